@@ -1,0 +1,1 @@
+"""Addresses, the numbers drawn for them, and the sources that turn them into batches."""

@@ -1,0 +1,234 @@
+"""Prior distributions that read and write themselves: `uniform(0.5, 2.5)`, `normal(0, 0.1)`, `1.2`.
+
+A distribution turns uniform random numbers into draws (inverse transform), so that one stream of counters serves all,
+and a draw depends on nothing but its own number. `Distribution` is also a type for options: pydantic reads one from
+its text or from a plain number.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, ClassVar
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class Distribution(ABC):
+    """A one-dimensional distribution.
+
+    `str(d)` is the text it was read from, and `Distribution.parse(str(d)) == d`.
+    """
+
+    name: ClassVar[str]
+
+    @abstractmethod
+    def quantile(self, u: Tensor) -> Tensor:
+        """The value below which a fraction `u` of all draws lie.
+
+        Args:
+            u: float64 tensor of any shape, strictly between 0 and 1.
+
+        Returns:
+            A float64 tensor of the same shape.
+        """
+
+    @property
+    @abstractmethod
+    def bounds(self) -> tuple[float, float]:
+        """The smallest and the largest value that can be drawn (infinite where there is none)."""
+
+    @staticmethod
+    def parse(text: str | float | Distribution) -> Distribution:
+        """Reads `uniform(low, high)`, `loguniform(low, high)`, `normal(mean, std)`, `lognormal(mu, sigma)`,
+        `choice(a, b, ...)` or a plain number.
+
+        Raises:
+            ValueError: with one line that says what is wrong.
+        """
+        if isinstance(text, Distribution):
+            return text
+        if isinstance(text, bool):
+            raise ValueError(f"{text!r} is no distribution; {_FORMS}")
+        if isinstance(text, int | float):
+            return Constant(float(text))
+        if not isinstance(text, str):
+            raise ValueError(f"{text!r} is no distribution; {_FORMS}")
+        match = re.fullmatch(r"\s*(\w+)\s*\((.*)\)\s*", text)
+        if match is None:
+            try:
+                return Constant(float(text))
+            except ValueError:
+                raise ValueError(f"{text!r} is no distribution; {_FORMS}") from None
+        kind = _KINDS.get(match[1])
+        if kind is None:
+            raise ValueError(f"no distribution is called {match[1]!r}; {_FORMS}")
+        try:
+            arguments = [float(part) for part in match[2].split(",")]
+        except ValueError:
+            raise ValueError(f"the arguments of {text!r} are not all numbers; {_FORMS}") from None
+        if kind is Choice:
+            return Choice(tuple(arguments))
+        if len(arguments) != len(fields(kind)):  # type: ignore[arg-type]
+            names = ", ".join(f.name for f in fields(kind))  # type: ignore[arg-type]
+            raise ValueError(f"{kind.name} takes ({names}), got {text!r}")
+        return kind(*arguments)
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:
+        from pydantic_core import core_schema
+
+        return core_schema.no_info_plain_validator_function(
+            Distribution.parse, serialization=core_schema.to_string_ser_schema()
+        )
+
+    def __str__(self) -> str:
+        arguments = ", ".join(_text(getattr(self, f.name)) for f in fields(self))  # type: ignore[arg-type]
+        return f"{self.name}({arguments})"
+
+
+def _text(value: float) -> str:
+    """The shortest text that reads back as the same number."""
+    return repr(float(value)).removesuffix(".0")
+
+
+def _need(condition: bool, message: str) -> None:
+    if not condition:
+        raise ValueError(message)
+
+
+@dataclass(frozen=True)
+class Uniform(Distribution):
+    """Uniform between `low` and `high`."""
+
+    low: float
+    high: float
+    name: ClassVar[str] = "uniform"
+
+    def __post_init__(self) -> None:
+        _need(math.isfinite(self.low) and math.isfinite(self.high), f"{self} needs finite bounds")
+        _need(self.low <= self.high, f"{self} has low > high: write uniform({self.high:g}, {self.low:g})")
+
+    def quantile(self, u: Tensor) -> Tensor:
+        return self.low + (self.high - self.low) * u
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        return self.low, self.high
+
+
+@dataclass(frozen=True)
+class LogUniform(Distribution):
+    """Uniform in the logarithm, between `low` and `high`."""
+
+    low: float
+    high: float
+    name: ClassVar[str] = "loguniform"
+
+    def __post_init__(self) -> None:
+        _need(0 < self.low and math.isfinite(self.high), f"{self} needs finite bounds above 0")
+        _need(self.low <= self.high, f"{self} has low > high: write loguniform({self.high:g}, {self.low:g})")
+
+    def quantile(self, u: Tensor) -> Tensor:
+        return (math.log(self.low) + math.log(self.high / self.low) * u).exp()
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        return self.low, self.high
+
+
+@dataclass(frozen=True)
+class Normal(Distribution):
+    """Normal with `mean` and standard deviation `std`."""
+
+    mean: float
+    std: float
+    name: ClassVar[str] = "normal"
+
+    def __post_init__(self) -> None:
+        _need(math.isfinite(self.mean) and 0 <= self.std < math.inf, f"{self} needs a finite mean and a std >= 0")
+
+    def quantile(self, u: Tensor) -> Tensor:
+        from torch.special import ndtri
+
+        return self.mean + self.std * ndtri(u)
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        return (-math.inf, math.inf) if self.std else (self.mean, self.mean)
+
+
+@dataclass(frozen=True)
+class LogNormal(Distribution):
+    """The exponential of a normal with mean `mu` and standard deviation `sigma`."""
+
+    mu: float
+    sigma: float
+    name: ClassVar[str] = "lognormal"
+
+    def __post_init__(self) -> None:
+        _need(math.isfinite(self.mu) and 0 <= self.sigma < math.inf, f"{self} needs a finite mu and a sigma >= 0")
+
+    def quantile(self, u: Tensor) -> Tensor:
+        from torch.special import ndtri
+
+        return (self.mu + self.sigma * ndtri(u)).exp()
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        return (0.0, math.inf) if self.sigma else (math.exp(self.mu), math.exp(self.mu))
+
+
+@dataclass(frozen=True)
+class Choice(Distribution):
+    """One of some values, each as likely as the others."""
+
+    values: tuple[float, ...]
+    name: ClassVar[str] = "choice"
+
+    def __post_init__(self) -> None:
+        _need(bool(self.values) and all(map(math.isfinite, self.values)), "choice needs finite values")
+
+    def quantile(self, u: Tensor) -> Tensor:
+        values = u.new_tensor(self.values)
+        return values[(u * len(self.values)).long().clamp(max=len(self.values) - 1)]
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        return min(self.values), max(self.values)
+
+    def __str__(self) -> str:
+        return f"choice({', '.join(map(_text, self.values))})"
+
+
+@dataclass(frozen=True)
+class Constant(Distribution):
+    """Always the same value."""
+
+    value: float
+    name: ClassVar[str] = "constant"
+
+    def __post_init__(self) -> None:
+        _need(math.isfinite(self.value), f"a constant has to be finite, got {self.value}")
+
+    def quantile(self, u: Tensor) -> Tensor:
+        return u.new_full(u.shape, self.value)
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        return self.value, self.value
+
+    def __str__(self) -> str:
+        return _text(self.value)
+
+
+_KINDS: dict[str, type[Distribution]] = {
+    kind.name: kind for kind in (Uniform, LogUniform, Normal, LogNormal, Choice)
+} | {"constant": Constant}
+_FORMS = (
+    "write uniform(low, high), loguniform(low, high), normal(mean, std), lognormal(mu, sigma), choice(a, b, ...) "
+    "or a number"
+)

@@ -1,0 +1,1 @@
+"""The base class of each kind of component. Plugin authors import them from `lenskit.plugin`."""

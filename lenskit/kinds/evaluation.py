@@ -1,0 +1,33 @@
+"""Evaluations: what says what was learned."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+if TYPE_CHECKING:
+    from lenskit.run import Run
+
+
+class Evaluation(ABC):
+    """Judges runs; also a verb of the command line: `lenskit NAME RUN... --option value`.
+
+    Its keyword-only constructor arguments are its options and the verb's flags.
+    """
+
+    inputs: ClassVar[str | None] = None
+    """If set, the verb takes one run and then paths, called by this name (`lenskit predict RUN IMAGES...`);
+    otherwise all its arguments are runs."""
+
+    short: ClassVar[dict[str, str]] = {}
+    """One-letter flags of options: `{"output": "-o"}`."""
+
+    @abstractmethod
+    def __call__(self, runs: Sequence[Run], inputs: Sequence[str] = ()) -> Any:
+        """Evaluates the runs, writes what it found, and returns it.
+
+        Args:
+            runs: The runs to judge, at least one.
+            inputs: The paths behind the run, for an evaluation that states `inputs`.
+        """

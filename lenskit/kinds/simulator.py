@@ -1,0 +1,95 @@
+"""Simulators: what draws scenes and renders them."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
+from typing import ClassVar, Self
+
+import torch
+from torch import Tensor
+
+from lenskit.data.generator import KeyedGenerator
+from lenskit.kinds.parameter import Parameter
+
+Scene = dict[str, Tensor]
+"""Everything that determines a batch of images, by name: tensors whose first axis is the image."""
+
+
+class Simulator(ABC):
+    """Draws scenes, group by group, and renders them as images.
+
+    A subclass states its `groups`, its `parameters` and its `image_shape`, and implements `draw` and `render`. Its
+    keyword-only constructor arguments are its options.
+
+    Nothing in a scene may depend on the scene's neighbours in the batch: an image is a function of its address.
+    """
+
+    groups: ClassVar[tuple[str, ...]]
+    """Parameter groups in the order in which they are drawn. A pair strategy may share any of them."""
+
+    parameters: Sequence[Parameter]
+    """The recorded parameters; each names a key of the scene whose value has shape (n,)."""
+
+    image_shape: tuple[int, int, int]
+    """Channels, height and width of an image."""
+
+    removable: ClassVar[frozenset[str]] = frozenset()
+    """Groups whose light `render` can leave out, for control experiments."""
+
+    @abstractmethod
+    def draw(self, group: str, rng: KeyedGenerator, scene: Scene) -> Scene:
+        """Draws one group.
+
+        Args:
+            group: One of `groups`.
+            rng: Gives numbers by name, one row an image: `rng.sample("theta_E", prior)`.
+            scene: What the groups before this one drew.
+
+        Returns:
+            The new entries of the scene; each tensor's first axis has length `rng.n`.
+        """
+
+    @abstractmethod
+    def render(self, scene: Scene, without: Iterable[str] = ()) -> Tensor:
+        """Renders scenes.
+
+        Args:
+            scene: All groups' entries for n images.
+            without: Groups of `removable` whose light is left out.
+
+        Returns:
+            Images (n, channels, height, width).
+        """
+
+    def scene(
+        self, seed: int, split: str, index: Tensor, view: Tensor | int = 0, *,
+        shared: Iterable[str] = (), dtype: torch.dtype = torch.float32,
+    ) -> Scene:  # fmt: skip
+        """Draws the scenes of a batch of addresses.
+
+        Args:
+            seed: Seed of the run.
+            split: Part of the data, such as `train`.
+            index: (n,) int64, number of each lens; its device is the scene's.
+            view: (n,) int64 or one number, number of each rendering of its lens.
+            shared: Groups that all renderings of a lens share.
+            dtype: Floating-point type of the scene.
+
+        Returns:
+            The scene, with n images.
+        """
+        if isinstance(view, int):
+            view = torch.full_like(index, view)
+        scene: Scene = {}
+        for group in self.groups:
+            own = torch.zeros_like(view) if group in shared else view
+            scene |= self.draw(group, KeyedGenerator(seed, split, group, index, own, dtype), scene)
+        return scene
+
+    def to(self, device: torch.device | str) -> Self:
+        """Moves the tensors that the simulator holds as attributes to a device."""
+        for name, value in vars(self).items():
+            if isinstance(value, Tensor):
+                setattr(self, name, value.to(device))
+        return self

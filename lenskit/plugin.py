@@ -1,0 +1,65 @@
+"""All that a plugin author imports.
+
+A plugin is a distribution with an entry point in the group `lenskit.plugins` that names a module of hooks:
+
+```python
+from lenskit.plugin import Component, hookimpl
+
+@hookimpl
+def lenskit_pairs():
+    return [Component("noise", "my_plugin.pairs:Noise", "Two copies with fresh noise")]
+```
+
+and, in the module that the record names, a subclass of the kind's base class:
+
+```python
+from lenskit.plugin import PairStrategy
+```
+
+`Component` and `hookimpl` cost nothing to import. The rest is loaded when it is first asked for, because it brings
+torch.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from lenskit.component import Component
+from lenskit.errors import LenskitError, UsageError
+from lenskit.hookspecs import hookimpl
+
+if TYPE_CHECKING:
+    from lenskit.data.generator import KeyedGenerator
+    from lenskit.distributions import Distribution
+    from lenskit.kinds.backbone import Backbone
+    from lenskit.kinds.dataset import Dataset
+    from lenskit.kinds.evaluation import Evaluation
+    from lenskit.kinds.method import Budget, Method
+    from lenskit.kinds.pairs import Batch, PairStrategy
+    from lenskit.kinds.parameter import Parameter
+    from lenskit.kinds.simulator import Scene, Simulator
+
+_LAZY = {
+    "Backbone": "lenskit.kinds.backbone",
+    "Batch": "lenskit.kinds.pairs",
+    "Budget": "lenskit.kinds.method",
+    "Dataset": "lenskit.kinds.dataset",
+    "Distribution": "lenskit.distributions",
+    "Evaluation": "lenskit.kinds.evaluation",
+    "KeyedGenerator": "lenskit.data.generator",
+    "Method": "lenskit.kinds.method",
+    "PairStrategy": "lenskit.kinds.pairs",
+    "Parameter": "lenskit.kinds.parameter",
+    "Scene": "lenskit.kinds.simulator",
+    "Simulator": "lenskit.kinds.simulator",
+}
+
+__all__ = ["Component", "LenskitError", "UsageError", "hookimpl", *_LAZY]  # noqa: PLE0604
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(_LAZY[name]), name)

@@ -1,0 +1,206 @@
+"""Finds plugins, and finds components in them.
+
+Each entry point of the group `lenskit.plugins` is loaded in a guard of its own, and so is each of its hooks: a plugin
+that cannot be loaded costs one line on standard error and a row in `lenskit plugins`; everything else works. Two
+environment variables steer this: `LENSKIT_STRICT=1` raises instead, `LENSKIT_PLUGINS=a,b` (or an empty value) limits
+what is loaded.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import os
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import cache
+from importlib import metadata
+from typing import Any
+
+import pluggy
+
+from lenskit import hookspecs
+from lenskit.component import INTERFACE, KINDS, Component
+from lenskit.errors import LenskitError, UsageError
+
+GROUP = "lenskit.plugins"
+
+
+@dataclass
+class Plugin:
+    """A plugin that was found: its entry point's name, the distribution it came with, and why it failed, if it did."""
+
+    name: str
+    distribution: str
+    version: str
+    error: str | None = None
+    components: int = 0
+
+
+@dataclass(frozen=True)
+class Record:
+    """A component together with its kind and the plugin that brought it."""
+
+    kind: str
+    component: Component
+    plugin: Plugin = field(compare=False)
+
+    @property
+    def name(self) -> str:
+        return self.component.name
+
+    @property
+    def title(self) -> str:
+        """The name as a user types it: `timm:MODEL` where a part behind a colon is expected."""
+        argument = self.component.argument
+        return f"{self.name}:{argument.upper()}" if argument else self.name
+
+    def load(self) -> Any:
+        """Imports what the component names.
+
+        Raises:
+            LenskitError: if the component was written for another interface, or cannot be imported.
+        """
+        where = f"{self.kind} {self.name!r} of {self.plugin.distribution} {self.plugin.version}"
+        if self.component.interface != INTERFACE:
+            raise LenskitError(
+                f"{where} was written for plugin interface {self.component.interface}, this lenskit has {INTERFACE}: "
+                f"{'update the plugin' if self.component.interface < INTERFACE else 'update lenskit-ssl'}"
+            )
+        module, _, attribute = self.component.target.partition(":")
+        try:
+            return getattr(importlib.import_module(module), attribute)
+        except (ImportError, AttributeError, SyntaxError) as error:
+            raise LenskitError(f"{where} cannot be loaded from {self.component.target}: {error}") from error
+
+
+class Registry:
+    """The plugins that were found and the components they bring."""
+
+    def __init__(self, plugins: list[Plugin], records: list[Record]) -> None:
+        self.plugins = plugins
+        self.records = records
+
+    @classmethod
+    def discover(cls, entry_points: Iterable[metadata.EntryPoint] | None = None) -> Registry:
+        """Loads every plugin that is installed (or the given entry points, for tests)."""
+        if entry_points is None:
+            entry_points = metadata.entry_points(group=GROUP)
+        strict = os.environ.get("LENSKIT_STRICT", "") not in ("", "0")
+        wanted = os.environ.get("LENSKIT_PLUGINS")
+        names = None if wanted is None else {name.strip() for name in wanted.split(",")}
+
+        manager = pluggy.PluginManager("lenskit")
+        manager.add_hookspecs(hookspecs)
+        plugins: list[Plugin] = []
+        records: list[Record] = []
+        for entry_point in sorted(set(entry_points), key=lambda e: (_origin(e), e.name)):
+            if names is not None and entry_point.name not in names:
+                continue
+            distribution, version = _origin(entry_point)
+            plugin = Plugin(entry_point.name, distribution, version)
+            plugins.append(plugin)
+            try:
+                module = entry_point.load()
+                manager.register(module, name=f"{entry_point.name}@{distribution}")
+                manager.check_pending()
+                found = _ask(manager, module, plugin)
+            except (Exception, SystemExit) as error:
+                if strict:
+                    raise
+                plugin.error = f"{type(error).__name__}: {error}".splitlines()[0]
+                if manager.has_plugin(f"{entry_point.name}@{distribution}"):
+                    manager.unregister(name=f"{entry_point.name}@{distribution}")
+                print(
+                    f"lenskit: plugin {plugin.name!r} of {distribution} {version} is left out: {plugin.error}",
+                    file=sys.stderr,
+                )
+            else:
+                plugin.components = len(found)
+                records += found
+        return cls(plugins, records)
+
+    def of_kind(self, kind: str) -> list[Record]:
+        """All components of a kind, by name."""
+        return sorted((r for r in self.records if r.kind == kind), key=lambda r: r.name)
+
+    def find(self, kind: str, name: str) -> Record:
+        """The component of that name: `name`, `name@distribution`, or `name:argument`.
+
+        Raises:
+            UsageError: if there is none (the near ones are suggested), or if two distributions bring it.
+        """
+        head, _, argument = name.partition(":")
+        head, _, distribution = head.partition("@")
+        candidates = [r for r in self.of_kind(kind) if r.name == head]
+        if distribution:
+            candidates = [r for r in candidates if r.plugin.distribution == distribution]
+        if not candidates:
+            raise UsageError(self._unknown(kind, name))
+        if len(candidates) > 1:
+            origins = sorted({f"{r.plugin.distribution} {r.plugin.version}" for r in candidates})
+            choices = sorted({f"{head}@{r.plugin.distribution}" for r in candidates})
+            raise UsageError(
+                f"{kind} {head!r} is brought by {len(candidates)} plugins ({', '.join(origins)}): "
+                f"say which, as {' or '.join(choices)}"
+            )
+        record = candidates[0]
+        if argument and not record.component.argument:
+            raise UsageError(f"{kind} {head!r} takes nothing behind a colon, got {name!r}")
+        if record.component.argument and not argument:
+            raise UsageError(f"{kind} {head!r} needs a part behind a colon: {record.title}")
+        return record
+
+    def find_any(self, name: str) -> list[Record]:
+        """The components of that name, of whatever kind, for `lenskit info`.
+
+        Raises:
+            UsageError: if there is none.
+        """
+        head = name.partition(":")[0].partition("@")[0]
+        kinds = [kind for kind in KINDS if any(r.name == head for r in self.of_kind(kind))]
+        if not kinds:
+            near = _near(head, [r.name for r in self.records])
+            raise UsageError(f"no component is called {name!r}{near}; `lenskit list` shows all")
+        found = [r for kind in kinds for r in self.of_kind(kind) if r.name == head]
+        distribution = name.partition(":")[0].partition("@")[2]
+        return [r for r in found if not distribution or r.plugin.distribution == distribution]
+
+    def _unknown(self, kind: str, name: str) -> str:
+        names = [r.title for r in self.of_kind(kind)]
+        broken = [p for p in self.plugins if p.error]
+        message = f"no {kind} is called {name!r}{_near(name, names)}"
+        message += f"; there are {', '.join(names)}" if names else "; no plugin brings one"
+        if broken:
+            message += f" ({len(broken)} plugin(s) could not be loaded: see `lenskit plugins`)"
+        return message
+
+
+@cache
+def registry() -> Registry:
+    """The registry of this process, made at its first use."""
+    return Registry.discover()
+
+
+def _origin(entry_point: metadata.EntryPoint) -> tuple[str, str]:
+    distribution = entry_point.dist
+    return (distribution.name, distribution.version) if distribution else ("unknown", "?")
+
+
+def _ask(manager: pluggy.PluginManager, module: Any, plugin: Plugin) -> list[Record]:
+    """Calls each hook of one plugin and checks what it returns."""
+    found: list[Record] = []
+    others = [p for p in manager.get_plugins() if p is not module]
+    for kind, plural in KINDS.items():
+        for components in manager.subset_hook_caller(f"lenskit_{plural}", others)():
+            for component in components:
+                if not isinstance(component, Component):
+                    raise TypeError(f"lenskit_{plural} returned {component!r}, which is no Component")
+                found.append(Record(kind, component, plugin))
+    return found
+
+
+def _near(name: str, names: list[str]) -> str:
+    near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+    return f" (did you mean {' or '.join(near)}?)" if near else ""

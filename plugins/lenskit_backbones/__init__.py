@@ -1,0 +1,1 @@
+"""Backbones from torchvision and timm."""

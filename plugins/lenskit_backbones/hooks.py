@@ -1,0 +1,13 @@
+"""What this plugin brings."""
+
+from lenskit.plugin import Component, hookimpl
+
+
+@hookimpl
+def lenskit_backbones():
+    resnets = [
+        Component(f"resnet{depth}", f"lenskit_backbones.resnet:ResNet{depth}", f"torchvision's ResNet-{depth}")
+        for depth in (18, 34, 50, 101, 152)
+    ]
+    timm = Component("timm", "lenskit_backbones.timm:Timm", "Any image model of timm", argument="model")
+    return [*resnets, timm]

@@ -1,0 +1,1 @@
+"""Readers of stored lens images."""

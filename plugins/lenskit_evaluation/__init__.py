@@ -1,0 +1,1 @@
+"""Evaluations: embed, probe, predict."""

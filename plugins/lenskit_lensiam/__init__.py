@@ -1,0 +1,1 @@
+"""LenSiam: the lens-fixed pair strategy and the recipes of the paper."""

@@ -1,0 +1,1 @@
+"""The physics: mass and light profiles, sources, PSFs, renderers and simulators."""

@@ -1,0 +1,1 @@
+"""Siamese methods (SimSiam) and the pair strategies that go with images as such."""
