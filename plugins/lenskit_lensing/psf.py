@@ -1,0 +1,173 @@
+"""Point-spread functions: the bundled ones of HST ACS/WFC in F814W, and a user's own.
+
+A PSF here is a kernel: what the detector records of a point source, integrated over pixels of the simulator's scale. Files
+may hold it at another sampling if they say at which: it is then resampled, flux for flux, and Tiny Tim's subsampled
+files are blurred by the charge diffusion that they leave out.
+"""
+
+from __future__ import annotations
+
+import re
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from astropy.io import fits
+from numpy.typing import NDArray
+from scipy.interpolate import PchipInterpolator
+from scipy.ndimage import convolve
+from torch import Tensor
+
+from lenskit.plugin import UsageError
+
+BUNDLED = "data/hst_acs_f814w_psfs.npz"
+"""23 PSFs of 41 x 41 pixels of 0.05 arcsec, made by examples/make_hst_psfs.py."""
+
+SUFFIXES = (".fits", ".fit", ".fits.gz", ".npy", ".npz")
+SCALE_KEYS = ("PIXSCALE", "PIXELSCL", "PIXELSCALE", "PIXEL_SCALE")
+SAME_SCALE = 1e-3
+"""Relative difference below which two pixel scales are taken to be the same."""
+
+DETECTOR_SCALES = {"ACS_WFC": 0.05, "WFC3_UVIS": 0.04}
+"""Arcsec per detector pixel, by the start of the INSTRUME that Tiny Tim writes."""
+
+
+def load_psfs(source: str | Path | None, pixel_scale: float) -> Tensor:
+    """Reads PSFs and brings them to the simulator's pixel scale.
+
+    Args:
+        source: A FITS file, an .npy or .npz file (one PSF or a stack; in an .npz an array `psfs` and optionally a number
+            `pixel_scale`), or a folder of such files. None takes the bundled PSFs. Files that do not say their pixel
+            scale are taken to be at the simulator's.
+        pixel_scale: The simulator's pixels, in arcsec.
+
+    Returns:
+        (k, s, s) float64 with s odd, in the order of the files' names; each sums to one. Smaller ones are surrounded with
+        zeros.
+
+    Raises:
+        UsageError: Nothing is there, or something that is no PSF.
+    """
+    if source is None:
+        with as_file(files("lenskit_lensing") / BUNDLED) as bundled:
+            psfs = _read(bundled, pixel_scale)
+    else:
+        psfs = [psf for path in _paths(Path(source)) for psf in _read(path, pixel_scale)]
+    size = max(len(psf) for psf in psfs)
+    padded = [np.pad(psf, (size - len(psf)) // 2) for psf in psfs]
+    return torch.from_numpy(np.stack([psf / psf.sum() for psf in padded]))
+
+
+def _paths(source: Path) -> list[Path]:
+    """The files to read."""
+    if source.is_file():
+        return [source]
+    if not source.is_dir():
+        raise UsageError(
+            f"{source}: no such file or folder; give a FITS, .npy or .npz file of PSFs, or a folder of them"
+        )
+    paths = sorted(path for path in source.iterdir() if path.name.lower().endswith(SUFFIXES))
+    if not paths:
+        raise UsageError(f"{source}: no PSFs in this folder; files that end in {', '.join(SUFFIXES)} are read")
+    return paths
+
+
+def _read(path: Path, pixel_scale: float) -> list[NDArray[np.float64]]:
+    """The PSFs of one file, checked and at the wanted scale."""
+    stack, header = _load(path)
+    psfs = [_checked(psf, path) for psf in stack]
+    scale = next((float(header[key]) for key in SCALE_KEYS if key in header), pixel_scale)
+    if not scale > 0:
+        raise UsageError(f"{path}: its pixel scale is {scale:g}; a positive number of arcsec is right")
+    psfs = [_diffused(psf, header, scale, path) for psf in psfs]
+    if abs(scale / pixel_scale - 1) > SAME_SCALE:
+        psfs = [resample(psf, scale / pixel_scale) for psf in psfs]
+    return psfs
+
+
+def _load(path: Path) -> tuple[NDArray[Any], Any]:
+    """A file's PSFs (k, y, x) and its header, for a numpy file as far as it has one."""
+    header: Any = {}
+    try:
+        if path.suffix == ".npy":
+            data = np.load(path)
+        elif path.suffix == ".npz":
+            with np.load(path) as arrays:
+                names = ["psfs"] if "psfs" in arrays else arrays.files
+                data = arrays[names[0]]
+                header = {"PIXSCALE": arrays["pixel_scale"]} if "pixel_scale" in arrays else {}
+        else:
+            with fits.open(path) as hdus:
+                hdu = next(hdu for hdu in hdus if hdu.is_image and hdu.data is not None)
+                data, header = hdu.data, hdu.header
+    except (OSError, ValueError, StopIteration, IndexError) as error:
+        raise UsageError(f"{path}: holds no PSF that can be read ({error or 'no image'})") from error
+    if data.ndim not in (2, 3) or data.size == 0:
+        raise UsageError(f"{path}: an array of shape {data.shape}; one PSF (s, s) or a stack (k, s, s) is right")
+    return data[None] if data.ndim == 2 else data, header
+
+
+def _checked(psf: NDArray[Any], path: Path) -> NDArray[np.float64]:
+    """A PSF in the machine's float64, if it is one."""
+    height, width = psf.shape
+    psf = np.asarray(psf, dtype=np.float64)
+    if height != width:
+        raise UsageError(f"{path}: a PSF of {height} x {width} pixels; a square is right")
+    if height % 2 == 0:
+        raise UsageError(
+            f"{path}: a PSF of {height} x {height} pixels; an odd size with the star in the middle is right"
+        )
+    if not np.isfinite(psf).all():
+        raise UsageError(f"{path}: a PSF with NaN or infinite pixels; finite numbers are right")
+    if not psf.sum() > 0:
+        raise UsageError(f"{path}: a PSF whose sum is {psf.sum():g}; a positive sum is right")
+    return psf / psf.sum()
+
+
+def _diffused(psf: NDArray[np.float64], header: Any, scale: float, path: Path) -> NDArray[np.float64]:
+    """Blurs a subsampled Tiny Tim PSF by the charge diffusion kernel that its header asks for.
+
+    The kernel is for whole detector pixels. Applied to the subsampled PSF with its taps one detector pixel apart, it gives
+    what rebinning first would give, at any scale.
+    """
+    comments = "\n".join(map(str, header["COMMENT"])) if "COMMENT" in header else ""
+    if "diffusion kernel was" not in comments:
+        return psf
+    taps = [float(number) for number in re.findall(r"\d*\.\d+", comments.partition("following kernel")[2])]
+    instrument = str(header.get("INSTRUME", ""))
+    detector = next((value for name, value in DETECTOR_SCALES.items() if instrument.startswith(name)), None)
+    if len(taps) != 9 or detector is None:
+        raise UsageError(
+            f"{path}: a Tiny Tim PSF without charge diffusion, of {instrument or 'no instrument'} with {len(taps)} kernel"
+            f" weights; 9 and one of {', '.join(DETECTOR_SCALES)} are right: else rebin and diffuse it beforehand"
+        )
+    step = round(detector / scale)
+    kernel = np.zeros((2 * step + 1, 2 * step + 1))
+    kernel[::step, ::step] = np.reshape(taps, (3, 3)) / sum(taps)
+    return convolve(psf, kernel, mode="constant")
+
+
+def resample(psf: NDArray[np.float64], factor: float) -> NDArray[np.float64]:
+    """Integrates a PSF over pixels of another size, keeping its flux and its centre.
+
+    The light up to each edge of the new pixels is read off the cumulative sum along an axis, interpolated monotonically
+    (so that nothing turns negative) between the edges of the old ones.
+
+    Args:
+        psf: (s, s).
+        factor: The old pixel's size in new pixels.
+
+    Returns:
+        The largest odd square that the old one covers, but at least one pixel.
+    """
+    size = len(psf)
+    new_size = max(1, 2 * int((size * factor - 1) / 2) + 1)
+    edges = np.arange(size + 1) - size / 2
+    new_edges = (np.arange(new_size + 1) - new_size / 2) / factor
+    for axis in (0, 1):
+        light = np.insert(np.cumsum(psf, axis), 0, 0, axis)
+        light = PchipInterpolator(edges, light, axis, extrapolate=False)(new_edges)
+        psf = np.diff(light, axis=axis)
+    return psf
