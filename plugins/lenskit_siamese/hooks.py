@@ -13,6 +13,8 @@ def lenskit_methods():
 @hookimpl
 def lenskit_pairs():
     return [
-        Component("default", "lenskit_siamese.pairs:Default", "One image, cropped, flipped, jittered and blurred twice"),
+        Component(
+            "default", "lenskit_siamese.pairs:Default", "One image, cropped, flipped, jittered and blurred twice"
+        ),
         Component("single", "lenskit_siamese.pairs:Single", "One image, as it is: for autoencoders and supervision"),
     ]

@@ -1,0 +1,113 @@
+"""Augmentations of whole batches on their device, with parameters of their own for every image.
+
+The operations are torchvision's, image by image, but in floating point throughout, for any number of channels, and
+never clamped: images of lenses have negative pixels. Random numbers are arguments, so that they can belong to an
+address; neutral arguments (the whole image, a factor of 1, a standard deviation of 0) leave an image as it is.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+
+def random_crops(
+    size: tuple[int, int], scale: tuple[float, float], ratio: tuple[float, float],
+    *, area: Tensor, aspect: Tensor, top: Tensor, left: Tensor,
+) -> Tensor:  # fmt: skip
+    """Places of random crops by the rule of torchvision's `RandomResizedCrop`: the first of several attempts whose
+    crop is not larger than the image, else the largest central one whose aspect ratio is allowed.
+
+    Args:
+        size: Height and width of the images in pixels.
+        scale: Smallest and largest area, as a fraction of the image's.
+        ratio: Smallest and largest ratio of width to height.
+        area: (n, attempts) uniform numbers between 0 and 1, for the area.
+        aspect: (n, attempts) such numbers for the aspect ratio, which is uniform in its logarithm.
+        top: (n,) such numbers for the vertical place.
+        left: (n,) such numbers for the horizontal place.
+
+    Returns:
+        (n, 4) whole numbers: top, left, height and width in pixels.
+    """
+    rows, columns = size
+    # In double precision, so that rounding to whole pixels does not depend on the device.
+    pixels = rows * columns * (scale[0] + (scale[1] - scale[0]) * area.double())
+    aspect = ratio[0] * (ratio[1] / ratio[0]) ** aspect.double()
+    width, height = (pixels * aspect).sqrt().round(), (pixels / aspect).sqrt().round()
+    fits = (width >= 1) & (width <= columns) & (height >= 1) & (height <= rows)
+    first = fits.int().argmax(1, keepdim=True)
+    found = fits.any(1)
+    bounded = min(max(columns / rows, ratio[0]), ratio[1])
+    width = torch.where(found, width.gather(1, first)[:, 0], min(columns, round(rows * bounded)))
+    height = torch.where(found, height.gather(1, first)[:, 0], min(rows, round(columns / bounded)))
+    free_rows, free_columns = rows - height, columns - width
+    # The minimum matters only for a random number that was rounded up to 1.
+    y = torch.where(found, torch.minimum((top * (free_rows + 1)).floor(), free_rows), (free_rows / 2).floor())
+    x = torch.where(found, torch.minimum((left * (free_columns + 1)).floor(), free_columns), (free_columns / 2).floor())
+    return torch.stack([y, x, height, width], dim=1).long()
+
+
+def resized_crop(images: Tensor, crops: Tensor, flip: Tensor) -> Tensor:
+    """Cuts out a part of each image, enlarges it to the image's size by bilinear interpolation and may mirror it.
+
+    Agrees with torchvision's `resized_crop`, whose antialiasing has nothing to do when a crop is enlarged, followed
+    by `horizontal_flip`.
+
+    Args:
+        images: (n, channels, height, width).
+        crops: (n, 4) top, left, height and width in pixels.
+        flip: (n,) bool, whether left and right change places.
+    """
+    rows, columns = images.shape[-2:]
+    top, left, height, width = crops.to(images.dtype).T
+    y, x = _positions(rows, top, height), _positions(columns, left, width)
+    x = torch.where(flip[:, None], x.flip(1), x)
+    # grid_sample without align_corners: -1 and 1 are the outer edges of the image.
+    y, x = (2 * y + 1) / rows - 1, (2 * x + 1) / columns - 1
+    grid = torch.stack([x[:, None, :].expand(-1, rows, -1), y[:, :, None].expand(-1, -1, columns)], dim=-1)
+    return F.grid_sample(images, grid, padding_mode="border", align_corners=False)
+
+
+def _positions(size: int, start: Tensor, length: Tensor) -> Tensor:
+    """Where `size` output pixels lie in the input, in pixels along one axis: (n, size). Clamped to the crop, so that
+    nothing beyond its edge is mixed in."""
+    centre = torch.arange(size, dtype=start.dtype, device=start.device) + 0.5
+    offset = centre * (length[:, None] / size) - 0.5
+    return start[:, None] + torch.minimum(offset.clamp(min=0), length[:, None] - 1)
+
+
+def jitter(images: Tensor, brightness: Tensor, contrast: Tensor) -> Tensor:
+    """Multiplies images, then stretches them about their mean over pixels and channels.
+
+    torchvision's `adjust_brightness` and `adjust_contrast` without their clamping, which makes their order irrelevant;
+    the mean is over the bands where torchvision takes the luminance of red, green and blue.
+
+    Args:
+        images: (n, channels, height, width).
+        brightness: (n,) factors.
+        contrast: (n,) factors.
+    """
+    images = images * brightness[:, None, None, None]
+    contrast = contrast[:, None, None, None]
+    return contrast * images + (1 - contrast) * images.mean((1, 2, 3), keepdim=True)
+
+
+def gaussian_blur(images: Tensor, sigma: Tensor, radius: int) -> Tensor:
+    """Convolves each image with a Gaussian of its own, reflecting at the borders as torchvision's `gaussian_blur`.
+
+    Args:
+        images: (n, channels, height, width).
+        sigma: (n,) standard deviations in pixels; 0 leaves the image as it is.
+        radius: The kernel spans 2 `radius` + 1 pixels.
+    """
+    n, channels, rows, _ = images.shape
+    offset = torch.arange(-radius, radius + 1, dtype=images.dtype, device=images.device)
+    # Below some hundredths of a pixel the kernel is exactly a delta function.
+    kernel = torch.softmax(-0.5 * (offset / sigma.clamp(min=1e-3)[:, None]) ** 2, dim=1)
+    kernel = kernel.repeat_interleave(channels, dim=0)[:, None, :, None]
+    # One group an image and channel, because every image has its own kernel.
+    padded = F.pad(images, (radius,) * 4, mode="reflect").reshape(1, n * channels, rows + 2 * radius, -1)
+    blurred = F.conv2d(F.conv2d(padded, kernel, groups=n * channels), kernel.mT, groups=n * channels)
+    return blurred.reshape(images.shape)

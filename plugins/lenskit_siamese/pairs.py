@@ -1,0 +1,116 @@
+"""The pair of SimSiam and its relatives: one image, augmented twice. And no pair at all."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import torch
+from annotated_types import Ge, Gt, Le
+from torch import Tensor
+
+from lenskit.plugin import Batch, KeyedGenerator, PairStrategy, UsageError
+from lenskit_siamese.augment import gaussian_blur, jitter, random_crops, resized_crop
+
+Probability = Annotated[float, Ge(0), Le(1)]
+
+PAPER_SIZE = 224
+"""Height and width in pixels of the images in the papers, which the blur's numbers refer to."""
+
+ATTEMPTS = 10
+"""Attempts at a crop that fits into the image, as in torchvision."""
+
+
+class Single(PairStrategy):
+    """One image, as it is: for autoencoders and supervision."""
+
+    draws = 1
+    views = 1
+
+    def __call__(self, images: Tensor, parameters: dict[str, Tensor], rng: KeyedGenerator) -> Batch:
+        """The rendering (n, 1, channels, height, width) as the one view."""
+        return Batch(images.unbind(1), parameters, rng.index)
+
+
+class Default(PairStrategy):
+    """One image, augmented twice: a random resized crop, a flip, jitter of brightness and contrast, and a blur.
+
+    The augmentations of SimSiam (https://arxiv.org/abs/2011.10566, Sec. 3, after SimCLR and MoCo v2), in floating
+    point for any number of channels and without clamping, so that negative noise and a stretch survive. Saturation,
+    hue and grayscale are left out: they mix the red, green and blue that the eye sees, which bands of a survey are
+    not (and on one band they do nothing).
+
+    The recorded parameters are those of the rendered image: a crop is not entered into them.
+    """
+
+    draws = 1
+    views = 2
+
+    def __init__(
+        self,
+        *,
+        scale: tuple[float, float] = (0.2, 1.0),
+        ratio: tuple[float, float] = (3 / 4, 4 / 3),
+        flip: Probability = 0.5,
+        brightness: Annotated[float, Ge(0)] = 0.4,
+        contrast: Annotated[float, Ge(0)] = 0.4,
+        jitter: Probability = 0.8,
+        blur_sigma: tuple[float, float] = (0.1, 2.0),
+        blur_kernel: Annotated[int, Gt(0)] = 23,
+        blur: Probability = 0.5,
+    ) -> None:
+        """Args:
+            scale: Smallest and largest area of the crop, as a fraction of the image's; the crop is then enlarged to
+                the image's size.
+            ratio: Smallest and largest aspect ratio (width to height) of the crop.
+            flip: Probability of a horizontal flip.
+            brightness: Brightness factors are uniform between 1 - `brightness` (at least 0) and 1 + `brightness`.
+            contrast: Contrast factors are uniform between 1 - `contrast` (at least 0) and 1 + `contrast`.
+            jitter: Probability that brightness and contrast are changed.
+            blur_sigma: Smallest and largest standard deviation of the Gaussian blur, in pixels of an image of 224
+                pixels as in the papers; it is scaled with the size of the images.
+            blur_kernel: Width of the blur's kernel, in such pixels too.
+            blur: Probability of a blur.
+        """  # fmt: skip
+        for name, (low, high), most in (("scale", scale, 1.0), ("ratio", ratio, float("inf"))):
+            if not 0 < low <= high <= most:
+                raise UsageError(f"{name} is ({low:g}, {high:g}): give two numbers, 0 < low <= high <= {most:g}")
+        if not 0 <= blur_sigma[0] <= blur_sigma[1]:
+            raise UsageError(f"blur_sigma is {blur_sigma}: give two numbers, 0 <= low <= high")
+        self.scale, self.ratio, self.flip = scale, ratio, flip
+        self.brightness, self.contrast, self.jitter = brightness, contrast, jitter
+        self.blur_sigma, self.blur_kernel, self.blur = blur_sigma, blur_kernel, blur
+
+    def __call__(self, images: Tensor, parameters: dict[str, Tensor], rng: KeyedGenerator) -> Batch:
+        """Augments the rendering (n, 1, channels, height, width) twice; the views keep its size."""
+        views = tuple(self._augment(images[:, 0], rng, view) for view in range(self.views))
+        return Batch(views, {name: v.expand(-1, self.views) for name, v in parameters.items()}, rng.index)
+
+    def _augment(self, images: Tensor, rng: KeyedGenerator, view: int) -> Tensor:
+        """One view: images (n, channels, height, width) to the same shape. Neutral parameters stand for what the dice
+        leave out."""
+
+        def between(low: float, high: float, name: str) -> Tensor:
+            return low + (high - low) * rng.uniform(f"{name}/{view}")
+
+        def chance(probability: float, name: str) -> Tensor:
+            return rng.uniform(f"{name}/{view}") < probability
+
+        rows, columns = images.shape[-2:]
+        crops = random_crops(
+            (rows, columns), self.scale, self.ratio,
+            area=rng.uniform(f"crop_area/{view}", ATTEMPTS),
+            aspect=rng.uniform(f"crop_aspect/{view}", ATTEMPTS),
+            top=rng.uniform(f"crop_top/{view}"),
+            left=rng.uniform(f"crop_left/{view}"),
+        )  # fmt: skip
+        images = resized_crop(images, crops, chance(self.flip, "flip"))
+
+        jittered = chance(self.jitter, "jitter")
+        brightness = between(max(0.0, 1 - self.brightness), 1 + self.brightness, "brightness")
+        contrast = between(max(0.0, 1 - self.contrast), 1 + self.contrast, "contrast")
+        images = jitter(images, torch.where(jittered, brightness, 1.0), torch.where(jittered, contrast, 1.0))
+
+        pixels = columns / PAPER_SIZE
+        sigma = between(*self.blur_sigma, "blur_sigma") * pixels
+        radius = round(self.blur_kernel // 2 * pixels)
+        return gaussian_blur(images, torch.where(chance(self.blur, "blur"), sigma, 0.0), radius)
