@@ -129,7 +129,7 @@ class LogUniform(Distribution):
     name: ClassVar[str] = "loguniform"
 
     def __post_init__(self) -> None:
-        _need(0 < self.low and math.isfinite(self.high), f"{self} needs finite bounds above 0")
+        _need(self.low > 0 and math.isfinite(self.high), f"{self} needs finite bounds above 0")
         _need(self.low <= self.high, f"{self} has low > high: write loguniform({self.high:g}, {self.low:g})")
 
     def quantile(self, u: Tensor) -> Tensor:

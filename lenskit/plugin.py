@@ -29,15 +29,7 @@ from lenskit.errors import LenskitError, UsageError
 from lenskit.hookspecs import hookimpl
 
 if TYPE_CHECKING:
-    from lenskit.data.generator import KeyedGenerator
-    from lenskit.distributions import Distribution
-    from lenskit.kinds.backbone import Backbone
-    from lenskit.kinds.dataset import Dataset
-    from lenskit.kinds.evaluation import Evaluation
-    from lenskit.kinds.method import Budget, Method
-    from lenskit.kinds.pairs import Batch, PairStrategy
-    from lenskit.kinds.parameter import Parameter
-    from lenskit.kinds.simulator import Scene, Simulator
+    pass
 
 _LAZY = {
     "Backbone": "lenskit.kinds.backbone",
@@ -45,13 +37,19 @@ _LAZY = {
     "Budget": "lenskit.kinds.method",
     "Dataset": "lenskit.kinds.dataset",
     "Distribution": "lenskit.distributions",
+    "Encoder": "lenskit.encoder",
     "Evaluation": "lenskit.kinds.evaluation",
     "KeyedGenerator": "lenskit.data.generator",
     "Method": "lenskit.kinds.method",
     "PairStrategy": "lenskit.kinds.pairs",
     "Parameter": "lenskit.kinds.parameter",
+    "Run": "lenskit.run",
     "Scene": "lenskit.kinds.simulator",
     "Simulator": "lenskit.kinds.simulator",
+    "open_dataset": "lenskit.data.readers",
+    "simulated": "lenskit.data.source",
+    "stored": "lenskit.data.source",
+    "write_atomically": "lenskit.run",
 }
 
 __all__ = ["Component", "LenskitError", "UsageError", "hookimpl", *_LAZY]  # noqa: PLE0604

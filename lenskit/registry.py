@@ -161,8 +161,8 @@ class Registry:
         head = name.partition(":")[0].partition("@")[0]
         kinds = [kind for kind in KINDS if any(r.name == head for r in self.of_kind(kind))]
         if not kinds:
-            near = _near(head, [r.name for r in self.records])
-            raise UsageError(f"no component is called {name!r}{near}; `lenskit list` shows all")
+            hint = near(head, [r.name for r in self.records])
+            raise UsageError(f"no component is called {name!r}{hint}; `lenskit list` shows all")
         found = [r for kind in kinds for r in self.of_kind(kind) if r.name == head]
         distribution = name.partition(":")[0].partition("@")[2]
         return [r for r in found if not distribution or r.plugin.distribution == distribution]
@@ -170,7 +170,7 @@ class Registry:
     def _unknown(self, kind: str, name: str) -> str:
         names = [r.title for r in self.of_kind(kind)]
         broken = [p for p in self.plugins if p.error]
-        message = f"no {kind} is called {name!r}{_near(name, names)}"
+        message = f"no {kind} is called {name!r}{near(name, names)}"
         message += f"; there are {', '.join(names)}" if names else "; no plugin brings one"
         if broken:
             message += f" ({len(broken)} plugin(s) could not be loaded: see `lenskit plugins`)"
@@ -201,6 +201,7 @@ def _ask(manager: pluggy.PluginManager, module: Any, plugin: Plugin) -> list[Rec
     return found
 
 
-def _near(name: str, names: list[str]) -> str:
-    near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
-    return f" (did you mean {' or '.join(near)}?)" if near else ""
+def near(name: str, names: list[str]) -> str:
+    """The hint ` (did you mean ...?)`, or nothing if no name comes near."""
+    found = " or ".join(difflib.get_close_matches(name, names, n=3, cutoff=0.5))
+    return f" (did you mean {found}?)" if found else ""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from torch import Tensor, nn
 
 
@@ -9,6 +11,10 @@ class Backbone(nn.Module):
     """A network from images to feature vectors.
 
     A subclass is constructed as `Backbone(channels, size, *, options)` and sets `features`.
+
+    Args:
+        channels: Number of channels of the images.
+        size: Height and width of the images in pixels.
     """
 
     features: int
@@ -17,11 +23,10 @@ class Backbone(nn.Module):
     channels: int
     """Number of image channels it takes."""
 
+    start_options: ClassVar[frozenset[str]] = frozenset({"pretrained", "weights"})
+    """Options that say which weights to start from: not needed to load a trained backbone, or a random one."""
+
     def __init__(self, channels: int, size: int) -> None:
-        """Args:
-        channels: Number of channels of the images.
-        size: Height and width of the images in pixels.
-        """
         super().__init__()
         self.channels, self.size = channels, size
 

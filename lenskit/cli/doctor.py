@@ -1,0 +1,46 @@
+"""`lenskit doctor`: is the installation in order?"""
+
+from __future__ import annotations
+
+from importlib import metadata
+
+import click
+
+from lenskit.registry import registry
+
+CLASH = (
+    "the distribution 'lenskit' (a recommender toolkit) is installed too, and brings a package and a command of the "
+    "same name: keep the two in separate environments, or reinstall lenskit-ssl after removing the other"
+)
+
+
+@click.command("doctor", short_help="Check the installation")
+def command() -> int:
+    """Check the installation: versions, devices, plugins and the name clash. Exit status 1 if something is wrong."""
+    import torch
+
+    wrong = []
+    for name in ("torch", "torchvision", "pytorch-lightning", "lightly", "timm", "lenstronomy"):
+        try:
+            click.echo(f"ok     {name} {metadata.version(name)}")
+        except metadata.PackageNotFoundError:
+            wrong.append(f"{name} is not installed: pip install {name}")
+    gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    click.echo(f"ok     devices: {', '.join(gpus) or f'CPU with {torch.get_num_threads()} threads'}")
+    plugins = registry().plugins
+    click.echo(f"ok     {sum(not p.error for p in plugins)} plugins, {len(registry().records)} components")
+    wrong += [f"plugin {p.name!r} of {p.distribution} {p.version}: {p.error}" for p in plugins if p.error]
+    if clashes():
+        wrong.append(CLASH)
+    for line in wrong:
+        click.echo(f"wrong  {line}")
+    return 1 if wrong else 0
+
+
+def clashes() -> bool:
+    """Whether the other distribution named lenskit is installed."""
+    try:
+        metadata.version("lenskit")
+    except metadata.PackageNotFoundError:
+        return False
+    return True

@@ -1,0 +1,50 @@
+"""An evaluation as a verb: its options are the flags."""
+
+from __future__ import annotations
+
+from types import UnionType
+from typing import Any, Union, get_args, get_origin
+
+import click
+
+from lenskit.config import build
+from lenskit.options import Option, options_of
+from lenskit.registry import registry
+
+
+def command_of(name: str) -> click.Command:
+    """Makes the command of the evaluation of that name."""
+    record = registry().find("evaluation", name)
+    component = record.load()
+    parameters: list[click.Parameter] = []
+    if component.inputs is None:
+        parameters.append(click.Argument(["runs"], nargs=-1, required=True, metavar="RUN..."))
+    else:
+        parameters.append(click.Argument(["run"], metavar="RUN"))
+        parameters.append(click.Argument(["inputs"], nargs=-1, required=True, metavar=f"{component.inputs}..."))
+    parameters += [_flag(option, component.short.get(option.name)) for option in options_of(component)]
+
+    def callback(runs: tuple[str, ...] = (), run: str = "", inputs: tuple[str, ...] = (), **flags: Any) -> None:
+        from lenskit.run import Run
+
+        given = {key: list(v) if isinstance(v, tuple) else v for key, v in flags.items() if v not in (None, ())}
+        evaluation = build("evaluation", name, given)
+        evaluation([Run(path) for path in runs or (run,)], inputs)
+
+    text = (component.__doc__ or record.component.summary).split("\n\n    Args:")[0]
+    return click.Command(name, params=parameters, callback=callback, help=text, short_help=record.component.summary)
+
+
+def _flag(option: Option, short: str | None) -> click.Option:
+    flag = "--" + option.name.replace("_", "-")
+    default = "" if option.default in (None, "", ()) else f" [default: {option.default}]"
+    text = f"{option.meaning}{default}"
+    if option.annotation is bool:
+        return click.Option([f"{flag}/--no-{flag[2:]}"], default=None, help=text)
+    many = any(get_origin(part) in (list, tuple) for part in _parts(option.annotation))
+    names = [short, flag] if short else [flag]
+    return click.Option(names, multiple=many, required=option.required, help=text, metavar=option.takes.upper()[:24])
+
+
+def _parts(annotation: Any) -> tuple[Any, ...]:
+    return get_args(annotation) if get_origin(annotation) in (Union, UnionType) else (annotation,)

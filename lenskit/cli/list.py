@@ -1,0 +1,51 @@
+"""`lenskit list`: the components there are."""
+
+from __future__ import annotations
+
+import json
+from itertools import groupby
+
+import click
+
+from lenskit.component import KINDS
+from lenskit.errors import UsageError
+from lenskit.registry import Record, near, registry
+
+
+@click.command("list", short_help="List the components there are")
+@click.argument("kind", required=False)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def command(kind: str | None, as_json: bool) -> None:
+    """List the components there are, of all kinds or of one KIND (simulators, methods, ...)."""
+    kinds = [_kind(kind)] if kind else list(KINDS)
+    records = [record for each in kinds for record in registry().of_kind(each)]
+    if as_json:
+        click.echo(json.dumps([_plain(record) for record in records], indent=2))
+        return
+    width = max((len(record.title) for record in records), default=0)
+    for each, group in groupby(records, key=lambda record: record.kind):
+        click.echo(f"{KINDS[each]}:")
+        for record in group:
+            origin = "" if record.plugin.distribution == "lenskit-ssl" else f"  [{record.plugin.distribution}]"
+            click.echo(f"  {record.title:{width}}  {record.component.summary}{origin}")
+
+
+def _kind(text: str) -> str:
+    for kind, plural in KINDS.items():
+        if text in (kind, plural):
+            return kind
+    raise UsageError(
+        f"there is no kind {text!r}{near(text, list(KINDS.values()))}; there are {', '.join(KINDS.values())}"
+    )
+
+
+def _plain(record: Record) -> dict[str, str]:
+    return {
+        "kind": record.kind,
+        "name": record.title,
+        "summary": record.component.summary,
+        "target": record.component.target,
+        "plugin": record.plugin.name,
+        "distribution": record.plugin.distribution,
+        "version": record.plugin.version,
+    }

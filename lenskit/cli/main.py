@@ -1,0 +1,103 @@
+"""`lenskit`: finds the verb, runs it, and turns errors into one line and an exit status."""
+
+from __future__ import annotations
+
+import errno
+import importlib
+import logging
+import os
+import sys
+
+import click
+
+from lenskit import __version__
+from lenskit.errors import LenskitError, UsageError
+
+VERBS = {
+    "train": "Train an encoder",
+    "list": "List the components there are",
+    "info": "Explain a component and its options",
+    "plugins": "List the plugins, and why one failed",
+    "doctor": "Check the installation",
+}
+
+
+class Verbs(click.Group):
+    """Our verbs, and every evaluation that a plugin brings as a verb of its name."""
+
+    def list_commands(self, context: click.Context) -> list[str]:
+        return [*VERBS, *(record.name for record in _evaluations() if record.name not in VERBS)]
+
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        if name in VERBS:
+            return importlib.import_module(f"lenskit.cli.{name}").command
+        if any(record.name == name.partition("@")[0] for record in _evaluations()):
+            from lenskit.cli.evaluation import command_of
+
+            return command_of(name)
+        return None
+
+    def resolve_command(
+        self, context: click.Context, arguments: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name = arguments[0]
+        if not name.startswith("-") and self.get_command(context, name) is None:
+            from lenskit.registry import near
+
+            raise UsageError(
+                f"there is no verb {name!r}{near(name, self.list_commands(context))}; `lenskit --help` lists them"
+            )
+        return super().resolve_command(context, arguments)
+
+    def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Verbs"):
+            formatter.write_dl(list(VERBS.items()))
+        evaluations = [(record.name, record.component.summary) for record in _evaluations()]
+        if evaluations:
+            with formatter.section("Evaluations of a run"):
+                formatter.write_dl(evaluations)
+
+
+@click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="lenskit")
+def cli() -> None:
+    """Learn from strong-gravitational-lens images without labels."""
+
+
+def main() -> None:
+    """Entry point of the command `lenskit`."""
+    logging.basicConfig(format="%(message)s", level=logging.WARNING, stream=sys.stderr)
+    logging.getLogger("lenskit").setLevel(logging.INFO)
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """Runs one command line and returns its exit status."""
+    try:
+        result = cli.main(arguments, prog_name="lenskit", standalone_mode=False)
+    except LenskitError as error:
+        return _complain(str(error), error.status)
+    except click.ClickException as error:
+        return _complain(" ".join(error.format_message().split()), 2)
+    except (click.Abort, KeyboardInterrupt):
+        return _complain("stopped", 130)
+    except BrokenPipeError:
+        # Whoever read our output has gone; let the interpreter's own flush at exit find nothing to complain of.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EACCES, errno.EROFS, errno.EDQUOT):
+            raise
+        return _complain(f"{error.strerror}{f': {error.filename}' if error.filename else ''}", 1)
+    return result if isinstance(result, int) else 0
+
+
+def _complain(message: str, status: int) -> int:
+    print(f"lenskit: {message}", file=sys.stderr)
+    return status
+
+
+def _evaluations() -> list:
+    from lenskit.registry import registry
+
+    return registry().of_kind("evaluation")

@@ -1,0 +1,202 @@
+"""A run's configuration: which components with which options.
+
+It is read in layers, each over the one before: lenskit's defaults, a recipe, a file, flags. The outcome is checked as
+a whole and holds every option's value, so that `run.toml` repeats the run whatever happens to the defaults.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+
+from lenskit.errors import UsageError
+from lenskit.options import validate
+from lenskit.registry import registry
+from lenskit.training.settings import InputSettings, TrainSettings
+
+Layer = Mapping[str, Mapping[str, Any]]
+
+SETTINGS: dict[str, type] = {"train": TrainSettings, "input": InputSettings}
+COMPONENTS = {"simulator": "simulator", "data": "dataset", "pairs": "pairs", "method": "method", "backbone": "backbone"}
+"""Sections that name a component, and its kind."""
+
+DEFAULTS: Layer = {
+    "simulator": {"name": "hst"},
+    "pairs": {"name": "lens-fixed"},
+    "method": {"name": "simsiam"},
+    "backbone": {"name": "resnet18"},
+}
+
+
+@dataclass(frozen=True)
+class Config:
+    """A resolved configuration.
+
+    Attributes:
+        sections: For each section its plain values; component sections have a `name`, and `data` a `path`.
+    """
+
+    sections: dict[str, dict[str, Any]]
+
+    @classmethod
+    def resolve(cls, *layers: Layer) -> Config:
+        """Merges layers over the defaults and checks the outcome.
+
+        Raises:
+            UsageError: for an unknown section, component or option, or a wrong value.
+        """
+        merged: dict[str, dict[str, Any]] = {name: dict(values) for name, values in DEFAULTS.items()}
+        for layer in layers:
+            for section, values in layer.items():
+                _check_section(section, values)
+                below = merged.get(section, {})
+                other = values.get("name", below.get("name")) != below.get("name")
+                # The options of a component that is replaced mean nothing to the one that replaces it.
+                merged[section] = dict(values) if other else below | dict(values)
+                if section in ("data", "simulator"):
+                    merged.pop("simulator" if section == "data" else "data", None)
+        return cls({s: cls._resolve_section(s, merged.get(s, {})) for s in [*SETTINGS, *COMPONENTS] if _in(s, merged)})
+
+    @classmethod
+    def from_toml(cls, path: Path | str) -> Config:
+        return cls.resolve(read_layer(Path(path)))
+
+    @staticmethod
+    def _resolve_section(section: str, values: dict[str, Any]) -> dict[str, Any]:
+        if section in SETTINGS:
+            return validate(SETTINGS[section], values, f"section {section!r}")[1]
+        kind = COMPONENTS[section]
+        if "name" not in values:
+            raise UsageError(f"section {section!r} needs a name: the {kind} to use")
+        record = registry().find(kind, values["name"])
+        own = {key: value for key, value in values.items() if key not in _reserved(section)}
+        own |= _behind_colon(values["name"], record)
+        plain = validate(record.load(), own, f"{kind} {values['name']!r}")[1]
+        if record.component.argument:
+            plain.pop(record.component.argument)
+        return {key: values[key] for key in _reserved(section) if key in values} | plain
+
+    def build(self, section: str, *given: Any) -> Any:
+        """Constructs the component of a section (or the settings).
+
+        Args:
+            section: One of the sections.
+            given: What the core gives it, before its options.
+        """
+        values = self.sections[section]
+        if section in SETTINGS:
+            return SETTINGS[section](**validate(SETTINGS[section], values, f"section {section!r}")[0])
+        return build(
+            COMPONENTS[section],
+            values["name"],
+            {k: v for k, v in values.items() if k not in _reserved(section)},
+            *given,
+        )
+
+    def name(self, section: str) -> str:
+        """Name of a section's component."""
+        return self.sections[section]["name"]
+
+    def to_toml(self) -> str:
+        return tomli_w.dumps(self.sections)
+
+
+def build(kind: str, name: str, options: Mapping[str, Any], *given: Any) -> Any:
+    """Constructs a component by name.
+
+    Args:
+        kind: Its kind, such as `method`.
+        name: Its name, as a user types it.
+        options: Its options.
+        given: What the core gives it, before its options.
+
+    Raises:
+        UsageError: if there is no such component, or an option is wrong.
+    """
+    record = registry().find(kind, name)
+    component = record.load()
+    arguments, _ = validate(component, {**options, **_behind_colon(name, record)}, f"{kind} {name!r}")
+    return component(*given, **arguments)
+
+
+def read_layer(path: Path) -> Layer:
+    """Reads a configuration file.
+
+    Raises:
+        UsageError: if there is no such file, or it is not TOML.
+    """
+    try:
+        return tomllib.loads(path.read_text())
+    except OSError as error:
+        raise UsageError(f"no configuration can be read from {path}: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} is no valid TOML: {error}") from None
+
+
+def read_recipe(name: str) -> Layer:
+    """Reads the recipe of that name, or the file of that path if the name ends in `.toml`."""
+    return read_layer(Path(name)) if name.endswith(".toml") else tomllib.loads(read_recipe_text(name))
+
+
+def read_recipe_text(name: str) -> str:
+    """The text of a recipe that a plugin ships."""
+    package, _, path = registry().find("recipe", name).component.target.partition(":")
+    return (resources.files(package) / path).read_text()
+
+
+def read_assignment(text: str) -> Layer:
+    """Reads `section.option=value` (`--set`); the value is TOML, or else a plain string.
+
+    Raises:
+        UsageError: if the text has another form.
+    """
+    key, equals, value = text.partition("=")
+    section, _, option = key.strip().partition(".")
+    if not (equals and section and option):
+        raise UsageError(f"--set takes SECTION.OPTION=VALUE, such as method.lr=0.1, got {text!r}")
+    try:
+        read = tomllib.loads(f"value = {value.strip()}")["value"]
+    except tomllib.TOMLDecodeError:
+        read = value.strip()
+    return {section: {option: read}}
+
+
+def merge(layers: Iterable[Layer]) -> Layer:
+    """Puts layers that name no components twice, such as the flags of one command, into one."""
+    merged: dict[str, dict[str, Any]] = {}
+    for layer in layers:
+        for section, values in layer.items():
+            _check_section(section, values)
+            merged.setdefault(section, {}).update(values)
+    return merged
+
+
+def _reserved(section: str) -> tuple[str, ...]:
+    return ("name", "path") if section == "data" else ("name",)
+
+
+def _in(section: str, merged: Mapping[str, Any]) -> bool:
+    return section in SETTINGS or section in merged
+
+
+def _behind_colon(name: str, record: Any) -> dict[str, str]:
+    argument = record.component.argument
+    return {argument: name.partition(":")[2]} if argument else {}
+
+
+def _check_section(section: str, values: Any) -> None:
+    import difflib
+
+    known = [*SETTINGS, *COMPONENTS]
+    if section not in known:
+        near = difflib.get_close_matches(section, known, n=1)
+        hint = f" (did you mean {near[0]}?)" if near else ""
+        raise UsageError(f"there is no section {section!r}{hint}; there are {', '.join(known)}")
+    if not isinstance(values, Mapping):
+        raise UsageError(f"section {section!r} holds options, got {values!r}")

@@ -1,0 +1,40 @@
+"""From what a user types behind `--data` to a dataset."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from lenskit.config import build
+from lenskit.errors import UsageError
+from lenskit.kinds.dataset import Dataset
+from lenskit.registry import registry
+
+
+def find_reader(text: str) -> tuple[str, Path]:
+    """Finds the reader of a path: `READER:PATH`, or a path that one of the readers recognises.
+
+    Returns:
+        The reader's name and the path.
+
+    Raises:
+        UsageError: if there is nothing there, or no reader recognises it.
+    """
+    records = registry().of_kind("dataset")
+    name, colon, path = text.partition(":")
+    if colon and any(record.name == name for record in records):
+        return name, Path(path)
+    given = Path(text)
+    if not given.exists():
+        raise UsageError(f"there are no data at {given}")
+    for record in records:
+        if record.load().recognises(given):
+            return record.name, given
+    forms = "; ".join(f"{record.name}: {record.load().accepts}" for record in records)
+    raise UsageError(f"no reader recognises {given}; name one, as --data READER:PATH ({forms})")
+
+
+def open_dataset(text: str, **options: Any) -> Dataset:
+    """Opens the data that `text` names, see `find_reader`."""
+    name, path = find_reader(text)
+    return build("dataset", name, options, path)

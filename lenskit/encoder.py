@@ -1,0 +1,134 @@
+"""A trained backbone together with all that is needed to feed it: images in, features out.
+
+On disk it is a folder of two files that say everything: `model.safetensors`, and `encoder.json`, which names the
+backbone and its options, the images it takes and what is done to them first.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from lenskit.config import build
+from lenskit.data.preprocess import Preprocess
+from lenskit.data.source import Chunk
+from lenskit.errors import LenskitError
+from lenskit.kinds.backbone import Backbone
+
+FORMAT = 1
+
+
+class Encoder(nn.Module):
+    """Raw images to features.
+
+    Args:
+        backbone: The network.
+        preprocess: What is done to an image first.
+        image_shape: Channels, height and width of the images it takes.
+        card: What else is known of it, as plain values: `backbone` (a name and options) and `input` at least.
+    """
+
+    def __init__(
+        self, backbone: Backbone, preprocess: Preprocess, image_shape: tuple[int, int, int], card: dict[str, Any]
+    ) -> None:
+        super().__init__()
+        self.backbone, self.preprocess = backbone, preprocess
+        self.image_shape, self.card = image_shape, card
+        self.features = backbone.features
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Images (n, C, H, W) in any unit to features (n, `features`).
+
+        Raises:
+            LenskitError: if the images have another shape than the encoder was trained with, or hold NaNs.
+        """
+        if images.ndim != 4 or tuple(images.shape[1:]) != self.image_shape:
+            raise LenskitError(f"the encoder takes images (n, {_shape(self.image_shape)}), got {_shape(images.shape)}")
+        if not images.isfinite().all():
+            count = int((~images.isfinite()).flatten(1).any(1).sum())
+            raise LenskitError(f"{count} of {len(images)} images hold NaN or infinite pixels: fill or mask them first")
+        return self.backbone(self.preprocess(images))
+
+    @torch.inference_mode()
+    def embed(self, chunks: Iterable[Chunk]) -> tuple[NDArray[np.float32], dict[str, NDArray[np.float64]]]:
+        """Features of many images, in eval mode.
+
+        Args:
+            chunks: Images and their parameters, as `simulated` and `stored` give them.
+
+        Returns:
+            Features (n, `features`), and each parameter's values (n,).
+        """
+        self.eval()
+        device = next(self.parameters()).device
+        features: list[Tensor] = []
+        parameters: dict[str, list[Tensor]] = {}
+        for images, values in chunks:
+            features += [self(part.to(device)).float().cpu() for part in images.split(256)]
+            for name, value in values.items():
+                parameters.setdefault(name, []).append(value.double().cpu())
+        return torch.cat(features).numpy(), {name: torch.cat(value).numpy() for name, value in parameters.items()}
+
+    def save(self, folder: Path) -> None:
+        """Writes the folder; each of its two files is replaced as a whole."""
+        folder.mkdir(parents=True, exist_ok=True)
+        weights = {name: value.detach().cpu().contiguous() for name, value in self.backbone.state_dict().items()}
+        temporary = folder / "model.safetensors.part"
+        save_file(weights, temporary)
+        temporary.replace(folder / "model.safetensors")
+        card = self.card | {"format": FORMAT, "image_shape": list(self.image_shape), "features": self.features}
+        temporary = folder / "encoder.json.part"
+        temporary.write_text(json.dumps(card, indent=2) + "\n")
+        temporary.replace(folder / "encoder.json")
+
+    @classmethod
+    def load(cls, folder: Path) -> Encoder:
+        """Reads the folder.
+
+        Raises:
+            LenskitError: if it is none, or its files do not fit each other.
+        """
+        try:
+            card = json.loads((folder / "encoder.json").read_text())
+            weights = load_file(folder / "model.safetensors")
+        except FileNotFoundError as error:
+            raise LenskitError(f"{folder} holds no encoder: {Path(error.filename).name} is missing") from None
+        except (json.JSONDecodeError, SafetensorError) as error:
+            raise LenskitError(f"the encoder in {folder} is damaged: {error}") from None
+        if card.get("format") != FORMAT:
+            raise LenskitError(f"the encoder in {folder} has format {card.get('format')}, this lenskit reads {FORMAT}")
+        encoder = cls.untrained(card)
+        try:
+            encoder.backbone.load_state_dict(weights)
+        except RuntimeError as error:
+            raise LenskitError(f"the weights in {folder} do not fit its encoder.json: {_one_line(error)}") from None
+        return encoder.eval()
+
+    @classmethod
+    def untrained(cls, card: dict[str, Any], seed: int | None = None) -> Encoder:
+        """The encoder that a card describes, with random weights (drawn from `seed`, if given)."""
+        shape: tuple[int, int, int] = tuple(card["image_shape"])
+        preprocess = Preprocess(**card["input"])
+        options = {key: value for key, value in card["backbone"].items() if key != "name"}
+        with torch.random.fork_rng(enabled=seed is not None):
+            if seed is not None:
+                torch.manual_seed(seed)
+            backbone = build("backbone", card["backbone"]["name"], options, shape[0], preprocess.size or shape[-1])
+        return cls(backbone, preprocess, shape, card)
+
+
+def _shape(shape: Iterable[int]) -> str:
+    return " x ".join(map(str, shape))
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:300]

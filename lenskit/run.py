@@ -1,0 +1,170 @@
+"""A run directory: what is in it, and how it is opened again.
+
+run.toml            the resolved configuration: `lenskit train --config DIR/run.toml` repeats the run
+provenance.json     versions, plugin distributions, command, device, git revision of the folder it was started in
+metrics.jsonl       a line of figures every few batches
+checkpoints/        last.ckpt, from which the run resumes
+encoder/            the encoder: model.safetensors and encoder.json
+evaluations/        a folder for each evaluation
+train.log           what happened
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from importlib import metadata
+from pathlib import Path
+from typing import IO, Any
+
+from lenskit.config import Config
+from lenskit.encoder import Encoder
+from lenskit.errors import LenskitError, UsageError
+from lenskit.kinds.simulator import Simulator
+from lenskit.registry import registry
+
+
+class Run:
+    """A run directory that exists.
+
+    Args:
+        path: The directory.
+
+    Raises:
+        UsageError: if it is no run directory.
+    """
+
+    def __init__(self, path: Path | str) -> None:
+        self.path = Path(path)
+        if not self.path.is_dir():
+            raise UsageError(f"there is no run directory {self.path}")
+        if not (self.path / "run.toml").is_file():
+            raise UsageError(f"{self.path} is no run directory: it has no run.toml")
+        self.config = Config.from_toml(self.path / "run.toml")
+
+    @classmethod
+    def create(cls, path: Path, config: Config, overwrite: bool = False) -> Run:
+        """Makes a run directory.
+
+        Raises:
+            UsageError: if something is there already and `overwrite` is not set, or is set for what is no run.
+        """
+        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+            if not overwrite:
+                raise UsageError(
+                    f"{path} exists: choose another --out, go on with --resume {path}, or replace it with --overwrite"
+                )
+            if not (path / "run.toml").is_file():
+                raise UsageError(f"{path} is no run directory, so --overwrite leaves it alone")
+            shutil.rmtree(path)
+        path.mkdir(parents=True, exist_ok=True)
+        (path / "checkpoints").mkdir(exist_ok=True)
+        write_atomically(path / "provenance.json", json.dumps(provenance(), indent=2) + "\n")
+        write_atomically(path / "run.toml", config.to_toml())
+        return cls(path)
+
+    @property
+    def name(self) -> str:
+        return self.path.name or str(self.path)
+
+    @property
+    def checkpoint(self) -> Path:
+        """The checkpoint from which the run resumes (which need not exist yet)."""
+        return self.path / "checkpoints" / "last.ckpt"
+
+    @property
+    def finished(self) -> bool:
+        """Whether all batches are done."""
+        try:
+            trained = json.loads((self.path / "encoder" / "encoder.json").read_text())["trained"]
+        except FileNotFoundError:
+            return False
+        return trained["batches"] == trained["of"]
+
+    def folder(self, evaluation: str) -> Path:
+        """The folder that an evaluation writes to, made if need be."""
+        folder = self.path / "evaluations" / evaluation
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    def encoder(self) -> Encoder:
+        """The trained encoder, in eval mode, on the CPU.
+
+        Raises:
+            LenskitError: if the run has not saved one yet.
+        """
+        return Encoder.load(self.path / "encoder")
+
+    def simulator(self, **options: Any) -> Simulator:
+        """The run's simulator, with some options changed.
+
+        Raises:
+            LenskitError: if the run was trained on stored images.
+        """
+        if "simulator" not in self.config.sections:
+            raise LenskitError(
+                f"{self.path} was trained on stored images, so it names no simulator: give one with --simulator"
+            )
+        values = self.config.sections["simulator"] | options
+        return Config.resolve({"simulator": values}).build("simulator")
+
+
+def write_atomically(path: Path, content: str | Callable[[IO[bytes]], object]) -> None:
+    """Writes a file so that whoever reads it finds the old content or the new, whatever happens in between.
+
+    Args:
+        path: The file.
+        content: Its text, or a function that writes it to an open binary file.
+    """
+    temporary = path.with_name(path.name + ".part")
+    try:
+        with temporary.open("wb") as file:
+            if isinstance(content, str):
+                file.write(content.encode())
+            else:
+                content(file)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def provenance() -> dict[str, Any]:
+    """What a result depends on beside the configuration."""
+    import torch
+
+    packages = ("lenskit-ssl", "torch", "torchvision", "lightly", "pytorch-lightning", "timm", "lenstronomy", "numpy")
+    return {
+        "command": sys.argv,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "packages": {name: version for name in packages if (version := _version(name))},
+        "plugins": {f"{p.name}@{p.distribution}": p.version for p in registry().plugins if not p.error},
+        "devices": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())] or ["cpu"],
+        "threads": torch.get_num_threads(),
+        "git": _git_revision(),
+    }
+
+
+def _version(distribution: str) -> str | None:
+    try:
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _git_revision() -> str | None:
+    try:
+        answer = subprocess.run(
+            ["git", "describe", "--always", "--dirty", "--abbrev=40"], capture_output=True, text=True, timeout=10
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return answer.stdout.strip() if answer.returncode == 0 else None

@@ -1,0 +1,66 @@
+"""The progress bar of a run."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from lenskit.kinds.method import Budget
+
+
+class TrainingDisplay:
+    """Epoch, loss, pairs a second, collapse and time left: a bar on a terminal, a line an epoch elsewhere.
+
+    Args:
+        budget: Length of the run.
+        done: Batches done already.
+        console: Where to draw.
+    """
+
+    def __init__(self, budget: Budget, done: int = 0, console: Console | None = None) -> None:
+        self.budget = budget
+        self.console = console or Console(stderr=True)
+        self._progress = Progress(
+            TextColumn("epoch {task.fields[epoch]}/" + str(budget.epochs)),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[figures]}"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(elapsed_when_finished=False),
+            console=self.console,
+            disable=not self.console.is_terminal,
+        )
+        self._task = self._progress.add_task("train", total=budget.batches, completed=done, epoch=0, figures="")
+        self._lines = 0
+
+    def update(self, batches: int, figures: dict[str, float]) -> None:
+        epoch = min(batches // self.budget.batches_per_epoch, self.budget.epochs)
+        text = describe(figures)
+        self._progress.update(self._task, completed=batches, epoch=epoch, figures=text)
+        if not self.console.is_terminal and (epoch > self._lines or batches == self.budget.batches):
+            self._lines = epoch
+            left = (self.budget.batches - batches) * self.budget.batch_size / figures["rate"]
+            self.console.print(f"epoch {epoch}/{self.budget.epochs}  {text}  {left / 60:.1f} min left")
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._progress.stop()
+
+
+def describe(figures: dict[str, float]) -> str:
+    """The figures of one moment in a few words."""
+    parts = [f"loss {figures['loss']:.3f}", f"{figures['rate']:.0f} pairs/s"]
+    if "collapse_std" in figures:
+        parts.append(f"spread {figures['collapse_std']:.2f}")
+    if "effective_rank" in figures:
+        parts.append(f"rank {figures['effective_rank']:.0f}")
+    return "  ".join(parts)

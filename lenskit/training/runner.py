@@ -1,0 +1,224 @@
+"""Trains: builds what a configuration names and hands it to Lightning's Trainer."""
+
+from __future__ import annotations
+
+import logging
+import pickle
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.utilities.rank_zero import rank_zero_only
+
+from lenskit.config import Config
+from lenskit.data.preprocess import Preprocess
+from lenskit.data.source import LiveSource, Source, StoredSource
+from lenskit.encoder import Encoder
+from lenskit.errors import LenskitError, UsageError
+from lenskit.kinds.backbone import Backbone
+from lenskit.kinds.method import Budget, Method
+from lenskit.run import Run
+from lenskit.training.callbacks import Checkpoints, Monitor, stop_on_interrupt
+from lenskit.training.display import TrainingDisplay
+from lenskit.training.settings import TrainSettings
+from lenskit.training.stream import Clock, Stream
+
+log = logging.getLogger("lenskit")
+
+LIVE_LENSES = 10_000
+"""Lenses an epoch of live simulation, when nothing is said."""
+
+
+def train(config: Config, out: Path, *, overwrite: bool = False, progress: bool = True) -> Run:
+    """Trains a new run.
+
+    Args:
+        config: What to train.
+        out: The run directory to make.
+        overwrite: Whether to replace a run that is there.
+        progress: Whether to draw a progress bar.
+
+    Returns:
+        The run, finished or stopped by an interrupt (`Run.finished` tells).
+
+    Raises:
+        LenskitError: with one line that says what was wrong.
+    """
+    job = Job(config)
+    # Only the first process of several makes the directory; the others find it.
+    run = Run.create(out, config, overwrite) if _is_first() else Run(out)
+    return job.fit(run, None, progress)
+
+
+def resume(path: Path, *, progress: bool = True, **devices: Any) -> Run:
+    """Goes on with a run that was stopped or killed; it ends as if it had not been.
+
+    Args:
+        path: The run directory.
+        progress: Whether to draw a progress bar.
+        devices: `accelerator`, `devices` and `num_nodes`, where they are others than before.
+
+    Raises:
+        LenskitError: if there is nothing to resume, or the checkpoint is not this run's.
+    """
+    run = Run(path)
+    changed = {key: value for key, value in devices.items() if value is not None}
+    config = Config.resolve(run.config.sections, {"train": changed}) if changed else run.config
+    if not run.checkpoint.is_file():
+        return Job(config).fit(run, None, progress)
+    state = read_checkpoint(run)
+    job = Job(config)
+    if state["batches"] >= job.budget.batches:
+        log.info("%s is finished: all %d batches are done", path, job.budget.batches)
+        return run
+    return job.fit(run, state["batches"], progress)
+
+
+def read_checkpoint(run: Run) -> dict[str, Any]:
+    """What a run's checkpoint says of itself.
+
+    Raises:
+        LenskitError: if it cannot be read without running code in it, or is of another method or backbone.
+    """
+    try:
+        state = torch.load(run.checkpoint, map_location="cpu", weights_only=True, mmap=True)["lenskit"]
+    except (pickle.UnpicklingError, RuntimeError, KeyError, EOFError) as error:
+        reason = " ".join(str(error).split())[:160]
+        raise LenskitError(f"{run.checkpoint} is no checkpoint of lenskit, or is damaged: {reason}") from None
+    for section in ("method", "backbone"):
+        saved, wanted = state["config"][section]["name"], run.config.name(section)
+        if saved != wanted:
+            raise LenskitError(
+                f"{run.checkpoint} is of the {section} {saved!r}, but {run.path / 'run.toml'} says {wanted!r}"
+            )
+    return state
+
+
+class Job:
+    """A configuration, built: everything is checked here, before anything is written.
+
+    Args:
+        config: What to build.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.settings: TrainSettings = config.build("train")
+        inputs = config.build("input")
+        preprocess = Preprocess(inputs.stretch, inputs.size)
+        pairs = config.build("pairs")
+        # Built before the seed is set, so that a source that draws cannot change the initial weights.
+        self.source = self._source(pairs, preprocess)
+        channels, height, width = self.source.image_shape
+        if height != width and inputs.size is None:
+            raise UsageError(f"the images are {height} x {width} pixels: say --set input.size=N to make them square")
+        torch.manual_seed(self.settings.seed)
+        backbone: Backbone = config.build("backbone", channels, inputs.size or height)
+        self.method: Method = config.build("method", backbone)
+        if self.method.views != pairs.views:
+            raise UsageError(
+                f"method {config.name('method')!r} takes {self.method.views} view(s) of each lens, "
+                f"pairs {config.name('pairs')!r} make {pairs.views}"
+            )
+        self.budget = self._budget()
+        self.method.budget = self.budget
+        card = {
+            "backbone": {k: v for k, v in config.sections["backbone"].items() if k not in Backbone.start_options},
+            "input": {"stretch": inputs.stretch, "size": inputs.size},
+            "method": config.name("method"),
+            "pairs": config.name("pairs"),
+        }
+        self.encoder = Encoder(backbone, preprocess, self.source.image_shape, card)
+
+    def _source(self, pairs: Any, preprocess: Preprocess) -> Source:
+        seed = self.settings.seed
+        if "data" in self.config.sections:
+            dataset = self.config.build("data", Path(self.config.sections["data"]["path"]))
+            return StoredSource(dataset, pairs, preprocess, seed)
+        return LiveSource(self.config.build("simulator"), pairs, preprocess, seed)
+
+    def _budget(self) -> Budget:
+        lenses, batch_size = self.settings.lenses, self.settings.batch_size
+        if isinstance(self.source, StoredSource):
+            lenses = lenses or len(self.source.dataset)
+        lenses = lenses or LIVE_LENSES
+        if lenses < batch_size:
+            raise UsageError(
+                f"{lenses} lenses an epoch are fewer than a batch of {batch_size}: use --batch-size {lenses} or less"
+            )
+        return Budget(batch_size, lenses // batch_size, self.settings.epochs)
+
+    def fit(self, run: Run, done: int | None, progress: bool) -> Run:
+        """Trains from the start, or from the run's checkpoint if `done` batches are done."""
+        settings, budget = self.settings, self.budget
+        stream = Stream(self.source, budget)
+        display = TrainingDisplay(budget, done or 0) if progress and _is_first() else None
+        monitor = Monitor(run, stream, display, settings.log_every)
+        checkpoints = Checkpoints(run, stream, monitor, self.encoder, settings.checkpoint_every)
+        with _log_to(run.path / "train.log"), _quiet_lightning():
+            log.info(
+                "%s: %d epochs of %d batches of %d lenses", run.path, budget.epochs, budget.batches_per_epoch,
+                budget.batch_size,
+            )  # fmt: skip
+            trainer = pl.Trainer(
+                accelerator=settings.accelerator,
+                devices=settings.devices,
+                num_nodes=settings.num_nodes,
+                precision=settings.precision,
+                max_epochs=budget.epochs,
+                callbacks=[Clock(stream, settings.seed), monitor, checkpoints],
+                logger=False,
+                enable_checkpointing=False,
+                enable_progress_bar=False,
+                enable_model_summary=False,
+                limit_val_batches=0,
+                use_distributed_sampler=False,
+                default_root_dir=run.path,
+            )
+            with stop_on_interrupt(trainer), display or nullcontext():
+                path = run.checkpoint if done is not None else None
+                trainer.fit(self.method, datamodule=stream, ckpt_path=path, weights_only=True)
+            if stream.batches < budget.batches:
+                log.warning(
+                    "stopped after %d of %d batches; go on with: lenskit train --resume %s",
+                    stream.batches, budget.batches, run.path,
+                )  # fmt: skip
+        return run
+
+
+def _is_first() -> bool:
+    """Whether this is the first process of a run, before a Trainer exists."""
+    return getattr(rank_zero_only, "rank", None) in (0, None)
+
+
+@contextmanager
+def _log_to(path: Path) -> Iterator[None]:
+    handler = logging.FileHandler(path)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    log.addHandler(handler)
+    try:
+        yield
+    except BaseException as error:
+        log.debug("ended by %s", type(error).__name__)
+        raise
+    finally:
+        log.removeHandler(handler)
+        handler.close()
+
+
+@contextmanager
+def _quiet_lightning() -> Iterator[None]:
+    """Keeps Lightning's notes on hardware and loaders off the screen: ours say what matters."""
+    loggers = [logging.getLogger(name) for name in ("pytorch_lightning", "lightning.pytorch", "lightning_fabric")]
+    before = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.WARNING)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module=r"(pytorch_lightning|lightning_fabric)\..*")
+        yield
+    for logger, level in zip(loggers, before, strict=True):
+        logger.setLevel(level)

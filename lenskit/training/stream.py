@@ -1,0 +1,117 @@
+"""The training stream: which batch comes next, also after a run was killed.
+
+The one thing that says how far a run is, is the number of batches done. It is raised at the end of every batch and
+saved with every checkpoint; addresses, learning rates and the state of the global generators follow from it.
+Lightning's own loop counters are left out of checkpoints: they would restart the loader but not the batch index within
+an epoch, count steps once an optimiser, and be one off after an interrupt.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from torch.utils.data import DataLoader, IterableDataset
+
+from lenskit.data.source import Share, Source
+from lenskit.kinds.method import Budget, Method
+from lenskit.kinds.pairs import Batch
+
+_COUNTS = ("ready", "started", "processed", "completed")
+
+
+class Stream(pl.LightningDataModule):
+    """Feeds a source's batches to the Trainer, from the batch at which the run stands.
+
+    Args:
+        source: Where batches come from.
+        budget: Length of the run.
+    """
+
+    def __init__(self, source: Source, budget: Budget) -> None:
+        super().__init__()
+        self.source, self.budget = source, budget
+        self.batches = 0
+
+    @property
+    def trainer_(self) -> pl.Trainer:
+        assert self.trainer is not None, "the stream is attached to no trainer"
+        return self.trainer
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"batches": self.batches}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.batches = int(state_dict["batches"])
+        epoch = self.batches // self.budget.batches_per_epoch
+        counters = self.trainer_.fit_loop.epoch_progress
+        counters.load_state_dict({"total": dict.fromkeys(_COUNTS, epoch), "current": dict.fromkeys(_COUNTS, epoch)})
+
+    def train_dataloader(self) -> DataLoader:
+        self.source.to(self.trainer_.strategy.root_device)
+        share = Share(self.budget.batch_size, self.trainer_.global_rank, self.trainer_.world_size)
+        return DataLoader(_Places(self, share), batch_size=None)
+
+    def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Batch:
+        return self.trainer_.precision_plugin.convert_input(self.source.batch(batch))
+
+
+class _Places(IterableDataset):
+    """What the host contributes to each batch, from the run's batch to the end of its epoch.
+
+    It has no length: an epoch that is resumed is shorter than the others.
+    """
+
+    def __init__(self, stream: Stream, share: Share) -> None:
+        self.stream, self.share = stream, share
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        start, per_epoch = self.stream.batches, self.stream.budget.batches_per_epoch
+        for batch in range(start, (start // per_epoch + 1) * per_epoch):
+            yield self.stream.source.fetch(self.share.of_batch(batch))
+
+
+class Clock(pl.Callback):
+    """Sets everything that follows from the number of batches done, and counts them. Comes first among callbacks."""
+
+    def __init__(self, stream: Stream, seed: int) -> None:
+        self.stream, self.seed = stream, seed
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        for optimizer in trainer.optimizers:
+            for group in optimizer.param_groups:
+                group.setdefault("peak_lr", group["lr"])
+
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        assert isinstance(pl_module, Method)
+        batches = self.stream.batches
+        pl_module.batches = batches
+        for optimizer in trainer.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = pl_module.learning_rate(group, batches)
+        seed_generators(self.seed, batches, trainer.global_rank)
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        self.stream.batches += 1
+
+    def on_save_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        checkpoint.pop("loops", None)
+
+
+def seed_generators(seed: int, batches: int, rank: int) -> None:
+    """Seeds the global generators for one batch of one process: dropout, sampling and masks follow from these."""
+    words = np.random.SeedSequence([seed & 0xFFFFFFFF, batches, rank]).generate_state(2, np.uint32)
+    value = int(words[0]) << 32 | int(words[1])
+    torch.manual_seed(value)
+    random.seed(value)
+    np.random.seed(int(words[0]))

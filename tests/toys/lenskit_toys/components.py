@@ -1,0 +1,126 @@
+"""The components of the toys."""
+
+from __future__ import annotations
+
+import torch
+from lenskit.plugin import Backbone, Batch, Distribution, KeyedGenerator, Method, Parameter, Scene, Simulator
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class Blobs(Simulator):
+    """Gaussian blobs: the width is the lens, the place the source.
+
+    Args:
+        width: Standard deviation of a blob, in pixels.
+        pixels: Height and width of an image.
+    """
+
+    groups = ("lens", "source", "instrument")
+    removable = frozenset({"source"})
+    parameters = (
+        Parameter("width", "arcsec", "$w$", "lens", headline=True),
+        Parameter("x", "arcsec", "$x$", "source"),
+    )
+
+    def __init__(
+        self, *, width: Distribution = "uniform(1, 3)", pixels: int = 16  # type: ignore[assignment]
+    ) -> None:
+        self.width, self.pixels = Distribution.parse(width), pixels
+        self.image_shape = (1, pixels, pixels)
+
+    def draw(self, group: str, rng: KeyedGenerator, scene: Scene) -> Scene:
+        if group == "lens":
+            return {"width": rng.sample("width", self.width)}
+        if group == "source":
+            return {"x": 2 * rng.normal("x"), "y": 2 * rng.normal("y")}
+        return {"noise": rng.noise("noise", *self.image_shape)}
+
+    def render(self, scene: Scene, without=()) -> Tensor:
+        axis = torch.arange(self.pixels, device=scene["x"].device, dtype=scene["x"].dtype) - (self.pixels - 1) / 2
+        x, y, width = (scene[name][:, None, None] for name in ("x", "y", "width"))
+        blob = torch.exp(-((axis - x) ** 2 + (axis[:, None] - y) ** 2) / (2 * width**2))
+        return blob[:, None] * ("source" not in without) + 0.05 * scene["noise"]
+
+
+class Tiny(Backbone):
+    """A small network with batch norm and dropout.
+
+    Args:
+        dropout: Share of features dropped.
+    """
+
+    features = 16
+
+    def __init__(self, channels: int, size: int, *, dropout: float = 0.2) -> None:
+        super().__init__(channels, size)
+        self.body = nn.Sequential(
+            nn.Conv2d(channels, 8, 3, 2), nn.BatchNorm2d(8), nn.ReLU(), nn.Conv2d(8, 16, 3, 2), nn.ReLU(),
+            nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Dropout(dropout),
+        )  # fmt: skip
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.body(images)
+
+
+class Restless(Method):
+    """Pulls views together with noise from the global generator.
+
+    Args:
+        lr: Learning rate.
+    """
+
+    views = 2
+
+    def __init__(self, backbone: Backbone, *, lr: float = 0.05) -> None:
+        super().__init__(backbone)
+        self.lr = lr
+        self.head = nn.Linear(backbone.features, 8)
+
+    def training_step(self, batch: Batch, batch_index: int) -> dict[str, Tensor]:
+        a, b = (self.head(self.backbone(view)) for view in batch.views)
+        loss = F.mse_loss(a + 0.1 * torch.randn_like(a), b) - 0.1 * a.std(0).mean()
+        return {"loss": loss, "embedding": a.detach(), "projection": a.detach()}
+
+    def configure_optimizers(self):
+        return torch.optim.SGD([{"params": self.parameters(), "warmup_epochs": 1}], lr=self.lr, momentum=0.9)
+
+
+class TwoOptimizers(Restless):
+    """The same with two optimisers, stepped by hand."""
+
+    def __init__(self, backbone: Backbone, *, lr: float = 0.01) -> None:
+        super().__init__(backbone, lr=lr)
+        self.automatic_optimization = False
+
+    def training_step(self, batch: Batch, batch_index: int) -> dict[str, Tensor]:
+        outputs = super().training_step(batch, batch_index)
+        first, second = self.optimizers()
+        first.zero_grad()
+        second.zero_grad()
+        self.manual_backward(outputs["loss"])
+        first.step()
+        second.step()
+        return outputs | {"loss": outputs["loss"].detach()}
+
+    def configure_optimizers(self):
+        return [
+            torch.optim.Adam(self.backbone.parameters(), lr=self.lr),
+            torch.optim.SGD(self.head.parameters(), lr=self.lr),
+        ]
+
+
+class Exploding(Restless):
+    """Its loss is not a number from some batch on.
+
+    Args:
+        at: That batch.
+    """
+
+    def __init__(self, backbone: Backbone, *, at: int = 5, **options) -> None:
+        super().__init__(backbone, **options)
+        self.at = at
+
+    def training_step(self, batch: Batch, batch_index: int) -> dict[str, Tensor]:
+        outputs = super().training_step(batch, batch_index)
+        return outputs | {"loss": outputs["loss"] / float(self.batches < self.at)}

@@ -1,0 +1,22 @@
+"""What this plugin brings."""
+
+from lenskit.plugin import Component, hookimpl
+
+
+@hookimpl
+def lenskit_simulators():
+    return [Component("blobs", "lenskit_toys.components:Blobs", "Gaussian blobs of some width before noise")]
+
+
+@hookimpl
+def lenskit_backbones():
+    return [Component("tiny", "lenskit_toys.components:Tiny", "Two convolutions and dropout")]
+
+
+@hookimpl
+def lenskit_methods():
+    return [
+        Component("restless", "lenskit_toys.components:Restless", "SimSiam-like, drawing from the global generator"),
+        Component("two-optimizers", "lenskit_toys.components:TwoOptimizers", "Manual optimisation with two optimisers"),
+        Component("exploding", "lenskit_toys.components:Exploding", "Its loss is not finite from some batch on"),
+    ]
