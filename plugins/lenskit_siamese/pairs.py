@@ -8,7 +8,7 @@ import torch
 from annotated_types import Ge, Gt, Le
 from torch import Tensor
 
-from lenskit.plugin import Batch, KeyedGenerator, PairStrategy, UsageError
+from lenskit.plugin import Batch, Distribution, KeyedGenerator, PairStrategy, UsageError
 from lenskit_siamese.augment import gaussian_blur, jitter, random_crops, resized_crop
 
 Probability = Annotated[float, Ge(0), Le(1)]
@@ -76,41 +76,38 @@ class Default(PairStrategy):
                 raise UsageError(f"{name} is ({low:g}, {high:g}): give two numbers, 0 < low <= high <= {most:g}")
         if not 0 <= blur_sigma[0] <= blur_sigma[1]:
             raise UsageError(f"blur_sigma is {blur_sigma}: give two numbers, 0 <= low <= high")
-        self.scale, self.ratio, self.flip = scale, ratio, flip
-        self.brightness, self.contrast, self.jitter = brightness, contrast, jitter
-        self.blur_sigma, self.blur_kernel, self.blur = blur_sigma, blur_kernel, blur
+        self.scale, self.ratio, self.flip, self.jitter, self.blur = scale, ratio, flip, jitter, blur
+        self.blur_kernel = blur_kernel
+        ranges = {
+            "brightness": (max(0.0, 1 - brightness), 1 + brightness),
+            "contrast": (max(0.0, 1 - contrast), 1 + contrast),
+            "blur_sigma": blur_sigma,
+        } | dict.fromkeys(("crop_top", "crop_left", "flip", "jitter", "blur"), (0.0, 1.0))
+        self.priors = {name: Distribution.parse(f"uniform({low}, {high})") for name, (low, high) in ranges.items()}
 
     def __call__(self, images: Tensor, parameters: dict[str, Tensor], rng: KeyedGenerator) -> Batch:
         """Augments the rendering (n, 1, channels, height, width) twice; the views keep its size."""
-        views = tuple(self._augment(images[:, 0], rng, view) for view in range(self.views))
-        return Batch(views, {name: v.expand(-1, self.views) for name, v in parameters.items()}, rng.index)
+        views = tuple(self._augment(images[:, 0], self._draw(rng, view)) for view in range(self.views))
+        return Batch(views, {name: value.expand(-1, self.views) for name, value in parameters.items()}, rng.index)
 
-    def _augment(self, images: Tensor, rng: KeyedGenerator, view: int) -> Tensor:
-        """One view: images (n, channels, height, width) to the same shape. Neutral parameters stand for what the dice
-        leave out."""
+    def _draw(self, rng: KeyedGenerator, view: int) -> dict[str, Tensor]:
+        """All random numbers of a view."""
+        once = rng.samples({f"{name}/{view}": prior for name, prior in self.priors.items()})
+        attempts = {name: rng.uniform(f"{name}/{view}", ATTEMPTS) for name in ("crop_area", "crop_aspect")}
+        return dict(zip(self.priors, once.values(), strict=True)) | attempts
 
-        def between(low: float, high: float, name: str) -> Tensor:
-            return low + (high - low) * rng.uniform(f"{name}/{view}")
-
-        def chance(probability: float, name: str) -> Tensor:
-            return rng.uniform(f"{name}/{view}") < probability
-
+    def _augment(self, images: Tensor, draws: dict[str, Tensor]) -> Tensor:
+        """One view: images (n, channels, height, width) to the same shape. What the dice leave out is done with
+        neutral arguments."""
         rows, columns = images.shape[-2:]
-        crops = random_crops(
-            (rows, columns), self.scale, self.ratio,
-            area=rng.uniform(f"crop_area/{view}", ATTEMPTS),
-            aspect=rng.uniform(f"crop_aspect/{view}", ATTEMPTS),
-            top=rng.uniform(f"crop_top/{view}"),
-            left=rng.uniform(f"crop_left/{view}"),
-        )  # fmt: skip
-        images = resized_crop(images, crops, chance(self.flip, "flip"))
+        places = {name: draws[f"crop_{name}"] for name in ("area", "aspect", "top", "left")}
+        crops = random_crops((rows, columns), self.scale, self.ratio, **places)
+        images = resized_crop(images, crops, draws["flip"] < self.flip)
 
-        jittered = chance(self.jitter, "jitter")
-        brightness = between(max(0.0, 1 - self.brightness), 1 + self.brightness, "brightness")
-        contrast = between(max(0.0, 1 - self.contrast), 1 + self.contrast, "contrast")
-        images = jitter(images, torch.where(jittered, brightness, 1.0), torch.where(jittered, contrast, 1.0))
+        jittered = draws["jitter"] < self.jitter
+        brightness, contrast = (torch.where(jittered, draws[name], 1.0) for name in ("brightness", "contrast"))
+        images = jitter(images, brightness, contrast)
 
         pixels = columns / PAPER_SIZE
-        sigma = between(*self.blur_sigma, "blur_sigma") * pixels
-        radius = round(self.blur_kernel // 2 * pixels)
-        return gaussian_blur(images, torch.where(chance(self.blur, "blur"), sigma, 0.0), radius)
+        sigma = torch.where(draws["blur"] < self.blur, draws["blur_sigma"] * pixels, 0.0)
+        return gaussian_blur(images, sigma, radius=round(self.blur_kernel // 2 * pixels))
