@@ -104,12 +104,11 @@ def _load(path: Path) -> tuple[NDArray[Any], fits.Header]:
             with fits.open(path, memmap=False) as hdus:
                 hdu = next(hdu for hdu in hdus if hdu.is_image and hdu.data is not None)
                 data, header = hdu.data, hdu.header
-    except (OSError, ValueError, TypeError, BadZipFile, StopIteration, IndexError) as error:
+    except (OSError, EOFError, ValueError, TypeError, BadZipFile, StopIteration, IndexError) as error:
         raise UsageError(f"{path}: no PSF can be read from it; a FITS image or a numpy array is right") from error
     if data.ndim not in (2, 3) or data.size == 0 or data.dtype.kind not in "iuf":
         raise UsageError(
-            f"{path}: an array of {data.dtype} and shape {data.shape}; numbers, one PSF (s, s) or a stack (k, s, s), are"
-            " right"
+            f"{path}: a {data.dtype} array of shape {data.shape}; numbers, (s, s) or a stack (k, s, s), are right"
         )
     return data[None] if data.ndim == 2 else data, header
 
