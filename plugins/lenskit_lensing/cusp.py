@@ -1,0 +1,96 @@
+"""The average over pixels of light that rises steeply to its centre.
+
+Sampled at the middle of pixels, a Sersic profile with a high index has a peak that depends on where in its pixel the
+centre lies: with n from 3 to 8 it is wrong by -19 to +39 % (5 to 95 %) even after a PSF. The 5 x 5 pixels around the
+centre are therefore averaged, with a Gauss-Legendre rule along each axis whose nodes crowd towards the centre: pixels
+are cut at the centre's coordinate, and in each piece the distance from it is r = a + (b - a) s^p with Gaussian s.
+
+That is 38 x 38 points for all 25 pixels. Against a converged rule, over n 3 to 8 and axis ratios down to 0.13, the
+central pixel's average errs by 5e-5 (median), 1e-3 (95 %) and 6e-3 (at worst); 16 x 16 to 25 x 25 even points in every
+pixel, five times as many, err by 2e-3, 1e-2 and 4e-2.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+BLOCK = 5
+"""Pixels along a side of what is averaged."""
+
+PIECES = ((10, 4), (6, 2), (3, 1))
+"""Number of nodes and power p between the centre and its pixel's edge, in the next pixel and in the one after."""
+
+
+class Rule(NamedTuple):
+    """Where to evaluate a profile along one axis, and how to add up what is found there.
+
+    Attributes:
+        first: (n,) int64, number of the block's first pixel.
+        nodes: (n, nodes) positions in arcsec.
+        weights: (n, BLOCK, nodes), with which values at the nodes give each pixel's average.
+    """
+
+    first: Tensor
+    nodes: Tensor
+    weights: Tensor
+
+
+def cusp_rule(center: Tensor, pixels: int, pixel_scale: float) -> Rule:
+    """The rule along one axis for profiles centred at `center` (n,), in arcsec from the middle of the frame.
+
+    Blocks stay within the frame. For a centre in its outer two pixels or outside, the rule is right but less accurate.
+    """
+    place = center / pixel_scale + pixels / 2
+    central = place.floor().clamp(BLOCK // 2, pixels - 1 - BLOCK // 2)
+    left = (place - central).clamp(0, 1)
+    cut = (central + left - pixels / 2) * pixel_scale
+    moving, fixed, weight, own, pixel = (torch.as_tensor(part).to(center) for part in _half_rule())
+
+    distances, weights = [], []
+    for side, reach in ((-1, left[:, None]), (1, 1 - left[:, None])):
+        distances.append(side * (moving * reach + fixed))
+        member = BLOCK // 2 + side * pixel == torch.arange(BLOCK, device=center.device)[:, None]
+        weights.append((weight * torch.where(own > 0, reach, 1))[:, None] * member)
+    nodes = cut[:, None] + pixel_scale * torch.cat(distances, dim=1)
+    return Rule(central.long() - BLOCK // 2, nodes, torch.cat(weights, dim=2))
+
+
+@cache
+def _half_rule() -> tuple[np.ndarray, ...]:
+    """The nodes on one side of the centre, in pixels from it.
+
+    With `reach` the distance to the edge of the centre's pixel, nodes lie at `moving * reach + fixed` and weigh
+    `weight`, times `reach` where they are in the centre's `own` pixel; `pixel` counts from that one outwards.
+    """
+    moving, fixed, weight, own, pixel = [], [], [], [], []
+    for number, (count, power) in enumerate(PIECES):
+        x, w = np.polynomial.legendre.leggauss(count)
+        s = (x + 1) / 2
+        moving.append(s**power if number == 0 else np.ones(count))
+        fixed.append(np.zeros(count) if number == 0 else number - 1 + s**power)
+        weight.append(power * s ** (power - 1) * w / 2)
+        own.append(np.full(count, float(number == 0)))
+        pixel.append(np.full(count, float(number)))
+    return tuple(map(np.concatenate, (moving, fixed, weight, own, pixel)))
+
+
+def put_blocks(images: Tensor, values: Tensor, rule_x: Rule, rule_y: Rule) -> Tensor:
+    """Replaces the pixels around the centres, in place, by their averages.
+
+    Args:
+        images: (n, height, width).
+        values: (n, nodes along y, nodes along x), the profile at the rules' nodes.
+        rule_x: The rule along x.
+        rule_y: The rule along y.
+    """
+    averages = rule_y.weights @ values @ rule_x.weights.mT
+    row = torch.arange(len(images), device=images.device)[:, None, None]
+    step = torch.arange(BLOCK, device=images.device)
+    y, x = (rule_y.first[:, None] + step)[:, :, None], (rule_x.first[:, None] + step)[:, None, :]
+    images[row, y, x] = averages
+    return images

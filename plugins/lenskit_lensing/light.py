@@ -1,0 +1,170 @@
+"""Light: surface brightness of Sersic, core-Sersic and pixelated galaxies, in batches.
+
+Shapes and conventions are those of `lenskit_lensing.profiles`; radii are on the product-averaged axis,
+R = sqrt(q x'^2 + y'^2 / q), as in lenstronomy.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+from torch.nn.functional import grid_sample
+
+from lenskit_lensing.profiles import columns, elliptical
+
+RADIUS_FLOOR = 1e-4
+"""Radius in arcsec inside which profiles are flat, as in lenstronomy."""
+
+
+def sersic_b(n_sersic: Tensor) -> Tensor:
+    """b_n, which makes R_sersic the half-light radius: lenstronomy's linear approximation."""
+    return (1.9992 * n_sersic - 0.3271).clamp(min=1e-5)
+
+
+def sersic(
+    x: Tensor,
+    y: Tensor,
+    *,
+    R_sersic: Tensor,
+    n_sersic: Tensor,
+    e1: Tensor,
+    e2: Tensor,
+    center_x: Tensor,
+    center_y: Tensor,
+) -> Tensor:
+    """Elliptical Sersic profile exp(-b_n ((R / R_sersic)^(1/n) - 1)): one at R_sersic.
+
+    lenstronomy's SERSIC_ELLIPSE, but for its cut at 1000 R_sersic.
+
+    Args:
+        x: Positions in arcsec.
+        y: Positions in arcsec.
+        R_sersic: Half-light radius in arcsec, above 0.
+        n_sersic: Index, above 0.17.
+        e1: Ellipticity, |e| < 1.
+        e2: Ellipticity.
+        center_x: Centre in arcsec.
+        center_y: Centre in arcsec.
+
+    Returns:
+        (n, height, width).
+    """
+    log_r2 = _radius_squared(x, y, e1, e2, center_x, center_y).log()
+    b = sersic_b(n_sersic)
+    power, offset, b_ = columns(0.5 / n_sersic, b.log() - R_sersic.log() / n_sersic, b)
+    return (b_ - torch.addcmul(offset, log_r2, power).exp()).exp()
+
+
+def core_sersic(
+    x: Tensor,
+    y: Tensor,
+    *,
+    R_sersic: Tensor,
+    Rb: Tensor,
+    n_sersic: Tensor,
+    gamma: Tensor,
+    e1: Tensor,
+    e2: Tensor,
+    center_x: Tensor,
+    center_y: Tensor,
+) -> Tensor:
+    """Elliptical core-Sersic profile: Sersic outside the break radius Rb, a power law of slope gamma inside.
+
+    (1 + (Rb/R)^a)^(gamma/a) exp(-b_n (((R^a + Rb^a) / R_sersic^a)^(1 / (a n)) - 1)) with a = 3: lenstronomy's
+    CORE_SERSIC, after Trujillo et al. (2004, https://arxiv.org/abs/astro-ph/0403659).
+
+    Args:
+        x: Positions in arcsec.
+        y: Positions in arcsec.
+        R_sersic: Half-light radius in arcsec that the profile would have without its core, above 0.
+        Rb: Break radius in arcsec, at least 0.
+        n_sersic: Index, above 0.17.
+        gamma: Slope inside the break radius, 0 is flat.
+        e1: Ellipticity, |e| < 1.
+        e2: Ellipticity.
+        center_x: Centre in arcsec.
+        center_y: Centre in arcsec.
+
+    Returns:
+        (n, height, width).
+    """
+    r2 = _radius_squared(x, y, e1, e2, center_x, center_y)
+    return _core_sersic(r2 * r2.sqrt(), *columns(R_sersic, Rb, n_sersic, gamma))
+
+
+def core_sersic_light(Rb: Tensor, n_sersic: Tensor, gamma: Tensor) -> tuple[Tensor, Tensor]:
+    """Flux and half-light radius of core-Sersic profiles with R_sersic = 1, whatever their ellipticity.
+
+    By the trapezoidal rule in log R from 1e-3 to 1e3, good to 2e-3.
+
+    Args:
+        Rb: (n,) break radius in units of R_sersic.
+        n_sersic: (n,) index.
+        gamma: (n,) slope inside the break radius.
+
+    Returns:
+        Flux in units of R_sersic^2, half-light radius in units of R_sersic; (n,) each.
+    """
+    log_r = torch.linspace(math.log(1e-3), math.log(1e3), 200, dtype=Rb.dtype, device=Rb.device)
+    r = log_r.exp()
+    one = torch.ones_like(Rb)[:, None]
+    rings = 2 * math.pi * r * r * _core_sersic(r**3, one, Rb[:, None], n_sersic[:, None], gamma[:, None])
+    light = torch.cumulative_trapezoid(rings, log_r, dim=1)
+    half = light[:, -1:] / 2
+    above = (light < half).sum(1, keepdim=True)
+    outer, inner = light.gather(1, above), light.gather(1, above - 1)
+    log_half = log_r[above + 1] - (outer - half) / (outer - inner) * (log_r[1] - log_r[0])
+    return light[:, -1], log_half.squeeze(1).exp()
+
+
+def pixelated(
+    x: Tensor,
+    y: Tensor,
+    *,
+    images: Tensor,
+    scale: Tensor,
+    angle: Tensor,
+    mirror: Tensor,
+    center_x: Tensor,
+    center_y: Tensor,
+) -> Tensor:
+    """An image as a surface brightness: interpolated bilinearly, zero beyond it.
+
+    lenstronomy's INTERPOL of the image, mirrored left to right where `mirror` is -1.
+
+    Args:
+        x: Positions in arcsec, (n, height, width).
+        y: Positions in arcsec, (n, height, width).
+        images: Surface brightness (n, size, size), the centre in the middle.
+        scale: Size of an image's pixel in arcsec, above 0.
+        angle: By which the image is turned from +x towards +y, in radians.
+        mirror: 1 or -1.
+        center_x: Centre in arcsec.
+        center_y: Centre in arcsec.
+
+    Returns:
+        (n, height, width).
+    """
+    unit = 2 / ((images.shape[-1] - 1) * scale)
+    cos, sin = columns(unit * angle.cos(), unit * angle.sin())
+    center_x, center_y, mirror = columns(center_x, center_y, mirror)
+    dx, dy = x - center_x, y - center_y
+    u, v = torch.addcmul(cos * mirror * dx, sin * mirror, dy), torch.addcmul(cos * dy, sin, dx, value=-1)
+    grid = torch.stack([u, v], dim=-1)
+    return grid_sample(images[:, None], grid, mode="bilinear", padding_mode="zeros", align_corners=True)[:, 0]
+
+
+def _radius_squared(x: Tensor, y: Tensor, e1: Tensor, e2: Tensor, center_x: Tensor, center_y: Tensor) -> Tensor:
+    zeta_x, zeta_y = elliptical(x, y, e1, e2, center_x, center_y)
+    r2 = torch.addcmul(zeta_x * zeta_x, zeta_y, zeta_y)
+    return (r2 / columns(1 - e1 * e1 - e2 * e2)[0]).clamp(min=RADIUS_FLOOR**2)
+
+
+def _core_sersic(r3: Tensor, R_sersic: Tensor, Rb: Tensor, n_sersic: Tensor, gamma: Tensor) -> Tensor:
+    """The profile as a function of the radius cubed."""
+    b = sersic_b(n_sersic)
+    log_sum = (r3 + Rb**3).log()
+    outer = torch.addcmul(b.log() - R_sersic.log() / n_sersic, log_sum, 1 / (3 * n_sersic)).exp()
+    return (b - torch.addcmul(outer, log_sum - r3.log(), -gamma / 3)).exp()
