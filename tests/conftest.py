@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
+TOYS = ROOT / "tests" / "toys"
+
+# The toys are a distribution of a third party, found through its entry point, here and in processes that tests start.
+sys.path.insert(0, str(TOYS))
+os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(TOYS), os.environ.get("PYTHONPATH")]))
 
 
 @pytest.fixture(scope="session")
@@ -17,3 +23,9 @@ def real_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no real data at {folder}: set LENSKIT_TEST_DATA")
     return folder
+
+
+@pytest.fixture(autouse=True)
+def in_tmp_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tests run in a folder of their own, so that nothing is left behind in the tree."""
+    monkeypatch.chdir(tmp_path)

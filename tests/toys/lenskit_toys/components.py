@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import signal
+
 import torch
 from lenskit.plugin import Backbone, Batch, Distribution, KeyedGenerator, Method, Parameter, Scene, Simulator
 from torch import Tensor, nn
@@ -78,9 +81,16 @@ class Restless(Method):
         self.head = nn.Linear(backbone.features, 8)
 
     def training_step(self, batch: Batch, batch_index: int) -> dict[str, Tensor]:
+        self._obey()
         a, b = (self.head(self.backbone(view)) for view in batch.views)
         loss = F.mse_loss(a + 0.1 * torch.randn_like(a), b) - 0.1 * a.std(0).mean()
         return {"loss": loss, "embedding": a.detach(), "projection": a.detach()}
+
+    def _obey(self) -> None:
+        """Sends this process the signal of TOYS_SIGNAL=NAME:BATCH in that batch."""
+        name, _, batch = os.environ.get("TOYS_SIGNAL", "").partition(":")
+        if name and self.batches == int(batch):
+            os.kill(os.getpid(), getattr(signal, name))
 
     def configure_optimizers(self):
         return torch.optim.SGD([{"params": self.parameters(), "warmup_epochs": 1}], lr=self.lr, momentum=0.9)

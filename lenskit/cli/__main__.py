@@ -1,0 +1,5 @@
+"""`python -m lenskit.cli` is `lenskit`."""
+
+from lenskit.cli.main import main
+
+main()
