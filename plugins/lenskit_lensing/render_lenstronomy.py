@@ -1,0 +1,107 @@
+"""The reference renderer: the same scenes through lenstronomy (https://lenstronomy.readthedocs.io), one by one.
+
+Its light is lenstronomy's at every point where it is evaluated. As in the fast renderer, the lens light's pixels around its
+centre are averages by the rule of `lenskit_lensing.cusp`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from lenstronomy.Data.pixel_grid import PixelGrid
+from lenstronomy.Data.psf import PSF
+from lenstronomy.ImSim.image_model import ImageModel
+from lenstronomy.LensModel.lens_model import LensModel
+from lenstronomy.LightModel.light_model import LightModel
+from torch import Tensor
+
+from lenskit_lensing.cusp import cusp_rule, put_blocks
+
+EPL = ("theta_E", "gamma", "e1", "e2", "center_x", "center_y")
+
+
+class LenstronomyRenderer:
+    """Renders the arc and the lens light of scenes, in float64 on the CPU.
+
+    Args:
+        pixels: Height and width of the image.
+        pixel_scale: Size of a pixel in arcsec.
+        psfs: (k, s, s), s odd.
+        stamps: Galaxies (k, size, size) for sources that are images, or None.
+        ellipticity: Not used here: lenstronomy's power law knows no bound.
+    """
+
+    def __init__(
+        self,
+        *,
+        pixels: int,
+        pixel_scale: float,
+        psfs: Tensor,
+        stamps: Tensor | None = None,
+        ellipticity: float | None = None,
+    ) -> None:
+        self.pixels, self.pixel_scale = pixels, pixel_scale
+        self.psfs, self.stamps = psfs.cpu().double().numpy(), stamps
+        corner = -(pixels - 1) / 2 * pixel_scale
+        self._grid = PixelGrid(pixels, pixels, np.eye(2) * pixel_scale, corner, corner)
+        self._lens = LensModel(["EPL", "SHEAR"])
+        self._light = LightModel(["SERSIC_ELLIPSE"])
+        self._models: dict[tuple[int, tuple[str, ...]], ImageModel] = {}
+
+    def __call__(self, scene: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """The arc and the lens light after the PSF, (n, pixels, pixels) each, in arbitrary units."""
+        like = scene["theta_E"]
+        columns = {name: values.tolist() for name, values in scene.items() if values.ndim == 1}
+        rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+        pairs = [self._render(row) for row in rows]
+        arcs, lights = (
+            torch.from_numpy(np.reshape(part, (-1, self.pixels, self.pixels))) for part in zip(*pairs, strict=True)
+        )
+        return arcs.to(like), lights.to(like)
+
+    def _render(self, scene: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
+        galaxies = [self._galaxy(scene, name) for name in ("source", "companion") if scene[f"{name}_flux"] > 0]
+        model = self._model(scene["psf"], tuple(profile for profile, _ in galaxies))
+        lens = [{name: scene[name] for name in EPL}, {name: scene[name] for name in ("gamma1", "gamma2")}]
+        # An INTERPOL profile keeps the first image that it is given.
+        model.SourceModel.delete_interpol_caches()
+        arc = model.source_surface_brightness([arguments for _, arguments in galaxies], lens)
+        return arc, model.ImageNumerics.re_size_convolve(self._lens_light(scene, model).ravel())
+
+    def _model(self, psf: int, profiles: tuple[str, ...]) -> ImageModel:
+        """Image models are kept: making one takes longer than using it."""
+        key = psf, profiles
+        if key not in self._models:
+            kernel = PSF("PIXEL", kernel_point_source=self.psfs[psf])
+            self._models[key] = ImageModel(self._grid, kernel, self._lens, LightModel(list(profiles)))
+        return self._models[key]
+
+    def _galaxy(self, scene: dict[str, Any], galaxy: str) -> tuple[str, dict[str, Any]]:
+        """A component of the source as lenstronomy has it: the profile's name and its arguments."""
+        entries = {name.removeprefix(f"{galaxy}_"): value for name, value in scene.items() if name.startswith(galaxy)}
+        arguments = {"amp": entries["amplitude"], "center_x": entries["x"], "center_y": entries["y"]}
+        if entries["stamp"] < 0:
+            names = {"R_sersic": "R_sersic", "Rb": "Rb", "n_sersic": "n", "gamma": "core_slope", "e1": "e1", "e2": "e2"}
+            return "CORE_SERSIC", arguments | {theirs: entries[ours] for theirs, ours in names.items()}
+        if self.stamps is None:
+            raise ValueError("the scene has real galaxies as sources, and this renderer was given none")
+        image = self.stamps[entries["stamp"]].cpu().double().numpy()
+        if entries["mirror"] < 0:
+            image = image[:, ::-1]
+        return "INTERPOL", arguments | {"image": image, "phi_G": entries["angle"], "scale": entries["stamp_scale"]}
+
+    def _lens_light(self, scene: dict[str, Any], model: ImageModel) -> np.ndarray:
+        """Surface brightness of the lens light in each pixel, before the PSF."""
+        names = {"R_sersic": "R_sersic", "n_sersic": "n", "e1": "e1", "e2": "e2", "center_x": "x", "center_y": "y"}
+        arguments = [{"amp": 1.0} | {theirs: scene[f"light_{ours}"] for theirs, ours in names.items()}]
+        x, y = model.ImageNumerics.coordinates_evaluate
+        light = self._light.surface_brightness(x, y, arguments).reshape(1, self.pixels, self.pixels)
+
+        center = torch.tensor([[scene["light_x"]], [scene["light_y"]]], dtype=torch.float64)
+        rule_x, rule_y = (cusp_rule(part, self.pixels, self.pixel_scale) for part in center)
+        x, y = np.meshgrid(rule_x.nodes[0].numpy(), rule_y.nodes[0].numpy())
+        values = self._light.surface_brightness(x.ravel(), y.ravel(), arguments).reshape(1, *x.shape)
+        return put_blocks(torch.from_numpy(light), torch.from_numpy(values), rule_x, rule_y).numpy()[0]
