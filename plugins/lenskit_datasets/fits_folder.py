@@ -1,0 +1,258 @@
+"""Images in FITS files: one file, a folder of files, or a folder for each lens."""
+
+from __future__ import annotations
+
+import logging
+import zlib
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import chain
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import torch
+from annotated_types import Gt
+from astropy.io import fits
+from numpy.typing import NDArray
+from torch import Tensor
+
+from lenskit.plugin import Dataset, LenskitError, UsageError
+from lenskit_datasets.fill import fill_masked
+from lenskit_datasets.labels import SUFFIXES, read_labels, stem
+
+log = logging.getLogger(__name__)
+
+
+class FitsFolder(Dataset):
+    """Lens images in FITS files, with their masks and labels.
+
+    Any of these is a path to read:
+
+    ```
+    slacs/                      a folder for each lens          lens.fits   one file
+      labels.csv                name, theta_E_arcsec, ...       lenses/     a folder of files
+      J0008-0004/image.fits                                       a.fits
+      J0008-0004/noise.fits     1e5 and more: masked              b.fits.gz
+    ```
+
+    A lens is called by its file's name without the ending; by its folder's, if the file is called `image.fits`. An
+    image has axes (height, width), or (channel, height, width) in numpy's order, and the lens in its middle. Masked
+    pixels, NaNs and infinities are filled as `lenskit_datasets.fill` says. Files are opened when they are read; at the
+    start only their headers are.
+    """
+
+    accepts = "a FITS file, a folder of FITS files, or a folder of folders each with an image.fits"
+
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        pattern: str | None = None,
+        size: Annotated[int, Gt(0)] | None = None,
+        labels: str | None = None,
+        columns: dict[str, str] | None = None,
+        noise: str = "noise.fits",
+        mask_above: Annotated[float, Gt(0)] = 1e5,
+        hdu: int | str | None = None,
+    ) -> None:
+        """Args:
+        path: File or folder.
+        pattern: Which files of the folder are images, such as `*_F814W.fits` or `**/sci.fits`. By default
+            `*/image.fits` if there are any, else `image.fits`, else all FITS files in the folder.
+        size: Height and width in pixels of the middle of each image that is used. By default all of it, and all
+            must have the same size.
+        labels: CSV file whose first column names the lens and whose columns of numbers are its parameters. By
+            default `labels.csv` in the folder, if there is one.
+        columns: Columns of parameters that are called otherwise in the table, such as
+            `{theta_E = "b_SIE"}`. A column whose name begins with `theta_E_` is found without, and read in arcsec.
+        noise: Name of the noise map in the folder of each image; an image without one has no mask.
+        mask_above: Pixels whose noise is at least this, or not a number, are masked.
+        hdu: Number or name of the extension that holds the image. By default the first that holds any.
+        """
+        self._root, self._size, self._noise, self._mask_above, self._hdu = Path(path), size, noise, mask_above, hdu
+        self._files = self._find(pattern)
+        self.names = [self._name(file) for file in self._files]
+        for name, count in Counter(self.names).items():
+            if count > 1:
+                raise UsageError(f"{count} files in {path} are called {name}: say which by a pattern")
+        self.image_shape = self._common_shape()
+        self._labels: NDArray[np.float32] = np.zeros((len(self.names), 0), np.float32)
+        table = self._label_table(labels)
+        if table is not None:
+            self.parameters, self._labels = read_labels(table, self.names, columns or {})
+        elif columns:
+            raise UsageError(f"columns are given, but no table of labels: there is no {self._root / 'labels.csv'}")
+        self._reported: set[int] = set()
+
+    @classmethod
+    def recognises(cls, path: Path) -> bool:
+        """Whether it is a FITS file, or a folder with some in it or in the folders in it."""
+        if path.is_dir():
+            return any(True for group in _default_patterns() for pattern in group for _ in path.glob(pattern))
+        return path.is_file() and path.name.endswith(SUFFIXES)
+
+    def read(self, index: Sequence[int]) -> tuple[Tensor, dict[str, Tensor]]:
+        """See `Dataset.read`.
+
+        Raises:
+            LenskitError: if a file cannot be read, or holds no image: one with all pixels equal, or none good.
+        """
+        images = np.stack([self._image(int(i)) for i in index]) if len(index) else np.zeros((0, *self.image_shape))
+        labels = torch.from_numpy(self._labels[np.asarray(index, int)])
+        values = {parameter.name: labels[:, i] for i, parameter in enumerate(self.parameters)}
+        return torch.from_numpy(images[:, None].astype(np.float32, copy=False)), values
+
+    def _find(self, pattern: str | None) -> list[Path]:
+        """The image files, in the order of their names."""
+        if self._root.is_file():
+            return [self._root]
+        if not self._root.is_dir():
+            raise UsageError(f"there is no file or folder {self._root}; fits-folder takes {self.accepts}")
+        for patterns in [(pattern,)] if pattern else _default_patterns():
+            found = set(chain.from_iterable(self._root.glob(each) for each in patterns))
+            files = sorted(file for file in found if file.is_file() and file.name != self._noise)
+            if files:
+                return files
+        wanted = f"no file of the pattern {pattern}" if pattern else "no FITS file"
+        raise UsageError(f"there is {wanted} in {self._root}; fits-folder takes {self.accepts}")
+
+    def _name(self, file: Path) -> str:
+        relative = file.relative_to(self._root) if file != self._root else Path(file.name)
+        if stem(file.name) != "image":
+            return relative.with_name(stem(file.name)).as_posix()
+        return relative.parent.as_posix() if relative.parent.name else file.resolve().parent.name
+
+    def _label_table(self, labels: str | None) -> Path | None:
+        folder = self._root if self._root.is_dir() else self._root.parent
+        candidates = [Path(labels), folder / labels] if labels else [folder / "labels.csv"]
+        table = next((candidate for candidate in candidates if candidate.is_file()), None)
+        if labels and table is None:
+            raise UsageError(f"there is no table of labels {labels}, neither here nor in {folder}")
+        return table
+
+    def _common_shape(self) -> tuple[int, int, int]:
+        """Channels, height and width of every image as it is given out, from the headers."""
+        shapes = [self._shape(file) for file in self._files]
+        first = shapes[0]
+        for file, shape in zip(self._files, shapes, strict=True):
+            channels, *area = shape
+            if channels != first[0]:
+                raise UsageError(f"{file} has {channels} channels, {self._files[0]} has {first[0]}: all must agree")
+            if self._size is None and shape != first:
+                raise UsageError(
+                    f"{file} has {_by(area)} pixels, {self._files[0]} has {_by(first[1:])}: "
+                    f"say size={min(chain.from_iterable(each[1:] for each in shapes))} to use the middle of each"
+                )
+            if self._size is None and area[0] != area[1]:
+                raise UsageError(f"{file} has {_by(area)} pixels: say size={min(area)} to use a square in its middle")
+            if self._size is not None and min(area) < self._size:
+                raise UsageError(f"{file} has {_by(area)} pixels, fewer than size={self._size}")
+        return (first[0], self._size or first[1], self._size or first[2])
+
+    def _shape(self, file: Path) -> tuple[int, int, int]:
+        """Channels, height and width of a file's image."""
+        with _opened(file) as hdus:
+            shape = tuple(_select(file, hdus, self._hdu).shape)
+        while len(shape) > 3 and shape[0] == 1:
+            shape = shape[1:]
+        if len(shape) not in (2, 3):
+            raise UsageError(f"{file}: an image has 2 axes, or 3 with channels first, not {len(shape)}: {shape}")
+        channels, height, width = (1, *shape)[-3:]
+        if channels > min(height, width):
+            raise UsageError(f"{file}: channels must be the first axis, but the axes are {shape} in numpy's order")
+        return channels, height, width
+
+    def _image(self, index: int) -> NDArray[np.float32]:
+        """One image, (channels, height, width), filled and cut out."""
+        file = self._files[index]
+        with _opened(file) as hdus:
+            image = _float32(_select(file, hdus, self._hdu))
+        image = image.reshape(-1, *image.shape[-2:])
+        infinite = ~np.isfinite(image)
+        masked = infinite | self._mask(file, image.shape)
+        middle = _middle(image.shape[-2:], *self.image_shape[1:])
+        for channel, (pixels, bad) in enumerate(zip(image, masked, strict=True)):
+            good = pixels[middle][~bad[middle]]
+            if not good.size or np.ptp(good) == 0:
+                what = f"all good pixels are {good[0]:g}" if good.size else "all pixels are masked or not finite"
+                where = f" in channel {channel}" if len(image) > 1 else ""
+                raise LenskitError(f"{file} holds no image{where}: {what} in the middle {_by(bad[middle].shape)}")
+        self._report(index, masked[..., *middle], infinite[..., *middle])
+        filled = [fill_masked(pixels, bad)[middle] for pixels, bad in zip(image, masked, strict=True)]
+        return np.stack(filled)
+
+    def _mask(self, file: Path, shape: tuple[int, ...]) -> NDArray[np.bool_]:
+        """Where the noise map beside an image marks its pixels as masked: of the image's shape."""
+        path = file.parent / self._noise
+        if not self._noise or not path.is_file():
+            return np.zeros(shape, bool)
+        with _opened(path) as hdus:
+            noise = _float32(_select(path, hdus))
+        if noise.shape[-2:] != shape[-2:]:
+            raise LenskitError(f"{path} has {_by(noise.shape[-2:])} pixels, its image {_by(shape[-2:])}")
+        with np.errstate(invalid="ignore"):
+            return np.broadcast_to(~(noise < self._mask_above), shape)
+
+    def _report(self, index: int, masked: NDArray[np.bool_], infinite: NDArray[np.bool_]) -> None:
+        """Logs, once, what is filled in an image."""
+        if masked.any() and index not in self._reported:
+            self._reported.add(index)
+            log.info(
+                "%s: %.1f %% of the pixels are filled: %d are masked, %d more are not finite",
+                self.names[index], 100 * masked.mean(), masked.sum() - infinite.sum(), infinite.sum(),
+            )  # fmt: skip
+
+
+def _default_patterns() -> list[list[str]]:
+    """Patterns of image files, the ones to try first at the front."""
+    return [[base + suffix for suffix in SUFFIXES] for base in ("*/image", "image", "*")]
+
+
+def _holds_image(hdu: Any) -> bool:
+    return hdu.is_image and len(hdu.shape) >= 2
+
+
+def _select(file: Path, hdus: fits.HDUList, name: int | str | None = None) -> Any:
+    """The HDU of that number or name, or the first that holds an image."""
+    if name is not None:
+        try:
+            hdu = hdus[name]
+        except (KeyError, IndexError) as error:
+            there = ", ".join(f"{number} {each.name}".strip() for number, each in enumerate(hdus))
+            raise UsageError(f"{file} has no HDU {name}; it has {there}") from error
+        if not _holds_image(hdu):
+            raise UsageError(f"{file}: HDU {name} holds no image")
+        return hdu
+    hdu = next((hdu for hdu in hdus if _holds_image(hdu)), None)
+    if hdu is None:
+        raise LenskitError(f"{file} holds no image: no HDU has two or more axes")
+    return hdu
+
+
+def _middle(shape: Sequence[int], height: int, width: int) -> tuple[slice, slice]:
+    top, left = (shape[0] - height) // 2, (shape[1] - width) // 2
+    return slice(top, top + height), slice(left, left + width)
+
+
+def _by(lengths: Sequence[int]) -> str:
+    return " x ".join(map(str, lengths))
+
+
+def _float32(hdu: Any) -> NDArray[np.float32]:
+    """The pixels of an HDU in memory, in the machine's byte order; what float32 cannot hold is infinite."""
+    with np.errstate(over="ignore"):
+        return np.array(hdu.data, dtype=np.float32)
+
+
+@contextmanager
+def _opened(file: Path) -> Iterator[fits.HDUList]:
+    """An open FITS file, whose faults are errors that name it."""
+    try:
+        with fits.open(file) as hdus:
+            yield hdus
+    except LenskitError:
+        raise
+    except (OSError, ValueError, TypeError, EOFError, zlib.error) as error:
+        raise LenskitError(f"{file} cannot be read as FITS: {error}") from error

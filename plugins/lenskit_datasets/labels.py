@@ -1,0 +1,115 @@
+"""Tables of labels: what is known of each lens, from a CSV file."""
+
+from __future__ import annotations
+
+import csv
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lenskit.plugin import Parameter, UsageError
+
+log = logging.getLogger(__name__)
+
+UNITS = ("arcsec", "deg", "rad")
+"""Units that are recognised as a part of a column's name, such as `pa_deg_east_of_north`."""
+
+
+SUFFIXES = (".fits", ".fits.gz", ".fits.fz")
+"""How the names of FITS files end."""
+
+
+def stem(name: str) -> str:
+    """The name of a file without the ending of a FITS file."""
+    return next((name.removesuffix(suffix) for suffix in SUFFIXES if name.endswith(suffix)), name)
+
+
+def read_labels(
+    path: Path, names: Sequence[str], columns: Mapping[str, str]
+) -> tuple[list[Parameter], NDArray[np.float32]]:
+    """Reads the labels of lenses from a CSV file with a header.
+
+    The first column names the lens, with or without the ending of its file; each other column whose entries are all
+    numbers (or empty, or NaN) is a parameter of that name. Lines that begin with `#` are left out.
+
+    Args:
+        path: The file.
+        names: n names of lenses.
+        columns: Column of each parameter that is not in the column of its own name. Unless it is named here, `theta_E`
+            is taken from the column `theta_E`, or else from the only one whose name begins with `theta_E_`, in arcsec.
+
+    Returns:
+        The parameters, and their values (n, parameters): NaN where the table has none.
+
+    Raises:
+        UsageError: if the table cannot be read, names a lens twice, or none of these.
+    """
+    header, rows = _read_table(path)
+    values = _numbers(header, rows)
+    chosen = _parameters(path, list(values), columns)
+    row_of = {stem(row[0]): number for number, row in enumerate(rows)}
+    if len(row_of) < len(rows):
+        raise UsageError(f"{path}: some lens has two rows; the first column must name each lens once")
+    found = [name for name in names if name in row_of]
+    if not found:
+        example = f", such as {rows[0][0]!r}" if rows else ""
+        raise UsageError(f"{path}: the first column{example} names none of the images, such as {names[0]!r}")
+    if len(found) < len(names):
+        log.info("%s has no row for %d of %d images", path, len(names) - len(found), len(names))
+    table = np.full((len(names), len(chosen)), np.nan, np.float32)
+    for i, name in enumerate(names):
+        if name in row_of:
+            table[i] = [values[column][row_of[name]] for column in chosen.values()]
+    return [_parameter(name, column) for name, column in chosen.items()], table
+
+
+def _read_table(path: Path) -> tuple[list[str], list[list[str]]]:
+    """Header and rows; every row as long as the header."""
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        try:
+            lines = [row for row in csv.reader(line for line in file if not line.startswith("#")) if row]
+        except (csv.Error, UnicodeDecodeError) as error:
+            raise UsageError(f"{path} cannot be read as a table of comma-separated values: {error}") from error
+    if not lines:
+        raise UsageError(f"{path} is empty; a table of labels has a header and a row for each lens")
+    header, *rows = [[entry.strip() for entry in line] for line in lines]
+    if len(set(header)) < len(header):
+        raise UsageError(f"{path}: two columns have the same name in the header {','.join(header)!r}")
+    for row in rows:
+        if len(row) != len(header):
+            raise UsageError(f"{path}: the row of {row[0]!r} has {len(row)} entries, the header {len(header)}")
+    return header, rows
+
+
+def _numbers(header: Sequence[str], rows: Sequence[Sequence[str]]) -> dict[str, list[float]]:
+    """The columns behind the first whose entries are all numbers, NaN for an empty entry."""
+    columns = {}
+    for number, column in enumerate(header[1:], start=1):
+        try:
+            columns[column] = [float(row[number] or "nan") for row in rows]
+        except ValueError:
+            log.info("column %r of the labels is left out: not all of it is numbers", column)
+    return columns
+
+
+def _parameters(path: Path, numeric: Sequence[str], columns: Mapping[str, str]) -> dict[str, str]:
+    """The column of each parameter."""
+    for parameter, column in columns.items():
+        if column not in numeric:
+            raise UsageError(f"{path} has no column of numbers {column!r} for {parameter}; it has {', '.join(numeric)}")
+    chosen = {column: column for column in numeric if column not in columns.values()} | dict(columns)
+    if "theta_E" not in chosen:
+        similar = [column for column in chosen if column.startswith("theta_E_")]
+        if len(similar) > 1:
+            raise UsageError(f"{path}: which of {', '.join(similar)} is theta_E? Name it: columns.theta_E={similar[0]}")
+        chosen = {"theta_E" if column in similar else parameter: column for parameter, column in chosen.items()}
+    return chosen
+
+
+def _parameter(name: str, column: str) -> Parameter:
+    if name == "theta_E":
+        return Parameter(name, "arcsec", r"$\theta_E$", headline=True)
+    return Parameter(name, next((unit for unit in UNITS if unit in column.split("_")), ""))
