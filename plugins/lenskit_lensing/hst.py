@@ -52,6 +52,7 @@ class HST(Simulator):
         pixels: Annotated[int, Ge(16)] = 110,
         pixel_scale: Annotated[float, Gt(0)] = 0.05,
         renderer: Literal["torch", "lenstronomy"] = "torch",
+        supersampling: Annotated[int, Ge(1)] = 1,
         psf: str | None = None,
         cosmos: str | None = None,
         cosmos_fraction: Fraction = 0.75,
@@ -85,6 +86,9 @@ class HST(Simulator):
         pixels: Height and width of the image.
         pixel_scale: Size of a pixel in arcsec.
         renderer: What renders: batched torch code, or lenstronomy as the reference.
+        supersampling: Rays along each side of a pixel, over which the arc is averaged, at a cost that grows as the
+            square. One ray gives the maximum of an analytic source's arc to 3 % (median; 95 %: 20 %), 2 x 2 to 0.6 %
+            (3 %), 4 x 4 to 0.1 % (0.8 %).
         psf: FITS or numpy file of PSFs, or a folder of them; the bundled ones of HST ACS F814W if not given.
         cosmos: Folder of a COSMOS real-galaxy catalogue; without it all sources are core-Sersic profiles.
         cosmos_fraction: Fraction of source galaxies that are real ones.
@@ -143,7 +147,12 @@ class HST(Simulator):
             ellipticity=ellipticity,
         )
         self.renderer = renderer_class(renderer)(
-            pixels=pixels, pixel_scale=pixel_scale, ellipticity=ellipticity, psfs=psfs, stamps=stamps
+            pixels=pixels,
+            pixel_scale=pixel_scale,
+            ellipticity=ellipticity,
+            psfs=psfs,
+            stamps=stamps,
+            supersampling=supersampling,
         )
         self.parameters = _parameters(only_profiles=stamps is None, psfs=self.psfs)
 

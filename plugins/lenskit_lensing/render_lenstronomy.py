@@ -1,7 +1,7 @@
 """The reference renderer: the same scenes through lenstronomy (https://lenstronomy.readthedocs.io), one by one.
 
-Its light is lenstronomy's at every point where it is evaluated. As in the fast renderer, the lens light's pixels around its
-centre are averages by the rule of `lenskit_lensing.cusp`.
+Its light is lenstronomy's at every point where it is evaluated. As in the fast renderer, the lens light's pixels around
+its centre are averages by the rule of `lenskit_lensing.cusp`.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ class LenstronomyRenderer:
         pixel_scale: Size of a pixel in arcsec.
         psfs: (k, s, s), s odd.
         stamps: Galaxies (k, size, size) for sources that are images, or None.
+        supersampling: Rays along each side of a pixel, over which the arc is averaged.
         ellipticity: Not used here: lenstronomy's power law knows no bound.
     """
 
@@ -41,12 +42,14 @@ class LenstronomyRenderer:
         pixel_scale: float,
         psfs: Tensor,
         stamps: Tensor | None = None,
+        supersampling: int = 1,
         ellipticity: float | None = None,
     ) -> None:
         self.pixels, self.pixel_scale = pixels, pixel_scale
         self.psfs, self.stamps = psfs.cpu().double().numpy(), stamps
         corner = -(pixels - 1) / 2 * pixel_scale
         self._grid = PixelGrid(pixels, pixels, np.eye(2) * pixel_scale, corner, corner)
+        self._numerics = {"supersampling_factor": supersampling, "supersampling_convolution": False}
         self._lens = LensModel(["EPL", "SHEAR"])
         self._light = LightModel(["SERSIC_ELLIPSE"])
         self._models: dict[tuple[int, tuple[str, ...]], ImageModel] = {}
@@ -69,14 +72,15 @@ class LenstronomyRenderer:
         # An INTERPOL profile keeps the first image that it is given.
         model.SourceModel.delete_interpol_caches()
         arc = model.source_surface_brightness([arguments for _, arguments in galaxies], lens)
-        return arc, model.ImageNumerics.re_size_convolve(self._lens_light(scene, model).ravel())
+        return arc, model.ImageNumerics.convolution_class.convolution2d(self._lens_light(scene))
 
     def _model(self, psf: int, profiles: tuple[str, ...]) -> ImageModel:
         """Image models are kept: making one takes longer than using it."""
         key = psf, profiles
         if key not in self._models:
             kernel = PSF("PIXEL", kernel_point_source=self.psfs[psf])
-            self._models[key] = ImageModel(self._grid, kernel, self._lens, LightModel(list(profiles)))
+            source = LightModel(list(profiles))
+            self._models[key] = ImageModel(self._grid, kernel, self._lens, source, kwargs_numerics=self._numerics)
         return self._models[key]
 
     def _galaxy(self, scene: dict[str, Any], galaxy: str) -> tuple[str, dict[str, Any]]:
@@ -93,12 +97,12 @@ class LenstronomyRenderer:
             image = image[:, ::-1]
         return "INTERPOL", arguments | {"image": image, "phi_G": entries["angle"], "scale": entries["stamp_scale"]}
 
-    def _lens_light(self, scene: dict[str, Any], model: ImageModel) -> np.ndarray:
+    def _lens_light(self, scene: dict[str, Any]) -> np.ndarray:
         """Surface brightness of the lens light in each pixel, before the PSF."""
         names = {"R_sersic": "R_sersic", "n_sersic": "n", "e1": "e1", "e2": "e2", "center_x": "x", "center_y": "y"}
         arguments = [{"amp": 1.0} | {theirs: scene[f"light_{ours}"] for theirs, ours in names.items()}]
-        x, y = model.ImageNumerics.coordinates_evaluate
-        light = self._light.surface_brightness(x, y, arguments).reshape(1, self.pixels, self.pixels)
+        x, y = self._grid.pixel_coordinates
+        light = self._light.surface_brightness(x.ravel(), y.ravel(), arguments).reshape(1, *x.shape)
 
         center = torch.tensor([[scene["light_x"]], [scene["light_y"]]], dtype=torch.float64)
         rule_x, rule_y = (cusp_rule(part, self.pixels, self.pixel_scale) for part in center)

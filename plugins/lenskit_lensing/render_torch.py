@@ -41,13 +41,21 @@ class TorchRenderer:
         ellipticity: Bound of the mass's |e| over the whole prior.
         psfs: (k, s, s), s odd.
         stamps: Galaxies (k, size, size) for sources that are images, or None.
+        supersampling: Rays along each side of a pixel, over which the arc is averaged.
     """
 
     def __init__(
-        self, *, pixels: int, pixel_scale: float, ellipticity: float, psfs: Tensor, stamps: Tensor | None = None
+        self,
+        *,
+        pixels: int,
+        pixel_scale: float,
+        ellipticity: float,
+        psfs: Tensor,
+        stamps: Tensor | None = None,
+        supersampling: int = 1,
     ) -> None:
         self.pixels, self.pixel_scale, self.ellipticity = pixels, pixel_scale, ellipticity
-        self.psfs, self.stamps = psfs, stamps
+        self.psfs, self.stamps, self.supersampling = psfs, stamps, supersampling
         self._transfers: dict[tuple[torch.device, torch.dtype], Tensor] = {}
         self._stamps: dict[torch.device, Tensor] = {}
 
@@ -63,11 +71,16 @@ class TorchRenderer:
         return torch.cat(arcs), torch.cat(lights)
 
     def _chunk(self, scene: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
-        grid = axis(self.pixels, self.pixel_scale, scene["theta_E"])
-        x, y = grid[None, :], grid[:, None]
-        terms = epl_terms(self.ellipticity, TOLERANCE[grid.dtype])
-        arc = self._source(*source_plane(x, y, scene, terms), scene)
-        return self._convolve(arc, self._lens_light(x, y, scene), scene["psf"])
+        return self._convolve(self._arc(scene), self._lens_light(scene), scene["psf"])
+
+    def _arc(self, scene: dict[str, Tensor]) -> Tensor:
+        rays = axis(self.pixels * self.supersampling, self.pixel_scale / self.supersampling, scene["theta_E"])
+        terms = epl_terms(self.ellipticity, TOLERANCE[rays.dtype])
+        arc = self._source(*source_plane(rays[None, :], rays[:, None], scene, terms), scene)
+        if self.supersampling == 1:
+            return arc
+        per_pixel = self.pixels, self.supersampling
+        return arc.unflatten(2, per_pixel).unflatten(1, per_pixel).mean((2, 4))
 
     def _source(self, x: Tensor, y: Tensor, scene: dict[str, Tensor]) -> Tensor:
         """The source's surface brightness: each component evaluated for the scenes that have it."""
@@ -121,7 +134,8 @@ class TorchRenderer:
             center_y=source["y"],
         )
 
-    def _lens_light(self, x: Tensor, y: Tensor, scene: dict[str, Tensor]) -> Tensor:
+    def _lens_light(self, scene: dict[str, Tensor]) -> Tensor:
+        grid = axis(self.pixels, self.pixel_scale, scene["light_x"])
         profile = {
             "R_sersic": scene["light_R_sersic"],
             "n_sersic": scene["light_n"],
@@ -133,7 +147,7 @@ class TorchRenderer:
         rule_x = cusp_rule(scene["light_x"], self.pixels, self.pixel_scale)
         rule_y = cusp_rule(scene["light_y"], self.pixels, self.pixel_scale)
         values = sersic(rule_x.nodes[:, None, :], rule_y.nodes[:, :, None], **profile)
-        return put_blocks(sersic(x, y, **profile), values, rule_x, rule_y)
+        return put_blocks(sersic(grid[None, :], grid[:, None], **profile), values, rule_x, rule_y)
 
     def _convolve(self, arc: Tensor, light: Tensor, psf: Tensor) -> tuple[Tensor, Tensor]:
         """Both images, blurred by each scene's PSF, with zeros outside the frame.
