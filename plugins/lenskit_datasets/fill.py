@@ -48,6 +48,7 @@ def fill_masked(image: NDArray[np.float32], masked: NDArray[np.bool_]) -> NDArra
     """
     if not masked.any():
         return image
+    image = np.where(masked, np.float32(0), image)
     sigma = _sky_noise(image, masked)
     around = _interpolated(image, masked)
     filled = around + sigma * np.random.default_rng(0).standard_normal(image.shape, np.float32)
@@ -66,18 +67,17 @@ def _patches(masked: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 
 def _interpolated(image: NDArray[np.float32], masked: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """The image whose masked pixels are the mean of the good ones around them.
+    """The image, zero where it is masked, with the mean of the good pixels around there instead.
 
     The weights are a Gaussian, for each pixel the finest of `FINEST`, twice, four times ... that sees good pixels
     with a tenth of the weight that it would anywhere, so that its width follows the depth of the hole.
     """
     good = (~masked).astype(np.float32)
-    known = np.where(masked, np.float32(0), image)
-    result, left, width = known.copy(), masked.copy(), FINEST
+    result, left, width = image.copy(), masked.copy(), FINEST
     while left.any():
         weight = ndimage.gaussian_filter(good, width)
         reached = left & (weight > good.mean() / 10)
-        result[reached] = ndimage.gaussian_filter(known, width)[reached] / weight[reached]
+        result[reached] = ndimage.gaussian_filter(image, width)[reached] / weight[reached]
         left &= ~reached
         width *= 2
     return result

@@ -55,8 +55,8 @@ def read_labels(
         raise UsageError(f"{path}: some lens has two rows; the first column must name each lens once")
     found = [name for name in names if name in row_of]
     if not found:
-        example = f", such as {rows[0][0]!r}" if rows else ""
-        raise UsageError(f"{path}: the first column{example} names none of the images, such as {names[0]!r}")
+        example = f" (such as {rows[0][0]!r})" if rows else ""
+        raise UsageError(f"{path}: the first column{example} names none of the images (such as {names[0]!r})")
     if len(found) < len(names):
         log.info("%s has no row for %d of %d images", path, len(names) - len(found), len(names))
     table = np.full((len(names), len(chosen)), np.nan, np.float32)
