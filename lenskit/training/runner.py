@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import pickle
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -152,7 +152,7 @@ class Job:
             )
         return Budget(batch_size, lenses // batch_size, self.settings.epochs)
 
-    def fit(self, run: Run, done: int | None, progress: bool) -> Run:
+    def fit(self, run: Run, done: int | None, progress: bool, callbacks: Sequence[pl.Callback] = ()) -> Run:
         """Trains from the start, or from the run's checkpoint if `done` batches are done."""
         settings, budget = self.settings, self.budget
         stream = Stream(self.source, budget)
@@ -170,7 +170,7 @@ class Job:
                 num_nodes=settings.num_nodes,
                 precision=settings.precision,
                 max_epochs=budget.epochs,
-                callbacks=[Clock(stream, settings.seed), monitor, checkpoints],
+                callbacks=[Clock(stream, settings.seed), monitor, checkpoints, *callbacks],
                 logger=False,
                 enable_checkpointing=False,
                 enable_progress_bar=False,
