@@ -13,7 +13,24 @@ from lenskit_backbones.weights import load_state, read_state
 
 
 class ResNet(Backbone):
-    """A ResNet whose features are the means of its last layer over the image."""
+    """A ResNet whose features are the means of its last layer over the image.
+
+    Args:
+        channels: Number of channels of the images. Pretrained weights of the first convolution are adapted to it
+            so that a grey image gives the same response.
+        size: Height and width of the images in pixels; any will do.
+        pretrained: Start from torchvision's ImageNet weights, which are downloaded once. They were trained on
+            images with a mean of 0 and a standard deviation of 1.
+        weights: Start from the weights in this file: `.safetensors`, `.pt` or `.pth`.
+        small_stem: Begin with a 3 x 3 convolution at full resolution instead of a 7 x 7 one of stride 2 and a
+            pooling of stride 2, for images of some 64 pixels or fewer (as for CIFAR-10 in the ResNet paper).
+        zero_init_residual: Start every residual block as the identity, as the authors' code of SimSiam does
+            (https://arxiv.org/abs/1706.02677, Sec. 5.1).
+
+    Raises:
+        UsageError: The options contradict each other.
+        LenskitError: The weights do not fit or cannot be had.
+    """
 
     depth: ClassVar[int]
     """Number of layers."""
@@ -28,22 +45,6 @@ class ResNet(Backbone):
         small_stem: bool = False,
         zero_init_residual: bool = False,
     ) -> None:
-        """Args:
-            channels: Number of channels of the images. Pretrained weights of the first convolution are adapted to it
-                so that a grey image gives the same response.
-            size: Height and width of the images in pixels; any will do.
-            pretrained: Start from torchvision's ImageNet weights, which are downloaded once. They were trained on
-                images with a mean of 0 and a standard deviation of 1.
-            weights: Start from the weights in this file: `.safetensors`, `.pt` or `.pth`.
-            small_stem: Begin with a 3 x 3 convolution at full resolution instead of a 7 x 7 one of stride 2 and a
-                pooling of stride 2, for images of some 64 pixels or fewer (as for CIFAR-10 in the ResNet paper).
-            zero_init_residual: Start every residual block as the identity, as the authors' code of SimSiam does
-                (https://arxiv.org/abs/1706.02677, Sec. 5.1).
-
-        Raises:
-            UsageError: The options contradict each other.
-            LenskitError: The weights do not fit or cannot be had.
-        """  # fmt: skip
         super().__init__(channels, size)
         if pretrained and (weights or small_stem):
             raise UsageError(f"pretrained and {'weights' if weights else 'small_stem'} exclude each other: give one")
@@ -56,9 +57,9 @@ class ResNet(Backbone):
         elif channels != 3:
             self.network.conv1 = _convolution(channels, kernel_size=7, stride=2)
         if pretrained:
-            load_state(self.network, self._imagenet(), "torchvision")
+            load_state(self.network, self._imagenet(), channels, "torchvision", ignore=["fc"])
         elif weights:
-            load_state(self.network, read_state(weights), weights)
+            load_state(self.network, read_state(weights), channels, weights, ignore=["fc"])
 
     def forward(self, images: Tensor) -> Tensor:
         """Images (n, channels, height, width) to features (n, `features`)."""
@@ -67,8 +68,9 @@ class ResNet(Backbone):
     def _imagenet(self) -> dict[str, Tensor]:
         """torchvision's first ImageNet weights, which every depth has and which older work compares with."""
         try:
-            return get_model_weights(f"resnet{self.depth}")["IMAGENET1K_V1"].get_state_dict(progress=False)
-        except OSError as error:
+            weights = get_model_weights(f"resnet{self.depth}")["IMAGENET1K_V1"]
+            return weights.get_state_dict(progress=False, check_hash=True)
+        except (OSError, RuntimeError) as error:
             raise LenskitError(
                 f"torchvision's weights of resnet{self.depth} could not be downloaded ({error}): "
                 "download them elsewhere and give the file as weights"

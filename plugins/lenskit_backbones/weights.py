@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from pickle import UnpicklingError
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -35,19 +33,18 @@ def read_state(path: str | Path) -> State:
         raise UsageError(f"no file {path}: weights takes a .safetensors, .pt or .pth file")
     try:
         content = load_file(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)
-    except (SafetensorError, UnpicklingError, RuntimeError, EOFError, OSError) as error:
+    except Exception as error:  # a damaged file raises whatever its bytes happen to spell
         raise LenskitError(
-            f"{path} cannot be read as weights ({_line(error)}): "
-            "give a .safetensors file, or a .pt or .pth file that holds tensors alone"
+            f"{path} cannot be read as weights: it is damaged, or holds objects that would have to be executed "
+            f"({type(error).__name__}); give a .safetensors file, or a .pt or .pth file of tensors alone"
         ) from error
     for key in ("state_dict", "model"):
         if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
             content = content[key]
-    if isinstance(content, Mapping):
-        content = {name: value for name, value in content.items() if isinstance(value, Tensor)}
-    if not content:
+    state = {name: value for name, value in content.items() if isinstance(value, Tensor)} if _named(content) else {}
+    if not state:
         raise LenskitError(f"{path} holds no weights: a mapping from names to tensors was expected")
-    return content
+    return state
 
 
 def adapt_channels(weight: Tensor, channels: int) -> Tensor:
@@ -71,55 +68,54 @@ def adapt_channels(weight: Tensor, channels: int) -> Tensor:
     return weight[:, source] / copies[:, None, None]
 
 
-def load_state(network: nn.Module, state: Mapping[str, Tensor], source: str) -> None:
+def without_prefix(state: Mapping[str, Tensor], network: nn.Module) -> State:
+    """The part of a state dict under the shortest prefix that makes it one of this network.
+
+    A checkpoint of a whole training program holds the weights of a backbone as `backbone.conv1.weight` or
+    `module.encoder_q.conv1.weight`, and other things besides.
+    """
+    first = next(iter(network.state_dict()))
+    prefixes = [key.removesuffix(first) for key in state if key == first or key.endswith(f".{first}")]
+    prefix = min(prefixes, key=len, default="")
+    return {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
+
+
+def load_state(
+    network: nn.Module, state: Mapping[str, Tensor], channels: int, source: str, ignore: Sequence[str] = ()
+) -> None:
     """Loads weights into a network, adapting the first convolution to its number of channels.
 
-    Names may carry a prefix, as `backbone.` does in a checkpoint of a training program; what lies outside the prefix,
-    and a classifier that the network has not, is left out.
-
     Args:
-        network: The network; its first convolution is the one that sees the image.
-        state: Tensors by name.
-        source: Where they come from, for error messages.
+        network: The network.
+        state: Tensors by name; a prefix common to all may stand before the names.
+        channels: Number of channels that the network takes.
+        source: Where the weights come from, for error messages.
+        ignore: Layers that may be in the state without being in the network, such as a classifier.
 
     Raises:
         LenskitError: They do not fit; the message names the first layers and their shapes.
     """
     wanted = network.state_dict()
-    state = _without_prefix(state, next(iter(wanted)))
-    first = next((f"{name}.weight" for name, m in network.named_modules() if isinstance(m, nn.Conv2d)), None)
-    if first in state and first in wanted and _same_but_channels(state[first], wanted[first]):
-        state[first] = adapt_channels(state[first], wanted[first].shape[1])
-    wrong = [_difference(name, wanted[name], state.get(name)) for name in wanted]
-    wrong = [difference for difference in wrong if difference]
-    if wrong:
-        more = f" and {len(wrong) - _SHOWN} more" if len(wrong) > _SHOWN else ""
-        raise LenskitError(
-            f"the weights of {source} do not fit {type(network).__name__}: {'; '.join(wrong[:_SHOWN])}{more}"
-        )
-    network.load_state_dict({name: state[name] for name in wanted})
+    state = without_prefix(state, network)
+    name = next((f"{name}.weight" for name, layer in network.named_modules() if isinstance(layer, nn.Conv2d)), "")
+    if name in state and wanted[name].shape[1] == channels and state[name].ndim == 4:
+        state[name] = adapt_channels(state[name], channels)
+    # Weights from before PyTorch counted the batches of a batch norm lack the count, which nothing depends on.
+    missing = [n for n in wanted if n not in state and not n.endswith(".num_batches_tracked")]
+    surplus = [n for n in state if n not in wanted and not n.startswith(tuple(f"{layer}." for layer in ignore))]
+    wrong = [n for n in wanted if n in state and state[n].shape != wanted[n].shape]
+    problems = [f"{n} is {_shape(state[n])} where {_shape(wanted[n])} is needed" for n in wrong]
+    problems += [f"{n} {_shape(wanted[n])} is missing" for n in missing]
+    problems += [f"{n} {_shape(state[n])} has no place" for n in surplus]
+    if problems:
+        more = f"; and {len(problems) - _SHOWN} more" if len(problems) > _SHOWN else ""
+        raise LenskitError(f"the weights of {source} do not fit: {'; '.join(problems[:_SHOWN])}{more}")
+    network.load_state_dict(wanted | {n: state[n] for n in wanted if n in state})
 
 
-def _without_prefix(state: Mapping[str, Tensor], name: str) -> State:
-    """The part of a state dict under the shortest prefix that makes `name` one of its keys."""
-    prefixes = [key.removesuffix(name) for key in state if key == name or key.endswith(f".{name}")]
-    prefix = min(prefixes, key=len, default="")
-    return {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
+def _named(content: object) -> bool:
+    return isinstance(content, Mapping) and all(isinstance(name, str) for name in content)
 
 
-def _same_but_channels(given: Tensor, wanted: Tensor) -> bool:
-    return given.ndim == 4 and given.shape[0] == wanted.shape[0] and given.shape[2:] == wanted.shape[2:]
-
-
-def _difference(name: str, wanted: Tensor, given: Tensor | None) -> str:
-    """What is wrong with a tensor, or nothing."""
-    if given is None:
-        return f"{name} {tuple(wanted.shape)} is missing"
-    if given.shape != wanted.shape:
-        return f"{name} is {tuple(given.shape)} where {tuple(wanted.shape)} is needed"
-    return ""
-
-
-def _line(error: BaseException) -> str:
-    """The first sentence of an error's message."""
-    return f"{type(error).__name__}: {str(error).strip()}".splitlines()[0].split(". ")[0][:120]
+def _shape(tensor: Tensor) -> str:
+    return f"({', '.join(map(str, tensor.shape))})"

@@ -40,6 +40,19 @@ class Default(PairStrategy):
     not (and on one band they do nothing).
 
     The recorded parameters are those of the rendered image: a crop is not entered into them.
+
+    Args:
+        scale: Smallest and largest area of the crop, as a fraction of the image's; the crop is then enlarged to
+            the image's size.
+        ratio: Smallest and largest aspect ratio (width to height) of the crop.
+        flip: Probability of a horizontal flip.
+        brightness: Brightness factors are uniform between 1 - `brightness` (at least 0) and 1 + `brightness`.
+        contrast: Contrast factors are uniform between 1 - `contrast` (at least 0) and 1 + `contrast`.
+        jitter: Probability that brightness and contrast are changed.
+        blur_sigma: Smallest and largest standard deviation of the Gaussian blur, in pixels of an image of 224
+            pixels as in the papers; it is scaled with the size of the images.
+        blur_kernel: Width of the blur's kernel, in such pixels too.
+        blur: Probability of a blur.
     """
 
     draws = 1
@@ -58,19 +71,6 @@ class Default(PairStrategy):
         blur_kernel: Annotated[int, Gt(0)] = 23,
         blur: Probability = 0.5,
     ) -> None:
-        """Args:
-            scale: Smallest and largest area of the crop, as a fraction of the image's; the crop is then enlarged to
-                the image's size.
-            ratio: Smallest and largest aspect ratio (width to height) of the crop.
-            flip: Probability of a horizontal flip.
-            brightness: Brightness factors are uniform between 1 - `brightness` (at least 0) and 1 + `brightness`.
-            contrast: Contrast factors are uniform between 1 - `contrast` (at least 0) and 1 + `contrast`.
-            jitter: Probability that brightness and contrast are changed.
-            blur_sigma: Smallest and largest standard deviation of the Gaussian blur, in pixels of an image of 224
-                pixels as in the papers; it is scaled with the size of the images.
-            blur_kernel: Width of the blur's kernel, in such pixels too.
-            blur: Probability of a blur.
-        """  # fmt: skip
         for name, (low, high), most in (("scale", scale, 1.0), ("ratio", ratio, float("inf"))):
             if not 0 < low <= high <= most:
                 raise UsageError(f"{name} is ({low:g}, {high:g}): give two numbers, 0 < low <= high <= {most:g}")

@@ -21,7 +21,22 @@ Width = Annotated[int, Gt(0)]
 
 
 class SimSiam(Method):
-    """SimSiam: the features of one view predict those of the other, which is held still."""
+    """SimSiam: the features of one view predict those of the other, which is held still.
+
+    Args:
+        backbone: Network whose features are learned.
+        projection_dim: Length of the projections that are compared (paper, Sec. 3: 2048).
+        hidden_dim: Width of the projector's hidden layers (paper: 2048).
+        projector_layers: Layers of the projector (paper: 3; 2 for the small images of CIFAR-10, App. D).
+        predictor_dim: Width of the predictor's hidden layer, a bottleneck of a quarter (paper: 512).
+        lr: Peak learning rate for a batch of 256; it is scaled with the batch size (LenSiam: 0.03; paper: 0.05,
+            and 0.03 for CIFAR-10).
+        momentum: Momentum of SGD (paper: 0.9).
+        weight_decay: Weight decay of all parameters (LenSiam and the paper for CIFAR-10: 5e-4; paper: 1e-4).
+        warmup_epochs: Epochs of linear warm-up (LenSiam: 10; the paper needs none below batches of 1024).
+        stop_gradient: Whether the target is held still. Without it the projections collapse to a point (paper,
+            Sec. 4.1): a control experiment.
+    """
 
     views = 2
 
@@ -39,20 +54,6 @@ class SimSiam(Method):
         warmup_epochs: Annotated[float, Ge(0)] = 10,
         stop_gradient: bool = True,
     ) -> None:
-        """Args:
-            backbone: Network whose features are learned.
-            projection_dim: Length of the projections that are compared (paper, Sec. 3: 2048).
-            hidden_dim: Width of the projector's hidden layers (paper: 2048).
-            projector_layers: Layers of the projector (paper: 3; 2 for the small images of CIFAR-10, App. D).
-            predictor_dim: Width of the predictor's hidden layer, a bottleneck of a quarter (paper: 512).
-            lr: Peak learning rate for a batch of 256; it is scaled with the batch size (LenSiam: 0.03; paper: 0.05,
-                and 0.03 for CIFAR-10).
-            momentum: Momentum of SGD (paper: 0.9).
-            weight_decay: Weight decay of all parameters (LenSiam and the paper for CIFAR-10: 5e-4; paper: 1e-4).
-            warmup_epochs: Epochs of linear warm-up (LenSiam: 10; the paper needs none below batches of 1024).
-            stop_gradient: Whether the target is held still. Without it the projections collapse to a point (paper,
-                Sec. 4.1): a control experiment.
-        """  # fmt: skip
         super().__init__(backbone)
         self.projector = projector(backbone.features, hidden_dim, projection_dim, projector_layers)
         self.predictor = SimSiamPredictionHead(projection_dim, predictor_dim, projection_dim)

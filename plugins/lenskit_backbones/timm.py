@@ -1,0 +1,122 @@
+"""The image models of timm (https://huggingface.co/docs/timm) without their classifier."""
+
+from __future__ import annotations
+
+import difflib
+from typing import Any
+
+import timm
+import torch
+from timm.layers import PatchEmbed, resample_abs_pos_embed
+from torch import Tensor, nn
+
+from lenskit.plugin import Backbone, LenskitError, UsageError
+from lenskit_backbones.weights import load_state, read_state, without_prefix
+
+
+class Timm(Backbone):
+    """A model of timm; its features are what it hands to its classifier.
+
+    Args:
+        channels: Number of channels of the images. Pretrained weights of the first convolution are adapted to it so
+            that a grey image gives the same response.
+        size: Height and width of the images in pixels. Models that are made for one size are made for this one.
+        model: Name of the model in timm, such as `vit_tiny_patch16_224`, with or without the tag of its weights.
+        pretrained: Start from the model's pretrained weights, which are downloaded once.
+        weights: Start from the weights in this file: `.safetensors`, `.pt` or `.pth`. Absolute position embeddings
+            of another image size are interpolated.
+
+    Raises:
+        UsageError: timm has no such model, or it cannot take images of this size.
+        LenskitError: The weights do not fit or cannot be had.
+    """
+
+    def __init__(
+        self, channels: int, size: int, *, model: str, pretrained: bool = False, weights: str | None = None
+    ) -> None:
+        super().__init__(channels, size)
+        if pretrained and weights:
+            raise UsageError("pretrained and weights exclude each other: give one")
+        self.config = _config(model)
+        self.model = model
+        self.network, self.features = self._build()
+        classifier = self.config.classifier or ()
+        ignore = [classifier] if isinstance(classifier, str) else list(classifier)
+        if pretrained:
+            load_state(self.network, self._pretrained(), channels, f"timm:{model}", ignore)
+        elif weights:
+            load_state(self.network, self._fitted(read_state(weights)), channels, weights, ignore)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Images (n, channels, height, width) to features (n, `features`)."""
+        return self.network(images)
+
+    def _build(self) -> tuple[nn.Module, int]:
+        """The network and the length of its features, measured: not every model's `num_features` says it."""
+        try:
+            network = self._create(self.channels)
+            _check_patches(network, self.model, self.size)
+            with torch.no_grad():
+                features = network.eval()(torch.zeros(1, self.channels, self.size, self.size))
+        except (AssertionError, RuntimeError, TypeError) as error:
+            # How a model of timm says that it cannot take a size or a number of channels.
+            reason = str(error).strip().splitlines()[0]
+            raise UsageError(
+                f"timm:{self.model} cannot take {self.channels} x {self.size} x {self.size} images ({reason}): "
+                f"it was made for {self.config.input_size[-1]} pixels"
+            ) from error
+        if features.ndim != 2:
+            raise UsageError(f"timm:{self.model} gives features of shape {tuple(features.shape[1:])}, not a vector")
+        return network.train(), features.shape[1]
+
+    def _create(self, channels: int, pretrained: bool = False) -> nn.Module:
+        # Only models made for one size know the argument; timm drops arguments that are None.
+        size = self.size if self.config.fixed_input_size else None
+        return timm.create_model(self.model, pretrained=pretrained, in_chans=channels, num_classes=0, img_size=size)
+
+    def _pretrained(self) -> dict[str, Tensor]:
+        """The pretrained weights for the three channels that they were made for, at this image size."""
+        try:
+            return self._create(3, pretrained=True).state_dict()
+        except (OSError, RuntimeError) as error:
+            raise LenskitError(
+                f"timm's weights of {self.model} cannot be had ({str(error).strip().splitlines()[0]}): "
+                "download them elsewhere and give the file as weights"
+            ) from error
+
+    def _fitted(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The state with absolute position embeddings interpolated to this image size."""
+        state = without_prefix(state, self.network)
+        network: Any = self.network
+        given, wanted = state.get("pos_embed"), getattr(network, "pos_embed", None)
+        if given is not None and isinstance(wanted, Tensor) and given.ndim == 3 and given.shape != wanted.shape:
+            tokens = 0 if network.no_embed_class else network.num_prefix_tokens
+            grid = list(network.patch_embed.grid_size)
+            state["pos_embed"] = resample_abs_pos_embed(given, grid, num_prefix_tokens=tokens)
+        return state
+
+
+def _config(model: str) -> Any:
+    """What timm knows of a model: its usual image size, the name of its classifier."""
+    if not timm.is_model(model):
+        near = difflib.get_close_matches(model, timm.list_models(), n=3)
+        hint = f"did you mean {' or '.join(near)}?" if near else "timm.list_models() has them all"
+        raise UsageError(f"timm {timm.__version__} has no model {model!r}: {hint}")
+    try:
+        return timm.get_pretrained_cfg(model)
+    except RuntimeError as error:
+        name, _, tag = model.partition(".")
+        tags = ", ".join(timm.list_pretrained(f"{name}.*")) or "none"
+        raise UsageError(f"timm has no weights {tag!r} of {name}: it has {tags}") from error
+
+
+def _check_patches(network: nn.Module, model: str, size: int) -> None:
+    """timm would cut off, without a word, what does not fill a patch."""
+    for layer in network.modules():
+        if isinstance(layer, PatchEmbed) and (rest := size % layer.patch_size[0]):
+            below, above = size - rest, size - rest + layer.patch_size[0]
+            sizes = f"{below} or {above}" if below else f"{above}"
+            raise UsageError(
+                f"timm:{model} takes sizes that are multiples of {layer.patch_size[0]} pixels, the images have {size}: "
+                f"resize them to {sizes}"
+            )

@@ -1,0 +1,112 @@
+"""Models of timm as backbones."""
+
+from __future__ import annotations
+
+import pytest
+import timm
+import torch
+from lenskit_backbones.timm import Timm
+
+from lenskit.options import options_of
+from lenskit.plugin import LenskitError, UsageError
+
+VIT = "vit_tiny_patch16_224"
+SMALL_VIT = "test_vit"  # timm's own for tests: 64 features, patches of 16 pixels
+
+
+@pytest.mark.parametrize(
+    ("model", "features"),
+    # mobilenetv3's num_features (576) is not the length of what it gives
+    [("resnet10t", 512), (VIT, 192), ("mobilenetv3_small_100", 1024), ("swin_tiny_patch4_window7_224", 768)],
+)
+@pytest.mark.parametrize("channels", [1, 3])
+def test_images_become_features(model, features, channels):
+    backbone = Timm(channels, 64, model=model)
+    assert backbone.training
+    assert backbone.features == features
+    assert backbone(torch.randn(2, channels, 64, 64)).shape == (2, features)
+
+
+def test_building_a_backbone_leaves_its_batch_norms_untouched():
+    state = Timm(1, 64, model="resnet10t").network.state_dict()
+    assert all(value == 0 for name, value in state.items() if name.endswith("num_batches_tracked"))
+
+
+def test_parameters_are_timms_without_the_classifier():
+    wanted = timm.create_model("resnet10t", num_classes=0)
+    ours = Timm(3, 64, model="resnet10t")
+    assert sum(p.numel() for p in ours.parameters()) == sum(p.numel() for p in wanted.parameters())
+
+
+def test_a_size_that_does_not_divide_into_patches_is_refused():
+    with pytest.raises(
+        UsageError, match=f"timm:{VIT} takes sizes that are multiples of 16 pixels, .* have 100: .*96 or 112"
+    ):
+        Timm(1, 100, model=VIT)
+
+
+def test_a_size_that_a_model_cannot_take_is_refused():
+    with pytest.raises(
+        UsageError, match=r"timm:efficientformer_l1 cannot take 1 x 64 x 64 images .* made for 224 pixels"
+    ):
+        Timm(1, 64, model="efficientformer_l1")
+
+
+def test_an_unknown_name_is_refused_with_near_ones():
+    with pytest.raises(UsageError, match=r"has no model 'resnet10': did you mean .*resnet10t"):
+        Timm(1, 64, model="resnet10")
+
+
+def test_an_unknown_tag_is_refused_with_those_there_are():
+    with pytest.raises(UsageError, match=r"no weights 'mine' of resnet10t: it has resnet10t\.c3_in1k"):
+        Timm(1, 64, model="resnet10t.mine")
+
+
+@pytest.mark.parametrize("channels", [1, 3, 5])
+@pytest.mark.parametrize("model", ["resnet10t", SMALL_VIT])
+def test_weights_answer_a_grey_image_as_in_timm(tmp_path, model, channels):
+    torch.manual_seed(0)
+    size = {} if model == "resnet10t" else {"img_size": 64}
+    published = timm.create_model(model, num_classes=10, **size).eval()
+    torch.save(published.state_dict(), tmp_path / "weights.pt")
+    backbone = Timm(channels, 64, model=model, weights=str(tmp_path / "weights.pt")).eval()
+    published.reset_classifier(0)
+    grey = torch.randn(2, 1, 64, 64)
+    with torch.no_grad():
+        ours, theirs = backbone(grey.expand(-1, channels, -1, -1)), published(grey.expand(-1, 3, -1, -1))
+    torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=1e-4)
+
+
+def test_position_embeddings_of_another_size_are_interpolated_as_in_timm(tmp_path):
+    torch.manual_seed(0)
+    published = timm.create_model(SMALL_VIT, num_classes=0, in_chans=1, img_size=160).eval()
+    torch.save(published.state_dict(), tmp_path / "weights.pt")
+    backbone = Timm(1, 96, model=SMALL_VIT, weights=str(tmp_path / "weights.pt")).eval()
+    published.set_input_size(img_size=(96, 96))
+    images = torch.randn(2, 1, 96, 96)
+    with torch.no_grad():
+        torch.testing.assert_close(backbone(images), published(images))
+
+
+def test_weights_of_another_model_are_refused(tmp_path):
+    torch.save(timm.create_model("test_vit2", num_classes=0).state_dict(), tmp_path / "other.pt")
+    with pytest.raises(LenskitError, match=r"other\.pt do not fit: .* is \(.*\) where \(.*\) is needed"):
+        Timm(3, 64, model=VIT, weights=str(tmp_path / "other.pt"))
+
+
+def test_a_failed_download_is_an_error_of_one_line(monkeypatch, tmp_path):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    with pytest.raises(LenskitError, match=r"weights of resnet10t cannot be had .*give the file as weights") as caught:
+        Timm(1, 64, model="resnet10t", pretrained=True)
+    assert "\n" not in str(caught.value)
+
+
+def test_weights_exclude_pretrained():
+    with pytest.raises(UsageError, match="exclude each other"):
+        Timm(1, 64, model="resnet10t", pretrained=True, weights="a.pt")
+
+
+def test_every_option_says_what_it_means():
+    assert all(option.meaning for option in options_of(Timm))
