@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytorch_lightning as pl
 import torch
+
 from lenskit.config import Config, read_recipe
 from lenskit.data.source import Share
 from lenskit.run import Run
@@ -76,9 +77,8 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             a, b = bare(config, arguments.batches), ours(config, Path(folder) / "run")
         ratios.append(b / a)
-        print(
-            f"round {number + 1}: bare {batch_size / a:6.1f} pairs/s   lenskit {batch_size / b:6.1f} pairs/s   x{b / a:.3f}"
-        )
+        rates = f"bare {batch_size / a:6.1f} pairs/s   lenskit {batch_size / b:6.1f} pairs/s"
+        print(f"round {number + 1}: {rates}   x{b / a:.3f}", flush=True)
     print(f"lenskit takes {statistics.median(ratios):.3f} times as long (median of {arguments.rounds})")
 
 

@@ -10,11 +10,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import Tensor
+
 from lenskit.config import Config
 from lenskit.errors import LenskitError, UsageError
 from lenskit.run import Run
 from lenskit.training.runner import resume, train
-from torch import Tensor
 
 BATCHES_PER_EPOCH, EPOCHS = 8, 3
 

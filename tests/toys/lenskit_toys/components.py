@@ -6,9 +6,10 @@ import os
 import signal
 
 import torch
-from lenskit.plugin import Backbone, Batch, Distribution, KeyedGenerator, Method, Parameter, Scene, Simulator
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from lenskit.plugin import Backbone, Batch, Distribution, KeyedGenerator, Method, Parameter, Scene, Simulator
 
 
 class Blobs(Simulator):
