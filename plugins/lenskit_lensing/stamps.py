@@ -1,0 +1,150 @@
+"""From a cutout of a survey to the image of one galaxy on an empty sky.
+
+A lensed stamp must not carry along what a cutout has besides its galaxy: the sky's noise, the neighbours and the
+cutout's outline would be magnified with it, and a network would read the lens off them.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+from scipy.optimize import brentq
+
+Image = NDArray[np.floating]
+Mask = NDArray[np.bool_]
+
+BORDER = 3
+"""Width in pixels of the frame that the sky is measured in."""
+
+SMOOTHING = 2.0
+"""Standard deviation in pixels of the Gaussian that a galaxy is detected with."""
+
+THRESHOLD = 1.5
+"""What belongs to a galaxy, in standard deviations of the smoothed sky."""
+
+SPUR = 3.0
+"""Standard deviation in pixels of the Gaussian that rounds off a galaxy's outline."""
+
+SKIRT = 0.1
+"""Distance from a galaxy at which its light has faded out, as a fraction of the side."""
+
+TAPER = 0.15
+"""Fraction of the side, at either end, over which the cutout itself is faded out."""
+
+SCALES = (1.0, 2.0, 4.0)
+"""Standard deviations in pixels of the Gaussians between which details are told from noise."""
+
+SIGNIFICANT = 5.0
+"""How large a detail must be, in standard deviations of the sky's details of that scale."""
+
+MAD_TO_SIGMA = 1.4826
+
+
+def isolate(stamp: Image) -> Image | None:
+    """Keeps the galaxy in the middle of a cutout.
+
+    Args:
+        stamp: (height, width), finite.
+
+    Returns:
+        The same pixels without sky, neighbours and noise: nowhere negative, and zero all around. None if there is no
+        galaxy in the middle.
+    """
+    sky = np.ones(stamp.shape, dtype=bool)
+    sky[BORDER:-BORDER, BORDER:-BORDER] = False
+    image = stamp - np.median(stamp[sky])
+    galaxy, others = _segments(image, sky)
+    if not galaxy.any():
+        return None
+    image[others] = 0
+    distance = ndimage.distance_transform_edt(~galaxy)
+    fade = np.outer(*map(_taper, image.shape)) * _cosine(1 - distance / (SKIRT * min(image.shape))) * ~others
+    kept = np.maximum(_denoised(image, sky), 0) * fade
+    return kept if kept.any() else None
+
+
+def _segments(image: Image, sky: Mask) -> tuple[Mask, Mask]:
+    """The connected pixels in the middle that stand out of the smoothed sky, and all others that do."""
+    smooth = ndimage.gaussian_filter(image, SMOOTHING)
+    bright = smooth > THRESHOLD * _sigma(smooth[sky])
+    labels, _ = ndimage.label(ndimage.gaussian_filter(bright.astype(float), SPUR) > 0.5)
+    y, x = (length // 2 for length in image.shape)
+    middle = labels[y - 2 : y + 3, x - 2 : x + 3]
+    galaxy = (labels > 0) & (labels == np.bincount(middle[middle > 0], minlength=1).argmax())
+    detections, _ = ndimage.label(bright)
+    return galaxy, bright & ~np.isin(detections, detections[galaxy])
+
+
+def _denoised(image: Image, sky: Mask) -> Image:
+    """Takes out details that the sky could have made, scale by scale.
+
+    The image is split into differences of Gaussians, as with wavelets (Starck & Murtagh 2006), whose noise is measured
+    in the sky, so that it may be correlated. They are shrunk by Gao's (1998) non-negative garrote.
+    """
+    fine, kept = image, np.zeros_like(image)
+    for scale in SCALES:
+        coarse = ndimage.gaussian_filter(image, scale)
+        detail = fine - coarse
+        noise = (SIGNIFICANT * _sigma(detail[sky])) ** 2
+        kept += detail * np.clip(1 - noise / np.maximum(detail**2, np.finfo(float).tiny), 0, 1)
+        fine = coarse
+    return fine + kept
+
+
+def _sigma(sky: Image) -> float:
+    """Standard deviation, whatever stars or galaxies stick out."""
+    return MAD_TO_SIGMA * float(np.median(np.abs(sky - np.median(sky))))
+
+
+def _cosine(share: Image) -> Image:
+    """From 0 at 0 to 1 at 1, smoothly, and no further."""
+    return (1 - np.cos(np.pi * np.clip(share, 0, 1))) / 2
+
+
+def _taper(length: int) -> Image:
+    """Weights along a side: 0 at the outermost pixels, 1 in the middle."""
+    from_edge = np.minimum(np.arange(length), np.arange(length)[::-1])
+    return _cosine(from_edge / (TAPER * length))
+
+
+def centred(image: Image, size: int) -> Image:
+    """Brings a galaxy on an empty sky to the middle of a square frame and to unit flux.
+
+    Every pixel's light is shared out over the new pixels that it overlaps. A galaxy that does not fit in, with an empty
+    pixel all around, is shrunk.
+
+    Args:
+        image: (height, width), nowhere negative, somewhere positive.
+        size: Side of the frame in pixels, at least 4.
+
+    Returns:
+        (size, size), whose outermost pixels are exactly zero and whose sum is one.
+    """
+    light = [image.sum(axis) for axis in (1, 0)]  # along y, along x
+    centre = [np.average(np.arange(len(side)) + 0.5, weights=side) for side in light]
+    reach = [
+        max(middle - lit[0], lit[-1] + 1 - middle)
+        for lit, middle in zip(map(np.flatnonzero, light), centre, strict=True)
+    ]
+    step = max(1, 2 * max(reach) / (size - 3))  # the new pixel's size in old ones
+    overlap = []
+    for side, middle in zip(light, centre, strict=True):
+        old = np.arange(len(side))
+        new = middle + (np.arange(size)[:, None] - size / 2) * step
+        overlap.append(np.clip(np.minimum(new + step, old + 1) - np.maximum(new, old), 0, None))
+    framed = overlap[0] @ image @ overlap[1].T
+    return framed / framed.sum()
+
+
+def half_light_radius(image: Image) -> float:
+    """Radius in pixels, about the middle, of the circle with half of the light."""
+    y, x = (np.arange(length) - (length - 1) / 2 for length in image.shape)
+    distance = np.hypot(y[:, None], x)
+    total = image.sum()
+
+    def excess(radius: float) -> float:
+        """Light within a radius, over one half; a pixel counts by how far the circle's edge has crossed it."""
+        return float((image * np.clip(radius - distance + 0.5, 0, 1)).sum() / total - 0.5)
+
+    return float(brentq(excess, 0, distance.max() + 0.5))
