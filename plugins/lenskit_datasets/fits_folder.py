@@ -24,6 +24,9 @@ from lenskit_datasets.labels import SUFFIXES, read_labels, stem
 
 log = logging.getLogger(__name__)
 
+NOISE = "noise.fits"
+"""Name of the noise map that is looked for unless another is given."""
+
 
 class FitsFolder(Dataset):
     """Lens images in FITS files, with their masks and labels.
@@ -41,6 +44,21 @@ class FitsFolder(Dataset):
     image has axes (height, width), or (channel, height, width) in numpy's order, and the lens in its middle. Masked
     pixels, NaNs and infinities are filled as `lenskit_datasets.fill` says. Files are opened when they are read; at the
     start only their headers are.
+
+    Args:
+        path: File or folder.
+        pattern: Which files of the folder are images, such as `*_F814W.fits` or `**/sci.fits`. By default
+            `*/image.fits` if there are any, else `image.fits`, else all FITS files in the folder.
+        size: Height and width in pixels of the middle of each image that is used. By default all of it, and all
+            must have the same size.
+        labels: CSV file whose first column names the lens and whose columns of numbers are its parameters. By
+            default `labels.csv` in the folder, if there is one.
+        columns: Columns of parameters that are called otherwise in the table, such as
+            `{theta_E = "b_SIE"}`. A column whose name begins with `theta_E_` is found without, and read in arcsec.
+        noise: Name of the noise map in the folder of each image, or nothing to ignore them; an image without one has
+            no mask.
+        mask_above: Pixels whose noise is at least this, or not a number, are masked.
+        hdu: Number or name of the extension that holds the image. By default the first that holds any.
     """
 
     accepts = "a FITS file, a folder of FITS files, or a folder of folders each with an image.fits"
@@ -53,30 +71,18 @@ class FitsFolder(Dataset):
         size: Annotated[int, Gt(0)] | None = None,
         labels: str | None = None,
         columns: dict[str, str] | None = None,
-        noise: str = "noise.fits",
+        noise: str = NOISE,
         mask_above: Annotated[float, Gt(0)] = 1e5,
         hdu: int | str | None = None,
     ) -> None:
-        """Args:
-        path: File or folder.
-        pattern: Which files of the folder are images, such as `*_F814W.fits` or `**/sci.fits`. By default
-            `*/image.fits` if there are any, else `image.fits`, else all FITS files in the folder.
-        size: Height and width in pixels of the middle of each image that is used. By default all of it, and all
-            must have the same size.
-        labels: CSV file whose first column names the lens and whose columns of numbers are its parameters. By
-            default `labels.csv` in the folder, if there is one.
-        columns: Columns of parameters that are called otherwise in the table, such as
-            `{theta_E = "b_SIE"}`. A column whose name begins with `theta_E_` is found without, and read in arcsec.
-        noise: Name of the noise map in the folder of each image; an image without one has no mask.
-        mask_above: Pixels whose noise is at least this, or not a number, are masked.
-        hdu: Number or name of the extension that holds the image. By default the first that holds any.
-        """
         self._root, self._size, self._noise, self._mask_above, self._hdu = Path(path), size, noise, mask_above, hdu
         self._files = self._find(pattern)
         self.names = [self._name(file) for file in self._files]
         for name, count in Counter(self.names).items():
             if count > 1:
                 raise UsageError(f"{count} files in {path} are called {name}: say which by a pattern")
+        if noise not in ("", NOISE) and not any((file.parent / noise).is_file() for file in self._files):
+            raise UsageError(f"no image in {path} has a noise map {noise} beside it")
         self.image_shape = self._common_shape()
         self._labels: NDArray[np.float32] = np.zeros((len(self.names), 0), np.float32)
         table = self._label_table(labels)

@@ -5,6 +5,7 @@ import pytest
 from astropy.io import fits
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from lenskit_datasets.fill import fill_masked
 
 GAPPY, WITH_NEIGHBOURS = "J0405-0455", "J0216-0813"

@@ -4,9 +4,9 @@ import logging
 import math
 
 import pytest
-from lenskit_datasets.labels import read_labels, stem
 
 from lenskit.errors import UsageError
+from lenskit_datasets.labels import read_labels, stem
 
 NAMES = ["a", "b", "c"]
 
