@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import inspect
+import textwrap
 import types
 import typing
 from collections.abc import Mapping
@@ -112,8 +113,11 @@ def _meanings(owner: type, init: Any) -> dict[str, str]:
     """What the docstrings of a constructor and of its class say of each argument."""
     meanings: dict[str, str] = {}
     for text in (owner.__doc__, init.__doc__):
+        text = inspect.cleandoc(text or "")
+        if text.startswith("Args:\n"):  # a constructor's, in which formatters take the indentation away
+            text = "Args:\n" + textwrap.indent(text.removeprefix("Args:\n"), "    ")
         try:
-            parsed = docstring_parser.parse(text or "", docstring_parser.DocstringStyle.GOOGLE)
+            parsed = docstring_parser.parse(text, docstring_parser.DocstringStyle.GOOGLE)
         except docstring_parser.ParseError:
             continue  # a docstring of another style explains nothing here, and harms nothing
         for parameter in parsed.params:
