@@ -115,7 +115,7 @@ def _meanings(owner: type, init: Any) -> dict[str, str]:
     for text in (owner.__doc__, init.__doc__):
         text = inspect.cleandoc(text or "")
         if text.startswith("Args:\n"):  # a constructor's, in which formatters take the indentation away
-            text = "Args:\n" + textwrap.indent(text.removeprefix("Args:\n"), "    ")
+            text = "\nArgs:\n" + textwrap.indent(text.removeprefix("Args:\n"), "    ")
         try:
             parsed = docstring_parser.parse(text, docstring_parser.DocstringStyle.GOOGLE)
         except docstring_parser.ParseError:
