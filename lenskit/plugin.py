@@ -35,6 +35,7 @@ _LAZY = {
     "Backbone": "lenskit.kinds.backbone",
     "Batch": "lenskit.kinds.pairs",
     "Budget": "lenskit.kinds.method",
+    "Chunk": "lenskit.data.source",
     "Dataset": "lenskit.kinds.dataset",
     "Distribution": "lenskit.distributions",
     "Encoder": "lenskit.encoder",

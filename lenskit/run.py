@@ -24,7 +24,7 @@ from typing import IO, Any
 
 from lenskit.config import Config
 from lenskit.encoder import Encoder
-from lenskit.errors import LenskitError, UsageError
+from lenskit.errors import UsageError
 from lenskit.kinds.simulator import Simulator
 from lenskit.registry import registry
 
@@ -100,18 +100,16 @@ class Run:
         """
         return Encoder.load(self.path / "encoder")
 
-    def simulator(self, **options: Any) -> Simulator:
-        """The run's simulator, with some options changed.
+    def simulator(self, name: str | None = None, **options: Any) -> Simulator:
+        """The run's simulator, or the one of that name, with some options changed.
 
         Raises:
-            LenskitError: if the run was trained on stored images.
+            UsageError: if the run was trained on stored images, and none is named.
         """
-        if "simulator" not in self.config.sections:
-            raise LenskitError(
-                f"{self.path} was trained on stored images, so it names no simulator: give one with --simulator"
-            )
-        values = self.config.sections["simulator"] | options
-        return Config.resolve({"simulator": values}).build("simulator")
+        if name is None and "simulator" not in self.config.sections:
+            raise UsageError(f"{self.path} was trained on stored images: say which --simulator to judge it on")
+        own = self.config.sections["simulator"] if name is None else {"name": name}
+        return Config.resolve({"simulator": own | options}).build("simulator")
 
 
 def write_atomically(path: Path, content: str | Callable[[IO[bytes]], object]) -> None:

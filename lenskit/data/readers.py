@@ -8,6 +8,7 @@ from typing import Any
 from lenskit.config import build
 from lenskit.errors import UsageError
 from lenskit.kinds.dataset import Dataset
+from lenskit.options import options_of
 from lenskit.registry import registry
 
 
@@ -34,7 +35,16 @@ def find_reader(text: str) -> tuple[str, Path]:
     raise UsageError(f"no reader recognises {given}; name one, as --data READER:PATH ({forms})")
 
 
-def open_dataset(text: str, **options: Any) -> Dataset:
-    """Opens the data that `text` names, see `find_reader`."""
+def open_dataset(text: str, size: int | None = None, **options: Any) -> Dataset:
+    """Opens the data that `text` names, see `find_reader`.
+
+    Args:
+        text: `READER:PATH` or a path.
+        size: Height and width in pixels that are wanted, for readers that crop (that have an option `size`).
+        options: Other options of the reader.
+    """
     name, path = find_reader(text)
+    reader = registry().find("dataset", name).load()
+    if size is not None and any(option.name == "size" for option in options_of(reader)):
+        options["size"] = size
     return build("dataset", name, options, path)
