@@ -56,6 +56,8 @@ class HST(Simulator):
         psf: str | None = None,
         cosmos: str | None = None,
         cosmos_fraction: Fraction = 0.75,
+        cosmos_min_pixels: Annotated[int, Ge(16)] = 50,
+        cosmos_max_noise: Annotated[float, Gt(0)] = 0.05,
         merger_fraction: Fraction = 0.1,
         min_magnification: Annotated[float, Ge(0)] = 3.0,
         theta_E: Prior = "uniform(0.8, 1.8)",
@@ -92,6 +94,8 @@ class HST(Simulator):
         psf: FITS or numpy file of PSFs, or a folder of them; the bundled ones of HST ACS F814W if not given.
         cosmos: Folder of a COSMOS real-galaxy catalogue; without it all sources are core-Sersic profiles.
         cosmos_fraction: Fraction of source galaxies that are real ones.
+        cosmos_min_pixels: Real galaxies with smaller cutouts are left out.
+        cosmos_max_noise: Real galaxies with noise above this fraction of their maximum are left out.
         merger_fraction: Fraction of sources that are two galaxies put together.
         min_magnification: Magnification below which a source's position is drawn again.
         theta_E: Einstein radius in arcsec.
@@ -135,7 +139,7 @@ class HST(Simulator):
         else:
             from lenskit_lensing.cosmos import load_cosmos
 
-            galaxies = load_cosmos(cosmos)
+            galaxies = load_cosmos(cosmos, min_pixels=cosmos_min_pixels, max_noise=cosmos_max_noise)
             stamps, stamp_radii = galaxies.images, galaxies.half_light
         self.sources = SourcePopulation(
             priors=self.priors,
