@@ -7,6 +7,7 @@ cutout's outline would be magnified with it, and a network would read the lens o
 from __future__ import annotations
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.optimize import brentq
@@ -26,17 +27,20 @@ THRESHOLD = 1.5
 SPUR = 3.0
 """Standard deviation in pixels of the Gaussian that rounds off a galaxy's outline."""
 
+BLEND = 0.1
+"""Standard deviation of the Gaussian whose separate peaks are separate galaxies, as a fraction of the side."""
+
 SKIRT = 0.1
 """Distance from a galaxy at which its light has faded out, as a fraction of the side."""
 
 TAPER = 0.15
 """Fraction of the side, at either end, over which the cutout itself is faded out."""
 
-SCALES = (1.0, 2.0, 4.0)
+SCALES = (1.0, 2.0, 4.0, 8.0)
 """Standard deviations in pixels of the Gaussians between which details are told from noise."""
 
 SIGNIFICANT = 5.0
-"""How large a detail must be, in standard deviations of the sky's details of that scale."""
+"""Power of details, over that of the sky's at their scale, from which they are kept in part."""
 
 MAD_TO_SIGMA = 1.4826
 
@@ -58,36 +62,55 @@ def isolate(stamp: Image) -> Image | None:
     if not galaxy.any():
         return None
     image[others] = 0
-    distance = ndimage.distance_transform_edt(~galaxy)
-    fade = np.outer(*map(_taper, image.shape)) * _cosine(1 - distance / (SKIRT * min(image.shape))) * ~others
+    skirt = SKIRT * min(image.shape)
+    fade = _cosine(1 - ndimage.distance_transform_edt(~galaxy) / skirt)
+    if others.any():
+        fade *= _cosine(ndimage.distance_transform_edt(~others) / skirt)
+    fade = ndimage.gaussian_filter(fade, skirt / 3, truncate=1.5) * np.outer(*map(_taper, image.shape))
     kept = np.maximum(_denoised(image, sky), 0) * fade
     return kept if kept.any() else None
 
 
 def _segments(image: Image, sky: Mask) -> tuple[Mask, Mask]:
-    """The connected pixels in the middle that stand out of the smoothed sky, and all others that do."""
+    """The pixels of the object in the middle that stand out of the smoothed sky, and those of all other objects."""
     smooth = ndimage.gaussian_filter(image, SMOOTHING)
     bright = smooth > THRESHOLD * _sigma(smooth[sky])
-    labels, _ = ndimage.label(ndimage.gaussian_filter(bright.astype(float), SPUR) > 0.5)
+    objects, _ = ndimage.label(ndimage.gaussian_filter(bright.astype(float), SPUR) > 0.5)
+    # Objects that touch are parted along the valleys of a coarse image, in which a galaxy's clumps are one peak.
+    peaks = _peaks(ndimage.gaussian_filter(image, BLEND * min(image.shape)))
+    objects = np.where(objects > 0, objects * image.size + peaks, 0)
     y, x = (length // 2 for length in image.shape)
-    middle = labels[y - 2 : y + 3, x - 2 : x + 3]
-    galaxy = (labels > 0) & (labels == np.bincount(middle[middle > 0], minlength=1).argmax())
-    detections, _ = ndimage.label(bright)
-    return galaxy, bright & ~np.isin(detections, detections[galaxy])
+    middle = objects[y - 2 : y + 3, x - 2 : x + 3]
+    names, pixels = np.unique(middle[middle > 0], return_counts=True)
+    galaxy = objects == names[pixels.argmax()] if names.size else np.zeros(image.shape, dtype=bool)
+    return galaxy, (objects > 0) & ~galaxy
+
+
+def _peaks(image: Image) -> NDArray[np.int64]:
+    """The flat index of the peak that is reached from each pixel along the steepest ascent."""
+    around = sliding_window_view(np.pad(image, 1, constant_values=-np.inf), (3, 3))
+    step_y, step_x = np.divmod(around.reshape(*image.shape, 9).argmax(-1), 3)
+    y, x = np.indices(image.shape)
+    uphill = ((y + step_y - 1) * image.shape[1] + x + step_x - 1).ravel()
+    while (uphill[uphill] != uphill).any():
+        uphill = uphill[uphill]
+    return uphill.reshape(image.shape)
 
 
 def _denoised(image: Image, sky: Mask) -> Image:
     """Takes out details that the sky could have made, scale by scale.
 
-    The image is split into differences of Gaussians, as with wavelets (Starck & Murtagh 2006), whose noise is measured
-    in the sky, so that it may be correlated. They are shrunk by Gao's (1998) non-negative garrote.
+    The image is split into differences of Gaussians, as with wavelets, whose noise is measured in the sky, so that it
+    may be correlated. Each is then weighed by its signal's share of the power around a pixel, as in Wiener's filter: a
+    compact core and the trough around it are weighed alike, so that light stays where it was.
     """
     fine, kept = image, np.zeros_like(image)
     for scale in SCALES:
         coarse = ndimage.gaussian_filter(image, scale)
         detail = fine - coarse
-        noise = (SIGNIFICANT * _sigma(detail[sky])) ** 2
-        kept += detail * np.clip(1 - noise / np.maximum(detail**2, np.finfo(float).tiny), 0, 1)
+        power = ndimage.gaussian_filter(detail**2, 1.5 * scale)
+        noise = SIGNIFICANT * _sigma(detail[sky]) ** 2
+        kept += detail * np.clip(1 - noise / np.maximum(power, np.finfo(float).tiny), 0, 1)
         fine = coarse
     return fine + kept
 

@@ -11,11 +11,11 @@ import torch
 from astropy.io import fits
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from lenskit_lensing.psf import load_psfs, resample
 from scipy.ndimage import convolve, map_coordinates
 from scipy.special import erf
 
 from lenskit.errors import UsageError
+from lenskit_lensing.psf import load_psfs, resample
 
 ENERGY_RADII = (0.1, 0.25, 0.5, 0.75)  # arcsec
 
@@ -147,7 +147,7 @@ def test_resampling_integrates_over_the_new_pixels(scale: float, new_scale: floa
 
 
 def test_bundled_psfs_come_at_other_scales_too() -> None:
-    """Sampled twice as finely the energy in wide apertures stays, and back at their own scale they are nearly the same."""
+    """Sampled twice as finely the energy in wide apertures stays, and sampled back they are nearly the same."""
     native, fine = load_psfs(None, 0.05).numpy(), load_psfs(None, 0.025).numpy()
     assert fine.shape == (23, 81, 81)
     assert (fine >= 0).all()
