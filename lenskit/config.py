@@ -9,15 +9,14 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import tomli_w
 
-from lenskit.errors import UsageError
+from lenskit.errors import LenskitError, UsageError
 from lenskit.options import validate
-from lenskit.registry import registry
+from lenskit.registry import Record, near, registry
 from lenskit.training.settings import InputSettings, TrainSettings
 
 Layer = Mapping[str, Mapping[str, Any]]
@@ -53,6 +52,8 @@ class Config:
         """
         merged: dict[str, dict[str, Any]] = {name: dict(values) for name, values in DEFAULTS.items()}
         for layer in layers:
+            if "data" in layer and "simulator" in layer:
+                raise UsageError("data and simulator exclude each other: images are stored or simulated")
             for section, values in layer.items():
                 _check_section(section, values)
                 below = merged.get(section, {})
@@ -71,16 +72,16 @@ class Config:
     def _resolve_section(section: str, values: dict[str, Any]) -> dict[str, Any]:
         if section in SETTINGS:
             return validate(SETTINGS[section], values, f"section {section!r}")[1]
-        kind = COMPONENTS[section]
-        if "name" not in values:
-            raise UsageError(f"section {section!r} needs a name: the {kind} to use")
+        kind, reserved = COMPONENTS[section], _reserved(section)
+        for key, meaning in reserved.items():
+            if not isinstance(values.get(key), str):
+                raise UsageError(f"section {section!r} needs a {key}, {meaning}, got {values.get(key, 'none')!r}")
         record = registry().find(kind, values["name"])
-        own = {key: value for key, value in values.items() if key not in _reserved(section)}
-        own |= _behind_colon(values["name"], record)
-        plain = validate(record.load(), own, f"{kind} {values['name']!r}")[1]
+        own = {key: value for key, value in values.items() if key not in reserved}
+        plain = _validated(record, values["name"], own)[1]
         if record.component.argument:
             plain.pop(record.component.argument)
-        return {key: values[key] for key in _reserved(section) if key in values} | plain
+        return {key: values[key] for key in reserved} | plain
 
     def build(self, section: str, *given: Any) -> Any:
         """Constructs the component of a section (or the settings).
@@ -120,9 +121,8 @@ def build(kind: str, name: str, options: Mapping[str, Any], *given: Any) -> Any:
         UsageError: if there is no such component, or an option is wrong.
     """
     record = registry().find(kind, name)
-    component = record.load()
-    arguments, _ = validate(component, {**options, **_behind_colon(name, record)}, f"{kind} {name!r}")
-    return component(*given, **arguments)
+    arguments, _ = _validated(record, name, options)
+    return record.load()(*given, **arguments)
 
 
 def read_layer(path: Path) -> Layer:
@@ -132,7 +132,7 @@ def read_layer(path: Path) -> Layer:
         UsageError: if there is no such file, or it is not TOML.
     """
     try:
-        return tomllib.loads(path.read_text())
+        return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise UsageError(f"no configuration can be read from {path}: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -140,14 +140,18 @@ def read_layer(path: Path) -> Layer:
 
 
 def read_recipe(name: str) -> Layer:
-    """Reads the recipe of that name, or the file of that path if the name ends in `.toml`."""
-    return read_layer(Path(name)) if name.endswith(".toml") else tomllib.loads(read_recipe_text(name))
+    """Reads the recipe of that name, or the file of that path if the name ends in `.toml`.
 
-
-def read_recipe_text(name: str) -> str:
-    """The text of a recipe that a plugin ships."""
-    package, _, path = registry().find("recipe", name).component.target.partition(":")
-    return (resources.files(package) / path).read_text()
+    Raises:
+        UsageError: if there is no such recipe or file, or the file is not TOML.
+        LenskitError: if a plugin's recipe cannot be read, or is not TOML.
+    """
+    if name.endswith(".toml"):
+        return read_layer(Path(name))
+    try:
+        return tomllib.loads(registry().find("recipe", name).load())
+    except tomllib.TOMLDecodeError as error:
+        raise LenskitError(f"recipe {name!r} is no valid TOML: {error}") from None
 
 
 def read_assignment(text: str) -> Layer:
@@ -177,26 +181,27 @@ def merge(layers: Iterable[Layer]) -> Layer:
     return merged
 
 
-def _reserved(section: str) -> tuple[str, ...]:
-    return ("name", "path") if section == "data" else ("name",)
+def _reserved(section: str) -> dict[str, str]:
+    """What a component's section holds beside options, and what that is."""
+    return {"name": f"the {COMPONENTS[section]} to use"} | ({"path": "where the data are"} if section == "data" else {})
 
 
 def _in(section: str, merged: Mapping[str, Any]) -> bool:
     return section in SETTINGS or section in merged
 
 
-def _behind_colon(name: str, record: Any) -> dict[str, str]:
+def _validated(record: Record, name: str, options: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Checks a component's options together with the one that the part behind a colon of its name sets."""
     argument = record.component.argument
-    return {argument: name.partition(":")[2]} if argument else {}
+    if argument and argument in options:
+        raise UsageError(f"{record.kind} {name!r} has its {argument} behind the colon, and no option {argument!r}")
+    behind = {argument: name.partition(":")[2]} if argument else {}
+    return validate(record.load(), {**options, **behind}, f"{record.kind} {name!r}")
 
 
 def _check_section(section: str, values: Any) -> None:
-    import difflib
-
     known = [*SETTINGS, *COMPONENTS]
     if section not in known:
-        near = difflib.get_close_matches(section, known, n=1)
-        hint = f" (did you mean {near[0]}?)" if near else ""
-        raise UsageError(f"there is no section {section!r}{hint}; there are {', '.join(known)}")
+        raise UsageError(f"there is no section {section!r}{near(section, known)}; there are {', '.join(known)}")
     if not isinstance(values, Mapping):
         raise UsageError(f"section {section!r} holds options, got {values!r}")

@@ -109,11 +109,11 @@ class Uniform(Distribution):
     name: ClassVar[str] = "uniform"
 
     def __post_init__(self) -> None:
-        _need(math.isfinite(self.low) and math.isfinite(self.high), f"{self} needs finite bounds")
+        _need(math.isfinite(self.high - self.low), f"{self} needs finite bounds")
         _need(self.low <= self.high, f"{self} has low > high: write uniform({self.high:g}, {self.low:g})")
 
     def quantile(self, u: Tensor) -> Tensor:
-        return self.low + (self.high - self.low) * u
+        return (self.low + (self.high - self.low) * u).clamp(self.low, self.high)
 
     @property
     def bounds(self) -> tuple[float, float]:
@@ -133,7 +133,8 @@ class LogUniform(Distribution):
         _need(self.low <= self.high, f"{self} has low > high: write loguniform({self.high:g}, {self.low:g})")
 
     def quantile(self, u: Tensor) -> Tensor:
-        return (math.log(self.low) + math.log(self.high / self.low) * u).exp()
+        low, high = math.log(self.low), math.log(self.high)
+        return (low + (high - low) * u).exp().clamp(self.low, self.high)
 
     @property
     def bounds(self) -> tuple[float, float]:

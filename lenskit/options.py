@@ -11,6 +11,7 @@ import inspect
 import textwrap
 import types
 import typing
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -21,7 +22,7 @@ from annotated_types import BaseMetadata
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
 from lenskit.distributions import Distribution
-from lenskit.errors import UsageError
+from lenskit.errors import LenskitError, UsageError
 
 REQUIRED = inspect.Parameter.empty
 
@@ -47,14 +48,24 @@ class Option:
 
 @cache
 def options_of(component: type) -> tuple[Option, ...]:
-    """The options of a class, its own first, then what it passes on to its ancestors through `**options`."""
+    """The options of a class, its own first, then what it passes on to its ancestors through `**options`.
+
+    Raises:
+        LenskitError: if an annotation names what cannot be found at run time.
+    """
     found: dict[str, Option] = {}
+    meanings = _meanings(component)
     for ancestor in component.__mro__:
         init = ancestor.__dict__.get("__init__")
         if not inspect.isfunction(init):
             continue
-        hints = typing.get_type_hints(init, include_extras=True)
-        meanings = _meanings(ancestor, init)
+        try:
+            hints = typing.get_type_hints(init, include_extras=True)
+        except NameError as error:
+            raise LenskitError(
+                f"the options of {ancestor.__module__}.{ancestor.__qualname__} cannot be read: {error} when its "
+                "annotations are evaluated (is it imported under TYPE_CHECKING only?)"
+            ) from None
         parameters = inspect.signature(init).parameters.values()
         for parameter in parameters:
             if parameter.kind is parameter.KEYWORD_ONLY and parameter.name not in found:
@@ -63,6 +74,11 @@ def options_of(component: type) -> tuple[Option, ...]:
         if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
             break
     return tuple(found.values())
+
+
+def description(component: type) -> str:
+    """A class's docstring up to its `Args:`."""
+    return inspect.cleandoc(component.__doc__ or "").split("\n\nArgs:")[0]
 
 
 def validate(component: type, values: Mapping[str, Any], where: str) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -97,6 +113,10 @@ def validate(component: type, values: Mapping[str, Any], where: str) -> tuple[di
         got = values.get(name, options[name].default)
         raise UsageError(f"{where}: option {name} takes {options[name].takes}, got {got!r} ({reason})") from None
     arguments = {name: getattr(checked, name) for name in options}
+    for name, value in values.items():
+        # pydantic would take true for 1.
+        if isinstance(value, bool) and isinstance(arguments[name], int | float) and arguments[name] is not value:
+            raise UsageError(f"{where}: option {name} takes {options[name].takes}, got {value!r}")
     return arguments, checked.model_dump(mode="json", exclude_none=True)
 
 
@@ -106,22 +126,26 @@ def _model(component: type) -> type[BaseModel]:
         option.name: (option.annotation, ... if option.required else option.default) for option in options_of(component)
     }
     config = ConfigDict(arbitrary_types_allowed=True, validate_default=True, protected_namespaces=())
-    return create_model(component.__name__, __config__=config, **fields)
+    with warnings.catch_warnings():
+        # An option may well be called `copy` or `schema`, as old methods of pydantic's models are.
+        warnings.filterwarnings("ignore", message="Field name .* shadows an attribute", category=UserWarning)
+        return create_model(component.__name__, __config__=config, **fields)
 
 
-def _meanings(owner: type, init: Any) -> dict[str, str]:
-    """What the docstrings of a constructor and of its class say of each argument."""
+def _meanings(component: type) -> dict[str, str]:
+    """What the docstrings of a class and its constructor, or else those of its ancestors, say of each argument."""
     meanings: dict[str, str] = {}
-    for text in (owner.__doc__, init.__doc__):
-        text = inspect.cleandoc(text or "")
-        if text.startswith("Args:\n"):  # a constructor's, in which formatters take the indentation away
-            text = "\nArgs:\n" + textwrap.indent(text.removeprefix("Args:\n"), "    ")
-        try:
-            parsed = docstring_parser.parse(text, docstring_parser.DocstringStyle.GOOGLE)
-        except docstring_parser.ParseError:
-            continue  # a docstring of another style explains nothing here, and harms nothing
-        for parameter in parsed.params:
-            meanings[parameter.arg_name] = " ".join((parameter.description or "").split())
+    for ancestor in reversed(component.__mro__):
+        for text in (ancestor.__doc__, getattr(vars(ancestor).get("__init__"), "__doc__", None)):
+            text = inspect.cleandoc(text or "")
+            if text.startswith("Args:\n"):  # a constructor's, in which formatters take the indentation away
+                text = "\nArgs:\n" + textwrap.indent(text.removeprefix("Args:\n"), "    ")
+            try:
+                parsed = docstring_parser.parse(text, docstring_parser.DocstringStyle.GOOGLE)
+            except docstring_parser.ParseError:
+                continue  # a docstring of another style explains nothing here, and harms nothing
+            for parameter in parsed.params:
+                meanings[parameter.arg_name] = " ".join((parameter.description or "").split())
     return meanings
 
 

@@ -29,7 +29,25 @@ from lenskit.errors import LenskitError, UsageError
 from lenskit.hookspecs import hookimpl
 
 if TYPE_CHECKING:
-    pass
+    from lenskit.data.generator import KeyedGenerator as KeyedGenerator
+    from lenskit.data.readers import open_dataset as open_dataset
+    from lenskit.data.source import Chunk as Chunk
+    from lenskit.data.source import simulated as simulated
+    from lenskit.data.source import stored as stored
+    from lenskit.distributions import Distribution as Distribution
+    from lenskit.encoder import Encoder as Encoder
+    from lenskit.kinds.backbone import Backbone as Backbone
+    from lenskit.kinds.dataset import Dataset as Dataset
+    from lenskit.kinds.evaluation import Evaluation as Evaluation
+    from lenskit.kinds.method import Budget as Budget
+    from lenskit.kinds.method import Method as Method
+    from lenskit.kinds.pairs import Batch as Batch
+    from lenskit.kinds.pairs import PairStrategy as PairStrategy
+    from lenskit.kinds.parameter import Parameter as Parameter
+    from lenskit.kinds.simulator import Scene as Scene
+    from lenskit.kinds.simulator import Simulator as Simulator
+    from lenskit.run import Run as Run
+    from lenskit.run import write_atomically as write_atomically
 
 _LAZY = {
     "Backbone": "lenskit.kinds.backbone",

@@ -8,7 +8,6 @@ what is loaded.
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import os
 import sys
@@ -57,10 +56,10 @@ class Record:
         return f"{self.name}:{argument.upper()}" if argument else self.name
 
     def load(self) -> Any:
-        """Imports what the component names.
+        """Imports the class that the component names; of a recipe, reads the text.
 
         Raises:
-            LenskitError: if the component was written for another interface, or cannot be imported.
+            LenskitError: if the component was written for another interface, or cannot be loaded.
         """
         where = f"{self.kind} {self.name!r} of {self.plugin.distribution} {self.plugin.version}"
         if self.component.interface != INTERFACE:
@@ -70,9 +69,16 @@ class Record:
             )
         module, _, attribute = self.component.target.partition(":")
         try:
-            return getattr(importlib.import_module(module), attribute)
-        except (ImportError, AttributeError, SyntaxError) as error:
-            raise LenskitError(f"{where} cannot be loaded from {self.component.target}: {error}") from error
+            if self.kind == "recipe":
+                from importlib import resources
+
+                return (resources.files(module) / attribute).read_text(encoding="utf-8")
+            loaded = getattr(importlib.import_module(module), attribute)
+            if not isinstance(loaded, type):
+                raise TypeError(f"{attribute} is no class")
+            return loaded
+        except Exception as error:
+            raise LenskitError(f"{where} cannot be loaded from {self.component.target}: {_reason(error)}") from error
 
 
 class Registry:
@@ -95,25 +101,20 @@ class Registry:
         manager.add_hookspecs(hookspecs)
         plugins: list[Plugin] = []
         records: list[Record] = []
-        for entry_point in sorted(set(entry_points), key=lambda e: (_origin(e), e.name)):
+        for entry_point in sorted(entry_points, key=lambda e: (e.name, e.value)):
             if names is not None and entry_point.name not in names:
                 continue
-            distribution, version = _origin(entry_point)
-            plugin = Plugin(entry_point.name, distribution, version)
+            plugin = Plugin(entry_point.name, *_origin(entry_point.dist))
             plugins.append(plugin)
             try:
-                module = entry_point.load()
-                manager.register(module, name=f"{entry_point.name}@{distribution}")
-                manager.check_pending()
-                found = _ask(manager, module, plugin)
+                found = _ask(manager, entry_point.load(), plugin)
             except (Exception, SystemExit) as error:
                 if strict:
                     raise
-                plugin.error = f"{type(error).__name__}: {error}".splitlines()[0]
-                if manager.has_plugin(f"{entry_point.name}@{distribution}"):
-                    manager.unregister(name=f"{entry_point.name}@{distribution}")
+                plugin.error = _reason(error)
                 print(
-                    f"lenskit: plugin {plugin.name!r} of {distribution} {version} is left out: {plugin.error}",
+                    f"lenskit: plugin {plugin.name!r} of {plugin.distribution} {plugin.version} is left out: "
+                    f"{plugin.error}",
                     file=sys.stderr,
                 )
             else:
@@ -183,25 +184,46 @@ def registry() -> Registry:
     return Registry.discover()
 
 
-def _origin(entry_point: metadata.EntryPoint) -> tuple[str, str]:
-    distribution = entry_point.dist
-    return (distribution.name, distribution.version) if distribution else ("unknown", "?")
+@cache
+def _origin(distribution: metadata.Distribution | None) -> tuple[str, str]:
+    """Name and version of a distribution: read once, for they are parsed anew at each access."""
+    if distribution is None:
+        return "unknown", "?"
+    headers = distribution.metadata
+    return headers["Name"], headers["Version"]
 
 
 def _ask(manager: pluggy.PluginManager, module: Any, plugin: Plugin) -> list[Record]:
-    """Calls each hook of one plugin and checks what it returns."""
+    """Calls each hook of one plugin, alone in the manager, and checks what it returns."""
     found: list[Record] = []
-    others = [p for p in manager.get_plugins() if p is not module]
-    for kind, plural in KINDS.items():
-        for components in manager.subset_hook_caller(f"lenskit_{plural}", others)():
-            for component in components:
-                if not isinstance(component, Component):
-                    raise TypeError(f"lenskit_{plural} returned {component!r}, which is no Component")
-                found.append(Record(kind, component, plugin))
+    try:
+        manager.register(module)
+        manager.check_pending()
+        for kind, plural in KINDS.items():
+            for components in getattr(manager.hook, f"lenskit_{plural}")():
+                found += [Record(kind, component, plugin) for component in _checked(plural, components)]
+    finally:
+        manager.unregister(module)
     return found
+
+
+def _checked(plural: str, components: Any) -> Iterable[Component]:
+    if not isinstance(components, Iterable):
+        raise TypeError(f"lenskit_{plural} returned {components!r}, which is no list of Components")
+    for component in components:
+        if not isinstance(component, Component):
+            raise TypeError(f"lenskit_{plural} returned {component!r}, which is no Component")
+        yield component
+
+
+def _reason(error: BaseException) -> str:
+    """An error in one line."""
+    return " ".join(f"{type(error).__name__}: {error}".split())
 
 
 def near(name: str, names: list[str]) -> str:
     """The hint ` (did you mean ...?)`, or nothing if no name comes near."""
+    import difflib
+
     found = " or ".join(difflib.get_close_matches(name, names, n=3, cutoff=0.5))
     return f" (did you mean {found}?)" if found else ""

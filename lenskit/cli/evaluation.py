@@ -8,7 +8,7 @@ from typing import Any, Union, get_args, get_origin
 import click
 
 from lenskit.config import build
-from lenskit.options import Option, options_of
+from lenskit.options import Option, description, options_of
 from lenskit.registry import registry
 
 
@@ -31,7 +31,7 @@ def command_of(name: str) -> click.Command:
         evaluation = build("evaluation", name, given)
         evaluation([Run(path) for path in runs or (run,)], inputs)
 
-    text = (component.__doc__ or record.component.summary).split("\n\n    Args:")[0]
+    text = description(component) or record.component.summary
     return click.Command(name, params=parameters, callback=callback, help=text, short_help=record.component.summary)
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
-
 import click
 
 from lenskit.registry import registry
@@ -20,24 +18,20 @@ def command(name: str) -> None:
         click.echo(f"{record.title} ({record.kind}): {record.component.summary}")
         click.echo(f"from {plugin.distribution} {plugin.version}: {record.component.target}")
         if record.kind == "recipe":
-            from lenskit.config import read_recipe_text
-
-            click.echo()
-            click.echo(read_recipe_text(record.name).rstrip())
+            click.echo(f"\n{record.load().rstrip()}")
             continue
-        component = record.load()
-        if text := inspect.cleandoc(component.__doc__ or "").split("\n\nArgs:")[0]:
-            click.echo(f"\n{text}")
-        _print_options(component)
+        _explain(record.load())
 
 
-def _print_options(component: type) -> None:
+def _explain(component: type) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from lenskit.options import options_of
+    from lenskit.options import description, options_of
 
     options = options_of(component)
+    if text := description(component):
+        click.echo(f"\n{text}")
     if not options:
         click.echo("\nIt has no options.")
         return

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import importlib
-import logging
 import os
 import sys
 
@@ -26,12 +25,12 @@ class Verbs(click.Group):
     """Our verbs, and every evaluation that a plugin brings as a verb of its name."""
 
     def list_commands(self, context: click.Context) -> list[str]:
-        return [*VERBS, *(record.name for record in _evaluations() if record.name not in VERBS)]
+        return [*VERBS, *_evaluations()]
 
     def get_command(self, context: click.Context, name: str) -> click.Command | None:
         if name in VERBS:
             return importlib.import_module(f"lenskit.cli.{name}").command
-        if any(record.name == name.partition("@")[0] for record in _evaluations()):
+        if name.partition("@")[0] in _evaluations():
             from lenskit.cli.evaluation import command_of
 
             return command_of(name)
@@ -52,22 +51,27 @@ class Verbs(click.Group):
     def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Verbs"):
             formatter.write_dl(list(VERBS.items()))
-        evaluations = [(record.name, record.component.summary) for record in _evaluations()]
-        if evaluations:
+        if evaluations := _evaluations():
             with formatter.section("Evaluations of a run"):
-                formatter.write_dl(evaluations)
+                formatter.write_dl(list(evaluations.items()))
 
 
-@click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Verbs, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="lenskit")
-def cli() -> None:
+@click.pass_context
+def cli(context: click.Context) -> None:
     """Learn from strong-gravitational-lens images without labels."""
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())
+        return
+    import logging
+
+    logging.basicConfig(format="%(message)s", level=logging.WARNING, stream=sys.stderr)
+    logging.getLogger("lenskit").setLevel(logging.INFO)
 
 
 def main() -> None:
     """Entry point of the command `lenskit`."""
-    logging.basicConfig(format="%(message)s", level=logging.WARNING, stream=sys.stderr)
-    logging.getLogger("lenskit").setLevel(logging.INFO)
     sys.exit(run(sys.argv[1:]))
 
 
@@ -86,7 +90,8 @@ def run(arguments: list[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EACCES, errno.EROFS, errno.EDQUOT):
+        # A full disk or a file that cannot be read or written is the user's to mend; any other is a bug of ours.
+        if error.filename is None and error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
         return _complain(f"{error.strerror}{f': {error.filename}' if error.filename else ''}", 1)
     return result if isinstance(result, int) else 0
@@ -97,7 +102,8 @@ def _complain(message: str, status: int) -> int:
     return status
 
 
-def _evaluations() -> list:
+def _evaluations() -> dict[str, str]:
+    """Evaluations that can be asked for as verbs, and their summaries."""
     from lenskit.registry import registry
 
-    return registry().of_kind("evaluation")
+    return {r.name: r.component.summary for r in registry().of_kind("evaluation") if r.name not in VERBS}
