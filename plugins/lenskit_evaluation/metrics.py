@@ -1,0 +1,179 @@
+"""How good predictions are, with bootstrap intervals, and how many dimensions an embedding has."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import stats
+
+from lenskit.plugin import LenskitError
+
+Array = NDArray[np.float64]
+
+_BLOCK = 100_000
+"""Elements of the arrays that bootstrapping works on at a time: they fit into a core's cache."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A figure and its interval; NaN where it is not defined."""
+
+    value: float
+    low: float = np.nan
+    high: float = np.nan
+
+    def __str__(self) -> str:
+        if np.isnan(self.value):
+            return "-"
+        interval = "" if np.isnan(self.low) else f" ({self.low:.3f} to {self.high:.3f})"
+        return f"{self.value:.3f}{interval}"
+
+
+@dataclass(frozen=True)
+class Score:
+    """What is to be said of the predictions of one parameter.
+
+    Attributes:
+        n: Images judged.
+        dropped: Images left out because the truth is not known.
+        r2: Coefficient of determination: 1 - sum of squared errors / sum of squared deviations from the mean.
+        mae: Mean absolute error, in the parameter's unit.
+        rmse: Root of the mean squared error, in the parameter's unit.
+        bias: Mean of prediction - truth, in the parameter's unit.
+        spearman: Rank correlation.
+        note: Why something is not defined, empty if all is.
+    """
+
+    n: int
+    dropped: int
+    r2: Estimate
+    mae: Estimate
+    rmse: Estimate
+    bias: Estimate
+    spearman: Estimate
+    note: str = field(default="", kw_only=True)
+
+
+def score(
+    truth: ArrayLike, prediction: ArrayLike, *,
+    lenses: ArrayLike | None = None, resamples: int = 1000, level: float = 0.95, seed: int = 0,
+) -> Score:  # fmt: skip
+    """Judges the predictions of one parameter.
+
+    Intervals are percentiles of bootstrap resamples (Efron 1979, https://doi.org/10.1214/aos/1176344552): of images, or
+    of whole lenses if there are several images of one. They say how the figure would scatter if other test images were
+    drawn, with the same encoder and probe; a single lens has none.
+
+    Args:
+        truth: (n,), NaN where not known; such images are left out and counted.
+        prediction: (n,), finite.
+        lenses: (n,) number or name of the lens that each image shows, if several show the same.
+        resamples: Number of bootstrap resamples.
+        level: Probability that the intervals contain.
+        seed: Seed of the bootstrap.
+
+    Raises:
+        LenskitError: if a prediction is not finite.
+    """
+    true, predicted = np.asarray(truth, np.float64), np.asarray(prediction, np.float64)
+    if not np.isfinite(predicted).all():
+        raise LenskitError(f"{np.sum(~np.isfinite(predicted))} of {len(predicted)} predictions are not finite")
+    known = np.isfinite(true)
+    n, dropped = int(known.sum()), int((~known).sum())
+    if n == 0:
+        nothing = Estimate(np.nan)
+        return Score(0, dropped, *[nothing] * 5, note="no label is known")
+    true, predicted = true[known], predicted[known]
+    lens = np.arange(n) if lenses is None else np.unique(np.asarray(lenses)[known], return_inverse=True)[1]
+    values = _figures(true, predicted, [np.ones((n, 1))])[:, 0]
+    resampled = _figures(true, predicted, _resample(lens, resamples, seed))
+    estimates = [
+        Estimate(float(value), *np.nanquantile(row, [(1 - level) / 2, (1 + level) / 2]).tolist())
+        if np.isfinite(value) and np.isfinite(row).any() and lens.max() > 0 else Estimate(float(value))
+        for value, row in zip(values, resampled, strict=True)
+    ]  # fmt: skip
+    return Score(n, dropped, *estimates, note=_note(true, predicted))
+
+
+def effective_rank(embedding: ArrayLike) -> float:
+    """RankMe: the exponential of the entropy of the normalised singular values (https://arxiv.org/abs/2210.02885).
+
+    Args:
+        embedding: (n, features), as it is: not centred.
+
+    Returns:
+        From 1, all embeddings on one line, to min(n, features); NaN for nothing but zeros.
+    """
+    z = np.asarray(embedding, np.float64)
+    gram = z @ z.T if len(z) < z.shape[1] else z.T @ z
+    singular_values = np.sqrt(np.linalg.eigvalsh(gram).clip(0))
+    return float(np.exp(stats.entropy(singular_values))) if singular_values.any() else np.nan
+
+
+def _figures(truth: Array, prediction: Array, resamples: Iterable[Array]) -> Array:
+    """R2, mean absolute, root mean squared and mean error, and rank correlation.
+
+    Args:
+        truth: (n,).
+        prediction: (n,).
+        resamples: How often each image is in each resample, (n, some) a block.
+
+    Returns:
+        (5, number of resamples), NaN where not defined.
+    """
+    error, deviation = prediction - truth, truth - truth.mean()
+    moments = np.stack([np.ones_like(error), error**2, np.abs(error), error, deviation, deviation**2])
+    places = _places(truth), _places(prediction)
+    figures = []
+    for counts in resamples:
+        total, *sums = moments @ counts
+        squared, absolute, bias, mean, square = (each / total for each in sums)
+        variance = square - mean**2
+        a, b = (_centred_ranks(place, counts) for place in places)
+        spread = np.einsum("ib,ib->b", counts * a, a) * np.einsum("ib,ib->b", counts * b, b)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            r2 = np.where(variance > 1e-12 * square, 1 - squared / variance, np.nan)
+            spearman = np.where(spread > 0, np.einsum("ib,ib->b", counts * a, b) / np.sqrt(spread), np.nan)
+        figures.append([r2, absolute, np.sqrt(squared), bias, spearman])
+    return np.concatenate(figures, axis=1)
+
+
+def _places(values: Array) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]:
+    """The order of values, and for each how many are smaller, and how many are not greater."""
+    order = np.argsort(values)
+    ascending = values[order]
+    return order, np.searchsorted(ascending, values, side="left"), np.searchsorted(ascending, values, side="right")
+
+
+def _centred_ranks(places: tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]], counts: Array) -> Array:
+    """Ranks of images in each resample minus their mean, the mean rank for ties: (n, resamples)."""
+    order, smaller, not_greater = places
+    below = np.zeros((len(counts) + 1, counts.shape[1]))
+    np.cumsum(counts[order], axis=0, out=below[1:])
+    return (below[smaller] + below[not_greater] - below[-1]) / 2
+
+
+def _resample(lens: NDArray[np.intp], resamples: int, seed: int) -> Iterator[Array]:
+    """How often each image is in bootstrap resamples of the lenses, a block (n, some) at a time."""
+    rng = np.random.default_rng(seed)
+    lenses = int(lens.max()) + 1
+    block = max(1, _BLOCK // len(lens))
+    for start in range(0, resamples, block):
+        size = min(block, resamples - start)
+        drawn = rng.integers(lenses, size=(lenses, size)) * size + np.arange(size)
+        counts = np.bincount(drawn.ravel(), minlength=lenses * size).reshape(lenses, size)
+        yield counts[lens].astype(np.float64)
+
+
+def _note(truth: Array, prediction: Array) -> str:
+    """Why R2 or the rank correlation is not defined."""
+    if len(truth) == 1:
+        return "one image: no R2 and no rank correlation"
+    if np.ptp(truth) == 0:
+        return f"all labels are {truth[0]:g}: no R2 and no rank correlation"
+    if np.ptp(prediction) == 0:
+        return f"all predictions are {prediction[0]:g}: no rank correlation"
+    return ""

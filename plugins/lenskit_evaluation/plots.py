@@ -1,0 +1,167 @@
+"""Pictures of how good predictions are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import product
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
+
+from lenskit_evaluation.metrics import Estimate, Score
+
+COLORS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#999999")
+"""Okabe and Ito's colours, told apart by colour-blind readers too (https://jfly.uni-koeln.de/color/); grey for
+black."""
+
+LOWEST_R2 = -0.25
+"""Where the axis of R2 ends; bars that go on are labelled."""
+
+NAMED_POINTS = 40
+"""Points that are named at most."""
+
+Box = tuple[float, float, float, float]
+"""Left, bottom, right and top, in pixels."""
+
+_DIRECTIONS = ((1, 0), (-1, 0), (0, 1), (0, -1), (1, 1), (-1, 1), (1, -1), (-1, -1))
+_DISTANCES = (5, 12, 20)
+"""Where names may stand beside their points: to which side, and how many points away."""
+
+
+def r2_bars(
+    rows: Mapping[str, Mapping[str, Estimate]], symbols: Mapping[str, str], title: str = "Linear probe"
+) -> Figure:
+    """A group of bars for each parameter, one for each row.
+
+    Args:
+        rows: For each row of the table (a run, a baseline, a control) by its name, R2 of each parameter by its name. A
+            parameter that a row lacks, or whose R2 is not defined, has no bar there.
+        symbols: How each parameter is set, such as `$\\theta_E$`, in the order of the groups.
+        title: What is shown.
+    """
+    figure = Figure(figsize=(max(6.0, 1.2 + len(symbols) * (0.4 + 0.16 * len(rows))), 4.2), layout="constrained")
+    axes = figure.subplots()
+    width = 0.8 / len(rows)
+    lowest = 0.0
+    for number, (label, estimates) in enumerate(rows.items()):
+        known = [(group, estimates[name]) for group, name in enumerate(symbols) if _defined(estimates.get(name))]
+        x = np.array([group for group, _ in known]) + (number - (len(rows) - 1) / 2) * width
+        values = np.array([estimate.value for _, estimate in known])
+        bars = np.array([(e.value - e.low, e.high - e.value) for _, e in known]).reshape(-1, 2).clip(0)
+        axes.bar(
+            x, values, 0.92 * width, yerr=bars.T, label=label, color=COLORS[number % len(COLORS)],
+            hatch="//" if number >= len(COLORS) else None, error_kw={"lw": 1, "ecolor": "0.25"},
+        )  # fmt: skip
+        lowest = min([lowest, *values])
+        for place, value in zip(x, values, strict=True):
+            if value < LOWEST_R2:
+                axes.text(
+                    place, LOWEST_R2, f" {value:.3g}", rotation=90, ha="center", va="bottom", fontsize=7,
+                    bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5, "alpha": 0.8},
+                )  # fmt: skip
+    axes.axhline(0, color="0.25", lw=0.8)
+    axes.set(ylim=(max(LOWEST_R2, lowest - 0.05) if lowest < 0 else 0, 1.03), xlim=(-0.6, len(symbols) - 0.4))
+    axes.set_xticks(range(len(symbols)), [symbol or name for name, symbol in symbols.items()], fontsize=12)
+    axes.set_ylabel(r"$R^2$")
+    axes.set_title(title, loc="left", fontsize=11)
+    axes.grid(axis="y", color="0.9")
+    axes.set_axisbelow(True)
+    figure.legend(loc="outside lower center", ncols=min(len(rows), 4), frameon=False, fontsize=9)
+    return figure
+
+
+def truth_against_prediction(
+    truth: ArrayLike, prediction: ArrayLike, score: Score, *,
+    symbol: str, unit: str = "", constant: float | None = None, half_width: ArrayLike | None = None,
+    names: Sequence[str] = (), what: str = "images",
+) -> Figure:  # fmt: skip
+    """A point for each image, with the line on which all would lie.
+
+    Args:
+        truth: (n,), NaN where not known; such images are left out.
+        prediction: (n,).
+        score: What is to be said of them, for the title.
+        symbol: How the parameter is set, such as `$\\theta_E$`.
+        unit: Its unit.
+        constant: The best prediction that takes no look at an image, drawn as a line.
+        half_width: Half the width of the interval of each prediction, (n,) or one for all.
+        names: (n,) names of the images; no more than `NAMED_POINTS` of them are written.
+        what: What the images show, in the plural.
+    """
+    known = np.isfinite(np.asarray(truth, np.float64))
+    x, y = np.asarray(truth, np.float64)[known], np.asarray(prediction, np.float64)[known]
+    figure = Figure(figsize=(6.4, 6.4), layout="constrained")
+    axes = figure.subplots()
+    few = len(x) <= NAMED_POINTS
+    if half_width is not None:
+        half = np.broadcast_to(np.asarray(half_width, np.float64), known.shape)[known]
+        axes.errorbar(x, y, half, fmt="none", ecolor=COLORS[0], alpha=0.35 if few else 0.1, lw=1, zorder=1)
+    axes.scatter(x, y, s=28 if few else 6, color=COLORS[0], alpha=1 if few else 0.4, lw=0, zorder=2)
+    low, high = min(x.min(), y.min()), max(x.max(), y.max())
+    margin = 0.08 * (high - low)
+    limits = (low - margin, high + margin)
+    axes.plot(limits, limits, color="0.25", lw=1, label="prediction = truth", zorder=0)
+    if constant is not None:
+        label = f"constant {constant:.3g}: mean absolute error {np.abs(x - constant).mean():.3f}"
+        axes.axhline(constant, color=COLORS[5], lw=1, ls="--", label=label, zorder=0)
+    axes.set(xlim=limits, ylim=limits, aspect="equal")
+    in_unit = f" [{unit}]" if unit else ""
+    axes.set(xlabel=f"true {symbol}{in_unit}", ylabel=f"predicted {symbol}{in_unit}")
+    axes.set_title(_summary(symbol, unit, score, what), loc="left", fontsize=9)
+    figure.legend(loc="outside lower center", ncols=2, fontsize=8, frameon=False)
+    if len(names) and few:
+        _name_points(figure, axes, x, y, [name for name, shown in zip(names, known, strict=True) if shown])
+    return figure
+
+
+def _defined(estimate: Estimate | None) -> bool:
+    return estimate is not None and bool(np.isfinite(estimate.value))
+
+
+def _summary(symbol: str, unit: str, score: Score, what: str) -> str:
+    in_unit = f" in {unit}" if unit else ""
+    return (
+        f"{symbol} of {score.n} {what}{in_unit}\n"
+        f"rank correlation {score.spearman}, $R^2$ {score.r2}\n"
+        f"mean absolute error {score.mae}, bias {score.bias}"
+    )
+
+
+def _name_points(figure: Figure, axes: Axes, x: np.ndarray, y: np.ndarray, names: Sequence[str]) -> None:
+    """Writes a name beside each point, where it covers the least of the points and of other names."""
+    figure.canvas.draw()  # settles the layout, which the places of the names depend on
+    figure.set_layout_engine("none")
+    pixel = figure.dpi / 72  # pixels a point
+    points = axes.transData.transform(np.column_stack([x, y]))
+    taken = [(px - 3 * pixel, py - 3 * pixel, px + 3 * pixel, py + 3 * pixel) for px, py in points]
+    left, bottom, right, top = axes.get_window_extent().extents
+    frame = (left, bottom, right, top)
+    for number in np.argsort(-y):
+        name = axes.annotate(
+            names[number], (x[number], y[number]), (0, 0), textcoords="offset points",
+            ha="center", va="center", fontsize=7,
+        )  # fmt: skip
+        left, bottom, right, top = name.get_window_extent().extents
+        width, height = right - left, top - bottom
+        choices = []
+        for (h, v), distance in product(_DIRECTIONS, _DISTANCES):
+            dx, dy = h * (distance * pixel + width / 2), v * (distance * pixel + height / 2)
+            cx, cy = points[number] + (dx, dy)
+            box = (cx - width / 2, cy - height / 2, cx + width / 2, cy + height / 2)
+            cost = sum(_overlap(box, other) for other in taken) + _outside(box, frame) + distance
+            choices.append((cost, (dx / pixel, dy / pixel), box))
+        _, place, box = min(choices, key=lambda choice: choice[0])
+        name.set_position(place)
+        taken.append(box)
+
+
+def _overlap(a: Box, b: Box) -> float:
+    """Area that two boxes share."""
+    return max(0.0, min(a[2], b[2]) - max(a[0], b[0])) * max(0.0, min(a[3], b[3]) - max(a[1], b[1]))
+
+
+def _outside(box: Box, frame: Box) -> float:
+    """Area of a box outside of the frame."""
+    return (box[2] - box[0]) * (box[3] - box[1]) - _overlap(box, frame)

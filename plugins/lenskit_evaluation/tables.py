@@ -1,0 +1,62 @@
+"""Tables of figures, for people and for programs."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+Rows = Sequence[Mapping[str, Any]]
+"""Rows of a table by the names of its columns; a row may lack some."""
+
+
+def to_markdown(rows: Rows) -> str:
+    """A table in GitHub's Markdown."""
+    header, lines = _cells(rows)
+    escaped = [[cell.replace("|", r"\|") for cell in line] for line in [header, ["---"] * len(header), *lines]]
+    return "".join(f"| {' | '.join(line)} |\n" for line in escaped)
+
+
+def to_csv(rows: Rows) -> str:
+    """Comma-separated values with a header; numbers are written so that they are read back the same."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, _columns(rows), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def to_rich(rows: Rows, title: str = "") -> Table:
+    """A table for the terminal."""
+    header, lines = _cells(rows)
+    table = Table(*header, title=title or None, title_justify="left")
+    for line in lines:
+        table.add_row(*line)
+    return table
+
+
+def show(rows: Rows, title: str = "") -> None:
+    """Prints a table: as wide as the terminal, or where there is none as wide as it needs to be."""
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=1000)
+    console.print(to_rich(rows, title))
+
+
+def _columns(rows: Rows) -> list[str]:
+    """All columns, in the order in which they first occur."""
+    return list(dict.fromkeys(column for row in rows for column in row))
+
+
+def _cells(rows: Rows) -> tuple[list[str], list[list[str]]]:
+    """Header and cells as text; numbers with three decimals."""
+    columns = _columns(rows)
+    return columns, [[_text(row.get(column, "")) for column in columns] for row in rows]
+
+
+def _text(value: Any) -> str:
+    return f"{value:.3f}" if isinstance(value, float) else str(value)
