@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated, ClassVar
 
@@ -68,7 +69,7 @@ class Embed(Evaluation):
                 )
             path = Path(self.output) if self.output else run.folder("embed") / "features.npz"
             arrays = {"features": features.features[run.name].astype(np.float32), "names": np.array(names)}
-            write_atomically(path, lambda file, arrays=arrays | features.parameters: np.savez(file, **arrays))
+            write_atomically(path, partial(np.savez, **arrays, **features.parameters))
             log.info("%d x %d features are in %s", *arrays["features"].shape, path)
             found[run.name] = features
         return found

@@ -45,6 +45,11 @@ def embed_all(encoders: Mapping[str, Encoder], chunks: Iterable[Chunk]) -> Featu
     )
 
 
+def columns(features: Features, names: Sequence[str]) -> Array:
+    """Some parameters' values as columns (n, names)."""
+    return np.stack([features.parameters[name] for name in names], axis=1)
+
+
 def simulated_features(
     encoders: Mapping[str, Encoder],
     simulator: Simulator,

@@ -41,9 +41,9 @@ def to_rich(rows: Rows, title: str = "") -> Table:
 
 def show(rows: Rows, title: str = "") -> None:
     """Prints a table: as wide as the terminal, or where there is none as wide as it needs to be."""
-    console = Console()
+    console = Console(markup=False)
     if not console.is_terminal:
-        console = Console(width=1000)
+        console = Console(width=1000, markup=False)
     console.print(to_rich(rows, title))
 
 

@@ -1,0 +1,74 @@
+"""A fitted probe with all that `lenskit predict` needs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+
+from lenskit.plugin import LenskitError, Parameter, write_atomically
+from lenskit_evaluation.features import Array, Features, columns
+from lenskit_evaluation.intervals import Intervals
+from lenskit_evaluation.outliers import OutlierDetector, fit_outlier_detector
+from lenskit_evaluation.regression import LinearProbe, fit_linear_probe
+
+
+@dataclass(frozen=True)
+class FittedProbe:
+    """A linear probe, how far off its predictions are, and what it should not be trusted with.
+
+    Attributes:
+        linear: Features to parameters.
+        intervals: Residuals of held-out lenses.
+        outliers: Distance from the lenses it was fitted to.
+    """
+
+    linear: LinearProbe
+    intervals: Intervals
+    outliers: OutlierDetector
+
+    @classmethod
+    def fit(cls, encoder: str, train: Features, held_out: Features, parameters: Sequence[Parameter]) -> Self:
+        """Fits a probe of some parameters to one encoder's features."""
+        names = [parameter.name for parameter in parameters]
+        units = [parameter.unit for parameter in parameters]
+        linear = fit_linear_probe(train.features[encoder], columns(train, names), names, units)
+        intervals = Intervals.fit(columns(held_out, names), linear.predict(held_out.features[encoder]))
+        outliers = fit_outlier_detector(train.features[encoder], held_out.features[encoder])
+        return cls(linear, intervals, outliers)
+
+    def predict(self, features: Array) -> dict[str, Array]:
+        """Each parameter's predictions (n,) by its name."""
+        return dict(zip(self.linear.names, self.linear.predict(features).T, strict=True))
+
+    def half_width(self, level: float) -> dict[str, float]:
+        """Half the width of the intervals that hold the truth of simulated lenses with this probability."""
+        return dict(zip(self.linear.names, np.asarray(self.intervals.half_width(level)).tolist(), strict=True))
+
+    def save(self, folder: Path) -> None:
+        """Writes a file for each part."""
+        for name, part in self._parts().items():
+            write_atomically(folder / f"{name}.npz", part.save)
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Reads what `save` wrote.
+
+        Raises:
+            LenskitError: if there is none.
+        """
+        missing = [name for name in ("linear", "intervals", "outliers") if not (folder / f"{name}.npz").is_file()]
+        if missing:
+            run = folder.parent.parent
+            raise LenskitError(f"{run} has no fitted probe yet: run `lenskit probe {run}` first")
+        return cls(
+            LinearProbe.load(folder / "linear.npz"),
+            Intervals.load(folder / "intervals.npz"),
+            OutlierDetector.load(folder / "outliers.npz"),
+        )
+
+    def _parts(self) -> dict[str, LinearProbe | Intervals | OutlierDetector]:
+        return {"linear": self.linear, "intervals": self.intervals, "outliers": self.outliers}
