@@ -6,7 +6,7 @@ import logging
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from annotated_types import Ge
@@ -68,8 +68,8 @@ class Embed(Evaluation):
                     {run.name: encoder}, simulator, seed=self.seed, split="embed", lenses=self.lenses
                 )
             path = Path(self.output) if self.output else run.folder("embed") / "features.npz"
-            arrays = {"features": features.features[run.name].astype(np.float32), "names": np.array(names)}
-            write_atomically(path, partial(np.savez, **arrays, **features.parameters))
+            arrays: dict[str, Any] = {"features": features.features[run.name].astype(np.float32), "names": np.array(names)}
+            write_atomically(path, partial(np.savez, **features.parameters | arrays))
             log.info("%d x %d features are in %s", *arrays["features"].shape, path)
             found[run.name] = features
         return found
