@@ -60,9 +60,10 @@ class Distribution(ABC):
         match = re.fullmatch(r"\s*(\w+)\s*\((.*)\)\s*", text)
         if match is None:
             try:
-                return Constant(float(text))
+                value = float(text)
             except ValueError:
                 raise ValueError(f"{text!r} is no distribution; {_FORMS}") from None
+            return Constant(value)
         kind = _KINDS.get(match[1])
         if kind is None:
             raise ValueError(f"no distribution is called {match[1]!r}; {_FORMS}")

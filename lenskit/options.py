@@ -18,7 +18,6 @@ from functools import cache
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 import docstring_parser
-from annotated_types import BaseMetadata
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
 from lenskit.distributions import Distribution
@@ -99,7 +98,7 @@ def validate(component: type, values: Mapping[str, Any], where: str) -> tuple[di
     options = {option.name: option for option in options_of(component)}
     for name in values:
         if name not in options:
-            near = difflib.get_close_matches(name, options, n=1, cutoff=0.5)
+            near = difflib.get_close_matches(name, options, n=1)
             hint = f": did you mean {near[0]}?" if near else f"; it has {', '.join(options) or 'none'}"
             raise UsageError(f"{where} has no option {name!r}{hint}")
     try:
@@ -149,13 +148,13 @@ def _meanings(component: type) -> dict[str, str]:
     return meanings
 
 
-_BOUNDS = {"Gt": ("gt", ">"), "Ge": ("ge", ">="), "Lt": ("lt", "<"), "Le": ("le", "<=")}
+_SIGNS = {"gt": ">", "ge": ">=", "lt": "<", "le": "<="}
 
 
 def _describe(annotation: Any) -> str:
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
-        bounds = [_describe_bound(extra) for extra in arguments[1:] if isinstance(extra, BaseMetadata)]
+        bounds = [_describe_bounds(extra) for extra in arguments[1:]]
         return f"{_describe(arguments[0])} {' and '.join(filter(None, bounds))}".rstrip()
     if origin is Literal:
         return " or ".join(repr(value) for value in arguments)
@@ -168,10 +167,7 @@ def _describe(annotation: Any) -> str:
     return getattr(annotation, "__name__", str(annotation))
 
 
-def _describe_bound(bound: BaseMetadata) -> str:
-    parts = []
-    for attribute, sign in _BOUNDS.values():
-        value = getattr(bound, attribute, None)
-        if value is not None:
-            parts.append(f"{sign} {value}")
-    return " and ".join(parts)
+def _describe_bounds(extra: Any) -> str:
+    """The bounds that one of annotated_types' objects stands for, such as `Gt(0)` or an `Interval`."""
+    bounds = ((sign, getattr(extra, name, None)) for name, sign in _SIGNS.items())
+    return " and ".join(f"{sign} {bound}" for sign, bound in bounds if bound is not None)

@@ -173,6 +173,8 @@ class Registry:
         broken = [p for p in self.plugins if p.error]
         message = f"no {kind} is called {name!r}{near(name, names)}"
         message += f"; there are {', '.join(names)}" if names else "; no plugin brings one"
+        if "LENSKIT_PLUGINS" in os.environ:
+            message += " (LENSKIT_PLUGINS limits what is loaded)"
         if broken:
             message += f" ({len(broken)} plugin(s) could not be loaded: see `lenskit plugins`)"
         return message
@@ -203,7 +205,8 @@ def _ask(manager: pluggy.PluginManager, module: Any, plugin: Plugin) -> list[Rec
             for components in getattr(manager.hook, f"lenskit_{plural}")():
                 found += [Record(kind, component, plugin) for component in _checked(plural, components)]
     finally:
-        manager.unregister(module)
+        if manager.is_registered(module):
+            manager.unregister(module)
     return found
 
 
