@@ -49,7 +49,7 @@ def cusp_rule(center: Tensor, pixels: int, pixel_scale: float) -> Rule:
     central = place.floor().clamp(BLOCK // 2, pixels - 1 - BLOCK // 2)
     left = (place - central).clamp(0, 1)
     cut = (central + left - pixels / 2) * pixel_scale
-    moving, fixed, weight, own, pixel = (torch.as_tensor(part).to(center) for part in _half_rule())
+    moving, fixed, weight, own, pixel = _half_rule(center.dtype, center.device)
 
     distances, weights = [], []
     for side, reach in ((-1, left[:, None]), (1, 1 - left[:, None])):
@@ -61,7 +61,7 @@ def cusp_rule(center: Tensor, pixels: int, pixel_scale: float) -> Rule:
 
 
 @cache
-def _half_rule() -> tuple[np.ndarray, ...]:
+def _half_rule(dtype: torch.dtype, device: torch.device) -> tuple[Tensor, ...]:
     """The nodes on one side of the centre, in pixels from it.
 
     With `reach` the distance to the edge of the centre's pixel, nodes lie at `moving * reach + fixed` and weigh
@@ -76,7 +76,8 @@ def _half_rule() -> tuple[np.ndarray, ...]:
         weight.append(power * s ** (power - 1) * w / 2)
         own.append(np.full(count, float(number == 0)))
         pixel.append(np.full(count, float(number)))
-    return tuple(map(np.concatenate, (moving, fixed, weight, own, pixel)))
+    parts = map(np.concatenate, (moving, fixed, weight, own, pixel))
+    return tuple(torch.from_numpy(part).to(device, dtype) for part in parts)
 
 
 def put_blocks(images: Tensor, values: Tensor, rule_x: Rule, rule_y: Rule) -> Tensor:

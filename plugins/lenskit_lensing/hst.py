@@ -39,8 +39,8 @@ class HST(Simulator):
 
     Source positions are drawn relative to the point behind the lens's centre, and drawn again (from 16 candidates, the
     most magnified one if none will do) where the magnification is below `min_magnification`. It is estimated as the
-    flux within the frame over that without a lens, of a round Gaussian with the source's half-light radius on rays 0.1
-    arcsec apart.
+    flux within the frame over that without a lens, of a round Gaussian with the source's half-light radius on rays
+    0.125 arcsec apart.
     """
 
     groups = ("lens", "source", "lens_light", "instrument")

@@ -54,7 +54,7 @@ def sersic(
     log_r2 = _radius_squared(x, y, e1, e2, center_x, center_y).log()
     b = sersic_b(n_sersic)
     power, offset, b_ = columns(0.5 / n_sersic, b.log() - R_sersic.log() / n_sersic, b)
-    return (b_ - torch.addcmul(offset, log_r2, power).exp()).exp()
+    return (b_ - (power * log_r2).add_(offset).exp_()).exp_()
 
 
 def core_sersic(
@@ -158,13 +158,14 @@ def pixelated(
 
 def _radius_squared(x: Tensor, y: Tensor, e1: Tensor, e2: Tensor, center_x: Tensor, center_y: Tensor) -> Tensor:
     zeta_x, zeta_y = elliptical(x, y, e1, e2, center_x, center_y)
-    r2 = torch.addcmul(zeta_x * zeta_x, zeta_y, zeta_y)
-    return (r2 / columns(1 - e1 * e1 - e2 * e2)[0]).clamp(min=RADIUS_FLOOR**2)
+    r2 = (zeta_x * zeta_x).addcmul_(zeta_y, zeta_y)
+    return r2.div_(columns(1 - e1 * e1 - e2 * e2)[0]).clamp_(min=RADIUS_FLOOR**2)
 
 
 def _core_sersic(r3: Tensor, R_sersic: Tensor, Rb: Tensor, n_sersic: Tensor, gamma: Tensor) -> Tensor:
     """The profile as a function of the radius cubed."""
     b = sersic_b(n_sersic)
-    log_sum = (r3 + Rb**3).log()
-    outer = torch.addcmul(b.log() - R_sersic.log() / n_sersic, log_sum, 1 / (3 * n_sersic)).exp()
-    return (b - torch.addcmul(outer, log_sum - r3.log(), -gamma / 3)).exp()
+    log_sum = (r3 + Rb**3).log_()
+    outer = (log_sum / (3 * n_sersic)).add_(b.log() - R_sersic.log() / n_sersic).exp_()
+    inner = (log_sum - r3.log()).mul_(gamma / 3)
+    return (inner.add_(b) - outer).exp_()

@@ -34,6 +34,9 @@ def elliptical(
     """Elliptical coordinates zeta = z - e conj(z) as real and imaginary part, (n, height, width) each."""
     e1, e2, center_x, center_y = columns(e1, e2, center_x, center_y)
     dx, dy = x - center_x, y - center_y
+    if dx.shape == dy.shape:
+        return ((1 - e1) * dx).addcmul_(e2, dy, value=-1), ((1 + e1) * dy).addcmul_(e2, dx, value=-1)
+    # A row and a column: two small products and one pass over the pixels.
     return (1 - e1) * dx - e2 * dy, (1 + e1) * dy - e2 * dx
 
 
@@ -90,19 +93,19 @@ def epl(
     """
     t = gamma - 1
     ellipticity = (e1 * e1 + e2 * e2 + _TINY).sqrt()
-    cos, sin = columns(e1 / ellipticity, e2 / ellipticity)
+    cos, sin, exponent = columns(e1 / ellipticity, e2 / ellipticity, -t / 2)
 
     zeta_x, zeta_y = elliptical(x, y, e1, e2, center_x, center_y)
     xx, yy = zeta_x * zeta_x, zeta_y * zeta_y
-    r2 = (xx + yy).clamp(min=1e-18)
-    re, im = (xx - yy) / r2, 2 * (zeta_x * zeta_y) / r2
-    u, v = torch.addcmul(cos * re, sin, im), torch.addcmul(cos * im, sin, re, value=-1)
+    r2 = (xx + yy).clamp_(min=1e-18)
+    re, half_im = (xx - yy).div_(r2), (zeta_x * zeta_y).div_(r2)
+    u, v = (cos * re).addcmul_(2 * sin, half_im), (2 * cos * half_im).addcmul_(sin, re, value=-1)
 
     sum_re, sum_im = _fourier(_coefficients(t, ellipticity, terms), u, v)
     strength = t * (theta_E.log() + torch.log1p(-ellipticity * ellipticity) / 2)
-    scale = torch.addcmul(strength[:, None, None], r2.log(), -t[:, None, None] / 2).exp()
-    alpha_x = torch.addcmul(zeta_x * sum_re, zeta_y, sum_im, value=-1) * scale
-    alpha_y = torch.addcmul(zeta_x * sum_im, zeta_y, sum_re) * scale
+    scale = (exponent * r2.log()).add_(strength[:, None, None]).exp_()
+    alpha_x = (zeta_x * sum_re).addcmul_(zeta_y, sum_im, value=-1).mul_(scale)
+    alpha_y = (zeta_x * sum_im).addcmul_(zeta_y, sum_re).mul_(scale)
     return alpha_x, alpha_y
 
 
@@ -123,7 +126,7 @@ def _fourier(coefficients: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, Te
     for a in reversed(rest):
         fresh = torch.sub(a, b2, out=b2) if in_place else a - b2
         b1, b2 = fresh.addcmul_(twice, b1), b1
-    return torch.addcmul(first - b2, cos, b1), sin * b1
+    return (first - b2).addcmul_(cos, b1), sin * b1
 
 
 def shear(x: Tensor, y: Tensor, *, gamma1: Tensor, gamma2: Tensor) -> tuple[Tensor, Tensor]:

@@ -27,7 +27,7 @@ def source_plane(x: Tensor, y: Tensor, scene: Mapping[str, Tensor], terms: int) 
     """Where light seen at (x, y) comes from, in arcsec: (n, height, width) each."""
     mass_x, mass_y = epl(x, y, **{name: scene[name] for name in LENS}, terms=terms)
     shear_x, shear_y = shear(x, y, gamma1=scene["gamma1"], gamma2=scene["gamma2"])
-    return (x - shear_x) - mass_x, (y - shear_y) - mass_y
+    return (x - shear_x).sub_(mass_x), (y - shear_y).sub_(mass_y)
 
 
 class TorchRenderer:
@@ -97,11 +97,11 @@ class TorchRenderer:
                 (present & ~is_stamp, self._analytic),
                 (present & is_stamp, self._stamp),
             ):
-                chosen = rows.nonzero().squeeze(1)
-                if len(chosen):
+                found = rows.nonzero().squeeze(1)
+                if len(found):
+                    chosen = slice(None) if len(found) == len(x) else found
                     some = {name: values[chosen] for name, values in entries.items()}
-                    light = brightness(x[chosen], y[chosen], some)
-                    total.index_add_(0, chosen, light * some["amplitude"][:, None, None])
+                    total[chosen] += brightness(x[chosen], y[chosen], some) * some["amplitude"][:, None, None]
         return total
 
     def _analytic(self, x: Tensor, y: Tensor, source: dict[str, Tensor]) -> Tensor:
@@ -144,8 +144,7 @@ class TorchRenderer:
             "center_x": scene["light_x"],
             "center_y": scene["light_y"],
         }
-        rule_x = cusp_rule(scene["light_x"], self.pixels, self.pixel_scale)
-        rule_y = cusp_rule(scene["light_y"], self.pixels, self.pixel_scale)
+        rule_x, rule_y = (cusp_rule(scene[name], self.pixels, self.pixel_scale) for name in ("light_x", "light_y"))
         values = sersic(rule_x.nodes[:, None, :], rule_y.nodes[:, :, None], **profile)
         return put_blocks(sersic(grid[None, :], grid[:, None], **profile), values, rule_x, rule_y)
 

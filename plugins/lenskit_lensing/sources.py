@@ -17,7 +17,7 @@ from lenskit_lensing.render_torch import axis, source_plane
 CANDIDATES = 16
 """Positions that are tried for a source."""
 
-GRID_SCALE = 0.1
+GRID_SCALE = 0.125
 """Spacing in arcsec of the rays that magnifications are estimated with, at most."""
 
 UNIT = Distribution.parse("uniform(0, 1)")
@@ -149,7 +149,7 @@ class Rays:
         self.area = (frame / count) ** 2
         lens64 = {name: values.double() for name, values in lens.items()}
         grid = axis(count, frame / count, lens64["theta_E"])
-        terms = epl_terms(ellipticity, tolerance=1e-3)
+        terms = epl_terms(ellipticity, tolerance=3e-3)
         x, y = source_plane(grid[None, :], grid[:, None], lens64, terms)
         self.x, self.y = x.flatten(1), y.flatten(1)
 

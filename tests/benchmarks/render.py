@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable
 
 import torch
+
 from lenskit_lensing.hst import HST, normalised
 
 BATCHES = (8, 16, 64)

@@ -107,3 +107,19 @@ def test_half_of_the_light_is_within_the_half_light_radius() -> None:
     brightness = core_sersic(r[None, :], torch.zeros(1, 1), R_sersic=one, Rb=Rb, n_sersic=n, gamma=gamma, **shape)
     within = torch.trapezoid(2 * math.pi * r * brightness[0, 0], r)
     assert abs(float(within / flux) - 0.5) < 1e-3
+
+
+def test_gradients() -> None:
+    x, y = X[::8, ::10], Y[::8, ::10]
+    shape = {"e1": 0.2, "e2": -0.1, "center_x": 0.05, "center_y": 0.02}
+    for profile, own in (
+        (sersic, {"R_sersic": 0.4, "n_sersic": 3.0}),
+        (core_sersic, {"R_sersic": 0.4, "Rb": 0.1, "n_sersic": 2.0, "gamma": 0.2}),
+    ):
+        arguments = tensors(own | shape)
+        names, values = list(arguments), [value.requires_grad_() for value in arguments.values()]
+
+        def brightness(*values: torch.Tensor, profile=profile, names=names) -> torch.Tensor:
+            return profile(x, y, **dict(zip(names, values, strict=True)))
+
+        assert torch.autograd.gradcheck(brightness, values)
