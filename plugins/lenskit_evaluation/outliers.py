@@ -18,12 +18,12 @@ class OutlierDetector(Stored):
 
     Attributes:
         mean: (features,).
-        whitening: (features, features), takes features minus the mean to unit covariance.
+        whitening: (features, features), float32: takes features minus the mean to unit covariance.
         threshold: Distance above which an image is an outlier.
     """
 
     mean: NDArray[np.float64]
-    whitening: NDArray[np.float64]
+    whitening: NDArray[np.float32]
     threshold: float
 
     def distance(self, features: ArrayLike) -> NDArray[np.float64]:
@@ -32,7 +32,7 @@ class OutlierDetector(Stored):
 
     def is_outlier(self, features: ArrayLike) -> NDArray[np.bool_]:
         """Features (n, features) to whether each is farther away than the threshold: (n,)."""
-        return self.distance(features) > self.threshold
+        return ~(self.distance(features) <= self.threshold)  # a feature that is not finite makes one, too
 
 
 def fit_outlier_detector(features: ArrayLike, held_out: ArrayLike, quantile: float = 0.99) -> OutlierDetector:
@@ -48,7 +48,7 @@ def fit_outlier_detector(features: ArrayLike, held_out: ArrayLike, quantile: flo
         LenskitError: if there are features that are not finite, or none that varies.
     """
     x = np.asarray(features, np.float64)
-    if not np.isfinite(x).all():
+    if not (np.isfinite(x).all() and np.isfinite(held_out).all()):
         raise LenskitError("some features are not finite: the encoder is broken, or was given such images")
     mean, scale = x.mean(0), x.std(0)
     varies = scale > 1e-7 * np.abs(mean)  # by more than the rounding of float32
@@ -57,12 +57,12 @@ def fit_outlier_detector(features: ArrayLike, held_out: ArrayLike, quantile: flo
     scale[~varies] = np.median(scale[varies])
     covariance, _ = ledoit_wolf((x - mean) / scale, assume_centered=True)
     variances, axes = np.linalg.eigh(covariance)
-    whitening = axes / np.sqrt(variances) / scale[:, None]
+    whitening = (axes / np.sqrt(variances) / scale[:, None]).astype(np.float32)
     threshold = float(np.quantile(_distance(held_out, mean, whitening), quantile))
     return OutlierDetector(mean, whitening, threshold)
 
 
-def _distance(features: ArrayLike, mean: NDArray[np.float64], whitening: NDArray[np.float64]) -> NDArray[np.float64]:
+def _distance(features: ArrayLike, mean: NDArray[np.float64], whitening: NDArray[np.float32]) -> NDArray[np.float64]:
     x = np.asarray(features, np.float64)
     if x.shape[1:] != mean.shape:
         raise LenskitError(f"the outlier detector was fitted to {len(mean)} features an image, not {x.shape[1:]}")

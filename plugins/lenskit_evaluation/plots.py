@@ -26,7 +26,7 @@ Box = tuple[float, float, float, float]
 """Left, bottom, right and top, in pixels."""
 
 _DIRECTIONS = ((1, 0), (-1, 0), (0, 1), (0, -1), (1, 1), (-1, 1), (1, -1), (-1, -1))
-_DISTANCES = (5, 12, 20)
+_DISTANCES = (7, 14, 21)
 """Where names may stand beside their points: to which side, and how many points away."""
 
 
@@ -100,7 +100,7 @@ def truth_against_prediction(
         axes.errorbar(x, y, half, fmt="none", ecolor=COLORS[0], alpha=0.35 if few else 0.1, lw=1, zorder=1)
     axes.scatter(x, y, s=28 if few else 6, color=COLORS[0], alpha=1 if few else 0.4, lw=0, zorder=2)
     low, high = min(x.min(), y.min()), max(x.max(), y.max())
-    margin = 0.08 * (high - low)
+    margin = 0.08 * (high - low) or 0.5
     limits = (low - margin, high + margin)
     axes.plot(limits, limits, color="0.25", lw=1, label="prediction = truth", zorder=0)
     if constant is not None:

@@ -1,0 +1,164 @@
+from __future__ import annotations
+
+import csv
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from scipy import stats
+from sklearn import metrics as sklearn_metrics
+
+from lenskit.errors import LenskitError
+from lenskit.training.collapse import effective_rank as torch_effective_rank
+from lenskit_evaluation.metrics import Estimate, _figures, effective_rank, score
+
+FIGURES = ("r2", "mae", "rmse", "bias", "spearman")
+
+
+def reference(truth: np.ndarray, prediction: np.ndarray) -> list[float]:
+    return [
+        sklearn_metrics.r2_score(truth, prediction),
+        sklearn_metrics.mean_absolute_error(truth, prediction),
+        sklearn_metrics.root_mean_squared_error(truth, prediction),
+        float(np.mean(prediction - truth)),
+        stats.spearmanr(truth, prediction).statistic,
+    ]
+
+
+def predictions(n: int, correlation: float = 0.8, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    return tuple(rng.multivariate_normal([1.2, 1.2], [[1, correlation], [correlation, 1]], n).T)
+
+
+class TestFigures:
+    # few distinct values, so that there are ties
+    numbers = arrays(float, 12, elements=st.integers(-3, 3).map(lambda i: i / 2 + 100))
+
+    @settings(max_examples=100, deadline=None)
+    @given(truth=numbers, prediction=numbers)
+    def test_are_scikit_learns_and_scipys(self, truth, prediction):
+        result = score(truth, prediction, resamples=2)
+        varies = np.ptp(truth) > 0, np.ptp(truth) > 0 and np.ptp(prediction) > 0
+        for name, value in zip(FIGURES, reference(truth, prediction) if all(varies) else [], strict=False):
+            assert getattr(result, name).value == pytest.approx(value, abs=1e-9), name
+        assert math.isnan(result.r2.value) == (not varies[0])
+        assert math.isnan(result.spearman.value) == (not varies[1])
+        assert bool(result.note) == (not all(varies))
+
+    @settings(max_examples=50, deadline=None)
+    @given(truth=numbers, prediction=numbers, counts=arrays(int, (12, 3), elements=st.integers(0, 3)))
+    def test_of_resamples(self, truth, prediction, counts):
+        counts[0] += 1
+        figures = _figures(truth, prediction, [counts[:, :2].astype(float), counts[:, 2:].astype(float)])
+        for found, count in zip(figures.T, counts.T, strict=True):
+            repeated = truth.repeat(count), prediction.repeat(count)
+            if min(map(np.ptp, repeated)) > 0:
+                np.testing.assert_allclose(found, reference(*repeated), atol=1e-9)
+
+    def test_mean_of_the_labels_scores_zero(self):
+        truth = predictions(50)[0]
+        result = score(truth, np.full(50, truth.mean()))
+        assert result.r2.value == pytest.approx(0, abs=1e-12)
+        assert math.isnan(result.spearman.value)
+        assert "all predictions are" in result.note
+
+    def test_constant_on_slacs(self, real_data):
+        with (real_data / "slacs" / "labels.csv").open() as file:
+            truth = np.array([float(row["theta_E_sie_arcsec"]) for row in csv.DictReader(file)])
+        result = score(truth, np.full(20, np.median(truth)))
+        assert result.mae.value == pytest.approx(0.158, abs=0.0005)
+
+
+class TestIntervals:
+    def test_are_the_percentiles_of_resamples(self):
+        truth, prediction = predictions(60)
+        rng = np.random.default_rng(1)
+        drawn = [reference(truth[rows], prediction[rows]) for rows in rng.integers(60, size=(1000, 60))]
+        result = score(truth, prediction, resamples=4000)
+        for name, low, high in zip(FIGURES, *np.quantile(drawn, [0.025, 0.975], axis=0), strict=True):
+            # the ends of a bootstrap of 1000 resamples scatter by some 4 % of its width
+            assert getattr(result, name).low == pytest.approx(low, abs=0.15 * (high - low)), name
+            assert getattr(result, name).high == pytest.approx(high, abs=0.15 * (high - low)), name
+
+    def test_bias_has_the_standard_error(self):
+        truth, prediction = predictions(3000)
+        bias = score(truth, prediction).bias
+        standard_error = np.std(prediction - truth) / 3000**0.5
+        assert (bias.high - bias.low) / (2 * 1.96 * standard_error) == pytest.approx(1, abs=0.08)
+
+    def test_several_images_of_a_lens_count_as_one(self):
+        truth, prediction = predictions(100)
+        once = score(truth, prediction)
+        lenses = np.repeat([f"J{i:03d}" for i in range(100)], 5)
+        repeated = score(truth.repeat(5), prediction.repeat(5), lenses=lenses)
+        naive = score(truth.repeat(5), prediction.repeat(5))
+        width = once.r2.high - once.r2.low
+        assert repeated.r2.high - repeated.r2.low == pytest.approx(width, rel=0.1)
+        assert naive.r2.high - naive.r2.low < 0.6 * width  # what would be claimed without
+
+    def test_same_seed_same_interval(self):
+        truth, prediction = predictions(30)
+        assert score(truth, prediction, seed=3) == score(truth, prediction, seed=3)
+        assert score(truth, prediction, seed=3) != score(truth, prediction, seed=4)
+
+    def test_one_lens_has_none(self):
+        truth, prediction = predictions(6)
+        mae = score(truth, prediction, lenses=["a"] * 6).mae
+        assert mae.value > 0
+        assert math.isnan(mae.low)
+
+
+class TestLabels:
+    def test_unknown_ones_are_dropped_and_counted(self):
+        truth, prediction = predictions(40)
+        holes = truth.copy()
+        holes[::4] = np.nan
+        kept = np.isfinite(holes)
+        result = score(holes, prediction)
+        assert (result.n, result.dropped) == (30, 10)
+        assert result.r2 == score(truth[kept], prediction[kept]).r2
+
+    @pytest.mark.parametrize(
+        ("truth", "prediction", "note"),
+        [
+            ([1.5] * 5, range(5), "all labels are 1.5: no R2 and no rank correlation"),
+            (range(5), [2] * 5, "all predictions are 2: no rank correlation"),
+            ([1.0], [2.0], "one image"),
+            ([np.nan] * 3, range(3), "no label is known"),
+        ],
+    )
+    def test_what_is_not_defined_says_why(self, truth, prediction, note):
+        result = score(truth, prediction)
+        assert note in result.note
+        assert math.isnan(result.spearman.value)
+        assert str(result.spearman) == "-"
+
+    def test_predictions_must_be_finite(self):
+        with pytest.raises(LenskitError, match="1 of 3 predictions are not finite"):
+            score([1, 2, 3], [1, np.nan, 3])
+
+
+def test_estimate_as_text():
+    assert str(Estimate(0.91234, 0.9, 0.95)) == "0.912 (0.900 to 0.950)"
+    assert str(Estimate(2.0)) == "2.000"
+
+
+class TestEffectiveRank:
+    def test_closed_forms(self):
+        assert effective_rank(np.eye(7)) == pytest.approx(7)
+        assert effective_rank(np.outer(np.arange(1, 30), np.arange(1, 9))) == pytest.approx(1, abs=1e-4)
+        # entropy of (1/2, 1/4, 1/4): 3/2 ln 2
+        assert effective_rank(np.diag([4.0, 2, 2, 0])) == pytest.approx(2**1.5)
+        assert math.isnan(effective_rank(np.zeros((5, 3))))
+
+    @settings(max_examples=25, deadline=None)
+    @given(st.integers(0, 1000), st.integers(2, 40), st.integers(2, 40), st.floats(0.1, 1e3))
+    def test_is_the_collapse_monitors(self, seed, n, features, scale):
+        embedding = np.random.default_rng(seed).normal(size=(n, features)) * scale
+        found = effective_rank(embedding)
+        assert 1 <= found <= min(n, features) + 1e-6
+        assert found == pytest.approx(float(torch_effective_rank(torch.from_numpy(embedding))), rel=1e-3)

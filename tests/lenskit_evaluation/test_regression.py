@@ -1,0 +1,152 @@
+from __future__ import annotations
+
+import io
+import logging
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.linear_model import LinearRegression, RidgeCV
+from sklearn.neighbors import KNeighborsRegressor
+from sklearn.preprocessing import StandardScaler
+
+from lenskit.errors import LenskitError
+from lenskit_evaluation.regression import (
+    PENALTIES,
+    LinearProbe,
+    fit_linear_probe,
+    fit_neighbor_probe,
+    split_lenses,
+)
+
+NAMES = ["theta_E", "gamma", "e1"]
+
+
+def encoded(n: int, features: int, noise: float = 0.5, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Correlated features of unequal scales, and three parameters that are linear in them but for noise."""
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(n, features)) @ rng.normal(size=(features, features)) + 3
+    x *= np.logspace(-3, 2, features)
+    y = x / x.std(0) @ rng.normal(size=(features, 3)) / features**0.5
+    return x, y + noise * rng.normal(size=y.shape)
+
+
+class TestRidge:
+    @pytest.mark.parametrize(("n", "features"), [(200, 12), (40, 60)])
+    def test_is_scikit_learns(self, n, features):
+        x, y = encoded(n, features)
+        probe = fit_linear_probe(x, y, NAMES)
+        scaler = StandardScaler().fit(x)
+        reference = RidgeCV(n * PENALTIES, alpha_per_target=True).fit(scaler.transform(x), y)
+        np.testing.assert_allclose(probe.penalty * n, reference.alpha_)
+        np.testing.assert_allclose(probe.coef, reference.coef_, rtol=1e-6, atol=1e-9)
+        fresh = encoded(50, features, seed=1)[0]
+        np.testing.assert_allclose(probe.predict(fresh), reference.predict(scaler.transform(fresh)), rtol=1e-6)
+
+    def test_known_in_different_rows(self):
+        x, y = encoded(120, 8)
+        y[:70, 1] = np.nan
+        probe = fit_linear_probe(x, y, NAMES)
+        scaler = StandardScaler().fit(x)
+        z = scaler.transform(x)
+        for column, rows in ((0, slice(None)), (1, slice(70, None)), (2, slice(None))):
+            alphas = PENALTIES * len(y[rows])
+            reference = RidgeCV(alphas).fit(z[rows], y[rows, column])
+            np.testing.assert_allclose(probe.predict(x)[:, column], reference.predict(z), rtol=1e-6)
+
+    def test_without_noise_it_is_the_least_squares_fit(self):
+        x, y = encoded(300, 5, noise=0)
+        probe = fit_linear_probe(x, y, NAMES)
+        np.testing.assert_allclose(probe.predict(x), LinearRegression().fit(x, y).predict(x), atol=1e-4)
+
+    def test_collapsed_encoder_gives_the_mean(self):
+        y = encoded(50, 4)[1]
+        features = np.full((50, 6), np.float32(0.1))
+        np.testing.assert_allclose(fit_linear_probe(features, y, NAMES).predict(features[:3]), [y.mean(0)] * 3)
+
+    def test_constant_label(self):
+        x, y = encoded(50, 4)
+        y[:, 2] = 0.7
+        np.testing.assert_allclose(fit_linear_probe(x, y, NAMES).predict(x)[:, 2], 0.7)
+
+    @pytest.mark.parametrize("as_path", [True, False])
+    def test_saved_and_loaded(self, tmp_path, as_path):
+        x, y = encoded(60, 5)
+        probe = fit_linear_probe(x.astype(np.float32), y, NAMES, ["arcsec", "", ""])
+        file = tmp_path / "probe" if as_path else io.BytesIO()
+        probe.save(file)
+        if not as_path:
+            file.seek(0)
+        loaded = LinearProbe.load(file)
+        assert (loaded.names, loaded.units) == (tuple(NAMES), ("arcsec", "", ""))
+        np.testing.assert_array_equal(loaded.predict(x), probe.predict(x))
+
+    def test_file_that_holds_something_else(self, tmp_path):
+        class Evil:
+            def __reduce__(self):
+                return (pytest.fail, ("a pickle was run",))
+
+        file = tmp_path / "probe.npz"
+        fields = {name: np.zeros(1) for name in LinearProbe.__dataclass_fields__}
+        np.savez(file, **(fields | {"mean": np.array([Evil()], dtype=object)}))
+        for damage in (lambda: None, lambda: np.savez(file, mean=np.zeros(3)), lambda: file.write_text("text")):
+            damage()
+            with pytest.raises(LenskitError, match=r"probe\.npz holds no LinearProbe"):
+                LinearProbe.load(file)
+        with pytest.raises(LenskitError, match="holds no LinearProbe"):
+            LinearProbe.load(tmp_path / "missing.npz")
+
+
+class TestNeighbors:
+    def test_is_scikit_learns(self):
+        x, y = encoded(100, 6)
+        probe = fit_neighbor_probe(x, y, NAMES)
+        scaler = StandardScaler().fit(x)
+        reference = KNeighborsRegressor(10, weights="distance").fit(scaler.transform(x), y)
+        fresh = encoded(30, 6, seed=1)[0]
+        np.testing.assert_allclose(probe.predict(fresh), reference.predict(scaler.transform(fresh)))
+        np.testing.assert_allclose(probe.predict(x), y, atol=1e-5)  # each image is its own nearest neighbour
+
+    def test_number_of_neighbors(self, caplog):
+        caplog.set_level(logging.INFO)
+        x, y = encoded(4200, 3)
+        assert fit_neighbor_probe(x, y, NAMES).neighbors == (64,)
+        assert not caplog.records
+        y[100:, 2] = np.nan
+        assert sorted(fit_neighbor_probe(x, y, NAMES).neighbors) == [10, 64]
+        assert "10 neighbours instead of 64: there are 100 images" in caplog.text
+
+
+@pytest.mark.parametrize("fit", [fit_linear_probe, fit_neighbor_probe])
+class TestBadInput:
+    def test_features_not_finite(self, fit):
+        x, y = encoded(20, 3)
+        x[3, 1] = np.nan
+        with pytest.raises(LenskitError, match="features are not finite"):
+            fit(x, y, NAMES)
+
+    def test_too_few_labels(self, fit):
+        x, y = encoded(20, 3)
+        y[1:, 1] = np.nan
+        with pytest.raises(LenskitError, match="gamma is known of 1 of 20 images"):
+            fit(x, y, NAMES)
+
+    def test_features_of_another_encoder(self, fit):
+        x, y = encoded(20, 3)
+        with pytest.raises(LenskitError, match="fitted to 3 features"):
+            fit(x, y, NAMES).predict(x[:, :2])
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    lenses=st.lists(st.integers(0, 8), min_size=4).filter(lambda lenses: len(set(lenses)) > 3),
+    fraction=st.floats(0.2, 0.8),
+    seed=st.integers(0, 1000),
+)
+def test_split_keeps_lenses_together(lenses, fraction, seed):
+    first, second = split_lenses(lenses, fraction, seed)
+    assert sorted([*first, *second]) == list(range(len(lenses)))
+    in_first, in_second = {lenses[i] for i in first}, {lenses[i] for i in second}
+    assert not in_first & in_second
+    assert abs(len(in_second) - fraction * len(set(lenses))) <= 1

@@ -1,0 +1,29 @@
+from __future__ import annotations
+
+import csv
+import io
+
+from rich.console import Console
+
+from lenskit_evaluation.tables import to_csv, to_markdown, to_rich
+
+ROWS = [{"run": "a|b", "R2": 1 / 3}, {"run": "constant", "n": 20}]
+
+
+def test_markdown():
+    assert to_markdown(ROWS) == (
+        "| run | R2 | n |\n| --- | --- | --- |\n| a\\|b | 0.333 |  |\n| constant |  | 20 |\n"
+    )  # fmt: skip
+
+
+def test_csv_is_read_back_the_same():
+    first, second = csv.DictReader(io.StringIO(to_csv(ROWS)))
+    assert (first["run"], float(first["R2"]), first["n"]) == ("a|b", 1 / 3, "")
+    assert (second["run"], second["R2"], second["n"]) == ("constant", "", "20")
+
+
+def test_terminal():
+    console = Console(file=io.StringIO(), width=60)
+    console.print(to_rich(ROWS, "Probe"))
+    text = console.file.getvalue()
+    assert all(word in text for word in ("Probe", "run", "a|b", "0.333", "constant", "20"))
