@@ -28,6 +28,9 @@ class SimSiam(Method):
         projection_dim: Length of the projections that are compared (paper, Sec. 3: 2048).
         hidden_dim: Width of the projector's hidden layers (paper: 2048).
         projector_layers: Layers of the projector (paper: 3; 2 for the small images of CIFAR-10, App. D).
+        projector_affine: Whether the projector's last batch norm has a scale and an offset: so in the paper, which
+            makes no exception for it, and in LenSiam. In the authors' code, which came later, it has none. The
+            projections then cannot all become one vector; a collapse leaves them near a line, with some spread.
         predictor_dim: Width of the predictor's hidden layer, a bottleneck of a quarter (paper: 512).
         lr: Peak learning rate for a batch of 256; it is scaled with the batch size (LenSiam: 0.03; paper: 0.05,
             and 0.03 for CIFAR-10).
@@ -47,6 +50,7 @@ class SimSiam(Method):
         projection_dim: Width = 2048,
         hidden_dim: Width = 2048,
         projector_layers: Annotated[int, Ge(1)] = 3,
+        projector_affine: bool = True,
         predictor_dim: Width = 512,
         lr: Annotated[float, Gt(0)] = 0.03,
         momentum: Annotated[float, Ge(0), Lt(1)] = 0.9,
@@ -55,7 +59,7 @@ class SimSiam(Method):
         stop_gradient: bool = True,
     ) -> None:
         super().__init__(backbone)
-        self.projector = projector(backbone.features, hidden_dim, projection_dim, projector_layers)
+        self.projector = projector(backbone.features, hidden_dim, projection_dim, projector_layers, projector_affine)
         self.predictor = SimSiamPredictionHead(projection_dim, predictor_dim, projection_dim)
         self.criterion = NegativeCosineSimilarity()
         self.stop_gradient = stop_gradient
@@ -86,12 +90,11 @@ class SimSiam(Method):
         return SGD(groups, lr=lr, momentum=self.momentum, weight_decay=self.weight_decay)
 
 
-def projector(input_dim: int, hidden_dim: int, output_dim: int, layers: int) -> ProjectionHead:
+def projector(input_dim: int, hidden_dim: int, output_dim: int, layers: int, affine: bool) -> ProjectionHead:
     """The projection MLP: batch norm on every layer, ReLU on all but the last (paper, Sec. 3).
 
-    With three layers it is lightly's `SimSiamProjectionHead`. The last batch norm has no scale and offset, as in the
-    authors' code; the paper does not say.
+    With three layers, and without `affine`, it is lightly's `SimSiamProjectionHead`.
     """
     widths = [input_dim, *[hidden_dim] * (layers - 1)]
     blocks = [(i, o, nn.BatchNorm1d(o), nn.ReLU()) for i, o in pairwise(widths)]
-    return ProjectionHead([*blocks, (widths[-1], output_dim, nn.BatchNorm1d(output_dim, affine=False), None)])
+    return ProjectionHead([*blocks, (widths[-1], output_dim, nn.BatchNorm1d(output_dim, affine=affine), None)])

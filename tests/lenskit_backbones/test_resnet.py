@@ -7,11 +7,11 @@ import urllib.error
 import pytest
 import torch
 import torchvision
-from lenskit_backbones import resnet
-from lenskit_backbones.resnet import ResNet18, ResNet50
 
 from lenskit.options import options_of
 from lenskit.plugin import LenskitError, UsageError
+from lenskit_backbones import resnet
+from lenskit_backbones.resnet import ResNet18, ResNet50
 
 # Parameters of the published networks (torchvision's meta["num_params"]) and length of their features.
 PUBLISHED = {

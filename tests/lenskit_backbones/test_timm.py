@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 import timm
 import torch
-from lenskit_backbones.timm import Timm
 
 from lenskit.options import options_of
 from lenskit.plugin import LenskitError, UsageError
+from lenskit_backbones.timm import Timm
 
 VIT = "vit_tiny_patch16_224"
 SMALL_VIT = "test_vit"  # timm's own for tests: 64 features, patches of 16 pixels

@@ -10,12 +10,12 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from lenskit_backbones.weights import adapt_channels, load_state, read_state
 from safetensors.torch import save_file
 from torch import nn
 from torch.nn import functional as F
 
 from lenskit.plugin import LenskitError, UsageError
+from lenskit_backbones.weights import adapt_channels, load_state, read_state
 
 
 def network(channels: int = 1, width: int = 4) -> nn.Sequential:

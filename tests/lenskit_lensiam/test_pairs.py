@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import torch
-from lenskit_lensiam.pairs import LensFixed
 
 from lenskit.plugin import KeyedGenerator
+from lenskit_lensiam.pairs import LensFixed
 
 
 def test_lens_fixed_returns_the_two_renderings_as_they_are():

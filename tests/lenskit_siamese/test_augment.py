@@ -8,8 +8,9 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from lenskit_siamese.augment import gaussian_blur, jitter, random_crops, resized_crop
 from torchvision.transforms.v2 import functional as tv
+
+from lenskit_siamese.augment import gaussian_blur, jitter, random_crops, resized_crop
 
 UNIT = st.floats(0, 1, exclude_max=True)
 
