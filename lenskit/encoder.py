@@ -12,17 +12,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import safetensors.torch
 import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from lenskit.config import build
 from lenskit.data.preprocess import Preprocess
 from lenskit.data.source import Chunk
 from lenskit.errors import LenskitError
+from lenskit.files import write_atomically
 from lenskit.kinds.backbone import Backbone
+from lenskit.options import validate
+from lenskit.training.settings import InputSettings
 
 FORMAT = 1
 
@@ -82,13 +85,9 @@ class Encoder(nn.Module):
         """Writes the folder; each of its two files is replaced as a whole."""
         folder.mkdir(parents=True, exist_ok=True)
         weights = {name: value.detach().cpu().contiguous() for name, value in self.backbone.state_dict().items()}
-        temporary = folder / "model.safetensors.part"
-        save_file(weights, temporary)
-        temporary.replace(folder / "model.safetensors")
         card = self.card | {"format": FORMAT, "image_shape": list(self.image_shape), "features": self.features}
-        temporary = folder / "encoder.json.part"
-        temporary.write_text(json.dumps(card, indent=2) + "\n")
-        temporary.replace(folder / "encoder.json")
+        write_atomically(folder / "model.safetensors", safetensors.torch.save(weights))
+        write_atomically(folder / "encoder.json", json.dumps(card, indent=2) + "\n")
 
     @classmethod
     def load(cls, folder: Path) -> Encoder:
@@ -97,18 +96,12 @@ class Encoder(nn.Module):
         Raises:
             LenskitError: if it is none, or its files do not fit each other.
         """
+        encoder = cls.untrained(read_card(folder))
         try:
-            card = json.loads((folder / "encoder.json").read_text())
-            weights = load_file(folder / "model.safetensors")
-        except FileNotFoundError as error:
-            raise LenskitError(f"{folder} holds no encoder: {Path(error.filename).name} is missing") from None
-        except (json.JSONDecodeError, SafetensorError) as error:
-            raise LenskitError(f"the encoder in {folder} is damaged: {error}") from None
-        if card.get("format") != FORMAT:
-            raise LenskitError(f"the encoder in {folder} has format {card.get('format')}, this lenskit reads {FORMAT}")
-        encoder = cls.untrained(card)
-        try:
+            weights = safetensors.torch.load(_read(folder, "model.safetensors"))
             encoder.backbone.load_state_dict(weights)
+        except SafetensorError as error:
+            raise LenskitError(f"the encoder in {folder} is damaged: model.safetensors: {error}") from None
         except RuntimeError as error:
             raise LenskitError(f"the weights in {folder} do not fit its encoder.json: {_one_line(error)}") from None
         return encoder.eval()
@@ -117,13 +110,36 @@ class Encoder(nn.Module):
     def untrained(cls, card: dict[str, Any], seed: int | None = None) -> Encoder:
         """The encoder that a card describes, with random weights (drawn from `seed`, if given)."""
         shape: tuple[int, int, int] = tuple(card["image_shape"])
-        preprocess = Preprocess(**card["input"])
+        preprocess = Preprocess(**validate(InputSettings, card["input"], "the encoder's input")[0])
         options = {key: value for key, value in card["backbone"].items() if key != "name"}
         with torch.random.fork_rng(enabled=seed is not None):
             if seed is not None:
                 torch.manual_seed(seed)
             backbone = build("backbone", card["backbone"]["name"], options, shape[0], preprocess.size or shape[-1])
         return cls(backbone, preprocess, shape, card)
+
+
+def read_card(folder: Path) -> dict[str, Any]:
+    """What the encoder in a folder says of itself.
+
+    Raises:
+        LenskitError: if there is none, or it is of another format, or damaged.
+    """
+    try:
+        card = json.loads(_read(folder, "encoder.json"))
+    except ValueError as error:
+        raise LenskitError(f"the encoder in {folder} is damaged: encoder.json: {error}") from None
+    if not isinstance(card, dict) or card.get("format") != FORMAT:
+        found = card.get("format") if isinstance(card, dict) else None
+        raise LenskitError(f"the encoder in {folder} has format {found}, this lenskit reads {FORMAT}")
+    return card
+
+
+def _read(folder: Path, name: str) -> bytes:
+    try:
+        return (folder / name).read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        raise LenskitError(f"{folder} holds no encoder: {name} is missing") from None
 
 
 def _shape(shape: Iterable[int]) -> str:

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from lenskit.data.source import stored as stored
     from lenskit.distributions import Distribution as Distribution
     from lenskit.encoder import Encoder as Encoder
+    from lenskit.files import write_atomically as write_atomically
     from lenskit.kinds.backbone import Backbone as Backbone
     from lenskit.kinds.dataset import Dataset as Dataset
     from lenskit.kinds.evaluation import Evaluation as Evaluation
@@ -47,7 +48,6 @@ if TYPE_CHECKING:
     from lenskit.kinds.simulator import Scene as Scene
     from lenskit.kinds.simulator import Simulator as Simulator
     from lenskit.run import Run as Run
-    from lenskit.run import write_atomically as write_atomically
 
 _LAZY = {
     "Backbone": "lenskit.kinds.backbone",
@@ -68,7 +68,7 @@ _LAZY = {
     "open_dataset": "lenskit.data.readers",
     "simulated": "lenskit.data.source",
     "stored": "lenskit.data.source",
-    "write_atomically": "lenskit.run",
+    "write_atomically": "lenskit.files",
 }
 
 __all__ = ["Component", "LenskitError", "UsageError", "hookimpl", *_LAZY]  # noqa: PLE0604

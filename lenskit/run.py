@@ -12,21 +12,23 @@ train.log           what happened
 from __future__ import annotations
 
 import json
-import os
 import platform
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from lenskit.config import Config
-from lenskit.encoder import Encoder
-from lenskit.errors import UsageError
+from lenskit.encoder import Encoder, read_card
+from lenskit.errors import LenskitError, UsageError
+from lenskit.files import write_atomically
 from lenskit.kinds.simulator import Simulator
 from lenskit.registry import registry
+
+MARKS = ("run.toml", "run.toml.part")
+"""What marks a directory as a run; the second if it was cut short in its first moment."""
 
 
 class Run:
@@ -34,38 +36,50 @@ class Run:
 
     Args:
         path: The directory.
+        config: Its configuration, for a process of several that does not make the directory: another is just making
+            it, so nothing is looked for.
 
     Raises:
         UsageError: if it is no run directory.
     """
 
-    def __init__(self, path: Path | str) -> None:
+    def __init__(self, path: Path | str, config: Config | None = None) -> None:
         self.path = Path(path)
+        self.config = config or self._read_config()
+
+    def _read_config(self) -> Config:
         if not self.path.is_dir():
             raise UsageError(f"there is no run directory {self.path}")
         if not (self.path / "run.toml").is_file():
             raise UsageError(f"{self.path} is no run directory: it has no run.toml")
-        self.config = Config.from_toml(self.path / "run.toml")
+        return Config.from_toml(self.path / "run.toml")
 
     @classmethod
     def create(cls, path: Path, config: Config, overwrite: bool = False) -> Run:
         """Makes a run directory.
 
+        What makes it a run, its `run.toml`, is written first and removed last: a directory whose making or removal
+        was cut short can be resumed or overwritten.
+
         Raises:
             UsageError: if something is there already and `overwrite` is not set, or is set for what is no run.
+            LenskitError: if the directory cannot be written.
         """
         if path.exists() and (not path.is_dir() or any(path.iterdir())):
             if not overwrite:
                 raise UsageError(
                     f"{path} exists: choose another --out, go on with --resume {path}, or replace it with --overwrite"
                 )
-            if not (path / "run.toml").is_file():
+            if not any((path / name).is_file() for name in MARKS):
                 raise UsageError(f"{path} is no run directory, so --overwrite leaves it alone")
-            shutil.rmtree(path)
-        path.mkdir(parents=True, exist_ok=True)
-        (path / "checkpoints").mkdir(exist_ok=True)
-        write_atomically(path / "provenance.json", json.dumps(provenance(), indent=2) + "\n")
-        write_atomically(path / "run.toml", config.to_toml())
+        origin = provenance()
+        try:
+            _empty(path)
+            path.mkdir(parents=True, exist_ok=True)
+            write_atomically(path / "run.toml", config.to_toml())
+            write_atomically(path / "provenance.json", json.dumps(origin, indent=2) + "\n")
+        except OSError as error:
+            raise LenskitError(f"the run directory {path} cannot be made: {error.strerror}") from error
         return cls(path)
 
     @property
@@ -80,10 +94,9 @@ class Run:
     @property
     def finished(self) -> bool:
         """Whether all batches are done."""
-        try:
-            trained = json.loads((self.path / "encoder" / "encoder.json").read_text())["trained"]
-        except FileNotFoundError:
+        if not (self.path / "encoder" / "encoder.json").is_file():
             return False
+        trained = read_card(self.path / "encoder")["trained"]
         return trained["batches"] == trained["of"]
 
     def folder(self, evaluation: str) -> Path:
@@ -112,26 +125,15 @@ class Run:
         return Config.resolve({"simulator": own | options}).build("simulator")
 
 
-def write_atomically(path: Path, content: str | Callable[[IO[bytes]], object]) -> None:
-    """Writes a file so that whoever reads it finds the old content or the new, whatever happens in between.
-
-    Args:
-        path: The file.
-        content: Its text, or a function that writes it to an open binary file.
-    """
-    temporary = path.with_name(path.name + ".part")
-    try:
-        with temporary.open("wb") as file:
-            if isinstance(content, str):
-                file.write(content.encode())
-            else:
-                content(file)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+def _empty(path: Path) -> None:
+    """Removes what a directory holds, if there is one; what marks it as a run last."""
+    if not path.is_dir():
+        return
+    for child in sorted(path.iterdir(), key=lambda child: child.name in MARKS):
+        if child.is_dir() and not child.is_symlink():
+            shutil.rmtree(child)
+        else:
+            child.unlink()
 
 
 def provenance() -> dict[str, Any]:

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Protocol
 
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.plugins.io import TorchCheckpointIO
 from torch import Tensor
 
 from lenskit.encoder import Encoder
 from lenskit.errors import LenskitError
+from lenskit.files import write_atomically
 from lenskit.run import Run
 from lenskit.training.collapse import CollapseMonitor
 from lenskit.training.stream import Stream
@@ -37,7 +41,6 @@ class Monitor(pl.Callback):
     """
 
     def __init__(self, run: Run, stream: Stream, display: Display | None, every: int) -> None:
-        self.path = run.path / "metrics.jsonl"
         self.run, self.stream, self.display, self.every = run, stream, display, every
         self.collapse = CollapseMonitor()
         self._warned = False
@@ -48,6 +51,10 @@ class Monitor(pl.Callback):
         self._losses: list[Tensor] = []
         if trainer.is_global_zero:
             _drop_lines_after(self.path, self.stream.batches)
+
+    @property
+    def path(self) -> Path:
+        return self.run.path / "metrics.jsonl"
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -73,12 +80,24 @@ class Monitor(pl.Callback):
         """
         if self._bad is None or (first := int(self._bad)) < 0:
             return
-        epoch = first // self.stream.budget.batches_per_epoch
+        raise self._not_finite(f"the loss of batch {first}", first)
+
+    def check_weights(self, module: pl.LightningModule) -> None:
+        """Raises if a weight is not finite, which the loss shows one batch later.
+
+        Raises:
+            LenskitError: as `check` does.
+        """
+        if not torch.stack([parameter.isfinite().all() for parameter in module.parameters()]).all():
+            last = self.stream.batches - 1
+            raise self._not_finite(f"a weight after batch {last}", last)
+
+    def _not_finite(self, what: str, batch: int) -> LenskitError:
+        epoch = batch // self.stream.budget.batches_per_epoch
         checkpoint = self.run.checkpoint
         good = f"the last good checkpoint is {checkpoint}" if checkpoint.is_file() else "there is no checkpoint yet"
-        raise LenskitError(
-            f"the loss of batch {first} (epoch {epoch}) is not finite; {good}; try a lower --lr, "
-            "--precision 32-true, or a longer warm-up"
+        return LenskitError(
+            f"{what} (epoch {epoch}) is not finite; {good}; try a lower --lr, --precision 32-true, or a longer warm-up"
         )
 
     def _write(self, trainer: pl.Trainer, outputs: dict[str, Any]) -> None:
@@ -99,8 +118,11 @@ class Monitor(pl.Callback):
         if not trainer.is_global_zero:
             return
         line = {"batches": done, "epoch": round(done / budget.batches_per_epoch, 4)} | figures
-        with self.path.open("a") as file:
-            file.write(json.dumps(line) + "\n")
+        try:
+            with self.path.open("a") as file:
+                file.write(json.dumps(line) + "\n")
+        except OSError as error:
+            raise LenskitError(f"{self.path} cannot be written: {error.strerror}") from error
         if self.collapse.collapsed and not self._warned:
             self._warned = True
             log.warning(
@@ -120,36 +142,61 @@ class Checkpoints(pl.Callback):
     def __init__(self, run: Run, stream: Stream, monitor: Monitor, encoder: Encoder, every: int) -> None:
         self.run, self.stream, self.monitor, self.encoder, self.every = run, stream, monitor, encoder, every
 
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        # Of several processes only the first knows for sure which directory it made.
+        self.run.path = trainer.strategy.broadcast(self.run.path)
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._saved = self.stream.batches
+
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         done, budget = self.stream.batches, self.stream.budget
-        if done % self.every == 0 or done % budget.batches_per_epoch == 0 or trainer.should_stop:
-            self.monitor.check()
+        if done % self.every == 0 or done % budget.batches_per_epoch == 0:
+            self.save(trainer)
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        # Also a run that was asked to stop comes by here.
+        if self._saved != self.stream.batches:
             self.save(trainer)
 
     def save(self, trainer: pl.Trainer) -> None:
-        """Writes the checkpoint beside the old one and then puts it in its place."""
-        target = self.run.checkpoint
-        temporary = target.with_name(target.name + ".part")
+        """Saves the encoder, then the checkpoint: a run that is killed in between goes on from the one before, and
+        saves that encoder again."""
+        self.monitor.check()
+        self.monitor.check_weights(trainer.lightning_module)
         try:
-            trainer.save_checkpoint(temporary)
             if trainer.is_global_zero:
-                temporary.replace(target)
                 self.encoder.card["trained"] = {"batches": self.stream.batches, "of": self.stream.budget.batches}
                 self.encoder.save(self.run.path / "encoder")
-        except (OSError, RuntimeError) as error:
-            # torch's zip writer reports a full disk as a RuntimeError of its own.
-            temporary.unlink(missing_ok=True)
+            trainer.save_checkpoint(self.run.checkpoint)
+        except OSError as error:
             raise LenskitError(
-                f"the checkpoint cannot be saved in {target.parent}: {' '.join(str(error).split())[:200]}; the one "
-                "saved before it is unharmed"
+                f"the checkpoint cannot be saved in {self.run.checkpoint.parent}: {error.strerror}; what "
+                "was saved before is unharmed"
             ) from error
+        self._saved = self.stream.batches
 
     def on_save_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
         checkpoint["lenskit"] = {"config": self.run.config.sections, "batches": self.stream.batches}
+
+
+class WholeFiles(TorchCheckpointIO):
+    """Writes a checkpoint in place of the old one, or not at all.
+
+    Lightning's own way passes through the system's folder for temporary files, which may be small, and leaves the
+    new one there if it is killed.
+    """
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+        # In memory first, as Lightning does: torch's writer hides the reason when it cannot write to disk.
+        buffer = io.BytesIO()
+        torch.save(checkpoint, buffer)
+        Path(path).parent.mkdir(exist_ok=True)
+        write_atomically(Path(path), buffer.getbuffer())
 
 
 @contextmanager
@@ -169,11 +216,13 @@ def stop_on_interrupt(trainer: pl.Trainer) -> Iterator[None]:
         return
     try:
         yield
+    except SystemExit:  # which Lightning makes of a KeyboardInterrupt
+        raise KeyboardInterrupt from None
     finally:
         signal.signal(signal.SIGINT, before)
 
 
-def _drop_lines_after(path: Any, batches: int) -> None:
+def _drop_lines_after(path: Path, batches: int) -> None:
     """Takes back the lines of batches that a resumed run does again, and one that was cut short."""
     if not path.is_file():
         return
@@ -184,4 +233,4 @@ def _drop_lines_after(path: Any, batches: int) -> None:
                 kept.append(line + "\n")
         except (json.JSONDecodeError, KeyError):
             continue
-    path.write_text("".join(kept))
+    write_atomically(path, "".join(kept))

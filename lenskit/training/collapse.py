@@ -36,7 +36,11 @@ def effective_rank(embedding: Tensor) -> Tensor:
     Returns:
         A scalar from 1 to min(n, d).
     """
-    values = torch.linalg.svdvals(embedding.float())
+    # The singular values are the roots of the eigenvalues of the smaller product, which is several times faster; in
+    # double precision, because the square of a small one is lost in single.
+    x = embedding.double()
+    product = x @ x.mT if len(x) < x.shape[1] else x.mT @ x
+    values = torch.linalg.eigvalsh(product).clamp(min=0).sqrt()
     shares = values / values.sum().clamp(min=torch.finfo(values.dtype).tiny)
     return torch.special.entr(shares).sum().exp()
 

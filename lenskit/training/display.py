@@ -22,6 +22,7 @@ class TrainingDisplay:
 
     def __init__(self, budget: Budget, done: int = 0, console: Console | None = None) -> None:
         self.budget = budget
+        self._lines = done // budget.batches_per_epoch
         self.console = console or Console(stderr=True)
         self._progress = Progress(
             TextColumn("epoch {task.fields[epoch]}/" + str(budget.epochs)),
@@ -34,8 +35,9 @@ class TrainingDisplay:
             console=self.console,
             disable=not self.console.is_terminal,
         )
-        self._task = self._progress.add_task("train", total=budget.batches, completed=done, epoch=0, figures="")
-        self._lines = 0
+        self._task = self._progress.add_task(
+            "train", total=budget.batches, completed=done, epoch=self._lines, figures=""
+        )
 
     def update(self, batches: int, figures: dict[str, float]) -> None:
         epoch = min(batches // self.budget.batches_per_epoch, self.budget.epochs)

@@ -6,7 +6,7 @@ import logging
 import pickle
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from lenskit.errors import LenskitError, UsageError
 from lenskit.kinds.backbone import Backbone
 from lenskit.kinds.method import Budget, Method
 from lenskit.run import Run
-from lenskit.training.callbacks import Checkpoints, Monitor, stop_on_interrupt
+from lenskit.training.callbacks import Checkpoints, Monitor, WholeFiles, stop_on_interrupt
 from lenskit.training.display import TrainingDisplay
 from lenskit.training.settings import TrainSettings
 from lenskit.training.stream import Clock, Stream
@@ -48,9 +48,10 @@ def train(config: Config, out: Path, *, overwrite: bool = False, progress: bool 
     Raises:
         LenskitError: with one line that says what was wrong.
     """
+    _let_first_speak()
     job = Job(config)
-    # Only the first process of several makes the directory; the others find it.
-    run = Run.create(out, config, overwrite) if _is_first() else Run(out)
+    # Only the first process of several makes the directory; it tells the others.
+    run = Run.create(out, config, overwrite) if _is_first() else Run(out, config)
     return job.fit(run, None, progress)
 
 
@@ -65,6 +66,7 @@ def resume(path: Path, *, progress: bool = True, **devices: Any) -> Run:
     Raises:
         LenskitError: if there is nothing to resume, or the checkpoint is not this run's.
     """
+    _let_first_speak()
     run = Run(path)
     changed = {key: value for key, value in devices.items() if value is not None}
     config = Config.resolve(run.config.sections, {"train": changed}) if changed else run.config
@@ -86,11 +88,12 @@ def read_checkpoint(run: Run) -> dict[str, Any]:
     """
     try:
         state = torch.load(run.checkpoint, map_location="cpu", weights_only=True, mmap=True)["lenskit"]
-    except (pickle.UnpicklingError, RuntimeError, KeyError, EOFError) as error:
+        names = {section: state["config"][section]["name"] for section in ("method", "backbone")}
+    except (pickle.UnpicklingError, RuntimeError, KeyError, TypeError) as error:
         reason = " ".join(str(error).split())[:160]
         raise LenskitError(f"{run.checkpoint} is no checkpoint of lenskit, or is damaged: {reason}") from None
-    for section in ("method", "backbone"):
-        saved, wanted = state["config"][section]["name"], run.config.name(section)
+    for section, saved in names.items():
+        wanted = run.config.name(section)
         if saved != wanted:
             raise LenskitError(
                 f"{run.checkpoint} is of the {section} {saved!r}, but {run.path / 'run.toml'} says {wanted!r}"
@@ -127,7 +130,7 @@ class Job:
         self.budget = self._budget()
         self.method.budget = self.budget
         card = {
-            "backbone": {k: v for k, v in config.sections["backbone"].items() if k not in Backbone.start_options},
+            "backbone": {k: v for k, v in config.sections["backbone"].items() if k not in backbone.start_options},
             "input": {"stretch": inputs.stretch, "size": inputs.size},
             "method": config.name("method"),
             "pairs": config.name("pairs"),
@@ -159,7 +162,7 @@ class Job:
         display = TrainingDisplay(budget, done or 0) if progress and _is_first() else None
         monitor = Monitor(run, stream, display, settings.log_every)
         checkpoints = Checkpoints(run, stream, monitor, self.encoder, settings.checkpoint_every)
-        with _log_to(run.path / "train.log"), _quiet_lightning():
+        with _log_to(run.path / "train.log") if _is_first() else nullcontext(), _quiet_lightning():
             log.info(
                 "%s: %d epochs of %d batches of %d lenses", run.path, budget.epochs, budget.batches_per_epoch,
                 budget.batch_size,
@@ -171,6 +174,7 @@ class Job:
                 precision=settings.precision,
                 max_epochs=budget.epochs,
                 callbacks=[Clock(stream, settings.seed), monitor, checkpoints, *callbacks],
+                plugins=[WholeFiles()],
                 logger=False,
                 enable_checkpointing=False,
                 enable_progress_bar=False,
@@ -195,15 +199,33 @@ def _is_first() -> bool:
     return getattr(rank_zero_only, "rank", None) in (0, None)
 
 
+def _let_first_speak() -> None:
+    """Of several processes only the first says how things go; warnings come from all."""
+    if not _is_first():
+        log.setLevel(logging.WARNING)
+
+
+class _LogFile(logging.FileHandler):
+    """A log that leaves it to the figures and checkpoints on the same disk to say that it is full."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        pass
+
+    def close(self) -> None:
+        with suppress(OSError):
+            super().close()
+
+
 @contextmanager
 def _log_to(path: Path) -> Iterator[None]:
-    handler = logging.FileHandler(path)
+    handler = _LogFile(path)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     log.addHandler(handler)
     try:
         yield
     except BaseException as error:
-        log.debug("ended by %s", type(error).__name__)
+        # Only to the file: whoever catches it says it on the screen.
+        handler.handle(logging.makeLogRecord({"levelname": "ERROR", "msg": f"{type(error).__name__}: {error}"}))
         raise
     finally:
         log.removeHandler(handler)
@@ -219,6 +241,8 @@ def _quiet_lightning() -> Iterator[None]:
         logger.setLevel(logging.WARNING)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module=r"(pytorch_lightning|lightning_fabric)\..*")
-        yield
-    for logger, level in zip(loggers, before, strict=True):
-        logger.setLevel(level)
+        try:
+            yield
+        finally:
+            for logger, level in zip(loggers, before, strict=True):
+                logger.setLevel(level)
