@@ -35,6 +35,13 @@ class Share:
     rank: int = 0
     world_size: int = 1
 
+    def __post_init__(self) -> None:
+        if self.batch_size < self.world_size:
+            raise UsageError(
+                f"a batch of {self.batch_size} lenses cannot be shared by {self.world_size} processes: "
+                f"use --batch-size {self.world_size} or more"
+            )
+
     def of_batch(self, batch: int) -> Tensor:
         """The places in the training stream of this process's lenses: (n,) int64."""
         return torch.arange(self.rank, self.batch_size, self.world_size) + batch * self.batch_size
@@ -109,7 +116,7 @@ class StoredSource(Source):
                 f"the pairs want {pairs.draws} images of each lens, the data hold {dataset.views}: "
                 "use --pairs default, which makes its views from one"
             )
-        if pairs.draws > 1 and not pairs.shared <= dataset.shared:
+        if pairs.draws > 1 and pairs.shared != dataset.shared:
             raise UsageError(
                 f"the pairs share {', '.join(sorted(pairs.shared))}, but the images of a lens in the data share "
                 f"{', '.join(sorted(dataset.shared)) or 'nothing'}"
@@ -165,6 +172,7 @@ def simulated(
     without = frozenset(without)
     if not without <= simulator.removable:
         raise LenskitError(f"this simulator cannot leave out {', '.join(sorted(without - simulator.removable))}")
+    simulator.to(device)
     for start in range(0, lenses, chunk):
         index = torch.arange(start, min(start + chunk, lenses), device=device)
         scene = simulator.scene(seed, split, index)

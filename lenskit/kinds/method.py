@@ -89,7 +89,7 @@ class Method(pl.LightningModule):
         peak = group["peak_lr"]
         if group.get("constant_lr"):
             return peak
-        warmup = min(group.get("warmup_epochs", 0) * self.budget.batches_per_epoch, self.budget.batches - 1)
+        warmup = min(round(group.get("warmup_epochs", 0) * self.budget.batches_per_epoch), self.budget.batches - 1)
         if batches < warmup:
             return peak * (batches + 1) / warmup
-        return cosine_schedule(int(batches - warmup), int(self.budget.batches - warmup) + 1, peak, 0.0)
+        return cosine_schedule(batches - warmup, self.budget.batches - warmup + 1, peak, 0.0)
