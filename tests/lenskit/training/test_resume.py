@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -19,11 +22,38 @@ from lenskit.training.runner import resume, train
 
 BATCHES_PER_EPOCH, EPOCHS = 8, 3
 
+CUTS = [
+    ("restless", "SIGKILL:1", -signal.SIGKILL),  # before the first checkpoint
+    ("restless", "SIGKILL:13", -signal.SIGKILL),  # mid-epoch, one batch after a checkpoint
+    ("restless", "SIGKILL:15", -signal.SIGKILL),  # in the last batch of an epoch
+    ("restless", "SIGKILL:16", -signal.SIGKILL),  # in the first of the next
+    ("restless", "SIGKILL:23", -signal.SIGKILL),  # in the last of all
+    ("restless", "SIGINT:10", 130),
+    ("restless", "SIGINT+SIGINT:10", 130),  # the second one stops it within the batch
+    ("two-optimizers", "SIGKILL:13", -signal.SIGKILL),
+]
+"""Methods, what happens to them in which batch, and the exit status."""
+
+CUT_SHORT = """
+import json, os, sys
+import lenskit.training.runner  # which takes longest, so once for all
+from lenskit.cli.main import run
+
+children = []
+for cut, arguments in json.load(sys.stdin):
+    children.append(os.fork())
+    if not children[-1]:
+        os.environ["TOYS_SIGNAL"] = cut
+        os._exit(run(arguments))
+print(json.dumps([os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]))
+"""
+
 
 def config(method: str, **train_options: object) -> Config:
     return Config.resolve(
         {
             "train": {"lenses": 8 * BATCHES_PER_EPOCH, "epochs": EPOCHS, "batch_size": 8, "checkpoint_every": 3}
+            | {"accelerator": "cpu"}
             | train_options,
             "simulator": {"name": "blobs"},
             "pairs": {"name": "default"},
@@ -37,38 +67,57 @@ def state(run: Run) -> dict[str, Tensor]:
     return torch.load(run.checkpoint, weights_only=True)["state_dict"]
 
 
-def train_elsewhere(run_config: Config, out: Path, die: str) -> int:
-    """Trains in a process that gets a signal in a batch; returns how it ended."""
-    out.parent.mkdir(parents=True, exist_ok=True)
-    file = out.with_suffix(".toml")
-    file.write_text(run_config.to_toml())
-    command = [sys.executable, "-m", "lenskit.cli", "train", "--config", str(file), "--out", str(out)]
-    environment = os.environ | {"TOYS_SIGNAL": die, "OMP_NUM_THREADS": str(torch.get_num_threads())}
-    return subprocess.run(command, env=environment, capture_output=True, timeout=300).returncode
+def lines(run: Run) -> list[int]:
+    return [json.loads(line)["batches"] for line in (run.path / "metrics.jsonl").read_text().splitlines()]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    """Sums of floating-point numbers depend on the number of threads."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Run]:
+    """The run of a method that nothing happened to."""
+    return cache(lambda method: train(config(method), tmp_path_factory.mktemp("whole") / method, progress=False))
+
+
+@pytest.fixture(scope="module")
+def cut_short(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str], tuple[Path, int]]:
+    """For each of `CUTS`, trained in a process of its own: the run directory, and how the process ended."""
+    folder = tmp_path_factory.mktemp("cut")
+    outs = [folder / f"{method}-{cut.replace(':', '-')}" for method, cut, _ in CUTS]
+    tasks = []
+    for (method, cut, _), out in zip(CUTS, outs, strict=True):
+        file = out.with_suffix(".toml")
+        file.write_text(config(method).to_toml())
+        tasks.append((cut, ["train", "--config", str(file), "--out", str(out)]))
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-c", CUT_SHORT]
+    answer = subprocess.run(command, env=environment, input=json.dumps(tasks), capture_output=True, text=True)
+    assert answer.returncode == 0, answer.stderr
+    return {cut[:2]: end for cut, end in zip(CUTS, zip(outs, json.loads(answer.stdout), strict=True), strict=True)}
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("method", "die", "status"),
-    [
-        ("restless", "SIGKILL:13", -signal.SIGKILL),  # mid-epoch, one batch after a checkpoint
-        ("restless", "SIGKILL:15", -signal.SIGKILL),  # in the last batch of an epoch
-        ("restless", "SIGKILL:16", -signal.SIGKILL),  # in the first of the next
-        ("restless", "SIGINT:10", 130),
-        ("two-optimizers", "SIGKILL:13", -signal.SIGKILL),
-    ],
-)
-def test_ends_with_the_same_weights(method: str, die: str, status: int, tmp_path: Path) -> None:
-    whole = train(config(method), tmp_path / "whole", progress=False)
-    assert train_elsewhere(config(method), tmp_path / "cut", die) == status
-    cut = Run(tmp_path / "cut")
-    assert not cut.finished
-    resumed = resume(cut.path, progress=False)
+@pytest.mark.parametrize(("method", "cut", "status"), CUTS)
+def test_ends_with_the_same_weights(
+    method: str, cut: str, status: int, whole: Callable[[str], Run], cut_short: dict[tuple[str, str], tuple[Path, int]]
+) -> None:
+    path, ended = cut_short[method, cut]
+    assert ended == status
+    assert not Run(path).finished
+    resumed = resume(path, progress=False)
     assert resumed.finished
-    for name, value in state(whole).items():
+    for name, value in state(whole(method)).items():
         assert torch.equal(value, state(resumed)[name]), name
-    lines = (whole.path / "metrics.jsonl").read_text().count("\n")
-    assert (resumed.path / "metrics.jsonl").read_text().count("\n") == lines
+    for name, value in whole(method).encoder().state_dict().items():
+        assert torch.equal(value, resumed.encoder().state_dict()[name]), name
+    assert lines(resumed) == lines(whole(method)) == [10, 20, 24]
 
 
 def test_a_finished_run_is_left_as_it_is(tmp_path: Path) -> None:
@@ -95,12 +144,12 @@ def test_refuses_a_checkpoint_of_another_method(tmp_path: Path) -> None:
     run = train(config("restless", epochs=1), tmp_path / "run", progress=False)
     other = train(config("two-optimizers", epochs=1), tmp_path / "other", progress=False)
     other.checkpoint.replace(run.checkpoint)
-    with pytest.raises(LenskitError, match="is of the method 'two-optimizers', but .* says 'restless'"):
+    with pytest.raises(LenskitError, match=r"is of the method 'two-optimizers', but .* says 'restless'"):
         resume(run.path)
 
 
 def test_refuses_what_is_no_run(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="is no run directory: it has no run.toml"):
+    with pytest.raises(UsageError, match=r"is no run directory: it has no run\.toml"):
         resume(tmp_path)
     with pytest.raises(UsageError, match="there is no run directory"):
         resume(tmp_path / "nowhere")

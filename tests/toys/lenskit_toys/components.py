@@ -28,7 +28,10 @@ class Blobs(Simulator):
     )
 
     def __init__(
-        self, *, width: Distribution = "uniform(1, 3)", pixels: int = 16  # type: ignore[assignment]
+        self,
+        *,
+        width: Distribution = "uniform(1, 3)",  # type: ignore[assignment]
+        pixels: int = 16,
     ) -> None:
         self.width, self.pixels = Distribution.parse(width), pixels
         self.image_shape = (1, pixels, pixels)
@@ -52,15 +55,16 @@ class Tiny(Backbone):
 
     Args:
         dropout: Share of features dropped.
+        norm: Whether it normalises over the batch.
     """
 
     features = 16
 
-    def __init__(self, channels: int, size: int, *, dropout: float = 0.2) -> None:
+    def __init__(self, channels: int, size: int, *, dropout: float = 0.2, norm: bool = True) -> None:
         super().__init__(channels, size)
         self.body = nn.Sequential(
-            nn.Conv2d(channels, 8, 3, 2), nn.BatchNorm2d(8), nn.ReLU(), nn.Conv2d(8, 16, 3, 2), nn.ReLU(),
-            nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Dropout(dropout),
+            nn.Conv2d(channels, 8, 3, 2), nn.BatchNorm2d(8) if norm else nn.Identity(), nn.ReLU(),
+            nn.Conv2d(8, 16, 3, 2), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Dropout(dropout),
         )  # fmt: skip
 
     def forward(self, images: Tensor) -> Tensor:
@@ -72,26 +76,29 @@ class Restless(Method):
 
     Args:
         lr: Learning rate.
+        noise: Standard deviation of that noise.
+        spread: Reward for projections that differ within a batch.
     """
 
     views = 2
 
-    def __init__(self, backbone: Backbone, *, lr: float = 0.05) -> None:
+    def __init__(self, backbone: Backbone, *, lr: float = 0.05, noise: float = 0.1, spread: float = 0.1) -> None:
         super().__init__(backbone)
-        self.lr = lr
+        self.lr, self.noise, self.spread = lr, noise, spread
         self.head = nn.Linear(backbone.features, 8)
 
     def training_step(self, batch: Batch, batch_index: int) -> dict[str, Tensor]:
         self._obey()
         a, b = (self.head(self.backbone(view)) for view in batch.views)
-        loss = F.mse_loss(a + 0.1 * torch.randn_like(a), b) - 0.1 * a.std(0).mean()
+        loss = F.mse_loss(a + self.noise * torch.randn_like(a), b) - self.spread * a.std(0).mean()
         return {"loss": loss, "embedding": a.detach(), "projection": a.detach()}
 
     def _obey(self) -> None:
-        """Sends this process the signal of TOYS_SIGNAL=NAME:BATCH in that batch."""
-        name, _, batch = os.environ.get("TOYS_SIGNAL", "").partition(":")
-        if name and self.batches == int(batch):
-            os.kill(os.getpid(), getattr(signal, name))
+        """Sends this process the signals of TOYS_SIGNAL=NAME+NAME...:BATCH in that batch."""
+        names, _, batch = os.environ.get("TOYS_SIGNAL", "").partition(":")
+        if names and self.batches == int(batch):
+            for name in names.split("+"):
+                os.kill(os.getpid(), getattr(signal, name))
 
     def configure_optimizers(self):
         return torch.optim.SGD([{"params": self.parameters(), "warmup_epochs": 1}], lr=self.lr, momentum=0.9)
@@ -126,12 +133,16 @@ class Exploding(Restless):
 
     Args:
         at: That batch.
+        silently: Whether it is the loss's gradient that is none: the loss of that batch is fine then.
     """
 
-    def __init__(self, backbone: Backbone, *, at: int = 5, **options) -> None:
+    def __init__(self, backbone: Backbone, *, at: int = 5, silently: bool = False, **options) -> None:
         super().__init__(backbone, **options)
-        self.at = at
+        self.at, self.silently = at, silently
 
     def training_step(self, batch: Batch, batch_index: int) -> dict[str, Tensor]:
         outputs = super().training_step(batch, batch_index)
-        return outputs | {"loss": outputs["loss"] / float(self.batches < self.at)}
+        if self.batches < self.at:
+            return outputs
+        loss = outputs["loss"]
+        return outputs | {"loss": loss + (0 * loss).sqrt() if self.silently else loss / 0}

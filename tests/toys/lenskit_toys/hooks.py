@@ -20,3 +20,13 @@ def lenskit_methods():
         Component("two-optimizers", "lenskit_toys.components:TwoOptimizers", "Manual optimisation with two optimisers"),
         Component("exploding", "lenskit_toys.components:Exploding", "Its loss is not finite from some batch on"),
     ]
+
+
+@hookimpl
+def lenskit_evaluations():
+    return [Component("note", "lenskit_toys.note:Note", "What was asked for, as JSON")]
+
+
+@hookimpl
+def lenskit_recipes():
+    return [Component("toys", "lenskit_toys:recipes/toys.toml", "A run of a second")]

@@ -1,0 +1,51 @@
+"""An evaluation that says what it was asked for."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
+
+from annotated_types import Ge
+
+from lenskit.plugin import Evaluation, Run, UsageError
+
+
+class Note(Evaluation):
+    """Prints its arguments as JSON.
+
+    It has an option of every kind that a verb can have.
+
+    Args:
+        output: File to name.
+        count: How many.
+        width: How wide, in pixels.
+        style: How it is set.
+        columns: Which columns; may be given more than once.
+        figure: Whether to draw one.
+        pair_size: Views of a pair.
+    """
+
+    inputs = "IMAGES"
+    short = {"output": "-o"}  # noqa: RUF012 - as third parties write it
+
+    def __init__(
+        self,
+        *,
+        output: str,
+        count: Annotated[int, Ge(1)] = 3,
+        width: float | None = None,
+        style: Literal["plain", "bold"] = "plain",
+        columns: list[str] = [],  # noqa: B006
+        figure: bool = True,
+        pair_size: int = 2,
+    ) -> None:
+        self.options = {
+            "output": output, "count": count, "width": width, "style": style, "columns": columns, "figure": figure,
+            "pair_size": pair_size,
+        }  # fmt: skip
+
+    def __call__(self, runs: Sequence[Run], inputs: Sequence[str] = ()) -> Any:
+        if "missing" in inputs:
+            raise UsageError("there is no image missing")
+        print(json.dumps({"runs": [run.name for run in runs], "inputs": list(inputs), **self.options}))
