@@ -75,7 +75,8 @@ class Config:
         kind, reserved = COMPONENTS[section], _reserved(section)
         for key, meaning in reserved.items():
             if not isinstance(values.get(key), str):
-                raise UsageError(f"section {section!r} needs a {key}, {meaning}, got {values.get(key, 'none')!r}")
+                got = f", got {values[key]!r}" if key in values else ""
+                raise UsageError(f"section {section!r} needs a {key}, {meaning}{got}")
         record = registry().find(kind, values["name"])
         own = {key: value for key, value in values.items() if key not in reserved}
         plain = _validated(record, values["name"], own)[1]

@@ -1,0 +1,244 @@
+"""Configurations: layers, what is wrong with them, and that what is resolved resolves to itself."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from lenskit.config import DEFAULTS, Config, build, merge, read_assignment, read_layer, read_recipe
+from lenskit.errors import LenskitError, UsageError
+from lenskit.options import options_of
+from lenskit.registry import registry
+from lenskit.training.settings import InputSettings, TrainSettings
+
+TOYS = {
+    "simulator": {"name": "blobs"},
+    "pairs": {"name": "default"},
+    "method": {"name": "restless"},
+    "backbone": {"name": "tiny"},
+}
+
+
+def toys(**sections: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    return {name: TOYS.get(name, {}) | sections.get(name, {}) for name in TOYS | sections}
+
+
+def test_nothing_said_is_the_main_job() -> None:
+    config = Config.resolve()
+    assert {section: config.name(section) for section in DEFAULTS} == {
+        "simulator": "hst",
+        "pairs": "lens-fixed",
+        "method": "simsiam",
+        "backbone": "resnet18",
+    }
+    assert config.sections["simulator"]["theta_E"] == "uniform(0.8, 1.8)"
+    assert config.sections["method"]["lr"] == 0.03
+    assert "data" not in config.sections
+
+
+def test_later_layers_go_over_earlier_ones_option_by_option() -> None:
+    config = Config.resolve(
+        read_recipe("toys"),
+        {"train": {"epochs": 3}, "simulator": {"width": "uniform(2, 4)"}},
+        {"train": {"epochs": 5}, "backbone": {"dropout": 0.0}},
+    )
+    assert config.sections["train"]["epochs"] == 5
+    assert config.sections["train"]["lenses"] == 16
+    assert config.sections["simulator"] == {"name": "blobs", "width": "uniform(2, 4)", "pixels": 12}
+    assert config.sections["backbone"]["dropout"] == 0.0
+
+
+def test_a_component_that_is_replaced_takes_its_options_with_it() -> None:
+    config = Config.resolve(toys(backbone={"dropout": 0.5}), {"backbone": {"name": "resnet18"}})
+    assert "dropout" not in config.sections["backbone"]
+    again = Config.resolve(toys(backbone={"dropout": 0.5}), {"backbone": {"name": "tiny"}})
+    assert again.sections["backbone"]["dropout"] == 0.5
+
+
+def test_data_take_the_place_of_the_simulator_and_the_other_way_round() -> None:
+    data = {"data": {"name": "fits-folder", "path": "images"}}
+    stored = Config.resolve(TOYS, data)
+    assert "simulator" not in stored.sections
+    assert list(stored.sections["data"])[:2] == ["name", "path"]
+    live = Config.resolve(stored.sections, {"simulator": {"name": "blobs"}})
+    assert "data" not in live.sections
+    assert Config.resolve(TOYS, data, {"data": {"path": "others"}}).sections["data"]["path"] == "others"
+
+
+def resolved() -> list[Config]:
+    return [
+        Config.resolve(),
+        Config.resolve(read_recipe("quickstart")),
+        Config.resolve(read_recipe("toys"), {"input": {"size": 32}}),
+        Config.resolve(toys(backbone={"name": "timm:resnet10t"})),
+        Config.resolve(TOYS, {"data": {"name": "fits-folder", "path": "a folder/with 'quotes' \"and\" ünïcode"}}),
+    ]
+
+
+@pytest.mark.parametrize("number", range(5))
+def test_what_is_resolved_resolves_to_itself(number: int, tmp_path: Path) -> None:
+    config = resolved()[number]
+    assert Config.resolve(config.sections) == config
+    assert Config.resolve(tomllib.loads(config.to_toml())) == config
+    (tmp_path / "run.toml").write_text(config.to_toml(), encoding="utf-8")
+    assert Config.from_toml(tmp_path / "run.toml") == config
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "train": st.fixed_dictionaries(
+                {}, optional={"epochs": st.integers(1, 10**6), "seed": st.integers(-(2**60), 2**60)}
+            ),
+            "method": st.fixed_dictionaries({}, optional={"lr": st.floats(1e-300, 1e300)}),
+            "simulator": st.fixed_dictionaries({}, optional={"width": st.floats(0.1, 3) | st.just("normal(2, 0.1)")}),
+        },
+    )
+)
+def test_so_does_every_choice_of_values(layer: dict[str, Any]) -> None:
+    config = Config.resolve(TOYS, layer)
+    assert Config.resolve(tomllib.loads(config.to_toml())) == config
+    for section, values in layer.items():
+        for name, value in values.items():
+            assert config.sections[section][name] in (value, str(value), str(value).removesuffix(".0"))
+
+
+def test_a_resolved_configuration_holds_every_option() -> None:
+    config = Config.resolve(TOYS)
+    for section, values in config.sections.items():
+        without = {name: value for name, value in values.items() if name != "name"}
+        if section in TOYS:
+            record = registry().find(section, values["name"])
+            assert set(without) == {o.name for o in options_of(record.load()) if o.default is not None}
+
+
+@pytest.mark.parametrize(
+    ("layer", "message"),
+    [
+        ({"methods": {"name": "simsiam"}}, "there is no section 'methods' (did you mean method?); there are train, "),
+        ({"epochs": 3}, "there is no section 'epochs'"),
+        ({"method": "simsiam"}, "section 'method' holds options, got 'simsiam'"),
+        ({"method": {"name": "simsaim"}}, "no method is called 'simsaim' (did you mean simsiam?)"),
+        ({"method": {"name": 3}}, "section 'method' needs a name, the method to use, got 3"),
+        ({"method": {"rate": 1}}, "method 'restless' has no option 'rate'"),
+        ({"method": {"lr": "fast"}}, "method 'restless': option lr takes float, got 'fast'"),
+        ({"train": {"epochs": 0}}, "section 'train': option epochs takes int >= 1, got 0"),
+        ({"train": {"epochs": True}}, "section 'train': option epochs takes int >= 1, got True"),
+        ({"train": {"epoch": 3}}, "section 'train' has no option 'epoch': did you mean epochs?"),
+        ({"input": {"stretch": "log"}}, "section 'input': option stretch takes 'asinh' or 'linear', got 'log'"),
+        ({"simulator": {"width": "uniform(3, 1)"}}, "uniform(3, 1) has low > high: write uniform(1, 3)"),
+        ({"data": {"path": "images"}}, "section 'data' needs a name, the dataset to use"),
+        ({"data": {"name": "fits-folder"}}, "section 'data' needs a path, where the data are"),
+        ({"data": {"name": "fits-folder", "path": 3}}, "section 'data' needs a path, where the data are, got 3"),
+        (
+            {"data": {"name": "fits-folder", "path": "x"}, "simulator": {"pixels": 8}},
+            "data and simulator exclude each other",
+        ),
+        ({"backbone": {"name": "timm"}}, "backbone 'timm' needs a part behind a colon: timm:MODEL"),
+        (
+            {"backbone": {"name": "timm:resnet10t", "model": "resnet14t"}},
+            "backbone 'timm:resnet10t' has its model behind the colon, and no option 'model'",
+        ),
+    ],
+)
+def test_what_is_wrong_is_said_in_one_line(layer: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError) as error:
+        Config.resolve(TOYS, layer)
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_options_of_stored_data_do_not_bring_the_simulator_back_unnamed() -> None:
+    data = {"data": {"name": "fits-folder", "path": "x"}}
+    with pytest.raises(UsageError, match="section 'simulator' needs a name"):
+        Config.resolve(TOYS, data, {"simulator": {"pixels": 8}})
+
+
+def test_builds_settings_and_components() -> None:
+    config = Config.resolve(toys(simulator={"width": "uniform(2, 4)"}, train={"epochs": 7}, input={"size": 32}))
+    assert config.build("train") == TrainSettings(epochs=7)
+    assert config.build("input") == InputSettings(size=32)
+    simulator = config.build("simulator")
+    assert (str(simulator.width), simulator.pixels) == ("uniform(2, 4)", 16)
+    backbone = config.build("backbone", 2, 16)
+    assert (backbone.channels, backbone.size) == (2, 16)
+    assert config.build("method", backbone).backbone is backbone
+
+
+def test_builds_by_name_with_a_part_behind_a_colon() -> None:
+    backbone = build("backbone", "timm:resnet10t", {}, 1, 32)
+    assert backbone.features == 512
+    with pytest.raises(UsageError, match="backbone 'tiny' has no option 'dropuot': did you mean dropout"):
+        build("backbone", "tiny", {"dropuot": 0.1}, 1, 32)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("method.lr=0.1", 0.1),
+        ("method.lr = 1e-3 ", 1e-3),
+        ("method.lr=3", 3),
+        ("method.lr=true", True),
+        ("method.lr=[1, 2]", [1, 2]),
+        ('method.lr="0.1"', "0.1"),
+        ("method.lr=uniform(0.5, 2.5)", "uniform(0.5, 2.5)"),
+        ("method.lr=a=b", "a=b"),
+        ("method.lr=../a b.fits", "../a b.fits"),
+        ("method.lr=", ""),
+    ],
+)
+def test_an_assignment_is_toml_or_else_text(text: str, value: object) -> None:
+    assert read_assignment(text) == {"method": {"lr": value}}
+
+
+@pytest.mark.parametrize("text", ["", "lr=3", "method.lr", "method.=3", ".lr=3", "=3", "method"])
+def test_an_assignment_of_another_form(text: str) -> None:
+    with pytest.raises(UsageError, match=r"--set takes SECTION\.OPTION=VALUE, such as method\.lr=0\.1, got "):
+        read_assignment(text)
+
+
+def test_assignments_of_one_command_line_go_together() -> None:
+    layers = map(read_assignment, ["method.lr=1", "method.lr=2", "train.seed=3", "method.name=simsiam"])
+    assert merge(layers) == {"method": {"lr": 2, "name": "simsiam"}, "train": {"seed": 3}}
+    with pytest.raises(UsageError, match="there is no section 'metod'"):
+        merge([read_assignment("metod.lr=1")])
+
+
+def test_files_that_are_none(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"no configuration can be read from .*nowhere.toml: No such file"):
+        read_layer(tmp_path / "nowhere.toml")
+    with pytest.raises(UsageError, match="no configuration can be read from .*: Is a directory"):
+        read_layer(tmp_path)
+    (tmp_path / "a.toml").write_text("[train\n")
+    with pytest.raises(UsageError, match=r"a.toml is no valid TOML: "):
+        read_layer(tmp_path / "a.toml")
+    (tmp_path / "b.toml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(UsageError, match=r"b.toml is no valid TOML: "):
+        read_layer(tmp_path / "b.toml")
+
+
+def test_a_recipe_is_a_name_or_a_file(tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_text("[train]\nepochs = 9\n")
+    assert read_recipe(str(tmp_path / "mine.toml")) == {"train": {"epochs": 9}}
+    assert read_recipe("toys")["backbone"]["name"] == "tiny"
+    with pytest.raises(UsageError, match=r"no recipe is called 'toy' \(did you mean toys"):
+        read_recipe("toy")
+
+
+def test_a_recipe_of_a_plugin_that_is_not_toml(install: Callable[..., None]) -> None:
+    install("acme", "@hookimpl\ndef lenskit_recipes():\n    return [Component('bad', 'json:__init__.py', 'No TOML')]\n")
+    with pytest.raises(LenskitError, match="recipe 'bad' is no valid TOML: "):
+        read_recipe("bad")
+
+
+@pytest.mark.parametrize("name", [record.name for record in registry().of_kind("recipe")])
+def test_every_recipe_resolves(name: str) -> None:
+    assert Config.resolve(read_recipe(name)).sections
