@@ -136,14 +136,21 @@ def split_lenses(lenses: ArrayLike, held_out: float = 0.5, seed: int = 0) -> tup
 
     Args:
         lenses: (n,) number or name of the lens that each image shows.
-        held_out: Fraction of the lenses in the second part.
+        held_out: Fraction of the lenses in the second part; either has one at least.
         seed: Seed of the shuffle.
 
     Returns:
         The numbers of the images in the first part and in the second, ascending.
+
+    Raises:
+        LenskitError: if all images show the same lens.
     """
     lenses = np.asarray(lenses)
-    first, second = next(GroupShuffleSplit(1, test_size=held_out, random_state=seed).split(lenses, groups=lenses))
+    count = len(np.unique(lenses))
+    if count < 2:
+        raise LenskitError(f"{len(lenses)} images of {count} lens cannot be parted: it takes two lenses at least")
+    size = min(max(round(held_out * count), 1), count - 1)
+    first, second = next(GroupShuffleSplit(1, test_size=size, random_state=seed).split(lenses, groups=lenses))
     return np.sort(first), np.sort(second)
 
 
