@@ -1,0 +1,136 @@
+"""What holds of every simulator: a scene is a function of its address and of nothing else."""
+
+from __future__ import annotations
+
+from itertools import combinations
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from lenskit.config import build
+from lenskit.data.generator import KeyedGenerator
+from lenskit.kinds.simulator import Scene, Simulator
+
+SIMULATORS: dict[str, dict] = {"blobs": {}, "hst": {"pixels": 32, "theta_E": "uniform(0.3, 0.6)"}}
+PRIOR = {"blobs": ("width", "uniform(2, 5)"), "hst": ("theta_E", "uniform(0.5, 0.7)")}
+"""A parameter of each simulator and another prior of it."""
+
+INDEX = torch.cat([torch.arange(10), torch.tensor([2**32, 2**40 + 3])])
+VIEW = torch.arange(12) % 3
+
+
+@pytest.fixture(scope="module", params=SIMULATORS)
+def name(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def simulator(name: str) -> Simulator:
+    return build("simulator", name, SIMULATORS[name])
+
+
+@pytest.fixture(scope="module")
+def whole(simulator: Simulator) -> tuple[Scene, Tensor]:
+    """Scenes and images of a dozen addresses, made in one batch."""
+    scene = simulator.scene(1, "train", INDEX, VIEW)
+    return scene, simulator.render(scene)
+
+
+def keys_of(simulator: Simulator, group: str) -> set[str]:
+    """The entries of the scene that a group draws."""
+    scene: Scene = {}
+    for each in simulator.groups:
+        drawn = simulator.draw(each, KeyedGenerator(1, "train", each, INDEX, VIEW), scene)
+        if each == group:
+            return set(drawn)
+        scene |= drawn
+    raise ValueError(group)
+
+
+def test_records_what_it_says(simulator: Simulator, whole: tuple[Scene, Tensor]) -> None:
+    scene, images = whole
+    assert images.shape == (len(INDEX), *simulator.image_shape)
+    assert images.dtype == torch.float32
+    assert images.isfinite().all()
+    assert all(len(value) == len(INDEX) for value in scene.values())
+    for parameter in simulator.parameters:
+        assert scene[parameter.name].shape == (len(INDEX),)
+        assert parameter.name in keys_of(simulator, parameter.group)
+    assert len({parameter.name for parameter in simulator.parameters}) == len(simulator.parameters)
+    assert simulator.removable <= set(simulator.groups)
+
+
+@given(chosen=st.lists(st.integers(0, len(INDEX) - 1), min_size=1, max_size=len(INDEX)))
+@settings(deadline=None, max_examples=12)
+def test_neighbours_in_the_batch_do_not_matter(
+    chosen: list[int], simulator: Simulator, whole: tuple[Scene, Tensor]
+) -> None:
+    """Draws to the last bit, images to 1e-5 of their peak, whatever the size and the order of the batch."""
+    scene, images = whole
+    some = simulator.scene(1, "train", INDEX[chosen], VIEW[chosen])
+    for key, value in some.items():
+        assert torch.equal(value, scene[key][chosen]), key
+    peak = images[chosen].abs().amax((1, 2, 3), keepdim=True)
+    assert ((simulator.render(some) - images[chosen]).abs() <= 1e-5 * peak).all()
+
+
+def test_sharing_a_group_shares_exactly_that(simulator: Simulator) -> None:
+    index = torch.arange(64)
+    one = simulator.scene(1, "train", index, 0)
+    free = simulator.scene(1, "train", index, 1)
+    shared = simulator.scene(1, "train", index, 1, shared={"lens"})
+    lens = keys_of(simulator, "lens")
+    for key, value in one.items():
+        if key in lens:
+            assert torch.equal(shared[key], value), key
+            assert not torch.equal(free[key], value), key
+        elif (value != value[:1]).any():  # it varies at all
+            assert not torch.equal(shared[key], value), key
+
+
+def test_splits_seeds_and_views_are_other_lenses(simulator: Simulator) -> None:
+    index = torch.arange(64)
+    streams = [("train", 1, 0), ("probe", 1, 0), ("test", 1, 0), ("train", 2, 0), ("train", 1, 1)]
+    scenes = [simulator.scene(seed, split, index, view) for split, seed, view in streams]
+    for parameter in simulator.parameters:
+        same = 1 / len(parameter.classes) if parameter.classes else 0
+        for one, other in combinations(scenes, 2):
+            share = (one[parameter.name] == other[parameter.name]).float().mean()
+            assert share <= same + 0.2, parameter.name
+
+
+def test_another_prior_leaves_the_other_parameters_alone(name: str, simulator: Simulator) -> None:
+    changed, prior = PRIOR[name]
+    other = build("simulator", name, SIMULATORS[name] | {changed: prior})
+    before, after = (s.scene(1, "train", INDEX, VIEW) for s in (simulator, other))
+    assert not torch.equal(before[changed], after[changed])
+    for key in keys_of(simulator, "lens") - {changed}:
+        assert torch.equal(before[key], after[key]), key
+    if name == "blobs":  # where nothing else follows from that parameter
+        assert all(torch.equal(before[key], after[key]) for key in before if key != changed)
+    assert torch.equal(before["noise"], after["noise"])
+
+
+def test_leaves_out_what_is_removable(simulator: Simulator, whole: tuple[Scene, Tensor]) -> None:
+    scene, images = whole
+    for group in simulator.removable:
+        assert not torch.allclose(simulator.render(scene, [group]), images)
+
+
+def test_draws_in_double_precision_round_to_single(simulator: Simulator, whole: tuple[Scene, Tensor]) -> None:
+    double = simulator.scene(1, "train", INDEX, VIEW, dtype=torch.float64)
+    for parameter in simulator.parameters:
+        if parameter.group == "lens":
+            assert torch.equal(double[parameter.name].float(), whole[0][parameter.name])
+    assert simulator.render(double).dtype == torch.float64
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_devices_agree(name: str, whole: tuple[Scene, Tensor]) -> None:
+    there = build("simulator", name, SIMULATORS[name]).to("cuda")
+    scene = there.scene(1, "train", INDEX.cuda(), VIEW.cuda())
+    peak = whole[1].abs().amax((1, 2, 3), keepdim=True)
+    assert ((there.render(scene).cpu() - whole[1]).abs() <= 1e-5 * peak).all()
