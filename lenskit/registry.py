@@ -159,14 +159,13 @@ class Registry:
         Raises:
             UsageError: if there is none.
         """
-        head = name.partition(":")[0].partition("@")[0]
-        kinds = [kind for kind in KINDS if any(r.name == head for r in self.of_kind(kind))]
-        if not kinds:
-            hint = near(head, [r.name for r in self.records])
+        head, _, distribution = name.partition(":")[0].partition("@")
+        named = [r for kind in KINDS for r in self.of_kind(kind) if r.name == head]
+        found = [r for r in named if distribution in ("", r.plugin.distribution)]
+        if not found:
+            hint = near(head, [r.name for r in self.records if r not in named])
             raise UsageError(f"no component is called {name!r}{hint}; `lenskit list` shows all")
-        found = [r for kind in kinds for r in self.of_kind(kind) if r.name == head]
-        distribution = name.partition(":")[0].partition("@")[2]
-        return [r for r in found if not distribution or r.plugin.distribution == distribution]
+        return found
 
     def _unknown(self, kind: str, name: str) -> str:
         names = [r.title for r in self.of_kind(kind)]
@@ -228,5 +227,5 @@ def near(name: str, names: list[str]) -> str:
     """The hint ` (did you mean ...?)`, or nothing if no name comes near."""
     import difflib
 
-    found = " or ".join(difflib.get_close_matches(name, names, n=3, cutoff=0.5))
+    found = " or ".join(difflib.get_close_matches(name, names, n=3))
     return f" (did you mean {found}?)" if found else ""

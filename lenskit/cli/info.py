@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import click
 
 from lenskit.registry import registry
@@ -24,23 +26,14 @@ def command(name: str) -> None:
 
 
 def _explain(component: type) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
     from lenskit.options import description, options_of
 
     options = options_of(component)
     if text := description(component):
         click.echo(f"\n{text}")
-    if not options:
-        click.echo("\nIt has no options.")
-        return
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_edge=False)
-    for title in ("option", "takes", "default", "meaning"):
-        table.add_column(title, overflow="fold")
+    click.echo("\noptions:" if options else "\nIt has no options.")
+    width = min(shutil.get_terminal_size().columns, 120)
     for option in options:
-        default = "(required)" if option.required else "-" if option.default is None else str(option.default)
-        table.add_row(option.name, option.takes, default, option.meaning)
-    click.echo()
-    console = Console(highlight=False, markup=False)
-    console.print(table)
+        default = "nothing" if option.default is None else option.default
+        click.echo(f"  {option.name}: {option.takes}, {'required' if option.required else f'default {default}'}")
+        click.echo(click.wrap_text(option.meaning, width, initial_indent=" " * 6, subsequent_indent=" " * 6))

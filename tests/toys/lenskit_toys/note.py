@@ -19,7 +19,7 @@ class Note(Evaluation):
     Args:
         output: File to name.
         count: How many.
-        width: How wide, in pixels.
+        width: How wide, in pixels, which is a thing that takes more than a line to say.
         style: How it is set.
         columns: Which columns; may be given more than once.
         figure: Whether to draw one.

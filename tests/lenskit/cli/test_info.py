@@ -1,0 +1,89 @@
+"""`lenskit info`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from lenskit.options import options_of
+from lenskit.registry import Record, registry
+
+RECORDS = {f"{record.kind} {record.title}": record for record in registry().records}
+
+
+@pytest.mark.parametrize("record", RECORDS.values(), ids=RECORDS)
+def test_explains_every_component_there_is(record: Record, lenskit: Callable[..., Any]) -> None:
+    outcome = lenskit("info", record.title)
+    assert (outcome.status, outcome.err) == (0, "")
+    assert f"{record.title} ({record.kind}): {record.component.summary}\n" in outcome.out
+    assert f"{record.plugin.distribution} {record.plugin.version}: {record.component.target}\n" in outcome.out
+    assert "Args:" not in outcome.out
+
+
+@pytest.mark.parametrize("record", [r for r in RECORDS.values() if r.kind != "recipe"], ids=lambda r: r.name)
+def test_every_option_has_a_meaning_and_a_default_that_is_valid(record: Record, lenskit: Callable[..., Any]) -> None:
+    text = lenskit("info", record.title).out
+    for option in options_of(record.load()):
+        assert f"  {option.name}: {option.takes}, " in text
+        assert option.meaning, f"{record.title}: option {option.name} is not explained"
+        assert len(option.takes) < 60
+
+
+def test_shows_what_an_option_takes_its_default_and_its_meaning(
+    lenskit: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    assert lenskit("info", "note").out == (
+        "note (evaluation): What was asked for, as JSON\n"
+        "from lenskit-ssl-toys 1.0: lenskit_toys.note:Note\n"
+        "\n"
+        "Prints its arguments as JSON.\n"
+        "\n"
+        "It has an option of every kind that a verb can have.\n"
+        "\n"
+        "options:\n"
+        "  output: str, required\n"
+        "      File to name.\n"
+        "  count: int >= 1, default 3\n"
+        "      How many.\n"
+        "  width: float or nothing, default nothing\n"
+        "      How wide, in pixels, which is a thing that takes more\n"
+        "      than a line to say.\n"
+        "  style: 'plain' or 'bold', default plain\n"
+        "      How it is set.\n"
+        "  columns: list[str], default []\n"
+        "      Which columns; may be given more than once.\n"
+        "  figure: bool, default True\n"
+        "      Whether to draw one.\n"
+        "  pair_size: int, default 2\n"
+        "      Views of a pair.\n"
+    )
+
+
+def test_a_component_without_options_says_so(lenskit: Callable[..., Any]) -> None:
+    assert lenskit("info", "lens-fixed").out.endswith("\n\nIt has no options.\n")
+
+
+def test_a_recipe_is_shown_as_it_is(lenskit: Callable[..., Any]) -> None:
+    text = lenskit("info", "toys").out
+    assert text.startswith(
+        "toys (recipe): A run of a second\nfrom lenskit-ssl-toys 1.0: lenskit_toys:recipes/toys.toml\n"
+    )
+    assert '[simulator]\nname = "blobs"\npixels = 12\n' in text
+
+
+def test_one_name_in_two_kinds_is_explained_twice(install: Callable[..., None], lenskit: Callable[..., Any]) -> None:
+    hook = "@hookimpl\ndef lenskit_pairs():\n    return [Component('hst', 'lenskit_siamese.pairs:Single', 'A pair')]\n"
+    install("acme", hook)
+    text = lenskit("info", "hst").out
+    assert "hst (simulator): " in text
+    assert "\n\nhst (pairs): A pair\nfrom lenskit-ssl-acme 1.0" in text
+    assert "simulator" not in lenskit("info", "hst@lenskit-ssl-acme").out
+
+
+def test_an_unknown_name(lenskit: Callable[..., Any]) -> None:
+    message = "no component is called 'simsaim' (did you mean simsiam?); `lenskit list` shows all"
+    assert lenskit("info", "simsaim").complaint() == message
+    assert "no component is called 'hst@nobody'" in lenskit("info", "hst@nobody").complaint()
