@@ -1,0 +1,47 @@
+"""Which reader a path behind `--data` is given to."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from astropy.io import fits
+
+from lenskit.data.readers import find_reader, open_dataset
+from lenskit.errors import UsageError
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    folder = tmp_path / "lenses"
+    folder.mkdir()
+    for number in range(3):
+        fits.writeto(folder / f"{number}.fits", np.random.default_rng(number).normal(size=(24, 24)).astype("f4"))
+    return folder
+
+
+def test_a_path_finds_its_reader(folder: Path) -> None:
+    assert find_reader(str(folder)) == ("fits-folder", folder)
+
+
+def test_a_reader_can_be_named(folder: Path) -> None:
+    assert find_reader(f"fits-folder:{folder}") == ("fits-folder", folder)
+
+
+def test_opens_what_it_found(folder: Path) -> None:
+    assert len(open_dataset(str(folder))) == 3
+    assert open_dataset(str(folder), size=16).image_shape == (1, 16, 16)
+
+
+def test_nothing_there(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="there are no data at .*nowhere"):
+        find_reader(str(tmp_path / "nowhere"))
+
+
+def test_nothing_that_is_known(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("no image")
+    with pytest.raises(
+        UsageError, match=r"no reader recognises .*notes\.txt; name one, as --data READER:PATH \(.*fits"
+    ):
+        find_reader(str(tmp_path / "notes.txt"))

@@ -1,0 +1,209 @@
+"""Batches are a function of their number: live and stored, whatever the batch size, the order and the ranks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from lenskit.config import build
+from lenskit.data.preprocess import Preprocess
+from lenskit.data.source import LiveSource, Share, StoredSource, simulated, stored
+from lenskit.errors import LenskitError, UsageError
+from lenskit.kinds.dataset import Dataset
+from lenskit.kinds.parameter import Parameter
+
+SIMULATORS: dict[str, dict] = {"blobs": {}, "hst": {"pixels": 32, "theta_E": "uniform(0.3, 0.6)"}}
+
+
+class Numbered(Dataset):
+    """Images that are filled with the number of their lens (plus a half in the second view), which is their label."""
+
+    parameters = (Parameter("number"),)
+    image_shape = (1, 8, 8)
+
+    def __init__(self, lenses: int, views: int = 1, shared: frozenset[str] = frozenset()) -> None:
+        self.names = [f"lens-{i}" for i in range(lenses)]
+        self.views, self.shared = views, shared
+
+    def read(self, index: Sequence[int]) -> tuple[Tensor, dict[str, Tensor]]:
+        number = torch.tensor(index, dtype=torch.float32)
+        images = number[:, None] + 0.5 * torch.arange(self.views)
+        return images[:, :, None, None, None].expand(-1, -1, *self.image_shape).clone(), {"number": number}
+
+
+@pytest.fixture(scope="module", params=[(s, p) for s in SIMULATORS for p in ("lens-fixed", "default")], ids="-".join)
+def live(request: pytest.FixtureRequest) -> LiveSource:
+    simulator, pairs = request.param
+    return LiveSource(build("simulator", simulator, SIMULATORS[simulator]), build("pairs", pairs, {}), Preprocess(), 3)
+
+
+def test_share_deals_out_every_place_once() -> None:
+    places = [Share(10, rank, 3).of_batch(4).tolist() for rank in range(3)]
+    assert places == [[40, 43, 46, 49], [41, 44, 47], [42, 45, 48]]
+
+
+@given(st.integers(1, 8), st.integers(0, 30), st.integers(0, 2**33))
+def test_ranks_together_are_one_process(world: int, more: int, batch: int) -> None:
+    size = world + more
+    dealt = torch.cat([Share(size, rank, world).of_batch(batch) for rank in range(world)])
+    assert dealt.sort().values.tolist() == Share(size).of_batch(batch).tolist()
+
+
+def test_more_processes_than_lenses_are_refused() -> None:
+    with pytest.raises(UsageError, match="a batch of 2 lenses cannot be shared by 3 processes: use --batch-size 3"):
+        Share(2, 0, 3)
+
+
+@pytest.mark.parametrize("world", [2, 3])
+def test_ranks_make_the_images_of_one_process(live: LiveSource, world: int) -> None:
+    whole = live.batch(live.fetch(Share(6).of_batch(5)))
+    assert whole.index.tolist() == list(range(30, 36))
+    for rank in range(world):
+        part = live.batch(live.fetch(Share(6, rank, world).of_batch(5)))
+        assert torch.equal(part.index, whole.index[rank::world])
+        for name, values in part.parameters.items():
+            assert torch.equal(values, whole.parameters[name][rank::world]), name
+        for view, expected in zip(part.views, whole.views, strict=True):
+            peak = expected.abs().amax()
+            assert ((view - expected[rank::world]).abs() <= 1e-5 * peak).all()
+
+
+@given(places=st.lists(st.integers(0, 50), min_size=1, max_size=8, unique=True))
+@settings(deadline=None, max_examples=8)
+def test_live_lenses_do_not_depend_on_the_batch(live: LiveSource, places: list[int]) -> None:
+    together = live.batch(live.fetch(torch.tensor(places)))
+    for row, place in enumerate(places):
+        alone = live.batch(live.fetch(torch.tensor([place])))
+        for name, values in alone.parameters.items():
+            assert torch.equal(values[0], together.parameters[name][row]), name
+        for view, expected in zip(alone.views, together.views, strict=True):
+            assert ((view[0] - expected[row]).abs() <= 1e-5 * expected[row].abs().amax()).all()
+
+
+def test_views_show_what_the_pairs_share(live: LiveSource) -> None:
+    """Parameters line up with the views: those of shared groups are the same in both, the others are not."""
+    batch = live.batch(live.fetch(torch.arange(32)))
+    assert len(batch.views) == live.pairs.views == 2
+    for parameter in live.parameters:
+        one, other = batch.parameters[parameter.name].unbind(1)
+        same = live.pairs.draws == 1 or parameter.group in live.pairs.shared
+        assert torch.equal(one, other) == same, parameter.name
+    assert not torch.allclose(*batch.views)
+
+
+def test_seeds_are_other_lenses(live: LiveSource) -> None:
+    other = LiveSource(live.simulator, live.pairs, live.preprocess, seed=4)
+    one, two = (source.batch(source.fetch(torch.arange(4))) for source in (live, other))
+    name = live.parameters[0].name
+    assert (one.parameters[name] != two.parameters[name]).all()
+
+
+def test_groups_that_the_simulator_lacks_are_refused() -> None:
+    pairs = build("pairs", "lens-fixed", {})
+    pairs.shared = frozenset({"lens", "halo"})
+    with pytest.raises(UsageError, match="the pairs share halo, but the simulator's groups are lens, source, instrume"):
+        LiveSource(build("simulator", "blobs", {}), pairs, Preprocess(), 0)
+
+
+# --- Stored ---
+
+
+def stored_source(dataset: Dataset, pairs: str = "single", seed: int = 0) -> StoredSource:
+    return StoredSource(dataset, build("pairs", pairs, {}), Preprocess("linear"), seed)
+
+
+@given(st.integers(1, 40), st.integers(1, 12), st.integers(-(2**40), 2**40))
+@settings(deadline=None, max_examples=40)
+def test_every_lens_comes_once_a_pass(lenses: int, batch_size: int, seed: int) -> None:
+    """However batches lie over the borders of passes."""
+    source = stored_source(Numbered(lenses), seed=seed)
+    batches = -(-3 * lenses // batch_size)
+    order = torch.cat([source.fetch(Share(batch_size).of_batch(b))["index"] for b in range(batches)])[: 3 * lenses]
+    for one_pass in order.split(lenses):
+        assert one_pass.sort().values.tolist() == list(range(lenses))
+    if lenses > 20:
+        assert len({tuple(one_pass.tolist()) for one_pass in order.split(lenses)}) == 3
+
+
+def test_every_seed_has_its_order() -> None:
+    orders = [stored_source(Numbered(50), seed=seed).fetch(torch.arange(50))["index"].tolist() for seed in (0, 1, 0)]
+    assert orders[0] == orders[2] != orders[1]
+
+
+def test_labels_line_up_with_images() -> None:
+    source = stored_source(Numbered(7))
+    batch = source.batch(source.fetch(torch.arange(3, 17)))
+    assert torch.equal(batch.views[0].mean((1, 2, 3)), batch.index.float())
+    assert torch.equal(batch.parameters["number"][:, 0], batch.index.float())
+
+
+def test_stored_pairs_are_the_views_of_one_lens() -> None:
+    source = stored_source(Numbered(7, 3, frozenset({"lens"})), "lens-fixed")
+    batch = source.batch(source.fetch(torch.arange(7)))
+    for view, offset in zip(batch.views, (0.0, 0.5), strict=True):
+        assert torch.equal(view.mean((1, 2, 3)), batch.index + offset)
+    assert torch.equal(batch.parameters["number"], batch.index[:, None].expand(-1, 2).float())
+
+
+def test_each_pass_augments_anew_and_reproducibly() -> None:
+    class Ramps(Numbered):
+        def read(self, index: Sequence[int]) -> tuple[Tensor, dict[str, Tensor]]:
+            images, parameters = super().read(index)
+            return images + torch.arange(8.0), parameters
+
+    source = stored_source(Ramps(5), "default")
+    first, again, second = (source.batch(source.fetch(torch.arange(5) + start)) for start in (0, 0, 5))
+    assert torch.equal(first.views[0], again.views[0])
+    by_lens = [batch.views[0][batch.index.argsort()] for batch in (first, second)]
+    assert ((by_lens[0] - by_lens[1]).abs().amax((1, 2, 3)) > 1e-3).all()
+
+
+def test_too_few_stored_views_are_refused() -> None:
+    with pytest.raises(UsageError, match="want 2 images of each lens, the data hold 1: use --pairs default"):
+        stored_source(Numbered(5), "lens-fixed")
+
+
+@pytest.mark.parametrize(
+    ("shared", "what"), [(set(), "nothing"), ({"source"}, "source"), ({"lens", "source"}, "lens, source")]
+)
+def test_stored_views_that_share_something_else_are_refused(shared: set[str], what: str) -> None:
+    """More is as wrong as less: the pairs draw all other groups anew."""
+    with pytest.raises(UsageError, match=f"the pairs share lens, but the images of a lens in the data share {what}$"):
+        stored_source(Numbered(5, 2, frozenset(shared)), "lens-fixed")
+
+
+# --- Chunks ---
+
+
+@pytest.mark.parametrize("chunk", [1, 3, 64])
+def test_simulated_does_not_depend_on_chunks(chunk: int) -> None:
+    simulator = build("simulator", "blobs", {})
+    parts = list(simulated(simulator, seed=1, split="probe", lenses=10, chunk=chunk))
+    assert [len(images) for images, _ in parts] == [min(chunk, 10 - start) for start in range(0, 10, chunk)]
+    images = torch.cat([images for images, _ in parts])
+    scene = simulator.scene(1, "probe", torch.arange(10))
+    torch.testing.assert_close(images, simulator.render(scene), rtol=0, atol=1e-5)
+    for parameter in simulator.parameters:
+        assert torch.equal(torch.cat([values[parameter.name] for _, values in parts]), scene[parameter.name])
+
+
+def test_simulated_leaves_out_only_what_can_be() -> None:
+    simulator = build("simulator", "blobs", {})
+    ((images, _),) = simulated(simulator, seed=1, split="probe", lenses=4, without=["source"])
+    noise = simulator.scene(1, "probe", torch.arange(4))["noise"]
+    torch.testing.assert_close(images, 0.05 * noise)
+    with pytest.raises(LenskitError, match="this simulator cannot leave out lens, psf"):
+        next(simulated(simulator, seed=1, split="probe", lenses=4, without=["lens", "psf", "source"]))
+
+
+def test_stored_reads_every_lens_in_order() -> None:
+    chunks = list(stored(Numbered(7, 2), chunk=3))
+    assert [len(images) for images, _ in chunks] == [3, 3, 1]
+    np.testing.assert_array_equal(torch.cat([values["number"] for _, values in chunks]), np.arange(7))
+    np.testing.assert_array_equal(torch.cat([images for images, _ in chunks])[:, 0, 0, 0], np.arange(7))
