@@ -1,0 +1,155 @@
+"""What is installed: the wheel carries every file, and works where the source tree is not."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+import subprocess
+import sys
+import tomllib
+import zipfile
+from collections.abc import Iterator
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+
+from lenskit import __version__
+from lenskit.registry import registry
+
+ROOT = Path(__file__).resolve().parent.parent
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+PLUGINS = sorted(folder for folder in (ROOT / "plugins").iterdir() if (folder / "__init__.py").is_file())
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel, built from the sdist, built from the source tree."""
+    folder = tmp_path_factory.mktemp("dist")
+    command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(folder), str(ROOT)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (path,) = folder.glob("*.whl")
+    return path
+
+
+@pytest.fixture(scope="module")
+def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that holds the installed wheel and nothing else."""
+    folder = tmp_path_factory.mktemp("installed")
+    command = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--no-index", "--target", folder, wheel]
+    subprocess.run(command, check=True)
+    return folder
+
+
+def elsewhere(installed: Path, code: str) -> str:
+    """What a process prints that finds the installed wheel and not the source tree."""
+    isolate = (
+        f"import sys\nsys.path[:] = [{str(installed)!r}, *(p for p in sys.path if not p.startswith({str(ROOT)!r}))]\n"
+    )
+    done = subprocess.run([sys.executable, "-I", "-c", isolate + code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def sources() -> dict[str, bytes]:
+    """Every file of the packages, by its path in the wheel."""
+    files = [*(ROOT / "lenskit").rglob("*"), *(file for plugin in PLUGINS for file in plugin.rglob("*"))]
+    kept = (file for file in files if file.is_file() and "__pycache__" not in file.parts)
+    return {str(file.relative_to(ROOT)).removeprefix("plugins/"): file.read_bytes() for file in kept}
+
+
+@pytest.mark.slow
+def test_the_wheel_carries_every_file_of_every_package(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        carried = {name: archive.read(name) for name in archive.namelist() if ".dist-info/" not in name}
+    expected = sources()
+    assert carried.keys() == expected.keys()
+    assert [name for name in expected if carried[name] != expected[name]] == []
+    assert {Path(name).suffix for name in carried} >= {".py", ".toml", ".npz"}
+
+
+@pytest.mark.slow
+def test_the_wheel_says_what_it_is(wheel: Path) -> None:
+    assert wheel.name == f"lenskit_ssl-{__version__}-py3-none-any.whl"
+    with zipfile.ZipFile(wheel) as archive:
+        info = f"lenskit_ssl-{__version__}.dist-info"
+        headers = archive.read(f"{info}/METADATA").decode()
+        assert "\nLicense-Expression: MIT\n" in headers
+        assert f"{info}/licenses/LICENSE" in archive.namelist()
+        points = archive.read(f"{info}/entry_points.txt").decode()
+    assert "[console_scripts]\nlenskit = lenskit.cli.main:main\n" in points
+    assert re.findall(r"^(\w+) = lenskit_\1\.hooks$", points, re.MULTILINE) == [
+        plugin.name.removeprefix("lenskit_") for plugin in PLUGINS
+    ]
+
+
+@pytest.mark.slow
+def test_installed_without_the_source_tree_it_finds_and_loads_every_component(installed: Path) -> None:
+    code = """
+import json, pathlib
+import lenskit
+from lenskit.registry import registry
+found = []
+for record in registry().records:
+    record.load()
+    module = __import__(record.component.target.partition(":")[0].partition(".")[0])
+    found.append([record.kind, record.title, str(pathlib.Path(module.__file__).parent.parent)])
+print(json.dumps({"lenskit": lenskit.__file__, "found": found, "errors": [p.error for p in registry().plugins]}))
+"""
+    answer = json.loads(elsewhere(installed, code).splitlines()[-1])
+    assert answer["lenskit"] == str(installed / "lenskit" / "__init__.py")
+    assert set(answer["errors"]) == {None}
+    ours = {(r.kind, r.title) for r in registry().records if r.plugin.distribution == "lenskit-ssl"}
+    assert {(kind, title) for kind, title, _ in answer["found"]} == ours
+    assert {folder for *_, folder in answer["found"]} == {str(installed)}
+
+
+@pytest.mark.slow
+def test_installed_without_the_source_tree_it_lists_and_resolves(installed: Path) -> None:
+    run = "from lenskit.cli.main import run; sys.exit(run({!r}))"
+    listed = elsewhere(installed, run.format(["list"]))
+    assert {"hst", "simsiam", "lens-fixed", "timm:MODEL", "probe"} <= {line.split()[0] for line in listed.splitlines()}
+    printed = elsewhere(installed, run.format(["train", "--recipe", "quickstart", "--print-config"]))
+    assert tomllib.loads(printed)["pairs"]["name"] == "lens-fixed"
+
+
+def test_every_plugin_is_packaged_and_has_an_entry_point() -> None:
+    packages = PROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
+    assert sorted(packages) == ["lenskit", *(f"plugins/{plugin.name}" for plugin in PLUGINS)]
+    points = PROJECT["project"]["entry-points"]["lenskit.plugins"]
+    names = {plugin.name.removeprefix("lenskit_"): f"{plugin.name}.hooks" for plugin in PLUGINS}
+    assert points == names
+
+
+def imported(*folders: str) -> Iterator[str]:
+    """Top-level packages that the modules of some folders import, at whatever depth."""
+    for folder in folders:
+        for file in (ROOT / folder).rglob("*.py"):
+            for node in ast.walk(ast.parse(file.read_text())):
+                if isinstance(node, ast.Import):
+                    yield from (alias.name.partition(".")[0] for alias in node.names)
+                elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                    yield node.module.partition(".")[0]
+
+
+def declared(requirements: list[str]) -> set[str]:
+    return {re.split(r"[<>=!~;\[ ]", requirement)[0].lower().replace("_", "-") for requirement in requirements}
+
+
+def needed(*folders: str) -> set[str]:
+    """Distributions that some folders import from, but for ours and the standard library."""
+    owners = metadata.packages_distributions()
+    ours = {"lenskit", "lenskit_toys", *(plugin.name for plugin in PLUGINS)}
+    names = set(imported(*folders)) - sys.stdlib_module_names - ours
+    return {owners[name][0].lower().replace("_", "-") for name in names}
+
+
+def test_every_dependency_that_is_imported_is_declared_and_the_other_way_round() -> None:
+    assert needed("lenskit", "plugins") == declared(PROJECT["project"]["dependencies"])
+
+
+def test_so_is_every_dependency_of_the_tests() -> None:
+    dependencies = PROJECT["project"]["dependencies"] + PROJECT["project"]["optional-dependencies"]["dev"]
+    assert needed("tests") <= declared(dependencies)
