@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis.configuration import set_hypothesis_home_dir
 
 ROOT = Path(__file__).resolve().parent.parent
 TOYS = ROOT / "tests" / "toys"
@@ -14,6 +15,9 @@ TOYS = ROOT / "tests" / "toys"
 # The toys are a distribution of a third party, found through its entry point, here and in processes that tests start.
 sys.path.insert(0, str(TOYS))
 os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(TOYS), os.environ.get("PYTHONPATH")]))
+
+# Where hypothesis keeps what it found, for a run that shall leave no caches in the tree; .hypothesis if it is not set.
+set_hypothesis_home_dir(os.environ.get("HYPOTHESIS_STORAGE_DIRECTORY"))
 
 
 @pytest.fixture(scope="session")
