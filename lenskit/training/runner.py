@@ -89,7 +89,7 @@ def read_checkpoint(run: Run) -> dict[str, Any]:
     try:
         state = torch.load(run.checkpoint, map_location="cpu", weights_only=True, mmap=True)["lenskit"]
         names = {section: state["config"][section]["name"] for section in ("method", "backbone")}
-    except (pickle.UnpicklingError, RuntimeError, KeyError, TypeError) as error:
+    except (pickle.UnpicklingError, OSError, RuntimeError, KeyError, TypeError) as error:
         reason = " ".join(str(error).split())[:160]
         raise LenskitError(f"{run.checkpoint} is no checkpoint of lenskit, or is damaged: {reason}") from None
     for section, saved in names.items():

@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
@@ -15,12 +15,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from lenskit.config import Config
 from lenskit.errors import LenskitError, UsageError
 from lenskit.run import Run
 from lenskit.training.runner import resume, train
-
-BATCHES_PER_EPOCH, EPOCHS = 8, 3
 
 CUTS = [
     ("restless", "SIGKILL:1", -signal.SIGKILL),  # before the first checkpoint
@@ -49,20 +46,6 @@ print(json.dumps([os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child i
 """
 
 
-def config(method: str, **train_options: object) -> Config:
-    return Config.resolve(
-        {
-            "train": {"lenses": 8 * BATCHES_PER_EPOCH, "epochs": EPOCHS, "batch_size": 8, "checkpoint_every": 3}
-            | {"accelerator": "cpu"}
-            | train_options,
-            "simulator": {"name": "blobs"},
-            "pairs": {"name": "default"},
-            "method": {"name": method},
-            "backbone": {"name": "tiny"},
-        }
-    )
-
-
 def state(run: Run) -> dict[str, Tensor]:
     return torch.load(run.checkpoint, weights_only=True)["state_dict"]
 
@@ -71,30 +54,23 @@ def lines(run: Run) -> list[int]:
     return [json.loads(line)["batches"] for line in (run.path / "metrics.jsonl").read_text().splitlines()]
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    """Sums of floating-point numbers depend on the number of threads."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Run]:
+def whole(toys, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Run]:
     """The run of a method that nothing happened to."""
-    return cache(lambda method: train(config(method), tmp_path_factory.mktemp("whole") / method, progress=False))
+    return cache(
+        lambda method: train(toys(method={"name": method}), tmp_path_factory.mktemp("whole") / method, progress=False)
+    )
 
 
 @pytest.fixture(scope="module")
-def cut_short(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str], tuple[Path, int]]:
+def cut_short(toys, tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str], tuple[Path, int]]:
     """For each of `CUTS`, trained in a process of its own: the run directory, and how the process ended."""
     folder = tmp_path_factory.mktemp("cut")
     outs = [folder / f"{method}-{cut.replace(':', '-')}" for method, cut, _ in CUTS]
     tasks = []
     for (method, cut, _), out in zip(CUTS, outs, strict=True):
         file = out.with_suffix(".toml")
-        file.write_text(config(method).to_toml())
+        file.write_text(toys(method={"name": method}).to_toml())
         tasks.append((cut, ["train", "--config", str(file), "--out", str(out)]))
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-c", CUT_SHORT]
@@ -120,15 +96,15 @@ def test_ends_with_the_same_weights(
     assert lines(resumed) == lines(whole(method)) == [10, 20, 24]
 
 
-def test_a_finished_run_is_left_as_it_is(tmp_path: Path) -> None:
-    run = train(config("restless", epochs=1), tmp_path / "run", progress=False)
+def test_a_finished_run_is_left_as_it_is(toys, tmp_path: Path) -> None:
+    run = train(toys(method={"name": "restless"}, train={"epochs": 1}), tmp_path / "run", progress=False)
     before = run.checkpoint.stat().st_mtime_ns
     assert resume(run.path, progress=False).finished
     assert run.checkpoint.stat().st_mtime_ns == before
 
 
-def test_refuses_a_pickle_that_runs_code(tmp_path: Path) -> None:
-    run = train(config("restless", epochs=1), tmp_path / "run", progress=False)
+def test_refuses_a_pickle_that_runs_code(toys, tmp_path: Path) -> None:
+    run = train(toys(method={"name": "restless"}, train={"epochs": 1}), tmp_path / "run", progress=False)
 
     class Evil:
         def __reduce__(self) -> tuple:
@@ -140,9 +116,9 @@ def test_refuses_a_pickle_that_runs_code(tmp_path: Path) -> None:
     assert not (tmp_path / "harm").exists()
 
 
-def test_refuses_a_checkpoint_of_another_method(tmp_path: Path) -> None:
-    run = train(config("restless", epochs=1), tmp_path / "run", progress=False)
-    other = train(config("two-optimizers", epochs=1), tmp_path / "other", progress=False)
+def test_refuses_a_checkpoint_of_another_method(toys, tmp_path: Path) -> None:
+    run = train(toys(method={"name": "restless"}, train={"epochs": 1}), tmp_path / "run", progress=False)
+    other = train(toys(method={"name": "two-optimizers"}, train={"epochs": 1}), tmp_path / "other", progress=False)
     other.checkpoint.replace(run.checkpoint)
     with pytest.raises(LenskitError, match=r"is of the method 'two-optimizers', but .* says 'restless'"):
         resume(run.path)

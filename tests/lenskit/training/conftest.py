@@ -1,0 +1,70 @@
+"""What the tests of training share: a run of small components that takes a fraction of a second."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+
+from lenskit.config import Config, Layer
+from lenskit.kinds.pairs import Batch
+
+Toys = Callable[..., Config]
+
+TOYS: Layer = {
+    "train": {"lenses": 64, "epochs": 3, "batch_size": 8, "checkpoint_every": 3, "accelerator": "cpu"},
+    "simulator": {"name": "blobs"},
+    "pairs": {"name": "default"},
+    "method": {"name": "restless"},
+    "backbone": {"name": "tiny"},
+}
+
+
+@pytest.fixture(scope="session")
+def toys() -> Toys:
+    """A configuration of three epochs of eight batches, a checkpoint after every third batch; `toys(method={"name":
+    "exploding"}, train={"seed": 1})` changes some of it."""
+    return lambda **changes: Config.resolve(TOYS, changes)
+
+
+@pytest.fixture(scope="package", autouse=True)
+def one_thread() -> Iterator[None]:
+    """Sums of floating-point numbers depend on the number of threads; and these networks are too small for two."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+class Recorder(pl.Callback):
+    """Keeps what each batch was and what came of it."""
+
+    def __init__(self) -> None:
+        self.batches: list[Batch] = []
+        self.counts: list[int] = []
+        self.rates: list[list[float]] = []
+        self.losses: list[Tensor] = []
+
+    def on_train_batch_start(self, trainer: pl.Trainer, pl_module: Any, batch: Any, batch_idx: int) -> None:
+        self.batches.append(batch)
+        self.counts.append(pl_module.batches)
+        self.rates.append([group["lr"] for optimizer in trainer.optimizers for group in optimizer.param_groups])
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        self.losses.append(outputs["loss"].detach())
+
+    @property
+    def index(self) -> list[int]:
+        """The lenses in the order in which they were learned from."""
+        return torch.cat([batch.index for batch in self.batches]).tolist()
+
+
+@pytest.fixture
+def recorder() -> Callable[[], Recorder]:
+    return Recorder

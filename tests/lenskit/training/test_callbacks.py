@@ -1,0 +1,231 @@
+"""Figures, checkpoints and stopping: what is on disk when things go well and when they do not."""
+
+from __future__ import annotations
+
+import json
+import logging
+import resource
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytorch_lightning as pl
+import torch
+
+from lenskit.errors import LenskitError
+from lenskit.run import Run
+from lenskit.training.runner import Job, resume, train
+
+
+def figures(run: Run) -> list[dict[str, float]]:
+    return [json.loads(line) for line in (run.path / "metrics.jsonl").read_text().splitlines()]
+
+
+def load(run: Run) -> dict[str, Any]:
+    return torch.load(run.checkpoint, weights_only=True)
+
+
+def files(folder: Path) -> set[str]:
+    return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+
+
+# --- Figures ---
+
+
+def test_a_line_of_figures_every_few_batches(toys, recorder, tmp_path: Path) -> None:
+    config, seen = toys(train={"log_every": 5, "epochs": 2}), recorder()
+    run = Job(config).fit(Run.create(tmp_path / "run", config), None, False, [seen])
+    lines = figures(run)
+    assert [line["batches"] for line in lines] == [5, 10, 15, 16]
+    assert [line["epoch"] for line in lines] == [0.625, 1.25, 1.875, 2]
+    means = [float(torch.stack(part).mean()) for part in (seen.losses[i : i + 5] for i in (0, 5, 10, 15))]
+    assert [line["loss"] for line in lines] == pytest.approx(means, rel=1e-6)
+    assert [line["lr"] for line in lines] == [seen.rates[batch - 1][0] for batch in (5, 10, 15, 16)]
+    assert [line["effective_rank_samples"] for line in lines] == [40, 80, 120, 128]
+    assert all(line["rate"] > 0 and line["collapse_std"] > 0 for line in lines)
+
+
+def test_lines_of_batches_that_are_done_again_are_taken_back(
+    toys, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after a kill: lines beyond the checkpoint, and the last one cut short."""
+    monkeypatch.setenv("TOYS_SIGNAL", "SIGINT:10")
+    run = train(toys(train={"log_every": 2}), tmp_path / "run", progress=False)
+    monkeypatch.delenv("TOYS_SIGNAL")
+    assert [line["batches"] for line in figures(run)] == [2, 4, 6, 8, 10]
+    before = (run.path / "metrics.jsonl").read_text()
+    (run.path / "metrics.jsonl").write_text(before + '{"batches": 12, "loss": 1.0}\n{"batches": 14, "lo')
+    resume(run.path, progress=False)
+    assert (run.path / "metrics.jsonl").read_text().startswith(before)
+    assert [line["batches"] for line in figures(run)] == list(range(2, 25, 2))
+    assert 1.0 not in [line["loss"] for line in figures(run)]
+
+
+# --- Checkpoints ---
+
+
+def test_a_checkpoint_holds_plain_values(toys, tmp_path: Path) -> None:
+    """And so loads with weights only; Lightning's counters of batches are not in it."""
+    run = train(toys(), tmp_path / "run", progress=False)
+    state = load(run)
+    assert state["lenskit"] == {"config": run.config.sections, "batches": 24}
+    assert "loops" not in state
+    assert files(run.path) == {
+        "run.toml", "provenance.json", "metrics.jsonl", "train.log", "checkpoints/last.ckpt",
+        "encoder/encoder.json", "encoder/model.safetensors",
+    }  # fmt: skip
+
+
+def test_the_encoder_is_that_of_the_checkpoint(toys, tmp_path: Path) -> None:
+    run = train(toys(), tmp_path / "run", progress=False)
+    encoder = run.encoder()
+    assert encoder.card["trained"] == {"batches": 24, "of": 24}
+    weights = encoder.backbone.state_dict()
+    saved = {k.removeprefix("backbone."): v for k, v in load(run)["state_dict"].items() if k.startswith("backbone.")}
+    assert weights.keys() == saved.keys()
+    assert all(torch.equal(weights[name], saved[name]) for name in saved)
+
+
+class Crash(pl.Callback):
+    """Ends the run at once after some batch, before its checkpoint if it comes first."""
+
+    def __init__(self, after: int) -> None:
+        self.after = after
+
+    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+        if pl_module.batches + 1 == self.after:
+            raise ZeroDivisionError
+
+
+@pytest.mark.parametrize(("after", "saved"), [(2, None), (3, 3), (5, 3), (7, 6), (8, 8), (10, 9)])
+def test_checkpoints_are_saved_every_few_batches_and_at_the_end_of_epochs(
+    after: int, saved: int | None, toys, tmp_path: Path
+) -> None:
+    config = toys()
+    run = Run.create(tmp_path / "run", config)
+    with pytest.raises(ZeroDivisionError):
+        Job(config).fit(run, None, False, [Crash(after)])
+    assert (load(run)["lenskit"]["batches"] if run.checkpoint.is_file() else None) == saved
+    assert not run.finished
+
+
+class LimitFiles(pl.Callback):
+    """From some batch on no file can be longer than so many bytes, as on a disk that is nearly full."""
+
+    def __init__(self, after: int, size: int) -> None:
+        self.after, self.size = after, size
+
+    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+        if pl_module.batches + 1 == self.after:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (self.size, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
+
+
+@contextmanager
+def limits_restored() -> Iterator[None]:
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.parametrize("size", [12_000, 4_000], ids=["checkpoint", "encoder"])
+def test_a_checkpoint_that_cannot_be_written_leaves_the_old_one(size: int, toys, tmp_path: Path) -> None:
+    """Whether there is room for the encoder (6 kB) and not for the checkpoint (19 kB), or for neither."""
+    config = toys()
+    whole = train(config, tmp_path / "whole", progress=False)
+    run = Run.create(tmp_path / "run", config)
+    with limits_restored(), pytest.raises(LenskitError) as caught:
+        Job(config).fit(run, None, False, [LimitFiles(10, size)])
+    assert "\n" not in str(caught.value)
+    assert str(caught.value) == (
+        f"the checkpoint cannot be saved in {run.path / 'checkpoints'}: File too large; what was saved before is "
+        "unharmed"
+    )
+    assert load(run)["lenskit"]["batches"] == 9
+    run.encoder()
+    assert not [name for name in files(run.path) if name.endswith(".part")]
+    resumed = resume(run.path, progress=False)
+    assert resumed.finished
+    for name, value in load(whole)["state_dict"].items():
+        assert torch.equal(load(resumed)["state_dict"][name], value), name
+
+
+# --- Losses that are not finite ---
+
+
+@pytest.mark.parametrize(
+    ("options", "what", "saved"),
+    [
+        ({"at": 13}, "the loss of batch 13 (epoch 1)", 12),
+        ({"at": 14}, "the loss of batch 14 (epoch 1)", 12),  # a checkpoint is due after it
+        ({"at": 16}, "the loss of batch 16 (epoch 2)", 16),
+        ({"at": 12, "silently": True}, "the loss of batch 13 (epoch 1)", 12),
+        ({"at": 11, "silently": True}, "a weight after batch 11 (epoch 1)", 9),  # a checkpoint is due, its loss is fine
+    ],
+)
+def test_a_loss_that_is_not_finite_stops_the_run(options: dict, what: str, saved: int, toys, tmp_path: Path) -> None:
+    """And what is on disk is from before."""
+    path = tmp_path / "run"
+    with pytest.raises(LenskitError) as caught:
+        train(toys(method={"name": "exploding"} | options), path, progress=False)
+    checkpoint = path / "checkpoints" / "last.ckpt"
+    assert str(caught.value) == (
+        f"{what} is not finite; the last good checkpoint is {checkpoint}; try a lower --lr, --precision 32-true, "
+        "or a longer warm-up"
+    )
+    assert str(caught.value) in (path / "train.log").read_text()
+    run = Run(path)
+    assert load(run)["lenskit"]["batches"] == saved
+    assert all(value.isfinite().all() for value in load(run)["state_dict"].values())
+    assert all(value.isfinite().all() for value in run.encoder().state_dict().values())
+    with pytest.raises(LenskitError, match="is not finite"):  # the batches are the same ones again
+        resume(path, progress=False)
+
+
+def test_a_loss_that_is_not_finite_at_once(toys, tmp_path: Path) -> None:
+    with pytest.raises(LenskitError, match=r"the loss of batch 0 \(epoch 0\) is not finite; there is no checkpoint"):
+        train(toys(method={"name": "exploding", "at": 0}), tmp_path / "run", progress=False)
+    assert not Run(tmp_path / "run").finished
+
+
+def test_the_command_says_so_in_one_line(toys, lenskit, tmp_path: Path) -> None:
+    (tmp_path / "run.toml").write_text(toys(method={"name": "exploding"}).to_toml())
+    outcome = lenskit("train", "--config", "run.toml", "--out", "run")
+    assert outcome.status == 1
+    assert [line for line in outcome.err.splitlines() if line.startswith("lenskit: ")] == [
+        "lenskit: the loss of batch 5 (epoch 0) is not finite; the last good checkpoint is run/checkpoints/last.ckpt; "
+        "try a lower --lr, --precision 32-true, or a longer warm-up"
+    ]
+    assert "Traceback" not in outcome.err
+
+
+# --- Stopping ---
+
+
+def test_ctrl_c_saves_and_says_how_to_go_on(
+    toys, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    before = signal.getsignal(signal.SIGINT)
+    monkeypatch.setenv("TOYS_SIGNAL", "SIGINT:10")
+    caplog.set_level(logging.WARNING, "lenskit")
+    run = train(toys(), tmp_path / "run", progress=False)
+    assert load(run)["lenskit"]["batches"] == run.encoder().card["trained"]["batches"] == 11
+    assert not run.finished
+    assert [record.getMessage() for record in caplog.records] == [
+        "stopping at the end of this batch; press Ctrl-C again to stop at once",
+        f"stopped after 11 of 24 batches; go on with: lenskit train --resume {run.path}",
+    ]
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_a_second_ctrl_c_stops_at_once(toys, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = signal.getsignal(signal.SIGINT)
+    monkeypatch.setenv("TOYS_SIGNAL", "SIGINT+SIGINT:10")
+    with pytest.raises(KeyboardInterrupt):
+        train(toys(), tmp_path / "run", progress=False)
+    assert load(Run(tmp_path / "run"))["lenskit"]["batches"] == 9
+    assert signal.getsignal(signal.SIGINT) is before

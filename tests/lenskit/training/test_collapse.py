@@ -1,0 +1,122 @@
+"""The two measures of collapse in closed form, and the monitor on a run that collapses and on one that does not."""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from lenskit.config import Config
+from lenskit.run import Run
+from lenskit.training.collapse import CollapseMonitor, effective_rank, projection_std
+from lenskit.training.runner import train
+
+
+def normal(n: int, d: int) -> Tensor:
+    return torch.randn(n, d, generator=torch.Generator().manual_seed(1))
+
+
+@pytest.mark.parametrize("d", [2, 16, 128])
+def test_std_of_directions_spread_evenly_is_one(d: int) -> None:
+    """Exactly for plus and minus each axis, of whatever length; nearly for isotropic ones."""
+    axes = torch.cat([torch.eye(d), -torch.eye(d)]) * torch.linspace(1, 100, 2 * d)[:, None]
+    assert float(projection_std(axes)) == pytest.approx(1)
+    assert float(projection_std(normal(5000, d))) == pytest.approx(1, rel=0.01)
+
+
+def test_std_of_one_direction_is_zero() -> None:
+    assert float(projection_std(torch.linspace(1, 2, 50)[:, None] * normal(1, 16))) == pytest.approx(0, abs=1e-3)
+    assert float(projection_std(torch.zeros(50, 16))) == 0
+
+
+def test_std_of_a_cone() -> None:
+    """Directions of an axis plus isotropic noise s: what is perpendicular has the variance s^2 / d / (1 + s^2)."""
+    d, s = 400, 0.1
+    x = s * normal(2000, d) / d**0.5
+    x[:, 0] += 1
+    assert float(projection_std(x)) == pytest.approx(s / (1 + s**2) ** 0.5, rel=0.01)
+
+
+def test_effective_rank_in_closed_form() -> None:
+    assert float(effective_rank(torch.eye(20, 30))) == pytest.approx(20)
+    assert float(effective_rank(7 * torch.eye(30, 20))) == pytest.approx(20)
+    assert float(effective_rank(normal(50, 1) * normal(1, 16))) == pytest.approx(1, abs=1e-3)
+    # singular values 2, 1, 1: shares 1/2, 1/4, 1/4, an entropy of 3/2 ln 2
+    assert float(effective_rank(torch.diag(torch.tensor([2.0, 1.0, 1.0, 0.0])))) == pytest.approx(2**1.5, rel=1e-5)
+
+
+def test_effective_rank_of_nothing_is_one() -> None:
+    assert float(effective_rank(torch.zeros(10, 4))) == 1
+
+
+@given(st.integers(1, 30), st.integers(1, 30), st.integers(0, 6), st.integers(0, 1000))
+@settings(deadline=None, max_examples=40)
+def test_effective_rank_is_that_of_the_singular_values(n: int, d: int, decades: int, seed: int) -> None:
+    """RankMe, equation 1, on spectra that fall over up to six decades."""
+    x = torch.randn(n, d, generator=torch.Generator().manual_seed(seed)) * torch.logspace(0, -decades, d)
+    values = torch.linalg.svdvals(x.double())
+    shares = values / values.sum()
+    expected = float((-shares * shares.log()).nansum().exp())
+    assert float(effective_rank(x)) == pytest.approx(expected, rel=1e-4)
+    assert 1 - 1e-6 <= float(effective_rank(x)) <= min(n, d) + 1e-6
+
+
+def test_window_holds_the_latest_embeddings() -> None:
+    monitor = CollapseMonitor(window=100)
+    assert monitor.measure(None) == {}
+    for batch in range(5):
+        monitor.add(torch.eye(30) * (batch >= 3))  # the first three are zero
+        expected = min(30 * (batch + 1), 120)  # whole batches, as many as cover the window
+        assert monitor.measure(None)["effective_rank_samples"] == expected
+    for _ in range(4):
+        monitor.add(normal(30, 1) * normal(1, 30))
+    assert monitor.measure(None)["effective_rank"] == pytest.approx(1, abs=1e-3)
+
+
+def test_patience() -> None:
+    """Collapsed is what is low for three measurements in a row."""
+    monitor = CollapseMonitor(patience=3)
+    low, high = torch.ones(8, 4), torch.cat([torch.eye(4), -torch.eye(4)])
+    seen = []
+    for projection in (low, low, high, low, low, low, low, high):
+        assert monitor.measure(projection)["collapse_std"] == pytest.approx(float(projection is high), abs=1e-6)
+        seen.append(monitor.collapsed)
+    assert seen == [False, False, False, False, False, True, True, False]
+
+
+def simsiam(tmp_path: Path, stop_gradient: bool) -> Run:
+    config = Config.resolve(
+        {
+            "train": {"lenses": 120 * 32, "epochs": 1, "batch_size": 32, "accelerator": "cpu"},
+            "simulator": {"name": "blobs"},
+            "pairs": {"name": "default"},
+            "backbone": {"name": "tiny", "dropout": 0.0},
+            "method": {"name": "simsiam", "projection_dim": 32, "hidden_dim": 64, "predictor_dim": 16}
+            | {"projector_layers": 2, "lr": 5.0, "warmup_epochs": 0, "stop_gradient": stop_gradient},
+        }
+    )
+    return train(config, tmp_path / "run", progress=False)
+
+
+@pytest.mark.parametrize("stop_gradient", [True, False])
+def test_a_run_that_collapses_is_noticed(stop_gradient: bool, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """SimSiam without stop-gradient (Chen & He 2021, figure 2): warned of once; with it: not at all."""
+    caplog.set_level(logging.WARNING, "lenskit")
+    run = simsiam(tmp_path, stop_gradient)
+    figures = [json.loads(line) for line in (run.path / "metrics.jsonl").read_text().splitlines()]
+    warnings = [record.getMessage() for record in caplog.records if "collapsed" in record.getMessage()]
+    if stop_gradient:
+        assert figures[-1]["collapse_std"] > 0.8
+        assert warnings == []
+    else:
+        assert figures[-1]["collapse_std"] < 0.1
+        assert figures[-1]["loss"] < -0.99  # and looks perfect
+        assert len(warnings) == 1
+        assert "std x sqrt(d) of the projection is 0.0" in warnings[0]
+        assert warnings[0] in (run.path / "train.log").read_text()

@@ -1,0 +1,176 @@
+"""What is checked before a run starts, what it leaves behind, and one run in two processes."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import re
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from astropy.io import fits
+
+from lenskit.errors import LenskitError, UsageError
+from lenskit.run import Run
+from lenskit.training.runner import Job, read_checkpoint, resume, train
+
+
+def stored(tmp_path: Path, n: int = 20) -> dict:
+    """A section `data` of so many FITS images."""
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for number in range(n):
+        fits.writeto(folder / f"{number}.fits", np.random.default_rng(number).normal(size=(16, 16)).astype("f4"))
+    return {"name": "fits-folder", "path": str(folder)}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"pairs": {"name": "single"}},
+            "method 'restless' takes 2 view(s) of each lens, pairs 'single' make 1",
+        ),
+        (
+            {"train": {"lenses": 7}},
+            "7 lenses an epoch are fewer than a batch of 8: use --batch-size 7 or less",
+        ),
+    ],
+)
+def test_checks_everything_before_it_writes(changes: dict, message: str, toys, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=re.escape(message)):
+        train(toys(**changes), tmp_path / "run", progress=False)
+    assert not (tmp_path / "run").exists()
+
+
+def test_stored_images_make_no_lens_fixed_pairs(toys, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"the pairs want 2 images of each lens, the data hold 1"):
+        train(toys(data=stored(tmp_path), pairs={"name": "lens-fixed"}), tmp_path / "run", progress=False)
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_epoch_of_stored_images_is_all_of_them(toys, tmp_path: Path) -> None:
+    run = train(toys(data=stored(tmp_path, 20), train={"lenses": None}), tmp_path / "run", progress=False)
+    assert run.finished
+    assert json.loads((run.path / "encoder" / "encoder.json").read_text())["trained"] == {"batches": 6, "of": 6}
+
+
+def test_initial_weights_follow_from_the_seed_alone(toys) -> None:
+    """Not from what was drawn before, nor from what the images are."""
+
+    def weights(**changes: dict) -> list[torch.Tensor]:
+        torch.rand(7)
+        return list(Job(toys(**changes)).method.state_dict().values())
+
+    reference = weights()
+    assert all(map(torch.equal, weights(pairs={"name": "lens-fixed"}), reference))
+    assert not all(map(torch.equal, weights(train={"seed": 1}), reference))
+
+
+def test_replaces_a_run_only_when_told(toys, tmp_path: Path) -> None:
+    run = train(toys(train={"epochs": 1}), tmp_path / "run", progress=False)
+    (run.path / "evaluations" / "probe").mkdir(parents=True)
+    with pytest.raises(UsageError, match="exists: choose another --out, go on with --resume"):
+        train(toys(train={"epochs": 2}), run.path, progress=False)
+    assert run.checkpoint.is_file()
+    again = train(toys(train={"epochs": 2}), run.path, overwrite=True, progress=False)
+    assert again.encoder().card["trained"]["of"] == 16
+    assert not (run.path / "evaluations").exists()
+
+
+def test_the_log_says_what_happened(toys, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "lenskit")
+    levels = {name: logging.getLogger(name).level for name in ("pytorch_lightning", "lightning_fabric")}
+    with pytest.raises(LenskitError) as caught:
+        train(toys(method={"name": "exploding"}), tmp_path / "run", progress=False)
+    text = (tmp_path / "run" / "train.log").read_text()
+    assert f"INFO {tmp_path / 'run'}: 3 epochs of 8 batches of 8 lenses" in text
+    assert f"ERROR LenskitError: {caught.value}" in text
+    # and everything is as it was before
+    assert logging.getLogger("lenskit").handlers == []
+    assert {name: logging.getLogger(name).level for name in levels} == levels
+
+
+def test_trains_outside_the_main_thread(toys, tmp_path: Path) -> None:
+    """Where signals cannot be handled."""
+    runs: list[Run] = []
+    config = toys(train={"epochs": 1})
+    thread = threading.Thread(target=lambda: runs.append(train(config, tmp_path / "run", progress=False)))
+    thread.start()
+    thread.join()
+    assert runs[0].finished
+
+
+# --- Checkpoints that are none ---
+
+
+def truncate(content: bytes) -> bytes:
+    return content[: len(content) // 2]
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [lambda content: b"", lambda content: b"junk", truncate, lambda content: content[100:]],
+    ids=["empty", "junk", "truncated", "beginning lost"],
+)
+def test_a_damaged_checkpoint_is_told_in_one_line(damage, toys, tmp_path: Path) -> None:
+    run = train(toys(train={"epochs": 1}), tmp_path / "run", progress=False)
+    run.checkpoint.write_bytes(damage(run.checkpoint.read_bytes()))
+    with pytest.raises(LenskitError, match=r"last\.ckpt is no checkpoint of lenskit, or is damaged") as caught:
+        read_checkpoint(run)
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 400
+
+
+@pytest.mark.parametrize("content", [{}, {"state_dict": {}}, {"lenskit": {}}, {"lenskit": {"config": 1}}, [1], 3])
+def test_a_checkpoint_of_something_else_is_told_in_one_line(content: object, toys, tmp_path: Path) -> None:
+    run = Run.create(tmp_path / "run", toys())
+    run.checkpoint.parent.mkdir()
+    torch.save(content, run.checkpoint)
+    with pytest.raises(LenskitError, match=r"last\.ckpt is no checkpoint of lenskit, or is damaged"):
+        resume(run.path, progress=False)
+
+
+def test_a_checkpoint_of_another_backbone_is_refused(toys, tmp_path: Path) -> None:
+    run = train(toys(train={"epochs": 1}), tmp_path / "run", progress=False)
+    other = Run.create(tmp_path / "other", toys(backbone={"name": "resnet18"}))
+    run.path.joinpath("checkpoints").rename(other.path / "checkpoints")
+    with pytest.raises(LenskitError, match=r"is of the backbone 'tiny', but .* says 'resnet18'"):
+        resume(other.path, progress=False)
+
+
+# --- Several processes ---
+
+
+@pytest.mark.slow
+def test_two_processes_are_one(toys, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With what depends on a process left out (batch norm, dropout, noise of its own) the weights are the same.
+
+    The command is that of a user who names no run directory: the processes have to agree on one.
+    """
+    config = toys(
+        train={"precision": "64-true", "epochs": 2},
+        method={"name": "restless", "noise": 0.0, "spread": 0.0},
+        backbone={"name": "tiny", "dropout": 0.0, "norm": False},
+    )
+    whole = train(config, tmp_path / "whole", progress=False)
+    Path("run.toml").write_text(config.to_toml())
+    command = [sys.executable, "-m", "lenskit.cli", "train", "--config", "run.toml", "--devices", "2"]
+    answer = subprocess.run(command, env=os.environ | {"OMP_NUM_THREADS": "1"}, capture_output=True, text=True)
+    assert answer.returncode == 0, answer.stderr
+    assert [path.name for path in Path("runs").iterdir()] == ["restless-default"]
+    run = Run(Path("runs", "restless-default"))
+    assert run.finished
+    ours, theirs = (torch.load(r.checkpoint, weights_only=True)["state_dict"] for r in (run, whole))
+    for name, value in theirs.items():
+        torch.testing.assert_close(ours[name], value, rtol=1e-10, atol=1e-12)
+    # Only the first process speaks.
+    assert answer.stderr.count("2 epochs of 8 batches of 8 lenses") == 1
+    assert answer.stderr.count("the encoder is in") == 1
+    assert (run.path / "metrics.jsonl").read_text().count("\n") == 2

@@ -1,0 +1,88 @@
+"""Which batches a run learns from, at which rates, and with which random numbers."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from lenskit.run import Run
+from lenskit.training.runner import Job, resume
+from lenskit.training.stream import seed_generators
+from lenskit_toys.components import Restless, Tiny
+
+
+def test_a_run_learns_from_every_lens_once_and_in_order(toys, recorder, tmp_path: Path) -> None:
+    config, seen = toys(), recorder()
+    Job(config).fit(Run.create(tmp_path / "run", config), None, False, [seen])
+    assert seen.index == list(range(3 * 64))
+    assert seen.counts == list(range(24))
+
+
+def test_rates_follow_the_number_of_batches(toys, recorder, tmp_path: Path) -> None:
+    """One epoch of warm-up is the optimiser's own wish."""
+    config, seen = toys(), recorder()
+    job = Job(config)
+    job.fit(Run.create(tmp_path / "run", config), None, False, [seen])
+    method = Restless(Tiny(1, 16))
+    method.budget = job.budget
+    group = {"peak_lr": 0.05, "warmup_epochs": 1}
+    assert seen.rates == [[method.learning_rate(group, batch)] for batch in range(24)]
+    assert seen.rates[7] == seen.rates[8] == [0.05]
+
+
+@pytest.mark.parametrize("stop", [6, 7, 8])
+def test_a_resumed_run_goes_on_with_the_next_lens(
+    stop: int, toys, recorder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Stopped within an epoch, in its last batch, and in the first of the next."""
+    config, whole, before, after = toys(), recorder(), recorder(), recorder()
+    Job(config).fit(Run.create(tmp_path / "whole", config), None, False, [whole])
+    run = Run.create(tmp_path / "run", config)
+    monkeypatch.setenv("TOYS_SIGNAL", f"SIGINT:{stop}")
+    Job(config).fit(run, None, False, [before])
+    monkeypatch.delenv("TOYS_SIGNAL")
+    Job(config).fit(run, stop + 1, False, [after])
+    assert before.index + after.index == whole.index
+    assert before.counts + after.counts == whole.counts
+    assert before.rates + after.rates == whole.rates
+    for batch, expected in zip(before.batches + after.batches, whole.batches, strict=True):
+        assert all(map(torch.equal, batch.views, expected.views))
+        assert batch.parameters.keys() == expected.parameters.keys()
+        assert all(torch.equal(batch.parameters[name], expected.parameters[name]) for name in batch.parameters)
+    assert torch.equal(torch.stack(before.losses + after.losses), torch.stack(whole.losses))
+
+
+def test_a_run_that_is_done_does_nothing(toys, tmp_path: Path) -> None:
+    config = toys(train={"epochs": 1})
+    run = Run.create(tmp_path / "run", config)
+    Job(config).fit(run, None, False)
+    before = run.checkpoint.read_bytes()
+    assert resume(run.path, progress=False).finished
+    assert run.checkpoint.read_bytes() == before
+
+
+def test_images_come_in_the_precision_of_the_run(toys, recorder, tmp_path: Path) -> None:
+    config, seen = toys(train={"precision": "64-true", "epochs": 1}), recorder()
+    Job(config).fit(Run.create(tmp_path / "run", config), None, False, [seen])
+    assert {view.dtype for batch in seen.batches for view in batch.views} == {torch.float64}
+    assert seen.batches[0].index.dtype == torch.int64
+
+
+def draw() -> tuple[float, float, float]:
+    return float(torch.rand(())), random.random(), float(np.random.rand())
+
+
+def test_generators_are_seeded_for_one_batch_of_one_process() -> None:
+    """The same again, whatever was drawn before; all different for another seed, batch or rank."""
+    drawn = []
+    for arguments in [(1, 2, 3), (1, 2, 3), (2, 2, 3), (1, 3, 3), (1, 2, 4), (-1, 2, 3), (3, 2, 1)]:
+        seed_generators(*arguments)
+        drawn.append(draw())
+        draw()
+    assert drawn[0] == drawn[1]
+    for numbers in zip(*drawn[1:], strict=True):
+        assert len(set(numbers)) == len(numbers)
