@@ -68,7 +68,10 @@ class Embed(Evaluation):
                     {run.name: encoder}, simulator, seed=self.seed, split="embed", lenses=self.lenses
                 )
             path = Path(self.output) if self.output else run.folder("embed") / "features.npz"
-            arrays: dict[str, Any] = {"features": features.features[run.name].astype(np.float32), "names": np.array(names)}
+            arrays: dict[str, Any] = {
+                "features": features.features[run.name].astype(np.float32),
+                "names": np.array(names),
+            }
             write_atomically(path, partial(np.savez, **features.parameters | arrays))
             log.info("%d x %d features are in %s", *arrays["features"].shape, path)
             found[run.name] = features

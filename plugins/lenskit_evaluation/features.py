@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from lenskit.plugin import Chunk, Dataset, Encoder, LenskitError, Run, Simulator, UsageError, open_dataset, simulated
 
@@ -85,6 +86,31 @@ def simulator_of(run: Run, name: str | None, assignments: Sequence[str]) -> Simu
 def open_images(data: str, encoder: Encoder) -> Dataset:
     """Opens stored images, cropped to the size that the encoder takes."""
     return open_dataset(data, size=encoder.image_shape[-1])
+
+
+def untrained(like: Encoder, simulator: Simulator, seed: int, lenses: int = 512) -> Encoder:
+    """An encoder of the same kind with random weights.
+
+    Its batch norms are given the statistics of some simulated lenses, which training would give them too: without
+    them its features are of any size, and the baseline is weaker than it need be.
+
+    Args:
+        like: The encoder whose kind it is.
+        simulator: Where the lenses come from.
+        seed: Seed of the weights and of the lenses.
+        lenses: How many.
+    """
+    encoder = to_best_device(Encoder.untrained(like.card, seed))
+    norms = [module for module in encoder.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # the average over all batches
+        norm.train()
+    device = next(encoder.parameters()).device
+    with torch.no_grad():
+        for images, _ in simulated(simulator, seed=seed, split="statistics", lenses=lenses, device=device):
+            encoder(images)
+    return encoder.eval()
 
 
 def to_best_device(encoder: Encoder) -> Encoder:

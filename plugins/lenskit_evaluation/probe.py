@@ -11,7 +11,15 @@ from annotated_types import Ge
 from numpy.typing import ArrayLike
 
 from lenskit.plugin import Encoder, Evaluation, Parameter, Run, Simulator
-from lenskit_evaluation.features import Array, Features, columns, simulated_features, simulator_of, to_best_device
+from lenskit_evaluation.features import (
+    Array,
+    Features,
+    columns,
+    simulated_features,
+    simulator_of,
+    to_best_device,
+    untrained,
+)
 from lenskit_evaluation.fitted import FittedProbe
 from lenskit_evaluation.metrics import score
 from lenskit_evaluation.probe_report import Row, write_report
@@ -67,8 +75,8 @@ class Probe(Evaluation):
         named = _named(runs)
         encoders = {name: to_best_device(run.encoder()) for name, run in named.items()}
         main = next(iter(encoders))
-        encoders[RANDOM] = to_best_device(Encoder.untrained(encoders[main].card, self.seed))
         simulator = simulator_of(runs[0], self.simulator, self.set)
+        encoders[RANDOM] = untrained(encoders[main], simulator, self.seed)
         parameters = [parameter for parameter in simulator.parameters if not parameter.classes]
 
         log.info("probing %s on %d + %d simulated lenses", ", ".join(encoders), self.lenses, self.test_lenses)
