@@ -18,7 +18,7 @@ Toys = Callable[..., Config]
 TOYS: Layer = {
     "train": {"lenses": 64, "epochs": 3, "batch_size": 8, "checkpoint_every": 3, "accelerator": "cpu"},
     "simulator": {"name": "blobs"},
-    "pairs": {"name": "default"},
+    "pairs": {"name": "lens-fixed"},
     "method": {"name": "restless"},
     "backbone": {"name": "tiny"},
 }

@@ -132,20 +132,23 @@ def limits_restored() -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-@pytest.mark.parametrize("size", [12_000, 4_000], ids=["checkpoint", "encoder"])
-def test_a_checkpoint_that_cannot_be_written_leaves_the_old_one(size: int, toys, tmp_path: Path) -> None:
-    """Whether there is room for the encoder (6 kB) and not for the checkpoint (19 kB), or for neither."""
+@pytest.mark.parametrize(("size", "after", "saved"), [(12_000, 10, 9), (4_000, 10, 9), (12_000, 22, 21)])
+def test_a_checkpoint_that_cannot_be_written_leaves_the_old_one(
+    size: int, after: int, saved: int, toys, tmp_path: Path
+) -> None:
+    """Whether there is room for the encoder (6 kB) and not for the checkpoint (19 kB), or for neither; and if it is
+    the last one of all, so that the encoder is finished and the checkpoint is not."""
     config = toys()
     whole = train(config, tmp_path / "whole", progress=False)
     run = Run.create(tmp_path / "run", config)
     with limits_restored(), pytest.raises(LenskitError) as caught:
-        Job(config).fit(run, None, False, [LimitFiles(10, size)])
+        Job(config).fit(run, None, False, [LimitFiles(after, size)])
     assert "\n" not in str(caught.value)
     assert str(caught.value) == (
         f"the checkpoint cannot be saved in {run.path / 'checkpoints'}: File too large; what was saved before is "
         "unharmed"
     )
-    assert load(run)["lenskit"]["batches"] == 9
+    assert load(run)["lenskit"]["batches"] == saved
     run.encoder()
     assert not [name for name in files(run.path) if name.endswith(".part")]
     resumed = resume(run.path, progress=False)

@@ -15,6 +15,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from lenskit.config import Config
 from lenskit.errors import LenskitError, UsageError
 from lenskit.run import Run
 from lenskit.training.runner import resume, train
@@ -46,6 +47,10 @@ print(json.dumps([os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child i
 """
 
 
+def config(toys, method: str) -> Config:
+    return toys(method={"name": method}, pairs={"name": "default"})
+
+
 def state(run: Run) -> dict[str, Tensor]:
     return torch.load(run.checkpoint, weights_only=True)["state_dict"]
 
@@ -57,9 +62,8 @@ def lines(run: Run) -> list[int]:
 @pytest.fixture(scope="module")
 def whole(toys, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Run]:
     """The run of a method that nothing happened to."""
-    return cache(
-        lambda method: train(toys(method={"name": method}), tmp_path_factory.mktemp("whole") / method, progress=False)
-    )
+    folder = tmp_path_factory.mktemp("whole")
+    return cache(lambda method: train(config(toys, method), folder / method, progress=False))
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +74,7 @@ def cut_short(toys, tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str,
     tasks = []
     for (method, cut, _), out in zip(CUTS, outs, strict=True):
         file = out.with_suffix(".toml")
-        file.write_text(toys(method={"name": method}).to_toml())
+        file.write_text(config(toys, method).to_toml())
         tasks.append((cut, ["train", "--config", str(file), "--out", str(out)]))
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-c", CUT_SHORT]

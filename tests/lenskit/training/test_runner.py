@@ -51,12 +51,13 @@ def test_checks_everything_before_it_writes(changes: dict, message: str, toys, t
 
 def test_stored_images_make_no_lens_fixed_pairs(toys, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"the pairs want 2 images of each lens, the data hold 1"):
-        train(toys(data=stored(tmp_path), pairs={"name": "lens-fixed"}), tmp_path / "run", progress=False)
+        train(toys(data=stored(tmp_path)), tmp_path / "run", progress=False)
     assert not (tmp_path / "run").exists()
 
 
 def test_an_epoch_of_stored_images_is_all_of_them(toys, tmp_path: Path) -> None:
-    run = train(toys(data=stored(tmp_path, 20), train={"lenses": None}), tmp_path / "run", progress=False)
+    config = toys(data=stored(tmp_path, 20), pairs={"name": "default"}, train={"lenses": None})
+    run = train(config, tmp_path / "run", progress=False)
     assert run.finished
     assert json.loads((run.path / "encoder" / "encoder.json").read_text())["trained"] == {"batches": 6, "of": 6}
 
@@ -69,7 +70,7 @@ def test_initial_weights_follow_from_the_seed_alone(toys) -> None:
         return list(Job(toys(**changes)).method.state_dict().values())
 
     reference = weights()
-    assert all(map(torch.equal, weights(pairs={"name": "lens-fixed"}), reference))
+    assert all(map(torch.equal, weights(pairs={"name": "default"}), reference))
     assert not all(map(torch.equal, weights(train={"seed": 1}), reference))
 
 
@@ -164,8 +165,8 @@ def test_two_processes_are_one(toys, tmp_path: Path, monkeypatch: pytest.MonkeyP
     command = [sys.executable, "-m", "lenskit.cli", "train", "--config", "run.toml", "--devices", "2"]
     answer = subprocess.run(command, env=os.environ | {"OMP_NUM_THREADS": "1"}, capture_output=True, text=True)
     assert answer.returncode == 0, answer.stderr
-    assert [path.name for path in Path("runs").iterdir()] == ["restless-default"]
-    run = Run(Path("runs", "restless-default"))
+    assert [path.name for path in Path("runs").iterdir()] == ["restless-lens-fixed"]
+    run = Run(Path("runs", "restless-lens-fixed"))
     assert run.finished
     ours, theirs = (torch.load(r.checkpoint, weights_only=True)["state_dict"] for r in (run, whole))
     for name, value in theirs.items():

@@ -1,0 +1,177 @@
+"""An encoder on disk is the one that was saved, and what is none is told in one line."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from lenskit.config import build
+from lenskit.data.source import simulated
+from lenskit.encoder import Encoder, read_card
+from lenskit.errors import LenskitError
+
+CARD: dict[str, Any] = {
+    "backbone": {"name": "tiny", "dropout": 0.3},
+    "input": {"stretch": "asinh", "size": 24},
+    "image_shape": [1, 16, 16],
+}
+
+
+def images(n: int = 5) -> Tensor:
+    ((drawn, _),) = simulated(build("simulator", "blobs", {}), seed=1, split="test", lenses=n)
+    return drawn
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """The folder of an encoder."""
+    Encoder.untrained(CARD, seed=3).save(tmp_path / "encoder")
+    return tmp_path / "encoder"
+
+
+def test_gives_the_same_features_after_a_round_trip(folder: Path) -> None:
+    before, after = Encoder.untrained(CARD, seed=3).eval(), Encoder.load(folder)
+    assert not after.training
+    assert torch.equal(after(images()), before(images()))
+    assert after(images()).shape == (5, 16) == (5, after.features)
+    assert after.image_shape == (1, 16, 16)
+    assert {path.name for path in folder.iterdir()} == {"encoder.json", "model.safetensors"}
+
+
+def test_the_card_says_how_to_rebuild_it(folder: Path) -> None:
+    assert read_card(folder) == CARD | {"format": 1, "features": 16}
+    Encoder.load(folder).save(folder.with_name("again"))
+    assert read_card(folder.with_name("again")) == read_card(folder)
+
+
+def test_prepares_images_itself() -> None:
+    encoder = Encoder.untrained(CARD, seed=3).eval()
+    assert torch.equal(encoder(images()), encoder.backbone(encoder.preprocess(images())))
+    torch.testing.assert_close(encoder(1000 * images()), encoder(images()), rtol=1e-4, atol=1e-5)
+
+
+def test_embeds_chunks_of_any_size() -> None:
+    simulator = build("simulator", "blobs", {})
+    encoder = Encoder.untrained(CARD, seed=3)
+    features, parameters = encoder.embed(simulated(simulator, seed=1, split="test", lenses=7, chunk=3))
+    assert features.shape == (7, 16)
+    assert features.dtype == np.float32
+    with torch.no_grad():
+        np.testing.assert_allclose(features, encoder.eval()(images(7)).numpy(), rtol=1e-4, atol=1e-6)
+    assert list(parameters) == ["width", "x"]
+    scene = simulator.scene(1, "test", torch.arange(7))
+    np.testing.assert_array_equal(parameters["width"], scene["width"].double().numpy())
+
+
+def test_embeds_in_eval_mode() -> None:
+    """Dropout is off and batch norm learns nothing, whatever the mode before."""
+    encoder = Encoder.untrained(CARD, seed=3).train()
+    before = {name: value.clone() for name, value in encoder.state_dict().items()}
+    first, second = (encoder.embed([(images(), {})])[0] for _ in range(2))
+    np.testing.assert_array_equal(first, second)
+    assert all(torch.equal(value, before[name]) for name, value in encoder.state_dict().items())
+
+
+def test_untrained_weights_follow_from_the_seed_alone() -> None:
+    state = torch.random.get_rng_state()
+    one, two, three = (Encoder.untrained(CARD, seed=seed).eval()(images()) for seed in (3, 3, 4))
+    assert torch.equal(one, two)
+    assert not torch.allclose(one, three)
+    assert torch.equal(torch.random.get_rng_state(), state)
+    torch.rand(5)
+    assert torch.equal(Encoder.untrained(CARD, seed=3).eval()(images()), one)
+
+
+# --- Images that it cannot take ---
+
+
+@pytest.mark.parametrize("shape", [(2, 1, 16, 17), (2, 1, 24, 24), (2, 3, 16, 16), (1, 16, 16)])
+def test_images_of_another_shape_are_refused(shape: tuple[int, ...]) -> None:
+    got = " x ".join(map(str, shape))
+    with pytest.raises(LenskitError, match=rf"^the encoder takes images \(n, 1 x 16 x 16\), got {got}$"):
+        Encoder.untrained(CARD)(torch.zeros(shape))
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_images_that_are_not_finite_are_refused(value: float) -> None:
+    holed = images()
+    holed[1, 0, 3, 4] = holed[1, 0, 5, 5] = holed[4, 0, 0, 0] = value
+    with pytest.raises(LenskitError, match=r"^2 of 5 images hold NaN or infinite pixels: fill or mask them first$"):
+        Encoder.untrained(CARD)(holed)
+
+
+# --- Folders that hold none ---
+
+
+def change_card(**changes: Any) -> Callable[[Path], object]:
+    def change(folder: Path) -> None:
+        (folder / "encoder.json").write_text(json.dumps(read_card(folder) | changes))
+
+    return change
+
+
+def change_weights(change: Callable[[dict[str, Tensor]], object]) -> Callable[[Path], object]:
+    def write(folder: Path) -> None:
+        weights = load_file(folder / "model.safetensors")
+        change(weights)
+        save_file(weights, folder / "model.safetensors")
+
+    return write
+
+
+DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
+    "no card": (lambda f: (f / "encoder.json").unlink(), "holds no encoder: encoder.json is missing"),
+    "no weights": (lambda f: (f / "model.safetensors").unlink(), "holds no encoder: model.safetensors is missing"),
+    "empty card": (lambda f: (f / "encoder.json").write_text(""), "is damaged: encoder.json: "),
+    "half a card": (lambda f: os.truncate(f / "encoder.json", 60), "is damaged: encoder.json: "),
+    "binary card": (lambda f: (f / "encoder.json").write_bytes(b"\xff\xfe\0"), "is damaged: encoder.json: "),
+    "a list": (lambda f: (f / "encoder.json").write_text("[1]"), "has format None, this lenskit reads 1"),
+    "another format": (change_card(format=2), "has format 2, this lenskit reads 1"),
+    "empty weights": (lambda f: os.truncate(f / "model.safetensors", 0), "is damaged: model.safetensors: "),
+    "half the weights": (lambda f: os.truncate(f / "model.safetensors", 3000), "is damaged: model.safetensors: "),
+    "a weight too few": (change_weights(dict.popitem), "do not fit its encoder.json: .*Missing key"),
+    "a weight too many": (
+        change_weights(lambda w: w.update(more=torch.zeros(2))),
+        'do not fit its encoder.json: .*Unexpected key.*"more"',
+    ),
+    "another shape": (
+        change_weights(lambda w: w.update({"body.0.weight": torch.zeros(8, 3, 3, 3)})),
+        "do not fit its encoder.json: .*size mismatch for body.0.weight",
+    ),
+    "unknown backbone": (change_card(backbone={"name": "tinny"}), "no backbone is called 'tinny'.*did you mean tiny"),
+    "unknown option": (
+        change_card(backbone={"name": "tiny", "drop_out": 0.1}),
+        "backbone 'tiny' has no option 'drop_out': did you mean dropout",
+    ),
+    "unknown stretch": (
+        change_card(input={"stretch": "sinh"}),
+        "the encoder's input: option stretch takes 'asinh' or 'linear', got 'sinh'",
+    ),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_what_is_no_encoder_is_told_in_one_line(damage: str, folder: Path) -> None:
+    harm, message = DAMAGE[damage]
+    harm(folder)
+    with pytest.raises(LenskitError, match=message) as caught:
+        Encoder.load(folder)
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 500
+
+
+def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(LenskitError, match=r"nowhere holds no encoder: encoder\.json is missing"):
+        Encoder.load(tmp_path / "nowhere")
+    (tmp_path / "file").touch()
+    with pytest.raises(LenskitError, match=r"file holds no encoder: encoder\.json is missing"):
+        Encoder.load(tmp_path / "file")

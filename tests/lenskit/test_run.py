@@ -1,0 +1,212 @@
+"""A run directory: made whole, never in place of something else, and never stuck."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import tomllib
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from lenskit.config import Config
+from lenskit.errors import LenskitError, UsageError
+from lenskit.run import Run, provenance
+from lenskit.training.runner import resume
+
+SECTIONS: dict[str, dict] = {
+    "train": {"lenses": 16, "epochs": 1, "batch_size": 8, "accelerator": "cpu"},
+    "simulator": {"name": "blobs", "pixels": 20},
+    "pairs": {"name": "default"},
+    "method": {"name": "restless"},
+    "backbone": {"name": "tiny"},
+}
+
+
+@pytest.fixture
+def config() -> Config:
+    return Config.resolve(SECTIONS)
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(os.listdir(folder))
+
+
+def test_a_new_run(config: Config, tmp_path: Path) -> None:
+    run = Run.create(tmp_path / "runs" / "a", config)
+    assert names(run.path) == ["provenance.json", "run.toml"]
+    assert run.name == "a"
+    assert not run.finished
+    assert not run.checkpoint.exists()
+    assert Run(run.path).config == config
+    assert Config.from_toml(run.path / "run.toml") == config
+    with pytest.raises(LenskitError, match="a/encoder holds no encoder"):
+        run.encoder()
+
+
+def test_the_configuration_holds_every_value(config: Config, tmp_path: Path) -> None:
+    """So that the run is the same when a default changes."""
+    Run.create(tmp_path / "a", config)
+    written = tomllib.loads((tmp_path / "a" / "run.toml").read_text())
+    assert written["method"] == {"name": "restless", "lr": 0.05, "noise": 0.1, "spread": 0.1}
+    assert written["simulator"] == {"name": "blobs", "pixels": 20, "width": "uniform(1, 3)"}
+    assert written["train"]["seed"] == 0
+
+
+def test_provenance(config: Config, tmp_path: Path) -> None:
+    run = Run.create(tmp_path / "a", config)
+    found = json.loads((run.path / "provenance.json").read_text())
+    assert found == provenance()
+    assert found["command"] == sys.argv
+    assert found["python"].startswith(f"{sys.version_info.major}.{sys.version_info.minor}.")
+    assert {"lenskit-ssl", "torch", "numpy", "lightly", "pytorch-lightning"} <= found["packages"].keys()
+    assert "toys@lenskit-ssl-toys" in found["plugins"]
+    assert found["git"] is None  # of the folder it was started in
+
+
+def test_provenance_names_the_revision_of_the_project(tmp_path: Path) -> None:
+    identity = ["-c", "user.name=a", "-c", "user.email=a@example.org", "-c", "commit.gpgsign=false"]
+    for command in (["init", "-q"], [*identity, "commit", "-q", "--allow-empty", "-m", "first"]):
+        subprocess.run(["git", *command], check=True)
+    head = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
+    assert provenance()["git"] == head
+
+
+def test_folders_of_evaluations(config: Config, tmp_path: Path) -> None:
+    run = Run.create(tmp_path / "a", config)
+    assert run.folder("probe") == run.folder("probe") == tmp_path / "a" / "evaluations" / "probe"
+    assert run.folder("probe").is_dir()
+
+
+def test_the_simulator_of_a_run(config: Config, tmp_path: Path) -> None:
+    run = Run.create(tmp_path / "a", config)
+    assert run.simulator().image_shape == (1, 20, 20)
+    assert run.simulator(pixels=24).image_shape == (1, 24, 24)
+    assert run.simulator("blobs").image_shape == (1, 16, 16)
+    with pytest.raises(UsageError, match="simulator 'blobs' has no option 'pixel'"):
+        run.simulator(pixel=24)
+
+
+# --- What is there already ---
+
+
+def test_an_empty_directory_becomes_a_run(config: Config, tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    assert Run.create(tmp_path / "a", config).config == config
+
+
+def test_a_run_is_replaced_only_when_asked(config: Config, tmp_path: Path) -> None:
+    run = Run.create(tmp_path / "a", config)
+    run.folder("probe").joinpath("table.csv").write_text("1,2")
+    outside = tmp_path / "precious"
+    outside.mkdir()
+    (outside / "data").write_text("mine")
+    (run.path / "link").symlink_to(outside)
+    other = Config.resolve(SECTIONS, {"train": {"epochs": 2}})
+    with pytest.raises(UsageError, match=r"a exists: choose another --out, go on with --resume \S+a, or replace it"):
+        Run.create(run.path, other)
+    assert Run(run.path).config == config
+    assert Run.create(run.path, other, overwrite=True).config == other
+    assert names(run.path) == ["provenance.json", "run.toml"]
+    assert (outside / "data").read_text() == "mine"
+
+
+def test_what_is_no_run_is_never_replaced(config: Config, tmp_path: Path) -> None:
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "thesis.tex").write_text("years")
+    with pytest.raises(UsageError, match="home is no run directory, so --overwrite leaves it alone"):
+        Run.create(tmp_path / "home", config, overwrite=True)
+    with pytest.raises(UsageError, match=r"thesis\.tex is no run directory, so --overwrite leaves it alone"):
+        Run.create(tmp_path / "home" / "thesis.tex", config, overwrite=True)
+    assert (tmp_path / "home" / "thesis.tex").read_text() == "years"
+
+
+def test_a_run_behind_a_link_is_replaced_in_its_place(config: Config, tmp_path: Path) -> None:
+    Run.create(tmp_path / "scratch", config)
+    (tmp_path / "a").symlink_to(tmp_path / "scratch")
+    Run.create(tmp_path / "a", config, overwrite=True)
+    assert (tmp_path / "a").is_symlink()
+    assert Run(tmp_path / "scratch").config == config
+
+
+def test_what_is_no_run_is_not_opened(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for name in ("file", "nowhere"):
+        with pytest.raises(UsageError, match=f"there is no run directory .*{name}$"):
+            Run(tmp_path / name)
+    with pytest.raises(UsageError, match=r"is no run directory: it has no run\.toml$"):
+        Run(tmp_path)
+    (tmp_path / "run.toml").write_text("[train\n")
+    with pytest.raises(UsageError, match=r"run\.toml is no valid TOML"):
+        Run(tmp_path)
+
+
+@pytest.mark.parametrize("place", ["file/a", "file/a/b"])
+def test_a_place_where_no_directory_can_be(place: str, config: Config, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(
+        LenskitError, match=re.escape(f"the run directory {tmp_path / place} cannot be made: Not a dir")
+    ):
+        Run.create(tmp_path / place, config)
+
+
+# --- Kills ---
+
+
+def create_and_die(path: Path, config: Config, overwrite: bool, steps: int) -> bool:
+    """Makes a run in a process that is killed before it has made, renamed or removed more than so many files or
+    folders; returns whether it came through."""
+
+    def kill(event: str, arguments: tuple) -> None:
+        nonlocal steps
+        writes = event == "open" and str(arguments[1]).startswith("w")
+        place = str(arguments[0]) if writes or event in ("os.rename", "os.mkdir", "os.remove", "os.rmdir") else "/"
+        if place.startswith(str(path)) or not place.startswith("/"):  # what a tree is removed of, it names relatively
+            steps -= 1
+            if steps < 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    child = os.fork()
+    if not child:
+        try:
+            sys.addaudithook(kill)
+            Run.create(path, config, overwrite)
+            os._exit(0)
+        finally:
+            os._exit(1)
+    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    assert status in (0, -signal.SIGKILL)
+    return status == 0
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_directory_is_never_stuck(overwrite: bool, config: Config, tmp_path: Path) -> None:
+    """Killed at any step of its making or of the removal of another, it can be made, resumed or overwritten."""
+    for steps in count():
+        path = tmp_path / str(steps)
+        if overwrite:
+            run = Run.create(path, config)
+            run.folder("probe").joinpath("table.csv").write_text("1,2")
+            run.checkpoint.parent.mkdir()
+            run.checkpoint.touch()
+        through = create_and_die(path, config, overwrite, steps)
+        if (path / "run.toml").is_file():
+            assert Run(path).config == config
+        assert Run.create(path, config, overwrite=path.exists()).config == config
+        assert names(path) == ["provenance.json", "run.toml"]
+        if through:
+            break
+    assert steps == (12 if overwrite else 5)  # so often it died on the way
+
+
+def test_a_run_that_was_killed_before_its_first_checkpoint_starts_from_its_beginning(
+    config: Config, tmp_path: Path
+) -> None:
+    run = Run.create(tmp_path / "a", config)
+    (run.path / "provenance.json").unlink()
+    assert resume(run.path, progress=False).finished
