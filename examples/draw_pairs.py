@@ -1,6 +1,6 @@
 """Draws what two pair strategies make of the same lenses: the picture in the README.
 
-python examples/draw_pairs.py [docs/pairs.png]
+Run as `python examples/draw_pairs.py [docs/pairs.png]`.
 """
 
 from __future__ import annotations
