@@ -21,7 +21,7 @@ from lenskit_evaluation.features import (
     untrained,
 )
 from lenskit_evaluation.fitted import FittedProbe
-from lenskit_evaluation.metrics import score
+from lenskit_evaluation.metrics import effective_rank, score
 from lenskit_evaluation.probe_report import Row, write_report
 from lenskit_evaluation.regression import fit_linear_probe, fit_neighbor_probe
 from lenskit_evaluation.transfer import judge_on
@@ -94,7 +94,11 @@ class Probe(Evaluation):
         for name, run in named.items():
             fitted[name].save(run.folder("probe"))
         folders = [run.folder("probe") for run in runs]
-        write_report(rows, parameters, folders, settings={"runs": list(named), **vars(self)})
+        ranks = {name: effective_rank(test.features[name]) for name in encoders}
+        log.info(
+            "effective rank of %d features: %s", self.test_lenses, ", ".join(f"{n} {r:.1f}" for n, r in ranks.items())
+        )
+        write_report(rows, parameters, folders, settings={"runs": list(named), **vars(self)}, effective_ranks=ranks)
         if self.target_data:
             judge_on(self.target_data, encoders, fitted, lens, folders, seed=self.seed)
         return rows

@@ -38,7 +38,12 @@ class Row:
 
 
 def write_report(
-    rows: Sequence[Row], parameters: Sequence[Parameter], folders: Sequence[Path], settings: Mapping[str, Any]
+    rows: Sequence[Row],
+    parameters: Sequence[Parameter],
+    folders: Sequence[Path],
+    *,
+    settings: Mapping[str, Any],
+    effective_ranks: Mapping[str, float],
 ) -> None:
     """Writes `results.json`, `table.csv`, `table.md` and `r2.png` into each folder, and prints the table.
 
@@ -47,6 +52,7 @@ def write_report(
         parameters: What was probed.
         folders: Where to write.
         settings: What the figures depend on.
+        effective_ranks: That of each encoder's features of the test lenses.
     """
     ordered = sorted(parameters, key=lambda parameter: (parameter.group != "lens", not parameter.headline))
     lens = [parameter for parameter in ordered if parameter.group == "lens"] or ordered
@@ -57,6 +63,7 @@ def write_report(
     )
     plain = {
         "settings": dict(settings),
+        "effective_ranks": dict(effective_ranks),
         "rows": [
             {"encoder": r.label, "probe": r.probe, "scores": {n: asdict(s) for n, s in r.scores.items()}} for r in rows
         ],
