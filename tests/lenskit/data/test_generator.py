@@ -6,6 +6,11 @@ Statistical thresholds are 5 standard deviations for one figure and 5.5 for the 
 
 from __future__ import annotations
 
+import hashlib
+import math
+import struct
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 import torch
@@ -26,6 +31,24 @@ PRIORS = {
 def generator(index: Tensor, view: Tensor | None = None, **others: object) -> KeyedGenerator:
     named: dict = {"seed": 7, "split": "train", "group": "lens", "dtype": torch.float64} | others
     return KeyedGenerator(index=index, view=torch.zeros_like(index) if view is None else view, **named)
+
+
+def exact_philox(counter: Sequence[int], key: Sequence[int]) -> list[int]:
+    """Salmon et al. 2011, section 4.4, in Python's integers, which do not wrap."""
+    (a, b, c, d), (k0, k1) = counter, key
+    for _ in range(10):
+        high0, low0 = divmod(a * 0xD2511F53, 2**32)
+        high1, low1 = divmod(c * 0xCD9E8D57, 2**32)
+        a, b, c, d = high1 ^ b ^ k0, low1, high0 ^ d ^ k1, low0
+        k0, k1 = (k0 + 0x9E3779B9) % 2**32, (k1 + 0xBB67AE85) % 2**32
+    return [a, b, c, d]
+
+
+def lowbias32(x: int) -> int:
+    """As https://github.com/skeeto/hash-prospector has it."""
+    x = (x ^ x >> 16) * 0x7FEB352D % 2**32
+    x = (x ^ x >> 15) * 0x846CA68B % 2**32
+    return x ^ x >> 16
 
 
 def words(*values: int) -> list[Tensor]:
@@ -52,15 +75,31 @@ def test_philox_gives_the_known_answers(counter: tuple, key: tuple, answer: tupl
 @given(st.lists(st.integers(0, 2**32 - 1), min_size=6, max_size=6))
 @settings(deadline=None, max_examples=50)
 def test_philox_is_that_of_the_paper_in_exact_integers(given_words: list[int]) -> None:
-    """Salmon et al. 2011, section 4.4, in Python's integers, which do not wrap."""
     (a, b, c, d), (k0, k1) = given_words[:4], given_words[4:]
     answer = philox(words(a, b, c, d), words(k0, k1))
-    for _ in range(10):
-        high0, low0 = divmod(a * 0xD2511F53, 2**32)
-        high1, low1 = divmod(c * 0xCD9E8D57, 2**32)
-        a, b, c, d = high1 ^ b ^ k0, low1, high0 ^ d ^ k1, low0
-        k0, k1 = (k0 + 0x9E3779B9) % 2**32, (k1 + 0xBB67AE85) % 2**32
-    assert [int(word) for word in answer] == [a, b, c, d]
+    assert [int(word) for word in answer] == exact_philox([a, b, c, d], (k0, k1))
+
+
+def test_an_address_has_these_numbers() -> None:
+    """Whatever the version: a run's configuration says which lenses it saw. In Python's integers and floats."""
+    index, view = 2**32 + 5, 3
+    key = struct.unpack("<2I", hashlib.blake2b(b"7\0train\0lens\0x", digest_size=8).digest())
+    address = (index % 2**32, index // 2**32, view)
+    rng = generator(torch.tensor([index]), torch.tensor([view]))
+
+    high0, low0, high1, low1 = exact_philox((*address, 1), key)  # the second block of two
+    u = [(2**20 * high + low // 2**12 + 0.5) / 2**52 for high, low in ((high0, low0), (high1, low1))]
+    assert rng.uniform("x", 4)[0, 2:].tolist() == u
+    assert rng.normal("x", 4)[0, 2:].numpy() == pytest.approx(stats.norm.ppf(u), rel=1e-12)
+
+    k0, k1, k2 = ((word + 2**31) % 2**32 for word in exact_philox((*address, 0), key)[:3])
+    expected = np.zeros(10)
+    for pixel in range(5):
+        state = lowbias32((pixel * 0x9E3779B9) % 2**32 ^ k0)
+        r = math.sqrt(-2 * math.log(((lowbias32(state ^ k1) >> 8) + 1) / 2**24))
+        phi = 2 * math.pi * lowbias32((state + k2) % 2**32) / 2**32
+        expected[[pixel, pixel + 5]] = r * math.cos(phi), r * math.sin(phi)
+    np.testing.assert_allclose(rng.noise("x", 2, 5).flatten(), expected, rtol=1e-5, atol=1e-6)
 
 
 # --- Distributions ---
