@@ -37,13 +37,18 @@ def command_of(name: str) -> click.Command:
 
 def _flag(option: Option, short: str | None) -> click.Option:
     flag = "--" + option.name.replace("_", "-")
-    default = "" if option.default in (None, "", ()) else f" [default: {option.default}]"
-    text = f"{option.meaning}{default}"
+    stated = not option.required and option.default not in (None, "", (), [])
+    text = f"{option.meaning} [default: {option.default}]" if stated else option.meaning
     if option.annotation is bool:
         return click.Option([f"{flag}/--no-{flag[2:]}"], default=None, help=text)
     many = any(get_origin(part) in (list, tuple) for part in _parts(option.annotation))
     names = [short, flag] if short else [flag]
-    return click.Option(names, multiple=many, required=option.required, help=text, metavar=option.takes.upper()[:24])
+    takes = option.takes.removesuffix(" or nothing")
+    if many:
+        takes = takes.partition("[")[2].removesuffix("]")
+    # Choices are written as they are typed.
+    metavar = takes if takes.startswith("'") else takes.upper()
+    return click.Option(names, multiple=many, required=option.required, help=text, metavar=metavar)
 
 
 def _parts(annotation: Any) -> tuple[Any, ...]:
