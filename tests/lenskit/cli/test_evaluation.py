@@ -74,7 +74,7 @@ def test_a_run_whose_configuration_is_damaged(untrained: Path, lenskit: Callable
 def test_help_names_the_options_what_they_mean_and_their_defaults(lenskit: Callable[..., Any]) -> None:
     text = " ".join(lenskit("note", "--help").out.split())
     assert text.startswith("Usage: lenskit note [OPTIONS] RUN IMAGES... Prints its arguments as JSON.")
-    assert "-o, --output STR File to name. --count" in text
+    assert "-o, --output STR File to name. [required] --count" in text
     assert "--count INT >= 1 How many. [default: 3]" in text
     assert "--figure / --no-figure Whether to draw one. [default: True]" in text
     assert "--width FLOAT How wide, in pixels, which" in text
