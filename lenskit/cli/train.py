@@ -78,7 +78,7 @@ def command(
         from lenskit.data.readers import find_reader
 
         reader, path = find_reader(data)
-        own.append({"data": {"name": reader, "path": str(path)}})
+        own.append({"data": {"name": reader, "path": str(path.resolve())}})
     if lr is not None:
         own.append({"method": {"lr": lr}})
     flags_layer = merge([*own, *map(read_assignment, assignments)])
