@@ -12,6 +12,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.utilities.exceptions import MisconfigurationException
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
 from lenskit.config import Config
@@ -129,6 +130,8 @@ class Job:
             )
         self.budget = self._budget()
         self.method.budget = self.budget
+        with _quiet_lightning():
+            self._trainer()  # only to see that there are such devices, before anything is written
         card = {
             "backbone": {k: v for k, v in config.sections["backbone"].items() if k not in backbone.start_options},
             "input": {"stretch": inputs.stretch, "size": inputs.size},
@@ -136,6 +139,37 @@ class Job:
             "pairs": config.name("pairs"),
         }
         self.encoder = Encoder(backbone, preprocess, self.source.image_shape, card)
+
+    def _trainer(self, callbacks: Sequence[pl.Callback] = (), root: Path | None = None) -> pl.Trainer:
+        """Lightning's Trainer as the settings have it.
+
+        Raises:
+            UsageError: if there are no such devices.
+        """
+        settings = self.settings
+        try:
+            return pl.Trainer(
+                accelerator=settings.accelerator,
+                devices=settings.devices,
+                num_nodes=settings.num_nodes,
+                precision=settings.precision,
+                max_epochs=self.budget.epochs,
+                callbacks=list(callbacks),
+                plugins=[WholeFiles()],
+                logger=False,
+                enable_checkpointing=False,
+                enable_progress_bar=False,
+                enable_model_summary=False,
+                limit_val_batches=0,
+                use_distributed_sampler=False,
+                default_root_dir=root,
+            )
+        except (MisconfigurationException, ValueError, TypeError, RuntimeError) as error:
+            reason = " ".join(str(error).split())[:200]
+            raise UsageError(
+                f"--accelerator {settings.accelerator} --devices {settings.devices} --num-nodes {settings.num_nodes} "
+                f"--precision {settings.precision} is not to be had here: {reason}"
+            ) from None
 
     def _source(self, pairs: Any, preprocess: Preprocess) -> Source:
         seed = self.settings.seed
@@ -167,22 +201,7 @@ class Job:
                 "%s: %d epochs of %d batches of %d lenses", run.path, budget.epochs, budget.batches_per_epoch,
                 budget.batch_size,
             )  # fmt: skip
-            trainer = pl.Trainer(
-                accelerator=settings.accelerator,
-                devices=settings.devices,
-                num_nodes=settings.num_nodes,
-                precision=settings.precision,
-                max_epochs=budget.epochs,
-                callbacks=[Clock(stream, settings.seed), monitor, checkpoints, *callbacks],
-                plugins=[WholeFiles()],
-                logger=False,
-                enable_checkpointing=False,
-                enable_progress_bar=False,
-                enable_model_summary=False,
-                limit_val_batches=0,
-                use_distributed_sampler=False,
-                default_root_dir=run.path,
-            )
+            trainer = self._trainer([Clock(stream, settings.seed), monitor, checkpoints, *callbacks], run.path)
             with stop_on_interrupt(trainer), display or nullcontext():
                 path = run.checkpoint if done is not None else None
                 trainer.fit(self.method, datamodule=stream, ckpt_path=path, weights_only=True)

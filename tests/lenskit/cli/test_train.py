@@ -62,7 +62,7 @@ def test_flags_go_over_the_file_and_that_over_the_recipe(lenskit: Callable[..., 
         ("--pairs", "default", "pairs", "name", "default"),
         ("--method", "two-optimizers", "method", "name", "two-optimizers"),
         ("--backbone", "tiny", "backbone", "name", "tiny"),
-        ("--data", "fits-folder:images", "data", "path", "images"),
+        ("--data", "fits-folder:images", "data", "name", "fits-folder"),
         ("--set", "simulator.width=normal(2, 0.1)", "simulator", "width", "normal(2, 0.1)"),
         ("--set", "input.size=32", "input", "size", 32),
     ],
@@ -88,6 +88,13 @@ def test_what_is_printed_is_taken_back(arguments: list[str], lenskit: Callable[.
     first = lenskit("train", *arguments, "--print-config").out
     (tmp_path / "run.toml").write_text(first)
     assert lenskit("train", "--config", "run.toml", "--print-config").out == first
+
+
+def test_data_are_named_by_their_full_path(lenskit: Callable[..., Any]) -> None:
+    """So that the run resumes from whatever folder."""
+    assert printed(lenskit, "--data", "fits-folder:images", "--pairs", "default")["data"]["path"] == str(
+        Path("images").resolve()
+    )
 
 
 def test_data_and_simulator_take_each_others_place(lenskit: Callable[..., Any], tmp_path: Path) -> None:
@@ -128,6 +135,9 @@ BAD = {
     "--resume run --epochs 3": "--resume goes on with a run as it is: it takes no other flag than --accelerator, ",
     "--resume run --lr 3": "--resume goes on with a run as it is",
     "--resume run --overwrite": "--resume goes on with a run as it is",
+    "--recipe toys --accelerator foo": "--accelerator foo --devices auto --num-nodes 1 ",
+    "--recipe toys --accelerator cpu --devices 0": "--accelerator cpu --devices 0 --num-nodes 1 ",
+    "--recipe toys --accelerator cpu --devices x": "--accelerator cpu --devices x --num-nodes 1 ",
     "--resume nowhere": "there is no run directory nowhere",
     "--resume .": ". is no run directory: it has no run.toml",
 }
