@@ -1,4 +1,4 @@
-"""Draws what two pair strategies make of the same lenses: the picture in the README.
+"""Draws what two pair strategies make of the same lenses of the quickstart: the picture in the README.
 
 Run as `python examples/draw_pairs.py [docs/pairs.png]`.
 """
@@ -10,11 +10,11 @@ import sys
 import torch
 from matplotlib.figure import Figure
 
-from lenskit.config import Config
+from lenskit.config import Config, read_recipe
 from lenskit.data.preprocess import Preprocess
 from lenskit.data.source import LiveSource
 
-LENSES = (3, 6, 5)
+LENSES = (1, 2, 4)
 """Addresses of the lenses shown."""
 
 TITLES = {
@@ -29,7 +29,7 @@ def main() -> None:
     figure = Figure(figsize=(12, 4.6), layout="constrained")
     halves = figure.subfigures(1, 2, wspace=0.06)
     for half, (name, title) in zip(halves, TITLES.items(), strict=True):
-        config = Config.resolve({"pairs": {"name": name}})
+        config = Config.resolve(read_recipe("quickstart"), {"pairs": {"name": name}})
         source = LiveSource(config.build("simulator"), config.build("pairs"), Preprocess(), seed=1)
         batch = source.batch({"index": torch.tensor(LENSES)})
         half.suptitle(title, fontsize=12)
