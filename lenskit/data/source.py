@@ -6,6 +6,7 @@ disk) it fetches in `fetch`, which a loader may run ahead; what is computed on t
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -25,6 +26,10 @@ from lenskit.kinds.simulator import Simulator
 
 VIEWS = "views"
 """Parameter group of the numbers that a pair strategy draws."""
+
+
+RESIDENT_BYTES = 2**30
+"""Stored images that need no more memory than this are kept once they are read."""
 
 
 @dataclass(frozen=True)
@@ -123,6 +128,9 @@ class StoredSource(Source):
             )
         self.dataset = dataset
         self.parameters, self.image_shape = dataset.parameters, dataset.image_shape
+        pixels = len(dataset) * dataset.views * math.prod(dataset.image_shape)
+        self._resident = 4 * pixels <= RESIDENT_BYTES
+        self._read_before: dict[int, tuple[Tensor, dict[str, Tensor]]] = {}
 
     def fetch(self, places: Tensor) -> dict[str, Any]:
         total = len(self.dataset)
@@ -132,8 +140,22 @@ class StoredSource(Source):
             order = np.random.default_rng([self.seed & 0xFFFFFFFF, number]).permutation(total)
             chosen = passes == number
             index[chosen] = torch.from_numpy(order)[steps[chosen]]
-        images, parameters = self.dataset.read(index.tolist())
+        images, parameters = self._read(index.tolist())
         return {"index": index, "pass": passes, "images": images, "parameters": parameters}
+
+    def _read(self, index: list[int]) -> tuple[Tensor, dict[str, Tensor]]:
+        """Reads lenses; of a data set that is small enough, each only once."""
+        if not self._resident:
+            return self.dataset.read(index)
+        missing = [number for number in dict.fromkeys(index) if number not in self._read_before]
+        if missing:
+            images, parameters = self.dataset.read(missing)
+            for place, number in enumerate(missing):
+                known = {name: values[place].clone() for name, values in parameters.items()}
+                self._read_before[number] = images[place].clone(), known
+        lenses = [self._read_before[number] for number in index]
+        together = {name: torch.stack([known[name] for _, known in lenses]) for name in lenses[0][1]}
+        return torch.stack([images for images, _ in lenses]), together
 
     @torch.no_grad()
     def batch(self, fetched: dict[str, Any]) -> Batch:

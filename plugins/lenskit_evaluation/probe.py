@@ -24,7 +24,7 @@ from lenskit_evaluation.fitted import FittedProbe
 from lenskit_evaluation.metrics import effective_rank, score
 from lenskit_evaluation.probe_report import Row, write_report
 from lenskit_evaluation.regression import fit_linear_probe, fit_neighbor_probe
-from lenskit_evaluation.transfer import judge_on
+from lenskit_evaluation.transfer import judge_on, open_target
 
 log = logging.getLogger("lenskit")
 
@@ -76,9 +76,11 @@ class Probe(Evaluation):
         encoders = {name: to_best_device(run.encoder()) for name, run in named.items()}
         main = next(iter(encoders))
         simulator = simulator_of(runs[0], self.simulator, self.set)
-        encoders[RANDOM] = untrained(encoders[main], simulator, self.seed)
         parameters = [parameter for parameter in simulator.parameters if not parameter.classes]
+        lens = [parameter for parameter in parameters if parameter.group == "lens"]
+        target = open_target(self.target_data, encoders[main], lens) if self.target_data else None
 
+        encoders[RANDOM] = untrained(encoders[main], simulator, self.seed)
         log.info("probing %s on %d + %d simulated lenses", ", ".join(encoders), self.lenses, self.test_lenses)
         train, test = self._features(encoders, simulator)
         rows = []
@@ -89,7 +91,6 @@ class Probe(Evaluation):
         if self.controls:
             rows += self._control_rows(main, encoders[main], simulator, parameters)
 
-        lens = [parameter for parameter in parameters if parameter.group == "lens"]
         fitted = {name: FittedProbe.fit(name, train, test, lens) for name in encoders}
         for name, run in named.items():
             fitted[name].save(run.folder("probe"))
@@ -99,8 +100,8 @@ class Probe(Evaluation):
             "effective rank of %d features: %s", self.test_lenses, ", ".join(f"{n} {r:.1f}" for n, r in ranks.items())
         )
         write_report(rows, parameters, folders, settings={"runs": list(named), **vars(self)}, effective_ranks=ranks)
-        if self.target_data:
-            judge_on(self.target_data, encoders, fitted, lens, folders, seed=self.seed)
+        if target:
+            judge_on(target, encoders, fitted, folders, seed=self.seed)
         return rows
 
     def _features(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 
@@ -25,11 +25,34 @@ LEVEL = 0.68
 """Probability of the intervals that are drawn."""
 
 
+@dataclass(frozen=True)
+class Target:
+    """Stored images, and the labels that a probe predicts too."""
+
+    data: str
+    dataset: Dataset
+    parameters: list[Parameter]
+
+
+def open_target(data: str, encoder: Encoder, parameters: Sequence[Parameter]) -> Target:
+    """Opens stored images with labels, before any work is done.
+
+    Args:
+        data: `[READER:]PATH`.
+        encoder: Whose size of image is wanted.
+        parameters: What will be predicted.
+
+    Raises:
+        LenskitError: if the images have no label among these, or one in another unit.
+    """
+    dataset = open_images(data, encoder)
+    return Target(data, dataset, _common(data, dataset, parameters))
+
+
 def judge_on(
-    data: str,
+    target: Target,
     encoders: Mapping[str, Encoder],
     fitted: Mapping[str, FittedProbe],
-    parameters: Sequence[Parameter],
     folders: Sequence[Path],
     *,
     seed: int,
@@ -37,21 +60,16 @@ def judge_on(
     """Predicts the labels of stored images, says how good that is, and draws it.
 
     Args:
-        data: `[READER:]PATH`.
+        target: The images.
         encoders: The encoders by name.
         fitted: The probe of each.
-        parameters: What the probes predict.
         folders: Where `target.json`, `target.csv` and `target_PARAMETER.png` of the first encoders are written.
         seed: Seed of the bootstrap.
 
     Returns:
         For each parameter that has labels, the score of each encoder, and of the best constant.
-
-    Raises:
-        LenskitError: if the images have no label that the probes predict, or one in another unit.
     """
-    dataset = open_images(data, next(iter(encoders.values())))
-    common = _common(data, dataset, parameters)
+    dataset, common = target.dataset, target.parameters
     embedded = embed_all(encoders, stored(dataset))
     predictions = {name: fitted[name].predict(embedded.features[name]) for name in encoders}
     outside = {name: fitted[name].outliers.is_outlier(embedded.features[name]) for name in encoders}
@@ -63,7 +81,10 @@ def judge_on(
         constant = float(np.nanmedian(truth))
         scores = {name: score(truth, predictions[name][parameter.name], seed=seed) for name in encoders}
         found[parameter.name] = scores | {"constant": score(truth, np.full_like(truth, constant), seed=seed)}
-        show(_table(parameter, found[parameter.name], outside), f"{parameter.name} of {data}, ridge (95 % interval)")
+        show(
+            _table(parameter, found[parameter.name], outside),
+            f"{parameter.name} of {target.data}, ridge (95 % interval)",
+        )
         for name, folder in zip(encoders, folders, strict=False):
             figure = truth_against_prediction(
                 truth, predictions[name][parameter.name], scores[name], symbol=parameter.symbol, unit=parameter.unit,

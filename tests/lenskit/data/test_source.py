@@ -143,6 +143,26 @@ def test_labels_line_up_with_images() -> None:
     assert torch.equal(batch.parameters["number"][:, 0], batch.index.float())
 
 
+@pytest.mark.parametrize(("bytes_kept", "reads"), [(2**20, 7), (7 * 8 * 8 * 4 - 1, 21)], ids=["small", "large"])
+def test_a_small_data_set_is_read_once(bytes_kept: int, reads: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And gives the same batches as one that is too large to be kept."""
+    monkeypatch.setattr("lenskit.data.source.RESIDENT_BYTES", bytes_kept)
+    asked: list[int] = []
+
+    class Counting(Numbered):
+        def read(self, index: Sequence[int]) -> tuple[Tensor, dict[str, Tensor]]:
+            asked.extend(index)
+            return super().read(index)
+
+    source, plain = stored_source(Counting(7)), Numbered(7)
+    for batch in range(7):
+        fetched = source.fetch(Share(3).of_batch(batch))
+        images, parameters = plain.read(fetched["index"].tolist())
+        assert torch.equal(fetched["images"], images)
+        assert torch.equal(fetched["parameters"]["number"], parameters["number"])
+    assert len(asked) == reads
+
+
 def test_stored_pairs_are_the_views_of_one_lens() -> None:
     source = stored_source(Numbered(7, 3, frozenset({"lens"})), "lens-fixed")
     batch = source.batch(source.fetch(torch.arange(7)))
