@@ -6,7 +6,7 @@ from types import TracebackType
 from typing import Self
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from lenskit.kinds.method import Budget
 
@@ -25,13 +25,12 @@ class TrainingDisplay:
         self._lines = done // budget.batches_per_epoch
         self.console = console or Console(stderr=True)
         self._progress = Progress(
+            # Fits into 80 columns: what does not fit is cut off, and it is the time left that stands last.
             TextColumn("epoch {task.fields[epoch]}/" + str(budget.epochs)),
-            BarColumn(),
-            MofNCompleteColumn(),
+            BarColumn(bar_width=8),
             TextColumn("{task.fields[figures]}"),
-            TimeElapsedColumn(),
+            TimeRemainingColumn(),
             TextColumn("left"),
-            TimeRemainingColumn(elapsed_when_finished=False),
             console=self.console,
             disable=not self.console.is_terminal,
         )
