@@ -56,9 +56,9 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def elsewhere(installed: Path, code: str) -> str:
     """What a process prints that finds the installed wheel and not the source tree."""
-    isolate = (
-        f"import sys\nsys.path[:] = [{str(installed)!r}, *(p for p in sys.path if not p.startswith({str(ROOT)!r}))]\n"
-    )
+    # The tree is on the path where the project is installed editable; a virtual environment may lie within it.
+    tree = [str(ROOT), str(ROOT / "plugins")]
+    isolate = f"import sys\nsys.path[:] = [{str(installed)!r}, *(p for p in sys.path if p not in {tree!r})]\n"
     done = subprocess.run([sys.executable, "-I", "-c", isolate + code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return done.stdout
