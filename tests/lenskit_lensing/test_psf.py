@@ -142,7 +142,7 @@ def test_resampling_integrates_over_the_new_pixels(scale: float, new_scale: floa
     assert len(new) % 2 == 1
     assert 0 <= len(psf) * scale - len(new) * new_scale < 2 * new_scale
     expected = gaussian(len(new), new_scale, 0.06, x, y)
-    # The spline's error for 2.3 samples per sigma, the coarsest drawn; 1.29 % was the most of 4,000 draws.
+    # The spline's error for 1.3 samples per sigma, the coarsest drawn; 1.29 % was the most of 4,000 draws.
     np.testing.assert_allclose(new, expected, atol=0.015 * expected.max())
     assert (new >= 0).all()
 
