@@ -14,9 +14,13 @@ KINDS = {
     "method": "methods",
     "backbone": "backbones",
     "evaluation": "evaluations",
+    "instrument": "instruments",
     "recipe": "recipes",
 }
 """The kinds of component, and the plural by which hooks and `lenskit list` name them."""
+
+FILES = ("instrument", "recipe")
+"""Kinds that are TOML files; all others are classes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +29,8 @@ class Component:
 
     Args:
         name: What a user types, such as `simsiam`.
-        target: Import string `package.module:Class`, imported only when the component is used. A recipe's is
-            `package:path/of/recipe.toml`.
+        target: Import string `package.module:Class`, imported only when the component is used. Of a
+            kind that is a TOML file, an instrument or a recipe, it is `package:path/of/file.toml`.
         summary: One line for `lenskit list`.
         argument: Name of the option that the part behind a colon sets, for components that stand for many
             (`timm:NAME` sets the option `model` of `timm`).

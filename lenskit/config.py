@@ -126,8 +126,8 @@ def build(kind: str, name: str, options: Mapping[str, Any], *given: Any) -> Any:
     return record.load()(*given, **arguments)
 
 
-def read_layer(path: Path) -> Layer:
-    """Reads a configuration file.
+def read_layer(path: Path) -> dict[str, Any]:
+    """Reads a TOML file.
 
     Raises:
         UsageError: if there is no such file, or it is not TOML.
@@ -135,24 +135,33 @@ def read_layer(path: Path) -> Layer:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise UsageError(f"no configuration can be read from {path}: {error.strerror}") from None
+        raise UsageError(f"{path} cannot be read: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"{path} is no valid TOML: {error}") from None
 
 
 def read_recipe(name: str) -> Layer:
-    """Reads the recipe of that name, or the file of that path if the name ends in `.toml`.
+    """Reads the recipe of that name, or the file of that path if the name ends in `.toml`; see `read_toml`."""
+    return read_toml("recipe", name)
+
+
+def read_toml(kind: str, name: str) -> dict[str, Any]:
+    """Reads a component that is a TOML file: the one of that name, or the file of that path if it ends in `.toml`.
+
+    Args:
+        kind: `recipe` or `instrument`.
+        name: Name or path.
 
     Raises:
-        UsageError: if there is no such recipe or file, or the file is not TOML.
-        LenskitError: if a plugin's recipe cannot be read, or is not TOML.
+        UsageError: if there is no such component or file, or the file is not TOML.
+        LenskitError: if a plugin's file cannot be read, or is not TOML.
     """
     if name.endswith(".toml"):
         return read_layer(Path(name))
     try:
-        return tomllib.loads(registry().find("recipe", name).load())
+        return tomllib.loads(registry().find(kind, name).load())
     except tomllib.TOMLDecodeError as error:
-        raise LenskitError(f"recipe {name!r} is no valid TOML: {error}") from None
+        raise LenskitError(f"{kind} {name!r} is no valid TOML: {error}") from None
 
 
 def read_assignment(text: str) -> Layer:

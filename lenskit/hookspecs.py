@@ -53,6 +53,12 @@ def lenskit_evaluations() -> Iterable[Component]:
 
 
 @hookspec
+def lenskit_instruments() -> Iterable[Component]:
+    """Instruments: TOML files, named `package:path/of/instrument.toml`, of what simulators need to know of a camera."""
+    return ()
+
+
+@hookspec
 def lenskit_recipes() -> Iterable[Component]:
     """Recipes: TOML files of choices and options, named `package:path/of/recipe.toml`."""
     return ()

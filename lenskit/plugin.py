@@ -29,6 +29,7 @@ from lenskit.errors import LenskitError, UsageError
 from lenskit.hookspecs import hookimpl
 
 if TYPE_CHECKING:
+    from lenskit.config import read_toml as read_toml
     from lenskit.data.generator import KeyedGenerator as KeyedGenerator
     from lenskit.data.readers import open_dataset as open_dataset
     from lenskit.data.source import Chunk as Chunk
@@ -66,6 +67,7 @@ _LAZY = {
     "Scene": "lenskit.kinds.simulator",
     "Simulator": "lenskit.kinds.simulator",
     "open_dataset": "lenskit.data.readers",
+    "read_toml": "lenskit.config",
     "simulated": "lenskit.data.source",
     "stored": "lenskit.data.source",
     "write_atomically": "lenskit.files",

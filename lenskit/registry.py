@@ -20,7 +20,7 @@ from typing import Any
 import pluggy
 
 from lenskit import hookspecs
-from lenskit.component import INTERFACE, KINDS, Component
+from lenskit.component import FILES, INTERFACE, KINDS, Component
 from lenskit.errors import LenskitError, UsageError
 
 GROUP = "lenskit.plugins"
@@ -56,7 +56,7 @@ class Record:
         return f"{self.name}:{argument.upper()}" if argument else self.name
 
     def load(self) -> Any:
-        """Imports the class that the component names; of a recipe, reads the text.
+        """Imports the class that the component names; of a recipe or an instrument, reads the file.
 
         Raises:
             LenskitError: if the component was written for another interface, or cannot be loaded.
@@ -69,7 +69,7 @@ class Record:
             )
         module, _, attribute = self.component.target.partition(":")
         try:
-            if self.kind == "recipe":
+            if self.kind in FILES:
                 from importlib import resources
 
                 return (resources.files(module) / attribute).read_text(encoding="utf-8")

@@ -6,6 +6,7 @@ import shutil
 
 import click
 
+from lenskit.component import FILES
 from lenskit.registry import registry
 
 
@@ -19,7 +20,7 @@ def command(name: str) -> None:
         plugin = record.plugin
         click.echo(f"{record.title} ({record.kind}): {record.component.summary}")
         click.echo(f"from {plugin.distribution} {plugin.version}: {record.component.target}")
-        if record.kind == "recipe":
+        if record.kind in FILES:
             click.echo(f"\n{record.load().rstrip()}")
             continue
         _explain(record.load())

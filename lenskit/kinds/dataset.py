@@ -30,6 +30,9 @@ class Dataset(ABC):
     shared: frozenset[str] = frozenset()
     """Parameter groups that the stored images of a lens share."""
 
+    chunk: int = 1
+    """Number of neighbouring lenses that are stored, and best read, together."""
+
     names: Sequence[str]
     """A name for each lens, such as its file's."""
 

@@ -1,6 +1,6 @@
 """Light: surface brightness of Sersic, core-Sersic and pixelated galaxies, in batches.
 
-Shapes and conventions are those of `lenskit_lensing.profiles`; radii are on the product-averaged axis,
+Shapes and conventions are those of `lenskit_lensing.mass`; radii are on the product-averaged axis,
 R = sqrt(q x'^2 + y'^2 / q), as in lenstronomy.
 """
 
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import grid_sample
 
-from lenskit_lensing.profiles import columns, elliptical
+from lenskit_lensing.mass.coordinates import columns, elliptical
 
 RADIUS_FLOOR = 1e-4
 """Radius in arcsec inside which profiles are flat, as in lenstronomy."""

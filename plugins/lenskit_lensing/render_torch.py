@@ -10,7 +10,8 @@ from torch import Tensor
 
 from lenskit_lensing.cusp import cusp_rule, put_blocks
 from lenskit_lensing.light import core_sersic, pixelated, sersic
-from lenskit_lensing.profiles import TOLERANCE, epl, epl_terms, shear
+from lenskit_lensing.mass import epl, epl_terms, shear
+from lenskit_lensing.mass.power_law import TOLERANCE
 
 CHUNK = 16
 """Images at a time on a CPU: what they need then stays in its cache."""

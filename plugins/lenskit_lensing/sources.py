@@ -11,7 +11,8 @@ from torch import Tensor
 
 from lenskit.plugin import Distribution, KeyedGenerator, Scene
 from lenskit_lensing.light import core_sersic_light
-from lenskit_lensing.profiles import columns, epl_terms, shear
+from lenskit_lensing.mass import epl_terms, shear
+from lenskit_lensing.mass.coordinates import columns
 from lenskit_lensing.render_torch import axis, source_plane
 
 CANDIDATES = 16

@@ -213,9 +213,9 @@ def test_assignments_of_one_command_line_go_together() -> None:
 
 
 def test_files_that_are_none(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"no configuration can be read from .*nowhere.toml: No such file"):
+    with pytest.raises(UsageError, match=r".*nowhere.toml cannot be read: No such file"):
         read_layer(tmp_path / "nowhere.toml")
-    with pytest.raises(UsageError, match="no configuration can be read from .*: Is a directory"):
+    with pytest.raises(UsageError, match=".* cannot be read: Is a directory"):
         read_layer(tmp_path)
     (tmp_path / "a.toml").write_text("[train\n")
     with pytest.raises(UsageError, match=r"a.toml is no valid TOML: "):

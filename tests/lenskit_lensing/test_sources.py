@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from lenskit_lensing.hst import HST
-from lenskit_lensing.profiles import TOLERANCE, epl_terms
+from lenskit_lensing.mass.power_law import TOLERANCE, epl_terms
 from lenskit_lensing.render_torch import axis, source_plane
 
 torch.set_num_threads(1)

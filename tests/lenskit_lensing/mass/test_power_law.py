@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from lenstronomy.LensModel.lens_model import LensModel
 
-from lenskit_lensing.profiles import TOLERANCE, epl, epl_terms, shear
+from lenskit_lensing.mass import epl, epl_terms, shear
+from lenskit_lensing.mass.power_law import TOLERANCE
 
 torch.set_num_threads(1)
 

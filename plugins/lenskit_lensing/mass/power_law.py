@@ -1,13 +1,4 @@
-"""Mass: deflections of the elliptical power law and of external shear, in batches.
-
-Parameters are tensors (n,), one lens a row; positions `x` and `y` in arcsec broadcast to (n, height, width), so that a
-regular grid may be given as a row (1, width) and a column (height, 1). Conventions are lenstronomy's
-(https://lenstronomy.readthedocs.io): e1 + i e2 = (1 - q) / (1 + q) exp(2i phi) with the axis ratio q and the position
-angle phi from +x towards +y.
-
-Both mass and light need the same elliptical coordinates. With z = x + iy from the centre and e = e1 + i e2, they are
-zeta = z - e conj(z), free of angles: |zeta| / sqrt(1 - |e|^2) = sqrt(q x'^2 + y'^2 / q) along the axes x', y'.
-"""
+"""Deflection of elliptical power laws."""
 
 from __future__ import annotations
 
@@ -16,28 +7,13 @@ import math
 import torch
 from torch import Tensor
 
+from lenskit_lensing.mass.coordinates import columns, elliptical
+
 TOLERANCE = {torch.float32: 3e-6, torch.float64: 1e-10}
 """At which to cut the power law's series, by type: deflections are then within 1e-5 and 1e-9 arcsec."""
 
 _TINY = 1e-30
 """Added to |e|^2, so that its root has a derivative at e = 0."""
-
-
-def columns(*parameters: Tensor) -> tuple[Tensor, ...]:
-    """Parameters (n,) in the shape (n, 1, 1) that broadcasts with positions."""
-    return tuple(parameter[:, None, None] for parameter in parameters)
-
-
-def elliptical(
-    x: Tensor, y: Tensor, e1: Tensor, e2: Tensor, center_x: Tensor, center_y: Tensor
-) -> tuple[Tensor, Tensor]:
-    """Elliptical coordinates zeta = z - e conj(z) as real and imaginary part, (n, height, width) each."""
-    e1, e2, center_x, center_y = columns(e1, e2, center_x, center_y)
-    dx, dy = x - center_x, y - center_y
-    if dx.shape == dy.shape:
-        return ((1 - e1) * dx).addcmul_(e2, dy, value=-1), ((1 + e1) * dy).addcmul_(e2, dx, value=-1)
-    # A row and a column: two small products and one pass over the pixels.
-    return (1 - e1) * dx - e2 * dy, (1 + e1) * dy - e2 * dx
 
 
 def epl_terms(ellipticity: float, tolerance: float) -> int:
@@ -127,16 +103,3 @@ def _fourier(coefficients: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, Te
         fresh = torch.sub(a, b2, out=b2) if in_place else a - b2
         b1, b2 = fresh.addcmul_(twice, b1), b1
     return (first - b2).addcmul_(cos, b1), sin * b1
-
-
-def shear(x: Tensor, y: Tensor, *, gamma1: Tensor, gamma2: Tensor) -> tuple[Tensor, Tensor]:
-    """Deflection of external shear about the frame's origin, in arcsec.
-
-    Args:
-        x: Positions in arcsec.
-        y: Positions in arcsec.
-        gamma1: Shear along the axes.
-        gamma2: Shear along the diagonals.
-    """
-    gamma1, gamma2 = columns(gamma1, gamma2)
-    return gamma1 * x + gamma2 * y, gamma2 * x - gamma1 * y
