@@ -1,0 +1,187 @@
+"""Distances, and what a lens's mass and the redshifts make of them: in batches, on whatever device redshifts are.
+
+```python
+cosmology = cosmology_named("Planck18")
+theta_E = cosmology.einstein_radius_sis(torch.tensor([220.0]), torch.tensor([0.5]), torch.tensor([2.0]))  # 0.87"
+```
+
+`astropy.cosmology` gives the comoving distance on a table once for each cosmology; between its rows a cubic follows
+the distance and its derivative c / H, which errs by less than 1e-9. All is computed in float64 and returned in the
+redshifts' type. Redshifts below 0 or above `MAX_REDSHIFT` give NaN, because to raise an error a GPU would have to be
+waited for.
+
+Where a source is not behind its lens, Einstein radii are 0, and the critical density and masses within a given
+Einstein radius are infinite.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from functools import cache
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lenskit.plugin import UsageError
+
+MAX_REDSHIFT = 20.0
+"""Where the tables end."""
+
+ROWS = 1025
+"""Rows of a table, evenly spaced in log(1 + z)."""
+
+ARCSEC = math.pi / (180 * 3600)
+"""One arcsec in radians."""
+
+SPEED_OF_LIGHT = 299792.458
+"""In km/s, exactly."""
+
+G_OVER_C2 = 4.785415841587842e-20
+"""G / c^2 in Mpc / M_sun, with GM_sun = 1.3271244e20 m^3 s^-2 (IAU 2015, https://arxiv.org/abs/1510.07674)."""
+
+
+@cache
+def cosmology_named(name: str) -> Cosmology:
+    """The cosmology of that name, made once.
+
+    Args:
+        name: One of astropy's, such as `Planck18` or `WMAP9`, or `FlatLambdaCDM(H0, Om0)` with H0 in km/s/Mpc.
+
+    Raises:
+        UsageError: if there is no such cosmology, or if it is not flat.
+    """
+    return Cosmology(_astropy_cosmology(name))
+
+
+def _astropy_cosmology(name: str) -> Any:
+    from astropy import cosmology as library
+
+    if match := re.fullmatch(r"\s*FlatLambdaCDM\s*\(([^,]+),([^,]+)\)\s*", name):
+        try:
+            H0, Om0 = map(float, match.groups())
+        except ValueError:
+            H0 = Om0 = math.nan
+        if not (0 < H0 < math.inf and 0 <= Om0 <= 1):
+            raise UsageError(f"{name!r} is no cosmology: FlatLambdaCDM(H0, Om0) takes H0 > 0 and Om0 from 0 to 1")
+        return library.FlatLambdaCDM(H0=H0, Om0=Om0)
+    if name not in library.available:
+        known = ", ".join(library.available)
+        raise UsageError(f"no cosmology is called {name!r}: {known} and FlatLambdaCDM(H0, Om0) are there")
+    return getattr(library, name)
+
+
+class Cosmology:
+    """Distances in a flat universe, and gravitational lensing in it.
+
+    All redshifts and other arguments are tensors that broadcast with each other; results have their common shape.
+
+    Args:
+        astropy_cosmology: A flat cosmology of `astropy.cosmology`.
+
+    Raises:
+        UsageError: if it is not flat.
+    """
+
+    def __init__(self, astropy_cosmology: Any) -> None:
+        if abs(astropy_cosmology.Ok0) > 1e-8:
+            raise UsageError(f"{astropy_cosmology.name} is curved: distances are for flat cosmologies")
+        log_a = torch.linspace(0, math.log1p(MAX_REDSHIFT), ROWS, dtype=torch.float64)
+        z = log_a.expm1().numpy()
+        distance = torch.from_numpy(astropy_cosmology.comoving_distance(z).to_value("Mpc"))
+        hubble = torch.from_numpy(astropy_cosmology.H(z).to_value("km / (s Mpc)"))
+        self._step = float(log_a[1])
+        slope = self._step * SPEED_OF_LIGHT * log_a.exp() / hubble
+        self._table = torch.stack([distance, slope], dim=1)
+        self._tables: dict[torch.device, Tensor] = {}
+
+    def comoving_distance(self, z: Tensor) -> Tensor:
+        """Comoving distance in Mpc."""
+        return self._comoving(z).to(_type(z))
+
+    def angular_diameter_distance(self, z: Tensor) -> Tensor:
+        """Angular-diameter distance from us in Mpc."""
+        return (self._comoving(z) / (1 + z.double())).to(_type(z))
+
+    def angular_diameter_distance_between(self, z_lens: Tensor, z_source: Tensor) -> Tensor:
+        """Angular-diameter distance of a source as seen from a lens in Mpc; 0 where the source is not behind it."""
+        between = (self._comoving(z_source) - self._comoving(z_lens)).clamp(min=0)
+        return (between / (1 + z_source.double())).to(_type(z_lens, z_source))
+
+    def kpc_per_arcsec(self, z: Tensor) -> Tensor:
+        """Proper length in kpc that is seen as one arcsec."""
+        return self.angular_diameter_distance(z) * (1e3 * ARCSEC)
+
+    def einstein_radius_sis(self, velocity_dispersion: Tensor, z_lens: Tensor, z_source: Tensor) -> Tensor:
+        """Einstein radius of a singular isothermal sphere, 4 pi (sigma / c)^2 D_ls / D_s, in arcsec.
+
+        Args:
+            velocity_dispersion: sigma in km/s.
+            z_lens: Redshift of the lens.
+            z_source: Redshift of the source, above 0.
+        """
+        kind = _type(velocity_dispersion, z_lens, z_source)
+        bend = 4 * math.pi / ARCSEC * (velocity_dispersion.double() / SPEED_OF_LIGHT) ** 2
+        return (bend * self._efficiency(z_lens, z_source)).to(kind)
+
+    def velocity_dispersion_sis(self, theta_E: Tensor, z_lens: Tensor, z_source: Tensor) -> Tensor:
+        """Velocity dispersion in km/s of the singular isothermal sphere with this Einstein radius in arcsec."""
+        kind = _type(theta_E, z_lens, z_source)
+        bend = theta_E.double() * ARCSEC / (4 * math.pi * self._efficiency(z_lens, z_source))
+        return (SPEED_OF_LIGHT * bend.sqrt()).to(kind)
+
+    def einstein_radius_point(self, mass: Tensor, z_lens: Tensor, z_source: Tensor) -> Tensor:
+        """Einstein radius of a point mass, theta_E^2 = 4 G M / c^2 D_ls / (D_l D_s), in arcsec.
+
+        Args:
+            mass: In solar masses, at least 0.
+            z_lens: Redshift of the lens, above 0.
+            z_source: Redshift of the source, above 0.
+        """
+        kind = _type(mass, z_lens, z_source)
+        return (mass.double() / (math.pi * self._critical(z_lens, z_source))).sqrt().to(kind)
+
+    def mass_in_einstein_radius(self, theta_E: Tensor, z_lens: Tensor, z_source: Tensor) -> Tensor:
+        """Projected mass in solar masses within an Einstein radius in arcsec: of a point mass, or of any round lens."""
+        kind = _type(theta_E, z_lens, z_source)
+        return (math.pi * theta_E.double() ** 2 * self._critical(z_lens, z_source)).to(kind)
+
+    def critical_density(self, z_lens: Tensor, z_source: Tensor) -> Tensor:
+        """Critical surface density c^2 / (4 pi G) D_s D_l / D_ls in solar masses per square arcsec of the lens plane.
+
+        Convergence is surface density over this; a mass in solar masses, divided by this, is its convergence
+        integrated over square arcsec.
+        """
+        return self._critical(z_lens, z_source).to(_type(z_lens, z_source))
+
+    def _critical(self, z_lens: Tensor, z_source: Tensor) -> Tensor:
+        D_l = self._comoving(z_lens) / (1 + z_lens.double())
+        return D_l * ARCSEC**2 / (4 * math.pi * G_OVER_C2 * self._efficiency(z_lens, z_source))
+
+    def _efficiency(self, z_lens: Tensor, z_source: Tensor) -> Tensor:
+        """D_ls / D_s, 0 where the source is not behind the lens; float64."""
+        to_lens, to_source = self._comoving(z_lens), self._comoving(z_source)
+        return torch.where(to_source > to_lens, 1 - to_lens / to_source, 0 * (to_lens + to_source))
+
+    def _comoving(self, z: Tensor) -> Tensor:
+        """Comoving distance in Mpc, float64, by Hermite's cubic in log(1 + z)."""
+        z = z.double()
+        place = z.log1p() / self._step
+        row = place.nan_to_num().clamp(0, ROWS - 2).floor()
+        t = place - row
+        if z.device not in self._tables:
+            self._tables[z.device] = self._table.to(z.device)
+        table, row = self._tables[z.device], row.long()
+        (d0, m0), (d1, m1) = table[row].unbind(-1), table[row + 1].unbind(-1)
+        rise = d1 - d0
+        distance = d0 + t * (m0 + t * (3 * rise - 2 * m0 - m1 + t * (m0 + m1 - 2 * rise)))
+        return torch.where((z >= 0) & (z <= MAX_REDSHIFT), distance, math.nan)
+
+
+def _type(*arguments: Tensor) -> torch.dtype:
+    """The floating-point type of a result."""
+    kind = arguments[0].dtype
+    for other in arguments[1:]:
+        kind = torch.promote_types(kind, other.dtype)
+    return kind if kind.is_floating_point else torch.get_default_dtype()
