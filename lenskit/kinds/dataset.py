@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from torch import Tensor
 
+from lenskit.errors import LenskitError
 from lenskit.kinds.parameter import Parameter
 
 
 class Dataset(ABC):
     """Images on disk and what is known of them.
 
-    A subclass takes the path as its first constructor argument; its keyword-only arguments are its options.
+    A subclass takes the path as its first constructor argument; its keyword-only arguments are its options. The
+    constructor reads no pixels, and opens what is incomplete too: `missing` says so.
     """
 
     parameters: Sequence[Parameter] = ()
@@ -31,10 +33,20 @@ class Dataset(ABC):
     """Parameter groups that the stored images of a lens share."""
 
     chunk: int = 1
-    """Number of neighbouring lenses that are stored, and best read, together."""
+    """Number of neighbouring lenses that are stored, and best read, together: i * chunk to (i + 1) * chunk - 1."""
 
     names: Sequence[str]
     """A name for each lens, such as its file's."""
+
+    missing: int = 0
+    """Number of lenses that are still to be written, of data that are incomplete: these are only looked at
+    (`lenskit data info`), and nothing else is done with them."""
+
+    stored_as: str = ""
+    """How pixels are stored, such as `float16`; empty if the reader does not know without reading."""
+
+    configuration: Mapping[str, Any] | None = None
+    """The configuration that simulated the images, by section, if they hold it."""
 
     accepts: ClassVar[str] = ""
     """One line that says which paths this reader takes, for error messages."""
@@ -49,12 +61,33 @@ class Dataset(ABC):
 
     @abstractmethod
     def read(self, index: Sequence[int]) -> tuple[Tensor, dict[str, Tensor]]:
-        """Reads some lenses.
+        """Reads some lenses. Training calls it from several threads at once.
 
         Args:
-            index: n numbers of lenses, from 0 to `len(self)` - 1.
+            index: n numbers of lenses, from 0 to `len(self)` - 1. Training asks for whole chunks, as a `range`.
 
         Returns:
-            Images (n, views, channels, height, width), float32 and finite, and for each parameter its values (n,)
-            as float32.
+            Images (n, views, channels, height, width), float32 and finite, and for each parameter its values as
+            float32: (n,), or (n, views) where they differ between the images of a lens.
+
+        Raises:
+            LenskitError: naming what cannot be read, or is damaged.
         """
+
+    def check(self) -> Iterator[tuple[str, str]]:
+        """Reads everything through.
+
+        A reader whose format has checksums overrides it to name the chunks that are damaged or absent.
+
+        Yields:
+            For each part, in order, its name and what is wrong with it (nothing if it is sound).
+        """
+        for start in range(0, len(self), self.chunk):
+            lenses = range(start, min(start + self.chunk, len(self)))
+            name = self.names[start] if len(lenses) == 1 else f"lenses {lenses[0]} to {lenses[-1]}"
+            try:
+                images, _ = self.read(lenses)
+            except (LenskitError, OSError) as error:
+                yield name, " ".join(str(error).split())
+            else:
+                yield name, "" if images.isfinite().all() else "some pixels are not finite"
