@@ -28,5 +28,10 @@ def lenskit_evaluations():
 
 
 @hookimpl
+def lenskit_instruments():
+    return [Component("pinhole", "lenskit_toys:instruments/pinhole.toml", "A box with a hole")]
+
+
+@hookimpl
 def lenskit_recipes():
     return [Component("toys", "lenskit_toys:recipes/toys.toml", "A run of a second")]
