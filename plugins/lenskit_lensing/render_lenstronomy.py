@@ -54,25 +54,34 @@ class LenstronomyRenderer:
         self._light = LightModel(["SERSIC_ELLIPSE"])
         self._models: dict[tuple[int, tuple[str, ...]], ImageModel] = {}
 
-    def __call__(self, scene: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
-        """The arc and the lens light after the PSF, (n, pixels, pixels) each, in arbitrary units."""
+    def __call__(self, scene: Mapping[str, Tensor], extra: Tensor | None = None) -> tuple[Tensor, ...]:
+        """The arc and the lens light after the PSF, (n, pixels, pixels) each, in arbitrary units.
+
+        Args:
+            scene: Entries for n images; `psf` is the number of the PSF.
+            extra: (n, c, pixels, pixels), further light before the PSF, such as neighbours that are not lensed.
+
+        Returns:
+            The arc, the lens light and, if it was given, the further light, blurred: (n, c, pixels, pixels).
+        """
         like = scene["theta_E"]
         columns = {name: values.tolist() for name, values in scene.items() if values.ndim == 1}
         rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
-        pairs = [self._render(row) for row in rows]
-        arcs, lights = (
-            torch.from_numpy(np.reshape(part, (-1, self.pixels, self.pixels))) for part in zip(*pairs, strict=True)
-        )
-        return arcs.to(like), lights.to(like)
+        further = np.zeros((len(rows), 0)) if extra is None else extra.cpu().double().numpy()
+        images = [self._render(row, light) for row, light in zip(rows, further, strict=True)]
+        channels = 2 + further.shape[1]
+        blurred = torch.from_numpy(np.reshape(images, (-1, channels, self.pixels, self.pixels))).to(like)
+        return (blurred[:, 0], blurred[:, 1]) if extra is None else (blurred[:, 0], blurred[:, 1], blurred[:, 2:])
 
-    def _render(self, scene: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
+    def _render(self, scene: dict[str, Any], extra: np.ndarray) -> list[np.ndarray]:
         galaxies = [self._galaxy(scene, name) for name in ("source", "companion") if scene[f"{name}_flux"] > 0]
         model = self._model(scene["psf"], tuple(profile for profile, _ in galaxies))
         lens = [{name: scene[name] for name in EPL}, {name: scene[name] for name in ("gamma1", "gamma2")}]
         # An INTERPOL profile keeps the first image that it is given.
         model.SourceModel.delete_interpol_caches()
         arc = model.source_surface_brightness([arguments for _, arguments in galaxies], lens)
-        return arc, model.ImageNumerics.convolution_class.convolution2d(self._lens_light(scene))
+        blur = model.ImageNumerics.convolution_class.convolution2d
+        return [arc, *(blur(light) for light in (self._lens_light(scene), *extra))]
 
     def _model(self, psf: int, profiles: tuple[str, ...]) -> ImageModel:
         """Image models are kept: making one takes longer than using it."""

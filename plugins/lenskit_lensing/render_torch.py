@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
-from scipy.fft import next_fast_len
 from torch import Tensor
 
+from lenskit_lensing.convolution import Convolver
 from lenskit_lensing.cusp import cusp_rule, put_blocks
 from lenskit_lensing.light import core_sersic, pixelated, sersic
 from lenskit_lensing.mass import epl, epl_terms, shear
+from lenskit_lensing.mass.coordinates import columns
 from lenskit_lensing.mass.power_law import TOLERANCE
 
 CHUNK = 16
 """Images at a time on a CPU: what they need then stays in its cache."""
+
+Scene = Mapping[str, Tensor]
 
 LENS = ("theta_E", "gamma", "e1", "e2", "center_x", "center_y")
 
@@ -24,7 +27,7 @@ def axis(pixels: int, pixel_scale: float, like: Tensor) -> Tensor:
     return (torch.arange(pixels, dtype=like.dtype, device=like.device) - (pixels - 1) / 2) * pixel_scale
 
 
-def source_plane(x: Tensor, y: Tensor, scene: Mapping[str, Tensor], terms: int) -> tuple[Tensor, Tensor]:
+def source_plane(x: Tensor, y: Tensor, scene: Scene, terms: int) -> tuple[Tensor, Tensor]:
     """Where light seen at (x, y) comes from, in arcsec: (n, height, width) each."""
     mass_x, mass_y = epl(x, y, **{name: scene[name] for name in LENS}, terms=terms)
     shear_x, shear_y = shear(x, y, gamma1=scene["gamma1"], gamma2=scene["gamma2"])
@@ -34,7 +37,11 @@ def source_plane(x: Tensor, y: Tensor, scene: Mapping[str, Tensor], terms: int) 
 class TorchRenderer:
     """Renders the arc and the lens light of scenes.
 
-    What it holds is brought to a scene's device when that is first seen, and kept there.
+    `renderer(scene)` gives both after the PSF. Simulators that blend light themselves use `arc` and `lens_light`, which
+    are before the PSF, and `convolve`, or a `Convolver` of their own for each band.
+
+    What it holds is brought to a scene's device when that is first seen, and kept there. On a GPU nothing waits for the
+    host.
 
     Args:
         pixels: Height and width of the image.
@@ -56,25 +63,46 @@ class TorchRenderer:
         supersampling: int = 1,
     ) -> None:
         self.pixels, self.pixel_scale, self.ellipticity = pixels, pixel_scale, ellipticity
-        self.psfs, self.stamps, self.supersampling = psfs, stamps, supersampling
-        self._transfers: dict[tuple[torch.device, torch.dtype], Tensor] = {}
+        self.stamps, self.supersampling = stamps, supersampling
+        self.convolve = Convolver(psfs, pixels)
         self._stamps: dict[torch.device, Tensor] = {}
 
-    def __call__(self, scene: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
-        """The arc and the lens light after the PSF, (n, pixels, pixels) each, in arbitrary units."""
-        n = len(scene["theta_E"])
-        size = CHUNK if scene["theta_E"].device.type == "cpu" else max(n, 1)
-        parts = [
-            self._chunk({name: values[start : start + size] for name, values in scene.items()})
-            for start in range(0, max(n, 1), size)
-        ]
-        arcs, lights = zip(*parts, strict=True)
-        return torch.cat(arcs), torch.cat(lights)
+    def __call__(self, scene: Scene, extra: Tensor | None = None) -> tuple[Tensor, ...]:
+        """The arc and the lens light after the PSF, (n, pixels, pixels) each, in arbitrary units.
 
-    def _chunk(self, scene: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
-        return self._convolve(self._arc(scene), self._lens_light(scene), scene["psf"])
+        Args:
+            scene: Entries for n images; `psf` is the number of the PSF.
+            extra: (n, c, pixels, pixels), further light before the PSF, such as neighbours that are not lensed.
 
-    def _arc(self, scene: dict[str, Tensor]) -> Tensor:
+        Returns:
+            The arc, the lens light and, if it was given, the further light, blurred: (n, c, pixels, pixels).
+        """
+
+        scene = scene if extra is None else {**scene, "extra": extra}
+        images = _in_chunks(self._blurred, scene)
+        return (images[:, 0], images[:, 1]) if extra is None else (images[:, 0], images[:, 1], images[:, 2:])
+
+    def arc(self, scene: Scene) -> Tensor:
+        """The source's light, lensed, before the PSF: surface brightness averaged over pixels, (n, pixels, pixels).
+
+        Needs the scene's entries of the groups `lens` and `source`.
+        """
+        return _in_chunks(self._arc, scene)
+
+    def lens_light(self, scene: Scene) -> Tensor:
+        """The lens galaxy's light before the PSF: its surface brightness over that at R_sersic, (n, pixels, pixels).
+
+        Needs the scene's entries that begin with `light_`.
+        """
+        return _in_chunks(self._lens_light, scene)
+
+    def _blurred(self, scene: Scene) -> Tensor:
+        images = torch.stack([self._arc(scene), self._lens_light(scene)], dim=1)
+        if "extra" in scene:
+            images = torch.cat([images, scene["extra"]], dim=1)
+        return self.convolve(images, scene["psf"])
+
+    def _arc(self, scene: Scene) -> Tensor:
         rays = axis(self.pixels * self.supersampling, self.pixel_scale / self.supersampling, scene["theta_E"])
         terms = epl_terms(self.ellipticity, TOLERANCE[rays.dtype])
         arc = self._source(*source_plane(rays[None, :], rays[:, None], scene, terms), scene)
@@ -83,29 +111,40 @@ class TorchRenderer:
         per_pixel = self.pixels, self.supersampling
         return arc.unflatten(2, per_pixel).unflatten(1, per_pixel).mean((2, 4))
 
-    def _source(self, x: Tensor, y: Tensor, scene: dict[str, Tensor]) -> Tensor:
-        """The source's surface brightness: each component evaluated for the scenes that have it."""
+    def _source(self, x: Tensor, y: Tensor, scene: Scene) -> Tensor:
+        """The source's surface brightness at (x, y) in the source plane: (n, height, width) each."""
+        brightness = self._source_by_rows if x.device.type == "cpu" else self._source_by_masks
+        galaxies = [
+            {name.removeprefix(f"{galaxy}_"): values for name, values in scene.items() if name.startswith(f"{galaxy}_")}
+            for galaxy in ("source", "companion")
+        ]
+        return brightness(x, y, galaxies)
+
+    def _source_by_rows(self, x: Tensor, y: Tensor, galaxies: Sequence[Scene]) -> Tensor:
+        """Each profile is evaluated for the scenes that have it."""
         total = torch.zeros_like(x)
-        for component in ("source", "companion"):
-            entries = {
-                name.removeprefix(f"{component}_"): values
-                for name, values in scene.items()
-                if name.startswith(f"{component}_")
-            }
-            present = entries["flux"] > 0
-            is_stamp = entries["stamp"] >= 0
-            for rows, brightness in (
-                (present & ~is_stamp, self._analytic),
-                (present & is_stamp, self._stamp),
-            ):
-                found = rows.nonzero().squeeze(1)
-                if len(found):
-                    chosen = slice(None) if len(found) == len(x) else found
-                    some = {name: values[chosen] for name, values in entries.items()}
-                    total[chosen] += brightness(x[chosen], y[chosen], some) * some["amplitude"][:, None, None]
+        for galaxy in galaxies:
+            present, is_stamp = galaxy["flux"] > 0, galaxy["stamp"] >= 0
+            for having, brightness in ((present & ~is_stamp, self._analytic), (present & is_stamp, self._stamp)):
+                rows = having.nonzero().squeeze(1)
+                if 0 < len(rows) == len(x):
+                    total += brightness(x, y, galaxy) * galaxy["amplitude"][:, None, None]
+                elif len(rows):
+                    some = {name: values[rows] for name, values in galaxy.items()}
+                    total[rows] += brightness(x[rows], y[rows], some) * some["amplitude"][:, None, None]
         return total
 
-    def _analytic(self, x: Tensor, y: Tensor, source: dict[str, Tensor]) -> Tensor:
+    def _source_by_masks(self, x: Tensor, y: Tensor, galaxies: Sequence[Scene]) -> Tensor:
+        """The same without asking which scenes these are, for which a GPU would have to wait for the host."""
+        total = torch.zeros_like(x)
+        for galaxy in galaxies:
+            light = self._analytic(x, y, galaxy)
+            if "stamp_scale" in galaxy:
+                light = torch.where(columns(galaxy["stamp"] >= 0)[0], self._stamp(x, y, galaxy), light)
+            total += light * torch.where(galaxy["flux"] > 0, galaxy["amplitude"], 0)[:, None, None]
+        return total
+
+    def _analytic(self, x: Tensor, y: Tensor, source: Scene) -> Tensor:
         return core_sersic(
             x,
             y,
@@ -119,7 +158,7 @@ class TorchRenderer:
             center_y=source["y"],
         )
 
-    def _stamp(self, x: Tensor, y: Tensor, source: dict[str, Tensor]) -> Tensor:
+    def _stamp(self, x: Tensor, y: Tensor, source: Scene) -> Tensor:
         if self.stamps is None:
             raise ValueError("the scene has real galaxies as sources, and this renderer was given none")
         if x.device not in self._stamps:
@@ -127,7 +166,7 @@ class TorchRenderer:
         return pixelated(
             x,
             y,
-            images=self._stamps[x.device][source["stamp"]].to(x.dtype),
+            images=self._stamps[x.device][source["stamp"].clamp(min=0)].to(x.dtype),
             scale=source["stamp_scale"],
             angle=source["angle"],
             mirror=source["mirror"],
@@ -135,7 +174,7 @@ class TorchRenderer:
             center_y=source["y"],
         )
 
-    def _lens_light(self, scene: dict[str, Tensor]) -> Tensor:
+    def _lens_light(self, scene: Scene) -> Tensor:
         grid = axis(self.pixels, self.pixel_scale, scene["light_x"])
         profile = {
             "R_sersic": scene["light_R_sersic"],
@@ -149,32 +188,12 @@ class TorchRenderer:
         values = sersic(rule_x.nodes[:, None, :], rule_y.nodes[:, :, None], **profile)
         return put_blocks(sersic(grid[None, :], grid[:, None], **profile), values, rule_x, rule_y)
 
-    def _convolve(self, arc: Tensor, light: Tensor, psf: Tensor) -> tuple[Tensor, Tensor]:
-        """Both images, blurred by each scene's PSF, with zeros outside the frame.
 
-        They are the real and the imaginary part of one complex image, each scaled to a maximum of one so that the
-        other's rounding errors do not matter to it. The transform is long enough for what wraps around to miss the
-        frame.
-        """
-        both = torch.complex(arc / _peak(arc), light / _peak(light))
-        transfer = self._transfer(both)
-        size, margin = transfer.shape[-1], self.psfs.shape[-1] // 2
-        spectrum = torch.fft.fft2(both, s=(size, size)).mul_(transfer[psf])
-        frame = slice(margin, margin + self.pixels)
-        both = torch.fft.ifft2(spectrum)[:, frame, frame]
-        return both.real, both.imag
-
-    def _transfer(self, like: Tensor) -> Tensor:
-        """Fourier transforms of the PSFs, (k, size, size)."""
-        key = like.device, like.dtype
-        if key not in self._transfers:
-            kernel = self.psfs.shape[-1]
-            size = next_fast_len(max(self.pixels + kernel // 2, kernel))
-            self._transfers[key] = torch.fft.fft2(self.psfs.to(like.device), s=(size, size)).to(like.dtype)
-        return self._transfers[key]
-
-
-def _peak(images: Tensor) -> Tensor:
-    """Maxima (n, 1, 1), one for an image without light."""
-    peak = images.amax((1, 2), keepdim=True)
-    return torch.where(peak > 0, peak, 1)
+def _in_chunks(render: Callable[[Scene], Tensor], scene: Scene) -> Tensor:
+    """Renders some images at a time, where that helps."""
+    entry = next(iter(scene.values()))
+    n = max(len(entry), 1)
+    size = CHUNK if entry.device.type == "cpu" else n
+    return torch.cat(
+        [render({name: values[i : i + size] for name, values in scene.items()}) for i in range(0, n, size)]
+    )

@@ -1,0 +1,62 @@
+"""Images blurred by point-spread functions."""
+
+from __future__ import annotations
+
+import torch
+from scipy.fft import next_fast_len
+from torch import Tensor
+
+
+class Convolver:
+    """Blurs images with one of several PSFs, with zeros outside the frame: scipy's `convolve2d(..., mode="same")`.
+
+    The Fourier transforms of the PSFs are computed once a device and type.
+
+    Args:
+        psfs: (k, s, s), s odd.
+        pixels: Height and width of the images.
+    """
+
+    def __init__(self, psfs: Tensor, pixels: int) -> None:
+        self.psfs, self.pixels = psfs, pixels
+        self._transfers: dict[tuple[torch.device, torch.dtype], Tensor] = {}
+
+    def __call__(self, images: Tensor, psf: Tensor) -> Tensor:
+        """Blurred images; each of the same quality, however faint it is beside its neighbours in a scene.
+
+        Two channels are the real and the imaginary part of one complex image, each scaled to a maximum of one so that
+        the other's rounding errors do not matter to it. The transform is long enough for what wraps around to miss the
+        frame.
+
+        Args:
+            images: (n, channels, pixels, pixels), real.
+            psf: Number of the PSF, (n,) for all channels of an image or (n, channels). The first costs half as much.
+
+        Returns:
+            (n, channels, pixels, pixels).
+        """
+        if psf.ndim == 2:
+            return self(images.flatten(0, 1)[:, None], psf.flatten()).view_as(images)
+        channels = images.shape[1]
+        if channels % 2:
+            images = torch.cat([images, torch.zeros_like(images[:, :1])], dim=1)
+        peaks = images.detach().abs().amax((2, 3), keepdim=True)
+        peaks = torch.where(peaks > 0, peaks, 1)
+        scaled = images / peaks
+        transfer = self._transfer(images)
+        size, margin = transfer.shape[-1], self.psfs.shape[-1] // 2
+        spectrum = torch.fft.fft2(torch.complex(scaled[:, 0::2], scaled[:, 1::2]), s=(size, size))
+        frame = slice(margin, margin + self.pixels)
+        blurred = torch.fft.ifft2(spectrum.mul_(transfer[psf][:, None]))[:, :, frame, frame]
+        return (torch.stack([blurred.real, blurred.imag], dim=2).flatten(1, 2) * peaks)[:, :channels]
+
+    def _transfer(self, like: Tensor) -> Tensor:
+        """Fourier transforms of the PSFs, (k, size, size)."""
+        key = like.device, like.dtype
+        if key not in self._transfers:
+            kernel = self.psfs.shape[-1]
+            # MKL and cuFFT are at their best with a factor of four.
+            size = 4 * next_fast_len(-(-max(self.pixels + kernel // 2, kernel) // 4))
+            spectrum = torch.fft.fft2(self.psfs.to(like.device, torch.float64), s=(size, size))
+            self._transfers[key] = spectrum.to(torch.complex64 if like.dtype == torch.float32 else torch.complex128)
+        return self._transfers[key]
