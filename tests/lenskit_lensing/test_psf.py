@@ -1,4 +1,4 @@
-"""PSFs: the bundled file against Tiny Tim, resampling against closed forms, and what a user's files may hold."""
+"""PSFs: the bundled file against Tiny Tim, resampling and profiles against integrals, and what a user's files may hold."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ import torch
 from astropy.io import fits
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from lenstronomy.Data.psf import PSF
+from scipy.integrate import dblquad
 from scipy.ndimage import convolve, map_coordinates
 from scipy.special import erf
 
 from lenskit.errors import UsageError
-from lenskit_lensing.psf import load_psfs, resample
+from lenskit_lensing.psf import load_psfs, profile_psf, resample
 
 ENERGY_RADII = (0.1, 0.25, 0.5, 0.75)  # arcsec
 
@@ -243,3 +245,48 @@ def test_an_empty_or_missing_folder_is_an_error(tmp_path: Path) -> None:
         load_psfs(tmp_path, 0.05)
     with pytest.raises(UsageError, match="no such file or folder"):
         load_psfs(tmp_path / "absent", 0.05)
+
+
+# Profiles
+
+
+@given(fwhm=st.floats(0.5, 6), pixel_scale=st.floats(0.02, 1))
+@settings(deadline=None, max_examples=30)
+def test_gaussian_is_its_integral_over_pixels(fwhm: float, pixel_scale: float) -> None:
+    """FWHM in pixels here; the closed form is normalised within the kernel, too."""
+    psf = profile_psf(fwhm * pixel_scale, pixel_scale).numpy()
+    expected = gaussian(len(psf), pixel_scale, fwhm * pixel_scale / np.sqrt(8 * np.log(2)))
+    assert expected.sum() > 1 - 3e-6
+    assert np.abs(psf - expected / expected.sum()).max() < 1e-10
+
+
+@given(fwhm=st.floats(0.5, 6), beta=st.floats(1.8, 5))
+@settings(deadline=None, max_examples=20)
+def test_moffat_is_its_integral_over_pixels(fwhm: float, beta: float) -> None:
+    psf = profile_psf(fwhm, 1.0, beta).numpy()
+    a = fwhm / (2 * np.sqrt(2 ** (1 / beta) - 1))
+
+    def integral(x: int, y: int) -> float:
+        return dblquad(lambda u, v: (1 + (u * u + v * v) / a**2) ** -beta, y - 0.5, y + 0.5, x - 0.5, x + 0.5)[0]
+
+    middle, total = len(psf) // 2, np.pi * a**2 / (beta - 1)
+    for x, y in ((0, 0), (1, 0), (1, 1), (2, 1)):
+        ratio = psf[middle + y, middle + x] / psf[middle, middle]
+        assert ratio == pytest.approx(integral(x, y) / integral(0, 0), rel=1e-7)
+    # What lies beyond is shared out over the kernel: less than half a percent in a circle.
+    assert 1 < psf[middle, middle] / (integral(0, 0) / total) < 1.0051
+
+
+def test_profiles_are_lenstronomys_gaussian_where_pixels_are_small() -> None:
+    fwhm, pixel_scale = 0.5, 0.01
+    psf = profile_psf(fwhm, pixel_scale).numpy()
+    reference = PSF("GAUSSIAN", fwhm=fwhm, pixel_size=pixel_scale, truncation=5).kernel_point_source
+    margin = (len(psf) - len(reference)) // 2
+    assert abs(margin) <= 1
+    size = min(len(psf), len(reference))
+    assert np.abs(central(psf, size) - central(reference, size)).max() < 2e-3 * psf.max()
+
+
+def central(psf: np.ndarray, size: int) -> np.ndarray:
+    margin = (len(psf) - size) // 2
+    return psf[margin : margin + size, margin : margin + size]
