@@ -1,4 +1,4 @@
-"""PSFs: the bundled file against Tiny Tim, resampling and profiles against integrals, and what a user's files may hold."""
+"""PSFs: the bundled file against Tiny Tim, resampling and profiles against integrals, and a user's files."""
 
 from __future__ import annotations
 
