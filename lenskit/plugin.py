@@ -49,6 +49,8 @@ if TYPE_CHECKING:
     from lenskit.kinds.simulator import Scene as Scene
     from lenskit.kinds.simulator import Simulator as Simulator
     from lenskit.run import Run as Run
+    from lenskit.store.store import Store as Store
+    from lenskit.store.store import is_store as is_store
 
 _LAZY = {
     "Backbone": "lenskit.kinds.backbone",
@@ -66,6 +68,8 @@ _LAZY = {
     "Run": "lenskit.run",
     "Scene": "lenskit.kinds.simulator",
     "Simulator": "lenskit.kinds.simulator",
+    "Store": "lenskit.store.store",
+    "is_store": "lenskit.store.store",
     "open_dataset": "lenskit.data.readers",
     "read_toml": "lenskit.config",
     "simulated": "lenskit.data.source",

@@ -34,6 +34,9 @@ class Simulator(ABC):
     image_shape: tuple[int, int, int]
     """Channels, height and width of an image."""
 
+    pixel_scale: float | None = None
+    """Size of a pixel in arcsec, where it has one: stores on disk have coordinates then."""
+
     removable: ClassVar[frozenset[str]] = frozenset()
     """Groups whose light `render` can leave out, for control experiments."""
 

@@ -1,0 +1,190 @@
+"""A store of simulated images, as it is read.
+
+```
+pairs.zarr/                     a Zarr v3 group; its attributes are those of `Plan.attributes`, and `complete`
+  images/                       (lens, view, channel, y, x), a file a chunk, checksummed, filled with NaN
+  theta_E/ ...                  a coordinate a parameter: (lens,) where the images of a lens share it, else (lens, view)
+  channel/, y/, x/              coordinates of pixels; y and x in arcsec if the simulator gives its pixel scale
+  staging/                      (lens, view, parameter): the parameters, while the store is filled
+```
+
+A chunk's parameters are written before its images, so that a chunk whose images are there is done. Chunks are put in
+place whole; and because none is compressed, all their files have one size that is known.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lenskit.errors import LenskitError, UsageError
+from lenskit.kinds.parameter import Parameter
+from lenskit.store.plan import FORMAT, VERSION, Plan
+
+IMAGES, STAGING = "images", "staging"
+AXES = ("lens", "view", "channel", "y", "x")
+CHECKSUM_BYTES = 4
+
+
+def coordinate_name(parameter: Parameter) -> str:
+    """What a parameter's array is called: as the parameter, but for names that mean something else here."""
+    return f"parameter_{parameter.name}" if parameter.name in (IMAGES, STAGING, *AXES) else parameter.name
+
+
+class Store:
+    """A store on disk, complete or not.
+
+    Args:
+        path: The folder.
+
+    Raises:
+        UsageError: if it is no store, or one of another version of the format.
+    """
+
+    def __init__(self, path: Path | str) -> None:
+        self.path = Path(path)
+        self.attributes = read_attributes(self.path)
+        self.plan = Plan.from_attributes(self.attributes)
+
+    @property
+    def complete(self) -> bool:
+        """Whether it was filled to the end."""
+        return self.attributes["complete"]
+
+    @property
+    def parameters(self) -> tuple[Parameter, ...]:
+        return self.plan.parameters
+
+    @property
+    def finish_with(self) -> str:
+        """The command that makes what is missing."""
+        return f"lenskit simulate --out {self.path}"
+
+    def chunk_file(self, chunk: int) -> Path:
+        """The file of a chunk's images."""
+        return self.path / IMAGES / f"c.{chunk}.0.0.0.0"
+
+    def missing(self) -> list[int]:
+        """The chunks that are still to be written (or to be written again: cut short or removed)."""
+        plan = self.plan
+        size = plan["chunk"] * int(np.prod(plan.shape[1:])) * np.dtype(plan["dtype"]).itemsize + CHECKSUM_BYTES
+        done = _sizes(self.path / IMAGES)
+        missing = {chunk for chunk in range(plan.chunks) if done.get(self.chunk_file(chunk).name) != size}
+        if not self.complete:
+            size = plan["chunk"] * plan["views"] * len(plan.parameters) * 8 + CHECKSUM_BYTES
+            staged = _sizes(self.path / STAGING)
+            missing |= {chunk for chunk in range(plan.chunks) if staged.get(f"c.{chunk}.0.0") != size}
+        return sorted(missing)
+
+    def read(self, chunk: int) -> NDArray[Any]:
+        """The images of a chunk: (n, views, channels, height, width) as they are stored, finite.
+
+        Raises:
+            LenskitError: if the chunk is missing, or its checksum is wrong.
+        """
+        file, lenses = self.chunk_file(chunk), self.plan.lenses_of(chunk)
+        # An absent chunk would be read as NaNs.
+        if not file.is_file():
+            raise LenskitError(f"{file} is missing; make it with: {self.finish_with}")
+        return self._sound(file, lambda: self._images[lenses.start : lenses.stop])
+
+    def values(self, parameter: Parameter) -> NDArray[np.float64]:
+        """A parameter's values: (lenses,), or (lenses, views) where they differ between the images of a lens.
+
+        Raises:
+            LenskitError: if the store is incomplete, or the values are damaged.
+        """
+        if not self.complete:
+            raise LenskitError(
+                f"{self.path} is incomplete: {len(self.missing())} of {self.plan.chunks} chunks are missing; "
+                f"finish it with: {self.finish_with}"
+            )
+        folder = self.path / coordinate_name(parameter)
+        array = self._sound(folder, lambda: open_array(folder))
+        chunks = -(-array.shape[0] // array.chunks[0])
+        ending = ".0" * (array.ndim - 1)
+        for chunk in range(chunks):
+            if not (file := folder / f"c.{chunk}{ending}").is_file():
+                raise LenskitError(f"{file} is missing, and with it parameters of the images: simulate anew")
+        return self._sound(folder, lambda: array[...])
+
+    def check(self) -> Iterator[tuple[str, str]]:
+        """Reads everything, and yields for each chunk of images and each parameter its name and what is wrong."""
+        for chunk in range(self.plan.chunks):
+            yield self._checked(self.chunk_file(chunk), lambda chunk=chunk: self.read(chunk))
+        for parameter in self.parameters if self.complete else ():
+            yield self._checked(self.path / coordinate_name(parameter), lambda which=parameter: self.values(which))
+
+    def _checked(self, file: Path, read: Any) -> tuple[str, str]:
+        name = str(file.relative_to(self.path))
+        try:
+            read()
+        except LenskitError as error:
+            return name, str(error)
+        return name, ""
+
+    @cached_property
+    def _images(self) -> Any:
+        return open_array(self.path / IMAGES)
+
+    def _sound(self, file: Path, read: Any) -> Any:
+        """What `read` gives, whose faults are errors that name the file."""
+        try:
+            return read()
+        except (ValueError, KeyError, TypeError, OSError) as error:
+            raise LenskitError(
+                f"{file} is damaged ({' '.join(str(error).split())[:60]}): lenskit data check {self.path} looks for "
+                f"more; remove what is damaged and make it again with: {self.finish_with}"
+            ) from error
+
+
+def read_attributes(path: Path) -> dict[str, Any]:
+    """The attributes of a store.
+
+    Raises:
+        UsageError: if there is no store, or one of another version of the format.
+    """
+    try:
+        attributes = json.loads((path / "zarr.json").read_text(encoding="utf-8")).get("attributes", {})
+    except (FileNotFoundError, NotADirectoryError):
+        raise UsageError(f"there is no store {path}" + (": it has no zarr.json" if path.exists() else "")) from None
+    except (ValueError, AttributeError) as error:
+        raise LenskitError(f"{path / 'zarr.json'} is damaged: {error}") from None
+    if attributes.get("format") != FORMAT:
+        raise UsageError(f"{path} is a Zarr group, but none of simulated pairs: it has no attribute format={FORMAT}")
+    if attributes.get("format_version") != VERSION:
+        raise UsageError(
+            f"{path} differs in format_version: it has {attributes.get('format_version')}, "
+            f"this version of lenskit knows {VERSION}"
+        )
+    return attributes
+
+
+def open_array(path: Path) -> Any:
+    """A Zarr array, opened for reading."""
+    import zarr
+
+    return zarr.open_array(path, mode="r", zarr_format=3)
+
+
+def _sizes(folder: Path) -> dict[str, int]:
+    """Sizes of a folder's files, by name."""
+    if not folder.is_dir():
+        return {}
+    with os.scandir(folder) as entries:
+        return {entry.name: entry.stat().st_size for entry in entries}
+
+
+def is_store(path: Path) -> bool:
+    """Whether a path is a store of simulated pairs, of whatever version of the format; cheap."""
+    try:
+        return json.loads((path / "zarr.json").read_text(encoding="utf-8"))["attributes"]["format"] == FORMAT
+    except (OSError, ValueError, KeyError, TypeError):
+        return False

@@ -1,0 +1,188 @@
+"""Writes a store in Zarr v3; see `lenskit.store.store` for what is in it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lenskit.files import write_atomically
+from lenskit.kinds.parameter import Parameter
+from lenskit.store.plan import Plan
+from lenskit.store.store import AXES, IMAGES, STAGING, Store, coordinate_name, read_attributes
+
+COORDINATE_CHUNK = 2**17
+"""Lenses a chunk of a coordinate: a million lenses take a few files a parameter."""
+
+
+class ZarrFormat:
+    """One Zarr group for all images.
+
+    Args:
+        path: The group's folder.
+    """
+
+    name = "zarr"
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @property
+    def exists(self) -> bool:
+        """Whether there is a store, filled or not."""
+        return (self.path / "zarr.json").is_file()
+
+    def attributes(self) -> dict[str, Any]:
+        """What the store says of itself, see `Plan.attributes`, and whether it is `complete`."""
+        return read_attributes(self.path)
+
+    def create(self, plan: Plan) -> None:
+        """Makes the arrays that are not there yet. Each file is put in place whole, the group's first."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        if not self.exists:
+            self._say(plan, complete=False)
+        if Store(self.path).complete and not self._has_coordinates(plan):
+            self._say(plan, complete=False)
+        self._require_images(plan)
+        if not Store(self.path).complete and not (self.path / STAGING / "zarr.json").is_file():
+            shape = (plan["lenses"], plan["views"], len(plan.parameters))
+            create_array(
+                self.path / STAGING, shape, (plan["chunk"], *shape[1:]), "float64", ("lens", "view", "parameter")
+            )
+
+    def missing(self) -> list[int]:
+        """The chunks that are to be written."""
+        return Store(self.path).missing()
+
+    def write(self, plan: Plan, chunk: int, images: NDArray[Any], values: NDArray[np.float64]) -> None:
+        """Writes a chunk: its parameters, if the store is not complete, then its images.
+
+        Args:
+            plan: The plan of the store.
+            chunk: Its number.
+            images: (n, views, channels, height, width).
+            values: (n, views, parameters).
+        """
+        lenses = plan.lenses_of(chunk)
+        for name, block in ((STAGING, values), (IMAGES, images)):
+            if (self.path / name / "zarr.json").is_file():
+                open_to_write(self.path / name)[lenses.start : lenses.stop] = block
+
+    def finish(self, plan: Plan) -> None:
+        """Makes coordinates of the parameters. What was cut short is simply done again."""
+        if not Store(self.path).complete:
+            self._write_coordinates(plan)
+            self._say(plan, complete=True)
+        shutil.rmtree(self.path / STAGING, ignore_errors=True)
+
+    def sweep(self) -> None:
+        """Removes files that somebody began to write and did not finish. Nobody may be writing."""
+        for pattern in ("*.partial", "*.part"):
+            for file in self.path.rglob(pattern):
+                file.unlink(missing_ok=True)
+
+    def _say(self, plan: Plan, complete: bool) -> None:
+        attributes = plan.attributes() | {"complete": complete}
+        group = {"zarr_format": 3, "node_type": "group", "attributes": attributes}
+        if complete:
+            # xarray opens what has its metadata in one place, and warns of what has not.
+            metadata = {name: json.loads((self.path / name / "zarr.json").read_text()) for name in _members(plan)}
+            group["consolidated_metadata"] = {"kind": "inline", "must_understand": False, "metadata": metadata}
+        write_atomically(self.path / "zarr.json", json.dumps(group, indent=2) + "\n")
+
+    def _has_coordinates(self, plan: Plan) -> bool:
+        return all((self.path / name / "zarr.json").is_file() for name in _members(plan))
+
+    def _require_images(self, plan: Plan) -> None:
+        folder = self.path / IMAGES
+        if (folder / "zarr.json").is_file():
+            return
+        shape = plan.shape
+        coordinates = " ".join(map(coordinate_name, plan.parameters))
+        create_array(
+            folder, shape, (plan["chunk"], *shape[1:]), plan["dtype"], AXES,
+            {"long_name": "simulated images", "coordinates": coordinates},
+        )  # fmt: skip
+
+    def _write_coordinates(self, plan: Plan) -> None:
+        for name, length in zip(AXES[2:], plan.image_shape, strict=True):
+            self._write_axis(name, length, plan.pixel_scale)
+        arrays = [self._create_coordinate(plan, parameter) for parameter in plan.parameters]
+        staging = open_to_write(self.path / STAGING)
+        for start in range(0, plan["lenses"], COORDINATE_CHUNK):
+            block = staging[start : start + COORDINATE_CHUNK]
+            for place, (parameter, array) in enumerate(zip(plan.parameters, arrays, strict=True)):
+                values = block[:, :, place]
+                array[start : start + len(block)] = values[:, 0] if plan.is_shared(parameter) else values
+
+    def _create_coordinate(self, plan: Plan, parameter: Parameter) -> Any:
+        shape = (plan["lenses"],) if plan.is_shared(parameter) else (plan["lenses"], plan["views"])
+        attributes = {
+            "long_name": parameter.symbol or parameter.name,
+            "units": parameter.unit or "1",
+            "group": parameter.group,
+            "headline": parameter.headline,
+        }
+        if parameter.classes:
+            attributes["classes"] = list(parameter.classes)
+        chunk = (min(COORDINATE_CHUNK, plan["lenses"]), *shape[1:])
+        folder = self.path / coordinate_name(parameter)
+        return create_array(folder, shape, chunk, "float64", AXES[: len(shape)], attributes)
+
+    def _write_axis(self, name: str, length: int, pixel_scale: float | None) -> None:
+        """Coordinates of an axis of pixels: arcsec from the middle, or else numbers."""
+        values: NDArray[Any] = np.arange(length)
+        attributes = {}
+        if name != "channel" and pixel_scale:
+            values, attributes = (values - (length - 1) / 2) * pixel_scale, {"units": "arcsec"}
+        array = create_array(self.path / name, (length,), (length,), str(values.dtype), (name,), attributes)
+        array[...] = values
+
+
+def _members(plan: Plan) -> list[str]:
+    """The arrays of a complete store."""
+    return [IMAGES, *AXES[2:], *map(coordinate_name, plan.parameters)]
+
+
+def create_array(
+    path: Path,
+    shape: tuple[int, ...],
+    chunks: tuple[int, ...],
+    dtype: str,
+    names: tuple[str, ...],
+    attributes: dict[str, Any] | None = None,
+) -> Any:
+    """Makes an empty array in place of any that is there: uncompressed (noise does not compress) and checksummed.
+
+    Its file keys are flat, for a folder a chunk would double the number of files.
+    """
+    import zarr
+    from zarr.codecs import Crc32cCodec
+
+    return zarr.create_array(
+        path,
+        shape=shape,
+        chunks=chunks,
+        dtype=dtype,
+        fill_value=np.nan if np.dtype(dtype).kind == "f" else -1,
+        filters=None,
+        compressors=[Crc32cCodec()],
+        serializer="auto",
+        dimension_names=names,
+        attributes=attributes or {},
+        chunk_key_encoding={"name": "default", "separator": "."},
+        zarr_format=3,
+        overwrite=True,
+        config={"write_empty_chunks": True},
+    )
+
+
+def open_to_write(path: Path) -> Any:
+    """An array that is there, whose chunks are written whatever they hold."""
+    import zarr
+
+    return zarr.open_array(path, mode="r+", zarr_format=3, config={"write_empty_chunks": True})

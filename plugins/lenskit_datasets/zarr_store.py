@@ -1,0 +1,87 @@
+"""Simulated images in a Zarr store."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lenskit.plugin import Dataset, Parameter, Store, is_store
+
+
+class ZarrStore(Dataset):
+    """What `lenskit simulate` wrote: images of lenses, their parameters, and how they were made.
+
+    Args:
+        path: The folder.
+    """
+
+    accepts = "a Zarr store that `lenskit simulate` wrote"
+
+    def __init__(self, path: str | Path) -> None:
+        self.store = Store(path)
+        plan = self.store.plan
+        self.parameters, self.image_shape = plan.parameters, plan.image_shape
+        self.views, self.shared, self.chunk = plan["views"], frozenset(plan["shared"]), plan["chunk"]
+        self.names = Numbered(plan["lenses"])
+        self.missing = sum(len(plan.lenses_of(chunk)) for chunk in self.store.missing())
+        self.stored_as, self.configuration = plan["dtype"], plan.configuration
+        self._values: dict[str, Tensor] = {}
+
+    @classmethod
+    def recognises(cls, path: Path) -> bool:
+        """Whether it is a Zarr group of simulated pairs, of whatever version."""
+        return is_store(path)
+
+    def read(self, index: Sequence[int]) -> tuple[Tensor, dict[str, Tensor]]:
+        """See `Dataset.read`. Chunks are read whole: neighbours are best read together.
+
+        Raises:
+            LenskitError: if a chunk is missing or damaged, or the store is incomplete.
+        """
+        wanted = np.asarray(index, dtype=np.int64)
+        values = {parameter.name: self._known(parameter)[wanted] for parameter in self.parameters}
+        return self._images(wanted), values
+
+    def _images(self, wanted: np.ndarray[Any, Any]) -> Tensor:
+        images = torch.empty(len(wanted), self.views, *self.image_shape)
+        chunks = wanted // self.chunk
+        for chunk in np.unique(chunks):
+            block = torch.from_numpy(self.store.read(int(chunk)))
+            (places,) = np.nonzero(chunks == chunk)
+            steps = wanted[places] - chunk * self.chunk
+            if np.array_equal(steps, np.arange(len(block))) and len(wanted) == len(block):
+                return block.to(torch.float32)
+            images[places] = block[steps].to(torch.float32)
+        return images
+
+    def _known(self, parameter: Parameter) -> Tensor:
+        if parameter.name not in self._values:
+            self._values[parameter.name] = torch.from_numpy(self.store.values(parameter).astype(np.float32))
+        return self._values[parameter.name]
+
+    def check(self) -> Iterator[tuple[str, str]]:
+        """See `Dataset.check`; parts are files of chunks, and parameters."""
+        return self.store.check()
+
+
+class Numbered(Sequence[str]):
+    """Names of lenses that are called by their numbers, made when they are asked for.
+
+    Args:
+        count: How many.
+    """
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, place: Any) -> Any:
+        numbers = range(self._count)[place]
+        return [str(number) for number in numbers] if isinstance(place, slice) else str(numbers)
