@@ -64,14 +64,20 @@ class LenstronomyRenderer:
         Returns:
             The arc, the lens light and, if it was given, the further light, blurred: (n, c, pixels, pixels).
         """
-        like = scene["theta_E"]
-        columns = {name: values.tolist() for name, values in scene.items() if values.ndim == 1}
-        rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+        like, rows = scene["theta_E"], _rows(scene)
         further = np.zeros((len(rows), 0)) if extra is None else extra.cpu().double().numpy()
         images = [self._render(row, light) for row, light in zip(rows, further, strict=True)]
         channels = 2 + further.shape[1]
         blurred = torch.from_numpy(np.reshape(images, (-1, channels, self.pixels, self.pixels))).to(like)
         return (blurred[:, 0], blurred[:, 1]) if extra is None else (blurred[:, 0], blurred[:, 1], blurred[:, 2:])
+
+    def lens_light(self, scene: Mapping[str, Tensor]) -> Tensor:
+        """The lens galaxy's light before the PSF: its surface brightness over that at R_sersic, (n, pixels, pixels).
+
+        Needs the scene's entries that begin with `light_`.
+        """
+        images = [self._lens_light(row) for row in _rows(scene)]
+        return torch.from_numpy(np.reshape(images, (-1, self.pixels, self.pixels))).to(scene["light_x"])
 
     def _render(self, scene: dict[str, Any], extra: np.ndarray) -> list[np.ndarray]:
         galaxies = [self._galaxy(scene, name) for name in ("source", "companion") if scene[f"{name}_flux"] > 0]
@@ -118,3 +124,9 @@ class LenstronomyRenderer:
         x, y = np.meshgrid(rule_x.nodes[0].numpy(), rule_y.nodes[0].numpy())
         values = self._light.surface_brightness(x.ravel(), y.ravel(), arguments).reshape(1, *x.shape)
         return put_blocks(torch.from_numpy(light), torch.from_numpy(values), rule_x, rule_y).numpy()[0]
+
+
+def _rows(scene: Mapping[str, Tensor]) -> list[dict[str, Any]]:
+    """A scene's entries with one number an image, image by image."""
+    columns = {name: values.tolist() for name, values in scene.items() if values.ndim == 1}
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
