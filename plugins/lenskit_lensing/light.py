@@ -1,18 +1,21 @@
 """Light: surface brightness of Sersic, core-Sersic and pixelated galaxies, in batches.
 
 Shapes and conventions are those of `lenskit_lensing.mass`; radii are on the product-averaged axis,
-R = sqrt(q x'^2 + y'^2 / q), as in lenstronomy.
+R = sqrt(q x'^2 + y'^2 / q), as in lenstronomy. `surface_brightness` adds up profiles by lenstronomy's names, the keys
+of `PROFILES`.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
 from torch.nn.functional import grid_sample
 
-from lenskit_lensing.mass.coordinates import columns, elliptical
+from lenskit_lensing.mass.coordinates import columns, elliptical, offsets
+from lenskit_lensing.profiles import Components, resolve
 
 RADIUS_FLOOR = 1e-4
 """Radius in arcsec inside which profiles are flat, as in lenstronomy."""
@@ -137,7 +140,7 @@ def pixelated(
     Args:
         x: Positions in arcsec, (n, height, width).
         y: Positions in arcsec, (n, height, width).
-        images: Surface brightness (n, size, size), the centre in the middle.
+        images: Surface brightness (n, rows, columns), the centre in the middle.
         scale: Size of an image's pixel in arcsec, above 0.
         angle: By which the image is turned from +x towards +y, in radians.
         mirror: 1 or -1.
@@ -147,13 +150,82 @@ def pixelated(
     Returns:
         (n, height, width).
     """
-    unit = 2 / ((images.shape[-1] - 1) * scale)
-    cos, sin = columns(unit * angle.cos(), unit * angle.sin())
-    center_x, center_y, mirror = columns(center_x, center_y, mirror)
-    dx, dy = x - center_x, y - center_y
-    u, v = torch.addcmul(cos * mirror * dx, sin * mirror, dy), torch.addcmul(cos * dy, sin, dx, value=-1)
+    rows, across = images.shape[-2:]
+    unit_x, unit_y = 2 * mirror / ((across - 1) * scale), 2 / ((rows - 1) * scale)
+    cos_x, sin_x = columns(unit_x * angle.cos(), unit_x * angle.sin())
+    cos_y, sin_y = columns(unit_y * angle.cos(), unit_y * angle.sin())
+    dx, dy = offsets(x, y, center_x, center_y)
+    u, v = torch.addcmul(cos_x * dx, sin_x, dy), torch.addcmul(cos_y * dy, sin_y, dx, value=-1)
     grid = torch.stack([u, v], dim=-1)
     return grid_sample(images[:, None], grid, mode="bilinear", padding_mode="zeros", align_corners=True)[:, 0]
+
+
+def surface_brightness(x: Tensor, y: Tensor, components: Components) -> Tensor:
+    """Surface brightness of a mixture, for instance `[("SERSIC_ELLIPSE", {...}), ("INTERPOL", {...})]`.
+
+    Args:
+        x: Positions in arcsec that broadcast to (n, height, width), or a grid's (1, width).
+        y: Positions in arcsec, or a grid's (height, 1).
+        components: Names of `PROFILES` and their parameters: numbers, (n,), or (n, k) for k of one kind in each scene.
+            `amp` multiplies a profile, 1 if not given; centres are the origin if not given. `INTERPOL` takes an `image`
+            (n, rows, columns) or one for all, `scale`, `phi_G`, and besides lenstronomy's a `mirror`.
+
+    Returns:
+        (n, height, width), of the type of `x`.
+
+    Raises:
+        UsageError: for a profile or parameter that is not there.
+    """
+    calls, n = resolve(PROFILES, components, x, amp=1.0)
+    total = x.new_zeros((n, *torch.broadcast_shapes(x.shape, y.shape)[-2:]))
+    for function, parameters in calls:
+        (amp,) = columns(parameters.pop("amp"))
+        total = total + amp * function(x, y, **parameters)
+    return total
+
+
+def _round_sersic(
+    x: Tensor, y: Tensor, *, R_sersic: Tensor, n_sersic: Tensor, center_x: Tensor, center_y: Tensor
+) -> Tensor:
+    zero = torch.zeros_like(R_sersic)
+    return sersic(
+        x, y, R_sersic=R_sersic, n_sersic=n_sersic, e1=zero, e2=zero, center_x=center_x, center_y=center_y
+    )  # fmt: skip
+
+
+def _interpol(
+    x: Tensor,
+    y: Tensor,
+    *,
+    image: Tensor,
+    scale: Tensor,
+    phi_G: Tensor,
+    mirror: Tensor,
+    center_x: Tensor,
+    center_y: Tensor,
+) -> Tensor:
+    n = len(scale)
+    x, y = (part.expand(n, *part.shape[-2:]) for part in torch.broadcast_tensors(x, y))
+    images = torch.as_tensor(image, dtype=x.dtype, device=x.device)
+    return pixelated(
+        x,
+        y,
+        images=images.expand(n, *images.shape[-2:]),
+        scale=scale,
+        angle=phi_G,
+        mirror=mirror,
+        center_x=center_x,
+        center_y=center_y,
+    )
+
+
+PROFILES: dict[str, Callable[..., Tensor]] = {
+    "SERSIC": _round_sersic,
+    "SERSIC_ELLIPSE": sersic,
+    "CORE_SERSIC": core_sersic,
+    "INTERPOL": _interpol,
+}
+"""Surface brightnesses by lenstronomy's names of the profiles; images are interpolated bilinearly."""
 
 
 def _radius_squared(x: Tensor, y: Tensor, e1: Tensor, e2: Tensor, center_x: Tensor, center_y: Tensor) -> Tensor:

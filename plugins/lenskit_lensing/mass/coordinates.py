@@ -9,10 +9,19 @@ from __future__ import annotations
 
 from torch import Tensor
 
+R2_FLOOR = 1e-18
+"""Smallest squared radius: within it directions shrink to zero, and no derivative overflows, not in float32 either."""
+
 
 def columns(*parameters: Tensor) -> tuple[Tensor, ...]:
     """Parameters (n,) in the shape (n, 1, 1) that broadcasts with positions."""
     return tuple(parameter[:, None, None] for parameter in parameters)
+
+
+def offsets(x: Tensor, y: Tensor, center_x: Tensor, center_y: Tensor) -> tuple[Tensor, Tensor]:
+    """Positions relative to centres (n,)."""
+    center_x, center_y = columns(center_x, center_y)
+    return x - center_x, y - center_y
 
 
 def elliptical(

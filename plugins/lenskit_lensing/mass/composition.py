@@ -1,0 +1,126 @@
+"""Lenses of several components, named as in lenstronomy, and what follows from their deflections."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from lenskit_lensing.mass.external import mass_sheet, point_mass, shear
+from lenskit_lensing.mass.halos import nfw, pjaffe, tnfw
+from lenskit_lensing.mass.isothermal import sie, sis
+from lenskit_lensing.mass.multipole import multipole
+from lenskit_lensing.mass.power_law import TOLERANCE, epl, epl_terms
+from lenskit_lensing.profiles import Call, Components, resolve
+
+PROFILES: dict[str, Callable[..., tuple[Tensor, Tensor]]] = {
+    "EPL": epl,
+    "SIE": sie,
+    "SIS": sis,
+    "NFW": nfw,
+    "TNFW": tnfw,
+    "PJAFFE": pjaffe,
+    "POINT_MASS": point_mass,
+    "SHEAR": shear,
+    "CONVERGENCE": mass_sheet,
+    "MULTIPOLE": multipole,
+}
+"""Deflections by lenstronomy's names of the profiles."""
+
+MAX_ELLIPTICITY = 0.75
+"""Bound of |e| where none is given: axis ratios down to 1/7."""
+
+
+def deflection(
+    x: Tensor, y: Tensor, components: Components, *, max_ellipticity: float = MAX_ELLIPTICITY
+) -> tuple[Tensor, Tensor]:
+    """Deflection of a sum of profiles, for instance `[("EPL", {...}), ("SHEAR", {...})]`.
+
+    Profiles of one kind are evaluated one after the other, so that k subhaloes take k times the time of one but no
+    more memory, as long as no gradients are asked for.
+
+    Args:
+        x: Positions in arcsec that broadcast to (n, height, width), or a grid's (1, width).
+        y: Positions in arcsec, or a grid's (height, 1).
+        components: Names of `PROFILES` and their parameters: numbers, (n,), or (n, k) for k of one kind in each lens.
+            Centres are the origin if not given.
+        max_ellipticity: Bound of |e| of power laws, from the prior: it says how long their series is. Beyond it they
+            are less accurate.
+
+    Returns:
+        The deflection's components in arcsec, (n, height, width) each, of the type of `x`.
+
+    Raises:
+        UsageError: for a profile or parameter that is not there.
+    """
+    calls, n = resolve(PROFILES, components, x)
+    return _sum(x, y, calls, n, max_ellipticity)
+
+
+def hessian(
+    x: Tensor,
+    y: Tensor,
+    components: Components,
+    *,
+    max_ellipticity: float = MAX_ELLIPTICITY,
+    create_graph: bool = False,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Derivatives of the deflection: of its x along x, of its x along y (or its y along x), of its y along y.
+
+    By automatic differentiation. The convergence is half the sum of the first and the last.
+
+    Args:
+        x: As in `deflection`.
+        y: As in `deflection`.
+        components: As in `deflection`.
+        max_ellipticity: As in `deflection`.
+        create_graph: Whether the results shall have derivatives themselves.
+
+    Returns:
+        (n, height, width) each.
+    """
+    calls, n = resolve(PROFILES, components, x)
+    x, y = (part.expand(n, *part.shape[-2:]) for part in torch.broadcast_tensors(x, y))
+    with torch.enable_grad():
+        if not create_graph:
+            x, y = x.detach(), y.detach()
+        # Copies: each position has to be a variable of its own.
+        x, y = (part.clone() if part.requires_grad else part.clone().requires_grad_() for part in (x, y))
+        along_x, along_y = _sum(x, y, calls, n, max_ellipticity)
+        derivative = partial(torch.autograd.grad, create_graph=create_graph, materialize_grads=True)
+        xx, xy = derivative(along_x.sum(), (x, y), retain_graph=True)
+        (yy,) = derivative(along_y.sum(), (y,))
+    return xx, xy, yy
+
+
+def magnification(
+    x: Tensor,
+    y: Tensor,
+    components: Components,
+    *,
+    max_ellipticity: float = MAX_ELLIPTICITY,
+    create_graph: bool = False,
+) -> Tensor:
+    """Magnification of images at (x, y), negative where they are mirrored: (n, height, width).
+
+    Args:
+        x: As in `deflection`.
+        y: As in `deflection`.
+        components: As in `deflection`.
+        max_ellipticity: As in `deflection`.
+        create_graph: Whether the result shall have derivatives itself.
+    """
+    xx, xy, yy = hessian(x, y, components, max_ellipticity=max_ellipticity, create_graph=create_graph)
+    return 1 / ((1 - xx) * (1 - yy) - xy * xy)
+
+
+def _sum(x: Tensor, y: Tensor, calls: list[Call], n: int, max_ellipticity: float) -> tuple[Tensor, Tensor]:
+    shape = (n, *torch.broadcast_shapes(x.shape, y.shape)[-2:])
+    total_x, total_y = x.new_zeros(shape), x.new_zeros(shape)
+    for function, parameters in calls:
+        more = {"terms": epl_terms(max_ellipticity, TOLERANCE[x.dtype])} if function is epl else {}
+        along_x, along_y = function(x, y, **parameters, **more)
+        total_x, total_y = total_x + along_x, total_y + along_y
+    return total_x, total_y

@@ -1,0 +1,99 @@
+"""Mixtures: lists of profiles by lenstronomy's names, and the calls that they stand for."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lenskit.plugin import UsageError
+
+Components = Sequence[tuple[str, Mapping[str, Any]]]
+"""Profiles that are added up: a name and its parameters each.
+
+A parameter is a number, (n,), or (n, k) for k profiles of one kind in every lens (25 subhaloes, say), whose other
+parameters may still be (n,).
+"""
+
+DEFAULTS = {"center_x": 0.0, "center_y": 0.0, "ra_0": 0.0, "dec_0": 0.0, "phi_G": 0.0, "mirror": 1.0}
+"""What parameters are that are not given; the others have to be."""
+
+WHOLE = ("m", "image", "r_E")
+"""Parameters that are handed on as they are."""
+
+Call = tuple[Callable[..., Any], dict[str, Any]]
+
+
+def resolve(
+    table: Mapping[str, Callable[..., Any]], components: Components, like: Tensor, **more: float
+) -> tuple[list[Call], int]:
+    """The calls that evaluate components, one for each profile, and the number n of lenses.
+
+    Args:
+        table: Functions by name; their keyword-only arguments are the parameters.
+        components: What to evaluate.
+        like: A tensor of the type and on the device that parameters are brought to.
+        **more: Parameters that all profiles have besides, and their defaults.
+
+    Raises:
+        UsageError: naming the profile or the parameter and what is right.
+    """
+    single: list[Call] = []
+    for name, given in components:
+        function = _find(table, name)
+        given = _complete(name, function, given, more)
+        tensors = {k: torch.as_tensor(v, dtype=like.dtype, device=like.device) for k, v in given.items()}
+        tensors = {k: v for k, v in tensors.items() if k not in WHOLE}
+        whole = {k: v for k, v in given.items() if k in WHOLE}
+        counts = {v.shape[1] for v in tensors.values() if v.ndim == 2}
+        if len(counts) > 1 or any(v.ndim > 2 for v in tensors.values()):
+            shapes = ", ".join(f"{k} {tuple(v.shape)}" for k, v in tensors.items())
+            raise UsageError(f"parameters of {name} do not go together: {shapes}; (n,) or (n, k) each is right")
+        for k in range(counts.pop() if counts else 1):
+            parts = {key: v[:, k] if v.ndim == 2 else v.reshape(-1) for key, v in tensors.items()}
+            single.append((function, parts | whole))
+    sizes = {len(v) for _, parameters in single for key, v in parameters.items() if key not in WHOLE} - {1}
+    if len(sizes) > 1:
+        raise UsageError(f"parameters are given for {' and for '.join(map(str, sorted(sizes)))} lenses; one number of "
+                         "lenses is right")  # fmt: skip
+    n = sizes.pop() if sizes else 1
+    calls = [
+        (function, {key: v if key in WHOLE else v.expand(n) for key, v in parameters.items()})
+        for function, parameters in single
+    ]
+    return calls, n
+
+
+@cache
+def parameter_names(function: Callable[..., Any]) -> tuple[str, ...]:
+    """Parameters that a profile has, by its function's keyword-only arguments."""
+    arguments = inspect.signature(function).parameters.values()
+    return tuple(a.name for a in arguments if a.kind is a.KEYWORD_ONLY and a.name != "terms")
+
+
+def _find(table: Mapping[str, Callable[..., Any]], name: str) -> Callable[..., Any]:
+    if name in table:
+        return table[name]
+    near = difflib.get_close_matches(name.upper(), table, n=1)
+    hint = f"did you mean {near[0]}? " if near else ""
+    raise UsageError(f"no profile {name}: {hint}there are {', '.join(table)}")
+
+
+def _complete(
+    name: str, function: Callable[..., Any], given: Mapping[str, Any], more: Mapping[str, float]
+) -> dict[str, Any]:
+    """The parameters with defaults for those that are not given."""
+    names = parameter_names(function)
+    unknown = [key for key in given if key not in names and key not in more]
+    if unknown:
+        raise UsageError(f"{name} has no parameter {unknown[0]}: it takes {', '.join((*names, *more))}")
+    complete = {key: DEFAULTS[key] for key in names if key in DEFAULTS} | dict(more) | dict(given)
+    missing = [key for key in names if key not in complete and key != "r_E"]
+    if missing:
+        raise UsageError(f"{name} lacks {', '.join(missing)}: it takes {', '.join((*names, *more))}")
+    return complete
