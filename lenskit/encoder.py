@@ -110,7 +110,8 @@ class Encoder(nn.Module):
     def untrained(cls, card: dict[str, Any], seed: int | None = None) -> Encoder:
         """The encoder that a card describes, with random weights (drawn from `seed`, if given)."""
         shape: tuple[int, int, int] = tuple(card["image_shape"])
-        preprocess = Preprocess(**validate(InputSettings, card["input"], "the encoder's input")[0])
+        inputs = validate(InputSettings, card["input"], "the encoder's input")[0]
+        preprocess = Preprocess(inputs["stretch"], inputs["size"])
         options = {key: value for key, value in card["backbone"].items() if key != "name"}
         with torch.random.fork_rng(enabled=seed is not None):
             if seed is not None:

@@ -6,17 +6,17 @@ disk) it fetches in `fetch`, which a loader may run ahead; what is computed on t
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from lenskit.data.generator import KeyedGenerator
+from lenskit.data.held import Chunks, Lenses, check_room, load, read_lenses, size_in_bytes
+from lenskit.data.order import Order
 from lenskit.data.preprocess import Preprocess
 from lenskit.errors import LenskitError, UsageError
 from lenskit.kinds.dataset import Dataset
@@ -27,9 +27,11 @@ from lenskit.kinds.simulator import Simulator
 VIEWS = "views"
 """Parameter group of the numbers that a pair strategy draws."""
 
-
 RESIDENT_BYTES = 2**30
-"""Stored images that need no more memory than this are kept once they are read."""
+"""Stored images that need no more memory than this are kept there once they are read, if nothing is said."""
+
+Keep = Literal["auto", "disk", "memory", "device"]
+"""Where stored images are held while they are learned from."""
 
 
 @dataclass(frozen=True)
@@ -69,8 +71,18 @@ class Source(ABC):
     def batch(self, fetched: dict[str, Any]) -> Batch:
         """The views, on the device that the fetched tensors are on."""
 
+    @abstractmethod
+    def of(self, index: Tensor) -> Batch:
+        """The views of these lenses, by their numbers, as training first sees them; on the CPU."""
+
+    def check(self, device: torch.device) -> None:  # noqa: B027 - most sources need little there
+        """Raises a UsageError if the source cannot make batches on that device."""
+
     def to(self, device: torch.device) -> None:  # noqa: B027 - most sources hold nothing on a device
         """Prepares for making batches on that device."""
+
+    def close(self) -> None:  # noqa: B027 - most sources have nothing to stop
+        """Stops what runs ahead."""
 
     def _views(self, images: Tensor, parameters: dict[str, Tensor], index: Tensor, view: Tensor) -> Batch:
         n, draws = images.shape[:2]
@@ -99,6 +111,9 @@ class LiveSource(Source):
     def fetch(self, places: Tensor) -> dict[str, Any]:
         return {"index": places}
 
+    def of(self, index: Tensor) -> Batch:
+        return self.batch({"index": index})
+
     @torch.no_grad()
     def batch(self, fetched: dict[str, Any]) -> Batch:
         index = fetched["index"]
@@ -112,57 +127,110 @@ class LiveSource(Source):
 
 
 class StoredSource(Source):
-    """Lenses read from a dataset, in an order drawn anew for each pass."""
+    """Lenses read from a dataset, in an order drawn anew for each pass (see `Order`).
 
-    def __init__(self, dataset: Dataset, pairs: PairStrategy, preprocess: Preprocess, seed: int) -> None:
+    Args:
+        dataset: What is read.
+        pairs: What is made of it.
+        preprocess: What is done to the images first.
+        seed: Seed of the order and of what the pairs draw.
+        keep: Where images are held: on `disk`, from which they are read ahead, in `memory` once they are read, or all
+            on the `device` that trains. It changes nothing of what comes.
+        workers: Threads that read ahead.
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        pairs: PairStrategy,
+        preprocess: Preprocess,
+        seed: int,
+        *,
+        keep: Keep = "auto",
+        workers: int = 2,
+    ) -> None:
         super().__init__(pairs, preprocess, seed)
-        if pairs.draws > dataset.views:
-            raise UsageError(
-                f"the pairs want {pairs.draws} images of each lens, the data hold {dataset.views}: "
-                "use --pairs default, which makes its views from one"
-            )
-        if pairs.draws > 1 and pairs.shared != dataset.shared:
-            raise UsageError(
-                f"the pairs share {', '.join(sorted(pairs.shared))}, but the images of a lens in the data share "
-                f"{', '.join(sorted(dataset.shared)) or 'nothing'}"
-            )
+        check_complete(dataset)
+        _check_views(dataset, pairs)
         self.dataset = dataset
         self.parameters, self.image_shape = dataset.parameters, dataset.image_shape
-        pixels = len(dataset) * dataset.views * math.prod(dataset.image_shape)
-        self._resident = 4 * pixels <= RESIDENT_BYTES
-        self._read_before: dict[int, tuple[Tensor, dict[str, Tensor]]] = {}
+        self.keep = keep
+        if keep == "auto":
+            self.keep = "memory" if size_in_bytes(dataset, pairs.draws) <= RESIDENT_BYTES else "disk"
+        self.order = Order(len(dataset), dataset.chunk, seed)
+        self.chunks = Chunks(dataset, self.order, pairs.draws, workers, keep=self.keep == "memory")
+        self._all: Lenses | None = None
+
+    def check(self, device: torch.device) -> None:
+        if self.keep in ("memory", "device"):
+            check_room(self.dataset, self.pairs.draws, device if self.keep == "device" else torch.device("cpu"))
+
+    def to(self, device: torch.device) -> None:
+        if self.keep == "device" and (self._all is None or self._all[0].device != device):
+            self._all = load(self.dataset, self.pairs.draws, device)
+
+    def close(self) -> None:
+        self.chunks.close()
 
     def fetch(self, places: Tensor) -> dict[str, Any]:
-        total = len(self.dataset)
-        passes, steps = places // total, places % total
-        index = torch.empty_like(places)
-        for number in passes.unique().tolist():
-            order = np.random.default_rng([self.seed & 0xFFFFFFFF, number]).permutation(total)
-            chosen = passes == number
-            index[chosen] = torch.from_numpy(order)[steps[chosen]]
-        images, parameters = self._read(index.tolist())
-        return {"index": index, "pass": passes, "images": images, "parameters": parameters}
+        index, windows = self.order.at(places)
+        fetched = {"index": index, "pass": places // len(self.dataset)}
+        if self.keep == "device":
+            return fetched
+        # The window after, too, unless the batch lies over two or more already: so much is held and no more.
+        ahead = range(windows.start, max(windows.stop, windows.start + 2))
+        self.chunks.want(chunk for window in ahead for chunk in self.order.chunks_of(window))
+        images, known = self.chunks.lenses(index)
+        return fetched | {"images": images, "parameters": known}
 
-    def _read(self, index: list[int]) -> tuple[Tensor, dict[str, Tensor]]:
-        """Reads lenses; of a data set that is small enough, each only once."""
-        if not self._resident:
-            return self.dataset.read(index)
-        missing = [number for number in dict.fromkeys(index) if number not in self._read_before]
-        if missing:
-            images, parameters = self.dataset.read(missing)
-            for place, number in enumerate(missing):
-                known = {name: values[place].clone() for name, values in parameters.items()}
-                self._read_before[number] = images[place].clone(), known
-        lenses = [self._read_before[number] for number in index]
-        together = {name: torch.stack([known[name] for _, known in lenses]) for name in lenses[0][1]}
-        return torch.stack([images for images, _ in lenses]), together
+    def of(self, index: Tensor) -> Batch:
+        images, known = self.chunks.lenses(index)
+        return self._make(images, known, index, torch.zeros_like(index))
 
     @torch.no_grad()
     def batch(self, fetched: dict[str, Any]) -> Batch:
-        draws = self.pairs.draws
-        images = fetched["images"][:, :draws]
-        parameters = {name: values[:, None].expand(-1, draws) for name, values in fetched["parameters"].items()}
-        return self._views(images, parameters, fetched["index"], fetched["pass"])
+        index = fetched["index"]
+        if self.keep == "device":
+            self.to(index.device)
+            assert self._all is not None
+            images, known = (each.index_select(0, index) for each in self._all)
+        else:
+            images, known = fetched["images"], fetched["parameters"]
+        return self._make(images, known, index, fetched["pass"])
+
+    def _make(self, images: Tensor, known: Tensor, index: Tensor, view: Tensor) -> Batch:
+        parameters = {parameter.name: known[..., i] for i, parameter in enumerate(self.parameters)}
+        return self._views(images, parameters, index, view)
+
+
+def check_complete(dataset: Dataset) -> None:
+    """Raises if there is nothing to read, or not yet everything.
+
+    Raises:
+        LenskitError: saying how much is missing.
+    """
+    if not len(dataset):
+        raise LenskitError("the data hold no lenses")
+    if dataset.missing:
+        raise LenskitError(
+            f"the data are incomplete: {dataset.missing} of {len(dataset)} lenses are still to be written "
+            "(the same `lenskit simulate` goes on where it stopped)"
+        )
+
+
+def _check_views(dataset: Dataset, pairs: PairStrategy) -> None:
+    """Raises if the pairs want other images of a lens than the data hold."""
+    if pairs.draws > dataset.views:
+        raise UsageError(
+            f"the pairs want {pairs.draws} images of each lens, the data hold {dataset.views}: "
+            "use --pairs default, which makes its views from one"
+        )
+    if pairs.draws > 1 and pairs.shared != dataset.shared:
+        wanted, there = (", ".join(sorted(groups)) or "nothing" for groups in (pairs.shared, dataset.shared))
+        raise UsageError(
+            f"the pairs share {wanted}, but the images of a lens in the data share {there}: "
+            "use data that were simulated for these pairs, or --pairs default, which makes its views from one image"
+        )
 
 
 Chunk = tuple[Tensor, dict[str, Tensor]]
@@ -202,7 +270,14 @@ def simulated(
 
 
 def stored(dataset: Dataset, chunk: int = 256) -> Iterator[Chunk]:
-    """The first image of each lens of a dataset, in order, in chunks."""
-    for start in range(0, len(dataset), chunk):
-        images, parameters = dataset.read(range(start, min(start + chunk, len(dataset))))
-        yield images[:, 0], parameters
+    """The first image of each lens of a dataset, in order.
+
+    Args:
+        dataset: What is read.
+        chunk: About so many lenses at a time: whole chunks of the dataset.
+    """
+    check_complete(dataset)
+    step = max(chunk // dataset.chunk, 1) * dataset.chunk
+    for start in range(0, len(dataset), step):
+        images, known = read_lenses(dataset, range(start, min(start + step, len(dataset))), draws=1)
+        yield images[:, 0], {parameter.name: known[:, 0, i] for i, parameter in enumerate(dataset.parameters)}

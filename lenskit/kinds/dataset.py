@@ -64,7 +64,8 @@ class Dataset(ABC):
         """Reads some lenses. Training calls it from several threads at once.
 
         Args:
-            index: n numbers of lenses, from 0 to `len(self)` - 1. Training asks for whole chunks, as a `range`.
+            index: n numbers of lenses, from 0 to `len(self)` - 1. Training asks for a whole chunk, as a `range`, or
+                for several chunks if they are small.
 
         Returns:
             Images (n, views, channels, height, width), float32 and finite, and for each parameter its values as

@@ -25,7 +25,7 @@ from lenskit.kinds.method import Budget, Method
 from lenskit.run import Run
 from lenskit.training.callbacks import Checkpoints, Monitor, WholeFiles, stop_on_interrupt
 from lenskit.training.display import TrainingDisplay
-from lenskit.training.settings import TrainSettings
+from lenskit.training.settings import InputSettings, TrainSettings
 from lenskit.training.stream import Clock, Stream
 
 log = logging.getLogger("lenskit")
@@ -112,11 +112,11 @@ class Job:
     def __init__(self, config: Config) -> None:
         self.config = config
         self.settings: TrainSettings = config.build("train")
-        inputs = config.build("input")
+        inputs: InputSettings = config.build("input")
         preprocess = Preprocess(inputs.stretch, inputs.size)
         pairs = config.build("pairs")
         # Built before the seed is set, so that a source that draws cannot change the initial weights.
-        self.source = self._source(pairs, preprocess)
+        self.source = self._source(pairs, preprocess, inputs)
         channels, height, width = self.source.image_shape
         if height != width and inputs.size is None:
             raise UsageError(f"the images are {height} x {width} pixels: say --set input.size=N to make them square")
@@ -131,7 +131,8 @@ class Job:
         self.budget = self._budget()
         self.method.budget = self.budget
         with _quiet_lightning():
-            self._trainer()  # only to see that there are such devices, before anything is written
+            # Only to see that there are such devices, and room on them, before anything is written.
+            self.source.check(self._trainer().strategy.root_device)
         card = {
             "backbone": {k: v for k, v in config.sections["backbone"].items() if k not in backbone.start_options},
             "input": {"stretch": inputs.stretch, "size": inputs.size},
@@ -171,11 +172,11 @@ class Job:
                 f"--precision {settings.precision} is not to be had here: {reason}"
             ) from None
 
-    def _source(self, pairs: Any, preprocess: Preprocess) -> Source:
+    def _source(self, pairs: Any, preprocess: Preprocess, inputs: InputSettings) -> Source:
         seed = self.settings.seed
         if "data" in self.config.sections:
             dataset = self.config.build("data", Path(self.config.sections["data"]["path"]))
-            return StoredSource(dataset, pairs, preprocess, seed)
+            return StoredSource(dataset, pairs, preprocess, seed, keep=inputs.keep, workers=inputs.workers)
         return LiveSource(self.config.build("simulator"), pairs, preprocess, seed)
 
     def _budget(self) -> Budget:
@@ -204,7 +205,10 @@ class Job:
             trainer = self._trainer([Clock(stream, settings.seed), monitor, checkpoints, *callbacks], run.path)
             with stop_on_interrupt(trainer), display or nullcontext():
                 path = run.checkpoint if done is not None else None
-                trainer.fit(self.method, datamodule=stream, ckpt_path=path, weights_only=True)
+                try:
+                    trainer.fit(self.method, datamodule=stream, ckpt_path=path, weights_only=True)
+                finally:
+                    self.source.close()
             if stream.batches < budget.batches:
                 log.warning(
                     "stopped after %d of %d batches; go on with: lenskit train --resume %s",

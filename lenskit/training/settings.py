@@ -39,13 +39,19 @@ class TrainSettings:
 
 @dataclass(kw_only=True)
 class InputSettings:
-    """What is done to an image, simulated or real, before a network sees it.
+    """What is done to an image, simulated or real, before a network sees it, and where stored ones are held.
 
     Args:
         stretch: `asinh` is asinh(x / 3 sigma), sigma being the noise of the image's border; `linear` leaves the
             values as they are.
         size: Height and width in pixels that images are resized to; nothing leaves them as they are.
+        keep: Where stored images are held while they are learned from: `disk` reads them ahead, in as much memory
+            whatever their number; `memory` keeps them once they are read; `device` loads all onto the one that
+            trains; `auto` is memory if they need less than a GiB there, and else disk. The batches are the same.
+        workers: Threads that read stored images ahead; 0 reads them when they are needed.
     """
 
     stretch: Literal["asinh", "linear"] = "asinh"
     size: Annotated[int, Ge(8)] | None = None
+    keep: Literal["auto", "disk", "memory", "device"] = "auto"
+    workers: Annotated[int, Ge(0)] = 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from torch import Tensor
 
 from lenskit.config import build
 from lenskit.data.preprocess import Preprocess
-from lenskit.data.source import LiveSource, Share, StoredSource, simulated, stored
+from lenskit.data.source import Keep, LiveSource, Share, StoredSource, simulated, stored
 from lenskit.errors import LenskitError, UsageError
 from lenskit.kinds.dataset import Dataset
 from lenskit.kinds.parameter import Parameter
@@ -27,12 +28,12 @@ class Numbered(Dataset):
     parameters = (Parameter("number"),)
     image_shape = (1, 8, 8)
 
-    def __init__(self, lenses: int, views: int = 1, shared: frozenset[str] = frozenset()) -> None:
+    def __init__(self, lenses: int, views: int = 1, shared: frozenset[str] = frozenset(), chunk: int = 1) -> None:
         self.names = [f"lens-{i}" for i in range(lenses)]
-        self.views, self.shared = views, shared
+        self.views, self.shared, self.chunk = views, shared, chunk
 
     def read(self, index: Sequence[int]) -> tuple[Tensor, dict[str, Tensor]]:
-        number = torch.tensor(index, dtype=torch.float32)
+        number = torch.tensor(list(index), dtype=torch.float32)
         images = number[:, None] + 0.5 * torch.arange(self.views)
         return images[:, :, None, None, None].expand(-1, -1, *self.image_shape).clone(), {"number": number}
 
@@ -114,21 +115,8 @@ def test_groups_that_the_simulator_lacks_are_refused() -> None:
 # --- Stored ---
 
 
-def stored_source(dataset: Dataset, pairs: str = "single", seed: int = 0) -> StoredSource:
-    return StoredSource(dataset, build("pairs", pairs, {}), Preprocess("linear"), seed)
-
-
-@given(st.integers(1, 40), st.integers(1, 12), st.integers(-(2**40), 2**40))
-@settings(deadline=None, max_examples=40)
-def test_every_lens_comes_once_a_pass(lenses: int, batch_size: int, seed: int) -> None:
-    """However batches lie over the borders of passes."""
-    source = stored_source(Numbered(lenses), seed=seed)
-    batches = -(-3 * lenses // batch_size)
-    order = torch.cat([source.fetch(Share(batch_size).of_batch(b))["index"] for b in range(batches)])[: 3 * lenses]
-    for one_pass in order.split(lenses):
-        assert one_pass.sort().values.tolist() == list(range(lenses))
-    if lenses > 20:
-        assert len({tuple(one_pass.tolist()) for one_pass in order.split(lenses)}) == 3
+def stored_source(dataset: Dataset, pairs: str = "single", seed: int = 0, **held: Any) -> StoredSource:
+    return StoredSource(dataset, build("pairs", pairs, {}), Preprocess("linear"), seed, **held)
 
 
 def test_every_seed_has_its_order() -> None:
@@ -143,24 +131,82 @@ def test_labels_line_up_with_images() -> None:
     assert torch.equal(batch.parameters["number"][:, 0], batch.index.float())
 
 
-@pytest.mark.parametrize(("bytes_kept", "reads"), [(2**20, 7), (7 * 8 * 8 * 4 - 1, 21)], ids=["small", "large"])
-def test_a_small_data_set_is_read_once(bytes_kept: int, reads: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """And gives the same batches as one that is too large to be kept."""
-    monkeypatch.setattr("lenskit.data.source.RESIDENT_BYTES", bytes_kept)
-    asked: list[int] = []
+@pytest.mark.parametrize("keep", ["disk", "memory", "device"])
+@pytest.mark.parametrize("workers", [0, 2])
+def test_batches_are_the_same_however_they_are_held(keep: Keep, workers: int) -> None:
+    """Also where batches lie over two passes, or more."""
+    plain, source = Numbered(7, chunk=3), stored_source(Numbered(7, chunk=3), keep=keep, workers=workers)
+    for number in range(8):
+        fetched = source.fetch(Share(5).of_batch(number))
+        batch = source.batch(fetched)
+        images, parameters = plain.read(batch.index.tolist())
+        assert torch.equal(batch.views[0], images[:, 0])
+        assert torch.equal(batch.parameters["number"][:, 0], parameters["number"])
+        expected = stored_source(Numbered(7, chunk=3), keep="disk", workers=0).fetch(Share(5).of_batch(number))
+        assert torch.equal(fetched["index"], expected["index"])
+    source.close()
 
-    class Counting(Numbered):
+
+@pytest.mark.parametrize(("limit", "keep"), [(7 * 8 * 8 * 4, "memory"), (7 * 8 * 8 * 4 - 1, "disk")])
+def test_small_data_are_kept_in_memory(limit: int, keep: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lenskit.data.source.RESIDENT_BYTES", limit)
+    assert stored_source(Numbered(7, views=3)).keep == keep
+
+
+@pytest.mark.parametrize("keep", ["memory", "device"])
+def test_what_does_not_fit_is_refused_before_it_is_read(keep: Keep) -> None:
+    class Vast(Numbered):
+        image_shape = (1, 2**20, 2**20)
+
+    with pytest.raises(UsageError, match=r"the images need 30786.* GB, memory has .* GB: say --set input.keep=disk"):
+        stored_source(Vast(7), keep=keep).check(torch.device("cpu"))
+    stored_source(Vast(7), keep="disk").check(torch.device("cpu"))
+
+
+def test_parameters_may_differ_between_the_images_of_a_lens() -> None:
+    class Own(Numbered):
+        parameters = (Parameter("number"), Parameter("view"))
+
         def read(self, index: Sequence[int]) -> tuple[Tensor, dict[str, Tensor]]:
-            asked.extend(index)
-            return super().read(index)
+            images, known = super().read(index)
+            return images, known | {"view": images.mean((2, 3, 4))}
 
-    source, plain = stored_source(Counting(7)), Numbered(7)
-    for batch in range(7):
-        fetched = source.fetch(Share(3).of_batch(batch))
-        images, parameters = plain.read(fetched["index"].tolist())
-        assert torch.equal(fetched["images"], images)
-        assert torch.equal(fetched["parameters"]["number"], parameters["number"])
-    assert len(asked) == reads
+    source = stored_source(Own(7, 3, frozenset({"lens"})), "lens-fixed")
+    batch = source.batch(source.fetch(torch.arange(7)))
+    assert torch.equal(batch.parameters["number"], batch.index[:, None].expand(-1, 2).float())
+    assert torch.equal(batch.parameters["view"], batch.index[:, None] + torch.tensor([0.0, 0.5]))
+    ((_, known),) = stored(Own(7, 3))
+    assert torch.equal(known["view"], torch.arange(7.0))
+
+
+def test_half_precision_comes_out_in_single() -> None:
+    class Half(Numbered):
+        def read(self, index: Sequence[int]) -> tuple[Tensor, dict[str, Tensor]]:
+            images, known = super().read(index)
+            return images.half(), known
+
+    source = stored_source(Half(7))
+    assert source.batch(source.fetch(torch.arange(3))).views[0].dtype == torch.float32
+
+
+def test_incomplete_data_are_refused() -> None:
+    class Incomplete(Numbered):
+        missing = 3
+
+    message = "the data are incomplete: 3 of 7 lenses are still to be written"
+    with pytest.raises(LenskitError, match=message):
+        stored_source(Incomplete(7))
+    with pytest.raises(LenskitError, match=message):
+        next(stored(Incomplete(7)))
+    with pytest.raises(LenskitError, match="the data hold no lenses"):
+        stored_source(Numbered(0))
+
+
+def test_lenses_can_be_had_by_their_numbers(live: LiveSource) -> None:
+    index = torch.tensor([4, 2])
+    for source in (live, stored_source(Numbered(7, 2, frozenset({"lens"})), "lens-fixed")):
+        assert source.of(index).index.tolist() == [4, 2]
+    assert torch.equal(source.of(index).views[1].mean((1, 2, 3)), index + 0.5)
 
 
 def test_stored_pairs_are_the_views_of_one_lens() -> None:
@@ -194,7 +240,7 @@ def test_too_few_stored_views_are_refused() -> None:
 )
 def test_stored_views_that_share_something_else_are_refused(shared: set[str], what: str) -> None:
     """More is as wrong as less: the pairs draw all other groups anew."""
-    with pytest.raises(UsageError, match=f"the pairs share lens, but the images of a lens in the data share {what}$"):
+    with pytest.raises(UsageError, match=f"the pairs share lens, but .* in the data share {what}: use data"):
         stored_source(Numbered(5, 2, frozenset(shared)), "lens-fixed")
 
 

@@ -1,0 +1,170 @@
+"""How stored lenses are held while they are learned from: read ahead and let go, kept in memory, or on the device."""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+from collections.abc import Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import chain
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lenskit.data.order import Order
+from lenskit.errors import LenskitError, UsageError
+from lenskit.kinds.dataset import Dataset
+
+log = logging.getLogger("lenskit")
+
+READ_LENSES = 64
+"""Chunks that are smaller are read together: about so many lenses at a time."""
+
+Lenses = tuple[Tensor, Tensor]
+"""Images (n, draws, C, H, W) and parameters (n, draws, number of parameters), float32."""
+
+
+def read_lenses(dataset: Dataset, lenses: Sequence[int], draws: int) -> Lenses:
+    """Reads lenses, and the first `draws` images of each.
+
+    Raises:
+        LenskitError: if a pixel is not finite.
+    """
+    images, known = dataset.read(lenses)
+    images = images[:, :draws].to(torch.float32)
+    if draws < dataset.views:
+        images = images.clone()  # lets go of the others
+    # numpy, because torch would start its own threads in each of ours. A sum that is finite is of finite pixels.
+    with np.errstate(all="ignore"):
+        if not np.isfinite(images.numpy().sum()):
+            for lens, image in zip(lenses, images.numpy(), strict=True):
+                if not np.isfinite(image).all():
+                    raise LenskitError(f"lens {dataset.names[lens]} holds pixels that are not finite")
+    columns = [_per_image(known[parameter.name], draws) for parameter in dataset.parameters]
+    return images, torch.stack(columns, -1) if columns else torch.empty(len(lenses), draws, 0)
+
+
+def _per_image(values: Tensor, draws: int) -> Tensor:
+    """Values (n,) or (n, views) as (n, draws)."""
+    return values[:, None].expand(-1, draws) if values.ndim == 1 else values[:, :draws]
+
+
+class Chunks:
+    """Chunks of a dataset, read by threads before they are needed.
+
+    Args:
+        dataset: Where they are read from.
+        order: Which lenses make a chunk.
+        draws: Images of each lens that are wanted.
+        workers: Number of threads; with none, chunks are read when they are needed.
+        keep: Whether chunks that were read stay.
+    """
+
+    def __init__(self, dataset: Dataset, order: Order, draws: int, workers: int, keep: bool) -> None:
+        self.dataset, self.order, self.draws, self.workers, self.keep = dataset, order, draws, workers, keep
+        self._pool: ThreadPoolExecutor | None = None
+        self._held: dict[int, tuple[Future[Lenses], int]] = {}
+        """What each chunk was read with, or will be, and at which row of that it begins."""
+
+    def want(self, chunks: Iterable[int]) -> None:
+        """Starts to read chunks, in this order, and lets go of all others (unless they are kept)."""
+        wanted = dict.fromkeys(chunks)
+        if not self.keep:
+            gone = [self._held.pop(chunk) for chunk in self._held.keys() - wanted.keys()]
+            for future in {future for future, _ in gone} - {future for future, _ in self._held.values()}:
+                future.cancel()
+        if self.workers:
+            self._start(wanted)
+
+    def lenses(self, index: Tensor) -> Lenses:
+        """Some lenses, in this order; waits until they are read.
+
+        Raises:
+            LenskitError: if they cannot be read.
+        """
+        chunks, rows = np.divmod(index.numpy(), self.order.chunk)
+        self._start(dict.fromkeys(chunks.tolist()))
+        images, known = [], []
+        for chunk, row in zip(chunks.tolist(), rows.tolist(), strict=True):
+            future, first = self._held[chunk]
+            pixels, parameters = future.result()
+            images.append(pixels[first + row])
+            known.append(parameters[first + row])
+        return torch.stack(images), torch.stack(known)
+
+    def close(self) -> None:
+        """Stops reading ahead."""
+        if self._pool:
+            self._pool.shutdown(wait=False, cancel_futures=True)
+            self._pool = None
+        self._held = {chunk: held for chunk, held in self._held.items() if not held[0].cancelled()}
+
+    def _start(self, chunks: Iterable[int]) -> None:
+        """Has those chunks read that are not held; small ones several at a time."""
+        missing = [chunk for chunk in chunks if chunk not in self._held]
+        size = max(READ_LENSES // self.order.chunk, 1)
+        for group in (missing[i : i + size] for i in range(0, len(missing), size)):
+            parts = [self.order.lenses_of(chunk) for chunk in group]
+            future = self._submit(parts[0] if len(parts) == 1 else [*chain.from_iterable(parts)])
+            first = 0
+            for chunk, part in zip(group, parts, strict=True):
+                self._held[chunk] = future, first
+                first += len(part)
+
+    def _submit(self, lenses: Sequence[int]) -> Future[Lenses]:
+        if self.workers:
+            self._pool = self._pool or ThreadPoolExecutor(self.workers, "lenskit-read")
+            return self._pool.submit(read_lenses, self.dataset, lenses, self.draws)
+        future: Future[Lenses] = Future()
+        future.set_result(read_lenses(self.dataset, lenses, self.draws))
+        return future
+
+
+def size_in_bytes(dataset: Dataset, draws: int) -> int:
+    """Memory that the images need."""
+    return 4 * len(dataset) * draws * math.prod(dataset.image_shape)
+
+
+def load(dataset: Dataset, draws: int, device: torch.device) -> Lenses:
+    """Reads all lenses into one tensor on a device.
+
+    Raises:
+        UsageError: if they do not fit there.
+    """
+    check_room(dataset, draws, device)
+    gigabytes = size_in_bytes(dataset, draws) / 1e9
+    if gigabytes > 1:
+        log.info("reading %.1f GB of images onto %s", gigabytes, device)
+    images = torch.empty(len(dataset), draws, *dataset.image_shape, device=device)
+    parameters = torch.empty(len(dataset), draws, len(dataset.parameters), device=device)
+    step = max(READ_LENSES // dataset.chunk, 1) * dataset.chunk
+    for start in range(0, len(dataset), step):
+        lenses = range(start, min(start + step, len(dataset)))
+        images[start : start + step], parameters[start : start + step] = read_lenses(dataset, lenses, draws)
+    return images, parameters
+
+
+def check_room(dataset: Dataset, draws: int, device: torch.device) -> None:
+    """Raises if all images do not fit into the memory of a device.
+
+    Raises:
+        UsageError: saying how much there is.
+    """
+    needed, room = size_in_bytes(dataset, draws), _room(device)
+    if needed > room:
+        raise UsageError(
+            f"the images need {needed / 1e9:.1f} GB, {'memory' if device.type == 'cpu' else device} has "
+            f"{room / 1e9:.1f} GB: say --set input.keep={'disk' if device.type == 'cpu' else 'memory'}"
+        )
+
+
+def _room(device: torch.device) -> float:
+    """Bytes that are free on a GPU, or that the machine has at all."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if device.type == "cpu" else math.inf
+    except (AttributeError, ValueError, OSError):  # not everywhere
+        return math.inf

@@ -1,0 +1,174 @@
+"""Chunks are read once, ahead of need, and let go of; what goes wrong in a thread is told where it is needed."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Sequence
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from lenskit.config import build
+from lenskit.data.order import Order
+from lenskit.data.preprocess import Preprocess
+from lenskit.data.source import Share, StoredSource
+from lenskit.errors import LenskitError
+from lenskit.kinds.dataset import Dataset
+
+
+class Watched(Dataset):
+    """Images of two pixels that counts which lenses are read, and how many images exist at once."""
+
+    image_shape = (1, 2, 2)
+
+    def __init__(self, lenses: int, chunk: int) -> None:
+        self.names = [f"lens-{i}" for i in range(lenses)]
+        self.chunk = chunk
+        self.reads: list[Sequence[int]] = []
+        self.threads: set[str] = set()
+
+    def read(self, index: Sequence[int]) -> tuple[Tensor, dict[str, Tensor]]:
+        self.reads.append(index)
+        self.threads.add(threading.current_thread().name)
+        return torch.tensor(list(index), dtype=torch.float32)[:, None, None, None, None].expand(-1, 1, 1, 2, 2), {}
+
+
+def in_chunks(lenses: Sequence[int], order: Order) -> list[int]:
+    """The chunks that were read, each of them whole."""
+    chunks = list(dict.fromkeys(lens // order.chunk for lens in lenses))
+    assert list(lenses) == [lens for chunk in chunks for lens in order.lenses_of(chunk)]
+    return chunks
+
+
+def source(dataset: Dataset, **held) -> StoredSource:
+    return StoredSource(dataset, build("pairs", "single", {}), Preprocess("linear"), 3, **held)
+
+
+def run_through(dataset: Dataset, batch_size: int, passes: int, rank: int = 0, world: int = 1, **held) -> None:
+    """Asks for all batches of some passes, in order, and checks them."""
+    stream = source(dataset, **held)
+    try:
+        for batch in range(passes * len(dataset) // batch_size):
+            made = stream.batch(stream.fetch(Share(batch_size, rank, world).of_batch(batch)))
+            assert torch.equal(made.views[0][:, 0, 0, 0], made.index.float())
+    finally:
+        stream.close()
+
+
+@pytest.mark.parametrize("workers", [0, 1, 3])
+@given(
+    lenses=st.integers(2500, 6000),
+    chunk=st.integers(1, 300),
+    batch_size=st.integers(100, 700),
+    world=st.integers(1, 3),
+)
+@settings(deadline=None, max_examples=8)
+def test_each_chunk_is_read_once_a_pass(workers: int, lenses: int, chunk: int, batch_size: int, world: int) -> None:
+    dataset = Watched(lenses, chunk)
+    run_through(dataset, batch_size, 2, world - 1, world, keep="disk", workers=workers)
+    order = Order(lenses, chunk, 3)
+    chunks = [read for reads in dataset.reads for read in in_chunks(reads, order)]
+    # The last batches may be left out, and the window after them read ahead.
+    ahead = 2 * order.chunks_per_window
+    assert 2 * order.chunks - ahead <= len(chunks) <= 2 * order.chunks + ahead
+    assert max(Counter(chunks).values()) <= 3
+    assert any("lenskit-read" in name for name in dataset.threads) == bool(workers)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_memory_reads_once_for_all(workers: int) -> None:
+    dataset = Watched(3000, 16)
+    run_through(dataset, 100, 3, keep="memory", workers=workers)
+    assert Counter(lens for read in dataset.reads for lens in read) == dict.fromkeys(range(3000), 1)
+
+
+@pytest.mark.parametrize("chunk", [1, 16, 300])
+def test_only_two_windows_are_held(chunk: int) -> None:
+    dataset = Watched(30_000, chunk)
+    stream = source(dataset, keep="disk", workers=2)
+    window = stream.order.chunks_per_window * chunk
+    for batch in range(230):
+        stream.fetch(Share(128).of_batch(batch))
+        held = sum(len(future.result()[0]) for future in {future for future, _ in stream.chunks._held.values()})
+        assert held <= 2 * window + 64
+    stream.close()
+
+
+def test_reads_ahead_of_need() -> None:
+    """The window after is read while the first is learned from."""
+    dataset = Watched(10_000, 128)
+    stream = source(dataset, keep="disk", workers=2)
+    stream.fetch(torch.arange(4))
+    deadline = time.monotonic() + 20
+    while len(dataset.reads) < 16 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    read = sorted(lenses[0] // 128 for lenses in dataset.reads)
+    assert read == sorted(stream.order.chunks_of(0) + stream.order.chunks_of(1))
+    stream.close()
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("keep", ["disk", "memory", "device"])
+def test_what_cannot_be_read_is_told(workers: int, keep: str) -> None:
+    class Damaged(Watched):
+        def read(self, index: Sequence[int]) -> tuple[Tensor, dict[str, Tensor]]:
+            if 700 in index:
+                raise LenskitError("chunk 10 is damaged")
+            return super().read(index)
+
+    with pytest.raises(LenskitError, match="^chunk 10 is damaged$"):
+        run_through(Damaged(1500, 64), 100, 1, keep=keep, workers=workers)
+
+
+@pytest.mark.parametrize("value", [torch.nan, torch.inf, -torch.inf])
+@pytest.mark.parametrize("keep", ["disk", "device"])
+def test_pixels_that_are_not_finite_are_told(value: float, keep: str) -> None:
+    class Holes(Watched):
+        def read(self, index: Sequence[int]) -> tuple[Tensor, dict[str, Tensor]]:
+            images = super().read(index)[0].clone()
+            for row, lens in enumerate(index):
+                if lens == 77:
+                    images[row, 0, 0, 1, 0] = value
+            return images, {}
+
+    with pytest.raises(LenskitError, match="^lens lens-77 holds pixels that are not finite$"):
+        run_through(Holes(100, 8), 50, 1, keep=keep)
+
+
+def test_bright_images_are_no_error() -> None:
+    """Whose sum is beyond what float32 holds."""
+
+    class Bright(Watched):
+        def read(self, index: Sequence[int]) -> tuple[Tensor, dict[str, Tensor]]:
+            return torch.full((len(index), 1, 1, 2, 2), 3e38), {}
+
+    stream = source(Bright(10, 4))
+    assert stream.fetch(torch.arange(3))["images"].amax() == torch.tensor(3e38)
+    stream.close()
+
+
+def test_closing_stops_what_is_not_read_yet() -> None:
+    """And the source can be used again."""
+    gate = threading.Event()
+
+    class Slow(Watched):
+        def read(self, index: Sequence[int]) -> tuple[Tensor, dict[str, Tensor]]:
+            gate.wait(20)
+            return super().read(index)
+
+    dataset = Slow(10_000, 128)
+    stream = source(dataset, keep="disk", workers=2)
+    stream.chunks.want(range(16))
+    stream.close()
+    gate.set()
+    for thread in threading.enumerate():
+        if thread.name.startswith("lenskit-read"):
+            thread.join(20)
+    assert len(dataset.reads) <= 2
+    assert len(stream.fetch(torch.arange(100))["index"]) == 100
+    stream.close()
