@@ -51,8 +51,8 @@ def tnfw(
     """Deflection of an NFW profile times r_trunc^2 / (r^2 + r_trunc^2): lenstronomy's TNFW.
 
     Baltz, Marshall & Oguri (2009, https://arxiv.org/abs/0705.0682), with x^2 taken out of all terms by hand. With
-    x = r / Rs, tau = r_trunc / Rs, q = sqrt(tau^2 + x^2), d = 1 / (tau (q + tau)), and h, F and L = ln(2 / x) of the NFW
-    profile, the mass within r over x^2 is tau^2 / (tau^2 + 1)^2 times
+    x = r / Rs, tau = r_trunc / Rs, q = sqrt(tau^2 + x^2), d = 1 / (tau (q + tau)), and with h, F and L = ln(2 / x) of
+    the NFW profile, the mass within r over x^2 is tau^2 / (tau^2 + 1)^2 times
 
         (tau^2 - 1) (h - d (L + ln tau) - (1 + d x^2) ln(1 + d x^2 / 2) / x^2) + 2 F - pi / (q + tau).
 
