@@ -22,6 +22,7 @@ _ABOVE_ZERO = (0, math.inf, "above 0")
 _AT_LEAST_ZERO = (-1e-300, math.inf, "at least 0")
 _FINITE = (-math.inf, math.inf, "finite")
 _BELOW_ONE = (-1, 1, "between -1 and 1, both excluded")
+_REDSHIFT = (0, 20, "between 0 and 20, both excluded")
 _INDEX = (0.2, 16, "between 0.2 and 16, both excluded")
 
 DOMAINS: dict[str, tuple[float, float, str]] = {
@@ -45,8 +46,28 @@ DOMAINS: dict[str, tuple[float, float, str]] = {
     "merger_flux_ratio": _ABOVE_ZERO,
     "light_n": _INDEX,
     "light_radius": _ABOVE_ZERO,
+    "light_magnitude": _FINITE,
     "log_light_to_arc": _FINITE,
     "log_noise": _FINITE,
+    "source_offset_x": _FINITE,
+    "source_offset_y": _FINITE,
+    "source_magnitude": _FINITE,
+    "lens_magnitude": _FINITE,
+    "neighbour_magnitude": _FINITE,
+    **{f"{galaxy}_{name}": _FINITE for galaxy in ("source", "lens", "neighbour") for name in ("I_Y", "Y_J", "J_H")},
+    "velocity_dispersion": _ABOVE_ZERO,
+    "z_lens": _REDSHIFT,
+    "z_source": _REDSHIFT,
+    "neighbours": (-1e-300, 33, "at least 0 and below 33"),
+    "neighbour_x": _FINITE,
+    "neighbour_y": _FINITE,
+    "neighbour_log_flux": _FINITE,
+    "neighbour_radius": _ABOVE_ZERO,
+    "neighbour_n": _INDEX,
+    "neighbour_e1": _BELOW_ONE,
+    "neighbour_e2": _BELOW_ONE,
+    "background_gradient": _FINITE,
+    "masked_pixels": (-1e-300, 0.5, "at least 0 and below 0.5"),
 }
 """Of each prior the open interval that it has to lie in, and that in words."""
 
@@ -95,11 +116,11 @@ def parse_priors(given: Mapping[str, Distribution | str | float]) -> dict[str, D
         if not low < smallest <= largest < high:
             raise UsageError(f"option {name}: {prior} gives {smallest:g} to {largest:g}; {words} is right")
         priors[name] = prior
-    for pair in (("e1", "e2"), ("source_e1", "source_e2")):
-        if largest_norm(priors, *pair) >= 1:
+    for first, second in (("e1", "e2"), ("source_e1", "source_e2"), ("neighbour_e1", "neighbour_e2")):
+        if first in priors and largest_norm(priors, first, second) >= 1:
             raise UsageError(
-                f"options {pair[0]} and {pair[1]}: {priors[pair[0]]} and {priors[pair[1]]} reach an ellipticity |e| of "
-                f"{largest_norm(priors, *pair):.3g}; below 1 is right"
+                f"options {first} and {second}: {priors[first]} and {priors[second]} reach an ellipticity |e| of "
+                f"{largest_norm(priors, first, second):.3g}; below 1 is right"
             )
     return priors
 

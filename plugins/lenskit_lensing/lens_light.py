@@ -1,0 +1,61 @@
+"""The light of lens galaxies."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from lenskit.plugin import Distribution, KeyedGenerator, Scene
+from lenskit_lensing.light import sersic_b
+from lenskit_lensing.priors import width
+
+MAX_ELLIPTICITY = 0.95
+"""Bound of the lens light's |e|, where its deviation from the mass leads beyond."""
+
+STANDARD_NORMAL = Distribution.parse("normal(0, 1)")
+
+
+@dataclass
+class LensLight:
+    """Draws the group `lens_light`: a Sersic profile that follows the mass but for Gaussian deviations.
+
+    Args:
+        priors: Those of `names`, and of the mass's ellipticity and centre.
+        deviation: Standard deviation of the centre and ellipticities, as a fraction of the width of the mass's priors.
+        names: What is drawn as it is: at least `light_n`, `light_radius` in units of theta_E.
+    """
+
+    priors: Mapping[str, Distribution]
+    deviation: float
+    names: tuple[str, ...]
+
+    def draw(self, rng: KeyedGenerator, scene: Scene) -> Scene:
+        """Draws the light of these lenses; `light_R_sersic` is its half-light radius in arcsec."""
+        follows = {"light_e1": "e1", "light_e2": "e2", "light_x": "center_x", "light_y": "center_y"}
+        light = rng.samples({name: self.priors[name] for name in self.names} | dict.fromkeys(follows, STANDARD_NORMAL))
+        for name, of_mass in follows.items():
+            light[name] = scene[of_mass] + self.deviation * width(self.priors[of_mass]) * light[name]
+        excess = torch.hypot(light["light_e1"], light["light_e2"]) / MAX_ELLIPTICITY
+        for name in ("light_e1", "light_e2"):
+            light[name] = light[name] / excess.clamp(min=1)
+        return light | {"light_R_sersic": light["light_radius"] * scene["theta_E"]}
+
+
+def total_light(R_sersic: Tensor, n_sersic: Tensor) -> Tensor:
+    """Flux of Sersic profiles whose surface brightness is one at R_sersic, whatever their ellipticity.
+
+    2 pi n R^2 e^b b^(-2n) Gamma(2n) (e.g. Graham & Driver 2005, https://arxiv.org/abs/astro-ph/0503176, eq. 4).
+
+    Args:
+        R_sersic: Half-light radius in arcsec.
+        n_sersic: Index.
+
+    Returns:
+        In units of that surface brightness times square arcsec.
+    """
+    n, b = n_sersic, sersic_b(n_sersic)
+    return 2 * math.pi * n * R_sersic**2 * (b - 2 * n * b.log() + torch.lgamma(2 * n)).exp()

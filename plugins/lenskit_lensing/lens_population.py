@@ -1,0 +1,50 @@
+"""Which lenses there are: Einstein radii from a prior, or from velocity dispersions and redshifts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from lenskit.plugin import Distribution, KeyedGenerator, Scene, UsageError
+
+LENS = ("theta_E", "gamma", "e1", "e2", "center_x", "center_y", "gamma1", "gamma2")
+
+PHYSICAL = ("velocity_dispersion", "z_lens", "z_source")
+"""What theta_E follows from, where priors of these are given."""
+
+
+class LensPopulation:
+    """Draws the group `lens`: the parameters of `LENS` and, where they are given, of `PHYSICAL`.
+
+    Args:
+        priors: Of `LENS`, and of all of `PHYSICAL` or none. With them the Einstein radius is that of an isothermal
+            sphere, 4 pi (sigma / c)^2 D_ls / D_s, and its prior is not used.
+        cosmology: See `cosmology_named`; used for that only.
+
+    Raises:
+        UsageError: if only some of `PHYSICAL` are given, or sources may lie before lenses.
+    """
+
+    def __init__(self, priors: Mapping[str, Distribution], cosmology: str) -> None:
+        given = [name for name in PHYSICAL if name in priors]
+        self.is_physical = bool(given)
+        self._priors = {name: priors[name] for name in (*(LENS[1:] if given else LENS), *given)}
+        if not given:
+            return
+        if missing := [name for name in PHYSICAL if name not in given]:
+            raise UsageError(f"option {missing[0]} is missing: {', '.join(PHYSICAL)} are given together or not at all")
+        farthest, nearest = priors["z_lens"].bounds[1], priors["z_source"].bounds[0]
+        if farthest >= nearest:
+            raise UsageError(
+                f"options z_lens and z_source: lenses reach a redshift of {farthest:g} and sources begin at "
+                f"{nearest:g}; all sources behind all lenses are right"
+            )
+        from lenskit_lensing.cosmology import cosmology_named
+
+        self._cosmology = cosmology_named(cosmology)
+
+    def draw(self, rng: KeyedGenerator) -> Scene:
+        """Draws lenses."""
+        lens = rng.samples(self._priors)
+        if self.is_physical:
+            lens["theta_E"] = self._cosmology.einstein_radius_sis(*(lens[name] for name in PHYSICAL))
+        return lens
