@@ -5,13 +5,15 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from lenstronomy.LightModel.light_model import LightModel
 from lenstronomy.LightModel.Profiles.sersic import Sersic
 
-from lenskit_lensing.light import core_sersic, core_sersic_light, pixelated, sersic
+from lenskit.plugin import UsageError
+from lenskit_lensing.light import PROFILES, core_sersic, core_sersic_light, pixelated, sersic, surface_brightness
 
 torch.set_num_threads(1)
 
@@ -109,17 +111,94 @@ def test_half_of_the_light_is_within_the_half_light_radius() -> None:
     assert abs(float(within / flux) - 0.5) < 1e-3
 
 
-def test_gradients() -> None:
-    x, y = X[::8, ::10], Y[::8, ::10]
-    shape = {"e1": 0.2, "e2": -0.1, "center_x": 0.05, "center_y": 0.02}
-    for profile, own in (
-        (sersic, {"R_sersic": 0.4, "n_sersic": 3.0}),
-        (core_sersic, {"R_sersic": 0.4, "Rb": 0.1, "n_sersic": 2.0, "gamma": 0.2}),
-    ):
-        arguments = tensors(own | shape)
-        names, values = list(arguments), [value.requires_grad_() for value in arguments.values()]
+SHAPE = {"e1": 0.2, "e2": -0.1, "center_x": 0.05, "center_y": 0.02}
+IMAGE = torch.rand(7, 9, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
+EXAMPLES = {
+    "SERSIC": {"amp": 2.0, "R_sersic": 0.4, "n_sersic": 3.0, "center_x": 0.05, "center_y": 0.02},
+    "SERSIC_ELLIPSE": {"amp": 1.5, "R_sersic": 0.6, "n_sersic": 1.0} | SHAPE,
+    "CORE_SERSIC": {"amp": 0.7, "R_sersic": 0.4, "Rb": 0.1, "n_sersic": 2.0, "gamma": 0.2} | SHAPE,
+    "INTERPOL": {"amp": 0.5, "scale": 0.21, "phi_G": 0.4, "center_x": 0.03, "center_y": -0.1, "image": IMAGE},
+}
+NAMES = pytest.mark.parametrize("name", EXAMPLES)
 
-        def brightness(*values: torch.Tensor, profile=profile, names=names) -> torch.Tensor:
-            return profile(x, y, **dict(zip(names, values, strict=True)))
 
-        assert torch.autograd.gradcheck(brightness, values)
+def test_there_is_an_example_of_every_profile() -> None:
+    assert set(EXAMPLES) == set(PROFILES)
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-4), (torch.float64, 1e-10)])
+@NAMES
+def test_profiles_by_lenstronomys_names(name: str, dtype: torch.dtype, tolerance: float) -> None:
+    found = surface_brightness(X.to(dtype), Y.to(dtype), [(name, EXAMPLES[name])])
+    arguments = {k: v.numpy() if isinstance(v, torch.Tensor) else v for k, v in EXAMPLES[name].items()}
+    expected = reference(name, **arguments)
+    assert found.dtype == dtype
+    assert (found - expected).abs().max() <= tolerance * expected.max()
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    R_sersic=radii, n_sersic=indices, core=st.floats(0, 1), gamma=st.floats(0, 1), shape=shapes, center=centers
+)  # fmt: skip
+def test_single_precision_over_the_domain(
+    R_sersic: float, n_sersic: float, core: float, gamma: float, shape: dict, center: dict
+) -> None:
+    """Of profiles at one and the same rounded position; at their centre they are flat, so it may be on a ray."""
+    common = {"R_sersic": R_sersic, "n_sersic": n_sersic} | shape | center
+    for name, own in (("SERSIC_ELLIPSE", {}), ("CORE_SERSIC", {"Rb": core * R_sersic, "gamma": gamma})):
+        single = {key: np.float64(np.float32(value)) for key, value in (common | own).items()}
+        exact = surface_brightness(X.float().double(), Y.float().double(), [(name, single)])
+        found = surface_brightness(X.float(), Y.float(), [(name, single)])
+        assert (found - exact).abs().max() <= 1e-4 * exact.max()
+
+
+def test_a_mixture_is_the_sum_of_its_components() -> None:
+    mixture = [(name, EXAMPLES[name]) for name in EXAMPLES]
+    parts = [surface_brightness(X, Y, [component]) for component in mixture]
+    assert torch.allclose(surface_brightness(X, Y, mixture), sum(parts), rtol=1e-13)
+
+
+def test_several_of_a_kind_in_every_scene() -> None:
+    x = torch.linspace(-1, 1, 5, dtype=torch.float64)[:, None].expand(5, 3)
+    knots = {"R_sersic": 0.1, "n_sersic": 1.0, "center_x": x, "center_y": 0.3, "amp": torch.arange(3.0).expand(5, 3)}
+    found = surface_brightness(X[None, 0, :], Y[:, :1], [("SERSIC", knots)])
+    one = [surface_brightness(X, Y, [("SERSIC", knots | {"center_x": x[:, 0], "amp": a})]) for a in (0.0, 1.0, 2.0)]
+    assert found.shape == (5, *X.shape)
+    assert torch.allclose(found, sum(one), rtol=1e-13)
+
+
+@pytest.mark.parametrize(
+    ("component", "complaint"),
+    [
+        (("SERSIC_ELIPSE", {}), "no profile SERSIC_ELIPSE: did you mean SERSIC_ELLIPSE"),
+        (("SERSIC", {"R_sersic": 1, "n_sersic": 1, "e1": 0}), "SERSIC has no parameter e1: it takes R_sersic"),
+        (("INTERPOL", {"scale": 1}), "INTERPOL lacks image"),
+    ],
+)
+def test_mistakes_are_named(component: tuple[str, dict], complaint: str) -> None:
+    with pytest.raises(UsageError, match=complaint):
+        surface_brightness(X, Y, [component])
+
+
+@NAMES
+def test_gradients(name: str) -> None:
+    """With respect to positions, all parameters and, where there is one, the image."""
+    x, y = X[None, ::8, ::10].clone().requires_grad_(), Y[None, ::8, ::10].clone().requires_grad_()
+    parameters = {k: torch.as_tensor(v, dtype=torch.float64) for k, v in EXAMPLES[name].items()}
+    leaves = [value.clone().requires_grad_() for value in parameters.values()]
+
+    def brightness(x: torch.Tensor, y: torch.Tensor, *values: torch.Tensor) -> torch.Tensor:
+        return surface_brightness(x, y, [(name, dict(zip(parameters, values, strict=True)))])
+
+    assert torch.autograd.gradcheck(brightness, [x, y, *leaves])
+
+
+@NAMES
+def test_gradients_are_finite_at_the_centre(name: str) -> None:
+    parameters = {k: torch.as_tensor(v, dtype=torch.float32) for k, v in EXAMPLES[name].items()}
+    leaves = {k: v.clone().requires_grad_() for k, v in parameters.items()}
+    at = [parameters[key].reshape(1, 1, 1).clone().requires_grad_() for key in ("center_x", "center_y")]
+    found = surface_brightness(*at, [(name, leaves)])
+    found.sum().backward()
+    assert found.isfinite().all()
+    assert all(value.grad.isfinite().all() for value in (*at, *leaves.values()))

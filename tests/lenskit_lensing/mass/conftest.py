@@ -35,7 +35,7 @@ def reference() -> Callable[..., Tensor]:
 def errors() -> Errors:
     """The differences between a profile and lenstronomy's, over what is allowed: at most one is right.
 
-    Allowed are 1e-5 arcsec in float32 and 1e-9 in float64, and beside a deflection of over 5 arcsec 2e-6 or 2e-10 of it.
+    Allowed are 1e-5 arcsec in float32 and 1e-9 in float64, and of a deflection over 5 arcsec 2e-6 or 2e-10.
     Parameters and positions are rounded to the type before either sees them.
     """
 

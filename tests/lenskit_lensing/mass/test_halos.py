@@ -1,4 +1,4 @@
-"""Haloes against lenstronomy, and against their textbook formulas in many digits where lenstronomy errs: near centres."""
+"""Haloes against lenstronomy, and where it errs, near centres, against textbook formulas in many digits."""
 
 from __future__ import annotations
 

@@ -20,8 +20,11 @@ torch.set_num_threads(1)
 def test_multipole_equals_lenstronomy_over_its_domain(errors, m: int, dtype: torch.dtype) -> None:
     @settings(max_examples=25, deadline=None)
     @given(
-        a_m=st.floats(-0.5, 0.5), phi_m=st.floats(-math.pi, math.pi), center_x=st.floats(-1, 1), center_y=st.floats(-1, 1)
-    )  # fmt: skip
+        a_m=st.floats(-0.5, 0.5),
+        phi_m=st.floats(-math.pi, math.pi),
+        center_x=st.floats(-1, 1),
+        center_y=st.floats(-1, 1),
+    )
     def check(**lens: float) -> None:
         assert errors("MULTIPOLE", dtype, m=m, **lens).max() <= 1
 
