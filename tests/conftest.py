@@ -29,6 +29,12 @@ def real_data() -> Path:
     return folder
 
 
+@pytest.fixture(autouse=True, scope="session")
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Nothing is left in the user's cache, or taken from it."""
+    os.environ["LENSKIT_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+
+
 @pytest.fixture(autouse=True)
 def in_tmp_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Tests run in a folder of their own, so that nothing is left behind in the tree."""

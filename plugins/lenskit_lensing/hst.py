@@ -17,7 +17,7 @@ from lenskit_lensing.instrument import load_instrument
 from lenskit_lensing.lens_light import LensLight, total_light
 from lenskit_lensing.lens_population import LensPopulation
 from lenskit_lensing.priors import DOMAINS, Prior, largest_norm, parse_priors
-from lenskit_lensing.sources import SourcePopulation
+from lenskit_lensing.sources import SourcePopulation, real_galaxies
 
 Fraction = Annotated[float, Ge(0), Le(1)]
 
@@ -63,6 +63,9 @@ class HST(Simulator):
         cosmos_fraction: Fraction = 0.75,
         cosmos_min_pixels: Annotated[int, Ge(16)] = 50,
         cosmos_max_noise: Annotated[float, Gt(0)] = 0.05,
+        cosmos_good_stamps: bool = False,
+        stamps: str | None = None,
+        stamps_clean: bool = False,
         merger_fraction: Fraction = 0.1,
         min_magnification: Annotated[float, Ge(0)] = 3.0,
         theta_E: Prior = "uniform(0.8, 1.8)",
@@ -116,10 +119,14 @@ class HST(Simulator):
             square. One ray gives the maximum of an analytic source's arc to 3 % (median; 95 %: 20 %), 2 x 2 to 0.6 %
             (3 %), 4 x 4 to 0.1 % (0.8 %).
         psf: FITS or numpy file of PSFs, or a folder of them; the instrument's if not given.
-        cosmos: Folder of a COSMOS real-galaxy catalogue; without it all sources are core-Sersic profiles.
-        cosmos_fraction: Fraction of source galaxies that are real ones.
+        cosmos: Folder of a COSMOS real-galaxy catalogue; without it, or `stamps`, all sources are core-Sersic profiles.
+        cosmos_fraction: Fraction of source galaxies that are real ones, of the catalogue or of `stamps`.
         cosmos_min_pixels: Real galaxies with smaller cutouts are left out.
         cosmos_max_noise: Real galaxies with noise above this fraction of their maximum are left out.
+        cosmos_good_stamps: Leave out the cutouts that the catalogue's table of selection criteria makes suspect.
+        stamps: Folder of FITS or numpy images of galaxies, instead of a COSMOS catalogue.
+        stamps_clean: The images in it show galaxies on an empty sky already. Otherwise sky, noise and neighbours are
+            taken out of them, as of COSMOS cutouts.
         merger_fraction: Fraction of sources that are two galaxies put together.
         min_magnification: Magnification below which a source's position is drawn again.
         theta_E: Einstein radius in arcsec; not used where a velocity dispersion is given.
@@ -179,21 +186,23 @@ class HST(Simulator):
         from lenskit_lensing.psf import load_psfs
 
         psfs = self.band.psfs() if psf is None else load_psfs(psf, self.band.pixel_scale)
-        stamps, stamp_radii = None, None
-        if cosmos is None:
-            log.info("no COSMOS galaxies given (option cosmos): all sources are core-Sersic profiles")
-        else:
-            from lenskit_lensing.cosmos import load_cosmos
-
-            galaxies = load_cosmos(cosmos, min_pixels=cosmos_min_pixels, max_noise=cosmos_max_noise)
-            stamps, stamp_radii = galaxies.images, galaxies.half_light
+        galaxies = real_galaxies(
+            cosmos=cosmos,
+            stamps=stamps,
+            min_pixels=cosmos_min_pixels,
+            max_noise=cosmos_max_noise,
+            good_stamps=cosmos_good_stamps,
+            clean=stamps_clean,
+        )
+        if galaxies is None:
+            log.info("no real galaxies given (options cosmos, stamps): all sources are core-Sersic profiles")
         frame = pixels * self.band.pixel_scale
         self.lenses = LensPopulation(self.priors, cosmology)
         self.sources = SourcePopulation(
             priors=self.priors,
             merger_fraction=merger_fraction,
             stamp_fraction=cosmos_fraction,
-            stamp_radii=stamp_radii,
+            stamps=galaxies,
             min_magnification=min_magnification,
             frame=frame,
             ellipticity=ellipticity,
@@ -211,10 +220,10 @@ class HST(Simulator):
             pixel_scale=self.band.pixel_scale,
             ellipticity=ellipticity,
             psfs=psfs,
-            stamps=stamps,
+            stamps=galaxies and galaxies.images,
             supersampling=supersampling,
         )
-        self.parameters = self._parameters(only_profiles=stamps is None)
+        self.parameters = self._parameters(only_profiles=galaxies is None)
 
     def draw(self, group: str, rng: KeyedGenerator, scene: Scene) -> Scene:
         """Draws one group; see the recorded parameters, and the class that draws each group for its entries."""

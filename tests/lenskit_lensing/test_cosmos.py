@@ -13,7 +13,8 @@ from astropy.table import Table
 from scipy.ndimage import uniform_filter
 
 from lenskit.errors import UsageError
-from lenskit_lensing.cosmos import StampSources, load_cosmos
+from lenskit_lensing.cosmos import load_cosmos
+from lenskit_lensing.stamp_sources import SIZE, StampSources
 
 NOISE = 0.01
 
@@ -25,10 +26,12 @@ def cutout(scale: float, size: int = 64, seed: int = 0) -> np.ndarray:
     return np.exp(-np.hypot(offset, offset[:, None]) / scale) + noise
 
 
-def write_release(folder: Path, cutouts: list[np.ndarray], *, files: int = 2, noise: float = NOISE) -> Path:
+def write_release(
+    folder: Path, cutouts: list[np.ndarray], *, files: int = 2, noise: float = NOISE, sample: str = "23.5"
+) -> Path:
     """Writes a folder like COSMOS_23.5_training_sample; row i is HDU i // files of file i % files."""
     count = len(cutouts)
-    names = [f"real_galaxy_images_23.5_n{1 + i % files}.fits" for i in range(count)]
+    names = [f"real_galaxy_images_{sample}_n{1 + i % files}.fits" for i in range(count)]
     table = Table(
         {
             "IDENT": np.arange(100, 100 + count, dtype=np.int32),
@@ -46,38 +49,60 @@ def write_release(folder: Path, cutouts: list[np.ndarray], *, files: int = 2, no
             "NOISE_VARIANCE": np.full(count, noise**2),
         }
     )
-    catalogue = folder / "real_galaxy_catalog_23.5.fits"
+    catalogue = folder / f"real_galaxy_catalog_{sample}.fits"
     table.write(catalogue)
-    Table({"IDENT": table["IDENT"], "flux_radius": np.ones(count)}).write(folder / "real_galaxy_catalog_23.5_fits.fits")
-    Table({"IDENT": table["IDENT"], "dmag": np.zeros(count)}).write(folder / "real_galaxy_catalog_23.5_selection.fits")
+    fitted = Table({"IDENT": table["IDENT"], "flux_radius": np.ones(count)})
+    fitted.write(folder / f"real_galaxy_catalog_{sample}_fits.fits")
+    criteria = {
+        "sn_ellip_gauss": np.where(np.arange(count) % 3, 15.0, 30.0),
+        "min_mask_dist_pixels": np.where(np.arange(count) % 2, 5.0, 20.0),
+        "average_mask_adjacent_pixel_count": np.full(count, 0.5),
+        "peak_image_pixel_count": np.ones(count),
+        "dmag": np.zeros(count),
+    }
+    Table({"IDENT": table["IDENT"]} | criteria).write(folder / f"real_galaxy_catalog_{sample}_selection.fits")
     for number in range(files):
         images = [image.astype(np.float32) for image in cutouts[number::files]]
         hdus = fits.HDUList([fits.PrimaryHDU(images[0]), *map(fits.ImageHDU, images[1:])])
-        hdus.writeto(folder / f"real_galaxy_images_23.5_n{1 + number}.fits")
+        hdus.writeto(folder / f"real_galaxy_images_{sample}_n{1 + number}.fits")
     return catalogue
 
 
 def assert_prepared(sources: StampSources, count: int, size: int) -> None:
-    images = sources.images
+    images = sources.images.double()
     assert images.shape == (count, size, size)
-    assert images.dtype == torch.float32
-    torch.testing.assert_close(images.sum((1, 2)), torch.ones(count), rtol=0, atol=1e-5)
+    assert sources.images.dtype == torch.float16
+    assert torch.equal(images.amax((1, 2)), torch.ones(count, dtype=torch.float64))
+    torch.testing.assert_close(images.sum((1, 2)).float(), sources.flux)
     assert (images >= 0).all()
     assert not images[:, [0, -1]].any()
     assert not images[:, :, [0, -1]].any()
     position = torch.arange(size) - (size - 1) / 2
     for axis in (1, 2):
-        assert (images.sum(axis) @ position).abs().max() < 0.01
+        assert (images.sum(axis) @ position.double() / sources.flux).abs().max() < 0.02
     assert sources.half_light.shape == (count,)
+    assert sources.rows.shape == (count,)
 
 
-def test_the_public_layout_is_read_in_the_catalogues_order(tmp_path: Path) -> None:
-    scales = [6.0, 3.0, 5.0, 2.0, 4.0]
-    write_release(tmp_path, [cutout(scale, seed=i) for i, scale in enumerate(scales)], files=2)
+@pytest.mark.parametrize("sample", ["23.5", "25.2"])
+def test_the_public_layout_is_read_file_by_file(tmp_path: Path, sample: str) -> None:
+    scales = np.array([6.0, 3.0, 5.0, 2.0, 4.0])
+    write_release(tmp_path, [cutout(scale, seed=i) for i, scale in enumerate(scales)], files=2, sample=sample)
     sources = load_cosmos(tmp_path)
-    assert_prepared(sources, 5, 128)
+    assert_prepared(sources, 5, SIZE)
+    assert sources.rows.tolist() == [0, 2, 4, 1, 3]
     # An exponential disc's radius. The smallest come out up to a tenth larger: the faintest light is smoothed.
-    np.testing.assert_allclose(sources.half_light, 1.678 * np.array(scales), rtol=0.1)
+    np.testing.assert_allclose(sources.half_light, 1.678 * scales[sources.rows], rtol=0.1)
+
+
+def test_files_of_many_cutouts_are_read_in_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_release(tmp_path, [cutout(3 + i / 4) for i in range(7)], files=1)
+    whole = load_cosmos(tmp_path)
+    monkeypatch.setattr("lenskit_lensing.cosmos.PART", 3)
+    monkeypatch.setenv("LENSKIT_CACHE", str(tmp_path / "another"))
+    in_parts = load_cosmos(tmp_path)
+    assert in_parts.rows.tolist() == list(range(7))
+    assert torch.equal(in_parts.images, whole.images)
 
 
 def test_the_path_of_the_table_and_another_size_do_as_well(tmp_path: Path) -> None:
@@ -87,13 +112,28 @@ def test_the_path_of_the_table_and_another_size_do_as_well(tmp_path: Path) -> No
     assert (shrunk.half_light < 0.8 * full.half_light).all()
 
 
+@pytest.mark.parametrize(("sample", "expected"), [("23.5", [0, 6]), ("25.2", [0, 2, 4, 6, 1, 3, 5])])
+def test_suspect_stamps_are_left_out_on_request(tmp_path: Path, sample: str, expected: list[int]) -> None:
+    """Signal to noise 30, 15, 15, 30, ...; a mask 20, 5, 20, ... pixels off, half as bright as the galaxy."""
+    catalogue = write_release(tmp_path, [cutout(4.0) for _ in range(7)], sample=sample)
+    assert len(load_cosmos(tmp_path).rows) == 7
+    assert load_cosmos(tmp_path, good_stamps=True).rows.tolist() == expected
+    selection = catalogue.with_name(f"{catalogue.stem}_selection.fits")
+    Table({"IDENT": np.arange(7)}).write(selection, overwrite=True)
+    with pytest.raises(UsageError, match=r"_selection.fits: not 7 rows of sn_ellip_gauss, "):
+        load_cosmos(tmp_path, good_stamps=True)
+    selection.unlink()
+    with pytest.raises(UsageError, match=r"_selection.fits: no such file"):
+        load_cosmos(tmp_path, good_stamps=True)
+
+
 def test_cuts_are_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with_nan, off_centre = cutout(4.0), np.roll(cutout(2.0, 100), (35, -35), (0, 1))
     with_nan[3, 3] = np.nan
     write_release(tmp_path, [cutout(3.0, 40), 0.1 * cutout(3.0), with_nan, off_centre, cutout(4.0)], files=1)
     with caplog.at_level(logging.INFO):
         assert len(load_cosmos(tmp_path).images) == 1
-    (record,) = caplog.records
+    (record,) = [record for record in caplog.records if "left out" in record.message]
     assert (
         "1 of 5 galaxies; left out 1 smaller than 50 pixels, 1 with noise of 0.05 of the maximum or more,"
         " 1 with NaN pixels, 1 with no galaxy in the middle"
@@ -138,17 +178,39 @@ def test_a_missing_image_file_is_an_error(tmp_path: Path) -> None:
         load_cosmos(tmp_path)
 
 
+def without_the_last(folder: Path) -> None:
+    """Takes the last HDU off a release's only file."""
+    path = folder / "real_galaxy_images_23.5_n1.fits"
+    with fits.open(path) as hdus:
+        fits.HDUList([hdu.copy() for hdu in hdus[:-1]]).writeto(path, overwrite=True)
+
+
 def test_a_missing_hdu_is_an_error(tmp_path: Path) -> None:
     write_release(tmp_path, [cutout(4.0) for _ in range(3)], files=1)
-    path = tmp_path / "real_galaxy_images_23.5_n1.fits"
-    with fits.open(path) as hdus:
-        fits.HDUList([hdu.copy() for hdu in hdus[:2]]).writeto(path, overwrite=True)
+    without_the_last(tmp_path)
     with pytest.raises(UsageError, match=r"row 2 names HDU 2 of real_galaxy_images_23\.5_n1\.fits"):
         load_cosmos(tmp_path)
 
 
+def test_one_missing_hdu_of_many_is_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """They are small here, so that none is prepared but the first."""
+    write_release(tmp_path, [cutout(4.0), *[np.zeros((4, 4))] * 119], files=1)
+    without_the_last(tmp_path)
+    assert load_cosmos(tmp_path).rows.tolist() == [0]
+    (record,) = caplog.records
+    assert "1 stamps are missing and left out; the first: row 119 names HDU 119 of real_g" in record.message
+
+
+def test_what_is_no_image_file_is_an_error(tmp_path: Path) -> None:
+    write_release(tmp_path, [cutout(4.0)], files=1)
+    (tmp_path / "real_galaxy_images_23.5_n1.fits").write_text("no FITS")
+    with pytest.raises(UsageError, match=r"real_galaxy_images_23.5_n1.fits: no FITS file") as error:
+        load_cosmos(tmp_path)
+    assert "\n" not in str(error.value)
+
+
 def test_tiny_sizes_are_an_error(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="min_pixels=8, size=128: at least 16"):
+    with pytest.raises(UsageError, match="min_pixels=8, size=96: at least 16"):
         load_cosmos(tmp_path, min_pixels=8)
 
 
@@ -156,7 +218,7 @@ def test_tiny_sizes_are_an_error(tmp_path: Path) -> None:
 
 
 def test_the_default_cuts_leave_eight_of_the_real_galaxies(real_data: Path) -> None:
-    assert_prepared(load_cosmos(real_data / "cosmos"), 8, 128)
+    assert_prepared(load_cosmos(real_data / "cosmos"), 8, SIZE)
 
 
 def test_real_galaxies_keep_their_size(real_data: Path) -> None:
@@ -173,6 +235,15 @@ def test_real_galaxies_keep_their_size(real_data: Path) -> None:
     ratio = sources.half_light.numpy() / table["flux_radius"][passed]
     assert 0.95 < np.median(ratio) < 1.1
     assert np.mean(abs(ratio - 1) < 0.25) > 0.85
+
+
+def test_images_of_the_usual_size_lose_no_detail(real_data: Path) -> None:
+    """Beside images large enough for all: few are shrunk, and these have more pixels in their radius than most."""
+    cuts = {"min_pixels": 50, "max_noise": 0.3}
+    usual, large = (load_cosmos(real_data / "cosmos", **cuts, size=size) for size in (SIZE, 192))
+    shrunk = usual.half_light < 0.99 * large.half_light
+    assert 0 < shrunk.float().mean() < 0.1
+    assert usual.half_light[shrunk].min() > usual.half_light.median()
 
 
 def test_real_galaxies_lose_their_noise(real_data: Path) -> None:

@@ -209,7 +209,7 @@ def test_missing_galaxies_are_mentioned(caplog: pytest.LogCaptureFixture) -> Non
     with caplog.at_level(logging.INFO, logger="lenskit"):
         HST()
     assert [record.message for record in caplog.records] == [
-        "no COSMOS galaxies given (option cosmos): all sources are core-Sersic profiles"
+        "no real galaxies given (options cosmos, stamps): all sources are core-Sersic profiles"
     ]
 
 

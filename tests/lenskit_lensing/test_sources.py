@@ -92,7 +92,7 @@ def test_fractions_of_mergers_and_of_real_galaxies(real: HST) -> None:
     for galaxy in ("source", "companion"):
         stamp = scene[f"{galaxy}_stamp"]
         assert 0.72 < (stamp >= 0).float().mean() < 0.78
-        assert stamp.unique().numel() == len(real.sources.stamp_radii) + 1
+        assert stamp.unique().numel() == len(real.sources.stamps.images) + 1
     distance = torch.hypot(scene["companion_x"] - scene["source_x"], scene["companion_y"] - scene["source_y"])
     ratio = distance / scene["source_half_light_radius"]
     assert 0.499 < ratio.min() < ratio.max() < 2.501
