@@ -7,7 +7,7 @@ a whole and holds every option's value, so that `run.toml` repeats the run whate
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -44,8 +44,12 @@ class Config:
     sections: dict[str, dict[str, Any]]
 
     @classmethod
-    def resolve(cls, *layers: Layer) -> Config:
+    def resolve(cls, *layers: Layer, only: Container[str] = (*SETTINGS, *COMPONENTS)) -> Config:
         """Merges layers over the defaults and checks the outcome.
+
+        Args:
+            layers: Each over the one before.
+            only: Sections that are wanted; the components of others are not even loaded.
 
         Raises:
             UsageError: for an unknown section, component or option, or a wrong value.
@@ -62,7 +66,8 @@ class Config:
                 merged[section] = dict(values) if other else below | dict(values)
                 if section in ("data", "simulator"):
                     merged.pop("simulator" if section == "data" else "data", None)
-        return cls({s: cls._resolve_section(s, merged.get(s, {})) for s in [*SETTINGS, *COMPONENTS] if _in(s, merged)})
+        wanted = [s for s in [*SETTINGS, *COMPONENTS] if s in only and _in(s, merged)]
+        return cls({s: cls._resolve_section(s, merged.get(s, {})) for s in wanted})
 
     @classmethod
     def from_toml(cls, path: Path | str) -> Config:

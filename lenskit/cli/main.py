@@ -14,6 +14,7 @@ from lenskit.errors import LenskitError, UsageError
 
 VERBS = {
     "train": "Train an encoder",
+    "simulate": "Simulate lenses to disk",
     "list": "List the components there are",
     "info": "Explain a component and its options",
     "plugins": "List the plugins, and why one failed",

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 import platform
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib import metadata
+from pathlib import Path
 from typing import Any, Self
 
 from lenskit.config import Config
@@ -108,6 +109,10 @@ class Plan:
             attributes["mode"],
         )
 
+    def made_here(self) -> Self:
+        """The same plan, carried out by this process."""
+        return replace(self, mode=current_mode(self.configuration["simulator"]["name"]))
+
     def attributes(self) -> dict[str, Any]:
         """What a store says of itself: JSON."""
         return {
@@ -176,3 +181,19 @@ def differences(held: Mapping[str, Any], wanted: Mapping[str, Any], prefix: str 
             yield from differences(one, other, f"{prefix}{name}.")
         elif one != other:
             yield prefix + name, one, other
+
+
+def checked_attributes(path: Path, attributes: Mapping[str, Any]) -> dict[str, Any]:
+    """The attributes of the store at a path, if they are such.
+
+    Raises:
+        UsageError: if they are of something else, or of another version of the format.
+    """
+    if attributes.get("format") != FORMAT:
+        raise UsageError(f"{path} holds no simulated pairs: it does not say format={FORMAT}")
+    if attributes.get("format_version") != VERSION:
+        raise UsageError(
+            f"{path} differs in format_version: it has {attributes.get('format_version')}, "
+            f"this version of lenskit knows {VERSION}"
+        )
+    return dict(attributes)

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -26,11 +26,14 @@ from numpy.typing import NDArray
 
 from lenskit.errors import LenskitError, UsageError
 from lenskit.kinds.parameter import Parameter
-from lenskit.store.plan import FORMAT, VERSION, Plan
+from lenskit.store.plan import FORMAT, Plan, checked_attributes
 
 IMAGES, STAGING = "images", "staging"
 AXES = ("lens", "view", "channel", "y", "x")
 CHECKSUM_BYTES = 4
+
+SizeOf = Callable[[str], int | None]
+"""The size of a file of that name in some folder, None if there is none."""
 
 
 def coordinate_name(parameter: Parameter) -> str:
@@ -73,15 +76,24 @@ class Store:
 
     def missing(self) -> list[int]:
         """The chunks that are still to be written (or to be written again: cut short or removed)."""
+        images, staged = _sizes(self.path / IMAGES), _sizes(self.path / STAGING)
+        return [chunk for chunk in range(self.plan.chunks) if self._lacks(chunk, images.get, staged.get)]
+
+    def lacks(self, chunk: int) -> bool:
+        """Whether a chunk is missing."""
+        return self._lacks(
+            chunk, lambda name: _size(self.path / IMAGES / name), lambda name: _size(self.path / STAGING / name)
+        )
+
+    def _lacks(
+        self, chunk: int, image_size: Callable[[str], int | None], staged_size: Callable[[str], int | None]
+    ) -> bool:
         plan = self.plan
-        size = plan["chunk"] * int(np.prod(plan.shape[1:])) * np.dtype(plan["dtype"]).itemsize + CHECKSUM_BYTES
-        done = _sizes(self.path / IMAGES)
-        missing = {chunk for chunk in range(plan.chunks) if done.get(self.chunk_file(chunk).name) != size}
-        if not self.complete:
-            size = plan["chunk"] * plan["views"] * len(plan.parameters) * 8 + CHECKSUM_BYTES
-            staged = _sizes(self.path / STAGING)
-            missing |= {chunk for chunk in range(plan.chunks) if staged.get(f"c.{chunk}.0.0") != size}
-        return sorted(missing)
+        image_bytes = int(np.prod(plan.shape[1:])) * np.dtype(plan["dtype"]).itemsize
+        if image_size(self.chunk_file(chunk).name) != plan["chunk"] * image_bytes + CHECKSUM_BYTES:
+            return True
+        value_bytes = 8 * plan["views"] * max(1, len(plan.parameters))
+        return not self.complete and staged_size(f"c.{chunk}.0.0") != plan["chunk"] * value_bytes + CHECKSUM_BYTES
 
     def read(self, chunk: int) -> NDArray[Any]:
         """The images of a chunk: (n, views, channels, height, width) as they are stored, finite.
@@ -157,14 +169,7 @@ def read_attributes(path: Path) -> dict[str, Any]:
         raise UsageError(f"there is no store {path}" + (": it has no zarr.json" if path.exists() else "")) from None
     except (ValueError, AttributeError) as error:
         raise LenskitError(f"{path / 'zarr.json'} is damaged: {error}") from None
-    if attributes.get("format") != FORMAT:
-        raise UsageError(f"{path} is a Zarr group, but none of simulated pairs: it has no attribute format={FORMAT}")
-    if attributes.get("format_version") != VERSION:
-        raise UsageError(
-            f"{path} differs in format_version: it has {attributes.get('format_version')}, "
-            f"this version of lenskit knows {VERSION}"
-        )
-    return attributes
+    return checked_attributes(path, attributes)
 
 
 def open_array(path: Path) -> Any:
@@ -172,6 +177,14 @@ def open_array(path: Path) -> Any:
     import zarr
 
     return zarr.open_array(path, mode="r", zarr_format=3)
+
+
+def _size(file: Path) -> int | None:
+    """Size of a file, if it is there."""
+    try:
+        return file.stat().st_size
+    except FileNotFoundError:
+        return None
 
 
 def _sizes(folder: Path) -> dict[str, int]:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from lenskit.files import write_atomically
 from lenskit.kinds.parameter import Parameter
+from lenskit.store.formats import Format
 from lenskit.store.plan import Plan
 from lenskit.store.store import AXES, IMAGES, STAGING, Store, coordinate_name, read_attributes
 
@@ -19,25 +20,16 @@ COORDINATE_CHUNK = 2**17
 """Lenses a chunk of a coordinate: a million lenses take a few files a parameter."""
 
 
-class ZarrFormat:
-    """One Zarr group for all images.
-
-    Args:
-        path: The group's folder.
-    """
+class ZarrFormat(Format):
+    """One Zarr group for all images."""
 
     name = "zarr"
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
     @property
     def exists(self) -> bool:
-        """Whether there is a store, filled or not."""
         return (self.path / "zarr.json").is_file()
 
     def attributes(self) -> dict[str, Any]:
-        """What the store says of itself, see `Plan.attributes`, and whether it is `complete`."""
         return read_attributes(self.path)
 
     def create(self, plan: Plan) -> None:
@@ -49,28 +41,24 @@ class ZarrFormat:
             self._say(plan, complete=False)
         self._require_images(plan)
         if not Store(self.path).complete and not (self.path / STAGING / "zarr.json").is_file():
-            shape = (plan["lenses"], plan["views"], len(plan.parameters))
+            shape = (plan["lenses"], plan["views"], max(1, len(plan.parameters)))
             create_array(
                 self.path / STAGING, shape, (plan["chunk"], *shape[1:]), "float64", ("lens", "view", "parameter")
             )
 
-    def missing(self) -> list[int]:
-        """The chunks that are to be written."""
+    def missing(self, plan: Plan) -> list[int]:
         return Store(self.path).missing()
 
-    def write(self, plan: Plan, chunk: int, images: NDArray[Any], values: NDArray[np.float64]) -> None:
-        """Writes a chunk: its parameters, if the store is not complete, then its images.
+    def lacks(self, plan: Plan, chunk: int) -> bool:
+        return Store(self.path).lacks(chunk)
 
-        Args:
-            plan: The plan of the store.
-            chunk: Its number.
-            images: (n, views, channels, height, width).
-            values: (n, views, parameters).
-        """
+    def write(self, plan: Plan, chunk: int, images: NDArray[Any], values: NDArray[np.float64]) -> None:
+        """Writes a chunk: its parameters, while the store is not complete, then its images."""
         lenses = plan.lenses_of(chunk)
-        for name, block in ((STAGING, values), (IMAGES, images)):
-            if (self.path / name / "zarr.json").is_file():
-                open_to_write(self.path / name)[lenses.start : lenses.stop] = block
+        if not Store(self.path).complete:
+            staging = open_to_write(self.path / STAGING)
+            staging[lenses.start : lenses.stop, :, : values.shape[2]] = values
+        open_to_write(self.path / IMAGES)[lenses.start : lenses.stop] = images
 
     def finish(self, plan: Plan) -> None:
         """Makes coordinates of the parameters. What was cut short is simply done again."""
@@ -78,12 +66,6 @@ class ZarrFormat:
             self._write_coordinates(plan)
             self._say(plan, complete=True)
         shutil.rmtree(self.path / STAGING, ignore_errors=True)
-
-    def sweep(self) -> None:
-        """Removes files that somebody began to write and did not finish. Nobody may be writing."""
-        for pattern in ("*.partial", "*.part"):
-            for file in self.path.rglob(pattern):
-                file.unlink(missing_ok=True)
 
     def _say(self, plan: Plan, complete: bool) -> None:
         attributes = plan.attributes() | {"complete": complete}

@@ -1,0 +1,142 @@
+"""`lenskit simulate`."""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+from typing import Any
+
+import click
+
+from lenskit.errors import UsageError
+
+log = logging.getLogger("lenskit")
+
+SECTIONS = ("simulator", "pairs")
+
+
+@click.command("simulate", short_help="Simulate lenses to disk")
+@click.option(
+    "--recipe", metavar="NAME|FILE", help="Take simulator and pairs from a recipe; see `lenskit list recipes`."
+)
+@click.option("--config", metavar="FILE", help="Take them from a configuration, such as a run's run.toml.")
+@click.option("--simulator", help="Which simulator to use; see `lenskit list`.")
+@click.option("--pairs", help="What the images of a lens share, and how many there are; see `lenskit list`.")
+@click.option("--set", "assignments", multiple=True, metavar="SECTION.OPTION=VALUE", help="Set any option.")
+@click.option("--lenses", type=click.IntRange(1), help="How many lenses.")
+@click.option("--views", type=click.IntRange(1), help="Images of each lens. [default: as the pairs want]")
+@click.option("--seed", type=int, help="Seed of everything that is drawn.")
+@click.option("--split", help="Part of the data: other lenses of the same seed. [default: train]")
+@click.option("--dtype", type=click.Choice(["float32", "float16"]), help="Type of the pixels. [default: float32]")
+@click.option("--chunk", type=click.IntRange(1), help="Lenses a chunk. [default: as many as have 8 MB]")
+@click.option(
+    "--format", type=click.Choice(["zarr", "fits", "hdf5"]), help="[default: by the ending of --out, or zarr]"
+)
+@click.option("--workers", type=click.IntRange(1), help="Processes. [default: one a core]")
+@click.option(
+    "--dask", metavar="[ADDRESS]", is_flag=False, flag_value="local",
+    help="Work on a Dask cluster: a local one, or the one of that scheduler.",
+)  # fmt: skip
+@click.option("--out", required=True, metavar="PATH", help="The store to make, or to go on with.")
+@click.option("--overwrite", is_flag=True, help="Replace a store of another configuration.")
+def command(
+    recipe: str | None,
+    config: str | None,
+    out: str,
+    format: str | None,
+    workers: int | None,
+    dask: str | None,
+    overwrite: bool,
+    **wanted: Any,
+) -> int:
+    """Simulate lenses to disk: `lenskit simulate --lenses 100000 --out pairs.zarr`.
+
+    Stopped or killed, the same command goes on and makes what is missing; `lenskit simulate --out PATH` alone does so
+    with any store. A second command on the same store, here or on another machine, shares the work.
+    """
+    given = {name: value for name, value in wanted.items() if value not in (None, ())}
+    if recipe or config:
+        given |= {"recipe": recipe, "config": config}
+
+    from lenskit.store.formats import format_name
+
+    path = Path(out)
+    name = format_name(path, format or (None if path.suffix else "zarr"))
+    from lenskit.store.simulate import simulate
+
+    plan = _plan(given, name, path)
+    count = workers or len(os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1))
+    with Display(plan.chunks, plan["chunk"]) as display:
+        simulate(plan, path, format=name, workers=count, dask=dask, overwrite=overwrite, tell=display.update)
+    log.info("%s holds %d lenses; next: lenskit data info %s", path, plan["lenses"], path)
+    return 0
+
+
+def _plan(given: dict[str, Any], format: str, path: Path) -> Any:
+    """The plan that flags describe; if there are none, the one of the store that is there."""
+    from lenskit.config import Config, merge, read_assignment, read_layer, read_recipe
+    from lenskit.store.formats import open_format
+    from lenskit.store.plan import Plan
+
+    if not given and (store := open_format(format, path)).exists:
+        return Plan.from_attributes(store.attributes()).made_here()
+    layers = []
+    if given.get("recipe"):
+        layers.append(read_recipe(given["recipe"]))
+    if given.get("config"):
+        layers.append(read_layer(Path(given["config"])))
+    assigned = [read_assignment(text) for text in given.get("assignments", ())]
+    for section in (section for layer in assigned for section in layer):
+        if section not in SECTIONS:
+            raise UsageError(f"simulate takes options of {' and '.join(SECTIONS)}, not of {section}: see --help")
+    named = [{section: {"name": given[section]}} for section in SECTIONS if section in given]
+    resolved = Config.resolve(*layers, merge([*named, *assigned]), only=(*SECTIONS, "train"))
+    train = resolved.sections["train"]
+    lenses = given.get("lenses", train.get("lenses"))
+    if lenses is None:
+        raise UsageError("say how many lenses to simulate: --lenses N")
+    settings = {name: given[name] for name in ("views", "split", "dtype", "chunk") if name in given}
+    return Plan.of(resolved, lenses=lenses, seed=given.get("seed", train["seed"]), **settings)
+
+
+class Display:
+    """Lenses done and time left: a bar on a terminal, a line every tenth elsewhere.
+
+    Args:
+        chunks: How many there are.
+        lenses: Lenses a chunk.
+    """
+
+    def __init__(self, chunks: int, lenses: int) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        self._chunks, self._lenses, self._tenths = chunks, lenses, 0
+        self._began: tuple[float, int] | None = None
+        self.console = Console(stderr=True)
+        self._progress = Progress(
+            TextColumn("chunks"), BarColumn(bar_width=20), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"),
+            TimeRemainingColumn(), TextColumn("left"),
+            console=self.console, disable=not self.console.is_terminal,
+        )  # fmt: skip
+        self._task = self._progress.add_task("simulate", total=chunks, rate="")
+
+    def update(self, done: int) -> None:
+        """Shows that so many chunks are done."""
+        import time
+
+        now = time.monotonic()
+        began, before = self._began = self._began or (now, done)
+        rate = f"{(done - before) * self._lenses / (now - began):.0f} lenses/s" if done > before else ""
+        self._progress.update(self._task, completed=done, rate=rate)
+        if not self.console.is_terminal and done * 10 // self._chunks > self._tenths:
+            self._tenths = done * 10 // self._chunks
+            self.console.print(f"{done}/{self._chunks} chunks  {rate}", highlight=False)
+
+    def __enter__(self) -> Display:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()

@@ -1,0 +1,120 @@
+"""Fills a store on a Dask cluster."""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from lenskit.errors import LenskitError
+from lenskit.store.formats import Format, open_format
+from lenskit.store.plan import Plan, current_mode, differences
+from lenskit.store.render import Renderer
+
+TIMEOUT = 5
+"""Seconds after which a scheduler that does not answer is not there."""
+
+log = logging.getLogger("lenskit")
+_rendering = threading.Lock()
+
+
+@contextmanager
+def connected(address: str, workers: int) -> Iterator[Any]:
+    """A client of a cluster.
+
+    Args:
+        address: Address of its scheduler, or `local` for a cluster on this machine.
+        workers: Processes of a local cluster.
+
+    Raises:
+        LenskitError: if there is no Dask, or the scheduler cannot be reached.
+    """
+    try:
+        from dask.distributed import Client, LocalCluster
+    except ImportError:
+        raise LenskitError("Dask is not installed: pip install 'lenskit-ssl[dask]'") from None
+    # Every coming and going is logged otherwise.
+    logging.getLogger("distributed").setLevel(logging.ERROR)
+    with ExitStack() as stack:
+        target: Any = address
+        if address == "local":
+            quiet = {"threads_per_worker": 1, "dashboard_address": None, "silence_logs": logging.CRITICAL}
+            target = stack.enter_context(LocalCluster(n_workers=workers, **quiet))
+        try:
+            client = stack.enter_context(Client(target, timeout=TIMEOUT))
+        except (OSError, ValueError) as error:
+            raise LenskitError(f"there is no Dask scheduler at {address}: {' '.join(str(error).split())}") from error
+        if not client.scheduler_info()["workers"]:
+            log.info("the cluster at %s has no workers yet: waiting for some", address)
+        yield client
+
+
+def fill_on_cluster(client: Any, store: Format, plan: Plan, tell: Callable[[int], object]) -> None:
+    """Makes what is missing, a task a chunk. A chunk whose worker is lost is made by another.
+
+    Args:
+        client: A client of the cluster.
+        store: The store, begun, on a file system that the workers see at the same path.
+        plan: Its plan.
+        tell: Is told how many chunks are done.
+
+    Raises:
+        LenskitError: if a worker cannot make a chunk.
+    """
+    from dask.distributed import as_completed
+
+    missing = store.missing(plan)
+    card = json.dumps(plan.attributes())
+    futures = client.map(make_chunk, missing, format=store.name, path=str(store.path), card=card, pure=False)
+    done = plan.chunks - len(missing)
+    tell(done)
+    for future in as_completed(futures):
+        try:
+            future.result()
+        except (LenskitError, OSError):
+            raise
+        except Exception as error:
+            reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
+            raise LenskitError(f"the cluster cannot make a chunk: {reason}") from error
+        future.release()
+        done += 1
+        tell(done)
+    if still := store.missing(plan):
+        raise LenskitError(
+            f"the cluster has made all chunks, but {len(still)} are not at {store.path}: its workers write to another "
+            "disk; --out must be on one that all share"
+        )
+
+
+def make_chunk(chunk: int, *, format: str, path: str, card: str) -> None:
+    """Makes one chunk, if it is missing, on the worker that calls it.
+
+    Args:
+        chunk: Its number.
+        format: The store's format.
+        path: The store.
+        card: Attributes of its plan, as JSON.
+    """
+    plan, render = _prepared(card)
+    store = open_format(format, Path(path))
+    if not store.exists:
+        raise LenskitError(f"a worker of the cluster does not see {path}: --out must be on a disk that all share")
+    if not store.lacks(plan, chunk):
+        return
+    with _rendering:  # one thread a process, however many threads the worker has
+        images, values = render(chunk)
+    store.write(plan, chunk, images, values)
+
+
+@lru_cache(maxsize=1)
+def _prepared(card: str) -> tuple[Plan, Renderer]:
+    plan = Plan.from_attributes(json.loads(card))
+    here = current_mode(plan.configuration["simulator"]["name"])
+    for name, one, other in differences(plan.mode, here):
+        raise LenskitError(f"a worker of the cluster differs in {name}: it has {other}, the store {one}")
+    return plan, Renderer(plan)

@@ -1,0 +1,104 @@
+"""Writes a folder of FITS files in the layout in which LenSiam's pairs were released.
+
+One file a lens, called by its number. The primary HDU holds the images as (y, x, view), or (channel, y, x, view) if
+there are several channels, in numpy's order. Parameters are header keys of their names; of one that differs between
+the images of a lens, with `_1`, `_2`, ... behind. `simulation.json` says what made them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any
+from uuid import uuid4
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lenskit.errors import UsageError
+from lenskit.files import write_atomically
+from lenskit.store.formats import Format
+from lenskit.store.plan import Plan, checked_attributes
+
+CARD = "simulation.json"
+
+
+class FitsFormat(Format):
+    """A folder of FITS files."""
+
+    name = "fits"
+
+    @property
+    def exists(self) -> bool:
+        return (self.path / CARD).is_file()
+
+    def attributes(self) -> dict[str, Any]:
+        try:
+            return checked_attributes(self.path, json.loads((self.path / CARD).read_text(encoding="utf-8")))
+        except (OSError, ValueError) as error:
+            raise UsageError(f"{self.path} is no folder of simulated pairs: {CARD} cannot be read ({error})") from None
+
+    def create(self, plan: Plan) -> None:
+        if plan["dtype"] != "float32":
+            raise UsageError(f"FITS knows no {plan['dtype']}: use --dtype float32, or --format zarr")
+        self.path.mkdir(parents=True, exist_ok=True)
+        if not self.exists:
+            self._say(plan, complete=False)
+
+    def missing(self, plan: Plan) -> list[int]:
+        with os.scandir(self.path) as entries:
+            there = {entry.name for entry in entries if entry.stat().st_size}
+        return [chunk for chunk in range(plan.chunks) if not there.issuperset(self._names(plan, chunk))]
+
+    def lacks(self, plan: Plan, chunk: int) -> bool:
+        files = (self.path / name for name in self._names(plan, chunk))
+        return not all(file.is_file() and file.stat().st_size for file in files)
+
+    def write(self, plan: Plan, chunk: int, images: NDArray[Any], values: NDArray[np.float64]) -> None:
+        for name, pixels, known in zip(self._names(plan, chunk), images, values, strict=True):
+            file = self.path / name
+            # Not synchronised with the disk one by one, which would take longer than all the rest.
+            part = file.with_name(f"{name}.{uuid4().hex}.part")
+            try:
+                _hdu(plan, pixels, known).writeto(part, overwrite=True)
+                part.replace(file)
+            except BaseException:
+                part.unlink(missing_ok=True)
+                raise
+
+    def finish(self, plan: Plan) -> None:
+        if not self.attributes()["complete"]:
+            self._say(plan, complete=True)
+
+    def _say(self, plan: Plan, complete: bool) -> None:
+        write_atomically(self.path / CARD, json.dumps(plan.attributes() | {"complete": complete}, indent=2) + "\n")
+
+    def _names(self, plan: Plan, chunk: int) -> list[str]:
+        digits = len(str(plan["lenses"] - 1))
+        return [f"{lens:0{digits}}.fits" for lens in plan.lenses_of(chunk)]
+
+
+def _hdu(plan: Plan, pixels: NDArray[Any], known: NDArray[np.float64]) -> Any:
+    """The primary HDU of a lens.
+
+    Args:
+        plan: The plan of the store.
+        pixels: (views, channels, height, width).
+        known: (views, parameters).
+    """
+    from astropy.io import fits
+
+    data = np.moveaxis(pixels, 0, -1)
+    hdu = fits.PrimaryHDU(np.ascontiguousarray(data[0] if len(data) == 1 else data))
+    for place, parameter in enumerate(plan.parameters):
+        shared = plan.is_shared(parameter)
+        for view in range(1 if shared else plan["views"]):
+            key = parameter.name if shared else f"{parameter.name}_{view + 1}"
+            value = float(known[view, place])
+            comment = parameter.unit if np.isfinite(value) else "not known"
+            # FITS has no NaN: a key without a value is what its standard calls undefined.
+            card = (key if len(key) <= 8 else f"HIERARCH {key}", value if np.isfinite(value) else None, comment)
+            hdu.header.append(card, end=True)
+    # The comments would hold the time.
+    hdu.add_checksum(when="")
+    return hdu

@@ -1,0 +1,122 @@
+"""What a format of stores can do: be begun, filled chunk by chunk in any order, and finished; each twice if need be."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from abc import ABC, abstractmethod
+from importlib import import_module
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lenskit.errors import UsageError
+from lenskit.store.plan import Plan
+
+FORMATS = {
+    "zarr": "lenskit.store.zarr_format:ZarrFormat",
+    "fits": "lenskit.store.fits_format:FitsFormat",
+    "hdf5": "lenskit.store.hdf5_format:Hdf5Format",
+}
+ENDINGS = {".zarr": "zarr", ".h5": "hdf5", ".hdf5": "hdf5"}
+PARTS = (".part", ".partial")
+"""Endings of files that somebody began to write."""
+
+
+class Format(ABC):
+    """A store in some format.
+
+    Args:
+        path: Where it is, or shall be.
+    """
+
+    name: ClassVar[str]
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @property
+    @abstractmethod
+    def exists(self) -> bool:
+        """Whether there is a store, filled or not."""
+
+    @abstractmethod
+    def attributes(self) -> dict[str, Any]:
+        """What the store says of itself, see `Plan.attributes`, and whether it is `complete`.
+
+        Raises:
+            UsageError: if it is no store, or one of another version of the format.
+        """
+
+    @abstractmethod
+    def create(self, plan: Plan) -> None:
+        """Makes what a store has before it has any images, unless it is there."""
+
+    @abstractmethod
+    def missing(self, plan: Plan) -> list[int]:
+        """The chunks that are to be written."""
+
+    @abstractmethod
+    def lacks(self, plan: Plan, chunk: int) -> bool:
+        """Whether a chunk is to be written."""
+
+    @abstractmethod
+    def write(self, plan: Plan, chunk: int, images: NDArray[Any], values: NDArray[np.float64]) -> None:
+        """Writes a chunk, so that it is whole if it is there.
+
+        Args:
+            plan: The plan of the store.
+            chunk: Its number.
+            images: (n, views, channels, height, width).
+            values: (n, views, parameters).
+        """
+
+    @abstractmethod
+    def finish(self, plan: Plan) -> None:
+        """Makes a store with all its chunks complete; does nothing to one that is."""
+
+    def sweep(self) -> None:
+        """Removes what somebody began to write and did not finish. Nobody may be writing."""
+        for folder, _, files in os.walk(self.path):
+            for name in files:
+                if name.endswith(PARTS):
+                    Path(folder, name).unlink(missing_ok=True)
+
+    def remove(self) -> None:
+        """Removes the store. Nobody may be writing."""
+        if self.path.is_dir():
+            # What was removed in part must not look like a store that has to be filled up.
+            aside = self.path.with_name(f".{self.path.name}.removed")
+            shutil.rmtree(aside, ignore_errors=True)
+            self.path.rename(aside)
+            shutil.rmtree(aside)
+        else:
+            self.path.unlink(missing_ok=True)
+
+    @property
+    def blank(self) -> bool:
+        """Whether a new store can be made: there is nothing, or nothing but what was cut short in its first moment."""
+        if self.path.is_dir():
+            return all(child.name.endswith(PARTS) for child in self.path.iterdir())
+        return not self.path.exists()
+
+
+def format_name(path: Path, name: str | None) -> str:
+    """The format of that name, or the one that the ending of the path means.
+
+    Raises:
+        UsageError: if there is no such format, or the ending means none.
+    """
+    found = name or ENDINGS.get(path.suffix)
+    if found not in FORMATS:
+        endings = ", ".join(ENDINGS)
+        raise UsageError(f"say the --format of {path} ({', '.join(FORMATS)}), or use one of the endings {endings}")
+    return found
+
+
+def open_format(name: str, path: Path) -> Format:
+    """The store at a path, in the format of that name."""
+    module, _, attribute = FORMATS[name].partition(":")
+    return getattr(import_module(module), attribute)(path)

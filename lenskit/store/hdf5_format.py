@@ -1,0 +1,115 @@
+"""Writes one HDF5 file, with the same arrays as a Zarr store.
+
+HDF5 can be written by one process only, and is lost when that is killed: the images are gathered in a Zarr store
+beside the file, `FILE.filling`, and copied when all are there.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lenskit.errors import UsageError
+from lenskit.store.formats import Format
+from lenskit.store.plan import Plan, checked_attributes
+from lenskit.store.store import AXES, IMAGES, Store, coordinate_name, open_array
+from lenskit.store.zarr_format import ZarrFormat
+
+CARD = "lenskit"
+"""Attribute that holds what the file says of itself, as JSON."""
+
+
+class Hdf5Format(Format):
+    """One HDF5 file."""
+
+    name = "hdf5"
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.filling = ZarrFormat(path.with_name(path.name + ".filling"))
+        self._part = path.with_name(path.name + ".part")
+
+    @property
+    def exists(self) -> bool:
+        return self.path.is_file() or self.filling.exists
+
+    def attributes(self) -> dict[str, Any]:
+        if not self.path.is_file():
+            return self.filling.attributes()
+        import h5py
+
+        try:
+            with h5py.File(self.path) as file:
+                return checked_attributes(self.path, json.loads(file.attrs[CARD]))
+        except (OSError, KeyError, ValueError) as error:
+            raise UsageError(f"{self.path} is no HDF5 file of simulated pairs ({error})") from None
+
+    def create(self, plan: Plan) -> None:
+        if not self.path.is_file():
+            self.filling.create(plan)
+
+    def missing(self, plan: Plan) -> list[int]:
+        return [] if self.path.is_file() else self.filling.missing(plan)
+
+    def lacks(self, plan: Plan, chunk: int) -> bool:
+        return not self.path.is_file() and self.filling.lacks(plan, chunk)
+
+    def write(self, plan: Plan, chunk: int, images: NDArray[Any], values: NDArray[np.float64]) -> None:
+        self.filling.write(plan, chunk, images, values)
+
+    def finish(self, plan: Plan) -> None:
+        if not self.path.is_file():
+            self.filling.finish(plan)
+            try:
+                self._copy(plan)
+                self._part.replace(self.path)
+            except BaseException:
+                self._part.unlink(missing_ok=True)
+                raise
+        shutil.rmtree(self.filling.path, ignore_errors=True)
+
+    def sweep(self) -> None:
+        self._part.unlink(missing_ok=True)
+        self.filling.sweep()
+
+    def remove(self) -> None:
+        super().remove()
+        if self.filling.path.is_dir():
+            self.filling.remove()
+
+    @property
+    def blank(self) -> bool:
+        return super().blank and self.filling.blank
+
+    def _copy(self, plan: Plan) -> None:
+        """Copies the store into the file, chunk by chunk. Times would make every file another."""
+        import h5py
+
+        store = Store(self.filling.path)
+        with h5py.File(self._part, "w", track_order=True) as file:
+            file.attrs[CARD] = json.dumps(plan.attributes() | {"complete": True})
+            for name in (*AXES[2:], *map(coordinate_name, plan.parameters)):
+                array = open_array(store.path / name)
+                copy = file.create_dataset(name, data=array[...], fletcher32=True, chunks=True, track_times=False)
+                copy.attrs.update(array.attrs)
+                _name_axes(copy, array.metadata.dimension_names)
+            images = file.create_dataset(
+                IMAGES, plan.shape, plan["dtype"], chunks=(1, *plan.shape[1:]), fletcher32=True, track_times=False
+            )
+            _name_axes(images, AXES)
+            for chunk in range(plan.chunks):
+                lenses = plan.lenses_of(chunk)
+                images[lenses.start : lenses.stop] = store.read(chunk)
+            file.flush()
+            os.fsync(file.id.get_vfd_handle())
+
+
+def _name_axes(dataset: Any, names: Any) -> None:
+    for dimension, name in zip(dataset.dims, names, strict=True):
+        dimension.label = name
