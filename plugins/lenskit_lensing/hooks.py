@@ -7,6 +7,7 @@ from lenskit.plugin import Component, hookimpl
 def lenskit_simulators():
     return [
         Component("hst", "lenskit_lensing.hst:HST", "HST-like galaxy-scale lenses: the scene of LenSiam"),
+        Component("euclid-challenge", "lenskit_lensing.euclid:EuclidChallenge", "As in the Lens Finding Challenge 2"),
     ]
 
 
