@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import os
+from collections import deque
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import chain
@@ -26,24 +27,31 @@ Lenses = tuple[Tensor, Tensor]
 """Images (n, draws, C, H, W) and parameters (n, draws, number of parameters), float32."""
 
 
-def read_lenses(dataset: Dataset, lenses: Sequence[int], draws: int) -> Lenses:
+def read_lenses(dataset: Dataset, lenses: Sequence[int], draws: int, into: Tensor | None = None) -> Lenses:
     """Reads lenses, and the first `draws` images of each.
+
+    Args:
+        dataset: Where they are read from.
+        lenses: Their numbers.
+        draws: How many images of each.
+        into: Memory for the images, (n or more, draws, C, H, W).
 
     Raises:
         LenskitError: if a pixel is not finite.
     """
     images, known = dataset.read(lenses)
-    images = images[:, :draws].to(torch.float32)
-    if draws < dataset.views:
-        images = images.clone()  # lets go of the others
-    # numpy, because torch would start its own threads in each of ours. A sum that is finite is of finite pixels.
-    with np.errstate(all="ignore"):
-        if not np.isfinite(images.numpy().sum()):
-            for lens, image in zip(lenses, images.numpy(), strict=True):
-                if not np.isfinite(image).all():
-                    raise LenskitError(f"lens {dataset.names[lens]} holds pixels that are not finite")
+    images = images[:, :draws]
+    if into is None:
+        into = images.float().contiguous()
+    else:
+        into = into[: len(images)]
+        # By numpy here and below, because torch would start threads of its own in each of ours.
+        np.copyto(into.numpy(), images.numpy())
+    if not np.isfinite(into.numpy()).all():
+        bad = next(lens for lens, image in zip(lenses, into.numpy(), strict=True) if not np.isfinite(image).all())
+        raise LenskitError(f"lens {dataset.names[bad]} holds pixels that are not finite")
     columns = [_per_image(known[parameter.name], draws) for parameter in dataset.parameters]
-    return images, torch.stack(columns, -1) if columns else torch.empty(len(lenses), draws, 0)
+    return into, torch.stack(columns, -1) if columns else torch.empty(len(lenses), draws, 0)
 
 
 def _per_image(values: Tensor, draws: int) -> Tensor:
@@ -53,6 +61,8 @@ def _per_image(values: Tensor, draws: int) -> Tensor:
 
 class Chunks:
     """Chunks of a dataset, read by threads before they are needed.
+
+    The memory of chunks that are let go of is used again: fresh memory costs a machine more than to read.
 
     Args:
         dataset: Where they are read from.
@@ -64,17 +74,17 @@ class Chunks:
 
     def __init__(self, dataset: Dataset, order: Order, draws: int, workers: int, keep: bool) -> None:
         self.dataset, self.order, self.draws, self.workers, self.keep = dataset, order, draws, workers, keep
+        self._together = max(READ_LENSES // order.chunk, 1)
         self._pool: ThreadPoolExecutor | None = None
         self._held: dict[int, tuple[Future[Lenses], int]] = {}
         """What each chunk was read with, or will be, and at which row of that it begins."""
+        self._free: deque[Tensor] = deque()
 
     def want(self, chunks: Iterable[int]) -> None:
         """Starts to read chunks, in this order, and lets go of all others (unless they are kept)."""
         wanted = dict.fromkeys(chunks)
         if not self.keep:
-            gone = [self._held.pop(chunk) for chunk in self._held.keys() - wanted.keys()]
-            for future in {future for future, _ in gone} - {future for future, _ in self._held.values()}:
-                future.cancel()
+            self._let_go(self._held.keys() - wanted.keys())
         if self.workers:
             self._start(wanted)
 
@@ -101,11 +111,16 @@ class Chunks:
             self._pool = None
         self._held = {chunk: held for chunk, held in self._held.items() if not held[0].cancelled()}
 
+    def _let_go(self, chunks: Iterable[int]) -> None:
+        gone = {self._held.pop(chunk)[0] for chunk in chunks}
+        for future in gone - {future for future, _ in self._held.values()}:
+            if not future.cancel() and future.done() and not future.exception():
+                self._free.append(future.result()[0])
+
     def _start(self, chunks: Iterable[int]) -> None:
         """Has those chunks read that are not held; small ones several at a time."""
         missing = [chunk for chunk in chunks if chunk not in self._held]
-        size = max(READ_LENSES // self.order.chunk, 1)
-        for group in (missing[i : i + size] for i in range(0, len(missing), size)):
+        for group in (missing[i : i + self._together] for i in range(0, len(missing), self._together)):
             parts = [self.order.lenses_of(chunk) for chunk in group]
             future = self._submit(parts[0] if len(parts) == 1 else [*chain.from_iterable(parts)])
             first = 0
@@ -116,10 +131,21 @@ class Chunks:
     def _submit(self, lenses: Sequence[int]) -> Future[Lenses]:
         if self.workers:
             self._pool = self._pool or ThreadPoolExecutor(self.workers, "lenskit-read")
-            return self._pool.submit(read_lenses, self.dataset, lenses, self.draws)
+            return self._pool.submit(self._read, lenses)
         future: Future[Lenses] = Future()
-        future.set_result(read_lenses(self.dataset, lenses, self.draws))
+        future.set_result(self._read(lenses))
         return future
+
+    def _read(self, lenses: Sequence[int]) -> Lenses:
+        if self.keep:
+            return read_lenses(self.dataset, lenses, self.draws)
+        try:
+            memory = self._free.pop()
+        except IndexError:
+            memory = torch.empty(0)
+        if len(memory) < len(lenses):
+            memory = torch.empty(self._together * self.order.chunk, self.draws, *self.dataset.image_shape)
+        return read_lenses(self.dataset, lenses, self.draws, memory)
 
 
 def size_in_bytes(dataset: Dataset, draws: int) -> int:

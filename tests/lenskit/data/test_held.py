@@ -140,18 +140,6 @@ def test_pixels_that_are_not_finite_are_told(value: float, keep: str) -> None:
         run_through(Holes(100, 8), 50, 1, keep=keep)
 
 
-def test_bright_images_are_no_error() -> None:
-    """Whose sum is beyond what float32 holds."""
-
-    class Bright(Watched):
-        def read(self, index: Sequence[int]) -> tuple[Tensor, dict[str, Tensor]]:
-            return torch.full((len(index), 1, 1, 2, 2), 3e38), {}
-
-    stream = source(Bright(10, 4))
-    assert stream.fetch(torch.arange(3))["images"].amax() == torch.tensor(3e38)
-    stream.close()
-
-
 def test_closing_stops_what_is_not_read_yet() -> None:
     """And the source can be used again."""
     gate = threading.Event()

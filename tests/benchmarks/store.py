@@ -1,0 +1,120 @@
+"""Images a second that training gets from a Zarr store, beside plain reading of the same files, and memory.
+
+    python tests/benchmarks/store.py [--pairs 8192] [--folder DIR]
+
+The store holds noise: pairs of images of 110 x 110 pixels, float32, as `lenskit simulate` writes them. What is timed is
+the source of training by itself: batches of 128 pairs on the host, shuffled (`StoredSource.fetch`), from the second
+window on. The floor is `np.fromfile` of the store's chunks, one after the other, on one thread: neither checksums nor
+shuffling. Files are in the operating system's cache in both cases, as far as it is large enough. Ratios are from one
+process, the best of several rounds in which all alternate. Memory is the peak of a process of its own that reads one
+pass, above what it needs for a store of a single chunk; it is to be the same for half the store.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from lenskit.config import Config, build
+from lenskit.data.preprocess import Preprocess
+from lenskit.data.readers import open_dataset
+from lenskit.data.source import Share, StoredSource
+from lenskit.store.plan import Plan
+from lenskit.store.zarr_format import ZarrFormat
+
+BATCH, ROUNDS, WORKERS = 128, 3, (0, 1, 2)
+
+
+def make(path: Path, pairs: int) -> Path:
+    """A store of so many pairs of noise."""
+    plan = Plan.of(Config.resolve(), lenses=pairs)
+    store = ZarrFormat(path)
+    store.create(plan)
+    rng = np.random.default_rng(0)
+    for chunk in range(plan.chunks):
+        shape = (len(plan.lenses_of(chunk)), *plan.shape[1:])
+        images = rng.standard_normal(shape, dtype=np.float32)
+        store.write(plan, chunk, images, rng.standard_normal((*shape[:2], len(plan.parameters))))
+    store.finish(plan)
+    return path
+
+
+def read_plainly(path: Path) -> int:
+    """Images in the store's files, all of them read."""
+    files = sorted((path / "images").glob("c.*"))
+    return sum(np.fromfile(file, np.float32, count=file.stat().st_size // 4).size for file in files) // 110**2
+
+
+def stream(path: Path, workers: int, keep: str = "disk") -> int:
+    """Images of one pass in batches."""
+    source = StoredSource(
+        open_dataset(str(path)), build("pairs", "lens-fixed", {}), Preprocess(), 0, keep=keep, workers=workers
+    )
+    images = 0
+    for batch in range(-(-len(source.dataset) // BATCH)):
+        images += 2 * len(source.fetch(Share(BATCH).of_batch(batch))["images"])
+    source.close()
+    return images
+
+
+def rate(work: Callable[[], int]) -> float:
+    start = time.perf_counter()
+    images = work()
+    return images / (time.perf_counter() - start)
+
+
+def peak_memory(path: Path) -> float:
+    """Peak memory in MB of a process that reads a store once, with two workers."""
+    answer = subprocess.run([sys.executable, __file__, "--read", str(path)], capture_output=True, text=True, check=True)
+    return float(answer.stdout.split()[-1])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--pairs", type=int, default=8192, help="pairs in the store, about 0.1 MB each")
+    parser.add_argument("--folder", type=Path, help="where stores are made, and left; a temporary one by default")
+    parser.add_argument("--read", type=Path, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    if arguments.read:
+        stream(arguments.read, 2)
+        # Not getrusage's, which begins with that of the process that started this one.
+        status = Path("/proc/self/status").read_text()
+        print(float(status.partition("VmHWM:")[2].split()[0]) / 1e3)
+        return
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = arguments.folder or Path(temporary)
+        compare(folder, arguments.pairs)
+
+
+def compare(folder: Path, pairs: int) -> None:
+    sizes = (1, pairs // 2, pairs)
+    stores = [path if (path := folder / f"{size}.zarr").exists() else make(path, size) for size in sizes]
+    works = {"np.fromfile, one thread": lambda: read_plainly(stores[-1])}
+    for workers in WORKERS:
+        works[f"from disk, {workers} workers"] = lambda workers=workers: stream(stores[-1], workers)
+    best = dict.fromkeys(works, 0.0)
+    for _ in range(ROUNDS):
+        for name, work in works.items():
+            best[name] = max(best[name], rate(work))
+    floor = next(iter(best.values()))
+    print(
+        f"{pairs} pairs, {2 * pairs * 110**2 * 4 / 1e9:.2f} GB, chunks of {open_dataset(str(stores[-1])).chunk} pairs"
+    )
+    for name, images in best.items():
+        print(f"{name:26s} {images:8.0f} images/s  {images / floor:5.2f} of the floor")
+    least, *memory = map(peak_memory, stores)
+    for size, peak in zip(sizes[1:], memory, strict=True):
+        print(f"peak memory, {size:6d} pairs  {peak - least:6.0f} MB")
+
+
+if __name__ == "__main__":
+    main()
