@@ -48,7 +48,8 @@ class Neighbours:
         shape = {name: torch.stack([drawn[f"{name}/{k}"] for k in each], dim=1) for name in SHAPE}
         number = drawn["neighbours"].floor()
         lens_light = total_light(scene["light_R_sersic"], scene["light_n"])[:, None]
-        amplitude = 10 ** shape.pop("log_flux") * lens_light / total_light(shape["radius"], shape["n"])
+        flux = (10 ** shape.pop("log_flux").double()).to(lens_light.dtype) * lens_light
+        amplitude = flux / total_light(shape["radius"], shape["n"])
         shape["amplitude"] = torch.where(torch.arange(self.most, device=rng.device) < number[:, None], amplitude, 0)
         shape["x"], shape["y"] = shape["x"] * self.frame, shape["y"] * self.frame
         return {"neighbours": number} | {f"neighbour_{name}": values for name, values in shape.items()}

@@ -57,5 +57,7 @@ def total_light(R_sersic: Tensor, n_sersic: Tensor) -> Tensor:
     Returns:
         In units of that surface brightness times square arcsec.
     """
-    n, b = n_sersic, sersic_b(n_sersic)
-    return 2 * math.pi * n * R_sersic**2 * (b - 2 * n * b.log() + torch.lgamma(2 * n)).exp()
+    # In float64, so that draws do not depend on how a batch is summed up.
+    n, b = n_sersic.double(), sersic_b(n_sersic.double())
+    total = 2 * math.pi * n * R_sersic.double() ** 2 * (b - 2 * n * b.log() + torch.lgamma(2 * n)).exp()
+    return total.to(R_sersic.dtype)
