@@ -1,0 +1,294 @@
+"""Lens systems as COOLEST templates, the field's exchange format (Galan et al. 2023, https://doi.org/10.21105/joss.05567).
+
+Ours and COOLEST's frames are the same: +x to the right, +y up, an image's first row is the lowest. COOLEST's angles are
+in degrees from +y counter-clockwise, ours in radians from +x; its radii are on the intermediate axis, as ours are.
+(lenstronomy's own reader turns +x to the left, and with it centres, angles and the grid: its images are the same.)
+
+The package `coolest` is needed for this alone.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lenskit.plugin import LenskitError, Scene, UsageError, write_atomically
+from lenskit_lensing.coolest_profiles import LIGHT, MASS, REASONS, WRITTEN, Conversion
+from lenskit_lensing.profiles import Components
+
+
+@dataclass(frozen=True)
+class LensSystem:
+    """One lens in front of one source, in the terms of `mass.deflection` and `light.surface_brightness`.
+
+    Attributes:
+        lens: The mass.
+        source: The source's light.
+        lens_light: The lens's light.
+        shape: Rows and columns of the image.
+        pixel_scale: Size of a pixel in arcsec.
+        lens_redshift: Of the lens; a template has to state one.
+        source_redshift: Of the source, above the lens's.
+    """
+
+    lens: Components = ()
+    source: Components = ()
+    lens_light: Components = ()
+    shape: tuple[int, int] = (110, 110)
+    pixel_scale: float = 0.05
+    lens_redshift: float = 0.5
+    source_redshift: float = 2.0
+
+
+def from_scene(
+    scene: Scene, row: int = 0, *, stamps: Tensor | None = None, pixels: int = 110, pixel_scale: float = 0.05
+) -> LensSystem:
+    """One scene of the simulator `hst`.
+
+    The lens light's `amp` is 1: how bright it is over the arc is said of images, after the PSF.
+
+    Args:
+        scene: The scene's entries, (n,) each.
+        row: Which of the n.
+        stamps: Images (k, size, size) that sources may be.
+        pixels: Height and width of the image.
+        pixel_scale: Size of a pixel in arcsec.
+    """
+
+    def take(prefix: str, names: Mapping[str, str]) -> dict[str, Any]:
+        return {theirs: float(scene[prefix + ours][row]) for theirs, ours in names.items()}
+
+    def same(*names: str) -> dict[str, str]:
+        return {name: name for name in names}
+
+    center = {"center_x": "x", "center_y": "y"}
+    sersic = {"R_sersic": "R_sersic", "n_sersic": "n"} | same("e1", "e2") | center
+    source: list[tuple[str, dict[str, Any]]] = []
+    for galaxy in ("source_", "companion_"):
+        if float(scene[f"{galaxy}flux"][row]) <= 0:
+            continue
+        amp = {"amp": "amplitude"}
+        if int(scene[f"{galaxy}stamp"][row]) < 0:
+            source.append(("CORE_SERSIC", take(galaxy, amp | sersic | {"Rb": "Rb", "gamma": "core_slope"})))
+            continue
+        if stamps is None:
+            raise UsageError(f"scene {row} has the image of a real galaxy as its source, and no stamps were given")
+        stamp = take(galaxy, amp | center | {"scale": "stamp_scale", "phi_G": "angle", "mirror": "mirror"})
+        source.append(("INTERPOL", stamp | {"image": stamps[int(scene[f"{galaxy}stamp"][row])]}))
+    return LensSystem(
+        lens=[
+            ("EPL", take("", same("theta_E", "gamma", "e1", "e2", "center_x", "center_y"))),
+            ("SHEAR", take("", same("gamma1", "gamma2"))),
+        ],
+        source=source,
+        lens_light=[("SERSIC_ELLIPSE", {"amp": 1.0} | take("light_", sersic))],
+        shape=(pixels, pixels),
+        pixel_scale=pixel_scale,
+    )
+
+
+def to_coolest(
+    system: LensSystem,
+    path: str | Path,
+    *,
+    image: Any = None,
+    noise_map: Any = None,
+    psf: Any = None,
+    drop_cores: bool = False,
+) -> None:
+    """Writes a template, and FITS files beside it for the images that are given.
+
+    Without images the template states the grid alone; readers have to be told not to look for files
+    (`check_external_files=False`).
+
+    Args:
+        system: What to write: EPL, SIE, SIS, SHEAR and CONVERGENCE, SERSIC and SERSIC_ELLIPSE.
+        path: The template's path, ending in .json.
+        image: The image, (rows, columns).
+        noise_map: Standard deviation of each pixel's noise, (rows, columns).
+        psf: The PSF on the image's pixels, (size, size).
+        drop_cores: Whether to write core-Sersic profiles, which COOLEST does not have, as the Sersic profiles that they
+            are outside their break radii.
+
+    Raises:
+        UsageError: for a profile that COOLEST does not have, or a value that it does not allow.
+        LenskitError: if the package `coolest` is not there.
+    """
+    path = _template_path(path)
+    if not 0 <= system.lens_redshift < system.source_redshift:
+        raise UsageError(
+            f"redshifts {system.lens_redshift} of the lens and {system.source_redshift} of the source: 0 or more "
+            "for the lens and more than that for the source are right"
+        )
+    coolest = _package()
+    external = [c for c in system.lens if c[0] in ("SHEAR", "CONVERGENCE")]
+    galaxies = [c for c in system.lens if c[0] not in ("SHEAR", "CONVERGENCE")]
+    entities = [
+        coolest.Galaxy(
+            "lens",
+            system.lens_redshift,
+            mass_model=_model(coolest.MassModel, galaxies, drop_cores),
+            light_model=_model(coolest.LightModel, system.lens_light, drop_cores),
+        ),
+        coolest.Galaxy(
+            "source", system.source_redshift, light_model=_model(coolest.LightModel, system.source, drop_cores)
+        ),
+    ]
+    if external:
+        field = _model(coolest.MassModel, external, drop_cores)
+        entities.append(coolest.MassField("external", system.lens_redshift, mass_model=field))
+
+    rows, columns = system.shape
+
+    def grid(name: str, array: Any, shape: tuple[int, int]) -> Any:
+        half_y, half_x = (count * system.pixel_scale / 2 for count in shape)
+        file = None if array is None else f"{path.stem}_{name}.fits"
+        return coolest.PixelatedRegularGrid(
+            file, (-half_x, half_x), (-half_y, half_y), shape[1], shape[0], check_fits_file=False
+        )  # fmt: skip
+
+    arrays = {"image": image, "noise_map": noise_map, "psf": psf}
+    arrays = {name: None if array is None else np.asarray(array) for name, array in arrays.items()}
+    for name in ("image", "noise_map"):
+        if arrays[name] is not None and arrays[name].shape != (rows, columns):
+            raise UsageError(f"{name} has the shape {arrays[name].shape}, the system {(rows, columns)}")
+    psf_shape = (1, 1) if psf is None else arrays["psf"].shape
+    template = coolest.COOLEST(
+        "MOCK",
+        coolest.CoordinatesOrigin(),
+        coolest.LensingEntityList(*entities),
+        coolest.Observation(
+            pixels=grid("image", image, (rows, columns)),
+            noise=coolest.NoiseMap(grid("noise_map", noise_map, (rows, columns))),
+        ),
+        coolest.Instrument(system.pixel_scale, psf=coolest.PixelatedPSF(grid("psf", psf, psf_shape))),
+    )
+    for name, array in arrays.items():
+        if array is not None:
+            write_atomically(path.with_name(f"{path.stem}_{name}.fits"), _fits(array))
+    write_atomically(path, template.to_JSON(exclude_keys=template.exclude_keys))
+
+
+def from_coolest(path: str | Path) -> LensSystem:
+    """Reads a template: of PEMD, SIE, ExternalShear and ConvergenceSheet, and of Sersic light.
+
+    Galaxies at the lowest redshift are the lens, those at the highest the source, as lenstronomy has it.
+
+    Raises:
+        UsageError: for what is not a template, has values left open, or has profiles or planes that we do not.
+        LenskitError: if the package `coolest` is not there.
+    """
+    path = _template_path(path)
+    coolest = _package()
+    if not path.is_file():
+        raise UsageError(f"there is no template {path}")
+    try:
+        reader = coolest.JSONSerializer(str(path.absolute().with_suffix("")), check_external_files=False)
+        template = reader.load_simple(str(path.absolute()))
+    except (KeyError, TypeError, ValueError, AttributeError, AssertionError) as error:
+        raise UsageError(f"{path} is not a COOLEST template: {type(error).__name__}: {error}") from None
+
+    entities = template.lensing_entities
+    redshifts = {entity.redshift for entity in entities if entity.type == "Galaxy"}
+    if None in redshifts or len(redshifts) != 2:
+        found = ", ".join(map(str, redshifts)) or "none"
+        raise UsageError(f"{path} has galaxies at the redshifts {found}: one of a lens and one of a source are right")
+    lens_redshift, source_redshift = sorted(redshifts)
+    lens: list[tuple[str, dict[str, float]]] = []
+    source: list[tuple[str, dict[str, float]]] = []
+    lens_light: list[tuple[str, dict[str, float]]] = []
+    for entity in entities:
+        is_lens = entity.redshift == lens_redshift
+        # Mass at the source's distance deflects nothing of its light; fields may be given any redshift.
+        if is_lens or entity.type == "MassField":
+            lens += [_read(profile, MASS, path) for profile in entity.mass_model]
+        if entity.type == "Galaxy":
+            light = [_read(profile, LIGHT, path) for profile in entity.light_model]
+            (lens_light if is_lens else source).extend(light)
+    pixels = template.observation.pixels
+    return LensSystem(
+        lens=lens,
+        source=source,
+        lens_light=lens_light,
+        shape=(pixels.num_pix_y, pixels.num_pix_x),
+        pixel_scale=template.instrument.pixel_size,
+        lens_redshift=lens_redshift,
+        source_redshift=source_redshift,
+    )
+
+
+def _model(kind: Callable[..., Any], components: Components, drop_cores: bool) -> Any:
+    """COOLEST's model of these components, with values."""
+    converted: list[tuple[str, str, dict[str, float]]] = []
+    for name, given in components:
+        if name == "CORE_SERSIC" and drop_cores:
+            name, given = "SERSIC_ELLIPSE", {k: v for k, v in given.items() if k not in ("Rb", "gamma")}
+        if name not in WRITTEN:
+            reason = REASONS.get(name, f"COOLEST has no {name}, only what we call {', '.join(WRITTEN)}")
+            raise UsageError(f"{name} cannot be written: {reason}")
+        theirs, convert = WRITTEN[name]
+        converted.append((name, theirs, convert(_numbers(name, given))))
+    model = kind(*(theirs for _, theirs, _ in converted))
+    for profile, (name, _, values) in zip(model, converted, strict=True):
+        for key, value in values.items():
+            try:
+                profile.parameters[key].set_point_estimate(float(value))
+            except ValueError as error:
+                raise UsageError(f"{name} cannot be written: {key} = {value:g}: {error}") from None
+    return model
+
+
+def _numbers(name: str, given: Mapping[str, Any]) -> dict[str, float]:
+    """Parameters of one lens, from numbers or tensors of one element."""
+    values = {key: torch.as_tensor(value, dtype=torch.float64) for key, value in given.items()}
+    for key, value in values.items():
+        if value.numel() != 1:
+            raise UsageError(f"{key} of {name} has {value.numel()} values: a template holds one lens")
+        if key in ("ra_0", "dec_0") and value.item() != 0:
+            raise UsageError(f"{name} about {key} = {value.item():g} cannot be written: in COOLEST it is 0")
+    return {key: float(value) for key, value in values.items()}
+
+
+def _read(profile: Any, table: Mapping[str, tuple[str, Conversion]], path: Path) -> tuple[str, dict[str, float]]:
+    if profile.type not in table:
+        raise UsageError(f"{path} has a {profile.type}: we have {', '.join(table)}")
+    values = {key: parameter.point_estimate.value for key, parameter in profile.parameters.items()}
+    for key, value in values.items():
+        if value is None:
+            raise UsageError(f"{path} leaves {key} of its {profile.type} open: a value is needed")
+    ours, convert = table[profile.type]
+    return ours, convert(values)
+
+
+def _template_path(path: str | Path) -> Path:
+    path = Path(path)
+    if path.suffix != ".json" or path.stem.endswith("_pyAPI"):
+        raise UsageError(f"{path} is not the path of a template: it ends in .json, and not in _pyAPI.json")
+    return path
+
+
+def _fits(array: np.ndarray) -> bytes:
+    from astropy.io import fits
+
+    buffer = io.BytesIO()
+    fits.PrimaryHDU(array).writeto(buffer)
+    return buffer.getvalue()
+
+
+def _package() -> Any:
+    """COOLEST's classes, in one namespace."""
+    try:
+        from coolest.template import json, lazy, standard
+    except ImportError as error:
+        raise LenskitError(f"COOLEST templates need the package coolest ({error}): pip install coolest") from None
+
+    from types import SimpleNamespace
+
+    return SimpleNamespace(**vars(lazy), COOLEST=standard.COOLEST, JSONSerializer=json.JSONSerializer)
