@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import numpy as np
@@ -17,13 +18,11 @@ from lenskit_lensing.psf import load_psfs, profile_psf
 
 torch.set_num_threads(1)
 
-SLACS = {
-    "noise": "instrument", "theta_E": "uniform(0.5, 2.2)", "gamma": "normal(2.08, 0.13)", "e1": "normal(0, 0.09)",
-    "e2": "normal(0, 0.09)", "center_x": "normal(0, 0.02)", "center_y": "normal(0, 0.02)",
-    "gamma1": "normal(0, 0.025)", "gamma2": "normal(0, 0.025)", "light_n": "uniform(2.8, 6)",
-    "light_radius": "lognormal(0.74, 0.35)", "log_light_to_arc": "uniform(1, 2.2)",
-}  # fmt: skip
-"""As in docs/simulators.md."""
+DOCS = (Path(__file__).parents[2] / "docs" / "simulators.md").read_text(encoding="utf-8")
+
+COMMAND = shlex.split(DOCS.partition("**Like SLACS.**")[2].split("```")[1])
+SLACS = dict(word.removeprefix("simulator.").split("=", 1) for word in COMMAND if word.startswith("simulator."))
+"""The options that the documentation gives for lenses as those of SLACS."""
 
 
 def quiet(scene: Scene) -> Scene:

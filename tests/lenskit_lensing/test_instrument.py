@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 
@@ -36,6 +37,8 @@ THEIR_NAMES = {
     "exposure_time": "exposure_time",
     "exposures": "num_exposures",
 }
+
+DOCS = (Path(__file__).parents[2] / "docs" / "simulators.md").read_text(encoding="utf-8")
 
 VALID = """
 [bands.A]
@@ -89,6 +92,26 @@ def test_hst_is_what_was_measured() -> None:
     assert (band.pixels, band.pixel_scale, band.zero_point) == (110, 0.05, 25.94)
     assert (band.background_sigma, band.total_exposure, band.noise_correlation) == (0.01, 2250, 0.44)
     assert band.psfs().shape == (23, 41, 41)
+
+
+def test_the_documentations_table_and_example_are_these_numbers(tmp_path: Path) -> None:
+    name, rows = "", 0
+    for line in DOCS.partition("## Instruments")[2].splitlines():
+        cells = [cell.strip(" `") for cell in line.split("|")[1:-1]]
+        if len(cells) != 9 or not cells[2].isdigit():
+            continue
+        name, rows = cells[0] or name, rows + 1
+        band = load_instrument(name).band(cells[1])
+        noise = [f"{band.sky:g}", f"{band.read_noise:g}"] if band.sky else [f"rms {band.background_rms:.3f} e/s", ""]
+        exposure = f"{band.exposures} x {band.exposure_time:g} s"
+        expected = [f"{band.pixels}", f"{band.pixel_scale:g}", f"{band.zero_point:g}", *noise, exposure]
+        assert cells[2:8] == expected, (name, band.name)
+        assert band.fwhm is None or cells[8] == f"{band.fwhm:g}"
+    assert rows == len(SHIPPED) + 1
+
+    example = load_instrument(write(tmp_path, DOCS.partition("```toml\n")[2].partition("```")[0])).band()
+    shipped = load_instrument("hst-acs-f814w").band()
+    assert replace(example, background_rms=0.01, exposure_time=562.5, exposures=4) == shipped
 
 
 def test_bands_keep_their_order_and_are_found_by_name() -> None:
