@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import pytest
 import torch
 
+from lenskit.plugin import KeyedGenerator
 from lenskit_lensing.hst import HST
 from lenskit_lensing.mass.power_law import TOLERANCE, epl_terms
 from lenskit_lensing.render_torch import axis, source_plane
+from lenskit_lensing.sources import CANDIDATES, Rays
 
 torch.set_num_threads(1)
 
@@ -67,6 +70,66 @@ def test_positions_are_drawn_again_where_little_is_magnified() -> None:
     kept = ~low
     assert torch.equal(any_place["source_x"][kept], magnified["source_x"][kept])
     assert (any_place["source_x"][low] != magnified["source_x"][low]).all()
+
+
+@pytest.mark.parametrize("threshold", [3.0, 7.5, 1e6])
+def test_positions_are_the_same_where_nothing_waits_for_the_host(threshold: float) -> None:
+    """On accelerators all candidates of all scenes are tried."""
+    simulator = HST(min_magnification=threshold, source_dx="uniform(-1, 1)")
+    scene = simulator.scene(5, "train", torch.arange(200))
+    rng = KeyedGenerator(5, "train", "source", torch.arange(200), torch.zeros(200, dtype=torch.int64))
+    sources, radius = simulator.sources, scene["source_half_light_radius"]
+    rays = Rays.through(scene, sources.frame, sources.ellipticity)
+    dx, dy = (rng.sample(name, sources.priors[name], CANDIDATES)[:, 0] for name in ("source_dx", "source_dy"))
+    dx, dy, magnification = sources._best(rng, rays, dx, dy, rays.magnification(dx, dy, radius), radius)
+    assert torch.equal(dx, scene["source_dx"])
+    assert torch.equal(dy, scene["source_dy"])
+    assert torch.equal(magnification.float(), scene["source_magnification"])
+
+
+def test_the_first_good_candidate_is_taken_or_else_the_best() -> None:
+    simulator = HST(min_magnification=8.0, source_dx="uniform(-1, 1)")
+    scene = simulator.scene(5, "train", torch.arange(60))
+    rng = KeyedGenerator(5, "train", "source", torch.arange(60), torch.zeros(60, dtype=torch.int64))
+    sources, radius = simulator.sources, scene["source_half_light_radius"]
+    rays = Rays.through(scene, sources.frame, sources.ellipticity)
+    dx, dy = (rng.sample(name, sources.priors[name], CANDIDATES) for name in ("source_dx", "source_dy"))
+    each = torch.stack([rays.magnification(dx[:, k], dy[:, k], radius) for k in range(CANDIDATES)], dim=1)
+    for row, magnifications in enumerate(each.tolist()):
+        good = [k for k, value in enumerate(magnifications) if value >= 8]
+        taken = good[0] if good else max(range(CANDIDATES), key=magnifications.__getitem__)
+        assert scene["source_dx"][row] == dx[row, taken]
+    assert 0.1 < (each.amax(1) < 8).double().mean() + (each[:, 0] < 8).double().mean() < 1.5
+
+
+@pytest.mark.parametrize("radius", [0.1, 0.4])
+def test_magnifications_are_those_of_many_rays(analytic: HST, radius: float) -> None:
+    """Of round Gaussians, on an even grid that is as wide as the circles about the frame."""
+    scene = analytic.scene(3, "train", torch.arange(24), dtype=torch.float64)
+    radii, reach = torch.full((24,), radius, dtype=torch.float64), 5.5 / 2**0.5
+    rays = Rays.through(scene, 5.5, 0.71)
+    estimate = rays.magnification(scene["source_dx"], scene["source_dy"], radii)
+    grid = axis(400, 2 * reach / 400, radii)
+    x, y = grid + scene["center_x"][:, None, None], grid[:, None] + scene["center_y"][:, None, None]
+    x, y = source_plane(x, y, scene, epl_terms(0.71, 1e-10))
+    r2 = (x - scene["source_x"][:, None, None]) ** 2 + (y - scene["source_y"][:, None, None]) ** 2
+    inside = torch.hypot(grid, grid[:, None]) < reach
+    variance = radius**2 / (2 * math.log(2))
+    light = ((-r2 / (2 * variance)).exp() * inside).sum((1, 2)) * (2 * reach / 400) ** 2
+    ratio = estimate / (light / (2 * math.pi * variance))
+    assert (ratio - 1).abs().max() < 0.05
+    assert (ratio - 1).abs().mean() < 0.01
+
+
+def test_a_lens_without_mass_magnifies_nothing() -> None:
+    """But for shear: 1 / |1 - gamma^2|."""
+    zero = torch.zeros(3, dtype=torch.float64)
+    lens = dict.fromkeys(("theta_E", "e1", "e2", "center_x", "center_y", "gamma2"), zero)
+    lens |= {"gamma": torch.tensor([1.5, 2.0, 2.5]).double(), "gamma1": torch.tensor([0.0, 0.1, -0.3]).double()}
+    lens["theta_E"] = torch.full((3,), 1e-9).double()
+    rays = Rays.through(lens, 5.5, 0.0)
+    magnification = rays.magnification(torch.tensor([0.0, 0.3, -0.5]), torch.tensor([0.0, -0.4, 0.2]), zero + 0.2)
+    torch.testing.assert_close(magnification, 1 / (1 - lens["gamma1"] ** 2), rtol=0.04, atol=0)
 
 
 def test_defaults_are_magnified(analytic: HST) -> None:
