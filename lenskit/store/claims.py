@@ -16,7 +16,7 @@ from __future__ import annotations
 import errno
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -47,14 +47,15 @@ class Claims:
         self._available = fcntl is not None
 
     @contextmanager
-    def joined(self) -> Iterator[None]:
-        """Is one of the writers; removes the lock file at the end if it was the last."""
+    def joined(self, sweep: Callable[[], object]) -> Iterator[None]:
+        """Is one of the writers; the last one sweeps at the end, and removes the lock file."""
         self._open()
         try:
             yield
         finally:
             with self.alone() as alone:
                 if alone:
+                    sweep()
                     # Whoever opened it meanwhile waits for byte 0, and will find that it is gone.
                     self.path.unlink(missing_ok=True)
             os.close(self._file)

@@ -76,9 +76,9 @@ def fill_on_cluster(client: Any, store: Format, plan: Plan, tell: Callable[[int]
     for future in as_completed(futures):
         try:
             future.result()
-        except (LenskitError, OSError):
-            raise
         except Exception as error:
+            if isinstance(error, LenskitError) or (isinstance(error, OSError) and error.strerror):
+                raise
             reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
             raise LenskitError(f"the cluster cannot make a chunk: {reason}") from error
         future.release()

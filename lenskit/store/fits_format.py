@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from lenskit.errors import UsageError
 from lenskit.files import write_atomically
 from lenskit.store.formats import Format
-from lenskit.store.plan import Plan, checked_attributes
+from lenskit.store.plan import Plan
 
 CARD = "simulation.json"
 
@@ -28,15 +28,11 @@ class FitsFormat(Format):
 
     name = "fits"
 
-    @property
-    def exists(self) -> bool:
-        return (self.path / CARD).is_file()
-
-    def attributes(self) -> dict[str, Any]:
+    def card(self) -> dict[str, Any]:
         try:
-            return checked_attributes(self.path, json.loads((self.path / CARD).read_text(encoding="utf-8")))
-        except (OSError, ValueError) as error:
-            raise UsageError(f"{self.path} is no folder of simulated pairs: {CARD} cannot be read ({error})") from None
+            return dict(json.loads((self.path / CARD).read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError):
+            return {}
 
     def create(self, plan: Plan) -> None:
         if plan["dtype"] != "float32":

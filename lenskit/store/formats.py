@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lenskit.errors import UsageError
-from lenskit.store.plan import Plan
+from lenskit.store.plan import FORMAT, Plan, checked_attributes
 
 FORMATS = {
     "zarr": "lenskit.store.zarr_format:ZarrFormat",
@@ -23,6 +23,8 @@ FORMATS = {
 ENDINGS = {".zarr": "zarr", ".h5": "hdf5", ".hdf5": "hdf5"}
 PARTS = (".part", ".partial")
 """Endings of files that somebody began to write."""
+FIRST_MOMENT = {"zarr.json.part", "simulation.json.part"}
+"""What may be in a folder that was just going to become a store."""
 
 
 class Format(ABC):
@@ -37,18 +39,22 @@ class Format(ABC):
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    @property
     @abstractmethod
-    def exists(self) -> bool:
-        """Whether there is a store, filled or not."""
+    def card(self) -> dict[str, Any]:
+        """What the store says of itself; nothing if there is none."""
 
-    @abstractmethod
+    @property
+    def exists(self) -> bool:
+        """Whether there is a store, filled or not, of whatever version of the format."""
+        return self.card().get("format") == FORMAT
+
     def attributes(self) -> dict[str, Any]:
         """What the store says of itself, see `Plan.attributes`, and whether it is `complete`.
 
         Raises:
             UsageError: if it is no store, or one of another version of the format.
         """
+        return checked_attributes(self.path, self.card())
 
     @abstractmethod
     def create(self, plan: Plan) -> None:
@@ -78,7 +84,10 @@ class Format(ABC):
         """Makes a store with all its chunks complete; does nothing to one that is."""
 
     def sweep(self) -> None:
-        """Removes what somebody began to write and did not finish. Nobody may be writing."""
+        """Removes what somebody began to write or to remove and did not finish. Nobody may be writing."""
+        if not self.exists:
+            return
+        shutil.rmtree(self._aside, ignore_errors=True)
         for folder, _, files in os.walk(self.path):
             for name in files:
                 if name.endswith(PARTS):
@@ -88,10 +97,9 @@ class Format(ABC):
         """Removes the store. Nobody may be writing."""
         if self.path.is_dir():
             # What was removed in part must not look like a store that has to be filled up.
-            aside = self.path.with_name(f".{self.path.name}.removed")
-            shutil.rmtree(aside, ignore_errors=True)
-            self.path.rename(aside)
-            shutil.rmtree(aside)
+            shutil.rmtree(self._aside, ignore_errors=True)
+            self.path.rename(self._aside)
+            shutil.rmtree(self._aside)
         else:
             self.path.unlink(missing_ok=True)
 
@@ -99,8 +107,12 @@ class Format(ABC):
     def blank(self) -> bool:
         """Whether a new store can be made: there is nothing, or nothing but what was cut short in its first moment."""
         if self.path.is_dir():
-            return all(child.name.endswith(PARTS) for child in self.path.iterdir())
+            return {child.name for child in self.path.iterdir()} <= FIRST_MOMENT
         return not self.path.exists()
+
+    @property
+    def _aside(self) -> Path:
+        return self.path.with_name(f".{self.path.name}.removed")
 
 
 def format_name(path: Path, name: str | None) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -15,9 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lenskit.errors import UsageError
 from lenskit.store.formats import Format
-from lenskit.store.plan import Plan, checked_attributes
+from lenskit.store.plan import Plan
 from lenskit.store.store import AXES, IMAGES, Store, coordinate_name, open_array
 from lenskit.store.zarr_format import ZarrFormat
 
@@ -35,20 +35,16 @@ class Hdf5Format(Format):
         self.filling = ZarrFormat(path.with_name(path.name + ".filling"))
         self._part = path.with_name(path.name + ".part")
 
-    @property
-    def exists(self) -> bool:
-        return self.path.is_file() or self.filling.exists
-
-    def attributes(self) -> dict[str, Any]:
+    def card(self) -> dict[str, Any]:
         if not self.path.is_file():
-            return self.filling.attributes()
+            return self.filling.card()
         import h5py
 
         try:
             with h5py.File(self.path) as file:
-                return checked_attributes(self.path, json.loads(file.attrs[CARD]))
-        except (OSError, KeyError, ValueError) as error:
-            raise UsageError(f"{self.path} is no HDF5 file of simulated pairs ({error})") from None
+                return dict(json.loads(file.attrs[CARD]))
+        except (OSError, KeyError, ValueError, TypeError):
+            return {}
 
     def create(self, plan: Plan) -> None:
         if not self.path.is_file():
@@ -69,13 +65,17 @@ class Hdf5Format(Format):
             try:
                 self._copy(plan)
                 self._part.replace(self.path)
-            except BaseException:
+            except BaseException as error:
                 self._part.unlink(missing_ok=True)
+                # HDF5 has the reason of a failed write in its text only.
+                if isinstance(error, RuntimeError) and (found := re.search(r"errno = (\d+)", str(error))):
+                    raise OSError(int(found[1]), os.strerror(int(found[1]))) from error
                 raise
         shutil.rmtree(self.filling.path, ignore_errors=True)
 
     def sweep(self) -> None:
-        self._part.unlink(missing_ok=True)
+        if self.exists:
+            self._part.unlink(missing_ok=True)
         self.filling.sweep()
 
     def remove(self) -> None:

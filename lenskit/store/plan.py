@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import math
 import platform
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Self
 
-from lenskit.config import Config
+from lenskit.config import Config, build
 from lenskit.errors import UsageError
 from lenskit.kinds.parameter import Parameter
+from lenskit.kinds.simulator import Simulator
 from lenskit.registry import registry
 
 FORMAT = "lenskit-pairs"
@@ -72,7 +75,7 @@ class Plan:
         """
         if "simulator" not in config.sections:
             raise UsageError("the configuration is of stored images: say which --simulator to use")
-        simulator, pairs = config.build("simulator"), config.build("pairs")
+        simulator, pairs = simulator_of(config.sections["simulator"]), config.build("pairs")
         unknown = pairs.shared - set(simulator.groups)
         if unknown:
             raise UsageError(
@@ -93,7 +96,7 @@ class Plan:
         return cls(
             sections | {"simulate": settings},
             tuple(simulator.parameters),
-            tuple(simulator.image_shape),
+            simulator.image_shape,
             getattr(simulator, "pixel_scale", None),
             current_mode(config.name("simulator")),
         )
@@ -148,6 +151,17 @@ class Plan:
         return self["views"] == 1 or parameter.group in self["shared"]
 
 
+def simulator_of(section: Mapping[str, Any]) -> Simulator:
+    """The simulator that a configuration's section describes; asked for twice, the same one, for some are large."""
+    return _built(json.dumps(section))
+
+
+@lru_cache(maxsize=1)
+def _built(section: str) -> Simulator:
+    options = json.loads(section)
+    return build("simulator", options.pop("name"), options)
+
+
 def default_chunk(values: int) -> int:
     """Lenses a chunk, of `values` pixels each: a power of two."""
     return 2 ** max(0, int(math.log2(CHUNK_BYTES / (4 * values)))) if 4 * values < CHUNK_BYTES else 1
@@ -190,7 +204,7 @@ def checked_attributes(path: Path, attributes: Mapping[str, Any]) -> dict[str, A
         UsageError: if they are of something else, or of another version of the format.
     """
     if attributes.get("format") != FORMAT:
-        raise UsageError(f"{path} holds no simulated pairs: it does not say format={FORMAT}")
+        raise UsageError(f"{path} is no store of simulated pairs: it does not say that its format is {FORMAT}")
     if attributes.get("format_version") != VERSION:
         raise UsageError(
             f"{path} differs in format_version: it has {attributes.get('format_version')}, "

@@ -8,9 +8,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from lenskit.config import build
 from lenskit.errors import LenskitError
-from lenskit.store.plan import Plan
+from lenskit.store.plan import Plan, simulator_of
 
 
 class Renderer:
@@ -21,8 +20,7 @@ class Renderer:
     """
 
     def __init__(self, plan: Plan) -> None:
-        section = dict(plan.configuration["simulator"])
-        self.plan, self.simulator = plan, build("simulator", section.pop("name"), section)
+        self.plan, self.simulator = plan, simulator_of(plan.configuration["simulator"])
         self._type = torch.float16 if plan["dtype"] == "float16" else torch.float32
 
     @torch.no_grad()

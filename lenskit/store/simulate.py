@@ -56,7 +56,7 @@ def simulate(
         client = stack.enter_context(connected(dask, workers)) if dask else None
         store.path.parent.mkdir(parents=True, exist_ok=True)
         claims = Claims(store.path)
-        stack.enter_context(claims.joined())
+        stack.enter_context(claims.joined(store.sweep))
         with claims.setup():
             begin(store, plan, claims, overwrite)
         if client:
@@ -66,9 +66,6 @@ def simulate(
                 fill(store, plan, claims, tell)
         with claims.setup():
             store.finish(plan)
-            with claims.alone() as alone:
-                if alone:
-                    store.sweep()
 
 
 def begin(store: Format, plan: Plan, claims: Claims, overwrite: bool) -> None:
@@ -162,7 +159,7 @@ def _help(name: str, path: Path, plan: Plan) -> None:
     os.environ["OMP_NUM_THREADS"] = "1"
     store, claims = open_format(name, path), Claims(path)
     try:
-        with claims.joined():
+        with claims.joined(store.sweep):
             fill(store, plan, claims, _end_with_parent)
     except (LenskitError, OSError):
         raise SystemExit(1) from None

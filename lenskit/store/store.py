@@ -53,7 +53,9 @@ class Store:
 
     def __init__(self, path: Path | str) -> None:
         self.path = Path(path)
-        self.attributes = read_attributes(self.path)
+        if not self.path.exists():
+            raise UsageError(f"there is no store {self.path}")
+        self.attributes = checked_attributes(self.path, read_card(self.path))
         self.plan = Plan.from_attributes(self.attributes)
 
     @property
@@ -157,19 +159,17 @@ class Store:
             ) from error
 
 
-def read_attributes(path: Path) -> dict[str, Any]:
-    """The attributes of a store.
-
-    Raises:
-        UsageError: if there is no store, or one of another version of the format.
-    """
+def read_card(path: Path) -> dict[str, Any]:
+    """The attributes of a Zarr group; nothing if there is none that can be read. Cheap."""
     try:
-        attributes = json.loads((path / "zarr.json").read_text(encoding="utf-8")).get("attributes", {})
-    except (FileNotFoundError, NotADirectoryError):
-        raise UsageError(f"there is no store {path}" + (": it has no zarr.json" if path.exists() else "")) from None
-    except (ValueError, AttributeError) as error:
-        raise LenskitError(f"{path / 'zarr.json'} is damaged: {error}") from None
-    return checked_attributes(path, attributes)
+        return dict(json.loads((path / "zarr.json").read_text(encoding="utf-8"))["attributes"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+
+
+def is_store(path: Path) -> bool:
+    """Whether a path is a store of simulated pairs, of whatever version of the format; cheap."""
+    return read_card(path).get("format") == FORMAT
 
 
 def open_array(path: Path) -> Any:
@@ -193,11 +193,3 @@ def _sizes(folder: Path) -> dict[str, int]:
         return {}
     with os.scandir(folder) as entries:
         return {entry.name: entry.stat().st_size for entry in entries}
-
-
-def is_store(path: Path) -> bool:
-    """Whether a path is a store of simulated pairs, of whatever version of the format; cheap."""
-    try:
-        return json.loads((path / "zarr.json").read_text(encoding="utf-8"))["attributes"]["format"] == FORMAT
-    except (OSError, ValueError, KeyError, TypeError):
-        return False

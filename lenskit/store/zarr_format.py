@@ -14,7 +14,7 @@ from lenskit.files import write_atomically
 from lenskit.kinds.parameter import Parameter
 from lenskit.store.formats import Format
 from lenskit.store.plan import Plan
-from lenskit.store.store import AXES, IMAGES, STAGING, Store, coordinate_name, read_attributes
+from lenskit.store.store import AXES, IMAGES, STAGING, Store, coordinate_name, read_card
 
 COORDINATE_CHUNK = 2**17
 """Lenses a chunk of a coordinate: a million lenses take a few files a parameter."""
@@ -25,15 +25,16 @@ class ZarrFormat(Format):
 
     name = "zarr"
 
-    @property
-    def exists(self) -> bool:
-        return (self.path / "zarr.json").is_file()
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self._open: dict[str, Any] = {}
 
-    def attributes(self) -> dict[str, Any]:
-        return read_attributes(self.path)
+    def card(self) -> dict[str, Any]:
+        return read_card(self.path)
 
     def create(self, plan: Plan) -> None:
         """Makes the arrays that are not there yet. Each file is put in place whole, the group's first."""
+        self._open.clear()
         self.path.mkdir(parents=True, exist_ok=True)
         if not self.exists:
             self._say(plan, complete=False)
@@ -56,9 +57,15 @@ class ZarrFormat(Format):
         """Writes a chunk: its parameters, while the store is not complete, then its images."""
         lenses = plan.lenses_of(chunk)
         if not Store(self.path).complete:
-            staging = open_to_write(self.path / STAGING)
-            staging[lenses.start : lenses.stop, :, : values.shape[2]] = values
-        open_to_write(self.path / IMAGES)[lenses.start : lenses.stop] = images
+            padded = np.full((*values.shape[:2], max(1, values.shape[2])), np.nan)
+            padded[..., : values.shape[2]] = values
+            self._array(STAGING)[lenses.start : lenses.stop] = padded
+        self._array(IMAGES)[lenses.start : lenses.stop] = images
+
+    def _array(self, name: str) -> Any:
+        if name not in self._open:
+            self._open[name] = open_to_write(self.path / name)
+        return self._open[name]
 
     def finish(self, plan: Plan) -> None:
         """Makes coordinates of the parameters. What was cut short is simply done again."""
