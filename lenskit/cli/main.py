@@ -15,6 +15,8 @@ from lenskit.errors import LenskitError, UsageError
 VERBS = {
     "train": "Train an encoder",
     "simulate": "Simulate lenses to disk",
+    "show": "Draw lenses and their views",
+    "data": "Look at stored images, and check them",
     "list": "List the components there are",
     "info": "Explain a component and its options",
     "plugins": "List the plugins, and why one failed",

@@ -1,0 +1,94 @@
+"""`lenskit data`: what stored images are, and whether they are sound."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from lenskit.errors import LenskitError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from lenskit.kinds.dataset import Dataset
+
+SAMPLE = 256
+"""Lenses of which the range of parameters is told."""
+
+
+@click.group("data", short_help="Look at stored images, and check them")
+def command() -> None:
+    """Look at stored images, and check them. PATH is as behind --data: a path that a reader recognises, or
+    READER:PATH."""
+
+
+@command.command("info", short_help="What there is")
+@click.argument("path")
+def info(path: str) -> None:
+    """Tell what PATH holds: format, lenses, views, shape, type, chunks, shared groups, parameters with their ranges
+    over a sample, and the configuration that made them, if it holds that."""
+    from lenskit.data.readers import find_reader, open_dataset
+
+    dataset = open_dataset(path)
+    _row("format", find_reader(path)[0])
+    _row("lenses", f"{len(dataset)}" + (f", of which {dataset.missing} are missing" if dataset.missing else ""))
+    shared = ", ".join(sorted(dataset.shared)) or "nothing"
+    _row("views", f"{dataset.views} of each lens" + (f", which share {shared}" if dataset.views > 1 else ""))
+    _row("images", "{} x {} x {} (channels, height, width)".format(*dataset.image_shape))
+    if dataset.stored_as:
+        _row("stored as", dataset.stored_as)
+    if dataset.chunk > 1:
+        _row("chunks", f"{-(-len(dataset) // dataset.chunk)} of {dataset.chunk} lenses")
+    _tell_parameters(dataset)
+    if dataset.configuration is not None:
+        import tomli_w
+
+        click.echo("\nconfiguration:")
+        for line in tomli_w.dumps(dataset.configuration).splitlines():
+            click.echo(f"  {line}".rstrip())
+
+
+def _row(name: str, text: str) -> None:
+    click.echo(f"{name:10} {text}")
+
+
+def _tell_parameters(dataset: Dataset) -> None:
+    """A line for each parameter: name, unit, group, and the range of a sample."""
+    if not dataset.parameters:
+        click.echo("\nno parameters")
+        return
+    values = {} if dataset.missing else dataset.read(range(min(SAMPLE, len(dataset))))[1]
+    of = f", and their ranges over the first {min(SAMPLE, len(dataset))} lenses" if values else ""
+    click.echo(f"\nparameters{of}:")
+    width = max(len(parameter.name) for parameter in dataset.parameters)
+    for parameter in dataset.parameters:
+        what = f"{len(parameter.classes)} classes" if parameter.classes else parameter.unit or "1"
+        known = _range(values[parameter.name]) if values else ""
+        click.echo(f"  {parameter.name:{width}}  {what:10}  {parameter.group:12}  {known}".rstrip())
+
+
+def _range(values: Tensor) -> str:
+    known = values[values.isfinite()]
+    if not len(known):
+        return "not known"
+    where = "" if known.numel() == values.numel() else f", known of {known.numel()} of {values.numel()}"
+    return f"{known.min():.4g} to {known.max():.4g}{where}"
+
+
+@command.command("check", short_help="Whether it is sound")
+@click.argument("path")
+def check(path: str) -> None:
+    """Read all of PATH through, verify checksums where the format has them, and name what is damaged or absent. Exit
+    status 1 if anything is."""
+    from lenskit.data.readers import open_dataset
+
+    parts = bad = 0
+    for name, complaint in open_dataset(path).check():
+        parts += 1
+        if complaint:
+            bad += 1
+            click.echo(f"{name}: {complaint}")
+    if bad:
+        raise LenskitError(f"{path}: {bad} of {parts} parts are damaged or absent")
+    click.echo(f"{path}: all {parts} parts are sound")

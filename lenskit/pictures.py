@@ -1,0 +1,187 @@
+"""Pictures of lenses: what the views of a pair look like, and the parameters that they have in common or not."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from textwrap import wrap
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure, SubFigure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from numpy.typing import NDArray
+from torch import Tensor
+
+from lenskit.kinds.parameter import Parameter
+
+PER_LINE = 6
+"""Lenses side by side, at most."""
+
+PANEL = 1.75
+"""Width and height of an image in inches."""
+
+DARK, BRIGHT = 1.0, 99.95
+"""Percentiles of an image's pixels that are drawn black and white: a few bad pixels change nothing."""
+
+CHARACTERS = 28
+"""How many fit beneath an image."""
+
+RGB = (0, 1, 2)
+"""Channels that are drawn red, green and blue, of images that have three."""
+
+
+@dataclass(frozen=True)
+class Views:
+    """Views of some lenses, drawn together.
+
+    Attributes:
+        title: What they are.
+        labels: What each view is called.
+        images: (lenses, views, channels, height, width).
+        parameters: Those that are told, in this order.
+        values: For each of them, (lenses, views); NaN where it is not known.
+        names: What each lens is called; nothing for those without a name.
+    """
+
+    title: str
+    labels: Sequence[str]
+    images: Tensor
+    parameters: Sequence[Parameter]
+    values: dict[str, Tensor]
+    names: Sequence[str] = ()
+
+
+def draw_views(groups: Sequence[Views], rgb: Sequence[int] = RGB) -> Figure:
+    """Draws groups of views side by side: lenses as columns, their views as rows.
+
+    Beneath a lens stand the parameters that all its views have in common, beneath a view its own.
+
+    Args:
+        groups: What is drawn.
+        rgb: Channels that are drawn red, green and blue.
+    """
+    layouts = [_Layout(group) for group in groups]
+    lines = max(len(layout.title) for layout in layouts)
+    figure = Figure(
+        figsize=(sum(layout.width for layout in layouts), 0.2 * lines + max(layout.height for layout in layouts)),
+        layout=ConstrainedLayoutEngine(w_pad=0.02, h_pad=0.02, wspace=0.01, hspace=0.01),
+    )
+    parts = figure.subfigures(
+        1, len(groups), squeeze=False, wspace=0.02, width_ratios=[layout.width for layout in layouts]
+    )[0]
+    for part, group, layout in zip(parts, groups, layouts, strict=True):
+        if lines:
+            # All of the same height, so that images beside one another are at one height.
+            part.suptitle("\n".join(layout.title + [" "] * (lines - len(layout.title))), fontsize=10)
+        _draw_group(part, group, layout, rgb)
+    return figure
+
+
+class _Layout:
+    """What stands where in a group, and how large that is in inches."""
+
+    def __init__(self, group: Views) -> None:
+        lenses, self.views, _, height, width = group.images.shape
+        self.lines = -(-lenses // PER_LINE)
+        self.columns = -(-lenses // self.lines)
+        self.title = wrap(group.title, round(self.columns * PANEL * 13))
+        self.captions = _captions(group)
+        text = sum(max(len(lens[view]) for lens in self.captions) for view in range(self.views)) + bool(group.names)
+        self.width = self.columns * PANEL + 0.3 * (self.views > 1)
+        self.height = self.lines * (self.views * (PANEL * height / width + 0.06) + 0.17 * text)
+
+
+def _captions(group: Views) -> list[list[list[str]]]:
+    """For each lens and view the lines beneath it: what is the view's own, and beneath the last what all have."""
+    common: list[Parameter] = []
+    own: list[Parameter] = []
+    for parameter in group.parameters:
+        values = group.values[parameter.name]
+        same = bool(((values == values[:, :1]) | values.isnan()).all())
+        (common if same else own).append(parameter)
+    digits = {parameter.name: _digits(group.values[parameter.name]) for parameter in group.parameters}
+
+    def told(parameters: Sequence[Parameter], lens: int, view: int) -> list[str]:
+        values = ((parameter, float(group.values[parameter.name][lens, view])) for parameter in parameters)
+        return _packed([_text(parameter, x, digits[parameter.name]) for parameter, x in values if not math.isnan(x)])
+
+    lenses, views = group.images.shape[:2]
+    return [
+        [told(own, lens, view) + (told(common, lens, view) if view == views - 1 else []) for view in range(views)]
+        for lens in range(lenses)
+    ]
+
+
+def _draw_group(part: SubFigure, group: Views, layout: _Layout, rgb: Sequence[int]) -> None:
+    panels = part.subplots(layout.lines * layout.views, layout.columns, squeeze=False)
+    for panel in panels.flat:
+        panel.set_axis_off()
+    for lens, captions in enumerate(layout.captions):
+        line, column = divmod(lens, layout.columns)
+        for view, lines in enumerate(captions):
+            panel = panels[line * layout.views + view, column]
+            _draw_image(panel, group.images[lens, view].numpy(), rgb)
+            panel.set_xlabel("\n".join(lines), fontsize=8, labelpad=3, linespacing=1.3)
+            if column == 0 and layout.views > 1:
+                panel.set_ylabel(group.labels[view], fontsize=9)
+            if view == 0 and group.names:
+                panel.set_title(group.names[lens], fontsize=8, pad=3)
+
+
+def _draw_image(panel: Axes, image: NDArray[np.float32], rgb: Sequence[int]) -> None:
+    """One image (channels, height, width): three channels in colour, else the mean of all."""
+    panel.set_axis_on()
+    panel.set(xticks=[], yticks=[])
+    for spine in panel.spines.values():
+        spine.set_visible(False)
+    if len(image) > 2 and len(rgb) == 3:
+        panel.imshow(composite(image[list(rgb)]), origin="lower", interpolation="nearest")
+        return
+    grey = image.mean(0)
+    low, high = np.percentile(grey, (DARK, BRIGHT))
+    panel.imshow(grey, origin="lower", cmap="magma", vmin=low, vmax=high, interpolation="nearest")
+
+
+def composite(image: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Three channels (3, height, width) as colours (height, width, 3) from 0 to 1: black is each channel's own, and
+    one step is as bright in all, so that what is red stays red."""
+    low = np.percentile(image, 10 * DARK, axis=(1, 2), keepdims=True)
+    bright = np.percentile(image - low, BRIGHT)
+    return ((image - low) / (bright or 1.0)).clip(0, 1).transpose(1, 2, 0)
+
+
+def _packed(texts: Sequence[str]) -> list[str]:
+    """As many to a line as there is room for beneath an image."""
+    lines: list[str] = []
+    for text in texts:
+        if lines and _length(lines[-1]) + 3 + _length(text) <= CHARACTERS:
+            lines[-1] += "   " + text
+        else:
+            lines.append(text)
+    return lines
+
+
+def _length(text: str) -> int:
+    """About how many characters of a text with formulas are seen."""
+    return len(re.sub(r"[${}_^]|\\,", "", re.sub(r"\\[a-z]+", "x", text)))
+
+
+def _digits(values: Tensor) -> int:
+    """Decimals with which values of this size have three digits, but three at most."""
+    largest = float(values.nan_to_num(0, 0, 0).abs().max())
+    return min(max(2 - math.floor(math.log10(largest)), 0), 3) if largest > 0 else 0
+
+
+def _text(parameter: Parameter, value: float, digits: int) -> str:
+    """Such as `$\\theta_E = 1.23''$`."""
+    symbol = parameter.symbol or parameter.name
+    if parameter.classes and 0 <= value < len(parameter.classes):
+        return f"{symbol}: {parameter.classes[int(value)]}"
+    unit = {"": "", "arcsec": "''", "rad": r"\,\mathrm{rad}"}.get(parameter.unit)
+    # What is a formula altogether is set as one, for the space around the sign.
+    formula = symbol[1:-1] if re.fullmatch(r"\$[^$]*\$", symbol) else ""
+    before = f"${formula} =" if formula else f"{symbol} ${{}}="
+    return f"{before} {value:.{digits}f}$ {parameter.unit}" if unit is None else f"{before} {value:.{digits}f}{unit}$"
