@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from functools import cache
 
 import torch
 from torch import Tensor
 
-from lenskit_lensing.mass.coordinates import columns, elliptical
+from lenskit_lensing.mass.coordinates import R2_FLOOR, columns, elliptical
 
 TOLERANCE = {torch.float32: 3e-6, torch.float64: 1e-10}
 """At which to cut the power law's series, by type: deflections are then within 1e-5 and 1e-9 arcsec."""
@@ -51,7 +52,7 @@ def epl(
         c_k = prod_{j=1..k} (2j - (2 - t)) / (2j + (2 - t)).
 
     Since |w| = |e| is one number a lens, the sum is a Fourier series of the angle, taken by Clenshaw's recurrence: two
-    passes over the pixels a term.
+    passes over the pixels a term. It is taken in fewer terms along another ellipse's angle, see `_halfway`.
 
     Args:
         x: Positions in arcsec.
@@ -70,16 +71,26 @@ def epl(
     t = gamma - 1
     ellipticity = (e1 * e1 + e2 * e2 + _TINY).sqrt()
     cos, sin, exponent = columns(e1 / ellipticity, e2 / ellipticity, -t / 2)
+    coefficients = _coefficients(t, ellipticity, terms)
 
     zeta_x, zeta_y = elliptical(x, y, e1, e2, center_x, center_y)
-    xx, yy = zeta_x * zeta_x, zeta_y * zeta_y
-    r2 = (xx + yy).clamp_(min=1e-18)
-    re, half_im = (xx - yy).div_(r2), (zeta_x * zeta_y).div_(r2)
+    eta_x, eta_y = zeta_x, zeta_y
+    differentiable = torch.is_grad_enabled() and (zeta_x.requires_grad or coefficients.requires_grad)
+    fewer = _enough(terms, x.dtype)
+    if fewer < terms and not differentiable:
+        half = 1 / (1 + (1 - ellipticity * ellipticity).sqrt())
+        coefficients = _halfway(coefficients, ellipticity * half, fewer)
+        eta_x, eta_y = elliptical(x, y, e1 * half, e2 * half, center_x, center_y)
+
+    xx, yy = eta_x * eta_x, eta_y * eta_y
+    eta2 = (xx + yy).clamp_(min=R2_FLOOR)
+    re, half_im = (xx - yy).div_(eta2), (eta_x * eta_y).div_(eta2)
     u, v = (cos * re).addcmul_(2 * sin, half_im), (2 * cos * half_im).addcmul_(sin, re, value=-1)
 
-    sum_re, sum_im = _fourier(_coefficients(t, ellipticity, terms), u, v)
+    sum_re, sum_im = _fourier(coefficients, u, v)
     strength = t * (theta_E.log() + torch.log1p(-ellipticity * ellipticity) / 2)
-    scale = (exponent * r2.log()).add_(strength[:, None, None]).exp_()
+    zeta2 = (zeta_x * zeta_x).addcmul_(zeta_y, zeta_y).clamp_(min=R2_FLOOR)
+    scale = (exponent * zeta2.log_()).add_(strength[:, None, None]).exp_()
     alpha_x = (zeta_x * sum_re).addcmul_(zeta_y, sum_im, value=-1).mul_(scale)
     alpha_y = (zeta_x * sum_im).addcmul_(zeta_y, sum_re).mul_(scale)
     return alpha_x, alpha_y
@@ -91,6 +102,47 @@ def _coefficients(t: Tensor, ellipticity: Tensor, terms: int) -> Tensor:
     t, ellipticity = t[:, None], ellipticity[:, None]
     ratios = -ellipticity * (2 * k - (2 - t)) / (2 * k + (2 - t))
     return torch.cat([torch.ones_like(t), ratios.cumprod(1)], dim=1)
+
+
+def _enough(terms: int, dtype: torch.dtype) -> int:
+    """Terms that `_halfway` needs to leave out less than so many terms of the plain series do.
+
+    With |e| = 1 / cosh(ln(1 / |h|)), ln(1 / |h|) is at least sqrt(2 ln(1 / |e|)).
+    """
+    return math.ceil(math.sqrt(-math.log(torch.finfo(dtype).eps) * terms / 2))
+
+
+def _halfway(coefficients: Tensor, half_ellipticity: Tensor, terms: int) -> Tensor:
+    """The same sum as a Fourier series of the angle of eta = z - h conj(z), |h| = |e| / (1 + sqrt(1 - |e|^2)).
+
+    An ellipse of axis ratio sqrt(q) has that ellipticity. Seen from the major axis, zeta and eta lie in directions
+    phi / 2 and chi / 2 with tan(phi / 2) = tan(chi / 2) / sqrt(q): a Moebius transform of e^(i chi) to e^(i phi), so
+    that the sum is a power series in the one as in the other. It converges as |h|^k instead of |e|^k, and with no other
+    ellipse faster: the singularities beyond the circle are then equally far at both ends.
+
+    Args:
+        coefficients: (n, k) of the series in e^(i phi).
+        half_ellipticity: (n,) |h|.
+        terms: Of the series in e^(i chi).
+
+    Returns:
+        (n, terms): the Fourier coefficients of the real part by a discrete cosine transform.
+    """
+    chi, k, transform = _nodes(terms, coefficients.shape[1], coefficients.device)
+    # In float64: in float32 the angles k phi, and so the coefficients, would be too coarse.
+    ratio = (1 + half_ellipticity.double()) / (1 - half_ellipticity.double())
+    phi = 2 * torch.atan(ratio[:, None] * chi)
+    sums = (torch.cos(phi[:, :, None] * k) @ coefficients.double()[:, :, None]).squeeze(2)
+    return (sums @ transform).to(coefficients.dtype)
+
+
+@cache
+def _nodes(terms: int, given: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+    """For `_halfway`: tan(chi / 2) at its angles, the orders of what is given, and the transform (terms, terms)."""
+    chi = (torch.arange(terms, dtype=torch.float64) + 0.5) * (math.pi / terms)
+    transform = torch.cos(chi[:, None] * torch.arange(terms)) * (2 / terms)
+    transform[:, 0] /= 2
+    return torch.tan(chi / 2).to(device), torch.arange(given, dtype=torch.float64, device=device), transform.to(device)
 
 
 def _fourier(coefficients: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor]:

@@ -87,6 +87,23 @@ def test_divergence_is_twice_the_convergence() -> None:
     assert torch.allclose((along_x + along_y).flatten(), 2 * kappa, rtol=1e-10)
 
 
+@settings(max_examples=40, deadline=None)
+@given(gamma=st.floats(1.05, 2.95), q=st.floats(0.03, 1), phi=st.floats(-math.pi, math.pi))
+def test_the_shorter_series_is_the_same_sum(gamma: float, q: float, phi: float) -> None:
+    """Where gradients are wanted the plain series is taken."""
+    e = (1 - q) / (1 + q)
+    values = (1.2, gamma, e * math.cos(2 * phi), e * math.sin(2 * phi), 0.05, 0.0)
+    names = ("theta_E", "gamma", "e1", "e2", "center_x", "center_y")
+    lens = {name: torch.tensor([value], dtype=torch.float64) for name, value in zip(names, values, strict=True)}
+    terms = epl_terms(0.97 / 1.03, 1e-12)
+    x, y = AXIS[None, ::3], AXIS[::3, None]
+    shorter = epl(x, y, **lens, terms=terms)
+    plain = epl(x, y, **{name: value.requires_grad_() for name, value in lens.items()}, terms=terms)
+    for a, b in zip(shorter, plain, strict=True):
+        assert b.requires_grad
+        assert torch.allclose(a, b, rtol=1e-12, atol=1e-12)
+
+
 def test_gradients() -> None:
     lenses = [values[[0, 13, 20]].clone().requires_grad_() for values in corners().values()]
     grid = AXIS[::20]
