@@ -57,6 +57,17 @@ def test_flux_is_relative_to_the_lens_light(simulator: HST, scene: Scene) -> Non
     assert high - 0.4 < max(ratios) <= high
 
 
+def test_flux_in_the_image_is_relative_to_the_lens_lights() -> None:
+    """A tenth, of light that is all in the frame; the maxima are the lens's in both images."""
+    small = {"light_n": 1, "light_radius": 0.2, "theta_E": 1, "center_x": 0, "center_y": 0, "light_deviation": 0}
+    one = {"neighbours": 1, "neighbour_n": 1, "neighbour_radius": 0.2, "neighbour_log_flux": -1, "neighbour_x": 0.3}
+    simulator = HST(**small, **one, log_light_to_arc="uniform(0, 2)", neighbour_y=0, noise="white")
+    scene = simulator.scene(0, "train", torch.arange(5), dtype=torch.float64)
+    scene["log_noise"].fill_(-torch.inf)
+    with_it, alone = (simulator.render(scene, without).sum((1, 2, 3)) for without in ({"source"}, {"source", "field"}))
+    torch.testing.assert_close(with_it / alone, torch.full_like(alone, 1.1), rtol=2e-3, atol=0)
+
+
 def test_light_is_lenstronomys_away_from_the_centres(simulator: HST, scene: Scene) -> None:
     """The 5 x 5 pixels around a centre, or at the border beside it, are averages: the next test compares those."""
     rows = torch.tensor([int(row) for row in range(200) if scene["neighbours"][row] == 3][:4])
