@@ -110,7 +110,7 @@ def _denoised(image: Image, sky: Mask) -> Image:
         detail = fine - coarse
         power = ndimage.gaussian_filter(detail**2, 1.5 * scale)
         noise = SIGNIFICANT * _sigma(detail[sky]) ** 2
-        kept += detail * np.clip(1 - noise / np.maximum(power, np.finfo(float).tiny), 0, 1)
+        kept += detail * (1 - noise / np.maximum(power, max(noise, np.finfo(float).tiny)))
         fine = coarse
     return fine + kept
 
