@@ -65,7 +65,7 @@ def test_gradients(name: str) -> None:
     varied = [key for key in parameters if key != "m"]
     leaves = [parameters[key].clone().requires_grad_() for key in varied]
     # The second halo's scale radius, of 0.1, is where formulas change.
-    x = torch.tensor([0.1005, 0.0, -1.2, 0.9], dtype=torch.float64).expand(2, 1, 4).clone().requires_grad_()
+    x = torch.tensor([0.00005, 0.0, -1.2, 0.9], dtype=torch.float64).expand(2, 1, 4).clone().requires_grad_()
     y = torch.tensor([0.15, -0.4, 0.3, 3.0], dtype=torch.float64).expand(2, 1, 4).clone().requires_grad_()
 
     def alpha(x: torch.Tensor, y: torch.Tensor, *values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -26,7 +26,9 @@ places = st.sampled_from([0.0, -0.44, 0.88, 0.22 - 0.03])
 RADII = 10 ** torch.linspace(-7, 3, 41, dtype=torch.float64)
 """In units of the scale radius."""
 
-AROUND_ONE = 1 + torch.tensor([0, 1e-15, -1e-9, 1e-5, -0.0101, -0.0099, 0.0099, 0.0101, -0.1, 0.1], dtype=torch.float64)
+AROUND_ONE = 1 + torch.tensor(
+    [0, 1e-15, -1e-9, 1e-5, -0.00101, -0.00099, 0.00099, 0.00101, -0.01, 0.01, -0.1, 0.1], dtype=torch.float64
+)
 
 
 def nfw_exact(x: float, Rs: float, alpha_Rs: float) -> mpmath.mpf:
@@ -70,7 +72,8 @@ def test_nfw_equals_lenstronomy_over_its_domain(errors, dtype: torch.dtype) -> N
 @DTYPES
 def test_tnfw_equals_lenstronomy_over_its_domain(errors, dtype: torch.dtype) -> None:
     @settings(max_examples=50, deadline=None)
-    @given(Rs=scale_radii, alpha_Rs=strengths, tau=truncations, center_x=places, center_y=places)
+    # Up to 1e-2 scale radii from the centre lenstronomy errs by up to 1e-7 arcsec: its terms cancel.
+    @given(Rs=st.floats(0.05, 5), alpha_Rs=strengths, tau=truncations, center_x=places, center_y=places)
     def check(Rs: float, tau: float, **halo: float) -> None:
         assert errors("TNFW", dtype, Rs=Rs, r_trunc=tau * Rs, **halo).max() <= 1
 
