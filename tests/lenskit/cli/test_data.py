@@ -1,0 +1,123 @@
+"""`lenskit data`: what there is, and whether it is sound."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from astropy.io import fits
+
+
+@pytest.fixture
+def folder() -> Path:
+    """Four images, three of them with a label."""
+    folder = Path("images")
+    folder.mkdir()
+    for number in range(4):
+        fits.writeto(folder / f"J{number}.fits", np.random.default_rng(number).normal(size=(16, 12)).astype("f4"))
+    (folder / "labels.csv").write_text("name,theta_E_arcsec,n\nJ0,0.8,1\nJ1,1.25,4\nJ3,0.5,2\n")
+    return folder
+
+
+@pytest.fixture
+def store(lenskit: Callable[..., Any]) -> Path:
+    """Twenty pairs in chunks of eight."""
+    made = lenskit(
+        "simulate", "--simulator", "blobs", "--lenses", 20, "--chunk", 8, "--workers", 1, "--out", "pairs.zarr"
+    )
+    assert made.status == 0, made
+    return Path("pairs.zarr")
+
+
+def rows(text: str) -> dict[str, str]:
+    """The first table of `data info`."""
+    return {line[:10].strip(): line[11:] for line in text.partition("\n\n")[0].splitlines()}
+
+
+def test_tells_of_a_folder(folder: Path, lenskit: Callable[..., Any]) -> None:
+    outcome = lenskit("data", "info", f"fits-folder:{folder}")
+    assert outcome.status == 2  # not square, which the reader asks about
+    for number in range(4):
+        fits.writeto(folder / f"J{number}.fits", np.eye(16, dtype="f4"), overwrite=True)
+    outcome = lenskit("data", "info", folder)
+    assert rows(outcome.out) == {
+        "format": "fits-folder",
+        "lenses": "4",
+        "views": "1 of each lens",
+        "images": "1 x 16 x 16 (channels, height, width)",
+    }
+    told = [" ".join(line.split()) for line in outcome.out.partition("\n\n")[2].splitlines()]
+    assert told[1:] == ["theta_E arcsec lens 0.5 to 1.25, known of 3 of 4", "n 1 lens 1 to 4, known of 3 of 4"]
+
+
+def test_tells_of_a_store(store: Path, lenskit: Callable[..., Any]) -> None:
+    outcome = lenskit("data", "info", store)
+    assert rows(outcome.out) == {
+        "format": "zarr",
+        "lenses": "20",
+        "views": "2 of each lens, which share lens",
+        "images": "1 x 16 x 16 (channels, height, width)",
+        "stored as": "float32",
+        "chunks": "3 of 8 lenses",
+    }
+    assert 'width = "uniform(1, 3)"' in outcome.out.partition("configuration:")[2]
+    (line,) = [line for line in outcome.out.splitlines() if line.startswith("  width ") and "=" not in line]
+    low, _, high = line.split()[-3:]
+    assert 1 <= float(low) < float(high) <= 3
+
+
+def test_a_sound_store_and_a_damaged_one(store: Path, lenskit: Callable[..., Any]) -> None:
+    outcome = lenskit("data", "check", store)
+    assert (outcome.status, outcome.err) == (0, "")
+    assert outcome.out.startswith("pairs.zarr: all ")
+    chunk = store / "images" / "c.1.0.0.0.0"
+    content = bytearray(chunk.read_bytes())
+    content[1000] ^= 1
+    chunk.write_bytes(content)
+    outcome = lenskit("data", "check", store)
+    assert outcome.status == 1
+    (line,) = outcome.out.splitlines()
+    assert line.startswith("images/c.1.0.0.0.0: ")
+    assert "1 of " in outcome.err
+    train = ("train", "--recipe", "toys", "--data", store, "--pairs", "lens-fixed", "--batch-size", 20, "--lenses", 20)
+    for arguments in (train, ("show", "--data", store, "--lenses", 20)):
+        outcome = lenskit(*arguments)
+        assert outcome.status == 1
+        assert "c.1.0.0.0.0 is damaged" in outcome.err.splitlines()[-1]
+
+
+def test_a_store_that_is_half_written(store: Path, lenskit: Callable[..., Any]) -> None:
+    (store / "images" / "c.2.0.0.0.0").unlink()
+    assert rows(lenskit("data", "info", store).out)["lenses"] == "20, of which 4 are missing"
+    outcome = lenskit("data", "check", store)
+    assert outcome.status == 1
+    assert outcome.out.startswith("images/c.2.0.0.0.0: ")
+    incomplete = "the data are incomplete: 4 of 20 lenses are still to be written"
+    for arguments in (
+        ("train", "--recipe", "toys", "--data", store, "--batch-size", 4), ("show", "--data", store, "--lenses", 20)
+    ):  # fmt: skip
+        assert lenskit(*arguments).complaint(1).startswith(incomplete)
+    assert not Path("runs").exists()
+
+
+def test_checks_any_reader(folder: Path, lenskit: Callable[..., Any]) -> None:
+    for number in range(4):
+        fits.writeto(folder / f"J{number}.fits", np.eye(16, dtype="f4"), overwrite=True)
+    assert lenskit("data", "check", folder).out == "images: all 4 parts are sound\n"
+    fits.writeto(folder / "J2.fits", np.zeros((16, 16), "f4"), overwrite=True)
+    outcome = lenskit("data", "check", folder)
+    assert outcome.out.startswith("J2: ")
+    assert (outcome.status, outcome.err) == (1, "lenskit: images: 1 of 4 parts are damaged or absent\n")
+
+
+@pytest.mark.parametrize("verb", ["info", "check"])
+def test_bad_input_is_one_line(verb: str, lenskit: Callable[..., Any]) -> None:
+    Path("notes.txt").write_text("")
+    assert lenskit("data", verb, "nowhere").complaint() == "there are no data at nowhere"
+    assert lenskit("data", verb, "notes.txt").complaint().startswith("no reader recognises notes.txt; name one")
+    Path("pairs.zarr").mkdir()
+    Path("pairs.zarr/zarr.json").write_text("{")
+    assert "pairs.zarr" in lenskit("data", verb, "zarr:pairs.zarr").complaint()

@@ -1,0 +1,142 @@
+"""`lenskit show`: a picture of live and of stored lenses, and bad input."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from astropy.io import fits
+from matplotlib.image import imread
+
+BLOBS = ("show", "--simulator", "blobs", "--lenses", 2, "--dpi", 50)
+
+
+@pytest.fixture
+def folder() -> Path:
+    """Three images, one of them with a label."""
+    folder = Path("images")
+    folder.mkdir()
+    for number in range(3):
+        fits.writeto(folder / f"J{number}.fits", np.random.default_rng(number).normal(size=(16, 16)).astype("f4"))
+    (folder / "labels.csv").write_text("name,theta_E_arcsec\nJ1,1.2\n")
+    return folder
+
+
+def height_to_width(path: str) -> float:
+    picture = imread(path)
+    return picture.shape[0] / picture.shape[1]
+
+
+def test_draws_live_lenses(lenskit: Callable[..., Any]) -> None:
+    outcome = lenskit(*BLOBS, "-o", "a.png")
+    assert (outcome.status, outcome.out) == (0, "a.png\n")
+    assert imread("a.png")[..., :3].std() > 0.1
+    assert lenskit(*BLOBS).out == "pairs.png\n"
+    assert Path("pairs.png").read_bytes() == Path("a.png").read_bytes()
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ("--seed", 1), ("--first", 2), ("--pairs", "default"), ("--stretch", "linear"), ("--size", 8), ("--before",),
+        ("--set", "simulator.width=3"), ("--parameters", "x,width"), ("--lenses", 3),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_each_flag_changes_the_picture(flags: tuple, lenskit: Callable[..., Any]) -> None:
+    lenskit(*BLOBS, "-o", "plain.png")
+    assert lenskit(*BLOBS, *flags, "-o", "other.png").status == 0
+    assert Path("other.png").read_bytes() != Path("plain.png").read_bytes()
+
+
+def test_two_strategies_side_by_side(lenskit: Callable[..., Any]) -> None:
+    assert lenskit(*BLOBS, "--pairs", "lens-fixed", "-o", "one.png").status == 0
+    assert lenskit(*BLOBS, "--pairs", "lens-fixed", "--pairs", "default", "-o", "two.png").status == 0
+    assert height_to_width("two.png") < 0.7 * height_to_width("one.png")
+
+
+def test_what_the_views_are_made_of_comes_first(lenskit: Callable[..., Any]) -> None:
+    """A third row for an image that is augmented twice."""
+    for flags, name in (((), "two.png"), (("--before",), "three.png")):
+        assert lenskit(*BLOBS, "--pairs", "default", *flags, "-o", name).status == 0
+    assert height_to_width("three.png") > 1.3 * height_to_width("two.png")
+
+
+def test_a_run_and_a_recipe_can_be_shown(lenskit: Callable[..., Any]) -> None:
+    lenskit(*BLOBS, "--pairs", "default", "-o", "flags.png")
+    Path("run.toml").write_text(lenskit("train", "--recipe", "toys", "--pairs", "default", "--print-config").out)
+    assert lenskit("show", "--config", "run.toml", "--lenses", 2, "--dpi", 50, "-o", "config.png").status == 0
+    assert lenskit("show", "--recipe", "toys", "--lenses", 2, "--dpi", 50, "-o", "recipe.png").status == 0
+    assert Path("config.png").read_bytes() == Path("recipe.png").read_bytes()
+
+
+@pytest.mark.parametrize("ending", ["pdf", "svg"])
+def test_draws_for_print(ending: str, lenskit: Callable[..., Any]) -> None:
+    assert lenskit(*BLOBS, "-o", f"a.{ending}").status == 0
+    assert {"pdf": b"%PDF", "svg": b"<?xml"}[ending] in Path(f"a.{ending}").read_bytes()[:10]
+
+
+def test_draws_stored_lenses_as_they_are(folder: Path, lenskit: Callable[..., Any]) -> None:
+    """All there are, if fewer than are asked for; as pairs if these are."""
+    for flags, name in (((), "single.png"), (("--lenses", 2), "fewer.png"), (("--pairs", "default"), "pairs.png")):
+        assert lenskit("show", "--data", folder, "--dpi", 50, *flags, "-o", name).status == 0
+    assert height_to_width("pairs.png") > 1.5 * height_to_width("single.png")
+    assert height_to_width("fewer.png") > 1.2 * height_to_width("single.png")
+
+
+BAD = {
+    "--output a.jpg": "a.jpg has to end in .png, .pdf, .svg",
+    "--output nowhere/a.png": "there is no folder nowhere",
+    "--data nowhere": "there are no data at nowhere",
+    "--data labels.txt": "no reader recognises labels.txt; name one",
+    "--data images --simulator blobs": "--data and --simulator exclude each other",
+    "--data images --first 3": "the data hold 3 lenses: there is no lens 3",
+    "--data images --pairs lens-fixed": "the pairs want 2 images of each lens, the data hold 1",
+    "--simulator blobbs": "no simulator is called 'blobbs' (did you mean blobs?)",
+    "--simulator blobs --pairs lensfixed": "no pairs is called 'lensfixed' (did you mean lens-fixed?)",
+    "--simulator blobs --parameters widht": "there is no parameter 'widht' (did you mean width?); there are width, x",
+    "--simulator blobs --stretch log": "section 'input': option stretch takes 'asinh' or 'linear', got 'log'",
+    "--simulator blobs --size 3": "section 'input': option size takes int >= 8",
+    "--simulator blobs --lenses 0": "Invalid value for '--lenses': 0 is not in the range 1<=x<=60.",
+    "--simulator blobs --rgb 1,2": "--rgb takes the numbers of three channels, such as 2,1,0, got '1,2'",
+    "--simulator blobs --rgb r,g,b": "--rgb takes the numbers of three channels, such as 2,1,0, got 'r,g,b'",
+    "--recipe toy": "no recipe is called 'toy' (did you mean toys?)",
+    "--simulator blobs --set simulator.widht=3": "simulator 'blobs' has no option 'widht': did you mean width?",
+}
+
+
+@pytest.mark.parametrize("line", BAD)
+def test_bad_input_is_one_line_and_leaves_nothing_behind(line: str, folder: Path, lenskit: Callable[..., Any]) -> None:
+    Path("labels.txt").write_text("")
+    assert lenskit("show", *line.split()).complaint().startswith(BAD[line])
+    assert sorted(path.name for path in Path().iterdir()) == ["images", "labels.txt"]
+
+
+def test_images_that_are_not_finite_are_told(install: Callable[..., None], lenskit: Callable[..., Any]) -> None:
+    hooks = """
+@hookimpl
+def lenskit_simulators():
+    return [Component("dark", "dark:Dark", "NaNs")]
+"""
+    text = """
+import torch
+from lenskit_toys.components import Blobs
+
+class Dark(Blobs):
+    def render(self, scene, without=()):
+        return super().render(scene, without) * torch.nan
+"""
+    install("acme", hooks, dark=text)
+    assert lenskit("show", "--simulator", "dark").complaint(1) == "an image of lens 0 is not finite"
+
+
+def test_a_full_disk_is_one_line(lenskit: Callable[..., Any]) -> None:
+    """`/dev/full` is a file to which nothing can be written."""
+    if not Path("/dev/full").exists():
+        pytest.skip("needs /dev/full")
+    Path("a.png.part").symlink_to("/dev/full")
+    assert lenskit(*BLOBS, "-o", "a.png").complaint(1).startswith("No space left on device")
+    assert not Path("a.png").exists()
