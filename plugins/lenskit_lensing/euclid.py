@@ -38,7 +38,7 @@ Fraction = Annotated[float, Ge(0), Le(1)]
 BANDS = {"nisp": ("H", "J", "Y"), "vis": ("VIS",)}
 """Channels of either instrument, in the order in which LenSiam's authors used them."""
 
-SIZES = {"nisp": (66, 0.3, 3), "vis": (200, 0.1, 1)}
+SIZES = {"nisp": (66, 0.3, 3), "vis": (200, 0.1, 2)}
 """Of the challenge's images: pixels, and arcsec per pixel; and rays along each side of a pixel."""
 
 TASKS = {
@@ -132,8 +132,8 @@ class EuclidChallenge(Simulator):
         task: `regression` for lenses alone, with Einstein radii lognormal about 2.1 arcsec; `detection` for lenses and
             non-lenses of the same scenes, log-uniform from 0.15 to 5 arcsec.
         instrument: Another instrument with those bands; `euclid-nisp` or `euclid-vis` if not given.
-        supersampling: Rays along each side of a pixel, over which the arc is averaged; 3 for NISP and 1 for VIS if not
-            given, so that rays are 0.1 arcsec apart.
+        supersampling: Rays along each side of a pixel, over which the arc is averaged; 3 for NISP and 2 for VIS if not
+            given.
         cosmos: Folder of a COSMOS real-galaxy catalogue; without it and `stamps` all sources are core-Sersic profiles.
         stamps: Folder of a user's own images of galaxies, instead of `cosmos`.
         real_fraction: Fraction of source galaxies that are real ones.
