@@ -62,7 +62,7 @@ def command(
     from lenskit.store.formats import format_name
 
     path = Path(out)
-    name = format_name(path, format or (None if path.suffix else "zarr"))
+    name = format_name(path, format)
     from lenskit.store.simulate import simulate
 
     plan = _plan(given, name, path)

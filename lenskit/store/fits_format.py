@@ -90,7 +90,7 @@ def _hdu(plan: Plan, pixels: NDArray[Any], known: NDArray[np.float64]) -> Any:
         shared = plan.is_shared(parameter)
         for view in range(1 if shared else plan["views"]):
             key = parameter.name if shared else f"{parameter.name}_{view + 1}"
-            value = float(known[view, place])
+            value = _shortest(known[view, place])
             comment = parameter.unit if np.isfinite(value) else "not known"
             # FITS has no NaN: a key without a value is what its standard calls undefined.
             card = (key if len(key) <= 8 else f"HIERARCH {key}", value if np.isfinite(value) else None, comment)
@@ -98,3 +98,9 @@ def _hdu(plan: Plan, pixels: NDArray[Any], known: NDArray[np.float64]) -> Any:
     # The comments would hold the time.
     hdu.add_checksum(when="")
     return hdu
+
+
+def _shortest(value: np.float64) -> float:
+    """The number with the fewest digits that is the same in float32, if that is what it was drawn in: a card has room
+    for 16 digits."""
+    return float(str(np.float32(value))) if np.float32(value) == value else float(value)

@@ -115,16 +115,16 @@ class Format(ABC):
         return self.path.with_name(f".{self.path.name}.removed")
 
 
-def format_name(path: Path, name: str | None) -> str:
-    """The format of that name, or the one that the ending of the path means.
+def format_name(path: Path, name: str | None = None) -> str:
+    """The format of that name, or of the store that is there, or the one that the ending of the path means.
 
     Raises:
-        UsageError: if there is no such format, or the ending means none.
+        UsageError: if the ending means none.
     """
-    found = name or ENDINGS.get(path.suffix)
-    if found not in FORMATS:
-        endings = ", ".join(ENDINGS)
-        raise UsageError(f"say the --format of {path} ({', '.join(FORMATS)}), or use one of the endings {endings}")
+    there = (each for each in FORMATS if path.exists() and open_format(each, path).exists)
+    found = name or next(there, None) or (ENDINGS.get(path.suffix) if path.suffix else "zarr")
+    if found is None:
+        raise UsageError(f"say the --format of {path} ({', '.join(FORMATS)}), or end it with {', '.join(ENDINGS)}")
     return found
 
 

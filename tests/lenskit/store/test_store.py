@@ -1,0 +1,98 @@
+"""Reading a store: what is missing or damaged is never taken for images."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lenskit.errors import LenskitError, UsageError
+from lenskit.store.claims import Claims
+from lenskit.store.formats import open_format
+from lenskit.store.plan import Plan
+from lenskit.store.simulate import begin, simulate
+from lenskit.store.store import Store, coordinate_name, is_store
+
+Make = Callable[..., Plan]
+
+
+@pytest.fixture
+def out(plan: Make, tmp_path: Path) -> Path:
+    simulate(plan(), tmp_path / "pairs.zarr")
+    return tmp_path / "pairs.zarr"
+
+
+def flip(file: Path, bit: int = 5000) -> None:
+    data = bytearray(file.read_bytes())
+    data[bit // 8] ^= 1 << bit % 8
+    file.write_bytes(data)
+
+
+def test_chunks_of_a_whole_store_are_sound(out: Path) -> None:
+    parts = ["images/c.0.0.0.0.0", "images/c.1.0.0.0.0", "images/c.2.0.0.0.0", "width", "parameter_x"]
+    assert list(Store(out).check()) == [(part, "") for part in parts]
+    assert Store(out).read(2).shape == (2, 2, 1, 8, 8)
+
+
+def test_a_flipped_bit_is_noticed_and_its_chunk_named(out: Path) -> None:
+    flip(out / "images" / "c.1.0.0.0.0")
+    store = Store(out)
+    with pytest.raises(LenskitError, match=r"images/c\.1\.0\.0\.0\.0 is damaged .*lenskit data check .*simulate --out"):
+        store.read(1)
+    assert np.isfinite(store.read(0)).all()
+    assert [part for part, wrong in store.check() if wrong] == ["images/c.1.0.0.0.0"]
+
+
+def test_a_flipped_bit_in_parameters_is_noticed(out: Path) -> None:
+    flip(out / "width" / "c.0", 70)
+    store = Store(out)
+    assert [part for part, wrong in store.check() if wrong] == ["width"]
+    with pytest.raises(LenskitError, match="width is damaged"):
+        store.values(store.parameters[0])
+
+
+def test_a_chunk_cut_short_or_absent_is_no_chunk_of_nans(out: Path) -> None:
+    with (out / "images" / "c.0.0.0.0.0").open("r+b") as file:
+        file.truncate(1000)
+    (out / "images" / "c.1.0.0.0.0").unlink()
+    (out / "width" / "c.0").unlink()
+    store = Store(out)
+    assert store.missing() == [0, 1]
+    assert [part for part, wrong in store.check() if wrong] == ["images/c.0.0.0.0.0", "images/c.1.0.0.0.0", "width"]
+    for read in (lambda: store.read(0), lambda: store.read(1), lambda: store.values(store.parameters[0])):
+        with pytest.raises(LenskitError, match="is damaged|is missing"):
+            read()
+
+
+def test_parameters_of_an_incomplete_store_are_not_given(plan: Make, tmp_path: Path) -> None:
+    out = tmp_path / "pairs.zarr"
+    claims = Claims(out)
+    with claims.joined(lambda: None):
+        begin(open_format("zarr", out), plan(), claims, overwrite=False)
+    store = Store(out)
+    assert (store.complete, store.missing()) == (False, [0, 1, 2])
+    with pytest.raises(LenskitError, match=r"3 of 3 chunks are missing; finish it with: lenskit simulate --out"):
+        store.values(store.parameters[0])
+
+
+def test_what_is_no_store_or_another_version_is_told(out: Path, tmp_path: Path) -> None:
+    group = json.loads((out / "zarr.json").read_text())
+    group["attributes"]["format_version"] = 2
+    (out / "zarr.json").write_text(json.dumps(group))
+    with pytest.raises(UsageError, match="differs in format_version: it has 2, this version of lenskit knows 1"):
+        Store(out)
+    assert is_store(out)
+    for text in ("{", "[]", "{}", '{"attributes": {"format": "other"}}'):
+        (out / "zarr.json").write_text(text)
+        assert not is_store(out)
+        with pytest.raises(UsageError, match="is no store of simulated pairs"):
+            Store(out)
+    with pytest.raises(UsageError, match="there is no store"):
+        Store(tmp_path / "nowhere")
+
+
+def test_names_of_arrays_do_not_clash(plan: Make) -> None:
+    assert [coordinate_name(parameter) for parameter in plan().parameters] == ["width", "parameter_x"]
