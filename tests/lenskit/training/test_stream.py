@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import random
+import threading
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from lenskit.cli.main import run as lenskit
 from lenskit.run import Run
 from lenskit.training.runner import Job, resume
 from lenskit.training.stream import seed_generators
@@ -54,6 +56,47 @@ def test_a_resumed_run_goes_on_with_the_next_lens(
         assert batch.parameters.keys() == expected.parameters.keys()
         assert all(torch.equal(batch.parameters[name], expected.parameters[name]) for name in batch.parameters)
     assert torch.equal(torch.stack(before.losses + after.losses), torch.stack(whole.losses))
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Sixty pairs of the toys' simulator in chunks of eight."""
+    path = tmp_path_factory.mktemp("store") / "pairs.zarr"
+    flags = "--simulator blobs --lenses 60 --chunk 8 --workers 1 --out"
+    assert lenskit(["simulate", *flags.split(), str(path)]) == 0
+    return path
+
+
+@pytest.mark.parametrize("keep", ["disk", "memory", "device"])
+def test_a_run_on_stored_lenses_goes_on_with_the_next(
+    keep: str, store: Path, toys, recorder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However they are held, and wherever it stops: passes of 60 lenses, windows of 24, epochs of 64."""
+    monkeypatch.setattr("lenskit.data.order.WINDOW_LENSES", 24)
+    monkeypatch.setattr("lenskit.data.order.WINDOW_CHUNKS", 3)
+    data = {"name": "zarr", "path": str(store)}
+    reference, whole = recorder(), recorder()
+    config = toys(data=data, input={"keep": "disk", "workers": 0})
+    Job(config).fit(Run.create(tmp_path / "reference", config), None, False, [reference])
+    for one_pass in torch.tensor(reference.index[:180]).split(60):
+        assert one_pass.sort().values.tolist() == list(range(60))
+    config = toys(data=data, input={"keep": keep, "workers": 2})
+    run = Job(config).fit(Run.create(tmp_path / "whole", config), None, False, [whole])
+    assert whole.index == reference.index
+    assert torch.equal(torch.stack(whole.losses), torch.stack(reference.losses))
+    for stop in (1, 10):
+        before, after = recorder(), recorder()
+        run = Run.create(tmp_path / f"run-{stop}", config)
+        monkeypatch.setenv("TOYS_SIGNAL", f"SIGINT:{stop}")
+        Job(config).fit(run, None, False, [before])
+        monkeypatch.delenv("TOYS_SIGNAL")
+        Job(config).fit(run, stop + 1, False, [after])
+        assert before.index + after.index == whole.index
+        assert torch.equal(torch.stack(before.losses + after.losses), torch.stack(whole.losses))
+    for thread in threading.enumerate():
+        if thread.name.startswith("lenskit-read"):
+            thread.join(20)
+            assert not thread.is_alive()
 
 
 def test_a_run_that_is_done_does_nothing(toys, tmp_path: Path) -> None:
