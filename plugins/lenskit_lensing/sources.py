@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -55,6 +55,7 @@ class SourcePopulation:
     min_magnification: float
     frame: float
     ellipticity: float
+    _columns: dict[torch.device, tuple[Tensor, Tensor]] = field(default_factory=dict, init=False, repr=False)
 
     def draw(self, rng: KeyedGenerator, lens: Scene) -> Scene:
         """Draws sources behind these lenses."""
@@ -115,7 +116,9 @@ class SourcePopulation:
         if stamp is None or self.stamps is None:
             return entries
         is_stamp = look["is_stamp"] < self.stamp_fraction
-        stamp_radius, stamp_flux = (values.to(radius)[stamp] for values in (self.stamps.half_light, self.stamps.flux))
+        if radius.device not in self._columns:  # copied once: each copy would be waited for
+            self._columns[radius.device] = self.stamps.half_light.to(radius.device), self.stamps.flux.to(radius.device)
+        stamp_radius, stamp_flux = (column[stamp].to(radius.dtype) for column in self._columns[radius.device])
         scale = radius / stamp_radius
         return entries | {
             "stamp": torch.where(is_stamp, stamp, -1),
