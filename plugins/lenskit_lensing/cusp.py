@@ -13,6 +13,7 @@ pixel, five times as many, err by 2e-3, 1e-2 and 4e-2.
 from __future__ import annotations
 
 from functools import cache
+from itertools import product
 from typing import NamedTuple
 
 import numpy as np
@@ -47,36 +48,41 @@ def cusp_rule(center: Tensor, pixels: int, pixel_scale: float) -> Rule:
     """
     place = center / pixel_scale + pixels / 2
     central = place.floor().clamp(BLOCK // 2, pixels - 1 - BLOCK // 2)
-    left = (place - central).clamp(0, 1)
-    cut = (central + left - pixels / 2) * pixel_scale
-    moving, fixed, weight, own, pixel = _half_rule(center.dtype, center.device)
-
-    distances, weights = [], []
-    for side, reach in ((-1, left[:, None]), (1, 1 - left[:, None])):
-        distances.append(side * (moving * reach + fixed))
-        member = BLOCK // 2 + side * pixel == torch.arange(BLOCK, device=center.device)[:, None]
-        weights.append((weight * torch.where(own > 0, reach, 1))[:, None] * member)
-    nodes = cut[:, None] + pixel_scale * torch.cat(distances, dim=1)
-    return Rule(central.long() - BLOCK // 2, nodes, torch.cat(weights, dim=2))
+    left = (place - central).clamp_(0, 1)[:, None]
+    still, moving, weights, changing = _parts(center.dtype, center.device)
+    nodes = (left * moving).add_(still).add_(central[:, None]).sub_(pixels / 2).mul_(pixel_scale)
+    return Rule(central.long() - BLOCK // 2, nodes, (left[:, :, None] * changing).add_(weights))
 
 
 @cache
-def _half_rule(dtype: torch.dtype, device: torch.device) -> tuple[Tensor, ...]:
-    """The nodes on one side of the centre, in pixels from it.
+def _parts(dtype: torch.dtype, device: torch.device) -> tuple[Tensor, ...]:
+    """Nodes in pixels from the left edge of the centre's pixel, and weights, as they depend on the centre's place.
 
-    With `reach` the distance to the edge of the centre's pixel, nodes lie at `moving * reach + fixed` and weigh
-    `weight`, times `reach` where they are in the centre's `own` pixel; `pixel` counts from that one outwards.
+    Where the centre is a fraction f of a pixel from that edge, nodes are `still + f moving` (nodes,) and weights
+    `weights + f changing` (BLOCK, nodes): only in the centre's pixel do pieces end at its edges and at the centre.
     """
-    moving, fixed, weight, own, pixel = [], [], [], [], []
-    for number, (count, power) in enumerate(PIECES):
+    still, moving, weights, changing = [], [], [], []
+    for side, (number, (count, power)) in product((-1, 1), enumerate(PIECES)):
         x, w = np.polynomial.legendre.leggauss(count)
         s = (x + 1) / 2
-        moving.append(s**power if number == 0 else np.ones(count))
-        fixed.append(np.zeros(count) if number == 0 else number - 1 + s**power)
-        weight.append(power * s ** (power - 1) * w / 2)
-        own.append(np.full(count, float(number == 0)))
-        pixel.append(np.full(count, float(number)))
-    parts = map(np.concatenate, (moving, fixed, weight, own, pixel))
+        weight = np.zeros((BLOCK, count))
+        weight[BLOCK // 2 + side * number] = power * s ** (power - 1) * w / 2
+        if number:  # from an edge of the centre's pixel outwards
+            still.append(np.full(count, float(side > 0)) + side * (number - 1 + s**power))
+            moving.append(np.zeros(count))
+            weights.append(weight)
+            changing.append(0 * weight)
+        elif side < 0:  # from the centre at f to the left edge, at 0
+            still.append(np.zeros(count))
+            moving.append(1 - s**power)
+            weights.append(0 * weight)
+            changing.append(weight)
+        else:  # from the centre at f to the right edge, at 1
+            still.append(s**power)
+            moving.append(1 - s**power)
+            weights.append(weight)
+            changing.append(-weight)
+    parts = (np.concatenate(part, axis=-1) for part in (still, moving, weights, changing))
     return tuple(torch.from_numpy(part).to(device, dtype) for part in parts)
 
 
