@@ -5,7 +5,7 @@
 The store holds noise: pairs of images of 110 x 110 pixels, float32, as `lenskit simulate` writes them. What is timed is
 the source of training by itself: batches of 128 pairs on the host, shuffled (`StoredSource.fetch`), from the second
 window on. The floor is `np.fromfile` of the store's chunks, one after the other, on one thread: neither checksums nor
-shuffling. Files are in the operating system's cache in both cases, as far as it is large enough. Ratios are from one
+shuffling. Files are in the operating system's cache in both cases, as far as it is large enough. Figures are from one
 process, the best of several rounds in which all alternate. Memory is the peak of a process of its own that reads one
 pass, above what it needs for a store of a single chunk; it is to be the same for half the store.
 """
@@ -65,10 +65,11 @@ def stream(path: Path, workers: int, keep: str = "disk") -> int:
     return images
 
 
-def rate(work: Callable[[], int]) -> float:
-    start = time.perf_counter()
+def measure(work: Callable[[], int]) -> tuple[float, float]:
+    """Images a second, and microseconds of processor time an image (of all threads)."""
+    start, busy = time.perf_counter(), time.process_time()
     images = work()
-    return images / (time.perf_counter() - start)
+    return images / (time.perf_counter() - start), (time.process_time() - busy) / images * 1e6
 
 
 def peak_memory(path: Path) -> float:
@@ -101,16 +102,19 @@ def compare(folder: Path, pairs: int) -> None:
     works = {"np.fromfile, one thread": lambda: read_plainly(stores[-1])}
     for workers in WORKERS:
         works[f"from disk, {workers} workers"] = lambda workers=workers: stream(stores[-1], workers)
-    best = dict.fromkeys(works, 0.0)
+    measured: dict[str, list[tuple[float, float]]] = {name: [] for name in works}
     for _ in range(ROUNDS):
         for name, work in works.items():
-            best[name] = max(best[name], rate(work))
+            measured[name].append(measure(work))
+    best = {name: (max(r for r, _ in rounds), min(t for _, t in rounds)) for name, rounds in measured.items()}
     floor = next(iter(best.values()))
-    print(
-        f"{pairs} pairs, {2 * pairs * 110**2 * 4 / 1e9:.2f} GB, chunks of {open_dataset(str(stores[-1])).chunk} pairs"
-    )
-    for name, images in best.items():
-        print(f"{name:26s} {images:8.0f} images/s  {images / floor:5.2f} of the floor")
+    chunk = open_dataset(str(stores[-1])).chunk
+    print(f"{pairs} pairs, {2 * pairs * 110**2 * 4 / 1e9:.2f} GB, chunks of {chunk} pairs")
+    for name, (images, busy) in best.items():
+        print(
+            f"{name:26s} {images:8.0f} images/s, {images / floor[0]:.2f} of the floor; "
+            f"{busy:5.1f} us of processor time an image, {busy / floor[1]:4.1f} times the floor"
+        )
     least, *memory = map(peak_memory, stores)
     for size, peak in zip(sizes[1:], memory, strict=True):
         print(f"peak memory, {size:6d} pairs  {peak - least:6.0f} MB")
