@@ -13,7 +13,7 @@ from typing import Any
 
 from lenskit.errors import LenskitError
 from lenskit.store.formats import Format, open_format
-from lenskit.store.plan import Plan, current_mode, differences
+from lenskit.store.plan import Plan, differences
 from lenskit.store.render import Renderer
 
 TIMEOUT = 5
@@ -114,7 +114,6 @@ def make_chunk(chunk: int, *, format: str, path: str, card: str) -> None:
 @lru_cache(maxsize=1)
 def _prepared(card: str) -> tuple[Plan, Renderer]:
     plan = Plan.from_attributes(json.loads(card))
-    here = current_mode(plan.configuration["simulator"]["name"])
-    for name, one, other in differences(plan.mode, here):
+    for name, one, other in differences(plan.mode, plan.made_here().mode):
         raise LenskitError(f"a worker of the cluster differs in {name}: it has {other}, the store {one}")
     return plan, Renderer(plan)

@@ -23,9 +23,8 @@ VERSION = 1
 
 DTYPES = ("float32", "float16")
 CHUNK_BYTES = 8 * 2**20
-"""Chunks have as many lenses (a power of two) as need no more than this in float32."""
-RENDER_BATCH = 64
-"""Images rendered at a time: fixed, because an image differs in its last bits from batch size to batch size."""
+"""Chunks have as many lenses (a power of two) as need no more than this in float32; and so many images are rendered at
+a time."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +97,7 @@ class Plan:
             tuple(simulator.parameters),
             simulator.image_shape,
             getattr(simulator, "pixel_scale", None),
-            current_mode(config.name("simulator")),
+            current_mode(config.name("simulator"), simulator.image_shape),
         )
 
     @classmethod
@@ -114,7 +113,7 @@ class Plan:
 
     def made_here(self) -> Self:
         """The same plan, carried out by this process."""
-        return replace(self, mode=current_mode(self.configuration["simulator"]["name"]))
+        return replace(self, mode=current_mode(self.configuration["simulator"]["name"], self.image_shape))
 
     def attributes(self) -> dict[str, Any]:
         """What a store says of itself: JSON."""
@@ -167,10 +166,11 @@ def default_chunk(values: int) -> int:
     return 2 ** max(0, int(math.log2(CHUNK_BYTES / (4 * values)))) if 4 * values < CHUNK_BYTES else 1
 
 
-def current_mode(simulator: str) -> dict[str, Any]:
-    """How this process would render with the simulator of that name.
+def current_mode(simulator: str, image_shape: tuple[int, int, int]) -> dict[str, Any]:
+    """How this process would render images of that shape with the simulator of that name.
 
-    Floating-point results depend on the instructions that a processor has, and on versions.
+    The last bits of an image depend on how many are rendered at a time, on the instructions that a processor has, and
+    on versions.
     """
     import numpy
     import torch
@@ -180,7 +180,7 @@ def current_mode(simulator: str) -> dict[str, Any]:
     return {
         "device": "cpu",
         "threads": 1,
-        "batch": RENDER_BATCH,
+        "batch": default_chunk(math.prod(image_shape)),
         "machine": platform.machine(),
         "instructions": torch.backends.cpu.get_cpu_capability(),
         "versions": versions | {"torch": torch.__version__, "numpy": numpy.__version__},

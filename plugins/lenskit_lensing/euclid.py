@@ -214,7 +214,7 @@ class EuclidChallenge(Simulator):
         for band in self.bands:
             if band.missing_for_noise:
                 raise UsageError(f"instrument {camera.name!r}: band {band.name} has no {band.missing_for_noise}")
-        self.image_shape = (len(self.bands), pixels, pixels)
+        self.image_shape, self.pixel_scale = (len(self.bands), pixels, pixels), pixel_scale
         ellipticity = largest_norm(self.priors, "e1", "e2")
         galaxies = real_galaxies(cosmos=cosmos, stamps=stamps)
         self.sources = ChallengeSources(

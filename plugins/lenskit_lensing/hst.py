@@ -180,7 +180,7 @@ class HST(Simulator):
                 f"{self.band.missing_for_noise}, which its noise needs; 'white' is right"
             )
         pixels, white = self.band.pixels, noise == "white"
-        self.image_shape = (1, pixels, pixels)
+        self.image_shape, self.pixel_scale = (1, pixels, pixels), self.band.pixel_scale
         ellipticity = largest_norm(self.priors, "e1", "e2")
 
         from lenskit_lensing.psf import load_psfs
