@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
-from typing import ClassVar, Self
+from typing import Self
 
 import torch
 from torch import Tensor
@@ -25,7 +25,7 @@ class Simulator(ABC):
     Nothing in a scene may depend on the scene's neighbours in the batch: an image is a function of its address.
     """
 
-    groups: ClassVar[tuple[str, ...]]
+    groups: tuple[str, ...]
     """Parameter groups in the order in which they are drawn. A pair strategy may share any of them."""
 
     parameters: Sequence[Parameter]
@@ -37,7 +37,7 @@ class Simulator(ABC):
     pixel_scale: float | None = None
     """Size of a pixel in arcsec, where it has one: stores on disk have coordinates then."""
 
-    removable: ClassVar[frozenset[str]] = frozenset()
+    removable: frozenset[str] = frozenset()
     """Groups whose light `render` can leave out, for control experiments."""
 
     @abstractmethod

@@ -45,8 +45,8 @@ class HST(Simulator):
     the flux without a lens.
     """
 
-    groups: tuple[str, ...] = ("lens", "source", "lens_light", "instrument")  # type: ignore[misc]
-    removable: frozenset[str] = frozenset({"source", "lens_light"})  # type: ignore[misc]
+    groups: tuple[str, ...] = ("lens", "source", "lens_light", "instrument")
+    removable: frozenset[str] = frozenset({"source", "lens_light"})
 
     def __init__(
         self,
@@ -96,7 +96,7 @@ class HST(Simulator):
         light_magnitude: Prior = "normal(16.6, 0.7)",
         log_light_to_arc: Prior = "uniform(-0.1, 2)",
         log_noise: Prior = "uniform(-3.25, -2.25)",
-        neighbours: Prior = 0,  # type: ignore[assignment]
+        neighbours: Prior = "0",
         neighbour_x: Prior = "uniform(-0.5, 0.5)",
         neighbour_y: Prior = "uniform(-0.5, 0.5)",
         neighbour_log_flux: Prior = "uniform(-3, -0.8)",
@@ -104,8 +104,8 @@ class HST(Simulator):
         neighbour_n: Prior = "uniform(1, 4)",
         neighbour_e1: Prior = "uniform(-0.3, 0.3)",
         neighbour_e2: Prior = "uniform(-0.3, 0.3)",
-        background_gradient: Prior = 0,  # type: ignore[assignment]
-        masked_pixels: Prior = 0,  # type: ignore[assignment]
+        background_gradient: Prior = "0",
+        masked_pixels: Prior = "0",
     ) -> None:
         """Args:
         instrument: The camera: its pixels, PSFs and noise. A name of `lenskit list instruments`, or the path of a
