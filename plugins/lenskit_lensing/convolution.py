@@ -24,9 +24,9 @@ class Convolver:
     def __call__(self, images: Tensor, psf: Tensor) -> Tensor:
         """Blurred images; each of the same quality, however faint it is beside its neighbours in a scene.
 
-        Two channels are the real and the imaginary part of one complex image, each scaled to a maximum of one so that
-        the other's rounding errors do not matter to it. The transform is long enough for what wraps around to miss the
-        frame.
+        Two channels are the real and the imaginary part of one complex image, the second scaled to the first one's
+        maximum so that neither suffers from the other's rounding errors. The transform is long enough for what wraps
+        around to miss the frame.
 
         Args:
             images: (n, channels, pixels, pixels), real.
@@ -36,18 +36,21 @@ class Convolver:
             (n, channels, pixels, pixels).
         """
         if psf.ndim == 2:
-            return self(images.flatten(0, 1)[:, None], psf.flatten()).view_as(images)
+            return self(images.flatten(0, 1)[:, None], psf.flatten()).reshape(images.shape)
         channels = images.shape[1]
         if channels % 2:
             images = torch.cat([images, torch.zeros_like(images[:, :1])], dim=1)
+        first, second = images[:, 0::2], images[:, 1::2]
         peaks = images.detach().abs().amax((2, 3), keepdim=True)
-        peaks = torch.where(peaks > 0, peaks, 1)
-        scaled, transfer = images / peaks, self._transfer(images)
+        first_peak, second_peak = peaks[:, 0::2], peaks[:, 1::2]
+        alike = torch.where((first_peak > 0) & (second_peak > 0), first_peak / second_peak, 1)
+        transfer = self._transfer(images)
         size, margin = transfer.shape[-1], self.psfs.shape[-1] // 2
-        spectrum = torch.fft.fft2(torch.complex(scaled[:, 0::2], scaled[:, 1::2]), s=(size, size))
+        spectrum = torch.fft.fft2(torch.complex(first, second * alike), s=(size, size))
+        spectrum *= transfer.index_select(0, psf)[:, None]
         frame = slice(margin, margin + self.pixels)
-        blurred = torch.fft.ifft2(spectrum.mul_(transfer[psf][:, None]))[:, :, frame, frame]
-        return torch.stack([blurred.real, blurred.imag], dim=2).flatten(1, 2).mul_(peaks)[:, :channels]
+        blurred = torch.fft.ifft2(spectrum)[:, :, frame, frame]
+        return torch.stack([blurred.real, blurred.imag / alike], dim=2).flatten(1, 2)[:, :channels]
 
     def _transfer(self, like: Tensor) -> Tensor:
         """Fourier transforms of the PSFs, (k, size, size)."""

@@ -19,6 +19,7 @@ from lenstronomy.LightModel.light_model import LightModel
 from torch import Tensor
 
 from lenskit_lensing.cusp import cusp_rule, put_blocks
+from lenskit_lensing.supersampling import Rays, averaged
 
 EPL = ("theta_E", "gamma", "e1", "e2", "center_x", "center_y")
 
@@ -31,7 +32,7 @@ class LenstronomyRenderer:
         pixel_scale: Size of a pixel in arcsec.
         psfs: (k, s, s), s odd.
         stamps: Galaxies (k, size, size) for sources that are images, or None.
-        supersampling: Rays along each side of a pixel, over which the arc is averaged.
+        supersampling: Rays along each side of a pixel, over which the arc is averaged, see `averaged`.
         ellipticity: Not used here: lenstronomy's power law knows no bound.
     """
 
@@ -42,14 +43,15 @@ class LenstronomyRenderer:
         pixel_scale: float,
         psfs: Tensor,
         stamps: Tensor | None = None,
-        supersampling: int = 1,
+        supersampling: Rays = 1,
         ellipticity: float | None = None,
     ) -> None:
-        self.pixels, self.pixel_scale = pixels, pixel_scale
+        self.pixels, self.pixel_scale, self.supersampling = pixels, pixel_scale, supersampling
         self.psfs, self.stamps = psfs.cpu().double().numpy(), stamps
         corner = -(pixels - 1) / 2 * pixel_scale
         self._grid = PixelGrid(pixels, pixels, np.eye(2) * pixel_scale, corner, corner)
-        self._numerics = {"supersampling_factor": supersampling, "supersampling_convolution": False}
+        rays = 1 if supersampling == "adaptive" else supersampling
+        self._numerics = {"supersampling_factor": rays, "supersampling_convolution": False}
         self._lens = LensModel(["EPL", "SHEAR"])
         self._light = LightModel(["SERSIC_ELLIPSE"])
         self._models: dict[tuple[int, tuple[str, ...]], ImageModel] = {}
@@ -85,9 +87,25 @@ class LenstronomyRenderer:
         lens = [{name: scene[name] for name in EPL}, {name: scene[name] for name in ("gamma1", "gamma2")}]
         # An INTERPOL profile keeps the first image that it is given.
         model.SourceModel.delete_interpol_caches()
-        arc = model.source_surface_brightness([arguments for _, arguments in galaxies], lens)
+        source = [arguments for _, arguments in galaxies]
         blur = model.ImageNumerics.convolution_class.convolution2d
+        if self.supersampling == "adaptive":
+            arc = blur(self._adaptive_arc(model, lens, source))
+        else:
+            arc = model.source_surface_brightness(source, lens)
         return [arc, *(blur(light) for light in (self._lens_light(scene), *extra))]
+
+    def _adaptive_arc(self, model: ImageModel, lens: list[dict[str, Any]], source: list[dict[str, Any]]) -> np.ndarray:
+        """The arc before the PSF. Which pixels get more rays is our choice, in which lenstronomy has no say."""
+
+        def brightness(x: Tensor, y: Tensor) -> Tensor:
+            x, y = torch.broadcast_tensors(x, y)
+            behind = self._lens.ray_shooting(x.numpy().ravel(), y.numpy().ravel(), lens)
+            light = model.SourceModel.surface_brightness(*behind, source)
+            return torch.from_numpy(light).view(1, *x.shape[-2:])
+
+        middles = (torch.arange(self.pixels, dtype=torch.float64) - (self.pixels - 1) / 2) * self.pixel_scale
+        return averaged(brightness, middles, self.pixel_scale, self.supersampling)[0].numpy()
 
     def _model(self, psf: int, profiles: tuple[str, ...]) -> ImageModel:
         """Image models are kept: making one takes longer than using it."""

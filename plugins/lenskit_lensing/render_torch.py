@@ -13,6 +13,7 @@ from lenskit_lensing.light import core_sersic, pixelated, sersic
 from lenskit_lensing.mass import epl, epl_terms, shear
 from lenskit_lensing.mass.coordinates import columns
 from lenskit_lensing.mass.power_law import TOLERANCE
+from lenskit_lensing.supersampling import Rays, averaged
 
 CHUNK = 16
 """Images at a time on a CPU: what they need then stays in its cache."""
@@ -49,7 +50,7 @@ class TorchRenderer:
         ellipticity: Bound of the mass's |e| over the whole prior.
         psfs: (k, s, s), s odd.
         stamps: Galaxies (k, size, size) for sources that are images, or None.
-        supersampling: Rays along each side of a pixel, over which the arc is averaged.
+        supersampling: Rays along each side of a pixel, over which the arc is averaged, see `averaged`.
     """
 
     def __init__(
@@ -60,7 +61,7 @@ class TorchRenderer:
         ellipticity: float,
         psfs: Tensor,
         stamps: Tensor | None = None,
-        supersampling: int = 1,
+        supersampling: Rays = 1,
     ) -> None:
         self.pixels, self.pixel_scale, self.ellipticity = pixels, pixel_scale, ellipticity
         self.stamps, self.supersampling = stamps, supersampling
@@ -104,13 +105,13 @@ class TorchRenderer:
         return self.convolve(images, scene["psf"])
 
     def _arc(self, scene: Scene) -> Tensor:
-        rays = axis(self.pixels * self.supersampling, self.pixel_scale / self.supersampling, scene["theta_E"])
-        terms = epl_terms(self.ellipticity, TOLERANCE[rays.dtype])
-        arc = self._source(*source_plane(rays[None, :], rays[:, None], scene, terms), scene)
-        if self.supersampling == 1:
-            return arc
-        per_pixel = self.pixels, self.supersampling
-        return arc.unflatten(2, per_pixel).unflatten(1, per_pixel).mean((2, 4))
+        terms = epl_terms(self.ellipticity, TOLERANCE[scene["theta_E"].dtype])
+
+        def brightness(x: Tensor, y: Tensor) -> Tensor:
+            return self._source(*source_plane(x, y, scene, terms), scene)
+
+        middles = axis(self.pixels, self.pixel_scale, scene["theta_E"])
+        return averaged(brightness, middles, self.pixel_scale, self.supersampling)
 
     def _source(self, x: Tensor, y: Tensor, scene: Scene) -> Tensor:
         """The source's surface brightness at (x, y) in the source plane: (n, height, width) each."""
