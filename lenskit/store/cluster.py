@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import lru_cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from lenskit.errors import LenskitError
@@ -43,8 +44,13 @@ def connected(address: str, workers: int) -> Iterator[Any]:
     with ExitStack() as stack:
         target: Any = address
         if address == "local":
-            quiet = {"threads_per_worker": 1, "dashboard_address": None, "silence_logs": logging.CRITICAL}
-            target = stack.enter_context(LocalCluster(n_workers=workers, **quiet))
+            own: dict[str, Any] = {
+                "threads_per_worker": 1,
+                "dashboard_address": None,
+                "silence_logs": logging.CRITICAL,
+                "local_directory": stack.enter_context(TemporaryDirectory(prefix="lenskit-dask-")),
+            }
+            target = stack.enter_context(LocalCluster(n_workers=workers, **own))
         try:
             client = stack.enter_context(Client(target, timeout=TIMEOUT))
         except (OSError, ValueError) as error:
