@@ -36,6 +36,7 @@ def connected(address: str, workers: int) -> Iterator[Any]:
         LenskitError: if there is no Dask, or the scheduler cannot be reached.
     """
     try:
+        import dask
         from dask.distributed import Client, LocalCluster
     except ImportError:
         raise LenskitError("Dask is not installed: pip install 'lenskit-ssl[dask]'") from None
@@ -44,13 +45,10 @@ def connected(address: str, workers: int) -> Iterator[Any]:
     with ExitStack() as stack:
         target: Any = address
         if address == "local":
-            own: dict[str, Any] = {
-                "threads_per_worker": 1,
-                "dashboard_address": None,
-                "silence_logs": logging.CRITICAL,
-                "local_directory": stack.enter_context(TemporaryDirectory(prefix="lenskit-dask-")),
-            }
-            target = stack.enter_context(LocalCluster(n_workers=workers, **own))
+            scratch = stack.enter_context(TemporaryDirectory(prefix="lenskit-dask-"))
+            stack.enter_context(dask.config.set(temporary_directory=scratch))
+            quiet: dict[str, Any] = {"dashboard_address": None, "silence_logs": logging.CRITICAL}
+            target = stack.enter_context(LocalCluster(n_workers=workers, threads_per_worker=1, **quiet))
         try:
             client = stack.enter_context(Client(target, timeout=TIMEOUT))
         except (OSError, ValueError) as error:

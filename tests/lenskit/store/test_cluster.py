@@ -22,18 +22,16 @@ pytest.importorskip("distributed")
 
 @pytest.mark.slow
 def test_a_worker_that_is_killed_loses_nothing(plan: Callable[..., Plan], tmp_path: Path) -> None:
+    import dask
     from dask.distributed import Client, LocalCluster
 
     wanted = plan(lenses=400)
     simulate(wanted, tmp_path / "whole" / "pairs.zarr")
     victims: list[int] = []
-    with LocalCluster(
-        n_workers=2,
-        threads_per_worker=2,
-        dashboard_address=None,
-        silence_logs=50,
-        local_directory=str(tmp_path / "dask"),
-    ) as cluster:
+    with (
+        dask.config.set(temporary_directory=str(tmp_path / "scratch")),
+        LocalCluster(n_workers=2, threads_per_worker=2, dashboard_address=None, silence_logs=50) as cluster,
+    ):
         with Client(cluster) as client:
             workers = list(client.run(os.getpid).values())
 
