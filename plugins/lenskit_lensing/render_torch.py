@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 import torch
 from torch import Tensor
 
+from lenskit_lensing.compiled import compiled
 from lenskit_lensing.convolution import Convolver
 from lenskit_lensing.cusp import cusp_rule, put_blocks
 from lenskit_lensing.light import core_sersic, pixelated, sersic
@@ -20,6 +21,8 @@ CHUNK = 16
 
 Scene = Mapping[str, Tensor]
 
+_core_sersic, _sersic = compiled(core_sersic), compiled(sersic)
+
 LENS = ("theta_E", "gamma", "e1", "e2", "center_x", "center_y")
 
 
@@ -28,6 +31,7 @@ def axis(pixels: int, pixel_scale: float, like: Tensor) -> Tensor:
     return (torch.arange(pixels, dtype=like.dtype, device=like.device) - (pixels - 1) / 2) * pixel_scale
 
 
+@compiled
 def source_plane(x: Tensor, y: Tensor, scene: Scene, terms: int) -> tuple[Tensor, Tensor]:
     """Where light seen at (x, y) comes from, in arcsec: (n, height, width) each."""
     mass_x, mass_y = epl(x, y, **{name: scene[name] for name in LENS}, terms=terms)
@@ -147,7 +151,7 @@ class TorchRenderer:
         return total
 
     def _analytic(self, x: Tensor, y: Tensor, source: Scene) -> Tensor:
-        return core_sersic(
+        return _core_sersic(
             x,
             y,
             R_sersic=source["R_sersic"],
@@ -187,8 +191,8 @@ class TorchRenderer:
             "center_y": scene["light_y"],
         }
         rule_x, rule_y = (cusp_rule(scene[name], self.pixels, self.pixel_scale) for name in ("light_x", "light_y"))
-        values = sersic(rule_x.nodes[:, None, :], rule_y.nodes[:, :, None], **profile)
-        return put_blocks(sersic(grid[None, :], grid[:, None], **profile), values, rule_x, rule_y)
+        values = _sersic(rule_x.nodes[:, None, :], rule_y.nodes[:, :, None], **profile)
+        return put_blocks(_sersic(grid[None, :], grid[:, None], **profile), values, rule_x, rule_y)
 
 
 def _in_chunks(render: Callable[[Scene], Tensor], scene: Scene) -> Tensor:
