@@ -20,7 +20,7 @@ from matplotlib.image import imread
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from lenskit_lensing.hst import HST
+from lenskit_lensing.simulators.hst import HST
 
 Image = NDArray[np.float64]
 

@@ -6,8 +6,12 @@ from lenskit.plugin import Component, hookimpl
 @hookimpl
 def lenskit_simulators():
     return [
-        Component("hst", "lenskit_lensing.hst:HST", "HST-like galaxy-scale lenses: the scene of LenSiam"),
-        Component("euclid-challenge", "lenskit_lensing.euclid:EuclidChallenge", "As in the Lens Finding Challenge 2"),
+        Component("hst", "lenskit_lensing.simulators.hst:HST", "HST-like galaxy-scale lenses: the scene of LenSiam"),
+        Component(
+            "euclid-challenge",
+            "lenskit_lensing.simulators.euclid:EuclidChallenge",
+            "Euclid's lenses and non-lenses, as in the Lens Finding Challenge 2",
+        ),
     ]
 
 

@@ -26,11 +26,13 @@ from astropy.table import Table
 ROWS_A_FILE, CUTOUTS_A_FILE = 1000, 20
 SIZES = (50, 51, 52, 54, 55, 57, 58, 60, 61, 62, 64, 66, 70, 74, 80, 86, 94, 104, 120, 190)
 NOISE = 0.01
-PREPARE = "from lenskit_lensing.cosmos import load_cosmos; print(len(load_cosmos({folder!r}).images), 'galaxies')"
+PREPARE = (
+    "from lenskit_lensing.sources.cosmos import load_cosmos; print(len(load_cosmos({folder!r}).images), 'galaxies')"
+)
 ONE_PART = """
 from pathlib import Path
 import numpy as np
-from lenskit_lensing.cosmos import Cuts, CutoutsOfAFile
+from lenskit_lensing.sources.cosmos import Cuts, CutoutsOfAFile
 path = next(Path({folder!r}).glob("*_n1.fits"))
 count = np.arange(1000)
 part = CutoutsOfAFile(path, count, count % 20, np.full(1000, 0.01), Cuts(50, 0.05, 96))
@@ -38,7 +40,7 @@ print(len(part().images), "galaxies of one part")
 """
 USE = """
 import torch
-from lenskit_lensing.hst import HST
+from lenskit_lensing.simulators.hst import HST
 simulator = HST(cosmos={folder!r})
 for start in range(0, 1024, 64):
     simulator.render(simulator.scene(0, "benchmark", torch.arange(start, start + 64)))
@@ -107,7 +109,7 @@ def main() -> None:
         start = time.monotonic()
         write_catalogue(folder, arguments.rows)
         print(f"catalogue of {arguments.rows} galaxies, {time.monotonic() - start:.0f} s")
-        from lenskit_lensing.preparation import processes_for
+        from lenskit_lensing.sources.preparation import processes_for
 
         works = {
             f"one of {processes_for(arguments.rows)} helpers": ONE_PART,

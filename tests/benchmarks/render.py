@@ -1,74 +1,269 @@
-"""Milliseconds an image of the fast renderer and of lenstronomy, on one thread, in one process.
+"""How fast lenses are simulated, beside lenstronomy and caustics: one thread, one process, in turns.
 
-    python tests/benchmarks/render.py [--lenses 192]
+    python tests/benchmarks/render.py [--lenses 96] [--rounds 7]
+    LENSKIT_COMPILE=1 python tests/benchmarks/render.py     # with torch.compile
+    python tests/benchmarks/render.py --device cuda         # lenskit alone, images a second
 
-Scenes of the simulator `hst` with its defaults: 110 x 110 pixels, power law with |e| up to .71 and shear, core-Sersic
-sources, Sersic lens light averaged around its centre, the bundled PSFs of 41 x 41 pixels. What is compared is the
-noise-free arc and lens light after the PSF; drawing the scenes and composing the image are timed apart. Times are the
-process's own, the best of several rounds in which both renderers alternate: other processes then matter little.
+The scenes are LenSiam's, the defaults of `hst`: 110 x 110 pixels, power law with |e| up to .71 and shear, core-Sersic
+sources, Sersic lens light averaged around its centre, PSFs of 41 x 41 pixels, white noise. caustics has no core-Sersic
+profile and no averages, so that beside it all sources are single Sersic profiles, and its lens light is sampled once a
+pixel. Its profiles are evaluated on the frame alone, in batches of 16 by `torch.vmap`; what it would add is a margin.
+lenstronomy goes through its ImageModel, which is made once a PSF.
+
+Times are the process's own. Each row is timed in each round, the rounds one after the other, and its fastest round
+counts: other processes then matter little, and the ratios less than the times.
 """
 
 from __future__ import annotations
 
 import argparse
+import math
+import os
 import time
 from collections.abc import Callable
+from typing import Any
 
 import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
-from lenskit_lensing.hst import HST, normalised
+from lenskit.plugin import KeyedGenerator, Scene
+from lenskit_lensing.mass import epl_terms
+from lenskit_lensing.mass.power_law import TOLERANCE
+from lenskit_lensing.render.compiled import VARIABLE
+from lenskit_lensing.simulators.hst import HST, normalised
 
-BATCHES = (8, 16, 64)
-ROUNDS = 5
+BATCH = 16
+LARGEST = math.hypot(0.5, 0.5)
+Work = Callable[[], object]
 
 
-def seconds(work: Callable[[], object]) -> float:
-    start = time.process_time()
-    work()
-    return time.process_time() - start
-
-
-def rows(scene: dict[str, torch.Tensor], batch: int) -> list[dict[str, torch.Tensor]]:
+def rows(scene: Scene, batch: int) -> list[dict[str, Tensor]]:
     """A scene in batches."""
     n = len(scene["theta_E"])
     return [{name: values[i : i + batch] for name, values in scene.items()} for i in range(0, n, batch)]
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--lenses", type=int, default=192, help="images to render")
-    n = parser.parse_args().lenses
+def to_double(scene: Scene) -> dict[str, Tensor]:
+    return {name: values.double() if values.is_floating_point() else values for name, values in scene.items()}
 
-    torch.set_num_threads(1)
-    fast, reference = HST(), HST(renderer="lenstronomy")
-    scene = fast.scene(0, "benchmark", torch.arange(n))
-    exact = {name: values.double() if values.is_floating_point() else values for name, values in scene.items()}
-    parts = {batch: rows(scene, batch) for batch in BATCHES}
-    works: dict[str, Callable[[], object]] = {
-        f"torch float32, batch {batch}": lambda batch=batch: [fast.renderer(part) for part in parts[batch]]
-        for batch in BATCHES
-    }
-    works["lenstronomy, EPL"] = lambda: reference.renderer(exact)
-    works["drawing, batch 64"] = lambda: [fast.scene(0, "benchmark", part) for part in torch.arange(n).split(64)]
-    works["all of it, torch, batch 64"] = lambda: [
-        fast.render(fast.scene(0, "benchmark", part)) for part in torch.arange(n).split(64)
-    ]
 
+def single_sersic(scene: Scene) -> dict[str, Tensor]:
+    """The same scenes with one Sersic profile a source: a core-Sersic without a core."""
+    nothing = torch.zeros_like(scene["theta_E"])
+    return {**scene, "source_Rb": nothing, "source_core_slope": nothing, "companion_flux": nothing}
+
+
+def fastest(works: dict[str, Work], rounds: int) -> dict[str, float]:
+    """Seconds of processor time."""
     for work in works.values():
         work()
-    best = dict.fromkeys(works, float("inf"))
-    for _ in range(ROUNDS):
+    best = dict.fromkeys(works, math.inf)
+    for _ in range(rounds):
         for name, work in works.items():
-            best[name] = min(best[name], seconds(work))
-    for name, total in best.items():
-        print(f"{name:28s} {total / n * 1e3:7.3f} ms/image")
-    quickest = min(best[name] for name in best if name.startswith("torch"))
-    print(f"{'lenstronomy / torch':28s} {best['lenstronomy, EPL'] / quickest:7.1f}")
+            start = time.process_time()
+            work()
+            best[name] = min(best[name], time.process_time() - start)
+    return best
 
-    pairs = zip(("arc", "lens light"), fast.renderer(scene), reference.renderer(exact), strict=True)
-    for name, ours, theirs in pairs:
-        difference = (normalised(ours.double()) - normalised(theirs)).abs().max().item()
-        print(f"{'largest difference, ' + name:28s} {difference:.1e} of the peak")
+
+COSTS = {"log": 20, "exp": 20, "cos": 20, "sqrt": 8, "rsqrt": 8, "div": 4, "reciprocal": 4}
+"""Arithmetic operations that functions take, roughly; others take one, and a Fourier transform 5 n log2(n)."""
+
+
+class Count(TorchDispatchMode):
+    """Operations, and bytes that go in and out of them, if nothing stays in registers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls, self.flop, self.bytes = 0, 0.0, 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        out = func(*args, **(kwargs or {}))
+        if not isinstance(out, Tensor) or (out.numel() and out._is_view() and not func._schema.is_mutable):
+            return out
+        name = func.overloadpacket.__name__.strip("_")
+        size = out.numel()
+        if name.startswith("fft"):
+            side = max(out.shape[-2:])
+            self.flop += 5 * size * 2 * math.log2(side)
+        else:
+            self.flop += size * COSTS.get(name, 1) * (2 if name.startswith("addc") else 1)
+        tensors = [part for part in (*args, out) if isinstance(part, Tensor)]
+        self.bytes += sum(part.numel() * part.element_size() for part in tensors)
+        self.calls += 1
+        return out
+
+
+def floor(renderer: Any, part: Scene, milliseconds: float) -> str:
+    """How far an image is from what its arithmetic, and its memory traffic, would take."""
+    with Count() as count:
+        renderer(part)
+    a, b, c = (torch.rand(768, 768) for _ in range(3))
+    x, y = torch.rand(2, BATCH, 110, 110)
+    best = fastest({"multiply": lambda: torch.mm(a, b, out=c), "copy": lambda: y.copy_(x)}, 20)
+    peak, bandwidth = 2 * 768**3 / best["multiply"], 2 * x.numel() * 4 / best["copy"]
+    n = len(part["theta_E"])
+    flop, moved = count.flop / n, count.bytes / n
+    arithmetic, memory = flop / peak * 1e3, moved / bandwidth * 1e3
+    return (
+        f"floor: {flop / 1e6:.1f} Mflop an image, {arithmetic:.3f} ms at the {peak / 1e9:.0f} Gflop/s of a matrix "
+        f"product: {milliseconds / arithmetic:.1f} times that\n"
+        f"       {moved / 1e6:.1f} MB an image in and out of {count.calls} operations, {memory:.3f} ms at the "
+        f"{bandwidth / 1e9:.0f} GB/s of copying such a batch: {milliseconds / memory:.1f} times that"
+    )
+
+
+class Caustics:
+    """caustics' power law, shear and Sersic profiles, and a convolution like its own."""
+
+    def __init__(self, psfs: Tensor, terms: int) -> None:
+        import caustics
+
+        known = {"z_l": 0.5, "z_s": 1.0}
+        cosmology = caustics.FlatLambdaCDM(name="cosmology")
+        mass = caustics.EPL(cosmology, **known, n_iter=terms, chunk_size=1, name="mass")
+        shear = caustics.ExternalShear(cosmology, **known, x0=0.0, y0=0.0, name="shear")
+        source = caustics.Sersic(use_lenstronomy_k=True, name="source")
+        light = caustics.Sersic(use_lenstronomy_k=True, Ie=1.0, name="light")
+        lens = caustics.SinglePlane(cosmology, lenses=[mass, shear], **known, name="lens")
+        self.arc, self.light = (caustics.LensSource(lens, galaxy, 0.05, 110) for galaxy in (source, light))
+        self.psfs = psfs
+
+    def __call__(self, scene: Scene) -> Tensor:
+        """Arc and lens light, (n, 2, 110, 110)."""
+
+        def axes(name: str) -> list[Tensor]:
+            """Axis ratio and position angle."""
+            e1, e2 = scene[f"{name}e1"], scene[f"{name}e2"]
+            e = torch.hypot(e1, e2)
+            return [(1 - e) / (1 + e), torch.atan2(e2, e1) / 2]
+
+        def sersic(name: str, n: str) -> list[Tensor]:
+            """Its radius is along the major axis."""
+            q, phi = axes(name)
+            return [scene[f"{name}x"], scene[f"{name}y"], q, phi, scene[n], scene[f"{name}R_sersic"] / q.sqrt()]
+
+        mass = [scene["center_x"], scene["center_y"], *axes(""), scene["theta_E"], scene["gamma"] - 1]
+        shear = [scene["gamma1"], scene["gamma2"]]
+        source = [*sersic("source_", "source_n"), scene["source_amplitude"]]
+        light = sersic("light_", "light_n")
+        parameters = [torch.stack([*mass, *shear, *galaxy], dim=1) for galaxy in (source, light)]
+
+        def one(arc: Tensor, light: Tensor) -> Tensor:
+            return torch.stack([self.arc(arc), self.light(light, lens_source=False)])
+
+        images = torch.vmap(one)(*parameters)
+        size, margin = 150, self.psfs.shape[-1] // 2
+        spectrum = torch.fft.rfft2(images, s=(size, size))
+        spectrum *= torch.fft.rfft2(self.psfs[scene["psf"]], s=(size, size))[:, None]
+        frame = slice(margin, margin + 110)
+        return torch.fft.irfft2(spectrum, s=(size, size))[..., frame, frame]
+
+
+def lenstronomy(profile: str) -> HST:
+    """The reference with one of lenstronomy's two implementations of the power law."""
+    from lenstronomy.LensModel.lens_model import LensModel
+
+    simulator = HST(renderer="lenstronomy")
+    simulator.renderer._lens = LensModel([profile, "SHEAR"])
+    return simulator
+
+
+def difference(ours: Tensor, theirs: Tensor, margin: int = 0) -> float:
+    """Largest, relative to each image's peak."""
+    inner = slice(margin, ours.shape[-1] - margin)
+    apart = (normalised(ours.double()) - normalised(theirs.double())).abs()
+    return float(apart[:, inner, inner].max())
+
+
+def on_one_thread(lenses: int, rounds: int) -> None:
+    torch.set_num_threads(1)
+    fast, exact, numba = HST(), lenstronomy("EPL"), lenstronomy("EPL_NUMBA")
+    index = torch.arange(lenses)
+    scene = fast.scene(0, "benchmark", index)
+    simple = single_sersic(scene)
+    few = {name: values[: lenses // 4] for name, values in scene.items()}
+    few_simple, terms = single_sersic(few), epl_terms(LARGEST, TOLERANCE[torch.float32])
+    caustics = Caustics(fast.renderer.convolve.psfs, terms)
+    noise = [KeyedGenerator(0, "benchmark", "instrument", part, 0 * part) for part in index.split(BATCH)]
+
+    works: dict[str, tuple[int, Work]] = {
+        "lenskit": (lenses, lambda: [fast.renderer(part) for part in rows(scene, BATCH)]),
+        "lenskit, Sersic sources": (lenses, lambda: [fast.renderer(part) for part in rows(simple, BATCH)]),
+        "lenskit, arc before the PSF": (lenses, lambda: [fast.renderer.arc(part) for part in rows(scene, BATCH)]),
+        "lenskit, lens light before": (lenses, lambda: [fast.renderer.lens_light(part) for part in rows(scene, BATCH)]),
+        "noise": (lenses, lambda: [rng.noise("noise", 110, 110) for rng in noise]),
+        "lenskit, composed": (lenses, lambda: [fast.render(part) for part in rows(scene, BATCH)]),
+        "drawing all, noise included": (lenses, lambda: [fast.scene(0, "benchmark", p) for p in index.split(64)]),
+        "lenstronomy EPL": (lenses // 4, lambda: exact.renderer(to_double(few))),
+        "lenstronomy EPL_NUMBA": (lenses // 4, lambda: numba.renderer(to_double(few))),
+        "lenstronomy EPL, composed": (lenses // 4, lambda: exact.render(to_double(few))),
+        "caustics, Sersic sources": (lenses, lambda: [caustics(part) for part in rows(simple, BATCH)]),
+    }
+    best = fastest({name: work for name, (_, work) in works.items()}, rounds)
+    cost = {name: best[name] / n * 1e3 for name, (n, _) in works.items()}
+    for name, milliseconds in cost.items():
+        print(f"{name:32s} {milliseconds:7.3f} ms/image")
+
+    whole = cost["lenskit, composed"] + cost["noise"]
+    print("\nratios, rendered light: arc and lens light after the PSF")
+    for name in ("lenstronomy EPL", "lenstronomy EPL_NUMBA"):
+        print(f"{name + ' / lenskit':42s} {cost[name] / cost['lenskit']:6.1f}")
+    ratio = cost["caustics, Sersic sources"] / cost["lenskit, Sersic sources"]
+    print(f"{'caustics / lenskit, Sersic sources':42s} {ratio:6.1f}")
+    print("ratios, images with noise, for given parameters; the same noise is charged to both")
+    for name in ("lenstronomy EPL", "lenstronomy EPL_NUMBA"):
+        compose = cost["lenstronomy EPL, composed"] - cost["lenstronomy EPL"]
+        print(f"{name + ' / lenskit':42s} {(cost[name] + compose + cost['noise']) / whole:6.1f}")
+
+    print("\nlargest difference from lenstronomy's EPL, of each image's peak (caustics: more than 20 pixels inside)")
+    reference, reference_simple = (exact.renderer(to_double(part)) for part in (few, few_simple))
+    for name, found, right, margin in (
+        ("lenskit", fast.renderer(few), reference, 0),
+        ("lenskit, Sersic sources", fast.renderer(few_simple), reference_simple, 0),
+        ("lenstronomy EPL_NUMBA", numba.renderer(to_double(few)), reference, 0),
+        (f"caustics, {terms} terms", caustics(few_simple).unbind(1), reference_simple, 20),
+    ):
+        arc, light = (difference(ours, theirs, margin) for ours, theirs in zip(found, right, strict=True))
+        print(f"{name:32s} arc {arc:.1e}   lens light {light:.1e}")
+    print("\n" + floor(fast.renderer, rows(scene, BATCH)[0], cost["lenskit"]))
+
+
+def on_device(device: str, rounds: int) -> None:
+    """Images a second of lenskit alone."""
+    simulator = HST()
+    for batch in (256, 1024, 4096):
+        index = torch.arange(batch, device=device)
+        scene = simulator.scene(0, "benchmark", index)
+        works: dict[str, Work] = {
+            "light": lambda scene=scene: simulator.renderer(scene),
+            "composed": lambda scene=scene: simulator.render(scene),
+            "drawn": lambda index=index: simulator.scene(0, "benchmark", index),
+            "drawn and composed": lambda index=index: simulator.render(simulator.scene(0, "benchmark", index)),
+        }
+        for name, work in works.items():
+            taken = []
+            for _ in range(rounds + 2):
+                torch.cuda.synchronize()
+                start = time.perf_counter()
+                work()
+                torch.cuda.synchronize()
+                taken.append(time.perf_counter() - start)
+            print(f"batch {batch:5d}  {name:20s} {batch / min(taken):12,.0f} images/s", flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--lenses", type=int, default=96, help="images to render")
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--device", default="cpu")
+    arguments = parser.parse_args()
+    print(f"torch {torch.__version__}, {VARIABLE}={os.environ.get(VARIABLE, '')}")
+    if arguments.device == "cpu":
+        on_one_thread(arguments.lenses, arguments.rounds)
+    else:
+        on_device(arguments.device, arguments.rounds)
 
 
 if __name__ == "__main__":

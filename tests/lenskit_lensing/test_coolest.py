@@ -34,9 +34,9 @@ from lenstronomy.Util.coolest_interface import create_lenstronomy_from_coolest
 
 from lenskit.plugin import LenskitError, UsageError
 from lenskit_lensing.coolest import LensSystem, from_coolest, from_scene, to_coolest
-from lenskit_lensing.hst import HST
 from lenskit_lensing.light import surface_brightness
 from lenskit_lensing.mass import deflection
+from lenskit_lensing.simulators.hst import HST
 
 torch.set_num_threads(1)
 

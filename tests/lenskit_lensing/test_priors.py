@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from lenskit.plugin import Distribution, UsageError
-from lenskit_lensing.hst import HST
 from lenskit_lensing.priors import largest_norm, parse_priors, width
+from lenskit_lensing.simulators.hst import HST
 
 
 @pytest.mark.parametrize(

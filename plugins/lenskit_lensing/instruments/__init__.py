@@ -1,0 +1,1 @@
+"""Cameras: what is known of them, their PSFs and their noise."""

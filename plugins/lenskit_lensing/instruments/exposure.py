@@ -1,0 +1,105 @@
+"""What a camera makes of light: noise, a background that is not even, pixels without data."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from lenskit.plugin import Distribution, KeyedGenerator, Scene
+from lenskit_lensing.instruments.instrument import Band
+from lenskit_lensing.instruments.noise import blurred, correlated_noise, correlation_taps, noise_sigma
+from lenskit_lensing.mass.coordinates import columns
+
+HOLE_SIZE = 1.5
+"""Correlation length in pixels of what decides which pixels are masked: holes then have 7 pixels in the mean, as those
+that cosmic rays left in the shallower frames of the SLACS survey."""
+
+UNIT = Distribution.parse("uniform(0, 1)")
+
+
+@dataclass
+class Exposure:
+    """Draws the group `instrument`, and makes an observed image of light that is blurred already.
+
+    Args:
+        priors: Of `log_noise`, `background_gradient` and `masked_pixels`.
+        band: The camera.
+        white: Whether noise is white, of a level relative to the image's maximum, or the band's.
+        psfs: Number of PSFs.
+    """
+
+    priors: Mapping[str, Distribution]
+    band: Band
+    white: bool
+    psfs: int
+
+    def draw(self, rng: KeyedGenerator) -> Scene:
+        """Draws the number of the PSF, noise of unit variance, and what there is of gradients and holes."""
+        pixels = self.band.pixels
+        scene = rng.samples({"log_noise": self.priors["log_noise"]}) if self.white else {}
+        scene["psf"] = rng.integers("psf", self.psfs)
+        scene["noise"] = correlated_noise(rng, "noise", pixels, 0 if self.white else self.band.noise_correlation)
+        if self.has("background_gradient"):
+            scene |= rng.samples({"background_gradient": self.priors["background_gradient"], "background_angle": UNIT})
+        if self.has("masked_pixels"):
+            scene["masked_pixels"] = rng.sample("masked_pixels", self.priors["masked_pixels"])
+            scene["masked"] = holes(rng, scene["masked_pixels"], pixels)
+        return scene
+
+    def has(self, name: str) -> bool:
+        """Whether a prior gives anything but zero."""
+        return self.priors[name].bounds != (0, 0)
+
+    def observe(self, image: Tensor, scene: Scene) -> Tensor:
+        """Images (n, pixels, pixels) as observed.
+
+        Args:
+            image: For white noise divided by its maximum, for the band's in electrons per second.
+            scene: With the group's entries.
+        """
+        background: Tensor | float
+        if self.white:
+            background = sigma = 10 ** columns(scene["log_noise"])[0]
+        else:
+            background, sigma = self.band.background_sigma, noise_sigma(image, self.band)
+        image = image + sigma * scene["noise"]
+        if "background_gradient" in scene:
+            rise = background * columns(scene["background_gradient"])[0]
+            image = image + rise * slope(image, scene["background_angle"])
+        if "masked" in scene:
+            image = torch.where(scene["masked"], 0, image)
+        return image
+
+
+def slope(like: Tensor, angle: Tensor) -> Tensor:
+    """A plane that rises by one over the width of the frame, in some direction, with a mean of zero.
+
+    Args:
+        like: Images (n, pixels, pixels).
+        angle: Where it rises to, from +x towards +y, in units of a full turn; (n,).
+    """
+    pixels = like.shape[-1]
+    axis = (torch.arange(pixels, dtype=like.dtype, device=like.device) - (pixels - 1) / 2) / pixels
+    cos, sin = columns((2 * math.pi * angle).cos(), (2 * math.pi * angle).sin())
+    return cos * axis + sin * axis[:, None]
+
+
+def holes(rng: KeyedGenerator, fraction: Tensor, pixels: int) -> Tensor:
+    """Small patches of pixels without data, (n, pixels, pixels) bool.
+
+    Where a smooth field of noise is high: the patches are as irregular as those that cosmic rays leave.
+
+    Args:
+        rng: The group's generator.
+        fraction: Expected fraction of the pixels, (n,).
+        pixels: Height and width.
+    """
+    taps = correlation_taps(HOLE_SIZE)
+    size = pixels + len(taps) - 1
+    # In float64, so that no pixel depends on the scene's type.
+    field = blurred(rng.noise("holes", size, size).double(), taps)
+    return field > columns(torch.special.ndtri(1 - fraction.double()))[0]

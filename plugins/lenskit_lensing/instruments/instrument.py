@@ -1,0 +1,226 @@
+"""Instruments as data: what a simulator has to know of a camera, read from a TOML file.
+
+Those that are shipped lie in `instruments/`; a plugin brings its own by the hook `lenskit_instruments`, and the path of
+a file that ends in `.toml` works wherever a name does. docs/simulators.md explains the format.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from annotated_types import Ge, Gt, Le
+from pydantic import ConfigDict, Strict, TypeAdapter, ValidationError
+
+from lenskit.plugin import UsageError, read_toml
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Number = Annotated[float, Strict()]  # neither true nor "1"
+Count = Annotated[int, Strict()]
+Text = Annotated[str, Strict()]
+
+NOISE_KEYS = ("zero_point", "exposure_time")
+"""What physical noise needs, beside `background_rms` or both `sky` and `read_noise`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Band:
+    """One band of a camera.
+
+    The PSF is a Gaussian of a given `fwhm`, with `moffat_beta` a Moffat profile, or what a file holds. The noise is
+    that of `sky` and `read_noise`, or what was measured; all of it may be missing where only PSF and pixels are known.
+
+    Attributes:
+        name: Such as `VIS`.
+        pixels: Height and width of an image.
+        pixel_scale: Size of a pixel in arcsec.
+        fwhm: Full width at half maximum of the PSF in arcsec, before it is integrated over pixels.
+        moffat_beta: Exponent of a Moffat profile (1 + (r/a)^2)^-beta.
+        psf_file: PSFs that `load_psfs` reads; relative to the TOML file, or `package:path/of/file`.
+        zero_point: AB magnitude of a source that gives one electron per second.
+        sky: Brightness of the sky in AB magnitudes per square arcsec.
+        read_noise: Standard deviation of reading a pixel out once, in electrons.
+        background_rms: Measured standard deviation of the background in a pixel of the combined image, in electrons per
+            second, instead of `sky` and `read_noise`.
+        exposure_time: Of one exposure, in seconds.
+        exposures: Number of exposures that are combined.
+        noise_correlation: Standard deviation in pixels of the Gaussian by which the noise, white before, looks blurred.
+    """
+
+    __pydantic_config__ = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+    name: str
+    pixels: Annotated[Count, Ge(16)]
+    pixel_scale: Annotated[Number, Gt(0)]
+    fwhm: Annotated[Number, Gt(0)] | None = None
+    moffat_beta: Annotated[Number, Gt(1)] | None = None
+    psf_file: Text | None = None
+    zero_point: Number | None = None
+    sky: Number | None = None
+    read_noise: Annotated[Number, Ge(0)] | None = None
+    background_rms: Annotated[Number, Gt(0)] | None = None
+    exposure_time: Annotated[Number, Gt(0)] | None = None
+    exposures: Annotated[Count, Ge(1)] = 1
+    noise_correlation: Annotated[Number, Ge(0), Le(5)] = 0.0
+
+    def __post_init__(self) -> None:
+        if (self.fwhm is None) == (self.psf_file is None):
+            raise ValueError("either fwhm or psf_file is right, for the PSF")
+        if self.moffat_beta is not None and self.fwhm is None:
+            raise ValueError("moffat_beta needs fwhm")
+        if self.background_rms is not None and (self.sky is not None or self.read_noise is not None):
+            raise ValueError("either background_rms or sky and read_noise are right, for the noise")
+
+    @property
+    def missing_for_noise(self) -> str:
+        """The keys without which there is no physical noise, in words; empty if nothing is missing."""
+        missing = [key for key in NOISE_KEYS if getattr(self, key) is None]
+        if self.background_rms is None and (self.sky is None or self.read_noise is None):
+            missing.append("background_rms (or sky and read_noise)")
+        return ", ".join(missing)
+
+    @property
+    def total_exposure(self) -> float:
+        """Exposure time of all exposures together, in seconds."""
+        return self.exposures * _known(self.exposure_time)
+
+    @property
+    def background_sigma(self) -> float:
+        """Standard deviation of a pixel without a source, in electrons per second.
+
+        sqrt(exposures read_noise^2 + t sky) / t, with the total exposure t and the sky's electrons per second in a
+        pixel: lenstronomy's `bkg_noise`.
+        """
+        if self.background_rms is not None:
+            return self.background_rms
+        sky = self.rate(_known(self.sky)) * self.pixel_scale**2
+        read = self.exposures * _known(self.read_noise) ** 2
+        return math.sqrt(read + self.total_exposure * sky) / self.total_exposure
+
+    def rate(self, magnitude: Any) -> Any:
+        """Electrons per second of a source with that AB magnitude; a number or a tensor."""
+        return 10 ** (-0.4 * (magnitude - _known(self.zero_point)))
+
+    def psfs(self) -> Tensor:
+        """PSFs (k, s, s), s odd, integrated over pixels; float64, each sums to one.
+
+        Raises:
+            UsageError: if they are in a file that holds none.
+        """
+        from lenskit_lensing.instruments.psf import load_psfs, profile_psf
+
+        if self.psf_file is None:
+            return profile_psf(_known(self.fwhm), self.pixel_scale, self.moffat_beta)[None]
+        package, colon, path = self.psf_file.partition(":")
+        if not colon or Path(self.psf_file).exists():
+            return load_psfs(self.psf_file, self.pixel_scale)
+        try:
+            with resources.as_file(resources.files(package) / path) as file:
+                return load_psfs(file, self.pixel_scale)
+        except ModuleNotFoundError:
+            raise UsageError(f"psf_file {self.psf_file!r}: there is no package {package!r}") from None
+
+    def at(self, *, pixels: int | None = None, pixel_scale: float | None = None) -> Band:
+        """The same camera with other pixels: a measured background changes as the sky's does."""
+        pixels, pixel_scale = pixels or self.pixels, pixel_scale or self.pixel_scale
+        factor = pixel_scale / self.pixel_scale
+        rms = None if self.background_rms is None else self.background_rms * factor
+        correlation = self.noise_correlation / factor
+        return replace(self, pixels=pixels, pixel_scale=pixel_scale, background_rms=rms, noise_correlation=correlation)
+
+
+@dataclass(frozen=True)
+class Instrument:
+    """A camera.
+
+    Attributes:
+        name: As it was asked for.
+        bands: Its bands, at least one.
+        source: Where the numbers come from.
+    """
+
+    name: str
+    bands: tuple[Band, ...]
+    source: str = ""
+
+    def band(self, name: str | None = None) -> Band:
+        """The band of that name, or the first one.
+
+        Raises:
+            UsageError: if there is none of that name.
+        """
+        found = [band for band in self.bands if name in (None, band.name)]
+        if not found:
+            names = ", ".join(band.name for band in self.bands)
+            raise UsageError(f"instrument {self.name!r} has no band {name!r}; it has {names}")
+        return found[0]
+
+
+def load_instrument(name: str) -> Instrument:
+    """Reads the instrument of that name, or the file of that path if the name ends in `.toml`.
+
+    Raises:
+        UsageError: if there is no such instrument (near ones are suggested), or its file is wrong: names the key.
+    """
+    data = read_toml("instrument", name)
+    where = name if name.endswith(".toml") else f"instrument {name!r}"
+    source, bands = data.pop("source", ""), data.pop("bands", None)
+    if not isinstance(source, str):
+        raise UsageError(f"{where}: source = {source!r}; text is right")
+    if not isinstance(bands, Mapping) or not bands:
+        raise UsageError(f"{where}: no bands; a table for each is right, such as [bands.VIS]")
+    folder = Path(name).resolve().parent if name.endswith(".toml") else None
+    return Instrument(name, tuple(_band(where, str(key), table, data, folder) for key, table in bands.items()), source)
+
+
+def _band(where: str, name: str, table: Any, common: Mapping[str, Any], folder: Path | None) -> Band:
+    """A band from its table, over what the file says of all bands."""
+    if not isinstance(table, Mapping):
+        raise UsageError(f"{where}: bands.{name} = {table!r}; a table is right: [bands.{name}]")
+    values = dict(common) | dict(table)
+    for key in values:
+        place = f"bands.{name}.{key}" if key in table else key
+        if key not in KEYS:
+            near = difflib.get_close_matches(key, KEYS, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"there are source, bands, {', '.join(KEYS)}"
+            raise UsageError(f"{where}: {place}: there is no such key; {hint}")
+    try:
+        band = _adapter().validate_python(values | {"name": name})
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = str(first["loc"][0]) if first["loc"] else ""
+        if first["type"] == "missing":
+            raise UsageError(f"{where}: bands.{name} has no {key}; it is needed") from None
+        reason = first["msg"].removeprefix("Value error, ")
+        place = f"bands.{name}.{key}" if key in table else key
+        got = f"{place} = {values[key]!r}" if key else f"bands.{name}"
+        raise UsageError(f"{where}: {got}: {reason[0].lower()}{reason[1:]}") from None
+    if band.psf_file is None or ":" in band.psf_file:
+        return band
+    if folder is None:
+        raise UsageError(f"{where}: psf_file = {band.psf_file!r}; a plugin's is written package:path/of/file")
+    return replace(band, psf_file=str(folder / band.psf_file))
+
+
+KEYS = tuple(field.name for field in fields(Band) if field.name != "name")
+"""What a band's table may hold."""
+
+
+@cache
+def _adapter() -> TypeAdapter[Band]:
+    return TypeAdapter(Band)
+
+
+def _known(value: float | None) -> float:
+    """A number that has been checked to be there."""
+    if value is None:
+        raise ValueError("the band lacks a number that is needed here; see Band.missing_for_noise")
+    return value

@@ -1,0 +1,1 @@
+"""Renderers: from scenes to light on pixels."""

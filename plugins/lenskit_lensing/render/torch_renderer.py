@@ -1,0 +1,214 @@
+"""The fast renderer: scenes as batched torch code, on whatever device they are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from lenskit_lensing.light import core_sersic, pixelated, sersic
+from lenskit_lensing.mass import epl, epl_terms, shear
+from lenskit_lensing.mass.coordinates import columns
+from lenskit_lensing.mass.power_law import TOLERANCE
+from lenskit_lensing.render.compiled import compiled
+from lenskit_lensing.render.convolution import Convolver
+from lenskit_lensing.render.cusp import cusp_rule, put_blocks
+from lenskit_lensing.render.supersampling import Rays, averaged
+
+CHUNK = 16
+"""Images at a time on a CPU: what they need then stays in its cache."""
+
+Scene = Mapping[str, Tensor]
+
+_core_sersic, _sersic = compiled(core_sersic), compiled(sersic)
+
+LENS = ("theta_E", "gamma", "e1", "e2", "center_x", "center_y")
+
+
+def axis(pixels: int, pixel_scale: float, like: Tensor) -> Tensor:
+    """Middles of pixels along one axis in arcsec, (pixels,): the frame is centred on the origin."""
+    return (torch.arange(pixels, dtype=like.dtype, device=like.device) - (pixels - 1) / 2) * pixel_scale
+
+
+@compiled
+def source_plane(x: Tensor, y: Tensor, scene: Scene, terms: int) -> tuple[Tensor, Tensor]:
+    """Where light seen at (x, y) comes from, in arcsec: (n, height, width) each."""
+    mass_x, mass_y = epl(x, y, **{name: scene[name] for name in LENS}, terms=terms)
+    shear_x, shear_y = shear(x, y, gamma1=scene["gamma1"], gamma2=scene["gamma2"])
+    return (x - shear_x).sub_(mass_x), (y - shear_y).sub_(mass_y)
+
+
+class TorchRenderer:
+    """Renders the arc and the lens light of scenes.
+
+    `renderer(scene)` gives both after the PSF. Simulators that blend light themselves use `arc` and `lens_light`, which
+    are before the PSF, and `convolve`, or a `Convolver` of their own for each band.
+
+    What it holds is brought to a scene's device when that is first seen, and kept there. On a GPU nothing waits for the
+    host.
+
+    Args:
+        pixels: Height and width of the image.
+        pixel_scale: Size of a pixel in arcsec.
+        ellipticity: Bound of the mass's |e| over the whole prior.
+        psfs: (k, s, s), s odd.
+        stamps: Galaxies (k, size, size) for sources that are images, or None.
+        supersampling: Rays along each side of a pixel, over which the arc is averaged, see `averaged`.
+    """
+
+    def __init__(
+        self,
+        *,
+        pixels: int,
+        pixel_scale: float,
+        ellipticity: float,
+        psfs: Tensor,
+        stamps: Tensor | None = None,
+        supersampling: Rays = 1,
+    ) -> None:
+        self.pixels, self.pixel_scale, self.ellipticity = pixels, pixel_scale, ellipticity
+        self.stamps, self.supersampling = stamps, supersampling
+        self.convolve = Convolver(psfs, pixels)
+        self._stamps: dict[torch.device, Tensor] = {}
+        _keep_freed_memory()
+
+    def __call__(self, scene: Scene, extra: Tensor | None = None) -> tuple[Tensor, ...]:
+        """The arc and the lens light after the PSF, (n, pixels, pixels) each, in arbitrary units.
+
+        Args:
+            scene: Entries for n images; `psf` is the number of the PSF.
+            extra: (n, c, pixels, pixels), further light before the PSF, such as neighbours that are not lensed.
+
+        Returns:
+            The arc, the lens light and, if it was given, the further light, blurred: (n, c, pixels, pixels).
+        """
+
+        scene = scene if extra is None else {**scene, "extra": extra}
+        images = _in_chunks(self._blurred, scene)
+        return (images[:, 0], images[:, 1]) if extra is None else (images[:, 0], images[:, 1], images[:, 2:])
+
+    def arc(self, scene: Scene) -> Tensor:
+        """The source's light, lensed, before the PSF: surface brightness averaged over pixels, (n, pixels, pixels).
+
+        Needs the scene's entries of the groups `lens` and `source`.
+        """
+        return _in_chunks(self._arc, scene)
+
+    def lens_light(self, scene: Scene) -> Tensor:
+        """The lens galaxy's light before the PSF: its surface brightness over that at R_sersic, (n, pixels, pixels).
+
+        Needs the scene's entries that begin with `light_`.
+        """
+        return _in_chunks(self._lens_light, scene)
+
+    def _blurred(self, scene: Scene) -> Tensor:
+        images = torch.stack([self._arc(scene), self._lens_light(scene)], dim=1)
+        if "extra" in scene:
+            images = torch.cat([images, scene["extra"]], dim=1)
+        return self.convolve(images, scene["psf"])
+
+    def _arc(self, scene: Scene) -> Tensor:
+        terms = epl_terms(self.ellipticity, TOLERANCE[scene["theta_E"].dtype])
+
+        def brightness(x: Tensor, y: Tensor) -> Tensor:
+            return self._source(*source_plane(x, y, scene, terms), scene)
+
+        middles = axis(self.pixels, self.pixel_scale, scene["theta_E"])
+        return averaged(brightness, middles, self.pixel_scale, self.supersampling)
+
+    def _source(self, x: Tensor, y: Tensor, scene: Scene) -> Tensor:
+        """The source's surface brightness at (x, y) in the source plane: (n, height, width) each."""
+        brightness = self._source_by_rows if x.device.type == "cpu" else self._source_by_masks
+        galaxies = [
+            {name.removeprefix(f"{galaxy}_"): values for name, values in scene.items() if name.startswith(f"{galaxy}_")}
+            for galaxy in ("source", "companion")
+        ]
+        return brightness(x, y, galaxies)
+
+    def _source_by_rows(self, x: Tensor, y: Tensor, galaxies: Sequence[Scene]) -> Tensor:
+        """Each profile is evaluated for the scenes that have it."""
+        total = torch.zeros_like(x)
+        for galaxy in galaxies:
+            present, is_stamp = galaxy["flux"] > 0, galaxy["stamp"] >= 0
+            for having, brightness in ((present & ~is_stamp, self._analytic), (present & is_stamp, self._stamp)):
+                rows = having.nonzero().squeeze(1)
+                if 0 < len(rows) == len(x):
+                    total += brightness(x, y, galaxy) * galaxy["amplitude"][:, None, None]
+                elif len(rows):
+                    some = {name: values[rows] for name, values in galaxy.items()}
+                    total[rows] += brightness(x[rows], y[rows], some) * some["amplitude"][:, None, None]
+        return total
+
+    def _source_by_masks(self, x: Tensor, y: Tensor, galaxies: Sequence[Scene]) -> Tensor:
+        """The same without asking which scenes these are, for which a GPU would have to wait for the host."""
+        total = torch.zeros_like(x)
+        for galaxy in galaxies:
+            light = self._analytic(x, y, galaxy)
+            if "stamp_scale" in galaxy:
+                light = torch.where(columns(galaxy["stamp"] >= 0)[0], self._stamp(x, y, galaxy), light)
+            total += light * torch.where(galaxy["flux"] > 0, galaxy["amplitude"], 0)[:, None, None]
+        return total
+
+    def _analytic(self, x: Tensor, y: Tensor, source: Scene) -> Tensor:
+        return _core_sersic(
+            x,
+            y,
+            R_sersic=source["R_sersic"],
+            Rb=source["Rb"],
+            n_sersic=source["n"],
+            gamma=source["core_slope"],
+            e1=source["e1"],
+            e2=source["e2"],
+            center_x=source["x"],
+            center_y=source["y"],
+        )
+
+    def _stamp(self, x: Tensor, y: Tensor, source: Scene) -> Tensor:
+        if self.stamps is None:
+            raise ValueError("the scene has real galaxies as sources, and this renderer was given none")
+        if x.device not in self._stamps:
+            self._stamps[x.device] = self.stamps.to(x.device)
+        return pixelated(
+            x,
+            y,
+            images=self._stamps[x.device][source["stamp"].clamp(min=0)].to(x.dtype),
+            scale=source["stamp_scale"],
+            angle=source["angle"],
+            mirror=source["mirror"],
+            center_x=source["x"],
+            center_y=source["y"],
+        )
+
+    def _lens_light(self, scene: Scene) -> Tensor:
+        grid = axis(self.pixels, self.pixel_scale, scene["light_x"])
+        profile = {
+            "R_sersic": scene["light_R_sersic"],
+            "n_sersic": scene["light_n"],
+            "e1": scene["light_e1"],
+            "e2": scene["light_e2"],
+            "center_x": scene["light_x"],
+            "center_y": scene["light_y"],
+        }
+        rule_x, rule_y = (cusp_rule(scene[name], self.pixels, self.pixel_scale) for name in ("light_x", "light_y"))
+        values = _sersic(rule_x.nodes[:, None, :], rule_y.nodes[:, :, None], **profile)
+        return put_blocks(_sersic(grid[None, :], grid[:, None], **profile), values, rule_x, rule_y)
+
+
+def _in_chunks(render: Callable[[Scene], Tensor], scene: Scene) -> Tensor:
+    """Renders some images at a time, where that helps."""
+    entry = next(iter(scene.values()))
+    n = max(len(entry), 1)
+    size = CHUNK if entry.device.type == "cpu" else n
+    return torch.cat(
+        [render({name: values[i : i + size] for name, values in scene.items()}) for i in range(0, n, size)]
+    )
+
+
+def _keep_freed_memory() -> None:
+    """Lets the C library keep up to 64 MB of what is freed, instead of getting it from the system again.
+
+    glibc raises the size from which it does not when it frees something that large, to 32 MB at most. Without this a
+    batch's passes cost thousands of page faults, up to two thirds of the time on a busy machine.
+    """
+    torch.empty((32 << 20) - (1 << 16), dtype=torch.uint8)

@@ -1,0 +1,344 @@
+"""Lenses and non-lenses as Euclid sees them, like those of the Lens Finding Challenge 2.
+
+The challenge (http://metcalf1.difa.unibo.it/blf-portal/gg_challenge.html; of its first round Metcalf et al. 2019,
+https://arxiv.org/abs/1802.03609) took its galaxies and haloes from cosmological simulations, which cannot be drawn
+live. Here scenes are drawn from priors; docs/euclid.md says where these come from, and which are assumed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Annotated, Literal
+
+import torch
+from annotated_types import Ge, Gt, Le
+from torch import Tensor
+from torch.nn.functional import pad
+
+from lenskit.plugin import KeyedGenerator, Scene, Simulator, UsageError
+from lenskit_lensing.instruments.instrument import load_instrument
+from lenskit_lensing.instruments.noise import correlated_noise, noise_sigma
+from lenskit_lensing.priors import DOMAINS, Prior, largest_norm, parse_priors
+from lenskit_lensing.render.torch_renderer import TorchRenderer
+from lenskit_lensing.scenes.lens_light import MAX_ELLIPTICITY, STANDARD_NORMAL, total_light
+from lenskit_lensing.scenes.lens_population import PHYSICAL, LensPopulation
+from lenskit_lensing.simulators.euclid_labels import measure
+from lenskit_lensing.simulators.euclid_population import (
+    COLOURS,
+    ChallengeNeighbours,
+    ChallengeSources,
+    rates,
+    recorded_parameters,
+    theta_E_prior,
+)
+from lenskit_lensing.sources.population import real_galaxies
+
+Fraction = Annotated[float, Ge(0), Le(1)]
+
+BANDS = {"nisp": ("H", "J", "Y"), "vis": ("VIS",)}
+"""Channels of either instrument, in the order in which LenSiam's authors used them."""
+
+SIZES = {"nisp": (66, 0.3, 3), "vis": (200, 0.1, 2)}
+"""Of the challenge's images: pixels, and arcsec per pixel; and rays along each side of a pixel."""
+
+TASKS = {
+    "regression": ("lognormal(0.7419, 0.38)", 0.5, 5.0, 1.0),
+    "detection": ("loguniform(0.15, 5)", 0.15, 5.0, 0.7),
+}
+"""Prior of the Einstein radius with its bounds, and fraction of scenes that are meant to be lenses."""
+
+MIN_LIGHT_RADIUS = 0.1
+"""Smallest half-light radius of a lens galaxy in arcsec."""
+
+
+class EuclidChallenge(Simulator):
+    """Lenses and non-lenses as in the Lens Finding Challenge 2: Euclid NISP in H, J, Y, or Euclid VIS.
+
+    A red galaxy with an elliptical power law and external shear for its mass lenses a blue source. Images are in
+    electrons per second, with the noise of the sky, of reading out and of the photons themselves. Whether a scene is a
+    lens is told by the challenge's own rule, applied to the source's noise-free pixels (see
+    `lenskit_lensing.simulators.euclid_labels`); the entry `source_candidate` says what it was meant to be.
+
+    A scene is the same, number by number, in both instruments; its label follows from the pixels of the one that looks.
+    """
+
+    groups = ("lens", "source", "lens_light", "field", "instrument")
+    removable = frozenset({"source", "lens_light", "field"})
+
+    def __init__(
+        self,
+        *,
+        bands: Literal["nisp", "vis"] = "nisp",
+        task: Literal["regression", "detection"] = "regression",
+        instrument: str | None = None,
+        supersampling: Annotated[int, Ge(1)] | None = None,
+        cosmos: str | None = None,
+        stamps: str | None = None,
+        real_fraction: Fraction = 0.75,
+        lens_fraction: Fraction | None = None,
+        absent_fraction: Fraction = 0.5,
+        theta_E: Prior | None = None,
+        theta_E_min: Annotated[float, Gt(0)] | None = None,
+        theta_E_max: Annotated[float, Gt(0)] | None = None,
+        velocity_dispersion: Prior | None = None,
+        z_lens: Prior | None = None,
+        z_source: Prior | None = None,
+        cosmology: str = "Planck18",
+        gamma: Prior = "normal(2.08, 0.13)",
+        e1: Prior = "uniform(-0.25, 0.25)",
+        e2: Prior = "uniform(-0.25, 0.25)",
+        center_x: Prior = "normal(0, 0.05)",
+        center_y: Prior = "normal(0, 0.05)",
+        gamma1: Prior = "normal(0, 0.03)",
+        gamma2: Prior = "normal(0, 0.03)",
+        source_offset_x: Prior = "uniform(-0.7, 0.7)",
+        source_offset_y: Prior = "uniform(-0.7, 0.7)",
+        source_half_light_radius: Prior = "lognormal(-1.4, 0.35)",
+        source_n: Prior = "uniform(0.8, 2.5)",
+        source_e1: Prior = "uniform(-0.3, 0.3)",
+        source_e2: Prior = "uniform(-0.3, 0.3)",
+        source_core_radius: Prior = "uniform(0, 0.1)",
+        source_core_slope: Prior = "uniform(0, 0.3)",
+        source_magnitude: Prior = "uniform(22.5, 25.5)",
+        source_I_Y: Prior = "normal(0.3, 0.25)",
+        source_Y_J: Prior = "normal(0.15, 0.15)",
+        source_J_H: Prior = "normal(0.15, 0.15)",
+        merger_fraction: Fraction = 0.2,
+        merger_distance: Prior = "uniform(0.5, 2.5)",
+        merger_flux_ratio: Prior = "uniform(0.2, 1)",
+        lens_magnitude: Prior = "normal(19.8, 0.8)",
+        lens_brightening: float = 1.5,
+        lens_I_Y: Prior = "normal(1.0, 0.15)",
+        lens_Y_J: Prior = "normal(0.35, 0.07)",
+        lens_J_H: Prior = "normal(0.35, 0.07)",
+        light_n: Prior = "uniform(2.5, 6)",
+        light_radius: Prior = "lognormal(0, 0.35)",
+        light_ellipticity_scatter: Annotated[float, Ge(0)] = 0.08,
+        light_center_scatter: Annotated[float, Ge(0)] = 0.02,
+        neighbours: Prior = "uniform(0, 7)",
+        neighbour_x: Prior = "uniform(-0.5, 0.5)",
+        neighbour_y: Prior = "uniform(-0.5, 0.5)",
+        neighbour_magnitude: Prior = "normal(23.3, 1)",
+        neighbour_radius: Prior = "lognormal(-1, 0.4)",
+        neighbour_n: Prior = "uniform(0.8, 4)",
+        neighbour_e1: Prior = "uniform(-0.4, 0.4)",
+        neighbour_e2: Prior = "uniform(-0.4, 0.4)",
+        neighbour_I_Y: Prior = "normal(0.6, 0.35)",
+        neighbour_Y_J: Prior = "normal(0.25, 0.15)",
+        neighbour_J_H: Prior = "normal(0.25, 0.15)",
+    ) -> None:
+        """Args:
+        bands: `nisp` for H, J and Y with 66 pixels of 0.3 arcsec, `vis` for VIS with 200 pixels of 0.1 arcsec.
+        task: `regression` for lenses alone, with Einstein radii lognormal about 2.1 arcsec; `detection` for lenses and
+            non-lenses of the same scenes, log-uniform from 0.15 to 5 arcsec.
+        instrument: Another instrument with those bands; `euclid-nisp` or `euclid-vis` if not given.
+        supersampling: Rays along each side of a pixel, over which the arc is averaged; 3 for NISP and 2 for VIS if not
+            given.
+        cosmos: Folder of a COSMOS real-galaxy catalogue; without it and `stamps` all sources are core-Sersic profiles.
+        stamps: Folder of a user's own images of galaxies, instead of `cosmos`.
+        real_fraction: Fraction of source galaxies that are real ones.
+        lens_fraction: Fraction of scenes that are meant to be lenses; 1 for regression and 0.7 for detection if not
+            given.
+        absent_fraction: Fraction of scenes without a source, of those that are not meant to be lenses; in the others it
+            lies 2 to 4 Einstein radii away.
+        theta_E: Einstein radius in arcsec; the task's if not given.
+        theta_E_min: Below which it is never drawn; 0.5 for regression and 0.15 for detection if not given.
+        theta_E_max: Above which it is never drawn; 5 if not given.
+        velocity_dispersion: In km/s. Given together with the redshifts, it takes the place of theta_E, which follows as
+            that of an isothermal sphere, whatever its bounds.
+        z_lens: Redshift of the lens.
+        z_source: Redshift of the source, above any of a lens.
+        cosmology: Name of a flat cosmology of astropy, or FlatLambdaCDM(H0, Om0).
+        gamma: Slope of the mass density, 2 is isothermal.
+        e1: Ellipticity of the mass.
+        e2: Ellipticity of the mass.
+        center_x: Centre of the mass in arcsec.
+        center_y: Centre of the mass in arcsec.
+        gamma1: External shear.
+        gamma2: External shear.
+        source_offset_x: Source position in units of theta_E, from the point behind the lens's centre.
+        source_offset_y: Source position in units of theta_E.
+        source_half_light_radius: Half-light radius of a source galaxy in arcsec.
+        source_n: Sersic index of a source.
+        source_e1: Ellipticity of a source.
+        source_e2: Ellipticity of a source.
+        source_core_radius: Break radius of a source in units of its Sersic radius.
+        source_core_slope: Slope of a source inside the break radius.
+        source_magnitude: AB magnitude of the source without a lens in VIS.
+        source_I_Y: Colour of the source, VIS - Y.
+        source_Y_J: Colour of the source, Y - J.
+        source_J_H: Colour of the source, J - H.
+        merger_fraction: Fraction of sources that are two galaxies put together.
+        merger_distance: Distance of a merger's second galaxy in units of the first one's half-light radius.
+        merger_flux_ratio: Flux of a merger's second galaxy over that of the first.
+        lens_magnitude: AB magnitude in VIS of a lens galaxy with an Einstein radius of 1 arcsec.
+        lens_brightening: Power of theta_E that the lens galaxy's flux grows with; 2 would be Faber and Jackson's
+            L ~ sigma^4.
+        lens_I_Y: Colour of the lens galaxy, VIS - Y.
+        lens_Y_J: Colour of the lens galaxy, Y - J.
+        lens_J_H: Colour of the lens galaxy, J - H.
+        light_n: Sersic index of the lens galaxy.
+        light_radius: Half-light radius of the lens galaxy in units of theta_E, but at least 0.1 arcsec.
+        light_ellipticity_scatter: Standard deviation of the light's e1 and e2 from those of the mass.
+        light_center_scatter: Standard deviation of the light's centre from that of the mass in arcsec.
+        neighbours: Number of other galaxies in the frame, rounded down.
+        neighbour_x: Place of a neighbour in units of the frame's side.
+        neighbour_y: Place of a neighbour in units of the frame's side.
+        neighbour_magnitude: AB magnitude of a neighbour in VIS.
+        neighbour_radius: Half-light radius of a neighbour in arcsec.
+        neighbour_n: Sersic index of a neighbour.
+        neighbour_e1: Ellipticity of a neighbour.
+        neighbour_e2: Ellipticity of a neighbour.
+        neighbour_I_Y: Colour of a neighbour, VIS - Y.
+        neighbour_Y_J: Colour of a neighbour, Y - J.
+        neighbour_J_H: Colour of a neighbour, J - H.
+        """
+        given = {name: value for name, value in locals().items() if name in DOMAINS and value is not None}
+        default, low, high, fraction = TASKS[task]
+        bounds = low if theta_E_min is None else theta_E_min, high if theta_E_max is None else theta_E_max
+        self.priors = parse_priors(given | {"theta_E": theta_E_prior(theta_E, default, *bounds)})
+        if theta_E is not None and any(name in self.priors for name in PHYSICAL):
+            raise UsageError("options theta_E and velocity_dispersion: one of them is right, not both")
+        self.lenses = LensPopulation(self.priors, cosmology)
+        self.brightening = lens_brightening
+        self.light_scatter = {
+            "light_e1": light_ellipticity_scatter,
+            "light_e2": light_ellipticity_scatter,
+            "light_x": light_center_scatter,
+            "light_y": light_center_scatter,
+        }
+
+        pixels, pixel_scale, rays = SIZES[bands]
+        camera = load_instrument(instrument or f"euclid-{bands}")
+        self.bands = [camera.band(name).at(pixels=pixels, pixel_scale=pixel_scale) for name in BANDS[bands]]
+        for band in self.bands:
+            if band.missing_for_noise:
+                raise UsageError(f"instrument {camera.name!r}: band {band.name} has no {band.missing_for_noise}")
+        self.image_shape, self.pixel_scale = (len(self.bands), pixels, pixels), pixel_scale
+        ellipticity = largest_norm(self.priors, "e1", "e2")
+        galaxies = real_galaxies(cosmos=cosmos, stamps=stamps)
+        self.sources = ChallengeSources(
+            priors=self.priors,
+            merger_fraction=merger_fraction,
+            stamp_fraction=real_fraction,
+            stamps=galaxies,
+            min_magnification=0,
+            frame=pixels * pixel_scale,
+            ellipticity=ellipticity,
+            lens_fraction=fraction if lens_fraction is None else lens_fraction,
+            absent_fraction=absent_fraction,
+        )
+        self.neighbours = ChallengeNeighbours(self.priors, pixels * pixel_scale)
+        psfs = [band.psfs() for band in self.bands]
+        self.psf_counts = [len(of_band) for of_band in psfs]
+        self.renderer = TorchRenderer(
+            pixels=pixels,
+            pixel_scale=pixel_scale,
+            ellipticity=ellipticity,
+            psfs=_stacked(psfs),
+            stamps=None if galaxies is None else galaxies.images,
+            supersampling=supersampling or rays,
+        )
+        self.parameters = recorded_parameters(self.lenses.is_physical, task == "detection")
+
+    def draw(self, group: str, rng: KeyedGenerator, scene: Scene) -> Scene:
+        """Draws one group; `instrument` holds the blurred arc too, on which its labels are measured."""
+        if group == "lens":
+            return self.lenses.draw(rng)
+        if group == "source":
+            return self.sources.draw(rng, scene) | self._photometry(rng, "source")
+        if group == "lens_light":
+            return self._draw_lens_light(rng, scene)
+        if group == "field":
+            return self.neighbours.draw(rng)
+        return self._draw_instrument(rng, scene)
+
+    def _draw_lens_light(self, rng: KeyedGenerator, scene: Scene) -> Scene:
+        """Light that follows the mass but for Gaussian deviations; it is brighter where theta_E is larger."""
+        light = rng.samples(
+            {name: self.priors[name] for name in ("light_n", "light_radius")}
+            | dict.fromkeys(self.light_scatter, STANDARD_NORMAL)
+        )
+        for name, of_mass in zip(self.light_scatter, ("e1", "e2", "center_x", "center_y"), strict=True):
+            light[name] = scene[of_mass] + self.light_scatter[name] * light[name]
+        excess = torch.hypot(light["light_e1"], light["light_e2"]) / MAX_ELLIPTICITY
+        for name in ("light_e1", "light_e2"):
+            light[name] = light[name] / excess.clamp(min=1)
+        light["light_R_sersic"] = (light["light_radius"] * scene["theta_E"]).clamp(min=MIN_LIGHT_RADIUS)
+        seen = self._photometry(rng, "lens")
+        seen["lens_magnitude"] = seen["lens_magnitude"] - 2.5 * self.brightening * scene["theta_E"].log10()
+        return light | seen
+
+    def _photometry(self, rng: KeyedGenerator, galaxy: str) -> Scene:
+        names = (f"{galaxy}_{name}" for name in ("magnitude", *COLOURS.values()))
+        return rng.samples({name: self.priors[name] for name in names})
+
+    def _draw_instrument(self, rng: KeyedGenerator, scene: Scene) -> Scene:
+        psf, noise, first = [], [], 0
+        for band, count in zip(self.bands, self.psf_counts, strict=True):
+            psf.append(first + rng.integers(f"psf/{band.name}", count))
+            noise.append(correlated_noise(rng, f"noise/{band.name}", band.pixels, band.noise_correlation))
+            first += count
+        seen = {"psf": torch.stack(psf, dim=1), "noise": torch.stack(noise, dim=1)}
+
+        arc = self._arc(scene, seen["psf"])
+        sigma = [band.background_sigma for band in self.bands]
+        return seen | {"arc": arc} | measure(arc, sigma, self._source_flux(scene))
+
+    def _source_flux(self, scene: Scene) -> Tensor:
+        """Flux of the source without a lens in electrons per second, (n, bands); 0 where there is none."""
+        return rates(scene, "source", self.bands) * (scene["source_flux"] > 0)[:, None]
+
+    def _arc(self, scene: Scene, psf: Tensor) -> Tensor:
+        """The lensed source after the PSF in electrons per second, (n, bands, pixels, pixels)."""
+        whole = (scene["source_flux"] + scene["companion_flux"]).clamp(min=1e-6)
+        flux = self._source_flux(scene) / whole[:, None]
+        return self.renderer.convolve(self._in_bands(self.renderer.arc(scene), flux), psf)
+
+    def _lens_light(self, scene: Scene) -> Tensor:
+        """The lens galaxy before the PSF in electrons per second, (n, bands, pixels, pixels)."""
+        flux = rates(scene, "lens", self.bands) / total_light(scene["light_R_sersic"], scene["light_n"])[:, None]
+        return self._in_bands(self.renderer.lens_light(scene), flux)
+
+    def _field(self, scene: Scene) -> Tensor:
+        """The neighbours before the PSF in electrons per second, (n, bands, pixels, pixels)."""
+        names = {"R_sersic": "radius", "n": "n", "e1": "e1", "e2": "e2", "x": "x", "y": "y"}
+        flux = rates(scene, "neighbour", self.bands)
+        total = torch.zeros_like(scene["arc"])
+        for k in range(flux.shape[2]):
+            there = k < scene["neighbours"]
+            # On a CPU only those that are there; a GPU would have to wait for the host to know which these are.
+            rows = there.nonzero().squeeze(1) if flux.device.type == "cpu" else slice(None)
+            light = {f"light_{theirs}": scene[f"neighbour_{ours}"][rows, k] for theirs, ours in names.items()}
+            scale = flux[rows, :, k] / total_light(light["light_R_sersic"], light["light_n"])[:, None]
+            total[rows] += self._in_bands(self.renderer.lens_light(light), scale * there[rows, None])
+        return total
+
+    def _in_bands(self, profile: Tensor, flux: Tensor) -> Tensor:
+        """Surface brightness (n, pixels, pixels) with a flux (n, bands) each, as what pixels collect."""
+        return profile[:, None] * (self.renderer.pixel_scale**2 * flux)[:, :, None, None]
+
+    def render(self, scene: Scene, without: Iterable[str] = ()) -> Tensor:
+        """Renders scenes: (n, bands, pixels, pixels) in electrons per second, the sky subtracted.
+
+        Args:
+            scene: All groups' entries for n images.
+            without: What to leave out: `source`, `lens_light` or `field`; the noise of its photons goes with it.
+        """
+        image = torch.zeros_like(scene["arc"])
+        if "lens_light" not in without:
+            image = image + self._lens_light(scene)
+        if "field" not in without:
+            image = image + self._field(scene)
+        image = self.renderer.convolve(image, scene["psf"])
+        if "source" not in without:
+            image = image + scene["arc"]
+        sigma = torch.stack([noise_sigma(image[:, i], band) for i, band in enumerate(self.bands)], dim=1)
+        return image + sigma * scene["noise"]
+
+
+def _stacked(psfs: Sequence[Tensor]) -> Tensor:
+    """PSFs of all bands in one stack, smaller ones surrounded with zeros."""
+    size = max(stack.shape[-1] for stack in psfs)
+    margins = ((size - stack.shape[-1]) // 2 for stack in psfs)
+    return torch.cat([pad(stack, (m, m, m, m)) for stack, m in zip(psfs, margins, strict=True)])

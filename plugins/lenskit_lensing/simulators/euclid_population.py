@@ -1,0 +1,197 @@
+"""What the scenes of `euclid-challenge` are made of, before any pixel: radii, places, magnitudes and colours."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from lenskit.plugin import Distribution, KeyedGenerator, Parameter, Scene, UsageError
+from lenskit_lensing.instruments.instrument import Band
+from lenskit_lensing.mass import shear
+from lenskit_lensing.mass.coordinates import columns
+from lenskit_lensing.sources.population import SourcePopulation
+
+COLOURS = {"Y": "I_Y", "J": "Y_J", "H": "J_H"}
+"""By which colour a band's magnitude is below that of the band before it; before Y comes VIS."""
+
+UNIT = Distribution.parse("uniform(0, 1)")
+
+
+@dataclass(frozen=True)
+class Cut(Distribution):
+    """A continuous distribution within bounds: what lies outside is never drawn, the rest in its old proportions."""
+
+    whole: Distribution
+    low: float
+    high: float
+    name: ClassVar[str] = "cut"
+
+    def __post_init__(self) -> None:
+        first, last = (self._probability(bound) for bound in (self.low, self.high))
+        if not first < last:
+            raise ValueError(f"{self.whole} gives nothing between {self.low:g} and {self.high:g}")
+        object.__setattr__(self, "_between", (first, last))
+
+    def _probability(self, bound: float) -> float:
+        """The probability of what is below a bound, by bisection."""
+        low, high = 0.0, 1.0
+        for _ in range(60):
+            middle = (low + high) / 2
+            below = float(self.whole.quantile(torch.tensor(middle, dtype=torch.float64))) < bound
+            low, high = (middle, high) if below else (low, middle)
+        return high
+
+    def quantile(self, u: Tensor) -> Tensor:
+        first, last = self._between  # type: ignore[attr-defined]
+        return self.whole.quantile(first + (last - first) * u).clamp(self.low, self.high)
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        low, high = self.whole.bounds
+        return max(low, self.low), min(high, self.high)
+
+    def __str__(self) -> str:
+        return str(self.whole)
+
+
+@dataclass
+class ChallengeSources(SourcePopulation):
+    """Sources within reach of their lens, or not lensed by it, or absent.
+
+    The priors of `source_offset_x` and `source_offset_y` are in units of the Einstein radius, from the point behind the
+    lens's centre. Of the scenes that are not to be lenses some have no source; in the others it lies further out, in
+    the same direction, at a distance between `outside` of theta_E. What the label rule makes of a scene is another
+    question.
+    """
+
+    lens_fraction: float = 1.0
+    absent_fraction: float = 0.5
+    outside: tuple[float, float] = (2.0, 4.0)
+
+    def draw(self, rng: KeyedGenerator, lens: Scene) -> Scene:
+        """See `SourcePopulation`; `source_candidate` is 1 for what is meant to be a lens, else 0."""
+        scene = super().draw(rng, lens)
+        uniforms = rng.samples({"candidate": UNIT, "absent": UNIT})
+        candidate = uniforms["candidate"] < self.lens_fraction
+        absent = ~candidate & (uniforms["absent"] < self.absent_fraction)
+        for galaxy in ("source", "companion"):
+            scene[f"{galaxy}_flux"] = torch.where(absent, 0, scene[f"{galaxy}_flux"])
+        return scene | {"source_candidate": candidate.long()}
+
+    def _place(self, rng: KeyedGenerator, lens: Scene, half_light_radius: Tensor) -> Scene:
+        """Positions, relative to the point behind the lens's centre and absolute."""
+        offset = ("source_offset_x", "source_offset_y")
+        drawn = rng.samples({name: self.priors[name] for name in offset} | {"candidate": UNIT, "outside": UNIT})
+        dx, dy = (drawn[name] for name in offset)
+        low, high = self.outside
+        far = (low + (high - low) * drawn["outside"]) / torch.hypot(dx, dy).clamp(min=1e-3)
+        reach = lens["theta_E"] * torch.where(drawn["candidate"] < self.lens_fraction, 1, far)
+        center_x, center_y = columns(lens["center_x"], lens["center_y"])
+        shear_x, shear_y = shear(center_x, center_y, gamma1=lens["gamma1"], gamma2=lens["gamma2"])
+        dx, dy = reach * dx, reach * dy
+        x, y = (center_x - shear_x)[:, 0, 0] + dx, (center_y - shear_y)[:, 0, 0] + dy
+        return {"source_dx": dx, "source_dy": dy, "source_x": x, "source_y": y}
+
+
+@dataclass
+class ChallengeNeighbours:
+    """Draws the group `field`: other galaxies in the frame, which are not lensed.
+
+    Entries: `neighbours`, their number; and of each, (n, most), those that begin with `neighbour_`: the centre `x`, `y`
+    in arcsec, `radius` (half-light, arcsec), `n`, `e1`, `e2`; and its magnitude and colours.
+
+    Args:
+        priors: Of `neighbours`, the number, rounded down, and of each of `names` as `neighbour_...`, positions in units
+            of the frame.
+        frame: Height and width of the image in arcsec.
+    """
+
+    priors: Mapping[str, Distribution]
+    frame: float
+    names: ClassVar[tuple[str, ...]] = ("x", "y", "radius", "n", "e1", "e2", "magnitude", *COLOURS.values())
+
+    def draw(self, rng: KeyedGenerator) -> Scene:
+        """Draws neighbours; those beyond the number are there, but are not to be rendered."""
+        each = range(math.floor(self.priors["neighbours"].bounds[1]))
+        wanted = {f"{name}/{k}": self.priors[f"neighbour_{name}"] for name in self.names for k in each}
+        drawn = rng.samples({"neighbours": self.priors["neighbours"]} | wanted)
+        scene = {"neighbours": drawn["neighbours"].floor()}
+        for name in self.names:
+            columns_ = [drawn[f"{name}/{k}"] for k in each]
+            scene[f"neighbour_{name}"] = torch.stack(columns_, dim=1) if each else rng.uniform(name, 0)
+        for name in ("neighbour_x", "neighbour_y"):
+            scene[name] = scene[name] * self.frame
+        return scene
+
+
+def theta_E_prior(given: Distribution | str | None, default: str, low: float, high: float) -> Distribution:
+    """The prior of the Einstein radius, cut.
+
+    Raises:
+        UsageError: if nothing is left of it.
+    """
+    try:
+        return Cut(Distribution.parse(default if given is None else given), low, high)
+    except ValueError as error:
+        raise UsageError(f"option theta_E: {error}; see theta_E_min and theta_E_max") from None
+
+
+def rates(scene: Scene, galaxy: str, bands: Sequence[Band]) -> Tensor:
+    """Fluxes in electrons per second.
+
+    Args:
+        scene: With the entries `..._magnitude`, in VIS, and `..._I_Y`, `..._Y_J`, `..._J_H`; (n, ...) each.
+        galaxy: What their names begin with.
+        bands: Of the names VIS, Y, J and H.
+
+    Returns:
+        (n, bands, ...).
+    """
+    magnitude = scene[f"{galaxy}_magnitude"]
+    of_band = {"VIS": magnitude}
+    for name, colour in COLOURS.items():
+        magnitude = magnitude - scene[f"{galaxy}_{colour}"]
+        of_band[name] = magnitude
+    return torch.stack([band.rate(of_band[band.name]) for band in bands], dim=1)
+
+
+def recorded_parameters(physical: bool, detection: bool) -> Sequence[Parameter]:
+    """What is recorded.
+
+    Args:
+        physical: Whether Einstein radii follow from velocity dispersions and redshifts.
+        detection: Whether being a lens is what a representation shall tell.
+    """
+    parameters = [
+        Parameter("theta_E", "arcsec", r"$\theta_E$", headline=True),
+        Parameter("is_lens", "", "lens", "instrument", classes=("non-lens", "lens"), headline=detection),
+        Parameter("gamma", "", r"$\gamma$"),
+        Parameter("e1", "", "$e_1$"),
+        Parameter("e2", "", "$e_2$"),
+        Parameter("gamma1", "", r"$\gamma_1$"),
+        Parameter("gamma2", "", r"$\gamma_2$"),
+        Parameter("center_x", "arcsec", "$x_c$"),
+        Parameter("center_y", "arcsec", "$y_c$"),
+        Parameter("source_candidate", "", "candidate", "source", classes=("non-lens", "lens")),
+        Parameter("source_dx", "arcsec", r"$\Delta x_s$", "source"),
+        Parameter("source_dy", "arcsec", r"$\Delta y_s$", "source"),
+        Parameter("source_half_light_radius", "arcsec", "$R_s$", "source"),
+        Parameter("source_magnitude", "mag", "$m_s$", "source"),
+        Parameter("lens_magnitude", "mag", "$m_l$", "lens_light"),
+        Parameter("light_R_sersic", "arcsec", "$R_l$", "lens_light"),
+        Parameter("n_source_im", "", r"$n_\mathrm{im}$", "instrument"),
+        Parameter("mag_eff", "", r"$\mu_\mathrm{eff}$", "instrument"),
+        Parameter("n_pix_source", "", r"$n_\mathrm{pix}$", "instrument"),
+    ]
+    if physical:
+        parameters += [
+            Parameter("velocity_dispersion", "km/s", r"$\sigma_v$"),
+            Parameter("z_lens", "", "$z_l$"),
+            Parameter("z_source", "", "$z_s$"),
+        ]
+    return parameters

@@ -1,0 +1,336 @@
+"""HST-like galaxy-scale lenses: the scene of LenSiam (Chang et al. 2023, https://arxiv.org/abs/2311.10100)."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Sequence
+from typing import Annotated, Literal
+
+import torch
+from annotated_types import Ge, Gt, Le
+from torch import Tensor
+
+from lenskit.plugin import KeyedGenerator, Parameter, Scene, Simulator, UsageError
+from lenskit_lensing.instruments.exposure import Exposure
+from lenskit_lensing.instruments.instrument import load_instrument
+from lenskit_lensing.priors import DOMAINS, Prior, largest_norm, parse_priors
+from lenskit_lensing.scenes.field import Neighbours, neighbour_light
+from lenskit_lensing.scenes.lens_light import LensLight, total_light
+from lenskit_lensing.scenes.lens_population import LensPopulation
+from lenskit_lensing.sources.population import SourcePopulation, real_galaxies
+
+Fraction = Annotated[float, Ge(0), Le(1)]
+
+log = logging.getLogger("lenskit")
+
+
+class HST(Simulator):
+    """HST-like images of galaxy-scale lenses.
+
+    An elliptical power law with external shear lenses a source: a core-Sersic profile, the image of a real galaxy, or
+    two of these. The lens light is a Sersic profile that follows the mass but for a small deviation. Both are blurred
+    by a PSF; the image is
+
+        arc / max(arc) + 10^log_light_to_arc light / max(light),
+
+    divided by its maximum, plus white noise of rms 10^log_noise, and again divided by its maximum. With
+    `noise="instrument"` the image is first scaled to electrons per second, such that the lens light has its magnitude,
+    and the noise is that of the instrument's sky, reading out and photons.
+
+    Neighbours, where there are any, are blurred and scaled with the lens light.
+
+    Source positions are drawn relative to the point behind the lens's centre, and drawn again (from 16 candidates, the
+    most magnified one if none will do) where the magnification is below `min_magnification`. It is estimated with a
+    round Gaussian of the source's half-light radius: as the flux that arrives within the circle about the frame, over
+    the flux without a lens.
+    """
+
+    groups: tuple[str, ...] = ("lens", "source", "lens_light", "instrument")
+    removable: frozenset[str] = frozenset({"source", "lens_light"})
+
+    def __init__(
+        self,
+        *,
+        instrument: str = "hst-acs-f814w",
+        band: str | None = None,
+        pixels: Annotated[int, Ge(16)] | None = None,
+        pixel_scale: Annotated[float, Gt(0)] | None = None,
+        noise: Literal["white", "instrument"] = "white",
+        renderer: Literal["torch", "lenstronomy"] = "torch",
+        supersampling: Annotated[int, Ge(1)] | Literal["adaptive"] = 1,
+        psf: str | None = None,
+        cosmos: str | None = None,
+        cosmos_fraction: Fraction = 0.75,
+        cosmos_min_pixels: Annotated[int, Ge(16)] = 50,
+        cosmos_max_noise: Annotated[float, Gt(0)] = 0.05,
+        cosmos_good_stamps: bool = False,
+        stamps: str | None = None,
+        stamps_clean: bool = False,
+        merger_fraction: Fraction = 0.1,
+        min_magnification: Annotated[float, Ge(0)] = 3.0,
+        theta_E: Prior = "uniform(0.8, 1.8)",
+        velocity_dispersion: Prior | None = None,
+        z_lens: Prior | None = None,
+        z_source: Prior | None = None,
+        cosmology: str = "Planck18",
+        gamma: Prior = "uniform(1.5, 2.5)",
+        e1: Prior = "uniform(-0.5, 0.5)",
+        e2: Prior = "uniform(-0.5, 0.5)",
+        center_x: Prior = "uniform(-0.15, 0.15)",
+        center_y: Prior = "uniform(-0.15, 0.15)",
+        gamma1: Prior = "uniform(-0.12, 0.12)",
+        gamma2: Prior = "uniform(-0.12, 0.12)",
+        source_dx: Prior = "uniform(-0.35, 0.35)",
+        source_dy: Prior = "uniform(-0.35, 0.35)",
+        source_half_light_radius: Prior = "uniform(0.1, 0.4)",
+        source_n: Prior = "uniform(1, 4)",
+        source_e1: Prior = "uniform(-0.3, 0.3)",
+        source_e2: Prior = "uniform(-0.3, 0.3)",
+        source_core_radius: Prior = "uniform(0.05, 0.25)",
+        source_core_slope: Prior = "uniform(0, 0.3)",
+        merger_distance: Prior = "uniform(0.5, 2.5)",
+        merger_flux_ratio: Prior = "uniform(0.2, 1)",
+        light_deviation: Annotated[float, Ge(0)] = 0.025,
+        light_n: Prior = "uniform(3, 8)",
+        light_radius: Prior = "uniform(0.5, 2.6)",
+        light_magnitude: Prior = "normal(16.6, 0.7)",
+        log_light_to_arc: Prior = "uniform(-0.1, 2)",
+        log_noise: Prior = "uniform(-3.25, -2.25)",
+        neighbours: Prior = "0",
+        neighbour_x: Prior = "uniform(-0.5, 0.5)",
+        neighbour_y: Prior = "uniform(-0.5, 0.5)",
+        neighbour_log_flux: Prior = "uniform(-3, -0.8)",
+        neighbour_radius: Prior = "loguniform(0.1, 0.6)",
+        neighbour_n: Prior = "uniform(1, 4)",
+        neighbour_e1: Prior = "uniform(-0.3, 0.3)",
+        neighbour_e2: Prior = "uniform(-0.3, 0.3)",
+        background_gradient: Prior = "0",
+        masked_pixels: Prior = "0",
+    ) -> None:
+        """Args:
+        instrument: The camera: its pixels, PSFs and noise. A name of `lenskit list instruments`, or the path of a
+            `.toml` file.
+        band: Which of the instrument's bands; the first one if not given.
+        pixels: Height and width of the image; the instrument's if not given.
+        pixel_scale: Size of a pixel in arcsec; the instrument's if not given.
+        noise: White noise of a level relative to the image's maximum, or that of the instrument.
+        renderer: What renders: batched torch code, or lenstronomy as the reference.
+        supersampling: Rays along each side of a pixel, over which the arc is averaged, at a cost that grows as the
+            square. One ray gives the maximum of an analytic source's arc to 3 % (median; 95 %: 16 %), 2 x 2 to 0.5 %
+            (2 %), 4 x 4 to 0.1 % (0.7 %). `adaptive`, 8 x 8 rays where it matters, gives it to 0.04 % (0.2 %) at the
+            cost of about three rays a pixel.
+        psf: FITS or numpy file of PSFs, or a folder of them; the instrument's if not given.
+        cosmos: Folder of a COSMOS real-galaxy catalogue; without it, or `stamps`, all sources are core-Sersic profiles.
+        cosmos_fraction: Fraction of source galaxies that are real ones, of the catalogue or of `stamps`.
+        cosmos_min_pixels: Real galaxies with smaller cutouts are left out.
+        cosmos_max_noise: Real galaxies with noise above this fraction of their maximum are left out.
+        cosmos_good_stamps: Leave out the cutouts that the catalogue's table of selection criteria makes suspect.
+        stamps: Folder of FITS or numpy images of galaxies, instead of a COSMOS catalogue.
+        stamps_clean: The images in it show galaxies on an empty sky already. Otherwise sky, noise and neighbours are
+            taken out of them, as of COSMOS cutouts.
+        merger_fraction: Fraction of sources that are two galaxies put together.
+        min_magnification: Magnification below which a source's position is drawn again.
+        theta_E: Einstein radius in arcsec; not used where a velocity dispersion is given.
+        velocity_dispersion: Of the lens in km/s. With the redshifts it gives theta_E, as of an isothermal sphere.
+        z_lens: Redshift of the lens, given with a velocity dispersion.
+        z_source: Redshift of the source, given with a velocity dispersion; above all of `z_lens`.
+        cosmology: For that, one of astropy's, or `FlatLambdaCDM(H0, Om0)`.
+        gamma: Slope of the mass density, 2 is isothermal.
+        e1: Ellipticity of the mass.
+        e2: Ellipticity of the mass.
+        center_x: Centre of the mass in arcsec.
+        center_y: Centre of the mass in arcsec.
+        gamma1: External shear.
+        gamma2: External shear.
+        source_dx: Source position in arcsec, from the point behind the lens's centre.
+        source_dy: Source position in arcsec.
+        source_half_light_radius: Half-light radius of a source galaxy in arcsec.
+        source_n: Sersic index of a core-Sersic source.
+        source_e1: Ellipticity of a core-Sersic source.
+        source_e2: Ellipticity of a core-Sersic source.
+        source_core_radius: Break radius of a core-Sersic source in units of its Sersic radius.
+        source_core_slope: Slope of a core-Sersic source inside the break radius.
+        merger_distance: Distance of a merger's second galaxy in units of the first one's half-light radius.
+        merger_flux_ratio: Flux of a merger's second galaxy over that of the first.
+        light_deviation: Standard deviation of the lens light's centre and ellipticities from those of the mass, as a
+            fraction of the width of their priors.
+        light_n: Sersic index of the lens light.
+        light_radius: Half-light radius of the lens light in units of theta_E.
+        light_magnitude: AB magnitude of all the lens light, for the instrument's noise.
+        log_light_to_arc: Decimal logarithm of the lens light's maximum over the arc's.
+        log_noise: Decimal logarithm of white noise's rms over the image's maximum.
+        neighbours: Number of other galaxies in the frame, rounded down, at most 32: such as `choice(0, 1, 2, 3)`.
+        neighbour_x: Position of a neighbour, from the middle of the frame and in units of its width.
+        neighbour_y: Position of a neighbour.
+        neighbour_log_flux: Decimal logarithm of a neighbour's flux over that of all the lens light.
+        neighbour_radius: Half-light radius of a neighbour in arcsec.
+        neighbour_n: Sersic index of a neighbour.
+        neighbour_e1: Ellipticity of a neighbour.
+        neighbour_e2: Ellipticity of a neighbour.
+        background_gradient: By how much the background rises from one side of the frame to the other, in some
+            direction, in units of the noise's rms where there is no light.
+        masked_pixels: Expected fraction of pixels without data: zeros in patches as cosmic rays leave them.
+        """
+        given = {name: value for name, value in locals().items() if name in DOMAINS and value is not None}
+        self.priors = parse_priors(given)
+        camera = load_instrument(instrument)
+        self.band = camera.band(band).at(pixels=pixels, pixel_scale=pixel_scale)
+        if noise == "instrument" and self.band.missing_for_noise:
+            raise UsageError(
+                f"option noise: instrument {camera.name!r} has in band {self.band.name} no "
+                f"{self.band.missing_for_noise}, which its noise needs; 'white' is right"
+            )
+        pixels, white = self.band.pixels, noise == "white"
+        self.image_shape, self.pixel_scale = (1, pixels, pixels), self.band.pixel_scale
+        ellipticity = largest_norm(self.priors, "e1", "e2")
+
+        from lenskit_lensing.instruments.psf import load_psfs
+
+        psfs = self.band.psfs() if psf is None else load_psfs(psf, self.band.pixel_scale)
+        galaxies = real_galaxies(
+            cosmos=cosmos,
+            stamps=stamps,
+            min_pixels=cosmos_min_pixels,
+            max_noise=cosmos_max_noise,
+            good_stamps=cosmos_good_stamps,
+            clean=stamps_clean,
+        )
+        if galaxies is None:
+            log.info("no real galaxies given (options cosmos, stamps): all sources are core-Sersic profiles")
+        frame = pixels * self.band.pixel_scale
+        self.lenses = LensPopulation(self.priors, cosmology)
+        self.sources = SourcePopulation(
+            priors=self.priors,
+            merger_fraction=merger_fraction,
+            stamp_fraction=cosmos_fraction,
+            stamps=galaxies,
+            min_magnification=min_magnification,
+            frame=frame,
+            ellipticity=ellipticity,
+        )
+        magnitude = () if white else ("light_magnitude",)
+        own = ("light_n", "light_radius", "log_light_to_arc", *magnitude)
+        self.lens_light = LensLight(self.priors, light_deviation, own)
+        self.exposure = Exposure(self.priors, self.band, white, psfs=len(psfs))
+        self.neighbours = Neighbours(self.priors, frame)
+        if self.neighbours.most:
+            self.groups = ("lens", "source", "lens_light", "field", "instrument")
+            self.removable = frozenset({"source", "lens_light", "field"})
+        self.renderer = renderer_class(renderer)(
+            pixels=pixels,
+            pixel_scale=self.band.pixel_scale,
+            ellipticity=ellipticity,
+            psfs=psfs,
+            stamps=galaxies and galaxies.images,
+            supersampling=supersampling,
+        )
+        self.parameters = self._parameters(only_profiles=galaxies is None)
+
+    def draw(self, group: str, rng: KeyedGenerator, scene: Scene) -> Scene:
+        """Draws one group; see the recorded parameters, and the class that draws each group for its entries."""
+        if group == "lens":
+            return self.lenses.draw(rng)
+        if group == "source":
+            return self.sources.draw(rng, scene)
+        if group == "lens_light":
+            return self.lens_light.draw(rng, scene)
+        if group == "field":
+            return self.neighbours.draw(rng, scene)
+        return self.exposure.draw(rng)
+
+    def render(self, scene: Scene, without: Iterable[str] = ()) -> Tensor:
+        """Renders scenes: (n, 1, pixels, pixels), the maximum of each image is one.
+
+        Args:
+            scene: All groups' entries for n images.
+            without: What to leave out: `source`, `lens_light` or, where there are neighbours, `field`. White noise
+                keeps its level relative to what is left; the instrument's is that of what is left.
+        """
+        with_field = "field" in self.groups and "field" not in without
+        extra = neighbour_light(scene, self.renderer)[:, None] if with_field else None
+        arc, light, *field = self.renderer(scene, extra)
+        ratio = 10 ** scene["log_light_to_arc"][:, None, None]
+        image = torch.zeros_like(arc)
+        if "source" not in without:
+            image = image + normalised(arc)
+        if "lens_light" not in without:
+            image = image + ratio * normalised(light)
+        if with_field:
+            image = image + ratio * field[0][:, 0] / peak(light)
+        image = normalised(image) if self.exposure.white else image * self._electrons(scene) * (peak(light) / ratio)
+        return normalised(self.exposure.observe(image, scene))[:, None]
+
+    def _electrons(self, scene: Scene) -> Tensor:
+        """Electrons per second in a pixel, of the lens light's surface brightness at its half-light radius."""
+        rate = self.band.rate(scene["light_magnitude"]) / total_light(scene["light_R_sersic"], scene["light_n"])
+        return rate[:, None, None] * self.band.pixel_scale**2
+
+    def _parameters(self, only_profiles: bool) -> Sequence[Parameter]:
+        """What is recorded: what has one meaning for all scenes, and is not the same in all by the options."""
+        wanted = {
+            "source_n": only_profiles,
+            "velocity_dispersion": self.lenses.is_physical,
+            "z_lens": self.lenses.is_physical,
+            "z_source": self.lenses.is_physical,
+            "light_magnitude": not self.exposure.white,
+            "log_noise": self.exposure.white,
+            "neighbours": self.neighbours.most > 0,
+            "background_gradient": self.exposure.has("background_gradient"),
+            "masked_pixels": self.exposure.has("masked_pixels"),
+        }
+        parameters = [parameter for parameter in RECORDED if wanted.get(parameter.name, True)]
+        if self.exposure.psfs > 1:
+            names = tuple(map(str, range(self.exposure.psfs)))
+            parameters.append(Parameter("psf", "", "PSF", "instrument", names))
+        return parameters
+
+
+def peak(images: Tensor) -> Tensor:
+    """Maxima (n, 1, 1) of images (n, height, width), one where there is nothing above zero."""
+    largest = images.amax((1, 2), keepdim=True)
+    return torch.where(largest > 0, largest, 1)
+
+
+def normalised(images: Tensor) -> Tensor:
+    """Images (n, height, width) divided by their maxima, where these are above zero."""
+    return images / peak(images)
+
+
+def renderer_class(name: str) -> type:
+    """The renderer of that name, imported when it is used."""
+    if name == "torch":
+        from lenskit_lensing.render.torch_renderer import TorchRenderer
+
+        return TorchRenderer
+    from lenskit_lensing.render.lenstronomy_renderer import LenstronomyRenderer
+
+    return LenstronomyRenderer
+
+
+RECORDED = (
+    Parameter("theta_E", "arcsec", r"$\theta_E$", headline=True),
+    Parameter("gamma", "", r"$\gamma$", headline=True),
+    Parameter("gamma1", "", r"$\gamma_1$", headline=True),
+    Parameter("gamma2", "", r"$\gamma_2$", headline=True),
+    Parameter("e1", "", "$e_1$"),
+    Parameter("e2", "", "$e_2$"),
+    Parameter("center_x", "arcsec", "$x_c$"),
+    Parameter("center_y", "arcsec", "$y_c$"),
+    Parameter("velocity_dispersion", "km/s", r"$\sigma_v$"),
+    Parameter("z_lens", "", "$z_l$"),
+    Parameter("z_source", "", "$z_s$"),
+    Parameter("source_dx", "arcsec", r"$\Delta x_s$", "source"),
+    Parameter("source_dy", "arcsec", r"$\Delta y_s$", "source"),
+    Parameter("source_half_light_radius", "arcsec", "$R_s$", "source"),
+    Parameter("source_magnification", "", r"$\mu$", "source"),
+    Parameter("light_n", "", "$n_l$", "lens_light"),
+    Parameter("light_radius", "", r"$R_l / \theta_E$", "lens_light"),
+    Parameter("log_light_to_arc", "", r"$\log_{10}$ light/arc", "lens_light"),
+    Parameter("light_magnitude", "mag", "$m_l$", "lens_light"),
+    Parameter("neighbours", "", "neighbours", "field"),
+    Parameter("log_noise", "", r"$\log_{10}$ noise", "instrument"),
+    Parameter("background_gradient", "", "gradient", "instrument"),
+    Parameter("masked_pixels", "", "masked", "instrument"),
+    Parameter("source_n", "", "$n_s$", "source"),
+)
+"""All that may be recorded. A source's index is, if every source has one; its PSF, if there are several."""

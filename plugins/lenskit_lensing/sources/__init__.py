@@ -1,0 +1,1 @@
+"""Source galaxies: drawn from profiles or from images of real ones."""

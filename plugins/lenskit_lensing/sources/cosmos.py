@@ -1,0 +1,213 @@
+"""Real galaxies as sources: the COSMOS real-galaxy catalogue.
+
+The catalogue (Mandelbaum et al. 2012, https://zenodo.org/records/3242143) is a folder with a table that names each
+galaxy's cutout by file and HDU, `real_galaxy_catalog_23.5.fits` or `..._25.2.fits`, tables of fits and of selection
+criteria beside it, and many files of cutouts of HST ACS images in F814W, 0.03 arcsec a pixel. HDUs are counted from 0,
+as by GalSim (https://galsim-developers.github.io/GalSim/_build/html/real_gal.html).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from astropy.io import fits
+from numpy.typing import NDArray
+
+from lenskit.plugin import UsageError
+from lenskit_lensing.sources.preparation import Prepared
+from lenskit_lensing.sources.stamp_sources import SIZE, SMALLEST, StampSources, stamp_sources
+from lenskit_lensing.sources.stamps import isolate
+
+COLUMNS = ("GAL_FILENAME", "GAL_HDU", "NOISE_VARIANCE")
+"""What is read of the catalogue, and tells it from the tables beside it."""
+
+SELECTION = ("sn_ellip_gauss", "min_mask_dist_pixels", "average_mask_adjacent_pixel_count", "peak_image_pixel_count")
+
+PART = 1000
+"""Cutouts at a time: as many as a file of the public releases holds. Reading on in a larger file takes half a
+millisecond for each HDU before."""
+
+
+def load_cosmos(
+    folder: str | Path,
+    *,
+    min_pixels: int = 50,
+    max_noise: float = 0.05,
+    good_stamps: bool = False,
+    size: int = SIZE,
+) -> StampSources:
+    """Reads and prepares galaxies of a COSMOS real-galaxy catalogue; the default cuts are LenSiam's.
+
+    Cutouts are read file by file, and prepared once: they are kept in `stamp_sources.cache_folder()`.
+
+    Args:
+        folder: The catalogue's folder, or its table.
+        min_pixels: Cutouts with fewer pixels on their shorter side are left out.
+        max_noise: Cutouts whose noise (standard deviation) is not below this fraction of their maximum are left out.
+        good_stamps: Leave out also those that the table of selection criteria makes suspect (a low signal to noise, or
+            a mask close by), as GalSim's COSMOSCatalog does by default.
+        size: Side of the prepared images in pixels. Galaxies that do not fit in are shrunk.
+
+    Returns:
+        The galaxies, file by file and HDU by HDU; `rows` tells which they are.
+
+    Raises:
+        UsageError: There is no catalogue, more than 1 % of its cutouts are missing, or nothing of it is left.
+    """
+    if min(min_pixels, size) < SMALLEST:
+        raise UsageError(f"min_pixels={min_pixels}, size={size}: at least {SMALLEST} is right for both")
+    catalogue = _find(Path(folder))
+    rows = fits.getdata(catalogue, 1)
+    names = np.char.strip(np.asarray(rows["GAL_FILENAME"], dtype=str))
+    files = [catalogue.parent / name for name in dict.fromkeys(names.tolist())]
+    absent = [path.name for path in files if not path.is_file()]
+    if absent:
+        raise UsageError(
+            f"{catalogue}: {np.isin(names, absent).sum()} of its {len(rows)} galaxies are in files that are not beside"
+            f" it, such as {absent[0]}; the complete folder is right"
+        )
+    wanted = _good(catalogue, len(rows)) if good_stamps else np.ones(len(rows), dtype=bool)
+    hdus, variance = np.asarray(rows["GAL_HDU"], dtype=np.int64), np.asarray(rows["NOISE_VARIANCE"], dtype=np.float64)
+    cuts = Cuts(min_pixels, max_noise, size)
+    parts = [
+        CutoutsOfAFile(path, some, hdus[some], np.sqrt(variance[some]), cuts)
+        for path in files
+        for some in _split(np.flatnonzero((names == path.name) & wanted), hdus)
+    ]
+    reasons = dict.fromkeys(cuts.reasons, 0)
+    if good_stamps:
+        reasons["with a suspect stamp"] = int((~wanted).sum())
+    return stamp_sources(
+        str(catalogue),
+        parts,
+        files=[catalogue, *files],
+        cuts={"min_pixels": min_pixels, "max_noise": max_noise, "good_stamps": good_stamps},
+        size=size,
+        reasons=reasons,
+    )
+
+
+def _split(rows: NDArray[np.intp], hdus: NDArray[np.int64]) -> Iterator[NDArray[np.intp]]:
+    """The rows of one file, a part at a time, in the order of their HDUs."""
+    ordered = rows[np.argsort(hdus[rows], kind="stable")]
+    return (ordered[start : start + PART] for start in range(0, len(ordered), PART))
+
+
+@dataclass(frozen=True)
+class Cuts:
+    """Which cutouts are left out, and what the others become."""
+
+    min_pixels: int
+    max_noise: float
+    size: int
+
+    @property
+    def small(self) -> str:
+        return f"smaller than {self.min_pixels} pixels"
+
+    @property
+    def noisy(self) -> str:
+        return f"with noise of {self.max_noise:g} of the maximum or more"
+
+    broken = "with NaN pixels"
+    empty = "with no galaxy in the middle"
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        return self.small, self.noisy, self.broken, self.empty
+
+
+@dataclass(frozen=True)
+class CutoutsOfAFile:
+    """Cutouts of one file, which `preparation.each_prepared` prepares.
+
+    Args:
+        path: The file.
+        rows: (k,) their rows in the catalogue.
+        hdus: (k,) their HDUs.
+        noise: (k,) standard deviations.
+        cuts: Which to leave out.
+    """
+
+    path: Path
+    rows: NDArray[np.intp]
+    hdus: NDArray[np.int64]
+    noise: NDArray[np.float64]
+    cuts: Cuts
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __call__(self) -> Prepared:
+        result = Prepared(self.cuts.size)
+        try:
+            opened = fits.open(self.path, memmap=False)
+        except OSError as error:
+            raise UsageError(f"{self.path}: no FITS file ({error}); a file of cutouts is right") from error
+        with opened as hdus:
+            for row, number, noise in zip(self.rows.tolist(), self.hdus.tolist(), self.noise.tolist(), strict=True):
+                self._prepare(hdus, row, number, noise, result)
+        return result
+
+    def _prepare(self, hdus: fits.HDUList, row: int, number: int, noise: float, result: Prepared) -> None:
+        try:
+            hdu = hdus[number]
+            if len(hdu.shape) == 2 and min(hdu.shape) < self.cuts.min_pixels:  # the header says so: no pixel is read
+                result.left_out[self.cuts.small] += 1
+                return
+            stamp = np.asarray(hdu.data, dtype=np.float64)
+            del hdu.data
+        except (IndexError, AttributeError, TypeError, ValueError, OSError):
+            stamp = np.empty(0)
+        if stamp.ndim != 2:
+            result.missing.append(f"row {row} names HDU {number} of {self.path.name}, where no image is")
+        elif not np.isfinite(stamp).all():
+            result.left_out[self.cuts.broken] += 1
+        elif not noise < self.cuts.max_noise * stamp.max():
+            result.left_out[self.cuts.noisy] += 1
+        elif (galaxy := isolate(stamp)) is None:
+            result.left_out[self.cuts.empty] += 1
+        else:
+            result.add(row, galaxy)
+
+
+def _find(folder: Path) -> Path:
+    """The catalogue's table."""
+    if folder.is_file():
+        return folder
+    tables = [path for path in sorted(folder.glob("*catalog*.fits")) if _is_catalogue(path)]
+    if not tables:
+        raise UsageError(
+            f"{folder}: no COSMOS catalogue here; a folder with a table real_galaxy_catalog_....fits that has the"
+            f" columns {', '.join(COLUMNS)} is right"
+        )
+    if len(tables) > 1:
+        names = ", ".join(path.name for path in tables)
+        raise UsageError(f"{folder}: several catalogues here ({names}); the path of one of them is right")
+    return tables[0]
+
+
+def _is_catalogue(path: Path) -> bool:
+    with fits.open(path) as hdus:
+        table = hdus[1] if len(hdus) > 1 else None
+        return isinstance(table, fits.BinTableHDU) and set(COLUMNS) <= set(table.columns.names)
+
+
+def _good(catalogue: Path, count: int) -> NDArray[np.bool_]:
+    """Which stamps are above suspicion, (count,): the criteria of GREAT3 (Mandelbaum et al. 2014, section 4.1).
+
+    The limits depend on how bright the sample is; they are those of GalSim's COSMOSCatalog.
+    """
+    path = catalogue.with_name(f"{catalogue.stem}_selection.fits")
+    if not path.is_file():
+        raise UsageError(f"{path}: no such file; it belongs to the catalogue and tells which stamps are good")
+    table = fits.getdata(path, 1)
+    if not set(SELECTION) <= set(table.columns.names) or len(table) != count:
+        names = ", ".join(SELECTION)
+        raise UsageError(f"{path}: not {count} rows of {names}, as the catalogue's; the release's own file is right")
+    least_signal, most_masked = (20.0, 0.2) if "23.5" in catalogue.name else (12.0, 0.8)
+    signal, distance, masked, peak = (np.asarray(table[name], dtype=np.float64) for name in SELECTION)
+    return (signal >= least_signal) & ((distance > 11) | (masked < most_masked * np.maximum(peak, 1e-5)))

@@ -1,0 +1,152 @@
+"""Preparing many stamps as sources: part by part, in processes of one thread each.
+
+The processes are programs of their own that are sent parts and send back what these gave. Unlike those of
+`multiprocessing` they can be had wherever a simulator is built (in a worker of a cluster, in a notebook, in a script
+without `__main__`), and they need not import torch.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import pickle
+import signal
+import subprocess
+import sys
+from collections import Counter, deque
+from collections.abc import Generator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from queue import SimpleQueue
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lenskit.plugin import LenskitError
+from lenskit_lensing.sources.stamps import Image, centred, half_light_radius
+
+WORTH_A_PROCESS = 300
+"""Stamps for which it takes about as long to start a process as to prepare them."""
+
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+@dataclass
+class Prepared:
+    """What a part of a catalogue gave.
+
+    Args:
+        size: Side of the images in pixels.
+        images: (size, size) each, whose maximum is one: a sum of one would leave float16 few bits.
+        half_light: Radius in pixels of each.
+        rows: Number of each in its catalogue.
+        left_out: How many stamps were left out for which reason.
+        missing: What the catalogue names and is not there, a line each.
+        seen: Stamps in this part, where `rows` counts from its beginning; 0 where it counts from the catalogue's.
+    """
+
+    size: int
+    images: list[NDArray[np.float16]] = field(default_factory=list)
+    half_light: list[float] = field(default_factory=list)
+    rows: list[int] = field(default_factory=list)
+    left_out: Counter[str] = field(default_factory=Counter)
+    missing: list[str] = field(default_factory=list)
+    seen: int = 0
+
+    def add(self, row: int, galaxy: Image) -> None:
+        """Adds a galaxy on an empty sky: nowhere negative, somewhere positive."""
+        image = centred(galaxy, self.size)
+        self.images.append((image / image.max()).astype(np.float16))
+        self.half_light.append(half_light_radius(image))
+        self.rows.append(row)
+
+
+class Part(Protocol):
+    """Part of a catalogue, which is prepared at one go. It is sent to another process: names and numbers, no pixels."""
+
+    def __len__(self) -> int:
+        """Number of its stamps, or of their files, for the display of progress."""
+
+    def __call__(self) -> Prepared:
+        """Reads and prepares them."""
+
+
+def processes_for(stamps: int) -> int:
+    """How many processes are worth their start."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(cores, math.ceil(stamps / WORTH_A_PROCESS)))
+
+
+def each_prepared(parts: Sequence[Part], processes: int) -> Generator[Prepared]:
+    """What the parts give, in their order and whatever the number of processes; few of them at a time are in memory.
+
+    Raises:
+        LenskitError: A part is wrong (as the part itself says), or a process was killed.
+    """
+    if processes == 1:
+        yield from (part() for part in parts)
+        return
+    with ThreadPoolExecutor(processes) as threads, ExitStack() as stack:
+        idle: SimpleQueue[subprocess.Popen[bytes]] = SimpleQueue()
+        for _ in range(processes):
+            process = stack.enter_context(_start())
+            stack.callback(process.terminate)
+            idle.put(process)
+        pending: deque[Future[Prepared]] = deque()
+        for part in parts:
+            pending.append(threads.submit(_sent, part, idle))
+            if len(pending) == 2 * processes:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
+
+
+def _start() -> subprocess.Popen[bytes]:
+    program = "from lenskit_lensing.sources.preparation import serve; serve()"
+    environment = os.environ | dict.fromkeys(THREADS, "1") | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    return subprocess.Popen(
+        [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment
+    )
+
+
+def _sent(part: Part, idle: SimpleQueue[subprocess.Popen[bytes]]) -> Prepared:
+    """Has a part prepared by the next process that is idle."""
+    process = idle.get()
+    assert process.stdin is not None
+    assert process.stdout is not None
+    try:
+        pickle.dump(part, process.stdin)
+        process.stdin.flush()
+        result: Any = pickle.load(process.stdout)
+    except (EOFError, OSError, pickle.UnpicklingError) as error:
+        raise LenskitError(
+            "a process that prepared stamps ended before its time (was there memory enough for it?); the next attempt"
+            " begins anew"
+        ) from error
+    finally:
+        idle.put(process)
+    if isinstance(result, Exception):
+        raise result
+    return result
+
+
+def serve() -> None:
+    """The program of a process: prepares what it is sent until nothing more comes."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the key reaches all processes, and the first one ends the others
+    results, sys.stdout = sys.stdout.buffer, sys.stderr
+    while True:
+        try:
+            part = pickle.load(sys.stdin.buffer)
+        except EOFError:
+            return
+        try:
+            result = part()
+        except Exception as error:
+            result = error
+        try:
+            pickle.dump(result, results)
+            results.flush()
+        except BrokenPipeError:
+            os._exit(1)  # who asked has gone; the interpreter's own flush would complain of it

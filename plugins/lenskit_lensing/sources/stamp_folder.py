@@ -1,0 +1,198 @@
+"""Real galaxies as sources: any folder of FITS or numpy images of galaxies."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
+from astropy.io import fits
+from numpy.typing import NDArray
+
+from lenskit.plugin import UsageError
+from lenskit_lensing.sources.preparation import Part, Prepared
+from lenskit_lensing.sources.stamp_sources import SIZE, SMALLEST, StampSources, stamp_sources
+from lenskit_lensing.sources.stamps import isolate
+
+SUFFIXES = (".fits", ".fit", ".fits.gz", ".npy", ".npz")
+
+PART = 256
+"""Files, or images of one .npy file, that are prepared at one go."""
+
+SMALL = f"smaller than {SMALLEST} pixels"
+BROKEN = "with NaN pixels"
+EMPTY = "with no galaxy in the middle"
+DARK = "with no light"
+
+
+def load_stamps(folder: str | Path, *, clean: bool = False, size: int = SIZE) -> StampSources:
+    """Reads and prepares the images of galaxies in a folder, of any units and each of any size.
+
+    They are prepared once: they are kept in `stamp_sources.cache_folder()`.
+
+    Args:
+        folder: A folder of files that end in one of `SUFFIXES`, or one such file. A FITS file holds images in any of
+            its HDUs, an .npz file in any of its arrays: each is (height, width), or a stack of such images.
+        clean: The images show each a galaxy on an empty sky, and are taken as they are but for negative pixels. If not,
+            sky, noise and neighbours are taken out of them, as of COSMOS cutouts: the galaxy has to be in the middle.
+        size: Side of the prepared images in pixels. Galaxies that do not fit in are shrunk.
+
+    Returns:
+        The galaxies in the order of the files' names; `rows` counts all their images.
+
+    Raises:
+        UsageError: There are no images, a file holds something else, or none is left.
+    """
+    if size < SMALLEST:
+        raise UsageError(f"size={size}: at least {SMALLEST} is right")
+    paths = _paths(Path(folder))
+    return stamp_sources(
+        str(folder),
+        list(_parts(paths, clean, size)),
+        files=paths,
+        cuts={"clean": clean},
+        size=size,
+        reasons=dict.fromkeys((SMALL, BROKEN, DARK if clean else EMPTY), 0),
+    )
+
+
+def _paths(folder: Path) -> list[Path]:
+    """The files to read."""
+    if folder.is_file():
+        return [folder]
+    if not folder.is_dir():
+        raise UsageError(f"{folder}: no such folder; one of FITS, .npy or .npz images of galaxies is right")
+    paths = sorted(path for path in folder.iterdir() if path.name.lower().endswith(SUFFIXES))
+    if not paths:
+        raise UsageError(f"{folder}: no images here; files that end in {', '.join(SUFFIXES)} are read")
+    return paths
+
+
+def _parts(paths: list[Path], clean: bool, size: int) -> Iterator[Part]:
+    """The files, some at a time; of a stack in an .npy file, which can be read anywhere, some images at a time."""
+    together: list[Path] = []
+    for path in paths:
+        images = _length(path)
+        if images <= PART:
+            together.append(path)
+        if together and (images > PART or len(together) == PART):
+            yield SomeFiles(tuple(together), clean, size)
+            together = []
+        if images > PART:
+            yield from (PartOfStack(path, start, clean, size) for start in range(0, images, PART))
+    if together:
+        yield SomeFiles(tuple(together), clean, size)
+
+
+def _length(path: Path) -> int:
+    """Number of images in an .npy file, as far as its header says; one for any other file."""
+    if path.suffix.lower() != ".npy":
+        return 1
+    shape = _mapped(path).shape
+    return shape[0] if len(shape) == 3 else 1
+
+
+@dataclass(frozen=True)
+class SomeFiles:
+    """Files of images, which `preparation.each_prepared` prepares.
+
+    Args:
+        paths: The files.
+        clean: Whether galaxies are on an empty sky already.
+        size: Side of the prepared images.
+    """
+
+    paths: tuple[Path, ...]
+    clean: bool
+    size: int
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __call__(self) -> Prepared:
+        return _prepared((image for path in self.paths for image in _images(path)), self.clean, self.size)
+
+
+@dataclass(frozen=True)
+class PartOfStack:
+    """`PART` images of an .npy file, from `start`; else as `SomeFiles`."""
+
+    path: Path
+    start: int
+    clean: bool
+    size: int
+
+    def __len__(self) -> int:
+        return min(PART, _length(self.path) - self.start)
+
+    def __call__(self) -> Prepared:
+        stack = _checked(_mapped(self.path), self.path)
+        return _prepared(iter(stack[self.start : self.start + PART]), self.clean, self.size)
+
+
+def _prepared(images: Iterator[NDArray[Any]], clean: bool, size: int) -> Prepared:
+    result = Prepared(size)
+    for row, pixels in enumerate(images):
+        result.seen += 1
+        image = np.asarray(pixels, dtype=np.float64)
+        if min(image.shape) < SMALLEST:
+            result.left_out[SMALL] += 1
+        elif not np.isfinite(image).all():
+            result.left_out[BROKEN] += 1
+        elif clean and not (image > 0).any():
+            result.left_out[DARK] += 1
+        elif (galaxy := np.maximum(image, 0) if clean else isolate(image)) is None:
+            result.left_out[EMPTY] += 1
+        else:
+            result.add(row, galaxy)
+    return result
+
+
+def _images(path: Path) -> Iterator[NDArray[Any]]:
+    """The images of one file, (height, width) each."""
+    name = path.name.lower()
+    if name.endswith(".npy"):
+        arrays = [_mapped(path)]
+    else:
+        try:
+            arrays = _zipped(path) if name.endswith(".npz") else _in_hdus(path)
+        except (OSError, EOFError, ValueError, TypeError, BadZipFile) as error:
+            raise _unreadable(path) from error
+    if not arrays:
+        raise _unreadable(path)
+    for array in arrays:
+        yield from _checked(array, path)
+
+
+def _mapped(path: Path) -> NDArray[Any]:
+    try:
+        return np.load(path, mmap_mode="r")
+    except (OSError, EOFError, ValueError) as error:
+        raise _unreadable(path) from error
+
+
+def _zipped(path: Path) -> list[NDArray[Any]]:
+    with np.load(path) as arrays:
+        return [arrays[name] for name in arrays.files]
+
+
+def _in_hdus(path: Path) -> list[NDArray[Any]]:
+    with fits.open(path, memmap=False) as hdus:
+        return [hdu.data for hdu in hdus if hdu.is_image and hdu.data is not None]
+
+
+def _unreadable(path: Path) -> UsageError:
+    return UsageError(f"{path}: no image can be read from it; a FITS image or a numpy array is right")
+
+
+def _checked(array: NDArray[Any], path: Path) -> NDArray[Any]:
+    """A stack of images (k, height, width), if an array is one or a single image."""
+    if array.ndim not in (2, 3) or array.size == 0 or array.dtype.kind not in "iuf":
+        raise UsageError(
+            f"{path}: a {array.dtype} array of shape {array.shape}; numbers, (height, width) or a stack of such images,"
+            " are right"
+        )
+    return array[None] if array.ndim == 2 else array

@@ -1,0 +1,205 @@
+"""Galaxies that are ready as sources, prepared once and kept on disk.
+
+Preparing a whole catalogue takes minutes and its images take a gigabyte. They are therefore written to a file of the
+user's cache as they come, and used from there: mapped into memory, where all processes of a machine share them.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import hashlib
+import json
+import logging
+import os
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+from lenskit.plugin import LenskitError, UsageError, write_atomically
+from lenskit_lensing.sources.preparation import Part, Prepared, each_prepared, processes_for
+from lenskit_lensing.sources.stamp_file import StampWriter, read_stamps
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+VERSION = 1
+"""Of the preparation: to be raised whenever anything in it changes, as files of other versions are not used."""
+
+SIZE = 96
+"""Side of prepared images in pixels. Galaxies that do not fit in are shrunk: of those that pass LenSiam's cuts as many
+as at 128 (a quarter), with half-light radii within 0.1 %; shrunk, they still have more pixels within their half-light
+radius than most others."""
+
+SMALLEST = 16
+"""Pixels a side below which a cutout has no sky to speak of, or a prepared image no detail."""
+
+MISSING = 0.01
+"""Fraction of a catalogue's stamps that may be missing before it counts as incomplete."""
+
+log = logging.getLogger("lenskit")
+
+
+@dataclass(frozen=True)
+class StampSources:
+    """Images of galaxies on an empty sky.
+
+    Args:
+        images: (k, size, size) float16: each has a maximum of one and its galaxy's centroid in the middle, and is zero
+            all along its border and nowhere negative. They are mapped from a file: private, but not to be written to.
+        half_light: (k,) float32, radius in pixels of `images` of the circle with half of the light.
+        flux: (k,) float32, sum of each image.
+        rows: (k,) int64, number of each galaxy in its catalogue, from 0.
+    """
+
+    images: Tensor
+    half_light: Tensor
+    flux: Tensor
+    rows: Tensor
+
+
+def cache_folder() -> Path:
+    """Where prepared stamps are kept: $LENSKIT_CACHE, or `lenskit` in $XDG_CACHE_HOME, which is ~/.cache by default."""
+    if own := os.environ.get("LENSKIT_CACHE"):
+        return Path(own).expanduser()
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lenskit"
+
+
+def stamp_sources(
+    name: str,
+    parts: Sequence[Part],
+    *,
+    files: Iterable[Path],
+    cuts: Mapping[str, Any],
+    size: int,
+    reasons: Mapping[str, int],
+) -> StampSources:
+    """The sources that a catalogue gives: from the cache, or prepared and put there.
+
+    Where there is no folder to keep them in, they are prepared for this process alone.
+
+    Args:
+        name: The catalogue's, for messages.
+        parts: What it consists of.
+        files: All that is read. If one changes (its name, size or time), the catalogue is another one.
+        cuts: Whatever else tells one preparation from another.
+        size: Side of the prepared images in pixels.
+        reasons: For which stamps are left out, and how many of them before the parts are looked at.
+
+    Raises:
+        UsageError: More than a few stamps are missing, or none is left.
+        LenskitError: The disk is full.
+    """
+    about = [(path.name, (status := path.stat()).st_size, status.st_mtime_ns) for path in files]
+    identity = json.dumps([VERSION, size, dict(cuts), about], sort_keys=True)
+    digest = hashlib.blake2b(identity.encode(), digest_size=16).hexdigest()
+    work = _Preparation(name, parts, size, digest, reasons)
+    path = cache_folder() / f"stamps-{digest}.safetensors"
+    tensors = read_stamps(path, digest)
+    if tensors is not None:
+        log.info("%s: %d galaxies, prepared before, from %s", name, len(tensors["images"]), path)
+        return StampSources(**tensors)
+    try:
+        with _alone(path):
+            tensors = read_stamps(path, digest)  # another process may have been at it
+            if tensors is None:
+                work.into(path)
+                tensors = read_stamps(path, digest)
+    except _NoFolder as error:
+        log.warning("%s; stamps are prepared for this process alone; LENSKIT_CACHE names another folder", error)
+        with tempfile.TemporaryDirectory() as folder:  # what is mapped stays when it is removed
+            path = Path(folder, path.name)
+            work.into(path)
+            tensors = read_stamps(path, digest)
+    if tensors is None:
+        raise LenskitError(f"{path}: what was just written there reads otherwise; LENSKIT_CACHE names another folder")
+    return StampSources(**tensors)
+
+
+class _NoFolder(Exception):
+    """The cache cannot be used."""
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Keeps other processes from preparing the same: they wait, and find it done."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = path.with_suffix(".lock").open("wb")
+    except OSError as error:
+        raise _NoFolder(f"{path.parent}: {error.strerror}") from error
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            log.info("waiting for another process, which prepares %s", path)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        except OSError as error:
+            raise _NoFolder(f"{path.parent}: no locks ({error.strerror})") from error
+        yield
+
+
+@dataclass
+class _Preparation:
+    """Prepares a catalogue into a file."""
+
+    name: str
+    parts: Sequence[Part]
+    size: int
+    digest: str
+    reasons: Mapping[str, int]
+
+    def into(self, path: Path) -> None:
+        """Writes the file, whole or not at all."""
+        total = sum(map(len, self.parts))
+        processes = processes_for(total)
+        log.info("%s: stamps are prepared, once, in %d process(es), and kept as %s", self.name, processes, path)
+        try:
+            with _progress(total) as advance, closing(each_prepared(self.parts, processes)) as results:
+                write_atomically(path, lambda file: self._write(file, results, advance))
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            raise LenskitError(
+                f"{path}: {error.strerror} while stamps were prepared; LENSKIT_CACHE names another folder"
+            ) from error
+
+    def _write(self, file: IO[bytes], results: Iterable[Prepared], advance: Callable[[int], object]) -> None:
+        total = sum(map(len, self.parts))
+        writer, seen = StampWriter(file, self.size), 0
+        left_out, missing = Counter(self.reasons), list[str]()
+        for part, result in zip(self.parts, results, strict=True):
+            missing += result.missing
+            if len(missing) > MISSING * total:
+                raise UsageError(f"{self.name}: {missing[0]}; all that belongs to it is right")
+            for row, image, radius in zip(result.rows, result.images, result.half_light, strict=True):
+                writer.add(image, half_light=radius, row=seen + row)
+            left_out += result.left_out
+            seen += result.seen
+            advance(len(part))
+
+        left_out = Counter(dict.fromkeys(self.reasons, 0) | left_out)  # adding drops zeros
+        count = writer.count + len(missing) + sum(left_out.values())
+        account = ", ".join(f"{number} {reason}" for reason, number in left_out.items())
+        if not writer.count:
+            raise UsageError(f"{self.name}: none of {count} galaxies is left ({account}); wider cuts are right")
+        log.info("%s: %d of %d galaxies; left out %s", self.name, writer.count, count, account)
+        if missing:
+            log.warning("%s: %d stamps are missing and left out; the first: %s", self.name, len(missing), missing[0])
+        writer.finish(self.digest, self.name)
+
+
+@contextmanager
+def _progress(total: int) -> Iterator[Callable[[int], object]]:
+    """A bar on a terminal; gives what it is told the number of stamps done with."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task("stamps", total=total)
+        yield lambda done: progress.advance(task, done)
