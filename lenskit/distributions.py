@@ -11,9 +11,11 @@ import math
 import re
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, fields
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
 
 
@@ -195,7 +197,7 @@ class Choice(Distribution):
         _need(bool(self.values) and all(map(math.isfinite, self.values)), "choice needs finite values")
 
     def quantile(self, u: Tensor) -> Tensor:
-        values = u.new_tensor(self.values)
+        values = _on_device(self.values, u.dtype, u.device)
         return values[(u * len(self.values)).long().clamp(max=len(self.values) - 1)]
 
     @property
@@ -225,6 +227,14 @@ class Constant(Distribution):
 
     def __str__(self) -> str:
         return _text(self.value)
+
+
+@lru_cache(maxsize=256)
+def _on_device(values: tuple[float, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Numbers as a tensor, kept on the device, because copying there waits for it."""
+    import torch
+
+    return torch.tensor(values, dtype=dtype, device=device)
 
 
 _KINDS: dict[str, type[Distribution]] = {

@@ -15,6 +15,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -137,13 +138,19 @@ class KeyedGenerator:
 
     def _words(self, names: Sequence[str], blocks: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Four 32-bit words for each address, name and block: (n, names, blocks) each."""
-        # Parted by a character that no name holds: `a/b` of group `c` is another stream than `b` of group `c/a`.
-        texts = ("\0".join((str(self.seed), self.split, self.group, name)) for name in names)
-        digests = b"".join(hashlib.blake2b(text.encode(), digest_size=8).digest() for text in texts)
-        keys = torch.from_numpy(np.frombuffer(digests, dtype="<u4").astype(np.int64)).to(self.device)
+        keys = _keys(self.seed, self.split, self.group, tuple(names), self.device)
         index, view = self.index[:, None, None], self.view[:, None, None]
         block = torch.arange(blocks, dtype=torch.int64, device=self.device)
         return philox((index & _MASK, (index >> 32) & _MASK, view, block), keys.view(1, -1, 1, 2).unbind(-1))
+
+
+@lru_cache(maxsize=1024)
+def _keys(seed: int, split: str, group: str, names: tuple[str, ...], device: torch.device) -> Tensor:
+    """Two 32-bit words for each name: (names, 2). Kept on the device, because copying there waits for it."""
+    # Parted by a character that no name holds: `a/b` of group `c` is another stream than `b` of group `c/a`.
+    texts = ("\0".join((str(seed), split, group, name)) for name in names)
+    digests = b"".join(hashlib.blake2b(text.encode(), digest_size=8).digest() for text in texts)
+    return torch.from_numpy(np.frombuffer(digests, dtype="<u4").astype(np.int64)).to(device)
 
 
 def _to_uniform(high: Tensor, low: Tensor) -> Tensor:

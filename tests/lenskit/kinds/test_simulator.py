@@ -134,3 +134,15 @@ def test_devices_agree(name: str, whole: tuple[Scene, Tensor]) -> None:
     scene = there.scene(1, "train", INDEX.cuda(), VIEW.cuda())
     peak = whole[1].abs().amax((1, 2, 3), keepdim=True)
     assert ((there.render(scene).cpu() - whole[1]).abs() <= 1e-5 * peak).all()
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_nothing_waits_for_the_host(name: str) -> None:
+    there = build("simulator", name, SIMULATORS[name]).to("cuda")
+    index, view = INDEX.cuda(), VIEW.cuda()
+    there.render(there.scene(1, "train", index, view))  # what is kept on the device is brought there once
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        there.render(there.scene(1, "train", index + 1, view))
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
