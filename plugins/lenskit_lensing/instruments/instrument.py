@@ -45,6 +45,7 @@ class Band:
         fwhm: Full width at half maximum of the PSF in arcsec, before it is integrated over pixels.
         moffat_beta: Exponent of a Moffat profile (1 + (r/a)^2)^-beta.
         psf_file: PSFs that `load_psfs` reads; relative to the TOML file, or `package:path/of/file`.
+        psf_scale: Size in arcsec of the pixels of PSFs in files that do not say it; `pixel_scale` if not given.
         zero_point: AB magnitude of a source that gives one electron per second.
         sky: Brightness of the sky in AB magnitudes per square arcsec.
         read_noise: Standard deviation of reading a pixel out once, in electrons.
@@ -63,6 +64,7 @@ class Band:
     fwhm: Annotated[Number, Gt(0)] | None = None
     moffat_beta: Annotated[Number, Gt(1)] | None = None
     psf_file: Text | None = None
+    psf_scale: Annotated[Number, Gt(0)] | None = None
     zero_point: Number | None = None
     sky: Number | None = None
     read_noise: Annotated[Number, Ge(0)] | None = None
@@ -76,6 +78,8 @@ class Band:
             raise ValueError("either fwhm or psf_file is right, for the PSF")
         if self.moffat_beta is not None and self.fwhm is None:
             raise ValueError("moffat_beta needs fwhm")
+        if self.psf_scale is not None and self.psf_file is None:
+            raise ValueError("psf_scale needs psf_file")
         if self.background_rms is not None and (self.sky is not None or self.read_noise is not None):
             raise ValueError("either background_rms or sky and read_noise are right, for the noise")
 
@@ -121,20 +125,28 @@ class Band:
             return profile_psf(_known(self.fwhm), self.pixel_scale, self.moffat_beta)[None]
         package, colon, path = self.psf_file.partition(":")
         if not colon or Path(self.psf_file).exists():
-            return load_psfs(self.psf_file, self.pixel_scale)
+            return load_psfs(self.psf_file, self.pixel_scale, self.psf_scale)
         try:
             with resources.as_file(resources.files(package) / path) as file:
-                return load_psfs(file, self.pixel_scale)
+                return load_psfs(file, self.pixel_scale, self.psf_scale)
         except ModuleNotFoundError:
             raise UsageError(f"psf_file {self.psf_file!r}: there is no package {package!r}") from None
 
     def at(self, *, pixels: int | None = None, pixel_scale: float | None = None) -> Band:
-        """The same camera with other pixels: a measured background changes as the sky's does."""
+        """The same camera with other pixels: a measured background changes as the sky's does, PSFs keep their size."""
         pixels, pixel_scale = pixels or self.pixels, pixel_scale or self.pixel_scale
         factor = pixel_scale / self.pixel_scale
         rms = None if self.background_rms is None else self.background_rms * factor
         correlation = self.noise_correlation / factor
-        return replace(self, pixels=pixels, pixel_scale=pixel_scale, background_rms=rms, noise_correlation=correlation)
+        of_files = self.pixel_scale if self.psf_file and factor != 1 else None
+        return replace(
+            self,
+            pixels=pixels,
+            pixel_scale=pixel_scale,
+            psf_scale=self.psf_scale or of_files,
+            background_rms=rms,
+            noise_correlation=correlation,
+        )
 
 
 @dataclass(frozen=True)

@@ -39,14 +39,14 @@ DETECTOR_SCALES = {"ACS_WFC": 0.05, "WFC3_UVIS": 0.04}
 """Arcsec per detector pixel, by the start of the INSTRUME that Tiny Tim writes."""
 
 
-def load_psfs(source: str | Path | None, pixel_scale: float) -> Tensor:
+def load_psfs(source: str | Path | None, pixel_scale: float, unstated: float | None = None) -> Tensor:
     """Reads PSFs and brings them to the simulator's pixel scale.
 
     Args:
         source: A FITS file, an .npy or .npz file (one PSF or a stack; in an .npz an array `psfs` and optionally a
-            number `pixel_scale`), or a folder of such files. None takes the bundled PSFs. Files that do not say their
-            pixel scale are taken to be at the simulator's.
+            number `pixel_scale`), or a folder of such files. None takes the bundled PSFs.
         pixel_scale: The simulator's pixels, in arcsec.
+        unstated: The pixels of files that do not say theirs, in arcsec; the simulator's if not given.
 
     Returns:
         (k, s, s) float64 with s odd, in the order of the files' names; each sums to one. Smaller ones are surrounded
@@ -57,9 +57,9 @@ def load_psfs(source: str | Path | None, pixel_scale: float) -> Tensor:
     """
     if source is None:
         with as_file(files("lenskit_lensing") / BUNDLED) as bundled:
-            psfs = _read(bundled, pixel_scale)
+            psfs = _read(bundled, pixel_scale, pixel_scale)
     else:
-        psfs = [psf for path in _paths(Path(source)) for psf in _read(path, pixel_scale)]
+        psfs = [psf for path in _paths(Path(source)) for psf in _read(path, pixel_scale, unstated or pixel_scale)]
     size = max(len(psf) for psf in psfs)
     padded = [np.pad(psf, (size - len(psf)) // 2) for psf in psfs]
     return torch.from_numpy(np.stack([psf / psf.sum() for psf in padded]))
@@ -79,10 +79,10 @@ def _paths(source: Path) -> list[Path]:
     return paths
 
 
-def _read(path: Path, pixel_scale: float) -> list[NDArray[np.float64]]:
+def _read(path: Path, pixel_scale: float, unstated: float) -> list[NDArray[np.float64]]:
     """The PSFs of one file, checked and at the wanted scale."""
     stack, header = _load(path)
-    scale = _scale(header, path, otherwise=pixel_scale)
+    scale = _scale(header, path, otherwise=unstated)
     psfs = [_diffused(_checked(psf, path), header, scale, path) for psf in stack]
     if abs(scale / pixel_scale - 1) > SAME_SCALE:
         psfs = [resample(psf, scale / pixel_scale) for psf in psfs]

@@ -143,6 +143,22 @@ def test_a_files_psf_lies_beside_it(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert torch.equal(load_instrument("../mine.toml").band().psfs(), torch.from_numpy(kernel)[None] / 4)
 
 
+def test_a_files_psf_keeps_its_size_in_arcsec_at_other_pixels(tmp_path: Path) -> None:
+    """Pixels add a twelfth of their area to the variance of each axis, whatever is integrated over them."""
+    axis, scale, sigma = np.arange(-20, 21) * 0.05, 0.05, 0.15
+    np.save(tmp_path / "star.npy", np.exp(-(axis[:, None] ** 2 + axis**2) / (2 * sigma**2)))
+    text = VALID.replace("fwhm = 0.2", "psf_file = 'star.npy'").replace("0.1", str(scale))
+    native = load_instrument(write(tmp_path, text)).band()
+    stated = load_instrument(write(tmp_path, text.replace("0.05", "0.08") + "psf_scale = 0.05", "stated.toml")).band()
+    variance = sigma**2 - scale**2 / 12
+    bands = [native, native.at(pixel_scale=0.1), native.at(pixel_scale=0.025).at(pixel_scale=0.1), stated]
+    for band in [*bands, stated.at(pixel_scale=0.04)]:
+        (psf,) = band.psfs()
+        place = (torch.arange(len(psf), dtype=torch.float64) - len(psf) // 2) * band.pixel_scale
+        found = float((psf.sum(0) * place**2).sum())
+        assert found == pytest.approx(variance + band.pixel_scale**2 / 12, rel=1e-3)
+
+
 def test_a_plugins_instrument_with_a_psf_of_its_package() -> None:
     band = load_instrument("pinhole").band("white")
     torch.testing.assert_close(band.psfs(), torch.full((1, 3, 3), 1 / 9, dtype=torch.float64))
@@ -188,6 +204,7 @@ def test_an_unknown_instrument_is_a_near_one_or_a_path(tmp_path: Path) -> None:
         (VALID.replace("fwhm = 0.2", ""), "bands.A: either fwhm or psf_file is right, for the PSF"),
         (VALID + "psf_file = 'a.fits'", "bands.A: either fwhm or psf_file is right, for the PSF"),
         ("moffat_beta = 2" + VALID.replace("fwhm", "psf_file").replace("0.2", "'a.npy'"), "moffat_beta needs fwhm"),
+        (VALID + "psf_scale = 0.05", "bands.A: psf_scale needs psf_file"),
         (VALID + "sky = 22\nbackground_rms = 1", "either background_rms or sky and read_noise are right"),
     ],
 )
