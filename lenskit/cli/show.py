@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from lenskit.pictures import Views
 
 ENDINGS = ("png", "pdf", "svg")
+NUMBERS = 2**63
+"""How many numbers there are for lenses."""
 SECTIONS = ("simulator", "data", "pairs", "train", "input")
 
 
@@ -43,7 +45,7 @@ SECTIONS = ("simulator", "data", "pairs", "train", "input")
 @click.option("--parameters", metavar="A,B,...", help="Parameters to tell. [default: the headline ones]")
 @click.option("--stretch", help="asinh or linear. [default: what a network sees]")
 @click.option("--size", type=int, help="Pixels of the images as a network sees them. [default: all there are]")
-@click.option("--rgb", metavar="R,G,B", default="0,1,2", show_default=True, help="Numbers of the channels for colours.")
+@click.option("--rgb", metavar="R,G,B", help="Numbers of the channels for colours. [default: 0,1,2]")
 @click.option("--dpi", type=click.IntRange(20, 1200), default=150, show_default=True, help="Pixels an inch.")
 @click.option("--output", "-o", default="pairs.png", show_default=True, help="The picture: .png, .pdf or .svg.")
 def command(
@@ -57,7 +59,7 @@ def command(
     first: int,
     before: bool,
     parameters: str | None,
-    rgb: str,
+    rgb: str | None,
     dpi: int,
     output: str,
     **flags: Any,
@@ -72,7 +74,9 @@ def command(
         raise UsageError(f"{output} has to end in .{', .'.join(ENDINGS)}")
     if not path.parent.is_dir():
         raise UsageError(f"there is no folder {path.parent}")
-    channels = _numbers(rgb)
+    if first + lenses > NUMBERS:
+        raise UsageError(f"lenses have numbers below 2^63: there is no lens {first}")
+    channels = None if rgb is None else _numbers(rgb)
 
     from lenskit.config import Config, merge, read_assignment, read_layer, read_recipe
 
@@ -99,15 +103,17 @@ def command(
     for name in names:
         resolved = Config.resolve(*layers, {"pairs": {"name": name}} if name else {}, only=SECTIONS)
         show = _Show(resolved, as_stored and "data" in resolved.sections, parameters)
+        if channels:
+            _check_channels(channels, show.source.image_shape[0])
         groups.append(show.views(range(first, first + lenses), before, titled=len(names) > 1))
 
     import io
 
     from lenskit.files import write_atomically
-    from lenskit.pictures import draw_views
+    from lenskit.pictures import RGB, draw_views
 
     picture = io.BytesIO()
-    draw_views(groups, channels).savefig(picture, format=path.suffix[1:], dpi=dpi)
+    draw_views(groups, channels or RGB).savefig(picture, format=path.suffix[1:], dpi=dpi)
     write_atomically(path, picture.getbuffer())
     click.echo(output)
 
@@ -217,7 +223,15 @@ def _chosen(parameters: Sequence[Parameter], names: str | None) -> list[Paramete
 
 def _numbers(text: str) -> list[int]:
     """Three numbers of channels."""
-    numbers = [int(part) for part in text.split(",") if part.strip().isdigit()]
+    numbers = [int(part) for part in text.split(",") if part.strip().isdecimal()]
     if len(numbers) != 3 or text.count(",") != 2:
         raise UsageError(f"--rgb takes the numbers of three channels, such as 2,1,0, got {text!r}")
     return numbers
+
+
+def _check_channels(rgb: Sequence[int], channels: int) -> None:
+    """Raises a UsageError if images of so many channels cannot be drawn in these."""
+    if channels < 3:
+        raise UsageError(f"--rgb is for images of three channels or more, these have {channels}")
+    if max(rgb) >= channels:
+        raise UsageError(f"--rgb names channel {max(rgb)}: the images have channels 0 to {channels - 1}")

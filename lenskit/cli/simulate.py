@@ -59,9 +59,12 @@ def command(
     if recipe or config:
         given |= {"recipe": recipe, "config": config}
 
+    path = Path(out)
+    if not path.name:
+        raise UsageError(f"--out takes the path of the store, such as pairs.zarr, got {out!r}")
+
     from lenskit.store.formats import format_name
 
-    path = Path(out)
     name = format_name(path, format)
     from lenskit.store.simulate import simulate
 

@@ -103,6 +103,10 @@ BAD = {
     "--simulator blobs --lenses 0": "Invalid value for '--lenses': 0 is not in the range 1<=x<=60.",
     "--simulator blobs --rgb 1,2": "--rgb takes the numbers of three channels, such as 2,1,0, got '1,2'",
     "--simulator blobs --rgb r,g,b": "--rgb takes the numbers of three channels, such as 2,1,0, got 'r,g,b'",
+    "--simulator blobs --rgb ²,1,0": "--rgb takes the numbers of three channels, such as 2,1,0, got '²,1,0'",
+    "--simulator blobs --rgb 0,1,2": "--rgb is for images of three channels or more, these have 1",
+    "--data colours --rgb 0,1,9": "--rgb names channel 9: the images have channels 0 to 2",
+    "--simulator blobs --first 9223372036854775808": "lenses have numbers below 2^63: there is no lens 92233720368",
     "--recipe toy": "no recipe is called 'toy' (did you mean toys?)",
     "--simulator blobs --set simulator.widht=3": "simulator 'blobs' has no option 'widht': did you mean width?",
 }
@@ -111,8 +115,10 @@ BAD = {
 @pytest.mark.parametrize("line", BAD)
 def test_bad_input_is_one_line_and_leaves_nothing_behind(line: str, folder: Path, lenskit: Callable[..., Any]) -> None:
     Path("labels.txt").write_text("")
+    Path("colours").mkdir()
+    fits.writeto("colours/J0.fits", np.ones((3, 16, 16), "f4"))
     assert lenskit("show", *line.split()).complaint().startswith(BAD[line])
-    assert sorted(path.name for path in Path().iterdir()) == ["images", "labels.txt"]
+    assert sorted(path.name for path in Path().iterdir()) == ["colours", "images", "labels.txt"]
 
 
 def test_images_that_are_not_finite_are_told(install: Callable[..., None], lenskit: Callable[..., Any]) -> None:
