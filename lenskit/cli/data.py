@@ -33,6 +33,8 @@ def info(path: str) -> None:
     dataset = open_dataset(path)
     _row("format", find_reader(path)[0])
     _row("lenses", f"{len(dataset)}" + (f", of which {dataset.missing} are missing" if dataset.missing else ""))
+    if dataset.unfinished:
+        _row("unfinished", dataset.unfinished)
     shared = ", ".join(sorted(dataset.shared)) or "nothing"
     _row("views", f"{dataset.views} of each lens" + (f", which share {shared}" if dataset.views > 1 else ""))
     _row("images", "{} x {} x {} (channels, height, width)".format(*dataset.image_shape))
@@ -58,7 +60,7 @@ def _tell_parameters(dataset: Dataset) -> None:
     if not dataset.parameters:
         click.echo("\nno parameters")
         return
-    values = {} if dataset.missing else dataset.read(range(min(SAMPLE, len(dataset))))[1]
+    values = {} if dataset.missing or dataset.unfinished else dataset.read(range(min(SAMPLE, len(dataset))))[1]
     of = f", and their ranges over the first {min(SAMPLE, len(dataset))} lenses" if values else ""
     click.echo(f"\nparameters{of}:")
     width = max(len(parameter.name) for parameter in dataset.parameters)

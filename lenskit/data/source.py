@@ -216,6 +216,8 @@ def check_complete(dataset: Dataset) -> None:
             f"the data are incomplete: {dataset.missing} of {len(dataset)} lenses are still to be written "
             "(the same `lenskit simulate` goes on where it stopped)"
         )
+    if dataset.unfinished:
+        raise LenskitError(f"the data are incomplete: {dataset.unfinished}")
 
 
 def _check_views(dataset: Dataset, pairs: PairStrategy) -> None:

@@ -42,6 +42,10 @@ class Dataset(ABC):
     """Number of lenses that are still to be written, of data that are incomplete: these are only looked at
     (`lenskit data info`), and nothing else is done with them."""
 
+    unfinished: str = ""
+    """What is still to be done, in one line, where no lens is missing but something else is; like data of which lenses
+    are missing they are only looked at."""
+
     stored_as: str = ""
     """How pixels are stored, such as `float16`; empty if the reader does not know without reading."""
 

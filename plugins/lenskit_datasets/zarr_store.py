@@ -29,6 +29,8 @@ class ZarrStore(Dataset):
         self.views, self.shared, self.chunk = plan["views"], frozenset(plan["shared"]), plan["chunk"]
         self.names = Numbered(plan["lenses"])
         self.missing = sum(len(plan.lenses_of(chunk)) for chunk in self.store.missing())
+        if not self.missing and not self.store.complete:
+            self.unfinished = f"all chunks are there, parameters not yet collected: run {self.store.finish_with}"
         self.stored_as, self.configuration = plan["dtype"], plan.configuration
         self._values: dict[str, Tensor] = {}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 from astropy.io import fits
+
+from lenskit.config import Config
+from lenskit.store.formats import open_format
+from lenskit.store.plan import Plan
+from lenskit.store.render import Renderer
 
 
 @pytest.fixture
@@ -101,6 +107,25 @@ def test_a_store_that_is_half_written(store: Path, lenskit: Callable[..., Any]) 
     ):  # fmt: skip
         assert lenskit(*arguments).complaint(1).startswith(incomplete)
     assert not Path("runs").exists()
+
+
+def test_a_store_that_was_not_finished(lenskit: Callable[..., Any]) -> None:
+    """As it is when the last process is killed between the last chunk and the end."""
+    resolved = Config.resolve({"simulator": {"name": "blobs"}}, only=("simulator", "pairs"))
+    plan = Plan.of(resolved, lenses=8, chunk=4)
+    store, render = open_format("zarr", Path("pairs.zarr")), Renderer(plan)
+    store.create(plan)
+    for chunk in range(plan.chunks):
+        store.write(plan, chunk, *render(chunk))
+    advice = "all chunks are there, parameters not yet collected: run lenskit simulate --out pairs.zarr"
+    outcome = lenskit("data", "info", "pairs.zarr")
+    assert (outcome.status, rows(outcome.out)["unfinished"]) == (0, advice)
+    for arguments in (("train", "--recipe", "toys", "--data", "pairs.zarr"), ("show", "--data", "pairs.zarr")):
+        complaint = lenskit(*arguments).complaint(1)
+        assert re.sub(r"/\S*/pairs", "pairs", complaint) == f"the data are incomplete: {advice}"
+    assert [path.name for path in Path().iterdir()] == ["pairs.zarr"]
+    assert lenskit(*advice.partition("run lenskit ")[2].split(), "--workers", 1).status == 0
+    assert "unfinished" not in rows(lenskit("data", "info", "pairs.zarr").out)
 
 
 def test_checks_any_reader(folder: Path, lenskit: Callable[..., Any]) -> None:
