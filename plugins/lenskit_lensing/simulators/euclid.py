@@ -244,7 +244,7 @@ class EuclidChallenge(Simulator):
     def draw(self, group: str, rng: KeyedGenerator, scene: Scene) -> Scene:
         """Draws one group; `instrument` holds the blurred arc too, on which its labels are measured."""
         if group == "lens":
-            return self.lenses.draw(rng)
+            return self.lenses.draw(rng) | self.sources.intend(rng)
         if group == "source":
             return self.sources.draw(rng, scene) | self._photometry(rng, "source")
         if group == "lens_light":

@@ -65,32 +65,41 @@ class ChallengeSources(SourcePopulation):
 
     The priors of `source_offset_x` and `source_offset_y` are in units of the Einstein radius, from the point behind the
     lens's centre. Of the scenes that are not to be lenses some have no source; in the others it lies further out, in
-    the same direction, at a distance between `outside` of theta_E. What the label rule makes of a scene is another
-    question.
+    the same direction, at a distance between `outside` of theta_E. Which scene is which, `intend` draws with the lens,
+    such that renderings of one lens are all meant to be lenses or all not. What the label rule makes of a scene is
+    another question.
     """
 
     lens_fraction: float = 1.0
     absent_fraction: float = 0.5
     outside: tuple[float, float] = (2.0, 4.0)
 
-    def draw(self, rng: KeyedGenerator, lens: Scene) -> Scene:
-        """See `SourcePopulation`; `source_candidate` is 1 for what is meant to be a lens, else 0."""
-        scene = super().draw(rng, lens)
+    def intend(self, rng: KeyedGenerator) -> Scene:
+        """Draws what scenes are meant to be, as entries of the group `lens`.
+
+        Returns:
+            `source_candidate`, int64, 1 for a lens and else 0; and `source_absent`, bool; (n,) each.
+        """
         uniforms = rng.samples({"candidate": UNIT, "absent": UNIT})
         candidate = uniforms["candidate"] < self.lens_fraction
         absent = ~candidate & (uniforms["absent"] < self.absent_fraction)
+        return {"source_candidate": candidate.long(), "source_absent": absent}
+
+    def draw(self, rng: KeyedGenerator, lens: Scene) -> Scene:
+        """See `SourcePopulation`; `lens` has what `intend` drew, too."""
+        scene = super().draw(rng, lens)
         for galaxy in ("source", "companion"):
-            scene[f"{galaxy}_flux"] = torch.where(absent, 0, scene[f"{galaxy}_flux"])
-        return scene | {"source_candidate": candidate.long()}
+            scene[f"{galaxy}_flux"] = torch.where(lens["source_absent"], 0, scene[f"{galaxy}_flux"])
+        return scene
 
     def _place(self, rng: KeyedGenerator, lens: Scene, half_light_radius: Tensor) -> Scene:
         """Positions, relative to the point behind the lens's centre and absolute."""
         offset = ("source_offset_x", "source_offset_y")
-        drawn = rng.samples({name: self.priors[name] for name in offset} | {"candidate": UNIT, "outside": UNIT})
+        drawn = rng.samples({name: self.priors[name] for name in offset} | {"outside": UNIT})
         dx, dy = (drawn[name] for name in offset)
         low, high = self.outside
         far = (low + (high - low) * drawn["outside"]) / torch.hypot(dx, dy).clamp(min=1e-3)
-        reach = lens["theta_E"] * torch.where(drawn["candidate"] < self.lens_fraction, 1, far)
+        reach = lens["theta_E"] * torch.where(lens["source_candidate"] == 1, 1, far)
         center_x, center_y = columns(lens["center_x"], lens["center_y"])
         shear_x, shear_y = shear(center_x, center_y, gamma1=lens["gamma1"], gamma2=lens["gamma2"])
         dx, dy = reach * dx, reach * dy
@@ -177,7 +186,7 @@ def recorded_parameters(physical: bool, detection: bool) -> Sequence[Parameter]:
         Parameter("gamma2", "", r"$\gamma_2$"),
         Parameter("center_x", "arcsec", "$x_c$"),
         Parameter("center_y", "arcsec", "$y_c$"),
-        Parameter("source_candidate", "", "candidate", "source", classes=("non-lens", "lens")),
+        Parameter("source_candidate", "", "candidate", classes=("non-lens", "lens")),
         Parameter("source_dx", "arcsec", r"$\Delta x_s$", "source"),
         Parameter("source_dy", "arcsec", r"$\Delta y_s$", "source"),
         Parameter("source_half_light_radius", "arcsec", "$R_s$", "source"),

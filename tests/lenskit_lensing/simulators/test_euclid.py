@@ -211,6 +211,15 @@ def test_the_lens_is_shared_and_the_rest_drawn_anew(nisp: EuclidChallenge) -> No
         assert (first[name] != second[name]).double().mean() > 0.9, name
 
 
+def test_renderings_of_a_lens_are_meant_to_be_the_same() -> None:
+    """Else a pair joins a lens with a non-lens, and what it teaches is to overlook the difference."""
+    simulator = EuclidChallenge(task="detection", **CHEAP)
+    first, second = (simulator.scene(7, "train", torch.arange(100), view, shared={"lens"}) for view in (0, 1))
+    assert set(first["source_candidate"].tolist()) == {0, 1}
+    assert torch.equal(first["source_candidate"], second["source_candidate"])
+    assert torch.equal(first["source_flux"] > 0, second["source_flux"] > 0)
+
+
 @pytest.mark.parametrize("options", [{}, {"task": "detection", "bands": "vis"}])
 def test_recorded_parameters_are_in_the_scene(options: dict) -> None:
     simulator = EuclidChallenge(**options, **CHEAP)

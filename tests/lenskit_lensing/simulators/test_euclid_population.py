@@ -76,7 +76,8 @@ def sources() -> tuple[Scene, Scene]:
         priors=parse_priors(priors | {"e1": 0, "e2": 0}), merger_fraction=0.2, stamp_fraction=0, stamps=None,
         min_magnification=0, frame=20, ellipticity=0, lens_fraction=0.7, absent_fraction=0.4,
     )  # fmt: skip
-    return lens, population.draw(generator(), lens)
+    lens |= population.intend(generator("lens"))
+    return lens, lens | population.draw(generator(), lens)
 
 
 def test_as_many_are_candidates_and_absent_as_asked(sources: tuple[Scene, Scene]) -> None:
