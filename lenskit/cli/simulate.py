@@ -14,6 +14,8 @@ from lenskit.errors import UsageError
 log = logging.getLogger("lenskit")
 
 SECTIONS = ("simulator", "pairs")
+SETTINGS = ("lenses", "views", "seed", "split", "dtype", "chunk")
+"""Flags that say which images there are of a configuration."""
 
 
 @click.command("simulate", short_help="Simulate lenses to disk")
@@ -77,13 +79,19 @@ def command(
 
 
 def _plan(given: dict[str, Any], format: str, path: Path) -> Any:
-    """The plan that flags describe; if there are none, the one of the store that is there."""
+    """The plan that flags describe. Where a store is there and they name no configuration, its own is the lowest layer:
+    without any flag the plan is the store's."""
     from lenskit.config import Config, merge, read_assignment, read_layer, read_recipe
     from lenskit.store.formats import open_format
     from lenskit.store.plan import Plan
 
-    if not given and (store := open_format(format, path)).exists:
-        return Plan.from_attributes(store.attributes()).made_here()
+    if given.keys() <= set(SETTINGS) and (store := open_format(format, path)).exists:
+        held = Plan.from_attributes(store.attributes())
+        if not given:
+            return held.made_here()
+        same = {name: held[name] for name in SETTINGS}
+        layer = {section: held.configuration[section] for section in SECTIONS}
+        return Plan.of(Config.resolve(layer, only=SECTIONS), **same | given)
     layers = []
     if given.get("recipe"):
         layers.append(read_recipe(given["recipe"]))
@@ -99,8 +107,8 @@ def _plan(given: dict[str, Any], format: str, path: Path) -> Any:
     lenses = given.get("lenses", train.get("lenses"))
     if lenses is None:
         raise UsageError("say how many lenses to simulate: --lenses N")
-    settings = {name: given[name] for name in ("views", "split", "dtype", "chunk") if name in given}
-    return Plan.of(resolved, lenses=lenses, seed=given.get("seed", train["seed"]), **settings)
+    settings = {name: given[name] for name in SETTINGS if name in given}
+    return Plan.of(resolved, **{"lenses": lenses, "seed": train["seed"]} | settings)
 
 
 class Display:

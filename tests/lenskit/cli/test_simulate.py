@@ -76,6 +76,22 @@ def test_bad_input_is_one_line_and_leaves_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_flags_that_name_no_configuration_are_over_the_one_that_is_there(lenskit: Callable[..., Any]) -> None:
+    flags = ("--pairs", "default", "--views", 3, "--lenses", 7, "--chunk", 3, "--split", "test")
+    assert lenskit(*BLOBS, *flags, "--out", "pairs.zarr").status == 0
+    again = ("simulate", "--workers", 1, "--out", "pairs.zarr")
+    for flag, value, difference in (
+        ("--seed", 1, "simulate.seed: it has 0, this would be 1;"),
+        ("--lenses", 300, "simulate.lenses: it has 7, this would be 300;"),
+        ("--dtype", "float16", "simulate.dtype: it has 'float32', this would be 'float16';"),
+    ):
+        assert f"pairs.zarr differs in {difference}" in lenskit(*again, flag, value).complaint()
+    assert lenskit(*again, "--lenses", 7).status == 0
+    held = Store("pairs.zarr").plan.configuration
+    assert lenskit(*again, "--seed", 1, "--overwrite").status == 0
+    assert Store("pairs.zarr").plan.configuration == held | {"simulate": held["simulate"] | {"seed": 1}}
+
+
 def test_a_difference_is_one_line(lenskit: Callable[..., Any]) -> None:
     assert lenskit(*BLOBS, "--lenses", 7, "--out", "pairs.zarr").status == 0
     complaint = lenskit(*BLOBS, "--lenses", 8, "--out", "pairs.zarr").complaint()
