@@ -121,7 +121,7 @@ def format_name(path: Path, name: str | None = None) -> str:
     Raises:
         UsageError: if the ending means none.
     """
-    there = (each for each in FORMATS if path.exists() and open_format(each, path).exists)
+    there = (each for each in FORMATS if open_format(each, path).exists)
     found = name or next(there, None) or (ENDINGS.get(path.suffix) if path.suffix else "zarr")
     if found is None:
         raise UsageError(f"say the --format of {path} ({', '.join(FORMATS)}), or end it with {', '.join(ENDINGS)}")
@@ -129,6 +129,13 @@ def format_name(path: Path, name: str | None = None) -> str:
 
 
 def open_format(name: str, path: Path) -> Format:
-    """The store at a path, in the format of that name."""
+    """The store at a path, in the format of that name. It, its lock and its parts lie where links lead.
+
+    Raises:
+        UsageError: if the path has no name, as `.` and `/` have none.
+    """
+    real = path.resolve()
+    if not (path.name and real.name):
+        raise UsageError(f"{path} is no name for a store: say, for example, --out pairs.zarr")
     module, _, attribute = FORMATS[name].partition(":")
-    return getattr(import_module(module), attribute)(path)
+    return getattr(import_module(module), attribute)(real)

@@ -49,7 +49,7 @@ def simulate(
         UsageError: if there is something else at `out`, or a store that differs from the plan.
         LenskitError: if the disk is full or cannot be written, or the cluster cannot be reached.
     """
-    store = open_format(format, Path(out).absolute())
+    store = open_format(format, Path(out))
     with ExitStack() as stack:
         stack.enter_context(_faults_told(store))
         # A cluster that cannot be reached shall leave nothing behind.

@@ -21,9 +21,10 @@ from lenskit.config import build
 from lenskit.data.preprocess import Preprocess
 from lenskit.data.source import LiveSource
 from lenskit.errors import LenskitError, UsageError
-from lenskit.store.formats import open_format
+from lenskit.store.claims import Claims
+from lenskit.store.formats import format_name, open_format
 from lenskit.store.plan import Plan, simulator_of
-from lenskit.store.simulate import simulate
+from lenskit.store.simulate import begin, simulate
 from lenskit.store.store import Store, is_store, open_array
 
 from .conftest import ended, forked, tree
@@ -242,6 +243,38 @@ def test_what_is_no_store_is_never_touched(plan: Make, tmp_path: Path) -> None:
         with pytest.raises(UsageError, match=f"{name} exists and is no {format} store"):
             simulate(plan(), tmp_path / name, format=format, overwrite=True)
     assert tree(tmp_path) == before
+
+
+@pytest.mark.parametrize("format", OUT)
+def test_a_link_to_a_store_is_the_store(plan: Make, tmp_path: Path, format: str) -> None:
+    """The store that a link leads to is replaced where it lies, and the link stays."""
+    real, link = tmp_path / "disk" / OUT[format], tmp_path / "home" / OUT[format]
+    link.parent.mkdir()
+    link.symlink_to(real)
+    simulate(plan(), link, format=format)
+    simulate(plan(seed=6), link, format=format, overwrite=True)
+    simulate(plan(seed=6), tmp_path / "new" / OUT[format], format=format)
+    assert tree(real.parent) == tree(tmp_path / "new")
+    assert (list(link.parent.iterdir()), link.readlink()) == ([link], real)
+
+
+@pytest.mark.parametrize("path", ["", ".", "/"])
+@pytest.mark.parametrize("format", OUT)
+def test_a_path_without_a_name_is_refused(plan: Make, path: str, format: str) -> None:
+    with pytest.raises(UsageError, match="is no name for a store: say, for example, --out pairs.zarr"):
+        format_name(Path(path))
+    with pytest.raises(UsageError, match="is no name for a store"):
+        simulate(plan(), path, format=format)
+
+
+def test_a_file_that_was_not_finished_is_known_without_its_ending(plan: Make, tmp_path: Path) -> None:
+    """HDF5 under a name that says nothing of it: its images are gathered beside it."""
+    assert format_name(tmp_path / "pairs") == "zarr"
+    claims = Claims(tmp_path / "pairs")
+    with claims.joined(lambda: None):
+        begin(open_format("hdf5", tmp_path / "pairs"), plan(), claims, overwrite=False)
+    assert not (tmp_path / "pairs").exists()
+    assert format_name(tmp_path / "pairs") == "hdf5"
 
 
 def test_images_that_are_not_finite_or_too_bright_for_float16_are_not_stored(
