@@ -73,7 +73,11 @@ class EuclidChallenge(Simulator):
         instrument: str | None = None,
         supersampling: Annotated[int, Ge(1)] | None = None,
         cosmos: str | None = None,
+        cosmos_min_pixels: Annotated[int, Ge(16)] = 50,
+        cosmos_max_noise: Annotated[float, Gt(0)] = 0.05,
+        cosmos_good_stamps: bool = False,
         stamps: str | None = None,
+        stamps_clean: bool = False,
         real_fraction: Fraction = 0.75,
         lens_fraction: Fraction | None = None,
         absent_fraction: Fraction = 0.5,
@@ -135,7 +139,12 @@ class EuclidChallenge(Simulator):
         supersampling: Rays along each side of a pixel, over which the arc is averaged; 3 for NISP and 2 for VIS if not
             given.
         cosmos: Folder of a COSMOS real-galaxy catalogue; without it and `stamps` all sources are core-Sersic profiles.
+        cosmos_min_pixels: Real galaxies with smaller cutouts are left out.
+        cosmos_max_noise: Real galaxies with noise above this fraction of their maximum are left out.
+        cosmos_good_stamps: Leave out the cutouts that the catalogue's table of selection criteria makes suspect.
         stamps: Folder of a user's own images of galaxies, instead of `cosmos`.
+        stamps_clean: The images in it show galaxies on an empty sky already. Otherwise sky, noise and neighbours are
+            taken out of them, as of COSMOS cutouts.
         real_fraction: Fraction of source galaxies that are real ones.
         lens_fraction: Fraction of scenes that are meant to be lenses; 1 for regression and 0.7 for detection if not
             given.
@@ -216,7 +225,14 @@ class EuclidChallenge(Simulator):
                 raise UsageError(f"instrument {camera.name!r}: band {band.name} has no {band.missing_for_noise}")
         self.image_shape, self.pixel_scale = (len(self.bands), pixels, pixels), pixel_scale
         ellipticity = largest_norm(self.priors, "e1", "e2")
-        galaxies = real_galaxies(cosmos=cosmos, stamps=stamps)
+        galaxies = real_galaxies(
+            cosmos=cosmos,
+            min_pixels=cosmos_min_pixels,
+            max_noise=cosmos_max_noise,
+            good_stamps=cosmos_good_stamps,
+            stamps=stamps,
+            clean=stamps_clean,
+        )
         self.sources = ChallengeSources(
             priors=self.priors,
             merger_fraction=merger_fraction,

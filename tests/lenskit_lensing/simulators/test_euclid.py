@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from astropy.cosmology import Planck18
@@ -17,6 +19,7 @@ from lenskit_lensing.render.lenstronomy_renderer import LenstronomyRenderer
 from lenskit_lensing.simulators.euclid import EuclidChallenge
 from lenskit_lensing.simulators.euclid_labels import rule
 from lenskit_lensing.simulators.euclid_population import rates
+from lenskit_lensing.simulators.hst import HST
 
 torch.set_num_threads(1)
 pytestmark = pytest.mark.filterwarnings("ignore:`axes` should not be `None`:DeprecationWarning:lenstronomy")
@@ -218,6 +221,22 @@ def test_renderings_of_a_lens_are_meant_to_be_the_same() -> None:
     assert set(first["source_candidate"].tolist()) == {0, 1}
     assert torch.equal(first["source_candidate"], second["source_candidate"])
     assert torch.equal(first["source_flux"] > 0, second["source_flux"] > 0)
+
+
+def test_real_galaxies_are_chosen_as_in_hst(real_data: Path, tmp_path: Path) -> None:
+    """Any option left out changes which galaxies there are, or what they look like."""
+    y, x = np.mgrid[-40:41, -40:41]
+    np.save(tmp_path / "disc.npy", np.exp(-np.hypot(x, y) / 4) + 0.02 * np.random.default_rng(0).normal(size=x.shape))
+    cosmos, stamps = {"cosmos": str(real_data / "cosmos")}, {"stamps": str(tmp_path)}
+    fewer = [cosmos | {"cosmos_min_pixels": 100}, cosmos | {"cosmos_max_noise": 0.02}]
+    for options in (cosmos, *fewer, stamps, stamps | {"stamps_clean": True}):
+        ours, theirs = (kind(**options).sources.stamps for kind in (EuclidChallenge, HST))
+        assert torch.equal(ours.half_light, theirs.half_light), options
+    with pytest.raises(UsageError, match="it belongs to the catalogue and tells which stamps are good"):
+        EuclidChallenge(**cosmos, cosmos_good_stamps=True)
+    scene = EuclidChallenge(**stamps, stamps_clean=True, real_fraction=1.0, **CHEAP).scene(0, "train", torch.arange(4))
+    assert (scene["source_stamp"] == 0).all()
+    assert scene["arc"].isfinite().all()
 
 
 @pytest.mark.parametrize("options", [{}, {"task": "detection", "bands": "vis"}])
