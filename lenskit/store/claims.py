@@ -14,7 +14,6 @@ once a store.
 from __future__ import annotations
 
 import errno
-import logging
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -28,14 +27,13 @@ except ImportError:  # Windows
 WRITERS, SETUP, FIRST_CHUNK = 0, 1, 2
 UNAVAILABLE = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL)
 
-log = logging.getLogger("lenskit")
-
 
 class Claims:
     """The claims of this process on a store.
 
     Where there are no locks (some network file systems), everything is granted and nobody is ever alone: work may be
-    done twice, and left-over files stay; what is written is right all the same.
+    done twice, and left-over files stay; what is written is right all the same. `available` says whether there are,
+    once one has joined.
 
     Args:
         store: The store; its lock file is `STORE.lock`.
@@ -44,7 +42,7 @@ class Claims:
     def __init__(self, store: Path) -> None:
         self.path = store.with_name(store.name + ".lock")
         self._file = -1
-        self._available = fcntl is not None
+        self.available = fcntl is not None
 
     @contextmanager
     def joined(self, sweep: Callable[[], object]) -> Iterator[None]:
@@ -60,6 +58,8 @@ class Claims:
                     self.path.unlink(missing_ok=True)
             os.close(self._file)
             self._file = -1
+            if not self.available:
+                self.path.unlink(missing_ok=True)
 
     def _open(self) -> None:
         while self._file < 0:
@@ -74,7 +74,7 @@ class Claims:
     @contextmanager
     def alone(self) -> Iterator[bool]:
         """Whether this is the only writer; none can join before the end of the context if it is."""
-        alone = self._lock(WRITERS, wait=False) and self._available
+        alone = self._lock(WRITERS, wait=False) and self.available
         try:
             yield alone
         finally:
@@ -101,7 +101,7 @@ class Claims:
                 self._unlock(FIRST_CHUNK + chunk)
 
     def _lock(self, byte: int, shared: bool = False, wait: bool = True) -> bool:
-        if not self._available:
+        if not self.available:
             return True
         mode = (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | (0 if wait else fcntl.LOCK_NB)
         try:
@@ -111,10 +111,9 @@ class Claims:
                 return False
             if error.errno not in UNAVAILABLE:
                 raise
-            log.info("%s cannot be locked: let only one process fill the store", self.path)
-            self._available = False
+            self.available = False
         return True
 
     def _unlock(self, byte: int) -> None:
-        if self._available:
+        if self.available:
             fcntl.lockf(self._file, fcntl.LOCK_UN, 1, byte)

@@ -13,7 +13,8 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from lenskit.errors import LenskitError
-from lenskit.store.formats import Format, open_format
+from lenskit.store.claims import Claims
+from lenskit.store.formats import Format, open_format, written
 from lenskit.store.plan import Plan, differences
 from lenskit.store.render import Renderer
 
@@ -21,7 +22,7 @@ TIMEOUT = 5
 """Seconds after which a scheduler that does not answer is not there."""
 
 log = logging.getLogger("lenskit")
-_rendering = threading.Lock()
+_working = threading.Lock()
 
 
 @contextmanager
@@ -47,7 +48,12 @@ def connected(address: str, workers: int) -> Iterator[Any]:
         if address == "local":
             scratch = stack.enter_context(TemporaryDirectory(prefix="lenskit-dask-"))
             stack.enter_context(dask.config.set(temporary_directory=scratch))
-            quiet: dict[str, Any] = {"dashboard_address": None, "silence_logs": logging.CRITICAL}
+            # Without a dashboard it would still want the dashboard's port, and warn if another has it.
+            quiet: dict[str, Any] = {
+                "dashboard_address": "127.0.0.1:0",
+                "scheduler_kwargs": {"dashboard": False},
+                "silence_logs": logging.CRITICAL,
+            }
             target = stack.enter_context(LocalCluster(n_workers=workers, threads_per_worker=1, **quiet))
         try:
             client = stack.enter_context(Client(target, timeout=TIMEOUT))
@@ -108,11 +114,26 @@ def make_chunk(chunk: int, *, format: str, path: str, card: str) -> None:
     store = open_format(format, Path(path))
     if not store.exists:
         raise LenskitError(f"a worker of the cluster does not see {path}: --out must be on a disk that all share")
-    if not store.lacks(plan, chunk):
-        return
-    with _rendering:  # one thread a process, however many threads the worker has
-        images, values = render(chunk)
-    store.write(plan, chunk, images, values)
+    # One thread a process, however many the worker has: so it is with rendering, and with the claims of a process.
+    with _working, ExitStack() as stack:
+        claims = Claims(store.path)
+        with written(store.path):
+            stack.enter_context(claims.joined(store.sweep))
+        stack.enter_context(claims.chunk(chunk, wait=True))
+        _require_same(store, plan)
+        if store.lacks(plan, chunk):
+            images, values = render(chunk)
+            # Where there are no locks, it may have been replaced meanwhile.
+            _require_same(store, plan)
+            with written(store.path):
+                store.write(plan, chunk, images, values)
+
+
+def _require_same(store: Format, plan: Plan) -> None:
+    """Checks that a store is still the one that its task was made for."""
+    held = store.card()
+    for name, _, _ in differences(held, plan.attributes() | {"complete": held.get("complete")}):
+        raise LenskitError(f"{store.path} is another store by now: it differs in {name}")
 
 
 @lru_cache(maxsize=1)

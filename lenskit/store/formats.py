@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar
@@ -12,7 +15,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from lenskit.errors import UsageError
+from lenskit.errors import LenskitError, UsageError
 from lenskit.store.plan import FORMAT, Plan, checked_attributes
 
 FORMATS = {
@@ -25,6 +28,8 @@ PARTS = (".part", ".partial")
 """Endings of files that somebody began to write."""
 FIRST_MOMENT = {"zarr.json.part", "simulation.json.part"}
 """What may be in a folder that was just going to become a store."""
+DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+"""Faults of a disk that may pass."""
 
 
 class Format(ABC):
@@ -139,3 +144,19 @@ def open_format(name: str, path: Path) -> Format:
         raise UsageError(f"{path} is no name for a store: say, for example, --out pairs.zarr")
     module, _, attribute = FORMATS[name].partition(":")
     return getattr(import_module(module), attribute)(real)
+
+
+@contextmanager
+def written(path: Path) -> Iterator[None]:
+    """Turns a full disk and other faults of writing a store into one line.
+
+    Raises:
+        LenskitError: instead of any `OSError`.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.strerror is None:
+            raise
+        comfort = "; what is there is sound, and the same command goes on" if error.errno in DISK else ""
+        raise LenskitError(f"{error.filename or path} cannot be written: {error.strerror}{comfort}") from error

@@ -6,8 +6,9 @@ and looks again. So a run that was killed is gone on with by the same command, a
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
-import os
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from multiprocessing.process import BaseProcess
@@ -17,11 +18,15 @@ from typing import Any
 from lenskit.errors import LenskitError, UsageError
 from lenskit.store.claims import Claims
 from lenskit.store.cluster import connected, fill_on_cluster
-from lenskit.store.formats import Format, open_format
+from lenskit.store.formats import Format, open_format, written
 from lenskit.store.plan import Plan, differences
 
 Tell = Callable[[int], object]
 """Is told how many chunks are done."""
+PAUSE = 1.0
+"""Seconds between two looks at how many are; and at least ten times as long as looking takes."""
+
+log = logging.getLogger("lenskit")
 
 
 def simulate(
@@ -51,12 +56,15 @@ def simulate(
     """
     store = open_format(format, Path(out))
     with ExitStack() as stack:
-        stack.enter_context(_faults_told(store))
         # A cluster that cannot be reached shall leave nothing behind.
         client = stack.enter_context(connected(dask, workers)) if dask else None
-        store.path.parent.mkdir(parents=True, exist_ok=True)
         claims = Claims(store.path)
-        stack.enter_context(claims.joined(store.sweep))
+        with written(store.path):
+            store.path.parent.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(claims.joined(store.sweep))
+        if not claims.available:
+            log.info("%s cannot be locked: this process works alone; let no other fill the store", claims.path)
+            workers = 1
         with claims.setup():
             begin(store, plan, claims, overwrite)
         if client:
@@ -64,7 +72,7 @@ def simulate(
         else:
             with _helpers(store, plan, workers - 1):
                 fill(store, plan, claims, tell)
-        with claims.setup():
+        with claims.setup(), written(store.path):
             store.finish(plan)
 
 
@@ -79,10 +87,12 @@ def begin(store: Format, plan: Plan, claims: Claims, overwrite: bool) -> None:
         except UsageError:
             if not overwrite:
                 raise
-            if not alone:
+            if claims.available and not alone:
                 raise UsageError(f"{store.path} is being written by another process: stop it first") from None
-            store.remove()
-        store.create(plan)
+            with written(store.path):
+                store.remove()
+        with written(store.path):
+            store.create(plan)
         if alone:
             store.sweep()
 
@@ -108,26 +118,63 @@ def check_same(store: Format, plan: Plan) -> None:
             )
 
 
-def fill(store: Format, plan: Plan, claims: Claims, tell: Tell = lambda done: None) -> None:
-    """Makes chunks until none is missing, those included that another process claimed and did not finish."""
+def fill(
+    store: Format, plan: Plan, claims: Claims, tell: Tell | None = None, between: Callable[[], object] = lambda: None
+) -> None:
+    """Makes chunks until none is missing, those included that another process claimed and did not finish.
+
+    Args:
+        store: The store, begun.
+        plan: Its plan.
+        claims: The claims on it, joined.
+        tell: Is told how many chunks are done, whoever made them.
+        between: Is called after each chunk that is made here.
+    """
     from lenskit.store.render import Renderer
 
-    render = None
+    render, told = None, _Progress(store, plan, tell)
     while missing := store.missing(plan):
-        tell(plan.chunks - len(missing))
-        made = 0
+        told.say(missing)
+        any_made = False
         for chunk in missing:
             with claims.chunk(chunk) as granted:
                 if granted and store.lacks(plan, chunk):
                     render = render or Renderer(plan)
-                    store.write(plan, chunk, *render(chunk))
-                    made += 1
-            if granted:
-                tell(plan.chunks - len(missing) + made)
-        if not made:
+                    made = render(chunk)
+                    with written(store.path):
+                        store.write(plan, chunk, *made)
+                    any_made = True
+                    between()
+                    told.look()
+        if not any_made:
             with claims.chunk(missing[0], wait=True):
                 pass
-    tell(plan.chunks)
+    told.say([])
+
+
+class _Progress:
+    """Tells how many chunks are done, whoever made them.
+
+    Args:
+        store: The store.
+        plan: Its plan.
+        tell: Who is told, if anybody is.
+    """
+
+    def __init__(self, store: Format, plan: Plan, tell: Tell | None) -> None:
+        self._store, self._plan, self._tell, self._next = store, plan, tell, time.monotonic() + PAUSE
+
+    def say(self, missing: list[int]) -> None:
+        """Says that these are missing."""
+        if self._tell:
+            self._tell(self._plan.chunks - len(missing))
+
+    def look(self) -> None:
+        """Looks which are missing and says so, if the last look was long enough ago."""
+        if self._tell and (began := time.monotonic()) >= self._next:
+            self.say(self._store.missing(self._plan))
+            now = time.monotonic()
+            self._next = now + max(PAUSE, 10 * (now - began))
 
 
 @contextmanager
@@ -156,32 +203,18 @@ def _help(name: str, path: Path, plan: Plan) -> None:
     import signal
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    os.environ["OMP_NUM_THREADS"] = "1"
     store, claims = open_format(name, path), Claims(path)
     try:
         with claims.joined(store.sweep):
-            fill(store, plan, claims, _end_with_parent)
+            fill(store, plan, claims, between=_end_with_parent)
     except (LenskitError, OSError):
         raise SystemExit(1) from None
 
 
-def _end_with_parent(done: int) -> None:
+def _end_with_parent() -> None:
     parent = multiprocessing.parent_process()
     if parent is None or not parent.is_alive():
         raise SystemExit(1)
-
-
-@contextmanager
-def _faults_told(store: Format) -> Iterator[None]:
-    """Turns a full disk and the like into one line."""
-    try:
-        yield
-    except OSError as error:
-        if error.strerror is None:
-            raise
-        raise LenskitError(
-            f"{store.path} cannot be written: {error.strerror}; what is there is sound, and the same command goes on"
-        ) from error
 
 
 def _short(value: Any) -> str:

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import time
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from lenskit.errors import LenskitError
-from lenskit.store.cluster import make_chunk
+from lenskit.store.claims import Claims
+from lenskit.store.cluster import connected, make_chunk
+from lenskit.store.formats import open_format
 from lenskit.store.plan import Plan
-from lenskit.store.simulate import simulate
+from lenskit.store.simulate import begin, simulate
+from lenskit.store.store import Store
 
-from .conftest import tree
+from .conftest import ended, forked, tree
 
 pytest.importorskip("distributed")
 
@@ -59,9 +64,44 @@ def test_an_unreachable_cluster_is_one_line_within_seconds(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_worker_says_what_hinders_it(plan: Callable[..., Plan], tmp_path: Path) -> None:
-    import json
+def test_a_task_never_writes_into_another_store(plan: Callable[..., Plan], tmp_path: Path) -> None:
+    """A task of a command that was stopped comes late: meanwhile another store is where its own was."""
+    out, wanted, other = tmp_path / "pairs.zarr", plan(), plan({"width": "1.5"})
+    claims = Claims(out)
+    with claims.joined(lambda: None):
+        begin(open_format("zarr", out), other, claims, overwrite=False)
+    before = tree(tmp_path)
+    with pytest.raises(LenskitError, match="is another store by now: it differs in configuration.simulator.width"):
+        make_chunk(0, format="zarr", path=str(out), card=json.dumps(wanted.attributes()))
+    assert tree(tmp_path) == before
+    make_chunk(0, format="zarr", path=str(out), card=json.dumps(other.attributes()))
+    assert Store(out).missing() == [1, 2]
 
+
+def test_a_task_waits_for_whoever_makes_its_chunk(plan: Callable[..., Plan], tmp_path: Path) -> None:
+    out, wanted = tmp_path / "pairs.zarr", plan()
+    claims = Claims(out)
+    with claims.joined(lambda: None):
+        begin(open_format("zarr", out), wanted, claims, overwrite=False)
+        with claims.chunk(0):
+            task = forked(lambda: make_chunk(0, format="zarr", path=str(out), card=json.dumps(wanted.attributes())))
+            time.sleep(0.5)
+            assert Store(out).missing() == [0, 1, 2]
+        assert ended(task) == 0
+        assert Store(out).missing() == [1, 2]
+
+
+@pytest.mark.slow
+def test_two_local_clusters_at_once_say_nothing_and_make_what_one_process_would(
+    plan: Callable[..., Plan], tmp_path: Path
+) -> None:
+    simulate(plan(), tmp_path / "whole.zarr")
+    with warnings.catch_warnings(action="error", category=UserWarning), connected("local", 1):
+        simulate(plan(), tmp_path / "pairs.zarr", dask="local", workers=2)
+    assert tree(tmp_path / "pairs.zarr") == tree(tmp_path / "whole.zarr")
+
+
+def test_a_worker_says_what_hinders_it(plan: Callable[..., Plan], tmp_path: Path) -> None:
     wanted = plan()
     card = json.dumps(wanted.attributes())
     with pytest.raises(LenskitError, match="a worker of the cluster does not see .*pairs.zarr: --out must be on"):
