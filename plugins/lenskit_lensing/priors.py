@@ -18,58 +18,82 @@ else:
     Prior = Distribution
 """Annotation of an option that is a prior: a distribution, which from Python may be given as its text."""
 
-_ABOVE_ZERO = (0, math.inf, "above 0")
-_AT_LEAST_ZERO = (-1e-300, math.inf, "at least 0")
-_FINITE = (-math.inf, math.inf, "finite")
-_BELOW_ONE = (-1, 1, "between -1 and 1, both excluded")
-_REDSHIFT = (0, 20, "between 0 and 20, both excluded")
-_INDEX = (0.2, 16, "between 0.2 and 16, both excluded")
+Domain = tuple[float, float, str]
 
-DOMAINS: dict[str, tuple[float, float, str]] = {
-    "theta_E": _ABOVE_ZERO,
-    "gamma": (1, 3, "between 1 and 3, both excluded"),
+
+def _between(low: float, high: float, unit: str = "") -> Domain:
+    return low, high, f"between {low:g} and {high:g}{unit}, both excluded"
+
+
+def _from_zero(high: float, unit: str = "") -> Domain:
+    return -1e-300, high, f"at least 0 and below {high:g}{unit}"
+
+
+_LENGTH = _between(1e-3, 100, " arcsec")
+_PLACE = _between(-100, 100, " arcsec")
+_MAGNITUDE = _between(0, 40)
+_COLOUR = _between(-10, 10)
+_LOG_RATIO = _between(-6, 6)
+_OF_FRAME = _between(-10, 10)
+_BELOW_ONE = _between(-1, 1)
+_REDSHIFT = _between(0, 20)
+_INDEX = _between(0.2, 16)
+
+DOMAINS: dict[str, Domain] = {
+    "theta_E": _LENGTH,
+    "gamma": _between(1, 3),
     "e1": _BELOW_ONE,
     "e2": _BELOW_ONE,
-    "center_x": _FINITE,
-    "center_y": _FINITE,
+    "center_x": _PLACE,
+    "center_y": _PLACE,
     "gamma1": _BELOW_ONE,
     "gamma2": _BELOW_ONE,
-    "source_dx": _FINITE,
-    "source_dy": _FINITE,
-    "source_half_light_radius": _ABOVE_ZERO,
+    "source_dx": _PLACE,
+    "source_dy": _PLACE,
+    "source_half_light_radius": _LENGTH,
     "source_n": _INDEX,
     "source_e1": _BELOW_ONE,
     "source_e2": _BELOW_ONE,
-    "source_core_radius": (-1e-300, 10, "at least 0 and below 10"),
-    "source_core_slope": (-1e-300, 2, "at least 0 and below 2"),
-    "merger_distance": _AT_LEAST_ZERO,
-    "merger_flux_ratio": _ABOVE_ZERO,
+    "source_core_radius": _from_zero(3),
+    "source_core_slope": _from_zero(1),
+    "merger_distance": _from_zero(100),
+    "merger_flux_ratio": _between(1e-6, 1e6),
     "light_n": _INDEX,
-    "light_radius": _ABOVE_ZERO,
-    "light_magnitude": _FINITE,
-    "log_light_to_arc": _FINITE,
-    "log_noise": _FINITE,
-    "source_offset_x": _FINITE,
-    "source_offset_y": _FINITE,
-    "source_magnitude": _FINITE,
-    "lens_magnitude": _FINITE,
-    "neighbour_magnitude": _FINITE,
-    **{f"{galaxy}_{name}": _FINITE for galaxy in ("source", "lens", "neighbour") for name in ("I_Y", "Y_J", "J_H")},
-    "velocity_dispersion": _ABOVE_ZERO,
+    "light_radius": _between(1e-2, 100),
+    "light_magnitude": _MAGNITUDE,
+    "log_light_to_arc": _LOG_RATIO,
+    "log_noise": _between(-10, 1),
+    "source_offset_x": _between(-100, 100),
+    "source_offset_y": _between(-100, 100),
+    "source_magnitude": _MAGNITUDE,
+    "lens_magnitude": _MAGNITUDE,
+    "neighbour_magnitude": _MAGNITUDE,
+    **{f"{galaxy}_{name}": _COLOUR for galaxy in ("source", "lens", "neighbour") for name in ("I_Y", "Y_J", "J_H")},
+    "velocity_dispersion": _between(1e-2, 3000, " km/s"),
     "z_lens": _REDSHIFT,
     "z_source": _REDSHIFT,
-    "neighbours": (-1e-300, 33, "at least 0 and below 33"),
-    "neighbour_x": _FINITE,
-    "neighbour_y": _FINITE,
-    "neighbour_log_flux": _FINITE,
-    "neighbour_radius": _ABOVE_ZERO,
+    "neighbours": _from_zero(33),
+    "neighbour_x": _OF_FRAME,
+    "neighbour_y": _OF_FRAME,
+    "neighbour_log_flux": _LOG_RATIO,
+    "neighbour_radius": _LENGTH,
     "neighbour_n": _INDEX,
     "neighbour_e1": _BELOW_ONE,
     "neighbour_e2": _BELOW_ONE,
-    "background_gradient": _FINITE,
-    "masked_pixels": (-1e-300, 0.5, "at least 0 and below 0.5"),
+    "background_gradient": _between(-1000, 1000),
+    "masked_pixels": _from_zero(0.5),
 }
-"""Of each prior the open interval that it has to lie in, and that in words."""
+"""Of each prior the open interval that it has to lie in, and that in words: far more than there is, but nothing that
+single precision cannot render."""
+
+JOINTLY = {
+    ("e1", "e2"): ("an ellipticity |e|", 0.95),
+    ("source_e1", "source_e2"): ("an ellipticity |e|", 1),
+    ("neighbour_e1", "neighbour_e2"): ("an ellipticity |e|", 1),
+    ("gamma1", "gamma2"): ("a shear |gamma|", 1),
+}
+"""Components of vectors: what these are, and the bound of their length. The deflection of an elliptical power law is a
+series that is as long as its |e| is close to one."""
 
 TAIL = 1e-9
 """Probability at which a prior without bounds is cut off on either side: six standard deviations of a normal."""
@@ -116,11 +140,11 @@ def parse_priors(given: Mapping[str, Distribution | str | float]) -> dict[str, D
         if not low < smallest <= largest < high:
             raise UsageError(f"option {name}: {prior} gives {smallest:g} to {largest:g}; {words} is right")
         priors[name] = prior
-    for first, second in (("e1", "e2"), ("source_e1", "source_e2"), ("neighbour_e1", "neighbour_e2")):
-        if first in priors and largest_norm(priors, first, second) >= 1:
+    for (first, second), (what, bound) in JOINTLY.items():
+        if first in priors and second in priors and (norm := largest_norm(priors, first, second)) >= bound:
             raise UsageError(
-                f"options {first} and {second}: {priors[first]} and {priors[second]} reach an ellipticity |e| of "
-                f"{largest_norm(priors, first, second):.3g}; below 1 is right"
+                f"options {first} and {second}: {priors[first]} and {priors[second]} reach {what} of {norm:.3g}; "
+                f"below {bound} is right"
             )
     return priors
 

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from lenstronomy.LightModel.light_model import LightModel
 from lenstronomy.LightModel.Profiles.sersic import Sersic
+from scipy.integrate import quad
 
 from lenskit.plugin import UsageError
 from lenskit_lensing.light import PROFILES, core_sersic, core_sersic_light, pixelated, sersic, surface_brightness
@@ -109,6 +110,27 @@ def test_half_of_the_light_is_within_the_half_light_radius() -> None:
     brightness = core_sersic(r[None, :], torch.zeros(1, 1), R_sersic=one, Rb=Rb, n_sersic=n, gamma=gamma, **shape)
     within = torch.trapezoid(2 * math.pi * r * brightness[0, 0], r)
     assert abs(float(within / flux) - 0.5) < 1e-3
+
+
+@settings(max_examples=25, deadline=None)
+@given(Rb=st.floats(0, 1), n=st.floats(0.5, 10), gamma=st.floats(0, 0.999))
+def test_light_is_the_integral_of_the_profile(Rb: float, n: float, gamma: float) -> None:
+    flux, radius = core_sersic_light(*(torch.tensor([value], dtype=torch.float64) for value in (Rb, n, gamma)))
+    b = 1.9992 * n - 0.3271
+
+    def ring(log_r: float) -> float:
+        r = math.exp(log_r)
+        core = (1 + (Rb / r) ** 3) ** (gamma / 3)
+        return 2 * math.pi * r * r * core * math.exp(-b * ((r**3 + Rb**3) ** (1 / (3 * n)) - 1))
+
+    def light(low: float, high: float) -> float:
+        return quad(ring, low, high, epsrel=1e-7, limit=500)[0]
+
+    inner, middle, outer = light(-30, -5), light(-5, math.log(float(radius))), light(math.log(float(radius)), 15)
+    total = inner + middle + outer
+    assert float(flux) == pytest.approx(total, rel=3e-3)
+    # The light between the radius found and that of half the light, over how much there is in a ring.
+    assert abs(inner + middle - total / 2) / ring(math.log(float(radius))) < 3e-3
 
 
 SHAPE = {"e1": 0.2, "e2": -0.1, "center_x": 0.05, "center_y": 0.02}

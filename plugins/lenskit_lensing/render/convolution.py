@@ -6,6 +6,9 @@ import torch
 from scipy.fft import next_fast_len
 from torch import Tensor
 
+FAINTEST = 1e-30
+"""Peak below which an image is empty: single precision has no digits left to scale it with."""
+
 
 class Convolver:
     """Blurs images with one of several PSFs, with zeros outside the frame: scipy's `convolve2d(..., mode="same")`.
@@ -43,14 +46,16 @@ class Convolver:
         first, second = images[:, 0::2], images[:, 1::2]
         peaks = images.detach().abs().amax((2, 3), keepdim=True)
         first_peak, second_peak = peaks[:, 0::2], peaks[:, 1::2]
-        alike = torch.where((first_peak > 0) & (second_peak > 0), first_peak / second_peak, 1)
+        seen = peaks > FAINTEST
+        alike = torch.where(seen[:, 0::2] & seen[:, 1::2], first_peak / second_peak, 1)
         transfer = self._transfer(images)
         size, margin = transfer.shape[-1], self.psfs.shape[-1] // 2
         spectrum = torch.fft.fft2(torch.complex(first, second * alike), s=(size, size))
         spectrum *= transfer.index_select(0, psf)[:, None]
         frame = slice(margin, margin + self.pixels)
         blurred = torch.fft.ifft2(spectrum)[:, :, frame, frame]
-        return torch.stack([blurred.real, blurred.imag / alike], dim=2).flatten(1, 2)[:, :channels]
+        both = torch.stack([blurred.real, blurred.imag / alike], dim=2).flatten(1, 2)
+        return (both * seen)[:, :channels]  # an empty image has none of the other one's rounding errors
 
     def _transfer(self, like: Tensor) -> Tensor:
         """Fourier transforms of the PSFs, (k, size, size)."""

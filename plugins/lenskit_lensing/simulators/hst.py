@@ -21,6 +21,9 @@ from lenskit_lensing.sources.population import SourcePopulation, real_galaxies
 
 Fraction = Annotated[float, Ge(0), Le(1)]
 
+EINSTEIN_RADIUS = "uniform(0.8, 1.8)"
+"""The default, which a configuration holds even where a velocity dispersion takes its place."""
+
 log = logging.getLogger("lenskit")
 
 
@@ -53,8 +56,8 @@ class HST(Simulator):
         *,
         instrument: str = "hst-acs-f814w",
         band: str | None = None,
-        pixels: Annotated[int, Ge(16)] | None = None,
-        pixel_scale: Annotated[float, Gt(0)] | None = None,
+        pixels: Annotated[int, Ge(16), Le(4096)] | None = None,
+        pixel_scale: Annotated[float, Ge(1e-3), Le(10)] | None = None,
         noise: Literal["white", "instrument"] = "white",
         renderer: Literal["torch", "lenstronomy"] = "torch",
         supersampling: Annotated[int, Ge(1)] | Literal["adaptive"] = 1,
@@ -68,7 +71,7 @@ class HST(Simulator):
         stamps_clean: bool = False,
         merger_fraction: Fraction = 0.1,
         min_magnification: Annotated[float, Ge(0)] = 3.0,
-        theta_E: Prior = "uniform(0.8, 1.8)",
+        theta_E: Prior = EINSTEIN_RADIUS,
         velocity_dispersion: Prior | None = None,
         z_lens: Prior | None = None,
         z_source: Prior | None = None,
@@ -90,7 +93,7 @@ class HST(Simulator):
         source_core_slope: Prior = "uniform(0, 0.3)",
         merger_distance: Prior = "uniform(0.5, 2.5)",
         merger_flux_ratio: Prior = "uniform(0.2, 1)",
-        light_deviation: Annotated[float, Ge(0)] = 0.025,
+        light_deviation: Annotated[float, Ge(0), Le(1)] = 0.025,
         light_n: Prior = "uniform(3, 8)",
         light_radius: Prior = "uniform(0.5, 2.6)",
         light_magnitude: Prior = "normal(16.6, 0.7)",
@@ -130,7 +133,7 @@ class HST(Simulator):
             taken out of them, as of COSMOS cutouts.
         merger_fraction: Fraction of sources that are two galaxies put together.
         min_magnification: Magnification below which a source's position is drawn again.
-        theta_E: Einstein radius in arcsec; not used where a velocity dispersion is given.
+        theta_E: Einstein radius in arcsec; none but the default may be given with a velocity dispersion.
         velocity_dispersion: Of the lens in km/s. With the redshifts it gives theta_E, as of an isothermal sphere.
         z_lens: Redshift of the lens, given with a velocity dispersion.
         z_source: Redshift of the source, given with a velocity dispersion; above all of `z_lens`.
@@ -198,7 +201,7 @@ class HST(Simulator):
         if galaxies is None:
             log.info("no real galaxies given (options cosmos, stamps): all sources are core-Sersic profiles")
         frame = pixels * self.band.pixel_scale
-        self.lenses = LensPopulation(self.priors, cosmology)
+        self.lenses = LensPopulation(self.priors, cosmology, chosen=str(self.priors["theta_E"]) != EINSTEIN_RADIUS)
         self.sources = SourcePopulation(
             priors=self.priors,
             merger_fraction=merger_fraction,
