@@ -35,6 +35,16 @@ def test_flags_say_what_is_stored(lenskit: Callable[..., Any], tmp_path: Path) -
     }  # fmt: skip
 
 
+@pytest.mark.parametrize("out", ["pairs.zarr", "pairs.h5"])
+def test_the_next_command_is_one_that_works(
+    lenskit: Callable[..., Any], caplog: pytest.LogCaptureFixture, out: str
+) -> None:
+    assert lenskit(*BLOBS, "--lenses", 3, "--out", out).status == 0
+    told = caplog.messages[-1]
+    assert told.startswith(f"{out} holds 3 lenses")
+    assert ("next: lenskit " in told) == (lenskit("data", "info", out).status == 0)
+
+
 def test_a_recipe_says_which_lenses(lenskit: Callable[..., Any]) -> None:
     assert lenskit("simulate", "--recipe", "toys", "--workers", 1, "--out", "pairs.zarr").status == 0
     plan = Store("pairs.zarr").plan
