@@ -19,17 +19,21 @@ class LensPopulation:
         priors: Of `LENS`, and of all of `PHYSICAL` or none. With them the Einstein radius is that of an isothermal
             sphere, 4 pi (sigma / c)^2 D_ls / D_s, and its prior is not used.
         cosmology: See `cosmology_named`; used for that only.
+        chosen: Whether the prior of the Einstein radius is a user's, and not a default that may be passed over.
 
     Raises:
-        UsageError: if only some of `PHYSICAL` are given, or sources may lie before lenses.
+        UsageError: if `PHYSICAL` are given and a user's theta_E, too, or only some of them, or sources may lie before
+            lenses.
     """
 
-    def __init__(self, priors: Mapping[str, Distribution], cosmology: str) -> None:
+    def __init__(self, priors: Mapping[str, Distribution], cosmology: str, chosen: bool) -> None:
         given = [name for name in PHYSICAL if name in priors]
         self.is_physical = bool(given)
         self._priors = {name: priors[name] for name in (*(LENS[1:] if given else LENS), *given)}
         if not given:
             return
+        if chosen:
+            raise UsageError(f"options theta_E and {given[0]}: one of them is right, not both")
         if missing := [name for name in PHYSICAL if name not in given]:
             raise UsageError(f"option {missing[0]} is missing: {', '.join(PHYSICAL)} are given together or not at all")
         farthest, nearest = priors["z_lens"].bounds[1], priors["z_source"].bounds[0]

@@ -21,7 +21,7 @@ from lenskit_lensing.instruments.noise import correlated_noise, noise_sigma
 from lenskit_lensing.priors import DOMAINS, Prior, largest_norm, parse_priors
 from lenskit_lensing.render.torch_renderer import TorchRenderer
 from lenskit_lensing.scenes.lens_light import MAX_ELLIPTICITY, STANDARD_NORMAL, total_light
-from lenskit_lensing.scenes.lens_population import PHYSICAL, LensPopulation
+from lenskit_lensing.scenes.lens_population import LensPopulation
 from lenskit_lensing.simulators.euclid_labels import measure
 from lenskit_lensing.simulators.euclid_population import (
     COLOURS,
@@ -206,9 +206,7 @@ class EuclidChallenge(Simulator):
         default, low, high, fraction = TASKS[task]
         bounds = low if theta_E_min is None else theta_E_min, high if theta_E_max is None else theta_E_max
         self.priors = parse_priors(given | {"theta_E": theta_E_prior(theta_E, default, *bounds)})
-        if theta_E is not None and any(name in self.priors for name in PHYSICAL):
-            raise UsageError("options theta_E and velocity_dispersion: one of them is right, not both")
-        self.lenses = LensPopulation(self.priors, cosmology)
+        self.lenses = LensPopulation(self.priors, cosmology, chosen=theta_E is not None)
         self.brightening = lens_brightening
         self.light_scatter = {
             "light_e1": light_ellipticity_scatter,

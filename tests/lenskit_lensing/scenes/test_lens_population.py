@@ -44,10 +44,11 @@ def test_all_of_them_are_given_or_none(missing: str) -> None:
 @pytest.mark.parametrize(
     ("options", "complaint"),
     [
+        ({"theta_E": 1.0}, "options theta_E and velocity_dispersion: one of them is right, not both"),
         ({"z_lens": "uniform(0.2, 1.0)"}, "lenses reach a redshift of 1 and sources begin at 0.9; all sources behind"),
         ({"z_lens": -0.1}, "option z_lens: -0.1 gives -0.1 to -0.1; between 0 and 20"),
         ({"z_source": "uniform(1, 25)"}, "option z_source"),
-        ({"velocity_dispersion": "normal(200, 100)"}, "option velocity_dispersion.*above 0 is right"),
+        ({"velocity_dispersion": "normal(200, 100)"}, "option velocity_dispersion: .* gives -.* is right"),
         ({"cosmology": "Plank18"}, "no cosmology is called 'Plank18'"),
     ],
 )
