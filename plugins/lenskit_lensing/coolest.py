@@ -48,18 +48,22 @@ class LensSystem:
 
 
 def from_scene(
-    scene: Scene, row: int = 0, *, stamps: Tensor | None = None, pixels: int = 110, pixel_scale: float = 0.05
+    scene: Scene, row: int = 0, *, pixels: int, pixel_scale: float, stamps: Tensor | None = None
 ) -> LensSystem:
     """One scene of the simulator `hst`.
 
-    The lens light's `amp` is 1: how bright it is over the arc is said of images, after the PSF.
+    The lens light's `amp` is 1: how bright it is over the arc is said of images, after the PSF. Neighbours follow it.
+    Redshifts are the scene's where it has them, else those that `LensSystem` begins with.
 
     Args:
         scene: The scene's entries, (n,) each.
         row: Which of the n.
+        pixels: Height and width of the image, as the simulator's `band` has them.
+        pixel_scale: Size of a pixel in arcsec, likewise.
         stamps: Images (k, size, size) that sources may be.
-        pixels: Height and width of the image.
-        pixel_scale: Size of a pixel in arcsec.
+
+    Raises:
+        UsageError: for a real galaxy's image without stamps.
     """
 
     def take(prefix: str, names: Mapping[str, str]) -> dict[str, Any]:
@@ -82,15 +86,23 @@ def from_scene(
             raise UsageError(f"scene {row} has the image of a real galaxy as its source, and no stamps were given")
         stamp = take(galaxy, amp | center | {"scale": "stamp_scale", "phi_G": "angle", "mirror": "mirror"})
         source.append(("INTERPOL", stamp | {"image": stamps[int(scene[f"{galaxy}stamp"][row])]}))
+    lens_light = [("SERSIC_ELLIPSE", {"amp": 1.0} | take("light_", sersic))]
+    if "neighbour_amplitude" in scene:
+        ours = {"amp": "amplitude", "R_sersic": "radius", "n_sersic": "n"} | same("e1", "e2") | center
+        each = {theirs: scene[f"neighbour_{name}"][row].tolist() for theirs, name in ours.items()}
+        neighbours = [dict(zip(each, values, strict=True)) for values in zip(*each.values(), strict=True)]
+        lens_light += [("SERSIC_ELLIPSE", neighbour) for neighbour in neighbours if neighbour["amp"] > 0]
+    redshifts = {"lens_redshift": "z_lens", "source_redshift": "z_source"}
     return LensSystem(
         lens=[
             ("EPL", take("", same("theta_E", "gamma", "e1", "e2", "center_x", "center_y"))),
             ("SHEAR", take("", same("gamma1", "gamma2"))),
         ],
         source=source,
-        lens_light=[("SERSIC_ELLIPSE", {"amp": 1.0} | take("light_", sersic))],
+        lens_light=lens_light,
         shape=(pixels, pixels),
         pixel_scale=pixel_scale,
+        **{theirs: float(scene[name][row]) for theirs, name in redshifts.items() if name in scene},
     )
 
 

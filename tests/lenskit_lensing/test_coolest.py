@@ -36,6 +36,7 @@ from lenskit.plugin import LenskitError, UsageError
 from lenskit_lensing.coolest import LensSystem, from_coolest, from_scene, to_coolest
 from lenskit_lensing.light import surface_brightness
 from lenskit_lensing.mass import deflection
+from lenskit_lensing.scenes.field import neighbour_light
 from lenskit_lensing.simulators.hst import HST
 
 torch.set_num_threads(1)
@@ -169,7 +170,7 @@ def test_templates_of_coolests_own_classes_are_read(tmp_path: Path) -> None:
 
 def test_scenes_of_the_simulator_are_written(tmp_path: Path) -> None:
     scene = HST(pixels=32, merger_fraction=1.0).scene(1, "train", torch.arange(2), dtype=torch.float64)
-    system = from_scene(scene, 1, pixels=32)
+    system = from_scene(scene, 1, pixels=32, pixel_scale=0.05)
     assert [name for name, _ in system.source] == ["CORE_SERSIC", "CORE_SERSIC"]
     lens = {name: scene[name][1].item() for name in ("theta_E", "gamma", "e1", "e2", "center_x", "center_y")}
     shear = {name: scene[name][1].item() for name in ("gamma1", "gamma2")}
@@ -190,13 +191,37 @@ def test_scenes_of_the_simulator_are_written(tmp_path: Path) -> None:
     assert torch.allclose(alone[0][outside], alone[1][outside], rtol=2e-2)
 
 
+def test_scenes_with_redshifts_and_neighbours(tmp_path: Path) -> None:
+    """Which light what of the frame is not the arc as the simulator does, in its units, and come back."""
+    physical = {"velocity_dispersion": "250", "z_lens": "uniform(0.2, 0.5)", "z_source": "uniform(1, 2)"}
+    simulator = HST(pixels=32, pixel_scale=0.1, neighbours="choice(0, 2, 3)", **physical)
+    scene = simulator.scene(1, "train", torch.arange(8), dtype=torch.float64)
+    band = simulator.band
+    axis = (torch.arange(32, dtype=torch.float64) - 15.5) * band.pixel_scale
+    light = neighbour_light(scene, simulator.renderer)
+    assert len(set(scene["neighbours"].tolist())) > 1
+    for row, number in enumerate(scene["neighbours"].tolist()):
+        system = from_scene(scene, row, pixels=band.pixels, pixel_scale=band.pixel_scale)
+        assert len(system.lens_light) == 1 + number
+        assert (system.lens_redshift, system.source_redshift) == (scene["z_lens"][row], scene["z_source"][row])
+        assert (system.shape, system.pixel_scale) == ((32, 32), 0.1)
+        found = surface_brightness(axis[None, :], axis[:, None], system.lens_light[1:]) if number else torch.zeros(1)
+        # But for the few pixels about a centre, over which the simulator averages.
+        same = (found - light[row]).abs() <= 1e-9 * light[row].abs()
+        assert same.double().mean() > 0.6
+        to_coolest(system, tmp_path / "lens.json", drop_cores=True)
+        again = from_coolest(tmp_path / "lens.json")
+        assert len(again.lens_light) == 1 + number
+        assert again.lens_redshift == scene["z_lens"][row]
+
+
 def test_scenes_with_stamps() -> None:
     scene = HST(pixels=32).scene(1, "train", torch.arange(1), dtype=torch.float64)
     stamp = {"stamp": 1, "stamp_scale": 0.02, "angle": 0.5, "mirror": -1.0}
     scene |= {f"source_{name}": torch.tensor([value]) for name, value in stamp.items()}
     with pytest.raises(UsageError, match="no stamps were given"):
-        from_scene(scene)
-    system = from_scene(scene, stamps=torch.rand(2, 9, 9))
+        from_scene(scene, pixels=32, pixel_scale=0.05)
+    system = from_scene(scene, pixels=32, pixel_scale=0.05, stamps=torch.rand(2, 9, 9))
     assert system.source[0][0] == "INTERPOL"
     assert surface_brightness(X, Y, system.source).isfinite().all()
     with pytest.raises(UsageError, match="turned or scaled"):
