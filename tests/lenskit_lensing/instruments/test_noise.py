@@ -86,11 +86,11 @@ def test_taps_have_the_correlation_and_unit_power(sigma: float) -> None:
 
 
 def test_hst_noise_is_as_correlated_as_in_real_frames() -> None:
-    """Measured on SLACS frames: .26 beside, .08 across the diagonal, .035 two pixels away."""
-    noise = correlated_noise(generator(40), "noise", 110, load_instrument("hst-acs-f814w").band().noise_correlation)
+    """Measured on SLACS frames: .26 beside, .08 across the diagonal. Two pixels away the model has less than these."""
+    noise = correlated_noise(generator(400), "noise", 110, load_instrument("hst-acs-f814w").band().noise_correlation)
     assert correlation(noise, 0, 1) == pytest.approx(0.26, abs=0.03)
     assert correlation(noise, 1, 1) == pytest.approx(0.08, abs=0.02)
-    assert correlation(noise, 0, 2) == pytest.approx(0.035, abs=0.04)
+    assert correlation(noise, 0, 2) == pytest.approx(0.0057, abs=0.0025)
 
 
 def test_blurring_is_a_convolution_without_borders() -> None:
