@@ -169,6 +169,21 @@ def read_toml(kind: str, name: str) -> dict[str, Any]:
         raise LenskitError(f"{kind} {name!r} is no valid TOML: {error}") from None
 
 
+def read_layers(
+    recipe: str | None, config: str | None, flags: Iterable[Layer], assignments: Iterable[str]
+) -> list[Layer]:
+    """Reads what a command is given into layers, each over the one before.
+
+    Args:
+        recipe: Name or path of a recipe, see `read_recipe`.
+        config: Path of a configuration.
+        flags: What flags of their own say.
+        assignments: What `--set` says, see `read_assignment`.
+    """
+    below = [*([read_recipe(recipe)] if recipe else []), *([read_layer(Path(config))] if config else [])]
+    return [*below, merge([*flags, *map(read_assignment, assignments)])]
+
+
 def read_assignment(text: str) -> Layer:
     """Reads `section.option=value` (`--set`); the value is TOML, or else a plain string.
 

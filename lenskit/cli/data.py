@@ -60,7 +60,7 @@ def _tell_parameters(dataset: Dataset) -> None:
     if not dataset.parameters:
         click.echo("\nno parameters")
         return
-    values = {} if dataset.missing or dataset.unfinished else dataset.read(range(min(SAMPLE, len(dataset))))[1]
+    values = {} if dataset.missing or dataset.unfinished else dataset.read_parameters(range(min(SAMPLE, len(dataset))))
     of = f", and their ranges over the first {min(SAMPLE, len(dataset))} lenses" if values else ""
     click.echo(f"\nparameters{of}:")
     width = max(len(parameter.name) for parameter in dataset.parameters)

@@ -78,11 +78,8 @@ def command(
         raise UsageError(f"lenses have numbers below 2^63: there is no lens {first}")
     channels = None if rgb is None else _numbers(rgb)
 
-    from lenskit.config import Config, merge, read_assignment, read_layer, read_recipe
+    from lenskit.config import Config, read_layers
 
-    layers: list[Any] = [read_recipe(recipe)] if recipe else []
-    if config:
-        layers.append(read_layer(Path(config)))
     own: list[Any] = [{"input": {name: flags[name] for name in ("stretch", "size") if flags[name] is not None}}]
     if flags["seed"] is not None:
         own.append({"train": {"seed": flags["seed"]}})
@@ -95,7 +92,7 @@ def command(
         own.append({"data": {"name": reader, "path": str(folder.resolve())}})
     if simulator:
         own.append({"simulator": {"name": simulator}})
-    layers.append(merge([*own, *map(read_assignment, assignments)]))
+    layers = read_layers(recipe, config, own, assignments)
 
     names = pairs or (None,)
     as_stored = not pairs and not any("pairs" in layer for layer in layers)

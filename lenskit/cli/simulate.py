@@ -82,7 +82,7 @@ def command(
 def _plan(given: dict[str, Any], format: str, path: Path) -> Any:
     """The plan that flags describe. Where a store is there and they name no configuration, its own is the lowest layer:
     without any flag the plan is the store's."""
-    from lenskit.config import Config, merge, read_assignment, read_layer, read_recipe
+    from lenskit.config import Config, read_layers
     from lenskit.store.formats import open_format
     from lenskit.store.plan import Plan
 
@@ -93,17 +93,12 @@ def _plan(given: dict[str, Any], format: str, path: Path) -> Any:
         same = {name: held[name] for name in SETTINGS}
         layer = {section: held.configuration[section] for section in SECTIONS}
         return Plan.of(Config.resolve(layer, only=SECTIONS), **same | given)
-    layers = []
-    if given.get("recipe"):
-        layers.append(read_recipe(given["recipe"]))
-    if given.get("config"):
-        layers.append(read_layer(Path(given["config"])))
-    assigned = [read_assignment(text) for text in given.get("assignments", ())]
-    for section in (section for layer in assigned for section in layer):
+    named = [{section: {"name": given[section]}} for section in SECTIONS if section in given]
+    layers = read_layers(given.get("recipe"), given.get("config"), named, given.get("assignments", ()))
+    for section in layers[-1]:
         if section not in SECTIONS:
             raise UsageError(f"simulate takes options of {' and '.join(SECTIONS)}, not of {section}: see --help")
-    named = [{section: {"name": given[section]}} for section in SECTIONS if section in given]
-    resolved = Config.resolve(*layers, merge([*named, *assigned]), only=(*SECTIONS, "train"))
+    resolved = Config.resolve(*layers, only=(*SECTIONS, "train"))
     train = resolved.sections["train"]
     lenses = given.get("lenses", train.get("lenses"))
     if lenses is None:

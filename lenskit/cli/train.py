@@ -60,16 +60,11 @@ def command(
     What is not said comes from the recipe or the file, and else from defaults; --print-config shows the outcome, and
     `lenskit info NAME` the options of a component. Ctrl-C saves and says how to go on.
     """
-    from lenskit.config import Config, merge, read_assignment, read_layer, read_recipe
+    from lenskit.config import Config, read_layers
 
     given = {name: value for name, value in flags.items() if value is not None}
     if resume:
         return _resume(resume, given, any((recipe, config, data, lr, assignments, out, overwrite, print_config)))
-    layers = []
-    if recipe:
-        layers.append(read_recipe(recipe))
-    if config:
-        layers.append(read_layer(Path(config)))
     own: list[Any] = [{name: {"name": given[name]}} for name in COMPONENTS if name in given]
     own.append({"train": {name: given[name] for name in SETTINGS if name in given}})
     if data:
@@ -81,8 +76,7 @@ def command(
         own.append({"data": {"name": reader, "path": str(path.resolve())}})
     if lr is not None:
         own.append({"method": {"lr": lr}})
-    flags_layer = merge([*own, *map(read_assignment, assignments)])
-    resolved = Config.resolve(*layers, flags_layer)
+    resolved = Config.resolve(*read_layers(recipe, config, own, assignments))
     if print_config:
         click.echo(resolved.to_toml(), nl=False)
         return 0

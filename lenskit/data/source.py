@@ -96,12 +96,7 @@ class LiveSource(Source):
 
     def __init__(self, simulator: Simulator, pairs: PairStrategy, preprocess: Preprocess, seed: int) -> None:
         super().__init__(pairs, preprocess, seed)
-        unknown = pairs.shared - set(simulator.groups)
-        if unknown:
-            raise UsageError(
-                f"the pairs share {', '.join(sorted(unknown))}, but the simulator's groups are "
-                f"{', '.join(simulator.groups)}"
-            )
+        check_groups(pairs, simulator)
         self.simulator = simulator
         self.parameters, self.image_shape = simulator.parameters, simulator.image_shape
 
@@ -201,6 +196,20 @@ class StoredSource(Source):
     def _make(self, images: Tensor, known: Tensor, index: Tensor, view: Tensor) -> Batch:
         parameters = {parameter.name: known[..., i] for i, parameter in enumerate(self.parameters)}
         return self._views(images, parameters, index, view)
+
+
+def check_groups(pairs: PairStrategy, simulator: Simulator) -> None:
+    """Raises if the pairs share groups that the simulator does not draw.
+
+    Raises:
+        UsageError: naming them.
+    """
+    unknown = pairs.shared - set(simulator.groups)
+    if unknown:
+        raise UsageError(
+            f"the pairs share {', '.join(sorted(unknown))}, but the simulator's groups are "
+            f"{', '.join(simulator.groups)}"
+        )
 
 
 def check_complete(dataset: Dataset) -> None:

@@ -79,6 +79,13 @@ class Dataset(ABC):
             LenskitError: naming what cannot be read, or is damaged.
         """
 
+    def read_parameters(self, index: Sequence[int]) -> dict[str, Tensor]:
+        """Reads the parameters of some lenses, as `read` gives them.
+
+        A reader whose format has them apart from the images overrides it.
+        """
+        return self.read(index)[1]
+
     def check(self) -> Iterator[tuple[str, str]]:
         """Reads everything through.
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from lenskit.config import Config, build
+from lenskit.data.source import check_groups
 from lenskit.errors import UsageError
 from lenskit.kinds.parameter import Parameter
 from lenskit.kinds.simulator import Simulator
@@ -75,12 +76,7 @@ class Plan:
         if "simulator" not in config.sections:
             raise UsageError("the configuration is of stored images: say which --simulator to use")
         simulator, pairs = simulator_of(config.sections["simulator"]), config.build("pairs")
-        unknown = pairs.shared - set(simulator.groups)
-        if unknown:
-            raise UsageError(
-                f"the pairs share {', '.join(sorted(unknown))}, but the simulator's groups are "
-                f"{', '.join(simulator.groups)}"
-            )
+        check_groups(pairs, simulator)
         views = views or pairs.draws
         settings = {
             "lenses": lenses,

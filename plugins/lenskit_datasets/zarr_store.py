@@ -45,9 +45,14 @@ class ZarrStore(Dataset):
         Raises:
             LenskitError: if a chunk is missing or damaged, or the store is incomplete.
         """
+        # Parameters first: of an incomplete store nothing else is read.
+        values = self.read_parameters(index)
+        return self._images(np.asarray(index, dtype=np.int64)), values
+
+    def read_parameters(self, index: Sequence[int]) -> dict[str, Tensor]:
+        """See `Dataset.read_parameters`; no image is read."""
         wanted = np.asarray(index, dtype=np.int64)
-        values = {parameter.name: self._known(parameter)[wanted] for parameter in self.parameters}
-        return self._images(wanted), values
+        return {parameter.name: self._known(parameter)[wanted] for parameter in self.parameters}
 
     def _images(self, wanted: np.ndarray[Any, Any]) -> Tensor:
         images = torch.empty(len(wanted), self.views, *self.image_shape)

@@ -47,6 +47,18 @@ def test_lenses_come_in_the_order_asked_for(tmp_path: Path, dtype: str) -> None:
             torch.testing.assert_close(value, values[name][list(index)], rtol=0, atol=0)
 
 
+def test_parameters_are_read_without_images(tmp_path: Path) -> None:
+    path = made(tmp_path / "pairs.zarr")
+    index = [9, 0, 4]
+    known = ZarrStore(path).read(index)[1]
+    for chunk in (path / "images").glob("c.*"):
+        chunk.write_bytes(bytes(chunk.stat().st_size))
+    damaged = ZarrStore(path)
+    torch.testing.assert_close(damaged.read_parameters(index), known, rtol=0, atol=0)
+    with pytest.raises(LenskitError, match="damaged"):
+        damaged.read(index)
+
+
 def test_views_show_the_same_lens_and_different_sources(tmp_path: Path) -> None:
     images, values = ZarrStore(made(tmp_path / "pairs.zarr", lenses=300, chunk=64)).read(range(300))
     assert abs(np.corrcoef(values["x"].T)[0, 1]) < 0.2
