@@ -73,6 +73,10 @@ class Format(ABC):
     def lacks(self, plan: Plan, chunk: int) -> bool:
         """Whether a chunk is to be written."""
 
+    def whole(self, plan: Plan) -> bool:
+        """Whether there is nothing left to do."""
+        return self.attributes()["complete"] and not self.missing(plan)
+
     @abstractmethod
     def write(self, plan: Plan, chunk: int, images: NDArray[Any], values: NDArray[np.float64]) -> None:
         """Writes a chunk, so that it is whole if it is there.

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from lenskit.errors import LenskitError
+from lenskit.kinds.simulator import Scene
 from lenskit.store.plan import Plan, simulator_of
 
 
@@ -23,38 +27,56 @@ class Renderer:
         self.plan, self.simulator = plan, simulator_of(plan.configuration["simulator"])
         self._type = torch.float16 if plan["dtype"] == "float16" else torch.float32
 
-    @torch.no_grad()
     def __call__(self, chunk: int) -> tuple[NDArray[Any], NDArray[np.float64]]:
         """Images (n, views, channels, height, width) and parameters (n, views, parameters) of a chunk.
 
         Raises:
             LenskitError: if an image is not finite, or the type cannot hold its values.
         """
+        images, values = [], []
+        with _threads(self.plan.mode["threads"]):
+            for lens, view, scene in self._scenes(chunk):
+                images.append(self._images(scene, lens, view))
+                values.append(self._known(scene, len(lens)))
+        return self._by_lens(images), self._by_lens(values)
+
+    def values(self, chunk: int) -> NDArray[np.float64]:
+        """Parameters of a chunk, (n, views, parameters), as they come with its images, but without rendering these."""
+        with _threads(self.plan.mode["threads"]):
+            return self._by_lens([self._known(scene, len(lens)) for lens, _, scene in self._scenes(chunk)])
+
+    def _by_lens(self, parts: list[Tensor]) -> NDArray[Any]:
+        return torch.cat(parts).unflatten(0, (-1, self.plan["views"])).numpy()
+
+    def _scenes(self, chunk: int) -> Iterator[tuple[Tensor, Tensor, Scene]]:
+        """Lenses, views and scenes of a chunk, as many at a time as are rendered at a time."""
         plan, lenses = self.plan, self.plan.lenses_of(chunk)
         lens = torch.arange(lenses.start, lenses.stop).repeat_interleave(plan["views"])
         view = torch.arange(plan["views"]).repeat(len(lenses))
-        images, values = [], []
-        before = torch.get_num_threads()
-        torch.set_num_threads(plan.mode["threads"])
-        try:
-            for start in range(0, len(lens), plan.mode["batch"]):
-                part = slice(start, start + plan.mode["batch"])
-                rendered, known = self._batch(lens[part], view[part])
-                images.append(rendered)
-                values.append(known)
-        finally:
-            torch.set_num_threads(before)
-        shape = (len(lenses), plan["views"])
-        return torch.cat(images).unflatten(0, shape).numpy(), torch.cat(values).unflatten(0, shape).numpy()
+        for one, other in zip(lens.split(plan.mode["batch"]), view.split(plan.mode["batch"]), strict=True):
+            yield one, other, self.simulator.scene(plan["seed"], plan["split"], one, other, shared=plan["shared"])
 
-    def _batch(self, lens: torch.Tensor, view: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        plan = self.plan
-        scene = self.simulator.scene(plan["seed"], plan["split"], lens, view, shared=plan["shared"])
+    def _known(self, scene: Scene, count: int) -> Tensor:
+        values = [scene[parameter.name].to(torch.float64) for parameter in self.plan.parameters]
+        return torch.stack(values, 1) if values else torch.empty(count, 0, dtype=torch.float64)
+
+    def _images(self, scene: Scene, lens: Tensor, view: Tensor) -> Tensor:
         images = self.simulator.render(scene).to(torch.float32)
         stored = images.to(self._type)
         if not stored.isfinite().all():
             bad = int((~stored.isfinite().flatten(1).all(1)).nonzero()[0, 0])
             why = "is not finite" if not images[bad].isfinite().all() else "has values that float16 cannot hold"
             raise LenskitError(f"the image of lens {lens[bad]}, view {view[bad]}, of this simulator {why}")
-        values = [scene[parameter.name].to(torch.float64) for parameter in plan.parameters]
-        return stored, torch.stack(values, 1) if values else torch.empty(len(lens), 0, dtype=torch.float64)
+        return stored
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
+    """Renders with so many threads, and without gradients."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        torch.set_num_threads(before)

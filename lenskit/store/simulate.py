@@ -107,7 +107,7 @@ def check_same(store: Format, plan: Plan) -> None:
     """
     held, wanted = store.attributes(), plan.attributes()
     fields = ["configuration", "image_shape", "pixel_scale", "parameters"]
-    if not held["complete"] or store.missing(Plan.from_attributes(held)):
+    if not store.whole(Plan.from_attributes(held)):
         fields.append("mode")
     for field in fields:
         for name, one, other in differences({field: held[field]}, {field: wanted[field]}):

@@ -31,9 +31,26 @@ from lenskit.store.plan import FORMAT, Plan, checked_attributes
 IMAGES, STAGING = "images", "staging"
 AXES = ("lens", "view", "channel", "y", "x")
 CHECKSUM_BYTES = 4
+FAULTS = (ValueError, KeyError, TypeError, OSError)
+"""What Zarr raises of a file that is damaged."""
 
 SizeOf = Callable[[str], int | None]
 """The size of a file of that name in some folder, None if there is none."""
+
+
+class Unsound(LenskitError):
+    """A file of a store is missing or damaged.
+
+    Args:
+        file: Which.
+        fault: What is wrong.
+        remedy: What to do.
+        more: How to look for more of the kind.
+    """
+
+    def __init__(self, file: Path, fault: str, remedy: str, more: str = "") -> None:
+        super().__init__(f"{file} {fault}{more}; {remedy}")
+        self.told = f"{fault}; {remedy}"
 
 
 def coordinate_name(parameter: Parameter) -> str:
@@ -87,9 +104,7 @@ class Store:
             chunk, lambda name: _size(self.path / IMAGES / name), lambda name: _size(self.path / STAGING / name)
         )
 
-    def _lacks(
-        self, chunk: int, image_size: Callable[[str], int | None], staged_size: Callable[[str], int | None]
-    ) -> bool:
+    def _lacks(self, chunk: int, image_size: SizeOf, staged_size: SizeOf) -> bool:
         plan = self.plan
         image_bytes = int(np.prod(plan.shape[1:])) * np.dtype(plan["dtype"]).itemsize
         if image_size(self.chunk_file(chunk).name) != plan["chunk"] * image_bytes + CHECKSUM_BYTES:
@@ -106,8 +121,9 @@ class Store:
         file, lenses = self.chunk_file(chunk), self.plan.lenses_of(chunk)
         # An absent chunk would be read as NaNs.
         if not file.is_file():
-            raise LenskitError(f"{file} is missing; make it with: {self.finish_with}")
-        return self._sound(file, lambda: self._images[lenses.start : lenses.stop])
+            raise Unsound(file, "is missing", f"make it with: {self.finish_with}")
+        images = self._sound(self._metadata, lambda: self.images)
+        return self._sound(file, lambda: images[lenses.start : lenses.stop], "remove it and make it again with")
 
     def values(self, parameter: Parameter) -> NDArray[np.float64]:
         """A parameter's values: (lenses,), or (lenses, views) where they differ between the images of a lens.
@@ -120,43 +136,81 @@ class Store:
                 f"{self.path} is incomplete: {len(self.missing())} of {self.plan.chunks} chunks are missing; "
                 f"finish it with: {self.finish_with}"
             )
-        folder = self.path / coordinate_name(parameter)
+        return self.coordinate(coordinate_name(parameter))
+
+    def coordinate(self, name: str) -> NDArray[Any]:
+        """All values of a parameter or an axis, by the name of its array.
+
+        Raises:
+            LenskitError: if they are damaged.
+        """
+        folder = self.path / name
         array = self._sound(folder, lambda: open_array(folder))
         chunks = -(-array.shape[0] // array.chunks[0])
         ending = ".0" * (array.ndim - 1)
         for chunk in range(chunks):
             if not (file := folder / f"c.{chunk}{ending}").is_file():
-                raise LenskitError(f"{file} is missing, and with it parameters of the images: simulate anew")
+                raise Unsound(file, "is missing", f"make it with: {self.finish_with}")
         return self._sound(folder, lambda: array[...])
 
     def check(self) -> Iterator[tuple[str, str]]:
-        """Reads everything, and yields for each chunk of images and each parameter its name and what is wrong."""
-        for chunk in range(self.plan.chunks):
-            yield self._checked(self.chunk_file(chunk), lambda chunk=chunk: self.read(chunk))
-        for parameter in self.parameters if self.complete else ():
-            yield self._checked(self.path / coordinate_name(parameter), lambda which=parameter: self.values(which))
+        """Reads everything, and yields the name of each part and what is wrong with it.
 
-    def _checked(self, file: Path, read: Any) -> tuple[str, str]:
+        Parts are the metadata of the images, the chunks of images, and parameters and axes; or, while the store is
+        not complete, chunks of parameters, and the store itself.
+        """
+        metadata = self._checked(self._metadata, lambda: self._sound(self._metadata, lambda: self.images))
+        yield metadata
+        # Without it no chunk can be read, which says nothing of them.
+        for chunk in () if metadata[1] else range(self.plan.chunks):
+            yield self._checked(self.chunk_file(chunk), lambda chunk=chunk: self.read(chunk))
+        if self.complete:
+            for name in (*AXES[2:], *map(coordinate_name, self.parameters)):
+                yield self._checked(self.path / name, lambda name=name: self.coordinate(name))
+            return
+        for chunk in range(self.plan.chunks):
+            if (file := self.path / STAGING / f"c.{chunk}.0.0").is_file():
+                yield self._checked(file, lambda chunk=chunk, file=file: self._sound(file, lambda: self._staged(chunk)))
+        lacking = f"{len(self.missing())} of {self.plan.chunks} chunks are missing"
+        yield "zarr.json", f"says that the store is incomplete ({lacking}); finish it with: {self.finish_with}"
+
+    def _checked(self, file: Path, read: Callable[[], object]) -> tuple[str, str]:
         name = str(file.relative_to(self.path))
         try:
             read()
-        except LenskitError as error:
-            return name, str(error)
+        except Unsound as error:
+            return name, error.told
         return name, ""
 
     @cached_property
-    def _images(self) -> Any:
-        return open_array(self.path / IMAGES)
+    def images(self) -> Any:
+        """The array of all images.
 
-    def _sound(self, file: Path, read: Any) -> Any:
+        Raises:
+            ValueError: or another of `FAULTS`, if its metadata is damaged.
+        """
+        array, plan = open_array(self.path / IMAGES), self.plan
+        if (array.shape, array.chunks, array.dtype) != (plan.shape, (plan["chunk"], *plan.shape[1:]), plan["dtype"]):
+            raise ValueError("another shape or type than the store's")
+        return array
+
+    @property
+    def _metadata(self) -> Path:
+        return self.path / IMAGES / "zarr.json"
+
+    def _staged(self, chunk: int) -> NDArray[np.float64]:
+        lenses = self.plan.lenses_of(chunk)
+        return open_array(self.path / STAGING)[lenses.start : lenses.stop]
+
+    def _sound(self, file: Path, read: Callable[[], Any], remedy: str = "restore it with") -> Any:
         """What `read` gives, whose faults are errors that name the file."""
         try:
             return read()
-        except (ValueError, KeyError, TypeError, OSError) as error:
-            raise LenskitError(
-                f"{file} is damaged ({' '.join(str(error).split())[:60]}): lenskit data check {self.path} looks for "
-                f"more; remove what is damaged and make it again with: {self.finish_with}"
-            ) from error
+        except FAULTS as error:
+            why = " ".join(str(error).split())
+            why = "its checksum is wrong" if "checksum" in why else why[:60]
+            more = f", lenskit data check {self.path} looks for more"
+            raise Unsound(file, f"is damaged ({why})", f"{remedy}: {self.finish_with}", more) from error
 
 
 def read_card(path: Path) -> dict[str, Any]:

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 import shutil
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lenskit.errors import LenskitError
 from lenskit.files import write_atomically
 from lenskit.kinds.parameter import Parameter
 from lenskit.store.formats import Format
 from lenskit.store.plan import Plan
-from lenskit.store.store import AXES, IMAGES, STAGING, Store, coordinate_name, read_card
+from lenskit.store.store import AXES, FAULTS, IMAGES, STAGING, Store, coordinate_name, open_array, read_card
 
 COORDINATE_CHUNK = 2**17
 """Lenses a chunk of a coordinate: a million lenses take a few files a parameter."""
@@ -38,14 +40,14 @@ class ZarrFormat(Format):
         self.path.mkdir(parents=True, exist_ok=True)
         if not self.exists:
             self._say(plan, complete=False)
-        if Store(self.path).complete and not self._has_coordinates(plan):
-            self._say(plan, complete=False)
         self._require_images(plan)
-        if not Store(self.path).complete and not (self.path / STAGING / "zarr.json").is_file():
-            shape = (plan["lenses"], plan["views"], max(1, len(plan.parameters)))
-            create_array(
-                self.path / STAGING, shape, (plan["chunk"], *shape[1:]), "float64", ("lens", "view", "parameter")
-            )
+        if not Store(self.path).complete:
+            self._require_staging(plan)
+        elif not self._has_coordinates(plan):
+            self._complete(plan)
+
+    def whole(self, plan: Plan) -> bool:
+        return super().whole(plan) and self._has_coordinates(plan)
 
     def missing(self, plan: Plan) -> list[int]:
         return Store(self.path).missing()
@@ -70,9 +72,12 @@ class ZarrFormat(Format):
     def finish(self, plan: Plan) -> None:
         """Makes coordinates of the parameters. What was cut short is simply done again."""
         if not Store(self.path).complete:
-            self._write_coordinates(plan)
-            self._say(plan, complete=True)
+            self._complete(plan)
         shutil.rmtree(self.path / STAGING, ignore_errors=True)
+
+    def _complete(self, plan: Plan) -> None:
+        self._write_coordinates(plan)
+        self._say(plan, complete=True)
 
     def _say(self, plan: Plan, complete: bool) -> None:
         attributes = plan.attributes() | {"complete": complete}
@@ -84,29 +89,59 @@ class ZarrFormat(Format):
         write_atomically(self.path / "zarr.json", json.dumps(group, indent=2) + "\n")
 
     def _has_coordinates(self, plan: Plan) -> bool:
-        return all((self.path / name / "zarr.json").is_file() for name in _members(plan))
+        """Whether all that a complete store has beside its images can be read: they are small."""
+        store = Store(self.path)
+        try:
+            for name in _members(plan)[1:]:
+                store.coordinate(name)
+        except LenskitError:
+            return False
+        return True
 
     def _require_images(self, plan: Plan) -> None:
-        folder = self.path / IMAGES
-        if (folder / "zarr.json").is_file():
-            return
-        shape = plan.shape
         coordinates = " ".join(map(coordinate_name, plan.parameters))
-        create_array(
-            folder, shape, (plan["chunk"], *shape[1:]), plan["dtype"], AXES,
-            {"long_name": "simulated images", "coordinates": coordinates},
-        )  # fmt: skip
+        attributes = {"long_name": "simulated images", "coordinates": coordinates}
+        self._require(IMAGES, plan["chunk"], plan.shape, plan["dtype"], AXES, attributes)
+
+    def _require_staging(self, plan: Plan) -> None:
+        shape = (plan["lenses"], plan["views"], max(1, len(plan.parameters)))
+        self._require(STAGING, plan["chunk"], shape, "float64", ("lens", "view", "parameter"))
+
+    def _require(
+        self, name: str, chunk: int, shape: tuple[int, ...], dtype: str, names: tuple[str, ...], attributes: Any = None
+    ) -> None:
+        """Makes an array, unless it is there and what it shall be. Chunks that are there are kept."""
+        folder, chunks = self.path / name, (chunk, *shape[1:])
+        with suppress(*FAULTS):
+            array = open_array(folder)
+            if (array.shape, array.chunks, array.dtype) == (shape, chunks, dtype):
+                return
+        (folder / "zarr.json").unlink(missing_ok=True)
+        create_array(folder, shape, chunks, dtype, names, attributes, overwrite=False)
 
     def _write_coordinates(self, plan: Plan) -> None:
         for name, length in zip(AXES[2:], plan.image_shape, strict=True):
             self._write_axis(name, length, plan.pixel_scale)
         arrays = [self._create_coordinate(plan, parameter) for parameter in plan.parameters]
-        staging = open_to_write(self.path / STAGING)
         for start in range(0, plan["lenses"], COORDINATE_CHUNK):
-            block = staging[start : start + COORDINATE_CHUNK]
+            block = self._values(plan, range(plan["lenses"])[start : start + COORDINATE_CHUNK])
             for place, (parameter, array) in enumerate(zip(plan.parameters, arrays, strict=True)):
                 values = block[:, :, place]
                 array[start : start + len(block)] = values[:, 0] if plan.is_shared(parameter) else values
+
+    def _values(self, plan: Plan, lenses: range) -> NDArray[np.float64]:
+        """Parameters of some lenses, (n, views, parameters): from the staging array, or drawn again if it is damaged
+        or no more there."""
+        staging = self.path / STAGING
+        if staging.is_dir():
+            with suppress(*FAULTS):
+                return np.asarray(open_array(staging)[lenses.start : lenses.stop])
+        from lenskit.store.render import Renderer
+
+        draw, size = Renderer(plan).values, plan["chunk"]
+        chunks = range(lenses.start // size, -(-lenses.stop // size))
+        drawn = np.concatenate([draw(chunk) for chunk in chunks])
+        return drawn[lenses.start - chunks.start * size :][: len(lenses)]
 
     def _create_coordinate(self, plan: Plan, parameter: Parameter) -> Any:
         shape = (plan["lenses"],) if plan.is_shared(parameter) else (plan["lenses"], plan["views"])
@@ -144,8 +179,10 @@ def create_array(
     dtype: str,
     names: tuple[str, ...],
     attributes: dict[str, Any] | None = None,
+    overwrite: bool = True,
 ) -> Any:
-    """Makes an empty array in place of any that is there: uncompressed (noise does not compress) and checksummed.
+    """Makes an array in place of any that is there, or around the chunks that are: uncompressed (noise does not
+    compress) and checksummed.
 
     Its file keys are flat, for a folder a chunk would double the number of files.
     """
@@ -165,7 +202,7 @@ def create_array(
         attributes=attributes or {},
         chunk_key_encoding={"name": "default", "separator": "."},
         zarr_format=3,
-        overwrite=True,
+        overwrite=overwrite,
         config={"write_empty_chunks": True},
     )
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from lenskit.config import Config
 from lenskit.errors import UsageError
-from lenskit.store.plan import CHUNK_BYTES, Plan, checked_attributes, default_chunk, differences
+from lenskit.store.plan import CHUNK_BYTES, Plan, default_chunk, differences
 
 Make = Callable[..., Plan]
 
@@ -60,18 +60,6 @@ def test_pairs_may_share_only_what_the_simulator_draws(install: Callable[..., No
 def test_stored_images_are_not_simulated() -> None:
     with pytest.raises(UsageError, match="say which --simulator"):
         Plan.of(Config({"pairs": {"name": "single"}}), lenses=2)
-
-
-@pytest.mark.parametrize(
-    ("attributes", "complaint"),
-    [
-        ({}, "no store of simulated pairs"),
-        ({"format": "lenskit-pairs", "format_version": 7}, "differs in format_version: it has 7, .* knows 1"),
-    ],
-)
-def test_other_formats_are_told_apart(attributes: dict[str, object], complaint: str, tmp_path) -> None:
-    with pytest.raises(UsageError, match=complaint):
-        checked_attributes(tmp_path, attributes)
 
 
 def test_differences_name_the_innermost_field() -> None:
