@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import json
 import os
+from io import BytesIO
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -28,6 +30,10 @@ class FitsFormat(Format):
 
     name = "fits"
 
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self._bytes: int | None = None
+
     def card(self) -> dict[str, Any]:
         try:
             return dict(json.loads((self.path / CARD).read_text(encoding="utf-8")))
@@ -43,12 +49,15 @@ class FitsFormat(Format):
 
     def missing(self, plan: Plan) -> list[int]:
         with os.scandir(self.path) as entries:
-            there = {entry.name for entry in entries if entry.stat().st_size}
-        return [chunk for chunk in range(plan.chunks) if not there.issuperset(self._names(plan, chunk))]
+            sizes = {entry.name: entry.stat().st_size for entry in entries}
+        size = self._size(plan)
+        return [
+            chunk for chunk in range(plan.chunks) if any(sizes.get(name) != size for name in self._names(plan, chunk))
+        ]
 
     def lacks(self, plan: Plan, chunk: int) -> bool:
         files = (self.path / name for name in self._names(plan, chunk))
-        return not all(file.is_file() and file.stat().st_size for file in files)
+        return not all(file.is_file() and file.stat().st_size == self._size(plan) for file in files)
 
     def write(self, plan: Plan, chunk: int, images: NDArray[Any], values: NDArray[np.float64]) -> None:
         for name, pixels, known in zip(self._names(plan, chunk), images, values, strict=True):
@@ -65,6 +74,16 @@ class FitsFormat(Format):
     def finish(self, plan: Plan) -> None:
         if not self.attributes()["complete"]:
             self._say(plan, complete=True)
+
+    def _size(self, plan: Plan) -> int:
+        """The size of a file, which is the same for all: a card of the header has 80 bytes, whatever it says."""
+        if self._bytes is None:
+            file = BytesIO()
+            _hdu(plan, np.zeros(plan.shape[1:], "float32"), np.zeros((plan["views"], len(plan.parameters)))).writeto(
+                file
+            )
+            self._bytes = len(file.getvalue())
+        return self._bytes
 
     def _say(self, plan: Plan, complete: bool) -> None:
         write_atomically(self.path / CARD, json.dumps(plan.attributes() | {"complete": complete}, indent=2) + "\n")

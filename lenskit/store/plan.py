@@ -92,7 +92,7 @@ class Plan:
             sections | {"simulate": settings},
             tuple(simulator.parameters),
             simulator.image_shape,
-            getattr(simulator, "pixel_scale", None),
+            simulator.pixel_scale,
             current_mode(config.name("simulator"), simulator.image_shape),
         )
 

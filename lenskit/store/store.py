@@ -17,7 +17,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterator
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -163,14 +163,14 @@ class Store:
         yield metadata
         # Without it no chunk can be read, which says nothing of them.
         for chunk in () if metadata[1] else range(self.plan.chunks):
-            yield self._checked(self.chunk_file(chunk), lambda chunk=chunk: self.read(chunk))
+            yield self._checked(self.chunk_file(chunk), partial(self.read, chunk))
         if self.complete:
             for name in (*AXES[2:], *map(coordinate_name, self.parameters)):
-                yield self._checked(self.path / name, lambda name=name: self.coordinate(name))
+                yield self._checked(self.path / name, partial(self.coordinate, name))
             return
         for chunk in range(self.plan.chunks):
             if (file := self.path / STAGING / f"c.{chunk}.0.0").is_file():
-                yield self._checked(file, lambda chunk=chunk, file=file: self._sound(file, lambda: self._staged(chunk)))
+                yield self._checked(file, partial(self._sound, file, partial(self._staged, chunk)))
         lacking = f"{len(self.missing())} of {self.plan.chunks} chunks are missing"
         yield "zarr.json", f"says that the store is incomplete ({lacking}); finish it with: {self.finish_with}"
 

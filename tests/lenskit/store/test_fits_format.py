@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -13,9 +14,12 @@ from astropy.io import fits
 
 from lenskit.config import Config
 from lenskit.errors import UsageError
+from lenskit.store.formats import open_format
 from lenskit.store.plan import Plan
 from lenskit.store.simulate import simulate
 from lenskit.store.store import Store
+
+from .conftest import tree
 
 LENSIAM = ("theta_E", "e1", "e2", "center_x", "center_y", "gamma", "gamma1", "gamma2")
 
@@ -54,6 +58,17 @@ def test_single_images_keep_their_axes(plan: Callable[..., Plan], tmp_path: Path
     assert (header["NAXIS1"], header["NAXIS2"], header["NAXIS3"]) == (1, 8, 8)
     assert "X" in header
     assert "X_1" not in header
+
+
+@pytest.mark.parametrize("length", [0, 3000, 2880])
+def test_a_file_that_was_cut_short_is_made_again(plan: Callable[..., Plan], tmp_path: Path, length: int) -> None:
+    simulate(plan(), tmp_path / "pairs", format="fits")
+    whole = tree(tmp_path)
+    os.truncate(tmp_path / "pairs" / "5.fits", length)
+    store = open_format("fits", tmp_path / "pairs")
+    assert (store.missing(plan()), store.lacks(plan(), 1), store.lacks(plan(), 2)) == ([1], True, False)
+    simulate(plan(), tmp_path / "pairs", format="fits")
+    assert tree(tmp_path) == whole
 
 
 def test_fits_has_no_float16(plan: Callable[..., Plan], tmp_path: Path) -> None:
