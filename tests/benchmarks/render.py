@@ -7,7 +7,7 @@
 The scenes are LenSiam's, the defaults of `hst`: 110 x 110 pixels, power law with |e| up to .71 and shear, core-Sersic
 sources, Sersic lens light averaged around its centre, PSFs of 41 x 41 pixels, white noise. caustics has no core-Sersic
 profile and no averages, so that beside it all sources are single Sersic profiles, and its lens light is sampled once a
-pixel. Its profiles are evaluated on the frame alone, in batches of 16 by `torch.vmap`; what it would add is a margin.
+pixel. It renders batches by `torch.vmap`, on a frame with a margin of half a PSF, and without for comparison.
 lenstronomy goes through its ImageModel, which is made once a PSF.
 
 Times are the process's own. Each row is timed in each round, the rounds one after the other, and its fastest round
@@ -33,7 +33,7 @@ from lenskit_lensing.mass.power_law import TOLERANCE
 from lenskit_lensing.render.compiled import VARIABLE
 from lenskit_lensing.simulators.hst import HST, normalised
 
-BATCH = 16
+BATCH = 32
 LARGEST = math.hypot(0.5, 0.5)
 Work = Callable[[], object]
 
@@ -115,9 +115,16 @@ def floor(renderer: Any, part: Scene, milliseconds: float) -> str:
 
 
 class Caustics:
-    """caustics' power law, shear and Sersic profiles, and a convolution like its own."""
+    """caustics' power law, shear and Sersic profiles.
 
-    def __init__(self, psfs: Tensor, terms: int) -> None:
+    Args:
+        psfs: (k, s, s).
+        terms: Of the power law's series.
+        margin: Whether its LensSource blurs, on a frame wider by half a PSF on each side. Otherwise its profiles
+            are evaluated on the frame alone, and blurred likewise.
+    """
+
+    def __init__(self, psfs: Tensor, terms: int, margin: bool) -> None:
         import caustics
 
         known = {"z_l": 0.5, "z_s": 1.0}
@@ -127,8 +134,9 @@ class Caustics:
         source = caustics.Sersic(use_lenstronomy_k=True, name="source")
         light = caustics.Sersic(use_lenstronomy_k=True, Ie=1.0, name="light")
         lens = caustics.SinglePlane(cosmology, lenses=[mass, shear], **known, name="lens")
-        self.arc, self.light = (caustics.LensSource(lens, galaxy, 0.05, 110) for galaxy in (source, light))
-        self.psfs = psfs
+        psf = {"psf": None, "psf_shape": psfs.shape[1:]} if margin else {}
+        self.arc, self.light = (caustics.LensSource(lens, galaxy, 0.05, 110, **psf) for galaxy in (source, light))
+        self.psfs, self.margin = psfs, margin
 
     def __call__(self, scene: Scene) -> Tensor:
         """Arc and lens light, (n, 2, 110, 110)."""
@@ -149,14 +157,19 @@ class Caustics:
         source = [*sersic("source_", "source_n"), scene["source_amplitude"]]
         light = sersic("light_", "light_n")
         parameters = [torch.stack([*mass, *shear, *galaxy], dim=1) for galaxy in (source, light)]
+        psfs = self.psfs[scene["psf"]]
+        if self.margin:
+            parameters = [torch.cat([psfs.flatten(1), part], dim=1) for part in parameters]
 
         def one(arc: Tensor, light: Tensor) -> Tensor:
             return torch.stack([self.arc(arc), self.light(light, lens_source=False)])
 
         images = torch.vmap(one)(*parameters)
+        if self.margin:
+            return images
         size, margin = 150, self.psfs.shape[-1] // 2
         spectrum = torch.fft.rfft2(images, s=(size, size))
-        spectrum *= torch.fft.rfft2(self.psfs[scene["psf"]], s=(size, size))[:, None]
+        spectrum *= torch.fft.rfft2(psfs, s=(size, size))[:, None]
         frame = slice(margin, margin + 110)
         return torch.fft.irfft2(spectrum, s=(size, size))[..., frame, frame]
 
@@ -185,7 +198,7 @@ def on_one_thread(lenses: int, rounds: int) -> None:
     simple = single_sersic(scene)
     few = {name: values[: lenses // 4] for name, values in scene.items()}
     few_simple, terms = single_sersic(few), epl_terms(LARGEST, TOLERANCE[torch.float32])
-    caustics = Caustics(fast.renderer.convolve.psfs, terms)
+    caustics, bare = (Caustics(fast.renderer.convolve.psfs, terms, margin) for margin in (True, False))
     noise = [KeyedGenerator(0, "benchmark", "instrument", part, 0 * part) for part in index.split(BATCH)]
 
     works: dict[str, tuple[int, Work]] = {
@@ -200,6 +213,7 @@ def on_one_thread(lenses: int, rounds: int) -> None:
         "lenstronomy EPL_NUMBA": (lenses // 4, lambda: numba.renderer(to_double(few))),
         "lenstronomy EPL, composed": (lenses // 4, lambda: exact.render(to_double(few))),
         "caustics, Sersic sources": (lenses, lambda: [caustics(part) for part in rows(simple, BATCH)]),
+        "caustics without its margin": (lenses, lambda: [bare(part) for part in rows(simple, BATCH)]),
     }
     best = fastest({name: work for name, (_, work) in works.items()}, rounds)
     cost = {name: best[name] / n * 1e3 for name, (n, _) in works.items()}
@@ -210,8 +224,8 @@ def on_one_thread(lenses: int, rounds: int) -> None:
     print("\nratios, rendered light: arc and lens light after the PSF")
     for name in ("lenstronomy EPL", "lenstronomy EPL_NUMBA"):
         print(f"{name + ' / lenskit':42s} {cost[name] / cost['lenskit']:6.1f}")
-    ratio = cost["caustics, Sersic sources"] / cost["lenskit, Sersic sources"]
-    print(f"{'caustics / lenskit, Sersic sources':42s} {ratio:6.1f}")
+    for name in ("caustics, Sersic sources", "caustics without its margin"):
+        print(f"{name + ' / lenskit':42s} {cost[name] / cost['lenskit, Sersic sources']:6.1f}")
     print("ratios, images with noise, for given parameters; the same noise is charged to both")
     for name in ("lenstronomy EPL", "lenstronomy EPL_NUMBA"):
         compose = cost["lenstronomy EPL, composed"] - cost["lenstronomy EPL"]

@@ -16,8 +16,8 @@ from lenskit_lensing.render.convolution import Convolver
 from lenskit_lensing.render.cusp import cusp_rule, put_blocks
 from lenskit_lensing.render.supersampling import Rays, averaged
 
-CHUNK = 16
-"""Images at a time on a CPU: what they need then stays in its cache."""
+CHUNK = 32
+"""Images at a time on a CPU, with one ray a pixel: enough of them that calls cost little, few enough for its cache."""
 
 Scene = Mapping[str, Tensor]
 
@@ -85,7 +85,7 @@ class TorchRenderer:
         """
 
         scene = scene if extra is None else {**scene, "extra": extra}
-        images = _in_chunks(self._blurred, scene)
+        images = self._in_chunks(self._blurred, scene)
         return (images[:, 0], images[:, 1]) if extra is None else (images[:, 0], images[:, 1], images[:, 2:])
 
     def arc(self, scene: Scene) -> Tensor:
@@ -93,20 +93,30 @@ class TorchRenderer:
 
         Needs the scene's entries of the groups `lens` and `source`.
         """
-        return _in_chunks(self._arc, scene)
+        return self._in_chunks(self._arc, scene)
 
     def lens_light(self, scene: Scene) -> Tensor:
         """The lens galaxy's light before the PSF: its surface brightness over that at R_sersic, (n, pixels, pixels).
 
         Needs the scene's entries that begin with `light_`.
         """
-        return _in_chunks(self._lens_light, scene)
+        return self._in_chunks(self._lens_light, scene)
 
     def _blurred(self, scene: Scene) -> Tensor:
         images = torch.stack([self._arc(scene), self._lens_light(scene)], dim=1)
         if "extra" in scene:
             images = torch.cat([images, scene["extra"]], dim=1)
         return self.convolve(images, scene["psf"])
+
+    def _in_chunks(self, render: Callable[[Scene], Tensor], scene: Scene) -> Tensor:
+        """Renders some images at a time, where that helps."""
+        entry = next(iter(scene.values()))
+        n = max(len(entry), 1)
+        rays = 2 if self.supersampling == "adaptive" else self.supersampling
+        size = max(CHUNK // rays**2, 1) if entry.device.type == "cpu" else n
+        return torch.cat(
+            [render({name: values[i : i + size] for name, values in scene.items()}) for i in range(0, n, size)]
+        )
 
     def _arc(self, scene: Scene) -> Tensor:
         terms = epl_terms(self.ellipticity, TOLERANCE[scene["theta_E"].dtype])
@@ -193,16 +203,6 @@ class TorchRenderer:
         rule_x, rule_y = (cusp_rule(scene[name], self.pixels, self.pixel_scale) for name in ("light_x", "light_y"))
         values = _sersic(rule_x.nodes[:, None, :], rule_y.nodes[:, :, None], **profile)
         return put_blocks(_sersic(grid[None, :], grid[:, None], **profile), values, rule_x, rule_y)
-
-
-def _in_chunks(render: Callable[[Scene], Tensor], scene: Scene) -> Tensor:
-    """Renders some images at a time, where that helps."""
-    entry = next(iter(scene.values()))
-    n = max(len(entry), 1)
-    size = CHUNK if entry.device.type == "cpu" else n
-    return torch.cat(
-        [render({name: values[i : i + size] for name, values in scene.items()}) for i in range(0, n, size)]
-    )
 
 
 def _keep_freed_memory() -> None:
