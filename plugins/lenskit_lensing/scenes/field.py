@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -11,11 +10,11 @@ import torch
 from torch import Tensor
 
 from lenskit.plugin import Distribution, KeyedGenerator, Scene
-from lenskit_lensing.mass.coordinates import columns
+from lenskit_lensing.priors import TAIL
 from lenskit_lensing.scenes.lens_light import total_light
 
-SHAPE = ("x", "y", "log_flux", "radius", "n", "e1", "e2")
-"""What is drawn for a neighbour from priors called `neighbour_...`."""
+SHAPE = ("x", "y", "radius", "n", "e1", "e2")
+"""What is drawn for every neighbour from priors called `neighbour_...`."""
 
 
 @dataclass
@@ -23,54 +22,59 @@ class Neighbours:
     """Draws the group `field`: other galaxies in the frame, with Sersic profiles.
 
     Entries: `neighbours`, their number; and of each, (n, most), those that begin with `neighbour_`: the centre `x`, `y`
-    in arcsec, `radius` (half-light, arcsec), `n`, `e1`, `e2` and `amplitude`, the surface brightness at that radius
-    over the lens light's at its own, 0 where there is no such neighbour.
+    in arcsec, `radius` (half-light, arcsec), `n`, `e1`, `e2`, and what tells their brightness. Those beyond the number
+    are there, but are not rendered.
 
     Args:
-        priors: Of `neighbours`, the number, rounded down, and of `SHAPE`.
+        priors: Of `neighbours`, the number, rounded down; of `SHAPE`, the centre in units of the frame; and of
+            `brightness`.
         frame: Height and width of the image in arcsec.
+        brightness: Names, without `neighbour_`, of what tells a neighbour's brightness.
     """
 
     priors: Mapping[str, Distribution]
     frame: float
+    brightness: tuple[str, ...]
 
     @property
     def most(self) -> int:
-        """The largest number there may be."""
-        return math.floor(self.priors["neighbours"].bounds[1])
+        """The largest number there may be: `uniform(0, 4)` gives three."""
+        return int(self.priors["neighbours"].quantile(torch.tensor(1 - TAIL, dtype=torch.float64)))
 
-    def draw(self, rng: KeyedGenerator, scene: Scene) -> Scene:
-        """Draws neighbours of lenses whose light has been drawn."""
-        each = range(self.most)
-        wanted = {"neighbours": self.priors["neighbours"]}
-        wanted |= {f"{name}/{k}": self.priors[f"neighbour_{name}"] for name in SHAPE for k in each}
-        drawn = rng.samples(wanted)
-        shape = {name: torch.stack([drawn[f"{name}/{k}"] for k in each], dim=1) for name in SHAPE}
-        number = drawn["neighbours"].floor()
-        lens_light = total_light(scene["light_R_sersic"], scene["light_n"])[:, None]
-        flux = (10 ** shape.pop("log_flux").double()).to(lens_light.dtype) * lens_light
-        amplitude = flux / total_light(shape["radius"], shape["n"])
-        shape["amplitude"] = torch.where(torch.arange(self.most, device=rng.device) < number[:, None], amplitude, 0)
-        shape["x"], shape["y"] = shape["x"] * self.frame, shape["y"] * self.frame
-        return {"neighbours": number} | {f"neighbour_{name}": values for name, values in shape.items()}
+    def draw(self, rng: KeyedGenerator) -> Scene:
+        """Draws neighbours."""
+        names, each = (*SHAPE, *self.brightness), range(self.most)
+        wanted = {f"{name}/{k}": self.priors[f"neighbour_{name}"] for name in names for k in each}
+        drawn = rng.samples({"neighbours": self.priors["neighbours"]} | wanted)
+        number = drawn["neighbours"].floor().clamp(max=self.most)
+        columns = {name: [drawn[f"{name}/{k}"] for k in each] for name in names}
+        scene = {
+            f"neighbour_{name}": torch.stack(values, dim=1) if values else number.new_empty(rng.n, 0)
+            for name, values in columns.items()
+        }
+        centre = {name: scene[name] * self.frame for name in ("neighbour_x", "neighbour_y")}
+        return {"neighbours": number} | scene | centre
 
 
-def neighbour_light(scene: Scene, renderer: Any) -> Tensor:
-    """The neighbours' light before the PSF, in units of the lens light's surface brightness at its half-light radius.
+def neighbour_light(scene: Scene, renderer: Any, flux: Tensor) -> Tensor:
+    """The neighbours' surface brightness before the PSF.
 
     Args:
         scene: With the entries of `Neighbours`.
         renderer: Its `lens_light` renders them, each as one more lens.
+        flux: Of each, (n, bands, most); that of those beyond the number does not matter.
 
     Returns:
-        (n, pixels, pixels).
+        (n, bands, pixels, pixels), in units of flux per square arcsec.
     """
     names = {"R_sersic": "radius", "n": "n", "e1": "e1", "e2": "e2", "x": "x", "y": "y"}
-    amplitude = scene["neighbour_amplitude"]
-    total = amplitude.new_zeros(len(amplitude), renderer.pixels, renderer.pixels)
-    for k in range(amplitude.shape[1]):
+    amplitude = flux / total_light(scene["neighbour_radius"], scene["neighbour_n"])[:, None]
+    total = flux.new_zeros(*flux.shape[:2], renderer.pixels, renderer.pixels)
+    for k in range(flux.shape[2]):
+        there = k < scene["neighbours"]
         # On a CPU only those that are there; a GPU would have to wait for the host to know which these are.
-        rows = amplitude[:, k].nonzero().squeeze(1) if amplitude.device.type == "cpu" else slice(None)
+        rows = there.nonzero().squeeze(1) if flux.device.type == "cpu" else slice(None)
         profile = {f"light_{theirs}": scene[f"neighbour_{ours}"][rows, k] for theirs, ours in names.items()}
-        total[rows] += columns(amplitude[rows, k])[0] * renderer.lens_light(profile)
+        own = torch.where(there[rows, None], amplitude[rows, :, k], 0)
+        total[rows] += own[:, :, None, None] * renderer.lens_light(profile)[:, None]
     return total

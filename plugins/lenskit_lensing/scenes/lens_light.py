@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -11,7 +11,6 @@ from torch import Tensor
 
 from lenskit.plugin import Distribution, KeyedGenerator, Scene
 from lenskit_lensing.light import sersic_b
-from lenskit_lensing.priors import width
 
 MAX_ELLIPTICITY = 0.95
 """Bound of the lens light's |e|, where its deviation from the mass leads beyond."""
@@ -19,30 +18,35 @@ MAX_ELLIPTICITY = 0.95
 STANDARD_NORMAL = Distribution.parse("normal(0, 1)")
 
 
+FOLLOWS = {"light_e1": "e1", "light_e2": "e2", "light_x": "center_x", "light_y": "center_y"}
+"""Which of the mass's parameters each of the light's follows."""
+
+
 @dataclass
 class LensLight:
     """Draws the group `lens_light`: a Sersic profile that follows the mass but for Gaussian deviations.
 
     Args:
-        priors: Those of `names`, and of the mass's ellipticity and centre.
-        deviation: Standard deviation of the centre and ellipticities, as a fraction of the width of the mass's priors.
+        priors: Those of `names`.
+        scatter: Standard deviation of each of `FOLLOWS` from the mass's.
         names: What is drawn as it is: at least `light_n`, `light_radius` in units of theta_E.
+        smallest: Half-light radius in arcsec, below which there is none.
     """
 
     priors: Mapping[str, Distribution]
-    deviation: float
-    names: tuple[str, ...]
+    scatter: Mapping[str, float]
+    names: Sequence[str]
+    smallest: float = 0.0
 
     def draw(self, rng: KeyedGenerator, scene: Scene) -> Scene:
         """Draws the light of these lenses; `light_R_sersic` is its half-light radius in arcsec."""
-        follows = {"light_e1": "e1", "light_e2": "e2", "light_x": "center_x", "light_y": "center_y"}
-        light = rng.samples({name: self.priors[name] for name in self.names} | dict.fromkeys(follows, STANDARD_NORMAL))
-        for name, of_mass in follows.items():
-            light[name] = scene[of_mass] + self.deviation * width(self.priors[of_mass]) * light[name]
+        light = rng.samples({name: self.priors[name] for name in self.names} | dict.fromkeys(FOLLOWS, STANDARD_NORMAL))
+        for name, of_mass in FOLLOWS.items():
+            light[name] = scene[of_mass] + self.scatter[name] * light[name]
         excess = torch.hypot(light["light_e1"], light["light_e2"]) / MAX_ELLIPTICITY
         for name in ("light_e1", "light_e2"):
             light[name] = light[name] / excess.clamp(min=1)
-        return light | {"light_R_sersic": light["light_radius"] * scene["theta_E"]}
+        return light | {"light_R_sersic": (light["light_radius"] * scene["theta_E"]).clamp(min=self.smallest)}
 
 
 def total_light(R_sersic: Tensor, n_sersic: Tensor) -> Tensor:

@@ -20,12 +20,12 @@ from lenskit_lensing.instruments.instrument import load_instrument
 from lenskit_lensing.instruments.noise import correlated_noise, noise_sigma
 from lenskit_lensing.priors import DOMAINS, Prior, largest_norm, parse_priors
 from lenskit_lensing.render.torch_renderer import TorchRenderer
-from lenskit_lensing.scenes.lens_light import MAX_ELLIPTICITY, STANDARD_NORMAL, total_light
+from lenskit_lensing.scenes.field import Neighbours, neighbour_light
+from lenskit_lensing.scenes.lens_light import LensLight, total_light
 from lenskit_lensing.scenes.lens_population import LensPopulation
 from lenskit_lensing.simulators.euclid_labels import measure
 from lenskit_lensing.simulators.euclid_population import (
-    COLOURS,
-    ChallengeNeighbours,
+    PHOTOMETRY,
     ChallengeSources,
     rates,
     recorded_parameters,
@@ -208,12 +208,13 @@ class EuclidChallenge(Simulator):
         self.priors = parse_priors(given | {"theta_E": theta_E_prior(theta_E, default, *bounds)})
         self.lenses = LensPopulation(self.priors, cosmology, chosen=theta_E is not None)
         self.brightening = lens_brightening
-        self.light_scatter = {
-            "light_e1": light_ellipticity_scatter,
-            "light_e2": light_ellipticity_scatter,
-            "light_x": light_center_scatter,
-            "light_y": light_center_scatter,
-        }
+        tilt, shift = light_ellipticity_scatter, light_center_scatter
+        self.lens_light = LensLight(
+            self.priors,
+            {"light_e1": tilt, "light_e2": tilt, "light_x": shift, "light_y": shift},
+            ("light_n", "light_radius", *(f"lens_{name}" for name in PHOTOMETRY)),
+            MIN_LIGHT_RADIUS,
+        )
 
         pixels, pixel_scale, rays = SIZES[bands]
         camera = load_instrument(instrument or f"euclid-{bands}")
@@ -242,7 +243,7 @@ class EuclidChallenge(Simulator):
             lens_fraction=fraction if lens_fraction is None else lens_fraction,
             absent_fraction=absent_fraction,
         )
-        self.neighbours = ChallengeNeighbours(self.priors, pixels * pixel_scale)
+        self.neighbours = Neighbours(self.priors, pixels * pixel_scale, PHOTOMETRY)
         psfs = [band.psfs() for band in self.bands]
         self.psf_counts = [len(of_band) for of_band in psfs]
         self.renderer = TorchRenderer(
@@ -260,7 +261,8 @@ class EuclidChallenge(Simulator):
         if group == "lens":
             return self.lenses.draw(rng) | self.sources.intend(rng)
         if group == "source":
-            return self.sources.draw(rng, scene) | self._photometry(rng, "source")
+            seen = rng.samples({f"source_{name}": self.priors[f"source_{name}"] for name in PHOTOMETRY})
+            return self.sources.draw(rng, scene) | seen
         if group == "lens_light":
             return self._draw_lens_light(rng, scene)
         if group == "field":
@@ -268,24 +270,10 @@ class EuclidChallenge(Simulator):
         return self._draw_instrument(rng, scene)
 
     def _draw_lens_light(self, rng: KeyedGenerator, scene: Scene) -> Scene:
-        """Light that follows the mass but for Gaussian deviations; it is brighter where theta_E is larger."""
-        light = rng.samples(
-            {name: self.priors[name] for name in ("light_n", "light_radius")}
-            | dict.fromkeys(self.light_scatter, STANDARD_NORMAL)
-        )
-        for name, of_mass in zip(self.light_scatter, ("e1", "e2", "center_x", "center_y"), strict=True):
-            light[name] = scene[of_mass] + self.light_scatter[name] * light[name]
-        excess = torch.hypot(light["light_e1"], light["light_e2"]) / MAX_ELLIPTICITY
-        for name in ("light_e1", "light_e2"):
-            light[name] = light[name] / excess.clamp(min=1)
-        light["light_R_sersic"] = (light["light_radius"] * scene["theta_E"]).clamp(min=MIN_LIGHT_RADIUS)
-        seen = self._photometry(rng, "lens")
-        seen["lens_magnitude"] = seen["lens_magnitude"] - 2.5 * self.brightening * scene["theta_E"].log10()
-        return light | seen
-
-    def _photometry(self, rng: KeyedGenerator, galaxy: str) -> Scene:
-        names = (f"{galaxy}_{name}" for name in ("magnitude", *COLOURS.values()))
-        return rng.samples({name: self.priors[name] for name in names})
+        """Light that is brighter where theta_E is larger."""
+        light = self.lens_light.draw(rng, scene)
+        brighter = 2.5 * self.brightening * scene["theta_E"].log10()
+        return light | {"lens_magnitude": light["lens_magnitude"] - brighter}
 
     def _draw_instrument(self, rng: KeyedGenerator, scene: Scene) -> Scene:
         psf, noise, first = [], [], 0
@@ -316,17 +304,8 @@ class EuclidChallenge(Simulator):
 
     def _field(self, scene: Scene) -> Tensor:
         """The neighbours before the PSF in electrons per second, (n, bands, pixels, pixels)."""
-        names = {"R_sersic": "radius", "n": "n", "e1": "e1", "e2": "e2", "x": "x", "y": "y"}
-        flux = rates(scene, "neighbour", self.bands)
-        total = torch.zeros_like(scene["arc"])
-        for k in range(flux.shape[2]):
-            there = k < scene["neighbours"]
-            # On a CPU only those that are there; a GPU would have to wait for the host to know which these are.
-            rows = there.nonzero().squeeze(1) if flux.device.type == "cpu" else slice(None)
-            light = {f"light_{theirs}": scene[f"neighbour_{ours}"][rows, k] for theirs, ours in names.items()}
-            scale = flux[rows, :, k] / total_light(light["light_R_sersic"], light["light_n"])[:, None]
-            total[rows] += self._in_bands(self.renderer.lens_light(light), scale * there[rows, None])
-        return total
+        flux = self.renderer.pixel_scale**2 * rates(scene, "neighbour", self.bands)
+        return neighbour_light(scene, self.renderer, flux)
 
     def _in_bands(self, profile: Tensor, flux: Tensor) -> Tensor:
         """Surface brightness (n, pixels, pixels) with a flux (n, bands) each, as what pixels collect."""

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -18,6 +17,9 @@ from lenskit_lensing.sources.population import SourcePopulation
 
 COLOURS = {"Y": "I_Y", "J": "Y_J", "H": "J_H"}
 """By which colour a band's magnitude is below that of the band before it; before Y comes VIS."""
+
+PHOTOMETRY = ("magnitude", *COLOURS.values())
+"""What is drawn of each galaxy for its brightness in all bands."""
 
 UNIT = Distribution.parse("uniform(0, 1)")
 
@@ -105,37 +107,6 @@ class ChallengeSources(SourcePopulation):
         dx, dy = reach * dx, reach * dy
         x, y = (center_x - shear_x)[:, 0, 0] + dx, (center_y - shear_y)[:, 0, 0] + dy
         return {"source_dx": dx, "source_dy": dy, "source_x": x, "source_y": y}
-
-
-@dataclass
-class ChallengeNeighbours:
-    """Draws the group `field`: other galaxies in the frame, which are not lensed.
-
-    Entries: `neighbours`, their number; and of each, (n, most), those that begin with `neighbour_`: the centre `x`, `y`
-    in arcsec, `radius` (half-light, arcsec), `n`, `e1`, `e2`; and its magnitude and colours.
-
-    Args:
-        priors: Of `neighbours`, the number, rounded down, and of each of `names` as `neighbour_...`, positions in units
-            of the frame.
-        frame: Height and width of the image in arcsec.
-    """
-
-    priors: Mapping[str, Distribution]
-    frame: float
-    names: ClassVar[tuple[str, ...]] = ("x", "y", "radius", "n", "e1", "e2", "magnitude", *COLOURS.values())
-
-    def draw(self, rng: KeyedGenerator) -> Scene:
-        """Draws neighbours; those beyond the number are there, but are not to be rendered."""
-        each = range(math.floor(self.priors["neighbours"].bounds[1]))
-        wanted = {f"{name}/{k}": self.priors[f"neighbour_{name}"] for name in self.names for k in each}
-        drawn = rng.samples({"neighbours": self.priors["neighbours"]} | wanted)
-        scene = {"neighbours": drawn["neighbours"].floor()}
-        for name in self.names:
-            columns_ = [drawn[f"{name}/{k}"] for k in each]
-            scene[f"neighbour_{name}"] = torch.stack(columns_, dim=1) if each else rng.uniform(name, 0)
-        for name in ("neighbour_x", "neighbour_y"):
-            scene[name] = scene[name] * self.frame
-        return scene
 
 
 def theta_E_prior(given: Distribution | str | None, default: str, low: float, high: float) -> Distribution:

@@ -13,9 +13,9 @@ from torch import Tensor
 from lenskit.plugin import KeyedGenerator, Parameter, Scene, Simulator, UsageError
 from lenskit_lensing.instruments.exposure import Exposure
 from lenskit_lensing.instruments.instrument import load_instrument
-from lenskit_lensing.priors import DOMAINS, Prior, largest_norm, parse_priors
+from lenskit_lensing.priors import DOMAINS, Prior, largest_norm, parse_priors, width
 from lenskit_lensing.scenes.field import Neighbours, neighbour_light
-from lenskit_lensing.scenes.lens_light import LensLight, total_light
+from lenskit_lensing.scenes.lens_light import FOLLOWS, LensLight, total_light
 from lenskit_lensing.scenes.lens_population import LensPopulation
 from lenskit_lensing.sources.population import SourcePopulation, real_galaxies
 
@@ -213,9 +213,10 @@ class HST(Simulator):
         )
         magnitude = () if white else ("light_magnitude",)
         own = ("light_n", "light_radius", "log_light_to_arc", *magnitude)
-        self.lens_light = LensLight(self.priors, light_deviation, own)
+        scatter = {name: light_deviation * width(self.priors[of_mass]) for name, of_mass in FOLLOWS.items()}
+        self.lens_light = LensLight(self.priors, scatter, own)
         self.exposure = Exposure(self.priors, self.band, white, psfs=len(psfs))
-        self.neighbours = Neighbours(self.priors, frame)
+        self.neighbours = Neighbours(self.priors, frame, ("log_flux",))
         if self.neighbours.most:
             self.groups = ("lens", "source", "lens_light", "field", "instrument")
             self.removable = frozenset({"source", "lens_light", "field"})
@@ -238,7 +239,7 @@ class HST(Simulator):
         if group == "lens_light":
             return self.lens_light.draw(rng, scene)
         if group == "field":
-            return self.neighbours.draw(rng, scene)
+            return self.neighbours.draw(rng)
         return self.exposure.draw(rng)
 
     def render(self, scene: Scene, without: Iterable[str] = ()) -> Tensor:
@@ -250,7 +251,7 @@ class HST(Simulator):
                 keeps its level relative to what is left; the instrument's is that of what is left.
         """
         with_field = "field" in self.groups and "field" not in without
-        extra = neighbour_light(scene, self.renderer)[:, None] if with_field else None
+        extra = self._field(scene) if with_field else None
         arc, light, *field = self.renderer(scene, extra)
         ratio = 10 ** scene["log_light_to_arc"][:, None, None]
         image = torch.zeros_like(arc)
@@ -262,6 +263,12 @@ class HST(Simulator):
             image = image + ratio * field[0][:, 0] / peak(light)
         image = normalised(image) if self.exposure.white else image * self._electrons(scene) * (peak(light) / ratio)
         return normalised(self.exposure.observe(image, scene))[:, None]
+
+    def _field(self, scene: Scene) -> Tensor:
+        """The neighbours before the PSF, (n, 1, pixels, pixels), in units as the renderer has the lens light in."""
+        lens_light = total_light(scene["light_R_sersic"], scene["light_n"])[:, None]
+        ratio = (10 ** scene["neighbour_log_flux"].double()).to(lens_light.dtype)
+        return neighbour_light(scene, self.renderer, (ratio * lens_light)[:, None])
 
     def _electrons(self, scene: Scene) -> Tensor:
         """Electrons per second in a pixel, of the lens light's surface brightness at its half-light radius."""

@@ -7,8 +7,9 @@ import pytest
 import torch
 from lenstronomy.LightModel.light_model import LightModel
 
-from lenskit.plugin import Scene
-from lenskit_lensing.scenes.field import neighbour_light
+from lenskit.plugin import KeyedGenerator, Scene
+from lenskit_lensing.priors import parse_priors
+from lenskit_lensing.scenes.field import Neighbours, neighbour_light
 from lenskit_lensing.simulators.hst import HST, normalised
 
 torch.set_num_threads(1)
@@ -27,34 +28,35 @@ def scene(simulator: HST) -> Scene:
     return simulator.scene(2, "train", torch.arange(200), dtype=torch.float64)
 
 
-def light_of(scene: Scene, row: int, k: int) -> dict[str, float]:
+def light_of(scene: Scene, row: int, k: int, flux: float) -> dict[str, float]:
     """A neighbour as lenstronomy's SERSIC_ELLIPSE."""
-    names = {
-        "amp": "amplitude", "R_sersic": "radius", "n_sersic": "n", "e1": "e1", "e2": "e2", "center_x": "x",
-        "center_y": "y",
-    }  # fmt: skip
-    return {theirs: float(scene[f"neighbour_{ours}"][row, k]) for theirs, ours in names.items()}
+    names = {"R_sersic": "radius", "n_sersic": "n", "e1": "e1", "e2": "e2", "center_x": "x", "center_y": "y"}
+    galaxy = {theirs: float(scene[f"neighbour_{ours}"][row, k]) for theirs, ours in names.items()}
+    return galaxy | {"amp": flux / LightModel(["SERSIC_ELLIPSE"]).total_flux([galaxy | {"amp": 1.0}])[0]}
 
 
-def test_as_many_are_there_as_the_prior_says(scene: Scene) -> None:
-    assert scene["neighbour_amplitude"].shape == (200, 3)
-    assert torch.equal((scene["neighbour_amplitude"] > 0).sum(1).double(), scene["neighbours"])
-    numbers, counts = scene["neighbours"].unique(return_counts=True)
-    assert numbers.tolist() == [0, 1, 3]
-    assert counts.min() > 40
+@pytest.mark.parametrize(
+    ("prior", "numbers"),
+    [("choice(0, 1, 3)", [0, 1, 3]), ("uniform(0, 4)", [0, 1, 2, 3]), ("uniform(0, 2.5)", [0, 1, 2]), ("0", [0])],
+)
+def test_as_many_are_there_as_the_prior_says(prior: str, numbers: list[int]) -> None:
+    priors = dict.fromkeys(("x", "y", "e1", "e2"), 0.2) | dict.fromkeys(("radius", "n"), 0.5)
+    priors = {f"neighbour_{name}": value for name, value in priors.items()} | {"neighbours": prior}
+    rng = KeyedGenerator(0, "train", "field", torch.arange(400), torch.zeros(400, dtype=torch.int64))
+    scene = Neighbours(parse_priors(priors), 10.0, ()).draw(rng)
+    assert scene["neighbours"].unique().tolist() == numbers
+    assert scene["neighbour_x"].shape == (400, numbers[-1])
+    assert (scene["neighbour_x"] == 2).all()
 
 
-def test_flux_is_relative_to_the_lens_light(simulator: HST, scene: Scene) -> None:
-    model = LightModel(["SERSIC_ELLIPSE"])
-    ratios = []
-    for row in range(30):
-        lens = {"amp": 1.0, "R_sersic": float(scene["light_R_sersic"][row]), "n_sersic": float(scene["light_n"][row])}
-        whole = model.total_flux([lens | dict.fromkeys(("e1", "e2", "center_x", "center_y"), 0.0)])[0]
-        for k in range(int(scene["neighbours"][row])):
-            ratios.append(np.log10(model.total_flux([light_of(scene, row, k)])[0] / whole))
-    low, high = simulator.priors["neighbour_log_flux"].bounds
-    assert low <= min(ratios) < low + 0.4
-    assert high - 0.4 < max(ratios) <= high
+def test_flux_in_bands_is_what_was_asked(simulator: HST) -> None:
+    """Of small galaxies that are all in the frame; of those beyond the number none."""
+    scene = {"neighbours": torch.tensor([2.0, 1.0])}
+    values = {"x": 0.2, "y": -0.3, "radius": 0.15, "n": 1.0, "e1": 0.1, "e2": 0.0}
+    scene |= {f"neighbour_{name}": torch.full((2, 2), value) for name, value in values.items()}
+    flux = torch.tensor([[[1.0, 10.0], [3.0, 0.5]], [[7.0, torch.inf], [2.0, 100.0]]])
+    found = neighbour_light(scene, simulator.renderer, flux).sum((2, 3)) * 0.05**2
+    torch.testing.assert_close(found, torch.tensor([[11.0, 3.5], [7.0, 2.0]]), rtol=5e-3, atol=0)
 
 
 def test_flux_in_the_image_is_relative_to_the_lens_lights() -> None:
@@ -72,11 +74,12 @@ def test_light_is_lenstronomys_away_from_the_centres(simulator: HST, scene: Scen
     """The 5 x 5 pixels around a centre, or at the border beside it, are averages: the next test compares those."""
     rows = torch.tensor([int(row) for row in range(200) if scene["neighbours"][row] == 3][:4])
     some = {name: values[rows] for name, values in scene.items()}
-    light = neighbour_light(some, simulator.renderer).numpy()
+    flux = torch.rand(4, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0)) + 0.5
+    light = neighbour_light(some, simulator.renderer, flux[:, None])[:, 0].numpy()
     axis = (np.arange(48) - 23.5) * 0.05
     x, y = (grid.ravel() for grid in np.meshgrid(axis, axis))
     for row in range(4):
-        galaxies = [light_of(some, row, k) for k in range(3)]
+        galaxies = [light_of(some, row, k, float(flux[row, k])) for k in range(3)]
         expected = LightModel(["SERSIC_ELLIPSE"] * 3).surface_brightness(x, y, galaxies)
         away = np.all([np.maximum(abs(x - g["center_x"]), abs(y - g["center_y"])) > 0.25 for g in galaxies], axis=0)
         np.testing.assert_allclose(light[row].ravel()[away], expected[away], rtol=1e-10)
@@ -90,7 +93,9 @@ def test_renderers_agree(dtype: torch.dtype, tolerance: float) -> None:
     scene = fast.scene(4, "train", torch.arange(8), dtype=dtype)
     exact = {name: values.double() if values.is_floating_point() else values for name, values in scene.items()}
     assert scene["neighbours"].max() == 3
-    ours, theirs = (neighbour_light(s, each.renderer) for s, each in ((scene, fast), (exact, reference)))
+    flux = 10 ** exact["neighbour_log_flux"][:, None]
+    ours = neighbour_light(scene, fast.renderer, flux.to(dtype))[:, 0]
+    theirs = neighbour_light(exact, reference.renderer, flux)[:, 0]
     assert (normalised(ours.double()) - normalised(theirs)).abs().max() <= tolerance
     assert (fast.render(scene).double() - reference.render(exact)).abs().max() <= tolerance
 

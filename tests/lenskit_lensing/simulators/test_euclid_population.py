@@ -13,7 +13,6 @@ from lenskit.plugin import Distribution, KeyedGenerator, Scene, UsageError
 from lenskit_lensing.instruments.instrument import load_instrument
 from lenskit_lensing.priors import parse_priors
 from lenskit_lensing.simulators.euclid_population import (
-    ChallengeNeighbours,
     ChallengeSources,
     Cut,
     rates,
@@ -131,15 +130,3 @@ def test_rates_have_the_magnitudes_and_colours() -> None:
     assert rates(scene, "lens", [vis])[:, 0].numpy() == pytest.approx(
         10 ** (-0.4 * (np.array([20.0, 21.5]) - vis.zero_point))
     )
-
-
-def test_neighbours_are_as_many_as_the_prior_says_and_may_be_none() -> None:
-    each = dict.fromkeys(("I_Y", "Y_J", "J_H", "magnitude", "e1", "e2"), 0.0) | {"radius": 0.3, "n": 1}
-    priors = {f"neighbour_{name}": value for name, value in each.items()}
-    priors |= {"neighbour_x": "uniform(-0.5, 0.5)", "neighbour_y": "uniform(-0.5, 0.5)"}
-    for number, most in (("uniform(0, 4)", 4), (0, 0)):
-        population = ChallengeNeighbours(parse_priors(priors | {"neighbours": number, "e1": 0, "e2": 0}), 20.0)
-        scene = population.draw(generator("field"))
-        assert scene["neighbour_x"].shape == (MANY, most)
-        assert scene["neighbours"].unique().tolist() == list(range(max(most, 1)))
-    assert scene["neighbours"].max() == 0

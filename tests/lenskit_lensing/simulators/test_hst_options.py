@@ -200,7 +200,7 @@ def test_what_is_recorded_follows_the_options() -> None:
         ),
         ({"neighbours": "uniform(-1, 3)"}, "option neighbours: .* at least 0 and below 33 is right"),
         ({"neighbours": 40}, "option neighbours"),
-        ({"neighbour_radius": 0}, "option neighbour_radius: .* above 0 is right"),
+        ({"neighbour_radius": 0}, "option neighbour_radius: .* between 0.001 and 100 arcsec"),
         ({"neighbour_e1": 0.9, "neighbour_e2": 0.9}, "neighbour_e1 and neighbour_e2: .* reach an ellipticity"),
         ({"masked_pixels": 0.6}, "option masked_pixels: .* below 0.5 is right"),
         ({"light_magnitude": "uniform(3, 2)"}, "option light_magnitude: .* low > high"),
