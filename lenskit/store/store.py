@@ -42,15 +42,13 @@ class Unsound(LenskitError):
     """A file of a store is missing or damaged.
 
     Args:
-        file: Which.
-        fault: What is wrong.
-        remedy: What to do.
-        more: How to look for more of the kind.
+        message: Which, what is wrong, and what to do.
+        told: The same without the file's name.
     """
 
-    def __init__(self, file: Path, fault: str, remedy: str, more: str = "") -> None:
-        super().__init__(f"{file} {fault}{more}; {remedy}")
-        self.told = f"{fault}; {remedy}"
+    def __init__(self, message: str, told: str = "") -> None:
+        super().__init__(message)
+        self.told = told
 
 
 def coordinate_name(parameter: Parameter) -> str:
@@ -121,7 +119,7 @@ class Store:
         file, lenses = self.chunk_file(chunk), self.plan.lenses_of(chunk)
         # An absent chunk would be read as NaNs.
         if not file.is_file():
-            raise Unsound(file, "is missing", f"make it with: {self.finish_with}")
+            raise self._unsound(file, "is missing", "make it with")
         images = self._sound(self._metadata, lambda: self.images)
         return self._sound(file, lambda: images[lenses.start : lenses.stop], "remove it and make it again with")
 
@@ -150,7 +148,7 @@ class Store:
         ending = ".0" * (array.ndim - 1)
         for chunk in range(chunks):
             if not (file := folder / f"c.{chunk}{ending}").is_file():
-                raise Unsound(file, "is missing", f"make it with: {self.finish_with}")
+                raise self._unsound(file, "is missing", "make it with")
         return self._sound(folder, lambda: array[...])
 
     def check(self) -> Iterator[tuple[str, str]]:
@@ -202,6 +200,10 @@ class Store:
         lenses = self.plan.lenses_of(chunk)
         return open_array(self.path / STAGING)[lenses.start : lenses.stop]
 
+    def _unsound(self, file: Path, fault: str, remedy: str, more: str = "") -> Unsound:
+        remedy = f"{remedy}: {self.finish_with}"
+        return Unsound(f"{file} {fault}{more}; {remedy}", f"{fault}; {remedy}")
+
     def _sound(self, file: Path, read: Callable[[], Any], remedy: str = "restore it with") -> Any:
         """What `read` gives, whose faults are errors that name the file."""
         try:
@@ -210,7 +212,7 @@ class Store:
             why = " ".join(str(error).split())
             why = "its checksum is wrong" if "checksum" in why else why[:60]
             more = f", lenskit data check {self.path} looks for more"
-            raise Unsound(file, f"is damaged ({why})", f"{remedy}: {self.finish_with}", more) from error
+            raise self._unsound(file, f"is damaged ({why})", remedy, more) from error
 
 
 def read_card(path: Path) -> dict[str, Any]:

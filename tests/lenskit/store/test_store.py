@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 from collections.abc import Callable
 from pathlib import Path
 
@@ -48,6 +49,13 @@ def test_a_flipped_bit_is_noticed_and_its_chunk_named(out: Path) -> None:
         store.read(1)
     assert np.isfinite(store.read(0)).all()
     assert [part for part, wrong in store.check() if wrong] == ["images/c.1.0.0.0.0"]
+
+
+def test_a_fault_reaches_another_process(out: Path) -> None:
+    (out / "images" / "c.1.0.0.0.0").unlink()
+    with pytest.raises(LenskitError) as raised:
+        Store(out).read(1)
+    assert str(pickle.loads(pickle.dumps(raised.value))) == str(raised.value)
 
 
 def test_a_flipped_bit_in_parameters_is_noticed(out: Path) -> None:
