@@ -56,7 +56,7 @@ def connected(address: str, workers: int) -> Iterator[Any]:
             }
             target = stack.enter_context(LocalCluster(n_workers=workers, threads_per_worker=1, **quiet))
         try:
-            client = stack.enter_context(Client(target, timeout=TIMEOUT))
+            client = stack.enter_context(Client(target, timeout=TIMEOUT, set_as_default=False))
         except (OSError, ValueError) as error:
             raise LenskitError(f"there is no Dask scheduler at {address}: {' '.join(str(error).split())}") from error
         if not client.scheduler_info()["workers"]:
@@ -83,7 +83,7 @@ def fill_on_cluster(client: Any, store: Format, plan: Plan, tell: Callable[[int]
     futures = client.map(make_chunk, missing, format=store.name, path=str(store.path), card=card, pure=False)
     done = plan.chunks - len(missing)
     tell(done)
-    for future in as_completed(futures):
+    for future in as_completed(futures, loop=client.loop):
         try:
             future.result()
         except Exception as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import platform
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
@@ -165,8 +166,8 @@ def default_chunk(values: int) -> int:
 def current_mode(simulator: str, image_shape: tuple[int, int, int]) -> dict[str, Any]:
     """How this process would render images of that shape with the simulator of that name.
 
-    The last bits of an image depend on how many are rendered at a time, on the instructions that a processor has, and
-    on versions.
+    The last bits of an image depend on how many are rendered at a time, on the instructions that a processor has, on
+    whether code is compiled, and on versions.
     """
     import numpy
     import torch
@@ -179,6 +180,7 @@ def current_mode(simulator: str, image_shape: tuple[int, int, int]) -> dict[str,
         "batch": default_chunk(math.prod(image_shape)),
         "machine": platform.machine(),
         "instructions": torch.backends.cpu.get_cpu_capability(),
+        "compiled": os.environ.get("LENSKIT_COMPILE") == "1",
         "versions": versions | {"torch": torch.__version__, "numpy": numpy.__version__},
     }
 

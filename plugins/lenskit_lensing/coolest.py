@@ -22,6 +22,7 @@ from torch import Tensor
 from lenskit.plugin import LenskitError, Scene, UsageError, write_atomically
 from lenskit_lensing.coolest_profiles import LIGHT, MASS, REASONS, WRITTEN, Conversion
 from lenskit_lensing.profiles import Components
+from lenskit_lensing.scenes.lens_light import total_light
 
 
 @dataclass(frozen=True)
@@ -87,11 +88,13 @@ def from_scene(
         stamp = take(galaxy, amp | center | {"scale": "stamp_scale", "phi_G": "angle", "mirror": "mirror"})
         source.append(("INTERPOL", stamp | {"image": stamps[int(scene[f"{galaxy}stamp"][row])]}))
     lens_light = [("SERSIC_ELLIPSE", {"amp": 1.0} | take("light_", sersic))]
-    if "neighbour_amplitude" in scene:
-        ours = {"amp": "amplitude", "R_sersic": "radius", "n_sersic": "n"} | same("e1", "e2") | center
-        each = {theirs: scene[f"neighbour_{name}"][row].tolist() for theirs, name in ours.items()}
-        neighbours = [dict(zip(each, values, strict=True)) for values in zip(*each.values(), strict=True)]
-        lens_light += [("SERSIC_ELLIPSE", neighbour) for neighbour in neighbours if neighbour["amp"] > 0]
+    if "neighbour_log_flux" in scene:
+        flux = 10 ** scene["neighbour_log_flux"] * total_light(scene["light_R_sersic"], scene["light_n"])[:, None]
+        amplitude = flux / total_light(scene["neighbour_radius"], scene["neighbour_n"])
+        ours = {"R_sersic": "radius", "n_sersic": "n"} | same("e1", "e2") | center
+        for k in range(int(scene["neighbours"][row])):
+            own = {theirs: float(scene[f"neighbour_{name}"][row, k]) for theirs, name in ours.items()}
+            lens_light.append(("SERSIC_ELLIPSE", own | {"amp": float(amplitude[row, k])}))
     redshifts = {"lens_redshift": "z_lens", "source_redshift": "z_source"}
     return LensSystem(
         lens=[

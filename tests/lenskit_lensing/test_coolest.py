@@ -36,7 +36,6 @@ from lenskit.plugin import LenskitError, UsageError
 from lenskit_lensing.coolest import LensSystem, from_coolest, from_scene, to_coolest
 from lenskit_lensing.light import surface_brightness
 from lenskit_lensing.mass import deflection
-from lenskit_lensing.scenes.field import neighbour_light
 from lenskit_lensing.simulators.hst import HST
 
 torch.set_num_threads(1)
@@ -198,7 +197,7 @@ def test_scenes_with_redshifts_and_neighbours(tmp_path: Path) -> None:
     scene = simulator.scene(1, "train", torch.arange(8), dtype=torch.float64)
     band = simulator.band
     axis = (torch.arange(32, dtype=torch.float64) - 15.5) * band.pixel_scale
-    light = neighbour_light(scene, simulator.renderer)
+    light = simulator._field(scene)[:, 0]
     assert len(set(scene["neighbours"].tolist())) > 1
     for row, number in enumerate(scene["neighbours"].tolist()):
         system = from_scene(scene, row, pixels=band.pixels, pixel_scale=band.pixel_scale)

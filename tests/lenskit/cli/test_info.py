@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from lenskit.component import FILES
 from lenskit.options import options_of
 from lenskit.registry import Record, registry
 
@@ -22,7 +23,7 @@ def test_explains_every_component_there_is(record: Record, lenskit: Callable[...
     assert "Args:" not in outcome.out
 
 
-@pytest.mark.parametrize("record", [r for r in RECORDS.values() if r.kind != "recipe"], ids=lambda r: r.name)
+@pytest.mark.parametrize("record", [r for r in RECORDS.values() if r.kind not in FILES], ids=lambda r: r.name)
 def test_every_option_has_a_meaning_and_a_default_that_is_valid(record: Record, lenskit: Callable[..., Any]) -> None:
     text = lenskit("info", record.title).out
     for option in options_of(record.load()):

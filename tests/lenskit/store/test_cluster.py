@@ -37,7 +37,7 @@ def test_a_worker_that_is_killed_loses_nothing(plan: Callable[..., Plan], tmp_pa
         dask.config.set(temporary_directory=str(tmp_path / "scratch")),
         LocalCluster(n_workers=2, threads_per_worker=2, dashboard_address=None, silence_logs=50) as cluster,
     ):
-        with Client(cluster) as client:
+        with Client(cluster, set_as_default=False) as client:
             workers = list(client.run(os.getpid).values())
 
         def kill_one(done: int) -> None:

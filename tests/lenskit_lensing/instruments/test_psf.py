@@ -270,7 +270,7 @@ def test_moffat_is_its_integral_over_pixels(fwhm: float, beta: float) -> None:
         return dblquad(lambda u, v: (1 + (u * u + v * v) / a**2) ** -beta, y - 0.5, y + 0.5, x - 0.5, x + 0.5)[0]
 
     middle, total = len(psf) // 2, np.pi * a**2 / (beta - 1)
-    for x, y in ((0, 0), (1, 0), (1, 1), (2, 1)):
+    for x, y in ((0, 0), (1, 0), (1, 1), (2, 1))[: 4 if middle > 1 else 3]:
         ratio = psf[middle + y, middle + x] / psf[middle, middle]
         assert ratio == pytest.approx(integral(x, y) / integral(0, 0), rel=1e-7)
     # What lies beyond is shared out over the kernel: less than half a percent in a circle.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import subprocess
 import sys
@@ -76,8 +77,7 @@ def test_a_killed_process_is_one_line(parts: list[SomeFiles], tmp_path: Path, mo
         "    def __call__(self): os.kill(os.getpid(), signal.SIGKILL)\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
-    from killed_part import Killed  # type: ignore[import-not-found]
-
+    Killed = importlib.import_module("killed_part").Killed
     with pytest.raises(LenskitError, match="a process that prepared stamps ended before its time") as error:
         list(each_prepared([*parts, Killed()], 2))
     assert "\n" not in str(error.value)
