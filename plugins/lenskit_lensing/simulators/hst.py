@@ -119,9 +119,10 @@ class HST(Simulator):
         noise: White noise of a level relative to the image's maximum, or that of the instrument.
         renderer: What renders: batched torch code, or lenstronomy as the reference.
         supersampling: Rays along each side of a pixel, over which the arc is averaged, at a cost that grows as the
-            square. One ray gives the maximum of an analytic source's arc to 3 % (median; 95 %: 16 %), 2 x 2 to 0.5 %
-            (2 %), 4 x 4 to 0.1 % (0.7 %). `adaptive`, 8 x 8 rays where it matters, gives it to 0.04 % (0.2 %) at the
-            cost of about three rays a pixel.
+            square. One ray gives the maximum of an analytic source's average to 3 % (median; 95 %: 12 %), 2 x 2 to
+            0.5 % (5 %), 4 x 4 to 0.1 % (0.5 %). `adaptive`, 8 x 8 rays where it matters, gives it to 0.04 % (0.2 %) at
+            the cost of about three rays a pixel. The PSF, which counts the pixel once more, adds some percent to
+            either (docs/simulators.md, Accuracy).
         psf: FITS or numpy file of PSFs, or a folder of them; the instrument's if not given.
         cosmos: Folder of a COSMOS real-galaxy catalogue; without it, or `stamps`, all sources are core-Sersic profiles.
         cosmos_fraction: Fraction of source galaxies that are real ones, of the catalogue or of `stamps`.
