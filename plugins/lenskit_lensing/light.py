@@ -100,7 +100,7 @@ def core_sersic(
 def core_sersic_light(Rb: Tensor, n_sersic: Tensor, gamma: Tensor) -> tuple[Tensor, Tensor]:
     """Flux and half-light radius of core-Sersic profiles with R_sersic = 1, whatever their ellipticity.
 
-    By the trapezoidal rule in log R from 1e-3 to 1e3: good to 3e-3 for indices up to 10 and slopes below 1.
+    By the trapezoidal rule in log R from 1e-3 to 1e3: good to 5e-3 for indices up to 8 and slopes below 1.
 
     Args:
         Rb: (n,) break radius in units of R_sersic.
