@@ -72,7 +72,7 @@ def command(
 
     plan = _plan(given, name, path)
     count = workers or len(os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1))
-    with Display(plan.chunks, plan["chunk"]) as display:
+    with Display(plan.chunks, plan["lenses"] / plan.chunks) as display:
         simulate(plan, path, format=name, workers=count, dask=dask, overwrite=overwrite, tell=display.update)
     # Of the formats, lenskit itself reads Zarr.
     log.info("%s holds %d lenses%s", path, plan["lenses"], f"; next: lenskit data info {path}" * (name == "zarr"))
@@ -112,10 +112,10 @@ class Display:
 
     Args:
         chunks: How many there are.
-        lenses: Lenses a chunk.
+        lenses: Lenses a chunk, in the mean: the last one may be smaller.
     """
 
-    def __init__(self, chunks: int, lenses: int) -> None:
+    def __init__(self, chunks: int, lenses: float) -> None:
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
