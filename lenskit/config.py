@@ -17,13 +17,15 @@ import tomli_w
 from lenskit.errors import LenskitError, UsageError
 from lenskit.options import validate
 from lenskit.registry import Record, near, registry
-from lenskit.training.settings import InputSettings, TrainSettings
+from lenskit.training.settings import USUAL, InputSettings, MonitorSettings, OptimizerSettings, TrainSettings
 
 Layer = Mapping[str, Mapping[str, Any]]
 
-SETTINGS: dict[str, type] = {"train": TrainSettings, "input": InputSettings}
+SETTINGS: dict[str, type] = {"train": TrainSettings, "input": InputSettings, "monitor": MonitorSettings}
 COMPONENTS = {"simulator": "simulator", "data": "dataset", "pairs": "pairs", "method": "method", "backbone": "backbone"}
 """Sections that name a component, and its kind."""
+
+SECTIONS = (*SETTINGS, *COMPONENTS, "optimizer")
 
 DEFAULTS: Layer = {
     "simulator": {"name": "hst"},
@@ -44,7 +46,7 @@ class Config:
     sections: dict[str, dict[str, Any]]
 
     @classmethod
-    def resolve(cls, *layers: Layer, only: Container[str] = (*SETTINGS, *COMPONENTS)) -> Config:
+    def resolve(cls, *layers: Layer, only: Container[str] = SECTIONS) -> Config:
         """Merges layers over the defaults and checks the outcome.
 
         Args:
@@ -55,6 +57,7 @@ class Config:
             UsageError: for an unknown section, component or option, or a wrong value.
         """
         merged: dict[str, dict[str, Any]] = {name: dict(values) for name, values in DEFAULTS.items()}
+        chosen = any("name" in layer.get("pairs", {}) for layer in layers)
         for layer in layers:
             if "data" in layer and "simulator" in layer:
                 raise UsageError("data and simulator exclude each other: images are stored or simulated")
@@ -63,11 +66,18 @@ class Config:
                 below = merged.get(section, {})
                 other = values.get("name", below.get("name")) != below.get("name")
                 # The options of a component that is replaced mean nothing to the one that replaces it.
-                merged[section] = dict(values) if other else below | dict(values)
+                merged[section] = dict(values) if other else _over(below, values)
+                if section == "method" and other and "optimizer" not in layer:
+                    merged.pop("optimizer", None)
                 if section in ("data", "simulator"):
                     merged.pop("simulator" if section == "data" else "data", None)
+        if not chosen and "method" in only and _takes_one_view(merged["method"]):
+            merged["pairs"] = {**merged["pairs"], "name": "single"}
         wanted = [s for s in [*SETTINGS, *COMPONENTS] if s in only and _in(s, merged)]
-        return cls({s: cls._resolve_section(s, merged.get(s, {})) for s in wanted})
+        sections = {s: cls._resolve_section(s, merged.get(s, {})) for s in wanted}
+        if "optimizer" in only and "method" in merged:
+            sections |= _optimizer(merged["method"]["name"], merged.get("optimizer", {}))
+        return cls(sections)
 
     @classmethod
     def from_toml(cls, path: Path | str) -> Config:
@@ -82,12 +92,10 @@ class Config:
             if not isinstance(values.get(key), str):
                 got = f", got {values[key]!r}" if key in values else ""
                 raise UsageError(f"section {section!r} needs a {key}, {meaning}{got}")
-        record = registry().find(kind, values["name"])
         own = {key: value for key, value in values.items() if key not in reserved}
-        plain = _validated(record, values["name"], own)[1]
-        if record.component.argument:
-            plain.pop(record.component.argument)
-        return {key: values[key] for key in reserved} | plain
+        first, *rest = _parts(section, values["name"], own)
+        plain = _plain(kind, *first)
+        return {key: values[key] for key in reserved} | plain | {name: _plain(kind, name, part) for name, part in rest}
 
     def build(self, section: str, *given: Any) -> Any:
         """Constructs the component of a section (or the settings).
@@ -97,14 +105,13 @@ class Config:
             given: What the core gives it, before its options.
         """
         values = self.sections[section]
-        if section in SETTINGS:
-            return SETTINGS[section](**validate(SETTINGS[section], values, f"section {section!r}")[0])
-        return build(
-            COMPONENTS[section],
-            values["name"],
-            {k: v for k, v in values.items() if k not in _reserved(section)},
-            *given,
-        )
+        if section not in COMPONENTS:
+            settings = SETTINGS.get(section, OptimizerSettings)
+            return settings(**validate(settings, values, f"section {section!r}")[0])
+        own = {key: value for key, value in values.items() if key not in _reserved(section)}
+        first, *rest = _parts(section, values["name"], own)
+        built = build(COMPONENTS[section], *first, *given)
+        return _composed(built, {name: build("pairs", name, options) for name, options in rest}) if rest else built
 
     def name(self, section: str) -> str:
         """Name of a section's component."""
@@ -198,7 +205,9 @@ def read_assignment(text: str) -> Layer:
         read = tomllib.loads(f"value = {value.strip()}")["value"]
     except tomllib.TOMLDecodeError:
         read = value.strip()
-    return {section: {option: read}}
+    for name in reversed(option.split(".")[1:]):
+        read = {name: read}
+    return {section: {option.partition(".")[0]: read}}
 
 
 def merge(layers: Iterable[Layer]) -> Layer:
@@ -207,13 +216,93 @@ def merge(layers: Iterable[Layer]) -> Layer:
     for layer in layers:
         for section, values in layer.items():
             _check_section(section, values)
-            merged.setdefault(section, {}).update(values)
+            merged[section] = _over(merged.get(section, {}), values)
     return merged
+
+
+def _over(below: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Options over others; those of a part, which are a table, over that part's."""
+    return {**below} | {
+        name: _over(below[name], value)
+        if isinstance(value, Mapping) and isinstance(below.get(name), Mapping)
+        else value
+        for name, value in values.items()
+    }
 
 
 def _reserved(section: str) -> dict[str, str]:
     """What a component's section holds beside options, and what that is."""
     return {"name": f"the {COMPONENTS[section]} to use"} | ({"path": "where the data are"} if section == "data" else {})
+
+
+def _parts(section: str, name: str, options: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    """The components that a name puts together, and the options of each.
+
+    Only pairs are put together (`lens-fixed+blur`): the options of the first stand in the section itself, as if it
+    were alone, those of each other in a table of its name.
+
+    Raises:
+        UsageError: if a part is named twice, or its options are no table.
+    """
+    if section != "pairs":
+        return [(name, dict(options))]
+    first, *rest = name.split("+")
+    if len({first, *rest}) <= len(rest):
+        raise UsageError(f"pairs {name!r} name a part twice")
+    for part in rest:
+        if not isinstance(options.get(part, {}), Mapping):
+            raise UsageError(
+                f"pairs {part!r} has options, such as --set pairs.{part}.OPTION=VALUE, got {options[part]!r}"
+            )
+    own = {key: value for key, value in options.items() if key not in rest}
+    return [(first, own), *((part, dict(options.get(part, {}))) for part in rest)]
+
+
+def _plain(kind: str, name: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """A component's options, checked and complete, as plain values."""
+    record = registry().find(kind, name)
+    plain = _validated(record, name, options)[1]
+    if record.component.argument:
+        plain.pop(record.component.argument)
+    return plain
+
+
+def _composed(first: Any, transforms: dict[str, Any]) -> Any:
+    """A pair strategy with what is then done to its views.
+
+    Raises:
+        UsageError: if one of these makes pairs of its own.
+    """
+    from lenskit.kinds.pairs import Composition, Transform
+
+    for name, transform in transforms.items():
+        if not isinstance(transform, Transform):
+            raise UsageError(f"pairs {name!r} make views of their own: only the first of several may do so")
+    return Composition(first, transforms)
+
+
+def _optimizer(method: str, values: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """The section of the optimiser, if the method leaves it to the run: its own choices, and what is said over them.
+
+    Raises:
+        UsageError: if something is said, and the method makes its optimisers itself.
+    """
+    own = registry().find("method", method).load().optimizer
+    if own is None:
+        if values:
+            raise UsageError(
+                f"method {method!r} makes its optimisers itself, and takes no --optimizer, --lr or options of that "
+                f"section: see `lenskit info {method}` for those of its own, such as --set method.lr=0.1"
+            )
+        return {}
+    name = values.get("name", own["name"])
+    base = own if name == own["name"] else USUAL.get(str(name), {})
+    return {"optimizer": validate(OptimizerSettings, {**base, **values}, "section 'optimizer'")[1]}
+
+
+def _takes_one_view(values: Mapping[str, Any]) -> bool:
+    name = values.get("name")
+    return isinstance(name, str) and getattr(registry().find("method", name).load(), "views", None) == 1
 
 
 def _in(section: str, merged: Mapping[str, Any]) -> bool:
@@ -230,8 +319,8 @@ def _validated(record: Record, name: str, options: Mapping[str, Any]) -> tuple[d
 
 
 def _check_section(section: str, values: Any) -> None:
-    known = [*SETTINGS, *COMPONENTS]
+    known = SECTIONS
     if section not in known:
-        raise UsageError(f"there is no section {section!r}{near(section, known)}; there are {', '.join(known)}")
+        raise UsageError(f"there is no section {section!r}{near(section, [*known])}; there are {', '.join(known)}")
     if not isinstance(values, Mapping):
         raise UsageError(f"section {section!r} holds options, got {values!r}")

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from lenskit.kinds.method import Method as Method
     from lenskit.kinds.pairs import Batch as Batch
     from lenskit.kinds.pairs import PairStrategy as PairStrategy
+    from lenskit.kinds.pairs import Transform as Transform
     from lenskit.kinds.parameter import Parameter as Parameter
     from lenskit.kinds.simulator import Scene as Scene
     from lenskit.kinds.simulator import Simulator as Simulator
@@ -69,6 +70,7 @@ _LAZY = {
     "Scene": "lenskit.kinds.simulator",
     "Simulator": "lenskit.kinds.simulator",
     "Store": "lenskit.store.store",
+    "Transform": "lenskit.kinds.pairs",
     "is_store": "lenskit.store.store",
     "open_dataset": "lenskit.data.readers",
     "read_toml": "lenskit.config",

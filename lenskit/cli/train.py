@@ -37,7 +37,8 @@ def _flags(function: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--config", metavar="FILE", help="Start from a configuration, such as a run's run.toml.")
 @_flags
 @click.option("--data", metavar="[READER:]PATH", help="Train on stored images instead of live simulations.")
-@click.option("--lr", type=float, help="The method's learning rate.")
+@click.option("--optimizer", help="sgd, lars or adamw. [default: the method's]")
+@click.option("--lr", type=float, help="Peak learning rate for a batch of 256, or as the method has it.")
 @click.option("--set", "assignments", multiple=True, metavar="SECTION.OPTION=VALUE", help="Set any option.")
 @click.option("--out", metavar="DIR", help="The run directory to make. [default: runs/METHOD-PAIRS]")
 @click.option("--resume", metavar="DIR", help="Go on with a run that was stopped or killed.")
@@ -47,6 +48,7 @@ def command(
     recipe: str | None,
     config: str | None,
     data: str | None,
+    optimizer: str | None,
     lr: float | None,
     assignments: tuple[str, ...],
     out: str | None,
@@ -64,7 +66,9 @@ def command(
 
     given = {name: value for name, value in flags.items() if value is not None}
     if resume:
-        return _resume(resume, given, any((recipe, config, data, lr, assignments, out, overwrite, print_config)))
+        return _resume(
+            resume, given, any((recipe, config, data, optimizer, lr, assignments, out, overwrite, print_config))
+        )
     own: list[Any] = [{name: {"name": given[name]}} for name in COMPONENTS if name in given]
     own.append({"train": {name: given[name] for name in SETTINGS if name in given}})
     if data:
@@ -74,8 +78,10 @@ def command(
 
         reader, path = find_reader(data)
         own.append({"data": {"name": reader, "path": str(path.resolve())}})
+    if optimizer:
+        own.append({"optimizer": {"name": optimizer}})
     if lr is not None:
-        own.append({"method": {"lr": lr}})
+        own.append({"optimizer": {"lr": lr}})
     resolved = Config.resolve(*read_layers(recipe, config, own, assignments))
     if print_config:
         click.echo(resolved.to_toml(), nl=False)

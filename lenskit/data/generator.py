@@ -86,6 +86,11 @@ class KeyedGenerator:
         """Number of addresses."""
         return len(self.index)
 
+    def part(self, name: str) -> KeyedGenerator:
+        """The numbers of a part of this group, independent of the group's own, whatever they are called."""
+        group = f"{self.group}\0{name}"
+        return KeyedGenerator(self.seed, self.split, group, self.index, self.view, self.dtype)
+
     def sample(self, name: str, distribution: Distribution, *shape: int) -> Tensor:
         """Draws from a distribution: (n, *shape)."""
         return distribution.quantile(self._uniform64(name, shape)).to(self.dtype)

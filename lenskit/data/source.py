@@ -75,6 +75,10 @@ class Source(ABC):
     def of(self, index: Tensor) -> Batch:
         """The views of these lenses, by their numbers, as training first sees them; on the CPU."""
 
+    @abstractmethod
+    def truth(self, lenses: int) -> dict[str, Tensor]:
+        """The recorded parameters of the first so many lenses, or of all there are: (n,) each, on the CPU."""
+
     def check(self, device: torch.device) -> None:  # noqa: B027 - most sources need little there
         """Raises a UsageError if the source cannot make batches on that device."""
 
@@ -108,6 +112,11 @@ class LiveSource(Source):
 
     def of(self, index: Tensor) -> Batch:
         return self.batch({"index": index})
+
+    @torch.no_grad()
+    def truth(self, lenses: int) -> dict[str, Tensor]:
+        scene = self.simulator.scene(self.seed, "train", torch.arange(lenses))
+        return {p.name: scene[p.name] for p in self.parameters}
 
     @torch.no_grad()
     def batch(self, fetched: dict[str, Any]) -> Batch:
@@ -166,6 +175,10 @@ class StoredSource(Source):
 
     def close(self) -> None:
         self.chunks.close()
+
+    def truth(self, lenses: int) -> dict[str, Tensor]:
+        values = self.dataset.read_parameters(range(min(lenses, len(self.dataset))))
+        return {name: value if value.ndim == 1 else value[:, 0] for name, value in values.items()}
 
     def fetch(self, places: Tensor) -> dict[str, Any]:
         index, windows = self.order.at(places)

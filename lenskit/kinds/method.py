@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import pytorch_lightning as pl
+import torch
 from lightly.utils.scheduler import cosine_schedule
 from torch import Tensor
 
+from lenskit.data.generator import KeyedGenerator
 from lenskit.kinds.backbone import Backbone
 from lenskit.kinds.pairs import Batch
+from lenskit.kinds.parameter import Parameter
+from lenskit.training.optimization import make_optimizer
+from lenskit.training.settings import OptimizerSettings
 
 
 @dataclass(frozen=True)
@@ -36,19 +42,25 @@ class Budget:
 class Method(pl.LightningModule):
     """A Lightning module that is given a backbone and learns from batches of views.
 
-    A subclass states how many `views` it takes and implements `training_step` and `configure_optimizers`; its
+    A subclass states how many `views` it takes, what `optimizer` its paper uses, and implements `training_step`; its
     keyword-only constructor arguments are its options. One that detects anomalies also has `score(images)` (higher is
-    stranger).
+    stranger). One that needs several optimisers, or another one, implements `configure_optimizers`.
 
     What changes from batch to batch is a function of the number of batches done, given as `batches`: a run that is
     killed and resumed is then the same run. Learning rates follow that rule by themselves, see `learning_rate`.
     """
 
-    views: ClassVar[int]
+    views: int
     """Number of views of each lens that the method takes."""
 
+    optimizer: ClassVar[Mapping[str, Any] | None] = None
+    """The options of a run's section `optimizer` as the method's paper has them; None if the method makes its
+    optimisers itself, in `configure_optimizers`."""
+
+    seed: int
     budget: Budget
-    """Set by the runner before training."""
+    optimization: OptimizerSettings
+    """These three are set by the runner before training."""
 
     batches: int = 0
     """Number of batches done, set by the runner before each batch."""
@@ -68,9 +80,33 @@ class Method(pl.LightningModule):
         """
         raise NotImplementedError
 
+    def prepare(self, parameters: Sequence[Parameter], sample: Callable[[int], dict[str, Tensor]]) -> None:
+        """Called once before training, with what is recorded of the lenses. Most methods need nothing of it.
+
+        Args:
+            parameters: The recorded parameters.
+            sample: Gives the values (n,) of each parameter for the first n lenses (or all there are), on the CPU.
+
+        Raises:
+            UsageError: if the method cannot learn from lenses of which this is recorded.
+        """
+
+    def after_update(self) -> None:
+        """Called once a batch, when the optimiser has changed the weights: momentum encoders follow here."""
+
+    def rng(self, batch: Batch, name: str) -> KeyedGenerator:
+        """Random numbers for each lens of a batch, such as masks: the same however many processes share the batch."""
+        return KeyedGenerator(
+            self.seed, "train", f"method/{name}", batch.index, torch.full_like(batch.index, self.batches)
+        )
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """What the optimiser changes: groups of `modules`, with `constant_lr` for a rate without a schedule."""
+        return [{"modules": [self]}]
+
     def configure_optimizers(self) -> Any:
-        """The optimiser. The `lr` of each parameter group is its peak; see `learning_rate`."""
-        raise NotImplementedError
+        """The optimiser, by default the run's. The `lr` of each parameter group is its peak; see `learning_rate`."""
+        return make_optimizer(self.parameter_groups(), self.optimization, self.budget.batch_size)
 
     def embed(self, images: Tensor) -> Tensor:
         """The representation of images (n, channels, height, width): (n, features)."""
@@ -79,8 +115,8 @@ class Method(pl.LightningModule):
     def learning_rate(self, group: dict[str, Any], batches: int) -> float:
         """The learning rate of a parameter group for the batch after `batches` batches.
 
-        By default a linear warm-up over the group's `warmup_epochs` (0 if it has none) to its peak, then a half
-        cosine to zero at the end of the run; a group with `constant_lr` keeps its peak throughout.
+        By default a linear warm-up over the group's `warmup_epochs` (0 if it has none; at most half of the run) to its
+        peak, then a half cosine to zero at the end of the run; a group with `constant_lr` keeps its peak throughout.
 
         Args:
             group: The optimiser's parameter group; `peak_lr` is the rate that `configure_optimizers` gave it.
@@ -89,7 +125,16 @@ class Method(pl.LightningModule):
         peak = group["peak_lr"]
         if group.get("constant_lr"):
             return peak
-        warmup = min(round(group.get("warmup_epochs", 0) * self.budget.batches_per_epoch), self.budget.batches - 1)
+        warmup = min(round(group.get("warmup_epochs", 0) * self.budget.batches_per_epoch), self.budget.batches // 2)
         if batches < warmup:
             return peak * (batches + 1) / warmup
         return cosine_schedule(batches - warmup, self.budget.batches - warmup + 1, peak, 0.0)
+
+    def weight_decay(self, group: dict[str, Any], batches: int) -> float:
+        """The weight decay of a parameter group for the batch after `batches` batches: by default the same throughout.
+
+        Args:
+            group: The optimiser's parameter group; `peak_weight_decay` is what `configure_optimizers` gave it.
+            batches: Number of batches done.
+        """
+        return group["peak_weight_decay"]

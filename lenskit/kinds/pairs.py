@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
 
+import torch
 from torch import Tensor
 
 from lenskit.data.generator import KeyedGenerator
@@ -32,13 +33,13 @@ class PairStrategy(ABC):
     The strategy owns the views: a method never crops or blurs, because that may change what is to be learned.
     """
 
-    draws: ClassVar[int]
+    draws: int
     """Number of renderings wanted of each lens."""
 
-    shared: ClassVar[frozenset[str]] = frozenset()
+    shared: frozenset[str] = frozenset()
     """Parameter groups that those renderings share; all others are drawn anew for each."""
 
-    views: ClassVar[int]
+    views: int
     """Number of views that come out."""
 
     @abstractmethod
@@ -53,3 +54,56 @@ class PairStrategy(ABC):
         Returns:
             A batch with `views` views.
         """
+
+
+class Transform(PairStrategy):
+    """Does something to images, whatever they share.
+
+    Alone it takes one image and makes two views of it; behind a plus (`lens-fixed+blur`) it transforms the views that
+    stand before. Every view has random numbers of its own: name them with the view's number, as in `sigma/0`.
+    """
+
+    draws = 1
+    views = 2
+
+    @abstractmethod
+    def transform(
+        self, images: Tensor, parameters: dict[str, Tensor], rng: KeyedGenerator
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Transforms views.
+
+        Args:
+            images: (n, views, channels, height, width).
+            parameters: For each recorded parameter, its values (n, views).
+            rng: The numbers of these lenses, one row a lens.
+
+        Returns:
+            Both, in the same shapes; parameters that the transformation changes are those of the new images.
+        """
+
+    def __call__(self, images: Tensor, parameters: dict[str, Tensor], rng: KeyedGenerator) -> Batch:
+        """Makes `views` views of one image (n, 1, channels, height, width)."""
+        copies = images.expand(-1, self.views, -1, -1, -1)
+        values = {name: value.expand(-1, self.views) for name, value in parameters.items()}
+        images, values = self.transform(copies, values, rng)
+        return Batch(images.unbind(1), values, rng.index)
+
+
+class Composition(PairStrategy):
+    """A strategy whose views are transformed: `lens-fixed+blur`.
+
+    Args:
+        first: Says what is drawn and shared, and makes the views.
+        transforms: By name, what is then done to them, in this order.
+    """
+
+    def __init__(self, first: PairStrategy, transforms: Mapping[str, Transform]) -> None:
+        self.first, self.transforms = first, dict(transforms)
+        self.draws, self.shared, self.views = first.draws, first.shared, first.views
+
+    def __call__(self, images: Tensor, parameters: dict[str, Tensor], rng: KeyedGenerator) -> Batch:
+        batch = self.first(images, parameters, rng)
+        views, values = torch.stack(batch.views, 1), batch.parameters
+        for name, transform in self.transforms.items():
+            views, values = transform.transform(views, values, rng.part(name))
+        return Batch(views.unbind(1), values, batch.index)

@@ -25,7 +25,7 @@ from lenskit.kinds.method import Budget, Method
 from lenskit.run import Run
 from lenskit.training.callbacks import Checkpoints, Monitor, WholeFiles, stop_on_interrupt
 from lenskit.training.display import TrainingDisplay
-from lenskit.training.settings import InputSettings, TrainSettings
+from lenskit.training.settings import InputSettings, MonitorSettings, TrainSettings
 from lenskit.training.stream import Clock, Stream
 
 log = logging.getLogger("lenskit")
@@ -112,6 +112,7 @@ class Job:
     def __init__(self, config: Config) -> None:
         self.config = config
         self.settings: TrainSettings = config.build("train")
+        self.monitor: MonitorSettings = config.build("monitor")
         inputs: InputSettings = config.build("input")
         preprocess = Preprocess(inputs.stretch, inputs.size)
         pairs = config.build("pairs")
@@ -129,7 +130,10 @@ class Job:
                 f"pairs {config.name('pairs')!r} make {pairs.views}"
             )
         self.budget = self._budget()
-        self.method.budget = self.budget
+        self.method.budget, self.method.seed = self.budget, self.settings.seed
+        if "optimizer" in config.sections:
+            self.method.optimization = config.build("optimizer")
+        self.method.prepare(self.source.parameters, self.source.truth)
         with _quiet_lightning():
             # Only to see that there are such devices, and room on them, before anything is written.
             self.source.check(self._trainer().strategy.root_device)
@@ -195,7 +199,7 @@ class Job:
         settings, budget = self.settings, self.budget
         stream = Stream(self.source, budget)
         display = TrainingDisplay(budget, done or 0) if progress and _is_first() else None
-        monitor = Monitor(run, stream, display, settings.log_every)
+        monitor = Monitor(run, stream, display, self.monitor.log_every)
         checkpoints = Checkpoints(run, stream, monitor, self.encoder, settings.checkpoint_every)
         with _log_to(run.path / "train.log") if _is_first() else nullcontext(), _quiet_lightning():
             log.info(

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from annotated_types import Ge
+from annotated_types import Ge, Gt, Lt
 
 
 @dataclass(kw_only=True)
@@ -21,7 +21,13 @@ class TrainSettings:
         accelerator: `cpu`, `gpu`, ... as Lightning names it; `auto` takes the best there is.
         devices: How many devices a node: a number, or `auto` for all (for one process on a CPU).
         num_nodes: Nodes.
-        log_every: Batches from one line of metrics to the next.
+        strategy: How several devices work together, as Lightning names it: `ddp`, `ddp_spawn`, ...; `auto` is `ddp`.
+        accumulate: Parts that a batch is taken in, one after the other, to need less memory: gradients are summed, and
+            the weights change once a batch. What a loss or a batch norm compares is the lenses of one part.
+        channels_last: Whether images lie in memory with their channels last, which convolutions on GPUs prefer.
+        compile: Whether the backbone is compiled (torch.compile): a minute or more at the start, faster from there.
+        ema: Decay an optimiser step of an average of the backbone's weights, which is then what is saved as the
+            encoder: 0 for none; 0.999 averages over some thousand batches.
         checkpoint_every: Batches from one checkpoint to the next; the end of an epoch saves one too.
     """
 
@@ -33,8 +39,69 @@ class TrainSettings:
     accelerator: str = "auto"
     devices: int | str = "auto"
     num_nodes: Annotated[int, Ge(1)] = 1
-    log_every: Annotated[int, Ge(1)] = 10
+    strategy: str = "auto"
+    accumulate: Annotated[int, Ge(1)] = 1
+    channels_last: bool = False
+    compile: bool = False
+    ema: Annotated[float, Ge(0), Lt(1)] = 0.0
     checkpoint_every: Annotated[int, Ge(1)] = 500
+
+
+@dataclass(kw_only=True)
+class OptimizerSettings:
+    """How a method's weights are changed. What is not said is as the method's paper has it.
+
+    A method that makes its optimisers itself has options of its own instead of these.
+
+    Args:
+        name: `sgd`, `lars` (https://arxiv.org/abs/1708.03888) or `adamw` (https://arxiv.org/abs/1711.05101).
+        lr: Peak learning rate for a batch of `lr_batch` lenses; it is scaled in proportion to the batch.
+        lr_batch: That batch; 0 takes `lr` as it is.
+        warmup_epochs: Epochs of linear warm-up, at most half of the run; a cosine to zero follows.
+        weight_decay: Weight decay.
+        decay_all: Whether weight decay also acts on biases, on the scales and offsets of norms and on the tokens and
+            position embeddings of transformers (and LARS adapts the rates of these).
+        momentum: Momentum of `sgd` and `lars`.
+        betas: Decay of the averages of `adamw`.
+        clip: Largest norm of the gradient, over all weights; a larger one is scaled down to it. 0 for any.
+    """
+
+    name: Literal["sgd", "lars", "adamw"] = "sgd"
+    lr: Annotated[float, Gt(0)] = 0.03
+    lr_batch: Annotated[int, Ge(0)] = 256
+    warmup_epochs: Annotated[float, Ge(0)] = 10
+    weight_decay: Annotated[float, Ge(0)] = 1e-4
+    decay_all: bool = False
+    momentum: Annotated[float, Ge(0), Lt(1)] = 0.9
+    betas: tuple[Annotated[float, Ge(0), Lt(1)], Annotated[float, Ge(0), Lt(1)]] = (0.9, 0.999)
+    clip: Annotated[float, Ge(0)] = 0.0
+
+
+USUAL: dict[str, dict[str, Any]] = {
+    "sgd": {},
+    "lars": {"lr": 0.2, "weight_decay": 1.5e-6},
+    "adamw": {"lr": 1e-3, "weight_decay": 0.05},
+}
+"""What is usual for an optimiser, where it is not the method's own."""
+
+
+@dataclass(kw_only=True)
+class MonitorSettings:
+    """What is watched while a run trains.
+
+    Args:
+        log_every: Batches from one line of metrics to the next.
+        probe_every: Batches from one small probe of what was learned to the next; 0 for none.
+        probe_lenses: Lenses of that probe, which training never sees; three quarters fit it, one judges.
+        stop_on_collapse: Whether a run whose representation has collapsed stops.
+        loggers: Where figures go beside metrics.jsonl: `tensorboard`, `wandb`, `mlflow`, where these are installed.
+    """
+
+    log_every: Annotated[int, Ge(1)] = 10
+    probe_every: Annotated[int, Ge(0)] = 0
+    probe_lenses: Annotated[int, Ge(64)] = 1024
+    stop_on_collapse: bool = False
+    loggers: tuple[Literal["tensorboard", "wandb", "mlflow"], ...] = ()
 
 
 @dataclass(kw_only=True)

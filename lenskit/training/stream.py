@@ -85,6 +85,7 @@ class Clock(pl.Callback):
         for optimizer in trainer.optimizers:
             for group in optimizer.param_groups:
                 group.setdefault("peak_lr", group["lr"])
+                group.setdefault("peak_weight_decay", group.get("weight_decay", 0.0))
 
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
@@ -95,11 +96,15 @@ class Clock(pl.Callback):
         for optimizer in trainer.optimizers:
             for group in optimizer.param_groups:
                 group["lr"] = pl_module.learning_rate(group, batches)
+                if "weight_decay" in group:
+                    group["weight_decay"] = pl_module.weight_decay(group, batches)
         seed_generators(self.seed, batches, trainer.global_rank)
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
+        assert isinstance(pl_module, Method)
+        pl_module.after_update()
         self.stream.batches += 1
 
     def on_save_checkpoint(

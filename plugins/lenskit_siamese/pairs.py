@@ -8,7 +8,7 @@ import torch
 from annotated_types import Ge, Gt, Le
 from torch import Tensor
 
-from lenskit.plugin import Batch, Distribution, KeyedGenerator, PairStrategy, UsageError
+from lenskit.plugin import Batch, Distribution, KeyedGenerator, PairStrategy, Transform, UsageError
 from lenskit_siamese.augment import gaussian_blur, jitter, random_crops, resized_crop
 
 Probability = Annotated[float, Ge(0), Le(1)]
@@ -31,7 +31,7 @@ class Single(PairStrategy):
         return Batch(images.unbind(1), parameters, rng.index)
 
 
-class Default(PairStrategy):
+class Default(Transform):
     """One image, augmented twice: a random resized crop, a flip, jitter of brightness and contrast, and a blur.
 
     The augmentations of SimSiam (https://arxiv.org/abs/2011.10566, Sec. 3, after SimCLR and MoCo v2), in floating
@@ -54,9 +54,6 @@ class Default(PairStrategy):
         blur_kernel: Width of the blur's kernel, in such pixels too.
         blur: Probability of a blur.
     """
-
-    draws = 1
-    views = 2
 
     def __init__(
         self,
@@ -85,10 +82,12 @@ class Default(PairStrategy):
         } | dict.fromkeys(("crop_top", "crop_left", "flip", "jitter", "blur"), (0.0, 1.0))
         self.priors = {name: Distribution.parse(f"uniform({low}, {high})") for name, (low, high) in ranges.items()}
 
-    def __call__(self, images: Tensor, parameters: dict[str, Tensor], rng: KeyedGenerator) -> Batch:
-        """Augments the rendering (n, 1, channels, height, width) twice; the views keep its size."""
-        views = tuple(self._augment(images[:, 0], self._draw(rng, view)) for view in range(self.views))
-        return Batch(views, {name: value.expand(-1, self.views) for name, value in parameters.items()}, rng.index)
+    def transform(
+        self, images: Tensor, parameters: dict[str, Tensor], rng: KeyedGenerator
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Augments each view; it keeps its size."""
+        views = [self._augment(image, self._draw(rng, view)) for view, image in enumerate(images.unbind(1))]
+        return torch.stack(views, 1), parameters
 
     def _draw(self, rng: KeyedGenerator, view: int) -> dict[str, Tensor]:
         """All random numbers of a view."""

@@ -7,13 +7,13 @@ https://openreview.net/forum?id=xww53DuKJO, whose training these defaults are.
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Annotated
+from types import MappingProxyType
+from typing import Annotated, Any
 
-from annotated_types import Ge, Gt, Lt
+from annotated_types import Ge, Gt
 from lightly.loss import NegativeCosineSimilarity
 from lightly.models.modules.heads import ProjectionHead, SimSiamPredictionHead
 from torch import Tensor, nn
-from torch.optim import SGD, Optimizer
 
 from lenskit.plugin import Backbone, Batch, Method
 
@@ -32,16 +32,14 @@ class SimSiam(Method):
             makes no exception for it, and in LenSiam. In the authors' code, which came later, it has none. The
             projections then cannot all become one vector; a collapse leaves them near a line, with some spread.
         predictor_dim: Width of the predictor's hidden layer, a bottleneck of a quarter (paper: 512).
-        lr: Peak learning rate for a batch of 256; it is scaled with the batch size (LenSiam: 0.03; paper: 0.05,
-            and 0.03 for CIFAR-10).
-        momentum: Momentum of SGD (paper: 0.9).
-        weight_decay: Weight decay of all parameters (LenSiam and the paper for CIFAR-10: 5e-4; paper: 1e-4).
-        warmup_epochs: Epochs of linear warm-up (LenSiam: 10; the paper needs none below batches of 1024).
         stop_gradient: Whether the target is held still. Without it the projections collapse to a point (paper,
             Sec. 4.1): a control experiment.
     """
 
     views = 2
+    # LenSiam, and the paper for CIFAR-10 (paper for ImageNet: lr 0.05, weight decay 1e-4, no warm-up). Both decay all
+    # weights, norms and biases too: `decay_all`.
+    optimizer = MappingProxyType({"name": "sgd", "lr": 0.03, "weight_decay": 5e-4, "warmup_epochs": 10})
 
     def __init__(
         self,
@@ -52,10 +50,6 @@ class SimSiam(Method):
         projector_layers: Annotated[int, Ge(1)] = 3,
         projector_affine: bool = True,
         predictor_dim: Width = 512,
-        lr: Annotated[float, Gt(0)] = 0.03,
-        momentum: Annotated[float, Ge(0), Lt(1)] = 0.9,
-        weight_decay: Annotated[float, Ge(0)] = 5e-4,
-        warmup_epochs: Annotated[float, Ge(0)] = 10,
         stop_gradient: bool = True,
     ) -> None:
         super().__init__(backbone)
@@ -63,8 +57,6 @@ class SimSiam(Method):
         self.predictor = SimSiamPredictionHead(projection_dim, predictor_dim, projection_dim)
         self.criterion = NegativeCosineSimilarity()
         self.stop_gradient = stop_gradient
-        self.lr, self.momentum, self.weight_decay = lr, momentum, weight_decay
-        self.warmup_epochs = warmup_epochs
 
     def training_step(self, batch: Batch, batch_index: int) -> dict[str, Tensor]:
         """The symmetric loss D(p1, z2) / 2 + D(p2, z1) / 2 (paper, Eq. 4); D is the negative cosine similarity."""
@@ -78,16 +70,9 @@ class SimSiam(Method):
         loss = (self.criterion(p1, z2) + self.criterion(p2, z1)) / 2
         return {"loss": loss, "embedding": features[0].detach(), "projection": projection}
 
-    def configure_optimizers(self) -> Optimizer:
-        """SGD; the predictor's rate stays constant, for it should adapt to the latest features (paper, Sec. 4.2)."""
-        # The linear scaling rule, lr x batch / 256 (paper, Sec. 3).
-        lr = self.lr * self.budget.batch_size / 256
-        encoder = [*self.backbone.parameters(), *self.projector.parameters()]
-        groups = [
-            {"params": encoder, "warmup_epochs": self.warmup_epochs},
-            {"params": [*self.predictor.parameters()], "constant_lr": True},
-        ]
-        return SGD(groups, lr=lr, momentum=self.momentum, weight_decay=self.weight_decay)
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """The predictor's rate stays constant, for it should adapt to the latest features (paper, Sec. 4.2)."""
+        return [{"modules": [self.backbone, self.projector]}, {"modules": [self.predictor], "constant_lr": True}]
 
 
 def projector(input_dim: int, hidden_dim: int, output_dim: int, layers: int, affine: bool) -> ProjectionHead:

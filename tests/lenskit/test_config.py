@@ -38,7 +38,7 @@ def test_nothing_said_is_the_main_job() -> None:
         "backbone": "resnet18",
     }
     assert config.sections["simulator"]["theta_E"] == "uniform(0.8, 1.8)"
-    assert config.sections["method"]["lr"] == 0.03
+    assert config.sections["optimizer"]["lr"] == 0.03
     assert "data" not in config.sections
 
 
@@ -98,7 +98,7 @@ def test_what_is_resolved_resolves_to_itself(number: int, tmp_path: Path) -> Non
             "train": st.fixed_dictionaries(
                 {}, optional={"epochs": st.integers(1, 10**6), "seed": st.integers(-(2**60), 2**60)}
             ),
-            "method": st.fixed_dictionaries({}, optional={"lr": st.floats(1e-300, 1e300)}),
+            "optimizer": st.fixed_dictionaries({}, optional={"lr": st.floats(1e-300, 1e300)}),
             "simulator": st.fixed_dictionaries({}, optional={"width": st.floats(0.1, 3) | st.just("normal(2, 0.1)")}),
         },
     )
@@ -129,7 +129,7 @@ def test_a_resolved_configuration_holds_every_option() -> None:
         ({"method": {"name": "simsaim"}}, "no method is called 'simsaim' (did you mean simsiam?)"),
         ({"method": {"name": 3}}, "section 'method' needs a name, the method to use, got 3"),
         ({"method": {"rate": 1}}, "method 'restless' has no option 'rate'"),
-        ({"method": {"lr": "fast"}}, "method 'restless': option lr takes float, got 'fast'"),
+        ({"method": {"noise": "fast"}}, "method 'restless': option noise takes float, got 'fast'"),
         ({"train": {"epochs": 0}}, "section 'train': option epochs takes int >= 1, got 0"),
         ({"train": {"epochs": True}}, "section 'train': option epochs takes int >= 1, got True"),
         ({"train": {"epoch": 3}}, "section 'train' has no option 'epoch': did you mean epochs?"),
@@ -208,6 +208,8 @@ def test_an_assignment_of_another_form(text: str) -> None:
 def test_assignments_of_one_command_line_go_together() -> None:
     layers = map(read_assignment, ["method.lr=1", "method.lr=2", "train.seed=3", "method.name=simsiam"])
     assert merge(layers) == {"method": {"lr": 2, "name": "simsiam"}, "train": {"seed": 3}}
+    parts = merge(map(read_assignment, ["pairs.blur.sigma=2", "pairs.blur.radius=3", "pairs.noise.level=1"]))
+    assert parts == {"pairs": {"blur": {"sigma": 2, "radius": 3}, "noise": {"level": 1}}}
     with pytest.raises(UsageError, match="there is no section 'metod'"):
         merge([read_assignment("metod.lr=1")])
 
@@ -242,3 +244,33 @@ def test_a_recipe_of_a_plugin_that_is_not_toml(install: Callable[..., None]) -> 
 @pytest.mark.parametrize("name", [record.name for record in registry().of_kind("recipe")])
 def test_every_recipe_resolves(name: str) -> None:
     assert Config.resolve(read_recipe(name)).sections
+
+
+def test_the_optimiser_is_the_methods_until_something_is_said() -> None:
+    assert Config.resolve().sections["optimizer"]["weight_decay"] == 5e-4
+    assert Config.resolve({"optimizer": {"lr": 1}}).sections["optimizer"]["weight_decay"] == 5e-4
+    assert Config.resolve({"optimizer": {"name": "adamw"}}).sections["optimizer"]["weight_decay"] == 0.05
+    # What a recipe says of one method's optimiser means nothing to another method.
+    over = Config.resolve({"optimizer": {"lr": 1}}, {"method": {"name": "restless"}})
+    assert over.sections["optimizer"]["lr"] == 0.05
+    both = Config.resolve({"optimizer": {"lr": 1}}, {"method": {"name": "restless"}, "optimizer": {"lr": 2}})
+    assert both.sections["optimizer"]["lr"] == 2
+
+
+def test_a_method_with_optimisers_of_its_own_has_no_such_section() -> None:
+    assert "optimizer" not in Config.resolve(TOYS, {"method": {"name": "two-optimizers"}}).sections
+    with pytest.raises(UsageError, match="method 'two-optimizers' makes its optimisers itself"):
+        Config.resolve(TOYS, {"method": {"name": "two-optimizers"}, "optimizer": {"lr": 1}})
+
+
+def test_pairs_are_put_together() -> None:
+    config = Config.resolve({"pairs": {"name": "lens-fixed+default", "default": {"blur": 0.25}}})
+    assert config.sections["pairs"]["default"]["blur"] == 0.25
+    assert config.sections["pairs"]["default"]["jitter"] == 0.8
+    assert Config.resolve(tomllib.loads(config.to_toml())) == config
+    pairs = config.build("pairs")
+    assert (pairs.draws, pairs.views, pairs.shared) == (2, 2, {"lens"})
+    with pytest.raises(UsageError, match="pairs 'default' has no option 'sigma'"):
+        Config.resolve(config.sections, {"pairs": {"default": {"sigma": 1}}})
+    with pytest.raises(UsageError, match="pairs 'default' has options, such as"):
+        Config.resolve(config.sections, {"pairs": {"default": 3}})

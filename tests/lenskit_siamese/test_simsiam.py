@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from lenskit.options import options_of
 from lenskit.plugin import Backbone, Batch, Budget
+from lenskit.training.settings import OptimizerSettings
 from lenskit_siamese.simsiam import SimSiam
 
 
@@ -38,9 +39,11 @@ def pairs(n: int, generator: torch.Generator, signal: float = 0.5) -> Batch:
     return Batch(views, {}, torch.arange(n))
 
 
-def small(**options) -> SimSiam:
+def small(lr: float = 0.03, **options) -> SimSiam:
     torch.manual_seed(0)
-    return SimSiam(SmallNetwork(), **{"projection_dim": 32, "hidden_dim": 32, "predictor_dim": 8} | options)
+    method = SimSiam(SmallNetwork(), **{"projection_dim": 32, "hidden_dim": 32, "predictor_dim": 8} | options)
+    method.optimization = OptimizerSettings(**SimSiam.optimizer | {"lr": lr, "decay_all": True})
+    return method
 
 
 def shapes(module: nn.Module) -> list[tuple[int, ...]]:

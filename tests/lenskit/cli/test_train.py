@@ -15,7 +15,8 @@ from lenskit.run import Run
 
 TOYS = ("train", "--recipe", "toys")
 
-FLAGS = """recipe config simulator data pairs method backbone set lenses epochs batch-size lr seed precision accelerator
+FLAGS = """recipe config simulator data pairs method backbone set lenses epochs batch-size optimizer lr seed precision
+accelerator
 devices num-nodes out resume overwrite print-config"""
 
 
@@ -43,7 +44,7 @@ def test_flags_go_over_the_file_and_that_over_the_recipe(lenskit: Callable[..., 
     assert config["simulator"] | {"name": "blobs", "pixels": 20} == config["simulator"]
     assert config["backbone"]["name"] == "resnet34"
     assert "dropout" not in config["backbone"]
-    assert (config["method"]["name"], config["method"]["lr"]) == ("restless", 0.5)
+    assert (config["method"]["name"], config["optimizer"]["lr"]) == ("restless", 0.5)
 
 
 @pytest.mark.parametrize(
@@ -57,7 +58,10 @@ def test_flags_go_over_the_file_and_that_over_the_recipe(lenskit: Callable[..., 
         ("--accelerator", "cpu", "train", "accelerator", "cpu"),
         ("--devices", "2", "train", "devices", "2"),
         ("--num-nodes", "3", "train", "num_nodes", 3),
-        ("--lr", "0.5", "method", "lr", 0.5),
+        ("--lr", "0.5", "optimizer", "lr", 0.5),
+        ("--optimizer", "adamw", "optimizer", "name", "adamw"),
+        ("--optimizer", "adamw", "optimizer", "weight_decay", 0.05),
+        ("--set", "optimizer.clip=3", "optimizer", "clip", 3),
         ("--simulator", "blobs", "simulator", "name", "blobs"),
         ("--pairs", "default", "pairs", "name", "default"),
         ("--method", "two-optimizers", "method", "name", "two-optimizers"),
@@ -115,10 +119,16 @@ BAD = {
     "--config .": ". cannot be read: Is a directory",
     "--config bad.toml": "bad.toml is no valid TOML: ",
     "--config typo.toml": "there is no section 'tarin' (did you mean train?)",
-    "--set method.lrr=1": "method 'simsiam' has no option 'lrr': did you mean lr?",
-    "--set method.lr=fast": "method 'simsiam': option lr takes float > 0, got 'fast'",
-    "--set method.lr=true": "method 'simsiam': option lr takes float > 0, got True",
-    "--lr -1": "method 'simsiam': option lr takes float > 0, got -1.0",
+    "--set method.hiden_dim=1": "method 'simsiam' has no option 'hiden_dim': did you mean hidden_dim?",
+    "--set optimizer.lrr=1": "section 'optimizer' has no option 'lrr': did you mean lr?",
+    "--set optimizer.lr=fast": "section 'optimizer': option lr takes float > 0, got 'fast'",
+    "--set optimizer.lr=true": "section 'optimizer': option lr takes float > 0, got True",
+    "--lr -1": "section 'optimizer': option lr takes float > 0, got -1.0",
+    "--optimizer adam": "section 'optimizer': option name takes 'sgd' or 'lars' or 'adamw', got 'adam'",
+    "--recipe toys --method two-optimizers --lr 3": "method 'two-optimizers' makes its optimisers itself",
+    "--pairs lens-fixed+lens-fixed": "pairs 'lens-fixed+lens-fixed' name a part twice",
+    "--pairs lens-fixed+": "no pairs is called ''",
+    "--recipe toys --pairs default+lens-fixed": "pairs 'lens-fixed' make views of their own",
     "--lr fast": "Invalid value for '--lr': 'fast' is not a valid float",
     "--set simulator.theta_E=uniform(3,1)": "simulator 'hst': option theta_E takes a distribution, got 'uniform(3,1)' "
     "(uniform(3, 1) has low > high: write uniform(1, 3))",

@@ -36,7 +36,7 @@ def files(folder: Path) -> set[str]:
 
 
 def test_a_line_of_figures_every_few_batches(toys, recorder, tmp_path: Path) -> None:
-    config, seen = toys(train={"log_every": 5, "epochs": 2}), recorder()
+    config, seen = toys(train={"epochs": 2}, monitor={"log_every": 5}), recorder()
     run = Job(config).fit(Run.create(tmp_path / "run", config), None, False, [seen])
     lines = figures(run)
     assert [line["batches"] for line in lines] == [5, 10, 15, 16]
@@ -53,7 +53,7 @@ def test_lines_of_batches_that_are_done_again_are_taken_back(
 ) -> None:
     """As after a kill: lines beyond the checkpoint, and the last one cut short."""
     monkeypatch.setenv("TOYS_SIGNAL", "SIGINT:10")
-    run = train(toys(train={"log_every": 2}), tmp_path / "run", progress=False)
+    run = train(toys(monitor={"log_every": 2}), tmp_path / "run", progress=False)
     monkeypatch.delenv("TOYS_SIGNAL")
     assert [line["batches"] for line in figures(run)] == [2, 4, 6, 8, 10]
     before = (run.path / "metrics.jsonl").read_text()

@@ -99,7 +99,8 @@ def simsiam(tmp_path: Path, stop_gradient: bool) -> Run:
             "pairs": {"name": "default"},
             "backbone": {"name": "tiny", "dropout": 0.0},
             "method": {"name": "simsiam", "projection_dim": 32, "hidden_dim": 64, "predictor_dim": 16}
-            | {"projector_layers": 2, "lr": 5.0, "warmup_epochs": 0, "stop_gradient": stop_gradient},
+            | {"projector_layers": 2, "stop_gradient": stop_gradient},
+            "optimizer": {"lr": 5.0, "warmup_epochs": 0, "decay_all": True},
         }
     )
     return train(config, tmp_path / "run", progress=False)

@@ -32,8 +32,8 @@ def test_rates_follow_the_number_of_batches(toys, recorder, tmp_path: Path) -> N
     method = Restless(Tiny(1, 16))
     method.budget = job.budget
     group = {"peak_lr": 0.05, "warmup_epochs": 1}
-    assert seen.rates == [[method.learning_rate(group, batch)] for batch in range(24)]
-    assert seen.rates[7] == seen.rates[8] == [0.05]
+    assert seen.rates == [[method.learning_rate(group, batch)] * 2 for batch in range(24)]
+    assert seen.rates[7] == seen.rates[8] == [0.05, 0.05]
 
 
 @pytest.mark.parametrize("stop", [6, 7, 8])

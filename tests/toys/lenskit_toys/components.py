@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from types import MappingProxyType
 
 import torch
 from torch import Tensor, nn
@@ -75,16 +76,16 @@ class Restless(Method):
     """Pulls views together with noise from the global generator.
 
     Args:
-        lr: Learning rate.
         noise: Standard deviation of that noise.
         spread: Reward for projections that differ within a batch.
     """
 
     views = 2
+    optimizer = MappingProxyType({"name": "sgd", "lr": 0.05, "lr_batch": 0, "warmup_epochs": 1, "weight_decay": 0.0})
 
-    def __init__(self, backbone: Backbone, *, lr: float = 0.05, noise: float = 0.1, spread: float = 0.1) -> None:
+    def __init__(self, backbone: Backbone, *, noise: float = 0.1, spread: float = 0.1) -> None:
         super().__init__(backbone)
-        self.lr, self.noise, self.spread = lr, noise, spread
+        self.noise, self.spread = noise, spread
         self.head = nn.Linear(backbone.features, 8)
 
     def training_step(self, batch: Batch, batch_index: int) -> dict[str, Tensor]:
@@ -100,15 +101,19 @@ class Restless(Method):
             for name in names.split("+"):
                 os.kill(os.getpid(), getattr(signal, name))
 
-    def configure_optimizers(self):
-        return torch.optim.SGD([{"params": self.parameters(), "warmup_epochs": 1}], lr=self.lr, momentum=0.9)
-
 
 class TwoOptimizers(Restless):
-    """The same with two optimisers, stepped by hand."""
+    """The same with two optimisers, stepped by hand.
+
+    Args:
+        lr: Their learning rate.
+    """
+
+    optimizer = None
 
     def __init__(self, backbone: Backbone, *, lr: float = 0.01) -> None:
-        super().__init__(backbone, lr=lr)
+        super().__init__(backbone)
+        self.lr = lr
         self.automatic_optimization = False
 
     def training_step(self, batch: Batch, batch_index: int) -> dict[str, Tensor]:
