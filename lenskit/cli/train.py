@@ -94,7 +94,7 @@ def command(
 
 
 def _resume(path: str, given: dict[str, Any], other: bool) -> int:
-    from lenskit.training.runner import resume
+    from lenskit.training.resume import resume
 
     allowed = ("accelerator", "devices", "num_nodes")
     if other or set(given) - set(allowed):

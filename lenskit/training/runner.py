@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-import pickle
-import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
@@ -12,18 +10,17 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.utilities.exceptions import MisconfigurationException
-from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
 from lenskit.config import Config
 from lenskit.data.preprocess import Preprocess
 from lenskit.data.source import LiveSource, Source, StoredSource
 from lenskit.encoder import Encoder
-from lenskit.errors import LenskitError, UsageError
+from lenskit.errors import UsageError
 from lenskit.kinds.backbone import Backbone
 from lenskit.kinds.method import Budget, Method
 from lenskit.run import Run
-from lenskit.training.callbacks import Checkpoints, Monitor, WholeFiles, stop_on_interrupt
+from lenskit.training.callbacks import Checkpoints, Monitor, stop_on_interrupt
+from lenskit.training.devices import is_first, let_first_speak, make_trainer, quiet_lightning
 from lenskit.training.display import TrainingDisplay
 from lenskit.training.settings import InputSettings, MonitorSettings, TrainSettings
 from lenskit.training.stream import Clock, Stream
@@ -49,57 +46,11 @@ def train(config: Config, out: Path, *, overwrite: bool = False, progress: bool 
     Raises:
         LenskitError: with one line that says what was wrong.
     """
-    _let_first_speak()
+    let_first_speak()
     job = Job(config)
     # Only the first process of several makes the directory; it tells the others.
-    run = Run.create(out, config, overwrite) if _is_first() else Run(out, config)
+    run = Run.create(out, config, overwrite) if is_first() else Run(out, config)
     return job.fit(run, None, progress)
-
-
-def resume(path: Path, *, progress: bool = True, **devices: Any) -> Run:
-    """Goes on with a run that was stopped or killed; it ends as if it had not been.
-
-    Args:
-        path: The run directory.
-        progress: Whether to draw a progress bar.
-        devices: `accelerator`, `devices` and `num_nodes`, where they are others than before.
-
-    Raises:
-        LenskitError: if there is nothing to resume, or the checkpoint is not this run's.
-    """
-    _let_first_speak()
-    run = Run(path)
-    changed = {key: value for key, value in devices.items() if value is not None}
-    config = Config.resolve(run.config.sections, {"train": changed}) if changed else run.config
-    if not run.checkpoint.is_file():
-        return Job(config).fit(run, None, progress)
-    state = read_checkpoint(run)
-    job = Job(config)
-    if state["batches"] >= job.budget.batches:
-        log.info("%s is finished: all %d batches are done", path, job.budget.batches)
-        return run
-    return job.fit(run, state["batches"], progress)
-
-
-def read_checkpoint(run: Run) -> dict[str, Any]:
-    """What a run's checkpoint says of itself.
-
-    Raises:
-        LenskitError: if it cannot be read without running code in it, or is of another method or backbone.
-    """
-    try:
-        state = torch.load(run.checkpoint, map_location="cpu", weights_only=True, mmap=True)["lenskit"]
-        names = {section: state["config"][section]["name"] for section in ("method", "backbone")}
-    except (pickle.UnpicklingError, OSError, RuntimeError, KeyError, TypeError) as error:
-        reason = " ".join(str(error).split())[:160]
-        raise LenskitError(f"{run.checkpoint} is no checkpoint of lenskit, or is damaged: {reason}") from None
-    for section, saved in names.items():
-        wanted = run.config.name(section)
-        if saved != wanted:
-            raise LenskitError(
-                f"{run.checkpoint} is of the {section} {saved!r}, but {run.path / 'run.toml'} says {wanted!r}"
-            )
-    return state
 
 
 class Job:
@@ -134,9 +85,9 @@ class Job:
         if "optimizer" in config.sections:
             self.method.optimization = config.build("optimizer")
         self.method.prepare(self.source.parameters, self.source.truth)
-        with _quiet_lightning():
+        with quiet_lightning():
             # Only to see that there are such devices, and room on them, before anything is written.
-            self.source.check(self._trainer().strategy.root_device)
+            self.source.check(make_trainer(self.settings, self.budget.epochs).strategy.root_device)
         card = {
             "backbone": {k: v for k, v in config.sections["backbone"].items() if k not in backbone.start_options},
             "input": {"stretch": inputs.stretch, "size": inputs.size},
@@ -144,37 +95,6 @@ class Job:
             "pairs": config.name("pairs"),
         }
         self.encoder = Encoder(backbone, preprocess, self.source.image_shape, card)
-
-    def _trainer(self, callbacks: Sequence[pl.Callback] = (), root: Path | None = None) -> pl.Trainer:
-        """Lightning's Trainer as the settings have it.
-
-        Raises:
-            UsageError: if there are no such devices.
-        """
-        settings = self.settings
-        try:
-            return pl.Trainer(
-                accelerator=settings.accelerator,
-                devices=settings.devices,
-                num_nodes=settings.num_nodes,
-                precision=settings.precision,
-                max_epochs=self.budget.epochs,
-                callbacks=list(callbacks),
-                plugins=[WholeFiles()],
-                logger=False,
-                enable_checkpointing=False,
-                enable_progress_bar=False,
-                enable_model_summary=False,
-                limit_val_batches=0,
-                use_distributed_sampler=False,
-                default_root_dir=root,
-            )
-        except (MisconfigurationException, ValueError, TypeError, RuntimeError) as error:
-            reason = " ".join(str(error).split())[:200]
-            raise UsageError(
-                f"--accelerator {settings.accelerator} --devices {settings.devices} --num-nodes {settings.num_nodes} "
-                f"--precision {settings.precision} is not to be had here: {reason}"
-            ) from None
 
     def _source(self, pairs: Any, preprocess: Preprocess, inputs: InputSettings) -> Source:
         seed = self.settings.seed
@@ -198,15 +118,16 @@ class Job:
         """Trains from the start, or from the run's checkpoint if `done` batches are done."""
         settings, budget = self.settings, self.budget
         stream = Stream(self.source, budget)
-        display = TrainingDisplay(budget, done or 0) if progress and _is_first() else None
+        display = TrainingDisplay(budget, done or 0) if progress and is_first() else None
         monitor = Monitor(run, stream, display, self.monitor.log_every)
         checkpoints = Checkpoints(run, stream, monitor, self.encoder, settings.checkpoint_every)
-        with _log_to(run.path / "train.log") if _is_first() else nullcontext(), _quiet_lightning():
+        with _log_to(run.path / "train.log") if is_first() else nullcontext(), quiet_lightning():
             log.info(
                 "%s: %d epochs of %d batches of %d lenses", run.path, budget.epochs, budget.batches_per_epoch,
                 budget.batch_size,
             )  # fmt: skip
-            trainer = self._trainer([Clock(stream, settings.seed), monitor, checkpoints, *callbacks], run.path)
+            hung = [Clock(stream, settings.seed), monitor, checkpoints, *callbacks]
+            trainer = make_trainer(settings, budget.epochs, hung, run.path)
             with stop_on_interrupt(trainer), display or nullcontext():
                 path = run.checkpoint if done is not None else None
                 try:
@@ -219,17 +140,6 @@ class Job:
                     stream.batches, budget.batches, run.path,
                 )  # fmt: skip
         return run
-
-
-def _is_first() -> bool:
-    """Whether this is the first process of a run, before a Trainer exists."""
-    return getattr(rank_zero_only, "rank", None) in (0, None)
-
-
-def _let_first_speak() -> None:
-    """Of several processes only the first says how things go; warnings come from all."""
-    if not _is_first():
-        log.setLevel(logging.WARNING)
 
 
 class _LogFile(logging.FileHandler):
@@ -257,19 +167,3 @@ def _log_to(path: Path) -> Iterator[None]:
     finally:
         log.removeHandler(handler)
         handler.close()
-
-
-@contextmanager
-def _quiet_lightning() -> Iterator[None]:
-    """Keeps Lightning's notes on hardware and loaders off the screen: ours say what matters."""
-    loggers = [logging.getLogger(name) for name in ("pytorch_lightning", "lightning.pytorch", "lightning_fabric")]
-    before = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.WARNING)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", module=r"(pytorch_lightning|lightning_fabric)\..*")
-        try:
-            yield
-        finally:
-            for logger, level in zip(loggers, before, strict=True):
-                logger.setLevel(level)

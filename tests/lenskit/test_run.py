@@ -17,7 +17,7 @@ import pytest
 from lenskit.config import Config
 from lenskit.errors import LenskitError, UsageError
 from lenskit.run import Run, provenance
-from lenskit.training.runner import resume
+from lenskit.training.resume import resume
 
 SECTIONS: dict[str, dict] = {
     "train": {"lenses": 16, "epochs": 1, "batch_size": 8, "accelerator": "cpu"},

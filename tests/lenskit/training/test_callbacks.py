@@ -17,7 +17,8 @@ import torch
 
 from lenskit.errors import LenskitError
 from lenskit.run import Run
-from lenskit.training.runner import Job, resume, train
+from lenskit.training.resume import resume
+from lenskit.training.runner import Job, train
 
 
 def figures(run: Run) -> list[dict[str, float]]:

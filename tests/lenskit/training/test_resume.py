@@ -18,7 +18,8 @@ from torch import Tensor
 from lenskit.config import Config
 from lenskit.errors import LenskitError, UsageError
 from lenskit.run import Run
-from lenskit.training.runner import resume, train
+from lenskit.training.resume import resume
+from lenskit.training.runner import train
 
 CUTS = [
     ("restless", "SIGKILL:1", -signal.SIGKILL),  # before the first checkpoint

@@ -18,7 +18,8 @@ from astropy.io import fits
 
 from lenskit.errors import LenskitError, UsageError
 from lenskit.run import Run
-from lenskit.training.runner import Job, read_checkpoint, resume, train
+from lenskit.training.resume import read_checkpoint, resume
+from lenskit.training.runner import Job, train
 
 
 def stored(tmp_path: Path, n: int = 20) -> dict:

@@ -12,7 +12,8 @@ import torch
 
 from lenskit.cli.main import run as lenskit
 from lenskit.run import Run
-from lenskit.training.runner import Job, resume
+from lenskit.training.resume import resume
+from lenskit.training.runner import Job
 from lenskit.training.stream import seed_generators
 from lenskit_toys.components import Restless, Tiny
 
