@@ -5,7 +5,9 @@ provenance.json     versions, plugin distributions, command, device, git revisio
 metrics.jsonl       a line of figures every few batches
 checkpoints/        last.ckpt, from which the run resumes
 encoder/            the encoder: model.safetensors and encoder.json
+best/               the encoder that did best in the probes while training, if there were any
 evaluations/        a folder for each evaluation
+run.lock            held by the process that trains it
 train.log           what happened
 """
 
@@ -18,7 +20,7 @@ import subprocess
 import sys
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from lenskit.config import Config
 from lenskit.encoder import Encoder, read_card
@@ -31,11 +33,15 @@ MARKS = ("run.toml", "run.toml.part")
 """What marks a directory as a run; the second if it was cut short in its first moment."""
 
 
+BEST = "best"
+"""Folder of the encoder that did best in the probes while training."""
+
+
 class Run:
     """A run directory that exists.
 
     Args:
-        path: The directory.
+        path: The directory; or its folder `best`, for the same run with its best encoder in place of its last.
         config: Its configuration, for a process of several that does not make the directory: another is just making
             it, so nothing is looked for.
 
@@ -45,6 +51,9 @@ class Run:
 
     def __init__(self, path: Path | str, config: Config | None = None) -> None:
         self.path = Path(path)
+        self.best = config is None and self.path.name == BEST and (self.path.parent / "run.toml").is_file()
+        if self.best:
+            self.path = self.path.parent
         self.config = config or self._read_config()
 
     def _read_config(self) -> Config:
@@ -55,8 +64,8 @@ class Run:
         return Config.from_toml(self.path / "run.toml")
 
     @classmethod
-    def create(cls, path: Path, config: Config, overwrite: bool = False) -> Run:
-        """Makes a run directory.
+    def create(cls, path: Path, config: Config, overwrite: bool = False, recipe: str | None = None) -> Run:
+        """Makes a run directory, in which the name of the recipe is written down, if there was one.
 
         What makes it a run, its `run.toml`, is written first and removed last: a directory whose making or removal
         was cut short can be resumed or overwritten.
@@ -72,7 +81,7 @@ class Run:
                 )
             if not any((path / name).is_file() for name in MARKS):
                 raise UsageError(f"{path} is no run directory, so --overwrite leaves it alone")
-        origin = provenance()
+        origin = provenance() | {"recipe": recipe}
         try:
             _empty(path)
             path.mkdir(parents=True, exist_ok=True)
@@ -84,7 +93,8 @@ class Run:
 
     @property
     def name(self) -> str:
-        return self.path.name or str(self.path)
+        name = self.path.name or str(self.path)
+        return f"{name}-{BEST}" if self.best else name
 
     @property
     def checkpoint(self) -> Path:
@@ -101,17 +111,22 @@ class Run:
 
     def folder(self, evaluation: str) -> Path:
         """The folder that an evaluation writes to, made if need be."""
-        folder = self.path / "evaluations" / evaluation
+        folder = self.path / "evaluations" / (BEST if self.best else "") / evaluation
         folder.mkdir(parents=True, exist_ok=True)
         return folder
 
-    def encoder(self) -> Encoder:
+    def encoder(self, which: Literal["last", "best"] | None = None) -> Encoder:
         """The trained encoder, in eval mode, on the CPU.
+
+        Args:
+            which: `last` is the one at the end of training, `best` the one that did best in the probes on the way;
+                nothing is the last, or the best of a run that was opened as `RUN/best`.
 
         Raises:
             LenskitError: if the run has not saved one yet.
         """
-        return Encoder.load(self.path / "encoder")
+        best = self.best if which is None else which == BEST
+        return Encoder.load(self.path / (BEST if best else "encoder"))
 
     def simulator(self, name: str | None = None, **options: Any) -> Simulator:
         """The run's simulator, or the one of that name, with some options changed.
@@ -150,6 +165,7 @@ def provenance() -> dict[str, Any]:
         "devices": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())] or ["cpu"],
         "threads": torch.get_num_threads(),
         "git": _git_revision(),
+        "recipe": None,
     }
 
 
