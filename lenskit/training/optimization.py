@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
-from lightly.utils.lars import LARS
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import SGD, AdamW, Optimizer
 
+from lenskit.errors import LenskitError
 from lenskit.training.settings import OptimizerSettings
 
 TOKENS = ("pos_embed", "cls_token", "reg_token", "mask_token", "dist_token")
@@ -19,6 +19,20 @@ def scaled_lr(settings: OptimizerSettings, batch_size: int) -> float:
     """The peak learning rate for a batch of so many lenses, over all processes: the linear scaling rule of
     https://arxiv.org/abs/1706.02677."""
     return settings.lr * batch_size / settings.lr_batch if settings.lr_batch else settings.lr
+
+
+def describe(settings: OptimizerSettings, batch_size: int) -> str:
+    """The optimiser in a line: `lr 0.0469 = 0.03 x 400 / 256, sgd, momentum 0.9, ...`."""
+    scaling = f" = {settings.lr:g} x {batch_size} / {settings.lr_batch}" if settings.lr_batch else ""
+    averages = f"betas {settings.betas[0]:g} {settings.betas[1]:g}"
+    parts = [
+        f"lr {scaled_lr(settings, batch_size):.3g}{scaling}",
+        settings.name,
+        averages if settings.name == "adamw" else f"momentum {settings.momentum:g}",
+        f"weight decay {settings.weight_decay:g}{' of all weights' if settings.decay_all else ''}",
+        f"{settings.warmup_epochs:g} epochs of warm-up",
+    ]
+    return ", ".join([*parts, f"gradients clipped at {settings.clip:g}"] if settings.clip else parts)
 
 
 def make_optimizer(groups: Iterable[dict[str, Any]], settings: OptimizerSettings, batch_size: int) -> Optimizer:
@@ -40,18 +54,48 @@ def make_optimizer(groups: Iterable[dict[str, Any]], settings: OptimizerSettings
             parts.append(common | {"params": kept, "weight_decay": 0.0})
     if settings.name == "adamw":
         return AdamW(parts, lr=lr, betas=settings.betas)
-    make = {"sgd": SGD, "lars": LARS}[settings.name]
-    return make(parts, lr=lr, momentum=settings.momentum)
+    if settings.name == "sgd":
+        return SGD(parts, lr=lr, momentum=settings.momentum)
+    # That of timm, because lightly's, which has the same steps, reads two norms a weight back to the host.
+    from timm.optim import Lars
+
+    return Lars(parts, lr=lr, momentum=settings.momentum)
+
+
+def check_groups(module: nn.Module, groups: Iterable[dict[str, Any]]) -> None:
+    """Raises unless each parameter of a module that is to be trained is in one group.
+
+    Raises:
+        LenskitError: naming the first that is in none or in several.
+    """
+    times: dict[Tensor, int] = {}
+    for group in groups:
+        for parameter in {p: None for m in group["modules"] for p in m.parameters()}:
+            times[parameter] = times.get(parameter, 0) + 1
+    for name, parameter in module.named_parameters():
+        if parameter.requires_grad and (found := times.get(parameter, 0)) != 1:
+            raise LenskitError(
+                f"parameter_groups() of {type(module).__name__} has the parameter {name} in "
+                f"{f'{found} groups' if found else 'no group'}: each that has requires_grad set belongs in one"
+            )
 
 
 def _split(modules: Iterable[nn.Module], decay_all: bool) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
-    """The trained parameters that weight decay acts on, and those that it does not."""
-    decayed: list[nn.Parameter] = []
-    kept: list[nn.Parameter] = []
+    """The trained parameters that weight decay acts on, and those that it does not; each once."""
+    decayed: dict[nn.Parameter, None] = {}
+    kept: dict[nn.Parameter, None] = {}
     for module in modules:
+        named = set(_not_decayed(module))
         for name, parameter in module.named_parameters():
-            if not parameter.requires_grad:
-                continue
-            spared = parameter.ndim <= 1 or name.rpartition(".")[2] in TOKENS
-            (kept if spared and not decay_all else decayed).append(parameter)
-    return decayed, kept
+            if parameter.requires_grad and parameter not in decayed and parameter not in kept:
+                spared = parameter.ndim <= 1 or name.rpartition(".")[2] in TOKENS or name in named
+                (kept if spared and not decay_all else decayed)[parameter] = None
+    return list(decayed), list(kept)
+
+
+def _not_decayed(module: nn.Module) -> Iterator[str]:
+    """Names of the parameters that networks themselves say should not decay, as those of timm do."""
+    for prefix, part in module.named_modules():
+        if callable(getattr(part, "no_weight_decay", None)):
+            for name in part.no_weight_decay():
+                yield f"{prefix}.{name}".lstrip(".")
