@@ -37,8 +37,8 @@ class SimSiam(Method):
     """
 
     views = 2
-    # LenSiam, and the paper for CIFAR-10 (paper for ImageNet: lr 0.05, weight decay 1e-4, no warm-up). Both decay all
-    # weights, norms and biases too: `decay_all`.
+    # LenSiam, and the paper for CIFAR-10 (paper for ImageNet: lr 0.05, weight decay 1e-4, no warm-up). There weight
+    # decay also acts on norms and biases: `--set optimizer.decay_all=true`.
     optimizer = MappingProxyType({"name": "sgd", "lr": 0.03, "weight_decay": 5e-4, "warmup_epochs": 10})
 
     def __init__(

@@ -1,0 +1,66 @@
+"""Barlow Twins (Zbontar et al. 2021, https://arxiv.org/abs/2103.03230): features agree, and are not redundant.
+
+"The paper" below is that one, "the authors' code" https://github.com/facebookresearch/barlowtwins.
+"""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import Annotated, Any
+
+from annotated_types import Ge, Gt
+from lightly.loss import BarlowTwinsLoss
+from lightly.models.modules.heads import BarlowTwinsProjectionHead
+from torch import Tensor
+
+from lenskit.plugin import Backbone, Batch, Method
+from lenskit_siamese.gather import gather
+
+Width = Annotated[int, Gt(0)]
+
+
+class BarlowTwins(Method):
+    """Barlow Twins: the cross-correlation of two views' features is the identity.
+
+    Args:
+        backbone: Network whose features are learned.
+        projection_dim: Length of the projections that are correlated (paper, Sec. 2.2: 8192; more is better).
+        hidden_dim: Width of the projector's hidden layers (paper: 8192).
+        redundancy: Weight of the correlations between different features, lambda (paper: 0.005).
+        bias_lr: Learning rate of biases and norms, as a share of that of weights (paper, Sec. 2.2: 0.0048 / 0.2).
+    """
+
+    views = 2
+    # Paper, Sec. 2.2, for 1000 epochs in batches of 2048 (authors' code: weight decay 1e-6). LARS and weight decay
+    # leave out norms and biases, as here. There the learning rate ends at a thousandth of its peak, here at 0.
+    optimizer = MappingProxyType({"name": "lars", "lr": 0.2, "weight_decay": 1.5e-6, "warmup_epochs": 10})
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        *,
+        projection_dim: Width = 8192,
+        hidden_dim: Width = 8192,
+        redundancy: Annotated[float, Ge(0)] = 0.005,
+        bias_lr: Annotated[float, Gt(0)] = 0.024,
+    ) -> None:
+        super().__init__(backbone)
+        # Its last layer has a bias, which the authors' code leaves out: the loss does not depend on it.
+        self.projector = BarlowTwinsProjectionHead(backbone.features, hidden_dim, projection_dim)
+        self.criterion = BarlowTwinsLoss(redundancy)
+        self.bias_lr = bias_lr
+
+    def training_step(self, batch: Batch, batch_index: int) -> dict[str, Tensor]:
+        """sum_i (1 - C_ii)^2 + lambda sum_i sum_j!=i C_ij^2, C being the cross-correlation (paper, Eqs. 1 and 2)."""
+        features = [self.backbone(view) for view in batch.views]
+        z1, z2 = (self.projector(f).float() for f in features)
+        # The projections of all processes are gathered, so that they are standardised over the whole batch, as in the
+        # authors' code; lightly's criterion would gather correlations of projections standardised in each process.
+        loss = self.criterion(gather(z1), gather(z2))
+        return {"loss": loss, "embedding": features[0].detach(), "projection": z1.detach()}
+
+    def learning_rate(self, group: dict[str, Any], batches: int) -> float:
+        """That of a group that no weight decay acts on, which is of biases and norms, is smaller by `bias_lr`."""
+        rate = super().learning_rate(group, batches)
+        spared = group["peak_weight_decay"] == 0 < self.optimization.weight_decay
+        return rate * self.bias_lr if spared else rate

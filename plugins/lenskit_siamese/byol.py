@@ -1,0 +1,79 @@
+"""BYOL (Grill et al. 2020, https://arxiv.org/abs/2006.07733): an online network predicts a slowly following target.
+
+"The paper" below is that one, "the authors' code" https://github.com/google-deepmind/deepmind-research/tree/master/byol.
+"""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from types import MappingProxyType
+from typing import Annotated
+
+import torch
+from annotated_types import Ge, Gt, Le
+from lightly.loss import NegativeCosineSimilarity
+from lightly.models.modules.heads import BYOLPredictionHead, BYOLProjectionHead
+from lightly.models.utils import deactivate_requires_grad, update_momentum
+from lightly.utils.scheduler import cosine_schedule
+from torch import Tensor, nn
+
+from lenskit.plugin import Backbone, Batch, Method
+
+Width = Annotated[int, Gt(0)]
+
+
+class BYOL(Method):
+    """BYOL: the features of one view predict those that a moving average of the network has of the other.
+
+    Args:
+        backbone: Network whose features are learned.
+        projection_dim: Length of the projections that are compared (paper, Sec. 3.3: 256).
+        hidden_dim: Width of the hidden layer of projector and predictor (paper: 4096).
+        momentum: How slowly the target follows, at first; it rises to 1 with a cosine over the run, when the target
+            stands still (paper: 0.996, for 1000 epochs; authors' code: 0.99 for 300 and 100, 0.97 for 40).
+    """
+
+    views = 2
+    # Paper, Sec. 3.3, for 1000 epochs in batches of 4096 (300 epochs: lr 0.3, weight decay 1e-6). LARS and weight decay
+    # leave out norms and biases, as here.
+    optimizer = MappingProxyType({"name": "lars", "lr": 0.2, "weight_decay": 1.5e-6, "warmup_epochs": 10})
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        *,
+        projection_dim: Width = 256,
+        hidden_dim: Width = 4096,
+        momentum: Annotated[float, Ge(0), Le(1)] = 0.996,
+    ) -> None:
+        super().__init__(backbone)
+        self.projector = BYOLProjectionHead(backbone.features, hidden_dim, projection_dim)
+        self.predictor = BYOLPredictionHead(projection_dim, hidden_dim, projection_dim)
+        # A copy, where the authors' code draws other weights; they saw no difference.
+        self.target = nn.ModuleList([deepcopy(self.backbone), deepcopy(self.projector)])
+        deactivate_requires_grad(self.target)
+        self.criterion = NegativeCosineSimilarity()
+        self.momentum = momentum
+
+    def training_step(self, batch: Batch, batch_index: int) -> dict[str, Tensor]:
+        """The squared distance of normalised prediction and target, 2 - 2 cos, of either view (paper, Eq. 2)."""
+        features = [self.backbone(view) for view in batch.views]
+        z1, z2 = (self.projector(f) for f in features)
+        with torch.no_grad():
+            backbone, projector = self.target
+            target1, target2 = (projector(backbone(view)) for view in batch.views)
+        # The criterion is -cos.
+        loss = 4 + 2 * (self.criterion(self.predictor(z1), target2) + self.criterion(self.predictor(z2), target1))
+        return {"loss": loss, "embedding": features[0].detach(), "projection": z1.detach()}
+
+    def target_momentum(self, batches: int) -> float:
+        """How much of the target stays after the batch that comes after `batches` batches (paper, Sec. 3.3):
+        1 - (1 - momentum) (cos(pi k / K) + 1) / 2."""
+        return cosine_schedule(batches, self.budget.batches + 1, self.momentum, 1.0)
+
+    def after_update(self) -> None:
+        """The target's weights follow the online network's. The statistics of its batch norms are its own, of what it
+        has seen, as in the authors' code."""
+        momentum = self.target_momentum(self.batches)
+        for online, target in zip((self.backbone, self.projector), self.target, strict=True):
+            update_momentum(online, target, momentum)

@@ -1,0 +1,121 @@
+"""MoCo v2 (Chen et al. 2020, https://arxiv.org/abs/2003.04297): a query finds its key among a queue of earlier keys.
+
+"The paper" below is that one, "MoCo" the first of the name, https://arxiv.org/abs/1911.05722 (He et al. 2020), and "the
+authors' code" https://github.com/facebookresearch/moco.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from copy import deepcopy
+from types import MappingProxyType
+from typing import Annotated
+
+import torch
+from annotated_types import Ge, Gt, Le
+from lightly.models.modules.heads import MoCoProjectionHead
+from lightly.models.utils import deactivate_requires_grad, update_momentum
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from lenskit.plugin import Backbone, Batch, Method, Parameter, UsageError
+from lenskit_siamese.gather import gather
+
+log = logging.getLogger("lenskit")
+
+Width = Annotated[int, Gt(0)]
+
+
+class MoCo(Method):
+    """MoCo v2: the query of one view finds the key of the other among those of many earlier lenses.
+
+    Args:
+        backbone: Network whose features are learned.
+        projection_dim: Length of queries and keys (MoCo, Sec. 3.3: 128).
+        hidden_dim: Width of the projector's hidden layer (paper, Sec. 3: 2048).
+        temperature: What similarities are divided by (paper, Sec. 3: 0.2).
+        momentum: How much of the key encoder stays at each batch (MoCo, Sec. 4.1: 0.999).
+        queue: Keys that are kept as negatives (MoCo, Sec. 4.1: 65536). Of stored lenses, take fewer than there are:
+            the key of a lens would otherwise be among its negatives.
+        shuffle: Parts that a process's keys are computed in, after a shuffle, where the backbone has batch norms, each
+            part with statistics of its own (MoCo, Sec. 3.3, which has 8 GPUs): those of a query and its key would
+            otherwise be of the same lenses, and betray the key. 1 for no such thing; a part has at least two lenses.
+    """
+
+    views = 2
+    # MoCo, Sec. 4, and paper, Sec. 3: a cosine schedule, no warm-up. There weight decay also acts on norms and
+    # biases: `--set optimizer.decay_all=true`.
+    optimizer = MappingProxyType({"name": "sgd", "lr": 0.03, "weight_decay": 1e-4, "warmup_epochs": 0})
+
+    queue: Tensor
+    """(size, projection_dim), normalised, the latest first: random at first, as in the authors' code."""
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        *,
+        projection_dim: Width = 128,
+        hidden_dim: Width = 2048,
+        temperature: Annotated[float, Gt(0)] = 0.2,
+        momentum: Annotated[float, Ge(0), Le(1)] = 0.999,
+        queue: Annotated[int, Gt(0)] = 65536,
+        shuffle: Annotated[int, Gt(0)] = 8,
+    ) -> None:
+        super().__init__(backbone)
+        self.projector = MoCoProjectionHead(backbone.features, hidden_dim, projection_dim)
+        self.key_encoder = nn.Sequential(deepcopy(self.backbone), deepcopy(self.projector))
+        deactivate_requires_grad(self.key_encoder)
+        # Not lightly's memory bank: that one is not part of the state, loses keys where it is full, and at each step
+        # reads from the GPU where it stands.
+        self.register_buffer("queue", F.normalize(torch.randn(queue, projection_dim), dim=1))
+        self.temperature, self.momentum = temperature, momentum
+        normalises = any(isinstance(module, _BatchNorm) for module in self.key_encoder.modules())
+        self.shuffle = shuffle if normalises else 1
+        self._new: list[Tensor] = []
+
+    def prepare(self, parameters: Sequence[Parameter], sample: Callable[[int], dict[str, Tensor]]) -> None:
+        size, lenses = len(self.queue), self.budget.batches * self.budget.batch_size
+        if self.budget.batch_size > size:
+            raise UsageError(
+                f"a batch of {self.budget.batch_size} lenses does not fit into MoCo's queue of {size}: use "
+                f"--batch-size {size} or less, or --set method.queue={self.budget.batch_size} or more"
+            )
+        if lenses < size:
+            log.warning(
+                "MoCo's queue of %d keys will not be full within this run, which sees %d lenses: the rest of it are "
+                "random negatives. Try --set method.queue=%d.", size, lenses, max(lenses // 4, self.budget.batch_size),
+            )  # fmt: skip
+
+    def training_step(self, batch: Batch, batch_index: int) -> dict[str, Tensor]:
+        """InfoNCE: the first view asks, the second is the positive key (MoCo, Eq. 1 and Algorithm 1)."""
+        features = self.backbone(batch.views[0])
+        projection = self.projector(features)
+        queries, keys = F.normalize(projection.float(), dim=1), self._keys(batch.views[1])
+        positive = (queries * keys).sum(1, keepdim=True)
+        logits = torch.cat([positive, queries @ self.queue.T], 1) / self.temperature
+        loss = F.cross_entropy(logits, torch.zeros(len(logits), dtype=torch.long, device=logits.device))
+        self._new.append(keys)
+        return {"loss": loss, "embedding": features.detach(), "projection": projection.detach()}
+
+    @torch.no_grad()
+    def _keys(self, images: Tensor) -> Tensor:
+        """The keys (n, projection_dim) of images, normalised.
+
+        The authors' code shuffles images among GPUs, each of which has batch statistics of its own. Here batch norm is
+        synchronised among processes and a run may have only one, so the keys are computed part by part instead.
+        """
+        parts = max(min(self.shuffle, len(images) // 2), 1)
+        order = torch.randperm(len(images), device=images.device)
+        keys = torch.cat([self.key_encoder(part) for part in images[order].tensor_split(parts)])
+        return F.normalize(keys.float(), dim=1)[order.argsort()]
+
+    def after_update(self) -> None:
+        """The batch's keys, of all processes, take the place of the oldest, and the key encoder follows. The
+        statistics of its batch norms are its own, of what it has seen, as in the authors' code."""
+        with torch.no_grad():
+            self.queue.copy_(torch.cat([gather(torch.cat(self._new)), self.queue])[: len(self.queue)])
+        self._new.clear()
+        for online, key in zip((self.backbone, self.projector), self.key_encoder, strict=True):
+            update_momentum(online, key, self.momentum)

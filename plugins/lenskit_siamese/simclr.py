@@ -1,0 +1,85 @@
+"""SimCLR (Chen et al. 2020, https://arxiv.org/abs/2002.05709): each view finds its partner among all others.
+
+"The paper" below is that one, "the authors' code" https://github.com/google-research/simclr.
+"""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import Annotated
+
+import torch
+from annotated_types import Ge, Gt
+from lightly.models.modules.heads import SimCLRProjectionHead
+from torch import Tensor
+from torch.nn import functional as F
+
+from lenskit.plugin import Backbone, Batch, Method
+from lenskit_siamese.gather import gather, places
+
+Width = Annotated[int, Gt(0)]
+
+
+class SimCLR(Method):
+    """SimCLR: two views of a lens are alike, those of different lenses are not.
+
+    Args:
+        backbone: Network whose features are learned.
+        projection_dim: Length of the projections that are compared (paper, Sec. 2.3: 128).
+        hidden_dim: Width of the projector's hidden layers (paper: that of the features, 2048 of a ResNet-50).
+        projector_layers: Layers of the projector (paper: 2; 3 in SimCLR v2, https://arxiv.org/abs/2006.10029).
+        temperature: What similarities are divided by: small ones look at the hardest negatives (authors' code: 0.1
+            for ImageNet, 0.5 for CIFAR-10; paper, Table 5).
+    """
+
+    views = 2
+    # Paper, Sec. 2.3, for batches of 4096; for small ones App. B.1 finds lr = 0.075 sqrt(batch) better, which is
+    # `--set optimizer.lr_batch=0 --lr ...` here. LARS and weight decay leave out norms and biases, as here.
+    optimizer = MappingProxyType({"name": "lars", "lr": 0.3, "weight_decay": 1e-6, "warmup_epochs": 10})
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        *,
+        projection_dim: Width = 128,
+        hidden_dim: Width = 2048,
+        projector_layers: Annotated[int, Ge(2)] = 2,
+        temperature: Annotated[float, Gt(0)] = 0.1,
+    ) -> None:
+        super().__init__(backbone)
+        # With a batch norm after either layer, which the authors' code has and the paper does not mention.
+        self.projector = SimCLRProjectionHead(backbone.features, hidden_dim, projection_dim, projector_layers)
+        self.temperature = temperature
+
+    def training_step(self, batch: Batch, batch_index: int) -> dict[str, Tensor]:
+        """The normalised temperature-scaled cross entropy, NT-Xent (paper, Eq. 1 and Algorithm 1)."""
+        # The authors' code passes both views at once. Each by itself keeps batch norm from telling views apart.
+        features = [self.backbone(view) for view in batch.views]
+        z1, z2 = (self.projector(f) for f in features)
+        return {
+            "loss": nt_xent(z1, z2, self.temperature),
+            "embedding": features[0].detach(),
+            "projection": z1.detach(),
+        }
+
+
+def nt_xent(z1: Tensor, z2: Tensor, temperature: float) -> Tensor:
+    """The mean over this process's views, each of which looks for its partner among those of all processes.
+
+    lightly's `NTXentLoss` is the same, but picks what is compared with a mask, for which the host waits for the GPU.
+
+    Args:
+        z1: (n, d), projections of one view.
+        z2: (n, d), those of the other.
+        temperature: What cosines are divided by.
+
+    Returns:
+        A scalar.
+    """
+    z1, z2 = F.normalize(z1.float(), dim=1), F.normalize(z2.float(), dim=1)
+    everyone = torch.cat([gather(z1), gather(z2)])
+    first = places(len(z1), z1.device)
+    itself = torch.cat([first, first + len(everyone) // 2])
+    similarity = torch.cat([z1, z2]) @ everyone.T / temperature
+    others = similarity.scatter(1, itself[:, None], -torch.inf)
+    return F.cross_entropy(others, (itself + len(everyone) // 2) % len(everyone))

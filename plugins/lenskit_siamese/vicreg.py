@@ -1,0 +1,89 @@
+"""VICReg (Bardes et al. 2022, https://arxiv.org/abs/2105.04906): variance, invariance and covariance.
+
+"The paper" below is that one, "the authors' code" https://github.com/facebookresearch/vicreg.
+"""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import Annotated
+
+from annotated_types import Ge, Gt
+from lightly.loss.vicreg_loss import invariance_loss, variance_loss
+from lightly.models.modules.heads import VICRegProjectionHead
+from torch import Tensor
+
+from lenskit.plugin import Backbone, Batch, Method
+from lenskit_siamese.gather import gather
+
+Width = Annotated[int, Gt(0)]
+Weight = Annotated[float, Ge(0)]
+
+
+class VICReg(Method):
+    """VICReg: two views are alike, each feature varies, and no two features say the same.
+
+    Args:
+        backbone: Network whose features are learned.
+        projection_dim: Length of the expanded features that are compared (paper, Sec. 4.2: 8192).
+        hidden_dim: Width of the expander's hidden layers (paper: 8192).
+        projector_layers: Layers of the expander (paper: 3).
+        invariance: Weight of the distance between views, lambda (paper, Sec. 4.2: 25).
+        variance: Weight of the variance hinge, mu (paper: 25).
+        covariance: Weight of the covariances, nu (paper: 1).
+    """
+
+    views = 2
+    # Paper, Sec. 4.2, for 1000 epochs in batches of 2048. LARS and weight decay leave out norms and biases, as here.
+    # There the learning rate ends at 0.002 (authors' code: a thousandth of the peak), here at 0.
+    optimizer = MappingProxyType({"name": "lars", "lr": 0.2, "weight_decay": 1e-6, "warmup_epochs": 10})
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        *,
+        projection_dim: Width = 8192,
+        hidden_dim: Width = 8192,
+        projector_layers: Annotated[int, Ge(2)] = 3,
+        invariance: Weight = 25.0,
+        variance: Weight = 25.0,
+        covariance: Weight = 1.0,
+    ) -> None:
+        super().__init__(backbone)
+        # Its last layer has a bias, which the authors' code leaves out: the loss does not depend on it.
+        self.projector = VICRegProjectionHead(backbone.features, hidden_dim, projection_dim, projector_layers)
+        self.invariance, self.variance, self.covariance = invariance, variance, covariance
+
+    def training_step(self, batch: Batch, batch_index: int) -> dict[str, Tensor]:
+        """lambda s(Z, Z') + mu [v(Z) + v(Z')] / 2 + nu [c(Z) + c(Z')] (paper, Eq. 6).
+
+        As in the authors' code and other than in the paper, s is also averaged over the dimensions (paper, Eq. 5: a
+        sum), and v over the two views. In single precision, for the variances of almost equal numbers.
+        """
+        features = [self.backbone(view) for view in batch.views]
+        z1, z2 = (self.projector(f).float() for f in features)
+        invariance = invariance_loss(z1, z2)
+        all1, all2 = gather(z1), gather(z2)
+        variance = (variance_loss(all1) + variance_loss(all2)) / 2
+        covariance = covariance_loss(all1) + covariance_loss(all2)
+        return {
+            "loss": self.invariance * invariance + self.variance * variance + self.covariance * covariance,
+            "invariance": invariance.detach(),
+            "variance": variance.detach(),
+            "covariance": covariance.detach(),
+            "embedding": features[0].detach(),
+            "projection": z1.detach(),
+        }
+
+
+def covariance_loss(z: Tensor) -> Tensor:
+    """c(Z), the squares of the covariances of different dimensions (paper, Eqs. 3 and 4), as a scalar.
+
+    lightly's picks them with a mask, for which the host waits for the GPU.
+
+    Args:
+        z: (n, d).
+    """
+    centred = z - z.mean(0)
+    covariances = centred.T @ centred / (len(z) - 1)
+    return (covariances.square().sum() - covariances.diagonal().square().sum()) / z.shape[1]
