@@ -109,7 +109,7 @@ def test_data_and_simulator_take_each_others_place(lenskit: Callable[..., Any], 
 
 BAD = {
     "--method simsaim": "no method is called 'simsaim' (did you mean simsiam?); there are ",
-    "--pairs lensfixed": "no pairs is called 'lensfixed' (did you mean lens-fixed?)",
+    "--pairs lensfixed": "no pairs is called 'lensfixed' (did you mean lens-fixed",
     "--backbone resnet": "no backbone is called 'resnet' (did you mean ",
     "--backbone timm": "backbone 'timm' needs a part behind a colon: timm:MODEL",
     "--simulator hts": "no simulator is called 'hts' (did you mean hst?)",
