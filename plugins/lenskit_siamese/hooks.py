@@ -16,6 +16,12 @@ def lenskit_methods():
             "lenskit_siamese.barlow_twins:BarlowTwins",
             "Barlow Twins: no redundancy (Zbontar et al. 2021)",
         ),
+        Component("dino", "lenskit_siamese.dino:DINO", "DINO: a teacher that follows its student (Caron et al. 2021)"),
+        Component("mae", "lenskit_siamese.mae:MAE", "MAE: a masked autoencoder, for ViTs (He et al. 2022)"),
+        Component("lejepa", "lenskit_siamese.lejepa:LeJEPA", "LeJEPA: Gaussian embeddings (Balestriero & LeCun 2025)"),
+        Component(
+            "supervised", "lenskit_siamese.supervised:Supervised", "Prediction of recorded parameters and classes"
+        ),
     ]
 
 
@@ -25,5 +31,14 @@ def lenskit_pairs():
         Component(
             "default", "lenskit_siamese.pairs:Default", "One image, cropped, flipped, jittered and blurred twice"
         ),
+        Component("crop", "lenskit_siamese.transforms:Crop", "One image, two random parts of it enlarged"),
+        Component("flip", "lenskit_siamese.transforms:Flip", "One image, twice mirrored or not"),
+        Component("jitter", "lenskit_siamese.transforms:Jitter", "One image, twice in another brightness and contrast"),
+        Component("blur", "lenskit_siamese.transforms:Blur", "One image, blurred twice"),
+        Component("noise", "lenskit_siamese.noise:Noise", "One image, twice with more noise"),
+        Component("dihedral", "lenskit_siamese.dihedral:Dihedral", "One image, twice turned by quarters and mirrored"),
         Component("single", "lenskit_siamese.pairs:Single", "One image, as it is: for autoencoders and supervision"),
+        Component(
+            "multi-crop", "lenskit_siamese.multi_crop:MultiCrop", "One image, cropped in large and in small (DINO)"
+        ),
     ]

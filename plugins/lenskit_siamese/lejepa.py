@@ -1,0 +1,113 @@
+"""LeJEPA (Balestriero & LeCun 2025, https://arxiv.org/abs/2511.08544): views agree, and embeddings are Gaussian.
+
+No teacher, no stop-gradient, no predictor. "The authors' code" is https://github.com/rbalestr-lab/lejepa. It departs
+from both in the views: these are the pair strategy's, a plain pair, and not two large and six small crops.
+"""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import Annotated
+
+import torch
+import torch.distributed.nn
+from annotated_types import Ge, Gt, Le
+from lightly.loss.lejepa_loss import SIGReg, lejepa_invariance_loss
+from lightly.models.modules.heads import ProjectionHead
+from lightly.utils.dist import world_size
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from lenskit.plugin import Backbone, Batch, KeyedGenerator, Method
+
+Width = Annotated[int, Gt(0)]
+
+
+class LeJEPA(Method):
+    """LeJEPA: projections of a pair agree, and those of a batch are spread as an isotropic Gaussian (SIGReg).
+
+    Args:
+        backbone: Network whose features are learned.
+        sigreg: Weight of SIGReg in the loss, the one trade-off there is; the pair's agreement has the rest (authors'
+            code: 0.05, its minimal example 0.02; paper: anything from 0.01 to 0.1).
+        slices: Directions along which a batch of projections is compared with a Gaussian, drawn anew for every batch
+            (authors' code: 1024).
+        knots: Frequencies at which their characteristic functions are compared (authors' code: 17).
+        largest_frequency: The largest of these (authors' minimal example: 3).
+        projection_dim: Length of the projections (authors' minimal example: 16).
+        hidden_dim: Width of the projector's two hidden layers (authors' minimal example: 2048).
+    """
+
+    views = 2
+    # Authors' code ("GOTO hyperparameters"), which takes a weight decay of 5e-4 for ResNets. It names no batch and no
+    # warm-up: 256 and 1 epoch are those of its minimal example.
+    optimizer = MappingProxyType({"name": "adamw", "lr": 5e-4, "weight_decay": 0.05, "warmup_epochs": 1})
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        *,
+        sigreg: Annotated[float, Ge(0), Le(1)] = 0.05,
+        slices: Width = 1024,
+        knots: Annotated[int, Ge(2)] = 17,
+        largest_frequency: Annotated[float, Gt(0)] = 3.0,
+        projection_dim: Width = 16,
+        hidden_dim: Width = 2048,
+    ) -> None:
+        super().__init__(backbone)
+        self.projector = ProjectionHead([
+            (backbone.features, hidden_dim, nn.BatchNorm1d(hidden_dim), nn.ReLU()),
+            (hidden_dim, hidden_dim, nn.BatchNorm1d(hidden_dim), nn.ReLU()),
+            (hidden_dim, projection_dim, None, None),
+        ])  # fmt: skip
+        self.sigreg, self.slices, self.projection_dim = sigreg, slices, projection_dim
+        # lightly's gives the frequencies and their weights; its own directions come from the global generator, which
+        # differs from process to process.
+        self.quadrature = SIGReg(knots=knots, t_max=largest_frequency, num_vectors=1)
+
+    def training_step(self, batch: Batch, batch_index: int) -> dict[str, Tensor]:
+        """(1 - sigreg) x invariance + sigreg x SIGReg (paper, Sec. 5)."""
+        # All views at once, as in the authors' code, so that batch norm sees the statistics of all.
+        features = self.backbone(torch.cat(batch.views))
+        projected = self.projector(features)
+        with torch.autocast(features.device.type, enabled=False):
+            projections = projected.float().unflatten(0, (self.views, -1))
+            invariance = lejepa_invariance_loss(all_proj=projections, global_proj=projections)
+            gaussian = sliced_distance(projections, self.directions(projections.device), self.quadrature)
+            loss = (1 - self.sigreg) * invariance + self.sigreg * gaussian
+        return {
+            "loss": loss,
+            "embedding": features[: len(batch.index)].detach(),
+            "projection": projections[0].detach(),
+            "invariance": invariance.detach(),
+            "sigreg": gaussian.detach(),
+        }
+
+    def directions(self, device: torch.device) -> Tensor:
+        """This batch's unit vectors, as columns (`projection_dim`, `slices`): the same in every process."""
+        row = torch.arange(self.projection_dim, device=device)
+        rng = KeyedGenerator(self.seed, "train", "method/directions", row, torch.full_like(row, self.batches))
+        return F.normalize(rng.normal("direction", self.slices), dim=0)
+
+
+def sliced_distance(projections: Tensor, directions: Tensor, quadrature: SIGReg) -> Tensor:
+    """SIGReg: the mean over directions of the test of Epps and Pulley for a standard normal (paper, Sec. 4).
+
+    It is the number of lenses times the integral of |phi(t) - exp(-t^2 / 2)|^2 exp(-t^2 / 2) over frequencies t, phi
+    being the characteristic function of the projections along a direction, of the batch over all processes.
+
+    Args:
+        projections: (views, n, d); views are compared one by one.
+        directions: (d, slices) unit vectors.
+        quadrature: Frequencies and weights.
+
+    Returns:
+        A scalar. Its gradient is such that the mean over processes is the gradient for their whole batch.
+    """
+    phase = (projections @ directions).unsqueeze(-1) * quadrature.t
+    real, imaginary = phase.cos().mean(1), phase.sin().mean(1)
+    processes = world_size()
+    if processes > 1:
+        real, imaginary = (torch.distributed.nn.all_reduce(part) / processes for part in (real, imaginary))
+    error = (real - quadrature.phi).square() + imaginary.square()
+    return (error @ quadrature.weights).mean() * projections.shape[1] * processes

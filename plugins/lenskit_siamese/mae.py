@@ -1,0 +1,127 @@
+"""MAE, the masked autoencoder (He et al. 2022, https://arxiv.org/abs/2111.06377): most patches are predicted from few.
+
+"The paper" below is that one, "the authors' code" https://github.com/facebookresearch/mae. It departs from both in
+these: the encoder starts from the backbone's own weights and keeps its own (learned) position embeddings, so that
+pretrained ones can be continued from; and there is no random crop, for views belong to the pair strategy.
+"""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import Annotated
+
+import torch
+from annotated_types import Ge, Gt, Lt
+from lightly.models.modules.masked_vision_transformer_decoder_timm import MaskedVisionTransformerDecoderTIMM
+from lightly.models.modules.masked_vision_transformer_timm import MaskedVisionTransformerTIMM
+from lightly.models.utils import get_at_index, normalize_mean_var, patchify, set_at_index
+from timm.layers import PatchEmbed
+from timm.models.vision_transformer import VisionTransformer
+from torch import Tensor, nn
+
+from lenskit.plugin import Backbone, Batch, Method, UsageError
+
+Width = Annotated[int, Gt(0)]
+
+
+class MAE(Method):
+    """MAE: a ViT sees a quarter of an image's patches, and a small decoder predicts the pixels of the others.
+
+    What it learns is embedded as by the backbone itself: the whole image goes through the ViT, and the features are
+    its class token, or the mean of its patches, whichever the model of timm takes. The decoder is thrown away.
+
+    Args:
+        backbone: Network whose features are learned: a ViT of timm.
+        mask_ratio: Share of the patches that are hidden (paper, Sec. 4.1: 0.75).
+        normalize_target: Whether the pixels to predict are normalised patch by patch (paper, Table 1d: better).
+        decoder_dim: Width of the decoder, a multiple of 4 and of its heads (paper, Table 1b: 512).
+        decoder_depth: Blocks of the decoder (paper, Table 1a: 8).
+        decoder_heads: Attention heads of the decoder (authors' code: 16).
+
+    Raises:
+        UsageError: The backbone is no ViT, the images are too few patches, or the decoder cannot be made.
+    """
+
+    views = 1
+    # Paper, App. A.1, Table 8, for a batch of 4096 whose rate is scaled from 256.
+    optimizer = MappingProxyType(
+        {"name": "adamw", "lr": 1.5e-4, "weight_decay": 0.05, "betas": (0.9, 0.95), "warmup_epochs": 40}
+    )
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        *,
+        mask_ratio: Annotated[float, Gt(0), Lt(1)] = 0.75,
+        normalize_target: bool = True,
+        decoder_dim: Width = 512,
+        decoder_depth: Annotated[int, Ge(1)] = 8,
+        decoder_heads: Annotated[int, Ge(1)] = 16,
+    ) -> None:
+        super().__init__(backbone)
+        vit = _vit(backbone)
+        patches, self.patch = vit.patch_embed.num_patches, vit.patch_embed.patch_size[0]
+        self.prefix = vit.num_prefix_tokens
+        self.kept = int(patches * (1 - mask_ratio))
+        if not 0 < self.kept < patches:
+            raise UsageError(
+                f"method 'mae' hides {mask_ratio:g} of an image's patches and sees the rest, but images of "
+                f"{backbone.size} pixels have {patches} of {self.patch}: use larger images or a ViT of smaller patches"
+            )
+        if decoder_dim % 4 or decoder_dim % decoder_heads:
+            raise UsageError(f"decoder_dim is {decoder_dim}: use a multiple of 4 and of decoder_heads={decoder_heads}")
+        self.normalize_target = normalize_target
+        self.embed_tokens = nn.Linear(vit.embed_dim, decoder_dim)
+        self.decoder = MaskedVisionTransformerDecoderTIMM(
+            patches, decoder_dim, decoder_depth, decoder_heads, num_prefix_tokens=self.prefix
+        )
+        self.predict_pixels = nn.Linear(decoder_dim, self.patch**2 * backbone.channels)
+        # Only a way through the backbone, so it is kept from being registered as a module of its own.
+        unused = nn.Parameter(torch.zeros(1, 1, vit.embed_dim), requires_grad=False)
+        self._through = (MaskedVisionTransformerTIMM(vit, unused, "skip", pos_embed_initialization="skip"),)
+        # A norm behind the mean of the patches, which some models have, sees nothing of the loss.
+        vit.fc_norm.requires_grad_(False)
+
+    def training_step(self, batch: Batch, batch_index: int) -> dict[str, Tensor]:
+        """The mean squared error of the hidden patches' pixels (paper, Sec. 3)."""
+        images = batch.views[0]
+        seen, hidden = self.masks(batch)
+        (masked,) = self._through
+        tokens = masked.encode(images, idx_keep=seen)
+        embedded = self.embed_tokens(tokens)
+        unknown = self.decoder.mask_token.to(embedded.dtype).expand(len(images), self.decoder.sequence_length, -1)
+        decoded = self.decoder(set_at_index(unknown, seen, embedded))
+        predicted = self.predict_pixels(get_at_index(decoded, hidden))
+        target = get_at_index(patchify(images, self.patch), hidden - self.prefix)
+        if self.normalize_target:
+            target = normalize_mean_var(target)
+        loss = (predicted.float() - target.float()).square().mean()
+        embedding = masked.vit.forward_head(tokens.detach(), pre_logits=True)
+        return {"loss": loss, "embedding": embedding.detach()}
+
+    def masks(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Each image's tokens that are seen, class token and the like included, and those that are hidden: (n, number)
+        each. They belong to the lenses, so they do not depend on how these are shared among processes."""
+        patches = self.decoder.num_patches
+        order = self.rng(batch, "mask").uniform("order", patches).argsort(dim=1, stable=True) + self.prefix
+        always = torch.arange(self.prefix, device=order.device).expand(len(order), -1)
+        return torch.cat([always, order[:, : self.kept]], 1), order[:, self.kept :]
+
+
+def _vit(backbone: Backbone) -> VisionTransformer:
+    """The backbone's ViT.
+
+    Raises:
+        UsageError: if it has none, or one that is not plain patches and position embeddings.
+    """
+    network = getattr(backbone, "network", None)
+    instead = "use --backbone timm:vit_tiny_patch16_224"
+    if not isinstance(network, VisionTransformer):
+        raise UsageError(f"method 'mae' needs a ViT: {instead}")
+    plain = type(network) is VisionTransformer and isinstance(network.patch_embed, PatchEmbed)
+    if not plain or network.pos_embed is None or network.attn_pool is not None:
+        raise UsageError(
+            f"method 'mae' needs a ViT of plain patches and position embeddings whose features are its class token or "
+            f"the mean of its patches: {instead}"
+        )
+    return network

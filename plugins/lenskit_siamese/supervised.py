@@ -1,0 +1,143 @@
+"""Supervised learning of what is recorded of each lens: the honest upper line of what is learned without labels.
+
+Regression of lens parameters by a network is Hezaveh et al. 2017 (https://arxiv.org/abs/1708.08842). The optimiser is
+that of DeiT (Touvron et al. 2021, https://arxiv.org/abs/2012.12877, Table 9), which serves ViTs and ResNets; where it
+departs: no stochastic depth, no mixing of images, no erasing, all of which change what is to be predicted.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Sequence
+from types import MappingProxyType
+
+import torch
+import torch.distributed
+from lightly.utils.dist import world_size
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from lenskit.plugin import Backbone, Batch, Method, Parameter, UsageError
+
+SAMPLE = 4096
+"""Lenses from which the mean and the spread of a parameter are taken: to 2 %."""
+
+
+class Supervised(Method):
+    """Supervised: a linear layer on the features predicts what is recorded of each lens.
+
+    Parameters are predicted in units of their spread, by least squares; class columns by cross-entropy, and all these
+    losses are added. Values that are not known (NaN) are left out. An angle is a number like any other here, although
+    pi is its zero.
+
+    Args:
+        backbone: Network whose features are learned.
+        targets: Names of the parameters and class columns to predict; if none are given, the headline parameters, or
+            else all that are continuous.
+    """
+
+    views = 1
+    optimizer = MappingProxyType(
+        {"name": "adamw", "lr": 5e-4, "lr_batch": 512, "weight_decay": 0.05, "warmup_epochs": 5}
+    )
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, backbone: Backbone, *, targets: tuple[str, ...] = ()) -> None:
+        super().__init__(backbone)
+        self.targets = targets
+        self.continuous: tuple[str, ...] = ()
+        self.classes: dict[str, int] = {}
+
+    def prepare(self, parameters: Sequence[Parameter], sample: Callable[[int], dict[str, Tensor]]) -> None:
+        """Makes the layer that predicts, from the recorded parameters and the mean and spread of their values.
+
+        Raises:
+            UsageError: if a target is not recorded, or there is nothing in it to learn.
+        """
+        chosen = _chosen(self.targets, parameters)
+        self.continuous = tuple(p.name for p in chosen if not p.classes)
+        self.classes = {p.name: len(p.classes) for p in chosen if p.classes}
+        values = {name: value.double() for name, value in sample(SAMPLE).items()}
+        known = [values[name][values[name].isfinite()] for name in self.continuous]
+        for name, value in zip(self.continuous, known, strict=True):
+            if len(value) < 2 or value.min() == value.max():
+                what = "is the same" if len(value) else "is not known"
+                raise UsageError(
+                    f"target {name!r} {what} for all of the first {len(values[name])} lenses: choose others"
+                )
+        for name, count in self.classes.items():
+            labels = values[name][values[name].isfinite()]
+            if not len(labels) or not torch.isin(labels, torch.arange(count)).all():
+                raise UsageError(f"target {name!r} holds no numbers of its {count} classes, from 0 to {count - 1}")
+        self.register_buffer("mean", torch.tensor([value.mean() for value in known], dtype=torch.float32))
+        self.register_buffer("std", torch.tensor([value.std() for value in known], dtype=torch.float32))
+        self.head = nn.Linear(self.backbone.features, len(self.continuous) + sum(self.classes.values()))
+
+    def training_step(self, batch: Batch, batch_index: int) -> dict[str, Tensor]:
+        """The mean over all known values of the squared error in units of the spread, and of the cross-entropy."""
+        features = self.backbone(batch.views[0])
+        numbers, logits = self._outputs(features)
+        outputs: dict[str, Tensor] = {"embedding": features.detach()}
+        loss = numbers.new_zeros(())
+        if self.continuous:
+            target = torch.stack([batch.parameters[name][:, 0] for name in self.continuous], 1)
+            known = target.isfinite()
+            target = (torch.where(known, target, 0) - self.mean) / self.std
+            error = torch.where(known, numbers - target, 0).square()
+            loss = loss + _mean(error, known)
+            # With respect to the spread over all lenses, which is 1.
+            outputs["r2"] = 1 - error.detach().sum() / known.sum().clamp(min=1)
+        right, labelled = [], []
+        for name, scores in logits.items():
+            label = batch.parameters[name][:, 0]
+            known = label.isfinite()
+            label = torch.where(known, label, 0).long()
+            loss = loss + _mean(torch.where(known, F.cross_entropy(scores, label, reduction="none"), 0), known)
+            right.append((scores.argmax(1) == label) & known)
+            labelled.append(known)
+        if right:
+            outputs["accuracy"] = torch.cat(right).sum() / torch.cat(labelled).sum().clamp(min=1)
+        return {"loss": loss} | outputs
+
+    @torch.no_grad()
+    def predict(self, images: Tensor) -> dict[str, Tensor]:
+        """What is predicted for images (n, channels, height, width) as the backbone takes them.
+
+        Returns:
+            (n,) for each target, in the parameter's unit; of class columns, the number of the likeliest class.
+        """
+        numbers, logits = self._outputs(self.backbone(images))
+        values = numbers * self.std + self.mean
+        predicted = dict(zip(self.continuous, values.unbind(1), strict=True))
+        return predicted | {name: scores.argmax(1) for name, scores in logits.items()}
+
+    def _outputs(self, features: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """Standardised parameters (n, number of these), and the scores (n, classes) of each class column."""
+        numbers, *scores = self.head(features).float().split([len(self.continuous), *self.classes.values()], 1)
+        return numbers, dict(zip(self.classes, scores, strict=True))
+
+
+def _chosen(targets: Sequence[str], parameters: Sequence[Parameter]) -> list[Parameter]:
+    recorded = {parameter.name: parameter for parameter in parameters}
+    for name in targets:
+        if name not in recorded:
+            near = difflib.get_close_matches(name, recorded, n=3)
+            hint = f"did you mean {' or '.join(near)}?" if near else f"recorded are {', '.join(recorded) or 'none'}"
+            raise UsageError(f"target {name!r} is not recorded of these lenses: {hint}")
+    chosen = [recorded[name] for name in dict.fromkeys(targets)]
+    chosen = chosen or [p for p in parameters if p.headline] or [p for p in parameters if not p.classes]
+    if not chosen:
+        raise UsageError("method 'supervised' predicts what is recorded of each lens, and of these there is nothing")
+    return chosen
+
+
+def _mean(losses: Tensor, known: Tensor) -> Tensor:
+    """The mean of losses, zero where they are not known, over the known ones of all processes, whose mean is then the
+    whole batch's."""
+    count = known.sum()
+    processes = world_size()
+    if processes > 1:
+        torch.distributed.all_reduce(count)
+    return losses.sum() * processes / count.clamp(min=1)
