@@ -111,12 +111,13 @@ class Encoder(nn.Module):
         """The encoder that a card describes, with random weights (drawn from `seed`, if given)."""
         shape: tuple[int, int, int] = tuple(card["image_shape"])
         inputs = validate(InputSettings, card["input"], "the encoder's input")[0]
-        preprocess = Preprocess(inputs["stretch"], inputs["size"])
+        preprocess = Preprocess(inputs["stretch"], inputs["size"], inputs["channels"])
+        channels, _, width = preprocess.shape(shape)
         options = {key: value for key, value in card["backbone"].items() if key != "name"}
         with torch.random.fork_rng(enabled=seed is not None):
             if seed is not None:
                 torch.manual_seed(seed)
-            backbone = build("backbone", card["backbone"]["name"], options, shape[0], preprocess.size or shape[-1])
+            backbone = build("backbone", card["backbone"]["name"], options, channels, width)
         return cls(backbone, preprocess, shape, card)
 
 

@@ -43,7 +43,7 @@ SECTIONS = ("simulator", "data", "pairs", "train", "input")
 @click.option("--first", type=click.IntRange(0), default=0, show_default=True, help="Number of the first.")
 @click.option("--before", is_flag=True, help="Show the images that the views are made of, too.")
 @click.option("--parameters", metavar="A,B,...", help="Parameters to tell. [default: the headline ones]")
-@click.option("--stretch", help="asinh or linear. [default: what a network sees]")
+@click.option("--stretch", help="asinh, linear or imagenet. [default: what a network sees]")
 @click.option("--size", type=int, help="Pixels of the images as a network sees them. [default: all there are]")
 @click.option("--rgb", metavar="R,G,B", help="Numbers of the channels for colours. [default: 0,1,2]")
 @click.option("--dpi", type=click.IntRange(20, 1200), default=150, show_default=True, help="Pixels an inch.")
@@ -129,7 +129,8 @@ class _Show:
 
         self.config = config
         inputs = config.build("input")
-        self.seed, self.preprocess = config.build("train").seed, Preprocess(inputs.stretch, inputs.size)
+        self.seed = config.build("train").seed
+        self.preprocess = Preprocess(inputs.stretch, inputs.size, inputs.channels)
         self.simulator: Simulator | None = None
         self.dataset: Dataset | None = None
         if "data" in config.sections:
@@ -185,8 +186,8 @@ class _Show:
         from lenskit.registry import registry
 
         name = self.config.name("pairs")
-        summary = registry().find("pairs", name).component.summary
-        return f"{name}: {summary[:1].lower()}{summary[1:]}"
+        summaries = [registry().find("pairs", part).component.summary for part in name.split("+")]
+        return f"{name}: {' + '.join(text[:1].lower() + text[1:] for text in summaries)}"
 
 
 def _as_drawn(of: Dataset | PairStrategy) -> PairStrategy:

@@ -66,6 +66,8 @@ class KeyedGenerator:
         index: (n,) int64, number of each lens.
         view: (n,) int64, number of the rendering; 0 throughout for a group that the renderings share.
         dtype: Type of what is returned.
+        rendering: (n,) int64, number of the rendering even so, for pixel noise: two exposures have the same level of
+            noise, never the same noise. `view` if not given.
     """
 
     def __init__(
@@ -76,9 +78,11 @@ class KeyedGenerator:
         index: Tensor,
         view: Tensor,
         dtype: torch.dtype = torch.float32,
+        rendering: Tensor | None = None,
     ) -> None:
         self.seed, self.split, self.group = seed, split, group
         self.index, self.view, self.dtype = index, view, dtype
+        self.rendering = view if rendering is None else rendering
         self.device = index.device
 
     @property
@@ -89,7 +93,7 @@ class KeyedGenerator:
     def part(self, name: str) -> KeyedGenerator:
         """The numbers of a part of this group, independent of the group's own, whatever they are called."""
         group = f"{self.group}\0{name}"
-        return KeyedGenerator(self.seed, self.split, group, self.index, self.view, self.dtype)
+        return KeyedGenerator(self.seed, self.split, group, self.index, self.view, self.dtype, self.rendering)
 
     def sample(self, name: str, distribution: Distribution, *shape: int) -> Tensor:
         """Draws from a distribution: (n, *shape)."""
@@ -114,14 +118,14 @@ class KeyedGenerator:
         return (self._uniform64(name, shape) * high).long().clamp_(max=high - 1)
 
     def noise(self, name: str, *shape: int) -> Tensor:
-        """Standard normal noise for many pixels, cheaply: (n, *shape).
+        """Standard normal noise for many pixels, cheaply: (n, *shape). Renderings that share the group share no noise.
 
         Good to 24 bits in the core and out to 5.7 sigma, independent from pixel to pixel and from address to address
         (tested); for parameters use `normal`.
         """
         pixels = math.prod(shape)
         half = (pixels + 1) // 2
-        words = (word[:, 0] for word in self._words([name], 1))
+        words = (word[:, 0] for word in self._words([name], 1, self.rendering))
         keys = [word.to(torch.int64).sub(1 << 31).to(torch.int32) for word in words]
         pixel = torch.arange(half, dtype=torch.int32, device=self.device)
         state = _hash32(pixel * -1640531527 ^ keys[0])
@@ -141,10 +145,12 @@ class KeyedGenerator:
         pairs = torch.stack([_to_uniform(a, b), _to_uniform(c, d)], dim=-1)
         return pairs.flatten(1)[:, :count].reshape(self.n, *shape)
 
-    def _words(self, names: Sequence[str], blocks: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def _words(
+        self, names: Sequence[str], blocks: int, view: Tensor | None = None
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Four 32-bit words for each address, name and block: (n, names, blocks) each."""
         keys = _keys(self.seed, self.split, self.group, tuple(names), self.device)
-        index, view = self.index[:, None, None], self.view[:, None, None]
+        index, view = self.index[:, None, None], (self.view if view is None else view)[:, None, None]
         block = torch.arange(blocks, dtype=torch.int64, device=self.device)
         return philox((index & _MASK, (index >> 32) & _MASK, view, block), keys.view(1, -1, 1, 2).unbind(-1))
 

@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from lenskit.errors import UsageError
+
 MAD_TO_SIGMA = 1.4826
 """A normal distribution's standard deviation over its median absolute deviation."""
 
@@ -28,23 +30,56 @@ def border_noise(images: Tensor) -> Tensor:
     return torch.where(sigma > 0, sigma, 1e-3 * peak).clamp(min=torch.finfo(images.dtype).tiny)[..., None]
 
 
+PHOTOGRAPHS = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+"""Mean and standard deviation of the red, green and blue of ImageNet, as torchvision's weights take them."""
+
+
 class Preprocess(nn.Module):
-    """Stretches images and resizes them.
+    """Stretches images, resizes them, and repeats their channel.
 
     Args:
         stretch: `asinh` for asinh(x / 3 sigma), with sigma the noise of the border (the scale, and so the unit, drops
-            out); `linear` for the values as they are.
+            out); `linear` for the values as they are; `imagenet` for x over its maximum in the image, less the mean
+            and over the standard deviation of photographs, which is for three channels.
         size: Height and width in pixels that come out, or None to leave them.
+        channels: Number of channels that one is repeated to, or None to leave it.
     """
 
-    def __init__(self, stretch: str = "asinh", size: int | None = None) -> None:
+    def __init__(self, stretch: str = "asinh", size: int | None = None, channels: int | None = None) -> None:
         super().__init__()
-        self.stretch, self.size = stretch, size
+        self.stretch, self.size, self.channels = stretch, size, channels
+
+    def shape(self, image_shape: tuple[int, int, int]) -> tuple[int, int, int]:
+        """Channels, height and width that come out of images of such a shape.
+
+        Raises:
+            UsageError: if such images have too many channels, or too few.
+        """
+        given, height, width = image_shape
+        channels = self.channels or given
+        if given not in (1, channels):
+            raise UsageError(
+                f"input.channels={channels} repeats the channel of images that have one, these have {given}: "
+                "leave it out"
+            )
+        if self.stretch == "imagenet" and channels != 3:
+            hint = ", such as --set input.channels=3" if given == 1 else ""
+            raise UsageError(f"input.stretch=imagenet is for three channels{hint}; the images have {channels}")
+        return channels, self.size or height, self.size or width
 
     def forward(self, images: Tensor) -> Tensor:
-        """Images (n, C, H, W) to (n, C, size, size)."""
+        """Images (n, C, H, W) to (n, channels, size, size)."""
         if self.stretch == "asinh":
             images = (images / (3 * border_noise(images))).asinh()
+        elif self.stretch == "imagenet":
+            peak = images.amax((-3, -2, -1), keepdim=True)
+            images = images / torch.where(peak > 0, peak, 1.0)
         if self.size is not None and images.shape[-2:] != (self.size, self.size):
             images = F.interpolate(images, (self.size, self.size), mode="bilinear", antialias=True)
+        if self.channels is not None:
+            images = images.expand(-1, self.channels, -1, -1)
+        if self.stretch == "imagenet":
+            # Channel by channel, because a tensor of constants would have to be copied to the images' device.
+            bands = zip(images.unbind(1), *PHOTOGRAPHS, strict=True)
+            images = torch.stack([(band - mean) / std for band, mean, std in bands], 1)
         return images

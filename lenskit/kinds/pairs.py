@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from lenskit.data.generator import KeyedGenerator
+from lenskit.kinds.parameter import Parameter
 
 
 @dataclass
@@ -41,6 +42,21 @@ class PairStrategy(ABC):
 
     views: int
     """Number of views that come out."""
+
+    known: Sequence[Parameter] = ()
+    """What is known of the recorded parameters, once there are images."""
+
+    def prepare(self, parameters: Sequence[Parameter], image_shape: tuple[int, int, int]) -> None:
+        """Called once, before the first batch.
+
+        Args:
+            parameters: The recorded parameters.
+            image_shape: Channels, height and width of the images that views are made of.
+
+        Raises:
+            UsageError: if no views can be made of such images.
+        """
+        self.known = tuple(parameters)
 
     @abstractmethod
     def __call__(self, images: Tensor, parameters: dict[str, Tensor], rng: KeyedGenerator) -> Batch:
@@ -101,7 +117,13 @@ class Composition(PairStrategy):
         self.first, self.transforms = first, dict(transforms)
         self.draws, self.shared, self.views = first.draws, first.shared, first.views
 
+    def prepare(self, parameters: Sequence[Parameter], image_shape: tuple[int, int, int]) -> None:
+        super().prepare(parameters, image_shape)
+        for part in (self.first, *self.transforms.values()):
+            part.prepare(parameters, image_shape)
+
     def __call__(self, images: Tensor, parameters: dict[str, Tensor], rng: KeyedGenerator) -> Batch:
+        """The first strategy's views, transformed: each part has random numbers of its own."""
         batch = self.first(images, parameters, rng)
         views, values = torch.stack(batch.views, 1), batch.parameters
         for name, transform in self.transforms.items():

@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+
+ANGLES = ("rad", "deg")
+"""Units of angles."""
+
+_PARTNER = str.maketrans("xy12", "yx21")
+_BY_NAME = {1: re.compile(r"(?:.*_)?d?[xy]"), 2: re.compile(r"(?:.*_)?(?:e|eps|epsilon|g|gamma|shear)_?[12]")}
+_POSITION_ANGLE = re.compile(r"(?:.*_)?(?:pa|phi|position_angle|orientation)(?:_.*)?")
 
 
 @dataclass(frozen=True)
 class Parameter:
     """A quantity that is recorded with each image, so that it can be probed, plotted and exported.
+
+    What becomes of it when its image is turned or mirrored follows from its spin s: a turn by an angle turns the
+    quantity by s times that angle. Components have names that end in `x` and `y`, or in `1` and `2`, and are taken
+    together: `center_x` and `center_y` (s = 1), `e1` and `e2` (s = 2). A quantity in `rad` or `deg` is the angle
+    itself, counter-clockwise from +x and the same after each part of a turn, 2 pi / s.
 
     Args:
         name: Key of its values, such as `theta_E`.
@@ -17,6 +30,13 @@ class Parameter:
         classes: Names of the classes, for a class label; empty for a continuous quantity.
         headline: Whether it is one of those that say whether a representation is good: a quantity that is not given
             away by something simpler in the image.
+        spin: 0 for what stays as it is, 1 for a vector or a direction, 2 for an ellipticity, a shear or a position
+            angle. Nothing lets the name decide: what ends in `x` or `dx`, and `y` or `dy`, as a word of its own
+            (`center_x`, `source_dx`) has spin 1; `e1`, `g1`, `gamma1`, `shear1`, `eps1` and their like, and angles
+            called `pa`, `phi`, `position_angle` or `orientation`, have spin 2; all others 0.
+
+    Raises:
+        ValueError: if it has a spin, and is neither a component nor an angle.
     """
 
     name: str
@@ -25,3 +45,36 @@ class Parameter:
     group: str = "lens"
     classes: tuple[str, ...] = ()
     headline: bool = False
+    spin: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.spin and not (self.is_angle or self.name[-1:] in tuple("xy12")):
+            raise ValueError(
+                f"parameter {self.name!r} has spin {self.spin}: it is an angle in {' or '.join(ANGLES)}, "
+                "or a component whose name ends in x, y, 1 or 2"
+            )
+
+    @property
+    def turns(self) -> int:
+        """Its spin: what is said, or else what the name says."""
+        if self.spin is not None:
+            return self.spin
+        if self.is_angle:
+            return 2 if _POSITION_ANGLE.fullmatch(self.name) else 0
+        return next((spin for spin, names in _BY_NAME.items() if names.fullmatch(self.name)), 0)
+
+    @property
+    def is_angle(self) -> bool:
+        """Whether it is an angle, and no component of something in such units."""
+        component = self.name[-1:] in tuple("xy12") if self.spin else _BY_NAME[1].fullmatch(self.name)
+        return self.unit in ANGLES and not component
+
+    @property
+    def is_first(self) -> bool:
+        """Of a component, whether it is that along x (or the cosine)."""
+        return self.name[-1:] in ("x", "1")
+
+    @property
+    def partner(self) -> str:
+        """Of a component, the name of the other one."""
+        return self.name[:-1] + self.name[-1:].translate(_PARTNER)

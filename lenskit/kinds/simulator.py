@@ -76,7 +76,8 @@ class Simulator(ABC):
             split: Part of the data, such as `train`.
             index: (n,) int64, number of each lens; its device is the scene's.
             view: (n,) int64 or one number, number of each rendering of its lens.
-            shared: Groups that all renderings of a lens share.
+            shared: Groups that all renderings of a lens share: all that is drawn in them but pixel noise, which is
+                each rendering's own.
             dtype: Floating-point type of the scene.
 
         Returns:
@@ -87,7 +88,7 @@ class Simulator(ABC):
         scene: Scene = {}
         for group in self.groups:
             own = torch.zeros_like(view) if group in shared else view
-            scene |= self.draw(group, KeyedGenerator(seed, split, group, index, own, dtype), scene)
+            scene |= self.draw(group, KeyedGenerator(seed, split, group, index, own, dtype, rendering=view), scene)
         return scene
 
     def to(self, device: torch.device | str) -> Self:

@@ -11,6 +11,21 @@ def lenskit_pairs():
             "lenskit_lensiam.pairs:LensFixed",
             "Two images of the same lens with other source, light, PSF and noise",
         ),
+        Component(
+            "lens-fixed-dihedral",
+            "lenskit_lensiam.pairs:LensFixedDihedral",
+            "The same, both turned by quarters and mirrored",
+        ),
+        Component(
+            "source-fixed",
+            "lenskit_lensiam.pairs:SourceFixed",
+            "Two images of one source behind different lenses: a control experiment",
+        ),
+        Component(
+            "instrument-only",
+            "lenskit_lensiam.pairs:InstrumentOnly",
+            "Two images with the PSF and noise level in common only: a control experiment",
+        ),
     ]
 
 

@@ -49,7 +49,7 @@ def random_crops(
     return torch.stack([y, x, height, width], dim=1).long()
 
 
-def resized_crop(images: Tensor, crops: Tensor, flip: Tensor) -> Tensor:
+def resized_crop(images: Tensor, crops: Tensor, flip: Tensor | None = None) -> Tensor:
     """Cuts out a part of each image, enlarges it to the image's size by bilinear interpolation and may mirror it.
 
     Agrees with torchvision's `resized_crop`, whose antialiasing has nothing to do when a crop is enlarged, followed
@@ -58,12 +58,13 @@ def resized_crop(images: Tensor, crops: Tensor, flip: Tensor) -> Tensor:
     Args:
         images: (n, channels, height, width).
         crops: (n, 4) top, left, height and width in pixels.
-        flip: (n,) bool, whether left and right change places.
+        flip: (n,) bool, whether left and right change places; nothing for none.
     """
     rows, columns = images.shape[-2:]
     top, left, height, width = crops.to(images.dtype).T
     y, x = _positions(rows, top, height), _positions(columns, left, width)
-    x = torch.where(flip[:, None], x.flip(1), x)
+    if flip is not None:
+        x = torch.where(flip[:, None], x.flip(1), x)
     # grid_sample without align_corners: -1 and 1 are the outer edges of the image.
     y, x = (2 * y + 1) / rows - 1, (2 * x + 1) / columns - 1
     grid = torch.stack([x[:, None, :].expand(-1, rows, -1), y[:, :, None].expand(-1, -1, columns)], dim=-1)

@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 
-import torch
-from annotated_types import Ge, Gt, Le
+from annotated_types import Ge, Gt
 from torch import Tensor
 
-from lenskit.plugin import Batch, Distribution, KeyedGenerator, PairStrategy, Transform, UsageError
-from lenskit_siamese.augment import gaussian_blur, jitter, random_crops, resized_crop
-
-Probability = Annotated[float, Ge(0), Le(1)]
-
-PAPER_SIZE = 224
-"""Height and width in pixels of the images in the papers, which the blur's numbers refer to."""
-
-ATTEMPTS = 10
-"""Attempts at a crop that fits into the image, as in torchvision."""
+from lenskit.plugin import Batch, Distribution, KeyedGenerator, PairStrategy, Parameter, UsageError
+from lenskit_siamese.transforms import Augmentation, Blur, Crop, Flip, Jitter, Probability
 
 
 class Single(PairStrategy):
@@ -31,7 +23,7 @@ class Single(PairStrategy):
         return Batch(images.unbind(1), parameters, rng.index)
 
 
-class Default(Transform):
+class Default(Augmentation):
     """One image, augmented twice: a random resized crop, a flip, jitter of brightness and contrast, and a blur.
 
     The augmentations of SimSiam (https://arxiv.org/abs/2011.10566, Sec. 3, after SimCLR and MoCo v2), in floating
@@ -39,7 +31,8 @@ class Default(Transform):
     hue and grayscale are left out: they mix the red, green and blue that the eye sees, which bands of a survey are
     not (and on one band they do nothing).
 
-    The recorded parameters are those of the rendered image: a crop is not entered into them.
+    Each is there by itself too: `crop`, `flip`, `jitter`, `blur`. The recorded parameters are those of the rendered
+    image but for the flip: a crop is not entered into them.
 
     Args:
         scale: Smallest and largest area of the crop, as a fraction of the image's; the crop is then enlarged to
@@ -55,6 +48,8 @@ class Default(Transform):
         blur: Probability of a blur.
     """
 
+    attempts = Crop.attempts
+
     def __init__(
         self,
         *,
@@ -68,45 +63,26 @@ class Default(Transform):
         blur_kernel: Annotated[int, Gt(0)] = 23,
         blur: Probability = 0.5,
     ) -> None:
-        for name, (low, high), most in (("scale", scale, 1.0), ("ratio", ratio, float("inf"))):
-            if not 0 < low <= high <= most:
-                raise UsageError(f"{name} is ({low:g}, {high:g}): give two numbers, 0 < low <= high <= {most:g}")
-        if not 0 <= blur_sigma[0] <= blur_sigma[1]:
+        low, high = blur_sigma
+        if not 0 <= low <= high:
             raise UsageError(f"blur_sigma is {blur_sigma}: give two numbers, 0 <= low <= high")
-        self.scale, self.ratio, self.flip, self.jitter, self.blur = scale, ratio, flip, jitter, blur
-        self.blur_kernel = blur_kernel
-        ranges = {
-            "brightness": (max(0.0, 1 - brightness), 1 + brightness),
-            "contrast": (max(0.0, 1 - contrast), 1 + contrast),
-            "blur_sigma": blur_sigma,
-        } | dict.fromkeys(("crop_top", "crop_left", "flip", "jitter", "blur"), (0.0, 1.0))
-        self.priors = {name: Distribution.parse(f"uniform({low}, {high})") for name, (low, high) in ranges.items()}
+        self.flip = Flip(probability=flip)
+        self.parts: list[Augmentation] = [
+            Crop(scale=scale, ratio=ratio),
+            self.flip,
+            Jitter(brightness=brightness, contrast=contrast, probability=jitter),
+            Blur(sigma=Distribution.parse(f"uniform({low}, {high})"), kernel=blur_kernel, probability=blur),
+        ]
+        self.priors = {name: prior for part in self.parts for name, prior in part.priors.items()}
 
-    def transform(
-        self, images: Tensor, parameters: dict[str, Tensor], rng: KeyedGenerator
-    ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Augments each view; it keeps its size."""
-        views = [self._augment(image, self._draw(rng, view)) for view, image in enumerate(images.unbind(1))]
-        return torch.stack(views, 1), parameters
+    def prepare(self, parameters: Sequence[Parameter], image_shape: tuple[int, int, int]) -> None:
+        super().prepare(parameters, image_shape)
+        self.flip.prepare(parameters, image_shape)
 
-    def _draw(self, rng: KeyedGenerator, view: int) -> dict[str, Tensor]:
-        """All random numbers of a view."""
-        once = rng.samples({f"{name}/{view}": prior for name, prior in self.priors.items()})
-        attempts = {name: rng.uniform(f"{name}/{view}", ATTEMPTS) for name in ("crop_area", "crop_aspect")}
-        return dict(zip(self.priors, once.values(), strict=True)) | attempts
+    def augment(self, images: Tensor, draws: dict[str, Tensor]) -> Tensor:
+        for part in self.parts:
+            images = part.augment(images, draws)
+        return images
 
-    def _augment(self, images: Tensor, draws: dict[str, Tensor]) -> Tensor:
-        """One view: images (n, channels, height, width) to the same shape. What the dice leave out is done with
-        neutral arguments."""
-        rows, columns = images.shape[-2:]
-        places = {name: draws[f"crop_{name}"] for name in ("area", "aspect", "top", "left")}
-        crops = random_crops((rows, columns), self.scale, self.ratio, **places)
-        images = resized_crop(images, crops, draws["flip"] < self.flip)
-
-        jittered = draws["jitter"] < self.jitter
-        brightness, contrast = (torch.where(jittered, draws[name], 1.0) for name in ("brightness", "contrast"))
-        images = jitter(images, brightness, contrast)
-
-        pixels = columns / PAPER_SIZE
-        sigma = torch.where(draws["blur"] < self.blur, draws["blur_sigma"] * pixels, 0.0)
-        return gaussian_blur(images, sigma, radius=round(self.blur_kernel // 2 * pixels))
+    def record(self, parameters: dict[str, Tensor], draws: list[dict[str, Tensor]]) -> dict[str, Tensor]:
+        return self.flip.record(parameters, draws)

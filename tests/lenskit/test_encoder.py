@@ -154,7 +154,7 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "unknown stretch": (
         change_card(input={"stretch": "sinh"}),
-        "the encoder's input: option stretch takes 'asinh' or 'linear', got 'sinh'",
+        "the encoder's input: option stretch takes 'asinh' or 'linear' or 'imagenet', got 'sinh'",
     ),
 }
 

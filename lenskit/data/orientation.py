@@ -1,0 +1,75 @@
+"""Images that are turned by quarters and mirrored, and what that does to the parameters that are recorded with them.
+
+x grows along the columns of an image and y along its rows, so that a turn from x to y is counter-clockwise where the
+first row is drawn at the bottom, as `lenskit show` does. An image is first mirrored, then turned.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+
+import torch
+from torch import Tensor
+
+from lenskit.kinds.parameter import Parameter
+
+
+def orient_images(images: Tensor, quarters: Tensor, mirrored: Tensor) -> Tensor:
+    """Mirrors images, and turns them.
+
+    Args:
+        images: (..., channels, height, width), square if any is turned by an odd number of quarters.
+        quarters: (...) int64, quarters of a turn from x to y: 0 to 3.
+        mirrored: (...) bool, whether x is first replaced by -x.
+    """
+    quarters, mirrored = (each[..., None, None, None] for each in (quarters, mirrored))
+    images = torch.where(mirrored, images.flip(-1), images)
+    if images.shape[-2] == images.shape[-1]:
+        images = torch.where(quarters % 2 == 1, images.mT.flip(-1), images)
+    return torch.where(quarters > 1, images.flip(-1, -2), images)
+
+
+def orient_values(
+    values: Mapping[str, Tensor], quarters: Tensor, mirrored: Tensor, known: Iterable[Parameter] = ()
+) -> dict[str, Tensor]:
+    """The parameters of images after `orient_images`.
+
+    With spin s, (a, b) = r (cos s phi, sin s phi), and m = (-1)^s: a mirror makes phi to pi - phi, so (a, b) to
+    (m a, -m b); a quarter of a turn makes (a, b) to (-b, a), s times.
+
+    Args:
+        values: For each recorded parameter, its values, of the shape of `quarters`.
+        quarters: int64, see `orient_images`.
+        mirrored: bool, see `orient_images`.
+        known: What is known of the parameters; of one that is not among them, its name says how it turns.
+
+    Returns:
+        For each parameter its new values: NaN where these need a component that is not recorded.
+    """
+    parameters = {parameter.name: parameter for parameter in known}
+    new: dict[str, Tensor] = {}
+    for name, value in values.items():
+        parameter = parameters.get(name, Parameter(name))
+        spin = parameter.turns
+        if not spin:
+            new[name] = value
+        elif parameter.is_angle:
+            half = math.pi if parameter.unit == "rad" else 180.0
+            angle = torch.where(mirrored, half - value, value) + half / 2 * quarters
+            new[name] = angle.remainder(2 * half / spin)
+        else:
+            other = values.get(parameter.partner)
+            other = torch.full_like(value, torch.nan) if other is None else other
+            new[name] = _component(parameter.is_first, spin, value, other, quarters, mirrored)
+    return new
+
+
+def _component(first: bool, spin: int, own: Tensor, other: Tensor, quarters: Tensor, mirrored: Tensor) -> Tensor:
+    """One of two components, from both."""
+    sign = (-1) ** spin * (1 if first else -1)
+    own, other = torch.where(mirrored, sign * own, own), torch.where(mirrored, -sign * other, other)
+    quarters = (spin * quarters) % 4
+    # (a, b) becomes (-b, a), (-a, -b), (b, -a).
+    turned = torch.where(quarters % 2 == 1, -other if first else other, own)
+    return torch.where(quarters > 1, -turned, turned)

@@ -1,0 +1,164 @@
+"""The augmentations of SimSiam and its relatives, one by one; `default` is all of them.
+
+Each does its part by chance, with random numbers of its own for every view; what the dice leave out is done with
+neutral arguments, because all images of a batch take the same way.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import Annotated, ClassVar
+
+import torch
+from annotated_types import Ge, Gt, Le
+from torch import Tensor
+
+from lenskit.plugin import Distribution, KeyedGenerator, Transform, UsageError, orient_values
+from lenskit_siamese.augment import gaussian_blur, jitter, random_crops, resized_crop
+
+Probability = Annotated[float, Ge(0), Le(1)]
+
+PAPER_SIZE = 224
+"""Height and width in pixels of the images in the papers, which the blur's numbers refer to."""
+
+ATTEMPTS = 10
+"""Attempts at a crop that fits into the image, as in torchvision."""
+
+UNIT = Distribution.parse("uniform(0, 1)")
+
+
+class Augmentation(Transform):
+    """A transform that is done to each view by itself. It states what it draws for a view, by name."""
+
+    priors: dict[str, Distribution]
+    """One number each."""
+
+    attempts: ClassVar[tuple[str, ...]] = ()
+    """`ATTEMPTS` numbers between 0 and 1 each."""
+
+    @abstractmethod
+    def augment(self, images: Tensor, draws: dict[str, Tensor]) -> Tensor:
+        """One view: images (n, channels, height, width) to the same shape."""
+
+    def record(self, parameters: dict[str, Tensor], draws: list[dict[str, Tensor]]) -> dict[str, Tensor]:
+        """The parameters (n, views) of the new images."""
+        return parameters
+
+    def transform(
+        self, images: Tensor, parameters: dict[str, Tensor], rng: KeyedGenerator
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Augments each view; it keeps its size."""
+        draws = [self._draw(rng, view) for view in range(images.shape[1])]
+        views = [self.augment(image, each) for image, each in zip(images.unbind(1), draws, strict=True)]
+        return torch.stack(views, 1), self.record(parameters, draws)
+
+    def _draw(self, rng: KeyedGenerator, view: int) -> dict[str, Tensor]:
+        """All random numbers of a view."""
+        once = rng.samples({f"{name}/{view}": prior for name, prior in self.priors.items()})
+        attempts = {name: rng.uniform(f"{name}/{view}", ATTEMPTS) for name in self.attempts}
+        return dict(zip(self.priors, once.values(), strict=True)) | attempts
+
+
+class Crop(Augmentation):
+    """A random part of an image, enlarged to the image's size.
+
+    The recorded parameters stay those of the whole image: what is a length in it is longer now, and whether a network
+    could tell is the question.
+
+    Args:
+        scale: Smallest and largest area of the crop, as a fraction of the image's.
+        ratio: Smallest and largest aspect ratio (width to height) of the crop.
+    """
+
+    attempts = ("crop_area", "crop_aspect")
+
+    def __init__(self, *, scale: tuple[float, float] = (0.2, 1.0), ratio: tuple[float, float] = (3 / 4, 4 / 3)) -> None:
+        for name, (low, high), most in (("scale", scale, 1.0), ("ratio", ratio, float("inf"))):
+            if not 0 < low <= high <= most:
+                raise UsageError(f"{name} is ({low:g}, {high:g}): give two numbers, 0 < low <= high <= {most:g}")
+        self.scale, self.ratio = scale, ratio
+        self.priors = {"crop_top": UNIT, "crop_left": UNIT}
+
+    def augment(self, images: Tensor, draws: dict[str, Tensor]) -> Tensor:
+        places = {name: draws[f"crop_{name}"] for name in ("area", "aspect", "top", "left")}
+        rows, columns = images.shape[-2:]
+        return resized_crop(images, random_crops((rows, columns), self.scale, self.ratio, **places))
+
+
+class Flip(Augmentation):
+    """A mirror image, by chance: left and right change places, in the recorded parameters too.
+
+    Args:
+        probability: How likely that is.
+    """
+
+    def __init__(self, *, probability: Probability = 0.5) -> None:
+        self.probability = probability
+        self.priors = {"flip": UNIT}
+
+    def augment(self, images: Tensor, draws: dict[str, Tensor]) -> Tensor:
+        return torch.where(self._mirrored(draws)[:, None, None, None], images.flip(-1), images)
+
+    def record(self, parameters: dict[str, Tensor], draws: list[dict[str, Tensor]]) -> dict[str, Tensor]:
+        mirrored = torch.stack([self._mirrored(each) for each in draws], 1)
+        return orient_values(parameters, torch.zeros_like(mirrored, dtype=torch.int64), mirrored, self.known)
+
+    def _mirrored(self, draws: dict[str, Tensor]) -> Tensor:
+        return draws["flip"] < self.probability
+
+
+class Jitter(Augmentation):
+    """Another brightness and contrast, by chance: factors, without clamping, of the image as a network sees it.
+
+    Args:
+        brightness: Brightness factors are uniform between 1 - `brightness` (at least 0) and 1 + `brightness`.
+        contrast: Contrast factors are uniform between 1 - `contrast` (at least 0) and 1 + `contrast`.
+        probability: How likely brightness and contrast are changed.
+    """
+
+    def __init__(
+        self,
+        *,
+        brightness: Annotated[float, Ge(0)] = 0.4,
+        contrast: Annotated[float, Ge(0)] = 0.4,
+        probability: Probability = 0.8,
+    ) -> None:
+        self.probability = probability
+        widths = {"brightness": brightness, "contrast": contrast}
+        factors = {name: Distribution.parse(f"uniform({max(0.0, 1 - w)}, {1 + w})") for name, w in widths.items()}
+        self.priors = factors | {"jitter": UNIT}
+
+    def augment(self, images: Tensor, draws: dict[str, Tensor]) -> Tensor:
+        jittered = draws["jitter"] < self.probability
+        brightness, contrast = (torch.where(jittered, draws[name], 1.0) for name in ("brightness", "contrast"))
+        return jitter(images, brightness, contrast)
+
+
+class Blur(Augmentation):
+    """A convolution with a Gaussian, by chance.
+
+    Args:
+        sigma: Standard deviation of the Gaussian, in pixels of an image of 224 pixels as in the papers; it is scaled
+            with the size of the images.
+        kernel: Width of the blur's kernel, in such pixels too.
+        probability: How likely an image is blurred.
+    """
+
+    def __init__(
+        self,
+        *,
+        sigma: Distribution = "uniform(0.1, 2)",  # type: ignore[assignment]
+        kernel: Annotated[int, Gt(0)] = 23,
+        probability: Probability = 0.5,
+    ) -> None:
+        sigma = Distribution.parse(sigma)
+        if sigma.bounds[0] < 0:
+            raise UsageError(f"sigma is {sigma}: the standard deviation of a blur is not negative")
+        self.kernel, self.probability = kernel, probability
+        self.priors = {"blur_sigma": sigma, "blur": UNIT}
+
+    def augment(self, images: Tensor, draws: dict[str, Tensor]) -> Tensor:
+        pixels = images.shape[-1] / PAPER_SIZE
+        sigma = torch.where(draws["blur"] < self.probability, draws["blur_sigma"] * pixels, 0.0)
+        # A reflection at the border reaches as far as the image does.
+        return gaussian_blur(images, sigma, min(round(self.kernel // 2 * pixels), min(images.shape[-2:]) - 1))
