@@ -31,6 +31,10 @@ from lenskit.hookspecs import hookimpl
 if TYPE_CHECKING:
     from lenskit.config import read_toml as read_toml
     from lenskit.data.generator import KeyedGenerator as KeyedGenerator
+    from lenskit.data.memory import keep_freed_memory as keep_freed_memory
+    from lenskit.data.orientation import orient_images as orient_images
+    from lenskit.data.orientation import orient_values as orient_values
+    from lenskit.data.preprocess import border_noise as border_noise
     from lenskit.data.readers import open_dataset as open_dataset
     from lenskit.data.source import Chunk as Chunk
     from lenskit.data.source import simulated as simulated
@@ -71,8 +75,12 @@ _LAZY = {
     "Simulator": "lenskit.kinds.simulator",
     "Store": "lenskit.store.store",
     "Transform": "lenskit.kinds.pairs",
+    "border_noise": "lenskit.data.preprocess",
     "is_store": "lenskit.store.store",
+    "keep_freed_memory": "lenskit.data.memory",
     "open_dataset": "lenskit.data.readers",
+    "orient_images": "lenskit.data.orientation",
+    "orient_values": "lenskit.data.orientation",
     "read_toml": "lenskit.config",
     "simulated": "lenskit.data.source",
     "stored": "lenskit.data.source",

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lenskit.data.memory import keep_freed_memory
 from lenskit.data.order import Order
 from lenskit.errors import LenskitError, UsageError
 from lenskit.kinds.dataset import Dataset
@@ -39,19 +40,20 @@ def read_lenses(dataset: Dataset, lenses: Sequence[int], draws: int, into: Tenso
     Raises:
         LenskitError: if a pixel is not finite.
     """
-    images, known = dataset.read(lenses)
-    images = images[:, :draws]
-    if into is None:
-        into = images.float().contiguous()
-    else:
-        into = into[: len(images)]
-        # By numpy here and below, because torch would start threads of its own in each of ours.
-        np.copyto(into.numpy(), images.numpy())
-    if not np.isfinite(into.numpy()).all():
+    into = torch.empty(len(lenses), draws, *dataset.image_shape) if into is None else into[: len(lenses)]
+    known = dataset.read_into(into, lenses)
+    if not _all_finite(into):
         bad = next(lens for lens, image in zip(lenses, into.numpy(), strict=True) if not np.isfinite(image).all())
         raise LenskitError(f"lens {dataset.names[bad]} holds pixels that are not finite")
     columns = [_per_image(known[parameter.name], draws) for parameter in dataset.parameters]
     return into, torch.stack(columns, -1) if columns else torch.empty(len(lenses), draws, 0)
+
+
+def _all_finite(images: Tensor) -> bool:
+    """Whether all pixels are finite. By numpy, because torch would start threads of its own in each of ours."""
+    pixels = images.numpy().reshape(-1)
+    # A sum of squares, which one that is not finite cannot leave finite, takes no memory. It may overflow for others.
+    return math.isfinite(np.einsum("i,i->", pixels, pixels)) or bool(np.isfinite(pixels).all())
 
 
 def _per_image(values: Tensor, draws: int) -> Tensor:
@@ -79,6 +81,7 @@ class Chunks:
         self._held: dict[int, tuple[Future[Lenses], int]] = {}
         """What each chunk was read with, or will be, and at which row of that it begins."""
         self._free: deque[Tensor] = deque()
+        keep_freed_memory()
 
     def want(self, chunks: Iterable[int]) -> None:
         """Starts to read chunks, in this order, and lets go of all others (unless they are kept)."""
@@ -96,13 +99,17 @@ class Chunks:
         """
         chunks, rows = np.divmod(index.numpy(), self.order.chunk)
         self._start(dict.fromkeys(chunks.tolist()))
-        images, known = [], []
-        for chunk, row in zip(chunks.tolist(), rows.tolist(), strict=True):
+        images = torch.empty(len(index), self.draws, *self.dataset.image_shape)
+        known = torch.empty(len(index), self.draws, len(self.dataset.parameters))
+        for chunk in np.unique(chunks).tolist():
+            (places,) = np.nonzero(chunks == chunk)
             future, first = self._held[chunk]
-            pixels, parameters = future.result()
-            images.append(pixels[first + row])
-            known.append(parameters[first + row])
-        return torch.stack(images), torch.stack(known)
+            pixels, parameters = (held.numpy()[first:] for held in future.result())
+            known.numpy()[places] = parameters[rows[places]]
+            # One by one, which needs no other memory for them in between.
+            for place, row in zip(places.tolist(), rows[places].tolist(), strict=True):
+                images.numpy()[place] = pixels[row]
+        return images, known
 
     def close(self) -> None:
         """Stops reading ahead."""

@@ -7,6 +7,7 @@ and from wherever it goes on.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 
 import numpy as np
@@ -53,7 +54,7 @@ class Order:
         index = np.empty_like(passes)
         for window in np.unique(windows):
             here = windows == window
-            lenses, start = self._shuffled(int(window))
+            lenses, start = _shuffled(self, int(window))
             index[here] = lenses[steps[here] - start]
         return torch.from_numpy(index), range(int(windows.min()), int(windows.max()) + 1)
 
@@ -63,18 +64,22 @@ class Order:
         chunks, _ = _one_pass(self, number)
         return chunks[own * self.chunks_per_window : (own + 1) * self.chunks_per_window].tolist()
 
+    def chunks_for(self, window: int, wanted: Callable[[Tensor], Tensor]) -> list[int]:
+        """The chunks of a window that hold lenses of some places, in the order in which they are read.
+
+        Args:
+            window: Its number.
+            wanted: Which of some places (n,) these are: booleans (n,).
+        """
+        lenses, start = _shuffled(self, window)
+        first = window // self.windows_per_pass * self.lenses + start
+        here = wanted(torch.arange(first, first + len(lenses))).numpy()
+        needed = set((lenses[here] // self.chunk).tolist())
+        return [chunk for chunk in self.chunks_of(window) if chunk in needed]
+
     def lenses_of(self, chunk: int) -> range:
         """The lenses of a chunk."""
         return range(chunk * self.chunk, min((chunk + 1) * self.chunk, self.lenses))
-
-    def _shuffled(self, window: int) -> tuple[Ints, int]:
-        """The lenses of a window in the order of the stream, and their first place within the pass."""
-        number, own = divmod(window, self.windows_per_pass)
-        lenses = np.concatenate([np.arange(r.start, r.stop) for r in map(self.lenses_of, self.chunks_of(window))])
-        if self.chunk > 1:  # else they are shuffled already, and come in the order in which they are read
-            # Counted from one: for numpy a seed that ends with zero is the one without it, which orders the chunks.
-            lenses = _generator(self.seed, number, own + 1).permutation(lenses)
-        return lenses, int(_one_pass(self, number)[1][own])
 
 
 @lru_cache(maxsize=4)
@@ -84,6 +89,17 @@ def _one_pass(order: Order, number: int) -> tuple[Ints, Ints]:
     lengths = np.where(chunks == order.chunks - 1, order.lenses - (order.chunks - 1) * order.chunk, order.chunk)
     before = np.concatenate([[0], np.cumsum(lengths)[:-1]])
     return chunks, before[:: order.chunks_per_window]
+
+
+@lru_cache(maxsize=4)
+def _shuffled(order: Order, window: int) -> tuple[Ints, int]:
+    """The lenses of a window in the order of the stream, and their first place within the pass."""
+    number, own = divmod(window, order.windows_per_pass)
+    lenses = np.concatenate([np.arange(r.start, r.stop) for r in map(order.lenses_of, order.chunks_of(window))])
+    if order.chunk > 1:  # else they are shuffled already, and come in the order in which they are read
+        # Counted from one: for numpy a seed that ends with zero is the one without it, which orders the chunks.
+        lenses = _generator(order.seed, number, own + 1).permutation(lenses)
+    return lenses, int(_one_pass(order, number)[1][own])
 
 
 def _generator(seed: int, *numbers: int) -> np.random.Generator:

@@ -53,12 +53,19 @@ class Share:
         """The places in the training stream of this process's lenses: (n,) int64."""
         return torch.arange(self.rank, self.batch_size, self.world_size) + batch * self.batch_size
 
+    def takes(self, places: Tensor) -> Tensor:
+        """Which of some places (n,) are this process's, whatever the batch: (n,) booleans."""
+        return places % self.batch_size % self.world_size == self.rank
+
 
 class Source(ABC):
     """Images of lenses, made into views."""
 
     parameters: Sequence[Parameter]
     image_shape: tuple[int, int, int]
+
+    share: Share | None = None
+    """The places that will be asked for, of several processes': what others use need not be read ahead."""
 
     def __init__(self, pairs: PairStrategy, preprocess: Preprocess, seed: int) -> None:
         self.pairs, self.preprocess, self.seed = pairs, preprocess, seed
@@ -103,6 +110,7 @@ class LiveSource(Source):
         check_groups(pairs, simulator)
         self.simulator = simulator
         self.parameters, self.image_shape = simulator.parameters, simulator.image_shape
+        pairs.prepare(self.parameters, preprocess.shape(self.image_shape))
 
     def to(self, device: torch.device) -> None:
         self.simulator.to(device)
@@ -158,6 +166,7 @@ class StoredSource(Source):
         _check_views(dataset, pairs)
         self.dataset = dataset
         self.parameters, self.image_shape = dataset.parameters, dataset.image_shape
+        pairs.prepare(self.parameters, preprocess.shape(self.image_shape))
         self.keep = keep
         if keep == "auto":
             self.keep = "memory" if size_in_bytes(dataset, pairs.draws) <= RESIDENT_BYTES else "disk"
@@ -187,9 +196,16 @@ class StoredSource(Source):
             return fetched
         # The window after, too, unless the batch lies over two or more already: so much is held and no more.
         ahead = range(windows.start, max(windows.stop, windows.start + 2))
-        self.chunks.want(chunk for window in ahead for chunk in self.order.chunks_of(window))
+        self.chunks.want(chunk for window in ahead for chunk in self._chunks_of(window))
         images, known = self.chunks.lenses(index)
         return fetched | {"images": images, "parameters": known}
+
+    def _chunks_of(self, window: int) -> list[int]:
+        """The chunks of a window that this process needs: all of them, unless they are so small that others have all
+        lenses of some."""
+        if self.share is None or self.share.world_size == 1:
+            return self.order.chunks_of(window)
+        return self.order.chunks_for(window, self.share.takes)
 
     def of(self, index: Tensor) -> Batch:
         images, known = self.chunks.lenses(index)

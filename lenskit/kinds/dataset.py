@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
 from torch import Tensor
 
 from lenskit.errors import LenskitError
@@ -78,6 +79,23 @@ class Dataset(ABC):
         Raises:
             LenskitError: naming what cannot be read, or is damaged.
         """
+
+    def read_into(self, images: Tensor, index: Sequence[int]) -> dict[str, Tensor]:
+        """Reads as `read` does, but into memory that is there: training's way, from several threads at once.
+
+        A reader that can read without a copy in between overrides it.
+
+        Args:
+            images: (n, draws, channels, height, width), float32, contiguous: the first so many images of each lens.
+            index: n numbers of lenses.
+
+        Returns:
+            The parameters.
+        """
+        found, known = self.read(index)
+        # By numpy, because torch would start threads of its own in each of ours.
+        np.copyto(images.numpy(), found[:, : images.shape[1]].numpy())
+        return known
 
     def read_parameters(self, index: Sequence[int]) -> dict[str, Tensor]:
         """Reads the parameters of some lenses, as `read` gives them.

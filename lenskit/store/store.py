@@ -31,6 +31,8 @@ from lenskit.store.plan import FORMAT, Plan, checked_attributes
 IMAGES, STAGING = "images", "staging"
 AXES = ("lens", "view", "channel", "y", "x")
 CHECKSUM_BYTES = 4
+PIECE = 2**18
+"""Bytes that are read and summed at a time: they are still in the processor's cache then."""
 FAULTS = (ValueError, KeyError, TypeError, OSError)
 """What Zarr raises of a file that is damaged."""
 
@@ -110,8 +112,12 @@ class Store:
         value_bytes = 8 * plan["views"] * max(1, len(plan.parameters))
         return not self.complete and staged_size(f"c.{chunk}.0.0") != plan["chunk"] * value_bytes + CHECKSUM_BYTES
 
-    def read(self, chunk: int) -> NDArray[Any]:
+    def read(self, chunk: int, into: NDArray[Any] | None = None) -> NDArray[Any]:
         """The images of a chunk: (n, views, channels, height, width) as they are stored, finite.
+
+        Args:
+            chunk: Its number.
+            into: Memory for them, contiguous, with room for a whole chunk; new memory if there is none.
 
         Raises:
             LenskitError: if the chunk is missing, or its checksum is wrong.
@@ -121,7 +127,7 @@ class Store:
         if not file.is_file():
             raise self._unsound(file, "is missing", "make it with")
         images = self._sound(self._metadata, lambda: self.images)
-        whole = self._sound(file, lambda: _uncompressed(file, images), "remove it and make it again with")
+        whole = self._sound(file, lambda: _uncompressed(file, images, into), "remove it and make it again with")
         return whole[: len(lenses)]
 
     def values(self, parameter: Parameter) -> NDArray[np.float64]:
@@ -236,7 +242,7 @@ def open_array(path: Path) -> Any:
     return zarr.open_array(path, mode="r", zarr_format=3)
 
 
-def _uncompressed(file: Path, array: Any) -> NDArray[Any]:
+def _uncompressed(file: Path, array: Any, into: NDArray[Any] | None) -> NDArray[Any]:
     """A chunk as it lies on disk, its checksum verified.
 
     Zarr's own reading copies it several times, in one thread however many call it: three times the processor's time.
@@ -246,11 +252,22 @@ def _uncompressed(file: Path, array: Any) -> NDArray[Any]:
     """
     import google_crc32c
 
-    data = np.fromfile(file, np.uint8)
-    pixels, checksum = data[:-CHECKSUM_BYTES], data[-CHECKSUM_BYTES:].tobytes()
-    if google_crc32c.value(pixels) != int.from_bytes(checksum, "little"):
-        raise ValueError("wrong checksum")
-    return pixels.view(array.dtype.newbyteorder("<")).reshape(array.chunks).astype(array.dtype, copy=False)
+    stored = array.dtype.newbyteorder("<")
+    chunk = np.empty(array.chunks, stored) if into is None or into.dtype != stored else into
+    data, checksum = chunk.reshape(-1).view(np.uint8), 0
+    with file.open("rb") as stream:
+        for start in range(0, len(data), PIECE):
+            piece = data[start : start + PIECE]
+            if stream.readinto(memoryview(piece)) != len(piece):
+                raise ValueError("cut short")
+            checksum = google_crc32c.extend(checksum, piece)
+        if stream.read(CHECKSUM_BYTES + 1) != checksum.to_bytes(CHECKSUM_BYTES, "little"):
+            raise ValueError("wrong checksum")
+    if into is None:
+        return chunk.astype(array.dtype, copy=False)
+    if chunk is not into:
+        np.copyto(into, chunk)
+    return into
 
 
 def _size(file: Path) -> int | None:

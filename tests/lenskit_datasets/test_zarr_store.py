@@ -47,6 +47,17 @@ def test_lenses_come_in_the_order_asked_for(tmp_path: Path, dtype: str) -> None:
             torch.testing.assert_close(value, values[name][list(index)], rtol=0, atol=0)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
+@pytest.mark.parametrize("draws", [1, 2])
+def test_memory_that_is_there_is_read_into(tmp_path: Path, dtype: str, draws: int) -> None:
+    data = ZarrStore(made(tmp_path / "pairs.zarr", dtype=dtype))
+    for index in (range(4, 8), [4, 5, 6, 7, 0, 1, 2, 3], [7, 6, 5, 4], range(2, 6), range(8, 10), [0, 1, 2, 2], []):
+        images, known = data.read(index)
+        memory = torch.full((len(index), draws, 1, 8, 8), torch.nan)
+        torch.testing.assert_close(data.read_into(memory, index), known, rtol=0, atol=0)
+        torch.testing.assert_close(memory, images[:, :draws], rtol=0, atol=0)
+
+
 def test_parameters_are_read_without_images(tmp_path: Path) -> None:
     path = made(tmp_path / "pairs.zarr")
     index = [9, 0, 4]

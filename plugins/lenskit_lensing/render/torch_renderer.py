@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 import torch
 from torch import Tensor
 
+from lenskit.plugin import keep_freed_memory
 from lenskit_lensing.light import core_sersic, pixelated, sersic
 from lenskit_lensing.mass import epl, epl_terms, shear
 from lenskit_lensing.mass.coordinates import columns
@@ -71,7 +72,7 @@ class TorchRenderer:
         self.stamps, self.supersampling = stamps, supersampling
         self.convolve = Convolver(psfs, pixels)
         self._stamps: dict[torch.device, Tensor] = {}
-        _keep_freed_memory()
+        keep_freed_memory()
 
     def __call__(self, scene: Scene, extra: Tensor | None = None) -> tuple[Tensor, ...]:
         """The arc and the lens light after the PSF, (n, pixels, pixels) each, in arbitrary units.
@@ -203,12 +204,3 @@ class TorchRenderer:
         rule_x, rule_y = (cusp_rule(scene[name], self.pixels, self.pixel_scale) for name in ("light_x", "light_y"))
         values = _sersic(rule_x.nodes[:, None, :], rule_y.nodes[:, :, None], **profile)
         return put_blocks(_sersic(grid[None, :], grid[:, None], **profile), values, rule_x, rule_y)
-
-
-def _keep_freed_memory() -> None:
-    """Lets the C library keep up to 64 MB of what is freed, instead of getting it from the system again.
-
-    glibc raises the size from which it does not when it frees something that large, to 32 MB at most. Without this a
-    batch's passes cost thousands of page faults, up to two thirds of the time on a busy machine.
-    """
-    torch.empty((32 << 20) - (1 << 16), dtype=torch.uint8)

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from lenskit.config import build
+from lenskit.data.held import read_lenses
 from lenskit.data.order import Order
 from lenskit.data.preprocess import Preprocess
 from lenskit.data.source import Share, StoredSource
@@ -80,6 +81,32 @@ def test_each_chunk_is_read_once_a_pass(workers: int, lenses: int, chunk: int, b
     assert any("lenskit-read" in name for name in dataset.threads) == bool(workers)
 
 
+@given(
+    lenses=st.integers(50, 3000),
+    chunk=st.sampled_from([1, 2, 16]),
+    batch_size=st.integers(8, 50),
+    world=st.integers(2, 5),
+)
+@settings(deadline=None, max_examples=15)
+def test_several_processes_read_what_they_need(lenses: int, chunk: int, batch_size: int, world: int) -> None:
+    """And get the lenses that they would get if each read all."""
+    for rank in range(world):
+        share = Share(batch_size, rank, world)
+        dataset = Watched(lenses, chunk)
+        some, whole = source(dataset, keep="disk", workers=0), source(Watched(lenses, chunk), keep="disk", workers=0)
+        some.share = share
+        own = []
+        for batch in range(lenses // batch_size):
+            fetched, expected = some.fetch(share.of_batch(batch)), whole.fetch(share.of_batch(batch))
+            assert torch.equal(fetched["index"], expected["index"])
+            assert torch.equal(fetched["images"], expected["images"])
+            own += fetched["index"].tolist()
+        reads = [lens for read in dataset.reads for lens in read]
+        assert {lens // chunk for lens in reads} == {lens // chunk for lens in own}
+        if chunk == 1:
+            assert sorted(reads) == sorted(own)
+
+
 @pytest.mark.parametrize("workers", [0, 2])
 def test_memory_reads_once_for_all(workers: int) -> None:
     dataset = Watched(3000, 16)
@@ -138,6 +165,18 @@ def test_pixels_that_are_not_finite_are_told(value: float, keep: str) -> None:
 
     with pytest.raises(LenskitError, match="^lens lens-77 holds pixels that are not finite$"):
         run_through(Holes(100, 8), 50, 1, keep=keep)
+
+
+@pytest.mark.parametrize("value", [3e38, 1e-42])
+def test_the_largest_and_smallest_pixels_are_finite(value: float) -> None:
+    """Their squares overflow, or vanish."""
+
+    class Extreme(Watched):
+        def read(self, index: Sequence[int]) -> tuple[Tensor, dict[str, Tensor]]:
+            return torch.full((len(index), 1, 1, 2, 2), value), {}
+
+    images, _ = read_lenses(Extreme(100, 8), range(100), 1)
+    assert torch.equal(images, torch.full((100, 1, 1, 2, 2), value))
 
 
 def test_closing_stops_what_is_not_read_yet() -> None:
