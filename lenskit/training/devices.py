@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 import logging
+import os
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytorch_lightning as pl
+import torch
+from pytorch_lightning.plugins.environments import (
+    ClusterEnvironment,
+    LightningEnvironment,
+    SLURMEnvironment,
+    TorchElasticEnvironment,
+)
+from pytorch_lightning.strategies.launchers import _MultiProcessingLauncher
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
-from pytorch_lightning.utilities.rank_zero import rank_zero_only
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from lenskit.errors import UsageError
 from lenskit.training.callbacks import WholeFiles
@@ -18,30 +29,47 @@ from lenskit.training.settings import TrainSettings
 
 log = logging.getLogger("lenskit")
 
+STRATEGIES = ("auto", "ddp", "ddp_find_unused_parameters_true", "ddp_find_unused_parameters_false")
+"""Those that leave whole weights in each process, as a run's encoder and checkpoints have them, and that come back from
+training in the process that started it."""
+
 
 def make_trainer(
-    settings: TrainSettings, epochs: int, callbacks: Sequence[pl.Callback] = (), root: Path | None = None
+    settings: TrainSettings,
+    epochs: int,
+    callbacks: Sequence[pl.Callback] = (),
+    root: Path | None = None,
+    unused: bool = False,
 ) -> pl.Trainer:
-    """Lightning's Trainer as a run's settings have it.
+    """Lightning's Trainer as a run's settings have it, and as torchrun or SLURM have started it.
+
+    Several processes work together by DistributedDataParallel, on GPUs with synchronised batch norm.
 
     Args:
         settings: Which devices, and how they work together.
         epochs: Epochs of the run.
         callbacks: What hangs on it.
         root: The run directory.
+        unused: Whether processes have to expect weights without a gradient, if the strategy is `auto`.
 
     Raises:
-        UsageError: if there are no such devices.
+        UsageError: if there are no such devices, other processes were started, or they cannot share a batch.
     """
-    try:
+    if settings.strategy not in STRATEGIES:
+        raise UsageError(f"--strategy takes {', '.join(STRATEGIES)}, got {settings.strategy!r}")
+    launch = _Launch.found(settings)
+
+    def make(strategy: str) -> pl.Trainer:
         return pl.Trainer(
             accelerator=settings.accelerator,
-            devices=settings.devices,
-            num_nodes=settings.num_nodes,
+            devices=launch.devices,
+            num_nodes=launch.num_nodes,
+            strategy=strategy,
             precision=settings.precision,
+            sync_batchnorm=_on_cuda(settings.accelerator),
             max_epochs=epochs,
             callbacks=list(callbacks),
-            plugins=[WholeFiles()],
+            plugins=[WholeFiles(), *([launch.environment] if launch.environment else [])],
             logger=False,
             enable_checkpointing=False,
             enable_progress_bar=False,
@@ -50,23 +78,95 @@ def make_trainer(
             use_distributed_sampler=False,
             default_root_dir=root,
         )
+
+    try:
+        trainer = make(settings.strategy)
+        if unused and settings.strategy == "auto" and trainer.num_devices * trainer.num_nodes > 1:
+            trainer = make("ddp_find_unused_parameters_true")
     except (MisconfigurationException, ValueError, TypeError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:200]
+        strategy = "" if settings.strategy == "auto" else f"--strategy {settings.strategy} "
         raise UsageError(
             f"--accelerator {settings.accelerator} --devices {settings.devices} --num-nodes {settings.num_nodes} "
-            f"--precision {settings.precision} is not to be had here: {reason}"
+            f"{strategy}--precision {settings.precision} is not to be had here: {reason}"
         ) from None
+    _check(trainer, settings, launch)
+    return trainer
 
 
-def is_first() -> bool:
-    """Whether this is the first process of a run, before a Trainer exists."""
-    return getattr(rank_zero_only, "rank", None) in (0, None)
+def _on_cuda(accelerator: str) -> bool:
+    """Whether training is on GPUs that batch norm can be synchronised on, before a Trainer exists."""
+    return accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available()
 
 
-def let_first_speak() -> None:
-    """Of several processes only the first says how things go; warnings come from all."""
-    if not is_first():
-        log.setLevel(logging.WARNING)
+@dataclass(frozen=True)
+class _Launch:
+    """Devices a node and nodes, and whose environment Lightning shall go by if not by what it finds."""
+
+    devices: Any
+    num_nodes: int
+    by: str = ""
+    processes: int | None = None
+    environment: ClusterEnvironment | None = None
+
+    @classmethod
+    def found(cls, settings: TrainSettings) -> _Launch:
+        """As torchrun or SLURM have started this process, where the settings leave it open."""
+        devices, num_nodes, env = settings.devices, settings.num_nodes, os.environ
+        if TorchElasticEnvironment.detect():
+            world, local = int(env["WORLD_SIZE"]), int(env["LOCAL_WORLD_SIZE"])
+            return cls._of("torchrun", world, local, world // local, settings)
+        if "SLURM_NTASKS" not in env or SLURMEnvironment.job_name() in ("bash", "interactive"):
+            return cls(devices, num_nodes)
+        tasks = int(env["SLURM_NTASKS"])
+        if tasks == 1:
+            # One task that may have several devices: Lightning starts the processes itself, as it does anywhere.
+            return cls(devices, num_nodes, environment=LightningEnvironment())
+        if not {"SLURM_STEP_ID", "SLURM_STEPID"} & env.keys():
+            raise UsageError(
+                f"SLURM has room for {tasks} tasks in this job, but only one was started: say `srun lenskit train ...`"
+            )
+        nodes = int(env.get("SLURM_NNODES", 1))
+        local = int(env.get("SLURM_NTASKS_PER_NODE", tasks // nodes))
+        return cls._of("SLURM", tasks, local, nodes, settings, SLURMEnvironment(auto_requeue=False))
+
+    @classmethod
+    def _of(
+        cls, by: str, world: int, local: int, nodes: int, settings: TrainSettings,
+        environment: ClusterEnvironment | None = None,
+    ) -> _Launch:  # fmt: skip
+        devices = local if settings.devices == "auto" else settings.devices
+        return cls(devices, nodes if settings.num_nodes == 1 else settings.num_nodes, by, world, environment)
+
+
+def _check(trainer: pl.Trainer, settings: TrainSettings, launch: _Launch) -> None:
+    world = trainer.num_devices * trainer.num_nodes
+    if launch.processes not in (None, world):
+        raise UsageError(
+            f"{launch.by} has started {launch.processes} processes, but --devices {settings.devices} --num-nodes "
+            f"{settings.num_nodes} makes {world}: leave both out"
+        )
+    if isinstance(trainer.strategy.launcher, _MultiProcessingLauncher):
+        raise UsageError("several devices cannot train from a notebook: use one, as devices=1, or `lenskit train`")
+    if settings.batch_size % world:
+        fitting = settings.batch_size // world * world
+        sizes = f"{fitting} or {fitting + world}" if fitting else str(world)
+        raise UsageError(
+            f"a batch of {settings.batch_size} lenses cannot be shared evenly by {world} processes: "
+            f"use --batch-size {sizes}"
+        )
+
+
+def check_batch_norm(trainer: pl.Trainer, module: pl.LightningModule) -> None:
+    """Says so if batch norms of several processes go each by its own lenses, which they do on CPUs."""
+    if trainer.world_size > 1 and trainer.strategy.root_device.type != "cuda" and trainer.is_global_zero:
+        norms = sum(isinstance(part, _BatchNorm) for part in module.modules())
+        if norms:
+            log.warning(
+                "%d batch norms are synchronised on GPUs only: on CPUs, each of %d processes goes by its own lenses",
+                norms,
+                trainer.world_size,
+            )
 
 
 @contextmanager

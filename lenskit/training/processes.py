@@ -1,0 +1,102 @@
+"""What the processes of one run tell each other. Where there is only one, everything is as it was."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+import torch.distributed as dist
+from pytorch_lightning.utilities.rank_zero import rank_zero_only
+from torch import Tensor, nn
+
+from lenskit.errors import LenskitError
+
+log = logging.getLogger("lenskit")
+
+_LOST = re.compile(r"connection (closed|reset|refused)|broken pipe|socket|store|nccl|gloo|timed out", re.IGNORECASE)
+"""What the backends of torch.distributed say when a process that they talk to is gone."""
+
+
+def is_first() -> bool:
+    """Whether this is the first process of a run; also known before a Trainer exists."""
+    return getattr(rank_zero_only, "rank", None) in (0, None)
+
+
+def let_first_speak() -> None:
+    """Of several processes only the first says how things go; warnings come from all."""
+    if not is_first():
+        log.setLevel(logging.WARNING)
+
+
+def processes() -> int:
+    """How many processes train together."""
+    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+
+
+def gathered(tensor: Tensor) -> Tensor:
+    """The rows of all processes.
+
+    Args:
+        tensor: (n, ...), with the same shape in each.
+
+    Returns:
+        (n * processes, ...), without gradients.
+    """
+    if processes() == 1:
+        return tensor
+    parts = [torch.empty_like(tensor, memory_format=torch.contiguous_format) for _ in range(processes())]
+    dist.all_gather(parts, tensor.detach().contiguous())
+    return torch.cat(parts)
+
+
+def largest(tensor: Tensor) -> Tensor:
+    """The largest value of all processes, element by element."""
+    if processes() == 1:
+        return tensor
+    tensor = tensor.detach().clone()
+    dist.all_reduce(tensor, dist.ReduceOp.MAX)
+    return tensor
+
+
+def mean(tensor: Tensor) -> Tensor:
+    """The mean over all processes, element by element."""
+    if processes() == 1:
+        return tensor
+    tensor = tensor.detach().clone()
+    dist.all_reduce(tensor, dist.ReduceOp.SUM)
+    return tensor / processes()
+
+
+@contextmanager
+def explained(module: nn.Module) -> Iterator[None]:
+    """Says in one line what torch says in many when processes cannot go on together.
+
+    Args:
+        module: What they train.
+
+    Raises:
+        LenskitError: naming weights without a gradient; or if another process is gone.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        text = str(error)
+        if "did not receive grad" in text or "have finished reduction in the prior iteration" in text:
+            raise LenskitError(
+                f"{_without_gradient(module, text)} got no gradient, which several processes have to expect: give "
+                "--strategy ddp_find_unused_parameters_true (or set `unused_parameters = True` in the method)"
+            ) from None
+        if processes() > 1 and _LOST.search(text):
+            raise LenskitError(f"another process of this run has ended; what it said tells why ({text[:80]})") from None
+        raise
+
+
+def _without_gradient(module: nn.Module, text: str) -> str:
+    """Names of the weights whose numbers stand in what DistributedDataParallel says."""
+    trained = [name for name, parameter in module.named_parameters() if parameter.requires_grad]
+    found = re.search(r"did not receive grad for rank \d+: ([\d ]+)", text)
+    names = [trained[number] for number in map(int, found[1].split()) if number < len(trained)] if found else []
+    return f"{', '.join(names[:3])}{' and others' if len(names) > 3 else ''}" if names else "some weights"
