@@ -15,13 +15,24 @@ from lenskit.config import Config
 from lenskit.data.preprocess import Preprocess
 from lenskit.data.source import LiveSource, Source, StoredSource
 from lenskit.encoder import Encoder
-from lenskit.errors import UsageError
+from lenskit.errors import LenskitError, UsageError
 from lenskit.kinds.backbone import Backbone
 from lenskit.kinds.method import Budget, Method
+from lenskit.lock import held
 from lenskit.run import Run
-from lenskit.training.callbacks import Checkpoints, Monitor, stop_on_interrupt
-from lenskit.training.devices import is_first, let_first_speak, make_trainer, quiet_lightning
+from lenskit.training import memory
+from lenskit.training.callbacks import Checkpoints, Monitor
+from lenskit.training.devices import check_batch_norm, make_trainer, quiet_lightning
+from lenskit.training.checks import check_batch, check_clip, check_views
 from lenskit.training.display import TrainingDisplay
+from lenskit.training.ema import Averaging
+from lenskit.training.network import check_precision, compile_backbones
+from lenskit.training.optimization import check_groups, describe
+from lenskit.training.parts import Accumulation
+from lenskit.training.interrupts import Stopping, restored_signals
+from lenskit.training.loggers import check_installed
+from lenskit.training.probe import Probing, batches_between
+from lenskit.training.processes import explained, is_first, let_first_speak
 from lenskit.training.settings import InputSettings, MonitorSettings, TrainSettings
 from lenskit.training.stream import Clock, Stream
 
@@ -31,7 +42,9 @@ LIVE_LENSES = 10_000
 """Lenses an epoch of live simulation, when nothing is said."""
 
 
-def train(config: Config, out: Path, *, overwrite: bool = False, progress: bool = True) -> Run:
+def train(
+    config: Config, out: Path, *, overwrite: bool = False, progress: bool = True, recipe: str | None = None
+) -> Run:
     """Trains a new run.
 
     Args:
@@ -39,6 +52,7 @@ def train(config: Config, out: Path, *, overwrite: bool = False, progress: bool 
         out: The run directory to make.
         overwrite: Whether to replace a run that is there.
         progress: Whether to draw a progress bar.
+        recipe: Name of the recipe that the configuration comes from, to be written down.
 
     Returns:
         The run, finished or stopped by an interrupt (`Run.finished` tells).
@@ -49,7 +63,7 @@ def train(config: Config, out: Path, *, overwrite: bool = False, progress: bool 
     let_first_speak()
     job = Job(config)
     # Only the first process of several makes the directory; it tells the others.
-    run = Run.create(out, config, overwrite) if is_first() else Run(out, config)
+    run = Run.create(out, config, overwrite, recipe) if is_first() else Run(out, config)
     return job.fit(run, None, progress)
 
 
@@ -64,37 +78,48 @@ class Job:
         self.config = config
         self.settings: TrainSettings = config.build("train")
         self.monitor: MonitorSettings = config.build("monitor")
+        check_installed(self.monitor.loggers)
         inputs: InputSettings = config.build("input")
-        preprocess = Preprocess(inputs.stretch, inputs.size)
+        preprocess = Preprocess(inputs.stretch, inputs.size, inputs.channels)
         pairs = config.build("pairs")
         # Built before the seed is set, so that a source that draws cannot change the initial weights.
         self.source = self._source(pairs, preprocess, inputs)
-        channels, height, width = self.source.image_shape
-        if height != width and inputs.size is None:
+        channels, height, width = preprocess.shape(self.source.image_shape)
+        if height != width:
             raise UsageError(f"the images are {height} x {width} pixels: say --set input.size=N to make them square")
         torch.manual_seed(self.settings.seed)
-        backbone: Backbone = config.build("backbone", channels, inputs.size or height)
+        backbone: Backbone = config.build("backbone", channels, height)
         self.method: Method = config.build("method", backbone)
-        if self.method.views != pairs.views:
-            raise UsageError(
-                f"method {config.name('method')!r} takes {self.method.views} view(s) of each lens, "
-                f"pairs {config.name('pairs')!r} make {pairs.views}"
-            )
+        check_views(self.method, config.name("method"), config.name("pairs"), pairs.views)
         self.budget = self._budget()
         self.method.budget, self.method.seed = self.budget, self.settings.seed
         if "optimizer" in config.sections:
             self.method.optimization = config.build("optimizer")
         self.method.prepare(self.source.parameters, self.source.truth)
+        if "optimizer" in config.sections:
+            check_groups(self.method, self.method.parameter_groups())
+            check_clip(self.method.optimization.clip, self.method, config.name("method"))
         with quiet_lightning():
             # Only to see that there are such devices, and room on them, before anything is written.
-            self.source.check(make_trainer(self.settings, self.budget.epochs).strategy.root_device)
+            trainer = self._trainer()
+        check_precision(self.settings.precision, trainer.strategy.root_device)
+        check_batch(self.settings, self.method, config.name("method"), trainer.num_devices * trainer.num_nodes)
+        self.source.check(trainer.strategy.root_device)
         card = {
             "backbone": {k: v for k, v in config.sections["backbone"].items() if k not in backbone.start_options},
-            "input": {"stretch": inputs.stretch, "size": inputs.size},
+            "input": {"stretch": inputs.stretch, "size": inputs.size, "channels": inputs.channels},
             "method": config.name("method"),
             "pairs": config.name("pairs"),
         }
+        if self.settings.channels_last:
+            self.method.to(memory_format=torch.channels_last)
         self.encoder = Encoder(backbone, preprocess, self.source.image_shape, card)
+
+    def _trainer(self, callbacks: Sequence[pl.Callback] = (), root: Path | None = None) -> pl.Trainer:
+        trainer = make_trainer(self.settings, self.budget.epochs, callbacks, root, self.method.unused_parameters)
+        if "optimizer" in self.config.sections:
+            trainer.gradient_clip_val = self.method.optimization.clip or None
+        return trainer
 
     def _source(self, pairs: Any, preprocess: Preprocess, inputs: InputSettings) -> Source:
         seed = self.settings.seed
@@ -117,29 +142,65 @@ class Job:
     def fit(self, run: Run, done: int | None, progress: bool, callbacks: Sequence[pl.Callback] = ()) -> Run:
         """Trains from the start, or from the run's checkpoint if `done` batches are done."""
         settings, budget = self.settings, self.budget
-        stream = Stream(self.source, budget)
+        stream = Stream(self.source, budget, settings.accumulate, settings.channels_last)
         display = TrainingDisplay(budget, done or 0) if progress and is_first() else None
-        monitor = Monitor(run, stream, display, self.monitor.log_every)
+        monitor = Monitor(run, stream, display, self.monitor)
         checkpoints = Checkpoints(run, stream, monitor, self.encoder, settings.checkpoint_every)
-        with _log_to(run.path / "train.log") if is_first() else nullcontext(), quiet_lightning():
+        with _kept(run.path) if is_first() else nullcontext(), quiet_lightning():
             log.info(
                 "%s: %d epochs of %d batches of %d lenses", run.path, budget.epochs, budget.batches_per_epoch,
                 budget.batch_size,
             )  # fmt: skip
-            hung = [Clock(stream, settings.seed), monitor, checkpoints, *callbacks]
-            trainer = make_trainer(settings, budget.epochs, hung, run.path)
-            with stop_on_interrupt(trainer), display or nullcontext():
+            if "optimizer" in self.config.sections:
+                log.info("%s", describe(self.method.optimization, budget.batch_size))
+            stopping = Stopping(self.monitor.log_every)
+            hung = [Clock(stream, settings.seed), *self._weights(), monitor, *self._probing(run, stream, monitor), checkpoints, *callbacks, stopping]
+            trainer = self._trainer(hung, run.path)
+            check_batch_norm(trainer, self.method)
+            if settings.compile:
+                self._compile(trainer)
+            short = memory.explained(trainer, self.method, stream)
+            with restored_signals(), explained(self.method), display or nullcontext():
                 path = run.checkpoint if done is not None else None
                 try:
-                    trainer.fit(self.method, datamodule=stream, ckpt_path=path, weights_only=True)
+                    with short:
+                        trainer.fit(self.method, datamodule=stream, ckpt_path=path, weights_only=True)
                 finally:
                     self.source.close()
+            run.stopped_by = stopping.signal
+            if monitor.stopped:
+                raise LenskitError(f"{monitor.stopped}: stopped there; what was learned is in {run.path / 'encoder'}")
             if stream.batches < budget.batches:
                 log.warning(
                     "stopped after %d of %d batches; go on with: lenskit train --resume %s",
                     stream.batches, budget.batches, run.path,
                 )  # fmt: skip
         return run
+
+
+    def _weights(self) -> list[pl.Callback]:
+        """What changes weights otherwise than one step of the optimiser after each batch does."""
+        averaging = [Averaging(self.encoder, self.settings.ema)] if self.settings.ema else []
+        return [*([Accumulation()] if self.settings.accumulate > 1 else []), *averaging]
+
+    def _compile(self, trainer: pl.Trainer) -> None:
+        lenses = self.budget.batch_size // self.settings.accumulate // trainer.world_size
+        images = torch.randn(lenses, self.method.backbone.channels, *[self.method.backbone.size] * 2)
+        if self.settings.channels_last:
+            images = images.contiguous(memory_format=torch.channels_last)
+        compile_backbones(self.method, images.to(trainer.strategy.root_device), trainer.precision_plugin)
+
+    def _probing(self, run: Run, stream: Stream, monitor: Monitor) -> list[pl.Callback]:
+        every = batches_between(self.monitor, self.budget)
+        lenses = self.monitor.probe_lenses
+        return [Probing(run, stream, monitor, self.encoder, self.source, every, lenses)] if every else []
+
+
+@contextmanager
+def _kept(folder: Path) -> Iterator[None]:
+    """Holds the run's directory, and keeps its log."""
+    with held(folder), _log_to(folder / "train.log"):
+        yield
 
 
 class _LogFile(logging.FileHandler):

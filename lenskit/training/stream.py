@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from torch.utils.data import DataLoader, IterableDataset
 from lenskit.data.source import Share, Source
 from lenskit.kinds.method import Budget, Method
 from lenskit.kinds.pairs import Batch
+from lenskit.training.parts import Parts
 
 _COUNTS = ("ready", "started", "processed", "completed")
 
@@ -30,11 +32,14 @@ class Stream(pl.LightningDataModule):
     Args:
         source: Where batches come from.
         budget: Length of the run.
+        parts: Parts that each batch is taken in (`Parts` come then).
+        channels_last: Whether views lie in memory with their channels last.
     """
 
-    def __init__(self, source: Source, budget: Budget) -> None:
+    def __init__(self, source: Source, budget: Budget, parts: int = 1, channels_last: bool = False) -> None:
         super().__init__()
-        self.source, self.budget = source, budget
+        self.source, self.budget, self.parts = source, budget, parts
+        self.channels_last = channels_last
         self.batches = 0
 
     @property
@@ -53,15 +58,25 @@ class Stream(pl.LightningDataModule):
 
     def train_dataloader(self) -> DataLoader:
         self.source.to(self.trainer_.strategy.root_device)
-        share = Share(self.budget.batch_size, self.trainer_.global_rank, self.trainer_.world_size)
+        share = Share(self.budget.batch_size // self.parts, self.trainer_.global_rank, self.trainer_.world_size)
+        self.source.share = share
         return DataLoader(_Places(self, share), batch_size=None)
 
-    def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Batch:
-        return self.trainer_.precision_plugin.convert_input(self.source.batch(batch))
+    def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Batch | Parts:
+        return self.make(batch[0]) if self.parts == 1 else Parts(batch, self.make)
+
+    def make(self, fetched: dict[str, Any]) -> Batch:
+        """A batch, or a part of one, of what was fetched for it, as the network wants it."""
+        made = self.trainer_.precision_plugin.convert_input(self.source.batch(fetched))
+        if not self.channels_last:
+            return made
+        return replace(made, views=tuple(view.contiguous(memory_format=torch.channels_last) for view in made.views))
 
 
 class _Places(IterableDataset):
-    """What the host contributes to each batch, from the run's batch to the end of its epoch.
+    """What the host contributes to each part of each batch, from the run's batch to the end of its epoch.
+
+    A process has its share of each part: whichever way a batch is divided, its lenses are the same.
 
     It has no length: an epoch that is resumed is shorter than the others.
     """
@@ -69,10 +84,11 @@ class _Places(IterableDataset):
     def __init__(self, stream: Stream, share: Share) -> None:
         self.stream, self.share = stream, share
 
-    def __iter__(self) -> Iterator[dict[str, Any]]:
-        start, per_epoch = self.stream.batches, self.stream.budget.batches_per_epoch
+    def __iter__(self) -> Iterator[list[dict[str, Any]]]:
+        start, per_epoch, parts = self.stream.batches, self.stream.budget.batches_per_epoch, self.stream.parts
         for batch in range(start, (start // per_epoch + 1) * per_epoch):
-            yield self.stream.source.fetch(self.share.of_batch(batch))
+            numbers = range(batch * parts, (batch + 1) * parts)
+            yield [self.stream.source.fetch(self.share.of_batch(number)) for number in numbers]
 
 
 class Clock(pl.Callback):

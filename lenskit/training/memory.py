@@ -1,0 +1,121 @@
+"""Running out of memory: noticing it, and finding the batch that would fit."""
+
+from __future__ import annotations
+
+import gc
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+
+import pytorch_lightning as pl
+import torch
+from lightning_fabric.utilities import move_data_to_device
+from pytorch_lightning.utilities.memory import is_oom_error
+
+from lenskit.errors import LenskitError
+from lenskit.kinds.method import Method
+from lenskit.training.stream import Stream
+
+SIGNS = ("out of memory", "can't allocate memory", "bad_alloc", "Cannot allocate memory", "failed to allocate")
+"""How errors that are not of a type of their own say it: of cuBLAS, of oneDNN, of the allocator."""
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that there was no memory, on whatever device."""
+    if isinstance(error, MemoryError | torch.OutOfMemoryError) or is_oom_error(error):
+        return True
+    return isinstance(error, RuntimeError) and any(sign in str(error) for sign in SIGNS)
+
+
+def release(error: BaseException) -> None:
+    """Gives back the memory that an error's traceback still holds."""
+    traceback.clear_frames(error.__traceback__)
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+
+
+def largest_that_fits(step: Callable[[int], object], lenses: int, least: int = 2) -> int | None:
+    """The largest half, quarter, ... of a batch that fits into memory.
+
+    Args:
+        step: Learns from a batch of so many lenses, as training does.
+        lenses: The batch that did not fit.
+        least: The smallest that makes sense.
+
+    Returns:
+        That many lenses; None if not even the least fit.
+    """
+    while (lenses := lenses // 2) >= least:
+        try:
+            step(lenses)
+            return lenses
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+            release(error)
+    return None
+
+
+def advice(batch_size: int, parts: int, processes: int, fits: int | None) -> str:
+    """What would need less memory, as a user says it.
+
+    Args:
+        batch_size: Lenses a batch, over all processes.
+        parts: Parts that it is taken in.
+        processes: How many share each part.
+        fits: Lenses that fit at once in one process; None if none do.
+    """
+    if fits is None:
+        return "not even a batch of 2 lenses fits: use a smaller --backbone, or smaller images (--set input.size=N)"
+    at_once = fits * processes
+    smaller = f"{fits} would fit: use --batch-size {at_once * parts}"
+    for more in range(parts + 1, batch_size // (2 * processes) + 1):
+        if batch_size % more == 0 and batch_size // more <= at_once:
+            return f"{smaller}, or keep the batch and take it in parts with --set train.accumulate={more}"
+    return smaller
+
+
+@contextmanager
+def explained(trainer: pl.Trainer, method: Method, stream: Stream) -> Iterator[None]:
+    """Says which batch would fit, of a run that has no memory for its own.
+
+    Raises:
+        LenskitError: in the place of the error that says that there is none.
+    """
+    try:
+        yield
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        release(error)
+        processes, device = trainer.world_size, trainer.strategy.root_device
+        lenses = stream.budget.batch_size // stream.parts // processes
+        # Processes that share a batch do not run out of memory together, and could not try one together.
+        fits = max(lenses // 2, 2) if processes > 1 else None
+        if processes == 1:
+            try:
+                fits = largest_that_fits(partial(_learn, trainer, method, stream), lenses)
+            except Exception:  # a method that cannot learn outside of training: then a guess has to do
+                fits = max(lenses // 2, 2)
+        said = advice(stream.budget.batch_size, stream.parts, processes, fits)
+    else:
+        return
+    raise LenskitError(f"{device} is out of memory with {lenses} lenses at a time: {said}")
+
+
+def _learn(trainer: pl.Trainer, method: Method, stream: Stream, lenses: int) -> None:
+    """What a run does with a batch, from nothing: the run is over, so nothing of its state matters any more."""
+    precision, device = trainer.strategy.precision_plugin, trainer.strategy.root_device
+    method.zero_grad(set_to_none=True)
+    trainer.strategy.optimizers = []
+    method.to(device).train()
+    fetched = move_data_to_device(stream.source.fetch(torch.arange(lenses)), device)
+    batch = stream.make(fetched)
+    # Not the instance's own, which may be that of a batch in parts.
+    with precision.train_step_context():
+        loss = type(method).training_step(method, batch, 0)["loss"]
+    if method.automatic_optimization:
+        loss.backward()
+        method.configure_optimizers().step()
