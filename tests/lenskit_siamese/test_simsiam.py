@@ -9,34 +9,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lenskit.options import options_of
-from lenskit.plugin import Backbone, Batch, Budget
+from lenskit.plugin import Batch, Budget
 from lenskit.training.settings import OptimizerSettings
 from lenskit_siamese.simsiam import SimSiam
-
-
-class SmallNetwork(Backbone):
-    """Two convolutions, for images of a few pixels."""
-
-    features = 32
-
-    def __init__(self, channels: int = 1, size: int = 16) -> None:
-        super().__init__(channels, size)
-        layers = [
-            layer
-            for i, o in ((channels, 16), (16, 32))
-            for layer in (nn.Conv2d(i, o, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(o), nn.ReLU())
-        ]
-        self.network = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten())
-
-    def forward(self, images: Tensor) -> Tensor:
-        return self.network(images)
-
-
-def pairs(n: int, generator: torch.Generator, signal: float = 0.5) -> Batch:
-    """Two images of one smooth field, each under noise of its own."""
-    field = F.interpolate(torch.randn(n, 1, 4, 4, generator=generator), size=16, mode="bilinear")
-    views = tuple(signal * field + torch.randn(n, 1, 16, 16, generator=generator) for _ in range(2))
-    return Batch(views, {}, torch.arange(n))
+from lenskit_toys.views import SmallNetwork, pairs
 
 
 def small(lr: float = 0.03, **options) -> SimSiam:
