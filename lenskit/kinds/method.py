@@ -57,6 +57,9 @@ class Method(pl.LightningModule):
     """The options of a run's section `optimizer` as the method's paper has them; None if the method makes its
     optimisers itself, in `configure_optimizers`."""
 
+    unused_parameters: bool = False
+    """Whether some weights that are trained get no gradient in a batch, which several processes have to expect."""
+
     seed: int
     budget: Budget
     optimization: OptimizerSettings

@@ -4,18 +4,30 @@ from __future__ import annotations
 
 import logging
 import pickle
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from lenskit.config import Config
-from lenskit.errors import LenskitError
+from lenskit.errors import LenskitError, UsageError
+from lenskit.registry import registry
 from lenskit.run import Run
-from lenskit.training.devices import let_first_speak
+from lenskit.training.processes import let_first_speak
 from lenskit.training.runner import Job
 
 log = logging.getLogger("lenskit")
+
+FREE: Mapping[str, frozenset[str]] = {
+    "train": frozenset(
+        {"accelerator", "devices", "num_nodes", "strategy", "channels_last", "compile", "checkpoint_every"}
+    ),
+    "input": frozenset({"keep", "workers"}),
+    "data": frozenset({"path"}),
+}
+"""What may change while a run is stopped: on what it trains, where its data lie, how often it saves. So may all that is
+watched, and what only says how a backbone starts. Not the epochs: rates would have fallen otherwise from the start."""
 
 
 def resume(path: Path, *, progress: bool = True, **devices: Any) -> Run:
@@ -24,10 +36,11 @@ def resume(path: Path, *, progress: bool = True, **devices: Any) -> Run:
     Args:
         path: The run directory.
         progress: Whether to draw a progress bar.
-        devices: `accelerator`, `devices` and `num_nodes`, where they are others than before.
+        devices: `accelerator`, `devices`, `num_nodes` and `strategy`, where they are others than before.
 
     Raises:
-        LenskitError: if there is nothing to resume, or the checkpoint is not this run's.
+        LenskitError: if there is nothing to resume, the checkpoint is not this run's, or the run's configuration was
+            changed in more than `FREE`.
     """
     let_first_speak()
     run = Run(path)
@@ -48,6 +61,7 @@ def read_checkpoint(run: Run) -> dict[str, Any]:
 
     Raises:
         LenskitError: if it cannot be read without running code in it, or is of another method or backbone.
+        UsageError: if it is of another configuration.
     """
     try:
         state = torch.load(run.checkpoint, map_location="cpu", weights_only=True, mmap=True)["lenskit"]
@@ -55,10 +69,49 @@ def read_checkpoint(run: Run) -> dict[str, Any]:
     except (pickle.UnpicklingError, OSError, RuntimeError, KeyError, TypeError) as error:
         reason = " ".join(str(error).split())[:160]
         raise LenskitError(f"{run.checkpoint} is no checkpoint of lenskit, or is damaged: {reason}") from None
+    file = run.path / "run.toml"
     for section, saved in names.items():
         wanted = run.config.name(section)
         if saved != wanted:
-            raise LenskitError(
-                f"{run.checkpoint} is of the {section} {saved!r}, but {run.path / 'run.toml'} says {wanted!r}"
-            )
+            raise LenskitError(f"{run.checkpoint} is of the {section} {saved!r}, but {file} says {wanted!r}")
+    # Resolved, because the checkpoint may be older than some options.
+    if changes := changed_fields(Config.resolve(state["config"]), run.config):
+        more = f" and {len(changes) - 6} more" if len(changes) > 6 else ""
+        raise UsageError(
+            f"{file} was changed since its checkpoint was saved: {', '.join(changes[:6])}{more}; put back what it was "
+            f"to go on, or train anew: lenskit train --config {file} --out ANOTHER"
+        )
     return state
+
+
+def changed_fields(before: Config, after: Config) -> list[str]:
+    """What differs between two configurations beside what may: `train.epochs (was 3, is 5)`; of components that were
+    replaced, the names."""
+    changes: list[str] = []
+    for section in dict.fromkeys([*before.sections, *after.sections]):
+        if section == "monitor":
+            continue
+        free = FREE.get(section, frozenset())
+        if section == "backbone":
+            free = registry().find("backbone", after.name("backbone")).load().start_options
+        old, new = before.sections.get(section, {}), after.sections.get(section, {})
+        if old.get("name") != new.get("name"):
+            old, new = ({key: value for key, value in part.items() if key == "name"} for part in (old, new))
+        flat_old, flat_new = dict(_flat(old)), dict(_flat(new))
+        for key in dict.fromkeys([*flat_old, *flat_new]):
+            if key not in free and flat_old.get(key) != flat_new.get(key):
+                changes.append(f"{section}.{key} (was {_told(flat_old, key)}, is {_told(flat_new, key)})")
+    return changes
+
+
+def _flat(values: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+    """Options by name; those in a table by the table's name and theirs."""
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{above}{key}.")
+        else:
+            yield above + key, value
+
+
+def _told(values: Mapping[str, Any], key: str) -> str:
+    return repr(values[key]) if key in values else "not set"

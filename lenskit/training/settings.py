@@ -19,9 +19,11 @@ class TrainSettings:
         seed: Seed of everything that is drawn.
         precision: Arithmetic of the network, as Lightning names it.
         accelerator: `cpu`, `gpu`, ... as Lightning names it; `auto` takes the best there is.
-        devices: How many devices a node: a number, or `auto` for all (for one process on a CPU).
+        devices: How many devices a node: a number, or `auto` for all (for one process on a CPU); torchrun and SLURM say
+            it themselves.
         num_nodes: Nodes.
-        strategy: How several devices work together, as Lightning names it: `ddp`, `ddp_spawn`, ...; `auto` is `ddp`.
+        strategy: How several devices work together, as Lightning names it: `ddp`, or
+            `ddp_find_unused_parameters_true` where weights get no gradient; `auto` is the one that the method needs.
         accumulate: Parts that a batch is taken in, one after the other, to need less memory: gradients are summed, and
             the weights change once a batch. What a loss or a batch norm compares is the lenses of one part.
         channels_last: Whether images lie in memory with their channels last, which convolutions on GPUs prefer.
@@ -91,14 +93,16 @@ class MonitorSettings:
 
     Args:
         log_every: Batches from one line of metrics to the next.
-        probe_every: Batches from one small probe of what was learned to the next; 0 for none.
+        probe_every: Batches from one small probe of what was learned to the next, 0 for none; the last batch is
+            followed by one, too. Nothing takes as many as learn from ten times the probe's lenses, so that probes cost
+            about 2 % of the run, and at most 20 probes a run; a shorter run has none.
         probe_lenses: Lenses of that probe, which training never sees; three quarters fit it, one judges.
-        stop_on_collapse: Whether a run whose representation has collapsed stops.
+        stop_on_collapse: Whether a run whose representation has collapsed stops, instead of a warning.
         loggers: Where figures go beside metrics.jsonl: `tensorboard`, `wandb`, `mlflow`, where these are installed.
     """
 
     log_every: Annotated[int, Ge(1)] = 10
-    probe_every: Annotated[int, Ge(0)] = 0
+    probe_every: Annotated[int, Ge(0)] | None = None
     probe_lenses: Annotated[int, Ge(64)] = 1024
     stop_on_collapse: bool = False
     loggers: tuple[Literal["tensorboard", "wandb", "mlflow"], ...] = ()
@@ -110,15 +114,18 @@ class InputSettings:
 
     Args:
         stretch: `asinh` is asinh(x / 3 sigma), sigma being the noise of the image's border; `linear` leaves the
-            values as they are.
+            values as they are; `imagenet` is for three channels that a network of photographs shall see: an image
+            is divided by its maximum, then each channel is standardised as ImageNet's are.
         size: Height and width in pixels that images are resized to; nothing leaves them as they are.
+        channels: Number of channels that the one of an image is repeated to; nothing leaves it as it is.
         keep: Where stored images are held while they are learned from: `disk` reads them ahead, in as much memory
             whatever their number; `memory` keeps them once they are read; `device` loads all onto the one that
             trains; `auto` is memory if they need less than a GiB there, and else disk. The batches are the same.
         workers: Threads that read stored images ahead; 0 reads them when they are needed.
     """
 
-    stretch: Literal["asinh", "linear"] = "asinh"
+    stretch: Literal["asinh", "linear", "imagenet"] = "asinh"
     size: Annotated[int, Ge(8)] | None = None
+    channels: Annotated[int, Ge(1)] | None = None
     keep: Literal["auto", "disk", "memory", "device"] = "auto"
     workers: Annotated[int, Ge(0)] = 2
