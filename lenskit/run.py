@@ -27,6 +27,7 @@ from lenskit.encoder import Encoder, read_card
 from lenskit.errors import LenskitError, UsageError
 from lenskit.files import write_atomically
 from lenskit.kinds.simulator import Simulator
+from lenskit.lock import is_held
 from lenskit.registry import registry
 
 MARKS = ("run.toml", "run.toml.part")
@@ -55,6 +56,8 @@ class Run:
         if self.best:
             self.path = self.path.parent
         self.config = config or self._read_config()
+        self.stopped_by = 0
+        """The number of the signal that stopped its training just now, or 0."""
 
     def _read_config(self) -> Config:
         if not self.path.is_dir():
@@ -81,6 +84,8 @@ class Run:
                 )
             if not any((path / name).is_file() for name in MARKS):
                 raise UsageError(f"{path} is no run directory, so --overwrite leaves it alone")
+            if is_held(path):
+                raise UsageError(f"{path} is being trained by another process, so --overwrite leaves it alone")
         origin = provenance() | {"recipe": recipe}
         try:
             _empty(path)

@@ -1,14 +1,11 @@
-"""What happens around each batch: figures, checkpoints, stopping."""
+"""What happens around each batch: figures and checkpoints."""
 
 from __future__ import annotations
 
 import io
 import json
 import logging
-import signal
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -22,9 +19,15 @@ from lenskit.errors import LenskitError
 from lenskit.files import write_atomically
 from lenskit.run import Run
 from lenskit.training.collapse import CollapseMonitor
+from lenskit.training.loggers import Loggers
+from lenskit.training.processes import largest, mean
+from lenskit.training.settings import MonitorSettings
 from lenskit.training.stream import Stream
 
 log = logging.getLogger("lenskit")
+
+RANK_EVERY = 5
+"""Lines of figures from one measurement of the effective rank to the next: it costs more than all others."""
 
 
 class Display(Protocol):
@@ -34,23 +37,42 @@ class Display(Protocol):
 
 
 class Monitor(pl.Callback):
-    """Measures: loss, rate and collapse go to `metrics.jsonl` and the display every few batches.
+    """Measures: loss, rate and collapse go to `metrics.jsonl`, the loggers and the display every few batches.
 
     On a GPU nothing is read back between two such lines, so a step never waits for the host; a loss that is not
     finite is remembered on the device with its batch, and raised at the next line or before the next checkpoint.
+
+    Args:
+        run: Where figures go.
+        stream: Says how far the run is.
+        display: Shows them, if there is one.
+        settings: How often, where else, and whether a collapse stops the run.
     """
 
-    def __init__(self, run: Run, stream: Stream, display: Display | None, every: int) -> None:
-        self.run, self.stream, self.display, self.every = run, stream, display, every
+    def __init__(self, run: Run, stream: Stream, display: Display | None, settings: MonitorSettings) -> None:
+        self.run, self.stream, self.display, self.settings = run, stream, display, settings
+        self.every = settings.log_every
         self.collapse = CollapseMonitor()
         self._warned = False
         self._bad: Tensor | None = None
+        self._loggers: Loggers | None = None
+        self.stopped: str | None = None
+        """Why the run is to stop, if it is."""
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._start = time.monotonic()
         self._losses: list[Tensor] = []
         if trainer.is_global_zero:
             _drop_lines_after(self.path, self.stream.batches)
+            self._loggers = Loggers(self.settings.loggers, self.run, self.stream.batches)
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if self._loggers:
+            self._loggers.close("success")
+
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+        if self._loggers:
+            self._loggers.close("failed")
 
     @property
     def path(self) -> Path:
@@ -63,14 +85,16 @@ class Monitor(pl.Callback):
         self._losses.append(loss)
         done = self.stream.batches
         bad = torch.full_like(loss, -1, dtype=torch.int64) if self._bad is None else self._bad
-        self._bad = torch.where(loss.isfinite() | (bad >= 0), bad, done - 1)
+        # Of several processes all know it, and end alike.
+        self._bad = largest(torch.where(loss.isfinite() | (bad >= 0), bad, done - 1))
         if "embedding" in outputs:
             self.collapse.add(outputs["embedding"])
         last = done == self.stream.budget.batches
         if loss.device.type == "cpu" or done % self.every == 0 or last:
             self.check()
         if done % self.every == 0 or last:
-            self._write(trainer, outputs)
+            self._measure(trainer, outputs)
+            self._warn_or_stop(trainer)
 
     def check(self) -> None:
         """Raises if a loss was not finite.
@@ -100,39 +124,61 @@ class Monitor(pl.Callback):
             f"{what} (epoch {epoch}) is not finite; {good}; try a lower --lr, --precision 32-true, or a longer warm-up"
         )
 
-    def _write(self, trainer: pl.Trainer, outputs: dict[str, Any]) -> None:
+    def _measure(self, trainer: pl.Trainer, outputs: dict[str, Any]) -> None:
         now = time.monotonic()
         budget, done = self.stream.budget, self.stream.batches
         figures: dict[str, float] = {
-            "loss": float(torch.stack(self._losses).mean()),
+            "loss": float(mean(torch.stack(self._losses).mean())),
             "rate": len(self._losses) * budget.batch_size / (now - self._start),
             "lr": trainer.optimizers[0].param_groups[0]["lr"],
         }
         figures |= {
-            name: float(value)
+            name: float(mean(value.detach().float()))
             for name, value in outputs.items()
             if name != "loss" and isinstance(value, Tensor) and value.numel() == 1
         }
-        figures |= self.collapse.measure(outputs.get("projection"))
+        often = self.every * RANK_EVERY
+        figures |= self.collapse.measure(outputs.get("projection"), rank=done % often == 0 or done == budget.batches)
         self._losses, self._start = [], now
-        if not trainer.is_global_zero:
-            return
-        line = {"batches": done, "epoch": round(done / budget.batches_per_epoch, 4)} | figures
+        if trainer.is_global_zero:
+            self.record(figures)
+
+    def record(self, figures: dict[str, float]) -> None:
+        """Writes figures of now wherever figures go; only the first process of several does.
+
+        Raises:
+            LenskitError: if the disk is full.
+        """
+        done = self.stream.batches
+        line = {"batches": done, "epoch": round(done / self.stream.budget.batches_per_epoch, 4)} | figures
         try:
             with self.path.open("a") as file:
                 file.write(json.dumps(line) + "\n")
         except OSError as error:
             raise LenskitError(f"{self.path} cannot be written: {error.strerror}") from error
-        if self.collapse.collapsed and not self._warned:
-            self._warned = True
-            log.warning(
-                "the representation has collapsed: std x sqrt(d) of the projection is %.3f at batch %d (evenly spread "
-                "is 1). The loss does not show it. Try a lower --lr, a larger --batch-size, or another method.",
-                figures["collapse_std"],
-                done,
-            )
+        if self._loggers:
+            self._loggers.write(done, figures)
         if self.display:
             self.display.update(done, figures)
+
+    def leave_out(self, seconds: float) -> None:
+        """Has the rate not count so many seconds, in which something else was done."""
+        self._start += seconds
+
+    def _warn_or_stop(self, trainer: pl.Trainer) -> None:
+        collapsed = self.collapse.collapsed
+        if self.settings.stop_on_collapse:
+            if collapsed:  # which several processes agree on: they measure the lenses of all
+                self.stopped = f"{collapsed} at batch {self.stream.batches}"
+                trainer.should_stop = True
+        elif collapsed and not self._warned and trainer.is_global_zero:
+            self._warned = True
+            log.warning(
+                "%s at batch %d. The loss does not show it. Try a lower --lr, a larger --batch-size, or another "
+                "method; --stop-on-collapse stops such a run.",
+                collapsed,
+                self.stream.batches,
+            )
 
 
 class Checkpoints(pl.Callback):
@@ -197,29 +243,6 @@ class WholeFiles(TorchCheckpointIO):
         torch.save(checkpoint, buffer)
         Path(path).parent.mkdir(exist_ok=True)
         write_atomically(Path(path), buffer.getbuffer())
-
-
-@contextmanager
-def stop_on_interrupt(trainer: pl.Trainer) -> Iterator[None]:
-    """Makes Ctrl-C stop the run at the end of its batch; a second one stops it at once."""
-
-    def stop(number: int, frame: Any) -> None:
-        if trainer.should_stop:
-            raise KeyboardInterrupt
-        trainer.should_stop = True
-        log.warning("stopping at the end of this batch; press Ctrl-C again to stop at once")
-
-    try:
-        before = signal.signal(signal.SIGINT, stop)
-    except ValueError:  # not in the main thread, where signals are not ours to handle
-        yield
-        return
-    try:
-        yield
-    except SystemExit:  # which Lightning makes of a KeyboardInterrupt
-        raise KeyboardInterrupt from None
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def _drop_lines_after(path: Path, batches: int) -> None:

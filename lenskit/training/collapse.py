@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from lenskit.training.processes import gathered, processes
+
 
 def projection_std(projection: Tensor) -> Tensor:
     """Standard deviation of the normalised projection, times sqrt(d).
@@ -48,35 +50,66 @@ def effective_rank(embedding: Tensor) -> Tensor:
 class CollapseMonitor:
     """Follows both figures over the latest batches and says when the representation has collapsed.
 
+    Collapsed is a projection whose directions are all the same, and an embedding that varies along a line: a batch norm
+    without scale keeps such a projection spread.
+
     Args:
         window: Number of latest embeddings that the effective rank is taken from.
         threshold: Collapsed is a projection whose standard deviation times sqrt(d) is below this.
+        rank_threshold: And an embedding whose effective rank, after its mean is subtracted, is below this.
         patience: For so many measurements in a row.
     """
 
-    def __init__(self, window: int = 512, threshold: float = 0.1, patience: int = 3) -> None:
-        self.window, self.threshold, self.patience = window, threshold, patience
+    def __init__(
+        self, window: int = 256, threshold: float = 0.1, rank_threshold: float = 1.5, patience: int = 3
+    ) -> None:
+        self.window, self.threshold, self.rank_threshold, self.patience = window, threshold, rank_threshold, patience
         self._latest: deque[Tensor] = deque()
-        self._low = 0
+        self._figures: dict[str, float] = {}
+        self._low = self._flat = 0
 
     def add(self, embedding: Tensor) -> None:
         """Remembers a batch's embeddings (n, d)."""
         self._latest.append(embedding.detach())
-        while sum(map(len, self._latest)) - len(self._latest[0]) >= self.window:
+        while sum(map(len, self._latest)) - len(self._latest[0]) >= self.window / processes():
             self._latest.popleft()
 
-    def measure(self, projection: Tensor | None) -> dict[str, float]:
-        """The figures of now; `collapse_std` only where the method projects."""
+    def measure(self, projection: Tensor | None, rank: bool = True) -> dict[str, float]:
+        """The figures of now, of the lenses of all processes.
+
+        Args:
+            projection: (n, d), of a method that projects.
+            rank: Whether the effective rank is measured, too.
+
+        Returns:
+            `collapse_std` of the projection; `effective_rank` of the latest embeddings as they are,
+            `effective_rank_centred` after their mean is subtracted, and `effective_rank_samples`, their number.
+        """
         figures: dict[str, float] = {}
         if projection is not None:
-            figures["collapse_std"] = float(projection_std(projection))
+            figures["collapse_std"] = float(projection_std(gathered(projection)))
             self._low = self._low + 1 if figures["collapse_std"] < self.threshold else 0
-        if self._latest:
-            embeddings = torch.cat(tuple(self._latest))
+        if rank and self._latest:
+            # On the CPU, which is quicker with eigenvalues of so small a matrix.
+            embeddings = gathered(torch.cat(tuple(self._latest)).float()).cpu()
             figures["effective_rank"] = float(effective_rank(embeddings))
+            figures["effective_rank_centred"] = float(effective_rank(embeddings - embeddings.mean(0)))
             figures["effective_rank_samples"] = len(embeddings)
+            self._flat = self._flat + 1 if figures["effective_rank_centred"] < self.rank_threshold else 0
+        self._figures |= figures
         return figures
 
     @property
-    def collapsed(self) -> bool:
-        return self._low >= self.patience
+    def collapsed(self) -> str | None:
+        """What has collapsed, in words."""
+        if self._low >= self.patience:
+            return (
+                "the representation has collapsed: std x sqrt(d) of the projection is "
+                f"{self._figures['collapse_std']:.3f} (evenly spread is 1)"
+            )
+        if self._flat >= self.patience:
+            return (
+                "the representation has collapsed: the effective rank of the embeddings about their mean is "
+                f"{self._figures['effective_rank_centred']:.2f} (a line is 1)"
+            )
+        return None

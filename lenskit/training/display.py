@@ -12,7 +12,7 @@ from lenskit.kinds.method import Budget
 
 
 class TrainingDisplay:
-    """Epoch, loss, pairs a second, collapse and time left: a bar on a terminal, a line an epoch elsewhere.
+    """Epoch, loss, pairs a second, collapse, probe and time left: a bar on a terminal, a line an epoch elsewhere.
 
     Args:
         budget: Length of the run.
@@ -22,6 +22,7 @@ class TrainingDisplay:
 
     def __init__(self, budget: Budget, done: int = 0, console: Console | None = None) -> None:
         self.budget = budget
+        self._latest: dict[str, float] = {}
         self._lines = done // budget.batches_per_epoch
         self.console = console or Console(stderr=True)
         self._progress = Progress(
@@ -39,13 +40,18 @@ class TrainingDisplay:
         )
 
     def update(self, batches: int, figures: dict[str, float]) -> None:
+        """Shows these figures and the latest of all others."""
+        self._latest |= figures
         epoch = min(batches // self.budget.batches_per_epoch, self.budget.epochs)
-        text = describe(figures)
+        text = describe(self._latest)
         self._progress.update(self._task, completed=batches, epoch=epoch, figures=text)
-        if not self.console.is_terminal and (epoch > self._lines or batches == self.budget.batches):
+        if not self.console.is_terminal and epoch > self._lines:
             self._lines = epoch
-            left = (self.budget.batches - batches) * self.budget.batch_size / figures["rate"]
-            self.console.print(f"epoch {epoch}/{self.budget.epochs}  {text}  {left / 60:.1f} min left")
+            left = ""
+            if "rate" in self._latest:
+                seconds = (self.budget.batches - batches) * self.budget.batch_size / self._latest["rate"]
+                left = f"  {seconds / 60:.1f} min left"
+            self.console.print(f"epoch {epoch}/{self.budget.epochs}  {text}{left}")
 
     def __enter__(self) -> Self:
         self._progress.start()
@@ -58,10 +64,15 @@ class TrainingDisplay:
 
 
 def describe(figures: dict[str, float]) -> str:
-    """The figures of one moment in a few words."""
-    parts = [f"loss {figures['loss']:.3f}", f"{figures['rate']:.0f} pairs/s"]
+    """The figures of one moment in a few words; those that there are."""
+    parts = []
+    if "loss" in figures:
+        parts += [f"loss {figures['loss']:.3f}", f"{figures['rate']:.0f} pairs/s"]
     if "collapse_std" in figures:
         parts.append(f"spread {figures['collapse_std']:.2f}")
-    if "effective_rank" in figures:
+    # Side by side they are too wide for a terminal, and a probe says more than a rank.
+    if "probe" in figures:
+        parts.append(f"R2 {figures['probe']:.2f}")
+    elif "effective_rank" in figures:
         parts.append(f"rank {figures['effective_rank']:.0f}")
     return "  ".join(parts)

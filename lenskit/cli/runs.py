@@ -1,0 +1,130 @@
+"""`lenskit runs`: how runs stand, and how they compare."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from lenskit.errors import UsageError
+
+if TYPE_CHECKING:
+    from lenskit.runs import Comparison, Summary
+
+COLOURS = {"running": "cyan", "finished": "green", "stopped": "yellow", "failed": "red", "damaged": "red"}
+
+WIDTH = 200
+"""Columns of a table that is not shown on a terminal, whose lines should not be broken."""
+
+
+class _Runs(click.Group):
+    """Lists, unless the first word is a subcommand: `lenskit runs`, `lenskit runs FOLDER`, `lenskit runs compare`."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if not args or (args[0] not in self.commands and args[0] not in ("-h", "--help")):
+            args = ["list", *args]
+        return super().parse_args(ctx, args)
+
+
+@click.group("runs", cls=_Runs, short_help="List runs, and compare them", subcommand_metavar="[FOLDER...] [--json]")
+def command() -> None:
+    """List runs, or compare some: `lenskit runs`, `lenskit runs FOLDER...`, `lenskit runs compare RUN RUN...`."""
+
+
+@command.command("list", short_help="List the runs in folders (which `lenskit runs FOLDER...` does)")
+@click.argument("folders", nargs=-1, metavar="[FOLDER...]")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def list_runs(folders: tuple[str, ...], as_json: bool) -> None:
+    """List runs with their state, recipe, best probe and rate: those in FOLDERs, which may be runs themselves.
+
+    Without one: those in runs/.
+    """
+    from lenskit.runs import find
+
+    if not folders and not Path("runs").is_dir():
+        raise UsageError("there is no folder runs/ here: say where the runs are, as in lenskit runs FOLDER")
+    found = find([Path(folder) for folder in folders or ("runs",)])
+    if as_json:
+        click.echo(json.dumps([asdict(run) for run in found], indent=2))
+    elif not found:
+        click.echo("no runs")
+    else:
+        _print_runs(found)
+
+
+@command.command("compare", short_help="Print how runs differ, and plot their curves")
+@click.argument("runs", nargs=-1, required=True, metavar="RUN RUN...")
+@click.option("-o", "--output", metavar="FILE", help="Plot the curves to this file (.png, .pdf or .svg).")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def compare_runs(runs: tuple[str, ...], output: str | None, as_json: bool) -> None:
+    """Print what differs in the configurations of RUNs and their latest figures, and plot their curves."""
+    from lenskit.runs import compare, plot
+
+    if len(runs) < 2:
+        raise UsageError("compare takes two runs or more")
+    if output and Path(output).suffix not in (".png", ".pdf", ".svg"):
+        raise UsageError(f"the curves are plotted to a .png, .pdf or .svg file, got {output}")
+    comparison = compare([Path(run) for run in runs])
+    if output:
+        plot(comparison).savefig(output, dpi=150)
+    if as_json:
+        plain = asdict(comparison)
+        del plain["lines"]
+        click.echo(json.dumps(plain, indent=2))
+    else:
+        _print_comparison(comparison)
+
+
+def _print_runs(found: list[Summary]) -> None:
+    columns = ["run", "state", "recipe", "method", "pairs", "batches", "best probe", "pairs/s"]
+    rows = []
+    for run in found:
+        done = f"{run.batches}/{run.of}" if run.of else str(run.batches)
+        state = f"[{COLOURS[run.state]}]{run.state}[/]"
+        rows.append(
+            [run.path, state, run.recipe or "-", run.method, run.pairs, done, _number(run.probe), _number(run.rate)]
+        )
+    console = _table(columns, rows, right=5)
+    for run in found:
+        if run.note:
+            console.print(f"{run.path}: {run.note}", markup=False, highlight=False)
+
+
+def _print_comparison(comparison: Comparison) -> None:
+    names = [run.path for run in comparison.runs]
+    if comparison.differences:
+        _table(["option", *names], [[key, *map(_text, row)] for key, row in comparison.differences.items()], right=99)
+    else:
+        click.echo("the configurations are the same")
+    best: dict[str, list[float | None]] = {"best probe": [run.probe for run in comparison.runs]}
+    rows = [[key, *map(_number, row)] for key, row in (best | comparison.figures).items()]
+    _table(["figure", *names], rows, right=1)
+
+
+def _table(columns: list[str], rows: list[list[str]], right: int) -> Any:
+    """Prints a table, numbers from column `right` on; returns the console."""
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=WIDTH)
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    for number, column in enumerate(columns):
+        table.add_column(column, justify="right" if number >= right else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    console.print(table)
+    return console
+
+
+def _text(value: Any) -> str:
+    return "-" if value is None else str(value)
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4g}"

@@ -1,0 +1,275 @@
+"""Runs at a glance: which there are, how they stand, how two differ, and their curves."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from lenskit.config import read_layer
+from lenskit.errors import LenskitError, UsageError
+from lenskit.lock import is_held
+from lenskit.run import BEST, MARKS
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+State = Literal["running", "finished", "stopped", "failed", "damaged"]
+
+Lines = list[dict[str, Any]]
+"""A run's figures, a dictionary for each line of its `metrics.jsonl`."""
+
+_LOG_LINE = re.compile(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d+ ([A-Z]+) (.*)$", re.MULTILINE)
+
+CURVES = {
+    "loss": "loss",
+    "probe": r"probe: mean $R^2$",
+    "collapse_std": r"spread: std $\times \sqrt{d}$",
+    "effective_rank": "effective rank",
+    "probe_rank": "effective rank, probe",
+}
+"""What is plotted, where a run has it, and how it is called; whatever else has one curve a panel is left to others."""
+
+
+@dataclass(frozen=True)
+class Summary:
+    """How a run stands.
+
+    Attributes:
+        path: Its directory.
+        state: `running` in some process; `finished`; `stopped` by a user or killed; `failed` with an error; `damaged`
+            where it cannot be told.
+        recipe: Name of the recipe it was started from, if any.
+        method: Name of its method.
+        pairs: Name of its pair strategy.
+        backbone: Name of its backbone.
+        batches: Batches done, as far as figures or the encoder say.
+        of: Batches of the whole run, once a first encoder is saved.
+        probe: Best score of its probes.
+        rate: Median of its lenses a second.
+        note: Why it failed, or what is damaged.
+    """
+
+    path: str
+    state: State
+    recipe: str | None = None
+    method: str = ""
+    pairs: str = ""
+    backbone: str = ""
+    batches: int = 0
+    of: int | None = None
+    probe: float | None = None
+    rate: float | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """How runs differ.
+
+    Attributes:
+        runs: Their summaries.
+        differences: By `section.option`, what each run has; None where it has no such option.
+        figures: By name, the latest figure of each run; None where it has none.
+        lines: Their figures.
+    """
+
+    runs: list[Summary]
+    differences: dict[str, list[Any]]
+    figures: dict[str, list[float | None]]
+    lines: list[Lines] = field(repr=False)
+
+
+def find(folders: Iterable[Path]) -> list[Summary]:
+    """Summaries of runs.
+
+    Args:
+        folders: Runs, or folders of runs.
+
+    Returns:
+        In the order of `folders`, and of names within one.
+
+    Raises:
+        UsageError: if a folder is not there.
+    """
+    found = []
+    for folder in folders:
+        if not folder.is_dir():
+            raise UsageError(f"there is no folder {folder}")
+        if _is_run(folder):
+            found.append(summary(folder))
+        else:
+            found += [summary(child) for child in sorted(folder.iterdir()) if child.is_dir() and _is_run(child)]
+    return found
+
+
+def _is_run(folder: Path) -> bool:
+    # A run whose run.toml is lost is still to be seen, as damaged.
+    return any((folder / name).is_file() for name in (*MARKS, "provenance.json", "metrics.jsonl"))
+
+
+def summary(folder: Path) -> Summary:
+    """How a run stands; never raises for what is damaged in it."""
+    damages: list[str] = []
+    config = _read(damages, folder / "run.toml", lambda path: _sections(read_layer(path)), {})
+    if config == {} and not damages:
+        damages.append("run.toml is missing")
+    origin = _read(damages, folder / "provenance.json", _object, {})
+    card = _read(damages, folder / "encoder" / "encoder.json", _object, {})
+    best = _read(damages, folder / BEST / "encoder.json", _object, {})
+    lines = _read(damages, folder / "metrics.jsonl", figures, [])
+    trained = card.get("trained") if isinstance(card.get("trained"), dict) else {}
+    done, of = trained.get("batches", 0), trained.get("of")
+    scores = [line["probe"] for line in lines if "probe" in line]
+    if isinstance(kept := best.get("probe"), dict) and "score" in kept:
+        scores.append(kept["score"])
+    rates = [line["rate"] for line in lines if "rate" in line]
+    state, note = _state(folder, of is not None and done == of)
+    method, pairs, backbone = (
+        str(config.get(section, {}).get("name", "")) for section in ("method", "pairs", "backbone")
+    )
+    return Summary(
+        str(folder),
+        "damaged" if damages else state,
+        origin.get("recipe"),
+        method,
+        pairs,
+        backbone,
+        batches=max([done, *(line["batches"] for line in lines)]),
+        of=of,
+        probe=max(scores, default=None),
+        rate=float(np.median(rates)) if rates else None,
+        note="; ".join(damages) or note,
+    )
+
+
+def _state(folder: Path, finished: bool) -> tuple[State, str]:
+    if is_held(folder):
+        return "running", ""
+    if finished:
+        return "finished", ""
+    # Whoever is killed, or stopped by a user, has nothing more to say; an error is the last thing in the log.
+    try:
+        said = _LOG_LINE.findall((folder / "train.log").read_text(errors="replace"))
+    except OSError:
+        said = []
+    if said and said[-1][0] == "ERROR" and not said[-1][1].startswith("KeyboardInterrupt"):
+        return "failed", said[-1][1]
+    return "stopped", ""
+
+
+def _read(damages: list[str], path: Path, read: Any, otherwise: Any) -> Any:
+    """What a file holds; if it is not there, nothing, and if it cannot be read, that is noted."""
+    if not path.is_file():
+        return otherwise
+    try:
+        return read(path)
+    except (OSError, ValueError, KeyError, TypeError, LenskitError) as error:
+        reason = " ".join(str(error).split()).removeprefix(f"{path} ")[:120]
+        damages.append(f"{path.name}: {reason}")
+        return otherwise
+
+
+def _object(path: Path) -> dict[str, Any]:
+    found = json.loads(path.read_text(encoding="utf-8"))
+    if not isinstance(found, dict):
+        raise ValueError("holds no object")
+    return found
+
+
+def _sections(layer: dict[str, Any]) -> dict[str, Any]:
+    if not layer or not all(isinstance(section, dict) for section in layer.values()):
+        raise ValueError("holds no sections")
+    return layer
+
+
+def figures(path: Path) -> Lines:
+    """The lines of a `metrics.jsonl`; the last one may be being written, and is left out if it is cut short.
+
+    Raises:
+        ValueError: if another line is no object with `batches`.
+    """
+    lines: Lines = []
+    texts = path.read_text(encoding="utf-8").splitlines()
+    for number, text in enumerate(texts, 1):
+        try:
+            line = json.loads(text)
+            int(line["batches"])
+        except (ValueError, KeyError, TypeError):
+            if number == len(texts):
+                break
+            raise ValueError(f"line {number} holds no figures") from None
+        lines.append(line)
+    return lines
+
+
+def compare(folders: Sequence[Path]) -> Comparison:
+    """Compares runs.
+
+    Raises:
+        UsageError: if one is no run.
+        LenskitError: if one is damaged.
+    """
+    for folder in folders:
+        if not (folder / "run.toml").is_file():
+            raise UsageError(f"{folder} is no run directory: it has no run.toml")
+    runs = [summary(folder) for folder in folders]
+    for run in runs:
+        if run.state == "damaged":
+            raise LenskitError(f"{run.path} is damaged: {run.note}")
+    options = [dict(_flat(read_layer(folder / "run.toml"))) for folder in folders]
+    names = list(dict.fromkeys(name for option in options for name in option))
+    rows = {name: [option.get(name) for option in options] for name in names}
+    lines = [figures(path) if (path := folder / "metrics.jsonl").is_file() else [] for folder in folders]
+    latest: list[dict[str, Any]] = [{} for _ in lines]
+    for last, those in zip(latest, lines, strict=True):
+        for line in those:
+            last |= line
+    known = list(dict.fromkeys(name for last in latest for name in last))
+    return Comparison(
+        runs,
+        {name: values for name, values in rows.items() if any(value != values[0] for value in values)},
+        {name: [last.get(name) for last in latest] for name in known},
+        lines,
+    )
+
+
+def _flat(sections: Mapping[str, Any], before: str = "") -> Iterable[tuple[str, Any]]:
+    for name, value in sections.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{before}{name}.")
+        else:
+            yield f"{before}{name}", value
+
+
+def plot(comparison: Comparison) -> Figure:
+    """The curves of runs over each other: loss, probe and collapse, over batches.
+
+    Raises:
+        LenskitError: if no run has written figures yet.
+    """
+    from matplotlib.figure import Figure
+
+    panels = [name for name in CURVES if any(name in line for lines in comparison.lines for line in lines)]
+    if not panels:
+        raise LenskitError("there is nothing to plot: these runs have no figures yet")
+    figure = Figure(figsize=(7, 1.9 * len(panels) + 0.6), layout="constrained")
+    axes = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
+    for axis, name in zip(axes, panels, strict=True):
+        for number, (run, lines) in enumerate(zip(comparison.runs, comparison.lines, strict=True)):
+            points = [(line["batches"], line[name]) for line in lines if name in line]
+            marker = "." if len(points) < 40 else ""
+            axis.plot(*zip(*points, strict=True) if points else ((), ()), f"{marker}-", color=f"C{number}", lw=1.2,
+                      label=run.path)  # fmt: skip
+        axis.set_ylabel(CURVES[name])
+        axis.grid(alpha=0.3, lw=0.5)
+        axis.spines[["top", "right"]].set_visible(False)
+    axes[-1].set_xlabel("batches")
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=2, frameon=False)
+    figure.align_ylabels(axes)
+    return figure
