@@ -1,0 +1,244 @@
+"""What holds for every method there is: later ones, and those of other plugins, fall under these tests by themselves.
+
+As a program, `python test_methods.py FOLDER`, it takes a step of every method in two processes and saves what came.
+"""
+
+from __future__ import annotations
+
+import inspect
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytorch_lightning as pl
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from lenskit.config import Config
+from lenskit.data.source import Share
+from lenskit.errors import UsageError
+from lenskit.kinds.method import Method
+from lenskit.options import options_of
+from lenskit.registry import registry
+from lenskit.run import Run
+from lenskit.training.resume import resume
+from lenskit.training.runner import Job
+
+METHODS = [record.name for record in registry().of_kind("method")]
+TOYS = {record.name for record in registry().of_kind("method") if "toys" in record.plugin.distribution}
+RESNET, VIT, TINY_VIT = "resnet18", "timm:vit_tiny_patch16_224", "timm:test_vit"
+
+SMALL = {"_dim": 32, "_depth": 1, "queue": 64, "slices": 32}
+"""What options become whose names end so, to be quick."""
+
+
+def load(method: str) -> type[Method]:
+    return registry().find("method", method).load()
+
+
+@cache
+def needs_vit(method: str) -> bool:
+    """Whether a method says so of another backbone."""
+    try:
+        Job(config(method, {"name": "tiny"}))
+    except UsageError as error:
+        assert str(error) == f"method {method!r} needs a ViT: use --backbone {VIT}"  # noqa: PT017 - there may be none
+        return True
+    return False
+
+
+def config(method: str, backbone: dict[str, Any] | None = None) -> Config:
+    """Two epochs of four batches of eight lenses."""
+    names = [option.name for option in options_of(load(method))]
+    small = {name: size for name in names for end, size in SMALL.items() if name.endswith(end)}
+    return Config.resolve({
+        "train": {"lenses": 32, "epochs": 2, "batch_size": 8, "checkpoint_every": 3, "accelerator": "cpu"},
+        "simulator": {"name": "blobs", "pixels": 32},
+        "method": {"name": method} | small,
+        "backbone": backbone or {"name": TINY_VIT if needs_vit(method) else "tiny"},
+    })  # fmt: skip
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread() -> Iterator[None]:
+    """Sums of floating-point numbers depend on the number of threads; and these networks are too small for two."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+class Interrupt(pl.Callback):
+    """Presses Ctrl-C in that batch."""
+
+    def __init__(self, batch: int) -> None:
+        self.batch = batch
+
+    def on_train_batch_start(self, trainer: pl.Trainer, pl_module: Any, batch: Any, batch_idx: int) -> None:
+        if pl_module.batches == self.batch:
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+def train(config: Config, path: Path, *callbacks: pl.Callback) -> Run:
+    return Job(config).fit(Run.create(path, config), None, False, callbacks)
+
+
+def checkpoint(run: Run) -> dict[str, Any]:
+    return torch.load(run.checkpoint, weights_only=True)
+
+
+def assert_equal(a: Any, b: Any, where: str) -> None:
+    """To the last bit."""
+    if isinstance(a, Tensor):
+        assert torch.equal(a, b), where
+    elif isinstance(a, dict):
+        assert a.keys() == b.keys(), where
+        for key, value in a.items():
+            assert_equal(value, b[key], f"{where}.{key}")
+    elif isinstance(a, list | tuple):
+        assert len(a) == len(b), where
+        for number, (one, other) in enumerate(zip(a, b, strict=True)):
+            assert_equal(one, other, f"{where}.{number}")
+    else:
+        assert a == b, where
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_run_that_was_stopped_and_resumed_is_the_run_that_was_not(method: str, tmp_path: Path) -> None:
+    if method == "exploding":
+        pytest.skip("its loss is made to be infinite")
+    settings = config(method)
+    whole = train(settings, tmp_path / "whole")
+    stopped = train(settings, tmp_path / "stopped", Interrupt(5))
+    assert checkpoint(stopped)["lenskit"]["batches"] == 6
+    state = checkpoint(stopped)["state_dict"]
+    assert any(not torch.equal(state[name], value) for name, value in checkpoint(whole)["state_dict"].items())
+
+    resumed = resume(stopped.path, progress=False)
+    assert resumed.finished
+    for part in ("state_dict", "optimizer_states", "lenskit"):
+        assert_equal(checkpoint(whole)[part], checkpoint(resumed)[part], part)
+    assert_equal(whole.encoder().state_dict(), resumed.encoder().state_dict(), "encoder")
+
+
+@pytest.mark.parametrize("backbone", [RESNET, VIT])
+@pytest.mark.parametrize("method", METHODS)
+def test_one_step_reaches_all_weights(method: str, backbone: str) -> None:
+    settings = config(method, {"name": backbone})
+    if backbone == RESNET and needs_vit(method):
+        with pytest.raises(UsageError, match=f"needs a ViT: use --backbone {VIT}"):
+            Job(settings)
+        return
+    job = Job(settings)
+    if not job.method.automatic_optimization:
+        pytest.skip("it steps its optimisers itself, which only a Trainer lets it do")
+    outputs = job.method.training_step(job.source.of(torch.arange(8)), 0)
+    outputs["loss"].backward()
+    assert outputs["loss"].isfinite()
+    assert outputs["loss"].shape == ()
+    for name in {"embedding", "projection"} & outputs.keys():
+        assert outputs[name].shape[0] == 8
+        assert outputs[name].isfinite().all()
+        assert not outputs[name].requires_grad
+    assert method in TOYS or outputs["embedding"].shape[1] == job.method.backbone.features
+
+    optimised = [p for group in job.method.configure_optimizers().param_groups for p in group["params"]]
+    trained = {name: p for name, p in job.method.named_parameters() if p.requires_grad}
+    assert {id(p) for p in optimised} == {id(p) for p in trained.values()}
+    for name, parameter in trained.items():
+        assert parameter.grad is not None, name
+        assert parameter.grad.isfinite().all(), name
+    assert sum(bool(parameter.grad.any()) for parameter in trained.values()) > 0.9 * len(trained)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_the_embedding_is_the_backbones(method: str) -> None:
+    job = Job(config(method))
+    images = job.source.of(torch.arange(4)).views[0]
+    job.method.eval()
+    with torch.no_grad():
+        assert torch.equal(job.method.embed(images), job.encoder.backbone(images))
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_option_is_explained(method: str) -> None:
+    assert [option.name for option in options_of(load(method)) if not option.meaning] == []
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_names_its_paper(method: str) -> None:
+    if method in TOYS:
+        pytest.skip("there is no paper on a toy")
+    assert "https://arxiv.org/abs/" in (inspect.getmodule(load(method)).__doc__ or "")
+
+
+def without_batch_norm(module: nn.Module) -> None:
+    for name, child in module.named_children():
+        if isinstance(child, _BatchNorm):
+            setattr(module, name, nn.Identity())
+        else:
+            without_batch_norm(child)
+
+
+def step(method: str, rank: int = 0, processes: int = 1) -> dict[str, Tensor]:
+    """A method's state after one step of plain gradient descent from one of several processes' share of a batch."""
+    backbone = {} if needs_vit(method) else {"backbone": {"name": "tiny", "norm": False, "dropout": 0.0}}
+    job = Job(config(method, **backbone))
+    without_batch_norm(job.method)
+    batch = job.source.batch(job.source.fetch(Share(8, rank, processes).of_batch(0)))
+    job.method.training_step(batch, 0)["loss"].backward()
+    with torch.no_grad():
+        for parameter in filter(lambda p: p.requires_grad, job.method.parameters()):
+            if processes > 1:  # as DDP does
+                torch.distributed.all_reduce(parameter.grad)
+            parameter -= 0.1 * parameter.grad / processes
+    job.method.after_update()
+    return job.method.state_dict()
+
+
+@pytest.fixture(scope="module")
+def in_two(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Tensor]]:
+    """Each method's state after a step of two processes."""
+    folder = tmp_path_factory.mktemp("two")
+    done = subprocess.run(
+        [sys.executable, __file__, str(folder)],
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    return torch.load(folder / "states.pt", weights_only=True)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", [method for method in METHODS if method not in TOYS])
+def test_two_processes_learn_what_one_learns_from_the_whole_batch(
+    method: str, in_two: dict[str, dict[str, Tensor]]
+) -> None:
+    for name, value in step(method).items():
+        torch.testing.assert_close(in_two[method][name], value, atol=1e-5, rtol=1e-4, msg=lambda text, n=name: n + text)
+
+
+def main(folder: Path) -> None:
+    parent = os.fork()
+    rank = 1 if parent else 0
+    torch.set_num_threads(1)
+    torch.distributed.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
+    states = {method: step(method, rank, 2) for method in METHODS if method not in TOYS}
+    torch.distributed.barrier()
+    torch.distributed.destroy_process_group()
+    if rank == 0:
+        torch.save(states, folder / "states.pt")
+        os._exit(0)
+    sys.exit(os.waitstatus_to_exitcode(os.wait()[1]))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
