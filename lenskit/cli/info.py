@@ -7,16 +7,22 @@ import shutil
 import click
 
 from lenskit.component import FILES
-from lenskit.registry import registry
+from lenskit.registry import Record, registry
 
 
 @click.command("info", short_help="Explain a component and its options")
 @click.argument("name")
 def command(name: str) -> None:
-    """Explain the component NAME: what it is, where it comes from, and its options."""
-    for number, record in enumerate(registry().find_any(name)):
+    """Explain the component NAME: what it is, where it comes from, and its options.
+
+    Pairs may be put together, as in lens-fixed+blur: each part is explained.
+    """
+    first, *others = name.split("+")
+    for number, record in enumerate(_parts(name) if others else registry().find_any(first)):
         if number:
             click.echo()
+        if number and others:
+            click.echo(f"then, with options --set pairs.{record.name}.OPTION=VALUE:")
         plugin = record.plugin
         click.echo(f"{record.title} ({record.kind}): {record.component.summary}")
         click.echo(f"from {plugin.distribution} {plugin.version}: {record.component.target}")
@@ -24,6 +30,18 @@ def command(name: str) -> None:
             click.echo(f"\n{record.load().rstrip()}")
             continue
         _explain(record.load())
+
+
+def _parts(name: str) -> list[Record]:
+    """The pairs that a name puts together.
+
+    Raises:
+        UsageError: if one of them cannot stand there.
+    """
+    from lenskit.config import Config
+
+    Config.resolve({"pairs": {"name": name}}, only=("pairs",)).build("pairs")
+    return [registry().find("pairs", part) for part in name.split("+")]
 
 
 def _explain(component: type) -> None:

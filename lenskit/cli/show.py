@@ -187,7 +187,7 @@ class _Show:
 
         name = self.config.name("pairs")
         summaries = [registry().find("pairs", part).component.summary for part in name.split("+")]
-        return f"{name}: {' + '.join(text[:1].lower() + text[1:] for text in summaries)}"
+        return f"{name}: {', '.join(text[:1].lower() + text[1:] for text in summaries)}"
 
 
 def _as_drawn(of: Dataset | PairStrategy) -> PairStrategy:

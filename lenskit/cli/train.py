@@ -3,30 +3,55 @@
 from __future__ import annotations
 
 import logging
+import signal
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from lenskit.choices import CHOICES, resolve, usual_folder
 from lenskit.errors import UsageError
 
+if TYPE_CHECKING:
+    from lenskit.config import Config
 
-def _flags(function: Callable[..., Any]) -> Callable[..., Any]:
+KINDS: dict[type, dict[str, Any]] = {bool: {"is_flag": True}, tuple: {"multiple": True, "metavar": "NAME"}}
+"""How flags are declared that take no value, or several."""
+
+
+def configured(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The flags that say what is trained; `resolved` takes them."""
+    function = click.option(
+        "--set", "assignments", multiple=True, metavar="SECTION.OPTION=VALUE", help="Set any option."
+    )(function)
+    function = click.option(
+        "--data", metavar="[READER:]PATH", help="Train on stored images instead of live simulations."
+    )(function)
     for name, choice in reversed(CHOICES.items()):
-        kind: dict[str, Any] = {"is_flag": True} if choice.kind is bool else {"type": choice.kind}
+        kind = KINDS.get(choice.kind, {"type": choice.kind})
         flag = f"--{name.replace('_', '-')}"
         function = click.option(flag, name, default=None, help=choice.text, **kind)(function)
-    return function
+    function = click.option("--config", metavar="FILE", help="Start from a configuration, such as a run's run.toml.")(
+        function
+    )
+    return click.option("--recipe", metavar="NAME|FILE", help="Start from a recipe; see `lenskit list recipes`.")(
+        function
+    )
+
+
+def resolved(
+    recipe: str | None, config: str | None, data: str | None, assignments: tuple[str, ...], **flags: Any
+) -> Config:
+    """The configuration that those flags come to."""
+    from lenskit.config import read_assignment
+
+    given = {name: value for name, value in flags.items() if value not in (None, ())}
+    return resolve(recipe, config, map(read_assignment, assignments), data, **given)
 
 
 @click.command("train", short_help="Train an encoder")
-@click.option("--recipe", metavar="NAME|FILE", help="Start from a recipe; see `lenskit list recipes`.")
-@click.option("--config", metavar="FILE", help="Start from a configuration, such as a run's run.toml.")
-@_flags
-@click.option("--data", metavar="[READER:]PATH", help="Train on stored images instead of live simulations.")
-@click.option("--set", "assignments", multiple=True, metavar="SECTION.OPTION=VALUE", help="Set any option.")
+@configured
 @click.option("--out", metavar="DIR", help="The run directory to make. [default: runs/METHOD-PAIRS]")
 @click.option("--resume", metavar="DIR", help="Go on with a run that was stopped or killed.")
 @click.option("--overwrite", is_flag=True, help="Replace the run directory if there is one.")
@@ -47,25 +72,23 @@ def command(
     What is not said comes from the recipe or the file, and else from defaults; --print-config shows the outcome, and
     `lenskit info NAME` the options of a component. Ctrl-C saves and says how to go on.
     """
-    from lenskit.config import read_assignment
-
-    given = {name: value for name, value in flags.items() if value is not None}
     if resume:
+        given = {name: value for name, value in flags.items() if value not in (None, ())}
         return _resume(resume, given, any((recipe, config, data, assignments, out, overwrite, print_config)))
-    resolved = resolve(recipe, config, map(read_assignment, assignments), data, **given)
+    asked = resolved(recipe, config, data, assignments, **flags)
     if print_config:
-        click.echo(resolved.to_toml(), nl=False)
+        click.echo(asked.to_toml(), nl=False)
         return 0
 
     from lenskit.training.runner import train
 
-    return _tell(train(resolved, Path(out) if out else usual_folder(resolved), overwrite=overwrite))
+    return _tell(train(asked, Path(out) if out else usual_folder(asked), overwrite=overwrite, recipe=recipe))
 
 
 def _resume(path: str, given: dict[str, Any], other: bool) -> int:
     from lenskit.training.resume import resume
 
-    allowed = ("accelerator", "devices", "num_nodes")
+    allowed = ("accelerator", "devices", "num_nodes", "strategy")
     if other or set(given) - set(allowed):
         raise UsageError(
             "--resume goes on with a run as it is: it takes no other flag than "
@@ -76,6 +99,9 @@ def _resume(path: str, given: dict[str, Any], other: bool) -> int:
 
 def _tell(run: Any) -> int:
     if not run.finished:
-        return 130
+        from lenskit.training.processes import is_first
+
+        # The first of several processes speaks for all: launchers kill those that still save when another one fails.
+        return 128 + (run.stopped_by or signal.SIGINT) if is_first() else 0
     logging.getLogger("lenskit").info("the encoder is in %s; next: lenskit probe %s", run.path / "encoder", run.path)
     return 0

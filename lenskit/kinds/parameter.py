@@ -9,6 +9,7 @@ ANGLES = ("rad", "deg")
 """Units of angles."""
 
 _PARTNER = str.maketrans("xy12", "yx21")
+_COMPONENT = re.compile(r"(?:.*_)?d?[xy]|.*[12]")
 _BY_NAME = {1: re.compile(r"(?:.*_)?d?[xy]"), 2: re.compile(r"(?:.*_)?(?:e|eps|epsilon|g|gamma|shear)_?[12]")}
 _POSITION_ANGLE = re.compile(r"(?:.*_)?(?:pa|phi|position_angle|orientation)(?:_.*)?")
 
@@ -18,8 +19,8 @@ class Parameter:
     """A quantity that is recorded with each image, so that it can be probed, plotted and exported.
 
     What becomes of it when its image is turned or mirrored follows from its spin s: a turn by an angle turns the
-    quantity by s times that angle. Components have names that end in `x` and `y`, or in `1` and `2`, and are taken
-    together: `center_x` and `center_y` (s = 1), `e1` and `e2` (s = 2). A quantity in `rad` or `deg` is the angle
+    quantity by s times that angle. Components have names that end in `1` and `2`, or in the words `x` or `dx` and `y`
+    or `dy`, and are taken together: `center_x` and `center_y` (s = 1), `e1` and `e2` (s = 2). A quantity in `rad` or `deg` is the angle
     itself, counter-clockwise from +x and the same after each part of a turn, 2 pi / s.
 
     Args:
@@ -31,7 +32,7 @@ class Parameter:
         headline: Whether it is one of those that say whether a representation is good: a quantity that is not given
             away by something simpler in the image.
         spin: 0 for what stays as it is, 1 for a vector or a direction, 2 for an ellipticity, a shear or a position
-            angle. Nothing lets the name decide: what ends in `x` or `dx`, and `y` or `dy`, as a word of its own
+            angle. Nothing lets the name decide: what ends in `x`, `dx`, `y` or `dy` as a word of its own
             (`center_x`, `source_dx`) has spin 1; `e1`, `g1`, `gamma1`, `shear1`, `eps1` and their like, and angles
             called `pa`, `phi`, `position_angle` or `orientation`, have spin 2; all others 0.
 
@@ -48,10 +49,10 @@ class Parameter:
     spin: int | None = None
 
     def __post_init__(self) -> None:
-        if self.spin and not (self.is_angle or self.name[-1:] in tuple("xy12")):
+        if self.spin and not (self.is_angle or _COMPONENT.fullmatch(self.name)):
             raise ValueError(
                 f"parameter {self.name!r} has spin {self.spin}: it is an angle in {' or '.join(ANGLES)}, "
-                "or a component whose name ends in x, y, 1 or 2"
+                "or a component whose name ends in 1 or 2, or in x or y as a word of its own"
             )
 
     @property
@@ -66,8 +67,7 @@ class Parameter:
     @property
     def is_angle(self) -> bool:
         """Whether it is an angle, and no component of something in such units."""
-        component = self.name[-1:] in tuple("xy12") if self.spin else _BY_NAME[1].fullmatch(self.name)
-        return self.unit in ANGLES and not component
+        return self.unit in ANGLES and not (_COMPONENT if self.spin else _BY_NAME[1]).fullmatch(self.name)
 
     @property
     def is_first(self) -> bool:

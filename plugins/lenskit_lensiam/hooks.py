@@ -14,7 +14,7 @@ def lenskit_pairs():
         Component(
             "lens-fixed-dihedral",
             "lenskit_lensiam.pairs:LensFixedDihedral",
-            "The same, both turned by quarters and mirrored",
+            "Two images of the same lens, turned by quarters and mirrored alike",
         ),
         Component(
             "source-fixed",

@@ -31,12 +31,12 @@ def lenskit_pairs():
         Component(
             "default", "lenskit_siamese.pairs:Default", "One image, cropped, flipped, jittered and blurred twice"
         ),
-        Component("crop", "lenskit_siamese.transforms:Crop", "One image, two random parts of it enlarged"),
-        Component("flip", "lenskit_siamese.transforms:Flip", "One image, twice mirrored or not"),
-        Component("jitter", "lenskit_siamese.transforms:Jitter", "One image, twice in another brightness and contrast"),
-        Component("blur", "lenskit_siamese.transforms:Blur", "One image, blurred twice"),
-        Component("noise", "lenskit_siamese.noise:Noise", "One image, twice with more noise"),
-        Component("dihedral", "lenskit_siamese.dihedral:Dihedral", "One image, twice turned by quarters and mirrored"),
+        Component("crop", "lenskit_siamese.transforms:Crop", "Each view a random part of an image, enlarged"),
+        Component("flip", "lenskit_siamese.transforms:Flip", "Each view mirrored, or not"),
+        Component("jitter", "lenskit_siamese.transforms:Jitter", "Each view in another brightness and contrast"),
+        Component("blur", "lenskit_siamese.transforms:Blur", "Each view blurred"),
+        Component("noise", "lenskit_siamese.noise:Noise", "Each view with more noise"),
+        Component("dihedral", "lenskit_siamese.dihedral:Dihedral", "Each view turned by quarters and mirrored"),
         Component("single", "lenskit_siamese.pairs:Single", "One image, as it is: for autoencoders and supervision"),
         Component(
             "multi-crop", "lenskit_siamese.multi_crop:MultiCrop", "One image, cropped in large and in small (DINO)"

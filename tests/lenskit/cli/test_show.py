@@ -96,7 +96,7 @@ BAD = {
     "--data images --first 3": "the data hold 3 lenses: there is no lens 3",
     "--data images --pairs lens-fixed": "the pairs want 2 images of each lens, the data hold 1",
     "--simulator blobbs": "no simulator is called 'blobbs' (did you mean blobs?)",
-    "--simulator blobs --pairs lensfixed": "no pairs is called 'lensfixed' (did you mean lens-fixed?)",
+    "--simulator blobs --pairs lensfixed": "no pairs is called 'lensfixed' (did you mean lens-fixed",
     "--simulator blobs --parameters widht": "there is no parameter 'widht' (did you mean width?); there are width, x",
     "--simulator blobs --stretch log": "section 'input': option stretch takes 'asinh' or 'linear' or 'imagenet', got 'log'",
     "--simulator blobs --size 3": "section 'input': option size takes int >= 8",
