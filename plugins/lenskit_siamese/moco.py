@@ -92,7 +92,7 @@ class MoCo(Method):
         """InfoNCE: the first view asks, the second is the positive key (MoCo, Eq. 1 and Algorithm 1)."""
         features = self.backbone(batch.views[0])
         projection = self.projector(features)
-        queries, keys = F.normalize(projection.float(), dim=1), self._keys(batch.views[1])
+        queries, keys = F.normalize(projection, dim=1), self._keys(batch.views[1])
         positive = (queries * keys).sum(1, keepdim=True)
         logits = torch.cat([positive, queries @ self.queue.T], 1) / self.temperature
         loss = F.cross_entropy(logits, torch.zeros(len(logits), dtype=torch.long, device=logits.device))
@@ -109,13 +109,14 @@ class MoCo(Method):
         parts = max(min(self.shuffle, len(images) // 2), 1)
         order = torch.randperm(len(images), device=images.device)
         keys = torch.cat([self.key_encoder(part) for part in images[order].tensor_split(parts)])
-        return F.normalize(keys.float(), dim=1)[order.argsort()]
+        return F.normalize(keys, dim=1)[order.argsort()]
 
     def after_update(self) -> None:
         """The batch's keys, of all processes, take the place of the oldest, and the key encoder follows. The
         statistics of its batch norms are its own, of what it has seen, as in the authors' code."""
         with torch.no_grad():
-            self.queue.copy_(torch.cat([gather(torch.cat(self._new)), self.queue])[: len(self.queue)])
+            keys = gather(torch.cat(self._new))
+            self.queue.copy_(torch.cat([keys, self.queue])[: len(self.queue)])
         self._new.clear()
         for online, key in zip((self.backbone, self.projector), self.key_encoder, strict=True):
             update_momentum(online, key, self.momentum)

@@ -76,7 +76,7 @@ def nt_xent(z1: Tensor, z2: Tensor, temperature: float) -> Tensor:
     Returns:
         A scalar.
     """
-    z1, z2 = F.normalize(z1.float(), dim=1), F.normalize(z2.float(), dim=1)
+    z1, z2 = F.normalize(z1, dim=1), F.normalize(z2, dim=1)
     everyone = torch.cat([gather(z1), gather(z2)])
     first = places(len(z1), z1.device)
     itself = torch.cat([first, first + len(everyone) // 2])

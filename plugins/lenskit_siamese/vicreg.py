@@ -8,6 +8,7 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import Annotated
 
+import torch
 from annotated_types import Ge, Gt
 from lightly.loss.vicreg_loss import invariance_loss, variance_loss
 from lightly.models.modules.heads import VICRegProjectionHead
@@ -58,10 +59,12 @@ class VICReg(Method):
         """lambda s(Z, Z') + mu [v(Z) + v(Z')] / 2 + nu [c(Z) + c(Z')] (paper, Eq. 6).
 
         As in the authors' code and other than in the paper, s is also averaged over the dimensions (paper, Eq. 5: a
-        sum), and v over the two views. In single precision, for the variances of almost equal numbers.
+        sum), and v over the two views.
         """
         features = [self.backbone(view) for view in batch.views]
-        z1, z2 = (self.projector(f).float() for f in features)
+        z1, z2 = (self.projector(f) for f in features)
+        # At least in single precision, for the variances of almost equal numbers.
+        z1, z2 = (z.to(torch.promote_types(z.dtype, torch.float32)) for z in (z1, z2))
         invariance = invariance_loss(z1, z2)
         all1, all2 = gather(z1), gather(z2)
         variance = (variance_loss(all1) + variance_loss(all2)) / 2
