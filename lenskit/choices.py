@@ -1,4 +1,4 @@
-"""What a user chooses for a run, as flags of `lenskit train` or as arguments of `lenskit.train`: one table, one outcome."""
+"""What a user chooses for a run, as flags of `lenskit train` or arguments of `lenskit.train`, with one outcome."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Choice:
     Attributes:
         section: Its section of the configuration.
         option: Its name there.
-        kind: `str`, `int`, `float` or `bool`.
+        kind: `str`, `int`, `float` or `bool`; `tuple` for several texts.
         text: What it means.
     """
 
@@ -44,6 +44,11 @@ CHOICES: dict[str, Choice] = {
     "accelerator": Choice("train", "accelerator", str, "cpu, gpu or auto."),
     "devices": Choice("train", "devices", str, "Devices a node."),
     "num_nodes": Choice("train", "num_nodes", int, "Nodes."),
+    "strategy": Choice("train", "strategy", str, "How several devices work together: auto (ddp), ddp, ..."),
+    "logger": Choice("monitor", "loggers", tuple, "Where figures go, too: tensorboard, wandb or mlflow; repeatable."),
+    "stop_on_collapse": Choice(
+        "monitor", "stop_on_collapse", bool, "Stop a run whose representation has collapsed, instead of a warning."
+    ),
     "optimizer": Choice("optimizer", "name", str, "sgd, lars or adamw. [default: the method's]"),
     "lr": Choice("optimizer", "lr", float, "Peak learning rate for a batch of 256, or as the method has it."),
 }

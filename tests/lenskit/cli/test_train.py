@@ -17,7 +17,7 @@ TOYS = ("train", "--recipe", "toys")
 
 FLAGS = """recipe config simulator data pairs method backbone set lenses epochs batch-size optimizer lr seed precision
 accelerator
-devices num-nodes out resume overwrite print-config"""
+logger stop-on-collapse devices num-nodes out resume overwrite print-config"""
 
 
 def printed(lenskit: Callable[..., Any], *arguments: object) -> dict[str, dict[str, Any]]:

@@ -45,7 +45,8 @@ def test_a_line_of_figures_every_few_batches(toys, recorder, tmp_path: Path) -> 
     means = [float(torch.stack(part).mean()) for part in (seen.losses[i : i + 5] for i in (0, 5, 10, 15))]
     assert [line["loss"] for line in lines] == pytest.approx(means, rel=1e-6)
     assert [line["lr"] for line in lines] == [seen.rates[batch - 1][0] for batch in (5, 10, 15, 16)]
-    assert [line["effective_rank_samples"] for line in lines] == [40, 80, 120, 128]
+    # Which costs more than the others: with every fifth line, and the last.
+    assert [line.get("effective_rank_samples") for line in lines] == [None, None, None, 128]
     assert all(line["rate"] > 0 and line["collapse_std"] > 0 for line in lines)
 
 

@@ -86,7 +86,7 @@ def test_patience() -> None:
     seen = []
     for projection in (low, low, high, low, low, low, low, high):
         assert monitor.measure(projection)["collapse_std"] == pytest.approx(float(projection is high), abs=1e-6)
-        seen.append(monitor.collapsed)
+        seen.append(monitor.collapsed is not None)
     assert seen == [False, False, False, False, False, True, True, False]
 
 
