@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 from torch import Tensor, nn
@@ -33,3 +34,12 @@ class Backbone(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Images (n, channels, height, width) to features (n, `features`)."""
         raise NotImplementedError
+
+    def as_timm(self) -> tuple[nn.Module, Sequence[str]] | None:
+        """This network as a model of timm, for `lenskit export`; None if timm has none like it.
+
+        Returns:
+            The model with the same weights, and the lines of Python that make it of the `model` that
+            `timm.create_model` gives for its architecture: mostly none.
+        """
+        return None

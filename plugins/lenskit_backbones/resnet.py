@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 from torch import Tensor, nn
@@ -21,7 +22,7 @@ class ResNet(Backbone):
         size: Height and width of the images in pixels; any will do.
         pretrained: Start from torchvision's ImageNet weights, which are downloaded once. They were trained on
             images with a mean of 0 and a standard deviation of 1.
-        weights: Start from the weights in this file: `.safetensors`, `.pt` or `.pth`.
+        weights: Start from the weights in this file (`.safetensors`, `.pt` or `.pth`), or of this lenskit run.
         small_stem: Begin with a 3 x 3 convolution at full resolution instead of a 7 x 7 one of stride 2 and a
             pooling of stride 2, for images of some 64 pixels or fewer (as for CIFAR-10 in the ResNet paper).
         zero_init_residual: Start every residual block as the identity, as the authors' code of SimSiam does
@@ -64,6 +65,21 @@ class ResNet(Backbone):
     def forward(self, images: Tensor) -> Tensor:
         """Images (n, channels, height, width) to features (n, `features`)."""
         return self.network(images)
+
+    def as_timm(self) -> tuple[nn.Module, Sequence[str]]:
+        changes = []
+        if isinstance(self.network.maxpool, nn.Identity):
+            changes = [
+                f"model.conv1 = torch.nn.Conv2d({self.channels}, 64, 3, padding=1, bias=False)",
+                "model.maxpool = torch.nn.Identity()",
+            ]
+        import timm
+
+        model = timm.create_model(f"resnet{self.depth}", num_classes=0, in_chans=self.channels)
+        if changes:
+            model.conv1, model.maxpool = _convolution(self.channels, kernel_size=3, stride=1), nn.Identity()
+        model.load_state_dict(self.network.state_dict())
+        return model, changes
 
     def _imagenet(self) -> dict[str, Tensor]:
         """torchvision's first ImageNet weights, which every depth has and which older work compares with."""

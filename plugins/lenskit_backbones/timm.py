@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import timm
@@ -23,8 +25,8 @@ class Timm(Backbone):
         size: Height and width of the images in pixels. Models that are made for one size are made for this one.
         model: Name of the model in timm, such as `vit_tiny_patch16_224`, with or without the tag of its weights.
         pretrained: Start from the model's pretrained weights, which are downloaded once.
-        weights: Start from the weights in this file: `.safetensors`, `.pt` or `.pth`. Absolute position embeddings
-            of another image size are interpolated.
+        weights: Start from the weights in this file (`.safetensors`, `.pt` or `.pth`), or of this lenskit run.
+            Absolute position embeddings of another image size are interpolated.
 
     Raises:
         UsageError: timm has no such model, or it cannot take images of this size.
@@ -43,36 +45,58 @@ class Timm(Backbone):
         classifier = self.config.classifier or ()
         ignore = [classifier] if isinstance(classifier, str) else list(classifier)
         if pretrained:
-            load_state(self.network, self._pretrained(), channels, f"timm:{model}", ignore)
+            load_state(self.network, self._pretrained(), channels, f"timm:{model}", ignore, self._inputs())
         elif weights:
-            load_state(self.network, self._fitted(read_state(weights)), channels, weights, ignore)
+            load_state(self.network, self._fitted(read_state(weights)), channels, weights, ignore, self._inputs())
 
     def forward(self, images: Tensor) -> Tensor:
         """Images (n, channels, height, width) to features (n, `features`)."""
         return self.network(images)
 
+    def as_timm(self) -> tuple[nn.Module, Sequence[str]]:
+        return self.network, ()
+
+    def _inputs(self) -> Sequence[str]:
+        """The layers that see the image: with branches, or with kernels that are added up, several do."""
+        first = self.config.first_conv or ()
+        return [first] if isinstance(first, str) else list(first)
+
     def _build(self) -> tuple[nn.Module, int]:
         """The network and the length of its features, measured: not every model's `num_features` says it."""
         try:
-            network = self._create(self.channels)
-            _check_patches(network, self.model, self.size)
-            with torch.no_grad():
-                features = network.eval()(torch.zeros(1, self.channels, self.size, self.size))
-        except (AssertionError, RuntimeError, TypeError) as error:
-            # How a model of timm says that it cannot take a size or a number of channels.
-            reason = str(error).strip().splitlines()[0]
+            network, features = self._try(self.size)
+        except UsageError:
+            raise
+        except Exception as error:  # a model of timm that cannot take a size or a number of channels raises anything
+            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
             raise UsageError(
                 f"timm:{self.model} cannot take {self.channels} x {self.size} x {self.size} images ({reason}): "
-                f"it was made for {self.config.input_size[-1]} pixels"
+                f"it was made for {self.config.input_size[-1]} pixels{self._sizes()}"
             ) from error
         if features.ndim != 2:
             raise UsageError(f"timm:{self.model} gives features of shape {tuple(features.shape[1:])}, not a vector")
         return network.train(), features.shape[1]
 
-    def _create(self, channels: int, pretrained: bool = False) -> nn.Module:
+    def _try(self, size: int) -> tuple[nn.Module, Tensor]:
+        """The network for images of a size, and what it makes of one."""
+        network = self._create(self.channels, size=size)
+        _check_patches(network, self.model, size)
+        with torch.no_grad():
+            return network, network.eval()(torch.zeros(1, self.channels, size, size))
+
+    def _sizes(self) -> str:
+        """What to say of a size nearby that the model can take."""
+        below = self.size - self.size % 32
+        for size in (below + 32, below, below + 64):
+            with suppress(Exception):
+                if size and self._try(size):
+                    return f"; --set input.size={size} would do"
+        return ""
+
+    def _create(self, channels: int, *, pretrained: bool = False, size: int | None = None) -> nn.Module:
         # Only models made for one size know the argument; timm drops arguments that are None.
-        size = self.size if self.config.fixed_input_size else None
-        return timm.create_model(self.model, pretrained=pretrained, in_chans=channels, num_classes=0, img_size=size)
+        fixed = (size or self.size) if self.config.fixed_input_size else None
+        return timm.create_model(self.model, pretrained=pretrained, in_chans=channels, num_classes=0, img_size=fixed)
 
     def _pretrained(self) -> dict[str, Tensor]:
         """The pretrained weights for the three channels that they were made for, at this image size."""
@@ -118,5 +142,5 @@ def _check_patches(network: nn.Module, model: str, size: int) -> None:
             sizes = f"{below} or {above}" if below else f"{above}"
             raise UsageError(
                 f"timm:{model} takes sizes that are multiples of {layer.patch_size[0]} pixels, the images have {size}: "
-                f"resize them to {sizes}"
+                f"resize them to {sizes}, as with --set input.size={above}"
             )

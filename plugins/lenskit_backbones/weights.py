@@ -22,15 +22,14 @@ def read_state(path: str | Path) -> State:
 
     Args:
         path: A `.safetensors` file, or a `.pt`, `.pth` or `.ckpt` that holds a state dict, or one under the key
-            `state_dict` or `model` as training programs write it.
+            `state_dict` or `model` as training programs write it; or a lenskit run (or its folder `best`), an
+            encoder's folder, or an export for timm.
 
     Raises:
-        UsageError: There is no such file.
+        UsageError: There is no such file or folder.
         LenskitError: It holds no weights, or something that would have to be executed.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise UsageError(f"no file {path}: weights takes a .safetensors, .pt or .pth file")
+    path = _file(Path(path))
     try:
         content = load_file(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)
     except Exception as error:  # a damaged file raises whatever its bytes happen to spell
@@ -45,6 +44,19 @@ def read_state(path: str | Path) -> State:
     if not state:
         raise LenskitError(f"{path} holds no weights: a mapping from names to tensors was expected")
     return state
+
+
+def _file(path: Path) -> Path:
+    """The file of weights that a path names: itself, or the encoder's of a run."""
+    if not path.is_dir():
+        if not path.is_file():
+            raise UsageError(f"no file {path}: weights takes a .safetensors, .pt or .pth file, or a run")
+        return path
+    for file in (path / "encoder" / "model.safetensors", path / "model.safetensors"):
+        if file.is_file():
+            return file
+    wanted = "has not saved an encoder yet" if (path / "run.toml").is_file() else "is no run and holds no encoder"
+    raise UsageError(f"{path} {wanted}: weights takes a run that has, or a .safetensors, .pt or .pth file")
 
 
 def adapt_channels(weight: Tensor, channels: int) -> Tensor:
@@ -81,9 +93,14 @@ def without_prefix(state: Mapping[str, Tensor], network: nn.Module) -> State:
 
 
 def load_state(
-    network: nn.Module, state: Mapping[str, Tensor], channels: int, source: str, ignore: Sequence[str] = ()
+    network: nn.Module,
+    state: Mapping[str, Tensor],
+    channels: int,
+    source: str,
+    ignore: Sequence[str] = (),
+    inputs: Sequence[str] = (),
 ) -> None:
-    """Loads weights into a network, adapting the first convolution to its number of channels.
+    """Loads weights into a network, adapting the layers that see the image to its number of channels.
 
     Args:
         network: The network.
@@ -91,15 +108,19 @@ def load_state(
         channels: Number of channels that the network takes.
         source: Where the weights come from, for error messages.
         ignore: Layers that may be in the state without being in the network, such as a classifier.
+        inputs: Layers that see the image, beside the first convolution.
 
     Raises:
         LenskitError: They do not fit; the message names the first layers and their shapes.
     """
     wanted = network.state_dict()
     state = without_prefix(state, network)
-    name = next((f"{name}.weight" for name, layer in network.named_modules() if isinstance(layer, nn.Conv2d)), "")
-    if name in state and wanted[name].shape[1] == channels and state[name].ndim == 4:
-        state[name] = adapt_channels(state[name], channels)
+    layers = dict(network.named_modules())
+    first = next((name for name, layer in layers.items() if isinstance(layer, nn.Conv2d)), None)
+    for name in {first, *inputs} & layers.keys():
+        weight = f"{name}.weight"
+        if weight in state and weight in wanted:
+            state[weight] = _adapted(state[weight], wanted[weight], channels)
     # Weights from before PyTorch counted the batches of a batch norm lack the count, which nothing depends on.
     missing = [n for n in wanted if n not in state and not n.endswith(".num_batches_tracked")]
     surplus = [n for n in state if n not in wanted and not n.startswith(tuple(f"{layer}." for layer in ignore))]
@@ -111,6 +132,18 @@ def load_state(
         more = f"; and {len(problems) - _SHOWN} more" if len(problems) > _SHOWN else ""
         raise LenskitError(f"the weights of {source} do not fit: {'; '.join(problems[:_SHOWN])}{more}")
     network.load_state_dict(wanted | {n: state[n] for n in wanted if n in state})
+
+
+def _adapted(weight: Tensor, wanted: Tensor, channels: int) -> Tensor:
+    """A weight for the wanted number of channels; as it is, if it differs in more, which is then said."""
+    if weight.ndim == wanted.ndim == 4 and wanted.shape[1] == channels:
+        return adapt_channels(weight, channels)
+    if weight.ndim == wanted.ndim == 2 and weight.shape[1] != wanted.shape[1]:
+        # A linear layer over the pixels of a patch, with the channels of a pixel side by side.
+        pixels, rest = divmod(wanted.shape[1], channels)
+        if not rest and weight.shape[1] % pixels == 0:
+            return adapt_channels(weight.unflatten(1, (pixels, -1)).mT[..., None], channels)[..., 0].mT.flatten(1)
+    return weight
 
 
 def _named(content: object) -> bool:

@@ -114,3 +114,15 @@ def test_options_that_exclude_each_other_are_refused(other):
 def test_every_option_says_what_it_means():
     assert {option.name for option in options_of(ResNet18)} >= {"pretrained", "weights", "small_stem"}
     assert all(option.meaning for option in options_of(ResNet18))
+
+
+@pytest.mark.parametrize(("network", "channels", "small_stem"), [(ResNet50, 1, False), (ResNet18, 3, True)])
+def test_timm_has_the_same_network(network, channels, small_stem):
+    torch.manual_seed(0)
+    backbone = network(channels, 64, small_stem=small_stem)
+    backbone(torch.randn(8, channels, 64, 64))  # so that the norms have statistics of their own
+    model, changes = backbone.eval().as_timm()
+    assert bool(changes) == small_stem
+    images = torch.randn(2, channels, 64, 64)
+    with torch.no_grad():
+        torch.testing.assert_close(model.eval()(images), backbone(images), atol=1e-5, rtol=1e-5)

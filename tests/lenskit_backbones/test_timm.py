@@ -77,6 +77,40 @@ def test_weights_answer_a_grey_image_as_in_timm(tmp_path, model, channels):
     torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=1e-4)
 
 
+@pytest.mark.parametrize(
+    ("model", "channels"), [("repvgg_a0", 1), ("fastvit_t8", 5), ("naflexvit_base_patch16_gap", 1)]
+)
+def test_every_layer_that_sees_the_image_is_adapted(tmp_path, model, channels):
+    """Kernels of two sizes that are added up, and a linear layer over the pixels of a patch."""
+    torch.manual_seed(0)
+    published = timm.create_model(model, num_classes=0).eval()
+    torch.save(published.state_dict(), tmp_path / "weights.pt")
+    backbone = Timm(channels, 64, model=model, weights=str(tmp_path / "weights.pt")).eval()
+    grey = torch.randn(1, 1, 64, 64)
+    with torch.no_grad():
+        ours, theirs = backbone(grey.expand(-1, channels, -1, -1)), published(grey.expand(-1, 3, -1, -1))
+    torch.testing.assert_close(ours, theirs, atol=1e-4 * theirs.std().item(), rtol=1e-4)
+
+
+@pytest.mark.parametrize("model", ["resnet10t", "test_vit", "test_efficientnet", "test_convnext", "test_mambaout"])
+@pytest.mark.parametrize(("channels", "size"), [(1, 64), (5, 112)])
+def test_families_take_images_at_their_own_size(model, channels, size):
+    backbone = Timm(channels, size, model=model)
+    assert backbone(torch.randn(2, channels, size, size)).shape == (2, backbone.features)
+
+
+@pytest.mark.parametrize(("model", "size"), [("dla46x_c", 110), ("crossvit_9_240", 64)])
+def test_whatever_a_model_raises_is_one_line_with_a_size_that_would_do(model, size):
+    with pytest.raises(UsageError, match=rf"timm:{model} cannot take 1 x {size} x {size} images") as caught:
+        Timm(1, size, model=model)
+    assert "\n" not in str(caught.value)
+    if "input.size=" in str(caught.value):
+        would_do = int(str(caught.value).split("input.size=")[1].split()[0])
+        assert Timm(1, would_do, model=model).features > 0
+    else:
+        assert model == "crossvit_9_240"  # for multiples of 120 pixels
+
+
 def test_position_embeddings_of_another_size_are_interpolated_as_in_timm(tmp_path):
     torch.manual_seed(0)
     published = timm.create_model(SMALL_VIT, num_classes=0, in_chans=1, img_size=160).eval()
@@ -110,3 +144,14 @@ def test_weights_exclude_pretrained():
 
 def test_every_option_says_what_it_means():
     assert all(option.meaning for option in options_of(Timm))
+
+
+@pytest.mark.parametrize("model", ["resnet10t", SMALL_VIT])
+def test_it_is_the_model_of_timm_that_it_names(model):
+    backbone = Timm(2, 96, model=model).eval()
+    network, changes = backbone.as_timm()
+    assert not changes
+    assert network.pretrained_cfg["architecture"] == model
+    images = torch.randn(2, 2, 96, 96)
+    with torch.no_grad():
+        assert torch.equal(network.eval()(images), backbone(images))

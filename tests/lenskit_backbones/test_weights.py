@@ -77,6 +77,30 @@ def test_a_file_without_weights_is_an_error(tmp_path, content):
         read_state(tmp_path / "a.pt")
 
 
+@pytest.mark.parametrize("named", ["run", "run/encoder", "run/best", "run/encoder/model.safetensors"])
+def test_weights_of_a_run_are_those_of_its_encoder(tmp_path, named):
+    last, best = network(), network()
+    for folder, weights in {"encoder": last, "best": best}.items():
+        (tmp_path / "run" / folder).mkdir(parents=True)
+        save_file(
+            {f"network.{name}": value for name, value in weights.state_dict().items()},
+            tmp_path / "run" / folder / "model.safetensors",
+        )
+    (tmp_path / "run" / "run.toml").touch()
+    ours = network()
+    load_state(ours, read_state(tmp_path / named), 1, named)
+    wanted = (best if named == "run/best" else last).state_dict()
+    assert all(torch.equal(value, wanted[name]) for name, value in ours.state_dict().items())
+
+
+def test_a_folder_without_an_encoder_is_a_usage_error(tmp_path):
+    with pytest.raises(UsageError, match="is no run and holds no encoder: weights takes a run that has"):
+        read_state(tmp_path)
+    (tmp_path / "run.toml").touch()
+    with pytest.raises(UsageError, match="has not saved an encoder yet"):
+        read_state(tmp_path)
+
+
 def test_a_missing_file_is_a_usage_error(tmp_path):
     with pytest.raises(UsageError, match=r"no file .*nowhere\.pt"):
         read_state(tmp_path / "nowhere.pt")
