@@ -20,8 +20,8 @@ class Parameter:
 
     What becomes of it when its image is turned or mirrored follows from its spin s: a turn by an angle turns the
     quantity by s times that angle. Components have names that end in `1` and `2`, or in the words `x` or `dx` and `y`
-    or `dy`, and are taken together: `center_x` and `center_y` (s = 1), `e1` and `e2` (s = 2). A quantity in `rad` or `deg` is the angle
-    itself, counter-clockwise from +x and the same after each part of a turn, 2 pi / s.
+    or `dy`, and are taken together: `center_x` and `center_y` (s = 1), `e1` and `e2` (s = 2). A quantity in `rad` or
+    `deg` is the angle itself, counter-clockwise from +x and the same after each part of a turn, 2 pi / s.
 
     Args:
         name: Key of its values, such as `theta_E`.

@@ -109,3 +109,16 @@ def test_default_draws_factors_and_widths_from_their_ranges():
 def test_default_refuses_ranges_that_are_none(options, wrong):
     with pytest.raises(UsageError, match=f"{wrong} is .*give two numbers"):
         Default(**options)
+
+
+def test_default_enters_its_flip_into_the_parameters_and_nothing_else():
+    stack, index = images(40, 1, 16), torch.arange(40)
+    parameters = {name: torch.rand(40, 1) for name in ("theta_E", "e1", "gamma2", "center_x")}
+    batch = Default()(stack, parameters, generator(index))
+    uncropped = Default(scale=(1, 1), ratio=(1, 1), jitter=0, blur=0)(stack, {}, generator(index))
+    for view, plain in enumerate(uncropped.views):
+        distance = [(plain - image).abs().amax((1, 2, 3)) for image in (stack[:, 0], stack[:, 0].flip(-1))]
+        sign = torch.where(distance[0] < distance[1], 1.0, -1.0)
+        assert {-1.0, 1.0} == set(sign.tolist())
+        for name, expected in {"theta_E": 1, "e1": 1, "gamma2": sign, "center_x": sign}.items():
+            assert torch.equal(batch.parameters[name][:, view], parameters[name][:, 0] * expected), name
