@@ -102,7 +102,7 @@ class DINO(Method):
         predicted = torch.cat([_project(self.student_head, self.student(views))[1] for views in seen])
         n = len(batch.index)
         with torch.autocast(predicted.device.type, enabled=False):
-            outputs = (list(logits.float().split(n)) for logits in (target, predicted))
+            outputs = (list(logits.to(self.criterion.center.dtype).split(n)) for logits in (target, predicted))
             loss = self.criterion(*outputs, teacher_temp=self.teacher_temperature())
         return {"loss": loss, "embedding": embedding[:n], "projection": projection[:n]}
 

@@ -1,0 +1,122 @@
+"""Several processes train what one trains, and stop together."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from lenskit.config import Config
+from lenskit.options import options_of
+from lenskit.registry import registry
+from lenskit.run import Run
+
+TOGETHER = Path(__file__).with_name("together.py")
+
+METHODS = [r.name for r in registry().of_kind("method") if "toys" not in r.plugin.distribution] + ["restless"]
+
+SMALL = {"_dim": 16, "_depth": 1, "queue": 32, "slices": 16}
+"""What options become whose names end so, to be quick."""
+
+TRAIN = {
+    "lenses": 32, "epochs": 2, "batch_size": 8, "checkpoint_every": 3, "accelerator": "cpu", "precision": "64-true",
+}  # fmt: skip
+
+EXACT = {"name": "tiny", "dropout": 0.0, "norm": False}
+"""A backbone whose outcome for a lens depends on no other lens, and on no chance."""
+
+
+def together(*groups: dict[str, Any]) -> list[list[int]]:
+    """What became of the processes of each group: see `together.py`."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("SLURM_", "TOYS_"))}
+    answer = subprocess.run(
+        [sys.executable, TOGETHER],
+        env=environment | {"OMP_NUM_THREADS": "1"},
+        input=json.dumps(groups),
+        capture_output=True,
+        text=True,
+    )
+    assert answer.returncode == 0, answer.stderr
+    return json.loads(answer.stdout)
+
+
+def checkpoint(path: Path) -> dict[str, Any]:
+    return torch.load(path / "checkpoints" / "last.ckpt", weights_only=True)
+
+
+def state(path: Path) -> dict[str, Tensor]:
+    return checkpoint(path)["state_dict"]
+
+
+def figures(path: Path) -> list[dict[str, float]]:
+    return [json.loads(line) for line in (path / "metrics.jsonl").read_text().splitlines()]
+
+
+# --- The weights ---
+
+
+def of_method(method: str) -> Config:
+    """Two epochs of four batches, with what depends on a process left out: dropout and noise of its own."""
+    load = registry().find("method", method).load()
+    names = [option.name for option in options_of(load)]
+    small = {name: size for name in names for end, size in SMALL.items() if name.endswith(end)}
+    own = {"noise": 0.0, "spread": 0.0} if method == "restless" else {}
+    return Config.resolve({
+        "train": TRAIN, "monitor": {"log_every": 1}, "simulator": {"name": "blobs", "pixels": 32},
+        "method": {"name": method} | small | own,
+        "backbone": {"name": "timm:test_vit"} if method == "mae" else EXACT,
+    })  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a run METHOD-1 of one process and METHOD-2 of two at half the batch for each method."""
+    folder = tmp_path_factory.mktemp("methods")
+    groups = []
+    for processes in (1, 2):
+        tasks = []
+        for method in METHODS:
+            file = folder / f"{method}.toml"
+            file.write_text(of_method(method).to_toml())
+            tasks.append({"config": str(file), "out": str(folder / f"{method}-{processes}")})
+        by, log = ("torchrun" if processes > 1 else ""), str(folder / f"log-{processes}")
+        groups.append({"by": by, "processes": processes, "tasks": tasks, "log": log})
+    assert together(*groups) == [[0], [0, 0]], [log.read_text() for log in folder.glob("log-*")]
+    return folder
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", METHODS)
+def test_two_processes_end_with_the_weights_of_one(method: str, trained: Path) -> None:
+    """Batch norms left out, which are synchronised on GPUs only."""
+    one, two = state(trained / f"{method}-1"), state(trained / f"{method}-2")
+    assert one.keys() == two.keys()
+    for name, value in one.items():
+        torch.testing.assert_close(two[name], value, rtol=1e-7, atol=1e-9, msg=lambda text, n=name: f"{n}: {text}")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", METHODS)
+def test_figures_are_those_of_all_lenses(method: str, trained: Path) -> None:
+    one, two = figures(trained / f"{method}-1"), figures(trained / f"{method}-2")
+    assert len(one) == len(two) == 8
+    for ours, theirs in zip(two, one, strict=True):
+        assert ours.keys() == theirs.keys()
+        for name in theirs.keys() - {"rate"}:
+            assert ours[name] == pytest.approx(theirs[name], rel=1e-4, abs=1e-6), name
+
+
+@pytest.mark.slow
+def test_each_lens_is_seen_once_an_epoch(trained: Path) -> None:
+    first, second = (json.loads((trained / f"restless-2.{rank}.json").read_text()) for rank in (0, 1))
+    for epoch, lenses in (("0", range(32)), ("1", range(32, 64))):
+        assert len(first[epoch]) == len(second[epoch]) == 16
+        assert sorted(first[epoch] + second[epoch]) == list(lenses)
