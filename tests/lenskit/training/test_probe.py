@@ -1,0 +1,320 @@
+"""The probe while training: its figures in closed form, and that it changes nothing of the run."""
+
+from __future__ import annotations
+
+import json
+import math
+import random
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.linear_model import Ridge
+from torch import Tensor, nn
+
+from lenskit.config import Config
+from lenskit.data.source import simulated
+from lenskit.encoder import read_card
+from lenskit.errors import LenskitError
+from lenskit.kinds.method import Budget
+from lenskit.kinds.parameter import Parameter
+from lenskit.run import Run
+from lenskit.training.heldout import COMPARED, Lenses, held_out
+from lenskit.training.probe import (
+    alignment,
+    batches_between,
+    embed,
+    judged,
+    probe,
+    read_off,
+    score,
+    undisturbed,
+    uniformity,
+)
+from lenskit.training.resume import resume
+from lenskit.training.runner import Job, train
+from lenskit.training.settings import MonitorSettings
+
+WIDTH = Parameter("width", headline=True)
+PROBED = {"probe_every": 5, "probe_lenses": 128}
+
+
+def normal(n: int, d: int, seed: int = 1) -> Tensor:
+    return torch.randn(n, d, generator=torch.Generator().manual_seed(seed))
+
+
+def figures(run: Run) -> list[dict[str, float]]:
+    return [json.loads(line) for line in (run.path / "metrics.jsonl").read_text().splitlines()]
+
+
+def weights(run: Run) -> dict[str, Tensor]:
+    return torch.load(run.checkpoint, weights_only=True)["state_dict"]
+
+
+def same(a: dict[str, Tensor], b: dict[str, Tensor]) -> bool:
+    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+
+
+# --- Figures ---
+
+
+@given(st.floats(0, math.pi), st.floats(0.1, 10))
+@settings(deadline=None, max_examples=30)
+def test_alignment_of_views_at_an_angle(angle: float, length: float) -> None:
+    """Chords of the unit circle: (2 sin(angle / 2)) squared, however long the features are."""
+    a = torch.tensor([[1.0, 0.0], [0.0, 2.0]])
+    turn = torch.tensor([[math.cos(angle), math.sin(angle)], [-math.sin(angle), math.cos(angle)]])
+    expected = 4 * math.sin(angle / 2) ** 2
+    assert float(alignment(a, length * a @ turn)) == pytest.approx(expected, abs=1e-5)
+
+
+def test_uniformity_in_closed_form() -> None:
+    """Two opposite points, at distance 2; and all in one place."""
+    assert float(uniformity(torch.tensor([[3.0, 0.0], [-0.5, 0.0]]))) == pytest.approx(-8)
+    assert float(uniformity(torch.ones(10, 4))) == pytest.approx(0, abs=1e-6)
+    # Three axes: every pair at distance sqrt(2).
+    assert float(uniformity(torch.eye(3))) == pytest.approx(-4)
+
+
+def test_uniformity_of_directions_spread_evenly() -> None:
+    """On a circle exp(-2 d^2) = exp(-4 + 4 cos), whose mean is exp(-4) I0(4)."""
+    found = float(uniformity(normal(2000, 2)))
+    assert found == pytest.approx(float(-4 + torch.special.i0(torch.tensor(4.0)).log()), abs=0.02)
+
+
+def test_what_lies_on_a_line_is_read_off_and_noise_is_not() -> None:
+    x = normal(400, 8).double().numpy()
+    values = {"line": 3 * x[:, 0] - x[:, 5] + 7, "noise": normal(400, 1, 2)[:, 0].double().numpy()}
+    found = read_off(x, values, [Parameter("line"), Parameter("noise")])
+    assert found["r2/line"] == pytest.approx(1, abs=1e-6)
+    assert found["r2/noise"] < 0.1
+
+
+def test_r2_is_that_of_a_ridge_regression_on_the_same_lenses() -> None:
+    """The best of scikit-learn's plain ridge regressions over the penalties is no better than chance would have it."""
+    x = normal(400, 20).double().numpy()
+    y = x[:, 0] + x[:, 1] ** 2 + 0.5 * normal(400, 1, 3)[:, 0].double().numpy()
+    found = read_off(x, {"y": y}, [Parameter("y")])["r2/y"]
+    rows = np.random.default_rng(0).permutation(400)
+    fit, judge = rows[:300], rows[300:]
+    mean, scale = x[fit].mean(0), x[fit].std(0)
+    standard = (x - mean) / scale
+    scores = [
+        Ridge(alpha=300 * penalty).fit(standard[fit], y[fit]).score(standard[judge], y[judge])
+        for penalty in np.logspace(-6, 3, 10)
+    ]
+    assert any(found == pytest.approx(each, rel=1e-6) for each in scores)
+
+
+def test_a_class_is_judged_by_its_accuracy() -> None:
+    x = normal(400, 4).double().numpy()
+    parameters = [Parameter("side", classes=("left", "right")), Parameter("coin", classes=("a", "b"))]
+    values = {"side": (x[:, 1] > 0).astype(float), "coin": np.arange(400) % 2.0}
+    found = read_off(x, values, parameters)
+    assert set(found) == {"accuracy/side", "accuracy/coin"}
+    assert found["accuracy/side"] > 0.9
+    assert 0.3 < found["accuracy/coin"] < 0.7
+
+
+def test_lenses_of_which_a_parameter_is_not_known_are_left_out() -> None:
+    x = normal(400, 4).double().numpy()
+    part, few, constant = x[:, 0].copy(), np.full(400, np.nan), np.ones(400)
+    part[::3], few[:10] = np.nan, 1
+    values = {"part": part, "few": few, "constant": constant}
+    assert read_off(x, values, [Parameter(name) for name in values]) == {"r2/part": pytest.approx(1, abs=1e-6)}
+
+
+def test_the_score_is_the_mean_of_the_headline_parameters() -> None:
+    a, b, c = Parameter("a", headline=True), Parameter("b", headline=True), Parameter("c")
+    found = {"r2/a": 0.5, "r2/b": 0.1, "r2/c": 0.9}
+    assert score(found, [a, b, c]) == pytest.approx(0.3)
+    assert score(found, [c]) == 0.9
+    assert score({}, [a]) is None
+
+
+def test_what_is_judged(toys) -> None:
+    """Headline parameters and what the pair shares; a pair of one image is judged by the headline ones' groups."""
+    x = Parameter("x", group="source")
+    width, y = Parameter("width", headline=True), Parameter("y")
+    assert judged((width, y, x), toys().build("pairs")) == [width, y]
+    assert judged((width, y, x), toys(pairs={"name": "default"}).build("pairs")) == [width, y]
+
+
+# --- Lenses ---
+
+
+@pytest.mark.parametrize("pairs", ["lens-fixed", "default"])
+def test_lenses_are_of_a_split_of_their_own(toys, pairs: str) -> None:
+    """And the same ones for every seed; the pairs' views of the first are compared."""
+    job = Job(toys(pairs={"name": pairs}, train={"seed": 7}))
+    lenses = held_out(job.source, 300)
+    images, values = next(simulated(job.config.build("simulator"), seed=0, split="probe", lenses=300, chunk=300))
+    assert torch.allclose(lenses.images, job.source.preprocess(images), atol=1e-4)
+    assert torch.equal(lenses.values["width"], values["width"].double())
+    assert not lenses.seen
+    assert [len(view) for view in lenses.views] == [COMPARED, COMPARED]
+    assert torch.equal(lenses.views[0], lenses.images[:COMPARED]) == (pairs == "lens-fixed")
+    trained = job.source.of(torch.arange(300)).parameters["width"]
+    assert not set(lenses.values["width"].tolist()) & set(trained.double().flatten().tolist())
+
+
+def test_one_view_is_compared_with_nothing(toys) -> None:
+    job = Job(toys(pairs={"name": "default"}))
+    job.source.pairs = toys(pairs={"name": "single"}).build("pairs")
+    lenses = held_out(job.source, 64)
+    assert lenses.views == ()
+    assert "alignment" not in probe(job.encoder.backbone, lenses, [WIDTH])
+
+
+def test_stored_lenses_are_judged_on_lenses_of_the_simulator_that_made_them(toys, lenskit, tmp_path: Path) -> None:
+    made = lenskit("simulate", "--simulator", "blobs", "--pairs", "lens-fixed", "--lenses", 64, "--out", "pairs.zarr")
+    assert made.status == 0, made.err
+    data: dict[str, Any] = {"name": "zarr", "path": str(tmp_path / "pairs.zarr")}
+    plain = {key: value for key, value in toys().sections.items() if key != "simulator"}
+    job = Job(Config.resolve(plain | {"data": data}))
+    lenses = held_out(job.source, 100)
+    assert not lenses.seen
+    assert torch.equal(lenses.images, held_out(Job(toys()).source, 100).images)
+    # Without what made them there are only themselves.
+    job.source.dataset.configuration = None
+    lenses = held_out(job.source, 100)
+    assert lenses.seen
+    assert len(lenses.images) == 64
+    first = job.source.of(torch.arange(64))
+    assert torch.equal(lenses.images, first.views[0])
+    assert torch.equal(lenses.values["width"], first.parameters["width"][:, 0].double())
+    job.source.close()
+
+
+# --- Not disturbing ---
+
+
+def test_a_probe_leaves_the_network_and_the_random_numbers_alone() -> None:
+    network = nn.Sequential(nn.Linear(3, 8), nn.BatchNorm1d(8), nn.Dropout(), nn.Linear(8, 4))
+    network[1].eval()  # frozen, as a method may have it
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    lenses = Lenses(
+        normal(64, 3), (normal(64, 3), normal(64, 3, 2)), {"width": normal(64, 1)[:, 0].double()}, (), False
+    )
+    torch.manual_seed(3)
+    random.seed(3)
+    np.random.seed(3)
+    expected = torch.rand(1), random.random(), np.random.rand()
+    torch.manual_seed(3)
+    random.seed(3)
+    np.random.seed(3)
+    first = probe(network, lenses, [WIDTH])
+    assert (torch.rand(1), random.random(), np.random.rand()) == expected
+    assert same(network.state_dict(), before)
+    assert [part.training for part in network] == [True, False, True, True]
+    assert probe(network, lenses, [WIDTH]) == first  # without dropout
+    assert set(first) == {"probe", "r2/width", "probe_rank", "alignment", "uniformity"}
+
+
+def test_features_that_overflow_give_no_figures() -> None:
+    network = nn.Linear(3, 4)
+    nn.init.constant_(network.weight, math.inf)
+    assert probe(network, Lenses(normal(64, 3), (), {}, (), False), []) == {}
+
+
+def test_undisturbed_gives_back_also_after_an_error() -> None:
+    network = nn.Dropout()
+    network.weight = nn.Parameter(torch.ones(1))
+    with pytest.raises(ValueError, match="stop"), undisturbed(network):
+        assert not network.training
+        raise ValueError("stop")
+    assert network.training
+
+
+@pytest.fixture(scope="module")
+def probed(toys, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    return train(toys(monitor=PROBED), tmp_path_factory.mktemp("probed") / "run", progress=False)
+
+
+def test_a_run_ends_with_the_same_weights_with_probes_and_without(toys, probed: Run, tmp_path: Path) -> None:
+    plain = train(toys(), tmp_path / "plain", progress=False)
+    assert same(weights(plain), weights(probed))
+    assert not (plain.path / "best").exists()
+    losses = [line["loss"] for line in figures(probed) if "loss" in line]
+    assert losses == [line["loss"] for line in figures(plain)]
+
+
+def test_it_probes_every_few_batches_and_at_the_end(probed: Run) -> None:
+    lines = [line for line in figures(probed) if "probe" in line]
+    assert [line["batches"] for line in lines] == [5, 10, 15, 20, 24]
+    for line in lines:
+        assert line["probe"] == line["r2/width"]
+        assert {"probe_rank", "alignment", "uniformity", "epoch"} <= line.keys()
+    assert "width 0." in (probed.path / "train.log").read_text()
+
+
+def test_the_best_encoder_is_kept(probed: Run, toys) -> None:
+    lines = [line for line in figures(probed) if "probe" in line]
+    best = max(lines, key=lambda line: line["probe"])
+    card = read_card(probed.path / "best")
+    assert card["trained"] == {"batches": best["batches"], "of": 24}
+    assert card["probe"]["score"] == best["probe"]
+    # What is judged is what is kept: its figures again, from the folder.
+    encoder = probed.encoder("best")
+    lenses = held_out(Job(toys()).source, 128)
+    assert probe(encoder.backbone, lenses, [WIDTH])["probe"] == pytest.approx(best["probe"], abs=1e-6)
+    assert read_card(probed.path / "encoder")["trained"]["batches"] == 24
+
+
+def test_the_best_encoder_is_opened_as_a_run_of_its_own(probed: Run) -> None:
+    best = Run(probed.path / "best")
+    assert best.path == probed.path
+    assert best.name == "run-best"
+    assert best.config == probed.config
+    assert best.folder("probe") == probed.path / "evaluations" / "best" / "probe"
+    assert same(best.encoder().state_dict(), probed.encoder("best").state_dict())
+    assert same(best.encoder("last").state_dict(), probed.encoder().state_dict())
+
+
+@pytest.mark.parametrize("batch", [10, 12])
+def test_a_run_that_is_stopped_and_resumed_is_the_same_run(
+    toys, probed: Run, batch: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TOYS_SIGNAL", f"SIGINT+SIGINT:{batch}")
+    with pytest.raises(KeyboardInterrupt):
+        train(toys(monitor=PROBED), tmp_path / "run", progress=False)
+    monkeypatch.delenv("TOYS_SIGNAL")
+    run = resume(tmp_path / "run", progress=False)
+    assert same(weights(run), weights(probed))
+    assert same(run.encoder("best").state_dict(), probed.encoder("best").state_dict())
+    assert read_card(run.path / "best") == read_card(probed.path / "best")
+    assert [line for line in figures(run) if "probe" in line] == [line for line in figures(probed) if "probe" in line]
+
+
+def test_a_weight_that_is_not_finite_is_said_before_it_is_probed(toys, tmp_path: Path) -> None:
+    config = toys(method={"name": "exploding", "at": 4, "silently": True}, monitor={"probe_every": 5})
+    with pytest.raises(LenskitError, match="a weight after batch 4"):
+        train(config, tmp_path / "run", progress=False)
+
+
+@pytest.mark.parametrize(
+    ("said", "batches", "expected"),
+    [
+        (None, 24, 0),  # too short
+        (None, 160, 160),  # 1024 * 10 / 64
+        (None, 1000, 160),
+        (None, 8000, 400),  # a twentieth
+        (0, 8000, 0),
+        (7, 24, 7),
+    ],
+)
+def test_how_often(said: int | None, batches: int, expected: int) -> None:
+    budget = Budget(batch_size=64, batches_per_epoch=1, epochs=batches)
+    assert batches_between(MonitorSettings(probe_every=said), budget) == expected
+
+
+def test_embedding_in_parts_is_embedding(toys) -> None:
+    job = Job(toys())
+    lenses = held_out(job.source, 64)
+    with undisturbed(job.encoder.backbone):
+        whole, parts = (embed(job.encoder.backbone, lenses.images, chunk) for chunk in (64, 10))
+    assert torch.allclose(whole, parts, atol=1e-6)
