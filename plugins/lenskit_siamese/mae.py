@@ -66,7 +66,7 @@ class MAE(Method):
         if not 0 < self.kept < patches:
             raise UsageError(
                 f"method 'mae' hides {mask_ratio:g} of an image's patches and sees the rest, but images of "
-                f"{backbone.size} pixels have {patches} of {self.patch}: use larger images or a ViT of smaller patches"
+                f"{backbone.size} pixels have {patches} of {self.patch} pixels: use larger images or smaller patches"
             )
         if decoder_dim % 4 or decoder_dim % decoder_heads:
             raise UsageError(f"decoder_dim is {decoder_dim}: use a multiple of 4 and of decoder_heads={decoder_heads}")

@@ -63,10 +63,8 @@ class Supervised(Method):
         known = [values[name][values[name].isfinite()] for name in self.continuous]
         for name, value in zip(self.continuous, known, strict=True):
             if len(value) < 2 or value.min() == value.max():
-                what = "is the same" if len(value) else "is not known"
-                raise UsageError(
-                    f"target {name!r} {what} for all of the first {len(values[name])} lenses: choose others"
-                )
+                what = "the same for all" if len(value) else "known for none"
+                raise UsageError(f"target {name!r} is {what} of the first {len(values[name])} lenses: choose others")
         for name, count in self.classes.items():
             labels = values[name][values[name].isfinite()]
             if not len(labels) or not torch.isin(labels, torch.arange(count)).all():

@@ -1,0 +1,155 @@
+"""Supervised learning: what is predicted, in which units, and what is left out."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from lenskit.plugin import Backbone, Batch, Parameter, UsageError
+from lenskit_siamese.supervised import Supervised
+
+NAN = math.nan
+THETA_E, GAMMA = Parameter("theta_E", "arcsec", headline=True), Parameter("gamma")
+KIND = Parameter("kind", classes=("ring", "quad", "double"))
+VALUES = {
+    "theta_E": torch.tensor([1.0, 2.0, 3.0, 4.0, NAN]),
+    "gamma": torch.tensor([1.9, 2.1, 2.0, 2.2, 1.8]),
+    "kind": torch.tensor([0.0, 1.0, 2.0, NAN, 1.0]),
+}
+
+
+class Flat(Backbone):
+    """Features are the pixels."""
+
+    features = 4
+
+    def __init__(self) -> None:
+        super().__init__(1, 2)
+        self.scale = nn.Parameter(torch.ones(()))
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.scale * images.flatten(1)
+
+
+def supervised(*targets: str, parameters=(THETA_E, GAMMA, KIND), values=VALUES) -> Supervised:
+    torch.manual_seed(0)
+    method = Supervised(Flat(), targets=targets)
+    method.prepare(parameters, lambda n: {name: value[:n] for name, value in values.items()})
+    return method
+
+
+def batch(values=VALUES) -> Batch:
+    n = len(values["theta_E"])
+    images = torch.randn(n, 1, 2, 2, generator=torch.Generator().manual_seed(0))
+    return Batch((images,), {name: value[:, None] for name, value in values.items()}, torch.arange(n))
+
+
+def test_targets_are_the_headline_ones_or_else_all_that_are_continuous():
+    assert supervised().continuous == ("theta_E",)
+    assert supervised(parameters=(Parameter("theta_E"), GAMMA, KIND)).continuous == ("theta_E", "gamma")
+    method = supervised("kind", "gamma")
+    assert (method.continuous, method.classes) == (("gamma",), {"kind": 3})
+    assert method.head.out_features == 4
+
+
+def test_parameters_are_in_units_of_their_spread_and_unknown_ones_left_out():
+    method = supervised("theta_E", "gamma")
+    torch.testing.assert_close(method.mean, torch.tensor([2.5, 2.0]))
+    torch.testing.assert_close(method.std, torch.tensor([(5 / 3) ** 0.5, 0.025**0.5]))
+    out = method.training_step(batch(), 0)
+    predicted = method.head(method.backbone(batch().views[0]))
+    error = predicted - (torch.stack([VALUES["theta_E"], VALUES["gamma"]], 1) - method.mean) / method.std
+    expected = error[~error.isnan()].square().mean()
+    assert error.isnan().sum() == 1
+    torch.testing.assert_close(out["loss"], expected)
+    torch.testing.assert_close(out["r2"], 1 - expected.detach())
+    out["loss"].backward()
+    assert all(parameter.grad.isfinite().all() for parameter in method.parameters())
+
+
+def test_classes_are_told_by_cross_entropy():
+    method = supervised("kind")
+    out = method.training_step(batch(), 0)
+    scores, known = method.head(method.backbone(batch().views[0])), [0, 1, 2, 4]
+    labels = VALUES["kind"][known].long()
+    torch.testing.assert_close(out["loss"], F.cross_entropy(scores[known], labels))
+    assert out["accuracy"] == (scores[known].argmax(1) == labels).float().mean()
+    assert "r2" not in out
+
+
+def test_losses_of_parameters_and_classes_are_added():
+    both = supervised("gamma", "kind")
+    numbers, scores = both.head.weight.split([1, 3])
+    alone = []
+    for target, rows in (("gamma", numbers), ("kind", scores)):
+        method = supervised(target)
+        method.head.weight.data, method.head.bias.data = rows.data, both.head.bias.split([1, 3])[len(alone)].data
+        alone.append(method.training_step(batch(), 0)["loss"])
+    torch.testing.assert_close(both.training_step(batch(), 0)["loss"], alone[0] + alone[1])
+
+
+def test_a_batch_of_which_nothing_is_known_teaches_nothing():
+    method = supervised("theta_E", "kind")
+    unknown = batch({name: torch.full_like(value, NAN) for name, value in VALUES.items()})
+    out = method.training_step(unknown, 0)
+    out["loss"].backward()
+    assert out["loss"] == 0
+    assert not any(parameter.grad.any() for parameter in method.parameters())
+
+
+def test_predictions_are_in_the_parameters_units():
+    method = supervised("theta_E", "gamma", "kind")
+    with torch.no_grad():
+        method.head.weight.zero_()
+        method.head.bias.copy_(torch.tensor([0.0, 1.0, 0.0, 0.0, 5.0]))
+    predicted = method.predict(torch.zeros(2, 1, 2, 2))
+    torch.testing.assert_close(predicted["theta_E"], torch.full((2,), 2.5))
+    torch.testing.assert_close(predicted["gamma"], torch.full((2,), 2.0 + 0.025**0.5))
+    assert predicted["kind"].tolist() == [2, 2]
+
+
+def test_mean_and_spread_are_part_of_the_state():
+    method = supervised("theta_E")
+    other = supervised("theta_E", values=VALUES | {"theta_E": torch.arange(5.0)})
+    other.load_state_dict(method.state_dict())
+    assert torch.equal(other.mean, method.mean)
+    assert torch.equal(other.std, method.std)
+
+
+def test_it_finds_what_is_linear():
+    images = torch.randn(256, 1, 2, 2, generator=torch.Generator().manual_seed(0))
+    values = {"theta_E": 3 + images.flatten(1) @ torch.tensor([0.5, -1.0, 2.0, 0.0])}
+    method = supervised(parameters=(THETA_E,), values=values)
+    optimiser = torch.optim.SGD(method.parameters(), lr=0.1)
+    lenses = Batch((images,), {"theta_E": values["theta_E"][:, None]}, torch.arange(256))
+    for _ in range(100):
+        out = method.training_step(lenses, 0)
+        optimiser.zero_grad()
+        out["loss"].backward()
+        optimiser.step()
+    assert out["r2"] > 0.99
+    torch.testing.assert_close(method.predict(images)["theta_E"], values["theta_E"], atol=0.3, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("targets", "values", "complaint"),
+    [
+        (("theta_e",), {}, "target 'theta_e' is not recorded of these lenses: did you mean theta_E?"),
+        (("mass",), {}, "target 'mass' is not recorded .* recorded are theta_E, gamma, kind"),
+        (("theta_E",), {"theta_E": torch.ones(5)}, "target 'theta_E' is the same for all of the first 5 lenses"),
+        (("theta_E",), {"theta_E": torch.full((5,), NAN)}, "target 'theta_E' is known for none of the first 5"),
+        (("kind",), {"kind": torch.full((5,), 3.0)}, "'kind' holds no numbers of its 3 classes, from 0 to 2"),
+    ],
+)
+def test_what_cannot_be_learned_is_said_in_a_line(targets, values, complaint):
+    with pytest.raises(UsageError, match=complaint):
+        supervised(*targets, values=VALUES | values)
+
+
+def test_lenses_of_which_nothing_is_recorded():
+    with pytest.raises(UsageError, match="of these there is nothing"):
+        supervised(parameters=())
