@@ -19,6 +19,7 @@ VERBS = {
     "runs": "List runs, and compare them",
     "data": "Look at stored images, and check them",
     "benchmark": "Measure how fast a configuration trains",
+    "export": "Write a trained encoder for timm or ONNX",
     "list": "List the components there are",
     "info": "Explain a component and its options",
     "plugins": "List the plugins, and why one failed",

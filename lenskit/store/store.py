@@ -258,7 +258,7 @@ def _uncompressed(file: Path, array: Any, into: NDArray[Any] | None) -> NDArray[
     with file.open("rb") as stream:
         for start in range(0, len(data), PIECE):
             piece = data[start : start + PIECE]
-            if stream.readinto(memoryview(piece)) != len(piece):
+            if stream.readinto(piece.data) != len(piece):
                 raise ValueError("cut short")
             checksum = google_crc32c.extend(checksum, piece)
         if stream.read(CHECKSUM_BYTES + 1) != checksum.to_bytes(CHECKSUM_BYTES, "little"):

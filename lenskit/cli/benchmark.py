@@ -1,0 +1,93 @@
+"""`lenskit benchmark`."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from lenskit.cli.train import configured, resolved
+
+if TYPE_CHECKING:
+    from lenskit.config import Config
+    from lenskit.training.benchmark import Measurement, Spread
+
+ROUNDS = 3
+"""Rounds in which a run and a bare loop alternate."""
+
+
+@click.command("benchmark", short_help="Measure how fast a configuration trains")
+@configured
+@click.option("--batches", type=int, default=20, show_default=True, help="Batches that count, after two that do not.")
+@click.option("--bare", is_flag=True, help=f"Also train in a bare PyTorch loop, in {ROUNDS} rounds in turns.")
+@click.option("--json", "as_json", is_flag=True, help="Print figures as JSON.")
+def command(batches: int, bare: bool, as_json: bool, **flags: Any) -> None:
+    """Measure how fast a configuration trains here: `lenskit benchmark --recipe quickstart`.
+
+    A few batches are trained in a temporary folder, and nothing is kept. Shown are pairs (lenses) a second, the share
+    of each stage of a batch, with medians and quartiles over batches, and the peak of memory. With --bare, how many
+    times as long as in a loop of plain PyTorch a batch takes, for the same model, batches and precision.
+    """
+    config = resolved(**flags)
+    from lenskit.training.benchmark import benchmark
+    from lenskit.training.processes import is_first
+
+    measured = benchmark(config, batches, ROUNDS if bare else 0)
+    if not is_first():
+        return
+    if as_json:
+        click.echo(json.dumps(figures(config, measured), indent=2))
+    else:
+        show(config, measured)
+
+
+def figures(config: Config, measured: Measurement) -> dict[str, Any]:
+    """All figures, as plain values; seconds, bytes, and shares of one."""
+    import torch
+
+    names = {section: config.sections[section].get("name") for section in ("pairs", "method", "backbone")}
+    names["data" if "data" in config.sections else "simulator"] = config.name(
+        "data" if "data" in config.sections else "simulator"
+    )
+    return {
+        "configuration": names
+        | {key: config.sections["train"][key] for key in ("batch_size", "precision", "compile", "channels_last")},
+        "device": measured.device,
+        "torch": torch.__version__,
+        "batches": len(measured.times),
+        "pairs_per_second": asdict(measured.rate),
+        "stages": {s: {"share": share, "seconds": asdict(each)} for s, (each, share) in measured.stages.items()},
+        "peak_memory": measured.memory,
+        "times_a_bare_loop": measured.ratio and asdict(measured.ratio),
+    }
+
+
+def show(config: Config, measured: Measurement) -> None:
+    """Prints a table."""
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    source = config.name("data" if "data" in config.sections else "simulator")
+    what = [source, *(config.name(section) for section in ("pairs", "method", "backbone"))]
+    console.print(f"{', '.join(what)}: {measured.batch_size} pairs a batch, {config.sections['train']['precision']}")
+    console.print(f"{measured.device}; {len(measured.times)} batches; medians, and quartiles over batches", style="dim")
+    table = Table(box=None, pad_edge=False)
+    for column in ("stage", "ms a batch", "quartiles", "share"):
+        table.add_column(column, justify="left" if column == "stage" else "right")
+    for stage, (seconds, share) in measured.stages.items():
+        table.add_row(stage, *_cells(seconds, 1e3), f"{share:.1%}")
+    console.print(table)
+    rate, quartiles = _cells(measured.rate, 1)
+    console.print(f"pairs/s       {rate} ({quartiles})")
+    console.print(f"peak memory   {measured.memory / 1e9:.2f} GB")
+    if measured.ratio:
+        ratio = measured.ratio
+        console.print(f"a bare loop's batch, times {ratio.median:.3f} ({ratio.low:.3f} to {ratio.high:.3f})")
+
+
+def _cells(spread: Spread, unit: float) -> tuple[str, str]:
+    median, low, high = (f"{value * unit:.1f}" for value in (spread.median, spread.low, spread.high))
+    return median, f"{low} to {high}"

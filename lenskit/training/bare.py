@@ -1,0 +1,83 @@
+"""The loop that a user would write by hand: what the runner is measured against."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lenskit.data.source import Share
+from lenskit.errors import UsageError
+from lenskit.kinds.pairs import Batch
+from lenskit.training.devices import make_trainer, quiet_lightning
+from lenskit.training.runner import Job
+
+MIXED = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
+
+
+def bare_loop(job: Job, batches: int, warm_up: int) -> float:
+    """Seconds a batch of a loop in plain PyTorch: the same model, batches, precision and optimiser as a run's, without
+    its figures, checkpoints and schedules.
+
+    Args:
+        job: What is trained.
+        batches: How many batches count.
+        warm_up: How many before that do not.
+
+    Raises:
+        UsageError: if it is not one process, or the method does more than compute a loss.
+    """
+    with quiet_lightning():
+        trainer = make_trainer(job.settings, 1)
+    if trainer.world_size > 1:
+        raise UsageError("--bare compares in one process: use --devices 1")
+    if not job.method.automatic_optimization:
+        raise UsageError(f"method {job.config.name('method')!r} steps its optimisers itself, as no bare loop does")
+    device, settings = trainer.strategy.root_device, job.settings
+    method = job.method.to(device).train()
+    if settings.precision == "64-true":
+        method.double()
+    if settings.compile:
+        job._compile(trainer)
+    optimizer: Any = method.configure_optimizers()
+    scaler = torch.amp.GradScaler(device.type, enabled=settings.precision == "16-mixed")
+    clip = method.optimization.clip if "optimizer" in job.config.sections else 0.0
+    share, parts = Share(job.budget.batch_size // settings.accumulate), settings.accumulate
+    start = 0.0
+    job.source.to(device)
+    try:
+        for batch in range(warm_up + batches):
+            if batch == warm_up:
+                start = _now(device)
+            method.batches = batch
+            optimizer.zero_grad()
+            for part in range(batch * parts, (batch + 1) * parts):
+                views = _views(job, {k: v.to(device) for k, v in job.source.fetch(share.of_batch(part)).items()})
+                with torch.autocast(device.type, MIXED.get(settings.precision), settings.precision in MIXED):
+                    loss = method.training_step(views, batch)["loss"] / parts
+                scaler.scale(loss).backward()
+            if clip:
+                scaler.unscale_(optimizer)
+                torch.nn.utils.clip_grad_norm_(method.parameters(), clip)
+            scaler.step(optimizer)
+            scaler.update()
+            method.after_update()
+        return (_now(device) - start) / batches
+    finally:
+        job.source.close()
+
+
+def _views(job: Job, fetched: dict[str, Tensor]) -> Batch:
+    batch = job.source.batch(fetched)
+    layout = torch.channels_last if job.settings.channels_last else torch.preserve_format
+    dtype = torch.float64 if job.settings.precision == "64-true" else None
+    return replace(batch, views=tuple(view.to(dtype=dtype, memory_format=layout) for view in batch.views))
+
+
+def _now(device: torch.device) -> float:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter()
