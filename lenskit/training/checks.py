@@ -27,7 +27,7 @@ def check_views(method: Method, name: str, pairs: str, views: int) -> None:
     if method.views == views:
         return
     names = _pairs_of(method.views)
-    fitting = f"use --pairs {' or '.join(names)}" if names else f"there are no pairs of {method.views}"
+    fitting = f"use --pairs {' or '.join(names)}" if names else "`lenskit list pairs` has those there are"
     raise UsageError(
         f"method {name!r} takes {method.views} view(s) of each lens, pairs {pairs!r} make {views}: {fitting}"
     )

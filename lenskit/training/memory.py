@@ -58,7 +58,7 @@ def largest_that_fits(step: Callable[[int], object], lenses: int, least: int = 2
     return None
 
 
-def advice(batch_size: int, parts: int, processes: int, fits: int | None) -> str:
+def advice(batch_size: int, parts: int, processes: int, fits: int | None, divisible: bool = True) -> str:
     """What would need less memory, as a user says it.
 
     Args:
@@ -66,13 +66,14 @@ def advice(batch_size: int, parts: int, processes: int, fits: int | None) -> str
         parts: Parts that it is taken in.
         processes: How many share each part.
         fits: Lenses that fit at once in one process; None if none do.
+        divisible: Whether the method can take a batch in parts.
     """
     if fits is None:
         return "not even a batch of 2 lenses fits: use a smaller --backbone, or smaller images (--set input.size=N)"
     at_once = fits * processes
     smaller = f"{fits} would fit: use --batch-size {at_once * parts}"
-    for more in range(parts + 1, batch_size // (2 * processes) + 1):
-        if batch_size % more == 0 and batch_size // more <= at_once:
+    for more in range(parts + 1, batch_size // (2 * processes) + 1) if divisible else ():
+        if batch_size % (more * processes) == 0 and batch_size // more <= at_once:
             return f"{smaller}, or keep the batch and take it in parts with --set train.accumulate={more}"
     return smaller
 
@@ -99,7 +100,7 @@ def explained(trainer: pl.Trainer, method: Method, stream: Stream) -> Iterator[N
                 fits = largest_that_fits(partial(_learn, trainer, method, stream), lenses)
             except Exception:  # a method that cannot learn outside of training: then a guess has to do
                 fits = max(lenses // 2, 2)
-        said = advice(stream.budget.batch_size, stream.parts, processes, fits)
+        said = advice(stream.budget.batch_size, stream.parts, processes, fits, method.automatic_optimization)
     else:
         return
     raise LenskitError(f"{device} is out of memory with {lenses} lenses at a time: {said}")
@@ -109,8 +110,8 @@ def _learn(trainer: pl.Trainer, method: Method, stream: Stream, lenses: int) -> 
     """What a run does with a batch, from nothing: the run is over, so nothing of its state matters any more."""
     precision, device = trainer.strategy.precision_plugin, trainer.strategy.root_device
     method.zero_grad(set_to_none=True)
-    trainer.strategy.optimizers = []
     method.to(device).train()
+    trainer.strategy.setup_optimizers(trainer)
     fetched = move_data_to_device(stream.source.fetch(torch.arange(lenses)), device)
     batch = stream.make(fetched)
     # Not the instance's own, which may be that of a batch in parts.
@@ -118,4 +119,4 @@ def _learn(trainer: pl.Trainer, method: Method, stream: Stream, lenses: int) -> 
         loss = type(method).training_step(method, batch, 0)["loss"]
     if method.automatic_optimization:
         loss.backward()
-        method.configure_optimizers().step()
+        trainer.strategy.optimizers[0].step()

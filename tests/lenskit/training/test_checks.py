@@ -1,0 +1,80 @@
+"""Bad input through the command line: one line each, and nothing is written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from safetensors.torch import save_file
+from torchvision.models import resnet18
+
+from lenskit.errors import LenskitError, UsageError
+from lenskit.training.runner import Job
+from lenskit_toys.components import Restless
+
+TOYS = ("train", "--recipe", "toys", "--accelerator", "cpu", "--lenses", "64")
+
+BAD = {
+    "--batch-size 8 --set train.accumulate=3": "a batch of 8 lenses cannot be taken in 3 equal parts: "
+    "use --batch-size 9, or another train.accumulate",
+    "--batch-size 8 --set train.accumulate=16": "a batch of 8 lenses cannot be taken in 16 equal parts: "
+    "use --batch-size 16, or another train.accumulate",
+    "--batch-size 8 --set train.accumulate=8": "batch norm needs 2 lenses or more at a time, and a batch of 8 in 8 "
+    "parts gives it 1: use --batch-size 16 or more",
+    "--batch-size 4 --devices 4": "batch norm needs 2 lenses or more at a time, and a batch of 4 over 4 processes "
+    "gives it 1: use --batch-size 8 or more",
+    "--batch-size 12 --devices 2 --set train.accumulate=4": "a part of 3 lenses cannot be shared evenly by 2 "
+    "processes: use --batch-size 16",
+    "--batch-size 65": "64 lenses an epoch are fewer than a batch of 65: use --batch-size 64 or less",
+    "--method two-optimizers --batch-size 8 --set train.accumulate=2": "method 'two-optimizers' steps its optimisers "
+    "itself, so its batches cannot be taken in parts: use --set train.accumulate=1, and a smaller --batch-size",
+    "--pairs single": "method 'restless' takes 2 view(s) of each lens, pairs 'single' make 1: use --pairs instrument-only or lens-fixed or ",
+    "--precision 16-mixed": "--precision 16-mixed needs a GPU, a CPU has no fp16: use --precision bf16-mixed or",
+    "--set train.ema=1": "section 'train': option ema takes ",
+    "--set optimizer.clip=-1": "section 'optimizer': option clip takes ",
+}
+
+
+@pytest.mark.parametrize("line", BAD)
+def test_is_one_line_and_leaves_nothing_behind(line: str, lenskit: Callable[..., Any]) -> None:
+    assert lenskit(*TOYS, *line.split()).complaint(status=2).startswith(BAD[line])
+    assert list(Path().iterdir()) == []
+
+
+def test_pairs_of_one_view_are_named_to_a_method_that_takes_one(lenskit: Callable[..., Any], install: Any) -> None:
+    install(
+        "one",
+        '@hookimpl\ndef lenskit_methods():\n    return [Component("one", "one_method:One", "One view")]\n',
+        one_method="from lenskit_toys.components import Restless\n\nclass One(Restless):\n"
+        '    """One view."""\n\n    views = 1\n',
+    )
+    complaint = lenskit(*TOYS, "--method", "one", "--pairs", "default").complaint()
+    assert complaint.startswith("method 'one' takes 1 view(s) of each lens, pairs 'default' make 2: use --pairs single")
+
+
+def test_weights_that_do_not_fit(lenskit: Callable[..., Any]) -> None:
+    save_file(resnet18(num_classes=1).state_dict(), "weights.safetensors")
+    flags = ("--backbone", "resnet34", "--set", "backbone.weights=weights.safetensors")
+    complaint = lenskit(*TOYS, *flags).complaint(status=1)
+    assert complaint.startswith("the weights of weights.safetensors do not fit: ")
+    assert "network.layer1.2.conv1.weight" in complaint or "layer1.2.conv1.weight" in complaint
+    assert [path.name for path in Path().iterdir()] == ["weights.safetensors"]
+
+
+def test_a_part_without_batch_norm_may_be_one_lens(toys) -> None:
+    config = {"backbone": {"name": "tiny", "norm": False}, "train": {"accumulate": 8}}
+    assert Job(toys(**config)).settings.accumulate == 8
+
+
+def test_gradients_of_a_method_that_steps_itself_cannot_be_clipped(toys, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Restless, "automatic_optimization", property(lambda self: False, lambda self, value: None))
+    with pytest.raises(UsageError, match=r"'restless' steps its optimisers itself: use --set optimizer.clip=0"):
+        Job(toys(optimizer={"clip": 1}))
+
+
+def test_a_method_that_forgets_a_parameter(toys, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Restless, "parameter_groups", lambda self: [{"modules": [self.backbone]}])
+    with pytest.raises(LenskitError, match=r"of Restless has the parameter head.weight in no group"):
+        Job(toys())

@@ -1,0 +1,168 @@
+"""Out of memory: how it is noticed, which batch would fit, and that a user is told so in one line."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lenskit.training.memory import advice, is_out_of_memory, largest_that_fits
+
+ERRORS = [
+    MemoryError(),
+    torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"),
+    RuntimeError("[enforce fail at alloc_cpu.cpp:127] data. DefaultCPUAllocator: can't allocate memory: you tried"),
+    RuntimeError("std::bad_alloc"),
+    RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED, out of memory"),
+]
+
+
+@pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
+def test_errors_that_say_so(error: Exception) -> None:
+    assert is_out_of_memory(error)
+
+
+@pytest.mark.parametrize("error", [RuntimeError("shapes do not fit"), ValueError("out of memory"), KeyError("x")])
+def test_errors_that_do_not(error: Exception) -> None:
+    assert not is_out_of_memory(error)
+
+
+def test_a_real_one() -> None:
+    with pytest.raises(RuntimeError) as caught:
+        torch.empty(2**60, dtype=torch.uint8)
+    assert is_out_of_memory(caught.value)
+
+
+@given(st.integers(2, 5000), st.integers(0, 5000))
+@settings(deadline=None, max_examples=50)
+def test_finds_the_largest_half_that_fits(lenses: int, room: int) -> None:
+    def step(n: int) -> None:
+        if n > room:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+
+    halves = [lenses >> power for power in range(1, 13) if lenses >> power >= 2]
+    assert largest_that_fits(step, lenses) == max((n for n in halves if n <= room), default=None)
+
+
+def test_other_errors_are_not_hidden() -> None:
+    with pytest.raises(ZeroDivisionError):
+        largest_that_fits(lambda n: n / 0, 8)
+
+
+@given(st.integers(1, 8), st.integers(1, 4), st.integers(1, 200), st.integers(2, 300))
+@settings(deadline=None, max_examples=100)
+def test_what_is_advised_fits(parts: int, processes: int, share: int, fits: int) -> None:
+    """And both ways are ones that a run takes: whole parts, of two lenses or more in each process."""
+    batch_size = parts * processes * share
+    words = advice(batch_size, parts, processes, fits).replace(",", "").split()
+    smaller = int(words[words.index("--batch-size") + 1])
+    assert smaller // parts // processes == fits
+    for word in words:
+        if word.startswith("train.accumulate="):
+            more = int(word.partition("=")[2])
+            assert batch_size % (more * processes) == 0
+            assert 2 <= batch_size // more // processes <= fits
+
+
+def test_what_is_advised() -> None:
+    assert advice(400, 1, 1, 100) == (
+        "100 would fit: use --batch-size 100, or keep the batch and take it in parts with --set train.accumulate=4"
+    )
+    assert advice(128, 2, 2, 16) == (
+        "16 would fit: use --batch-size 64, or keep the batch and take it in parts with --set train.accumulate=4"
+    )
+    assert advice(127, 1, 1, 63) == "63 would fit: use --batch-size 63"
+    assert "not even a batch of 2 lenses fits" in advice(127, 1, 1, None)
+
+
+HUNGRY = '''
+import torch
+from lenskit_toys.components import Tiny
+
+class Hungry(Tiny):
+    """Runs out of memory as a GPU does.
+
+    Args:
+        most: Images that it takes at a time.
+    """
+
+    def __init__(self, channels, size, *, most: int = 10):
+        super().__init__(channels, size)
+        self.most = most
+
+    def forward(self, images):
+        if len(images) > self.most:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.\\nSee the documentation")
+        return super().forward(images)
+'''
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ("", "cpu is out of memory with 32 lenses at a time: 8 would fit: use --batch-size 8, or keep the batch and "
+         "take it in parts with --set train.accumulate=4"),
+        ("--set train.accumulate=2", "cpu is out of memory with 16 lenses at a time: 8 would fit: use --batch-size 16, "
+         "or keep the batch and take it in parts with --set train.accumulate=4"),
+        ("--method two-optimizers", "cpu is out of memory with 32 lenses at a time: 8 would fit: use --batch-size 8"),
+        ("--set backbone.most=1", "cpu is out of memory with 32 lenses at a time: not even a batch of 2 lenses fits: "
+         "use a smaller --backbone, or smaller images (--set input.size=N)"),
+    ],
+)  # fmt: skip
+def test_a_user_is_told_which_batch_would_fit(
+    flags: str, message: str, install: Any, lenskit: Callable[..., Any]
+) -> None:
+    hooks = '@hookimpl\ndef lenskit_backbones():\n    return [Component("hungry", "hungry_net:Hungry", "Much")]\n'
+    install("hungry", hooks, hungry_net=HUNGRY)
+    outcome = lenskit(
+        "train", "--recipe", "toys", "--backbone", "hungry", "--lenses", 64, "--batch-size", 32, "--out", "run",
+        *flags.split(),
+    )  # fmt: skip
+    assert outcome.status == 1
+    assert "Traceback" not in outcome.err
+    assert [line for line in outcome.err.splitlines() if line.startswith("lenskit: ")] == [f"lenskit: {message}"]
+    assert message in Path("run/train.log").read_text()
+    for word in [word for word in message.split() if word.startswith("train.accumulate")]:
+        again = lenskit(
+            "train", "--recipe", "toys", "--backbone", "hungry", "--lenses", 64, "--batch-size", 32, "--out", "again",
+            "--set", word,
+        )  # fmt: skip
+        assert again.status == 0, again.err
+
+
+LIMITED = """
+import json, resource, sys
+from lenskit.config import Config
+from lenskit.training.runner import Job
+from lenskit.cli.main import run
+import lenskit_toys.components, torch
+
+torch.zeros(4, 4).requires_grad_().mm(torch.ones(4, 4)).sum().backward()  # its threads need room, too
+used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (used + 700 * 2**20,) * 2)
+sys.exit(run(sys.argv[1:]))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="address space is limited as Linux does it")
+def test_a_process_that_may_take_no_more_memory() -> None:
+    """A run of 8192 lenses of 64 x 64 pixels, which takes gigabytes, where there are 700 MiB."""
+    flags = "--recipe toys --accelerator cpu --set simulator.pixels=64 --lenses 8192 --batch-size 8192 --out run"
+    answer = subprocess.run(
+        [sys.executable, "-c", LIMITED, "train", *flags.split()],
+        env=os.environ | {"OMP_NUM_THREADS": "1"}, capture_output=True, text=True,
+    )  # fmt: skip
+    assert answer.returncode == 1, answer.stderr
+    assert "Traceback" not in answer.stderr
+    (line,) = [line for line in answer.stderr.splitlines() if line.startswith("lenskit: ")]
+    assert "cpu is out of memory with 8192 lenses at a time: " in line
+    assert " would fit: use --batch-size " in line
