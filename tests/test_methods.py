@@ -152,10 +152,31 @@ def test_one_step_reaches_all_weights(method: str, backbone: str) -> None:
     optimised = [p for group in job.method.configure_optimizers().param_groups for p in group["params"]]
     trained = {name: p for name, p in job.method.named_parameters() if p.requires_grad}
     assert {id(p) for p in optimised} == {id(p) for p in trained.values()}
+    if job.method.unused_parameters:
+        return
     for name, parameter in trained.items():
         assert parameter.grad is not None, name
         assert parameter.grad.isfinite().all(), name
     assert sum(bool(parameter.grad.any()) for parameter in trained.values()) > 0.9 * len(trained)
+
+
+@pytest.mark.parametrize("precision", ["bf16-mixed", "64-true"])
+@pytest.mark.parametrize("method", METHODS)
+def test_a_step_in_another_precision_is_nearly_the_same(method: str, precision: str) -> None:
+    losses = []
+    for other in (False, True):
+        job = Job(config(method))
+        if not job.method.automatic_optimization:
+            pytest.skip("it steps its optimisers itself, which only a Trainer lets it do")
+        batch = job.source.of(torch.arange(8))
+        if other and precision == "64-true":
+            job.method.double()
+            batch.views = tuple(view.double() for view in batch.views)
+        torch.manual_seed(0)
+        with torch.autocast("cpu", torch.bfloat16, enabled=other and precision == "bf16-mixed"):
+            losses.append(job.method.training_step(batch, 0)["loss"])
+    assert losses[1].dtype in (torch.float32, torch.float64)
+    assert losses[1].item() == pytest.approx(losses[0].item(), rel=0.1, abs=0.05)
 
 
 @pytest.mark.parametrize("method", METHODS)

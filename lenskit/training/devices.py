@@ -53,7 +53,7 @@ def make_trainer(
         unused: Whether processes have to expect weights without a gradient, if the strategy is `auto`.
 
     Raises:
-        UsageError: if there are no such devices, other processes were started, or they cannot share a batch.
+        UsageError: if there are no such devices, or other processes were started.
     """
     if settings.strategy not in STRATEGIES:
         raise UsageError(f"--strategy takes {', '.join(STRATEGIES)}, got {settings.strategy!r}")
@@ -148,13 +148,6 @@ def _check(trainer: pl.Trainer, settings: TrainSettings, launch: _Launch) -> Non
         )
     if isinstance(trainer.strategy.launcher, _MultiProcessingLauncher):
         raise UsageError("several devices cannot train from a notebook: use one, as devices=1, or `lenskit train`")
-    if settings.batch_size % world:
-        fitting = settings.batch_size // world * world
-        sizes = f"{fitting} or {fitting + world}" if fitting else str(world)
-        raise UsageError(
-            f"a batch of {settings.batch_size} lenses cannot be shared evenly by {world} processes: "
-            f"use --batch-size {sizes}"
-        )
 
 
 def check_batch_norm(trainer: pl.Trainer, module: pl.LightningModule) -> None:

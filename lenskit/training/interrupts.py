@@ -35,7 +35,7 @@ class Stopping(pl.Callback):
         self.every = every
         self.signal = 0
         """Number of the signal that came, or 0."""
-        self._asked = False
+        self._asked = self._pressed = False
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         # Now, because Lightning has just set handlers of its own. It gives back the ones from before at the end.
@@ -62,12 +62,14 @@ class Stopping(pl.Callback):
         trainer.should_stop = self._asked or self.signal > 0
 
     def _hear(self, number: int, frame: Any) -> None:
-        if number == signal.SIGINT and self.signal == signal.SIGINT:
+        # Clusters may send theirs more than once, which changes nothing; a second Ctrl-C is meant.
+        if number == signal.SIGINT and self._pressed:
             raise KeyboardInterrupt
-        self.signal = number
-        if is_first():
-            again = "; press Ctrl-C again to stop at once" if number == signal.SIGINT else ""
+        self._pressed |= number == signal.SIGINT
+        if not self.signal and is_first():
+            again = "; press Ctrl-C again to stop at once" if self._pressed else ""
             log.warning("stopping at the end of this batch%s", again)
+        self.signal = self.signal or number
 
 
 @contextmanager

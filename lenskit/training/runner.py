@@ -154,7 +154,15 @@ class Job:
             if "optimizer" in self.config.sections:
                 log.info("%s", describe(self.method.optimization, budget.batch_size))
             stopping = Stopping(self.monitor.log_every)
-            hung = [Clock(stream, settings.seed), *self._weights(), monitor, *self._probing(run, stream, monitor), checkpoints, *callbacks, stopping]
+            hung = [
+                Clock(stream, settings.seed),
+                *self._weights(),
+                monitor,
+                *self._probing(run, stream, monitor),
+                checkpoints,
+                *callbacks,
+                stopping,
+            ]
             trainer = self._trainer(hung, run.path)
             check_batch_norm(trainer, self.method)
             if settings.compile:
@@ -170,13 +178,12 @@ class Job:
             run.stopped_by = stopping.signal
             if monitor.stopped:
                 raise LenskitError(f"{monitor.stopped}: stopped there; what was learned is in {run.path / 'encoder'}")
-            if stream.batches < budget.batches:
+            if stream.batches < budget.batches and is_first():
                 log.warning(
                     "stopped after %d of %d batches; go on with: lenskit train --resume %s",
                     stream.batches, budget.batches, run.path,
                 )  # fmt: skip
         return run
-
 
     def _weights(self) -> list[pl.Callback]:
         """What changes weights otherwise than one step of the optimiser after each batch does."""

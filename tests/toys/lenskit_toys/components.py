@@ -102,6 +102,19 @@ class Restless(Method):
                 os.kill(os.getpid(), getattr(signal, name))
 
 
+class Idle(Restless):
+    """The same with weights that do nothing, as several processes have to be told.
+
+    Args:
+        declared: Whether they are.
+    """
+
+    def __init__(self, backbone: Backbone, *, declared: bool = True) -> None:
+        super().__init__(backbone)
+        self.nothing = nn.Linear(2, 2)
+        self.unused_parameters = declared
+
+
 class TwoOptimizers(Restless):
     """The same with two optimisers, stepped by hand.
 

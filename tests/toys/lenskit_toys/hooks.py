@@ -18,6 +18,7 @@ def lenskit_methods():
     return [
         Component("restless", "lenskit_toys.components:Restless", "SimSiam-like, drawing from the global generator"),
         Component("two-optimizers", "lenskit_toys.components:TwoOptimizers", "Manual optimisation with two optimisers"),
+        Component("idle", "lenskit_toys.components:Idle", "With weights that get no gradient"),
         Component("exploding", "lenskit_toys.components:Exploding", "Its loss is not finite from some batch on"),
     ]
 
