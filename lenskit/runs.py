@@ -120,14 +120,10 @@ def summary(folder: Path) -> Summary:
     if config == {} and not damages:
         damages.append("run.toml is missing")
     origin = _read(damages, folder / "provenance.json", _object, {})
-    card = _read(damages, folder / "encoder" / "encoder.json", _object, {})
-    best = _read(damages, folder / BEST / "encoder.json", _object, {})
+    done, of = _read(damages, folder / "encoder" / "encoder.json", _trained, (0, None))
+    best = _read(damages, folder / BEST / "encoder.json", _score, None)
     lines = _read(damages, folder / "metrics.jsonl", figures, [])
-    trained = card.get("trained") if isinstance(card.get("trained"), dict) else {}
-    done, of = trained.get("batches", 0), trained.get("of")
-    scores = [line["probe"] for line in lines if "probe" in line]
-    if isinstance(kept := best.get("probe"), dict) and "score" in kept:
-        scores.append(kept["score"])
+    scores = [line["probe"] for line in lines if "probe" in line] + ([] if best is None else [best])
     rates = [line["rate"] for line in lines if "rate" in line]
     state, note = _state(folder, of is not None and done == of)
     method, pairs, backbone = (
@@ -182,6 +178,15 @@ def _object(path: Path) -> dict[str, Any]:
     return found
 
 
+def _trained(path: Path) -> tuple[int, int]:
+    trained = _object(path)["trained"]
+    return int(trained["batches"]), int(trained["of"])
+
+
+def _score(path: Path) -> float:
+    return float(_object(path)["probe"]["score"])
+
+
 def _sections(layer: dict[str, Any]) -> dict[str, Any]:
     if not layer or not all(isinstance(section, dict) for section in layer.values()):
         raise ValueError("holds no sections")
@@ -192,15 +197,16 @@ def figures(path: Path) -> Lines:
     """The lines of a `metrics.jsonl`; the last one may be being written, and is left out if it is cut short.
 
     Raises:
-        ValueError: if another line is no object with `batches`.
+        ValueError: if another line is no object of numbers with `batches`.
     """
     lines: Lines = []
     texts = path.read_text(encoding="utf-8").splitlines()
     for number, text in enumerate(texts, 1):
         try:
             line = json.loads(text)
-            int(line["batches"])
-        except (ValueError, KeyError, TypeError):
+            if "batches" not in line or not all(isinstance(value, int | float) for value in line.values()):
+                raise ValueError(text)
+        except (ValueError, TypeError, AttributeError):
             if number == len(texts):
                 break
             raise ValueError(f"line {number} holds no figures") from None
