@@ -165,13 +165,13 @@ class Job:
             ]
             trainer = self._trainer(hung, run.path)
             check_batch_norm(trainer, self.method)
-            if settings.compile:
-                self._compile(trainer)
             short = memory.explained(trainer, self.method, stream)
             with restored_signals(), explained(self.method), display or nullcontext():
                 path = run.checkpoint if done is not None else None
                 try:
                     with short:
+                        if settings.compile:
+                            self._compile(trainer)
                         trainer.fit(self.method, datamodule=stream, ckpt_path=path, weights_only=True)
                 finally:
                     self.source.close()
@@ -191,7 +191,7 @@ class Job:
         return [*([Accumulation()] if self.settings.accumulate > 1 else []), *averaging]
 
     def _compile(self, trainer: pl.Trainer) -> None:
-        lenses = self.budget.batch_size // self.settings.accumulate // trainer.world_size
+        lenses = self.budget.batch_size // self.settings.accumulate // (trainer.num_devices * trainer.num_nodes)
         images = torch.randn(lenses, self.method.backbone.channels, *[self.method.backbone.size] * 2)
         if self.settings.channels_last:
             images = images.contiguous(memory_format=torch.channels_last)

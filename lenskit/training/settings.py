@@ -60,7 +60,7 @@ class OptimizerSettings:
         lr: Peak learning rate for a batch of `lr_batch` lenses; it is scaled in proportion to the batch.
         lr_batch: That batch; 0 takes `lr` as it is.
         warmup_epochs: Epochs of linear warm-up, at most half of the run; a cosine to zero follows.
-        weight_decay: Weight decay.
+        weight_decay: Weight decay; where it is 0, LARS adapts no rates either, and is SGD.
         decay_all: Whether weight decay also acts on biases, on the scales and offsets of norms and on the tokens and
             position embeddings of transformers (and LARS adapts the rates of these).
         momentum: Momentum of `sgd` and `lars`.
