@@ -1,3 +1,46 @@
-"""lenskit: learning from strong-gravitational-lens images without labels."""
+"""lenskit: learning from strong-gravitational-lens images without labels.
+
+`lenskit.train`, `lenskit.resume` and `lenskit.load` do what the command line does; see docs/api.md. All names are
+loaded when they are first asked for, because they bring torch.
+"""
+
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from lenskit.api import configuration as configuration
+    from lenskit.api import load as load
+    from lenskit.api import resume as resume
+    from lenskit.api import train as train
+    from lenskit.encoder import Encoder as Encoder
+    from lenskit.errors import LenskitError as LenskitError
+    from lenskit.errors import UsageError as UsageError
+    from lenskit.estimator import LensEncoder as LensEncoder
+    from lenskit.run import Run as Run
+
+_LAZY = {
+    "Encoder": "lenskit.encoder",
+    "LensEncoder": "lenskit.estimator",
+    "LenskitError": "lenskit.errors",
+    "Run": "lenskit.run",
+    "UsageError": "lenskit.errors",
+    "configuration": "lenskit.api",
+    "load": "lenskit.api",
+    "resume": "lenskit.api",
+    "train": "lenskit.api",
+}
+
+__all__ = ["__version__", *_LAZY]  # noqa: PLE0604
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(_LAZY[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LAZY})

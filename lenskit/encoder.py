@@ -7,7 +7,7 @@ backbone and its options, the images it takes and what is done to them first.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from lenskit.config import build
 from lenskit.data.preprocess import Preprocess
 from lenskit.data.source import Chunk
-from lenskit.errors import LenskitError
+from lenskit.errors import LenskitError, UsageError
 from lenskit.files import write_atomically
 from lenskit.kinds.backbone import Backbone
 from lenskit.options import validate
@@ -52,21 +52,24 @@ class Encoder(nn.Module):
         """Images (n, C, H, W) in any unit to features (n, `features`).
 
         Raises:
-            LenskitError: if the images have another shape than the encoder was trained with, or hold NaNs.
+            UsageError: if the images have another shape than the encoder was trained with.
+            LenskitError: if they hold NaNs.
         """
-        if images.ndim != 4 or tuple(images.shape[1:]) != self.image_shape:
-            raise LenskitError(f"the encoder takes images (n, {_shape(self.image_shape)}), got {_shape(images.shape)}")
+        self.check_shape(images.shape)
         if not images.isfinite().all():
             count = int((~images.isfinite()).flatten(1).any(1).sum())
             raise LenskitError(f"{count} of {len(images)} images hold NaN or infinite pixels: fill or mask them first")
         return self.backbone(self.preprocess(images))
 
     @torch.inference_mode()
-    def embed(self, chunks: Iterable[Chunk]) -> tuple[NDArray[np.float32], dict[str, NDArray[np.float64]]]:
+    def embed(
+        self, chunks: Iterable[Chunk], batch_size: int = 256
+    ) -> tuple[NDArray[np.float32], dict[str, NDArray[np.float64]]]:
         """Features of many images, in eval mode.
 
         Args:
             chunks: Images and their parameters, as `simulated` and `stored` give them.
+            batch_size: Images at a time.
 
         Returns:
             Features (n, `features`), and each parameter's values (n,).
@@ -76,10 +79,40 @@ class Encoder(nn.Module):
         features: list[Tensor] = []
         parameters: dict[str, list[Tensor]] = {}
         for images, values in chunks:
-            features += [self(part.to(device)).float().cpu() for part in images.split(256)]
+            features += [self(part.to(device)).float().cpu() for part in images.split(batch_size) if len(part)]
             for name, value in values.items():
                 parameters.setdefault(name, []).append(value.double().cpu())
+        if not features:
+            return np.empty((0, self.features), np.float32), {}
         return torch.cat(features).numpy(), {name: torch.cat(value).numpy() for name, value in parameters.items()}
+
+    def images(self, images: Any) -> Tensor:
+        """Images (n, C, H, W), or what numpy can make of them, as a float32 tensor.
+
+        Raises:
+            UsageError: if they are no real numbers, or have another shape than the encoder takes.
+        """
+        if not isinstance(images, Tensor):
+            try:
+                # FITS files hold numbers in the other order of bytes, which torch does not take.
+                images = torch.from_numpy(np.array(images, dtype=np.float32))
+            except (TypeError, ValueError):
+                raise UsageError(f"the encoder takes images {self._wanted}, got what is no array of numbers") from None
+        self.check_shape(images.shape)
+        return images.float()
+
+    def check_shape(self, shape: Sequence[int]) -> None:
+        """Raises if images have another shape than (n, C, H, W), as the encoder takes them.
+
+        Raises:
+            UsageError: saying both.
+        """
+        if len(shape) != 4 or tuple(shape[1:]) != self.image_shape:
+            raise UsageError(f"the encoder takes images {self._wanted}, got {_shape(shape) or 'one number'}")
+
+    @property
+    def _wanted(self) -> str:
+        return f"(n, {_shape(self.image_shape)})"
 
     def save(self, folder: Path) -> None:
         """Writes the folder; each of its two files is replaced as a whole."""
@@ -150,3 +183,17 @@ def _shape(shape: Iterable[int]) -> str:
 
 def _one_line(error: Exception) -> str:
     return " ".join(str(error).split())[:300]
+
+
+def find_device(name: str) -> torch.device:
+    """The device of that name, or with `auto` a GPU if there is one.
+
+    Raises:
+        UsageError: if there is no such device here.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        return torch.empty(0, device=name).device
+    except (RuntimeError, AssertionError, NotImplementedError, TypeError) as error:
+        raise UsageError(f"there is no device {name!r} here: {_one_line(error)[:120]}") from None

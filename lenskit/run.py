@@ -18,14 +18,21 @@ import platform
 import shutil
 import subprocess
 import sys
+from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
 from lenskit.config import Config
-from lenskit.encoder import Encoder, read_card
+from lenskit.data.readers import open_dataset
+from lenskit.data.source import simulated, stored
+from lenskit.encoder import Encoder, find_device, read_card
 from lenskit.errors import LenskitError, UsageError
 from lenskit.files import write_atomically
+from lenskit.kinds.dataset import Dataset
 from lenskit.kinds.simulator import Simulator
 from lenskit.lock import is_held
 from lenskit.registry import registry
@@ -132,6 +139,67 @@ class Run:
         """
         best = self.best if which is None else which == BEST
         return Encoder.load(self.path / (BEST if best else "encoder"))
+
+    def embed(
+        self,
+        images: Any = 1000,
+        *,
+        seed: int = 0,
+        split: str = "embed",
+        batch_size: int = 256,
+        device: str = "auto",
+    ) -> tuple[NDArray[np.float32], dict[str, NDArray[np.float64]]]:
+        """Features of images, as `lenskit embed` makes them.
+
+        Args:
+            images: An array or tensor (n, C, H, W); or `[READER:]PATH` of stored images, or a dataset, of which each
+                lens's first image is taken; or a number of lenses, which the run's simulator draws.
+            seed: Seed of simulated lenses.
+            split: Part of the data that simulated lenses are of; training uses `train`.
+            batch_size: Images at a time.
+            device: `cpu`, `cuda`, ...; `auto` takes a GPU if there is one.
+
+        Returns:
+            Features (n, d), and the values (n,) of each recorded parameter: none for an array.
+
+        Raises:
+            UsageError: if the images are none that the encoder takes.
+            LenskitError: if there is no encoder yet, or images hold pixels that are not finite.
+        """
+        where = find_device(device)
+        encoder = self.encoder().to(where)
+        if isinstance(images, int):
+            if images < 1:
+                raise UsageError(f"embed takes the number of lenses to draw, 1 or more, got {images}")
+            simulator = self.simulator()
+            chunks = simulated(simulator, seed=seed, split=split, lenses=images, chunk=batch_size, device=where)
+        elif isinstance(images, str | Path):
+            chunks = stored(open_dataset(str(images), size=encoder.image_shape[-1]))
+        elif isinstance(images, Dataset):
+            chunks = stored(images)
+        else:
+            chunks = iter([(encoder.images(images), {})])
+        return encoder.embed(chunks, batch_size)
+
+    @property
+    def metrics(self) -> dict[str, list[Any]]:
+        """The run's figures, one list a name with one entry a line of `metrics.jsonl`, ready for a data frame.
+
+        What a line lacks is None.
+        """
+        path = self.path / "metrics.jsonl"
+        lines = []
+        for text in path.read_text(encoding="utf-8").splitlines() if path.is_file() else []:
+            with suppress(ValueError):  # a line that is just being written
+                lines.append(json.loads(text))
+        names = dict.fromkeys(name for line in lines for name in line)
+        return {name: [line.get(name) for line in lines] for name in names}
+
+    def export(self, format: str = "timm", folder: Path | str | None = None, *, overwrite: bool = False) -> Path:
+        """Writes the encoder for those who do not have lenskit, as `lenskit export` does; see `lenskit.export`."""
+        from lenskit.export.export import export
+
+        return export(self, format, None if folder is None else Path(folder), overwrite=overwrite)
 
     def simulator(self, name: str | None = None, **options: Any) -> Simulator:
         """The run's simulator, or the one of that name, with some options changed.

@@ -1,0 +1,154 @@
+"""lenskit from Python: what `import lenskit` offers, with the outcome that the command line has."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from os import PathLike, fspath
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lenskit.choices import CHOICES, resolve, usual_folder
+from lenskit.config import Config, Layer, read_assignment
+from lenskit.errors import LenskitError, UsageError
+
+if TYPE_CHECKING:
+    from lenskit.encoder import Encoder
+    from lenskit.run import Run
+
+Text = str | PathLike[str]
+
+
+def train(
+    recipe: Text | None = None,
+    *,
+    config: Text | None = None,
+    data: Text | None = None,
+    set: Mapping[str, Any] | None = None,
+    out: Text | None = None,
+    overwrite: bool = False,
+    progress: bool = True,
+    **choices: Any,
+) -> Run:
+    """Trains an encoder, as `lenskit train` does: the same choices come to the same weights.
+
+    Args:
+        recipe: Name or path of the recipe to start from; see `lenskit list recipes`.
+        config: Path of a configuration to start from, such as a run's `run.toml`.
+        data: Stored images to train on instead of live simulations, `[READER:]PATH`.
+        set: Any options, by `section.option`: `{"simulator.theta_E": "uniform(0.5, 2)", "pairs.noise.level": 1.0}`.
+        out: The run directory to make; by default `runs/METHOD-PAIRS`.
+        overwrite: Whether to replace the run directory if there is one.
+        progress: Whether to draw a progress bar.
+        choices: What else has a flag of its own, with underscores: `simulator`, `pairs`, `method`, `backbone`,
+            `lenses`, `epochs`, `batch_size`, `lr`, `optimizer`, `seed`, `precision`, `accelerator`, `devices` and
+            further ones of `lenskit train --help`. None is as good as nothing.
+
+    Returns:
+        The run, finished or stopped by an interrupt (`Run.finished` tells).
+
+    Raises:
+        UsageError: for what is unknown, contradicts itself, or has a wrong value.
+        LenskitError: if training cannot go on.
+    """
+    resolved = configuration(recipe, config=config, data=data, set=set, **choices)
+    from lenskit.training.runner import train
+
+    folder = Path(out) if out else usual_folder(resolved)
+    name = None if recipe is None else fspath(recipe)
+    return train(resolved, folder, overwrite=overwrite, progress=progress, recipe=name)
+
+
+def configuration(
+    recipe: Text | None = None,
+    *,
+    config: Text | None = None,
+    data: Text | None = None,
+    set: Mapping[str, Any] | None = None,
+    **choices: Any,
+) -> Config:
+    """The configuration that `train` would train, as `lenskit train --print-config` shows it; see `train`."""
+    given = {name: _as_typed(name, value) for name, value in choices.items() if value is not None}
+    recipe, config, data = (None if path is None else fspath(path) for path in (recipe, config, data))
+    return resolve(recipe, config, [_layer(key, value) for key, value in (set or {}).items()], data, **given)
+
+
+def resume(path: Text, *, progress: bool = True, **devices: Any) -> Run:
+    """Goes on with a run that was stopped or killed, as `lenskit train --resume` does.
+
+    Args:
+        path: The run directory.
+        progress: Whether to draw a progress bar.
+        devices: `accelerator`, `devices`, `num_nodes`, ... where they are others than before.
+
+    Raises:
+        LenskitError: if there is nothing to resume, or the checkpoint is not this run's.
+    """
+    from lenskit.training.resume import resume
+
+    return resume(Path(path), progress=progress, **devices)
+
+
+def load(path: Text) -> Run | Encoder:
+    """Opens what lenskit wrote.
+
+    Args:
+        path: A run directory (or its folder `best`, for the same run with the encoder that did best) gives a `Run`;
+            an encoder's folder, or one that `lenskit export` wrote for timm, or a file in one of these, an `Encoder`.
+
+    Raises:
+        UsageError: if it is none of these.
+        LenskitError: if it is damaged.
+    """
+    from lenskit.encoder import Encoder
+    from lenskit.export.timm_folder import is_export, load_export
+    from lenskit.run import Run
+
+    path = Path(path)
+    folder = path.parent if path.is_file() else path
+    if path.suffix == ".onnx":
+        raise UsageError(f"{path} is opened with onnxruntime: lenskit loads runs, encoders and exports for timm")
+    if (folder / "run.toml").is_file() or (folder.name == "best" and (folder.parent / "run.toml").is_file()):
+        return Run(folder)
+    if (folder / "encoder.json").is_file():
+        return Encoder.load(folder)
+    if is_export(folder):
+        return load_export(folder)
+    if not path.exists():
+        raise UsageError(f"there is nothing at {path}")
+    raise UsageError(
+        f"{path} is neither a run (run.toml) nor an encoder (encoder.json) nor an export for timm (config.json)"
+    )
+
+
+def load_encoder(path: Text) -> Encoder:
+    """The encoder of whatever `load` opens: for a run, its trained one."""
+    from lenskit.encoder import Encoder
+
+    loaded = load(path)
+    return loaded if isinstance(loaded, Encoder) else loaded.encoder()
+
+
+def _layer(key: str, value: Any) -> Layer:
+    """What `set` says of one option: as a text with an equals sign is read, but for values that are none."""
+    if not isinstance(key, str):
+        raise UsageError(f"set takes options by name, such as {{'method.tau': 0.99}}, got {key!r}")
+    section, _, option = key.partition(".")
+    if not option:
+        if isinstance(value, Mapping):
+            return {section: dict(value)}
+        raise UsageError(f"set takes section.option, such as {{'method.tau': 0.99}}, got {key!r}")
+    if isinstance(value, str):
+        return read_assignment(f"{key}={value}")
+    if isinstance(value, PathLike):
+        value = fspath(value)
+    for name in reversed(option.split(".")[1:]):
+        value = {name: value}
+    return {section: {option.partition(".")[0]: value}}
+
+
+def _as_typed(name: str, value: Any) -> Any:
+    """A choice as the command line has it, where a number of devices is a text, too."""
+    return str(value) if name in CHOICES and CHOICES[name].kind is str else value
+
+
+__all__ = ["LenskitError", "UsageError", "configuration", "load", "load_encoder", "resume", "train"]

@@ -1,0 +1,1 @@
+"""Trained encoders for those who do not have lenskit."""

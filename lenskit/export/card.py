@@ -1,0 +1,176 @@
+"""The model card: README.md as the Hugging Face Hub shows it, with what a stranger needs to use the encoder."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from lenskit import __version__
+from lenskit.data.preprocess import MAD_TO_SIGMA, PHOTOGRAPHS
+from lenskit.encoder import Encoder
+from lenskit.run import Run
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is known of an encoder beside itself.
+
+    Attributes:
+        name: What to call it.
+        config: The run's configuration as TOML, if there is a run.
+        probe: The table of `lenskit probe`, if it was run.
+        figures: The last line of the run's metrics.
+    """
+
+    name: str
+    config: str = ""
+    probe: str = ""
+    figures: Mapping[str, Any] | None = None
+
+    @classmethod
+    def of_run(cls, run: Run) -> Facts:
+        table = run.path / "evaluations" / ("best" if run.best else "") / "probe" / "table.md"
+        probe = table.read_text(encoding="utf-8") if table.is_file() else ""
+        figures = {name: values[-1] for name, values in run.metrics.items()}
+        return cls(run.name, run.config.to_toml(), probe, figures)
+
+
+def readme(
+    encoder: Encoder,
+    facts: Facts,
+    library: str,
+    *,
+    architecture: str = "",
+    changes: Sequence[str] = (),
+    args: Mapping[str, Any] | None = None,
+) -> str:
+    """The card's text.
+
+    Args:
+        encoder: The encoder.
+        facts: What else is known of it.
+        library: `timm` or `onnx`.
+        architecture: Name of the model in timm.
+        changes: Lines that make the network of timm's `model`.
+        args: Arguments of `timm.create_model`.
+    """
+    use = _timm(encoder, architecture, changes, args or {}) if library == "timm" else _onnx()
+    channels, height, width = encoder.image_shape
+    card = encoder.card
+    # A licence is its owner's to choose; the Hub wants it in the front matter.
+    parts = [
+        f"---\nlibrary_name: {library}\ntags:\n- image-feature-extraction\n- {library}\n- lenskit\n- astronomy\n"
+        "- gravitational-lensing\n- self-supervised-learning\n# license: yours to choose, such as mit\n---\n",
+        f"# {facts.name}\n",
+        f"An encoder of strong-gravitational-lens images: {channels} x {height} x {width} pixels to {encoder.features} "
+        f"features, by the backbone `{card['backbone']['name']}`, trained with the method "
+        f"`{card.get('method', 'unknown')}` on `{card.get('pairs', 'unknown')}` pairs by lenskit {__version__}.\n",
+        f"## Images\n\n{_words(encoder)}\n",
+        f"## Use\n\n{use}",
+        _lenskit(library),
+    ]
+    if facts.probe:
+        parts.append(f"## What was learned\n\n{_demoted(facts.probe)}\n")
+    if facts.figures:
+        parts.append(f"## Training\n\nIts last figures:\n\n```json\n{json.dumps(dict(facts.figures), indent=1)}\n```\n")
+    if facts.config:
+        parts.append(f"Its configuration, which `lenskit train --config FILE` repeats:\n\n```toml\n{facts.config}```\n")
+    return "\n".join(parts)
+
+
+def _words(encoder: Encoder) -> str:
+    """What is done to an image first, in words and numbers."""
+    channels, height, _ = encoder.image_shape
+    shape = encoder.preprocess.shape(encoder.image_shape)
+    said = {
+        "asinh": "Each channel is stretched to asinh(x / 3 sigma), where sigma, its noise, is "
+        f"{MAD_TO_SIGMA} times the median absolute deviation of its border, one pixel wide. So an image may have any "
+        "unit; its background is zero.",
+        "linear": "Pixels come to the network as they are, in the unit of the images that it was trained on.",
+        "imagenet": "Each image is divided by its maximum, then each channel is standardised: means "
+        f"{', '.join(map(str, PHOTOGRAPHS[0]))}, deviations {', '.join(map(str, PHOTOGRAPHS[1]))}.",
+    }[encoder.preprocess.stretch]
+    text = f"Images are float32, (n, {channels}, {height}, {height}). {said}"
+    if shape[1] != height:
+        text += f" Then it is resized to {shape[1]} x {shape[1]} pixels (bilinear, antialiased)."
+    if shape[0] != channels:
+        text += f" The one channel is repeated {shape[0]} times."
+    return text
+
+
+def _timm(encoder: Encoder, architecture: str, changes: Sequence[str], args: Mapping[str, Any]) -> str:
+    if changes:
+        given = ", ".join(f"{name}={value}" for name, value in args.items())
+        lines = [
+            f'model = timm.create_model("{architecture}", num_classes=0, {given})',
+            *changes,
+            'model.load_state_dict(safetensors.torch.load_file("model.safetensors"))',
+        ]
+        imports = "import safetensors.torch\nimport timm\nimport torch"
+        note = "The network differs from timm's in its first layers, so they are replaced first. In this folder:"
+    else:
+        lines = ['model = timm.create_model("local-dir:.", pretrained=True)']
+        imports, note = "import timm\nimport torch", "With timm alone, in this folder (or `hf-hub:NAME` on the Hub):"
+    body = "\n".join(lines)
+    return (
+        f"{note}\n\n```python\n{imports}\n\n{body}\nmodel = model.eval()\n\n\n{_prepare(encoder)}\n\n"
+        f"images = torch.rand(2, {', '.join(map(str, encoder.image_shape))})  # yours\n"
+        "with torch.inference_mode():\n    features = model(prepare(images))\n```\n"
+    )
+
+
+def _prepare(encoder: Encoder) -> str:
+    """The preprocessing as a function of torch alone."""
+    stretch, size, channels = encoder.preprocess.stretch, encoder.preprocess.size, encoder.preprocess.channels
+    lines = []
+    if stretch == "asinh":
+        lines += [
+            "x = images",
+            "border = torch.cat([x[..., 0, :], x[..., -1, :], x[..., 1:-1, 0], x[..., 1:-1, -1]], -1)",
+            "median = border.quantile(0.5, -1, keepdim=True)",
+            f"sigma = {MAD_TO_SIGMA} * (border - median).abs().quantile(0.5, -1, keepdim=True)",
+            "peak = x.abs().flatten(-2).amax(-1, keepdim=True)  # for a border without noise",
+            "sigma = torch.where(sigma > 0, sigma, 1e-3 * peak).clamp(min=torch.finfo(x.dtype).tiny)",
+            "images = torch.asinh(x / (3 * sigma[..., None]))",
+        ]
+    elif stretch == "imagenet":
+        lines += [
+            "peak = images.amax((-3, -2, -1), keepdim=True)",
+            "images = images / torch.where(peak > 0, peak, 1.0)",
+        ]
+    if size is not None and encoder.image_shape[1:] != (size, size):
+        lines.append(
+            f'images = torch.nn.functional.interpolate(images, ({size}, {size}), mode="bilinear", antialias=True)'
+        )
+    if channels is not None:
+        lines.append(f"images = images.expand(-1, {channels}, -1, -1)")
+    if stretch == "imagenet":
+        mean, deviation = (list(values) for values in PHOTOGRAPHS)
+        lines.append(f"mean, deviation = torch.tensor({mean}), torch.tensor({deviation})")
+        lines.append("images = (images - mean[:, None, None]) / deviation[:, None, None]")
+    body = "\n    ".join([*lines, "return images"])
+    return f'def prepare(images):\n    """What is done to an image before the network sees it."""\n    {body}\n'
+
+
+def _onnx() -> str:
+    return (
+        "The file takes images as they are: all of the above is in it. In this folder:\n\n```python\n"
+        'import onnxruntime\n\nsession = onnxruntime.InferenceSession("encoder.onnx")\n'
+        '(features,) = session.run(None, {"images": images})  # float32, as many as you like\n```\n'
+    )
+
+
+def _lenskit(library: str) -> str:
+    if library != "timm":
+        return ""
+    return (
+        "With lenskit (`pip install lenskit-ssl`), which does all that itself:\n\n```python\nimport lenskit\n\n"
+        'features = lenskit.LensEncoder(".").fit_transform(images)\n```\n'
+    )
+
+
+def _demoted(text: str) -> str:
+    """A text whose headings go below the card's."""
+    return "\n".join(f"##{line}" if line.startswith("#") else line for line in text.strip().splitlines())

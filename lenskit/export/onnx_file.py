@@ -1,0 +1,90 @@
+"""The whole encoder as an ONNX file: images in any unit go in, features come out."""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+import warnings
+from collections.abc import Mapping
+from contextlib import redirect_stdout
+from importlib.util import find_spec
+from io import StringIO
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from lenskit.encoder import Encoder
+from lenskit.errors import LenskitError
+from lenskit.export.card import Facts, readme
+
+TOLERANCE = 1e-4
+"""Largest difference of a feature, over the size of features, that is taken for rounding."""
+
+NEEDED = ("onnx", "onnxscript")
+
+
+class _Whole(nn.Module):
+    """The encoder without its checks, which look at pixels and so cannot be traced."""
+
+    def __init__(self, encoder: Encoder) -> None:
+        super().__init__()
+        self.preprocess, self.backbone = encoder.preprocess, encoder.backbone
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.backbone(self.preprocess(images))
+
+
+def contents(encoder: Encoder, facts: Facts) -> Mapping[str, str | bytes]:
+    """The files' names and contents; the model card comes last.
+
+    Raises:
+        LenskitError: if the extra is missing, the backbone cannot be exported, or (where onnxruntime is installed)
+            the file gives other features.
+    """
+    missing = [name for name in NEEDED if find_spec(name) is None]
+    if missing:
+        raise LenskitError(f"ONNX needs {' and '.join(missing)}: pip install 'lenskit-ssl[onnx]'")
+    model = _Whole(encoder).eval()
+    images = torch.rand(2, *encoder.image_shape, generator=torch.Generator().manual_seed(0))
+    content = _export(model, images)
+    if find_spec("onnxruntime"):
+        _check(content, model, images)
+    return {"encoder.onnx": content, "README.md": readme(encoder, facts, "onnx")}
+
+
+def _export(model: nn.Module, images: Tensor) -> bytes:
+    shapes = ({0: torch.export.Dim("n", min=1)},)
+    speaking = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir")]
+    before = [logger.level for logger in speaking]
+    try:
+        for logger in speaking:
+            logger.setLevel(logging.ERROR)
+        with warnings.catch_warnings(), redirect_stdout(StringIO()), tempfile.TemporaryDirectory() as folder:
+            warnings.simplefilter("ignore")
+            program = torch.onnx.export(
+                model, (images,), dynamo=True, input_names=["images"], output_names=["features"], dynamic_shapes=shapes,
+                verbose=False,
+            )  # fmt: skip
+            assert program is not None
+            program.save(Path(folder) / "encoder.onnx", external_data=False)
+            return (Path(folder) / "encoder.onnx").read_bytes()
+    except Exception as error:  # the exporter has errors of many kinds, of which all mean that it cannot
+        reason = " ".join(str(error).split())[:200]
+        raise LenskitError(f"this backbone cannot be exported to ONNX ({type(error).__name__}: {reason})") from error
+    finally:
+        for logger, level in zip(speaking, before, strict=True):
+            logger.setLevel(level)
+
+
+def _check(content: bytes, model: nn.Module, images: Tensor) -> None:
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+    for batch in (images, images[:1]):
+        with torch.inference_mode():
+            ours = model(batch)
+        theirs = torch.from_numpy(session.run(None, {"images": batch.numpy()})[0])
+        error = float((ours - theirs).abs().max() / ours.abs().max().clamp(min=1e-12))
+        if not error <= TOLERANCE:
+            raise LenskitError(f"the ONNX file gives other features than the encoder: they differ by {error:.1g}")

@@ -1,0 +1,99 @@
+"""A folder that timm loads by itself: model.safetensors, config.json and a model card.
+
+`config.json` has timm's layout (`timm.create_model("local-dir:DIR", pretrained=True)` reads it, and the Hugging Face
+Hub too), and under `lenskit` what lenskit needs to open the folder again: the encoder's own card.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+import torch
+
+from lenskit.encoder import Encoder
+from lenskit.errors import LenskitError, UsageError
+from lenskit.export.card import Facts, readme
+
+TOLERANCE = 1e-5
+"""Largest difference of a feature, over the size of features, that is taken for rounding."""
+
+KEPT = ("crop_mode", "interpolation", "pool_size", "first_conv", "classifier", "fixed_input_size")
+"""What of timm's own entry for the architecture holds for our weights, too."""
+
+
+def contents(encoder: Encoder, facts: Facts) -> Mapping[str, str | bytes]:
+    """The files' names and contents; the model card comes last.
+
+    Raises:
+        UsageError: if timm has no such network.
+        LenskitError: if timm's network gives other features.
+    """
+    name = encoder.card["backbone"]["name"]
+    found = encoder.backbone.as_timm()
+    if found is None:
+        raise UsageError(f"timm has no network like backbone {name!r}: use --format onnx")
+    model, changes = found
+    model = model.cpu().eval()
+    channels, *size = encoder.preprocess.shape(encoder.image_shape)
+    _check(encoder, model, (channels, size[0], size[1]))
+
+    known: dict[str, Any] = model.pretrained_cfg  # type: ignore[assignment]
+    arguments: dict[str, Any] = {"in_chans": channels}
+    if known.get("fixed_input_size"):
+        arguments["img_size"] = size[0]
+    config = {
+        "architecture": known["architecture"],
+        "num_classes": 0,
+        "num_features": encoder.features,
+        "model_args": arguments,
+        "pretrained_cfg": {
+            **{key: known[key] for key in KEPT if key in known},
+            # The stretch is no mean and standard deviation: what comes to the network is stretched already.
+            "input_size": [channels, *size], "mean": [0.0] * channels, "std": [1.0] * channels, "crop_pct": 1.0,
+            "num_classes": 0,
+        },
+        "lenskit": encoder.card | {"image_shape": list(encoder.image_shape), "changes": list(changes)},
+    }  # fmt: skip
+    architecture = known["architecture"]
+    weights = {name: value.detach().contiguous().clone() for name, value in model.state_dict().items()}
+    return {
+        "model.safetensors": safetensors.torch.save(weights, {"format": "pt"}),
+        "config.json": json.dumps(config, indent=2) + "\n",
+        "README.md": readme(encoder, facts, "timm", architecture=architecture, changes=changes, args=arguments),
+    }
+
+
+@torch.inference_mode()
+def _check(encoder: Encoder, model: torch.nn.Module, shape: tuple[int, int, int]) -> None:
+    images = torch.randn(2, *shape, generator=torch.Generator().manual_seed(0))
+    ours, theirs = encoder.backbone(images), model(images)
+    error = float((ours - theirs).abs().max() / ours.abs().max().clamp(min=1e-12))
+    if not error <= TOLERANCE:
+        raise LenskitError(f"timm's network gives other features than the encoder: they differ by {error:.1g}")
+
+
+def is_export(folder: Path) -> bool:
+    """Whether a folder is one that `lenskit export` wrote for timm."""
+    try:
+        return isinstance(json.loads((folder / "config.json").read_text(encoding="utf-8")).get("lenskit"), dict)
+    except (OSError, ValueError, AttributeError):
+        return False
+
+
+def load_export(folder: Path) -> Encoder:
+    """The encoder of such a folder.
+
+    Raises:
+        LenskitError: if its weights are missing, damaged, or do not fit.
+    """
+    card = json.loads((folder / "config.json").read_text(encoding="utf-8"))["lenskit"]
+    card.pop("changes", None)
+    # The backbone knows best how it reads weights that bear timm's names.
+    started = {**card["backbone"], "weights": str(folder / "model.safetensors")}
+    encoder = Encoder.untrained({**card, "backbone": started})
+    encoder.card = card
+    return encoder.eval()
