@@ -71,9 +71,11 @@ class LeJEPA(Method):
         features = self.backbone(torch.cat(batch.views))
         projected = self.projector(features)
         with torch.autocast(features.device.type, enabled=False):
-            projections = projected.float().unflatten(0, (self.views, -1))
+            # At least in single precision, for sums over a batch.
+            projections = projected.to(torch.promote_types(projected.dtype, torch.float32)).unflatten(0, (2, -1))
             invariance = lejepa_invariance_loss(all_proj=projections, global_proj=projections)
-            gaussian = sliced_distance(projections, self.directions(projections.device), self.quadrature)
+            directions = self.directions(projections.device).to(projections.dtype)
+            gaussian = sliced_distance(projections, directions, self.quadrature)
             loss = (1 - self.sigreg) * invariance + self.sigreg * gaussian
         return {
             "loss": loss,

@@ -95,7 +95,7 @@ class MAE(Method):
         target = get_at_index(patchify(images, self.patch), hidden - self.prefix)
         if self.normalize_target:
             target = normalize_mean_var(target)
-        loss = (predicted.float() - target.float()).square().mean()
+        loss = (predicted - target).square().mean()
         embedding = masked.vit.forward_head(tokens.detach(), pre_logits=True)
         return {"loss": loss, "embedding": embedding.detach()}
 

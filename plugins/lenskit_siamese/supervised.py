@@ -113,7 +113,7 @@ class Supervised(Method):
 
     def _outputs(self, features: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """Standardised parameters (n, number of these), and the scores (n, classes) of each class column."""
-        numbers, *scores = self.head(features).float().split([len(self.continuous), *self.classes.values()], 1)
+        numbers, *scores = self.head(features).split([len(self.continuous), *self.classes.values()], 1)
         return numbers, dict(zip(self.classes, scores, strict=True))
 
 
