@@ -22,15 +22,15 @@ from lenskit.lock import held
 from lenskit.run import Run
 from lenskit.training import memory
 from lenskit.training.callbacks import Checkpoints, Monitor
-from lenskit.training.devices import check_batch_norm, make_trainer, quiet_lightning
 from lenskit.training.checks import check_batch, check_clip, check_views
+from lenskit.training.devices import check_batch_norm, make_trainer, quiet_lightning
 from lenskit.training.display import TrainingDisplay
 from lenskit.training.ema import Averaging
+from lenskit.training.interrupts import Stopping, restored_signals
+from lenskit.training.loggers import check_installed
 from lenskit.training.network import check_precision, compile_backbones
 from lenskit.training.optimization import check_groups, describe
 from lenskit.training.parts import Accumulation
-from lenskit.training.interrupts import Stopping, restored_signals
-from lenskit.training.loggers import check_installed
 from lenskit.training.probe import Probing, batches_between
 from lenskit.training.processes import explained, is_first, let_first_speak
 from lenskit.training.settings import InputSettings, MonitorSettings, TrainSettings

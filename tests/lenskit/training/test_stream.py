@@ -130,3 +130,15 @@ def test_generators_are_seeded_for_one_batch_of_one_process() -> None:
     assert drawn[0] == drawn[1]
     for numbers in zip(*drawn[1:], strict=True):
         assert len(set(numbers)) == len(numbers)
+
+
+def test_generators_of_devices_are_seeded_as_by_torch() -> None:
+    """Of the CPU, and of a GPU where there is one."""
+    seed_generators(1, 2, 3)
+    seed, devices = torch.initial_seed(), ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
+    for device in devices:
+        torch.rand(1, device=device)
+        seed_generators(1, 2, 3)
+        ours = torch.rand(3, device=device)
+        torch.manual_seed(seed)
+        assert torch.equal(ours, torch.rand(3, device=device))
