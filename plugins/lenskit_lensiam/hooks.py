@@ -31,6 +31,12 @@ def lenskit_pairs():
 
 @hookimpl
 def lenskit_recipes():
-    return [
-        Component("quickstart", "lenskit_lensiam:recipes/quickstart.toml", "LenSiam in minutes on two CPU cores"),
-    ]
+    summaries = {
+        "quickstart": "LenSiam in minutes on two CPU cores",
+        "lensiam": "LenSiam at its best, for a GPU",
+        "lensiam-paper": "LenSiam as in its paper: ResNet-101, 224 pixels, 800 epochs",
+        "simsiam-paper": "The paper's baseline: SimSiam on one image, augmented twice",
+        "byol-lens": "BYOL on lens-fixed pairs, for a GPU",
+        "vit-lens": "A vision transformer on lens-fixed pairs with DINO, for a GPU",
+    }
+    return [Component(name, f"lenskit_lensiam:recipes/{name}.toml", summary) for name, summary in summaries.items()]

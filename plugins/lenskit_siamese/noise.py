@@ -14,8 +14,8 @@ class Noise(Transform):
     The level counts in units of the view's own noise, which is that of its border, so that it means the same whatever
     the unit, the stretch and the size of the images: with 1 the sky is as noisy as in half of the exposure time. It
     is added to the image as a network sees it: after a stretch, and after resizing. On the sky, where
-    asinh(x / 3 sigma) is nearly linear, that is (to 6 %) what a shorter exposure would have added; where an arc or a lens is bright,
-    the stretch has made its noise small, and what is added stands for more, as photon noise does.
+    asinh(x / 3 sigma) is nearly linear, that is (to 6 %) what a shorter exposure would have added; where an arc or a
+    lens is bright, the stretch has made its noise small, and what is added stands for more, as photon noise does.
 
     It comes before a crop in a composition (`noise+crop`, `lens-fixed+noise+crop`): a crop's border says less of the
     noise.

@@ -101,7 +101,7 @@ def test_noise_is_that_of_the_border_times_its_level(scale: float) -> None:
 
 
 def test_noise_of_a_shorter_exposure_is_what_is_added_to_a_stretched_sky() -> None:
-    """As a network sees it: noise added before the stretch and after it are as large, but for the stretch's curvature."""
+    """As a network sees it: noise added before the stretch and after it is as large, but for its curvature."""
     sky = images(60, 1, 1, 110)
     stretched = (sky / 3).asinh()
     after, _ = Noise(level=1.0)(stretched, {}, generator(torch.arange(60))).views
