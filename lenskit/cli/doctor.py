@@ -27,6 +27,7 @@ def command() -> int:
             wrong.append(f"{name} is not installed: pip install {name}")
     gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
     click.echo(f"ok     devices: {', '.join(gpus) or f'CPU with {torch.get_num_threads()} threads'}")
+    click.echo(f"ok     several devices: {', '.join(backends()) or 'not with this torch'}")
     plugins = registry().plugins
     click.echo(f"ok     {sum(not p.error for p in plugins)} plugins, {len(registry().records)} components")
     wrong += [f"plugin {p.name!r} of {p.distribution} {p.version}: {p.error}" for p in plugins if p.error]
@@ -35,6 +36,15 @@ def command() -> int:
     for line in wrong:
         click.echo(f"wrong  {line}")
     return 1 if wrong else 0
+
+
+def backends() -> list[str]:
+    """What processes on several devices can talk through, here."""
+    from torch import distributed
+
+    if not distributed.is_available():
+        return []
+    return ["gloo"] * distributed.is_gloo_available() + ["nccl (GPUs)"] * distributed.is_nccl_available()
 
 
 def clashes() -> bool:

@@ -83,8 +83,8 @@ def explained(module: nn.Module) -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        text = str(error)
-        if "did not receive grad" in text or "have finished reduction in the prior iteration" in text:
+        text = f"{error} {error.__context__ or ''}"  # Lightning says it in other words, without the weights
+        if "have finished reduction in the prior iteration" in text:
             raise LenskitError(
                 f"{_without_gradient(module, text)} got no gradient, which several processes have to expect: give "
                 "--strategy ddp_find_unused_parameters_true (or set `unused_parameters = True` in the method)"

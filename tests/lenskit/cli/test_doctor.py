@@ -7,6 +7,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import torch
+
 
 def test_all_is_in_order(lenskit: Callable[..., Any]) -> None:
     outcome = lenskit("doctor")
@@ -32,3 +34,9 @@ def test_the_other_distribution_of_our_name_is_wrong(
     outcome = lenskit("doctor")
     assert outcome.status == 1
     assert "wrong  the distribution 'lenskit' (a recommender toolkit) is installed too" in outcome.out
+
+
+def test_says_what_several_devices_talk_through(lenskit: Callable[..., Any]) -> None:
+    line = next(line for line in lenskit("doctor").out.splitlines() if "several devices" in line)
+    assert ("gloo" in line) == torch.distributed.is_gloo_available()
+    assert ("nccl" in line) == torch.distributed.is_nccl_available()

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -68,3 +73,22 @@ class Recorder(pl.Callback):
 @pytest.fixture
 def recorder() -> Callable[[], Recorder]:
     return Recorder
+
+
+@pytest.fixture(scope="session")
+def together() -> Callable[..., list[list[int]]]:
+    """Runs groups of processes, and gives the exit status of each: see `together.py`."""
+
+    def run(*groups: dict[str, Any]) -> list[list[int]]:
+        environment = {name: value for name, value in os.environ.items() if not name.startswith(("SLURM_", "TOYS_"))}
+        answer = subprocess.run(
+            [sys.executable, Path(__file__).with_name("together.py")],
+            env=environment | {"OMP_NUM_THREADS": "1"},
+            input=json.dumps(groups),
+            capture_output=True,
+            text=True,
+        )
+        assert answer.returncode == 0, answer.stderr
+        return json.loads(answer.stdout)
+
+    return run

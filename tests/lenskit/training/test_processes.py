@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -17,9 +13,6 @@ from torch import Tensor
 from lenskit.config import Config
 from lenskit.options import options_of
 from lenskit.registry import registry
-from lenskit.run import Run
-
-TOGETHER = Path(__file__).with_name("together.py")
 
 METHODS = [r.name for r in registry().of_kind("method") if "toys" not in r.plugin.distribution] + ["restless"]
 
@@ -34,26 +27,8 @@ EXACT = {"name": "tiny", "dropout": 0.0, "norm": False}
 """A backbone whose outcome for a lens depends on no other lens, and on no chance."""
 
 
-def together(*groups: dict[str, Any]) -> list[list[int]]:
-    """What became of the processes of each group: see `together.py`."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("SLURM_", "TOYS_"))}
-    answer = subprocess.run(
-        [sys.executable, TOGETHER],
-        env=environment | {"OMP_NUM_THREADS": "1"},
-        input=json.dumps(groups),
-        capture_output=True,
-        text=True,
-    )
-    assert answer.returncode == 0, answer.stderr
-    return json.loads(answer.stdout)
-
-
-def checkpoint(path: Path) -> dict[str, Any]:
-    return torch.load(path / "checkpoints" / "last.ckpt", weights_only=True)
-
-
 def state(path: Path) -> dict[str, Tensor]:
-    return checkpoint(path)["state_dict"]
+    return torch.load(path / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
 
 
 def figures(path: Path) -> list[dict[str, float]]:
@@ -77,7 +52,7 @@ def of_method(method: str) -> Config:
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def trained(together: Callable[..., list[list[int]]], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a run METHOD-1 of one process and METHOD-2 of two at half the batch for each method."""
     folder = tmp_path_factory.mktemp("methods")
     groups = []

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import Tensor
 
 from lenskit.config import Config
 from lenskit.errors import LenskitError, UsageError
 from lenskit.run import Run
-from lenskit.training.resume import resume
+from lenskit.training.resume import changed_fields, read_checkpoint, resume
 from lenskit.training.runner import train
 
 CUTS = [
@@ -134,3 +138,98 @@ def test_refuses_what_is_no_run(tmp_path: Path) -> None:
         resume(tmp_path)
     with pytest.raises(UsageError, match="there is no run directory"):
         resume(tmp_path / "nowhere")
+
+
+# --- A configuration that was changed ---
+
+
+CHANGES = {
+    "train.epochs": ({"train": {"epochs": 5}}, "train.epochs (was 3, is 5)"),
+    "a new option": ({"train": {"lenses": 32}}, "train.lenses (was 64, is 32)"),
+    "several": (
+        {"optimizer": {"lr": 0.1}, "train": {"seed": 1}, "simulator": {"pixels": 20}},
+        "train.seed (was 0, is 1), simulator.pixels (was 16, is 20), optimizer.lr (was 0.05, is 0.1)",
+    ),
+    "a component": ({"pairs": {"name": "default", "blur": 0.0}}, "pairs.name (was 'lens-fixed', is 'default')"),
+    "what is put together": (
+        {"pairs": {"name": "lens-fixed+noise", "noise": {}}},
+        "pairs.name (was 'lens-fixed', is 'lens-fixed+noise')",
+    ),
+    "stored lenses": (
+        {"data": {"name": "zarr", "path": "store.zarr"}},
+        "simulator.name (was 'blobs', is not set), data.name (was not set, is 'zarr')",
+    ),
+    "many": (
+        {"train": {"lenses": 32, "epochs": 5, "batch_size": 4, "seed": 1, "precision": "64-true", "ema": 0.9,
+                   "accumulate": 2}},
+        "train.lenses (was 64, is 32), train.epochs (was 3, is 5), train.batch_size (was 8, is 4), "
+        "train.seed (was 0, is 1), train.precision (was '32-true', is '64-true'), "
+        "train.accumulate (was 1, is 2) and 1 more",
+    ),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def stopped(toys, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A run that was stopped after its sixth batch."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TOYS_SIGNAL", "SIGINT:5")
+        return train(toys(), tmp_path_factory.mktemp("stopped") / "run", progress=False)
+
+
+@pytest.fixture
+def edited(stopped: Run, tmp_path: Path) -> Callable[[dict[str, Any]], Path]:
+    """A copy of that run whose run.toml was edited."""
+
+    def edit(changes: dict[str, Any]) -> Path:
+        path = tmp_path / "edited"
+        shutil.copytree(stopped.path, path)
+        (path / "run.toml").write_text(Config.resolve(stopped.config.sections, changes).to_toml())
+        return path
+
+    return edit
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_changed_configuration_is_refused_and_named(change: str, edited: Callable[[dict[str, Any]], Path]) -> None:
+    changes, named = CHANGES[change]
+    path = edited(changes)
+    file, before = path / "run.toml", (path / "checkpoints" / "last.ckpt").read_bytes()
+    with pytest.raises(UsageError) as caught:
+        resume(path, progress=False)
+    assert str(caught.value) == (
+        f"{file} was changed since its checkpoint was saved: {named}; put back what it was to go on, or train anew: "
+        f"lenskit train --config {file} --out ANOTHER"
+    )
+    assert (path / "checkpoints" / "last.ckpt").read_bytes() == before
+
+
+def test_where_and_how_it_is_watched_may_change(stopped: Run, edited: Callable[[dict[str, Any]], Path]) -> None:
+    path = edited({
+        "train": {"devices": 1, "strategy": "ddp", "channels_last": True, "checkpoint_every": 7},
+        "input": {"workers": 1},
+        "monitor": {"log_every": 3},
+    })  # fmt: skip
+    assert read_checkpoint(Run(path))["batches"] == 6
+    again = resume(path, progress=False, strategy="auto")
+    assert again.finished
+
+
+def test_a_checkpoint_older_than_an_option_goes_on(stopped: Run, edited: Callable[[dict[str, Any]], Path]) -> None:
+    path = edited({})
+    checkpoint = torch.load(path / "checkpoints" / "last.ckpt", weights_only=True)
+    assert checkpoint["lenskit"]["config"]["train"].pop("ema") == 0
+    torch.save(checkpoint, path / "checkpoints" / "last.ckpt")
+    assert read_checkpoint(Run(path))["batches"] == 6
+
+
+@given(
+    st.dictionaries(st.sampled_from(["seed", "epochs", "lenses"]), st.integers(8, 99)),
+    st.dictionaries(st.sampled_from(["devices", "num_nodes", "checkpoint_every"]), st.integers(1, 99)),
+)
+@settings(deadline=None, max_examples=25)
+def test_what_changed_is_all_and_only_what_is_named(changed: dict[str, int], free: dict[str, int]) -> None:
+    before = Config.resolve({"simulator": {"name": "blobs"}, "train": {"seed": 1, "epochs": 1, "lenses": 1}})
+    after = Config.resolve(before.sections, {"train": changed | free})
+    assert sorted(changed_fields(before, after)) == [f"train.{k} (was 1, is {v})" for k, v in sorted(changed.items())]
+    assert changed_fields(after, after) == []

@@ -4,7 +4,7 @@ Standard input holds groups, as JSON, that are run one after the other. A group 
 
 by         "torchrun", "slurm", or "" for a process of its own
 processes  how many
-tasks      one after the other: arguments of `lenskit`, or {"config": FILE, "out": DIR}, which trains without batch norms
+tasks      one after the other: arguments of `lenskit`; or {"config": FILE, "out": DIR}, trained without batch norms
 signals    what happens to which process in which batch: {"1": "SIGTERM:5"}; see the toys' method `restless`
 log        a file for each process's standard error, with its rank behind the name
 
@@ -27,7 +27,7 @@ from pytorch_lightning.utilities.rank_zero import rank_zero_only
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-import lenskit.training.resume  # noqa: F401 - what takes longest, so once for all
+import lenskit.training.resume  # what takes longest, so once for all
 from lenskit.cli.main import run as lenskit
 from lenskit.config import Config
 from lenskit.run import Run
