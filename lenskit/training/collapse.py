@@ -61,7 +61,7 @@ class CollapseMonitor:
     """
 
     def __init__(
-        self, window: int = 256, threshold: float = 0.1, rank_threshold: float = 2.0, patience: int = 3
+        self, window: int = 256, threshold: float = 0.1, rank_threshold: float = 1.5, patience: int = 3
     ) -> None:
         self.window, self.threshold, self.rank_threshold, self.patience = window, threshold, rank_threshold, patience
         self._latest: deque[Tensor] = deque()

@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from lenskit.config import Config
+from lenskit.errors import LenskitError
 from lenskit.run import Run
+from lenskit.runs import summary
 from lenskit.training.collapse import CollapseMonitor, effective_rank, projection_std
 from lenskit.training.runner import train
 
@@ -90,7 +92,23 @@ def test_patience() -> None:
     assert seen == [False, False, False, False, False, True, True, False]
 
 
-def simsiam(tmp_path: Path, stop_gradient: bool) -> Run:
+def test_an_embedding_on_a_line_has_collapsed() -> None:
+    """After three measurements of the rank, wherever the line lies; two dimensions of a size are none."""
+    line, plane = normal(64, 1) * normal(1, 8) + 100, normal(64, 2) @ normal(2, 8)
+    for embedding, collapsed in ((line, True), (plane, False)):
+        monitor = CollapseMonitor(window=64)
+        monitor.add(embedding)
+        for measurement in range(3):
+            assert monitor.collapsed is None
+            assert "effective_rank" not in monitor.measure(None, rank=False)
+            assert (monitor.measure(None)["effective_rank_centred"] < 1.1) == collapsed, measurement
+        assert (monitor.collapsed is not None) == collapsed
+    assert monitor.measure(normal(64, 8)).keys() == {
+        "collapse_std", "effective_rank", "effective_rank_centred", "effective_rank_samples",
+    }  # fmt: skip
+
+
+def simsiam(tmp_path: Path, stop_gradient: bool, **monitor: bool) -> Run:
     batches = 40 if stop_gradient else 130
     config = Config.resolve(
         {
@@ -101,6 +119,7 @@ def simsiam(tmp_path: Path, stop_gradient: bool) -> Run:
             "method": {"name": "simsiam", "projection_dim": 32, "hidden_dim": 64, "predictor_dim": 16}
             | {"projector_layers": 2, "stop_gradient": stop_gradient},
             "optimizer": {"lr": 5.0, "warmup_epochs": 0, "decay_all": True},
+            "monitor": monitor,
         }
     )
     return train(config, tmp_path / "run", progress=False)
@@ -122,3 +141,27 @@ def test_a_run_that_collapses_is_noticed(stop_gradient: bool, tmp_path: Path, ca
         assert len(warnings) == 1
         assert "std x sqrt(d) of the projection is 0.0" in warnings[0]
         assert warnings[0] in (run.path / "train.log").read_text()
+
+
+def test_a_run_that_collapses_is_stopped_if_it_is_asked_to(tmp_path: Path) -> None:
+    """After the third line below the threshold; what was learned is saved, and resuming it stops again."""
+    with pytest.raises(LenskitError) as caught:
+        simsiam(tmp_path, stop_gradient=False, stop_on_collapse=True)
+    run = Run(tmp_path / "run")
+    figures = [json.loads(line) for line in (run.path / "metrics.jsonl").read_text().splitlines()]
+    assert [line["collapse_std"] < 0.1 for line in figures[-4:]] == [False, True, True, True]
+    done = figures[-1]["batches"]
+    assert done < 130
+    assert str(caught.value) == (
+        "the representation has collapsed: std x sqrt(d) of the projection is "
+        f"{figures[-1]['collapse_std']:.3f} (evenly spread is 1) at batch {done}: stopped there; what was learned is "
+        f"in {run.path / 'encoder'}"
+    )
+    assert caught.value.status != 0
+    assert run.encoder().card["trained"]["batches"] == done
+    assert torch.load(run.checkpoint, weights_only=True)["lenskit"]["batches"] == done
+    assert summary(run.path).state == "failed"
+
+
+def test_a_run_that_does_not_collapse_is_not_stopped(tmp_path: Path) -> None:
+    assert simsiam(tmp_path, stop_gradient=True, stop_on_collapse=True).finished
