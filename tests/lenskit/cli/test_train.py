@@ -17,7 +17,7 @@ TOYS = ("train", "--recipe", "toys")
 
 FLAGS = """recipe config simulator data pairs method backbone set lenses epochs batch-size optimizer lr seed precision
 accelerator
-logger stop-on-collapse devices num-nodes out resume overwrite print-config"""
+logger stop-on-collapse devices num-nodes strategy out resume overwrite print-config"""
 
 
 def printed(lenskit: Callable[..., Any], *arguments: object) -> dict[str, dict[str, Any]]:
@@ -58,6 +58,7 @@ def test_flags_go_over_the_file_and_that_over_the_recipe(lenskit: Callable[..., 
         ("--accelerator", "cpu", "train", "accelerator", "cpu"),
         ("--devices", "2", "train", "devices", "2"),
         ("--num-nodes", "3", "train", "num_nodes", 3),
+        ("--strategy", "ddp", "train", "strategy", "ddp"),
         ("--lr", "0.5", "optimizer", "lr", 0.5),
         ("--optimizer", "adamw", "optimizer", "name", "adamw"),
         ("--optimizer", "adamw", "optimizer", "weight_decay", 0.05),
@@ -145,6 +146,7 @@ BAD = {
     "--resume run --epochs 3": "--resume goes on with a run as it is: it takes no other flag than --accelerator, ",
     "--resume run --lr 3": "--resume goes on with a run as it is",
     "--resume run --overwrite": "--resume goes on with a run as it is",
+    "--recipe toys --accelerator cpu --strategy fsdp": "--strategy takes auto, ddp, ",
     "--recipe toys --accelerator foo": "--accelerator foo --devices auto --num-nodes 1 ",
     "--recipe toys --accelerator cpu --devices 0": "--accelerator cpu --devices 0 --num-nodes 1 ",
     "--recipe toys --accelerator cpu --devices x": "--accelerator cpu --devices x --num-nodes 1 ",
