@@ -17,7 +17,7 @@ from torch import Tensor
 from lenskit.config import build
 from lenskit.data.source import simulated
 from lenskit.encoder import Encoder, read_card
-from lenskit.errors import LenskitError
+from lenskit.errors import LenskitError, UsageError
 
 CARD: dict[str, Any] = {
     "backbone": {"name": "tiny", "dropout": 0.3},
@@ -51,6 +51,17 @@ def test_the_card_says_how_to_rebuild_it(folder: Path) -> None:
     assert read_card(folder) == CARD | {"format": 1, "features": 16}
     Encoder.load(folder).save(folder.with_name("again"))
     assert read_card(folder.with_name("again")) == read_card(folder)
+
+
+def test_the_card_says_how_many_channels_the_one_of_an_image_becomes(tmp_path: Path) -> None:
+    card = CARD | {"input": {"stretch": "imagenet", "size": 24, "channels": 3}}
+    encoder = Encoder.untrained(card, seed=3).eval()
+    encoder.save(tmp_path)
+    again = Encoder.load(tmp_path)
+    assert (again.image_shape, again.backbone.channels) == ((1, 16, 16), 3)
+    assert torch.equal(again(images()), encoder(images()))
+    with pytest.raises(UsageError, match="input.stretch=imagenet is for three channels"):
+        Encoder.untrained(card | {"input": {"stretch": "imagenet"}})
 
 
 def test_prepares_images_itself() -> None:

@@ -9,9 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 from torch import Tensor
-from torchvision.transforms.v2.functional import resize
+from torchvision.transforms.v2.functional import normalize, resize
 
 from lenskit.data.preprocess import Preprocess, border_noise
+from lenskit.errors import UsageError
 
 
 def noisy(n: int = 4, channels: int = 2, size: int = 33, sigma: float = 0.02) -> Tensor:
@@ -116,3 +117,48 @@ def test_stretches_before_it_resizes() -> None:
     """So that the noise is that of the image's own pixels."""
     images = noisy()
     torch.testing.assert_close(Preprocess("asinh", 16)(images), Preprocess("linear", 16)(Preprocess("asinh")(images)))
+
+
+def test_one_channel_is_repeated() -> None:
+    images = noisy()[:, :1]
+    repeated = Preprocess("asinh", 16, channels=3)(images)
+    assert torch.equal(repeated, Preprocess("asinh", 16)(images).repeat(1, 3, 1, 1))
+    assert Preprocess("asinh", 16, channels=3).shape((1, 40, 30)) == (3, 16, 16)
+    assert Preprocess().shape((2, 40, 30)) == (2, 40, 30)
+
+
+def test_photographs_are_standardised_as_torchvision_does() -> None:
+    """What its weights take: from 0 to 1, then `normalize` with the figures that come with them."""
+    images = noisy()[:, :1]
+    peak = images.amax((1, 2, 3), keepdim=True)
+    for channels, bands in (
+        (3, images),
+        (None, images.repeat(1, 3, 1, 1) * torch.tensor([1.0, 0.5, 0.2]).view(3, 1, 1)),
+    ):
+        stretched = Preprocess("imagenet", channels=channels)(bands * 1e-9)
+        expected = normalize((bands / peak).expand(-1, 3, -1, -1), [0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
+        torch.testing.assert_close(stretched, expected)
+    assert Preprocess("imagenet", channels=3)(torch.zeros(1, 1, 8, 8)).isfinite().all()
+
+
+@pytest.mark.parametrize(
+    ("preprocess", "shape", "message"),
+    [
+        (
+            Preprocess(channels=3),
+            (2, 8, 8),
+            "input.channels=3 repeats the channel of images that have one, these have 2",
+        ),
+        (
+            Preprocess("imagenet"),
+            (1, 8, 8),
+            "input.stretch=imagenet is for three channels, such as --set input.channels=3;",
+        ),
+        (Preprocess("imagenet"), (4, 8, 8), "input.stretch=imagenet is for three channels; the images have 4"),
+    ],
+)
+def test_images_of_the_wrong_channels_are_refused(
+    preprocess: Preprocess, shape: tuple[int, int, int], message: str
+) -> None:
+    with pytest.raises(UsageError, match=message):
+        preprocess.shape(shape)
