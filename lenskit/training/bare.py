@@ -55,7 +55,7 @@ def bare_loop(job: Job, batches: int, warm_up: int) -> float:
             method.batches = batch
             optimizer.zero_grad()
             for part in range(batch * parts, (batch + 1) * parts):
-                views = _views(job, {k: v.to(device) for k, v in job.source.fetch(share.of_batch(part)).items()})
+                views = views_of(job, {k: v.to(device) for k, v in job.source.fetch(share.of_batch(part)).items()})
                 with torch.autocast(device.type, MIXED.get(settings.precision), settings.precision in MIXED):
                     loss = method.training_step(views, batch)["loss"] / parts
                 scaler.scale(loss).backward()
@@ -70,7 +70,8 @@ def bare_loop(job: Job, batches: int, warm_up: int) -> float:
         job.source.close()
 
 
-def _views(job: Job, fetched: dict[str, Tensor]) -> Batch:
+def views_of(job: Job, fetched: dict[str, Tensor]) -> Batch:
+    """A batch as the network wants it, of what was fetched for it and is on its device."""
     batch = job.source.batch(fetched)
     layout = torch.channels_last if job.settings.channels_last else torch.preserve_format
     dtype = torch.float64 if job.settings.precision == "64-true" else None
