@@ -19,8 +19,8 @@ from torch.nn import functional as F
 
 from lenskit.plugin import Backbone, Batch, Method, Parameter, UsageError
 
-SAMPLE = 4096
-"""Lenses from which the mean and the spread of a parameter are taken: to 2 %."""
+SAMPLE = 1024
+"""Lenses from which the mean and the spread of a parameter are taken: to 3 % of the spread."""
 
 
 class Supervised(Method):
@@ -32,8 +32,8 @@ class Supervised(Method):
 
     Args:
         backbone: Network whose features are learned.
-        targets: Names of the parameters and class columns to predict; if none are given, the headline parameters, or
-            else all that are continuous.
+        targets: Name of the parameter or class column to predict, or several; if none are given, the headline
+            parameters, or else all that are continuous.
     """
 
     views = 1
@@ -44,9 +44,9 @@ class Supervised(Method):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, backbone: Backbone, *, targets: tuple[str, ...] = ()) -> None:
+    def __init__(self, backbone: Backbone, *, targets: tuple[str, ...] | str = ()) -> None:
         super().__init__(backbone)
-        self.targets = targets
+        self.targets = (targets,) if isinstance(targets, str) else targets
         self.continuous: tuple[str, ...] = ()
         self.classes: dict[str, int] = {}
 

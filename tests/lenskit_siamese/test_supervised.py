@@ -51,6 +51,7 @@ def batch(values=VALUES) -> Batch:
 def test_targets_are_the_headline_ones_or_else_all_that_are_continuous():
     assert supervised().continuous == ("theta_E",)
     assert supervised(parameters=(Parameter("theta_E"), GAMMA, KIND)).continuous == ("theta_E", "gamma")
+    assert Supervised(Flat(), targets="gamma").targets == ("gamma",)
     method = supervised("kind", "gamma")
     assert (method.continuous, method.classes) == (("gamma",), {"kind": 3})
     assert method.head.out_features == 4
