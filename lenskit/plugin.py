@@ -7,13 +7,13 @@ from lenskit.plugin import Component, hookimpl
 
 @hookimpl
 def lenskit_pairs():
-    return [Component("noise", "my_plugin.pairs:Noise", "Two copies with fresh noise")]
+    return [Component("speckle", "my_plugin.pairs:Speckle", "Each view with speckle")]
 ```
 
 and, in the module that the record names, a subclass of the kind's base class:
 
 ```python
-from lenskit.plugin import PairStrategy
+from lenskit.plugin import Transform
 ```
 
 `Component` and `hookimpl` cost nothing to import. The rest is loaded when it is first asked for, because it brings
@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from lenskit.run import Run as Run
     from lenskit.store.store import Store as Store
     from lenskit.store.store import is_store as is_store
+    from lenskit.training.collapse import effective_rank as effective_rank
 
 _LAZY = {
     "Backbone": "lenskit.kinds.backbone",
@@ -76,6 +77,7 @@ _LAZY = {
     "Store": "lenskit.store.store",
     "Transform": "lenskit.kinds.pairs",
     "border_noise": "lenskit.data.preprocess",
+    "effective_rank": "lenskit.training.collapse",
     "is_store": "lenskit.store.store",
     "keep_freed_memory": "lenskit.data.memory",
     "open_dataset": "lenskit.data.readers",

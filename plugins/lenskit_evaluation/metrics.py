@@ -1,4 +1,4 @@
-"""How good predictions are, with bootstrap intervals, and how many dimensions an embedding has."""
+"""How good predictions are, with bootstrap intervals."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
 
 from lenskit.plugin import LenskitError
 
@@ -96,21 +95,6 @@ def score(
         for value, row in zip(values, resampled, strict=True)
     ]  # fmt: skip
     return Score(n, dropped, *estimates, note=_note(true, predicted))
-
-
-def effective_rank(embedding: ArrayLike) -> float:
-    """RankMe: the exponential of the entropy of the normalised singular values (https://arxiv.org/abs/2210.02885).
-
-    Args:
-        embedding: (n, features), as it is: not centred.
-
-    Returns:
-        From 1, all embeddings on one line, to min(n, features); NaN for nothing but zeros.
-    """
-    z = np.asarray(embedding, np.float64)
-    gram = z @ z.T if len(z) < z.shape[1] else z.T @ z
-    singular_values = np.sqrt(np.linalg.eigvalsh(gram).clip(0))
-    return float(np.exp(stats.entropy(singular_values))) if singular_values.any() else np.nan
 
 
 def _figures(truth: Array, prediction: Array, resamples: Iterable[Array]) -> Array:

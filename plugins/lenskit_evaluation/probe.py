@@ -7,10 +7,11 @@ from collections.abc import Callable, Sequence
 from typing import Annotated
 
 import numpy as np
+import torch
 from annotated_types import Ge
 from numpy.typing import ArrayLike
 
-from lenskit.plugin import Encoder, Evaluation, Parameter, Run, Simulator
+from lenskit.plugin import Encoder, Evaluation, Parameter, Run, Simulator, effective_rank
 from lenskit_evaluation.features import (
     Array,
     Features,
@@ -21,7 +22,7 @@ from lenskit_evaluation.features import (
     untrained,
 )
 from lenskit_evaluation.fitted import FittedProbe
-from lenskit_evaluation.metrics import effective_rank, score
+from lenskit_evaluation.metrics import score
 from lenskit_evaluation.probe_report import Row, write_report
 from lenskit_evaluation.regression import fit_linear_probe, fit_neighbor_probe
 from lenskit_evaluation.transfer import judge_on, open_target
@@ -95,7 +96,7 @@ class Probe(Evaluation):
         for name, run in named.items():
             fitted[name].save(run.folder("probe"))
         folders = [run.folder("probe") for run in runs]
-        ranks = {name: effective_rank(test.features[name]) for name in encoders}
+        ranks = {name: float(effective_rank(torch.from_numpy(test.features[name]))) for name in encoders}
         log.info(
             "effective rank of %d features: %s", self.test_lenses, ", ".join(f"{n} {r:.1f}" for n, r in ranks.items())
         )

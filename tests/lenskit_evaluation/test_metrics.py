@@ -5,7 +5,6 @@ import math
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -13,8 +12,7 @@ from scipy import stats
 from sklearn import metrics as sklearn_metrics
 
 from lenskit.errors import LenskitError
-from lenskit.training.collapse import effective_rank as torch_effective_rank
-from lenskit_evaluation.metrics import Estimate, _figures, effective_rank, score
+from lenskit_evaluation.metrics import Estimate, _figures, score
 
 FIGURES = ("r2", "mae", "rmse", "bias", "spearman")
 
@@ -145,20 +143,3 @@ class TestLabels:
 def test_estimate_as_text():
     assert str(Estimate(0.91234, 0.9, 0.95)) == "0.912 (0.900 to 0.950)"
     assert str(Estimate(2.0)) == "2.000"
-
-
-class TestEffectiveRank:
-    def test_closed_forms(self):
-        assert effective_rank(np.eye(7)) == pytest.approx(7)
-        assert effective_rank(np.outer(np.arange(1, 30), np.arange(1, 9))) == pytest.approx(1, abs=1e-4)
-        # entropy of (1/2, 1/4, 1/4): 3/2 ln 2
-        assert effective_rank(np.diag([4.0, 2, 2, 0])) == pytest.approx(2**1.5)
-        assert math.isnan(effective_rank(np.zeros((5, 3))))
-
-    @settings(max_examples=25, deadline=None)
-    @given(st.integers(0, 1000), st.integers(2, 40), st.integers(2, 40), st.floats(0.1, 1e3))
-    def test_is_the_collapse_monitors(self, seed, n, features, scale):
-        embedding = np.random.default_rng(seed).normal(size=(n, features)) * scale
-        found = effective_rank(embedding)
-        assert 1 <= found <= min(n, features) + 1e-6
-        assert found == pytest.approx(float(torch_effective_rank(torch.from_numpy(embedding))), rel=1e-3)
