@@ -43,3 +43,15 @@ def test_python_blocks_do_what_they_say() -> None:
 def test_what_is_put_together_resolves() -> None:
     (block,) = re.findall(r"```toml\n(.*?)```", TEXT, re.DOTALL)
     assert Config.resolve(tomllib.loads(block)).sections["pairs"]["noise"] == {"level": "uniform(0, 2)"}
+
+
+def test_the_first_plugin_of_the_docs_is_a_pair_like_any_other() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "plugins.md").read_text(encoding="utf-8")
+    (block,) = [b for b in re.findall(r"```python\n(.*?)```", text, re.DOTALL) if "class Speckle" in b]
+    names: dict[str, Any] = {}
+    exec(compile(block, "docs/plugins.md", "exec"), names)
+    index = torch.arange(3)
+    rng = KeyedGenerator(0, "train", "views", index, torch.zeros_like(index))
+    one, other = names["Speckle"](sigma=0.1)(torch.ones(3, 1, 1, 64, 64), {}, rng).views
+    assert one.std().item() == pytest.approx(0.1, rel=0.05)
+    assert not torch.equal(one, other)
