@@ -50,3 +50,24 @@ def test_a_terminal_gets_a_bar(done: int, batches: list[int], text: str) -> None
     assert "left" in shown
     assert "…" not in shown  # nothing is cut off
     assert ("spread 0.93" in shown) == bool(batches)
+
+
+def test_a_probe_is_shown_with_the_latest_figures() -> None:
+    """In place of the rank: both are too wide for 80 columns."""
+    assert describe(FIGURES | {"probe": 0.456}) == "loss -0.876  32 pairs/s  spread 0.93  R2 0.46"
+    console = Console(file=StringIO(), force_terminal=True, width=80)
+    with TrainingDisplay(BUDGET, console=console) as display:
+        display.update(5, {"probe": 0.456, "r2/theta_E": 0.456})
+        display.update(10, FIGURES)
+    shown = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "spread 0.93  R2 0.46" in shown
+    assert "…" not in shown
+
+
+def test_an_epoch_gets_one_line_however_many_figures_come() -> None:
+    console = Console(file=StringIO(), width=120)
+    with TrainingDisplay(BUDGET, console=console) as display:
+        for batch in (10, 20, 30):
+            display.update(batch, FIGURES)
+            display.update(batch, {"probe": 0.5})
+    assert console.file.getvalue().count("\n") == 3  # type: ignore[attr-defined]
