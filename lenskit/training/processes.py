@@ -83,10 +83,10 @@ def explained(module: nn.Module) -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        text = f"{error} {error.__context__ or ''}"  # Lightning says it in other words, without the weights
-        if "have finished reduction in the prior iteration" in text:
+        text = str(error)
+        if "not used in producing the loss" in text or "finished reduction in the prior iteration" in text:
             raise LenskitError(
-                f"{_without_gradient(module, text)} got no gradient, which several processes have to expect: give "
+                f"{_without_gradient(module)} got no gradient, which several processes have to expect: give "
                 "--strategy ddp_find_unused_parameters_true (or set `unused_parameters = True` in the method)"
             ) from None
         if processes() > 1 and _LOST.search(text):
@@ -94,9 +94,7 @@ def explained(module: nn.Module) -> Iterator[None]:
         raise
 
 
-def _without_gradient(module: nn.Module, text: str) -> str:
-    """Names of the weights whose numbers stand in what DistributedDataParallel says."""
-    trained = [name for name, parameter in module.named_parameters() if parameter.requires_grad]
-    found = re.search(r"did not receive grad for rank \d+: ([\d ]+)", text)
-    names = [trained[number] for number in map(int, found[1].split()) if number < len(trained)] if found else []
+def _without_gradient(module: nn.Module) -> str:
+    """Names of the weights that got no gradient in the batch before."""
+    names = [name for name, weight in module.named_parameters() if weight.requires_grad and weight.grad is None]
     return f"{', '.join(names[:3])}{' and others' if len(names) > 3 else ''}" if names else "some weights"

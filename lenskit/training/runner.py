@@ -111,6 +111,8 @@ class Job:
             "method": config.name("method"),
             "pairs": config.name("pairs"),
         }
+        if self.settings.precision == "64-true":
+            self.method.double()  # before a checkpoint is read into it, which Lightning does too late
         if self.settings.channels_last:
             self.method.to(memory_format=torch.channels_last)
         self.encoder = Encoder(backbone, preprocess, self.source.image_shape, card)

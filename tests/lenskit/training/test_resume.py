@@ -105,6 +105,17 @@ def test_ends_with_the_same_weights(
     assert lines(resumed) == lines(whole(method)) == [10, 20, 24]
 
 
+def test_double_precision_is_kept(toys, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = toys(train={"precision": "64-true"})
+    whole = train(config, tmp_path / "whole", progress=False)
+    monkeypatch.setenv("TOYS_SIGNAL", "SIGINT:10")
+    run = train(config, tmp_path / "run", progress=False)
+    monkeypatch.delenv("TOYS_SIGNAL")
+    resumed = resume(run.path, progress=False)
+    for name, value in state(whole).items():
+        assert torch.equal(value, state(resumed)[name]), name
+
+
 def test_a_finished_run_is_left_as_it_is(toys, tmp_path: Path) -> None:
     run = train(toys(method={"name": "restless"}, train={"epochs": 1}), tmp_path / "run", progress=False)
     before = run.checkpoint.stat().st_mtime_ns
