@@ -66,7 +66,8 @@ class Accumulation(pl.Callback):
     def _learn(self, closure: Callable[[], Any]) -> Any:
         """Takes each part forwards and backwards; processes exchange gradients with the last."""
         result = None
-        for number, self._part in enumerate(self._parts, 1):
+        for number, part in enumerate(self._parts, 1):
+            self._part = part
             more = number < len(self._parts.fetched) and isinstance(self.strategy, ParallelStrategy)
             with self.strategy.block_backward_sync() if more else nullcontext():  # type: ignore[attr-defined]
                 result = closure()

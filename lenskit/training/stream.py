@@ -133,7 +133,7 @@ def seed_generators(seed: int, batches: int, rank: int) -> None:
     """Seeds the global generators for one batch of one process: dropout, sampling and masks follow from these."""
     words = np.random.SeedSequence([seed & 0xFFFFFFFF, batches, rank]).generate_state(2, np.uint32)
     value = int(words[0]) << 32 | int(words[1])
-    # torch.manual_seed writes down the whole stack for each kind of device that is not in use, which takes milliseconds.
+    # torch.manual_seed writes down the whole stack for each kind of device that is not in use, which takes its time.
     torch.default_generator.manual_seed(value)
     for device in (torch.cuda, torch.xpu):
         if device.is_initialized():

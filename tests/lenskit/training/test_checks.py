@@ -30,7 +30,8 @@ BAD = {
     "--batch-size 65": "64 lenses an epoch are fewer than a batch of 65: use --batch-size 64 or less",
     "--method two-optimizers --batch-size 8 --set train.accumulate=2": "method 'two-optimizers' steps its optimisers "
     "itself, so its batches cannot be taken in parts: use --set train.accumulate=1, and a smaller --batch-size",
-    "--pairs single": "method 'restless' takes 2 view(s) of each lens, pairs 'single' make 1: use --pairs instrument-only or lens-fixed or ",
+    "--pairs single": "method 'restless' takes 2 view(s) of each lens, pairs 'single' make 1: "
+    "use --pairs instrument-only or lens-fixed or ",
     "--precision 16-mixed": "--precision 16-mixed needs a GPU, a CPU has no fp16: use --precision ",
     "--set train.ema=1": "section 'train': option ema takes ",
     "--set optimizer.clip=-1": "section 'optimizer': option clip takes ",
