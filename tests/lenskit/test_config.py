@@ -133,7 +133,10 @@ def test_a_resolved_configuration_holds_every_option() -> None:
         ({"train": {"epochs": 0}}, "section 'train': option epochs takes int >= 1, got 0"),
         ({"train": {"epochs": True}}, "section 'train': option epochs takes int >= 1, got True"),
         ({"train": {"epoch": 3}}, "section 'train' has no option 'epoch': did you mean epochs?"),
-        ({"input": {"stretch": "log"}}, "section 'input': option stretch takes 'asinh' or 'linear' or 'imagenet', got 'log'"),
+        (
+            {"input": {"stretch": "log"}},
+            "section 'input': option stretch takes 'asinh' or 'linear' or 'imagenet', got 'log'",
+        ),
         ({"simulator": {"width": "uniform(3, 1)"}}, "uniform(3, 1) has low > high: write uniform(1, 3)"),
         ({"data": {"path": "images"}}, "section 'data' needs a name, the dataset to use"),
         ({"data": {"name": "fits-folder"}}, "section 'data' needs a path, where the data are"),
