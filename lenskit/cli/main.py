@@ -91,6 +91,8 @@ def run(arguments: list[str]) -> int:
         return _complain(" ".join(error.format_message().split()), 2)
     except (click.Abort, KeyboardInterrupt):
         return _complain("stopped", 130)
+    except MemoryError:
+        return _complain("this machine is out of memory: take a smaller --batch-size, backbone or data set", 1)
     except BrokenPipeError:
         # Whoever read our output has gone; let the interpreter's own flush at exit find nothing to complain of.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -49,11 +49,19 @@ def resume(path: Path, *, progress: bool = True, **devices: Any) -> Run:
     if not run.checkpoint.is_file():
         return Job(config).fit(run, None, progress)
     state = read_checkpoint(run)
-    job = Job(config)
+    job = Job(_without_start(config))
     if state["batches"] >= job.budget.batches:
         log.info("%s is finished: all %d batches are done", path, job.budget.batches)
         return run
     return job.fit(run, state["batches"], progress)
+
+
+def _without_start(config: Config) -> Config:
+    """The configuration without what says how its backbone starts: a checkpoint has its weights, and the file that it
+    started from may be gone."""
+    start = registry().find("backbone", config.name("backbone")).load().start_options
+    backbone = {key: value for key, value in config.sections["backbone"].items() if key not in start}
+    return Config.resolve(config.sections | {"backbone": backbone})
 
 
 def read_checkpoint(run: Run) -> dict[str, Any]:

@@ -116,6 +116,22 @@ def test_double_precision_is_kept(toys, tmp_path: Path, monkeypatch: pytest.Monk
         assert torch.equal(value, state(resumed)[name]), name
 
 
+def test_the_weights_that_a_run_started_from_may_be_gone(
+    toys, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = train(toys(backbone={"name": "timm:test_vit"}), tmp_path / "first", progress=False)
+    config = toys(backbone={"name": "timm:test_vit", "weights": str(first.path)})
+    whole = train(config, tmp_path / "whole", progress=False)
+    monkeypatch.setenv("TOYS_SIGNAL", "SIGINT:10")
+    train(config, tmp_path / "run", progress=False)
+    monkeypatch.delenv("TOYS_SIGNAL")
+    shutil.rmtree(first.path)
+    again = resume(tmp_path / "run", progress=False)
+    expected = whole.encoder().state_dict()
+    assert all(torch.equal(value, expected[name]) for name, value in again.encoder().state_dict().items())
+    assert again.config == whole.config
+
+
 def test_a_finished_run_is_left_as_it_is(toys, tmp_path: Path) -> None:
     run = train(toys(method={"name": "restless"}, train={"epochs": 1}), tmp_path / "run", progress=False)
     before = run.checkpoint.stat().st_mtime_ns
