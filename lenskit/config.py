@@ -57,22 +57,26 @@ class Config:
             UsageError: for an unknown section, component or option, or a wrong value.
         """
         merged: dict[str, dict[str, Any]] = {name: dict(values) for name, values in DEFAULTS.items()}
-        chosen = any("name" in layer.get("pairs", {}) for layer in layers)
+        paired = False
         for layer in layers:
             if "data" in layer and "simulator" in layer:
                 raise UsageError("data and simulator exclude each other: images are stored or simulated")
-            for section, values in layer.items():
+            if _replaces(merged, layer, "method"):
+                # What was said of the optimiser and of the pairs was said for the method that is replaced.
+                merged.pop("optimizer", None)
+                paired = False
+            paired = paired or "pairs" in layer
+            # The optimiser comes last: its name, where none was said, is the method's.
+            for section in sorted(layer, key=lambda section: section == "optimizer"):
+                values = layer[section]
                 _check_section(section, values)
-                below = merged.get(section, {})
-                other = values.get("name", below.get("name")) != below.get("name")
                 # The options of a component that is replaced mean nothing to the one that replaces it.
-                merged[section] = dict(values) if other else _over(below, values)
-                if section == "method" and other and "optimizer" not in layer:
-                    merged.pop("optimizer", None)
+                other = _replaces(merged, layer, section)
+                merged[section] = dict(values) if other else _over(merged.get(section, {}), values)
                 if section in ("data", "simulator"):
                     merged.pop("simulator" if section == "data" else "data", None)
-        if not chosen and "method" in only and _takes_one_view(merged["method"]):
-            merged["pairs"] = {**merged["pairs"], "name": "single"}
+        if not paired and "method" in only and _takes_one_view(merged["method"]):
+            merged["pairs"] = {"name": "single"}
         wanted = [s for s in [*SETTINGS, *COMPONENTS] if s in only and _in(s, merged)]
         sections = {s: cls._resolve_section(s, merged.get(s, {})) for s in wanted}
         if "optimizer" in only and "method" in merged:
@@ -218,6 +222,22 @@ def merge(layers: Iterable[Layer]) -> Layer:
             _check_section(section, values)
             merged[section] = _over(merged.get(section, {}), values)
     return merged
+
+
+def _replaces(merged: Layer, layer: Layer, section: str) -> bool:
+    """Whether a layer puts another component, or another optimiser, in the place of the one below."""
+    values, below = layer.get(section, {}), merged.get(section, {})
+    if not isinstance(values, Mapping) or "name" not in values:
+        return False
+    before = below.get("name")
+    if section == "optimizer" and before is None:
+        before = (_method(merged).optimizer or {}).get("name")
+    return values["name"] != before
+
+
+def _method(merged: Layer) -> Any:
+    """The class of the method."""
+    return registry().find("method", str(merged["method"]["name"])).load()
 
 
 def _over(below: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:

@@ -157,20 +157,20 @@ def needed(*folders: str) -> set[str]:
     return {owners[name][0].lower().replace("_", "-") for name in names}
 
 
-THROUGH_LIGHTNING = {"tensorboard", "wandb", "mlflow"}
-"""Loggers that Lightning imports for us."""
+THROUGH_OTHERS = {"tensorboard", "wandb", "mlflow", "onnx", "onnxscript"}
+"""Loggers that Lightning imports for us, and what torch exports to ONNX with."""
 
 
 def test_every_dependency_that_is_imported_is_declared_and_the_other_way_round() -> None:
     extras = PROJECT["project"]["optional-dependencies"]
     optional = declared([name for extra in extras if extra != "dev" for name in extras[extra]])
-    assert optional >= THROUGH_LIGHTNING
-    optional -= THROUGH_LIGHTNING
+    assert optional >= THROUGH_OTHERS
+    optional -= THROUGH_OTHERS
     assert needed("lenskit", "plugins") == declared(PROJECT["project"]["dependencies"]) | optional
 
 
 def test_so_is_every_dependency_of_the_tests() -> None:
     extras = PROJECT["project"]["optional-dependencies"]
-    assert any(name.startswith("lenskit-ssl[coolest,dask,tensorboard") for name in extras["dev"])
+    assert any(name.startswith("lenskit-ssl[coolest,dask,onnx,tensorboard") for name in extras["dev"])
     dependencies = PROJECT["project"]["dependencies"] + [name for extra in extras.values() for name in extra]
     assert needed("tests") <= declared(dependencies)

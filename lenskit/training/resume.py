@@ -15,7 +15,7 @@ from lenskit.errors import LenskitError, UsageError
 from lenskit.registry import registry
 from lenskit.run import Run
 from lenskit.training.processes import let_first_speak
-from lenskit.training.runner import Job
+from lenskit.training.runner import build
 
 log = logging.getLogger("lenskit")
 
@@ -45,11 +45,16 @@ def resume(path: Path, *, progress: bool = True, **devices: Any) -> Run:
     let_first_speak()
     run = Run(path)
     changed = {key: value for key, value in devices.items() if value is not None}
+    if fixed := changed.keys() - FREE["train"]:
+        raise UsageError(
+            f"a run goes on as it is: {', '.join(sorted(fixed))} cannot be changed, but "
+            f"{', '.join(sorted(FREE['train']))}"
+        )
     config = Config.resolve(run.config.sections, {"train": changed}) if changed else run.config
     if not run.checkpoint.is_file():
-        return Job(config).fit(run, None, progress)
+        return build(config).fit(run, None, progress)
     state = read_checkpoint(run)
-    job = Job(_without_start(config))
+    job = build(_without_start(config))
     if state["batches"] >= job.budget.batches:
         log.info("%s is finished: all %d batches are done", path, job.budget.batches)
         return run

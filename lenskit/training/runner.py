@@ -61,10 +61,27 @@ def train(
         LenskitError: with one line that says what was wrong.
     """
     let_first_speak()
-    job = Job(config)
+    job = build(config)
     # Only the first process of several makes the directory; it tells the others.
     run = Run.create(out, config, overwrite, recipe) if is_first() else Run(out, config)
     return job.fit(run, None, progress)
+
+
+def build(config: Config) -> Job:
+    """Builds a configuration.
+
+    Raises:
+        LenskitError: if something in it is wrong, or there is no memory for it.
+    """
+    try:
+        return Job(config)
+    except (MemoryError, RuntimeError) as error:
+        if not memory.is_out_of_memory(error):
+            raise
+        raise LenskitError(
+            "there is not enough memory to build this: take a smaller backbone, smaller --set method options "
+            f"({config.name('method')}'s widths or queue), or smaller data"
+        ) from None
 
 
 class Job:

@@ -277,3 +277,19 @@ def test_pairs_are_put_together() -> None:
         Config.resolve(config.sections, {"pairs": {"default": {"sigma": 1}}})
     with pytest.raises(UsageError, match="pairs 'default' has options, such as"):
         Config.resolve(config.sections, {"pairs": {"default": 3}})
+
+
+def test_another_method_over_a_recipe_starts_from_its_own_optimiser_and_pairs() -> None:
+    recipe = {"method": {"name": "byol"}, "optimizer": {"lr": 9.0}, "pairs": {"name": "default", "blur": 0.1}}
+    over = Config.resolve(recipe, {"optimizer": {"lr": 0.1}, "method": {"name": "simsiam"}}).sections
+    assert (over["optimizer"]["name"], over["optimizer"]["lr"]) == ("sgd", 0.1)
+    assert over["optimizer"]["weight_decay"] == 5e-4
+    assert over["pairs"]["blur"] == 0.1
+    assert Config.resolve(recipe, {"method": {"name": "supervised"}}).sections["pairs"] == {"name": "single"}
+    kept = Config.resolve(recipe, {"method": {"name": "supervised"}, "pairs": {"name": "single+noise"}})
+    assert kept.name("pairs") == "single+noise"
+
+
+def test_naming_the_methods_own_optimiser_changes_nothing() -> None:
+    recipe = {"optimizer": {"lr": 9.0, "warmup_epochs": 0}}
+    assert Config.resolve(recipe, {"optimizer": {"name": "sgd"}}) == Config.resolve(recipe)

@@ -67,7 +67,7 @@ def test_a_bare_loop_learns_the_same(toys: Any, train: dict[str, Any], tmp_path:
     run.fit(Run.create(tmp_path / "run", config), None, False)
     bare_loop(loop, 6, 2)
     # bfloat16 has three digits, of which the two orders of clipping round the last differently.
-    atol = 1e-3 if train.get("precision") == "bf16-mixed" else 1e-5
+    atol = 3e-3 if train.get("precision") == "bf16-mixed" else 1e-5
     torch.testing.assert_close(loop.method.state_dict(), run.method.state_dict(), rtol=1e-4, atol=atol)
 
 

@@ -116,9 +116,7 @@ def test_double_precision_is_kept(toys, tmp_path: Path, monkeypatch: pytest.Monk
         assert torch.equal(value, state(resumed)[name]), name
 
 
-def test_the_weights_that_a_run_started_from_may_be_gone(
-    toys, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_weights_that_a_run_started_from_may_be_gone(toys, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = train(toys(backbone={"name": "timm:test_vit"}), tmp_path / "first", progress=False)
     config = toys(backbone={"name": "timm:test_vit", "weights": str(first.path)})
     whole = train(config, tmp_path / "whole", progress=False)
@@ -260,3 +258,8 @@ def test_what_changed_is_all_and_only_what_is_named(changed: dict[str, int], fre
     after = Config.resolve(before.sections, {"train": changed | free})
     assert sorted(changed_fields(before, after)) == [f"train.{k} (was 1, is {v})" for k, v in sorted(changed.items())]
     assert changed_fields(after, after) == []
+
+
+def test_from_python_too_only_where_it_trains_may_change(stopped: Run) -> None:
+    with pytest.raises(UsageError, match=r"a run goes on as it is: epochs, seed cannot be changed, but accelerator, "):
+        resume(stopped.path, progress=False, epochs=5, seed=3, devices=1)
