@@ -20,7 +20,7 @@ from lenskit.files import write_atomically
 from lenskit.run import Run
 from lenskit.training.collapse import CollapseMonitor
 from lenskit.training.loggers import Loggers
-from lenskit.training.processes import largest, mean
+from lenskit.training.processes import largest, mean, processes
 from lenskit.training.settings import MonitorSettings
 from lenskit.training.stream import Stream
 
@@ -53,6 +53,7 @@ class Monitor(pl.Callback):
         self.run, self.stream, self.display, self.settings = run, stream, display, settings
         self.every = settings.log_every
         self.collapse = CollapseMonitor()
+        self._losses: list[Tensor] = []
         self._warned = False
         self._bad: Tensor | None = None
         self._loggers: Loggers | None = None
@@ -60,8 +61,8 @@ class Monitor(pl.Callback):
         """Why the run is to stop, if it is."""
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._start = time.monotonic()
-        self._losses: list[Tensor] = []
+        self._start, self._timed_from = time.monotonic(), self.stream.batches
+        self._losses = [loss.to(pl_module.device) for loss in self._losses]  # of before a resumption
         if trainer.is_global_zero:
             _drop_lines_after(self.path, self.stream.batches)
             self._loggers = Loggers(self.settings.loggers, self.run, self.stream.batches)
@@ -73,6 +74,22 @@ class Monitor(pl.Callback):
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
         if self._loggers:
             self._loggers.close("failed")
+
+    def state_dict(self) -> dict[str, Any]:
+        """What makes the lines of a resumed run those of one that was not stopped, but for the rate: the losses since
+        the last line, and what is known of a collapse."""
+        # Of several processes only the first one's state is saved, and each has losses of its own lenses: theirs are
+        # left out, so that the first line of a resumed run is of fewer batches. Nothing waits for another process here.
+        losses = self._losses if processes() == 1 else []
+        return {
+            "losses": torch.stack(losses).cpu() if losses else torch.empty(0),
+            "warned": self._warned,
+            "collapse": self.collapse.state_dict(),
+        }
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self._losses, self._warned = list(state_dict["losses"]), state_dict["warned"]
+        self.collapse.load_state_dict(state_dict["collapse"])
 
     @property
     def path(self) -> Path:
@@ -129,7 +146,7 @@ class Monitor(pl.Callback):
         budget, done = self.stream.budget, self.stream.batches
         figures: dict[str, float] = {
             "loss": float(mean(torch.stack(self._losses).mean())),
-            "rate": len(self._losses) * budget.batch_size / (now - self._start),
+            "rate": (done - self._timed_from) * budget.batch_size / (now - self._start),
             "lr": trainer.optimizers[0].param_groups[0]["lr"],
         }
         figures |= {
@@ -139,7 +156,7 @@ class Monitor(pl.Callback):
         }
         often = self.every * RANK_EVERY
         figures |= self.collapse.measure(outputs.get("projection"), rank=done % often == 0 or done == budget.batches)
-        self._losses, self._start = [], now
+        self._losses, self._start, self._timed_from = [], now, done
         if trainer.is_global_zero:
             self.record(figures)
 

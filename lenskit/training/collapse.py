@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -91,13 +92,40 @@ class CollapseMonitor:
             self._low = self._low + 1 if figures["collapse_std"] < self.threshold else 0
         if rank and self._latest:
             # On the CPU, which is quicker with eigenvalues of so small a matrix.
-            embeddings = gathered(torch.cat(tuple(self._latest)).float()).cpu()
+            device = self._latest[-1].device  # those of before a resumption are on the CPU
+            embeddings = gathered(torch.cat([part.to(device, torch.float32) for part in self._latest])).cpu()
             figures["effective_rank"] = float(effective_rank(embeddings))
             figures["effective_rank_centred"] = float(effective_rank(embeddings - embeddings.mean(0)))
             figures["effective_rank_samples"] = len(embeddings)
             self._flat = self._flat + 1 if figures["effective_rank_centred"] < self.rank_threshold else 0
         self._figures |= figures
         return figures
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a resumed run goes on from: how often the figures were low, and the latest embeddings."""
+        # Of several processes only the first one's state is saved, so it holds only what all of them have in common.
+        latest = self._still_needed() if processes() == 1 else []
+        return {
+            "low": self._low,
+            "flat": self._flat,
+            "figures": dict(self._figures),
+            # Copied: a part of a larger tensor would be saved together with all of that.
+            "latest": [part.to("cpu", torch.float32, copy=True) for part in latest],
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self._low, self._flat, self._figures = state["low"], state["flat"], dict(state["figures"])
+        # Several processes that now go on with it would each count them.
+        self._latest = deque(state["latest"] if processes() == 1 else [])
+
+    def _still_needed(self) -> list[Tensor]:
+        """The latest batches, fewer than `window` embeddings, that one more of the same size will not push out."""
+        needed: list[Tensor] = []
+        for part in reversed(self._latest):
+            if sum(map(len, needed)) + len(part) >= self.window:
+                break
+            needed.insert(0, part)
+        return needed
 
     @property
     def collapsed(self) -> str | None:

@@ -66,6 +66,27 @@ def test_lines_of_batches_that_are_done_again_are_taken_back(
     assert 1.0 not in [line["loss"] for line in figures(run)]
 
 
+@pytest.mark.parametrize("stop", [7, 18])
+def test_a_resumed_run_writes_the_lines_of_one_that_was_not_stopped(
+    stop: int, toys, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between two lines, and while embeddings of before are still in the window; only the rate is its own."""
+    config = toys(train={"lenses": 56, "epochs": 4}, monitor={"log_every": 5})
+    whole = train(config, tmp_path / "whole", progress=False)
+    monkeypatch.setenv("TOYS_SIGNAL", f"SIGINT:{stop - 1}")
+    run = train(config, tmp_path / "run", progress=False)
+    monkeypatch.delenv("TOYS_SIGNAL")
+    assert load(run)["lenskit"]["batches"] == stop
+    resumed = resume(run.path, progress=False)
+    expected, seen = (
+        [{name: value for name, value in line.items() if name != "rate"} for line in figures(one)]
+        for one in (whole, resumed)
+    )
+    assert [line["batches"] for line in expected] == [5, 10, 15, 20, 25, 28]
+    assert [line.get("effective_rank_samples") for line in expected[-2:]] == [200, 224]
+    assert seen == expected
+
+
 # --- Checkpoints ---
 
 

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
+import os
+import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
+import pytorch_lightning as pl
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -17,7 +22,8 @@ from lenskit.errors import LenskitError
 from lenskit.run import Run
 from lenskit.runs import summary
 from lenskit.training.collapse import CollapseMonitor, effective_rank, projection_std
-from lenskit.training.runner import train
+from lenskit.training.resume import resume
+from lenskit.training.runner import Job
 
 
 def normal(n: int, d: int) -> Tensor:
@@ -108,7 +114,42 @@ def test_an_embedding_on_a_line_has_collapsed() -> None:
     }  # fmt: skip
 
 
-def simsiam(tmp_path: Path, stop_gradient: bool, **monitor: bool) -> Run:
+@pytest.mark.parametrize("size", [1, 7, 50, 99, 100, 101, 300])
+def test_a_restored_monitor_goes_on_as_the_one_that_was_saved(size: int) -> None:
+    """From a file of plain values that holds fewer embeddings than the window, and not all that they are a part of."""
+    monitor, restored = CollapseMonitor(window=100), CollapseMonitor(window=100)
+    line = (normal(size, 1) * normal(1, 8)).bfloat16()
+    for _ in range(120 // size + 2):
+        monitor.add(normal(10 * size, 8)[:size].bfloat16())
+    for _ in range(2):
+        monitor.measure(torch.ones(8, 4))
+    file = io.BytesIO()
+    torch.save(monitor.state_dict(), file)
+    assert file.tell() < 100 * 8 * 4 + 120 * 600  # each of the tensors takes some hundred bytes of headers
+    file.seek(0)
+    state = torch.load(file, weights_only=True)
+    assert sum(map(len, state["latest"])) < 100
+    restored.load_state_dict(state)
+    for _ in range(4):
+        for one in (monitor, restored):
+            one.add(line)
+        assert restored.measure(torch.ones(8, 4)) == monitor.measure(torch.ones(8, 4))
+        assert restored.collapsed == monitor.collapsed
+        assert monitor.collapsed is not None
+
+
+class Interrupt(pl.Callback):
+    """Presses Ctrl-C in that batch."""
+
+    def __init__(self, batch: int) -> None:
+        self.batch = batch
+
+    def on_train_batch_start(self, trainer: pl.Trainer, pl_module: Any, batch: Any, batch_idx: int) -> None:
+        if pl_module.batches == self.batch:
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+def simsiam(tmp_path: Path, stop_gradient: bool, *callbacks: pl.Callback, **monitor: bool) -> Run:
     batches = 40 if stop_gradient else 130
     config = Config.resolve(
         {
@@ -122,7 +163,7 @@ def simsiam(tmp_path: Path, stop_gradient: bool, **monitor: bool) -> Run:
             "monitor": monitor,
         }
     )
-    return train(config, tmp_path / "run", progress=False)
+    return Job(config).fit(Run.create(tmp_path / "run", config), None, False, callbacks)
 
 
 @pytest.mark.parametrize("stop_gradient", [True, False])
@@ -144,7 +185,8 @@ def test_a_run_that_collapses_is_noticed(stop_gradient: bool, tmp_path: Path, ca
 
 
 def test_a_run_that_collapses_is_stopped_if_it_is_asked_to(tmp_path: Path) -> None:
-    """After the third line below the threshold; what was learned is saved, and resuming it stops again."""
+    """After the third line below the threshold, also if it is stopped and resumed between them; what was learned is
+    saved."""
     with pytest.raises(LenskitError) as caught:
         simsiam(tmp_path, stop_gradient=False, stop_on_collapse=True)
     run = Run(tmp_path / "run")
@@ -161,6 +203,11 @@ def test_a_run_that_collapses_is_stopped_if_it_is_asked_to(tmp_path: Path) -> No
     assert run.encoder().card["trained"]["batches"] == done
     assert torch.load(run.checkpoint, weights_only=True)["lenskit"]["batches"] == done
     assert summary(run.path).state == "failed"
+
+    (tmp_path / "again").mkdir()
+    cut_short = simsiam(tmp_path / "again", False, Interrupt(done - 5), stop_on_collapse=True)
+    with pytest.raises(LenskitError, match=f"at batch {done}: stopped there"):
+        resume(cut_short.path, progress=False)
 
 
 def test_a_run_that_does_not_collapse_is_not_stopped(tmp_path: Path) -> None:
