@@ -27,7 +27,8 @@ class Following(pl.Callback):
 
 
 def test_the_encoder_is_the_average(toys, tmp_path: Path) -> None:
-    """a <- 0.9 a + 0.1 w, from the weights after the first batch; of the statistics of batch norms as well."""
+    """a <- 0.9 a + 0.1 w, from the weights after the first batch; of the statistics of batch norms as well. What is
+    counted is the latest."""
     config, seen = toys(train={"ema": 0.9}), Following()
     run = Job(config).fit(Run.create(tmp_path / "run", config), None, False, [seen])
     expected = {name: value.double() for name, value in seen.states[0].items()}
@@ -38,6 +39,9 @@ def test_the_encoder_is_the_average(toys, tmp_path: Path) -> None:
     for name, value in saved.items():
         if value.is_floating_point():
             torch.testing.assert_close(value.double(), expected[name], rtol=1e-5, atol=1e-6)
+        else:
+            assert torch.equal(value, seen.states[-1][name])
+    assert any(name.endswith("num_batches_tracked") for name in saved)
     assert not torch.equal(saved["body.0.weight"], seen.states[-1]["body.0.weight"])
     assert read_card(run.path / "encoder")["ema"] == 0.9
     # what goes on learning is not the average
@@ -50,7 +54,7 @@ def test_a_run_without_an_average_says_nothing_of_one(toys, tmp_path: Path) -> N
     assert "ema" not in read_card(run.path / "encoder")
 
 
-@pytest.mark.parametrize("stop", [1, 10])
+@pytest.mark.parametrize("stop", [0, 10])
 def test_the_average_goes_on_after_a_resume(stop: int, toys, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = toys(train={"ema": 0.9})
     whole = train(config, tmp_path / "whole", progress=False)
@@ -58,6 +62,8 @@ def test_the_average_goes_on_after_a_resume(stop: int, toys, tmp_path: Path, mon
     run = train(config, tmp_path / "run", progress=False)
     monkeypatch.delenv("TOYS_SIGNAL")
     assert not run.finished
+    kept = torch.load(run.checkpoint, weights_only=True)["callbacks"]["Averaging"]
+    assert kept["updates"] == stop + 1  # the batch in which the signal comes is finished
     assert resume(run.path, progress=False).finished
     for name, value in whole.encoder().state_dict().items():
         assert torch.equal(run.encoder().state_dict()[name], value), name
