@@ -51,8 +51,9 @@ def compile_backbones(method: Method, images: Tensor, precision: Any) -> bool:
     Returns:
         Whether they are compiled.
     """
-    # Tried with a copy: it changes the statistics of norms. What is compiled for it is kept for the others.
-    trial = precision.convert_module(copy.deepcopy(method.backbone).to(images.device)).train()
+    # Tried with a copy: it changes the statistics of norms. What is compiled for it is kept for the others. It learns
+    # even where the backbone does not, as a teacher that follows another does not: the other is compiled as well.
+    trial = precision.convert_module(copy.deepcopy(method.backbone).to(images.device)).train().requires_grad_(True)
     try:
         trial.compile()
         with precision.train_step_context():
