@@ -86,14 +86,13 @@ class DINO(Method):
         self.head.load_state_dict(self.student_head.state_dict())
         deactivate_requires_grad(self.backbone)
         deactivate_requires_grad(self.head)
-        self.criterion = DINOLoss(output_dim, student_temp=student_temperature, center_momentum=center_momentum)
+        self.criterion = _Loss(output_dim, student_temp=student_temperature, center_momentum=center_momentum)
         self.temperatures = (warmup_temperature, teacher_temperature)
         self.warmup_temperature_epochs = warmup_temperature_epochs
         self.momentum, self.weight_decay_end, self.freeze_epochs = momentum, weight_decay_end, freeze_epochs
 
     def training_step(self, batch: Batch, batch_index: int) -> dict[str, Tensor]:
-        """The cross-entropy of the teacher's two views with all the student's but the same (paper, Eq. 3). The
-        loss's centre, a buffer, moves on here, by the mean over all processes."""
+        """The cross-entropy of the teacher's two views with all the student's but the same (paper, Eq. 3)."""
         seen = [torch.cat(views) for views in (batch.views[:GLOBAL_VIEWS], batch.views[GLOBAL_VIEWS:]) if views]
         with torch.no_grad():
             embedding = self.backbone(seen[0])
@@ -113,7 +112,8 @@ class DINO(Method):
                 parameter.grad = None
 
     def after_update(self) -> None:
-        """The teacher follows the student (paper, Sec. 3.1)."""
+        """The teacher follows the student (paper, Sec. 3.1), and the centre the teacher's outputs (Eq. 4)."""
+        self.criterion.move_center()
         momentum = cosine_schedule(self.batches, self.budget.batches, self.momentum, 1.0)
         update_momentum(self.student, self.backbone, momentum)
         update_momentum(self.student_head, self.head, momentum)
@@ -128,6 +128,24 @@ class DINO(Method):
         """A cosine from the optimiser's to `weight_decay_end`; none where there is none at first."""
         start = group["peak_weight_decay"]
         return cosine_schedule(batches, self.budget.batches, start, self.weight_decay_end) if start else 0.0
+
+
+class _Loss(DINOLoss):
+    """lightly's loss, but its centre, a buffer, moves once a batch instead of with each part of one."""
+
+    def __init__(self, output_dim: int, **options: Any) -> None:
+        super().__init__(output_dim, **options)
+        self._means: list[Tensor] = []
+
+    @torch.no_grad()
+    def update_center(self, teacher_out: Tensor) -> None:
+        """Keeps the mean (1, 1, output_dim) of one part's outputs, for `move_center`."""
+        self._means.append(teacher_out.mean((0, 1), keepdim=True))
+
+    def move_center(self) -> None:
+        """Moves on by the mean over the batch's parts, which are equally large, and over all processes."""
+        super().update_center(torch.cat(self._means))
+        self._means.clear()
 
 
 def _head(features: int, hidden: int, bottleneck: int, output: int, normed: bool) -> DINOProjectionHead:

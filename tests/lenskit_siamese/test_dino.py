@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from lightly.loss import DINOLoss
 from lightly.models.modules.heads import DINOProjectionHead
 from torch import Tensor, nn
 
@@ -81,6 +82,7 @@ def test_the_loss_is_equation_3_and_the_centre_equation_4(local):
     assert terms == 2 * (2 + local) - 2
     loss = method.training_step(batch, 0)["loss"]
     torch.testing.assert_close(loss.detach(), total / terms)
+    method.after_update()
     moved = 0.9 * centre + 0.1 * torch.cat(teacher).mean(0)
     torch.testing.assert_close(method.criterion.center.flatten(), moved)
 
@@ -98,10 +100,31 @@ def test_the_teacher_is_what_is_embedded_and_learns_nothing_itself():
     assert not torch.equal(method.embed(images), method.student(images))
 
 
+@pytest.mark.parametrize("parts", [1, 3])
+def test_the_centre_moves_once_a_batch_in_however_many_parts(parts):
+    """Every part sees the centre that the batch before left, and it then moves on as lightly's for the whole."""
+    method, theirs = disturbed(dino()), DINOLoss(20, center_momentum=0.9)
+    theirs.center.copy_(method.criterion.center)
+    for _ in range(2):
+        before, outputs = method.criterion.center.clone(), []
+        for images in torch.stack(views(2, 12).views).chunk(parts, 1):
+            with torch.no_grad():
+                outputs.append(torch.stack(method.head(method.backbone(images.flatten(0, 1))).chunk(2)))
+            method.training_step(Batch(tuple(images), {}, torch.arange(12 // parts)), 0)
+            assert torch.equal(method.criterion.center, before)
+        method.after_update()
+        theirs.update_center(torch.cat(outputs, 1))
+        assert not torch.equal(method.criterion.center, before)
+        if parts == 1:
+            assert torch.equal(method.criterion.center, theirs.center)
+        torch.testing.assert_close(method.criterion.center, theirs.center)
+
+
 @pytest.mark.parametrize(("batches", "momentum"), [(0, 0.996), (999, 1.0)])
 def test_the_teacher_follows_the_student(batches, momentum):
     method = disturbed(dino())
     method.batches = batches
+    method.training_step(views(2), 0)
     teacher = {**method.backbone.state_dict(), **method.head.state_dict()}
     teacher = {name: value.clone() for name, value in teacher.items()}
     student = {**method.student.state_dict(), **method.student_head.state_dict()}
