@@ -58,7 +58,7 @@ def check_batch(settings: TrainSettings, method: Method, name: str, processes: i
         )
     if batch_size % (parts * processes):
         raise UsageError(
-            f"a part of {batch_size // parts} lenses cannot be shared evenly by {processes} processes: "
+            f"a {'part' if parts > 1 else 'batch'} of {batch_size // parts} lenses cannot be shared evenly by {processes} processes: "
             f"use --batch-size {-(-batch_size // (parts * processes)) * parts * processes}"
         )
     at_once = batch_size // parts // processes

@@ -21,8 +21,10 @@ def scaled_lr(settings: OptimizerSettings, batch_size: int) -> float:
     return settings.lr * batch_size / settings.lr_batch if settings.lr_batch else settings.lr
 
 
-def describe(settings: OptimizerSettings, batch_size: int) -> str:
-    """The optimiser in a line: `lr 0.0469 = 0.03 x 400 / 256, sgd, momentum 0.9, ...`."""
+def describe(settings: OptimizerSettings, batch_size: int, epochs: int) -> str:
+    """The optimiser of a run of so many epochs in a line: `lr 0.0469 = 0.03 x 400 / 256, sgd, momentum 0.9, ...`."""
+    warmup = min(settings.warmup_epochs, epochs / 2)
+    asked = "" if warmup == settings.warmup_epochs else f" (half of the run; {settings.warmup_epochs:g} asked for)"
     scaling = f" = {settings.lr:g} x {batch_size} / {settings.lr_batch}" if settings.lr_batch else ""
     averages = f"betas {settings.betas[0]:g} {settings.betas[1]:g}"
     parts = [
@@ -30,7 +32,7 @@ def describe(settings: OptimizerSettings, batch_size: int) -> str:
         settings.name,
         averages if settings.name == "adamw" else f"momentum {settings.momentum:g}",
         f"weight decay {settings.weight_decay:g}{' of all weights' if settings.decay_all else ''}",
-        f"{settings.warmup_epochs:g} epochs of warm-up",
+        f"{warmup:g} epochs of warm-up{asked}",
     ]
     return ", ".join([*parts, f"gradients clipped at {settings.clip:g}"] if settings.clip else parts)
 

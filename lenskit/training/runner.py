@@ -171,7 +171,7 @@ class Job:
                 budget.batch_size,
             )  # fmt: skip
             if "optimizer" in self.config.sections:
-                log.info("%s", describe(self.method.optimization, budget.batch_size))
+                log.info("%s", describe(self.method.optimization, budget.batch_size, budget.epochs))
             stopping = Stopping(self.monitor.log_every)
             hung = [
                 Clock(stream, settings.seed),

@@ -106,14 +106,16 @@ def test_the_rate_is_in_proportion_to_the_batch() -> None:
 
 
 def test_the_rate_is_told_with_how_it_comes_about() -> None:
-    assert describe(OptimizerSettings(), 400) == (
+    assert describe(OptimizerSettings(), 400, 100) == (
         "lr 0.0469 = 0.03 x 400 / 256, sgd, momentum 0.9, weight decay 0.0001, 10 epochs of warm-up"
     )
     settings = OptimizerSettings(name="adamw", lr=1e-4, lr_batch=0, decay_all=True, clip=3, warmup_epochs=0.5)
-    assert describe(settings, 400) == (
+    assert describe(settings, 400, 100) == (
         "lr 0.0001, adamw, betas 0.9 0.999, weight decay 0.0001 of all weights, 0.5 epochs of warm-up, "
         "gradients clipped at 3"
     )
+    # As Method.learning_rate has it.
+    assert describe(OptimizerSettings(), 256, 4).endswith(", 2 epochs of warm-up (half of the run; 10 asked for)")
 
 
 # --- Parameters in no group, or in two ---
