@@ -57,8 +57,9 @@ def check_batch(settings: TrainSettings, method: Method, name: str, processes: i
             "use --set train.accumulate=1, and a smaller --batch-size if memory is short"
         )
     if batch_size % (parts * processes):
+        what = "part" if parts > 1 else "batch"
         raise UsageError(
-            f"a {'part' if parts > 1 else 'batch'} of {batch_size // parts} lenses cannot be shared evenly by {processes} processes: "
+            f"a {what} of {batch_size // parts} lenses cannot be shared evenly by {processes} processes: "
             f"use --batch-size {-(-batch_size // (parts * processes)) * parts * processes}"
         )
     at_once = batch_size // parts // processes
