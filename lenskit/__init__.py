@@ -10,9 +10,11 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from lenskit.api import configuration as configuration
+    from lenskit.api import evaluate as evaluate
     from lenskit.api import load as load
     from lenskit.api import resume as resume
     from lenskit.api import train as train
+    from lenskit.embeddings import Embeddings as Embeddings
     from lenskit.encoder import Encoder as Encoder
     from lenskit.errors import LenskitError as LenskitError
     from lenskit.errors import UsageError as UsageError
@@ -20,12 +22,14 @@ if TYPE_CHECKING:
     from lenskit.run import Run as Run
 
 _LAZY = {
+    "Embeddings": "lenskit.embeddings",
     "Encoder": "lenskit.encoder",
     "LensEncoder": "lenskit.estimator",
     "LenskitError": "lenskit.errors",
     "Run": "lenskit.run",
     "UsageError": "lenskit.errors",
     "configuration": "lenskit.api",
+    "evaluate": "lenskit.api",
     "load": "lenskit.api",
     "resume": "lenskit.api",
     "train": "lenskit.api",

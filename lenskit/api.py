@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from os import PathLike, fspath
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +12,7 @@ from lenskit.config import Config, Layer, read_assignment
 from lenskit.errors import LenskitError, UsageError
 
 if TYPE_CHECKING:
+    from lenskit.embeddings import Embeddings
     from lenskit.encoder import Encoder
     from lenskit.run import Run
 
@@ -88,6 +89,45 @@ def resume(path: Text, *, progress: bool = True, **devices: Any) -> Run:
     return resume(Path(path), progress=progress, **devices)
 
 
+def evaluate(
+    evaluation: str,
+    runs: Run | Embeddings | Text | Sequence[Run | Embeddings | Text],
+    inputs: Sequence[Text] = (),
+    **options: Any,
+) -> Any:
+    """Judges runs, as `lenskit EVALUATION RUN...` does.
+
+    Args:
+        evaluation: Its name; see `lenskit list evaluations`.
+        runs: A run, embeddings, the path of either, or several of these.
+        inputs: The paths behind the run, for an evaluation that takes some (`predict`).
+        options: Those of the evaluation, with underscores; see `lenskit info EVALUATION`.
+
+    Returns:
+        What the evaluation returns; it also writes what it finds into the runs.
+
+    Raises:
+        UsageError: for what is unknown, or no run.
+    """
+    from lenskit.config import build
+    from lenskit.embeddings import Embeddings, is_embeddings
+    from lenskit.run import Run
+
+    subjects = [runs] if isinstance(runs, Run | Embeddings | str | PathLike) else list(runs)
+    judge = build("evaluation", evaluation, options)
+    opened: list[Run | Embeddings] = []
+    for subject in subjects:
+        if isinstance(subject, str | PathLike):
+            path = Path(subject)
+            subject = Embeddings.load(path) if is_embeddings(path) else Run(path)
+        if isinstance(subject, Embeddings) and not judge.embeddings:
+            raise UsageError(f"{evaluation} takes runs, and {subject.path} are embeddings")
+        opened.append(subject)
+    if not opened:
+        raise UsageError(f"{evaluation} needs a run")
+    return judge(opened, [fspath(path) for path in inputs])
+
+
 def load(path: Text) -> Run | Encoder:
     """Opens what lenskit wrote.
 
@@ -151,4 +191,4 @@ def _as_typed(name: str, value: Any) -> Any:
     return str(value) if name in CHOICES and CHOICES[name].kind is str else value
 
 
-__all__ = ["LenskitError", "UsageError", "configuration", "load", "load_encoder", "resume", "train"]
+__all__ = ["LenskitError", "UsageError", "configuration", "evaluate", "load", "load_encoder", "resume", "train"]

@@ -31,6 +31,7 @@ from lenskit.hookspecs import hookimpl
 if TYPE_CHECKING:
     from lenskit.config import read_toml as read_toml
     from lenskit.data.generator import KeyedGenerator as KeyedGenerator
+    from lenskit.data.held import read_lenses as read_lenses
     from lenskit.data.memory import keep_freed_memory as keep_freed_memory
     from lenskit.data.orientation import orient_images as orient_images
     from lenskit.data.orientation import orient_values as orient_values
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from lenskit.data.source import simulated as simulated
     from lenskit.data.source import stored as stored
     from lenskit.distributions import Distribution as Distribution
+    from lenskit.embeddings import Embeddings as Embeddings
     from lenskit.encoder import Encoder as Encoder
     from lenskit.files import write_atomically as write_atomically
     from lenskit.kinds.backbone import Backbone as Backbone
@@ -57,6 +59,9 @@ if TYPE_CHECKING:
     from lenskit.store.store import Store as Store
     from lenskit.store.store import is_store as is_store
     from lenskit.training.collapse import effective_rank as effective_rank
+    from lenskit.training.heldout import held_out as held_out
+    from lenskit.training.probe import alignment as alignment
+    from lenskit.training.probe import uniformity as uniformity
 
 _LAZY = {
     "Backbone": "lenskit.kinds.backbone",
@@ -65,6 +70,7 @@ _LAZY = {
     "Chunk": "lenskit.data.source",
     "Dataset": "lenskit.kinds.dataset",
     "Distribution": "lenskit.distributions",
+    "Embeddings": "lenskit.embeddings",
     "Encoder": "lenskit.encoder",
     "Evaluation": "lenskit.kinds.evaluation",
     "KeyedGenerator": "lenskit.data.generator",
@@ -76,16 +82,20 @@ _LAZY = {
     "Simulator": "lenskit.kinds.simulator",
     "Store": "lenskit.store.store",
     "Transform": "lenskit.kinds.pairs",
+    "alignment": "lenskit.training.probe",
     "border_noise": "lenskit.data.preprocess",
     "effective_rank": "lenskit.training.collapse",
+    "held_out": "lenskit.training.heldout",
     "is_store": "lenskit.store.store",
     "keep_freed_memory": "lenskit.data.memory",
     "open_dataset": "lenskit.data.readers",
     "orient_images": "lenskit.data.orientation",
     "orient_values": "lenskit.data.orientation",
+    "read_lenses": "lenskit.data.held",
     "read_toml": "lenskit.config",
     "simulated": "lenskit.data.source",
     "stored": "lenskit.data.source",
+    "uniformity": "lenskit.training.probe",
     "write_atomically": "lenskit.files",
 }
 

@@ -7,7 +7,6 @@ from typing import Any, Union, get_args, get_origin
 
 import click
 
-from lenskit.config import build
 from lenskit.options import Option, description, options_of
 from lenskit.registry import registry
 
@@ -18,18 +17,24 @@ def command_of(name: str) -> click.Command:
     component = record.load()
     parameters: list[click.Parameter] = []
     if component.inputs is None:
-        parameters.append(click.Argument(["runs"], nargs=-1, required=True, metavar="RUN..."))
+        parameters.append(click.Argument(["runs"], nargs=-1, metavar="RUN..."))
+        parameters.append(click.Option(["--from", "more"], multiple=True, metavar="RUN", help="A run, as RUN."))
     else:
         parameters.append(click.Argument(["run"], metavar="RUN"))
         parameters.append(click.Argument(["inputs"], nargs=-1, required=True, metavar=f"{component.inputs}..."))
     parameters += [_flag(option, component.short.get(option.name)) for option in options_of(component)]
 
-    def callback(runs: tuple[str, ...] = (), run: str = "", inputs: tuple[str, ...] = (), **flags: Any) -> None:
-        from lenskit.run import Run
+    def callback(
+        runs: tuple[str, ...] = (),
+        more: tuple[str, ...] = (),
+        run: str = "",
+        inputs: tuple[str, ...] = (),
+        **flags: Any,
+    ) -> None:
+        from lenskit.api import evaluate
 
         given = {key: list(v) if isinstance(v, tuple) else v for key, v in flags.items() if v not in (None, ())}
-        evaluation = build("evaluation", name, given)
-        evaluation([Run(path) for path in runs or (run,)], inputs)
+        evaluate(name, (run,) if run else runs + more, inputs, **given)
 
     text = description(component) or record.component.summary
     return click.Command(name, params=parameters, callback=callback, help=text, short_help=record.component.summary)

@@ -18,6 +18,7 @@ VERBS = {
     "show": "Draw lenses and their views",
     "runs": "List runs, and compare them",
     "data": "Look at stored images, and check them",
+    "evaluate": "Judge runs by any evaluation",
     "benchmark": "Measure how fast a configuration trains",
     "export": "Write a trained encoder for timm or ONNX",
     "list": "List the components there are",

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
-
-if TYPE_CHECKING:
-    from lenskit.run import Run
+from typing import Any, ClassVar
 
 
 class Evaluation(ABC):
-    """Judges runs; also a verb of the command line: `lenskit NAME RUN... --option value`.
+    """Judges runs; also a verb of the command line: `lenskit NAME RUN... --option value`, or
+    `lenskit evaluate NAME RUN...`; and from Python `lenskit.evaluate(NAME, runs, option=value)`.
 
     Its keyword-only constructor arguments are its options and the verb's flags.
     """
@@ -20,14 +18,17 @@ class Evaluation(ABC):
     """If set, the verb takes one run and then paths, called by this name (`lenskit predict RUN IMAGES...`);
     otherwise all its arguments are runs."""
 
+    embeddings: ClassVar[bool] = False
+    """Whether it judges embeddings in place of runs, too: `lenskit NAME features.npz`."""
+
     short: ClassVar[dict[str, str]] = {}
     """One-letter flags of options: `{"output": "-o"}`."""
 
     @abstractmethod
-    def __call__(self, runs: Sequence[Run], inputs: Sequence[str] = ()) -> Any:
-        """Evaluates the runs, writes what it found, and returns it.
+    def __call__(self, runs: Sequence[Any], inputs: Sequence[str] = ()) -> Any:
+        """Evaluates the runs, writes what it found into `run.folder(NAME)`, and returns it.
 
         Args:
-            runs: The runs to judge, at least one.
+            runs: The runs to judge, at least one; where `embeddings` is stated, any of them may be `Embeddings`.
             inputs: The paths behind the run, for an evaluation that states `inputs`.
         """

@@ -35,6 +35,8 @@ class Parameter:
             angle. Nothing lets the name decide: what ends in `x`, `dx`, `y` or `dy` as a word of its own
             (`center_x`, `source_dx`) has spin 1; `e1`, `g1`, `gamma1`, `shear1`, `eps1` and their like, and angles
             called `pa`, `phi`, `position_angle` or `orientation`, have spin 2; all others 0.
+        identity: Whether its values number things of a collection, such as stamps of real galaxies (-1 for none): there
+            is nothing to be predicted, but images that show the same thing stay on one side of a split.
 
     Raises:
         ValueError: if it has a spin, and is neither a component nor an angle.
@@ -47,6 +49,7 @@ class Parameter:
     classes: tuple[str, ...] = ()
     headline: bool = False
     spin: int | None = None
+    identity: bool = False
 
     def __post_init__(self) -> None:
         if self.spin and not (self.is_angle or _COMPONENT.fullmatch(self.name)):
@@ -54,6 +57,11 @@ class Parameter:
                 f"parameter {self.name!r} has spin {self.spin}: it is an angle in {' or '.join(ANGLES)}, "
                 "or a component whose name ends in 1 or 2, or in x or y as a word of its own"
             )
+
+    @property
+    def continuous(self) -> bool:
+        """Whether its values are measures of something, rather than numbers of classes or things."""
+        return not self.classes and not self.identity
 
     @property
     def turns(self) -> int:

@@ -81,7 +81,7 @@ def judged(parameters: tuple[Parameter, ...], pairs: PairStrategy) -> list[Param
     What makes its views of one image shares everything; there it is the groups of the headline ones.
     """
     groups = pairs.shared if pairs.draws > 1 else {p.group for p in parameters if p.headline}
-    return [p for p in parameters if p.headline or p.group in groups]
+    return [p for p in parameters if p.headline or (p.group in groups and not p.identity)]
 
 
 def read_off(features: Array, values: Mapping[str, Array], parameters: list[Parameter]) -> dict[str, float]:

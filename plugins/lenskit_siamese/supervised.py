@@ -118,14 +118,14 @@ class Supervised(Method):
 
 
 def _chosen(targets: Sequence[str], parameters: Sequence[Parameter]) -> list[Parameter]:
-    recorded = {parameter.name: parameter for parameter in parameters}
+    recorded = {parameter.name: parameter for parameter in parameters if not parameter.identity}
     for name in targets:
         if name not in recorded:
             near = difflib.get_close_matches(name, recorded, n=3)
             hint = f"did you mean {' or '.join(near)}?" if near else f"recorded are {', '.join(recorded) or 'none'}"
             raise UsageError(f"target {name!r} is not recorded of these lenses: {hint}")
     chosen = [recorded[name] for name in dict.fromkeys(targets)]
-    chosen = chosen or [p for p in parameters if p.headline] or [p for p in parameters if not p.classes]
+    chosen = chosen or [p for p in parameters if p.headline] or [p for p in parameters if p.continuous]
     if not chosen:
         raise UsageError("method 'supervised' predicts what is recorded of each lens, and of these there is nothing")
     return chosen

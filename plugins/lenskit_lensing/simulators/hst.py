@@ -288,6 +288,8 @@ class HST(Simulator):
             "neighbours": self.neighbours.most > 0,
             "background_gradient": self.exposure.has("background_gradient"),
             "masked_pixels": self.exposure.has("masked_pixels"),
+            "source_stamp": not only_profiles,
+            "companion_stamp": not only_profiles and self.sources.merger_fraction > 0,
         }
         parameters = [parameter for parameter in RECORDED if wanted.get(parameter.name, True)]
         if self.exposure.psfs > 1:
@@ -343,5 +345,7 @@ RECORDED = (
     Parameter("background_gradient", "", "gradient", "instrument"),
     Parameter("masked_pixels", "", "masked", "instrument"),
     Parameter("source_n", "", "$n_s$", "source"),
+    Parameter("source_stamp", "", "stamp", "source", identity=True),
+    Parameter("companion_stamp", "", "companion's stamp", "source", identity=True),
 )
 """All that may be recorded. A source's index is, if every source has one; its PSF, if there are several."""

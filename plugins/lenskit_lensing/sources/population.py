@@ -121,7 +121,7 @@ class SourcePopulation:
         stamp_radius, stamp_flux = (column[stamp].to(radius.dtype) for column in self._columns[radius.device])
         scale = radius / stamp_radius
         return entries | {
-            "stamp": torch.where(is_stamp, stamp, -1),
+            "stamp": torch.where(is_stamp & (flux > 0), stamp, -1),
             "stamp_scale": scale,
             "angle": 2 * math.pi * look["angle"],
             "mirror": torch.where(look["mirror"] < 0.5, -1.0, 1.0).to(radius),

@@ -1,0 +1,35 @@
+"""`lenskit evaluate NAME RUN...`: the evaluation of that name, which is also a verb of its own."""
+
+from __future__ import annotations
+
+import click
+
+from lenskit.errors import UsageError
+from lenskit.registry import near, registry
+
+
+class Evaluations(click.Group):
+    """Every evaluation that a plugin brings."""
+
+    def list_commands(self, context: click.Context) -> list[str]:
+        return [record.name for record in registry().of_kind("evaluation")]
+
+    def get_command(self, context: click.Context, name: str) -> click.Command:
+        from lenskit.cli.evaluation import command_of
+
+        if name.partition("@")[0] not in self.list_commands(context):
+            raise UsageError(
+                f"there is no evaluation {name!r}{near(name, self.list_commands(context))}; "
+                "`lenskit list evaluations` lists them"
+            )
+        return command_of(name)
+
+    def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        records = registry().of_kind("evaluation")
+        with formatter.section("Evaluations"):
+            formatter.write_dl([(record.name, record.component.summary) for record in records])
+
+
+@click.group("evaluate", cls=Evaluations)
+def command() -> None:
+    """Judge runs: `lenskit evaluate NAME RUN...`, or shorter `lenskit NAME RUN...`."""

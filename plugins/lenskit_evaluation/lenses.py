@@ -1,0 +1,361 @@
+"""What evaluations judge runs on: lenses that are simulated, stored, or embedded already; split by lens.
+
+A split keeps apart what belongs together. Images of one lens are never on both sides, nor are two images of which one
+parameter says that they show the same thing of a collection (`Parameter.identity`), such as one galaxy as the source.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Annotated, Any, ClassVar, Protocol
+
+import numpy as np
+import torch
+from annotated_types import Ge
+from numpy.typing import NDArray
+
+from lenskit.plugin import (
+    Chunk,
+    Dataset,
+    Embeddings,
+    Encoder,
+    Evaluation,
+    LenskitError,
+    Parameter,
+    Run,
+    Simulator,
+    UsageError,
+    read_lenses,
+)
+from lenskit_evaluation.features import Array, open_images, simulator_of, to_best_device
+
+log = logging.getLogger("lenskit")
+
+Subject = Run | Embeddings
+
+CHUNK = 256
+"""Lenses that are rendered or read at a time."""
+
+JUDGED_PART = 4
+"""Of the things of a collection, every so many-th belongs to the lenses that are judged on."""
+
+PATIENCE = 40
+"""Of so many times the lenses wanted, at least these must be on the right side of the split."""
+
+
+class Embedder(Protocol):
+    """What makes features of images: an encoder, or anything with its method `embed`."""
+
+    def embed(
+        self, chunks: Iterable[Chunk], batch_size: int = 256
+    ) -> tuple[NDArray[np.float32], dict[str, NDArray[np.float64]]]: ...
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Features of some images, and what is known of these.
+
+    Attributes:
+        features: (n, d).
+        values: Values (n,) of each parameter by name, NaN where not known.
+        lens: (n,), the number of the lens that each image shows.
+        names: n names.
+    """
+
+    features: Array
+    values: dict[str, Array]
+    lens: NDArray[np.int64]
+    names: list[str]
+
+    def __len__(self) -> int:
+        return len(self.features)
+
+    def columns(self, names: Sequence[str]) -> Array:
+        """Some parameters' values, (n, names)."""
+        return np.stack([self.values[name] for name in names], axis=1) if names else np.empty((len(self), 0))
+
+    def take(self, rows: NDArray[Any]) -> Rows:
+        """Some of them, by number or mask."""
+        numbers = np.arange(len(self))[rows]
+        values = {name: value[numbers] for name, value in self.values.items()}
+        return Rows(self.features[numbers], values, self.lens[numbers], [self.names[i] for i in numbers])
+
+
+@dataclass(frozen=True)
+class Split:
+    """The two sides.
+
+    Attributes:
+        train: What is fitted to.
+        test: What is judged on.
+        parameters: What is known of both.
+    """
+
+    train: Rows
+    test: Rows
+    parameters: list[Parameter]
+
+    @property
+    def continuous(self) -> list[Parameter]:
+        """The parameters that can be regressed; those that count come first."""
+        known = [parameter for parameter in self.parameters if parameter.continuous]
+        return sorted(known, key=lambda parameter: (parameter.group != "lens", not parameter.headline))
+
+
+class OnLenses(Evaluation):
+    """An evaluation that fits something to some lenses and judges it on others.
+
+    Args:
+        data: Stored images to judge on, `[READER:]PATH`; without it, lenses of the first run's simulator.
+        lenses: Lenses to fit to, at most; of stored ones no more than are left.
+        test_lenses: Lenses to judge on, at most; of stored ones no more than a quarter.
+        seed: Seed of simulated lenses, of splits, and of all else that is random.
+        simulator: Simulator to judge on, instead of the first run's.
+        set: Option of the simulator to change, `OPTION=VALUE`.
+    """
+
+    embeddings: ClassVar[bool] = True
+
+    def __init__(
+        self,
+        *,
+        data: str | None = None,
+        lenses: Annotated[int, Ge(10)] = 3000,
+        test_lenses: Annotated[int, Ge(10)] = 1000,
+        seed: Annotated[int, Ge(0)] = 0,
+        simulator: str | None = None,
+        set: list[str] | None = None,
+    ) -> None:
+        if data and simulator:
+            raise UsageError("--data and --simulator are two sources of lenses: give one of them")
+        self.data, self.lenses, self.test_lenses, self.seed = data, lenses, test_lenses, seed
+        self.simulator, self.set = simulator, set or []
+
+    def options(self) -> dict[str, Any]:
+        """Its options as plain values, for the record."""
+        return {key: value for key, value in vars(self).items() if not key.startswith("_")}
+
+    def judged_on(self, run: Run) -> Lenses:
+        """The lenses that runs are judged on, of which the first says what they are if the options do not."""
+        if self.data:
+            return StoredLenses(open_images(self.data, run.encoder()), self.lenses, self.test_lenses, self.seed)
+        simulator = simulator_of(run, self.simulator, self.set)
+        return SimulatedLenses(simulator, self.lenses, self.test_lenses, self.seed)
+
+    def splits(self, subjects: Sequence[Subject]) -> dict[str, Split]:
+        """Features of the lenses to fit to and to judge on, for each subject by its label.
+
+        Images are made or read once for all runs; embeddings are split as they are.
+        """
+        named = labelled(subjects)
+        runs = {label: subject for label, subject in named.items() if isinstance(subject, Run)}
+        found: dict[str, Split] = {}
+        if runs:
+            lenses = self.judged_on(next(iter(runs.values())))
+            found |= lenses.split({label: to_best_device(run.encoder()) for label, run in runs.items()})
+        for label, subject in named.items():
+            if isinstance(subject, Embeddings):
+                found[label] = split_embeddings(subject, self.lenses, self.test_lenses, self.seed)
+        return {label: found[label] for label in named}
+
+
+class Lenses:
+    """Lenses to fit to and to judge on.
+
+    Attributes:
+        parameters: What is known of them.
+        removable: Groups whose light can be left out.
+    """
+
+    parameters: Sequence[Parameter]
+    removable: frozenset[str] = frozenset()
+
+    def chunks(self, test: bool, without: Iterable[str] = ()) -> Iterator[tuple[Chunk, NDArray[np.int64], list[str]]]:
+        """Images of one side with their values, the numbers of their lenses, and their names; some at a time.
+
+        Args:
+            test: Whether of the lenses to judge on.
+            without: Groups of `removable` whose light is left out.
+        """
+        raise NotImplementedError
+
+    def split(self, embedders: Mapping[str, Embedder], without: Iterable[str] = ()) -> dict[str, Split]:
+        """Embeds both sides with several encoders in one pass."""
+        train, test = (self._rows(embedders, side, without) for side in (False, True))
+        return {name: Split(train[name], test[name], list(self.parameters)) for name in embedders}
+
+    def _rows(self, embedders: Mapping[str, Embedder], test: bool, without: Iterable[str]) -> dict[str, Rows]:
+        features: dict[str, list[Array]] = {name: [] for name in embedders}
+        values: dict[str, list[Array]] = {parameter.name: [] for parameter in self.parameters}
+        lens: list[NDArray[np.int64]] = []
+        names: list[str] = []
+        for (images, known), numbers, called in self.chunks(test, without):
+            for name, embedder in embedders.items():
+                features[name].append(embedder.embed([(images, {})])[0].astype(np.float64))
+            for name, value in values.items():
+                value.append(known[name].double().cpu().numpy())
+            lens.append(numbers)
+            names += called
+        if not lens:
+            raise LenskitError("there are no lenses to judge on")
+        shared = {name: np.concatenate(parts) for name, parts in values.items()}
+        number = np.concatenate(lens)
+        return {name: Rows(np.concatenate(parts), shared, number, names) for name, parts in features.items()}
+
+
+class SimulatedLenses(Lenses):
+    """Lenses that no run was trained on: splits `probe-train` and `probe-test` of the seed.
+
+    Args:
+        simulator: What draws and renders them.
+        lenses: How many to fit to.
+        test_lenses: How many to judge on.
+        seed: Their seed.
+    """
+
+    def __init__(self, simulator: Simulator, lenses: int, test_lenses: int, seed: int) -> None:
+        self.simulator, self.count, self.seed = simulator, {False: lenses, True: test_lenses}, seed
+        self.parameters, self.removable = list(simulator.parameters), simulator.removable
+        self._things = [parameter.name for parameter in self.parameters if parameter.identity]
+
+    @torch.no_grad()
+    def chunks(self, test: bool, without: Iterable[str] = ()) -> Iterator[tuple[Chunk, NDArray[np.int64], list[str]]]:
+        simulator, without = self.simulator, frozenset(without)
+        if not without <= self.removable:
+            raise LenskitError(f"this simulator cannot leave out {', '.join(sorted(without - self.removable))}")
+        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        simulator.to(device)
+        split, found = "probe-test" if test else "probe-train", 0
+        for start in range(0, PATIENCE * self.count[test], CHUNK):
+            index = torch.arange(start, min(start + CHUNK, PATIENCE * self.count[test]), device=device)
+            if not self._things:
+                index = index[: self.count[test] - found]
+            else:
+                scene = simulator.scene(self.seed, split, index)
+                index = index[self._belongs(scene, test)][: self.count[test] - found]
+            if len(index):
+                scene = simulator.scene(self.seed, split, index)
+                numbers = index.cpu().numpy()
+                known = {p.name: scene[p.name] for p in self.parameters}
+                yield (simulator.render(scene, without), known), numbers, [str(number) for number in numbers]
+            found += len(index)
+            if found == self.count[test]:
+                return
+        raise LenskitError(
+            f"of {PATIENCE * self.count[test]} lenses only {found} have sources that the other side of the split has "
+            "not: the simulator draws from too few galaxies; use fewer lenses, or more galaxies"
+        )
+
+    def _belongs(self, scene: Mapping[str, torch.Tensor], test: bool) -> torch.Tensor:
+        """Which scenes show only things of one side."""
+        right = None
+        for name in self._things:
+            thing = scene[name].long()
+            fits = (thing < 0) | ((thing % JUDGED_PART == 0) == test)
+            right = fits if right is None else right & fits
+        assert right is not None
+        return right
+
+
+class StoredLenses(Lenses):
+    """The first image of each lens of a data set, split at random.
+
+    Args:
+        dataset: The images.
+        lenses: How many lenses to fit to, at most.
+        test_lenses: How many to judge on, at most.
+        seed: Seed of the split.
+    """
+
+    def __init__(self, dataset: Dataset, lenses: int, test_lenses: int, seed: int) -> None:
+        self.dataset, self.parameters = dataset, list(dataset.parameters)
+        self._limits, self._seed = (lenses, test_lenses), seed
+
+    @cached_property
+    def sides(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The numbers of the lenses of either side, ascending."""
+        numbers = np.arange(len(self.dataset))
+        things = [parameter.name for parameter in self.parameters if parameter.identity]
+        values: dict[str, Array] = {}
+        if things:
+            known = self.dataset.read_parameters(range(len(self.dataset)))
+            values = {name: known[name].reshape(len(numbers), -1)[:, 0].double().numpy() for name in things}
+        return split_rows(numbers, values, *self._limits, self._seed)
+
+    def chunks(self, test: bool, without: Iterable[str] = ()) -> Iterator[tuple[Chunk, NDArray[np.int64], list[str]]]:
+        if frozenset(without):
+            raise LenskitError("nothing can be left out of stored images")
+        for rows in np.array_split(self.sides[test], -(-len(self.sides[test]) // CHUNK)):
+            images, known = read_lenses(self.dataset, [int(row) for row in rows], draws=1)
+            values = {parameter.name: known[:, 0, i] for i, parameter in enumerate(self.parameters)}
+            yield (images[:, 0], values), rows, [self.dataset.names[int(row)] for row in rows]
+
+
+def split_embeddings(embeddings: Embeddings, lenses: int, test_lenses: int, seed: int) -> Split:
+    """The two sides of embeddings."""
+    things = {p.name: embeddings.values[p.name] for p in embeddings.parameters if p.identity}
+    sides = split_rows(embeddings.lens, things, lenses, test_lenses, seed)
+    train, test = (
+        Rows(
+            np.asarray(embeddings.features[rows], np.float64),
+            {name: value[rows] for name, value in embeddings.values.items()},
+            embeddings.lens[rows],
+            [embeddings.names[row] for row in rows],
+        )
+        for rows in sides
+    )
+    return Split(train, test, list(embeddings.parameters))
+
+
+def split_rows(
+    lens: NDArray[np.int64], things: Mapping[str, Array], lenses: int, test_lenses: int, seed: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Divides images between two sides that share no lens and no thing.
+
+    Args:
+        lens: (n,), the lens that each image shows.
+        things: (n,) each, numbers of the things that each image shows, below zero or NaN for none.
+        lenses: Lenses to fit to, at most.
+        test_lenses: Lenses to judge on, at most; no more than a quarter of all.
+        seed: Seed of the choice.
+
+    Returns:
+        The rows to fit to and those to judge on, ascending.
+
+    Raises:
+        LenskitError: if one side would have none.
+    """
+    judged = np.ones(len(lens), bool)
+    fitted = np.ones(len(lens), bool)
+    for values in things.values():
+        thing = np.nan_to_num(values, nan=-1)
+        mine = thing % JUDGED_PART == 0
+        judged &= (thing < 0) | mine
+        fitted &= (thing < 0) | ~mine
+    order = np.random.default_rng(seed).permutation(np.unique(lens))
+    possible = order[np.isin(order, lens[judged])]
+    chosen = possible[: min(test_lenses, max(len(order) // JUDGED_PART, 1))]
+    test = judged & np.isin(lens, chosen)
+    left = order[~np.isin(order, chosen)]
+    left = left[np.isin(left, lens[fitted])][:lenses]
+    train = fitted & np.isin(lens, left)
+    if not test.any() or not train.any():
+        raise LenskitError(f"{len(order)} lenses cannot be split into some to fit to and others to judge on")
+    return np.flatnonzero(train), np.flatnonzero(test)
+
+
+def labelled(subjects: Sequence[Subject]) -> dict[str, Subject]:
+    """Runs and embeddings by their names, or by their paths where two have the same."""
+    names = [subject.name for subject in subjects]
+    labels = [
+        name if names.count(name) == 1 else str(subject.path) for name, subject in zip(names, subjects, strict=True)
+    ]
+    return dict(zip(labels, subjects, strict=True))
+
+
+def encoders_of(subjects: Mapping[str, Subject]) -> dict[str, Encoder]:
+    """The encoders of those that are runs."""
+    return {label: to_best_device(run.encoder()) for label, run in subjects.items() if isinstance(run, Run)}

@@ -1,0 +1,68 @@
+"""What every evaluation writes into a run: figures for programs, a table, and pictures."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from lenskit.plugin import write_atomically
+from lenskit_evaluation.tables import Rows, show, to_csv, to_markdown
+
+log = logging.getLogger("lenskit")
+
+
+def write_outcome(
+    folders: Sequence[Path],
+    *,
+    title: str,
+    settings: Mapping[str, Any],
+    results: Mapping[str, Any],
+    table: Rows,
+    long: Rows = (),
+    pictures: Mapping[str, Figure] | None = None,
+) -> None:
+    """Writes `results.json`, `table.md`, `table.csv` and a PNG for each picture into each folder, and prints the table.
+
+    `lenskit report` shows what is in these files, whichever evaluation wrote them.
+
+    Args:
+        folders: Where to write; `run.folder(NAME)` of each run.
+        title: What the table shows, in a line.
+        settings: What the figures depend on: options, seeds, data.
+        results: The figures; NaN becomes null.
+        table: Rows for people.
+        long: Rows for programs, in `table.csv`; by default those for people.
+        pictures: Figures by the names of their files, without the ending.
+    """
+    plain = plain_values({"title": title, "settings": settings, **results})
+    for folder in folders:
+        write_atomically(folder / "results.json", json.dumps(plain, indent=1) + "\n")
+        write_atomically(folder / "table.md", f"{title}.\n\n{to_markdown(table)}")
+        write_atomically(folder / "table.csv", to_csv(long or table))
+        for name, figure in (pictures or {}).items():
+            write_atomically(folder / f"{name}.png", partial(figure.savefig, format="png", dpi=120))
+    show(table, title)
+    log.info("table: %s", folders[0] / "table.md")
+    for name in pictures or {}:
+        log.info("picture: %s", folders[0] / f"{name}.png")
+
+
+def plain_values(value: Any) -> Any:
+    """The same as JSON can hold it: lists for arrays, and null for what is not a number."""
+    if isinstance(value, Mapping):
+        return {str(key): plain_values(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [plain_values(item) for item in value]
+    if isinstance(value, np.ndarray | np.generic):
+        return plain_values(value.tolist())
+    if isinstance(value, Path):
+        return str(value)
+    return None if isinstance(value, float) and not math.isfinite(value) else value
