@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lenskit.choices import CHOICES, resolve, usual_folder
-from lenskit.config import Config, Layer, read_assignment
+from lenskit.config import Config, Layer, layer_of, read_assignment
 from lenskit.errors import LenskitError, UsageError
 
 if TYPE_CHECKING:
@@ -181,9 +181,7 @@ def _layer(key: str, value: Any) -> Layer:
         return read_assignment(f"{key}={value}")
     if isinstance(value, PathLike):
         value = fspath(value)
-    for name in reversed(option.split(".")[1:]):
-        value = {name: value}
-    return {section: {option.partition(".")[0]: value}}
+    return layer_of(section, option, value)
 
 
 def _as_typed(name: str, value: Any) -> Any:

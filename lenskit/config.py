@@ -209,9 +209,15 @@ def read_assignment(text: str) -> Layer:
         read = tomllib.loads(f"value = {value.strip()}")["value"]
     except tomllib.TOMLDecodeError:
         read = value.strip()
-    for name in reversed(option.split(".")[1:]):
-        read = {name: read}
-    return {section: {option.partition(".")[0]: read}}
+    return layer_of(section, option, read)
+
+
+def layer_of(section: str, option: str, value: Any) -> Layer:
+    """The layer that sets one option; dots in its name lead into tables."""
+    name, *inner = option.split(".")
+    for key in reversed(inner):
+        value = {key: value}
+    return {section: {name: value}}
 
 
 def merge(layers: Iterable[Layer]) -> Layer:

@@ -11,13 +11,10 @@ import click
 from lenskit.errors import LenskitError, UsageError
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from lenskit.config import Config
-    from lenskit.data.generator import KeyedGenerator
     from lenskit.data.source import Source
     from lenskit.kinds.dataset import Dataset
-    from lenskit.kinds.pairs import Batch, PairStrategy
+    from lenskit.kinds.pairs import PairStrategy
     from lenskit.kinds.parameter import Parameter
     from lenskit.kinds.simulator import Simulator
     from lenskit.pictures import Views
@@ -192,14 +189,11 @@ class _Show:
 
 def _as_drawn(of: Dataset | PairStrategy) -> PairStrategy:
     """The strategy that leaves images as they are: those that are stored of a lens, or that a strategy draws."""
-    from lenskit.kinds.pairs import Batch, PairStrategy
+    from lenskit.kinds.pairs import PairStrategy
 
     class AsDrawn(PairStrategy):
         draws = views = of.draws if isinstance(of, PairStrategy) else of.views
         shared = of.shared
-
-        def __call__(self, images: Tensor, parameters: dict[str, Tensor], rng: KeyedGenerator) -> Batch:
-            return Batch(images.unbind(1), parameters, rng.index)
 
     return AsDrawn()
 

@@ -58,9 +58,8 @@ class PairStrategy(ABC):
         """
         self.known = tuple(parameters)
 
-    @abstractmethod
     def __call__(self, images: Tensor, parameters: dict[str, Tensor], rng: KeyedGenerator) -> Batch:
-        """Makes the views.
+        """Makes the views: by default the renderings as they are.
 
         Args:
             images: (n, draws, channels, height, width).
@@ -70,6 +69,7 @@ class PairStrategy(ABC):
         Returns:
             A batch with `views` views.
         """
+        return Batch(images.unbind(1), parameters, rng.index)
 
 
 class Transform(PairStrategy):

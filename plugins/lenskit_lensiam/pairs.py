@@ -22,10 +22,6 @@ class Renderings(PairStrategy):
     draws = 2
     views = 2
 
-    def __call__(self, images: Tensor, parameters: dict[str, Tensor], rng: KeyedGenerator) -> Batch:
-        """The two renderings (n, 2, channels, height, width) as two views."""
-        return Batch(images.unbind(1), parameters, rng.index)
-
 
 class LensFixed(Renderings):
     """Two images of the same lens with another source, lens light, PSF and noise.
@@ -87,5 +83,4 @@ class LensFixedDihedral(LensFixed):
 
     def __call__(self, images: Tensor, parameters: dict[str, Tensor], rng: KeyedGenerator) -> Batch:
         """The two renderings (n, 2, channels, height, width), turned and mirrored."""
-        images, parameters = self.dihedral.transform(images, parameters, rng)
-        return Batch(images.unbind(1), parameters, rng.index)
+        return super().__call__(*self.dihedral.transform(images, parameters, rng), rng)

@@ -8,7 +8,7 @@ from typing import Annotated
 from annotated_types import Ge, Gt
 from torch import Tensor
 
-from lenskit.plugin import Batch, Distribution, KeyedGenerator, PairStrategy, Parameter, UsageError
+from lenskit.plugin import Distribution, PairStrategy, Parameter, UsageError
 from lenskit_siamese.transforms import Augmentation, Blur, Crop, Flip, Jitter, Probability
 
 
@@ -17,10 +17,6 @@ class Single(PairStrategy):
 
     draws = 1
     views = 1
-
-    def __call__(self, images: Tensor, parameters: dict[str, Tensor], rng: KeyedGenerator) -> Batch:
-        """The rendering (n, 1, channels, height, width) as the one view."""
-        return Batch(images.unbind(1), parameters, rng.index)
 
 
 class Default(Augmentation):
