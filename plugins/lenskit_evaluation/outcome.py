@@ -14,7 +14,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from lenskit.plugin import write_atomically
-from lenskit_evaluation.tables import Rows, show, to_csv, to_markdown
+from lenskit_evaluation.tables import Rows, as_text, show, to_csv, to_markdown
 
 log = logging.getLogger("lenskit")
 
@@ -27,6 +27,7 @@ def write_outcome(
     results: Mapping[str, Any],
     table: Rows,
     long: Rows = (),
+    summary: Mapping[str, Mapping[str, float]] | None = None,
     pictures: Mapping[str, Figure] | None = None,
 ) -> None:
     """Writes `results.json`, `table.md`, `table.csv` and a PNG for each picture into each folder, and prints the table.
@@ -40,9 +41,12 @@ def write_outcome(
         results: The figures; NaN becomes null.
         table: Rows for people.
         long: Rows for programs, in `table.csv`; by default those for people.
+        summary: For each subject by its label, its few figures that count, by name: such as
+            `{"theta_E R2": 0.889}`. `lenskit report` puts those of all evaluations into one row a run.
         pictures: Figures by the names of their files, without the ending.
     """
-    plain = plain_values({"title": title, "settings": settings, **results})
+    known = {"title": title, "settings": settings, "summary": summary or {}, "table": as_text(table)}
+    plain = plain_values({**known, **results})
     for folder in folders:
         write_atomically(folder / "results.json", json.dumps(plain, indent=1) + "\n")
         write_atomically(folder / "table.md", f"{title}.\n\n{to_markdown(table)}")

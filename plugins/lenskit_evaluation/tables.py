@@ -21,6 +21,12 @@ def to_markdown(rows: Rows) -> str:
     return "".join(f"| {' | '.join(line)} |\n" for line in escaped)
 
 
+def as_text(rows: Rows) -> list[dict[str, str]]:
+    """The same with every cell there, as it is shown."""
+    header, lines = _cells(rows)
+    return [dict(zip(header, line, strict=True)) for line in lines]
+
+
 def to_csv(rows: Rows) -> str:
     """Comma-separated values with a header; numbers are written so that they are read back the same."""
     text = io.StringIO()
