@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from lenskit.data.readers import open_dataset as open_dataset
     from lenskit.data.source import Chunk as Chunk
     from lenskit.data.source import simulated as simulated
+    from lenskit.data.source import source_of as source_of
     from lenskit.data.source import stored as stored
     from lenskit.distributions import Distribution as Distribution
     from lenskit.embeddings import Embeddings as Embeddings
@@ -55,10 +56,16 @@ if TYPE_CHECKING:
     from lenskit.kinds.parameter import Parameter as Parameter
     from lenskit.kinds.simulator import Scene as Scene
     from lenskit.kinds.simulator import Simulator as Simulator
+    from lenskit.pictures import colours as colours
     from lenskit.run import Run as Run
+    from lenskit.store.fits_format import FitsFormat as FitsFormat
+    from lenskit.store.hdf5_format import Hdf5Format as Hdf5Format
+    from lenskit.store.plan import Plan as Plan
     from lenskit.store.store import Store as Store
+    from lenskit.store.store import coordinate_name as coordinate_name
     from lenskit.store.store import is_store as is_store
     from lenskit.training.collapse import effective_rank as effective_rank
+    from lenskit.training.collapse import projection_std as projection_std
     from lenskit.training.heldout import held_out as held_out
     from lenskit.training.probe import alignment as alignment
     from lenskit.training.probe import uniformity as uniformity
@@ -73,10 +80,13 @@ _LAZY = {
     "Embeddings": "lenskit.embeddings",
     "Encoder": "lenskit.encoder",
     "Evaluation": "lenskit.kinds.evaluation",
+    "FitsFormat": "lenskit.store.fits_format",
+    "Hdf5Format": "lenskit.store.hdf5_format",
     "KeyedGenerator": "lenskit.data.generator",
     "Method": "lenskit.kinds.method",
     "PairStrategy": "lenskit.kinds.pairs",
     "Parameter": "lenskit.kinds.parameter",
+    "Plan": "lenskit.store.plan",
     "Run": "lenskit.run",
     "Scene": "lenskit.kinds.simulator",
     "Simulator": "lenskit.kinds.simulator",
@@ -84,6 +94,8 @@ _LAZY = {
     "Transform": "lenskit.kinds.pairs",
     "alignment": "lenskit.training.probe",
     "border_noise": "lenskit.data.preprocess",
+    "colours": "lenskit.pictures",
+    "coordinate_name": "lenskit.store.store",
     "effective_rank": "lenskit.training.collapse",
     "held_out": "lenskit.training.heldout",
     "is_store": "lenskit.store.store",
@@ -91,9 +103,11 @@ _LAZY = {
     "open_dataset": "lenskit.data.readers",
     "orient_images": "lenskit.data.orientation",
     "orient_values": "lenskit.data.orientation",
+    "projection_std": "lenskit.training.collapse",
     "read_lenses": "lenskit.data.held",
     "read_toml": "lenskit.config",
     "simulated": "lenskit.data.source",
+    "source_of": "lenskit.data.source",
     "stored": "lenskit.data.source",
     "uniformity": "lenskit.training.probe",
     "write_atomically": "lenskit.files",

@@ -9,7 +9,8 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import Tensor
@@ -23,6 +24,9 @@ from lenskit.kinds.dataset import Dataset
 from lenskit.kinds.pairs import Batch, PairStrategy
 from lenskit.kinds.parameter import Parameter
 from lenskit.kinds.simulator import Simulator
+
+if TYPE_CHECKING:
+    from lenskit.config import Config
 
 VIEWS = "views"
 """Parameter group of the numbers that a pair strategy draws."""
@@ -225,6 +229,20 @@ class StoredSource(Source):
     def _make(self, images: Tensor, known: Tensor, index: Tensor, view: Tensor) -> Batch:
         parameters = {parameter.name: known[..., i] for i, parameter in enumerate(self.parameters)}
         return self._views(images, parameters, index, view)
+
+
+def source_of(config: Config) -> Source:
+    """Where the batches come from that a configuration trains on.
+
+    Raises:
+        LenskitError: if something in it is wrong, or its data are not there.
+    """
+    inputs, seed = config.build("input"), config.build("train").seed
+    preprocess, pairs = Preprocess(inputs.stretch, inputs.size, inputs.channels), config.build("pairs")
+    if "data" in config.sections:
+        dataset = config.build("data", Path(config.sections["data"]["path"]))
+        return StoredSource(dataset, pairs, preprocess, seed, keep=inputs.keep, workers=inputs.workers)
+    return LiveSource(config.build("simulator"), pairs, preprocess, seed)
 
 
 def check_groups(pairs: PairStrategy, simulator: Simulator) -> None:

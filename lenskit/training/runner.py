@@ -6,14 +6,12 @@ import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
-from typing import Any
 
 import pytorch_lightning as pl
 import torch
 
 from lenskit.config import Config
-from lenskit.data.preprocess import Preprocess
-from lenskit.data.source import LiveSource, Source, StoredSource
+from lenskit.data.source import StoredSource, source_of
 from lenskit.encoder import Encoder
 from lenskit.errors import LenskitError, UsageError
 from lenskit.kinds.backbone import Backbone
@@ -97,10 +95,9 @@ class Job:
         self.monitor: MonitorSettings = config.build("monitor")
         check_installed(self.monitor.loggers)
         inputs: InputSettings = config.build("input")
-        preprocess = Preprocess(inputs.stretch, inputs.size, inputs.channels)
-        pairs = config.build("pairs")
         # Built before the seed is set, so that a source that draws cannot change the initial weights.
-        self.source = self._source(pairs, preprocess, inputs)
+        self.source = source_of(config)
+        pairs, preprocess = self.source.pairs, self.source.preprocess
         channels, height, width = preprocess.shape(self.source.image_shape)
         if height != width:
             raise UsageError(f"the images are {height} x {width} pixels: say --set input.size=N to make them square")
@@ -139,13 +136,6 @@ class Job:
         if "optimizer" in self.config.sections:
             trainer.gradient_clip_val = self.method.optimization.clip or None
         return trainer
-
-    def _source(self, pairs: Any, preprocess: Preprocess, inputs: InputSettings) -> Source:
-        seed = self.settings.seed
-        if "data" in self.config.sections:
-            dataset = self.config.build("data", Path(self.config.sections["data"]["path"]))
-            return StoredSource(dataset, pairs, preprocess, seed, keep=inputs.keep, workers=inputs.workers)
-        return LiveSource(self.config.build("simulator"), pairs, preprocess, seed)
 
     def _budget(self) -> Budget:
         lenses, batch_size = self.settings.lenses, self.settings.batch_size
