@@ -13,7 +13,8 @@ from lenskit.registry import registry
 
 
 def find_reader(text: str) -> tuple[str, Path]:
-    """Finds the reader of a path: `READER:PATH`, or a path that one of the readers recognises.
+    """Finds the reader of a path: `READER:PATH`, or a path that one of the readers recognises (the first by name, of
+    those that know a layout; then, of those that are `general`).
 
     Returns:
         The reader's name and the path.
@@ -28,7 +29,8 @@ def find_reader(text: str) -> tuple[str, Path]:
     given = Path(text)
     if not given.exists():
         raise UsageError(f"there are no data at {given}")
-    for record in records:
+    # Those that know a layout before those that take any file of a kind; by name otherwise.
+    for record in sorted(records, key=lambda record: record.load().general):
         if record.load().recognises(given):
             return record.name, given
     forms = "; ".join(f"{record.name}: {record.load().accepts}" for record in records)

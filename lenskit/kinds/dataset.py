@@ -56,6 +56,10 @@ class Dataset(ABC):
     accepts: ClassVar[str] = ""
     """One line that says which paths this reader takes, for error messages."""
 
+    general: ClassVar[bool] = False
+    """Whether it takes all files of a kind, whoever wrote them: of a path that names no reader it is asked after those
+    that know a layout."""
+
     @classmethod
     def recognises(cls, path: Path) -> bool:
         """Whether the path looks like this format, so that `--data PATH` needs no format named."""

@@ -52,15 +52,17 @@ class FitsFormat(Format):
             sizes = {entry.name: entry.stat().st_size for entry in entries}
         size = self._size(plan)
         return [
-            chunk for chunk in range(plan.chunks) if any(sizes.get(name) != size for name in self._names(plan, chunk))
+            chunk
+            for chunk in range(plan.chunks)
+            if any(sizes.get(name) != size for name in self.names(plan, plan.lenses_of(chunk)))
         ]
 
     def lacks(self, plan: Plan, chunk: int) -> bool:
-        files = (self.path / name for name in self._names(plan, chunk))
+        files = (self.path / name for name in self.names(plan, plan.lenses_of(chunk)))
         return not all(file.is_file() and file.stat().st_size == self._size(plan) for file in files)
 
     def write(self, plan: Plan, chunk: int, images: NDArray[Any], values: NDArray[np.float64]) -> None:
-        for name, pixels, known in zip(self._names(plan, chunk), images, values, strict=True):
+        for name, pixels, known in zip(self.names(plan, plan.lenses_of(chunk)), images, values, strict=True):
             file = self.path / name
             # Not synchronised with the disk one by one, which would take longer than all the rest.
             part = file.with_name(f"{name}.{uuid4().hex}.part")
@@ -88,9 +90,10 @@ class FitsFormat(Format):
     def _say(self, plan: Plan, complete: bool) -> None:
         write_atomically(self.path / CARD, json.dumps(plan.attributes() | {"complete": complete}, indent=2) + "\n")
 
-    def _names(self, plan: Plan, chunk: int) -> list[str]:
+    def names(self, plan: Plan, lenses: range) -> list[str]:
+        """What the files of some lenses are called."""
         digits = len(str(plan["lenses"] - 1))
-        return [f"{lens:0{digits}}.fits" for lens in plan.lenses_of(chunk)]
+        return [f"{lens:0{digits}}.fits" for lens in lenses]
 
 
 def _hdu(plan: Plan, pixels: NDArray[Any], known: NDArray[np.float64]) -> Any:

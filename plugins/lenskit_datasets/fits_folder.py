@@ -62,6 +62,7 @@ class FitsFolder(Dataset):
     """
 
     accepts = "a FITS file, a folder of FITS files, or a folder of folders each with an image.fits"
+    general = True
 
     def __init__(
         self,
