@@ -21,7 +21,7 @@ import sys
 from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +36,9 @@ from lenskit.kinds.dataset import Dataset
 from lenskit.kinds.simulator import Simulator
 from lenskit.lock import is_held
 from lenskit.registry import registry
+
+if TYPE_CHECKING:
+    from lenskit.kinds.method import Method
 
 MARKS = ("run.toml", "run.toml.part")
 """What marks a directory as a run; the second if it was cut short in its first moment."""
@@ -139,6 +142,18 @@ class Run:
         """
         best = self.best if which is None else which == BEST
         return Encoder.load(self.path / (BEST if best else "encoder"))
+
+    def method(self) -> Method:
+        """The trained method, in eval mode, on the CPU: backbone, projector and whatever else it learns with.
+
+        Its backbone is the one that was trained; the encoder of a run with `train.ema` is the average of it instead.
+
+        Raises:
+            LenskitError: if the run has no checkpoint, or was opened as `RUN/best`, which has only a backbone.
+        """
+        from lenskit.training.resume import load_method
+
+        return load_method(self)
 
     def embed(
         self,

@@ -127,6 +127,10 @@ def test_a_run_that_was_stopped_and_resumed_is_the_run_that_was_not(method: str,
         assert_equal(checkpoint(whole)[part], checkpoint(resumed)[part], part)
     assert_equal(whole.encoder().state_dict(), resumed.encoder().state_dict(), "encoder")
 
+    again = whole.method()
+    assert not again.training
+    assert_equal(dict(checkpoint(whole)["state_dict"]), dict(again.state_dict()), "method")
+
 
 @pytest.mark.parametrize("backbone", [RESNET, VIT])
 @pytest.mark.parametrize("method", METHODS)
@@ -185,6 +189,21 @@ def test_the_embedding_is_the_backbones(method: str) -> None:
     job.method.eval()
     with torch.no_grad():
         assert torch.equal(job.method.embed(images), job.encoder.backbone(images))
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_what_it_projects_is_the_projection_of_its_step(method: str) -> None:
+    job = Job(config(method))
+    if not job.method.automatic_optimization:
+        pytest.skip("it steps its optimisers itself, which only a Trainer lets it do")
+    batch = job.source.of(torch.arange(8))
+    job.method.eval()
+    with torch.no_grad():
+        projected = job.method.project(job.method.embed(batch.views[0]))
+        stated = job.method.training_step(batch, 0).get("projection")
+    assert (projected is None) == (stated is None)
+    if projected is not None:
+        torch.testing.assert_close(projected, stated)
 
 
 @pytest.mark.parametrize("method", METHODS)

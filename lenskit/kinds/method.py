@@ -115,6 +115,11 @@ class Method(pl.LightningModule):
         """The representation of images (n, channels, height, width): (n, features)."""
         return self.backbone(images)
 
+    def project(self, features: Tensor) -> Tensor | None:
+        """The projections (n, d) of features (n, features) of the backbone, on which the loss acts; the `projection`
+        that `training_step` returns. None for a method that has none."""
+        return None
+
     def learning_rate(self, group: dict[str, Any], batches: int) -> float:
         """The learning rate of a parameter group for the batch after `batches` batches.
 

@@ -11,7 +11,9 @@ from typing import Any
 import torch
 
 from lenskit.config import Config
+from lenskit.encoder import Encoder, read_card
 from lenskit.errors import LenskitError, UsageError
+from lenskit.kinds.method import Method
 from lenskit.registry import registry
 from lenskit.run import Run
 from lenskit.training.processes import let_first_speak
@@ -95,6 +97,31 @@ def read_checkpoint(run: Run) -> dict[str, Any]:
             f"to go on, or train anew: lenskit train --config {file} --out ANOTHER"
         )
     return state
+
+
+def load_method(run: Run) -> Method:
+    """The method of a run as its checkpoint has it, in eval mode, on the CPU.
+
+    Raises:
+        LenskitError: if there is no checkpoint, or it does not fit.
+    """
+    if run.best:
+        raise LenskitError(f"{run.path}/best has only a backbone: the method, with its projections, is in {run.path}")
+    if not run.checkpoint.is_file():
+        raise LenskitError(f"{run.path} has no checkpoint: without {run.checkpoint} there is only its encoder")
+    read_checkpoint(run)
+    config = _without_start(run.config)
+    method: Method = config.build("method", Encoder.untrained(read_card(run.path / "encoder")).backbone)
+    weights = torch.load(run.checkpoint, map_location="cpu", weights_only=True, mmap=True)["state_dict"]
+    try:
+        if weights.keys() != method.state_dict().keys():
+            # Some methods make layers of what is recorded of the lenses, which only the lenses tell.
+            method = build(config).method
+        method.load_state_dict(weights)
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())[:160]
+        raise LenskitError(f"{run.checkpoint} does not fit the method of {run.path}: {reason}") from None
+    return method.float().eval()
 
 
 def changed_fields(before: Config, after: Config) -> list[str]:

@@ -50,10 +50,14 @@ class BarlowTwins(Method):
         self.criterion = BarlowTwinsLoss(redundancy)
         self.bias_lr = bias_lr
 
+    def project(self, features: Tensor) -> Tensor:
+        """See `Method.project`."""
+        return self.projector(features)
+
     def training_step(self, batch: Batch, batch_index: int) -> dict[str, Tensor]:
         """sum_i (1 - C_ii)^2 + lambda sum_i sum_j!=i C_ij^2, C being the cross-correlation (paper, Eqs. 1 and 2)."""
         features = [self.backbone(view) for view in batch.views]
-        z1, z2 = (self.projector(f) for f in features)
+        z1, z2 = (self.project(f) for f in features)
         # The projections of all processes are gathered, so that they are standardised over the whole batch, as in the
         # authors' code; lightly's criterion would gather correlations of projections standardised in each process.
         loss = self.criterion(gather(z1), gather(z2))

@@ -55,10 +55,14 @@ class BYOL(Method):
         self.criterion = NegativeCosineSimilarity()
         self.momentum = momentum
 
+    def project(self, features: Tensor) -> Tensor:
+        """See `Method.project`."""
+        return self.projector(features)
+
     def training_step(self, batch: Batch, batch_index: int) -> dict[str, Tensor]:
         """The squared distance of normalised prediction and target, 2 - 2 cos, of either view (paper, Eq. 2)."""
         features = [self.backbone(view) for view in batch.views]
-        z1, z2 = (self.projector(f) for f in features)
+        z1, z2 = (self.project(f) for f in features)
         with torch.no_grad():
             backbone, projector = self.target
             target1, target2 = (projector(backbone(view)) for view in batch.views)

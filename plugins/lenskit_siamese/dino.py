@@ -91,6 +91,10 @@ class DINO(Method):
         self.warmup_temperature_epochs = warmup_temperature_epochs
         self.momentum, self.weight_decay_end, self.freeze_epochs = momentum, weight_decay_end, freeze_epochs
 
+    def project(self, features: Tensor) -> Tensor:
+        """The bottleneck of the teacher's head, on the unit sphere (n, bottleneck_dim)."""
+        return _project(self.head, features)[0]
+
     def training_step(self, batch: Batch, batch_index: int) -> dict[str, Tensor]:
         """The cross-entropy of the teacher's two views with all the student's but the same (paper, Eq. 3)."""
         seen = [torch.cat(views) for views in (batch.views[:GLOBAL_VIEWS], batch.views[GLOBAL_VIEWS:]) if views]

@@ -65,11 +65,15 @@ class LeJEPA(Method):
         # differs from process to process.
         self.quadrature = SIGReg(knots=knots, t_max=largest_frequency, num_vectors=1)
 
+    def project(self, features: Tensor) -> Tensor:
+        """See `Method.project`."""
+        return self.projector(features)
+
     def training_step(self, batch: Batch, batch_index: int) -> dict[str, Tensor]:
         """(1 - sigreg) x invariance + sigreg x SIGReg (paper, Sec. 5)."""
         # All views at once, as in the authors' code, so that batch norm sees the statistics of all.
         features = self.backbone(torch.cat(batch.views))
-        projected = self.projector(features)
+        projected = self.project(features)
         with torch.autocast(features.device.type, enabled=False):
             # At least in single precision, for sums over a batch.
             projections = projected.to(torch.promote_types(projected.dtype, torch.float32)).unflatten(0, (2, -1))

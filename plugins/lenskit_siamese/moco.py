@@ -88,10 +88,14 @@ class MoCo(Method):
                 "random negatives. Try --set method.queue=%d.", size, lenses, max(lenses // 4, self.budget.batch_size),
             )  # fmt: skip
 
+    def project(self, features: Tensor) -> Tensor:
+        """See `Method.project`."""
+        return self.projector(features)
+
     def training_step(self, batch: Batch, batch_index: int) -> dict[str, Tensor]:
         """InfoNCE: the first view asks, the second is the positive key (MoCo, Eq. 1 and Algorithm 1)."""
         features = self.backbone(batch.views[0])
-        projection = self.projector(features)
+        projection = self.project(features)
         queries, keys = F.normalize(projection, dim=1), self._keys(batch.views[1])
         positive = (queries * keys).sum(1, keepdim=True)
         logits = torch.cat([positive, queries @ self.queue.T], 1) / self.temperature

@@ -51,11 +51,15 @@ class SimCLR(Method):
         self.projector = SimCLRProjectionHead(backbone.features, hidden_dim, projection_dim, projector_layers)
         self.temperature = temperature
 
+    def project(self, features: Tensor) -> Tensor:
+        """See `Method.project`."""
+        return self.projector(features)
+
     def training_step(self, batch: Batch, batch_index: int) -> dict[str, Tensor]:
         """The normalised temperature-scaled cross entropy, NT-Xent (paper, Eq. 1 and Algorithm 1)."""
         # The authors' code passes both views at once. Each by itself keeps batch norm from telling views apart.
         features = [self.backbone(view) for view in batch.views]
-        z1, z2 = (self.projector(f) for f in features)
+        z1, z2 = (self.project(f) for f in features)
         return {
             "loss": nt_xent(z1, z2, self.temperature),
             "embedding": features[0].detach(),

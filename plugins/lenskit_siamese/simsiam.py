@@ -58,11 +58,15 @@ class SimSiam(Method):
         self.criterion = NegativeCosineSimilarity()
         self.stop_gradient = stop_gradient
 
+    def project(self, features: Tensor) -> Tensor:
+        """See `Method.project`."""
+        return self.projector(features)
+
     def training_step(self, batch: Batch, batch_index: int) -> dict[str, Tensor]:
         """The symmetric loss D(p1, z2) / 2 + D(p2, z1) / 2 (paper, Eq. 4); D is the negative cosine similarity."""
         # Each view goes through by itself, so that batch norm sees the statistics of one view, as in the authors' code.
         features = [self.backbone(view) for view in batch.views]
-        z1, z2 = (self.projector(f) for f in features)
+        z1, z2 = (self.project(f) for f in features)
         p1, p2 = self.predictor(z1), self.predictor(z2)
         projection = z1.detach()
         if self.stop_gradient:

@@ -55,6 +55,10 @@ class VICReg(Method):
         self.projector = VICRegProjectionHead(backbone.features, hidden_dim, projection_dim, projector_layers)
         self.invariance, self.variance, self.covariance = invariance, variance, covariance
 
+    def project(self, features: Tensor) -> Tensor:
+        """See `Method.project`."""
+        return self.projector(features)
+
     def training_step(self, batch: Batch, batch_index: int) -> dict[str, Tensor]:
         """lambda s(Z, Z') + mu [v(Z) + v(Z')] / 2 + nu [c(Z) + c(Z')] (paper, Eq. 6).
 
@@ -62,7 +66,7 @@ class VICReg(Method):
         sum), and v over the two views.
         """
         features = [self.backbone(view) for view in batch.views]
-        z1, z2 = (self.projector(f) for f in features)
+        z1, z2 = (self.project(f) for f in features)
         # At least in single precision, for the variances of almost equal numbers.
         z1, z2 = (z.to(torch.promote_types(z.dtype, torch.float32)) for z in (z1, z2))
         invariance = invariance_loss(z1, z2)

@@ -13,11 +13,13 @@ from itertools import count
 from pathlib import Path
 
 import pytest
+import torch
 
 from lenskit.config import Config
 from lenskit.errors import LenskitError, UsageError
 from lenskit.run import Run, provenance
 from lenskit.training.resume import resume
+from lenskit.training.runner import train
 
 SECTIONS: dict[str, dict] = {
     "train": {"lenses": 16, "epochs": 1, "batch_size": 8, "accelerator": "cpu"},
@@ -211,3 +213,19 @@ def test_a_run_that_was_killed_before_its_first_checkpoint_starts_from_its_begin
     run = Run.create(tmp_path / "a", config)
     (run.path / "provenance.json").unlink()
     assert resume(run.path, progress=False).finished
+
+
+def test_the_method_of_a_run_is_in_its_checkpoint(config: Config, tmp_path: Path) -> None:
+    run = train(config, tmp_path / "a", progress=False)
+    images = run.encoder().preprocess(torch.randn(3, 1, 20, 20))
+    method = run.method()
+    features = method.embed(images)
+    assert torch.equal(features, run.encoder().backbone(images))
+    assert torch.equal(method.project(features), method.head(features))
+
+    (run.path / "best").mkdir()
+    with pytest.raises(LenskitError, match="a/best has only a backbone: the method, with its projections, is in"):
+        Run(run.path / "best").method()
+    run.checkpoint.unlink()
+    with pytest.raises(LenskitError, match="a has no checkpoint"):
+        run.method()

@@ -88,9 +88,12 @@ class Restless(Method):
         self.noise, self.spread = noise, spread
         self.head = nn.Linear(backbone.features, 8)
 
+    def project(self, features: Tensor) -> Tensor:
+        return self.head(features)
+
     def training_step(self, batch: Batch, batch_index: int) -> dict[str, Tensor]:
         self._obey()
-        a, b = (self.head(self.backbone(view)) for view in batch.views)
+        a, b = (self.project(self.backbone(view)) for view in batch.views)
         loss = F.mse_loss(a + self.noise * torch.randn_like(a), b) - self.spread * a.std(0).mean()
         return {"loss": loss, "embedding": a.detach(), "projection": a.detach()}
 
