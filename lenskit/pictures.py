@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from textwrap import wrap
 
 import numpy as np
+from matplotlib import colormaps
 from matplotlib.axes import Axes
+from matplotlib.colors import Normalize
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from numpy.typing import NDArray
@@ -31,6 +33,9 @@ CHARACTERS = 28
 
 RGB = (0, 1, 2)
 """Channels that are drawn red, green and blue, of images that have three."""
+
+MAGMA = colormaps["magma"]
+"""Colours of images that have one channel."""
 
 
 @dataclass(frozen=True)
@@ -140,9 +145,23 @@ def _draw_image(panel: Axes, image: NDArray[np.float32], rgb: Sequence[int]) -> 
     if len(image) > 2 and len(rgb) == 3:
         panel.imshow(composite(image[list(rgb)]), origin="lower", interpolation="nearest")
         return
+    grey, low, high = _grey(image)
+    panel.imshow(grey, origin="lower", cmap=MAGMA, vmin=low, vmax=high, interpolation="nearest")
+
+
+def colours(image: NDArray[np.float32], rgb: Sequence[int] = RGB) -> NDArray[np.float64]:
+    """One stretched image (channels, height, width) as colours (height, width, 3) from 0 to 1, as figures show it."""
+    if len(image) > 2 and len(rgb) == 3:
+        return composite(image[list(rgb)]).astype(np.float64)
+    grey, low, high = _grey(image)
+    return MAGMA(Normalize(low, high, clip=True)(grey))[..., :3]
+
+
+def _grey(image: NDArray[np.float32]) -> tuple[NDArray[np.float32], float, float]:
+    """The mean of all channels, and the values that are drawn black and white."""
     grey = image.mean(0)
     low, high = np.percentile(grey, (DARK, BRIGHT))
-    panel.imshow(grey, origin="lower", cmap="magma", vmin=low, vmax=high, interpolation="nearest")
+    return grey, float(low), float(high)
 
 
 def composite(image: NDArray[np.float32]) -> NDArray[np.float32]:

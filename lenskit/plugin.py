@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from lenskit.data.preprocess import border_noise as border_noise
     from lenskit.data.readers import open_dataset as open_dataset
     from lenskit.data.source import Chunk as Chunk
+    from lenskit.data.source import check_complete as check_complete
     from lenskit.data.source import simulated as simulated
     from lenskit.data.source import source_of as source_of
     from lenskit.data.source import stored as stored
@@ -58,6 +59,8 @@ if TYPE_CHECKING:
     from lenskit.kinds.simulator import Simulator as Simulator
     from lenskit.pictures import colours as colours
     from lenskit.run import Run as Run
+    from lenskit.runs import compare_runs as compare_runs
+    from lenskit.runs import plot_runs as plot_runs
     from lenskit.store.fits_format import FitsFormat as FitsFormat
     from lenskit.store.hdf5_format import Hdf5Format as Hdf5Format
     from lenskit.store.plan import Plan as Plan
@@ -94,7 +97,9 @@ _LAZY = {
     "Transform": "lenskit.kinds.pairs",
     "alignment": "lenskit.training.probe",
     "border_noise": "lenskit.data.preprocess",
+    "check_complete": "lenskit.data.source",
     "colours": "lenskit.pictures",
+    "compare_runs": "lenskit.runs",
     "coordinate_name": "lenskit.store.store",
     "effective_rank": "lenskit.training.collapse",
     "held_out": "lenskit.training.heldout",
@@ -103,6 +108,7 @@ _LAZY = {
     "open_dataset": "lenskit.data.readers",
     "orient_images": "lenskit.data.orientation",
     "orient_values": "lenskit.data.orientation",
+    "plot_runs": "lenskit.runs",
     "projection_std": "lenskit.training.collapse",
     "read_lenses": "lenskit.data.held",
     "read_toml": "lenskit.config",

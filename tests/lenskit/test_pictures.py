@@ -10,7 +10,7 @@ import torch
 from matplotlib.figure import Figure
 
 from lenskit.kinds.parameter import Parameter
-from lenskit.pictures import PER_LINE, Views, composite, draw_views
+from lenskit.pictures import PER_LINE, Views, colours, composite, draw_views
 
 THETA_E = Parameter("theta_E", "arcsec", r"$\theta_E$", headline=True)
 NOISE = Parameter("log_noise", "", r"$\log_{10}$ noise", "instrument")
@@ -108,3 +108,13 @@ def test_other_numbers_of_channels_are_averaged() -> None:
 def test_an_image_of_nothing_can_be_drawn() -> None:
     for channels in (1, 3):
         assert drawn(draw_views([views(1, 1, channels, images=torch.zeros(1, 1, channels, 8, 8))]))
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 5])
+def test_colours_are_those_of_the_figure(channels: int) -> None:
+    group = views(1, 1, channels)
+    (panel,) = drawn(draw_views([group]))
+    (image,) = panel.images
+    shown = image.to_rgba(image.get_array())[..., :3]
+    assert colours(group.images[0, 0].numpy()) == pytest.approx(shown, abs=1e-6)
+    assert np.isfinite(colours(np.zeros((channels, 8, 9), np.float32))).all()
