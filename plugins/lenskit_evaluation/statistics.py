@@ -44,8 +44,8 @@ class Statistics:
         std: Standard deviation of the L2-normalised features, times sqrt(d): 1 for directions spread evenly, 0 when all
             are the same (Chen & He 2021, section 4.1, https://arxiv.org/abs/2011.10566).
         pairs: Lenses of which there are two views, for alignment.
-        alignment: Mean squared distance of the unit features of two views of a lens, from 0, where they agree, to 4; 2 for
-            unrelated ones (Wang & Isola 2020, section 4.1, https://arxiv.org/abs/2005.10242).
+        alignment: Mean squared distance of the unit features of two views of a lens, from 0, where they agree, to 4; 2
+            for unrelated ones (Wang & Isola 2020, section 4.1, https://arxiv.org/abs/2005.10242).
         uniformity: Logarithm of the mean Gaussian potential of the unit features of different lenses: 0 where all are
             the same, the lower the more evenly they are spread, about -4 at best (same place, t = 2).
     """
@@ -82,7 +82,7 @@ def statistics(features: ArrayLike, views: tuple[ArrayLike, ArrayLike] | None = 
         LenskitError: if there are fewer than two rows, or features that are not finite.
     """
     x = _tensor(_some(features, MOST))
-    first, second = (_tensor(_some(view, MOST)) for view in views) if views is not None and len(views[0]) else (x, None)
+    first, second = (_tensor(_some(view, MOST)) for view in views) if views is not None else (x, None)
     if len(x) < 2 or len(first) < 2:
         raise LenskitError(f"statistics of features need two lenses at least, got {min(len(x), len(first))}")
     return Statistics(
@@ -101,8 +101,8 @@ def statistics_of(subject: Run | Embeddings, *, lenses: int = 1000, encoder: Enc
     """The figures of a run's features, or of embeddings.
 
     Of a run: of lenses that training never sees (see `held_out`; without a simulator they are stored ones), and of two
-    views of the first 256 of them as the run's own pairs make them: so alignment says how well the run does what it was
-    trained to do, and compares runs of the same pairs only. Runs whose views are no images like the encoder's have none.
+    views of the first 256 of them as the run's own pairs make them: so alignment says how well the run does what it
+    was trained to do, and compares runs of the same pairs only. Where views are of another size there is none.
     Of embeddings: one image of each lens, and where `lens` says that a lens has several, the first two as its views.
 
     Args:
@@ -124,8 +124,8 @@ def statistics_of(subject: Run | Embeddings, *, lenses: int = 1000, encoder: Enc
 
 
 def statistics_of_rows(features: ArrayLike, lens: NDArray[Any]) -> Statistics:
-    """The figures of features (n, d), of which `lens` (n,) says which lens each shows: the first image of each is one row,
-    and the first two are a pair."""
+    """The figures of features (n, d) of images, of which `lens` (n,) says what each shows: the first image of each lens
+    is its row, and the first two are its views."""
     x = np.asarray(features)
     order = np.argsort(lens, kind="stable")
     ordered = np.asarray(lens)[order]
