@@ -1,14 +1,13 @@
 """What evaluations judge runs on: lenses that are simulated, stored, or embedded already; split by lens.
 
-A split keeps apart what belongs together. Images of one lens are never on both sides, nor are two images of which one
-parameter says that they show the same thing of a collection (`Parameter.identity`), such as one galaxy as the source.
+Images of one lens are never on both sides, nor are two that show the same galaxy of a collection as their source: see
+`splits.py`.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Annotated, Any, ClassVar, Protocol
 
@@ -28,9 +27,11 @@ from lenskit.plugin import (
     Run,
     Simulator,
     UsageError,
+    check_complete,
     read_lenses,
 )
-from lenskit_evaluation.features import Array, open_images, simulator_of, to_best_device
+from lenskit_evaluation.features import open_images, simulator_of, to_best_device
+from lenskit_evaluation.splits import Array, Rows, Split, check_units, sides_of, split_rows
 
 log = logging.getLogger("lenskit")
 
@@ -39,11 +40,8 @@ Subject = Run | Embeddings
 CHUNK = 256
 """Lenses that are rendered or read at a time."""
 
-JUDGED_PART = 4
-"""Of the things of a collection, every so many-th belongs to the lenses that are judged on."""
-
 PATIENCE = 40
-"""Of so many times the lenses wanted, at least these must be on the right side of the split."""
+"""One of so many lenses that are drawn, at least, must be on the right side of the split."""
 
 
 class Embedder(Protocol):
@@ -52,57 +50,6 @@ class Embedder(Protocol):
     def embed(
         self, chunks: Iterable[Chunk], batch_size: int = 256
     ) -> tuple[NDArray[np.float32], dict[str, NDArray[np.float64]]]: ...
-
-
-@dataclass(frozen=True)
-class Rows:
-    """Features of some images, and what is known of these.
-
-    Attributes:
-        features: (n, d).
-        values: Values (n,) of each parameter by name, NaN where not known.
-        lens: (n,), the number of the lens that each image shows.
-        names: n names.
-    """
-
-    features: Array
-    values: dict[str, Array]
-    lens: NDArray[np.int64]
-    names: list[str]
-
-    def __len__(self) -> int:
-        return len(self.features)
-
-    def columns(self, names: Sequence[str]) -> Array:
-        """Some parameters' values, (n, names)."""
-        return np.stack([self.values[name] for name in names], axis=1) if names else np.empty((len(self), 0))
-
-    def take(self, rows: NDArray[Any]) -> Rows:
-        """Some of them, by number or mask."""
-        numbers = np.arange(len(self))[rows]
-        values = {name: value[numbers] for name, value in self.values.items()}
-        return Rows(self.features[numbers], values, self.lens[numbers], [self.names[i] for i in numbers])
-
-
-@dataclass(frozen=True)
-class Split:
-    """The two sides.
-
-    Attributes:
-        train: What is fitted to.
-        test: What is judged on.
-        parameters: What is known of both.
-    """
-
-    train: Rows
-    test: Rows
-    parameters: list[Parameter]
-
-    @property
-    def continuous(self) -> list[Parameter]:
-        """The parameters that can be regressed; those that count come first."""
-        known = [parameter for parameter in self.parameters if parameter.continuous]
-        return sorted(known, key=lambda parameter: (parameter.group != "lens", not parameter.headline))
 
 
 class OnLenses(Evaluation):
@@ -138,12 +85,17 @@ class OnLenses(Evaluation):
         """Its options as plain values, for the record."""
         return {key: value for key, value in vars(self).items() if not key.startswith("_")}
 
+    @property
+    def pool(self) -> int:
+        """Lenses to fit to, all together: an evaluation that fits several times, each time to others, takes more."""
+        return self.lenses
+
     def judged_on(self, run: Run) -> Lenses:
         """The lenses that runs are judged on, of which the first says what they are if the options do not."""
         if self.data:
-            return StoredLenses(open_images(self.data, run.encoder()), self.lenses, self.test_lenses, self.seed)
+            return StoredLenses(open_images(self.data, run.encoder()), self.pool, self.test_lenses, self.seed)
         simulator = simulator_of(run, self.simulator, self.set)
-        return SimulatedLenses(simulator, self.lenses, self.test_lenses, self.seed)
+        return SimulatedLenses(simulator, self.pool, self.test_lenses, self.seed)
 
     def splits(self, subjects: Sequence[Subject]) -> dict[str, Split]:
         """Features of the lenses to fit to and to judge on, for each subject by its label.
@@ -158,7 +110,8 @@ class OnLenses(Evaluation):
             found |= lenses.split({label: to_best_device(run.encoder()) for label, run in runs.items()})
         for label, subject in named.items():
             if isinstance(subject, Embeddings):
-                found[label] = split_embeddings(subject, self.lenses, self.test_lenses, self.seed)
+                found[label] = split_embeddings(subject, self.pool, self.test_lenses, self.seed)
+        check_units(found)
         return {label: found[label] for label in named}
 
 
@@ -184,10 +137,11 @@ class Lenses:
 
     def split(self, embedders: Mapping[str, Embedder], without: Iterable[str] = ()) -> dict[str, Split]:
         """Embeds both sides with several encoders in one pass."""
-        train, test = (self._rows(embedders, side, without) for side in (False, True))
+        train, test = (self.rows(embedders, side, without) for side in (False, True))
         return {name: Split(train[name], test[name], list(self.parameters)) for name in embedders}
 
-    def _rows(self, embedders: Mapping[str, Embedder], test: bool, without: Iterable[str]) -> dict[str, Rows]:
+    def rows(self, embedders: Mapping[str, Embedder], test: bool, without: Iterable[str] = ()) -> dict[str, Rows]:
+        """Embeds one side."""
         features: dict[str, list[Array]] = {name: [] for name in embedders}
         values: dict[str, list[Array]] = {parameter.name: [] for parameter in self.parameters}
         lens: list[NDArray[np.int64]] = []
@@ -209,6 +163,8 @@ class Lenses:
 class SimulatedLenses(Lenses):
     """Lenses that no run was trained on: splits `probe-train` and `probe-test` of the seed.
 
+    Where sources are images of real galaxies, each side draws until it has enough lenses with galaxies of its own.
+
     Args:
         simulator: What draws and renders them.
         lenses: How many to fit to.
@@ -228,36 +184,30 @@ class SimulatedLenses(Lenses):
             raise LenskitError(f"this simulator cannot leave out {', '.join(sorted(without - self.removable))}")
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         simulator.to(device)
-        split, found = "probe-test" if test else "probe-train", 0
-        for start in range(0, PATIENCE * self.count[test], CHUNK):
-            index = torch.arange(start, min(start + CHUNK, PATIENCE * self.count[test]), device=device)
-            if not self._things:
-                index = index[: self.count[test] - found]
-            else:
-                scene = simulator.scene(self.seed, split, index)
-                index = index[self._belongs(scene, test)][: self.count[test] - found]
+        split, wanted, found, start = "probe-test" if test else "probe-train", self.count[test], 0, 0
+        while found < wanted:
+            if start > PATIENCE * max(found, CHUNK):
+                raise LenskitError(
+                    f"of {start} simulated lenses only {found} have sources that the other side of the split has not: "
+                    "the simulator draws from too few real galaxies"
+                )
+            count = CHUNK if self._things else min(CHUNK, wanted - found)
+            index = torch.arange(start, start + count, device=device)
+            start += count
+            scene = simulator.scene(self.seed, split, index)
+            if self._things:
+                kept = self._on_side(scene, index, test).nonzero()[: wanted - found, 0]
+                index, scene = index[kept], {name: value[kept] for name, value in scene.items()}
+            found += len(index)
             if len(index):
-                scene = simulator.scene(self.seed, split, index)
                 numbers = index.cpu().numpy()
                 known = {p.name: scene[p.name] for p in self.parameters}
                 yield (simulator.render(scene, without), known), numbers, [str(number) for number in numbers]
-            found += len(index)
-            if found == self.count[test]:
-                return
-        raise LenskitError(
-            f"of {PATIENCE * self.count[test]} lenses only {found} have sources that the other side of the split has "
-            "not: the simulator draws from too few galaxies; use fewer lenses, or more galaxies"
-        )
 
-    def _belongs(self, scene: Mapping[str, torch.Tensor], test: bool) -> torch.Tensor:
+    def _on_side(self, scene: Mapping[str, torch.Tensor], index: torch.Tensor, test: bool) -> torch.Tensor:
         """Which scenes show only things of one side."""
-        right = None
-        for name in self._things:
-            thing = scene[name].long()
-            fits = (thing < 0) | ((thing % JUDGED_PART == 0) == test)
-            right = fits if right is None else right & fits
-        assert right is not None
-        return right
+        things = {name: scene[name].double().cpu().numpy() for name in self._things}
+        return torch.from_numpy(sides_of(things, index.cpu().numpy())[test]).to(index.device)
 
 
 class StoredLenses(Lenses):
@@ -271,6 +221,7 @@ class StoredLenses(Lenses):
     """
 
     def __init__(self, dataset: Dataset, lenses: int, test_lenses: int, seed: int) -> None:
+        check_complete(dataset)
         self.dataset, self.parameters = dataset, list(dataset.parameters)
         self._limits, self._seed = (lenses, test_lenses), seed
 
@@ -308,43 +259,6 @@ def split_embeddings(embeddings: Embeddings, lenses: int, test_lenses: int, seed
         for rows in sides
     )
     return Split(train, test, list(embeddings.parameters))
-
-
-def split_rows(
-    lens: NDArray[np.int64], things: Mapping[str, Array], lenses: int, test_lenses: int, seed: int
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Divides images between two sides that share no lens and no thing.
-
-    Args:
-        lens: (n,), the lens that each image shows.
-        things: (n,) each, numbers of the things that each image shows, below zero or NaN for none.
-        lenses: Lenses to fit to, at most.
-        test_lenses: Lenses to judge on, at most; no more than a quarter of all.
-        seed: Seed of the choice.
-
-    Returns:
-        The rows to fit to and those to judge on, ascending.
-
-    Raises:
-        LenskitError: if one side would have none.
-    """
-    judged = np.ones(len(lens), bool)
-    fitted = np.ones(len(lens), bool)
-    for values in things.values():
-        thing = np.nan_to_num(values, nan=-1)
-        mine = thing % JUDGED_PART == 0
-        judged &= (thing < 0) | mine
-        fitted &= (thing < 0) | ~mine
-    order = np.random.default_rng(seed).permutation(np.unique(lens))
-    possible = order[np.isin(order, lens[judged])]
-    chosen = possible[: min(test_lenses, max(len(order) // JUDGED_PART, 1))]
-    test = judged & np.isin(lens, chosen)
-    left = order[~np.isin(order, chosen)]
-    left = left[np.isin(left, lens[fitted])][:lenses]
-    train = fitted & np.isin(lens, left)
-    if not test.any() or not train.any():
-        raise LenskitError(f"{len(order)} lenses cannot be split into some to fit to and others to judge on")
-    return np.flatnonzero(train), np.flatnonzero(test)
 
 
 def labelled(subjects: Sequence[Subject]) -> dict[str, Subject]:
