@@ -2,73 +2,224 @@
 
 from __future__ import annotations
 
+import difflib
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Protocol
 
+import numpy as np
+import torch
 from annotated_types import Gt, Lt
+from torch import Tensor
 
-from lenskit.plugin import Encoder, Evaluation, Run, stored, write_atomically
-from lenskit_evaluation.features import embed_all, open_images, to_best_device
+from lenskit.plugin import Dataset, Encoder, Evaluation, LenskitError, Run, UsageError, stored, write_atomically
+from lenskit_evaluation.features import Array, open_images, to_best_device
+from lenskit_evaluation.finetune_model import MODEL, FineTuned, Predicted
 from lenskit_evaluation.fitted import FittedProbe
+from lenskit_evaluation.outliers import OutlierDetector
 from lenskit_evaluation.tables import to_csv
 
 log = logging.getLogger("lenskit")
 
+PROBE, HEAD = "probe", "head"
+"""The models that are no fine-tuned ones."""
+
+
+class Model(Protocol):
+    """What predicts.
+
+    Attributes:
+        encoder: Says which images it takes.
+        classes: Names of the classes of each class label.
+        outliers: The distance from the images that it was fitted to, if that is known.
+        unlike: What the column is called that says whether an image is unlike these.
+    """
+
+    encoder: Encoder
+    classes: Mapping[str, Sequence[str]]
+    outliers: OutlierDetector | None
+    unlike: str
+
+    def predict(self, images: Iterator[Tensor]) -> Predicted: ...
+
+    def half_width(self, level: float) -> dict[str, float]: ...
+
 
 class Predict(Evaluation):
-    """Lens parameters of images, with intervals and a warning flag, as a CSV table.
+    """Parameters of images, with intervals and a warning flag, as a CSV table.
 
-    The run has to be probed first (`lenskit probe RUN`): the linear probe fitted then is applied to the images. For
-    each parameter there are `NAME`, `NAME_low` and `NAME_high`; the interval holds the truth of the stated share of
-    simulated lenses, and promises nothing of images unlike them. `unlike_simulations` is 1 for an image whose features
-    are farther from those of the simulated lenses than 99 % of these are: do not trust its row. `distance` is that
-    distance, over the one at which the flag is raised.
+    The linear probe that `lenskit probe RUN` fitted is applied to the images; or, by its name, a model that `lenskit
+    finetune RUN` made; or the head of a run of the method `supervised` (--model head).
+
+    For each parameter there are `NAME`, `NAME_low` and `NAME_high`; the interval holds the truth of the stated share of
+    lenses like those that the model was judged on, and promises nothing of images unlike them. For a class label
+    there are `NAME`, the likeliest class, and the probability of each, `NAME_p_CLASS`. `unlike_simulations`
+    (`unlike_training` for a fine-tuned model) is 1 for an image whose features are farther from those of the images
+    that the model was fitted to than 99 % of others like these are: do not trust its row. `distance` is that distance,
+    over the one at which the flag is raised. A head has neither intervals nor that flag.
 
     Args:
         output: File to write; without it the table is printed.
-        level: Share of simulated lenses whose truth lies in its interval.
+        level: Share of lenses whose truth lies in its interval.
+        model: `probe`, `head`, or the name of a fine-tuned model, a folder of RUN/evaluations/finetune.
     """
 
     inputs: ClassVar[str | None] = "IMAGES"
     short: ClassVar[dict[str, str]] = {"output": "-o"}
 
-    def __init__(self, *, output: str | None = None, level: Annotated[float, Gt(0), Lt(1)] = 0.68) -> None:
-        self.output, self.level = output, level
+    def __init__(
+        self, *, output: str | None = None, level: Annotated[float, Gt(0), Lt(1)] = 0.68, model: str = PROBE
+    ) -> None:
+        self.output, self.level, self.model = output, level, model
 
     def __call__(self, runs: Sequence[Run], inputs: Sequence[str] = ()) -> list[dict[str, str]]:
         """Returns the table's rows, and writes or prints it."""
         (run,) = runs
-        probe = FittedProbe.load(run.folder("probe"))
-        encoder = to_best_device(run.encoder())
-        rows = [row for data in inputs for row in self._rows(data, encoder, probe)]
+        model = open_model(run, self.model)
+        datasets = [_open(data, model.encoder) for data in inputs]
+        rows = [row for dataset in datasets for row in self._rows(dataset, model)]
         if self.output is None:
             sys.stdout.write(to_csv(rows))
             return rows
         path = Path(self.output)
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, to_csv(rows))
-        flagged = sum(row["unlike_simulations"] == "1" for row in rows)
-        log.info("%d images are in %s; %d of them are unlike the simulations", len(rows), path, flagged)
+        flagged = sum(row.get(model.unlike) == "1" for row in rows)
+        what = model.unlike.replace("_", " the ").replace("training", "training images")
+        log.info("%d images are in %s%s", len(rows), path, f"; {flagged} of them are {what}" if model.outliers else "")
         return rows
 
-    def _rows(self, data: str, encoder: Encoder, probe: FittedProbe) -> list[dict[str, str]]:
-        dataset = open_images(data, encoder)
-        features = embed_all({"": encoder}, stored(dataset)).features[""]
-        predictions, widths = probe.predict(features), probe.half_width(self.level)
-        distance = probe.outliers.distance(features) / probe.outliers.threshold
+    def _rows(self, dataset: Dataset, model: Model) -> list[dict[str, str]]:
+        predicted = model.predict(images for images, _ in stored(dataset))
+        widths = model.half_width(self.level)
+        distance = model.outliers.distance(predicted.features) / model.outliers.threshold if model.outliers else None
         rows = []
         for number, name in enumerate(dataset.names):
             row = {"name": name}
-            for parameter, values in predictions.items():
-                value, width = values[number], widths[parameter]
-                row |= {
-                    parameter: f"{value:.5g}",
-                    f"{parameter}_low": f"{value - width:.5g}",
-                    f"{parameter}_high": f"{value + width:.5g}",
-                }
-            row |= {"distance": f"{distance[number]:.3g}", "unlike_simulations": str(int(distance[number] > 1))}
+            for parameter, values in predicted.values.items():
+                value = values[number]
+                if parameter in model.classes:
+                    names = model.classes[parameter]
+                    row[parameter] = names[int(np.argmax(value))]
+                    if np.ndim(value):
+                        row |= {f"{parameter}_p_{name}": f"{p:.4f}" for name, p in zip(names, value, strict=True)}
+                    continue
+                row[parameter] = f"{value:.5g}"
+                if parameter in widths:
+                    width = widths[parameter]
+                    row |= {f"{parameter}_low": f"{value - width:.5g}", f"{parameter}_high": f"{value + width:.5g}"}
+            if distance is not None:
+                row |= {"distance": f"{distance[number]:.3g}", model.unlike: str(int(not distance[number] <= 1))}
             rows.append(row)
         return rows
+
+
+def open_model(run: Run, name: str = PROBE) -> Model:
+    """The model of a run that predicts.
+
+    Args:
+        run: The run.
+        name: `probe`, `head`, or the name of a fine-tuned model.
+
+    Raises:
+        LenskitError: if the run has not been probed, or what it holds is damaged.
+        UsageError: if there is no such model.
+    """
+    if name == PROBE:
+        return _Probe(run)
+    if name == HEAD:
+        return _Head(run)
+    folder = run.folder("finetune")
+    there = sorted(path.parent.name for path in folder.glob(f"*/{MODEL}"))
+    if name not in there:
+        near = difflib.get_close_matches(name, there, n=1)
+        hint = f": did you mean {near[0]}?" if near else f"; it has {', '.join(there)}" if there else ""
+        raise UsageError(
+            f"{run.path} has no fine-tuned model {name!r}{hint or f': `lenskit finetune {run.path}` makes one'}"
+        )
+    return _FineTuned(FineTuned.load(folder / name))
+
+
+class _Probe:
+    """The linear probe."""
+
+    unlike: str = "unlike_simulations"
+
+    def __init__(self, run: Run) -> None:
+        self._probe = FittedProbe.load(run.folder("probe"))
+        self.classes: Mapping[str, Sequence[str]] = {}
+        self.encoder = to_best_device(run.encoder())
+        self.outliers: OutlierDetector | None = self._probe.outliers
+
+    def predict(self, images: Iterator[Tensor]) -> Predicted:
+        features = self.encoder.embed((part, {}) for part in images)[0].astype(np.float64)
+        return Predicted(features, self._probe.predict(features))
+
+    def half_width(self, level: float) -> dict[str, float]:
+        return self._probe.half_width(level)
+
+
+class _FineTuned:
+    """A fine-tuned model."""
+
+    unlike: str = "unlike_training"
+
+    def __init__(self, model: FineTuned) -> None:
+        self.encoder = to_best_device(model.encoder)
+        self._model = model.to(next(self.encoder.parameters()).device)
+        self.outliers = model.outliers
+        self.classes: Mapping[str, Sequence[str]] = {t.name: t.classes for t in model.targets if t.classes}
+
+    def predict(self, images: Iterator[Tensor]) -> Predicted:
+        return self._model.predict(images)
+
+    def half_width(self, level: float) -> dict[str, float]:
+        return self._model.half_width(level)
+
+
+class _Head:
+    """The head that a supervised run was trained with, on its own backbone."""
+
+    unlike: str = "unlike_training"
+    outliers: OutlierDetector | None = None
+
+    def __init__(self, run: Run) -> None:
+        self.encoder = run.encoder()
+        name = run.config.name("method")
+        method = run.method()
+        if not hasattr(method, "predict"):
+            raise UsageError(
+                f"--model head is for runs that were trained to predict; the method of {run.path} is {name}: "
+                f"use the probe, or `lenskit finetune {run.path}`"
+            )
+        self._method = method.to("cuda" if torch.cuda.is_available() else "cpu")
+        self.classes: Mapping[str, Sequence[str]] = {}
+
+    @torch.inference_mode()
+    def predict(self, images: Iterator[Tensor]) -> Predicted:
+        device = next(self._method.parameters()).device
+        parts: dict[str, list[Array]] = {}
+        features = []
+        for chunk in images:
+            for part in chunk.split(256):
+                prepared = self.encoder.preprocess(part.to(device))
+                features.append(self._method.embed(prepared).double().cpu().numpy())
+                for name, value in self._method.predict(prepared).items():  # type: ignore[operator]
+                    parts.setdefault(name, []).append(value.double().cpu().numpy())
+        return Predicted(np.concatenate(features), {name: np.concatenate(values) for name, values in parts.items()})
+
+    def half_width(self, level: float) -> dict[str, float]:
+        return {}
+
+
+def _open(data: str, encoder: Encoder) -> Dataset:
+    """Stored images that an encoder takes."""
+    dataset = open_images(data, encoder)
+    if tuple(dataset.image_shape) != encoder.image_shape:
+        there, wanted = (" x ".join(map(str, shape)) for shape in (dataset.image_shape, encoder.image_shape))
+        raise UsageError(f"{data} has images of {there}, but the model takes {wanted}")
+    if not len(dataset):
+        raise LenskitError(f"{data} holds no images")
+    return dataset

@@ -1,0 +1,132 @@
+"""How good predicted probabilities of classes are, with bootstrap intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from lenskit.plugin import LenskitError
+from lenskit_evaluation.metrics import Estimate
+
+Array = NDArray[np.float64]
+
+_BLOCK = 1_000_000
+"""Elements of the arrays that bootstrapping works on at a time."""
+
+
+@dataclass(frozen=True)
+class ClassScore:
+    """What is to be said of the predictions of one class label.
+
+    Attributes:
+        n: Images judged.
+        dropped: Images left out because the truth is not known.
+        accuracy: Share of images whose likeliest class is the true one.
+        balanced_accuracy: The mean of that share over the classes that occur.
+        roc_auc: Area under the receiver operating characteristic: the probability that of two images, one of the class
+            and one not, the first has the higher probability of it. Of more than two classes, the mean over all, each
+            against the rest; not defined if one does not occur.
+        note: Why something is not defined, empty if all is.
+    """
+
+    n: int
+    dropped: int
+    accuracy: Estimate
+    balanced_accuracy: Estimate
+    roc_auc: Estimate
+    note: str = field(default="", kw_only=True)
+
+
+def score_classes(
+    truth: ArrayLike, probabilities: ArrayLike, *, resamples: int = 1000, level: float = 0.95, seed: int = 0
+) -> ClassScore:
+    """Judges the predictions of one class label, as scikit-learn's `accuracy_score`, `balanced_accuracy_score` and
+    `roc_auc_score` do (of several classes: `multi_class="ovr"`).
+
+    Intervals are percentiles of bootstrap resamples of the images (Efron 1979,
+    https://doi.org/10.1214/aos/1176344552).
+
+    Args:
+        truth: (n,) numbers of classes, NaN where not known; such images are left out and counted.
+        probabilities: (n, classes), finite.
+        resamples: Number of bootstrap resamples.
+        level: Probability that the intervals contain.
+        seed: Seed of the bootstrap.
+
+    Raises:
+        LenskitError: if a probability is not finite.
+    """
+    true, predicted = np.asarray(truth, np.float64), np.asarray(probabilities, np.float64)
+    if not np.isfinite(predicted).all():
+        raise LenskitError("some predicted probabilities are not finite")
+    known = np.isfinite(true)
+    n, dropped = int(known.sum()), int((~known).sum())
+    if n == 0:
+        nothing = Estimate(np.nan)
+        return ClassScore(0, dropped, nothing, nothing, nothing, note="no label is known")
+    label, predicted = true[known].astype(np.intp), predicted[known]
+    values = _figures(label, predicted, np.ones((n, 1)))[:, 0]
+    resampled = np.concatenate([_figures(label, predicted, c) for c in _resamples(n, resamples, seed)], axis=1)
+    tails = [(1 - level) / 2, (1 + level) / 2]
+    estimates = [
+        Estimate(float(value), *np.nanquantile(row, tails).tolist())
+        if np.isfinite(value) and np.isfinite(row).any() and n > 1
+        else Estimate(float(value))
+        for value, row in zip(values, resampled, strict=True)
+    ]
+    absent = sorted(set(range(predicted.shape[1])) - set(label.tolist()))
+    note = f"no image is of class {', '.join(map(str, absent))}: no AUC" if absent else ""
+    return ClassScore(n, dropped, *estimates, note=note)
+
+
+def _figures(label: NDArray[np.intp], probabilities: Array, counts: Array) -> Array:
+    """Accuracy, balanced accuracy and area under the curve.
+
+    Args:
+        label: (n,).
+        probabilities: (n, classes).
+        counts: How often each image is in each resample, (n, resamples).
+
+    Returns:
+        (3, resamples), NaN where not defined.
+    """
+    classes = probabilities.shape[1]
+    right = (probabilities.argmax(1) == label).astype(np.float64)
+    members = [(label == number).astype(np.float64) for number in range(classes)]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        accuracy = right @ counts / counts.sum(0)
+        recalls = np.stack([(member * right) @ counts / (member @ counts) for member in members])
+        occurs = np.isfinite(recalls)
+        balanced = np.where(occurs, recalls, 0).sum(0) / occurs.sum(0)
+        # Of two classes, either against the other gives the same.
+        judged = [1] if classes == 2 else range(classes)
+        areas = [_area(members[number], probabilities[:, number], counts) for number in judged]
+    return np.stack([accuracy, balanced, np.mean(areas, axis=0)])
+
+
+def _area(member: Array, score: Array, counts: Array) -> Array:
+    """The area under the curve of one class in each resample: the share of pairs of a member and another image in
+    which the member's score is the higher one; ties count half (Hanley & McNeil 1982,
+    https://doi.org/10.1148/radiology.143.1.7063747)."""
+    order = np.argsort(score)
+    ascending = score[order]
+    weight = counts[order]
+    others = np.zeros((len(score) + 1, counts.shape[1]))
+    np.cumsum(weight * (1 - member[order])[:, None], axis=0, out=others[1:])
+    lower, not_higher = (np.searchsorted(ascending, ascending, side=side) for side in ("left", "right"))
+    beaten = (others[lower] + others[not_higher]) / 2
+    mine = weight * member[order][:, None]
+    return (mine * beaten).sum(0) / (mine.sum(0) * others[-1])
+
+
+def _resamples(n: int, resamples: int, seed: int) -> Iterator[Array]:
+    """How often each of n images is in bootstrap resamples, a block (n, some) at a time."""
+    rng = np.random.default_rng(seed)
+    block = max(1, _BLOCK // n)
+    for start in range(0, resamples, block):
+        size = min(block, resamples - start)
+        drawn = rng.integers(n, size=(n, size)) * size + np.arange(size)
+        yield np.bincount(drawn.ravel(), minlength=n * size).reshape(n, size).astype(np.float64)

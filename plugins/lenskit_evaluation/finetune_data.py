@@ -1,0 +1,196 @@
+"""Labelled images in memory: those that a model is fine-tuned on, and those that it is judged on."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from lenskit.plugin import Dataset, Parameter, UsageError, orient_images, orient_values
+from lenskit_evaluation.features import Array
+from lenskit_evaluation.lenses import Lenses, StoredLenses
+
+USUAL = "theta_E"
+"""What the paper predicts."""
+
+ORIENTATIONS = tuple((quarters, mirrored) for mirrored in (False, True) for quarters in range(4))
+"""The eight ways in which a square lies on a square: quarters of a turn, after a mirror or not. The first leaves all
+as it is."""
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """Images of which the targets are known, one of each lens.
+
+    Attributes:
+        images: (n, C, H, W), float32, on the CPU.
+        values: All that is recorded of them, (n,) each.
+        names: n names.
+        dropped: Images that were left out because a target of them is not known.
+    """
+
+    images: Tensor
+    values: dict[str, Array]
+    names: list[str]
+    dropped: int
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def labels(self, targets: Sequence[Parameter]) -> Array:
+        """The values of the targets: (n, targets)."""
+        return np.stack([self.values[target.name] for target in targets], axis=1)
+
+
+class KnownLenses(StoredLenses):
+    """The lenses of a data set of which the targets are known.
+
+    Args:
+        dataset: The images.
+        targets: Names of what has to be known.
+        lenses: How many lenses to learn from, at most.
+        test_lenses: How many to judge on, at most; no more than a quarter of all.
+        seed: Seed of the split and of the choice.
+    """
+
+    def __init__(self, dataset: Dataset, targets: Sequence[str], lenses: int, test_lenses: int, seed: int) -> None:
+        # Of all, whatever is known of them: which lenses are judged on does not depend on the target.
+        super().__init__(dataset, len(dataset), test_lenses, seed)
+        self._targets, self._lenses, self._choice = targets, lenses, seed
+        self.dropped = {False: 0, True: 0}
+
+    @cached_property
+    def sides(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The numbers of the lenses of either side, ascending."""
+        values = self.dataset.read_parameters(range(len(self.dataset)))
+        columns = [values[name].reshape(len(self.dataset), -1)[:, 0].numpy() for name in self._targets]
+        known = np.isfinite(np.stack(columns)).all(axis=0)
+        sides = dict(zip((False, True), super().sides, strict=True))
+        self.dropped = {side: int((~known[rows]).sum()) for side, rows in sides.items()}
+        train, test = (rows[known[rows]] for rows in sides.values())
+        chosen = np.random.default_rng(self._choice).permutation(train)[: self._lenses]
+        return np.sort(chosen), test
+
+
+def gather(lenses: Lenses, test: bool, targets: Sequence[Parameter]) -> Labelled:
+    """The images of one side of which all targets are known.
+
+    Raises:
+        UsageError: if there is none.
+    """
+    images: list[Tensor] = []
+    values: dict[str, list[Array]] = {parameter.name: [] for parameter in lenses.parameters}
+    names: list[str] = []
+    dropped = 0
+    if not isinstance(lenses, KnownLenses) or len(lenses.sides[test]):
+        for (pixels, recorded), _, called in lenses.chunks(test):
+            plain = {name: recorded[name].double().cpu().numpy() for name in values}
+            known = np.isfinite(np.stack([plain[target.name] for target in targets])).all(axis=0)
+            images.append(pixels.float().cpu()[torch.from_numpy(known)])
+            for name, value in plain.items():
+                values[name].append(value[known])
+            names += [name for name, keep in zip(called, known, strict=True) if keep]
+            dropped += int((~known).sum())
+    if isinstance(lenses, KnownLenses):
+        dropped += lenses.dropped[test]
+    if not names:
+        what = "judge on" if test else "learn from"
+        wanted = " and ".join(target.name for target in targets)
+        raise UsageError(f"{wanted}: known of none of the {dropped} lenses to {what}")
+    return Labelled(torch.cat(images), {name: np.concatenate(v) for name, v in values.items()}, names, dropped)
+
+
+def choose_targets(names: Sequence[str], parameters: Sequence[Parameter], where: str) -> list[Parameter]:
+    """What is to be predicted: the parameters of these names, or else theta_E, or else the headline ones.
+
+    Args:
+        names: What was asked for.
+        parameters: What is recorded.
+        where: How messages call the images.
+
+    Raises:
+        UsageError: if something is not recorded, or nothing was asked for and nothing stands out.
+    """
+    recorded = {parameter.name: parameter for parameter in parameters if not parameter.identity}
+    if not recorded:
+        raise UsageError(f"{where} has no labels: fine-tuning needs images of which something is known")
+    for name in names:
+        if name not in recorded:
+            near = difflib.get_close_matches(name, recorded, n=3)
+            hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(recorded)}"
+            raise UsageError(f"{where} has no label {name!r}: {hint}")
+    if names:
+        return [recorded[name] for name in dict.fromkeys(names)]
+    if USUAL in recorded:
+        return [recorded[USUAL]]
+    chosen = [p for p in recorded.values() if p.headline] or (list(recorded.values()) if len(recorded) == 1 else [])
+    if not chosen:
+        raise UsageError(f"{where} has the labels {', '.join(recorded)}: say which to predict, --target NAME")
+    return chosen
+
+
+def check_labels(labels: Array, targets: Sequence[Parameter], where: str) -> None:
+    """Raises if there is nothing to learn in some labels (n, targets).
+
+    Raises:
+        UsageError: for labels that are all the same, or that are no numbers of classes.
+    """
+    for target, values in zip(targets, labels.T, strict=True):
+        if target.classes:
+            wrong = values[~np.isin(values, np.arange(len(target.classes)))]
+            if len(wrong):
+                raise UsageError(
+                    f"{where}: {target.name} is a class from 0 to {len(target.classes) - 1}, but {len(wrong)} labels "
+                    f"are none of these, such as {wrong[0]:g}"
+                )
+        if np.ptp(values) == 0:
+            label = target.classes[int(values[0])] if target.classes else f"{values[0]:g}"
+            undefined = "no AUC" if target.classes else "no R2"
+            raise UsageError(
+                f"{where}: {target.name} is {label} for all of the {len(values)} lenses to learn from, so that there "
+                f"is nothing to learn, and {undefined}"
+            )
+
+
+def orient(images: Tensor, orientation: Tensor) -> Tensor:
+    """Turns and mirrors images (n, C, H, W), each by the number (n,) of one of `ORIENTATIONS`."""
+    ways = torch.tensor(ORIENTATIONS)[orientation]
+    return orient_images(images, ways[:, 0], ways[:, 1] == 1)
+
+
+def oriented_labels(
+    values: Mapping[str, Array], parameters: Sequence[Parameter], targets: Sequence[Parameter], turned: bool
+) -> Tensor:
+    """The targets of images in each of `ORIENTATIONS`, or only as they are.
+
+    Args:
+        values: What is recorded of n images.
+        parameters: What is known of that.
+        targets: What is predicted.
+        turned: Whether images are turned.
+
+    Returns:
+        (8 or 1, n, targets), float32.
+
+    Raises:
+        UsageError: if a target turns with its image, and how cannot be told without another that is not known.
+    """
+    known = {name: torch.from_numpy(np.asarray(value)) for name, value in values.items()}
+    n = len(next(iter(known.values())))
+    ways = []
+    for quarters, mirrored in ORIENTATIONS if turned else ORIENTATIONS[:1]:
+        new = orient_values(known, torch.full((n,), quarters), torch.full((n,), bool(mirrored)), parameters)
+        ways.append(torch.stack([new[target.name] for target in targets], 1))
+    labels = torch.stack(ways)
+    for target, column in zip(targets, labels.unbind(2), strict=True):
+        if not column.isfinite().all():
+            raise UsageError(
+                f"{target.name} turns with its image, for which {target.partner} has to be known too: use --no-augment"
+            )
+    return labels.float()

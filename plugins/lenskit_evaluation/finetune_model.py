@@ -1,0 +1,207 @@
+"""A fine-tuned model: an encoder with a linear head, with all that `lenskit predict` needs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import safetensors.torch
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from lenskit.plugin import Encoder, LenskitError, Parameter, write_atomically
+from lenskit_evaluation.features import Array
+from lenskit_evaluation.intervals import Intervals
+from lenskit_evaluation.outliers import OutlierDetector
+
+FORMAT = 1
+MODEL, CARD = "model.safetensors", "card.json"
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """What a model says of n images.
+
+    Attributes:
+        features: (n, features).
+        values: For each continuous target (n,), in its unit; for each class label, probabilities (n, classes).
+    """
+
+    features: Array
+    values: dict[str, Array]
+
+
+class FineTuned(nn.Module):
+    """An encoder and a linear layer on its features, which predicts some parameters of an image.
+
+    Continuous targets are predicted in units of their spread, class labels by the softmax of one output a class.
+    Features are standardised first by what they were before fine-tuning, so that one learning rate of the head suits
+    any encoder, and the head starts at zero: at the mean label.
+
+    Args:
+        encoder: Images to features.
+        targets: What is predicted.
+        card: What else is known of it, as plain values.
+    """
+
+    mean: Tensor
+    scale: Tensor
+    center: Tensor
+    spread: Tensor
+
+    def __init__(self, encoder: Encoder, targets: Sequence[Parameter], card: Mapping[str, Any] | None = None) -> None:
+        super().__init__()
+        self.encoder, self.targets, self.card = encoder, list(targets), dict(card or {})
+        self.widths = [len(target.classes) or 1 for target in targets]
+        self.head = nn.Linear(encoder.features, sum(self.widths))
+        nn.init.zeros_(self.head.weight)
+        nn.init.zeros_(self.head.bias)
+        for name, length, value in (
+            ("mean", encoder.features, 0.0), ("scale", encoder.features, 1.0),
+            ("center", len(targets), 0.0), ("spread", len(targets), 1.0),
+        ):  # fmt: skip
+            self.register_buffer(name, torch.full((length,), value))
+        self.intervals: Intervals | None = None
+        """Residuals of the continuous targets of images that it was not fitted to."""
+        self.outliers: OutlierDetector | None = None
+        """How far images are from those that it was fitted to."""
+
+    @property
+    def continuous(self) -> list[Parameter]:
+        """The targets that are no classes."""
+        return [target for target in self.targets if not target.classes]
+
+    def standardise(self, features: Tensor, labels: Tensor) -> None:
+        """Takes the mean and the spread of features (n, features) and labels (n, targets) as units."""
+        spread = features.std(0, correction=0)
+        self.mean.copy_(features.mean(0))
+        # What float32 features that are all equal vary by is no spread.
+        self.scale.copy_(torch.where(spread > 1e-6 * self.mean.abs().cpu(), spread, 1.0))
+        for i, target in enumerate(self.targets):
+            if not target.classes:
+                self.center[i], self.spread[i] = labels[:, i].mean(), labels[:, i].std(correction=0)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Images (n, C, H, W) in any unit to outputs (n, outputs)."""
+        return self.outputs(self.encoder(images))
+
+    def outputs(self, features: Tensor) -> Tensor:
+        """Features (n, features) to outputs (n, outputs)."""
+        return self.head((features - self.mean) / self.scale)
+
+    def loss(self, outputs: Tensor, labels: Tensor) -> Tensor:
+        """The mean squared error in units of the spread, the cross-entropy of class labels; the mean over targets.
+
+        Args:
+            outputs: (n, outputs).
+            labels: (n, targets).
+        """
+        losses = []
+        for i, (target, part) in enumerate(zip(self.targets, outputs.split(self.widths, 1), strict=True)):
+            if target.classes:
+                losses.append(F.cross_entropy(part, labels[:, i].long()))
+            else:
+                losses.append(F.mse_loss(part[:, 0], (labels[:, i] - self.center[i]) / self.spread[i]))
+        return torch.stack(losses).mean()
+
+    @torch.inference_mode()
+    def predict(self, images: Iterable[Tensor], batch_size: int = 256) -> Predicted:
+        """Predicts from images, in eval mode.
+
+        Args:
+            images: Some (n, C, H, W) at a time, in any unit.
+            batch_size: Images at a time.
+        """
+        self.eval()
+        device = self.head.weight.device
+        features, outputs = [], []
+        for chunk in images:
+            for part in chunk.split(batch_size):
+                features.append(self.encoder(part.to(device)))
+                outputs.append(self.outputs(features[-1]).cpu())
+        if not outputs:
+            raise LenskitError("there are no images to predict from")
+        values: dict[str, Array] = {}
+        for i, (target, part) in enumerate(zip(self.targets, torch.cat(outputs).split(self.widths, 1), strict=True)):
+            if target.classes:
+                values[target.name] = part.double().softmax(1).numpy()
+            else:
+                values[target.name] = (part[:, 0] * self.spread[i].cpu() + self.center[i].cpu()).double().numpy()
+        return Predicted(torch.cat(features).cpu().double().numpy(), values)
+
+    def half_width(self, level: float) -> dict[str, float]:
+        """Half the width of the intervals that hold the truth with this probability, of each continuous target."""
+        if self.intervals is None or not self.continuous:
+            return {}
+        widths = np.asarray(self.intervals.half_width(level)).tolist()
+        return dict(zip([target.name for target in self.continuous], widths, strict=True))
+
+    def save(self, folder: Path) -> None:
+        """Writes `model.safetensors`, which says everything, and `card.json`, which says for people what that is."""
+        card = self.card | {
+            "format": FORMAT,
+            "targets": [asdict(target) for target in self.targets],
+            "encoder": self.encoder.card,
+        }
+        tensors = {name: value.detach().cpu().contiguous() for name, value in self.state_dict().items()}
+        for name, part in (("intervals", self.intervals), ("outliers", self.outliers)):
+            if part is not None:
+                tensors |= {f"{name}.{key}": torch.as_tensor(value) for key, value in vars(part).items()}
+        content = safetensors.torch.save(tensors, metadata={"card": json.dumps(card)})
+        write_atomically(folder / MODEL, content)
+        write_atomically(folder / CARD, json.dumps(card, indent=2) + "\n")
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Reads what `save` wrote; on the CPU, in eval mode.
+
+        Raises:
+            LenskitError: if there is none, or it is damaged.
+        """
+        card = read_card(folder)
+        targets = [Parameter(**{**target, "classes": tuple(target["classes"])}) for target in card["targets"]]
+        model = cls(Encoder.untrained(card["encoder"], seed=0), targets, card)
+        tensors = safetensors.torch.load_file(folder / MODEL)
+        parts = {name: _pop(tensors, name) for name in ("intervals", "outliers")}
+        try:
+            model.load_state_dict(tensors)
+        except RuntimeError as error:
+            reason = " ".join(str(error).split())[:300]
+            raise LenskitError(f"the weights in {folder / MODEL} do not fit its card: {reason}") from None
+        if parts["intervals"]:
+            model.intervals = Intervals(**parts["intervals"])
+        if parts["outliers"]:
+            model.outliers = OutlierDetector(**parts["outliers"])
+        return model.eval()
+
+
+def read_card(folder: Path) -> dict[str, Any]:
+    """What the model in a folder says of itself.
+
+    Raises:
+        LenskitError: if there is none, or it is damaged or of another format.
+    """
+    path = folder / MODEL
+    if not path.is_file():
+        raise LenskitError(f"{folder} holds no fine-tuned model: {MODEL} is missing")
+    try:
+        with safe_open(path, "pt") as file:
+            card = json.loads((file.metadata() or {}).get("card", "null"))
+    except (SafetensorError, OSError, ValueError) as error:
+        raise LenskitError(f"{path} is damaged: {error}") from None
+    if not isinstance(card, dict) or card.get("format") != FORMAT:
+        raise LenskitError(f"{path} is no fine-tuned model of format {FORMAT}")
+    return card
+
+
+def _pop(tensors: dict[str, Tensor], name: str) -> dict[str, Any]:
+    """Takes the arrays of a part out; those that are single numbers as such."""
+    keys = [key for key in tensors if key.startswith(f"{name}.")]
+    arrays = {key.removeprefix(f"{name}."): tensors.pop(key).numpy() for key in keys}
+    return {key: array if array.ndim else array.item() for key, array in arrays.items()}

@@ -1,0 +1,81 @@
+"""Where fine-tuning starts: at the encoders of runs, at random weights, at weights learned from photographs."""
+
+from __future__ import annotations
+
+import copy
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from lenskit.plugin import Encoder, LenskitError, UsageError
+
+log = logging.getLogger("lenskit")
+
+RANDOM, IMAGENET = "random start", "ImageNet"
+
+
+class Starts:
+    """Encoders to start from, a new one each time.
+
+    Args:
+        encoders: Those of runs, by name; the first says which architecture the others have.
+        random: Whether there is one that was never trained.
+        imagenet: Whether there is one that was trained on photographs, if it can be had.
+        weights: File of its weights; without it they are downloaded.
+    """
+
+    def __init__(
+        self, encoders: Mapping[str, Encoder], *, random: bool, imagenet: bool, weights: str | None = None
+    ) -> None:
+        self._encoders = dict(encoders)
+        self.labels = [*encoders, *([RANDOM] if random else [])]
+        self._card: dict[str, Any] = next(iter(encoders.values())).card
+        if imagenet or weights:
+            try:
+                self._encoders[IMAGENET] = self._photographs(weights)
+            except (LenskitError, UsageError) as error:
+                log.warning("no %s start: %s", IMAGENET, error)
+            else:
+                self.labels.append(IMAGENET)
+
+    def encoder(self, label: str, seed: int, images: Tensor) -> Encoder:
+        """An encoder to start from.
+
+        Args:
+            label: One of `labels`.
+            seed: Seed of random weights.
+            images: Images to learn from, of which the batch norms of a random start get the statistics, as training
+                would have given them.
+        """
+        if label == RANDOM:
+            return _normed(Encoder.untrained(self._card, seed), images)
+        return copy.deepcopy(self._encoders[label])
+
+    def _photographs(self, weights: str | None) -> Encoder:
+        """The architecture with ImageNet's weights."""
+        choice: dict[str, Any] = {"weights": weights} if weights else {"pretrained": True}
+        card = self._card | {"backbone": self._card["backbone"] | choice}
+        encoder = Encoder.untrained(card, seed=0)
+        encoder.card = self._card | {"trained": "ImageNet"}
+        return encoder
+
+
+@torch.no_grad()
+def _normed(encoder: Encoder, images: Tensor) -> Encoder:
+    """An encoder whose batch norms have the statistics of some images."""
+    norms = [module for module in encoder.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
+    encoder.eval()
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # the average over all batches
+        norm.train()
+    if norms:
+        for part in images.tensor_split(-(-len(images) // 256)):
+            encoder(part)
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
+    return encoder.eval()
