@@ -2,36 +2,28 @@
 
 from __future__ import annotations
 
-import json
-import zipfile
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from lenskit.errors import LenskitError, UsageError
-from lenskit.files import write_atomically
+from lenskit.embeddings import files
+from lenskit.embeddings.stored import Matrix, StoredMatrix
+from lenskit.embeddings.table import BACKBONE, PROJECTION, table_of
+from lenskit.errors import UsageError
 from lenskit.kinds.parameter import Parameter
 
 Array = NDArray[np.float64]
 
-BACKBONE, PROJECTION = "backbone", "projection"
-"""Names of the representations that `lenskit embed` writes."""
-
-ENDINGS = (".npz", ".npy")
-"""How the names of files of embeddings end."""
-
-_OWN = ("features", "projection", "names", "lens", "about")
-"""Arrays of a file that are no parameters."""
+__all__ = ["BACKBONE", "PROJECTION", "Embeddings"]
 
 
 class Embeddings:
     """Features of images, and what is known of each: what `lenskit embed` wrote, or anybody's array.
 
-    Evaluations take them in place of a run: `lenskit probe features.npz`, or `lenskit.evaluate("probe", embeddings)`.
+    Evaluations take them in place of a run: `lenskit probe features.zarr`, or `lenskit.evaluate("probe", embeddings)`.
 
     Args:
         features: (n, d) for each representation by its name; an array alone is that of the backbone.
@@ -39,27 +31,29 @@ class Embeddings:
         parameters: What is known of the parameters. One that is not listed is a number without a unit.
         lens: (n,) numbers that say which lens an image shows. Images of one lens are never on both sides of a split;
             by default each shows its own.
+        view: (n,) numbers of the images among those of their lens; by default 0.
         names: n names of the images; by default their numbers.
         path: The file they are in. What evaluations find goes into a folder beside it, `STEM-evaluations`.
         about: What else is known of them, as plain values: what was embedded, and by what.
 
     Raises:
-        UsageError: if the lengths do not agree, or features are no numbers.
+        UsageError: if the lengths do not agree, or features are no finite numbers.
     """
 
     def __init__(
         self,
-        features: ArrayLike | Mapping[str, ArrayLike],
+        features: ArrayLike | StoredMatrix | Mapping[str, ArrayLike | StoredMatrix],
         values: Mapping[str, ArrayLike] | None = None,
         *,
         parameters: Sequence[Parameter] = (),
         lens: ArrayLike | None = None,
+        view: ArrayLike | None = None,
         names: Sequence[str] | None = None,
-        path: Path | str = "embeddings.npz",
+        path: Path | str = "embeddings.zarr",
         about: Mapping[str, Any] | None = None,
     ) -> None:
         given = features if isinstance(features, Mapping) else {BACKBONE: features}
-        self.representations = {name: _matrix(name, value) for name, value in given.items()}
+        self.representations: dict[str, Matrix] = {name: _matrix(name, value) for name, value in given.items()}
         if not self.representations:
             raise UsageError("embeddings need features (n, d)")
         n = len(self)
@@ -67,6 +61,7 @@ class Embeddings:
         known = {parameter.name: parameter for parameter in parameters}
         self.parameters = [known.get(name, Parameter(name)) for name in self.values]
         self.lens = np.arange(n) if lens is None else _column("lens", lens, n).astype(np.int64)
+        self.view = np.zeros(n, np.int64) if view is None else _column("view", view, n).astype(np.int64)
         self.names = [str(number) for number in range(n)] if names is None else [str(name) for name in names]
         if len(self.names) != n or any(len(each) != n for each in self.representations.values()):
             raise UsageError(f"embeddings: {n} rows of features need as many of each other array, and as many names")
@@ -76,8 +71,9 @@ class Embeddings:
         return len(next(iter(self.representations.values())))
 
     @property
-    def features(self) -> NDArray[Any]:
-        """(n, d), of the backbone, or else of the first representation."""
+    def features(self) -> Matrix:
+        """(n, d), of the backbone, or else of the first representation. Of large files they stay on disk: take rows,
+        `features[rows]`, or all with `np.asarray(features)`."""
         return self.representations.get(BACKBONE, next(iter(self.representations.values())))
 
     @property
@@ -92,65 +88,58 @@ class Embeddings:
         return folder
 
     def save(self, path: Path | str) -> None:
-        """Writes them to a file, `.npz`.
+        """Writes them to a file, in the format that its ending says: `.zarr`, `.parquet` or `.npz`; see `write`."""
+        self.write(path, [self], len(self))
+
+    @staticmethod
+    def check_path(path: Path | str) -> None:
+        """Raises if no embeddings can be written there.
 
         Raises:
-            UsageError: if the ending of the name says nothing that can be written.
+            UsageError: if the ending says no format, or there is something else that would be replaced.
+            LenskitError: if what the format needs is not installed.
         """
-        path = Path(path)
-        if path.suffix != ".npz":
-            raise UsageError(f"embeddings are written as .npz, not {path.name}")
-        about = {"parameters": [asdict(parameter) for parameter in self.parameters], **self.about}
-        arrays: dict[str, Any] = {name: value for name, value in self.representations.items() if name != BACKBONE}
-        arrays |= {"features": self.features, "names": np.array(self.names), "lens": self.lens}
-        arrays |= {"about": np.array(json.dumps(about)), **self.values}
-        write_atomically(path, lambda file: np.savez(file, **arrays))
+        files.check(Path(path))
+
+    @staticmethod
+    def write(path: Path | str, parts: Iterable[Embeddings], rows: int) -> None:
+        """Writes embeddings that come part by part, of which memory holds few at a time: the file is there whole, in
+        place of the one that was, or not at all.
+
+        Args:
+            path: The file; its ending says the format.
+            parts: Some rows each, at least one, of the same representations and values; the first says what they are.
+            rows: How many rows there will be.
+
+        Raises:
+            UsageError, LenskitError: as `check_path` does, or if other rows come than were announced.
+        """
+        files.write(Path(path), (table_of(part) for part in parts), rows)
 
     @classmethod
     def load(cls, path: Path | str) -> Self:
-        """Reads what `save` wrote, or a bare array of features, `.npy`.
+        """Opens what `lenskit embed` or `save` wrote, or anybody's file.
+
+        That is an array (n, d) as `.npy`, or as `.npz`, Zarr or Parquet a column `features` and further ones (n,),
+        which are parameters, but for `names`, `lens` and `view`. The features of `.npy` and Zarr stay on disk.
 
         Raises:
             UsageError: if there is nothing there.
-            LenskitError: if it holds no features.
+            LenskitError: if it is damaged, or holds no features.
         """
         path = Path(path)
-        if not path.exists():
-            raise UsageError(f"there are no embeddings at {path}")
         try:
-            if path.suffix == ".npy":
-                return cls(np.load(path, allow_pickle=False), path=path)
-            with np.load(path, allow_pickle=False) as file:
-                arrays = {name: file[name] for name in file.files}
-        except (OSError, EOFError, ValueError, zipfile.BadZipFile) as error:
-            raise LenskitError(f"{path} holds no embeddings: {error}") from None
-        if "features" not in arrays:
-            raise LenskitError(f"{path} holds no embeddings: it has no array `features`, but {', '.join(arrays)}")
-        about = json.loads(str(arrays["about"])) if "about" in arrays else {}
-        parameters = [Parameter(**{**p, "classes": tuple(p["classes"])}) for p in about.pop("parameters", ())]
-        representations = {BACKBONE: arrays["features"]}
-        if PROJECTION in arrays:
-            representations[PROJECTION] = arrays[PROJECTION]
-        return cls(
-            representations,
-            {name: value for name, value in arrays.items() if name not in _OWN},
-            parameters=parameters,
-            lens=arrays.get("lens"),
-            names=arrays["names"].tolist() if "names" in arrays else None,
-            path=path,
-            about=about,
-        )
+            return cls(**files.read(path), path=path)
+        except UsageError as error:
+            raise UsageError(str(error) if str(path) in str(error) else f"{path}: {error}") from None
 
 
-def is_embeddings(path: Path) -> bool:
-    """Whether a path looks like a file of embeddings; cheap."""
-    return path.suffix in ENDINGS and path.is_file()
-
-
-def _matrix(name: str, value: ArrayLike) -> NDArray[Any]:
-    array = np.asarray(value)
+def _matrix(name: str, value: Any) -> Matrix:
+    array = value if isinstance(value, StoredMatrix) else np.asarray(value)
     if array.ndim != 2 or array.dtype.kind not in "fiu":
         raise UsageError(f"features are numbers of shape (n, d), but {name} is {array.dtype} of shape {array.shape}")
+    if isinstance(array, np.ndarray) and not (finite := np.isfinite(array).all(axis=1)).all():
+        raise UsageError(f"features must be finite, but row {int(np.argmin(finite))} of {name} is not")
     return array
 
 

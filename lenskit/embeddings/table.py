@@ -1,0 +1,118 @@
+"""What every file of embeddings holds, whatever its format: named columns of as many rows, and a card."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+import numpy as np
+
+from lenskit import __version__
+from lenskit.errors import LenskitError
+from lenskit.kinds.parameter import Parameter
+
+if TYPE_CHECKING:
+    from lenskit.embeddings.embeddings import Embeddings
+
+BACKBONE, PROJECTION = "backbone", "projection"
+"""Names of the representations that `lenskit embed` writes."""
+
+FORMAT = "lenskit-embeddings"
+VERSION = 1
+
+FEATURES, NAMES, LENS, VIEW = "features", "names", "lens", "view"
+OWN = (FEATURES, PROJECTION, NAMES, LENS, VIEW, "about", "image", "feature")
+"""Columns that are no parameters, and names that mean something else in some format."""
+
+log = logging.getLogger("lenskit")
+
+
+@dataclass(frozen=True)
+class Table:
+    """Some rows of a file, or all.
+
+    Attributes:
+        card: What the file says of itself, as JSON can hold it; empty for anybody's.
+        columns: Arrays (n,) or (n, d) by name; features may be a `StoredMatrix`.
+    """
+
+    card: dict[str, Any]
+    columns: dict[str, Any]
+
+    def __len__(self) -> int:
+        return len(next(iter(self.columns.values())))
+
+    @property
+    def parameters(self) -> dict[str, Parameter]:
+        """What is known of the columns that are parameters, by their names."""
+        known = (Parameter(**{**each, "classes": tuple(each["classes"])}) for each in self.card.get("parameters", ()))
+        return {column_name(parameter.name): parameter for parameter in known}
+
+
+def table_of(embeddings: Embeddings) -> Table:
+    """Embeddings as columns and a card."""
+    card = {
+        "format": FORMAT,
+        "format_version": VERSION,
+        "written_by": f"lenskit {__version__}",
+        "representations": list(embeddings.representations),
+        "parameters": [asdict(each) | {"classes": list(each.classes)} for each in embeddings.parameters],
+        "about": embeddings.about,
+    }
+    columns: dict[str, Any] = {_features(name): value for name, value in embeddings.representations.items()}
+    columns |= {NAMES: np.array(embeddings.names, dtype=object), LENS: embeddings.lens, VIEW: embeddings.view}
+    columns |= {column_name(name): value for name, value in embeddings.values.items()}
+    return Table(card, columns)
+
+
+def arguments(table: Table, path: Path) -> dict[str, Any]:
+    """What a table says, as arguments of `Embeddings`.
+
+    Args:
+        table: What a file holds.
+        path: The file, for messages.
+
+    Raises:
+        LenskitError: if it holds no features, or is of another version of lenskit.
+    """
+    card, columns = table.card, dict(table.columns)
+    if card.get("format_version", VERSION) != VERSION:
+        raise LenskitError(f"{path} has format version {card['format_version']}, this lenskit reads {VERSION}")
+    wanted = card.get("representations", [BACKBONE, PROJECTION])
+    found = {name: columns.pop(_features(name)) for name in wanted if _features(name) in columns}
+    if not found or (not card and BACKBONE not in found):
+        raise LenskitError(f"{path} holds no embeddings: it has no column `features`, but {_listed(columns)}")
+    names, lens, view = (columns.pop(name, None) for name in (NAMES, LENS, VIEW))
+    known = table.parameters
+    values = {}
+    for column, value in columns.items():
+        if column in known or np.asarray(value).dtype.kind in "fiub":
+            values[known[column].name if column in known else column] = value
+        else:
+            log.warning("%s: the column %s holds no numbers, and is left out", path, column)
+    return {
+        "features": found,
+        "values": values,
+        "parameters": list(known.values()),
+        "lens": lens,
+        "view": view,
+        "names": None if names is None else [str(name) for name in np.asarray(names).tolist()],
+        "about": card.get("about", {}),
+    }
+
+
+def column_name(parameter: str) -> str:
+    """What a parameter's column is called: as the parameter, but for what would mean something else in some format."""
+    return f"parameter_{parameter}" if parameter in OWN or parameter[:1] in "._" else quote(parameter, safe="")
+
+
+def _features(representation: str) -> str:
+    return FEATURES if representation == BACKBONE else representation
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(names) or "nothing"

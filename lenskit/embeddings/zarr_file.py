@@ -1,0 +1,128 @@
+"""Embeddings as a Zarr v3 group, which xarray opens with named dimensions: arrays, and the card as attributes."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lenskit.embeddings.stored import StoredMatrix
+from lenskit.embeddings.table import FEATURES, FORMAT, PROJECTION, Table
+from lenskit.kinds.parameter import Parameter
+from lenskit.store.zarr_format import COORDINATE_CHUNK, create_array
+
+CHUNK_BYTES = 2**23
+"""Features of one chunk need no more."""
+IMAGE = "image"
+AXES = {FEATURES: "feature", PROJECTION: "projected"}
+"""Names of the second dimension."""
+
+
+def check() -> None:
+    """Zarr is always there."""
+
+
+def write(path: Path, parts: Iterator[Table], rows: int) -> None:
+    """Rows are gathered to whole chunks, of which memory holds one a column."""
+    columns: dict[str, _Growing] = {}
+    card: dict[str, Any] = {}
+    for part in parts:
+        if not columns:
+            card = part.card
+            path.mkdir()
+            columns = {name: _Growing(_create(path, name, part, rows)) for name in part.columns}
+        for name, value in part.columns.items():
+            columns[name].append(np.asarray(value))
+    for column in columns.values():
+        column.finish()
+    group = {"zarr_format": 3, "node_type": "group", "attributes": card}
+    # xarray opens what has its metadata in one place, and warns of what has not.
+    metadata = {name: json.loads((path / name / "zarr.json").read_text()) for name in columns}
+    group["consolidated_metadata"] = {"kind": "inline", "must_understand": False, "metadata": metadata}
+    (path / "zarr.json").write_text(json.dumps(group, indent=2) + "\n")
+
+
+class _Growing:
+    """An array that is filled from its beginning, whole chunks at a time.
+
+    Args:
+        array: The array.
+    """
+
+    def __init__(self, array: Any) -> None:
+        self._array, self._done = array, 0
+        self._held: list[NDArray[Any]] = []
+
+    def append(self, values: NDArray[Any]) -> None:
+        self._held.append(values)
+        size = self._array.chunks[0]
+        if (held := sum(map(len, self._held))) >= size:
+            self._write(held - held % size)
+
+    def finish(self) -> None:
+        self._write(sum(map(len, self._held)))
+
+    def _write(self, count: int) -> None:
+        if count:
+            values = np.concatenate(self._held)
+            self._array[self._done : self._done + count] = values[:count]
+            # A copy, so that what is written does not stay in memory with what is not.
+            self._held, self._done = [values[count:].copy()], self._done + count
+
+
+def _create(path: Path, name: str, part: Table, rows: int) -> Any:
+    value = part.columns[name]
+    dimensions = (IMAGE, AXES.get(name, f"{name}_feature"))[: value.ndim]
+    if value.dtype == object:
+        import zarr
+
+        chunks = (min(rows, COORDINATE_CHUNK),)
+        return zarr.create_array(path / name, shape=(rows,), chunks=chunks, dtype="string", dimension_names=dimensions)
+    if value.ndim == 1:
+        chunk, attributes = COORDINATE_CHUNK, _attributes(part.parameters.get(name))
+    else:
+        chunk = 2 ** int(math.log2(max(CHUNK_BYTES // (value.dtype.itemsize * value.shape[1]), 1)))
+        attributes = {"coordinates": " ".join(other for other, each in part.columns.items() if each.ndim == 1)}
+    chunks = (max(min(rows, chunk), 1), *value.shape[1:])
+    return create_array(path / name, (rows, *value.shape[1:]), chunks, str(value.dtype), dimensions, attributes)
+
+
+def _attributes(parameter: Parameter | None) -> dict[str, Any]:
+    if parameter is None:
+        return {}
+    classes = {"classes": list(parameter.classes)} if parameter.classes else {}
+    name = {"long_name": parameter.symbol or parameter.name, "units": parameter.unit or "1"}
+    return name | {"group": parameter.group, "headline": parameter.headline} | classes
+
+
+def read(path: Path) -> Table:
+    """Columns (n,) are read, features stay on disk."""
+    import zarr
+
+    group = zarr.open_group(path, mode="r")
+    card = dict(group.attrs)
+    columns: dict[str, Any] = {}
+    for name, array in group.arrays():
+        if card.get("format") == FORMAT:
+            _check_chunks(path / name, array)
+        columns[name] = StoredMatrix(path / name, array) if array.ndim == 2 else np.asarray(array[...])
+    # Arrays come in no particular order.
+    order = {name: place for place, name in enumerate((FEATURES, PROJECTION, *_listed(card)))}
+    return Table(card, dict(sorted(columns.items(), key=lambda item: order.get(item[0], len(order)))))
+
+
+def _listed(card: dict[str, Any]) -> list[str]:
+    return list(Table(card, {}).parameters)
+
+
+def _check_chunks(folder: Path, array: Any) -> None:
+    """Raises if chunks are missing, which would be read as NaN."""
+    there = sum(1 for _, _, names in os.walk(folder) for name in names if name != "zarr.json")
+    if there != (wanted := math.prod(array.cdata_shape)):
+        raise ValueError(f"of its array {folder.name} {wanted - there} of {wanted} chunks are missing")
