@@ -214,7 +214,7 @@ def figures(path: Path) -> Lines:
     return lines
 
 
-def compare(folders: Sequence[Path]) -> Comparison:
+def compare_runs(folders: Sequence[Path]) -> Comparison:
     """Compares runs.
 
     Raises:
@@ -253,7 +253,7 @@ def _flat(sections: Mapping[str, Any], before: str = "") -> Iterable[tuple[str, 
             yield f"{before}{name}", value
 
 
-def plot(comparison: Comparison) -> Figure:
+def plot_runs(comparison: Comparison) -> Figure:
     """The curves of runs over each other: loss, probe and collapse, over batches.
 
     Raises:

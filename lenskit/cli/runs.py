@@ -59,17 +59,17 @@ def list_runs(folders: tuple[str, ...], as_json: bool) -> None:
 @click.argument("runs", nargs=-1, required=True, metavar="RUN RUN...")
 @click.option("-o", "--output", metavar="FILE", help="Plot the curves to this file (.png, .pdf or .svg).")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def compare_runs(runs: tuple[str, ...], output: str | None, as_json: bool) -> None:
+def compare(runs: tuple[str, ...], output: str | None, as_json: bool) -> None:
     """Print what differs in the configurations of RUNs and their latest figures, and plot their curves."""
-    from lenskit.runs import compare, plot
+    from lenskit.runs import compare_runs, plot_runs
 
     if len(runs) < 2:
         raise UsageError("compare takes two runs or more")
     if output and Path(output).suffix not in (".png", ".pdf", ".svg"):
         raise UsageError(f"the curves are plotted to a .png, .pdf or .svg file, got {output}")
-    comparison = compare([Path(run) for run in runs])
+    comparison = compare_runs([Path(run) for run in runs])
     if output:
-        plot(comparison).savefig(output, dpi=150)
+        plot_runs(comparison).savefig(output, dpi=150)
     if as_json:
         plain = asdict(comparison)
         del plain["lines"]

@@ -17,7 +17,7 @@ from lenskit.config import Config
 from lenskit.errors import LenskitError, UsageError
 from lenskit.lock import held, is_held
 from lenskit.run import Run
-from lenskit.runs import compare, figures, find, plot, summary
+from lenskit.runs import compare_runs, figures, find, plot_runs, summary
 from lenskit.training.runner import train
 
 SECTIONS: dict[str, dict[str, Any]] = {
@@ -158,7 +158,7 @@ def test_a_line_that_is_being_written_is_left_out(copy: Path) -> None:
 
 
 def test_runs_differ_where_their_configurations_do(runs: Path) -> None:
-    comparison = compare([runs / "a", runs / "b"])
+    comparison = compare_runs([runs / "a", runs / "b"])
     assert comparison.differences == {
         "train.seed": [0, 1],
         "monitor.probe_every": [4, 0],
@@ -167,21 +167,21 @@ def test_runs_differ_where_their_configurations_do(runs: Path) -> None:
     last = [figures(runs / name / "metrics.jsonl") for name in "ab"]
     assert comparison.figures["loss"] == [[line for line in lines if "loss" in line][-1]["loss"] for lines in last]
     assert comparison.figures["probe"] == [last[0][-1]["probe"], None]
-    assert compare([runs / "a", runs / "a"]).differences == {}
+    assert compare_runs([runs / "a", runs / "a"]).differences == {}
 
 
 def test_options_that_only_one_component_has(runs: Path, copy: Path) -> None:
     config = Config.resolve(SECTIONS, {"method": {"name": "two-optimizers"}})
     (copy / "run.toml").write_text(config.to_toml())
-    differences = compare([runs / "a", copy]).differences
+    differences = compare_runs([runs / "a", copy]).differences
     assert differences["method.name"] == ["restless", "two-optimizers"]
     assert differences["method.lr"] == [None, 0.01]
     assert differences["method.noise"] == [0.1, None]
 
 
 def test_curves_are_those_of_the_figures(runs: Path, tmp_path: Path) -> None:
-    comparison = compare([runs / "a", runs / "b"])
-    figure = plot(comparison)
+    comparison = compare_runs([runs / "a", runs / "b"])
+    figure = plot_runs(comparison)
     loss, probe, *_ = figure.axes
     for line, lines in zip(loss.get_lines(), comparison.lines, strict=True):
         points = [(each["batches"], each["loss"]) for each in lines if "loss" in each]
@@ -193,13 +193,13 @@ def test_curves_are_those_of_the_figures(runs: Path, tmp_path: Path) -> None:
 
 def test_what_cannot_be_compared(runs: Path, copy: Path) -> None:
     with pytest.raises(UsageError, match="is no run directory"):
-        compare([runs / "a", runs])
+        compare_runs([runs / "a", runs])
     (copy / "metrics.jsonl").unlink()
     with pytest.raises(LenskitError, match="nothing to plot"):
-        plot(compare([copy, copy]))
+        plot_runs(compare_runs([copy, copy]))
     (copy / "provenance.json").write_text("{")
     with pytest.raises(LenskitError, match="copy is damaged: provenance.json"):
-        compare([runs / "a", copy])
+        compare_runs([runs / "a", copy])
 
 
 def test_the_recipe_is_written_down(runs: Path) -> None:
