@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from lenskit.data.zscale import zscale
 from lenskit.errors import UsageError
 
 MAD_TO_SIGMA = 1.4826
@@ -35,19 +36,24 @@ PHOTOGRAPHS = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 class Preprocess(nn.Module):
-    """Stretches images, resizes them, and repeats their channel.
+    """Stretches images, resizes them, repeats their channel, and normalises them; all in floats.
 
     Args:
         stretch: `asinh` for asinh(x / 3 sigma), with sigma the noise of the border (the scale, and so the unit, drops
-            out); `linear` for the values as they are; `imagenet` for x over its maximum in the image, less the mean
-            and over the standard deviation of photographs, which is for three channels.
+            out); `zscale` for what lies between the limits of `zscale_limits`, as 0 to 1; `linear` for the values as
+            they are; `imagenet` for x over its maximum in the image, less the mean and over the standard deviation of
+            photographs, which is for three channels.
         size: Height and width in pixels that come out, or None to leave them.
         channels: Number of channels that one is repeated to, or None to leave it.
+        normalise: What is done last to each image, over all of its channels: `none`; `peak` divides by the maximum
+            (unless it is not positive); `standard` takes the mean off and divides by the standard deviation.
     """
 
-    def __init__(self, stretch: str = "asinh", size: int | None = None, channels: int | None = None) -> None:
+    def __init__(
+        self, stretch: str = "asinh", size: int | None = None, channels: int | None = None, normalise: str = "none"
+    ) -> None:
         super().__init__()
-        self.stretch, self.size, self.channels = stretch, size, channels
+        self.stretch, self.size, self.channels, self.normalise = stretch, size, channels, normalise
 
     def shape(self, image_shape: tuple[int, int, int]) -> tuple[int, int, int]:
         """Channels, height and width that come out of images of such a shape.
@@ -65,12 +71,16 @@ class Preprocess(nn.Module):
         if self.stretch == "imagenet" and channels != 3:
             hint = ", such as --set input.channels=3" if given == 1 else ""
             raise UsageError(f"input.stretch=imagenet is for three channels{hint}; the images have {channels}")
+        if self.stretch == "imagenet" and self.normalise != "none":
+            raise UsageError(f"input.stretch=imagenet standardises images itself: leave out normalise={self.normalise}")
         return channels, self.size or height, self.size or width
 
     def forward(self, images: Tensor) -> Tensor:
         """Images (n, C, H, W) to (n, channels, size, size)."""
         if self.stretch == "asinh":
             images = (images / (3 * border_noise(images))).asinh()
+        elif self.stretch == "zscale":
+            images = zscale(images)
         elif self.stretch == "imagenet":
             peak = images.amax((-3, -2, -1), keepdim=True)
             images = images / torch.where(peak > 0, peak, 1.0)
@@ -82,4 +92,19 @@ class Preprocess(nn.Module):
             # Channel by channel, because a tensor of constants would have to be copied to the images' device.
             bands = zip(images.unbind(1), *PHOTOGRAPHS, strict=True)
             images = torch.stack([(band - mean) / std for band, mean, std in bands], 1)
-        return images
+        return normalised(images, self.normalise)
+
+
+def normalised(images: Tensor, how: str) -> Tensor:
+    """Each of the images (n, C, H, W) normalised: `none`, `peak` or `standard`, see `Preprocess`."""
+    if how == "peak":
+        peak = images.amax((-3, -2, -1), keepdim=True)
+        return images / torch.where(peak > 0, peak, 1.0)
+    if how == "standard":
+        # Over the largest value first, as squares of 1e-20 are none in single precision.
+        largest = images.abs().amax((-3, -2, -1), keepdim=True)
+        images = images / torch.where(largest > 0, largest, 1.0)
+        images = images - images.mean((-3, -2, -1), keepdim=True)
+        deviation = images.square().mean((-3, -2, -1), keepdim=True).sqrt()
+        return images / torch.where(deviation > 0, deviation, 1.0)
+    return images

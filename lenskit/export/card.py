@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from lenskit import __version__
+from lenskit.data import zscale
 from lenskit.data.preprocess import MAD_TO_SIGMA, PHOTOGRAPHS
 from lenskit.encoder import Encoder
 from lenskit.run import Run
@@ -88,6 +90,8 @@ def _words(encoder: Encoder) -> str:
         "asinh": "Each channel is stretched to asinh(x / 3 sigma), where sigma, its noise, is "
         f"{MAD_TO_SIGMA} times the median absolute deviation of its border, one pixel wide. So an image may have any "
         "unit; its background is zero.",
+        "zscale": "Each channel is shown as IRAF's zscale does (astropy's ZScaleInterval with its own defaults): what "
+        "lies between the limits as 0 to 1, the rest cut off. So an image may have any unit.",
         "linear": "Pixels come to the network as they are, in the unit of the images that it was trained on.",
         "imagenet": "Each image is divided by its maximum, then each channel is standardised: means "
         f"{', '.join(map(str, PHOTOGRAPHS[0]))}, deviations {', '.join(map(str, PHOTOGRAPHS[1]))}.",
@@ -97,7 +101,20 @@ def _words(encoder: Encoder) -> str:
         text += f" Then it is resized to {shape[1]} x {shape[1]} pixels (bilinear, antialiased)."
     if shape[0] != channels:
         text += f" The one channel is repeated {shape[0]} times."
-    return text
+    return (
+        text
+        + {
+            "none": "",
+            "peak": " At last each image is divided by its maximum, over all channels.",
+            "standard": " At last the mean of each image, over all channels, is taken off, and it is divided by its "
+            "standard deviation.",
+        }[encoder.preprocess.normalise]
+        + _scale(encoder)
+    )
+
+
+def _scale(encoder: Encoder) -> str:
+    return f' Its pixels are {encoder.pixel_scale:g}" wide.' if encoder.pixel_scale else ""
 
 
 def _timm(encoder: Encoder, architecture: str, changes: Sequence[str], args: Mapping[str, Any]) -> str:
@@ -135,6 +152,8 @@ def _prepare(encoder: Encoder) -> str:
             "sigma = torch.where(sigma > 0, sigma, 1e-3 * peak).clamp(min=torch.finfo(x.dtype).tiny)",
             "images = torch.asinh(x / (3 * sigma[..., None]))",
         ]
+    elif stretch == "zscale":
+        lines.append("images = zscale(images)")
     elif stretch == "imagenet":
         lines += [
             "peak = images.amax((-3, -2, -1), keepdim=True)",
@@ -150,8 +169,32 @@ def _prepare(encoder: Encoder) -> str:
         mean, deviation = (list(values) for values in PHOTOGRAPHS)
         lines.append(f"mean, deviation = torch.tensor({mean}), torch.tensor({deviation})")
         lines.append("images = (images - mean[:, None, None]) / deviation[:, None, None]")
+    normalise = encoder.preprocess.normalise
+    if normalise == "peak":
+        lines += [
+            "peak = images.amax((-3, -2, -1), keepdim=True)",
+            "images = images / torch.where(peak > 0, peak, 1.0)",
+        ]
+    elif normalise == "standard":
+        lines += [
+            "largest = images.abs().amax((-3, -2, -1), keepdim=True)",
+            "images = images / torch.where(largest > 0, largest, 1.0)  # squares of small numbers would be none",
+            "images = images - images.mean((-3, -2, -1), keepdim=True)",
+            "deviation = images.square().mean((-3, -2, -1), keepdim=True).sqrt()",
+            "images = images / torch.where(deviation > 0, deviation, 1.0)",
+        ]
     body = "\n    ".join([*lines, "return images"])
-    return f'def prepare(images):\n    """What is done to an image before the network sees it."""\n    {body}\n'
+    before = _zscale() + "\n\n\n" if stretch == "zscale" else ""
+    return (
+        before + f'def prepare(images):\n    """What is done to an image before the network sees it."""\n    {body}\n'
+    )
+
+
+def _zscale() -> str:
+    """The functions that make a zscale, as they stand in `lenskit.data.zscale`."""
+    source = inspect.getsource(zscale)
+    head = "import torch\nfrom torch import Tensor\nfrom torch.nn import functional as F\n\n"
+    return head + source[source.index("SAMPLES,") :].strip()
 
 
 def _onnx() -> str:

@@ -113,19 +113,23 @@ class InputSettings:
     """What is done to an image, simulated or real, before a network sees it, and where stored ones are held.
 
     Args:
-        stretch: `asinh` is asinh(x / 3 sigma), sigma being the noise of the image's border; `linear` leaves the
+        stretch: `asinh` is asinh(x / 3 sigma), sigma being the noise of the image's border; `zscale` is the range that
+            IRAF's zscale shows, as 0 to 1: what is faint, with all that is bright cut off; `linear` leaves the
             values as they are; `imagenet` is for three channels that a network of photographs shall see: an image
             is divided by its maximum, then each channel is standardised as ImageNet's are.
         size: Height and width in pixels that images are resized to; nothing leaves them as they are.
         channels: Number of channels that the one of an image is repeated to; nothing leaves it as it is.
+        normalise: What is done last to each image, all channels together: `peak` makes its maximum one, `standard` its
+            mean zero and its standard deviation one.
         keep: Where stored images are held while they are learned from: `disk` reads them ahead, in as much memory
             whatever their number; `memory` keeps them once they are read; `device` loads all onto the one that
             trains; `auto` is memory if they need less than a GiB there, and else disk. The batches are the same.
         workers: Threads that read stored images ahead; 0 reads them when they are needed.
     """
 
-    stretch: Literal["asinh", "linear", "imagenet"] = "asinh"
+    stretch: Literal["asinh", "zscale", "linear", "imagenet"] = "asinh"
     size: Annotated[int, Ge(8)] | None = None
     channels: Annotated[int, Ge(1)] | None = None
+    normalise: Literal["none", "peak", "standard"] = "none"
     keep: Literal["auto", "disk", "memory", "device"] = "auto"
     workers: Annotated[int, Ge(0)] = 2

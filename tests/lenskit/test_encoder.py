@@ -165,7 +165,7 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "unknown stretch": (
         change_card(input={"stretch": "sinh"}),
-        "the encoder's input: option stretch takes 'asinh' or 'linear' or 'imagenet', got 'sinh'",
+        "the encoder's input: option stretch takes 'asinh' or 'zscale' or 'linear' or 'imagenet', got 'sinh'",
     ),
 }
 

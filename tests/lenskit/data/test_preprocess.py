@@ -162,3 +162,44 @@ def test_images_of_the_wrong_channels_are_refused(
 ) -> None:
     with pytest.raises(UsageError, match=message):
         preprocess.shape(shape)
+
+
+# --- Normalisation ---
+
+
+def test_the_maximum_of_an_image_becomes_one() -> None:
+    images = noisy() * torch.tensor([1e-12, 3.0])[:, None, None]
+    found = Preprocess("linear", normalise="peak")(images)
+    assert found.amax((1, 2, 3)).tolist() == pytest.approx([1] * 4)
+    torch.testing.assert_close(found, images / images.amax((1, 2, 3), keepdim=True))
+    negative = -noisy().abs()
+    assert torch.equal(Preprocess("linear", normalise="peak")(negative), negative)
+
+
+@pytest.mark.parametrize("size", [None, 20])
+@pytest.mark.parametrize("stretch", ["linear", "asinh", "zscale"])
+def test_images_are_standardised_over_their_channels(stretch: str, size: int | None) -> None:
+    plain = Preprocess(stretch, size)(noisy()).double().numpy()
+    found = Preprocess(stretch, size, normalise="standard")(noisy()).numpy()
+    np.testing.assert_allclose(found, stats.zscore(plain.reshape(4, -1), axis=1).reshape(plain.shape), atol=1e-5)
+
+
+@given(st.floats(-30, 30))
+@settings(deadline=None, max_examples=30)
+@pytest.mark.parametrize("how", ["peak", "standard"])
+@pytest.mark.parametrize("stretch", ["linear", "asinh", "zscale"])
+def test_the_unit_drops_out_of_what_is_normalised(stretch: str, how: str, exponent: float) -> None:
+    """Also where squares of the values are no floats any more: the Lens Finding Challenge's values are 1e-12."""
+    images, preprocess = noisy(), Preprocess(stretch, normalise=how)
+    torch.testing.assert_close(preprocess(images * 10**exponent), preprocess(images), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("how", ["peak", "standard"])
+def test_a_constant_image_stays_finite(how: str) -> None:
+    for value in (0.0, 2.0, -2.0, 1e-42):
+        assert Preprocess("linear", normalise=how)(torch.full((1, 1, 8, 8), value)).isfinite().all()
+
+
+def test_photographs_are_not_normalised_twice() -> None:
+    with pytest.raises(UsageError, match="stretch=imagenet standardises images itself: leave out normalise=peak"):
+        Preprocess("imagenet", normalise="peak").shape((3, 8, 8))

@@ -63,6 +63,8 @@ TIMM: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     ("resnet18", {}, {"stretch": "imagenet", "size": 48, "channels": 3}),
     ("timm:resnet10t", {}, {"stretch": "linear", "size": 96}),
     ("timm:test_vit", {}, {}),
+    ("timm:test_vit", {}, {"stretch": "zscale", "normalise": "standard"}),
+    ("timm:test_vit", {}, {"stretch": "linear", "normalise": "peak"}),
 ]
 
 
@@ -106,7 +108,15 @@ def test_a_network_with_another_stem_is_not_loaded_for_timms_own(tmp_path: Path)
         timm.create_model(f"local-dir:{folder}", pretrained=True)
 
 
-@pytest.mark.parametrize("inputs", [{}, {"stretch": "imagenet", "size": 48, "channels": 3}], ids=str)
+@pytest.mark.parametrize(
+    "inputs",
+    [
+        {},
+        {"stretch": "imagenet", "size": 48, "channels": 3},
+        pytest.param({"stretch": "zscale", "normalise": "standard"}, marks=pytest.mark.slow),
+    ],
+    ids=str,
+)
 def test_the_onnx_file_is_the_whole_encoder(
     inputs: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
