@@ -63,7 +63,7 @@ def resolve(
         recipe: Name or path of a recipe.
         config: Path of a configuration.
         assignments: Options by section, over the choices.
-        data: `[READER:]PATH` of stored images.
+        data: `[READER:]PATH` of stored images, with options of the reader behind a `?` if need be.
         choices: Values of `CHOICES`, by name.
 
     Raises:
@@ -79,10 +79,9 @@ def resolve(
         raise UsageError("--data and --simulator exclude each other: images are stored or simulated")
     own: list[Any] = [{CHOICES[name].section: {CHOICES[name].option: value}} for name, value in choices.items()]
     if data:
-        from lenskit.data.readers import find_reader
+        from lenskit.data.readers import read_section
 
-        reader, path = find_reader(data)
-        own.append({"data": {"name": reader, "path": str(path.resolve())}})
+        own.append({"data": read_section(data)})
     return Config.resolve(*read_layers(recipe, config, [merge(own), *assignments], ()))
 
 

@@ -7,6 +7,7 @@ backbone and its options, the images it takes and what is done to them first.
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,14 +21,21 @@ from torch import Tensor, nn
 
 from lenskit.config import build
 from lenskit.data.preprocess import Preprocess
+from lenskit.data.readers import open_dataset
 from lenskit.data.source import Chunk
 from lenskit.errors import LenskitError, UsageError
 from lenskit.files import write_atomically
 from lenskit.kinds.backbone import Backbone
+from lenskit.kinds.dataset import Dataset
 from lenskit.options import validate
 from lenskit.training.settings import InputSettings
 
+log = logging.getLogger("lenskit")
+
 FORMAT = 1
+
+SAME_SCALE = 0.02
+"""Pixels whose sizes differ by no more than this part count as equal: so much a radius may be wrong by."""
 
 
 class Encoder(nn.Module):
@@ -37,7 +45,8 @@ class Encoder(nn.Module):
         backbone: The network.
         preprocess: What is done to an image first.
         image_shape: Channels, height and width of the images it takes.
-        card: What else is known of it, as plain values: `backbone` (a name and options) and `input` at least.
+        card: What else is known of it, as plain values: `backbone` (a name and options) and `input` at least;
+            `pixel_scale` if the images that it was trained on have one, in arcsec.
     """
 
     def __init__(
@@ -111,6 +120,43 @@ class Encoder(nn.Module):
             raise UsageError(f"the encoder takes images {self._wanted}, got {_shape(shape) or 'one number'}")
 
     @property
+    def pixel_scale(self) -> float | None:
+        """Size in arcsec of a pixel of the images that it was trained on, if it is known."""
+        return self.card.get("pixel_scale")
+
+    def open(self, data: str, *, measures: bool = False) -> Dataset:
+        """Opens stored images, cropped to the size that the encoder takes.
+
+        Args:
+            data: `[READER:]PATH`, see `lenskit.data.readers.open_dataset`.
+            measures: Whether lengths will be told of them by what was learned of the images trained on.
+
+        Raises:
+            UsageError: if `measures`, and pixels are known to have another size than in training.
+        """
+        dataset = open_dataset(data, size=self.image_shape[-1])
+        self.check_pixel_scale(dataset, measures=measures)
+        return dataset
+
+    def check_pixel_scale(self, dataset: Dataset, *, measures: bool = False) -> None:
+        """Warns if the pixels of a dataset are known to have another size than those of the images trained on.
+
+        Raises:
+            UsageError: instead, if lengths will be told of them (`measures`): all would be wrong by that factor.
+        """
+        ours, theirs = self.pixel_scale, dataset.pixel_scale
+        if not ours or not theirs or abs(theirs / ours - 1) <= SAME_SCALE:
+            return
+        said = (
+            f'the images have pixels of {theirs:.4g}", those that the encoder was trained on {ours:.4g}": what it has '
+            f'learned of lengths is wrong for them by {theirs / ours:.3g}. A reader of FITS files brings them to '
+            f'that with its option resample, as in "READER:PATH?resample={ours:.4g}"'
+        )
+        if measures:
+            raise UsageError(said)
+        log.warning("%s", said)
+
+    @property
     def _wanted(self) -> str:
         return f"(n, {_shape(self.image_shape)})"
 
@@ -144,7 +190,7 @@ class Encoder(nn.Module):
         """The encoder that a card describes, with random weights (drawn from `seed`, if given)."""
         shape: tuple[int, int, int] = tuple(card["image_shape"])
         inputs = validate(InputSettings, card["input"], "the encoder's input")[0]
-        preprocess = Preprocess(inputs["stretch"], inputs["size"], inputs["channels"])
+        preprocess = Preprocess(inputs["stretch"], inputs["size"], inputs["channels"], inputs["normalise"])
         channels, _, width = preprocess.shape(shape)
         options = {key: value for key, value in card["backbone"].items() if key != "name"}
         with torch.random.fork_rng(enabled=seed is not None):

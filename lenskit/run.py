@@ -27,7 +27,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lenskit.config import Config
-from lenskit.data.readers import open_dataset
 from lenskit.data.source import simulated, stored
 from lenskit.encoder import Encoder, find_device, read_card
 from lenskit.errors import LenskitError, UsageError
@@ -189,8 +188,9 @@ class Run:
             simulator = self.simulator()
             chunks = simulated(simulator, seed=seed, split=split, lenses=images, chunk=batch_size, device=where)
         elif isinstance(images, str | Path):
-            chunks = stored(open_dataset(str(images), size=encoder.image_shape[-1]))
+            chunks = stored(encoder.open(str(images)))
         elif isinstance(images, Dataset):
+            encoder.check_pixel_scale(images)
             chunks = stored(images)
         else:
             chunks = iter([(encoder.images(images), {})])

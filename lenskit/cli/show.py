@@ -40,7 +40,7 @@ SECTIONS = ("simulator", "data", "pairs", "train", "input")
 @click.option("--first", type=click.IntRange(0), default=0, show_default=True, help="Number of the first.")
 @click.option("--before", is_flag=True, help="Show the images that the views are made of, too.")
 @click.option("--parameters", metavar="A,B,...", help="Parameters to tell. [default: the headline ones]")
-@click.option("--stretch", help="asinh, linear or imagenet. [default: what a network sees]")
+@click.option("--stretch", help="asinh, zscale, linear or imagenet. [default: what a network sees]")
 @click.option("--size", type=int, help="Pixels of the images as a network sees them. [default: all there are]")
 @click.option("--rgb", metavar="R,G,B", help="Numbers of the channels for colours. [default: 0,1,2]")
 @click.option("--dpi", type=click.IntRange(20, 1200), default=150, show_default=True, help="Pixels an inch.")
@@ -83,10 +83,9 @@ def command(
     if data:
         if simulator:
             raise UsageError("--data and --simulator exclude each other: images are stored or simulated")
-        from lenskit.data.readers import find_reader
+        from lenskit.data.readers import read_section
 
-        reader, folder = find_reader(data)
-        own.append({"data": {"name": reader, "path": str(folder.resolve())}})
+        own.append({"data": read_section(data)})
     if simulator:
         own.append({"simulator": {"name": simulator}})
     layers = read_layers(recipe, config, own, assignments)
@@ -127,7 +126,7 @@ class _Show:
         self.config = config
         inputs = config.build("input")
         self.seed = config.build("train").seed
-        self.preprocess = Preprocess(inputs.stretch, inputs.size, inputs.channels)
+        self.preprocess = Preprocess(inputs.stretch, inputs.size, inputs.channels, inputs.normalise)
         self.simulator: Simulator | None = None
         self.dataset: Dataset | None = None
         if "data" in config.sections:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from lenskit.config import build
+from lenskit.config import build, read_assignment
 from lenskit.errors import UsageError
 from lenskit.kinds.dataset import Dataset
 from lenskit.options import options_of
@@ -13,8 +13,8 @@ from lenskit.registry import registry
 
 
 def find_reader(text: str) -> tuple[str, Path]:
-    """Finds the reader of a path: `READER:PATH`, or a path that one of the readers recognises (the first by name, of
-    those that know a layout; then, of those that are `general`).
+    """Finds the reader of what `--data` takes: `READER:PATH`, or a path that one of the readers recognises (the first
+    by name, of those that know a layout; then, of those that are `general`). Options behind a `?` are left out.
 
     Returns:
         The reader's name and the path.
@@ -23,6 +23,7 @@ def find_reader(text: str) -> tuple[str, Path]:
         UsageError: if there is nothing there, or no reader recognises it.
     """
     records = registry().of_kind("dataset")
+    text, _ = _split(text)
     name, colon, path = text.partition(":")
     if colon and any(record.name == name for record in records):
         return name, Path(path)
@@ -37,16 +38,44 @@ def find_reader(text: str) -> tuple[str, Path]:
     raise UsageError(f"no reader recognises {given}; name one, as --data READER:PATH ({forms})")
 
 
+def _split(text: str) -> tuple[str, dict[str, Any]]:
+    """The options behind the question mark of `[READER:]PATH?OPTION=VALUE&OPTION=VALUE`, and what stands before."""
+    before, mark, behind = text.partition("?")
+    if not mark or Path(text).exists():
+        return text, {}
+    options: dict[str, Any] = {}
+    for part in behind.split("&"):
+        name, equals, _ = part.partition("=")
+        if not equals or not name.strip():
+            raise UsageError(f"behind ? stand options of the reader, OPTION=VALUE joined by &, got {part!r}")
+        options |= read_assignment(f"data.{part.strip()}")["data"]
+    return before, options
+
+
+def read_section(text: str) -> dict[str, Any]:
+    """What `--data` says, as the section `data` of a configuration: the reader's name, the path, and options.
+
+    Args:
+        text: `[READER:]PATH[?OPTION=VALUE&...]`.
+
+    Raises:
+        UsageError: see `find_reader`.
+    """
+    name, path = find_reader(text)
+    return {"name": name, "path": str(path.resolve())} | _split(text)[1]
+
+
 def open_dataset(text: str, size: int | None = None, **options: Any) -> Dataset:
     """Opens the data that `text` names, see `find_reader`.
 
     Args:
-        text: `READER:PATH` or a path.
+        text: `READER:PATH` or a path, and options of the reader if need be: `[READER:]PATH?OPTION=VALUE&...`.
         size: Height and width in pixels that are wanted, for readers that crop (that have an option `size`).
         options: Other options of the reader.
     """
     name, path = find_reader(text)
+    options |= _split(text)[1]
     reader = registry().find("dataset", name).load()
-    if size is not None and any(option.name == "size" for option in options_of(reader)):
+    if size is not None and "size" not in options and any(option.name == "size" for option in options_of(reader)):
         options["size"] = size
     return build("dataset", name, options, path)

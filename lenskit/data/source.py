@@ -68,6 +68,9 @@ class Source(ABC):
     parameters: Sequence[Parameter]
     image_shape: tuple[int, int, int]
 
+    pixel_scale: float | None = None
+    """Size of a pixel of the images in arcsec, where it is known."""
+
     share: Share | None = None
     """The places that will be asked for, of several processes': what others use need not be read ahead."""
 
@@ -114,6 +117,7 @@ class LiveSource(Source):
         check_groups(pairs, simulator)
         self.simulator = simulator
         self.parameters, self.image_shape = simulator.parameters, simulator.image_shape
+        self.pixel_scale = simulator.pixel_scale
         pairs.prepare(self.parameters, preprocess.shape(self.image_shape))
 
     def to(self, device: torch.device) -> None:
@@ -170,6 +174,7 @@ class StoredSource(Source):
         _check_views(dataset, pairs)
         self.dataset = dataset
         self.parameters, self.image_shape = dataset.parameters, dataset.image_shape
+        self.pixel_scale = dataset.pixel_scale
         pairs.prepare(self.parameters, preprocess.shape(self.image_shape))
         self.keep = keep
         if keep == "auto":
@@ -237,8 +242,8 @@ def source_of(config: Config) -> Source:
     Raises:
         LenskitError: if something in it is wrong, or its data are not there.
     """
-    inputs, seed = config.build("input"), config.build("train").seed
-    preprocess, pairs = Preprocess(inputs.stretch, inputs.size, inputs.channels), config.build("pairs")
+    inputs, seed, pairs = config.build("input"), config.build("train").seed, config.build("pairs")
+    preprocess = Preprocess(inputs.stretch, inputs.size, inputs.channels, inputs.normalise)
     if "data" in config.sections:
         dataset = config.build("data", Path(config.sections["data"]["path"]))
         return StoredSource(dataset, pairs, preprocess, seed, keep=inputs.keep, workers=inputs.workers)

@@ -27,6 +27,9 @@ class Dataset(ABC):
     image_shape: tuple[int, int, int]
     """Channels, height and width of an image."""
 
+    pixel_scale: float | None = None
+    """Size of a pixel in arcsec as `read` gives the images, where it is known and the same for all."""
+
     views: int = 1
     """Number of images stored of each lens."""
 

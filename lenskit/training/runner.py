@@ -121,10 +121,12 @@ class Job:
         self.source.check(trainer.strategy.root_device)
         card = {
             "backbone": {k: v for k, v in config.sections["backbone"].items() if k not in backbone.start_options},
-            "input": {"stretch": inputs.stretch, "size": inputs.size, "channels": inputs.channels},
+            "input": {key: getattr(inputs, key) for key in ("stretch", "size", "channels", "normalise")},
             "method": config.name("method"),
             "pairs": config.name("pairs"),
         }
+        if self.source.pixel_scale is not None:
+            card["pixel_scale"] = self.source.pixel_scale
         if self.settings.precision == "64-true":
             self.method.double()  # before a checkpoint is read into it, which Lightning does too late
         if self.settings.channels_last:

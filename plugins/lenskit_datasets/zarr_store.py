@@ -26,6 +26,7 @@ class ZarrStore(Dataset):
         self.store = Store(path)
         plan = self.store.plan
         self.parameters, self.image_shape = plan.parameters, plan.image_shape
+        self.pixel_scale = plan.pixel_scale
         self.views, self.shared, self.chunk = plan["views"], frozenset(plan["shared"]), plan["chunk"]
         self.names = Numbered(plan["lenses"])
         self.missing = sum(len(plan.lenses_of(chunk)) for chunk in self.store.missing())

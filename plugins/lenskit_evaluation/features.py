@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from lenskit.plugin import Chunk, Dataset, Encoder, LenskitError, Run, Simulator, UsageError, open_dataset, simulated
+from lenskit.plugin import Chunk, Dataset, Encoder, LenskitError, Run, Simulator, UsageError, simulated
 
 Array = NDArray[np.float64]
 
@@ -83,9 +83,16 @@ def simulator_of(run: Run, name: str | None, assignments: Sequence[str]) -> Simu
     return run.simulator(name, **options)
 
 
-def open_images(data: str, encoder: Encoder) -> Dataset:
-    """Opens stored images, cropped to the size that the encoder takes."""
-    return open_dataset(data, size=encoder.image_shape[-1])
+def open_images(data: str, encoder: Encoder, *, measures: bool = False) -> Dataset:
+    """Opens stored images, cropped to the size that the encoder takes; see `Encoder.open`.
+
+    Args:
+        data: `[READER:]PATH`.
+        encoder: What they are for.
+        measures: Whether lengths will be told of them by what was learned of the images trained on: pixels of another
+            size are an error then, and else a warning.
+    """
+    return encoder.open(data, measures=measures)
 
 
 def untrained(like: Encoder, simulator: Simulator, seed: int, lenses: int = 512) -> Encoder:

@@ -45,7 +45,7 @@ def open_target(data: str, encoder: Encoder, parameters: Sequence[Parameter]) ->
     Raises:
         LenskitError: if the images have no label among these, or one in another unit.
     """
-    dataset = open_images(data, encoder)
+    dataset = open_images(data, encoder, measures=True)
     return Target(data, dataset, _common(data, dataset, parameters))
 
 
