@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from lenskit.data.orientation import orient_images as orient_images
     from lenskit.data.orientation import orient_values as orient_values
     from lenskit.data.preprocess import border_noise as border_noise
+    from lenskit.data.readers import find_reader as find_reader
     from lenskit.data.readers import open_dataset as open_dataset
     from lenskit.data.source import Chunk as Chunk
     from lenskit.data.source import check_complete as check_complete
@@ -61,6 +62,7 @@ if TYPE_CHECKING:
     from lenskit.run import Run as Run
     from lenskit.runs import compare_runs as compare_runs
     from lenskit.runs import plot_runs as plot_runs
+    from lenskit.store.cluster import connected as connected
     from lenskit.store.fits_format import FitsFormat as FitsFormat
     from lenskit.store.hdf5_format import Hdf5Format as Hdf5Format
     from lenskit.store.plan import Plan as Plan
@@ -101,7 +103,9 @@ _LAZY = {
     "colours": "lenskit.pictures",
     "compare_runs": "lenskit.runs",
     "coordinate_name": "lenskit.store.store",
+    "connected": "lenskit.store.cluster",
     "effective_rank": "lenskit.training.collapse",
+    "find_reader": "lenskit.data.readers",
     "held_out": "lenskit.training.heldout",
     "is_store": "lenskit.store.store",
     "keep_freed_memory": "lenskit.data.memory",
