@@ -18,11 +18,19 @@ _BLOCK = 100_000
 
 @dataclass(frozen=True)
 class Estimate:
-    """A figure and its interval; NaN where it is not defined."""
+    """A figure and its interval; NaN where it is not defined.
+
+    Attributes:
+        value: The figure; of several fits, their mean.
+        low: Lower end of its interval.
+        high: Upper end of its interval.
+        spread: Standard deviation of the figure from fit to fit, if there are several.
+    """
 
     value: float
     low: float = np.nan
     high: float = np.nan
+    spread: float = np.nan
 
     def __str__(self) -> str:
         if np.isnan(self.value):
@@ -56,71 +64,141 @@ class Score:
     note: str = field(default="", kw_only=True)
 
 
+@dataclass(frozen=True)
+class ClassScore:
+    """What is to be said of the predictions of one class label.
+
+    Attributes:
+        n: Images judged.
+        dropped: Images left out because the truth is not known.
+        accuracy: Balanced accuracy: the share of each class that is recognised, averaged over the classes there are.
+        chance: What guessing gets: one over the number of those classes.
+        note: Why something is not defined, empty if all is.
+    """
+
+    n: int
+    dropped: int
+    accuracy: Estimate
+    chance: float
+    note: str = field(default="", kw_only=True)
+
+
 def score(
     truth: ArrayLike, prediction: ArrayLike, *,
-    lenses: ArrayLike | None = None, resamples: int = 1000, level: float = 0.95, seed: int = 0,
+    lenses: ArrayLike | None = None, resamples: int = 1000, level: float = 0.95, seed: int = 0, ranks: bool = True,
 ) -> Score:  # fmt: skip
     """Judges the predictions of one parameter.
 
     Intervals are percentiles of bootstrap resamples (Efron 1979, https://doi.org/10.1214/aos/1176344552): of images, or
     of whole lenses if there are several images of one. They say how the figure would scatter if other test images were
-    drawn, with the same encoder and probe; a single lens has none.
+    drawn, with the same encoder and probe; a single lens has none. Of several fits every figure is the mean over them,
+    its interval is that of the mean, and its spread is the standard deviation over them.
 
     Args:
         truth: (n,), NaN where not known; such images are left out and counted.
-        prediction: (n,), finite.
+        prediction: (n,) or, of several fits, (fits, n); finite.
         lenses: (n,) number or name of the lens that each image shows, if several show the same.
         resamples: Number of bootstrap resamples.
         level: Probability that the intervals contain.
         seed: Seed of the bootstrap.
+        ranks: Whether the rank correlation has an interval, which takes most of the time.
 
     Raises:
         LenskitError: if a prediction is not finite.
     """
-    true, predicted = np.asarray(truth, np.float64), np.asarray(prediction, np.float64)
+    true, predicted = np.asarray(truth, np.float64), np.atleast_2d(np.asarray(prediction, np.float64))
     if not np.isfinite(predicted).all():
-        raise LenskitError(f"{np.sum(~np.isfinite(predicted))} of {len(predicted)} predictions are not finite")
+        raise LenskitError(f"{np.sum(~np.isfinite(predicted))} of {predicted.size} predictions are not finite")
     known = np.isfinite(true)
     n, dropped = int(known.sum()), int((~known).sum())
     if n == 0:
         nothing = Estimate(np.nan)
         return Score(0, dropped, *[nothing] * 5, note="no label is known")
-    true, predicted = true[known], predicted[known]
+    true, predicted = true[known], predicted[:, known]
     lens = np.arange(n) if lenses is None else np.unique(np.asarray(lenses)[known], return_inverse=True)[1]
-    values = _figures(true, predicted, [np.ones((n, 1))])[:, 0]
-    resampled = _figures(true, predicted, _resample(lens, resamples, seed))
-    estimates = [
-        Estimate(float(value), *np.nanquantile(row, [(1 - level) / 2, (1 + level) / 2]).tolist())
-        if np.isfinite(value) and np.isfinite(row).any() and lens.max() > 0 else Estimate(float(value))
-        for value, row in zip(values, resampled, strict=True)
-    ]  # fmt: skip
+    values = np.stack([_figures(true, each, [np.ones((n, 1))])[:, 0] for each in predicted])
+    resampled = np.concatenate(
+        [np.mean([_figures(true, each, [counts], ranks) for each in predicted], axis=0)
+         for counts in _resample(lens, resamples, seed)], axis=1,
+    )  # fmt: skip
+    if lens.max() == 0:
+        resampled[:] = np.nan
+    estimates = [_estimate(*each, level) for each in zip(values.T, resampled, strict=True)]
     return Score(n, dropped, *estimates, note=_note(true, predicted))
 
 
-def _figures(truth: Array, prediction: Array, resamples: Iterable[Array]) -> Array:
+def class_score(
+    truth: ArrayLike, prediction: ArrayLike, *,
+    lenses: ArrayLike | None = None, resamples: int = 1000, level: float = 0.95, seed: int = 0,
+) -> ClassScore:  # fmt: skip
+    """Judges the predictions of one class label, with intervals and spread as `score`.
+
+    Args:
+        truth: (n,) numbers of classes, NaN where not known; such images are left out and counted.
+        prediction: (n,) numbers of classes or, of several fits, (fits, n).
+        lenses: (n,) number or name of the lens that each image shows, if several show the same.
+        resamples: Number of bootstrap resamples.
+        level: Probability that the intervals contain.
+        seed: Seed of the bootstrap.
+    """
+    true, predicted = np.asarray(truth, np.float64), np.atleast_2d(np.asarray(prediction, np.float64))
+    known = np.isfinite(true)
+    n, dropped = int(known.sum()), int((~known).sum())
+    classes, number = np.unique(true[known], return_inverse=True)
+    if len(classes) < 2:
+        note = f"all labels are {classes[0]:g}: nothing to tell apart" if n else "no label is known"
+        return ClassScore(n, dropped, Estimate(np.nan), np.nan, note=note)
+    lens = np.arange(n) if lenses is None else np.unique(np.asarray(lenses)[known], return_inverse=True)[1]
+    member = (number == np.arange(len(classes))[:, None]).astype(np.float64)
+    right = (predicted[:, known] == true[known]).astype(np.float64)
+
+    def accuracy(counts: Array) -> Array:
+        with np.errstate(invalid="ignore", divide="ignore"):
+            shares = np.stack([(member * hit) @ counts for hit in right]) / (member @ counts)
+        return np.nanmean(shares, axis=1)
+
+    values = accuracy(np.ones((n, 1)))[:, 0]
+    resampled = np.concatenate([accuracy(counts).mean(0) for counts in _resample(lens, resamples, seed)])
+    return ClassScore(n, dropped, _estimate(values, resampled, level), 1 / len(classes))
+
+
+def _estimate(values: Array, resampled: Array, level: float) -> Estimate:
+    """A figure of some fits (fits,), and its mean over them in each resample (resamples,)."""
+    value = float(values.mean())
+    spread = float(values.std(ddof=1)) if len(values) > 1 else np.nan
+    if not np.isfinite(value) or not np.isfinite(resampled).any():
+        return Estimate(value, spread=spread)
+    low, high = np.nanquantile(resampled, [(1 - level) / 2, (1 + level) / 2]).tolist()
+    return Estimate(value, low, high, spread)
+
+
+def _figures(truth: Array, prediction: Array, resamples: Iterable[Array], ranks: bool = True) -> Array:
     """R2, mean absolute, root mean squared and mean error, and rank correlation.
 
     Args:
         truth: (n,).
         prediction: (n,).
         resamples: How often each image is in each resample, (n, some) a block.
+        ranks: Whether the rank correlation is wanted; it is NaN otherwise.
 
     Returns:
         (5, number of resamples), NaN where not defined.
     """
     error, deviation = prediction - truth, truth - truth.mean()
     moments = np.stack([np.ones_like(error), error**2, np.abs(error), error, deviation, deviation**2])
-    places = _places(truth), _places(prediction)
+    places = (_places(truth), _places(prediction)) if ranks else ()
     figures = []
     for counts in resamples:
         total, *sums = moments @ counts
         squared, absolute, bias, mean, square = (each / total for each in sums)
         variance = square - mean**2
-        a, b = (_centred_ranks(place, counts) for place in places)
-        spread = np.einsum("ib,ib->b", counts * a, a) * np.einsum("ib,ib->b", counts * b, b)
+        spearman = np.full_like(variance, np.nan)
         with np.errstate(invalid="ignore", divide="ignore"):
             r2 = np.where(variance > 1e-12 * square, 1 - squared / variance, np.nan)
-            spearman = np.where(spread > 0, np.einsum("ib,ib->b", counts * a, b) / np.sqrt(spread), np.nan)
+            if places:
+                a, b = (_centred_ranks(place, counts) for place in places)
+                spread = np.einsum("ib,ib->b", counts * a, a) * np.einsum("ib,ib->b", counts * b, b)
+                spearman = np.where(spread > 0, np.einsum("ib,ib->b", counts * a, b) / np.sqrt(spread), np.nan)
         figures.append([r2, absolute, np.sqrt(squared), bias, spearman])
     return np.concatenate(figures, axis=1)
 
@@ -158,6 +236,6 @@ def _note(truth: Array, prediction: Array) -> str:
         return "one image: no R2 and no rank correlation"
     if np.ptp(truth) == 0:
         return f"all labels are {truth[0]:g}: no R2 and no rank correlation"
-    if np.ptp(prediction) == 0:
-        return f"all predictions are {prediction[0]:g}: no rank correlation"
+    if (np.ptp(prediction, axis=1) == 0).any():
+        return f"all predictions are {prediction.flat[0]:g}: no rank correlation"
     return ""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -23,6 +25,12 @@ PENALTIES = np.logspace(-6, 3, 28)
 
 NEIGHBORS = 64
 """Neighbours of the kNN regression, when there are images enough."""
+
+HIDDEN = 128
+"""Units of the hidden layer of the small network."""
+
+VALIDATED = 0.15
+"""Part of the images by which its training is stopped."""
 
 
 @dataclass(frozen=True)
@@ -53,21 +61,19 @@ class LinearProbe(Stored):
 
 
 @dataclass(frozen=True)
-class NeighborProbe:
-    """A regression on the nearest neighbours among the training images.
+class RegressionProbe:
+    """Regressions of scikit-learn on standardised features.
 
     Attributes:
         mean: (features,), subtracted from the features.
         scale: (features,), by which they are divided then.
         regressors: For each set of parameters that are known of the same images: their columns, and the regression.
-        neighbors: Number of neighbours of each regression.
         names: Names of the parameters.
     """
 
     mean: Array
     scale: Array
-    regressors: tuple[tuple[NDArray[np.intp], KNeighborsRegressor], ...]
-    neighbors: tuple[int, ...]
+    regressors: tuple[tuple[NDArray[np.intp], Any], ...]
     names: tuple[str, ...]
 
     def predict(self, features: ArrayLike) -> Array:
@@ -75,7 +81,7 @@ class NeighborProbe:
         x = _standardised(features, self.mean, self.scale)
         prediction = np.empty((len(x), len(self.names)))
         for columns, regressor in self.regressors:
-            prediction[:, columns] = regressor.predict(x)
+            prediction[:, columns] = np.reshape(regressor.predict(x), (len(x), len(columns)))
         return prediction
 
 
@@ -106,10 +112,10 @@ def fit_linear_probe(
     return LinearProbe(mean, scale, coef, intercept, penalty, tuple(names), tuple(units or [""] * len(names)))
 
 
-def fit_neighbor_probe(features: ArrayLike, labels: ArrayLike, names: Sequence[str]) -> NeighborProbe:
+def fit_neighbor_probe(features: ArrayLike, labels: ArrayLike, names: Sequence[str]) -> RegressionProbe:
     """Fits a regression on nearest neighbours, weighted by inverse distance, to standardised features.
 
-    With n images it takes `NEIGHBORS` of them, or the square root of n where that is less, and logs it then.
+    It takes `NEIGHBORS` of them, or of no more than so many images the square root of their number, and logs it then.
 
     Args:
         features: (n, features).
@@ -120,15 +126,51 @@ def fit_neighbor_probe(features: ArrayLike, labels: ArrayLike, names: Sequence[s
         LenskitError: as `fit_linear_probe`.
     """
     x, y, mean, scale = _checked(features, labels, names)
-    regressors, neighbors = [], []
+    regressors = []
     for columns, rows in _known_together(y):
-        k = min(NEIGHBORS, round(rows.sum() ** 0.5))
+        n = int(rows.sum())
+        k = NEIGHBORS if n > NEIGHBORS else round(n**0.5)
         if k < NEIGHBORS:
-            log.info("kNN takes %d neighbours instead of %d: there are %d images to fit", k, NEIGHBORS, rows.sum())
+            log.info("kNN takes %d neighbours instead of %d: there are %d images to fit", k, NEIGHBORS, n)
         regressor = KNeighborsRegressor(k, weights="distance", algorithm="brute")
         regressors.append((columns, regressor.fit(x[rows], y[np.ix_(rows, columns)])))
-        neighbors.append(k)
-    return NeighborProbe(mean, scale, tuple(regressors), tuple(neighbors), tuple(names))
+    return RegressionProbe(mean, scale, tuple(regressors), tuple(names))
+
+
+def fit_network_probe(features: ArrayLike, labels: ArrayLike, names: Sequence[str], seed: int = 0) -> RegressionProbe:
+    """Fits a network with one hidden layer to standardised features and labels.
+
+    Parameters that are known of the same images share one network. Its training stops when the error of images that are
+    kept apart from it, `VALIDATED` of all, has stopped to fall, so every row should be another lens.
+
+    Args:
+        features: (n, features).
+        labels: (n, parameters), NaN where not known.
+        names: Names of the parameters.
+        seed: Seed of the first weights, of the order of images and of which are kept apart.
+
+    Raises:
+        LenskitError: as `fit_linear_probe`.
+    """
+    from sklearn.compose import TransformedTargetRegressor
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.neural_network import MLPRegressor
+    from sklearn.preprocessing import StandardScaler
+
+    x, y, mean, scale = _checked(features, labels, names)
+    regressors = []
+    for columns, rows in _known_together(y):
+        # Of a few images none can be spared to stop by.
+        spare = rows.sum() * VALIDATED >= 2
+        network = MLPRegressor(
+            hidden_layer_sizes=(HIDDEN,), early_stopping=bool(spare), validation_fraction=VALIDATED, random_state=seed
+        )
+        regressor = TransformedTargetRegressor(network, transformer=StandardScaler())
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            wanted = y[np.ix_(rows, columns)]
+            regressors.append((columns, regressor.fit(x[rows], wanted[:, 0] if len(columns) == 1 else wanted)))
+    return RegressionProbe(mean, scale, tuple(regressors), tuple(names))
 
 
 def split_lenses(lenses: ArrayLike, held_out: float = 0.5, seed: int = 0) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
@@ -168,12 +210,16 @@ def _ridge(x: Array, y: Array) -> tuple[Array, Array]:
         The penalties (parameters,), in units of n, and the coefficients (parameters, features).
     """
     n, penalties = len(x), len(x) * PENALTIES
-    variances, axes = np.linalg.eigh(x.T @ x)
+    if n < x.shape[1]:  # in the few directions in which they differ
+        _, singular, rows = np.linalg.svd(x, full_matrices=False)
+        variances, axes = singular**2, rows.T
+    else:
+        variances, axes = np.linalg.eigh(x.T @ x)
     z = x @ axes
     projected = z.T @ y
     shrunk = 1 / (variances.clip(0)[:, None] + penalties)
     leverage = 1 / n + z**2 @ shrunk
-    fitted = np.einsum("fp,fa->fpa", projected, shrunk).reshape(len(axes), -1)
+    fitted = np.einsum("fp,fa->fpa", projected, shrunk).reshape(axes.shape[1], -1)
     residuals = y[:, :, None] - (z @ fitted).reshape(*y.shape, -1)
     chosen = np.argmin(np.mean((residuals / (1 - leverage)[:, None]) ** 2, axis=0), axis=1)
     return PENALTIES[chosen], (axes @ (projected * shrunk[:, chosen])).T

@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.linear_model import LinearRegression, RidgeCV
+from sklearn.metrics import r2_score
 from sklearn.neighbors import KNeighborsRegressor
+from sklearn.neural_network import MLPRegressor
 from sklearn.preprocessing import StandardScaler
 
 from lenskit.errors import LenskitError
@@ -17,6 +19,7 @@ from lenskit_evaluation.regression import (
     LinearProbe,
     fit_linear_probe,
     fit_neighbor_probe,
+    fit_network_probe,
     split_lenses,
 )
 
@@ -103,22 +106,55 @@ class TestNeighbors:
         x, y = encoded(100, 6)
         probe = fit_neighbor_probe(x, y, NAMES)
         scaler = StandardScaler().fit(x)
-        reference = KNeighborsRegressor(10, weights="distance").fit(scaler.transform(x), y)
+        reference = KNeighborsRegressor(64, weights="distance").fit(scaler.transform(x), y)
         fresh = encoded(30, 6, seed=1)[0]
         np.testing.assert_allclose(probe.predict(fresh), reference.predict(scaler.transform(fresh)))
         np.testing.assert_allclose(probe.predict(x), y, atol=1e-5)  # each image is its own nearest neighbour
 
     def test_number_of_neighbors(self, caplog):
         caplog.set_level(logging.INFO)
-        x, y = encoded(4200, 3)
-        assert fit_neighbor_probe(x, y, NAMES).neighbors == (64,)
+        x, y = encoded(200, 3)
+
+        def neighbors() -> list[int]:
+            return sorted(regressor.n_neighbors for _, regressor in fit_neighbor_probe(x, y, NAMES).regressors)
+
+        assert neighbors() == [64]
         assert not caplog.records
-        y[100:, 2] = np.nan
-        assert sorted(fit_neighbor_probe(x, y, NAMES).neighbors) == [10, 64]
-        assert "10 neighbours instead of 64: there are 100 images" in caplog.text
+        y[49:, 2] = np.nan
+        assert neighbors() == [7, 64]
+        assert "7 neighbours instead of 64: there are 49 images" in caplog.text
 
 
-@pytest.mark.parametrize("fit", [fit_linear_probe, fit_neighbor_probe])
+class TestNetwork:
+    def test_learns_what_no_line_fits(self):
+        rng = np.random.default_rng(0)
+        x = rng.normal(size=(1200, 4)) * [1, 10, 0.1, 1] + 5
+        y = np.stack([np.abs(x[:, 0] - 5), (x[:, 1] - 5) ** 2], axis=1)
+        y[::3, 1] = np.nan
+        train, test = slice(0, 1000), slice(1000, None)
+        probe = fit_network_probe(x[train], y[train], NAMES[:2])
+        found, linear = probe.predict(x[test]), fit_linear_probe(x[train], y[train], NAMES[:2]).predict(x[test])
+        for column in range(2):
+            known = np.isfinite(y[test, column])
+            assert r2_score(y[test][known, column], found[known, column]) > 0.9
+            assert r2_score(y[test][known, column], linear[known, column]) < 0.1
+
+    def test_is_scikit_learns(self):
+        x, y = encoded(120, 5)
+        scaler, labels = StandardScaler().fit(x), StandardScaler().fit(y)
+        reference = MLPRegressor(
+            hidden_layer_sizes=(128,), early_stopping=True, validation_fraction=0.15, random_state=3
+        ).fit(scaler.transform(x), labels.transform(y))
+        expected = labels.inverse_transform(reference.predict(scaler.transform(x)))
+        np.testing.assert_allclose(fit_network_probe(x, y, NAMES, seed=3).predict(x), expected, atol=1e-9)
+        assert not np.allclose(fit_network_probe(x, y, NAMES, seed=4).predict(x), expected, atol=1e-3)
+
+    def test_few_images(self):
+        x, y = encoded(10, 5)
+        assert np.isfinite(fit_network_probe(x, y, NAMES).predict(x)).all()
+
+
+@pytest.mark.parametrize("fit", [fit_linear_probe, fit_neighbor_probe, fit_network_probe])
 class TestBadInput:
     def test_features_not_finite(self, fit):
         x, y = encoded(20, 3)
