@@ -216,7 +216,7 @@ class _Head:
 
 def _open(data: str, encoder: Encoder) -> Dataset:
     """Stored images that an encoder takes."""
-    dataset = open_images(data, encoder)
+    dataset = open_images(data, encoder, measures=True)
     if tuple(dataset.image_shape) != encoder.image_shape:
         there, wanted = (" x ".join(map(str, shape)) for shape in (dataset.image_shape, encoder.image_shape))
         raise UsageError(f"{data} has images of {there}, but the model takes {wanted}")
