@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
@@ -19,8 +19,8 @@ log = logging.getLogger("lenskit")
 
 Array = NDArray[Any]
 
-TRUSTED = 4000
-"""Images at most that trustworthiness is computed on: it takes the distances of all pairs of them."""
+JUDGED = 4000
+"""Images at most that a map is judged on: trustworthiness takes the distances of all pairs of them."""
 
 
 @dataclass(frozen=True)
@@ -31,12 +31,13 @@ class FeatureMap:
         coordinates: (n, 2), of the images that it was fitted to.
         variance: Share of the features' variance that the principal components hold that it was fitted to.
         components: Their number.
+        reduce: What makes them of features.
     """
 
     coordinates: Array
     variance: float
     components: int
-    _reduce: Any
+    reduce: Callable[[Array], Array]
     _umap: Any
 
     @classmethod
@@ -95,7 +96,7 @@ class FeatureMap:
             raise LenskitError("some features are not finite: the encoder is broken, or was given such images")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)
-            return np.asarray(self._umap.transform(self._reduce(x)), np.float64)
+            return np.asarray(self._umap.transform(self.reduce(x)), np.float64)
 
 
 def load_umap() -> ModuleType:
@@ -107,11 +108,13 @@ def load_umap() -> ModuleType:
     try:
         import umap
     except ImportError as error:
-        raise UsageError(f"a map needs umap-learn, which cannot be imported ({error}): pip install umap-learn") from None
+        raise UsageError(
+            f"a map needs umap-learn, which cannot be imported ({error}): pip install umap-learn"
+        ) from None
     return umap
 
 
-def _reduced(x: Array, components: int, seed: int) -> tuple[Array, Any, float, int]:
+def _reduced(x: Array, components: int, seed: int) -> tuple[Array, Callable[[Array], Array], float, int]:
     """Principal components of features, what makes them of others, the share of variance they hold, and their number.
 
     Without a reduction they are the features themselves.
@@ -127,8 +130,8 @@ def _reduced(x: Array, components: int, seed: int) -> tuple[Array, Any, float, i
 
 @dataclass(frozen=True)
 class Trust:
-    """Trustworthiness of a map (Venna & Kaski 2001): 1 if all neighbours in it are neighbours in the features, about
-    0.5 if they are drawn at random.
+    """Trustworthiness of a map (Venna & Kaski 2001, https://doi.org/10.1007/3-540-44668-0_68): 1 if all neighbours in
+    it are neighbours in the features, about 0.5 if they are any.
 
     Attributes:
         value: It, NaN if there are too few images.
@@ -141,38 +144,34 @@ class Trust:
     k: int
 
 
-def trustworthiness(features: ArrayLike, places: ArrayLike, k: int, seed: int = 0, most: int = TRUSTED) -> Trust:
-    """Judges a map by all features, as scikit-learn does.
+def trustworthiness(features: ArrayLike, places: ArrayLike, k: int, metric: str = "euclidean") -> Trust:
+    """Judges a map by all features, as scikit-learn does. Memory grows with the square of n.
 
     Args:
         features: (n, d).
         places: (n, 2), of the same images.
         k: Neighbours that are looked at.
-        seed: Seed of the choice of images, where there are more than `most`.
-        most: Images at most that are looked at: memory and time grow with their square.
+        metric: Distance between features.
     """
     from sklearn.manifold import trustworthiness as judge
 
     x, y = np.asarray(features, np.float32), np.asarray(places, np.float32)
-    if len(x) > most:
-        chosen = np.sort(np.random.default_rng(seed).choice(len(x), most, replace=False))
-        x, y = x[chosen], y[chosen]
     if k >= len(x) / 2:
         return Trust(np.nan, len(x), k)
-    return Trust(float(judge(x, y, n_neighbors=k)), len(x), k)
+    return Trust(float(judge(x, y, n_neighbors=k, metric=metric)), len(x), k)
 
 
 @dataclass(frozen=True)
 class Local:
-    """How well a parameter is told by an image's neighbours.
+    """How well a parameter of an image is told by its neighbours.
 
     Attributes:
         measure: `R2`, or `accuracy` of a class.
-        value: It, with its 95 % interval.
+        value: It, with its 95 % interval; NaN where it is not defined.
         chance: What it is if nothing is told: 0, or the share of the commonest class.
         n: Images judged.
-        dropped: Images of either side whose value is not known.
-        note: Why it is not defined, if it is not.
+        dropped: Images left out, because their value is not known or those of all their neighbours.
+        note: Why it is not defined.
     """
 
     measure: str
@@ -183,51 +182,36 @@ class Local:
     note: str = ""
 
 
-def local_predictability(
-    near: ArrayLike, near_values: ArrayLike, places: ArrayLike, values: ArrayLike, parameter: Parameter, k: int
-) -> Local:
+def nearest(among: ArrayLike, places: ArrayLike, k: int, metric: str = "euclidean") -> NDArray[np.int64]:
+    """The numbers (n, k) of the nearest of `among` (m, d) to each of `places` (n, d)."""
+    from sklearn.neighbors import NearestNeighbors
+
+    search = NearestNeighbors(n_neighbors=k, metric=metric).fit(np.asarray(among, np.float32))
+    return search.kneighbors(np.asarray(places, np.float32), return_distance=False)
+
+
+def local_predictability(neighbours: ArrayLike, values: ArrayLike, parameter: Parameter) -> Local:
     """How well a parameter of images is the mean of their neighbours', or for a class the commonest of theirs.
 
     Args:
-        near: (m, d), places of images among which neighbours are looked for.
-        near_values: (m,) their values, NaN where not known.
-        places: (n, d), places of the images that are judged.
-        values: (n,) their values, NaN where not known.
+        neighbours: (n, k), values of the neighbours of each image, NaN where not known.
+        values: (n,), their own.
         parameter: What the values are.
-        k: Neighbours that are looked at.
     """
-    from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
-
-    known, judged = np.isfinite(np.asarray(near_values)), np.isfinite(np.asarray(values))
-    x, y = np.asarray(near)[known], np.asarray(near_values)[known]
-    places, truth = np.asarray(places)[judged], np.asarray(values)[judged]
-    n, dropped = len(truth), int((~known).sum() + (~judged).sum())
+    theirs, own = np.asarray(neighbours, np.float64), np.asarray(values, np.float64)
+    known = np.isfinite(own) & np.isfinite(theirs).any(1)
+    theirs, truth = theirs[known], own[known]
+    n, dropped = len(truth), int((~known).sum())
     measure = "accuracy" if parameter.classes else "R2"
-    nothing = Local(measure, Estimate(np.nan), np.nan, n, dropped, "")
-    if len(x) < k or n == 0:
-        return _because(nothing, f"{len(x)} and {n} images with a value: too few for {k} neighbours")
-    if np.ptp(truth) == 0:
-        return _because(nothing, f"all values are {truth[0]:g}: no {measure}")
+    if n == 0 or np.ptp(truth) == 0:
+        note = f"all values are {truth[0]:g}: no {measure}" if n else "no value is known"
+        return Local(measure, Estimate(np.nan), np.nan, n, dropped, note)
     if not parameter.classes:
-        judgement = score(truth, KNeighborsRegressor(k).fit(x, y).predict(places))
-        return Local(measure, judgement.r2, 0.0, n, dropped, judgement.note if np.isnan(judgement.r2.value) else "")
-    right = KNeighborsClassifier(k).fit(x, y.astype(int)).predict(places) == truth
-    resampled = np.random.default_rng(0).binomial(n, right.mean(), 1000) / n  # what a bootstrap of 0 and 1 comes to
-    low, high = np.quantile(resampled, (0.025, 0.975))
-    chance = np.unique(truth, return_counts=True)[1].max() / n
-    return Local(measure, Estimate(float(right.mean()), float(low), float(high)), float(chance), n, dropped)
-
-
-def _because(nothing: Local, note: str) -> Local:
-    return Local(nothing.measure, nothing.value, nothing.chance, nothing.n, nothing.dropped, note)
-
-
-def as_row(local: Mapping[str, Local]) -> dict[str, Any]:
-    """Plain values of several, by their names, as JSON has them."""
-    return {
-        name: {
-            "measure": each.measure, "value": each.value.value, "low": each.value.low, "high": each.value.high,
-            "chance": each.chance, "n": each.n, "dropped": each.dropped, "note": each.note,
-        }
-        for name, each in local.items()
-    }  # fmt: skip
+        judgement = score(truth, np.nanmean(theirs, axis=1))
+        return Local(measure, judgement.r2, 0.0, n, dropped)
+    _, counts = np.unique(truth, return_counts=True)
+    among = np.unique(theirs[np.isfinite(theirs)])
+    commonest = among[np.stack([(theirs == each).sum(1) for each in among]).argmax(0)]
+    right = float((commonest == truth).mean())
+    low, high = np.quantile(np.random.default_rng(0).binomial(n, right, 1000) / n, (0.025, 0.975))
+    return Local(measure, Estimate(right, float(low), float(high)), float(counts.max() / n), n, dropped)
