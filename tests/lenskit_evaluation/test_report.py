@@ -100,15 +100,11 @@ def test_the_command_takes_runs_without_evaluations(run: Run, tmp_path: Path, mo
 def test_the_best_encoder_has_evaluations_of_its_own(two: list[Run], tmp_path: Path) -> None:
     run = two[0]
     shutil.copytree(run.path / "encoder", run.path / "best", dirs_exist_ok=True)
+    card = json.loads((run.path / "best" / "encoder.json").read_text())
+    (run.path / "best" / "encoder.json").write_text(json.dumps(card | {"probe": {"score": 0.5}}))
     best = Run(run.path / "best")
-    write_outcome(
-        [best.folder("probe")],
-        title="Best",
-        settings={},
-        results={},
-        table=[{"a": 1}],
-        summary={best.name: {"R2": 0.9}},
-    )
+    summary = {best.name: {"R2": 0.9}}
+    write_outcome([best.folder("probe")], title="Best", settings={}, results={}, table=[{"a": 1}], summary=summary)
     rows = Report(output=str(tmp_path / "a.html"))([run, best])
     assert (rows[0]["probe: width R2"], rows[1]["probe: R2"]) == (0.25, 0.9)
     assert "probe: R2" not in rows[0]
