@@ -74,8 +74,7 @@ def command(
     count = workers or len(os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1))
     with Display(plan.chunks, plan["lenses"] / plan.chunks) as display:
         simulate(plan, path, format=name, workers=count, dask=dask, overwrite=overwrite, tell=display.update)
-    # Of the formats, lenskit itself reads Zarr.
-    log.info("%s holds %d lenses%s", path, plan["lenses"], f"; next: lenskit data info {path}" * (name == "zarr"))
+    log.info("%s holds %d lenses; next: lenskit data info %s", path, plan["lenses"], path)
     return 0
 
 

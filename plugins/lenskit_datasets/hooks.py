@@ -6,6 +6,10 @@ from lenskit.plugin import Component, hookimpl
 @hookimpl
 def lenskit_datasets():
     return [
+        Component("deeplense-npy", "lenskit_datasets.deeplense_npy:DeepLenseNpy", "Numpy arrays of images, by class"),
         Component("fits-folder", "lenskit_datasets.fits_folder:FitsFolder", "FITS files, or a folder of them"),
+        Component("hdf5", "lenskit_datasets.hdf5:Hdf5", "An HDF5 file: ours, or a data set of images"),
+        Component("image-folder", "lenskit_datasets.image_folder:ImageFolder", "PNG, JPEG, TIFF and npy files"),
+        Component("lensiam-fits", "lenskit_datasets.lensiam_fits:LensiamFits", "LenSiam's pairs: a FITS file a lens"),
         Component("zarr", "lenskit_datasets.zarr_store:ZarrStore", "Images that `lenskit simulate` wrote"),
     ]

@@ -1,0 +1,89 @@
+"""DeepLense's data: arrays of many images, or one image a file, in a folder a class."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+from numpy.typing import NDArray
+
+from lenskit.plugin import UsageError
+from lenskit_datasets.image_files import ImageFiles, endings_in
+from lenskit_datasets.image_folder import load_array
+from lenskit_datasets.labels import SUFFIXES
+from lenskit_datasets.pictures import ENDINGS, picture_pixels, picture_shape
+
+USUAL = {2: "hw", 3: "nhw", 4: "nchw", 5: "bnchw"}
+"""What the axes of an array are, by their number: images n, batches of images b."""
+
+Axes = Literal["hw", "chw", "nhw", "nchw", "bnchw"]
+
+
+class DeepLenseNpy(ImageFiles):
+    """Simulated lenses of several classes of substructure, as the DeepLense papers share them.
+
+    ```
+    train/                    a folder a class            train/              a file a class
+      no_sub/1.npy, ...         one image a file,           no_sub.npy          (n, 150, 150), (n, 1, 150, 150),
+      sphere/1.npy, ...         npy or PNG, JPEG, TIFF      sphere.npy          or (batches, n, 1, 150, 150)
+      vortex/1.npy, ...                                     vortex.npy
+    ```
+
+    The class is the label: the folder's name or, of arrays of many images in one folder, the file's. Arrays are
+    mapped into memory, so that what is not read needs none. Those of Python objects are refused.
+
+    Args:
+        path: File or folder.
+        axes: What the axes of the arrays are: batches b, images n, channels c, height h and width w. By default as
+            shown above, by their number.
+    """
+
+    accepts = "a folder of npy files, or of folders of npy files or pictures, one for each class; or an npy file"
+    endings = (".npy", *ENDINGS)
+
+    def __init__(self, path: str | Path, *, axes: Axes | None = None, **options: Any) -> None:
+        self._axes = axes
+        super().__init__(path, **options)
+
+    @classmethod
+    def recognises(cls, path: Path) -> bool:
+        """Whether it is an npy file, or a folder with such and neither pictures nor FITS files."""
+        if not path.is_dir():
+            return path.suffix.lower() == ".npy"
+        endings = endings_in(path)
+        return ".npy" in endings and endings.isdisjoint((*ENDINGS, *SUFFIXES, ".gz", ".fz"))
+
+    def shape_of(self, file: Path) -> tuple[int, int, int, int]:
+        """See `ImageFiles`."""
+        if file.suffix.lower() == ".npy":
+            return self.images_of(file).shape
+        return (1, *picture_shape(file))
+
+    def images_of(self, file: Path) -> NDArray[Any]:
+        """See `ImageFiles`."""
+        if file.suffix.lower() != ".npy":
+            return picture_pixels(file)[None]
+        array = load_array(file)
+        axes = self._axes or USUAL.get(array.ndim)
+        if axes is None or array.ndim != len(axes):
+            wanted = self._axes or "(n, height, width), (n, channel, height, width) or (batches, n, channel, ...)"
+            raise UsageError(f"{file} holds an array {array.shape}; its axes should be {wanted}")
+        if self._axes is None and axes == "nhw" and 1 < len(array) <= 4:
+            raise UsageError(
+                f"{file} holds an array {array.shape}: {len(array)} images (say axes=nhw) or channels (axes=chw)?"
+            )
+        channels = array.shape[-3] if "c" in axes else 1
+        if channels > min(array.shape[-2:]):
+            raise UsageError(f"{file}: channels must come before height and width, but the axes are {array.shape}")
+        if not array.size:
+            raise UsageError(f"{file} holds no images: {array.shape}")
+        return array.reshape(-1, channels, *array.shape[-2:])
+
+    def _class(self, file: Path) -> str | None:
+        """The folder in the root that a file is in, or else its own name."""
+        return super()._class(file) or (file.stem if file != self._root else None)
+
+    def _are_classes(self, found: Any) -> bool:
+        if len(self._files) == 1 and self._files[0].parent == self._root:
+            return False
+        return super()._are_classes(found)

@@ -1,0 +1,239 @@
+"""What readers of folders of images have in common: which files there are, their names, classes and labels."""
+
+from __future__ import annotations
+
+import os
+from abc import abstractmethod
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, ClassVar
+
+import numpy as np
+import torch
+from annotated_types import Gt
+from numpy.typing import NDArray
+from torch import Tensor
+
+from lenskit.plugin import Dataset, LenskitError, Parameter, UsageError
+from lenskit_datasets.labels import read_labels
+from lenskit_datasets.pixels import Clean, common_shape
+
+
+class ImageFiles(Dataset):
+    """Images in files of some kind: one file, a folder of them, or a folder for each class.
+
+    What is not finite among the pixels is filled, as `lenskit_datasets.fill` says. Files are opened when they are read;
+    at the start only their headers are.
+
+    Args:
+        path: File or folder.
+        pattern: Which files of the folder are images, such as `train/*/*`. By default all files of the kinds that are
+            read, in the folder or in its folders.
+        size: Height and width in pixels of the middle of each image that is used. By default all of it, and all
+            must have the same size.
+        label: Name of the class label; empty for none.
+        classes: The classes, in the order of their numbers; others are left out. By default all, by name.
+        labels: CSV file whose first column names the image and whose columns of numbers are its parameters. By
+            default `labels.csv` in the folder, if there is one.
+        columns: Columns of parameters that are called otherwise in the table, such as `{theta_E = "b_SIE"}`.
+    """
+
+    endings: ClassVar[tuple[str, ...]]
+    """How the names of such files end, in small letters."""
+
+    general = True
+
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        pattern: str | None = None,
+        size: Annotated[int, Gt(0)] | None = None,
+        label: str = "class",
+        classes: list[str] | None = None,
+        labels: str | None = None,
+        columns: dict[str, str] | None = None,
+    ) -> None:
+        self._root, self._clean = Path(path), Clean(size)
+        files = self._find(pattern)
+        self._base = _base(self._root, files)
+        if classes is not None:
+            self._check_classes(classes, files)
+            files = [file for file in files if self._class(file) in classes]
+        shapes = [self._sound(self.shape_of, file) for file in files]
+        self.image_shape = common_shape([shape[1:] for shape in shapes], files, size)
+        self._files, self._counts = files, np.asarray([shape[0] for shape in shapes])
+        self._ends = np.cumsum(self._counts)
+        self.names = self._named()
+        of_class = self._class_label(label, classes)
+        of_table = self._table(labels, columns or {})
+        for parameter in of_table[0]:
+            if of_class[0] and parameter.name == label:
+                raise UsageError(f"the labels have a column {label}, as the folders: say label=... for these")
+        self.parameters = [*of_class[0], *of_table[0]]
+        self._labels = np.concatenate([of_class[1], of_table[1]], 1)
+
+    @abstractmethod
+    def shape_of(self, file: Path) -> tuple[int, int, int, int]:
+        """Images in a file, channels, height and width, from its header.
+
+        Raises:
+            Exception: of whatever kind, if it cannot be read.
+        """
+
+    @abstractmethod
+    def images_of(self, file: Path) -> NDArray[Any]:
+        """The images of a file (n, channels, height, width), of any real type; mapped if there are many.
+
+        Raises:
+            Exception: of whatever kind, if it cannot be read.
+        """
+
+    def read(self, index: Sequence[int]) -> tuple[Tensor, dict[str, Tensor]]:
+        """See `Dataset.read`.
+
+        Raises:
+            LenskitError: if a file cannot be read, is not as it was at the start, or holds no image.
+        """
+        images = np.empty((len(index), 1, *self.image_shape), np.float32)
+        opened: dict[int, NDArray[Any]] = {}
+        for place, number in enumerate(index):
+            i = int(np.searchsorted(self._ends, number, "right"))
+            if i not in opened:
+                opened[i] = self._sound(self.images_of, self._files[i])
+            row = int(number - self._ends[i] + self._counts[i])
+            name = f"{self._files[i]}[{row}]" if self._counts[i] > 1 else str(self._files[i])
+            images[place, 0] = self._clean(self._one(opened[i], row, name), name)
+        return torch.from_numpy(images), self.read_parameters(index)
+
+    def read_parameters(self, index: Sequence[int]) -> dict[str, Tensor]:
+        """See `Dataset.read_parameters`; no image is read."""
+        labels = torch.from_numpy(self._labels[np.asarray(index, int)])
+        return {parameter.name: labels[:, i] for i, parameter in enumerate(self.parameters)}
+
+    def _one(self, images: NDArray[Any], row: int, name: str) -> NDArray[Any]:
+        channels, height, width = self.image_shape
+        shape = images.shape[1:]
+        if row >= len(images) or shape[0] != channels or shape[1] < height or shape[2] < width:
+            raise LenskitError(f"{name} is not there any more: the file has changed since it was opened")
+        return images[row]
+
+    def _find(self, pattern: str | None) -> list[Path]:
+        """The files, in the order of their names."""
+        if self._root.is_file():
+            return [self._root]
+        if not self._root.is_dir():
+            raise UsageError(f"there is no file or folder {self._root}; this reader takes {self.accepts}")
+        files = sorted(self._root.glob(pattern)) if pattern else list(walk(self._root))
+        files = [file for file in files if file.is_file() and file.name.lower().endswith(self.endings)]
+        if not files:
+            wanted = f"no file of the pattern {pattern}" if pattern else "none"
+            raise UsageError(f"there is {wanted} in {self._root} that ends in {', '.join(self.endings)}")
+        here = [file for file in files if file.parent == self._root]
+        if here and len(here) < len(files):
+            raise UsageError(
+                f"{self._root} holds images itself (such as {here[0].name}) and in folders (such as "
+                f"{next(file for file in files if file.parent != self._root).relative_to(self._root)}): "
+                "say which by a pattern, such as pattern=* or pattern=*/*"
+            )
+        return files
+
+    def _name(self, file: Path) -> str:
+        relative = file.relative_to(self._root) if file != self._root else Path(file.name)
+        return relative.with_suffix("").as_posix()
+
+    def _named(self) -> list[str]:
+        """A name for each image: its file's, with its number if that holds several."""
+        names = [self._name(file) for file in self._files]
+        for name, count in Counter(names).items():
+            if count > 1:
+                raise UsageError(f"{count} files in {self._root} are called {name}: say which by a pattern")
+        if (self._counts == 1).all():
+            return names
+        return [f"{name}/{row}" for name, count in zip(names, self._counts, strict=True) for row in range(count)]
+
+    def _class(self, file: Path) -> str | None:
+        """The class of a file's images: the folder that it is in, of those that lie side by side."""
+        parts = file.relative_to(self._base).parts
+        return parts[0] if len(parts) > 1 else None
+
+    def _are_classes(self, found: Sequence[str | None]) -> bool:
+        """Whether what files are called by are classes, rather than names of lenses."""
+        images: Counter[str | None] = Counter()
+        for name, count in zip(found, self._counts, strict=True):
+            images[name] += count
+        return None not in images and (len(images) == 1 or max(images.values()) > 1)
+
+    def _check_classes(self, classes: Sequence[str], files: Sequence[Path]) -> None:
+        there = sorted({name for file in files if (name := self._class(file)) is not None})
+        for name in classes:
+            if name not in there:
+                raise UsageError(f"there is no class {name!r} in {self._root}; it has {', '.join(there) or 'none'}")
+        if len(set(classes)) < len(classes):
+            raise UsageError(f"classes name one twice: {', '.join(classes)}")
+
+    def _class_label(self, label: str, classes: Sequence[str] | None) -> tuple[list[Parameter], NDArray[np.float32]]:
+        """The class label, if there is one, and its values (images, 0 or 1)."""
+        found = [self._class(file) for file in self._files]
+        if not label or (classes is None and not self._are_classes(found)):
+            return [], np.zeros((len(self.names), 0), np.float32)
+        order = tuple(classes or sorted({name for name in found if name is not None}))
+        numbers = np.asarray([order.index(name) for name in found if name is not None], np.float32)
+        return [Parameter(label, classes=order)], np.repeat(numbers, self._counts)[:, None]
+
+    def _table(self, labels: str | None, columns: dict[str, str]) -> tuple[list[Parameter], NDArray[np.float32]]:
+        """What a table of labels says, if there is one."""
+        folder = self._root if self._root.is_dir() else self._root.parent
+        candidates = [Path(labels), folder / labels] if labels else [folder / "labels.csv"]
+        table = next((candidate for candidate in candidates if candidate.is_file()), None)
+        if table is None:
+            if labels:
+                raise UsageError(f"there is no table of labels {labels}, neither here nor in {folder}")
+            if columns:
+                raise UsageError(f"columns are given, but no table of labels: there is no {folder / 'labels.csv'}")
+            return [], np.zeros((len(self.names), 0), np.float32)
+        parameters, values = read_labels(table, self.names, columns)
+        return list(parameters), values
+
+    def _sound(self, read: Any, file: Path) -> Any:
+        """What `read` makes of a file, whose faults are errors that name it."""
+        try:
+            return read(file)
+        except LenskitError:
+            raise
+        except FileNotFoundError as error:
+            raise LenskitError(f"{file} is missing") from error
+        except Exception as error:  # there is no telling what a decoder raises of a damaged file
+            raise LenskitError(f"{file} cannot be read: {' '.join(str(error).split())}") from error
+
+
+def _base(root: Path, files: Sequence[Path]) -> Path:
+    """The folder that holds the folders of the files: one below the root if a pattern leads there."""
+    if root.is_file():
+        return root.parent
+    base = Path(os.path.commonpath([file.parent for file in files]))
+    return base.parent if base != root and all(file.parent == base for file in files) else base
+
+
+def walk(root: Path) -> list[Path]:
+    """All files in a folder and its folders, by name; nothing hidden."""
+    found = []
+    for folder, folders, files in os.walk(root, followlinks=True):
+        folders[:] = [name for name in folders if not name.startswith((".", "__"))]
+        found += [Path(folder, name) for name in files if not name.startswith(".")]
+    return sorted(found)
+
+
+def endings_in(root: Path) -> set[str]:
+    """How the names of the files in a folder and in its folders end, in small letters; no deeper, to be quick."""
+    found, folders = set(), [root]
+    for depth in (0, 1):
+        for folder in folders if depth == 0 else list(folders[1:]):
+            with os.scandir(folder) as entries:
+                for entry in entries:
+                    if entry.is_dir() and not entry.name.startswith((".", "__")) and depth == 0:
+                        folders.append(Path(entry.path))
+                    elif not entry.name.startswith("."):
+                        found.add(os.path.splitext(entry.name)[1].lower())
+    return found

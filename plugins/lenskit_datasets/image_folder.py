@@ -1,0 +1,83 @@
+"""Images in picture files, in a folder or a folder a class."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lenskit.plugin import UsageError
+from lenskit_datasets.image_files import ImageFiles, endings_in
+from lenskit_datasets.pictures import ENDINGS, picture_pixels, picture_shape
+
+
+class ImageFolder(ImageFiles):
+    """Pictures: one PNG, JPEG, TIFF or npy file an image, in a folder or, as torchvision has it, a folder a class.
+
+    ```
+    lenses/                     a folder           lenses/            a folder a class
+      J0008-0004.png                                 ring/a.tif
+      J0044+0113.png                                 double/b.tif
+      labels.csv                                     labels.csv
+    ```
+
+    Pixels are read as they are stored, 8 or 16 bits, integers or floats, in one channel or three; transparency is left
+    out. An array is (height, width), (channel, height, width) or (height, width, channel). Folders of one image each
+    are lenses, not classes.
+
+    Args:
+        path: File or folder.
+    """
+
+    accepts = "a folder of PNG, JPEG, TIFF or npy files, or a folder of such folders, one for each class"
+    endings = (*ENDINGS, ".npy")
+
+    def __init__(self, path: str | Path, **options: Any) -> None:
+        super().__init__(path, **options)
+
+    @classmethod
+    def recognises(cls, path: Path) -> bool:
+        """Whether it is a picture, or a folder with some in it or in the folders in it."""
+        return not endings_in(path).isdisjoint(ENDINGS) if path.is_dir() else path.suffix.lower() in ENDINGS
+
+    def shape_of(self, file: Path) -> tuple[int, int, int, int]:
+        """See `ImageFiles`."""
+        if file.suffix.lower() == ".npy":
+            return self.images_of(file).shape
+        return (1, *picture_shape(file))
+
+    def images_of(self, file: Path) -> NDArray[Any]:
+        """See `ImageFiles`."""
+        if file.suffix.lower() != ".npy":
+            return picture_pixels(file)[None]
+        array = load_array(file)
+        if array.ndim == 2:
+            return array[None, None]
+        if array.ndim == 3 and array.shape[-1] <= 4 < min(array.shape[:2]):
+            return np.moveaxis(array, -1, 0)[None]
+        if array.ndim == 3 and array.shape[0] <= min(array.shape[1:]):
+            return array[None]
+        raise UsageError(
+            f"{file} holds an array {array.shape}; one image is (height, width), with channels before or behind; "
+            "arrays of many images are read by deeplense-npy"
+        )
+
+
+def load_array(file: Path) -> NDArray[Any]:
+    """An array of real numbers, mapped into memory.
+
+    Raises:
+        UsageError: if it holds anything else.
+        Exception: of whatever kind, if it is damaged.
+    """
+    try:
+        array = np.load(file, mmap_mode="r", allow_pickle=False)
+    except ValueError as error:
+        if "pickle" in str(error) or "Python object" in str(error):
+            raise UsageError(f"{file} holds Python objects, which are not read: save an array of numbers") from error
+        raise
+    if array.dtype.kind not in "fiub":
+        raise UsageError(f"{file} holds values of the type {array.dtype}; images are real numbers")
+    return array

@@ -1,0 +1,267 @@
+"""LenSiam's pairs: one FITS file a lens, with all its views."""
+
+from __future__ import annotations
+
+import gzip
+import math
+from collections.abc import Iterator, Sequence
+from io import BytesIO
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import torch
+from annotated_types import Gt
+from astropy.io import fits
+from numpy.typing import NDArray
+from torch import Tensor
+
+from lenskit.plugin import Dataset, FitsFormat, LenskitError, Parameter, Plan, UsageError
+from lenskit_datasets.labels import stem
+from lenskit_datasets.pixels import Clean, by, common_shape
+from lenskit_datasets.simulated import follow_plan, made_again_with
+
+RELEASED = (
+    Parameter("theta_E", "arcsec", r"$\theta_E$", headline=True),
+    Parameter("gamma", "", r"$\gamma$", headline=True),
+    Parameter("gamma1", "", r"$\gamma_1$", headline=True),
+    Parameter("gamma2", "", r"$\gamma_2$", headline=True),
+    Parameter("e1", "", "$e_1$"),
+    Parameter("e2", "", "$e_2$"),
+    Parameter("center_x", "arcsec", "$x_c$"),
+    Parameter("center_y", "arcsec", "$y_c$"),
+)
+"""The parameters of the released pairs: the lens, which the two images share."""
+
+ENDINGS = (".fits", ".fits.gz")
+CARD = "simulation.json"
+MOST_VIEWS = 4
+"""Three axes are (y, x, view) rather than (channel, y, x) if the last one is this short, and the others are longer."""
+BLOCK = 2880
+"""FITS files come in blocks of so many bytes."""
+FAULTS = (OSError, EOFError, ValueError, TypeError, KeyError, IndexError, fits.VerifyError)
+"""What astropy and gzip raise of a file that is damaged."""
+
+
+class LensiamFits(Dataset):
+    """Pairs of images as LenSiam released them, and as `lenskit simulate --format fits` writes them.
+
+    ```
+    pairs/
+      00.fits               primary HDU (y, x, view) or (channel, y, x, view), in numpy's order;
+      01.fits               theta_E, gamma, ... as header keys, or theta_E_1, theta_E_2 where the views differ
+      simulation.json       what made them: ours have it, and it says everything
+    ```
+
+    Without `simulation.json` the views of a pair are taken to share the lens, and nothing else; and a parameter that
+    a header lacks is not known. Checksums are verified where files have them. Files are opened when they are read,
+    the first one at the start too.
+
+    Args:
+        path: Folder, or one file.
+        size: Height and width in pixels of the middle of each image that is used; by default all of it.
+        keys: Header keys that are parameters, where there is no `simulation.json`. By default LenSiam's eight, as far
+            as the first file has them.
+    """
+
+    accepts = "a folder of pairs, each a FITS file (y, x, view), as LenSiam's or of `lenskit simulate --format fits`"
+
+    def __init__(
+        self, path: str | Path, *, size: Annotated[int, Gt(0)] | None = None, keys: list[str] | None = None
+    ) -> None:
+        self._root, self._clean = Path(path), Clean(size)
+        if (self._root / CARD).is_file():
+            if keys is not None:
+                raise UsageError(f"{self._root / CARD} names the parameters: leave out keys")
+            self._follow_plan(size)
+        else:
+            self._files = self._find()
+            self.names = [stem(file.name) for file in self._files]
+            self._look_at_first(size, keys)
+
+    @classmethod
+    def recognises(cls, path: Path) -> bool:
+        """Whether it is a folder that `lenskit simulate` wrote, or a FITS file (the first of a folder) holds views."""
+        if path.is_dir():
+            if FitsFormat(path).exists:
+                return True
+            path = min(_fits_files(path), default=path)
+        if not path.is_file() or not path.name.endswith(ENDINGS):
+            return False
+        try:
+            return _holds_views(_header(path))
+        except FAULTS:
+            return False
+
+    def read(self, index: Sequence[int]) -> tuple[Tensor, dict[str, Tensor]]:
+        """See `Dataset.read`.
+
+        Raises:
+            LenskitError: if a file is missing, damaged, of another shape than the first, or holds no image.
+        """
+        images = np.empty((len(index), self.views, *self.image_shape), np.float32)
+        headers = []
+        for place, number in enumerate(index):
+            header, pixels = self._read(self._files[number])
+            images[place] = self._clean(pixels, str(self._files[number]))
+            headers.append(header)
+        return torch.from_numpy(images), self._values(index, headers)
+
+    def read_parameters(self, index: Sequence[int]) -> dict[str, Tensor]:
+        """See `Dataset.read_parameters`; no pixel is read."""
+        return self._values(index, [self._sound(_header, self._files[number]) for number in index])
+
+    def check(self) -> Iterator[tuple[str, str]]:
+        """See `Dataset.check`; parts are files."""
+        for number, file in enumerate(self._files):
+            try:
+                self.read([number])
+            except LenskitError as error:
+                yield file.name, str(error).removeprefix(f"{file} ")
+            else:
+                yield file.name, ""
+        if self.unfinished:
+            yield CARD, self.unfinished
+
+    def _follow_plan(self, size: int | None) -> None:
+        """Takes from `simulation.json` what it says, and looks which files there are."""
+        store = FitsFormat(self._root)
+        attributes = store.attributes()
+        plan = Plan.from_attributes(attributes)
+        common_shape([plan.image_shape], [self._root], size or min(plan.image_shape[1:]))
+        follow_plan(self, plan, size)
+        self._files = [self._root / name for name in store.names(plan, range(plan["lenses"]))]
+        self.names = [file.stem for file in self._files]
+        self._stored_shape = plan.image_shape
+        self._keys = {p.name: self._keys_of(p.name, not plan.is_shared(p)) for p in plan.parameters}
+        self.missing = sum(len(plan.lenses_of(chunk)) for chunk in store.missing(plan))
+        if not self.missing and not attributes["complete"]:
+            self.unfinished = f"all files are there, but not yet said to be: run lenskit simulate --out {self._root}"
+
+    def _find(self) -> list[Path]:
+        if self._root.is_file():
+            return [self._root]
+        if not self._root.is_dir():
+            raise UsageError(f"there is no file or folder {self._root}; lensiam-fits takes {self.accepts}")
+        files = sorted(_fits_files(self._root))
+        if not files:
+            raise UsageError(f"there is no FITS file in {self._root}; lensiam-fits takes {self.accepts}")
+        return files
+
+    def _look_at_first(self, size: int | None, keys: list[str] | None) -> None:
+        """Takes shape and parameters from the header of the first file."""
+        file = self._files[0]
+        header = self._sound(_header, file)
+        if not _holds_views(header):
+            raise UsageError(
+                f"{file}: pairs have the axes (y, x, view) or (channel, y, x, view) in numpy's order, not "
+                f"{_shape(header)}; single images are read by fits-folder"
+            )
+        *channels, height, width, self.views = _shape(header)
+        self._stored_shape = ((channels or [1])[0], height, width)
+        self.image_shape = common_shape([self._stored_shape], [file], size)
+        self.shared = frozenset({"lens"})
+        self.stored_as = np.dtype(fits.BITPIX2DTYPE[header["BITPIX"]]).name
+        usual = {parameter.name: parameter for parameter in RELEASED}
+        self._keys, parameters = {}, []
+        for name in list(usual) if keys is None else keys:
+            if name in header:
+                self._keys[name] = [name]
+                parameters.append(usual.get(name, Parameter(name)))
+            elif f"{name}_1" in header:
+                self._keys[name] = self._keys_of(name, differs=True)
+                parameters.append(Parameter(name, group="image"))
+            elif keys is not None:
+                raise UsageError(f"{file} has no header key {name}, nor {name}_1")
+        self.parameters = parameters
+
+    def _keys_of(self, name: str, differs: bool) -> list[str]:
+        return [f"{name}_{view + 1}" for view in range(self.views)] if differs else [name]
+
+    def _values(self, index: Sequence[int], headers: Sequence[fits.Header]) -> dict[str, Tensor]:
+        """The parameters that some headers hold."""
+        values = {}
+        for name, keys in self._keys.items():
+            rows = [
+                [_number(self._files[number], header, key) for key in keys]
+                for number, header in zip(index, headers, strict=True)
+            ]
+            table = torch.from_numpy(np.asarray(rows, np.float32).reshape(len(rows), len(keys)))
+            values[name] = table if len(keys) > 1 else table[:, 0]
+        return values
+
+    def _read(self, file: Path) -> tuple[fits.Header, NDArray[Any]]:
+        """Header and images (views, channels, height, width) of a file."""
+        header, data = self._sound(_header_and_data, file)
+        *channels, height, width, views = data.shape if data.ndim in (3, 4) else (0, 0, 0)
+        if (views, *(channels or [1]), height, width) != (self.views, *self._stored_shape):
+            c, *area = self._stored_shape
+            wanted = (c, *area, self.views) if c > 1 else (*area, self.views)
+            raise LenskitError(f"{file} has {by(data.shape)} pixels, the others {by(wanted)}: all must agree")
+        return header, np.moveaxis(data.reshape(*self._stored_shape, views), -1, 0)
+
+    def _sound(self, read: Any, file: Path) -> Any:
+        """What `read` makes of a file, whose faults are errors that name it."""
+        try:
+            return read(file)
+        except FileNotFoundError as error:
+            advice = f"; {made_again_with(self._root)}" if self.configuration else ""
+            raise LenskitError(f"{file} is missing{advice}") from error
+        except FAULTS as error:
+            raise LenskitError(f"{file} cannot be read as FITS: {' '.join(str(error).split())}") from error
+
+
+def _fits_files(folder: Path) -> list[Path]:
+    return [folder / file.name for file in folder.iterdir() if file.name.endswith(ENDINGS)]
+
+
+def _holds_views(header: fits.Header) -> bool:
+    shape = _shape(header)
+    return len(shape) in (3, 4) and shape[-1] <= MOST_VIEWS < min(shape[-3:-1])
+
+
+def _shape(header: fits.Header) -> tuple[int, ...]:
+    """In numpy's order."""
+    return tuple(header[f"NAXIS{axis}"] for axis in range(header["NAXIS"], 0, -1))
+
+
+def _header(file: Path) -> fits.Header:
+    with gzip.open(file) if file.name.endswith(".gz") else file.open("rb") as stream:
+        return fits.Header.fromfile(stream)
+
+
+def _header_and_data(file: Path) -> tuple[fits.Header, NDArray[Any]]:
+    """The primary HDU. Not by `fits.open`, which takes more than twice the time.
+
+    Raises:
+        ValueError: or another of `FAULTS`, if it is damaged.
+    """
+    content = file.read_bytes()
+    if file.name.endswith(".gz"):
+        content = gzip.decompress(content)
+    stream = BytesIO(content)
+    header = fits.Header.fromfile(stream)
+    start, shape = stream.tell(), _shape(header)
+    stored = np.dtype(fits.BITPIX2DTYPE[header["BITPIX"]]).newbyteorder(">")
+    end = start + -(-math.prod(shape) * stored.itemsize // BLOCK) * BLOCK
+    if len(content) < end:
+        raise ValueError("it was cut short")
+    # The standard's checksum: with it, the words of an HDU add up to zero in ones' complement.
+    if "CHECKSUM" in header and int(np.frombuffer(content[:end], ">u4").sum(dtype=np.uint64)) % (2**32 - 1):
+        raise ValueError("its checksum is wrong")
+    if stored.kind != "f":  # integers may be scaled
+        return header, fits.PrimaryHDU.fromstring(content[:end]).data
+    return header, np.frombuffer(content, stored, math.prod(shape), start).reshape(shape)
+
+
+def _number(file: Path, header: fits.Header, key: str) -> float:
+    """A key's value, NaN if it has none."""
+    try:
+        value = header.get(key)
+    except fits.VerifyError as error:
+        raise LenskitError(f"{file}: the header key {key} cannot be read: {' '.join(str(error).split())}") from error
+    if value is None or isinstance(value, fits.card.Undefined):
+        return math.nan
+    if isinstance(value, bool | str) or not isinstance(value, int | float):
+        raise LenskitError(f"{file}: the header key {key} is {value!r}, parameters are numbers")
+    return float(value)

@@ -1,0 +1,91 @@
+"""PNG, JPEG and TIFF files, at their full depth: 16 bits stay 16 bits, and floats floats."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lenskit.plugin import UsageError
+
+ENDINGS = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
+TIFF = (".tif", ".tiff")
+CHANNELS = {"1": 1, "L": 1, "LA": 1, "I": 1, "I;16": 1, "I;16B": 1, "F": 1, "P": 3, "RGB": 3, "RGBA": 3}
+"""Channels by Pillow's modes; what is transparent is no channel."""
+
+
+def picture_shape(file: Path) -> tuple[int, int, int]:
+    """Channels, height and width, from the header.
+
+    Raises:
+        UsageError: if it is of a kind that is not read.
+        Exception: of whatever kind, if it is damaged.
+    """
+    if file.suffix.lower() in TIFF:
+        import tifffile
+
+        with tifffile.TiffFile(file) as tiff:
+            return _tiff_axes(file, tiff)[0]
+    from PIL import Image
+
+    with Image.open(file) as picture:
+        if picture.mode not in CHANNELS:
+            raise UsageError(f"{file} is a picture of mode {picture.mode}; grayscale and RGB are read")
+        return CHANNELS[_depth(picture)[0]], picture.height, picture.width
+
+
+def picture_pixels(file: Path) -> NDArray[Any]:
+    """The pixels (channels, height, width), of the type that they are stored in.
+
+    Raises:
+        Exception: see `picture_shape`.
+    """
+    if file.suffix.lower() in TIFF:
+        return _tiff_pixels(file)
+    from PIL import Image
+
+    with Image.open(file) as picture:
+        mode, deep = _depth(picture)
+        if deep:  # Pillow would cut colours down to 8 bits
+            from torchvision.io import ImageReadMode, decode_image
+
+            pixels = decode_image(str(file), ImageReadMode.UNCHANGED).numpy()
+        else:
+            pixels = np.asarray(picture.convert("RGB") if mode == "P" else picture)
+            pixels = pixels[None] if pixels.ndim == 2 else np.moveaxis(pixels, -1, 0)
+    return pixels[: CHANNELS[mode]]
+
+
+def _depth(picture: Any) -> tuple[str, bool]:
+    """The mode of a picture, and whether it has 16 bits in each of several channels: Pillow opens such as 8 bits."""
+    raw = picture.tile[0][3] if picture.tile else ""
+    raw = raw if isinstance(raw, str) else str(raw[0])
+    mode, _, bits = raw.partition(";")
+    deep = bits.startswith("16") and mode in ("LA", "RGB", "RGBA")
+    return (mode if deep else picture.mode), deep
+
+
+def _tiff_pixels(file: Path) -> NDArray[Any]:
+    import tifffile
+
+    with tifffile.TiffFile(file) as tiff:
+        (channels, height, width), last = _tiff_axes(file, tiff)
+        pixels = tiff.pages[0].asarray()
+    pixels = np.moveaxis(pixels, -1, 0) if last else pixels
+    return pixels.reshape(-1, height, width)[:channels]
+
+
+def _tiff_axes(file: Path, tiff: Any) -> tuple[tuple[int, int, int], bool]:
+    """Channels, height and width of the only page, and whether its channels come last."""
+    import tifffile
+
+    if len(tiff.pages) != 1:
+        raise UsageError(f"{file} has {len(tiff.pages)} pages; pictures of one page are read")
+    page = tiff.pages[0]
+    samples, photometric = page.samplesperpixel, page.photometric
+    if samples not in (1, 2, 3, 4) or photometric not in (tifffile.PHOTOMETRIC.MINISBLACK, tifffile.PHOTOMETRIC.RGB):
+        raise UsageError(f"{file} has {samples} channels of the kind {photometric.name}; grayscale and RGB are read")
+    last = samples > 1 and page.shape[-1] == samples and page.axes.endswith("S")
+    return (1 if samples < 3 else 3, page.imagelength, page.imagewidth), last
