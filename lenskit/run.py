@@ -253,7 +253,6 @@ def provenance() -> dict[str, Any]:
         "devices": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())] or ["cpu"],
         "threads": torch.get_num_threads(),
         "git": _git_revision(),
-        "recipe": None,
     }
 
 

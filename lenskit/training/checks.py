@@ -28,6 +28,8 @@ def check_views(method: Method, name: str, pairs: str, views: int) -> None:
         return
     names = _pairs_of(method.views)
     fitting = f"use --pairs {' or '.join(names)}" if names else "`lenskit list pairs` has those there are"
+    if names and method.views == Transform.views:
+        fitting += ", or one that makes its views of one image, such as default (`lenskit list pairs`)"
     raise UsageError(
         f"method {name!r} takes {method.views} view(s) of each lens, pairs {pairs!r} make {views}: {fitting}"
     )
