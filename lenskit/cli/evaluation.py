@@ -44,7 +44,7 @@ def _flag(option: Option, short: str | None) -> click.Option:
     flag = "--" + option.name.replace("_", "-")
     stated = not option.required and option.default not in (None, "", (), [])
     text = f"{option.meaning} [default: {option.default}]" if stated else option.meaning
-    if option.annotation is bool:
+    if bool in _parts(option.annotation):
         return click.Option([f"{flag}/--no-{flag[2:]}"], default=None, help=text)
     many = any(get_origin(part) in (list, tuple) for part in _parts(option.annotation))
     names = [short, flag] if short else [flag]

@@ -1,40 +1,49 @@
-"""`lenskit embed`: features of images, to a file."""
+"""`lenskit embed`: features of images, any number of them, to a file."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
-from functools import partial
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from time import monotonic
+from typing import Annotated, ClassVar, Literal
+from uuid import uuid4
 
-import numpy as np
 from annotated_types import Ge
 
-from lenskit.plugin import Evaluation, Run, UsageError, stored, write_atomically
-from lenskit_evaluation.features import (
-    Features,
-    embed_all,
-    open_images,
-    simulated_features,
-    simulator_of,
-    to_best_device,
-)
+from lenskit.plugin import Embeddings, Evaluation, Run, UsageError, connected, find_reader
+from lenskit_evaluation.lenses import labelled
+from lenskit_evaluation.streamed import Embedder, Task, in_order, on_cluster, on_threads
 
 log = logging.getLogger("lenskit")
 
+TELL_EVERY = 30.0
+"""Seconds between two lines that say how far it is."""
+
 
 class Embed(Evaluation):
-    """Features of stored images, or of simulated ones that were never trained on, to a numpy file.
+    """Features of stored images, or of simulated ones that were never trained on, to a file.
 
-    The file holds `features` (n, d), `names` (n,) and an array (n,) for each recorded parameter.
+    The file is a Zarr group, a Parquet table or numpy's `.npz`, by its ending. It holds the backbone's features, the
+    projections, each recorded parameter, names, and the number of the lens and of the view that each row shows. Images
+    are read and embedded part by part, so that memory does not depend on how many there are.
 
     Args:
         data: Images to embed, `[READER:]PATH`; without it, lenses of the run's simulator.
+        views: Of stored images, whether the first of each lens is embedded, or all.
+        projection: Whether the projections are written, too, on which the loss of training acts; by default where the
+            run has them.
         lenses: Number of simulated lenses.
         seed: Seed of the simulated lenses.
+        simulator: Simulator to use, instead of the run's.
         set: Option of the simulator to change, `OPTION=VALUE`.
-        output: File to write, instead of one in the run.
+        workers: Threads that embed stored images on a CPU, or processes of a local Dask cluster; by default one a
+            core.
+        dask: Work on a Dask cluster: the address of its scheduler, or `local`. Run and data must be on a disk that its
+            workers see.
+        output: File to write, instead of `features.zarr` in the run.
     """
 
     short: ClassVar[dict[str, str]] = {"output": "-o"}
@@ -43,36 +52,83 @@ class Embed(Evaluation):
         self,
         *,
         data: str | None = None,
+        views: Literal["first", "all"] = "first",
+        projection: bool | None = None,
         lenses: Annotated[int, Ge(1)] = 1000,
-        seed: int = 0,
+        seed: Annotated[int, Ge(0)] = 0,
+        simulator: str | None = None,
         set: list[str] | None = None,
+        workers: Annotated[int, Ge(1)] | None = None,
+        dask: str | None = None,
         output: str | None = None,
     ) -> None:
-        self.data, self.lenses, self.seed, self.set, self.output = data, lenses, seed, set or [], output
+        if data and (simulator or set):
+            raise UsageError("--data and --simulator or --set are two sources of lenses: give one of them")
+        if views == "all" and not data:
+            raise UsageError("--views all is for stored images: say which, with --data")
+        self.data, self.views, self.projection, self.lenses, self.seed = data, views, projection, lenses, seed
+        self.simulator, self.set, self.dask, self.output = simulator, set or [], dask, output
+        self.workers = workers or _cores()
 
-    def __call__(self, runs: Sequence[Run], inputs: Sequence[str] = ()) -> dict[str, Features]:
-        """Returns each run's features by its name, and writes them."""
+    def __call__(self, runs: Sequence[Run], inputs: Sequence[str] = ()) -> dict[str, Embeddings]:
+        """Writes each run's embeddings, and returns them by its name."""
         if self.output and len(runs) > 1:
             raise UsageError(f"--output names one file, but {len(runs)} runs are given: leave it out, or give one run")
+        if self.output:
+            Embeddings.check_path(self.output)
         found = {}
-        for run in runs:
-            encoder = to_best_device(run.encoder())
-            if self.data:
-                dataset = open_images(self.data, encoder)
-                names = list(dataset.names)
-                features = embed_all({run.name: encoder}, stored(dataset))
-            else:
-                simulator = simulator_of(run, None, self.set)
-                names = [str(index) for index in range(self.lenses)]
-                features = simulated_features(
-                    {run.name: encoder}, simulator, seed=self.seed, split="embed", lenses=self.lenses
-                )
-            path = Path(self.output) if self.output else run.folder("embed") / "features.npz"
-            arrays: dict[str, Any] = {
-                "features": features.features[run.name].astype(np.float32),
-                "names": np.array(names),
-            }
-            write_atomically(path, partial(np.savez, **features.parameters | arrays))
-            log.info("%d x %d features are in %s", *arrays["features"].shape, path)
-            found[run.name] = features
+        with ExitStack() as stack:
+            client = stack.enter_context(connected(self.dask, self.workers)) if self.dask else None
+            for label, run in labelled(runs).items():
+                assert isinstance(run, Run)
+                embedder = Embedder(self._task(run))
+                path = Path(self.output) if self.output else run.folder("embed") / "features.zarr"
+                if self.output and embedder.reads(path):
+                    raise UsageError(f"{path} holds the images that are to be embedded: choose another --output")
+                threads = 1 if embedder.simulated else self.workers
+                submit = on_cluster(client, embedder) if client else on_threads(embedder, threads)
+                with submit as (start, ahead):
+                    parts = in_order(start, embedder.parts(), ahead)
+                    Embeddings.write(path, _told(parts, embedder.rows), embedder.rows)
+                found[label] = Embeddings.load(path)
+                shapes = " and ".join(f"{name} {each.shape[1]}" for name, each in found[label].representations.items())
+                log.info("features of %d images (%s) are in %s", embedder.rows, shapes, path)
         return found
+
+    def _task(self, run: Run) -> Task:
+        projection = self.projection
+        if projection is None:
+            projection = not run.best and run.checkpoint.is_file()
+            if not projection:
+                log.info("%s has no checkpoint of its method: without projections", run.path / ("best" * run.best))
+        data = None
+        if self.data:
+            reader, path = find_reader(self.data)
+            data = f"{reader}:{path.resolve()}"
+        return Task(
+            run=str(run.path.resolve() / ("best" if run.best else "")),
+            projection="wanted" if self.projection else "if any" if projection else "none",
+            data=data,
+            all_views=self.views == "all",
+            lenses=self.lenses,
+            seed=self.seed,
+            simulator=self.simulator,
+            changes=tuple(self.set),
+            token=uuid4().hex,
+        )
+
+
+def _told(parts: Iterable[Embeddings], rows: int) -> Iterator[Embeddings]:
+    """The parts; of what takes long it is said now and then how far it is."""
+    began = told = monotonic()
+    done = 0
+    for part in parts:
+        yield part
+        done += len(part)
+        if (now := monotonic()) - told > TELL_EVERY:
+            told = now
+            log.info("%d of %d images, %.0f a second", done, rows, done / (now - began))
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

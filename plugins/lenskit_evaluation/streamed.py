@@ -1,0 +1,247 @@
+"""Embeds many images part by part, in this process or on a Dask cluster, with the same outcome.
+
+A part is a range of lenses, the same whoever embeds it, and on a CPU each is embedded by one thread: then the features
+are the same to the last bit, too.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lenskit.plugin import Embeddings, LenskitError, Method, Run, check_complete, read_lenses
+from lenskit_evaluation.features import open_images, simulator_of, to_best_device
+
+PART = 256
+"""About so many images at a time."""
+CPU_BATCH = 64
+"""On a CPU no more of them go through the network together: each thread has memory for so many."""
+SPLIT = "embed"
+"""Part of the data that simulated lenses are of; training uses `train`."""
+
+_one_at_a_time = threading.Lock()
+
+Start = Callable[[range], Any]
+"""Starts to embed a part, and gives a future of its `Embeddings`."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is to be embedded, by what: plain values, for the workers of a cluster.
+
+    Attributes:
+        run: The run's path.
+        projection: Whether projections are to be given; it is an error if they are wanted and there are none.
+        data: `READER:PATH` of stored images, or None for simulated ones.
+        all_views: Whether all images of each stored lens are embedded.
+        lenses: Number of simulated lenses.
+        seed: Their seed.
+        simulator: Name of their simulator, if it is not the run's.
+        changes: `OPTION=VALUE`, what is changed of the simulator.
+        token: Of this command alone: a worker that lives long never takes the run or data of an earlier one for these.
+    """
+
+    run: str
+    projection: Literal["wanted", "if any", "none"]
+    data: str | None
+    all_views: bool
+    lenses: int
+    seed: int
+    simulator: str | None
+    changes: tuple[str, ...]
+    token: str
+
+
+class Embedder:
+    """Carries out a task, part by part; from several threads at once, if it is of stored images.
+
+    Args:
+        task: What to do.
+
+    Raises:
+        LenskitError: if something is missing, before anything is done.
+    """
+
+    def __init__(self, task: Task) -> None:
+        self.task, self.run = task, Run(task.run)
+        self.encoder = to_best_device(self.run.encoder())
+        self.device = next(self.encoder.parameters()).device
+        self.method = self._method()
+        self.simulated = task.data is None
+        if task.data is None:
+            self.simulator = simulator_of(self.run, task.simulator, task.changes)
+            self.simulator.to(self.device)
+            self.parameters, self.lenses, self.views, self.step = self.simulator.parameters, task.lenses, 1, PART
+        else:
+            self.reader, _, path = task.data.partition(":")
+            self.path = Path(path)
+            self.dataset = open_images(task.data, self.encoder)
+            check_complete(self.dataset)
+            self.parameters, self.lenses = self.dataset.parameters, len(self.dataset)
+            self.views = self.dataset.views if task.all_views else 1
+            chunk = self.dataset.chunk
+            self.step = max(PART // (chunk * self.views), 1) * chunk
+
+    def _method(self) -> Method | None:
+        if self.task.projection == "none":
+            return None
+        method = self.run.method()
+        features = torch.zeros(1, self.encoder.features)
+        with torch.inference_mode():
+            if method.project(features) is not None:
+                return method.to(self.device)
+        if self.task.projection == "wanted":
+            raise LenskitError(f"the method of {self.run.path}, {self.run.config.name('method')!r}, has no projections")
+        return None
+
+    @property
+    def rows(self) -> int:
+        """Number of images."""
+        return self.lenses * self.views
+
+    def parts(self) -> Iterator[range]:
+        """The lenses, in parts."""
+        return (range(start, min(start + self.step, self.lenses)) for start in range(0, self.lenses, self.step))
+
+    def reads(self, path: Path) -> bool:
+        """Whether a path is that of the images."""
+        return not self.simulated and path.resolve() == self.path.resolve()
+
+    @torch.inference_mode()
+    def __call__(self, lenses: range) -> Embeddings:
+        """Embeds some lenses.
+
+        Raises:
+            LenskitError: if an image cannot be read, or features are not finite.
+        """
+        images, values, names = self._simulated(lenses) if self.simulated else self._stored(lenses)
+        features: dict[str, list[np.ndarray]] = {}
+        for part in images.split(CPU_BATCH if self.device.type == "cpu" else PART):
+            for name, value in self._features(part.to(self.device)).items():
+                features.setdefault(name, []).append(value.float().cpu().numpy())
+        return Embeddings(
+            {name: np.concatenate(each) for name, each in features.items()},
+            {name: value.double().cpu().numpy() for name, value in values.items()},
+            parameters=self.parameters,
+            lens=np.repeat(np.asarray(lenses), self.views),
+            view=np.tile(np.arange(self.views), len(lenses)),
+            names=[name for name in names for _ in range(self.views)],
+            about=self.about,
+        )
+
+    def _features(self, images: Tensor) -> dict[str, Tensor]:
+        features = self.encoder(images)
+        projection = self.method.project(features.float()) if self.method else None
+        return {"backbone": features} | ({} if projection is None else {"projection": projection})
+
+    def _simulated(self, lenses: range) -> tuple[Tensor, dict[str, Tensor], list[str]]:
+        index = torch.arange(lenses.start, lenses.stop, device=self.device)
+        scene = self.simulator.scene(self.task.seed, SPLIT, index)
+        values = {parameter.name: scene[parameter.name] for parameter in self.parameters}
+        return self.simulator.render(scene), values, [str(lens) for lens in lenses]
+
+    def _stored(self, lenses: range) -> tuple[Tensor, dict[str, Tensor], list[str]]:
+        images, known = read_lenses(self.dataset, lenses, draws=self.views)
+        values = {parameter.name: known[..., i].flatten() for i, parameter in enumerate(self.parameters)}
+        return images.flatten(0, 1), values, [self.dataset.names[lens] for lens in lenses]
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """Where the features come from. With the numbers of lens and view that each row has, it is the images'
+        address."""
+        if self.simulated:
+            section = {"name": self.task.simulator} if self.task.simulator else self.run.config.sections["simulator"]
+            images: dict[str, Any] = {"simulator": section, "set": list(self.task.changes)}
+            images |= {"seed": self.task.seed, "split": SPLIT}
+        else:
+            images = {"reader": self.reader, "path": str(self.path)}
+            if self.dataset.configuration:
+                images["simulated"] = dict(self.dataset.configuration)
+        return {"run": self.task.run, "encoder": self.encoder.card, "images": images}
+
+
+def in_order(start: Start, parts: Iterable[range], ahead: Callable[[], int]) -> Iterator[Embeddings]:
+    """What becomes of parts, in their order, of which no more are begun than `ahead()` says."""
+    begun: deque[Any] = deque()
+    for part in parts:
+        begun.append(start(part))
+        while len(begun) > ahead():
+            yield begun.popleft().result()
+    while begun:
+        yield begun.popleft().result()
+
+
+@contextmanager
+def on_threads(embedder: Embedder, workers: int) -> Iterator[tuple[Start, Callable[[], int]]]:
+    """Embeds parts in threads of this process: of stored images several at once on a CPU; on a GPU two, so that one
+    part is read while another is computed."""
+    count = workers if embedder.device.type == "cpu" else min(workers, 2)
+    pool = ThreadPoolExecutor(count, "lenskit-embed")
+    with nullcontext() if embedder.simulated else _one_thread():
+        try:
+            yield lambda part: pool.submit(embedder, part), lambda: count
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def on_cluster(client: Any, embedder: Embedder) -> Iterator[tuple[Start, Callable[[], int]]]:
+    """Embeds parts on the workers of a cluster, each of which opens run and data for itself."""
+    task = embedder.task
+
+    def start(part: range) -> _Remote:
+        return _Remote(client.submit(embed_part, task, part.start, part.stop, pure=False))
+
+    yield start, lambda: 2 * max(sum(client.nthreads().values()), 1)
+
+
+class _Remote:
+    """A cluster's future, whose faults are one line."""
+
+    def __init__(self, future: Any) -> None:
+        self._future = future
+
+    def result(self) -> Embeddings:
+        try:
+            return self._future.result()
+        except Exception as error:
+            if isinstance(error, LenskitError) or (isinstance(error, OSError) and error.strerror):
+                raise
+            reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
+            raise LenskitError(f"the cluster cannot embed the images: {reason}") from error
+
+
+def embed_part(task: Task, start: int, stop: int) -> Embeddings:
+    """Embeds lenses `start` to `stop` - 1 of a task, on the worker that calls it."""
+    # One thread a process, however many the worker has.
+    with _one_at_a_time, _one_thread():
+        return _opened(task)(range(start, stop))
+
+
+@lru_cache(maxsize=1)
+def _opened(task: Task) -> Embedder:
+    if not Path(task.run).is_dir():
+        raise LenskitError(f"a worker of the cluster does not see {task.run}: it must be on a disk that all share")
+    return Embedder(task)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Lets torch compute with one thread."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
