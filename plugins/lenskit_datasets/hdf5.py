@@ -149,9 +149,8 @@ class Hdf5(Dataset):
         """Which data sets are parameters."""
         chosen = {name.rpartition("/")[2]: self._beside(file, name) for name in labels or ()}
         if labels is None:
-            group = file[self._images].parent
-            names = {name: f"{group.name}/{name}".replace("//", "/") for name in group if name not in columns.values()}
-            chosen = {name: full for name, full in names.items() if self._may_be_label(file, full)}
+            names = [name for name in file[self._images].parent if name not in columns.values()]
+            chosen = {name: full for name in names if self._may_be_label(file, full := self._beside(file, name))}
         chosen |= {name: self._beside(file, column) for name, column in columns.items()}
         for name, full in chosen.items():
             if full not in file:
@@ -164,9 +163,9 @@ class Hdf5(Dataset):
         self.parameters = [self._parameter(name, file[full]) for name, full in chosen.items()]
 
     def _beside(self, file: Any, name: str) -> str:
-        """A data set's full name, if it is named as beside the images."""
-        beside = f"{file[self._images].parent.name}/{name}"
-        return name if name in file else beside
+        """The full name of a data set, which may be named as it is called beside the images."""
+        beside = f"{file[self._images].parent.name.strip('/')}/{name}".strip("/")
+        return beside if beside in file else name
 
     def _may_be_label(self, file: Any, name: str) -> bool:
         data = file.get(name)  # nothing, of a link that leads nowhere

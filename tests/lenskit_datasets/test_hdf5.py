@@ -1,0 +1,203 @@
+"""HDF5 files: ours, and others'."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lenskit.data.readers import find_reader, open_dataset
+from lenskit.errors import LenskitError, UsageError
+from lenskit_datasets.hdf5 import Hdf5
+from lenskit_datasets.zarr_store import ZarrStore
+
+
+def pixels(*shape: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
+
+
+def write(path: Path, images: np.ndarray, name: str = "images", **labels: object) -> Path:
+    with h5py.File(path, "w") as file:
+        file[name] = images
+        for label, values in labels.items():
+            file[label] = values
+    return path
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
+@pytest.mark.parametrize("pairs", ["lens-fixed", "single"])
+def test_what_we_simulate_is_what_a_zarr_store_holds(simulated, tmp_path: Path, pairs: str, dtype: str) -> None:
+    zarr = ZarrStore(simulated(tmp_path / "pairs.zarr", pairs=pairs, dtype=dtype))
+    data = open_dataset(str(simulated(tmp_path / "pairs.h5", "hdf5", pairs=pairs, dtype=dtype)))
+    assert isinstance(data, Hdf5)
+    for same in ("parameters", "image_shape", "views", "shared", "chunk", "stored_as", "pixel_scale", "configuration"):
+        assert getattr(data, same) == getattr(zarr, same), same
+    assert list(data.names) == list(zarr.names)
+    for index in (range(10), range(4, 8), [9, 0, 4, 4], []):
+        torch.testing.assert_close(data.read(index), zarr.read(index), rtol=0, atol=0)
+        torch.testing.assert_close(data.read_parameters(index), zarr.read_parameters(index), rtol=0, atol=0)
+    assert [name for name, wrong in data.check() if not wrong] == ["lenses 0 to 3", "lenses 4 to 7", "lenses 8 to 9"]
+
+
+def test_one_that_is_still_to_be_made(simulated, tmp_path: Path) -> None:
+    simulated(tmp_path / "pairs.h5.filling")
+    with pytest.raises(LenskitError, match="pairs.h5 is still to be made, from what is in .*filling: finish it with: l"):
+        Hdf5(tmp_path / "pairs.h5")
+
+
+def test_damage_is_found_by_the_checksums(simulated, tmp_path: Path) -> None:
+    path = simulated(tmp_path / "pairs.h5", "hdf5")
+    with h5py.File(path) as file:
+        place = file["images"].id.get_chunk_info_by_coord((5, 0, 0, 0, 0)).byte_offset
+    content = bytearray(path.read_bytes())
+    content[place + 10] ^= 1
+    path.write_bytes(content)
+    data = Hdf5(path)
+    with pytest.raises(LenskitError, match=r"pairs.h5: images\[5\] cannot be read: ") as raised:
+        data.read(range(4, 8))
+    assert "\n" not in str(raised.value)
+    assert len(data.read([4, 6, 7])[0]) == 3
+    assert [name for name, wrong in data.check() if wrong] == ["lenses 4 to 7"]
+
+
+AXES = {"nhw": ((6, 8, 8), (1, 1, 8, 8)), "nchw": ((6, 3, 8, 8), (1, 3, 8, 8)), "nvchw": ((6, 2, 3, 8, 8), (2, 3, 8, 8))}
+
+
+@pytest.mark.parametrize("axes", AXES)
+@pytest.mark.parametrize("kind", ["<f4", ">f4", ">f8", "<i2", "u1"])
+def test_axes_and_types(tmp_path: Path, axes: str, kind: str) -> None:
+    stored, shape = AXES[axes]
+    images = (100 + 20 * pixels(*stored)).astype(kind)
+    data = open_dataset(str(write(tmp_path / "a.h5", images)))
+    assert (len(data), data.views, *data.image_shape) == (6, *shape)
+    assert data.shared == (frozenset({"lens"}) if data.views > 1 else frozenset())
+    read = data.read([5, 0, 3])[0]
+    assert read.dtype == torch.float32
+    np.testing.assert_array_equal(read, images[[5, 0, 3]].astype(np.float32).reshape(3, *shape))
+
+
+@pytest.mark.parametrize("stored", [(4, 8, 8, 3), (4, 2, 8, 8, 3), (4, 8, 8)])
+def test_channels_last(tmp_path: Path, stored: tuple[int, ...]) -> None:
+    images = pixels(*stored)
+    data = Hdf5(write(tmp_path / "a.h5", images), channels_last=True)
+    expected = images[:, None, ..., None] if len(stored) == 3 else images.reshape(4, -1, 8, 8, 3)
+    np.testing.assert_array_equal(data.read(range(4))[0], np.moveaxis(expected, -1, 2))
+    if len(stored) > 3:
+        with pytest.raises(UsageError, match=r"8 channels of 8 x 3 pixels: say channels_last=true if that is wrong"):
+            Hdf5(tmp_path / "a.h5")
+
+
+@given(st.lists(st.integers(0, 19), max_size=12), st.sampled_from([None, 1, 4, 20]))
+@settings(deadline=None, max_examples=25)
+def test_any_order_however_it_is_chunked(tmp_path_factory, index: list[int], chunk: int | None) -> None:
+    images, path = pixels(20, 5, 5), tmp_path_factory.mktemp("h5") / "a.h5"
+    with h5py.File(path, "w") as file:
+        file.create_dataset("images", data=images, chunks=chunk and (chunk, 5, 5), compression=chunk and "gzip")
+        file["x"] = np.arange(20.0)
+    data = Hdf5(path)
+    assert data.chunk == (chunk or 1)
+    read, values = data.read(index)
+    np.testing.assert_array_equal(read[:, 0, 0], images[index])
+    assert values["x"].tolist() == index
+
+
+def test_several_threads_read_at_once(tmp_path: Path) -> None:
+    images = pixels(64, 16, 16)
+    data = Hdf5(write(tmp_path / "a.h5", images, x=np.arange(64)))
+    with ThreadPoolExecutor(8) as pool:
+        for number, (read, values) in enumerate(pool.map(lambda i: data.read([i, 63 - i]), range(64))):
+            np.testing.assert_array_equal(read[:, 0, 0], images[[number, 63 - number]])
+            assert values["x"].tolist() == [number, 63 - number]
+
+
+def test_labels_and_their_units(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.h5", pixels(4, 2, 1, 8, 8), theta_E=[1.0, 1.5, np.nan, 2.0], e1=np.zeros((4, 2), ">f8"))
+    with h5py.File(path, "a") as file:
+        file["b_SIE"], file["pa"], file["other"], file["nested/z"] = np.ones(4), np.arange(4), np.ones(5), np.ones(4)
+        file["pa"].attrs["units"] = "deg"
+        file["b_SIE"].attrs["unit"] = b"arcsec"
+    data = Hdf5(path)
+    known = {p.name: (p.unit, p.group, p.headline) for p in data.parameters}
+    assert known == {
+        "b_SIE": ("arcsec", "lens", False), "e1": ("", "image", False), "pa": ("deg", "lens", False),
+        "theta_E": ("arcsec", "lens", True),
+    }  # fmt: skip
+    values = data.read([3, 2])[1]
+    assert (values["theta_E"][0].item(), values["theta_E"][1].isnan().item(), values["e1"].shape) == (2, True, (2, 2))
+    chosen = Hdf5(path, labels=["pa", "nested/z"], columns={"theta_E": "b_SIE"})
+    assert [(p.name, p.unit) for p in chosen.parameters] == [("pa", "deg"), ("z", ""), ("theta_E", "arcsec")]
+    assert chosen.read_parameters([1])["theta_E"].tolist() == [1]
+    with pytest.raises(UsageError, match=r"other is no label: it has not a number, or a text, for each of 4 lenses"):
+        Hdf5(path, labels=["other"])
+    with pytest.raises(UsageError, match=r"has no data set redshift for redshift; it has b_SIE \(4,\), "):
+        Hdf5(path, labels=["redshift"])
+
+
+def test_classes(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.h5", pixels(4, 8, 8), kind=["vortex", "no_sub", "sphere", "no_sub"])
+    with h5py.File(path, "a") as file:
+        file.create_dataset("code", data=[7, 3, 7, 3], dtype=h5py.enum_dtype({"ring": 7, "arc": 3}, "i4"))
+        file["number"] = [0, 1, 1, 0]
+        file["number"].attrs["classes"] = ["no", "yes"]
+        file["flag"] = np.array([True, False, True, True])
+    data = Hdf5(path)
+    assert {p.name: p.classes for p in data.parameters} == {
+        "code": ("arc", "ring"), "flag": (), "kind": ("no_sub", "sphere", "vortex"), "number": ("no", "yes"),
+    }  # fmt: skip
+    values = {name: value.tolist() for name, value in data.read_parameters(range(4)).items()}
+    assert values == {"code": [1, 0, 1, 0], "flag": [1, 0, 1, 1], "kind": [2, 0, 1, 0], "number": [0, 1, 1, 0]}
+
+
+def test_images_of_another_name(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.hdf", pixels(4, 8, 8), "train/x", **{"train/y": np.arange(4), "y": np.arange(4)})
+    data = Hdf5(path)  # the only one with so many axes
+    assert ([p.name for p in data.parameters], data.read_parameters([2])["y"].tolist()) == (["y"], [2])
+    write(tmp_path / "b.hdf", pixels(4, 8, 8), "train/x", **{"test/x": pixels(2, 8, 8)})
+    with pytest.raises(UsageError, match=r"which data set holds the images\? Name it: images=NAME; it has test/x \(2, "):
+        Hdf5(tmp_path / "b.hdf")
+    assert len(Hdf5(tmp_path / "b.hdf", images="test/x")) == 2
+    assert len(open_dataset(f"hdf5:{tmp_path / 'b.hdf'}", images="train/x", size=5)) == 4
+
+
+def test_cut_and_filled(tmp_path: Path) -> None:
+    images = pixels(3, 20, 20)
+    images[1, 8, 9] = np.nan
+    images[2, 0, 0] = np.inf  # outside of what is cut out
+    read = Hdf5(write(tmp_path / "a.h5", images), size=10).read(range(3))[0][:, 0, 0].numpy()
+    assert np.isfinite(read).all()
+    assert np.argwhere(read != images[:, 5:15, 5:15]).tolist() == [[1, 3, 4]]
+
+
+def test_what_it_does_not_take(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="there is no file nowhere.h5; hdf5 takes an HDF5 file"):
+        Hdf5("nowhere.h5")
+    (tmp_path / "text.h5").write_text("no image")
+    with pytest.raises(LenskitError, match="text.h5 cannot be read as HDF5: "):
+        Hdf5(tmp_path / "text.h5")
+    with pytest.raises(UsageError, match="no reader recognises"):
+        find_reader(str(tmp_path / "text.h5"))
+    whole = write(tmp_path / "a.h5", pixels(40, 8, 8)).read_bytes()
+    (tmp_path / "half.h5").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(LenskitError, match="half.h5 cannot be read as HDF5: .*truncated"):
+        Hdf5(tmp_path / "half.h5")
+    complaints = {
+        "images holds no images": (write(tmp_path / "b.h5", pixels(4, 8)), "images"),
+        "has no data set cutouts; it has images (40, 8, 8)": (tmp_path / "a.h5", "cutouts"),
+        "is empty": (write(tmp_path / "c.h5", pixels(0, 8, 8)), "images"),
+        "has 8 x 9 pixels: say size=8": (write(tmp_path / "d.h5", pixels(4, 8, 9)), "images"),
+        "images holds no images (lens": (write(tmp_path / "e.h5", pixels(4, 8, 8) * 1j), "images"),
+    }
+    for complaint, (path, name) in complaints.items():
+        with pytest.raises(UsageError) as raised:
+            Hdf5(path, images=name)
+        assert complaint in str(raised.value)
+    blank = pixels(3, 8, 8)
+    blank[1] = 0
+    with pytest.raises(LenskitError, match=r"f.h5: images\[1\] holds no image: all pixels are 0"):
+        Hdf5(write(tmp_path / "f.h5", blank)).read([0, 1])
