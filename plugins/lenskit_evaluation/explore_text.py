@@ -1,0 +1,43 @@
+"""Symbols as plain text, for a page that has no formulas."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+from lenskit.plugin import Parameter
+
+_SIGNS = {"odot": "⊙", "times": "×", "prime": "′", "cdot": "·", "pm": "±", "circ": "°", "infty": "∞", "lambda": "λ"}
+_SPACES = re.compile(r"\\[,;:! ]|~")
+_FONTS = re.compile(r"\\(?:mathrm|mathbf|mathit|text|rm|bf|it)(?![a-zA-Z])\s*")
+_COMMAND = re.compile(r"\\([a-zA-Z]+)\s*")
+_RAISED = re.compile(r"([_^])([+-]?\d+)(?![\d.])")
+_SMALL = {"_": str.maketrans("0123456789+-", "₀₁₂₃₄₅₆₇₈₉₊₋"), "^": str.maketrans("0123456789+-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻")}
+
+
+def plain(symbol: str) -> str:
+    r"""A symbol such as `$\theta_E$` as text such as `θ_E`: Greek letters and raised or lowered digits as characters,
+    everything else as it reads."""
+    text = _SPACES.sub(" ", symbol.replace("$", ""))
+    text = _COMMAND.sub(_sign, _FONTS.sub("", text))
+    text = re.sub(r"[{}\\]", "", text)
+    text = _RAISED.sub(lambda found: found[2].translate(_SMALL[found[1]]), text)
+    return " ".join(text.split())
+
+
+def _sign(command: re.Match[str]) -> str:
+    """The character that a command stands for, or its name."""
+    name = command[1]
+    if name.lower() in _SIGNS and name.islower():
+        return _SIGNS[name]
+    size, letter = ("SMALL" if name.islower() else "CAPITAL"), name.lower().removeprefix("var")
+    try:
+        return unicodedata.lookup(f"GREEK {size} LETTER {letter.upper()}")
+    except KeyError:
+        return name
+
+
+def label(parameter: Parameter) -> str:
+    """Symbol and unit, such as `θ_E (arcsec)`; without a symbol the name."""
+    name = plain(parameter.symbol) or parameter.name.replace("$", "")
+    return f"{name} ({plain(parameter.unit)})" if parameter.unit else name
