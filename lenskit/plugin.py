@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from lenskit.data.source import stored as stored
     from lenskit.distributions import Distribution as Distribution
     from lenskit.embeddings import Embeddings as Embeddings
+    from lenskit.embeddings import is_embeddings as is_embeddings
     from lenskit.encoder import Encoder as Encoder
     from lenskit.files import write_atomically as write_atomically
     from lenskit.kinds.backbone import Backbone as Backbone
@@ -107,6 +108,7 @@ _LAZY = {
     "effective_rank": "lenskit.training.collapse",
     "find_reader": "lenskit.data.readers",
     "held_out": "lenskit.training.heldout",
+    "is_embeddings": "lenskit.embeddings",
     "is_store": "lenskit.store.store",
     "keep_freed_memory": "lenskit.data.memory",
     "open_dataset": "lenskit.data.readers",

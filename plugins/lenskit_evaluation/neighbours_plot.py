@@ -1,0 +1,110 @@
+"""A picture of images and their neighbours."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from textwrap import shorten
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from torch import Tensor
+
+from lenskit.plugin import Parameter, border_noise, colours
+
+PANEL = 1.45
+"""Width and height of an image in inches."""
+
+CAPTION = 0.145
+"""Height of a line beneath an image in inches."""
+
+CHARACTERS = 22
+"""How many of a name fit beneath an image."""
+
+UNITS = {"": "", "arcsec": "''", "rad": " rad", "deg": "°"}
+
+
+@dataclass(frozen=True)
+class Row:
+    """An image and its neighbours.
+
+    Attributes:
+        name: The image's.
+        image: (C, H, W).
+        values: What is known of it.
+        neighbours: k names.
+        images: (k, C, H, W).
+        distances: (k,).
+        neighbour_values: Values (k,) by name.
+    """
+
+    name: str
+    image: Tensor
+    values: Mapping[str, float]
+    neighbours: Sequence[str]
+    images: Tensor
+    distances: NDArray[np.float64]
+    neighbour_values: Mapping[str, NDArray[np.float64]]
+
+
+def neighbours_figure(
+    rows: Sequence[Row], parameters: Sequence[Parameter], own: Sequence[Parameter], title: str
+) -> Figure:
+    """A line for each image: it, and its neighbours with their distances and parameters.
+
+    Args:
+        rows: At least one.
+        parameters: What is told of the neighbours.
+        own: What is known of the images, of which the same is told.
+        title: What is shown.
+    """
+    columns = 1 + len(rows[0].neighbours)
+    height = PANEL + CAPTION * (2 + len(parameters)) + 0.1
+    figure = Figure(figsize=(columns * (PANEL + 0.05), height * len(rows) + 0.3))
+    figure.suptitle(title, fontsize=9, x=0.01, y=1 - 0.06 / figure.get_figheight(), ha="left", va="top")
+    total = figure.get_figheight()
+    wanted = {parameter.name for parameter in parameters}
+    for number, row in enumerate(rows):
+        bottom = 1 - (0.3 + number * height + PANEL) / total
+
+        def panel(column: int, bottom: float = bottom) -> Axes:
+            return figure.add_axes((column / columns + 0.02 / columns, bottom, 0.96 / columns, PANEL / total))
+
+        told = [parameter for parameter in own if parameter.name in wanted]
+        _draw(panel(0), row.image, [row.name, "(query)", *_texts(told, row.values)], frame="#D55E00")
+        for column, name in enumerate(row.neighbours):
+            values = {key: float(value[column]) for key, value in row.neighbour_values.items()}
+            lines = [name, f"distance {_number(row.distances[column])}", *_texts(parameters, values)]
+            _draw(panel(1 + column), row.images[column], lines)
+    return figure
+
+
+def _draw(panel: Axes, image: Tensor, lines: Sequence[str], frame: str | None = None) -> None:
+    stretched = (image / (3 * border_noise(image))).asinh().float().cpu().numpy()
+    panel.imshow(colours(stretched), origin="lower", interpolation="nearest")
+    panel.set(xticks=[], yticks=[])
+    for spine in panel.spines.values():
+        spine.set(visible=frame is not None, color=frame, linewidth=2)
+    short = shorten(lines[0], CHARACTERS, placeholder="...") if " " in lines[0] else lines[0][-CHARACTERS:]
+    panel.set_xlabel("\n".join([short, *lines[1:]]), fontsize=7, labelpad=2, linespacing=1.25)
+
+
+def _texts(parameters: Sequence[Parameter], values: Mapping[str, float]) -> list[str]:
+    return [_text(parameter, values[parameter.name]) for parameter in parameters]
+
+
+def _text(parameter: Parameter, value: float) -> str:
+    """Such as `$\\theta_E$ = 1.23''`."""
+    symbol = parameter.symbol or parameter.name
+    if np.isnan(value):
+        return f"{symbol}: not known"
+    if parameter.classes and 0 <= value < len(parameter.classes):
+        return f"{symbol}: {parameter.classes[int(value)]}"
+    return f"{symbol} = {value:.2f}{UNITS.get(parameter.unit, f' {parameter.unit}')}"
+
+
+def _number(distance: float) -> str:
+    """With as many digits as tell small ones from none."""
+    return f"{distance:.3f}" if distance >= 0.01 or distance < 1e-9 else f"{distance:.1e}"

@@ -1,0 +1,175 @@
+"""Nearest neighbours among features: exact, a part of a big archive at a time, or approximate."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from lenskit.plugin import LenskitError, UsageError
+
+Array = NDArray[Any]
+Metric = Literal["cosine", "euclidean"]
+Index = Literal["exact", "pynndescent", "faiss"]
+
+PART = 50_000
+"""Rows of an archive that are searched at a time."""
+
+
+class Matrix(Protocol):
+    """Features (n, d) in memory or on disk, of which rows can be taken."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, rows: Any) -> Array: ...
+
+
+@dataclass(frozen=True)
+class Space:
+    """Where distances are measured: features are brought to a form in which all are euclidean.
+
+    Attributes:
+        metric: `cosine`, of features as they are; or `euclidean`, of features that are standardised on the archive.
+        mean: (d,) of the archive.
+        scale: (d,) standard deviations of the archive; one for a feature that does not vary.
+    """
+
+    metric: Metric
+    mean: Array
+    scale: Array
+
+    @classmethod
+    def of(cls, archive: Matrix, metric: Metric) -> Space:
+        """The space of an archive, which is read once for the euclidean distance.
+
+        Raises:
+            LenskitError: if no feature varies.
+        """
+        if metric == "cosine":
+            return cls(metric, np.zeros(1), np.ones(1))
+        total, squares = np.zeros(1), np.zeros(1)
+        first = np.asarray(archive[:1], np.float64)  # taken off, lest the squares lose digits
+        for _, part in _parts(archive):
+            x = part.astype(np.float64) - first
+            total, squares = total + x.sum(0), squares + (x**2).sum(0)
+        mean = total / len(archive)
+        scale = np.sqrt((squares / len(archive) - mean**2).clip(0))
+        varies = scale > 1e-6 * np.abs(mean + first[0])
+        if not varies.any():
+            raise LenskitError("all images of the archive have the same features: the encoder has collapsed")
+        return cls(metric, mean + first[0], np.where(varies, scale, 1.0))
+
+    def __call__(self, features: ArrayLike) -> Array:
+        """Features (n, d) to points (n, d), float32, between which euclidean distances are measured."""
+        x = np.asarray(features, np.float64)
+        if self.metric == "cosine":
+            x = x / np.linalg.norm(x, axis=1, keepdims=True).clip(1e-30)
+        else:
+            x = (x - self.mean) / self.scale
+        return x.astype(np.float32)
+
+    def distance(self, a: Array, b: Array) -> Array:
+        """Distances (n,) between points (n, d): 1 - cosine of the angle, or the euclidean one; exactly 0 for points
+        that are the same."""
+        squared = ((a.astype(np.float64) - b) ** 2).sum(-1)
+        return squared / 2 if self.metric == "cosine" else np.sqrt(squared)
+
+
+def search(
+    archive: Matrix, queries: ArrayLike, k: int, *, metric: Metric = "cosine", index: Index = "exact", seed: int = 0
+) -> tuple[NDArray[np.int64], Array]:
+    """The nearest rows of an archive.
+
+    Args:
+        archive: (n, d).
+        queries: (m, d).
+        k: Neighbours of each query.
+        metric: What is near; see `Space`.
+        index: `exact`; or approximate by `pynndescent` or `faiss` (a graph, HNSW), whose index is built first, which
+            pays for many queries only.
+        seed: Seed of `pynndescent`.
+
+    Returns:
+        Rows (m, k), the nearest first, and distances (m, k). Distances are computed anew from the features, whatever
+        found the rows.
+
+    Raises:
+        UsageError: if there are fewer rows than neighbours, or what finds them is not installed.
+        LenskitError: if features are all the same.
+    """
+    if len(archive) < k:
+        raise UsageError(f"{k} neighbours are wanted, and the archive holds {len(archive)} images: say --k less")
+    space = Space.of(archive, metric)
+    points = space(queries)
+    if index == "exact":
+        rows = _exact(archive, space, points, k)
+    else:
+        held = np.concatenate([space(part) for _, part in _parts(archive)])
+        rows = _pynndescent(held, points, k, seed) if index == "pynndescent" else _faiss(held, points, k)
+    if (rows < 0).any():
+        raise LenskitError(f"{index} found fewer than {k} neighbours of some images: use --index exact")
+    found = [space(archive[each]) for each in rows]
+    distances = np.stack([space.distance(point[None], near) for point, near in zip(points, found, strict=True)])
+    order = np.argsort(distances, axis=1, kind="stable")
+    return np.take_along_axis(rows, order, 1), np.take_along_axis(distances, order, 1)
+
+
+def check_index(index: Index) -> None:
+    """Raises if what the index needs is not installed.
+
+    Raises:
+        UsageError: saying what to install.
+    """
+    if index != "exact":
+        _load(index)
+
+
+def _load(index: str) -> Any:
+    from importlib import import_module
+
+    extra = "'lenskit-ssl[faiss]'" if index == "faiss" else index
+    try:
+        return import_module(index)
+    except ImportError as error:
+        raise UsageError(
+            f"--index {index} needs {index}, which cannot be imported ({error}): pip install {extra}, or --index exact"
+        ) from None
+
+
+def _parts(archive: Matrix) -> Iterator[tuple[int, Array]]:
+    for start in range(0, len(archive), PART):
+        yield start, np.asarray(archive[start : start + PART])
+
+
+def _exact(archive: Matrix, space: Space, points: Array, k: int) -> NDArray[np.int64]:
+    from sklearn.neighbors import NearestNeighbors
+
+    rows, distances = np.empty((len(points), 0), np.int64), np.empty((len(points), 0))
+    for start, part in _parts(archive):
+        near = NearestNeighbors(n_neighbors=min(k, len(part)), algorithm="brute").fit(space(part))
+        d, i = near.kneighbors(points)
+        rows, distances = np.concatenate([rows, i + start], 1), np.concatenate([distances, d], 1)
+        best = np.argsort(distances, axis=1, kind="stable")[:, :k]
+        rows, distances = np.take_along_axis(rows, best, 1), np.take_along_axis(distances, best, 1)
+    return rows
+
+
+def _pynndescent(held: Array, points: Array, k: int, seed: int) -> NDArray[np.int64]:
+    graph = _load("pynndescent").NNDescent(
+        held, metric="euclidean", n_neighbors=min(max(30, k), len(held) - 1), random_state=seed
+    )
+    return np.asarray(graph.query(points, k=k, epsilon=0.2)[0], np.int64)
+
+
+def _faiss(held: Array, points: Array, k: int) -> NDArray[np.int64]:
+    faiss = _load("faiss")
+    graph = faiss.IndexHNSWFlat(held.shape[1], 32)
+    graph.hnsw.efConstruction, graph.hnsw.efSearch = 200, max(128, 4 * k)
+    threads = faiss.omp_get_max_threads()
+    faiss.omp_set_num_threads(1)  # several build another graph each time
+    graph.add(held)
+    faiss.omp_set_num_threads(threads)
+    return np.asarray(graph.search(points, k)[1], np.int64)
