@@ -14,7 +14,7 @@ import torch
 from annotated_types import Ge, Gt, Lt
 from torch import Tensor
 
-from lenskit.plugin import Dataset, LenskitError, Parameter, Run, Simulator, UsageError
+from lenskit.plugin import Dataset, Encoder, LenskitError, Parameter, Run, Simulator, UsageError
 from lenskit_evaluation.classification import ClassScore, score_classes
 from lenskit_evaluation.features import Array, open_images, simulator_of, to_best_device
 from lenskit_evaluation.finetune_data import (
@@ -118,17 +118,18 @@ class Finetune(OnLenses):
 
     def __call__(self, runs: Sequence[Run], inputs: Sequence[str] = ()) -> Findings:
         """Fine-tunes the runs, writes models and what was found into each, and returns it."""
+        with torch.random.fork_rng(range(torch.cuda.device_count())):
+            return self._finetune(runs)
+
+    def _finetune(self, runs: Sequence[Run]) -> Findings:
         named = {label: run for label, run in labelled(runs).items() if isinstance(run, Run)}
         encoders = {label: run.encoder() for label, run in named.items()}
-        origin, where = self._origin(runs[0])
+        origin, where = self.origin(runs[0])
         parameters = list(origin.parameters)
         targets = choose_targets(self.target, parameters, where)
-        for label, encoder in encoders.items():
-            if encoder.image_shape != tuple(origin.image_shape):
-                images, wanted = (" x ".join(map(str, s)) for s in (origin.image_shape, encoder.image_shape))
-                raise UsageError(f"{where} has images of {images}, but {label} takes {wanted}")
+        _check_images(origin, encoders, where, self.recipe.augment)
         title = self.name or _folder_name(targets, where, self.recipe.freeze, self.labels)
-        folders = {label: run.folder(f"finetune/{title}") for label, run in named.items()}
+        folders = {label: run.folder("finetune") / title for label, run in named.items()}
         for folder in folders.values():
             _check_free(folder, targets, where)
 
@@ -138,7 +139,6 @@ class Finetune(OnLenses):
         for train, _ in parts:
             check_labels(pool.labels(targets)[train], targets, where)
         turned = oriented_labels(pool.values, parameters, targets, self.recipe.augment)
-        _check_square(origin.image_shape, self.recipe.augment)
         log.info(
             "fine-tuning (%s) %s on %d labelled lenses of %s, %d of them to stop by; judging on %d",
             self.recipe.freeze, ", ".join(starts.labels), self.labels, where, len(parts[0][1]), len(test),
@@ -159,6 +159,7 @@ class Finetune(OnLenses):
         order = [*starts.labels, CONSTANT]
         trained.sort(key=lambda each: (order.index(each.label), each.seed))
         for label, model in models.items():
+            folders[label].mkdir(parents=True, exist_ok=True)
             model.save(folders[label])
         findings = Findings(trained, targets, test, models, list(folders.values()))
         how = f"{self.recipe.freeze} on {len(parts[0][0])} lenses, stopped by {len(parts[0][1])}, of {where}"
@@ -175,7 +176,7 @@ class Finetune(OnLenses):
             )
         return findings
 
-    def _origin(self, run: Run) -> tuple[Dataset | Simulator, str]:
+    def origin(self, run: Run) -> tuple[Dataset | Simulator, str]:
         """Where lenses come from, and how it is called."""
         if self.data:
             return open_images(self.data, run.encoder()), self.data
@@ -320,8 +321,16 @@ def _check_free(folder: Path, targets: Sequence[Parameter], where: str) -> None:
         )
 
 
-def _check_square(image_shape: Sequence[int], augment: bool) -> None:
-    if augment and image_shape[-1] != image_shape[-2]:
-        raise UsageError(
-            f"images of {image_shape[-2]} x {image_shape[-1]} pixels cannot be turned by a quarter: use --no-augment"
-        )
+def _check_images(origin: Dataset | Simulator, encoders: Mapping[str, Encoder], where: str, turned: bool) -> None:
+    """Raises if some encoder does not take the images, or if they cannot be turned.
+
+    Raises:
+        UsageError: saying what there is, and what would be right.
+    """
+    there = " x ".join(map(str, origin.image_shape))
+    for label, encoder in encoders.items():
+        if encoder.image_shape != tuple(origin.image_shape):
+            wanted = " x ".join(map(str, encoder.image_shape))
+            raise UsageError(f"{where} has images of {there}, but {label} takes {wanted}")
+    if turned and origin.image_shape[-1] != origin.image_shape[-2]:
+        raise UsageError(f"images of {there} cannot be turned by a quarter: use --no-augment")

@@ -102,7 +102,7 @@ def fit(
     start = model.predict([images[train]]).features
     model.standardise(torch.from_numpy(start).float(), labels[:, train].flatten(0, 1))
     outputs = _outputs_of(model, images, len(labels), recipe)
-    optimizer = torch.optim.AdamW(_groups(model, parts, recipe))
+    optimizer = torch.optim.AdamW(_groups(model, parts, recipe), fused=True)
     generator = torch.Generator().manual_seed(seed)
     batches = math.ceil(len(train) / recipe.batch_size)
     total = recipe.epochs * batches
