@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import logging
-import zlib
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any
@@ -20,7 +18,10 @@ from torch import Tensor
 
 from lenskit.plugin import Dataset, LenskitError, UsageError
 from lenskit_datasets.fill import fill_masked
+from lenskit_datasets.fits_file import opened
 from lenskit_datasets.labels import SUFFIXES, read_labels, stem
+from lenskit_datasets.pixel_scale import common_scale, pixel_scale_of, regrid, resampled_length, seen
+from lenskit_datasets.pixels import Shape, by, common_shape
 
 log = logging.getLogger(__name__)
 
@@ -59,6 +60,9 @@ class FitsFolder(Dataset):
             no mask.
         mask_above: Pixels whose noise is at least this, or not a number, are masked.
         hdu: Number or name of the extension that holds the image. By default the first that holds any.
+        pixel_scale: Size of a pixel in arcsec, of all images. By default each file's coordinates say it, if it has any.
+        resample: Size in arcsec that pixels are brought to, before the middle is cut out: that of the images that a
+            network was trained on. Values are kept (surface brightness), not their sum.
     """
 
     accepts = "a FITS file, a folder of FITS files, or a folder of folders each with an image.fits"
@@ -75,8 +79,10 @@ class FitsFolder(Dataset):
         noise: str = NOISE,
         mask_above: Annotated[float, Gt(0)] = 1e5,
         hdu: int | str | None = None,
+        pixel_scale: Annotated[float, Gt(0)] | None = None,
+        resample: Annotated[float, Gt(0)] | None = None,
     ) -> None:
-        self._root, self._size, self._noise, self._mask_above, self._hdu = Path(path), size, noise, mask_above, hdu
+        self._root, self._noise, self._mask_above, self._hdu = Path(path), noise, mask_above, hdu
         self._files = self._find(pattern)
         self.names = [self._name(file) for file in self._files]
         for name, count in Counter(self.names).items():
@@ -84,7 +90,15 @@ class FitsFolder(Dataset):
                 raise UsageError(f"{count} files in {path} are called {name}: say which by a pattern")
         if noise not in ("", NOISE) and not any((file.parent / noise).is_file() for file in self._files):
             raise UsageError(f"no image in {path} has a noise map {noise} beside it")
-        self.image_shape = self._common_shape()
+        described = [self._describe(file) for file in self._files]
+        scales = [pixel_scale or scale for _, scale in described]
+        self._ratios = self._to(resample, scales)
+        self.pixel_scale = resample or common_scale(scales, self._files)
+        shapes = [
+            (channels, resampled_length(height, ratio), resampled_length(width, ratio))
+            for ((channels, height, width), _), ratio in zip(described, self._ratios, strict=True)
+        ]
+        self.image_shape = common_shape(shapes, self._files, size)
         self._labels: NDArray[np.float32] = np.zeros((len(self.names), 0), np.float32)
         table = self._label_table(labels)
         if table is not None:
@@ -107,9 +121,12 @@ class FitsFolder(Dataset):
             LenskitError: if a file cannot be read, or holds no image: one with all pixels equal, or none good.
         """
         images = np.stack([self._image(int(i)) for i in index]) if len(index) else np.zeros((0, *self.image_shape))
+        return torch.from_numpy(images[:, None].astype(np.float32, copy=False)), self.read_parameters(index)
+
+    def read_parameters(self, index: Sequence[int]) -> dict[str, Tensor]:
+        """See `Dataset.read_parameters`; no image is read."""
         labels = torch.from_numpy(self._labels[np.asarray(index, int)])
-        values = {parameter.name: labels[:, i] for i, parameter in enumerate(self.parameters)}
-        return torch.from_numpy(images[:, None].astype(np.float32, copy=False)), values
+        return {parameter.name: labels[:, i] for i, parameter in enumerate(self.parameters)}
 
     def _find(self, pattern: str | None) -> list[Path]:
         """The image files, in the order of their names."""
@@ -139,29 +156,22 @@ class FitsFolder(Dataset):
             raise UsageError(f"there is no table of labels {labels}, neither here nor in {folder}")
         return table
 
-    def _common_shape(self) -> tuple[int, int, int]:
-        """Channels, height and width of every image as it is given out, from the headers."""
-        shapes = [self._shape(file) for file in self._files]
-        first = shapes[0]
-        for file, shape in zip(self._files, shapes, strict=True):
-            channels, *area = shape
-            if channels != first[0]:
-                raise UsageError(f"{file} has {channels} channels, {self._files[0]} has {first[0]}: all must agree")
-            if self._size is None and shape != first:
-                raise UsageError(
-                    f"{file} has {_by(area)} pixels, {self._files[0]} has {_by(first[1:])}: "
-                    f"say size={min(chain.from_iterable(each[1:] for each in shapes))} to use the middle of each"
-                )
-            if self._size is None and area[0] != area[1]:
-                raise UsageError(f"{file} has {_by(area)} pixels: say size={min(area)} to use a square in its middle")
-            if self._size is not None and min(area) < self._size:
-                raise UsageError(f"{file} has {_by(area)} pixels, fewer than size={self._size}")
-        return (first[0], self._size or first[1], self._size or first[2])
+    def _to(self, resample: float | None, scales: Sequence[float | None]) -> list[float]:
+        """By how much each image's pixels become more."""
+        if resample is None:
+            return [1.0] * len(scales)
+        unknown = next((file for file, scale in zip(self._files, scales, strict=True) if scale is None), None)
+        if unknown:
+            raise UsageError(
+                f"{unknown} does not say how large its pixels are: say pixel_scale, in arcsec, to resample"
+            )
+        return [scale / resample for scale in scales if scale]
 
-    def _shape(self, file: Path) -> tuple[int, int, int]:
-        """Channels, height and width of a file's image."""
-        with _opened(file) as hdus:
-            shape = tuple(_select(file, hdus, self._hdu).shape)
+    def _describe(self, file: Path) -> tuple[Shape, float | None]:
+        """Channels, height and width of a file's image, and the size of its pixels, if it says so."""
+        with opened(file) as hdus:
+            hdu = _select(file, hdus, self._hdu)
+            shape, scale = tuple(hdu.shape), pixel_scale_of(hdu.header)
         while len(shape) > 3 and shape[0] == 1:
             shape = shape[1:]
         if len(shape) not in (2, 3):
@@ -169,36 +179,37 @@ class FitsFolder(Dataset):
         channels, height, width = (1, *shape)[-3:]
         if channels > min(height, width):
             raise UsageError(f"{file}: channels must be the first axis, but the axes are {shape} in numpy's order")
-        return channels, height, width
+        return (channels, height, width), scale
 
     def _image(self, index: int) -> NDArray[np.float32]:
         """One image, (channels, height, width), filled and cut out."""
         file = self._files[index]
-        with _opened(file) as hdus:
+        with opened(file) as hdus:
             image = _float32(_select(file, hdus, self._hdu))
         image = image.reshape(-1, *image.shape[-2:])
         infinite = ~np.isfinite(image)
         masked = infinite | self._mask(file, image.shape)
-        middle = _middle(image.shape[-2:], *self.image_shape[1:])
+        ratio, size = self._ratios[index], self.image_shape[-1]
+        middle = seen(image.shape[-2:], ratio, size)
         for channel, (pixels, bad) in enumerate(zip(image, masked, strict=True)):
             good = pixels[middle][~bad[middle]]
             if not good.size or np.ptp(good) == 0:
                 what = f"all good pixels are {good[0]:g}" if good.size else "all pixels are masked or not finite"
                 where = f" in channel {channel}" if len(image) > 1 else ""
-                raise LenskitError(f"{file} holds no image{where}: {what} in the middle {_by(bad[middle].shape)}")
+                raise LenskitError(f"{file} holds no image{where}: {what} in the middle {by(bad[middle].shape)}")
         self._report(index, masked[..., *middle], infinite[..., *middle])
-        filled = [fill_masked(pixels, bad)[middle] for pixels, bad in zip(image, masked, strict=True)]
-        return np.stack(filled)
+        filled = [fill_masked(pixels, bad) for pixels, bad in zip(image, masked, strict=True)]
+        return regrid(np.stack(filled), ratio, size)
 
     def _mask(self, file: Path, shape: tuple[int, ...]) -> NDArray[np.bool_]:
         """Where the noise map beside an image marks its pixels as masked: of the image's shape."""
         path = file.parent / self._noise
         if not self._noise or not path.is_file():
             return np.zeros(shape, bool)
-        with _opened(path) as hdus:
+        with opened(path) as hdus:
             noise = _float32(_select(path, hdus))
         if noise.shape[-2:] != shape[-2:]:
-            raise LenskitError(f"{path} has {_by(noise.shape[-2:])} pixels, its image {_by(shape[-2:])}")
+            raise LenskitError(f"{path} has {by(noise.shape[-2:])} pixels, its image {by(shape[-2:])}")
         with np.errstate(invalid="ignore"):
             return np.broadcast_to(~(noise < self._mask_above), shape)
 
@@ -238,28 +249,7 @@ def _select(file: Path, hdus: fits.HDUList, name: int | str | None = None) -> An
     return hdu
 
 
-def _middle(shape: Sequence[int], height: int, width: int) -> tuple[slice, slice]:
-    top, left = (shape[0] - height) // 2, (shape[1] - width) // 2
-    return slice(top, top + height), slice(left, left + width)
-
-
-def _by(lengths: Sequence[int]) -> str:
-    return " x ".join(map(str, lengths))
-
-
 def _float32(hdu: Any) -> NDArray[np.float32]:
     """The pixels of an HDU in memory, in the machine's byte order; what float32 cannot hold is infinite."""
     with np.errstate(over="ignore"):
         return np.array(hdu.data, dtype=np.float32)
-
-
-@contextmanager
-def _opened(file: Path) -> Iterator[fits.HDUList]:
-    """An open FITS file, whose faults are errors that name it."""
-    try:
-        with fits.open(file) as hdus:
-            yield hdus
-    except LenskitError:
-        raise
-    except (OSError, ValueError, TypeError, EOFError, zlib.error) as error:
-        raise LenskitError(f"{file} cannot be read as FITS: {error}") from error

@@ -22,13 +22,13 @@ SUFFIXES = (".fits", ".fits.gz", ".fits.fz")
 """How the names of FITS files end."""
 
 
-def stem(name: str) -> str:
-    """The name of a file without the ending of a FITS file."""
-    return next((name.removesuffix(suffix) for suffix in SUFFIXES if name.endswith(suffix)), name)
+def stem(name: str, endings: Sequence[str] = SUFFIXES) -> str:
+    """The name of a file without the ending of a FITS file, or one of some others, in capitals or not."""
+    return next((name[: -len(ending)] for ending in endings if name.lower().endswith(ending)), name)
 
 
 def read_labels(
-    path: Path, names: Sequence[str], columns: Mapping[str, str]
+    path: Path, names: Sequence[str], columns: Mapping[str, str], endings: Sequence[str] = SUFFIXES
 ) -> tuple[list[Parameter], NDArray[np.float32]]:
     """Reads the labels of lenses from a CSV file with a header.
 
@@ -40,6 +40,7 @@ def read_labels(
         names: n names of lenses.
         columns: Column of each parameter that is not in the column of its own name. Unless it is named here, `theta_E`
             is taken from the column `theta_E`, or else from the only one whose name begins with `theta_E_`, in arcsec.
+        endings: How the names of files end, in small letters.
 
     Returns:
         The parameters, and their values (n, parameters): NaN where the table has none.
@@ -47,10 +48,10 @@ def read_labels(
     Raises:
         UsageError: if the table cannot be read, names a lens twice, or none of these.
     """
-    header, rows = _read_table(path)
+    header, rows = read_table(path)
     values = _numbers(header, rows)
     chosen = _parameters(path, list(values), columns)
-    row_of = {stem(row[0]): number for number, row in enumerate(rows)}
+    row_of = {stem(row[0], endings): number for number, row in enumerate(rows)}
     if len(row_of) < len(rows):
         raise UsageError(f"{path}: some lens has two rows; the first column must name each lens once")
     found = [name for name in names if name in row_of]
@@ -66,8 +67,12 @@ def read_labels(
     return [_parameter(name, column) for name, column in chosen.items()], table
 
 
-def _read_table(path: Path) -> tuple[list[str], list[list[str]]]:
-    """Header and rows; every row as long as the header."""
+def read_table(path: Path) -> tuple[list[str], list[list[str]]]:
+    """The header and the rows of a CSV file, without the lines that begin with `#`; all entries stripped.
+
+    Raises:
+        UsageError: if it is no table, or a row is not as long as the header.
+    """
     with path.open(newline="", encoding="utf-8-sig") as file:
         try:
             lines = [row for row in csv.reader(line for line in file if not line.startswith("#")) if row]

@@ -96,6 +96,14 @@ class TestFiles:
         assert FitsFolder(tmp_path).names == ["top"]
         assert FitsFolder(tmp_path, pattern="**/sci.fits").names == ["a/sci", "b/sci"]
 
+    def test_labels_are_read_without_images(self, tmp_path):
+        write(tmp_path / "a.fits", pixels(6, 6))
+        write(tmp_path / "b.fits", pixels(6, 6))
+        (tmp_path / "labels.csv").write_text("name,theta_E\nb,1.5\na,1.2\n")
+        dataset = FitsFolder(tmp_path)
+        (tmp_path / "a.fits").unlink()
+        assert dataset.read_parameters([1, 0])["theta_E"].tolist() == pytest.approx([1.5, 1.2])
+
     @pytest.mark.filterwarnings("ignore:File may have been truncated")
     def test_read_is_lazy(self, tmp_path):
         write(tmp_path / "a.fits", pixels(6, 6))
@@ -238,6 +246,72 @@ class TestLabels:
             FitsFolder("data", labels="missing.csv")
         with pytest.raises(UsageError, match="columns are given, but no table"):
             FitsFolder("data", columns={"theta_E": "b_SIE"})
+
+
+def sky(scale: float) -> dict[str, float | str]:
+    """Header cards of pixels of that size in arcsec."""
+    step = scale / 3600
+    return {"CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", "CD1_1": -step, "CD1_2": 0.0, "CD2_1": 0.0, "CD2_2": step}
+
+
+def blob(length: int, scale: float) -> np.ndarray:
+    """A Gaussian of .5", .2" right of the centre."""
+    axis = (np.arange(length) - (length - 1) / 2) * scale
+    return np.exp(-2 * ((axis - 0.2) ** 2 + axis[:, None] ** 2)).astype(np.float32)
+
+
+class TestPixelScale:
+    def test_is_in_the_header_or_is_said(self, tmp_path):
+        write(tmp_path / "a.fits", pixels(8, 8), **sky(0.05))
+        assert FitsFolder(tmp_path).pixel_scale == pytest.approx(0.05)
+        assert FitsFolder(tmp_path, pixel_scale=0.04).pixel_scale == 0.04
+        assert FitsFolder(write(tmp_path / "none" / "b.fits", pixels(8, 8))).pixel_scale is None
+
+    def test_is_that_of_the_hdu_that_holds_the_image(self, tmp_path):
+        images = [fits.ImageHDU(pixels(8, 8), fits.Header(sky(scale)), name=f"I{scale}") for scale in (0.05, 0.2)]
+        fits.HDUList([fits.PrimaryHDU(), *images]).writeto(tmp_path / "a.fits")
+        assert FitsFolder(tmp_path).pixel_scale == pytest.approx(0.05)
+        assert FitsFolder(tmp_path, hdu="I0.2").pixel_scale == pytest.approx(0.2)
+
+    def test_images_of_several_scales_are_told_of(self, tmp_path):
+        write(tmp_path / "a.fits", pixels(80, 80), **sky(0.05))
+        write(tmp_path / "b.fits", pixels(80, 80), **sky(0.06))
+        with pytest.raises(UsageError, match=r'b\.fits has pixels of 0\.06", .*a\.fits of 0\.05": say resample=0\.06'):
+            FitsFolder(tmp_path)
+        assert FitsFolder(tmp_path, pixel_scale=0.05).image_shape == (1, 80, 80)
+
+    def test_resampled_images_show_the_same_sky(self, tmp_path):
+        for name, length, scale in (("a", 90, 0.05), ("b", 41, 0.1), ("c", 150, 0.03)):
+            write(tmp_path / f"{name}.fits", blob(length, scale), **sky(scale))
+        dataset = FitsFolder(tmp_path, resample=0.05, size=80)
+        assert (dataset.image_shape, dataset.pixel_scale) == ((1, 80, 80), 0.05)
+        images = dataset.read([0, 1, 2])[0][:, 0, 0].numpy()
+        np.testing.assert_array_equal(images[0], blob(90, 0.05)[5:85, 5:85])
+        np.testing.assert_allclose(images[1:], [blob(80, 0.05)] * 2, atol=0.01)
+        with pytest.raises(UsageError, match=r"b\.fits has 82 x 82 pixels, fewer than size=85"):
+            FitsFolder(tmp_path, resample=0.05, size=85)
+
+    def test_masked_pixels_are_filled_before(self, tmp_path):
+        data = blob(90, 0.05)
+        data[44, 40:44] = np.nan
+        write(tmp_path / "a.fits", data, **sky(0.05))
+        image = FitsFolder(tmp_path, resample=0.1).read([0])[0][0, 0, 0].numpy()
+        np.testing.assert_allclose(image, blob(45, 0.1), atol=0.03)
+
+    def test_what_does_not_say_it_is_not_resampled(self, tmp_path):
+        write(tmp_path / "a.fits", blob(90, 0.1))
+        with pytest.raises(UsageError, match=r"a\.fits does not say how large its pixels are: .* pixel_scale"):
+            FitsFolder(tmp_path, resample=0.2)
+        dataset = FitsFolder(tmp_path, resample=0.2, pixel_scale=0.1)
+        np.testing.assert_allclose(dataset.read([0])[0][0, 0, 0], blob(45, 0.2), atol=0.04)
+
+    def test_real_lenses(self, real_data):
+        """SLACS at twice the pixels: the same light."""
+        fine = FitsFolder(real_data / "slacs", pixel_scale=0.05, size=100)
+        coarse = FitsFolder(real_data / "slacs", pixel_scale=0.05, resample=0.1, size=50)
+        assert (fine.pixel_scale, coarse.pixel_scale) == (0.05, 0.1)
+        light = [dataset.read(range(20))[0].double().mean((1, 2, 3, 4)).numpy() for dataset in (fine, coarse)]
+        np.testing.assert_allclose(light[1], light[0], rtol=0.03)
 
 
 class TestBadInput:

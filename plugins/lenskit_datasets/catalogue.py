@@ -1,0 +1,62 @@
+"""The catalogues of the Lens Finding Challenges: CSV files that number the images."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lenskit.plugin import UsageError
+from lenskit_datasets.labels import read_table
+
+log = logging.getLogger("lenskit")
+
+Array = NDArray[np.float64]
+
+NOT_KNOWN = {"", "nan", "-nan", "none", "null", "na", "n/a"}
+"""Entries that stand for no number."""
+
+
+def read_catalogue(path: Path) -> dict[str, Array]:
+    """The columns of numbers of a CSV file with a header, whatever number of `#` lines stands before it.
+
+    Args:
+        path: The file. Empty entries and NaNs are not known.
+
+    Raises:
+        UsageError: if it is no table, or has no column `ID` of numbers that are all different.
+    """
+    header, rows = read_table(path)
+    table: dict[str, Array] = {}
+    for number, name in enumerate(header):
+        try:
+            entries = [row[number] for row in rows]
+            table[name] = np.array([np.nan if e.lower() in NOT_KNOWN else float(e) for e in entries], float)
+        except ValueError:
+            log.info("%s: column %r is left out: not all of it is numbers", path, name)
+    if "ID" not in table or not np.isfinite(table["ID"]).all():
+        raise UsageError(f"{path} has no column ID that numbers the images; it has {', '.join(header)}")
+    if len(np.unique(table["ID"])) < len(table["ID"]):
+        raise UsageError(f"{path}: some ID has two rows")
+    return table
+
+
+def column(table: Mapping[str, Array], name: str) -> Array:
+    """A column that has to be there.
+
+    Raises:
+        UsageError: if it is not.
+    """
+    if name not in table:
+        raise UsageError(f"the catalogue has no column of numbers {name!r}; it has {', '.join(table)}")
+    return table[name]
+
+
+def all_of(*conditions: tuple[Array, float]) -> Array:
+    """Whether values are above their limits: 1 if all are, 0 if one is known not to be, else NaN."""
+    known_not = np.any([np.isfinite(values) & ~(values > limit) for values, limit in conditions], axis=0)
+    unknown = np.any([np.isnan(values) for values, _ in conditions], axis=0)
+    return np.where(known_not, 0.0, np.where(unknown, np.nan, 1.0))

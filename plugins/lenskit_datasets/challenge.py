@@ -1,0 +1,241 @@
+"""What the Lens Finding Challenges have in common: a file for each lens and band, and a catalogue."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from math import pi
+from pathlib import Path
+from typing import Annotated, ClassVar, Literal
+
+import numpy as np
+import torch
+from annotated_types import Gt
+from numpy.typing import NDArray
+from torch import Tensor
+
+from lenskit.plugin import Dataset, LenskitError, Parameter, UsageError
+from lenskit_datasets.catalogue import Array, read_catalogue
+from lenskit_datasets.fits_file import opened
+from lenskit_datasets.pixel_scale import regrid, resampled_length
+from lenskit_datasets.pixels import Clean, by
+
+log = logging.getLogger("lenskit")
+
+Label = tuple[Parameter, Array]
+"""A parameter and its values, NaN where not known."""
+
+ARCSEC = 180 * 3600 / pi
+"""Arcseconds in a radian."""
+
+FILE = re.compile(r"image(?P<band>[A-Za-z]+_[A-Za-z]+)-(?P<id>\d+)\.fits(\.gz|\.fz)?")
+DEPTH = 3
+"""Folders in folders in which files are looked for."""
+
+
+@dataclass(frozen=True)
+class Band:
+    """A band: how its files are called, `image<LABEL>-<ID>.fits`, and how large its pixels are, in arcsec."""
+
+    label: str
+    pixel_scale: float
+
+
+class Challenge(Dataset):
+    """Images of a Lens Finding Challenge and what its catalogue says of them.
+
+    Args:
+        path: The folder.
+        bands: Names of the bands, which become channels in this order.
+        catalogue: CSV file, found here or in the folder; by default the one in the folder, if there is one.
+        only_lenses: Whether only what the catalogue calls a lens is read. The area that theta_E comes from is given for
+            others too.
+        theta_E: How theta_E comes from the catalogue's area: `area` is sqrt(area / pi), the radius of the circle that
+            has it; `authors` is sqrt(area), 1.772 times as much, as LenSiam's authors have it.
+        factor: What pixels, of about 1e-11, are multiplied by; LenSiam's authors took 1e9. It matters to
+            `input.stretch=linear` only.
+        size: Height and width in pixels of the middle of each image that is used; by default all of it.
+        resample: Size in arcsec that pixels are brought to, before the middle is cut out: that of the images that a
+            network was trained on. By default that of the band with the largest pixels, for all bands.
+    """
+
+    known_bands: ClassVar[Mapping[str, Band]]
+    catalogues: ClassVar[re.Pattern[str]]
+    """Names of catalogues."""
+
+    def __init__(
+        self,
+        path: str | Path,
+        bands: Sequence[str],
+        *,
+        catalogue: str | None = None,
+        only_lenses: bool = False,
+        theta_E: Literal["area", "authors"] = "area",
+        factor: Annotated[float, Gt(0)] = 1.0,
+        size: Annotated[int, Gt(0)] | None = None,
+        resample: Annotated[float, Gt(0)] | None = None,
+    ) -> None:
+        self._root, self._theta_E, self._factor, self._clean = Path(path), theta_E, factor, Clean()
+        if not self._root.is_dir():
+            raise UsageError(f"there is no folder {path}; this reader takes {self.accepts}")
+        if not bands or len(set(bands)) < len(bands):
+            raise UsageError(f"bands names each band once, of {', '.join(self.known_bands)}, got {', '.join(bands)!r}")
+        self._bands = [self.known_bands[band] for band in bands]
+        self._files, tables = self._find()
+        self._ids = self._complete()
+        table = self._catalogue(catalogue, tables)
+        self._labels: list[Label] = self._align(table, only_lenses) if table else []
+        if only_lenses and not table:
+            raise UsageError(f"only_lenses needs a catalogue that says what a lens is, and there is none in {path}")
+        self.parameters = [parameter for parameter, _ in self._labels]
+        self.names = [str(number) for number in self._ids]
+        self.pixel_scale = resample or max(band.pixel_scale for band in self._bands)
+        self.image_shape = self._shape(size)
+
+    @abstractmethod
+    def labels(self, table: Mapping[str, Array]) -> list[Label]:
+        """What is known of the lenses of a catalogue; `is_lens` is among it.
+
+        Args:
+            table: The columns, (n,) each.
+        """
+
+    def read(self, index: Sequence[int]) -> tuple[Tensor, dict[str, Tensor]]:
+        """See `Dataset.read`.
+
+        Raises:
+            LenskitError: if a file cannot be read, has another size than the others, or holds no image.
+        """
+        images = np.empty((len(index), 1, *self.image_shape), np.float32)
+        for row, lens in zip(images, index, strict=True):
+            for channel, band in zip(row[0], self._bands, strict=True):
+                channel[:] = self._image(band, self._files[band.label][self._ids[int(lens)]])
+        return torch.from_numpy(images), self.read_parameters(index)
+
+    def read_parameters(self, index: Sequence[int]) -> dict[str, Tensor]:
+        """See `Dataset.read_parameters`; no image is read."""
+        wanted = np.asarray(index, int)
+        return {p.name: torch.from_numpy(values[wanted].astype(np.float32)) for p, values in self._labels}
+
+    def radius(self, area: Array) -> Label:
+        """theta_E from an area in steradian; not known where that is not positive."""
+        with np.errstate(invalid="ignore"):
+            area = np.where(area > 0, area, np.nan)
+        value = ARCSEC * np.sqrt(area / pi if self._theta_E == "area" else area)
+        return Parameter("theta_E", "arcsec", r"$\theta_E$", headline=True), value
+
+    def _find(self) -> tuple[dict[str, dict[int, str]], list[Path]]:
+        """The file of each lens by band, and the catalogues."""
+        files: dict[str, dict[int, str]] = {band.label: {} for band in self._bands}
+        others: set[str] = set()
+        tables = []
+        for entry in _walk(self._root, DEPTH):
+            found = FILE.fullmatch(entry.name)
+            if found is None:
+                tables += [Path(entry.path)] if self.catalogues.fullmatch(entry.name) else []
+            elif found["band"] not in files:
+                others.add(found["band"])
+            elif files[found["band"]].setdefault(int(found["id"]), entry.path) != entry.path:
+                raise UsageError(f"{entry.name} is twice in {self._root}: name one of the folders that it is in")
+        for label, of_band in files.items():
+            if not of_band:
+                there = sorted(others | {other for other, found in files.items() if found})
+                hint = f"; there are bands {', '.join(there)}" if there else f"; this reader takes {self.accepts}"
+                raise UsageError(f"there is no image{label}-<ID>.fits in {self._root}{hint}")
+        return files, sorted(tables)
+
+    def _complete(self) -> list[int]:
+        """The lenses that have an image in each band, ascending."""
+        of_bands = [set(files) for files in self._files.values()]
+        complete, all_ = set.intersection(*of_bands), set.union(*of_bands)
+        if not complete:
+            raise UsageError(f"no lens in {self._root} has an image in each of the bands {', '.join(self._files)}")
+        if len(complete) < len(all_):
+            log.warning("%s: %d lenses lack a band, and are left out", self._root, len(all_) - len(complete))
+        return sorted(complete)
+
+    def _catalogue(self, name: str | None, found: Sequence[Path]) -> Path | None:
+        if name is not None:
+            found = [path for path in (Path(name), self._root / name) if path.is_file()][:1]
+            if not found:
+                raise UsageError(f"there is no catalogue {name}, neither here nor in {self._root}")
+        if len(found) > 1:
+            names = ", ".join(str(path.relative_to(self._root)) for path in found)
+            raise UsageError(f"there are several catalogues in {self._root}: say catalogue, one of {names}")
+        if not found:
+            log.info("%s has no catalogue: nothing is known of its images", self._root)
+        return found[0] if found else None
+
+    def _align(self, path: Path, only_lenses: bool) -> list[Label]:
+        """The labels of each lens that has images; with `only_lenses`, others are taken out."""
+        table = read_catalogue(path)
+        row_of = {int(number): row for row, number in enumerate(table["ID"])}
+        rows = np.array([row_of.get(number, -1) for number in self._ids])
+        if (rows < 0).all():
+            raise UsageError(f"{path} has no row for any of the images (such as {self._ids[0]})")
+        without = len(row_of) - int((rows >= 0).sum())
+        if without:
+            log.warning("%s: %d of %d rows have no image, and are left out", path, without, len(row_of))
+        if (rows < 0).any():
+            log.warning("%s has no row for %d of %d images, which have no labels", path, (rows < 0).sum(), len(rows))
+        labels = [(p, np.where(rows < 0, np.nan, values[rows])) for p, values in self.labels(table)]
+        if not only_lenses:
+            return labels
+        kept = next(values for p, values in labels if p.name == "is_lens") == 1
+        if not kept.any():
+            raise UsageError(f"{path} calls none of the images a lens")
+        self._ids = [number for number, keep in zip(self._ids, kept, strict=True) if keep]
+        return [(p, values[kept]) for p, values in labels]
+
+    def _shape(self, size: int | None) -> tuple[int, int, int]:
+        """Channels, height and width of an image, by the files of the first lens."""
+        files = [self._files[band.label][self._ids[0]] for band in self._bands]
+        lengths = [self._length(band, file, _area(file)) for band, file in zip(self._bands, files, strict=True)]
+        if size is not None and min(lengths) < size:
+            raise UsageError(
+                f'{files[int(np.argmin(lengths))]} has {by([min(lengths)] * 2)} pixels of {self.pixel_scale:g}", fewer '
+                f"than size={size}: resample to smaller pixels, or take a smaller size"
+            )
+        return len(self._bands), size or min(lengths), size or min(lengths)
+
+    def _length(self, band: Band, file: str, area: Sequence[int]) -> int:
+        """Height and width of a file's image in the pixels that it is brought to."""
+        if len(area) != 2 or area[0] != area[1]:
+            raise LenskitError(f"{file} holds {by(area) or 'no'} pixels: no square image")
+        return resampled_length(area[0], self._ratio(band))
+
+    def _ratio(self, band: Band) -> float:
+        assert self.pixel_scale is not None
+        return band.pixel_scale / self.pixel_scale
+
+    def _image(self, band: Band, file: str) -> NDArray[np.float32]:
+        """One band of a lens, (height, width), filled, in the pixels wanted."""
+        with opened(file) as hdus:
+            pixels = next((np.array(hdu.data) for hdu in hdus if hdu.is_image and hdu.shape), np.empty(()))
+        size = self.image_shape[-1]
+        length = self._length(band, file, pixels.shape)
+        if length < size:
+            raise LenskitError(
+                f"{file} has {by(pixels.shape)} pixels, others have more: say size={length}, or remove it"
+            )
+        return np.float32(self._factor) * regrid(self._clean(pixels, file), self._ratio(band), size)
+
+
+def _area(file: str) -> tuple[int, ...]:
+    """Height and width of a file's image, by its header."""
+    with opened(file) as hdus:
+        return next((tuple(hdu.shape) for hdu in hdus if hdu.is_image and hdu.shape), ())
+
+
+def _walk(folder: str | Path, depth: int) -> Iterator[os.DirEntry[str]]:
+    """The files in a folder and in those in it."""
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_file():
+                yield entry
+            elif depth > 1 and entry.is_dir():
+                yield from _walk(entry.path, depth - 1)

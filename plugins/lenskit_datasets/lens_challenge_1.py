@@ -1,0 +1,77 @@
+"""Images of the first Lens Finding Challenge (Metcalf et al. 2019, https://arxiv.org/abs/1802.03609)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from lenskit.plugin import Parameter, UsageError
+from lenskit_datasets.catalogue import Array, column
+from lenskit_datasets.challenge import Band, Challenge, Label
+
+Name = Literal["VIS", "R", "I", "G", "U"]
+
+
+class LensChallenge1(Challenge):
+    """Images of the first Lens Finding Challenge: from space in one band, or from the ground in four.
+
+    ```
+    space/                          101 x 101 pixels of 0.1"      ground/          101 x 101 pixels of 0.2"
+      classifications.csv                                           classifications.csv
+      imageEUC_VIS-100000.fits                                      Band1/imageSDSS_R-100000.fits
+      ...                                                           Band2/imageSDSS_I-100000.fits  Band3: G, Band4: U
+    ```
+
+    The catalogue gives `is_lens`, `theta_E` and the number of pixels and flux of the lensed image. Rows without an
+    image are left out; images without a row have no labels; both are counted. NaNs in an image are filled.
+
+    Args:
+        bands: Bands that become channels, in this order: VIS, or some of R, I, G and U. By default those there are.
+    """
+
+    accepts = "a folder with imageEUC_VIS-ID.fits, or with Band1/imageSDSS_R-ID.fits, ..., and classifications.csv"
+    known_bands = {"VIS": Band("EUC_VIS", 0.1)} | {band: Band(f"SDSS_{band}", 0.2) for band in "RIGU"}
+    catalogues = re.compile(r"classifications.*\.csv")
+
+    def __init__(self, path: str | Path, *, bands: list[Name] | None = None, **options: Any) -> None:
+        if bands is None:
+            space, ground = _space(Path(path)), _ground(Path(path))
+            if space and ground:
+                raise UsageError(
+                    f"{path} holds images from space and from the ground, whose labels differ: name one of its folders"
+                )
+            bands = ["R", "I", "G", "U"] if ground else ["VIS"]
+        if len({self.known_bands[band].pixel_scale for band in bands}) > 1:
+            raise UsageError("VIS is from space, R, I, G and U are from the ground, and their lenses are others")
+        super().__init__(path, bands, **options)
+
+    @classmethod
+    def recognises(cls, path: Path) -> bool:
+        """Whether it is a folder of such images, and not of those of the second challenge."""
+        return path.is_dir() and (_ground(path) or _space(path))
+
+    def labels(self, table: Mapping[str, Array]) -> list[Label]:
+        found = [
+            self.radius(column(table, "Einstein_area")),
+            (
+                Parameter("is_lens", "", "lens", "instrument", classes=("non-lens", "lens"), headline=True),
+                column(table, "is_lens"),
+            ),
+        ]
+        for name in ("numb_pix_lensed_image", "flux_lensed_image_in_sigma"):
+            if name in table:
+                found.append((Parameter(name, group="instrument"), table[name]))
+        return found
+
+
+def _space(folder: Path) -> bool:
+    patterns = ["imageEUC_VIS-1*.fits*"]
+    if (folder / "classifications.csv").is_file():
+        patterns += [f"*/{patterns[0]}"]
+    return any(True for pattern in patterns for _ in folder.glob(pattern))
+
+
+def _ground(folder: Path) -> bool:
+    return any(True for _ in folder.glob("*/imageSDSS_?-*.fits*"))

@@ -1,0 +1,91 @@
+"""Images of the second Lens Finding Challenge (http://metcalf1.difa.unibo.it/blf-portal/gg_challenge.html)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from lenskit.plugin import Parameter
+from lenskit_datasets.catalogue import Array, all_of, column
+from lenskit_datasets.challenge import Band, Challenge, Label
+
+Name = Literal["VIS", "H", "J", "Y"]
+
+KNOWN = (
+    Parameter("z_lens", "", "$z_l$"),
+    Parameter("z_source", "", "$z_s$", "source"),
+    Parameter("mag_source", "mag", "$m_s$", "source"),
+    Parameter("mag_lens", "mag", "$m_l$", "lens_light"),
+    Parameter("n_source_im", "", r"$n_\mathrm{im}$", "instrument"),
+    Parameter("mag_eff", "", r"$\mu_\mathrm{eff}$", "instrument"),
+    Parameter("n_pix_source", "", r"$n_\mathrm{pix}$", "instrument"),
+)
+"""Columns that are taken as they are; their names are those of the simulator `euclid-challenge`, where it has them."""
+
+
+class LensChallenge2(Challenge):
+    """Images of the second Lens Finding Challenge: Euclid's near infrared and visible bands.
+
+    ```
+    challenge2/
+      image_catalog2.0train.csv             with or without lines that begin with #
+      EUC_H/imageEUC_H-200001.fits          66 x 66 pixels of 0.3"; EUC_J and EUC_Y too
+      EUC_VIS/imageEUC_VIS-200001.fits      about 200 x 200 pixels of 0.1"
+    ```
+
+    The catalogue gives `theta_E` (from `ein_area`), redshifts, magnitudes and more. `is_lens` is the challenge's rule,
+    n_source_im > 0 and mag_eff > 1.6 and n_pix_source > 20; where one of these is not known and the others hold, nor is
+    it. `source_ID` keeps images of one source on one side of a split. Rows without an image, and lenses that lack a
+    band, are left out; images without a row have no labels; all are counted. NaNs in an image are filled.
+
+    Args:
+        bands: Bands that become channels, in this order: VIS, H, J, Y. VIS beside others is brought to their pixels.
+        columns: Further columns of the catalogue to take as they are, such as `halo_mass`, whose units are not
+            documented and left empty.
+    """
+
+    accepts = "a folder with EUC_H/imageEUC_H-ID.fits, ... and image_catalog*.csv"
+    known_bands = {"VIS": Band("EUC_VIS", 0.1)} | {band: Band(f"EUC_{band}", 0.3) for band in "HJY"}
+    catalogues = re.compile(r"image_catalog.*\.csv")
+
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        bands: list[Name] = ["H", "J", "Y"],  # noqa: B006 - nothing changes it
+        columns: list[str] | None = None,
+        **options: Any,
+    ) -> None:
+        self._columns = columns or []
+        super().__init__(path, bands, **options)
+
+    @classmethod
+    def recognises(cls, path: Path) -> bool:
+        """Whether it is a folder with a folder for a band of Euclid."""
+        return path.is_dir() and any(True for _ in path.glob("EUC_*/imageEUC_*-*.fits*"))
+
+    def labels(self, table: Mapping[str, Array]) -> list[Label]:
+        is_lens = all_of(
+            (column(table, "n_source_im"), 0), (column(table, "mag_eff"), 1.6), (column(table, "n_pix_source"), 20)
+        )
+        found = [
+            self.radius(column(table, "ein_area")),
+            (Parameter("is_lens", "", "lens", "instrument", classes=("non-lens", "lens"), headline=True), is_lens),
+        ]
+        found += [(parameter, table[parameter.name]) for parameter in KNOWN if parameter.name in table]
+        if "source_ID" in table:
+            found.append((Parameter("source_ID", group="source", identity=True), _numbered(table["source_ID"])))
+        there = {parameter.name for parameter, _ in found}
+        return found + [(Parameter(name), column(table, name)) for name in self._columns if name not in there]
+
+
+def _numbered(identities: Array) -> Array:
+    """Identities as numbers from 0, which float32 can hold; -1 for none."""
+    known = identities > 0
+    numbers = np.full(len(identities), -1.0)
+    numbers[known] = np.unique(identities[known], return_inverse=True)[1]
+    return numbers
