@@ -10,6 +10,16 @@ def lenskit_datasets():
         Component("fits-folder", "lenskit_datasets.fits_folder:FitsFolder", "FITS files, or a folder of them"),
         Component("hdf5", "lenskit_datasets.hdf5:Hdf5", "An HDF5 file: ours, or a data set of images"),
         Component("image-folder", "lenskit_datasets.image_folder:ImageFolder", "PNG, JPEG, TIFF and npy files"),
+        Component(
+            "lens-challenge-1",
+            "lenskit_datasets.lens_challenge_1:LensChallenge1",
+            "The first Lens Finding Challenge: one band from space, four from the ground",
+        ),
+        Component(
+            "lens-challenge-2",
+            "lenskit_datasets.lens_challenge_2:LensChallenge2",
+            "The second Lens Finding Challenge: Euclid's VIS, H, J and Y",
+        ),
         Component("lensiam-fits", "lenskit_datasets.lensiam_fits:LensiamFits", "LenSiam's pairs: a FITS file a lens"),
         Component("zarr", "lenskit_datasets.zarr_store:ZarrStore", "Images that `lenskit simulate` wrote"),
     ]
