@@ -8,15 +8,15 @@ of that side, and judged. None is chosen on the lenses that are judged on.
 from __future__ import annotations
 
 import logging
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from lenskit.plugin import LenskitError, Parameter
-from lenskit_evaluation.regression import fit_linear_probe, fit_neighbor_probe, split_lenses
+from lenskit_evaluation.regression import fit_linear_probe, fit_neighbor_probe, fit_network_probe, split_lenses
 from lenskit_evaluation.splits import Array, Rows
 
 log = logging.getLogger("lenskit")
@@ -26,8 +26,6 @@ FEWEST = 20
 
 APART = 0.25
 """Share of the lenses fitted to on which probes are compared."""
-
-Predict = Callable[[Array], Array]
 
 
 @dataclass(frozen=True)
@@ -135,14 +133,16 @@ def _read_together(train: Rows, test: Rows, parameters: Sequence[Parameter], see
         return part[:, 0] * truth.std() + truth.mean()
 
     best: list[tuple[float, str]] = [(-np.inf, "ridge")] * len(parameters)
-    for name, fitted in PROBES.items():
-        predicted = fitted(x[fit], y[fit], seed)(x[apart])
+    names = [""] * y.shape[1]
+    for name, probe in PROBES.items():
+        predicted = probe(x[fit], y[fit], names, seed).predict(x[apart])
         for number, parameter in enumerate(parameters):
             values = train.values[parameter.name]
             value = skill(values[apart], read(number, predicted, values), len(parameter.classes))[0]
             if value > best[number][0]:
                 best[number] = (float(value), name)
-    final = {name: PROBES[name](x, y, seed)(x_test) for name in dict.fromkeys(name for _, name in best)}
+    chosen = dict.fromkeys(name for _, name in best)
+    final = {name: PROBES[name](x, y, names, seed).predict(x_test) for name in chosen}
     return {
         p.name: Reading(
             test.values[p.name], read(number, final[best[number][1]], train.values[p.name]), len(p.classes),
@@ -159,36 +159,9 @@ def _target(values: Array, parameter: Parameter) -> Array:
     return (values[:, None] == np.arange(len(parameter.classes))).astype(np.float64)
 
 
-def _ridge(x: Array, y: Array, seed: int) -> Predict:
-    return fit_linear_probe(x, y, [""] * y.shape[1]).predict
-
-
-def _neighbors(x: Array, y: Array, seed: int) -> Predict:
-    return fit_neighbor_probe(x, y, [""] * y.shape[1]).predict
-
-
-def _network(x: Array, y: Array, seed: int) -> Predict:
-    """A network with one hidden layer; it stops when it does no better on a tenth of the images."""
-    from sklearn.exceptions import ConvergenceWarning
-    from sklearn.neural_network import MLPRegressor
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
-
-    network = MLPRegressor(
-        hidden_layer_sizes=(256,),
-        alpha=1e-3,
-        batch_size=min(128, len(x)),
-        early_stopping=len(x) >= 100,
-        max_iter=60,
-        n_iter_no_change=6,
-        random_state=seed,
-    )
-    model = make_pipeline(StandardScaler(), network)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        model.fit(x, y[:, 0] if y.shape[1] == 1 else y)
-    return lambda features: np.asarray(model.predict(features), np.float64).reshape(len(features), -1)
-
-
-PROBES: dict[str, Callable[[Array, Array, int], Predict]] = {"ridge": _ridge, "kNN": _neighbors, "MLP": _network}
-"""By name, what fits features (n, d) to numbers (n, k) and returns what predicts."""
+PROBES: dict[str, Callable[[Array, Array, list[str], int], Any]] = {
+    "ridge": lambda x, y, names, seed: fit_linear_probe(x, y, names),
+    "kNN": lambda x, y, names, seed: fit_neighbor_probe(x, y, names),
+    "MLP": lambda x, y, names, seed: fit_network_probe(x, y, names, seed),
+}
+"""By name, what fits features (n, d) to numbers (n, k), and returns what predicts these."""

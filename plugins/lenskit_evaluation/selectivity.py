@@ -4,8 +4,9 @@ What can be read off features is a skill from 0 to 1 for each parameter: R2, or 
 is to the representation's credit, or against it:
 
 - Of what is to be kept, some is **given away** by something simpler: the lens light follows the mass, so e1, e2 and the
-  centre are read off images that show no arc at all. How well, the control says: the same features of the same scenes
-  without their source.
+  centre are read off images that show no arc at all. How well, the control says: the same scenes without their source,
+  seen by the same representation or as pixels, whichever tell more. (With the former alone, a representation that
+  overlooks the lens light would be asked to find the ellipticity elsewhere, and one that sees it would not.)
 - Of what is to be forgotten, some is **implied** by what is kept: a steeper lens magnifies less. How well, a probe says
   that is given the true values of what is kept.
 
@@ -26,7 +27,7 @@ too; which of both it is, `kept` and `left` say.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -44,8 +45,8 @@ class Item:
     Attributes:
         kept: Whether it is to be kept.
         skill: How well it is read off: R2, or Cohen's kappa.
-        given: How well it is read off without looking: off the control, if it is to be kept, or else off the true
-            values of what is kept. Not a number where this is not known; it counts as 0 then.
+        given: How well it is read off without looking: off a control, if it is to be kept, or else off the true values
+            of what is kept. Not a number where this is not known; it counts as 0 then.
         probe: What it was read off with.
     """
 
@@ -78,7 +79,7 @@ def selectivity(
     kept: Mapping[str, Reading],
     rest: Mapping[str, Reading],
     *,
-    control: Mapping[str, Reading] | None = None,
+    controls: Sequence[Mapping[str, Reading]] = (),
     implied: Mapping[str, Reading] | None = None,
     lens: NDArray[np.int64],
     resamples: int = 1000,
@@ -94,7 +95,7 @@ def selectivity(
     Args:
         kept: What was read of the parameters that are to be kept, by name.
         rest: Of those that are to be forgotten.
-        control: What was read of the first off the control; of the same lenses.
+        controls: What was read of the first off the control, by any means; of the same lenses. The best counts.
         implied: What was read of the second off the true values of the first; of the same lenses.
         lens: (n,), the lens that each image shows.
         resamples: Number of resamples.
@@ -103,9 +104,12 @@ def selectivity(
     """
     weights = _weights(lens, resamples, seed)
     sides, items = [], {}
-    for is_kept, read, given in ((True, kept, control or {}), (False, rest, implied or {})):
+    for is_kept, read, given in ((True, kept, controls), (False, rest, [implied or {}])):
         skills = {name: reading.skill(weights) for name, reading in read.items()}
-        without = {name: given[name].skill(weights) for name in read if name in given}
+        without: dict[str, Array] = {}
+        for name, reading in ((n, each[n]) for each in given for n in read if n in each):
+            value = reading.skill(weights)
+            without[name] = np.fmax(without.get(name, value), value)
         for name, values in skills.items():
             off = float(without[name][0]) if name in without else np.nan
             items[name] = Item(is_kept, _estimate(values, level), off, read[name].probe)

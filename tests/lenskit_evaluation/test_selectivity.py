@@ -23,7 +23,7 @@ def reading(name: str, r2: float) -> Reading:
     return Reading(truth, truth + error, 0, "ridge")
 
 
-def score(theta_E: float, e1: float, x: float, size: float, **given: dict[str, Reading]):
+def score(theta_E: float, e1: float, x: float, size: float, **given):
     kept = {"theta_E": reading("theta_E", theta_E), "e1": reading("e1", e1)}
     return selectivity(kept, {"x": reading("x", x), "size": reading("size", size)}, lens=LENS, resamples=200, **given)
 
@@ -48,13 +48,16 @@ def test_without_anything_given(skills: tuple[float, ...], expected: float) -> N
 def test_what_is_given_away_is_taken_off() -> None:
     control = {"theta_E": reading("theta_E", 0.2), "e1": reading("e1", 0.9)}
     # (.6 - .2 + 0) / (.8 + .1): the light tells e1 better than the image with its source does.
-    assert score(0.6, 0.5, 0, 0, control=control).kept.value == pytest.approx(0.4 / 0.9)
+    assert score(0.6, 0.5, 0, 0, controls=[control]).kept.value == pytest.approx(0.4 / 0.9)
     # What follows from the lens is no leftover: features of the lens alone still score 1.
     implied = {"x": reading("x", 0.3)}
-    assert score(1, 1, 0.3, 0, control=control, implied=implied).score.value == pytest.approx(1)
+    assert score(1, 1, 0.3, 0, controls=[control], implied=implied).score.value == pytest.approx(1)
     assert score(1, 1, 1, 0, implied=implied).left.value == pytest.approx(0.7 / 1.7)
+    # Of two controls the better counts.
+    blind = {"theta_E": reading("theta_E", 0.0), "e1": reading("e1", 0.3)}
+    assert score(0.6, 0.5, 0, 0, controls=[blind, control]).kept.value == pytest.approx(0.4 / 0.9)
     everything = {"theta_E": reading("theta_E", 1.0), "e1": reading("e1", 1.0)}
-    assert np.isnan(score(1, 1, 0, 0, control=everything).score.value)
+    assert np.isnan(score(1, 1, 0, 0, controls=[everything]).score.value)
 
 
 @settings(deadline=None, max_examples=50)
