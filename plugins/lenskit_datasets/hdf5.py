@@ -43,6 +43,7 @@ class Hdf5(Dataset):
         shared: Parameter groups that the stored views of a lens share. Parameters that differ between views are in
             the group that their attribute `group` names, or else in `image`.
         size: Height and width in pixels of the middle of each image that is used; by default all of it.
+        pixel_scale: Size of a pixel in arcsec, where the file does not say what simulated it.
     """
 
     accepts = "an HDF5 file, of `lenskit simulate --format hdf5` or with a data set of images"
@@ -58,6 +59,7 @@ class Hdf5(Dataset):
         channels_last: bool = False,
         shared: list[str] = ["lens"],  # noqa: B006 - an option's default is never changed
         size: Annotated[int, Gt(0)] | None = None,
+        pixel_scale: Annotated[float, Gt(0)] | None = None,
     ) -> None:
         self._path, self._channels_last, self._clean = Path(path), channels_last, Clean(size)
         self._values: dict[str, Tensor] = {}
@@ -68,6 +70,7 @@ class Hdf5(Dataset):
         if images is None and labels is None and not columns and store.exists:
             self._follow_plan(Plan.from_attributes(store.attributes()), size)
         else:
+            self.pixel_scale = pixel_scale
             with self._opened() as file:
                 self._look(file, images, size, frozenset(shared))
                 self._find_labels(file, labels, columns or {})

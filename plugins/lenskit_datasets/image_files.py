@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lenskit.plugin import Dataset, LenskitError, Parameter, UsageError
-from lenskit_datasets.labels import read_labels
+from lenskit_datasets.labels import read_labels, stem
 from lenskit_datasets.pixels import Clean, common_shape
 
 
@@ -32,6 +32,7 @@ class ImageFiles(Dataset):
             read, in the folder or in its folders.
         size: Height and width in pixels of the middle of each image that is used. By default all of it, and all
             must have the same size.
+        pixel_scale: Size of a pixel in arcsec.
         label: Name of the class label; empty for none.
         classes: The classes, in the order of their numbers; others are left out. By default all, by name.
         labels: CSV file whose first column names the image and whose columns of numbers are its parameters. By
@@ -50,12 +51,13 @@ class ImageFiles(Dataset):
         *,
         pattern: str | None = None,
         size: Annotated[int, Gt(0)] | None = None,
+        pixel_scale: Annotated[float, Gt(0)] | None = None,
         label: str = "class",
         classes: list[str] | None = None,
         labels: str | None = None,
         columns: dict[str, str] | None = None,
     ) -> None:
-        self._root, self._clean = Path(path), Clean(size)
+        self._root, self._clean, self.pixel_scale = Path(path), Clean(size), pixel_scale
         files = self._find(pattern)
         self._base = _base(self._root, files)
         if classes is not None:
@@ -141,7 +143,7 @@ class ImageFiles(Dataset):
 
     def _name(self, file: Path) -> str:
         relative = file.relative_to(self._root) if file != self._root else Path(file.name)
-        return relative.with_suffix("").as_posix()
+        return stem(relative.as_posix(), self.endings)
 
     def _named(self) -> list[str]:
         """A name for each image: its file's, with its number if that holds several."""
@@ -193,7 +195,7 @@ class ImageFiles(Dataset):
             if columns:
                 raise UsageError(f"columns are given, but no table of labels: there is no {folder / 'labels.csv'}")
             return [], np.zeros((len(self.names), 0), np.float32)
-        parameters, values = read_labels(table, self.names, columns)
+        parameters, values = read_labels(table, self.names, columns, self.endings)
         return list(parameters), values
 
     def _sound(self, read: Any, file: Path) -> Any:

@@ -62,17 +62,23 @@ class LensiamFits(Dataset):
         size: Height and width in pixels of the middle of each image that is used; by default all of it.
         keys: Header keys that are parameters, where there is no `simulation.json`. By default LenSiam's eight, as far
             as the first file has them.
+        pixel_scale: Size of a pixel in arcsec, where there is no `simulation.json`. LenSiam's have 0.05.
     """
 
     accepts = "a folder of pairs, each a FITS file (y, x, view), as LenSiam's or of `lenskit simulate --format fits`"
 
     def __init__(
-        self, path: str | Path, *, size: Annotated[int, Gt(0)] | None = None, keys: list[str] | None = None
+        self,
+        path: str | Path,
+        *,
+        size: Annotated[int, Gt(0)] | None = None,
+        keys: list[str] | None = None,
+        pixel_scale: Annotated[float, Gt(0)] | None = None,
     ) -> None:
-        self._root, self._clean = Path(path), Clean(size)
+        self._root, self._clean, self.pixel_scale = Path(path), Clean(size), pixel_scale
         if (self._root / CARD).is_file():
-            if keys is not None:
-                raise UsageError(f"{self._root / CARD} names the parameters: leave out keys")
+            if keys is not None or pixel_scale is not None:
+                raise UsageError(f"{self._root / CARD} says what there is: leave out keys and pixel_scale")
             self._follow_plan(size)
         else:
             self._files = self._find()

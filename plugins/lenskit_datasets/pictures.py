@@ -33,7 +33,11 @@ def picture_shape(file: Path) -> tuple[int, int, int]:
     with Image.open(file) as picture:
         if picture.mode not in CHANNELS:
             raise UsageError(f"{file} is a picture of mode {picture.mode}; grayscale and RGB are read")
-        return CHANNELS[_depth(picture)[0]], picture.height, picture.width
+        if _is_cut_down(picture):
+            raise UsageError(
+                f"{file} has 16 bits in each of several channels, of which Pillow reads 8: save it as TIFF or npy"
+            )
+        return CHANNELS[picture.mode], picture.height, picture.width
 
 
 def picture_pixels(file: Path) -> NDArray[Any]:
@@ -46,25 +50,18 @@ def picture_pixels(file: Path) -> NDArray[Any]:
         return _tiff_pixels(file)
     from PIL import Image
 
+    channels, *_ = picture_shape(file)
     with Image.open(file) as picture:
-        mode, deep = _depth(picture)
-        if deep:  # Pillow would cut colours down to 8 bits
-            from torchvision.io import ImageReadMode, decode_image
-
-            pixels = decode_image(str(file), ImageReadMode.UNCHANGED).numpy()
-        else:
-            pixels = np.asarray(picture.convert("RGB") if mode == "P" else picture)
-            pixels = pixels[None] if pixels.ndim == 2 else np.moveaxis(pixels, -1, 0)
-    return pixels[: CHANNELS[mode]]
+        pixels = np.asarray(picture.convert("RGB") if picture.mode == "P" else picture)
+    pixels = pixels[None] if pixels.ndim == 2 else np.moveaxis(pixels, -1, 0)
+    return pixels[:channels]
 
 
-def _depth(picture: Any) -> tuple[str, bool]:
-    """The mode of a picture, and whether it has 16 bits in each of several channels: Pillow opens such as 8 bits."""
-    raw = picture.tile[0][3] if picture.tile else ""
-    raw = raw if isinstance(raw, str) else str(raw[0])
-    mode, _, bits = raw.partition(";")
-    deep = bits.startswith("16") and mode in ("LA", "RGB", "RGBA")
-    return (mode if deep else picture.mode), deep
+def _is_cut_down(picture: Any) -> bool:
+    """Whether Pillow, which knows 16 bits in one channel only, would read 8 bits of 16."""
+    stored = picture.tile[0][3] if picture.tile else ""
+    mode, _, bits = str(stored if isinstance(stored, str) else stored[0]).partition(";")
+    return bits.startswith("16") and mode in ("LA", "RGB", "RGBA")
 
 
 def _tiff_pixels(file: Path) -> NDArray[Any]:

@@ -47,7 +47,9 @@ def test_what_we_simulate_is_what_a_zarr_store_holds(simulated, tmp_path: Path, 
 
 def test_one_that_is_still_to_be_made(simulated, tmp_path: Path) -> None:
     simulated(tmp_path / "pairs.h5.filling")
-    with pytest.raises(LenskitError, match="pairs.h5 is still to be made, from what is in .*filling: finish it with: l"):
+    with pytest.raises(
+        LenskitError, match="pairs.h5 is still to be made, from what is in .*filling: finish it with: l"
+    ):
         Hdf5(tmp_path / "pairs.h5")
 
 
@@ -66,7 +68,11 @@ def test_damage_is_found_by_the_checksums(simulated, tmp_path: Path) -> None:
     assert [name for name, wrong in data.check() if wrong] == ["lenses 4 to 7"]
 
 
-AXES = {"nhw": ((6, 8, 8), (1, 1, 8, 8)), "nchw": ((6, 3, 8, 8), (1, 3, 8, 8)), "nvchw": ((6, 2, 3, 8, 8), (2, 3, 8, 8))}
+AXES = {
+    "nhw": ((6, 8, 8), (1, 1, 8, 8)),
+    "nchw": ((6, 3, 8, 8), (1, 3, 8, 8)),
+    "nvchw": ((6, 2, 3, 8, 8), (2, 3, 8, 8)),
+}
 
 
 @pytest.mark.parametrize("axes", AXES)
@@ -159,7 +165,9 @@ def test_images_of_another_name(tmp_path: Path) -> None:
     data = Hdf5(path)  # the only one with so many axes
     assert ([p.name for p in data.parameters], data.read_parameters([2])["y"].tolist()) == (["y"], [2])
     write(tmp_path / "b.hdf", pixels(4, 8, 8), "train/x", **{"test/x": pixels(2, 8, 8)})
-    with pytest.raises(UsageError, match=r"which data set holds the images\? Name it: images=NAME; it has test/x \(2, "):
+    with pytest.raises(
+        UsageError, match=r"which data set holds the images\? Name it: images=NAME; it has test/x \(2, "
+    ):
         Hdf5(tmp_path / "b.hdf")
     assert len(Hdf5(tmp_path / "b.hdf", images="test/x")) == 2
     assert len(open_dataset(f"hdf5:{tmp_path / 'b.hdf'}", images="train/x", size=5)) == 4

@@ -230,7 +230,7 @@ def test_what_it_does_not_take(tmp_path: Path, simulated) -> None:
         LensiamFits(write(tmp_path / "wide" / "a.fits", pixels(12, 14, 2)))
     with pytest.raises(UsageError, match="8 x 8 pixels, fewer than size=9"):
         LensiamFits(simulated(tmp_path / "ours", "fits"), size=9)
-    with pytest.raises(UsageError, match="simulation.json names the parameters: leave out keys"):
+    with pytest.raises(UsageError, match="simulation.json says what there is: leave out keys"):
         LensiamFits(tmp_path / "ours", keys=["width"])
     (tmp_path / "ours" / "simulation.json").write_text("{")
     with pytest.raises(UsageError, match="ours is no store of simulated pairs"):

@@ -1,0 +1,162 @@
+"""DeepLense's layouts: arrays of many images, and a folder a class."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from astropy.io import fits
+from PIL import Image
+
+from lenskit.data.readers import find_reader, open_dataset
+from lenskit.errors import LenskitError, UsageError
+from lenskit_datasets.deeplense_npy import DeepLenseNpy
+
+CLASSES = ("no_sub", "sphere", "vortex")
+
+
+def pixels(*shape: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).random(shape).astype(np.float32)
+
+
+def save(path: Path, array: np.ndarray) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    np.save(path, array)
+    return path
+
+
+SHAPES = {
+    "nhw": ((6, 10, 10), (1, 10, 10)),
+    "nchw": ((6, 3, 10, 10), (3, 10, 10)),
+    "bnchw": ((2, 3, 1, 10, 10), (1, 10, 10)),
+}
+
+
+@pytest.mark.parametrize("axes", SHAPES)
+@pytest.mark.parametrize("kind", ["f4", ">f4", ">f8", "u1"])
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_a_file_a_class(tmp_path: Path, axes: str, kind: str, order: str) -> None:
+    stored, shape = SHAPES[axes]
+    arrays = [np.asarray(200 * pixels(*stored, seed=i), kind, order=order) for i in range(3)]  # type: ignore[call-overload]
+    for name, array in zip(CLASSES, arrays, strict=True):
+        save(tmp_path / f"{name}.npy", array)
+    assert find_reader(str(tmp_path)) == ("deeplense-npy", tmp_path)
+    data = open_dataset(str(tmp_path))
+    assert (len(data), data.image_shape, data.views, data.names[7]) == (18, shape, 1, "sphere/1")
+    (label,) = data.parameters
+    assert (label.name, label.classes) == ("class", CLASSES)
+    images, values = data.read([17, 0, 7, 6])
+    expected = np.concatenate([array.reshape(6, *shape) for array in arrays]).astype(np.float32)
+    np.testing.assert_array_equal(images[:, 0], expected[[17, 0, 7, 6]])
+    assert values["class"].tolist() == [2, 0, 1, 1]
+
+
+def test_a_folder_a_class(tmp_path: Path) -> None:
+    """As later releases have it: an array of one image a file."""
+    for number, name in enumerate(CLASSES):
+        for i in range(2):
+            save(tmp_path / name / f"{i}.npy", pixels(1, 10, 10, seed=10 * number + i))
+    data = open_dataset(str(tmp_path), label="substructure", classes=["vortex", "no_sub"], size=6)
+    assert (data.parameters[0].name, data.parameters[0].classes) == ("substructure", ("vortex", "no_sub"))
+    assert data.names == ["no_sub/0", "no_sub/1", "vortex/0", "vortex/1"]
+    images, values = data.read([3, 1])
+    np.testing.assert_array_equal(images[0, 0], pixels(1, 10, 10, seed=21)[:, 2:8, 2:8])
+    assert values["substructure"].tolist() == [0, 1]
+    only = DeepLenseNpy(tmp_path, classes=["no_sub"])  # what anomaly detection trains on
+    assert (len(only), only.read_parameters([0])["class"].tolist()) == (2, [0])
+
+
+def test_a_folder_of_arrays_a_class(tmp_path: Path) -> None:
+    for name in CLASSES:
+        save(tmp_path / name / "data.npy", pixels(5, 10, 10))
+    data = DeepLenseNpy(tmp_path)
+    assert (len(data), data.parameters[0].classes) == (15, CLASSES)
+
+
+def test_pictures_in_a_folder_a_class(tmp_path: Path) -> None:
+    for name in CLASSES:
+        for i in range(2):
+            (tmp_path / name).mkdir(exist_ok=True)
+            Image.fromarray((255 * pixels(9, 9, seed=i)).astype("u1")).save(tmp_path / name / f"{i}.png")
+    data = open_dataset(f"deeplense-npy:{tmp_path}")
+    assert (len(data), data.image_shape, data.parameters[0].classes) == (6, (1, 9, 9), CLASSES)
+    np.testing.assert_array_equal(data.read([1])[0][0, 0, 0], (255 * pixels(9, 9, seed=1)).astype("u1"))
+    assert find_reader(str(tmp_path))[0] == "image-folder"
+
+
+def test_one_array(tmp_path: Path) -> None:
+    file = save(tmp_path / "lenses.npy", pixels(7, 10, 10))
+    for path in (file, tmp_path):
+        data = open_dataset(str(path))
+        assert isinstance(data, DeepLenseNpy)
+        assert (len(data), list(data.parameters), data.names[6]) == (7, [], "lenses/6")
+    save(tmp_path / "other.npy", pixels(10, 10))
+    save(tmp_path / "lenses.npy", pixels(10, 10))
+    assert list(DeepLenseNpy(tmp_path).parameters) == []  # names of lenses are no classes
+
+
+def test_other_arrays_beside_other_images(tmp_path: Path) -> None:
+    save(tmp_path / "features.npy", pixels(7, 10))
+    fits.writeto(tmp_path / "a.fits", pixels(8, 8))
+    assert find_reader(str(tmp_path))[0] == "fits-folder"
+
+
+def test_only_what_is_read_is_in_memory(tmp_path: Path) -> None:
+    """A file that is longer than its pixels need on disk: 40 GB of zeros, but for one image."""
+    file = tmp_path / "vast.npy"
+    vast = np.lib.format.open_memmap(file, "w+", np.float32, (1_000_000, 100, 100))
+    vast[765_432] = pixels(100, 100)
+    del vast
+    data = DeepLenseNpy(file)
+    np.testing.assert_array_equal(data.read([765_432])[0][0, 0, 0], pixels(100, 100))
+    with pytest.raises(LenskitError, match=r"vast.npy\[3\] holds no image: all pixels are 0"):
+        data.read([3])
+
+
+def test_channels_or_images(tmp_path: Path) -> None:
+    file = save(tmp_path / "a.npy", pixels(3, 10, 10))
+    with pytest.raises(UsageError, match=r"3 images \(say axes=nhw\) or channels \(axes=chw\)\?"):
+        DeepLenseNpy(file)
+    assert DeepLenseNpy(file, axes="nhw").image_shape == (1, 10, 10)
+    assert (len(DeepLenseNpy(file, axes="chw")), DeepLenseNpy(file, axes="chw").image_shape) == (1, (3, 10, 10))
+
+
+def test_bad_arrays_are_named(tmp_path: Path) -> None:
+    good = pixels(6, 10, 10)
+    for name in ("a", "b", "c"):
+        save(tmp_path / f"{name}.npy", good)
+    data = DeepLenseNpy(tmp_path)
+    (tmp_path / "a.npy").write_bytes((tmp_path / "a.npy").read_bytes()[:1000])
+    (tmp_path / "b.npy").unlink()
+    save(tmp_path / "c.npy", good[:2])
+    for lens, complaint in {0: "a.npy cannot be read: ", 6: "b.npy is missing", 17: "c.npy"}.items():
+        with pytest.raises(LenskitError, match=complaint) as raised:
+            data.read([lens])
+        assert "\n" not in str(raised.value)
+    assert [name for name, wrong in data.check() if not wrong] == []
+    holes = np.where(np.eye(10) > 0, np.nan, good)
+    read = DeepLenseNpy(save(tmp_path / "d.npy", holes)).read([1])[0][0, 0, 0].numpy()
+    assert np.isfinite(read).all()
+    assert np.array_equal(read != good[1], np.eye(10) > 0)
+
+
+def test_what_it_does_not_take(tmp_path: Path) -> None:
+    arrays = {
+        r"flat.npy holds an array \(8,\); its axes should be \(n, height": pixels(8),
+        r"deep.npy holds an array \(1, 1, 1, 1, 8, 8\); its axes": pixels(1, 1, 1, 1, 8, 8),
+        r"last.npy: channels must come before height and width, but the axes are \(5, 8, 8, 3\)": pixels(5, 8, 8, 3),
+        "none.npy holds no images": pixels(0, 8, 8),
+        "complex.npy holds values of the type complex64": pixels(5, 8, 8) * np.complex64(1j),
+        "wide.npy has 8 x 9 pixels: say size=8": pixels(5, 8, 9),
+    }
+    for complaint, array in arrays.items():
+        file = save(tmp_path / complaint.partition(".npy")[0], array).with_suffix(".npy")
+        with pytest.raises(UsageError, match=complaint):
+            DeepLenseNpy(file)
+    np.save(tmp_path / "pickle.npy", np.array([pixels(8, 8), 0.5], dtype=object), allow_pickle=True)
+    with pytest.raises(UsageError, match="pickle.npy holds Python objects, which are not read"):
+        DeepLenseNpy(tmp_path / "pickle.npy")
+    (tmp_path / "text.npy").write_text("no array")
+    with pytest.raises(LenskitError, match="text.npy cannot be read|text.npy holds Python objects"):
+        DeepLenseNpy(tmp_path / "text.npy")
