@@ -82,8 +82,14 @@ def _create(path: Path, name: str, part: Table, rows: int) -> Any:
     if value.dtype == object:
         import zarr
 
-        chunks = (min(rows, COORDINATE_CHUNK),)
-        return zarr.create_array(path / name, shape=(rows,), chunks=chunks, dtype="string", dimension_names=dimensions)
+        return zarr.create_array(
+            path / name,
+            shape=(rows,),
+            chunks=(min(rows, COORDINATE_CHUNK),),
+            dtype="string",
+            dimension_names=dimensions,
+            config={"write_empty_chunks": True},
+        )
     if value.ndim == 1:
         chunk, attributes = COORDINATE_CHUNK, _attributes(part.parameters.get(name))
     else:

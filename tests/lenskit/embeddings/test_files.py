@@ -1,0 +1,136 @@
+"""Files of embeddings: whole or not there, never in place of something else, and one line where they are damaged."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lenskit.embeddings import Embeddings, is_embeddings
+from lenskit.errors import LenskitError, UsageError
+
+ENDINGS = (".zarr", ".parquet", ".npz")
+
+KILLED = """
+import os, signal, sys
+from lenskit.embeddings import Embeddings
+
+def parts():
+    yield Embeddings([[1.0, 2.0]])
+    os.kill(os.getpid(), signal.SIGKILL)
+
+Embeddings.write(sys.argv[1], parts(), 2)
+"""
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_a_kill_leaves_what_was_there(tmp_path: Path, ending: str) -> None:
+    path = tmp_path / f"features{ending}"
+    Embeddings([[7.0, 8.0]]).save(path)
+    done = subprocess.run([sys.executable, "-c", KILLED, str(path)], capture_output=True)
+    assert done.returncode == -signal.SIGKILL
+    np.testing.assert_array_equal(np.asarray(Embeddings.load(path).features), [[7, 8]])
+    Embeddings([[9.0, 9.0]]).save(path)
+    np.testing.assert_array_equal(np.asarray(Embeddings.load(path).features), [[9, 9]])
+    assert [entry.name for entry in tmp_path.iterdir()] == [path.name]
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_what_fails_on_the_way_leaves_nothing(tmp_path: Path, ending: str) -> None:
+    def parts():
+        yield Embeddings([[1.0]])
+        raise LenskitError("an image cannot be read")
+
+    with pytest.raises(LenskitError, match="an image cannot be read"):
+        Embeddings.write(tmp_path / f"features{ending}", parts(), 2)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "pairs.zarr" / "images").mkdir(parents=True)
+    with pytest.raises(UsageError, match="pairs.zarr exists and holds no embeddings: choose another file"):
+        Embeddings([[1.0]]).save(tmp_path / "pairs.zarr")
+    assert (tmp_path / "pairs.zarr" / "images").is_dir()
+
+
+@pytest.mark.parametrize("name", ["features.csv", "features", "features.npy"])
+def test_other_endings_are_told_before_anything_is_made(tmp_path: Path, name: str) -> None:
+    with pytest.raises(UsageError, match=f"files of embeddings end with .zarr, .parquet, .npz, not as {name} does"):
+        Embeddings([[1.0]]).save(tmp_path / name)
+    assert list(tmp_path.iterdir()) == []
+
+
+def complaint(path: Path) -> str:
+    """The one line about a file that cannot be opened."""
+    with pytest.raises(LenskitError) as raised:
+        Embeddings.load(path)
+    text = str(raised.value)
+    assert "\n" not in text
+    assert path.name in text
+    return text
+
+
+@pytest.mark.parametrize("ending", [*ENDINGS, ".npy"])
+def test_no_file_and_a_file_of_something_else(tmp_path: Path, ending: str) -> None:
+    path = tmp_path / f"mine{ending}"
+    assert not is_embeddings(path)
+    assert complaint(path) == f"there are no embeddings at {path}"
+    path.write_bytes(b"something else")
+    assert "holds no embeddings, or is damaged" in complaint(path)
+
+
+@pytest.mark.parametrize("ending", [".parquet", ".npz"])
+def test_a_file_that_was_cut_short(tmp_path: Path, ending: str) -> None:
+    path = tmp_path / f"mine{ending}"
+    Embeddings(np.ones((50, 4))).save(path)
+    path.write_bytes(path.read_bytes()[:-200])
+    assert "is damaged" in complaint(path)
+
+
+def test_files_without_features(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", x=np.ones((3, 2)), theta_E=np.ones(3))
+    assert complaint(tmp_path / "a.npz").endswith("it has no column `features`, but x, theta_E")
+    np.save(tmp_path / "b.npy", np.ones(3))
+    assert "features have shape (n, d), these (3,)" in complaint(tmp_path / "b.npy")
+    np.savez(tmp_path / "c.npz", features=np.ones((3, 2)), theta_E=np.ones(4))
+    assert "theta_E must be 3 numbers" in complaint(tmp_path / "c.npz")
+    np.savez(tmp_path / "d.npz", features=np.array([{"run": "code"}], dtype=object))
+    assert "is damaged" in complaint(tmp_path / "d.npz")
+
+
+def test_a_damaged_zarr_file(tmp_path: Path) -> None:
+    path = tmp_path / "features.zarr"
+    Embeddings(np.ones((50, 4)), {"theta_E": np.ones(50)}).save(path)
+    chunk = path / "features" / "c.0.0"
+    sound = chunk.read_bytes()
+
+    chunk.unlink()
+    assert "of its array features 1 of 1 chunks are missing" in complaint(path)
+    chunk.write_bytes(b"\1" + sound[1:])
+    with pytest.raises(LenskitError, match="features.zarr/features is damaged"):
+        Embeddings.load(path).features[np.array([3])]
+    chunk.write_bytes(sound)
+
+    (path / "theta_E" / "c.0").write_bytes(b"")
+    assert "is damaged" in complaint(path)
+    (path / "zarr.json").write_text("{")
+    assert "is damaged" in complaint(path)
+
+
+def test_features_on_disk_that_are_not_finite(tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", np.array([[1.0], [np.inf]]))
+    features = Embeddings.load(tmp_path / "a.npy").features
+    assert features[np.array([0])] == 1
+    with pytest.raises(LenskitError, match="a.npy holds features that are not finite"):
+        features[:]
+
+
+def test_a_later_version_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as later:
+        later.setattr("lenskit.embeddings.table.VERSION", 2)
+        Embeddings([[1.0]]).save(tmp_path / "a.npz")
+    assert complaint(tmp_path / "a.npz") == f"{tmp_path}/a.npz has format version 2, this lenskit reads 1"
