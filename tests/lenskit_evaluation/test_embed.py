@@ -67,7 +67,7 @@ def test_all_views_of_stored_lenses_say_which_lens_they_show(run: Run, store: Pa
     assert found.values["width"][77] == pytest.approx(scene["width"].item())
     assert found.parameters[0] == WIDTH
 
-    first = Embed(data=str(store))([run])[run.name]
+    first = Embed(data=str(store), output="first.zarr")([run])[run.name]
     np.testing.assert_allclose(np.asarray(first.features), np.asarray(found.features)[::2], rtol=1e-5, atol=1e-6)
 
 
@@ -165,13 +165,11 @@ def test_an_image_that_cannot_be_read_leaves_no_file(run: Run, store: Path, tmp_
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["blobs", "pairs.zarr"]
 
 
+@pytest.mark.slow
 def test_threads_and_a_cluster_write_the_same_file(run: Run, store: Path, tmp_path: Path) -> None:
     pytest.importorskip("distributed")
-    for name, options in {
-        "one": {"workers": 1},
-        "two": {"workers": 2},
-        "dask": {"workers": 1, "dask": "local"},
-    }.items():
+    ways = {"one": {"workers": 1}, "two": {"workers": 2}, "dask": {"workers": 1, "dask": "local"}}
+    for name, options in ways.items():
         Embed(data=str(store), views="all", output=f"{name}.zarr", **options)([run])
     one, *others = (tmp_path / f"{name}.zarr" for name in ("one", "two", "dask"))
     files = sorted(path.relative_to(one) for path in one.rglob("*") if path.is_file())
