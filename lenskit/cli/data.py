@@ -38,6 +38,8 @@ def info(path: str) -> None:
     shared = ", ".join(sorted(dataset.shared)) or "nothing"
     _row("views", f"{dataset.views} of each lens" + (f", which share {shared}" if dataset.views > 1 else ""))
     _row("images", "{} x {} x {} (channels, height, width)".format(*dataset.image_shape))
+    if dataset.pixel_scale:
+        _row("pixels", f"{dataset.pixel_scale:.4g} arcsec")
     if dataset.stored_as:
         _row("stored as", dataset.stored_as)
     if dataset.chunk > 1:

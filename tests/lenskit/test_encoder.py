@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from astropy.io import fits
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -62,6 +63,44 @@ def test_the_card_says_how_many_channels_the_one_of_an_image_becomes(tmp_path: P
     assert torch.equal(again(images()), encoder(images()))
     with pytest.raises(UsageError, match="input.stretch=imagenet is for three channels"):
         Encoder.untrained(card | {"input": {"stretch": "imagenet"}})
+
+
+def test_the_card_says_how_images_are_normalised(tmp_path: Path) -> None:
+    encoder = Encoder.untrained(CARD | {"input": {"stretch": "zscale", "normalise": "peak"}}, seed=3).eval()
+    encoder.save(tmp_path)
+    again = Encoder.load(tmp_path)
+    assert (again.preprocess.stretch, again.preprocess.normalise) == ("zscale", "peak")
+    assert torch.equal(again(images()), encoder(images()))
+    assert Encoder.untrained(CARD).preprocess.normalise == "none"  # as of cards that do not say it
+
+
+@pytest.fixture
+def sky(tmp_path: Path) -> str:
+    """A FITS file whose pixels are .05" wide."""
+    cards = {"CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", "CDELT1": -0.05 / 3600, "CDELT2": 0.05 / 3600}
+    data = np.random.default_rng(0).normal(size=(40, 40)).astype(np.float32)
+    fits.writeto(tmp_path / "sky.fits", data, fits.Header(cards))
+    return str(tmp_path / "sky.fits")
+
+
+@pytest.mark.parametrize("scale", [0.05, 0.0509, 0.0491, None])
+def test_images_of_the_same_pixels_are_taken(scale: float | None, sky: str, caplog: pytest.LogCaptureFixture) -> None:
+    encoder = Encoder.untrained(CARD | ({"pixel_scale": scale} if scale else {}))
+    assert encoder.open(sky, measures=True).image_shape == (1, 16, 16)
+    assert not caplog.text
+
+
+def test_images_of_other_pixels_are_told_of_or_refused(sky: str, caplog: pytest.LogCaptureFixture) -> None:
+    encoder = Encoder.untrained(CARD | {"pixel_scale": 0.1})
+    said = 'the images have pixels of 0.05", those that the encoder was trained on 0.1"'
+    encoder.open(sky)
+    assert said in caplog.text
+    assert "READER:PATH?resample=0.1" in caplog.text
+    with pytest.raises(UsageError, match=said):
+        encoder.open(sky, measures=True)
+    caplog.clear()
+    assert encoder.open(f"{sky}?resample=0.1", measures=True).pixel_scale == 0.1
+    assert not caplog.text
 
 
 def test_prepares_images_itself() -> None:

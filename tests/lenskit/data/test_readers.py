@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from lenskit.data.readers import find_reader, open_dataset
+from lenskit.data.readers import find_reader, open_dataset, read_section
 from lenskit.errors import UsageError
 
 
@@ -32,6 +32,35 @@ def test_a_reader_can_be_named(folder: Path) -> None:
 def test_opens_what_it_found(folder: Path) -> None:
     assert len(open_dataset(str(folder))) == 3
     assert open_dataset(str(folder), size=16).image_shape == (1, 16, 16)
+
+
+def test_options_stand_behind_the_path(folder: Path) -> None:
+    for named in ("", "fits-folder:"):
+        text = f"{named}{folder}?size=16&pixel_scale=0.05&pattern=[01].fits"
+        assert find_reader(text) == ("fits-folder", folder)
+        dataset = open_dataset(text)
+        assert (len(dataset), dataset.image_shape, dataset.pixel_scale) == (2, (1, 16, 16), 0.05)
+        assert read_section(text) == {
+            "name": "fits-folder", "path": str(folder), "size": 16, "pixel_scale": 0.05, "pattern": "[01].fits"
+        }  # fmt: skip
+    assert open_dataset(f"{folder}?size=16", size=20).image_shape == (1, 16, 16)
+
+
+def test_options_that_cannot_be(folder: Path) -> None:
+    with pytest.raises(
+        UsageError, match="behind [?] stand options of the reader, OPTION=VALUE joined by &, got 'size'"
+    ):
+        open_dataset(f"{folder}?size")
+    with pytest.raises(UsageError, match="dataset 'fits-folder' has no option 'sise': did you mean size"):
+        open_dataset(f"{folder}?sise=16")
+    with pytest.raises(UsageError, match="there are no data at .*nowhere"):
+        open_dataset(f"{folder}/nowhere?size=16")
+
+
+def test_a_path_may_hold_a_question_mark(folder: Path) -> None:
+    strange = folder.rename(folder.with_name("what?size=9"))
+    assert find_reader(str(strange)) == ("fits-folder", strange)
+    assert open_dataset(str(strange)).image_shape == (1, 24, 24)
 
 
 def test_nothing_there(tmp_path: Path) -> None:

@@ -63,6 +63,23 @@ def test_an_epoch_of_stored_images_is_all_of_them(toys, tmp_path: Path) -> None:
     assert json.loads((run.path / "encoder" / "encoder.json").read_text())["trained"] == {"batches": 6, "of": 6}
 
 
+def test_the_encoder_knows_the_size_of_the_pixels_that_it_was_trained_on(
+    toys, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    data = stored(tmp_path, 8)
+    choices = {"pairs": {"name": "default"}, "train": {"lenses": 8, "epochs": 1}}
+    assert "pixel_scale" not in Job(toys(data=data, **choices)).encoder.card
+    inputs = {"input": {"stretch": "zscale", "normalise": "standard"}}
+    config = toys(data=data | {"pixel_scale": 0.1}, **choices, **inputs)
+    run = train(config, tmp_path / "run", progress=False)
+    assert run.encoder().pixel_scale == 0.1
+    assert (run.encoder().preprocess.stretch, run.encoder().preprocess.normalise) == ("zscale", "standard")
+    run.embed(f"fits-folder:{data['path']}?pixel_scale=0.1")
+    assert "pixels of" not in caplog.text
+    run.embed(f"fits-folder:{data['path']}?pixel_scale=0.2")
+    assert 'the images have pixels of 0.2", those that the encoder was trained on 0.1"' in caplog.text
+
+
 def test_initial_weights_follow_from_the_seed_alone(toys) -> None:
     """Not from what was drawn before, nor from what the images are."""
 
