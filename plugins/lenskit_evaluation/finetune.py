@@ -36,7 +36,7 @@ from lenskit_evaluation.outliers import fit_outlier_detector
 
 log = logging.getLogger("lenskit")
 
-FEWEST = 10
+FEWEST = 5
 """Labelled lenses at least."""
 
 
@@ -156,6 +156,7 @@ class Finetune(OnLenses):
                 if number == 0 and label in named:
                     about = self._about(where, named[label], pool, train, validation, test, each)
                     models[label] = _complete(model, about, pool.images[train], test, predicted)
+                    model.encoder.card |= {"pixel_scale": origin.pixel_scale}
         order = [*starts.labels, CONSTANT]
         trained.sort(key=lambda each: (order.index(each.label), each.seed))
         for label, model in models.items():
@@ -198,9 +199,10 @@ class Finetune(OnLenses):
             if side.dropped:
                 log.warning("%d lenses to %s are left out: %s is not known of them", side.dropped, what, wanted)
         if len(pool) < self.labels:
+            hint = f"use --labels {len(pool)} or fewer" if len(pool) >= FEWEST else f"it takes {FEWEST} at least"
             raise UsageError(
                 f"{where} has {len(pool)} lenses to learn from of which {wanted} is known, beside {len(test)} to judge "
-                f"on: use --labels {len(pool)} or fewer, not {self.labels}"
+                f"on, and not {self.labels}: {hint}"
             )
         return pool, test
 

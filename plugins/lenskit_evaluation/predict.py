@@ -33,12 +33,14 @@ class Model(Protocol):
     Attributes:
         encoder: Says which images it takes.
         classes: Names of the classes of each class label.
+        measures: Whether it predicts anything else, which pixels of another size would make wrong.
         outliers: The distance from the images that it was fitted to, if that is known.
         unlike: What the column is called that says whether an image is unlike these.
     """
 
     encoder: Encoder
     classes: Mapping[str, Sequence[str]]
+    measures: bool
     outliers: OutlierDetector | None
     unlike: str
 
@@ -78,7 +80,7 @@ class Predict(Evaluation):
         """Returns the table's rows, and writes or prints it."""
         (run,) = runs
         model = open_model(run, self.model)
-        datasets = [_open(data, model.encoder) for data in inputs]
+        datasets = [_open(data, model) for data in inputs]
         rows = [row for dataset in datasets for row in self._rows(dataset, model)]
         if self.output is None:
             sys.stdout.write(to_csv(rows))
@@ -127,12 +129,15 @@ def open_model(run: Run, name: str = PROBE) -> Model:
         LenskitError: if the run has not been probed, or what it holds is damaged.
         UsageError: if there is no such model.
     """
-    if name == PROBE:
-        return _Probe(run)
-    if name == HEAD:
-        return _Head(run)
     folder = run.folder("finetune")
     there = sorted(path.parent.name for path in folder.glob(f"*/{MODEL}"))
+    if name == PROBE:
+        try:
+            return _Probe(run)
+        except LenskitError as error:
+            raise LenskitError(f"{error}{f', or use --model {there[0]}' if there else ''}") from None
+    if name == HEAD:
+        return _Head(run)
     if name not in there:
         near = difflib.get_close_matches(name, there, n=1)
         hint = f": did you mean {near[0]}?" if near else f"; it has {', '.join(there)}" if there else ""
@@ -146,6 +151,7 @@ class _Probe:
     """The linear probe."""
 
     unlike: str = "unlike_simulations"
+    measures: bool = True
 
     def __init__(self, run: Run) -> None:
         self._probe = FittedProbe.load(run.folder("probe"))
@@ -171,6 +177,7 @@ class _FineTuned:
         self._model = model.to(next(self.encoder.parameters()).device)
         self.outliers = model.outliers
         self.classes: Mapping[str, Sequence[str]] = {t.name: t.classes for t in model.targets if t.classes}
+        self.measures = bool(model.continuous)
 
     def predict(self, images: Iterator[Tensor]) -> Predicted:
         return self._model.predict(images)
@@ -183,6 +190,7 @@ class _Head:
     """The head that a supervised run was trained with, on its own backbone."""
 
     unlike: str = "unlike_training"
+    measures: bool = True
     outliers: OutlierDetector | None = None
 
     def __init__(self, run: Run) -> None:
@@ -214,9 +222,10 @@ class _Head:
         return {}
 
 
-def _open(data: str, encoder: Encoder) -> Dataset:
-    """Stored images that an encoder takes."""
-    dataset = open_images(data, encoder, measures=True)
+def _open(data: str, model: Model) -> Dataset:
+    """Stored images that a model takes."""
+    encoder = model.encoder
+    dataset = open_images(data, encoder, measures=model.measures)
     if tuple(dataset.image_shape) != encoder.image_shape:
         there, wanted = (" x ".join(map(str, shape)) for shape in (dataset.image_shape, encoder.image_shape))
         raise UsageError(f"{data} has images of {there}, but the model takes {wanted}")
