@@ -98,6 +98,14 @@ def test_no_simulator_waits(simulator: dict[str, Any]) -> None:
     assert copies_in_a_step(config) == []
 
 
+@pytest.mark.parametrize(("stretch", "normalise"), [("zscale", "standard"), ("linear", "peak")])
+def test_no_input_waits(stretch: str, normalise: str) -> None:
+    names = {"simulator": "blobs", "backbone": "tiny", "pairs": "default"}
+    inputs = {"input": {"stretch": stretch, "normalise": normalise}}
+    config = Config.resolve({"train": TRAIN}, {section: {"name": name} for section, name in names.items()}, inputs)
+    assert copies_in_a_step(config) == []
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_no_method_waits(method: str) -> None:
     names = {"simulator": "blobs", "backbone": "tiny", "pairs": "default", "method": method}
