@@ -8,10 +8,11 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from lenskit.plugin import Embeddings, Parameter, Run, UsageError
-from lenskit_evaluation.features import to_best_device, untrained
+from lenskit_evaluation.baselines import PIXELS, RANDOM, Pixels, find_components, in_components, untrained
+from lenskit_evaluation.features import to_best_device
 from lenskit_evaluation.invariance_plot import invariance_bars
-from lenskit_evaluation.invariance_sides import Pixels, headline, principal, sides, truths
-from lenskit_evaluation.lenses import Embedder, Lenses, OnLenses, SimulatedLenses, Subject, labelled, split_embeddings
+from lenskit_evaluation.invariance_sides import headline, sides, truths
+from lenskit_evaluation.lenses import Embedder, Lenses, OnLenses, Subject, labelled, split_embeddings
 from lenskit_evaluation.metrics import Estimate
 from lenskit_evaluation.outcome import write_outcome
 from lenskit_evaluation.reading import Reading, read_off
@@ -21,10 +22,10 @@ from lenskit_evaluation.statistics import Statistics, statistics_of, statistics_
 
 log = logging.getLogger("lenskit")
 
-RANDOM, PIXELS = "random", "pixels"
-"""Names of the baselines: an encoder that was never trained, and the images themselves."""
-
 BASELINES = (RANDOM, PIXELS)
+
+COMPONENTS = 256
+"""Principal components of the pixels, at most."""
 
 CONTROL = "source"
 """What the control leaves out."""
@@ -146,8 +147,9 @@ class Invariance(OnLenses):
         """What is judged on the lenses: the runs' encoders and the baselines."""
         embedders: dict[str, Any] = {label: to_best_device(run.encoder()) for label, run in runs.items()}
         first = next(iter(embedders.values()))
-        if self.baselines and isinstance(lenses, SimulatedLenses):
-            embedders[RANDOM] = untrained(first, lenses.simulator, self.seed)
+        if self.baselines:
+            chunks = (chunk for chunk, *_ in lenses.chunks(test=False))
+            embedders[RANDOM] = untrained(first, chunks, self.seed)
         return embedders | {PIXELS: Pixels(first)}  # a baseline, and the control of all
 
     def _of_runs(
@@ -163,7 +165,7 @@ class Invariance(OnLenses):
             control = lenses.split(embedders, without=[CONTROL])
         for each in (splits, control):
             if each:
-                each[PIXELS] = principal(each[PIXELS], self.seed)
+                each[PIXELS] = _principal(each[PIXELS], self.seed)
         if not self.baselines:
             del splits[PIXELS]
         return splits, control
@@ -235,6 +237,12 @@ class Invariance(OnLenses):
                 )
             },
         )
+
+
+def _principal(split: Split, seed: int) -> Split:
+    """Pixels' principal components; of the last of as many as images nothing is left but rounding."""
+    components = find_components(split.train, min(COMPONENTS, len(split.train) // 2), seed)
+    return Split(in_components(split.train, components), in_components(split.test, components), split.parameters)
 
 
 def _column(finding: Finding, shown: Sequence[str]) -> dict[str, str]:

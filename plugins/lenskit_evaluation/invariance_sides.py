@@ -1,22 +1,13 @@
-"""The two sides that `lenskit invariance` weighs against each other, and what it weighs runs against."""
+"""The two sides that `lenskit invariance` weighs against each other."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
-from torch.nn import functional as F
 
-from lenskit.plugin import Chunk, Encoder, Parameter
-from lenskit_evaluation.splits import Rows, Split
-
-COMPONENTS = 256
-"""Principal components of the pixels that are kept."""
-
-LARGEST = 64
-"""Height and width, in pixels, to which larger images are averaged first."""
+from lenskit.plugin import Parameter
+from lenskit_evaluation.splits import Rows
 
 
 def headline(parameters: Iterable[Parameter]) -> set[str]:
@@ -41,41 +32,3 @@ def truths(rows: Rows, parameters: Sequence[Parameter]) -> Rows:
             columns.append(np.where(np.isfinite(values), values, np.nanmean(values))[:, None])
     features = np.concatenate(columns, axis=1) if columns else np.zeros((len(rows), 1))
     return Rows(features, rows.values, rows.lens, rows.names)
-
-
-class Pixels:
-    """Images as an encoder takes them, pixel by pixel: what a representation is measured against.
-
-    Args:
-        like: The encoder.
-    """
-
-    def __init__(self, like: Encoder) -> None:
-        self.preprocess = like.preprocess
-
-    @torch.inference_mode()
-    def embed(
-        self, chunks: Iterable[Chunk], batch_size: int = 256
-    ) -> tuple[NDArray[np.float32], dict[str, NDArray[np.float64]]]:
-        """Pixels (n, channels x height x width) of images."""
-        rows = []
-        for images, _ in chunks:
-            prepared = self.preprocess(images)
-            height, width = prepared.shape[-2:]
-            size = (min(height, LARGEST), min(width, LARGEST))
-            rows.append(F.adaptive_avg_pool2d(prepared, size).flatten(1).float().cpu().numpy())
-        return np.concatenate(rows), {}
-
-
-def principal(split: Split, seed: int) -> Split:
-    """The same with the features' principal components about their mean, `COMPONENTS` at most and fewer than images."""
-    from sklearn.decomposition import PCA
-
-    pixels = split.train.features
-    # Of the last of as many components as images nothing is left but rounding.
-    most = min(COMPONENTS, len(pixels) // 2, pixels.shape[1])
-    pca = PCA(most, random_state=seed).fit(pixels)
-    train, test = (
-        Rows(pca.transform(side.features), side.values, side.lens, side.names) for side in (split.train, split.test)
-    )
-    return Split(train, test, split.parameters)
