@@ -84,6 +84,10 @@ class LensiamFits(Dataset):
             self._files = self._find()
             self.names = [stem(file.name) for file in self._files]
             self._look_at_first(size, keys)
+        self._columns = [key for keys in self._keys.values() for key in keys]
+        self._table = np.full((len(self._files), len(self._columns)), np.nan, np.float32)
+        self._taken = np.zeros(len(self._files), bool)
+        """The values of each key, and which rows have been read: astropy takes longer for them than for pixels."""
 
     @classmethod
     def recognises(cls, path: Path) -> bool:
@@ -106,16 +110,18 @@ class LensiamFits(Dataset):
             LenskitError: if a file is missing, damaged, of another shape than the first, or holds no image.
         """
         images = np.empty((len(index), self.views, *self.image_shape), np.float32)
-        headers = []
         for place, number in enumerate(index):
             header, pixels = self._read(self._files[number])
             images[place] = self._clean(pixels, str(self._files[number]))
-            headers.append(header)
-        return torch.from_numpy(images), self._values(index, headers)
+            self._take_values(number, header)
+        return torch.from_numpy(images), self._values(index)
 
     def read_parameters(self, index: Sequence[int]) -> dict[str, Tensor]:
         """See `Dataset.read_parameters`; no pixel is read."""
-        return self._values(index, [self._sound(_header, self._files[number]) for number in index])
+        for number in index:
+            if not self._taken[number]:
+                self._take_values(number, self._sound(_header, self._files[number]))
+        return self._values(index)
 
     def check(self) -> Iterator[tuple[str, str]]:
         """See `Dataset.check`; parts are files."""
@@ -184,17 +190,20 @@ class LensiamFits(Dataset):
     def _keys_of(self, name: str, differs: bool) -> list[str]:
         return [f"{name}_{view + 1}" for view in range(self.views)] if differs else [name]
 
-    def _values(self, index: Sequence[int], headers: Sequence[fits.Header]) -> dict[str, Tensor]:
-        """The parameters that some headers hold."""
-        values = {}
-        for name, keys in self._keys.items():
-            rows = [
-                [_number(self._files[number], header, key) for key in keys]
-                for number, header in zip(index, headers, strict=True)
-            ]
-            table = torch.from_numpy(np.asarray(rows, np.float32).reshape(len(rows), len(keys)))
-            values[name] = table if len(keys) > 1 else table[:, 0]
-        return values
+    def _take_values(self, number: int, header: fits.Header) -> None:
+        """Keeps the parameters that a header holds."""
+        if not self._taken[number]:
+            self._table[number] = [_number(self._files[number], header, key) for key in self._columns]
+            self._taken[number] = True
+
+    def _values(self, index: Sequence[int]) -> dict[str, Tensor]:
+        """The parameters of lenses whose headers were read."""
+        table = torch.from_numpy(self._table[np.asarray(index, np.int64)])
+        columns = table.split([len(keys) for keys in self._keys.values()], 1) if self._keys else ()
+        return {
+            name: column if column.shape[1] > 1 else column[:, 0]
+            for name, column in zip(self._keys, columns, strict=True)
+        }
 
     def _read(self, file: Path) -> tuple[fits.Header, NDArray[Any]]:
         """Header and images (views, channels, height, width) of a file."""

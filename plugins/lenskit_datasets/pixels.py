@@ -46,7 +46,7 @@ class Clean:
             LenskitError: if there is no image: all pixels of a channel are equal, or none is finite.
         """
         with np.errstate(over="ignore"):
-            pixels = np.asarray(image).astype(np.float32)
+            pixels = np.asarray(image).astype(np.float32, order="C")
         holes = ~np.isfinite(pixels)
         if holes.any():
             for plane in map(tuple, np.argwhere(holes.any((-2, -1)))):
