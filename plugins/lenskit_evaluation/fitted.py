@@ -10,10 +10,10 @@ from typing import Self
 import numpy as np
 
 from lenskit.plugin import LenskitError, Parameter, write_atomically
-from lenskit_evaluation.features import Array, Features, columns
 from lenskit_evaluation.intervals import Intervals
 from lenskit_evaluation.outliers import OutlierDetector, fit_outlier_detector
 from lenskit_evaluation.regression import LinearProbe, fit_linear_probe
+from lenskit_evaluation.splits import Array, Rows
 
 
 @dataclass(frozen=True)
@@ -31,13 +31,13 @@ class FittedProbe:
     outliers: OutlierDetector
 
     @classmethod
-    def fit(cls, encoder: str, train: Features, held_out: Features, parameters: Sequence[Parameter]) -> Self:
-        """Fits a probe of some parameters to one encoder's features."""
+    def fit(cls, train: Rows, held_out: Rows, parameters: Sequence[Parameter]) -> Self:
+        """Fits a probe of some parameters to an encoder's features of all lenses that may be fitted to."""
         names = [parameter.name for parameter in parameters]
         units = [parameter.unit for parameter in parameters]
-        linear = fit_linear_probe(train.features[encoder], columns(train, names), names, units)
-        intervals = Intervals.fit(columns(held_out, names), linear.predict(held_out.features[encoder]))
-        outliers = fit_outlier_detector(train.features[encoder], held_out.features[encoder])
+        linear = fit_linear_probe(train.features, train.columns(names), names, units)
+        intervals = Intervals.fit(held_out.columns(names), linear.predict(held_out.features))
+        outliers = fit_outlier_detector(train.features, held_out.features)
         return cls(linear, intervals, outliers)
 
     def predict(self, features: Array) -> dict[str, Array]:

@@ -65,8 +65,8 @@ class Score:
 
 
 @dataclass(frozen=True)
-class ClassScore:
-    """What is to be said of the predictions of one class label.
+class BalancedAccuracy:
+    """How well one class label is predicted.
 
     Attributes:
         n: Images judged.
@@ -127,10 +127,10 @@ def score(
     return Score(n, dropped, *estimates, note=_note(true, predicted))
 
 
-def class_score(
+def balanced_accuracy(
     truth: ArrayLike, prediction: ArrayLike, *,
     lenses: ArrayLike | None = None, resamples: int = 1000, level: float = 0.95, seed: int = 0,
-) -> ClassScore:  # fmt: skip
+) -> BalancedAccuracy:  # fmt: skip
     """Judges the predictions of one class label, with intervals and spread as `score`.
 
     Args:
@@ -147,7 +147,7 @@ def class_score(
     classes, number = np.unique(true[known], return_inverse=True)
     if len(classes) < 2:
         note = f"all labels are {classes[0]:g}: nothing to tell apart" if n else "no label is known"
-        return ClassScore(n, dropped, Estimate(np.nan), np.nan, note=note)
+        return BalancedAccuracy(n, dropped, Estimate(np.nan), np.nan, note=note)
     lens = np.arange(n) if lenses is None else np.unique(np.asarray(lenses)[known], return_inverse=True)[1]
     member = (number == np.arange(len(classes))[:, None]).astype(np.float64)
     right = (predicted[:, known] == true[known]).astype(np.float64)
@@ -159,7 +159,7 @@ def class_score(
 
     values = accuracy(np.ones((n, 1)))[:, 0]
     resampled = np.concatenate([accuracy(counts).mean(0) for counts in _resample(lens, resamples, seed)])
-    return ClassScore(n, dropped, _estimate(values, resampled, level), 1 / len(classes))
+    return BalancedAccuracy(n, dropped, _estimate(values, resampled, level), 1 / len(classes))
 
 
 def _estimate(values: Array, resampled: Array, level: float) -> Estimate:

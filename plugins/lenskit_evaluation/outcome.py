@@ -27,6 +27,7 @@ def write_outcome(
     results: Mapping[str, Any],
     table: Rows,
     long: Rows = (),
+    more: Mapping[str, Rows] | None = None,
     summary: Mapping[str, Mapping[str, float]] | None = None,
     pictures: Mapping[str, Figure] | None = None,
 ) -> None:
@@ -41,19 +42,22 @@ def write_outcome(
         results: The figures; NaN becomes null.
         table: Rows for people.
         long: Rows for programs, in `table.csv`; by default those for people.
+        more: Further tables for people, by their titles; they stand below the first in `table.md`.
         summary: For each subject by its label, its few figures that count, by name: such as
             `{"theta_E R2": 0.889}`. `lenskit report` puts those of all evaluations into one row a run.
         pictures: Figures by the names of their files, without the ending.
     """
     known = {"title": title, "settings": settings, "summary": summary or {}, "table": as_text(table)}
     plain = plain_values({**known, **results})
+    tables = {title: table, **(more or {})}
     for folder in folders:
         write_atomically(folder / "results.json", json.dumps(plain, indent=1) + "\n")
-        write_atomically(folder / "table.md", f"{title}.\n\n{to_markdown(table)}")
+        write_atomically(folder / "table.md", "\n".join(f"{t}.\n\n{to_markdown(rows)}" for t, rows in tables.items()))
         write_atomically(folder / "table.csv", to_csv(long or table))
         for name, figure in (pictures or {}).items():
             write_atomically(folder / f"{name}.png", partial(figure.savefig, format="png", dpi=120))
-    show(table, title)
+    for name, rows in tables.items():
+        show(rows, name)
     log.info("table: %s", folders[0] / "table.md")
     for name in pictures or {}:
         log.info("picture: %s", folders[0] / f"{name}.png")

@@ -41,8 +41,38 @@ def r2_bars(
         symbols: How each parameter is set, such as `$\\theta_E$`, in the order of the groups.
         title: What is shown.
     """
-    figure = Figure(figsize=(max(6.0, 1.2 + len(symbols) * (0.4 + 0.16 * len(rows))), 4.2), layout="constrained")
-    axes = figure.subplots()
+    return r2_panels({title: rows}, symbols)
+
+
+def r2_panels(panels: Mapping[str, Mapping[str, Mapping[str, Estimate]]], symbols: Mapping[str, str]) -> Figure:
+    """Panels of bars below each other, each as `r2_bars` has it; a row of one name has one colour in all.
+
+    Args:
+        panels: The rows of each by its title.
+        symbols: As of `r2_bars`.
+    """
+    labels = list(dict.fromkeys(label for rows in panels.values() for label in rows))
+    most = max(map(len, panels.values()))
+    width = max(6.0, 1.2 + len(symbols) * (0.4 + 0.16 * most))
+    columns = max(1, min(len(labels), int(width / 2)))
+    height = 3.2 * len(panels) + 0.6 + 0.22 * -(-len(labels) // columns)
+    figure = Figure(figsize=(width, height), layout="constrained")
+    for axes, (title, rows) in zip(figure.subplots(len(panels), squeeze=False)[:, 0], panels.items(), strict=True):
+        _bars(axes, rows, symbols, labels)
+        axes.set_title(title, loc="left", fontsize=11)
+    handles = {
+        label: bars for axes in figure.axes for bars, label in zip(*axes.get_legend_handles_labels(), strict=True)
+    }
+    shown = [label for label in labels if label in handles]
+    figure.legend(
+        [handles[label] for label in shown], shown, loc="outside lower center", ncols=columns, frameon=False, fontsize=9
+    )
+    return figure
+
+
+def _bars(
+    axes: Axes, rows: Mapping[str, Mapping[str, Estimate]], symbols: Mapping[str, str], labels: Sequence[str]
+) -> None:
     width = 0.8 / len(rows)
     lowest = 0.0
     for number, (label, estimates) in enumerate(rows.items()):
@@ -50,9 +80,10 @@ def r2_bars(
         x = np.array([group for group, _ in known]) + (number - (len(rows) - 1) / 2) * width
         values = np.array([estimate.value for _, estimate in known])
         bars = np.array([(e.value - e.low, e.high - e.value) for _, e in known]).reshape(-1, 2).clip(0)
+        color = labels.index(label)
         axes.bar(
-            x, values, 0.92 * width, yerr=bars.T, label=label, color=COLORS[number % len(COLORS)],
-            hatch="//" if number >= len(COLORS) else None, error_kw={"lw": 1, "ecolor": "0.25"},
+            x, values, 0.92 * width, yerr=bars.T, label=label, color=COLORS[color % len(COLORS)],
+            hatch="//" if color >= len(COLORS) else None, error_kw={"lw": 1, "ecolor": "0.25"},
         )  # fmt: skip
         lowest = min([lowest, *values])
         for place, value in zip(x, values, strict=True):
@@ -65,11 +96,8 @@ def r2_bars(
     axes.set(ylim=(max(LOWEST_R2, lowest - 0.05) if lowest < 0 else 0, 1.03), xlim=(-0.6, len(symbols) - 0.4))
     axes.set_xticks(range(len(symbols)), [symbol or name for name, symbol in symbols.items()], fontsize=12)
     axes.set_ylabel(r"$R^2$")
-    axes.set_title(title, loc="left", fontsize=11)
     axes.grid(axis="y", color="0.9")
     axes.set_axisbelow(True)
-    figure.legend(loc="outside lower center", ncols=min(len(rows), 4), frameon=False, fontsize=9)
-    return figure
 
 
 def truth_against_prediction(

@@ -3,165 +3,312 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
-from typing import Annotated
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any
 
 import numpy as np
-import torch
 from annotated_types import Ge
-from numpy.typing import ArrayLike
 
-from lenskit.plugin import Encoder, Evaluation, Parameter, Run, Simulator, effective_rank
-from lenskit_evaluation.features import (
-    Array,
-    Features,
-    columns,
-    simulated_features,
-    simulator_of,
-    to_best_device,
+from lenskit.plugin import Embeddings, Encoder, Parameter, Run, UsageError
+from lenskit_evaluation.baselines import (
+    CONSTANT,
+    CONTROLS,
+    PIXELS,
+    RANDOM,
+    Pixels,
+    find_components,
+    in_components,
     untrained,
 )
+from lenskit_evaluation.features import simulator_of
 from lenskit_evaluation.fitted import FittedProbe
-from lenskit_evaluation.metrics import score
-from lenskit_evaluation.probe_report import Row, write_report
-from lenskit_evaluation.regression import fit_linear_probe, fit_neighbor_probe
-from lenskit_evaluation.transfer import judge_on, open_target
+from lenskit_evaluation.label_curves import Point, label_curve
+from lenskit_evaluation.lenses import (
+    Embedder,
+    Lenses,
+    OnLenses,
+    SimulatedLenses,
+    Subject,
+    encoders_of,
+    labelled,
+    split_embeddings,
+)
+from lenskit_evaluation.probe_report import Findings, write_report
+from lenskit_evaluation.probing import (
+    NETWORK,
+    NONE,
+    PROBES,
+    RIDGE,
+    Row,
+    Targets,
+    draw_lenses,
+    judge,
+    predict_draws,
+    targets_of,
+)
+from lenskit_evaluation.residuals import ROUND, Binned, binned, covariates, is_round
+from lenskit_evaluation.splits import Array, Rows, Split, check_units
+from lenskit_evaluation.statistics import statistics_of_rows
 
 log = logging.getLogger("lenskit")
 
-RANDOM = "random"
-"""Name of the encoder that was never trained."""
+SUPERVISED = "supervised"
+"""Name of the method whose runs were told the parameters."""
 
-CONTROLS = {"source": "no source", "lens_light": "no lens light"}
-"""What a control leaves out of the images, and how it is called."""
+ROUND_LENSES = f"|e| < {ROUND}"
+FEWEST = 20
+"""Lenses of a subset that is judged apart, at least."""
 
 
-class Probe(Evaluation):
-    """How well each parameter is read off frozen features of simulated lenses that were never trained on.
+class Probe(OnLenses):
+    """How well each parameter is read off frozen features of lenses that were never trained on.
 
-    A ridge regression and one on nearest neighbours are fitted to some lenses and judged on others: R2 of every
-    recorded parameter, with bootstrap intervals. Beside the runs stand an encoder of the same kind that was never
-    trained, a constant, and two controls: the first run's encoder, given the same scenes without their source, or
-    without the lens's light. What is read off without a source is given away by the lens light, which follows the mass
-    (e1, e2 and the centre); theta_E, gamma and the shear are the parameters that count, and come first.
+    A ridge regression, one on 64 nearest neighbours and a small network are fitted to some labelled lenses and judged
+    on others: R2 and mean absolute error of every recorded parameter (of class labels, balanced accuracy), with
+    bootstrap intervals. Each is fitted several times, to other labelled lenses and with another start of the network;
+    the table has the mean and the standard deviation over these. Beside the runs stand an encoder of the same kind that
+    was never trained, the principal components of the pixels, a constant, and two controls: the first run's encoder,
+    given the same scenes without their source, or without the lens's light. What is read off without a source is given
+    away by the lens light, which follows the mass (e1, e2 and the centre); theta_E, gamma and the shear are the
+    parameters that count, and come first. A supervised run among the runs is the upper line.
 
-    With --target-data the ridge regression is then applied to stored images with labels, such as real lenses.
+    Further rows are judged on nearly round lenses (|e| < 0.3), and on lenses of another prior (--shift). Pictures show
+    R2, R2 with fewer labels, and how errors depend on the arc's signal-to-noise ratio, on |e| and on magnification.
 
     Args:
-        lenses: Simulated lenses that the probes are fitted to.
-        test_lenses: Simulated lenses that they are judged on.
-        seed: Seed of these lenses, of the untrained encoder and of the bootstrap.
+        lenses: Labelled lenses that each probe is fitted to. Of stored images and of embeddings, which may be too few
+            for each probe to have its own, no more than 80 % of those that are not judged on.
+        seeds: How often each probe is fitted: each time to other labelled lenses, and the network from another start.
+        mlp: Whether to fit the small network.
+        curves: Whether to fit the ridge regression with fewer labels, too.
         controls: Whether to run the two controls.
-        simulator: Simulator to judge on, instead of the first run's.
-        set: Option of the simulator to change, `OPTION=VALUE`.
-        target_data: Stored images with labels, `[READER:]PATH`, to apply the probe to.
+        shift: Prior of other lenses to judge the same probes on, `OPTION=VALUE`, such as `theta_E=uniform(0.5, 2.2)`.
+        options: Those of every evaluation on lenses.
     """
 
     def __init__(
         self,
         *,
-        lenses: Annotated[int, Ge(50)] = 3000,
-        test_lenses: Annotated[int, Ge(50)] = 1000,
-        seed: int = 0,
+        lenses: Annotated[int, Ge(10)] = 1000,
+        seeds: Annotated[int, Ge(1)] = 3,
+        mlp: bool = True,
+        curves: bool = True,
         controls: bool = True,
-        simulator: str | None = None,
-        set: list[str] | None = None,
-        target_data: str | None = None,
+        shift: list[str] | None = None,
+        **options: Any,
     ) -> None:
-        self.lenses, self.test_lenses, self.seed, self.controls = lenses, test_lenses, seed, controls
-        self.simulator, self.set, self.target_data = simulator, set or [], target_data
+        super().__init__(lenses=lenses, **options)
+        self.seeds, self.mlp, self.curves, self.controls, self.shift = seeds, mlp, curves, controls, shift or []
+        if self.shift and self.data:
+            raise UsageError("--shift draws lenses from a simulator, and --data are stored: leave one of them out")
 
-    def __call__(self, runs: Sequence[Run], inputs: Sequence[str] = ()) -> list[Row]:
-        """Probes the runs, writes what it found into each, and returns the rows of the table."""
-        named = _named(runs)
-        encoders = {name: to_best_device(run.encoder()) for name, run in named.items()}
-        main = next(iter(encoders))
-        simulator = simulator_of(runs[0], self.simulator, self.set)
-        parameters = [parameter for parameter in simulator.parameters if not parameter.classes]
-        lens = [parameter for parameter in parameters if parameter.group == "lens"]
-        target = open_target(self.target_data, encoders[main], lens) if self.target_data else None
+    @property
+    def pool(self) -> int:
+        return self.lenses * self.seeds
 
-        encoders[RANDOM] = untrained(encoders[main], simulator, self.seed)
-        log.info("probing %s on %d + %d simulated lenses", ", ".join(encoders), self.lenses, self.test_lenses)
-        train, test = self._features(encoders, simulator)
-        rows = []
-        for name in encoders:
-            rows.append(self._row(name, "ridge", fit_linear_probe, name, train, test, parameters))
-            rows.append(self._row(name, "kNN", fit_neighbor_probe, name, train, test, parameters))
-        rows.append(self._constant(train, test, parameters))
-        if self.controls:
-            rows += self._control_rows(main, encoders[main], simulator, parameters)
+    def __call__(self, runs: Sequence[Subject], inputs: Sequence[str] = ()) -> Findings:
+        """Probes the runs, and writes what it found into each."""
+        subjects = _told_apart(runs)
+        main = next(iter(subjects))
+        groups, lenses, shifted = self._groups(subjects)
+        check_units({label: split for group in groups for label, split in group.items()})
 
-        fitted = {name: FittedProbe.fit(name, train, test, lens) for name in encoders}
-        for name, run in named.items():
-            fitted[name].save(run.folder("probe"))
-        folders = [run.folder("probe") for run in runs]
-        ranks = {name: float(effective_rank(torch.from_numpy(test.features[name]))) for name in encoders}
-        log.info(
-            "effective rank of %d features: %s", self.test_lenses, ", ".join(f"{n} {r:.1f}" for n, r in ranks.items())
+        rows: list[Row] = []
+        curves: list[Point] = []
+        residuals: list[Binned] = []
+        parameters: dict[str, Parameter] = {}
+        for group in groups:
+            first, split = next(iter(group.items()))
+            targets, notes = targets_of(split, self.data or first)
+            for note in notes:
+                log.warning("%s", note)
+            parameters |= {parameter.name: parameter for parameter in targets.parameters}
+            bench = _Bench(targets, split, self.lenses, self.seeds, self.seed)
+            others = shifted if isinstance(subjects[first], Run) else {}
+            for label, split in group.items():
+                log.info("fitting probes to %s", label)
+                for probe in PROBES if self.mlp else [p for p in PROBES if p != NETWORK]:
+                    rows.append(bench.row(label, probe, split))
+            rows.append(bench.row(_constant(group, subjects), NONE, split))
+            if lenses is not None and self.controls and isinstance(subjects[first], Run):
+                rows += self._control_rows(first, subjects[first], lenses, targets)
+            rows += bench.elsewhere(group, others, _constant(group, subjects))
+            if self.curves:
+                for label, split in group.items():
+                    curves += label_curve(label, split, targets, self.lenses, self.seeds, self.seed)
+            if main in group:
+                residuals = self._residuals(group[main], targets, bench)
+
+        features = {label: split.test for group in groups for label, split in group.items()}
+        statistics = {label: statistics_of_rows(test.features, test.lens) for label, test in features.items()}
+        ranks = ", ".join(f"{label} {each.effective_rank:.1f} of {each.features}" for label, each in statistics.items())
+        log.info("effective rank of %d lenses: %s", next(iter(statistics.values())).n, ranks)
+        ordered = Split(features[main], features[main], list(parameters.values()))
+        names = [*(p.name for p in ordered.continuous), *(p.name for p in ordered.classes)]
+        found = Findings(
+            rows, [parameters[name] for name in names], curves, residuals, statistics, main, list(subjects)
         )
-        write_report(rows, parameters, folders, settings={"runs": list(named), **vars(self)}, effective_ranks=ranks)
-        if target:
-            judge_on(target, encoders, fitted, folders, seed=self.seed)
-        return rows
-
-    def _features(
-        self, encoders: dict[str, Encoder], simulator: Simulator, without: Sequence[str] = ()
-    ) -> tuple[Features, Features]:
-        """Features of the lenses to fit to and of those to judge on."""
-        train, test = (
-            simulated_features(encoders, simulator, seed=self.seed, split=split, lenses=lenses, without=without)
-            for split, lenses in {"probe-train": self.lenses, "probe-test": self.test_lenses}.items()
+        for label, subject in subjects.items():
+            split = next(group[label] for group in groups if label in group)
+            self._save(subject, split)
+        write_report(
+            found,
+            [subject.folder("probe") for subject in subjects.values()],
+            settings={"runs": list(subjects), **self.options()},
+            judged=len(np.unique(features[main].lens)),
         )
-        return train, test
+        return found
 
-    def _row(
-        self,
-        label: str,
-        kind: str,
-        fit: Callable,
-        encoder: str,
-        train: Features,
-        test: Features,
-        parameters: Sequence[Parameter],
-    ) -> Row:
-        """Fits one kind of probe to one encoder's features, and judges it."""
-        names = [parameter.name for parameter in parameters]
-        probe = fit(train.features[encoder], columns(train, names), names)
-        return self._judge(label, kind, test, names, probe.predict(test.features[encoder]))
+    def _groups(
+        self, subjects: Mapping[str, Subject]
+    ) -> tuple[list[dict[str, Split]], Lenses | None, dict[str, dict[str, Rows]]]:
+        """Features of what is judged on the same lenses: of all runs and what they are held against, and of each
+        embeddings. Then the lenses of the runs, and features of lenses of other priors."""
+        runs = {label: subject for label, subject in subjects.items() if isinstance(subject, Run)}
+        groups: dict[str, dict[str, Split]] = {}
+        lenses, shifted = None, {}
+        if runs:
+            first, run = next(iter(runs.items()))
+            others = self._shifted(run)
+            lenses = self.judged_on(run)
+            encoders = encoders_of(runs)
+            log.info("making images of lenses, and features of %s", ", ".join([*runs, RANDOM, PIXELS]))
+            baselines: dict[str, Embedder] = {
+                RANDOM: untrained(encoders[first], ((i, {}) for (i, _), *_ in lenses.chunks(False)), self.seed),
+                PIXELS: Pixels(encoders[first]),
+            }
+            embedders = {**encoders, **baselines}
+            group = lenses.split(embedders)
+            shifted = {shift: each.rows(embedders, test=True) for shift, each in others.items()}
+            self._find_components(group, shifted, encoders[first])
+            groups[first] = group
+        elif self.shift:
+            raise UsageError("--shift draws lenses from a run's simulator, and embeddings have none")
+        else:
+            log.info("embeddings are held against a constant: all other baselines and controls need images")
+        for label, subject in subjects.items():
+            if isinstance(subject, Embeddings):
+                groups[label] = {label: split_embeddings(subject, self.pool, self.test_lenses, self.seed)}
+        # The first to be judged first, whatever it is.
+        return [groups[label] for label in subjects if label in groups], lenses, shifted
 
-    def _constant(self, train: Features, test: Features, parameters: Sequence[Parameter]) -> Row:
-        """What predicting the mean of the lenses fitted to would get."""
-        names = [parameter.name for parameter in parameters]
-        mean = columns(train, names).mean(0)
-        return self._judge("constant", "-", test, names, np.tile(mean, (self.test_lenses, 1)))
+    def _shifted(self, run: Run) -> dict[str, Lenses]:
+        """Lenses of each other prior."""
+        lenses: dict[str, Lenses] = {}
+        for shift in self.shift:
+            simulator = simulator_of(run, self.simulator, [*self.set, shift])
+            lenses[shift] = SimulatedLenses(simulator, self.pool, self.test_lenses, self.seed)
+        return lenses
 
-    def _control_rows(
-        self, name: str, encoder: Encoder, simulator: Simulator, parameters: Sequence[Parameter]
-    ) -> list[Row]:
+    def _find_components(
+        self, group: dict[str, Split], shifted: Mapping[str, dict[str, Rows]], encoder: Encoder
+    ) -> None:
+        """Puts principal components in the place of pixels, as many as the encoder has features."""
+        pixels = group[PIXELS]
+        components = find_components(pixels.train, encoder.features, self.seed)
+        share = 100 * components.explained_variance_ratio_.sum()
+        log.info("%s: %d principal components, with %.1f %% of the variance", PIXELS, components.n_components_, share)
+        train, test = (in_components(rows, components) for rows in (pixels.train, pixels.test))
+        group[PIXELS] = Split(train, test, pixels.parameters)
+        for found in shifted.values():
+            found[PIXELS] = in_components(found[PIXELS], components)
+
+    def _control_rows(self, label: str, subject: Subject, lenses: Lenses, targets: Targets) -> list[Row]:
+        """One probe each: making images of the same scenes once more is most of what probing costs."""
         rows = []
+        if isinstance(lenses, SimulatedLenses):
+            lenses = SimulatedLenses(lenses.simulator, self.lenses, self.test_lenses, self.seed)
+        encoder = encoders_of({label: subject})
         for group, words in CONTROLS.items():
-            if group not in simulator.removable:
-                log.warning("no control %r: this simulator cannot leave out %s", words, group)
+            if group not in lenses.removable:
+                log.warning("no control %r: %s cannot be left out of these images", words, group)
                 continue
-            train, test = self._features({name: encoder}, simulator, [group])
-            rows.append(self._row(f"{name}, {words}", "ridge", fit_linear_probe, name, train, test, parameters))
+            log.info("control: %s", words)
+            split = lenses.split(encoder, [group])[label]
+            rows.append(_Bench(targets, split, self.lenses, 1, self.seed).row(f"{label}, {words}", RIDGE, split))
         return rows
 
-    def _judge(self, label: str, kind: str, test: Features, names: Sequence[str], prediction: ArrayLike) -> Row:
-        predicted: Array = np.asarray(prediction, np.float64)
-        scores = {
-            name: score(test.parameters[name], predicted[:, column], seed=self.seed)
-            for column, name in enumerate(names)
-        }
-        return Row(label, kind, scores)
+    def _residuals(self, split: Split, targets: Targets, bench: _Bench) -> list[Binned]:
+        """Errors of the first run's ridge regression in bins."""
+        for name, why in covariates(split.test.values)[1].items():
+            log.info("no errors against %s: %s", name, why)
+        numbers = [parameter for parameter in targets.parameters if not parameter.classes]
+        counted = [p for p in numbers if p.headline] or [p for p in numbers if p.group == "lens"][:4] or numbers[:4]
+        predicted = targets.read(bench.predict(RIDGE, split, [split.test.features])[0])
+        return binned(split.test, predicted, [parameter.name for parameter in counted])
+
+    def _save(self, subject: Subject, split: Split) -> None:
+        """Fits a probe to all labelled lenses, for `lenskit predict`."""
+        numbers = [p for p in split.continuous if np.isfinite(split.train.values[p.name]).sum() >= 2]
+        lens = [parameter for parameter in numbers if parameter.group == "lens"] or numbers
+        if lens and isinstance(subject, Run):
+            FittedProbe.fit(split.train, split.test, lens).save(subject.folder("probe"))
 
 
-def _named(runs: Sequence[Run]) -> dict[str, Run]:
-    """Runs by their names, or by their paths where two have the same."""
-    names = [run.name for run in runs]
-    labels = [
-        name if names.count(name) == 1 and name != RANDOM else str(run.path)
-        for name, run in zip(names, runs, strict=True)
-    ]
-    return dict(zip(labels, runs, strict=True))
+class _Bench:
+    """Fits probes to the same draws of the same lenses, whatever makes features of them."""
+
+    def __init__(self, targets: Targets, split: Split, lenses: int, seeds: int, seed: int) -> None:
+        self.targets, self.seed = targets, seed
+        self.draws = draw_lenses(split.train, lenses, seeds, seed)
+        self.labels = len(self.draws[0])
+        self.test = split.test
+        count = len(np.unique(split.train.lens))
+        if seeds > 1 and self.labels * seeds > count:
+            log.info(
+                "%d draws of %d of %d labelled lenses have many in common: with other lenses figures would differ more",
+                seeds, self.labels, count,
+            )  # fmt: skip
+
+    def predict(self, probe: str, split: Split, features: Sequence[Array]) -> list[Array]:
+        """Predictions (draws, n, columns) of each."""
+        return predict_draws(probe, split.train, self.draws, self.targets, features, self.seed)
+
+    def row(self, label: str, probe: str, split: Split) -> Row:
+        (prediction,) = self.predict(probe, split, [split.test.features])
+        return self._row(label, probe, split, split.test, prediction)
+
+    def elsewhere(
+        self, group: Mapping[str, Split], shifted: Mapping[str, Mapping[str, Rows]], constant: str
+    ) -> list[Row]:
+        """The ridge regressions, judged on nearly round lenses and on those of other priors."""
+        nearly = is_round(self.test)
+        apart = nearly is not None and FEWEST <= nearly.sum() < len(nearly)
+        if not shifted and not apart:
+            return []
+        rows: dict[str, list[Row]] = {}
+        first = next(iter(group))
+        for label, encoder, probe in [*((each, each, RIDGE) for each in group), (constant, first, NONE)]:
+            split, moved = group[encoder], {shift: found[encoder] for shift, found in shifted.items()}
+            images = [split.test.features, *(each.features for each in moved.values())]
+            here, *others = self.predict(probe, split, images)
+            if apart:
+                assert nearly is not None
+                row = self._row(label, probe, split, split.test.take(nearly), here[:, nearly], ROUND_LENSES)
+                rows.setdefault(ROUND_LENSES, []).append(row)
+            for (shift, test), prediction in zip(moved.items(), others, strict=True):
+                rows.setdefault(shift, []).append(self._row(label, probe, split, test, prediction, shift))
+        return [row for found in rows.values() for row in found]
+
+    def _row(self, label: str, probe: str, split: Split, test: Rows, prediction: Array, judged: str = "") -> Row:
+        scores = judge(self.targets, test, prediction, self.seed)
+        features = 0 if probe == NONE else split.train.features.shape[1]
+        return Row(label, probe, scores, self.labels, len(self.draws), judged, features)
+
+
+def _constant(group: Mapping[str, Split], subjects: Mapping[str, Subject]) -> str:
+    """What the row of the mean label is called: embeddings have one each."""
+    first = next(iter(group))
+    return f"{first}, {CONSTANT}" if isinstance(subjects[first], Embeddings) else CONSTANT
+
+
+def _told_apart(runs: Sequence[Subject]) -> dict[str, Subject]:
+    """Subjects by names that no baseline has; what was told the parameters says so."""
+    found: dict[str, Subject] = {}
+    for label, subject in labelled(runs).items():
+        name = str(subject.path) if label in (RANDOM, PIXELS, CONSTANT) else label
+        if isinstance(subject, Run):
+            method = str(subject.config.sections.get("method", {}).get("name", ""))
+            name += f", {SUPERVISED}" if method.partition("@")[0] == SUPERVISED else ""
+        found[name] = subject
+    return found
