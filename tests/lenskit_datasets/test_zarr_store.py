@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +33,13 @@ def test_it_is_recognised_and_says_what_it_holds(tmp_path: Path) -> None:
     assert (data.names[3], data.names[-1], list(data.names[1:3])) == ("3", "9", ["1", "2"])
     assert data.configuration["simulator"]["name"] == "blobs"
     assert not ZarrStore.recognises(tmp_path)
+
+
+def test_it_knows_how_large_pixels_are(tmp_path: Path) -> None:
+    assert ZarrStore(made(tmp_path / "unknown.zarr")).pixel_scale is None
+    resolved = Config.resolve({"simulator": {"name": "blobs", "pixels": 8}}, only=("simulator", "pairs"))
+    simulate(replace(Plan.of(resolved, lenses=4, chunk=4), pixel_scale=0.1), tmp_path / "known.zarr")
+    assert ZarrStore(tmp_path / "known.zarr").pixel_scale == 0.1
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float16"])
