@@ -8,6 +8,8 @@ const explore = (() => {
   let page; // what explore_page.py hands over
   let selected = [];
 
+  const whole = (n) => n.toLocaleString("en");
+
   function element(tag, className = "", text = "") {
     const made = document.createElement(tag);
     made.className = className;
@@ -49,7 +51,12 @@ const explore = (() => {
     });
     at("values").replaceChildren(...rows);
     at("picture").replaceChildren(...(page.side ? [picture(lens, Math.max(Math.round(144 / page.side), 1))] : []));
-    page.here.data = { x: [page.points.data.x[lens]], y: [page.points.data.y[lens]] };
+  }
+
+  // Draws a ring around a lens on the map, or none. All of the map is drawn again, so not while the pointer is on it.
+  function mark(lens) {
+    const { x, y } = page.points.data;
+    page.here.data = lens === undefined ? { x: [], y: [] } : { x: [x[lens]], y: [y[lens]] };
   }
 
   // Of the points under the pointer, the nearest one.
@@ -57,7 +64,9 @@ const explore = (() => {
     const { x, y } = page.points.data;
     const distance = (lens) => Math.hypot(x[lens] - geometry.x, y[lens] - geometry.y);
     const lenses = Array.from(index.indices);
-    if (lenses.length) show(lenses.reduce((a, b) => (distance(b) < distance(a) ? b : a)));
+    if (!lenses.length) return;
+    show(lenses.reduce((a, b) => (distance(b) < distance(a) ? b : a)));
+    if (page.here.data.x.length) mark();
   }
 
   function colour() {
@@ -74,41 +83,43 @@ const explore = (() => {
       return made;
     };
     const keys = parameter.classes.map((name, number) => key(palette[number], name));
-    if (parameter.unknown) keys.push(key(page.mapper.nan_color, `not known: ${parameter.unknown}`));
+    if (parameter.unknown) keys.push(key(page.mapper.nan_color, `not known: ${whole(parameter.unknown)}`));
     at("legend").replaceChildren(...keys);
     gallery();
   }
 
-  // Some of the selected lenses, in the order of the parameter that colours the map.
+  // Some of the selected lenses, or of all, in the order of the parameter that colours the map.
   function gallery() {
+    const all = page.names.length;
+    const lenses = selected.length ? selected : Array.from({ length: all }, (_, lens) => lens);
     const values = page.parameters.length ? page.parameters[at("parameter").value].values : [];
     const order = (lens) => (Number.isNaN(values[lens]) ? Infinity : (values[lens] ?? lens));
-    const sorted = [...selected].sort((a, b) => order(a) - order(b) || a - b);
+    const sorted = [...lenses].sort((a, b) => order(a) - order(b) || a - b);
     const shown = Math.min(sorted.length, GALLERY);
     const some = Array.from({ length: shown }, (_, i) => sorted[Math.floor((i * sorted.length) / shown)]);
     const buttons = some.map((lens) => {
       const made = element("button", "", page.side ? "" : page.names[lens]);
       if (page.side) made.append(picture(lens, 1));
       made.title = page.names[lens];
-      for (const event of ["mouseenter", "focus"]) made.addEventListener(event, () => show(lens));
+      for (const event of ["mouseenter", "focus"]) made.addEventListener(event, () => (show(lens), mark(lens)));
       return made;
     });
     at("gallery").replaceChildren(...buttons);
-    const all = page.names.length;
-    at("count").textContent = selected.length
-      ? `${selected.length} of ${all} selected` + (shown < selected.length ? `, ${shown} of them shown` : "")
-      : "Nothing is selected";
+    at("count").textContent =
+      (selected.length ? `${whole(selected.length)} of ${whole(all)} selected` : `All ${whole(all)} lenses`) +
+      (shown < sorted.length ? `, ${shown} of them shown` : "");
     at("clear").hidden = !selected.length;
   }
 
   // Shares of some lenses in the bins of a parameter; the outermost hold what lies beyond them.
   function shares(parameter, lenses) {
-    const { low, high, bins, values } = parameter;
+    const { edges, values } = parameter;
+    const bins = edges.length - 1;
     const counts = new Array(bins).fill(0);
     let known = 0;
     for (const lens of lenses) {
       if (Number.isNaN(values[lens])) continue;
-      const bin = Math.floor(((values[lens] - low) / (high - low)) * bins);
+      const bin = Math.floor(((values[lens] - edges[0]) / (edges[bins] - edges[0])) * bins);
       counts[Math.min(Math.max(bin, 0), bins - 1)] += 1;
       known += 1;
     }
@@ -139,7 +150,7 @@ const explore = (() => {
       option.value = number;
       at("parameter").append(option);
     });
-    at("parameter").addEventListener("change", colour);
+    at("parameter")?.addEventListener("change", colour);
     if (page.parameters.length) colour();
     else gallery();
     document.body.dataset.ready = "yes";

@@ -181,8 +181,7 @@ class Explore(Evaluation):
             kind = self.simulator or run.config.sections["simulator"]["name"]
             changed = f" with {', '.join(self.set)}" if self.set else ""
             source = f"simulated lenses ({kind}{changed}, seed {self.seed}), never trained on"
-        if len(names) <= self.n_neighbors:
-            raise UsageError(f"{len(names)} lenses are too few for --n-neighbors {self.n_neighbors}: use more of them")
+        self._check_number(len(names))
         features, pictures = [], []
         values: dict[str, list[NDArray[np.float64]]] = {parameter.name: [] for parameter in parameters}
         for images, known in chunks:
@@ -198,6 +197,7 @@ class Explore(Evaluation):
         if self.simulator or self.set:
             raise UsageError(f"{embeddings.path} are embeddings: nothing is simulated for them")
         rows = self._some(len(embeddings))
+        self._check_number(len(rows))
         names = [embeddings.names[row] for row in rows]
         pictures = None if self.data is None else self._pictures(names, self.data)
         values = {name: value[rows] for name, value in embeddings.values.items()}
@@ -224,6 +224,13 @@ class Explore(Evaluation):
         return np.concatenate(
             [thumbnails(images, self.thumbnail) for images, _ in _read(dataset, [number[name] for name in names])]
         )
+
+    def _check_number(self, n: int) -> None:
+        """Raises if there are too few lenses for the neighbours that are looked at."""
+        if n <= self.n_neighbors:
+            raise UsageError(
+                f"{n} lenses are too few for --n-neighbors {self.n_neighbors}: use more, or fewer neighbours"
+            )
 
     def _some(self, n: int) -> list[int]:
         """At most `lenses` numbers of so many, ascending."""

@@ -18,7 +18,10 @@ from lenskit_evaluation.explore_text import label
 Array = NDArray[np.float64]
 
 MIDDLE = (1, 99)
-"""Percentiles of a parameter's values that its colours and its histogram span: a few odd ones change nothing."""
+"""Percentiles of a parameter's values that its colours span: a few odd ones change nothing."""
+
+BEYOND = 0.25
+"""How far its histogram may reach beyond these on either side, as a share of what they span."""
 
 BINS = 24
 """Of a histogram."""
@@ -100,21 +103,24 @@ def described(parameter: Parameter, values: Array) -> dict[str, Any]:
     from bokeh.palettes import Viridis256
 
     known = values[np.isfinite(values)]
-    classes = list(parameter.classes)
+    classes = [name.replace("$", "") for name in parameter.classes]
     if classes:
-        low, high, bins, palette = -0.5, len(classes) - 0.5, len(classes), _categories(len(classes))
+        bins, palette = len(classes), _categories(len(classes))
+        low, high = first, last = -0.5, len(classes) - 0.5
     else:
-        low, high = np.percentile(known, MIDDLE) if len(known) else (0.0, 1.0)
-        # Constant values are drawn in one colour and one bin.
-        low, high = (low, high) if high > low else (low - 0.5, low + 0.5)
         bins, palette = BINS, list(Viridis256)
+        low, high = np.percentile(known, MIDDLE) if len(known) else (0.0, 1.0)
+        margin = BEYOND * (high - low)
+        first, last = max(low - margin, min(known, default=low)), min(high + margin, max(known, default=high))
+        if not high > low:  # constant values are drawn in one colour and one bin
+            low, high = first, last = low - 0.5, low + 0.5
     return {
         "name": parameter.name,
         "label": label(parameter),
         "classes": classes,
         "low": float(low),
         "high": float(high),
-        "bins": bins,
+        "edges": np.linspace(first, last, bins + 1),
         "palette": palette,
         "unknown": len(values) - len(known),
         "values": np.where(np.isfinite(values), values, np.nan).astype(np.float32),
@@ -123,9 +129,9 @@ def described(parameter: Parameter, values: Array) -> dict[str, Any]:
 
 def _categories(n: int) -> list[str]:
     """Colours that differ; of more than twenty, some are used again."""
-    from bokeh.palettes import Category20_20, Colorblind8
+    from bokeh.palettes import Bright6, Category20_20
 
-    colours: Sequence[str] = Colorblind8 if n <= len(Colorblind8) else Category20_20
+    colours: Sequence[str] = Bright6 if n <= len(Bright6) else Category20_20
     return list(islice(cycle(colours), n))
 
 
@@ -179,12 +185,10 @@ def _histogram(parameter: Mapping[str, Any], number: int) -> tuple[Any, Any]:
     from bokeh.models import ColumnDataSource
     from bokeh.plotting import figure
 
-    low, high, bins = parameter["low"], parameter["high"], parameter["bins"]
-    edges = np.linspace(low, high, bins + 1)
-    known = parameter["values"][~np.isnan(parameter["values"])].astype(np.float64)
-    counts = np.histogram(known.clip(low, high), edges)[0]
-    bars = {"left": edges[:-1], "right": edges[1:], "all": counts / max(len(known), 1), "selected": np.zeros(bins)}
-    source = ColumnDataSource(bars)
+    edges = parameter["edges"]
+    known = parameter["values"][~np.isnan(parameter["values"])]
+    share = np.histogram(known.clip(edges[0], edges[-1]), edges)[0] / max(len(known), 1)
+    source = ColumnDataSource({"left": edges[:-1], "right": edges[1:], "all": share, "selected": 0 * share})
     plot = figure(
         name=f"histogram-{number}",
         title=parameter["label"],
@@ -193,7 +197,7 @@ def _histogram(parameter: Mapping[str, Any], number: int) -> tuple[Any, Any]:
         toolbar_location=None,
         min_border=4,
         outline_line_color=None,
-        x_range=(low, high),
+        x_range=(edges[0], edges[-1]),
     )
     plot.title.update(text_font_size="12px", text_font_style="normal", text_color="#222222")
     plot.grid.visible = plot.yaxis.visible = False
