@@ -49,7 +49,9 @@ def umap_figure(
         local: For each map, how well neighbours in it tell each parameter.
         title: What is shown.
     """
-    figure = Figure(figsize=(0.6 + PANEL * len(parameters), 0.9 + PANEL * len(maps)), layout="constrained")
+    figure = Figure(
+        figsize=(0.4 + (PANEL - 0.2) * len(parameters), 1.1 + (PANEL + 0.1) * len(maps)), layout="constrained"
+    )
     figure.suptitle(title, fontsize=9, x=0.01, ha="left")
     panels = figure.subplots(len(maps), len(parameters), squeeze=False)
     for column, parameter in enumerate(parameters):
@@ -122,7 +124,7 @@ class _Paint:
             )  # fmt: skip
             return
         bar = figure.colorbar(
-            ScalarMappable(self.norm, self.cmap), ax=list(panels), location="bottom", aspect=30, pad=0.02,
+            ScalarMappable(self.norm, self.cmap), ax=list(panels), location="bottom", aspect=25, pad=0.01, shrink=0.85,
             extend="both" if self.beyond else "neither",
         )  # fmt: skip
         unit = f" [{self.parameter.unit}]" if self.parameter.unit else ""

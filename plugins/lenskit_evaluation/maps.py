@@ -6,6 +6,7 @@ import logging
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.util import find_spec
 from types import ModuleType
 from typing import Any
 
@@ -18,6 +19,10 @@ from lenskit_evaluation.metrics import Estimate, score
 log = logging.getLogger("lenskit")
 
 Array = NDArray[Any]
+
+EXACT = 4096, 100_000
+"""Numbers of images between which their neighbours are found by trying all: it takes less time than to compile what
+finds them approximately, which each process does anew. Below UMAP tries all by itself."""
 
 JUDGED = 4000
 """Images at most that a map is judged on: trustworthiness takes the distances of all pairs of them."""
@@ -53,8 +58,8 @@ class FeatureMap:
     ) -> FeatureMap:
         """Fits one.
 
-        The seed fixes the map, for which UMAP works on one thread. Distances are between principal components: nearly
-        those between the features where these are many and few directions vary, in a tenth of the time.
+        The seed fixes the map, for which UMAP arranges the points on one thread. Distances are those between principal
+        components: nearly those between features, of which few directions vary much, in a tenth of the time.
 
         Args:
             features: (n, d), finite.
@@ -68,7 +73,6 @@ class FeatureMap:
             UsageError: if there are too few images for so many neighbours, or UMAP is not installed.
             LenskitError: if features are not finite, or all the same.
         """
-        umap = load_umap()
         x = np.asarray(features, np.float32)
         if not np.isfinite(x).all():
             raise LenskitError("some features are not finite: the encoder is broken, or was given such images")
@@ -79,6 +83,7 @@ class FeatureMap:
             )
         if not (x.std(0) > 1e-6 * np.abs(x).mean(0)).any():
             raise LenskitError("all images have the same features, of which there is no map: the encoder has collapsed")
+        umap = load_umap()
         x, reduce, variance, kept = _reduced(x, components, seed)
         with warnings.catch_warnings():
             # Of eigenvectors that are not found to the last digit, and graphs in several parts: UMAP goes on with both.
@@ -86,6 +91,7 @@ class FeatureMap:
             fitted = umap.UMAP(
                 n_neighbors=n_neighbors, min_dist=min_dist, metric=metric, low_memory=True,
                 random_state=seed, transform_seed=seed, n_jobs=1,
+                precomputed_knn=_exact(x, n_neighbors, metric),
             ).fit(x)  # fmt: skip
         return cls(np.asarray(fitted.embedding_, np.float64), variance, kept, reduce, fitted)
 
@@ -99,12 +105,23 @@ class FeatureMap:
             return np.asarray(self._umap.transform(self.reduce(x)), np.float64)
 
 
+def check_umap() -> None:
+    """Raises if UMAP is not installed, without the wait for its import.
+
+    Raises:
+        UsageError: saying what to install.
+    """
+    if find_spec("umap") is None:
+        raise UsageError("a map needs umap-learn, which is not installed: pip install umap-learn")
+
+
 def load_umap() -> ModuleType:
     """UMAP's module, whose import takes a while: it compiles.
 
     Raises:
-        UsageError: if it is not installed.
+        UsageError: if it is not installed, or cannot be imported.
     """
+    check_umap()
     try:
         import umap
     except ImportError as error:
@@ -126,6 +143,31 @@ def _reduced(x: Array, components: int, seed: int) -> tuple[Array, Callable[[Arr
     pca = PCA(components, random_state=seed).fit(x)
     variance = float(pca.explained_variance_ratio_.sum())
     return pca.transform(x), pca.transform, variance, components
+
+
+def _exact(x: Array, k: int, metric: str) -> tuple[Any, Any, Any]:
+    """The exact neighbours of each image, and what finds those of others, as UMAP takes them; nothing where it had
+    better look for them itself."""
+    if not EXACT[0] <= len(x) <= EXACT[1]:
+        return None, None, None
+    from pynndescent import NNDescent
+    from sklearn.neighbors import NearestNeighbors
+
+    search = NearestNeighbors(n_neighbors=k, algorithm="brute", metric=metric).fit(x)
+
+    class Exact(NNDescent):  # type: ignore[misc]
+        """All that UMAP uses of the index that it would build."""
+
+        _angular_trees = False
+
+        def __init__(self) -> None:
+            pass
+
+        def query(self, queries: Array, k: int, epsilon: float) -> tuple[Array, Array]:
+            distances, rows = search.kneighbors(queries, k)
+            return rows.astype(np.int32), distances.astype(np.float32)
+
+    return *Exact().query(x, k, 0.0), Exact()
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from lenskit_evaluation.maps import (
     FeatureMap,
     Local,
     Trust,
-    load_umap,
+    check_umap,
     local_predictability,
     nearest,
     trustworthiness,
@@ -103,7 +103,7 @@ class Umap(OnLenses):
 
     def __call__(self, subjects: Sequence[Subject], inputs: Sequence[str] = ()) -> dict[str, Mapped]:
         """Returns the map of each run by its label, and writes pictures, figures and coordinates."""
-        load_umap()
+        check_umap()
         splits = self.splits(subjects)
         parameters = coloured_by(splits, self.color)
         found = {label: self._map(label, split, parameters) for label, split in splits.items()}
