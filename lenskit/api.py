@@ -115,17 +115,22 @@ def evaluate(
 
     subjects = [runs] if isinstance(runs, Run | Embeddings | str | PathLike) else list(runs)
     judge = build("evaluation", evaluation, options)
-    opened: list[Run | Embeddings] = []
-    for subject in subjects:
-        if isinstance(subject, str | PathLike):
-            path = Path(subject)
-            subject = Embeddings.load(path) if is_embeddings(path) else Run(path)
-        if isinstance(subject, Embeddings) and not judge.embeddings:
-            raise UsageError(f"{evaluation} takes runs, and {subject.path} are embeddings")
-        opened.append(subject)
-    if not opened:
+    if not subjects:
         raise UsageError(f"{evaluation} needs a run")
+    for subject in subjects:
+        path = subject.path if isinstance(subject, Run | Embeddings) else Path(subject)
+        if not judge.embeddings and (isinstance(subject, Embeddings) or is_embeddings(path)):
+            raise UsageError(f"{evaluation} takes runs, and {path} holds embeddings")
+    opened = [_open(subject) if isinstance(subject, str | PathLike) else subject for subject in subjects]
     return judge(opened, [fspath(path) for path in inputs])
+
+
+def _open(subject: Text) -> Run | Embeddings:
+    from lenskit.embeddings import Embeddings, may_be_embeddings
+    from lenskit.run import Run
+
+    path = Path(subject)
+    return Embeddings.load(path) if may_be_embeddings(path) else Run(path)
 
 
 def load(path: Text) -> Run | Encoder:

@@ -59,7 +59,7 @@ class Verbs(click.Group):
         with formatter.section("Verbs"):
             formatter.write_dl(list(VERBS.items()))
         if evaluations := _evaluations():
-            with formatter.section("Evaluations of a run"):
+            with formatter.section("Evaluations (lenskit NAME RUN...; see lenskit NAME --help)"):
                 formatter.write_dl(list(evaluations.items()))
 
 

@@ -21,6 +21,11 @@ FORMATS = {
 """Modules with `check()`, `write(path, parts, rows)` and `read(path)`, by the ending of a file's name."""
 
 
+def may_be_embeddings(path: Path) -> bool:
+    """Whether a path is named like a file of embeddings."""
+    return path.suffix in (*FORMATS, ".npy")
+
+
 def is_embeddings(path: Path) -> bool:
     """Whether a path looks like a file of embeddings; cheap."""
     if path.suffix == ".zarr":

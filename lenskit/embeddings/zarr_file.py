@@ -114,6 +114,9 @@ def read(path: Path) -> Table:
     group = zarr.open_group(path, mode="r")
     card = dict(group.attrs)
     columns: dict[str, Any] = {}
+    if card.get("format") != FORMAT and FEATURES not in group:
+        # Of something else, such as images, nothing is read.
+        return Table({}, dict.fromkeys(group.array_keys()))
     for name, array in group.arrays():
         if card.get("format") == FORMAT:
             _check_chunks(path / name, array)

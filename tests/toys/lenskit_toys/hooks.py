@@ -25,7 +25,10 @@ def lenskit_methods():
 
 @hookimpl
 def lenskit_evaluations():
-    return [Component("note", "lenskit_toys.note:Note", "What was asked for, as JSON")]
+    return [
+        Component("note", "lenskit_toys.note:Note", "What was asked for, as JSON"),
+        Component("crowding", "lenskit_toys.crowding:Crowding", "How far features are from their mean"),
+    ]
 
 
 @hookimpl

@@ -1,0 +1,40 @@
+"""An evaluation as a third party writes one: how crowded features are, of runs and of embeddings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import numpy as np
+from annotated_types import Gt
+
+from lenskit.plugin import Embeddings, Run
+from lenskit_evaluation.lenses import OnLenses
+from lenskit_evaluation.outcome import write_outcome
+
+
+class Crowding(OnLenses):
+    """The mean distance of features from their mean, of lenses that were not trained on.
+
+    Args:
+        scale: What it is divided by.
+    """
+
+    def __init__(self, *, scale: Annotated[float, Gt(0)] = 1.0, **options: Any) -> None:
+        super().__init__(**options)
+        self.scale = scale
+
+    def __call__(self, runs: Sequence[Run | Embeddings], inputs: Sequence[str] = ()) -> dict[str, float]:
+        found = {}
+        for label, split in self.splits(runs).items():
+            centre = split.train.features.mean(0)
+            distance = np.linalg.norm(split.test.features - centre, axis=1).mean() / self.scale
+            found[label] = {"distance": float(distance), "n": len(split.test)}
+        write_outcome(
+            [run.folder("crowding") for run in runs],
+            title="Mean distance from the mean of the features",
+            settings=self.options(),
+            results={"runs": found},
+            table=[{"run": label, **figures} for label, figures in found.items()],
+        )
+        return {label: figures["distance"] for label, figures in found.items()}
