@@ -23,13 +23,16 @@ def test_every_block_does_what_it_says() -> None:
         names: dict[str, Any] = {}
         exec(compile(block, str(PAGE), "exec"), names)
         found.append(names)
-    trained, opened, embedded, searched, exported = found
+    trained, opened, embedded, judged, searched, exported = found
     assert trained["run"].finished
     assert trained["run"].config.sections["simulator"]["theta_E"] == "uniform(0.8, 1.8)"
     images = torch.randn(2, 1, 110, 110)
     features = opened["encoder"](images)
     assert embedded["features"].shape == (5, features.shape[1])
     assert embedded["parameters"]["theta_E"].min() >= 0.8
+    assert judged["some"].shape == (50, features.shape[1])
+    assert judged["mine"].features.shape == (100, 8)
+    assert set(judged["mine"].values) == set(judged["found"]["lensiam"].values)
     assert np.isfinite(searched["search"].predict(images.numpy())).all()
     stretched = opened["encoder"].preprocess(images)
     with torch.inference_mode():
