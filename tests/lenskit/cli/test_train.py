@@ -140,7 +140,7 @@ BAD = {
     "--epochs 0": "section 'train': option epochs takes int >= 1, got 0",
     "--precision 8": "section 'train': option precision takes '32-true' or ",
     "--data nowhere": "there are no data at nowhere",
-    "--data bad.toml": "no reader recognises bad.toml; name one, as --data READER:PATH (fits-folder: ",
+    "--data bad.toml": "no reader recognises bad.toml; name one, as --data READER:PATH (deeplense-npy: ",
     "--data fits-folder:x --simulator hst": "--data and --simulator exclude each other",
     "--data fits-folder:x --set simulator.pixels=64": "data and simulator exclude each other",
     "--resume run --epochs 3": "--resume goes on with a run as it is: it takes no other flag than --accelerator, ",
