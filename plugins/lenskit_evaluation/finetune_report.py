@@ -215,7 +215,7 @@ def _truth_against_prediction(axes: Axes, target: Parameter, truth: Array, each:
     axes.set(
         xlim=limits, ylim=limits, aspect="equal", xlabel=f"true {symbol}{unit}", ylabel=f"predicted {symbol}{unit}"
     )
-    axes.set_title(f"{each.label}\n$R^2$ {score.r2}\nRMSE {score.rmse.value:.3f}{unit}", loc="left", fontsize=9)
+    axes.set_title(f"{each.label}\n$R^2$ {score.r2}\nRMSE {score.rmse.value:.3f} {target.unit}", loc="left", fontsize=9)
     axes.label_outer()
 
 
@@ -254,7 +254,7 @@ def _learning_curves(starts: Sequence[Trained]) -> Figure:
     values = [value for each in starts if each.history for value in (*each.history.train, *each.history.validation)]
     if min(values) > 0 and max(values) > 20 * min(values):
         axes.set_yscale("log")
-    axes.set(xlabel="epoch", ylabel="loss of the validation part")
+    axes.set(xlabel="epoch", ylabel="validation loss")
     axes.grid(color="0.9")
     axes.legend(frameon=False, fontsize=9)
     return figure

@@ -94,6 +94,9 @@ def fit(
     Raises:
         LenskitError: if the loss is not finite.
     """
+    used = np.concatenate([train, validation])
+    images, labels = images[used], labels[:, used]
+    train, validation = np.split(np.arange(len(used)), [len(train)])
     parts = trained_parts(model.encoder.backbone, recipe.freeze)
     model.requires_grad_(False)
     for part in (*parts, model.head):
