@@ -15,8 +15,7 @@ from torch import Tensor
 
 from lenskit.plugin import Dataset, Hdf5Format, LenskitError, Parameter, Plan, UsageError, coordinate_name
 from lenskit_datasets.pixels import Clean, common_shape
-from lenskit_datasets.simulated import follow_plan
-from lenskit_datasets.zarr_store import Numbered
+from lenskit_datasets.simulated import Numbered, follow_plan
 
 IMAGES = "images"
 FAULTS = (OSError, RuntimeError, KeyError, ValueError, TypeError)
@@ -120,7 +119,6 @@ class Hdf5(Dataset):
             raise UsageError(f"there is no file {self._path}; hdf5 takes {self.accepts}")
 
     def _follow_plan(self, plan: Plan, size: int | None) -> None:
-        common_shape([plan.image_shape], [self._path], size or min(plan.image_shape[1:]))
         follow_plan(self, plan, size)
         self.names, self._images, self._channels_last = Numbered(plan["lenses"]), IMAGES, False
         self._known = {parameter.name: coordinate_name(parameter) for parameter in plan.parameters}

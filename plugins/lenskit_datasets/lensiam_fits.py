@@ -19,7 +19,7 @@ from torch import Tensor
 from lenskit.plugin import Dataset, FitsFormat, LenskitError, Parameter, Plan, UsageError
 from lenskit_datasets.labels import stem
 from lenskit_datasets.pixels import Clean, by, common_shape
-from lenskit_datasets.simulated import follow_plan, made_again_with
+from lenskit_datasets.simulated import follow_plan
 
 RELEASED = (
     Parameter("theta_E", "arcsec", r"$\theta_E$", headline=True),
@@ -140,7 +140,6 @@ class LensiamFits(Dataset):
         store = FitsFormat(self._root)
         attributes = store.attributes()
         plan = Plan.from_attributes(attributes)
-        common_shape([plan.image_shape], [self._root], size or min(plan.image_shape[1:]))
         follow_plan(self, plan, size)
         self._files = [self._root / name for name in store.names(plan, range(plan["lenses"]))]
         self.names = [file.stem for file in self._files]
@@ -220,7 +219,7 @@ class LensiamFits(Dataset):
         try:
             return read(file)
         except FileNotFoundError as error:
-            advice = f"; {made_again_with(self._root)}" if self.configuration else ""
+            advice = f"; make it with: lenskit simulate --out {self._root}" if self.configuration else ""
             raise LenskitError(f"{file} is missing{advice}") from error
         except FAULTS as error:
             raise LenskitError(f"{file} cannot be read as FITS: {' '.join(str(error).split())}") from error

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from lenskit.plugin import Dataset, Parameter, Store, is_store
+from lenskit_datasets.simulated import Numbered, follow_plan
 
 
 class ZarrStore(Dataset):
@@ -25,14 +26,11 @@ class ZarrStore(Dataset):
     def __init__(self, path: str | Path) -> None:
         self.store = Store(path)
         plan = self.store.plan
-        self.parameters, self.image_shape = plan.parameters, plan.image_shape
-        self.pixel_scale = plan.pixel_scale
-        self.views, self.shared, self.chunk = plan["views"], frozenset(plan["shared"]), plan["chunk"]
+        follow_plan(self, plan)
         self.names = Numbered(plan["lenses"])
         self.missing = sum(len(plan.lenses_of(chunk)) for chunk in self.store.missing())
         if not self.missing and not self.store.complete:
             self.unfinished = f"all chunks are there, parameters not yet collected: run {self.store.finish_with}"
-        self.stored_as, self.configuration = plan["dtype"], plan.configuration
         self._values: dict[str, Tensor] = {}
 
     @classmethod
@@ -94,21 +92,3 @@ class ZarrStore(Dataset):
     def check(self) -> Iterator[tuple[str, str]]:
         """See `Dataset.check`; parts are files of chunks, and parameters."""
         return self.store.check()
-
-
-class Numbered(Sequence[str]):
-    """Names of lenses that are called by their numbers, made when they are asked for.
-
-    Args:
-        count: How many.
-    """
-
-    def __init__(self, count: int) -> None:
-        self._count = count
-
-    def __len__(self) -> int:
-        return self._count
-
-    def __getitem__(self, place: Any) -> Any:
-        numbers = range(self._count)[place]
-        return [str(number) for number in numbers] if isinstance(place, slice) else str(numbers)
