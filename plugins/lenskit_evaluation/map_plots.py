@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from textwrap import wrap
 from typing import Any
 
 import numpy as np
@@ -52,7 +53,7 @@ def umap_figure(
     figure = Figure(
         figsize=(0.4 + (PANEL - 0.2) * len(parameters), 1.1 + (PANEL + 0.1) * len(maps)), layout="constrained"
     )
-    figure.suptitle(title, fontsize=9, x=0.01, ha="left")
+    figure.suptitle("\n".join(wrap(title, int(13 * figure.get_figwidth()))), fontsize=9, x=0.01, ha="left")
     panels = figure.subplots(len(maps), len(parameters), squeeze=False)
     for column, parameter in enumerate(parameters):
         known = {label: values[label][parameter.name] for label in maps}
@@ -156,7 +157,8 @@ def _told(local: Local) -> str:
         return f"{local.measure} not defined{unknown}"
     measure = "$R^2$" if local.measure == "R2" else local.measure
     chance = f" (by chance {local.chance:.2f})" if local.chance else ""
-    return f"neighbours tell: {measure} = {local.value.value:.2f}{chance}{unknown}"
+    value = f"{local.value.value:.2f}".replace("-0.00", "0.00")
+    return f"neighbours tell: {measure} = {value}{chance}{unknown}"
 
 
 def _trusted(trust: Trust) -> str:
@@ -175,7 +177,9 @@ def local_figure(
         parameters: The groups of bars.
         k: Neighbours that were looked at.
     """
-    figure = Figure(figsize=(max(5.0, 1.5 + len(parameters) * (0.5 + 0.5 * len(rows))), 3.6), layout="constrained")
+    figure = Figure(
+        figsize=(max(5.0, 1.5 + len(parameters) * (0.5 + 0.5 * len(rows))), 3.4 + 0.2 * len(rows)), layout="constrained"
+    )
     axes = figure.subplots()
     width = 0.8 / (2 * len(rows))
     lowest = 0.0
@@ -205,7 +209,7 @@ def local_figure(
     axes.grid(axis="y", color="0.9")
     axes.set_axisbelow(True)
     handles = _legend(rows)
-    figure.legend(handles=handles, loc="outside lower center", ncols=min(len(handles), 4), frameon=False, fontsize=8)
+    figure.legend(handles=handles, loc="outside lower center", ncols=2, frameon=False, fontsize=8)
     return figure
 
 

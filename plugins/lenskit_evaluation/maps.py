@@ -155,7 +155,7 @@ def _exact(x: Array, k: int, metric: str) -> tuple[Any, Any, Any]:
 
     search = NearestNeighbors(n_neighbors=k, algorithm="brute", metric=metric).fit(x)
 
-    class Exact(NNDescent):  # type: ignore[misc]
+    class Exact(NNDescent):
         """All that UMAP uses of the index that it would build."""
 
         _angular_trees = False

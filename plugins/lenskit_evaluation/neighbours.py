@@ -37,7 +37,7 @@ log = logging.getLogger("lenskit")
 SHOWN = 20
 """Queries that are drawn and printed at most; the table on disk has all."""
 
-TOLD = 3
+TOLD = 4
 """Parameters that are told beneath a picture where none is asked for."""
 
 

@@ -22,7 +22,7 @@ def made(n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     """Features of 30 numbers on a curve with some noise, and the place along it."""
     rng = np.random.default_rng(seed)
     place = rng.uniform(0, 1, n)
-    curve = np.stack([np.sin((number + 1) * place) for number in range(30)], axis=1)
+    curve = np.stack([np.sin((number + 1) * place / 5) for number in range(30)], axis=1)
     return curve + 0.01 * rng.normal(size=curve.shape), place
 
 
@@ -39,13 +39,12 @@ def test_a_map_is_the_same_each_time(fitted: FeatureMap) -> None:
 
 
 def test_others_are_placed_beside_those_like_them(fitted: FeatureMap) -> None:
-    (features, place), (others, where) = made(120), made(40, seed=1)
+    (_, place), (others, where) = made(120), made(40, seed=1)
     near = nearest(fitted.coordinates, fitted.transform(others), 5)
     assert r2_score(where, place[near].mean(1)) > 0.95
     assert trustworthiness(others, fitted.transform(others), 5).value > 0.9
     assert fitted.components == 5
-    assert 0.9 < fitted.variance < 1
-    del features
+    assert 0.99 < fitted.variance < 1
 
 
 def test_neighbours_found_by_trying_all_make_as_good_a_map(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -102,7 +101,7 @@ def test_a_constant_is_told_by_nothing(values: float, note: str) -> None:
 
 def test_trustworthiness_is_not_defined_for_few() -> None:
     features, _ = made(20)
-    assert trustworthiness(features, features[:, :2], 9).value == pytest.approx(1, abs=0.2)
+    assert trustworthiness(features, features, 9).value == pytest.approx(1)
     few = trustworthiness(features, features[:, :2], 10)
     assert np.isnan(few.value)
     assert (few.n, few.k) == (20, 10)
