@@ -5,58 +5,137 @@ from __future__ import annotations
 import csv
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from sklearn.linear_model import RidgeCV
-from sklearn.metrics import r2_score
+from sklearn.metrics import mean_absolute_error, r2_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from lenskit.cli.main import run as lenskit
-from lenskit.errors import LenskitError
-from lenskit.plugin import Run, simulated
+from lenskit.errors import LenskitError, UsageError
+from lenskit.plugin import Embeddings, Parameter, Run, simulated
 from lenskit_evaluation.fitted import FittedProbe
 from lenskit_evaluation.predict import Predict
 from lenskit_evaluation.probe import Probe
 
-SMALL = {"lenses": 300, "test_lenses": 100}
+SMALL: dict[str, Any] = {"lenses": 100, "test_lenses": 100, "mlp": False, "curves": False}
 
 
-def test_the_table_and_its_baselines(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
-    rows = {(row.label, row.probe): row.scores for row in Probe(**SMALL)([run])}
+def test_the_table_its_baselines_and_pictures(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    found = Probe(lenses=100, test_lenses=100, shift=["width=uniform(0.5, 1.5)"])([run])
+    rows = {(row.label, row.probe, row.judged): row for row in found.rows}
+    shift = "width=uniform(0.5, 1.5)"
     assert list(rows) == [
-        ("blobs", "ridge"), ("blobs", "kNN"), ("random", "ridge"), ("random", "kNN"), ("constant", "-"),
-        ("blobs, no source", "ridge"),
+        ("blobs", "ridge", ""), ("blobs", "kNN", ""), ("blobs", "MLP", ""),
+        ("random", "ridge", ""), ("random", "kNN", ""), ("random", "MLP", ""),
+        ("pixels", "ridge", ""), ("pixels", "kNN", ""), ("pixels", "MLP", ""),
+        ("constant", "-", ""), ("blobs, no source", "ridge", ""),
+        ("blobs", "ridge", shift), ("random", "ridge", shift), ("pixels", "ridge", shift), ("constant", "-", shift),
     ]  # fmt: skip
-    constant = rows["constant", "-"]["width"]
+    constant = rows["constant", "-", ""].scores["width"]
     assert constant.r2.value == pytest.approx(0, abs=0.05)
     # Without its blob an image is noise, in which there is no width.
-    assert rows["blobs, no source", "ridge"]["width"].r2.value < 0.1
-    assert rows["blobs", "ridge"]["width"].r2.value > 0.5
+    assert rows["blobs, no source", "ridge", ""].scores["width"].r2.value < 0.1
+    for probe in ("ridge", "kNN"):
+        row = rows["blobs", probe, ""]
+        assert row.scores["width"].r2.value > 0.5
+        assert (row.labels, row.draws, row.scores["width"].n) == (100, 3, 100)
+        assert row.scores["width"].r2.spread > 0
+    # A constant is off by the shift of the mean, 1, and by no more than 1.5 for any lens.
+    assert rows["constant", "-", shift].scores["width"].bias.value == pytest.approx(1, abs=0.15)
+    assert rows["blobs", "ridge", shift].scores["width"].mae.value < 1
+
+    assert {(p.label, p.labels, len(p.r2)) for p in found.curves if p.parameter == "width"} == {
+        (label, size, draws)
+        for label in ("blobs", "random", "pixels")
+        for size, draws in ((10, 10), (30, 10), (100, 3))
+    }
+    last = next(p for p in found.curves if (p.label, p.parameter, p.labels) == ("blobs", "width", 100))
+    assert np.mean(last.r2) == pytest.approx(rows["blobs", "ridge", ""].scores["width"].r2.value)
+    assert set(found.statistics) == {"blobs", "random", "pixels"}
+
     printed = capsys.readouterr().out
     assert printed.index("width") < printed.index("random")
-
     folder = run.path / "evaluations" / "probe"
     stored = json.loads((folder / "results.json").read_text())
-    assert stored["rows"][0]["scores"]["width"]["r2"]["value"] == rows["blobs", "ridge"]["width"].r2.value
-    assert stored["settings"]["lenses"] == 300
+    assert stored["rows"][0]["scores"]["width"]["r2"]["value"] == rows["blobs", "ridge", ""].scores["width"].r2.value
+    assert stored["settings"]["lenses"] == 100
+    assert list(stored["summary"]) == ["blobs"]
     with (folder / "table.csv").open() as file:
         lines = list(csv.DictReader(file))
-    assert len(lines) == len(rows) * 2
-    assert (folder / "r2.png").read_bytes().startswith(b"\x89PNG")
+    assert len(lines) == 2 * len(rows) + len(found.curves)
+    for name in ("r2", "curves"):
+        assert (folder / f"{name}.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_agrees_with_scikit_learn(run: Run) -> None:
-    row = Probe(**SMALL, controls=False)([run])[0]
+    row = Probe(**SMALL, seeds=1, controls=False)([run]).rows[0]
     encoder = run.encoder()
     sets = [
-        encoder.embed(simulated(run.simulator(), seed=0, split=split, lenses=lenses))
-        for split, lenses in (("probe-train", 300), ("probe-test", 100))
+        encoder.embed(simulated(run.simulator(), seed=0, split=split, lenses=100))
+        for split in ("probe-train", "probe-test")
     ]
     (x, y), (x_test, y_test) = [(features, parameters["width"]) for features, parameters in sets]
-    model = make_pipeline(StandardScaler(), RidgeCV(300 * np.logspace(-6, 3, 28))).fit(x, y)
-    assert row.scores["width"].r2.value == pytest.approx(r2_score(y_test, model.predict(x_test)), abs=1e-6)
+    model = make_pipeline(StandardScaler(), RidgeCV(100 * np.logspace(-6, 3, 28))).fit(x, y)
+    score = row.scores["width"]
+    assert score.r2.value == pytest.approx(r2_score(y_test, model.predict(x_test)), abs=1e-6)
+    assert score.mae.value == pytest.approx(mean_absolute_error(y_test, model.predict(x_test)), abs=1e-6)
+
+
+def embeddings(n: int = 300, **values: np.ndarray) -> Embeddings:
+    """Features from which theta_E can be read off, and a class."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(n, 8))
+    known = {"theta_E": 1 + 0.1 * x[:, 0], "is_lens": (x[:, 1] + 0.3 * rng.normal(size=n) > 0).astype(float), **values}
+    parameters = [Parameter("theta_E", "arcsec", headline=True), Parameter("is_lens", classes=("no", "yes"))]
+    return Embeddings(x, known, parameters=parameters, path="mine.npz")
+
+
+def test_embeddings(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    holes = 1 + embeddings().features[:, 2]
+    holes[:20] = np.nan
+    found = Probe(lenses=100, mlp=False)([embeddings(gamma=holes, z_lens=np.full(300, 0.2), e1=np.full(300, np.nan))])
+    assert [(row.label, row.probe) for row in found.rows] == [
+        ("mine", "ridge"), ("mine", "kNN"), ("mine, constant", "-"),
+    ]  # fmt: skip
+    ridge, _, constant = (row.scores for row in found.rows)
+    assert ridge["theta_E"].r2.value > 0.99
+    assert ridge["is_lens"].accuracy.value > 0.8
+    assert constant["is_lens"].accuracy.value == constant["is_lens"].chance == 0.5
+    assert ridge["gamma"].n + ridge["gamma"].dropped == 75
+    assert np.isnan(ridge["z_lens"].r2.value)
+    assert "z_lens is 0.2 for all lenses judged on: it has no R2" in caplog.text
+    assert "gamma is not known of 20 of 300 images: left out" in caplog.text
+    assert "e1 is left out: it is known of 0 of 225 images to fit to" in caplog.text
+    assert "embeddings are held against a constant" in caplog.text
+    assert "z_lens" in Path("mine-evaluations/probe/table.md").read_text()
+
+
+def test_what_is_refused(run: Run) -> None:
+    with pytest.raises(LenskitError, match="mine has no labels: there is nothing to probe"):
+        Probe()([Embeddings(np.ones((40, 2)), path="mine.npz")])
+    with pytest.raises(LenskitError, match="lenses cannot be split|too few to fit"):
+        Probe()([embeddings(2)])
+    with pytest.raises(UsageError, match="--shift draws lenses from a simulator, and --data are stored"):
+        Probe(data="somewhere", shift=["width=2"])
+    with pytest.raises(UsageError, match="embeddings have none"):
+        Probe(shift=["width=2"])([embeddings()])
+    with pytest.raises(UsageError, match="widht"):
+        Probe(**SMALL, shift=["widht=2"])([run])
+    other = Embeddings(np.ones((40, 2)), {"width": np.arange(40)}, parameters=[Parameter("width", "pixel")])
+    with pytest.raises(LenskitError, match="width is in arcsec for blobs, but in pixel for embeddings"):
+        Probe(**SMALL)([run, other])
+    assert not list((run.path / "evaluations").glob("probe/*"))
+
+
+def test_stored_images_need_no_simulator(run: Run, images: Path) -> None:
+    found = Probe(**SMALL, data=str(images))([run])
+    assert [row.label for row in found.rows if row.probe == "ridge"] == ["blobs", "random", "pixels"]
+    assert found.rows[0].labels == 7  # of 12 lenses 3 are judged on, and a draw takes four fifths of the others
 
 
 def test_predicts_files(run: Run, images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -79,7 +158,7 @@ def test_predicts_files(run: Run, images: Path, tmp_path: Path, capsys: pytest.C
 
 
 def test_intervals_hold_what_they_promise(run: Run) -> None:
-    Probe(lenses=500, test_lenses=500, controls=False)([run])
+    Probe(lenses=500, test_lenses=500, seeds=1, mlp=False, curves=False, controls=False)([run])
     probe = FittedProbe.load(run.folder("probe"))
     features, truth = run.encoder().embed(simulated(run.simulator(), seed=0, split="another", lenses=1000))
     error = np.abs(probe.predict(features)["width"] - truth["width"])
@@ -89,7 +168,7 @@ def test_intervals_hold_what_they_promise(run: Run) -> None:
 
 
 def test_flags_what_is_unlike_the_simulations(run: Run) -> None:
-    Probe(lenses=500, test_lenses=500, controls=False)([run])
+    Probe(lenses=500, test_lenses=500, seeds=1, mlp=False, curves=False, controls=False)([run])
     probe, encoder = FittedProbe.load(run.folder("probe")), run.encoder()
     like, _ = encoder.embed(simulated(run.simulator(), seed=0, split="another", lenses=500))
     lenses = simulated(run.simulator(), seed=0, split="another", lenses=500)
@@ -98,43 +177,12 @@ def test_flags_what_is_unlike_the_simulations(run: Run) -> None:
     assert probe.outliers.is_outlier(unlike).mean() > 0.5
 
 
-def test_judges_on_stored_images(run: Run, images: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    labels = (images / "labels.csv").read_text().replace("width", "width_px")
-    (images / "labels.csv").write_text(labels)
-    with pytest.raises(LenskitError, match="has labels width_px, but the probe predicts width"):
-        Probe(**SMALL, controls=False, target_data=str(images))([run])
-    (images / "labels.csv").write_text(labels.replace("width_px", "width"))
-    with pytest.raises(LenskitError, match=r"width is in no unit in .*, but the probe predicts it in arcsec"):
-        Probe(**SMALL, controls=False, target_data=str(images))([run])
-
-
 def test_two_runs_of_one_name_are_told_apart(run: Run, tmp_path: Path) -> None:
     import shutil
 
     (tmp_path / "other").mkdir()
     shutil.copytree(run.path, tmp_path / "other" / "blobs")
-    rows = Probe(**SMALL, controls=False)([run, Run(tmp_path / "other" / "blobs")])
+    rows = Probe(**SMALL, controls=False)([run, Run(tmp_path / "other" / "blobs")]).rows
     labels = list(dict.fromkeys(row.label for row in rows))
-    assert labels == [str(run.path), str(tmp_path / "other" / "blobs"), "random", "constant"]
+    assert labels == [str(run.path), str(tmp_path / "other" / "blobs"), "random", "pixels", "constant"]
     assert (tmp_path / "other" / "blobs" / "evaluations" / "probe" / "linear.npz").is_file()
-
-
-@pytest.mark.slow
-def test_theta_E_of_real_lenses(real_data: Path, tmp_path: Path) -> None:
-    """The whole way, from simulations to SLACS: everything is written, and a constant's figure is the known one."""
-    command = ["train", "--recipe", "quickstart", "--lenses", "32", "--epochs", "1", "--batch-size", "16"]
-    small = ["--set", "method.projection_dim=32", "--set", "method.hidden_dim=32", "--set", "input.size=32"]
-    assert lenskit([*command, *small, "--out", "small"]) == 0
-    assert lenskit(["probe", "small", "--lenses", "60", "--test-lenses", "50", "--no-controls",
-                    "--target-data", str(real_data / "slacs")]) == 0  # fmt: skip
-    folder = Path("small/evaluations/probe")
-    found = json.loads((folder / "target.json").read_text())["theta_E"]
-    assert found["small"]["n"] == 20
-    # The mean absolute error of the best constant on these 20 lenses.
-    assert found["constant"]["mae"]["value"] == pytest.approx(0.158, abs=5e-4)
-    assert (folder / "target_theta_E.png").read_bytes().startswith(b"\x89PNG")
-    assert lenskit(["predict", "small", str(real_data / "slacs"), "-o", "table.csv"]) == 0
-    with Path("table.csv").open() as file:
-        rows = list(csv.DictReader(file))
-    assert rows[0]["name"] == "J0008-0004"
-    assert {"theta_E", "theta_E_low", "theta_E_high", "unlike_simulations"} <= set(rows[0])

@@ -1,0 +1,77 @@
+"""What evaluations judge runs on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from lenskit.config import build
+from lenskit.errors import LenskitError
+from lenskit.plugin import Run, open_dataset
+from lenskit_evaluation.lenses import SimulatedLenses, StoredLenses
+
+torch.set_num_threads(1)
+
+
+@pytest.fixture
+def stamps(tmp_path: Path) -> Path:
+    """Twenty galaxies on an empty sky."""
+    folder = tmp_path / "stamps"
+    folder.mkdir()
+    y, x = np.indices((50, 50)) - 24.5
+    for number in range(20):
+        radius = np.hypot(x, y / (0.6 + 0.02 * number))
+        np.save(folder / f"{number:02}.npy", np.where(radius < 20, np.exp(-radius / (2 + 0.1 * number)), 0))
+    return folder
+
+
+def simulator(stamps: Path, **options):
+    return build(
+        "simulator", "hst", {"pixels": 24, "pixel_scale": 0.2, "stamps": str(stamps), "stamps_clean": True, **options}
+    )
+
+
+def test_no_galaxy_is_on_both_sides(stamps: Path) -> None:
+    lenses = SimulatedLenses(simulator(stamps, merger_fraction=0.3), 60, 30, 0)
+    shown, images = [], []
+    for test, count in ((False, 60), (True, 30)):
+        chunks = list(lenses.chunks(test))
+        numbers = np.concatenate([number for _, number, _ in chunks])
+        assert len(set(numbers)) == count == sum(len(each) for (each, _), *_ in chunks)
+        things = np.concatenate([known[name].numpy() for (_, known), *_ in chunks
+                                 for name in ("source_stamp", "companion_stamp")])  # fmt: skip
+        shown.append(set(things[things >= 0]))
+        assert (things < 0).any()
+        images.append((chunks[0][0], numbers))
+    assert shown[0]
+    assert shown[1]
+    assert not shown[0] & shown[1]
+    # A lens is the one of its number, however it was chosen.
+    (pictures, known), numbers = images[1]
+    scene = lenses.simulator.scene(0, "probe-test", torch.from_numpy(numbers[:4]))
+    torch.testing.assert_close(known["theta_E"][:4], scene["theta_E"])
+    torch.testing.assert_close(pictures[:4], lenses.simulator.render(scene), atol=1e-5, rtol=0)
+
+
+def test_one_galaxy_is_on_one_side(stamps: Path) -> None:
+    for path in sorted(stamps.iterdir())[1:]:
+        path.unlink()
+    lenses = SimulatedLenses(simulator(stamps, cosmos_fraction=1.0, merger_fraction=0.0), 12, 12, 0)
+    assert sum(len(numbers) for _, numbers, _ in lenses.chunks(True)) == 12
+    with pytest.raises(LenskitError, match="only 0 have sources that the other side of the split has not"):
+        list(lenses.chunks(False))
+
+
+def test_stored_lenses_are_split_by_lens(run: Run, images: Path) -> None:
+    lenses = StoredLenses(open_dataset(str(images), size=16), 100, 100, 0)
+    split = lenses.split({"blobs": run.encoder()})["blobs"]
+    assert (len(split.train), len(split.test)) == (9, 3)
+    assert not set(split.train.names) & set(split.test.names)
+    assert sorted([*split.train.names, *split.test.names]) == [f"blob{number:02}" for number in range(12)]
+    features, known = run.embed(str(images))
+    for rows in (split.train, split.test):
+        np.testing.assert_allclose(rows.features, features[rows.lens], atol=1e-5)
+        np.testing.assert_array_equal(rows.values["width"], known["width"][rows.lens])
