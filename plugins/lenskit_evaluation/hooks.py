@@ -17,6 +17,7 @@ def lenskit_evaluations():
         ),
         Component("predict", "lenskit_evaluation.predict:Predict", "Parameters of images, with intervals, to a table"),
         Component("report", "lenskit_evaluation.report:Report", "Runs side by side, in one page"),
+        Component("transfer", "lenskit_evaluation.transfer:Transfer", "From simulations to real images with labels"),
         Component("umap", "lenskit_evaluation.umap:Umap", "The features as a map, coloured by parameters"),
         Component("neighbours", "lenskit_evaluation.neighbours:Neighbours", "Lenses of an archive like an image"),
     ]

@@ -1,155 +1,320 @@
-"""A probe that was fitted to simulated lenses, applied to stored images with labels."""
+"""`lenskit transfer`: fitted to simulations, judged on real images with labels."""
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import partial
-from pathlib import Path
+from typing import Annotated, Any
 
 import numpy as np
+from annotated_types import Ge
 
-from lenskit.plugin import Dataset, Encoder, LenskitError, Parameter, stored, write_atomically
-from lenskit_evaluation.features import Array, embed_all, open_images
-from lenskit_evaluation.fitted import FittedProbe
-from lenskit_evaluation.metrics import Score, score
+from lenskit.plugin import Dataset, Evaluation, Parameter, Run, UsageError, check_complete, stored
+from lenskit_evaluation.baselines import RANDOM, untrained
+from lenskit_evaluation.domain_gap import Gap, find_gap
+from lenskit_evaluation.features import open_images, simulator_of, to_best_device
+from lenskit_evaluation.intervals import Intervals
+from lenskit_evaluation.lenses import Embedder, SimulatedLenses, labelled
+from lenskit_evaluation.metrics import Estimate, Score, score
+from lenskit_evaluation.outcome import write_outcome
 from lenskit_evaluation.plots import truth_against_prediction
-from lenskit_evaluation.probe_report import without_nan
-from lenskit_evaluation.tables import show, to_csv
+from lenskit_evaluation.regression import fit_linear_probe
+from lenskit_evaluation.splits import Array, Rows, Split
+from lenskit_evaluation.transfer_plots import coverage_curves, distance_histograms
 
 log = logging.getLogger("lenskit")
 
-LEVEL = 0.68
+CONSTANT = "the best constant"
+
+LEVELS = (0.5, 0.68, 0.95)
+"""Probabilities of the intervals that are held against the labels."""
+
+DRAWN = 0.68
 """Probability of the intervals that are drawn."""
 
 
 @dataclass(frozen=True)
-class Target:
-    """Stored images, and the labels that a probe predicts too."""
+class Finding:
+    """What one encoder makes of one label.
 
-    data: str
-    dataset: Dataset
-    parameters: list[Parameter]
+    Attributes:
+        score: On the images.
+        simulated: On held-out simulated lenses; None for a constant.
+        coverage: For each probability of an interval, the share of the labels within it, and the 95 % interval of that
+            share (Wilson).
+        prediction: (n,), of the images.
+        half_width: Half the width of the interval of each probability.
+    """
+
+    score: Score
+    simulated: Score | None
+    coverage: dict[float, Estimate]
+    prediction: Array
+    half_width: dict[float, float]
 
 
-def open_target(data: str, encoder: Encoder, parameters: Sequence[Parameter]) -> Target:
-    """Opens stored images with labels, before any work is done.
+@dataclass(frozen=True)
+class Transferred:
+    """What was found.
+
+    Attributes:
+        names: Of the images.
+        truth: Labels (n,) by parameter.
+        findings: For each parameter, each encoder by its name, and the best constant.
+        gaps: For each encoder, how far the images lie from simulated ones.
+    """
+
+    names: list[str]
+    truth: dict[str, Array]
+    findings: dict[str, dict[str, Finding]]
+    gaps: dict[str, Gap]
+
+
+class Transfer(Evaluation):
+    """How well what was learned of simulated lenses is worth something for real ones.
+
+    A ridge regression is fitted to features of simulated lenses, and predicts the labels of stored images with labels,
+    such as real lenses: nothing is adapted to these. Beside the runs stand an encoder that was never trained, and the
+    best constant, which is the median of the very labels. Intervals come from the residuals of held-out simulated
+    lenses; whether they hold the stated share of the labels is told, too, and so is how far the images lie from
+    simulated ones in the features of each encoder.
 
     Args:
-        data: `[READER:]PATH`.
-        encoder: Whose size of image is wanted.
-        parameters: What will be predicted.
+        data: Stored images with labels, `[READER:]PATH`.
+        labels: Label to judge; by default all that the simulations record, too.
+        lenses: Simulated lenses to fit to.
+        test_lenses: Simulated lenses that are held out, for intervals and distances.
+        seed: Seed of the lenses, of the untrained encoder and of all else that is random.
+        simulator: Simulator to fit to, instead of the first run's.
+        set: Option of the simulator to change, `OPTION=VALUE`.
+    """
+
+    def __init__(
+        self,
+        *,
+        data: str,
+        labels: list[str] | None = None,
+        lenses: Annotated[int, Ge(50)] = 3000,
+        test_lenses: Annotated[int, Ge(50)] = 1000,
+        seed: Annotated[int, Ge(0)] = 0,
+        simulator: str | None = None,
+        set: list[str] | None = None,
+    ) -> None:
+        self.data, self.labels, self.lenses, self.test_lenses = data, labels or [], lenses, test_lenses
+        self.seed, self.simulator, self.set = seed, simulator, set or []
+
+    def __call__(self, runs: Sequence[Run], inputs: Sequence[str] = ()) -> Transferred:
+        """Judges the runs, writes what it found into each, and returns it."""
+        named = {
+            label if label != RANDOM else str(run.path): run
+            for label, run in labelled(runs).items()
+            if isinstance(run, Run)
+        }
+        embedders: dict[str, Any] = {label: to_best_device(run.encoder()) for label, run in named.items()}
+        first = next(iter(embedders.values()))
+        dataset = open_images(self.data, first, measures=True)
+        check_complete(dataset)
+        simulator = simulator_of(next(iter(named.values())), self.simulator, self.set)
+        parameters = common(self.data, dataset.parameters, simulator.parameters, self.labels)
+
+        lenses = SimulatedLenses(simulator, self.lenses, self.test_lenses, self.seed)
+        embedders[RANDOM] = untrained(first, (chunk for chunk, *_ in lenses.chunks(test=False)), self.seed)
+        log.info(
+            "%d images of %s, and %d + %d simulated lenses", len(dataset), self.data, self.lenses, self.test_lenses
+        )
+        images = embed_images(embedders, dataset)
+        splits = lenses.split(embedders)
+        truth = {p.name: next(iter(images.values())).values[p.name] for p in parameters}
+        findings = {
+            p.name: {name: self._judge(p, split, images[name]) for name, split in splits.items()}
+            | {CONSTANT: self._constant(truth[p.name])}
+            for p in parameters
+        }
+        gaps = {
+            name: find_gap(split.train.features, split.test.features, images[name].features, self.seed)
+            for name, split in splits.items()
+        }
+        found = Transferred(list(dataset.names), truth, findings, gaps)
+        self._write(found, named, parameters)
+        return found
+
+    def _judge(self, parameter: Parameter, split: Split, images: Rows) -> Finding:
+        name = parameter.name
+        probe = fit_linear_probe(split.train.features, split.train.columns([name]), [name], [parameter.unit])
+        held_out, prediction = (probe.predict(rows.features)[:, 0] for rows in (split.test, images))
+        expected = split.test.values[name]
+        intervals = Intervals.fit(expected[:, None], held_out[:, None])
+        half = {level: float(np.asarray(intervals.half_width(level))[0]) for level in LEVELS}
+        truth = images.values[name]
+        error = np.abs(truth - prediction)[np.isfinite(truth)]
+        return Finding(
+            score(truth, prediction, seed=self.seed),
+            score(expected, held_out, seed=self.seed),
+            {level: share_within(error, half[level]) for level in LEVELS},
+            prediction,
+            half,
+        )
+
+    def _constant(self, truth: Array) -> Finding:
+        # The median of the very labels: no constant has a smaller mean absolute error.
+        constant = np.full_like(truth, np.nanmedian(truth))
+        return Finding(score(truth, constant, seed=self.seed), None, {}, constant, {})
+
+    def _write(self, found: Transferred, named: Mapping[str, Run], parameters: Sequence[Parameter]) -> None:
+        pictures = {}
+        for p in parameters:
+            for label in named:
+                one = found.findings[p.name][label]
+                title = p.name if len(named) == 1 else f"{p.name}-{label.replace('/', '-')}"
+                pictures[title] = truth_against_prediction(
+                    found.truth[p.name], one.prediction, one.score, symbol=p.symbol or p.name, unit=p.unit,
+                    constant=float(found.findings[p.name][CONSTANT].prediction[0]), half_width=one.half_width[DRAWN],
+                    names=found.names,
+                )  # fmt: skip
+            curves = {label: one.coverage for label, one in found.findings[p.name].items() if one.coverage}
+            count = found.findings[p.name][CONSTANT].score.n
+            pictures[f"calibration-{p.name}"] = coverage_curves(curves, p.symbol or p.name, count)
+        pictures["distance"] = distance_histograms(found.gaps)
+        write_outcome(
+            [run.folder("transfer") for run in named.values()],
+            title=f"{self.data} by a ridge regression fitted to {self.lenses} simulated lenses (95 % intervals)",
+            settings={**vars(self), "runs": list(named), "images": len(found.names)},
+            results={
+                "parameters": {
+                    name: {label: _plain(one) for label, one in each.items()} for name, each in found.findings.items()
+                },
+                "gaps": {
+                    label: {"auc": asdict(gap.auc), "energy": gap.energy, "p": gap.p}
+                    for label, gap in found.gaps.items()
+                },
+            },
+            table=[
+                _row(p, label, one, found.gaps.get(label))
+                for p in parameters
+                for label, one in found.findings[p.name].items()
+            ],
+            long=_long(found, parameters),
+            summary={
+                label: {f"{p.name} MAE, transferred": found.findings[p.name][label].score.mae.value for p in parameters}
+                | {
+                    f"{p.name} rank, transferred": found.findings[p.name][label].score.spearman.value
+                    for p in parameters
+                }
+                for label in found.gaps
+            },
+            pictures=pictures,
+        )
+
+
+def common(
+    data: str, known: Sequence[Parameter], simulated: Sequence[Parameter], wanted: Sequence[str] = ()
+) -> list[Parameter]:
+    """The parameters that are both known of the images and of simulated lenses, before any work is done.
+
+    Args:
+        data: What the images are called.
+        known: What is known of them.
+        simulated: What is known of simulated lenses.
+        wanted: Names of those that are to be judged; by default all.
 
     Raises:
-        LenskitError: if the images have no label among these, or one in another unit.
+        UsageError: if there is none, or one that is wanted is not among them, or is in another unit.
     """
-    dataset = open_images(data, encoder, measures=True)
-    return Target(data, dataset, _common(data, dataset, parameters))
-
-
-def judge_on(
-    target: Target,
-    encoders: Mapping[str, Encoder],
-    fitted: Mapping[str, FittedProbe],
-    folders: Sequence[Path],
-    *,
-    seed: int,
-) -> dict[str, dict[str, Score]]:
-    """Predicts the labels of stored images, says how good that is, and draws it.
-
-    Args:
-        target: The images.
-        encoders: The encoders by name.
-        fitted: The probe of each.
-        folders: Where `target.json`, `target.csv` and `target_PARAMETER.png` of the first encoders are written.
-        seed: Seed of the bootstrap.
-
-    Returns:
-        For each parameter that has labels, the score of each encoder, and of the best constant.
-    """
-    dataset, common = target.dataset, target.parameters
-    embedded = embed_all(encoders, stored(dataset))
-    predictions = {name: fitted[name].predict(embedded.features[name]) for name in encoders}
-    outside = {name: fitted[name].outliers.is_outlier(embedded.features[name]) for name in encoders}
-
-    found: dict[str, dict[str, Score]] = {}
-    for parameter in common:
-        truth = embedded.parameters[parameter.name]
-        # The median of the very labels: no constant has a smaller mean absolute error.
-        constant = float(np.nanmedian(truth))
-        scores = {name: score(truth, predictions[name][parameter.name], seed=seed) for name in encoders}
-        found[parameter.name] = scores | {"constant": score(truth, np.full_like(truth, constant), seed=seed)}
-        show(
-            _table(parameter, found[parameter.name], outside),
-            f"{parameter.name} of {target.data}, ridge (95 % interval)",
+    labels = {parameter.name: parameter for parameter in known}
+    possible = {parameter.name: parameter for parameter in simulated if parameter.continuous}
+    for name in wanted:
+        if name not in labels:
+            raise UsageError(f"{data} has no label {name}: it has {', '.join(labels) or 'none'}")
+        if name not in possible:
+            raise UsageError(f"simulated lenses have no measured parameter {name}: they have {', '.join(possible)}")
+    shared = [parameter for name, parameter in possible.items() if name in (wanted or labels)]
+    if not shared:
+        raise UsageError(
+            f"{data} has the labels {', '.join(labels) or '(none)'}, simulated lenses {', '.join(possible)}: "
+            "none of them is the same"
         )
-        for name, folder in zip(encoders, folders, strict=False):
-            figure = truth_against_prediction(
-                truth, predictions[name][parameter.name], scores[name], symbol=parameter.symbol, unit=parameter.unit,
-                constant=constant, half_width=fitted[name].half_width(LEVEL)[parameter.name], names=dataset.names,
-            )  # fmt: skip
-            path = folder / f"target_{parameter.name}.png"
-            write_atomically(path, partial(figure.savefig, format="png", dpi=120))
-            log.info("picture: %s", path)
-    plain = {p: {name: asdict(s) for name, s in scores.items()} for p, scores in found.items()}
-    lines = _images(dataset, common, embedded.parameters, predictions, outside)
-    for folder in folders:
-        write_atomically(folder / "target.json", json.dumps(without_nan(plain), indent=1) + "\n")
-        write_atomically(folder / "target.csv", to_csv(lines))
-    return found
-
-
-def _common(data: str, dataset: Dataset, parameters: Sequence[Parameter]) -> list[Parameter]:
-    """The parameters that are both predicted and known."""
-    labels = {parameter.name: parameter for parameter in dataset.parameters}
-    common = [parameter for parameter in parameters if parameter.name in labels]
-    if not common:
-        predicted = ", ".join(parameter.name for parameter in parameters)
-        raise LenskitError(f"{data} has labels {', '.join(labels) or '(none)'}, but the probe predicts {predicted}")
-    for parameter in common:
+    for parameter in shared:
         unit = labels[parameter.name].unit
         if unit != parameter.unit:
-            raise LenskitError(
-                f"{parameter.name} is in {unit or 'no unit'} in {data}, but the probe predicts it in "
-                f"{parameter.unit or 'no unit'}"
+            raise UsageError(
+                f"{parameter.name} is in {unit or 'no unit'} in {data}, but in {parameter.unit or 'no unit'} of "
+                "simulated lenses: they cannot be compared"
             )
-    return common
+    return shared
 
 
-def _table(
-    parameter: Parameter, scores: Mapping[str, Score], outside: Mapping[str, np.ndarray]
-) -> list[dict[str, str]]:
+def embed_images(embedders: Mapping[str, Embedder], dataset: Dataset) -> dict[str, Rows]:
+    """Features of the first image of each stored lens, with its labels; images are read once."""
+    features: dict[str, list[Array]] = {name: [] for name in embedders}
+    values: dict[str, list[Array]] = {parameter.name: [] for parameter in dataset.parameters}
+    for images, known in stored(dataset):
+        for name, embedder in embedders.items():
+            features[name].append(embedder.embed([(images, {})])[0].astype(np.float64))
+        for name, value in values.items():
+            value.append(known[name].double().numpy())
+    labels = {name: np.concatenate(parts) for name, parts in values.items()}
+    number, names = np.arange(len(dataset)), list(dataset.names)
+    return {name: Rows(np.concatenate(parts), labels, number, names) for name, parts in features.items()}
+
+
+def share_within(error: Array, half_width: float) -> Estimate:
+    """The share of errors (n,) within a half-width, with Wilson's 95 % interval
+    (https://doi.org/10.1080/01621459.1927.10502953)."""
+    from scipy.stats import binomtest
+
+    if not len(error):
+        return Estimate(np.nan)
+    inside = int((error <= half_width).sum())
+    interval = binomtest(inside, len(error)).proportion_ci(0.95, method="wilson")
+    return Estimate(inside / len(error), float(interval.low), float(interval.high))
+
+
+def _row(parameter: Parameter, label: str, one: Finding, gap: Gap | None) -> dict[str, str]:
+    """A row for people."""
     unit = f" [{parameter.unit}]" if parameter.unit else ""
-    return [
-        {
-            "encoder": name,
-            "images": str(s.n),
-            "rank correlation": str(s.spearman),
-            f"mean absolute error{unit}": str(s.mae),
-            f"bias{unit}": str(s.bias),
-            "R2": str(s.r2),
-            "unlike the simulations": f"{outside[name].sum()} of {len(outside[name])}" if name in outside else "-",
-        }
-        for name, s in scores.items()
-    ]
+    judged = one.score
+    row = {
+        "label": parameter.name,
+        "encoder": label,
+        "images": f"{judged.n}" + (f" ({judged.dropped} without)" if judged.dropped else ""),
+        "rank correlation": str(judged.spearman),
+        f"mean absolute error{unit}": str(judged.mae),
+        f"bias{unit}": str(judged.bias),
+        "R2": str(judged.r2),
+        f"on simulations{unit}": "-" if one.simulated is None else f"{one.simulated.mae.value:.3f}",
+    }
+    for level in LEVELS:
+        row[f"in {level:.0%}"] = f"{one.coverage[level].value:.0%}" if one.coverage else "-"
+    if gap is None:
+        return row | dict.fromkeys(("told from simulations", "energy distance", "beyond 99 %"), "-")
+    beyond = [int((distance.percentile > 99).sum()) for distance in (gap.mahalanobis, gap.neighbors)]
+    return row | {
+        "told from simulations": str(gap.auc),
+        "energy distance": f"{gap.energy:.3f} (p {gap.p:.3f})",
+        "beyond 99 %": f"{beyond[0]} Mahalanobis, {beyond[1]} kNN",
+    }
 
 
-def _images(
-    dataset: Dataset,
-    parameters: Sequence[Parameter],
-    truth: Mapping[str, Array],
-    predictions: Mapping[str, Mapping[str, Array]],
-    outside: Mapping[str, np.ndarray],
-) -> list[dict[str, str]]:
-    """A row for each image and encoder."""
+def _plain(one: Finding) -> dict[str, Any]:
+    return {
+        "score": asdict(one.score),
+        "simulated": one.simulated and asdict(one.simulated),
+        "coverage": {f"{level:g}": asdict(share) for level, share in one.coverage.items()},
+        "half_width": {f"{level:g}": width for level, width in one.half_width.items()},
+    }
+
+
+def _long(found: Transferred, parameters: Sequence[Parameter]) -> list[dict[str, Any]]:
+    """Rows for programs, one an image and encoder."""
     lines = []
-    for encoder, predicted in predictions.items():
-        for number, name in enumerate(dataset.names):
-            line = {"name": name, "encoder": encoder, "unlike_simulations": str(int(outside[encoder][number]))}
+    for label, gap in found.gaps.items():
+        for number, name in enumerate(found.names):
+            line: dict[str, Any] = {"name": name, "encoder": label}
             for p in parameters:
-                line[p.name] = f"{truth[p.name][number]:.5g}"
-                line[f"{p.name}_predicted"] = f"{predicted[p.name][number]:.5g}"
-            lines.append(line)
+                one = found.findings[p.name][label]
+                line |= {p.name: found.truth[p.name][number], f"{p.name}_predicted": one.prediction[number]}
+                line |= {f"{p.name}_half_width": one.half_width[DRAWN]}
+            line["mahalanobis_percentile"] = gap.mahalanobis.percentile[number]
+            lines.append(line | {"neighbors_percentile": gap.neighbors.percentile[number]})
     return lines
