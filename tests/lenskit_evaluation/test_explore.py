@@ -101,12 +101,7 @@ def test_embeddings_have_the_pictures_of_their_names_or_none(images: Path, tmp_p
         Explore()([Embeddings(features(14), path=path)])
 
 
-@pytest.mark.parametrize(("broken", "message"), [(np.nan, "not finite"), (None, "the same features")])
-def test_of_broken_features_there_is_no_page(tmp_path: Path, broken: float | None, message: str) -> None:
-    values = features()
-    values[:] = 1.0
-    if broken is not None:
-        values[3] = broken
-    with pytest.raises(LenskitError, match=message):
-        Explore()([Embeddings(values, path=tmp_path / "own.npz")])
+def test_of_features_that_are_all_the_same_there_is_no_page(tmp_path: Path) -> None:
+    with pytest.raises(LenskitError, match="the same features"):
+        Explore()([Embeddings(np.ones((40, 4)), path=tmp_path / "own.npz")])
     assert list(tmp_path.rglob("*")) == []
