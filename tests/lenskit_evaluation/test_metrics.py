@@ -12,7 +12,7 @@ from scipy import stats
 from sklearn import metrics as sklearn_metrics
 
 from lenskit.errors import LenskitError
-from lenskit_evaluation.metrics import Estimate, _figures, score
+from lenskit_evaluation.metrics import Estimate, _figures, balanced_accuracy, score
 
 FIGURES = ("r2", "mae", "rmse", "bias", "spearman")
 
@@ -108,6 +108,58 @@ class TestIntervals:
         mae = score(truth, prediction, lenses=["a"] * 6).mae
         assert mae.value > 0
         assert math.isnan(mae.low)
+
+
+class TestSeveralFits:
+    def test_mean_and_spread(self):
+        truth, first = predictions(80)
+        fits = np.stack([first, first + 0.3, 1.1 * first])
+        result, single = score(truth, fits), [score(truth, each) for each in fits]
+        for name in FIGURES:
+            values = [getattr(each, name).value for each in single]
+            assert getattr(result, name).value == pytest.approx(np.mean(values))
+            assert getattr(result, name).spread == pytest.approx(np.std(values, ddof=1), abs=1e-12)
+        # Means of the same errors and of shifted ones have the interval of the errors, shifted by the mean.
+        shifted = score(truth, fits[:2]).bias
+        assert (shifted.low, shifted.high) == pytest.approx((single[0].bias.low + 0.15, single[0].bias.high + 0.15))
+
+    def test_the_same_fit_twice_is_that_fit(self):
+        truth, prediction = predictions(50)
+        once, twice = score(truth, prediction), score(truth, [prediction] * 2)
+        assert (once.r2.low, once.r2.high) == pytest.approx((twice.r2.low, twice.r2.high))
+        assert twice.r2.spread == 0
+        assert math.isnan(once.r2.spread)
+
+    def test_without_an_interval_of_the_rank_correlation(self):
+        truth, prediction = predictions(50)
+        full, quick = score(truth, prediction), score(truth, prediction, ranks=False)
+        assert quick.r2 == full.r2
+        assert quick.spearman.value == full.spearman.value
+        assert math.isnan(quick.spearman.low)
+
+
+class TestClasses:
+    def test_is_scikit_learns(self):
+        rng = np.random.default_rng(0)
+        truth = rng.choice(3, 200, p=[0.6, 0.3, 0.1]).astype(float)
+        told = np.where(rng.random((2, 200)) < 0.7, truth, rng.integers(0, 3, (2, 200)))
+        truth[:10] = np.nan
+        result = balanced_accuracy(truth, told)
+        values = [sklearn_metrics.balanced_accuracy_score(truth[10:], each[10:]) for each in told]
+        assert result.accuracy.value == pytest.approx(np.mean(values))
+        assert result.accuracy.spread == pytest.approx(np.std(values, ddof=1))
+        assert (result.n, result.dropped, result.chance) == (190, 10, 1 / 3)
+        drawn = [sklearn_metrics.balanced_accuracy_score(truth[rows], told[0][rows])
+                 for rows in rng.integers(10, 200, (300, 190))]  # fmt: skip
+        low, high = np.quantile(drawn, [0.025, 0.975])
+        one = balanced_accuracy(truth, told[0]).accuracy
+        assert one.high - one.low == pytest.approx(high - low, rel=0.25)
+
+    @pytest.mark.parametrize(("truth", "note"), [([1.0, 1], "all labels are 1"), ([np.nan] * 2, "no label is known")])
+    def test_what_is_not_defined_says_why(self, truth, note):
+        result = balanced_accuracy(truth, [0, 1])
+        assert note in result.note
+        assert math.isnan(result.accuracy.value)
 
 
 class TestLabels:
