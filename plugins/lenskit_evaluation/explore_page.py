@@ -137,7 +137,8 @@ def _categories(n: int) -> list[str]:
 
 def _map(shown: Shown) -> tuple[Any, dict[str, Any]]:
     """The figure, and what of it explore.js changes."""
-    from bokeh.models import ColorBar, ColumnDataSource, CustomJS, HoverTool, LinearColorMapper
+    from bokeh.models import ColumnDataSource, CustomJS, HoverTool, LinearColorMapper
+    from bokeh.models.annotations import ColorBar
     from bokeh.palettes import Viridis256
     from bokeh.plotting import figure
 
@@ -182,14 +183,14 @@ def _map(shown: Shown) -> tuple[Any, dict[str, Any]]:
 
 def _histogram(parameter: Mapping[str, Any], number: int) -> tuple[Any, Any]:
     """The small figure of a parameter, and its data."""
-    from bokeh.models import ColumnDataSource
+    from bokeh.models import ColumnDataSource, Range1d
     from bokeh.plotting import figure
 
     edges = parameter["edges"]
     known = parameter["values"][~np.isnan(parameter["values"])]
     share = np.histogram(known.clip(edges[0], edges[-1]), edges)[0] / max(len(known), 1)
     source = ColumnDataSource({"left": edges[:-1], "right": edges[1:], "all": share, "selected": 0 * share})
-    plot = figure(
+    plot: Any = figure(
         name=f"histogram-{number}",
         title=parameter["label"],
         sizing_mode="stretch_both",
@@ -197,7 +198,7 @@ def _histogram(parameter: Mapping[str, Any], number: int) -> tuple[Any, Any]:
         toolbar_location=None,
         min_border=4,
         outline_line_color=None,
-        x_range=(edges[0], edges[-1]),
+        x_range=Range1d(edges[0], edges[-1]),
     )
     plot.title.update(text_font_size="12px", text_font_style="normal", text_color="#222222")
     plot.grid.visible = plot.yaxis.visible = False
