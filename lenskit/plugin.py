@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from lenskit.data.preprocess import border_noise as border_noise
     from lenskit.data.readers import find_reader as find_reader
     from lenskit.data.readers import open_dataset as open_dataset
+    from lenskit.data.readers import spelled_out as spelled_out
     from lenskit.data.source import Chunk as Chunk
     from lenskit.data.source import check_complete as check_complete
     from lenskit.data.source import simulated as simulated
@@ -120,6 +121,7 @@ _LAZY = {
     "read_toml": "lenskit.config",
     "simulated": "lenskit.data.source",
     "source_of": "lenskit.data.source",
+    "spelled_out": "lenskit.data.readers",
     "stored": "lenskit.data.source",
     "uniformity": "lenskit.training.probe",
     "write_atomically": "lenskit.files",

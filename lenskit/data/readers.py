@@ -52,6 +52,17 @@ def _split(text: str) -> tuple[str, dict[str, Any]]:
     return before, options
 
 
+def spelled_out(text: str) -> str:
+    """What `--data` says, as it may be said from any folder: `READER:/PATH`, with its options if it has any.
+
+    Raises:
+        UsageError: see `find_reader`.
+    """
+    name, path = find_reader(text)
+    before, _ = _split(text)
+    return f"{name}:{path.resolve()}{text.removeprefix(before)}"
+
+
 def read_section(text: str) -> dict[str, Any]:
     """What `--data` says, as the section `data` of a configuration: the reader's name, the path, and options.
 

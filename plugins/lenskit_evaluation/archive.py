@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lenskit.plugin import Embeddings, Encoder, LenskitError, Run, UsageError, find_reader, read_lenses
+from lenskit.plugin import Embeddings, Encoder, LenskitError, Run, UsageError, read_lenses, spelled_out
 from lenskit_evaluation.features import open_images
 from lenskit_evaluation.streamed import Embedder, Task
 
@@ -38,9 +38,7 @@ def embed_archive(
     run: Run, data: str | None, *, lenses: int, seed: int, simulator: str | None, changes: Sequence[str]
 ) -> Embeddings:
     """Embeds stored images, or so many of a simulator's lenses, in memory, as `lenskit embed` does to a file."""
-    if data:
-        reader, path = find_reader(data)
-        data = f"{reader}:{path.resolve()}"
+    data = spelled_out(data) if data else None
     task = Task(
         run=str(run.path.resolve() / ("best" if run.best else "")), projection="none", data=data, all_views=False,
         lenses=lenses, seed=seed, simulator=simulator, changes=tuple(changes), token=uuid4().hex,
@@ -78,7 +76,7 @@ def images_of(archive: Embeddings, run: Run, encoder: Encoder, data: str | None 
         if not path.exists():
             log.warning("no pictures of neighbours: their images are no longer at %s; say where, with --data", path)
             return None
-        data = f"{known['reader']}:{path}"
+        data = f"{known['reader']}:{path}{known.get('options', '')}"
     if data is not None:
         return _stored(archive, data, encoder)
     if "simulator" not in known:

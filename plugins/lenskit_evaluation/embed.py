@@ -13,7 +13,7 @@ from uuid import uuid4
 
 from annotated_types import Ge
 
-from lenskit.plugin import Embeddings, Evaluation, Run, UsageError, connected, find_reader
+from lenskit.plugin import Embeddings, Evaluation, Run, UsageError, connected, spelled_out
 from lenskit_evaluation.lenses import labelled
 from lenskit_evaluation.streamed import Embedder, Task, in_order, on_cluster, on_threads
 
@@ -101,10 +101,7 @@ class Embed(Evaluation):
             projection = not run.best and run.checkpoint.is_file()
             if not projection:
                 log.info("%s has no checkpoint of its method: without projections", run.path / ("best" * run.best))
-        data = None
-        if self.data:
-            reader, path = find_reader(self.data)
-            data = f"{reader}:{path.resolve()}"
+        data = spelled_out(self.data) if self.data else None
         return Task(
             run=str(run.path.resolve() / ("best" if run.best else "")),
             projection="wanted" if self.projection else "if any" if projection else "none",

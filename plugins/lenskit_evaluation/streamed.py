@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lenskit.plugin import Embeddings, LenskitError, Method, Run, check_complete, read_lenses
+from lenskit.plugin import Embeddings, LenskitError, Method, Run, check_complete, find_reader, read_lenses
 from lenskit_evaluation.features import open_images, simulator_of, to_best_device
 
 PART = 256
@@ -84,8 +84,7 @@ class Embedder:
             self.simulator.to(self.device)
             self.parameters, self.lenses, self.views, self.step = self.simulator.parameters, task.lenses, 1, PART
         else:
-            self.reader, _, path = task.data.partition(":")
-            self.path = Path(path)
+            self.reader, self.path = find_reader(task.data)
             self.dataset = open_images(task.data, self.encoder)
             check_complete(self.dataset)
             self.parameters, self.lenses = self.dataset.parameters, len(self.dataset)
@@ -165,7 +164,11 @@ class Embedder:
             images: dict[str, Any] = {"simulator": section, "set": list(self.task.changes)}
             images |= {"seed": self.task.seed, "split": SPLIT}
         else:
+            assert self.task.data is not None
+            options = self.task.data.removeprefix(f"{self.reader}:{self.path}")
             images = {"reader": self.reader, "path": str(self.path)}
+            if options:
+                images["options"] = options
             if self.dataset.configuration:
                 images["simulated"] = dict(self.dataset.configuration)
         return {"run": self.task.run, "encoder": self.encoder.card, "images": images}

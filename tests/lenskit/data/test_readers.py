@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from lenskit.data.readers import find_reader, open_dataset, read_section
+from lenskit.data.readers import find_reader, open_dataset, read_section, spelled_out
 from lenskit.errors import UsageError
 
 
@@ -44,6 +44,15 @@ def test_options_stand_behind_the_path(folder: Path) -> None:
             "name": "fits-folder", "path": str(folder), "size": 16, "pixel_scale": 0.05, "pattern": "[01].fits"
         }  # fmt: skip
     assert open_dataset(f"{folder}?size=16", size=20).image_shape == (1, 16, 16)
+
+
+def test_data_can_be_named_from_any_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder.parent)
+    assert spelled_out("lenses") == f"fits-folder:{folder}"
+    text = spelled_out("lenses?size=16")
+    monkeypatch.chdir("/")
+    assert open_dataset(text).image_shape == (1, 16, 16)
+    assert spelled_out(text) == text == f"fits-folder:{folder}?size=16"
 
 
 def test_options_that_cannot_be(folder: Path) -> None:
