@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import numpy as np
 from annotated_types import Ge
 
-from lenskit.plugin import Embeddings, Encoder, Parameter, Run, UsageError
+from lenskit.plugin import Embeddings, Encoder, LenskitError, Parameter, Run, UsageError
 from lenskit_evaluation.baselines import (
     CONSTANT,
     CONTROLS,
@@ -20,6 +20,7 @@ from lenskit_evaluation.baselines import (
     in_components,
     untrained,
 )
+from lenskit_evaluation.bench import Bench
 from lenskit_evaluation.features import simulator_of
 from lenskit_evaluation.fitted import FittedProbe
 from lenskit_evaluation.label_curves import Point, label_curve
@@ -41,23 +42,16 @@ from lenskit_evaluation.probing import (
     RIDGE,
     Row,
     Targets,
-    draw_lenses,
-    judge,
-    predict_draws,
     targets_of,
 )
-from lenskit_evaluation.residuals import ROUND, Binned, binned, covariates, is_round
-from lenskit_evaluation.splits import Array, Rows, Split, check_units
+from lenskit_evaluation.residuals import Binned, binned, covariates
+from lenskit_evaluation.splits import Rows, Split, check_same_units
 from lenskit_evaluation.statistics import statistics_of_rows
 
 log = logging.getLogger("lenskit")
 
 SUPERVISED = "supervised"
 """Name of the method whose runs were told the parameters."""
-
-ROUND_LENSES = f"|e| < {ROUND}"
-FEWEST = 20
-"""Lenses of a subset that is judged apart, at least."""
 
 
 class Probe(OnLenses):
@@ -111,7 +105,6 @@ class Probe(OnLenses):
         subjects = _told_apart(runs)
         main = next(iter(subjects))
         groups, lenses, shifted = self._groups(subjects)
-        check_units({label: split for group in groups for label, split in group.items()})
 
         rows: list[Row] = []
         curves: list[Point] = []
@@ -123,7 +116,7 @@ class Probe(OnLenses):
             for note in notes:
                 log.warning("%s", note)
             parameters |= {parameter.name: parameter for parameter in targets.parameters}
-            bench = _Bench(targets, split, self.lenses, self.seeds, self.seed)
+            bench = Bench(targets, split, self.lenses, self.seeds, self.seed)
             others = shifted if isinstance(subjects[first], Run) else {}
             for label, split in group.items():
                 log.info("fitting probes to %s", label)
@@ -165,12 +158,16 @@ class Probe(OnLenses):
         """Features of what is judged on the same lenses: of all runs and what they are held against, and of each
         embeddings. Then the lenses of the runs, and features of lenses of other priors."""
         runs = {label: subject for label, subject in subjects.items() if isinstance(subject, Run)}
+        known = {label: each.parameters for label, each in subjects.items() if isinstance(each, Embeddings)}
         groups: dict[str, dict[str, Split]] = {}
         lenses, shifted = None, {}
         if runs:
             first, run = next(iter(runs.items()))
             others = self._shifted(run)
             lenses = self.judged_on(run)
+            if not any(parameter.continuous or parameter.classes for parameter in lenses.parameters):
+                raise LenskitError(f"{self.data or first} has no labels: there is nothing to probe")
+            check_same_units({first: lenses.parameters, **known})
             encoders = encoders_of(runs)
             log.info("making images of lenses, and features of %s", ", ".join([*runs, RANDOM, PIXELS]))
             baselines: dict[str, Embedder] = {
@@ -185,6 +182,7 @@ class Probe(OnLenses):
         elif self.shift:
             raise UsageError("--shift draws lenses from a run's simulator, and embeddings have none")
         else:
+            check_same_units(known)
             log.info("embeddings are held against a constant: all other baselines and controls need images")
         for label, subject in subjects.items():
             if isinstance(subject, Embeddings):
@@ -225,10 +223,10 @@ class Probe(OnLenses):
                 continue
             log.info("control: %s", words)
             split = lenses.split(encoder, [group])[label]
-            rows.append(_Bench(targets, split, self.lenses, 1, self.seed).row(f"{label}, {words}", RIDGE, split))
+            rows.append(Bench(targets, split, self.lenses, 1, self.seed).row(f"{label}, {words}", RIDGE, split))
         return rows
 
-    def _residuals(self, split: Split, targets: Targets, bench: _Bench) -> list[Binned]:
+    def _residuals(self, split: Split, targets: Targets, bench: Bench) -> list[Binned]:
         """Errors of the first run's ridge regression in bins."""
         for name, why in covariates(split.test.values)[1].items():
             log.info("no errors against %s: %s", name, why)
@@ -243,57 +241,6 @@ class Probe(OnLenses):
         lens = [parameter for parameter in numbers if parameter.group == "lens"] or numbers
         if lens and isinstance(subject, Run):
             FittedProbe.fit(split.train, split.test, lens).save(subject.folder("probe"))
-
-
-class _Bench:
-    """Fits probes to the same draws of the same lenses, whatever makes features of them."""
-
-    def __init__(self, targets: Targets, split: Split, lenses: int, seeds: int, seed: int) -> None:
-        self.targets, self.seed = targets, seed
-        self.draws = draw_lenses(split.train, lenses, seeds, seed)
-        self.labels = len(self.draws[0])
-        self.test = split.test
-        count = len(np.unique(split.train.lens))
-        if seeds > 1 and self.labels * seeds > count:
-            log.info(
-                "%d draws of %d of %d labelled lenses have many in common: with other lenses figures would differ more",
-                seeds, self.labels, count,
-            )  # fmt: skip
-
-    def predict(self, probe: str, split: Split, features: Sequence[Array]) -> list[Array]:
-        """Predictions (draws, n, columns) of each."""
-        return predict_draws(probe, split.train, self.draws, self.targets, features, self.seed)
-
-    def row(self, label: str, probe: str, split: Split) -> Row:
-        (prediction,) = self.predict(probe, split, [split.test.features])
-        return self._row(label, probe, split, split.test, prediction)
-
-    def elsewhere(
-        self, group: Mapping[str, Split], shifted: Mapping[str, Mapping[str, Rows]], constant: str
-    ) -> list[Row]:
-        """The ridge regressions, judged on nearly round lenses and on those of other priors."""
-        nearly = is_round(self.test)
-        apart = nearly is not None and FEWEST <= nearly.sum() < len(nearly)
-        if not shifted and not apart:
-            return []
-        rows: dict[str, list[Row]] = {}
-        first = next(iter(group))
-        for label, encoder, probe in [*((each, each, RIDGE) for each in group), (constant, first, NONE)]:
-            split, moved = group[encoder], {shift: found[encoder] for shift, found in shifted.items()}
-            images = [split.test.features, *(each.features for each in moved.values())]
-            here, *others = self.predict(probe, split, images)
-            if apart:
-                assert nearly is not None
-                row = self._row(label, probe, split, split.test.take(nearly), here[:, nearly], ROUND_LENSES)
-                rows.setdefault(ROUND_LENSES, []).append(row)
-            for (shift, test), prediction in zip(moved.items(), others, strict=True):
-                rows.setdefault(shift, []).append(self._row(label, probe, split, test, prediction, shift))
-        return [row for found in rows.values() for row in found]
-
-    def _row(self, label: str, probe: str, split: Split, test: Rows, prediction: Array, judged: str = "") -> Row:
-        scores = judge(self.targets, test, prediction, self.seed)
-        features = 0 if probe == NONE else split.train.features.shape[1]
-        return Row(label, probe, scores, self.labels, len(self.draws), judged, features)
 
 
 def _constant(group: Mapping[str, Split], subjects: Mapping[str, Subject]) -> str:

@@ -139,9 +139,18 @@ def check_units(splits: Mapping[str, Split]) -> None:
     Raises:
         LenskitError: naming it.
     """
+    check_same_units({label: split.parameters for label, split in splits.items()})
+
+
+def check_same_units(parameters: Mapping[str, Sequence[Parameter]]) -> None:
+    """The same, of what is known of each subject's parameters, before there are features.
+
+    Raises:
+        LenskitError: naming it.
+    """
     units: dict[str, tuple[str, str]] = {}
-    for label, split in splits.items():
-        for parameter in split.parameters:
+    for label, known in parameters.items():
+        for parameter in known:
             other, unit = units.setdefault(parameter.name, (label, parameter.unit))
             if unit != parameter.unit:
                 raise LenskitError(

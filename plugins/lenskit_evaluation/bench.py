@@ -1,0 +1,69 @@
+"""Probes of several encoders on the same draws of the same lenses."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from lenskit_evaluation.probing import NONE, RIDGE, Row, Targets, draw_lenses, judge, predict_draws
+from lenskit_evaluation.residuals import ROUND, is_round
+from lenskit_evaluation.splits import Array, Rows, Split
+
+log = logging.getLogger("lenskit")
+
+ROUND_LENSES = f"|e| < {ROUND}"
+FEWEST = 20
+"""Lenses of a subset that is judged apart, at least."""
+
+
+class Bench:
+    """Fits probes to the same draws of the same lenses, whatever makes features of them."""
+
+    def __init__(self, targets: Targets, split: Split, lenses: int, seeds: int, seed: int) -> None:
+        self.targets, self.seed = targets, seed
+        self.draws = draw_lenses(split.train, lenses, seeds, seed)
+        self.labels = len(self.draws[0])
+        self.test = split.test
+        count = len(np.unique(split.train.lens))
+        if seeds > 1 and self.labels * seeds > count:
+            log.info(
+                "%d draws of %d of %d labelled lenses have many in common: with other lenses figures would differ more",
+                seeds, self.labels, count,
+            )  # fmt: skip
+
+    def predict(self, probe: str, split: Split, features: Sequence[Array]) -> list[Array]:
+        """Predictions (draws, n, columns) of each."""
+        return predict_draws(probe, split.train, self.draws, self.targets, features, self.seed)
+
+    def row(self, label: str, probe: str, split: Split) -> Row:
+        (prediction,) = self.predict(probe, split, [split.test.features])
+        return self._row(label, probe, split, split.test, prediction)
+
+    def elsewhere(
+        self, group: Mapping[str, Split], shifted: Mapping[str, Mapping[str, Rows]], constant: str
+    ) -> list[Row]:
+        """The ridge regressions, judged on nearly round lenses and on those of other priors."""
+        nearly = is_round(self.test)
+        apart = nearly is not None and FEWEST <= nearly.sum() < len(nearly)
+        if not shifted and not apart:
+            return []
+        rows: dict[str, list[Row]] = {}
+        first = next(iter(group))
+        for label, encoder, probe in [*((each, each, RIDGE) for each in group), (constant, first, NONE)]:
+            split, moved = group[encoder], {shift: found[encoder] for shift, found in shifted.items()}
+            images = [split.test.features, *(each.features for each in moved.values())]
+            here, *others = self.predict(probe, split, images)
+            if apart:
+                assert nearly is not None
+                row = self._row(label, probe, split, split.test.take(nearly), here[:, nearly], ROUND_LENSES)
+                rows.setdefault(ROUND_LENSES, []).append(row)
+            for (shift, test), prediction in zip(moved.items(), others, strict=True):
+                rows.setdefault(shift, []).append(self._row(label, probe, split, test, prediction, shift))
+        return [row for found in rows.values() for row in found]
+
+    def _row(self, label: str, probe: str, split: Split, test: Rows, prediction: Array, judged: str = "") -> Row:
+        scores = judge(self.targets, test, prediction, self.seed)
+        features = 0 if probe == NONE else split.train.features.shape[1]
+        return Row(label, probe, scores, self.labels, len(self.draws), judged, features)
