@@ -105,18 +105,16 @@ def test_the_same_seed_gives_the_same_and_disturbs_nothing(run: Run, tmp_path: P
     shutil.copytree(run.path, tmp_path / "again" / "blobs")
     torch.manual_seed(1)
     state = torch.get_rng_state()
-    first = Finetune(**QUICK, seeds=2)([run])
+    first = Finetune(**QUICK, seeds=2, random=False)([run])
     assert torch.equal(torch.get_rng_state(), state)
     torch.manual_seed(2)
-    second = Finetune(**QUICK, seeds=2)([Run(tmp_path / "again" / "blobs")])
+    second = Finetune(**QUICK, seeds=2, random=False)([Run(tmp_path / "again" / "blobs")])
     for a, b in zip(first.trained, second.trained, strict=True):
         assert repr((a.label, a.seed, a.scores)) == repr((b.label, b.seed, b.scores))  # NaN is not NaN
     weights = [next(findings.folders[0].glob("*.safetensors")).read_bytes() for findings in (first, second)]
     assert weights[0] == weights[1]
     # Another seed trains on other lenses, and the model kept is the first seed's.
     assert first.trained[0].scores != first.trained[1].scores
-    alone = Finetune(**QUICK | {"labels": 80}, name="alone")([run])
-    assert alone.folders != first.folders
     kept = first.models["blobs"].predict([first.test.images]).values["width"]
     assert kept.tolist() == first.trained[0].predictions["width"].tolist()
 
