@@ -39,9 +39,10 @@ def test_the_table_its_baselines_and_pictures(run: Run, capsys: pytest.CaptureFi
     assert constant.r2.value == pytest.approx(0, abs=0.05)
     # Without its blob an image is noise, in which there is no width.
     assert rows["blobs, no source", "ridge", ""].scores["width"].r2.value < 0.1
-    for probe in ("ridge", "kNN"):
+    # 64 neighbours are most of the 100 lenses there are.
+    for probe, least in (("ridge", 0.5), ("kNN", 0.1)):
         row = rows["blobs", probe, ""]
-        assert row.scores["width"].r2.value > 0.5
+        assert row.scores["width"].r2.value > least
         assert (row.labels, row.draws, row.scores["width"].n) == (100, 3, 100)
         assert row.scores["width"].r2.spread > 0
     # A constant is off by the shift of the mean, 1, and by no more than 1.5 for any lens.
@@ -118,7 +119,7 @@ def test_embeddings(caplog: pytest.LogCaptureFixture) -> None:
 def test_what_is_refused(run: Run) -> None:
     with pytest.raises(LenskitError, match="mine has no labels: there is nothing to probe"):
         Probe()([Embeddings(np.ones((40, 2)), path="mine.npz")])
-    with pytest.raises(LenskitError, match="lenses cannot be split|too few to fit"):
+    with pytest.raises(LenskitError, match="theta_E is left out: it is known of 1 of 1 images to fit to"):
         Probe()([embeddings(2)])
     with pytest.raises(UsageError, match="--shift draws lenses from a simulator, and --data are stored"):
         Probe(data="somewhere", shift=["width=2"])
