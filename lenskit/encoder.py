@@ -149,7 +149,7 @@ class Encoder(nn.Module):
             return
         said = (
             f'the images have pixels of {theirs:.4g}", those that the encoder was trained on {ours:.4g}": what it has '
-            f'learned of lengths is wrong for them by {theirs / ours:.3g}. A reader of FITS files brings them to '
+            f"learned of lengths is wrong for them by {theirs / ours:.3g}. A reader of FITS files brings them to "
             f'that with its option resample, as in "READER:PATH?resample={ours:.4g}"'
         )
         if measures:

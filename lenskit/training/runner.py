@@ -119,7 +119,7 @@ class Job:
         check_precision(self.settings.precision, trainer.strategy.root_device)
         check_batch(self.settings, self.method, config.name("method"), trainer.num_devices * trainer.num_nodes)
         self.source.check(trainer.strategy.root_device)
-        card = {
+        card: dict[str, Any] = {
             "backbone": {k: v for k, v in config.sections["backbone"].items() if k not in backbone.start_options},
             "input": {key: getattr(inputs, key) for key in ("stretch", "size", "channels", "normalise")},
             "method": config.name("method"),

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from lenskit.plugin import Parameter
 from lenskit_evaluation.label_curves import Point
-from lenskit_evaluation.metrics import BalancedAccuracy, Estimate
+from lenskit_evaluation.metrics import BalancedAccuracy, Estimate, Score
 from lenskit_evaluation.outcome import write_outcome
 from lenskit_evaluation.plots import r2_panels
 from lenskit_evaluation.probe_plots import label_curves, residual_panels
@@ -100,7 +100,11 @@ def write_report(findings: Findings, folders: Sequence[Path], *, settings: Mappi
         },
         long=[*_long(findings), *_curve_lines(findings.curves), *_residual_lines(findings)],
         summary={
-            row.label: {f"{p.name} R2": row.scores[p.name].r2.value for p in findings.headline if p.name in row.scores}
+            row.label: {
+                f"{p.name} R2": found.r2.value
+                for p in findings.headline
+                if isinstance(found := row.scores.get(p.name), Score)
+            }
             for row in findings.rows
             if row.probe == RIDGE and not row.judged and row.label in findings.subjects
         },
@@ -187,7 +191,7 @@ def _long(findings: Findings) -> list[dict[str, Any]]:
 def _curve_lines(points: Sequence[Point]) -> list[dict[str, Any]]:
     lines = []
     for point in points:
-        line = {"what": "curve", "encoder": point.label, "probe": RIDGE, "parameter": point.parameter}
+        line: dict[str, Any] = {"what": "curve", "encoder": point.label, "probe": RIDGE, "parameter": point.parameter}
         line |= {"labels": point.labels, "draws": len(point.r2)}
         for name, values in (("r2", point.r2), ("mae", point.mae)):
             spread = float(np.std(values, ddof=1)) if len(values) > 1 else math.nan

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -181,11 +183,12 @@ def predict_draws(
             for each in found:
                 each[number][:, known] = np.nanmean(y, axis=0)
             continue
-        fitted = {
+        fits: dict[str, Callable[..., Any]] = {
             RIDGE: fit_linear_probe,
             NEIGHBORS: fit_neighbor_probe,
-            NETWORK: lambda x, y, names, start=seed + number: fit_network_probe(x, y, names, start),
-        }[probe](x, y, names)
+            NETWORK: partial(fit_network_probe, seed=seed + number),
+        }
+        fitted = fits[probe](x, y, names)
         for each, images in zip(found, features, strict=True):
             each[number][:, known] = fitted.predict(images)
     return found
