@@ -80,7 +80,6 @@ class Embed(Evaluation):
         with ExitStack() as stack:
             client = stack.enter_context(connected(self.dask, self.workers)) if self.dask else None
             for label, run in labelled(runs).items():
-                assert isinstance(run, Run)
                 embedder = Embedder(self._task(run))
                 path = Path(self.output) if self.output else run.folder("embed") / "features.zarr"
                 if self.output and embedder.reads(path):

@@ -122,7 +122,7 @@ class Finetune(OnLenses):
             return self._finetune(runs)
 
     def _finetune(self, runs: Sequence[Run]) -> Findings:
-        named = {label: run for label, run in labelled(runs).items() if isinstance(run, Run)}
+        named = labelled(runs)
         encoders = {label: run.encoder() for label, run in named.items()}
         origin, where = self.origin(runs[0])
         parameters = list(origin.parameters)

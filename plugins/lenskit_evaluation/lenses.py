@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
-from typing import Annotated, Any, ClassVar, Protocol
+from typing import Annotated, Any, ClassVar, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -36,6 +36,7 @@ from lenskit_evaluation.splits import Array, Rows, Split, check_units, sides_of,
 log = logging.getLogger("lenskit")
 
 Subject = Run | Embeddings
+SubjectT = TypeVar("SubjectT", bound=Subject)
 
 CHUNK = 256
 """Lenses that are rendered or read at a time."""
@@ -261,7 +262,7 @@ def split_embeddings(embeddings: Embeddings, lenses: int, test_lenses: int, seed
     return Split(train, test, list(embeddings.parameters))
 
 
-def labelled(subjects: Sequence[Subject]) -> dict[str, Subject]:
+def labelled(subjects: Sequence[SubjectT]) -> dict[str, SubjectT]:
     """Runs and embeddings by their names, or by their paths where two have the same."""
     names = [subject.name for subject in subjects]
     labels = [

@@ -59,7 +59,7 @@ class Report(Evaluation):
 
     def __call__(self, runs: Sequence[Run], inputs: Sequence[str] = ()) -> list[dict[str, Any]]:
         """Writes both files, and returns the table's rows."""
-        named = dict(zip(labelled(runs), runs, strict=False))
+        named = labelled(runs)
         if len(named) < len(runs):
             raise UsageError("a run is given twice")
         if not self.output.parent.is_dir():
