@@ -21,7 +21,7 @@ LINEAR = (ELLIPTICITY,)
 def label_curves(points: Sequence[Point], parameters: Sequence[Parameter]) -> Figure:
     """R2 against the number of labels, a panel for each parameter and a line for each encoder.
 
-    The line is the median over the draws of labels, the band goes from the lowest to the highest.
+    The line is the median over the draws of labels, the band holds their middle half.
 
     Args:
         points: All curves.
@@ -37,7 +37,7 @@ def label_curves(points: Sequence[Point], parameters: Sequence[Parameter]) -> Fi
             color = COLORS[labels.index(label) % len(COLORS)]
             style = "-" if labels.index(label) < len(COLORS) else "--"
             x = np.array([point.labels for point in curve])
-            middle, low, high = np.array([(np.median(p.r2), min(p.r2), max(p.r2)) for p in curve]).T
+            middle, low, high = np.array([np.quantile(point.r2, (0.5, 0.25, 0.75)) for point in curve]).T
             axes.plot(x, middle, style, marker="o", ms=3, color=color, label=label)
             axes.fill_between(x, low, high, color=color, alpha=0.15, lw=0)
         axes.axhline(0, color="0.25", lw=0.8)
