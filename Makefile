@@ -20,11 +20,13 @@ $(BIN)/pip:
 	@$(PYTHON) -c 'import sys; v = sys.version_info; v < (3, 11) and sys.exit("lenskit needs Python 3.11 or newer, and $(PYTHON) is %d.%d: say make PYTHON=python3.11, or whichever you have" % v[:2])'
 	$(PYTHON) -m venv $(VENV)
 
-# LenSiam, SimSiam on the same lenses, and what both learned beside an encoder that was never trained.
+# LenSiam, SimSiam on the same lenses, what both learned beside an encoder that was never trained, and maps of it.
 demo: install
 	$(BIN)/lenskit train --recipe quickstart --out runs/lensiam --overwrite
 	$(BIN)/lenskit train --recipe quickstart --pairs default --out runs/simsiam --overwrite
 	$(BIN)/lenskit probe runs/lensiam runs/simsiam
+	$(BIN)/lenskit umap runs/lensiam runs/simsiam
+	$(BIN)/lenskit report runs/lensiam runs/simsiam --output runs/report.html
 
 # One thread a process: the processes share the cores.
 test: lint
