@@ -6,7 +6,7 @@ import json
 import logging
 import math
 from collections.abc import Mapping, Sequence
-from functools import partial
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -47,20 +47,39 @@ def write_outcome(
             `{"theta_E R2": 0.889}`. `lenskit report` puts those of all evaluations into one row a run.
         pictures: Figures by the names of their files, without the ending.
     """
+    # Drawn before anything is written: what cannot be drawn leaves nothing half-written.
+    drawn = {f"{name}.png": _png(figure) for name, figure in (pictures or {}).items()}
     known = {"title": title, "settings": settings, "summary": summary or {}, "table": as_text(table)}
-    plain = plain_values({**known, **results})
+    plain = plain_values({**known, "pictures": list(drawn), **results})
     tables = {title: table, **(more or {})}
     for folder in folders:
+        _remove_pictures(folder)
         write_atomically(folder / "results.json", json.dumps(plain, indent=1) + "\n")
         write_atomically(folder / "table.md", "\n".join(f"{t}.\n\n{to_markdown(rows)}" for t, rows in tables.items()))
         write_atomically(folder / "table.csv", to_csv(long or table))
-        for name, figure in (pictures or {}).items():
-            write_atomically(folder / f"{name}.png", partial(figure.savefig, format="png", dpi=120))
+        for name, png in drawn.items():
+            write_atomically(folder / name, png)
     for name, rows in tables.items():
         show(rows, name)
     log.info("table: %s", folders[0] / "table.md")
-    for name in pictures or {}:
-        log.info("picture: %s", folders[0] / f"{name}.png")
+    for name in drawn:
+        log.info("picture: %s", folders[0] / name)
+
+
+def _png(figure: Figure) -> bytes:
+    file = BytesIO()
+    figure.savefig(file, format="png", dpi=120)
+    return file.getvalue()
+
+
+def _remove_pictures(folder: Path) -> None:
+    """Removes the pictures of the outcome that is replaced: beside another table they would tell of other lenses."""
+    try:
+        names = json.loads((folder / "results.json").read_text(encoding="utf-8"))["pictures"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return
+    for name in names:
+        (folder / Path(name).name).unlink(missing_ok=True)
 
 
 def plain_values(value: Any) -> Any:
