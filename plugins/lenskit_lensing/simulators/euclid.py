@@ -254,7 +254,9 @@ class EuclidChallenge(Simulator):
             stamps=None if galaxies is None else galaxies.images,
             supersampling=supersampling or rays,
         )
-        self.parameters = recorded_parameters(self.lenses.is_physical, task == "detection")
+        self.parameters = recorded_parameters(
+            self.lenses.is_physical, task == "detection", stamps=galaxies is not None, mergers=merger_fraction > 0
+        )
 
     def draw(self, group: str, rng: KeyedGenerator, scene: Scene) -> Scene:
         """Draws one group; `instrument` holds the blurred arc too, on which its labels are measured."""

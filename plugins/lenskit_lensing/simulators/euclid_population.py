@@ -91,7 +91,9 @@ class ChallengeSources(SourcePopulation):
         """See `SourcePopulation`; `lens` has what `intend` drew, too."""
         scene = super().draw(rng, lens)
         for galaxy in ("source", "companion"):
-            scene[f"{galaxy}_flux"] = torch.where(lens["source_absent"], 0, scene[f"{galaxy}_flux"])
+            for name, none in (("flux", 0), ("stamp", -1)):
+                entry = f"{galaxy}_{name}"
+                scene[entry] = torch.where(lens["source_absent"], none, scene[entry])
         return scene
 
     def _place(self, rng: KeyedGenerator, lens: Scene, half_light_radius: Tensor) -> Scene:
@@ -140,12 +142,16 @@ def rates(scene: Scene, galaxy: str, bands: Sequence[Band]) -> Tensor:
     return torch.stack([band.rate(of_band[band.name]) for band in bands], dim=1)
 
 
-def recorded_parameters(physical: bool, detection: bool) -> Sequence[Parameter]:
+def recorded_parameters(
+    physical: bool, detection: bool, stamps: bool = False, mergers: bool = False
+) -> Sequence[Parameter]:
     """What is recorded.
 
     Args:
         physical: Whether Einstein radii follow from velocity dispersions and redshifts.
         detection: Whether being a lens is what a representation shall tell.
+        stamps: Whether sources may be real galaxies, of which each is to stay on one side of a split.
+        mergers: Whether sources may be two galaxies.
     """
     parameters = [
         Parameter("theta_E", "arcsec", r"$\theta_E$", headline=True),
@@ -174,4 +180,8 @@ def recorded_parameters(physical: bool, detection: bool) -> Sequence[Parameter]:
             Parameter("z_lens", "", "$z_l$"),
             Parameter("z_source", "", "$z_s$"),
         ]
+    if stamps:
+        parameters.append(Parameter("source_stamp", "", "stamp", "source", identity=True))
+    if stamps and mergers:
+        parameters.append(Parameter("companion_stamp", "", "companion's stamp", "source", identity=True))
     return parameters
