@@ -29,15 +29,15 @@ class Embeddings:
         features: (n, d) for each representation by its name; an array alone is that of the backbone.
         values: Values (n,) of each parameter by name, NaN where not known; for a class, its number.
         parameters: What is known of the parameters. One that is not listed is a number without a unit.
-        lens: (n,) numbers that say which lens an image shows. Images of one lens are never on both sides of a split;
-            by default each shows its own.
-        view: (n,) numbers of the images among those of their lens; by default 0.
+        lens: (n,) whole numbers that say which lens an image shows. Images of one lens are never on both sides of a
+            split; by default each shows its own.
+        view: (n,) whole numbers of the images among those of their lens; by default 0.
         names: n names of the images; by default their numbers.
-        path: The file they are in. What evaluations find goes into a folder beside it, `STEM-evaluations`.
+        path: The file they are in. What evaluations find goes into a folder beside it, `NAME-evaluations`.
         about: What else is known of them, as plain values: what was embedded, and by what.
 
     Raises:
-        UsageError: if the lengths do not agree, or features are no finite numbers.
+        UsageError: if the lengths do not agree, features are no finite numbers, or `lens` or `view` no whole ones.
     """
 
     def __init__(
@@ -60,8 +60,8 @@ class Embeddings:
         self.values = {name: _column(name, value, n) for name, value in (values or {}).items()}
         known = {parameter.name: parameter for parameter in parameters}
         self.parameters = [known.get(name, Parameter(name)) for name in self.values]
-        self.lens = np.arange(n) if lens is None else _column("lens", lens, n).astype(np.int64)
-        self.view = np.zeros(n, np.int64) if view is None else _column("view", view, n).astype(np.int64)
+        self.lens = np.arange(n) if lens is None else _whole("lens", lens, n)
+        self.view = np.zeros(n, np.int64) if view is None else _whole("view", view, n)
         self.names = [str(number) for number in range(n)] if names is None else [str(name) for name in names]
         if len(self.names) != n or any(len(each) != n for each in self.representations.values()):
             raise UsageError(f"embeddings: {n} rows of features need as many of each other array, and as many names")
@@ -83,7 +83,7 @@ class Embeddings:
 
     def folder(self, evaluation: str) -> Path:
         """The folder that an evaluation writes to, made if need be."""
-        folder = self.path.with_name(f"{self.path.stem}-evaluations") / evaluation
+        folder = self.path.with_name(f"{self.path.name}-evaluations") / evaluation
         folder.mkdir(parents=True, exist_ok=True)
         return folder
 
@@ -144,7 +144,22 @@ def _matrix(name: str, value: Any) -> Matrix:
 
 
 def _column(name: str, value: ArrayLike, n: int) -> Array:
+    return _numbers(name, value, n).astype(np.float64)
+
+
+def _whole(name: str, value: ArrayLike, n: int) -> NDArray[np.int64]:
+    """Whole numbers, never by way of floats, which lose digits above 2^53: two lenses would become one."""
+    array = _numbers(name, value, n)
+    with np.errstate(invalid="ignore"):
+        whole = array.astype(np.int64)
+    if not (same := whole == array).all():
+        row = int(np.argmin(same))
+        raise UsageError(f"{name} must be whole numbers of 64 bits, but row {row} is {array[row]}")
+    return whole
+
+
+def _numbers(name: str, value: ArrayLike, n: int) -> NDArray[Any]:
     array = np.asarray(value)
     if array.shape != (n,) or array.dtype.kind not in "fiub":
         raise UsageError(f"{name} must be {n} numbers, one a row of features, but is {array.dtype} {array.shape}")
-    return array.astype(np.float64)
+    return array

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from lenskit.embeddings.stored import FAULTS
-from lenskit.embeddings.table import FEATURES, Table, arguments
+from lenskit.embeddings.table import Table, arguments
 from lenskit.errors import LenskitError, UsageError
 
 FORMATS = {
@@ -18,7 +18,7 @@ FORMATS = {
     ".parquet": "lenskit.embeddings.parquet_file",
     ".npz": "lenskit.embeddings.npz_file",
 }
-"""Modules with `check()`, `write(path, parts, rows)` and `read(path)`, by the ending of a file's name."""
+"""Modules with `check()`, `holds(path)`, `write(path, parts, rows)` and `read(path)`, by the ending of a name."""
 
 
 def may_be_embeddings(path: Path) -> bool:
@@ -29,16 +29,16 @@ def may_be_embeddings(path: Path) -> bool:
 def is_embeddings(path: Path) -> bool:
     """Whether a path looks like a file of embeddings; cheap."""
     if path.suffix == ".zarr":
-        return (path / FEATURES).is_dir()
+        return bool(_format(path).holds(path))
     return path.suffix in (*FORMATS, ".npy") and path.is_file()
 
 
 def check(path: Path) -> None:
     """Raises if no embeddings can be written there; see `Embeddings.check_path`."""
     module = _format(path)
-    if path.is_dir() and not is_embeddings(path):
-        raise UsageError(f"{path} exists and holds no embeddings: choose another file")
     module.check()
+    if path.exists() and not module.holds(path):
+        raise UsageError(f"{path} exists and holds no embeddings: choose another file")
 
 
 def write(path: Path, parts: Iterator[Table], rows: int) -> None:

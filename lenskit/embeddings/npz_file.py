@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, Any
-from zipfile import ZipFile, ZipInfo
+from zipfile import BadZipFile, ZipFile, ZipInfo
 
 import numpy as np
 
@@ -20,6 +20,15 @@ ABOUT = "about"
 
 def check() -> None:
     """Nothing but numpy is needed."""
+
+
+def holds(path: Path) -> bool:
+    """Whether what is there has the names of embeddings in it: an archive of other arrays is somebody's."""
+    try:
+        with ZipFile(path) as archive:
+            return not {f"{ABOUT}.npy", f"{FEATURES}.npy"}.isdisjoint(archive.namelist())
+    except (OSError, BadZipFile):
+        return False
 
 
 def write(path: Path, parts: Iterator[Table], rows: int) -> None:

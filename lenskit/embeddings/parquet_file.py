@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lenskit.embeddings.table import Table
+from lenskit.embeddings.table import FEATURES, Table
 from lenskit.errors import LenskitError
 
 KEY = b"lenskit"
@@ -28,6 +28,18 @@ def check() -> None:
     """
     if find_spec("pyarrow") is None:
         raise LenskitError("Parquet needs pyarrow: pip install 'lenskit-ssl[parquet]', or write .zarr")
+
+
+def holds(path: Path) -> bool:
+    """Whether what is there has our card or a column of features: another table is somebody's."""
+    import pyarrow
+    from pyarrow.parquet import read_schema
+
+    try:
+        schema = read_schema(path)
+    except (pyarrow.ArrowException, OSError):
+        return False
+    return KEY in (schema.metadata or {}) or FEATURES in schema.names
 
 
 def write(path: Path, parts: Iterator[Table], rows: int) -> None:

@@ -28,6 +28,11 @@ def check() -> None:
     """Zarr is always there."""
 
 
+def holds(path: Path) -> bool:
+    """Whether what is there has features: another group, such as of images, is somebody's."""
+    return (path / FEATURES).is_dir()
+
+
 def write(path: Path, parts: Iterator[Table], rows: int) -> None:
     """Rows are gathered to whole chunks, of which memory holds one a column."""
     columns: dict[str, _Growing] = {}

@@ -197,6 +197,9 @@ def test_anybodys_table(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> Non
         ({"features": [[1.0], [2.0]], "values": {"x": [1.0]}}, "x must be 2 numbers, one a row of features"),
         ({"features": [[1.0]], "values": {"x": ["a"]}}, "x must be 1 numbers"),
         ({"features": [[1.0]], "lens": [1, 2]}, "lens must be 1 numbers"),
+        ({"features": [[1.0], [2.0]], "lens": [1, 1.5]}, "lens must be whole numbers of 64 bits, but row 1 is 1.5"),
+        ({"features": [[1.0]], "lens": np.array([2**64 - 1], np.uint64)}, "but row 0 is 18446744073709551615"),
+        ({"features": [[1.0]], "view": [1e300]}, "view must be whole numbers of 64 bits, but row 0 is 1e\\+300"),
         ({"features": [[1.0]], "names": ["a", "b"]}, "1 rows of features need as many"),
         ({"features": {"backbone": [[1.0]], "projection": [[1.0], [2.0]]}}, "1 rows of features need as many"),
     ],
@@ -206,9 +209,25 @@ def test_what_does_not_fit_together_is_told(arguments: dict[str, Any], message: 
         Embeddings(**arguments)
 
 
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_lenses_of_large_numbers_stay_apart(tmp_path: Path, ending: str) -> None:
+    lens = [2**53, 2**53 + 1, -(2**63)]
+    Embeddings(np.ones((3, 1)), lens=lens).save(tmp_path / f"a{ending}")
+    assert Embeddings.load(tmp_path / f"a{ending}").lens.tolist() == lens
+    assert Embeddings(np.ones((2, 1)), lens=np.array([3.0, 4.0])).lens.tolist() == [3, 4]
+
+
+def test_a_lens_that_parquet_does_not_know_is_told(tmp_path: Path) -> None:
+    pyarrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    parquet.write_table(pyarrow.table({"features": [[1.0], [2.0]], "lens": [5, None]}), tmp_path / "a.parquet")
+    with pytest.raises(UsageError, match="a.parquet: lens must be whole numbers of 64 bits, but row 1 is nan"):
+        Embeddings.load(tmp_path / "a.parquet")
+
+
 def test_what_evaluations_find_goes_beside_the_file(tmp_path: Path) -> None:
     embeddings = Embeddings([[1.0]], path=tmp_path / "a.zarr")
-    assert embeddings.folder("probe") == tmp_path / "a-evaluations" / "probe"
+    assert embeddings.folder("probe") == tmp_path / "a.zarr-evaluations" / "probe"
     assert embeddings.folder("probe").is_dir()
 
 

@@ -57,6 +57,34 @@ def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
     assert (tmp_path / "pairs.zarr" / "images").is_dir()
 
 
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_a_file_of_something_else_is_left_alone(tmp_path: Path, ending: str) -> None:
+    path = tmp_path / f"mine{ending}"
+    path.write_bytes(b"something else")
+    complaint = f"{path.name} exists and holds no embeddings: choose another file"
+    with pytest.raises(UsageError, match=complaint):
+        Embeddings([[1.0]]).save(path)
+    assert path.read_bytes() == b"something else"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_catalogue_is_left_alone_and_bare_features_are_replaced(tmp_path: Path) -> None:
+    parquet = pytest.importorskip("pyarrow.parquet")
+    pyarrow = pytest.importorskip("pyarrow")
+    for column, taken in (("flux", False), ("features", True)):
+        np.savez(tmp_path / "a.npz", **{column: np.ones((2, 1))})
+        parquet.write_table(pyarrow.table({column: [[1.0], [2.0]]}), tmp_path / "a.parquet")
+        for path in (tmp_path / "a.npz", tmp_path / "a.parquet"):
+            before = path.read_bytes()
+            if taken:
+                Embeddings([[7.0]]).save(path)
+                assert Embeddings.load(path).features == 7
+                continue
+            with pytest.raises(UsageError, match=f"{path.name} exists and holds no embeddings"):
+                Embeddings.check_path(path)
+            assert path.read_bytes() == before
+
+
 @pytest.mark.parametrize("name", ["features.csv", "features", "features.npy"])
 def test_other_endings_are_told_before_anything_is_made(tmp_path: Path, name: str) -> None:
     with pytest.raises(UsageError, match=f"files of embeddings end with .zarr, .parquet, .npz, not as {name} does"):
