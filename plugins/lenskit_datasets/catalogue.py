@@ -10,14 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lenskit.plugin import UsageError
-from lenskit_datasets.labels import read_table
+from lenskit_datasets.labels import number, read_table
 
 log = logging.getLogger("lenskit")
 
 Array = NDArray[np.float64]
-
-NOT_KNOWN = {"", "nan", "-nan", "none", "null", "na", "n/a"}
-"""Entries that stand for no number."""
 
 
 def read_catalogue(path: Path) -> dict[str, Array]:
@@ -31,10 +28,9 @@ def read_catalogue(path: Path) -> dict[str, Array]:
     """
     header, rows = read_table(path)
     table: dict[str, Array] = {}
-    for number, name in enumerate(header):
+    for place, name in enumerate(header):
         try:
-            entries = [row[number] for row in rows]
-            table[name] = np.array([np.nan if e.lower() in NOT_KNOWN else float(e) for e in entries], float)
+            table[name] = np.array([number(row[place]) for row in rows], float)
         except ValueError:
             log.info("%s: column %r is left out: not all of it is numbers", path, name)
     if "ID" not in table or not np.isfinite(table["ID"]).all():

@@ -21,9 +21,9 @@ from lenskit_datasets.fill import fill_masked
 from lenskit_datasets.fits_file import opened
 from lenskit_datasets.labels import SUFFIXES, read_labels, stem
 from lenskit_datasets.pixel_scale import common_scale, pixel_scale_of, regrid, resampled_length, seen
-from lenskit_datasets.pixels import Shape, by, common_shape
+from lenskit_datasets.pixels import MOST_REPORTS, Shape, by, common_shape
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("lenskit")
 
 NOISE = "noise.fits"
 """Name of the noise map that is looked for unless another is given."""
@@ -214,8 +214,8 @@ class FitsFolder(Dataset):
             return np.broadcast_to(~(noise < self._mask_above), shape)
 
     def _report(self, index: int, masked: NDArray[np.bool_], infinite: NDArray[np.bool_]) -> None:
-        """Logs, once, what is filled in an image."""
-        if masked.any() and index not in self._reported:
+        """Logs, once, what is filled in an image; of some images only, since there may be many."""
+        if masked.any() and index not in self._reported and len(self._reported) < MOST_REPORTS:
             self._reported.add(index)
             log.info(
                 "%s: %.1f %% of the pixels are filled: %d are masked, %d more are not finite",

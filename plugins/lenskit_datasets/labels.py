@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import logging
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -12,11 +13,14 @@ from numpy.typing import NDArray
 
 from lenskit.plugin import Parameter, UsageError
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("lenskit")
 
 UNITS = ("arcsec", "deg", "rad")
 """Units that are recognised as a part of a column's name, such as `pa_deg_east_of_north`."""
 
+
+NOT_KNOWN = {"", "nan", "-nan", "none", "null", "na", "n/a"}
+"""Entries that stand for no number, in small letters."""
 
 SUFFIXES = (".fits", ".fits.gz", ".fits.fz")
 """How the names of FITS files end."""
@@ -33,7 +37,8 @@ def read_labels(
     """Reads the labels of lenses from a CSV file with a header.
 
     The first column names the lens, with or without the ending of its file; each other column whose entries are all
-    numbers (or empty, or NaN) is a parameter of that name. Lines that begin with `#` are left out.
+    numbers (or not known: empty, NaN, N/A, none or null) is a parameter of that name. Columns that hold other text are
+    left out, with one warning. Lines that begin with `#` are left out.
 
     Args:
         path: The file.
@@ -49,7 +54,7 @@ def read_labels(
         UsageError: if the table cannot be read, names a lens twice, or none of these.
     """
     header, rows = read_table(path)
-    values = _numbers(header, rows)
+    values = _numbers(path, header, rows)
     chosen = _parameters(path, list(values), columns)
     row_of = {stem(row[0], endings): number for number, row in enumerate(rows)}
     if len(row_of) < len(rows):
@@ -89,14 +94,25 @@ def read_table(path: Path) -> tuple[list[str], list[list[str]]]:
     return header, rows
 
 
-def _numbers(header: Sequence[str], rows: Sequence[Sequence[str]]) -> dict[str, list[float]]:
-    """The columns behind the first whose entries are all numbers, NaN for an empty entry."""
-    columns = {}
-    for number, column in enumerate(header[1:], start=1):
+def number(entry: str) -> float:
+    """An entry's number, NaN if it is not known.
+
+    Raises:
+        ValueError: if it is other text.
+    """
+    return math.nan if entry.lower() in NOT_KNOWN else float(entry)
+
+
+def _numbers(path: Path, header: Sequence[str], rows: Sequence[Sequence[str]]) -> dict[str, list[float]]:
+    """The columns behind the first whose entries are all numbers; of the others, one line tells."""
+    columns, other = {}, []
+    for place, name in enumerate(header[1:], start=1):
         try:
-            columns[column] = [float(row[number] or "nan") for row in rows]
-        except ValueError:
-            log.info("column %r of the labels is left out: not all of it is numbers", column)
+            columns[name] = [number(row[place]) for row in rows]
+        except ValueError as error:
+            other.append(f"{name} ({str(error).partition(': ')[2][:40]})")
+    if other:
+        log.warning("%s: columns are left out, since they hold other than numbers: %s", path, ", ".join(other))
     return columns
 
 

@@ -12,7 +12,10 @@ from numpy.typing import ArrayLike, NDArray
 from lenskit.plugin import LenskitError, UsageError
 from lenskit_datasets.fill import fill_masked
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("lenskit")
+
+MOST_REPORTS = 10
+"""Of so many images a reader tells what is filled: a data set may have holes in all."""
 
 Shape = tuple[int, int, int]
 """Channels, height and width."""
@@ -21,7 +24,7 @@ Shape = tuple[int, int, int]
 class Clean:
     """Makes images fit to be learned from: their middle is cut out, and what is not finite filled.
 
-    Holes are filled as `lenskit_datasets.fill` says, and how many there were is logged once an image.
+    Holes are filled as `lenskit_datasets.fill` says, and how many there were is logged once an image, of the first few.
 
     Args:
         size: Height and width of the middle; all of an image if not given.
@@ -64,7 +67,7 @@ class Clean:
         return pixels
 
     def _report(self, name: str, holes: NDArray[np.bool_]) -> None:
-        if name not in self._reported:
+        if name not in self._reported and len(self._reported) < MOST_REPORTS:
             self._reported.add(name)
             log.info("%s: %.1f %% of the pixels are filled: %d are not finite", name, 100 * holes.mean(), holes.sum())
 

@@ -201,6 +201,7 @@ class TestMasks:
         assert [r.getMessage() for r in caplog.records] == [
             "lens: 1.2 % of the pixels are filled: 2 are masked, 3 more are not finite"
         ]
+        assert caplog.records[0].name == "lenskit"  # the one that the command line shows
 
     def test_each_channel_has_its_mask(self, tmp_path):
         data, noise = pixels(2, 16, 16), np.ones((2, 16, 16), np.float32)

@@ -35,7 +35,19 @@ def test_columns_become_parameters(table, caplog):
     assert values[:, 1].tolist() == pytest.approx([math.nan, 30, math.nan], nan_ok=True)
     assert values[:, 2].tolist() == pytest.approx([0.5, math.nan, math.nan], nan_ok=True)
     assert "no row for 1 of 3 images" in caplog.text
-    assert "'survey'" in caplog.text
+    assert "left out, since they hold other than numbers: survey ('SLACS')" in caplog.text
+    assert {record.name for record in caplog.records} == {"lenskit"}  # the one that the command line shows
+
+
+def test_entries_that_are_not_known(table, caplog):
+    """They cost no column; text does, and is told in one line however many columns hold some."""
+    path = table('name,q,z,note,limit\na,N/A,none,"far: off",>1\nb,.5,NULL,x,2\nc,NaN,1,y,3\n')
+    parameters, values = read_labels(path, NAMES, {})
+    assert [p.name for p in parameters] == ["q", "z"]
+    assert values.T.ravel().tolist() == pytest.approx([math.nan, 0.5, math.nan, math.nan, math.nan, 1], nan_ok=True)
+    (told,) = caplog.records
+    assert (told.levelname, told.getMessage().count("\n")) == ("WARNING", 0)
+    assert told.getMessage().endswith("other than numbers: note ('far: off'), limit ('>1')")
 
 
 def test_named_columns(table):

@@ -18,6 +18,7 @@ from hypothesis.extra import numpy as arrays
 from lenskit.data.readers import find_reader, open_dataset
 from lenskit.errors import LenskitError, UsageError
 from lenskit_datasets.lensiam_fits import LensiamFits
+from lenskit_datasets.pixels import MOST_REPORTS
 from lenskit_datasets.zarr_store import ZarrStore
 
 LENS = {
@@ -175,6 +176,17 @@ def test_pixels_that_are_not_finite_are_filled_and_told(tmp_path: Path, caplog) 
     assert [r.getMessage() for r in caplog.records] == [
         f"{tmp_path / 'a.fits'}: 0.2 % of the pixels are filled: 2 are not finite"
     ]
+    assert caplog.records[0].name == "lenskit"  # the one that the command line shows
+
+
+def test_many_images_with_holes_are_not_all_told(tmp_path: Path, caplog) -> None:
+    caplog.set_level(logging.INFO)
+    data = pixels(12, 12, 2)
+    data[3, 4] = np.nan
+    for number in range(MOST_REPORTS + 2):
+        write(tmp_path / f"{number:02d}.fits", data)
+    LensiamFits(tmp_path).read(range(MOST_REPORTS + 2))
+    assert len(caplog.records) == MOST_REPORTS
 
 
 BAD = {
