@@ -29,7 +29,7 @@ class ImageFiles(Dataset):
     Args:
         path: File or folder.
         pattern: Which files of the folder are images, such as `train/*/*`. By default all files of the kinds that are
-            read, in the folder or in its folders.
+            read, in the folder or in its folders. The class is the folder below the last that all of them are in.
         size: Height and width in pixels of the middle of each image that is used. By default all of it, and all
             must have the same size.
         pixel_scale: Size of a pixel in arcsec.
@@ -69,6 +69,8 @@ class ImageFiles(Dataset):
         self._ends = np.cumsum(self._counts)
         self.names = self._named()
         of_class = self._class_label(label, classes)
+        if of_class[0] and pattern is None and classes is None:
+            self._check_level()
         of_table = self._table(labels, columns or {})
         for parameter in of_table[0]:
             if of_class[0] and parameter.name == label:
@@ -174,6 +176,31 @@ class ImageFiles(Dataset):
                 raise UsageError(f"there is no class {name!r} in {self._root}; it has {', '.join(there) or 'none'}")
         if len(set(classes)) < len(classes):
             raise UsageError(f"classes name one twice: {', '.join(classes)}")
+
+    def _check_level(self) -> None:
+        """Refuses folders in folders, or files of many images, of which either could be the classes: train/ring/a.png.
+
+        Raises:
+            UsageError: if so. A pattern says which it is.
+        """
+        placed = [file.relative_to(self._base).parts for file in self._files]
+        prefix = self._base.relative_to(self._root).parts if self._root.is_dir() else ()
+        deep = next((parts for parts in placed if len(parts) > 2), None)
+        if deep and len({parts[1] for parts in placed if len(parts) > 2}) > 1:
+            outer, inner = ("/".join([*prefix, *start, *"*" * (len(deep) - len(start))]) for start in ((), deep[:1]))
+            raise UsageError(
+                f"which level is the class? {self._root} has {'/'.join([*prefix, *deep])}: "
+                f"say pattern={inner} if it is {deep[1]}, pattern={outer} if it is {deep[0]}, label= for none"
+            )
+        arrays = [parts for parts, n in zip(placed, self._counts, strict=True) if len(parts) == 2 and n > 1]
+        names = Counter(name for _, name in arrays)
+        if len(names) > 1 and max(names.values()) > 1:
+            top, name = arrays[0]
+            raise UsageError(
+                f"which level is the class? {self._root} has {'/'.join([*prefix, top, name])}, with many images: "
+                f"open {self._base / top} if it is {name}, say pattern={'/'.join([*prefix, '*/*'])} if it is {top}, "
+                "label= for none"
+            )
 
     def _class_label(self, label: str, classes: Sequence[str] | None) -> tuple[list[Parameter], NDArray[np.float32]]:
         """The class label, if there is one, and its values (images, 0 or 1)."""

@@ -74,6 +74,26 @@ def test_a_folder_of_arrays_a_class(tmp_path: Path) -> None:
     assert (len(data), data.parameters[0].classes) == (15, CLASSES)
 
 
+def test_models_of_classes_are_asked_for_the_level_of_the_class(tmp_path: Path) -> None:
+    for model in ("Model_A", "Model_B"):
+        for name in CLASSES:
+            save(tmp_path / "arrays" / model / f"{name}.npy", pixels(5, 10, 10))
+            for number in range(2):
+                save(tmp_path / "files" / model / name / f"{number}.npy", pixels(1, 10, 10))
+    with pytest.raises(
+        UsageError, match=r"which level.*Model_A/no_sub/0.npy: say pattern=Model_A/\*/\* if it is no_sub"
+    ):
+        DeepLenseNpy(tmp_path / "files")
+    assert DeepLenseNpy(tmp_path / "files", pattern="Model_A/*/*").parameters[0].classes == CLASSES
+    arrays = tmp_path / "arrays"
+    with pytest.raises(
+        UsageError, match=r"which level.*: open .*/Model_A if it is no_sub.npy, say pattern=\*/\* if it is"
+    ):
+        DeepLenseNpy(arrays)
+    assert DeepLenseNpy(arrays / "Model_A").parameters[0].classes == CLASSES
+    assert DeepLenseNpy(arrays, pattern="*/*").parameters[0].classes == ("Model_A", "Model_B")
+
+
 def test_pictures_in_a_folder_a_class(tmp_path: Path) -> None:
     for name in CLASSES:
         for i in range(2):

@@ -146,6 +146,23 @@ def test_a_folder_a_class(tmp_path: Path) -> None:
     assert len(part) == 3
 
 
+def test_folders_in_folders_are_asked_for_the_level_of_the_class(tmp_path: Path) -> None:
+    for split in ("train", "test"):
+        for kind in ("ring", "arc"):
+            for number in range(2):
+                picture(tmp_path / "data" / split / kind / f"{number}.png", numbers(8, 8, seed=number))
+    with pytest.raises(UsageError, match="which level is the class") as raised:
+        ImageFolder(tmp_path)
+    assert str(raised.value).partition("? ")[2] == (
+        f"{tmp_path} has data/test/arc/0.png: say pattern=data/test/*/* if it is arc, "
+        "pattern=data/*/*/* if it is test, label= for none"
+    )
+    for pattern, kinds in {"data/test/*/*": ("arc", "ring"), "data/*/*/*": ("test", "train")}.items():
+        assert ImageFolder(tmp_path, pattern=pattern).parameters[0].classes == kinds
+    assert ImageFolder(tmp_path, classes=["train"]).parameters[0].classes == ("train",)
+    assert ImageFolder(tmp_path, label="").parameters == []
+
+
 def test_classes_below_the_folder_of_a_pattern(tmp_path: Path) -> None:
     for split in ("train", "test"):
         for folder in ("a", "b"):
