@@ -14,7 +14,7 @@ from uuid import uuid4
 from annotated_types import Ge
 
 from lenskit.plugin import Embeddings, Evaluation, Run, UsageError, connected, spelled_out
-from lenskit_evaluation.lenses import labelled
+from lenskit_evaluation.lenses import check_one_source, labelled
 from lenskit_evaluation.streamed import Embedder, Task, in_order, on_cluster, on_threads
 
 log = logging.getLogger("lenskit")
@@ -62,8 +62,7 @@ class Embed(Evaluation):
         dask: str | None = None,
         output: str | None = None,
     ) -> None:
-        if data and (simulator or set):
-            raise UsageError("--data and --simulator or --set are two sources of lenses: give one of them")
+        check_one_source(data, simulator, set)
         if views == "all" and not data:
             raise UsageError("--views all is for stored images: say which, with --data")
         self.data, self.views, self.projection, self.lenses, self.seed = data, views, projection, lenses, seed

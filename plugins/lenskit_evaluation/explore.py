@@ -29,7 +29,7 @@ from lenskit.plugin import (
 from lenskit_evaluation.explore_page import Shown, page
 from lenskit_evaluation.explore_sprites import Sprites, Thumbnails, thumbnails
 from lenskit_evaluation.features import open_images, simulator_of, to_best_device
-from lenskit_evaluation.lenses import CHUNK
+from lenskit_evaluation.lenses import CHUNK, check_one_source
 from lenskit_evaluation.maps import FeatureMap, Trust, trustworthiness
 from lenskit_evaluation.outcome import write_outcome
 
@@ -110,8 +110,7 @@ class Explore(Evaluation):
         thumbnail: Annotated[int, Ge(8), Le(256)] = 48,
         output: str | None = None,
     ) -> None:
-        if data and simulator:
-            raise UsageError("--data and --simulator are two sources of lenses: give one of them")
+        check_one_source(data, simulator, set)
         if output and not Path(output).parent.is_dir():
             raise UsageError(f"there is no folder {Path(output).parent} to write {output} to")
         self.data, self.lenses, self.seed, self.output = data, lenses, seed, output

@@ -80,6 +80,7 @@ class Invariance(OnLenses):
         """Judges the subjects, writes what it found into each, and returns it by their labels."""
         named = {name if name not in BASELINES else str(s.path): s for name, s in labelled(subjects).items()}
         runs = {label: subject for label, subject in named.items() if isinstance(subject, Run)}
+        self.check_options(runs)
         lenses = self.judged_on(next(iter(runs.values()))) if runs else None
         embeddings = {label: subject for label, subject in named.items() if isinstance(subject, Embeddings)}
         # Before anything is rendered or read.
@@ -173,7 +174,7 @@ class Invariance(OnLenses):
     def _implied(self, split: Split, groups: Sequence[str]) -> dict[str, Reading]:
         """What is read of the rest off the true values of what is to be kept."""
         kept, rest = sides(split.parameters, groups)
-        train, test = (truths(side, kept) for side in (split.train, split.test))
+        train, test = truths(split.train, split.test, kept)
         return read_off(train, test, rest, self.seed) if len(train) and len(test) else {}
 
     def _judge(

@@ -77,8 +77,7 @@ class OnLenses(Evaluation):
         simulator: str | None = None,
         set: list[str] | None = None,
     ) -> None:
-        if data and simulator:
-            raise UsageError("--data and --simulator are two sources of lenses: give one of them")
+        check_one_source(data, simulator, set)
         self.data, self.lenses, self.test_lenses, self.seed = data, lenses, test_lenses, seed
         self.simulator, self.set = simulator, set or []
 
@@ -98,6 +97,16 @@ class OnLenses(Evaluation):
         simulator = simulator_of(run, self.simulator, self.set)
         return SimulatedLenses(simulator, self.pool, self.test_lenses, self.seed)
 
+    def check_options(self, runs: Mapping[str, Run]) -> None:
+        """Raises if options say what runs are judged on where there are none.
+
+        Raises:
+            UsageError: naming the option.
+        """
+        for flag, value in {"--data": self.data, "--simulator": self.simulator, "--set": self.set}.items():
+            if value and not runs:
+                raise UsageError(f"{flag} is for runs: embeddings are judged on the images that they are of")
+
     def splits(self, subjects: Sequence[Subject]) -> dict[str, Split]:
         """Features of the lenses to fit to and to judge on, for each subject by its label.
 
@@ -105,6 +114,7 @@ class OnLenses(Evaluation):
         """
         named = labelled(subjects)
         runs = {label: subject for label, subject in named.items() if isinstance(subject, Run)}
+        self.check_options(runs)
         found: dict[str, Split] = {}
         if runs:
             lenses = self.judged_on(next(iter(runs.values())))
@@ -114,6 +124,17 @@ class OnLenses(Evaluation):
                 found[label] = split_embeddings(subject, self.pool, self.test_lenses, self.seed)
         check_units(found)
         return {label: found[label] for label in named}
+
+
+def check_one_source(data: str | None, simulator: str | None, set: Sequence[str] | None) -> None:
+    """Raises if options name stored images and a simulator, too.
+
+    Raises:
+        UsageError: saying which.
+    """
+    if data and (simulator or set):
+        other = "--simulator" if simulator else "--set, which changes a simulator,"
+        raise UsageError(f"--data and {other} are two sources of lenses: give one of them")
 
 
 class Lenses:
@@ -263,11 +284,17 @@ def split_embeddings(embeddings: Embeddings, lenses: int, test_lenses: int, seed
 
 
 def labelled(subjects: Sequence[SubjectT]) -> dict[str, SubjectT]:
-    """Runs and embeddings by their names, or by their paths where two have the same."""
+    """Runs and embeddings by their names, or by their paths where two have the same.
+
+    Raises:
+        UsageError: if one is given twice.
+    """
     names = [subject.name for subject in subjects]
     labels = [
         name if names.count(name) == 1 else str(subject.path) for name, subject in zip(names, subjects, strict=True)
     ]
+    if twice := next((label for label in labels if labels.count(label) > 1), None):
+        raise UsageError(f"{twice} is given twice; embeddings that are in no file are told apart by their path=")
     return dict(zip(labels, subjects, strict=True))
 
 

@@ -57,7 +57,7 @@ SUPERVISED = "supervised"
 class Probe(OnLenses):
     """How well each parameter is read off frozen features of lenses that were never trained on.
 
-    A ridge regression, one on 64 nearest neighbours and a small network are fitted to some labelled lenses and judged
+    A ridge regression, one on nearest neighbours and a small network are fitted to some labelled lenses and judged
     on others: R2 and mean absolute error of every recorded parameter (of class labels, balanced accuracy), with
     bootstrap intervals. Each is fitted several times, to other labelled lenses and with another start of the network;
     the table has the mean and the standard deviation over these. Beside the runs stand an encoder of the same kind that
@@ -161,6 +161,7 @@ class Probe(OnLenses):
         known = {label: each.parameters for label, each in subjects.items() if isinstance(each, Embeddings)}
         groups: dict[str, dict[str, Split]] = {}
         lenses, shifted = None, {}
+        self.check_options(runs)
         if runs:
             first, run = next(iter(runs.items()))
             others = self._shifted(run)

@@ -16,7 +16,7 @@ from sklearn.neighbors import KNeighborsRegressor
 from lenskit.plugin import LenskitError
 from lenskit_evaluation.stored import Stored
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("lenskit")
 
 Array = NDArray[np.float64]
 
@@ -25,6 +25,9 @@ PENALTIES = np.logspace(-6, 3, 28)
 
 NEIGHBORS = 64
 """Neighbours of the kNN regression, when there are images enough."""
+
+PART = 8
+"""It takes no more than one in so many of the images: their mean would be all that it says."""
 
 HIDDEN = 128
 """Units of the hidden layer of the small network."""
@@ -115,7 +118,7 @@ def fit_linear_probe(
 def fit_neighbor_probe(features: ArrayLike, labels: ArrayLike, names: Sequence[str]) -> RegressionProbe:
     """Fits a regression on nearest neighbours, weighted by inverse distance, to standardised features.
 
-    It takes `NEIGHBORS` of them, or of no more than so many images the square root of their number, and logs it then.
+    It takes `NEIGHBORS` of them, or where that is fewer one in `PART` of the images, and logs it then.
 
     Args:
         features: (n, features).
@@ -129,7 +132,7 @@ def fit_neighbor_probe(features: ArrayLike, labels: ArrayLike, names: Sequence[s
     regressors = []
     for columns, rows in _known_together(y):
         n = int(rows.sum())
-        k = NEIGHBORS if n > NEIGHBORS else round(n**0.5)
+        k = min(NEIGHBORS, max(1, n // PART))
         if k < NEIGHBORS:
             log.info("kNN takes %d neighbours instead of %d: there are %d images to fit", k, NEIGHBORS, n)
         regressor = KNeighborsRegressor(k, weights="distance", algorithm="brute")

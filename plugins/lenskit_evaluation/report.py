@@ -21,6 +21,10 @@ FIRST = ("probe", "invariance", "transfer", "finetune", "umap", "anomaly")
 """Evaluations in the order in which they are shown; whatever others there are come behind, by name."""
 
 
+WHO = ("runs", "subjects")
+"""Settings that say who was judged, and not how."""
+
+
 @dataclass
 class Finding:
     """What an evaluation wrote about some runs.
@@ -30,12 +34,21 @@ class Finding:
         folder: Where it is.
         results: What is in `results.json`.
         runs: Labels of the runs in which exactly this was written.
+        title: The evaluation's name, and a number where runs were judged in different ways.
     """
 
     evaluation: str
     folder: Path
     results: Mapping[str, Any]
     runs: list[str] = field(default_factory=list)
+    title: str = ""
+
+    @property
+    def way(self) -> str:
+        """What the figures depend on beside the runs: those of different data do not compare."""
+        settings = self.results.get("settings")
+        plain = settings if isinstance(settings, Mapping) else {}
+        return json.dumps({key: value for key, value in plain.items() if key not in WHO}, sort_keys=True)
 
 
 class Report(Evaluation):
@@ -60,15 +73,15 @@ class Report(Evaluation):
     def __call__(self, runs: Sequence[Run], inputs: Sequence[str] = ()) -> list[dict[str, Any]]:
         """Writes both files, and returns the table's rows."""
         named = labelled(runs)
-        if len(named) < len(runs):
-            raise UsageError("a run is given twice")
         if not self.output.parent.is_dir():
             raise UsageError(f"there is no folder {self.output.parent} to write {self.output.name} into")
+        table = self.output.with_suffix(".md")
+        if table.is_file() and not self.output.is_file():
+            raise UsageError(f"{table} is there already, beside which the page would lie: choose another --output")
         findings = _findings(named)
         rows = _overview(named, findings)
         chapters = [Chapter("Overview", [rows]), *_training(list(named.values())), *map(_chapter, findings)]
         write_atomically(self.output, page(self.title, chapters))
-        table = self.output.with_suffix(".md")
         write_atomically(table, f"# {self.title}\n\n{to_markdown(rows)}")
         show(rows, self.title)
         bare = [label for label in named if not any(label in finding.runs for finding in findings)]
@@ -85,8 +98,8 @@ def _findings(runs: Mapping[str, Run]) -> list[Finding]:
     for label, run in runs.items():
         for file in _results(run):
             evaluation = file.parent.relative_to(_evaluations(run)).as_posix()
-            text = file.read_text(encoding="utf-8")
             try:
+                text = file.read_text(encoding="utf-8")
                 results = json.loads(text)
             except ValueError as error:
                 raise LenskitError(f"{file} is damaged: {error}; evaluate {run.path} again") from None
@@ -94,7 +107,12 @@ def _findings(runs: Mapping[str, Run]) -> list[Finding]:
                 finding = found.setdefault((evaluation, text), Finding(evaluation, file.parent, results))
                 finding.runs.append(label)
     order = {name: number for number, name in enumerate(FIRST)}
-    return sorted(found.values(), key=lambda f: (order.get(f.evaluation.split("/")[0], len(FIRST)), f.evaluation))
+    findings = sorted(found.values(), key=lambda f: (order.get(f.evaluation.split("/")[0], len(FIRST)), f.evaluation))
+    for finding in findings:
+        ways = list(dict.fromkeys(other.way for other in findings if other.evaluation == finding.evaluation))
+        number = f" ({ways.index(finding.way) + 1})" if len(ways) > 1 else ""
+        finding.title = finding.evaluation + number
+    return findings
 
 
 def _evaluations(run: Run) -> Path:
@@ -128,12 +146,32 @@ def _overview(runs: Mapping[str, Run], findings: Sequence[Finding]) -> list[dict
         if state.probe is not None:
             row["best probe while training"] = state.probe
         for finding in findings:
-            summary = finding.results.get("summary") or {}
-            figures = summary.get(label) or summary.get(run.name) or summary.get(str(run.path)) or {}
             if label in finding.runs:
-                row |= {f"{finding.evaluation}: {name}": _number(value) for name, value in figures.items()}
+                figures = _figures(finding.results.get("summary"), run)
+                row |= {f"{finding.title}: {name}": _number(value) for name, value in figures.items()}
         rows.append(row)
     return rows
+
+
+def _figures(summary: Any, run: Run) -> Mapping[str, Any]:
+    """What a summary says of a run. It knows the run by its name; or, if it has two of that name, by its path as it was
+    given, from which it may have been moved: then the ends of the paths tell which it is."""
+    if not isinstance(summary, Mapping):
+        return {}
+    likeliest = run.name
+    if likeliest not in summary:
+        alike = {label: _common_end(Path(label).parts, run.path.resolve().parts) for label in summary}
+        likeliest = max(alike, key=lambda label: alike[label], default="")
+        if list(alike.values()).count(alike.get(likeliest, 0)) > 1:
+            return {}
+    figures = summary.get(likeliest)
+    return figures if isinstance(figures, Mapping) else {}
+
+
+def _common_end(a: Sequence[str], b: Sequence[str]) -> int:
+    """How many parts two paths have in common, counted from their ends."""
+    same = [one == other for one, other in zip(reversed(a), reversed(b), strict=False)]
+    return same.index(False) if False in same else len(same)
 
 
 def _number(value: Any) -> Any:
@@ -162,6 +200,15 @@ def _training(runs: Sequence[Run]) -> Iterator[Chapter]:
     )
 
 
+def _pictures(finding: Finding) -> list[Path]:
+    """The pictures that an evaluation names, or else those that lie there."""
+    named = finding.results.get("pictures")
+    if not isinstance(named, list):
+        return sorted(finding.folder.glob("*.png"))
+    files = [finding.folder / Path(str(name)).name for name in named]
+    return [file for file in files if file.is_file()]
+
+
 def _chapter(finding: Finding) -> Chapter:
     """An evaluation as it lies on disk."""
     table = finding.results.get("table")
@@ -169,9 +216,9 @@ def _chapter(finding: Finding) -> Chapter:
     about = str(finding.results.get("title") or "")
     settings = finding.results.get("settings")
     return Chapter(
-        f"{finding.evaluation}: {', '.join(finding.runs)}",
+        f"{finding.title}: {', '.join(finding.runs)}",
         rows,
-        [Picture(file.stem, file.read_bytes()) for file in sorted(finding.folder.glob("*.png"))],
+        [Picture(file.stem, file.read_bytes()) for file in _pictures(finding)],
         text=f"{about}." if about else "",
         folded={"settings": json.dumps(settings, indent=1)} if settings else {},
     )

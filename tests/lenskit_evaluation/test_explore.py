@@ -57,7 +57,7 @@ def test_a_page_of_a_run_of_stored_images_and_of_embeddings(run: Run, images: Pa
 
     own = Embeddings(features(), {"width": np.arange(40)}, path=tmp_path / "own.npz")
     (bare,) = lenskit.evaluate("explore", own, n_neighbors=5)
-    assert bare.page == tmp_path / "own-evaluations" / "explore" / "explore.html"
+    assert bare.page == tmp_path / "own.npz-evaluations" / "explore" / "explore.html"
     assert on_page(bare.page) == {"sheets": 0, "none": 1}
     # What lies along a line does so on the map: neighbours are nearer than others.
     steps = np.linalg.norm(np.diff(bare.places, axis=0), axis=1)

@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from lenskit.config import build
-from lenskit.errors import LenskitError
-from lenskit.plugin import Run, open_dataset
-from lenskit_evaluation.lenses import SimulatedLenses, StoredLenses
+from lenskit.errors import LenskitError, UsageError
+from lenskit.plugin import Embeddings, Run, open_dataset
+from lenskit_evaluation.lenses import OnLenses, SimulatedLenses, StoredLenses, labelled
 
 torch.set_num_threads(1)
 
@@ -75,3 +75,26 @@ def test_stored_lenses_are_split_by_lens(run: Run, images: Path) -> None:
     for rows in (split.train, split.test):
         np.testing.assert_allclose(rows.features, features[rows.lens], atol=1e-5)
         np.testing.assert_array_equal(rows.values["width"], known["width"][rows.lens])
+
+
+class Judge(OnLenses):
+    """Splits, and no more."""
+
+    def __call__(self, runs, inputs=()):
+        return self.splits(runs)
+
+
+def test_options_that_would_do_nothing_are_refused() -> None:
+    rows = Embeddings(np.ones((20, 2)), {"a": np.arange(20)})
+    for options, flag in (({"data": "x"}, "--data"), ({"simulator": "x"}, "--simulator"), ({"set": ["a=1"]}, "--set")):
+        with pytest.raises(UsageError, match=f"{flag} is for runs"):
+            Judge(**options)([rows])
+    with pytest.raises(UsageError, match="two sources of lenses"):
+        Judge(data="x", set=["a=1"])
+
+
+def test_what_is_given_twice_is_not_judged_once() -> None:
+    rows = [Embeddings(np.ones((20, 2)), path=path) for path in ("a.npz", "a.npz", "b.npz")]
+    assert list(labelled(rows[1:])) == ["a", "b"]
+    with pytest.raises(UsageError, match=r"a\.npz is given twice"):
+        labelled(rows)

@@ -18,8 +18,10 @@ from lenskit.cli.main import run as lenskit
 from lenskit.errors import LenskitError, UsageError
 from lenskit.plugin import Embeddings, Parameter, Run, simulated
 from lenskit_evaluation.fitted import FittedProbe
+from lenskit_evaluation.label_curves import Point
 from lenskit_evaluation.predict import Predict
 from lenskit_evaluation.probe import Probe
+from lenskit_evaluation.probe_plots import label_curves
 
 SMALL: dict[str, Any] = {"lenses": 100, "test_lenses": 100, "mlp": False, "curves": False}
 
@@ -113,7 +115,7 @@ def test_embeddings(caplog: pytest.LogCaptureFixture) -> None:
     assert "gamma is not known of 20 of 300 images: left out" in caplog.text
     assert "e1 is left out: it is known of 0 of 225 images to fit to" in caplog.text
     assert "embeddings are held against a constant" in caplog.text
-    assert "z_lens" in Path("mine-evaluations/probe/table.md").read_text()
+    assert "z_lens" in Path("mine.npz-evaluations/probe/table.md").read_text()
 
 
 def test_what_is_refused(run: Run) -> None:
@@ -187,3 +189,50 @@ def test_two_runs_of_one_name_are_told_apart(run: Run, tmp_path: Path) -> None:
     labels = list(dict.fromkeys(row.label for row in rows))
     assert labels == [str(run.path), str(tmp_path / "other" / "blobs"), "random", "pixels", "constant"]
     assert (tmp_path / "other" / "blobs" / "evaluations" / "probe" / "linear.npz").is_file()
+
+
+@pytest.mark.parametrize(
+    ("values", "note", "pictures"),
+    [
+        ({"c": np.ones(300)}, "all labels are 1: no R2 and no rank correlation", []),
+        (
+            {"c": np.ones(300), "d": np.arange(300.0)},
+            "all labels are 1: no R2 and no rank correlation",
+            ["curves", "r2"],
+        ),
+    ],
+)
+def test_labels_that_are_all_the_same(values: dict[str, np.ndarray], note: str, pictures: list[str]) -> None:
+    mine = Embeddings(np.random.default_rng(0).normal(size=(300, 4)), values, path="mine.npz")
+    Probe(lenses=100, mlp=False)([mine])
+    folder = mine.folder("probe")
+    assert sorted(path.stem for path in folder.glob("*.png")) == pictures
+    assert f"| c | {note} |" in (folder / "table.md").read_text()
+
+
+def test_a_headline_label_that_few_images_have() -> None:
+    few = np.where(np.arange(100) % 15 == 0, np.arange(100.0), np.nan)
+    x = np.random.default_rng(0).normal(size=(100, 4))
+    known = [Parameter("theta_E", headline=True), Parameter("gamma")]
+    mine = Embeddings(x, {"theta_E": few, "gamma": x[:, 0]}, parameters=known, path="mine.npz")
+    Probe(lenses=20, mlp=False)([mine])
+    folder = mine.folder("probe")
+    assert [path.stem for path in folder.glob("*.png")] == ["r2"]
+    assert "| theta_E | known of fewer than two lenses of a draw |" in (folder / "table.md").read_text()
+
+
+def test_stored_images_whose_labels_are_all_the_same(run: Run, images: Path) -> None:
+    names = [path.stem for path in sorted(images.glob("*.fits"))]
+    (images / "labels.csv").write_text("\n".join(["name,width", *(f"{name},1.5" for name in names)]) + "\n")
+    Probe(lenses=100, test_lenses=100, mlp=False, data=str(images))([run])
+    assert not list((run.path / "evaluations" / "probe").glob("*.png"))
+    assert "all labels are 1.5" in (run.path / "evaluations" / "probe" / "table.md").read_text()
+
+
+def test_curves_of_labels_that_only_one_of_two_data_sets_has() -> None:
+    points = [
+        Point(label, name, n, (0.5, 0.6), (0.1, 0.1)) for label, name in (("a", "q"), ("b", "p")) for n in (10, 30)
+    ]
+    figure = label_curves(points, [Parameter("p"), Parameter("q")])
+    assert [[line.get_label() for line in axes.lines[:-1]] for axes in figure.axes] == [["b"], ["a"]]
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["b", "a"]

@@ -104,7 +104,7 @@ def test_the_best_encoder_has_evaluations_of_its_own(two: list[Run], tmp_path: P
     (run.path / "best" / "encoder.json").write_text(json.dumps(card | {"probe": {"score": 0.5}}))
     best = Run(run.path / "best")
     summary = {best.name: {"R2": 0.9}}
-    write_outcome([best.folder("probe")], title="Best", settings={}, results={}, table=[{"a": 1}], summary=summary)
+    write_outcome([best.folder("probe")], title="Best", settings={"seed": 0}, results={}, table=[{"a": 1}], summary=summary)
     rows = Report(output=str(tmp_path / "a.html"))([run, best])
     assert (rows[0]["probe: width R2"], rows[1]["probe: R2"]) == (0.25, 0.9)
     assert "probe: R2" not in rows[0]
@@ -115,12 +115,60 @@ def test_bad_input_is_one_line(two: list[Run], tmp_path: Path) -> None:
         Report(output="report.pdf")
     with pytest.raises(UsageError, match="there is no folder .*nowhere to write a.html into"):
         Report(output=str(tmp_path / "nowhere" / "a.html"))(two)
-    with pytest.raises(UsageError, match="a run is given twice"):
+    with pytest.raises(UsageError, match="blobs is given twice"):
         Report(output=str(tmp_path / "a.html"))([two[0], two[0]])
     (two[0].folder("probe") / "results.json").write_text('{"half":')
     with pytest.raises(LenskitError, match=r"results\.json is damaged: .*; evaluate .* again"):
         Report(output=str(tmp_path / "a.html"))(two)
     assert not (tmp_path / "a.html").exists()
+    (two[0].folder("probe") / "results.json").write_bytes(b"\xff\xfe{}")
+    with pytest.raises(LenskitError, match=r"results\.json is damaged"):
+        Report(output=str(tmp_path / "a.html"))(two)
+    (tmp_path / "README.md").write_text("mine")
+    with pytest.raises(UsageError, match=r"README\.md is there already, .*: choose another --output"):
+        Report(output=str(tmp_path / "README.html"))(two)
+    assert (tmp_path / "README.md").read_text() == "mine"
+
+
+def test_runs_of_one_name_keep_their_figures_wherever_they_are(run: Run, tmp_path: Path, monkeypatch) -> None:
+    runs = []
+    for parent in ("a", "b"):
+        shutil.copytree(run.path, tmp_path / "deep" / parent / "blobs")
+        runs.append(Run(tmp_path / "deep" / parent / "blobs"))
+    # As labels are where the evaluation was started in the folder above.
+    summary = {f"deep/{parent}/blobs": {"R2": value} for parent, value in (("a", 0.1), ("b", 0.9))}
+    write_outcome(
+        [each.folder("probe") for each in runs], title="Two", settings={}, results={}, table=[{"a": 1}], summary=summary
+    )
+    monkeypatch.chdir(tmp_path / "deep" / "a")
+    rows = Report(output=str(tmp_path / "a.html"))([Run("blobs"), Run("../b/blobs")])
+    assert [row["probe: R2"] for row in rows] == [0.1, 0.9]
+
+
+def test_figures_of_different_data_stand_in_columns_of_their_own(two: list[Run], tmp_path: Path) -> None:
+    for run, data in zip(two, ("simulated", "slacs"), strict=True):
+        write_outcome(
+            [run.folder("probe")],
+            title="Alone",
+            settings={"data": data, "runs": [run.name]},
+            results={},
+            table=[{"a": 1}],
+            summary={run.name: {"R2": 0.5}},
+            pictures={"dots": Figure(figsize=(1, 1))},
+        )
+    # The pictures of the former outcome tell of other lenses.
+    assert sorted(path.name for path in two[0].folder("probe").glob("*.png")) == ["dots.png"]
+    rows = Report(output=str(tmp_path / "a.html"))(two)
+    assert [[name for name in row if name.startswith("probe")] for row in rows] == [
+        ["probe (1): R2"],
+        ["probe (2): R2"],
+    ]
+
+
+@pytest.mark.parametrize("summary", ["[1, 2]", '{"blobs": 0.5}', "null"])
+def test_a_strangers_summary_does_no_harm(run: Run, tmp_path: Path, summary: str) -> None:
+    (run.folder("odd") / "results.json").write_text(f'{{"summary": {summary}, "table": 3}}')
+    assert "odd" not in str(Report(output=str(tmp_path / "a.html"))([run])[0])
 
 
 def test_figures_for_programs_are_json(two: list[Run]) -> None:

@@ -47,7 +47,7 @@ def test_a_run_above_embeddings(run: Run, tmp_path: Path) -> None:
     assert told["local"]["width"]["dropped"] > 0
     for name in ("umap.png", "local.png", "umap.pdf", "table.md"):
         assert (folder / name).stat().st_size > 0
-    with (file.parent / "features-evaluations" / "umap" / "coordinates.csv").open() as table:
+    with (file.parent / "features.npz-evaluations" / "umap" / "coordinates.csv").open() as table:
         rows = list(csv.DictReader(table))
     assert len(rows) == 30
     assert set(rows[0]) == {"name", "umap_1", "umap_2", "width", "kind"}
@@ -64,6 +64,10 @@ def test_classes_have_a_legend_and_an_accuracy(tmp_path: Path) -> None:
     assert found.local["kind"].value.value < 0.7  # nothing tells the class
     assert found.local["width"].measure == "R2"
     assert found.places.shape == (30, 2)
+    # The 12 features are fewer than the components that they might have been reduced to.
+    assert found.components == 0
+    told = json.loads((subject.folder("umap") / "results.json").read_text())
+    assert "euclidean distance between features, seed 0" in told["title"]
 
 
 def test_what_cannot_be_shown_is_one_line(tmp_path: Path) -> None:

@@ -67,7 +67,7 @@ def test_embeddings_in_place_of_a_run(run: Path, lenskit: Lenskit) -> None:
     assert lenskit("embed", run, "--lenses", 40, "--no-projection", "-o", "mine.zarr").status == 0
     assert list(api.Embeddings.load("mine.zarr").representations) == ["backbone"]
     assert lenskit("evaluate", "crowding", "mine.zarr", "--scale", 2).status == 0
-    figures = found(Path("mine-evaluations"))["runs"]["mine"]
+    figures = found(Path("mine.zarr-evaluations"))["runs"]["mine"]
     assert figures["n"] == 10  # a quarter
     assert lenskit("crowding", "mine.zarr", "blobs", *FEW).status == 0
     assert list(found(Path("blobs/evaluations"))["runs"]) == ["mine", "blobs"]
@@ -120,7 +120,7 @@ def test_from_python(run: Path) -> None:
     (distance,) = api.evaluate("crowding", embeddings).values()
     # The mean of a chi distribution of 8 degrees of freedom is sqrt(2) gamma(9/2) / gamma(4) = 2.742.
     assert distance == pytest.approx(2.742, rel=0.05)
-    assert found(Path("in-memory-evaluations"))["settings"]["scale"] == 1.0
+    assert found(Path("in-memory.npz-evaluations"))["settings"]["scale"] == 1.0
     both = api.evaluate("crowding", [embeddings, api.load(run)], lenses=20, test_lenses=10)
     assert list(both) == ["in-memory", "blobs"]
 
