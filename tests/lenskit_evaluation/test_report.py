@@ -104,7 +104,8 @@ def test_the_best_encoder_has_evaluations_of_its_own(two: list[Run], tmp_path: P
     (run.path / "best" / "encoder.json").write_text(json.dumps(card | {"probe": {"score": 0.5}}))
     best = Run(run.path / "best")
     summary = {best.name: {"R2": 0.9}}
-    write_outcome([best.folder("probe")], title="Best", settings={"seed": 0}, results={}, table=[{"a": 1}], summary=summary)
+    settings = {"seed": 0}
+    write_outcome([best.folder("probe")], title="", settings=settings, results={}, table=[{"a": 1}], summary=summary)
     rows = Report(output=str(tmp_path / "a.html"))([run, best])
     assert (rows[0]["probe: width R2"], rows[1]["probe: R2"]) == (0.25, 0.9)
     assert "probe: R2" not in rows[0]
