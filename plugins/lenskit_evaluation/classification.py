@@ -50,7 +50,8 @@ def score_classes(
     https://doi.org/10.1214/aos/1176344552).
 
     Args:
-        truth: (n,) numbers of classes, NaN where not known; such images are left out and counted.
+        truth: (n,) numbers of classes, anything else, such as NaN or -1, where not known; such images are left out and
+            counted.
         probabilities: (n, classes), finite.
         resamples: Number of bootstrap resamples.
         level: Probability that the intervals contain.
@@ -62,7 +63,7 @@ def score_classes(
     true, predicted = np.asarray(truth, np.float64), np.asarray(probabilities, np.float64)
     if not np.isfinite(predicted).all():
         raise LenskitError("some predicted probabilities are not finite")
-    known = np.isfinite(true)
+    known = np.isin(true, np.arange(predicted.shape[1]))
     n, dropped = int(known.sum()), int((~known).sum())
     if n == 0:
         nothing = Estimate(np.nan)

@@ -159,9 +159,8 @@ class Finetune(OnLenses):
                     model.encoder.card |= {"pixel_scale": origin.pixel_scale}
         order = [*starts.labels, CONSTANT]
         trained.sort(key=lambda each: (order.index(each.label), each.seed))
-        for label, model in models.items():
-            folders[label].mkdir(parents=True, exist_ok=True)
-            model.save(folders[label])
+        for folder in folders.values():
+            folder.mkdir(parents=True, exist_ok=True)
         findings = Findings(trained, targets, test, models, list(folders.values()))
         how = f"{self.recipe.freeze} on {len(parts[0][0])} lenses, stopped by {len(parts[0][1])}, of {where}"
         write_report(
@@ -172,6 +171,8 @@ class Finetune(OnLenses):
             {"to learn from": pool.dropped, "to judge on": test.dropped},
         )
         for label, folder in folders.items():
+            # The last to be written: a model is there only with the report that says how good it is.
+            models[label].save(folder)
             log.info(
                 "model: %s; use it as lenskit predict %s IMAGES --model %s", folder / MODEL, named[label].path, title
             )
@@ -189,8 +190,7 @@ class Finetune(OnLenses):
         """Those to learn from, of all seeds, and those to judge on."""
         lenses: Lenses
         if isinstance(origin, Dataset):
-            names = [target.name for target in targets]
-            lenses = KnownLenses(origin, names, self.lenses, self.test_lenses, self.seed)
+            lenses = KnownLenses(origin, targets, self.lenses, self.test_lenses, self.seed)
         else:
             lenses = SimulatedLenses(origin, self.lenses, self.test_lenses, self.seed)
         pool, test = gather(lenses, False, targets), gather(lenses, True, targets)

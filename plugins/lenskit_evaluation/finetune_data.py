@@ -15,6 +15,7 @@ from torch import Tensor
 from lenskit.plugin import Dataset, Parameter, UsageError, orient_images, orient_values
 from lenskit_evaluation.features import Array
 from lenskit_evaluation.lenses import Lenses, StoredLenses
+from lenskit_evaluation.splits import known_values
 
 USUAL = "theta_E"
 """What the paper predicts."""
@@ -53,13 +54,15 @@ class KnownLenses(StoredLenses):
 
     Args:
         dataset: The images.
-        targets: Names of what has to be known.
+        targets: What has to be known.
         lenses: How many lenses to learn from, at most.
         test_lenses: How many to judge on, at most; no more than a quarter of all.
         seed: Seed of the split and of the choice.
     """
 
-    def __init__(self, dataset: Dataset, targets: Sequence[str], lenses: int, test_lenses: int, seed: int) -> None:
+    def __init__(
+        self, dataset: Dataset, targets: Sequence[Parameter], lenses: int, test_lenses: int, seed: int
+    ) -> None:
         # Of all, whatever is known of them: which lenses are judged on does not depend on the target.
         super().__init__(dataset, len(dataset), test_lenses, seed)
         self._targets, self._lenses, self._choice = targets, lenses, seed
@@ -69,8 +72,8 @@ class KnownLenses(StoredLenses):
     def sides(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """The numbers of the lenses of either side, ascending."""
         values = self.dataset.read_parameters(range(len(self.dataset)))
-        columns = [values[name].reshape(len(self.dataset), -1)[:, 0].numpy() for name in self._targets]
-        known = np.isfinite(np.stack(columns)).all(axis=0)
+        first = {name: value.reshape(len(self.dataset), -1)[:, 0].numpy() for name, value in values.items()}
+        known = _known(first, self._targets)
         sides = dict(zip((False, True), super().sides, strict=True))
         self.dropped = {side: int((~known[rows]).sum()) for side, rows in sides.items()}
         train, test = (rows[known[rows]] for rows in sides.values())
@@ -91,7 +94,7 @@ def gather(lenses: Lenses, test: bool, targets: Sequence[Parameter]) -> Labelled
     if not isinstance(lenses, KnownLenses) or len(lenses.sides[test]):
         for (pixels, recorded), _, called in lenses.chunks(test):
             plain = {name: recorded[name].double().cpu().numpy() for name in values}
-            known = np.isfinite(np.stack([plain[target.name] for target in targets])).all(axis=0)
+            known = _known(plain, targets)
             images.append(pixels.float().cpu()[torch.from_numpy(known)])
             for name, value in plain.items():
                 values[name].append(value[known])
@@ -104,6 +107,12 @@ def gather(lenses: Lenses, test: bool, targets: Sequence[Parameter]) -> Labelled
         wanted = " and ".join(target.name for target in targets)
         raise UsageError(f"{wanted}: known of none of the {dropped} lenses to {what}")
     return Labelled(torch.cat(images), {name: np.concatenate(v) for name, v in values.items()}, names, dropped)
+
+
+def _known(values: Mapping[str, Array], targets: Sequence[Parameter]) -> NDArray[np.bool_]:
+    """Of which images all targets are known, (n,)."""
+    columns = np.stack([known_values(values[target.name], target) for target in targets])
+    return np.isfinite(columns).all(axis=0)
 
 
 def choose_targets(names: Sequence[str], parameters: Sequence[Parameter], where: str) -> list[Parameter]:
@@ -139,16 +148,9 @@ def check_labels(labels: Array, targets: Sequence[Parameter], where: str) -> Non
     """Raises if there is nothing to learn in some labels (n, targets).
 
     Raises:
-        UsageError: for labels that are all the same, or that are no numbers of classes.
+        UsageError: for labels that are all the same.
     """
     for target, values in zip(targets, labels.T, strict=True):
-        if target.classes:
-            wrong = values[~np.isin(values, np.arange(len(target.classes)))]
-            if len(wrong):
-                raise UsageError(
-                    f"{where}: {target.name} is a class from 0 to {len(target.classes) - 1}, but {len(wrong)} labels "
-                    f"are none of these, such as {wrong[0]:g}"
-                )
         if np.ptp(values) == 0:
             label = target.classes[int(values[0])] if target.classes else f"{values[0]:g}"
             undefined = "no AUC" if target.classes else "no R2"

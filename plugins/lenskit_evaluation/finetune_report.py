@@ -90,8 +90,7 @@ def write_report(findings: Findings, settings: Mapping[str, Any], title: str, dr
     for target in findings.targets:
         draw = _confusion if target.classes else _truth_against_prediction
         pictures[target.name] = _panels(draw, findings.test, target, starts)
-    for folder in findings.folders:
-        write_atomically(folder / "predictions.csv", to_csv(_predictions(findings, starts)))
+    predictions = to_csv(_predictions(findings, starts))
     write_outcome(
         findings.folders,
         title=title,
@@ -110,6 +109,8 @@ def write_report(findings: Findings, settings: Mapping[str, Any], title: str, dr
         },
         pictures=pictures,
     )  # fmt: skip
+    for folder in findings.folders:
+        write_atomically(folder / "predictions.csv", predictions)
 
 
 def _main(target: Parameter) -> tuple[str, str]:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from lenskit.plugin import LenskitError, Parameter
 from lenskit_evaluation.metrics import BalancedAccuracy, Estimate, Score, balanced_accuracy, score
 from lenskit_evaluation.regression import fit_linear_probe, fit_neighbor_probe, fit_network_probe
-from lenskit_evaluation.splits import Array, Rows, Split
+from lenskit_evaluation.splits import Array, Rows, Split, known_values
 
 RIDGE, NEIGHBORS, NETWORK, NONE = "ridge", "kNN", "MLP", "-"
 PROBES = (RIDGE, NEIGHBORS, NETWORK)
@@ -66,7 +66,7 @@ class Targets:
         """Values (n, columns), NaN where not known."""
         columns: list[Array] = []
         for parameter in self.parameters:
-            values = _known_values(rows, parameter)
+            values = known_values(rows.values[parameter.name], parameter)
             if parameter.classes:
                 unknown = np.where(np.isfinite(values), 0, np.nan)
                 columns += [(values == number) + unknown for number in range(len(parameter.classes))]
@@ -103,7 +103,7 @@ def targets_of(split: Split, where: str) -> tuple[Targets, list[str]]:
         raise LenskitError(f"{where} has no labels: there is nothing to probe")
     kept, notes = [], []
     for parameter in wanted:
-        train, test = (_known_values(rows, parameter) for rows in (split.train, split.test))
+        train, test = (known_values(rows.values[parameter.name], parameter) for rows in (split.train, split.test))
         known = np.isfinite(train).sum(), np.isfinite(test).sum()
         missing = len(train) + len(test) - sum(known)
         if known[0] < 2 or known[1] < 1:
@@ -206,7 +206,7 @@ def judge(targets: Targets, test: Rows, prediction: Array, seed: int) -> dict[st
     predicted = targets.read(prediction)
     scores: dict[str, Score | BalancedAccuracy] = {}
     for parameter in targets.parameters:
-        truth, found = _known_values(test, parameter), predicted[parameter.name]
+        truth, found = known_values(test.values[parameter.name], parameter), predicted[parameter.name]
         if not np.isfinite(found).all():
             nothing, note = Estimate(np.nan), "known of fewer than two lenses of a draw"
             n = int(np.isfinite(truth).sum())
@@ -228,11 +228,3 @@ def main_figure(scores: Mapping[str, Score | BalancedAccuracy], name: str) -> Es
     if found is None:
         return Estimate(np.nan)
     return found.accuracy if isinstance(found, BalancedAccuracy) else found.r2
-
-
-def _known_values(rows: Rows, parameter: Parameter) -> Array:
-    """Its values (n,), NaN where not known; a number that no class has is not known."""
-    values = rows.values[parameter.name]
-    if not parameter.classes:
-        return np.where(np.isfinite(values), values, np.nan)
-    return np.where((values >= 0) & (values < len(parameter.classes)), values, np.nan)

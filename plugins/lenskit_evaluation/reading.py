@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike
 
 from lenskit.plugin import LenskitError, Parameter
 from lenskit_evaluation.regression import fit_linear_probe, fit_neighbor_probe, fit_network_probe, split_lenses
-from lenskit_evaluation.splits import Array, Rows
+from lenskit_evaluation.splits import Array, Rows, known_values
 
 log = logging.getLogger("lenskit")
 
@@ -56,7 +56,7 @@ def read_off(train: Rows, test: Rows, parameters: Sequence[Parameter], seed: int
         train: What is fitted to.
         test: What is judged on.
         parameters: What is read, classes too: a class is read as numbers that say whether an image is of it, of which
-            the largest wins.
+            the largest wins. A number that no class has is not known.
         seed: Seed of what is set apart, and of the network.
 
     Returns:
@@ -68,6 +68,10 @@ def read_off(train: Rows, test: Rows, parameters: Sequence[Parameter], seed: int
     """
     if not (np.isfinite(train.features).all() and np.isfinite(test.features).all()):
         raise LenskitError("some features are not finite: the encoder is broken, or was given such images")
+    train, test = (
+        replace(side, values={**side.values, **{p.name: known_values(side.values[p.name], p) for p in parameters}})
+        for side in (train, test)
+    )
     together: dict[bytes, list[Parameter]] = {}
     for parameter in parameters:
         known, judged = (np.isfinite(side.values[parameter.name]) for side in (train, test))

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from lenskit.plugin import LenskitError, Parameter
 
@@ -75,6 +75,14 @@ class Split:
     def classes(self) -> list[Parameter]:
         """The parameters that are class labels."""
         return [parameter for parameter in self.parameters if parameter.classes]
+
+
+def known_values(values: ArrayLike, parameter: Parameter) -> Array:
+    """Values (n,) of a parameter as float64, NaN where not known; a number that none of its classes has is not known,
+    such as the -1 that some catalogues write for no class."""
+    found = np.asarray(values, np.float64)
+    usable = np.isin(found, np.arange(len(parameter.classes))) if parameter.classes else np.isfinite(found)
+    return np.where(usable, found, np.nan)
 
 
 def split_rows(

@@ -61,10 +61,10 @@ def test_the_interval_of_an_accuracy_is_the_binomial_one() -> None:
 
 def test_what_is_not_known_is_dropped_and_counted() -> None:
     truth, probabilities = predicted(30, 2, 5)
-    with_gaps = np.concatenate([truth, [np.nan, np.nan]])
-    more = np.concatenate([probabilities, probabilities[:2]])
+    with_gaps = np.concatenate([truth, [np.nan, -1, 2]])
+    more = np.concatenate([probabilities, probabilities[:3]])
     found, whole = score_classes(with_gaps, more), score_classes(truth, probabilities)
-    assert (found.n, found.dropped) == (30, 2)
+    assert (found.n, found.dropped) == (30, 3)
     assert found.roc_auc == whole.roc_auc
     nothing = score_classes([np.nan], [[0.5, 0.5]])
     assert nothing.n == 0

@@ -162,6 +162,30 @@ def test_labels_that_are_not_known_are_dropped_and_counted(run: Run, caplog: pyt
         Given(Kinds(width=np.full(120, np.nan)), target=["width"])([run])
 
 
+@pytest.mark.parametrize("wrong", [-1.0, 2.0])
+def test_numbers_that_no_class_has_are_not_known(run: Run, wrong: float) -> None:
+    """Some catalogues write -1 where there is no class. The same as if it said nothing."""
+    bright = np.arange(120) % 2.0
+    bright[::5] = wrong
+    same = bright.copy()
+    same[::5] = np.nan
+    found, expected = (Given(Kinds(bright=each), target=["bright"], labels=40)([run]) for each in (bright, same))
+    assert found.test.dropped == expected.test.dropped > 0
+    assert found.test.dropped + len(found.test) == 30
+    assert set(found.test.values["bright"]) == {0, 1}
+    assert [each.scores for each in found.trained] == [each.scores for each in expected.trained]
+
+
+def test_no_model_without_its_report(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: Any, **__: Any) -> None:
+        raise RuntimeError("no picture")
+
+    monkeypatch.setattr("lenskit_evaluation.finetune_report._panels", fails)
+    with pytest.raises(RuntimeError, match="no picture"):
+        Given(Kinds(), target=["width"])([run])
+    assert not [path for path in run.folder("finetune").rglob("*") if path.is_file()]
+
+
 def test_says_what_is_wrong_before_it_works(run: Run) -> None:
     with pytest.raises(UsageError, match=r"simulator blobs has no label 'widht': did you mean width\?"):
         Finetune(target=["widht"])([run])
@@ -169,8 +193,8 @@ def test_says_what_is_wrong_before_it_works(run: Run) -> None:
         Given(Kinds(width=np.ones(120)), target=["width"])([run])
     with pytest.raises(UsageError, match="bright is bright for all of the .* no AUC"):
         Given(Kinds(bright=np.ones(120)), target=["bright"])([run])
-    with pytest.raises(UsageError, match="bright is a class from 0 to 1, but .* are none of these, such as 7"):
-        Given(Kinds(bright=np.where(np.arange(120) % 2, 7.0, 0.0)), target=["bright"])([run])
+    with pytest.raises(UsageError, match="bright: known of none of the 90 lenses"):
+        Given(Kinds(bright=np.full(120, 7.0)), target=["bright"])([run])
     with pytest.raises(UsageError, match="has the labels bright, width: say which to predict, --target NAME"):
         Given(Kinds())([run])
     nothing = Kinds()

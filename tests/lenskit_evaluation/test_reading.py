@@ -79,6 +79,15 @@ def test_noise_says_nothing() -> None:
     assert abs(found["k"].skill()[0]) < 0.15
 
 
+def test_a_number_that_no_class_has_is_not_known() -> None:
+    train, test = (rows(200, seed, lambda u, k, rng: np.eye(3)[k.astype(int)]) for seed in (1, 2))
+    train.values["k"][:30], test.values["k"][:20] = -1, 3
+    reading = read_off(train, test, [K])["k"]
+    assert np.isnan(reading.truth[:20]).all()
+    assert reading.skill()[0] == 1
+    assert (test.values["k"][:20] == 3).all()  # what is given stays as it is
+
+
 def test_what_is_not_known_is_left_out(caplog: pytest.LogCaptureFixture) -> None:
     train, test = (rows(200, seed, lambda u, k, rng: u[:, None].copy()) for seed in (1, 2))
     train.values.update({"same": np.ones(200), "rare": np.where(np.arange(200) < 5, train.values["u"], np.nan)})
