@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import gzip
+import logging
 import math
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
 from typing import Annotated, Any
@@ -20,6 +22,8 @@ from lenskit.plugin import Dataset, FitsFormat, LenskitError, Parameter, Plan, U
 from lenskit_datasets.labels import stem
 from lenskit_datasets.pixels import Clean, by, common_shape
 from lenskit_datasets.simulated import follow_plan
+
+log = logging.getLogger("lenskit")
 
 RELEASED = (
     Parameter("theta_E", "arcsec", r"$\theta_E$", headline=True),
@@ -37,6 +41,8 @@ ENDINGS = (".fits", ".fits.gz")
 CARD = "simulation.json"
 MOST_VIEWS = 4
 """Three axes are (y, x, view) rather than (channel, y, x) if the last one is this short, and the others are longer."""
+MOST_HEADERS = 32
+"""So many headers, spread over the files, are looked at for parameters."""
 BLOCK = 2880
 """FITS files come in blocks of so many bytes."""
 FAULTS = (OSError, EOFError, ValueError, TypeError, KeyError, IndexError, fits.VerifyError)
@@ -55,13 +61,13 @@ class LensiamFits(Dataset):
 
     Without `simulation.json` the views of a pair are taken to share the lens, and nothing else; and a parameter that
     a header lacks is not known. Checksums are verified where files have them. Files are opened when they are read,
-    the first one at the start too.
+    and some at the start for their headers.
 
     Args:
         path: Folder, or one file.
         size: Height and width in pixels of the middle of each image that is used; by default all of it.
         keys: Header keys that are parameters, where there is no `simulation.json`. By default LenSiam's eight, as far
-            as the first file has them.
+            as any of some files has them.
         pixel_scale: Size of a pixel in arcsec, where there is no `simulation.json`. LenSiam's have 0.05.
     """
 
@@ -160,7 +166,7 @@ class LensiamFits(Dataset):
         return files
 
     def _look_at_first(self, size: int | None, keys: list[str] | None) -> None:
-        """Takes shape and parameters from the header of the first file."""
+        """Takes the shape from the header of the first file, and the parameters from those of some more."""
         file = self._files[0]
         header = self._sound(_header, file)
         if not _holds_views(header):
@@ -174,17 +180,34 @@ class LensiamFits(Dataset):
         self.shared = frozenset({"lens"})
         self.stored_as = np.dtype(fits.BITPIX2DTYPE[header["BITPIX"]]).name
         usual = {parameter.name: parameter for parameter in RELEASED}
+        headers = {file: header, **self._some_headers()}
         self._keys, parameters = {}, []
         for name in list(usual) if keys is None else keys:
-            if name in header:
+            if any(name in each for each in headers.values()):
                 self._keys[name] = [name]
                 parameters.append(usual.get(name, Parameter(name)))
-            elif f"{name}_1" in header:
+            elif any(f"{name}_1" in each for each in headers.values()):
                 self._keys[name] = self._keys_of(name, differs=True)
                 parameters.append(Parameter(name, group="image"))
             elif keys is not None:
-                raise UsageError(f"{file} has no header key {name}, nor {name}_1")
+                more = f", nor have {len(headers) - 1} more files" if len(headers) > 1 else ""
+                raise UsageError(f"{file} has no header key {name}, nor {name}_1{more}")
         self.parameters = parameters
+        lacking = {
+            name: [each for each in headers if keys[0] not in headers[each]] for name, keys in self._keys.items()
+        }
+        told = [f"{name} in {len(files)} (such as {files[0].name})" for name, files in lacking.items() if files]
+        if told:
+            wanting = f"of {len(headers)} files looked at, some lack keys, which are not known there"
+            log.warning("%s: %s: %s", self._root, wanting, ", ".join(told))
+
+    def _some_headers(self) -> dict[Path, fits.Header]:
+        """Headers of files behind the first; of damaged ones is told when they are read."""
+        headers = {}
+        for number in np.unique(np.linspace(0, len(self._files) - 1, MOST_HEADERS).astype(int))[1:]:
+            with suppress(LenskitError):
+                headers[self._files[number]] = self._sound(_header, self._files[number])
+        return headers
 
     def _keys_of(self, name: str, differs: bool) -> list[str]:
         return [f"{name}_{view + 1}" for view in range(self.views)] if differs else [name]
@@ -263,7 +286,7 @@ def _header_and_data(file: Path) -> tuple[fits.Header, NDArray[Any]]:
     # The standard's checksum: with it, the words of an HDU add up to zero in ones' complement.
     if "CHECKSUM" in header and int(np.frombuffer(content[:end], ">u4").sum(dtype=np.uint64)) % (2**32 - 1):
         raise ValueError("its checksum is wrong")
-    if stored.kind != "f":  # integers may be scaled
+    if stored.kind != "f" or header.get("BSCALE", 1) != 1 or header.get("BZERO", 0) != 0:  # astropy scales them
         return header, fits.PrimaryHDU.fromstring(content[:end]).data
     return header, np.frombuffer(content, stored, math.prod(shape), start).reshape(shape)
 

@@ -17,7 +17,7 @@ from hypothesis.extra import numpy as arrays
 
 from lenskit.data.readers import find_reader, open_dataset
 from lenskit.errors import LenskitError, UsageError
-from lenskit_datasets.lensiam_fits import LensiamFits
+from lenskit_datasets.lensiam_fits import MOST_HEADERS, LensiamFits
 from lenskit_datasets.pixels import MOST_REPORTS
 from lenskit_datasets.zarr_store import ZarrStore
 
@@ -128,6 +128,16 @@ def test_types(tmp_path: Path, kind: str) -> None:
     np.testing.assert_array_equal(read[0, :, 0], np.moveaxis(data, -1, 0).astype(np.float32))
 
 
+@pytest.mark.parametrize("scale", [{"BSCALE": 0.5}, {"BZERO": 100.0}, {"BSCALE": 0.5, "BZERO": 100.0}, {"BSCALE": 1.0}])
+def test_floats_may_be_scaled_too(tmp_path: Path, scale: dict[str, float]) -> None:
+    file = write(tmp_path / "a.fits", pixels(12, 12, 2), **LENS)
+    header = fits.getheader(file)
+    header.update(scale)
+    file.write_bytes(header.tostring().encode() + file.read_bytes()[len(header.tostring()) :])
+    expected = np.moveaxis(pixels(12, 12, 2), -1, 0) * scale.get("BSCALE", 1) + scale.get("BZERO", 0)
+    np.testing.assert_allclose(LensiamFits(file).read([0])[0][0, :, 0], expected, rtol=1e-6)
+
+
 @given(arrays.arrays(np.float32, (6, 7, 2), elements=st.floats(-(2.0**99), 2.0**99, width=32)), st.booleans())
 @settings(deadline=None, max_examples=25)
 def test_pixels_come_back_bit_equal(tmp_path_factory, data: np.ndarray, checksum: bool) -> None:
@@ -151,6 +161,21 @@ def test_keys_that_a_file_lacks_are_not_known(tmp_path: Path) -> None:
     assert [parameter.name for parameter in data.parameters] == ["theta_E", "e1"]
     known = data.read_parameters([0, 1])
     assert known["theta_E"].isnan().tolist() == known["e1"].isnan().tolist() == [False, True]
+
+
+def test_keys_that_the_first_file_lacks_are_known_of_others(tmp_path: Path, caplog) -> None:
+    for number in range(MOST_HEADERS + 8):
+        write(tmp_path / f"{number:02d}.fits", pixels(12, 12, 2), **{} if number < 2 else LENS | {"z_lens": number})
+    os.truncate(tmp_path / "39.fits", 100)  # what is damaged is told when it is read
+    data = LensiamFits(tmp_path)
+    assert [parameter.name for parameter in data.parameters] == list(LENS)
+    assert data.read_parameters([0, 2])["theta_E"].tolist() == pytest.approx([np.nan, 1.25], nan_ok=True)
+    (told,) = caplog.records
+    assert (told.name, told.levelname) == ("lenskit", "WARNING")
+    assert "some lack keys, which are not known there: theta_E in 2 (such as 00.fits), gamma in 2" in told.getMessage()
+    assert LensiamFits(tmp_path, keys=["z_lens"]).read_parameters([1, 7])["z_lens"][1].item() == 7
+    with pytest.raises(UsageError, match="00.fits has no header key z, nor z_1, nor have 30 more files"):
+        LensiamFits(tmp_path, keys=["z"])
 
 
 def test_other_keys(tmp_path: Path) -> None:
