@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import asdict
 
@@ -11,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from lenskit_evaluation.plots import COLORS
+from lenskit_evaluation.plots import COLORS, name_groups
 from lenskit_evaluation.selectivity import Selectivity
 
 
@@ -56,9 +55,10 @@ def _bars(axes: Axes, found: Mapping[str, Selectivity], names: list[str], symbol
         known = [(place, each.items[name]) for place, name in enumerate(names) if name in each.items]
         known = [(place, item) for place, item in known if np.isfinite(item.skill.value)]
         x = np.array([place for place, _ in known]) + shift
-        skill = np.array([item.skill.value for _, item in known]).clip(0)
-        ends = np.array([(i.skill.value - i.skill.low, i.skill.high - i.skill.value) for _, i in known])
-        errors = np.nan_to_num(ends.reshape(-1, 2)).clip(0).T
+        # Intervals end where they end, though a bar of what is told worse than by the mean starts at 0.
+        ends = np.array([(i.skill.value, i.skill.low, i.skill.high) for _, i in known]).reshape(-1, 3)
+        skill, low, high = ends.clip(0).T
+        errors = np.nan_to_num([skill - low, high - skill]).clip(0)
         color = COLORS[number % len(COLORS)]
         axes.bar(
             x, skill, 0.94 * width, yerr=errors, label=label, color=color,
@@ -69,10 +69,7 @@ def _bars(axes: Axes, found: Mapping[str, Selectivity], names: list[str], symbol
             at, level = np.array(marked).T
             axes.hlines(level, at - width / 2, at + width / 2, color="black", lw=1.6, zorder=3)
     axes.set(xlim=(-0.6, max(len(names), 1) - 0.4), ylim=(0, 1.03))
-    words = [symbols[name] for name in names]
-    # What stands between dollars is shorter than it is written.
-    long = any(len(re.sub(r"\$[^$]*\$", "$", word)) > 4 for word in words)
-    axes.set_xticks(range(len(names)), words, fontsize=10, rotation=30 if long else 0, ha="right" if long else "center")
+    name_groups(axes, [symbols[name] for name in names], 10)
     axes.grid(axis="y", color="0.9")
     axes.set_axisbelow(True)
 

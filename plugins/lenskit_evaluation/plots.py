@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from itertools import product
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 from numpy.typing import ArrayLike
 
 from lenskit_evaluation.metrics import Estimate, Score
@@ -94,7 +97,7 @@ def _bars(
                 )  # fmt: skip
     axes.axhline(0, color="0.25", lw=0.8)
     axes.set(ylim=(max(LOWEST_R2, lowest - 0.05) if lowest < 0 else 0, 1.03), xlim=(-0.6, len(symbols) - 0.4))
-    axes.set_xticks(range(len(symbols)), [symbol or name for name, symbol in symbols.items()], fontsize=12)
+    name_groups(axes, [symbol or name for name, symbol in symbols.items()], 12)
     axes.set_ylabel(r"$R^2$")
     axes.grid(axis="y", color="0.9")
     axes.set_axisbelow(True)
@@ -142,6 +145,21 @@ def truth_against_prediction(
     if len(names) and few:
         _name_points(figure, axes, x, y, [name for name, shown in zip(names, known, strict=True) if shown])
     return figure
+
+
+def name_groups(axes: Axes, words: Sequence[str], fontsize: float) -> None:
+    """Writes a name below each group of bars, slanted if any is long."""
+    # What stands between dollars is shorter than it is written.
+    long = any(len(re.sub(r"\$[^$]*\$", "$", word)) > 4 for word in words)
+    slant: dict[str, Any] = {"rotation": 30, "ha": "right", "rotation_mode": "anchor"} if long else {}
+    axes.set_xticks(range(len(words)), words, fontsize=min(fontsize, 10) if long else fontsize, **slant)
+
+
+def plain_ticks(axes: Axes, steps: Sequence[float]) -> None:
+    """Numbers as one would write them on a logarithmic axis, at these steps within a decade."""
+    axes.xaxis.set_major_locator(LogLocator(subs=steps))
+    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
 
 
 def _defined(estimate: Estimate | None) -> bool:

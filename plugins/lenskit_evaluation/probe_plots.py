@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
 from lenskit.plugin import Parameter
 from lenskit_evaluation.label_curves import Point, of_parameter
-from lenskit_evaluation.plots import COLORS, LOWEST_R2
+from lenskit_evaluation.plots import COLORS, LOWEST_R2, plain_ticks
 from lenskit_evaluation.residuals import ELLIPTICITY, ROUND, Binned
 
 LINEAR = (ELLIPTICITY,)
@@ -34,6 +32,8 @@ def label_curves(points: Sequence[Point], parameters: Sequence[Parameter]) -> Fi
     panels = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True).flat
     for axes, parameter in zip(panels, parameters, strict=False):
         for label, curve in of_parameter(points, parameter.name).items():
+            if not curve:  # of another data set, which lacks this label
+                continue
             color = COLORS[labels.index(label) % len(COLORS)]
             style = "-" if labels.index(label) < len(COLORS) else "--"
             x = np.array([point.labels for point in curve])
@@ -42,7 +42,7 @@ def label_curves(points: Sequence[Point], parameters: Sequence[Parameter]) -> Fi
             axes.fill_between(x, low, high, color=color, alpha=0.15, lw=0)
         axes.axhline(0, color="0.25", lw=0.8)
         axes.set(xscale="log", ylim=(LOWEST_R2, 1.03))
-        _plain_ticks(axes, (1, 3))
+        plain_ticks(axes, (1, 3))
         axes.set_title(parameter.symbol or parameter.name, loc="left", fontsize=11)
         axes.grid(color="0.9")
         axes.set_axisbelow(True)
@@ -53,8 +53,13 @@ def label_curves(points: Sequence[Point], parameters: Sequence[Parameter]) -> Fi
             figure.axes[number].set_xlabel("labelled lenses")
             figure.axes[number].tick_params(labelbottom=True)
     figure.supylabel(r"$R^2$ of a ridge regression", fontsize=10)
-    handles = figure.axes[0].get_legend_handles_labels()
-    figure.legend(*handles, loc="outside lower center", ncols=min(len(labels), 4), frameon=False, fontsize=9)
+    handles = {
+        label: line for axes in figure.axes for line, label in zip(*axes.get_legend_handles_labels(), strict=True)
+    }
+    figure.legend(
+        list(handles.values()), list(handles), loc="outside lower center", ncols=min(len(labels), 4), frameon=False,
+        fontsize=9,
+    )  # fmt: skip
     return figure
 
 
@@ -80,7 +85,7 @@ def residual_panels(found: Sequence[Binned], parameters: Mapping[str, Parameter]
         axes.axhline(0, color="0.25", lw=0.8)
         if each.against not in LINEAR:
             axes.set_xscale("log")
-            _plain_ticks(axes, (1, 2, 5))
+            plain_ticks(axes, (1, 2, 5))
         elif low.min() < ROUND < high.max():
             axes.axvline(ROUND, color="0.6", lw=0.8, ls=":")
         axes.grid(color="0.9")
@@ -94,10 +99,3 @@ def residual_panels(found: Sequence[Binned], parameters: Mapping[str, Parameter]
     handles = panels[0, 0].get_legend_handles_labels()
     figure.legend(*handles, loc="outside lower center", ncols=2, frameon=False, fontsize=9)
     return figure
-
-
-def _plain_ticks(axes: Axes, steps: Sequence[float]) -> None:
-    """Numbers as one would write them on a logarithmic axis."""
-    axes.xaxis.set_major_locator(LogLocator(subs=steps))
-    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
-    axes.xaxis.set_minor_formatter(NullFormatter())

@@ -16,7 +16,7 @@ from lenskit_evaluation.label_curves import Point
 from lenskit_evaluation.metrics import BalancedAccuracy, Estimate, Score
 from lenskit_evaluation.outcome import write_outcome
 from lenskit_evaluation.plots import r2_panels
-from lenskit_evaluation.probe_plots import label_curves, residual_panels
+from lenskit_evaluation.probe_plots import LINEAR, label_curves, residual_panels
 from lenskit_evaluation.probing import NONE, PROBES, RIDGE, Row, main_figure
 from lenskit_evaluation.residuals import Binned
 from lenskit_evaluation.statistics import Statistics
@@ -97,6 +97,7 @@ def write_report(findings: Findings, folders: Sequence[Path], *, settings: Mappi
         more={
             **({"Mean absolute error of the same": [_wide(row, unit, _mae) for row in here]} if numbers else {}),
             **({"R2 of the same ridge regressions on other lenses": _elsewhere(findings)} if elsewhere else {}),
+            **({"Parameters without a figure": unjudged} if (unjudged := _unjudged(findings)) else {}),
         },
         long=[*_long(findings), *_curve_lines(findings.curves), *_residual_lines(findings)],
         summary={
@@ -122,12 +123,18 @@ def _pictures(findings: Findings) -> dict[str, Figure]:
     for judged in dict.fromkeys(row.judged for row in findings.rows if row.judged):
         rows = [row for row in findings.rows if row.judged == judged]
         panels[f"{RIDGE}, judged on {judged}"] = _estimates(rows, symbols)
-    pictures = {"r2": r2_panels(panels, symbols)}
+    # What has no figure, such as R2 of labels that are all the same, is left out, and so is a picture of nothing else.
+    pictures = {}
+    if any(np.isfinite(e.value) for rows in panels.values() for row in rows.values() for e in row.values()):
+        pictures["r2"] = r2_panels(panels, symbols)
     known = {parameter.name: parameter for parameter in findings.parameters}
-    if findings.curves:
-        pictures["curves"] = label_curves(findings.curves, findings.headline[:PANELS])
-    if findings.residuals:
-        pictures["residuals"] = residual_panels(findings.residuals, known, f"Errors of {findings.main}, ridge")
+    curves = [point for point in findings.curves if np.isfinite(point.r2).all()]
+    of_curves = [p for p in findings.headline if any(point.parameter == p.name for point in curves)]
+    if of_curves:
+        pictures["curves"] = label_curves(curves, of_curves[:PANELS])
+    residuals = [each for each in findings.residuals if each.against in LINEAR or min(each.low) > 0]
+    if residuals:
+        pictures["residuals"] = residual_panels(residuals, known, f"Errors of {findings.main}, ridge")
     return pictures
 
 
@@ -156,6 +163,16 @@ def _elsewhere(findings: Findings) -> list[dict[str, str]]:
             n = max((score.n for score in row.scores.values()), default=0)
             lines.append({"judged on": f"{row.judged} ({n})", **_wide(row, columns, main_figure)})
     return lines
+
+
+def _unjudged(findings: Findings) -> list[dict[str, str]]:
+    """Why a parameter has no figure, as of the first probe that has none."""
+    why: dict[str, str] = {}
+    for row in findings.rows:
+        for name, score in row.scores.items():
+            if not row.judged and score.note and math.isnan(main_figure(row.scores, name).value):
+                why.setdefault(name, score.note)
+    return [{"parameter": name, "why": note} for name, note in why.items()]
 
 
 def _text(estimate: Estimate) -> str:

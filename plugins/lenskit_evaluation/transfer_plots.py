@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from lenskit_evaluation.domain_gap import Gap
 from lenskit_evaluation.metrics import Estimate
-from lenskit_evaluation.plots import COLORS
+from lenskit_evaluation.plots import COLORS, plain_ticks
 
 BINS = 40
 
@@ -62,8 +62,7 @@ def distance_histograms(gaps: Mapping[str, Gap]) -> Figure:
             axes.vlines(distance.images, 0, 0.25, transform=axes.get_xaxis_transform(), color=COLORS[5], lw=1,
                         label="the images")  # fmt: skip
             axes.set_xscale("log")
-            axes.xaxis.set_minor_formatter("{x:.3g}")
-            axes.xaxis.set_major_formatter("{x:.3g}")
+            plain_ticks(axes, (1, 2, 5) if edges[-1] < 300 * edges[0] else (1,))
             axes.tick_params(axis="x", which="both", labelsize=7)
             axes.set_yticks([])
             median = float(np.median(distance.percentile))
