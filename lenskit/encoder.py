@@ -103,10 +103,15 @@ class Encoder(nn.Module):
         """
         if not isinstance(images, Tensor):
             try:
-                # FITS files hold numbers in the other order of bytes, which torch does not take.
-                images = torch.from_numpy(np.array(images, dtype=np.float32))
+                array = np.asarray(images)
             except (TypeError, ValueError):
-                raise UsageError(f"the encoder takes images {self._wanted}, got what is no array of numbers") from None
+                array = np.empty(0, object)
+            if array.dtype.kind not in "fiub":
+                raise UsageError(f"the encoder takes images {self._wanted}, got what is no array of real numbers")
+            # FITS files hold numbers in the other order of bytes, which torch does not take.
+            images = torch.from_numpy(array.astype(np.float32))
+        elif images.is_complex():
+            raise UsageError(f"the encoder takes images {self._wanted}, got complex numbers")
         self.check_shape(images.shape)
         return images.float()
 

@@ -189,6 +189,8 @@ def read_queries(path: str, encoder: Encoder) -> Queries:
     else:
         dataset = open_images(path, encoder)
         names, chunks, parameters = list(dataset.names), stored(dataset), list(dataset.parameters)
+    if not names:
+        raise UsageError(f"{path} holds no images")
     kept: list[Tensor] = []
     features: list[NDArray[Any]] = []
     values: dict[str, list[NDArray[np.float64]]] = {parameter.name: [] for parameter in parameters}

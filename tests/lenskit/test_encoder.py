@@ -159,6 +159,20 @@ def test_images_that_are_not_finite_are_refused(value: float) -> None:
         Encoder.untrained(CARD)(holed)
 
 
+@pytest.mark.parametrize("given", [np.ones((2, 1, 16, 16), complex), [["a"]], [[1.0], [2.0, 3.0]], None])
+def test_what_is_no_array_of_real_numbers_is_refused(given: Any) -> None:
+    with pytest.raises(UsageError, match="got what is no array of real numbers"):
+        Encoder.untrained(CARD).images(given)
+
+
+def test_real_numbers_of_any_kind_are_images() -> None:
+    encoder = Encoder.untrained(CARD)
+    for kind in (">f4", "f8", "u2", "i8", bool):
+        assert torch.equal(encoder.images(np.ones((2, 1, 16, 16), kind)), torch.ones(2, 1, 16, 16))
+    with pytest.raises(UsageError, match="got complex numbers"):
+        encoder.images(torch.ones(2, 1, 16, 16, dtype=torch.complex64))
+
+
 # --- Folders that hold none ---
 
 

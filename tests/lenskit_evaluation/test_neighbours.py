@@ -111,6 +111,10 @@ def test_what_cannot_be_done_is_one_line(run: Run, images: Path, tmp_path: Path)
     np.save(tmp_path / "small.npy", np.zeros((8, 8)))
     with pytest.raises(UsageError, match=r"small.npy: the encoder takes images \(n, 1 x 16 x 16\)"):
         Neighbours(archive=str(images))([run], [str(tmp_path / "small.npy")])
+    for shape in ((0, 1, 16, 16), (0, 16, 16)):
+        np.save(tmp_path / "empty.npy", np.zeros(shape))
+        with pytest.raises(UsageError, match=r"empty.npy holds no images"):
+            Neighbours(archive=str(images))([run], [str(tmp_path / "empty.npy")])
     (tmp_path / "broken.npy").write_bytes(b"none")
     with pytest.raises(LenskitError, match="cannot be read as a numpy array"):
         Neighbours(archive=str(images))([run], [str(tmp_path / "broken.npy")])
