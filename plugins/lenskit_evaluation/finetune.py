@@ -63,7 +63,8 @@ class Finetune(OnLenses):
             else the headline parameters.
         labels: Labelled lenses to learn from, those included that say when to stop.
         seed: Seed of the lenses, of splits, of training and of the bootstrap.
-        seeds: How often each start is trained: with SEED, SEED + 1, ..., each time on other labelled lenses.
+        seeds: How often each start is trained: with SEED, SEED + 1, ..., each time on other labelled lenses, or on
+            another part of all where there are too few.
         freeze: What of the backbone is held still: `frozen` all of it, batch norms in eval mode, so that only the
             head learns; `partial` all but the last stages, which hold a quarter of the weights at least (layer4 of a
             ResNet, the last third of a ViT); `full` nothing.
@@ -131,11 +132,11 @@ class Finetune(OnLenses):
         title = self.name or _folder_name(targets, where, self.recipe.freeze, self.labels)
         folders = {label: run.folder("finetune") / title for label, run in named.items()}
         for folder in folders.values():
-            _check_free(folder, targets, where)
+            self._check_free(folder, targets, where)
 
         starts = Starts(encoders, random=self.random, imagenet=self.imagenet, weights=self.imagenet_weights)
         pool, test = self._lenses(origin, targets, where)
-        parts = [self._parts(pool, self.seed + number) for number in range(self.seeds)]
+        parts = self._parts(len(pool))
         for train, _ in parts:
             check_labels(pool.labels(targets)[train], targets, where)
         turned = oriented_labels(pool.values, parameters, targets, self.recipe.augment)
@@ -206,11 +207,44 @@ class Finetune(OnLenses):
             )
         return pool, test
 
-    def _parts(self, pool: Labelled, seed: int) -> tuple[np.ndarray, np.ndarray]:
-        """The numbers of the lenses to learn from with a seed, and of those that say when to stop."""
-        chosen = np.random.default_rng(seed).permutation(len(pool))[: self.labels]
-        held = min(max(round(self.validation * self.labels), 1), self.labels - 2)
-        return np.sort(chosen[held:]), np.sort(chosen[:held])
+    def _check_free(self, folder: Path, targets: Sequence[Parameter], where: str) -> None:
+        """Raises if a folder holds a model that is another thing than this one shall be, and tells of one that was
+        fitted otherwise.
+
+        Raises:
+            UsageError: saying what it is.
+        """
+        if not (folder / MODEL).is_file():
+            return
+        card = read_card(folder)
+        there = [f"{target['name']} [{target['unit']}]" for target in card["targets"]]
+        if there != [f"{target.name} [{target.unit}]" for target in targets] or card.get("data") != where:
+            raise UsageError(
+                f"{folder / CARD.removesuffix('.json')} is of a model that predicts {', '.join(there)}, fine-tuned on "
+                f"{card.get('data')}: choose another --name, or remove it"
+            )
+        labels = card.get("learned_from", 0) + card.get("stopped_by", 0)
+        before = {"labels": labels, "seed": card.get("seed"), **card.get("recipe", {})}
+        now = {"labels": self.labels, "seed": self.seed, **asdict(self.recipe)}
+        if other := {name: value for name, value in before.items() if value != now.get(name)}:
+            told = ", ".join(f"{name} {value}" for name, value in other.items())
+            log.warning("%s: replaces the model fitted with %s", folder, told)
+
+    def _parts(self, pool: int) -> list[tuple[np.ndarray, np.ndarray]]:
+        """For each seed the numbers of the lenses to learn from, and of those that say when to stop.
+
+        Seeds have no lens in common if there are enough; otherwise each takes a random part of all.
+        """
+        size = self.labels
+        if size * self.seeds <= pool:
+            order = np.random.default_rng(self.seed).permutation(pool)
+            chosen = [order[start : start + size] for start in range(0, size * self.seeds, size)]
+        else:
+            log.info("%d lenses are too few for %d seeds of %d: these have lenses in common", pool, self.seeds, size)
+            seeds = range(self.seed, self.seed + self.seeds)
+            chosen = [np.random.default_rng(seed).permutation(pool)[:size] for seed in seeds]
+        held = min(max(round(self.validation * size), 1), size - 2)
+        return [(np.sort(each[held:]), np.sort(each[:held])) for each in chosen]
 
     def _train(
         self, label: str, model: FineTuned, pool: Labelled, labels: Tensor, train: np.ndarray, validation: np.ndarray,
@@ -304,23 +338,6 @@ def _folder_name(targets: Sequence[Parameter], where: str, freeze: str, labels: 
     source = Path(where.partition(":")[2] or where).name.removeprefix("simulator ")
     text = "-".join([*(target.name for target in targets), source.partition(" ")[0], freeze, str(labels)])
     return re.sub(r"[^\w.+-]", "_", text)
-
-
-def _check_free(folder: Path, targets: Sequence[Parameter], where: str) -> None:
-    """Raises if a folder holds a model that is another thing than this one shall be.
-
-    Raises:
-        UsageError: saying what it is.
-    """
-    if not (folder / MODEL).is_file():
-        return
-    card = read_card(folder)
-    there = [f"{target['name']} [{target['unit']}]" for target in card["targets"]]
-    if there != [f"{target.name} [{target.unit}]" for target in targets] or card.get("data") != where:
-        raise UsageError(
-            f"{folder / CARD.removesuffix('.json')} is of a model that predicts {', '.join(there)}, fine-tuned on "
-            f"{card.get('data')}: choose another --name, or remove it"
-        )
 
 
 def _check_images(origin: Dataset | Simulator, encoders: Mapping[str, Encoder], where: str, turned: bool) -> None:

@@ -112,7 +112,7 @@ def gather(lenses: Lenses, test: bool, targets: Sequence[Parameter]) -> Labelled
 def _known(values: Mapping[str, Array], targets: Sequence[Parameter]) -> NDArray[np.bool_]:
     """Of which images all targets are known, (n,)."""
     columns = np.stack([known_values(values[target.name], target) for target in targets])
-    return np.isfinite(columns).all(axis=0)
+    return np.asarray(np.isfinite(columns).all(axis=0))
 
 
 def choose_targets(names: Sequence[str], parameters: Sequence[Parameter], where: str) -> list[Parameter]:

@@ -119,6 +119,20 @@ def test_the_same_seed_gives_the_same_and_disturbs_nothing(run: Run, tmp_path: P
     assert kept.tolist() == first.trained[0].predictions["width"].tolist()
 
 
+def test_seeds_learn_from_other_lenses_while_there_are_enough(caplog: pytest.LogCaptureFixture) -> None:
+    evaluation = Finetune(labels=20, seeds=3, validation=0.25)
+    with caplog.at_level("INFO", "lenskit"):
+        parts = evaluation._parts(60)
+        assert not caplog.text
+        assert sorted(np.concatenate([lens for part in parts for lens in part])) == list(range(60))
+        few = evaluation._parts(59)
+    assert "59 lenses are too few for 3 seeds of 20: these have lenses in common" in caplog.text
+    for train, validation in (*parts, *few):
+        assert (len(train), len(validation)) == (15, 5)
+        assert not set(train) & set(validation)
+    assert len({tuple(train) for train, _ in few}) == 3
+
+
 def test_several_runs_share_lenses_and_each_gets_its_model(run: Run, tmp_path: Path) -> None:
     shutil.copytree(run.path, tmp_path / "other")
     findings = Finetune(**QUICK, freeze="frozen")([run, Run(tmp_path / "other")])
@@ -212,7 +226,7 @@ def test_says_what_is_wrong_before_it_works(run: Run) -> None:
     assert not any(run.folder("finetune").iterdir())
 
 
-def test_a_model_of_something_else_is_not_replaced(run: Run) -> None:
+def test_a_model_of_something_else_is_not_replaced(run: Run, caplog: pytest.LogCaptureFixture) -> None:
     Given(Kinds(), target=["width"], name="mine")([run])
     kept = (run.folder("finetune/mine") / "model.safetensors").read_bytes()
     with pytest.raises(UsageError, match=r"a model that predicts width \[arcsec\], fine-tuned on memory: .*--name"):
@@ -222,6 +236,12 @@ def test_a_model_of_something_else_is_not_replaced(run: Run) -> None:
     with pytest.raises(UsageError, match="another --name"):
         Given(other_unit, target=["width"], name="mine")([run])
     assert (run.folder("finetune/mine") / "model.safetensors").read_bytes() == kept
+    # The same thing, fitted otherwise, takes its place, and says so; the very same says nothing.
+    caplog.clear()
+    Given(Kinds(), target=["width"], name="mine")([run])
+    assert "replaces" not in caplog.text
+    Given(Kinds(), target=["width"], name="mine", seed=4, labels=50, freeze="frozen")([run])
+    assert "mine: replaces the model fitted with labels 60, seed 0, freeze full" in caplog.text
     # By default the folder is named after what it holds.
     assert Given(Kinds(), target=["bright"])([run]).folders[0].name == "bright-memory-full-60"
 
