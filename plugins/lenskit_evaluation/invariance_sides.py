@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from lenskit.plugin import Parameter
-from lenskit_evaluation.splits import Rows
+from lenskit_evaluation.splits import Array, Rows
 
 
 def headline(parameters: Iterable[Parameter]) -> set[str]:
@@ -21,14 +22,24 @@ def sides(parameters: Iterable[Parameter], groups: Sequence[str]) -> tuple[list[
     return [p for p in known if p.group in groups], [p for p in known if p.group not in groups]
 
 
-def truths(rows: Rows, parameters: Sequence[Parameter]) -> Rows:
-    """Lenses with their true parameters in place of features; their mean where one is not known."""
-    columns = []
+def truths(train: Rows, test: Rows, parameters: Sequence[Parameter]) -> tuple[Rows, Rows]:
+    """Lenses of two sides with their true parameters in place of features, in the same columns.
+
+    Where a number is not known, it is the mean of those fitted to, on either side; what is known of no lens of one side
+    is left out of both.
+    """
+    both = (train, test)
+    columns: list[list[Array]] = [[np.zeros((len(side), 0)) for side in both]]
     for parameter in parameters:
-        values = rows.values[parameter.name]
+        values = [side.values[parameter.name] for side in both]
+        known = [np.isfinite(each) for each in values]
         if parameter.classes:
-            columns.append((values[:, None] == np.arange(len(parameter.classes))).astype(np.float64))
-        elif np.isfinite(values).any():
-            columns.append(np.where(np.isfinite(values), values, np.nanmean(values))[:, None])
-    features = np.concatenate(columns, axis=1) if columns else np.zeros((len(rows), 1))
-    return Rows(features, rows.values, rows.lens, rows.names)
+            columns.append([(each[:, None] == np.arange(len(parameter.classes))).astype(np.float64) for each in values])
+        elif all(each.any() for each in known):
+            mean = values[0][known[0]].mean()
+            columns.append([np.where(k, each, mean)[:, None] for each, k in zip(values, known, strict=True)])
+    features = [np.concatenate(each, axis=1) for each in zip(*columns, strict=True)]
+    if not features[0].shape[1]:
+        features = [np.zeros((len(side), 1)) for side in both]
+    first, second = (replace(side, features=each) for side, each in zip(both, features, strict=True))
+    return first, second
