@@ -82,7 +82,7 @@ class Transfer(Evaluation):
 
     Args:
         data: Stored images with labels, `[READER:]PATH`.
-        labels: Label to judge; by default all that the simulations record, too.
+        labels: Label to judge; by default all that the simulations record in the same unit, too.
         lenses: Simulated lenses to fit to.
         test_lenses: Simulated lenses that are held out, for intervals and distances.
         seed: Seed of the lenses, of the untrained encoder and of all else that is random.
@@ -117,6 +117,7 @@ class Transfer(Evaluation):
         check_complete(dataset)
         simulator = simulator_of(next(iter(named.values())), self.simulator, self.set)
         parameters = common(self.data, dataset.parameters, simulator.parameters, self.labels)
+        parameters = of_known_values(self.data, dataset, parameters)
 
         lenses = SimulatedLenses(simulator, self.lenses, self.test_lenses, self.seed)
         embedders[RANDOM] = untrained(first, (chunk for chunk, *_ in lenses.chunks(test=False)), self.seed)
@@ -158,7 +159,7 @@ class Transfer(Evaluation):
 
     def _constant(self, truth: Array) -> Finding:
         # The median of the very labels: no constant has a smaller mean absolute error.
-        constant = np.full_like(truth, np.nanmedian(truth))
+        constant = np.full_like(truth, np.median(truth[np.isfinite(truth)]))
         return Finding(score(truth, constant, seed=self.seed), None, {}, constant, {})
 
     def _write(self, found: Transferred, named: Mapping[str, Run], parameters: Sequence[Parameter]) -> None:
@@ -216,7 +217,7 @@ def common(
         data: What the images are called.
         known: What is known of them.
         simulated: What is known of simulated lenses.
-        wanted: Names of those that are to be judged; by default all.
+        wanted: Names of those that are to be judged; by default all, but for such in another unit, which is logged.
 
     Raises:
         UsageError: if there is none, or one that is wanted is not among them, or is in another unit.
@@ -234,14 +235,53 @@ def common(
             f"{data} has the labels {', '.join(labels) or '(none)'}, simulated lenses {', '.join(possible)}: "
             "none of them is the same"
         )
-    for parameter in shared:
-        unit = labels[parameter.name].unit
-        if unit != parameter.unit:
-            raise UsageError(
-                f"{parameter.name} is in {unit or 'no unit'} in {data}, but in {parameter.unit or 'no unit'} of "
-                "simulated lenses: they cannot be compared"
-            )
-    return shared
+    foreign = {
+        parameter.name: f"{parameter.name} is in {labels[parameter.name].unit or 'no unit'} in {data}, but in "
+        f"{parameter.unit or 'no unit'} of simulated lenses: they cannot be compared"
+        for parameter in shared
+        if labels[parameter.name].unit != parameter.unit
+    }
+    if foreign and (wanted or len(foreign) == len(shared)):
+        raise UsageError("; ".join(foreign.values()))
+    for why in foreign.values():
+        log.warning("%s, so it is left out (--labels says which are to be judged)", why)
+    return [parameter for parameter in shared if parameter.name not in foreign]
+
+
+def of_known_values(data: str, dataset: Dataset, parameters: Sequence[Parameter]) -> list[Parameter]:
+    """The parameters of which some image has a value, before any image is made; what cannot be judged is logged.
+
+    Args:
+        data: What the images are called.
+        dataset: These.
+        parameters: Some of what is known of them.
+
+    Raises:
+        UsageError: if there is none.
+    """
+    count, kept = len(dataset), []
+    values = dataset.read_parameters(range(count))
+    for parameter in parameters:
+        known = values[parameter.name].reshape(count, -1)[:, 0].double().numpy()
+        known = known[np.isfinite(known)]
+        if len(known):
+            kept.append(parameter)
+            if len(known) > 1 and np.ptp(known) == 0:
+                log.warning(
+                    "%s is %g for all %d images that it is known of: it has no R2 and no rank correlation",
+                    parameter.name, known[0], len(known),
+                )  # fmt: skip
+    lost = [parameter.name for parameter in parameters if parameter not in kept]
+    if not kept:
+        raise UsageError(
+            f"{', '.join(lost)}: known of none of the {count} images of {data}, so there is nothing to judge"
+        )
+    if lost:
+        log.warning(
+            "%d of %d labels are known of none of the %d images, and left out: %s",
+            len(lost), len(parameters), count, ", ".join(lost),
+        )  # fmt: skip
+    return kept
 
 
 def embed_images(embedders: Mapping[str, Embedder], dataset: Dataset) -> dict[str, Rows]:

@@ -34,14 +34,20 @@ def data_of(folder: Path) -> str:
     return f"fits-folder:{folder}?columns.width=width_arcsec"
 
 
-def test_common_parameters() -> None:
+def test_common_parameters(caplog: pytest.LogCaptureFixture) -> None:
     width, x = Parameter("width", "arcsec"), Parameter("x", group="source")
     stamp, kind = Parameter("stamp", identity=True), Parameter("kind", classes=("a", "b"))
     simulations = [width, x, stamp, kind]
     assert common("data", [x, width, kind, Parameter("q")], simulations) == [width, x]
     assert common("data", [x, Parameter("width", "px")], simulations, ["x"]) == [x]
-    with pytest.raises(UsageError, match="width is in px in data, but in arcsec of simulated lenses"):
-        common("data", [x, Parameter("width", "px")], simulations)
+    assert not caplog.records
+    other = "width is in px in data, but in arcsec of simulated lenses"
+    assert common("data", [x, Parameter("width", "px")], simulations) == [x]
+    assert other in caplog.text
+    assert "--labels" in caplog.text
+    for known, wanted in (([x, Parameter("width", "px")], ["x", "width"]), ([Parameter("width", "px")], [])):
+        with pytest.raises(UsageError, match=other):
+            common("data", known, simulations, wanted)
     with pytest.raises(UsageError, match="data has the labels q, simulated lenses width, x: none of them is the same"):
         common("data", [Parameter("q")], simulations)
     with pytest.raises(UsageError, match="data has no label width: it has x"):
@@ -108,6 +114,38 @@ def test_images_unlike_the_simulations_are_noticed(run: Run, labelled: Path) -> 
     gap = Transfer(data=data_of(labelled), **SMALL)([run]).gaps["blobs"]
     assert gap.auc.value > 0.95
     assert gap.p == pytest.approx(0.001)
+
+
+def relabel(images: Path, **columns: str) -> None:
+    """Writes labels that are the same for all images."""
+    names = sorted(path.stem for path in images.glob("*.fits"))
+    lines = [",".join(["name", *columns]), *(",".join([name, *columns.values()]) for name in names)]
+    (images / "labels.csv").write_text("\n".join(lines) + "\n")
+
+
+@pytest.mark.filterwarnings("error")
+def test_labels_without_values(
+    run: Run, images: Path, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    data = f'fits-folder:{images}?columns={{width="width_arcsec", x="x_arcsec"}}'
+    command = ["transfer", str(run.path), "--lenses", "60", "--test-lenses", "50", "--data", data]
+    relabel(images, width_arcsec="nan", x_arcsec="nan")
+    assert lenskit(command) == 2
+    assert "width, x: known of none of the 12 images of" in capfd.readouterr().err
+    assert not (run.path / "evaluations").exists()
+    # One without a value, and one that does not vary.
+    relabel(images, width_arcsec="1.5", x_arcsec="nan")
+    assert lenskit(command) == 0
+    said = caplog.text
+    assert "1 of 2 labels are known of none of the 12 images, and left out: x" in said
+    assert "width is 1.5 for all 12 images that it is known of: it has no R2 and no rank correlation" in said
+    found = json.loads((run.path / "evaluations/transfer/results.json").read_text())["parameters"]
+    assert list(found) == ["width"]
+    score = found["width"]["blobs"]["score"]
+    assert score["note"] == "all labels are 1.5: no R2 and no rank correlation"
+    with (run.path / "evaluations/transfer/table.csv").open() as file:
+        predicted = [float(row["width_predicted"]) for row in csv.DictReader(file) if row["encoder"] == "blobs"]
+    assert score["mae"]["value"] == pytest.approx(np.abs(np.array(predicted) - 1.5).mean())
 
 
 def test_bad_input(run: Run, images: Path, capfd: pytest.CaptureFixture[str]) -> None:
