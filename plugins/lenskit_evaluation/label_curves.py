@@ -47,7 +47,7 @@ def label_curve(label: str, split: Split, targets: Targets, most: int, draws: in
         label: Name of the encoder.
         split: Its features.
         targets: What is read off; class labels are not.
-        most: Labels of the table's probes.
+        most: Labels of the table's probes, where there are as many.
         draws: Draws of as many; of fewer labels there are more draws, while they have no lens in common.
         seed: Seed of the draws.
     """
@@ -55,6 +55,8 @@ def label_curve(label: str, split: Split, targets: Targets, most: int, draws: in
     if not numbers.parameters:
         return []
     points, lenses = [], len(np.unique(split.train.lens))
+    # Of stored lenses there may be fewer: sizes that do not exist would all be the same point.
+    most = len(draw_lenses(split.train, most, draws, seed)[0])
     for size in sizes(most):
         count = draws if size == most else min(max(lenses // size, draws), MOST_DRAWS)
         chosen = draw_lenses(split.train, size, count, seed)

@@ -10,7 +10,7 @@ from sklearn.preprocessing import StandardScaler
 from lenskit.errors import LenskitError
 from lenskit.plugin import Parameter
 from lenskit_evaluation.baselines import find_components, in_components
-from lenskit_evaluation.label_curves import sizes
+from lenskit_evaluation.label_curves import label_curve, sizes
 from lenskit_evaluation.probing import Targets, draw_lenses, judge, predict_draws, targets_of
 from lenskit_evaluation.regression import PENALTIES
 from lenskit_evaluation.residuals import binned, covariates, is_round
@@ -99,6 +99,14 @@ def test_sizes():
     assert sizes(1000) == [10, 30, 100, 300, 1000]
     assert sizes(250) == [10, 30, 100, 250]
     assert sizes(10) == [10]
+
+
+def test_a_curve_ends_where_there_are_no_more_lenses():
+    found = label_curve("mine", Split(rows(100), rows(50, seed=1), [WIDTH]), Targets((WIDTH,)), 1000, 3, 0)
+    assert [point.labels for point in found] == [10, 30, 80]
+    assert [len(point.r2) for point in found] == [10, 3, 3]
+    few = label_curve("mine", Split(rows(9), rows(50, seed=1), [WIDTH]), Targets((WIDTH,)), 1000, 3, 0)
+    assert [point.labels for point in few] == [7]
 
 
 def test_components_leave_out_what_is_noise_of_these_images():
