@@ -106,14 +106,14 @@ class TestNeighbors:
         x, y = encoded(100, 6)
         probe = fit_neighbor_probe(x, y, NAMES)
         scaler = StandardScaler().fit(x)
-        reference = KNeighborsRegressor(64, weights="distance").fit(scaler.transform(x), y)
+        reference = KNeighborsRegressor(12, weights="distance").fit(scaler.transform(x), y)
         fresh = encoded(30, 6, seed=1)[0]
         np.testing.assert_allclose(probe.predict(fresh), reference.predict(scaler.transform(fresh)))
         np.testing.assert_allclose(probe.predict(x), y, atol=1e-5)  # each image is its own nearest neighbour
 
     def test_number_of_neighbors(self, caplog):
         caplog.set_level(logging.INFO)
-        x, y = encoded(200, 3)
+        x, y = encoded(600, 3)
 
         def neighbors() -> list[int]:
             return sorted(regressor.n_neighbors for _, regressor in fit_neighbor_probe(x, y, NAMES).regressors)
@@ -121,8 +121,12 @@ class TestNeighbors:
         assert neighbors() == [64]
         assert not caplog.records
         y[49:, 2] = np.nan
-        assert neighbors() == [7, 64]
-        assert "7 neighbours instead of 64: there are 49 images" in caplog.text
+        assert neighbors() == [6, 64]
+        assert "6 neighbours instead of 64: there are 49 images" in caplog.text
+        # One more image is no more than one more neighbour.
+        found = [fit_neighbor_probe(x[:n], y[:n, :2], NAMES[:2]).regressors[0][1].n_neighbors for n in range(2, 600)]
+        assert set(np.diff(found)) <= {0, 1}
+        assert (found[0], found[62], found[63], found[509], found[510], found[-1]) == (1, 8, 8, 63, 64, 64)
 
 
 class TestNetwork:
