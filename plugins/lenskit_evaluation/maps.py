@@ -34,8 +34,9 @@ class FeatureMap:
 
     Attributes:
         coordinates: (n, 2), of the images that it was fitted to.
-        variance: Share of the features' variance that the principal components hold that it was fitted to.
-        components: Their number.
+        variance: Share of the features' variance that the principal components hold that it was fitted to; for cosine,
+            of features of length 1.
+        components: Their number; 0 if it was fitted to the features themselves.
         reduce: What makes them of features.
     """
 
@@ -59,7 +60,8 @@ class FeatureMap:
         """Fits one.
 
         The seed fixes the map, for which UMAP arranges the points on one thread. Distances are those between principal
-        components: nearly those between features, of which few directions vary much, in a tenth of the time.
+        components: nearly those between features, of which few directions vary much, in a tenth of the time. Components
+        of which cosines are taken are those about zero, of features of length 1: about the mean all angles are others.
 
         Args:
             features: (n, d), finite.
@@ -84,7 +86,7 @@ class FeatureMap:
         if not (x.std(0) > 1e-6 * np.abs(x).mean(0)).any():
             raise LenskitError("all images have the same features, of which there is no map: the encoder has collapsed")
         umap = load_umap()
-        x, reduce, variance, kept = _reduced(x, components, seed)
+        x, reduce, variance, kept = _reduced(x, components, metric, seed)
         with warnings.catch_warnings():
             # Of eigenvectors that are not found to the last digit, and graphs in several parts: UMAP goes on with both.
             warnings.simplefilter("ignore", UserWarning)
@@ -131,18 +133,21 @@ def load_umap() -> ModuleType:
     return umap
 
 
-def _reduced(x: Array, components: int, seed: int) -> tuple[Array, Callable[[Array], Array], float, int]:
+def _reduced(x: Array, components: int, metric: str, seed: int) -> tuple[Array, Callable[[Array], Array], float, int]:
     """Principal components of features, what makes them of others, the share of variance they hold, and their number.
 
-    Without a reduction they are the features themselves.
+    Without a reduction they are the features themselves, and their number is 0.
     """
-    from sklearn.decomposition import PCA
+    from sklearn.decomposition import PCA, TruncatedSVD
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import Normalizer
 
     if not components or components >= min(x.shape):
-        return x, lambda other: other, 1.0, x.shape[1]
-    pca = PCA(components, random_state=seed).fit(x)
-    variance = float(pca.explained_variance_ratio_.sum())
-    return pca.transform(x), pca.transform, variance, components
+        return x, lambda other: other, 1.0, 0
+    cosine = metric == "cosine"
+    found = (TruncatedSVD if cosine else PCA)(components, random_state=seed)
+    reduce = make_pipeline(Normalizer() if cosine else "passthrough", found).fit(x).transform
+    return reduce(x), reduce, float(found.explained_variance_ratio_.sum()), components
 
 
 def _exact(x: Array, k: int, metric: str) -> tuple[Any, Any, Any]:

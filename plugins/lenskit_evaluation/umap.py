@@ -47,7 +47,7 @@ class Mapped:
         names: Their names.
         values: Values (n,) of each parameter by name.
         fitted: Images that the map was fitted to.
-        components: Principal components that it was fitted to.
+        components: Principal components that it was fitted to; 0 if to the features themselves.
         variance: Share of the features' variance that these hold.
         trust: Trustworthiness of the part shown.
         local: How well neighbours in the map tell each parameter that it is coloured by.
@@ -140,8 +140,9 @@ class Umap(OnLenses):
     ) -> None:
         first = next(iter(found.values()))
         k = self.n_neighbors
+        between = f"{first.components} principal components" if first.components else "features"
         title = (
-            f"UMAP of features ({k} neighbours, {self.metric} distance between {first.components} principal components,"
+            f"UMAP of features ({k} neighbours, {self.metric} distance between {between},"
             f" seed {self.seed}), fitted to {first.fitted} images; the {len(first.places)} shown are others"
         )
         picture = umap_figure(

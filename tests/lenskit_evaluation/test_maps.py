@@ -47,6 +47,19 @@ def test_others_are_placed_beside_those_like_them(fitted: FeatureMap) -> None:
     assert 0.99 < fitted.variance < 1
 
 
+def test_components_keep_the_angles_between_positive_features() -> None:
+    rng = np.random.default_rng(0)
+    # Five hidden directions and a brightness, of which an angle knows nothing.
+    x = rng.gamma(1, 1, (300, 5)) @ rng.gamma(1, 1, (5, 40)) * rng.uniform(0.3, 3, (300, 1))
+    x = (x + 0.02 * rng.random(x.shape)).astype(np.float32)
+    found = FeatureMap.fit(x[:200], n_neighbors=5, components=8, metric="cosine")
+    near = nearest(x[:200], x[200:], 15, "cosine")
+    kept = nearest(found.reduce(x[:200]), found.reduce(x[200:]), 15, "cosine")
+    overlap = np.mean([np.isin(a, b).mean() for a, b in zip(near, kept, strict=True)])
+    assert overlap > 0.98  # 0.3 of components about the mean
+    assert (found.components, found.variance) == (8, pytest.approx(1, abs=1e-3))
+
+
 def test_neighbours_found_by_trying_all_make_as_good_a_map(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(maps, "EXACT", (50, 1000))
     found = FeatureMap.fit(made(120)[0], components=5, seed=3)
