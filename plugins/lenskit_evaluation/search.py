@@ -161,7 +161,7 @@ def _pynndescent(held: Array, points: Array, k: int, seed: int) -> NDArray[np.in
     graph = _load("pynndescent").NNDescent(
         held, metric="euclidean", n_neighbors=min(max(30, k), len(held) - 1), random_state=seed
     )
-    return np.asarray(graph.query(points, k=k, epsilon=0.2)[0], np.int64)
+    return np.asarray(graph.query(points, k=k, epsilon=0.3)[0], np.int64)
 
 
 def _faiss(held: Array, points: Array, k: int) -> NDArray[np.int64]:
