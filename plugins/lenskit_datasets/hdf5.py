@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +18,8 @@ from lenskit.plugin import Dataset, Hdf5Format, LenskitError, Parameter, Plan, U
 from lenskit_datasets.pixels import Clean, common_shape
 from lenskit_datasets.simulated import Numbered, follow_plan
 
+log = logging.getLogger("lenskit")
+
 IMAGES = "images"
 FAULTS = (OSError, RuntimeError, KeyError, ValueError, TypeError)
 """What h5py raises of a file that is damaged."""
@@ -28,8 +31,8 @@ class Hdf5(Dataset):
     Of a file of ours nothing has to be said. Of any other, the images are one data set with axes (lens, height,
     width), (lens, channel, height, width) or (lens, view, channel, height, width), and each parameter is a data set
     with a number for each lens, or for each of its views. Its unit is the attribute `units` (or `unit`); `theta_E`
-    without one is taken in arcsec. Texts and enumerations are class labels. What is not finite among the pixels is
-    filled, as `lenskit_datasets.fill` says. The file is opened whenever it is read.
+    without one is taken in arcsec. Texts and enumerations are class labels; an empty text is not known. What is not
+    finite among the pixels is filled, as `lenskit_datasets.fill` says. The file is opened whenever it is read.
 
     Args:
         path: The file.
@@ -39,6 +42,8 @@ class Hdf5(Dataset):
             number, or a text, for each lens.
         columns: Parameters whose data sets are called otherwise, such as `{theta_E = "b_SIE"}`.
         channels_last: Whether the last axis is the channel: (lens, height, width, channel).
+        views: Whether of four axes it is the view, not the channel, that is beside the lens: (lens, view, height,
+            width).
         shared: Parameter groups that the stored views of a lens share. Parameters that differ between views are in
             the group that their attribute `group` names, or else in `image`.
         size: Height and width in pixels of the middle of each image that is used; by default all of it.
@@ -56,11 +61,13 @@ class Hdf5(Dataset):
         labels: list[str] | None = None,
         columns: dict[str, str] | None = None,
         channels_last: bool = False,
+        views: bool = False,
         shared: list[str] = ["lens"],  # noqa: B006 - an option's default is never changed
         size: Annotated[int, Gt(0)] | None = None,
         pixel_scale: Annotated[float, Gt(0)] | None = None,
     ) -> None:
         self._path, self._channels_last, self._clean = Path(path), channels_last, Clean(size)
+        self._of_views = views
         self._values: dict[str, Tensor] = {}
         self._known: dict[str, str] = {}
         """The data set of each parameter."""
@@ -131,7 +138,7 @@ class Hdf5(Dataset):
         data = file[self._images]
         if not _is_dataset(data) or data.ndim not in (3, 4, 5) or data.dtype.kind not in "fiub":
             raise UsageError(f"{self._path}: {self._images} holds no images (lens, [view,] [channel,] height, width)")
-        lenses, self.views, *shape = _axes(data.shape, self._channels_last)
+        lenses, self.views, *shape = _axes(data.shape, self._channels_last, self._of_views)
         channels, height, width = shape
         if channels > min(height, width):
             raise UsageError(
@@ -152,6 +159,7 @@ class Hdf5(Dataset):
         if labels is None:
             names = [name for name in file[self._images].parent if name not in columns.values()]
             chosen = {name: full for name in names if self._may_be_label(file, full := self._beside(file, name))}
+            self._tell_of_others(file, [self._beside(file, name) for name in names if name not in chosen])
         chosen |= {name: self._beside(file, column) for name, column in columns.items()}
         for name, full in chosen.items():
             if full not in file:
@@ -162,6 +170,19 @@ class Hdf5(Dataset):
                 )
         self._known = chosen
         self.parameters = [self._parameter(name, file[full]) for name, full in chosen.items()]
+
+    def _tell_of_others(self, file: Any, names: Sequence[str]) -> None:
+        """Warns of data sets that have something for each lens, but are no labels."""
+        images, found = file[self._images], {name: file.get(name) for name in names}
+        others = {
+            n: d.shape for n, d in found.items() if _is_dataset(d) and d != images and d.shape[:1] == (len(self),)
+        }
+        if others:
+            told = ", ".join(f"{name} {shape}" for name, shape in others.items())
+            channels = self.image_shape[0]
+            view = images.ndim == 4 and channels > 1 and (len(self), channels) in others.values()
+            hint = f"; say views=true if {self._images} has {channels} views rather than channels" if view else ""
+            log.warning("%s: no labels, for they have not one number, or text, a lens: %s%s", self._path, told, hint)
 
     def _beside(self, file: Any, name: str) -> str:
         """The full name of a data set, which may be named as it is called beside the images."""
@@ -206,7 +227,7 @@ class Hdf5(Dataset):
         """Images as (n, views, channels, height, width)."""
         if self._channels_last and stored.ndim > 3:
             stored = np.moveaxis(stored, -1, -3)
-        return stored.reshape(_axes(stored.shape, False))
+        return stored.reshape(_axes(stored.shape, False, self._of_views))
 
     @contextmanager
     def _opened(self) -> Iterator[Any]:
@@ -223,11 +244,13 @@ class Hdf5(Dataset):
             raise LenskitError(f"{self._path} cannot be read as HDF5: {_told_by(error)}") from error
 
 
-def _axes(shape: Sequence[int], channels_last: bool) -> tuple[int, int, int, int, int]:
+def _axes(shape: Sequence[int], channels_last: bool, of_views: bool) -> tuple[int, int, int, int, int]:
     """Lenses, views, channels, height and width."""
     if channels_last and len(shape) > 3:
         shape = (*shape[:-3], shape[-1], *shape[-3:-1])
     lenses, *rest = shape
+    if of_views and len(rest) == 3:
+        rest.insert(1, 1)
     views, channels, height, width = (1,) * (4 - len(rest)) + tuple(rest)
     return lenses, views, channels, height, width
 
@@ -278,7 +301,7 @@ def _classes(data: Any) -> tuple[str, ...]:
     if (numbers := h5py.check_enum_dtype(data.dtype)) is not None:
         return tuple(sorted(numbers, key=numbers.__getitem__))
     if _is_text(data):
-        return tuple(np.unique(data.asstr()[...].astype(str)).tolist())
+        return tuple(filter(None, np.unique(data.asstr()[...].astype(str)).tolist()))
     return tuple(map(_text, data.attrs.get("classes", ())))
 
 
@@ -289,5 +312,7 @@ def _numbers(data: Any, parameter: Parameter) -> NDArray[np.float32]:
     if (numbers := h5py.check_enum_dtype(data.dtype)) is not None:
         return np.searchsorted(sorted(numbers.values()), data[...]).astype(np.float32)
     if _is_text(data):
-        return np.searchsorted(np.asarray(parameter.classes), data.asstr()[...].astype(str)).astype(np.float32)
+        texts = data.asstr()[...].astype(str)
+        numbered = np.searchsorted(np.asarray(parameter.classes, str), texts)
+        return np.where(texts == "", np.nan, numbered).astype(np.float32)
     return data[...].astype(np.float32)

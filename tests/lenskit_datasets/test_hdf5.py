@@ -160,6 +160,32 @@ def test_classes(tmp_path: Path) -> None:
     assert values == {"code": [1, 0, 1, 0], "flag": [1, 0, 1, 1], "kind": [2, 0, 1, 0], "number": [0, 1, 1, 0]}
 
 
+def test_an_empty_text_is_not_known(tmp_path: Path) -> None:
+    data = Hdf5(write(tmp_path / "a.h5", pixels(4, 8, 8), kind=["sphere", "", "no_sub", ""], none=[""] * 4))
+    assert {p.name: p.classes for p in data.parameters} == {"kind": ("no_sub", "sphere"), "none": ()}
+    values = data.read_parameters(range(4))
+    np.testing.assert_array_equal(values["kind"], [1, np.nan, 0, np.nan])
+    assert values["none"].isnan().all()
+
+
+def test_what_is_no_label_is_told(tmp_path: Path, caplog) -> None:
+    others = {"noise": pixels(4, 8, 8), "theta_E": np.ones((4, 2)), "psf": pixels(8, 8), "e1": np.ones(4)}
+    path = write(tmp_path / "a.h5", images := pixels(4, 2, 8, 8), **others)
+    assert [p.name for p in Hdf5(path).parameters] == ["e1"]
+    (told,) = caplog.records
+    assert (told.name, told.levelname) == ("lenskit", "WARNING")
+    assert told.getMessage().endswith(
+        "a lens: noise (4, 8, 8), theta_E (4, 2); say views=true if images has 2 views rather than channels"
+    )
+    data = Hdf5(path, views=True)
+    assert ([p.name for p in data.parameters], data.views, data.image_shape) == (["e1", "theta_E"], 2, (1, 8, 8))
+    np.testing.assert_array_equal(data.read([3, 1])[0][:, :, 0], images[[3, 1]])
+    assert "views=true" not in caplog.records[-1].getMessage()
+    caplog.clear()
+    Hdf5(path, labels=["e1"])
+    assert not caplog.records
+
+
 def test_images_of_another_name(tmp_path: Path) -> None:
     path = write(tmp_path / "a.hdf", pixels(4, 8, 8), "train/x", **{"train/y": np.arange(4), "y": np.arange(4)})
     data = Hdf5(path)  # the only one with so many axes
