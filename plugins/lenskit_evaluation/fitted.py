@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 
@@ -14,6 +15,9 @@ from lenskit_evaluation.intervals import Intervals
 from lenskit_evaluation.outliers import OutlierDetector, fit_outlier_detector
 from lenskit_evaluation.regression import LinearProbe, fit_linear_probe
 from lenskit_evaluation.splits import Array, Rows
+
+ABOUT = "fitted.json"
+"""File that says what a probe was fitted to."""
 
 
 @dataclass(frozen=True)
@@ -24,21 +28,25 @@ class FittedProbe:
         linear: Features to parameters.
         intervals: Residuals of held-out lenses.
         outliers: Distance from the lenses it was fitted to.
+        about: What it was fitted to, as plain values: `data`, `lenses`, `seed`; empty where that was not stored.
     """
 
     linear: LinearProbe
     intervals: Intervals
     outliers: OutlierDetector
+    about: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
-    def fit(cls, train: Rows, held_out: Rows, parameters: Sequence[Parameter]) -> Self:
+    def fit(
+        cls, train: Rows, held_out: Rows, parameters: Sequence[Parameter], about: Mapping[str, Any] | None = None
+    ) -> Self:
         """Fits a probe of some parameters to an encoder's features of all lenses that may be fitted to."""
         names = [parameter.name for parameter in parameters]
         units = [parameter.unit for parameter in parameters]
         linear = fit_linear_probe(train.features, train.columns(names), names, units)
         intervals = Intervals.fit(held_out.columns(names), linear.predict(held_out.features))
         outliers = fit_outlier_detector(train.features, held_out.features)
-        return cls(linear, intervals, outliers)
+        return cls(linear, intervals, outliers, dict(about or {}))
 
     def predict(self, features: Array) -> dict[str, Array]:
         """Each parameter's predictions (n,) by its name."""
@@ -52,6 +60,7 @@ class FittedProbe:
         """Writes a file for each part."""
         for name, part in self._parts().items():
             write_atomically(folder / f"{name}.npz", part.save)
+        write_atomically(folder / ABOUT, json.dumps(dict(self.about)) + "\n")
 
     @classmethod
     def load(cls, folder: Path) -> Self:
@@ -64,10 +73,12 @@ class FittedProbe:
         if missing:
             run = folder.parent.parent
             raise LenskitError(f"{run} has no fitted probe yet: run `lenskit probe {run}` first")
+        about = json.loads((folder / ABOUT).read_text()) if (folder / ABOUT).is_file() else {}
         return cls(
             LinearProbe.load(folder / "linear.npz"),
             Intervals.load(folder / "intervals.npz"),
             OutlierDetector.load(folder / "outliers.npz"),
+            about,
         )
 
     def _parts(self) -> dict[str, LinearProbe | Intervals | OutlierDetector]:

@@ -155,6 +155,8 @@ class _Probe:
 
     def __init__(self, run: Run) -> None:
         self._probe = FittedProbe.load(run.folder("probe"))
+        if about := self._probe.about:
+            log.info("probe fitted to %(lenses)s lenses of %(data)s, seed %(seed)s", about)
         self.classes: Mapping[str, Sequence[str]] = {}
         self.encoder = to_best_device(run.encoder())
         self.outliers: OutlierDetector | None = self._probe.outliers

@@ -241,7 +241,13 @@ class Probe(OnLenses):
         numbers = [p for p in split.continuous if np.isfinite(split.train.values[p.name]).sum() >= 2]
         lens = [parameter for parameter in numbers if parameter.group == "lens"] or numbers
         if lens and isinstance(subject, Run):
-            FittedProbe.fit(split.train, split.test, lens).save(subject.folder("probe"))
+            where = self.data or f"simulator {self.simulator or subject.config.name('simulator')}"
+            about = {
+                "data": " ".join([where, *self.set]),
+                "lenses": len(np.unique(split.train.lens)),
+                "seed": self.seed,
+            }
+            FittedProbe.fit(split.train, split.test, lens, about).save(subject.folder("probe"))
 
 
 def _constant(group: Mapping[str, Split], subjects: Mapping[str, Subject]) -> str:

@@ -141,6 +141,23 @@ def test_stored_images_need_no_simulator(run: Run, images: Path) -> None:
     assert found.rows[0].labels == 7  # of 12 lenses 3 are judged on, and a draw takes four fifths of the others
 
 
+def test_predict_tells_which_probe_it_uses(run: Run, images: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A run has one; the last that was fitted takes the place of the one before."""
+    quick = {**SMALL, "controls": False}
+    lenses = SMALL["lenses"] * 3
+    with caplog.at_level("INFO", "lenskit"):
+        for seed, options, data, count in (
+            (0, {}, "simulator blobs", lenses), (5, {"set": ["pixels=16"]}, "simulator blobs pixels=16", lenses),
+            (0, {"data": str(images)}, str(images), 9),
+        ):  # fmt: skip
+            Probe(**{**quick, "seeds": 3}, seed=seed, **options)([run])
+            caplog.clear()
+            Predict()([run], [str(images)])
+            assert f"probe fitted to {count} lenses of {data}, seed {seed}" in caplog.messages
+    (run.folder("probe") / "fitted.json").unlink()  # as of a probe that is older than this
+    assert not FittedProbe.load(run.folder("probe")).about
+
+
 def test_predicts_files(run: Run, images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(LenskitError, match="has no fitted probe yet: run `lenskit probe"):
         Predict()([run], [str(images)])
