@@ -30,6 +30,6 @@ class Evaluations(click.Group):
             formatter.write_dl([(record.name, record.component.summary) for record in records])
 
 
-@click.group("evaluate", cls=Evaluations)
+@click.group("evaluate", cls=Evaluations, short_help="Judge runs by any evaluation")
 def command() -> None:
     """Judge runs: `lenskit evaluate NAME RUN...`, or shorter `lenskit NAME RUN...`."""

@@ -74,7 +74,7 @@ def test_version(lenskit: Callable[..., Any]) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["trian"], "there is no verb 'trian' (did you mean train?); `lenskit --help` lists them"),
+        (["trian"], "there is no verb 'trian' (did you mean train or transfer?); `lenskit --help` lists them"),
         (["qqqq"], "there is no verb 'qqqq'; `lenskit --help` lists them"),
         (["--hepl"], "No such option '--hepl'"),
         (["train", "--epoch", "3"], "No such option '--epoch'"),
