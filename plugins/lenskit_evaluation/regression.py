@@ -6,6 +6,7 @@ import logging
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -134,10 +135,16 @@ def fit_neighbor_probe(features: ArrayLike, labels: ArrayLike, names: Sequence[s
         n = int(rows.sum())
         k = min(NEIGHBORS, max(1, n // PART))
         if k < NEIGHBORS:
-            log.info("kNN takes %d neighbours instead of %d: there are %d images to fit", k, NEIGHBORS, n)
+            _tell_neighbors(k, n)
         regressor = KNeighborsRegressor(k, weights="distance", algorithm="brute")
         regressors.append((columns, regressor.fit(x[rows], y[np.ix_(rows, columns)])))
     return RegressionProbe(mean, scale, tuple(regressors), tuple(names))
+
+
+@cache
+def _tell_neighbors(k: int, n: int) -> None:
+    """Once: every draw of every encoder has as many."""
+    log.info("kNN takes %d neighbours instead of %d: there are %d images to fit", k, NEIGHBORS, n)
 
 
 def fit_network_probe(features: ArrayLike, labels: ArrayLike, names: Sequence[str], seed: int = 0) -> RegressionProbe:
