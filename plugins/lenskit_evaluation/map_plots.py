@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from lenskit.plugin import Parameter
 from lenskit_evaluation.maps import Local, Trust
-from lenskit_evaluation.plots import COLORS
+from lenskit_evaluation.plots import COLORS, name_groups
 
 Array = NDArray[Any]
 
@@ -26,6 +26,9 @@ PANEL = 3.1
 
 UNKNOWN = "0.85"
 """Colour of points whose value is not known: a light grey."""
+
+MOST = 20
+"""Classes that are told apart by their colours, at most; more have a bar of colours in place of a legend."""
 
 SHOWN = 1.0, 99.0
 """Percentiles of a parameter's values at which its colours end."""
@@ -50,20 +53,18 @@ def umap_figure(
         local: For each map, how well neighbours in it tell each parameter.
         title: What is shown.
     """
-    figure = Figure(
-        figsize=(0.4 + (PANEL - 0.2) * len(parameters), 1.1 + (PANEL + 0.1) * len(maps)), layout="constrained"
-    )
+    paints = [_Paint(each, np.concatenate([values[label][each.name] for label in maps])) for each in parameters]
+    height = 1.1 + (PANEL + 0.1) * len(maps) + max(paint.height for paint in paints)
+    figure = Figure(figsize=(0.4 + (PANEL - 0.2) * len(parameters), height), layout="constrained")
     figure.suptitle("\n".join(wrap(title, int(13 * figure.get_figwidth()))), fontsize=9, x=0.01, ha="left")
     panels = figure.subplots(len(maps), len(parameters), squeeze=False)
-    for column, parameter in enumerate(parameters):
-        known = {label: values[label][parameter.name] for label in maps}
-        paint = _Paint(parameter, np.concatenate(list(known.values())))
+    for column, (parameter, paint) in enumerate(zip(parameters, paints, strict=True)):
         for row, (label, places) in enumerate(maps.items()):
             panel = panels[row, column]
-            _scatter(panel, places, paint.colours(known[label]))
+            _scatter(panel, places, paint.colours(values[label][parameter.name]))
             panel.set_xlabel(_told(local[label][parameter.name]), fontsize=8)
             if column == 0:
-                panel.set_ylabel(f"{label}\n{_trusted(trust[label])}", fontsize=9)
+                panel.set_ylabel("\n".join([*wrap(label, 40), _trusted(trust[label])]), fontsize=8)
             if row == 0:
                 panel.set_title(parameter.symbol or parameter.name, fontsize=12)
         paint.explain(figure, panels[:, column])
@@ -83,15 +84,13 @@ class _Paint:
         finite = values[np.isfinite(values)]
         if parameter.classes:
             names = dict(enumerate(parameter.classes))
-            present = np.unique(finite).astype(int)
+            present = np.unique(finite).astype(int).tolist()
             self.classes = {number: names.get(number, str(number)) for number in present}
             # Okabe and Ito's colours are told apart best, but there are no more than eight.
-            palette: Any = (
-                COLORS
-                if len(parameter.classes) <= len(COLORS)
-                else [colormaps["tab20"](number) for number in range(20)]
-            )
-            self.palette = {number: palette[number % len(palette)] for number in present}
+            self.cmap = colormaps["turbo"].resampled(len(present)) if len(present) > MOST else colormaps["tab20"]
+            self.palette: dict[int, Any] = {number: self.cmap(place) for place, number in enumerate(present)}
+            if set(present) <= set(range(len(COLORS))):
+                self.palette = {number: COLORS[number] for number in present}
             return
         low, high = np.percentile(finite, SHOWN) if len(finite) else (0.0, 1.0)
         self.beyond = bool(len(finite)) and (finite.min() < low or finite.max() > high)
@@ -100,6 +99,12 @@ class _Paint:
         if low < 0 < high and min(-low, high) > 0.5 * max(-low, high):
             self.norm = Normalize(-max(-low, high), max(-low, high))
         self.cmap = colormaps["viridis"]
+
+    @property
+    def height(self) -> float:
+        """What a legend needs beneath the panels, in inches; bars of colours of other columns stand below it."""
+        listed = len(self.classes) if self.parameter.classes and len(self.classes) <= MOST else 0
+        return 0.18 * -(-listed // 3) + (0.25 if listed else 0)
 
     def colours(self, values: Array) -> Array:
         """Values (n,) to colours (n, 4)."""
@@ -114,6 +119,23 @@ class _Paint:
 
     def explain(self, figure: Figure, panels: Array) -> None:
         """Adds a legend of classes, or a bar of colours with the unit, beneath a column."""
+        if self.parameter.classes and len(self.classes) > MOST:
+            last = len(self.classes) - 1
+            norm = Normalize(-0.5, last + 0.5)
+            bar = figure.colorbar(
+                ScalarMappable(norm, self.cmap),
+                ax=list(panels),
+                location="bottom",
+                aspect=25,
+                pad=0.01,
+                shrink=0.85,
+                panchor=False,
+            )
+            names, places = list(self.classes.values()), (0, last // 2, last)
+            bar.set_ticks(places, labels=[names[place][:14] for place in places])
+            bar.set_label(f"{len(names)} classes in their order: neighbours look alike", fontsize=8)
+            bar.ax.tick_params(labelsize=7)
+            return
         if self.parameter.classes:
             marks = [
                 Line2D([], [], ls="", marker="o", ms=5, color=self.palette[number], label=name)
@@ -126,7 +148,7 @@ class _Paint:
             return
         bar = figure.colorbar(
             ScalarMappable(self.norm, self.cmap), ax=list(panels), location="bottom", aspect=25, pad=0.01, shrink=0.85,
-            extend="both" if self.beyond else "neither",
+            panchor=False, extend="both" if self.beyond else "neither",
         )  # fmt: skip
         unit = f" [{self.parameter.unit}]" if self.parameter.unit else ""
         bar.set_label(f"{self.parameter.symbol or self.parameter.name}{unit}", fontsize=9)
@@ -140,7 +162,7 @@ def _scatter(panel: Axes, places: Array, colours: Array) -> None:
     grey = (colours[:, :3] == _rgba(UNKNOWN)[0]).all(1)
     for which in (grey, ~grey):  # what is known lies on top
         panel.scatter(places[which, 0], places[which, 1], s=size, c=colours[which], lw=0, alpha=0.9, rasterized=True)
-    panel.set(xticks=[], yticks=[], box_aspect=1)
+    panel.set(xticks=[], yticks=[], box_aspect=1, anchor="N")
     for spine in panel.spines.values():
         spine.set_color("0.8")
 
@@ -152,19 +174,21 @@ def _rgba(colour: Any) -> tuple[float, float, float, float]:
 
 
 def _told(local: Local) -> str:
-    unknown = f", {local.dropped} unknown" if local.dropped else ""
+    about = [f"by chance {local.chance:.2f}"] if local.chance else []
+    about += [f"{local.dropped} unknown"] if local.dropped else []
+    # Beneath each other: side by side they are longer than a panel, and run into those of the next.
+    more = f"\n({', '.join(about)})" if about else ""
     if np.isnan(local.value.value):
-        return f"{local.measure} not defined{unknown}"
+        return f"{local.measure} not defined{more}"
     measure = "$R^2$" if local.measure == "R2" else local.measure
-    chance = f" (by chance {local.chance:.2f})" if local.chance else ""
     value = f"{local.value.value:.2f}".replace("-0.00", "0.00")
-    return f"neighbours tell: {measure} = {value}{chance}{unknown}"
+    return f"neighbours tell: {measure} = {value}{more}"
 
 
 def _trusted(trust: Trust) -> str:
     if np.isnan(trust.value):
         return f"trustworthiness not defined\n({trust.n} images for {trust.k} neighbours)"
-    return f"trustworthiness {trust.value:.3f} (k = {trust.k}, n = {trust.n})"
+    return f"trustworthiness {trust.value:.3f}\n(k = {trust.k}, n = {trust.n})"
 
 
 def local_figure(
@@ -202,7 +226,7 @@ def local_figure(
                     axes.plot([x - width / 2, x + width / 2], [each.chance] * 2, color="0.1", lw=1, ls=":")
     axes.axhline(0, color="0.25", lw=0.8)
     axes.set(ylim=(max(-0.25, lowest - 0.05) if lowest < 0 else 0, 1.03), xlim=(-0.6, len(parameters) - 0.4))
-    axes.set_xticks(range(len(parameters)), [p.symbol or p.name for p in parameters], fontsize=12)
+    name_groups(axes, [p.symbol or p.name for p in parameters], 12)
     kinds = {"accuracy (dotted: by chance)" if parameter.classes else "$R^2$" for parameter in parameters}
     axes.set_ylabel(" or ".join(sorted(kinds)))
     axes.set_title(f"What the {k} nearest neighbours tell, with 95 % intervals", loc="left", fontsize=10)
