@@ -136,7 +136,7 @@ class Embeddings:
 
 def _matrix(name: str, value: Any) -> Matrix:
     array = value if isinstance(value, StoredMatrix) else np.asarray(value)
-    if array.ndim != 2 or array.dtype.kind not in "fiu":
+    if array.ndim != 2 or not array.shape[1] or array.dtype.kind not in "fiu":
         raise UsageError(f"features are numbers of shape (n, d), but {name} is {array.dtype} of shape {array.shape}")
     if isinstance(array, np.ndarray) and not (finite := np.isfinite(array).all(axis=1)).all():
         raise UsageError(f"features must be finite, but row {int(np.argmin(finite))} of {name} is not")

@@ -191,6 +191,10 @@ def test_anybodys_table(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> Non
     ("arguments", "message"),
     [
         ({"features": {}}, r"need features \(n, d\)"),
+        (
+            {"features": np.ones((2, 0))},
+            r"features are numbers of shape \(n, d\), but backbone is float64 of shape \(2, 0\)",
+        ),
         ({"features": [1.0, 2.0]}, r"features are numbers of shape \(n, d\), but backbone is float64 of shape \(2,\)"),
         ({"features": [["a"]]}, "features are numbers"),
         ({"features": [[1.0], [np.nan]]}, "features must be finite, but row 1 of backbone is not"),
