@@ -151,6 +151,8 @@ class ZarrFormat(Format):
             "group": parameter.group,
             "headline": parameter.headline,
         }
+        if parameter.identity:
+            attributes["identity"] = True
         if parameter.classes:
             attributes["classes"] = list(parameter.classes)
         chunk = (min(COORDINATE_CHUNK, plan["lenses"]), *shape[1:])

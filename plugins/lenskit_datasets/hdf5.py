@@ -21,6 +21,9 @@ from lenskit_datasets.simulated import Numbered, follow_plan
 log = logging.getLogger("lenskit")
 
 IMAGES = "images"
+NO_UNIT = ("1", "dimensionless", "none")
+"""What files call the unit of a pure number."""
+
 FAULTS = (OSError, RuntimeError, KeyError, ValueError, TypeError)
 """What h5py raises of a file that is damaged."""
 
@@ -31,8 +34,9 @@ class Hdf5(Dataset):
     Of a file of ours nothing has to be said. Of any other, the images are one data set with axes (lens, height,
     width), (lens, channel, height, width) or (lens, view, channel, height, width), and each parameter is a data set
     with a number for each lens, or for each of its views. Its unit is the attribute `units` (or `unit`); `theta_E`
-    without one is taken in arcsec. Texts and enumerations are class labels; an empty text is not known. What is not
-    finite among the pixels is filled, as `lenskit_datasets.fill` says. The file is opened whenever it is read.
+    without one is taken in arcsec. One with the attribute `identity` numbers things. Texts and enumerations are class
+    labels; an empty text is not known. What is not finite among the pixels is filled, as `lenskit_datasets.fill` says.
+    The file is opened whenever it is read.
 
     Args:
         path: The file.
@@ -197,10 +201,12 @@ class Hdf5(Dataset):
         return known and data.shape in {(len(self),), (len(self), self.views)} and data.name != file[self._images].name
 
     def _parameter(self, name: str, data: Any) -> Parameter:
-        unit = _text(data.attrs.get("units", data.attrs.get("unit", "arcsec" if name == "theta_E" else "")))
+        unit = _text(data.attrs.get("units", data.attrs.get("unit", "arcsec" if name == "theta_E" else ""))).strip()
+        unit = "" if unit.lower() in NO_UNIT else unit
         group = _text(data.attrs.get("group", "lens" if data.ndim == 1 else "image"))
         symbol = _text(data.attrs.get("long_name", r"$\theta_E$" if name == "theta_E" else ""))
-        return Parameter(name, unit, symbol, group, _classes(data), headline=name == "theta_E")
+        identity = bool(data.attrs.get("identity", False))
+        return Parameter(name, unit, symbol, group, _classes(data), headline=name == "theta_E", identity=identity)
 
     def _rows(self, data: Any, wanted: NDArray[np.int64]) -> NDArray[Any]:
         """Some rows of a data set, in any order; neighbours are read at once.

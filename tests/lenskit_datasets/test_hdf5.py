@@ -145,6 +145,16 @@ def test_labels_and_their_units(tmp_path: Path) -> None:
         Hdf5(path, labels=["redshift"])
 
 
+@pytest.mark.parametrize("unit", ["1", "dimensionless", "None", b"none", " "])
+def test_what_is_called_no_unit_is_none(tmp_path: Path, unit: str | bytes) -> None:
+    path = write(tmp_path / "a.h5", pixels(4, 8, 8), z=np.ones(4), stamp=np.arange(4))
+    with h5py.File(path, "a") as file:
+        file["z"].attrs["units"] = unit
+        file["stamp"].attrs["identity"] = True
+    known = {p.name: (p.unit, p.identity) for p in Hdf5(path).parameters}
+    assert known == {"z": ("", False), "stamp": ("", True)}
+
+
 def test_classes(tmp_path: Path) -> None:
     path = write(tmp_path / "a.h5", pixels(4, 8, 8), kind=["vortex", "no_sub", "sphere", "no_sub"])
     with h5py.File(path, "a") as file:

@@ -9,9 +9,11 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+from lenskit.plugin import Parameter
 from lenskit.store.plan import Plan
 from lenskit.store.simulate import simulate
 from lenskit.store.store import Store
+from lenskit.store.zarr_format import ZarrFormat
 
 from .conftest import tree
 
@@ -36,6 +38,14 @@ def test_the_file_holds_what_a_zarr_store_holds(plan: Callable[..., Plan], tmp_p
     assert sorted(file.name for file in tmp_path.iterdir()) == [
         "float16.h5", "float16.zarr", "float32.h5", "float32.zarr",
     ]  # fmt: skip
+
+
+def test_what_numbers_things_says_so(plan: Callable[..., Plan], tmp_path: Path) -> None:
+    """The attribute that readers of other files look for, and that a copy of a data set keeps."""
+    store = ZarrFormat(tmp_path / "a.zarr")
+    stamp, width = Parameter("stamp", identity=True), Parameter("width")
+    assert store._create_coordinate(plan(), stamp).attrs["identity"] is True
+    assert "identity" not in store._create_coordinate(plan(), width).attrs
 
 
 def test_a_second_run_leaves_the_file_alone(plan: Callable[..., Plan], tmp_path: Path) -> None:
