@@ -149,7 +149,7 @@ class Explore(Evaluation):
             [folder],
             title=f"{subject.name}: a map of its features as a page",
             settings={key: value for key, value in vars(self).items() if key != "output"},
-            results={"page": path.resolve(), "features": d, "pictures": sprites is not None, **figures},
+            results={"page": path.resolve(), "features": d, "with pictures": sprites is not None, **figures},
             table=[figures],
         )
         log.info("page: %s", path)

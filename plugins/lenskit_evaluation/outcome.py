@@ -50,7 +50,7 @@ def write_outcome(
     # Drawn before anything is written: what cannot be drawn leaves nothing half-written.
     drawn = {f"{name}.png": _png(figure) for name, figure in (pictures or {}).items()}
     known = {"title": title, "settings": settings, "summary": summary or {}, "table": as_text(table)}
-    plain = plain_values({**known, "pictures": list(drawn), **results})
+    plain = plain_values({**known, **results, "pictures": list(drawn)})
     tables = {title: table, **(more or {})}
     for folder in folders:
         _remove_pictures(folder)
@@ -75,11 +75,12 @@ def _png(figure: Figure) -> bytes:
 def _remove_pictures(folder: Path) -> None:
     """Removes the pictures of the outcome that is replaced: beside another table they would tell of other lenses."""
     try:
-        names = json.loads((folder / "results.json").read_text(encoding="utf-8"))["pictures"]
-    except (OSError, ValueError, KeyError, TypeError):
+        former = json.loads((folder / "results.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
         return
-    for name in names:
-        (folder / Path(name).name).unlink(missing_ok=True)
+    names = former.get("pictures") if isinstance(former, dict) else None
+    for name in names if isinstance(names, list) else []:
+        (folder / Path(str(name)).name).unlink(missing_ok=True)
 
 
 def plain_values(value: Any) -> Any:

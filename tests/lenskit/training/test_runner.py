@@ -167,12 +167,11 @@ def test_a_checkpoint_of_another_backbone_is_refused(toys, tmp_path: Path) -> No
 # --- Several processes ---
 
 
-LAUNCHERS = {"own": [], "torchrun": ["torch.distributed.run", "--nproc-per-node=2", "--standalone", "-m"]}
+TORCHRUN = ["torch.distributed.run", "--nproc-per-node=2", "--standalone", "-m"]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("launcher", LAUNCHERS.values(), ids=LAUNCHERS)
-def test_two_processes_are_one(launcher: list[str], toys, tmp_path: Path) -> None:
+def test_two_processes_are_one(toys, tmp_path: Path) -> None:
     """With what depends on a process left out (batch norm, dropout, noise of its own) the weights are the same.
 
     The command is that of a user who names no run directory: the processes have to agree on one.
@@ -184,7 +183,7 @@ def test_two_processes_are_one(launcher: list[str], toys, tmp_path: Path) -> Non
     )
     whole = train(config, tmp_path / "whole", progress=False)
     Path("run.toml").write_text(config.to_toml())
-    command = [sys.executable, "-m", *launcher, "lenskit.cli", "train", "--config", "run.toml", "--devices", "2"]
+    command = [sys.executable, "-m", *TORCHRUN, "lenskit.cli", "train", "--config", "run.toml", "--devices", "2"]
     answer = subprocess.run(command, env=os.environ | {"OMP_NUM_THREADS": "1"}, capture_output=True, text=True)
     assert answer.returncode == 0, answer.stderr
     assert [path.name for path in Path("runs").iterdir()] == ["restless-lens-fixed"]
