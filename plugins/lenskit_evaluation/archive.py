@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from lenskit.plugin import Embeddings, Encoder, LenskitError, Run, UsageError, read_lenses, spelled_out
-from lenskit_evaluation.features import open_images
+from lenskit_evaluation.features import simulator_options
 from lenskit_evaluation.streamed import Embedder, Task
 
 log = logging.getLogger("lenskit")
@@ -83,7 +83,7 @@ def images_of(archive: Embeddings, run: Run, encoder: Encoder, data: str | None 
         log.warning("no pictures of neighbours: %s does not say where its images are; say so with --data", archive.path)
         return None
     section = dict(known["simulator"])
-    simulator = run.simulator(section.pop("name"), **section | _pairs(known.get("set", ())))
+    simulator = run.simulator(section.pop("name"), **section | simulator_options(known.get("set", ())))
     device = next(encoder.parameters()).device
     simulator.to(device)
 
@@ -135,7 +135,7 @@ def check_archive(archive: Embeddings, encoder: Encoder, images: Images | None, 
 
 def _stored(archive: Embeddings, data: str, encoder: Encoder) -> Images:
     """What reads images."""
-    dataset = open_images(data, encoder)
+    dataset = encoder.open(data)
     lenses, views = archive.lens, archive.view
     if len(archive) and (lenses.max() >= len(dataset) or views.max() >= dataset.views):
         raise UsageError(f"{data} holds {len(dataset)} lenses, fewer than the archive: it is not what was embedded")
@@ -151,12 +151,6 @@ def _stored(archive: Embeddings, data: str, encoder: Encoder) -> Images:
         return torch.stack(found)
 
     return read
-
-
-def _pairs(assignments: Sequence[str]) -> dict[str, str]:
-    """`simulator.option=value` as the values of options."""
-    split = (text.partition("=") for text in assignments)
-    return {key.strip().removeprefix("simulator."): value.strip() for key, _, value in split}
 
 
 def _plain(value: Any) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from lenskit.plugin import (
     Chunk,
-    Dataset,
     Embeddings,
     Evaluation,
     Parameter,
@@ -22,14 +21,13 @@ from lenskit.plugin import (
     UsageError,
     check_complete,
     open_dataset,
-    read_lenses,
     simulated,
     write_atomically,
 )
 from lenskit_evaluation.explore_page import Shown, page
 from lenskit_evaluation.explore_sprites import Sprites, Thumbnails, thumbnails
-from lenskit_evaluation.features import open_images, simulator_of, to_best_device
-from lenskit_evaluation.lenses import CHUNK, check_one_source
+from lenskit_evaluation.features import simulator_of, to_best_device
+from lenskit_evaluation.lenses import check_one_source, first_images
 from lenskit_evaluation.maps import FeatureMap, Trust, trustworthiness
 from lenskit_evaluation.outcome import write_outcome
 
@@ -167,11 +165,14 @@ class Explore(Evaluation):
         encoder = to_best_device(run.encoder())
         chunks: Iterable[Chunk]
         if self.data:
-            dataset = open_images(self.data, encoder)
+            dataset = encoder.open(self.data)
             check_complete(dataset)
             rows = self._some(len(dataset))
             names, parameters = [dataset.names[row] for row in rows], dataset.parameters
-            chunks, source = _read(dataset, rows), f"lenses of {self.data}" + self._chosen(rows, len(dataset))
+            chunks, source = (
+                (chunk for chunk, *_ in first_images(dataset, rows)),
+                f"lenses of {self.data}" + self._chosen(rows, len(dataset)),
+            )
         else:
             simulator = simulator_of(run, self.simulator, self.set)
             names, parameters = [f"lens {number}" for number in range(self.lenses)], simulator.parameters
@@ -221,7 +222,10 @@ class Explore(Evaluation):
         if len(number) < len(dataset) or len(set(names)) < len(names):
             raise UsageError(f"names of embeddings or of images in {data} are not unique: leave --data out")
         return np.concatenate(
-            [thumbnails(images, self.thumbnail) for images, _ in _read(dataset, [number[name] for name in names])]
+            [
+                thumbnails(images, self.thumbnail)
+                for (images, _), *_ in first_images(dataset, [number[name] for name in names])
+            ]
         )
 
     def _check_number(self, n: int) -> None:
@@ -240,10 +244,3 @@ class Explore(Evaluation):
 
     def _chosen(self, rows: Sequence[int], n: int) -> str:
         return "" if len(rows) == n else f", drawn at random (seed {self.seed}) from {n:,}"
-
-
-def _read(dataset: Dataset, rows: Sequence[int]) -> Iterator[tuple[Any, dict[str, Any]]]:
-    """The first image of some lenses, a few at a time."""
-    for start in range(0, len(rows), CHUNK):
-        images, known = read_lenses(dataset, rows[start : start + CHUNK], draws=1)
-        yield images[:, 0], {parameter.name: known[:, 0, i] for i, parameter in enumerate(dataset.parameters)}

@@ -1,16 +1,12 @@
-"""Where images come from that features are made of, and where these are made."""
+"""Which simulator lenses come from, and where features are made."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
-from lenskit.plugin import Dataset, Encoder, Run, Simulator, UsageError
-
-Array = NDArray[np.float64]
+from lenskit.plugin import Encoder, Run, Simulator, UsageError
 
 
 def simulator_of(run: Run, name: str | None, assignments: Sequence[str]) -> Simulator:
@@ -21,25 +17,22 @@ def simulator_of(run: Run, name: str | None, assignments: Sequence[str]) -> Simu
         name: Name of a simulator, for runs trained on stored images.
         assignments: `option=value` or `simulator.option=value`.
     """
+    return run.simulator(name, **simulator_options(assignments))
+
+
+def simulator_options(assignments: Sequence[str]) -> dict[str, str]:
+    """`option=value` or `simulator.option=value` as the values of options.
+
+    Raises:
+        UsageError: if one has another form.
+    """
     options: dict[str, str] = {}
     for text in assignments:
         key, equals, value = text.partition("=")
         if not equals:
             raise UsageError(f"--set takes OPTION=VALUE, such as theta_E='uniform(0.5, 2.2)', got {text!r}")
         options[key.strip().removeprefix("simulator.")] = value.strip()
-    return run.simulator(name, **options)
-
-
-def open_images(data: str, encoder: Encoder, *, measures: bool = False) -> Dataset:
-    """Opens stored images, cropped to the size that the encoder takes; see `Encoder.open`.
-
-    Args:
-        data: `[READER:]PATH`.
-        encoder: What they are for.
-        measures: Whether lengths will be told of them by what was learned of the images trained on: pixels of another
-            size are an error then, and else a warning.
-    """
-    return encoder.open(data, measures=measures)
+    return options
 
 
 def to_best_device(encoder: Encoder) -> Encoder:

@@ -14,9 +14,10 @@ import torch
 from annotated_types import Ge, Gt, Lt
 from torch import Tensor
 
-from lenskit.plugin import Dataset, Encoder, LenskitError, Parameter, Run, Simulator, UsageError
+from lenskit.plugin import Dataset, LenskitError, Parameter, Run, Simulator, UsageError
 from lenskit_evaluation.classification import ClassScore, score_classes
-from lenskit_evaluation.features import Array, open_images, simulator_of, to_best_device
+from lenskit_evaluation.features import simulator_of, to_best_device
+from lenskit_evaluation.finetune_checks import check_images, folder_name
 from lenskit_evaluation.finetune_data import (
     KnownLenses,
     Labelled,
@@ -33,6 +34,7 @@ from lenskit_evaluation.intervals import Intervals
 from lenskit_evaluation.lenses import Lenses, OnLenses, SimulatedLenses, labelled
 from lenskit_evaluation.metrics import Score, score
 from lenskit_evaluation.outliers import fit_outlier_detector
+from lenskit_evaluation.splits import Array
 
 log = logging.getLogger("lenskit")
 
@@ -128,11 +130,11 @@ class Finetune(OnLenses):
         origin, where = self.origin(runs[0])
         parameters = list(origin.parameters)
         targets = choose_targets(self.target, parameters, where)
-        _check_images(origin, encoders, where, self.recipe.augment)
-        title = self.name or _folder_name(targets, where, self.recipe.freeze, self.labels)
+        check_images(origin, encoders, where, self.recipe.augment)
+        title = self.name or folder_name(targets, where, self.recipe.freeze, self.labels)
         folders = {label: run.folder("finetune") / title for label, run in named.items()}
         for folder in folders.values():
-            self._check_free(folder, targets, where)
+            self.check_free(folder, targets, where)
 
         starts = Starts(encoders, random=self.random, imagenet=self.imagenet, weights=self.imagenet_weights)
         pool, test = self._lenses(origin, targets, where)
@@ -182,7 +184,7 @@ class Finetune(OnLenses):
     def origin(self, run: Run) -> tuple[Dataset | Simulator, str]:
         """Where lenses come from, and how it is called."""
         if self.data:
-            return open_images(self.data, run.encoder()), self.data
+            return run.encoder().open(self.data), self.data
         simulator = simulator_of(run, self.simulator, self.set)
         name = self.simulator or run.config.name("simulator")
         return simulator, " ".join([f"simulator {name}", *self.set])
@@ -207,7 +209,7 @@ class Finetune(OnLenses):
             )
         return pool, test
 
-    def _check_free(self, folder: Path, targets: Sequence[Parameter], where: str) -> None:
+    def check_free(self, folder: Path, targets: Sequence[Parameter], where: str) -> None:
         """Raises if a folder holds a model that is another thing than this one shall be, and tells of one that was
         fitted otherwise.
 
@@ -332,24 +334,3 @@ def _complete(
     except LenskitError as error:
         log.warning("predictions will carry no warning flag: %s", error)
     return model
-
-
-def _folder_name(targets: Sequence[Parameter], where: str, freeze: str, labels: int) -> str:
-    source = Path(where.partition(":")[2] or where).name.removeprefix("simulator ")
-    text = "-".join([*(target.name for target in targets), source.partition(" ")[0], freeze, str(labels)])
-    return re.sub(r"[^\w.+-]", "_", text)
-
-
-def _check_images(origin: Dataset | Simulator, encoders: Mapping[str, Encoder], where: str, turned: bool) -> None:
-    """Raises if some encoder does not take the images, or if they cannot be turned.
-
-    Raises:
-        UsageError: saying what there is, and what would be right.
-    """
-    there = " x ".join(map(str, origin.image_shape))
-    for label, encoder in encoders.items():
-        if encoder.image_shape != tuple(origin.image_shape):
-            wanted = " x ".join(map(str, encoder.image_shape))
-            raise UsageError(f"{where} has images of {there}, but {label} takes {wanted}")
-    if turned and origin.image_shape[-1] != origin.image_shape[-2]:
-        raise UsageError(f"images of {there} cannot be turned by a quarter: use --no-augment")

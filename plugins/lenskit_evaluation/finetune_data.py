@@ -13,9 +13,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lenskit.plugin import Dataset, Parameter, UsageError, orient_images, orient_values
-from lenskit_evaluation.features import Array
 from lenskit_evaluation.lenses import Lenses, StoredLenses
-from lenskit_evaluation.splits import known_values
+from lenskit_evaluation.splits import Array, known_values
 
 USUAL = "theta_E"
 """What the paper predicts."""

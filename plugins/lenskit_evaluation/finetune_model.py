@@ -16,9 +16,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lenskit.plugin import Encoder, LenskitError, Parameter, write_atomically
-from lenskit_evaluation.features import Array
 from lenskit_evaluation.intervals import Intervals
 from lenskit_evaluation.outliers import OutlierDetector
+from lenskit_evaluation.splits import Array
 
 FORMAT = 1
 MODEL, CARD = "model.safetensors", "card.json"

@@ -13,13 +13,13 @@ from matplotlib.figure import Figure
 
 from lenskit.plugin import Parameter, write_atomically
 from lenskit_evaluation.classification import ClassScore
-from lenskit_evaluation.features import Array
 from lenskit_evaluation.finetune_data import Labelled
 from lenskit_evaluation.finetune_model import FineTuned
 from lenskit_evaluation.finetune_training import History
 from lenskit_evaluation.metrics import Estimate, Score
 from lenskit_evaluation.outcome import write_outcome
 from lenskit_evaluation.plots import COLORS
+from lenskit_evaluation.splits import Array
 from lenskit_evaluation.tables import to_csv
 
 CONSTANT = "constant"

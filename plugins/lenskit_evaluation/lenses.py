@@ -7,6 +7,7 @@ Images of one lens are never on both sides, nor are two that show the same galax
 from __future__ import annotations
 
 import logging
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Annotated, Any, ClassVar, Protocol, TypeVar
@@ -30,7 +31,7 @@ from lenskit.plugin import (
     check_complete,
     read_lenses,
 )
-from lenskit_evaluation.features import open_images, simulator_of, to_best_device
+from lenskit_evaluation.features import simulator_of, to_best_device
 from lenskit_evaluation.splits import Array, Rows, Split, check_units, sides_of, split_rows
 
 log = logging.getLogger("lenskit")
@@ -43,6 +44,10 @@ CHUNK = 256
 
 PATIENCE = 40
 """One of so many lenses that are drawn, at least, must be on the right side of the split."""
+
+
+Named = tuple[Chunk, NDArray[np.int64], list[str]]
+"""Images with their values, the numbers of the lenses that they show, and their names."""
 
 
 class Embedder(Protocol):
@@ -93,7 +98,7 @@ class OnLenses(Evaluation):
     def judged_on(self, run: Run) -> Lenses:
         """The lenses that runs are judged on, of which the first says what they are if the options do not."""
         if self.data:
-            return StoredLenses(open_images(self.data, run.encoder()), self.pool, self.test_lenses, self.seed)
+            return StoredLenses(run.encoder().open(self.data), self.pool, self.test_lenses, self.seed)
         simulator = simulator_of(run, self.simulator, self.set)
         return SimulatedLenses(simulator, self.pool, self.test_lenses, self.seed)
 
@@ -137,7 +142,7 @@ def check_one_source(data: str | None, simulator: str | None, set: Sequence[str]
         raise UsageError(f"--data and {other} are two sources of lenses: give one of them")
 
 
-class Lenses:
+class Lenses(ABC):
     """Lenses to fit to and to judge on.
 
     Attributes:
@@ -148,14 +153,14 @@ class Lenses:
     parameters: Sequence[Parameter]
     removable: frozenset[str] = frozenset()
 
-    def chunks(self, test: bool, without: Iterable[str] = ()) -> Iterator[tuple[Chunk, NDArray[np.int64], list[str]]]:
+    @abstractmethod
+    def chunks(self, test: bool, without: Iterable[str] = ()) -> Iterator[Named]:
         """Images of one side with their values, the numbers of their lenses, and their names; some at a time.
 
         Args:
             test: Whether of the lenses to judge on.
             without: Groups of `removable` whose light is left out.
         """
-        raise NotImplementedError
 
     def split(self, embedders: Mapping[str, Embedder], without: Iterable[str] = ()) -> dict[str, Split]:
         """Embeds both sides with several encoders in one pass."""
@@ -164,22 +169,7 @@ class Lenses:
 
     def rows(self, embedders: Mapping[str, Embedder], test: bool, without: Iterable[str] = ()) -> dict[str, Rows]:
         """Embeds one side."""
-        features: dict[str, list[Array]] = {name: [] for name in embedders}
-        values: dict[str, list[Array]] = {parameter.name: [] for parameter in self.parameters}
-        lens: list[NDArray[np.int64]] = []
-        names: list[str] = []
-        for (images, known), numbers, called in self.chunks(test, without):
-            for name, embedder in embedders.items():
-                features[name].append(embedder.embed([(images, {})])[0].astype(np.float64))
-            for name, value in values.items():
-                value.append(known[name].double().cpu().numpy())
-            lens.append(numbers)
-            names += called
-        if not lens:
-            raise LenskitError("there are no lenses to judge on")
-        shared = {name: np.concatenate(parts) for name, parts in values.items()}
-        number = np.concatenate(lens)
-        return {name: Rows(np.concatenate(parts), shared, number, names) for name, parts in features.items()}
+        return rows_of(embedders, self.chunks(test, without), self.parameters)
 
 
 class SimulatedLenses(Lenses):
@@ -200,7 +190,7 @@ class SimulatedLenses(Lenses):
         self._things = [parameter.name for parameter in self.parameters if parameter.identity]
 
     @torch.no_grad()
-    def chunks(self, test: bool, without: Iterable[str] = ()) -> Iterator[tuple[Chunk, NDArray[np.int64], list[str]]]:
+    def chunks(self, test: bool, without: Iterable[str] = ()) -> Iterator[Named]:
         simulator, without = self.simulator, frozenset(without)
         if not without <= self.removable:
             raise LenskitError(f"this simulator cannot leave out {', '.join(sorted(without - self.removable))}")
@@ -258,13 +248,50 @@ class StoredLenses(Lenses):
             values = {name: known[name].reshape(len(numbers), -1)[:, 0].double().numpy() for name in things}
         return split_rows(numbers, values, *self._limits, self._seed)
 
-    def chunks(self, test: bool, without: Iterable[str] = ()) -> Iterator[tuple[Chunk, NDArray[np.int64], list[str]]]:
+    def chunks(self, test: bool, without: Iterable[str] = ()) -> Iterator[Named]:
         if frozenset(without):
             raise LenskitError("nothing can be left out of stored images")
-        for rows in np.array_split(self.sides[test], -(-len(self.sides[test]) // CHUNK)):
-            images, known = read_lenses(self.dataset, [int(row) for row in rows], draws=1)
-            values = {parameter.name: known[:, 0, i] for i, parameter in enumerate(self.parameters)}
-            yield (images[:, 0], values), rows, [self.dataset.names[int(row)] for row in rows]
+        yield from first_images(self.dataset, self.sides[test])
+
+
+def rows_of(
+    embedders: Mapping[str, Embedder], chunks: Iterable[Named], parameters: Sequence[Parameter]
+) -> dict[str, Rows]:
+    """Features of images from several encoders, with what is known of these; images are made or read once.
+
+    Args:
+        embedders: The encoders by name.
+        chunks: The images.
+        parameters: What is known of them.
+
+    Raises:
+        LenskitError: if there are none.
+    """
+    features: dict[str, list[Array]] = {name: [] for name in embedders}
+    values: dict[str, list[Array]] = {parameter.name: [] for parameter in parameters}
+    lens: list[NDArray[np.int64]] = []
+    names: list[str] = []
+    for (images, known), numbers, called in chunks:
+        for name, embedder in embedders.items():
+            features[name].append(embedder.embed([(images, {})])[0].astype(np.float64))
+        for name, value in values.items():
+            value.append(known[name].double().cpu().numpy())
+        lens.append(numbers)
+        names += called
+    if not lens:
+        raise LenskitError("there are no lenses to judge on")
+    shared = {name: np.concatenate(parts) for name, parts in values.items()}
+    number = np.concatenate(lens)
+    return {name: Rows(np.concatenate(parts), shared, number, names) for name, parts in features.items()}
+
+
+def first_images(dataset: Dataset, rows: Sequence[int] | NDArray[np.int64]) -> Iterator[Named]:
+    """The first image of some stored lenses, a few at a time."""
+    for start in range(0, len(rows), CHUNK):
+        some = [int(row) for row in rows[start : start + CHUNK]]
+        images, known = read_lenses(dataset, some, draws=1)
+        values = {parameter.name: known[:, 0, i] for i, parameter in enumerate(dataset.parameters)}
+        yield (images[:, 0], values), np.array(some, np.int64), [dataset.names[row] for row in some]
 
 
 def split_embeddings(embeddings: Embeddings, lenses: int, test_lenses: int, seed: int) -> Split:

@@ -27,7 +27,7 @@ from lenskit.plugin import (
     stored,
 )
 from lenskit_evaluation.archive import check_archive, embed_archive, images_of
-from lenskit_evaluation.features import open_images, to_best_device
+from lenskit_evaluation.features import to_best_device
 from lenskit_evaluation.neighbours_plot import Row, neighbours_figure
 from lenskit_evaluation.outcome import write_outcome
 from lenskit_evaluation.search import Index, Metric, check_index, search
@@ -187,7 +187,7 @@ def read_queries(path: str, encoder: Encoder) -> Queries:
         names = [stem] if len(images) == 1 else [f"{stem}-{number}" for number in range(len(images))]
         chunks, parameters = iter([(images, {})]), []
     else:
-        dataset = open_images(path, encoder)
+        dataset = encoder.open(path)
         names, chunks, parameters = list(dataset.names), stored(dataset), list(dataset.parameters)
     if not names:
         raise UsageError(f"{path} holds no images")

@@ -15,10 +15,11 @@ from annotated_types import Gt, Lt
 from torch import Tensor
 
 from lenskit.plugin import Dataset, Encoder, Evaluation, LenskitError, Run, UsageError, stored, write_atomically
-from lenskit_evaluation.features import Array, open_images, to_best_device
+from lenskit_evaluation.features import to_best_device
 from lenskit_evaluation.finetune_model import MODEL, FineTuned, Predicted
 from lenskit_evaluation.fitted import FittedProbe
 from lenskit_evaluation.outliers import OutlierDetector
+from lenskit_evaluation.splits import Array
 from lenskit_evaluation.tables import to_csv
 
 log = logging.getLogger("lenskit")
@@ -227,7 +228,7 @@ class _Head:
 def _open(data: str, model: Model) -> Dataset:
     """Stored images that a model takes."""
     encoder = model.encoder
-    dataset = open_images(data, encoder, measures=model.measures)
+    dataset = encoder.open(data, measures=model.measures)
     if tuple(dataset.image_shape) != encoder.image_shape:
         there, wanted = (" x ".join(map(str, shape)) for shape in (dataset.image_shape, encoder.image_shape))
         raise UsageError(f"{data} has images of {there}, but the model takes {wanted}")

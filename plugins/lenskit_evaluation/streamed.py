@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from lenskit.plugin import Embeddings, LenskitError, Method, Run, check_complete, find_reader, read_lenses
-from lenskit_evaluation.features import open_images, simulator_of, to_best_device
+from lenskit_evaluation.features import simulator_of, to_best_device
 
 PART = 256
 """About so many images at a time."""
@@ -85,7 +85,7 @@ class Embedder:
             self.parameters, self.lenses, self.views, self.step = self.simulator.parameters, task.lenses, 1, PART
         else:
             self.reader, self.path = find_reader(task.data)
-            self.dataset = open_images(task.data, self.encoder)
+            self.dataset = self.encoder.open(task.data)
             check_complete(self.dataset)
             self.parameters, self.lenses = self.dataset.parameters, len(self.dataset)
             self.views = self.dataset.views if task.all_views else 1

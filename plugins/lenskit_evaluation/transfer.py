@@ -10,17 +10,18 @@ from typing import Annotated, Any
 import numpy as np
 from annotated_types import Ge
 
-from lenskit.plugin import Dataset, Evaluation, Parameter, Run, UsageError, check_complete, stored
+from lenskit.plugin import Evaluation, Parameter, Run, check_complete
 from lenskit_evaluation.baselines import RANDOM, untrained
 from lenskit_evaluation.domain_gap import Gap, find_gap
-from lenskit_evaluation.features import open_images, simulator_of, to_best_device
+from lenskit_evaluation.features import simulator_of, to_best_device
 from lenskit_evaluation.intervals import Intervals
-from lenskit_evaluation.lenses import Embedder, SimulatedLenses, labelled
+from lenskit_evaluation.lenses import SimulatedLenses, first_images, labelled, rows_of
 from lenskit_evaluation.metrics import Estimate, Score, score
 from lenskit_evaluation.outcome import write_outcome
 from lenskit_evaluation.plots import truth_against_prediction
 from lenskit_evaluation.regression import fit_linear_probe
 from lenskit_evaluation.splits import Array, Rows, Split
+from lenskit_evaluation.transfer_labels import common, of_known_values
 from lenskit_evaluation.transfer_plots import coverage_curves, distance_histograms
 
 log = logging.getLogger("lenskit")
@@ -106,14 +107,10 @@ class Transfer(Evaluation):
 
     def __call__(self, runs: Sequence[Run], inputs: Sequence[str] = ()) -> Transferred:
         """Judges the runs, writes what it found into each, and returns it."""
-        named = {
-            label if label != RANDOM else str(run.path): run
-            for label, run in labelled(runs).items()
-            if isinstance(run, Run)
-        }
+        named = {label if label != RANDOM else str(run.path): run for label, run in labelled(runs).items()}
         embedders: dict[str, Any] = {label: to_best_device(run.encoder()) for label, run in named.items()}
         first = next(iter(embedders.values()))
-        dataset = open_images(self.data, first, measures=True)
+        dataset = first.open(self.data, measures=True)
         check_complete(dataset)
         simulator = simulator_of(next(iter(named.values())), self.simulator, self.set)
         parameters = common(self.data, dataset.parameters, simulator.parameters, self.labels)
@@ -124,7 +121,7 @@ class Transfer(Evaluation):
         log.info(
             "%d images of %s, and %d + %d simulated lenses", len(dataset), self.data, self.lenses, self.test_lenses
         )
-        images = embed_images(embedders, dataset)
+        images = rows_of(embedders, first_images(dataset, range(len(dataset))), dataset.parameters)
         splits = lenses.split(embedders)
         truth = {p.name: next(iter(images.values())).values[p.name] for p in parameters}
         findings = {
@@ -206,96 +203,6 @@ class Transfer(Evaluation):
             },
             pictures=pictures,
         )
-
-
-def common(
-    data: str, known: Sequence[Parameter], simulated: Sequence[Parameter], wanted: Sequence[str] = ()
-) -> list[Parameter]:
-    """The parameters that are both known of the images and of simulated lenses, before any work is done.
-
-    Args:
-        data: What the images are called.
-        known: What is known of them.
-        simulated: What is known of simulated lenses.
-        wanted: Names of those that are to be judged; by default all, but for such in another unit, which is logged.
-
-    Raises:
-        UsageError: if there is none, or one that is wanted is not among them, or is in another unit.
-    """
-    labels = {parameter.name: parameter for parameter in known}
-    possible = {parameter.name: parameter for parameter in simulated if parameter.continuous}
-    for name in wanted:
-        if name not in labels:
-            raise UsageError(f"{data} has no label {name}: it has {', '.join(labels) or 'none'}")
-        if name not in possible:
-            raise UsageError(f"simulated lenses have no measured parameter {name}: they have {', '.join(possible)}")
-    shared = [parameter for name, parameter in possible.items() if name in (wanted or labels)]
-    if not shared:
-        raise UsageError(
-            f"{data} has the labels {', '.join(labels) or '(none)'}, simulated lenses {', '.join(possible)}: "
-            "none of them is the same"
-        )
-    foreign = {
-        parameter.name: f"{parameter.name} is in {labels[parameter.name].unit or 'no unit'} in {data}, but in "
-        f"{parameter.unit or 'no unit'} of simulated lenses: they cannot be compared"
-        for parameter in shared
-        if labels[parameter.name].unit != parameter.unit
-    }
-    if foreign and (wanted or len(foreign) == len(shared)):
-        raise UsageError("; ".join(foreign.values()))
-    for why in foreign.values():
-        log.warning("%s, so it is left out (--labels says which are to be judged)", why)
-    return [parameter for parameter in shared if parameter.name not in foreign]
-
-
-def of_known_values(data: str, dataset: Dataset, parameters: Sequence[Parameter]) -> list[Parameter]:
-    """The parameters of which some image has a value, before any image is made; what cannot be judged is logged.
-
-    Args:
-        data: What the images are called.
-        dataset: These.
-        parameters: Some of what is known of them.
-
-    Raises:
-        UsageError: if there is none.
-    """
-    count, kept = len(dataset), []
-    values = dataset.read_parameters(range(count))
-    for parameter in parameters:
-        known = values[parameter.name].reshape(count, -1)[:, 0].double().numpy()
-        known = known[np.isfinite(known)]
-        if len(known):
-            kept.append(parameter)
-            if len(known) > 1 and np.ptp(known) == 0:
-                log.warning(
-                    "%s is %g for all %d images that it is known of: it has no R2 and no rank correlation",
-                    parameter.name, known[0], len(known),
-                )  # fmt: skip
-    lost = [parameter.name for parameter in parameters if parameter not in kept]
-    if not kept:
-        raise UsageError(
-            f"{', '.join(lost)}: known of none of the {count} images of {data}, so there is nothing to judge"
-        )
-    if lost:
-        log.warning(
-            "%d of %d labels are known of none of the %d images, and left out: %s",
-            len(lost), len(parameters), count, ", ".join(lost),
-        )  # fmt: skip
-    return kept
-
-
-def embed_images(embedders: Mapping[str, Embedder], dataset: Dataset) -> dict[str, Rows]:
-    """Features of the first image of each stored lens, with its labels; images are read once."""
-    features: dict[str, list[Array]] = {name: [] for name in embedders}
-    values: dict[str, list[Array]] = {parameter.name: [] for parameter in dataset.parameters}
-    for images, known in stored(dataset):
-        for name, embedder in embedders.items():
-            features[name].append(embedder.embed([(images, {})])[0].astype(np.float64))
-        for name, value in values.items():
-            value.append(known[name].double().numpy())
-    labels = {name: np.concatenate(parts) for name, parts in values.items()}
-    number, names = np.arange(len(dataset)), list(dataset.names)
-    return {name: Rows(np.concatenate(parts), labels, number, names) for name, parts in features.items()}
 
 
 def share_within(error: Array, half_width: float) -> Estimate:

@@ -16,7 +16,8 @@ from lenskit.errors import UsageError
 from lenskit.plugin import Parameter, Run, simulated
 from lenskit_evaluation.baselines import RANDOM
 from lenskit_evaluation.regression import fit_linear_probe
-from lenskit_evaluation.transfer import CONSTANT, Transfer, common, share_within
+from lenskit_evaluation.transfer import CONSTANT, Transfer, share_within
+from lenskit_evaluation.transfer_labels import common
 
 SMALL = {"lenses": 200, "test_lenses": 80}
 
