@@ -91,7 +91,7 @@ def resume(path: Text, *, progress: bool = True, **devices: Any) -> Run:
 
 def evaluate(
     evaluation: str,
-    runs: Run | Embeddings | Text | Sequence[Run | Embeddings | Text],
+    runs: Run | Embeddings | Text | Sequence[Run | Embeddings | Text] = (),
     inputs: Sequence[Text] = (),
     **options: Any,
 ) -> Any:
@@ -99,7 +99,7 @@ def evaluate(
 
     Args:
         evaluation: Its name; see `lenskit list evaluations`.
-        runs: A run, embeddings, the path of either, or several of these.
+        runs: A run, embeddings, the path of either, or several of these; some evaluations need none.
         inputs: The paths behind the run, for an evaluation that takes some (`predict`).
         options: Those of the evaluation, with underscores; see `lenskit info EVALUATION`.
 
@@ -115,7 +115,7 @@ def evaluate(
 
     subjects = [runs] if isinstance(runs, Run | Embeddings | str | PathLike) else list(runs)
     judge = build("evaluation", evaluation, options)
-    if not subjects:
+    if not subjects and not judge.without_runs:
         raise UsageError(f"{evaluation} needs a run")
     for subject in subjects:
         path = subject.path if isinstance(subject, Run | Embeddings) else Path(subject)

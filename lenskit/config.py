@@ -56,7 +56,8 @@ class Config:
         Raises:
             UsageError: for an unknown section, component or option, or a wrong value.
         """
-        merged: dict[str, dict[str, Any]] = {name: dict(values) for name, values in DEFAULTS.items()}
+        usual = _usual(layers) if "method" in only else {}
+        merged = {name: dict(usual.get(name, DEFAULTS.get(name, {}))) for name in (*DEFAULTS, *usual)}
         paired = False
         for layer in layers:
             if "data" in layer and "simulator" in layer:
@@ -244,6 +245,15 @@ def _replaces(merged: Layer, layer: Layer, section: str) -> bool:
 def _method(merged: Layer) -> Any:
     """The class of the method."""
     return registry().find("method", str(merged["method"]["name"])).load()
+
+
+def _usual(layers: Iterable[Layer]) -> Layer:
+    """What the method that layers choose has as its defaults of other sections."""
+    name = DEFAULTS["method"]["name"]
+    for layer in layers:
+        method = layer.get("method")
+        name = method.get("name", name) if isinstance(method, Mapping) else name
+    return registry().find("method", name).load().usual if isinstance(name, str) else {}
 
 
 def _over(below: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:

@@ -21,6 +21,9 @@ class Evaluation(ABC):
     embeddings: ClassVar[bool] = False
     """Whether it judges embeddings in place of runs, too: `lenskit NAME features.npz`."""
 
+    without_runs: ClassVar[bool] = False
+    """Whether there may be no run at all, because options say what is judged: `lenskit anomaly --scores scores.csv`."""
+
     short: ClassVar[dict[str, str]] = {}
     """One-letter flags of options: `{"output": "-o"}`."""
 
@@ -29,6 +32,7 @@ class Evaluation(ABC):
         """Evaluates the runs, writes what it found into `run.folder(NAME)`, and returns it.
 
         Args:
-            runs: The runs to judge, at least one; where `embeddings` is stated, any of them may be `Embeddings`.
+            runs: The runs to judge, at least one unless `without_runs` is stated; where `embeddings` is stated, any of
+                them may be `Embeddings`.
             inputs: The paths behind the run, for an evaluation that states `inputs`.
         """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 import pytorch_lightning as pl
@@ -43,8 +44,9 @@ class Method(pl.LightningModule):
     """A Lightning module that is given a backbone and learns from batches of views.
 
     A subclass states how many `views` it takes, what `optimizer` its paper uses, and implements `training_step`; its
-    keyword-only constructor arguments are its options. One that detects anomalies also has `score(images)` (higher is
-    stranger). One that needs several optimisers, or another one, implements `configure_optimizers`.
+    keyword-only constructor arguments are its options. One that detects anomalies also implements `score`, and one that
+    makes images anew `reconstruct`. One that needs several optimisers, or another one, implements
+    `configure_optimizers`.
 
     What changes from batch to batch is a function of the number of batches done, given as `batches`: a run that is
     killed and resumed is then the same run. Learning rates follow that rule by themselves, see `learning_rate`.
@@ -56,6 +58,10 @@ class Method(pl.LightningModule):
     optimizer: ClassVar[Mapping[str, Any] | None] = None
     """The options of a run's section `optimizer` as the method's paper has them; None if the method makes its
     optimisers itself, in `configure_optimizers`."""
+
+    usual: ClassVar[Mapping[str, Mapping[str, Any]]] = MappingProxyType({})
+    """What its paper has of other sections, such as `{"backbone": {"name": ...}, "input": {...}}`: lenskit's defaults
+    for a run with this method."""
 
     unused_parameters: bool = False
     """Whether some weights that are trained get no gradient in a batch, which several processes have to expect."""
@@ -118,6 +124,24 @@ class Method(pl.LightningModule):
     def project(self, features: Tensor) -> Tensor | None:
         """The projections (n, d) of features (n, features) of the backbone, on which the loss acts; the `projection`
         that `training_step` returns. None for a method that has none."""
+        return None
+
+    def reconstruct(self, images: Tensor) -> Tensor | None:
+        """Images (n, channels, height, width) as the method makes them anew from its representation of them, the same
+        shape and scale. None for a method that makes no images.
+
+        Args:
+            images: As the backbone takes them: stretched and resized.
+        """
+        return None
+
+    def score(self, images: Tensor) -> Tensor | None:
+        """How strange images (n, channels, height, width) are beside those trained on: (n,), higher is stranger. None
+        for a method that does not say.
+
+        Args:
+            images: As the backbone takes them: stretched and resized.
+        """
         return None
 
     def learning_rate(self, group: dict[str, Any], batches: int) -> float:

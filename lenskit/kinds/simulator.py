@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
-from typing import Self
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor
@@ -39,6 +40,9 @@ class Simulator(ABC):
 
     removable: frozenset[str] = frozenset()
     """Groups whose light `render` can leave out, for control experiments."""
+
+    anomalous: ClassVar[Mapping[str, Any]] = MappingProxyType({})
+    """Options under which it also makes what a detector of anomalies shall find, such as all classes of lenses."""
 
     @abstractmethod
     def draw(self, group: str, rng: KeyedGenerator, scene: Scene) -> Scene:

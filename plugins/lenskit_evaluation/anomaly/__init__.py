@@ -1,0 +1,1 @@
+"""How well scores tell anomalies from what is normal."""

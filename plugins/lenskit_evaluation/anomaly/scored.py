@@ -1,0 +1,51 @@
+"""What a detector of anomalies is judged by: the scores it gave, and what the images really were."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What n images really are.
+
+    Attributes:
+        classes: Names of the classes.
+        label: (n,) number of each image's class.
+        normal: Name of the class that is no anomaly.
+    """
+
+    classes: tuple[str, ...]
+    label: NDArray[np.int64]
+    normal: str
+
+    @property
+    def anomalies(self) -> tuple[str, ...]:
+        """The other classes of which there are images."""
+        there = set(np.unique(self.label).tolist())
+        return tuple(c for i, c in enumerate(self.classes) if c != self.normal and i in there)
+
+    def is_class(self, name: str) -> NDArray[np.bool_]:
+        """(n,) whether an image is of that class."""
+        return self.label == self.classes.index(name)
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What one detector says of n images.
+
+    Attributes:
+        scores: (n,), higher is stranger; ranked as they are.
+        kind: What the score is, in words: `reconstruction error`, `distance to neighbours`, ...
+        errors: For detectors that reconstruct, figures of each image (n,) by name: `MSE`, and `W1` as DeepLense has it.
+        images_per_second: How fast it scored them, where it was measured.
+    """
+
+    scores: NDArray[np.float64]
+    kind: str
+    errors: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
+    images_per_second: float | None = None
