@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -17,11 +17,13 @@ class Truth:
         classes: Names of the classes.
         label: (n,) number of each image's class.
         normal: Name of the class that is no anomaly.
+        names: n names of the images; without, they are numbered.
     """
 
     classes: tuple[str, ...]
     label: NDArray[np.int64]
     normal: str
+    names: Sequence[str] = ()
 
     @property
     def anomalies(self) -> tuple[str, ...]:
@@ -49,3 +51,18 @@ class Scored:
     kind: str
     errors: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
     images_per_second: float | None = None
+
+
+@dataclass(frozen=True)
+class Shown:
+    """Some images of each class, and what detectors that reconstruct make of them.
+
+    Attributes:
+        classes: Class of each of m images.
+        images: (m, C, H, W) by the label of the detector, as it sees them.
+        reconstructions: (m, C, H, W) by the same labels.
+    """
+
+    classes: Sequence[str]
+    images: Mapping[str, NDArray[np.floating]]
+    reconstructions: Mapping[str, NDArray[np.floating]]
