@@ -10,12 +10,20 @@ def lenskit_simulators() -> list[Component]:
 
 @hookimpl
 def lenskit_methods() -> list[Component]:
-    return []
+    return [
+        Component("dcae", "lenskit_deeplense.dcae:DCAE", "DeepLense's convolutional autoencoder"),
+        Component("vae", "lenskit_deeplense.vae:VAE", "DeepLense's variational autoencoder"),
+        Component("aae", "lenskit_deeplense.aae:AAE", "DeepLense's adversarial autoencoder"),
+        Component("rbm", "lenskit_deeplense.rbm:RBM", "DeepLense's restricted Boltzmann machine"),
+    ]
 
 
 @hookimpl
 def lenskit_backbones() -> list[Component]:
-    return []
+    return [
+        Component("deeplense-conv", "lenskit_deeplense.networks:DeepLenseConv", "DeepLense's three convolutions"),
+        Component("rbm-hidden", "lenskit_deeplense.hidden:RBMHidden", "Sigmoid units that see all pixels, for rbm"),
+    ]
 
 
 @hookimpl

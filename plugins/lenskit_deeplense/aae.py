@@ -1,0 +1,113 @@
+"""AAE, DeepLense's adversarial autoencoder (Alexander et al. 2020, https://arxiv.org/abs/2008.12731; the idea is from
+Makhzani et al. 2015, https://arxiv.org/abs/1511.05644).
+
+Three steps a batch, as in the authors' package (unsupervised-lensing 0.1.2), each by an Adam of its own: encoder and
+decoder make images anew; a discriminator tells latents from draws of the prior; the encoder makes latents that it takes
+for such. It departs from the package in three things that change no published number: the logarithms of the
+discriminator's probability are taken of its logit, where the package adds 1e-15 to the probability and has no gradient
+left where that is needed most; images are encoded once for the last two steps, between which the encoder stays as it
+is; and as many latents are drawn as a batch has images (in the package always 100).
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import torch
+from annotated_types import Gt
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from lenskit.plugin import Backbone, Batch
+from lenskit_deeplense.autoencoder import Autoencoder
+from lenskit_deeplense.networks import Decoder
+
+Positive = Annotated[float, Gt(0)]
+Width = Annotated[int, Gt(0)]
+
+
+class AAE(Autoencoder):
+    """AAE: images through a latent vector and back, with latents that a discriminator cannot tell from a prior's.
+
+    Args:
+        backbone: Network whose features an image is made anew from.
+        latent_dim: Length of the latent vector (paper: 1000).
+        prior_std: Standard deviation of the prior, a normal distribution of independent latents (paper: 5).
+        discriminator_dim: Width of the discriminator's two hidden layers (paper: 256).
+        lr: Learning rate of encoder and decoder, throughout and whatever the batch (authors' package: 1e-3).
+        discriminator_lr: Learning rate of the discriminator (authors' package: 1e-3).
+        generator_lr: Learning rate of the encoder where it works against the discriminator (authors' package: 1e-4).
+    """
+
+    # Not each of the three steps has a gradient for all weights.
+    unused_parameters = True
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        *,
+        latent_dim: Width = 1000,
+        prior_std: Positive = 5.0,
+        discriminator_dim: Width = 256,
+        lr: Positive = 1e-3,
+        discriminator_lr: Positive = 1e-3,
+        generator_lr: Positive = 1e-4,
+    ) -> None:
+        super().__init__(backbone)
+        self.automatic_optimization = False
+        self.prior_std = prior_std
+        self.rates = (lr, discriminator_lr, generator_lr)
+        self.to_latent = nn.Linear(backbone.features, latent_dim)
+        self.decoder = Decoder(latent_dim, backbone.channels, backbone.size)
+        self.discriminator = nn.Sequential(
+            nn.Linear(latent_dim, discriminator_dim),
+            nn.ReLU(),
+            nn.Linear(discriminator_dim, discriminator_dim),
+            nn.ReLU(),
+            nn.Linear(discriminator_dim, 1),
+        )
+
+    def project(self, features: Tensor) -> Tensor:
+        return self.to_latent(features)
+
+    def training_step(self, batch: Batch, batch_index: int) -> dict[str, Tensor]:
+        (images,) = batch.views
+        optimizers: Any = self.optimizers()
+        reconstruction, discriminator, generator = optimizers
+
+        loss = F.mse_loss(self.decoder(self.project(self.backbone(images))), images)
+        self._step(reconstruction, loss)
+
+        features = self.backbone(images)
+        latent = self.project(features)
+        prior = self.prior_std * self.rng(batch, "prior").noise("latent", latent.shape[1]).to(latent.dtype)
+        told = self._taken_for(1, self.discriminator(prior)) + self._taken_for(0, self.discriminator(latent.detach()))
+        self._step(discriminator, told)
+
+        fooled = self._taken_for(1, self.discriminator(latent))
+        self._step(generator, fooled)
+        return {
+            "loss": loss.detach(),
+            "discriminator": told.detach(),
+            "generator": fooled.detach(),
+            "embedding": features.detach(),
+            "projection": latent.detach(),
+        }
+
+    def _step(self, optimizer: Any, loss: Tensor) -> None:
+        optimizer.zero_grad()
+        self.manual_backward(loss)
+        optimizer.step()
+
+    @staticmethod
+    def _taken_for(real: int, logit: Tensor) -> Tensor:
+        """-log D of draws of the prior, -log(1 - D) of latents: the mean over a batch."""
+        return F.binary_cross_entropy_with_logits(logit, torch.full_like(logit, real))
+
+    def configure_optimizers(self) -> Any:
+        encoder = [*self.backbone.parameters(), *self.to_latent.parameters()]
+        weights = ([*encoder, *self.decoder.parameters()], self.discriminator.parameters(), encoder)
+        return [
+            torch.optim.Adam([{"params": [*part], "lr": lr, "constant_lr": True}])
+            for part, lr in zip(weights, self.rates, strict=True)
+        ]

@@ -1,0 +1,40 @@
+"""What DeepLense's detectors have in common (Alexander et al. 2020, https://arxiv.org/abs/2008.12731): how strange an
+image is, is the error of its reconstruction.
+
+In these files "the paper" is that one, "the authors' package" https://pypi.org/project/unsupervised-lensing/, 0.1.2.
+"""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+
+from torch import Tensor, nn
+
+from lenskit.plugin import Method
+
+INPUT = MappingProxyType({"stretch": "linear", "normalise": "peak"})
+"""The paper's images are as they are, from 0 to 1."""
+
+
+class Autoencoder(Method):
+    """Makes images anew from little; one that it makes badly is strange.
+
+    A subclass implements `project` and has a `decoder`, or implements `reconstruct` otherwise.
+
+    Args:
+        backbone: Network whose features an image is made anew from.
+    """
+
+    views = 1
+    optimizer = None
+    usual = MappingProxyType({"backbone": MappingProxyType({"name": "deeplense-conv"}), "input": INPUT})
+
+    decoder: nn.Module
+    """Images (n, channels, size, size) of latents (n, latent_dim), which are what `project` gives."""
+
+    def reconstruct(self, images: Tensor) -> Tensor:
+        return self.decoder(self.project(self.backbone(images)))
+
+    def score(self, images: Tensor) -> Tensor:
+        """The mean squared error of each image's reconstruction: (n,)."""
+        return (self.reconstruct(images) - images).square().flatten(1).mean(1)

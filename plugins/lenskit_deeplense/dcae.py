@@ -1,0 +1,43 @@
+"""DCAE, DeepLense's deep convolutional autoencoder (Alexander et al. 2020, https://arxiv.org/abs/2008.12731)."""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import Annotated, Any
+
+from annotated_types import Gt
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from lenskit.plugin import Backbone, Batch
+from lenskit_deeplense.autoencoder import INPUT, Autoencoder
+from lenskit_deeplense.networks import Decoder
+from lenskit_deeplense.one_cycle import OneCycle
+
+
+class DCAE(OneCycle, Autoencoder):
+    """DCAE: images through a narrow layer and back, by least squares.
+
+    Args:
+        backbone: Network whose features an image is made anew from.
+        latent_dim: Length of the latent vector that stands between encoder and decoder (paper: 1000).
+    """
+
+    usual = MappingProxyType(
+        {"backbone": MappingProxyType({"name": "deeplense-conv", "last_relu": False}), "input": INPUT}
+    )
+
+    def __init__(self, backbone: Backbone, *, latent_dim: Annotated[int, Gt(0)] = 1000, **options: Any) -> None:
+        super().__init__(backbone, **options)
+        self.to_latent = nn.Sequential(nn.Linear(backbone.features, latent_dim), nn.BatchNorm1d(latent_dim))
+        self.decoder = Decoder(latent_dim, backbone.channels, backbone.size)
+
+    def project(self, features: Tensor) -> Tensor:
+        return self.to_latent(features)
+
+    def training_step(self, batch: Batch, batch_index: int) -> dict[str, Tensor]:
+        (images,) = batch.views
+        features = self.backbone(images)
+        latent = self.project(features)
+        loss = F.mse_loss(self.decoder(latent), images)
+        return {"loss": loss, "embedding": features.detach(), "projection": latent.detach()}

@@ -1,0 +1,141 @@
+"""DeepLense's convolutions (Alexander et al. 2020, https://arxiv.org/abs/2008.12731), for images of any size.
+
+The paper has them for 150 x 150 pixels. What follows from that size there follows here from any: strides are those that
+bring an image nearest to 9 x 9, and the decoder's last two kernels what leads back to the image's own size.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from lenskit.plugin import Backbone, UsageError
+
+KERNEL = 7
+WIDTHS = (16, 32, 64)
+
+MAP = 9
+"""Height and width of the encoder's last layer in the paper."""
+
+STRIDES = (1, 2, 3, 4, 5)
+"""Larger ones would leave gaps between the decoder's kernels."""
+
+
+@dataclass(frozen=True)
+class Shape:
+    """How images of one size pass through the three layers.
+
+    Attributes:
+        strides: Of the first and the second convolution; the third has none.
+        sizes: Height and width of the image and after each convolution.
+    """
+
+    strides: tuple[int, int]
+    sizes: tuple[int, int, int, int]
+
+    @property
+    def features(self) -> int:
+        """Length of the last layer, flattened."""
+        return WIDTHS[-1] * self.sizes[-1] ** 2
+
+
+def shape_for(size: int) -> Shape:
+    """The strides, equal or the first one larger, that end nearest to 9 x 9, as 3 and 3 do for 150 pixels.
+
+    Args:
+        size: Height and width of the images in pixels.
+
+    Raises:
+        UsageError: if the images are too small.
+    """
+    shapes = [_shape(size, (s, t)) for s in STRIDES for t in STRIDES if t in (s - 1, s)]
+    fitting = [shape for shape in shapes if shape.sizes[-1] > 0]
+    if not fitting:
+        least = next(n for n in range(size, 10 * KERNEL) if _shape(n, (1, 1)).sizes[-1] > 0)
+        raise UsageError(
+            f"images of {size} pixels are too small for DeepLense's three convolutions of {KERNEL} x {KERNEL}: "
+            f"use {least} pixels or more (--set input.size=N)"
+        )
+    return min(fitting, key=lambda shape: abs(shape.sizes[-1] - MAP))
+
+
+def _shape(size: int, strides: tuple[int, int]) -> Shape:
+    first = (size + 2 - KERNEL) // strides[0] + 1
+    second = (first + 2 - KERNEL) // strides[1] + 1
+    return Shape(strides, (size, first, second, second + 1 - KERNEL))
+
+
+def _back(inside: int, outside: int, size: int, stride: int) -> nn.ConvTranspose2d:
+    """The transposed convolution that ends at `size`, where a convolution of that stride began.
+
+    Of the rows that the stride left over, up to two are output padding, and the kernel has the others: in the paper
+    this makes kernels of 7 and 6.
+    """
+    left_over = (size + 2 - KERNEL) % stride
+    padding = min(2, stride - 1)
+    return nn.ConvTranspose2d(inside, outside, KERNEL + left_over - padding, stride, padding=1, output_padding=padding)
+
+
+class DeepLenseConv(Backbone):
+    """Three convolutions of 16, 32 and 64 channels, flattened: 5184 features of images of 150 x 150 pixels.
+
+    Args:
+        channels: Number of channels of the images.
+        size: Height and width of the images in pixels, 15 or more.
+        last_relu: Whether a ReLU follows the third convolution, as it does the others (not so in `dcae`).
+
+    Raises:
+        UsageError: The images are too small.
+    """
+
+    def __init__(self, channels: int, size: int, *, last_relu: bool = True) -> None:
+        super().__init__(channels, size)
+        shape = shape_for(size)
+        self.features = shape.features
+        (a, b, c), (first, second) = WIDTHS, shape.strides
+        self.network = nn.Sequential(
+            nn.Conv2d(channels, a, KERNEL, first, padding=1),
+            nn.ReLU(),
+            nn.Conv2d(a, b, KERNEL, second, padding=1),
+            nn.ReLU(),
+            nn.Conv2d(b, c, KERNEL),
+            nn.ReLU() if last_relu else nn.Identity(),
+            nn.Flatten(),
+        )
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Images (n, channels, size, size) to features (n, `features`)."""
+        return self.network(images)
+
+
+class Decoder(nn.Module):
+    """The way back: a linear layer and three transposed convolutions, the last with a tanh.
+
+    Args:
+        latent_dim: Length of what images are made of.
+        channels: Number of channels of the images.
+        size: Height and width of the images in pixels, 15 or more.
+
+    Raises:
+        UsageError: The images are too small.
+    """
+
+    def __init__(self, latent_dim: int, channels: int, size: int) -> None:
+        super().__init__()
+        shape = shape_for(size)
+        (a, b, c), (first, second), (size, between, _, side) = WIDTHS, shape.strides, shape.sizes
+        self.network = nn.Sequential(
+            nn.Linear(latent_dim, shape.features),
+            nn.Unflatten(1, (c, side, side)),
+            nn.ConvTranspose2d(c, b, KERNEL),
+            nn.ReLU(),
+            _back(b, a, between, second),
+            nn.ReLU(),
+            _back(a, channels, size, first),
+            nn.Tanh(),
+        )
+
+    def forward(self, latent: Tensor) -> Tensor:
+        """Latents (n, latent_dim) to images (n, channels, size, size) with values from -1 to 1."""
+        return self.network(latent)
