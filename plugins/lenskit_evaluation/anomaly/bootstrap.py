@@ -1,0 +1,195 @@
+"""How figures of ranks would scatter with other images: a stratified bootstrap that all detectors share.
+
+Normal images and those of each class are resampled apart, so that every resample has as many of each. All detectors are
+judged on the same resamples, so that what makes an image hard for all of them drops out of their differences.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from lenskit_evaluation.anomaly.rank import LEVELS, Ranking
+from lenskit_evaluation.anomaly.scored import Truth
+from lenskit_evaluation.metrics import Estimate
+
+Array = NDArray[np.float64]
+
+LEVEL = 0.95
+"""Probability that intervals contain."""
+
+_BLOCK = 2_000_000
+"""Elements of the arrays that are worked on at a time."""
+
+
+@dataclass(frozen=True)
+class Difference(Estimate):
+    """A figure of one detector minus that of another on the same images.
+
+    Attributes:
+        p: Two-sided bootstrap probability that there is none: twice the smaller share of resamples on one side of zero.
+    """
+
+    p: float = np.nan
+
+    @property
+    def significant(self) -> bool:
+        """Whether the interval excludes zero."""
+        return bool(self.low > 0 or self.high < 0)
+
+
+@dataclass(frozen=True)
+class Resampled:
+    """Figures of one ranking, and of resamples of its images.
+
+    Attributes:
+        values: (k,) as `Ranking.figures` has them.
+        resamples: (k, resamples).
+    """
+
+    values: Array
+    resamples: Array
+
+    def estimates(self) -> list[Estimate]:
+        """The figures with the percentiles of the resamples (Efron 1979, https://doi.org/10.1214/aos/1176344552)."""
+        return [Estimate(float(v), *_interval(r)) for v, r in zip(self.values, self.resamples, strict=True)]
+
+    def minus(self, other: Resampled, figure: int = 0) -> Difference:
+        """One of its figures (by default AUC) minus that of another detector on the same resamples."""
+        drawn = self.resamples[figure] - other.resamples[figure]
+        tail = min((drawn <= 0).sum(), (drawn >= 0).sum()) + 1
+        value = float(self.values[figure] - other.values[figure])
+        return Difference(value, *_interval(drawn), p=min(1.0, 2 * float(tail) / (len(drawn) + 1)))
+
+
+def resample_ranks(
+    truth: Truth,
+    scores: Mapping[str, ArrayLike],
+    groups: Mapping[str, Sequence[str]],
+    *,
+    levels: Sequence[float] = LEVELS,
+    resamples: int = 1000,
+    seed: int = 0,
+) -> dict[str, dict[str, Resampled]]:
+    """Figures of several detectors on the same resamples.
+
+    Args:
+        truth: What n images are.
+        scores: (n,) of each detector by its name.
+        groups: Anomalies that are judged together: names of classes by the name of the group.
+        levels: False-positive rates at which the true-positive rate is told.
+        resamples: How many resamples.
+        seed: Their seed.
+
+    Returns:
+        For each detector, each group.
+
+    Raises:
+        LenskitError: if there are no normal images or none of a group, or a score is NaN.
+    """
+    normal = np.flatnonzero(truth.is_class(truth.normal))
+    members = {
+        name: np.flatnonzero(np.any([truth.is_class(each) for each in classes], axis=0))
+        for name, classes in groups.items()
+    }
+    arrays = {name: np.asarray(each, np.float64) for name, each in scores.items()}
+    rankings = {
+        (detector, name): Ranking(score[normal], score[rows])
+        for detector, score in arrays.items()
+        for name, rows in members.items()
+    }
+    drawn: dict[tuple[str, str], list[Array]] = {key: [] for key in rankings}
+    for counts in resampled_counts(truth.label, resamples, seed):
+        normal_counts = counts[normal]
+        for name, rows in members.items():
+            group_counts = counts[rows]
+            for detector in arrays:
+                figures = rankings[detector, name].figures(normal_counts, group_counts, levels)
+                drawn[detector, name].append(figures)
+    return {
+        detector: {
+            name: Resampled(
+                rankings[detector, name].figures(levels=levels)[:, 0], np.concatenate(drawn[detector, name], axis=1)
+            )
+            for name in members
+        }
+        for detector in arrays
+    }  # fmt: skip
+
+
+def paired_difference(
+    truth: Truth,
+    scores: ArrayLike,
+    others: ArrayLike,
+    *,
+    among: str | None = None,
+    resamples: int = 1000,
+    seed: int = 0,
+) -> Difference:
+    """AUC of one detector minus that of another on the same images, with its bootstrap interval.
+
+    Args:
+        truth: What n images are.
+        scores: (n,) of the one; or (seeds, n) of several trainings of it, of which the mean AUC counts.
+        others: The same of the other.
+        among: Class of the anomalies; by default all.
+        resamples: How many resamples.
+        seed: Their seed.
+    """
+    sides = {"one": np.atleast_2d(np.asarray(scores)), "other": np.atleast_2d(np.asarray(others))}
+    each = {f"{side} {number}": row for side, rows in sides.items() for number, row in enumerate(rows)}
+    group = {"": truth.anomalies if among is None else (among,)}
+    found = resample_ranks(truth, each, group, levels=(), resamples=resamples, seed=seed)
+    one, other = (
+        Resampled(
+            np.mean([found[name][""].values for name in found if name.startswith(f"{side} ")], axis=0),
+            np.mean([found[name][""].resamples for name in found if name.startswith(f"{side} ")], axis=0),
+        )
+        for side in sides
+    )
+    return one.minus(other)
+
+
+def resampled_means(truth: Truth, values: ArrayLike, resamples: int = 1000, seed: int = 0) -> dict[str, Estimate]:
+    """The mean of values (n,) over the images of each class there is, with bootstrap intervals."""
+    array = np.asarray(values, np.float64)
+    rows = {name: np.flatnonzero(truth.is_class(name)) for name in truth.classes}
+    rows = {name: those for name, those in rows.items() if len(those)}
+    drawn: dict[str, list[Array]] = {name: [] for name in rows}
+    for counts in resampled_counts(truth.label, resamples, seed):
+        for name, those in rows.items():
+            drawn[name].append(array[those] @ counts[those] / len(those))
+    return {
+        name: Estimate(float(array[those].mean()), *_interval(np.concatenate(drawn[name])))
+        for name, those in rows.items()
+    }
+
+
+def resampled_counts(label: NDArray[np.int64], resamples: int, seed: int) -> Iterator[Array]:
+    """How often each of n images is in stratified bootstrap resamples, a block (n, some) at a time.
+
+    Args:
+        label: (n,) number of each image's class; each class is resampled apart, with a generator of its own.
+        resamples: How many resamples.
+        seed: Their seed.
+    """
+    n = len(label)
+    strata = {int(number): np.flatnonzero(label == number) for number in np.unique(label)}
+    generators = {number: np.random.default_rng([seed, number]) for number in strata}
+    block = max(1, _BLOCK // n)
+    for start in range(0, resamples, block):
+        size = min(block, resamples - start)
+        counts = np.zeros((n, size))
+        for number, rows in strata.items():
+            # Resample after resample, so that they are the same whatever the size of a block.
+            drawn = generators[number].integers(len(rows), size=(size, len(rows))) * size + np.arange(size)[:, None]
+            counts[rows] = np.bincount(drawn.ravel(), minlength=size * len(rows)).reshape(-1, size)
+        yield counts
+
+
+def _interval(drawn: Array) -> tuple[float, float]:
+    low, high = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return float(low), float(high)

@@ -1,0 +1,111 @@
+"""Intervals: stratified, shared by all detectors, and as wide as they should be."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.stats import norm
+
+from lenskit.errors import LenskitError
+from lenskit_evaluation.anomaly import bootstrap
+from lenskit_evaluation.anomaly.bootstrap import (
+    paired_difference,
+    resample_ranks,
+    resampled_counts,
+    resampled_means,
+)
+from lenskit_evaluation.anomaly.rank import auc
+from lenskit_evaluation.anomaly.scored import Truth
+
+LABEL = np.repeat([0, 2, 1], [200, 150, 50])
+TRUTH = Truth(("none", "spherical", "vortex"), LABEL, "none")
+
+
+def drawn(seed: int, shift: float = 1.0) -> np.ndarray:
+    return np.random.default_rng(seed).normal(size=len(LABEL)) + shift * (LABEL > 0)
+
+
+def test_each_class_keeps_its_number() -> None:
+    counts = np.concatenate(list(resampled_counts(LABEL, 40, seed=1)), axis=1)
+    assert counts.shape == (400, 40)
+    for number in range(3):
+        assert (counts[number == LABEL].sum(0) == (number == LABEL).sum()).all()
+    # Each image is drawn once on average, with the variance of one of n trials.
+    assert counts[LABEL == 0].var() == pytest.approx(1, abs=0.1)
+
+
+def test_resamples_are_the_same_in_blocks_of_any_size(monkeypatch) -> None:
+    whole = np.concatenate(list(resampled_counts(LABEL, 40, seed=1)), axis=1)
+    monkeypatch.setattr(bootstrap, "_BLOCK", 7 * len(LABEL))
+    parts = list(resampled_counts(LABEL, 40, seed=1))
+    assert len(parts) == 6
+    np.testing.assert_array_equal(np.concatenate(parts, axis=1), whole)
+    other = np.concatenate(list(resampled_counts(LABEL, 40, seed=2)), axis=1)
+    assert not np.array_equal(other, whole)
+
+
+def test_the_interval_is_as_wide_as_the_variance_of_the_statistic() -> None:
+    """DeLong, DeLong & Clarke-Pearson (1988, https://doi.org/10.2307/2531595) have its standard error without any
+    resampling."""
+    scores = drawn(0)
+    groups = {"all": TRUTH.anomalies, "spherical": ("spherical",)}
+    found = resample_ranks(TRUTH, {"a": scores}, groups, resamples=2000)["a"]
+    for name, classes in groups.items():
+        normal = scores[LABEL == 0]
+        anomalous = scores[np.isin(LABEL, [TRUTH.classes.index(each) for each in classes])]
+        wins = (anomalous[:, None] > normal).astype(float)
+        error = np.sqrt(wins.mean(0).var(ddof=1) / len(normal) + wins.mean(1).var(ddof=1) / len(anomalous))
+        area = found[name].estimates()[0]
+        assert area.value == auc(normal, anomalous)
+        assert area.high - area.low == pytest.approx(2 * norm.ppf(0.975) * error, rel=0.08)
+
+
+def test_figures_are_of_the_same_resamples() -> None:
+    scores = drawn(0)
+    found = resample_ranks(TRUTH, {"a": scores, "b": np.exp(scores), "c": drawn(1)}, {"all": TRUTH.anomalies})
+    np.testing.assert_array_equal(found["a"]["all"].resamples, found["b"]["all"].resamples)
+    alone = resample_ranks(TRUTH, {"a": scores}, {"all": TRUTH.anomalies})
+    np.testing.assert_array_equal(found["a"]["all"].resamples, alone["a"]["all"].resamples)
+    nothing = found["a"]["all"].minus(found["b"]["all"])
+    assert (nothing.value, nothing.low, nothing.high, nothing.p, nothing.significant) == (0, 0, 0, 1, False)
+
+
+def test_pairing_narrows_a_difference() -> None:
+    # Two detectors that err on the same images, of which one is better.
+    hard = drawn(0)
+    one, other = hard + 0.1 * drawn(1, 3.0), hard + 0.1 * drawn(2, 0.0)
+    paired = paired_difference(TRUTH, one, other)
+    assert paired.low > 0
+    assert paired.significant
+    assert paired.p < 0.01
+    apart = resample_ranks(TRUTH, {"a": one}, {"": TRUTH.anomalies}, seed=5)["a"][""]
+    against = resample_ranks(TRUTH, {"b": other}, {"": TRUTH.anomalies}, seed=6)["b"][""]
+    unpaired = apart.minus(against)
+    assert paired.value == unpaired.value
+    assert paired.high - paired.low < 0.6 * (unpaired.high - unpaired.low)
+    opposite = paired_difference(TRUTH, other, one)
+    assert (opposite.value, opposite.p) == pytest.approx((-paired.value, paired.p))
+    assert (opposite.low, opposite.high) == pytest.approx((-paired.high, -paired.low))
+
+
+def test_several_trainings_are_taken_together() -> None:
+    one, other = np.stack([drawn(s) for s in range(3)]), np.stack([drawn(s, 0.9) for s in range(3, 6)])
+    found = paired_difference(TRUTH, one, other, among="vortex")
+    single = [paired_difference(TRUTH, a, b, among="vortex").value for a, b in zip(one, other, strict=True)]
+    assert found.value == pytest.approx(np.mean(single))
+
+
+def test_means_of_each_class() -> None:
+    values = drawn(0, 2.0)
+    found = resampled_means(TRUTH, values, resamples=2000)
+    assert list(found) == ["none", "spherical", "vortex"]
+    for number, name in enumerate(found):
+        mine = values[number == LABEL]
+        assert found[name].value == pytest.approx(mine.mean())
+        width = 2 * norm.ppf(0.975) * mine.std() / np.sqrt(len(mine))
+        assert found[name].high - found[name].low == pytest.approx(width, rel=0.08)
+
+
+def test_a_group_without_images_is_refused() -> None:
+    with pytest.raises(LenskitError, match="200 normal images and 0 anomalies"):
+        resample_ranks(TRUTH, {"a": drawn(0)}, {"nothing": ()})
