@@ -1,0 +1,24 @@
+"""Folders of work that the same command goes on with."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from lenskit.files import write_atomically
+
+
+def remember(settings: Mapping[str, Any], work: Path) -> None:
+    """Writes the settings into a folder; or, where what is done there was done with others, says so and exits."""
+    path = work / "settings.json"
+    wanted = json.loads(json.dumps(settings))
+    if path.is_file():
+        held = json.loads(path.read_text(encoding="utf-8"))
+        if other := [name for name in wanted | held if wanted.get(name) != held.get(name)]:
+            told = ", ".join(f"{name} {held.get(name)}, not {wanted.get(name)}" for name in other)
+            sys.exit(f"{work} holds what was done with {told}: choose another --work")
+    work.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, json.dumps(wanted, indent=1) + "\n")
