@@ -1,0 +1,164 @@
+"""Anybody's scores: a table of comma-separated values, of which every line is checked."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import NoReturn
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lenskit.plugin import UsageError
+from lenskit_evaluation.anomaly.pools import near
+from lenskit_evaluation.anomaly.scored import Scored, Truth
+
+SCORE = "score"
+"""The column of scores; or what those of several detectors begin with: `score_NAME`."""
+
+LABEL, CLASS = "label", "class"
+NAMES = ("name", "image")
+
+MEANING = {"0": 0, "1": 1, "false": 0, "true": 1, "0.0": 0, "1.0": 1}
+"""What labels may be: normal, or an anomaly."""
+
+SIDES = ("normal", "anomaly")
+
+Cells = Sequence[tuple[int, str]]
+"""Cells of a column with the lines that they are on."""
+
+
+def read_scores(path: Path, label: str | None = None, normal: str | None = None) -> tuple[Truth, dict[str, Scored]]:
+    """Reads the scores of one or more detectors, and what the images are.
+
+    The table has a header. It has a column `score`, or `score_NAME` for each detector; and `label` (0 for a normal
+    image and 1 for an anomaly, or false and true), or `class` with names of classes, one of which is normal. A column
+    `name` or `image` names the images. Others do not matter, nor do empty lines, lines that begin with `#`, and spaces
+    around cells. Semicolons or tabs may stand in place of commas.
+
+    Args:
+        path: The file.
+        label: The column that says what images are; by default `class` if a normal class is named, and `label` if not.
+        normal: The class that is no anomaly.
+
+    Raises:
+        UsageError: saying in a line what is wrong, and on which line of the file.
+    """
+    columns = _columns(path)
+    scores = {name: cells for name, cells in columns.items() if name == SCORE or name.startswith(f"{SCORE}_")}
+    if not scores:
+        _missing(path, SCORE, columns)
+    kept = label or (CLASS if normal is not None or LABEL not in columns else LABEL)
+    if kept not in columns:
+        _missing(path, kept if label or normal is not None else LABEL, columns)
+    names = next((tuple(text for _, text in columns[name]) for name in NAMES if name in columns), ())
+    if normal is not None:
+        classes, numbers = _classes(path, kept, columns[kept], normal)
+    else:
+        classes, numbers, normal = SIDES, _labels(path, kept, columns[kept]), SIDES[0]
+    detectors = {name.removeprefix(f"{SCORE}_"): _scores(path, name, cells) for name, cells in scores.items()}
+    truth = Truth(classes, np.array(numbers, np.int64), normal, names)
+    return truth, {name: Scored(values, "score") for name, values in detectors.items()}
+
+
+def _columns(path: Path) -> dict[str, Cells]:
+    """The columns by their names."""
+    if not path.is_file():
+        raise UsageError(f"{path} is a folder, not a table of scores" if path.is_dir() else f"there is no file {path}")
+    try:
+        rows = list(_rows(path.read_text(encoding="utf-8-sig").splitlines(keepends=True)))
+    except (UnicodeDecodeError, csv.Error) as error:
+        reason = "it is no text" if isinstance(error, UnicodeDecodeError) else str(error)
+        raise UsageError(f"{path} is no table of comma-separated values: {reason}") from None
+    if not rows:
+        raise UsageError(f"{path} is empty: a table of scores has a header with the columns {SCORE} and {LABEL}")
+    _, header = rows.pop(0)
+    if twice := next((name for name in header if header.count(name) > 1), None):
+        raise UsageError(f"{path} has two columns {twice!r}")
+    if not rows:
+        raise UsageError(f"{path} has a header and no rows")
+    for line, cells in rows:
+        if len(cells) != len(header):
+            raise UsageError(f"{path}, line {line}: the header has {len(header)} cells, and this line {len(cells)}")
+    return {name: [(line, cells[number]) for line, cells in rows] for number, name in enumerate(header)}
+
+
+def _rows(lines: Sequence[str]) -> Iterator[tuple[int, list[str]]]:
+    """Rows that are not empty, with the numbers of their lines."""
+    read = 0
+
+    def plain() -> Iterator[str]:
+        nonlocal read
+        for number, line in enumerate(lines, 1):
+            read = number
+            if not line.lstrip().startswith("#"):
+                yield line
+
+    header = next(plain(), "")
+    delimiter = max(",;\t", key=header.count)
+    for cells in csv.reader(plain(), delimiter=delimiter, skipinitialspace=True, strict=True):
+        if any(cell.strip() for cell in cells):
+            yield read, [cell.strip() for cell in cells]
+
+
+def _scores(path: Path, column: str, cells: Cells) -> NDArray[np.float64]:
+    """Scores as numbers.
+
+    Raises:
+        UsageError: if one is text or missing.
+    """
+    values = np.empty(len(cells))
+    for row, (line, text) in enumerate(cells):
+        try:
+            values[row] = float(text or "nan")
+        except ValueError:
+            raise UsageError(f"{path}, line {line}: the {column} {text!r} is no number") from None
+    missing = np.flatnonzero(np.isnan(values))
+    if len(missing):
+        first = cells[missing[0]][0]
+        raise UsageError(
+            f"{path}: {len(missing)} of {len(values)} values of {column} are NaN or missing, the first on line {first}"
+        )
+    return values
+
+
+def _labels(path: Path, column: str, cells: Cells) -> list[int]:
+    """0 for a normal image, 1 for an anomaly."""
+    for line, text in cells:
+        if text.lower() in MEANING:
+            continue
+        if column != LABEL:
+            there = _some(dict.fromkeys(text for _, text in cells))
+            raise UsageError(f"--normal says which class is no anomaly: in the column {column} of {path} are {there}")
+        raise UsageError(
+            f"{path}, line {line}: the label {text!r} is neither 0 (normal) nor 1 (anomaly); classes are judged by name "
+            f"with --label {LABEL} --normal NAME"
+        )
+    return [MEANING[text.lower()] for _, text in cells]
+
+
+def _classes(path: Path, column: str, cells: Cells, normal: str) -> tuple[tuple[str, ...], list[int]]:
+    """The names of classes, the normal one first, and the number of each image's."""
+    for line, text in cells:
+        if not text:
+            raise UsageError(f"{path}, line {line}: there is no {column}")
+    there = dict.fromkeys(text for _, text in cells)
+    if normal not in there:
+        hint = near(normal, list(there))
+        raise UsageError(f"no image of {path} is of class {normal!r}{hint}; in the column {column} are {_some(there)}")
+    classes = (normal, *(name for name in there if name != normal))
+    numbers = {name: number for number, name in enumerate(classes)}
+    return classes, [numbers[text] for _, text in cells]
+
+
+def _missing(path: Path, wanted: str, columns: Iterable[str]) -> NoReturn:
+    there = list(columns)
+    others = f" (or {CLASS}, with --normal NAME)" if wanted == LABEL else ""
+    raise UsageError(f"{path} has no column {wanted}{others}{near(wanted, there)}; it has {_some(there)}")
+
+
+def _some(names: Iterable[str], most: int = 12) -> str:
+    """The names, or the first of very many."""
+    listed = list(names)
+    return ", ".join(listed[:most]) + (f" and {len(listed) - most} more" if len(listed) > most else "")

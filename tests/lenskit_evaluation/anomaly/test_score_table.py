@@ -1,0 +1,93 @@
+"""Tables of scores: what is read, and the one line that says what is wrong."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lenskit.errors import UsageError
+from lenskit_evaluation.anomaly.score_table import read_scores
+
+
+def written(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "scores.csv"
+    path.write_text(text)
+    return path
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "score,label\n0.5,0\n2e-1,1\n",
+        "# made by hand\nlabel , score\n# two images\n\n false, .5\nTrue , 0.2\n",
+        "\ufeffscore;label\r\n0.5;0\r\n0.2;1\r\n",
+        '"score"\t"label"\tremark\n"0.5"\t"0.0"\t"a, b"\n0.2\t1\t"two\nlines"\n',
+    ],
+)
+def test_tables_as_people_write_them(tmp_path: Path, text: str) -> None:
+    truth, scored = read_scores(written(tmp_path, text))
+    assert list(scored) == ["score"]
+    assert scored["score"].scores.tolist() == [0.5, 0.2]
+    assert truth.label.tolist() == [0, 1]
+    assert (truth.normal, truth.anomalies, truth.names) == ("normal", ("anomaly",), ())
+
+
+def test_several_detectors_and_classes(tmp_path: Path) -> None:
+    text = 'name,class,"score_a, b",score_c\n"x, 1",vortex,1,inf\ny,none,0,3\nz,sphere,2,-4\n'
+    truth, scored = read_scores(written(tmp_path, text), normal="none")
+    assert {name: each.scores.tolist() for name, each in scored.items()} == {
+        "a, b": [1, 0, 2],
+        "c": [np.inf, 3, -4],
+    }
+    assert truth.classes == ("none", "vortex", "sphere")
+    assert truth.label.tolist() == [1, 0, 2]
+    assert truth.anomalies == ("vortex", "sphere")
+    assert truth.names == ("x, 1", "y", "z")
+
+
+def test_a_class_goes_before_a_label_where_one_is_normal(tmp_path: Path) -> None:
+    path = written(tmp_path, "score,label,class\n1,0,b\n2,1,a\n")
+    assert read_scores(path)[0].anomalies == ("anomaly",)
+    assert read_scores(path, normal="a")[0].anomalies == ("b",)
+    assert read_scores(path, label="label", normal="1")[0].anomalies == ("0",)
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "said"),
+    [
+        ("", {}, "scores.csv is empty"),
+        ("# only this\n\n", {}, "scores.csv is empty"),
+        ("score,label\n", {}, "a header and no rows"),
+        ("scores,label\n1,0\n", {}, "has no column score (did you mean 'scores'?); it has scores, label"),
+        ("score,lable\n1,0\n", {}, "no column label (or class, with --normal NAME) (did you mean 'lable'?); it has"),
+        ("score,label\n1,0\n", {"normal": "none"}, "has no column class; it has score, label"),
+        ("score,label\n1,0\n", {"label": "labels"}, "has no column labels (did you mean 'label'?)"),
+        ("score,class\n1,a\n2,b\n3,a\n", {}, "--normal says which class is no anomaly: in the column class of"),
+        ("score,class\n1,a\n2,b\n3,a\n", {}, "are a, b"),
+        ("score,class\n1,none\n2,vortex\n", {"normal": "nome"}, "'nome' (did you mean 'none'?); in the column class"),
+        ("score,class\n1,none\n2, \n", {"normal": "none"}, "line 3: there is no class"),
+        ("score,label\n1,0\n# no row\n2,2\n", {}, "line 4: the label '2' is neither 0 (normal) nor 1 (anomaly)"),
+        ("score,label\n1,0\nhigh,1\n", {}, "line 3: the score 'high' is no number"),
+        ("score,label\n1,0\nnan,1\n,0\n", {}, "2 of 3 values of score are NaN or missing, the first on line 3"),
+        ("score,label\n1,0\n1\n", {}, "line 3: the header has 2 cells, and this line 1"),
+        ("score,score,label\n1,1,0\n", {}, "has two columns 'score'"),
+        ('score,label\n"1,0\n', {}, "is no table of comma-separated values: unexpected end of data"),
+    ],
+)
+def test_what_is_wrong_is_said_in_a_line(tmp_path: Path, text: str, options: dict[str, str], said: str) -> None:
+    with pytest.raises(UsageError) as error:
+        read_scores(written(tmp_path, text), **options)
+    assert said in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_what_is_no_text(tmp_path: Path) -> None:
+    np.savez(tmp_path / "scores.npz", score=np.arange(3.0))
+    with pytest.raises(UsageError, match="is no table of comma-separated values: it is no text"):
+        read_scores(tmp_path / "scores.npz")
+    with pytest.raises(UsageError, match="there is no file"):
+        read_scores(tmp_path / "missing.csv")
+    with pytest.raises(UsageError, match="is a folder"):
+        read_scores(tmp_path)
