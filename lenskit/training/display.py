@@ -67,7 +67,9 @@ def describe(figures: dict[str, float]) -> str:
     """The figures of one moment in a few words; those that there are."""
     parts = []
     if "loss" in figures:
-        parts += [f"loss {figures['loss']:.3f}", f"{figures['rate']:.0f} pairs/s"]
+        loss = figures["loss"]
+        # Squared errors of pixels are small.
+        parts += [f"loss {loss:.3f}" if abs(loss) >= 0.1 else f"loss {loss:.3g}", f"{figures['rate']:.0f} pairs/s"]
     if "collapse_std" in figures:
         parts.append(f"spread {figures['collapse_std']:.2f}")
     # Side by side they are too wide for a terminal, and a probe says more than a rank.

@@ -91,7 +91,6 @@ class AAE(Autoencoder):
             "discriminator": told.detach(),
             "generator": fooled.detach(),
             "embedding": features.detach(),
-            "projection": latent.detach(),
         }
 
     def _step(self, optimizer: Any, loss: Tensor) -> None:

@@ -19,7 +19,9 @@ INPUT = MappingProxyType({"stretch": "linear", "normalise": "peak"})
 class Autoencoder(Method):
     """Makes images anew from little; one that it makes badly is strange.
 
-    A subclass implements `project` and has a `decoder`, or implements `reconstruct` otherwise.
+    A subclass implements `project` and has a `decoder`, or implements `reconstruct` otherwise. Its latents are no
+    `projection` of a step: the collapse monitor would look at their directions, which may well be one, for they are
+    about no centre; and an autoencoder that collapses shows it in its loss.
 
     Args:
         backbone: Network whose features an image is made anew from.

@@ -38,6 +38,5 @@ class DCAE(OneCycle, Autoencoder):
     def training_step(self, batch: Batch, batch_index: int) -> dict[str, Tensor]:
         (images,) = batch.views
         features = self.backbone(images)
-        latent = self.project(features)
-        loss = F.mse_loss(self.decoder(latent), images)
-        return {"loss": loss, "embedding": features.detach(), "projection": latent.detach()}
+        loss = F.mse_loss(self.decoder(self.project(features)), images)
+        return {"loss": loss, "embedding": features.detach()}

@@ -66,7 +66,6 @@ class VAE(OneCycle, Autoencoder):
             "reconstruction": error.detach(),
             "kl": divergence.detach(),
             "embedding": features.detach(),
-            "projection": mean.detach(),
         }
 
 

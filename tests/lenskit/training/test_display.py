@@ -24,6 +24,7 @@ def show(console: Console, batches: list[int], done: int = 0) -> str:
 def test_figures_in_a_few_words() -> None:
     assert describe(FIGURES) == "loss -0.876  32 pairs/s  spread 0.93  rank 42"
     assert describe({"loss": 1.0, "rate": 5.4}) == "loss 1.000  5 pairs/s"
+    assert describe({"loss": 1.28e-4, "rate": 5.4}) == "loss 0.000128  5 pairs/s"
 
 
 def test_a_file_gets_a_line_an_epoch() -> None:
