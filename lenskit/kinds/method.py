@@ -100,6 +100,16 @@ class Method(pl.LightningModule):
             UsageError: if the method cannot learn from lenses of which this is recorded.
         """
 
+    def check(self, images: Callable[[int], Tensor]) -> None:
+        """Called once before training, with a way to look at some images. Most methods take any.
+
+        Args:
+            images: Gives about the first n images (n, channels, height, width), one view of each, on the CPU.
+
+        Raises:
+            UsageError: if the method cannot learn from such images.
+        """
+
     def after_update(self) -> None:
         """Called once a batch, when the optimiser has changed the weights: momentum encoders follow here."""
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from torch import Tensor
 
 from lenskit.config import Config
 from lenskit.data.source import StoredSource, source_of
@@ -111,6 +112,7 @@ class Job:
         if "optimizer" in config.sections:
             self.method.optimization = config.build("optimizer")
         self.method.prepare(self.source.parameters, self.source.truth)
+        self.method.check(self._images)
         if "optimizer" in config.sections:
             check_groups(self.method, self.method.parameter_groups())
             check_clip(self.method.optimization.clip, self.method, config.name("method"))
@@ -139,6 +141,12 @@ class Job:
         if "optimizer" in self.config.sections:
             trainer.gradient_clip_val = self.method.optimization.clip or None
         return trainer
+
+    def _images(self, lenses: int) -> Tensor:
+        """The first view of the first so many lenses, or of all there are."""
+        if isinstance(self.source, StoredSource):
+            lenses = min(lenses, len(self.source.dataset))
+        return self.source.of(torch.arange(lenses)).views[0]
 
     def _budget(self) -> Budget:
         lenses, batch_size = self.settings.lenses, self.settings.batch_size

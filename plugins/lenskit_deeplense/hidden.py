@@ -1,0 +1,28 @@
+"""The hidden layer of a restricted Boltzmann machine, as a network whose features are its units."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from annotated_types import Ge
+from torch import Tensor, nn
+
+from lenskit.plugin import Backbone
+
+
+class RBMHidden(Backbone):
+    """A layer of sigmoid units, each of which sees all pixels: the features are the probabilities that they are on.
+
+    Args:
+        channels: Number of channels of the images.
+        size: Height and width of the images in pixels.
+        hidden: Number of units (authors' code: 1000).
+    """
+
+    def __init__(self, channels: int, size: int, *, hidden: Annotated[int, Ge(1)] = 1000) -> None:
+        super().__init__(channels, size)
+        self.visible, self.features = channels * size**2, hidden
+        self.layer = nn.Linear(self.visible, hidden)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.layer(images.flatten(1)).sigmoid()
