@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from lenskit.api import configuration as configuration
     from lenskit.api import evaluate as evaluate
     from lenskit.api import load as load
+    from lenskit.api import render as render
     from lenskit.api import resume as resume
     from lenskit.api import train as train
     from lenskit.embeddings import Embeddings as Embeddings
@@ -31,6 +32,7 @@ _LAZY = {
     "configuration": "lenskit.api",
     "evaluate": "lenskit.api",
     "load": "lenskit.api",
+    "render": "lenskit.api",
     "resume": "lenskit.api",
     "train": "lenskit.api",
 }

@@ -8,10 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lenskit.choices import CHOICES, resolve, usual_folder
-from lenskit.config import Config, Layer, layer_of, read_assignment
+from lenskit.config import Config, Layer, build, layer_of, read_assignment
 from lenskit.errors import LenskitError, UsageError
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from lenskit.embeddings import Embeddings
     from lenskit.encoder import Encoder
     from lenskit.run import Run
@@ -109,7 +112,6 @@ def evaluate(
     Raises:
         UsageError: for what is unknown, or no run.
     """
-    from lenskit.config import build
     from lenskit.embeddings import Embeddings, is_embeddings
     from lenskit.run import Run
 
@@ -131,6 +133,45 @@ def _open(subject: Text) -> Run | Embeddings:
 
     path = Path(subject)
     return Embeddings.load(path) if may_be_embeddings(path) else Run(path)
+
+
+def render(
+    table: Any,
+    simulator: str = "hst",
+    *,
+    set: Mapping[str, Any] | None = None,
+    seed: int = 0,
+    ignore: Sequence[str] = (),
+) -> tuple[NDArray[np.float32], dict[str, NDArray[Any]]]:
+    """Makes images of the lenses of a table, as `lenskit render` does: one row is one lens.
+
+    Args:
+        table: Path of a CSV or JSON file; or a mapping of columns, a list of mappings, one a row, or a DataFrame.
+            Columns are parameters by the names that the simulator has for them; what none says, or is None, is drawn.
+        simulator: Its name; see `lenskit list simulators`.
+        set: Any of its options: `{"simulator.theta_E": "uniform(0.5, 2)"}`, or without the section.
+        seed: Of what is drawn.
+        ignore: Columns to leave out.
+
+    Returns:
+        Images (n, channels, height, width), and by name all that is recorded of them, (n,) each: numbers, the names of
+        classes, and as `name` what the images are called.
+
+    Raises:
+        UsageError: naming row and column, if the table is none, or gives what the simulator cannot take.
+    """
+    import numpy as np
+
+    from lenskit.rendering.render import Rendering, labels
+    from lenskit.rendering.table import read_table
+
+    options = {name.removeprefix("simulator."): value for name, value in (set or {}).items()}
+    built = build("simulator", simulator, options)
+    rendering = Rendering(read_table(table).without(ignore), built, simulator, seed)
+    parts = list(rendering)
+    columns = {p: np.concatenate([part.values[p.name] for part in parts]) for p in rendering.parameters}
+    values = {p.name: labels(p, column) if p.classes else column for p, column in columns.items()}
+    return np.concatenate([part.images for part in parts]), {"name": np.array(rendering.names)} | values
 
 
 def load(path: Text) -> Run | Encoder:
@@ -194,4 +235,14 @@ def _as_typed(name: str, value: Any) -> Any:
     return str(value) if name in CHOICES and CHOICES[name].kind is str else value
 
 
-__all__ = ["LenskitError", "UsageError", "configuration", "evaluate", "load", "load_encoder", "resume", "train"]
+__all__ = [
+    "LenskitError",
+    "UsageError",
+    "configuration",
+    "evaluate",
+    "load",
+    "load_encoder",
+    "render",
+    "resume",
+    "train",
+]

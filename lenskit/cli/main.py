@@ -15,6 +15,7 @@ from lenskit.errors import LenskitError, UsageError
 VERBS = {
     "train": "Train an encoder",
     "simulate": "Simulate lenses to disk",
+    "render": "Make images of the lenses of a table",
     "show": "Draw lenses and their views",
     "runs": "List runs, and compare them",
     "data": "Look at stored images, and check them",

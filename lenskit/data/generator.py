@@ -68,6 +68,8 @@ class KeyedGenerator:
         dtype: Type of what is returned.
         rendering: (n,) int64, number of the rendering even so, for pixel noise: two exposures have the same level of
             noise, never the same noise. `view` if not given.
+        given: By name, (n,) float64: what stands in for draws of that name, of whatever shape; NaN where it is drawn.
+            Pixel noise, and parts, are always drawn.
     """
 
     def __init__(
@@ -79,10 +81,12 @@ class KeyedGenerator:
         view: Tensor,
         dtype: torch.dtype = torch.float32,
         rendering: Tensor | None = None,
+        given: Mapping[str, Tensor] | None = None,
     ) -> None:
         self.seed, self.split, self.group = seed, split, group
         self.index, self.view, self.dtype = index, view, dtype
         self.rendering = view if rendering is None else rendering
+        self.given = given
         self.device = index.device
 
     @property
@@ -95,27 +99,34 @@ class KeyedGenerator:
         group = f"{self.group}\0{name}"
         return KeyedGenerator(self.seed, self.split, group, self.index, self.view, self.dtype, self.rendering)
 
+    def of(self, rows: Tensor) -> KeyedGenerator:
+        """The numbers of some of the addresses, (m,) int64, or bool (n,)."""
+        given = None if self.given is None else {name: values[rows] for name, values in self.given.items()}
+        index, view, rendering = (numbers[rows] for numbers in (self.index, self.view, self.rendering))
+        return KeyedGenerator(self.seed, self.split, self.group, index, view, self.dtype, rendering, given)
+
     def sample(self, name: str, distribution: Distribution, *shape: int) -> Tensor:
         """Draws from a distribution: (n, *shape)."""
-        return distribution.quantile(self._uniform64(name, shape)).to(self.dtype)
+        return self._or_given(name, distribution.quantile(self._uniform64(name, shape))).to(self.dtype)
 
     def samples(self, priors: Mapping[str, Distribution]) -> dict[str, Tensor]:
         """Draws one number a prior, (n,) each: the same as `sample` gives one by one, in one go."""
         a, b, _, _ = self._words(list(priors), 1)
         u = _to_uniform(a, b).squeeze(2)
-        return {name: prior.quantile(u[:, i]).to(self.dtype) for i, (name, prior) in enumerate(priors.items())}
+        drawn = {name: prior.quantile(u[:, i]) for i, (name, prior) in enumerate(priors.items())}
+        return {name: self._or_given(name, values).to(self.dtype) for name, values in drawn.items()}
 
     def uniform(self, name: str, *shape: int) -> Tensor:
         """Uniform numbers strictly between 0 and 1 before rounding to the type: (n, *shape)."""
-        return self._uniform64(name, shape).to(self.dtype)
+        return self._or_given(name, self._uniform64(name, shape)).to(self.dtype)
 
     def normal(self, name: str, *shape: int) -> Tensor:
         """Standard normal numbers: (n, *shape)."""
-        return torch.special.ndtri(self._uniform64(name, shape)).to(self.dtype)
+        return self._or_given(name, torch.special.ndtri(self._uniform64(name, shape))).to(self.dtype)
 
     def integers(self, name: str, high: int, *shape: int) -> Tensor:
         """Integers from 0 to `high` - 1, as int64: (n, *shape)."""
-        return (self._uniform64(name, shape) * high).long().clamp_(max=high - 1)
+        return self._or_given(name, (self._uniform64(name, shape) * high).long().clamp_(max=high - 1))
 
     def noise(self, name: str, *shape: int) -> Tensor:
         """Standard normal noise for many pixels, cheaply: (n, *shape). Renderings that share the group share no noise.
@@ -137,6 +148,14 @@ class KeyedGenerator:
         r = u.log_().mul_(-2).sqrt_()
         both = torch.cat([r * phi.cos(), r * phi.sin()], dim=1)[:, :pixels]
         return both.reshape(self.n, *shape).to(self.dtype)
+
+    def _or_given(self, name: str, drawn: Tensor) -> Tensor:
+        """What is drawn under a name, (n, ...), or what is given instead."""
+        values = None if self.given is None else self.given.get(name)
+        if values is None:
+            return drawn
+        values = values.view(-1, *[1] * (drawn.ndim - 1))
+        return torch.where(values.isnan(), drawn, values.nan_to_num().to(drawn.dtype))
 
     def _uniform64(self, name: str, shape: Sequence[int]) -> Tensor:
         """float64 uniforms of 52 bits, strictly inside (0, 1): (n, *shape)."""

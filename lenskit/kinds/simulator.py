@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, ClassVar, Self
 
@@ -71,7 +71,7 @@ class Simulator(ABC):
 
     def scene(
         self, seed: int, split: str, index: Tensor, view: Tensor | int = 0, *,
-        shared: Iterable[str] = (), dtype: torch.dtype = torch.float32,
+        shared: Iterable[str] = (), dtype: torch.dtype = torch.float32, given: Mapping[str, Tensor] | None = None,
     ) -> Scene:  # fmt: skip
         """Draws the scenes of a batch of addresses.
 
@@ -83,6 +83,8 @@ class Simulator(ABC):
             shared: Groups that all renderings of a lens share: all that is drawn in them but pixel noise, which is
                 each rendering's own.
             dtype: Floating-point type of the scene.
+            given: By the name under which it would be drawn, (n,) float64: what stands in for draws; NaN where it is
+                drawn even so. What follows from a draw follows from what is given.
 
         Returns:
             The scene, with n images.
@@ -92,8 +94,20 @@ class Simulator(ABC):
         scene: Scene = {}
         for group in self.groups:
             own = torch.zeros_like(view) if group in shared else view
-            scene |= self.draw(group, KeyedGenerator(seed, split, group, index, own, dtype, rendering=view), scene)
+            rng = KeyedGenerator(seed, split, group, index, own, dtype, rendering=view, given=given)
+            scene |= self.draw(group, rng, scene)
         return scene
+
+    def refuses(self, given: Mapping[str, Tensor]) -> Iterator[tuple[int, str, str]]:
+        """What of some values it cannot make a scene of, though it draws such parameters: by default nothing.
+
+        Args:
+            given: As `scene` takes it.
+
+        Yields:
+            The row, the name, and what would be right, to stand behind the value: `is not between 0 and 40`.
+        """
+        return iter(())
 
     def to(self, device: torch.device | str) -> Self:
         """Moves the tensors that the simulator holds as attributes to a device."""

@@ -7,7 +7,7 @@ live. Here scenes are drawn from priors; docs/euclid.md says where these come fr
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Annotated, Literal
 
 import torch
@@ -18,7 +18,7 @@ from torch.nn.functional import pad
 from lenskit.plugin import KeyedGenerator, Scene, Simulator, UsageError
 from lenskit_lensing.instruments.instrument import load_instrument
 from lenskit_lensing.instruments.noise import correlated_noise, noise_sigma
-from lenskit_lensing.priors import DOMAINS, Prior, largest_norm, parse_priors
+from lenskit_lensing.priors import DOMAINS, Prior, largest_norm, parse_priors, refused
 from lenskit_lensing.render.torch_renderer import TorchRenderer
 from lenskit_lensing.scenes.field import Neighbours, neighbour_light
 from lenskit_lensing.scenes.lens_light import LensLight, total_light
@@ -257,6 +257,10 @@ class EuclidChallenge(Simulator):
         self.parameters = recorded_parameters(
             self.lenses.is_physical, task == "detection", stamps=galaxies is not None, mergers=merger_fraction > 0
         )
+
+    def refuses(self, given: Mapping[str, Tensor]) -> Iterator[tuple[int, str, str]]:
+        """See `Simulator.refuses`."""
+        return refused(self.priors, given, largest_norm(self.priors, "e1", "e2"))
 
     def draw(self, group: str, rng: KeyedGenerator, scene: Scene) -> Scene:
         """Draws one group; `instrument` holds the blurred arc too, on which its labels are measured."""

@@ -140,9 +140,8 @@ class SourcePopulation:
             # Few scenes need another candidate. Elsewhere it takes longer to learn which than to try them for all.
             rows = (magnification < self.min_magnification).nonzero().squeeze(1)
             if len(rows):
-                some = KeyedGenerator(rng.seed, rng.split, rng.group, rng.index[rows], rng.view[rows], rng.dtype)
                 dx[rows], dy[rows], magnification[rows] = self._best(
-                    some, rays.of(rows), dx[rows], dy[rows], magnification[rows], half_light_radius[rows]
+                    rng.of(rows), rays.of(rows), dx[rows], dy[rows], magnification[rows], half_light_radius[rows]
                 )
         else:
             dx, dy, magnification = self._best(rng, rays, dx, dy, magnification, half_light_radius)

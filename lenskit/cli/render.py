@@ -1,0 +1,79 @@
+"""`lenskit render`."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import click
+
+from lenskit.errors import UsageError
+
+FORMATS = ("png", "npy", "mat", "hdf5")
+
+
+@click.command("render", short_help="Make images of the lenses of a table")
+@click.argument("table", metavar="TABLE")
+@click.option("--simulator", help="Which simulator to use; see `lenskit list`. [default: hst]")
+@click.option("--recipe", metavar="NAME|FILE", help="Take the simulator from a recipe; see `lenskit list recipes`.")
+@click.option("--config", metavar="FILE", help="Take it from a configuration, such as a run's run.toml.")
+@click.option("--set", "assignments", multiple=True, metavar="simulator.OPTION=VALUE", help="Set any option.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of what the table does not say.")
+@click.option("--ignore", multiple=True, metavar="COLUMN", help="Leave a column out; repeatable.")
+@click.option("-o", "--out", required=True, metavar="PATH", help="What to write: x.npy, x.mat, x.h5, or a folder.")
+@click.option("--format", type=click.Choice(FORMATS), help="[default: by the ending of -o; png for a folder]")
+@click.option("--bits", type=click.Choice(["8", "16"]), help="Of PNG. [default: 16]")
+@click.option("--stretch", type=click.Choice(["linear", "asinh"]), help="Of PNG, zero to peak. [default: linear]")
+@click.option("--overwrite", is_flag=True, help="Replace what was written there before.")
+def command(
+    table: str,
+    out: str,
+    format: str | None,
+    ignore: tuple[str, ...],
+    seed: int,
+    bits: str | None,
+    stretch: str | None,
+    overwrite: bool,
+    **named: Any,
+) -> int:
+    """Make images of the lenses of a table: `lenskit render lenses.csv --simulator hst -o lenses.h5`.
+
+    TABLE is a CSV file with a header, or JSON: a row is a lens and a column a parameter by the name that the simulator
+    has for it. What no column says, or an empty cell, is drawn from the simulator's priors, or fixed with --set. A
+    column `name` says what the images are called.
+    """
+    from lenskit.rendering.outputs import check_out, format_of, write
+    from lenskit.rendering.table import read_table
+
+    pictured = {key: value for key, value in (("bits", bits and int(bits)), ("stretch", stretch)) if value}
+    path = Path(out)
+    found = format_of(path, format)
+    if pictured and found != "png":
+        raise UsageError(f"--{next(iter(pictured))} is for PNG, not for {found}")
+    read = read_table(Path(table)).without(ignore)
+    check_out(path, found, overwrite, Path(table))
+
+    from lenskit.rendering.render import Rendering
+
+    simulator, name = _simulator(**named)
+    rendering = Rendering(read, simulator, name, seed)
+    write(rendering, path, found, **pictured)
+    logging.getLogger("lenskit").info("%s holds %d images of %d x %d x %d", path, *rendering.shape)
+    return 0
+
+
+def _simulator(
+    simulator: str | None, recipe: str | None, config: str | None, assignments: tuple[str, ...]
+) -> tuple[Any, str]:
+    """The simulator that flags describe, and its name."""
+    from lenskit.config import Config, read_layers
+
+    layers = read_layers(recipe, config, [{"simulator": {"name": simulator}}] if simulator else [], assignments)
+    for section in layers[-1]:
+        if section != "simulator":
+            raise UsageError(f"render takes options of simulator, not of {section}: see --help")
+    resolved = Config.resolve(*layers, only=("simulator",))
+    if "simulator" not in resolved.sections:
+        raise UsageError("the configuration is of stored images: say which --simulator to use")
+    return resolved.build("simulator"), resolved.name("simulator")

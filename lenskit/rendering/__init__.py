@@ -1,0 +1,1 @@
+"""Images of the lenses of a table: one row is one lens."""

@@ -1,0 +1,89 @@
+"""Renders the lenses of a table, some at a time."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from lenskit.errors import LenskitError
+from lenskit.kinds.parameter import Parameter
+from lenskit.kinds.simulator import Scene, Simulator
+from lenskit.rendering.given import SPLIT, check_made, is_entry, read_given
+from lenskit.rendering.table import Table
+from lenskit.store.plan import default_chunk
+
+
+@dataclass(frozen=True)
+class Part:
+    """Some of a table's lenses.
+
+    Attributes:
+        first: Number of the first of them.
+        images: (n, channels, height, width) float32.
+        values: (n,) float64 of each parameter, by name; of a class its number.
+    """
+
+    first: int
+    images: NDArray[np.float32]
+    values: dict[str, NDArray[np.float64]]
+
+
+class Rendering:
+    """The images of a table's lenses, and all that is recorded of them.
+
+    What the table does not say is drawn from the simulator's priors, or fixed by its options. A draw belongs to the
+    seed and the number of the row, not to the rows beside it.
+
+    Args:
+        table: One row a lens.
+        simulator: What makes them.
+        name: What it is called in messages.
+        seed: Of what is drawn.
+
+    Raises:
+        UsageError: naming row and column, if the table gives what the simulator cannot take.
+    """
+
+    def __init__(self, table: Table, simulator: Simulator, name: str, seed: int = 0) -> None:
+        self.table, self.simulator, self.seed = table, simulator, seed
+        self.names = table.names()
+        self._given = read_given(table, simulator, name, seed)
+        recorded = {parameter.name for parameter in simulator.parameters}
+        more = (Parameter(column) for column in self._given if column not in recorded)
+        self.parameters: tuple[Parameter, ...] = (*simulator.parameters, *more)
+        """What is recorded, and what else is given: that has no unit, and is NaN where it is drawn."""
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """Shape of all images: (n, channels, height, width)."""
+        return (len(self.table), *self.simulator.image_shape)
+
+    def __iter__(self) -> Iterator[Part]:
+        size = default_chunk(math.prod(self.simulator.image_shape))
+        for rows in torch.arange(len(self.table)).split(size):
+            first = int(rows[0])
+            given = {name: values[rows] for name, values in self._given.items()}
+            with torch.no_grad():
+                scene = self.simulator.scene(self.seed, SPLIT, rows, given=given)
+                check_made(self.table, scene, given, first)
+                images = self.simulator.render(scene).to(torch.float32)
+            bad = ~images.isfinite().flatten(1).all(1)
+            for row in bad.nonzero()[:1, 0].tolist():
+                raise LenskitError(f"{self.table.source}, {self.table.places[first + row]}: the image is not finite")
+            values = {parameter.name: _value(scene, given, parameter.name) for parameter in self.parameters}
+            yield Part(first, images.numpy(), values)
+
+
+def _value(scene: Scene, given: dict[str, Tensor], name: str) -> NDArray[np.float64]:
+    return (scene[name] if is_entry(scene, name) else given[name]).to(torch.float64).numpy()
+
+
+def labels(parameter: Parameter, values: NDArray[np.float64]) -> NDArray[np.str_]:
+    """The names of classes by their numbers."""
+    return np.asarray(parameter.classes)[values.astype(np.int64)]

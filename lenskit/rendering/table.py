@@ -1,0 +1,212 @@
+"""Tables of parameters, from a CSV or JSON file or from Python: one row is one lens."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from lenskit.errors import UsageError
+
+NAME = "name"
+"""The column that says what each image is called."""
+
+Cell = str | float | None
+"""What a table says: a number, a text that is one or names a class, or nothing."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """Columns of as many rows.
+
+    Attributes:
+        source: What it is called in messages.
+        columns: Cells by name, those of `NAME` included.
+        places: Where each row stands, such as `line 3`.
+    """
+
+    source: str
+    columns: dict[str, list[Cell]]
+    places: Sequence[str]
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    @property
+    def parameters(self) -> dict[str, list[Cell]]:
+        """All columns but the names."""
+        return {name: cells for name, cells in self.columns.items() if name != NAME}
+
+    def fault(self, row: int, column: str, what: str) -> UsageError:
+        """An error that says where it is."""
+        return UsageError(f"{self.source}, {self.places[row]}, column {column}: {what}")
+
+    def without(self, names: Iterable[str]) -> Table:
+        """The table without some columns.
+
+        Raises:
+            UsageError: if there is none of that name.
+        """
+        from lenskit.registry import near
+
+        for name in (names := list(names)):
+            if name not in self.columns:
+                raise UsageError(f"{self.source} has no column {name!r} to ignore{near(name, list(self.columns))}")
+        return Table(self.source, {n: cells for n, cells in self.columns.items() if n not in names}, self.places)
+
+    def names(self) -> list[str]:
+        """What each image is called: as the column `NAME` says, or else its number from 0, as files sort.
+
+        Raises:
+            UsageError: if a name is missing, is there twice, or cannot be that of a file.
+        """
+        if NAME not in self.columns:
+            digits = len(str(len(self) - 1))
+            return [f"{row:0{digits}}" for row in range(len(self))]
+        names: dict[str, int] = {}
+        for row, cell in enumerate(self.columns[NAME]):
+            name = "" if cell is None else str(cell)
+            if not name or name in (".", "..") or any(mark in name for mark in "/\\\0\n\r"):
+                raise self.fault(row, NAME, f"{name!r} is no name for an image")
+            if name in names:
+                raise self.fault(row, NAME, f"{name!r} is the name of {self.places[names[name]]}, too")
+            names[name] = row
+        return list(names)
+
+
+def number(table: Table, row: int, column: str) -> float:
+    """A cell as a number: NaN if it is empty.
+
+    Raises:
+        UsageError: if it is something else, or not finite.
+    """
+    cell = table.columns[column][row]
+    if cell is None:
+        return math.nan
+    try:
+        value = float(cell)
+    except (ValueError, OverflowError):
+        raise table.fault(row, column, f"{cell!r} is no number") from None
+    if not math.isfinite(value):
+        raise table.fault(row, column, f"{cell!r} is not finite; an empty cell stands for what is to be drawn")
+    return value
+
+
+def read_table(table: str | PathLike[str] | Any) -> Table:
+    """Reads a table.
+
+    Args:
+        table: The path of a CSV file with a header (lines that begin with `#` are left out), or of a JSON file with a
+            list of objects or an object of lists; or such a list or mapping itself, or a DataFrame.
+
+    Raises:
+        UsageError: with one line that says where it is wrong.
+    """
+    if not isinstance(table, str | PathLike):
+        return _checked(_of_python(table, "the table"))
+    path = Path(table)
+    readers: dict[str, Callable[[Path], Table]] = {".csv": _read_csv, ".json": _read_json}
+    if path.suffix.lower() not in readers:
+        raise UsageError(f"tables end with {' or '.join(readers)}, not as {path.name or path} does")
+    try:
+        return _checked(readers[path.suffix.lower()](path))
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{path} cannot be read as text: {error}") from None
+
+
+def _checked(table: Table) -> Table:
+    if not len(table) or not table.columns:
+        raise UsageError(f"{table.source} has no rows: each row is one lens")
+    return table
+
+
+def _read_csv(path: Path) -> Table:
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        reader = csv.reader(_without_comments(file), strict=True)
+        rows: list[list[str]] = []
+        places: list[str] = []
+        try:
+            for row in reader:
+                if any(map(str.strip, row)):
+                    rows.append([cell.strip() for cell in row])
+                    places.append(f"line {reader.line_num}")
+        except csv.Error as error:
+            raise UsageError(f"{path}, line {reader.line_num}: no comma-separated values: {error}") from None
+    if not rows:
+        raise UsageError(f"{path} is empty: a table has a header and a row for each lens")
+    header, *rows = rows
+    for place, name in enumerate(header, 1):
+        if not name:
+            raise UsageError(f"{path}, {places[0]}: column {place} has no name")
+        if name in header[: place - 1]:
+            raise UsageError(f"{path}, {places[0]}: two columns are called {name!r}")
+    for row, where in zip(rows, places[1:], strict=True):
+        if len(row) != len(header):
+            raise UsageError(f"{path}, {where}: {len(row)} cells, where the header has {len(header)}")
+    columns: dict[str, list[Cell]] = {name: [row[place] or None for row in rows] for place, name in enumerate(header)}
+    return Table(str(path), columns, places[1:])
+
+
+def _without_comments(lines: Iterable[str]) -> Iterable[str]:
+    """The lines, with empty ones in the place of comments, so that they are still counted."""
+    return ("\n" if line.lstrip().startswith("#") else line for line in lines)
+
+
+def _read_json(path: Path) -> Table:
+    def distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for key, value in pairs:
+            if key in found:
+                raise UsageError(f"{path}: {key!r} is there twice in one object")
+            found[key] = value
+        return found
+
+    try:
+        read = json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=distinct)
+    except json.JSONDecodeError as error:
+        raise UsageError(f"{path}, line {error.lineno}, column {error.colno}: no JSON: {error.msg}") from None
+    return _of_python(read, str(path))
+
+
+def _of_python(read: Any, source: str) -> Table:
+    """A table from a list of mappings, one a row, or from a mapping of columns (a DataFrame is as good as one)."""
+    if hasattr(read, "columns") and hasattr(read, "to_dict"):
+        read = read.to_dict("list")
+    if isinstance(read, Mapping):
+        columns = {name: _column(source, name, values) for name, values in read.items()}
+        rows = len(next(iter(columns.values()), []))
+        for name, cells in columns.items():
+            if len(cells) != rows:
+                raise UsageError(f"{source}: column {name} has {len(cells)} rows, and {next(iter(columns))} has {rows}")
+    elif isinstance(read, Sequence) and not isinstance(read, str) and all(isinstance(row, Mapping) for row in read):
+        names = dict.fromkeys(name for row in read for name in row)
+        columns = {name: [row.get(name) for row in read] for name in names}
+        rows = len(read)
+    else:
+        raise UsageError(f"{source} is no table: a list of objects, one for each lens, or an object of lists is right")
+    table = Table(source, columns, [f"row {row} (from 0)" for row in range(rows)])
+    for name, cells in columns.items():
+        if not isinstance(name, str) or not name:
+            raise UsageError(f"{source}: {name!r} is no name of a column")
+        for row, cell in enumerate(cells):
+            cells[row] = cell = cell.item() if hasattr(cell, "item") else cell
+            if isinstance(cell, bool) or not isinstance(cell, str | int | float | None):
+                raise table.fault(row, name, f"{cell!r} is neither a number nor a text")
+            if isinstance(cell, str):
+                cells[row] = cell.strip() or None
+    return table
+
+
+def _column(source: str, name: Any, values: Any) -> list[Any]:
+    """A column of a mapping as a list; numpy's numbers become Python's."""
+    values = values.tolist() if hasattr(values, "tolist") else values
+    if not isinstance(values, list | tuple):
+        raise UsageError(f"{source}: column {name} is {values!r}, not a list with an entry for each lens")
+    return list(values)
