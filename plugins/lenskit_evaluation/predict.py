@@ -16,9 +16,9 @@ from torch import Tensor
 
 from lenskit.plugin import Dataset, Encoder, Evaluation, LenskitError, Run, UsageError, stored, write_atomically
 from lenskit_evaluation.features import to_best_device
-from lenskit_evaluation.finetune_model import MODEL, FineTuned, Predicted
-from lenskit_evaluation.fitted import FittedProbe
+from lenskit_evaluation.finetune.model import MODEL, FineTuned, Predicted
 from lenskit_evaluation.outliers import OutlierDetector
+from lenskit_evaluation.probe.fitted import FittedProbe
 from lenskit_evaluation.splits import Array
 from lenskit_evaluation.tables import to_csv
 

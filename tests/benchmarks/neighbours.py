@@ -13,7 +13,7 @@ import time
 
 import numpy as np
 
-from lenskit_evaluation.search import search
+from lenskit_evaluation.neighbours.search import search
 
 
 def main() -> None:

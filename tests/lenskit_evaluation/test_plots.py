@@ -9,10 +9,8 @@ from matplotlib.figure import Figure
 from matplotlib.image import imread
 from matplotlib.text import Annotation
 
-from lenskit_evaluation.domain_gap import Distance, Gap
 from lenskit_evaluation.metrics import Estimate, score
 from lenskit_evaluation.plots import COLORS, LOWEST_R2, NAMED_POINTS, r2_bars, truth_against_prediction
-from lenskit_evaluation.transfer_plots import distance_histograms
 
 SYMBOLS = {"theta_E": r"$\theta_E$", "gamma": r"$\gamma$", "e1": ""}
 
@@ -113,21 +111,6 @@ class TestScatter:
         truth, prediction = [1.0, 1.0], [1.0, 1.0]
         figure = truth_against_prediction(truth, prediction, score(truth, prediction), symbol="q", names=names)
         assert drawn(figure).std() > 0.05
-
-
-@pytest.mark.parametrize("far", [1.3, 12, 110, 1e4, 1e7])
-def test_ticks_of_distances_are_apart_and_plain(far):
-    near = np.geomspace(3.1, 4.3, 50)
-    distance = Distance(np.array([3.2, 3.2 * far]), near)
-    figure = distance_histograms({"run": Gap(distance, distance, Estimate(0.9), 0.1, 0.01)})
-    drawn(figure)
-    for axes in figure.axes:
-        low, high = axes.get_xlim()
-        labels = [*axes.get_xticklabels(), *axes.get_xticklabels(minor=True)]
-        shown = [text for text in labels if text.get_text() and low <= text.get_position()[0] <= high]
-        assert len(shown) >= 2
-        assert all(float(text.get_text()) == pytest.approx(text.get_position()[0]) for text in shown)
-        assert not any(a.get_window_extent().overlaps(b.get_window_extent()) for a, b in combinations(shown, 2))
 
 
 def test_long_names_are_slanted():

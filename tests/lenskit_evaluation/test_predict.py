@@ -17,8 +17,8 @@ from lenskit.config import Config
 from lenskit.errors import LenskitError, UsageError
 from lenskit.plugin import Parameter, Run
 from lenskit.training.runner import train
-from lenskit_evaluation.finetune import Finetune
-from lenskit_evaluation.finetune_model import FineTuned
+from lenskit_evaluation.finetune.evaluation import Finetune
+from lenskit_evaluation.finetune.model import FineTuned
 from lenskit_evaluation.predict import Predict
 
 QUICK: dict[str, Any] = {"target": ["width"], "labels": 60, "test_lenses": 60, "epochs": 3, "random": False}

@@ -1,0 +1,1 @@
+"""`lenskit explore`: a map of the features to explore, in one HTML page."""

@@ -1,0 +1,246 @@
+"""`lenskit explore`: the features as a map to wander about in, one HTML page."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal
+
+import numpy as np
+from annotated_types import Ge, Le
+from numpy.typing import NDArray
+
+from lenskit.plugin import (
+    Chunk,
+    Embeddings,
+    Evaluation,
+    Parameter,
+    Run,
+    UsageError,
+    check_complete,
+    open_dataset,
+    simulated,
+    write_atomically,
+)
+from lenskit_evaluation.explore.page import Shown, page
+from lenskit_evaluation.explore.sprites import Sprites, Thumbnails, thumbnails
+from lenskit_evaluation.features import simulator_of, to_best_device
+from lenskit_evaluation.lenses import check_one_source, first_images
+from lenskit_evaluation.maps.feature_map import FeatureMap, Trust, trustworthiness
+from lenskit_evaluation.outcome import write_outcome
+
+log = logging.getLogger("lenskit")
+
+TRUSTED = 4000
+"""Lenses at most that trustworthiness is computed on: memory grows with their square."""
+
+
+@dataclass(frozen=True)
+class Explored:
+    """A page and what is on it.
+
+    Attributes:
+        page: Where it is.
+        places: (n, 2), where each lens lies on the map.
+        names: n names of the lenses.
+        trustworthiness: Of the map: 1 if all neighbours on it are neighbours in the features; NaN if there are too few
+            lenses to tell.
+        judged_on: Lenses that the trustworthiness was computed on.
+        megabytes: Size of the page.
+    """
+
+    page: Path
+    places: NDArray[np.float64]
+    names: list[str]
+    trustworthiness: float
+    judged_on: int
+    megabytes: float
+
+
+@dataclass(frozen=True)
+class _Lenses:
+    """Lenses with all that a page tells of them; `source` says where they come from."""
+
+    features: NDArray[np.float32]
+    values: dict[str, NDArray[np.float64]]
+    parameters: Sequence[Parameter]
+    names: list[str]
+    pictures: Thumbnails | None
+    source: str
+
+
+class Explore(Evaluation):
+    """The features as a map (UMAP), in one HTML page that needs no other file and no network.
+
+    It zooms, is coloured by any parameter, shows the image and the parameters of the lens under the pointer, and for
+    what is selected with a box or a lasso a gallery and how its parameters differ from those of all. Of a file of
+    embeddings the images are not known: they are shown if `data` holds one of each name.
+
+    Args:
+        data: Stored images to show, `[READER:]PATH`; without it, lenses of the run's simulator.
+        lenses: Lenses to show; of stored ones and embeddings at most so many, drawn at random.
+        seed: Seed of simulated lenses, of the choice among others, and of the map.
+        simulator: Simulator to show lenses of, instead of the run's.
+        set: Option of the simulator to change, `OPTION=VALUE`.
+        n_neighbors: Neighbours of each lens that the map tries to keep near: few for details, many for the whole.
+        min_dist: How close points may be on the map.
+        metric: Distance between features.
+        thumbnail: Height and width of the images on the page, in pixels.
+        output: File to write, instead of one in the run.
+    """
+
+    embeddings: ClassVar[bool] = True
+    short: ClassVar[dict[str, str]] = {"output": "-o"}
+
+    def __init__(
+        self,
+        *,
+        data: str | None = None,
+        lenses: Annotated[int, Ge(3)] = 3000,
+        seed: Annotated[int, Ge(0)] = 0,
+        simulator: str | None = None,
+        set: list[str] | None = None,
+        n_neighbors: Annotated[int, Ge(2)] = 15,
+        min_dist: Annotated[float, Ge(0), Le(1)] = 0.1,
+        metric: Literal["euclidean", "cosine"] = "euclidean",
+        thumbnail: Annotated[int, Ge(8), Le(256)] = 48,
+        output: str | None = None,
+    ) -> None:
+        check_one_source(data, simulator, set)
+        if output and not Path(output).parent.is_dir():
+            raise UsageError(f"there is no folder {Path(output).parent} to write {output} to")
+        self.data, self.lenses, self.seed, self.output = data, lenses, seed, output
+        self.simulator, self.set, self.thumbnail = simulator, set or [], thumbnail
+        self.n_neighbors, self.min_dist, self.metric = n_neighbors, min_dist, metric
+
+    def __call__(self, runs: Sequence[Run | Embeddings], inputs: Sequence[str] = ()) -> list[Explored]:
+        """Writes a page for each run or file of embeddings, and returns what is on them."""
+        if self.output and len(runs) > 1:
+            raise UsageError(f"--output names one file, but {len(runs)} runs are given: leave it out, or give one run")
+        return [self._explore(subject) for subject in runs]
+
+    def _explore(self, subject: Run | Embeddings) -> Explored:
+        lenses = self._embedded(subject) if isinstance(subject, Embeddings) else self._embed(subject)
+        log.info("a map of %d x %d features", *lenses.features.shape)
+        fitted = FeatureMap.fit(
+            lenses.features, n_neighbors=self.n_neighbors, min_dist=self.min_dist, metric=self.metric, seed=self.seed
+        )
+        trust = self._trust(lenses.features, fitted.coordinates)
+        n, d = lenses.features.shape
+        facts = [
+            f"{n:,} {lenses.source}.",
+            f"UMAP of {d} features ({self.n_neighbors} neighbours, seed {self.seed}); trustworthiness "
+            + (f"{trust.value:.3f} of {trust.n:,} lenses." if np.isfinite(trust.value) else "not defined for so few."),
+        ]
+        parameters = sorted(lenses.parameters, key=lambda p: (p.identity, p.group != "lens", not p.headline))
+        sprites = None if lenses.pictures is None else Sprites.of(lenses.pictures)
+        heading = f"{subject.name}: a map of its features"
+        html = page(Shown(heading, facts, fitted.coordinates, lenses.names, parameters, lenses.values, sprites))
+        folder = subject.folder("explore")
+        path = Path(self.output) if self.output else folder / "explore.html"
+        write_atomically(path, html)
+        size = len(html.encode()) / 1e6
+        figures = {"lenses": n, "seed": self.seed, "trustworthiness": trust.value, "of lenses": trust.n, "MB": size}
+        write_outcome(
+            [folder],
+            title=f"{subject.name}: a map of its features as a page",
+            settings={key: value for key, value in vars(self).items() if key != "output"},
+            results={"page": path.resolve(), "features": d, "with pictures": sprites is not None, **figures},
+            table=[figures],
+        )
+        log.info("page: %s", path)
+        return Explored(path, fitted.coordinates, lenses.names, trust.value, trust.n, size)
+
+    def _trust(self, features: NDArray[Any], places: NDArray[Any]) -> Trust:
+        """The map's trustworthiness, of some lenses if there are many."""
+        judged = np.arange(len(features))
+        if len(features) > TRUSTED:
+            judged = np.sort(np.random.default_rng(self.seed).choice(len(features), TRUSTED, replace=False))
+        return trustworthiness(features[judged], places[judged], self.n_neighbors, self.metric)
+
+    def _embed(self, run: Run) -> _Lenses:
+        """Lenses as a run's encoder sees them."""
+        encoder = to_best_device(run.encoder())
+        chunks: Iterable[Chunk]
+        if self.data:
+            dataset = encoder.open(self.data)
+            check_complete(dataset)
+            rows = self._some(len(dataset))
+            names, parameters = [dataset.names[row] for row in rows], dataset.parameters
+            chunks, source = (
+                (chunk for chunk, *_ in first_images(dataset, rows)),
+                f"lenses of {self.data}" + self._chosen(rows, len(dataset)),
+            )
+        else:
+            simulator = simulator_of(run, self.simulator, self.set)
+            names, parameters = [f"lens {number}" for number in range(self.lenses)], simulator.parameters
+            device = next(encoder.parameters()).device
+            chunks = simulated(simulator, seed=self.seed, split="embed", lenses=self.lenses, device=device)
+            kind = self.simulator or run.config.sections["simulator"]["name"]
+            changed = f" with {', '.join(self.set)}" if self.set else ""
+            source = f"simulated lenses ({kind}{changed}, seed {self.seed}), never trained on"
+        self._check_number(len(names))
+        features, pictures = [], []
+        values: dict[str, list[NDArray[np.float64]]] = {parameter.name: [] for parameter in parameters}
+        for images, known in chunks:
+            features.append(encoder.embed([(images, {})])[0])
+            pictures.append(thumbnails(images, self.thumbnail))
+            for name, parts in values.items():
+                parts.append(known[name].double().cpu().numpy())
+        together = {name: np.concatenate(parts) for name, parts in values.items()}
+        return _Lenses(np.concatenate(features), together, parameters, names, np.concatenate(pictures), source)
+
+    def _embedded(self, embeddings: Embeddings) -> _Lenses:
+        """Lenses of a file of embeddings, with their images if `data` holds them."""
+        if self.simulator or self.set:
+            raise UsageError(f"{embeddings.path} are embeddings: nothing is simulated for them")
+        rows = self._some(len(embeddings))
+        self._check_number(len(rows))
+        names = [embeddings.names[row] for row in rows]
+        pictures = None if self.data is None else self._pictures(names, self.data)
+        values = {name: value[rows] for name, value in embeddings.values.items()}
+        source = f"lenses of {embeddings.path.name}" + self._chosen(rows, len(embeddings))
+        return _Lenses(embeddings.features[rows], values, embeddings.parameters, names, pictures, source)
+
+    def _pictures(self, names: Sequence[str], data: str) -> Thumbnails:
+        """The images of those names.
+
+        Raises:
+            UsageError: if the data have none of some name, or two.
+        """
+        dataset = open_dataset(data)
+        check_complete(dataset)
+        number = {name: row for row, name in enumerate(dataset.names)}
+        missing = [name for name in names if name not in number]
+        if missing:
+            raise UsageError(
+                f"{data} holds no image of {missing[0]}, and of {len(missing)} of {len(names)} embeddings: "
+                "--data takes the images that were embedded, or leave it out"
+            )
+        if len(number) < len(dataset) or len(set(names)) < len(names):
+            raise UsageError(f"names of embeddings or of images in {data} are not unique: leave --data out")
+        return np.concatenate(
+            [
+                thumbnails(images, self.thumbnail)
+                for (images, _), *_ in first_images(dataset, [number[name] for name in names])
+            ]
+        )
+
+    def _check_number(self, n: int) -> None:
+        """Raises if there are too few lenses for the neighbours that are looked at."""
+        if n <= self.n_neighbors:
+            raise UsageError(
+                f"{n} lenses are too few for --n-neighbors {self.n_neighbors}: use more, or fewer neighbours"
+            )
+
+    def _some(self, n: int) -> list[int]:
+        """At most `lenses` numbers of so many, ascending."""
+        if n <= self.lenses:
+            return list(range(n))
+        chosen = np.random.default_rng(self.seed).choice(n, self.lenses, replace=False)
+        return [int(row) for row in np.sort(chosen)]
+
+    def _chosen(self, rows: Sequence[int], n: int) -> str:
+        return "" if len(rows) == n else f", drawn at random (seed {self.seed}) from {n:,}"

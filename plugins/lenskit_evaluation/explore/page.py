@@ -1,0 +1,227 @@
+"""A map of features as one HTML page that needs nothing else: no other file, no network."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from itertools import cycle, islice
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lenskit.plugin import Parameter
+from lenskit_evaluation.explore.sprites import COLUMNS, Sprites
+from lenskit_evaluation.explore.text import label
+
+Array = NDArray[np.float64]
+
+MIDDLE = (1, 99)
+"""Percentiles of a parameter's values that its colours span: a few odd ones change nothing."""
+
+BEYOND = 0.25
+"""How far its histogram may reach beyond these on either side, as a share of what they span."""
+
+BINS = 24
+"""Of a histogram."""
+
+SIZES = (3.5, 9.0)
+"""Diameters in pixels of the points of very many lenses, and of few."""
+
+UNKNOWN, ALL, CHOSEN = "#bdbdbd", "#c4c4c4", "#0b5cad"
+"""Colours of points whose value is not known, and of histograms."""
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What a page shows.
+
+    Attributes:
+        heading: Its title.
+        facts: What is shown, in some lines.
+        places: (n, 2), where each lens lies on the map.
+        names: n names.
+        parameters: What is known of the lenses, in this order.
+        values: Values (n,) of each of them by name; NaN where not known.
+        sprites: Their pictures, if there are any.
+    """
+
+    heading: str
+    facts: Sequence[str]
+    places: Array
+    names: Sequence[str]
+    parameters: Sequence[Parameter]
+    values: Mapping[str, Array]
+    sprites: Sprites | None = None
+
+
+def page(shown: Shown) -> str:
+    """The page's HTML."""
+    from bokeh.document import Document
+    from bokeh.embed import file_html
+    from bokeh.events import DocumentReady
+    from bokeh.models import CustomJS
+    from bokeh.resources import INLINE
+
+    parameters = [described(parameter, shown.values[parameter.name]) for parameter in shown.parameters]
+    figure, models = _map(shown)
+    histograms = [_histogram(parameter, number) for number, parameter in enumerate(parameters)]
+    document = Document()
+    for root in (figure, *(root for root, _ in histograms)):
+        document.add_root(root)
+    given = models | {
+        "parameters": parameters,
+        "histograms": [source for _, source in histograms],
+        "names": list(shown.names),
+        "side": shown.sprites.side if shown.sprites else 0,
+        "columns": COLUMNS,
+    }
+    document.js_on_event(DocumentReady, CustomJS(args={"page": given}, code="explore.start(page)"))
+    texts = {"heading": shown.heading, "facts": shown.facts, "css": _file("page.css"), "js": _file("page.js")}
+    return file_html(
+        document,
+        INLINE,
+        shown.heading,
+        template=_file("page.html"),
+        template_variables=texts
+        | {
+            "sheets": shown.sprites.css() if shown.sprites else "",
+            "pictured": shown.sprites is not None,
+            "coloured": len(parameters),
+        },
+    )
+
+
+def described(parameter: Parameter, values: Array) -> dict[str, Any]:
+    """What the page has to know of a parameter, as page.js reads it.
+
+    Args:
+        parameter: What it is.
+        values: (n,), NaN where not known.
+    """
+    from bokeh.palettes import Viridis256
+
+    known = values[np.isfinite(values)]
+    classes = [name.replace("$", "") for name in parameter.classes]
+    if classes:
+        bins, palette = len(classes), _categories(len(classes))
+        low, high = first, last = -0.5, len(classes) - 0.5
+    else:
+        bins, palette = BINS, list(Viridis256)
+        low, high = np.percentile(known, MIDDLE) if len(known) else (0.0, 1.0)
+        margin = BEYOND * (high - low)
+        first, last = max(low - margin, min(known, default=low)), min(high + margin, max(known, default=high))
+        if not high > low:  # constant values are drawn in one colour and one bin
+            low, high = first, last = low - 0.5, low + 0.5
+    return {
+        "name": parameter.name,
+        "label": label(parameter),
+        "classes": classes,
+        "low": float(low),
+        "high": float(high),
+        "edges": np.linspace(first, last, bins + 1),
+        "palette": palette,
+        "unknown": len(values) - len(known),
+        "values": np.where(np.isfinite(values), values, np.nan).astype(np.float32),
+    }
+
+
+def _categories(n: int) -> list[str]:
+    """Colours that differ; of more than twenty, some are used again."""
+    from bokeh.palettes import Bright6, Category20_20
+
+    colours: Sequence[str] = Bright6 if n <= len(Bright6) else Category20_20
+    return list(islice(cycle(colours), n))
+
+
+def _map(shown: Shown) -> tuple[Any, dict[str, Any]]:
+    """The figure, and what of it page.js changes."""
+    from bokeh.models import ColumnDataSource, CustomJS, HoverTool, LinearColorMapper
+    from bokeh.models.annotations import ColorBar
+    from bokeh.palettes import Viridis256
+    from bokeh.plotting import figure
+
+    x, y = shown.places.T.astype(np.float32)
+    unknown = np.full(len(x), np.nan, np.float32)
+    points = ColumnDataSource({"x": x, "y": y, "value": unknown})
+    here = ColumnDataSource({"x": [], "y": []})
+    mapper = LinearColorMapper(palette=Viridis256, low=0, high=1, nan_color=UNKNOWN)
+    plot = figure(
+        name="map",
+        sizing_mode="stretch_both",
+        match_aspect=True,
+        output_backend="webgl",
+        tools="box_select,lasso_select,pan,wheel_zoom,reset,save",
+        active_drag="box_select",
+        active_scroll="wheel_zoom",
+        toolbar_location="above",
+        background_fill_color="#fafafa",
+        outline_line_color="#cccccc",
+    )
+    plot.toolbar.logo = None
+    plot.axis.visible = False  # distances on the map have no unit
+    plot.grid.visible = False
+    dots = plot.scatter(
+        "x",
+        "y",
+        source=points,
+        size=float(np.clip(300 / np.sqrt(len(x)), *SIZES)),
+        fill_color={"field": "value", "transform": mapper},
+        line_color=None,
+        fill_alpha=0.85,
+        nonselection_fill_alpha=0.12,
+    )
+    plot.scatter("x", "y", source=here, size=15, fill_color=None, line_color="#111111", line_width=2)
+    looks = CustomJS(code="explore.hover(cb_data)")
+    plot.add_tools(HoverTool(renderers=[dots], tooltips=None, callback=looks, visible=False))
+    points.selected.js_on_change("indices", CustomJS(code="explore.select(cb_obj.indices)"))
+    bar = ColorBar(color_mapper=mapper, width=12, padding=4, title=None, visible=False)
+    plot.add_layout(bar, "right")
+    return plot, {"points": points, "here": here, "mapper": mapper, "bar": bar}
+
+
+def _histogram(parameter: Mapping[str, Any], number: int) -> tuple[Any, Any]:
+    """The small figure of a parameter, and its data."""
+    from bokeh.models import ColumnDataSource, Range1d
+    from bokeh.plotting import figure
+
+    edges = parameter["edges"]
+    known = parameter["values"][~np.isnan(parameter["values"])]
+    share = np.histogram(known.clip(edges[0], edges[-1]), edges)[0] / max(len(known), 1)
+    source = ColumnDataSource({"left": edges[:-1], "right": edges[1:], "all": share, "selected": 0 * share})
+    plot: Any = figure(
+        name=f"histogram-{number}",
+        title=parameter["label"],
+        sizing_mode="stretch_both",
+        tools="",
+        toolbar_location=None,
+        min_border=4,
+        outline_line_color=None,
+        x_range=Range1d(edges[0], edges[-1]),
+    )
+    plot.title.update(text_font_size="12px", text_font_style="normal", text_color="#222222")
+    plot.grid.visible = plot.yaxis.visible = False
+    plot.y_range.start = 0
+    plot.xaxis.update(axis_line_color="#999999", major_tick_in=0, minor_tick_line_color=None)
+    plot.xaxis.ticker.update(desired_num_ticks=4)
+    classes = parameter["classes"]
+    if classes:
+        plot.xaxis.ticker = list(range(len(classes)))
+        plot.xaxis.major_label_overrides = {k: _short(name, len(classes)) for k, name in enumerate(classes)}
+    plot.quad(left="left", right="right", top="all", bottom=0, source=source, color=ALL, line_color=None)
+    plot.quad(
+        left="left", right="right", top="selected", bottom=0, source=source,
+        fill_color=CHOSEN, fill_alpha=0.45, line_color=CHOSEN, line_width=1,
+    )  # fmt: skip
+    return plot, source
+
+
+def _short(name: str, classes: int) -> str:
+    """A class's name as far as there is room for it beneath its bar."""
+    room = max(24 // classes, 2)
+    return name if len(name) <= room else name[: room - 1] + "…"
+
+
+def _file(name: str) -> str:
+    return files(__package__).joinpath(name).read_text(encoding="utf-8")

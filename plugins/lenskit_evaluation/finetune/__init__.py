@@ -1,0 +1,1 @@
+"""`lenskit finetune`: what few labels are worth after pre-training."""

@@ -1,0 +1,336 @@
+"""`lenskit finetune`: what few labels are worth after pre-training, and a model that predicts."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Annotated, Any, ClassVar
+
+import numpy as np
+import torch
+from annotated_types import Ge, Gt, Lt
+from torch import Tensor
+
+from lenskit.plugin import Dataset, LenskitError, Parameter, Run, Simulator, UsageError
+from lenskit_evaluation.classification import ClassScore, score_classes
+from lenskit_evaluation.features import simulator_of, to_best_device
+from lenskit_evaluation.finetune.checks import check_images, folder_name
+from lenskit_evaluation.finetune.data import (
+    KnownLenses,
+    Labelled,
+    check_labels,
+    choose_targets,
+    gather,
+    oriented_labels,
+)
+from lenskit_evaluation.finetune.model import CARD, MODEL, FineTuned, Predicted, read_card
+from lenskit_evaluation.finetune.report import CONSTANT, Findings, Trained, write_report
+from lenskit_evaluation.finetune.starts import Starts
+from lenskit_evaluation.finetune.training import Freeze, Recipe, fit
+from lenskit_evaluation.intervals import Intervals
+from lenskit_evaluation.lenses import Lenses, OnLenses, SimulatedLenses, labelled
+from lenskit_evaluation.metrics import Score, score
+from lenskit_evaluation.outliers import fit_outlier_detector
+from lenskit_evaluation.splits import Array
+
+log = logging.getLogger("lenskit")
+
+FEWEST = 5
+"""Labelled lenses at least."""
+
+
+class Finetune(OnLenses):
+    """Trains encoders further on a few labelled images, and judges them on others.
+
+    Several runs are trained and judged on the same lenses with the same seeds, beside a random start of the same
+    architecture, a constant and, with --imagenet, a network that was pre-trained on photographs. R2 is scikit-learn's,
+    over all lenses to judge on, in eval mode. It depends on how much the labels spread: compare RMSE, too.
+
+    A linear layer on the features predicts the targets: numbers in units of their spread by least squares, class
+    labels by cross-entropy. The paper's own choices of this training were never released; these are the same for all
+    starts: AdamW, rates of 1e-3 for the head and 1e-4 for the backbone that fall to zero along half a cosine, weight
+    decay 0.05, batches of 32, at most 60 epochs; a fifth of the labelled lenses is not learned from but says when to
+    stop, and the weights of its best epoch are kept.
+
+    Each run gets its model of the first seed, in a folder of RUN/evaluations/finetune; `lenskit predict RUN IMAGES
+    --model NAME` uses it.
+
+    Args:
+        data: Stored images with labels, `[READER:]PATH`, cropped to the size that the encoder takes; without it,
+            lenses of the first run's simulator.
+        target: Name of the parameter or class label to predict; may be given more than once. By default theta_E, or
+            else the headline parameters.
+        labels: Labelled lenses to learn from, those included that say when to stop.
+        seed: Seed of the lenses, of splits, of training and of the bootstrap.
+        seeds: How often each start is trained: with SEED, SEED + 1, ..., each time on other labelled lenses, or on
+            another part of all where there are too few.
+        freeze: What of the backbone is held still: `frozen` all of it, batch norms in eval mode, so that only the
+            head learns; `partial` all but the last stages, which hold a quarter of the weights at least (layer4 of a
+            ResNet, the last third of a ViT); `full` nothing.
+        validation: Share of the labelled lenses that says when to stop.
+        augment: Whether images to learn from are turned by quarters and mirrored at random, and their labels with
+            them.
+        epochs: Epochs at most.
+        patience: Epochs without a better validation loss after which training ends.
+        batch_size: Images a batch.
+        lr: Learning rate of the head.
+        backbone_lr: Learning rate of the backbone.
+        random: Whether to train a random start of the first run's architecture, too.
+        imagenet: Whether to train one that starts from ImageNet's weights, too.
+        imagenet_weights: File of such weights, where they cannot be downloaded.
+        name: Folder of what is written; by default it says targets, data, what is frozen and the number of labels.
+    """
+
+    embeddings: ClassVar[bool] = False
+
+    def __init__(
+        self,
+        *,
+        data: str | None = None,
+        target: list[str] | None = None,
+        labels: Annotated[int, Ge(FEWEST)] = 1000,
+        test_lenses: Annotated[int, Ge(10)] = 1000,
+        seed: Annotated[int, Ge(0)] = 0,
+        seeds: Annotated[int, Ge(1)] = 1,
+        freeze: Freeze = "full",
+        validation: Annotated[float, Gt(0), Lt(1)] = 0.2,
+        augment: bool = True,
+        epochs: Annotated[int, Ge(1)] = Recipe.epochs,
+        patience: Annotated[int, Ge(1)] = Recipe.patience,
+        batch_size: Annotated[int, Ge(2)] = Recipe.batch_size,
+        lr: Annotated[float, Gt(0)] = Recipe.lr,
+        backbone_lr: Annotated[float, Gt(0)] = Recipe.backbone_lr,
+        random: bool = True,
+        imagenet: bool = False,
+        imagenet_weights: str | None = None,
+        simulator: str | None = None,
+        set: list[str] | None = None,
+        name: str | None = None,
+    ) -> None:
+        super().__init__(
+            data=data, lenses=labels * seeds, test_lenses=test_lenses, seed=seed, simulator=simulator, set=set
+        )
+        if name is not None and not re.fullmatch(r"\w[\w.+-]*", name):
+            raise UsageError(f"--name takes the name of a folder, got {name!r}")
+        self.target, self.labels, self.seeds, self.validation = target or [], labels, seeds, validation
+        self.random, self.imagenet, self.imagenet_weights, self.name = random, imagenet, imagenet_weights, name
+        self.recipe = Recipe(freeze, epochs, patience, batch_size, lr, backbone_lr, augment=augment)
+
+    def __call__(self, runs: Sequence[Run], inputs: Sequence[str] = ()) -> Findings:
+        """Fine-tunes the runs, writes models and what was found into each, and returns it."""
+        with torch.random.fork_rng(range(torch.cuda.device_count())):
+            return self._finetune(runs)
+
+    def _finetune(self, runs: Sequence[Run]) -> Findings:
+        named = labelled(runs)
+        encoders = {label: run.encoder() for label, run in named.items()}
+        origin, where = self.origin(runs[0])
+        parameters = list(origin.parameters)
+        targets = choose_targets(self.target, parameters, where)
+        check_images(origin, encoders, where, self.recipe.augment)
+        title = self.name or folder_name(targets, where, self.recipe.freeze, self.labels)
+        folders = {label: run.folder("finetune") / title for label, run in named.items()}
+        for folder in folders.values():
+            self.check_free(folder, targets, where)
+
+        starts = Starts(encoders, random=self.random, imagenet=self.imagenet, weights=self.imagenet_weights)
+        pool, test = self._lenses(origin, targets, where)
+        parts = self._parts(len(pool))
+        for train, _ in parts:
+            check_labels(pool.labels(targets)[train], targets, where)
+        turned = oriented_labels(pool.values, parameters, targets, self.recipe.augment)
+        log.info(
+            "fine-tuning (%s) %s on %d labelled lenses of %s, %d of them to stop by; judging on %d",
+            self.recipe.freeze, ", ".join(starts.labels), self.labels, where, len(parts[0][1]), len(test),
+        )  # fmt: skip
+
+        trained: list[Trained] = []
+        models: dict[str, FineTuned] = {}
+        for number, (train, validation) in enumerate(parts):
+            seed = self.seed + number
+            trained.append(self._constant(pool.labels(targets)[train], targets, test, seed))
+            for label in starts.labels:
+                model = to_device(FineTuned(starts.encoder(label, seed, pool.images[train]), targets))
+                each, predicted = self._train(label, model, pool, turned, train, validation, test, seed)
+                trained.append(each)
+                if number == 0 and label in named:
+                    about = self._about(where, named[label], pool, train, validation, test, each)
+                    models[label] = _complete(model, about, pool.images[train], test, predicted)
+                    model.encoder.card |= {"pixel_scale": origin.pixel_scale}
+        order = [*starts.labels, CONSTANT]
+        trained.sort(key=lambda each: (order.index(each.label), each.seed))
+        for folder in folders.values():
+            folder.mkdir(parents=True, exist_ok=True)
+        findings = Findings(trained, targets, test, models, list(folders.values()))
+        how = f"{self.recipe.freeze} on {len(parts[0][0])} lenses, stopped by {len(parts[0][1])}, of {where}"
+        write_report(
+            findings,
+            self._settings(where, named),
+            f"Fine-tuned ({how}) and judged on {len(test)} others, {self.seeds} seed(s) from {self.seed}, with 95 % "
+            "bootstrap intervals",
+            {"to learn from": pool.dropped, "to judge on": test.dropped},
+        )
+        for label, folder in folders.items():
+            # The last to be written: a model is there only with the report that says how good it is.
+            models[label].save(folder)
+            log.info(
+                "model: %s; use it as lenskit predict %s IMAGES --model %s", folder / MODEL, named[label].path, title
+            )
+        return findings
+
+    def origin(self, run: Run) -> tuple[Dataset | Simulator, str]:
+        """Where lenses come from, and how it is called."""
+        if self.data:
+            return run.encoder().open(self.data), self.data
+        simulator = simulator_of(run, self.simulator, self.set)
+        name = self.simulator or run.config.name("simulator")
+        return simulator, " ".join([f"simulator {name}", *self.set])
+
+    def _lenses(self, origin: Dataset | Simulator, targets: list[Parameter], where: str) -> tuple[Labelled, Labelled]:
+        """Those to learn from, of all seeds, and those to judge on."""
+        lenses: Lenses
+        if isinstance(origin, Dataset):
+            lenses = KnownLenses(origin, targets, self.lenses, self.test_lenses, self.seed)
+        else:
+            lenses = SimulatedLenses(origin, self.lenses, self.test_lenses, self.seed)
+        pool, test = gather(lenses, False, targets), gather(lenses, True, targets)
+        wanted = " and ".join(target.name for target in targets)
+        for side, what in ((pool, "learn from"), (test, "judge on")):
+            if side.dropped:
+                log.warning("%d lenses to %s are left out: %s is not known of them", side.dropped, what, wanted)
+        if len(pool) < self.labels:
+            hint = f"use --labels {len(pool)} or fewer" if len(pool) >= FEWEST else f"it takes {FEWEST} at least"
+            raise UsageError(
+                f"{where} has {len(pool)} lenses to learn from of which {wanted} is known, beside {len(test)} to judge "
+                f"on, and not {self.labels}: {hint}"
+            )
+        return pool, test
+
+    def check_free(self, folder: Path, targets: Sequence[Parameter], where: str) -> None:
+        """Raises if a folder holds a model that is another thing than this one shall be, and tells of one that was
+        fitted otherwise.
+
+        Raises:
+            UsageError: saying what it is.
+        """
+        if not (folder / MODEL).is_file():
+            return
+        card = read_card(folder)
+        there = [f"{target['name']} [{target['unit']}]" for target in card["targets"]]
+        if there != [f"{target.name} [{target.unit}]" for target in targets] or card.get("data") != where:
+            raise UsageError(
+                f"{folder / CARD.removesuffix('.json')} is of a model that predicts {', '.join(there)}, fine-tuned on "
+                f"{card.get('data')}: choose another --name, or remove it"
+            )
+        labels = card.get("learned_from", 0) + card.get("stopped_by", 0)
+        before = {"labels": labels, "seed": card.get("seed"), **card.get("recipe", {})}
+        now = {"labels": self.labels, "seed": self.seed, **asdict(self.recipe)}
+        if other := {name: value for name, value in before.items() if value != now.get(name)}:
+            told = ", ".join(f"{name} {value}" for name, value in other.items())
+            log.warning("%s: replaces the model fitted with %s", folder, told)
+
+    def _parts(self, pool: int) -> list[tuple[np.ndarray, np.ndarray]]:
+        """For each seed the numbers of the lenses to learn from, and of those that say when to stop.
+
+        Seeds have no lens in common if there are enough; otherwise each takes a random part of all.
+        """
+        size = self.labels
+        if size * self.seeds <= pool:
+            order = np.random.default_rng(self.seed).permutation(pool)
+            chosen = [order[start : start + size] for start in range(0, size * self.seeds, size)]
+        else:
+            log.info("%d lenses are too few for %d seeds of %d: these have lenses in common", pool, self.seeds, size)
+            seeds = range(self.seed, self.seed + self.seeds)
+            chosen = [np.random.default_rng(seed).permutation(pool)[:size] for seed in seeds]
+        held = min(max(round(self.validation * size), 1), size - 2)
+        return [(np.sort(each[held:]), np.sort(each[:held])) for each in chosen]
+
+    def _train(
+        self, label: str, model: FineTuned, pool: Labelled, labels: Tensor, train: np.ndarray, validation: np.ndarray,
+        test: Labelled, seed: int,
+    ) -> tuple[Trained, Predicted]:  # fmt: skip
+        """Trains one model and judges it."""
+
+        def report(epoch: int, train_loss: float, check: float) -> None:
+            if epoch % 10 == 0:
+                log.info("%s, seed %d: epoch %d, loss %.3f, validation %.3f", label, seed, epoch, train_loss, check)
+
+        history = fit(model, pool.images, labels, train, validation, self.recipe, seed, report)
+        predicted = model.predict([test.images])
+        scores = self._judge(model.targets, test, predicted.values)
+        ended = "all epochs" if len(history.train) == self.recipe.epochs else f"{len(history.train)} epochs"
+        log.info("%s, seed %d: %s, best after %d", label, seed, ended, history.best)
+        return Trained(label, seed, scores, predicted.values, history), predicted
+
+    def _judge(
+        self, targets: Sequence[Parameter], test: Labelled, predictions: Mapping[str, Array]
+    ) -> dict[str, Score | ClassScore]:
+        scores: dict[str, Score | ClassScore] = {}
+        for target in targets:
+            judge = score_classes if target.classes else score
+            found = judge(test.values[target.name], predictions[target.name], seed=self.seed)
+            scores[target.name] = replace(found, dropped=test.dropped)
+        return scores
+
+    def _constant(self, labels: Array, targets: Sequence[Parameter], test: Labelled, seed: int) -> Trained:
+        """What the mean label of those to learn from predicts, or the share of each class among them."""
+        predictions: dict[str, Array] = {}
+        for target, known in zip(targets, labels.T, strict=True):
+            if target.classes:
+                share = np.bincount(known.astype(np.intp), minlength=len(target.classes)) / len(known)
+                predictions[target.name] = np.tile(share, (len(test), 1))
+            else:
+                predictions[target.name] = np.full(len(test), known.mean())
+        return Trained(CONSTANT, seed, self._judge(targets, test, predictions), predictions, None)
+
+    def _about(
+        self, where: str, run: Run, pool: Labelled, train: np.ndarray, validation: np.ndarray, test: Labelled,
+        trained: Trained,
+    ) -> dict[str, Any]:  # fmt: skip
+        """The card of a model."""
+        assert trained.history is not None
+        return {
+            "run": run.name,
+            "data": where,
+            "learned_from": len(train),
+            "stopped_by": len(validation),
+            "judged_on": len(test),
+            "seed": trained.seed,
+            "recipe": asdict(self.recipe),
+            "best_epoch": trained.history.best,
+            "range": {
+                target: [float(pool.values[target][train].min()), float(pool.values[target][train].max())]
+                for target in trained.scores
+            },
+        }
+
+    def _settings(self, where: str, named: Mapping[str, Run]) -> dict[str, Any]:
+        own = {key: value for key, value in self.options().items() if key not in ("lenses", "recipe")}
+        device = torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
+        return own | {"runs": list(named), "data": where, "device": device, **asdict(self.recipe)}
+
+
+def to_device(model: FineTuned) -> FineTuned:
+    """Puts a model on a GPU, if there is one."""
+    to_best_device(model.encoder)
+    return model.to(next(model.encoder.parameters()).device)
+
+
+def _complete(
+    model: FineTuned, about: dict[str, Any], images: Tensor, test: Labelled, predicted: Predicted
+) -> FineTuned:
+    """A model with its card, with intervals from the residuals of the lenses that were judged on, and with the
+    distance from those that it was fitted to."""
+    model.card = about
+    continuous = [target.name for target in model.continuous]
+    if continuous:
+        truth, guess = (np.stack([v[name] for name in continuous], 1) for v in (test.values, predicted.values))
+        model.intervals = Intervals.fit(truth, guess)
+    try:
+        model.outliers = fit_outlier_detector(model.predict([images]).features, predicted.features)
+    except LenskitError as error:
+        log.warning("predictions will carry no warning flag: %s", error)
+    return model

@@ -1,0 +1,1 @@
+"""`lenskit invariance`: was the lens kept and the rest forgotten?"""

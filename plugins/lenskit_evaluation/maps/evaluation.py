@@ -1,0 +1,239 @@
+"""`lenskit umap`: the features as a map, coloured by parameters."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from annotated_types import Ge
+from numpy.typing import NDArray
+
+from lenskit.plugin import Parameter, UsageError, write_atomically
+from lenskit_evaluation.lenses import OnLenses, Subject, labelled
+from lenskit_evaluation.maps.feature_map import (
+    JUDGED,
+    FeatureMap,
+    Local,
+    Trust,
+    check_umap,
+    local_predictability,
+    nearest,
+    trustworthiness,
+)
+from lenskit_evaluation.maps.plots import local_figure, umap_figure
+from lenskit_evaluation.outcome import write_outcome
+from lenskit_evaluation.splits import Split
+from lenskit_evaluation.tables import to_csv
+
+log = logging.getLogger("lenskit")
+
+PAPER = ("theta_E", "e1", "gamma")
+"""What Figure 2 of the LenSiam paper (https://arxiv.org/abs/2311.10100) is coloured by."""
+
+FEW = 3
+"""Parameters that are shown where none is asked for and none is a headline one."""
+
+
+@dataclass(frozen=True)
+class Mapped:
+    """The map of one run's features.
+
+    Attributes:
+        places: (n, 2), of the images that are shown.
+        names: Their names.
+        values: Values (n,) of each parameter by name.
+        fitted: Images that the map was fitted to.
+        components: Principal components that it was fitted to; 0 if to the features themselves.
+        variance: Share of the features' variance that these hold.
+        trust: Trustworthiness of the part shown.
+        local: How well neighbours in the map tell each parameter that it is coloured by.
+        local_features: The same for neighbours in the features.
+    """
+
+    places: NDArray[np.float64]
+    names: list[str]
+    values: dict[str, NDArray[np.float64]]
+    fitted: int
+    components: int
+    variance: float
+    trust: Trust
+    local: dict[str, Local]
+    local_features: dict[str, Local]
+
+
+class Umap(OnLenses):
+    """Draw the features as a map (UMAP), coloured by parameters: Figure 2 of the LenSiam paper.
+
+    Runs are rows, parameters columns. The map is fitted to some lenses and others are placed in it, which are those
+    shown: structure that only the fit has made is not there. Beneath each panel stands how well neighbours in the map
+    tell the parameter: for the eye finds order in any map.
+
+    Args:
+        color: Parameter to colour by; may be given several times. By default theta_E, e1 and gamma, as in the paper;
+            where these are not recorded, the headline parameters.
+        n_neighbors: Neighbours of each image that are to stay near; also those that trustworthiness and the figures
+            beneath the panels look at.
+        min_dist: How close points may lie.
+        components: Principal components that features are reduced to first, if they have more; 0 for none.
+        metric: Distance between features.
+        options: See `OnLenses`.
+    """
+
+    def __init__(
+        self,
+        *,
+        color: list[str] | None = None,
+        n_neighbors: Annotated[int, Ge(2)] = 15,
+        min_dist: Annotated[float, Ge(0)] = 0.1,
+        components: Annotated[int, Ge(0)] = 50,
+        metric: Literal["euclidean", "cosine"] = "euclidean",
+        **options: Any,
+    ) -> None:
+        super().__init__(**options)
+        self.color, self.n_neighbors, self.min_dist = color or [], n_neighbors, min_dist
+        self.components, self.metric = components, metric
+        if not min_dist <= 1:
+            raise UsageError(f"--min-dist is at most 1, the scale of the map, got {min_dist:g}")
+        if self.lenses <= n_neighbors:
+            raise UsageError(f"--lenses {self.lenses} are too few to fit a map of {n_neighbors} neighbours to")
+
+    def __call__(self, subjects: Sequence[Subject], inputs: Sequence[str] = ()) -> dict[str, Mapped]:
+        """Returns the map of each run by its label, and writes pictures, figures and coordinates."""
+        check_umap()
+        splits = self.splits(subjects)
+        parameters = coloured_by(splits, self.color)
+        found = {label: self._map(label, split, parameters) for label, split in splits.items()}
+        self._write(labelled(subjects), found, parameters)
+        return found
+
+    def _map(self, label: str, split: Split, parameters: Sequence[Parameter]) -> Mapped:
+        train, k = split.train, self.n_neighbors
+        # Drawn in no order that means anything, so that what lies on top does not, either.
+        test = split.test.take(np.random.default_rng(self.seed).permutation(len(split.test)))
+        log.info("%s: a map is fitted to %d images, and %d others are shown in it", label, len(train), len(test))
+        fitted = FeatureMap.fit(
+            train.features, n_neighbors=k, min_dist=self.min_dist, components=self.components, metric=self.metric,
+            seed=self.seed,
+        )  # fmt: skip
+        places = fitted.transform(test.features)
+        judged = np.sort(np.random.default_rng(self.seed).permutation(len(test))[:JUDGED])
+        near = nearest(fitted.coordinates, places[judged], k)
+        near_features = nearest(fitted.reduce(train.features), fitted.reduce(test.features[judged]), k, self.metric)
+        in_map, in_features = (
+            {
+                p.name: local_predictability(train.values[p.name][rows], test.values[p.name][judged], p)
+                for p in parameters
+            }
+            for rows in (near, near_features)
+        )
+        trust = trustworthiness(test.features[judged], places[judged], k, self.metric)
+        return Mapped(
+            places, test.names, test.values, len(train), fitted.components, fitted.variance, trust, in_map, in_features
+        )
+
+    def _write(
+        self, subjects: Mapping[str, Subject], found: Mapping[str, Mapped], parameters: Sequence[Parameter]
+    ) -> None:
+        first = next(iter(found.values()))
+        k = self.n_neighbors
+        between = f"{first.components} principal components" if first.components else "features"
+        title = (
+            f"UMAP of features ({k} neighbours, {self.metric} distance between {between},"
+            f" seed {self.seed}), fitted to {first.fitted} images; the {len(first.places)} shown are others"
+        )
+        picture = umap_figure(
+            {label: mapped.places for label, mapped in found.items()},
+            {label: mapped.values for label, mapped in found.items()},
+            parameters,
+            trust={label: mapped.trust for label, mapped in found.items()},
+            local={label: mapped.local for label, mapped in found.items()},
+            title=title,
+        )
+        bars = local_figure({label: (m.local, m.local_features) for label, m in found.items()}, parameters, k)
+        folders = {label: subject.folder("umap") for label, subject in subjects.items()}
+        for label, mapped in found.items():
+            write_atomically(folders[label] / "coordinates.csv", to_csv(coordinates(mapped)))
+            write_atomically(folders[label] / "umap.pdf", partial(picture.savefig, format="pdf", dpi=300))
+        write_outcome(
+            list(folders.values()),
+            title=title,
+            settings=self.options(),
+            results={"maps": {label: _plain(mapped) for label, mapped in found.items()}},
+            table=[row for label, mapped in found.items() for row in _rows(label, mapped, parameters)],
+            summary={label: {"UMAP trustworthiness": mapped.trust.value} for label, mapped in found.items()},
+            pictures={"umap": picture, "local": bars},
+        )
+        log.info("coordinates: %s", folders[next(iter(folders))] / "coordinates.csv")
+
+
+def coloured_by(splits: Mapping[str, Split], names: Sequence[str]) -> list[Parameter]:
+    """The parameters to colour by: those named, or the paper's, or the headline ones, or else the first few.
+
+    Raises:
+        UsageError: if one that is named is not recorded everywhere, or none is.
+    """
+    known = {
+        label: {p.name: p for p in split.parameters if not p.identity and p.name in split.test.values}
+        for label, split in splits.items()
+    }
+    common = {name: p for name, p in next(iter(known.values())).items() if all(name in each for each in known.values())}
+    for name in names:
+        for label, each in known.items():
+            if name not in each:
+                there = ", ".join(each) or "none"
+                raise UsageError(f"there is no parameter {name!r} to colour {label} by; there are {there}")
+    if not common:
+        raise UsageError("there is no parameter to colour by: none is recorded with all that is to be mapped")
+    if names:
+        return [common[name] for name in dict.fromkeys(names)]
+    if all(name in common for name in PAPER):
+        return [common[name] for name in PAPER]
+    return [p for p in common.values() if p.headline] or list(common.values())[:FEW]
+
+
+def coordinates(mapped: Mapped) -> list[dict[str, Any]]:
+    """A row for each image shown: its name, its place, and all that is recorded of it."""
+    columns = {"umap_1": mapped.places[:, 0], "umap_2": mapped.places[:, 1], **mapped.values}
+    rows = np.stack(list(columns.values()), axis=1).tolist()
+    return [
+        {"name": name, **dict(zip(columns, row, strict=True))} for name, row in zip(mapped.names, rows, strict=True)
+    ]
+
+
+def _rows(label: str, mapped: Mapped, parameters: Sequence[Parameter]) -> list[dict[str, Any]]:
+    trust = mapped.trust
+    rows = []
+    for parameter in parameters:
+        local, features = mapped.local[parameter.name], mapped.local_features[parameter.name]
+        rows.append(
+            {
+                "run": label,
+                "parameter": parameter.name,
+                "measure": local.measure,
+                "in the map": str(local.value),
+                "in the features": str(features.value),
+                "by chance": local.chance,
+                "n": local.n,
+                "dropped": local.dropped,
+                "trustworthiness": trust.value,
+                "of": f"{trust.n} images, k = {trust.k}",
+                "note": local.note,
+            }
+        )
+    return rows
+
+
+def _plain(mapped: Mapped) -> dict[str, Any]:
+    return {
+        "fitted": mapped.fitted,
+        "shown": len(mapped.places),
+        "components": mapped.components,
+        "variance": mapped.variance,
+        "trustworthiness": asdict(mapped.trust),
+        "local": {name: asdict(local) for name, local in mapped.local.items()},
+        "local_features": {name: asdict(local) for name, local in mapped.local_features.items()},
+    }

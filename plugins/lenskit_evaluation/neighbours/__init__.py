@@ -1,0 +1,1 @@
+"""`lenskit neighbours`: the lenses of an archive like an image."""

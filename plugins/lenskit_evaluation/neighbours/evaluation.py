@@ -1,0 +1,262 @@
+"""`lenskit neighbours`: the lenses of an archive that are most like an image."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, ClassVar
+
+import numpy as np
+import torch
+from annotated_types import Ge
+from numpy.typing import NDArray
+from torch import Tensor
+
+from lenskit.plugin import (
+    Chunk,
+    Embeddings,
+    Encoder,
+    Evaluation,
+    LenskitError,
+    Parameter,
+    Run,
+    UsageError,
+    is_embeddings,
+    stored,
+)
+from lenskit_evaluation.features import to_best_device
+from lenskit_evaluation.neighbours.archive import check_archive, embed_archive, images_of
+from lenskit_evaluation.neighbours.plot import Row, neighbours_figure
+from lenskit_evaluation.neighbours.search import Index, Metric, check_index, search
+from lenskit_evaluation.outcome import write_outcome
+
+log = logging.getLogger("lenskit")
+
+SHOWN = 20
+"""Queries that are drawn and printed at most; the table on disk has all."""
+
+TOLD = 4
+"""Parameters that are told beneath a picture where none is asked for."""
+
+
+@dataclass(frozen=True)
+class Queries:
+    """Images whose neighbours are looked for.
+
+    Attributes:
+        names: n names.
+        features: (n, d).
+        images: (m, C, H, W), the first of them, for pictures.
+        values: Values (n,) of what is known of them, by name.
+        parameters: What that is.
+    """
+
+    names: list[str]
+    features: NDArray[Any]
+    images: Tensor
+    values: dict[str, NDArray[np.float64]]
+    parameters: list[Parameter]
+
+
+class Neighbours(Evaluation):
+    """Find the lenses of an archive that are most like an image, with their pictures and parameters.
+
+    Images are FITS files, numpy arrays (`.npy`), or whatever a reader takes (`[READER:]PATH`). The archive is a file of
+    embeddings that `lenskit embed` made with the same encoder, or stored images, or lenses of the run's simulator.
+
+    Args:
+        archive: Where neighbours are looked for: a file of embeddings, or stored images, `[READER:]PATH`; without it,
+            lenses of the run's simulator.
+        k: Neighbours of each image.
+        metric: What is near: `cosine`, the angle between features; or `euclidean`, the distance between features that
+            are standardised on the archive.
+        index: How neighbours are found: `exact`, or approximate by `pynndescent` or `faiss`, which pay for thousands of
+            images and large archives.
+        parameter: Parameter to tell beneath the pictures; may be given several times. By default the headline ones.
+        data: Where the images of a file of embeddings are, `[READER:]PATH`, if no longer where they were.
+        lenses: Simulated lenses of the archive.
+        seed: Seed of simulated lenses, and of the approximate search.
+        simulator: Simulator of the archive, instead of the run's.
+        set: Option of the simulator to change, `OPTION=VALUE`.
+    """
+
+    inputs: ClassVar[str | None] = "IMAGES"
+    short: ClassVar[dict[str, str]] = {"k": "-k"}
+
+    def __init__(
+        self,
+        *,
+        archive: str | None = None,
+        k: Annotated[int, Ge(1)] = 8,
+        metric: Metric = "cosine",
+        index: Index = "exact",
+        parameter: list[str] | None = None,
+        data: str | None = None,
+        lenses: Annotated[int, Ge(1)] = 3000,
+        seed: Annotated[int, Ge(0)] = 0,
+        simulator: str | None = None,
+        set: list[str] | None = None,
+    ) -> None:
+        if archive and (simulator or set):
+            raise UsageError("--archive and --simulator or --set are two archives: give one of them")
+        self.archive, self.k, self.metric, self.index = archive, k, metric, index
+        self.parameter, self.data, self.lenses, self.seed = parameter or [], data, lenses, seed
+        self.simulator, self.set = simulator, set or []
+        self._embedded = bool(archive) and is_embeddings(Path(str(archive)))
+        if data and not self._embedded:
+            raise UsageError("--data says where the images of a file of embeddings are: give that as --archive")
+
+    def __call__(self, runs: Sequence[Run], inputs: Sequence[str] = ()) -> list[dict[str, Any]]:
+        """Returns a row for each neighbour of each image, the nearest first, and writes table and picture."""
+        (run,) = runs
+        check_index(self.index)
+        encoder = to_best_device(run.encoder())
+        queries = joined([read_queries(path, encoder) for path in inputs])
+        archive = Embeddings.load(str(self.archive)) if self._embedded else self._embed(run)
+        told = _told(archive, self.parameter)
+        images = images_of(archive, run, encoder, self.data)
+        if self._embedded:
+            check_archive(archive, encoder, images, run)
+        rows, distances = search(
+            archive.features, queries.features, self.k, metric=self.metric, index=self.index, seed=self.seed
+        )
+        found = [
+            {
+                "query": name,
+                "rank": rank + 1,
+                "neighbour": archive.names[row],
+                "distance": float(distances[query, rank]),
+                **{parameter.name: float(archive.values[parameter.name][row]) for parameter in archive.parameters},
+            }
+            for query, name in enumerate(queries.names)
+            for rank, row in enumerate(rows[query])
+        ]
+        pictures = {}
+        if images is not None:
+            drawn = [
+                Row(
+                    name, queries.images[query], {key: float(value[query]) for key, value in queries.values.items()},
+                    [archive.names[row] for row in rows[query]], images(rows[query].tolist()), distances[query],
+                    {key: value[rows[query]] for key, value in archive.values.items()},
+                )
+                for query, name in enumerate(queries.names[: len(queries.images)])
+            ]  # fmt: skip
+            pictures = {"neighbours": neighbours_figure(drawn, told, queries.parameters, self._title(archive))}
+        columns = ["query", "rank", "neighbour", "distance", *(parameter.name for parameter in told)]
+        write_outcome(
+            [run.folder("neighbours")],
+            title=self._title(archive),
+            settings={key: value for key, value in vars(self).items() if not key.startswith("_")},
+            results={"queries": len(queries.names), "archive": len(archive), "inputs": list(inputs)},
+            table=[{key: row[key] for key in columns} for row in found[: SHOWN * self.k]],
+            long=found,
+            pictures=pictures,
+        )
+        if len(queries.names) > SHOWN:
+            log.info("the first %d of %d images are shown; table.csv has all", SHOWN, len(queries.names))
+        return found
+
+    def _embed(self, run: Run) -> Embeddings:
+        return embed_archive(
+            run, self.archive, lenses=self.lenses, seed=self.seed, simulator=self.simulator, changes=self.set
+        )
+
+    def _title(self, archive: Embeddings) -> str:
+        where = self.archive or "simulated lenses"
+        how = "exact" if self.index == "exact" else f"approximate, {self.index}"
+        return f"The {self.k} nearest of {len(archive)} images of {where} ({self.metric} distance, {how})"
+
+
+def read_queries(path: str, encoder: Encoder) -> Queries:
+    """Reads and embeds images.
+
+    Args:
+        path: A numpy array (H, W), (C, H, W) or (n, C, H, W) as `.npy`, or `[READER:]PATH`. Images larger than the
+            encoder takes are cut to their middle.
+        encoder: What embeds them.
+
+    Raises:
+        UsageError: if there are none there that the encoder takes.
+    """
+    chunks: Iterator[Chunk]
+    if path.endswith(".npy") and Path(path).is_file():
+        images = _from_numpy(Path(path), encoder)
+        stem = Path(path).stem
+        names = [stem] if len(images) == 1 else [f"{stem}-{number}" for number in range(len(images))]
+        chunks, parameters = iter([(images, {})]), []
+    else:
+        dataset = encoder.open(path)
+        names, chunks, parameters = list(dataset.names), stored(dataset), list(dataset.parameters)
+    if not names:
+        raise UsageError(f"{path} holds no images")
+    kept: list[Tensor] = []
+    features: list[NDArray[Any]] = []
+    values: dict[str, list[NDArray[np.float64]]] = {parameter.name: [] for parameter in parameters}
+    for shown, known in chunks:
+        features.append(encoder.embed([(shown, {})])[0])
+        kept.append(shown[: SHOWN - sum(map(len, kept))])
+        for name, value in known.items():
+            values[name].append(value.double().cpu().numpy())
+    return Queries(
+        names, np.concatenate(features), torch.cat(kept), {k: np.concatenate(v) for k, v in values.items()}, parameters
+    )
+
+
+def joined(parts: Sequence[Queries]) -> Queries:
+    """Several as one; what is known of some is NaN for the others.
+
+    Raises:
+        LenskitError: if one parameter has different units in two.
+    """
+    known: dict[str, Parameter] = {}
+    for part in parts:
+        for parameter in part.parameters:
+            if known.setdefault(parameter.name, parameter).unit != parameter.unit:
+                raise LenskitError(
+                    f"{parameter.name} is in {parameter.unit or 'no unit'} for some images, and in "
+                    f"{known[parameter.name].unit or 'no unit'} for others: give both in one unit"
+                )
+    return Queries(
+        [name for part in parts for name in part.names],
+        np.concatenate([part.features for part in parts]),
+        torch.cat([part.images for part in parts])[:SHOWN],
+        {
+            name: np.concatenate([part.values.get(name, np.full(len(part.names), np.nan)) for part in parts])
+            for name in known
+        },
+        list(known.values()),
+    )
+
+
+def _from_numpy(path: Path, encoder: Encoder) -> Tensor:
+    """Images (n, C, H, W), cut to what the encoder takes."""
+    try:
+        array = np.load(path, allow_pickle=False)
+    except (OSError, EOFError, ValueError) as error:
+        raise LenskitError(f"{path} cannot be read as a numpy array: {' '.join(str(error).split())}") from None
+    channels, height, width = encoder.image_shape
+    if array.ndim == 2:
+        array = array[None, None]
+    elif array.ndim == 3:
+        array = array[None] if len(array) == channels else array[:, None]
+    if array.ndim == 4 and array.shape[2] >= height and array.shape[3] >= width:
+        top, left = (array.shape[2] - height) // 2, (array.shape[3] - width) // 2
+        array = array[:, :, top : top + height, left : left + width]
+    try:
+        return encoder.images(array)
+    except UsageError as error:
+        raise UsageError(f"{path}: {error}") from None
+
+
+def _told(archive: Embeddings, names: Sequence[str]) -> list[Parameter]:
+    """The parameters of those names; the headline ones if there are none, or else the first few."""
+    known = {parameter.name: parameter for parameter in archive.parameters}
+    for name in names:
+        if name not in known:
+            raise UsageError(f"the archive has no parameter {name!r}; it has {', '.join(known) or 'none'}")
+    if names:
+        return [known[name] for name in dict.fromkeys(names)]
+    plain = [parameter for parameter in archive.parameters if not parameter.identity]
+    return ([parameter for parameter in plain if parameter.headline] or plain)[:TOLD]

@@ -1,0 +1,1 @@
+"""`lenskit probe`: how well parameters are read off frozen features."""

@@ -1,0 +1,77 @@
+"""How much is read off with how many labels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from lenskit_evaluation.metrics import score
+from lenskit_evaluation.probe.probing import RIDGE, Targets, draw_lenses, predict_draws
+from lenskit_evaluation.splits import Split
+
+MOST_DRAWS = 10
+"""Draws of a size, at most."""
+
+
+@dataclass(frozen=True)
+class Point:
+    """R2 of a parameter with so many labels.
+
+    Attributes:
+        label: Name of the encoder.
+        parameter: Name of the parameter.
+        labels: Labelled lenses.
+        r2: Of each draw of them.
+        mae: Mean absolute error of each draw, in the parameter's unit.
+    """
+
+    label: str
+    parameter: str
+    labels: int
+    r2: tuple[float, ...]
+    mae: tuple[float, ...]
+
+
+def sizes(most: int) -> list[int]:
+    """10, 30, 100, 300, ... and the most there are."""
+    steps = [step * 10**power for power in range(1, 7) for step in (1, 3)]
+    return [*(step for step in steps if step < most), most]
+
+
+def label_curve(label: str, split: Split, targets: Targets, most: int, draws: int, seed: int) -> list[Point]:
+    """R2 of a ridge regression on ever more labels, up to what the table has.
+
+    Args:
+        label: Name of the encoder.
+        split: Its features.
+        targets: What is read off; class labels are not.
+        most: Labels of the table's probes, where there are as many.
+        draws: Draws of as many; of fewer labels there are more draws, while they have no lens in common.
+        seed: Seed of the draws.
+    """
+    numbers = Targets(tuple(parameter for parameter in targets.parameters if not parameter.classes))
+    if not numbers.parameters:
+        return []
+    points, lenses = [], len(np.unique(split.train.lens))
+    # Of stored lenses there may be fewer: sizes that do not exist would all be the same point.
+    most = len(draw_lenses(split.train, most, draws, seed)[0])
+    for size in sizes(most):
+        count = draws if size == most else min(max(lenses // size, draws), MOST_DRAWS)
+        chosen = draw_lenses(split.train, size, count, seed)
+        (prediction,) = predict_draws(RIDGE, split.train, chosen, numbers, [split.test.features], seed)
+        predicted = numbers.read(prediction)
+        for parameter in numbers.parameters:
+            found = predicted[parameter.name]
+            if np.isfinite(found).all():
+                scores = [score(split.test.values[parameter.name], each, resamples=1, ranks=False) for each in found]
+                r2, mae = zip(*((each.r2.value, each.mae.value) for each in scores), strict=True)
+                points.append(Point(label, parameter.name, len(chosen[0]), r2, mae))
+    return points
+
+
+def of_parameter(points: Sequence[Point], parameter: str) -> dict[str, list[Point]]:
+    """The curves of a parameter, by encoder."""
+    labels = dict.fromkeys(point.label for point in points)
+    return {label: [p for p in points if (p.label, p.parameter) == (label, parameter)] for label in labels}

@@ -1,0 +1,233 @@
+"""What `lenskit probe` writes and prints: tables, pictures, and the figures for a program to read."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from lenskit.plugin import Parameter
+from lenskit_evaluation.metrics import BalancedAccuracy, Estimate, Score
+from lenskit_evaluation.outcome import write_outcome
+from lenskit_evaluation.plots import r2_panels
+from lenskit_evaluation.probe.label_curves import Point
+from lenskit_evaluation.probe.plots import LINEAR, label_curves, residual_panels
+from lenskit_evaluation.probe.probing import NONE, PROBES, RIDGE, Row, main_figure
+from lenskit_evaluation.probe.residuals import Binned
+from lenskit_evaluation.statistics import Statistics
+
+FIGURES = ("r2", "mae", "rmse", "bias", "spearman")
+
+PANELS = 4
+"""Parameters that curves and errors are drawn of, at most."""
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What `lenskit probe` found.
+
+    Attributes:
+        rows: The table: a row for each encoder and probe, and for each baseline and control.
+        parameters: What was probed, those that count first.
+        curves: R2 with fewer labels.
+        residuals: Errors of the first run's ridge regression against what images are like.
+        statistics: Figures of the features of the lenses judged on, by encoder.
+        main: Name of the first run or embeddings.
+        subjects: Names of what was to be judged, as given.
+    """
+
+    rows: list[Row]
+    parameters: list[Parameter]
+    curves: list[Point]
+    residuals: list[Binned]
+    statistics: dict[str, Statistics]
+    main: str
+    subjects: list[str] = field(default_factory=list)
+
+    @property
+    def shown(self) -> list[Parameter]:
+        """Parameters of the lens, or all where there are none."""
+        return [parameter for parameter in self.parameters if parameter.group == "lens"] or self.parameters
+
+    @property
+    def headline(self) -> list[Parameter]:
+        """The numbers that count, or else the first ones."""
+        numbers = [parameter for parameter in self.shown if not parameter.classes]
+        return [parameter for parameter in numbers if parameter.headline] or numbers[:PANELS]
+
+
+def write_report(findings: Findings, folders: Sequence[Path], *, settings: Mapping[str, Any], judged: int) -> None:
+    """Writes it all into each folder, and prints the tables.
+
+    Args:
+        findings: What was found.
+        folders: Where to write.
+        settings: What the figures depend on.
+        judged: Number of lenses judged on.
+    """
+    first = findings.rows[0]
+    probes = f"mean of {first.draws} probes, each fitted to {first.labels} other labelled lenses"
+    interval = "± half of the 95 % bootstrap interval over the lenses judged on"
+    spread = ", in brackets the standard deviation over the probes"
+    if first.draws == 1:
+        probes, spread = f"one probe, fitted to {first.labels} labelled lenses", ""
+    how = f"{probes}, judged on {judged} lenses; {interval}{spread}"
+    shown = findings.shown
+    numbers = [parameter for parameter in shown if not parameter.classes]
+    accuracy = " (of a class label, balanced accuracy)" if len(numbers) < len(shown) else ""
+    here = [row for row in findings.rows if not row.judged]
+    elsewhere = len(here) < len(findings.rows)
+    unit = {p.name: f"{p.name} [{p.unit}]" if p.unit else p.name for p in numbers}
+    write_outcome(
+        folders,
+        title=f"R2{accuracy}: {how}",
+        settings=settings,
+        results={
+            "rows": [{**asdict(row), "scores": {n: asdict(s) for n, s in row.scores.items()}} for row in findings.rows],
+            "curves": [asdict(point) for point in findings.curves],
+            "residuals": [asdict(each) for each in findings.residuals],
+            "statistics": {name: asdict(each) for name, each in findings.statistics.items()},
+        },
+        table=[_wide(row, {p.name: p.name for p in shown}, main_figure) for row in here],
+        more={
+            **({"Mean absolute error of the same": [_wide(row, unit, _mae) for row in here]} if numbers else {}),
+            **({"R2 of the same ridge regressions on other lenses": _elsewhere(findings)} if elsewhere else {}),
+            **({"Parameters without a figure": unjudged} if (unjudged := _unjudged(findings)) else {}),
+        },
+        long=[*_long(findings), *_curve_lines(findings.curves), *_residual_lines(findings)],
+        summary={
+            row.label: {
+                f"{p.name} R2": found.r2.value
+                for p in findings.headline
+                if isinstance(found := row.scores.get(p.name), Score)
+            }
+            for row in findings.rows
+            if row.probe == RIDGE and not row.judged and row.label in findings.subjects
+        },
+        pictures=_pictures(findings),
+    )
+
+
+def _pictures(findings: Findings) -> dict[str, Figure]:
+    symbols = {p.name: p.symbol for p in findings.shown}
+    panels = {}
+    for probe in PROBES:
+        rows = [row for row in findings.rows if not row.judged and row.probe in (probe, NONE)]
+        if any(row.probe == probe for row in rows):
+            panels[f"{probe}, {rows[0].labels} labels"] = _estimates(rows, symbols)
+    for judged in dict.fromkeys(row.judged for row in findings.rows if row.judged):
+        rows = [row for row in findings.rows if row.judged == judged]
+        panels[f"{RIDGE}, judged on {judged}"] = _estimates(rows, symbols)
+    # What has no figure, such as R2 of labels that are all the same, is left out, and so is a picture of nothing else.
+    pictures = {}
+    if any(np.isfinite(e.value) for rows in panels.values() for row in rows.values() for e in row.values()):
+        pictures["r2"] = r2_panels(panels, symbols)
+    known = {parameter.name: parameter for parameter in findings.parameters}
+    curves = [point for point in findings.curves if np.isfinite(point.r2).all()]
+    of_curves = [p for p in findings.headline if any(point.parameter == p.name for point in curves)]
+    if of_curves:
+        pictures["curves"] = label_curves(curves, of_curves[:PANELS])
+    residuals = [each for each in findings.residuals if each.against in LINEAR or min(each.low) > 0]
+    if residuals:
+        pictures["residuals"] = residual_panels(residuals, known, f"Errors of {findings.main}, ridge")
+    return pictures
+
+
+def _estimates(rows: Sequence[Row], names: Mapping[str, str]) -> dict[str, dict[str, Estimate]]:
+    return {row.label: {name: main_figure(row.scores, name) for name in names} for row in rows}
+
+
+def _mae(scores: Mapping[str, Any], name: str) -> Estimate:
+    return scores[name].mae if name in scores else Estimate(np.nan)
+
+
+def _wide(row: Row, columns: Mapping[str, str], figure: Any) -> dict[str, str]:
+    """A row for people: a figure of each parameter."""
+    cells = {"encoder": row.label, "probe": row.probe}
+    for name, column in columns.items():
+        cells[column] = _text(figure(row.scores, name))
+    return cells
+
+
+def _elsewhere(findings: Findings) -> list[dict[str, str]]:
+    """Rows of what is judged on a subset or on another prior."""
+    columns = {p.name: p.name for p in findings.shown}
+    lines = []
+    for row in findings.rows:
+        if row.judged:
+            n = max((score.n for score in row.scores.values()), default=0)
+            lines.append({"judged on": f"{row.judged} ({n})", **_wide(row, columns, main_figure)})
+    return lines
+
+
+def _unjudged(findings: Findings) -> list[dict[str, str]]:
+    """Why a parameter has no figure, as of the first probe that has none."""
+    why: dict[str, str] = {}
+    for row in findings.rows:
+        for name, score in row.scores.items():
+            if not row.judged and score.note and math.isnan(main_figure(row.scores, name).value):
+                why.setdefault(name, score.note)
+    return [{"parameter": name, "why": note} for name, note in why.items()]
+
+
+def _text(estimate: Estimate) -> str:
+    if math.isnan(estimate.value):
+        return "-"
+    interval = "" if math.isnan(estimate.low) else f" ±{(estimate.high - estimate.low) / 2:.3f}"
+    return f"{estimate.value:.3f}{interval}" + ("" if math.isnan(estimate.spread) else f" ({estimate.spread:.3f})")
+
+
+def _long(findings: Findings) -> list[dict[str, Any]]:
+    """Rows for programs: all figures, a row for each parameter."""
+    lines = []
+    for row in findings.rows:
+        for parameter in findings.parameters:
+            found = row.scores.get(parameter.name)
+            if found is None:
+                continue
+            line = {
+                "what": "probe", "encoder": row.label, "probe": row.probe, "judged on": row.judged,
+                "parameter": parameter.name, "unit": parameter.unit, "labels": row.labels, "draws": row.draws,
+                "n": found.n, "dropped": found.dropped,
+            }  # fmt: skip
+            classes = isinstance(found, BalancedAccuracy)
+            for figure in ("accuracy",) if classes else FIGURES:
+                estimate = getattr(found, figure)
+                key = "balanced_accuracy" if classes else figure
+                line |= {key: estimate.value, f"{key}_low": estimate.low, f"{key}_high": estimate.high}
+                line |= {f"{key}_spread": estimate.spread}
+            lines.append(line)
+    return lines
+
+
+def _curve_lines(points: Sequence[Point]) -> list[dict[str, Any]]:
+    lines = []
+    for point in points:
+        line: dict[str, Any] = {"what": "curve", "encoder": point.label, "probe": RIDGE, "parameter": point.parameter}
+        line |= {"labels": point.labels, "draws": len(point.r2)}
+        for name, values in (("r2", point.r2), ("mae", point.mae)):
+            spread = float(np.std(values, ddof=1)) if len(values) > 1 else math.nan
+            line |= {name: float(np.mean(values)), f"{name}_spread": spread, f"{name}_median": float(np.median(values))}
+            line |= {f"{name}_lowest": min(values), f"{name}_highest": max(values)}
+        lines.append(line)
+    return lines
+
+
+def _residual_lines(findings: Findings) -> list[dict[str, Any]]:
+    return [
+        {
+            "what": "residuals", "encoder": findings.main, "probe": RIDGE, "parameter": each.parameter,
+            "against": each.against, "from": low, "to": high, "n": n,
+            "mae": mae, "mae_low": mae - mae_error, "mae_high": mae + mae_error,
+            "bias": bias, "bias_low": bias - bias_error, "bias_high": bias + bias_error,
+        }
+        for each in findings.residuals
+        for low, high, n, mae, mae_error, bias, bias_error in zip(
+            each.low, each.high, each.n, each.mae, each.mae_error, each.bias, each.bias_error, strict=True
+        )
+    ]  # fmt: skip

@@ -1,0 +1,1 @@
+"""`lenskit report`: runs side by side, in one page."""

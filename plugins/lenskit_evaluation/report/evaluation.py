@@ -1,0 +1,224 @@
+"""`lenskit report`: runs side by side, in one page."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from io import BytesIO
+from pathlib import Path
+from typing import Any, ClassVar
+
+from lenskit.plugin import Evaluation, LenskitError, Run, UsageError, compare_runs, plot_runs, write_atomically
+from lenskit_evaluation.lenses import labelled
+from lenskit_evaluation.report.page import Chapter, Picture, page
+from lenskit_evaluation.tables import show, to_markdown
+
+log = logging.getLogger("lenskit")
+
+FIRST = ("probe", "invariance", "transfer", "finetune", "umap", "anomaly")
+"""Evaluations in the order in which they are shown; whatever others there are come behind, by name."""
+
+
+WHO = ("runs", "subjects")
+"""Settings that say who was judged, and not how."""
+
+
+@dataclass
+class Finding:
+    """What an evaluation wrote about some runs.
+
+    Attributes:
+        evaluation: Its name; a folder in its folder has both names.
+        folder: Where it is.
+        results: What is in `results.json`.
+        runs: Labels of the runs in which exactly this was written.
+        title: The evaluation's name, and a number where runs were judged in different ways.
+    """
+
+    evaluation: str
+    folder: Path
+    results: Mapping[str, Any]
+    runs: list[str] = field(default_factory=list)
+    title: str = ""
+
+    @property
+    def way(self) -> str:
+        """What the figures depend on beside the runs: those of different data do not compare."""
+        settings = self.results.get("settings")
+        plain = settings if isinstance(settings, Mapping) else {}
+        return json.dumps({key: value for key, value in plain.items() if key not in WHO}, sort_keys=True)
+
+
+class Report(Evaluation):
+    """Runs side by side: one self-contained HTML page, and one table in Markdown.
+
+    The page has the configurations where they differ, the curves of training, and the table and the pictures of each
+    evaluation that was made of the runs, whoever wrote it: `lenskit report` makes none itself. The table has a row for
+    each run with the few figures that count.
+
+    Args:
+        output: The page to write; the table lies beside it, with the ending `.md`.
+        title: What the page is called.
+    """
+
+    short: ClassVar[dict[str, str]] = {"output": "-o"}
+
+    def __init__(self, *, output: str = "report.html", title: str = "Runs side by side") -> None:
+        self.output, self.title = Path(output), title
+        if self.output.suffix not in (".html", ".htm"):
+            raise UsageError(f"--output takes the name of a page, such as report.html, got {output}")
+
+    def __call__(self, runs: Sequence[Run], inputs: Sequence[str] = ()) -> list[dict[str, Any]]:
+        """Writes both files, and returns the table's rows."""
+        named = labelled(runs)
+        if not self.output.parent.is_dir():
+            raise UsageError(f"there is no folder {self.output.parent} to write {self.output.name} into")
+        table = self.output.with_suffix(".md")
+        if table.is_file() and not self.output.is_file():
+            raise UsageError(f"{table} is there already, beside which the page would lie: choose another --output")
+        findings = _findings(named)
+        rows = _overview(named, findings)
+        chapters = [Chapter("Overview", [rows]), *_training(list(named.values())), *map(_chapter, findings)]
+        write_atomically(self.output, page(self.title, chapters))
+        write_atomically(table, f"# {self.title}\n\n{to_markdown(rows)}")
+        show(rows, self.title)
+        bare = [label for label in named if not any(label in finding.runs for finding in findings)]
+        if bare:
+            log.info("not evaluated yet: %s (`lenskit probe RUN` and others do)", ", ".join(bare))
+        log.info("page: %s", self.output)
+        log.info("table: %s", table)
+        return rows
+
+
+def _findings(runs: Mapping[str, Run]) -> list[Finding]:
+    """What evaluations wrote, each outcome once however many runs it is in."""
+    found: dict[tuple[str, str], Finding] = {}
+    for label, run in runs.items():
+        for file in _results(run):
+            evaluation = file.parent.relative_to(_evaluations(run)).as_posix()
+            try:
+                text = file.read_text(encoding="utf-8")
+                results = json.loads(text)
+            except ValueError as error:
+                raise LenskitError(f"{file} is damaged: {error}; evaluate {run.path} again") from None
+            if isinstance(results, dict):
+                finding = found.setdefault((evaluation, text), Finding(evaluation, file.parent, results))
+                finding.runs.append(label)
+    order = {name: number for number, name in enumerate(FIRST)}
+    findings = sorted(found.values(), key=lambda f: (order.get(f.evaluation.split("/")[0], len(FIRST)), f.evaluation))
+    for finding in findings:
+        ways = list(dict.fromkeys(other.way for other in findings if other.evaluation == finding.evaluation))
+        number = f" ({ways.index(finding.way) + 1})" if len(ways) > 1 else ""
+        finding.title = finding.evaluation + number
+    return findings
+
+
+def _evaluations(run: Run) -> Path:
+    """The folder of a run's evaluations, or of its best encoder's."""
+    folder = run.path / "evaluations"
+    return folder / "best" if run.best else folder
+
+
+def _results(run: Run) -> Iterator[Path]:
+    folder = _evaluations(run)
+    for file in sorted(folder.rglob("results.json")):
+        if run.best or file.relative_to(folder).parts[0] != "best":
+            yield file
+
+
+def _overview(runs: Mapping[str, Run], findings: Sequence[Finding]) -> list[dict[str, Any]]:
+    """A row for each run: what it is, how far it is, and what counts of what evaluations found."""
+    rows = []
+    for (label, run), state in zip(runs.items(), compare_runs([r.path for r in runs.values()]).runs, strict=True):
+        row: dict[str, Any] = {
+            "run": label,
+            "state": state.state,
+            "recipe": state.recipe or "-",
+            "method": state.method,
+            "pairs": state.pairs,
+            "backbone": state.backbone,
+            "batches": f"{state.batches} of {state.of}" if state.of else str(state.batches),
+        }
+        if run.best:
+            row["state"] = "best encoder"
+        if state.probe is not None:
+            row["best probe while training"] = state.probe
+        for finding in findings:
+            if label in finding.runs:
+                figures = _figures(finding.results.get("summary"), run)
+                row |= {f"{finding.title}: {name}": _number(value) for name, value in figures.items()}
+        rows.append(row)
+    return rows
+
+
+def _figures(summary: Any, run: Run) -> Mapping[str, Any]:
+    """What a summary says of a run. It knows the run by its name; or, if it has two of that name, by its path as it was
+    given, from which it may have been moved: then the ends of the paths tell which it is."""
+    if not isinstance(summary, Mapping):
+        return {}
+    likeliest = run.name
+    if likeliest not in summary:
+        alike = {label: _common_end(Path(label).parts, run.path.resolve().parts) for label in summary}
+        likeliest = max(alike, key=lambda label: alike[label], default="")
+        if list(alike.values()).count(alike.get(likeliest, 0)) > 1:
+            return {}
+    figures = summary.get(likeliest)
+    return figures if isinstance(figures, Mapping) else {}
+
+
+def _common_end(a: Sequence[str], b: Sequence[str]) -> int:
+    """How many parts two paths have in common, counted from their ends."""
+    same = [one == other for one, other in zip(reversed(a), reversed(b), strict=False)]
+    return same.index(False) if False in same else len(same)
+
+
+def _number(value: Any) -> Any:
+    return "-" if value is None else value
+
+
+def _training(runs: Sequence[Run]) -> Iterator[Chapter]:
+    """How runs differ, and their curves."""
+    paths = list(dict.fromkeys(run.path for run in runs))
+    comparison = compare_runs(paths)
+    names = [run.path for run in comparison.runs]
+    if len(paths) > 1:
+        rows = [
+            {"option": option, **{name: "-" if v is None else str(v) for name, v in zip(names, values, strict=True)}}
+            for option, values in comparison.differences.items()
+        ]
+        text = "" if rows else "The configurations are the same."
+        yield Chapter("Configurations where they differ", [rows] if rows else [], text=text)
+    if any(comparison.lines):
+        buffer = BytesIO()
+        plot_runs(comparison).savefig(buffer, format="png", dpi=120)
+        yield Chapter("Training", [], [Picture("curves", buffer.getvalue())])
+    yield Chapter(
+        "Configurations",
+        folded={str(path): (path / "run.toml").read_text(encoding="utf-8") for path in paths},
+    )
+
+
+def _pictures(finding: Finding) -> list[Path]:
+    """The pictures that an evaluation names, or else those that lie there."""
+    named = finding.results.get("pictures")
+    if not isinstance(named, list):
+        return sorted(finding.folder.glob("*.png"))
+    files = [finding.folder / Path(str(name)).name for name in named]
+    return [file for file in files if file.is_file()]
+
+
+def _chapter(finding: Finding) -> Chapter:
+    """An evaluation as it lies on disk."""
+    table = finding.results.get("table")
+    rows = [table] if isinstance(table, list) and table and all(isinstance(row, dict) for row in table) else []
+    about = str(finding.results.get("title") or "")
+    settings = finding.results.get("settings")
+    return Chapter(
+        f"{finding.title}: {', '.join(finding.runs)}",
+        rows,
+        [Picture(file.stem, file.read_bytes()) for file in _pictures(finding)],
+        text=f"{about}." if about else "",
+        folded={"settings": json.dumps(settings, indent=1)} if settings else {},
+    )

@@ -1,0 +1,1 @@
+"""`lenskit transfer`: from simulations to real images with labels."""

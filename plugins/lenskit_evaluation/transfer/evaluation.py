@@ -1,0 +1,267 @@
+"""`lenskit transfer`: fitted to simulations, judged on real images with labels."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Annotated, Any
+
+import numpy as np
+from annotated_types import Ge
+
+from lenskit.plugin import Evaluation, Parameter, Run, check_complete
+from lenskit_evaluation.baselines import RANDOM, untrained
+from lenskit_evaluation.features import simulator_of, to_best_device
+from lenskit_evaluation.intervals import Intervals
+from lenskit_evaluation.lenses import SimulatedLenses, first_images, labelled, rows_of
+from lenskit_evaluation.metrics import Estimate, Score, score
+from lenskit_evaluation.outcome import write_outcome
+from lenskit_evaluation.plots import truth_against_prediction
+from lenskit_evaluation.regression import fit_linear_probe
+from lenskit_evaluation.splits import Array, Rows, Split
+from lenskit_evaluation.transfer.domain_gap import Gap, find_gap
+from lenskit_evaluation.transfer.labels import common, of_known_values
+from lenskit_evaluation.transfer.plots import coverage_curves, distance_histograms
+
+log = logging.getLogger("lenskit")
+
+CONSTANT = "the best constant"
+
+LEVELS = (0.5, 0.68, 0.95)
+"""Probabilities of the intervals that are held against the labels."""
+
+DRAWN = 0.68
+"""Probability of the intervals that are drawn."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What one encoder makes of one label.
+
+    Attributes:
+        score: On the images.
+        simulated: On held-out simulated lenses; None for a constant.
+        coverage: For each probability of an interval, the share of the labels within it, and the 95 % interval of that
+            share (Wilson).
+        prediction: (n,), of the images.
+        half_width: Half the width of the interval of each probability.
+    """
+
+    score: Score
+    simulated: Score | None
+    coverage: dict[float, Estimate]
+    prediction: Array
+    half_width: dict[float, float]
+
+
+@dataclass(frozen=True)
+class Transferred:
+    """What was found.
+
+    Attributes:
+        names: Of the images.
+        truth: Labels (n,) by parameter.
+        findings: For each parameter, each encoder by its name, and the best constant.
+        gaps: For each encoder, how far the images lie from simulated ones.
+    """
+
+    names: list[str]
+    truth: dict[str, Array]
+    findings: dict[str, dict[str, Finding]]
+    gaps: dict[str, Gap]
+
+
+class Transfer(Evaluation):
+    """How well what was learned of simulated lenses is worth something for real ones.
+
+    A ridge regression is fitted to features of simulated lenses, and predicts the labels of stored images with labels,
+    such as real lenses: nothing is adapted to these. Beside the runs stand an encoder that was never trained, and the
+    best constant, which is the median of the very labels. Intervals come from the residuals of held-out simulated
+    lenses; whether they hold the stated share of the labels is told, too, and so is how far the images lie from
+    simulated ones in the features of each encoder.
+
+    Args:
+        data: Stored images with labels, `[READER:]PATH`.
+        labels: Label to judge; by default all that the simulations record in the same unit, too.
+        lenses: Simulated lenses to fit to.
+        test_lenses: Simulated lenses that are held out, for intervals and distances.
+        seed: Seed of the lenses, of the untrained encoder and of all else that is random.
+        simulator: Simulator to fit to, instead of the first run's.
+        set: Option of the simulator to change, `OPTION=VALUE`.
+    """
+
+    def __init__(
+        self,
+        *,
+        data: str,
+        labels: list[str] | None = None,
+        lenses: Annotated[int, Ge(50)] = 3000,
+        test_lenses: Annotated[int, Ge(50)] = 1000,
+        seed: Annotated[int, Ge(0)] = 0,
+        simulator: str | None = None,
+        set: list[str] | None = None,
+    ) -> None:
+        self.data, self.labels, self.lenses, self.test_lenses = data, labels or [], lenses, test_lenses
+        self.seed, self.simulator, self.set = seed, simulator, set or []
+
+    def __call__(self, runs: Sequence[Run], inputs: Sequence[str] = ()) -> Transferred:
+        """Judges the runs, writes what it found into each, and returns it."""
+        named = {label if label != RANDOM else str(run.path): run for label, run in labelled(runs).items()}
+        embedders: dict[str, Any] = {label: to_best_device(run.encoder()) for label, run in named.items()}
+        first = next(iter(embedders.values()))
+        dataset = first.open(self.data, measures=True)
+        check_complete(dataset)
+        simulator = simulator_of(next(iter(named.values())), self.simulator, self.set)
+        parameters = common(self.data, dataset.parameters, simulator.parameters, self.labels)
+        parameters = of_known_values(self.data, dataset, parameters)
+
+        lenses = SimulatedLenses(simulator, self.lenses, self.test_lenses, self.seed)
+        embedders[RANDOM] = untrained(first, (chunk for chunk, *_ in lenses.chunks(test=False)), self.seed)
+        log.info(
+            "%d images of %s, and %d + %d simulated lenses", len(dataset), self.data, self.lenses, self.test_lenses
+        )
+        images = rows_of(embedders, first_images(dataset, range(len(dataset))), dataset.parameters)
+        splits = lenses.split(embedders)
+        truth = {p.name: next(iter(images.values())).values[p.name] for p in parameters}
+        findings = {
+            p.name: {name: self._judge(p, split, images[name]) for name, split in splits.items()}
+            | {CONSTANT: self._constant(truth[p.name])}
+            for p in parameters
+        }
+        gaps = {
+            name: find_gap(split.train.features, split.test.features, images[name].features, self.seed)
+            for name, split in splits.items()
+        }
+        found = Transferred(list(dataset.names), truth, findings, gaps)
+        self._write(found, named, parameters)
+        return found
+
+    def _judge(self, parameter: Parameter, split: Split, images: Rows) -> Finding:
+        name = parameter.name
+        probe = fit_linear_probe(split.train.features, split.train.columns([name]), [name], [parameter.unit])
+        held_out, prediction = (probe.predict(rows.features)[:, 0] for rows in (split.test, images))
+        expected = split.test.values[name]
+        intervals = Intervals.fit(expected[:, None], held_out[:, None])
+        half = {level: float(np.asarray(intervals.half_width(level))[0]) for level in LEVELS}
+        truth = images.values[name]
+        error = np.abs(truth - prediction)[np.isfinite(truth)]
+        return Finding(
+            score(truth, prediction, seed=self.seed),
+            score(expected, held_out, seed=self.seed),
+            {level: share_within(error, half[level]) for level in LEVELS},
+            prediction,
+            half,
+        )
+
+    def _constant(self, truth: Array) -> Finding:
+        # The median of the very labels: no constant has a smaller mean absolute error.
+        constant = np.full_like(truth, np.median(truth[np.isfinite(truth)]))
+        return Finding(score(truth, constant, seed=self.seed), None, {}, constant, {})
+
+    def _write(self, found: Transferred, named: Mapping[str, Run], parameters: Sequence[Parameter]) -> None:
+        pictures = {}
+        for p in parameters:
+            for label in named:
+                one = found.findings[p.name][label]
+                title = p.name if len(named) == 1 else f"{p.name}-{label.replace('/', '-')}"
+                pictures[title] = truth_against_prediction(
+                    found.truth[p.name], one.prediction, one.score, symbol=p.symbol or p.name, unit=p.unit,
+                    constant=float(found.findings[p.name][CONSTANT].prediction[0]), half_width=one.half_width[DRAWN],
+                    names=found.names,
+                )  # fmt: skip
+            curves = {label: one.coverage for label, one in found.findings[p.name].items() if one.coverage}
+            count = found.findings[p.name][CONSTANT].score.n
+            pictures[f"calibration-{p.name}"] = coverage_curves(curves, p.symbol or p.name, count)
+        pictures["distance"] = distance_histograms(found.gaps)
+        write_outcome(
+            [run.folder("transfer") for run in named.values()],
+            title=f"{self.data} by a ridge regression fitted to {self.lenses} simulated lenses (95 % intervals)",
+            settings={**vars(self), "runs": list(named), "images": len(found.names)},
+            results={
+                "parameters": {
+                    name: {label: _plain(one) for label, one in each.items()} for name, each in found.findings.items()
+                },
+                "gaps": {
+                    label: {"auc": asdict(gap.auc), "energy": gap.energy, "p": gap.p}
+                    for label, gap in found.gaps.items()
+                },
+            },
+            table=[
+                _row(p, label, one, found.gaps.get(label))
+                for p in parameters
+                for label, one in found.findings[p.name].items()
+            ],
+            long=_long(found, parameters),
+            summary={
+                label: {f"{p.name} MAE, transferred": found.findings[p.name][label].score.mae.value for p in parameters}
+                | {
+                    f"{p.name} rank, transferred": found.findings[p.name][label].score.spearman.value
+                    for p in parameters
+                }
+                for label in found.gaps
+            },
+            pictures=pictures,
+        )
+
+
+def share_within(error: Array, half_width: float) -> Estimate:
+    """The share of errors (n,) within a half-width, with Wilson's 95 % interval
+    (https://doi.org/10.1080/01621459.1927.10502953)."""
+    from scipy.stats import binomtest
+
+    if not len(error):
+        return Estimate(np.nan)
+    inside = int((error <= half_width).sum())
+    interval = binomtest(inside, len(error)).proportion_ci(0.95, method="wilson")
+    return Estimate(inside / len(error), float(interval.low), float(interval.high))
+
+
+def _row(parameter: Parameter, label: str, one: Finding, gap: Gap | None) -> dict[str, str]:
+    """A row for people."""
+    unit = f" [{parameter.unit}]" if parameter.unit else ""
+    judged = one.score
+    row = {
+        "label": parameter.name,
+        "encoder": label,
+        "images": f"{judged.n}" + (f" ({judged.dropped} without)" if judged.dropped else ""),
+        "rank correlation": str(judged.spearman),
+        f"mean absolute error{unit}": str(judged.mae),
+        f"bias{unit}": str(judged.bias),
+        "R2": str(judged.r2),
+        f"on simulations{unit}": "-" if one.simulated is None else f"{one.simulated.mae.value:.3f}",
+    }
+    for level in LEVELS:
+        row[f"in {level:.0%}"] = f"{one.coverage[level].value:.0%}" if one.coverage else "-"
+    if gap is None:
+        return row | dict.fromkeys(("told from simulations", "energy distance", "beyond 99 %"), "-")
+    beyond = [int((distance.percentile > 99).sum()) for distance in (gap.mahalanobis, gap.neighbors)]
+    return row | {
+        "told from simulations": str(gap.auc),
+        "energy distance": f"{gap.energy:.3f} (p {gap.p:.3f})",
+        "beyond 99 %": f"{beyond[0]} Mahalanobis, {beyond[1]} kNN",
+    }
+
+
+def _plain(one: Finding) -> dict[str, Any]:
+    return {
+        "score": asdict(one.score),
+        "simulated": one.simulated and asdict(one.simulated),
+        "coverage": {f"{level:g}": asdict(share) for level, share in one.coverage.items()},
+        "half_width": {f"{level:g}": width for level, width in one.half_width.items()},
+    }
+
+
+def _long(found: Transferred, parameters: Sequence[Parameter]) -> list[dict[str, Any]]:
+    """Rows for programs, one an image and encoder."""
+    lines = []
+    for label, gap in found.gaps.items():
+        for number, name in enumerate(found.names):
+            line: dict[str, Any] = {"name": name, "encoder": label}
+            for p in parameters:
+                one = found.findings[p.name][label]
+                line |= {p.name: found.truth[p.name][number], f"{p.name}_predicted": one.prediction[number]}
+                line |= {f"{p.name}_half_width": one.half_width[DRAWN]}
+            line["mahalanobis_percentile"] = gap.mahalanobis.percentile[number]
+            lines.append(line | {"neighbors_percentile": gap.neighbors.percentile[number]})
+    return lines

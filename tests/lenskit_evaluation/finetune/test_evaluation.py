@@ -1,0 +1,252 @@
+"""What `lenskit finetune` does, finds and writes."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from sklearn.metrics import accuracy_score, mean_absolute_error, r2_score, root_mean_squared_error
+from torch import Tensor
+
+from lenskit.cli.main import run as lenskit
+from lenskit.errors import UsageError
+from lenskit.plugin import Dataset, Parameter, Run, simulated
+from lenskit_evaluation.finetune.evaluation import Finetune
+from lenskit_evaluation.finetune.model import FineTuned
+from lenskit_evaluation.finetune.report import CONSTANT
+
+QUICK: dict[str, Any] = {"target": ["width"], "labels": 40, "test_lenses": 40, "epochs": 3, "lr": 0.05}
+
+
+class Kinds(Dataset):
+    """Noise, brighter where `bright`; in memory."""
+
+    image_shape = (1, 16, 16)
+
+    def __init__(self, n: int = 120, **values: np.ndarray) -> None:
+        rng = np.random.default_rng(0)
+        self.values = {"bright": rng.integers(2, size=n).astype(float), "width": rng.random(n), **values}
+        self.parameters = [
+            Parameter("bright", classes=("dark", "bright")) if name == "bright" else Parameter(name, "arcsec")
+            for name in self.values
+        ]
+        self.names = [f"image{number}" for number in range(n)]
+        spot = np.zeros((16, 16))
+        spot[6:10, 6:10] = 20
+        bright = np.nan_to_num(self.values["bright"])[:, None, None, None]
+        self.images = (rng.normal(size=(n, *self.image_shape)) + spot * bright).astype(np.float32)
+
+    def read(self, index: Any) -> tuple[Tensor, dict[str, Tensor]]:
+        rows = np.asarray(index)
+        known = {name: torch.from_numpy(value[rows].astype(np.float32)) for name, value in self.values.items()}
+        return torch.from_numpy(self.images[rows])[:, None], known
+
+
+class Given(Finetune):
+    """Fine-tuning on a data set in memory."""
+
+    def __init__(self, dataset: Dataset, **options: Any) -> None:
+        super().__init__(**{"test_lenses": 40, "labels": 60, "epochs": 3, "lr": 0.05, "random": False} | options)
+        self._dataset = dataset
+
+    def origin(self, run: Run) -> tuple[Dataset, str]:
+        return self._dataset, "memory"
+
+
+def test_scores_are_scikit_learns_on_the_whole_test_set(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    assert lenskit(["finetune", "--from", str(run.path), "--target", "width", "--labels", "60",
+                    "--test-lenses", "50", "--epochs", "3", "--lr", "0.05", "--name", "one"]) == 0  # fmt: skip
+    folder = run.folder("finetune/one")
+    model = FineTuned.load(folder)
+    chunks = simulated(run.simulator(), seed=0, split="probe-test", lenses=50)
+    images, truth = zip(*[(images, known["width"]) for images, known in chunks], strict=True)
+    wide = torch.cat(truth).double().numpy()
+    predicted = model.predict(images).values["width"]
+    found = {row["start"]: row for row in json.loads((folder / "results.json").read_text())["trained"]}
+    assert list(found) == ["blobs", "random start", "constant"]
+    scores = found["blobs"]["scores"]["width"]
+    assert scores["n"] == 50
+    for name, reference in (("r2", r2_score), ("mae", mean_absolute_error), ("rmse", root_mean_squared_error)):
+        assert scores[name]["value"] == pytest.approx(reference(wide, predicted), rel=1e-6)
+        assert scores[name]["low"] < scores[name]["value"] < scores[name]["high"]
+    mean = found["constant"]["scores"]["width"]
+    assert mean["r2"]["value"] <= 0
+    assert mean["rmse"]["value"] >= wide.std() - 1e-9
+    printed = capsys.readouterr().out
+    assert "spread of labels" in printed
+    assert f"{wide.std():.3f}" in printed
+    for picture in ("width", "learning_curves"):
+        assert (folder / f"{picture}.png").read_bytes().startswith(b"\x89PNG")
+    with (folder / "predictions.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [float(row["width (blobs)"]) for row in rows] == pytest.approx(predicted.tolist(), rel=1e-5)
+    card = json.loads((folder / "card.json").read_text())
+    assert [(target["name"], target["unit"]) for target in card["targets"]] == [("width", "arcsec")]
+    assert (card["data"], card["learned_from"], card["stopped_by"]) == ("simulator blobs", 48, 12)
+
+
+@pytest.mark.parametrize("freeze", ["frozen", "full"])
+def test_what_is_frozen_stays(run: Run, freeze: str) -> None:
+    before = run.encoder().state_dict()
+    after = Finetune(**QUICK, freeze=freeze, random=False)([run]).models["blobs"].encoder.state_dict()
+    same = {name: torch.equal(value, after[name]) for name, value in before.items()}
+    # Weights, and running means, variances and counts of the batch norm.
+    assert any("running_mean" in name for name in same)
+    assert set(same.values()) == {freeze == "frozen"}
+
+
+def test_the_same_seed_gives_the_same_and_disturbs_nothing(run: Run, tmp_path: Path) -> None:
+    shutil.copytree(run.path, tmp_path / "again" / "blobs")
+    torch.manual_seed(1)
+    state = torch.get_rng_state()
+    first = Finetune(**QUICK, seeds=2, random=False)([run])
+    assert torch.equal(torch.get_rng_state(), state)
+    torch.manual_seed(2)
+    second = Finetune(**QUICK, seeds=2, random=False)([Run(tmp_path / "again" / "blobs")])
+    for a, b in zip(first.trained, second.trained, strict=True):
+        assert repr((a.label, a.seed, a.scores)) == repr((b.label, b.seed, b.scores))  # NaN is not NaN
+    weights = [next(findings.folders[0].glob("*.safetensors")).read_bytes() for findings in (first, second)]
+    assert weights[0] == weights[1]
+    # Another seed trains on other lenses, and the model kept is the first seed's.
+    assert first.trained[0].scores != first.trained[1].scores
+    kept = first.models["blobs"].predict([first.test.images]).values["width"]
+    assert kept.tolist() == first.trained[0].predictions["width"].tolist()
+
+
+def test_seeds_learn_from_other_lenses_while_there_are_enough(caplog: pytest.LogCaptureFixture) -> None:
+    evaluation = Finetune(labels=20, seeds=3, validation=0.25)
+    with caplog.at_level("INFO", "lenskit"):
+        parts = evaluation._parts(60)
+        assert not caplog.text
+        assert sorted(np.concatenate([lens for part in parts for lens in part])) == list(range(60))
+        few = evaluation._parts(59)
+    assert "59 lenses are too few for 3 seeds of 20: these have lenses in common" in caplog.text
+    for train, validation in (*parts, *few):
+        assert (len(train), len(validation)) == (15, 5)
+        assert not set(train) & set(validation)
+    assert len({tuple(train) for train, _ in few}) == 3
+
+
+def test_several_runs_share_lenses_and_each_gets_its_model(run: Run, tmp_path: Path) -> None:
+    shutil.copytree(run.path, tmp_path / "other")
+    findings = Finetune(**QUICK, freeze="frozen")([run, Run(tmp_path / "other")])
+    labels = [each.label for each in findings.trained]
+    assert labels == ["blobs", "other", "random start", CONSTANT]
+    # The same encoder, the same lenses and the same seed.
+    a, b = (findings.trained[number].predictions["width"] for number in (0, 1))
+    assert a.tolist() == b.tolist()
+    assert findings.r2("blobs") == findings.r2("other") != findings.r2("random start")
+    assert {folder.parent.parent.parent.name for folder in findings.folders} == {"blobs", "other"}
+    assert all((folder / "model.safetensors").is_file() for folder in findings.folders)
+
+
+def test_classes(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    dataset = Kinds()
+    findings = Given(dataset, target=["bright", "width"], labels=60, test_lenses=30, epochs=10)([run])
+    each = findings.trained[0]
+    truth = findings.test.values["bright"]
+    probabilities = each.predictions["bright"]
+    np.testing.assert_allclose(probabilities.sum(1), 1)
+    assert each.scores["bright"].accuracy.value == accuracy_score(truth, probabilities.argmax(1))
+    assert each.scores["bright"].roc_auc.value > 0.9  # the spot is bright
+    constant = findings.trained[-1].scores["bright"]
+    assert (constant.roc_auc.value, constant.balanced_accuracy.value) == (0.5, 0.5)
+    printed = capsys.readouterr().out
+    assert "balanced accuracy" in printed
+    assert (findings.folders[0] / "bright.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_labels_that_are_not_known_are_dropped_and_counted(run: Run, caplog: pytest.LogCaptureFixture) -> None:
+    width = np.random.default_rng(0).random(120)
+    width[::2] = np.nan
+    findings = Given(Kinds(width=width), target=["width"], labels=40)([run])
+    assert np.isfinite(findings.test.values["width"]).all()
+    assert findings.test.dropped + len(findings.test) == 30  # a quarter of 120
+    assert findings.trained[0].scores["width"].dropped == findings.test.dropped > 0
+    assert "width is not known of them" in caplog.text
+    with pytest.raises(UsageError, match=r"memory has \d\d lenses to learn from .*: use --labels \d\d or fewer"):
+        Given(Kinds(width=width), target=["width"], labels=60)([run])
+    with pytest.raises(UsageError, match="known of none of the 90 lenses to learn from"):
+        Given(Kinds(width=np.full(120, np.nan)), target=["width"])([run])
+
+
+@pytest.mark.parametrize("wrong", [-1.0, 2.0])
+def test_numbers_that_no_class_has_are_not_known(run: Run, wrong: float) -> None:
+    """Some catalogues write -1 where there is no class. The same as if it said nothing."""
+    bright = np.arange(120) % 2.0
+    bright[::5] = wrong
+    same = bright.copy()
+    same[::5] = np.nan
+    found, expected = (Given(Kinds(bright=each), target=["bright"], labels=40)([run]) for each in (bright, same))
+    assert found.test.dropped == expected.test.dropped > 0
+    assert found.test.dropped + len(found.test) == 30
+    assert set(found.test.values["bright"]) == {0, 1}
+    assert [each.scores for each in found.trained] == [each.scores for each in expected.trained]
+
+
+def test_no_model_without_its_report(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: Any, **__: Any) -> None:
+        raise RuntimeError("no picture")
+
+    monkeypatch.setattr("lenskit_evaluation.finetune.report._panels", fails)
+    with pytest.raises(RuntimeError, match="no picture"):
+        Given(Kinds(), target=["width"])([run])
+    assert not [path for path in run.folder("finetune").rglob("*") if path.is_file()]
+
+
+def test_says_what_is_wrong_before_it_works(run: Run) -> None:
+    with pytest.raises(UsageError, match=r"simulator blobs has no label 'widht': did you mean width\?"):
+        Finetune(target=["widht"])([run])
+    with pytest.raises(UsageError, match="width is 1 for all of the .* no R2"):
+        Given(Kinds(width=np.ones(120)), target=["width"])([run])
+    with pytest.raises(UsageError, match="bright is bright for all of the .* no AUC"):
+        Given(Kinds(bright=np.ones(120)), target=["bright"])([run])
+    with pytest.raises(UsageError, match="bright: known of none of the 90 lenses"):
+        Given(Kinds(bright=np.full(120, 7.0)), target=["bright"])([run])
+    with pytest.raises(UsageError, match="has the labels bright, width: say which to predict, --target NAME"):
+        Given(Kinds())([run])
+    nothing = Kinds()
+    nothing.parameters = []
+    with pytest.raises(UsageError, match="memory has no labels"):
+        Given(nothing)([run])
+    three = Kinds()
+    three.image_shape = (3, 16, 16)
+    with pytest.raises(UsageError, match="memory has images of 3 x 16 x 16, but blobs takes 1 x 16 x 16"):
+        Given(three, target=["width"])([run])
+    with pytest.raises(UsageError, match="--name takes the name of a folder"):
+        Finetune(name="../up")
+    with pytest.raises(UsageError, match="center_x turns with its image, for which center_y has to be known too"):
+        Given(Kinds(center_x=np.random.default_rng(0).random(120)), target=["center_x"])([run])
+    assert not any(run.folder("finetune").iterdir())
+
+
+def test_a_model_of_something_else_is_not_replaced(run: Run, caplog: pytest.LogCaptureFixture) -> None:
+    Given(Kinds(), target=["width"], name="mine")([run])
+    kept = (run.folder("finetune/mine") / "model.safetensors").read_bytes()
+    with pytest.raises(UsageError, match=r"a model that predicts width \[arcsec\], fine-tuned on memory: .*--name"):
+        Given(Kinds(), target=["bright"], name="mine")([run])
+    other_unit = Kinds()
+    other_unit.parameters[1] = Parameter("width", "deg")
+    with pytest.raises(UsageError, match="another --name"):
+        Given(other_unit, target=["width"], name="mine")([run])
+    assert (run.folder("finetune/mine") / "model.safetensors").read_bytes() == kept
+    # The same thing, fitted otherwise, takes its place, and says so; the very same says nothing.
+    caplog.clear()
+    Given(Kinds(), target=["width"], name="mine")([run])
+    assert "replaces" not in caplog.text
+    Given(Kinds(), target=["width"], name="mine", seed=4, labels=50, freeze="frozen")([run])
+    assert "mine: replaces the model fitted with labels 60, seed 0, freeze full" in caplog.text
+    # By default the folder is named after what it holds.
+    assert Given(Kinds(), target=["bright"])([run]).folders[0].name == "bright-memory-full-60"
+
+
+def test_no_weights_of_photographs_is_one_line(run: Run, caplog: pytest.LogCaptureFixture, tmp_path: Path) -> None:
+    findings = Finetune(**QUICK, random=False, imagenet=True)([run])
+    assert [each.label for each in findings.trained] == ["blobs", CONSTANT]
+    assert "no ImageNet start: backbone 'tiny' has no option 'pretrained'" in caplog.text

@@ -1,0 +1,152 @@
+"""What of a backbone is trained, and when that ends."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import timm
+import torch
+from torch import Tensor, nn
+from torchvision.models import get_model
+
+from lenskit.data.preprocess import Preprocess
+from lenskit.encoder import Encoder
+from lenskit.errors import LenskitError, UsageError
+from lenskit.plugin import Parameter, orient_values
+from lenskit_evaluation.finetune.data import ORIENTATIONS, orient, oriented_labels
+from lenskit_evaluation.finetune.model import FineTuned
+from lenskit_evaluation.finetune.training import Recipe, fit, trained_parts
+from lenskit_toys.components import Tiny
+
+WIDTH = Parameter("width", "arcsec")
+RECIPE = Recipe("full", epochs=40, patience=4, batch_size=16, lr=0.03, backbone_lr=0.01, augment=False)
+
+
+def model(*targets: Parameter) -> FineTuned:
+    torch.manual_seed(0)
+    return FineTuned(Encoder(Tiny(1, 16), Preprocess("linear"), (1, 16, 16), {}), targets or [WIDTH])
+
+
+def noise(n: int = 60) -> tuple[Tensor, Tensor]:
+    """Images that say nothing of their labels."""
+    generator = torch.Generator().manual_seed(1)
+    return torch.randn(n, 1, 16, 16, generator=generator), torch.rand(1, n, 1, generator=generator)
+
+
+def children(network: nn.Module, parts: list[nn.Module]) -> list[str]:
+    names = {id(part): name for name, part in network.named_modules()}
+    return [names[id(part)] for part in parts]
+
+
+@pytest.mark.parametrize("depth", [18, 50, 101, 152])
+def test_the_last_stage_of_a_resnet_is_layer4(depth: int) -> None:
+    with torch.device("meta"):
+        network = get_model(f"resnet{depth}")
+    network.fc = nn.Identity()
+    assert children(network, trained_parts(network, "partial")) == ["layer4"]
+    wrapped = nn.Sequential(network)
+    assert children(wrapped, trained_parts(wrapped, "partial")) == ["0.layer4"]
+
+
+def test_the_last_stages_of_other_networks() -> None:
+    with torch.device("meta"):
+        vit = timm.create_model("vit_tiny_patch16_224", num_classes=0)
+        convnext = timm.create_model("convnext_atto", num_classes=0)
+    blocks = [f"blocks.{number}" for number in (11, 10, 9, 8)]
+    assert children(vit, trained_parts(vit, "partial")) == ["norm", *blocks]
+    assert "stages.3" in children(convnext, trained_parts(convnext, "partial"))
+    assert not any("stages.2" in name for name in children(convnext, trained_parts(convnext, "partial")))
+    assert trained_parts(vit, "frozen") == []
+    assert trained_parts(vit, "full") == [vit]
+
+
+def test_partial_training_leaves_the_rest_alone() -> None:
+    tuned = model()
+    before = {name: value.clone() for name, value in tuned.encoder.backbone.state_dict().items()}
+    images, labels = noise()
+    fit(tuned, images, labels, np.arange(40), np.arange(40, 60), replace(RECIPE, freeze="partial", epochs=2), 0)
+    after = tuned.encoder.backbone.state_dict()
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    assert changed == {"body.3.weight", "body.3.bias"}  # the second convolution; the batch norm stays as it was
+
+
+def test_stops_and_keeps_the_best() -> None:
+    tuned = model()
+    images, labels = noise()
+    train, validation = np.arange(40), np.arange(40, 60)
+    history = fit(tuned, images, labels, train, validation, RECIPE, 0)
+    assert history.best == 1 + int(np.argmin(history.validation))
+    # There is nothing to learn but the 40 images themselves, so that it ends early.
+    assert len(history.validation) == history.best + RECIPE.patience < RECIPE.epochs
+    predicted = torch.from_numpy(tuned.predict([images[validation]]).values["width"])
+    truth = labels[0, :, 0].double()
+    loss = ((predicted - truth[validation]) / truth[train].std(correction=0)).square().mean()
+    assert float(loss) == pytest.approx(min(history.validation), rel=1e-4)
+    assert history.validation[-1] > min(history.validation)
+
+
+def test_a_frozen_backbone_is_asked_once_and_gives_the_same() -> None:
+    images, labels = noise()
+    labels = labels.expand(8, -1, -1)
+    recipe = replace(RECIPE, freeze="frozen", epochs=3, augment=True)
+    tuned = model()
+    history = fit(tuned, images, labels, np.arange(40), np.arange(40, 60), recipe, 0)
+    asked = model()
+    asked.standardise(torch.from_numpy(asked.predict([images[:40]]).features).float(), labels[:, :40].flatten(0, 1))
+    generator = torch.Generator().manual_seed(0)
+    order = torch.randperm(40, generator=generator).tensor_split(3)[0]
+    turn = torch.randint(8, (len(order),), generator=generator)
+    before = asked.loss(asked(orient(images[order], turn)), labels[turn, order])
+    # At its start the head is zero, so that the first batch's loss is that of the mean.
+    z = (labels[0, order, 0] - labels[0, :40, 0].mean()) / labels[0, :40, 0].std(correction=0)
+    assert float(before) == pytest.approx(float(z.square().mean()), rel=1e-5)
+    assert len(history.train) == 3
+
+
+def test_a_loss_that_is_not_finite_is_an_error() -> None:
+    images, labels = noise()
+    with pytest.raises(LenskitError, match="the loss of epoch 1 is not finite: use a smaller --lr"):
+        fit(model(), images, labels, np.arange(40), np.arange(40, 60), replace(RECIPE, lr=1e30), 0)
+
+
+def test_classes_and_numbers_are_learned_together() -> None:
+    generator = torch.Generator().manual_seed(0)
+    bright = torch.randint(3, (120,), generator=generator)
+    images = torch.randn(120, 1, 16, 16, generator=generator) + 2 * bright[:, None, None, None]
+    labels = torch.stack([bright.float(), 5 + bright.float()], 1)[None]
+    tuned = model(Parameter("kind", classes=("a", "b", "c")), WIDTH)
+    fit(tuned, images, labels, np.arange(90), np.arange(90, 120), RECIPE, 0)
+    found = tuned.predict([images]).values
+    assert found["kind"].shape == (120, 3)
+    np.testing.assert_allclose(found["kind"].sum(1), 1)
+    assert np.mean(found["kind"].argmax(1) == bright.numpy()) > 0.9
+    assert np.corrcoef(found["width"], bright.numpy())[0, 1] > 0.9
+    assert found["width"].mean() == pytest.approx(6, abs=0.5)
+
+
+def test_labels_turn_with_their_images() -> None:
+    rng = np.random.default_rng(0)
+    parameters = [Parameter(name) for name in ("theta_E", "e1", "center_x", "center_y")]
+    values = {parameter.name: rng.normal(size=5) for parameter in parameters}
+    labels = oriented_labels(values, parameters, parameters, True).numpy()
+    assert labels.shape == (8, 5, 4)
+    for number, (quarters, mirrored) in enumerate(ORIENTATIONS):
+        np.testing.assert_allclose(labels[number, :, 0], values["theta_E"], rtol=1e-6)
+        # Of spin 2: a quarter of a turn changes the sign, a mirror does not.
+        np.testing.assert_allclose(labels[number, :, 1], (-1) ** quarters * values["e1"], rtol=1e-6)
+        x, y = (-values["center_x"] if mirrored else values["center_x"]), values["center_y"]
+        place = (x + 1j * y) * 1j**quarters
+        np.testing.assert_allclose(labels[number, :, 2:], np.stack([place.real, place.imag], 1), rtol=1e-5, atol=1e-6)
+    # A spot where the centre says goes where the turned centre says.
+    image = torch.zeros(8, 1, 5, 5)
+    image[:, 0, 2 + 2, 2 + 1] = 1  # x 1, y 2
+    turned = orient(image, torch.arange(8))
+    spot = {"x": torch.ones(1, dtype=torch.float64), "y": torch.full((1,), 2.0, dtype=torch.float64)}
+    for number, (quarters, mirrored) in enumerate(ORIENTATIONS):
+        row, column = (int(each) for each in turned[number, 0].nonzero()[0])
+        new = orient_values(spot, torch.tensor([quarters]), torch.tensor([bool(mirrored)]))
+        assert (column - 2, row - 2) == (int(new["x"]), int(new["y"]))
+    with pytest.raises(UsageError, match="center_x turns with its image, for which center_y has to be known too"):
+        oriented_labels({"center_x": np.ones(2)}, [parameters[2]], [parameters[2]], True)

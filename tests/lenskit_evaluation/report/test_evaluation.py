@@ -1,0 +1,178 @@
+"""The page that shows runs side by side."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+
+from lenskit.cli.main import run as lenskit
+from lenskit.errors import LenskitError, UsageError
+from lenskit.plugin import Run
+from lenskit_evaluation.outcome import write_outcome
+from lenskit_evaluation.report.evaluation import Report
+
+
+class Reader(HTMLParser):
+    """What a browser would see: headings, cells, sources of pictures, and tags."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.cells: list[str] = []
+        self.headings: list[str] = []
+        self.sources: list[str] = []
+        self.tags: set[str] = set()
+        self._in = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self._in = tag
+        self.tags.add(tag)
+        self.sources += [value or "" for name, value in attrs if name == "src"]
+
+    def handle_data(self, data: str) -> None:
+        if self._in in ("td", "th") and data.strip():
+            self.cells.append(data.strip())
+        if self._in == "h2" and data.strip():
+            self.headings.append(data.strip())
+
+
+@pytest.fixture
+def two(run: Run, tmp_path: Path) -> list[Run]:
+    """Two runs of which one was evaluated alone, and both together."""
+    shutil.copytree(run.path, tmp_path / "other")
+    runs = [run, Run(tmp_path / "other")]
+    settings = {"seed": 0}
+    for name, those in {"probe": runs, "odd <b>": runs[:1]}.items():
+        write_outcome(
+            [each.folder(name) for each in those],
+            title=f"What {name} found",
+            settings=settings,
+            results={"figure": np.float64(0.5), "nothing": np.nan},
+            table=[{"encoder": each.name, "R2": 0.25} for each in those],
+            summary={each.name: {"width R2": 0.25} for each in those},
+            pictures={"bars": Figure(figsize=(1, 1))},
+        )
+    return runs
+
+
+def test_a_row_a_run_and_a_chapter_an_outcome(two: list[Run], tmp_path: Path, capsys) -> None:
+    (tmp_path / "out").mkdir()
+    page = tmp_path / "out" / "report.html"
+    rows = Report(output=str(page))(two)
+    assert [row["run"] for row in rows] == ["blobs", "other"]
+    assert [row["probe: width R2"] for row in rows] == [0.25, 0.25]
+    assert "odd <b>: width R2" in rows[0]
+    assert "odd <b>: width R2" not in rows[1]
+    assert rows[0]["batches"] == "2 of 2"
+    read = Reader(page.read_text())
+    assert read.headings == [
+        "Overview", "Configurations where they differ", "Training", "Configurations", "probe: blobs, other",
+        "odd <b>: blobs",
+    ]  # fmt: skip
+    assert read.cells.count("0.250") >= 5  # three in the overview, and each table's
+    # What both share is there once; nothing comes from elsewhere, and nothing that was given is a tag.
+    assert len(read.sources) == 3
+    assert all(source.startswith("data:image/png;base64,") for source in read.sources)
+    assert not {"script", "link", "b"} & read.tags
+    assert not re.search(r"https?://", page.read_text())
+    assert page.with_suffix(".md").read_text().startswith("# Runs side by side\n\n| run |")
+    assert "| blobs |" in page.with_suffix(".md").read_text()
+    assert "other" in capsys.readouterr().out
+
+
+def test_the_command_takes_runs_without_evaluations(run: Run, tmp_path: Path, monkeypatch, caplog) -> None:
+    caplog.set_level("INFO", "lenskit")
+    monkeypatch.chdir(tmp_path)
+    shutil.rmtree(run.path / "evaluations", ignore_errors=True)
+    assert lenskit(["report", str(run.path), "--title", "<Mine>"]) == 0
+    assert "<title>&lt;Mine&gt;</title>" in (tmp_path / "report.html").read_text()
+    assert (tmp_path / "report.md").is_file()
+    assert "not evaluated yet: blobs" in caplog.text
+
+
+def test_the_best_encoder_has_evaluations_of_its_own(two: list[Run], tmp_path: Path) -> None:
+    run = two[0]
+    shutil.copytree(run.path / "encoder", run.path / "best", dirs_exist_ok=True)
+    card = json.loads((run.path / "best" / "encoder.json").read_text())
+    (run.path / "best" / "encoder.json").write_text(json.dumps(card | {"probe": {"score": 0.5}}))
+    best = Run(run.path / "best")
+    summary = {best.name: {"R2": 0.9}}
+    settings = {"seed": 0}
+    write_outcome([best.folder("probe")], title="", settings=settings, results={}, table=[{"a": 1}], summary=summary)
+    rows = Report(output=str(tmp_path / "a.html"))([run, best])
+    assert (rows[0]["probe: width R2"], rows[1]["probe: R2"]) == (0.25, 0.9)
+    assert "probe: R2" not in rows[0]
+
+
+def test_bad_input_is_one_line(two: list[Run], tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"name of a page, such as report\.html, got report\.pdf"):
+        Report(output="report.pdf")
+    with pytest.raises(UsageError, match="there is no folder .*nowhere to write a.html into"):
+        Report(output=str(tmp_path / "nowhere" / "a.html"))(two)
+    with pytest.raises(UsageError, match="blobs is given twice"):
+        Report(output=str(tmp_path / "a.html"))([two[0], two[0]])
+    (two[0].folder("probe") / "results.json").write_text('{"half":')
+    with pytest.raises(LenskitError, match=r"results\.json is damaged: .*; evaluate .* again"):
+        Report(output=str(tmp_path / "a.html"))(two)
+    assert not (tmp_path / "a.html").exists()
+    (two[0].folder("probe") / "results.json").write_bytes(b"\xff\xfe{}")
+    with pytest.raises(LenskitError, match=r"results\.json is damaged"):
+        Report(output=str(tmp_path / "a.html"))(two)
+    (tmp_path / "README.md").write_text("mine")
+    with pytest.raises(UsageError, match=r"README\.md is there already, .*: choose another --output"):
+        Report(output=str(tmp_path / "README.html"))(two)
+    assert (tmp_path / "README.md").read_text() == "mine"
+
+
+def test_runs_of_one_name_keep_their_figures_wherever_they_are(run: Run, tmp_path: Path, monkeypatch) -> None:
+    runs = []
+    for parent in ("a", "b"):
+        shutil.copytree(run.path, tmp_path / "deep" / parent / "blobs")
+        runs.append(Run(tmp_path / "deep" / parent / "blobs"))
+    # As labels are where the evaluation was started in the folder above.
+    summary = {f"deep/{parent}/blobs": {"R2": value} for parent, value in (("a", 0.1), ("b", 0.9))}
+    write_outcome(
+        [each.folder("probe") for each in runs], title="Two", settings={}, results={}, table=[{"a": 1}], summary=summary
+    )
+    monkeypatch.chdir(tmp_path / "deep" / "a")
+    rows = Report(output=str(tmp_path / "a.html"))([Run("blobs"), Run("../b/blobs")])
+    assert [row["probe: R2"] for row in rows] == [0.1, 0.9]
+
+
+def test_figures_of_different_data_stand_in_columns_of_their_own(two: list[Run], tmp_path: Path) -> None:
+    for run, data in zip(two, ("simulated", "slacs"), strict=True):
+        write_outcome(
+            [run.folder("probe")],
+            title="Alone",
+            settings={"data": data, "runs": [run.name]},
+            results={},
+            table=[{"a": 1}],
+            summary={run.name: {"R2": 0.5}},
+            pictures={"dots": Figure(figsize=(1, 1))},
+        )
+    # The pictures of the former outcome tell of other lenses.
+    assert sorted(path.name for path in two[0].folder("probe").glob("*.png")) == ["dots.png"]
+    rows = Report(output=str(tmp_path / "a.html"))(two)
+    assert [[name for name in row if name.startswith("probe")] for row in rows] == [
+        ["probe (1): R2"],
+        ["probe (2): R2"],
+    ]
+
+
+@pytest.mark.parametrize("summary", ["[1, 2]", '{"blobs": 0.5}', "null"])
+def test_a_strangers_summary_does_no_harm(run: Run, tmp_path: Path, summary: str) -> None:
+    (run.folder("odd") / "results.json").write_text(f'{{"summary": {summary}, "table": 3}}')
+    assert "odd" not in str(Report(output=str(tmp_path / "a.html"))([run])[0])
+
+
+def test_figures_for_programs_are_json(two: list[Run]) -> None:
+    results = json.loads((two[0].folder("probe") / "results.json").read_text())
+    assert (results["figure"], results["nothing"]) == (0.5, None)
+    assert results["table"] == [{"encoder": "blobs", "R2": "0.250"}, {"encoder": "other", "R2": "0.250"}]
