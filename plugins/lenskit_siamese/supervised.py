@@ -8,7 +8,7 @@ departs: no stochastic depth, no mixing of images, no erasing, all of which chan
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 
 import torch
@@ -34,6 +34,8 @@ class Supervised(Method):
         backbone: Network whose features are learned.
         targets: Name of the parameter or class column to predict, or several; if none are given, the headline
             parameters, or else all that are continuous.
+        normal: Name of the class of what is no anomaly, for the score; if none is given, the first class. Of several
+            class columns, the first that has it (the first of all, if no name is given).
     """
 
     views = 1
@@ -44,9 +46,11 @@ class Supervised(Method):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, backbone: Backbone, *, targets: tuple[str, ...] | str = ()) -> None:
+    def __init__(self, backbone: Backbone, *, targets: tuple[str, ...] | str = (), normal: str | None = None) -> None:
         super().__init__(backbone)
         self.targets = (targets,) if isinstance(targets, str) else targets
+        self.normal = normal
+        self._normal: tuple[str, int] | None = None
         self.continuous: tuple[str, ...] = ()
         self.classes: dict[str, int] = {}
 
@@ -54,11 +58,13 @@ class Supervised(Method):
         """Makes the layer that predicts, from the recorded parameters and the mean and spread of their values.
 
         Raises:
-            UsageError: if a target is not recorded, or there is nothing in it to learn.
+            UsageError: if a target is not recorded, there is nothing in it to learn, or no class is called as the
+                normal one is said to be.
         """
         chosen = _chosen(self.targets, parameters)
         self.continuous = tuple(p.name for p in chosen if not p.classes)
         self.classes = {p.name: len(p.classes) for p in chosen if p.classes}
+        self._normal = _normal_class(self.normal, {p.name: p.classes for p in chosen if p.classes})
         values = {name: value.double() for name, value in sample(SAMPLE).items()}
         known = [values[name][values[name].isfinite()] for name in self.continuous]
         for name, value in zip(self.continuous, known, strict=True):
@@ -111,6 +117,28 @@ class Supervised(Method):
         predicted = dict(zip(self.continuous, values.unbind(1), strict=True))
         return predicted | {name: scores.argmax(1) for name, scores in logits.items()}
 
+    @torch.no_grad()
+    def probabilities(self, images: Tensor) -> dict[str, Tensor]:
+        """How likely each class is, of images (n, channels, height, width) as the backbone takes them.
+
+        Returns:
+            (n, classes) for each class column, in the order of its classes; each row adds up to 1.
+        """
+        _, logits = self._outputs(self.backbone(images))
+        return {name: scores.softmax(1) for name, scores in logits.items()}
+
+    @torch.no_grad()
+    def score(self, images: Tensor) -> Tensor | None:
+        """How likely an image is of any class but the normal one: (n,). None if no class column is a target."""
+        if self._normal is None:
+            return None
+        target, number = self._normal
+        _, logits = self._outputs(self.backbone(images))
+        # The probabilities of the others are added, rather than that of the normal class taken from 1, because that
+        # makes ties of all images that are normal beyond doubt.
+        others = [i for i in range(self.classes[target]) if i != number]
+        return logits[target].softmax(1)[:, others].sum(1)
+
     def _outputs(self, features: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """Standardised parameters (n, number of these), and the scores (n, classes) of each class column."""
         numbers, *scores = self.head(features).split([len(self.continuous), *self.classes.values()], 1)
@@ -129,6 +157,24 @@ def _chosen(targets: Sequence[str], parameters: Sequence[Parameter]) -> list[Par
     if not chosen:
         raise UsageError("method 'supervised' predicts what is recorded of each lens, and of these there is nothing")
     return chosen
+
+
+def _normal_class(name: str | None, classes: Mapping[str, Sequence[str]]) -> tuple[str, int] | None:
+    """The class column, and the number in it, of what is no anomaly; None if there is no class column.
+
+    Raises:
+        UsageError: if no class column has a class of that name.
+    """
+    if name is None:
+        return next(((target, 0) for target in classes), None)
+    for target, names in classes.items():
+        if name in names:
+            return target, list(names).index(name)
+    known = [each for names in classes.values() for each in names]
+    near = difflib.get_close_matches(name, known, n=3)
+    hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(known)}"
+    hint = hint if known else "no class column is among the targets, such as --set method.targets=NAME"
+    raise UsageError(f"method 'supervised' knows no class {name!r} to be the normal one: {hint}")
 
 
 def _mean(losses: Tensor, known: Tensor) -> Tensor:

@@ -154,3 +154,60 @@ def test_what_cannot_be_learned_is_said_in_a_line(targets, values, complaint):
 def test_lenses_of_which_nothing_is_recorded():
     with pytest.raises(UsageError, match="of these there is nothing"):
         supervised(parameters=())
+
+
+def scored(*targets: str, normal: str | None = None, parameters=(THETA_E, GAMMA, KIND), values=VALUES) -> Supervised:
+    torch.manual_seed(0)
+    method = Supervised(Flat(), targets=targets, normal=normal)
+    method.prepare(parameters, lambda n: values)
+    return method
+
+
+def test_probabilities_are_those_that_the_cross_entropy_is_of():
+    method = scored("gamma", "kind")
+    (images,) = batch().views
+    probabilities = method.probabilities(images)
+    assert probabilities.keys() == {"kind"}
+    torch.testing.assert_close(probabilities["kind"].sum(1), torch.ones(5))
+    labels = torch.tensor([0, 1, 2, 0, 1])
+    scores = method.head(method.backbone(images))[:, 1:]
+    torch.testing.assert_close(F.nll_loss(probabilities["kind"].log(), labels), F.cross_entropy(scores, labels))
+
+
+@pytest.mark.parametrize(("normal", "number"), [(None, 0), ("ring", 0), ("double", 2)])
+def test_strange_is_what_is_not_of_the_normal_class(normal, number):
+    method = scored("theta_E", "kind", normal=normal)
+    (images,) = batch().views
+    torch.testing.assert_close(method.score(images), 1 - method.probabilities(images)["kind"][:, number])
+    with torch.no_grad():  # what is normal beyond the rounding of 1 - p is ranked even so
+        method.head.weight[:, :] = 0
+        method.head.weight[1 + number, 0] = 1
+    images = torch.tensor([20.0, 21.0, 22.0]).view(3, 1, 1, 1).expand(3, 1, 2, 2)
+    assert method.score(images).diff().max() < 0
+
+
+def test_of_several_class_columns_the_one_with_the_normal_class_scores():
+    other = Parameter("band", classes=("g", "normal"))
+    method = scored("kind", "band", normal="normal", parameters=(KIND, other), values=VALUES | {"band": torch.ones(5)})
+    (images,) = batch().views
+    torch.testing.assert_close(method.score(images), 1 - method.probabilities(images)["band"][:, 1])
+
+
+def test_without_a_class_column_there_is_no_score():
+    method = scored("theta_E")
+    (images,) = batch().views
+    assert method.score(images) is None
+    assert method.probabilities(images) == {}
+
+
+@pytest.mark.parametrize(
+    ("targets", "normal", "complaint"),
+    [
+        ("kind", "doubel", "no class 'doubel' to be the normal one: did you mean double?"),
+        ("kind", "xyz", "there are ring, quad, double"),
+        ("gamma", "ring", "no class column is among the targets, such as --set method.targets=NAME"),
+    ],
+)
+def test_an_unknown_normal_class_is_refused(targets, normal, complaint):
+    with pytest.raises(UsageError, match=complaint):
+        scored(targets, normal=normal)
