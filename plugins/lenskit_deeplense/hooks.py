@@ -5,7 +5,23 @@ from lenskit.plugin import Component, hookimpl
 
 @hookimpl
 def lenskit_simulators() -> list[Component]:
-    return []
+    return [
+        Component(
+            "substructure",
+            "lenskit_deeplense.simulators.substructure:Substructure",
+            "Lenses without substructure, with subhalos, or with a vortex",
+        ),
+        Component(
+            "deeplense-a",
+            "lenskit_deeplense.simulators.deeplense:DeepLenseA",
+            "DeepLense's Model A: lenses with and without substructure",
+        ),
+        Component(
+            "deeplense-b",
+            "lenskit_deeplense.simulators.deeplense:DeepLenseB",
+            "DeepLense's Model B: as Model A, with more that is drawn",
+        ),
+    ]
 
 
 @hookimpl
@@ -28,4 +44,18 @@ def lenskit_backbones() -> list[Component]:
 
 @hookimpl
 def lenskit_recipes() -> list[Component]:
-    return []
+    return [
+        Component(
+            f"deeplense-{model}-{method}",
+            f"lenskit_deeplense:recipes/deeplense-{model}-{method}.toml",
+            f"DeepLense's {what} on its Model {model.upper()}",
+        )
+        for model in ("a", "b")
+        for method, what in (
+            ("aae", "adversarial autoencoder"),
+            ("vae", "variational autoencoder"),
+            ("dcae", "convolutional autoencoder"),
+            ("rbm", "Boltzmann machine"),
+            ("resnet18", "upper line, a ResNet-18 with labels,"),
+        )
+    ]
