@@ -64,11 +64,20 @@ class Encoder(nn.Module):
             UsageError: if the images have another shape than the encoder was trained with.
             LenskitError: if they hold NaNs.
         """
+        return self.backbone(self.prepare(images))
+
+    def prepare(self, images: Tensor) -> Tensor:
+        """Images (n, C, H, W) in any unit as the backbone takes them: stretched and resized.
+
+        Raises:
+            UsageError: if they have another shape than the encoder was trained with.
+            LenskitError: if they hold NaNs.
+        """
         self.check_shape(images.shape)
         if not images.isfinite().all():
             count = int((~images.isfinite()).flatten(1).any(1).sum())
             raise LenskitError(f"{count} of {len(images)} images hold NaN or infinite pixels: fill or mask them first")
-        return self.backbone(self.preprocess(images))
+        return self.preprocess(images)
 
     @torch.inference_mode()
     def embed(

@@ -29,6 +29,7 @@ from lenskit.errors import LenskitError, UsageError
 from lenskit.hookspecs import hookimpl
 
 if TYPE_CHECKING:
+    from lenskit.config import read_assignment as read_assignment
     from lenskit.config import read_toml as read_toml
     from lenskit.data.generator import KeyedGenerator as KeyedGenerator
     from lenskit.data.held import read_lenses as read_lenses
@@ -117,6 +118,7 @@ _LAZY = {
     "orient_values": "lenskit.data.orientation",
     "plot_runs": "lenskit.runs",
     "projection_std": "lenskit.training.collapse",
+    "read_assignment": "lenskit.config",
     "read_lenses": "lenskit.data.held",
     "read_toml": "lenskit.config",
     "simulated": "lenskit.data.source",

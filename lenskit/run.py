@@ -26,12 +26,11 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from lenskit.applied import apply_method, chunks_of
 from lenskit.config import Config
-from lenskit.data.source import simulated, stored
 from lenskit.encoder import Encoder, find_device, read_card
 from lenskit.errors import LenskitError, UsageError
 from lenskit.files import write_atomically
-from lenskit.kinds.dataset import Dataset
 from lenskit.kinds.simulator import Simulator
 from lenskit.lock import is_held
 from lenskit.registry import registry
@@ -180,21 +179,51 @@ class Run:
             UsageError: if the images are none that the encoder takes.
             LenskitError: if there is no encoder yet, or images hold pixels that are not finite.
         """
-        where = find_device(device)
-        encoder = self.encoder().to(where)
-        if isinstance(images, int):
-            if images < 1:
-                raise UsageError(f"embed takes the number of lenses to draw, 1 or more, got {images}")
-            simulator = self.simulator()
-            chunks = simulated(simulator, seed=seed, split=split, lenses=images, chunk=batch_size, device=where)
-        elif isinstance(images, str | Path):
-            chunks = stored(encoder.open(str(images)))
-        elif isinstance(images, Dataset):
-            encoder.check_pixel_scale(images)
-            chunks = stored(images)
-        else:
-            chunks = iter([(encoder.images(images), {})])
-        return encoder.embed(chunks, batch_size)
+        encoder = self.encoder().to(find_device(device))
+        return encoder.embed(chunks_of(self, encoder, images, seed, split, batch_size), batch_size)
+
+    def score(
+        self, images: Any = 1000, *, seed: int = 0, split: str = "embed", batch_size: int = 256, device: str = "auto"
+    ) -> tuple[NDArray[np.float64], dict[str, NDArray[np.float64]]]:
+        """How strange images are beside those trained on, as the run's method says.
+
+        Args:
+            images: As `embed` takes them.
+            seed: Seed of simulated lenses, and of what the method draws.
+            split: Part of the data that simulated lenses are of.
+            batch_size: Images at a time.
+            device: `cpu`, `cuda`, ... or `auto`.
+
+        Returns:
+            Scores (n,), higher is stranger, and the values (n,) of each recorded parameter: none for an array.
+
+        Raises:
+            UsageError: if the images are none that the run's network takes.
+            LenskitError: if the method has no score, or there is none but a backbone.
+        """
+        return apply_method(self, "score", images, seed, split, batch_size, device)
+
+    def reconstruct(
+        self, images: Any = 1000, *, seed: int = 0, split: str = "embed", batch_size: int = 256, device: str = "auto"
+    ) -> tuple[NDArray[np.float32], dict[str, NDArray[np.float64]]]:
+        """Images as the run's method makes them anew.
+
+        Args:
+            images: As `embed` takes them.
+            seed: Seed of simulated lenses, and of what the method draws.
+            split: Part of the data that simulated lenses are of.
+            batch_size: Images at a time.
+            device: `cpu`, `cuda`, ... or `auto`.
+
+        Returns:
+            Images (n, channels, height, width) on the scale of those that the network is given, which
+            `run.encoder().prepare(images)` gives, and the values (n,) of each recorded parameter.
+
+        Raises:
+            UsageError: if the images are none that the run's network takes.
+            LenskitError: if the method makes no images, or there is none but a backbone.
+        """
+        return apply_method(self, "reconstruct", images, seed, split, batch_size, device)
 
     @property
     def metrics(self) -> dict[str, list[Any]]:

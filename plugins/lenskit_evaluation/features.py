@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 
-from lenskit.plugin import Encoder, Run, Simulator, UsageError
+from lenskit.plugin import Encoder, Run, Simulator, UsageError, read_assignment
 
 
 def simulator_of(run: Run, name: str | None, assignments: Sequence[str]) -> Simulator:
@@ -20,18 +21,18 @@ def simulator_of(run: Run, name: str | None, assignments: Sequence[str]) -> Simu
     return run.simulator(name, **simulator_options(assignments))
 
 
-def simulator_options(assignments: Sequence[str]) -> dict[str, str]:
-    """`option=value` or `simulator.option=value` as the values of options.
+def simulator_options(assignments: Sequence[str]) -> dict[str, Any]:
+    """`option=value` or `simulator.option=value` as the values of options, read as `lenskit train --set` reads them.
 
     Raises:
         UsageError: if one has another form.
     """
-    options: dict[str, str] = {}
+    options: dict[str, Any] = {}
     for text in assignments:
         key, equals, value = text.partition("=")
         if not equals:
             raise UsageError(f"--set takes OPTION=VALUE, such as theta_E='uniform(0.5, 2.2)', got {text!r}")
-        options[key.strip().removeprefix("simulator.")] = value.strip()
+        options |= read_assignment(f"simulator.{key.strip().removeprefix('simulator.')}={value}")["simulator"]
     return options
 
 

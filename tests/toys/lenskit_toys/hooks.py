@@ -5,7 +5,10 @@ from lenskit.plugin import Component, hookimpl
 
 @hookimpl
 def lenskit_simulators():
-    return [Component("blobs", "lenskit_toys.components:Blobs", "Gaussian blobs of some width before noise")]
+    return [
+        Component("blobs", "lenskit_toys.components:Blobs", "Gaussian blobs of some width before noise"),
+        Component("marked", "lenskit_toys.strange:Marked", "Blobs, some of which have a bright row or column"),
+    ]
 
 
 @hookimpl
@@ -20,6 +23,7 @@ def lenskit_methods():
         Component("two-optimizers", "lenskit_toys.components:TwoOptimizers", "Manual optimisation with two optimisers"),
         Component("idle", "lenskit_toys.components:Idle", "With weights that get no gradient"),
         Component("exploding", "lenskit_toys.components:Exploding", "Its loss is not finite from some batch on"),
+        Component("linear", "lenskit_toys.strange:Linear", "Makes images anew from four numbers"),
     ]
 
 

@@ -1,0 +1,260 @@
+"""What says how strange an image is: the score of a run's method, how far an image lies from those trained on, and what
+a critic would put beside them, fitted to the very images that the network was trained on.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+
+from lenskit.plugin import Encoder, LenskitError, Method, Parameter, UsageError
+from lenskit_evaluation.anomaly.training import called
+from lenskit_evaluation.baselines import LARGEST, find_components
+from lenskit_evaluation.splits import Rows
+
+Single = NDArray[np.float32]
+
+WHOLE = 160
+"""Pixels along a side up to which principal components are those of whole images; larger ones are averaged first."""
+
+COMPONENTS = 256
+"""Principal components, at most."""
+
+OUTSIDE = 0.1
+"""Share of the training images that the one-class SVM may leave outside."""
+
+
+class Detector(ABC):
+    """Scores images.
+
+    Attributes:
+        kind: What its score is, in words.
+    """
+
+    kind: str
+
+    @abstractmethod
+    def score(self, images: Tensor) -> NDArray[np.float64]:
+        """How strange raw images (n, C, H, W) are: (n,), higher is stranger."""
+
+    def reconstruct(self, images: Tensor) -> tuple[Tensor, Tensor] | None:
+        """The images as the detector sees them, and as it makes them anew; None if it makes none."""
+        return None
+
+
+class OwnScore(Detector):
+    """What a method says itself.
+
+    Args:
+        method: The method, on the encoder's device.
+        encoder: What images go through first.
+    """
+
+    kind = "the method's score"
+
+    def __init__(self, method: Method, encoder: Encoder) -> None:
+        self.method, self.encoder = method, encoder
+        if type(method).reconstruct is not Method.reconstruct:
+            self.kind = "reconstruction error"
+
+    @torch.inference_mode()
+    def score(self, images: Tensor) -> NDArray[np.float64]:
+        scores = self.method.score(self._prepared(images))
+        if scores is None:
+            raise LenskitError(f"the method {type(self.method).__name__} gives these images no score")
+        return scores.double().cpu().numpy()
+
+    @torch.inference_mode()
+    def reconstruct(self, images: Tensor) -> tuple[Tensor, Tensor] | None:
+        prepared = self._prepared(images)
+        made = self.method.reconstruct(prepared)
+        return None if made is None else (prepared, made)
+
+    def _prepared(self, images: Tensor) -> Tensor:
+        return self.encoder.prepare(images.to(next(self.encoder.parameters()).device))
+
+
+class NotNormal(OwnScore):
+    """The probability that an image is of any class but the normal one, as a classifier of these has it.
+
+    Args:
+        method: The classifier; its `probabilities(images)` are (n, classes) by label.
+        encoder: What images go through first.
+        label: The label.
+        normal: Number of the normal class.
+    """
+
+    kind = "probability of a class that is not normal"
+
+    def __init__(self, method: Method, encoder: Encoder, label: str, normal: int) -> None:
+        self.method, self.encoder, self.label, self.normal = method, encoder, label, normal
+
+    @torch.inference_mode()
+    def score(self, images: Tensor) -> NDArray[np.float64]:
+        classes = self.method.probabilities(self._prepared(images))[self.label].double()  # type: ignore[operator]
+        # The sum of the others, not one less the normal one's: small numbers keep their order.
+        others = [number for number in range(classes.shape[1]) if number != self.normal]
+        return classes[:, others].sum(1).cpu().numpy()
+
+
+class Neighbours(Detector):
+    """The distance to the k-th nearest image of the training, of features of unit length.
+
+    Sun et al. 2022, "Out-of-distribution detection with deep nearest neighbors" (https://arxiv.org/abs/2204.06507).
+
+    Args:
+        features: Features (n, d) of raw images.
+        training: Raw images, some at a time.
+        neighbours: Which of the nearest counts: k.
+        kind: What the features are, in words.
+
+    Raises:
+        LenskitError: if there are fewer images, or features are not finite.
+    """
+
+    def __init__(
+        self, features: Callable[[Tensor], Single], training: Iterable[Tensor], neighbours: int, kind: str
+    ) -> None:
+        from sklearn.neighbors import NearestNeighbors
+
+        known = np.concatenate([_unit(features(images)) for images in training])
+        if len(known) < neighbours:
+            raise UsageError(f"--neighbours {neighbours} are more than the {len(known)} training lenses there are")
+        if not np.isfinite(known).all():
+            raise LenskitError("features of some training lenses are not finite: the encoder is broken")
+        self.features, self.kind = features, f"distance to neighbours in {kind}"
+        self._search = NearestNeighbors(n_neighbors=neighbours, algorithm="brute").fit(known)
+
+    def score(self, images: Tensor) -> NDArray[np.float64]:
+        found = _unit(self.features(images))
+        scores = np.full(len(found), np.nan)
+        if (usable := np.isfinite(found).all(1)).any():
+            scores[usable] = self._search.kneighbors(found[usable])[0][:, -1]
+        return scores
+
+
+def embedding(encoder: Encoder) -> Callable[[Tensor], Single]:
+    """The features of an encoder."""
+
+    def features(images: Tensor) -> Single:
+        return encoder.embed([(images, {})], len(images))[0]
+
+    return features
+
+
+def pixels(encoder: Encoder, largest: int = LARGEST) -> Callable[[Tensor], Single]:
+    """The pixels that an encoder's network is given; those of images larger than `largest` a side averaged to
+    `LARGEST`."""
+
+    @torch.inference_mode()
+    def features(images: Tensor) -> Single:
+        return _seen(encoder, images, largest).flatten(1).float().cpu().numpy()
+
+    return features
+
+
+def _seen(encoder: Encoder, images: Tensor, largest: int) -> Tensor:
+    prepared = encoder.prepare(images.to(next(encoder.parameters()).device))
+    if images.shape[1] == 1:  # which is all that its copies say, too
+        prepared = prepared[:, :1]
+    return F.adaptive_avg_pool2d(prepared, LARGEST) if prepared.shape[-1] > largest else prepared
+
+
+class Components(Detector):
+    """What principal components leave of an image: the mean square of the residual.
+
+    As many components as explain 99 % of the variance of the training images, and no more than 256.
+
+    Args:
+        encoder: What images go through first.
+        training: Raw images, some at a time.
+        seed: Seed of the search for components.
+    """
+
+    kind = "reconstruction error of principal components"
+
+    def __init__(self, encoder: Encoder, training: Iterable[Tensor], seed: int) -> None:
+        self.encoder, self.pixels = encoder, pixels(encoder, WHOLE)
+        known = np.concatenate([self.pixels(images) for images in training])
+        self.pca = find_components(Rows(known, {}, np.arange(len(known)), []), COMPONENTS, seed)
+        self.known = self.pca.transform(known)
+
+    def score(self, images: Tensor) -> NDArray[np.float64]:
+        x = self.pixels(images)
+        return np.square(x - self._made(x), dtype=np.float64).mean(1)
+
+    def reconstruct(self, images: Tensor) -> tuple[Tensor, Tensor] | None:
+        prepared = _seen(self.encoder, images, WHOLE).cpu()
+        return prepared, torch.from_numpy(self._made(prepared.flatten(1).float().numpy())).view_as(prepared)
+
+    def _made(self, x: Single) -> Single:
+        return self.pca.inverse_transform(self.pca.transform(x)).astype(np.float32)
+
+
+class OneClass(Detector):
+    """A one-class SVM (Schoelkopf et al. 2001, https://doi.org/10.1162/089976601750264965) on principal components: a
+    Gaussian kernel as wide as they spread, and nu = 0.1.
+
+    Args:
+        components: Principal components that were fitted to the images it learns from.
+    """
+
+    kind = "one-class SVM on principal components"
+
+    def __init__(self, components: Components) -> None:
+        from sklearn.svm import OneClassSVM
+
+        self.components = components
+        self._svm = OneClassSVM(kernel="rbf", gamma="scale", nu=OUTSIDE).fit(components.known)
+
+    def score(self, images: Tensor) -> NDArray[np.float64]:
+        found = self.components.pca.transform(self.components.pixels(images))
+        return -np.asarray(self._svm.decision_function(found), np.float64)
+
+
+def baselines(
+    encoder: Encoder, training: Callable[[], Iterable[Tensor]], neighbours: int, seed: int
+) -> dict[str, Detector]:
+    """What a critic would put beside a run's detector, fitted to the images that its network is given.
+
+    Args:
+        encoder: The run's.
+        training: Gives normal images of its training, raw, some at a time.
+        neighbours: Which of the nearest counts.
+        seed: Seed of what is random.
+    """
+    components = Components(encoder, training(), seed)
+    return {
+        "PCA": components,
+        "one-class SVM": OneClass(components),
+        "pixels": Neighbours(pixels(encoder), training(), neighbours, "pixels"),
+    }
+
+
+def _unit(features: Single) -> Single:
+    """Features (n, d) scaled to unit length; those that are zero stay so."""
+    length = np.linalg.norm(features, axis=1, keepdims=True)
+    return features / np.where(length > 0, length, np.float32(1))
+
+
+def own_detector(method: Method, encoder: Encoder, label: Parameter | None, normal: str) -> Detector | None:
+    """What a run's method says of images itself; None if it says nothing.
+
+    Args:
+        method: The method, on the encoder's device.
+        encoder: The run's encoder.
+        label: The class label of its training.
+        normal: Name of the class that is no anomaly.
+    """
+    if hasattr(method, "probabilities"):
+        usual = called(normal, label.classes) if label else None
+        if label is None or usual is None or label.name not in method.classes:  # type: ignore[operator]
+            return None
+        return NotNormal(method, encoder, label.name, label.classes.index(usual))
+    return None if type(method).score is Method.score else OwnScore(method, encoder)

@@ -1,0 +1,202 @@
+"""Runs and data in, scores out: every image is made or read once, and shown to all detectors."""
+
+from __future__ import annotations
+
+import logging
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from lenskit.plugin import Encoder, LenskitError, Method, Run, UsageError
+from lenskit_evaluation.anomaly.detectors import Detector, Neighbours, baselines, embedding, own_detector
+from lenskit_evaluation.anomaly.fidelity import errors
+from lenskit_evaluation.anomaly.pools import Drawn, Pool, Read, class_label
+from lenskit_evaluation.anomaly.scored import Scored, Shown, Truth
+from lenskit_evaluation.anomaly.shown import Gallery
+from lenskit_evaluation.anomaly.training import normal_class, normal_ones, training_of, warn_of_anomalies
+from lenskit_evaluation.features import simulator_options, to_best_device
+from lenskit_evaluation.lenses import labelled
+
+if TYPE_CHECKING:
+    from lenskit_evaluation.anomaly.evaluation import Anomaly
+
+log = logging.getLogger("lenskit")
+
+SPLIT = "anomaly-test"
+"""Part of the data that simulated lenses are of, which no run is trained on."""
+
+
+def judge_runs(runs: Sequence[Run], options: Anomaly) -> tuple[Truth, dict[str, Scored], Shown | None]:
+    """Scores images by what runs make of them.
+
+    Args:
+        runs: The runs; what images are judged on, and what is normal, follows from the first if the options do not
+            say it.
+        options: The evaluation's.
+
+    Returns:
+        What the images are, what each detector says of them, and a few of them beside what is made of them.
+
+    Raises:
+        UsageError: if something is asked for that is not there.
+        LenskitError: if there is nothing to be told apart, or a detector's scores are no numbers.
+    """
+    named = labelled(runs)
+    first = next(iter(named.values()))
+    encoders = {label: to_best_device(run.encoder()) for label, run in named.items()}
+    pool = pool_of(first, options, list(encoders.values()))
+    label = pool.parameter
+    assert label is not None
+    training = {name: training_of(run, options.train_lenses, options.seed, label) for name, run in named.items()}
+    normal = normal_class(options.normal, label, next(iter(training.values())))
+    pool, truth = labelled_images(pool, normal, options)
+    detectors: dict[str, Detector] = {}
+    for name, run in named.items():
+        detectors |= _detectors(name, run, encoders[name], training[name], truth, options)
+    if options.baselines:
+        known = normal_ones(next(iter(training.values())), normal)
+        encoder = next(iter(encoders.values()))
+        detectors |= baselines(encoder, lambda: known.images(options.batch_size), options.neighbours, options.seed)
+    log.info("%d images are scored by %s", len(pool), ", ".join(detectors))
+    gallery = Gallery(truth)
+    scored = score_images(detectors, pool.images(options.batch_size), gallery, options.seed)
+    return truth, scored, gallery.shown()
+
+
+def pool_of(run: Run, options: Anomaly, encoders: Sequence[Encoder]) -> Pool:
+    """The images that runs are judged on, whatever their classes.
+
+    Args:
+        run: The first run.
+        options: The evaluation's.
+        encoders: The runs' encoders, the first run's first.
+    """
+    if options.data:
+        dataset = encoders[0].open(options.data)
+        for encoder in encoders[1:]:
+            encoder.check_pixel_scale(dataset)
+        shape = dataset.image_shape
+        pool: Pool = Read(dataset, np.arange(len(dataset)), class_label(dataset.parameters, options.label))
+    else:
+        if options.simulator is None and "data" in run.config.sections:
+            raise UsageError(f"{run.path} was trained on stored images: say which to judge it on, with --data")
+        asked = simulator_options(options.set)
+        simulator = run.simulator(options.simulator)
+        if missing := {name: value for name, value in simulator.anomalous.items() if name not in asked}:
+            simulator = run.simulator(options.simulator, **missing, **asked)
+        elif asked:
+            simulator = run.simulator(options.simulator, **asked)
+        shape, index = simulator.image_shape, np.arange(options.lenses)
+        pool = Drawn(simulator, options.seed, SPLIT, index, class_label(simulator.parameters, options.label))
+    for encoder in encoders:
+        encoder.check_shape((1, *shape))
+    return pool
+
+
+def labelled_images(pool: Pool, normal: str, options: Anomaly) -> tuple[Pool, Truth]:
+    """Those images whose class is known, no more than asked for, and what they are.
+
+    Raises:
+        LenskitError: if not both normal ones and anomalies are among them: no ROC curve is defined then.
+    """
+    assert pool.parameter is not None
+    labels, classes = pool.labels, pool.parameter.classes
+    known = np.flatnonzero(np.isfinite(labels))
+    if unknown := len(labels) - len(known):
+        log.warning("the class of %d of %d images is not known: they are left out", unknown, len(labels))
+    if len(known) > options.lenses:
+        known = np.sort(np.random.default_rng(options.seed).choice(known, options.lenses, replace=False))
+    pool, truth = pool.take(known), Truth(classes, labels[known].astype(np.int64), normal)
+    there = [name for name in classes if truth.is_class(name).any()]
+    if there == [normal] or normal not in there:
+        raise LenskitError(
+            f"of the {len(known)} images {'all are' if there == [normal] else 'none is'} {normal}: a ROC curve and its "
+            "AUC are defined only where there are normal images and anomalies"
+        )
+    return pool, Truth(classes, truth.label, normal, pool.names())
+
+
+def score_images(
+    detectors: Mapping[str, Detector], images: Iterator[Tensor], gallery: Gallery, seed: int
+) -> dict[str, Scored]:
+    """Shows images to all detectors, some at a time.
+
+    How fast one is, is measured by the host's clock over its scoring alone, images in memory to scores in memory; it
+    has scored the first images once before, so that nothing is measured that happens but once.
+
+    Args:
+        detectors: The detectors by label.
+        images: Raw images, some at a time.
+        gallery: Keeps some of what is reconstructed.
+        seed: Seed of what detectors draw.
+
+    Raises:
+        LenskitError: if a detector's scores are not numbers.
+    """
+    scores: dict[str, list[NDArray[np.float64]]] = defaultdict(list)
+    figures: dict[str, dict[str, list[NDArray[np.float64]]]] = defaultdict(lambda: defaultdict(list))
+    seconds, start = dict.fromkeys(detectors, 0.0), 0
+    for some in images:
+        for label, detector in detectors.items():
+            if not start:
+                _seeded(seed, start, detector.score, some)
+            began = perf_counter()
+            scores[label].append(_seeded(seed, start, detector.score, some))
+            seconds[label] += perf_counter() - began
+            pair = _seeded(seed, start, detector.reconstruct, some)
+            if pair is not None:
+                gallery.add(label, start, *pair)
+                for name, values in errors(*pair).items():
+                    figures[label][name].append(values.cpu().numpy())
+        start += len(some)
+    found = {}
+    for label, detector in detectors.items():
+        together = np.concatenate(scores[label])
+        if lost := int(np.isnan(together).sum()):
+            raise LenskitError(f"{label} gives {lost} of {start} images a score that is no number (NaN)")
+        own = {name: np.concatenate(parts) for name, parts in figures[label].items()}
+        found[label] = Scored(together, detector.kind, own, start / seconds[label])
+    return found
+
+
+def _seeded(seed: int, start: int, function: Callable[[Tensor], Any], images: Tensor) -> Any:
+    """What a function makes of images, drawing from torch's generators as if it were the first to do so."""
+    with torch.random.fork_rng():
+        torch.manual_seed(int(np.random.SeedSequence([seed, start]).generate_state(1)[0]))
+        return function(images)
+
+
+def _detectors(
+    name: str, run: Run, encoder: Encoder, training: Pool, truth: Truth, options: Anomaly
+) -> dict[str, Detector]:
+    """What a run detects anomalies by, and, beside a score of its own, its neighbours."""
+    method = _method_of(run, encoder)
+    supervised = hasattr(method, "predict") or hasattr(method, "probabilities")
+    if not supervised:
+        warn_of_anomalies(run, training, truth.normal)
+    # Who has learned labels may know them here, too.
+    known = normal_ones(training, truth.normal) if supervised else training
+
+    def images() -> Iterator[Tensor]:
+        return known.images(options.batch_size)
+
+    detector = None if method is None else own_detector(method, encoder, training.parameter, truth.normal)
+    if detector is None:
+        return {name: Neighbours(embedding(encoder), images(), options.neighbours, "features")}
+    found = {name: detector}
+    if options.baselines:
+        found[f"{name}, neighbours"] = Neighbours(embedding(encoder), images(), options.neighbours, "features")
+    return found
+
+
+def _method_of(run: Run, encoder: Encoder) -> Method | None:
+    """A run's method, on the encoder's device; none if there is only a backbone."""
+    if run.best or not run.checkpoint.is_file():
+        return None
+    return run.method().to(next(encoder.parameters()).device)

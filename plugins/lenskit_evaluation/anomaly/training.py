@@ -1,0 +1,106 @@
+"""The lenses that a run learned from: what is normal, and what its detectors without a score are fitted to."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from lenskit.plugin import Parameter, Run, UsageError
+from lenskit_evaluation.anomaly.pools import Drawn, Pool, Read, near
+
+log = logging.getLogger("lenskit")
+
+NORMAL = ("none", "no_sub", "no_substructure", "normal")
+"""Names of classes that are no anomaly, if nothing else says which is."""
+
+
+def training_of(run: Run, count: int, seed: int, label: Parameter | None = None) -> Pool:
+    """Some of the lenses that a run was trained on: the first ones of a live simulation, or any of those stored.
+
+    Args:
+        run: The run.
+        count: How many, at most.
+        seed: Seed of the choice among stored ones.
+        label: The class label judged by: theirs is the one of the same name, or the only one.
+
+    Raises:
+        LenskitError: if its data are not there any more.
+    """
+    sections = run.config.sections
+    if "data" in sections:
+        dataset = run.config.build("data", Path(sections["data"]["path"]))
+        index = np.arange(len(dataset))
+        if len(index) > count:
+            index = np.sort(np.random.default_rng(seed).choice(index, count, replace=False))
+        return Read(dataset, index, _label_of(dataset.parameters, label))
+    simulator, settings = run.simulator(), run.config.build("train")
+    seen = run.encoder().card.get("trained", {}).get("batches", 0) * settings.batch_size or count
+    index = np.arange(min(count, seen))
+    return Drawn(simulator, settings.seed, "train", index, _label_of(simulator.parameters, label))
+
+
+def _label_of(parameters: Sequence[Parameter], like: Parameter | None) -> Parameter | None:
+    labels = [parameter for parameter in parameters if parameter.classes]
+    named = [parameter for parameter in labels if like is not None and parameter.name == like.name]
+    return named[0] if named else labels[0] if len(labels) == 1 else None
+
+
+def normal_class(asked: str | None, label: Parameter, training: Pool) -> str:
+    """Which class is no anomaly: the one that is named; or the one that was trained on; or one called so.
+
+    Args:
+        asked: Its name, if one is named.
+        label: The class label judged by.
+        training: Lenses of the training.
+
+    Raises:
+        UsageError: if there is no such class, or none is to be found.
+    """
+    classes = label.classes
+    if asked is not None:
+        if asked not in classes:
+            raise UsageError(f"there is no class {asked!r}{near(asked, classes)}; there are {', '.join(classes)}")
+        return asked
+    trained = set(training.classes) - {""}
+    if len(trained) == 1 and trained <= set(classes):
+        return str(trained.pop())
+    usual = [name for name in classes if name.lower() in NORMAL]
+    if len(usual) == 1:
+        return usual[0]
+    raise UsageError(f"which of the classes {', '.join(classes)} is no anomaly? Say so with --normal")
+
+
+def called(normal: str, classes: Sequence[str]) -> str | None:
+    """What a training calls the class that is no anomaly: data from elsewhere may call `no_sub` what it calls `none`.
+
+    Args:
+        normal: Name of the class that is no anomaly.
+        classes: The training's classes.
+    """
+    if normal in classes:
+        return normal
+    alike = [name for name in classes if name.lower() in NORMAL] if normal.lower() in NORMAL else []
+    return alike[0] if len(alike) == 1 else None
+
+
+def normal_ones(training: Pool, normal: str) -> Pool:
+    """The lenses of a training that are not known to be anomalies; all, if there are no others."""
+    classes = training.classes
+    usable = (classes == called(normal, [*np.unique(classes)])) | (classes == "")
+    return training.take(usable) if usable.any() else training
+
+
+def warn_of_anomalies(run: Run, training: Pool, normal: str) -> None:
+    """Warns if a sample of what a run was trained on holds anomalies, as far as their labels say so."""
+    found = Counter(training.classes.tolist())
+    usual = called(normal, [*found])
+    strange = {name: count for name, count in sorted(found.items()) if name not in ("", usual)}
+    if strange:
+        log.warning(
+            "%s was trained on anomalies, too: of %d of its training lenses %s; what it has seen it finds less strange",
+            run.path, len(training), " and ".join(f"{count} are {name}" for name, count in strange.items()),
+        )  # fmt: skip

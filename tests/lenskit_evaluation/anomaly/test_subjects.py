@@ -1,0 +1,190 @@
+"""From runs and data to scores."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+import torch
+
+from lenskit.errors import LenskitError
+from lenskit.plugin import UsageError
+from lenskit.run import Run
+from lenskit_evaluation.anomaly.fidelity import wasserstein
+from lenskit_evaluation.anomaly.subjects import judge_runs
+
+SMALL = {"lenses": 10, "batch_size": 5, "epochs": 1}
+"""A run of two batches on ten images."""
+
+
+def options(**changes: Any) -> Any:
+    """The options of the evaluation that are of concern here."""
+    said = {"data": None, "label": None, "normal": None, "simulator": None, "set": [], "seed": 0, "lenses": 60}
+    fitted = {"train_lenses": 40, "neighbours": 2, "batch_size": 16, "baselines": False}
+    return SimpleNamespace(**(said | fitted | changes))
+
+
+def test_a_run_scores_lenses_of_all_classes_that_its_simulator_makes(linear: Run):
+    truth, scored, shown = judge_runs([linear], options())
+    assert truth.classes == ("none", "row", "column")
+    assert truth.normal == "none"
+    assert truth.anomalies == ("row", "column")
+    simulator = linear.simulator(marks=("none", "row", "column"))
+    scene = simulator.scene(0, "anomaly-test", torch.arange(60))
+    assert truth.label.tolist() == scene["mark"].tolist()
+    assert list(truth.names) == [str(i) for i in range(60)]
+    images = simulator.render(scene)
+    (found,) = scored.values()
+    assert found.scores == pytest.approx(linear.score(images)[0], rel=1e-5)
+    assert found.errors["MSE"] == pytest.approx(found.scores, rel=1e-4)
+    made = torch.from_numpy(linear.reconstruct(images)[0])
+    assert found.errors["W1"] == pytest.approx(wasserstein(images, made).numpy(), rel=1e-4)
+    assert found.images_per_second > 0
+    assert shown is not None
+    assert [*shown.classes] == ["none"] * 3 + ["row"] * 3 + ["column"] * 3
+    first_row = int(np.flatnonzero(truth.label == 1)[0])
+    assert shown.images["linear"][3] == pytest.approx(images[first_row].numpy(), abs=1e-6)
+    assert shown.reconstructions["linear"][3] == pytest.approx(made[first_row].numpy(), abs=1e-4)
+
+
+def test_what_stands_beside_it_finds_what_is_bright(linear: Run, restless: Run):
+    truth, scored, _ = judge_runs([linear, restless], options(baselines=True))
+    assert [*scored] == ["linear", "linear, neighbours", "restless", "PCA", "one-class SVM", "pixels"]
+    assert scored["restless"].kind == scored["linear, neighbours"].kind == "distance to neighbours in features"
+    strange = truth.label != 0
+    for name in ("PCA", "one-class SVM", "pixels"):
+        assert np.median(scored[name].scores[strange]) > np.median(scored[name].scores[~strange]), name
+
+
+def test_it_comes_out_the_same_again_also_where_a_method_draws(train_toy):
+    run = train_toy("linear", method={"name": "linear", "draw": 0.5})
+    first, second = (judge_runs([run], options())[1]["linear"] for _ in range(2))
+    assert np.array_equal(first.scores, second.scores)
+    assert np.array_equal(first.errors["MSE"], second.errors["MSE"])
+    assert first.errors["MSE"] == pytest.approx(first.scores, rel=1e-4)  # the error of the image that was scored
+
+
+def test_stored_images_are_judged_by_their_folders(linear: Run, stored_marks: Path):
+    truth, scored, _ = judge_runs([linear], options(data=f"deeplense-npy:{stored_marks}"))
+    assert truth.classes == ("column", "none", "row")
+    assert truth.normal == "none"
+    assert np.bincount(truth.label).tolist() == [10, 10, 10]
+    file = stored_marks / "row" / "3.npy"
+    (place,) = [i for i, name in enumerate(truth.names) if "row" in name and "3" in name]
+    assert scored["linear"].scores[place] == pytest.approx(linear.score(np.load(file)[None])[0][0], rel=1e-5)
+
+
+def test_a_class_by_a_usual_name_is_normal_where_training_calls_it_otherwise(
+    linear: Run, stored_marks: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    shutil.copytree(stored_marks, tmp_path / "data")
+    (tmp_path / "data" / "none").rename(tmp_path / "data" / "no_sub")
+    with caplog.at_level(logging.WARNING):
+        assert judge_runs([linear], options(data=str(tmp_path / "data")))[0].normal == "no_sub"
+    assert not caplog.messages
+
+
+def test_images_of_unknown_class_are_left_out_and_counted(
+    linear: Run, tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    simulator = linear.simulator()
+    images = simulator.render(simulator.scene(3, "files", torch.arange(16))).numpy()
+    with h5py.File(tmp_path / "lenses.h5", "w") as file:
+        file["images"] = images
+        file["kind"] = ["", "none", "", "row"] * 4
+    with caplog.at_level(logging.WARNING):
+        truth, scored, _ = judge_runs([linear], options(data=str(tmp_path / "lenses.h5")))
+    assert [truth.classes[label] for label in truth.label] == ["none", "row"] * 4
+    assert scored["linear"].scores == pytest.approx(linear.score(images[1::2])[0], rel=1e-5)
+    assert "the class of 8 of 16 images is not known: they are left out" in caplog.messages
+
+
+def test_anomalies_in_the_training_are_warned_of(train_toy, caplog: pytest.LogCaptureFixture):
+    run = train_toy("linear", simulator={"name": "marked", "marks": ("none", "row")})
+    with caplog.at_level(logging.WARNING):
+        truth, _, _ = judge_runs([run], options())
+    assert truth.normal == "none"
+    seen = run.simulator().scene(0, "train", torch.arange(40))["mark"]
+    (said,) = caplog.messages
+    assert f"of 40 of its training lenses {int((seen == 1).sum())} are row" in said
+
+
+def test_a_classifier_is_told_what_is_normal_and_not_warned(train_toy, caplog: pytest.LogCaptureFixture):
+    run = train_toy(
+        "supervised",
+        simulator={"name": "marked", "marks": ("none", "row", "column")},
+        method={"name": "supervised", "targets": "mark"},
+    )
+    with caplog.at_level(logging.WARNING):
+        _, scored, _ = judge_runs([run], options())
+    assert not caplog.messages
+    found = scored["supervised"]
+    assert found.kind == "probability of a class that is not normal"
+    assert found.scores.max() <= 1
+    logits = run.method().head(torch.from_numpy(run.embed(60, split="anomaly-test")[0]))
+    assert found.scores == pytest.approx(1 - logits.softmax(1)[:, 0].detach().numpy(), abs=1e-5)
+
+
+def test_a_run_on_stored_images_takes_its_neighbours_from_these(train_toy, stored_marks: Path):
+    data = {"path": str(stored_marks / "none"), "name": "image-folder"}
+    run = train_toy("restless", data=data, train=SMALL, pairs={"name": "default"})
+    truth, scored, shown = judge_runs([run], options(data=str(stored_marks), normal="none"))
+    assert shown is None
+    assert len(scored["restless"].scores) == 30
+    # Each normal image that is judged is a training lens itself, so that its nearest is itself.
+    nearest = judge_runs([run], options(data=str(stored_marks), normal="none", neighbours=1))[1]["restless"].scores
+    assert nearest[truth.label == 1] == pytest.approx(0, abs=1e-3)
+    assert nearest[truth.label == 0].min() > 1e-3
+    with pytest.raises(UsageError, match="was trained on stored images: say which to judge it on, with --data"):
+        judge_runs([run], options())
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    {
+        "nothing strange": (
+            {"set": ["marks=['none']"]},
+            "of the 60 images all are none: a ROC curve and its AUC are def",
+        ),
+        "nothing normal": ({"set": ["marks=['row']"]}, "of the 60 images none is none"),
+        "no such class": (
+            {"normal": "nome"},
+            "there is no class 'nome' (did you mean 'none'?); there are none, row, c",
+        ),
+        "no such label": ({"label": "marc"}, "there is no class label 'marc' (did you mean 'mark'?); there are mark"),
+        "no label": ({"simulator": "blobs"}, "no class is recorded of these images"),
+        "other images": ({"set": ["pixels=32"]}, "the encoder takes images (n, 1 x 16 x 16), got 1 x 1 x 32 x 32"),
+    }.values(),
+)
+def test_what_cannot_be_judged_is_said_in_one_line(linear: Run, changes: dict[str, Any], said: str):
+    with pytest.raises(LenskitError) as caught:
+        judge_runs([linear], options(**changes))
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_scores_that_are_no_numbers_are_counted(train_toy):
+    run = train_toy("linear", method={"name": "linear", "broken": True})
+    with pytest.raises(LenskitError, match="linear gives 60 of 60 images a score that is no number"):
+        judge_runs([run], options())
+
+
+def test_only_a_backbone_is_judged_by_its_neighbours(linear: Run, tmp_path: Path):
+    shutil.copytree(linear.path, tmp_path / "run")
+    shutil.copytree(linear.path / "encoder", tmp_path / "run" / "best")
+    scored = judge_runs([Run(tmp_path / "run" / "best")], options())[1]
+    assert [found.kind for found in scored.values()] == ["distance to neighbours in features"]
+
+
+def test_which_class_is_normal_has_to_be_said_where_nothing_tells(train_toy, stored_marks: Path, tmp_path: Path):
+    shutil.copytree(stored_marks, tmp_path / "data")
+    (tmp_path / "data" / "none").rename(tmp_path / "data" / "plain")
+    run = train_toy("linear", data={"path": str(tmp_path / "data"), "name": "image-folder"}, train=SMALL)
+    with pytest.raises(UsageError, match="which of the classes column, plain, row is no anomaly"):
+        judge_runs([run], options(data=str(tmp_path / "data")))

@@ -1,0 +1,71 @@
+"""Blobs of which some are anomalies, and a method that tells them."""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from lenskit.plugin import Backbone, Batch, KeyedGenerator, Method, Parameter, Scene
+from lenskit_toys.components import Blobs
+
+
+class Marked(Blobs):
+    """Blobs, some of which have a bright row or a bright column beside them.
+
+    Args:
+        marks: Which there are, of `none`, `row` and `column`; each as often as the others.
+    """
+
+    parameters = (*Blobs.parameters, Parameter("mark", group="mark", classes=("none", "row", "column")))
+    groups = (*Blobs.groups, "mark")
+    anomalous = MappingProxyType({"marks": ("none", "row", "column")})
+
+    def __init__(self, *, marks: tuple[str, ...] = ("none",), **options) -> None:
+        super().__init__(**options)
+        self.marks = tuple(self.parameters[-1].classes.index(mark) for mark in marks)
+
+    def draw(self, group: str, rng: KeyedGenerator, scene: Scene) -> Scene:
+        if group != "mark":
+            return super().draw(group, rng, scene)
+        drawn = rng.integers("mark", len(self.marks))
+        return {"mark": torch.tensor(self.marks, device=drawn.device)[drawn].to(scene["x"])}
+
+    def render(self, scene: Scene, without=()) -> Tensor:
+        images = super().render(scene, without)
+        images[:, :, 1] += (scene["mark"] == 1).to(images)[:, None, None]
+        images[:, :, :, 1] += (scene["mark"] == 2).to(images)[:, None, None]
+        return images
+
+
+class Linear(Method):
+    """Makes each image anew from its mean and four numbers.
+
+    Args:
+        draw: Standard deviation of noise in what it makes.
+        broken: Whether its scores are no numbers.
+    """
+
+    views = 1
+    optimizer = MappingProxyType({"name": "adamw", "lr": 0.01, "lr_batch": 0, "warmup_epochs": 0, "weight_decay": 0.0})
+    usual = MappingProxyType({"input": {"stretch": "linear"}})
+
+    def __init__(self, backbone: Backbone, *, draw: float = 0.0, broken: bool = False) -> None:
+        super().__init__(backbone)
+        self.draw, self.broken = draw, broken
+        pixels = backbone.channels * backbone.size**2
+        self.inwards, self.outwards = nn.Linear(pixels, 4), nn.Linear(4, pixels)
+
+    def training_step(self, batch: Batch, batch_index: int) -> dict[str, Tensor]:
+        (images,) = batch.views
+        return {"loss": F.mse_loss(self.reconstruct(images), images) + 0 * self.backbone(images).sum()}
+
+    def reconstruct(self, images: Tensor) -> Tensor:
+        made = self.outwards(self.inwards(images.flatten(1))).view_as(images)
+        return made + self.draw * torch.randn_like(made)
+
+    def score(self, images: Tensor) -> Tensor:
+        scores = (self.reconstruct(images) - images).square().flatten(1).mean(1)
+        return scores / 0 * 0 if self.broken else scores
