@@ -46,7 +46,7 @@ class Distribution(ABC):
     @staticmethod
     def parse(text: str | float | Distribution) -> Distribution:
         """Reads `uniform(low, high)`, `loguniform(low, high)`, `normal(mean, std)`, `lognormal(mu, sigma)`,
-        `choice(a, b, ...)` or a plain number.
+        `poisson(mean)`, `choice(a, b, ...)` or a plain number.
 
         Raises:
             ValueError: with one line that says what is wrong.
@@ -187,6 +187,36 @@ class LogNormal(Distribution):
 
 
 @dataclass(frozen=True)
+class Poisson(Distribution):
+    """A whole number of independent things, `mean` of them on average."""
+
+    mean: float
+    name: ClassVar[str] = "poisson"
+
+    def __post_init__(self) -> None:
+        _need(0 < self.mean <= 1e4, f"{self} needs a mean above 0 and up to 10000")
+
+    def quantile(self, u: Tensor) -> Tensor:
+        import torch
+
+        up_to = _on_device(_poisson_sums(self.mean), u.dtype, u.device)
+        return torch.searchsorted(up_to, u.contiguous()).to(u.dtype)
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        return 0.0, math.inf
+
+
+@lru_cache(maxsize=64)
+def _poisson_sums(mean: float) -> tuple[float, ...]:
+    """Probabilities of at most 0, 1, 2, ..., until float64 knows no more of them."""
+    import torch
+
+    counts = torch.arange(math.ceil(mean + 12 * math.sqrt(mean) + 30), dtype=torch.float64)
+    return tuple(torch.special.gammaincc(counts + 1, torch.full_like(counts, mean)).tolist())
+
+
+@dataclass(frozen=True)
 class Choice(Distribution):
     """One of some values, each as likely as the others."""
 
@@ -238,9 +268,9 @@ def _on_device(values: tuple[float, ...], dtype: torch.dtype, device: torch.devi
 
 
 _KINDS: dict[str, type[Distribution]] = {
-    kind.name: kind for kind in (Uniform, LogUniform, Normal, LogNormal, Choice)
+    kind.name: kind for kind in (Uniform, LogUniform, Normal, LogNormal, Poisson, Choice)
 } | {"constant": Constant}
 _FORMS = (
-    "write uniform(low, high), loguniform(low, high), normal(mean, std), lognormal(mu, sigma), choice(a, b, ...) "
-    "or a number"
+    "write uniform(low, high), loguniform(low, high), normal(mean, std), lognormal(mu, sigma), poisson(mean), "
+    "choice(a, b, ...) or a number"
 )

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import re
 import warnings
+from collections.abc import Callable
 from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from astropy.wcs.utils import proj_plane_pixel_scales
 from numpy.typing import NDArray
 from scipy.interpolate import CubicSpline
 from scipy.ndimage import convolve
+from scipy.special import j1
 from torch import Tensor
 
 from lenskit.plugin import UsageError
@@ -211,12 +213,49 @@ def profile_psf(fwhm: float, pixel_scale: float, moffat_beta: float | None = Non
     else:
         a = fwhm / (2 * math.sqrt(2 ** (1 / moffat_beta) - 1))
         reach = a * math.sqrt(0.005 ** (1 / (1 - moffat_beta)) - 1)
+    return _integrated(
+        lambda r2: np.exp(-r2 / (2 * sigma**2)) if moffat_beta is None else (1 + r2 / a**2) ** -moffat_beta,
+        reach,
+        fwhm,
+        pixel_scale,
+    )
+
+
+def airy_psf(fwhm: float, pixel_scale: float) -> Tensor:
+    """The Airy pattern of a round aperture without obstruction, (2 J_1(v) / v)^2, integrated over pixels.
+
+    The kernel reaches as far as 99 % of the light: its rings carry 2 / (pi v) of it beyond v (Born & Wolf, 8.5.2).
+
+    Args:
+        fwhm: Full width at half maximum in arcsec, 1.029 wavelengths over the aperture, before the integration.
+        pixel_scale: Size of a pixel in arcsec.
+
+    Returns:
+        (s, s) float64, s odd, with a sum of one.
+    """
+    per_arcsec = AIRY_WIDTH / fwhm
+    reach = 2 / (math.pi * 0.01) / per_arcsec
+
+    def light(r2: NDArray[np.float64]) -> NDArray[np.float64]:
+        v = np.sqrt(np.maximum(r2, 1e-12 * fwhm**2)) * per_arcsec
+        return (2 * j1(v) / v) ** 2
+
+    return _integrated(light, reach, fwhm, pixel_scale)
+
+
+AIRY_WIDTH = 3.2326799
+"""Where (2 J_1(v) / v)^2 has its full width at half maximum: v = 1.6163400 on either side."""
+
+
+def _integrated(
+    light: Callable[[NDArray[np.float64]], NDArray[np.float64]], reach: float, fwhm: float, pixel_scale: float
+) -> Tensor:
+    """Round light, given as a function of the squared radius, averaged over pixels and with a sum of one."""
     half = max(1, math.ceil(reach / pixel_scale - 0.5))
     count = max(4, math.ceil(20 * pixel_scale / fwhm))
     nodes, weights = np.polynomial.legendre.leggauss(count)
     points = ((np.arange(-half, half + 1)[:, None] + nodes / 2) * pixel_scale).ravel()
-    r2 = points[:, None] ** 2 + points**2
-    light = np.exp(-r2 / (2 * sigma**2)) if moffat_beta is None else (1 + r2 / a**2) ** -moffat_beta
     size = 2 * half + 1
-    psf = np.einsum("yaxb,a,b->yx", light.reshape(size, count, size, count), weights, weights)
+    values = light(points[:, None] ** 2 + points**2).reshape(size, count, size, count)
+    psf = np.einsum("yaxb,a,b->yx", values, weights, weights)
     return torch.from_numpy(psf / psf.sum())

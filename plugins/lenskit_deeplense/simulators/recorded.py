@@ -1,0 +1,71 @@
+"""What is recorded of lenses with substructure: what differs from lens to lens."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Mapping
+
+from lenskit.plugin import Distribution, Parameter
+
+CLASSES = ("none", "spherical", "vortex")
+"""Names of the classes, in the order of their numbers."""
+
+LABEL = Parameter("substructure", "", "substructure", "substructure", CLASSES, headline=True)
+
+REDSHIFTS = ("z_lens", "z_source")
+POSITION = ("source_r", "source_x", "source_y")
+
+FOLLOWING: tuple[tuple[Parameter, tuple[str, ...]], ...] = (
+    (Parameter("theta_E", "arcsec", r"$\theta_E$", headline=True), ("theta_E", "halo_mass")),
+    (Parameter("halo_mass", "Msun", "$M$"), ("theta_E", "halo_mass", *REDSHIFTS)),
+    (Parameter("z_lens", "", "$z_l$"), ("z_lens",)),
+    (Parameter("z_source", "", "$z_s$"), ("z_source",)),
+    (Parameter("e1", "", "$e_1$"), ("lens_q",)),
+    (Parameter("e2", "", "$e_2$"), ("lens_q",)),
+    (Parameter("gamma1", "", r"$\gamma_1$", headline=True), ("shear", "shear_angle")),
+    (Parameter("gamma2", "", r"$\gamma_2$", headline=True), ("shear", "shear_angle")),
+    (Parameter("center_x", "arcsec", "$x_c$"), ("center_x",)),
+    (Parameter("center_y", "arcsec", "$y_c$"), ("center_y",)),
+    (Parameter("source_x", "arcsec", "$x_s$", "source"), POSITION),
+    (Parameter("source_y", "arcsec", "$y_s$", "source"), POSITION),
+    (Parameter("source_radius", "arcsec", "$R_s$", "source"), ("source_radius",)),
+    (Parameter("source_n", "", "$n_s$", "source"), ("source_n",)),
+    (Parameter("source_amplitude", "", "$I_s$", "source"), ("source_amplitude",)),
+    (Parameter("source_e1", "", "$e_{1,s}$", "source"), ("source_q", "source_e1")),
+    (Parameter("source_e2", "", "$e_{2,s}$", "source"), ("source_q", "source_e2")),
+    (Parameter("light_radius", "arcsec", "$R_l$", "lens_light"), ("light_radius",)),
+    (Parameter("light_n", "", "$n_l$", "lens_light"), ("light_n",)),
+    (Parameter("light_amplitude", "", "$I_l$", "lens_light"), ("light_amplitude",)),
+    (Parameter("light_e1", "", "$e_{1,l}$", "lens_light"), ("light_q",)),
+    (Parameter("light_e2", "", "$e_{2,l}$", "lens_light"), ("light_q",)),
+    (Parameter("snr", "", "S/N", "instrument"), ("snr",)),
+    (Parameter("background_rms", "", r"$\sigma_b$", "instrument"), ("background_rms",)),
+)
+"""Parameters, and the priors that make them differ."""
+
+OF_ANY = (
+    Parameter("substructure_mass", "Msun", r"$M_\mathrm{sub}$", "substructure"),
+    Parameter("substructure_fraction", "", r"$f_\mathrm{sub}$", "substructure"),
+)
+"""Zero where there is no substructure."""
+
+OF_SPHERICAL = (Parameter("subhalos", "", "$N$", "substructure"),)
+
+OF_VORTEX = (
+    Parameter("string_length", "arcsec", r"$\ell$", "substructure"),
+    Parameter("string_angle", "rad", r"$\psi$", "substructure", spin=2),
+)
+"""NaN, not known, where there is no string."""
+
+
+def recorded(priors: Mapping[str, Distribution], kinds: Container[str]) -> tuple[Parameter, ...]:
+    """The recorded parameters.
+
+    Args:
+        priors: Those that are used.
+        kinds: Which of `spherical` and `vortex` there are.
+    """
+    varied = {name for name, prior in priors.items() if prior.bounds[0] < prior.bounds[1]}
+    following = tuple(parameter for parameter, names in FOLLOWING if varied.intersection(names))
+    spherical = OF_SPHERICAL if "spherical" in kinds else ()
+    vortex = OF_VORTEX if "vortex" in kinds else ()
+    return (LABEL, *following, *(OF_ANY if spherical or vortex else ()), *spherical, *vortex)

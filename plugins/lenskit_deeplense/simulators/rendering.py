@@ -1,0 +1,170 @@
+"""Pixels of lenses with substructure: light, its deflection, the PSF and the counting of photons."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Container, Mapping
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from lenskit.plugin import Scene
+from lenskit_lensing.instruments.photons import photons
+from lenskit_lensing.instruments.psf import airy_psf, profile_psf
+from lenskit_lensing.light import sersic
+from lenskit_lensing.mass import shear, sie, sis
+from lenskit_lensing.mass.coordinates import columns
+from lenskit_lensing.render.convolution import Convolver
+from lenskit_lensing.render.cusp import cusp_rule, put_blocks
+from lenskit_lensing.render.supersampling import Rays, averaged
+
+CHUNK = 8
+"""Images at a time on a CPU, with one ray a pixel: few enough for its cache."""
+
+Deflection = Callable[[Tensor, Tensor, Scene], tuple[Tensor, Tensor]]
+
+
+class Lenses:
+    """Renders the lensed source and the lens light, before the PSF.
+
+    Args:
+        pixels: Height and width of the image.
+        pixel_scale: Size of a pixel in arcsec.
+        rays: Along each side of a pixel, over which the arc is averaged.
+        is_round: Whether all lenses are spheres.
+        substructure: Deflections by the class's number in the scene's `substructure`; zero in scenes of other classes.
+    """
+
+    def __init__(
+        self,
+        *,
+        pixels: int,
+        pixel_scale: float,
+        rays: Rays,
+        is_round: bool,
+        substructure: Mapping[int, Deflection],
+    ) -> None:
+        self.pixels, self.pixel_scale, self.rays = pixels, pixel_scale, rays
+        self.is_round, self.substructure = is_round, substructure
+
+    def __call__(self, scene: Scene, without: Container[str] = ()) -> Tensor:
+        """Surface brightness (n, pixels, pixels), of what is not left out of `source` and `lens_light`."""
+        n = len(scene["theta_E"])
+        rays = 2 if self.rays == "adaptive" else self.rays
+        size = max(CHUNK // rays**2, 1) if scene["theta_E"].device.type == "cpu" else max(n, 1)
+        chunks = [{name: values[i : i + size] for name, values in scene.items()} for i in range(0, max(n, 1), size)]
+        return torch.cat([self._light(chunk, without) for chunk in chunks])
+
+    def deflection(self, x: Tensor, y: Tensor, scene: Scene) -> tuple[Tensor, Tensor]:
+        """Deflection of the lens, the shear and the substructure in arcsec, (n, height, width) each."""
+        center = {"center_x": scene["center_x"], "center_y": scene["center_y"]}
+        if self.is_round:
+            alpha_x, alpha_y = sis(x, y, theta_E=scene["theta_E"], **center)
+        else:
+            alpha_x, alpha_y = sie(x, y, theta_E=scene["theta_E"], e1=scene["e1"], e2=scene["e2"], **center)
+        shear_x, shear_y = shear(x, y, gamma1=scene["gamma1"], gamma2=scene["gamma2"])
+        alpha_x, alpha_y = alpha_x + shear_x, alpha_y + shear_y
+        for label, deflection in self.substructure.items():
+            if x.device.type != "cpu":  # zero masses cost less than to wait for the host
+                more_x, more_y = deflection(x, y, scene)
+                alpha_x, alpha_y = alpha_x + more_x, alpha_y + more_y
+                continue
+            rows = (scene["substructure"] == label).nonzero().squeeze(1)
+            if len(rows):
+                some = {name: values[rows] for name, values in scene.items()}
+                more_x, more_y = deflection(_rows_of(x, rows), _rows_of(y, rows), some)
+                alpha_x.index_add_(0, rows, more_x)
+                alpha_y.index_add_(0, rows, more_y)
+        return alpha_x, alpha_y
+
+    def _light(self, scene: Scene, without: Container[str]) -> Tensor:
+        like = scene["theta_E"]
+        middles = torch.arange(self.pixels, dtype=like.dtype, device=like.device) - (self.pixels - 1) / 2
+        middles = middles * self.pixel_scale
+        total = like.new_zeros(len(like), self.pixels, self.pixels)
+        needed = {k: v for k, v in scene.items() if v.ndim < 3}
+        if "source" not in without:
+            total = total + averaged(lambda x, y: self._arc(x, y, needed), middles, self.pixel_scale, self.rays)
+        if "lens_light" not in without:
+            total = total + self._lens_light(scene, middles)
+        return total
+
+    def _arc(self, x: Tensor, y: Tensor, scene: Scene) -> Tensor:
+        alpha_x, alpha_y = self.deflection(x, y, scene)
+        light = sersic(
+            x - alpha_x,
+            y - alpha_y,
+            R_sersic=scene["source_radius"],
+            n_sersic=scene["source_n"],
+            e1=scene["source_e1"],
+            e2=scene["source_e2"],
+            center_x=scene["source_x"],
+            center_y=scene["source_y"],
+        )
+        return light * columns(scene["source_amplitude"])[0]
+
+    def _lens_light(self, scene: Scene, middles: Tensor) -> Tensor:
+        profile = {
+            "R_sersic": scene["light_radius"],
+            "n_sersic": scene["light_n"],
+            "e1": scene["light_e1"],
+            "e2": scene["light_e2"],
+            "center_x": scene["center_x"],
+            "center_y": scene["center_y"],
+        }
+        rule_x, rule_y = (cusp_rule(scene[name], self.pixels, self.pixel_scale) for name in ("center_x", "center_y"))
+        values = sersic(rule_x.nodes[:, None, :], rule_y.nodes[:, :, None], **profile)
+        light = put_blocks(sersic(middles[None, :], middles[:, None], **profile), values, rule_x, rule_y)
+        return light * columns(scene["light_amplitude"])[0]
+
+
+class Camera:
+    """Blurs light and counts its photons.
+
+    Args:
+        pixels: Height and width of the image.
+        pixel_scale: Size of a pixel in arcsec.
+        psf: `airy`, `gaussian` or `none`.
+        fwhm: Of the PSF in arcsec.
+    """
+
+    def __init__(
+        self, *, pixels: int, pixel_scale: float, psf: Literal["airy", "gaussian", "none"], fwhm: float
+    ) -> None:
+        self._convolver = None
+        if psf != "none":
+            make = airy_psf if psf == "airy" else profile_psf
+            self._convolver = Convolver(make(fwhm, pixel_scale)[None], pixels)
+
+    def blur(self, images: Tensor) -> Tensor:
+        """Images (n, pixels, pixels) after the PSF."""
+        if self._convolver is None or not len(images):
+            return images
+        size = CHUNK if images.device.type == "cpu" else len(images)
+        blurred = []
+        for some in images.split(size):
+            only = torch.zeros(len(some), dtype=torch.long, device=images.device)
+            blurred.append(self._convolver(some[:, None], only)[:, 0])
+        return torch.cat(blurred)
+
+    def observe(self, images: Tensor, scene: Scene) -> Tensor:
+        """Images (n, pixels, pixels) with noise, from 0 to 1; nothing but zeros where there is no light.
+
+        With a ratio s of signal to noise in the brightest pixel, of which the background makes b, that has
+        1 / (1 / s^2 - b^2) photons.
+        """
+        images = images.clamp(min=0)  # rounding errors of the convolution
+        peak = images.amax((1, 2), keepdim=True)
+        images = images / torch.where(peak > 0, peak, 1)
+        snr, background = columns(scene["snr"], scene["background_rms"])
+        brightest = 1 / (snr**-2 - background**2)
+        seen = photons(images * brightest, scene["photon_noise"])
+        if "background_noise" in scene:
+            seen = (seen + brightest * background * scene["background_noise"]).clamp(min=0)
+        most = seen.amax((1, 2), keepdim=True)
+        return seen / torch.where(most > 0, most, 1)
+
+
+def _rows_of(positions: Tensor, rows: Tensor) -> Tensor:
+    """Positions of some of the images; a grid's are those of all."""
+    return positions[rows] if positions.ndim == 3 else positions
