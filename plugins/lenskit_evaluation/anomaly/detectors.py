@@ -240,7 +240,7 @@ def baselines(
 def _unit(features: Single) -> Single:
     """Features (n, d) scaled to unit length; those that are zero stay so."""
     length = np.linalg.norm(features, axis=1, keepdims=True)
-    return features / np.where(length > 0, length, np.float32(1))
+    return (features / np.where(length > 0, length, 1)).astype(np.float32)
 
 
 def own_detector(method: Method, encoder: Encoder, label: Parameter | None, normal: str) -> Detector | None:
