@@ -31,7 +31,7 @@ def lenskit_evaluations():
             "transfer", "lenskit_evaluation.transfer.evaluation:Transfer", "From simulations to real images with labels"
         ),
         Component(
-            "anomaly", "lenskit_evaluation.anomaly.evaluation:Anomaly", "How well scores tell anomalies from normal images"
+            "anomaly", "lenskit_evaluation.anomaly.evaluation:Anomaly", "How well scores tell anomalies from the rest"
         ),
         Component("umap", "lenskit_evaluation.maps.evaluation:Umap", "The features as a map, coloured by parameters"),
         Component(

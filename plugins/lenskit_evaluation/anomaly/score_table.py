@@ -132,8 +132,8 @@ def _labels(path: Path, column: str, cells: Cells) -> list[int]:
             there = _some(dict.fromkeys(text for _, text in cells))
             raise UsageError(f"--normal says which class is no anomaly: in the column {column} of {path} are {there}")
         raise UsageError(
-            f"{path}, line {line}: the label {text!r} is neither 0 (normal) nor 1 (anomaly); classes are judged by name "
-            f"with --label {LABEL} --normal NAME"
+            f"{path}, line {line}: the label {text!r} is neither 0 (normal) nor 1 (anomaly); classes are judged "
+            f"by name with --label {LABEL} --normal NAME"
         )
     return [MEANING[text.lower()] for _, text in cells]
 

@@ -1,0 +1,95 @@
+"""`lenskit anomaly`: how well scores tell anomalies from what is normal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, ClassVar
+
+from annotated_types import Ge
+
+from lenskit.plugin import Evaluation, Run, UsageError
+from lenskit_evaluation.anomaly.judged import Judged, judge
+from lenskit_evaluation.anomaly.report import write
+from lenskit_evaluation.anomaly.score_table import read_scores
+from lenskit_evaluation.anomaly.subjects import judge_runs
+from lenskit_evaluation.lenses import check_one_source, labelled
+
+
+class Anomaly(Evaluation):
+    """How well scores tell anomalies from normal images: ROC curves with bootstrap intervals, by class and together.
+
+    A run scores images by what its method reconstructs of them, or by how far they lie from lenses of its training in
+    its features; raw scores are ranked as they are, higher is stranger. A table of anybody's scores is judged in the
+    same way, without any run.
+
+    Args:
+        data: Stored images to judge on, `[READER:]PATH`, with a class label; without it, lenses of the first run's
+            simulator.
+        scores: A table of scores to judge in place of runs: CSV with a column `score`, or several `score_NAME`, and
+            `label` (1 for an anomaly) or `class`.
+        label: Class label to judge by; by default the one there is, in a table `class`.
+        normal: Class that is no anomaly; by default that of the runs' training, or `none`.
+        lenses: Lenses to judge on, at most.
+        train_lenses: Lenses of the training that baselines, and distances to neighbours, are fitted to.
+        neighbours: Which of the nearest lenses of the training a distance is to: k, of the k-th.
+        baselines: Whether principal components, a one-class SVM, neighbours among pixels, and neighbours in the
+            features of runs that have a score of their own stand beside the runs.
+        batch_size: Images scored at a time.
+        resamples: Bootstrap resamples that the intervals are from.
+        seed: Seed of simulated lenses, of resamples, and of all else that is random.
+        simulator: Simulator to judge on, instead of the first run's.
+        set: Option of the simulator to change, `OPTION=VALUE`.
+    """
+
+    without_runs: ClassVar[bool] = True
+
+    def __init__(
+        self,
+        *,
+        data: str | None = None,
+        scores: str | None = None,
+        label: str | None = None,
+        normal: str | None = None,
+        lenses: Annotated[int, Ge(10)] = 3000,
+        train_lenses: Annotated[int, Ge(10)] = 2000,
+        neighbours: Annotated[int, Ge(1)] = 5,
+        baselines: bool = True,
+        batch_size: Annotated[int, Ge(1)] = 100,
+        resamples: Annotated[int, Ge(100)] = 1000,
+        seed: Annotated[int, Ge(0)] = 0,
+        simulator: str | None = None,
+        set: list[str] | None = None,
+    ) -> None:
+        check_one_source(data, simulator, set)
+        if scores and (data or simulator or set):
+            other = "--data" if data else "--simulator" if simulator else "--set"
+            raise UsageError(f"--scores holds scores already, and {other} says what to score: give one of them")
+        self.data, self.scores, self.label, self.normal = data, scores, label, normal
+        self.lenses, self.train_lenses, self.neighbours, self.baselines = lenses, train_lenses, neighbours, baselines
+        self.batch_size, self.resamples, self.seed = batch_size, resamples, seed
+        self.simulator, self.set = simulator, set or []
+
+    def __call__(self, runs: Sequence[Run], inputs: Sequence[str] = ()) -> Judged:
+        """Judges runs or a table, writes what it found into each run or beside the table, and returns it."""
+        if self.scores:
+            return self._judge_table(runs, Path(self.scores))
+        if not runs:
+            raise UsageError("anomaly needs a run, or --scores with a table of scores")
+        truth, scored, shown = judge_runs(runs, self)
+        found = judge(truth, scored, shown, resamples=self.resamples, seed=self.seed)
+        names = list(labelled(runs))
+        what = f"Anomalies of {self.data or self.simulator or 'simulated lenses'}"
+        write([run.folder("anomaly") for run in runs], found, what, {**vars(self), "runs": names}, names)
+        return found
+
+    def _judge_table(self, runs: Sequence[Run], path: Path) -> Judged:
+        if runs:
+            raise UsageError(f"--scores holds scores already: give {path} or runs")
+        truth, scored = read_scores(path, self.label, self.normal)
+        found = judge(truth, scored, resamples=self.resamples, seed=self.seed)
+        folder = path.with_name(f"{path.name}-evaluations") / "anomaly"
+        folder.mkdir(parents=True, exist_ok=True)
+        settings = {name: getattr(self, name) for name in ("scores", "label", "normal", "resamples", "seed")}
+        write([folder], found, f"Anomalies by {path}", settings)
+        return found

@@ -1,0 +1,175 @@
+"""What is to be said of detectors: their figures with intervals, and how they differ."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lenskit.plugin import LenskitError
+from lenskit_evaluation.anomaly.bootstrap import Difference, Resampled, resample_ranks, resampled_means
+from lenskit_evaluation.anomaly.rank import LEVELS, roc_curve
+from lenskit_evaluation.anomaly.scored import Scored, Shown, Truth
+from lenskit_evaluation.metrics import Estimate
+
+log = logging.getLogger("lenskit")
+
+Array = NDArray[np.float64]
+
+TOGETHER = "all anomalies"
+"""What the anomalies of all classes are called, where there are several."""
+
+FEW = 10
+"""Images of a class of which fewer are said to be few."""
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A ROC curve, and how it would scatter.
+
+    Attributes:
+        false_positive: False-positive rates, from 0 to 1, at each distinct score.
+        true_positive: True-positive rates there.
+        levels: False-positive rates at which there is a band.
+        low: Lower end of the 95 % interval of the true-positive rate at each of them.
+        high: Upper end.
+    """
+
+    false_positive: Array
+    true_positive: Array
+    levels: Array
+    low: Array
+    high: Array
+
+
+@dataclass(frozen=True)
+class Figures:
+    """How well a detector tells some anomalies from normal images.
+
+    Attributes:
+        auc: Area under the ROC curve.
+        average_precision: Average precision, which depends on how many anomalies there are among the images.
+        true_positive: The true-positive rate by the false-positive rate that is not exceeded.
+        curve: The ROC curve.
+    """
+
+    auc: Estimate
+    average_precision: Estimate
+    true_positive: dict[float, Estimate]
+    curve: Curve
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What is to be said of one detector.
+
+    Attributes:
+        scored: What it says of the images.
+        figures: For each class of anomalies and, where there are several, for all together.
+        errors: For detectors that reconstruct, the mean of each figure of an image over each class.
+    """
+
+    scored: Scored
+    figures: dict[str, Figures]
+    errors: dict[str, dict[str, Estimate]]
+
+    @property
+    def together(self) -> Figures:
+        """Of all anomalies."""
+        return list(self.figures.values())[-1]
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What was found.
+
+    Attributes:
+        truth: What the images are.
+        detectors: The detectors by their names.
+        differences: AUC of all anomalies of one detector minus that of another, by their names.
+        shown: Some images beside what is made of them, if a detector makes something of them.
+    """
+
+    truth: Truth
+    detectors: dict[str, Judgement]
+    differences: dict[tuple[str, str], Difference]
+    shown: Shown | None = None
+
+
+def judge(
+    truth: Truth, scored: Mapping[str, Scored], shown: Shown | None = None, *, resamples: int = 1000, seed: int = 0
+) -> Judged:
+    """Judges detectors on the same images and the same resamples of them.
+
+    Args:
+        truth: What the images are.
+        scored: What each detector says of them.
+        shown: Some of them, to be shown.
+        resamples: Bootstrap resamples that intervals are from.
+        seed: Their seed.
+
+    Raises:
+        LenskitError: if there are no normal images or no anomalies, or a score is NaN.
+    """
+    check(truth, scored)
+    groups = {name: (name,) for name in truth.anomalies}
+    if len(groups) > 1:
+        groups[TOGETHER] = truth.anomalies
+    grid = _grid(int(truth.is_class(truth.normal).sum()))
+    drawn = resample_ranks(
+        truth, {name: each.scores for name, each in scored.items()}, groups,
+        levels=[*LEVELS, *grid], resamples=resamples, seed=seed,
+    )  # fmt: skip
+    detectors = {
+        name: Judgement(
+            each,
+            {
+                group: _figures(truth, each.scores, classes, drawn[name][group], grid)
+                for group, classes in groups.items()
+            },
+            {figure: resampled_means(truth, values, resamples, seed) for figure, values in each.errors.items()},
+        )
+        for name, each in scored.items()
+    }
+    last = list(groups)[-1]
+    differences = {(b, a): drawn[b][last].minus(drawn[a][last]) for a, b in combinations(scored, 2)}
+    return Judged(truth, detectors, differences, shown)
+
+
+def check(truth: Truth, scored: Mapping[str, Scored]) -> None:
+    """Raises if there is nothing to rank, and warns if there is little.
+
+    Raises:
+        LenskitError: if there are no normal images or no anomalies, or a score is NaN.
+    """
+    n, names = len(truth.label), list(truth.names) or [f"number {i}" for i in range(len(truth.label))]
+    counts = {name: int(truth.is_class(name).sum()) for name in (truth.normal, *truth.anomalies)}
+    if not truth.anomalies:
+        raise LenskitError(f"all {n} images are of the class {truth.normal}: without anomalies AUC is not defined")
+    if not counts[truth.normal]:
+        there = ", ".join(truth.anomalies)
+        raise LenskitError(f"no image is of the class {truth.normal}, all {n} are of {there}: AUC is not defined")
+    for name, each in scored.items():
+        bad = np.flatnonzero(np.isnan(each.scores))
+        if len(bad):
+            raise LenskitError(f"{name}: {len(bad)} of {n} scores are NaN, the first of image {names[bad[0]]}")
+    if few := [f"{count} of {name}" for name, count in counts.items() if count < FEW]:
+        log.warning("there are few images (%s): bootstrap intervals of so few are too narrow", ", ".join(few))
+
+
+def _figures(truth: Truth, scores: Array, classes: tuple[str, ...], drawn: Resampled, grid: Array) -> Figures:
+    area, precision, *rates = drawn.estimates()
+    table, band = rates[: len(LEVELS)], rates[len(LEVELS) :]
+    anomalous = np.any([truth.is_class(name) for name in classes], axis=0)
+    curve = roc_curve(scores[truth.is_class(truth.normal)], scores[anomalous])
+    low, high = np.array([[each.low, each.high] for each in band]).T
+    return Figures(area, precision, dict(zip(LEVELS, table, strict=True)), Curve(*curve, grid, low, high))
+
+
+def _grid(normal: int) -> Array:
+    """False-positive rates of a band: evenly, and evenly in their logarithm down to a single normal image."""
+    return np.unique(np.concatenate([[0.0], np.geomspace(1 / normal, 1, 60), np.linspace(0, 1, 101)]))

@@ -1,0 +1,141 @@
+"""Pictures of scores: ROC curves, histograms by class, and images beside what is made of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from lenskit_evaluation.anomaly.judged import Judged, Judgement
+from lenskit_evaluation.anomaly.scored import Shown, Truth
+from lenskit_evaluation.plots import COLORS
+
+BINS = 40
+
+WIDE = 30
+"""Scores whose largest percentile is so many times the smallest are drawn in steps of equal ratios."""
+
+NORMAL = "0.55"
+"""Colour of normal images."""
+
+PANEL, HEAD, GAP, SIDE = 1.1, 0.5, 0.15, 0.35
+"""Width and height of an image, and what is left above, below and beside images, in inches."""
+
+
+def roc_curves(judged: Judged) -> Figure:
+    """ROC curves of all detectors with their 95 % bands: a column for each class of anomalies, and for all together;
+    below, the same with the false-positive rate in steps of equal ratios, where only few are allowed."""
+    groups = list(next(iter(judged.detectors.values())).figures)
+    lines = len(judged.detectors)
+    figure = Figure(figsize=(max(5.0, 0.6 + 3.6 * len(groups)), 7.2 + 0.2 * lines), layout="constrained")
+    smallest = 1 / judged.truth.is_class(judged.truth.normal).sum()
+    for axes_column, group in zip(figure.subplots(2, len(groups), squeeze=False).T, groups, strict=True):
+        for axes in axes_column:
+            for number, (name, one) in enumerate(judged.detectors.items()):
+                _roc(axes, one, group, name, COLORS[number % len(COLORS)], "-" if number < len(COLORS) else "--")
+            x = np.geomspace(smallest / 2, 1, 200)
+            axes.plot(x, x, color="0.6", lw=1, ls=":")
+            axes.set(ylim=(0, 1.005), xlim=(0, 1), xlabel="false-positive rate")
+            axes.grid(color="0.92")
+        upper, lower = axes_column
+        upper.set_title(f"{judged.truth.normal} against {group}", fontsize=10)
+        lower.set(xscale="log", xlim=(smallest / 2, 1))
+    for axes in figure.axes[:: len(groups)]:
+        axes.set_ylabel("true-positive rate")
+    handles, labels = figure.axes[len(groups) - 1].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower left", ncols=1, frameon=False, fontsize=9)
+    return figure
+
+
+def _roc(axes: Axes, one: Judgement, group: str, name: str, color: str, line: str) -> None:
+    figures = one.figures[group]
+    curve = figures.curve
+    # On a scale of ratios there is no zero: what is caught without any false alarm stands at the left edge.
+    x, levels = (np.maximum(rates, 1e-12) for rates in (curve.false_positive, curve.levels))
+    axes.fill_between(levels, curve.low, curve.high, color=color, alpha=0.15, lw=0)
+    # Steps: a threshold between two scores catches no more than the higher one.
+    label = f"{name}: AUC {figures.auc}"
+    axes.plot(x, curve.true_positive, color=color, lw=1.4, ls=line, label=label, drawstyle="steps-post")
+
+
+def score_histograms(judged: Judged) -> Figure:
+    """How scores are distributed in each class: a panel for each detector."""
+    count = len(judged.detectors)
+    columns = min(3, count)
+    rows = -(-count // columns)
+    figure = Figure(figsize=(max(5.5, 3.7 * columns), 0.5 + 2.7 * rows), layout="constrained")
+    panels = figure.subplots(rows, columns, squeeze=False).ravel()
+    for axes, (name, one) in zip(panels, judged.detectors.items(), strict=False):
+        _histogram(axes, judged.truth, one.scored.scores)
+        axes.set_title(f"{name}: AUC {one.together.auc.value:.3f}", loc="left", fontsize=10)
+        axes.set_xlabel(one.scored.kind)
+    for axes in panels[count:]:
+        axes.remove()
+    for axes in panels[:count:columns]:
+        axes.set_ylabel("share of the class")
+    handles, labels = panels[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper left", ncols=len(labels), frameon=False, fontsize=9)
+    return figure
+
+
+def _histogram(axes: Axes, truth: Truth, scores: NDArray[np.float64]) -> None:
+    finite = scores[np.isfinite(scores)]
+    low, high = np.quantile(finite, [0.001, 0.999]) if len(finite) else (0.0, 1.0)
+    if not low < high:
+        low, high = low - 0.5, high + 0.5
+    ratios = low > 0 and high / low > WIDE
+    edges = np.geomspace(low, high, BINS + 1) if ratios else np.linspace(low, high, BINS + 1)
+    if ratios:
+        axes.set_xscale("log")
+    else:
+        axes.ticklabel_format(axis="x", style="sci", scilimits=(-3, 4))
+    for number, name in enumerate((truth.normal, *truth.anomalies)):
+        # What lies beyond stands in the outermost bins.
+        mine = scores[truth.is_class(name)].clip(low, high)
+        color = NORMAL if number == 0 else COLORS[(number - 1) % len(COLORS)]
+        kind = "stepfilled" if number == 0 else "step"
+        share, alpha = np.full(len(mine), 1 / len(mine)), 0.6 if number == 0 else 1
+        axes.hist(mine, edges, weights=share, histtype=kind, color=color, lw=1.4, alpha=alpha, label=name)
+    axes.set_xlim(low, high)
+
+
+def reconstructions(shown: Shown) -> Figure:
+    """For each detector that reconstructs, a line of images, one of what is made of them, and one of what is left.
+
+    Images and reconstructions are drawn on one scale, and all residuals of a detector on another, symmetric one. Of
+    images with several channels the mean is drawn.
+    """
+    columns, block = len(shown.classes), HEAD + 3 * PANEL + GAP
+    width, height = SIDE + columns * PANEL + 2 * SIDE, len(shown.images) * block
+    figure = Figure(figsize=(width, height))
+
+    def panel(left: float, top: float, wide: float, high: float) -> Axes:
+        """At so many inches from the left and from the top."""
+        return figure.add_axes((left / width, 1 - (top + high) / height, wide / width, high / height))
+
+    for number, (name, images) in enumerate(shown.images.items()):
+        top = number * block
+        figure.text(0.01, 1 - (top + 0.05) / height, name, ha="left", va="top", fontsize=11)
+        image, made = (np.asarray(each, np.float64).mean(1) for each in (images, shown.reconstructions[name]))
+        left = image - made
+        most = max(float(np.quantile(np.abs(left), 0.999)), np.finfo(float).tiny)
+        scale: dict[str, Any] = {"cmap": "magma", "vmin": float(image.min()), "vmax": float(image.max())}
+        lines = {"image": (image, scale), "reconstruction": (made, scale)}
+        lines["residual"] = (left, {"cmap": "RdBu_r", "vmin": -most, "vmax": most})
+        for row, (title, (pictures, colours)) in enumerate(lines.items()):
+            y = top + HEAD + row * PANEL
+            for column, picture in enumerate(pictures):
+                axes = panel(SIDE + column * PANEL, y, 0.97 * PANEL, 0.97 * PANEL)
+                drawn = axes.imshow(picture, origin="lower", interpolation="nearest", **colours)
+                axes.set(xticks=[], yticks=[])
+                if row == 0:
+                    axes.set_title(shown.classes[column], fontsize=9, pad=3)
+                if column == 0:
+                    axes.set_ylabel(title, fontsize=9)
+            if title != "reconstruction":
+                bar = panel(SIDE + columns * PANEL + 0.06, y, 0.1, 0.97 * PANEL)
+                figure.colorbar(drawn, cax=bar).ax.tick_params(labelsize=8)
+    return figure

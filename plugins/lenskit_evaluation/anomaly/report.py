@@ -1,0 +1,154 @@
+"""What is written of anomalies: tables, figures for programs, and pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from lenskit.plugin import write_atomically
+from lenskit_evaluation.anomaly.judged import Figures, Judged, Judgement
+from lenskit_evaluation.anomaly.plots import reconstructions, roc_curves, score_histograms
+from lenskit_evaluation.metrics import Estimate
+from lenskit_evaluation.outcome import write_outcome
+from lenskit_evaluation.tables import to_csv
+
+SCORES = "scores.csv"
+"""The scores themselves, so that anyone can judge them anew."""
+
+
+def write(
+    folders: Sequence[Path], judged: Judged, what: str, settings: Mapping[str, Any], runs: Sequence[str] = ()
+) -> None:
+    """Writes what was found, as `write_outcome` does, and the scores of each image.
+
+    Args:
+        folders: Where to write.
+        judged: What was found.
+        what: What was judged on, in words.
+        settings: What the figures depend on.
+        runs: Names of the runs: a detector of one is called as the run, or as it with something behind a comma.
+    """
+    truth = judged.truth
+    counts = {name: int(truth.is_class(name).sum()) for name in (truth.normal, *truth.anomalies)}
+    found = {name: _summary(name, judged) for name in runs} if runs else _all(judged)
+    pictures = {"roc": roc_curves(judged), "scores": score_histograms(judged)}
+    if judged.shown is not None:
+        pictures["reconstructions"] = reconstructions(judged.shown)
+    more = {}
+    if judged.differences:
+        more[f"AUC of all anomalies, each minus that of {next(iter(judged.detectors))}"] = _differences(judged)
+    for folder in folders:
+        write_atomically(folder / SCORES, _scores(judged))
+    write_outcome(
+        folders,
+        title=f"{what}: {_listed(counts, truth.normal)} (95 % intervals)",
+        settings={**settings, "images": counts},
+        results={
+            "detectors": {name: _plain(one) for name, one in judged.detectors.items()},
+            "differences": [
+                {"detector": one, "minus": other, **asdict(each), "significant": each.significant}
+                for (one, other), each in judged.differences.items()
+            ],
+        },
+        table=[_row(name, one, truth.normal) for name, one in judged.detectors.items()],
+        long=[line for name, one in judged.detectors.items() for line in _lines(name, one)],
+        more=more,
+        summary=found,
+        pictures=pictures,
+    )
+
+
+def _listed(counts: Mapping[str, int], normal: str) -> str:
+    anomalies = ", ".join(f"{count} {name}" for name, count in counts.items() if name != normal)
+    return f"{counts[normal]} {normal} against {anomalies}"
+
+
+def _row(name: str, one: Judgement, normal: str) -> dict[str, Any]:
+    """A row for people."""
+    row: dict[str, Any] = {"detector": name, "score": one.scored.kind}
+    row |= {f"AUC {group}": str(figures.auc) for group, figures in one.figures.items()}
+    row["average precision"] = str(one.together.average_precision)
+    row |= {f"TPR at {level:.0%} FPR": str(rate) for level, rate in one.together.true_positive.items()}
+    row |= {f"{figure} {normal}": _digits(means[normal]) for figure, means in one.errors.items()}
+    speed = one.scored.images_per_second
+    return row | ({"images/s": f"{speed:.3g}" if speed < 100 else f"{speed:.0f}"} if speed is not None else {})
+
+
+def _digits(estimate: Estimate) -> str:
+    """Errors are small: with three digits that count, not three decimals."""
+    return f"{estimate.value:.3g} ({estimate.low:.3g} to {estimate.high:.3g})"
+
+
+def _differences(judged: Judged) -> list[dict[str, Any]]:
+    """How each detector differs from the first."""
+    first = next(iter(judged.detectors))
+    return [
+        {"detector": one, "difference": str(each), "p": f"{each.p:.3f}"}
+        for (one, other), each in judged.differences.items()
+        if other == first
+    ]
+
+
+def _lines(name: str, one: Judgement) -> list[dict[str, Any]]:
+    """Rows for programs: one a figure."""
+    lines = []
+    for group, figures in one.figures.items():
+        known = {"AUC": figures.auc, "average precision": figures.average_precision}
+        known |= {f"TPR at FPR {level:g}": rate for level, rate in figures.true_positive.items()}
+        lines += [_line(name, group, figure, estimate) for figure, estimate in known.items()]
+    for figure, means in one.errors.items():
+        lines += [_line(name, group, figure, estimate) for group, estimate in means.items()]
+    return lines
+
+
+def _line(name: str, group: str, figure: str, estimate: Estimate) -> dict[str, Any]:
+    plain = {"value": estimate.value, "low": estimate.low, "high": estimate.high}
+    return {"detector": name, "class": group, "figure": figure, **plain}
+
+
+def _plain(one: Judgement) -> dict[str, Any]:
+    return {
+        "score": one.scored.kind,
+        "images_per_second": one.scored.images_per_second,
+        "figures": {group: _plain_figures(figures) for group, figures in one.figures.items()},
+        "errors": {
+            figure: {name: _interval(each) for name, each in means.items()} for figure, means in one.errors.items()
+        },
+    }
+
+
+def _plain_figures(figures: Figures) -> dict[str, Any]:
+    return {
+        "auc": _interval(figures.auc),
+        "average_precision": _interval(figures.average_precision),
+        "true_positive_rate": {f"{level:g}": _interval(rate) for level, rate in figures.true_positive.items()},
+    }
+
+
+def _interval(estimate: Estimate) -> dict[str, float]:
+    return {"value": estimate.value, "low": estimate.low, "high": estimate.high}
+
+
+def _summary(run: str, judged: Judged) -> dict[str, float]:
+    """What `lenskit report` says of a run: AUC of its detectors."""
+    own = {name: one for name, one in judged.detectors.items() if name == run or name.startswith(f"{run}, ")}
+    return {f"AUC{name.removeprefix(run)}": one.together.auc.value for name, one in own.items()}
+
+
+def _all(judged: Judged) -> dict[str, dict[str, float]]:
+    return {name: {"AUC": one.together.auc.value} for name, one in judged.detectors.items()}
+
+
+def _scores(judged: Judged) -> str:
+    """A table as `--scores` takes it."""
+    truth = judged.truth
+    names = truth.names or [str(number) for number in range(len(truth.label))]
+    columns = {f"score_{name}": one.scored.scores.tolist() for name, one in judged.detectors.items()}
+    return to_csv(
+        [
+            {"name": name, "class": truth.classes[label], **{key: values[row] for key, values in columns.items()}}
+            for row, (name, label) in enumerate(zip(names, truth.label, strict=True))
+        ]
+    )
