@@ -80,7 +80,7 @@ class AAE(Autoencoder):
 
         features = self.backbone(images)
         latent = self.project(features)
-        prior = self.prior_std * self.rng(batch, "prior").noise("latent", latent.shape[1]).to(latent.dtype)
+        prior = self.prior(batch).to(latent.dtype)
         told = self._taken_for(1, self.discriminator(prior)) + self._taken_for(0, self.discriminator(latent.detach()))
         self._step(discriminator, told)
 
@@ -92,6 +92,10 @@ class AAE(Autoencoder):
             "generator": fooled.detach(),
             "embedding": features.detach(),
         }
+
+    def prior(self, batch: Batch) -> Tensor:
+        """Draws of the prior for each lens of a batch: (n, latent_dim)."""
+        return self.prior_std * self.rng(batch, "prior").noise("latent", self.to_latent.out_features)
 
     def _step(self, optimizer: Any, loss: Tensor) -> None:
         optimizer.zero_grad()

@@ -6,14 +6,21 @@ In these files "the paper" is that one, "the authors' package" https://pypi.org/
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import MappingProxyType
 
 from torch import Tensor, nn
 
-from lenskit.plugin import Method
+from lenskit.plugin import Method, UsageError
 
 INPUT = MappingProxyType({"stretch": "linear", "normalise": "peak"})
 """The paper's images are as they are, from 0 to 1."""
+
+LOOKED_AT = 16
+"""Images whose values are looked at before training."""
+
+ROUNDING = 1e-4
+"""How far beyond 1 a value may be."""
 
 
 class Autoencoder(Method):
@@ -25,6 +32,9 @@ class Autoencoder(Method):
 
     Args:
         backbone: Network whose features an image is made anew from.
+
+    Raises:
+        UsageError: Images have values that the decoder cannot make.
     """
 
     views = 1
@@ -33,6 +43,13 @@ class Autoencoder(Method):
 
     decoder: nn.Module
     """Images (n, channels, size, size) of latents (n, latent_dim), which are what `project` gives."""
+
+    def check(self, images: Callable[[int], Tensor]) -> None:
+        if (largest := images(LOOKED_AT).abs().max()) > 1 + ROUNDING:
+            raise UsageError(
+                f"an autoencoder's tanh makes values from -1 to 1, and these images reach {largest:.3g}: "
+                "use --set input.normalise=peak"
+            )
 
     def reconstruct(self, images: Tensor) -> Tensor:
         return self.decoder(self.project(self.backbone(images)))
