@@ -293,3 +293,35 @@ def test_another_method_over_a_recipe_starts_from_its_own_optimiser_and_pairs() 
 def test_naming_the_methods_own_optimiser_changes_nothing() -> None:
     recipe = {"optimizer": {"lr": 9.0, "warmup_epochs": 0}}
     assert Config.resolve(recipe, {"optimizer": {"name": "sgd"}}) == Config.resolve(recipe)
+
+
+def test_what_a_method_has_beside_it_is_the_lowest_layer() -> None:
+    dcae = {"method": {"name": "dcae"}}
+    usual = Config.resolve(dcae)
+    assert usual.sections["backbone"] == {"name": "deeplense-conv", "last_relu": False}
+    assert (usual.sections["input"]["stretch"], usual.sections["input"]["normalise"]) == ("linear", "peak")
+    assert usual.name("pairs") == "single"
+    assert usual.name("simulator") == "hst"
+    for layers in ([dcae, {"input": {"stretch": "zscale"}}], [{"input": {"stretch": "zscale"}}, dcae]):
+        inputs = Config.resolve(*layers).sections["input"]
+        assert (inputs["stretch"], inputs["normalise"]) == ("zscale", "peak")
+    option = Config.resolve(dcae, {"backbone": {"last_relu": True}})
+    assert option.sections["backbone"] == {"name": "deeplense-conv", "last_relu": True}
+    same = Config.resolve(dcae, {"backbone": {"name": "deeplense-conv"}})
+    assert same.sections["backbone"] == usual.sections["backbone"]
+    assert Config.resolve(usual.sections) == usual
+
+
+def test_another_backbone_takes_the_usual_ones_options_with_it() -> None:
+    config = Config.resolve({"method": {"name": "dcae"}}, {"backbone": {"name": "tiny", "dropout": 0.1}})
+    assert config.sections["backbone"] == {"name": "tiny", "dropout": 0.1, "norm": True}
+    assert config.sections["input"]["normalise"] == "peak"
+
+
+def test_a_method_that_is_replaced_takes_what_it_has_beside_it_with_it() -> None:
+    dcae, simsiam = {"method": {"name": "dcae"}}, {"method": {"name": "simsiam"}}
+    assert Config.resolve(dcae, simsiam) == Config.resolve()
+    assert Config.resolve(simsiam, dcae) == Config.resolve(dcae)
+    # What was said stays, whatever the method.
+    assert Config.resolve(simsiam, {"backbone": {"name": "tiny"}}, dcae).name("backbone") == "tiny"
+    assert Config.resolve(dcae, {"input": {"size": 32}}, simsiam).sections["input"]["size"] == 32
