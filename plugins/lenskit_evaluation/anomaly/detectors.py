@@ -90,7 +90,7 @@ class NotNormal(OwnScore):
         normal: Number of the normal class.
     """
 
-    kind = "probability of a class that is not normal"
+    kind = "probability"
 
     def __init__(self, method: Method, encoder: Encoder, label: str, normal: int) -> None:
         self.method, self.encoder, self.label, self.normal = method, encoder, label, normal
@@ -128,7 +128,7 @@ class Neighbours(Detector):
             raise UsageError(f"--neighbours {neighbours} are more than the {len(known)} training lenses there are")
         if not np.isfinite(known).all():
             raise LenskitError("features of some training lenses are not finite: the encoder is broken")
-        self.features, self.kind = features, f"distance to neighbours in {kind}"
+        self.features, self.kind = features, f"distance in {kind}"
         self._search = NearestNeighbors(n_neighbors=neighbours, algorithm="brute").fit(known)
 
     def score(self, images: Tensor) -> NDArray[np.float64]:
@@ -177,7 +177,7 @@ class Components(Detector):
         seed: Seed of the search for components.
     """
 
-    kind = "reconstruction error of principal components"
+    kind = "reconstruction error"
 
     def __init__(self, encoder: Encoder, training: Iterable[Tensor], seed: int) -> None:
         self.encoder, self.pixels = encoder, pixels(encoder, WHOLE)
@@ -205,7 +205,7 @@ class OneClass(Detector):
         components: Principal components that were fitted to the images it learns from.
     """
 
-    kind = "one-class SVM on principal components"
+    kind = "decision function"
 
     def __init__(self, components: Components) -> None:
         from sklearn.svm import OneClassSVM

@@ -143,6 +143,8 @@ def score_images(
     figures: dict[str, dict[str, list[NDArray[np.float64]]]] = defaultdict(lambda: defaultdict(list))
     seconds, start = dict.fromkeys(detectors, 0.0), 0
     for some in images:
+        if some.is_cuda:
+            torch.cuda.synchronize()  # they may only just be in the making
         for label, detector in detectors.items():
             if not start:
                 _seeded(seed, start, detector.score, some)
@@ -191,7 +193,7 @@ def _detectors(
         return {name: Neighbours(embedding(encoder), images(), options.neighbours, "features")}
     found = {name: detector}
     if options.baselines:
-        found[f"{name}, neighbours"] = Neighbours(embedding(encoder), images(), options.neighbours, "features")
+        found[f"{name} (neighbours)"] = Neighbours(embedding(encoder), images(), options.neighbours, "features")
     return found
 
 

@@ -55,8 +55,8 @@ def test_a_run_scores_lenses_of_all_classes_that_its_simulator_makes(linear: Run
 
 def test_what_stands_beside_it_finds_what_is_bright(linear: Run, restless: Run):
     truth, scored, _ = judge_runs([linear, restless], options(baselines=True))
-    assert [*scored] == ["linear", "linear, neighbours", "restless", "PCA", "one-class SVM", "pixels"]
-    assert scored["restless"].kind == scored["linear, neighbours"].kind == "distance to neighbours in features"
+    assert [*scored] == ["linear", "linear (neighbours)", "restless", "PCA", "one-class SVM", "pixels"]
+    assert scored["restless"].kind == scored["linear (neighbours)"].kind == "distance in features"
     strange = truth.label != 0
     for name in ("PCA", "one-class SVM", "pixels"):
         assert np.median(scored[name].scores[strange]) > np.median(scored[name].scores[~strange]), name
@@ -125,7 +125,7 @@ def test_a_classifier_is_told_what_is_normal_and_not_warned(train_toy, caplog: p
         _, scored, _ = judge_runs([run], options())
     assert not caplog.messages
     found = scored["supervised"]
-    assert found.kind == "probability of a class that is not normal"
+    assert found.kind == "probability"
     assert found.scores.max() <= 1
     logits = run.method().head(torch.from_numpy(run.embed(60, split="anomaly-test")[0]))
     assert found.scores == pytest.approx(1 - logits.softmax(1)[:, 0].detach().numpy(), abs=1e-5)
@@ -179,7 +179,7 @@ def test_only_a_backbone_is_judged_by_its_neighbours(linear: Run, tmp_path: Path
     shutil.copytree(linear.path, tmp_path / "run")
     shutil.copytree(linear.path / "encoder", tmp_path / "run" / "best")
     scored = judge_runs([Run(tmp_path / "run" / "best")], options())[1]
-    assert [found.kind for found in scored.values()] == ["distance to neighbours in features"]
+    assert [found.kind for found in scored.values()] == ["distance in features"]
 
 
 def test_which_class_is_normal_has_to_be_said_where_nothing_tells(train_toy, stored_marks: Path, tmp_path: Path):
