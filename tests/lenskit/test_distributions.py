@@ -127,3 +127,16 @@ def test_says_what_is_wrong(text: object, message: str) -> None:
         Distribution.parse(text)  # type: ignore[arg-type]
     assert message in str(error.value)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("mean", [0.1, 2.5, 25.0, 3000.0])
+def test_poisson_is_scipys(mean: float) -> None:
+    u = (torch.arange(5000, dtype=torch.float64) + 0.5) / 5000
+    expected = scipy.stats.poisson.ppf(u.numpy(), mean)
+    assert Distribution.parse(f"poisson({mean})").quantile(u).tolist() == expected.tolist()
+
+
+@pytest.mark.parametrize("mean", ["0", "-1", "1e5", "nan"])
+def test_a_poisson_mean_is_above_zero(mean: str) -> None:
+    with pytest.raises(ValueError, match="needs a mean above 0 and up to 10000"):
+        Distribution.parse(f"poisson({mean})")

@@ -4,7 +4,17 @@ Masses are total masses. A subhalo of mass m deflects light far from it as a poi
 
     theta^2 = theta_E^2 m / M,
 
-M being the mass within the lens's Einstein radius theta_E, by whichever distances that follows from.
+M being the mass within the lens's Einstein radius theta_E, by whichever distances that follows from. So profiles can be
+exchanged for each other: they differ in how far m is spread.
+
+- A point: not at all.
+- A truncated NFW profile: its scale radius is that of a field halo of mass M_200 = m, by the concentrations of Dutton &
+  Maccio (2014, https://arxiv.org/abs/1402.7073); it is truncated at 5 scale radii unless told otherwise, about where
+  Gilman et al. (2020, https://arxiv.org/abs/1908.06983) have it for 1e8 solar masses at 50 kpc. (That a subhalo's mass is
+  what is left of a heavier one is not followed.)
+- A pseudo-Jaffe profile: a nearly singular isothermal sphere, truncated where Vegetti & Koopmans (2009,
+  https://arxiv.org/abs/0805.0201) have its tidal radius, sqrt(b theta_E) for its own Einstein radius b = theta^2 / r_t:
+  so at r_t = (theta^2 theta_E)^(1/3).
 """
 
 from __future__ import annotations
@@ -12,6 +22,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import torch
@@ -134,6 +145,7 @@ class Subhalos:
         return radius / concentration(mass * h, z[:, None]) / distance / ARCSEC
 
 
+@cache
 def hubble_now(cosmology: Cosmology) -> float:
     """h, the Hubble constant in units of 100 km/s/Mpc."""
     step = torch.tensor(1e-4, dtype=torch.float64)

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Annotated, Literal
 
 from annotated_types import Ge, Gt, Le
 from torch import Tensor
 
-from lenskit.plugin import Distribution, KeyedGenerator, Parameter, Scene, Simulator, UsageError, keep_freed_memory
+from lenskit.plugin import Distribution, KeyedGenerator, Scene, Simulator, UsageError, keep_freed_memory
+from lenskit_deeplense.simulators.given import refused
 from lenskit_deeplense.simulators.priors import DOMAINS
 from lenskit_deeplense.simulators.recorded import CLASSES, recorded
 from lenskit_deeplense.simulators.rendering import Camera, Lenses
@@ -34,12 +35,12 @@ SOURCE = ("source_amplitude", "source_n", "source_radius")
 class Substructure(Simulator):
     """Galaxy-scale lenses whose dark matter may have substructure: subhalos, or a vortex.
 
-    An isothermal lens with external shear, and what substructure it has, lenses a Sersic galaxy; the lens's own light is
-    a Sersic profile. Both are blurred, and seen by counting photons: such that the brightest pixel has the signal-to-noise
-    ratio `snr`, noise of the background included. Each image is then divided by its brightest pixel, so that it lies
-    between 0 and 1 (what background noise leaves below 0 is 0).
+    An isothermal lens with external shear, and what substructure it has, lenses a Sersic galaxy; the lens's own light
+    is a Sersic profile. Both are blurred, and seen by counting photons: such that the brightest pixel has the
+    signal-to-noise ratio `snr`, noise of the background included. Each image is then divided by its brightest pixel, so
+    that it lies between 0 and 1 (what background noise leaves below 0 is 0).
 
-    The label `substructure` says which class a lens is of. One lens is the same in all classes but for its substructure:
+    The label `substructure` says which class a lens is of. A lens is the same in all classes but for its substructure:
     lens 7 of `classes=none` is lens 7 of `classes=vortex` without the string.
     """
 
@@ -165,24 +166,24 @@ class Substructure(Simulator):
             if instead in self.priors:
                 for name in default:
                     del self.priors[name]
+        if self.priors["subhalo_mass_fraction"].bounds == (0, 0):
+            del self.priors["subhalo_mass_fraction"]
         self.image_shape, self.pixel_scale = (1, pixels, pixels), pixel_scale
         self.cosmology = cosmology_named(cosmology)
-        kinds = {
-            "spherical": lambda: Subhalos(
+        self.kinds: dict[str, Subhalos | Vortex] = {}
+        if "spherical" in self.classes:
+            self.kinds["spherical"] = Subhalos(
                 priors=of_group(self.priors, "subhalo"),
                 masses=(subhalo_mass_min, subhalo_mass_max),
                 slope=subhalo_slope,
                 profile=subhalo_profile,
                 cosmology=self.cosmology,
-            ),
-            "vortex": lambda: Vortex(
+            )
+        if "vortex" in self.classes:
+            self.kinds["vortex"] = Vortex(
                 priors={**of_group(self.priors, "string"), **of_group(self.priors, "log_axion")},
                 points=vortex_points if vortex == "points" else 0,
-            ),
-        }
-        self.kinds: dict[str, Subhalos | Vortex] = {
-            name: make() for name, make in kinds.items() if name in self.classes
-        }
+            )
         self.lenses = Lenses(
             pixels=pixels,
             pixel_scale=pixel_scale,
@@ -223,6 +224,12 @@ class Substructure(Simulator):
         no_light = self.priors["light_amplitude"].bounds == (0, 0)
         left_out = {*without, "lens_light"} if no_light else set(without)
         return self.camera.blur(self.lenses(scene, left_out))
+
+    def refuses(self, given: Mapping[str, Tensor]) -> Iterator[tuple[int, str, str]]:
+        """See `Simulator.refuses`."""
+        spherical = self.kinds.get("spherical")
+        most = spherical.most if isinstance(spherical, Subhalos) else 0
+        return refused(self.priors, given, self.classes, most)
 
     def _draw_lens(self, rng: KeyedGenerator) -> Scene:
         drawn = rng.samples({name: self.priors[name] for name in (*LENS, *SHEAR) if name in self.priors})

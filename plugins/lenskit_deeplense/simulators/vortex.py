@@ -73,7 +73,7 @@ class Vortex:
         )
 
     def as_points(self, scene: Scene) -> dict[str, Tensor]:
-        """The string's points by lenstronomy's names, (n, points) each: each in the middle of its part of the string."""
+        """The string's points by lenstronomy's names, (n, points) each, in the middles of equal parts."""
         half, angle = scene["string_half_length"], scene["string_direction"]
         along = (2 * torch.arange(self.points, device=half.device) + 1 - self.points) / self.points * half[:, None]
         return {

@@ -13,6 +13,7 @@ from lenskit_lensing.mass.external import mass_sheet, point_mass, shear
 from lenskit_lensing.mass.halos import nfw, pjaffe, tnfw
 from lenskit_lensing.mass.isothermal import sie, sis
 from lenskit_lensing.mass.multipole import multipole
+from lenskit_lensing.mass.points import line_mass, point_masses
 from lenskit_lensing.mass.power_law import epl, epl_terms
 
 __all__ = [
@@ -21,12 +22,14 @@ __all__ = [
     "epl",
     "epl_terms",
     "hessian",
+    "line_mass",
     "magnification",
     "mass_sheet",
     "multipole",
     "nfw",
     "pjaffe",
     "point_mass",
+    "point_masses",
     "shear",
     "sie",
     "sis",

@@ -45,9 +45,9 @@ def line_mass(
 
         alpha = e^{i angle} conj(theta_E^2 / (2 L) ln((z' + L) / (z' - L))).
 
-    Nothing is made smooth. Across the line the deflection jumps by pi theta_E^2 / L, as at any sheet seen edge-on, and on
-    it the component across is zero, the mean of both sides. At the ends it grows as a logarithm, and stops growing within
-    1e-9 arcsec.
+    Nothing is made smooth. Across the line the deflection jumps by pi theta_E^2 / L, as at any sheet seen edge-on, and
+    on it the component across is zero, the mean of both sides. At the ends it grows as a logarithm, and stops growing
+    within 1e-9 arcsec.
 
     Args:
         x: Positions in arcsec.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from pathlib import Path
 
@@ -14,10 +15,11 @@ from hypothesis import strategies as st
 from lenstronomy.Data.psf import PSF
 from scipy.integrate import dblquad
 from scipy.ndimage import convolve, map_coordinates
-from scipy.special import erf
+from scipy.optimize import brentq
+from scipy.special import erf, j0, j1
 
 from lenskit.errors import UsageError
-from lenskit_lensing.instruments.psf import load_psfs, profile_psf, resample
+from lenskit_lensing.instruments.psf import airy_psf, load_psfs, profile_psf, resample
 
 ENERGY_RADII = (0.1, 0.25, 0.5, 0.75)  # arcsec
 
@@ -290,3 +292,20 @@ def test_profiles_are_lenstronomys_gaussian_where_pixels_are_small() -> None:
 def central(psf: np.ndarray, size: int) -> np.ndarray:
     margin = (len(psf) - size) // 2
     return psf[margin : margin + size, margin : margin + size]
+
+
+@pytest.mark.parametrize("fwhm", [0.06, 0.087, 0.2])
+def test_an_airy_pattern_has_its_width_and_encircled_energy(fwhm: float) -> None:
+    """Born & Wolf 8.5.2: within v lie 1 - J_0(v)^2 - J_1(v)^2 of the light."""
+    pixel_scale = fwhm / 12
+    psf = airy_psf(fwhm, pixel_scale).numpy()
+    middle = len(psf) // 2
+    profile = psf[middle, middle:] / psf[middle, middle]
+    assert np.interp(-0.5, -profile[:12], np.arange(12)) * 2 * pixel_scale == pytest.approx(fwhm, rel=0.01)
+    y, x = np.indices(psf.shape) - middle
+    within = np.hypot(x, y) * pixel_scale < 2 * fwhm
+    v = 4 * brentq(lambda v: 2 * j1(v) / v - math.sqrt(0.5), 1, 2)
+    expected = 1 - j0(v) ** 2 - j1(v) ** 2
+    assert psf[within].sum() == pytest.approx(expected, abs=0.012)  # the kernel ends at 99 % of the light
+    assert psf.sum() == pytest.approx(1)
+    assert np.allclose(psf, psf.T)
