@@ -162,12 +162,12 @@ def render(
     """
     import numpy as np
 
-    from lenskit.rendering.render import Rendering, labels
+    from lenskit.rendering.render import Rendering, labels, simulator_for
     from lenskit.rendering.table import read_table
 
     options = {name.removeprefix("simulator."): value for name, value in (set or {}).items()}
-    built = build("simulator", simulator, options)
-    rendering = Rendering(read_table(table).without(ignore), built, simulator, seed)
+    read = read_table(table).without(ignore)
+    rendering = Rendering(read, *simulator_for(read, {"simulator": {"name": simulator, **options}}), seed)
     parts = list(rendering)
     columns = {p: np.concatenate([part.values[p.name] for part in parts]) for p in rendering.parameters}
     values = {p.name: labels(p, column) if p.classes else column for p, column in columns.items()}

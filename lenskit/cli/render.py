@@ -54,26 +54,20 @@ def command(
     read = read_table(Path(table)).without(ignore)
     check_out(path, found, overwrite, Path(table))
 
-    from lenskit.rendering.render import Rendering
+    from lenskit.rendering.render import Rendering, simulator_for
 
-    simulator, name = _simulator(**named)
-    rendering = Rendering(read, simulator, name, seed)
+    rendering = Rendering(read, *simulator_for(read, *_layers(**named)), seed)
     write(rendering, path, found, **pictured)
     logging.getLogger("lenskit").info("%s holds %d images of %d x %d x %d", path, *rendering.shape)
     return 0
 
 
-def _simulator(
-    simulator: str | None, recipe: str | None, config: str | None, assignments: tuple[str, ...]
-) -> tuple[Any, str]:
-    """The simulator that flags describe, and its name."""
-    from lenskit.config import Config, read_layers
+def _layers(simulator: str | None, recipe: str | None, config: str | None, assignments: tuple[str, ...]) -> Any:
+    """The configurations that flags describe."""
+    from lenskit.config import read_layers
 
     layers = read_layers(recipe, config, [{"simulator": {"name": simulator}}] if simulator else [], assignments)
     for section in layers[-1]:
         if section != "simulator":
             raise UsageError(f"render takes options of simulator, not of {section}: see --help")
-    resolved = Config.resolve(*layers, only=("simulator",))
-    if "simulator" not in resolved.sections:
-        raise UsageError("the configuration is of stored images: say which --simulator to use")
-    return resolved.build("simulator"), resolved.name("simulator")
+    return layers

@@ -156,5 +156,11 @@ def _why_not(column: str, simulator: Simulator, name: str, possible: list[str]) 
             f"there are {', '.join(possible)}"
         )
     if column in {option.name for option in options_of(type(simulator))}:
-        return f"is nothing that {name} draws with these options; there are {', '.join(possible)}"
+        more = " ".join(f"--set simulator.{option}={_text(value)}" for option, value in simulator.anomalous.items())
+        hint = f" (with {more} it draws more)" if more else ""
+        return f"is nothing that {name} draws with these options{hint}; there are {', '.join(possible)}"
     return f"is unknown to {name}{near(column, possible)}; there are {', '.join(possible)}"
+
+
+def _text(value: object) -> str:
+    return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)

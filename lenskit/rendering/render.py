@@ -11,7 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lenskit.errors import LenskitError
+from lenskit.config import Config, Layer
+from lenskit.errors import LenskitError, UsageError
 from lenskit.kinds.parameter import Parameter
 from lenskit.kinds.simulator import Scene, Simulator
 from lenskit.rendering.given import SPLIT, check_made, is_entry, read_given
@@ -78,6 +79,29 @@ class Rendering:
                 raise LenskitError(f"{self.table.source}, {self.table.places[first + row]}: the image is not finite")
             values = {parameter.name: _value(scene, given, parameter.name) for parameter in self.parameters}
             yield Part(first, images.numpy(), values)
+
+
+def simulator_for(table: Table, *layers: Layer) -> tuple[Simulator, str]:
+    """The simulator that makes a table's lenses, and its name.
+
+    Where the table says of which class a lens is, it makes those that a detector of anomalies shall find, too, unless
+    the layers have it otherwise.
+
+    Args:
+        table: The table.
+        layers: Configurations, each over the one before; their section `simulator` counts.
+
+    Raises:
+        UsageError: if they are of stored images, or something is unknown or wrong in them.
+    """
+    resolved = Config.resolve(*layers, only=("simulator",))
+    if "simulator" not in resolved.sections:
+        raise UsageError("the configuration is of stored images: say which --simulator to use")
+    name, simulator = resolved.name("simulator"), resolved.build("simulator")
+    if simulator.anomalous and any(p.classes and p.name in table.columns for p in simulator.parameters):
+        below = {"simulator": {"name": name, **simulator.anomalous}}
+        simulator = Config.resolve(below, *layers, only=("simulator",)).build("simulator")
+    return simulator, name
 
 
 def _value(scene: Scene, given: dict[str, Tensor], name: str) -> NDArray[np.float64]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -150,58 +150,6 @@ def parse_priors(
                 f"below {bound} is right"
             )
     return priors
-
-
-def refused(
-    priors: Mapping[str, Distribution], given: Mapping[str, Tensor], planned: float
-) -> Iterator[tuple[int, str, str]]:
-    """What of values that stand in for draws cannot be rendered; see `Simulator.refuses`.
-
-    Args:
-        priors: Of what is drawn where nothing is given.
-        given: Values (n,) by name, NaN where they are drawn.
-        planned: The bound of the mass's |e| that the simulator plans for.
-    """
-    for name in DOMAINS.keys() & given.keys():
-        low, high, words = DOMAINS[name]
-        for row in ((given[name] <= low) | (given[name] >= high)).nonzero().flatten().tolist():
-            yield row, name, f"is not {words}"
-    for names, (what, bound) in JOINTLY.items():
-        if names[0] not in priors or not any(name in given for name in names):
-            continue
-        norm = torch.hypot(*(_magnitude(name, priors, given) for name in names))
-        last = next(name for name in reversed(names) if name in given)
-        for row in (norm >= bound).nonzero().flatten().tolist():
-            yield row, last, f"reaches, with {' and '.join(names)}, {what} of {norm[row]:.3g}; below {bound} is right"
-        if names == ("e1", "e2"):
-            for row in (norm > planned * (1 + 1e-6)).nonzero().flatten().tolist():
-                yield (
-                    row,
-                    last,
-                    (
-                        f"reaches an ellipticity |e| of {norm[row]:.3g}, and the simulator plans for {planned:.3g}: "
-                        "widen its priors, such as --set simulator.e1='uniform(-0.6, 0.6)'"
-                    ),
-                )
-    if "z_lens" in priors and given.keys() & {"z_lens", "z_source"}:
-        lens, source = (_or_bound(name, side, priors, given) for side, name in ((1, "z_lens"), (0, "z_source")))
-        for row in (lens >= source).nonzero().flatten().tolist():
-            name = "z_source" if "z_source" in given else "z_lens"
-            yield row, name, f"puts the source, at {source[row]:g}, not behind the lens, at {lens[row]:g}"
-
-
-def _magnitude(name: str, priors: Mapping[str, Distribution], given: Mapping[str, Tensor]) -> Tensor:
-    """The absolute values (n,) of a component, or the largest its prior has, where it is drawn."""
-    largest = torch.tensor(max(map(abs, priors[name].bounds)), dtype=torch.float64)
-    return torch.where(given[name].isnan(), largest, given[name].abs()) if name in given else largest
-
-
-def _or_bound(name: str, side: int, priors: Mapping[str, Distribution], given: Mapping[str, Tensor]) -> Tensor:
-    """Values (n,), or a bound of their prior, where they are drawn."""
-    bound = torch.tensor(priors[name].bounds[side], dtype=torch.float64)
-    if name in given:
-        return torch.where(given[name].isnan(), bound, given[name])
-    return bound.expand(len(next(iter(given.values()))))
 
 
 def largest_norm(priors: Mapping[str, Distribution], first: str, second: str) -> float:

@@ -16,9 +16,10 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from lenskit.plugin import KeyedGenerator, Scene, Simulator, UsageError
+from lenskit_lensing.given import refused
 from lenskit_lensing.instruments.instrument import load_instrument
 from lenskit_lensing.instruments.noise import correlated_noise, noise_sigma
-from lenskit_lensing.priors import DOMAINS, Prior, largest_norm, parse_priors, refused
+from lenskit_lensing.priors import DOMAINS, Prior, largest_norm, parse_priors
 from lenskit_lensing.render.torch_renderer import TorchRenderer
 from lenskit_lensing.scenes.field import Neighbours, neighbour_light
 from lenskit_lensing.scenes.lens_light import LensLight, total_light
@@ -260,7 +261,7 @@ class EuclidChallenge(Simulator):
 
     def refuses(self, given: Mapping[str, Tensor]) -> Iterator[tuple[int, str, str]]:
         """See `Simulator.refuses`."""
-        return refused(self.priors, given, largest_norm(self.priors, "e1", "e2"))
+        return refused(self.priors, given)
 
     def draw(self, group: str, rng: KeyedGenerator, scene: Scene) -> Scene:
         """Draws one group; `instrument` holds the blurred arc too, on which its labels are measured."""

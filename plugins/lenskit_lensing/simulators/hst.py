@@ -11,9 +11,10 @@ from annotated_types import Ge, Gt, Le
 from torch import Tensor
 
 from lenskit.plugin import KeyedGenerator, Parameter, Scene, Simulator, UsageError
+from lenskit_lensing.given import refused
 from lenskit_lensing.instruments.exposure import Exposure
 from lenskit_lensing.instruments.instrument import load_instrument
-from lenskit_lensing.priors import DOMAINS, Prior, largest_norm, parse_priors, refused, width
+from lenskit_lensing.priors import DOMAINS, Prior, largest_norm, parse_priors, width
 from lenskit_lensing.scenes.field import Neighbours, neighbour_light
 from lenskit_lensing.scenes.lens_light import FOLLOWS, LensLight, total_light
 from lenskit_lensing.scenes.lens_population import LensPopulation
@@ -233,7 +234,7 @@ class HST(Simulator):
 
     def refuses(self, given: Mapping[str, Tensor]) -> Iterator[tuple[int, str, str]]:
         """See `Simulator.refuses`."""
-        return refused(self.priors, given, largest_norm(self.priors, "e1", "e2"))
+        return refused(self.priors, given)
 
     def draw(self, group: str, rng: KeyedGenerator, scene: Scene) -> Scene:
         """Draws one group; see the recorded parameters, and the class that draws each group for its entries."""
