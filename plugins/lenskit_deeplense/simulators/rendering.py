@@ -147,22 +147,29 @@ class Camera:
             blurred.append(self._convolver(some[:, None], only)[:, 0])
         return torch.cat(blurred)
 
-    def observe(self, images: Tensor, scene: Scene) -> Tensor:
-        """Images (n, pixels, pixels) with noise, from 0 to 1; nothing but zeros where there is no light.
+    def counts(self, images: Tensor, scene: Scene) -> Tensor:
+        """Counted photons (n, pixels, pixels) of blurred images, and the background's noise.
 
         With a ratio s of signal to noise in the brightest pixel, of which the background makes b, that has
-        1 / (1 / s^2 - b^2) photons.
+        1 / (1 / s^2 - b^2) photons on average.
         """
         images = images.clamp(min=0)  # rounding errors of the convolution
-        peak = images.amax((1, 2), keepdim=True)
-        images = images / torch.where(peak > 0, peak, 1)
         snr, background = columns(scene["snr"], scene["background_rms"])
         brightest = 1 / (snr**-2 - background**2)
-        seen = photons(images * brightest, scene["photon_noise"])
+        seen = photons(_normalised(images) * brightest, scene["photon_noise"])
         if "background_noise" in scene:
-            seen = (seen + brightest * background * scene["background_noise"]).clamp(min=0)
-        most = seen.amax((1, 2), keepdim=True)
-        return seen / torch.where(most > 0, most, 1)
+            seen = seen + brightest * background * scene["background_noise"]
+        return seen
+
+    def observe(self, images: Tensor, scene: Scene) -> Tensor:
+        """Blurred images (n, pixels, pixels) as observed, from 0 to 1; zeros where nothing is seen at all."""
+        return _normalised(self.counts(images, scene).clamp(min=0))
+
+
+def _normalised(images: Tensor) -> Tensor:
+    """Images divided by their maxima, where these are above zero."""
+    peak = images.amax((1, 2), keepdim=True)
+    return images / torch.where(peak > 0, peak, 1)
 
 
 def _rows_of(positions: Tensor, rows: Tensor) -> Tensor:

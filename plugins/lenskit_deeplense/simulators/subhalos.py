@@ -10,8 +10,8 @@ exchanged for each other: they differ in how far m is spread.
 - A point: not at all.
 - A truncated NFW profile: its scale radius is that of a field halo of mass M_200 = m, by the concentrations of Dutton &
   Maccio (2014, https://arxiv.org/abs/1402.7073); it is truncated at 5 scale radii unless told otherwise, about where
-  Gilman et al. (2020, https://arxiv.org/abs/1908.06983) have it for 1e8 solar masses at 50 kpc. (That a subhalo's mass is
-  what is left of a heavier one is not followed.)
+  Gilman et al. (2020, https://arxiv.org/abs/1908.06983) have it for 1e8 solar masses at 50 kpc. (A real subhalo of that
+  mass is what is left of a heavier halo, which is not followed.)
 - A pseudo-Jaffe profile: a nearly singular isothermal sphere, truncated where Vegetti & Koopmans (2009,
   https://arxiv.org/abs/0805.0201) have its tidal radius, sqrt(b theta_E) for its own Einstein radius b = theta^2 / r_t:
   so at r_t = (theta^2 theta_E)^(1/3).
