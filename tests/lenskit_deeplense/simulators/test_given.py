@@ -1,0 +1,68 @@
+"""Tables of lenses with substructure: the classes that they name, and what is refused."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import lenskit
+from lenskit.config import build
+from lenskit.errors import UsageError
+
+SMALL = {"pixels": 32, "pixel_scale": 0.2}
+
+
+def test_a_class_that_is_given_is_that_of_a_simulator_of_this_class_alone() -> None:
+    classes = ["vortex", "none", "spherical"]
+    images, values = lenskit.render({"substructure": classes}, "deeplense-a", set=SMALL, seed=4)
+    assert values["substructure"].tolist() == classes
+    for row, name in enumerate(classes):
+        simulator = build("simulator", "deeplense-a", SMALL | {"classes": (name,)})
+        (expected,) = simulator.render(simulator.scene(4, "render", torch.tensor([row])))
+        np.testing.assert_allclose(images[row], expected, atol=1e-5)
+
+
+def test_what_substructure_is_made_of_can_be_given() -> None:
+    table = {
+        "substructure": ["spherical", "vortex", "none"],
+        "subhalos": [7, None, None],
+        "subhalo_mass_fraction": [0.02, None, None],
+        "string_length": [None, 1.5, None],
+        "string_angle": [None, 0.25, None],
+        "string_mass_fraction": [None, 0.04, None],
+    }
+    _, values = lenskit.render(table, "deeplense-a", set=SMALL)
+    assert values["subhalos"].tolist() == [7, 0, 0]
+    np.testing.assert_allclose(values["substructure_fraction"], [0.02, 0.04, 0], rtol=1e-5)
+    np.testing.assert_allclose(values["string_length"], [np.nan, 1.5, np.nan])
+    np.testing.assert_allclose(values["string_angle"], [np.nan, 0.25, np.nan])
+
+
+@pytest.mark.parametrize(
+    ("columns", "options", "complaint"),
+    [
+        ({"substructure": ["vortexx"]}, {}, "row 0 (from 0), column substructure: 'vortexx' is no class (did you mean"),
+        (
+            {"substructure": ["none", "vortex"]},
+            {"classes": ("none", "spherical")},
+            "row 1 (from 0), column substructure: vortex is none of the classes that there are",
+        ),
+        ({"string_length": [1]}, {}, "column string_length is nothing that deeplense-a draws with these options (with"),
+        ({"substructure": ["none"], "string_length": [1]}, {}, "row 0 (from 0), column string_length: 1 does not come"),
+        ({"substructure": ["spherical"], "subhalos": [900]}, {}, "row 0 (from 0), column subhalos: 900 is above"),
+        ({"gamma1": [0.1]}, {}, "column gamma1 is derived by deeplense-a from what it draws"),
+        ({"lens_q": [0.7]}, {}, "row 0 (from 0), column lens_q: 0.7 is not what its prior is, 1 throughout"),
+        ({"snr": [20, 0]}, {}, "row 1 (from 0), column snr: 0 is not above 0"),
+        ({"z_lens": [0.5, 1.1]}, {}, "row 1 (from 0), column z_lens: 1.1 is wrong: the lens, at 1.1, has to be before"),
+        ({"snr": [99]}, {"background_rms": 0.02}, "row 0 (from 0), column snr: 99 is wrong: no snr of 99 goes with"),
+    ],
+)
+def test_what_cannot_be_rendered_is_refused_with_its_place(
+    columns: dict[str, Any], options: dict[str, Any], complaint: str
+) -> None:
+    with pytest.raises(UsageError) as error:
+        lenskit.render(columns, "deeplense-a", set=SMALL | options)
+    assert str(error.value).removeprefix("the table").lstrip(":, ").startswith(complaint)
