@@ -74,7 +74,7 @@ SIZES = {
         supervised={"train.epochs": 5, "train.batch_size": 50, "input.size": 64},
     ),
     "smoke": Size(
-        train=16, labelled=24, test=8, epochs=1, batch_size=8, fitted=16,
+        train=16, labelled=48, test=8, epochs=1, batch_size=8, fitted=48,
         supervised={"train.epochs": 1, "train.batch_size": 8}, simulator={"pixels": 32},
     ),
 }  # fmt: skip
@@ -196,4 +196,7 @@ def write(work: Path, arguments: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except lenskit.LenskitError as error:
+        sys.exit(f"Error: {error}")

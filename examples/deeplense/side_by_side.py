@@ -306,4 +306,7 @@ def write(rows: list[dict[str, Any]], title: str, worse: list[str], settings: Se
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except lenskit.LenskitError as error:
+        sys.exit(f"Error: {error}")
