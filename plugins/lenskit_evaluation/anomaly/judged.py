@@ -116,7 +116,7 @@ def judge(
         LenskitError: if there are no normal images or no anomalies, or a score is NaN.
     """
     check(truth, scored)
-    groups = {name: (name,) for name in truth.anomalies}
+    groups: dict[str, tuple[str, ...]] = {name: (name,) for name in truth.anomalies}
     if len(groups) > 1:
         groups[TOGETHER] = truth.anomalies
     grid = _grid(int(truth.is_class(truth.normal).sum()))

@@ -95,10 +95,12 @@ def _histogram(axes: Axes, truth: Truth, scores: NDArray[np.float64]) -> None:
     for number, name in enumerate((truth.normal, *truth.anomalies)):
         # What lies beyond stands in the outermost bins.
         mine = scores[truth.is_class(name)].clip(low, high)
-        color = NORMAL if number == 0 else COLORS[(number - 1) % len(COLORS)]
-        kind = "stepfilled" if number == 0 else "step"
-        share, alpha = np.full(len(mine), 1 / len(mine)), 0.6 if number == 0 else 1
-        axes.hist(mine, edges, weights=share, histtype=kind, color=color, lw=1.4, alpha=alpha, label=name)
+        share = np.full(len(mine), 1 / len(mine))
+        if number == 0:
+            axes.hist(mine, edges.tolist(), weights=share, color=NORMAL, alpha=0.6, histtype="stepfilled", label=name)
+        else:
+            color = COLORS[(number - 1) % len(COLORS)]
+            axes.hist(mine, edges.tolist(), weights=share, color=color, lw=1.4, histtype="step", label=name)
     axes.set_xlim(low, high)
 
 

@@ -28,7 +28,7 @@ def write(
         judged: What was found.
         what: What was judged on, in words.
         settings: What the figures depend on.
-        runs: Names of the runs: a detector of one is called as the run, or as it with something behind a comma.
+        runs: Names of the runs: a detector of one is called as the run, or as it with something in brackets.
     """
     truth = judged.truth
     counts = {name: int(truth.is_class(name).sum()) for name in (truth.normal, *truth.anomalies)}
@@ -133,7 +133,7 @@ def _interval(estimate: Estimate) -> dict[str, float]:
 
 def _summary(run: str, judged: Judged) -> dict[str, float]:
     """What `lenskit report` says of a run: AUC of its detectors."""
-    own = {name: one for name, one in judged.detectors.items() if name == run or name.startswith(f"{run}, ")}
+    own = {name: one for name, one in judged.detectors.items() if name == run or name.startswith(f"{run} (")}
     return {f"AUC{name.removeprefix(run)}": one.together.auc.value for name, one in own.items()}
 
 

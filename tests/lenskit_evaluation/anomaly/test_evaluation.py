@@ -1,0 +1,110 @@
+"""The verb: what it writes, prints and refuses."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.stats import mannwhitneyu
+
+import lenskit
+from lenskit.cli.main import run as command
+from lenskit.run import Run
+from lenskit_evaluation.anomaly.evaluation import Anomaly
+from lenskit_evaluation.anomaly.judged import TOGETHER
+from lenskit_evaluation.report.evaluation import Report
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    """Scores of two detectors of forty images, some of them tied."""
+    rng = np.random.default_rng(0)
+    lines = ["name,class,score_a,score_b"]
+    for number in range(40):
+        scores = rng.integers(6) + number % 2, rng.normal()
+        lines.append(f"image {number},{('none', 'vortex')[number % 2]},{scores[0]},{scores[1]}")
+    (tmp_path / "scores.csv").write_text("\n".join(lines) + "\n")
+    return tmp_path / "scores.csv"
+
+
+def test_a_table_is_judged_without_any_run(table: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert command(["anomaly", "--scores", str(table), "--normal", "none"]) == 0
+    folder = table.parent / "scores.csv-evaluations" / "anomaly"
+    stored = json.loads((folder / "results.json").read_text())
+    rows = list(csv.DictReader(table.open()))
+    for name in "ab":
+        normal, anomalous = (
+            [float(row[f"score_{name}"]) for row in rows if row["class"] == kind] for kind in ("none", "vortex")
+        )
+        expected = mannwhitneyu(anomalous, normal).statistic / 400
+        found = stored["detectors"][name]["figures"]["vortex"]["auc"]
+        assert found["value"] == pytest.approx(expected, abs=1e-12)
+        assert f"{expected:.3f} ({found['low']:.3f} to {found['high']:.3f})" in capsys.readouterr().out + str(stored)
+    assert stored["settings"]["images"] == {"none": 20, "vortex": 20}
+    (difference,) = stored["differences"]
+    values = [stored["detectors"][name]["figures"]["vortex"]["auc"]["value"] for name in "ba"]
+    assert difference["value"] == pytest.approx(values[0] - values[1])
+    assert {path.name for path in folder.glob("*.png")} == {"roc.png", "scores.png"}
+    # What is written can be judged anew, and comes out the same.
+    again = lenskit.evaluate("anomaly", scores=str(folder / "scores.csv"), normal="none")
+    assert again.detectors["a"].together.auc.value == stored["detectors"]["a"]["figures"]["vortex"]["auc"]["value"]
+    assert again.detectors["a"].together.auc.low == stored["detectors"]["a"]["figures"]["vortex"]["auc"]["low"]
+    assert again.truth.names[:2] == ("image 0", "image 1")
+
+
+def test_a_run_is_judged_on_what_its_simulator_makes(linear: Run, tmp_path: Path) -> None:
+    options = {"lenses": 60, "train_lenses": 40, "neighbours": 2, "resamples": 100}
+    judged = lenskit.evaluate("anomaly", linear, **options)
+    folder = linear.path / "evaluations" / "anomaly"
+    stored = json.loads((folder / "results.json").read_text())
+    assert stored["settings"]["runs"] == ["linear"]
+    one = judged.detectors["linear"]
+    assert list(one.figures) == ["row", "column", TOGETHER]
+    assert set(one.errors) == {"MSE", "W1"}
+    assert {path.name for path in folder.glob("*.png")} == {"roc.png", "scores.png", "reconstructions.png"}
+    row = stored["table"][0]
+    assert row["detector"] == "linear"
+    assert re.fullmatch(r"\S+ \(\S+ to \S+\)", row["MSE none"])
+    with (folder / "scores.csv").open() as file:
+        scores = list(csv.DictReader(file))
+    assert [float(each["score_linear"]) for each in scores] == one.scored.scores.tolist()
+    assert [each["class"] for each in scores] == [judged.truth.classes[number] for number in judged.truth.label]
+    # The row that `lenskit report` has of the run.
+    (line,) = Report(output=str(tmp_path / "report.html"))([linear])
+    assert line["anomaly: AUC"] == one.together.auc.value
+    assert "anomaly: AUC (neighbours)" in line
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        ([], "anomaly needs a run, or --scores with a table of scores"),
+        (["--scores", "scores.csv"], "--normal says which class is no anomaly"),
+        (["--scores", "scores.csv", "--normal", "vortx"], "'vortx' (did you mean 'vortex'?)"),
+        (["--scores", "scores.csv", "--data", "images"], "--scores holds scores already, and --data says what to"),
+        (["--scores", "scores.csv", "--set", "classes=none"], "and --set says what to score: give one of them"),
+        (["--data", "images", "--simulator", "blobs"], "--data and --simulator are two sources"),
+        (["--scores", "one.csv"], "all 2 images are of the class normal: without anomalies AUC is not defined"),
+        (["--scores", "ones.csv"], "no image is of the class normal, all 2 are of anomaly: AUC is not defined"),
+    ],
+)
+def test_what_is_refused(
+    table: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], flags: list[str], said: str
+) -> None:
+    monkeypatch.chdir(table.parent)
+    Path("one.csv").write_text("score,label\n1,0\n2,0\n")
+    Path("ones.csv").write_text("score,label\n1,1\n2,1\n")
+    assert command(["anomaly", *flags]) in (1, 2)
+    error = capfd.readouterr().err
+    assert said in error
+    assert error.count("\n") == 1
+    assert not list(table.parent.glob("*-evaluations"))
+
+
+def test_runs_and_a_table_are_not_judged_together(linear: Run, table: Path) -> None:
+    with pytest.raises(lenskit.UsageError, match="--scores holds scores already: give .* or runs"):
+        Anomaly(scores=str(table), normal="none")([linear])
