@@ -7,7 +7,7 @@ that is what is given, which is tried out: what is derived from a draw cannot be
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 
 import torch
 from torch import Tensor
@@ -37,13 +37,13 @@ class _Asked(dict[str, Tensor]):
         return super().get(name, default)
 
 
-def givable(simulator: Simulator, seed: int = 0) -> list[str]:
-    """The names of what a table can give to a simulator."""
+def givable(simulator: Simulator, seed: int = 0, among: Container[str] | None = None) -> list[str]:
+    """The names of what a table can give to a simulator, of some or of all."""
     asked, index = _Asked(), torch.arange(TRIED)
     scene = simulator.scene(seed, SPLIT, index, given=asked)
     options = {option.name for option in options_of(type(simulator))}
     recorded = {parameter.name for parameter in simulator.parameters}
-    named = [name for name in asked.names if name in recorded | options]
+    named = [name for name in asked.names if name in recorded | options and (among is None or name in among)]
     return [name for name in named if not is_entry(scene, name) or _comes_back(simulator, seed, name, scene)]
 
 
@@ -85,10 +85,10 @@ def read_given(table: Table, simulator: Simulator, name: str, seed: int = 0) -> 
         UsageError: naming the row and the column, if a column is none of `givable`, or the simulator refuses a value.
     """
     known = {parameter.name: parameter for parameter in simulator.parameters}
-    possible = givable(simulator, seed)
+    possible = givable(simulator, seed, table.parameters)
     for column in table.parameters:
         if column not in possible:
-            raise UsageError(f"{table.source}: column {column} {_why_not(column, simulator, name, possible)}")
+            raise UsageError(f"{table.source}: column {column} {_why_not(column, simulator, name, givable(simulator))}")
     given = {column: _values(table, column, known.get(column)) for column in table.parameters}
     for row, column, what in simulator.refuses(given):
         raise table.fault(row, column, f"{table.columns[column][row]} {what}")
