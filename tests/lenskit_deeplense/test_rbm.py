@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from pathlib import Path
 from typing import Any, Literal
 
 import pytest
@@ -10,8 +11,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from lenskit.config import Config
 from lenskit.data.generator import KeyedGenerator
 from lenskit.plugin import Batch, UsageError
+from lenskit.training.runner import train
 from lenskit_deeplense.hidden import RBMHidden
 from lenskit_deeplense.rbm import RBM
 from lenskit_toys.components import Tiny
@@ -163,6 +166,18 @@ def test_bernoulli_pixels_are_from_0_to_1(images: Tensor, complaint: str) -> Non
     gaussian = rbm("gaussian")
     gaussian.check(lambda n: images[:n])
     assert gaussian.score(images).isfinite().all()
+
+
+def test_images_are_looked_at_before_anything_is_written(tmp_path: Path) -> None:
+    noisy = Config.resolve({
+        "train": {"lenses": 8, "batch_size": 8, "accelerator": "cpu"},
+        "simulator": {"name": "blobs"},
+        "method": {"name": "rbm"},
+        "backbone": {"hidden": 4},
+    })  # fmt: skip
+    with pytest.raises(UsageError, match="takes pixels from 0 to 1 as probabilities"):
+        train(noisy, tmp_path / "run")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_another_backbone_is_refused_with_the_remedy() -> None:
