@@ -1,11 +1,13 @@
 """Trains and evaluates a method of the published package `unsupervised-lensing` 0.1.2, by its public functions alone.
 
 `side_by_side.py` calls this in a process of its own, in a folder of its own (the package writes weights and
-reconstructions), with two things set from outside, without which today's torch does not run it:
+reconstructions), with things set from outside, without two of which today's torch does not run it:
 
 - the environment variable TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD, for it saves whole modules, which torch refuses to load
   since 2.6;
-- on a GPU, torch's default device: its adversarial autoencoder never moves its networks there.
+- on a GPU, torch's default device: its adversarial autoencoder never moves its networks there;
+- the environment variable TQDM_BAR_FORMAT, so that its progress bar is nothing but the seconds that its loop over the
+  epochs took.
 
 It imports neither lenskit nor anything but numpy, torch and the package.
 """
@@ -13,8 +15,9 @@ It imports neither lenskit nor anything but numpy, torch and the package.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib
-import time
+import io
 from pathlib import Path
 
 import numpy as np
@@ -45,9 +48,9 @@ def main() -> None:
     Path("weights").mkdir()
     Path("results").mkdir()
 
-    start = time.perf_counter()
-    module.train(data_path=arguments.train, epochs=arguments.epochs, checkpoint_path="weights", pretrain=False)
-    seconds = time.perf_counter() - start
+    with contextlib.redirect_stderr(io.StringIO()) as bar:
+        module.train(data_path=arguments.train, epochs=arguments.epochs, checkpoint_path="weights", pretrain=False)
+    seconds = float(bar.getvalue().split()[-1])
     # `continue` is its word for the weights that it has just saved, rather than those on the authors' Google Drive.
     errors = module.evaluate(
         data_path=arguments.test, checkpoint_path="weights", out_path="results", pretrain_mode="continue"

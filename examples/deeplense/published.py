@@ -110,15 +110,15 @@ def markdown(told: Mapping[str, Any], notes: str) -> str:
     parts = [
         f"# DeepLense's table, size `{told['size']}`",
         f"`python examples/deeplense/published_table.py --size {told['size']}`. Detectors learned from "
-        f"{size['train']:,} images without substructure for {size['epochs']} epochs ({batches}), `resnet18` from "
-        f"{size['labelled']:,} of all classes with labels; all are judged on {size['test']:,} others of each class. "
-        f"Seed {told['seed']}; trained on {', '.join(told['trained on'])}, {told['cores']} cores; "
-        f"Python {told['python']}, {versions}.",
+        f"{size['train']:,} images without substructure (epochs: {size['epochs']}; {batches}), `resnet18` from "
+        f"{size['labelled']:,} of all classes with labels. Seed {told['seed']}; trained on "
+        f"{', '.join(told['trained on'])}, {told['cores']} cores; Python {told['python']}, {versions}.",
         "In brackets are 95 % bootstrap intervals over the test images, of one training. W1 and MSE are of images "
         "without substructure.",
     ]
     for model, found in told["models"].items():
-        parts += [f"## Model {model.upper()}", to_markdown(table(found)).rstrip()]
+        counts = ", ".join(f"{count:,} {name}" for name, count in found["images"].items())
+        parts += [f"## Model {model.upper()}", f"Judged on {counts}.", to_markdown(table(found)).rstrip()]
         if line := _noise(found):
             parts.append(line)
     return "\n\n".join([*parts, *([notes.strip()] if notes.strip() else [])]) + "\n"

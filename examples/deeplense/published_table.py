@@ -48,8 +48,8 @@ class Size:
 
     Attributes:
         train: Images without substructure that the detectors learn from.
-        labelled: Images of all classes together that the ResNet learns from.
-        test: Images of each class that all are judged on.
+        labelled: Images of all classes together, about as many of each, that the ResNet learns from.
+        test: Images of each class that all are judged on, about.
         epochs: How often the detectors see each image.
         batch_size: Images a batch; nothing is as the recipe has it.
         fitted: Training images that baselines are fitted to.
@@ -70,8 +70,8 @@ class Size:
 SIZES = {
     "full": Size(train=25_000, labelled=75_000, test=2500, epochs=500, fitted=5000),
     "small": Size(
-        train=1000, labelled=3000, test=500, epochs=8, batch_size=20, fitted=1000,
-        supervised={"train.epochs": 5, "train.batch_size": 50, "input.size": 64},
+        train=1000, labelled=3000, test=500, epochs=6, batch_size=20, fitted=1000,
+        supervised={"train.epochs": 4, "train.batch_size": 50, "input.size": 64},
     ),
     "smoke": Size(
         train=16, labelled=48, test=8, epochs=1, batch_size=8, fitted=48,
