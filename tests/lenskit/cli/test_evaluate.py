@@ -13,6 +13,7 @@ import pytest
 
 import lenskit as api
 from lenskit.registry import registry
+from lenskit_toys.note import Note
 
 Lenskit = Callable[..., Any]
 FEW = ("--lenses", "20", "--test-lenses", "10")
@@ -132,3 +133,14 @@ def test_from_python(run: Path) -> None:
         api.evaluate("embed", embeddings)
     with pytest.raises(api.LenskitError, match="crowdign"):
         api.evaluate("crowdign", run)
+
+
+def test_an_evaluation_says_whether_it_needs_a_run(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(api.UsageError, match="note needs a run"):
+        api.evaluate("note", [], ["a.fits"], output="b")
+    monkeypatch.setattr(Note, "without_runs", True)
+    api.evaluate("note", [], ["a.fits"], output="b")
+    said = json.loads(capsys.readouterr().out)
+    assert (said["runs"], said["inputs"]) == ([], ["a.fits"])
