@@ -165,12 +165,15 @@ def test_an_image_that_cannot_be_read_leaves_no_file(run: Run, store: Path, tmp_
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["blobs", "pairs.zarr"]
 
 
-@pytest.mark.slow
 def test_threads_and_a_cluster_write_the_same_file(run: Run, store: Path, tmp_path: Path) -> None:
-    pytest.importorskip("distributed")
-    ways = {"one": {"workers": 1}, "two": {"workers": 2}, "dask": {"workers": 1, "dask": "local"}}
-    for name, options in ways.items():
-        Embed(data=str(store), views="all", output=f"{name}.zarr", **options)([run])
+    """The cluster's worker is a thread, which is sent the same as a process would be; test_cluster.py has processes."""
+    distributed = pytest.importorskip("distributed")
+    with distributed.LocalCluster(
+        n_workers=1, threads_per_worker=1, processes=False, protocol="tcp", dashboard_address=None, silence_logs=50
+    ) as cluster:
+        ways = {"one": {"workers": 1}, "two": {"workers": 2}, "dask": {"dask": cluster.scheduler_address}}
+        for name, options in ways.items():
+            Embed(data=str(store), views="all", output=f"{name}.zarr", **options)([run])
     one, *others = (tmp_path / f"{name}.zarr" for name in ("one", "two", "dask"))
     files = sorted(path.relative_to(one) for path in one.rglob("*") if path.is_file())
     for other in others:

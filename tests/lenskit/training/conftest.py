@@ -76,19 +76,22 @@ def recorder() -> Callable[[], Recorder]:
 
 
 @pytest.fixture(scope="session")
-def together() -> Callable[..., list[list[int]]]:
-    """Runs groups of processes, and gives the exit status of each: see `together.py`."""
+def together() -> Iterator[Callable[..., list[list[int]]]]:
+    """Runs groups of processes, and gives the exit status of each: see `together.py`, started once for all tests."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("SLURM_", "TOYS_"))}
+    with subprocess.Popen(
+        [sys.executable, Path(__file__).with_name("together.py")],
+        env=environment | {"OMP_NUM_THREADS": "1"},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as program:
 
-    def run(*groups: dict[str, Any]) -> list[list[int]]:
-        environment = {name: value for name, value in os.environ.items() if not name.startswith(("SLURM_", "TOYS_"))}
-        answer = subprocess.run(
-            [sys.executable, Path(__file__).with_name("together.py")],
-            env=environment | {"OMP_NUM_THREADS": "1"},
-            input=json.dumps(groups),
-            capture_output=True,
-            text=True,
-        )
-        assert answer.returncode == 0, answer.stderr
-        return json.loads(answer.stdout)
+        def run(*groups: dict[str, Any]) -> list[list[int]]:
+            print(json.dumps([os.getcwd(), groups]), file=program.stdin, flush=True)
+            answer = program.stdout.readline()  # type: ignore[union-attr]
+            assert answer, f"together.py ended with status {program.wait()}"
+            return json.loads(answer)
 
-    return run
+        yield run
+        program.kill()

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -119,10 +117,10 @@ def test_a_run_that_ends_between_parts_goes_on_exactly(what: Callable[[], Any], 
 
 
 @pytest.mark.slow
-def test_two_processes_share_each_part(whole: Run, toys, tmp_path: Path) -> None:
-    Path("run.toml").write_text(each_lens_by_itself(toys, accumulate=2, devices=2).to_toml())
-    command = [sys.executable, "-m", "lenskit.cli", "train", "--config", "run.toml", "--out", "two"]
-    answer = subprocess.run(command, env=os.environ | {"OMP_NUM_THREADS": "1"}, capture_output=True, text=True)
-    assert answer.returncode == 0, answer.stderr
+def test_two_processes_share_each_part(together, whole: Run, toys, tmp_path: Path) -> None:
+    Path("run.toml").write_text(each_lens_by_itself(toys, accumulate=2).to_toml())
+    task = ["train", "--config", "run.toml", "--out", "two"]
+    group = {"by": "torchrun", "processes": 2, "tasks": [task], "log": str(tmp_path / "log")}
+    assert together(group) == [[0, 0]], (tmp_path / "log.0").read_text()
     for name, value in weights(whole).items():
         torch.testing.assert_close(weights(Run("two"))[name], value, rtol=1e-10, atol=1e-14)

@@ -1,20 +1,23 @@
 """A program that runs tasks in processes which torchrun or SLURM seem to have started: the tests' cluster.
 
-Standard input holds groups, as JSON, that are run one after the other. A group has
+It is started once and has loaded what takes long. Each line of standard input is a folder to work in and groups,
+as JSON, that are run one after the other. A group has
 
 by         "torchrun", "slurm", or "" for a process of its own
 processes  how many
 tasks      one after the other: arguments of `lenskit`; or {"config": FILE, "out": DIR}, trained without batch norms
 signals    what happens to which process in which batch: {"1": "SIGTERM:5"}; see the toys' method `restless`
 log        a file for each process's standard error, with its rank behind the name
+room       bytes of address space that each may take beyond what it has; as many as there are without it
 
-Standard output is, for each group, the exit status of each process. What each process learned from is in DIR.RANK.json.
+The line that answers is, for each group, the exit status of each process. What each learned from is in DIR.RANK.json.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import resource
 import socket
 import sys
 import traceback
@@ -35,14 +38,18 @@ from lenskit.training.runner import Job
 
 
 def main() -> None:
-    statuses = []
-    for group in json.load(sys.stdin):
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
-        children = [start(group, rank, port) for rank in range(group["processes"])]
-        statuses.append([os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children])
-    print(json.dumps(statuses))
+    for line in sys.stdin:
+        folder, groups = json.loads(line)
+        os.chdir(folder)
+        print(json.dumps([run(group) for group in groups]), flush=True)
+
+
+def run(group: dict[str, Any]) -> list[int]:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    children = [start(group, rank, port) for rank in range(group["processes"])]
+    return [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
 
 
 def start(group: dict[str, Any], rank: int, port: int) -> int:
@@ -55,6 +62,8 @@ def start(group: dict[str, Any], rank: int, port: int) -> int:
         os.environ["TOYS_SIGNAL"] = group.get("signals", {}).get(str(rank), "")
         rank_zero_only.rank = rank  # which Lightning takes from the environment when it is imported
         torch.set_num_threads(1)
+        if room := group.get("room"):
+            limit(room)
         for task in group["tasks"]:
             if status := lenskit(task) if isinstance(task, list) else train(task["config"], task["out"], rank):
                 break
@@ -77,6 +86,12 @@ def environment(by: str, rank: int, processes: int, port: int) -> dict[str, str]
         "LOCALID": rank, "NODEID": 0, "JOB_NAME": "tests",
     }  # fmt: skip
     return meeting | {f"SLURM_{name}": str(value) for name, value in names.items()}
+
+
+def limit(room: int) -> None:
+    torch.zeros(4, 4).requires_grad_().mm(torch.ones(4, 4)).sum().backward()  # its threads need room, too
+    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (used + room,) * 2)
 
 
 class Seen(pl.Callback):
