@@ -1,4 +1,8 @@
-"""DCAE, DeepLense's deep convolutional autoencoder (Alexander et al. 2020, https://arxiv.org/abs/2008.12731)."""
+"""DCAE, DeepLense's deep convolutional autoencoder (Alexander et al. 2020, https://arxiv.org/abs/2008.12731).
+
+The authors' package (unsupervised-lensing 0.1.2) scores images with the batch norm still in training, so that a score
+depends on the other images of its batch; here it goes by the statistics of the training.
+"""
 
 from __future__ import annotations
 
