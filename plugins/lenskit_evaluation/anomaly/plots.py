@@ -30,7 +30,12 @@ def roc_curves(judged: Judged) -> Figure:
     below, the same with the false-positive rate in steps of equal ratios, where only few are allowed."""
     groups = list(next(iter(judged.detectors.values())).figures)
     lines = len(judged.detectors)
-    figure = Figure(figsize=(max(5.0, 0.6 + 3.6 * len(groups)), 7.2 + 0.2 * lines), layout="constrained")
+    width, height = 1.0 + 3.6 * len(groups), 7.4 + 0.2 * lines
+    figure = Figure(figsize=(width, height))
+    figure.subplots_adjust(
+        left=0.6 / width, right=1 - 0.2 / width, top=1 - 0.3 / height, bottom=(0.8 + 0.2 * lines) / height,
+        wspace=0.2, hspace=0.22,
+    )  # fmt: skip
     smallest = 1 / judged.truth.is_class(judged.truth.normal).sum()
     for axes_column, group in zip(figure.subplots(2, len(groups), squeeze=False).T, groups, strict=True):
         for axes in axes_column:
@@ -46,7 +51,7 @@ def roc_curves(judged: Judged) -> Figure:
     for axes in figure.axes[:: len(groups)]:
         axes.set_ylabel("true-positive rate")
     handles, labels = figure.axes[len(groups) - 1].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower left", ncols=1, frameon=False, fontsize=9)
+    figure.legend(handles, labels, loc="lower left", ncols=1, frameon=False, fontsize=9)
     return figure
 
 
@@ -66,7 +71,11 @@ def score_histograms(judged: Judged) -> Figure:
     count = len(judged.detectors)
     columns = min(3, count)
     rows = -(-count // columns)
-    figure = Figure(figsize=(max(5.5, 3.7 * columns), 0.5 + 2.7 * rows), layout="constrained")
+    width, height = 0.9 + 3.7 * columns, 0.4 + 2.8 * rows
+    figure = Figure(figsize=(width, height))
+    figure.subplots_adjust(
+        left=0.7 / width, right=1 - 0.2 / width, top=1 - 0.65 / height, bottom=0.55 / height, wspace=0.2, hspace=0.5
+    )
     panels = figure.subplots(rows, columns, squeeze=False).ravel()
     for axes, (name, one) in zip(panels, judged.detectors.items(), strict=False):
         _histogram(axes, judged.truth, one.scored.scores)
@@ -77,7 +86,7 @@ def score_histograms(judged: Judged) -> Figure:
     for axes in panels[:count:columns]:
         axes.set_ylabel("share of the class")
     handles, labels = panels[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper left", ncols=len(labels), frameon=False, fontsize=9)
+    figure.legend(handles, labels, loc="upper left", ncols=len(labels), frameon=False, fontsize=9)
     return figure
 
 
