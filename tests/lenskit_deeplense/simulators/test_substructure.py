@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -98,7 +99,7 @@ def test_concentrations_are_those_of_dutton_and_maccio() -> None:
         ({"classes": "vortex", "vortex_points": 12, "log_axion_mass": "-23", "halo_mass": "1e12"}, 12),
     ],
 )
-def test_a_clean_image_is_lenstronomys(options: dict[str, str], profiles: int) -> None:
+def test_a_clean_image_is_lenstronomys(options: dict[str, Any], profiles: int) -> None:
     simulator = DeepLenseA(pixels=48, **options)
     scene = simulator.scene(7, "train", FEW[:2], dtype=torch.float64)
     ours = simulator.clean(scene, without=["lens_light"]).numpy()
@@ -143,7 +144,7 @@ def substructure_of(simulator: Substructure, scene: Scene, row: int) -> tuple[li
 
 def test_the_line_looks_like_its_points() -> None:
     """The deflection of a string of A, by the reference's bound away from it."""
-    line, points = (DeepLenseA(classes="vortex", vortex=vortex) for vortex in ("line", "points"))  # type: ignore[arg-type]
+    line, points = (DeepLenseA(classes="vortex", vortex=vortex) for vortex in ("line", "points"))
     scene = line.scene(1, "train", FEW)
     axis = (torch.arange(60, dtype=torch.float32) - 29.5) * 0.05
     x, y = torch.broadcast_tensors(axis[None, :], axis[:, None])
@@ -240,7 +241,7 @@ def test_nothing_depends_on_neighbours() -> None:
 
 
 @pytest.mark.parametrize(("options", "target"), [({}, 20.0), ({"snr": "12", "background_rms": "0.05"}, 12.0)])
-def test_the_brightest_pixel_has_the_signal_to_noise_ratio(options: dict[str, str], target: float) -> None:
+def test_the_brightest_pixel_has_the_signal_to_noise_ratio(options: dict[str, Any], target: float) -> None:
     """Measured over renderings that share everything but the noise, before they are divided by their maxima."""
     simulator = DeepLenseA(pixels=16, **options)
     draws = 4000
