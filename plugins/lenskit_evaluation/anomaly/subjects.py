@@ -181,7 +181,7 @@ def _detectors(
     method = _method_of(run, encoder)
     supervised = hasattr(method, "predict") or hasattr(method, "probabilities")
     if not supervised:
-        warn_of_anomalies(run, training, truth.normal)
+        warn_of_anomalies(run, training, truth)
     # Who has learned labels may know them here, too.
     known = normal_ones(training, truth.normal) if supervised else training
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from lenskit.plugin import Parameter, Run, UsageError
 from lenskit_evaluation.anomaly.pools import Drawn, Pool, Read, near
+from lenskit_evaluation.anomaly.scored import Truth
 
 log = logging.getLogger("lenskit")
 
@@ -94,12 +95,18 @@ def normal_ones(training: Pool, normal: str) -> Pool:
     return training.take(usable) if usable.any() else training
 
 
-def warn_of_anomalies(run: Run, training: Pool, normal: str) -> None:
-    """Warns if a sample of what a run was trained on holds anomalies, as far as their labels say so."""
+def warn_of_anomalies(run: Run, training: Pool, truth: Truth) -> None:
+    """Warns if a sample of what a run was trained on holds anomalies, as far as their labels say so.
+
+    Args:
+        run: The run.
+        training: The sample.
+        truth: What is judged on; labels of the training that know none of its classes are about something else.
+    """
     found = Counter(training.classes.tolist())
-    usual = called(normal, [*found])
+    usual = called(truth.normal, [*found])
     strange = {name: count for name, count in sorted(found.items()) if name not in ("", usual)}
-    if strange:
+    if strange and (usual is not None or not strange.keys().isdisjoint(truth.classes)):
         log.warning(
             "%s was trained on anomalies, too: of %d of its training lenses %s; what it has seen it finds less strange",
             run.path, len(training), " and ".join(f"{count} are {name}" for name, count in strange.items()),

@@ -115,6 +115,17 @@ def test_anomalies_in_the_training_are_warned_of(train_toy, caplog: pytest.LogCa
     assert f"of 40 of its training lenses {int((seen == 1).sum())} are row" in said
 
 
+def test_labels_of_something_else_are_no_anomalies(
+    train_toy, stored_marks: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    shutil.copytree(stored_marks / "none", tmp_path / "data" / "north")
+    shutil.copytree(stored_marks / "none", tmp_path / "data" / "south")
+    run = train_toy("linear", data={"path": str(tmp_path / "data"), "name": "image-folder"}, train=SMALL)
+    with caplog.at_level(logging.WARNING):
+        assert judge_runs([run], options(data=str(stored_marks)))[0].normal == "none"
+    assert not caplog.messages
+
+
 def test_a_classifier_is_told_what_is_normal_and_not_warned(train_toy, caplog: pytest.LogCaptureFixture):
     run = train_toy(
         "supervised",
