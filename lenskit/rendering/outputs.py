@@ -71,14 +71,16 @@ def beside(out: Path) -> Path:
 
 def write_npy(rendering: Rendering, out: Path) -> None:
     """(n, channels, height, width) float32 in one file, and the parameters beside it."""
+    values = _Values(rendering)
     with _part(out) as part:
-        images = np.lib.format.open_memmap(part, "w+", np.float32, rendering.shape)
-        values = _Values(rendering)
-        for some in rendering:
-            images[some.first : some.first + len(some.images)] = some.images
-            values.take(some)
-        images.flush()
-        del images
+        with part.open("wb") as file:
+            header = {"descr": "<f4", "fortran_order": False, "shape": rendering.shape}
+            np.lib.format.write_array_header_1_0(file, header)
+            for some in rendering:
+                file.write(some.images.astype("<f4", order="C", copy=False).tobytes())
+                values.take(some)
+            file.flush()
+            os.fsync(file.fileno())
         write_atomically(beside(out), values.csv())
 
 
