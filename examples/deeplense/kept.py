@@ -20,5 +20,6 @@ def remember(settings: Mapping[str, Any], work: Path) -> None:
         if other := [name for name in wanted | held if wanted.get(name) != held.get(name)]:
             told = ", ".join(f"{name} {held.get(name)}, not {wanted.get(name)}" for name in other)
             sys.exit(f"{work} holds what was done with {told}: choose another --work")
+        return
     work.mkdir(parents=True, exist_ok=True)
     write_atomically(path, json.dumps(wanted, indent=1) + "\n")
