@@ -28,7 +28,7 @@ class Anomaly(Evaluation):
             simulator.
         scores: A table of scores to judge in place of runs: CSV with a column `score`, or several `score_NAME`, and
             `label` (1 for an anomaly) or `class`.
-        label: Class label to judge by; by default the one there is, in a table `class`.
+        label: Class label to judge by; by default the one there is, in a table its column `label` or `class`.
         normal: Class that is no anomaly; by default that of the runs' training, or `none`.
         lenses: Lenses to judge on, at most.
         train_lenses: Lenses of the training that baselines, and distances to neighbours, are fitted to.

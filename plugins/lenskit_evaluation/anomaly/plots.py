@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
@@ -133,7 +134,8 @@ def reconstructions(shown: Shown) -> Figure:
         image, made = (np.asarray(each, np.float64).mean(1) for each in (images, shown.reconstructions[name]))
         left = image - made
         most = max(float(np.quantile(np.abs(left), 0.999)), np.finfo(float).tiny)
-        scale: dict[str, Any] = {"cmap": "magma", "vmin": float(image.min()), "vmax": float(image.max())}
+        # The root of the brightness: an arc is far fainter than the lens it surrounds.
+        scale: dict[str, Any] = {"cmap": "magma", "norm": PowerNorm(0.5, float(image.min()), float(image.max()))}
         lines = {"image": (image, scale), "reconstruction": (made, scale)}
         lines["residual"] = (left, {"cmap": "RdBu_r", "vmin": -most, "vmax": most})
         for row, (title, (pictures, colours)) in enumerate(lines.items()):
