@@ -12,6 +12,7 @@ import zipfile
 from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -38,30 +39,47 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder that holds the installed wheel and nothing else."""
     folder = tmp_path_factory.mktemp("installed")
-    command = [
-        sys.executable,
-        "-m",
-        "pip",
-        "install",
-        "-q",
-        "--no-deps",
-        "--no-index",
-        "--target",
-        str(folder),
-        str(wheel),
-    ]
-    subprocess.run(command, check=True)
+    pip = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--no-index", "--no-compile"]
+    subprocess.run([*pip, "--target", str(folder), str(wheel)], check=True)
     return folder
 
 
-def elsewhere(installed: Path, code: str) -> str:
-    """What a process prints that finds the installed wheel and not the source tree."""
+LOOK = """
+import json, pathlib
+from contextlib import redirect_stdout
+from io import StringIO
+import lenskit
+from lenskit.cli.main import run
+from lenskit.registry import registry
+
+def printed(*command):
+    with redirect_stdout(StringIO()) as out:
+        assert run(list(command)) == 0
+    return out.getvalue()
+
+listed = printed("list")
+config = printed("train", "--recipe", "quickstart", "--print-config")
+found = []
+for record in registry().records:
+    record.load()
+    module = __import__(record.component.target.partition(":")[0].partition(".")[0])
+    found.append([record.kind, record.title, str(pathlib.Path(module.__file__).parent.parent)])
+errors = [p.error for p in registry().plugins]
+print(json.dumps({"lenskit": lenskit.__file__, "found": found, "errors": errors, "listed": listed, "config": config}))
+"""
+
+
+@pytest.fixture(scope="module")
+def seen(installed: Path) -> dict[str, Any]:
+    """What a process sees, lists and resolves that finds the installed wheel and not the source tree."""
     # The tree is on the path where the project is installed editable; a virtual environment may lie within it.
     tree = [str(ROOT), str(ROOT / "plugins")]
     isolate = f"import sys\nsys.path[:] = [{str(installed)!r}, *(p for p in sys.path if p not in {tree!r})]\n"
-    done = subprocess.run([sys.executable, "-I", "-c", isolate + code], capture_output=True, text=True)
+    # Isolated, it does not ask the environment where bytecode is kept: without it all of torch is compiled anew.
+    kept = ["-X", f"pycache_prefix={sys.pycache_prefix}"] if sys.pycache_prefix else []
+    done = subprocess.run([sys.executable, "-I", *kept, "-c", isolate + LOOK], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    return done.stdout
+    return json.loads(done.stdout.splitlines()[-1])
 
 
 def sources() -> dict[str, bytes]:
@@ -97,33 +115,19 @@ def test_the_wheel_says_what_it_is(wheel: Path) -> None:
 
 
 @pytest.mark.slow
-def test_installed_without_the_source_tree_it_finds_and_loads_every_component(installed: Path) -> None:
-    code = """
-import json, pathlib
-import lenskit
-from lenskit.registry import registry
-found = []
-for record in registry().records:
-    record.load()
-    module = __import__(record.component.target.partition(":")[0].partition(".")[0])
-    found.append([record.kind, record.title, str(pathlib.Path(module.__file__).parent.parent)])
-print(json.dumps({"lenskit": lenskit.__file__, "found": found, "errors": [p.error for p in registry().plugins]}))
-"""
-    answer = json.loads(elsewhere(installed, code).splitlines()[-1])
-    assert answer["lenskit"] == str(installed / "lenskit" / "__init__.py")
-    assert set(answer["errors"]) == {None}
+def test_installed_without_the_source_tree_it_finds_and_loads_every_component(installed: Path, seen) -> None:
+    assert seen["lenskit"] == str(installed / "lenskit" / "__init__.py")
+    assert set(seen["errors"]) == {None}
     ours = {(r.kind, r.title) for r in registry().records if r.plugin.distribution == "lenskit-ssl"}
-    assert {(kind, title) for kind, title, _ in answer["found"]} == ours
-    assert {folder for *_, folder in answer["found"]} == {str(installed)}
+    assert {(kind, title) for kind, title, _ in seen["found"]} == ours
+    assert {folder for *_, folder in seen["found"]} == {str(installed)}
 
 
 @pytest.mark.slow
-def test_installed_without_the_source_tree_it_lists_and_resolves(installed: Path) -> None:
-    run = "from lenskit.cli.main import run; sys.exit(run({!r}))"
-    listed = elsewhere(installed, run.format(["list"]))
-    assert {"hst", "simsiam", "lens-fixed", "timm:MODEL", "probe"} <= {line.split()[0] for line in listed.splitlines()}
-    printed = elsewhere(installed, run.format(["train", "--recipe", "quickstart", "--print-config"]))
-    assert tomllib.loads(printed)["pairs"]["name"] == "lens-fixed"
+def test_installed_without_the_source_tree_it_lists_and_resolves(seen) -> None:
+    listed = {line.split()[0] for line in seen["listed"].splitlines()}
+    assert {"hst", "simsiam", "lens-fixed", "timm:MODEL", "probe"} <= listed
+    assert tomllib.loads(seen["config"])["pairs"]["name"] == "lens-fixed"
 
 
 def test_every_plugin_is_packaged_and_has_an_entry_point() -> None:

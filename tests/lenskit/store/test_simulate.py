@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 import torch
 
+from lenskit.cli.main import run as lenskit
 from lenskit.config import build
 from lenskit.data.preprocess import Preprocess
 from lenskit.data.source import LiveSource
@@ -71,19 +72,11 @@ def test_views_are_as_many_as_the_pairs_want_unless_said(plan: Make, tmp_path: P
     np.testing.assert_array_equal(images(tmp_path / "one.zarr")[:, 0], images(tmp_path / "three.zarr")[:, 0])
 
 
-@pytest.mark.parametrize(("format", "step"), [("zarr", 11), ("fits", 7), ("hdf5", 17)])
-def test_a_kill_before_a_file_operation_loses_nothing(plan: Make, tmp_path: Path, format: str, step: int) -> None:
-    killed_before_operations(plan(lenses=3, chunk=2), tmp_path, format, step)
-
-
 @pytest.mark.slow
-@pytest.mark.parametrize("format", ["zarr", "hdf5"])
-def test_a_kill_before_any_third_file_operation_loses_nothing(plan: Make, tmp_path: Path, format: str) -> None:
-    killed_before_operations(plan(lenses=3, chunk=2), tmp_path, format, 3)
-
-
-def killed_before_operations(wanted: Plan, tmp_path: Path, format: str, step: int) -> None:
+@pytest.mark.parametrize(("format", "step"), [("zarr", 4), ("fits", 7), ("hdf5", 4)])
+def test_a_kill_before_a_file_operation_loses_nothing(plan: Make, tmp_path: Path, format: str, step: int) -> None:
     """Kills a run before each step-th operation on files, looks at what is there, and lets another run finish it."""
+    wanted = plan(lenses=3, chunk=2)
     simulate(wanted, tmp_path / "whole" / OUT[format], format=format)
     whole = tree(tmp_path / "whole")
     folder = tmp_path / "killed"
@@ -376,15 +369,15 @@ def test_chunks_that_others_made_count_as_done(plan: Make, tmp_path: Path, monke
 def test_helpers_share_the_work_and_end_with_their_parent(plan: Make, tmp_path: Path) -> None:
     """The command line with two processes, killed in the middle, leaves none behind, and its store is finished."""
     simulate(plan(lenses=1200), tmp_path / "whole.zarr")
-    command = [sys.executable, "-m", "lenskit.cli", "simulate", "--simulator", "blobs", "--set", "simulator.pixels=8"]
-    command += ["--lenses", "1200", "--chunk", "4", "--seed", "5", "--workers", "2", "--out", "pairs.zarr"]
-    first = subprocess.Popen(command, start_new_session=True)
+    command = ["simulate", "--simulator", "blobs", "--set", "simulator.pixels=8", "--lenses", "1200", "--chunk", "4"]
+    command += ["--seed", "5", "--out", "pairs.zarr", "--workers"]
+    first = subprocess.Popen([sys.executable, "-m", "lenskit.cli", *command, "2"], start_new_session=True)
     while not (tmp_path / "pairs.zarr" / "images" / "c.9.0.0.0.0").exists():
         time.sleep(0.01)
     first.kill()
     first.wait()
     assert Store(tmp_path / "pairs.zarr").missing()
-    subprocess.run(command, check=True)
+    assert lenskit([*command, "1"]) == 0
     assert tree(tmp_path / "pairs.zarr") == tree(tmp_path / "whole.zarr")
     for _ in range(300):
         if not _session(first.pid):
