@@ -22,7 +22,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from typing import Any
 
 import torch
@@ -58,7 +58,10 @@ class Subhalos:
     profile: str
     cosmology: Cosmology
 
-    @property
+    def __post_init__(self) -> None:
+        _ = hubble_now(self.cosmology), self.most  # known from here on: no draw has to wait for a number
+
+    @cached_property
     def most(self) -> int:
         """The largest number of subhalos."""
         return int(self.priors["subhalos"].bounds[1])
