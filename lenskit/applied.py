@@ -56,10 +56,10 @@ def apply_method(
 ) -> tuple[NDArray[Any], dict[str, NDArray[np.float64]]]:
     """What a run's method says of images, see `Run.score` and `Run.reconstruct`."""
     where = find_device(device)
-    method, encoder = run.method().to(where), run.encoder().to(where)
     found: list[Tensor] = []
     values: dict[str, list[Tensor]] = {}
-    with torch.random.fork_rng():
+    with torch.random.fork_rng():  # which opening a run draws from, too: the first weights of what it then loads
+        method, encoder = run.method().to(where), run.encoder().to(where)
         torch.manual_seed(seed)
         for raw, known in chunks_of(run, encoder, images, seed, split, batch_size):
             for part in raw.split(batch_size):

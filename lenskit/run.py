@@ -189,7 +189,8 @@ class Run:
 
         Args:
             images: As `embed` takes them.
-            seed: Seed of simulated lenses, and of what the method draws.
+            seed: Seed of simulated lenses, and of torch's generator while the method looks at the images. Those of
+                lenskit draw nothing from it: what they say of an image is the same whatever the seed.
             split: Part of the data that simulated lenses are of.
             batch_size: Images at a time.
             device: `cpu`, `cuda`, ... or `auto`.
@@ -210,7 +211,8 @@ class Run:
 
         Args:
             images: As `embed` takes them.
-            seed: Seed of simulated lenses, and of what the method draws.
+            seed: Seed of simulated lenses, and of torch's generator while the method looks at the images. Those of
+                lenskit draw nothing from it: what they say of an image is the same whatever the seed.
             split: Part of the data that simulated lenses are of.
             batch_size: Images at a time.
             device: `cpu`, `cuda`, ... or `auto`.

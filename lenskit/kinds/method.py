@@ -92,6 +92,10 @@ class Method(pl.LightningModule):
     def prepare(self, parameters: Sequence[Parameter], sample: Callable[[int], dict[str, Tensor]]) -> None:
         """Called once before training, with what is recorded of the lenses. Most methods need nothing of it.
 
+        A method that makes layers of it keeps in a checkpoint, as plain values, what makes them again, and makes them of
+        that where it was not prepared: Lightning's `on_save_checkpoint` and `on_load_checkpoint`. Without these a run
+        can be opened only where its training data are.
+
         Args:
             parameters: The recorded parameters.
             sample: Gives the values (n,) of each parameter for the first n lenses (or all there are), on the CPU.

@@ -112,10 +112,13 @@ def load_method(run: Run) -> Method:
     read_checkpoint(run)
     config = _without_start(run.config)
     method: Method = config.build("method", Encoder.untrained(read_card(run.path / "encoder")).backbone)
-    weights = torch.load(run.checkpoint, map_location="cpu", weights_only=True, mmap=True)["state_dict"]
+    checkpoint = torch.load(run.checkpoint, map_location="cpu", weights_only=True, mmap=True)
+    weights = checkpoint["state_dict"]
     try:
+        method.on_load_checkpoint(checkpoint)
         if weights.keys() != method.state_dict().keys():
-            # Some methods make layers of what is recorded of the lenses, which only the lenses tell.
+            # Layers that a method makes of what is recorded of the lenses, and does not make from a checkpoint (those
+            # of before did not say enough): only the lenses tell.
             method = build(config).method
         method.load_state_dict(weights)
     except RuntimeError as error:

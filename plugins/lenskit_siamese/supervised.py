@@ -10,6 +10,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
+from typing import Any
 
 import torch
 import torch.distributed
@@ -21,6 +22,9 @@ from lenskit.plugin import Backbone, Batch, Method, Parameter, UsageError
 
 SAMPLE = 1024
 """Lenses from which the mean and the spread of a parameter are taken: to 3 % of the spread."""
+
+TARGETS = "targets"
+"""Where in a checkpoint it is written what is predicted."""
 
 
 class Supervised(Method):
@@ -75,9 +79,23 @@ class Supervised(Method):
             labels = values[name][values[name].isfinite()]
             if not len(labels) or not torch.isin(labels, torch.arange(count)).all():
                 raise UsageError(f"target {name!r} holds no numbers of its {count} classes, from 0 to {count - 1}")
-        self.register_buffer("mean", torch.tensor([value.mean() for value in known], dtype=torch.float32))
-        self.register_buffer("std", torch.tensor([value.std() for value in known], dtype=torch.float32))
+        self._make_layers([float(value.mean()) for value in known], [float(value.std()) for value in known])
+
+    def _make_layers(self, mean: Sequence[float], std: Sequence[float]) -> None:
+        self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32))
+        self.register_buffer("std", torch.tensor(std, dtype=torch.float32))
         self.head = nn.Linear(self.backbone.features, len(self.continuous) + sum(self.classes.values()))
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint[TARGETS] = {"continuous": self.continuous, "classes": self.classes, "normal": self._normal}
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Makes the layer without the lenses, where `prepare` has not; a checkpoint has all that they told."""
+        if hasattr(self, "head") or TARGETS not in checkpoint:
+            return
+        kept = checkpoint[TARGETS]
+        self.continuous, self.classes, self._normal = kept["continuous"], kept["classes"], kept["normal"]
+        self._make_layers([0.0] * len(self.continuous), [1.0] * len(self.continuous))
 
     def training_step(self, batch: Batch, batch_index: int) -> dict[str, Tensor]:
         """The mean over all known values of the squared error in units of the spread, and of the cross-entropy."""

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from lenskit.config import Config
 from lenskit.plugin import Backbone, Batch, Parameter, UsageError
+from lenskit.run import Run
+from lenskit.training import resume
+from lenskit.training.runner import Job
 from lenskit_siamese.supervised import Supervised
 
 NAN = math.nan
@@ -211,3 +216,34 @@ def test_without_a_class_column_there_is_no_score():
 def test_an_unknown_normal_class_is_refused(targets, normal, complaint):
     with pytest.raises(UsageError, match=complaint):
         scored(targets, normal=normal)
+
+
+def test_a_run_is_asked_without_its_lenses_unless_it_is_an_old_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = Config.resolve({
+        "train": {"lenses": 16, "epochs": 1, "batch_size": 8, "accelerator": "cpu"},
+        "simulator": {"name": "marked"},
+        "method": {"name": "supervised", "targets": ["width", "mark"]},
+        "backbone": {"name": "tiny"},
+    })  # fmt: skip
+    job = Job(config)
+    run = job.fit(Run.create(tmp_path / "run", config), None, False)
+    images = torch.rand(4, 1, 16, 16)
+    expected = job.method.eval().score(run.encoder().prepare(images))
+    checkpoint = torch.load(run.checkpoint, weights_only=True)
+
+    def gone(config: Config) -> None:
+        raise FileNotFoundError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(resume, "build", gone)
+        before = torch.get_rng_state()
+        torch.testing.assert_close(torch.from_numpy(run.score(images, device="cpu")[0]), expected.double())
+        assert torch.equal(torch.get_rng_state(), before)
+        predicted = run.method().predict(images)
+    assert predicted["width"].tolist() == job.method.predict(images)["width"].tolist()
+
+    del checkpoint["targets"]
+    torch.save(checkpoint, run.checkpoint)
+    torch.testing.assert_close(torch.from_numpy(run.score(images, device="cpu")[0]), expected.double())
