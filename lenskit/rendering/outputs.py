@@ -55,13 +55,22 @@ def check_out(out: Path, format: str, overwrite: bool, table: Path | None = None
             raise UsageError(f"{path} is the table itself: choose another -o")
         if path.is_dir() != (format == "png") and path.exists():
             raise UsageError(f"{path} is {'a folder' if path.is_dir() else 'no folder'}: choose another -o")
-        if format == "png" and path.is_dir() and any(path.iterdir()) and not (path / PARAMETERS).is_file():
+        if table is not None and path.is_dir() and table.resolve().is_relative_to(path.resolve()):
+            raise UsageError(f"{path} holds the table {table}: choose another -o")
+        if path.is_dir() and not _is_of_images(path):
             raise UsageError(f"{path} holds other things than rendered images: choose another -o")
         if path.exists() and not overwrite and not (path.is_dir() and not any(path.iterdir())):
             raise UsageError(f"{path} exists: choose another -o, or replace it with --overwrite")
 
 
 PARAMETERS = "parameters.csv"
+
+
+def _is_of_images(folder: Path) -> bool:
+    """Whether a folder is empty, or holds what `write_png` writes and nothing else, which goes when it is replaced."""
+    entries = list(folder.iterdir())
+    ours = all(path.is_file() and (path.name == PARAMETERS or path.suffix == ".png") for path in entries)
+    return not entries or (ours and (folder / PARAMETERS).is_file())
 
 
 def beside(out: Path) -> Path:
@@ -219,7 +228,11 @@ def _for_matlab(values: NDArray[Any]) -> NDArray[Any]:
 
 @contextmanager
 def _part(out: Path, folder: bool = False) -> Iterator[Path]:
-    """A file or folder beside, put in place when it is whole, and removed when it does not come to that."""
+    """A file or folder beside, put in place when it is whole, and removed when it does not come to that.
+
+    Where a link to a folder is, the folder is replaced, and the link stays.
+    """
+    out = out.resolve() if folder else out
     part, old = (out.with_name(f".{out.name}.{ending}") for ending in ("part", "old"))
     _remove(part)
     try:
@@ -238,7 +251,7 @@ def _part(out: Path, folder: bool = False) -> Iterator[Path]:
 
 
 def _remove(path: Path) -> None:
-    if path.is_dir():
+    if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)

@@ -170,6 +170,36 @@ def test_what_is_there_is_not_lost(out: str, format: str, complaint: str) -> Non
     check_out(Path("empty"), "png", overwrite=False)
 
 
+@pytest.mark.parametrize("foreign", ["notes.txt", "raw/one.png", "sub.png/mine"])
+def test_no_folder_that_holds_more_than_images_is_replaced(blobs: Rendering, foreign: str) -> None:
+    write(blobs, Path("lenses"), "png")
+    check_out(Path("lenses"), "png", overwrite=True)
+    path = Path("lenses") / foreign
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("")
+    with pytest.raises(UsageError, match="lenses holds other things than rendered images"):
+        check_out(Path("lenses"), "png", overwrite=True)
+
+
+def test_a_folder_that_holds_the_table_is_not_replaced(blobs: Rendering) -> None:
+    write(blobs, Path("lenses"), "png")
+    Path("link").symlink_to("lenses")
+    for out in ("lenses", "link"):
+        with pytest.raises(UsageError, match=f"{out} holds the table lenses/parameters.csv"):
+            check_out(Path(out), "png", overwrite=True, table=Path("lenses/parameters.csv"))
+
+
+def test_of_a_linked_folder_the_folder_is_replaced() -> None:
+    Path("elsewhere/lenses").mkdir(parents=True)
+    Path("link").symlink_to("elsewhere/lenses")
+    for name in ("before", "after"):
+        check_out(Path("link"), "png", overwrite=True)
+        write(rendered({"name": [name]}), Path("link"), "png")
+    assert Path("link").is_symlink()
+    assert {path.name for path in Path("link").iterdir()} == {"after.png", "parameters.csv"}
+    assert {path.name for path in (*Path().iterdir(), *Path("elsewhere").iterdir())} == {"link", "elsewhere", "lenses"}
+
+
 def test_a_table_of_parameters_is_never_replaced_by_that_of_its_images() -> None:
     Path("lenses.parameters.csv").write_text("width\n1\n")
     with pytest.raises(UsageError, match="is the table itself"):
