@@ -15,12 +15,12 @@ REDSHIFTS = ("z_lens", "z_source")
 POSITION = ("source_r", "source_x", "source_y")
 
 FOLLOWING: tuple[tuple[Parameter, tuple[str, ...]], ...] = (
-    (Parameter("theta_E", "arcsec", r"$\theta_E$", headline=True), ("theta_E", "halo_mass")),
-    (Parameter("halo_mass", "Msun", "$M$"), ("theta_E", "halo_mass", *REDSHIFTS)),
+    (Parameter("theta_E", "arcsec", r"$\theta_E$", headline=True), ("theta_E",)),
+    (Parameter("halo_mass", "Msun", "$M$"), ("halo_mass",)),
     (Parameter("z_lens", "", "$z_l$"), ("z_lens",)),
     (Parameter("z_source", "", "$z_s$"), ("z_source",)),
-    (Parameter("e1", "", "$e_1$"), ("lens_q",)),
-    (Parameter("e2", "", "$e_2$"), ("lens_q",)),
+    (Parameter("e1", "", "$e_1$"), ("lens_q", "lens_angle")),
+    (Parameter("e2", "", "$e_2$"), ("lens_q", "lens_angle")),
     (Parameter("gamma1", "", r"$\gamma_1$", headline=True), ("shear", "shear_angle")),
     (Parameter("gamma2", "", r"$\gamma_2$", headline=True), ("shear", "shear_angle")),
     (Parameter("center_x", "arcsec", "$x_c$"), ("center_x",)),
@@ -30,17 +30,25 @@ FOLLOWING: tuple[tuple[Parameter, tuple[str, ...]], ...] = (
     (Parameter("source_radius", "arcsec", "$R_s$", "source"), ("source_radius",)),
     (Parameter("source_n", "", "$n_s$", "source"), ("source_n",)),
     (Parameter("source_amplitude", "", "$I_s$", "source"), ("source_amplitude",)),
-    (Parameter("source_e1", "", "$e_{1,s}$", "source"), ("source_q", "source_e1")),
-    (Parameter("source_e2", "", "$e_{2,s}$", "source"), ("source_q", "source_e2")),
+    (Parameter("source_e1", "", "$e_{1,s}$", "source"), ("source_q", "source_angle", "source_e1")),
+    (Parameter("source_e2", "", "$e_{2,s}$", "source"), ("source_q", "source_angle", "source_e2")),
     (Parameter("light_radius", "arcsec", "$R_l$", "lens_light"), ("light_radius",)),
     (Parameter("light_n", "", "$n_l$", "lens_light"), ("light_n",)),
     (Parameter("light_amplitude", "", "$I_l$", "lens_light"), ("light_amplitude",)),
-    (Parameter("light_e1", "", "$e_{1,l}$", "lens_light"), ("light_q",)),
-    (Parameter("light_e2", "", "$e_{2,l}$", "lens_light"), ("light_q",)),
+    (Parameter("light_e1", "", "$e_{1,l}$", "lens_light"), ("light_q", "light_angle")),
+    (Parameter("light_e2", "", "$e_{2,l}$", "lens_light"), ("light_q", "light_angle")),
     (Parameter("snr", "", "S/N", "instrument"), ("snr",)),
     (Parameter("background_rms", "", r"$\sigma_b$", "instrument"), ("background_rms",)),
 )
 """Parameters, and the priors that make them differ."""
+
+ANGLE_OF = {
+    "lens_angle": ("lens_q", 1.0),
+    "light_angle": ("light_q", 1.0),
+    "source_angle": ("source_q", 1.0),
+    "shear_angle": ("shear", 0.0),
+}
+"""Of each angle the quantity, and the value with which there is nothing that it turns."""
 
 OF_ANY = (
     Parameter("substructure_mass", "Msun", r"$M_\mathrm{sub}$", "substructure"),
@@ -65,6 +73,14 @@ def recorded(priors: Mapping[str, Distribution], kinds: Container[str]) -> tuple
         kinds: Which of `spherical` and `vortex` there are.
     """
     varied = {name for name, prior in priors.items() if prior.bounds[0] < prior.bounds[1]}
+    varied -= {
+        angle for angle, (name, none) in ANGLE_OF.items() if name in priors and priors[name].bounds == (none, none)
+    }
+    drawn, derived = ("halo_mass", "theta_E") if "halo_mass" in priors else ("theta_E", "halo_mass")
+    if varied.intersection((drawn, *REDSHIFTS)):
+        varied.add(derived)
+    if "source_r" in priors and priors["source_r"].bounds != (0, 0):
+        varied.add("source_r")  # in a direction that is drawn
     following = tuple(parameter for parameter, names in FOLLOWING if varied.intersection(names))
     spherical = OF_SPHERICAL if "spherical" in kinds else ()
     vortex = OF_VORTEX if "vortex" in kinds else ()

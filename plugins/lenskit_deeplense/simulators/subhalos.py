@@ -36,6 +36,9 @@ from lenskit_lensing.mass.points import point_masses
 CORE = 0.02
 """Core radius of a pseudo-Jaffe profile in units of its truncation radius: small, but not a cusp without end."""
 
+NO_MASS = 1e-100
+"""In solar masses: stands in for a total of zero, to be divided by, and is less than any other."""
+
 OVERDENSITY = 200
 """Mean density of a halo over the critical one, by which its radius and concentration are defined."""
 
@@ -82,7 +85,7 @@ class Subhalos:
             total = scene["halo_mass"].double() * rng.sample(
                 "subhalo_mass_fraction", self.priors["subhalo_mass_fraction"]
             )
-            mass = mass * (total / mass.sum(1).clamp(min=1))[:, None]
+            mass = mass * (total / mass.sum(1).clamp(min=NO_MASS))[:, None]
         r = rng.sample("subhalo_r", self.priors["subhalo_r"], most)
         angle = 2 * math.pi * rng.uniform("subhalo_angle", most)
         theta2 = mass * (scene["theta_E"].double() ** 2 / scene["halo_mass"].double())[:, None]

@@ -21,7 +21,7 @@ from lenstronomy.LightModel.light_model import LightModel
 from lenskit.errors import UsageError
 from lenskit.kinds.simulator import Scene
 from lenskit_deeplense.simulators.deeplense import DeepLenseA, DeepLenseB
-from lenskit_deeplense.simulators.recorded import CLASSES
+from lenskit_deeplense.simulators.recorded import CLASSES, FOLLOWING
 from lenskit_deeplense.simulators.subhalos import Subhalos, concentration, hubble_now, power_law_quantile
 from lenskit_deeplense.simulators.substructure import Substructure
 from lenskit_deeplense.simulators.vortex import Vortex
@@ -196,6 +196,14 @@ def test_subhalos_have_the_mass_function_the_number_and_the_places() -> None:
     assert scipy.stats.kstest(r.numpy(), scipy.stats.uniform(0.25, 1.75).cdf).pvalue > 1e-3
 
 
+def test_subhalos_lighter_than_the_sun_are_scaled_to_their_fraction() -> None:
+    simulator = Substructure(
+        classes="spherical", subhalos="3", subhalo_mass_min=1e-3, subhalo_mass_max=1e-2, subhalo_mass_fraction="0.02"
+    )
+    fraction = simulator.scene(0, "train", FEW)["substructure_fraction"]
+    torch.testing.assert_close(fraction, torch.full_like(fraction, 0.02))
+
+
 def test_a_mass_function_as_steep_as_its_logarithm() -> None:
     u = torch.tensor([0.0, 0.25, 1.0], dtype=torch.float64)
     assert power_law_quantile(u, 1e6, 1e10, -1.0).tolist() == pytest.approx([1e6, 1e7, 1e10])
@@ -288,6 +296,28 @@ def test_what_is_recorded_is_there_and_differs() -> None:
             assert parameter.name == "substructure" or len(values[values.isfinite()].unique()) > 1
     label = simulator.parameters[0]
     assert (label.name, label.classes) == ("substructure", CLASSES)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"halo_mass": "1e12", "z_lens": "uniform(0.4, 0.6)"},
+        {"halo_mass": "uniform(1e12, 2e12)"},
+        {"theta_E": "1.2", "z_source": "uniform(0.8, 1.2)"},
+        {"lens_q": "0.7", "light_q": "0.7", "source_q": "0.7"},
+        {"lens_q": "0.7", "lens_angle": "1", "light_angle": "1", "source_angle": "1", "light_q": "0.7"},
+        {"lens_q": "1", "light_q": "1", "source_q": "1", "shear": "0"},
+        {"source_r": "0.3", "shear": "0.05"},
+        {"source_r": "0", "shear_angle": "0.3"},
+        {"source_x": "uniform(0, 1)", "source_y": "uniform(0, 1)", "source_e1": "0", "source_e2": "0"},
+    ],
+)
+def test_what_differs_is_recorded_and_nothing_else(options: dict[str, Any]) -> None:
+    simulator = Substructure(pixels=16, **options)
+    scene = simulator.scene(0, "train", torch.arange(16))
+    recorded = {parameter.name for parameter in simulator.parameters} - {"substructure"}
+    assert recorded == {p.name for p, _ in FOLLOWING if p.name in scene and scene[p.name].unique().numel() > 1}
 
 
 def test_a_vortex_is_known_where_there_is_one() -> None:
