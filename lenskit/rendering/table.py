@@ -16,6 +16,9 @@ from lenskit.errors import UsageError
 NAME = "name"
 """The column that says what each image is called."""
 
+LONGEST_NAME = 240
+"""Bytes of a name, for files' names have at most 255, an ending and a channel's number included."""
+
 Cell = str | float | None
 """What a table says: a number, a text that is one or names a class, or nothing."""
 
@@ -73,6 +76,8 @@ class Table:
             name = "" if cell is None else str(cell)
             if not name or name in (".", "..") or any(mark in name for mark in "/\\\0\n\r"):
                 raise self.fault(row, NAME, f"{name!r} is no name for an image")
+            if len(name.encode(errors="surrogatepass")) > LONGEST_NAME:
+                raise self.fault(row, NAME, f"{name[:20]!r}... has more than {LONGEST_NAME} bytes, too many for a file")
             if name in names:
                 raise self.fault(row, NAME, f"{name!r} is the name of {self.places[names[name]]}, too")
             names[name] = row
@@ -178,7 +183,7 @@ def _read_json(path: Path) -> Table:
 def _of_python(read: Any, source: str) -> Table:
     """A table from a list of mappings, one a row, or from a mapping of columns (a DataFrame is as good as one)."""
     if hasattr(read, "columns") and hasattr(read, "to_dict"):
-        read = read.to_dict("list")
+        read = read.astype(object).where(read.notna(), None).to_dict("list")  # what is missing there is an empty cell
     if isinstance(read, Mapping):
         columns = {name: _column(source, name, values) for name, values in read.items()}
         rows = len(next(iter(columns.values()), []))

@@ -136,3 +136,16 @@ def test_names_name_one_image_each(names: str, complaint: str) -> None:
 def test_only_columns_that_are_there_can_be_ignored() -> None:
     with pytest.raises(UsageError, match=r"no column 'theta' to ignore \(did you mean theta_E\?\)"):
         read_table({"theta_E": [1.0]}).without(["theta"])
+
+
+@pytest.mark.parametrize("missing", [None, float("nan"), pd.NA])
+def test_what_a_data_frame_misses_is_drawn(missing: object) -> None:
+    frame = pd.DataFrame({"a": [1.5, missing], "b": ["x", missing], "c": [1, 2]})
+    assert read_table(frame).columns == {"a": [1.5, None], "b": ["x", None], "c": [1, 2]}
+
+
+def test_a_name_that_is_too_long_for_a_file_is_refused_with_its_line() -> None:
+    table = read_table(written(f"name\n{'ä' * 120}\n{'ä' * 120}b\n"))
+    with pytest.raises(UsageError, match=r"line 3, column name: 'ää.*\.\.\. has more than 240 bytes"):
+        table.names()
+    assert len(read_table(written(f"name\n{'ä' * 120}\n")).names()) == 1
