@@ -11,13 +11,17 @@ FEW = 4.0
 MOST = 22
 """Counts up to which they are: with a mean of 4 more have a probability of 1e-10."""
 
+RAREST = 5.0
+"""Normal numbers above it, one in 3.5 million, count as this one: float32 has no digits for what is left of 1 there."""
+
 
 def photons(mean: Tensor, normal: Tensor) -> Tensor:
     """Poisson counts by inverse transform: as rare among Poisson counts as the normal number is among normal ones.
 
     Up to a mean of 4 the probabilities are added up until they reach the normal number's, exact but for the rounding of
-    float32. Above it Cornish and Fisher's expansion of the quantile is rounded down (Giles 2016,
-    https://doi.org/10.1145/2699466, his Q_N2): of 1,000 counts at most two are then off, and by one.
+    float32; normal numbers above 5 are taken as 5 there. Above it Cornish and Fisher's expansion of the quantile is
+    rounded down (Giles 2016, https://doi.org/10.1145/2699466, his Q_N2): of 1,000 counts at most two are then off, and
+    by one.
 
     No shape depends on the data, and each pixel's count on nothing but its own mean and number.
 
@@ -33,7 +37,7 @@ def photons(mean: Tensor, normal: Tensor) -> Tensor:
 
 def _few(mean: Tensor, normal: Tensor) -> Tensor:
     # What is left of the normal number's probability: the count is how many terms it takes to use it up.
-    left = torch.special.ndtr(normal)
+    left = torch.special.ndtr(normal.clamp(max=RAREST))
     term = (-mean).exp()
     counts = torch.zeros_like(mean)
     for count in range(1, MOST + 1):

@@ -7,7 +7,7 @@ import pytest
 import scipy.stats
 import torch
 
-from lenskit_lensing.instruments.photons import FEW, photons
+from lenskit_lensing.instruments.photons import FEW, RAREST, photons
 
 torch.set_num_threads(1)
 
@@ -38,3 +38,12 @@ def test_extremes_are_counts() -> None:
     assert counts.isfinite().all()
     assert (counts >= 0).all()
     assert (counts == counts.floor()).all()
+
+
+@pytest.mark.parametrize("normal", [4.8, 5.0, 5.21, 5.5, 8.0])
+def test_the_rarest_counts_are_the_largest_that_a_mean_has(normal: float) -> None:
+    """Where float32 has 1 for the normal number's probability, or nearly: no mean runs off to counts it never has."""
+    mean = torch.cat([torch.linspace(0, FEW, 4001), torch.logspace(-9, 0, 1001)])
+    found = photons(mean, torch.full_like(mean, normal)).double().numpy()
+    probability = scipy.stats.norm.cdf(min(normal, RAREST))
+    assert np.abs(found - np.maximum(scipy.stats.poisson.ppf(probability, mean.double().numpy()), 0)).max() <= 1
