@@ -6,6 +6,7 @@ disk) it fetches in `fetch`, which a loader may run ahead; what is computed on t
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -33,6 +34,15 @@ VIEWS = "views"
 
 RESIDENT_BYTES = 2**30
 """Stored images that need no more memory than this are kept there once they are read, if nothing is said."""
+
+ALIKE = 16
+"""Simulated lenses that are looked at before training: each is drawn as the others are, and making them takes time."""
+
+NEIGHBOURS = 32
+"""Stored lenses, next to each other, that are looked at together."""
+
+LOOK_VALUES = 2**26
+"""Most values of stored images that are looked at before training: 256 MiB."""
 
 Keep = Literal["auto", "disk", "memory", "device"]
 """Where stored images are held while they are learned from."""
@@ -90,6 +100,10 @@ class Source(ABC):
         """The views of these lenses, by their numbers, as training first sees them; on the CPU."""
 
     @abstractmethod
+    def some(self, lenses: int) -> Batch:
+        """The views of about so many lenses, or of all there are: for a look at what they are like; on the CPU."""
+
+    @abstractmethod
     def truth(self, lenses: int) -> dict[str, Tensor]:
         """The recorded parameters of the first so many lenses, or of all there are: (n,) each, on the CPU."""
 
@@ -128,6 +142,9 @@ class LiveSource(Source):
 
     def of(self, index: Tensor) -> Batch:
         return self.batch({"index": index})
+
+    def some(self, lenses: int) -> Batch:
+        return self.of(torch.arange(min(lenses, ALIKE)))
 
     @torch.no_grad()
     def truth(self, lenses: int) -> dict[str, Tensor]:
@@ -218,6 +235,18 @@ class StoredSource(Source):
 
     def of(self, index: Tensor) -> Batch:
         images, known = self.chunks.lenses(index)
+        return self._make(images, known, index, torch.zeros_like(index))
+
+    def some(self, lenses: int) -> Batch:
+        # Neighbours, which lie together in most files, from places all over them; nothing of them is held.
+        total, values = len(self.dataset), self.pairs.draws * math.prod(self.image_shape)
+        blocks = range(0, total, NEIGHBOURS)
+        wanted = min(len(blocks), max(min(lenses, LOOK_VALUES // values) // NEIGHBOURS, 1))
+        chosen = [blocks[place] for place in torch.linspace(0, len(blocks) - 1, wanted).long().tolist()]
+        parts = [range(start, min(start + NEIGHBOURS, total)) for start in chosen]
+        read = [read_lenses(self.dataset, part, self.pairs.draws) for part in parts]
+        images, known = (torch.cat(each) for each in zip(*read, strict=True))
+        index = torch.tensor([lens for part in parts for lens in part])
         return self._make(images, known, index, torch.zeros_like(index))
 
     @torch.no_grad()

@@ -92,9 +92,9 @@ class Method(pl.LightningModule):
     def prepare(self, parameters: Sequence[Parameter], sample: Callable[[int], dict[str, Tensor]]) -> None:
         """Called once before training, with what is recorded of the lenses. Most methods need nothing of it.
 
-        A method that makes layers of it keeps in a checkpoint, as plain values, what makes them again, and makes them of
-        that where it was not prepared: Lightning's `on_save_checkpoint` and `on_load_checkpoint`. Without these a run
-        can be opened only where its training data are.
+        A method that makes layers of it keeps in a checkpoint, as plain values, what makes them again, and makes them
+        of that where it was not prepared: Lightning's `on_save_checkpoint` and `on_load_checkpoint`. Without these a
+        run can be opened only where its training data are.
 
         Args:
             parameters: The recorded parameters.
@@ -108,10 +108,19 @@ class Method(pl.LightningModule):
         """Called once before training, with a way to look at some images. Most methods take any.
 
         Args:
-            images: Gives about the first n images (n, channels, height, width), one view of each, on the CPU.
+            images: Gives about n images (n, channels, height, width), one view of each, on the CPU: of stored ones from
+                all parts of the data, of simulated ones, which are all alike, a few.
 
         Raises:
             UsageError: if the method cannot learn from such images.
+        """
+
+    def check_shown(self) -> None:
+        """Called now and then while training, and before anything is saved: what a step remembered on the device of the
+        images that it was shown may be read back here, by all processes alike. Most methods remember nothing.
+
+        Raises:
+            UsageError: if they were none that the method can learn from.
         """
 
     def after_update(self) -> None:

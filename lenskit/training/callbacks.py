@@ -108,20 +108,20 @@ class Monitor(pl.Callback):
             self.collapse.add(outputs["embedding"])
         last = done == self.stream.budget.batches
         if loss.device.type == "cpu" or done % self.every == 0 or last:
-            self.check()
+            self.check(pl_module)
         if done % self.every == 0 or last:
             self._measure(trainer, outputs)
             self._warn_or_stop(trainer)
 
-    def check(self) -> None:
-        """Raises if a loss was not finite.
+    def check(self, method: Any) -> None:
+        """Raises if a loss was not finite, or the method was shown what it cannot learn from.
 
         Raises:
-            LenskitError: naming the batch, the last good checkpoint and what to try.
+            LenskitError: naming the batch, the last good checkpoint and what to try; or as the method's `check_shown`.
         """
-        if self._bad is None or (first := int(self._bad)) < 0:
-            return
-        raise self._not_finite(f"the loss of batch {first}", first)
+        if self._bad is not None and (first := int(self._bad)) >= 0:
+            raise self._not_finite(f"the loss of batch {first}", first)
+        method.check_shown()
 
     def check_weights(self, module: pl.LightningModule) -> None:
         """Raises if a weight is not finite, which the loss shows one batch later.
@@ -227,7 +227,7 @@ class Checkpoints(pl.Callback):
     def save(self, trainer: pl.Trainer) -> None:
         """Saves the encoder, then the checkpoint: a run that is killed in between goes on from the one before, and
         saves that encoder again."""
-        self.monitor.check()
+        self.monitor.check(trainer.lightning_module)
         self.monitor.check_weights(trainer.lightning_module)
         try:
             if trainer.is_global_zero:

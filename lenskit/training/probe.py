@@ -242,7 +242,7 @@ class Probing(pl.Callback):
         done = self.stream.batches
         if done % self.every and done != self.stream.budget.batches:
             return
-        self.monitor.check()
+        self.monitor.check(pl_module)
         self.monitor.check_weights(pl_module)
         if not trainer.is_global_zero:
             return

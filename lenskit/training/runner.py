@@ -143,10 +143,8 @@ class Job:
         return trainer
 
     def _images(self, lenses: int) -> Tensor:
-        """The first view of the first so many lenses, or of all there are."""
-        if isinstance(self.source, StoredSource):
-            lenses = min(lenses, len(self.source.dataset))
-        return self.source.of(torch.arange(lenses)).views[0]
+        """The first view of about so many lenses."""
+        return self.source.some(lenses).views[0]
 
     def _budget(self) -> Budget:
         lenses, batch_size = self.settings.lenses, self.settings.batch_size

@@ -16,7 +16,7 @@ from lenskit.plugin import Method, UsageError
 INPUT = MappingProxyType({"stretch": "linear", "normalise": "peak"})
 """The paper's images are as they are, from 0 to 1."""
 
-LOOKED_AT = 16
+LOOKED_AT = 1024
 """Images whose values are looked at before training."""
 
 ROUNDING = 1e-4

@@ -15,7 +15,9 @@ from types import MappingProxyType
 from typing import Annotated, Any, Literal
 
 import torch
+import torch.distributed
 from annotated_types import Ge, Gt
+from lightly.utils.dist import world_size
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -23,7 +25,7 @@ from lenskit.plugin import Backbone, Batch, KeyedGenerator, UsageError
 from lenskit_deeplense.hidden import RBMHidden
 from lenskit_deeplense.one_cycle import OneCycle
 
-LOOKED_AT = 16
+LOOKED_AT = 1024
 """Images whose values are looked at before training."""
 
 ROUNDING = 1e-4
@@ -76,11 +78,18 @@ class RBM(OneCycle):
         self.samples = reconstruction == "sample"
         self.bias = nn.Parameter(torch.zeros(backbone.visible))
         std = init_std if init_std is not None else 0.01 if self.gaussian else 1.0
+        self._reach: Tensor | None = None
         for parameter in self.parameters():
             nn.init.normal_(parameter, std=std)
 
     def check(self, images: Callable[[int], Tensor]) -> None:
-        self._check(images(LOOKED_AT))
+        self._check(*reach(images(LOOKED_AT)))
+
+    def check_shown(self) -> None:
+        if self._reach is not None:
+            if world_size() > 1:
+                torch.distributed.all_reduce(self._reach, torch.distributed.ReduceOp.MAX)
+            self._check(*self._reach)
 
     def training_step(self, batch: Batch, batch_index: int) -> dict[str, Tensor]:
         """The difference of the free energies of the images and of what sampling makes of them (CD-k)."""
@@ -88,6 +97,8 @@ class RBM(OneCycle):
         # These are differences of large numbers, which half precision has not.
         with torch.autocast(v.device.type, enabled=False):
             v = v.to(self.bias.dtype)
+            # Remembered on the device: looked at in each step, it would have to be waited for.
+            self._reach = reach(v) if self._reach is None else self._reach.maximum(reach(v))
             inputs = self.backbone.layer(v)
             features = inputs.detach().sigmoid()
             with torch.no_grad():
@@ -134,7 +145,8 @@ class RBM(OneCycle):
 
     @torch.no_grad()
     def reconstruct(self, images: Tensor) -> Tensor:
-        self._check(images)
+        if len(images):
+            self._check(*reach(images))
         hidden = self.hidden(images.flatten(1))
         if not self.samples:
             return self.pixels(hidden).reshape(images.shape)
@@ -145,10 +157,10 @@ class RBM(OneCycle):
     def score(self, images: Tensor) -> Tensor:
         return (self.reconstruct(images) - images).square().flatten(1).mean(1)
 
-    def _check(self, images: Tensor) -> None:
-        if self.gaussian or not len(images):
+    def _check(self, below: Tensor, above: Tensor) -> None:
+        if self.gaussian:
             return
-        low, high = (float(value) for value in images.aminmax())
+        low, high = -float(below), float(above)
         if low >= -ROUNDING and high <= 1 + ROUNDING:
             return
         remedy = "method.visible=gaussian takes any values"
@@ -160,3 +172,9 @@ class RBM(OneCycle):
             f"method 'rbm' takes pixels from 0 to 1 as probabilities, and these go from {low:.3g} to {high:.3g}: train "
             f"it with other --set options ({remedy})"
         )
+
+
+def reach(values: Tensor) -> Tensor:
+    """How far values go below and above zero: (2,)."""
+    low, high = values.detach().aminmax()
+    return torch.stack([-low, high])

@@ -180,6 +180,28 @@ def test_images_are_looked_at_before_anything_is_written(tmp_path: Path) -> None
     assert list(tmp_path.iterdir()) == []
 
 
+def test_images_that_come_later_are_looked_at_while_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(RBM, "check", lambda method, images: None)
+    noisy = Config.resolve({
+        "train": {"lenses": 8, "batch_size": 4, "epochs": 1, "accelerator": "cpu"},
+        "simulator": {"name": "blobs"},
+        "method": {"name": "rbm"},
+        "backbone": {"hidden": 4},
+    })  # fmt: skip
+    with pytest.raises(UsageError, match="takes pixels from 0 to 1 as probabilities, and these go from -"):
+        train(noisy, tmp_path / "run", progress=False)
+    assert not (tmp_path / "run" / "checkpoints").exists()
+
+
+def test_a_value_outside_is_remembered_until_it_is_asked_for() -> None:
+    method = rbm()
+    method.check_shown()
+    for value in (1.0, 7.0, 1.0):
+        method.training_step(Batch((torch.full((2, 1, 2, 2), value).double(),), {}, torch.arange(2)), 0)
+    with pytest.raises(UsageError, match="go from 1 to 7"):
+        method.check_shown()
+
+
 def test_another_backbone_is_refused_with_the_remedy() -> None:
     with pytest.raises(UsageError, match="method 'rbm' .*: use --backbone rbm-hidden"):
         RBM(Tiny(1, 8))

@@ -181,6 +181,16 @@ def test_parameters_may_differ_between_the_images_of_a_lens() -> None:
     assert torch.equal(known["view"], torch.arange(7.0))
 
 
+def test_a_look_is_at_all_of_few_lenses_and_at_many_places_of_many(live: LiveSource) -> None:
+    assert torch.equal(stored_source(Numbered(7)).some(1000).index, torch.arange(7))
+    seen = stored_source(Numbered(10_000), "single").some(1024)
+    assert 900 < len(seen.index) <= 1024
+    assert torch.equal(seen.views[0][:, 0, 0, 0], seen.index.float())
+    assert seen.index.diff().max() < 400
+    assert (seen.index[0], seen.index[-1]) == (0, 9_999)
+    assert torch.equal(live.some(1000).index, torch.arange(16))
+
+
 def test_half_precision_comes_out_in_single() -> None:
     class Half(Numbered):
         def read(self, index: Sequence[int]) -> tuple[Tensor, dict[str, Tensor]]:
