@@ -57,8 +57,10 @@ class Config:
             UsageError: for an unknown section, component or option, or a wrong value.
         """
         usual = _usual(layers) if "method" in only else {}
-        merged = {name: dict(usual.get(name, DEFAULTS.get(name, {}))) for name in (*DEFAULTS, *usual)}
+        lowest = {name: dict(usual.get(name, DEFAULTS.get(name, {}))) for name in (*DEFAULTS, *usual)}
+        merged = dict(lowest)
         paired = False
+        beside: set[tuple[str, str]] = set()  # options that were said together with the method
         for layer in layers:
             if "data" in layer and "simulator" in layer:
                 raise UsageError("data and simulator exclude each other: images are stored or simulated")
@@ -66,6 +68,7 @@ class Config:
                 # What was said of the optimiser and of the pairs was said for the method that is replaced.
                 merged.pop("optimizer", None)
                 paired = False
+                merged |= _without_usual(merged, lowest, beside, layer["method"]["name"])
             paired = paired or "pairs" in layer
             # The optimiser comes last: its name, where none was said, is the method's.
             for section in sorted(layer, key=lambda section: section == "optimizer"):
@@ -76,6 +79,8 @@ class Config:
                 merged[section] = dict(values) if other else _over(merged.get(section, {}), values)
                 if section in ("data", "simulator"):
                     merged.pop("simulator" if section == "data" else "data", None)
+            said = {(section, option) for section, values in layer.items() for option in values}
+            beside = beside | said if ("method", "name") in said else beside - said
         if not paired and "method" in only and _takes_one_view(merged["method"]):
             merged["pairs"] = {"name": "single"}
         wanted = [s for s in [*SETTINGS, *COMPONENTS] if s in only and _in(s, merged)]
@@ -245,6 +250,25 @@ def _replaces(merged: Layer, layer: Layer, section: str) -> bool:
 def _method(merged: Layer) -> Any:
     """The class of the method."""
     return registry().find("method", str(merged["method"]["name"])).load()
+
+
+def _without_usual(merged: Layer, lowest: Layer, beside: Container[tuple[str, str]], name: Any) -> Layer:
+    """What is left of the sections that a method, or the one of that name which replaces it, has beside it: what was
+    said with the method that is replaced was said for it. Of a component all goes, of settings what one of them names.
+    """
+    if not isinstance(name, str):
+        return {}
+    left: dict[str, Mapping[str, Any]] = {}
+    for usual in (_method(merged).usual, registry().find("method", name).load().usual):
+        for section, options in usual.items():
+            below, now = lowest.get(section, {}), left.get(section, merged.get(section, {}))
+            if section in COMPONENTS:
+                left[section] = below if (section, "name") in beside else now
+            else:
+                gone = {option for option in options if (section, option) in beside}
+                kept = {option: value for option, value in now.items() if option not in gone}
+                left[section] = kept | {option: below[option] for option in gone & below.keys()}
+    return left
 
 
 def _usual(layers: Iterable[Layer]) -> Layer:

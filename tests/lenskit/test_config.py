@@ -325,3 +325,30 @@ def test_a_method_that_is_replaced_takes_what_it_has_beside_it_with_it() -> None
     # What was said stays, whatever the method.
     assert Config.resolve(simsiam, {"backbone": {"name": "tiny"}}, dcae).name("backbone") == "tiny"
     assert Config.resolve(dcae, {"input": {"size": 32}}, simsiam).sections["input"]["size"] == 32
+
+
+@pytest.mark.parametrize("said", [{}, {"input": {"normalise": "standard"}}])
+def test_what_was_said_for_a_method_that_is_replaced_goes_where_either_has_its_own(said: dict[str, Any]) -> None:
+    recipe = {
+        "method": {"name": "rbm"},
+        "backbone": {"name": "rbm-hidden", "hidden": 7},
+        "input": {"stretch": "zscale", "normalise": "peak", "size": 150},
+    }
+    # None of both, so all stays; then the new one has, the old one has, and both.
+    byol, simsiam, aae = ({"method": {"name": name}} for name in ("byol", "simsiam", "aae"))
+    tiny = {"backbone": {"name": "tiny", "dropout": 0.1}, "input": recipe["input"]}
+    kept = Config.resolve(byol | tiny, said, simsiam).sections
+    assert (kept["backbone"]["dropout"], kept["input"]["stretch"], kept["input"]["size"]) == (0.1, "zscale", 150)
+    for below, over, name, stretch in (
+        (byol | tiny, aae, "deeplense-conv", "linear"),
+        (recipe, simsiam, "resnet18", Config.resolve().sections["input"]["stretch"]),
+        (recipe, aae, "deeplense-conv", "linear"),
+    ):
+        resolved = Config.resolve(below, said, over).sections
+        assert (resolved["backbone"]["name"], resolved["input"]["stretch"]) == (name, stretch)
+        assert resolved["input"]["size"] == 150
+        assert not said or resolved["input"]["normalise"] == "standard"
+    # Said apart from the method, or again, it is for any; and the same method keeps it.
+    assert Config.resolve(byol | tiny, {"backbone": {"name": "resnet18"}}, aae).name("backbone") == "resnet18"
+    assert Config.resolve(recipe, aae | {"backbone": {"name": "tiny"}}).name("backbone") == "tiny"
+    assert Config.resolve(recipe, {"method": {"name": "rbm", "k": 2}}).sections["backbone"]["hidden"] == 7
