@@ -134,7 +134,7 @@ class Camera:
         self._convolver = None
         if psf != "none":
             make = airy_psf if psf == "airy" else profile_psf
-            self._convolver = Convolver(make(fwhm, pixel_scale)[None], pixels)
+            self._convolver = Convolver(make(fwhm, pixel_scale, pixels=pixels)[None], pixels)
 
     def blur(self, images: Tensor) -> Tensor:
         """Images (n, pixels, pixels) after the PSF."""

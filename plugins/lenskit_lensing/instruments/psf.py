@@ -193,7 +193,12 @@ def resample(psf: NDArray[np.float64], factor: float) -> NDArray[np.float64]:
     return positive * (new.sum() / positive.sum())
 
 
-def profile_psf(fwhm: float, pixel_scale: float, moffat_beta: float | None = None) -> Tensor:
+NARROWEST = 1 / 32
+"""Of a pixel: narrower PSFs are taken as this wide. All of a Gaussian's light is in one pixel then, and 99 % of an Airy
+pattern's."""
+
+
+def profile_psf(fwhm: float, pixel_scale: float, moffat_beta: float | None = None, pixels: int | None = None) -> Tensor:
     """A round Gaussian or Moffat PSF, integrated over pixels.
 
     The kernel reaches 5 standard deviations of a Gaussian, and as far as 99.5 % of a Moffat's light. It is averaged
@@ -203,25 +208,31 @@ def profile_psf(fwhm: float, pixel_scale: float, moffat_beta: float | None = Non
         fwhm: Full width at half maximum in arcsec, before the integration.
         pixel_scale: Size of a pixel in arcsec.
         moffat_beta: Exponent of the Moffat profile (1 + (r/a)^2)^-beta, above 1; None is a Gaussian.
+        pixels: Of the images, which a kernel need not reach across.
 
     Returns:
-        (s, s) float64, s odd, with a sum of one.
+        (s, s) float64, s odd, with a sum of one, but for what is cut off because of `pixels`.
     """
+    fwhm = max(fwhm, NARROWEST * pixel_scale)
     if moffat_beta is None:
         sigma = fwhm / math.sqrt(8 * math.log(2))
         reach = 5 * sigma
+        total = 2 * math.pi * sigma**2
     else:
         a = fwhm / (2 * math.sqrt(2 ** (1 / moffat_beta) - 1))
         reach = a * math.sqrt(0.005 ** (1 / (1 - moffat_beta)) - 1)
+        total = 0.995 * math.pi * a**2 / (moffat_beta - 1)
     return _integrated(
         lambda r2: np.exp(-r2 / (2 * sigma**2)) if moffat_beta is None else (1 + r2 / a**2) ** -moffat_beta,
         reach,
+        total,
         fwhm,
         pixel_scale,
+        pixels,
     )
 
 
-def airy_psf(fwhm: float, pixel_scale: float) -> Tensor:
+def airy_psf(fwhm: float, pixel_scale: float, pixels: int | None = None) -> Tensor:
     """The Airy pattern of a round aperture without obstruction, (2 J_1(v) / v)^2, integrated over pixels.
 
     The kernel reaches as far as 99 % of the light: its rings carry 2 / (pi v) of it beyond v (Born & Wolf, 8.5.2).
@@ -229,10 +240,12 @@ def airy_psf(fwhm: float, pixel_scale: float) -> Tensor:
     Args:
         fwhm: Full width at half maximum in arcsec, 1.029 wavelengths over the aperture, before the integration.
         pixel_scale: Size of a pixel in arcsec.
+        pixels: Of the images, which a kernel need not reach across.
 
     Returns:
-        (s, s) float64, s odd, with a sum of one.
+        (s, s) float64, s odd, with a sum of one, but for what is cut off because of `pixels`.
     """
+    fwhm = max(fwhm, NARROWEST * pixel_scale)
     per_arcsec = AIRY_WIDTH / fwhm
     reach = 2 / (math.pi * 0.01) / per_arcsec
 
@@ -240,7 +253,7 @@ def airy_psf(fwhm: float, pixel_scale: float) -> Tensor:
         v = np.sqrt(np.maximum(r2, 1e-12 * fwhm**2)) * per_arcsec
         return (2 * j1(v) / v) ** 2
 
-    return _integrated(light, reach, fwhm, pixel_scale)
+    return _integrated(light, reach, 0.99 * 4 * math.pi / per_arcsec**2, fwhm, pixel_scale, pixels)
 
 
 AIRY_WIDTH = 3.2326799
@@ -248,14 +261,23 @@ AIRY_WIDTH = 3.2326799
 
 
 def _integrated(
-    light: Callable[[NDArray[np.float64]], NDArray[np.float64]], reach: float, fwhm: float, pixel_scale: float
+    light: Callable[[NDArray[np.float64]], NDArray[np.float64]],
+    reach: float,
+    total: float,
+    fwhm: float,
+    pixel_scale: float,
+    pixels: int | None,
 ) -> Tensor:
-    """Round light, given as a function of the squared radius, averaged over pixels and with a sum of one."""
-    half = max(1, math.ceil(reach / pixel_scale - 0.5))
+    """Round light, given as a function of the squared radius, averaged over pixels and with a sum of one.
+
+    One quarter is computed, row by row, for wide kernels on fine pixels do not fit into memory with all their nodes.
+    What is cut off counts as light that is there: of the `total` within reach.
+    """
+    whole = max(1, math.ceil(reach / pixel_scale - 0.5))
+    half = whole if pixels is None else min(whole, max(1, pixels - 1))
     count = max(4, math.ceil(20 * pixel_scale / fwhm))
     nodes, weights = np.polynomial.legendre.leggauss(count)
-    points = ((np.arange(-half, half + 1)[:, None] + nodes / 2) * pixel_scale).ravel()
-    size = 2 * half + 1
-    values = light(points[:, None] ** 2 + points**2).reshape(size, count, size, count)
-    psf = np.einsum("yaxb,a,b->yx", values, weights, weights)
-    return torch.from_numpy(psf / psf.sum())
+    points = (np.arange(half + 1)[:, None] + nodes / 2) * pixel_scale
+    rows = [np.einsum("axb,a,b->x", light(y[:, None, None] ** 2 + points**2), weights, weights) for y in points]
+    psf = np.pad(np.stack(rows), ((half, 0), (half, 0)), mode="reflect")
+    return torch.from_numpy(psf / (psf.sum() if half == whole else 4 * total / pixel_scale**2))

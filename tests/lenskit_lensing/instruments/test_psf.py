@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import os
+import tracemalloc
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -309,3 +311,30 @@ def test_an_airy_pattern_has_its_width_and_encircled_energy(fwhm: float) -> None
     assert psf[within].sum() == pytest.approx(expected, abs=0.012)  # the kernel ends at 99 % of the light
     assert psf.sum() == pytest.approx(1)
     assert np.allclose(psf, psf.T)
+
+
+@pytest.mark.parametrize(("make", "cut"), [(profile_psf, 9), (airy_psf, 20)])
+def test_a_kernel_reaches_across_the_image_and_no_further(make: Callable[..., torch.Tensor], cut: int) -> None:
+    """What is left of it is what it was, to what the corners beyond the reach hold."""
+    whole = make(0.5, 0.05).numpy()
+    found = make(0.5, 0.05, pixels=cut).numpy()
+    assert found.shape == (2 * cut - 1, 2 * cut - 1)
+    middle = slice(len(whole) // 2 - cut + 1, len(whole) // 2 + cut)
+    np.testing.assert_allclose(found, whole[middle, middle], rtol=5e-3)
+    assert torch.equal(make(0.5, 0.05, pixels=1000), make(0.5, 0.05))
+
+
+@pytest.mark.parametrize("make", [profile_psf, airy_psf])
+@pytest.mark.parametrize(("fwhm", "pixel_scale"), [(1e-9, 0.05), (1e-4, 0.05), (5, 0.05), (5, 1e-3), (1e-4, 10)])
+def test_no_width_takes_much_memory(make: Callable[..., torch.Tensor], fwhm: float, pixel_scale: float) -> None:
+    tracemalloc.start()
+    try:
+        psf = make(fwhm, pixel_scale, pixels=150)
+        assert tracemalloc.get_traced_memory()[1] < 1e8
+    finally:
+        tracemalloc.stop()
+    middle = len(psf) // 2
+    assert psf.isfinite().all()
+    assert 0 < psf.sum() < 1.001
+    assert psf[middle, middle] == psf.amax()
+    assert fwhm > 1 or psf[middle, middle] > 0.98
