@@ -32,6 +32,9 @@ class Simulator(ABC):
     parameters: Sequence[Parameter]
     """The recorded parameters; each names a key of the scene whose value has shape (n,)."""
 
+    known: Sequence[Parameter] = ()
+    """Others that it may draw: they are recorded where a table says them, with their units."""
+
     image_shape: tuple[int, int, int]
     """Channels, height and width of an image."""
 

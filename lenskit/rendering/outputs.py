@@ -137,7 +137,10 @@ def write_hdf5(rendering: Rendering, out: Path) -> None:
             # A parameter called as something else here would hide that, or be hidden.
             name = f"parameter_{parameter.name}" if parameter.name in ("images", "table") else parameter.name
             data = file.create_dataset(name, data=values[parameter.name], fletcher32=True, track_times=False)
-            if parameter in rendering.simulator.parameters:  # of others the unit is not known
+            if parameter in (
+                *rendering.simulator.parameters,
+                *rendering.simulator.known,
+            ):  # of others the unit is not known
                 said = {"units": parameter.unit or "1", "long_name": parameter.symbol or parameter.name}
                 data.attrs.update(said | {"group": parameter.group})
             if parameter.classes:

@@ -56,9 +56,10 @@ class Rendering:
         self.names = table.names()
         self._given = read_given(table, simulator, name, seed)
         recorded = {parameter.name for parameter in simulator.parameters}
-        more = (Parameter(column) for column in self._given if column not in recorded)
+        known = {parameter.name: parameter for parameter in simulator.known if parameter.continuous}
+        more = (known.get(column, Parameter(column)) for column in self._given if column not in recorded)
         self.parameters: tuple[Parameter, ...] = (*simulator.parameters, *more)
-        """What is recorded, and what else is given: that has no unit, and is NaN where it is drawn."""
+        """What is recorded, and what else is given: that is NaN where it is drawn and no entry of the scene."""
 
     @property
     def shape(self) -> tuple[int, int, int, int]:

@@ -19,7 +19,11 @@ NONE: Mapping[str, float] = MappingProxyType({})
 
 
 def refused(
-    priors: Priors, given: Given, domains: Mapping[str, Domain] = DOMAINS, left_out: Mapping[str, float] = NONE
+    priors: Priors,
+    given: Given,
+    domains: Mapping[str, Domain] = DOMAINS,
+    left_out: Mapping[str, float] = NONE,
+    merger_fraction: float = 1.0,
 ) -> Faults:
     """What of values a simulator cannot render; see `Simulator.refuses`.
 
@@ -28,6 +32,7 @@ def refused(
         given: Values (n,) by name, NaN where they are drawn.
         domains: What each of them may be.
         left_out: Values that, as constant priors, make a simulator leave something out: others come too late then.
+        merger_fraction: Of sources; what is said of mergers has no effect if there are none.
     """
     for name, values in given.items():
         if name in domains:
@@ -37,6 +42,9 @@ def refused(
         if name in left_out and priors[name].bounds == (left_out[name],) * 2:
             for row in _rows(values.isfinite() & (values != left_out[name])):
                 yield row, name, f"is not what its prior is, {left_out[name]:g} throughout: --set another one"
+        if name.startswith("merger_") and merger_fraction == 0:
+            for row in _rows(values.isfinite()):
+                yield row, name, "has no effect: there are no mergers with a simulator.merger_fraction of 0"
     for pair in JOINTLY:
         if pair[0] in priors and given.keys() & {*pair}:
             yield from _too_long(priors, given, pair)

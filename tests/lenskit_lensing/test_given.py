@@ -54,6 +54,12 @@ def test_of_a_derived_magnitude_the_euclid_challenge_says_so() -> None:
     assert not {"lens_magnitude", "source_dx", "n_source_im", "is_lens"} & {*names}
 
 
+def test_of_no_merger_nothing_can_be_said() -> None:
+    with pytest.raises(UsageError, match=r"row 1 \(from 0\), column merger_distance: 1 has no effect: there are no"):
+        lenskit.render({"merger_distance": [None, 1]}, "hst", set=QUIET)
+    lenskit.render({"merger_distance": [None, 1]}, "hst", set=QUIET | {"merger_fraction": 0.5})
+
+
 @pytest.mark.parametrize("name", ["theta_E", "gamma", "light_n", "source_half_light_radius", "log_noise"])
 def test_what_a_prior_may_not_be_a_cell_may_not_be(name: str) -> None:
     """At both ends of the domain: what `--set` refuses, and it alone."""

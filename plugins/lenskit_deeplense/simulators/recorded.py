@@ -42,6 +42,26 @@ FOLLOWING: tuple[tuple[Parameter, tuple[str, ...]], ...] = (
 )
 """Parameters, and the priors that make them differ."""
 
+KNOWN = (
+    *(parameter for parameter, _ in FOLLOWING),
+    Parameter("lens_q", "", "$q$"),
+    Parameter("lens_angle", "rad", r"$\phi$", spin=2),
+    Parameter("shear", "", r"$\gamma$"),
+    Parameter("shear_angle", "rad", r"$\phi_\gamma$", spin=2),
+    Parameter("light_q", "", "$q_l$", "lens_light"),
+    Parameter("light_angle", "rad", r"$\phi_l$", "lens_light", spin=2),
+    Parameter("source_q", "", "$q_s$", "source"),
+    Parameter("source_angle", "rad", r"$\phi_s$", "source", spin=2),
+    Parameter("source_r", "arcsec", "$r_s$", "source"),
+    Parameter("subhalo_mass_fraction", "", r"$f_\mathrm{sub}$", "substructure"),
+    Parameter("subhalo_r", "arcsec", r"$r_\mathrm{sub}$", "substructure"),
+    Parameter("subhalo_truncation", "", r"$\tau$", "substructure"),
+    Parameter("string_mass", "Msun", r"$M_\mathrm{string}$", "substructure"),
+    Parameter("string_mass_fraction", "", r"$f_\mathrm{string}$", "substructure"),
+    Parameter("log_axion_mass", "log10 eV", r"$\log_{10} m$", "substructure"),
+)
+"""What a table may say: those, and priors that others are drawn with."""
+
 ANGLE_OF = {
     "lens_angle": ("lens_q", 1.0),
     "light_angle": ("light_q", 1.0),

@@ -14,7 +14,7 @@ from torch import Tensor
 from lenskit.plugin import Distribution, KeyedGenerator, Scene, Simulator, UsageError, keep_freed_memory
 from lenskit_deeplense.simulators.given import refused
 from lenskit_deeplense.simulators.priors import DOMAINS
-from lenskit_deeplense.simulators.recorded import CLASSES, recorded
+from lenskit_deeplense.simulators.recorded import CLASSES, KNOWN, recorded
 from lenskit_deeplense.simulators.rendering import Camera, Lenses
 from lenskit_deeplense.simulators.subhalos import Subhalos
 from lenskit_deeplense.simulators.vortex import Vortex
@@ -46,6 +46,7 @@ class Substructure(Simulator):
 
     groups: tuple[str, ...] = ("lens", "substructure", "source", "lens_light", "instrument")
     removable = frozenset({"source", "lens_light"})
+    known = KNOWN
     anomalous = MappingProxyType({"classes": CLASSES})
 
     def __init__(

@@ -261,7 +261,7 @@ class EuclidChallenge(Simulator):
 
     def refuses(self, given: Mapping[str, Tensor]) -> Iterator[tuple[int, str, str]]:
         """See `Simulator.refuses`."""
-        return refused(self.priors, given)
+        return refused(self.priors, given, merger_fraction=self.sources.merger_fraction)
 
     def draw(self, group: str, rng: KeyedGenerator, scene: Scene) -> Scene:
         """Draws one group; `instrument` holds the blurred arc too, on which its labels are measured."""

@@ -230,11 +230,11 @@ class HST(Simulator):
             stamps=galaxies and galaxies.images,
             supersampling=supersampling,
         )
-        self.parameters = self._parameters(only_profiles=galaxies is None)
+        self.parameters, self.known = self._parameters(only_profiles=galaxies is None), RECORDED
 
     def refuses(self, given: Mapping[str, Tensor]) -> Iterator[tuple[int, str, str]]:
         """See `Simulator.refuses`."""
-        return refused(self.priors, given)
+        return refused(self.priors, given, merger_fraction=self.sources.merger_fraction)
 
     def draw(self, group: str, rng: KeyedGenerator, scene: Scene) -> Scene:
         """Draws one group; see the recorded parameters, and the class that draws each group for its entries."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 import torch
@@ -11,6 +13,9 @@ import torch
 import lenskit
 from lenskit.config import build
 from lenskit.errors import UsageError
+from lenskit.rendering.outputs import write
+from lenskit.rendering.render import Rendering
+from lenskit.rendering.table import read_table
 
 SMALL = {"pixels": 32, "pixel_scale": 0.2}
 
@@ -41,6 +46,13 @@ def test_what_substructure_is_made_of_can_be_given() -> None:
     np.testing.assert_allclose(values["string_angle"], [np.nan, 0.25, np.nan])
 
 
+def test_that_a_lens_has_none_of_what_other_classes_have_can_be_said() -> None:
+    """As in a table of what was recorded; and where the class is drawn, nothing is known before."""
+    none = {"subhalos": [0], "subhalo_mass_fraction": [0], "string_mass_fraction": [0]}
+    lenskit.render({"substructure": ["none"], **none}, "deeplense-a", set=SMALL)
+    lenskit.render({"substructure": [None, "none"], "subhalo_r": [1, None]}, "deeplense-a", set=SMALL)
+
+
 @pytest.mark.parametrize(
     ("columns", "options", "complaint"),
     [
@@ -51,7 +63,23 @@ def test_what_substructure_is_made_of_can_be_given() -> None:
             "row 1 (from 0), column substructure: vortex is none of the classes that there are",
         ),
         ({"string_length": [1]}, {}, "column string_length is nothing that deeplense-a draws with these options (with"),
-        ({"substructure": ["none"], "string_length": [1]}, {}, "row 0 (from 0), column string_length: 1 does not come"),
+        (
+            {"substructure": ["none"], "string_length": [1]},
+            {},
+            "row 0 (from 0), column string_length: 1 has no effect: sub",
+        ),
+        (
+            {"substructure": ["spherical", "vortex"], "subhalo_mass_fraction": [0.02, 0.01]},
+            {},
+            "row 1 (from 0), column subhalo_mass_fraction: 0.01 has no effect: substructure is vortex there, not sphe",
+        ),
+        ({"substructure": ["spherical"], "string_mass_fraction": [0.02]}, {}, "row 0 (from 0), column string_mass_fr"),
+        ({"substructure": ["none"], "subhalo_r": [0]}, {}, "row 0 (from 0), column subhalo_r: 0 has no effect"),
+        (
+            {"substructure": ["none"], "log_axion_mass": [-23]},
+            {"log_axion_mass": "uniform(-24, -22)"},
+            "row 0 (from 0), column log_axion_mass: -23 has no effect",
+        ),
         ({"substructure": ["spherical"], "subhalos": [900]}, {}, "row 0 (from 0), column subhalos: 900 is above"),
         ({"gamma1": [0.1]}, {}, "column gamma1 is derived by deeplense-a from what it draws"),
         ({"lens_q": [0.7]}, {}, "row 0 (from 0), column lens_q: 0.7 is not what its prior is, 1 throughout"),
@@ -66,3 +94,17 @@ def test_what_cannot_be_rendered_is_refused_with_its_place(
     with pytest.raises(UsageError) as error:
         lenskit.render(columns, "deeplense-a", set=SMALL | options)
     assert str(error.value).removeprefix("the table").lstrip(":, ").startswith(complaint)
+
+
+def test_what_only_the_table_says_has_its_unit() -> None:
+    """Priors that do not vary are not recorded, but are where they are given: with unit, symbol and group."""
+    table = {"theta_E": [1.0], "shear_angle": [0.3], "source_r": [0.2], "snr": [15]}
+    rendering = Rendering(read_table(table), build("simulator", "deeplense-a", SMALL), "deeplense-a")
+    found = {p.name: (p.unit, p.group) for p in rendering.parameters if p.name in table}
+    assert found == {
+        "theta_E": ("arcsec", "lens"), "shear_angle": ("rad", "lens"),
+        "source_r": ("arcsec", "source"), "snr": ("", "instrument"),
+    }  # fmt: skip
+    write(rendering, Path("lenses.h5"), "hdf5")
+    with h5py.File("lenses.h5") as file:
+        assert [file[name].attrs["units"] for name in table] == ["arcsec", "rad", "arcsec", "1"]
