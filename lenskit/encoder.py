@@ -27,6 +27,7 @@ from lenskit.errors import LenskitError, UsageError
 from lenskit.files import write_atomically
 from lenskit.kinds.backbone import Backbone
 from lenskit.kinds.dataset import Dataset
+from lenskit.kinds.simulator import Simulator
 from lenskit.options import validate
 from lenskit.training.settings import InputSettings
 
@@ -152,20 +153,24 @@ class Encoder(nn.Module):
         self.check_pixel_scale(dataset, measures=measures)
         return dataset
 
-    def check_pixel_scale(self, dataset: Dataset, *, measures: bool = False) -> None:
-        """Warns if the pixels of a dataset are known to have another size than those of the images trained on.
+    def check_pixel_scale(self, images: Dataset | Simulator, *, measures: bool = False) -> None:
+        """Warns if the pixels of images are known to have another size than those of the images trained on.
 
         Raises:
             UsageError: instead, if lengths will be told of them (`measures`): all would be wrong by that factor.
         """
-        ours, theirs = self.pixel_scale, dataset.pixel_scale
+        ours, theirs = self.pixel_scale, images.pixel_scale
         if not ours or not theirs or abs(theirs / ours - 1) <= SAME_SCALE:
             return
         said = (
             f'the images have pixels of {theirs:.4g}", those that the encoder was trained on {ours:.4g}": what it has '
-            f"learned of lengths is wrong for them by {theirs / ours:.3g}. A reader of FITS files brings them to "
-            f'that with its option resample, as in "READER:PATH?resample={ours:.4g}"'
+            f"learned of lengths is wrong for them by {theirs / ours:.3g}"
         )
+        if isinstance(images, Dataset):
+            said += (
+                ". A reader of FITS files brings them to that with its option resample, as in "
+                f'"READER:PATH?resample={ours:.4g}"'
+            )
         if measures:
             raise UsageError(said)
         log.warning("%s", said)

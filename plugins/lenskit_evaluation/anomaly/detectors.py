@@ -26,6 +26,9 @@ WHOLE = 160
 COMPONENTS = 256
 """Principal components, at most."""
 
+SAME = 1e-5
+"""Distance, of features of unit length, up to which images count as the same: so much comes of rounding."""
+
 OUTSIDE = 0.1
 """Share of the training images that the one-class SVM may leave outside."""
 
@@ -35,9 +38,13 @@ class Detector(ABC):
 
     Attributes:
         kind: What its score is, in words.
+        run: Label of the run whose detector it is; empty for one that belongs to none.
+        training_lenses: Lenses of the training that it was fitted to; none for one that was not.
     """
 
     kind: str
+    run: str = ""
+    training_lenses: int | None = None
 
     @abstractmethod
     def score(self, images: Tensor) -> NDArray[np.float64]:
@@ -114,6 +121,9 @@ class Neighbours(Detector):
         neighbours: Which of the nearest counts: k.
         kind: What the features are, in words.
 
+    Attributes:
+        met: Hashes of the images scored that are among those of the training.
+
     Raises:
         LenskitError: if there are fewer images, or features are not finite.
     """
@@ -128,14 +138,17 @@ class Neighbours(Detector):
             raise UsageError(f"--neighbours {neighbours} are more than the {len(known)} training lenses there are")
         if not np.isfinite(known).all():
             raise LenskitError("features of some training lenses are not finite: the encoder is broken")
-        self.features, self.kind = features, f"distance in {kind}"
+        self.features, self.kind, self.training_lenses = features, f"distance in {kind}", len(known)
+        self.met: set[int] = set()
         self._search = NearestNeighbors(n_neighbors=neighbours, algorithm="brute").fit(known)
 
     def score(self, images: Tensor) -> NDArray[np.float64]:
         found = _unit(self.features(images))
         scores = np.full(len(found), np.nan)
         if (usable := np.isfinite(found).all(1)).any():
-            scores[usable] = self._search.kneighbors(found[usable])[0][:, -1]
+            distances = self._search.kneighbors(found[usable])[0]
+            scores[usable] = distances[:, -1]
+            self.met |= {hash(row.tobytes()) for row in found[usable][distances[:, 0] <= SAME]}
         return scores
 
 
@@ -183,7 +196,7 @@ class Components(Detector):
         self.encoder, self.pixels = encoder, pixels(encoder, WHOLE)
         known = np.concatenate([self.pixels(images) for images in training])
         self.pca = find_components(Rows(known, {}, np.arange(len(known)), []), COMPONENTS, seed)
-        self.known = self.pca.transform(known)
+        self.known, self.training_lenses = self.pca.transform(known), len(known)
 
     def score(self, images: Tensor) -> NDArray[np.float64]:
         x = self.pixels(images)
@@ -210,7 +223,7 @@ class OneClass(Detector):
     def __init__(self, components: Components) -> None:
         from sklearn.svm import OneClassSVM
 
-        self.components = components
+        self.components, self.training_lenses = components, components.training_lenses
         self._svm = OneClassSVM(kernel="rbf", gamma="scale", nu=OUTSIDE).fit(components.known)
 
     def score(self, images: Tensor) -> NDArray[np.float64]:

@@ -80,7 +80,10 @@ class Anomaly(Evaluation):
         found = judge(truth, scored, shown, resamples=self.resamples, seed=self.seed)
         names = list(labelled(runs))
         what = f"Anomalies of {self.data or self.simulator or 'simulated lenses'}"
-        write([run.folder("anomaly") for run in runs], found, what, {**vars(self), "runs": names}, names)
+        settings = {**vars(self), "runs": names, "label": truth.parameter, "normal": truth.normal}
+        # What there was, which may be less than what was asked for.
+        settings["train_lenses"] = max(each.training_lenses or 0 for each in scored.values())
+        write([run.folder("anomaly") for run in runs], found, what, settings, names)
         return found
 
     def _judge_table(self, runs: Sequence[Run], path: Path) -> Judged:
@@ -89,7 +92,6 @@ class Anomaly(Evaluation):
         truth, scored = read_scores(path, self.label, self.normal)
         found = judge(truth, scored, resamples=self.resamples, seed=self.seed)
         folder = path.with_name(f"{path.name}-evaluations") / "anomaly"
-        folder.mkdir(parents=True, exist_ok=True)
         settings = {name: getattr(self, name) for name in ("scores", "label", "normal", "resamples", "seed")}
         write([folder], found, f"Anomalies by {path}", settings)
         return found

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import difflib
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -19,14 +21,27 @@ CHUNK = 256
 """Lenses whose classes are drawn at a time."""
 
 
+class Origin(NamedTuple):
+    """Which lenses a simulator draws, whatever its options: one of the same number is the same but for these."""
+
+    simulator: str
+    seed: int
+    split: str
+
+    def __str__(self) -> str:
+        return f"simulator {self.simulator}, seed {self.seed}, split {self.split}"
+
+
 class Pool(ABC):
     """Lenses, an image each.
 
     Attributes:
+        origin: Which simulated lenses they are of; none if that is not known.
         index: (n,) their numbers.
         parameter: The class label; none if there is none.
     """
 
+    origin: Origin | None
     index: NDArray[np.int64]
     parameter: Parameter | None
 
@@ -68,17 +83,17 @@ class Drawn(Pool):
 
     Args:
         simulator: What draws and renders them.
-        seed: Their seed.
-        split: Part of the data that they are of.
+        origin: Its name, their seed, and the part of the data that they are of.
         index: (n,) their numbers.
         parameter: The class label.
     """
 
+    origin: Origin
+
     def __init__(
-        self, simulator: Simulator, seed: int, split: str, index: NDArray[np.int64], parameter: Parameter | None
+        self, simulator: Simulator, origin: Origin, index: NDArray[np.int64], parameter: Parameter | None
     ) -> None:
-        self.simulator, self.seed, self.split = simulator, seed, split
-        self.index, self.parameter = index, parameter
+        self.simulator, self.origin, self.index, self.parameter = simulator, origin, index, parameter
         simulator.to(self.device)
 
     @property
@@ -95,7 +110,7 @@ class Drawn(Pool):
         return [str(number) for number in self.index]
 
     def take(self, rows: NDArray[np.int64] | NDArray[np.bool_]) -> Drawn:
-        return Drawn(self.simulator, self.seed, self.split, self.index[rows], self.parameter)
+        return Drawn(self.simulator, self.origin, self.index[rows], self.parameter)
 
     @torch.no_grad()
     def images(self, batch_size: int) -> Iterator[Tensor]:
@@ -104,7 +119,7 @@ class Drawn(Pool):
 
     def _scene(self, start: int, count: int) -> dict[str, Tensor]:
         index = torch.from_numpy(self.index[start : start + count]).to(self.device)
-        return self.simulator.scene(self.seed, self.split, index)
+        return self.simulator.scene(self.origin.seed, self.origin.split, index)
 
 
 class Read(Pool):
@@ -112,13 +127,22 @@ class Read(Pool):
 
     Args:
         dataset: Where they are.
+        path: The file or folder of that.
         index: (n,) their numbers.
         parameter: The class label.
     """
 
-    def __init__(self, dataset: Dataset, index: NDArray[np.int64], parameter: Parameter | None) -> None:
+    def __init__(self, dataset: Dataset, path: Path, index: NDArray[np.int64], parameter: Parameter | None) -> None:
         check_complete(dataset)
-        self.dataset, self.index, self.parameter = dataset, index, parameter
+        self.dataset, self.path, self.index, self.parameter = dataset, path, index, parameter
+        self.origin = _origin_of(dataset.configuration or {})
+
+    def is_of(self, other: Read) -> bool:
+        """Whether they are of the same data: what else a file holds, an option of its reader may have named."""
+        if self.path.resolve() != other.path.resolve():
+            return False
+        one, another = (read_lenses(each.dataset, [0], draws=1)[0] for each in (self, other))
+        return torch.equal(one, another)
 
     def _values(self, label: str) -> Array:
         values = self.dataset.read_parameters(self.index.tolist())[label]
@@ -128,15 +152,34 @@ class Read(Pool):
         return [self.dataset.names[number] for number in self.index]
 
     def take(self, rows: NDArray[np.int64] | NDArray[np.bool_]) -> Read:
-        return Read(self.dataset, self.index[rows], self.parameter)
+        return Read(self.dataset, self.path, self.index[rows], self.parameter)
 
     def images(self, batch_size: int) -> Iterator[Tensor]:
         for start in range(0, len(self), batch_size):
             yield read_lenses(self.dataset, self.index[start : start + batch_size].tolist(), draws=1)[0][:, 0]
 
 
-def class_label(parameters: Sequence[Parameter], name: str | None) -> Parameter:
-    """The class label of that name, or the only one.
+def _origin_of(configuration: Mapping[str, Any]) -> Origin | None:
+    """Which simulated lenses stored ones are, if they say so."""
+    drawn = configuration.get("simulate", {})
+    if "simulator" not in configuration or not {"seed", "split"} <= drawn.keys():
+        return None
+    return Origin(configuration["simulator"]["name"], drawn["seed"], drawn["split"])
+
+
+def is_numbered(parameter: Parameter) -> bool:
+    """Whether its classes are but numbered, such as models of a PSF: none of them is an anomaly of the others."""
+    return all(name.isdecimal() for name in parameter.classes)
+
+
+def class_label(parameters: Sequence[Parameter], name: str | None, normal: str | None, pixels: int) -> Parameter:
+    """The class label of that name, or the only one whose classes have names.
+
+    Args:
+        parameters: What is recorded of the images.
+        name: Its name, if one is named.
+        normal: The class that is no anomaly, if one is named: classes that are plain numbers are meant, too, then.
+        pixels: How large images are to be, for a hint.
 
     Raises:
         UsageError: if there is no such, or none, or there are several.
@@ -145,11 +188,21 @@ def class_label(parameters: Sequence[Parameter], name: str | None) -> Parameter:
     if name is not None and name not in labels:
         there = f"there are {', '.join(labels)}" if labels else "there is none"
         raise UsageError(f"there is no class label {name!r}{near(name, [*labels])}; {there}")
-    if not labels:
-        raise UsageError("no class is recorded of these images: anomalies are judged on images whose classes are known")
-    if name is None and len(labels) > 1:
-        raise UsageError(f"there are several class labels, {', '.join(labels)}: say which with --label")
-    return labels[name or next(iter(labels))]
+    if name is not None:
+        return labels[name]
+    meant = [label for label in labels.values() if not is_numbered(label) or normal in label.classes]
+    if not meant:
+        found, remedy = "no class is recorded of these images", ""
+        if labels:
+            found = f"the classes of {' and '.join(labels)} are plain numbers, and no anomalies"
+            remedy = "; or, if one of these numbers is what is normal, say so with --label and --normal"
+        raise UsageError(
+            f"{found}: anomalies are judged on images whose classes are known, such as those of "
+            f"--simulator deeplense-a --set pixels={pixels}{remedy}"
+        )
+    if len(meant) > 1:
+        raise UsageError(f"there are several class labels, {', '.join(p.name for p in meant)}: say which with --label")
+    return meant[0]
 
 
 def near(name: str, names: Sequence[str]) -> str:

@@ -18,12 +18,14 @@ class Truth:
         label: (n,) number of each image's class.
         normal: Name of the class that is no anomaly.
         names: n names of the images; without, they are numbered.
+        parameter: Name of the class label.
     """
 
     classes: tuple[str, ...]
     label: NDArray[np.int64]
     normal: str
     names: Sequence[str] = ()
+    parameter: str = ""
 
     @property
     def anomalies(self) -> tuple[str, ...]:
@@ -45,12 +47,16 @@ class Scored:
         kind: What the score is, in words: `reconstruction error`, `distance to neighbours`, ...
         errors: For detectors that reconstruct, figures of each image (n,) by name: `MSE`, and `W1` as DeepLense has it.
         images_per_second: How fast it scored them, where it was measured.
+        run: Label of the run whose detector it is; empty for one that belongs to none.
+        training_lenses: Lenses of the training that it was fitted to; none for one that was not.
     """
 
     scores: NDArray[np.float64]
     kind: str
     errors: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
     images_per_second: float | None = None
+    run: str = ""
+    training_lenses: int | None = None
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -13,13 +13,19 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lenskit.plugin import Encoder, LenskitError, Method, Run, UsageError
+from lenskit.plugin import Encoder, LenskitError, Method, Run, UsageError, find_reader
 from lenskit_evaluation.anomaly.detectors import Detector, Neighbours, baselines, embedding, own_detector
 from lenskit_evaluation.anomaly.fidelity import errors
-from lenskit_evaluation.anomaly.pools import Drawn, Pool, Read, class_label
+from lenskit_evaluation.anomaly.pools import Drawn, Origin, Pool, Read, class_label
 from lenskit_evaluation.anomaly.scored import Scored, Shown, Truth
 from lenskit_evaluation.anomaly.shown import Gallery
-from lenskit_evaluation.anomaly.training import normal_class, normal_ones, training_of, warn_of_anomalies
+from lenskit_evaluation.anomaly.training import (
+    check_unseen,
+    normal_class,
+    normal_ones,
+    training_of,
+    warn_of_anomalies,
+)
 from lenskit_evaluation.features import simulator_options, to_best_device
 from lenskit_evaluation.lenses import labelled
 
@@ -50,39 +56,67 @@ def judge_runs(runs: Sequence[Run], options: Anomaly) -> tuple[Truth, dict[str, 
     named = labelled(runs)
     first = next(iter(named.values()))
     encoders = {label: to_best_device(run.encoder()) for label, run in named.items()}
-    pool = pool_of(first, options, list(encoders.values()))
+    pool = pool_of(first, options, encoders)
     label = pool.parameter
     assert label is not None
     training = {name: training_of(run, options.train_lenses, options.seed, label) for name, run in named.items()}
+    for name, seen in training.items():
+        check_unseen(name, seen, pool)
     normal = normal_class(options.normal, label, next(iter(training.values())))
     pool, truth = labelled_images(pool, normal, options)
     detectors: dict[str, Detector] = {}
+    beside: dict[str, Detector] = {}
     for name, run in named.items():
-        detectors |= _detectors(name, run, encoders[name], training[name], truth, options)
+        for part, detector in _detectors(run, encoders[name], training[name], truth, options).items():
+            detector.run = name
+            detectors[_free(f"{name} ({part})", {*named, *detectors}) if part else name] = detector
     if options.baselines:
         known = normal_ones(next(iter(training.values())), normal)
         encoder = next(iter(encoders.values()))
-        detectors |= baselines(encoder, lambda: known.images(options.batch_size), options.neighbours, options.seed)
+        beside = baselines(encoder, lambda: known.images(options.batch_size), options.neighbours, options.seed)
+        detectors |= {_free(name, detectors): detector for name, detector in beside.items()}
     log.info("%d images are scored by %s", len(pool), ", ".join(detectors))
     gallery = Gallery(truth)
     scored = score_images(detectors, pool.images(options.batch_size), gallery, options.seed)
+    if met := sum(len(each.met) for each in beside.values() if isinstance(each, Neighbours)):
+        log.warning(
+            "%d or more of the %d images are, pixel by pixel, images that %s was trained on, which flatters it",
+            met, len(pool), next(iter(named)),
+        )  # fmt: skip
     return truth, scored, gallery.shown()
 
 
-def pool_of(run: Run, options: Anomaly, encoders: Sequence[Encoder]) -> Pool:
+def _free(name: str, taken: Collection[str]) -> str:
+    """The name of a baseline, or, if a run has taken it, one that says what it is."""
+    while name in taken:
+        name += " (baseline)"
+    return name
+
+
+def pool_of(run: Run, options: Anomaly, encoders: Mapping[str, Encoder]) -> Pool:
     """The images that runs are judged on, whatever their classes.
 
     Args:
         run: The first run.
         options: The evaluation's.
-        encoders: The runs' encoders, the first run's first.
+        encoders: The runs' encoders by their labels, the first run's first.
+
+    Raises:
+        UsageError: if not all runs take these images, or no class is known of them.
     """
+    (label, encoder), *others = encoders.items()
+    for name, other in others:
+        if other.image_shape != encoder.image_shape:
+            one, another = (" x ".join(map(str, each.image_shape)) for each in (other, encoder))
+            raise UsageError(f"{name} takes images of {one}, {label} of {another}: judge them apart, a command each")
+    pixels = encoder.image_shape[-1]
     if options.data:
-        dataset = encoders[0].open(options.data)
-        for encoder in encoders[1:]:
-            encoder.check_pixel_scale(dataset)
-        shape = dataset.image_shape
-        pool: Pool = Read(dataset, np.arange(len(dataset)), class_label(dataset.parameters, options.label))
+        dataset = encoder.open(options.data)
+        for _, other in others:
+            other.check_pixel_scale(dataset)
+        shape, index = dataset.image_shape, np.arange(len(dataset))
+        parameter = class_label(dataset.parameters, options.label, options.normal, pixels)
+        pool: Pool = Read(dataset, find_reader(options.data)[1], index, parameter)
     else:
         if options.simulator is None and "data" in run.config.sections:
             raise UsageError(f"{run.path} was trained on stored images: say which to judge it on, with --data")
@@ -92,10 +126,13 @@ def pool_of(run: Run, options: Anomaly, encoders: Sequence[Encoder]) -> Pool:
             simulator = run.simulator(options.simulator, **missing, **asked)
         elif asked:
             simulator = run.simulator(options.simulator, **asked)
+        for each in encoders.values():
+            each.check_pixel_scale(simulator)
         shape, index = simulator.image_shape, np.arange(options.lenses)
-        pool = Drawn(simulator, options.seed, SPLIT, index, class_label(simulator.parameters, options.label))
-    for encoder in encoders:
-        encoder.check_shape((1, *shape))
+        parameter = class_label(simulator.parameters, options.label, options.normal, pixels)
+        origin = Origin(options.simulator or run.config.name("simulator"), options.seed, SPLIT)
+        pool = Drawn(simulator, origin, index, parameter)
+    encoder.check_shape((1, *shape))
     return pool
 
 
@@ -119,7 +156,8 @@ def labelled_images(pool: Pool, normal: str, options: Anomaly) -> tuple[Pool, Tr
             f"of the {len(known)} images {'all are' if there == [normal] else 'none is'} {normal}: a ROC curve and its "
             "AUC are defined only where there are normal images and anomalies"
         )
-    return pool, Truth(classes, truth.label, normal, pool.names())
+    assert pool.parameter is not None
+    return pool, Truth(classes, truth.label, normal, pool.names(), pool.parameter.name)
 
 
 def score_images(
@@ -163,7 +201,8 @@ def score_images(
         if lost := int(np.isnan(together).sum()):
             raise LenskitError(f"{label} gives {lost} of {start} images a score that is no number (NaN)")
         own = {name: np.concatenate(parts) for name, parts in figures[label].items()}
-        found[label] = Scored(together, detector.kind, own, start / seconds[label])
+        speed = start / seconds[label]
+        found[label] = Scored(together, detector.kind, own, speed, detector.run, detector.training_lenses)
     return found
 
 
@@ -174,10 +213,8 @@ def _seeded(seed: int, start: int, function: Callable[[Tensor], Any], images: Te
         return function(images)
 
 
-def _detectors(
-    name: str, run: Run, encoder: Encoder, training: Pool, truth: Truth, options: Anomaly
-) -> dict[str, Detector]:
-    """What a run detects anomalies by, and, beside a score of its own, its neighbours."""
+def _detectors(run: Run, encoder: Encoder, training: Pool, truth: Truth, options: Anomaly) -> dict[str, Detector]:
+    """What a run detects anomalies by, under no name, and, beside a score of its own, its neighbours."""
     method = _method_of(run, encoder)
     supervised = hasattr(method, "predict") or hasattr(method, "probabilities")
     if not supervised:
@@ -190,10 +227,10 @@ def _detectors(
 
     detector = None if method is None else own_detector(method, encoder, training.parameter, truth.normal)
     if detector is None:
-        return {name: Neighbours(embedding(encoder), images(), options.neighbours, "features")}
-    found = {name: detector}
+        return {"": Neighbours(embedding(encoder), images(), options.neighbours, "features")}
+    found = {"": detector}
     if options.baselines:
-        found[f"{name} (neighbours)"] = Neighbours(embedding(encoder), images(), options.neighbours, "features")
+        found["neighbours"] = Neighbours(embedding(encoder), images(), options.neighbours, "features")
     return found
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from lenskit.plugin import Parameter, Run, UsageError
-from lenskit_evaluation.anomaly.pools import Drawn, Pool, Read, near
+from lenskit_evaluation.anomaly.pools import Drawn, Origin, Pool, Read, is_numbered, near
 from lenskit_evaluation.anomaly.scored import Truth
 
 log = logging.getLogger("lenskit")
@@ -33,21 +33,46 @@ def training_of(run: Run, count: int, seed: int, label: Parameter | None = None)
     """
     sections = run.config.sections
     if "data" in sections:
-        dataset = run.config.build("data", Path(sections["data"]["path"]))
+        path = Path(sections["data"]["path"])
+        dataset = run.config.build("data", path)
         index = np.arange(len(dataset))
         if len(index) > count:
             index = np.sort(np.random.default_rng(seed).choice(index, count, replace=False))
-        return Read(dataset, index, _label_of(dataset.parameters, label))
+        return Read(dataset, path, index, _label_of(dataset.parameters, label))
     simulator, settings = run.simulator(), run.config.build("train")
     seen = run.encoder().card.get("trained", {}).get("batches", 0) * settings.batch_size or count
     index = np.arange(min(count, seen))
-    return Drawn(simulator, settings.seed, "train", index, _label_of(simulator.parameters, label))
+    origin = Origin(run.config.name("simulator"), settings.seed, "train")
+    return Drawn(simulator, origin, index, _label_of(simulator.parameters, label))
 
 
 def _label_of(parameters: Sequence[Parameter], like: Parameter | None) -> Parameter | None:
     labels = [parameter for parameter in parameters if parameter.classes]
     named = [parameter for parameter in labels if like is not None and parameter.name == like.name]
-    return named[0] if named else labels[0] if len(labels) == 1 else None
+    meant = named or [parameter for parameter in labels if not is_numbered(parameter)]
+    return meant[0] if len(meant) == 1 else None
+
+
+def check_unseen(name: str, training: Pool, judged: Pool) -> None:
+    """Raises if a run is to be judged on what it was trained on, or on the same lenses with other options.
+
+    Args:
+        name: The run's.
+        training: Lenses of its training.
+        judged: What it is to be judged on.
+
+    Raises:
+        UsageError: saying which.
+    """
+    if judged.origin is not None and judged.origin == training.origin:
+        found = f"lenses of {judged.origin}"
+    elif isinstance(judged, Read) and isinstance(training, Read) and judged.is_of(training):
+        found = str(judged.path)
+    else:
+        return
+    raise UsageError(
+        f"{name} was trained on {found}, which flatters it: judge it on others, such as `lenskit simulate --split test`"
+    )
 
 
 def normal_class(asked: str | None, label: Parameter, training: Pool) -> str:

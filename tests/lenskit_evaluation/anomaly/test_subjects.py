@@ -13,11 +13,15 @@ import numpy as np
 import pytest
 import torch
 
+from lenskit.config import Config
 from lenskit.errors import LenskitError
-from lenskit.plugin import UsageError
+from lenskit.plugin import Encoder, Parameter, Plan, UsageError
 from lenskit.run import Run
+from lenskit.store.simulate import simulate
 from lenskit_evaluation.anomaly.fidelity import wasserstein
+from lenskit_evaluation.anomaly.pools import class_label
 from lenskit_evaluation.anomaly.subjects import judge_runs
+from lenskit_toys.strange import Marked
 
 SMALL = {"lenses": 10, "batch_size": 5, "epochs": 1}
 """A run of two batches on ten images."""
@@ -197,5 +201,98 @@ def test_which_class_is_normal_has_to_be_said_where_nothing_tells(train_toy, sto
     shutil.copytree(stored_marks, tmp_path / "data")
     (tmp_path / "data" / "none").rename(tmp_path / "data" / "plain")
     run = train_toy("linear", data={"path": str(tmp_path / "data"), "name": "image-folder"}, train=SMALL)
+    shutil.copytree(tmp_path / "data", tmp_path / "others")
     with pytest.raises(UsageError, match="which of the classes column, plain, row is no anomaly"):
-        judge_runs([run], options(data=str(tmp_path / "data")))
+        judge_runs([run], options(data=str(tmp_path / "others")))
+
+
+def simulated_store(path: Path, **changes: Any) -> Path:
+    """What `lenskit simulate` makes of blobs of all marks."""
+    section = {"name": "marked", "marks": ["none", "row", "column"]}
+    plan = Plan.of(Config.resolve({"simulator": section, "pairs": {"name": "single"}}), lenses=24, **changes)
+    simulate(plan, path)
+    return path
+
+
+def test_lenses_that_were_trained_on_are_refused(linear: Run, train_toy, tmp_path: Path):
+    seen, other = simulated_store(tmp_path / "seen.zarr"), simulated_store(tmp_path / "test.zarr", split="test")
+    with pytest.raises(UsageError) as caught:
+        judge_runs([linear], options(data=str(seen)))
+    assert str(caught.value) == (
+        "linear was trained on lenses of simulator marked, seed 0, split train, which flatters it: "
+        "judge it on others, such as `lenskit simulate --split test`"
+    )
+    assert len(judge_runs([linear], options(data=str(other)))[0].label) == 24
+    # A copy of the store is as good as the store.
+    method = {"name": "supervised", "targets": "mark"}
+    run = train_toy("supervised", data={"path": str(seen), "name": "zarr"}, train=SMALL, method=method)
+    with pytest.raises(UsageError, match="supervised was trained on lenses of simulator marked, seed 0, split train"):
+        judge_runs([run], options(data=str(shutil.copytree(seen, tmp_path / "copy.zarr"))))
+    assert len(judge_runs([run], options(data=str(other)))[0].label) == 24
+
+
+def test_a_folder_that_was_trained_on_is_refused(train_toy, stored_marks: Path, tmp_path: Path):
+    run = train_toy("linear", data={"path": str(stored_marks), "name": "image-folder"}, train=SMALL)
+    (tmp_path / "link").symlink_to(stored_marks)
+    with pytest.raises(UsageError, match="linear was trained on .*link, which flatters it: judge it on others"):
+        judge_runs([run], options(data=f"deeplense-npy:{tmp_path / 'link'}"))
+
+
+def test_images_that_were_trained_on_are_warned_of(train_toy, stored_marks: Path, caplog: pytest.LogCaptureFixture):
+    data = {"path": str(stored_marks / "none"), "name": "image-folder"}
+    run = train_toy("linear", data=data, train=SMALL)
+    judge_runs([run], options(data=str(stored_marks), normal="none", baselines=True))
+    said = "10 or more of the 30 images are, pixel by pixel, images that linear was trained on, which flatters it"
+    assert said in caplog.messages
+
+
+def test_baselines_leave_their_names_to_runs(linear: Run, tmp_path: Path):
+    paths = [tmp_path / name for name in ("PCA", "PCA (neighbours)")]
+    runs = [Run(shutil.copytree(linear.path, path)) for path in paths]
+    scored = judge_runs(runs, options(baselines=True))[1]
+    assert {name: found.run for name, found in scored.items()} == {
+        "PCA": "PCA",
+        "PCA (neighbours) (baseline)": "PCA",
+        "PCA (neighbours)": "PCA (neighbours)",
+        "PCA (neighbours) (neighbours)": "PCA (neighbours)",
+        "PCA (baseline)": "",
+        "one-class SVM": "",
+        "pixels": "",
+    }
+    assert scored["PCA"].kind == scored["PCA (baseline)"].kind == "reconstruction error"
+    assert scored["PCA"].scores == pytest.approx(judge_runs([linear], options())[1]["linear"].scores)
+    assert (scored["PCA"].training_lenses, scored["PCA (baseline)"].training_lenses) == (None, 40)
+
+
+def test_simulated_pixels_of_another_size_are_warned_of(
+    linear: Run, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    sizes = iter((0.1, 0.05))  # in training, and now
+    monkeypatch.setattr(Encoder, "pixel_scale", next(sizes))
+    monkeypatch.setattr(Marked, "pixel_scale", next(sizes))
+    judge_runs([linear], options())
+    (said,) = caplog.messages
+    assert said.startswith('the images have pixels of 0.05", those that the encoder was trained on 0.1"')
+    assert "FITS" not in said
+
+
+def test_numbered_classes_are_no_anomalies():
+    psf, kind = Parameter("psf", classes=("0", "1", "2")), Parameter("kind", classes=("none", "row"))
+    with pytest.raises(UsageError) as caught:
+        class_label([psf], None, None, 110)
+    assert str(caught.value) == (
+        "the classes of psf are plain numbers, and no anomalies: anomalies are judged on images whose classes are "
+        "known, such as those of --simulator deeplense-a --set pixels=110; or, if one of these numbers is what is "
+        "normal, say so with --label and --normal"
+    )
+    assert class_label([psf, kind], None, None, 110) is kind
+    assert class_label([psf], "psf", None, 110) is class_label([psf], None, "0", 110) is psf
+
+
+def test_runs_on_images_of_different_sizes_are_named(linear: Run, train_toy):
+    small = train_toy("small", simulator={"name": "marked", "pixels": 12}, method={"name": "linear"})
+    with pytest.raises(UsageError) as caught:
+        judge_runs([linear, small], options())
+    assert str(caught.value) == (
+        "small takes images of 1 x 12 x 12, linear of 1 x 16 x 16: judge them apart, a command each"
+    )
