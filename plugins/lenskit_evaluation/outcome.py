@@ -36,7 +36,7 @@ def write_outcome(
     `lenskit report` shows what is in these files, whichever evaluation wrote them.
 
     Args:
-        folders: Where to write; `run.folder(NAME)` of each run.
+        folders: Where to write, made if need be; `run.folder(NAME)` of each run.
         title: What the table shows, in a line.
         settings: What the figures depend on: options, seeds, data.
         results: The figures; NaN becomes null.
@@ -53,6 +53,7 @@ def write_outcome(
     plain = plain_values({**known, **results, "pictures": list(drawn)})
     tables = {title: table, **(more or {})}
     for folder in folders:
+        folder.mkdir(parents=True, exist_ok=True)
         _remove_pictures(folder)
         write_atomically(folder / "results.json", json.dumps(plain, indent=1) + "\n")
         write_atomically(folder / "table.md", "\n".join(f"{t}.\n\n{to_markdown(rows)}" for t, rows in tables.items()))

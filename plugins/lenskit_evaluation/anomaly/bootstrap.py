@@ -21,6 +21,9 @@ Array = NDArray[np.float64]
 LEVEL = 0.95
 """Probability that intervals contain."""
 
+AVERAGE_PRECISION = 1
+"""Which of the figures of `Ranking.figures` it is."""
+
 _BLOCK = 2_000_000
 """Elements of the arrays that are worked on at a time."""
 
@@ -48,21 +51,47 @@ class Resampled:
     Attributes:
         values: (k,) as `Ranking.figures` has them.
         resamples: (k, resamples).
+        fewer: How many normal images there are or how many anomalies, whichever are fewer.
     """
 
     values: Array
     resamples: Array
+    fewer: int
+
+    @property
+    def unseen(self) -> float:
+        """The largest share of pairs of a normal image and an anomaly that may be ranked otherwise where all are ranked
+        alike: among so many pairs that share no image there is one with a probability of 97.5 % (Clopper & Pearson
+        1934, https://doi.org/10.1093/biomet/26.4.404)."""
+        return float(1 - ((1 - LEVEL) / 2) ** (1 / self.fewer))
 
     def estimates(self) -> list[Estimate]:
-        """The figures with the percentiles of the resamples (Efron 1979, https://doi.org/10.1214/aos/1176344552)."""
-        return [Estimate(float(v), *_interval(r)) for v, r in zip(self.values, self.resamples, strict=True)]
+        """The figures with the percentiles of the resamples (Efron 1979, https://doi.org/10.1214/aos/1176344552).
+
+        Where no image contradicts another, no resample does: figures that are 0 or 1 or the same in all resamples have
+        intervals that reach as far as `unseen`. Average precision, for which that is no bound, has none there.
+        """
+        return [self._estimate(number) for number in range(len(self.values))]
+
+    def _estimate(self, number: int) -> Estimate:
+        value, drawn = float(self.values[number]), self.resamples[number]
+        if value not in (0, 1) and np.ptp(drawn) > 1e-12:
+            return Estimate(value, *_interval(drawn))
+        if number == AVERAGE_PRECISION:
+            return Estimate(value)
+        low, high = _interval(drawn)
+        unlike = value * (1 - self.unseen)
+        return Estimate(value, min(low, unlike), max(high, unlike + self.unseen))
 
     def minus(self, other: Resampled, figure: int = 0) -> Difference:
         """One of its figures (by default AUC) minus that of another detector on the same resamples."""
         drawn = self.resamples[figure] - other.resamples[figure]
         tail = min((drawn <= 0).sum(), (drawn >= 0).sum()) + 1
         value = float(self.values[figure] - other.values[figure])
-        return Difference(value, *_interval(drawn), p=min(1.0, 2 * float(tail) / (len(drawn) + 1)))
+        low, high = _interval(drawn)
+        if value == 0 and self.values[figure] in (0, 1):
+            low, high = -self.unseen, self.unseen
+        return Difference(value, low, high, p=min(1.0, 2 * float(tail) / (len(drawn) + 1)))
 
 
 def resample_ranks(
@@ -112,9 +141,11 @@ def resample_ranks(
     return {
         detector: {
             name: Resampled(
-                rankings[detector, name].figures(levels=levels)[:, 0], np.concatenate(drawn[detector, name], axis=1)
+                rankings[detector, name].figures(levels=levels)[:, 0],
+                np.concatenate(drawn[detector, name], axis=1),
+                min(len(normal), len(rows)),
             )
-            for name in members
+            for name, rows in members.items()
         }
         for detector in arrays
     }  # fmt: skip
@@ -147,6 +178,7 @@ def paired_difference(
         Resampled(
             np.mean([found[name][""].values for name in found if name.startswith(f"{side} ")], axis=0),
             np.mean([found[name][""].resamples for name in found if name.startswith(f"{side} ")], axis=0),
+            found["one 0"][""].fewer,
         )
         for side in sides
     )

@@ -53,7 +53,8 @@ class Figures:
     Attributes:
         auc: Area under the ROC curve.
         average_precision: Average precision, which depends on how many anomalies there are among the images.
-        true_positive: The true-positive rate by the false-positive rate that is not exceeded.
+        true_positive: The true-positive rate by the false-positive rate that is not exceeded; NaN where that is not 0
+            and yet less than one of the normal images: so few do not resolve it.
         curve: The ROC curve.
     """
 
@@ -165,11 +166,23 @@ def _figures(truth: Truth, scores: Array, classes: tuple[str, ...], drawn: Resam
     area, precision, *rates = drawn.estimates()
     table, band = rates[: len(LEVELS)], rates[len(LEVELS) :]
     anomalous = np.any([truth.is_class(name) for name in classes], axis=0)
-    curve = roc_curve(scores[truth.is_class(truth.normal)], scores[anomalous])
-    low, high = np.array([[each.low, each.high] for each in band]).T
-    return Figures(area, precision, dict(zip(LEVELS, table, strict=True)), Curve(*curve, grid, low, high))
+    normal = scores[truth.is_class(truth.normal)]
+    curve = roc_curve(normal, scores[anomalous])
+    low, high = np.array([[each.low, each.high] for each in band] + [[1.0, 1.0]]).T
+    told = {
+        level: rate if level == 0 or resolved(level, len(normal)) else Estimate(np.nan)
+        for level, rate in zip(LEVELS, table, strict=True)
+    }
+    return Figures(area, precision, told, Curve(*curve, np.append(grid, 1.0), low, high))
+
+
+def resolved(level: float, normal: int) -> bool:
+    """Whether a false-positive rate is at least one of so many normal images."""
+    return level * normal * (1 + 1e-12) >= 1
 
 
 def _grid(normal: int) -> Array:
-    """False-positive rates of a band: evenly, and evenly in their logarithm down to a single normal image."""
-    return np.unique(np.concatenate([[0.0], np.geomspace(1 / normal, 1, 60), np.linspace(0, 1, 101)]))
+    """False-positive rates of a band: evenly, and evenly in their logarithm down to a single normal image; but for 1,
+    at which all are caught whatever the scores are."""
+    grid = np.unique(np.concatenate([[0.0], np.geomspace(1 / normal, 1, 60), np.linspace(0, 1, 101)]))
+    return grid[grid < 1]

@@ -19,6 +19,9 @@ BINS = 40
 WIDE = 30
 """Scores whose largest percentile is so many times the smallest are drawn in steps of equal ratios."""
 
+SMALLEST, LARGEST = 1e-200, 1e200
+"""Magnitudes between which scores are drawn: of what lies beyond, widths and ratios are no numbers any more."""
+
 NORMAL = "0.55"
 """Colour of normal images."""
 
@@ -72,10 +75,10 @@ def score_histograms(judged: Judged) -> Figure:
     count = len(judged.detectors)
     columns = min(3, count)
     rows = -(-count // columns)
-    width, height = 0.9 + 3.7 * columns, 0.4 + 2.8 * rows
+    width, height = 1.05 + 3.7 * columns, 0.4 + 2.8 * rows
     figure = Figure(figsize=(width, height))
     figure.subplots_adjust(
-        left=0.7 / width, right=1 - 0.2 / width, top=1 - 0.65 / height, bottom=0.55 / height, wspace=0.2, hspace=0.5
+        left=0.85 / width, right=1 - 0.2 / width, top=1 - 0.65 / height, bottom=0.55 / height, wspace=0.2, hspace=0.5
     )
     panels = figure.subplots(rows, columns, squeeze=False).ravel()
     for axes, (name, one) in zip(panels, judged.detectors.items(), strict=False):
@@ -92,16 +95,19 @@ def score_histograms(judged: Judged) -> Figure:
 
 
 def _histogram(axes: Axes, truth: Truth, scores: NDArray[np.float64]) -> None:
-    finite = scores[np.isfinite(scores)]
-    low, high = np.quantile(finite, [0.001, 0.999]) if len(finite) else (0.0, 1.0)
-    if not low < high:
-        low, high = low - 0.5, high + 0.5
+    scores = np.where(np.abs(scores) < SMALLEST, 0, scores)
+    finite = scores[np.isfinite(scores)].clip(-LARGEST, LARGEST)
+    low, high = np.quantile(finite, [0.001, 0.999]).tolist() if len(finite) else (0.0, 1.0)
+    if high - low <= 1e-12 * max(abs(low), abs(high)):
+        half = 0.5 * max(1, abs(low))
+        low, high = low - half, low + half
     ratios = low > 0 and high / low > WIDE
     edges = np.geomspace(low, high, BINS + 1) if ratios else np.linspace(low, high, BINS + 1)
     if ratios:
         axes.set_xscale("log")
     else:
         axes.ticklabel_format(axis="x", style="sci", scilimits=(-3, 4))
+    axes.set_xlim(low, high)
     for number, name in enumerate((truth.normal, *truth.anomalies)):
         # What lies beyond stands in the outermost bins.
         mine = scores[truth.is_class(name)].clip(low, high)
@@ -111,7 +117,6 @@ def _histogram(axes: Axes, truth: Truth, scores: NDArray[np.float64]) -> None:
         else:
             color = COLORS[(number - 1) % len(COLORS)]
             axes.hist(mine, edges.tolist(), weights=share, color=color, lw=1.4, histtype="step", label=name)
-    axes.set_xlim(low, high)
 
 
 def reconstructions(shown: Shown) -> Figure:

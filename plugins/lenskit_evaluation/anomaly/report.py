@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from lenskit.plugin import write_atomically
-from lenskit_evaluation.anomaly.judged import Figures, Judged, Judgement
+from lenskit_evaluation.anomaly.judged import Figures, Judged, Judgement, resolved
 from lenskit_evaluation.anomaly.plots import reconstructions, roc_curves, score_histograms
+from lenskit_evaluation.anomaly.rank import LEVELS
 from lenskit_evaluation.metrics import Estimate
 from lenskit_evaluation.outcome import write_outcome
 from lenskit_evaluation.tables import to_csv
@@ -28,7 +29,7 @@ def write(
         judged: What was found.
         what: What was judged on, in words.
         settings: What the figures depend on.
-        runs: Names of the runs: a detector of one is called as the run, or as it with something in brackets.
+        runs: Names of the runs.
     """
     truth = judged.truth
     counts = {name: int(truth.is_class(name).sum()) for name in (truth.normal, *truth.anomalies)}
@@ -39,11 +40,9 @@ def write(
     more = {}
     if judged.differences:
         more[f"AUC of all anomalies, each minus that of {next(iter(judged.detectors))}"] = _differences(judged)
-    for folder in folders:
-        write_atomically(folder / SCORES, _scores(judged))
     write_outcome(
         folders,
-        title=f"{what}: {_listed(counts, truth.normal)} (95 % intervals)",
+        title=f"{what}: {_listed(counts, truth.normal)} (95 % intervals{_unresolved(counts[truth.normal])})",
         settings={**settings, "images": counts},
         results={
             "detectors": {name: _plain(one) for name, one in judged.detectors.items()},
@@ -58,11 +57,19 @@ def write(
         summary=found,
         pictures=pictures,
     )
+    for folder in folders:
+        write_atomically(folder / SCORES, _scores(judged))
 
 
 def _listed(counts: Mapping[str, int], normal: str) -> str:
     anomalies = ", ".join(f"{count} {name}" for name, count in counts.items() if name != normal)
     return f"{counts[normal]} {normal} against {anomalies}"
+
+
+def _unresolved(normal: int) -> str:
+    """Why some figures are not told, if any are not."""
+    coarse = " and ".join(f"{level:.0%}" for level in LEVELS if level and not resolved(level, normal))
+    return f"; {coarse} FPR is less than one of {normal} normal images" if coarse else ""
 
 
 def _row(name: str, one: Judgement, normal: str) -> dict[str, Any]:
@@ -111,6 +118,7 @@ def _line(name: str, group: str, figure: str, estimate: Estimate) -> dict[str, A
 def _plain(one: Judgement) -> dict[str, Any]:
     return {
         "score": one.scored.kind,
+        "training_lenses": one.scored.training_lenses,
         "images_per_second": one.scored.images_per_second,
         "figures": {group: _plain_figures(figures) for group, figures in one.figures.items()},
         "errors": {
@@ -133,8 +141,8 @@ def _interval(estimate: Estimate) -> dict[str, float]:
 
 def _summary(run: str, judged: Judged) -> dict[str, float]:
     """What `lenskit report` says of a run: AUC of its detectors."""
-    own = {name: one for name, one in judged.detectors.items() if name == run or name.startswith(f"{run} (")}
-    return {f"AUC{name.removeprefix(run)}": one.together.auc.value for name, one in own.items()}
+    own = {name: one for name, one in judged.detectors.items() if one.scored.run == run}
+    return {"AUC" if name == run else "AUC (neighbours)": one.together.auc.value for name, one in own.items()}
 
 
 def _all(judged: Judged) -> dict[str, dict[str, float]]:
@@ -142,10 +150,12 @@ def _all(judged: Judged) -> dict[str, dict[str, float]]:
 
 
 def _scores(judged: Judged) -> str:
-    """A table as `--scores` takes it."""
+    """A table as `--scores` takes it, which does not mind how well images are reconstructed."""
     truth = judged.truth
     names = truth.names or [str(number) for number in range(len(truth.label))]
     columns = {f"score_{name}": one.scored.scores.tolist() for name, one in judged.detectors.items()}
+    for name, one in judged.detectors.items():
+        columns |= {f"{figure}_{name}": values.tolist() for figure, values in one.scored.errors.items()}
     return to_csv(
         [
             {"name": name, "class": truth.classes[label], **{key: values[row] for key, values in columns.items()}}

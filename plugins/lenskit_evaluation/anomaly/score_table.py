@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import NoReturn
 
@@ -34,8 +35,8 @@ def read_scores(path: Path, label: str | None = None, normal: str | None = None)
 
     The table has a header. It has a column `score`, or `score_NAME` for each detector; and `label` (0 for a normal
     image and 1 for an anomaly, or false and true), or `class` with names of classes, one of which is normal. A column
-    `name` or `image` names the images. Others do not matter, nor do empty lines, lines that begin with `#`, and spaces
-    around cells. Semicolons or tabs may stand in place of commas.
+    `name` or `image` names the images. Others do not matter, nor do empty lines, lines above the header that begin with
+    `#` (below it, names of images may), and spaces around cells. Semicolons or tabs may stand in place of commas.
 
     Args:
         path: The file.
@@ -57,7 +58,12 @@ def read_scores(path: Path, label: str | None = None, normal: str | None = None)
         classes, numbers = _classes(path, kept, columns[kept], normal)
     else:
         classes, numbers, normal = SIDES, _labels(path, kept, columns[kept]), SIDES[0]
-    detectors = {name.removeprefix(f"{SCORE}_"): _scores(path, name, cells) for name, cells in scores.items()}
+    called = {name: name.removeprefix(f"{SCORE}_") for name in scores}
+    if "" in called.values():
+        raise UsageError(f"{path}: the column {SCORE}_ names no detector: it is {SCORE}, or {SCORE}_NAME")
+    if SCORE in scores and f"{SCORE}_{SCORE}" in scores:
+        raise UsageError(f"{path}: the columns {SCORE} and {SCORE}_{SCORE} are of one detector, {SCORE}")
+    detectors = {called[name]: _scores(path, name, cells) for name, cells in scores.items()}
     truth = Truth(classes, np.array(numbers, np.int64), normal, names)
     return truth, {name: Scored(values, "score") for name, values in detectors.items()}
 
@@ -67,7 +73,8 @@ def _columns(path: Path) -> dict[str, Cells]:
     if not path.is_file():
         raise UsageError(f"{path} is a folder, not a table of scores" if path.is_dir() else f"there is no file {path}")
     try:
-        rows = list(_rows(path.read_text(encoding="utf-8-sig").splitlines(keepends=True)))
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            rows = list(_rows(file))
     except (UnicodeDecodeError, csv.Error) as error:
         reason = "it is no text" if isinstance(error, UnicodeDecodeError) else str(error)
         raise UsageError(f"{path} is no table of comma-separated values: {reason}") from None
@@ -80,26 +87,29 @@ def _columns(path: Path) -> dict[str, Cells]:
         raise UsageError(f"{path} has a header and no rows")
     for line, cells in rows:
         if len(cells) != len(header):
-            raise UsageError(f"{path}, line {line}: the header has {len(header)} cells, and this line {len(cells)}")
+            hint = "; comments stand above the header" if cells[0].startswith("#") else ""
+            raise UsageError(
+                f"{path}, line {line}: the header has {len(header)} cells, and this line {len(cells)}{hint}"
+            )
     return {name: [(line, cells[number]) for line, cells in rows] for number, name in enumerate(header)}
 
 
-def _rows(lines: Sequence[str]) -> Iterator[tuple[int, list[str]]]:
+def _rows(lines: Iterable[str]) -> Iterator[tuple[int, list[str]]]:
     """Rows that are not empty, with the numbers of their lines."""
-    read = 0
-
-    def plain() -> Iterator[str]:
-        nonlocal read
-        for number, line in enumerate(lines, 1):
-            read = number
-            if not line.lstrip().startswith("#"):
-                yield line
-
-    header = next(plain(), "")
-    delimiter = max(",;\t", key=header.count)
-    for cells in csv.reader(plain(), delimiter=delimiter, skipinitialspace=True, strict=True):
+    rest = iter(lines)
+    above = 0
+    for header in rest:
+        if header.strip() and not header.lstrip().startswith("#"):
+            break
+        above += 1
+    else:
+        return
+    reader = csv.reader(
+        chain([header], rest), delimiter=max(",;\t", key=header.count), skipinitialspace=True, strict=True
+    )
+    for cells in reader:
         if any(cell.strip() for cell in cells):
-            yield read, [cell.strip() for cell in cells]
+            yield above + reader.line_num, [cell.strip() for cell in cells]
 
 
 def _scores(path: Path, column: str, cells: Cells) -> NDArray[np.float64]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy.stats import norm
+from scipy.stats import binomtest, norm
 
 from lenskit.errors import LenskitError
 from lenskit_evaluation.anomaly import bootstrap
@@ -68,6 +68,37 @@ def test_figures_are_of_the_same_resamples() -> None:
     np.testing.assert_array_equal(found["a"]["all"].resamples, alone["a"]["all"].resamples)
     nothing = found["a"]["all"].minus(found["b"]["all"])
     assert (nothing.value, nothing.low, nothing.high, nothing.p, nothing.significant) == (0, 0, 0, 1, False)
+
+
+def test_where_no_image_contradicts_another_the_interval_is_the_exact_binomial_one() -> None:
+    for number, value in ((200, 1.0), (-200, 0.0)):
+        found = resample_ranks(TRUTH, {"a": number * LABEL}, {"spherical": ("spherical",)}, levels=[0.1])["a"][
+            "spherical"
+        ]
+        area, precision, rate = found.estimates()
+        expected = binomtest(int(50 * value), 50).proportion_ci(method="exact")
+        for each in (area, rate):
+            assert each.value == value
+            assert (each.low, each.high) == pytest.approx((expected.low, expected.high))
+        assert np.isnan(precision.low)
+        # Nor do two detectors that both find all of them.
+        nothing = found.minus(found)
+        width = expected.high - expected.low
+        assert (nothing.value, nothing.low, nothing.high) == pytest.approx((0, -width, width))
+        assert not nothing.significant
+    tied, precision, _ = resample_ranks(TRUTH, {"a": 0 * LABEL}, {"": ("spherical",)}, levels=[0])["a"][""].estimates()
+    assert (tied.value, tied.high - tied.low) == pytest.approx((0.5, width))
+    assert str(precision) == "0.200"
+
+
+def test_intervals_contain_an_area_close_to_one() -> None:
+    truth = Truth(("none", "vortex"), np.repeat([0, 1], 30), "none")
+    area, missed = 0.998, 0
+    for seed in range(60):
+        scores = np.random.default_rng(seed).normal(size=60) + np.sqrt(2) * norm.ppf(area) * truth.label
+        found = resample_ranks(truth, {"a": scores}, {"": ("vortex",)}, levels=(), resamples=200)["a"][""].estimates()
+        missed += not found[0].low <= area <= found[0].high
+    assert missed <= 3
 
 
 def test_pairing_narrows_a_difference() -> None:

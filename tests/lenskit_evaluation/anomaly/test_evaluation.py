@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from scipy.stats import mannwhitneyu
 
 import lenskit
@@ -45,6 +46,8 @@ def test_a_table_is_judged_without_any_run(table: Path, capsys: pytest.CaptureFi
         assert found["value"] == pytest.approx(expected, abs=1e-12)
         assert f"{expected:.3f} ({found['low']:.3f} to {found['high']:.3f})" in printed
     assert stored["settings"]["images"] == {"none": 20, "vortex": 20}
+    assert stored["table"][0]["TPR at 1% FPR"] == "-"
+    assert stored["title"].endswith("(95 % intervals; 1% FPR is less than one of 20 normal images)")
     (difference,) = stored["differences"]
     values = [stored["detectors"][name]["figures"]["vortex"]["auc"]["value"] for name in "ba"]
     assert difference["value"] == pytest.approx(values[0] - values[1])
@@ -72,6 +75,12 @@ def test_a_run_is_judged_on_what_its_simulator_makes(linear: Run, tmp_path: Path
     with (folder / "scores.csv").open() as file:
         scores = list(csv.DictReader(file))
     assert [float(each["score_linear"]) for each in scores] == one.scored.scores.tolist()
+    assert [float(each["MSE_linear"]) for each in scores] == one.scored.errors["MSE"].tolist()
+    assert [float(each["W1_PCA"]) for each in scores] == judged.detectors["PCA"].scored.errors["W1"].tolist()
+    assert stored["settings"].items() >= {"normal": "none", "label": "mark", "train_lenses": 40}.items()
+    assert stored["detectors"]["PCA"]["training_lenses"] == 40
+    again = lenskit.evaluate("anomaly", scores=str(folder / "scores.csv"), normal="none", resamples=100)
+    assert [*again.detectors] == [*judged.detectors]
     assert [each["class"] for each in scores] == [judged.truth.classes[number] for number in judged.truth.label]
     # The row that `lenskit report` has of the run.
     (line,) = Report(output=str(tmp_path / "report.html"))([linear])
@@ -103,6 +112,13 @@ def test_what_is_refused(
     assert said in error
     assert error.count("\n") == 1
     assert not list(table.parent.glob("*-evaluations"))
+
+
+def test_what_cannot_be_drawn_leaves_nothing(table: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Figure, "savefig", lambda *_, **__: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        Anomaly(scores=str(table), normal="none")([])
+    assert list(table.parent.iterdir()) == [table]
 
 
 def test_runs_and_a_table_are_not_judged_together(linear: Run, table: Path) -> None:

@@ -53,6 +53,15 @@ def test_one_class_of_anomalies_is_all_of_them() -> None:
     assert not judged.differences
 
 
+@pytest.mark.parametrize(("normal", "told"), [(99, False), (100, True)])
+def test_rates_below_one_normal_image_are_not_told(normal: int, told: bool) -> None:
+    truth = Truth(("none", "vortex"), np.repeat([0, 1], [normal, 20]), "none")
+    scores = np.random.default_rng(0).normal(size=normal + 20) + 2 * truth.label
+    rates = judge(truth, {"a": Scored(scores, "score")}, resamples=100).detectors["a"].together.true_positive
+    assert {level: not np.isnan(each.value) for level, each in rates.items()} == {0: True, 0.01: told, 0.1: True}
+    assert (str(rates[0.01]) == "-") != told
+
+
 def test_scores_without_bounds_are_ranked() -> None:
     scores = np.where(LABEL > 0, np.inf, -np.inf)
     assert judge(TRUTH, {"a": Scored(scores, "score")}, resamples=100).detectors["a"].together.auc.value == 1

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from io import BytesIO
+
 import numpy as np
 import pytest
 
@@ -36,6 +38,33 @@ def test_curves_are_those_of_the_table(judged: Judged) -> None:
         np.testing.assert_array_equal(axes.lines[1].get_ydata(), line.get_ydata())
     texts = [text.get_text() for text in figure.legends[0].get_texts()]
     assert texts[0] == f"line: AUC {judged.detectors['line'].together.auc}"
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    "scores",
+    [
+        np.where(LABEL > 0, 1e308, -1e308), np.where(LABEL > 0, 1e308, 1e-308), 1e-320 * (1 + LABEL), 1e20 + 0 * LABEL,
+        1e20 + 16384 * LABEL, np.where(LABEL > 0, np.inf, -np.inf), 0.3 + 0 * LABEL,
+    ],
+)  # fmt: skip
+def test_scores_of_any_size_are_drawn(scores: np.ndarray) -> None:
+    figure = score_histograms(judge(TRUTH, {"a": Scored(scores, "score")}, resamples=100))
+    figure.savefig(BytesIO(), format="png")
+    low, high = figure.axes[0].get_xlim()
+    assert low < high
+    # All images of a class in a bin: each outline reaches one.
+    assert [patch.get_xy()[:, 1].max() for patch in figure.axes[0].patches] == pytest.approx([1, 1, 1])
+
+
+def test_labels_are_on_the_page() -> None:
+    scores = np.random.default_rng(0).normal(size=120)
+    figure = score_histograms(judge(TRUTH, {name: Scored(scores, "score") for name in "abcd"}, resamples=100))
+    for axes in figure.axes:
+        axes.set_yticks([0, 0.025])
+    figure.savefig(BytesIO(), format="png")
+    for axes in (figure.axes[0], figure.axes[3]):
+        assert axes.yaxis.label.get_window_extent().x0 > 0
 
 
 def test_every_image_is_in_a_histogram(judged: Judged) -> None:

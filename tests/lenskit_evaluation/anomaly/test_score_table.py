@@ -6,9 +6,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from lenskit.errors import UsageError
+from lenskit.files import write_atomically
+from lenskit_evaluation.anomaly.judged import Judged, Judgement
+from lenskit_evaluation.anomaly.report import _scores
 from lenskit_evaluation.anomaly.score_table import read_scores
+from lenskit_evaluation.anomaly.scored import Scored, Truth
 
 
 def written(tmp_path: Path, text: str) -> Path:
@@ -21,7 +27,7 @@ def written(tmp_path: Path, text: str) -> Path:
     "text",
     [
         "score,label\n0.5,0\n2e-1,1\n",
-        "# made by hand\nlabel , score\n# two images\n\n false, .5\nTrue , 0.2\n",
+        "# made by hand\n\n # two images\nlabel , score\n\n false, .5\nTrue , 0.2\n",
         "\ufeffscore;label\r\n0.5;0\r\n0.2;1\r\n",
         '"score"\t"label"\tremark\n"0.5"\t"0.0"\t"a, b"\n0.2\t1\t"two\nlines"\n',
     ],
@@ -68,10 +74,13 @@ def test_a_class_goes_before_a_label_where_one_is_normal(tmp_path: Path) -> None
         ("score,class\n1,a\n2,b\n3,a\n", {}, "are a, b"),
         ("score,class\n1,none\n2,vortex\n", {"normal": "nome"}, "'nome' (did you mean 'none'?); in the column class"),
         ("score,class\n1,none\n2, \n", {"normal": "none"}, "line 3: there is no class"),
-        ("score,label\n1,0\n# no row\n2,2\n", {}, "line 4: the label '2' is neither 0 (normal) nor 1 (anomaly)"),
+        ("# table\nscore,label\n1,0\n\n2,2\n", {}, "line 5: the label '2' is neither 0 (normal) nor 1 (anomaly)"),
         ("score,label\n1,0\nhigh,1\n", {}, "line 3: the score 'high' is no number"),
         ("score,label\n1,0\nnan,1\n,0\n", {}, "2 of 3 values of score are NaN or missing, the first on line 3"),
         ("score,label\n1,0\n1\n", {}, "line 3: the header has 2 cells, and this line 1"),
+        ("score,label\n1,0\n# no row\n", {}, "cells, and this line 1; comments stand above the header"),
+        ("score,score_score,label\n1,1,0\n", {}, "the columns score and score_score are of one detector, score"),
+        ("score_,label\n1,0\n", {}, "the column score_ names no detector: it is score, or score_NAME"),
         ("score,score,label\n1,1,0\n", {}, "has two columns 'score'"),
         ('score,label\n"1,0\n', {}, "is no table of comma-separated values: unexpected end of data"),
     ],
@@ -81,6 +90,32 @@ def test_what_is_wrong_is_said_in_a_line(tmp_path: Path, text: str, options: dic
         read_scores(written(tmp_path, text), **options)
     assert said in str(error.value)
     assert "\n" not in str(error.value)
+
+
+@given(
+    rows=st.lists(
+        st.tuples(
+            st.text(st.characters(codec="utf-8", exclude_characters="\r")) | st.text("#,;\t\"'\n \u2028x", max_size=4),
+            st.sampled_from(["none", "#vortex", "a, b"]),
+            st.floats(allow_nan=False),
+        ),
+        min_size=1,
+    )
+)
+@example([("#1.png", "none", 1.0), ("# 2.png", "#vortex", 1e-320)])
+def test_what_is_written_is_read_back_whole(
+    tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[str, str, float]]
+) -> None:
+    names, classes, scores = zip(("", "none", 0.0), *rows, strict=True)
+    truth = Truth(("none", "#vortex", "a, b"), np.array([("none", "#vortex", "a, b").index(c) for c in classes]),
+                  "none", names)  # fmt: skip
+    path = tmp_path_factory.mktemp("scores") / "scores.csv"
+    judgement = Judgement(Scored(np.array(scores), "score"), {}, {})
+    write_atomically(path, _scores(Judged(truth, {"a": judgement}, {})))
+    again, scored = read_scores(path, normal="none")
+    assert list(again.names) == [name.strip() for name in names]
+    assert [again.classes[number] for number in again.label] == list(classes)
+    assert scored["a"].scores.tolist() == list(scores)
 
 
 def test_what_is_no_text(tmp_path: Path) -> None:
