@@ -252,7 +252,7 @@ def _method(merged: Layer) -> Any:
     return registry().find("method", str(merged["method"]["name"])).load()
 
 
-def _without_usual(merged: Layer, lowest: Layer, beside: Container[tuple[str, str]], name: Any) -> Layer:
+def _without_usual(merged: Layer, lowest: Layer, beside: Container[tuple[str, str]], name: Any) -> dict[str, Any]:
     """What is left of the sections that a method, or the one of that name which replaces it, has beside it: what was
     said with the method that is replaced was said for it. Of a component all goes, of settings what one of them names.
     """

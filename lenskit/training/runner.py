@@ -171,6 +171,11 @@ class Job:
             )  # fmt: skip
             if "optimizer" in self.config.sections:
                 log.info("%s", describe(self.method.optimization, budget.batch_size, budget.epochs))
+            if settings.ema and done is None and is_first() and type(self.method).score is not Method.score:
+                log.warning(
+                    "train.ema averages what is saved as the encoder; score, reconstruct and anomaly go by the weights "
+                    "of the last batch, as the rest of the method is not averaged"
+                )
             stopping = Stopping(self.monitor.log_every)
             hung = [
                 Clock(stream, settings.seed),

@@ -329,14 +329,14 @@ def test_a_method_that_is_replaced_takes_what_it_has_beside_it_with_it() -> None
 
 @pytest.mark.parametrize("said", [{}, {"input": {"normalise": "standard"}}])
 def test_what_was_said_for_a_method_that_is_replaced_goes_where_either_has_its_own(said: dict[str, Any]) -> None:
-    recipe = {
+    recipe: dict[str, dict[str, Any]] = {
         "method": {"name": "rbm"},
         "backbone": {"name": "rbm-hidden", "hidden": 7},
         "input": {"stretch": "zscale", "normalise": "peak", "size": 150},
     }
     # None of both, so all stays; then the new one has, the old one has, and both.
     byol, simsiam, aae = ({"method": {"name": name}} for name in ("byol", "simsiam", "aae"))
-    tiny = {"backbone": {"name": "tiny", "dropout": 0.1}, "input": recipe["input"]}
+    tiny: dict[str, dict[str, Any]] = {"backbone": {"name": "tiny", "dropout": 0.1}, "input": recipe["input"]}
     kept = Config.resolve(byol | tiny, said, simsiam).sections
     assert (kept["backbone"]["dropout"], kept["input"]["stretch"], kept["input"]["size"]) == (0.1, "zscale", 150)
     for below, over, name, stretch in (

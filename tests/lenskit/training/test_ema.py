@@ -54,6 +54,15 @@ def test_a_run_without_an_average_says_nothing_of_one(toys, tmp_path: Path) -> N
     assert "ema" not in read_card(run.path / "encoder")
 
 
+@pytest.mark.parametrize(("method", "warned"), [("linear", True), ("restless", False)])
+def test_a_method_that_scores_says_that_it_does_not_go_by_the_average(
+    method: str, warned: bool, toys, tmp_path: Path
+) -> None:
+    pairs = {"name": "single" if warned else "lens-fixed"}
+    train(toys(train={"epochs": 1, "ema": 0.9}, method={"name": method}, pairs=pairs), tmp_path / "run", progress=False)
+    assert ("WARNING train.ema averages what is saved" in (tmp_path / "run" / "train.log").read_text()) == warned
+
+
 @pytest.mark.parametrize("stop", [0, 10])
 def test_the_average_goes_on_after_a_resume(stop: int, toys, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = toys(train={"ema": 0.9})
