@@ -111,6 +111,6 @@ class AAE(Autoencoder):
         encoder = [*self.backbone.parameters(), *self.to_latent.parameters()]
         weights = ([*encoder, *self.decoder.parameters()], self.discriminator.parameters(), encoder)
         return [
-            torch.optim.Adam([{"params": [*part], "lr": lr, "constant_lr": True}])
+            torch.optim.Adam([{"params": [*part], "lr": lr, "constant_lr": True}], fused=True)
             for part, lr in zip(weights, self.rates, strict=True)
         ]

@@ -67,7 +67,7 @@ class OneCycle(Method):
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         trained = [parameter for parameter in self.parameters() if parameter.requires_grad]
-        return torch.optim.Adam(trained, lr=self.lr, betas=(BETA1, 0.999), weight_decay=self.l2)
+        return torch.optim.Adam(trained, lr=self.lr, betas=(BETA1, 0.999), weight_decay=self.l2, fused=True)
 
     def learning_rate(self, group: dict[str, Any], batches: int) -> float:
         return one_cycle(batches, self.budget.batches, group["peak_lr"])[0]
