@@ -1,6 +1,6 @@
 """What holds for every method there is: later ones, and those of other plugins, fall under these tests by themselves.
 
-As a program, `python test_methods.py FOLDER`, it takes a step of every method in two processes and saves what came.
+That two processes learn what one learns is in lenskit/training/test_processes.py.
 """
 
 from __future__ import annotations
@@ -9,8 +9,6 @@ import inspect
 import os
 import re
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -19,11 +17,9 @@ from typing import Any
 import pytest
 import pytorch_lightning as pl
 import torch
-from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
+from torch import Tensor
 
 from lenskit.config import Config
-from lenskit.data.source import Share
 from lenskit.errors import UsageError
 from lenskit.kinds.method import Method
 from lenskit.options import options_of
@@ -233,70 +229,3 @@ def test_every_method_names_its_paper(method: str) -> None:
     if method in TOYS:
         pytest.skip("there is no paper on a toy")
     assert "https://arxiv.org/abs/" in (inspect.getmodule(load(method)).__doc__ or "")
-
-
-def without_batch_norm(module: nn.Module) -> None:
-    for name, child in module.named_children():
-        if isinstance(child, _BatchNorm):
-            setattr(module, name, nn.Identity())
-        else:
-            without_batch_norm(child)
-
-
-def step(method: str, rank: int = 0, processes: int = 1) -> dict[str, Tensor]:
-    """A method's state after one step of plain gradient descent from one of several processes' share of a batch."""
-    backbone = {} if needed(method) else {"backbone": {"name": "tiny", "norm": False, "dropout": 0.0}}
-    job = Job(config(method, **backbone))
-    without_batch_norm(job.method)
-    batch = job.source.batch(job.source.fetch(Share(8, rank, processes).of_batch(0)))
-    job.method.training_step(batch, 0)["loss"].backward()
-    with torch.no_grad():
-        for parameter in filter(lambda p: p.requires_grad, job.method.parameters()):
-            if processes > 1:  # as DDP does
-                torch.distributed.all_reduce(parameter.grad)
-            parameter -= 0.1 * parameter.grad / processes
-    job.method.after_update()
-    return job.method.state_dict()
-
-
-@pytest.fixture(scope="module")
-def in_two(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Tensor]]:
-    """Each method's state after a step of two processes."""
-    folder = tmp_path_factory.mktemp("two")
-    done = subprocess.run(
-        [sys.executable, __file__, str(folder)],
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
-    return torch.load(folder / "states.pt", weights_only=True)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("method", [method for method in METHODS if method not in TOYS])
-def test_two_processes_learn_what_one_learns_from_the_whole_batch(
-    method: str, in_two: dict[str, dict[str, Tensor]]
-) -> None:
-    if steps_itself(method):
-        pytest.skip("it steps its optimisers itself: its own tests have two processes train it")
-    for name, value in step(method).items():
-        torch.testing.assert_close(in_two[method][name], value, atol=1e-5, rtol=1e-4, msg=lambda text, n=name: n + text)
-
-
-def main(folder: Path) -> None:
-    parent = os.fork()
-    rank = 1 if parent else 0
-    torch.set_num_threads(1)
-    torch.distributed.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
-    states = {method: step(method, rank, 2) for method in METHODS if method not in TOYS and not steps_itself(method)}
-    torch.distributed.barrier()
-    torch.distributed.destroy_process_group()
-    if rank == 0:
-        torch.save(states, folder / "states.pt")
-        os._exit(0)
-    sys.exit(os.waitstatus_to_exitcode(os.wait()[1]))
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]))

@@ -154,9 +154,10 @@ def declared(requirements: list[str]) -> set[str]:
 
 
 def needed(*folders: str) -> set[str]:
-    """Distributions that some folders import from, but for ours and the standard library."""
+    """Distributions that some folders import from, but for ours, our examples' files and the standard library."""
     owners = metadata.packages_distributions()
-    ours = {"lenskit", "lenskit_toys", *(plugin.name for plugin in PLUGINS)}
+    examples = {file.stem for file in (ROOT / "examples").rglob("*.py")}
+    ours = {"lenskit", "lenskit_toys", *(plugin.name for plugin in PLUGINS), *examples}
     names = set(imported(*folders)) - sys.stdlib_module_names - ours
     return {owners[name][0].lower().replace("_", "-") for name in names}
 

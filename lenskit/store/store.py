@@ -270,7 +270,7 @@ def _uncompressed(file: Path, array: Any, into: NDArray[Any] | None) -> NDArray[
     return into
 
 
-def _size(file: Path) -> int | None:
+def _size(file: Path | os.DirEntry[str]) -> int | None:
     """Size of a file, if it is there."""
     try:
         return file.stat().st_size
@@ -283,4 +283,5 @@ def _sizes(folder: Path) -> dict[str, int]:
     if not folder.is_dir():
         return {}
     with os.scandir(folder) as entries:
-        return {entry.name: entry.stat().st_size for entry in entries}
+        # Another process may just have renamed what it was writing.
+        return {entry.name: size for entry in entries if (size := _size(entry)) is not None}

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -102,13 +98,3 @@ def test_a_discriminator_that_is_sure_leaves_a_gradient() -> None:
     logit = torch.tensor([[-100.0]], requires_grad=True)
     AAE._taken_for(1, logit).backward()
     assert logit.grad.item() == pytest.approx(-1.0)
-
-
-@pytest.mark.slow
-def test_two_processes_learn_what_one_learns(run: Run, tmp_path: Path) -> None:
-    Path("run.toml").write_text(config(train={"devices": 2}).to_toml())
-    command = [sys.executable, "-m", "lenskit.cli", "train", "--config", "run.toml", "--out", "two"]
-    answer = subprocess.run(command, env=os.environ | {"OMP_NUM_THREADS": "1"}, capture_output=True, text=True)
-    assert answer.returncode == 0, answer.stderr
-    for name, value in weights(run).items():
-        torch.testing.assert_close(weights(Run("two"))[name], value, rtol=1e-8, atol=1e-11)

@@ -44,10 +44,12 @@ def of_method(method: str) -> Config:
     names = [option.name for option in options_of(load)]
     small = {name: size for name in names for end, size in SMALL.items() if name.endswith(end)}
     own = {"noise": 0.0, "spread": 0.0} if method == "restless" else {}
+    backbone = {"mae": {"name": "timm:test_vit"}, "rbm": {"name": "rbm-hidden", "hidden": 32}}.get(method, EXACT)
+    # An RBM's pixels are from 0 to 1, and the blobs have noise below zero.
     return Config.resolve({
         "train": TRAIN, "monitor": {"log_every": 1}, "simulator": {"name": "blobs", "pixels": 32},
-        "method": {"name": method} | small | own,
-        "backbone": {"name": "timm:test_vit"} if method == "mae" else EXACT,
+        "input": {"stretch": "zscale"} if method == "rbm" else {},
+        "method": {"name": method} | small | own, "backbone": backbone,
     })  # fmt: skip
 
 
