@@ -124,11 +124,21 @@ def test_without_stop_gradient_it_collapses_to_a_point_with_a_perfect_loss():
     assert spread(projection) > 0.8
 
 
-def test_without_an_offset_the_projections_cannot_become_a_point():
-    # Batch norm keeps their mean at zero; what is left of a collapse is a line, whose spread a monitor would pass.
-    _, projection = train(small(lr=1.0, stop_gradient=False, projector_affine=False), 200)
-    torch.testing.assert_close(projection.mean(0), torch.zeros(32), atol=1e-4, rtol=0)
-    assert spread(projection) > 0.3
+@pytest.mark.parametrize("scale", [1e-2, 1.0, 1e4])
+def test_without_an_offset_the_projections_cannot_become_a_point(scale):
+    # Whatever the features: each component has mean zero, and variance v / (v + eps) if the last layer's output has v.
+    method = small(projector_affine=False).double()
+    features = scale * torch.randn(64, 32, dtype=torch.float64, generator=torch.Generator().manual_seed(1)) + 5 * scale
+    projection = method.project(features)
+    last = method.projector.layers[-1]
+    before = method.projector.layers[:-1](features).var(0, correction=0)
+    torch.testing.assert_close(projection.mean(0), torch.zeros(32, dtype=torch.float64), atol=1e-9, rtol=0)
+    torch.testing.assert_close(projection.var(0, correction=0), before / (before + last.eps), atol=1e-9, rtol=0)
+    # With an offset they can: the paper's projector with a scale of zero.
+    method = small().double()
+    torch.nn.init.zeros_(method.projector.layers[-1].weight)
+    torch.nn.init.ones_(method.projector.layers[-1].bias)
+    assert spread(method.project(features)) < 1e-6
 
 
 def test_every_option_says_what_it_means():

@@ -38,6 +38,8 @@ class Convolver:
         Returns:
             (n, channels, pixels, pixels).
         """
+        if not len(images):
+            return images  # MKL refuses to plan a transform of nothing
         if psf.ndim == 2:
             return self(images.flatten(0, 1)[:, None], psf.flatten()).reshape(images.shape)
         channels = images.shape[1]

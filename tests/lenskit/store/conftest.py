@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -50,3 +51,11 @@ def forked(work: Callable[[], object]) -> int:
 def ended(pid: int) -> int:
     """Waits for a process: its exit status, or minus the number of the signal that killed it."""
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 120) -> None:
+    """Waits until a condition holds, and fails after some time."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"still waiting after {seconds:g} s"
+        time.sleep(0.01)

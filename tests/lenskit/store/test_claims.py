@@ -11,7 +11,7 @@ import pytest
 
 from lenskit.store.claims import Claims
 
-from .conftest import ended, forked
+from .conftest import ended, forked, wait_until
 
 
 def holding(store: Path, chunk: int) -> int:
@@ -25,8 +25,7 @@ def holding(store: Path, chunk: int) -> int:
             time.sleep(60)
 
     pid = forked(hold)
-    while not store.with_name("ready").exists():
-        time.sleep(0.005)
+    wait_until(store.with_name("ready").exists)
     return pid
 
 

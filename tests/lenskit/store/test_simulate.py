@@ -30,7 +30,7 @@ from lenskit.store.render import Renderer
 from lenskit.store.simulate import begin, simulate
 from lenskit.store.store import Store, is_store, open_array
 
-from .conftest import ended, forked, tree
+from .conftest import ended, forked, tree, wait_until
 
 Make = Callable[..., Plan]
 OUT = {"zarr": "pairs.zarr", "fits": "pairs", "hdf5": "pairs.h5"}
@@ -141,9 +141,7 @@ def test_a_fellow_that_was_killed_has_its_chunk_made_by_another(plan: Make, tmp_
     stopped = forked(lambda: (_stop_in_rendering(), simulate(wanted, tmp_path / "pairs.zarr")))
     os.waitpid(stopped, os.WUNTRACED)
     fellow = forked(lambda: simulate(wanted, tmp_path / "pairs.zarr"))
-    while (missing := Store(tmp_path / "pairs.zarr").missing()) != [0]:
-        assert missing == [0, 1]
-        time.sleep(0.01)
+    wait_until(lambda: Store(tmp_path / "pairs.zarr").missing() == [0])
     time.sleep(0.2)
     assert os.waitpid(fellow, os.WNOHANG) == (0, 0)
     os.kill(stopped, signal.SIGKILL)
@@ -153,8 +151,10 @@ def test_a_fellow_that_was_killed_has_its_chunk_made_by_another(plan: Make, tmp_
 
 
 def _stop_in_rendering() -> None:
+    """Stops this process before it first writes a chunk of parameters, whatever the file is called meanwhile."""
+
     def hook(event: str, arguments: tuple[Any, ...]) -> None:
-        if event == "open" and ".partial" in str(arguments[0]) and "staging/c." in str(arguments[0]):
+        if event == "open" and arguments[2] & os.O_CREAT and "staging/c." in str(arguments[0]):
             os.kill(os.getpid(), signal.SIGSTOP)
 
     sys.addaudithook(hook)
@@ -167,8 +167,7 @@ def test_left_over_files_are_swept_only_when_nobody_writes(plan: Make, tmp_path:
     left = out / "images" / "c.1.0.0.0.0deadbeef.partial"
     left.write_bytes(b"half")
     fellow = forked(lambda: simulate(wanted, out))
-    while Store(out).missing() != [0]:
-        time.sleep(0.01)
+    wait_until(lambda: Store(out).missing() == [0])
     assert left.exists()
     os.kill(stopped, signal.SIGCONT)
     assert (ended(stopped), ended(fellow)) == (0, 0)
@@ -372,18 +371,13 @@ def test_helpers_share_the_work_and_end_with_their_parent(plan: Make, tmp_path: 
     command = ["simulate", "--simulator", "blobs", "--set", "simulator.pixels=8", "--lenses", "1200", "--chunk", "4"]
     command += ["--seed", "5", "--out", "pairs.zarr", "--workers"]
     first = subprocess.Popen([sys.executable, "-m", "lenskit.cli", *command, "2"], start_new_session=True)
-    while not (tmp_path / "pairs.zarr" / "images" / "c.9.0.0.0.0").exists():
-        time.sleep(0.01)
+    wait_until((tmp_path / "pairs.zarr" / "images" / "c.9.0.0.0.0").exists)
     first.kill()
     first.wait()
     assert Store(tmp_path / "pairs.zarr").missing()
     assert lenskit([*command, "1"]) == 0
     assert tree(tmp_path / "pairs.zarr") == tree(tmp_path / "whole.zarr")
-    for _ in range(300):
-        if not _session(first.pid):
-            break
-        time.sleep(0.1)
-    assert not _session(first.pid)
+    wait_until(lambda: not _session(first.pid))
 
 
 def _session(leader: int) -> list[int]:

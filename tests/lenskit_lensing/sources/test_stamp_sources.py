@@ -192,7 +192,9 @@ def test_of_two_that_come_at_once_one_prepares_and_the_other_waits(
         with path.with_suffix(".lock").open("wb") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             both = [threads.submit(load, folder) for _ in range(2)]
+            deadline = time.monotonic() + 60
             while count("waiting for another process") < 2 and not any(thread.done() for thread in both):
+                assert time.monotonic() < deadline
                 time.sleep(0.01)
             assert count("stamps are prepared") == 0
         assert_same(*(thread.result() for thread in both))
