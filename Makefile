@@ -1,10 +1,13 @@
-# `make demo` runs the main job, `make test` every check; both install into $(VENV) first, once.
+# `make demo` runs the main job, `make test` every check; both install into $(VENV) first, once. `make test-lowest` runs
+# the suite with the oldest supported version of every dependency, `make reliability` thousands of random tries.
 
 VENV ?= .venv
+LOWEST ?= .venv-lowest
 PYTHON ?= python3
+PYTHON_LOWEST ?= python3.11
 BIN := $(VENV)/bin
 
-.PHONY: install demo test lint bench clean
+.PHONY: install demo test test-lowest lint reliability bench clean
 
 install: $(VENV)/installed
 
@@ -29,8 +32,22 @@ demo: install
 	$(BIN)/lenskit report runs/lensiam runs/simsiam --output runs/report.html
 
 # One thread a process: the processes share the cores.
+PYTEST := pytest -n auto --maxprocesses 4 --dist loadfile
+
 test: lint
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/$(PYTEST)
+
+test-lowest: $(LOWEST)/installed
+	OMP_NUM_THREADS=1 $(LOWEST)/bin/$(PYTEST)
+
+# uv can choose the lowest versions, but does not read where pip is told to look.
+$(LOWEST)/installed: pyproject.toml
+	$(PYTHON_LOWEST) -m venv $(LOWEST)
+	$(LOWEST)/bin/pip install uv
+	index="$${PIP_INDEX_URL:-$$($(LOWEST)/bin/pip config get global.index-url 2>/dev/null || true)}"; \
+	$(LOWEST)/bin/uv pip install --python $(LOWEST)/bin/python --resolution lowest-direct \
+		$${index:+--default-index "$$index"} -e '.[dev]'
+	@touch $@
 
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff check
@@ -38,9 +55,13 @@ lint: $(VENV)/installed-dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache --no-logo
 
+# Writes docs/reliability.md; takes an hour on two cores.
+reliability: $(VENV)/installed-dev
+	$(BIN)/python tests/reliability/run.py --lines 10000 --kills 50 --flips 100 --records 500 --page docs/reliability.md
+
 bench: $(VENV)/installed-dev
 	set -e; for file in tests/benchmarks/*.py; do echo "== $$file"; $(BIN)/python $$file; done
 
 clean:
-	rm -rf .venv .pytest_cache .hypothesis .mypy_cache .ruff_cache build dist
+	rm -rf .venv .venv-lowest .pytest_cache .hypothesis .mypy_cache .ruff_cache build dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -11,6 +11,7 @@ import tomllib
 import zipfile
 from collections.abc import Iterator
 from importlib import metadata
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,14 @@ from lenskit.registry import registry
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 PLUGINS = sorted(folder for folder in (ROOT / "plugins").iterdir() if (folder / "__init__.py").is_file())
+
+
+def test_every_dependency_has_a_floor() -> None:
+    """`make test-lowest` installs these; without one pip may take a release of ten years ago."""
+    extras = PROJECT["project"]["optional-dependencies"].values()
+    wanted = [*PROJECT["build-system"]["requires"], *PROJECT["project"]["dependencies"], *chain(*extras)]
+    own = PROJECT["project"]["name"]
+    assert [each for each in wanted if ">=" not in each and not each.startswith(own)] == []
 
 
 @pytest.fixture(scope="module")

@@ -85,7 +85,8 @@ def cut_short(toys, tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str,
     command = [sys.executable, "-c", CUT_SHORT]
     answer = subprocess.run(command, env=environment, input=json.dumps(tasks), capture_output=True, text=True)
     assert answer.returncode == 0, answer.stderr
-    return {cut[:2]: end for cut, end in zip(CUTS, zip(outs, json.loads(answer.stdout), strict=True), strict=True)}
+    ends = json.loads(answer.stdout.splitlines()[-1])
+    return {cut[:2]: end for cut, end in zip(CUTS, zip(outs, ends, strict=True), strict=True)}
 
 
 @pytest.mark.slow

@@ -58,6 +58,7 @@ def start(group: dict[str, Any], rank: int, port: int) -> int:
     status = 70
     try:
         os.dup2(os.open(f"{group['log']}.{rank}", os.O_WRONLY | os.O_CREAT, 0o644), 2)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # our answer goes there, and gloo prints to it, too
         os.environ.update(environment(group["by"], rank, group["processes"], port))
         os.environ["TOYS_SIGNAL"] = group.get("signals", {}).get(str(rank), "")
         rank_zero_only.rank = rank  # which Lightning takes from the environment when it is imported

@@ -1,0 +1,212 @@
+"""Command lines drawn at random: most nearly right, with one or two things wrong."""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import click
+import world
+from process import Ended, call
+
+SKELETONS: tuple[str, ...] = (
+    "train --recipe toys --out out/run",
+    "train --recipe toys --method simsiam --set method.hidden_dim=8 --out out/run",
+    "train --recipe toys --data mine/images --out out/run",
+    "train --recipe toys --data image-folder:mine/pictures --batch-size 2 --out out/run",
+    "train --recipe toys --overwrite --out made/run",
+    "train --resume made/run",
+    "train --recipe toys --print-config",
+    "simulate --recipe toys --lenses 6 --chunk 3 --workers 1 --out out/store.zarr",
+    "simulate --recipe toys --lenses 6 --workers 1 --out out/fits --format fits",
+    "simulate --recipe toys --lenses 6 --workers 1 --out out/store.h5",
+    "simulate --workers 1 --out made/store.zarr",
+    "render mine/lenses.csv --simulator blobs -o out/lenses.h5",
+    "render mine/lenses.csv --simulator blobs -o out/pngs",
+    "show --recipe toys --lenses 2 -o out/pairs.png",
+    "show --data mine/images --lenses 2 -o out/pairs.pdf",
+    "runs made",
+    "runs compare made/run made/simsiam",
+    "data info mine/images",
+    "data check mine/images",
+    "data info made/store.zarr",
+    "data check made/store.zarr",
+    "benchmark --recipe toys --batches 1",
+    "export made/run -o out/export",
+    "list",
+    "list methods --json",
+    "info simsiam",
+    "info lens-fixed+blur",
+    "plugins",
+    "doctor",
+    "embed made/run --data mine/images -o out/features.npz",
+    "embed made/run --lenses 8 -o out/features.zarr",
+    "predict made/run mine/images/blob00.fits -o out/table.csv",
+    "note made/run",
+    "crowding made/run",
+    "anomaly --scores mine/scores.csv",
+    "neighbours made/run mine/images/blob01.fits --archive made/features.npz",
+    "probe made/run --data mine/images",
+    "transfer made/run --data mine/images",
+    "umap made/run --data mine/images",
+    "report made/run made/simsiam -o out/report.html",
+    "finetune made/run --data mine/images --target width --labels 6",
+    "evaluate note made/run",
+)
+"""Command lines that are in order, but for some that need more images than there are."""
+
+VALUES: tuple[str, ...] = (
+    "", " ", "0", "-1", "1", "2", "3", "7", "1.5", "-0.0", "1_000", "nan", "inf", "-inf", "1e-300", "1e30", "1e300",
+    "1e400", str(2**31), str(2**63), str(2**64), "9" * 400, "0x10", "true", "none", "None", "null", "[]", "[1, 2]",
+    "{}",
+    "{a = 1}", "uniform(1, 2)", "uniform(2, 1)", "uniform(nan, 1)", "normal(1, -1)", "normal(1, 0.1)",
+    "uniform(", "choice()",
+    "auto", "cpu", "cuda", "tpu", "train", "test", "asinh", "simsiam", "restless", "lens-fixed", "default+blur", "+",
+    "a+",
+    "blobs", "hst", "tiny", "resnet18", "timm:", "timm:vit_tiny_patch16_224", "toys", "toys@nobody", "@", "probe",
+    "mine", "mine/images", "mine/notes.txt", "mine/broken.fits", "mine/empty.csv", "mine/half.toml", "mine/deep.json",
+    "mine/nothing", "mine/lost.fits", "mine/lenses.csv", "mine/scores.csv", "mine/stack.npy", "mine/pictures",
+    f"mine/{world.HOSTILE}", "fits-folder:mine/images", "nobody:mine/images", "mine/images?size=4", "mine/images?", "?",
+    ":", "made", "made/run", "made/run/best", "made/run/run.toml", "made/run/encoder", "made/run/checkpoints/last.ckpt",
+    "made/store.zarr", "made/features.npz", "made/store.zarr/images", "out", "out/new", "out/new.png", "out/new.npz",
+    "out/a/b/c", "out/new.xyz", ".", "..", "../keep.txt", "not/there", "x" * 300, "y" * 5000, "[bold]b[/bold]", "[/]",
+    "\x1b[31mred", "a\nb", "a\rb", "a\tb", "ä🦭", "\u202egnp.exe", "$x$", "$\\frac{", "<script>alert(1)</script>",
+    "a=b", "a.b=c",
+    "%s", "{0}", "'", '"', "`id`", "-", "--", "-h", "--help",
+)  # fmt: skip
+"""Values, good and bad. None is a path outside the desk but the file above it."""
+
+LEFT_OUT = {"--dask", "--num-nodes", "--devices", "--logger", "--workers", "--strategy"}
+"""Options that a drawn line gets only with absurd values: right ones start other processes."""
+ABSURD = ("", "-1", "nan", "1e30", str(2**64), "9" * 400, "a\nb", "[bold]b[/bold]")
+
+LONGEST = 500
+"""Characters of a message at most, on its one line; the issue is 400, a path or two of ours may be added."""
+CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+
+
+@dataclass
+class Tally:
+    """What came of the lines of a verb."""
+
+    lines: int = 0
+    done: int = 0
+    refused: int = 0
+    interrupted: int = 0
+    faults: list[str] = field(default_factory=list)
+
+
+def draw(rng: random.Random, flags: dict[str, list[str]], settings: list[str]) -> list[str]:
+    """Draw one command line.
+
+    Args:
+        rng: Where it is drawn from.
+        flags: The long options of each verb.
+        settings: `SECTION.OPTION` of every component.
+    """
+    line = rng.choice(SKELETONS).split()
+    for _ in range(rng.choice((1, 1, 1, 2, 2, 3))):
+        verb = line[0] if line else ""
+        place = rng.randrange(len(line)) if line else 0
+        change = rng.choice(("value", "value", "value", "option", "option", "set", "set", "drop", "insert", "double"))
+        if change == "value" and len(line) > 1:
+            place = rng.randrange(1, len(line))
+            options = line[place - 1] in LEFT_OUT
+            line[place] = rng.choice(ABSURD if options else VALUES)
+        elif change == "option" and flags.get(verb):
+            flag = rng.choice(flags[verb])
+            line += [flag, rng.choice(ABSURD if flag in LEFT_OUT else VALUES)]
+        elif change == "set":
+            line += ["--set", f"{rng.choice(settings)}={rng.choice(VALUES)}"]
+        elif change == "drop" and line:
+            del line[place]
+        elif change == "insert":
+            line.insert(place, rng.choice(VALUES))
+        elif change == "double" and line:
+            line.insert(place, line[place])
+    return line
+
+
+def vocabulary() -> tuple[dict[str, list[str]], list[str]]:
+    """The long options of every verb, and the settings of every component and of training."""
+    from lenskit.cli.main import cli
+    from lenskit.options import options_of
+    from lenskit.registry import registry
+    from lenskit.training import settings as training
+
+    context = click.Context(cli)
+    flags = {
+        verb: [name for part in command.params for name in part.opts if name.startswith("--")]
+        for verb in cli.list_commands(context)
+        if (command := cli.get_command(context, verb))
+    }
+    found = [
+        f"{kind}.{option.name}"
+        for kind in ("simulator", "pairs", "method", "backbone", "dataset")
+        for record in registry().of_kind(kind)
+        for option in options_of(record.load())
+    ]
+    for section, table in (
+        ("train", training.TrainSettings),
+        ("input", training.InputSettings),
+        ("monitor", training.MonitorSettings),
+        ("optimizer", training.OptimizerSettings),
+    ):
+        # Several times, as they are few and act on every run.
+        found += [f"{section}.{name}" for name in vars(table()) if f"--{name}" not in LEFT_OUT] * 3
+    bad = ("train.devices", "train.num_nodes", "monitor.loggers", "input.workers", "train.strategy")
+    return flags, [name.replace("dataset.", "data.") for name in found if name not in bad]
+
+
+def faults_of(ended: Ended) -> Iterator[str]:
+    """What is wrong with how a command line ended, in words."""
+    if "Traceback (most recent call last)" in ended.err + ended.out:
+        yield "traceback"
+    if ended.status not in (0, 1, 2, 130):
+        yield f"status {ended.status}"
+    last = ended.err.splitlines()[-1] if ended.err.strip() else ""
+    if ended.status in (1, 2) and not (last.startswith("lenskit: ") or ended.out):
+        yield "no message"
+    if ended.status in (1, 2) and last.startswith("lenskit: ") and len(last) > LONGEST:
+        yield f"message of {len(last)} characters"
+    if any(CONTROL.search(line) for line in (ended.err + ended.out).splitlines()):
+        yield "control characters printed"
+
+
+def try_lines(desk: Path, count: int, seed: int) -> dict[str, Tally]:
+    """Run command lines, each in a process of its own, on a desk that is put in order after each.
+
+    Args:
+        desk: See `world.build`.
+        count: How many lines.
+        seed: Seed of what is drawn; line `n` of a seed is the same on every machine with these components.
+
+    Returns:
+        What came of them, by verb.
+    """
+    flags, settings = vocabulary()
+    tallies: dict[str, Tally] = {}
+    keep = desk.parent / "keep.txt"
+    before = world.state(desk / world.MINE)
+    for number in range(count):
+        line = draw(random.Random(f"{seed}/{number}"), flags, settings)
+        tally = tallies.setdefault(line[0] if line and line[0] in flags else "(none)", Tally())
+        ended = call(line, desk)
+        after = world.state(desk / world.MINE)
+        faults = list(faults_of(ended))
+        if lost := [path for path, digest in before.items() if after.get(path) != digest]:
+            faults.append(f"changed {lost[0]}")
+        if keep.read_text() != "above the desk\n":
+            faults.append("changed a file above the desk")
+        tally.lines += 1
+        tally.done += ended.status == 0
+        tally.refused += ended.status in (1, 2)
+        tally.interrupted += ended.interrupted
+        tally.faults += [f"line {number} of seed {seed}: {fault}: lenskit {line!r}"[:2000] for fault in faults]
+        if any("changed" in fault for fault in faults):
+            break  # the desk is no more what it was
+        world.restore(desk, before, after)
+    return tallies
