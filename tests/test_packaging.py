@@ -163,10 +163,10 @@ def declared(requirements: list[str]) -> set[str]:
 
 
 def needed(*folders: str) -> set[str]:
-    """Distributions that some folders import from, but for ours, our examples' files and the standard library."""
+    """Distributions that some folders import from, but for ours, our programs' files and the standard library."""
     owners = metadata.packages_distributions()
-    examples = {file.stem for file in (ROOT / "examples").rglob("*.py")}
-    ours = {"lenskit", "lenskit_toys", *(plugin.name for plugin in PLUGINS), *examples}
+    programs = {file.stem for folder in ("examples", "tests/reliability") for file in (ROOT / folder).rglob("*.py")}
+    ours = {"lenskit", "lenskit_toys", *(plugin.name for plugin in PLUGINS), *programs}
     names = set(imported(*folders)) - sys.stdlib_module_names - ours
     return {owners[name][0].lower().replace("_", "-") for name in names}
 

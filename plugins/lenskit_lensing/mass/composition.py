@@ -92,7 +92,7 @@ def hessian(
         derivative = partial(torch.autograd.grad, create_graph=create_graph, materialize_grads=True)
         xx, xy = derivative(along_x.sum(), (x, y), retain_graph=True)
         (yy,) = derivative(along_y.sum(), (y,))
-    return xx, xy, yy
+    return (xx, xy, yy) if create_graph else (xx.detach(), xy.detach(), yy.detach())
 
 
 def magnification(
