@@ -18,7 +18,7 @@ from annotated_types import Gt
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lenskit.plugin import Dataset, LenskitError, Parameter, UsageError
+from lenskit.plugin import Dataset, LenskitError, Parameter, UsageError, check_hdu
 from lenskit_datasets.catalogue import Array, read_catalogue
 from lenskit_datasets.fits_file import opened
 from lenskit_datasets.pixel_scale import regrid, resampled_length
@@ -215,7 +215,10 @@ class Challenge(Dataset):
     def _image(self, band: Band, file: str) -> NDArray[np.float32]:
         """One band of a lens, (height, width), filled, in the pixels wanted."""
         with opened(file) as hdus:
-            pixels = next((np.array(hdu.data) for hdu in hdus if hdu.is_image and hdu.shape), np.empty(()))
+            hdu = next((hdu for hdu in hdus if hdu.is_image and hdu.shape), None)
+            if hdu is not None:
+                check_hdu(file, hdu)
+            pixels = np.empty(()) if hdu is None else np.array(hdu.data)
         size = self.image_shape[-1]
         length = self._length(band, file, pixels.shape)
         if length < size:

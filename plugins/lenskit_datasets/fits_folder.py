@@ -16,7 +16,7 @@ from astropy.io import fits
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lenskit.plugin import Dataset, LenskitError, UsageError
+from lenskit.plugin import Dataset, LenskitError, UsageError, check_hdu
 from lenskit_datasets.fill import fill_masked
 from lenskit_datasets.fits_file import opened
 from lenskit_datasets.labels import SUFFIXES, read_labels, stem
@@ -242,10 +242,12 @@ def _select(file: Path, hdus: fits.HDUList, name: int | str | None = None) -> An
             raise UsageError(f"{file} has no HDU {name}; it has {there}") from error
         if not _holds_image(hdu):
             raise UsageError(f"{file}: HDU {name} holds no image")
+        check_hdu(file, hdu)
         return hdu
     hdu = next((hdu for hdu in hdus if _holds_image(hdu)), None)
     if hdu is None:
         raise LenskitError(f"{file} holds no image: no HDU has two or more axes")
+    check_hdu(file, hdu)
     return hdu
 
 

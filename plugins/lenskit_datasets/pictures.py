@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lenskit.plugin import UsageError
+from lenskit.plugin import UsageError, check_bytes
+from lenskit_datasets.pixels import IN_MEMORY
 
 ENDINGS = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
 TIFF = (".tif", ".tiff")
 CHANNELS = {"1": 1, "L": 1, "LA": 1, "I": 1, "I;16": 1, "I;16B": 1, "F": 1, "P": 3, "RGB": 3, "RGBA": 3}
 """Channels by Pillow's modes; what is transparent is no channel."""
+_LOCK = Lock()
+"""Held while Pillow's limit is off, which is the same for all threads."""
 
 
 def picture_shape(file: Path) -> tuple[int, int, int]:
@@ -28,9 +32,7 @@ def picture_shape(file: Path) -> tuple[int, int, int]:
 
         with tifffile.TiffFile(file) as tiff:
             return _tiff_axes(file, tiff)[0]
-    from PIL import Image
-
-    with Image.open(file) as picture:
+    with _opened(file) as picture:
         if picture.mode not in CHANNELS:
             raise UsageError(f"{file} is a picture of mode {picture.mode}; grayscale and RGB are read")
         if _is_cut_down(picture):
@@ -48,13 +50,24 @@ def picture_pixels(file: Path) -> NDArray[Any]:
     """
     if file.suffix.lower() in TIFF:
         return _tiff_pixels(file)
-    from PIL import Image
-
-    channels, *_ = picture_shape(file)
-    with Image.open(file) as picture:
+    channels, height, width = picture_shape(file)
+    check_bytes(file, 4 * channels * height * width, IN_MEMORY)
+    with _opened(file) as picture:
         pixels = np.asarray(picture.convert("RGB") if picture.mode == "P" else picture)
     pixels = pixels[None] if pixels.ndim == 2 else np.moveaxis(pixels, -1, 0)
     return pixels[:channels]
+
+
+def _opened(file: Path) -> Any:
+    """A picture whose pixels are not read yet, however many it has: our limit stands in for Pillow's."""
+    from PIL import Image
+
+    with _LOCK:
+        most, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+        try:
+            return Image.open(file)
+        finally:
+            Image.MAX_IMAGE_PIXELS = most
 
 
 def _is_cut_down(picture: Any) -> bool:
@@ -69,6 +82,7 @@ def _tiff_pixels(file: Path) -> NDArray[Any]:
 
     with tifffile.TiffFile(file) as tiff:
         (channels, height, width), last = _tiff_axes(file, tiff)
+        check_bytes(file, 4 * channels * height * width, IN_MEMORY)
         pixels = tiff.pages[0].asarray()
     pixels = np.moveaxis(pixels, -1, 0) if last else pixels
     return pixels.reshape(-1, height, width)[:channels]

@@ -269,7 +269,7 @@ class TestSecond:
             ("ID,ein_area\n200001,1\n200001,1\n", "some ID has two rows"),
             ("ID,ein_area\n7,1\n", r"no row for any of the images \(such as 200001\)"),
             ("ID,ein_area\n200001,1\n", "no column of numbers 'n_source_im'; it has ID, ein_area"),
-            ("ID,ein_area\n200001\n", "has 1 entries, the header 2"),
+            ("ID,ein_area\n200001\n", "line 2: 1 cells, where the header has 2"),
         ],
     )
     def test_bad_catalogues(self, second: Path, text: str, message: str) -> None:

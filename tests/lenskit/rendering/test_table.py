@@ -106,7 +106,7 @@ def test_a_file_that_cannot_be_a_table_is_refused(path: str, complaint: str) -> 
 
 def test_text_in_no_known_encoding_is_refused() -> None:
     Path("lenses.csv").write_bytes(b"a\n\xff\xfe1\n")
-    with pytest.raises(UsageError, match=r"lenses.csv cannot be read as text"):
+    with pytest.raises(UsageError, match=r"lenses.csv is no table .*: it is no text in UTF-8 \(byte 0xff on line 2\)"):
         read_table("lenses.csv")
 
 
