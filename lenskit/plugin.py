@@ -72,6 +72,7 @@ if TYPE_CHECKING:
     from lenskit.reading.limits import check_bytes as check_bytes
     from lenskit.reading.numpy_file import load_array as load_array
     from lenskit.reading.numpy_file import open_arrays as open_arrays
+    from lenskit.reading.units import is_angle as is_angle
     from lenskit.reading.units import theta_E_columns as theta_E_columns
     from lenskit.reading.units import to_arcsec as to_arcsec
     from lenskit.reading.units import unit_in as unit_in
@@ -130,6 +131,7 @@ _LAZY = {
     "first_inexact": "lenskit.reading.whole",
     "hdf5_item": "lenskit.reading.hdf5_file",
     "held_out": "lenskit.training.heldout",
+    "is_angle": "lenskit.reading.units",
     "is_embeddings": "lenskit.embeddings",
     "is_store": "lenskit.store.store",
     "keep_freed_memory": "lenskit.data.memory",

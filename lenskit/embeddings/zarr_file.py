@@ -126,7 +126,7 @@ def read(path: Path) -> Table:
     for name, array in group.arrays():
         if card.get("format") == FORMAT:
             _check_chunks(path / name, array)
-        check_bytes(path, math.prod(array.chunks) * array.dtype.itemsize, f"a chunk of {name}")
+        check_bytes(path, math.prod(array.chunks) * array.dtype.itemsize, f"{name} (a chunk of it)")
         if array.ndim != 2:
             check_bytes(path, array.nbytes, name)
         columns[name] = StoredMatrix(path / name, array) if array.ndim == 2 else np.asarray(array[...])

@@ -24,23 +24,24 @@ def hdf5_item(file: Any, name: str) -> Any:
         LenskitError: if it is, or needs, something in another file; or if one of its chunks takes more memory than
             the limit.
     """
-    return _item(file, file, name, MOST_LINKS)
+    return _item(file, file, name, name, MOST_LINKS)
 
 
-def _item(file: Any, place: Any, name: str, most: int) -> Any:
+def _item(file: Any, place: Any, path: str, name: str, most: int) -> Any:
+    """What a path leads to from a place; `name` is what was asked for."""
     import h5py
 
     if not most:
         raise KeyError(f"too many links lead to {name}")
-    if name.startswith("/"):
+    if path.startswith("/"):
         place = file
-    for part in filter(None, name.split("/")):
+    for part in filter(None, path.split("/")):
         if not isinstance(place, h5py.Group):
             raise KeyError(f"{name} is not there: {place.name} is no group")
         link = place.get(part, getlink=True) if part != "." else None
         if isinstance(link, h5py.ExternalLink):
             raise _outside(file, name, f"is a link to {link.filename}")
-        place = _item(file, place, link.path, most - 1) if isinstance(link, h5py.SoftLink) else place[part]
+        place = _item(file, place, link.path, name, most - 1) if isinstance(link, h5py.SoftLink) else place[part]
     if isinstance(place, h5py.Dataset):
         _check_dataset(file, name, place, most)
     return place
@@ -53,9 +54,9 @@ def _check_dataset(file: Any, name: str, data: Any, most: int) -> None:
         for source in data.virtual_sources():
             if source.file_name != ".":
                 raise _outside(file, name, f"has its values in {source.file_name}")
-            _item(file, file, source.dset_name, most - 1)
+            _item(file, file, source.dset_name, name, most - 1)
     if data.chunks:
-        check_bytes(file.filename, math.prod(data.chunks) * data.dtype.itemsize, f"a chunk of {name}")
+        check_bytes(file.filename, math.prod(data.chunks) * data.dtype.itemsize, f"{name} (a chunk of it)")
 
 
 def _outside(file: Any, name: str, why: str) -> LenskitError:

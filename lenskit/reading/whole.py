@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -19,11 +18,11 @@ def first_inexact(values: Iterable[int] | NDArray[np.integer], kind: DTypeLike) 
         values: The numbers.
         kind: The type, such as `np.float32`.
     """
-    exact, to = 2 ** (np.finfo(kind).nmant + 1), np.dtype(kind).type
+    about = np.finfo(kind)
+    exact = 2 ** (about.nmant + 1)
     if isinstance(values, np.ndarray):
         values = values[(values > exact) | (values < -exact)].tolist() if values.dtype.itemsize > 2 else []
-    with np.errstate(over="ignore"):
-        return next((v for v in values if abs(v) > exact and not _same(to(v), v)), None)
+    return next((value for value in values if abs(value) > exact and not _fits(abs(value), about)), None)
 
 
 def whole_numbers(cells: Sequence[str]) -> list[int] | None:
@@ -31,5 +30,7 @@ def whole_numbers(cells: Sequence[str]) -> list[int] | None:
     return [int(cell) for cell in cells] if all(map(WHOLE.fullmatch, cells)) else None
 
 
-def _same(value: Any, number: int) -> bool:
-    return bool(np.isfinite(value)) and int(value) == number
+def _fits(value: int, about: np.finfo) -> bool:
+    """Whether the digits of a number in base 2, without the zeros at its end, are no more than a float has."""
+    zeros = (value & -value).bit_length() - 1
+    return value.bit_length() - zeros <= about.nmant + 1 and value.bit_length() <= about.maxexp

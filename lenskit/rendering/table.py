@@ -118,7 +118,7 @@ def with_units(table: Table, parameters: Mapping[str, Parameter]) -> Table:
         parameters: What a simulator knows, by name.
 
     Raises:
-        UsageError: if two columns are of one parameter, or a cell is no number.
+        UsageError: if a unit is no angle, two columns are of one parameter, or a cell is no number.
     """
     for column in table.parameters:
         name, unit = split_unit(column)
@@ -126,6 +126,10 @@ def with_units(table: Table, parameters: Mapping[str, Parameter]) -> Table:
             continue
         if name in table.columns:
             raise UsageError(f"{table.source}: the columns {name} and {column} are of one parameter, {name}")
+        if unit not in ARCSEC:
+            raise UsageError(
+                f"{table.source}: the column {column} is in {unit}, {name} in {parameters[name].unit}: convert it"
+            )
         factor, cells = ARCSEC[unit] / ARCSEC[parameters[name].unit], table.columns[column]
         if factor != 1:
             cells = [cell if cell is None else number(table, row, column) * factor for row, cell in enumerate(cells)]
@@ -187,6 +191,10 @@ def _read_json(path: Path) -> Table:
         read = json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=distinct)
     except json.JSONDecodeError as error:
         raise UsageError(f"{path}, line {error.lineno}, column {error.colno}: no JSON: {error.msg}") from None
+    except (UsageError, UnicodeDecodeError):
+        raise
+    except (ValueError, RecursionError) as error:  # a number of thousands of digits, or lists in lists in lists
+        raise UsageError(f"{path} is no table: {error}") from None
     return _of_python(read, str(path))
 
 

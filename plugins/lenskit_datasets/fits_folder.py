@@ -55,7 +55,8 @@ class FitsFolder(Dataset):
         labels: CSV file whose first column names the lens and whose columns of numbers are its parameters. By
             default `labels.csv` in the folder, if there is one.
         columns: Columns of parameters that are called otherwise in the table, such as
-            `{theta_E = "b_SIE"}`. A column whose name begins with `theta_E_` is found without, and read in arcsec.
+            `{theta_E = "b_SIE"}`. A column whose name begins with `theta_E_` is found without, and converted to
+            arcsec if its name says another unit of angles.
         noise: Name of the noise map in the folder of each image, or nothing to ignore them; an image without one has
             no mask.
         mask_above: Pixels whose noise is at least this, or not a number, are masked.

@@ -37,10 +37,11 @@ class Hdf5(Dataset):
 
     Of a file of ours nothing has to be said. Of any other, the images are one data set with axes (lens, height,
     width), (lens, channel, height, width) or (lens, view, channel, height, width), and each parameter is a data set
-    with a number for each lens, or for each of its views. Its unit is the attribute `units` (or `unit`); `theta_E`
-    without one is taken in arcsec. One with the attribute `identity` numbers things. Texts and enumerations are class
-    labels; an empty text is not known. What is not finite among the pixels is filled, as `lenskit_datasets.fill` says.
-    The file is opened whenever it is read.
+    with a number for each lens, or for each of its views. Its unit is the attribute `units` (or `unit`), or
+    what its name says; `theta_E` is converted to arcsec, and taken in arcsec without either. One with the attribute
+    `identity` numbers things. Texts and enumerations are class labels; an empty text, or a number of no class, is not
+    known. Whole numbers that float32 does not hold are left out, unless they are identities. Pixels that are not finite
+    are filled, as `lenskit_datasets.fill` says. Nothing outside the file is read. It is opened whenever it is read.
 
     Args:
         path: The file.

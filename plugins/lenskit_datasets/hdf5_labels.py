@@ -18,6 +18,7 @@ from lenskit.plugin import (
     check_bytes,
     first_inexact,
     hdf5_item,
+    is_angle,
     theta_E_columns,
     unit_in,
     unit_named,
@@ -105,12 +106,13 @@ class Labels:
             try:
                 data, why = hdf5_item(self._file, full), self._why_not(full)
             except LenskitError as error:
-                reasons[full] = str(error).removeprefix(f"{self._file.filename}: {full} ").partition(":")[0]
+                reason = str(error).removeprefix(f"{self._file.filename}: ").removeprefix(f"{full} ")
+                reasons[full] = reason.partition(": ")[0]
                 continue
             if not why:
                 chosen[name] = full
             elif self._may_be_label(data):
-                reasons[full] = f"it {why}"
+                reasons[full] = why
             elif is_dataset(data) and data != self._images and data.shape[:1] == self._shapes[0]:
                 shapes[full] = data.shape
         if shapes:
@@ -119,8 +121,8 @@ class Labels:
                 self._path, ", ".join(f"{name} {shape}" for name, shape in shapes.items()), self._views_hint(shapes),
             )  # fmt: skip
         if reasons:
-            told = "; ".join(f"{name}: {why}" for name, why in reasons.items())
-            log.warning("%s: data sets are left out: %s", self._path, told)
+            why = "; ".join(f"{name} {reason}" for name, reason in reasons.items())
+            log.warning("%s: data sets are left out: %s", self._path, why)
         return chosen
 
     def _views_hint(self, others: Mapping[str, tuple[int, ...]]) -> str:
@@ -143,8 +145,13 @@ class Labels:
         if not self._may_be_label(data):
             return f"has not a number, or a text, for each of {self._shapes[0][0]} lenses"
         check_bytes(self._path, data.size * data.dtype.itemsize, full)
+        if _is_text(data):
+            try:
+                _texts(data)
+            except UnicodeDecodeError:
+                return "holds text that is not in UTF-8"
         named, stated = unit_in(full.rpartition("/")[2]), _unit(data)
-        if named and unit_in(stated) == stated != named and stated:
+        if is_angle(named) and is_angle(stated) and named != stated:
             return f"is in {named} by its name, and in {stated} by its attribute"
         plain = data.dtype.kind in "iu" and not _is_enum(data) and not {"identity", "classes"} & set(data.attrs)
         if plain and (long := first_inexact(data[...], np.float32)) is not None:
@@ -153,11 +160,7 @@ class Labels:
 
     def _label(self, name: str, full: str) -> Label:
         data = hdf5_item(self._file, full)
-        unit = _unit(data) or ("arcsec" if full.rpartition("/")[2] == "theta_E" else "")
-        if unit and unit_in(unit) != unit:
-            parameter, factor = Parameter(name, unit, headline=name == "theta_E"), 1.0
-        else:
-            parameter, factor = labelled(name, full.rpartition("/")[2], unit)
+        parameter, factor = labelled(name, full.rpartition("/")[2], _unit(data))
         parameter = replace(
             parameter,
             symbol=_text(data.attrs.get("long_name", parameter.symbol)),
@@ -212,6 +215,10 @@ def _is_enum(data: Any) -> bool:
     return h5py.check_enum_dtype(data.dtype) is not None
 
 
+def _texts(data: Any) -> NDArray[np.str_]:
+    return data.asstr("utf-8")[...].astype(str)
+
+
 def _text(value: Any) -> str:
     return value.decode() if isinstance(value, bytes) else str(value)
 
@@ -223,7 +230,7 @@ def _classes(data: Any) -> tuple[str, ...]:
     if (numbers := h5py.check_enum_dtype(data.dtype)) is not None:
         return tuple(sorted(numbers, key=numbers.__getitem__))
     if _is_text(data):
-        return tuple(filter(None, np.unique(data.asstr()[...].astype(str)).tolist()))
+        return tuple(filter(None, np.unique(_texts(data)).tolist()))
     return tuple(map(_text, data.attrs.get("classes", ())))
 
 
@@ -232,7 +239,7 @@ def _values(what: str, data: Any, parameter: Parameter) -> NDArray[np.float64]:
     import h5py
 
     if _is_text(data):
-        texts = data.asstr()[...].astype(str)
+        texts = _texts(data)
         numbered = np.searchsorted(np.asarray(parameter.classes, str), texts)
         return np.where(texts == "", np.nan, numbered)
     values = data[...]

@@ -13,6 +13,7 @@ from lenskit.plugin import (
     Parameter,
     UsageError,
     first_inexact,
+    is_angle,
     read_delimited,
     read_number,
     theta_E_columns,
@@ -61,8 +62,6 @@ def read_labels(
             f"{path} has one column only, {table.header[0][:40]!r}: a table of labels has comma-separated columns, the "
             "name of the lens and what is known of it"
         )
-    values = _numbers(path, table.header, table.rows)
-    chosen = with_theta_E(path, _parameters(path, list(values), columns))
     rows = table.rows
     row_of = {stem(row[0], endings): number for number, row in enumerate(rows)}
     if len(row_of) < len(rows):
@@ -70,9 +69,12 @@ def read_labels(
     found = [name for name in names if name in row_of]
     if not found:
         example = f" (such as {rows[0][0][:40]!r})" if rows else ""
-        raise UsageError(f"{path}: the first column{example} names none of the images (such as {names[0]!r})")
+        hint = "" if table.header[0] else "; it has no name: if it is an index of pandas, write it with index=False"
+        raise UsageError(f"{path}: the first column{example} names none of the images (such as {names[0]!r}){hint}")
     if len(found) < len(names):
         log.info("%s has no row for %d of %d images", path, len(names) - len(found), len(names))
+    values = _numbers(path, table.header, rows)
+    chosen = with_theta_E(path, _parameters(path, list(values), columns))
     parameters = [labelled(name, column) for name, column in chosen.items()]
     of_row = np.array([row_of.get(name, len(rows)) for name in names])
     known = [
@@ -104,14 +106,16 @@ def labelled(name: str, column: str, unit: str = "") -> tuple[Parameter, float]:
     Args:
         name: Name of the parameter.
         column: Name of the column, which may say its unit.
-        unit: The unit of angles, if anything but the name says it.
+        unit: The unit, if anything but the name says it.
 
     Raises:
         UsageError: if it is `theta_E`, and by the column's name no angle.
     """
-    if name == "theta_E":
-        return Parameter(name, "arcsec", r"$\theta_E$", headline=True), to_arcsec(column, unit)
-    return Parameter(name, unit or unit_in(column)), 1.0
+    if name != "theta_E":
+        return Parameter(name, unit or unit_in(column)), 1.0
+    angle = not unit or is_angle(unit)
+    factor = to_arcsec(column, unit) if angle else 1.0
+    return Parameter(name, "arcsec" if angle else unit, r"$\theta_E$", headline=True), factor
 
 
 def as_float32(values: NDArray[np.floating], what: str) -> NDArray[np.float32]:

@@ -126,3 +126,22 @@ def test_what_is_no_text(tmp_path: Path) -> None:
         read_scores(tmp_path / "missing.csv")
     with pytest.raises(UsageError, match="is a folder"):
         read_scores(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("1,2\n3,4\n", "has no header: line 1 holds the number 1;"),
+        ("score,label\n1_2,0\n", "line 2: the score '1_2' is no number"),
+        ("score,label\n1e400,0\n", "line 2: the score '1e400' is no number"),
+        ("score,label\n41229853041234567,0\n41229853041234568,1\n", "the score 41229853041234567 has too many digits"),
+        ("score,,label\n1,2,0\n", "line 1: column 2 has no name"),
+        ("score label\n1 0\n", "columns are separated by commas, semicolons or tabs, not by spaces"),
+    ],
+)
+def test_the_rules_of_all_tables_hold(tmp_path: Path, text: str, said: str) -> None:
+    with pytest.raises(UsageError) as error:
+        read_scores(written(tmp_path, text))
+    assert said in str(error.value)
+    _, scored = read_scores(written(tmp_path, "# name,score,label,\na,1,0,\nb,inf,1,\n"))
+    assert scored["score"].scores.tolist() == [1, np.inf]
