@@ -6,6 +6,7 @@ import codecs
 import csv
 import io
 import math
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain
@@ -17,6 +18,9 @@ NOT_KNOWN = {"", "nan", "-nan", "none", "null", "na", "n/a", "#n/a", "<na>", "--
 """Cells that stand for no number, in small letters: as people, pandas, Excel and astropy write them."""
 
 DELIMITERS = ",;\t"
+
+ECSV_UNIT = re.compile(r"^# ?- ?\{name: .*\bunit: ")
+"""How ECSV says the unit of a column, in a comment."""
 
 Line = tuple[int, str]
 """The number of a line of the file, from 1, and the line."""
@@ -57,6 +61,11 @@ def read_delimited(path: Path, comments_below: bool = True) -> Delimited:
     for first in lines:
         if _is_comment(first[1]):
             comment = first
+            if ECSV_UNIT.search(first[1]):
+                raise UsageError(
+                    f"{path} is an ECSV table with units, which are not read: write them into the names of columns, "
+                    "such as theta_E_rad, and remove the lines that begin with #"
+                )
         elif first[1].strip():
             break
     else:

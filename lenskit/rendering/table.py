@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike
@@ -201,6 +202,8 @@ def _read_json(path: Path) -> Table:
 def _of_python(read: Any, source: str) -> Table:
     """A table from a list of mappings, one a row, or from a mapping of columns (a DataFrame is as good as one)."""
     if hasattr(read, "columns") and hasattr(read, "to_dict"):
+        if twice := next((name for name, count in Counter(read.columns).items() if count > 1), None):
+            raise UsageError(f"{source}: two columns are called {twice!r}")
         read = read.astype(object).where(read.notna(), None).to_dict("list")  # what is missing there is an empty cell
     if isinstance(read, Mapping):
         columns = {name: _column(source, name, values) for name, values in read.items()}

@@ -37,9 +37,11 @@ def read_catalogue(path: Path) -> dict[str, Array]:
         known = [cell for cell, value in zip(cells, values, strict=True) if np.isfinite(value)]
         if (long := first_inexact(whole_numbers(known) or (), np.float64)) is None:
             table[name] = values
+        elif name == "ID":
+            raise UsageError(f"{path}: the ID {long} has too many digits: float64 holds whole numbers below 2^53")
         else:
             log.warning("%s: column %r is left out: float64 does not hold its whole number %d", path, name, long)
-    if "ID" not in table or not np.isfinite(table["ID"]).all():
+    if "ID" not in table or not np.equal(np.mod(table["ID"], 1), 0).all():
         raise UsageError(f"{path} has no column ID that numbers the images; it has {', '.join(read.header)}")
     if len(np.unique(table["ID"])) < len(table["ID"]):
         raise UsageError(f"{path}: some ID has two rows")

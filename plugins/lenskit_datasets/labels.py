@@ -119,17 +119,17 @@ def labelled(name: str, column: str, unit: str = "") -> tuple[Parameter, float]:
 
 
 def as_float32(values: NDArray[np.floating], what: str) -> NDArray[np.float32]:
-    """Values as float32: NaN, and one warning, where they are infinite or too large for it.
+    """Values as float32: NaN, and one warning, where they are infinite, or too large or too small for it.
 
     Args:
         values: The values, of any shape.
         what: What they are called in messages.
     """
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", under="ignore"):
         narrow = values.astype(np.float32)
-    if (infinite := np.isinf(narrow)).any():
-        log.warning("%s: %d values are infinite or too large, and taken as not known", what, infinite.sum())
-        narrow[infinite] = np.nan
+    if (lost := np.isinf(narrow) | ((narrow == 0) & (values != 0))).any():
+        log.warning("%s: %d values are beyond the range of float32, and taken as not known", what, lost.sum())
+        narrow[lost] = np.nan
     return narrow
 
 

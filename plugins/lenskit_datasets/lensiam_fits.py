@@ -309,7 +309,7 @@ def _number(file: Path, header: fits.Header, key: str) -> float:
         return math.nan
     if isinstance(value, bool | str) or not isinstance(value, int | float):
         raise LenskitError(f"{file}: the header key {key} is {value!r}, parameters are numbers")
-    if isinstance(value, int) and first_inexact([value], np.float32) is not None:
+    if not abs(value) <= np.finfo(np.float32).max or first_inexact([value] if isinstance(value, int) else [], "f4"):
         raise LenskitError(
             f"{file}: the header key {key} is {value}, which float32 does not hold: leave it out of keys"
         )

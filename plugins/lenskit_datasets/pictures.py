@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import zlib
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -9,13 +11,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lenskit.plugin import UsageError, check_bytes
+from lenskit.plugin import LenskitError, UsageError, check_bytes
 from lenskit_datasets.pixels import IN_MEMORY
 
 ENDINGS = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
 TIFF = (".tif", ".tiff")
 CHANNELS = {"1": 1, "L": 1, "LA": 1, "I": 1, "I;16": 1, "I;16B": 1, "F": 1, "P": 3, "RGB": 3, "RGBA": 3}
 """Channels by Pillow's modes; what is transparent is no channel."""
+DEFLATE = (8, 32946)
+"""Compression by zlib, as TIFF numbers it."""
+SMALL = 2**16
+"""Bytes that zlib cannot unpack to more than 1032 times as many."""
 _LOCK = Lock()
 """Held while Pillow's limit is off, which is the same for all threads."""
 
@@ -83,9 +89,27 @@ def _tiff_pixels(file: Path) -> NDArray[Any]:
     with tifffile.TiffFile(file) as tiff:
         (channels, height, width), last = _tiff_axes(file, tiff)
         check_bytes(file, 4 * channels * height * width, IN_MEMORY)
+        _check_segments(file, tiff)
         pixels = tiff.pages[0].asarray()
     pixels = np.moveaxis(pixels, -1, 0) if last else pixels
     return pixels.reshape(-1, height, width)[:channels]
+
+
+def _check_segments(file: Path, tiff: Any) -> None:
+    """Checks that no strip or tile is larger than the limit, nor unpacks to more than it should.
+
+    tifffile unpacks what zlib compressed without a limit; small strips cannot become large.
+    """
+    page = tiff.pages[0]
+    size = math.prod(page.chunks) * page.dtype.itemsize
+    check_bytes(file, size, "a strip or tile")
+    if page.compression not in DEFLATE:
+        return
+    for offset, count in zip(page.dataoffsets, page.databytecounts, strict=True):
+        if count > SMALL:
+            tiff.filehandle.seek(offset)
+            if len(zlib.decompressobj().decompress(tiff.filehandle.read(count), size + 1)) > size:
+                raise LenskitError(f"{file} is damaged: a strip or tile unpacks to more than the {size} bytes it has")
 
 
 def _tiff_axes(file: Path, tiff: Any) -> tuple[tuple[int, int, int], bool]:

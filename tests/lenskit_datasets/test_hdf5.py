@@ -324,7 +324,7 @@ def test_values_of_other_kinds(tmp_path: Path, caplog) -> None:
     assert told == [
         "no labels, for they have not one number, or text, a lens: point (3,), row (3,), wave (3,)",
         "data sets are left out: text holds text that is not in UTF-8",
-        "e1: 2 values are infinite or too large, and taken as not known",
+        "e1: 2 values are beyond the range of float32, and taken as not known",
     ]
 
 

@@ -279,3 +279,18 @@ def test_pictures_larger_than_the_limit(tmp_path: Path, monkeypatch: pytest.Monk
     picture(path, numbers(100, 100))
     with pytest.raises(LenskitError, match=r"takes 40000 bytes"):
         data.read([0])
+
+
+def test_a_strip_that_unpacks_to_more_than_it_should(tmp_path: Path) -> None:
+    path, pixels = tmp_path / "a.tif", numbers(300, 300, kind="u2")
+    tifffile.imwrite(path, pixels, compression="zlib")
+    np.testing.assert_array_equal(image_of(path)[0], pixels)
+    with tifffile.TiffFile(path) as tiff:
+        tags = [tiff.pages[0].tags[name].valueoffset for name in ("StripOffsets", "StripByteCounts")]
+    content = bytearray(path.read_bytes())
+    bomb = zlib.compress(b"\0" * 10**8)
+    for place, value in zip(tags, (len(content), len(bomb)), strict=True):
+        content[place : place + 4] = struct.pack("<I", value)
+    path.write_bytes(content + bomb)
+    with pytest.raises(LenskitError, match=r"a.tif is damaged: a strip or tile unpacks to more than the 180000 bytes"):
+        ImageFolder(path).read([0])

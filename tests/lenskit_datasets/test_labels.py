@@ -146,9 +146,12 @@ def test_names_keep_their_zeros(table):
 
 
 def test_what_float32_cannot_hold_is_not_known(table, caplog):
-    _, values = read_labels(table("name,q\na,1e39\nb,-inf\nc,1\n"), NAMES, {})
+    _, values = read_labels(table("name,q,z\na,1e39,1e-60\nb,-inf,0\nc,1,1e-40\n"), NAMES, {})
     assert values[:, 0].tolist() == pytest.approx([math.nan, math.nan, 1], nan_ok=True)
-    assert caplog.records[-1].getMessage().endswith("q: 2 values are infinite or too large, and taken as not known")
+    assert values[:, 1].tolist() == pytest.approx([math.nan, 0, 1e-40], nan_ok=True, rel=1e-5, abs=0)
+    assert (
+        caplog.records[0].getMessage().endswith("q: 2 values are beyond the range of float32, and taken as not known")
+    )
 
 
 @pytest.mark.parametrize("cell", ["1_2", "1e400", "True", "0x10"])

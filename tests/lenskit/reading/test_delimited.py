@@ -77,6 +77,18 @@ def test_a_table_without_a_header_is_refused(content: str) -> None:
     assert read("name,q\n" + content).header == ["name", "q"]
 
 
+def test_units_of_ecsv_are_not_left_out_in_silence() -> None:
+    table = Table({"name": ["a"], "theta_E": [1.5]})
+    table.write("labels.csv", format="ascii.ecsv", delimiter=",")
+    assert read_delimited(Path("labels.csv")).rows == [["a", "1.5"]]
+    table["theta_E"].unit = "rad"
+    table.write("labels.csv", format="ascii.ecsv", delimiter=",", overwrite=True)
+    content = Path("labels.csv").read_text()
+    assert "is an ECSV table with units, which are not read: write them" in complaint(content)
+    lines = [line for line in content.replace("theta_E", "theta_E_rad").splitlines() if not line.startswith("#")]
+    assert read("\n".join(lines)).header == ["name", "theta_E_rad"]
+
+
 def test_quotes_protect_line_ends_and_comment_marks() -> None:
     table = read('name,note\na,"two\n# lines, ""quoted"""\n"#b",x\n# left out,x\nc,y\n')
     assert table.rows == [["a", 'two\n# lines, "quoted"'], ["#b", "x"], ["c", "y"]]

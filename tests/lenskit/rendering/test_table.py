@@ -204,3 +204,8 @@ def test_the_header_may_be_a_comment_and_an_index_has_no_name() -> None:
     assert read_table(written("# name,a\nx,1\n")).columns == {"name": ["x"], "a": ["1"]}
     with pytest.raises(UsageError, match=r"lenses.csv, line 1: column 1 has no name"):
         read_table(written(",a\nx,1\n"))
+
+
+def test_a_data_frame_with_two_columns_of_one_name() -> None:
+    with pytest.raises(UsageError, match="the table: two columns are called 'a'"):
+        read_table(pd.DataFrame([[1.0, 2.0]], columns=["a", "a"]))
