@@ -64,7 +64,7 @@ if TYPE_CHECKING:
     from lenskit.pictures import colours as colours
     from lenskit.reading.delimited import parse_number as parse_number
     from lenskit.reading.delimited import read_delimited as read_delimited
-    from lenskit.reading.delimited import read_number as read_number
+    from lenskit.reading.delimited import read_numbers as read_numbers
     from lenskit.reading.fits_file import check_hdu as check_hdu
     from lenskit.reading.fits_file import open_bytes as open_bytes
     from lenskit.reading.fits_file import open_fits as open_fits
@@ -148,7 +148,7 @@ _LAZY = {
     "read_assignment": "lenskit.config",
     "read_delimited": "lenskit.reading.delimited",
     "read_lenses": "lenskit.data.held",
-    "read_number": "lenskit.reading.delimited",
+    "read_numbers": "lenskit.reading.delimited",
     "read_toml": "lenskit.config",
     "simulated": "lenskit.data.source",
     "source_of": "lenskit.data.source",

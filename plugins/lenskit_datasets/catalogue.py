@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from lenskit.plugin import UsageError, first_inexact, read_delimited, read_number, whole_numbers
+from lenskit.plugin import UsageError, first_inexact, read_delimited, read_numbers, whole_numbers
 
 log = logging.getLogger("lenskit")
 
@@ -30,7 +30,7 @@ def read_catalogue(path: Path) -> dict[str, Array]:
     for place, name in enumerate(read.header):
         cells = [row[place] for row in read.rows]
         try:
-            values = np.array([read_number(cell) for cell in cells], float)
+            values = read_numbers(cells)
         except ValueError:
             log.info("%s: column %r is left out: not all of it is numbers", path, name)
             continue

@@ -15,7 +15,7 @@ from lenskit.plugin import (
     first_inexact,
     is_angle,
     read_delimited,
-    read_number,
+    read_numbers,
     theta_E_columns,
     to_arcsec,
     unit_in,
@@ -141,7 +141,7 @@ def _numbers(path: Path, header: Sequence[str], rows: Iterable[Sequence[str]]) -
         if name == header[0]:
             continue
         try:
-            columns[name] = np.array([read_number(cell) for cell in cells])
+            columns[name] = read_numbers(cells)
         except ValueError as error:
             other.append(f"{name} ({str(error).partition(': ')[2][:40]})")
             continue

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lenskit.errors import UsageError
-from lenskit.reading.delimited import Delimited, parse_number, read_delimited, read_number
+from lenskit.reading.delimited import NOT_KNOWN, Delimited, parse_number, read_delimited, read_number, read_numbers
 
 PLAIN = "name,q,z\na,1,2\nb,.5,3\n"
 HEADER, ROWS = ["name", "q", "z"], [["a", "1", "2"], ["b", ".5", "3"]]
@@ -140,12 +140,18 @@ def test_what_csv_writes_is_read_back(tmp_path_factory: pytest.TempPathFactory, 
 @given(st.floats(allow_nan=False))
 def test_numbers_are_those_of_python(value: float) -> None:
     assert parse_number(repr(value)) == read_number(repr(value)) == value
+    for cells in ([repr(value)], [repr(value), "--"]):
+        assert read_numbers(cells)[0] == value
 
 
 @pytest.mark.parametrize("cell", ["1_2", "١", "1e400", "0x10", "1,5", "True", "", "--", "9" * 5000, "1\0"])
 def test_what_is_no_number(cell: str) -> None:
     with pytest.raises(ValueError, match=r"number|float"):
         parse_number(cell)
+    assert np.isnan(read_numbers(["1", "", "nan"])).tolist() == [False, True, True]
+    if cell not in NOT_KNOWN:
+        with pytest.raises(ValueError, match=r"number|float"):
+            read_numbers(["1", cell])
 
 
 def test_what_programs_write_for_an_unknown_number_is_nan() -> None:
