@@ -7,6 +7,7 @@ import gzip
 import lzma
 import math
 import os
+import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -29,7 +30,8 @@ class _Bounded:
     def read(self, size: int | None = -1) -> bytes:
         room = self._most - self.tell()  # type: ignore[attr-defined]
         wanted = room + 1 if size is None or size < 0 else min(size, room + 1)
-        found: bytes = super().read(wanted)  # type: ignore[misc]
+        with self._told():
+            found: bytes = super().read(wanted)  # type: ignore[misc]
         if len(found) > room:
             raise LenskitError(
                 f"{self._file} goes on behind {self._most} bytes when unpacked, which is the limit; if the file can be "
@@ -40,7 +42,16 @@ class _Bounded:
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
         if whence == os.SEEK_SET:
             check_bytes(self._file, offset)
-        return int(super().seek(offset, whence))  # type: ignore[misc]
+        with self._told():
+            return int(super().seek(offset, whence))  # type: ignore[misc]
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """Makes damage an error that astropy does not take for the end of the file, as it does a wrong checksum."""
+        try:
+            yield
+        except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
+            raise LenskitError(f"{self._file} cannot be unpacked, it is damaged: {error}") from error
 
 
 class _Gzip(_Bounded, gzip.GzipFile):
@@ -88,7 +99,7 @@ def open_fits(file: Path | str, **options: Any) -> Iterator[fits.HDUList]:
         options: Arguments of `astropy.io.fits.open`.
 
     Raises:
-        LenskitError: if it unpacks to more than the limit, now or when data are read.
+        LenskitError: if it unpacks to more than the limit, or is damaged, now or when data are read.
         Exception: of whatever kind astropy raises, if it is damaged.
     """
     from astropy.io import fits

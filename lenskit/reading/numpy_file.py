@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -37,15 +38,21 @@ def open_arrays(file: Path | str | IO[bytes]) -> Iterator[Any]:
         LenskitError: if they take more memory than the limit when unpacked.
         ValueError: or `zipfile.BadZipFile`, if it is no such file, or damaged.
     """
-    with ZipFile(file) as archive:
-        members = archive.infolist()
-        for member in members:
-            _check_header(archive, member)
+    try:
+        with ZipFile(file) as archive:
+            members = archive.infolist()
+            for member in members:
+                _check_header(archive, member)
+    except (RuntimeError, zlib.error) as error:  # it is encrypted, or packed in some unknown way, or damaged
+        raise ValueError(str(error)) from error
     check_bytes(str(file), sum(member.file_size for member in members if member.compress_type != ZIP_STORED))
     if not isinstance(file, Path | str):
         file.seek(0)
     with np.load(file, allow_pickle=False) as arrays:
-        yield arrays
+        try:
+            yield arrays
+        except zlib.error as error:
+            raise ValueError(str(error)) from error
 
 
 def _check_header(archive: ZipFile, member: ZipInfo) -> None:

@@ -54,6 +54,20 @@ def test_what_unpacks_to_more_than_the_limit(monkeypatch: pytest.MonkeyPatch, pa
         assert stream.read() == content
 
 
+@pytest.mark.parametrize(
+    ("packed", "damage"), [("gz", "checksum"), ("gz", "end"), *((each, "middle") for each in PACK)]
+)
+def test_what_cannot_be_unpacked_is_damaged(packed: str, damage: str) -> None:
+    """astropy itself takes the wrong checksum of a gz file for its end."""
+    fits.PrimaryHDU(np.random.default_rng(0).normal(size=(60, 60))).writeto("plain")
+    content = bytearray(PACK[packed](Path("plain").read_bytes()))
+    place = {"checksum": -6, "middle": len(content) // 2, "end": len(content) - 20}[damage]
+    content[place] ^= 0x55
+    Path("a.fits").write_bytes(content[:place] if damage == "end" else content)
+    with pytest.raises(LenskitError, match=r"^a.fits cannot be unpacked, it is damaged: "), open_fits("a.fits") as hdus:
+        list(hdus)
+
+
 @pytest.mark.filterwarnings("ignore:File may have been truncated")
 def test_a_header_that_announces_terabytes() -> None:
     Path("a.fits").write_bytes(header(10**6, 10**6) + b"\0" * 2880)

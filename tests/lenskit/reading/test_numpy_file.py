@@ -59,6 +59,15 @@ def test_an_archive_that_unpacks_to_more_than_the_limit(monkeypatch: pytest.Monk
         assert arrays["x"].shape == (10,)
 
 
+def test_an_archive_that_is_damaged() -> None:
+    np.savez_compressed("a.npz", x=np.random.default_rng(0).normal(size=1000))
+    content = bytearray(Path("a.npz").read_bytes())
+    for place in range(100, 4000, 300):
+        Path("b.npz").write_bytes(content[:place] + bytes([content[place] ^ 0x55]) + content[place + 1 :])
+        with pytest.raises((ValueError, zipfile.BadZipFile)), open_arrays("b.npz") as arrays:
+            arrays["x"]
+
+
 def test_what_is_no_array() -> None:
     np.savez("a.npz", x=np.ones(3))
     with pytest.raises(ValueError, match="archive of arrays"):
