@@ -85,6 +85,8 @@ class Labels:
             LenskitError: if one that is named is in another file, or takes more memory than the limit.
         """
         named = {name.rpartition("/")[2]: self._beside(name) for name in labels or ()}
+        if len(named) < len(labels or ()):
+            raise UsageError(f"two of the labels {', '.join(labels or ())} have one name: give one another by columns")
         named |= {name: self._beside(column) for name, column in columns.items()}
         for name, full in named.items():
             if not is_there(self._file, full):

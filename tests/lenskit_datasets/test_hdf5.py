@@ -145,6 +145,14 @@ def test_labels_and_their_units(tmp_path: Path) -> None:
         Hdf5(path, labels=["redshift"])
 
 
+def test_two_labels_of_one_name(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.h5", pixels(4, 8, 8), **{"a/z": np.ones(4), "b/z": np.full(4, 2.0)})
+    with pytest.raises(UsageError, match="two of the labels a/z, b/z have one name: give one another by columns"):
+        Hdf5(path, labels=["a/z", "b/z"])
+    values = Hdf5(path, labels=["a/z"], columns={"z2": "b/z"}).read_parameters([0])
+    assert {name: value.item() for name, value in values.items()} == {"z": 1, "z2": 2}
+
+
 @pytest.mark.parametrize("unit", ["1", "dimensionless", "None", b"none", " "])
 def test_what_is_called_no_unit_is_none(tmp_path: Path, unit: str | bytes) -> None:
     path = write(tmp_path / "a.h5", pixels(4, 8, 8), z=np.ones(4), stamp=np.arange(4))
