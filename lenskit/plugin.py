@@ -62,6 +62,23 @@ if TYPE_CHECKING:
     from lenskit.kinds.simulator import Scene as Scene
     from lenskit.kinds.simulator import Simulator as Simulator
     from lenskit.pictures import colours as colours
+    from lenskit.reading.delimited import parse_number as parse_number
+    from lenskit.reading.delimited import read_delimited as read_delimited
+    from lenskit.reading.delimited import read_numbers as read_numbers
+    from lenskit.reading.fits_file import check_hdu as check_hdu
+    from lenskit.reading.fits_file import open_bytes as open_bytes
+    from lenskit.reading.fits_file import open_fits as open_fits
+    from lenskit.reading.hdf5_file import hdf5_item as hdf5_item
+    from lenskit.reading.limits import check_bytes as check_bytes
+    from lenskit.reading.numpy_file import load_array as load_array
+    from lenskit.reading.numpy_file import open_arrays as open_arrays
+    from lenskit.reading.units import is_angle as is_angle
+    from lenskit.reading.units import theta_E_columns as theta_E_columns
+    from lenskit.reading.units import to_arcsec as to_arcsec
+    from lenskit.reading.units import unit_in as unit_in
+    from lenskit.reading.units import unit_named as unit_named
+    from lenskit.reading.whole import first_inexact as first_inexact
+    from lenskit.reading.whole import whole_numbers as whole_numbers
     from lenskit.run import Run as Run
     from lenskit.runs import compare_runs as compare_runs
     from lenskit.runs import plot_runs as plot_runs
@@ -102,30 +119,47 @@ _LAZY = {
     "Transform": "lenskit.kinds.pairs",
     "alignment": "lenskit.training.probe",
     "border_noise": "lenskit.data.preprocess",
+    "check_bytes": "lenskit.reading.limits",
     "check_complete": "lenskit.data.source",
+    "check_hdu": "lenskit.reading.fits_file",
     "colours": "lenskit.pictures",
     "compare_runs": "lenskit.runs",
-    "coordinate_name": "lenskit.store.store",
     "connected": "lenskit.store.cluster",
+    "coordinate_name": "lenskit.store.store",
     "effective_rank": "lenskit.training.collapse",
     "find_reader": "lenskit.data.readers",
+    "first_inexact": "lenskit.reading.whole",
+    "hdf5_item": "lenskit.reading.hdf5_file",
     "held_out": "lenskit.training.heldout",
+    "is_angle": "lenskit.reading.units",
     "is_embeddings": "lenskit.embeddings",
     "is_store": "lenskit.store.store",
     "keep_freed_memory": "lenskit.data.memory",
+    "load_array": "lenskit.reading.numpy_file",
+    "open_arrays": "lenskit.reading.numpy_file",
+    "open_bytes": "lenskit.reading.fits_file",
     "open_dataset": "lenskit.data.readers",
+    "open_fits": "lenskit.reading.fits_file",
     "orient_images": "lenskit.data.orientation",
     "orient_values": "lenskit.data.orientation",
+    "parse_number": "lenskit.reading.delimited",
     "plot_runs": "lenskit.runs",
     "projection_std": "lenskit.training.collapse",
     "read_assignment": "lenskit.config",
+    "read_delimited": "lenskit.reading.delimited",
     "read_lenses": "lenskit.data.held",
+    "read_numbers": "lenskit.reading.delimited",
     "read_toml": "lenskit.config",
     "simulated": "lenskit.data.source",
     "source_of": "lenskit.data.source",
     "spelled_out": "lenskit.data.readers",
     "stored": "lenskit.data.source",
+    "theta_E_columns": "lenskit.reading.units",
+    "to_arcsec": "lenskit.reading.units",
     "uniformity": "lenskit.training.probe",
+    "unit_in": "lenskit.reading.units",
+    "unit_named": "lenskit.reading.units",
+    "whole_numbers": "lenskit.reading.whole",
     "write_atomically": "lenskit.files",
 }
 

@@ -14,6 +14,7 @@ from lenskit.embeddings.stored import Matrix, StoredMatrix
 from lenskit.embeddings.table import BACKBONE, PROJECTION, table_of
 from lenskit.errors import UsageError
 from lenskit.kinds.parameter import Parameter
+from lenskit.reading.whole import first_inexact
 
 Array = NDArray[np.float64]
 
@@ -144,7 +145,10 @@ def _matrix(name: str, value: Any) -> Matrix:
 
 
 def _column(name: str, value: ArrayLike, n: int) -> Array:
-    return _numbers(name, value, n).astype(np.float64)
+    array = _numbers(name, value, n)
+    if array.dtype.kind in "iu" and (long := first_inexact(array, np.float64)) is not None:
+        raise UsageError(f"{name} holds {long}, which float64 does not: leave it out, or number the things from 0")
+    return array.astype(np.float64)
 
 
 def _whole(name: str, value: ArrayLike, n: int) -> NDArray[np.int64]:

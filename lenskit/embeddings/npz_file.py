@@ -14,6 +14,7 @@ import numpy as np
 
 from lenskit.embeddings.stored import StoredMatrix
 from lenskit.embeddings.table import FEATURES, NAMES, Table
+from lenskit.reading.numpy_file import load_array, open_arrays
 
 ABOUT = "about"
 
@@ -70,8 +71,8 @@ def _member(archive: ZipFile, column: str) -> IO[bytes]:
 def read(path: Path) -> Table:
     """Columns of `.npz` are read, the features of `.npy` stay on disk."""
     if path.suffix == ".npy":
-        return Table({}, {FEATURES: StoredMatrix(path, np.load(path, mmap_mode="r", allow_pickle=False))})
-    with np.load(path, allow_pickle=False) as file:
+        return Table({}, {FEATURES: StoredMatrix(path, load_array(path))})
+    with open_arrays(path) as file:
         columns = {name: file[name] for name in file.files}
     card = json.loads(str(columns.pop(ABOUT))) if ABOUT in columns else {}
     return Table(card, columns)

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 from lenskit.embeddings.table import FEATURES, Table
 from lenskit.errors import LenskitError
+from lenskit.reading.limits import check_bytes
+from lenskit.reading.whole import first_inexact
 
 KEY = b"lenskit"
 GROUP_BYTES = 2**26
@@ -103,9 +105,13 @@ def read(path: Path) -> Table:
         with ParquetFile(path) as file:
             metadata = file.schema_arrow.metadata or {}
             parts: dict[str, list[NDArray[Any]]] = {name: [] for name in file.schema_arrow.names}
+            size = rows = 0
             for batch in file.iter_batches(READ_ROWS):
                 for name in parts:
                     parts[name].append(_array(name, batch.column(name)))
+                    size += parts[name][-1].nbytes
+                rows += batch.num_rows
+                check_bytes(path, size * file.metadata.num_rows // rows)
     except (pyarrow.ArrowException, NotImplementedError) as error:
         raise ValueError(str(error)) from None
     if not file.metadata.num_rows:
@@ -118,6 +124,11 @@ def _array(name: str, cells: Any) -> NDArray[Any]:
     import pyarrow.compute
 
     kind = cells.type
+    if pyarrow.types.is_integer(kind) and cells.null_count:
+        # pyarrow makes float64 of them, whatever digits are lost.
+        whole = cells.drop_null().to_numpy(zero_copy_only=False)
+        if first_inexact(whole, np.float64) is not None:
+            return np.asarray(cells.to_pylist(), object)
     if not (pyarrow.types.is_fixed_size_list(kind) or pyarrow.types.is_list(kind) or pyarrow.types.is_large_list(kind)):
         return np.asarray(cells.to_numpy(zero_copy_only=False))
     lengths = pyarrow.compute.unique(pyarrow.compute.list_value_length(cells))

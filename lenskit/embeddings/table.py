@@ -14,6 +14,7 @@ import numpy as np
 from lenskit import __version__
 from lenskit.errors import LenskitError
 from lenskit.kinds.parameter import Parameter
+from lenskit.reading.whole import first_inexact
 
 if TYPE_CHECKING:
     from lenskit.embeddings.embeddings import Embeddings
@@ -90,7 +91,10 @@ def arguments(table: Table, path: Path) -> dict[str, Any]:
     known = table.parameters
     values = {}
     for column, value in columns.items():
-        if column in known or np.asarray(value).dtype.kind in "fiub":
+        array = np.asarray(value)
+        if array.dtype.kind in "iu" and (long := first_inexact(array.ravel(), np.float64)) is not None:
+            log.warning("%s: the column %s holds %d, which float64 does not, and is left out", path, column, long)
+        elif column in known or array.dtype.kind in "fiub":
             values[known[column].name if column in known else column] = value
         else:
             log.warning("%s: the column %s holds no numbers, and is left out", path, column)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from lenskit.embeddings.stored import StoredMatrix
 from lenskit.embeddings.table import FEATURES, FORMAT, PROJECTION, Table
 from lenskit.kinds.parameter import Parameter
+from lenskit.reading.limits import check_bytes
 from lenskit.store.zarr_format import COORDINATE_CHUNK, create_array
 
 CHUNK_BYTES = 2**23
@@ -125,6 +126,9 @@ def read(path: Path) -> Table:
     for name, array in group.arrays():
         if card.get("format") == FORMAT:
             _check_chunks(path / name, array)
+        check_bytes(path, math.prod(array.chunks) * array.dtype.itemsize, f"{name} (a chunk of it)")
+        if array.ndim != 2:
+            check_bytes(path, array.nbytes, name)
         columns[name] = StoredMatrix(path / name, array) if array.ndim == 2 else np.asarray(array[...])
     # Arrays come in no particular order.
     order = {name: place for place, name in enumerate((FEATURES, PROJECTION, *_listed(card)))}

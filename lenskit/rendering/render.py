@@ -16,7 +16,7 @@ from lenskit.errors import LenskitError, UsageError
 from lenskit.kinds.parameter import Parameter
 from lenskit.kinds.simulator import Scene, Simulator
 from lenskit.rendering.given import SPLIT, check_made, is_entry, read_given
-from lenskit.rendering.table import Table
+from lenskit.rendering.table import Table, with_units
 from lenskit.store.plan import default_chunk
 
 
@@ -52,11 +52,12 @@ class Rendering:
     """
 
     def __init__(self, table: Table, simulator: Simulator, name: str, seed: int = 0) -> None:
-        self.table, self.simulator, self.seed = table, simulator, seed
+        known = {parameter.name: parameter for parameter in simulator.known if parameter.continuous}
+        recorded = {parameter.name: parameter for parameter in simulator.parameters}
+        self.table = table = with_units(table, known | recorded)
+        self.simulator, self.seed = simulator, seed
         self.names = table.names()
         self._given = read_given(table, simulator, name, seed)
-        recorded = {parameter.name for parameter in simulator.parameters}
-        known = {parameter.name: parameter for parameter in simulator.known if parameter.continuous}
         more = (known.get(column, Parameter(column)) for column in self._given if column not in recorded)
         self.parameters: tuple[Parameter, ...] = (*simulator.parameters, *more)
         """What is recorded, and what else is given: that is NaN where it is drawn and no entry of the scene."""

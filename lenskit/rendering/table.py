@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from lenskit.errors import UsageError
+from lenskit.kinds.parameter import Parameter
+from lenskit.reading.delimited import parse_number, read_delimited
+from lenskit.reading.units import ARCSEC, split_unit
+from lenskit.reading.whole import WHOLE, first_inexact
 
 NAME = "name"
 """The column that says what each image is called."""
@@ -94,12 +100,43 @@ def number(table: Table, row: int, column: str) -> float:
     if cell is None:
         return math.nan
     try:
-        value = float(cell)
+        value = parse_number(cell) if isinstance(cell, str) else float(cell)
     except (ValueError, OverflowError):
-        raise table.fault(row, column, f"{cell!r} is no number") from None
+        raise table.fault(row, column, f"{str(cell)[:40]!r} is no number") from None
+    whole = int(cell) if isinstance(cell, int) or WHOLE.fullmatch(str(cell)) else 0
+    if first_inexact([whole], np.float64) is not None:
+        raise table.fault(row, column, f"{whole} has too many digits: float64 holds whole numbers below 2^53")
     if not math.isfinite(value):
         raise table.fault(row, column, f"{cell!r} is not finite; an empty cell stands for what is to be drawn")
     return value
+
+
+def with_units(table: Table, parameters: Mapping[str, Parameter]) -> Table:
+    """The table with the columns that say a unit of angles, such as `theta_E_mas`, in the unit of their parameter.
+
+    Args:
+        table: The table.
+        parameters: What a simulator knows, by name.
+
+    Raises:
+        UsageError: if a unit is no angle, two columns are of one parameter, or a cell is no number.
+    """
+    for column in table.parameters:
+        name, unit = split_unit(column)
+        if column in parameters or name not in parameters or parameters[name].unit not in ARCSEC:
+            continue
+        if name in table.columns:
+            raise UsageError(f"{table.source}: the columns {name} and {column} are of one parameter, {name}")
+        if unit not in ARCSEC:
+            raise UsageError(
+                f"{table.source}: the column {column} is in {unit}, {name} in {parameters[name].unit}: convert it"
+            )
+        factor, cells = ARCSEC[unit] / ARCSEC[parameters[name].unit], table.columns[column]
+        if factor != 1:
+            cells = [cell if cell is None else number(table, row, column) * factor for row, cell in enumerate(cells)]
+        others = {key: each for key, each in table.columns.items() if key != column}
+        table = Table(table.source, {**others, name: cells}, table.places)
+    return table
 
 
 def read_table(table: str | PathLike[str] | Any) -> Table:
@@ -133,35 +170,13 @@ def _checked(table: Table) -> Table:
 
 
 def _read_csv(path: Path) -> Table:
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        reader = csv.reader(_without_comments(file), strict=True)
-        rows: list[list[str]] = []
-        places: list[str] = []
-        try:
-            for row in reader:
-                if any(map(str.strip, row)):
-                    rows.append([cell.strip() for cell in row])
-                    places.append(f"line {reader.line_num}")
-        except csv.Error as error:
-            raise UsageError(f"{path}, line {reader.line_num}: no comma-separated values: {error}") from None
-    if not rows:
-        raise UsageError(f"{path} is empty: a table has a header and a row for each lens")
-    header, *rows = rows
-    for place, name in enumerate(header, 1):
-        if not name:
-            raise UsageError(f"{path}, {places[0]}: column {place} has no name")
-        if name in header[: place - 1]:
-            raise UsageError(f"{path}, {places[0]}: two columns are called {name!r}")
-    for row, where in zip(rows, places[1:], strict=True):
-        if len(row) != len(header):
-            raise UsageError(f"{path}, {where}: {len(row)} cells, where the header has {len(header)}")
-    columns: dict[str, list[Cell]] = {name: [row[place] or None for row in rows] for place, name in enumerate(header)}
-    return Table(str(path), columns, places[1:])
-
-
-def _without_comments(lines: Iterable[str]) -> Iterable[str]:
-    """The lines, with empty ones in the place of comments, so that they are still counted."""
-    return ("\n" if line.lstrip().startswith("#") else line for line in lines)
+    read = read_delimited(path)
+    if not read.header[0]:
+        raise UsageError(f"{path}, line {read.header_line}: column 1 has no name")
+    columns: dict[str, list[Cell]] = {
+        name: [row[place] or None for row in read.rows] for place, name in enumerate(read.header)
+    }
+    return Table(str(path), columns, [f"line {line}" for line in read.lines])
 
 
 def _read_json(path: Path) -> Table:
@@ -177,12 +192,18 @@ def _read_json(path: Path) -> Table:
         read = json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=distinct)
     except json.JSONDecodeError as error:
         raise UsageError(f"{path}, line {error.lineno}, column {error.colno}: no JSON: {error.msg}") from None
+    except (UsageError, UnicodeDecodeError):
+        raise
+    except (ValueError, RecursionError) as error:  # a number of thousands of digits, or lists in lists in lists
+        raise UsageError(f"{path} is no table: {error}") from None
     return _of_python(read, str(path))
 
 
 def _of_python(read: Any, source: str) -> Table:
     """A table from a list of mappings, one a row, or from a mapping of columns (a DataFrame is as good as one)."""
     if hasattr(read, "columns") and hasattr(read, "to_dict"):
+        if twice := next((name for name, count in Counter(read.columns).items() if count > 1), None):
+            raise UsageError(f"{source}: two columns are called {twice!r}")
         read = read.astype(object).where(read.notna(), None).to_dict("list")  # what is missing there is an empty cell
     if isinstance(read, Mapping):
         columns = {name: _column(source, name, values) for name, values in read.items()}

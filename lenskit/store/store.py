@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 
 from lenskit.errors import LenskitError, UsageError
 from lenskit.kinds.parameter import Parameter
+from lenskit.reading.limits import check_bytes
 from lenskit.store.plan import FORMAT, Plan, checked_attributes
 
 IMAGES, STAGING = "images", "staging"
@@ -151,6 +152,7 @@ class Store:
         """
         folder = self.path / name
         array = self._sound(folder, lambda: open_array(folder))
+        check_bytes(folder, array.nbytes)
         chunks = -(-array.shape[0] // array.chunks[0])
         ending = ".0" * (array.ndim - 1)
         for chunk in range(chunks):

@@ -9,8 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from lenskit.plugin import UsageError
-from lenskit_datasets.labels import number, read_table
+from lenskit.plugin import UsageError, first_inexact, read_delimited, read_numbers, whole_numbers
 
 log = logging.getLogger("lenskit")
 
@@ -24,17 +23,26 @@ def read_catalogue(path: Path) -> dict[str, Array]:
         path: The file. Empty entries and NaNs are not known.
 
     Raises:
-        UsageError: if it is no table, or has no column `ID` of numbers that are all different.
+        UsageError: if it is no table, or has no column `ID` of whole numbers that are all different and below 2^53.
     """
-    header, rows = read_table(path)
+    read = read_delimited(path)
     table: dict[str, Array] = {}
-    for place, name in enumerate(header):
+    for place, name in enumerate(read.header):
+        cells = [row[place] for row in read.rows]
         try:
-            table[name] = np.array([number(row[place]) for row in rows], float)
+            values = read_numbers(cells)
         except ValueError:
             log.info("%s: column %r is left out: not all of it is numbers", path, name)
-    if "ID" not in table or not np.isfinite(table["ID"]).all():
-        raise UsageError(f"{path} has no column ID that numbers the images; it has {', '.join(header)}")
+            continue
+        known = [cell for cell, value in zip(cells, values, strict=True) if np.isfinite(value)]
+        if (long := first_inexact(whole_numbers(known) or (), np.float64)) is None:
+            table[name] = values
+        elif name == "ID":
+            raise UsageError(f"{path}: the ID {long} has too many digits: float64 holds whole numbers below 2^53")
+        else:
+            log.warning("%s: column %r is left out: float64 does not hold its whole number %d", path, name, long)
+    if "ID" not in table or not np.equal(np.mod(table["ID"], 1), 0).all():
+        raise UsageError(f"{path} has no column ID that numbers the images; it has {', '.join(read.header)}")
     if len(np.unique(table["ID"])) < len(table["ID"]):
         raise UsageError(f"{path}: some ID has two rows")
     return table

@@ -18,9 +18,10 @@ from annotated_types import Gt
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lenskit.plugin import Dataset, LenskitError, Parameter, UsageError
+from lenskit.plugin import Dataset, LenskitError, Parameter, UsageError, check_hdu
 from lenskit_datasets.catalogue import Array, read_catalogue
 from lenskit_datasets.fits_file import opened
+from lenskit_datasets.labels import as_float32
 from lenskit_datasets.pixel_scale import regrid, resampled_length
 from lenskit_datasets.pixels import Clean, by
 
@@ -91,6 +92,7 @@ class Challenge(Dataset):
         self._labels: list[Label] = self._align(table, only_lenses) if table else []
         if only_lenses and not table:
             raise UsageError(f"only_lenses needs a catalogue that says what a lens is, and there is none in {path}")
+        self._values = {p.name: as_float32(values, f"{table}: {p.name}") for p, values in self._labels}
         self.parameters = [parameter for parameter, _ in self._labels]
         self.names = [str(number) for number in self._ids]
         self.pixel_scale = resample or max(band.pixel_scale for band in self._bands)
@@ -119,7 +121,7 @@ class Challenge(Dataset):
     def read_parameters(self, index: Sequence[int]) -> dict[str, Tensor]:
         """See `Dataset.read_parameters`; no image is read."""
         wanted = np.asarray(index, int)
-        return {p.name: torch.from_numpy(values[wanted].astype(np.float32)) for p, values in self._labels}
+        return {name: torch.from_numpy(values[wanted]) for name, values in self._values.items()}
 
     def radius(self, area: Array) -> Label:
         """theta_E from an area in steradian; not known where that is not positive."""
@@ -215,7 +217,10 @@ class Challenge(Dataset):
     def _image(self, band: Band, file: str) -> NDArray[np.float32]:
         """One band of a lens, (height, width), filled, in the pixels wanted."""
         with opened(file) as hdus:
-            pixels = next((np.array(hdu.data) for hdu in hdus if hdu.is_image and hdu.shape), np.empty(()))
+            hdu = next((hdu for hdu in hdus if hdu.is_image and hdu.shape), None)
+            if hdu is not None:
+                check_hdu(file, hdu)
+            pixels = np.empty(()) if hdu is None else np.array(hdu.data)
         size = self.image_shape[-1]
         length = self._length(band, file, pixels.shape)
         if length < size:

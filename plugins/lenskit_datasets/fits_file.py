@@ -9,7 +9,7 @@ from pathlib import Path
 
 from astropy.io import fits
 
-from lenskit.plugin import LenskitError
+from lenskit.plugin import LenskitError, open_fits
 
 
 @contextmanager
@@ -20,7 +20,7 @@ def opened(file: str | Path) -> Iterator[fits.HDUList]:
         LenskitError: if it cannot be read.
     """
     try:
-        with fits.open(file) as hdus:
+        with open_fits(file) as hdus:
             yield hdus
     except LenskitError:
         raise

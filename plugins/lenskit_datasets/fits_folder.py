@@ -16,7 +16,7 @@ from astropy.io import fits
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lenskit.plugin import Dataset, LenskitError, UsageError
+from lenskit.plugin import Dataset, LenskitError, UsageError, check_hdu
 from lenskit_datasets.fill import fill_masked
 from lenskit_datasets.fits_file import opened
 from lenskit_datasets.labels import SUFFIXES, read_labels, stem
@@ -55,7 +55,8 @@ class FitsFolder(Dataset):
         labels: CSV file whose first column names the lens and whose columns of numbers are its parameters. By
             default `labels.csv` in the folder, if there is one.
         columns: Columns of parameters that are called otherwise in the table, such as
-            `{theta_E = "b_SIE"}`. A column whose name begins with `theta_E_` is found without, and read in arcsec.
+            `{theta_E = "b_SIE"}`. A column whose name begins with `theta_E_` is found without, and converted to
+            arcsec if its name says another unit of angles.
         noise: Name of the noise map in the folder of each image, or nothing to ignore them; an image without one has
             no mask.
         mask_above: Pixels whose noise is at least this, or not a number, are masked.
@@ -242,10 +243,12 @@ def _select(file: Path, hdus: fits.HDUList, name: int | str | None = None) -> An
             raise UsageError(f"{file} has no HDU {name}; it has {there}") from error
         if not _holds_image(hdu):
             raise UsageError(f"{file}: HDU {name} holds no image")
+        check_hdu(file, hdu)
         return hdu
     hdu = next((hdu for hdu in hdus if _holds_image(hdu)), None)
     if hdu is None:
         raise LenskitError(f"{file} holds no image: no HDU has two or more axes")
+    check_hdu(file, hdu)
     return hdu
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,16 +13,21 @@ from annotated_types import Gt
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lenskit.plugin import Dataset, Hdf5Format, LenskitError, Parameter, Plan, UsageError, coordinate_name
+from lenskit.plugin import (
+    Dataset,
+    Hdf5Format,
+    LenskitError,
+    Plan,
+    UsageError,
+    check_bytes,
+    coordinate_name,
+    hdf5_item,
+)
+from lenskit_datasets.hdf5_labels import Label, Labels, is_dataset, is_there, told
 from lenskit_datasets.pixels import Clean, common_shape
 from lenskit_datasets.simulated import Numbered, follow_plan
 
-log = logging.getLogger("lenskit")
-
 IMAGES = "images"
-NO_UNIT = ("1", "dimensionless", "none")
-"""What files call the unit of a pure number."""
-
 FAULTS = (OSError, RuntimeError, KeyError, ValueError, TypeError)
 """What h5py raises of a file that is damaged."""
 
@@ -33,10 +37,11 @@ class Hdf5(Dataset):
 
     Of a file of ours nothing has to be said. Of any other, the images are one data set with axes (lens, height,
     width), (lens, channel, height, width) or (lens, view, channel, height, width), and each parameter is a data set
-    with a number for each lens, or for each of its views. Its unit is the attribute `units` (or `unit`); `theta_E`
-    without one is taken in arcsec. One with the attribute `identity` numbers things. Texts and enumerations are class
-    labels; an empty text is not known. What is not finite among the pixels is filled, as `lenskit_datasets.fill` says.
-    The file is opened whenever it is read.
+    with a number for each lens, or for each of its views. Its unit is the attribute `units` (or `unit`), or
+    what its name says; `theta_E` is converted to arcsec, and taken in arcsec without either. One with the attribute
+    `identity` numbers things. Texts and enumerations are class labels; an empty text, or a number of no class, is not
+    known. Whole numbers that float32 does not hold are left out, unless they are identities. Pixels that are not finite
+    are filled, as `lenskit_datasets.fill` says. Nothing outside the file is read. It is opened whenever it is read.
 
     Args:
         path: The file.
@@ -73,8 +78,7 @@ class Hdf5(Dataset):
         self._path, self._channels_last, self._clean = Path(path), channels_last, Clean(size)
         self._of_views = views
         self._values: dict[str, Tensor] = {}
-        self._known: dict[str, str] = {}
-        """The data set of each parameter."""
+        self._labels: list[Label] = []
         self._check_that_it_is_there()
         store = Hdf5Format(self._path)
         if images is None and labels is None and not columns and store.exists:
@@ -83,7 +87,9 @@ class Hdf5(Dataset):
             self.pixel_scale = pixel_scale
             with self._opened() as file:
                 self._look(file, images, size, frozenset(shared))
-                self._find_labels(file, labels, columns or {})
+                shapes = ((len(self),), (len(self), self.views))
+                self._labels = Labels(self._path, file, self._images, shapes).find(labels, columns or {})
+            self.parameters = [label.parameter for label in self._labels]
 
     @classmethod
     def recognises(cls, path: Path) -> bool:
@@ -103,19 +109,17 @@ class Hdf5(Dataset):
         wanted = np.asarray(index, np.int64)
         images = np.empty((len(wanted), self.views, *self.image_shape), np.float32)
         with self._opened() as file:
-            stored = self._in_order(self._rows(file[self._images], wanted)) if len(wanted) else ()
+            stored = self._in_order(self._rows(hdf5_item(file, self._images), wanted)) if len(wanted) else ()
         for place, (number, views) in enumerate(zip(wanted, stored, strict=True)):
             images[place] = self._clean(views, f"{self._path}: {self._images}[{number}]")
         return torch.from_numpy(images), self.read_parameters(index)
 
     def read_parameters(self, index: Sequence[int]) -> dict[str, Tensor]:
         """See `Dataset.read_parameters`; no image is read."""
-        missing = [parameter for parameter in self.parameters if parameter.name not in self._values]
-        if missing:
+        if len(self._values) < len(self._labels):
             with self._opened() as file:
-                for parameter in missing:
-                    values = _numbers(file[self._known[parameter.name]], parameter)
-                    self._values[parameter.name] = torch.from_numpy(values)
+                for label in self._labels:
+                    self._values[label.parameter.name] = torch.from_numpy(label.read(self._path, file))
         wanted = torch.from_numpy(np.asarray(index, np.int64))
         return {parameter.name: self._values[parameter.name][wanted] for parameter in self.parameters}
 
@@ -132,15 +136,15 @@ class Hdf5(Dataset):
     def _follow_plan(self, plan: Plan, size: int | None) -> None:
         follow_plan(self, plan, size)
         self.names, self._images, self._channels_last = Numbered(plan["lenses"]), IMAGES, False
-        self._known = {parameter.name: coordinate_name(parameter) for parameter in plan.parameters}
+        self._labels = [Label(coordinate_name(parameter), parameter) for parameter in plan.parameters]
 
     def _look(self, file: Any, images: str | None, size: int | None, shared: frozenset[str]) -> None:
         """Takes name, shape and type of the images from the file."""
         self._images = images or _only_images(self._path, file)
-        if self._images not in file:
-            raise UsageError(f"{self._path} has no data set {self._images}; it has {_told(file)}")
-        data = file[self._images]
-        if not _is_dataset(data) or data.ndim not in (3, 4, 5) or data.dtype.kind not in "fiub":
+        if not is_there(file, self._images):
+            raise UsageError(f"{self._path} has no data set {self._images}; it has {told(file)}")
+        data = hdf5_item(file, self._images)
+        if not is_dataset(data) or data.ndim not in (3, 4, 5) or data.dtype.kind not in "fiub":
             raise UsageError(f"{self._path}: {self._images} holds no images (lens, [view,] [channel,] height, width)")
         lenses, self.views, *shape = _axes(data.shape, self._channels_last, self._of_views)
         channels, height, width = shape
@@ -151,62 +155,14 @@ class Hdf5(Dataset):
             )
         if not lenses:
             raise UsageError(f"{self._path}: {self._images} is empty: {data.shape}")
+        if not data.is_virtual and not data.id.get_storage_size():
+            raise UsageError(f"{self._path}: {self._images} {data.shape} has no values: none was ever written")
+        check_bytes(self._path, 8 * lenses, f"one number for each lens of {self._images}")
         self.names = Numbered(lenses)
         self.image_shape = common_shape([(channels, height, width)], [f"{self._path}: {self._images}"], size)
         self.stored_as, self.shared = data.dtype.name, shared if self.views > 1 else frozenset()
         # What is compressed or checksummed together is read together.
         self.chunk = data.chunks[0] if data.chunks else 1
-
-    def _find_labels(self, file: Any, labels: list[str] | None, columns: Mapping[str, str]) -> None:
-        """Which data sets are parameters."""
-        chosen = {name.rpartition("/")[2]: self._beside(file, name) for name in labels or ()}
-        if labels is None:
-            names = [name for name in file[self._images].parent if name not in columns.values()]
-            chosen = {name: full for name in names if self._may_be_label(file, full := self._beside(file, name))}
-            self._tell_of_others(file, [self._beside(file, name) for name in names if name not in chosen])
-        chosen |= {name: self._beside(file, column) for name, column in columns.items()}
-        for name, full in chosen.items():
-            if full not in file:
-                raise UsageError(f"{self._path} has no data set {full} for {name}; it has {_told(file)}")
-            if not self._may_be_label(file, full):
-                raise UsageError(
-                    f"{self._path}: {full} is no label: it has not a number, or a text, for each of {len(self)} lenses"
-                )
-        self._known = chosen
-        self.parameters = [self._parameter(name, file[full]) for name, full in chosen.items()]
-
-    def _tell_of_others(self, file: Any, names: Sequence[str]) -> None:
-        """Warns of data sets that have something for each lens, but are no labels."""
-        images, found = file[self._images], {name: file.get(name) for name in names}
-        others = {
-            n: d.shape for n, d in found.items() if _is_dataset(d) and d != images and d.shape[:1] == (len(self),)
-        }
-        if others:
-            told = ", ".join(f"{name} {shape}" for name, shape in others.items())
-            channels = self.image_shape[0]
-            view = images.ndim == 4 and channels > 1 and (len(self), channels) in others.values()
-            hint = f"; say views=true if {self._images} has {channels} views rather than channels" if view else ""
-            log.warning("%s: no labels, for they have not one number, or text, a lens: %s%s", self._path, told, hint)
-
-    def _beside(self, file: Any, name: str) -> str:
-        """The full name of a data set, which may be named as it is called beside the images."""
-        beside = f"{file[self._images].parent.name.strip('/')}/{name}".strip("/")
-        return beside if beside in file else name
-
-    def _may_be_label(self, file: Any, name: str) -> bool:
-        data = file.get(name)  # nothing, of a link that leads nowhere
-        if data is None or not _is_dataset(data):
-            return False
-        known = data.dtype.kind in "fiub" or _is_text(data)
-        return known and data.shape in {(len(self),), (len(self), self.views)} and data.name != file[self._images].name
-
-    def _parameter(self, name: str, data: Any) -> Parameter:
-        unit = _text(data.attrs.get("units", data.attrs.get("unit", "arcsec" if name == "theta_E" else ""))).strip()
-        unit = "" if unit.lower() in NO_UNIT else unit
-        group = _text(data.attrs.get("group", "lens" if data.ndim == 1 else "image"))
-        symbol = _text(data.attrs.get("long_name", r"$\theta_E$" if name == "theta_E" else ""))
-        identity = bool(data.attrs.get("identity", False))
-        return Parameter(name, unit, symbol, group, _classes(data), headline=name == "theta_E", identity=identity)
 
     def _rows(self, data: Any, wanted: NDArray[np.int64]) -> NDArray[Any]:
         """Some rows of a data set, in any order; neighbours are read at once.
@@ -263,62 +219,14 @@ def _axes(shape: Sequence[int], channels_last: bool, of_views: bool) -> tuple[in
 
 def _only_images(path: Path, file: Any) -> str:
     """The data set of images, if none was named."""
-    if IMAGES in file and _is_dataset(file[IMAGES]):
+    if is_there(file, IMAGES) and is_dataset(hdf5_item(file, IMAGES)):
         return IMAGES
     found: list[str] = []
-    file.visititems(lambda name, item: found.append(name) if _is_dataset(item) and item.ndim in (3, 4, 5) else None)
+    file.visititems(lambda name, item: found.append(name) if is_dataset(item) and item.ndim in (3, 4, 5) else None)
     if len(found) != 1:
-        raise UsageError(f"{path}: which data set holds the images? Name it: images=NAME; it has {_told(file)}")
+        raise UsageError(f"{path}: which data set holds the images? Name it: images=NAME; it has {told(file)}")
     return found[0]
-
-
-def _told(file: Any) -> str:
-    """The data sets that there are, and their shapes."""
-    found: list[str] = []
-    file.visititems(lambda name, item: found.append(f"{name} {item.shape}") if _is_dataset(item) else None)
-    more = f" and {len(found) - 20} more" if len(found) > 20 else ""
-    return (", ".join(found[:20]) or "none") + more
 
 
 def _told_by(error: Exception) -> str:
     return " ".join(str(error).split())
-
-
-def _is_dataset(item: Any) -> bool:
-    import h5py
-
-    return isinstance(item, h5py.Dataset)
-
-
-def _is_text(data: Any) -> bool:
-    import h5py
-
-    return h5py.check_string_dtype(data.dtype) is not None
-
-
-def _text(value: Any) -> str:
-    return value.decode() if isinstance(value, bytes) else str(value)
-
-
-def _classes(data: Any) -> tuple[str, ...]:
-    """Names of the classes of a label: of an enumeration by number, of texts by name; none for numbers."""
-    import h5py
-
-    if (numbers := h5py.check_enum_dtype(data.dtype)) is not None:
-        return tuple(sorted(numbers, key=numbers.__getitem__))
-    if _is_text(data):
-        return tuple(filter(None, np.unique(data.asstr()[...].astype(str)).tolist()))
-    return tuple(map(_text, data.attrs.get("classes", ())))
-
-
-def _numbers(data: Any, parameter: Parameter) -> NDArray[np.float32]:
-    """All values of a label; of a class its number."""
-    import h5py
-
-    if (numbers := h5py.check_enum_dtype(data.dtype)) is not None:
-        return np.searchsorted(sorted(numbers.values()), data[...]).astype(np.float32)
-    if _is_text(data):
-        texts = data.asstr()[...].astype(str)
-        numbered = np.searchsorted(np.asarray(parameter.classes, str), texts)
-        return np.where(texts == "", np.nan, numbered).astype(np.float32)
-    return data[...].astype(np.float32)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lenskit.plugin import UsageError
+from lenskit.plugin import load_array as load
 from lenskit_datasets.image_files import ImageFiles, endings_in
 from lenskit_datasets.pictures import ENDINGS, picture_pixels, picture_shape
 
@@ -73,7 +74,7 @@ def load_array(file: Path) -> NDArray[Any]:
         Exception: of whatever kind, if it is damaged.
     """
     try:
-        array = np.load(file, mmap_mode="r", allow_pickle=False)
+        array = load(file)
     except ValueError as error:
         if "pickle" in str(error) or "Python object" in str(error):
             raise UsageError(f"{file} holds Python objects, which are not read: save an array of numbers") from error

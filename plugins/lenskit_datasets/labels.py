@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-import csv
 import logging
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lenskit.plugin import Parameter, UsageError
+from lenskit.plugin import (
+    Parameter,
+    UsageError,
+    first_inexact,
+    is_angle,
+    read_delimited,
+    read_numbers,
+    theta_E_columns,
+    to_arcsec,
+    unit_in,
+    whole_numbers,
+)
 
 log = logging.getLogger("lenskit")
-
-UNITS = ("arcsec", "deg", "rad")
-"""Units that are recognised as a part of a column's name, such as `pa_deg_east_of_north`."""
-
-
-NOT_KNOWN = {"", "nan", "-nan", "none", "null", "na", "n/a"}
-"""Entries that stand for no number, in small letters."""
 
 SUFFIXES = (".fits", ".fits.gz", ".fits.fz")
 """How the names of FITS files end."""
@@ -37,14 +39,15 @@ def read_labels(
     """Reads the labels of lenses from a CSV file with a header.
 
     The first column names the lens, with or without the ending of its file; each other column whose entries are all
-    numbers (or not known: empty, NaN, N/A, none or null) is a parameter of that name. Columns that hold other text are
-    left out, with one warning. Lines that begin with `#` are left out.
+    numbers (or not known: empty, NaN, N/A, none, null or --) is a parameter of that name. Columns that hold other text,
+    or whole numbers too long for float32, are left out, with one warning. Lines that begin with `#` are left out.
 
     Args:
         path: The file.
         names: n names of lenses.
         columns: Column of each parameter that is not in the column of its own name. Unless it is named here, `theta_E`
-            is taken from the column `theta_E`, or else from the only one whose name begins with `theta_E_`, in arcsec.
+            is taken from the column `theta_E`, or else from the only one whose name begins with `theta_E_`. It is
+            converted to arcsec if the column's name says another unit of angles.
         endings: How the names of files end, in small letters.
 
     Returns:
@@ -53,66 +56,106 @@ def read_labels(
     Raises:
         UsageError: if the table cannot be read, names a lens twice, or none of these.
     """
-    header, rows = read_table(path)
-    values = _numbers(path, header, rows)
-    chosen = _parameters(path, list(values), columns)
+    table = read_delimited(path)
+    if len(table.header) == 1:
+        raise UsageError(
+            f"{path} has one column only, {table.header[0][:40]!r}: a table of labels has comma-separated columns, the "
+            "name of the lens and what is known of it"
+        )
+    rows = table.rows
     row_of = {stem(row[0], endings): number for number, row in enumerate(rows)}
     if len(row_of) < len(rows):
         raise UsageError(f"{path}: some lens has two rows; the first column must name each lens once")
     found = [name for name in names if name in row_of]
     if not found:
-        example = f" (such as {rows[0][0]!r})" if rows else ""
-        raise UsageError(f"{path}: the first column{example} names none of the images (such as {names[0]!r})")
+        example = f" (such as {rows[0][0][:40]!r})" if rows else ""
+        hint = "" if table.header[0] else "; it has no name: if it is an index of pandas, write it with index=False"
+        raise UsageError(f"{path}: the first column{example} names none of the images (such as {names[0]!r}){hint}")
     if len(found) < len(names):
         log.info("%s has no row for %d of %d images", path, len(names) - len(found), len(names))
-    table = np.full((len(names), len(chosen)), np.nan, np.float32)
-    for i, name in enumerate(names):
-        if name in row_of:
-            table[i] = [values[column][row_of[name]] for column in chosen.values()]
-    return [_parameter(name, column) for name, column in chosen.items()], table
+    values = _numbers(path, table.header, rows)
+    chosen = with_theta_E(path, _parameters(path, list(values), columns))
+    parameters = [labelled(name, column) for name, column in chosen.items()]
+    of_row = np.array([row_of.get(name, len(rows)) for name in names])
+    known = [
+        as_float32(np.append(values[column], np.nan)[of_row] * factor, f"{path}: {column}")
+        for (_, factor), column in zip(parameters, chosen.values(), strict=True)
+    ]
+    return [parameter for parameter, _ in parameters], np.stack(known, 1) if known else np.zeros((len(names), 0), "f4")
 
 
-def read_table(path: Path) -> tuple[list[str], list[list[str]]]:
-    """The header and the rows of a CSV file, without the lines that begin with `#`; all entries stripped.
+def with_theta_E(path: Path, chosen: Mapping[str, str]) -> dict[str, str]:
+    """The column of each parameter, in which `theta_E` is found if it is called otherwise.
 
-    Raises:
-        UsageError: if it is no table, or a row is not as long as the header.
-    """
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        try:
-            lines = [row for row in csv.reader(line for line in file if not line.startswith("#")) if row]
-        except (csv.Error, UnicodeDecodeError) as error:
-            raise UsageError(f"{path} cannot be read as a table of comma-separated values: {error}") from error
-    if not lines:
-        raise UsageError(f"{path} is empty; a table of labels has a header and a row for each lens")
-    header, *rows = [[entry.strip() for entry in line] for line in lines]
-    if len(set(header)) < len(header):
-        raise UsageError(f"{path}: two columns have the same name in the header {','.join(header)!r}")
-    for row in rows:
-        if len(row) != len(header):
-            raise UsageError(f"{path}: the row of {row[0]!r} has {len(row)} entries, the header {len(header)}")
-    return header, rows
-
-
-def number(entry: str) -> float:
-    """An entry's number, NaN if it is not known.
+    Args:
+        path: The file, for messages.
+        chosen: The columns so far.
 
     Raises:
-        ValueError: if it is other text.
+        UsageError: if several columns may be `theta_E`.
     """
-    return math.nan if entry.lower() in NOT_KNOWN else float(entry)
+    similar = [] if "theta_E" in chosen else theta_E_columns(chosen)
+    if len(similar) > 1:
+        raise UsageError(f"{path}: which of {', '.join(similar)} is theta_E? Name it: columns.theta_E={similar[0]}")
+    return {"theta_E" if parameter in similar else parameter: column for parameter, column in chosen.items()}
 
 
-def _numbers(path: Path, header: Sequence[str], rows: Sequence[Sequence[str]]) -> dict[str, list[float]]:
+def labelled(name: str, column: str, unit: str = "") -> tuple[Parameter, float]:
+    """A parameter, and the factor that brings its values to its unit: `theta_E` to arcsec, all others as they are.
+
+    Args:
+        name: Name of the parameter.
+        column: Name of the column, which may say its unit.
+        unit: The unit, if anything but the name says it.
+
+    Raises:
+        UsageError: if it is `theta_E`, and by the column's name no angle.
+    """
+    if name != "theta_E":
+        return Parameter(name, unit or unit_in(column)), 1.0
+    angle = not unit or is_angle(unit)
+    factor = to_arcsec(column, unit) if angle else 1.0
+    return Parameter(name, "arcsec" if angle else unit, r"$\theta_E$", headline=True), factor
+
+
+def as_float32(values: NDArray[np.floating], what: str) -> NDArray[np.float32]:
+    """Values as float32: NaN, and one warning, where they are infinite, or too large or too small for it.
+
+    Args:
+        values: The values, of any shape.
+        what: What they are called in messages.
+    """
+    with np.errstate(over="ignore", under="ignore"):
+        narrow = values.astype(np.float32)
+    if (lost := np.isinf(narrow) | ((narrow == 0) & (values != 0))).any():
+        log.warning("%s: %d values are beyond the range of float32, and taken as not known", what, lost.sum())
+        narrow[lost] = np.nan
+    return narrow
+
+
+def _numbers(path: Path, header: Sequence[str], rows: Iterable[Sequence[str]]) -> dict[str, NDArray[np.float64]]:
     """The columns behind the first whose entries are all numbers; of the others, one line tells."""
-    columns, other = {}, []
-    for place, name in enumerate(header[1:], start=1):
+    columns: dict[str, NDArray[np.float64]] = {}
+    other, long = [], []
+    for name, cells in zip(header, zip(*rows, strict=True), strict=False):
+        if name == header[0]:
+            continue
         try:
-            columns[name] = [number(row[place]) for row in rows]
+            columns[name] = read_numbers(cells)
         except ValueError as error:
             other.append(f"{name} ({str(error).partition(': ')[2][:40]})")
+            continue
+        whole = whole_numbers([cell for cell, value in zip(cells, columns[name], strict=True) if value == value])
+        if (first := first_inexact(whole or (), np.float32)) is not None:
+            long.append(f"{name} ({first})")
+            del columns[name]
     if other:
         log.warning("%s: columns are left out, since they hold other than numbers: %s", path, ", ".join(other))
+    if long:
+        log.warning(
+            "%s: columns are left out, since float32 does not hold their whole numbers: %s; numbers with a decimal "
+            "point are rounded and kept", path, ", ".join(long),
+        )  # fmt: skip
     return columns
 
 
@@ -121,16 +164,4 @@ def _parameters(path: Path, numeric: Sequence[str], columns: Mapping[str, str]) 
     for parameter, column in columns.items():
         if column not in numeric:
             raise UsageError(f"{path} has no column of numbers {column!r} for {parameter}; it has {', '.join(numeric)}")
-    chosen = {column: column for column in numeric if column not in columns.values()} | dict(columns)
-    if "theta_E" not in chosen:
-        similar = [column for column in chosen if column.startswith("theta_E_")]
-        if len(similar) > 1:
-            raise UsageError(f"{path}: which of {', '.join(similar)} is theta_E? Name it: columns.theta_E={similar[0]}")
-        chosen = {"theta_E" if column in similar else parameter: column for parameter, column in chosen.items()}
-    return chosen
-
-
-def _parameter(name: str, column: str) -> Parameter:
-    if name == "theta_E":
-        return Parameter(name, "arcsec", r"$\theta_E$", headline=True)
-    return Parameter(name, next((unit for unit in UNITS if unit in column.split("_")), ""))
+    return {column: column for column in numeric if column not in columns.values()} | dict(columns)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import logging
 import math
 from collections.abc import Iterator, Sequence
@@ -18,7 +17,17 @@ from astropy.io import fits
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lenskit.plugin import Dataset, FitsFormat, LenskitError, Parameter, Plan, UsageError
+from lenskit.plugin import (
+    Dataset,
+    FitsFormat,
+    LenskitError,
+    Parameter,
+    Plan,
+    UsageError,
+    first_inexact,
+    open_bytes,
+    unit_in,
+)
 from lenskit_datasets.labels import stem
 from lenskit_datasets.pixels import Clean, by, common_shape
 from lenskit_datasets.simulated import follow_plan
@@ -106,7 +115,7 @@ class LensiamFits(Dataset):
             return False
         try:
             return _holds_views(_header(path))
-        except FAULTS:
+        except (LenskitError, *FAULTS):
             return False
 
     def read(self, index: Sequence[int]) -> tuple[Tensor, dict[str, Tensor]]:
@@ -185,7 +194,7 @@ class LensiamFits(Dataset):
         for name in list(usual) if keys is None else keys:
             if any(name in each for each in headers.values()):
                 self._keys[name] = [name]
-                parameters.append(usual.get(name, Parameter(name)))
+                parameters.append(usual.get(name, Parameter(name, unit_in(name))))
             elif any(f"{name}_1" in each for each in headers.values()):
                 self._keys[name] = self._keys_of(name, differs=True)
                 parameters.append(Parameter(name, group="image"))
@@ -263,7 +272,7 @@ def _shape(header: fits.Header) -> tuple[int, ...]:
 
 
 def _header(file: Path) -> fits.Header:
-    with gzip.open(file) if file.name.endswith(".gz") else file.open("rb") as stream:
+    with open_bytes(file) as stream:
         return fits.Header.fromfile(stream)
 
 
@@ -273,9 +282,8 @@ def _header_and_data(file: Path) -> tuple[fits.Header, NDArray[Any]]:
     Raises:
         ValueError: or another of `FAULTS`, if it is damaged.
     """
-    content = file.read_bytes()
-    if file.name.endswith(".gz"):
-        content = gzip.decompress(content)
+    with open_bytes(file) as opened:
+        content = opened.read()
     stream = BytesIO(content)
     header = fits.Header.fromfile(stream)
     start, shape = stream.tell(), _shape(header)
@@ -301,4 +309,8 @@ def _number(file: Path, header: fits.Header, key: str) -> float:
         return math.nan
     if isinstance(value, bool | str) or not isinstance(value, int | float):
         raise LenskitError(f"{file}: the header key {key} is {value!r}, parameters are numbers")
+    if not abs(value) <= np.finfo(np.float32).max or first_inexact([value] if isinstance(value, int) else [], "f4"):
+        raise LenskitError(
+            f"{file}: the header key {key} is {value}, which float32 does not hold: leave it out of keys"
+        )
     return float(value)

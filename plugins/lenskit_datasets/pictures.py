@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+import math
+import zlib
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lenskit.plugin import UsageError
+from lenskit.plugin import LenskitError, UsageError, check_bytes
+from lenskit_datasets.pixels import IN_MEMORY
 
 ENDINGS = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
 TIFF = (".tif", ".tiff")
 CHANNELS = {"1": 1, "L": 1, "LA": 1, "I": 1, "I;16": 1, "I;16B": 1, "F": 1, "P": 3, "RGB": 3, "RGBA": 3}
 """Channels by Pillow's modes; what is transparent is no channel."""
+DEFLATE = (8, 32946)
+"""Compression by zlib, as TIFF numbers it."""
+SMALL = 2**16
+"""Bytes that zlib cannot unpack to more than 1032 times as many."""
+_LOCK = Lock()
+"""Held while Pillow's limit is off, which is the same for all threads."""
 
 
 def picture_shape(file: Path) -> tuple[int, int, int]:
@@ -28,9 +38,7 @@ def picture_shape(file: Path) -> tuple[int, int, int]:
 
         with tifffile.TiffFile(file) as tiff:
             return _tiff_axes(file, tiff)[0]
-    from PIL import Image
-
-    with Image.open(file) as picture:
+    with _opened(file) as picture:
         if picture.mode not in CHANNELS:
             raise UsageError(f"{file} is a picture of mode {picture.mode}; grayscale and RGB are read")
         if _is_cut_down(picture):
@@ -48,13 +56,24 @@ def picture_pixels(file: Path) -> NDArray[Any]:
     """
     if file.suffix.lower() in TIFF:
         return _tiff_pixels(file)
-    from PIL import Image
-
-    channels, *_ = picture_shape(file)
-    with Image.open(file) as picture:
+    channels, height, width = picture_shape(file)
+    check_bytes(file, 4 * channels * height * width, IN_MEMORY)
+    with _opened(file) as picture:
         pixels = np.asarray(picture.convert("RGB") if picture.mode == "P" else picture)
     pixels = pixels[None] if pixels.ndim == 2 else np.moveaxis(pixels, -1, 0)
     return pixels[:channels]
+
+
+def _opened(file: Path) -> Any:
+    """A picture whose pixels are not read yet, however many it has: our limit stands in for Pillow's."""
+    from PIL import Image
+
+    with _LOCK:
+        most, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+        try:
+            return Image.open(file)
+        finally:
+            Image.MAX_IMAGE_PIXELS = most
 
 
 def _is_cut_down(picture: Any) -> bool:
@@ -69,9 +88,28 @@ def _tiff_pixels(file: Path) -> NDArray[Any]:
 
     with tifffile.TiffFile(file) as tiff:
         (channels, height, width), last = _tiff_axes(file, tiff)
+        check_bytes(file, 4 * channels * height * width, IN_MEMORY)
+        _check_segments(file, tiff)
         pixels = tiff.pages[0].asarray()
     pixels = np.moveaxis(pixels, -1, 0) if last else pixels
     return pixels.reshape(-1, height, width)[:channels]
+
+
+def _check_segments(file: Path, tiff: Any) -> None:
+    """Checks that no strip or tile is larger than the limit, nor unpacks to more than it should.
+
+    tifffile unpacks what zlib compressed without a limit; small strips cannot become large.
+    """
+    page = tiff.pages[0]
+    size = math.prod(page.chunks) * page.dtype.itemsize
+    check_bytes(file, size, "a strip or tile")
+    if page.compression not in DEFLATE:
+        return
+    for offset, count in zip(page.dataoffsets, page.databytecounts, strict=True):
+        if count > SMALL:
+            tiff.filehandle.seek(offset)
+            if len(zlib.decompressobj().decompress(tiff.filehandle.read(count), size + 1)) > size:
+                raise LenskitError(f"{file} is damaged: a strip or tile unpacks to more than the {size} bytes it has")
 
 
 def _tiff_axes(file: Path, tiff: Any) -> tuple[tuple[int, int, int], bool]:

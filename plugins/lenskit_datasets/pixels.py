@@ -9,10 +9,13 @@ from itertools import chain
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from lenskit.plugin import LenskitError, UsageError
+from lenskit.plugin import LenskitError, UsageError, check_bytes
 from lenskit_datasets.fill import fill_masked
 
 log = logging.getLogger("lenskit")
+
+IN_MEMORY = "an image in float32"
+"""What the limit of bytes is compared with, in messages."""
 
 MOST_REPORTS = 10
 """Of so many images a reader tells what is filled: a data set may have holes in all."""
@@ -108,6 +111,7 @@ def common_shape(shapes: Sequence[Shape], names: Sequence[object], size: int | N
     smallest = min(chain.from_iterable(shape[1:] for shape in shapes))
     for name, shape in zip(names, shapes, strict=True):
         channels, *area = shape
+        check_bytes(str(name), 4 * channels * area[0] * area[1], IN_MEMORY)
         if channels != first[0]:
             raise UsageError(f"{name} has {channels} channels, {names[0]} has {first[0]}: all must agree")
         if size is None and shape != first:

@@ -9,7 +9,7 @@ from typing import IO, Any, Self
 
 import numpy as np
 
-from lenskit.plugin import LenskitError
+from lenskit.plugin import LenskitError, open_arrays
 
 
 @dataclass(frozen=True)
@@ -33,8 +33,10 @@ class Stored:
             LenskitError: if the file holds anything else, such as an array of Python objects.
         """
         try:
-            with np.load(file, allow_pickle=False) as arrays:
+            with open_arrays(file) as arrays:
                 return cls(**{field.name: _plain(arrays[field.name]) for field in fields(cls)})
+        except LenskitError:
+            raise
         except (OSError, EOFError, KeyError, ValueError, AttributeError, zipfile.BadZipFile) as error:
             raise LenskitError(f"{file} holds no {cls.__name__}: {error}") from error
 

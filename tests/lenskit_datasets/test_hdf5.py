@@ -145,6 +145,14 @@ def test_labels_and_their_units(tmp_path: Path) -> None:
         Hdf5(path, labels=["redshift"])
 
 
+def test_two_labels_of_one_name(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.h5", pixels(4, 8, 8), **{"a/z": np.ones(4), "b/z": np.full(4, 2.0)})
+    with pytest.raises(UsageError, match="two of the labels a/z, b/z have one name: give one another by columns"):
+        Hdf5(path, labels=["a/z", "b/z"])
+    values = Hdf5(path, labels=["a/z"], columns={"z2": "b/z"}).read_parameters([0])
+    assert {name: value.item() for name, value in values.items()} == {"z": 1, "z2": 2}
+
+
 @pytest.mark.parametrize("unit", ["1", "dimensionless", "None", b"none", " "])
 def test_what_is_called_no_unit_is_none(tmp_path: Path, unit: str | bytes) -> None:
     path = write(tmp_path / "a.h5", pixels(4, 8, 8), z=np.ones(4), stamp=np.arange(4))
@@ -245,3 +253,119 @@ def test_what_it_does_not_take(tmp_path: Path) -> None:
     blank[1] = 0
     with pytest.raises(LenskitError, match=r"f.h5: images\[1\] holds no image: all pixels are 0"):
         Hdf5(write(tmp_path / "f.h5", blank)).read([0, 1])
+
+
+@pytest.mark.parametrize(
+    ("name", "unit", "value", "found"),
+    [
+        ("theta_E_rad", None, 4.84813681109536e-06, ("theta_E", "arcsec", 1)),
+        ("theta_E_rad", "1", 4.84813681109536e-06, ("theta_E", "arcsec", 1)),
+        ("theta_E", "mas", 1000, ("theta_E", "arcsec", 1)),
+        ("theta_E", "radians", 4.84813681109536e-06, ("theta_E", "arcsec", 1)),
+        ("theta_E", "kpc", 3, ("theta_E", "kpc", 3)),
+        ("theta_E_kpc", None, 3, ("theta_E_kpc", "kpc", 3)),
+        ("pa_deg_east", None, 30, ("pa_deg_east", "deg", 30)),
+        ("pa_deg_east", "degrees", 30, ("pa_deg_east", "deg", 30)),
+    ],
+)
+def test_units_by_name_and_attribute(
+    tmp_path: Path, name: str, unit: str | None, value: float, found: tuple[str, str, float]
+) -> None:
+    path = write(tmp_path / "a.h5", pixels(4, 8, 8), **{name: np.full(4, value)})
+    with h5py.File(path, "a") as file:
+        file[name].attrs.update({} if unit is None else {"units": unit})
+    (parameter,) = (data := Hdf5(path)).parameters
+    read = data.read_parameters([0])[parameter.name].item()
+    assert (parameter.name, parameter.unit, read) == (*found[:2], pytest.approx(found[2]))
+
+
+def test_a_name_and_an_attribute_that_contradict_each_other(tmp_path: Path, caplog) -> None:
+    path = write(tmp_path / "a.h5", pixels(4, 8, 8), theta_E_rad=np.ones(4), q=np.ones(4))
+    with h5py.File(path, "a") as file:
+        file["theta_E_rad"].attrs["units"] = "arcsec"
+    assert [p.name for p in Hdf5(path).parameters] == ["q"]
+    why = "is in rad by its name, and in arcsec by its attribute"
+    assert caplog.records[-1].getMessage().endswith(f"data sets are left out: theta_E_rad {why}")
+    with pytest.raises(UsageError, match=f"theta_E_rad is no label: it {why}"):
+        Hdf5(path, columns={"theta_E": "theta_E_rad"})
+
+
+def test_classes_without_a_name_are_not_known(tmp_path: Path, caplog) -> None:
+    path = write(tmp_path / "a.h5", pixels(5, 8, 8), number=[0, 1, 2, -1, np.nan])
+    with h5py.File(path, "a") as file:
+        kind = h5py.enum_dtype({"ring": 7, "arc": 3}, "i4")
+        file.create_dataset("code", data=[7, 3, 5, 99, -2], dtype=kind)
+        file["number"].attrs["classes"] = ["no", "yes"]
+    values = Hdf5(path).read_parameters(range(5))
+    np.testing.assert_array_equal(values["code"], [1, 0, np.nan, np.nan, np.nan])
+    np.testing.assert_array_equal(values["number"], [0, 1, np.nan, np.nan, np.nan])
+    assert [record.getMessage().partition("a.h5: ")[2] for record in caplog.records] == [
+        "code: 3 values are of no class, and taken as not known",
+        "number: 2 values are of no class, and taken as not known",
+    ]
+
+
+def test_long_numbers_are_identities_or_left_out(tmp_path: Path, caplog) -> None:
+    long = np.array([2**63 + 5, 2**53 + 1, 3], np.uint64)
+    path = write(tmp_path / "a.h5", pixels(3, 8, 8), oid=long, star=long[[0, 1, 0]], stamp=[2**53 + 1, -1, 2**53])
+    with h5py.File(path, "a") as file:
+        file["star"].attrs["identity"] = file["stamp"].attrs["identity"] = True
+    data = Hdf5(path)
+    assert [p.name for p in data.parameters] == ["stamp", "star"]
+    assert f"left out: oid holds whole numbers that float32 does not, such as {2**63 + 5} (the attribute" in caplog.text
+    values = data.read_parameters(range(3))
+    assert (values["star"].tolist(), values["stamp"].tolist()) == ([1, 0, 1], [1, -1, 0])
+    with pytest.raises(UsageError, match="oid is no label: it holds whole numbers"):
+        Hdf5(path, labels=["oid"])
+
+
+def test_values_of_other_kinds(tmp_path: Path, caplog) -> None:
+    others = {"row": np.zeros(3, [("a", "f4")]), "wave": np.ones(3) * 1j, "text": np.array([b"\xe9", b"a", b"b"])}
+    path = write(tmp_path / "a.h5", pixels(3, 8, 8), **others, e1=[1, np.inf, 1e300])
+    with h5py.File(path, "a") as file:
+        file.create_dataset("point", (3,), h5py.ref_dtype)
+        file["word"] = np.array(["é".encode(), b"a", b"b"])
+    values = Hdf5(path).read_parameters(range(3))
+    np.testing.assert_array_equal(values["e1"], [1, np.nan, np.nan])
+    assert values["word"].tolist() == [2, 0, 1]
+    told = [record.getMessage().partition("a.h5: ")[2] for record in caplog.records]
+    assert told == [
+        "no labels, for they have not one number, or text, a lens: point (3,), row (3,), wave (3,)",
+        "data sets are left out: text holds text that is not in UTF-8",
+        "e1: 2 values are beyond the range of float32, and taken as not known",
+    ]
+
+
+def test_nothing_of_another_file_is_read(tmp_path: Path, caplog) -> None:
+    write(tmp_path / "other.h5", pixels(3, 8, 8), q=np.ones(3))
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["x/images"] = pixels(3, 8, 8)
+        file["x/q"], file["images"] = h5py.ExternalLink("other.h5", "q"), h5py.ExternalLink("other.h5", "images")
+    with pytest.raises(LenskitError, match="a.h5: images is a link to other.h5: other files are not read"):
+        Hdf5(tmp_path / "a.h5")
+    assert list(Hdf5(tmp_path / "a.h5", images="x/images").parameters) == []
+    assert caplog.records[-1].getMessage().endswith("data sets are left out: x/q is a link to other.h5")
+    with pytest.raises(LenskitError, match="a.h5: x/q is a link to other.h5"):
+        Hdf5(tmp_path / "a.h5", images="x/images", labels=["q"])
+
+
+def test_shapes_of_terabytes(tmp_path: Path, caplog) -> None:
+    def announce(shape: tuple[int, ...], written: bool = True, chunk: int = 1, **labels: int) -> Path:
+        with h5py.File(tmp_path / "a.h5", "w") as file:
+            data = file.create_dataset("images", shape, "f4", chunks=(chunk, 8, 8), compression="gzip")
+            if written:
+                data[0, :8, :8] = pixels(8, 8)
+            for name, size in labels.items():
+                file.create_dataset(name, shape[:1], "f8", maxshape=(None,), chunks=(size,), compression="gzip")
+        return tmp_path / "a.h5"
+
+    with pytest.raises(UsageError, match=r"images \(1000000, 10000, 10000\) has no values: none was ever written"):
+        Hdf5(announce((10**6, 10**4, 10**4), written=False))
+    with pytest.raises(LenskitError, match=r"images: an image in float32 takes 4000000000000 bytes"):
+        Hdf5(announce((10, 10**6, 10**6)), size=8)
+    with pytest.raises(LenskitError, match=r"one number for each lens of images takes 8000000000000 bytes"):
+        Hdf5(announce((10**12, 8, 8)))
+    with pytest.raises(LenskitError, match=r"images \(a chunk of it\) takes 25600000000 bytes"):
+        Hdf5(announce((10**8, 8, 8), written=False, chunk=10**8))
+    assert not Hdf5(announce((3, 8, 8), q=10**9)).parameters
+    assert "left out: q (a chunk of it) takes 8000000000 bytes in memory" in caplog.text

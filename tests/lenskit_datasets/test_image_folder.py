@@ -262,3 +262,35 @@ def test_what_it_does_not_take(tmp_path: Path) -> None:
     picture(tmp_path / "twice" / "b.png", numbers(8, 8, 3))
     with pytest.raises(UsageError, match=r"b.png has 3 channels, .*a.png has 1: all must agree"):
         ImageFolder(tmp_path / "twice", pattern="*.png")
+
+
+@pytest.mark.parametrize("ending", ["png", "tif", "jpg"])
+def test_pictures_larger_than_the_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: str) -> None:
+    """Whatever Pillow's own limit, which stays as it is."""
+    path = picture(tmp_path / f"a.{ending}", numbers(60, 60))
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    monkeypatch.setenv("LENSKIT_MAX_BYTES", "14399")
+    with pytest.raises(LenskitError, match=r"an image in float32 takes 14400 bytes .* LENSKIT_MAX_BYTES=14400$"):
+        ImageFolder(path, size=8)
+    monkeypatch.setenv("LENSKIT_MAX_BYTES", "14400")
+    assert image_of(path).shape == (1, 60, 60)
+    assert Image.MAX_IMAGE_PIXELS == 100
+    data = ImageFolder(path, size=8)
+    picture(path, numbers(100, 100))
+    with pytest.raises(LenskitError, match=r"takes 40000 bytes"):
+        data.read([0])
+
+
+def test_a_strip_that_unpacks_to_more_than_it_should(tmp_path: Path) -> None:
+    path, pixels = tmp_path / "a.tif", numbers(300, 300, kind="u2")
+    tifffile.imwrite(path, pixels, compression="zlib")
+    np.testing.assert_array_equal(image_of(path)[0], pixels)
+    with tifffile.TiffFile(path) as tiff:
+        tags = [tiff.pages[0].tags[name].valueoffset for name in ("StripOffsets", "StripByteCounts")]
+    content = bytearray(path.read_bytes())
+    bomb = zlib.compress(b"\0" * 10**8)
+    for place, value in zip(tags, (len(content), len(bomb)), strict=True):
+        content[place : place + 4] = struct.pack("<I", value)
+    path.write_bytes(content + bomb)
+    with pytest.raises(LenskitError, match=r"a.tif is damaged: a strip or tile unpacks to more than the 180000 bytes"):
+        ImageFolder(path).read([0])

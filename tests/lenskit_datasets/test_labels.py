@@ -4,6 +4,7 @@ import logging
 import math
 
 import pytest
+from astropy import units as u
 
 from lenskit.errors import UsageError
 from lenskit_datasets.labels import read_labels, stem
@@ -77,8 +78,8 @@ def test_byte_order_mark_and_blank_lines(table):
         ("name,q\nx,1\n", {}, r"first column \(such as 'x'\) names none of the images"),
         ("name,q\na,1\na,2\n", {}, "two rows"),
         ("name,q\na,1\na.fits,2\n", {}, "two rows"),
-        ("name,q,q\na,1,2\n", {}, "same name"),
-        ("name,q\na,1,2\n", {}, "row of 'a' has 3 entries, the header 2"),
+        ("name,q,q\na,1,2\n", {}, "line 1: two columns are called 'q'"),
+        ("name,q\na,1,2\n", {}, "line 2: 3 cells, where the header has 2"),
         ("name,theta_E_1,theta_E_2\na,1,2\n", {}, "which of theta_E_1, theta_E_2 is theta_E"),
         ("name,q\na,1\n", {"theta_E": "r"}, "no column of numbers 'r' for theta_E; it has q"),
         ("name,kind\na,x\n", {"theta_E": "kind"}, "no column of numbers"),
@@ -100,3 +101,69 @@ def test_table_that_is_no_text(tmp_path):
 @pytest.mark.parametrize("suffix", ["", ".fits", ".fits.gz", ".fits.fz"])
 def test_stem(suffix):
     assert stem(f"J0946+1006.v2{suffix}") == "J0946+1006.v2"
+
+
+def test_a_header_behind_a_comment_mark(table):
+    parameters, values = read_labels(table("# name,theta_E\na,1.2\nb,1.3\nc,1.4\n"), NAMES, {})
+    assert [p.name for p in parameters] == ["theta_E"]
+    assert values[:, 0].tolist() == pytest.approx([1.2, 1.3, 1.4])
+
+
+@pytest.mark.parametrize("unit", ["arcsec", "mas", "arcmin", "deg", "rad"])
+@pytest.mark.parametrize("name", ["theta_E_{}", "theta_E [{}]", "theta_E({})", "theta_E_sie_{}", "b_{}"])
+def test_einstein_radii_are_converted_to_arcsec(table, unit, name):
+    """A column that is named for theta_E, too."""
+    value = float((1.25 * u.arcsec).to(unit).value)
+    columns = {"theta_E": "b_" + unit} if name == "b_{}" else {}
+    parameters, values = read_labels(table(f"name,{name.format(unit)},q\na,{value!r},1\n"), ["a"], columns)
+    assert {p.name: (p.unit, p.headline) for p in parameters} == {"theta_E": ("arcsec", True), "q": ("", False)}
+    assert sorted(values[0].tolist()) == pytest.approx([1, 1.25], rel=1e-6)
+
+
+def test_other_columns_keep_names_and_values_and_say_their_units(table):
+    path = table("name,pa_radians,theta_E_kpc,center_x [mas],theta_E_err_deg,r_mpc\na,1,2,3,4,5\n")
+    parameters, values = read_labels(path, ["a"], {})
+    assert {p.name: p.unit for p in parameters} == {
+        "pa_radians": "rad", "theta_E_kpc": "kpc", "center_x [mas]": "mas", "theta_E_err_deg": "deg", "r_mpc": "Mpc",
+    }  # fmt: skip
+    assert values[0].tolist() == [1, 2, 3, 4, 5]
+    with pytest.raises(UsageError, match="column theta_E_kpc is in kpc, but theta_E is an angle"):
+        read_labels(path, ["a"], {"theta_E": "theta_E_kpc"})
+
+
+@pytest.mark.parametrize("quote", ["", '"'])
+def test_whole_numbers_that_are_too_long_are_left_out_and_named(table, caplog, quote):
+    rows = [f"{name},{quote}{41229853041234567 + k}{quote},{2**24 + 1}.0,{2**30}" for k, name in enumerate("abc")]
+    parameters, _ = read_labels(table("name,object_id,counts,power\n" + "\n".join(rows)), NAMES, {})
+    assert [p.name for p in parameters] == ["counts", "power"]
+    (told,) = caplog.records
+    assert "float32 does not hold their whole numbers: object_id (41229853041234567);" in told.getMessage()
+
+
+def test_names_keep_their_zeros(table):
+    _, values = read_labels(table("id,q\n007,1\n08,2\n"), ["007", "08"], {})
+    assert values.tolist() == [[1], [2]]
+
+
+def test_what_float32_cannot_hold_is_not_known(table, caplog):
+    _, values = read_labels(table("name,q,z\na,1e39,1e-60\nb,-inf,0\nc,1,1e-40\n"), NAMES, {})
+    assert values[:, 0].tolist() == pytest.approx([math.nan, math.nan, 1], nan_ok=True)
+    assert values[:, 1].tolist() == pytest.approx([math.nan, 0, 1e-40], nan_ok=True, rel=1e-5, abs=0)
+    assert (
+        caplog.records[0].getMessage().endswith("q: 2 values are beyond the range of float32, and taken as not known")
+    )
+
+
+@pytest.mark.parametrize("cell", ["1_2", "1e400", "True", "0x10"])
+def test_what_only_python_takes_for_a_number(table, caplog, cell):
+    parameters, _ = read_labels(table(f"name,q\na,{cell}\nb,2\n"), NAMES, {})
+    assert parameters == []
+    assert f"other than numbers: q ('{cell}')" in caplog.text
+
+
+def test_an_index_of_pandas_is_said_to_be_one(table, caplog):
+    with pytest.raises(UsageError, match=r"column \(such as '0'\) names none .*; it has no name: .* index=False"):
+        read_labels(table(",name,q\n0,a,1\n1,b,2\n"), NAMES, {})
+    assert not caplog.records
+    with pytest.raises(UsageError, match="has one column only, 'name': a table of labels has comma-separated columns"):
+        read_labels(table("name\na\n"), NAMES, {})

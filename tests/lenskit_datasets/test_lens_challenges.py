@@ -269,7 +269,10 @@ class TestSecond:
             ("ID,ein_area\n200001,1\n200001,1\n", "some ID has two rows"),
             ("ID,ein_area\n7,1\n", r"no row for any of the images \(such as 200001\)"),
             ("ID,ein_area\n200001,1\n", "no column of numbers 'n_source_im'; it has ID, ein_area"),
-            ("ID,ein_area\n200001\n", "has 1 entries, the header 2"),
+            ("ID,ein_area\n200001.5,1\n", "no column ID that numbers the images; it has ID, ein_area"),
+            ("ID,ein_area\n41229853041234567,1\n", "the ID 41229853041234567 has too many digits"),
+            ("200001,1\n", "has no header: line 1 holds the number 200001"),
+            ("ID,ein_area\n200001\n", "line 2: 1 cells, where the header has 2"),
         ],
     )
     def test_bad_catalogues(self, second: Path, text: str, message: str) -> None:

@@ -154,6 +154,24 @@ def test_compressed_files(tmp_path: Path) -> None:
     torch.testing.assert_close(data.read([0]), LensiamFits(plain).read([0]), rtol=0, atol=0)
 
 
+def test_a_compressed_file_that_unpacks_to_more_than_the_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = write(tmp_path / "plain.fits", pixels(12, 12, 2), **LENS).read_bytes()
+    (tmp_path / "a.fits.gz").write_bytes(gzip.compress(plain))
+    (tmp_path / "plain.fits").unlink()
+    data = LensiamFits(tmp_path)
+    (tmp_path / "a.fits.gz").write_bytes(gzip.compress(plain + b"\0" * 10**6))
+    monkeypatch.setenv("LENSKIT_MAX_BYTES", "100000")
+    with pytest.raises(LenskitError, match=r"a.fits.gz goes on behind 100000 bytes when unpacked"):
+        data.read([0])
+
+
+def test_a_key_with_more_digits_than_float32_has(tmp_path: Path) -> None:
+    write(tmp_path / "a.fits", pixels(12, 12, 2), OBJID=41229853041234567, pa_deg=3.0)
+    assert [p.unit for p in LensiamFits(tmp_path, keys=["pa_deg"]).parameters] == ["deg"]
+    with pytest.raises(LenskitError, match="key OBJID is 41229853041234567, which float32 does not hold: leave it out"):
+        LensiamFits(tmp_path, keys=["OBJID"]).read_parameters([0])
+
+
 def test_keys_that_a_file_lacks_are_not_known(tmp_path: Path) -> None:
     write(tmp_path / "a.fits", pixels(12, 12, 2), theta_E=1.5, e1=0.1, other=3)
     write(tmp_path / "b.fits", pixels(12, 12, 2, seed=1), e1=None)

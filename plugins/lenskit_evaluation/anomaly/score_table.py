@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import chain
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lenskit.plugin import UsageError
+from lenskit.plugin import UsageError, first_inexact, parse_number, read_delimited, whole_numbers
 from lenskit_evaluation.anomaly.pools import near
 from lenskit_evaluation.anomaly.scored import Scored, Truth
 
@@ -72,58 +70,27 @@ def _columns(path: Path) -> dict[str, Cells]:
     """The columns by their names."""
     if not path.is_file():
         raise UsageError(f"{path} is a folder, not a table of scores" if path.is_dir() else f"there is no file {path}")
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = list(_rows(file))
-    except (UnicodeDecodeError, csv.Error) as error:
-        reason = "it is no text" if isinstance(error, UnicodeDecodeError) else str(error)
-        raise UsageError(f"{path} is no table of comma-separated values: {reason}") from None
-    if not rows:
-        raise UsageError(f"{path} is empty: a table of scores has a header with the columns {SCORE} and {LABEL}")
-    _, header = rows.pop(0)
-    if twice := next((name for name in header if header.count(name) > 1), None):
-        raise UsageError(f"{path} has two columns {twice!r}")
-    if not rows:
+    table = read_delimited(path, comments_below=False)
+    if not table.rows:
         raise UsageError(f"{path} has a header and no rows")
-    for line, cells in rows:
-        if len(cells) != len(header):
-            hint = "; comments stand above the header" if cells[0].startswith("#") else ""
-            raise UsageError(
-                f"{path}, line {line}: the header has {len(header)} cells, and this line {len(cells)}{hint}"
-            )
-    return {name: [(line, cells[number]) for line, cells in rows] for number, name in enumerate(header)}
-
-
-def _rows(lines: Iterable[str]) -> Iterator[tuple[int, list[str]]]:
-    """Rows that are not empty, with the numbers of their lines."""
-    rest = iter(lines)
-    above = 0
-    for header in rest:
-        if header.strip() and not header.lstrip().startswith("#"):
-            break
-        above += 1
-    else:
-        return
-    reader = csv.reader(
-        chain([header], rest), delimiter=max(",;\t", key=header.count), skipinitialspace=True, strict=True
-    )
-    for cells in reader:
-        if any(cell.strip() for cell in cells):
-            yield above + reader.line_num, [cell.strip() for cell in cells]
+    columns = zip(*table.rows, strict=True)
+    return {name: list(zip(table.lines, cells, strict=True)) for name, cells in zip(table.header, columns, strict=True)}
 
 
 def _scores(path: Path, column: str, cells: Cells) -> NDArray[np.float64]:
     """Scores as numbers.
 
     Raises:
-        UsageError: if one is text or missing.
+        UsageError: if one is text or missing, or a whole number that float64 does not hold.
     """
     values = np.empty(len(cells))
     for row, (line, text) in enumerate(cells):
         try:
-            values[row] = float(text or "nan")
+            values[row] = parse_number(text or "nan")
         except ValueError:
             raise UsageError(f"{path}, line {line}: the {column} {text!r} is no number") from None
+    if (long := first_inexact(whole_numbers([text for _, text in cells]) or (), np.float64)) is not None:
+        raise UsageError(f"{path}: the {column} {long} has too many digits: float64 holds whole numbers below 2^53")
     missing = np.flatnonzero(np.isnan(values))
     if len(missing):
         first = cells[missing[0]][0]

@@ -24,6 +24,7 @@ from lenskit.plugin import (
     Run,
     UsageError,
     is_embeddings,
+    load_array,
     stored,
 )
 from lenskit_evaluation.features import to_best_device
@@ -233,7 +234,7 @@ def joined(parts: Sequence[Queries]) -> Queries:
 def _from_numpy(path: Path, encoder: Encoder) -> Tensor:
     """Images (n, C, H, W), cut to what the encoder takes."""
     try:
-        array = np.load(path, allow_pickle=False)
+        array = np.array(load_array(path))  # torch takes no array that cannot be written to
     except (OSError, EOFError, ValueError) as error:
         raise LenskitError(f"{path} cannot be read as a numpy array: {' '.join(str(error).split())}") from None
     channels, height, width = encoder.image_shape

@@ -27,7 +27,7 @@ from scipy.ndimage import convolve
 from scipy.special import j1
 from torch import Tensor
 
-from lenskit.plugin import UsageError
+from lenskit.plugin import UsageError, check_hdu, load_array, open_arrays, open_fits
 
 BUNDLED = "data/hst_acs_f814w_psfs.npz"
 """23 PSFs of 41 x 41 pixels of 0.05 arcsec, made by examples/make_hst_psfs.py."""
@@ -96,15 +96,16 @@ def _load(path: Path) -> tuple[NDArray[Any], fits.Header]:
     header = fits.Header()
     try:
         if path.suffix == ".npy":
-            data = np.load(path)
+            data = load_array(path)
         elif path.suffix == ".npz":
-            with np.load(path) as arrays:
+            with open_arrays(path) as arrays:
                 data = arrays["psfs" if "psfs" in arrays else arrays.files[0]]
                 if "pixel_scale" in arrays:
                     header["PIXSCALE"] = float(arrays["pixel_scale"])
         else:
-            with fits.open(path, memmap=False) as hdus:
-                hdu = next(hdu for hdu in hdus if hdu.is_image and hdu.data is not None)
+            with open_fits(path, memmap=False) as hdus:
+                hdu = next(hdu for hdu in hdus if hdu.is_image and math.prod(hdu.shape or (0,)))
+                check_hdu(path, hdu)
                 data, header = hdu.data, hdu.header
     except (OSError, EOFError, ValueError, TypeError, BadZipFile, StopIteration, IndexError) as error:
         raise UsageError(f"{path}: no PSF can be read from it; a FITS image or a numpy array is right") from error

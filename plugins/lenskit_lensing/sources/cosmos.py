@@ -9,14 +9,16 @@ as by GalSim (https://galsim-developers.github.io/GalSim/_build/html/real_gal.ht
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from astropy.io import fits
 from numpy.typing import NDArray
 
-from lenskit.plugin import UsageError
+from lenskit.plugin import LenskitError, UsageError, check_hdu, open_fits
 from lenskit_lensing.sources.preparation import Prepared
 from lenskit_lensing.sources.stamp_sources import SIZE, SMALLEST, StampSources, stamp_sources
 from lenskit_lensing.sources.stamps import isolate
@@ -60,7 +62,7 @@ def load_cosmos(
     if min(min_pixels, size) < SMALLEST:
         raise UsageError(f"min_pixels={min_pixels}, size={size}: at least {SMALLEST} is right for both")
     catalogue = _find(Path(folder))
-    rows = fits.getdata(catalogue, 1)
+    rows = _table(catalogue)
     names = np.char.strip(np.asarray(rows["GAL_FILENAME"], dtype=str))
     files = [catalogue.parent / name for name in dict.fromkeys(names.tolist())]
     absent = [path.name for path in files if not path.is_file()]
@@ -143,11 +145,7 @@ class CutoutsOfAFile:
 
     def __call__(self) -> Prepared:
         result = Prepared(self.cuts.size)
-        try:
-            opened = fits.open(self.path, memmap=False)
-        except OSError as error:
-            raise UsageError(f"{self.path}: no FITS file ({error}); a file of cutouts is right") from error
-        with opened as hdus:
+        with _opened(self.path, memmap=False) as hdus:
             for row, number, noise in zip(self.rows.tolist(), self.hdus.tolist(), self.noise.tolist(), strict=True):
                 self._prepare(hdus, row, number, noise, result)
         return result
@@ -158,6 +156,7 @@ class CutoutsOfAFile:
             if len(hdu.shape) == 2 and min(hdu.shape) < self.cuts.min_pixels:  # the header says so: no pixel is read
                 result.left_out[self.cuts.small] += 1
                 return
+            check_hdu(self.path, hdu)
             stamp = np.asarray(hdu.data, dtype=np.float64)
             del hdu.data
         except (IndexError, AttributeError, TypeError, ValueError, OSError):
@@ -172,6 +171,18 @@ class CutoutsOfAFile:
             result.left_out[self.cuts.empty] += 1
         else:
             result.add(row, galaxy)
+
+
+@contextmanager
+def _opened(path: Path, **options: Any) -> Iterator[fits.HDUList]:
+    """An open FITS file, whose faults are errors that name it."""
+    try:
+        with open_fits(path, **options) as hdus:
+            yield hdus
+    except LenskitError:
+        raise
+    except (OSError, ValueError, TypeError, IndexError) as error:
+        raise UsageError(f"{path}: no FITS file ({error}); one of the COSMOS catalogue is right") from error
 
 
 def _find(folder: Path) -> Path:
@@ -191,9 +202,16 @@ def _find(folder: Path) -> Path:
 
 
 def _is_catalogue(path: Path) -> bool:
-    with fits.open(path) as hdus:
+    with _opened(path) as hdus:
         table = hdus[1] if len(hdus) > 1 else None
         return isinstance(table, fits.BinTableHDU) and set(COLUMNS) <= set(table.columns.names)
+
+
+def _table(path: Path) -> fits.FITS_rec:
+    """The table in the first extension."""
+    with _opened(path) as hdus:
+        check_hdu(path, hdus[1])
+        return hdus[1].data
 
 
 def _good(catalogue: Path, count: int) -> NDArray[np.bool_]:
@@ -204,7 +222,7 @@ def _good(catalogue: Path, count: int) -> NDArray[np.bool_]:
     path = catalogue.with_name(f"{catalogue.stem}_selection.fits")
     if not path.is_file():
         raise UsageError(f"{path}: no such file; it belongs to the catalogue and tells which stamps are good")
-    table = fits.getdata(path, 1)
+    table = _table(path)
     if not set(SELECTION) <= set(table.columns.names) or len(table) != count:
         names = ", ".join(SELECTION)
         raise UsageError(f"{path}: not {count} rows of {names}, as the catalogue's; the release's own file is right")

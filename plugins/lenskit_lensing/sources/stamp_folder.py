@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,10 +10,9 @@ from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
-from astropy.io import fits
 from numpy.typing import NDArray
 
-from lenskit.plugin import UsageError
+from lenskit.plugin import UsageError, check_hdu, load_array, open_arrays, open_fits
 from lenskit_lensing.sources.preparation import Part, Prepared
 from lenskit_lensing.sources.stamp_sources import SIZE, SMALLEST, StampSources, stamp_sources
 from lenskit_lensing.sources.stamps import isolate
@@ -169,19 +169,22 @@ def _images(path: Path) -> Iterator[NDArray[Any]]:
 
 def _mapped(path: Path) -> NDArray[Any]:
     try:
-        return np.load(path, mmap_mode="r")
+        return load_array(path)
     except (OSError, EOFError, ValueError) as error:
         raise _unreadable(path) from error
 
 
 def _zipped(path: Path) -> list[NDArray[Any]]:
-    with np.load(path) as arrays:
+    with open_arrays(path) as arrays:
         return [arrays[name] for name in arrays.files]
 
 
 def _in_hdus(path: Path) -> list[NDArray[Any]]:
-    with fits.open(path, memmap=False) as hdus:
-        return [hdu.data for hdu in hdus if hdu.is_image and hdu.data is not None]
+    with open_fits(path, memmap=False) as hdus:
+        images = [hdu for hdu in hdus if hdu.is_image and math.prod(hdu.shape or (0,))]
+        for hdu in images:
+            check_hdu(path, hdu)
+        return [hdu.data for hdu in images]
 
 
 def _unreadable(path: Path) -> UsageError:

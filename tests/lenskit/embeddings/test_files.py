@@ -8,7 +8,10 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pyarrow
 import pytest
+import zarr
+from pyarrow import parquet
 
 from lenskit.embeddings import Embeddings, is_embeddings
 from lenskit.errors import LenskitError, UsageError
@@ -162,3 +165,36 @@ def test_a_later_version_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         later.setattr("lenskit.embeddings.table.VERSION", 2)
         Embeddings([[1.0]]).save(tmp_path / "a.npz")
     assert complaint(tmp_path / "a.npz") == f"{tmp_path}/a.npz has format version 2, this lenskit reads 1"
+
+
+@pytest.mark.parametrize("ending", [".parquet", ".npz", ".zarr"])
+def test_numbers_that_float64_does_not_hold_are_left_out_and_named(tmp_path: Path, caplog, ending: str) -> None:
+    path, n = tmp_path / f"mine{ending}", 3
+    columns = {"features": np.ones((n, 2)), "oid": np.arange(n) + 2**60, "q": np.arange(n)}
+    if ending == ".npz":
+        np.savez(path, **columns)
+    elif ending == ".zarr":
+        group = zarr.open_group(path, mode="w")
+        for name, values in columns.items():
+            group.create_array(name, data=values)
+    else:
+        table = {name: pyarrow.array(list(values)) for name, values in columns.items()}
+        parquet.write_table(pyarrow.table(table | {"gaps": pyarrow.array([2**60 + 1, None, 2])}), path)
+    read = Embeddings.load(path)
+    assert list(read.values) == ["q"]
+    assert f"the column oid holds {2**60 + 1}, which float64 does not, and is left out" in caplog.text
+    with pytest.raises(UsageError, match=r"oid holds \d+, which float64 does not: leave it out"):
+        Embeddings(np.ones((n, 2)), {"oid": columns["oid"]})
+
+
+def test_files_that_would_take_more_memory_than_the_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LENSKIT_MAX_BYTES", "100000")
+    np.savez_compressed(tmp_path / "a.npz", features=np.zeros((10**5, 1)))
+    parquet.write_table(pyarrow.table({"features": pyarrow.array([[0.0]] * 10**5)}), tmp_path / "a.parquet")
+    group = zarr.open_group(tmp_path / "a.zarr", mode="w")
+    group.create_array("features", shape=(10**5, 1), chunks=(10**5, 1), dtype="f8")
+    column = zarr.open_group(tmp_path / "b.zarr", mode="w")
+    column.create_array("features", shape=(10**12, 1), chunks=(100, 1), dtype="f8")
+    column.create_array("q", shape=(10**12,), chunks=(100,), dtype="f8")
+    for name in ("a.npz", "a.parquet", "a.zarr", "b.zarr"):
+        assert "bytes in memory, more than the limit of 100000; if the file can be" in complaint(tmp_path / name)

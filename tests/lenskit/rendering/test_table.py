@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lenskit.errors import UsageError
-from lenskit.rendering.table import Table, number, read_table
+from lenskit.kinds.parameter import Parameter
+from lenskit.rendering.table import Table, number, read_table, with_units
 
 NUMBERS = st.one_of(st.none(), st.floats(allow_nan=False, allow_infinity=False))
 COLUMNS = st.integers(1, 4).flatmap(
@@ -106,7 +107,7 @@ def test_a_file_that_cannot_be_a_table_is_refused(path: str, complaint: str) -> 
 
 def test_text_in_no_known_encoding_is_refused() -> None:
     Path("lenses.csv").write_bytes(b"a\n\xff\xfe1\n")
-    with pytest.raises(UsageError, match=r"lenses.csv cannot be read as text"):
+    with pytest.raises(UsageError, match=r"lenses.csv is no table .*: it is no text in UTF-8 \(byte 0xff on line 2\)"):
         read_table("lenses.csv")
 
 
@@ -149,3 +150,62 @@ def test_a_name_that_is_too_long_for_a_file_is_refused_with_its_line() -> None:
     with pytest.raises(UsageError, match=r"line 3, column name: 'ää.*\.\.\. has more than 240 bytes"):
         table.names()
     assert len(read_table(written(f"name\n{'ä' * 120}\n")).names()) == 1
+
+
+RADIUS = {"theta_E": Parameter("theta_E", "arcsec"), "phi": Parameter("phi", "rad"), "q": Parameter("q")}
+
+
+@pytest.mark.parametrize(
+    ("column", "given", "name", "expected"),
+    [
+        ("theta_E_mas", ["1200", None], "theta_E", [1.2, None]),
+        ("theta_E [rad]", [1 / 206264.80624709636], "theta_E", [1.0]),
+        ("theta_E_arcsec", ["1.2"], "theta_E", ["1.2"]),
+        ("phi(deg)", [90.0], "phi", [math.pi / 2]),
+        ("q_deg", [1.0], "q_deg", [1.0]),
+        ("psi_deg", [1.0], "psi_deg", [1.0]),
+    ],
+)
+def test_units_in_names_of_columns(column: str, given: list, name: str, expected: list) -> None:
+    table = with_units(read_table({"name": [f"n{row}" for row in range(len(given))], column: given}), RADIUS)
+    assert list(table.parameters) == [name]
+    assert table.columns[name] == [
+        cell if cell is None or isinstance(cell, str) else pytest.approx(cell) for cell in expected
+    ]
+
+
+@pytest.mark.parametrize(
+    ("columns", "complaint"),
+    [
+        ({"theta_E": [1], "theta_E_mas": [1]}, "the table: the columns theta_E and theta_E_mas are of one parameter"),
+        ({"theta_E_kpc": [1]}, "the table: the column theta_E_kpc is in kpc, theta_E in arcsec: convert it"),
+        ({"theta_E_mas": ["x"]}, "the table, row 0 (from 0), column theta_E_mas: 'x' is no number"),
+    ],
+)
+def test_units_that_cannot_be_taken(columns: dict, complaint: str) -> None:
+    with pytest.raises(UsageError) as error:
+        with_units(read_table(columns), RADIUS)
+    assert str(error.value).startswith(complaint)
+
+
+@pytest.mark.parametrize("cell", ["41229853041234567", 41229853041234567, "1_2", "--"])
+def test_what_no_float_holds_or_only_python_reads(cell: object) -> None:
+    with pytest.raises(UsageError, match=r"column a: .*(has too many digits|is no number)"):
+        number(read_table({"a": [cell]}), 0, "a")
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, "[" + "9" * 5000 + "]"])
+def test_json_that_python_does_not_take(text: str) -> None:
+    with pytest.raises(UsageError, match="lenses.json is no table: "):
+        read_table(written(text, "lenses.json"))
+
+
+def test_the_header_may_be_a_comment_and_an_index_has_no_name() -> None:
+    assert read_table(written("# name,a\nx,1\n")).columns == {"name": ["x"], "a": ["1"]}
+    with pytest.raises(UsageError, match=r"lenses.csv, line 1: column 1 has no name"):
+        read_table(written(",a\nx,1\n"))
+
+
+def test_a_data_frame_with_two_columns_of_one_name() -> None:
+    with pytest.raises(UsageError, match="the table: two columns are called 'a'"):
+        read_table(pd.DataFrame([[1.0, 2.0]], columns=["a", "a"]))

@@ -77,12 +77,12 @@ def test_a_class_goes_before_a_label_where_one_is_normal(tmp_path: Path) -> None
         ("# table\nscore,label\n1,0\n\n2,2\n", {}, "line 5: the label '2' is neither 0 (normal) nor 1 (anomaly)"),
         ("score,label\n1,0\nhigh,1\n", {}, "line 3: the score 'high' is no number"),
         ("score,label\n1,0\nnan,1\n,0\n", {}, "2 of 3 values of score are NaN or missing, the first on line 3"),
-        ("score,label\n1,0\n1\n", {}, "line 3: the header has 2 cells, and this line 1"),
-        ("score,label\n1,0\n# no row\n", {}, "cells, and this line 1; comments stand above the header"),
+        ("score,label\n1,0\n1\n", {}, "line 3: 1 cells, where the header has 2"),
+        ("score,label\n1,0\n# no row\n", {}, "1 cells, where the header has 2; comments stand above the header"),
         ("score,score_score,label\n1,1,0\n", {}, "the columns score and score_score are of one detector, score"),
         ("score_,label\n1,0\n", {}, "the column score_ names no detector: it is score, or score_NAME"),
-        ("score,score,label\n1,1,0\n", {}, "has two columns 'score'"),
-        ('score,label\n"1,0\n', {}, "is no table of comma-separated values: unexpected end of data"),
+        ("score,score,label\n1,1,0\n", {}, "line 1: two columns are called 'score'"),
+        ('score,label\n"1,0\n', {}, "line 2: no comma-separated values: unexpected end of data"),
     ],
 )
 def test_what_is_wrong_is_said_in_a_line(tmp_path: Path, text: str, options: dict[str, str], said: str) -> None:
@@ -126,3 +126,22 @@ def test_what_is_no_text(tmp_path: Path) -> None:
         read_scores(tmp_path / "missing.csv")
     with pytest.raises(UsageError, match="is a folder"):
         read_scores(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("1,2\n3,4\n", "has no header: line 1 holds the number 1;"),
+        ("score,label\n1_2,0\n", "line 2: the score '1_2' is no number"),
+        ("score,label\n1e400,0\n", "line 2: the score '1e400' is no number"),
+        ("score,label\n41229853041234567,0\n41229853041234568,1\n", "the score 41229853041234567 has too many digits"),
+        ("score,,label\n1,2,0\n", "line 1: column 2 has no name"),
+        ("score label\n1 0\n", "columns are separated by commas, semicolons or tabs, not by spaces"),
+    ],
+)
+def test_the_rules_of_all_tables_hold(tmp_path: Path, text: str, said: str) -> None:
+    with pytest.raises(UsageError) as error:
+        read_scores(written(tmp_path, text))
+    assert said in str(error.value)
+    _, scored = read_scores(written(tmp_path, "# name,score,label,\na,1,0,\nb,inf,1,\n"))
+    assert scored["score"].scores.tolist() == [1, np.inf]

@@ -20,7 +20,7 @@ from scipy.ndimage import convolve, map_coordinates
 from scipy.optimize import brentq
 from scipy.special import erf, j0, j1
 
-from lenskit.errors import UsageError
+from lenskit.errors import LenskitError, UsageError
 from lenskit_lensing.instruments.psf import airy_psf, load_psfs, profile_psf, resample
 
 ENERGY_RADII = (0.1, 0.25, 0.5, 0.75)  # arcsec
@@ -235,6 +235,20 @@ def test_an_unreadable_file_is_an_error(tmp_path: Path, name: str, content: byte
     (tmp_path / name).write_bytes(content)
     with pytest.raises(UsageError, match=r"bad\.\w+: no PSF can be read"):
         load_psfs(tmp_path, 0.05)
+
+
+@pytest.mark.parametrize("name", ["a.npz", "a.fits.gz"])
+def test_a_file_that_unpacks_to_more_than_the_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    path = tmp_path / name
+    if name == "a.npz":
+        np.savez_compressed(path, psfs=np.ones((100, 41, 41)))
+    else:
+        fits.PrimaryHDU(np.ones((100, 41, 41))).writeto(path)
+    monkeypatch.setenv("LENSKIT_MAX_BYTES", "100000")
+    with pytest.raises(LenskitError, match=rf"{name}.* takes 13\d{{5}} bytes in memory") as error:
+        load_psfs(path, 0.05)
+    monkeypatch.setenv(*str(error.value).rpartition(" ")[2].split("="))
+    assert load_psfs(path, 0.05).shape == (100, 41, 41)
 
 
 def test_a_truncated_fits_file_is_an_error(tmp_path: Path) -> None:

@@ -1,0 +1,206 @@
+"""Tables of text, such as CSV: one reader and one rule for numbers, whatever the table is for."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import io
+import math
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lenskit.errors import UsageError
+
+NOT_KNOWN = {"", "nan", "-nan", "none", "null", "na", "n/a", "#n/a", "<na>", "--"}
+"""Cells that stand for no number, in small letters: as people, pandas, Excel and astropy write them."""
+
+DELIMITERS = ",;\t"
+
+ECSV_UNIT = re.compile(r"^# ?- ?\{name: .*\bunit: ")
+"""How ECSV says the unit of a column, in a comment."""
+
+Line = tuple[int, str]
+"""The number of a line of the file, from 1, and the line."""
+
+
+@dataclass(frozen=True)
+class Delimited:
+    """A table of text: cells without spaces around them, in rows that are as long as the header.
+
+    Attributes:
+        header: Names of the columns, all different; only the first may be empty, as pandas writes an index.
+        header_line: The line of the file that has them, from 1.
+        rows: The cells.
+        lines: The line on which each row begins.
+    """
+
+    header: list[str]
+    header_line: int
+    rows: list[list[str]]
+    lines: list[int]
+
+
+def read_delimited(path: Path, comments_below: bool = True) -> Delimited:
+    """Read a table whose columns are separated by commas, semicolons or tabs.
+
+    The header is the first line that is not a comment; or, if that line holds numbers, the comment above it with as
+    many cells, as `numpy.savetxt` writes it. Comments begin with `#`. Empty lines are left out, and so are empty cells
+    behind the last column. The text is UTF-8, or UTF-16 with a byte order mark.
+
+    Args:
+        path: The file.
+        comments_below: Whether lines below the header that begin with `#` are comments, rather than rows.
+
+    Raises:
+        UsageError: saying in one line what is wrong, and on which line of the file.
+    """
+    lines, comment, first = enumerate(io.StringIO(_text(path), newline=""), 1), (0, ""), (0, "")
+    for first in lines:
+        if _is_comment(first[1]):
+            comment = first
+            if ECSV_UNIT.search(first[1]):
+                raise UsageError(
+                    f"{path} is an ECSV table with units, which are not read: write them into the names of columns, "
+                    "such as theta_E_rad, and remove the lines that begin with #"
+                )
+        elif first[1].strip():
+            break
+    else:
+        raise UsageError(f"{path} is empty: a table has a header and a row for each lens")
+    delimiter = max(DELIMITERS, key=first[1].count)
+    records = list(_records(path, chain([first], lines), delimiter, comments_below))
+    header_line, header = _header(path, records[0], comment, delimiter)
+    named = len(records[0][1]) if header_line == records[0][0] else 0
+    rows = records[1:] if named else records
+    _check_names(path, header_line, header)
+    for line, row in rows:
+        if len(row) < len(header) or any(row[len(header) :]):
+            if len(header) < len(row) <= named:
+                raise UsageError(f"{path}, line {header_line}: column {len(header) + 1} has no name")
+            hint = "; comments stand above the header" if row[0].startswith("#") else ""
+            raise UsageError(f"{path}, line {line}: {len(row)} cells, where the header has {len(header)}{hint}")
+    return Delimited(header, header_line, [row[: len(header)] for _, row in rows], [line for line, _ in rows])
+
+
+def parse_number(text: str) -> float:
+    """Return the number of a cell; unlike `float`, never of one with underscores or digits of other scripts.
+
+    Raises:
+        ValueError: if it is no number, or one that is too large for float64.
+    """
+    if "_" in text or not text.isascii():
+        raise ValueError(f"no number: {text!r}")
+    value = float(text)
+    if math.isinf(value) and any(map(str.isdigit, text)):
+        raise ValueError(f"too large a number: {text!r}")
+    return value
+
+
+def read_number(text: str) -> float:
+    """Return the number of a cell, NaN if the cell says that it is not known.
+
+    Raises:
+        ValueError: see `parse_number`.
+    """
+    return math.nan if text.lower() in NOT_KNOWN else parse_number(text)
+
+
+def read_numbers(cells: Sequence[str]) -> NDArray[np.float64]:
+    """Return the numbers of a column, NaN where they are not known.
+
+    Raises:
+        ValueError: see `parse_number`.
+    """
+    text = "".join(cells)
+    if text.isascii() and "_" not in text:  # most columns are numbers only, which Python reads much faster
+        with suppress(ValueError):
+            values = np.array(list(map(float, cells)), np.float64)
+            if not np.isinf(values).any():
+                return values
+    return np.array(list(map(read_number, cells)), np.float64)
+
+
+def _text(path: Path) -> str:
+    content = path.read_bytes()
+    wide = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    try:
+        return content.decode("utf-16" if wide else "utf-8-sig")
+    except UnicodeDecodeError as error:
+        where = f"byte {content[error.start]:#04x} on line {content[: error.start].count(10) + 1}"
+        raise UsageError(
+            f"{path} is no table of comma-separated values: it is no text in UTF-8 ({where}); save it as UTF-8"
+        ) from None
+
+
+def _is_comment(line: str) -> bool:
+    return line.lstrip().startswith("#")
+
+
+def _records(path: Path, lines: Iterator[Line], delimiter: str, comments: bool) -> Iterator[tuple[int, list[str]]]:
+    """The cells of each record and the line on which it begins, without empty ones and, if there are any, comments.
+
+    A record is read by a reader of its own, so that a line in quotes that begins with `#` is no comment.
+    """
+    begun = False
+    for number, line in lines:
+        if begun and comments and _is_comment(line):
+            continue
+        begun = True
+        record = chain([line], (more for _, more in lines))
+        try:
+            cells = next(csv.reader(record, delimiter=delimiter, skipinitialspace=True, strict=True))
+        except csv.Error as error:
+            raise UsageError(f"{path}, line {number}: no comma-separated values: {error}") from None
+        if any(cell.strip() for cell in cells):
+            yield number, [cell.strip() for cell in cells]
+
+
+def _header(path: Path, first: tuple[int, list[str]], comment: Line, delimiter: str) -> tuple[int, list[str]]:
+    """The header and its line: the first record, or the comment above if that record is one of data."""
+    line, cells = first[0], _trimmed(first[1])
+    told = _trimmed([cell.strip().strip('"') for cell in comment[1].lstrip()[1:].split(delimiter)])
+    if any(map(_is_data, cells)) and len(told) == len(cells) and not any(map(_is_data, told)):
+        return comment[0], told
+    if number := next((cell for cell in cells if _is_number(cell)), None):
+        raise UsageError(
+            f"{path} has no header: line {line} holds the number {number}; write the names of the columns into a line "
+            "above it, such as name,theta_E"
+        )
+    return line, cells
+
+
+def _trimmed(cells: list[str]) -> list[str]:
+    """Cells without the empty ones at their end."""
+    return cells[: max((place for place, cell in enumerate(cells, 1) if cell), default=0)]
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        parse_number(cell)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_data(cell: str) -> bool:
+    return _is_number(cell) or cell.lower() in NOT_KNOWN - {""}
+
+
+def _check_names(path: Path, line: int, header: list[str]) -> None:
+    where = f"{path}, line {line}"
+    if any("\0" in name for name in header):
+        raise UsageError(f"{path} is no table of comma-separated values: it is no text, but holds zero bytes")
+    if len(header) == 1 and len(header[0].split()) > 1:
+        raise UsageError(f"{where}: columns are separated by commas, semicolons or tabs, not by spaces")
+    for place, name in enumerate(header, 1):
+        if not name and place > 1:
+            raise UsageError(f"{where}: column {place} has no name")
+        if name in header[: place - 1]:
+            raise UsageError(f"{where}: two columns are called {name!r}")

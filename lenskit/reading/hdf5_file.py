@@ -1,0 +1,66 @@
+"""HDF5 files that a user gives: nothing outside the file is read, and no piece larger than the limit."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from lenskit.errors import LenskitError
+from lenskit.reading.limits import check_bytes
+
+MOST_LINKS = 16
+"""Links to links are followed this far, as HDF5 does."""
+
+
+def hdf5_item(file: Any, name: str) -> Any:
+    """Return the data set or group of that name, if it is in the file itself.
+
+    Args:
+        file: An open `h5py.File`.
+        name: Full name, such as `train/images`.
+
+    Raises:
+        KeyError: if there is none of that name.
+        LenskitError: if it is, or needs, something in another file; or if one of its chunks takes more memory than
+            the limit.
+    """
+    return _item(file, file, name, name, MOST_LINKS)
+
+
+def _item(file: Any, place: Any, path: str, name: str, most: int) -> Any:
+    """What a path leads to from a place; `name` is what was asked for."""
+    import h5py
+
+    if not most:
+        raise KeyError(f"too many links lead to {name}")
+    if path.startswith("/"):
+        place = file
+    for part in filter(None, path.split("/")):
+        if not isinstance(place, h5py.Group):
+            raise KeyError(f"{name} is not there: {place.name} is no group")
+        link = place.get(part, getlink=True) if part != "." else None
+        if isinstance(link, h5py.ExternalLink):
+            raise _outside(file, name, f"is a link to {link.filename}")
+        place = _item(file, place, link.path, name, most - 1) if isinstance(link, h5py.SoftLink) else place[part]
+    if isinstance(place, h5py.Dataset):
+        _check_dataset(file, name, place, most)
+    return place
+
+
+def _check_dataset(file: Any, name: str, data: Any, most: int) -> None:
+    if data.external:
+        raise _outside(file, name, f"has its values in {data.external[0][0]}")
+    if data.is_virtual:
+        for source in data.virtual_sources():
+            if source.file_name != ".":
+                raise _outside(file, name, f"has its values in {source.file_name}")
+            _item(file, file, source.dset_name, name, most - 1)
+    if data.chunks:
+        check_bytes(file.filename, math.prod(data.chunks) * data.dtype.itemsize, f"{name} (a chunk of it)")
+
+
+def _outside(file: Any, name: str, why: str) -> LenskitError:
+    return LenskitError(
+        f"{file.filename}: {name} {why}: other files are not read; if the file can be trusted, write its values into "
+        f"a file of their own with h5py, new[{name!r}] = old[{name!r}][...]"
+    )

@@ -1,0 +1,68 @@
+"""Files of numpy arrays that a user gives, read without pickles and within the limit of bytes."""
+
+from __future__ import annotations
+
+import math
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+from zipfile import ZIP_STORED, ZipFile, ZipInfo
+
+import numpy as np
+from numpy.lib import format as npy
+from numpy.typing import NDArray
+
+from lenskit.reading.limits import check_bytes
+
+
+def load_array(file: Path | str) -> NDArray[Any]:
+    """Return the array of an .npy file, mapped into memory, so that a header which announces too much is an error.
+
+    Raises:
+        ValueError: if it is no .npy file, is cut short, or holds Python objects.
+    """
+    array = np.load(file, mmap_mode="r", allow_pickle=False)
+    if not isinstance(array, np.ndarray):
+        array.close()
+        raise ValueError("it is an archive of arrays (.npz), not one array (.npy)")
+    return array
+
+
+@contextmanager
+def open_arrays(file: Path | str | IO[bytes]) -> Iterator[Any]:
+    """Open the arrays of an .npz file, by name.
+
+    Raises:
+        LenskitError: if they take more memory than the limit when unpacked.
+        ValueError: or `zipfile.BadZipFile`, if it is no such file, or damaged.
+    """
+    try:
+        with ZipFile(file) as archive:
+            members = archive.infolist()
+            for member in members:
+                _check_header(archive, member)
+    except (RuntimeError, zlib.error) as error:  # it is encrypted, or packed in some unknown way, or damaged
+        raise ValueError(str(error)) from error
+    check_bytes(str(file), sum(member.file_size for member in members if member.compress_type != ZIP_STORED))
+    if not isinstance(file, Path | str):
+        file.seek(0)
+    with np.load(file, allow_pickle=False) as arrays:
+        try:
+            yield arrays
+        except zlib.error as error:
+            raise ValueError(str(error)) from error
+
+
+def _check_header(archive: ZipFile, member: ZipInfo) -> None:
+    """Check that an array is there as far as its header says: numpy takes the memory before it reads."""
+    if not member.filename.endswith(".npy"):
+        return
+    with archive.open(member) as stream:
+        version = npy.read_magic(stream)
+        read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
+        shape, _, kind = read(stream)
+    there = min(member.file_size, member.compress_size) if member.compress_type == ZIP_STORED else member.file_size
+    if not kind.hasobject and math.prod(shape) * kind.itemsize > there:
+        raise ValueError(f"{member.filename} announces an array {shape} of {kind}, but holds {there} bytes")

@@ -1,0 +1,260 @@
+"""Labels in an HDF5 file: which data sets they are, their units and classes, and their values."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lenskit.plugin import (
+    LenskitError,
+    Parameter,
+    UsageError,
+    check_bytes,
+    first_inexact,
+    hdf5_item,
+    is_angle,
+    theta_E_columns,
+    unit_in,
+    unit_named,
+)
+from lenskit_datasets.labels import as_float32, labelled
+
+log = logging.getLogger("lenskit")
+
+NO_UNIT = ("1", "dimensionless", "none")
+"""What files call the unit of a pure number."""
+
+
+@dataclass(frozen=True)
+class Label:
+    """A data set that has a value for each lens.
+
+    Attributes:
+        name: Full name of the data set.
+        parameter: What its values are.
+        factor: What brings them to the parameter's unit.
+    """
+
+    name: str
+    parameter: Parameter
+    factor: float = 1.0
+
+    def read(self, path: Path, file: Any) -> NDArray[np.float32]:
+        """All values, (lenses,) or (lenses, views): of a class its number, and NaN where not known.
+
+        Args:
+            path: The file.
+            file: The same, opened.
+
+        Raises:
+            LenskitError: if they are in another file, or take more memory than the limit.
+        """
+        data, what = hdf5_item(file, self.name), f"{path}: {self.name}"
+        check_bytes(path, data.size * data.dtype.itemsize, self.name)
+        return as_float32(_values(what, data, self.parameter) * self.factor, what)
+
+
+class Labels:
+    """Finds the labels of the images of a file.
+
+    Args:
+        path: The file.
+        file: The same, opened.
+        images: Full name of the data set of images.
+        shapes: Which shapes labels have: that of the lenses, that of lenses and views.
+    """
+
+    def __init__(self, path: Path, file: Any, images: str, shapes: Sequence[tuple[int, ...]]) -> None:
+        self._path, self._file, self._images, self._shapes = path, file, hdf5_item(file, images), shapes
+
+    def find(self, labels: Sequence[str] | None, columns: Mapping[str, str]) -> list[Label]:
+        """The labels: those that are named, or else all in the group of the images.
+
+        Args:
+            labels: Names of data sets, as they are called in the file or beside the images.
+            columns: The data sets of parameters that are called otherwise.
+
+        Raises:
+            UsageError: if one that is named is not there, or is no label.
+            LenskitError: if one that is named is in another file, or takes more memory than the limit.
+        """
+        named = {name.rpartition("/")[2]: self._beside(name) for name in labels or ()}
+        if len(named) < len(labels or ()):
+            raise UsageError(f"two of the labels {', '.join(labels or ())} have one name: give one another by columns")
+        named |= {name: self._beside(column) for name, column in columns.items()}
+        for name, full in named.items():
+            if not is_there(self._file, full):
+                raise UsageError(f"{self._path} has no data set {full} for {name}; it has {told(self._file)}")
+            if why := self._why_not(full):
+                raise UsageError(f"{self._path}: {full} is no label: it {why}")
+        chosen = self._unnamed(set(columns.values())) | named if labels is None else named
+        if "theta_E" not in chosen and len(similar := theta_E_columns(chosen)) == 1:
+            chosen = {"theta_E" if name == similar[0] else name: full for name, full in chosen.items()}
+        return [self._label(name, full) for name, full in chosen.items()]
+
+    def _unnamed(self, others: set[str]) -> dict[str, str]:
+        """The labels beside the images; what else has something for each lens is told in a line."""
+        chosen, shapes, reasons = {}, {}, {}
+        for name in self._images.parent:
+            full = self._beside(name)
+            if name in others or not is_there(self._file, full):  # a link that leads nowhere
+                continue
+            try:
+                data, why = hdf5_item(self._file, full), self._why_not(full)
+            except LenskitError as error:
+                reason = str(error).removeprefix(f"{self._file.filename}: ").removeprefix(f"{full} ")
+                reasons[full] = reason.partition(": ")[0]
+                continue
+            if not why:
+                chosen[name] = full
+            elif self._may_be_label(data):
+                reasons[full] = why
+            elif is_dataset(data) and data != self._images and data.shape[:1] == self._shapes[0]:
+                shapes[full] = data.shape
+        if shapes:
+            log.warning(
+                "%s: no labels, for they have not one number, or text, a lens: %s%s",
+                self._path, ", ".join(f"{name} {shape}" for name, shape in shapes.items()), self._views_hint(shapes),
+            )  # fmt: skip
+        if reasons:
+            why = "; ".join(f"{name} {reason}" for name, reason in reasons.items())
+            log.warning("%s: data sets are left out: %s", self._path, why)
+        return chosen
+
+    def _views_hint(self, others: Mapping[str, tuple[int, ...]]) -> str:
+        images = self._images
+        view = images.ndim == 4 and images.shape[1] > 1 and images.shape[:2] in others.values()
+        return f"; say views=true if {images.name.strip('/')} has {images.shape[1]} views rather than channels" * view
+
+    def _beside(self, name: str) -> str:
+        """The full name of a data set, which may be named as it is called beside the images."""
+        beside = f"{self._images.parent.name.strip('/')}/{name}".strip("/")
+        return beside if is_there(self._file, beside) else name
+
+    def _may_be_label(self, data: Any) -> bool:
+        known = is_dataset(data) and (data.dtype.kind in "fiub" or _is_text(data))
+        return known and data.shape in self._shapes and data.name != self._images.name
+
+    def _why_not(self, full: str) -> str:
+        """Why a data set is no label, to stand behind its name; nothing if it is one."""
+        data = hdf5_item(self._file, full)
+        if not self._may_be_label(data):
+            return f"has not a number, or a text, for each of {self._shapes[0][0]} lenses"
+        check_bytes(self._path, data.size * data.dtype.itemsize, full)
+        if _is_text(data):
+            try:
+                _texts(data)
+            except UnicodeDecodeError:
+                return "holds text that is not in UTF-8"
+        named, stated = unit_in(full.rpartition("/")[2]), _unit(data)
+        if is_angle(named) and is_angle(stated) and named != stated:
+            return f"is in {named} by its name, and in {stated} by its attribute"
+        plain = data.dtype.kind in "iu" and not _is_enum(data) and not {"identity", "classes"} & set(data.attrs)
+        if plain and (long := first_inexact(data[...], np.float32)) is not None:
+            return f"holds whole numbers that float32 does not, such as {long} (the attribute identity=true keeps them)"
+        return ""
+
+    def _label(self, name: str, full: str) -> Label:
+        data = hdf5_item(self._file, full)
+        parameter, factor = labelled(name, full.rpartition("/")[2], _unit(data))
+        parameter = replace(
+            parameter,
+            symbol=_text(data.attrs.get("long_name", parameter.symbol)),
+            group=_text(data.attrs.get("group", "lens" if data.ndim == 1 else "image")),
+            classes=_classes(data),
+            identity=bool(data.attrs.get("identity", False)),
+        )
+        return Label(full, parameter, factor)
+
+
+def is_there(file: Any, name: str) -> bool:
+    """Whether a file has something of that name, or says that another file has."""
+    try:
+        hdf5_item(file, name)
+    except KeyError:
+        return False
+    except LenskitError:
+        return True
+    return True
+
+
+def is_dataset(item: Any) -> bool:
+    """Whether something of a file is a data set."""
+    import h5py
+
+    return isinstance(item, h5py.Dataset)
+
+
+def told(file: Any) -> str:
+    """The data sets that there are, and their shapes."""
+    found: list[str] = []
+    file.visititems(lambda name, item: found.append(f"{name} {item.shape}") if is_dataset(item) else None)
+    more = f" and {len(found) - 20} more" if len(found) > 20 else ""
+    return (", ".join(found[:20]) or "none") + more
+
+
+def _unit(data: Any) -> str:
+    """The unit that the attribute of a data set says."""
+    unit = unit_named(_text(data.attrs.get("units", data.attrs.get("unit", ""))))
+    return "" if unit.lower() in NO_UNIT else unit
+
+
+def _is_text(data: Any) -> bool:
+    import h5py
+
+    return h5py.check_string_dtype(data.dtype) is not None
+
+
+def _is_enum(data: Any) -> bool:
+    import h5py
+
+    return h5py.check_enum_dtype(data.dtype) is not None
+
+
+def _texts(data: Any) -> NDArray[np.str_]:
+    return data.asstr("utf-8")[...].astype(str)
+
+
+def _text(value: Any) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value)
+
+
+def _classes(data: Any) -> tuple[str, ...]:
+    """Names of the classes of a label: of an enumeration by number, of texts by name; none for numbers."""
+    import h5py
+
+    if (numbers := h5py.check_enum_dtype(data.dtype)) is not None:
+        return tuple(sorted(numbers, key=numbers.__getitem__))
+    if _is_text(data):
+        return tuple(filter(None, np.unique(_texts(data)).tolist()))
+    return tuple(map(_text, data.attrs.get("classes", ())))
+
+
+def _values(what: str, data: Any, parameter: Parameter) -> NDArray[np.float64]:
+    """All values; of a class its number."""
+    import h5py
+
+    if _is_text(data):
+        texts = _texts(data)
+        numbered = np.searchsorted(np.asarray(parameter.classes, str), texts)
+        return np.where(texts == "", np.nan, numbered)
+    values = data[...]
+    if parameter.classes:
+        members = h5py.check_enum_dtype(data.dtype) or {}
+        numbers = np.array(sorted(members.values()) or range(len(parameter.classes)))
+        places = np.searchsorted(numbers, values).clip(max=len(numbers) - 1)
+        known = numbers[places] == values
+        if nameless := np.count_nonzero(~known & (values == values)):
+            log.warning("%s: %d values are of no class, and taken as not known", what, nameless)
+        return np.where(known, places, np.nan)
+    if parameter.identity and values.dtype.kind in "iu" and first_inexact(values, np.float32) is not None:
+        log.info("%s: the numbers of things are too long for float32, and are numbered from 0 instead", what)
+        things = values[values >= 0]
+        return np.where(values < 0, -1, np.searchsorted(np.unique(things), values)).astype(np.float64)
+    return values.astype(np.float64)
