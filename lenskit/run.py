@@ -14,11 +14,11 @@ train.log           what happened
 from __future__ import annotations
 
 import json
+import logging
 import platform
 import shutil
 import subprocess
 import sys
-from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -30,6 +30,7 @@ from lenskit.applied import apply_method, chunks_of
 from lenskit.config import Config
 from lenskit.encoder import Encoder, find_device, read_card
 from lenskit.errors import LenskitError, UsageError
+from lenskit.figures import read_figures
 from lenskit.files import write_atomically
 from lenskit.kinds.simulator import Simulator
 from lenskit.lock import is_held
@@ -37,6 +38,8 @@ from lenskit.registry import registry
 
 if TYPE_CHECKING:
     from lenskit.kinds.method import Method
+
+log = logging.getLogger("lenskit")
 
 MARKS = ("run.toml", "run.toml.part")
 """What marks a directory as a run; the second if it was cut short in its first moment."""
@@ -117,10 +120,10 @@ class Run:
     @property
     def finished(self) -> bool:
         """Whether all batches are done."""
-        if not (self.path / "encoder" / "encoder.json").is_file():
+        if not (self.path / "encoder" / "encoder.json").exists():
             return False
-        trained = read_card(self.path / "encoder")["trained"]
-        return trained["batches"] == trained["of"]
+        trained = read_card(self.path / "encoder").get("trained")
+        return trained is not None and trained["batches"] == trained["of"]
 
     def folder(self, evaluation: str) -> Path:
         """The folder that an evaluation writes to, made if need be."""
@@ -234,10 +237,10 @@ class Run:
         What a line lacks is None.
         """
         path = self.path / "metrics.jsonl"
-        lines = []
-        for text in path.read_text(encoding="utf-8").splitlines() if path.is_file() else []:
-            with suppress(ValueError):  # a line that is just being written
-                lines.append(json.loads(text))
+        figures = read_figures(path)
+        for fault in figures.faults[:1]:
+            log.warning("%s is damaged: %s; %d lines are left out", path, fault, len(figures.faults))
+        lines = figures.lines
         names = dict.fromkeys(name for line in lines for name in line)
         return {name: [line.get(name) for line in lines] for name in names}
 
