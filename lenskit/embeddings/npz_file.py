@@ -13,7 +13,8 @@ from zipfile import BadZipFile, ZipFile, ZipInfo
 import numpy as np
 
 from lenskit.embeddings.stored import StoredMatrix
-from lenskit.embeddings.table import FEATURES, NAMES, Table
+from lenskit.embeddings.table import FEATURES, NAMES, Table, card_of
+from lenskit.records import parse_json
 
 ABOUT = "about"
 
@@ -71,7 +72,11 @@ def read(path: Path) -> Table:
     """Columns of `.npz` are read, the features of `.npy` stay on disk."""
     if path.suffix == ".npy":
         return Table({}, {FEATURES: StoredMatrix(path, np.load(path, mmap_mode="r", allow_pickle=False))})
+    with ZipFile(path) as archive:
+        # What numpy reads of a member need not be all of it, and then its checksum is not compared.
+        if bad := archive.testzip():
+            raise BadZipFile(f"the checksum of {bad[:80]!r} in it is wrong")
     with np.load(path, allow_pickle=False) as file:
         columns = {name: file[name] for name in file.files}
-    card = json.loads(str(columns.pop(ABOUT))) if ABOUT in columns else {}
-    return Table(card, columns)
+    card = parse_json(str(columns.pop(ABOUT)), f"{path}: its {ABOUT}", None) if ABOUT in columns else {}
+    return Table(card_of(card, str(path)), columns)

@@ -16,6 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lenskit.errors import LenskitError
+from lenskit.records import parse_json
 from lenskit.store.formats import Format
 from lenskit.store.plan import Plan
 from lenskit.store.store import AXES, IMAGES, Store, coordinate_name, open_array
@@ -42,8 +44,8 @@ class Hdf5Format(Format):
 
         try:
             with h5py.File(self.path) as file:
-                return dict(json.loads(file.attrs[CARD]))
-        except (OSError, KeyError, ValueError, TypeError):
+                return dict(parse_json(file.attrs[CARD], f"{self.path}: its attribute {CARD}"))
+        except (OSError, KeyError, ValueError, TypeError, RuntimeError, LenskitError):
             return {}
 
     def create(self, plan: Plan) -> None:
