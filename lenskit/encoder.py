@@ -56,7 +56,7 @@ class _Probe(Record):
     score: float
 
 
-class Card(Record):
+class EncoderCard(Record):
     """What `encoder.json` holds."""
 
     backbone: _Named
@@ -266,7 +266,7 @@ def read_card(folder: Path) -> dict[str, Any]:
     found = card.get("format") if isinstance(card, dict) else None
     if isinstance(found, bool) or found != FORMAT:
         raise LenskitError(f"the encoder in {folder} has format {found!r:.40}, this lenskit reads {FORMAT}")
-    checked(card, where, Card)
+    checked(card, where, EncoderCard)
     # A card is for people, too, who may change it: an error would be too much.
     if card.pop("checksum", checksum := _checksum(card)) != checksum:
         log.warning(
