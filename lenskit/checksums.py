@@ -137,7 +137,7 @@ def load_tensors(path: Path, remedy: str) -> tuple[dict[str, Tensor], dict[str, 
 
 def _start(content: bytes) -> int:
     """Where the tensors begin: behind the length of the header and the header."""
-    return 8 + int.from_bytes(content[:8], "little")
+    return min(8 + int.from_bytes(content[:8], "little"), len(content))
 
 
 def _sum_of(file: BinaryIO, size: int) -> int:

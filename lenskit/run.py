@@ -19,6 +19,7 @@ import platform
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -67,6 +68,8 @@ class Run:
         if self.best:
             self.path = self.path.parent
         self.config = config or self._read_config()
+        self.is_there: Callable[[], bool] = self.path.is_dir
+        """Whether the directory is the one that was opened: whoever trains it knows better."""
         self.stopped_by = 0
         """The number of the signal that stopped its training just now, or 0."""
 
@@ -117,6 +120,18 @@ class Run:
         """The checkpoint from which the run resumes (which need not exist yet)."""
         return self.path / "checkpoints" / "last.ckpt"
 
+    def check_there(self) -> None:
+        """Raises if the directory was removed or moved, which whoever writes into it would make again.
+
+        Raises:
+            LenskitError: saying so.
+        """
+        if not self.is_there():
+            raise LenskitError(
+                f"the run directory {self.path} was removed or moved while it was in use: nothing more is written "
+                "there; put it back and go on with --resume, or train again"
+            )
+
     @property
     def finished(self) -> bool:
         """Whether all batches are done."""
@@ -127,6 +142,7 @@ class Run:
 
     def folder(self, evaluation: str) -> Path:
         """The folder that an evaluation writes to, made if need be."""
+        self.check_there()
         folder = self.path / "evaluations" / (BEST if self.best else "") / evaluation
         folder.mkdir(parents=True, exist_ok=True)
         return folder

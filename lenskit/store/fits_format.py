@@ -76,7 +76,9 @@ class FitsFormat(Format):
             # Not synchronised with the disk one by one, which would take longer than all the rest.
             part = file.with_name(f"{name}.{uuid4().hex}.part")
             try:
-                _hdu(plan, pixels, known).writeto(part, overwrite=True)
+                content = BytesIO()  # astropy does not say which fault of the disk there was
+                _hdu(plan, pixels, known).writeto(content)
+                part.write_bytes(content.getbuffer())
                 part.replace(file)
             except BaseException:
                 part.unlink(missing_ok=True)

@@ -172,6 +172,7 @@ class Monitor(pl.Callback):
         """
         done = self.stream.batches
         line = {"batches": done, "epoch": round(done / self.stream.budget.batches_per_epoch, 4)} | figures
+        self.run.check_there()
         try:
             with self.path.open("a") as file:
                 file.write(json.dumps(line) + "\n")
@@ -235,6 +236,7 @@ class Checkpoints(pl.Callback):
         self.monitor.check_weights(trainer.lightning_module)
         try:
             if trainer.is_global_zero:
+                self.run.check_there()
                 self.encoder.card["trained"] = {"batches": self.stream.batches, "of": self.stream.budget.batches}
                 self.encoder.save(self.run.path / "encoder")
             trainer.save_checkpoint(self.run.checkpoint)
