@@ -15,7 +15,7 @@ import zipfile
 from collections.abc import Mapping
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import google_crc32c
 import numpy as np
@@ -133,6 +133,12 @@ def load_tensors(path: Path, remedy: str) -> tuple[dict[str, Tensor], dict[str, 
     except (SafetensorError, ValueError, KeyError) as error:
         raise Damaged(path, " ".join(str(error).split())[:160], remedy) from None
     return tensors, parse_json(content[8:start], f"{path}: its header").get("__metadata__", {})
+
+
+def card_checksum(card: Mapping[str, Any]) -> str:
+    """The checksum of plain values beside their own field `checksum`, however JSON writes them."""
+    content = json.loads(json.dumps({name: value for name, value in card.items() if name != "checksum"}))
+    return _digits(_extended(0, json.dumps(content, sort_keys=True).encode())).decode()
 
 
 def _start(content: bytes) -> int:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import logging
-import zlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -19,7 +18,7 @@ from annotated_types import Ge, Gt, Le, Len
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from lenskit.checksums import Damaged, load_tensors, save_tensors
+from lenskit.checksums import Damaged, card_checksum, load_tensors, save_tensors
 from lenskit.config import build
 from lenskit.data.preprocess import Preprocess
 from lenskit.data.readers import open_dataset
@@ -30,7 +29,7 @@ from lenskit.kinds.backbone import Backbone
 from lenskit.kinds.dataset import Dataset
 from lenskit.kinds.simulator import Simulator
 from lenskit.options import validate
-from lenskit.records import Record, checked, load_json
+from lenskit.records import FiniteRecord, Record, checked, load_json
 from lenskit.training.settings import InputSettings
 
 log = logging.getLogger("lenskit")
@@ -43,7 +42,7 @@ SAME_SCALE = 0.02
 Count = Annotated[int, Ge(0)]
 
 
-class _Named(Record):
+class _Backbone(FiniteRecord):
     name: str
 
 
@@ -59,8 +58,8 @@ class _Probe(Record):
 class EncoderCard(Record):
     """What `encoder.json` holds."""
 
-    backbone: _Named
-    input: dict[str, Any]
+    backbone: _Backbone
+    input: FiniteRecord
     image_shape: Annotated[list[Annotated[int, Gt(0), Le(2**16)]], Len(3, 3)]
     pixel_scale: Annotated[float, Gt(0)] | None = None
     method: str | None = None
@@ -215,7 +214,7 @@ class Encoder(nn.Module):
         weights = {name: value.detach().cpu().contiguous() for name, value in self.backbone.state_dict().items()}
         card = self.card | {"format": FORMAT, "image_shape": list(self.image_shape), "features": self.features}
         write_atomically(folder / "model.safetensors", save_tensors(weights))
-        write_atomically(folder / "encoder.json", json.dumps(card | {"checksum": _checksum(card)}, indent=2) + "\n")
+        write_atomically(folder / "encoder.json", json.dumps(card | {"checksum": card_checksum(card)}, indent=2) + "\n")
 
     @classmethod
     def load(cls, folder: Path) -> Encoder:
@@ -224,7 +223,14 @@ class Encoder(nn.Module):
         Raises:
             LenskitError: if it is none, or its files do not fit each other.
         """
-        encoder = cls.untrained(read_card(folder))
+        card = read_card(folder)
+        try:
+            encoder = cls.untrained(card)
+        except LenskitError:
+            raise
+        except (ValueError, TypeError, RuntimeError, ArithmeticError, MemoryError) as error:
+            told = f"{type(error).__name__}: {_one_line(error)}"
+            raise LenskitError(f"the encoder in {folder} cannot be built as its encoder.json says: {told}") from error
         path = folder / "model.safetensors"
         _require(path)
         try:
@@ -268,7 +274,7 @@ def read_card(folder: Path) -> dict[str, Any]:
         raise LenskitError(f"the encoder in {folder} has format {found!r:.40}, this lenskit reads {FORMAT}")
     checked(card, where, EncoderCard)
     # A card is for people, too, who may change it: an error would be too much.
-    if card.pop("checksum", checksum := _checksum(card)) != checksum:
+    if card.pop("checksum", checksum := card_checksum(card)) != checksum:
         log.warning(
             "%s is not as it was written: its checksum differs. If nobody changed it, it is damaged: restore it, or "
             '%s; if it is right, remove "checksum" from it',
@@ -284,11 +290,6 @@ def remake(folder: Path) -> str:
     if folder.name == "encoder":
         return f"make it again: lenskit train --resume {folder.parent}"
     return f"take the last one in its place: {folder.parent}"
-
-
-def _checksum(card: dict[str, Any]) -> str:
-    content = {name: value for name, value in card.items() if name != "checksum"}
-    return f"{zlib.crc32(json.dumps(content, sort_keys=True).encode()):08x}"
 
 
 def _require(path: Path) -> None:

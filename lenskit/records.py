@@ -7,13 +7,14 @@ and the field.
 from __future__ import annotations
 
 import json
+import math
 import re
 import reprlib
 import tomllib
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from lenskit.errors import LenskitError
 
@@ -36,6 +37,17 @@ class Record(BaseModel):
     """
 
     model_config = ConfigDict(strict=True, extra="allow", allow_inf_nan=False, protected_namespaces=())
+
+
+class FiniteRecord(Record):
+    """A record all of whose numbers are finite, those of fields that the model does not name, too."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _is_finite(cls, found: Any) -> Any:
+        if _has_infinite(found):
+            raise ValueError("it holds NaN or Infinity, and finite numbers are right")
+        return found
 
 
 def load_json(
@@ -172,6 +184,15 @@ def _unsound(found: Any) -> tuple[str, str] | None:
             except UnicodeEncodeError:
                 return _path(place), "text that is no valid Unicode"
     return None
+
+
+def _has_infinite(found: Any) -> bool:
+    """Whether a number in plain values, which are not deep, is NaN or infinite."""
+    if isinstance(found, dict):
+        return any(map(_has_infinite, found.values()))
+    if isinstance(found, list):
+        return any(map(_has_infinite, found))
+    return isinstance(found, float) and not math.isfinite(found)
 
 
 def _path(place: Any) -> str:

@@ -36,6 +36,10 @@ CURVES = {
 """What is plotted, where a run has it, and how it is called; whatever else has one curve a panel is left to others."""
 
 
+HUGE = 1e100
+"""Figures that no axis can show."""
+
+
 @dataclass(frozen=True)
 class Summary:
     """How a run stands.
@@ -260,7 +264,7 @@ def plot_runs(comparison: Comparison) -> Figure:
     axes = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
     for axis, name in zip(axes, panels, strict=True):
         for number, (run, lines) in enumerate(zip(comparison.runs, comparison.lines, strict=True)):
-            points = [(line["batches"], line[name]) for line in lines if name in line]
+            points = [(line["batches"], line[name]) for line in lines if name in line and not abs(line[name]) > HUGE]
             marker = "." if len(points) < 40 else ""
             axis.plot(*zip(*points, strict=True) if points else ((), ()), f"{marker}-", color=f"C{number}", lw=1.2,
                       label=run.path)  # fmt: skip

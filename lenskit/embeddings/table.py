@@ -12,6 +12,7 @@ from urllib.parse import quote
 import numpy as np
 
 from lenskit import __version__
+from lenskit.checksums import card_checksum
 from lenskit.errors import LenskitError
 from lenskit.kinds.parameter import Parameter, ParameterRecord, parameters_of
 from lenskit.records import Record, checked
@@ -79,6 +80,12 @@ def card_of(found: Any, where: str) -> dict[str, Any]:
             f"{where} has format version {found.get('format_version')!r:.40}, this lenskit reads {VERSION}"
         )
     card: dict[str, Any] = checked(found, where, _Card)
+    if card.pop("checksum", checksum := card_checksum(card)) != checksum:
+        log.warning(
+            "%s: what it says of itself is not as it was written (its checksum differs). If nobody changed it, it is "
+            "damaged: restore it, or embed again",
+            where,
+        )
     return card
 
 
@@ -92,6 +99,7 @@ def table_of(embeddings: Embeddings) -> Table:
         "parameters": [asdict(each) | {"classes": list(each.classes)} for each in embeddings.parameters],
         "about": embeddings.about,
     }
+    card["checksum"] = card_checksum(card)
     columns: dict[str, Any] = {_features(name): value for name, value in embeddings.representations.items()}
     columns |= {NAMES: np.array(embeddings.names, dtype=object), LENS: embeddings.lens, VIEW: embeddings.view}
     columns |= {column_name(name): value for name, value in embeddings.values.items()}

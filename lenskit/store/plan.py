@@ -20,7 +20,7 @@ from lenskit.data.source import check_groups
 from lenskit.errors import UsageError
 from lenskit.kinds.parameter import Parameter, ParameterRecord, parameters_of
 from lenskit.kinds.simulator import Simulator
-from lenskit.records import Record, checked
+from lenskit.records import FiniteRecord, Record, checked
 from lenskit.registry import registry
 
 FORMAT = "lenskit-pairs"
@@ -35,7 +35,7 @@ a time."""
 Count = Annotated[int, Gt(0), Le(2**48)]
 
 
-class _Named(Record):
+class _Named(FiniteRecord):
     name: str
 
 
