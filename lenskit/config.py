@@ -7,19 +7,34 @@ a whole and holds every option's value, so that `run.toml` repeats the run whate
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import tomli_w
 
-from lenskit.errors import LenskitError, UsageError
+from lenskit.errors import UsageError
 from lenskit.options import validate
+from lenskit.records import load_toml, parse_toml
 from lenskit.registry import Record, near, registry
 from lenskit.training.settings import USUAL, InputSettings, MonitorSettings, OptimizerSettings, TrainSettings
 
 Layer = Mapping[str, Mapping[str, Any]]
+
+
+class FileLayer(dict[str, Any]):
+    """A layer that a file holds.
+
+    Args:
+        path: The file, for messages.
+        values: What it holds.
+    """
+
+    def __init__(self, path: Path, values: Mapping[str, Any]) -> None:
+        super().__init__(values)
+        self.path = path
+
 
 SETTINGS: dict[str, type] = {"train": TrainSettings, "input": InputSettings, "monitor": MonitorSettings}
 COMPONENTS = {"simulator": "simulator", "data": "dataset", "pairs": "pairs", "method": "method", "backbone": "backbone"}
@@ -54,8 +69,27 @@ class Config:
             only: Sections that are wanted; the components of others are not even loaded.
 
         Raises:
-            UsageError: for an unknown section, component or option, or a wrong value.
+            UsageError: for an unknown section, component or option, or a wrong value; naming the file that has it.
         """
+        try:
+            return cls._resolve(layers, only)
+        except UsageError as error:
+            for layer in layers:
+                if isinstance(layer, FileLayer) and cls._fault([layer], only) == str(error):
+                    raise UsageError(f"{error} (in {layer.path})") from None
+            raise
+
+    @classmethod
+    def _fault(cls, layers: Sequence[Layer], only: Container[str]) -> str:
+        """What is wrong with layers."""
+        try:
+            cls._resolve(layers, only)
+        except UsageError as error:
+            return str(error)
+        return ""
+
+    @classmethod
+    def _resolve(cls, layers: Sequence[Layer], only: Container[str]) -> Config:
         usual = _usual(layers) if "method" in only else {}
         lowest = {name: dict(usual.get(name, DEFAULTS.get(name, {}))) for name in (*DEFAULTS, *usual)}
         merged = dict(lowest)
@@ -91,6 +125,11 @@ class Config:
 
     @classmethod
     def from_toml(cls, path: Path | str) -> Config:
+        """Reads a file that holds all of a configuration, such as a run's.
+
+        Raises:
+            UsageError: naming the file, and the section or option that is wrong.
+        """
         return cls.resolve(read_layer(Path(path)))
 
     @staticmethod
@@ -154,12 +193,7 @@ def read_layer(path: Path) -> dict[str, Any]:
     Raises:
         UsageError: if there is no such file, or it is not TOML.
     """
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UsageError(f"{path} cannot be read: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path} is no valid TOML: {error}") from None
+    return FileLayer(path, load_toml(path, error=UsageError))
 
 
 def read_recipe(name: str) -> Layer:
@@ -180,10 +214,8 @@ def read_toml(kind: str, name: str) -> dict[str, Any]:
     """
     if name.endswith(".toml"):
         return read_layer(Path(name))
-    try:
-        return tomllib.loads(registry().find(kind, name).load())
-    except tomllib.TOMLDecodeError as error:
-        raise LenskitError(f"{kind} {name!r} is no valid TOML: {error}") from None
+    content: dict[str, Any] = parse_toml(registry().find(kind, name).load(), f"{kind} {name!r}")
+    return content
 
 
 def read_layers(
@@ -213,7 +245,7 @@ def read_assignment(text: str) -> Layer:
         raise UsageError(f"--set takes SECTION.OPTION=VALUE, such as method.lr=0.1, got {text!r}")
     try:
         read = tomllib.loads(f"value = {value.strip()}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):
         read = value.strip()
     return layer_of(section, option, read)
 

@@ -10,15 +10,15 @@ import json
 import logging
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
-import safetensors.torch
 import torch
+from annotated_types import Ge, Gt, Le, Len
 from numpy.typing import NDArray
-from safetensors import SafetensorError
 from torch import Tensor, nn
 
+from lenskit.checksums import Damaged, card_checksum, load_tensors, save_tensors
 from lenskit.config import build
 from lenskit.data.preprocess import Preprocess
 from lenskit.data.readers import open_dataset
@@ -29,6 +29,7 @@ from lenskit.kinds.backbone import Backbone
 from lenskit.kinds.dataset import Dataset
 from lenskit.kinds.simulator import Simulator
 from lenskit.options import validate
+from lenskit.records import FiniteRecord, Record, checked, load_json
 from lenskit.training.settings import InputSettings
 
 log = logging.getLogger("lenskit")
@@ -37,6 +38,34 @@ FORMAT = 1
 
 SAME_SCALE = 0.02
 """Pixels whose sizes differ by no more than this part count as equal: so much a radius may be wrong by."""
+
+Count = Annotated[int, Ge(0)]
+
+
+class _Backbone(FiniteRecord):
+    name: str
+
+
+class _Trained(Record):
+    batches: Count
+    of: Count
+
+
+class _Probe(Record):
+    score: float
+
+
+class EncoderCard(Record):
+    """What `encoder.json` holds."""
+
+    backbone: _Backbone
+    input: FiniteRecord
+    image_shape: Annotated[list[Annotated[int, Gt(0), Le(2**16)]], Len(3, 3)]
+    pixel_scale: Annotated[float, Gt(0)] | None = None
+    method: str | None = None
+    pairs: str | None = None
+    trained: _Trained | None = None
+    probe: _Probe | None = None
 
 
 class Encoder(nn.Module):
@@ -184,8 +213,8 @@ class Encoder(nn.Module):
         folder.mkdir(parents=True, exist_ok=True)
         weights = {name: value.detach().cpu().contiguous() for name, value in self.backbone.state_dict().items()}
         card = self.card | {"format": FORMAT, "image_shape": list(self.image_shape), "features": self.features}
-        write_atomically(folder / "model.safetensors", safetensors.torch.save(weights))
-        write_atomically(folder / "encoder.json", json.dumps(card, indent=2) + "\n")
+        write_atomically(folder / "model.safetensors", save_tensors(weights))
+        write_atomically(folder / "encoder.json", json.dumps(card | {"checksum": card_checksum(card)}, indent=2) + "\n")
 
     @classmethod
     def load(cls, folder: Path) -> Encoder:
@@ -194,12 +223,23 @@ class Encoder(nn.Module):
         Raises:
             LenskitError: if it is none, or its files do not fit each other.
         """
-        encoder = cls.untrained(read_card(folder))
+        card = read_card(folder)
         try:
-            weights = safetensors.torch.load(_read(folder, "model.safetensors"))
+            encoder = cls.untrained(card)
+        except LenskitError:
+            raise
+        except (ValueError, TypeError, RuntimeError, ArithmeticError, MemoryError) as error:
+            told = f"{type(error).__name__}: {_one_line(error)}"
+            raise LenskitError(f"the encoder in {folder} cannot be built as its encoder.json says: {told}") from error
+        path = folder / "model.safetensors"
+        _require(path)
+        try:
+            weights, _ = load_tensors(path, f"restore it, or {remake(folder)}")
             encoder.backbone.load_state_dict(weights)
-        except SafetensorError as error:
-            raise LenskitError(f"the encoder in {folder} is damaged: model.safetensors: {error}") from None
+        except Damaged as error:
+            raise LenskitError(f"the encoder in {folder} is damaged: {path.name}: {error.told}") from None
+        except OSError as error:
+            raise LenskitError(f"{path} cannot be read: {error.strerror}") from None
         except RuntimeError as error:
             raise LenskitError(f"the weights in {folder} do not fit its encoder.json: {_one_line(error)}") from None
         return encoder.eval()
@@ -225,21 +265,36 @@ def read_card(folder: Path) -> dict[str, Any]:
     Raises:
         LenskitError: if there is none, or it is of another format, or damaged.
     """
-    try:
-        card = json.loads(_read(folder, "encoder.json"))
-    except ValueError as error:
-        raise LenskitError(f"the encoder in {folder} is damaged: encoder.json: {error}") from None
-    if not isinstance(card, dict) or card.get("format") != FORMAT:
-        found = card.get("format") if isinstance(card, dict) else None
-        raise LenskitError(f"the encoder in {folder} has format {found}, this lenskit reads {FORMAT}")
+    path = folder / "encoder.json"
+    _require(path)
+    where = f"the encoder in {folder} is damaged: encoder.json:"
+    card = load_json(path, None, where)
+    found = card.get("format") if isinstance(card, dict) else None
+    if isinstance(found, bool) or found != FORMAT:
+        raise LenskitError(f"the encoder in {folder} has format {found!r:.40}, this lenskit reads {FORMAT}")
+    checked(card, where, EncoderCard)
+    # A card is for people, too, who may change it: an error would be too much.
+    if card.pop("checksum", checksum := card_checksum(card)) != checksum:
+        log.warning(
+            "%s is not as it was written: its checksum differs. If nobody changed it, it is damaged: restore it, or "
+            '%s; if it is right, remove "checksum" from it',
+            path, remake(folder),
+        )  # fmt: skip
     return card
 
 
-def _read(folder: Path, name: str) -> bytes:
-    try:
-        return (folder / name).read_bytes()
-    except (FileNotFoundError, NotADirectoryError):
-        raise LenskitError(f"{folder} holds no encoder: {name} is missing") from None
+def remake(folder: Path) -> str:
+    """How to get an encoder again."""
+    if not (folder.parent / "run.toml").is_file():
+        return "make it again"
+    if folder.name == "encoder":
+        return f"make it again: lenskit train --resume {folder.parent}"
+    return f"take the last one in its place: {folder.parent}"
+
+
+def _require(path: Path) -> None:
+    if not path.exists():
+        raise LenskitError(f"{path.parent} holds no encoder: {path.name} is missing")
 
 
 def _shape(shape: Iterable[int]) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -17,16 +18,19 @@ NAME = "run.lock"
 
 
 @contextmanager
-def held(folder: Path) -> Iterator[None]:
+def held(folder: Path) -> Iterator[Callable[[], bool]]:
     """Holds a run's directory. The kernel gives it back when the process ends, in whatever way.
 
     Where there are no locks (some network file systems), everything is granted.
+
+    Yields:
+        A function that says whether the directory is still the one that is held, and no other in its place.
 
     Raises:
         LenskitError: if another process holds it.
     """
     if fcntl is None:
-        yield
+        yield folder.is_dir
         return
     path = folder / NAME
     with path.open("a") as file:
@@ -35,13 +39,21 @@ def held(folder: Path) -> Iterator[None]:
         except BlockingIOError:
             raise LenskitError(f"{folder} is being trained by another process") from None
         except OSError:
-            yield
+            yield folder.is_dir
             return
+
+        def still() -> bool:
+            try:
+                return os.path.samestat(os.fstat(file.fileno()), path.stat())
+            except OSError:
+                return False
+
         try:
-            yield
+            yield still
         finally:
             with suppress(OSError):
-                path.unlink()
+                if still():
+                    path.unlink()
 
 
 def is_held(folder: Path) -> bool:

@@ -29,6 +29,10 @@ from lenskit.errors import LenskitError, UsageError
 from lenskit.hookspecs import hookimpl
 
 if TYPE_CHECKING:
+    from lenskit.checksums import Damaged as Damaged
+    from lenskit.checksums import check_archive as check_archive
+    from lenskit.checksums import load_tensors as load_tensors
+    from lenskit.checksums import save_tensors as save_tensors
     from lenskit.config import read_assignment as read_assignment
     from lenskit.config import read_toml as read_toml
     from lenskit.data.generator import KeyedGenerator as KeyedGenerator
@@ -49,6 +53,7 @@ if TYPE_CHECKING:
     from lenskit.embeddings import Embeddings as Embeddings
     from lenskit.embeddings import is_embeddings as is_embeddings
     from lenskit.encoder import Encoder as Encoder
+    from lenskit.encoder import EncoderCard as EncoderCard
     from lenskit.files import write_atomically as write_atomically
     from lenskit.kinds.backbone import Backbone as Backbone
     from lenskit.kinds.dataset import Dataset as Dataset
@@ -59,6 +64,8 @@ if TYPE_CHECKING:
     from lenskit.kinds.pairs import PairStrategy as PairStrategy
     from lenskit.kinds.pairs import Transform as Transform
     from lenskit.kinds.parameter import Parameter as Parameter
+    from lenskit.kinds.parameter import ParameterRecord as ParameterRecord
+    from lenskit.kinds.parameter import parameters_of as parameters_of
     from lenskit.kinds.simulator import Scene as Scene
     from lenskit.kinds.simulator import Simulator as Simulator
     from lenskit.pictures import colours as colours
@@ -79,6 +86,10 @@ if TYPE_CHECKING:
     from lenskit.reading.units import unit_named as unit_named
     from lenskit.reading.whole import first_inexact as first_inexact
     from lenskit.reading.whole import whole_numbers as whole_numbers
+    from lenskit.records import Record as Record
+    from lenskit.records import checked as checked
+    from lenskit.records import load_json as load_json
+    from lenskit.records import parse_json as parse_json
     from lenskit.run import Run as Run
     from lenskit.runs import compare_runs as compare_runs
     from lenskit.runs import plot_runs as plot_runs
@@ -100,10 +111,12 @@ _LAZY = {
     "Batch": "lenskit.kinds.pairs",
     "Budget": "lenskit.kinds.method",
     "Chunk": "lenskit.data.source",
+    "Damaged": "lenskit.checksums",
     "Dataset": "lenskit.kinds.dataset",
     "Distribution": "lenskit.distributions",
     "Embeddings": "lenskit.embeddings",
     "Encoder": "lenskit.encoder",
+    "EncoderCard": "lenskit.encoder",
     "Evaluation": "lenskit.kinds.evaluation",
     "FitsFormat": "lenskit.store.fits_format",
     "Hdf5Format": "lenskit.store.hdf5_format",
@@ -111,7 +124,9 @@ _LAZY = {
     "Method": "lenskit.kinds.method",
     "PairStrategy": "lenskit.kinds.pairs",
     "Parameter": "lenskit.kinds.parameter",
+    "ParameterRecord": "lenskit.kinds.parameter",
     "Plan": "lenskit.store.plan",
+    "Record": "lenskit.records",
     "Run": "lenskit.run",
     "Scene": "lenskit.kinds.simulator",
     "Simulator": "lenskit.kinds.simulator",
@@ -120,6 +135,8 @@ _LAZY = {
     "alignment": "lenskit.training.probe",
     "border_noise": "lenskit.data.preprocess",
     "check_bytes": "lenskit.reading.limits",
+    "check_archive": "lenskit.checksums",
+    "checked": "lenskit.records",
     "check_complete": "lenskit.data.source",
     "check_hdu": "lenskit.reading.fits_file",
     "colours": "lenskit.pictures",
@@ -138,11 +155,15 @@ _LAZY = {
     "load_array": "lenskit.reading.numpy_file",
     "open_arrays": "lenskit.reading.numpy_file",
     "open_bytes": "lenskit.reading.fits_file",
+    "load_json": "lenskit.records",
+    "load_tensors": "lenskit.checksums",
     "open_dataset": "lenskit.data.readers",
     "open_fits": "lenskit.reading.fits_file",
     "orient_images": "lenskit.data.orientation",
     "orient_values": "lenskit.data.orientation",
     "parse_number": "lenskit.reading.delimited",
+    "parameters_of": "lenskit.kinds.parameter",
+    "parse_json": "lenskit.records",
     "plot_runs": "lenskit.runs",
     "projection_std": "lenskit.training.collapse",
     "read_assignment": "lenskit.config",
@@ -150,6 +171,7 @@ _LAZY = {
     "read_lenses": "lenskit.data.held",
     "read_numbers": "lenskit.reading.delimited",
     "read_toml": "lenskit.config",
+    "save_tensors": "lenskit.checksums",
     "simulated": "lenskit.data.source",
     "source_of": "lenskit.data.source",
     "spelled_out": "lenskit.data.readers",

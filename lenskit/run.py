@@ -14,11 +14,12 @@ train.log           what happened
 from __future__ import annotations
 
 import json
+import logging
 import platform
 import shutil
 import subprocess
 import sys
-from contextlib import suppress
+from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -30,6 +31,7 @@ from lenskit.applied import apply_method, chunks_of
 from lenskit.config import Config
 from lenskit.encoder import Encoder, find_device, read_card
 from lenskit.errors import LenskitError, UsageError
+from lenskit.figures import read_figures
 from lenskit.files import write_atomically
 from lenskit.kinds.simulator import Simulator
 from lenskit.lock import is_held
@@ -37,6 +39,8 @@ from lenskit.registry import registry
 
 if TYPE_CHECKING:
     from lenskit.kinds.method import Method
+
+log = logging.getLogger("lenskit")
 
 MARKS = ("run.toml", "run.toml.part")
 """What marks a directory as a run; the second if it was cut short in its first moment."""
@@ -64,6 +68,8 @@ class Run:
         if self.best:
             self.path = self.path.parent
         self.config = config or self._read_config()
+        self.is_there: Callable[[], bool] = self.path.is_dir
+        """Whether the directory is the one that was opened: whoever trains it knows better."""
         self.stopped_by = 0
         """The number of the signal that stopped its training just now, or 0."""
 
@@ -114,16 +120,29 @@ class Run:
         """The checkpoint from which the run resumes (which need not exist yet)."""
         return self.path / "checkpoints" / "last.ckpt"
 
+    def check_there(self) -> None:
+        """Raises if the directory was removed or moved, which whoever writes into it would make again.
+
+        Raises:
+            LenskitError: saying so.
+        """
+        if not self.is_there():
+            raise LenskitError(
+                f"the run directory {self.path} was removed or moved while it was in use: nothing more is written "
+                "there; put it back and go on with --resume, or train again"
+            )
+
     @property
     def finished(self) -> bool:
         """Whether all batches are done."""
-        if not (self.path / "encoder" / "encoder.json").is_file():
+        if not (self.path / "encoder" / "encoder.json").exists():
             return False
-        trained = read_card(self.path / "encoder")["trained"]
-        return trained["batches"] == trained["of"]
+        trained = read_card(self.path / "encoder").get("trained")
+        return trained is not None and trained["batches"] == trained["of"]
 
     def folder(self, evaluation: str) -> Path:
         """The folder that an evaluation writes to, made if need be."""
+        self.check_there()
         folder = self.path / "evaluations" / (BEST if self.best else "") / evaluation
         folder.mkdir(parents=True, exist_ok=True)
         return folder
@@ -234,10 +253,10 @@ class Run:
         What a line lacks is None.
         """
         path = self.path / "metrics.jsonl"
-        lines = []
-        for text in path.read_text(encoding="utf-8").splitlines() if path.is_file() else []:
-            with suppress(ValueError):  # a line that is just being written
-                lines.append(json.loads(text))
+        figures = read_figures(path)
+        for fault in figures.faults[:1]:
+            log.warning("%s is damaged: %s; %d lines are left out", path, fault, len(figures.faults))
+        lines = figures.lines
         names = dict.fromkeys(name for line in lines for name in line)
         return {name: [line.get(name) for line in lines] for name in names}
 

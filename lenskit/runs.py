@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,17 +12,17 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from lenskit.config import read_layer
+from lenskit.encoder import read_card
 from lenskit.errors import LenskitError, UsageError
+from lenskit.figures import Lines, read_figures
 from lenskit.lock import is_held
+from lenskit.records import Record, load_json
 from lenskit.run import BEST, MARKS
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 State = Literal["running", "finished", "stopped", "failed", "damaged"]
-
-Lines = list[dict[str, Any]]
-"""A run's figures, a dictionary for each line of its `metrics.jsonl`."""
 
 _LOG_LINE = re.compile(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d+ ([A-Z]+) (.*)$", re.MULTILINE)
 
@@ -34,6 +34,10 @@ CURVES = {
     "probe_rank": "effective rank, probe",
 }
 """What is plotted, where a run has it, and how it is called; whatever else has one curve a panel is left to others."""
+
+
+HUGE = 1e100
+"""Figures that no axis can show."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +89,12 @@ class Comparison:
     lines: list[Lines] = field(repr=False)
 
 
+class _Origin(Record):
+    """What `provenance.json` holds."""
+
+    recipe: str | None = None
+
+
 def find(folders: Iterable[Path]) -> list[Summary]:
     """Summaries of runs.
 
@@ -119,9 +129,10 @@ def summary(folder: Path) -> Summary:
     config = _read(damages, folder / "run.toml", lambda path: _sections(read_layer(path)), {})
     if config == {} and not damages:
         damages.append("run.toml is missing")
-    origin = _read(damages, folder / "provenance.json", _object, {})
-    done, of = _read(damages, folder / "encoder" / "encoder.json", _trained, (0, None))
-    best = _read(damages, folder / BEST / "encoder.json", _score, None)
+    origin = _read(damages, folder / "provenance.json", lambda path: load_json(path, _Origin), {})
+    trained = _read(damages, folder / "encoder" / "encoder.json", lambda path: _part(path, "trained"), {})
+    done, of = trained.get("batches", 0), trained.get("of")
+    best = _read(damages, folder / BEST / "encoder.json", lambda path: _part(path, "probe")["score"], None)
     lines = _read(damages, folder / "metrics.jsonl", figures, [])
     scores = [line["probe"] for line in lines if "probe" in line] + ([] if best is None else [best])
     rates = [line["rate"] for line in lines if "rate" in line]
@@ -161,30 +172,23 @@ def _state(folder: Path, finished: bool) -> tuple[State, str]:
 
 def _read(damages: list[str], path: Path, read: Any, otherwise: Any) -> Any:
     """What a file holds; if it is not there, nothing, and if it cannot be read, that is noted."""
-    if not path.is_file():
+    if not os.path.lexists(path):
         return otherwise
     try:
         return read(path)
     except (OSError, ValueError, KeyError, TypeError, LenskitError) as error:
-        reason = " ".join(str(error).split()).removeprefix(f"{path} ")[:120]
+        reason = " ".join(str(error).split()).removeprefix(f"{path} ")
+        reason = reason.removeprefix(f"the encoder in {path.parent} is damaged: {path.name}: ")[:120]
         damages.append(f"{path.name}: {reason}")
         return otherwise
 
 
-def _object(path: Path) -> dict[str, Any]:
-    found = json.loads(path.read_text(encoding="utf-8"))
-    if not isinstance(found, dict):
-        raise ValueError("holds no object")
-    return found
-
-
-def _trained(path: Path) -> tuple[int, int]:
-    trained = _object(path)["trained"]
-    return int(trained["batches"]), int(trained["of"])
-
-
-def _score(path: Path) -> float:
-    return float(_object(path)["probe"]["score"])
+def _part(path: Path, field: str) -> dict[str, Any]:
+    """One of the fields of an encoder's card that a run's encoder always has."""
+    found = read_card(path.parent).get(field)
+    if found is None:
+        raise LenskitError(f"lacks the field {field}")
+    return dict(found)
 
 
 def _sections(layer: dict[str, Any]) -> dict[str, Any]:
@@ -198,20 +202,12 @@ def figures(path: Path) -> Lines:
 
     Raises:
         ValueError: if another line is no object of numbers with `batches`.
+        LenskitError: if it cannot be read.
     """
-    lines: Lines = []
-    texts = path.read_text(encoding="utf-8").splitlines()
-    for number, text in enumerate(texts, 1):
-        try:
-            line = json.loads(text)
-            if "batches" not in line or not all(isinstance(value, int | float) for value in line.values()):
-                raise ValueError(text)
-        except (ValueError, TypeError, AttributeError):
-            if number == len(texts):
-                break
-            raise ValueError(f"line {number} holds no figures") from None
-        lines.append(line)
-    return lines
+    found = read_figures(path)
+    if found.faults:
+        raise ValueError(found.faults[0])
+    return found.lines
 
 
 def compare_runs(folders: Sequence[Path]) -> Comparison:
@@ -268,7 +264,7 @@ def plot_runs(comparison: Comparison) -> Figure:
     axes = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
     for axis, name in zip(axes, panels, strict=True):
         for number, (run, lines) in enumerate(zip(comparison.runs, comparison.lines, strict=True)):
-            points = [(line["batches"], line[name]) for line in lines if name in line]
+            points = [(line["batches"], line[name]) for line in lines if name in line and not abs(line[name]) > HUGE]
             marker = "." if len(points) < 40 else ""
             axis.plot(*zip(*points, strict=True) if points else ((), ()), f"{marker}-", color=f"C{number}", lw=1.2,
                       label=run.path)  # fmt: skip

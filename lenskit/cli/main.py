@@ -29,6 +29,10 @@ VERBS = {
 }
 
 
+DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+"""Faults of a disk."""
+
+
 class Verbs(click.Group):
     """Our verbs, and every evaluation that a plugin brings as a verb of its name."""
 
@@ -80,7 +84,14 @@ def cli(context: click.Context) -> None:
 
 def main() -> None:
     """Entry point of the command `lenskit`."""
-    sys.exit(run(sys.argv[1:]))
+    status = run(sys.argv[1:])
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        # The interpreter's own flush at exit shall find nothing to complain of.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = status or _complain(f"the output cannot be written: {error.strerror}", 1)
+    sys.exit(status)
 
 
 def run(arguments: list[str]) -> int:
@@ -101,7 +112,7 @@ def run(arguments: list[str]) -> int:
         return 1
     except OSError as error:
         # A full disk or a file that cannot be read or written is the user's to mend; any other is a bug of ours.
-        if error.filename is None and error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        if error.filename is None and error.errno not in DISK:
             raise
         return _complain(f"{error.strerror}{f': {error.filename}' if error.filename else ''}", 1)
     return result if isinstance(result, int) else 0

@@ -61,6 +61,9 @@ def list_runs(folders: tuple[str, ...], as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def compare(runs: tuple[str, ...], output: str | None, as_json: bool) -> None:
     """Print what differs in the configurations of RUNs and their latest figures, and plot their curves."""
+    import io
+
+    from lenskit.files import write_atomically
     from lenskit.runs import compare_runs, plot_runs
 
     if len(runs) < 2:
@@ -69,7 +72,9 @@ def compare(runs: tuple[str, ...], output: str | None, as_json: bool) -> None:
         raise UsageError(f"the curves are plotted to a .png, .pdf or .svg file, got {output}")
     comparison = compare_runs([Path(run) for run in runs])
     if output:
-        plot_runs(comparison).savefig(output, dpi=150)
+        picture = io.BytesIO()
+        plot_runs(comparison).savefig(picture, format=Path(output).suffix[1:], dpi=150)
+        write_atomically(Path(output), picture.getbuffer())
     if as_json:
         plain = asdict(comparison)
         del plain["lines"]

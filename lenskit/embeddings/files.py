@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import zipfile
 from collections.abc import Iterator
@@ -59,7 +60,17 @@ def write(path: Path, parts: Iterator[Table], rows: int) -> None:
         _format(path).write(new, _counted(parts, rows), rows)
         if path.is_dir():
             path.rename(scratch / "old")
-        new.replace(path)
+        try:
+            new.replace(path)
+        except OSError:
+            if (scratch / "old").exists():
+                (scratch / "old").rename(path)
+            raise
+    except OSError as error:
+        if error.filename and scratch not in Path(os.fsdecode(error.filename)).parents:
+            raise  # of something else, such as an image that was to be read
+        reason = os.strerror(error.errno) if error.errno else error
+        raise LenskitError(f"{path} cannot be written: {reason}; what was there before is unharmed") from error
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 

@@ -13,8 +13,9 @@ from zipfile import BadZipFile, ZipFile, ZipInfo
 import numpy as np
 
 from lenskit.embeddings.stored import StoredMatrix
-from lenskit.embeddings.table import FEATURES, NAMES, Table
+from lenskit.embeddings.table import FEATURES, NAMES, Table, card_of
 from lenskit.reading.numpy_file import load_array, open_arrays
+from lenskit.records import parse_json
 
 ABOUT = "about"
 
@@ -74,5 +75,5 @@ def read(path: Path) -> Table:
         return Table({}, {FEATURES: StoredMatrix(path, load_array(path))})
     with open_arrays(path) as file:
         columns = {name: file[name] for name in file.files}
-    card = json.loads(str(columns.pop(ABOUT))) if ABOUT in columns else {}
-    return Table(card, columns)
+    card = parse_json(str(columns.pop(ABOUT)), f"{path}: its {ABOUT}", None) if ABOUT in columns else {}
+    return Table(card_of(card, str(path)), columns)

@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lenskit.embeddings.table import FEATURES, Table
+from lenskit.embeddings.table import FEATURES, Table, card_of
 from lenskit.errors import LenskitError
 from lenskit.reading.limits import check_bytes
 from lenskit.reading.whole import first_inexact
+from lenskit.records import parse_json
 
 KEY = b"lenskit"
 GROUP_BYTES = 2**26
@@ -59,7 +60,7 @@ def write(path: Path, parts: Iterator[Table], rows: int) -> None:
                 lists = [field.name for field in schema if pyarrow.types.is_fixed_size_list(field.type)]
                 others = [field.name for field in schema if field.name not in lists]
                 # Features are different in each row, which a dictionary of them would only double.
-                writer = ParquetWriter(path, schema, use_dictionary=others)
+                writer = ParquetWriter(path, schema, use_dictionary=others, write_page_checksum=True)
             held.append(pyarrow.table([_cells(part.columns[field.name]) for field in schema], schema=schema))
             if sum(each.nbytes for each in held) >= GROUP_BYTES:
                 writer.write_table(pyarrow.concat_tables(held))
@@ -102,7 +103,7 @@ def read(path: Path) -> Table:
     from pyarrow.parquet import ParquetFile
 
     try:
-        with ParquetFile(path) as file:
+        with ParquetFile(path, page_checksum_verification=True) as file:
             metadata = file.schema_arrow.metadata or {}
             parts: dict[str, list[NDArray[Any]]] = {name: [] for name in file.schema_arrow.names}
             size = rows = 0
@@ -116,7 +117,8 @@ def read(path: Path) -> Table:
         raise ValueError(str(error)) from None
     if not file.metadata.num_rows:
         raise ValueError("it has no rows")
-    return Table(json.loads(metadata.get(KEY, b"{}")), {name: np.concatenate(each) for name, each in parts.items()})
+    card = parse_json(metadata.get(KEY, b"{}"), f"{path}: its metadata", None)
+    return Table(card_of(card, str(path)), {name: np.concatenate(each) for name, each in parts.items()})
 
 
 def _array(name: str, cells: Any) -> NDArray[Any]:

@@ -12,9 +12,11 @@ from urllib.parse import quote
 import numpy as np
 
 from lenskit import __version__
+from lenskit.checksums import card_checksum
 from lenskit.errors import LenskitError
-from lenskit.kinds.parameter import Parameter
+from lenskit.kinds.parameter import Parameter, ParameterRecord, parameters_of
 from lenskit.reading.whole import first_inexact
+from lenskit.records import Record, checked
 
 if TYPE_CHECKING:
     from lenskit.embeddings.embeddings import Embeddings
@@ -30,6 +32,14 @@ OWN = (FEATURES, PROJECTION, NAMES, LENS, VIEW, "about", "image", "feature")
 """Columns that are no parameters, and names that mean something else in some format."""
 
 log = logging.getLogger("lenskit")
+
+
+class _Card(Record):
+    """What a file says of itself, if `lenskit embed` or `Embeddings.save` wrote it."""
+
+    representations: list[str]
+    parameters: list[ParameterRecord]
+    about: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -50,8 +60,34 @@ class Table:
     @property
     def parameters(self) -> dict[str, Parameter]:
         """What is known of the columns that are parameters, by their names."""
-        known = (Parameter(**{**each, "classes": tuple(each["classes"])}) for each in self.card.get("parameters", ()))
+        known = parameters_of(self.card.get("parameters", ()))
         return {column_name(parameter.name): parameter for parameter in known}
+
+
+def card_of(found: Any, where: str) -> dict[str, Any]:
+    """The card that a file holds; nothing if it is anybody's.
+
+    Args:
+        found: Attributes of a group, or what was JSON.
+        where: How messages name it.
+
+    Raises:
+        LenskitError: if it is ours and damaged, or of another version of lenskit.
+    """
+    if not isinstance(found, dict) or found.get("format") != FORMAT:
+        return {}
+    if found.get("format_version") != VERSION:
+        raise LenskitError(
+            f"{where} has format version {found.get('format_version')!r:.40}, this lenskit reads {VERSION}"
+        )
+    card: dict[str, Any] = checked(found, where, _Card)
+    if card.pop("checksum", checksum := card_checksum(card)) != checksum:
+        log.warning(
+            "%s: what it says of itself is not as it was written (its checksum differs). If nobody changed it, it is "
+            "damaged: restore it, or embed again",
+            where,
+        )
+    return card
 
 
 def table_of(embeddings: Embeddings) -> Table:
@@ -64,6 +100,7 @@ def table_of(embeddings: Embeddings) -> Table:
         "parameters": [asdict(each) | {"classes": list(each.classes)} for each in embeddings.parameters],
         "about": embeddings.about,
     }
+    card["checksum"] = card_checksum(card)
     columns: dict[str, Any] = {_features(name): value for name, value in embeddings.representations.items()}
     columns |= {NAMES: np.array(embeddings.names, dtype=object), LENS: embeddings.lens, VIEW: embeddings.view}
     columns |= {column_name(name): value for name, value in embeddings.values.items()}
@@ -81,8 +118,6 @@ def arguments(table: Table, path: Path) -> dict[str, Any]:
         LenskitError: if it holds no features, or is of another version of lenskit.
     """
     card, columns = table.card, dict(table.columns)
-    if card.get("format_version", VERSION) != VERSION:
-        raise LenskitError(f"{path} has format version {card['format_version']}, this lenskit reads {VERSION}")
     wanted = card.get("representations", [BACKBONE, PROJECTION])
     found = {name: columns.pop(_features(name)) for name in wanted if _features(name) in columns}
     if not found or (not card and BACKBONE not in found):

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lenskit.embeddings.stored import StoredMatrix
-from lenskit.embeddings.table import FEATURES, FORMAT, PROJECTION, Table
+from lenskit.embeddings.table import FEATURES, PROJECTION, Table, card_of
 from lenskit.kinds.parameter import Parameter
 from lenskit.reading.limits import check_bytes
 from lenskit.store.zarr_format import COORDINATE_CHUNK, create_array
@@ -87,12 +87,14 @@ def _create(path: Path, name: str, part: Table, rows: int) -> Any:
     dimensions = (IMAGE, AXES.get(name, f"{name}_feature"))[: value.ndim]
     if value.dtype == object:
         import zarr
+        from zarr.codecs import ZstdCodec
 
         return zarr.create_array(
             path / name,
             shape=(rows,),
             chunks=(min(rows, COORDINATE_CHUNK),),
             dtype="string",
+            compressors=[ZstdCodec(checksum=True)],
             dimension_names=dimensions,
             config={"write_empty_chunks": True},
         )
@@ -118,13 +120,13 @@ def read(path: Path) -> Table:
     import zarr
 
     group = zarr.open_group(path, mode="r")
-    card = dict(group.attrs)
+    card = card_of(dict(group.attrs), str(path))
     columns: dict[str, Any] = {}
-    if card.get("format") != FORMAT and FEATURES not in group:
+    if not card and FEATURES not in group:
         # Of something else, such as images, nothing is read.
         return Table({}, dict.fromkeys(group.array_keys()))
     for name, array in group.arrays():
-        if card.get("format") == FORMAT:
+        if card:
             _check_chunks(path / name, array)
         check_bytes(path, math.prod(array.chunks) * array.dtype.itemsize, f"{name} (a chunk of it)")
         if array.ndim != 2:

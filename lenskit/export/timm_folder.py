@@ -11,12 +11,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import safetensors.torch
 import torch
 
-from lenskit.encoder import Encoder
+from lenskit.checksums import save_tensors
+from lenskit.encoder import Encoder, EncoderCard
 from lenskit.errors import LenskitError, UsageError
 from lenskit.export.card import Facts, readme
+from lenskit.records import Record, load_json
 
 TOLERANCE = 1e-5
 """Largest difference of a feature, over the size of features, that is taken for rounding."""
@@ -61,7 +62,7 @@ def contents(encoder: Encoder, facts: Facts) -> Mapping[str, str | bytes]:
     architecture = known["architecture"]
     weights = {name: value.detach().contiguous().clone() for name, value in model.state_dict().items()}
     return {
-        "model.safetensors": safetensors.torch.save(weights, {"format": "pt"}),
+        "model.safetensors": save_tensors(weights, {"format": "pt"}),
         "config.json": json.dumps(config, indent=2) + "\n",
         "README.md": readme(encoder, facts, "timm", architecture=architecture, changes=changes, args=arguments),
     }
@@ -76,12 +77,19 @@ def _check(encoder: Encoder, model: torch.nn.Module, shape: tuple[int, int, int]
         raise LenskitError(f"timm's network gives other features than the encoder: they differ by {error:.1g}")
 
 
+class _Config(Record):
+    """What `config.json` holds."""
+
+    lenskit: EncoderCard
+
+
 def is_export(folder: Path) -> bool:
-    """Whether a folder is one that `lenskit export` wrote for timm."""
-    try:
-        return isinstance(json.loads((folder / "config.json").read_text(encoding="utf-8")).get("lenskit"), dict)
-    except (OSError, ValueError, AttributeError):
-        return False
+    """Whether a folder is one that `lenskit export` wrote for timm.
+
+    Raises:
+        LenskitError: if its `config.json` cannot be read.
+    """
+    return (folder / "config.json").exists() and "lenskit" in load_json(folder / "config.json")
 
 
 def load_export(folder: Path) -> Encoder:
@@ -90,7 +98,7 @@ def load_export(folder: Path) -> Encoder:
     Raises:
         LenskitError: if its weights are missing, damaged, or do not fit.
     """
-    card = json.loads((folder / "config.json").read_text(encoding="utf-8"))["lenskit"]
+    card = load_json(folder / "config.json", _Config)["lenskit"]
     card.pop("changes", None)
     # The backbone knows best how it reads weights that bear timm's names.
     started = {**card["backbone"], "weights": str(folder / "model.safetensors")}

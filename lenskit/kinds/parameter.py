@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ConfigDict, Field, model_validator
+
+from lenskit.records import Record
 
 ANGLES = ("rad", "deg")
 """Units of angles."""
@@ -86,3 +92,32 @@ class Parameter:
     def partner(self) -> str:
         """Of a component, the name of the other one."""
         return self.name[:-1] + self.name[-1:].translate(_PARTNER)
+
+
+class ParameterRecord(Record):
+    """A parameter in a file."""
+
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+    name: str
+    unit: str = ""
+    symbol: str = ""
+    group: str = "lens"
+    classes: list[str] = Field(default_factory=list)
+    headline: bool = False
+    spin: int | None = None
+    identity: bool = False
+
+    @model_validator(mode="after")
+    def _is_one(self) -> ParameterRecord:
+        _parameter(self.model_dump())
+        return self
+
+
+def parameters_of(records: Iterable[Mapping[str, Any]]) -> tuple[Parameter, ...]:
+    """The parameters that a file records, which were checked to be `ParameterRecord`s."""
+    return tuple(map(_parameter, records))
+
+
+def _parameter(record: Mapping[str, Any]) -> Parameter:
+    return Parameter(**{**record, "classes": tuple(record.get("classes", ()))})

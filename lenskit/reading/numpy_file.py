@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
-from zipfile import ZIP_STORED, ZipFile, ZipInfo
+from zipfile import ZIP_STORED, BadZipFile, ZipFile, ZipInfo
 
 import numpy as np
 from numpy.lib import format as npy
@@ -43,9 +43,12 @@ def open_arrays(file: Path | str | IO[bytes]) -> Iterator[Any]:
             members = archive.infolist()
             for member in members:
                 _check_header(archive, member)
+            check_bytes(str(file), sum(member.file_size for member in members if member.compress_type != ZIP_STORED))
+            # numpy need not read all of a member, and then nobody compares its checksum.
+            if damaged := archive.testzip():
+                raise BadZipFile(f"the checksum of {damaged[:80]!r} in it is wrong")
     except (RuntimeError, zlib.error) as error:  # it is encrypted, or packed in some unknown way, or damaged
         raise ValueError(str(error)) from error
-    check_bytes(str(file), sum(member.file_size for member in members if member.compress_type != ZIP_STORED))
     if not isinstance(file, Path | str):
         file.seek(0)
     with np.load(file, allow_pickle=False) as arrays:

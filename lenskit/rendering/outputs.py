@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lenskit.errors import UsageError
-from lenskit.files import write_atomically
+from lenskit.files import naming, write_atomically
+from lenskit.hdf5_file import new_hdf5
 from lenskit.kinds.parameter import Parameter
 from lenskit.rendering.render import Part, Rendering, labels
 from lenskit.rendering.table import NAME
@@ -122,13 +123,14 @@ def write_hdf5(rendering: Rendering, out: Path) -> None:
     the names of the images are in `table/name`."""
     import h5py
 
-    with _part(out) as part, h5py.File(part, "w", track_order=True) as file:
+    with _part(out) as part, new_hdf5(part) as (file, check):
         images = file.create_dataset(
             "images", rendering.shape, "float32", chunks=(1, *rendering.shape[1:]), fletcher32=True, track_times=False
         )
         values = _Values(rendering)
         for some in rendering:
             images[some.first : some.first + len(some.images)] = some.images
+            check()
             values.take(some)
         if rendering.simulator.pixel_scale:
             images.attrs["pixel_scale"] = rendering.simulator.pixel_scale
@@ -147,8 +149,6 @@ def write_hdf5(rendering: Rendering, out: Path) -> None:
                 data.attrs["classes"] = list(parameter.classes)
             if parameter.identity:
                 data.attrs["identity"] = True
-        file.flush()
-        os.fsync(file.id.get_vfd_handle())
 
 
 def write_png(rendering: Rendering, out: Path, *, bits: int = 16, stretch: Stretch = "linear") -> None:
@@ -243,7 +243,8 @@ def _part(out: Path, folder: bool = False) -> Iterator[Path]:
             part.mkdir(parents=True)
         else:
             part.parent.mkdir(parents=True, exist_ok=True)
-        yield part
+        with naming(out):
+            yield part
         if out.is_dir():
             _remove(old)
             out.rename(old)

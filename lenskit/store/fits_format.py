@@ -17,10 +17,11 @@ from uuid import uuid4
 import numpy as np
 from numpy.typing import NDArray
 
-from lenskit.errors import UsageError
+from lenskit.errors import LenskitError, UsageError
 from lenskit.files import write_atomically
+from lenskit.records import load_json
 from lenskit.store.formats import Format
-from lenskit.store.plan import Plan
+from lenskit.store.plan import Plan, checked_attributes
 
 CARD = "simulation.json"
 
@@ -36,9 +37,17 @@ class FitsFormat(Format):
 
     def card(self) -> dict[str, Any]:
         try:
-            return dict(json.loads((self.path / CARD).read_text(encoding="utf-8")))
-        except (OSError, ValueError, TypeError):
+            return dict(load_json(self.path / CARD))
+        except LenskitError:
             return {}
+
+    def attributes(self) -> dict[str, Any]:
+        try:
+            return checked_attributes(self.path, load_json(self.path / CARD))
+        except UsageError:
+            raise
+        except LenskitError as error:
+            raise UsageError(f"{self.path} is no store of simulated pairs: {error}") from None
 
     def create(self, plan: Plan) -> None:
         if plan["dtype"] != "float32":
@@ -67,7 +76,9 @@ class FitsFormat(Format):
             # Not synchronised with the disk one by one, which would take longer than all the rest.
             part = file.with_name(f"{name}.{uuid4().hex}.part")
             try:
-                _hdu(plan, pixels, known).writeto(part, overwrite=True)
+                content = BytesIO()  # astropy does not say which fault of the disk there was
+                _hdu(plan, pixels, known).writeto(content)
+                part.write_bytes(content.getbuffer())
                 part.replace(file)
             except BaseException:
                 part.unlink(missing_ok=True)

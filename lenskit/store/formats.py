@@ -160,7 +160,5 @@ def written(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.strerror is None:
-            raise
         comfort = "; what is there is sound, and the same command goes on" if error.errno in DISK else ""
-        raise LenskitError(f"{error.filename or path} cannot be written: {error.strerror}{comfort}") from error
+        raise LenskitError(f"{error.filename or path} cannot be written: {error.strerror or error}{comfort}") from error

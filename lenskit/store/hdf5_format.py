@@ -7,8 +7,6 @@ beside the file, `FILE.filling`, and copied when all are there.
 from __future__ import annotations
 
 import json
-import os
-import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -16,6 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lenskit.errors import LenskitError
+from lenskit.hdf5_file import new_hdf5
+from lenskit.records import parse_json
 from lenskit.store.formats import Format
 from lenskit.store.plan import Plan
 from lenskit.store.store import AXES, IMAGES, Store, coordinate_name, open_array
@@ -42,8 +43,8 @@ class Hdf5Format(Format):
 
         try:
             with h5py.File(self.path) as file:
-                return dict(json.loads(file.attrs[CARD]))
-        except (OSError, KeyError, ValueError, TypeError):
+                return dict(parse_json(file.attrs[CARD], f"{self.path}: its attribute {CARD}"))
+        except (OSError, KeyError, ValueError, TypeError, RuntimeError, LenskitError):
             return {}
 
     def create(self, plan: Plan) -> None:
@@ -65,11 +66,8 @@ class Hdf5Format(Format):
             try:
                 self._copy(plan)
                 self._part.replace(self.path)
-            except BaseException as error:
+            except BaseException:
                 self._part.unlink(missing_ok=True)
-                # HDF5 has the reason of a failed write in its text only.
-                if isinstance(error, RuntimeError) and (found := re.search(r"errno = (\d+)", str(error))):
-                    raise OSError(int(found[1]), os.strerror(int(found[1]))) from error
                 raise
         shutil.rmtree(self.filling.path, ignore_errors=True)
 
@@ -89,10 +87,8 @@ class Hdf5Format(Format):
 
     def _copy(self, plan: Plan) -> None:
         """Copies the store into the file, chunk by chunk. Times would make every file another."""
-        import h5py
-
         store = Store(self.filling.path)
-        with h5py.File(self._part, "w", track_order=True) as file:
+        with new_hdf5(self._part) as (file, check):
             file.attrs[CARD] = json.dumps(plan.attributes() | {"complete": True})
             for name in (*AXES[2:], *map(coordinate_name, plan.parameters)):
                 array = open_array(store.path / name)
@@ -106,8 +102,7 @@ class Hdf5Format(Format):
             for chunk in range(plan.chunks):
                 lenses = plan.lenses_of(chunk)
                 images[lenses.start : lenses.stop] = store.read(chunk)
-            file.flush()
-            os.fsync(file.id.get_vfd_handle())
+                check()
 
 
 def _name_axes(dataset: Any, names: Any) -> None:

@@ -11,13 +11,16 @@ from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, Literal, Self
+
+from annotated_types import Gt, Le, Len
 
 from lenskit.config import Config, build
 from lenskit.data.source import check_groups
 from lenskit.errors import UsageError
-from lenskit.kinds.parameter import Parameter
+from lenskit.kinds.parameter import Parameter, ParameterRecord, parameters_of
 from lenskit.kinds.simulator import Simulator
+from lenskit.records import FiniteRecord, Record, checked
 from lenskit.registry import registry
 
 FORMAT = "lenskit-pairs"
@@ -27,6 +30,45 @@ DTYPES = ("float32", "float16")
 CHUNK_BYTES = 8 * 2**20
 """Chunks have as many lenses (a power of two) as need no more than this in float32; and so many images are rendered at
 a time."""
+
+
+Count = Annotated[int, Gt(0), Le(2**48)]
+
+
+class _Named(FiniteRecord):
+    name: str
+
+
+class _Simulate(Record):
+    lenses: Count
+    views: Count
+    shared: list[str]
+    seed: int
+    split: str
+    dtype: Literal["float32", "float16"]
+    chunk: Count
+
+
+class _Configuration(Record):
+    simulator: _Named
+    pairs: _Named
+    simulate: _Simulate
+
+
+class _Mode(Record):
+    threads: Count
+    batch: Count
+
+
+class _Card(Record):
+    """What a store says of itself."""
+
+    configuration: _Configuration
+    parameters: list[ParameterRecord]
+    image_shape: Annotated[list[Count], Len(3, 3)]
+    pixel_scale: Annotated[float, Gt(0)] | None = None
+    mode: _Mode
+    complete: bool
 
 
 @dataclass(frozen=True)
@@ -102,7 +144,7 @@ class Plan:
         """The plan that a store's attributes tell of."""
         return cls(
             attributes["configuration"],
-            tuple(Parameter(**{**p, "classes": tuple(p["classes"])}) for p in attributes["parameters"]),
+            parameters_of(attributes["parameters"]),
             tuple(attributes["image_shape"]),
             attributes.get("pixel_scale"),
             attributes["mode"],
@@ -208,4 +250,5 @@ def checked_attributes(path: Path, attributes: Mapping[str, Any]) -> dict[str, A
             f"{path} differs in format_version: it has {attributes.get('format_version')}, "
             f"this version of lenskit knows {VERSION}"
         )
-    return dict(attributes)
+    card: dict[str, Any] = checked(dict(attributes), f"{path} is damaged: its card", _Card)
+    return card

@@ -14,7 +14,6 @@ place whole; and because none is compressed, all their files have one size that 
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Iterator
 from functools import cached_property, partial
@@ -27,6 +26,7 @@ from numpy.typing import NDArray
 from lenskit.errors import LenskitError, UsageError
 from lenskit.kinds.parameter import Parameter
 from lenskit.reading.limits import check_bytes
+from lenskit.records import Record, load_json
 from lenskit.store.plan import FORMAT, Plan, checked_attributes
 
 IMAGES, STAGING = "images", "staging"
@@ -73,7 +73,11 @@ class Store:
         self.path = Path(path)
         if not self.path.exists():
             raise UsageError(f"there is no store {self.path}")
-        self.attributes = checked_attributes(self.path, read_card(self.path))
+        try:
+            card = _load_card(self.path)
+        except LenskitError as error:
+            raise UsageError(f"{self.path} is no store of simulated pairs: {error}") from None
+        self.attributes = checked_attributes(self.path, card)
         self.plan = Plan.from_attributes(self.attributes)
 
     @property
@@ -227,9 +231,19 @@ class Store:
 def read_card(path: Path) -> dict[str, Any]:
     """The attributes of a Zarr group; nothing if there is none that can be read. Cheap."""
     try:
-        return dict(json.loads((path / "zarr.json").read_text(encoding="utf-8"))["attributes"])
-    except (OSError, ValueError, KeyError, TypeError):
+        return _load_card(path)
+    except LenskitError:
         return {}
+
+
+class _Group(Record):
+    """The metadata of a Zarr group."""
+
+    attributes: dict[str, Any]
+
+
+def _load_card(path: Path) -> dict[str, Any]:
+    return dict(load_json(path / "zarr.json", _Group)["attributes"])
 
 
 def is_store(path: Path) -> bool:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import itertools
 import json
 import logging
+import os
 import time
 from pathlib import Path
 from typing import Any, Protocol
@@ -14,8 +16,10 @@ import torch
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 from torch import Tensor
 
+from lenskit.checksums import seal_archive
 from lenskit.encoder import Encoder
 from lenskit.errors import LenskitError
+from lenskit.figures import Figures, read_figures
 from lenskit.files import write_atomically
 from lenskit.run import Run
 from lenskit.training.collapse import CollapseMonitor
@@ -168,6 +172,7 @@ class Monitor(pl.Callback):
         """
         done = self.stream.batches
         line = {"batches": done, "epoch": round(done / self.stream.budget.batches_per_epoch, 4)} | figures
+        self.run.check_there()
         try:
             with self.path.open("a") as file:
                 file.write(json.dumps(line) + "\n")
@@ -231,6 +236,7 @@ class Checkpoints(pl.Callback):
         self.monitor.check_weights(trainer.lightning_module)
         try:
             if trainer.is_global_zero:
+                self.run.check_there()
                 self.encoder.card["trained"] = {"batches": self.stream.batches, "of": self.stream.budget.batches}
                 self.encoder.save(self.run.path / "encoder")
             trainer.save_checkpoint(self.run.checkpoint)
@@ -259,18 +265,27 @@ class WholeFiles(TorchCheckpointIO):
         buffer = io.BytesIO()
         torch.save(checkpoint, buffer)
         Path(path).parent.mkdir(exist_ok=True)
-        write_atomically(Path(path), buffer.getbuffer())
+        write_atomically(Path(path), seal_archive(buffer))
 
 
 def _drop_lines_after(path: Path, batches: int) -> None:
-    """Takes back the lines of batches that a resumed run does again, and one that was cut short."""
-    if not path.is_file():
+    """Takes back the lines of batches that a resumed run does again, and one that was cut short. A file that is damaged
+    is kept aside, and what can be read of it goes on."""
+    if not os.path.lexists(path):
         return
-    kept = []
-    for line in path.read_text().splitlines():
-        try:
-            if json.loads(line)["batches"] <= batches:
-                kept.append(line + "\n")
-        except (json.JSONDecodeError, KeyError):
-            continue
-    write_atomically(path, "".join(kept))
+    try:
+        found = read_figures(path)
+    except LenskitError as error:
+        found = Figures(faults=[str(error)])
+    if found.faults:
+        aside = _aside(path)
+        path.rename(aside)
+        log.warning("%s is damaged (%s): it is kept as %s, and figures go on without", path, found.faults[0], aside)
+    lines = (json.dumps(line) + "\n" for line in found.lines if line["batches"] <= batches)
+    write_atomically(path, "".join(lines))
+
+
+def _aside(path: Path) -> Path:
+    """A name that is free."""
+    numbers = itertools.count(1)
+    return next(free for number in numbers if not os.path.lexists(free := path.with_name(f"{path.name}.{number}")))

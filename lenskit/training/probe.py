@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import json
 import logging
 import time
 from collections.abc import Iterator, Mapping
@@ -19,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from lenskit.data.source import Source
-from lenskit.encoder import Encoder
+from lenskit.encoder import Encoder, read_card
 from lenskit.errors import LenskitError
 from lenskit.kinds.method import Budget
 from lenskit.kinds.pairs import PairStrategy
@@ -282,7 +281,10 @@ def describe(figures: Mapping[str, float], parameters: list[Parameter]) -> str:
 
 def _best(run: Run) -> float:
     """The score of the best encoder so far; if there is none that can be read, any is better."""
+    if not (run.path / BEST / "encoder.json").exists():
+        return float("-inf")
     try:
-        return float(json.loads((run.path / BEST / "encoder.json").read_text())["probe"]["score"])
-    except (OSError, ValueError, KeyError, TypeError):
+        return float(read_card(run.path / BEST)["probe"]["score"])
+    except (LenskitError, KeyError, TypeError) as error:
+        log.warning("the best encoder so far cannot be read, and the next one replaces it: %s", error)
         return float("-inf")

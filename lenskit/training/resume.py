@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import pickle
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -10,14 +11,18 @@ from typing import Any
 
 import torch
 
+from lenskit.checksums import Damaged, check_archive
 from lenskit.config import Config
 from lenskit.encoder import Encoder, read_card
 from lenskit.errors import LenskitError, UsageError
 from lenskit.kinds.method import Method
+from lenskit.lock import held
+from lenskit.records import Record, checked
 from lenskit.registry import registry
 from lenskit.run import Run
-from lenskit.training.processes import let_first_speak
-from lenskit.training.runner import build
+from lenskit.training.ema import Averaging
+from lenskit.training.processes import is_first, let_first_speak
+from lenskit.training.runner import Job, build
 
 log = logging.getLogger("lenskit")
 
@@ -30,6 +35,22 @@ FREE: Mapping[str, frozenset[str]] = {
 }
 """What may change while a run is stopped: on what it trains, where its data lie, how often it saves. So may all that is
 watched, and what only says how a backbone starts. Not the epochs: rates would have fallen otherwise from the start."""
+
+
+class _Named(Record):
+    name: str
+
+
+class _Sections(Record):
+    method: _Named
+    backbone: _Named
+
+
+class _Saved(Record):
+    """What a checkpoint says of itself."""
+
+    config: _Sections
+    batches: int
 
 
 def resume(path: Path, *, progress: bool = True, **devices: Any) -> Run:
@@ -53,14 +74,35 @@ def resume(path: Path, *, progress: bool = True, **devices: Any) -> Run:
             f"{', '.join(sorted(FREE['train']))}"
         )
     config = Config.resolve(run.config.sections, {"train": changed}) if changed else run.config
-    if not run.checkpoint.is_file():
+    if not os.path.lexists(run.checkpoint):
         return build(config).fit(run, None, progress)
     state = read_checkpoint(run)
     job = build(_without_start(config))
     if state["batches"] >= job.budget.batches:
         log.info("%s is finished: all %d batches are done", path, job.budget.batches)
+        if is_first():
+            _mend_encoder(run, job)
         return run
     return job.fit(run, state["batches"], progress)
+
+
+def _mend_encoder(run: Run, job: Job) -> None:
+    """Saves the encoder of a finished run again, if it is damaged: the checkpoint has it, too."""
+    try:
+        run.encoder("last")
+        return
+    except LenskitError as error:
+        log.warning("%s", error)
+    checkpoint = torch.load(run.checkpoint, map_location="cpu", weights_only=True, mmap=True)
+    job.method.on_load_checkpoint(checkpoint)
+    job.method.load_state_dict(checkpoint["state_dict"])
+    if job.settings.ema:
+        averaging = Averaging(job.encoder, job.settings.ema)
+        averaging.load_state_dict(checkpoint["callbacks"][averaging.state_key])
+    job.encoder.card["trained"] = {"batches": job.budget.batches, "of": job.budget.batches}
+    with held(run.path):
+        job.encoder.save(run.path / "encoder")
+    log.info("the encoder was saved again, from %s", run.checkpoint)
 
 
 def _without_start(config: Config) -> Config:
@@ -78,15 +120,19 @@ def read_checkpoint(run: Run) -> dict[str, Any]:
         LenskitError: if it cannot be read without running code in it, or is of another method or backbone.
         UsageError: if it is of another configuration.
     """
-    try:
-        state = torch.load(run.checkpoint, map_location="cpu", weights_only=True, mmap=True)["lenskit"]
-        names = {section: state["config"][section]["name"] for section in ("method", "backbone")}
-    except (pickle.UnpicklingError, OSError, RuntimeError, KeyError, TypeError) as error:
-        reason = " ".join(str(error).split())[:160]
-        raise LenskitError(f"{run.checkpoint} is no checkpoint of lenskit, or is damaged: {reason}") from None
     file = run.path / "run.toml"
-    for section, saved in names.items():
-        wanted = run.config.name(section)
+    remedy = f"restore it from a copy, or train anew: lenskit train --config {file} --out ANOTHER"
+    wrong = f"{run.checkpoint} is no checkpoint of lenskit, or is damaged:"
+    try:
+        check_archive(run.checkpoint, remedy)
+        state = torch.load(run.checkpoint, map_location="cpu", weights_only=True, mmap=True)["lenskit"]
+    except Damaged as error:
+        raise LenskitError(f"{wrong} {error.told}") from None
+    except (pickle.UnpicklingError, OSError, RuntimeError, KeyError, TypeError, IndexError) as error:
+        raise LenskitError(f"{wrong} {' '.join(str(error).split())[:120]}; {remedy}") from None
+    checked(state, f"{wrong} it", _Saved)
+    for section in ("method", "backbone"):
+        saved, wanted = state["config"][section]["name"], run.config.name(section)
         if saved != wanted:
             raise LenskitError(f"{run.checkpoint} is of the {section} {saved!r}, but {file} says {wanted!r}")
     # Resolved, because the checkpoint may be older than some options.

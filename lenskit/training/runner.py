@@ -164,7 +164,7 @@ class Job:
         display = TrainingDisplay(budget, done or 0) if progress and is_first() else None
         monitor = Monitor(run, stream, display, self.monitor)
         checkpoints = Checkpoints(run, stream, monitor, self.encoder, settings.checkpoint_every)
-        with _kept(run.path) if is_first() else nullcontext(), quiet_lightning():
+        with _kept(run) if is_first() else nullcontext(), quiet_lightning():
             log.info(
                 "%s: %d epochs of %d batches of %d lenses", run.path, budget.epochs, budget.batches_per_epoch,
                 budget.batch_size,
@@ -199,6 +199,8 @@ class Job:
                 finally:
                     self.source.close()
             run.stopped_by = stopping.signal
+            if is_first():
+                run.check_there()
             if monitor.stopped:
                 raise LenskitError(f"{monitor.stopped}: stopped there; what was learned is in {run.path / 'encoder'}")
             if stream.batches < budget.batches and is_first():
@@ -227,9 +229,10 @@ class Job:
 
 
 @contextmanager
-def _kept(folder: Path) -> Iterator[None]:
+def _kept(run: Run) -> Iterator[None]:
     """Holds the run's directory, and keeps its log."""
-    with held(folder), _log_to(folder / "train.log"):
+    with held(run.path) as still, _log_to(run.path / "train.log"):
+        run.is_there = still
         yield
 
 
@@ -246,7 +249,11 @@ class _LogFile(logging.FileHandler):
 
 @contextmanager
 def _log_to(path: Path) -> Iterator[None]:
-    handler = _LogFile(path)
+    try:
+        handler: logging.Handler = _LogFile(path)
+    except OSError as error:
+        log.warning("%s cannot be written (%s): this run keeps no log", path, error.strerror)
+        handler = logging.NullHandler()
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     log.addHandler(handler)
     try:

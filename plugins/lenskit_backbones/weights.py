@@ -6,10 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from lenskit.plugin import LenskitError, UsageError
+from lenskit.plugin import Damaged, LenskitError, UsageError, check_archive, load_tensors
 
 State = dict[str, Tensor]
 
@@ -31,7 +30,9 @@ def read_state(path: str | Path) -> State:
     """
     path = _file(Path(path))
     try:
-        content = load_file(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)
+        content = _content(path)
+    except Damaged as error:
+        raise LenskitError(f"{path} cannot be read as weights: it is damaged: {error.told}") from None
     except Exception as error:  # a damaged file raises whatever its bytes happen to spell
         raise LenskitError(
             f"{path} cannot be read as weights: it is damaged, or holds objects that would have to be executed "
@@ -44,6 +45,17 @@ def read_state(path: str | Path) -> State:
     if not state:
         raise LenskitError(f"{path} holds no weights: a mapping from names to tensors was expected")
     return state
+
+
+def _content(path: Path) -> object:
+    """All that a file holds, if its checksums are right: torch compares none."""
+    remedy = "get it again from where it came from"
+    if path.suffix == ".safetensors":
+        return load_tensors(path, remedy)[0]
+    with path.open("rb") as file:
+        if file.read(4) == b"PK\3\4":  # files of torch before 1.6 are no archives
+            check_archive(path, remedy)
+    return torch.load(path, "cpu", weights_only=True)
 
 
 def _file(path: Path) -> Path:

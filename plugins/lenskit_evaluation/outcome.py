@@ -13,10 +13,16 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from lenskit.plugin import write_atomically
+from lenskit.plugin import LenskitError, Record, load_json, write_atomically
 from lenskit_evaluation.tables import Rows, as_text, show, to_csv, to_markdown
 
 log = logging.getLogger("lenskit")
+
+
+class _Outcome(Record):
+    """What is read of a `results.json`."""
+
+    pictures: list[str] | None = None
 
 
 def write_outcome(
@@ -75,13 +81,15 @@ def _png(figure: Figure) -> bytes:
 
 def _remove_pictures(folder: Path) -> None:
     """Removes the pictures of the outcome that is replaced: beside another table they would tell of other lenses."""
-    try:
-        former = json.loads((folder / "results.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    if not (folder / "results.json").is_file():
         return
-    names = former.get("pictures") if isinstance(former, dict) else None
-    for name in names if isinstance(names, list) else []:
-        (folder / Path(str(name)).name).unlink(missing_ok=True)
+    try:
+        former = load_json(folder / "results.json", _Outcome)
+    except LenskitError as error:
+        log.warning("%s; it is replaced, and pictures that belonged to it stay", error)
+        return
+    for name in former.get("pictures") or ():
+        (folder / Path(name).name).unlink(missing_ok=True)
 
 
 def plain_values(value: Any) -> Any:

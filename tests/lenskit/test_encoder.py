@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -231,6 +232,59 @@ def test_what_is_no_encoder_is_told_in_one_line(damage: str, folder: Path) -> No
         Encoder.load(folder)
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 500
+
+
+CARDS: dict[str, tuple[dict[str, Any], str]] = {
+    "no backbone": ({"backbone": None}, "wrong field backbone: "),
+    "no name": ({"backbone": {}}, "lacks the field backbone.name"),
+    "NaN": ({"backbone": {"name": "tiny", "dropout": math.nan}}, "wrong field backbone: it holds NaN or Infinity"),
+    "out of range": ({"backbone": {"name": "tiny", "dropout": -1}}, "cannot be built as its encoder.json says: "),
+    "two sides": ({"image_shape": [1, 16]}, "wrong field image_shape: "),
+    "a text": ({"image_shape": [1, "16", 16]}, r"wrong field image_shape\[1\]: "),
+    "vast": ({"image_shape": [1, 16, 10**30]}, r"wrong field image_shape\[2\]: a whole number of more than 64 bits"),
+    "no size": ({"pixel_scale": -0.1}, "wrong field pixel_scale: "),
+    "no count": ({"trained": {"batches": "many", "of": 3}}, "wrong field trained.batches: "),
+    "no input": ({"input": [1]}, "wrong field input: "),
+}
+
+
+@pytest.mark.parametrize("case", CARDS)
+def test_a_wrong_field_of_the_card_is_named(case: str, folder: Path) -> None:
+    changes, message = CARDS[case]
+    change_card(**changes)(folder)
+    with pytest.raises(LenskitError, match=f"encoder.json.*{message}|{message}") as caught:
+        Encoder.load(folder)
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 400
+
+
+@pytest.mark.parametrize("place", range(0, 1000, 97))
+def test_a_bit_that_changed_in_the_weights_is_found(place: int, folder: Path) -> None:
+    content = bytearray((folder / "model.safetensors").read_bytes())
+    content[-1 - place] ^= 1 << place % 8
+    (folder / "model.safetensors").write_bytes(content)
+    with pytest.raises(LenskitError, match=r"is damaged: model\.safetensors: its checksum is wrong; restore it, or "):
+        Encoder.load(folder)
+
+
+def test_a_card_that_was_changed_is_told_and_used(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = folder / "encoder.json"
+    path.write_text(path.read_text().replace('"size": 24', '"size": 20'))
+    assert Encoder.load(folder).preprocess.size == 20
+    assert "encoder.json is not as it was written: its checksum differs" in caplog.text
+    caplog.clear()
+    card = json.loads(path.read_text())
+    del card["checksum"]  # what the warning says
+    path.write_text(json.dumps(card))
+    assert Encoder.load(folder).preprocess.size == 20
+    assert not caplog.text
+
+
+def test_an_encoder_of_before_without_checksums_is_opened(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    change_card()(folder)
+    change_weights(lambda weights: None)(folder)
+    Encoder.load(folder)
+    assert not caplog.text
 
 
 def test_a_folder_that_is_not_there(tmp_path: Path) -> None:

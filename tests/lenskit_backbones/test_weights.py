@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 from torch import nn
 from torch.nn import functional as F
 
-from lenskit.plugin import LenskitError, UsageError
+from lenskit.plugin import LenskitError, UsageError, save_tensors
 from lenskit_backbones.weights import adapt_channels, load_state, read_state
 
 
@@ -170,3 +170,27 @@ def test_an_ignored_layer_may_be_there():
     load_state(network(), state, 1, "a file", ignore=["fc"])
     with pytest.raises(LenskitError, match=r"fc\.weight \(10, 2\) has no place"):
         load_state(network(), state, 1, "a file")
+
+
+@pytest.mark.parametrize("name", ["a.safetensors", "a.pt"])
+def test_a_bit_that_changed_is_found(tmp_path, name):
+    """What lenskit wrote as `.safetensors`, and every archive of torch."""
+    path, state = tmp_path / name, {"conv1.weight": torch.randn(40, 40)}
+    if name == "a.pt":
+        torch.save(state, path)
+    else:
+        path.write_bytes(save_tensors(state))
+    content = path.read_bytes()
+    start = content.index(state["conv1.weight"].numpy().tobytes())
+    for place in range(start, start + 6400, 501):
+        changed = bytearray(content)
+        changed[place] ^= 1 << place % 8
+        path.write_bytes(changed)
+        with pytest.raises(LenskitError, match=f"{name} cannot be read as weights: it is damaged: .*; get it again"):
+            read_state(path)
+
+
+def test_weights_of_before_archives_are_read(tmp_path):
+    state = network().state_dict()
+    torch.save(state, tmp_path / "a.pt", _use_new_zipfile_serialization=False)
+    assert read_state(tmp_path / "a.pt").keys() == state.keys()

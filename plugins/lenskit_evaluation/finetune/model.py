@@ -9,13 +9,24 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-import safetensors.torch
 import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lenskit.plugin import Encoder, LenskitError, Parameter, write_atomically
+from lenskit.plugin import (
+    Encoder,
+    EncoderCard,
+    LenskitError,
+    Parameter,
+    ParameterRecord,
+    Record,
+    load_tensors,
+    parameters_of,
+    parse_json,
+    save_tensors,
+    write_atomically,
+)
 from lenskit_evaluation.intervals import Intervals
 from lenskit_evaluation.outliers import OutlierDetector
 from lenskit_evaluation.splits import Array
@@ -153,8 +164,7 @@ class FineTuned(nn.Module):
         for name, part in (("intervals", self.intervals), ("outliers", self.outliers)):
             if part is not None:
                 tensors |= {f"{name}.{key}": torch.as_tensor(value) for key, value in vars(part).items()}
-        content = safetensors.torch.save(tensors, metadata={"card": json.dumps(card)})
-        write_atomically(folder / MODEL, content)
+        write_atomically(folder / MODEL, save_tensors(tensors, {"card": json.dumps(card)}))
         write_atomically(folder / CARD, json.dumps(card, indent=2) + "\n")
 
     @classmethod
@@ -165,9 +175,8 @@ class FineTuned(nn.Module):
             LenskitError: if there is none, or it is damaged.
         """
         card = read_card(folder)
-        targets = [Parameter(**{**target, "classes": tuple(target["classes"])}) for target in card["targets"]]
-        model = cls(Encoder.untrained(card["encoder"], seed=0), targets, card)
-        tensors = safetensors.torch.load_file(folder / MODEL)
+        tensors, _ = load_tensors(folder / MODEL, "fine-tune again, or restore it")
+        model = cls(Encoder.untrained(card["encoder"], seed=0), parameters_of(card["targets"]), card)
         parts = {name: _pop(tensors, name) for name in ("intervals", "outliers")}
         try:
             model.load_state_dict(tensors)
@@ -192,12 +201,21 @@ def read_card(folder: Path) -> dict[str, Any]:
         raise LenskitError(f"{folder} holds no fine-tuned model: {MODEL} is missing")
     try:
         with safe_open(path, "pt") as file:
-            card = json.loads((file.metadata() or {}).get("card", "null"))
-    except (SafetensorError, OSError, ValueError) as error:
+            text = (file.metadata() or {}).get("card", "null")
+    except (SafetensorError, OSError) as error:
         raise LenskitError(f"{path} is damaged: {error}") from None
-    if not isinstance(card, dict) or card.get("format") != FORMAT:
+    found = parse_json(text, f"{path} is damaged: its card", None)
+    if not isinstance(found, dict) or found.get("format") != FORMAT:
         raise LenskitError(f"{path} is no fine-tuned model of format {FORMAT}")
+    card: dict[str, Any] = parse_json(text, f"{path} is damaged: its card", _Card)
     return card
+
+
+class _Card(Record):
+    """What a model says of itself."""
+
+    targets: list[ParameterRecord]
+    encoder: EncoderCard
 
 
 def _pop(tensors: dict[str, Tensor], name: str) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from lenskit.plugin import LenskitError, Parameter, write_atomically
+from lenskit.plugin import LenskitError, Parameter, load_json, write_atomically
 from lenskit_evaluation.intervals import Intervals
 from lenskit_evaluation.outliers import OutlierDetector, fit_outlier_detector
 from lenskit_evaluation.regression import LinearProbe, fit_linear_probe
@@ -73,7 +73,7 @@ class FittedProbe:
         if missing:
             run = folder.parent.parent
             raise LenskitError(f"{run} has no fitted probe yet: run `lenskit probe {run}` first")
-        about = json.loads((folder / ABOUT).read_text()) if (folder / ABOUT).is_file() else {}
+        about = load_json(folder / ABOUT) if (folder / ABOUT).exists() else {}
         return cls(
             LinearProbe.load(folder / "linear.npz"),
             Intervals.load(folder / "intervals.npz"),

@@ -10,7 +10,18 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any, ClassVar
 
-from lenskit.plugin import Evaluation, LenskitError, Run, UsageError, compare_runs, plot_runs, write_atomically
+from lenskit.plugin import (
+    Evaluation,
+    LenskitError,
+    Record,
+    Run,
+    UsageError,
+    checked,
+    compare_runs,
+    load_json,
+    plot_runs,
+    write_atomically,
+)
 from lenskit_evaluation.lenses import labelled
 from lenskit_evaluation.report.page import Chapter, Picture, page
 from lenskit_evaluation.tables import show, to_markdown
@@ -23,6 +34,16 @@ FIRST = ("probe", "invariance", "transfer", "finetune", "umap", "anomaly")
 
 WHO = ("runs", "subjects")
 """Settings that say who was judged, and not how."""
+
+
+class Outcome(Record):
+    """What a page shows of a `results.json`."""
+
+    title: str | None = None
+    settings: dict[str, Any] | None = None
+    summary: dict[str, dict[str, Any]] | None = None
+    table: list[dict[str, Any]] | None = None
+    pictures: list[str] | None = None
 
 
 @dataclass
@@ -99,13 +120,15 @@ def _findings(runs: Mapping[str, Run]) -> list[Finding]:
         for file in _results(run):
             evaluation = file.parent.relative_to(_evaluations(run)).as_posix()
             try:
-                text = file.read_text(encoding="utf-8")
-                results = json.loads(text)
-            except ValueError as error:
-                raise LenskitError(f"{file} is damaged: {error}; evaluate {run.path} again") from None
-            if isinstance(results, dict):
-                finding = found.setdefault((evaluation, text), Finding(evaluation, file.parent, results))
-                finding.runs.append(label)
+                results = load_json(file, where=f"{file} is damaged: it")
+            except LenskitError as error:
+                raise LenskitError(f"{error}; evaluate {run.path} again, or remove the file") from None
+            try:
+                checked(results, str(file), Outcome)
+            except LenskitError as error:
+                log.warning("%s: it is not shown", error)  # strangers may have other uses for a name
+            same = (evaluation, json.dumps(results))
+            found.setdefault(same, Finding(evaluation, file.parent, results)).runs.append(label)
     order = {name: number for number, name in enumerate(FIRST)}
     findings = sorted(found.values(), key=lambda f: (order.get(f.evaluation.split("/")[0], len(FIRST)), f.evaluation))
     for finding in findings:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import re
+import resource
 import signal
 import subprocess
 import sys
@@ -198,3 +201,81 @@ def test_files_that_would_take_more_memory_than_the_limit(tmp_path: Path, monkey
     column.create_array("q", shape=(10**12,), chunks=(100,), dtype="f8")
     for name in ("a.npz", "a.parquet", "a.zarr", "b.zarr"):
         assert "bytes in memory, more than the limit of 100000; if the file can be" in complaint(tmp_path / name)
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_a_bit_that_changed_is_found(tmp_path: Path, ending: str) -> None:
+    """In features, values and names; whichever file they are in."""
+    path = tmp_path / f"a{ending}"
+    rng = np.random.default_rng(0)
+    features, values = rng.random((50, 4)), {"theta_E": rng.random(50)}
+    names = [f"an image called {number}" for number in range(50)]
+    Embeddings(features, values, names=names).save(path)
+    files = (
+        [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file() and file.name != "zarr.json"]
+    )
+    assert len(files) == (1 if path.is_file() else 5)
+    for file in files:
+        content = file.read_bytes()
+        for place in range(8, len(content) - 8, max(1, len(content) // 40)):
+            changed = bytearray(content)
+            changed[place] ^= 1 << place % 8
+            file.write_bytes(changed)
+            try:
+                found = Embeddings.load(path)
+                np.testing.assert_array_equal(np.asarray(found.features), features)
+            except LenskitError as error:
+                assert path.name in str(error)  # noqa: PT017
+                continue
+            # What is in no checksum, such as the date of a member, changes nothing.
+            np.testing.assert_array_equal(found.values["theta_E"], values["theta_E"])
+            assert found.names == names
+        file.write_bytes(content)
+    assert Embeddings.load(path).names == names
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_a_full_disk_is_one_line_and_leaves_what_was_there(tmp_path: Path, ending: str) -> None:
+    path = tmp_path / f"features{ending}"
+    Embeddings([[7.0, 8.0]]).save(path)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (3000, before[1]))
+    try:
+        with pytest.raises(LenskitError, match=f"{path} cannot be written: File too large; what was there .* unharmed"):
+            Embeddings(np.random.default_rng(0).random((1000, 8))).save(path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    np.testing.assert_array_equal(np.asarray(Embeddings.load(path).features), [[7, 8]])
+    assert [entry.name for entry in tmp_path.iterdir()] == [path.name]
+
+
+CARDS = {
+    "parameters = 3": ({"parameters": 3}, "wrong field parameters: "),
+    "a name of 3": ({"parameters": [{"name": 3}]}, r"wrong field parameters\[0\].name: "),
+    "no name": ({"parameters": [{}]}, r"lacks the field parameters\[0\].name"),
+    "another field": ({"parameters": [{"name": "a", "colour": 1}]}, r"wrong field parameters\[0\].colour: "),
+    "a spin": ({"parameters": [{"name": "flux", "spin": 2}]}, r"parameter 'flux' has spin 2"),
+    "representations": ({"representations": {}}, "wrong field representations: "),
+    "another version": ({"format_version": 10**30}, "has format version 1000"),
+}
+
+
+@pytest.mark.parametrize("case", CARDS)
+def test_a_wrong_field_of_the_card_is_named(tmp_path: Path, case: str) -> None:
+    path = tmp_path / "features.zarr"
+    Embeddings(np.ones((5, 4)), {"theta_E": np.ones(5)}).save(path)
+    group = json.loads((path / "zarr.json").read_text())
+    group["attributes"] |= CARDS[case][0]
+    (path / "zarr.json").write_text(json.dumps(group))
+    assert re.search(CARDS[case][1], complaint(path))
+
+
+def test_a_card_that_was_changed_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / "features.zarr"
+    Embeddings(np.ones((5, 4)), {"theta_E": np.ones(5)}, about={3: (1, 2.5), "a": None}).save(path)
+    Embeddings.load(path)
+    assert not caplog.text
+    text = (path / "zarr.json").read_text()
+    (path / "zarr.json").write_text(text.replace('"unit": ""', '"unit": "s"'))
+    assert Embeddings.load(path).parameters[0].unit == "s"
+    assert "features.zarr: what it says of itself is not as it was written" in caplog.text

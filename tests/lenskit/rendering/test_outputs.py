@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 from pathlib import Path
 from typing import Any
 
@@ -210,3 +211,18 @@ def test_matlab_says_what_it_cannot_hold(blobs: Rendering) -> None:
     big = Rendering(read_table({"width": [1.0] * 5000}), build("simulator", "blobs", {"pixels": 400}), "blobs")
     with pytest.raises(UsageError, match=r"5000 images are too many for a MATLAB file \(2 GB\): use --format hdf5"):
         write(big, Path("lenses.mat"), "mat")
+
+
+@pytest.mark.parametrize("name", ["a.npy", "a.mat", "a.h5", "a"])
+def test_a_full_disk_names_the_file_and_leaves_nothing(name: str) -> None:
+    Path("out").mkdir()
+    rendering = Rendering(read_table({"width": [1.0] * 30}), build("simulator", "blobs", {"pixels": 16}), "blobs")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (300, before[1]))
+    try:
+        with pytest.raises(OSError, match="File too large") as caught:
+            write(rendering, Path("out", name), format_of(Path(name)))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert Path(caught.value.filename).name == name
+    assert not list(Path("out").iterdir())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import resource
+import shutil
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -64,6 +65,66 @@ def test_lines_of_batches_that_are_done_again_are_taken_back(
     assert (run.path / "metrics.jsonl").read_text().startswith(before)
     assert [line["batches"] for line in figures(run)] == list(range(2, 25, 2))
     assert 1.0 not in [line["loss"] for line in figures(run)]
+
+
+def harm(path: Path, how: str) -> None:
+    before = path.read_bytes()
+    path.unlink()
+    if how == "folder":
+        path.mkdir()
+        (path / "mine").touch()
+    else:
+        lines = {
+            "binary": b"\xff\0\xfe\n",
+            "list": b"[1]\n",
+            "deep": b"[" * 100_000 + b"\n",
+            "text": b'{"batches": "x"}\n',
+        }
+        path.write_bytes(lines[how] + before)
+
+
+@pytest.mark.parametrize("how", ["binary", "list", "deep", "text", "folder"])
+def test_damaged_figures_and_logs_never_block_a_checkpoint(
+    how: str, toys, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("TOYS_SIGNAL", "SIGINT:10")
+    run = train(toys(monitor={"log_every": 2}), tmp_path / "run", progress=False)
+    monkeypatch.delenv("TOYS_SIGNAL")
+    harm(run.path / "metrics.jsonl", how)
+    (run.path / "train.log").unlink()
+    (run.path / "train.log").mkdir()
+    assert resume(run.path, progress=False).finished
+    # What is sound goes on, and what is there is kept aside.
+    first = 12 if how == "folder" else 2
+    assert [line["batches"] for line in figures(run)] == list(range(first, 25, 2))
+    assert (run.path / "metrics.jsonl.1").exists()
+    assert "metrics.jsonl is damaged" in caplog.text
+    assert "this run keeps no log" in caplog.text
+
+
+class Remove(pl.Callback):
+    """Removes or replaces the run's directory after some batch."""
+
+    def __init__(self, run: Run, after: int, replace: bool) -> None:
+        self.run, self.after, self.replace = run, after, replace
+
+    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+        if pl_module.batches + 1 == self.after:
+            shutil.rmtree(self.run.path)
+            if self.replace:
+                Run.create(self.run.path, self.run.config)
+
+
+@pytest.mark.parametrize("replace", [False, True])
+@pytest.mark.parametrize("after", [4, 24])
+def test_a_run_that_is_removed_while_it_trains_is_an_error(replace: bool, after: int, toys, tmp_path: Path) -> None:
+    """Whatever is there in its place is another run's."""
+    config = toys(monitor={"log_every": 100})
+    run = Run.create(tmp_path / "run", config)
+    with pytest.raises(LenskitError, match="run was removed or moved while it was in use"):
+        Job(config).fit(run, None, False, [Remove(run, after, replace)])
+    there = [path.name for path in sorted(run.path.iterdir())] if run.path.exists() else []
+    assert there == (["provenance.json", "run.toml"] if replace else [])
 
 
 @pytest.mark.parametrize("stop", [7, 18])

@@ -147,6 +147,41 @@ def test_a_damaged_checkpoint_is_told_in_one_line(damage, toys, tmp_path: Path) 
     assert len(str(caught.value)) < 400
 
 
+@pytest.mark.parametrize("sealed", [True, False], ids=["with a checksum", "of before"])
+def test_a_bit_that_changed_in_a_checkpoint_is_found(sealed: bool, toys, tmp_path: Path) -> None:
+    run = train(toys(train={"epochs": 1}), tmp_path / "run", progress=False)
+    if not sealed:
+        torch.save(torch.load(run.checkpoint, weights_only=False), run.checkpoint)
+    content = run.checkpoint.read_bytes()
+    weight = torch.load(run.checkpoint, weights_only=True)["state_dict"]["backbone.body.0.weight"]
+    at = content.index(weight.numpy().tobytes())
+    for place in range(at, at + weight.nbytes, 41):
+        changed = bytearray(content)
+        changed[place] ^= 1 << place % 8
+        run.checkpoint.write_bytes(changed)
+        with pytest.raises(
+            LenskitError, match="checksum.*; restore it from a copy, or train anew: lenskit train --config"
+        ):
+            resume(run.path, progress=False)
+
+
+@pytest.mark.parametrize("changes", [{}, {"ema": 0.9}, {"precision": "64-true"}])
+def test_a_finished_run_mends_its_encoder(changes: dict, toys, tmp_path: Path) -> None:
+    run = train(toys(train={"epochs": 1, **changes}), tmp_path / "run", progress=False)
+    folder = run.path / "encoder"
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    content = bytearray(before["model.safetensors"])
+    content[-5] ^= 4
+    (folder / "model.safetensors").write_bytes(content)
+    with pytest.raises(LenskitError, match=f"make it again: lenskit train --resume {run.path}"):
+        run.encoder()
+    resume(run.path, progress=False)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    (folder / "encoder.json").write_text("{")
+    resume(run.path, progress=False)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
 @pytest.mark.parametrize("content", [{}, {"state_dict": {}}, {"lenskit": {}}, {"lenskit": {"config": 1}}, [1], 3])
 def test_a_checkpoint_of_something_else_is_told_in_one_line(content: object, toys, tmp_path: Path) -> None:
     run = Run.create(tmp_path / "run", toys())

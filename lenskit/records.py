@@ -1,0 +1,209 @@
+"""Reads small files of plain values, JSON or TOML, and checks what they hold with pydantic models.
+
+Whatever such a file holds, there is either a value whose fields are as the model says, or one line that names the file
+and the field.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import reprlib
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+
+from lenskit.errors import LenskitError
+
+LARGEST = {"JSON": 2**26, "TOML": 2**20}
+"""Bytes of a file that is read. tomllib takes a second for a megabyte."""
+DEEPEST = 64
+"""Levels of lists and tables: whoever walks through them may do so by recursion."""
+BITS = 64
+"""Of a whole number: numpy, torch and other readers of JSON have no room for more."""
+
+
+_LONG_KEY = re.compile(rf"""(?:\.[ \t]*[\w"'-]+[ \t]*){{{DEEPEST}}}""")
+"""`a.a.a.a. ...`, for which tomllib takes minutes."""
+
+
+class Record(BaseModel):
+    """What a file has to hold. Fields that the model does not name are left as they are.
+
+    Types are strict: `"1"` and `true` are no numbers. Numbers are finite.
+    """
+
+    model_config = ConfigDict(strict=True, extra="allow", allow_inf_nan=False, protected_namespaces=())
+
+
+class FiniteRecord(Record):
+    """A record all of whose numbers are finite, those of fields that the model does not name, too."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _is_finite(cls, found: Any) -> Any:
+        if _has_infinite(found):
+            raise ValueError("it holds NaN or Infinity, and finite numbers are right")
+        return found
+
+
+def load_json(
+    path: Path, model: type[Record] | None = Record, where: str = "", error: type[LenskitError] = LenskitError
+) -> Any:
+    """Reads a JSON file that holds an object.
+
+    Args:
+        path: The file.
+        model: What it has to hold; None if it may hold any value, which the caller checks.
+        where: How messages name it; by default its path.
+        error: Class of what is raised.
+
+    Returns:
+        All that is in it, as plain values.
+
+    Raises:
+        LenskitError: if it cannot be read, is no JSON, or is not as the model says; of the class `error`.
+    """
+    where = where or str(path)
+    return parse_json(_content(path, "JSON", where, error), where, model, error)
+
+
+def load_toml(
+    path: Path, model: type[Record] = Record, where: str = "", error: type[LenskitError] = LenskitError
+) -> dict[str, Any]:
+    """Reads a TOML file; see `load_json`."""
+    where = where or str(path)
+    return parse_toml(_content(path, "TOML", where, error), where, model, error)
+
+
+def parse_json(
+    content: str | bytes, where: str, model: type[Record] | None = Record, error: type[LenskitError] = LenskitError
+) -> Any:
+    """Reads an object from JSON that is in memory; see `load_json`."""
+    try:
+        found = json.loads(_text(content), object_pairs_hook=_distinct)
+    except (ValueError, RecursionError) as fault:
+        raise error(f"{where} is no valid JSON: {_reason(fault)}") from None
+    return checked(found, where, model, error)
+
+
+def parse_toml(
+    content: str | bytes, where: str, model: type[Record] = Record, error: type[LenskitError] = LenskitError
+) -> dict[str, Any]:
+    """Reads TOML that is in memory; see `load_json`."""
+    try:
+        if _LONG_KEY.search(text := _text(content)):
+            raise RecursionError
+        found = tomllib.loads(text)
+    except (ValueError, RecursionError) as fault:
+        raise error(f"{where} is no valid TOML: {_reason(fault)}") from None
+    return checked(found, where, model, error)
+
+
+def checked(
+    found: Any, where: str, model: type[Record] | None = Record, error: type[LenskitError] = LenskitError
+) -> Any:
+    """Plain values, if they are an object that is as a model says; see `load_json`.
+
+    Raises:
+        LenskitError: naming the field; of the class `error`.
+    """
+    if model and not isinstance(found, dict):
+        raise error(f"{where} holds no object")
+    if fault := _unsound(found):
+        raise error(f"{where} has a wrong field {fault[0]}: {fault[1]}")
+    if not model:
+        return found
+    try:
+        model.model_validate(found)
+    except ValidationError as faults:
+        first = faults.errors(include_url=False)[0]
+        field = _name(first["loc"])
+        if first["type"] == "missing":
+            raise error(f"{where} lacks the field {field}") from None
+        reason = first["msg"].removeprefix("Input ").removeprefix("Value error, ")
+        got = reprlib.repr(first["input"])
+        raise error(f"{where} has a wrong field {field}: {reason}, got {got}") from None
+    return found
+
+
+def _content(path: Path, kind: str, where: str, error: type[LenskitError]) -> bytes:
+    try:
+        with path.open("rb") as file:
+            content = file.read(LARGEST[kind] + 1)
+    except OSError as fault:
+        raise error(f"{where} cannot be read: {fault.strerror}") from None
+    if len(content) > LARGEST[kind]:
+        raise error(f"{where} is larger than {LARGEST[kind] >> 20} MiB, more than such a file may have")
+    return content
+
+
+def _text(content: str | bytes) -> str:
+    """Text, without the mark that some editors put before it."""
+    return content.decode("utf-8-sig") if isinstance(content, bytes) else content
+
+
+def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object, whose keys JSON allows to be there twice: readers would take one or the other."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        keys = [key for key, _ in pairs]
+        raise ValueError(f"the field {next(key for key in found if keys.count(key) > 1)} is there twice")
+    return found
+
+
+def _reason(fault: Exception) -> str:
+    if isinstance(fault, RecursionError):
+        return f"it is nested more than {DEEPEST} levels deep"
+    if isinstance(fault, UnicodeDecodeError):
+        return f"it is not UTF-8 at byte {fault.start}"
+    return " ".join(str(fault).split())[:160]
+
+
+def _unsound(found: Any) -> tuple[str, str] | None:
+    """The first field that no reader can be trusted with, and why. Not by recursion, which is what it guards."""
+    # A place is its key and the place above it: names are made for messages alone.
+    waiting: list[tuple[Any, Any, int]] = [(None, found, 0)]
+    while waiting:
+        place, value, depth = waiting.pop()
+        if depth > DEEPEST:
+            return _path(place), f"it is nested more than {DEEPEST} levels deep"
+        if isinstance(value, dict):
+            waiting += (((key, place), item, depth + 1) for key, item in value.items())
+            value = "".join(value)
+        elif isinstance(value, list):
+            waiting += (((number, place), item, depth + 1) for number, item in enumerate(value))
+        elif isinstance(value, int) and value.bit_length() > BITS:
+            return _path(place), f"a whole number of more than {BITS} bits"
+        if isinstance(value, str) and not value.isascii():
+            try:
+                value.encode()
+            except UnicodeEncodeError:
+                return _path(place), "text that is no valid Unicode"
+    return None
+
+
+def _has_infinite(found: Any) -> bool:
+    """Whether a number in plain values, which are not deep, is NaN or infinite."""
+    if isinstance(found, dict):
+        return any(map(_has_infinite, found.values()))
+    if isinstance(found, list):
+        return any(map(_has_infinite, found))
+    return isinstance(found, float) and not math.isfinite(found)
+
+
+def _path(place: Any) -> str:
+    parts: list[str | int] = []
+    while place:
+        key, place = place
+        parts.append(key.encode(errors="replace").decode() if isinstance(key, str) else key)
+    return _name(parts[::-1])
+
+
+def _name(parts: Any) -> str:
+    """`targets[0].name`, shortened where it is long."""
+    name = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in parts).removeprefix(".")
+    return name if len(name) <= 80 else f"{name[:77]}..."
