@@ -5,6 +5,10 @@ would be right. The command line prints that line and exits with the error's sta
 exceptions.
 """
 
+from __future__ import annotations
+
+import errno
+
 
 class LenskitError(Exception):
     """Something that was asked for could not be done (exit status 1)."""
@@ -16,3 +20,13 @@ class UsageError(LenskitError, ValueError):
     """What was asked for makes no sense: an unknown name, a wrong value (exit status 2)."""
 
     status = 2
+
+
+def too_many_files(error: BaseException) -> LenskitError | None:
+    """The error to raise instead if the system lets this process open no more files; no file is to blame for it."""
+    if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
+        return LenskitError(
+            f"this process may open no more files ({error.strerror}): raise the limit with ulimit -n 4096, "
+            "or take fewer --workers"
+        )
+    return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 import click
@@ -12,6 +13,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from lenskit.kinds.dataset import Dataset
+
+log = logging.getLogger("lenskit")
 
 SAMPLE = 256
 """Lenses of which the range of parameters is told."""
@@ -29,6 +32,7 @@ def info(path: str) -> None:
     """Tell what PATH holds: format, lenses, views, shape, type, chunks, shared groups, parameters with their ranges
     over a sample, and the configuration that made them, if it holds that."""
     from lenskit.data.readers import find_reader, open_dataset
+    from lenskit.options import options_of
 
     dataset = open_dataset(path)
     _row("format", find_reader(path)[0])
@@ -40,6 +44,8 @@ def info(path: str) -> None:
     _row("images", "{} x {} x {} (channels, height, width)".format(*dataset.image_shape))
     if dataset.pixel_scale:
         _row("pixels", f"{dataset.pixel_scale:.4g} arcsec")
+    elif not dataset.pixel_scale_unclear and any(option.name == "pixel_scale" for option in options_of(type(dataset))):
+        log.warning("%s: how large pixels are is not known; say it in arcsec, as in '%s?pixel_scale=0.05'", path, path)
     if dataset.stored_as:
         _row("stored as", dataset.stored_as)
     if dataset.chunk > 1:

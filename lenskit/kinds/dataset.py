@@ -30,6 +30,9 @@ class Dataset(ABC):
     pixel_scale: float | None = None
     """Size of a pixel in arcsec as `read` gives the images, where it is known and the same for all."""
 
+    pixel_scale_unclear: str = ""
+    """Why it is not known, in a few words, where the data speak of it; the reader has warned of that."""
+
     views: int = 1
     """Number of images stored of each lens."""
 
