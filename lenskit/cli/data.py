@@ -45,7 +45,8 @@ def info(path: str) -> None:
     if dataset.pixel_scale:
         _row("pixels", f"{dataset.pixel_scale:.4g} arcsec")
     elif not dataset.pixel_scale_unclear and any(option.name == "pixel_scale" for option in options_of(type(dataset))):
-        log.warning("%s: how large pixels are is not known; say it in arcsec, as in '%s?pixel_scale=0.05'", path, path)
+        said = f"{path}{'&' if '?' in path else '?'}pixel_scale=0.05"
+        log.warning("%s: how large pixels are is not known; say it in arcsec, as in '%s'", path, said)
     if dataset.stored_as:
         _row("stored as", dataset.stored_as)
     if dataset.chunk > 1:
