@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,9 @@ from numpy.typing import NDArray
 
 from lenskit.plugin import UsageError
 
-ENDINGS = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
 TIFF = (".tif", ".tiff")
+OWN_CODECS = (1, 8, 32773, 32946, 34925)
+"""TIFF compressions that tifffile reads without imagecodecs: none, deflate (twice), packbits and LZMA."""
 CHANNELS = {"1": 1, "L": 1, "LA": 1, "I": 1, "I;16": 1, "I;16B": 1, "F": 1, "P": 3, "RGB": 3, "RGBA": 3}
 """Channels by Pillow's modes; what is transparent is no channel."""
 
@@ -48,13 +50,16 @@ def picture_pixels(file: Path) -> NDArray[Any]:
     """
     if file.suffix.lower() in TIFF:
         return _tiff_pixels(file)
+    channels, *_ = picture_shape(file)
+    return _by_pillow(file)[:channels]
+
+
+def _by_pillow(file: Path) -> NDArray[Any]:
     from PIL import Image
 
-    channels, *_ = picture_shape(file)
     with Image.open(file) as picture:
         pixels = np.asarray(picture.convert("RGB") if picture.mode == "P" else picture)
-    pixels = pixels[None] if pixels.ndim == 2 else np.moveaxis(pixels, -1, 0)
-    return pixels[:channels]
+    return pixels[None] if pixels.ndim == 2 else np.moveaxis(pixels, -1, 0)
 
 
 def _is_cut_down(picture: Any) -> bool:
@@ -69,6 +74,8 @@ def _tiff_pixels(file: Path) -> NDArray[Any]:
 
     with tifffile.TiffFile(file) as tiff:
         (channels, height, width), last = _tiff_axes(file, tiff)
+        if not _has_codec(tiff.pages[0]):
+            return _by_pillow(file)[:channels]
         pixels = tiff.pages[0].asarray()
     pixels = np.moveaxis(pixels, -1, 0) if last else pixels
     return pixels.reshape(-1, height, width)[:channels]
@@ -81,8 +88,33 @@ def _tiff_axes(file: Path, tiff: Any) -> tuple[tuple[int, int, int], bool]:
     if len(tiff.pages) != 1:
         raise UsageError(f"{file} has {len(tiff.pages)} pages; pictures of one page are read")
     page = tiff.pages[0]
-    samples, photometric = page.samplesperpixel, page.photometric
-    if samples not in (1, 2, 3, 4) or photometric not in (tifffile.PHOTOMETRIC.MINISBLACK, tifffile.PHOTOMETRIC.RGB):
+    samples, photometric, kinds = page.samplesperpixel, page.photometric, tifffile.PHOTOMETRIC
+    # JPEGs hold RGB as YCbCr, and every decoder gives RGB.
+    read = (kinds.MINISBLACK, kinds.RGB, *([kinds.YCBCR] if page.compression == tifffile.COMPRESSION.JPEG else []))
+    if samples not in (1, 2, 3, 4) or photometric not in read:
         raise UsageError(f"{file} has {samples} channels of the kind {photometric.name}; grayscale and RGB are read")
+    if not _has_codec(page) and not _pillow_reads_all(file, page):
+        raise UsageError(
+            f"{file} is compressed as {tifffile.COMPRESSION(page.compression).name}, with {page.dtype} pixels, which "
+            "takes a further package: pip install imagecodecs"
+        )
     last = samples > 1 and page.shape[-1] == samples and page.axes.endswith("S")
     return (1 if samples < 3 else 3, page.imagelength, page.imagewidth), last
+
+
+def _has_codec(page: Any) -> bool:
+    """Whether tifffile can decompress a page, by itself or with imagecodecs."""
+    return (page.compression in OWN_CODECS and page.predictor in (1, 2)) or find_spec("imagecodecs") is not None
+
+
+def _pillow_reads_all(file: Path, page: Any) -> bool:
+    """Whether Pillow, which brings codecs of its own, reads a page as it is stored: at full depth, and not turned."""
+    from PIL import Image, UnidentifiedImageError
+
+    if str(page.dtype) not in ("uint8", "uint16", "int16", "int32", "float32") or page.tags.valueof(274, 1) != 1:
+        return False
+    try:
+        with Image.open(file) as picture:
+            return picture.mode in CHANNELS and not _is_cut_down(picture)
+    except UnidentifiedImageError:
+        return False
