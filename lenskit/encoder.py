@@ -28,7 +28,7 @@ from lenskit.files import write_atomically
 from lenskit.kinds.backbone import Backbone
 from lenskit.kinds.dataset import Dataset
 from lenskit.kinds.simulator import Simulator
-from lenskit.options import options_of, validate
+from lenskit.options import validate
 from lenskit.training.settings import InputSettings
 
 log = logging.getLogger("lenskit")
@@ -163,7 +163,7 @@ class Encoder(nn.Module):
         ours, theirs = self.pixel_scale, images.pixel_scale
         if ours and not theirs and isinstance(images, Dataset):
             said = "how large the pixels of the images are is not known, those that the encoder was trained on have"
-            if any(option.name == "pixel_scale" for option in options_of(type(images))):
+            if images.pixel_scale_can_be_said:
                 log.warning('%s %.4g": say it in arcsec, as in "READER:PATH?pixel_scale=%.4g"', said, ours, ours)
             else:
                 log.warning('%s %.4g"', said, ours)

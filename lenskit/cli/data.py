@@ -32,7 +32,6 @@ def info(path: str) -> None:
     """Tell what PATH holds: format, lenses, views, shape, type, chunks, shared groups, parameters with their ranges
     over a sample, and the configuration that made them, if it holds that."""
     from lenskit.data.readers import find_reader, open_dataset
-    from lenskit.options import options_of
 
     dataset = open_dataset(path)
     _row("format", find_reader(path)[0])
@@ -44,7 +43,7 @@ def info(path: str) -> None:
     _row("images", "{} x {} x {} (channels, height, width)".format(*dataset.image_shape))
     if dataset.pixel_scale:
         _row("pixels", f"{dataset.pixel_scale:.4g} arcsec")
-    elif not dataset.pixel_scale_unclear and any(option.name == "pixel_scale" for option in options_of(type(dataset))):
+    elif dataset.pixel_scale_can_be_said and not dataset.pixel_scale_unclear:
         said = f"{path}{'&' if '?' in path else '?'}pixel_scale=0.05"
         log.warning("%s: how large pixels are is not known; say it in arcsec, as in '%s'", path, said)
     if dataset.stored_as:

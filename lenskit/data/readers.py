@@ -42,7 +42,9 @@ def find_reader(text: str) -> tuple[str, Path]:
         if reader := _recognised(inner):
             raise UsageError(f"no reader recognises {given}, but {reader} reads {inner}, which is in it: name that")
     forms = "; ".join(f"{record.name}: {record.load().accepts}" for record in records)
-    raise UsageError(f"no reader recognises {given}; name one, as --data READER:PATH ({forms})")
+    links = [path.name for path in sorted(given.glob("*")) if path.is_symlink() and not path.exists()]
+    nowhere = f", where links lead nowhere (such as {links[0]})" if links else ""
+    raise UsageError(f"no reader recognises {given}{nowhere}; name one, as --data READER:PATH ({forms})")
 
 
 def _recognised(path: Path) -> str | None:

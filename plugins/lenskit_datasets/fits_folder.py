@@ -17,7 +17,7 @@ from torch import Tensor
 from lenskit.plugin import Dataset, LenskitError, UsageError
 from lenskit_datasets.fill import fill_masked
 from lenskit_datasets.fits_file import opened, pixels_of, select_image
-from lenskit_datasets.folders import DEPTH, FITS, Found, each_file, has_ending, look_through, matching, stem
+from lenskit_datasets.folders import DEPTH, FITS, each_file, has_ending, look_through, matching, named, stem
 from lenskit_datasets.labels import read_labels
 from lenskit_datasets.pixel_scale import (
     Unclear,
@@ -150,28 +150,30 @@ class FitsFolder(Dataset):
             raise UsageError(f"there is no file or folder {self._root}; fits-folder takes {self.accepts}")
         found = matching(self._root, pattern) if pattern else look_through(self._root, depth=1)
         found.tell(self._root)
-        if pattern:
-            files = [file for file in found.files if not self._is_noise(file)]
-        else:
-            images = [file for file in found.ending(FITS) if not self._is_noise(file)]
-            files = next(filter(None, _of_layouts(self._root, images)), [])
+        # A pattern that ends in * takes no tables and notes along.
+        there = found.files if pattern and not pattern.endswith("*") else found.ending(FITS)
+        there = [file for file in there if not self._is_noise(file)]
+        files = there if pattern else next(filter(None, _of_layouts(self._root, there)), [])
         if not files:
             wanted = f"no file of the pattern {pattern}" if pattern else "no FITS file"
-            raise UsageError(f"there is {wanted} in {self._root}; {self._elsewhere(found)}")
+            raise UsageError(f"there is {wanted} in {self._root}; {self._elsewhere()}")
+        inner = [] if pattern else [file for file in there if file.parent != self._root]
+        if inner and files[0].parent == self._root:
+            log.info(
+                "%s: %d FITS files in its folders are left out: %s", self._root, len(inner), named(self._root, inner)
+            )
         return files
 
-    def _elsewhere(self, found: Found) -> str:
+    def _elsewhere(self) -> str:
         """Where FITS files are instead of where they were looked for; else, what there should be."""
-        if found.broken:
-            return f"{len(found.broken)} links lead nowhere, such as {found.broken[0]}"
         deeper = [file for file in look_through(self._root, DEPTH).ending(FITS) if not self._is_noise(file)]
         if not deeper:
             return f"fits-folder takes {self.accepts}"
-        first = deeper[0].relative_to(self._root)
-        pattern = "/".join(["*"] * (len(first.parts) - 1) + [f"*{first.name[len(stem(first.name)) :]}"])
+        first, of_folder = deeper[0], stem(deeper[0].name).lower() == IMAGE
+        pattern = "/".join(["*"] * (len(first.relative_to(self._root).parts) - 1) + [f"{IMAGE}*" if of_folder else "*"])
         return (
-            f"there are {len(deeper)} in folders in it, such as {first}: "
-            f"open {deeper[0].parent}, or say pattern={pattern} for all such"
+            f"there are {len(deeper)} in folders in it, such as {first.relative_to(self._root)}: "
+            f"open {first.parents[1 if of_folder else 0]}, or say pattern={pattern} for all such"
         )
 
     def _is_noise(self, file: Path) -> bool:

@@ -54,20 +54,19 @@ class Found:
     closed: list[Path] = field(default_factory=list)
     """Folders that may not be read."""
     repeated: list[Path] = field(default_factory=list)
-    """Links to folders that are looked through already."""
+    """Links to folders that are looked through already, or that hold the link."""
 
-    def ending(self, endings: Sequence[str], *, but: str = "") -> list[Path]:
-        """The files with one of some endings, without those called `but` (whatever their ending)."""
-        return [f for f in self.files if has_ending(f, endings) and (not but or stem(f.name, endings) != but)]
+    def ending(self, endings: Sequence[str]) -> list[Path]:
+        """The files with one of some endings, in capitals or not."""
+        return [file for file in self.files if has_ending(file, endings)]
 
     def tell(self, root: Path) -> None:
         """Warns, in one line for each reason, of what was left out."""
         for paths, one, several in (
             (self.broken, "link leads nowhere and is", "links lead nowhere and are"),
             (self.closed, "folder may not be read and is", "folders may not be read and are"),
-            (self.repeated, "link leads to a folder that is read already, and is", "links lead to folders that are "
-             "read already, and are"),
-        ):  # fmt: skip
+            (self.repeated, "link leads back to a folder and is", "links lead back to folders and are"),
+        ):
             if paths:
                 said = one if len(paths) == 1 else several
                 log.warning("%s: %d %s left out: %s", root, len(paths), said, named(root, paths))
@@ -106,7 +105,9 @@ def kinds_in(root: Path) -> set[tuple[str, ...]]:
 def each_file(root: Path, depth: int | None, found: Found | None = None) -> Iterator[str]:
     """Yields the files that `look_through` finds, in any order; adds what cannot be followed to `found`."""
     found = Found() if found is None else found
-    seen: set[str] = set()
+    # Those that hold the root are no part of it.
+    place = os.path.realpath(root)
+    seen = set(map(str, Path(place).parents))
     # Linked folders come last, so that a file is called by its own place if it has one.
     folders, linked = [(str(root), 0)], list[tuple[str, int]]()
     while folders or linked:
