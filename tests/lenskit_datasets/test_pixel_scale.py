@@ -106,7 +106,17 @@ def test_is_what_astropy_says(cards: dict) -> None:
 @pytest.mark.parametrize(
     ("cards", "scale"),
     [
-        ({"CTYPE1": "LINEAR", "CTYPE2": "LINEAR", "CUNIT1": "arcsec", "CUNIT2": "arcsec", "CDELT1": 0.1, "CDELT2": 0.1}, 0.1),
+        (
+            {
+                "CTYPE1": "LINEAR",
+                "CTYPE2": "LINEAR",
+                "CUNIT1": "arcsec",
+                "CUNIT2": "arcsec",
+                "CDELT1": 0.1,
+                "CDELT2": 0.1,
+            },
+            0.1,
+        ),
         (SKY | {"CDELT1": "-1.5D-5", "CDELT2": " 1.5e-5 "}, 0.054),
         ({"CTYPE1": "RA---ZPN", "CTYPE2": "DEC--ZPN"} | STEPS, 0.05),
         ({"PIXSCALE": 0.2}, 0.2),
