@@ -8,6 +8,7 @@ exceptions.
 from __future__ import annotations
 
 import errno
+import os
 
 
 class LenskitError(Exception):
@@ -26,7 +27,7 @@ def too_many_files(error: BaseException) -> LenskitError | None:
     """The error to raise instead if the system lets this process open no more files; no file is to blame for it."""
     if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
         return LenskitError(
-            f"this process may open no more files ({error.strerror}): raise the limit with ulimit -n 4096, "
-            "or take fewer --workers"
+            f"no more files may be open at a time ({os.strerror(error.errno).lower()}): raise the limit, as with "
+            "ulimit -n 4096"
         )
     return None

@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lenskit.errors import LenskitError, UsageError
+from lenskit.errors import LenskitError, UsageError, too_many_files
 from lenskit.kinds.parameter import Parameter
 from lenskit.store.plan import FORMAT, Plan, checked_attributes
 
@@ -216,6 +216,8 @@ class Store:
         try:
             return read()
         except FAULTS as error:
+            if instead := too_many_files(error):
+                raise instead from error
             why = " ".join(str(error).split())
             why = "its checksum is wrong" if "checksum" in why else why[:60]
             more = f", lenskit data check {self.path} looks for more"

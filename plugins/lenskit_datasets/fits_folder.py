@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -17,7 +16,17 @@ from torch import Tensor
 from lenskit.plugin import Dataset, LenskitError, UsageError
 from lenskit_datasets.fill import fill_masked
 from lenskit_datasets.fits_file import opened, pixels_of, select_image
-from lenskit_datasets.folders import DEPTH, FITS, each_file, has_ending, look_through, matching, named, stem
+from lenskit_datasets.folders import (
+    DEPTH,
+    FITS,
+    check_names,
+    each_file,
+    has_ending,
+    look_through,
+    matching,
+    named,
+    stem,
+)
 from lenskit_datasets.labels import read_labels
 from lenskit_datasets.pixel_scale import (
     Unclear,
@@ -96,9 +105,7 @@ class FitsFolder(Dataset):
         self._root, self._noise, self._mask_above, self._hdu = Path(path), noise, mask_above, hdu
         self._files = self._find(pattern)
         self.names = [self._name(file) for file in self._files]
-        for name, count in Counter(self.names).items():
-            if count > 1:
-                raise UsageError(f"{count} files in {path} are called {name}: say which by a pattern")
+        check_names(self._root, self.names)
         self._noise_of = self._noise_maps()
         if noise not in ("", NOISE) and not self._noise_of:
             raise UsageError(f"no image in {path} has a noise map {noise} beside it")

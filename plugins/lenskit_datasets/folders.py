@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -70,6 +71,17 @@ class Found:
             if paths:
                 said = one if len(paths) == 1 else several
                 log.warning("%s: %d %s left out: %s", root, len(paths), said, named(root, paths))
+
+
+def check_names(root: Path, names: Sequence[str], advice: str = "say which by a pattern") -> None:
+    """Refuses files that are called the same, such as a.fits and a.FITS.
+
+    Raises:
+        UsageError: if there are some.
+    """
+    for name, count in Counter(names).items():
+        if count > 1:
+            raise UsageError(f"{count} files in {root} are called {name}: {advice}")
 
 
 def named(root: Path, paths: Sequence[Path]) -> str:

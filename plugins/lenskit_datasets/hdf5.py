@@ -14,7 +14,16 @@ from annotated_types import Gt
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lenskit.plugin import Dataset, Hdf5Format, LenskitError, Parameter, Plan, UsageError, coordinate_name
+from lenskit.plugin import (
+    Dataset,
+    Hdf5Format,
+    LenskitError,
+    Parameter,
+    Plan,
+    UsageError,
+    coordinate_name,
+    too_many_files,
+)
 from lenskit_datasets.pixels import Clean, common_shape
 from lenskit_datasets.simulated import Numbered, follow_plan
 
@@ -247,7 +256,8 @@ class Hdf5(Dataset):
         except LenskitError:
             raise
         except FAULTS as error:
-            raise LenskitError(f"{self._path} cannot be read as HDF5: {_told_by(error)}") from error
+            said = f"{self._path} cannot be read as HDF5: {_told_by(error)}"
+            raise too_many_files(error) or LenskitError(said) from error
 
 
 def _axes(shape: Sequence[int], channels_last: bool, of_views: bool) -> tuple[int, int, int, int, int]:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lenskit.plugin import Dataset, LenskitError, Parameter, UsageError, too_many_files
-from lenskit_datasets.folders import look_through, matching, stem
+from lenskit_datasets.folders import check_names, look_through, matching, stem
 from lenskit_datasets.labels import read_labels
 from lenskit_datasets.pixels import Clean, common_shape
 
@@ -154,9 +154,7 @@ class ImageFiles(Dataset):
     def _named(self) -> list[str]:
         """A name for each image: its file's, with its number if that holds several."""
         names = [self._name(file) for file in self._files]
-        for name, count in Counter(names).items():
-            if count > 1:
-                raise UsageError(f"{count} files in {self._root} are called {name}: say which by a pattern")
+        check_names(self._root, names)
         if (self._counts == 1).all():
             return names
         return [f"{name}/{row}" for name, count in zip(names, self._counts, strict=True) for row in range(count)]

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from lenskit.plugin import Dataset, FitsFormat, LenskitError, Parameter, Plan, UsageError
 from lenskit_datasets.fits_file import FAULTS, is_unsigned_64, undefined_as_nan, unreadable
-from lenskit_datasets.folders import FITS, each_file, has_ending, look_through, stem
+from lenskit_datasets.folders import FITS, check_names, each_file, has_ending, look_through, stem
 from lenskit_datasets.pixels import Clean, by, common_shape
 from lenskit_datasets.simulated import follow_plan
 
@@ -89,6 +89,7 @@ class LensiamFits(Dataset):
         else:
             self._files = self._find()
             self.names = [stem(file.name) for file in self._files]
+            check_names(self._root, self.names, "rename or remove all but one")
             self._look_at_first(size, keys)
         self._columns = [key for keys in self._keys.values() for key in keys]
         self._table = np.full((len(self._files), len(self._columns)), np.nan, np.float32)
