@@ -41,7 +41,23 @@ def unreadable(file: str | Path, error: BaseException) -> LenskitError:
     """The error that says why a FITS file cannot be read."""
     if isinstance(error, FileNotFoundError):
         return LenskitError(f"{file} is missing")
-    return too_many_files(error) or LenskitError(f"{file} cannot be read as FITS: {' '.join(str(error).split())[:200]}")
+    cards = _unparsable_cards(file)
+    why = f"its card {cards[0]} cannot be parsed" if cards else " ".join(str(error).split())[:200]
+    return too_many_files(error) or LenskitError(f"{file} cannot be read as FITS: {why}")
+
+
+def _unparsable_cards(file: str | Path) -> list[str]:
+    """The keys in the primary header that say nothing to astropy, which then calls the whole file corrupt."""
+    bad = []
+    try:
+        for card in fits.Header.fromfile(file).cards:
+            try:
+                card.value  # noqa: B018 - it is parsed when it is asked for
+            except fits.VerifyError:
+                bad.append(card.keyword)
+    except FAULTS:
+        return []  # there is no header: the error at hand says more
+    return bad
 
 
 def holds_image(hdu: Any) -> bool:

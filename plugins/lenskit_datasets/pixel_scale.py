@@ -134,6 +134,8 @@ def _scale(values: tuple[Any, ...]) -> float | None:
             raise Unclear(f"its card {key} = {value!r} is no number")
         else:
             cards[key] = number
+    if ("CDELT1" in cards) != ("CDELT2" in cards) and not any(key.startswith(("CD1", "CD2")) for key in cards):
+        raise Unclear("its header has CDELT1 or CDELT2, but not both")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", AstropyWarning)
         try:

@@ -61,5 +61,14 @@ def test_faults_name_the_file_in_one_line(tmp_path: Path) -> None:
         read(tmp_path / "c.fits")
 
 
+def test_a_card_without_which_no_pixel_is_read_is_named(tmp_path: Path) -> None:
+    fits.writeto(tmp_path / "a.fits", np.ones((6, 6), "i2"), fits.Header({"BLANK": 7}))
+    content = (tmp_path / "a.fits").read_bytes()
+    start = content.index(b"BLANK   =")
+    (tmp_path / "a.fits").write_bytes(content[:start] + b"BLANK   =   NaN".ljust(80) + content[start + 80 :])
+    with pytest.raises(LenskitError, match=r"a\.fits cannot be read as FITS: its card BLANK cannot be parsed"):
+        read(tmp_path / "a.fits")
+
+
 def test_no_file_is_to_blame_if_too_many_are_open() -> None:
     assert "a.fits" not in str(unreadable("a.fits", OSError(24, "Too many open files")))
