@@ -183,12 +183,19 @@ class Encoder(nn.Module):
         return dataset
 
     def check_pixel_scale(self, images: Dataset | Simulator, *, measures: bool = False) -> None:
-        """Warns if the pixels of images are known to have another size than those of the images trained on.
+        """Warns if the pixels of images have another size than those of the images trained on, or none that is known.
 
         Raises:
-            UsageError: instead, if lengths will be told of them (`measures`): all would be wrong by that factor.
+            UsageError: if they are known to have another, and lengths will be told of them (`measures`): all would be
+                wrong by that factor.
         """
         ours, theirs = self.pixel_scale, images.pixel_scale
+        if ours and not theirs and isinstance(images, Dataset):
+            said = "how large the pixels of the images are is not known, those that the encoder was trained on have"
+            if images.pixel_scale_can_be_said:
+                log.warning('%s %.4g": say it in arcsec, as in "READER:PATH?pixel_scale=%.4g"', said, ours, ours)
+            else:
+                log.warning('%s %.4g"', said, ours)
         if not ours or not theirs or abs(theirs / ours - 1) <= SAME_SCALE:
             return
         said = (

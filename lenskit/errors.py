@@ -5,6 +5,11 @@ would be right. The command line prints that line and exits with the error's sta
 exceptions.
 """
 
+from __future__ import annotations
+
+import errno
+import os
+
 
 class LenskitError(Exception):
     """Something that was asked for could not be done (exit status 1)."""
@@ -16,3 +21,13 @@ class UsageError(LenskitError, ValueError):
     """What was asked for makes no sense: an unknown name, a wrong value (exit status 2)."""
 
     status = 2
+
+
+def too_many_files(error: BaseException) -> LenskitError | None:
+    """The error to raise instead if the system lets this process open no more files; no file is to blame for it."""
+    if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
+        return LenskitError(
+            f"no more files may be open at a time ({os.strerror(error.errno).lower()}): raise the limit, as with "
+            "ulimit -n 4096"
+        )
+    return None

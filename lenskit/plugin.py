@@ -25,7 +25,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from lenskit.component import Component
-from lenskit.errors import LenskitError, UsageError
+from lenskit.errors import LenskitError, UsageError, too_many_files
 from lenskit.hookspecs import hookimpl
 
 if TYPE_CHECKING:
@@ -185,7 +185,7 @@ _LAZY = {
     "write_atomically": "lenskit.files",
 }
 
-__all__ = ["Component", "LenskitError", "UsageError", "hookimpl", *_LAZY]  # noqa: PLE0604
+__all__ = ["Component", "LenskitError", "UsageError", "hookimpl", "too_many_files", *_LAZY]  # noqa: PLE0604
 
 
 def __getattr__(name: str) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 import click
@@ -12,6 +13,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from lenskit.kinds.dataset import Dataset
+
+log = logging.getLogger("lenskit")
 
 SAMPLE = 256
 """Lenses of which the range of parameters is told."""
@@ -40,6 +43,9 @@ def info(path: str) -> None:
     _row("images", "{} x {} x {} (channels, height, width)".format(*dataset.image_shape))
     if dataset.pixel_scale:
         _row("pixels", f"{dataset.pixel_scale:.4g} arcsec")
+    elif dataset.pixel_scale_can_be_said and not dataset.pixel_scale_unclear:
+        said = f"{path}{'&' if '?' in path else '?'}pixel_scale=0.05"
+        log.warning("%s: how large pixels are is not known; say it in arcsec, as in '%s'", path, said)
     if dataset.stored_as:
         _row("stored as", dataset.stored_as)
     if dataset.chunk > 1:

@@ -10,7 +10,7 @@ import sys
 import click
 
 from lenskit import __version__
-from lenskit.errors import LenskitError, UsageError
+from lenskit.errors import LenskitError, UsageError, too_many_files
 
 VERBS = {
     "train": "Train an encoder",
@@ -111,6 +111,8 @@ def run(arguments: list[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except OSError as error:
+        if instead := too_many_files(error):
+            return _complain(str(instead), instead.status)
         # A full disk or a file that cannot be read or written is the user's to mend; any other is a bug of ours.
         if error.filename is None and error.errno not in DISK:
             raise

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,9 @@ from lenskit.errors import UsageError
 from lenskit.kinds.dataset import Dataset
 from lenskit.options import options_of
 from lenskit.registry import registry
+
+MOST_INSIDE = 20
+"""Files and folders at each of two levels that are looked at in a folder that no reader recognises."""
 
 
 def find_reader(text: str) -> tuple[str, Path]:
@@ -29,13 +34,33 @@ def find_reader(text: str) -> tuple[str, Path]:
         return name, Path(path)
     given = Path(text)
     if not given.exists():
-        raise UsageError(f"there are no data at {given}")
-    # Those that know a layout before those that take any file of a kind; by name otherwise.
-    for record in sorted(records, key=lambda record: record.load().general):
-        if record.load().recognises(given):
-            return record.name, given
+        nowhere = f": the link leads to {os.readlink(given)}, which is not there" if given.is_symlink() else ""
+        raise UsageError(f"there are no data at {given}{nowhere}")
+    if reader := _recognised(given):
+        return reader, given
+    for inner in _inside(given):
+        if reader := _recognised(inner):
+            raise UsageError(f"no reader recognises {given}, but {reader} reads {inner}, which is in it: name that")
     forms = "; ".join(f"{record.name}: {record.load().accepts}" for record in records)
-    raise UsageError(f"no reader recognises {given}; name one, as --data READER:PATH ({forms})")
+    links = [path.name for path in sorted(given.glob("*")) if path.is_symlink() and not path.exists()]
+    nowhere = f", where links lead nowhere (such as {links[0]})" if links else ""
+    raise UsageError(f"no reader recognises {given}{nowhere}; name one, as --data READER:PATH ({forms})")
+
+
+def _recognised(path: Path) -> str | None:
+    """The reader that recognises a path, if any."""
+    # Those that know a layout before those that take any file of a kind; by name otherwise.
+    records = sorted(registry().of_kind("dataset"), key=lambda record: record.load().general)
+    return next((record.name for record in records if record.load().recognises(path)), None)
+
+
+def _inside(root: Path) -> list[Path]:
+    """Some files and folders in a folder, and in its folders."""
+    found: list[Path] = []
+    for pattern in ("*", "*/*") if root.is_dir() else ():
+        paths = (path for path in sorted(root.glob(pattern)) if not path.name.startswith((".", "__")))
+        found += islice((path for path in paths if os.access(path, os.R_OK)), MOST_INSIDE)
+    return found
 
 
 def _split(text: str) -> tuple[str, dict[str, Any]]:

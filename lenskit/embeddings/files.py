@@ -12,7 +12,7 @@ from typing import Any
 
 from lenskit.embeddings.stored import FAULTS
 from lenskit.embeddings.table import Table, arguments
-from lenskit.errors import LenskitError, UsageError
+from lenskit.errors import LenskitError, UsageError, too_many_files
 
 FORMATS = {
     ".zarr": "lenskit.embeddings.zarr_file",
@@ -85,7 +85,8 @@ def read(path: Path) -> dict[str, Any]:
     except LenskitError:
         raise
     except (AttributeError, *FAULTS, EOFError, zipfile.BadZipFile) as error:
-        raise LenskitError(f"{path} holds no embeddings, or is damaged: {' '.join(str(error).split())[:160]}") from None
+        said = f"{path} holds no embeddings, or is damaged: {' '.join(str(error).split())[:160]}"
+        raise too_many_files(error) or LenskitError(said) from None
 
 
 def _counted(parts: Iterator[Table], rows: int) -> Iterator[Table]:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from lenskit.errors import LenskitError
+from lenskit.errors import LenskitError, too_many_files
 
 FAULTS = (ValueError, KeyError, TypeError, OSError)
 """What is raised of a file that is damaged."""
@@ -49,7 +49,8 @@ class StoredMatrix:
         try:
             found = np.asarray(self._rows(wanted))
         except FAULTS as error:
-            raise LenskitError(f"{self.path} is damaged: {' '.join(str(error).split())[:160]}") from None
+            said = f"{self.path} is damaged: {' '.join(str(error).split())[:160]}"
+            raise too_many_files(error) or LenskitError(said) from None
         if not np.isfinite(found).all():
             raise LenskitError(f"{self.path} holds features that are not finite")
         return found

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from lenskit.errors import LenskitError
 from lenskit.kinds.parameter import Parameter
+from lenskit.options import options_of
 
 
 class Dataset(ABC):
@@ -29,6 +30,9 @@ class Dataset(ABC):
 
     pixel_scale: float | None = None
     """Size of a pixel in arcsec as `read` gives the images, where it is known and the same for all."""
+
+    pixel_scale_unclear: str = ""
+    """Why it is not known, in a few words, where the data speak of it; the reader has warned of that."""
 
     views: int = 1
     """Number of images stored of each lens."""
@@ -70,6 +74,11 @@ class Dataset(ABC):
 
     def __len__(self) -> int:
         return len(self.names)
+
+    @property
+    def pixel_scale_can_be_said(self) -> bool:
+        """Whether the reader has an option `pixel_scale` that is for these images: nothing says what simulated them."""
+        return self.configuration is None and any(option.name == "pixel_scale" for option in options_of(type(self)))
 
     @abstractmethod
     def read(self, index: Sequence[int]) -> tuple[Tensor, dict[str, Tensor]]:

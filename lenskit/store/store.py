@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lenskit.errors import LenskitError, UsageError
+from lenskit.errors import LenskitError, UsageError, too_many_files
 from lenskit.kinds.parameter import Parameter
 from lenskit.reading.limits import check_bytes
 from lenskit.records import Record, load_json
@@ -222,6 +222,8 @@ class Store:
         try:
             return read()
         except FAULTS as error:
+            if instead := too_many_files(error):
+                raise instead from error
             why = " ".join(str(error).split())
             why = "its checksum is wrong" if "checksum" in why else why[:60]
             more = f", lenskit data check {self.path} looks for more"

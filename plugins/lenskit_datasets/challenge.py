@@ -6,7 +6,7 @@ import logging
 import os
 import re
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import pi
 from pathlib import Path
@@ -20,7 +20,8 @@ from torch import Tensor
 
 from lenskit.plugin import Dataset, LenskitError, Parameter, UsageError, check_hdu
 from lenskit_datasets.catalogue import Array, read_catalogue
-from lenskit_datasets.fits_file import opened
+from lenskit_datasets.fits_file import opened, pixels_of
+from lenskit_datasets.folders import DEPTH, each_file, has_ending, look_through, stem
 from lenskit_datasets.labels import as_float32
 from lenskit_datasets.pixel_scale import regrid, resampled_length
 from lenskit_datasets.pixels import Clean, by
@@ -33,9 +34,8 @@ Label = tuple[Parameter, Array]
 ARCSEC = 180 * 3600 / pi
 """Arcseconds in a radian."""
 
-FILE = re.compile(r"image(?P<band>[A-Za-z]+_[A-Za-z]+)-(?P<id>\d+)\.fits(\.gz|\.fz)?")
-DEPTH = 3
-"""Folders in folders in which files are looked for."""
+FILE = re.compile(r"image(?P<band>[A-Za-z]+_[A-Za-z]+)-(?P<id>\d+)")
+"""How files are called, without the ending of a FITS file."""
 
 
 @dataclass(frozen=True)
@@ -135,18 +135,20 @@ class Challenge(Dataset):
         files: dict[str, dict[int, str]] = {band.label: {} for band in self._bands}
         others: set[str] = set()
         tables = []
-        for entry in _walk(self._root, DEPTH):
-            found = FILE.fullmatch(entry.name)
+        there = look_through(self._root, DEPTH)
+        there.tell(self._root)
+        for file in there.files:
+            found = image_name(file)
             if found is None:
-                tables += [Path(entry.path)] if self.catalogues.fullmatch(entry.name) else []
+                tables += [file] if self.catalogues.fullmatch(file.name) else []
             elif found["band"] not in files:
                 others.add(found["band"])
-            elif files[found["band"]].setdefault(int(found["id"]), entry.path) != entry.path:
-                raise UsageError(f"{entry.name} is twice in {self._root}: name one of the folders that it is in")
+            elif files[found["band"]].setdefault(int(found["id"]), str(file)) != str(file):
+                raise UsageError(f"{file.name} is twice in {self._root}: name one of the folders that it is in")
         for label, of_band in files.items():
             if not of_band:
-                there = sorted(others | {other for other, found in files.items() if found})
-                hint = f"; there are bands {', '.join(there)}" if there else f"; this reader takes {self.accepts}"
+                known = sorted(others | {other for other, found in files.items() if found})
+                hint = f"; there are bands {', '.join(known)}" if known else f"; this reader takes {self.accepts}"
                 raise UsageError(f"there is no image{label}-<ID>.fits in {self._root}{hint}")
         return files, sorted(tables)
 
@@ -220,7 +222,7 @@ class Challenge(Dataset):
             hdu = next((hdu for hdu in hdus if hdu.is_image and hdu.shape), None)
             if hdu is not None:
                 check_hdu(file, hdu)
-            pixels = np.empty(()) if hdu is None else np.array(hdu.data)
+            pixels = np.empty(()) if hdu is None else np.array(pixels_of(hdus, hdu))
         size = self.image_shape[-1]
         length = self._length(band, file, pixels.shape)
         if length < size:
@@ -236,11 +238,11 @@ def _area(file: str) -> tuple[int, ...]:
         return next((tuple(hdu.shape) for hdu in hdus if hdu.is_image and hdu.shape), ())
 
 
-def _walk(folder: str | Path, depth: int) -> Iterator[os.DirEntry[str]]:
-    """The files in a folder and in those in it."""
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            if entry.is_file():
-                yield entry
-            elif depth > 1 and entry.is_dir():
-                yield from _walk(entry.path, depth - 1)
+def image_name(file: str | Path) -> re.Match[str] | None:
+    """The band and the number that the name of a FITS file gives, if it is called as those of a challenge are."""
+    return FILE.fullmatch(stem(os.path.basename(file))) if has_ending(file) else None
+
+
+def images_in(folder: Path) -> dict[Path, re.Match[str]]:
+    """The images of a challenge in a folder and in those in it, and what their names say."""
+    return {Path(file): name for file in each_file(folder, 1) if (name := image_name(file))}

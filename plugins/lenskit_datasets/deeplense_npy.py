@@ -8,10 +8,10 @@ from typing import Any, Literal
 from numpy.typing import NDArray
 
 from lenskit.plugin import UsageError
-from lenskit_datasets.image_files import ImageFiles, endings_in
+from lenskit_datasets.folders import ARRAYS, PICTURES, has_ending, kinds_in
+from lenskit_datasets.image_files import ImageFiles
 from lenskit_datasets.image_folder import load_array
-from lenskit_datasets.labels import SUFFIXES
-from lenskit_datasets.pictures import ENDINGS, picture_pixels, picture_shape
+from lenskit_datasets.pictures import picture_pixels, picture_shape
 
 USUAL = {2: "hw", 3: "nhw", 4: "nchw", 5: "bnchw"}
 """What the axes of an array are, by their number: images n, batches of images b."""
@@ -39,7 +39,7 @@ class DeepLenseNpy(ImageFiles):
     """
 
     accepts = "a folder of npy files, or of folders of npy files or pictures, one for each class; or an npy file"
-    endings = (".npy", *ENDINGS)
+    endings = (*ARRAYS, *PICTURES)
 
     def __init__(self, path: str | Path, *, axes: Axes | None = None, **options: Any) -> None:
         self._axes = axes
@@ -48,20 +48,17 @@ class DeepLenseNpy(ImageFiles):
     @classmethod
     def recognises(cls, path: Path) -> bool:
         """Whether it is an npy file, or a folder with such and neither pictures nor FITS files."""
-        if not path.is_dir():
-            return path.suffix.lower() == ".npy"
-        endings = endings_in(path)
-        return ".npy" in endings and endings.isdisjoint((*ENDINGS, *SUFFIXES, ".gz", ".fz"))
+        return kinds_in(path) == {ARRAYS} if path.is_dir() else has_ending(path, ARRAYS)
 
     def shape_of(self, file: Path) -> tuple[int, int, int, int]:
         """See `ImageFiles`."""
-        if file.suffix.lower() == ".npy":
+        if has_ending(file, ARRAYS):
             return self.images_of(file).shape
         return (1, *picture_shape(file))
 
     def images_of(self, file: Path) -> NDArray[Any]:
         """See `ImageFiles`."""
-        if file.suffix.lower() != ".npy":
+        if not has_ending(file, ARRAYS):
             return picture_pixels(file)[None]
         array = load_array(file)
         axes = self._axes or USUAL.get(array.ndim)

@@ -1,4 +1,4 @@
-"""FITS files, opened."""
+"""FITS files, opened: the HDU of an image, and its pixels."""
 
 from __future__ import annotations
 
@@ -6,23 +6,105 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 from astropy.io import fits
+from numpy.typing import NDArray
 
-from lenskit.plugin import LenskitError, open_fits
+from lenskit.plugin import LenskitError, UsageError, check_hdu, open_fits, too_many_files
+
+FAULTS = (OSError, EOFError, ValueError, TypeError, KeyError, IndexError, zlib.error, fits.VerifyError)
+"""What astropy raises of a file that is damaged."""
 
 
 @contextmanager
-def opened(file: str | Path) -> Iterator[fits.HDUList]:
+def opened(file: str | Path, **options: Any) -> Iterator[fits.HDUList]:
     """An open FITS file, whose faults are errors that name it.
+
+    Its integers are scaled as signed ones: only then does astropy make undefined pixels (BLANK) NaN. `pixels_of` reads
+    those of 64 bits.
 
     Raises:
         LenskitError: if it cannot be read.
     """
     try:
-        with open_fits(file) as hdus:
+        with open_fits(file, uint=False, **options) as hdus:
             yield hdus
     except LenskitError:
         raise
-    except (OSError, ValueError, TypeError, EOFError, zlib.error) as error:
-        raise LenskitError(f"{file} cannot be read as FITS: {error}") from error
+    except FAULTS as error:
+        raise unreadable(file, error) from error
+
+
+def unreadable(file: str | Path, error: BaseException) -> LenskitError:
+    """The error that says why a FITS file cannot be read."""
+    if isinstance(error, FileNotFoundError):
+        return LenskitError(f"{file} is missing")
+    cards = _unparsable_cards(file)
+    why = f"its card {cards[0]} cannot be parsed" if cards else " ".join(str(error).split())[:200]
+    return too_many_files(error) or LenskitError(f"{file} cannot be read as FITS: {why}")
+
+
+def _unparsable_cards(file: str | Path) -> list[str]:
+    """The keys in the primary header that say nothing to astropy, which then calls the whole file corrupt."""
+    bad = []
+    try:
+        for card in fits.Header.fromfile(file).cards:
+            try:
+                card.value  # noqa: B018 - it is parsed when it is asked for
+            except fits.VerifyError:
+                bad.append(card.keyword)
+    except FAULTS:
+        return []  # there is no header: the error at hand says more
+    return bad
+
+
+def holds_image(hdu: Any) -> bool:
+    """Whether an HDU has two axes of pixels or more."""
+    return bool(hdu.is_image and len(hdu.shape) >= 2)
+
+
+def select_image(file: str | Path, hdus: fits.HDUList, name: int | str | None = None) -> Any:
+    """The HDU of that number or name, or the first that holds an image.
+
+    Raises:
+        UsageError: if there is no such HDU, or it holds no image.
+        LenskitError: if none holds an image, or it is larger than the limit of bytes.
+    """
+    if name is not None:
+        try:
+            hdu = hdus[name]
+        except (KeyError, IndexError) as error:
+            there = ", ".join(f"{number} {each.name}".strip() for number, each in enumerate(hdus))
+            raise UsageError(f"{file} has no HDU {name}; it has {there}") from error
+        if not holds_image(hdu):
+            raise UsageError(f"{file}: HDU {name} holds no image")
+    elif (hdu := next((hdu for hdu in hdus if holds_image(hdu)), None)) is None:
+        raise LenskitError(f"{file} holds no image: no HDU has two or more axes")
+    check_hdu(file, hdu)
+    return hdu
+
+
+def pixels_of(hdus: fits.HDUList, hdu: Any) -> NDArray[Any]:
+    """The pixels of an HDU of a file that is `opened`; undefined ones are NaN, whatever their type.
+
+    Raises:
+        Exception: one of `FAULTS`, if it is damaged.
+    """
+    if not is_unsigned_64(hdu.header):
+        return hdu.data
+    number = next(number for number, each in enumerate(hdus) if each is hdu)
+    with open_fits(hdus.filename(), uint=True) as exact:
+        return undefined_as_nan(exact[number].data, hdu.header)
+
+
+def is_unsigned_64(header: fits.Header) -> bool:
+    """Whether pixels are unsigned integers of 64 bits: in float64, small ones would be lost in the offset."""
+    return header.get("BITPIX") == 64 and header.get("BZERO") == 2**63
+
+
+def undefined_as_nan(data: NDArray[Any], header: fits.Header) -> NDArray[Any]:
+    """Unsigned integers of 64 bits with NaN where they are undefined (BLANK), which astropy leaves as they are."""
+    blank = header.get("BLANK")
+    return np.where(data == np.uint64(blank + 2**63), np.nan, data) if isinstance(blank, int) else data

@@ -3,27 +3,46 @@
 from __future__ import annotations
 
 import logging
-from collections import Counter
-from collections.abc import Sequence
-from itertools import chain
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
 import torch
 from annotated_types import Gt
-from astropy.io import fits
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lenskit.plugin import Dataset, LenskitError, UsageError, check_hdu
+from lenskit.plugin import Dataset, LenskitError, UsageError
 from lenskit_datasets.fill import fill_masked
-from lenskit_datasets.fits_file import opened
-from lenskit_datasets.labels import SUFFIXES, read_labels, stem
-from lenskit_datasets.pixel_scale import common_scale, pixel_scale_of, regrid, resampled_length, seen
+from lenskit_datasets.fits_file import opened, pixels_of, select_image
+from lenskit_datasets.folders import (
+    DEPTH,
+    FITS,
+    check_names,
+    each_file,
+    has_ending,
+    look_through,
+    matching,
+    named,
+    stem,
+)
+from lenskit_datasets.labels import read_labels
+from lenskit_datasets.pixel_scale import (
+    Unclear,
+    check_resampled,
+    common_scale,
+    regrid,
+    resampled_length,
+    scale_in,
+    seen,
+)
 from lenskit_datasets.pixels import MOST_REPORTS, Shape, by, common_shape
 
 log = logging.getLogger("lenskit")
+
+IMAGE = "image"
+"""What an image is called if its folder has its lens's name."""
 
 NOISE = "noise.fits"
 """Name of the noise map that is looked for unless another is given."""
@@ -49,7 +68,8 @@ class FitsFolder(Dataset):
     Args:
         path: File or folder.
         pattern: Which files of the folder are images, such as `*_F814W.fits` or `**/sci.fits`. By default
-            `*/image.fits` if there are any, else `image.fits`, else all FITS files in the folder.
+            `*/image.fits` if there are any, else `image.fits`, else all FITS files in the folder, which may end in
+            .fits, .fit or .fts, in capitals or not, and in .gz or .fz behind that.
         size: Height and width in pixels of the middle of each image that is used. By default all of it, and all
             must have the same size.
         labels: CSV file whose first column names the lens and whose columns of numbers are its parameters. By
@@ -86,18 +106,19 @@ class FitsFolder(Dataset):
         self._root, self._noise, self._mask_above, self._hdu = Path(path), noise, mask_above, hdu
         self._files = self._find(pattern)
         self.names = [self._name(file) for file in self._files]
-        for name, count in Counter(self.names).items():
-            if count > 1:
-                raise UsageError(f"{count} files in {path} are called {name}: say which by a pattern")
-        if noise not in ("", NOISE) and not any((file.parent / noise).is_file() for file in self._files):
+        check_names(self._root, self.names)
+        self._noise_of = self._noise_maps()
+        if noise not in ("", NOISE) and not self._noise_of:
             raise UsageError(f"no image in {path} has a noise map {noise} beside it")
         described = [self._describe(file) for file in self._files]
-        scales = [pixel_scale or scale for _, scale in described]
-        self._ratios = self._to(resample, scales)
+        stated = [(pixel_scale, "") if pixel_scale else (scale, why) for _, scale, why in described]
+        scales = [scale for scale, _ in stated]
+        self._ratios = self._to(resample, [shape for shape, *_ in described], stated)
         self.pixel_scale = resample or common_scale(scales, self._files)
+        self._tell_of_unknown(stated)
         shapes = [
             (channels, resampled_length(height, ratio), resampled_length(width, ratio))
-            for ((channels, height, width), _), ratio in zip(described, self._ratios, strict=True)
+            for ((channels, height, width), *_), ratio in zip(described, self._ratios, strict=True)
         ]
         self.image_shape = common_shape(shapes, self._files, size)
         self._labels: NDArray[np.float32] = np.zeros((len(self.names), 0), np.float32)
@@ -112,8 +133,8 @@ class FitsFolder(Dataset):
     def recognises(cls, path: Path) -> bool:
         """Whether it is a FITS file, or a folder with some in it or in the folders in it."""
         if path.is_dir():
-            return any(True for group in _default_patterns() for pattern in group for _ in path.glob(pattern))
-        return path.is_file() and path.name.endswith(SUFFIXES)
+            return any(_of_layouts(path, [Path(file) for file in each_file(path, 1) if has_ending(file)]))
+        return path.is_file() and has_ending(path)
 
     def read(self, index: Sequence[int]) -> tuple[Tensor, dict[str, Tensor]]:
         """See `Dataset.read`.
@@ -135,17 +156,49 @@ class FitsFolder(Dataset):
             return [self._root]
         if not self._root.is_dir():
             raise UsageError(f"there is no file or folder {self._root}; fits-folder takes {self.accepts}")
-        for patterns in [(pattern,)] if pattern else _default_patterns():
-            found = set(chain.from_iterable(self._root.glob(each) for each in patterns))
-            files = sorted(file for file in found if file.is_file() and file.name != self._noise)
-            if files:
-                return files
-        wanted = f"no file of the pattern {pattern}" if pattern else "no FITS file"
-        raise UsageError(f"there is {wanted} in {self._root}; fits-folder takes {self.accepts}")
+        found = matching(self._root, pattern) if pattern else look_through(self._root, depth=1)
+        found.tell(self._root)
+        # A pattern that ends in * takes no tables and notes along.
+        there = found.files if pattern and not pattern.endswith("*") else found.ending(FITS)
+        there = [file for file in there if not self._is_noise(file)]
+        files = there if pattern else next(filter(None, _of_layouts(self._root, there)), [])
+        if not files:
+            wanted = f"no file of the pattern {pattern}" if pattern else "no FITS file"
+            raise UsageError(f"there is {wanted} in {self._root}; {self._elsewhere()}")
+        inner = [] if pattern else [file for file in there if file.parent != self._root]
+        if inner and files[0].parent == self._root:
+            log.info(
+                "%s: %d FITS files in its folders are left out: %s", self._root, len(inner), named(self._root, inner)
+            )
+        return files
+
+    def _elsewhere(self) -> str:
+        """Where FITS files are instead of where they were looked for; else, what there should be."""
+        deeper = [file for file in look_through(self._root, DEPTH).ending(FITS) if not self._is_noise(file)]
+        if not deeper:
+            return f"fits-folder takes {self.accepts}"
+        first, of_folder = deeper[0], stem(deeper[0].name).lower() == IMAGE
+        pattern = "/".join(["*"] * (len(first.relative_to(self._root).parts) - 1) + [f"{IMAGE}*" if of_folder else "*"])
+        return (
+            f"there are {len(deeper)} in folders in it, such as {first.relative_to(self._root)}: "
+            f"open {first.parents[1 if of_folder else 0]}, or say pattern={pattern} for all such"
+        )
+
+    def _is_noise(self, file: Path) -> bool:
+        return bool(self._noise) and stem(file.name) == stem(self._noise)
+
+    def _noise_maps(self) -> dict[Path, Path]:
+        """The noise map in each folder of images that has one, whatever the ending of a FITS file that it has."""
+        maps = {}
+        for folder in {file.parent for file in self._files} if self._noise else ():
+            there = [file for file in look_through(folder, depth=0).files if self._is_noise(file)]
+            if there:
+                maps[folder] = next((file for file in there if file.name == self._noise), there[0])
+        return maps
 
     def _name(self, file: Path) -> str:
         relative = file.relative_to(self._root) if file != self._root else Path(file.name)
-        if stem(file.name) != "image":
+        if stem(file.name).lower() != IMAGE:
             return relative.with_name(stem(file.name)).as_posix()
         return relative.parent.as_posix() if relative.parent.name else file.resolve().parent.name
 
@@ -157,22 +210,47 @@ class FitsFolder(Dataset):
             raise UsageError(f"there is no table of labels {labels}, neither here nor in {folder}")
         return table
 
-    def _to(self, resample: float | None, scales: Sequence[float | None]) -> list[float]:
+    def _to(
+        self, resample: float | None, shapes: Sequence[Shape], stated: Sequence[tuple[float | None, str]]
+    ) -> list[float]:
         """By how much each image's pixels become more."""
         if resample is None:
-            return [1.0] * len(scales)
-        unknown = next((file for file, scale in zip(self._files, scales, strict=True) if scale is None), None)
-        if unknown:
-            raise UsageError(
-                f"{unknown} does not say how large its pixels are: say pixel_scale, in arcsec, to resample"
-            )
-        return [scale / resample for scale in scales if scale]
+            return [1.0] * len(stated)
+        ratios = []
+        for file, (_, *area), (scale, why) in zip(self._files, shapes, stated, strict=True):
+            if scale is None:
+                raise UsageError(
+                    f"{file} does not say how large its pixels are{f': {why}' if why else ''}: say pixel_scale, in "
+                    "arcsec, to resample"
+                )
+            check_resampled(file, area, scale, resample)
+            ratios.append(scale / resample)
+        return ratios
 
-    def _describe(self, file: Path) -> tuple[Shape, float | None]:
-        """Channels, height and width of a file's image, and the size of its pixels, if it says so."""
+    def _tell_of_unknown(self, stated: Sequence[tuple[float | None, str]]) -> None:
+        """Warns, in one line, of headers that leave the size of their pixels open where they or others speak of it."""
+        unknown = [
+            (file, why or "its header does not say it")
+            for file, (scale, why) in zip(self._files, stated, strict=True)
+            if scale is None
+        ]
+        if any(why for _, why in stated) or 0 < len(unknown) < len(stated):
+            file, self.pixel_scale_unclear = min(unknown, key=lambda each: each[1] == "its header does not say it")
+            log.warning(
+                "%s: how large pixels are is not known of %d of %d images, such as %s: %s; say pixel_scale, in arcsec",
+                self._root, len(unknown), len(stated), file.name, self.pixel_scale_unclear,
+            )  # fmt: skip
+
+    def _describe(self, file: Path) -> tuple[Shape, float | None, str]:
+        """Channels, height and width of a file's image, the size of its pixels, and why that is not clear."""
+        scale, why = None, ""
         with opened(file) as hdus:
-            hdu = _select(file, hdus, self._hdu)
-            shape, scale = tuple(hdu.shape), pixel_scale_of(hdu.header)
+            hdu = select_image(file, hdus, self._hdu)
+            shape = tuple(hdu.shape)
+            try:
+                scale = scale_in(hdus, hdu)
+            except Unclear as error:
+                why = str(error)
         while len(shape) > 3 and shape[0] == 1:
             shape = shape[1:]
         if len(shape) not in (2, 3):
@@ -180,13 +258,13 @@ class FitsFolder(Dataset):
         channels, height, width = (1, *shape)[-3:]
         if channels > min(height, width):
             raise UsageError(f"{file}: channels must be the first axis, but the axes are {shape} in numpy's order")
-        return (channels, height, width), scale
+        return (channels, height, width), scale, why
 
     def _image(self, index: int) -> NDArray[np.float32]:
         """One image, (channels, height, width), filled and cut out."""
         file = self._files[index]
         with opened(file) as hdus:
-            image = _float32(_select(file, hdus, self._hdu))
+            image = _float32(pixels_of(hdus, select_image(file, hdus, self._hdu)))
         image = image.reshape(-1, *image.shape[-2:])
         infinite = ~np.isfinite(image)
         masked = infinite | self._mask(file, image.shape)
@@ -204,11 +282,11 @@ class FitsFolder(Dataset):
 
     def _mask(self, file: Path, shape: tuple[int, ...]) -> NDArray[np.bool_]:
         """Where the noise map beside an image marks its pixels as masked: of the image's shape."""
-        path = file.parent / self._noise
-        if not self._noise or not path.is_file():
+        path = self._noise_of.get(file.parent)
+        if path is None:
             return np.zeros(shape, bool)
         with opened(path) as hdus:
-            noise = _float32(_select(path, hdus))
+            noise = _float32(pixels_of(hdus, select_image(path, hdus)))
         if noise.shape[-2:] != shape[-2:]:
             raise LenskitError(f"{path} has {by(noise.shape[-2:])} pixels, its image {by(shape[-2:])}")
         with np.errstate(invalid="ignore"):
@@ -224,35 +302,15 @@ class FitsFolder(Dataset):
             )  # fmt: skip
 
 
-def _default_patterns() -> list[list[str]]:
-    """Patterns of image files, the ones to try first at the front."""
-    return [[base + suffix for suffix in SUFFIXES] for base in ("*/image", "image", "*")]
+def _of_layouts(root: Path, files: Sequence[Path]) -> Iterator[list[Path]]:
+    """The FITS files of a folder that are images by each layout, the one to try first at the front."""
+    called = [file for file in files if stem(file.name).lower() == IMAGE]
+    yield [file for file in called if file.parent != root]
+    yield [file for file in called if file.parent == root]
+    yield [file for file in files if file.parent == root]
 
 
-def _holds_image(hdu: Any) -> bool:
-    return hdu.is_image and len(hdu.shape) >= 2
-
-
-def _select(file: Path, hdus: fits.HDUList, name: int | str | None = None) -> Any:
-    """The HDU of that number or name, or the first that holds an image."""
-    if name is not None:
-        try:
-            hdu = hdus[name]
-        except (KeyError, IndexError) as error:
-            there = ", ".join(f"{number} {each.name}".strip() for number, each in enumerate(hdus))
-            raise UsageError(f"{file} has no HDU {name}; it has {there}") from error
-        if not _holds_image(hdu):
-            raise UsageError(f"{file}: HDU {name} holds no image")
-        check_hdu(file, hdu)
-        return hdu
-    hdu = next((hdu for hdu in hdus if _holds_image(hdu)), None)
-    if hdu is None:
-        raise LenskitError(f"{file} holds no image: no HDU has two or more axes")
-    check_hdu(file, hdu)
-    return hdu
-
-
-def _float32(hdu: Any) -> NDArray[np.float32]:
-    """The pixels of an HDU in memory, in the machine's byte order; what float32 cannot hold is infinite."""
+def _float32(pixels: NDArray[Any]) -> NDArray[np.float32]:
+    """Pixels in memory, in the machine's byte order; what float32 cannot hold is infinite."""
     with np.errstate(over="ignore"):
-        return np.array(hdu.data, dtype=np.float32)
+        return np.array(pixels, dtype=np.float32)

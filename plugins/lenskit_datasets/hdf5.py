@@ -22,6 +22,7 @@ from lenskit.plugin import (
     check_bytes,
     coordinate_name,
     hdf5_item,
+    too_many_files,
 )
 from lenskit_datasets.hdf5_labels import Label, Labels, is_dataset, is_there, told
 from lenskit_datasets.pixels import Clean, common_shape
@@ -203,7 +204,8 @@ class Hdf5(Dataset):
         except LenskitError:
             raise
         except FAULTS as error:
-            raise LenskitError(f"{self._path} cannot be read as HDF5: {_told_by(error)}") from error
+            said = f"{self._path} cannot be read as HDF5: {_told_by(error)}"
+            raise too_many_files(error) or LenskitError(said) from error
 
 
 def _axes(shape: Sequence[int], channels_last: bool, of_views: bool) -> tuple[int, int, int, int, int]:

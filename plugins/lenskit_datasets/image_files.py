@@ -15,8 +15,9 @@ from annotated_types import Gt
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lenskit.plugin import Dataset, LenskitError, Parameter, UsageError
-from lenskit_datasets.labels import read_labels, stem
+from lenskit.plugin import Dataset, LenskitError, Parameter, UsageError, too_many_files
+from lenskit_datasets.folders import check_names, look_through, matching, stem
+from lenskit_datasets.labels import read_labels
 from lenskit_datasets.pixels import Clean, common_shape
 
 
@@ -101,14 +102,16 @@ class ImageFiles(Dataset):
             LenskitError: if a file cannot be read, is not as it was at the start, or holds no image.
         """
         images = np.empty((len(index), 1, *self.image_shape), np.float32)
-        opened: dict[int, NDArray[Any]] = {}
-        for place, number in enumerate(index):
-            i = int(np.searchsorted(self._ends, number, "right"))
-            if i not in opened:
-                opened[i] = self._sound(self.images_of, self._files[i])
-            row = int(number - self._ends[i] + self._counts[i])
+        files = np.searchsorted(self._ends, np.asarray(index, np.int64), "right")
+        last, stored = -1, np.empty(0)
+        # File by file, and each closed when the next is open: a process may only have some hundreds open.
+        for place in np.argsort(files, kind="stable"):
+            i = int(files[place])
+            if i != last:
+                last, stored = i, self._sound(self.images_of, self._files[i])
+            row = int(index[place] - self._ends[i] + self._counts[i])
             name = f"{self._files[i]}[{row}]" if self._counts[i] > 1 else str(self._files[i])
-            images[place, 0] = self._clean(self._one(opened[i], row, name), name)
+            images[place, 0] = self._clean(self._one(stored, row, name), name)
         return torch.from_numpy(images), self.read_parameters(index)
 
     def read_parameters(self, index: Sequence[int]) -> dict[str, Tensor]:
@@ -129,8 +132,9 @@ class ImageFiles(Dataset):
             return [self._root]
         if not self._root.is_dir():
             raise UsageError(f"there is no file or folder {self._root}; this reader takes {self.accepts}")
-        files = sorted(self._root.glob(pattern)) if pattern else list(walk(self._root))
-        files = [file for file in files if file.is_file() and file.name.lower().endswith(self.endings)]
+        found = matching(self._root, pattern) if pattern else look_through(self._root)
+        found.tell(self._root)
+        files = found.ending(self.endings)
         if not files:
             wanted = f"no file of the pattern {pattern}" if pattern else "none"
             raise UsageError(f"there is {wanted} in {self._root} that ends in {', '.join(self.endings)}")
@@ -150,9 +154,7 @@ class ImageFiles(Dataset):
     def _named(self) -> list[str]:
         """A name for each image: its file's, with its number if that holds several."""
         names = [self._name(file) for file in self._files]
-        for name, count in Counter(names).items():
-            if count > 1:
-                raise UsageError(f"{count} files in {self._root} are called {name}: say which by a pattern")
+        check_names(self._root, names)
         if (self._counts == 1).all():
             return names
         return [f"{name}/{row}" for name, count in zip(names, self._counts, strict=True) for row in range(count)]
@@ -234,7 +236,8 @@ class ImageFiles(Dataset):
         except FileNotFoundError as error:
             raise LenskitError(f"{file} is missing") from error
         except Exception as error:  # there is no telling what a decoder raises of a damaged file
-            raise LenskitError(f"{file} cannot be read: {' '.join(str(error).split())}") from error
+            said = f"{file} cannot be read: {' '.join(str(error).split())[:200]}"
+            raise too_many_files(error) or LenskitError(said) from error
 
 
 def _base(root: Path, files: Sequence[Path]) -> Path:
@@ -243,26 +246,3 @@ def _base(root: Path, files: Sequence[Path]) -> Path:
         return root.parent
     base = Path(os.path.commonpath([file.parent for file in files]))
     return base.parent if base != root and all(file.parent == base for file in files) else base
-
-
-def walk(root: Path) -> list[Path]:
-    """All files in a folder and its folders, by name; nothing hidden."""
-    found = []
-    for folder, folders, files in os.walk(root, followlinks=True):
-        folders[:] = [name for name in folders if not name.startswith((".", "__"))]
-        found += [Path(folder, name) for name in files if not name.startswith(".")]
-    return sorted(found)
-
-
-def endings_in(root: Path) -> set[str]:
-    """How the names of the files in a folder and in its folders end, in small letters; no deeper, to be quick."""
-    found, folders = set(), [root]
-    for depth in (0, 1):
-        for folder in folders if depth == 0 else list(folders[1:]):
-            with os.scandir(folder) as entries:
-                for entry in entries:
-                    if entry.is_dir() and not entry.name.startswith((".", "__")) and depth == 0:
-                        folders.append(Path(entry.path))
-                    elif not entry.name.startswith("."):
-                        found.add(os.path.splitext(entry.name)[1].lower())
-    return found

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from lenskit.plugin import UsageError
 from lenskit.plugin import load_array as load
-from lenskit_datasets.image_files import ImageFiles, endings_in
-from lenskit_datasets.pictures import ENDINGS, picture_pixels, picture_shape
+from lenskit_datasets.folders import ARRAYS, PICTURES, has_ending, kinds_in
+from lenskit_datasets.image_files import ImageFiles
+from lenskit_datasets.pictures import picture_pixels, picture_shape
 
 
 class ImageFolder(ImageFiles):
@@ -33,7 +34,7 @@ class ImageFolder(ImageFiles):
     """
 
     accepts = "a folder of PNG, JPEG, TIFF or npy files, or a folder of such folders, one for each class"
-    endings = (*ENDINGS, ".npy")
+    endings = (*PICTURES, *ARRAYS)
 
     def __init__(self, path: str | Path, **options: Any) -> None:
         super().__init__(path, **options)
@@ -41,17 +42,17 @@ class ImageFolder(ImageFiles):
     @classmethod
     def recognises(cls, path: Path) -> bool:
         """Whether it is a picture, or a folder with some in it or in the folders in it."""
-        return not endings_in(path).isdisjoint(ENDINGS) if path.is_dir() else path.suffix.lower() in ENDINGS
+        return PICTURES in kinds_in(path) if path.is_dir() else has_ending(path, PICTURES)
 
     def shape_of(self, file: Path) -> tuple[int, int, int, int]:
         """See `ImageFiles`."""
-        if file.suffix.lower() == ".npy":
+        if has_ending(file, ARRAYS):
             return self.images_of(file).shape
         return (1, *picture_shape(file))
 
     def images_of(self, file: Path) -> NDArray[Any]:
         """See `ImageFiles`."""
-        if file.suffix.lower() != ".npy":
+        if not has_ending(file, ARRAYS):
             return picture_pixels(file)[None]
         array = load_array(file)
         if array.ndim == 2:

@@ -21,20 +21,13 @@ from lenskit.plugin import (
     unit_in,
     whole_numbers,
 )
+from lenskit_datasets.folders import FITS, stem
 
 log = logging.getLogger("lenskit")
 
-SUFFIXES = (".fits", ".fits.gz", ".fits.fz")
-"""How the names of FITS files end."""
-
-
-def stem(name: str, endings: Sequence[str] = SUFFIXES) -> str:
-    """The name of a file without the ending of a FITS file, or one of some others, in capitals or not."""
-    return next((name[: -len(ending)] for ending in endings if name.lower().endswith(ending)), name)
-
 
 def read_labels(
-    path: Path, names: Sequence[str], columns: Mapping[str, str], endings: Sequence[str] = SUFFIXES
+    path: Path, names: Sequence[str], columns: Mapping[str, str], endings: Sequence[str] = FITS
 ) -> tuple[list[Parameter], NDArray[np.float32]]:
     """Reads the labels of lenses from a CSV file with a header.
 

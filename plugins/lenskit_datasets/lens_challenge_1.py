@@ -9,7 +9,9 @@ from typing import Any, Literal
 
 from lenskit.plugin import Parameter, UsageError
 from lenskit_datasets.catalogue import Array, column
-from lenskit_datasets.challenge import Band, Challenge, Label
+from lenskit_datasets.challenge import Band, Challenge, Label, images_in
+
+CATALOGUE = "classifications.csv"
 
 Name = Literal["VIS", "R", "I", "G", "U"]
 
@@ -37,7 +39,7 @@ class LensChallenge1(Challenge):
 
     def __init__(self, path: str | Path, *, bands: list[Name] | None = None, **options: Any) -> None:
         if bands is None:
-            space, ground = _space(Path(path)), _ground(Path(path))
+            space, ground = _sides(Path(path))
             if space and ground:
                 raise UsageError(
                     f"{path} holds images from space and from the ground, whose labels differ: name one of its folders"
@@ -50,7 +52,7 @@ class LensChallenge1(Challenge):
     @classmethod
     def recognises(cls, path: Path) -> bool:
         """Whether it is a folder of such images, and not of those of the second challenge."""
-        return path.is_dir() and (_ground(path) or _space(path))
+        return path.is_dir() and any(_sides(path))
 
     def labels(self, table: Mapping[str, Array]) -> list[Label]:
         found = [
@@ -66,12 +68,9 @@ class LensChallenge1(Challenge):
         return found
 
 
-def _space(folder: Path) -> bool:
-    patterns = ["imageEUC_VIS-1*.fits*"]
-    if (folder / "classifications.csv").is_file():
-        patterns += [f"*/{patterns[0]}"]
-    return any(True for pattern in patterns for _ in folder.glob(pattern))
-
-
-def _ground(folder: Path) -> bool:
-    return any(True for _ in folder.glob("*/imageSDSS_?-*.fits*"))
+def _sides(folder: Path) -> tuple[bool, bool]:
+    """Whether a folder holds images from space, and from the ground."""
+    images = images_in(folder)
+    vis = {file.parent for file, name in images.items() if name["band"] == "EUC_VIS" and name["id"].startswith("1")}
+    known = any((place / CATALOGUE).is_file() for each in vis for place in (each, each.parent))
+    return folder in vis or known, any(name["band"].startswith("SDSS_") for name in images.values())

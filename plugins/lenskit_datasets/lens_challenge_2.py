@@ -11,7 +11,7 @@ import numpy as np
 
 from lenskit.plugin import Parameter
 from lenskit_datasets.catalogue import Array, all_of, column
-from lenskit_datasets.challenge import Band, Challenge, Label
+from lenskit_datasets.challenge import Band, Challenge, Label, images_in
 
 Name = Literal["VIS", "H", "J", "Y"]
 
@@ -66,7 +66,10 @@ class LensChallenge2(Challenge):
     @classmethod
     def recognises(cls, path: Path) -> bool:
         """Whether it is a folder with a folder for a band of Euclid."""
-        return path.is_dir() and any(True for _ in path.glob("EUC_*/imageEUC_*-*.fits*"))
+        return path.is_dir() and any(
+            name["band"].startswith("EUC_") and file.parent.name.startswith("EUC_") and file.parent != path
+            for file, name in images_in(path).items()
+        )
 
     def labels(self, table: Mapping[str, Array]) -> list[Label]:
         is_lens = all_of(

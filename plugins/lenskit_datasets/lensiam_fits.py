@@ -28,7 +28,8 @@ from lenskit.plugin import (
     open_bytes,
     unit_in,
 )
-from lenskit_datasets.labels import stem
+from lenskit_datasets.fits_file import FAULTS, is_unsigned_64, undefined_as_nan, unreadable
+from lenskit_datasets.folders import FITS, check_names, each_file, has_ending, look_through, stem
 from lenskit_datasets.pixels import Clean, by, common_shape
 from lenskit_datasets.simulated import follow_plan
 
@@ -46,7 +47,8 @@ RELEASED = (
 )
 """The parameters of the released pairs: the lens, which the two images share."""
 
-ENDINGS = (".fits", ".fits.gz")
+ENDINGS = tuple(ending for ending in FITS if not ending.endswith(".fz"))
+"""How names end: tile-compressed images are not in the primary HDU."""
 CARD = "simulation.json"
 MOST_VIEWS = 4
 """Three axes are (y, x, view) rather than (channel, y, x) if the last one is this short, and the others are longer."""
@@ -54,8 +56,6 @@ MOST_HEADERS = 32
 """So many headers, spread over the files, are looked at for parameters."""
 BLOCK = 2880
 """FITS files come in blocks of so many bytes."""
-FAULTS = (OSError, EOFError, ValueError, TypeError, KeyError, IndexError, fits.VerifyError)
-"""What astropy and gzip raise of a file that is damaged."""
 
 
 class LensiamFits(Dataset):
@@ -98,6 +98,7 @@ class LensiamFits(Dataset):
         else:
             self._files = self._find()
             self.names = [stem(file.name) for file in self._files]
+            check_names(self._root, self.names, "rename or remove all but one")
             self._look_at_first(size, keys)
         self._columns = [key for keys in self._keys.values() for key in keys]
         self._table = np.full((len(self._files), len(self._columns)), np.nan, np.float32)
@@ -110,8 +111,8 @@ class LensiamFits(Dataset):
         if path.is_dir():
             if FitsFormat(path).exists:
                 return True
-            path = min(_fits_files(path), default=path)
-        if not path.is_file() or not path.name.endswith(ENDINGS):
+            path = Path(min((file for file in each_file(path, 0) if has_ending(file, ENDINGS)), default=path))
+        if not path.is_file() or not has_ending(path, ENDINGS):
             return False
         try:
             return _holds_views(_header(path))
@@ -169,7 +170,9 @@ class LensiamFits(Dataset):
             return [self._root]
         if not self._root.is_dir():
             raise UsageError(f"there is no file or folder {self._root}; lensiam-fits takes {self.accepts}")
-        files = sorted(_fits_files(self._root))
+        found = look_through(self._root, depth=0)
+        found.tell(self._root)
+        files = found.ending(ENDINGS)
         if not files:
             raise UsageError(f"there is no FITS file in {self._root}; lensiam-fits takes {self.accepts}")
         return files
@@ -254,11 +257,7 @@ class LensiamFits(Dataset):
             advice = f"; make it with: lenskit simulate --out {self._root}" if self.configuration else ""
             raise LenskitError(f"{file} is missing{advice}") from error
         except FAULTS as error:
-            raise LenskitError(f"{file} cannot be read as FITS: {' '.join(str(error).split())}") from error
-
-
-def _fits_files(folder: Path) -> list[Path]:
-    return [folder / file.name for file in folder.iterdir() if file.name.endswith(ENDINGS)]
+            raise unreadable(file, error) from error
 
 
 def _holds_views(header: fits.Header) -> bool:
@@ -294,8 +293,10 @@ def _header_and_data(file: Path) -> tuple[fits.Header, NDArray[Any]]:
     # The standard's checksum: with it, the words of an HDU add up to zero in ones' complement.
     if "CHECKSUM" in header and int(np.frombuffer(content[:end], ">u4").sum(dtype=np.uint64)) % (2**32 - 1):
         raise ValueError("its checksum is wrong")
+    if is_unsigned_64(header):
+        return header, undefined_as_nan(fits.PrimaryHDU.fromstring(content[:end], uint=True).data, header)
     if stored.kind != "f" or header.get("BSCALE", 1) != 1 or header.get("BZERO", 0) != 0:  # astropy scales them
-        return header, fits.PrimaryHDU.fromstring(content[:end]).data
+        return header, fits.PrimaryHDU.fromstring(content[:end], uint=False).data
     return header, np.frombuffer(content, stored, math.prod(shape), start).reshape(shape)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import zlib
+from importlib.util import find_spec
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -14,8 +15,9 @@ from numpy.typing import NDArray
 from lenskit.plugin import LenskitError, UsageError, check_bytes
 from lenskit_datasets.pixels import IN_MEMORY
 
-ENDINGS = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
 TIFF = (".tif", ".tiff")
+OWN_CODECS = (1, 8, 32773, 32946, 34925)
+"""TIFF compressions that tifffile reads without imagecodecs: none, deflate (twice), packbits and LZMA."""
 CHANNELS = {"1": 1, "L": 1, "LA": 1, "I": 1, "I;16": 1, "I;16B": 1, "F": 1, "P": 3, "RGB": 3, "RGBA": 3}
 """Channels by Pillow's modes; what is transparent is no channel."""
 DEFLATE = (8, 32946)
@@ -58,10 +60,13 @@ def picture_pixels(file: Path) -> NDArray[Any]:
         return _tiff_pixels(file)
     channels, height, width = picture_shape(file)
     check_bytes(file, 4 * channels * height * width, IN_MEMORY)
+    return _by_pillow(file)[:channels]
+
+
+def _by_pillow(file: Path) -> NDArray[Any]:
     with _opened(file) as picture:
         pixels = np.asarray(picture.convert("RGB") if picture.mode == "P" else picture)
-    pixels = pixels[None] if pixels.ndim == 2 else np.moveaxis(pixels, -1, 0)
-    return pixels[:channels]
+    return pixels[None] if pixels.ndim == 2 else np.moveaxis(pixels, -1, 0)
 
 
 def _opened(file: Path) -> Any:
@@ -89,6 +94,8 @@ def _tiff_pixels(file: Path) -> NDArray[Any]:
     with tifffile.TiffFile(file) as tiff:
         (channels, height, width), last = _tiff_axes(file, tiff)
         check_bytes(file, 4 * channels * height * width, IN_MEMORY)
+        if not _has_codec(tiff.pages[0]):
+            return _by_pillow(file)[:channels]
         _check_segments(file, tiff)
         pixels = tiff.pages[0].asarray()
     pixels = np.moveaxis(pixels, -1, 0) if last else pixels
@@ -119,8 +126,33 @@ def _tiff_axes(file: Path, tiff: Any) -> tuple[tuple[int, int, int], bool]:
     if len(tiff.pages) != 1:
         raise UsageError(f"{file} has {len(tiff.pages)} pages; pictures of one page are read")
     page = tiff.pages[0]
-    samples, photometric = page.samplesperpixel, page.photometric
-    if samples not in (1, 2, 3, 4) or photometric not in (tifffile.PHOTOMETRIC.MINISBLACK, tifffile.PHOTOMETRIC.RGB):
+    samples, photometric, kinds = page.samplesperpixel, page.photometric, tifffile.PHOTOMETRIC
+    # JPEGs hold RGB as YCbCr, and every decoder gives RGB.
+    read = (kinds.MINISBLACK, kinds.RGB, *([kinds.YCBCR] if page.compression == tifffile.COMPRESSION.JPEG else []))
+    if samples not in (1, 2, 3, 4) or photometric not in read:
         raise UsageError(f"{file} has {samples} channels of the kind {photometric.name}; grayscale and RGB are read")
+    if not _has_codec(page) and not _pillow_reads_all(file, page):
+        raise UsageError(
+            f"{file} is compressed as {tifffile.COMPRESSION(page.compression).name}, with {page.dtype} pixels, which "
+            "takes a further package: pip install imagecodecs"
+        )
     last = samples > 1 and page.shape[-1] == samples and page.axes.endswith("S")
     return (1 if samples < 3 else 3, page.imagelength, page.imagewidth), last
+
+
+def _has_codec(page: Any) -> bool:
+    """Whether tifffile can decompress a page, by itself or with imagecodecs."""
+    return (page.compression in OWN_CODECS and page.predictor in (1, 2)) or find_spec("imagecodecs") is not None
+
+
+def _pillow_reads_all(file: Path, page: Any) -> bool:
+    """Whether Pillow, which brings codecs of its own, reads a page as it is stored: at full depth, and not turned."""
+    from PIL import Image, UnidentifiedImageError
+
+    if str(page.dtype) not in ("uint8", "uint16", "int16", "int32", "float32") or page.tags.valueof(274, 1) != 1:
+        return False
+    try:
+        with Image.open(file) as picture:
+            return picture.mode in CHANNELS and not _is_cut_down(picture)
+    except UnidentifiedImageError:
+        return False

@@ -2,57 +2,155 @@
 
 from __future__ import annotations
 
+import re
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
-from math import ceil
+from math import ceil, inf, isfinite, sqrt
 from typing import Any
 
 import numpy as np
-from astropy.wcs import WCS, FITSFixedWarning
+from astropy.io.fits import Header, VerifyError
+from astropy.io.fits.card import Undefined
+from astropy.units import Unit, UnitsError
+from astropy.utils.exceptions import AstropyWarning
+from astropy.wcs import WCS
 from astropy.wcs.utils import proj_plane_pixel_scales
 from numpy.typing import NDArray
 
 from lenskit.plugin import UsageError
-from lenskit_datasets.pixels import middle
+from lenskit_datasets.pixels import by, middle
 
 SAME = 0.02
 """Pixels whose sizes differ by no more than this part count as equal: so much a radius may be wrong by."""
 
+SMALLEST, LARGEST = 1e-6, 600.0
+"""Pixels in arcsec of all images there are: those of interferometers a world apart, and of a single dish."""
+
+SCALE_KEYS = ("PIXSCALE", "PIXELSCL", "PIXELSCALE", "PIXEL_SCALE")
+"""Keys by which headers give the size of a pixel in arcsec, beside coordinates or without."""
+
 _WCS = ("CTYPE", "CUNIT", "CDELT", "CROTA")
 _MATRICES = ("CD1_1", "CD1_2", "CD2_1", "CD2_2", "PC1_1", "PC1_2", "PC2_1", "PC2_2")
 _KEYS = (*(f"{name}{axis}" for name in _WCS for axis in (1, 2)), *_MATRICES)
+_STEPS = ("CDELT1", "CD1_1", "CD1_2", "PC1_1", "PC1_2")
+
+
+class Unclear(ValueError):
+    """A header speaks of the size of pixels, but does not say it: why, in words that follow its file's name."""
 
 
 def pixel_scale_of(header: Mapping[str, Any]) -> float | None:
-    """The size of a pixel in arcsec, by the celestial coordinates of a FITS header.
+    """The size of a pixel in arcsec, by the celestial coordinates of a FITS header, or else by a key such as PIXSCALE.
 
     Returns:
-        The geometric mean of height and width; nothing if the header has no coordinates on the sky, or pixels that
-        are not square to 2 %.
+        The geometric mean of height and width; nothing if the header has neither, or it is unclear.
     """
-    return _scale(tuple(header.get(key) for key in _KEYS))
+    try:
+        return stated_scale(header)
+    except Unclear:
+        return None
+
+
+def stated_scale(header: Mapping[str, Any], keys_first: bool = False) -> float | None:
+    """As `pixel_scale_of`.
+
+    Args:
+        header: A FITS header, or a part of it.
+        keys_first: Whether a key such as PIXSCALE counts more than coordinates: in files of PSFs these may be made up.
+
+    Raises:
+        Unclear: if a card cannot be read, pixels are not square to 2 %, or no camera has such.
+    """
+    readers = (_by_coordinates, _by_key) if not keys_first else (_by_key, _by_coordinates)
+    scale = next((scale for read in readers if (scale := read(header)) is not None), None)
+    if scale is not None and not SMALLEST <= scale <= LARGEST:
+        raise Unclear(f'its header gives pixels of {scale:.4g}", which no camera has')
+    return scale
+
+
+def scale_in(hdus: Iterable[Any], hdu: Any, keys_first: bool = False) -> float | None:
+    """The size of the pixels of an HDU in arcsec, by its header, or by that of another HDU that is about them.
+
+    Args:
+        hdus: All of the file. The primary HDU, say, has coordinates and no pixels; or a weight map of the same size.
+        hdu: The one that holds the pixels.
+        keys_first: See `stated_scale`.
+
+    Raises:
+        Unclear: see `stated_scale`.
+    """
+    scale = stated_scale(hdu.header, keys_first)
+    if scale is None:
+        others = (o for o in hdus if o is not hdu and o.is_image and (not o.shape or o.shape[-2:] == hdu.shape[-2:]))
+        scale = next((found for o in others if (found := stated_scale(o.header, keys_first)) is not None), None)
+    return scale
+
+
+def _by_key(header: Mapping[str, Any]) -> float | None:
+    values = {key: value for key in SCALE_KEYS if (value := _card(header, key)) is not None}
+    for key, value in values.items():
+        if (scale := _float(value)) is None or not 0 < scale < inf:
+            raise Unclear(f"its header gives {key} = {value!r} as pixel scale; a positive number of arcsec is right")
+        return scale
+    return None
+
+
+def _by_coordinates(header: Mapping[str, Any]) -> float | None:
+    return _scale(tuple(_card(header, key) for key in _KEYS))
+
+
+def _card(header: Mapping[str, Any], key: str) -> Any:
+    """The value of a key; nothing if there is none.
+
+    Raises:
+        Unclear: if it cannot be read.
+    """
+    try:
+        value = header.get(key)
+    except VerifyError:
+        raise Unclear(f"its card {key} cannot be read") from None
+    return None if isinstance(value, Undefined) else value
+
+
+def _float(value: object) -> float | None:
+    """The number that a card gives, as a number or in a text."""
+    try:
+        return None if isinstance(value, bool) else float(str(value).strip().upper().replace("D", "E"))
+    except ValueError:
+        return None
 
 
 @lru_cache(maxsize=256)  # many files of one survey have the same
 def _scale(values: tuple[Any, ...]) -> float | None:
     cards = {key: value for key, value in zip(_KEYS, values, strict=True) if value is not None}
-    if not any(cards.get(key) for key in ("CDELT1", "CD1_1", "CD1_2")):
+    if not any(_float(cards.get(key)) for key in _STEPS):
         return None  # where nothing is said, FITS has a pixel of one degree
-    for key in ("CTYPE1", "CTYPE2"):
-        cards[key] = str(cards.get(key, "")).removesuffix("-SIP")
+    for key, value in cards.items():
+        if key.startswith(("CTYPE", "CUNIT")):
+            # Every projection keeps the scale at its centre, and some are no good without further cards.
+            cards[key] = re.sub(r"^(....-)[A-Z].*", r"\1TAN", str(value)) if key.startswith("CTYPE") else str(value)
+        elif (number := _float(value)) is None or not isfinite(number):
+            raise Unclear(f"its card {key} = {value!r} is no number")
+        else:
+            cards[key] = number
+    if ("CDELT1" in cards) != ("CDELT2" in cards) and not any(key.startswith(("CD1", "CD2")) for key in cards):
+        raise Unclear("its header has CDELT1 or CDELT2, but not both")
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FITSFixedWarning)
+        warnings.simplefilter("ignore", AstropyWarning)
         try:
-            wcs = WCS(cards)
-            if not wcs.has_celestial:
-                return None
-            scales = 3600 * proj_plane_pixel_scales(wcs.celestial)
-        except (ValueError, TypeError, MemoryError):  # what wcslib makes of nonsense
-            return None
-    if not np.isfinite(scales).all() or scales.min() <= 0 or scales.max() > (1 + SAME) * scales.min():
-        return None
-    return float(np.sqrt(scales.prod()))
+            wcs = WCS(Header(cards), naxis=2)
+            steps = proj_plane_pixel_scales(wcs.celestial if wcs.has_celestial else wcs)
+            units = ["deg", "deg"] if wcs.has_celestial else [str(unit) for unit in wcs.wcs.cunit]
+            height, width = (Unit(unit).to("arcsec") * step for unit, step in zip(units, steps, strict=True))
+        except UnitsError:
+            return None  # axes that are no angles
+        except (ValueError, TypeError, MemoryError):  # errors of wcslib
+            raise Unclear("its coordinates are none that astropy.wcs can read") from None
+    scales = height, width
+    if not min(scales) > 0 or max(scales) > (1 + SAME) * min(scales):
+        raise Unclear(f'its pixels are not square: {height:.4g}" x {width:.4g}"')
+    return sqrt(height * width)
 
 
 def common_scale(scales: Sequence[float | None], names: Sequence[object]) -> float | None:
@@ -71,6 +169,25 @@ def common_scale(scales: Sequence[float | None], names: Sequence[object]) -> flo
             "to that, or pixel_scale if their headers are wrong"
         )
     return float(np.median([scale for scale, _ in known])) if len(known) == len(scales) else None
+
+
+MOST_PIXELS = 1 << 14
+"""Of an image a side, once it is resampled: more are a wrong scale."""
+
+
+def check_resampled(name: object, area: Sequence[int], scale: float, new: float) -> None:
+    """Refuses to make images that no memory holds.
+
+    Raises:
+        UsageError: if an image of so many pixels of the size `scale` has too many, or none, of the size `new`.
+    """
+    lengths = [length * scale / new for length in area]
+    if max(lengths) > MOST_PIXELS or min(lengths) < 1:
+        made = " x ".join(f"{length:.3g}" for length in lengths)
+        raise UsageError(
+            f'{name} has {by(area)} pixels of {scale:.4g}", which are {made} pixels of {new:.4g}": correct resample, '
+            "or say pixel_scale if its header is wrong"
+        )
 
 
 def resampled_length(length: int, ratio: float) -> int:

@@ -293,3 +293,16 @@ def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(LenskitError, match=r"file holds no encoder: encoder\.json is missing"):
         Encoder.load(tmp_path / "file")
+
+
+def test_pixels_of_unknown_size_are_told_of_in_one_line(sky: str, caplog: pytest.LogCaptureFixture) -> None:
+    fits.writeto("plain.fits", fits.getdata(sky))
+    encoder = Encoder.untrained(CARD | {"pixel_scale": 0.05})
+    encoder.open("plain.fits", measures=True)
+    (record,) = caplog.records
+    assert "not known, those that the encoder was trained on have 0.05" in record.getMessage()
+    assert 'as in "READER:PATH?pixel_scale=0.05"' in record.getMessage()
+    caplog.clear()
+    encoder.open("plain.fits?pixel_scale=0.05", measures=True)
+    Encoder.untrained(CARD).open("plain.fits")
+    assert not caplog.records

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import resource
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from astropy.io import fits
 from PIL import Image
 
@@ -180,3 +183,33 @@ def test_what_it_does_not_take(tmp_path: Path) -> None:
     (tmp_path / "text.npy").write_text("no array")
     with pytest.raises(LenskitError, match="text.npy cannot be read|text.npy holds Python objects"):
         DeepLenseNpy(tmp_path / "text.npy")
+
+
+def test_thousands_of_files_need_few_open_ones(tmp_path: Path) -> None:
+    for number in range(300):
+        save(tmp_path / ("no_sub" if number % 2 else "sub") / f"{number}.npy", pixels(6, 6, seed=number))
+    (tmp_path / "sub" / "._0.npy").write_bytes(b"x")
+    dataset = DeepLenseNpy(tmp_path)
+    wanted = np.random.default_rng(0).permutation(300)
+    expected = torch.cat([dataset.read([int(i)])[0] for i in wanted[:5]])
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    few = len(os.listdir("/dev/fd")) + 40
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (few, limits[1]))
+        read, _ = dataset.read(wanted)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    assert torch.equal(read[:5], expected)
+    assert len(read.flatten(1).unique(dim=0)) == 300
+
+
+def test_the_limit_of_open_files_is_blamed_on_none(tmp_path: Path) -> None:
+    dataset = DeepLenseNpy(save(tmp_path / "a.npy", pixels(5, 6, 6)))
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (0, limits[1]))
+        with pytest.raises(LenskitError, match="no more files may be open .* ulimit -n") as error:
+            dataset.read([0])
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    assert "a.npy" not in str(error.value)

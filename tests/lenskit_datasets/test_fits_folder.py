@@ -378,3 +378,121 @@ def test_recognises(tmp_path):
     assert not FitsFolder.recognises(tmp_path / "text.txt")
     assert not FitsFolder.recognises(tmp_path)
     assert not FitsFolder.recognises(tmp_path / "missing")
+
+
+class TestWhichFiles:
+    def test_endings_in_capitals_or_short(self, tmp_path):
+        for name in ("a.fits", "b.FITS", "c.FIT", "d.fit", "e.fts"):
+            write(tmp_path / name, pixels(6, 6))
+        (tmp_path / "f.FITS.GZ").write_bytes(gzip.compress((tmp_path / "a.fits").read_bytes()))
+        fits.CompImageHDU(pixels(6, 6)).writeto(tmp_path / "g.Fits.Fz")
+        (tmp_path / "labels.csv").write_text("name,theta_E\nb.fits,1.5\nG,1\ng,1.2\n")
+        assert FitsFolder.recognises(tmp_path)
+        dataset = FitsFolder(tmp_path)
+        assert dataset.names == list("abcdefg")
+        assert torch.isfinite(dataset.read(range(7))[0]).all()
+        assert dataset.read_parameters([1, 6])["theta_E"].tolist() == pytest.approx([1.5, 1.2])
+        (tmp_path / "only").mkdir()
+        (tmp_path / "b.FITS").rename(tmp_path / "only" / "b.FITS")
+        assert FitsFolder.recognises(tmp_path / "only")
+        assert FitsFolder.recognises(tmp_path / "only" / "b.FITS")
+
+    def test_names_that_differ_in_the_case_of_their_endings(self, tmp_path):
+        write(tmp_path / "a.fits", pixels(6, 6))
+        write(tmp_path / "a.FITS", pixels(6, 6))
+        with pytest.raises(UsageError, match=r"2 files in .* are called a: say which by a pattern"):
+            FitsFolder(tmp_path)
+        assert FitsFolder(tmp_path, pattern="*.FITS").names == ["a"]
+
+    def test_images_and_noise_maps_with_any_ending(self, tmp_path):
+        noise = np.ones((6, 6), np.float32)
+        noise[2, 2] = 1e9
+        write(tmp_path / "J1" / "IMAGE.FITS", pixels(6, 6))
+        write(tmp_path / "J1" / "noise.FIT", noise)
+        dataset = FitsFolder(tmp_path)
+        assert dataset.names == ["J1"]
+        assert image_of(dataset)[0, 2, 2] != pixels(6, 6)[2, 2]
+
+    def test_what_macos_leaves_behind(self, tmp_path):
+        write(tmp_path / "a.fits", pixels(6, 6))
+        (tmp_path / "._a.fits").write_bytes(b"\0\5\x16\7" + bytes(4000))
+        (tmp_path / ".DS_Store").write_bytes(bytes(100))
+        assert FitsFolder(tmp_path).names == ["a"]
+        assert FitsFolder(tmp_path, pattern="*").names == ["a"]
+
+    def test_links_that_lead_nowhere(self, tmp_path, caplog):
+        write(tmp_path / "a.fits", pixels(6, 6))
+        (tmp_path / "b.fits").symlink_to("/nowhere/b.fits")
+        assert FitsFolder(tmp_path).names == ["a"]
+        assert "1 link leads nowhere and is left out: b.fits" in caplog.text
+
+    def test_files_deeper_than_expected_are_explained_by_what_works(self, tmp_path):
+        for name in ("flat/train/a.FITS", "flat/test/b.fits", "deep/x/J1/image.fits", "deep/x/J2/image.fits"):
+            write(tmp_path / name, pixels(6, 6))
+        (tmp_path / "flat" / "train" / "labels.csv").write_text("name,n\n")
+        with pytest.raises(
+            UsageError, match=r"there are 2 in folders in it, such as test/b\.fits: open \S*flat/test, or"
+        ):
+            FitsFolder(tmp_path / "flat")
+        assert FitsFolder(tmp_path / "flat" / "test").names == ["b"]
+        assert FitsFolder(tmp_path / "flat", pattern="*/*").names == ["test/b", "train/a"]
+        with pytest.raises(UsageError, match=r"open \S*deep/x, or say pattern=[*]/[*]/image[*] for all"):
+            FitsFolder(tmp_path / "deep")
+        assert FitsFolder(tmp_path / "deep" / "x").names == ["J1", "J2"]
+        assert len(FitsFolder(tmp_path / "deep", pattern="*/*/image*")) == 2
+
+    def test_files_in_folders_beside_images_are_told_of(self, tmp_path, caplog):
+        caplog.set_level(logging.INFO)
+        for name in ("a.fits", "more/b.fits"):
+            write(tmp_path / name, pixels(6, 6))
+        assert FitsFolder(tmp_path).names == ["a"]
+        assert "1 FITS files in its folders are left out: more/b.fits" in caplog.text
+
+
+SKY = {"CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", "CDELT1": -0.05 / 3600, "CDELT2": 0.05 / 3600}
+
+
+class TestHeaders:
+    def test_a_card_that_cannot_be_parsed(self, tmp_path, caplog):
+        file = write(tmp_path / "a.fits", pixels(6, 6), **SKY, CROTA2=0.0)
+        content = file.read_bytes()
+        start = content.index(b"CROTA2  =")
+        file.write_bytes(content[:start] + b"CROTA2  =                  NaN".ljust(80) + content[start + 80 :])
+        dataset = FitsFolder(tmp_path)
+        np.testing.assert_array_equal(image_of(dataset)[0], pixels(6, 6))
+        assert dataset.pixel_scale is None
+        (record,) = caplog.records
+        assert "such as a.fits: its card CROTA2 cannot be read; say pixel_scale, in arcsec" in record.getMessage()
+        caplog.clear()
+        assert FitsFolder(tmp_path, pixel_scale=0.05).pixel_scale == 0.05
+        assert not caplog.records
+
+    def test_coordinates_in_the_primary_header_of_an_extension(self, tmp_path):
+        image = fits.ImageHDU(pixels(6, 6))
+        fits.HDUList([fits.PrimaryHDU(header=fits.Header(SKY)), image]).writeto(tmp_path / "a.fits")
+        assert FitsFolder(tmp_path).pixel_scale == pytest.approx(0.05)
+
+    def test_undefined_pixels_of_unsigned_integers_are_filled(self, tmp_path, caplog):
+        caplog.set_level(logging.INFO)
+        counts = (1000 + 100 * pixels(24, 24)).astype("u2")
+        counts[5:9, 5:9] = 65535
+        write(tmp_path / "a.fits", counts, BLANK=32767)
+        assert image_of(FitsFolder(tmp_path)).max() < 2000
+        assert "16 more are not finite" in caplog.text
+
+    def test_some_scales_that_are_not_known_are_told_of_once(self, tmp_path, caplog):
+        for number in range(3):
+            write(tmp_path / f"{number}.fits", pixels(6, 6), **(SKY if number else {}))
+        assert FitsFolder(tmp_path).pixel_scale is None
+        (record,) = caplog.records
+        assert "not known of 1 of 3 images, such as 0.fits: its header does not say it" in record.getMessage()
+
+    def test_scales_that_no_camera_has_are_not_resampled(self, tmp_path):
+        write(tmp_path / "a.fits", pixels(6, 6), CTYPE1="RA---TAN", CTYPE2="DEC--TAN", CDELT1=1.0, CDELT2=1.0)
+        with pytest.raises(
+            UsageError, match=r'a\.fits does not say .*: its header gives pixels of 3600", which no cam'
+        ):
+            FitsFolder(tmp_path, resample=0.05)
+        with pytest.raises(UsageError, match=r'a\.fits has 6 x 6 pixels of 3600", which are 4.32e.05 x'):
+            FitsFolder(tmp_path, resample=0.05, pixel_scale=3600)
+        assert FitsFolder(tmp_path, resample=0.05, pixel_scale=0.1).image_shape == (1, 12, 12)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 import zlib
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -294,3 +295,43 @@ def test_a_strip_that_unpacks_to_more_than_it_should(tmp_path: Path) -> None:
     path.write_bytes(content + bomb)
     with pytest.raises(LenskitError, match=r"a.tif is damaged: a strip or tile unpacks to more than the 180000 bytes"):
         ImageFolder(path).read([0])
+
+
+@pytest.mark.parametrize("compression", ["tiff_lzw", "zstd"])
+@pytest.mark.parametrize("kind", ["u1", "u2", "i4", "f4", "rgb"])
+def test_compressions_that_only_pillow_reads(tmp_path: Path, kind: str, compression: str) -> None:
+    pixels = numbers(8, 9, 3, kind="u1") if kind == "rgb" else numbers(8, 9, kind=kind)
+    read = image_of(picture(tmp_path / "a.tif", pixels, compression=compression), size=8)
+    expected = np.moveaxis(pixels, -1, 0) if kind == "rgb" else pixels[None]
+    np.testing.assert_array_equal(read, expected[..., :8].astype(np.float32))
+
+
+def test_jpeg_in_tiff(tmp_path: Path) -> None:
+    pixels = np.broadcast_to(np.arange(0, 240, 10, "u1")[:, None], (24, 24))
+    for name, shown in (("gray", pixels), ("colour", np.stack([pixels] * 3, -1))):
+        read = image_of(picture(tmp_path / f"{name}.tif", shown, compression="jpeg"))
+        np.testing.assert_allclose(read, np.moveaxis(np.atleast_3d(shown), -1, 0), atol=8)
+
+
+@pytest.mark.skipif(find_spec("imagecodecs") is not None, reason="imagecodecs reads every TIFF")
+def test_a_compression_that_nothing_reads_is_told_of_when_opened(tmp_path: Path) -> None:
+    file = picture(tmp_path / "a.tif", numbers(8, 8, kind="u1"), compression="tiff_lzw")
+    content = file.read_bytes()
+    tag, value = struct.pack("<HHI", 259, 3, 1), content.index(struct.pack("<HHI", 259, 3, 1))
+    file.write_bytes(content[: value + len(tag)] + struct.pack("<H", 34933) + content[value + len(tag) + 2 :])
+    with pytest.raises(UsageError, match=r"a.tif is compressed as PNG, with uint8 pixels, .*: pip install imagecodecs"):
+        ImageFolder(tmp_path)
+
+
+def test_loops_of_links_end(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for kind in ("none", "ring"):
+        for number in range(3):
+            (tmp_path / kind).mkdir(exist_ok=True)
+            picture(tmp_path / kind / f"{number}.PNG", numbers(6, 6, kind="u1"))
+            (tmp_path / kind / f"._{number}.PNG").write_bytes(b"\0\5\x16\7")
+        (tmp_path / kind / "Thumbs.db").write_bytes(b"")
+    (tmp_path / "latest").symlink_to(".")
+    assert ImageFolder.recognises(tmp_path)
+    dataset = ImageFolder(tmp_path)
+    assert (len(dataset), dataset.parameters[0].classes) == (6, ("none", "ring"))
+    assert "1 link leads back to a folder and is left out: latest" in caplog.text

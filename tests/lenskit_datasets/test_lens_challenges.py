@@ -338,3 +338,20 @@ class TestFirst:
     def test_are_recognised(self, space: Path, ground: Path) -> None:
         assert find_reader(str(space)) == ("lens-challenge-1", space)
         assert find_reader(str(ground)) == ("lens-challenge-1", ground)
+
+
+def test_three_folders_deep_with_endings_in_capitals(second: Path) -> None:
+    for file in list((second / "EUC_H").iterdir()):
+        file.rename(file.with_suffix(".FITS"))
+    (second / "EUC_H" / "._imageEUC_H-200001.FITS").write_bytes(b"x")
+    assert LensChallenge2.recognises(second)
+    deep = second / "a" / "b"
+    deep.mkdir(parents=True)
+    (second / "EUC_H").rename(deep / "EUC_H")
+    dataset = LensChallenge2(second)
+    assert (len(dataset), dataset.image_shape) == (6, (3, 66, 66))
+    np.testing.assert_array_equal(dataset.read([0])[0][0, 0, 0], pixels(66, 200001))
+    (deep / "c").mkdir()
+    (deep / "EUC_H").rename(deep / "c" / "EUC_H")
+    with pytest.raises(UsageError, match="there is no imageEUC_H-<ID>.fits"):
+        LensChallenge2(second)

@@ -290,3 +290,20 @@ def test_what_it_does_not_take(tmp_path: Path, simulated) -> None:
     (tmp_path / "ours" / "simulation.json").write_text("{")
     with pytest.raises(UsageError, match="ours is no store of simulated pairs"):
         LensiamFits(tmp_path / "ours")
+
+
+def test_endings_in_capitals_what_macos_leaves_behind_and_undefined_pixels(tmp_path: Path) -> None:
+    for number, name in enumerate(("0.FITS", "1.fit", "2.FITS.GZ")):
+        pixels = np.random.default_rng(number).integers(0, 9, (12, 12, 2)).astype("u2")
+        pixels[3:5, 3:5] = 65535
+        hdu = fits.PrimaryHDU(pixels)
+        hdu.header["BLANK"] = 32767
+        hdu.writeto("written.fits", overwrite=True)
+        content = Path("written.fits").read_bytes()
+        Path("pairs").mkdir(exist_ok=True)
+        Path("pairs", name).write_bytes(gzip.compress(content) if name.endswith("GZ") else content)
+        Path("pairs", f"._{name}").write_bytes(b"x")
+    assert LensiamFits.recognises(Path("pairs"))
+    dataset = LensiamFits("pairs")
+    assert dataset.names == ["0", "1", "2"]
+    assert dataset.read(range(3))[0].max() < 20

@@ -8,11 +8,21 @@ import torch
 from astropy.coordinates import SkyCoord
 from astropy.io import fits
 from astropy.wcs import WCS
+from astropy.wcs.utils import proj_plane_pixel_scales
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lenskit.errors import UsageError
-from lenskit_datasets.pixel_scale import common_scale, pixel_scale_of, regrid, resampled_length
+from lenskit_datasets.pixel_scale import (
+    Unclear,
+    check_resampled,
+    common_scale,
+    pixel_scale_of,
+    regrid,
+    resampled_length,
+    scale_in,
+    stated_scale,
+)
 
 
 def header(scale: float, angle: float = 0, form: str = "cd", projection: str = "TAN") -> fits.Header:
@@ -65,6 +75,111 @@ def test_distorted_coordinates_and_cubes() -> None:
 )
 def test_is_not_known_where_a_header_does_not_say(cards: dict) -> None:
     assert pixel_scale_of(cards) is None
+
+
+SKY = {"CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN"}
+STEPS = {"CDELT1": -0.05 / 3600, "CDELT2": 0.05 / 3600}
+MATRIX = {"1_1": -8e-6, "1_2": 6e-6, "2_1": 6e-6, "2_2": 8e-6}
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    "cards",
+    [
+        SKY | {f"PC{place}": step for place, step in MATRIX.items()},
+        SKY | STEPS | {f"CD{place}": step for place, step in MATRIX.items()},
+        SKY | STEPS | {"PC1_1": 0.6, "PC1_2": -0.8, "PC2_1": 0.8, "PC2_2": 0.6},
+        SKY | {"CDELT1": 50.0, "CDELT2": 50.0, "CUNIT1": "mas", "CUNIT2": "mas"},
+        {"CTYPE1": "GLON-CAR", "CTYPE2": "GLAT-CAR"} | STEPS,
+        {"CTYPE1": "RA---ZPN", "CTYPE2": "DEC--ZPN", "PV2_1": 1.0, "PV2_3": -50.0} | STEPS,
+        {"CTYPE1": "RA---TPV", "CTYPE2": "DEC--TPV", "PV1_1": 1.0, "PV2_1": 1.0} | STEPS,
+        {"CTYPE1": "DEC--TAN", "CTYPE2": "RA---TAN"} | STEPS,
+        {"CTYPE1": "RA", "CTYPE2": "DEC"} | STEPS,
+    ],
+    ids=["PC alone", "CD and CDELT", "PC and CDELT", "mas", "galactic", "ZPN", "TPV", "turned", "no projection"],
+)
+def test_is_what_astropy_says(cards: dict) -> None:
+    expected = 3600 * proj_plane_pixel_scales(WCS(fits.Header(cards)).celestial)
+    assert pixel_scale_of(cards) == pytest.approx(np.sqrt(expected.prod()))
+
+
+@pytest.mark.parametrize(
+    ("cards", "scale"),
+    [
+        (
+            {
+                "CTYPE1": "LINEAR",
+                "CTYPE2": "LINEAR",
+                "CUNIT1": "arcsec",
+                "CUNIT2": "arcsec",
+                "CDELT1": 0.1,
+                "CDELT2": 0.1,
+            },
+            0.1,
+        ),
+        (SKY | {"CDELT1": "-1.5D-5", "CDELT2": " 1.5e-5 "}, 0.054),
+        ({"CTYPE1": "RA---ZPN", "CTYPE2": "DEC--ZPN"} | STEPS, 0.05),
+        ({"PIXSCALE": 0.2}, 0.2),
+        ({"PIXELSCL": "0.2"}, 0.2),
+        (SKY | STEPS | {"PIXSCALE": 0.2}, 0.05),
+    ],
+    ids=["angles without a sky", "text", "ZPN without its polynomial", "a key", "a key of text", "sky before a key"],
+)
+def test_further_forms(cards: dict, scale: float) -> None:
+    assert pixel_scale_of(cards) == pytest.approx(scale)
+
+
+@pytest.mark.parametrize(
+    ("cards", "why"),
+    [
+        (SKY | {"CDELT1": 1.0, "CDELT2": 1.0}, 'its header gives pixels of 3600", which no camera has'),
+        (SKY | {"CDELT1": 1e-30, "CDELT2": 1e-30}, 'its header gives pixels of 3.6e-27", which no camera has'),
+        (SKY | {"CDELT1": -1e-5, "CDELT2": 2e-5}, 'its pixels are not square: 0.036" x 0.072"'),
+        (SKY | STEPS | {"CROTA2": "north"}, "its card CROTA2 = 'north' is no number"),
+        (SKY | {"CD1_1": 1e-5, "CD2_2": 0.0}, "its coordinates are none that astropy.wcs can read"),
+        (SKY | STEPS | {"CUNIT1": "furlong"}, "its coordinates are none that astropy.wcs can read"),
+        ({"PIXSCALE": -1}, "its header gives PIXSCALE = -1 as pixel scale; a positive number of arcsec is right"),
+    ],
+)  # fmt: skip
+def test_what_is_unclear_is_said(cards: dict, why: str) -> None:
+    assert pixel_scale_of(cards) is None
+    with pytest.raises(Unclear) as error:
+        stated_scale(cards)
+    assert str(error.value) == why
+
+
+def broken(key: str, value: str) -> fits.Header:
+    """A header with a card that astropy cannot parse."""
+    header = fits.Header(SKY | STEPS | {"CROTA2": 0.0, "CRVAL1": 0.0, "OBJECT": "x"})
+    text = header.tostring(sep="\n", endcard=False).splitlines()
+    return fits.Header.fromstring("\n".join(f"{key:8}= {value}" if c.startswith(key) else c for c in text), sep="\n")
+
+
+def test_cards_that_cannot_be_parsed_matter_only_where_they_say_the_scale() -> None:
+    with pytest.raises(Unclear, match="its card CROTA2 cannot be read"):
+        stated_scale(broken("CROTA2", "                 NaN"))
+    for key in ("CRVAL1", "OBJECT"):
+        assert pixel_scale_of(broken(key, "                 NaN")) == pytest.approx(0.05)
+    assert pixel_scale_of(broken("CROTA2", "")) == pytest.approx(0.05)  # undefined, as if it were not there
+
+
+def test_coordinates_may_stand_in_another_hdu_about_the_same_pixels() -> None:
+    sky, other = fits.Header(SKY | STEPS), fits.Header(SKY | {"CDELT1": 1e-4, "CDELT2": 1e-4})
+    image = fits.ImageHDU(np.zeros((6, 6)))
+    assert scale_in([fits.PrimaryHDU(header=sky), image], image) == pytest.approx(0.05)
+    weights = fits.ImageHDU(np.zeros((6, 6)), sky)
+    psf = fits.ImageHDU(np.zeros((3, 3)), other)
+    assert scale_in([image, psf, weights], image) == pytest.approx(0.05)
+    assert scale_in([image, psf], image) is None
+    own = fits.ImageHDU(np.zeros((6, 6)), other)
+    assert scale_in([fits.PrimaryHDU(header=sky), own], own) == pytest.approx(0.36)
+
+
+def test_nobody_makes_images_that_no_memory_holds() -> None:
+    check_resampled("a", (100, 100), 0.2, 0.05)
+    for new in (1e-9, 100.0):
+        with pytest.raises(UsageError, match=r'a has 100 x 100 pixels of 0\.2", which are .*: correct resample'):
+            check_resampled("a", (100, 100), 0.2, new)
 
 
 def test_a_common_scale() -> None:

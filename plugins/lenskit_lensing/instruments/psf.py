@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 import re
-import warnings
 from collections.abc import Callable
 from importlib.resources import as_file, files
 from pathlib import Path
@@ -19,23 +18,26 @@ from zipfile import BadZipFile
 import numpy as np
 import torch
 from astropy.io import fits
-from astropy.wcs import WCS, FITSFixedWarning
-from astropy.wcs.utils import proj_plane_pixel_scales
 from numpy.typing import NDArray
 from scipy.interpolate import CubicSpline
 from scipy.ndimage import convolve
 from scipy.special import j1
 from torch import Tensor
 
-from lenskit.plugin import UsageError, check_hdu, load_array, open_arrays, open_fits
+from lenskit.plugin import UsageError, check_hdu, load_array, open_arrays, open_fits, too_many_files
+from lenskit_datasets.fits_file import FAULTS, pixels_of
+from lenskit_datasets.folders import FITS, has_ending, look_through
+from lenskit_datasets.pixel_scale import Unclear, scale_in, stated_scale
 
 BUNDLED = "data/hst_acs_f814w_psfs.npz"
 """23 PSFs of 41 x 41 pixels of 0.05 arcsec, made by examples/make_hst_psfs.py."""
 
-SUFFIXES = (".fits", ".fit", ".fits.gz", ".npy", ".npz")
-SCALE_KEYS = ("PIXSCALE", "PIXELSCL", "PIXELSCALE", "PIXEL_SCALE")
+SUFFIXES = (*FITS, ".npy", ".npz")
 SAME_SCALE = 1e-3
 """Relative difference below which two pixel scales are taken to be the same."""
+
+COARSEST = 10
+"""Pixels of a PSF that are larger than this many of the simulator's show nothing of it."""
 
 DETECTOR_SCALES = {"ACS_WFC": 0.05, "WFC3_UVIS": 0.04}
 """Arcsec per detector pixel, by the start of the INSTRUME that Tiny Tim writes."""
@@ -75,58 +77,63 @@ def _paths(source: Path) -> list[Path]:
         raise UsageError(
             f"{source}: no such file or folder; give a FITS, .npy or .npz file of PSFs, or a folder of them"
         )
-    paths = sorted(path for path in source.iterdir() if path.name.lower().endswith(SUFFIXES))
-    if not paths:
+    found = look_through(source, depth=0)
+    found.tell(source)
+    if not (paths := found.ending(SUFFIXES)):
         raise UsageError(f"{source}: no PSFs in this folder; files that end in {', '.join(SUFFIXES)} are read")
     return paths
 
 
 def _read(path: Path, pixel_scale: float, unstated: float) -> list[NDArray[np.float64]]:
     """The PSFs of one file, checked and at the wanted scale."""
-    stack, header = _load(path)
-    scale = _scale(header, path, otherwise=unstated)
+    stack, header, scale = _load(path)
+    scale = scale or unstated
     psfs = [_diffused(_checked(psf, path), header, scale, path) for psf in stack]
     if abs(scale / pixel_scale - 1) > SAME_SCALE:
+        _check_scale(path, len(psfs[0]), scale, pixel_scale)
         psfs = [resample(psf, scale / pixel_scale) for psf in psfs]
     return psfs
 
 
-def _load(path: Path) -> tuple[NDArray[Any], fits.Header]:
-    """A file's PSFs (k, y, x) and its header, for a numpy file as far as it has one."""
-    header = fits.Header()
+def _load(path: Path) -> tuple[NDArray[Any], fits.Header, float | None]:
+    """A file's PSFs (k, y, x), its header, and its pixels in arcsec, as far as it has these."""
+    header, scale = fits.Header(), None
     try:
-        if path.suffix == ".npy":
+        if has_ending(path, (".npy",)):
             data = load_array(path)
-        elif path.suffix == ".npz":
+        elif has_ending(path, (".npz",)):
             with open_arrays(path) as arrays:
                 data = arrays["psfs" if "psfs" in arrays else arrays.files[0]]
                 if "pixel_scale" in arrays:
-                    header["PIXSCALE"] = float(arrays["pixel_scale"])
+                    scale = stated_scale({"PIXSCALE": float(arrays["pixel_scale"])})
         else:
-            with open_fits(path, memmap=False) as hdus:
+            with open_fits(path, memmap=False, uint=False) as hdus:
                 hdu = next(hdu for hdu in hdus if hdu.is_image and math.prod(hdu.shape or (0,)))
                 check_hdu(path, hdu)
-                data, header = hdu.data, hdu.header
-    except (OSError, EOFError, ValueError, TypeError, BadZipFile, StopIteration, IndexError) as error:
-        raise UsageError(f"{path}: no PSF can be read from it; a FITS image or a numpy array is right") from error
+                data, header, scale = pixels_of(hdus, hdu), hdu.header, scale_in(hdus, hdu, keys_first=True)
+    except Unclear as error:
+        raise UsageError(f"{path}: {error}; correct its header") from None
+    except (*FAULTS, BadZipFile, StopIteration) as error:
+        instead = UsageError(f"{path}: no PSF can be read from it; a FITS image or a numpy array is right")
+        raise too_many_files(error) or instead from error
     if data.ndim not in (2, 3) or data.size == 0 or data.dtype.kind not in "iuf":
         raise UsageError(
             f"{path}: a {data.dtype} array of shape {data.shape}; numbers, (s, s) or a stack (k, s, s), are right"
         )
-    return data[None] if data.ndim == 2 else data, header
+    return data[None] if data.ndim == 2 else data, header, scale
 
 
-def _scale(header: fits.Header, path: Path, otherwise: float) -> float:
-    """Arcsec per pixel: of a header's keyword, else of its celestial coordinates, else what is given."""
-    found = next((header[key] for key in SCALE_KEYS if key in header), None)
-    if found is None:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FITSFixedWarning)  # about its dates and units: of no consequence here
-            wcs = WCS(header)
-        found = proj_plane_pixel_scales(wcs.celestial).mean() * 3600 if wcs.has_celestial else otherwise
-    if not isinstance(found, int | float) or not 0 < found < math.inf:
-        raise UsageError(f"{path}: its header gives {found!r} as the pixel scale; a positive number of arcsec is right")
-    return float(found)
+def _check_scale(path: Path, size: int, scale: float, pixel_scale: float) -> None:
+    """Refuses a PSF whose pixels are of another kind of size than the simulator's: in degrees, say, or in mas.
+
+    Raises:
+        UsageError: if they are too large to show a PSF, or all of them are a small part of one.
+    """
+    if scale > COARSEST * pixel_scale or size * scale < pixel_scale / COARSEST:
+        raise UsageError(
+            f'{path}: its {size} x {size} pixels are {scale:.4g}" each, by its header; the images have pixels of '
+            f'{pixel_scale:.4g}": correct the header, in arcsec (PIXSCALE) or degrees (CDELT1, CDELT2)'
+        )
 
 
 def _checked(psf: NDArray[Any], path: Path) -> NDArray[np.float64]:

@@ -8,8 +8,7 @@ as by GalSim (https://galsim-developers.github.io/GalSim/_build/html/real_gal.ht
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,9 @@ import numpy as np
 from astropy.io import fits
 from numpy.typing import NDArray
 
-from lenskit.plugin import LenskitError, UsageError, check_hdu, open_fits
+from lenskit.plugin import UsageError, check_hdu
+from lenskit_datasets.fits_file import opened
+from lenskit_datasets.folders import FITS, look_through
 from lenskit_lensing.sources.preparation import Prepared
 from lenskit_lensing.sources.stamp_sources import SIZE, SMALLEST, StampSources, stamp_sources
 from lenskit_lensing.sources.stamps import isolate
@@ -62,16 +63,16 @@ def load_cosmos(
     if min(min_pixels, size) < SMALLEST:
         raise UsageError(f"min_pixels={min_pixels}, size={size}: at least {SMALLEST} is right for both")
     catalogue = _find(Path(folder))
-    rows = _table(catalogue)
-    names = np.char.strip(np.asarray(rows["GAL_FILENAME"], dtype=str))
+    rows = _table(catalogue, COLUMNS)
+    names = np.char.strip(rows["GAL_FILENAME"].astype(str))
     files = [catalogue.parent / name for name in dict.fromkeys(names.tolist())]
     absent = [path.name for path in files if not path.is_file()]
     if absent:
         raise UsageError(
-            f"{catalogue}: {np.isin(names, absent).sum()} of its {len(rows)} galaxies are in files that are not beside"
+            f"{catalogue}: {np.isin(names, absent).sum()} of its {len(names)} galaxies are in files that are not beside"
             f" it, such as {absent[0]}; the complete folder is right"
         )
-    wanted = _good(catalogue, len(rows)) if good_stamps else np.ones(len(rows), dtype=bool)
+    wanted = _good(catalogue, len(names)) if good_stamps else np.ones(len(names), dtype=bool)
     hdus, variance = np.asarray(rows["GAL_HDU"], dtype=np.int64), np.asarray(rows["NOISE_VARIANCE"], dtype=np.float64)
     cuts = Cuts(min_pixels, max_noise, size)
     parts = [
@@ -145,7 +146,7 @@ class CutoutsOfAFile:
 
     def __call__(self) -> Prepared:
         result = Prepared(self.cuts.size)
-        with _opened(self.path, memmap=False) as hdus:
+        with opened(self.path, memmap=False) as hdus:
             for row, number, noise in zip(self.rows.tolist(), self.hdus.tolist(), self.noise.tolist(), strict=True):
                 self._prepare(hdus, row, number, noise, result)
         return result
@@ -173,23 +174,11 @@ class CutoutsOfAFile:
             result.add(row, galaxy)
 
 
-@contextmanager
-def _opened(path: Path, **options: Any) -> Iterator[fits.HDUList]:
-    """An open FITS file, whose faults are errors that name it."""
-    try:
-        with open_fits(path, **options) as hdus:
-            yield hdus
-    except LenskitError:
-        raise
-    except (OSError, ValueError, TypeError, IndexError) as error:
-        raise UsageError(f"{path}: no FITS file ({error}); one of the COSMOS catalogue is right") from error
-
-
 def _find(folder: Path) -> Path:
     """The catalogue's table."""
-    if folder.is_file():
-        return folder
-    tables = [path for path in sorted(folder.glob("*catalog*.fits")) if _is_catalogue(path)]
+    there = look_through(folder, depth=0).ending(FITS) if folder.is_dir() else []
+    near = [path for path in there if "catalog" in path.name.lower()]
+    tables = [path for path in ([folder] if folder.is_file() else near) if _is_catalogue(path)]
     if not tables:
         raise UsageError(
             f"{folder}: no COSMOS catalogue here; a folder with a table real_galaxy_catalog_....fits that has the"
@@ -201,17 +190,21 @@ def _find(folder: Path) -> Path:
     return tables[0]
 
 
+def _table(path: Path, columns: Sequence[str]) -> dict[str, NDArray[Any]]:
+    """Some columns of the table in a file, as far as it has them.
+
+    Raises:
+        LenskitError: if it cannot be read.
+    """
+    with opened(path) as hdus:
+        check_hdu(path, hdus[1])
+        return {name: np.array(hdus[1].data[name]) for name in columns if name in hdus[1].columns.names}
+
+
 def _is_catalogue(path: Path) -> bool:
-    with _opened(path) as hdus:
+    with opened(path) as hdus:
         table = hdus[1] if len(hdus) > 1 else None
         return isinstance(table, fits.BinTableHDU) and set(COLUMNS) <= set(table.columns.names)
-
-
-def _table(path: Path) -> fits.FITS_rec:
-    """The table in the first extension."""
-    with _opened(path) as hdus:
-        check_hdu(path, hdus[1])
-        return hdus[1].data
 
 
 def _good(catalogue: Path, count: int) -> NDArray[np.bool_]:
@@ -222,8 +215,8 @@ def _good(catalogue: Path, count: int) -> NDArray[np.bool_]:
     path = catalogue.with_name(f"{catalogue.stem}_selection.fits")
     if not path.is_file():
         raise UsageError(f"{path}: no such file; it belongs to the catalogue and tells which stamps are good")
-    table = _table(path)
-    if not set(SELECTION) <= set(table.columns.names) or len(table) != count:
+    table = _table(path, SELECTION)
+    if any(len(table.get(name, ())) != count for name in SELECTION):
         names = ", ".join(SELECTION)
         raise UsageError(f"{path}: not {count} rows of {names}, as the catalogue's; the release's own file is right")
     least_signal, most_masked = (20.0, 0.2) if "23.5" in catalogue.name else (12.0, 0.8)

@@ -12,12 +12,14 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
-from lenskit.plugin import UsageError, check_hdu, load_array, open_arrays, open_fits
+from lenskit.plugin import LenskitError, UsageError, check_hdu, load_array, open_arrays, open_fits, too_many_files
+from lenskit_datasets.fits_file import FAULTS, pixels_of
+from lenskit_datasets.folders import FITS, has_ending, look_through
 from lenskit_lensing.sources.preparation import Part, Prepared
 from lenskit_lensing.sources.stamp_sources import SIZE, SMALLEST, StampSources, stamp_sources
 from lenskit_lensing.sources.stamps import isolate
 
-SUFFIXES = (".fits", ".fit", ".fits.gz", ".npy", ".npz")
+SUFFIXES = (*FITS, ".npy", ".npz")
 
 PART = 256
 """Files, or images of one .npy file, that are prepared at one go."""
@@ -65,8 +67,9 @@ def _paths(folder: Path) -> list[Path]:
         return [folder]
     if not folder.is_dir():
         raise UsageError(f"{folder}: no such folder; one of FITS, .npy or .npz images of galaxies is right")
-    paths = sorted(path for path in folder.iterdir() if path.name.lower().endswith(SUFFIXES))
-    if not paths:
+    found = look_through(folder, depth=0)
+    found.tell(folder)
+    if not (paths := found.ending(SUFFIXES)):
         raise UsageError(f"{folder}: no images here; files that end in {', '.join(SUFFIXES)} are read")
     return paths
 
@@ -89,7 +92,7 @@ def _parts(paths: list[Path], clean: bool, size: int) -> Iterator[Part]:
 
 def _length(path: Path) -> int:
     """Number of images in an .npy file, as far as its header says; one for any other file."""
-    if path.suffix.lower() != ".npy":
+    if not has_ending(path, (".npy",)):
         return 1
     shape = _mapped(path).shape
     return shape[0] if len(shape) == 3 else 1
@@ -153,14 +156,13 @@ def _prepared(images: Iterator[NDArray[Any]], clean: bool, size: int) -> Prepare
 
 def _images(path: Path) -> Iterator[NDArray[Any]]:
     """The images of one file, (height, width) each."""
-    name = path.name.lower()
-    if name.endswith(".npy"):
+    if has_ending(path, (".npy",)):
         arrays = [_mapped(path)]
     else:
         try:
-            arrays = _zipped(path) if name.endswith(".npz") else _in_hdus(path)
-        except (OSError, EOFError, ValueError, TypeError, BadZipFile) as error:
-            raise _unreadable(path) from error
+            arrays = _zipped(path) if has_ending(path, (".npz",)) else _in_hdus(path)
+        except (*FAULTS, BadZipFile) as error:
+            raise _unreadable(path, error) from error
     if not arrays:
         raise _unreadable(path)
     for array in arrays:
@@ -171,7 +173,7 @@ def _mapped(path: Path) -> NDArray[Any]:
     try:
         return load_array(path)
     except (OSError, EOFError, ValueError) as error:
-        raise _unreadable(path) from error
+        raise _unreadable(path, error) from error
 
 
 def _zipped(path: Path) -> list[NDArray[Any]]:
@@ -180,15 +182,16 @@ def _zipped(path: Path) -> list[NDArray[Any]]:
 
 
 def _in_hdus(path: Path) -> list[NDArray[Any]]:
-    with open_fits(path, memmap=False) as hdus:
+    with open_fits(path, memmap=False, uint=False) as hdus:
         images = [hdu for hdu in hdus if hdu.is_image and math.prod(hdu.shape or (0,))]
         for hdu in images:
             check_hdu(path, hdu)
-        return [hdu.data for hdu in images]
+        return [pixels_of(hdus, hdu) for hdu in images]
 
 
-def _unreadable(path: Path) -> UsageError:
-    return UsageError(f"{path}: no image can be read from it; a FITS image or a numpy array is right")
+def _unreadable(path: Path, error: Exception | None = None) -> LenskitError:
+    instead = UsageError(f"{path}: no image can be read from it; a FITS image or a numpy array is right")
+    return (too_many_files(error) if error else None) or instead
 
 
 def _checked(array: NDArray[Any], path: Path) -> NDArray[Any]:

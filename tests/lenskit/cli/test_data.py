@@ -146,3 +146,15 @@ def test_bad_input_is_one_line(verb: str, lenskit: Callable[..., Any]) -> None:
     Path("pairs.zarr").mkdir()
     Path("pairs.zarr/zarr.json").write_text("{")
     assert "pairs.zarr" in lenskit("data", verb, "zarr:pairs.zarr").complaint()
+
+
+def test_an_unknown_pixel_scale_is_told_of_once_with_what_to_type(
+    folder: Path, lenskit: Callable[..., Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    path = f"{folder}?size=12"
+    assert lenskit("data", "info", path).status == 0
+    (said,) = [record.getMessage() for record in caplog.records if "pixels" in record.getMessage()]
+    assert said == f"{path}: how large pixels are is not known; say it in arcsec, as in '{path}&pixel_scale=0.05'"
+    caplog.clear()
+    assert rows(lenskit("data", "info", f"{path}&pixel_scale=0.05").out)["pixels"] == "0.05 arcsec"
+    assert "pixels" not in caplog.text

@@ -83,3 +83,21 @@ def test_nothing_that_is_known(tmp_path: Path) -> None:
         UsageError, match=r"no reader recognises .*notes\.txt; name one, as --data READER:PATH \(.*fits"
     ):
         find_reader(str(tmp_path / "notes.txt"))
+
+
+def test_what_is_deeper_than_expected_is_named(folder: Path) -> None:
+    outer = folder.parent / "outer"
+    outer.mkdir()
+    folder.rename(outer / "inner")
+    with pytest.raises(UsageError, match=r"no reader recognises \S*outer, but fits-folder reads \S*outer/inner"):
+        find_reader(str(outer))
+    assert find_reader(str(outer / "inner"))[0] == "fits-folder"
+
+
+def test_links_that_lead_nowhere(tmp_path: Path) -> None:
+    (tmp_path / "links").mkdir()
+    (tmp_path / "links" / "a.fits").symlink_to("/nowhere/a.fits")
+    with pytest.raises(UsageError, match=r"links, where links lead nowhere \(such as a\.fits\); name one"):
+        find_reader(str(tmp_path / "links"))
+    with pytest.raises(UsageError, match=r"no data at \S*a\.fits: the link leads to /nowhere/a\.fits, which is not"):
+        find_reader(str(tmp_path / "links" / "a.fits"))

@@ -352,3 +352,50 @@ def test_no_width_takes_much_memory(make: Callable[..., torch.Tensor], fwhm: flo
     assert 0 < psf.sum() < 1.001
     assert psf[middle, middle] == psf.amax()
     assert fwhm > 1 or psf[middle, middle] > 0.98
+
+
+# Scales
+
+
+SKY = {"CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN"}
+
+
+@pytest.mark.parametrize(
+    ("cards", "told"),
+    [
+        (SKY | {"CDELT1": 1.0, "CDELT2": 1.0}, 'its header gives pixels of 3600"'),
+        (SKY | {"CDELT1": 1e-30, "CDELT2": 1e-30}, 'its header gives pixels of 3.6e-27"'),
+        (SKY | {"CDELT1": 1e-5, "CDELT2": 2e-5}, "its pixels are not square"),
+        ({"PIXSCALE": 50.0}, r'its 21 x 21 pixels are 50" each, by its header; the images have pixels of 0.05"'),
+        ({"PIXSCALE": 0.05 / 3600}, r'its 21 x 21 pixels are 1.389e-05" each'),
+    ],
+    ids=["degrees", "tiny", "not square", "mas", "in degrees"],
+)
+def test_a_scale_of_no_camera_is_named_and_not_resampled(tmp_path: Path, cards: dict, told: str) -> None:
+    write(tmp_path / "psf.fits", gaussian(21, 0.05, 0.06), **cards)
+    with pytest.raises(UsageError, match=rf"psf\.fits: {told}.*header") as error:
+        load_psfs(tmp_path, 0.05)
+    assert "\n" not in str(error.value)
+
+
+def test_coordinates_in_mas_and_without_cdelt(tmp_path: Path) -> None:
+    psf = gaussian(21, 0.025, 0.06)
+    write(tmp_path / "key.fits", psf, PIXSCALE=0.025)
+    expected = load_psfs(tmp_path, 0.05)
+    step = 0.025 / 3600
+    forms = {
+        "mas": SKY | {"CDELT1": -25.0, "CDELT2": 25.0, "CUNIT1": "mas", "CUNIT2": "mas"},
+        "pc": SKY | {"PC1_1": -step, "PC1_2": 0.0, "PC2_1": 0.0, "PC2_2": step},
+        "text": {"PIXSCALE": "0.025"},
+    }
+    for name, cards in forms.items():
+        torch.testing.assert_close(load_psfs(write(tmp_path / f"{name}.FIT", psf, **cards), 0.05), expected)
+
+
+def test_what_macos_leaves_in_a_folder_is_no_psf(tmp_path: Path) -> None:
+    write(tmp_path / "a.FITS", gaussian(21, 0.05, 0.06))
+    np.save(tmp_path / "b.npy", gaussian(21, 0.05, 0.06))
+    (tmp_path / "b.npy").rename(tmp_path / "b.NPY")
+    for name in ("._a.FITS", "._b.NPY"):
+        (tmp_path / name).write_bytes(b"x")
+    assert len(load_psfs(tmp_path, 0.05)) == 2

@@ -144,3 +144,28 @@ def test_a_simulator_takes_them_and_both_renderers_agree(tmp_path: Path) -> None
 def test_a_catalogue_and_a_folder_at_once_are_an_error(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="cosmos and stamps are both given"):
         HST(cosmos=str(tmp_path), stamps=str(tmp_path))
+
+
+def test_endings_in_capitals_and_what_macos_leaves_behind(tmp_path: Path) -> None:
+    fits.writeto(tmp_path / "a.FTS", disc(3.0))
+    counts = (1000 * disc(4.0)).astype("u2")
+    hdu = fits.PrimaryHDU(counts)
+    hdu.writeto(tmp_path / "b.FITS")
+    np.savez(tmp_path / "c.npz", disc(5.0))
+    (tmp_path / "c.npz").rename(tmp_path / "c.NPZ")
+    (tmp_path / "._a.FTS").write_bytes(b"x")
+    assert load_stamps(tmp_path, clean=True).rows.tolist() == [0, 1, 2]
+
+
+def test_undefined_pixels_of_unsigned_integers_leave_a_stamp_out(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "lenskit")
+    for name, undefined in (("a", False), ("b", True)):
+        counts = (1000 * disc(4.0)).astype("u2")
+        counts[3, 3] = 65535 if undefined else 0
+        hdu = fits.PrimaryHDU(counts)
+        hdu.header["BLANK"] = 32767
+        hdu.writeto(tmp_path / f"{name}.fits")
+    assert load_stamps(tmp_path, clean=True).rows.tolist() == [0]
+    assert "1 with NaN pixels" in caplog.text

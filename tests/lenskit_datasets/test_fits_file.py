@@ -1,0 +1,74 @@
+"""Pixels of FITS files: undefined ones, of every type that integers are stored in."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from astropy.io import fits
+
+from lenskit.errors import LenskitError
+from lenskit_datasets.fits_file import opened, pixels_of, select_image, unreadable
+
+
+def read(path: Path) -> np.ndarray:
+    with opened(path) as hdus:
+        return np.array(pixels_of(hdus, select_image(path, hdus)))
+
+
+@pytest.mark.parametrize("packed", [False, True], ids=["plain", "compressed"])
+@pytest.mark.parametrize("kind", ["u1", "i1", "i2", "u2", "i4", "u4", "i8", "u8"])
+def test_undefined_pixels_are_nan_whatever_their_type(tmp_path: Path, kind: str, packed: bool) -> None:
+    """BLANK is the value as it is stored: of unsigned integers, before their offset."""
+    if packed and kind in ("i8", "u8"):
+        pytest.skip("Rice compression has no integers of 64 bits")
+    numbers = np.arange(48).reshape(6, 8).astype(kind)
+    numbers[2, 1:4] = np.iinfo(kind).max
+    blank = int(np.iinfo(kind).max) - (0 if kind == "u1" else {"u": 2 ** (8 * numbers.itemsize - 1)}.get(kind[0], 0))
+    blank += 128 if kind == "i1" else 0
+    hdu = fits.CompImageHDU(numbers) if packed else fits.PrimaryHDU(numbers)
+    if kind != "i8":
+        hdu.header["BLANK"] = blank
+    hdu.writeto(tmp_path / "a.fits")
+    expected = np.where(numbers == np.iinfo(kind).max, np.nan, numbers.astype(float))
+    np.testing.assert_array_equal(read(tmp_path / "a.fits"), expected if kind != "i8" else numbers)
+
+
+def test_without_undefined_pixels_unsigned_integers_are_exact(tmp_path: Path) -> None:
+    """In float64, what is small is lost in the offset of 2**63."""
+    for kind in ("u2", "u4", "u8"):
+        numbers = np.arange(1, 37, dtype=kind).reshape(6, 6)
+        fits.writeto(tmp_path / f"{kind}.fits", numbers)
+        np.testing.assert_array_equal(read(tmp_path / f"{kind}.fits"), numbers)
+
+
+def test_undefined_pixels_of_scaled_integers(tmp_path: Path) -> None:
+    hdu = fits.PrimaryHDU(np.array([[12, 14], [-99, 18]], "f8"))
+    hdu.scale("int16", bscale=2, bzero=10)
+    hdu.header["BLANK"] = 4
+    hdu.writeto(tmp_path / "a.fits")
+    np.testing.assert_array_equal(read(tmp_path / "a.fits"), [[12, 14], [-98, np.nan]])
+
+
+def test_faults_name_the_file_in_one_line(tmp_path: Path) -> None:
+    for name, content in (("a.fits", b"x" * 5000), ("a.fits.gz", b"\x1f\x8b broken"), ("b.fits", b"")):
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(LenskitError, match=f"{name} cannot be read as FITS") as error:
+            read(tmp_path / name)
+        assert "\n" not in str(error.value)
+    with pytest.raises(LenskitError, match="c.fits is missing"):
+        read(tmp_path / "c.fits")
+
+
+def test_a_card_without_which_no_pixel_is_read_is_named(tmp_path: Path) -> None:
+    fits.writeto(tmp_path / "a.fits", np.ones((6, 6), "i2"), fits.Header({"BLANK": 7}))
+    content = (tmp_path / "a.fits").read_bytes()
+    start = content.index(b"BLANK   =")
+    (tmp_path / "a.fits").write_bytes(content[:start] + b"BLANK   =   NaN".ljust(80) + content[start + 80 :])
+    with pytest.raises(LenskitError, match=r"a\.fits cannot be read as FITS: its card BLANK cannot be parsed"):
+        read(tmp_path / "a.fits")
+
+
+def test_no_file_is_to_blame_if_too_many_are_open() -> None:
+    assert "a.fits" not in str(unreadable("a.fits", OSError(24, "Too many open files")))
