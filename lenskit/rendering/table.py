@@ -177,6 +177,10 @@ def _read_json(path: Path) -> Table:
         read = json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=distinct)
     except json.JSONDecodeError as error:
         raise UsageError(f"{path}, line {error.lineno}, column {error.colno}: no JSON: {error.msg}") from None
+    except (UsageError, UnicodeDecodeError):
+        raise
+    except (ValueError, RecursionError) as error:  # a number of thousands of digits, or lists in lists in lists
+        raise UsageError(f"{path}: no JSON that can be read: {str(error)[:120]}") from None
     return _of_python(read, str(path))
 
 

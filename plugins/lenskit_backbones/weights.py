@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -47,7 +48,7 @@ def read_state(path: str | Path) -> State:
     return state
 
 
-def _content(path: Path) -> object:
+def _content(path: Path) -> Any:
     """All that a file holds, if its checksums are right: torch compares none."""
     remedy = "get it again from where it came from"
     if path.suffix == ".safetensors":
