@@ -29,8 +29,8 @@ VERBS = {
 }
 
 
-DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
-"""Faults of a disk."""
+DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""What a full disk is called."""
 
 
 class Verbs(click.Group):

@@ -10,7 +10,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from lenskit.errors import LenskitError, too_many_files
 
-FAULTS = (ValueError, KeyError, TypeError, OSError)
+FAULTS = (ValueError, KeyError, TypeError, OSError, RuntimeError)
 """What is raised of a file that is damaged."""
 
 

@@ -195,7 +195,7 @@ def _read_json(path: Path) -> Table:
     except (UsageError, UnicodeDecodeError):
         raise
     except (ValueError, RecursionError) as error:  # a number of thousands of digits, or lists in lists in lists
-        raise UsageError(f"{path} is no table: {error}") from None
+        raise UsageError(f"{path}: no JSON that can be read: {str(error)[:120]}") from None
     return _of_python(read, str(path))
 
 

@@ -34,8 +34,8 @@ AXES = ("lens", "view", "channel", "y", "x")
 CHECKSUM_BYTES = 4
 PIECE = 2**18
 """Bytes that are read and summed at a time: they are still in the processor's cache then."""
-FAULTS = (ValueError, KeyError, TypeError, OSError)
-"""What Zarr raises of a file that is damaged."""
+FAULTS = (ValueError, KeyError, TypeError, OSError, RuntimeError)
+"""What Zarr and its codecs raise of a file that is damaged."""
 
 SizeOf = Callable[[str], int | None]
 """The size of a file of that name in some folder, None if there is none."""

@@ -233,7 +233,10 @@ def _kept(run: Run) -> Iterator[None]:
     """Holds the run's directory, and keeps its log."""
     with held(run.path) as still, _log_to(run.path / "train.log"):
         run.is_there = still
-        yield
+        try:
+            yield
+        finally:
+            run.is_there = run.path.is_dir
 
 
 class _LogFile(logging.FileHandler):

@@ -207,7 +207,7 @@ def from_coolest(path: str | Path) -> LensSystem:
     try:
         reader = coolest.JSONSerializer(str(path.absolute().with_suffix("")), check_external_files=False)
         template = reader.load_simple(str(path.absolute()))
-    except (KeyError, TypeError, ValueError, AttributeError, AssertionError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, AssertionError, RecursionError) as error:
         raise UsageError(f"{path} is not a COOLEST template: {type(error).__name__}: {error}") from None
 
     entities = template.lensing_entities

@@ -102,6 +102,15 @@ def test_damaged_figures_and_logs_never_block_a_checkpoint(
     assert "this run keeps no log" in caplog.text
 
 
+def test_a_run_that_was_just_trained_can_be_evaluated(toys, tmp_path: Path) -> None:
+    run = train(toys(train={"epochs": 1}), tmp_path / "run", progress=False)
+    assert run.folder("probe").is_dir()
+    shutil.rmtree(run.path)
+    with pytest.raises(LenskitError, match="run was removed or moved"):
+        run.folder("probe")
+    assert not run.path.exists()
+
+
 class Remove(pl.Callback):
     """Removes or replaces the run's directory after some batch."""
 

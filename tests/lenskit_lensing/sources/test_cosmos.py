@@ -12,7 +12,7 @@ from astropy.io import fits
 from astropy.table import Table
 from scipy.ndimage import uniform_filter
 
-from lenskit.errors import UsageError
+from lenskit.errors import LenskitError, UsageError
 from lenskit_lensing.sources.cosmos import load_cosmos
 from lenskit_lensing.sources.stamp_sources import SIZE, StampSources
 
@@ -204,7 +204,7 @@ def test_one_missing_hdu_of_many_is_a_warning(tmp_path: Path, caplog: pytest.Log
 def test_what_is_no_image_file_is_an_error(tmp_path: Path) -> None:
     write_release(tmp_path, [cutout(4.0)], files=1)
     (tmp_path / "real_galaxy_images_23.5_n1.fits").write_text("no FITS")
-    with pytest.raises(UsageError, match=r"real_galaxy_images_23.5_n1.fits: no FITS file") as error:
+    with pytest.raises(LenskitError, match=r"real_galaxy_images_23.5_n1.fits cannot be read as FITS") as error:
         load_cosmos(tmp_path)
     assert "\n" not in str(error.value)
 
