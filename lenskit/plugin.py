@@ -61,6 +61,14 @@ if TYPE_CHECKING:
     from lenskit.kinds.parameter import Parameter as Parameter
     from lenskit.kinds.simulator import Scene as Scene
     from lenskit.kinds.simulator import Simulator as Simulator
+    from lenskit.ownership import asked as asked
+    from lenskit.ownership import check_free as check_free
+    from lenskit.ownership import check_output as check_output
+    from lenskit.ownership import in_folder as in_folder
+    from lenskit.ownership import is_stamped as is_stamped
+    from lenskit.ownership import listed_in as listed_in
+    from lenskit.ownership import stamp as stamp
+    from lenskit.ownership import write_list as write_list
     from lenskit.pictures import colours as colours
     from lenskit.run import Run as Run
     from lenskit.runs import compare_runs as compare_runs
@@ -79,6 +87,14 @@ if TYPE_CHECKING:
     from lenskit.training.probe import uniformity as uniformity
 
 _LAZY = {
+    "stamp": "lenskit.ownership",
+    "asked": "lenskit.ownership",
+    "check_free": "lenskit.ownership",
+    "check_output": "lenskit.ownership",
+    "in_folder": "lenskit.ownership",
+    "is_stamped": "lenskit.ownership",
+    "listed_in": "lenskit.ownership",
+    "write_list": "lenskit.ownership",
     "Backbone": "lenskit.kinds.backbone",
     "Batch": "lenskit.kinds.pairs",
     "Budget": "lenskit.kinds.method",

@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 
 from lenskit.errors import UsageError
 from lenskit.files import write_atomically
-from lenskit.store.formats import Format
+from lenskit.ownership import strangers
+from lenskit.store.formats import PART, Format
 from lenskit.store.plan import Plan
 
 CARD = "simulation.json"
@@ -39,6 +40,17 @@ class FitsFormat(Format):
             return dict(json.loads((self.path / CARD).read_text(encoding="utf-8")))
         except (OSError, ValueError, TypeError):
             return {}
+
+    def strangers(self) -> list[str]:
+        lenses = self.card().get("configuration", {}).get("simulate", {}).get("lenses", 0)
+        digits = len(str(lenses - 1))
+
+        def owns(name: str) -> bool:
+            number = name.removesuffix(".fits")
+            a_lens = number != name and number.isdecimal() and len(number) == digits and int(number) < lenses
+            return a_lens or name == CARD or bool(PART.fullmatch(name))
+
+        return strangers(self.path, owns)
 
     def create(self, plan: Plan) -> None:
         if plan["dtype"] != "float32":
