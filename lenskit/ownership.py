@@ -275,7 +275,8 @@ def check_output(
         if os.path.lexists(path) and inside(path, given):
             raise UsageError(f"{path} belongs to {given}, an input of this command: {other}")
     check_no_part(path, flag)
-    if os.path.lexists(path) and not overwrite and (path.is_symlink() or not ours(path)):
+    link = path.is_symlink() and not path.is_dir()
+    if os.path.lexists(path) and not overwrite and (link or not ours(path)):
         raise UsageError(f"{path} exists: {other}, or replace it with --overwrite")
     check_writable(path.parent)
 

@@ -47,7 +47,7 @@ def going_to(
         raise UsageError("--output takes a folder, got nothing")
     folder = None if output is None else Path(output)
     tables = [subject.path for subject in subjects if not is_run(subject.path)]
-    inputs = tuple(_paths([*given, *tables]))
+    inputs = tuple(paths_of([*given, *tables]))
     evaluation = registry().find("evaluation", name).name
     # Where there is no run, what is judged is what the options name.
     of = tuple(str(table.resolve()) for table in tables or (() if subjects else inputs))
@@ -76,11 +76,11 @@ def _labels(subjects: Sequence[Run | Embeddings]) -> dict[Path, str]:
     return labels
 
 
-def _paths(given: Iterable[Any]) -> Iterator[Path]:
+def paths_of(given: Iterable[Any]) -> Iterator[Path]:
     """Those of some values that are paths of what is there: `[READER:]PATH[?OPTION=VALUE]`."""
     for value in given:
         if isinstance(value, list | tuple):
-            yield from _paths(value)
+            yield from paths_of(value)
         elif isinstance(value, str | PathLike):
             text = fspath(value)
             for each in (text, text.partition("?")[0], text.partition("?")[0].partition(":")[2]):

@@ -110,16 +110,16 @@ class Embed(Evaluation):
 
     def _paths(self, runs: Sequence[Run]) -> dict[str, Path]:
         """Where each run's embeddings go, by its label."""
-        named = labelled(runs)
-        if not self.output:
-            return {label: run.place("embed") / NAME for label, run in named.items()}
-        path = in_folder(self.output, NAME)
-        if len(runs) == 1:
-            return dict.fromkeys(named, path)
-        if path == Path(self.output):
+        path = in_folder(self.output, NAME) if self.output else None
+        if self.output and len(runs) > 1 and path == Path(self.output):
             raise UsageError(
                 f"--output names one file, but {len(runs)} runs are given: leave it out, or give a folder or one run"
             )
+        named = labelled(runs)
+        if path is None:
+            return {label: run.place("embed") / NAME for label, run in named.items()}
+        if len(runs) == 1:
+            return dict.fromkeys(named, path)
         return {label: path.parent / label.replace("/", "-") / NAME for label in named}
 
     def _task(self, run: Run) -> Task:

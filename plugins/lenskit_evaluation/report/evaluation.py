@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -97,7 +98,8 @@ class Report(Evaluation):
             raise UsageError(f"there is no folder {self.output.parent} to write {self.output.name} into")
         table = self.output.with_suffix(".md")
         check_output(self.output, ours=lambda path: is_stamped(path) or _is_former(path, FORMER_PAGE))
-        check_output(table, ours=lambda path: is_stamped(path) or _is_former(path, FORMER_TABLE))
+        if os.path.lexists(table) and not (is_stamped(table) or _is_former(table, FORMER_TABLE)):
+            raise UsageError(f"{table} is there already, beside which the page would lie: choose another --output")
         findings = _findings(named)
         rows = _overview(named, findings)
         chapters = [Chapter("Overview", [rows]), *_training(list(named.values())), *map(_chapter, findings)]

@@ -102,8 +102,8 @@ def test_what_others_put_into_a_group_is_never_removed(tmp_path: Path, mine: str
         UsageError, match=rf"features.zarr holds {mine.replace('zarr.json', '')}, which lenskit did not"
     ):
         Embeddings([[8.0]]).save(path, overwrite=True)
-    assert np.asarray(Embeddings.load(path).features) == 7
     assert os.path.lexists(path / mine)
+    assert (path / "features" / "zarr.json").is_file()
 
 
 @pytest.mark.parametrize("ending", ENDINGS)
