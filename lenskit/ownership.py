@@ -175,7 +175,7 @@ def _unlisted(folder: Path, results: Mapping[str, Any]) -> list[str]:
 # --- Results of evaluations ---
 
 
-def check_free(folder: Path, names: Iterable[str]) -> None:
+def check_free(folder: Path, names: Collection[str]) -> None:
     """Checks, before there is any work, that results can be written to a folder.
 
     Args:
@@ -189,6 +189,9 @@ def check_free(folder: Path, names: Iterable[str]) -> None:
     """
     check_writable(folder)
     wish = asked()
+    for name in names:
+        if os.path.lexists(folder / name) and any(same(folder / name, given) for given in wish.inputs):
+            raise UsageError(f"{folder / name} is an input of this command: choose another --output")
     if wish.overwrite or not folder.is_dir():
         return
     content = _object(folder / RESULTS)
@@ -313,7 +316,8 @@ def check_folder(path: Path, inputs: Iterable[Path] = (), flag: str = "--output"
     """
     for given in inputs:
         if same(path, given) or (given.is_dir() and inside(path, given)):
-            raise UsageError(f"{path} is in {given}, an input of this command: choose another {flag}")
+            where = "" if same(path, given) else f"in {given}, "
+            raise UsageError(f"{path} is {where}an input of this command: choose another {flag}")
     check_no_part(path, flag, folder=True)
     check_writable(path, flag)
 

@@ -47,7 +47,7 @@ def going_to(
         raise UsageError("--output takes a folder, got nothing")
     folder = None if output is None else Path(output)
     tables = [subject.path for subject in subjects if not is_run(subject.path)]
-    inputs = tuple(paths_of([*given, *tables]))
+    inputs = tuple(dict.fromkeys(paths_of([*given, *tables])))
     evaluation = registry().find("evaluation", name).name
     # Where there is no run, what is judged is what the options name.
     of = tuple(str(table.resolve()) for table in tables or (() if subjects else inputs))

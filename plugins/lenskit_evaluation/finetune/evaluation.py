@@ -133,7 +133,7 @@ class Finetune(OnLenses):
         parameters = list(origin.parameters)
         targets = choose_targets(self.target, parameters, where)
         check_images(origin, encoders, where, self.recipe.augment)
-        title = self.name or (asked().output and "") or folder_name(targets, where, self.recipe.freeze, self.labels)
+        title = self.name or ("" if asked().output else folder_name(targets, where, self.recipe.freeze, self.labels))
         folders = {label: run.place("finetune") / title for label, run in named.items()}
         for folder in folders.values():
             check_free(folder, [*FILES, *(f"{target.name}.png" for target in targets)])

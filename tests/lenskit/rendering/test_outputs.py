@@ -177,7 +177,7 @@ def test_no_folder_that_holds_more_than_images_is_replaced(blobs: Rendering, for
     path = Path("lenses") / foreign
     path.parent.mkdir(exist_ok=True)
     path.write_text("")
-    with pytest.raises(UsageError, match=f"lenses holds other things than rendered images, {foreign[:5]}"):
+    with pytest.raises(UsageError, match=f"lenses holds other things than rendered images, {foreign[:4]}"):
         check_out(Path("lenses"), "png", overwrite=True)
     with pytest.raises(UsageError, match="lenses holds by now other things"):
         write(blobs, Path("lenses"), "png")
