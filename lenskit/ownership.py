@@ -134,7 +134,8 @@ def listed_in(folder: Path, evaluation: str = "", lists: Sequence[str] = LISTS) 
     names: set[str] = set()
     for file in lists:
         content = _object(folder / file)
-        files = content.get("files")
+        # Somebody else's file may have a list `files`, too.
+        files = content.get("files") if "evaluation" in content else None
         if not isinstance(files, list):
             files = _unlisted(folder, content) if file == RESULTS else []
         by = content.get("evaluation") or evaluation
