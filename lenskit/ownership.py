@@ -17,6 +17,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -195,18 +196,27 @@ def check_free(folder: Path, names: Collection[str]) -> None:
             raise UsageError(f"{folder / name} is an input of this command: choose another --output")
     if wish.overwrite or not folder.is_dir():
         return
-    content = _object(folder / RESULTS)
-    other, of = str(content.get("evaluation") or wish.evaluation), content.get("of") or ()
+    other = str(_object(folder / RESULTS).get("evaluation") or wish.evaluation)
     if wish.evaluation and other != wish.evaluation:
         raise UsageError(f"{folder} holds results of {other}: choose another --output, or use --overwrite")
-    if not wish.output and wish.subjects and of and not {*of} & {*wish.subjects}:
-        raise UsageError(f"{folder} holds results of {told(of)}: say where to, with --output FOLDER, or --overwrite")
     listed = listed_in(folder, wish.evaluation)
     if taken := [name for name in names if name not in listed and os.path.lexists(folder / name)]:
         raise UsageError(
             f"{folder} holds {told(taken)}, which {wish.evaluation or 'this evaluation'} did not write: move what is "
             "yours, choose another --output, or replace it with --overwrite"
         )
+
+
+def working_folder(judged: Path, evaluation: str) -> Path:
+    """Where results go that are of no run: `NAME-evaluations/EVALUATION` in the working folder, with a number if those
+    of another file of that name are there."""
+    for number in count(1):
+        name = f"{judged.name}-{number}-evaluations" if number > 1 else f"{judged.name}-evaluations"
+        folder = Path.cwd() / name / evaluation
+        of = _object(folder / RESULTS).get("of")
+        if not isinstance(of, list) or not of or str(judged.resolve()) in of:
+            return folder
+    raise AssertionError
 
 
 @contextmanager

@@ -68,6 +68,7 @@ if TYPE_CHECKING:
     from lenskit.ownership import is_stamped as is_stamped
     from lenskit.ownership import listed_in as listed_in
     from lenskit.ownership import stamp as stamp
+    from lenskit.ownership import working_folder as working_folder
     from lenskit.ownership import write_list as write_list
     from lenskit.pictures import colours as colours
     from lenskit.run import Run as Run
@@ -94,6 +95,7 @@ _LAZY = {
     "in_folder": "lenskit.ownership",
     "is_stamped": "lenskit.ownership",
     "listed_in": "lenskit.ownership",
+    "working_folder": "lenskit.ownership",
     "write_list": "lenskit.ownership",
     "Backbone": "lenskit.kinds.backbone",
     "Batch": "lenskit.kinds.pairs",

@@ -14,7 +14,7 @@ from lenskit.embeddings.stored import Matrix, StoredMatrix
 from lenskit.embeddings.table import BACKBONE, PROJECTION, table_of
 from lenskit.errors import UsageError
 from lenskit.kinds.parameter import Parameter
-from lenskit.ownership import asked
+from lenskit.ownership import asked, working_folder
 
 Array = NDArray[np.float64]
 
@@ -90,7 +90,7 @@ class Embeddings:
     def place(self, evaluation: str) -> Path:
         """The folder that an evaluation writes to, which need not be there: `NAME-evaluations/EVALUATION` in the
         working folder, or where `--output` says."""
-        return asked().place(self.key) or Path.cwd() / f"{self.path.name}-evaluations" / evaluation
+        return asked().place(self.key) or working_folder(self.path, evaluation)
 
     def folder(self, evaluation: str) -> Path:
         """The folder that an evaluation writes to, made if need be."""

@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar
 
 from annotated_types import Ge
 
-from lenskit.plugin import Evaluation, Run, UsageError, asked, check_free
+from lenskit.plugin import Evaluation, Run, UsageError, asked, check_free, working_folder
 from lenskit_evaluation.anomaly.judged import Judged, judge
 from lenskit_evaluation.anomaly.report import FILES, write
 from lenskit_evaluation.anomaly.score_table import read_scores
@@ -91,7 +91,7 @@ class Anomaly(Evaluation):
     def _judge_table(self, runs: Sequence[Run], path: Path) -> Judged:
         if runs:
             raise UsageError(f"--scores holds scores already: give {path} or runs")
-        folder = asked().output or Path.cwd() / f"{path.name}-evaluations" / "anomaly"
+        folder = asked().output or working_folder(path, "anomaly")
         check_free(folder, self.files)
         truth, scored = read_scores(path, self.label, self.normal)
         found = judge(truth, scored, resamples=self.resamples, seed=self.seed)
