@@ -132,8 +132,10 @@ def test_without_a_run_results_go_to_the_working_folder(run: Path, lenskit: Call
     for _ in range(2):
         assert lenskit("crowding", "b/f.npz").status == 0
     assert names(".") == ["a", "b", "blobs", "f.npz-2-evaluations", "f.npz-evaluations"]
-    assert "the results of two subjects would go to" in lenskit("crowding", "a/f.npz", "b/f.npz").complaint()
     assert tree("f.npz-evaluations") == before
+    shutil.rmtree("f.npz-evaluations")
+    shutil.rmtree("f.npz-2-evaluations")
+    assert "the results of two subjects would go to" in lenskit("crowding", "a/f.npz", "b/f.npz").complaint()
     assert lenskit("crowding", "a/f.npz", "b/f.npz", "--output", "out").status == 0
 
 
