@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 from lenskit.choices import CHOICES, resolve, usual_folder
 from lenskit.config import Config, Layer, build, layer_of, read_assignment
 from lenskit.errors import LenskitError, UsageError
+from lenskit.options import options_of
+from lenskit.registry import registry
 
 if TYPE_CHECKING:
     import numpy as np
@@ -20,6 +22,9 @@ if TYPE_CHECKING:
     from lenskit.run import Run
 
 Text = str | PathLike[str]
+
+NO_INPUTS = ("output", "name", "title", "simulator", "set")
+"""Options of evaluations that are no paths of what is read, though something may be called as they are."""
 
 
 def train(
@@ -100,6 +105,9 @@ def evaluate(
 ) -> Any:
     """Judges runs, as `lenskit EVALUATION RUN...` does.
 
+    Every evaluation has the options `output`, the folder to write to in place of those in the runs (`embed`, `explore`,
+    `predict` and `report` take a file, too), and `overwrite`, whether files that it did not write are replaced.
+
     Args:
         evaluation: Its name; see `lenskit list evaluations`.
         runs: A run, embeddings, the path of either, or several of these; some evaluations need none.
@@ -113,9 +121,12 @@ def evaluate(
         UsageError: for what is unknown, or no run.
     """
     from lenskit.embeddings import Embeddings, is_embeddings
+    from lenskit.results import going_to
     from lenskit.run import Run
 
     subjects = [runs] if isinstance(runs, Run | Embeddings | str | PathLike) else list(runs)
+    own = {option.name for option in options_of(registry().find("evaluation", evaluation).load())}
+    added = {name: options.pop(name) for name in ("output", "overwrite") if name in options and name not in own}
     judge = build("evaluation", evaluation, options)
     if not subjects and not judge.without_runs:
         raise UsageError(f"{evaluation} needs a run")
@@ -124,7 +135,10 @@ def evaluate(
         if not judge.embeddings and (isinstance(subject, Embeddings) or is_embeddings(path)):
             raise UsageError(f"{evaluation} takes runs, and {path} holds embeddings")
     opened = [_open(subject) if isinstance(subject, str | PathLike) else subject for subject in subjects]
-    return judge(opened, [fspath(path) for path in inputs])
+    paths = [fspath(path) for path in inputs]
+    given = [value for key, value in options.items() if key not in NO_INPUTS]
+    with going_to(evaluation, judge, opened, [*paths, *given], **added):
+        return judge(opened, paths)
 
 
 def _open(subject: Text) -> Run | Embeddings:

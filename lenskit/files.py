@@ -3,10 +3,34 @@
 from __future__ import annotations
 
 import os
+import re
+import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
+
+PART = re.compile(r"(?P<name>.+)\.[0-9a-f]{8}\.part")
+"""The name of a file that is being written, or was when its command was killed."""
+
+
+def is_part(name: str) -> str | None:
+    """The name of the file that a part is of, if it is one."""
+    found = PART.fullmatch(name)
+    return found["name"] if found else None
+
+
+def part_of(path: Path) -> Path:
+    """A free name beside a file, for its new content. What killed commands left there of the same file is removed."""
+    sweep_parts(path)
+    return path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")
+
+
+def sweep_parts(path: Path) -> None:
+    """Removes what killed commands left beside a file that they were writing."""
+    for entry in os.scandir(path.parent):
+        if is_part(entry.name) == path.name:
+            Path(entry.path).unlink(missing_ok=True)
 
 
 @contextmanager
@@ -34,9 +58,9 @@ def write_atomically(path: Path, content: str | bytes | memoryview | Callable[[I
     Raises:
         OSError: naming the file, if it cannot be written.
     """
-    temporary = path.with_name(path.name + ".part")
+    temporary = part_of(path)
     try:
-        with naming(path), temporary.open("wb") as file:
+        with naming(path), temporary.open("xb") as file:
             if callable(content):
                 content(file)
             else:

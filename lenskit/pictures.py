@@ -6,6 +6,8 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
 from textwrap import wrap
 
 import numpy as np
@@ -17,7 +19,9 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from numpy.typing import NDArray
 from torch import Tensor
 
+from lenskit.files import write_atomically
 from lenskit.kinds.parameter import Parameter
+from lenskit.ownership import STAMP
 
 PER_LINE = 6
 """Lenses side by side, at most."""
@@ -83,6 +87,14 @@ def draw_views(groups: Sequence[Views], rgb: Sequence[int] = RGB) -> Figure:
             part.suptitle("\n".join(layout.title + [" "] * (lines - len(layout.title))), fontsize=10)
         _draw_group(part, group, layout, rgb)
     return figure
+
+
+def save(figure: Figure, path: Path, dpi: int) -> None:
+    """Writes a figure to a file, in the format that its ending says; it says in itself that lenskit wrote it."""
+    picture = BytesIO()
+    key = "Software" if path.suffix == ".png" else "Creator"
+    figure.savefig(picture, format=path.suffix[1:], dpi=dpi, metadata={key: STAMP})
+    write_atomically(path, picture.getbuffer())
 
 
 class _Layout:

@@ -68,6 +68,15 @@ if TYPE_CHECKING:
     from lenskit.kinds.parameter import parameters_of as parameters_of
     from lenskit.kinds.simulator import Scene as Scene
     from lenskit.kinds.simulator import Simulator as Simulator
+    from lenskit.ownership import asked as asked
+    from lenskit.ownership import check_free as check_free
+    from lenskit.ownership import check_output as check_output
+    from lenskit.ownership import in_folder as in_folder
+    from lenskit.ownership import is_stamped as is_stamped
+    from lenskit.ownership import listed_in as listed_in
+    from lenskit.ownership import stamp as stamp
+    from lenskit.ownership import working_folder as working_folder
+    from lenskit.ownership import write_list as write_list
     from lenskit.pictures import colours as colours
     from lenskit.reading.delimited import parse_number as parse_number
     from lenskit.reading.delimited import read_delimited as read_delimited
@@ -107,6 +116,15 @@ if TYPE_CHECKING:
     from lenskit.training.probe import uniformity as uniformity
 
 _LAZY = {
+    "stamp": "lenskit.ownership",
+    "asked": "lenskit.ownership",
+    "check_free": "lenskit.ownership",
+    "check_output": "lenskit.ownership",
+    "in_folder": "lenskit.ownership",
+    "is_stamped": "lenskit.ownership",
+    "listed_in": "lenskit.ownership",
+    "working_folder": "lenskit.ownership",
+    "write_list": "lenskit.ownership",
     "Backbone": "lenskit.kinds.backbone",
     "Batch": "lenskit.kinds.pairs",
     "Budget": "lenskit.kinds.method",

@@ -15,8 +15,8 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import platform
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -35,6 +35,8 @@ from lenskit.figures import read_figures
 from lenskit.files import write_atomically
 from lenskit.kinds.simulator import Simulator
 from lenskit.lock import is_held
+from lenskit.owned_run import ORIGIN, RUN, not_of_a_run
+from lenskit.ownership import LISTS, asked, check_writable, remove, told
 from lenskit.registry import registry
 
 if TYPE_CHECKING:
@@ -43,7 +45,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("lenskit")
 
 MARKS = ("run.toml", "run.toml.part")
-"""What marks a directory as a run; the second if it was cut short in its first moment."""
+"""What marks a directory as a run; the second if it was cut short in its first moment, by versions of before."""
 
 
 BEST = "best"
@@ -91,29 +93,63 @@ class Run:
             UsageError: if something is there already and `overwrite` is not set, or is set for what is no run.
             LenskitError: if the directory cannot be written.
         """
-        if path.exists() and (not path.is_dir() or any(path.iterdir())):
-            if not overwrite:
-                raise UsageError(
-                    f"{path} exists: choose another --out, go on with --resume {path}, or replace it with --overwrite"
-                )
-            if not any((path / name).is_file() for name in MARKS):
-                raise UsageError(f"{path} is no run directory, so --overwrite leaves it alone")
-            if is_held(path):
-                raise UsageError(f"{path} is being trained by another process, so --overwrite leaves it alone")
+        cls.check_free(path, overwrite)
         origin = provenance() | {"recipe": recipe}
         try:
             _empty(path)
             path.mkdir(parents=True, exist_ok=True)
-            write_atomically(path / "run.toml", config.to_toml())
-            write_atomically(path / "provenance.json", json.dumps(origin, indent=2) + "\n")
+            write_atomically(path / RUN, config.to_toml())
+            write_atomically(path / ORIGIN, json.dumps(origin, indent=2) + "\n")
         except OSError as error:
             raise LenskitError(f"the run directory {path} cannot be made: {error.strerror}") from error
         return cls(path)
+
+    @staticmethod
+    def check_free(path: Path, overwrite: bool = False) -> None:
+        """Checks that a run directory can be made at a path.
+
+        Raises:
+            UsageError: if something is there already and `overwrite` is not set; or is set, and what is there is no
+                run, is being trained, or holds what lenskit did not write.
+            LenskitError: if nothing can be written there.
+        """
+        try:
+            check_writable(path)
+        except UsageError:
+            if not os.path.lexists(path):
+                raise LenskitError(f"the run directory {path} cannot be made: Not a directory") from None
+            if path.is_symlink() and not path.exists():
+                raise UsageError(f"{path} is a link that leads nowhere: choose another --out") from None
+        if not path.exists() or (path.is_dir() and not any(path.iterdir())):
+            return
+        strangers = not_of_a_run(path)
+        if strangers is None:
+            raise UsageError(
+                f"{path} is no run directory, so --overwrite leaves it alone"
+                if overwrite
+                else f"{path} exists and is no run: choose another --out"
+            )
+        if not overwrite:
+            hints = [f"go on with --resume {path}"] if (path / RUN).is_file() else []
+            hints += [] if strangers else ["replace it with --overwrite"]
+            raise UsageError(f"{path} exists: {', '.join(['choose another --out', *hints[:-1]])}, or {hints[-1]}")
+        if is_held(path):
+            raise UsageError(f"{path} is being trained by another process, so --overwrite leaves it alone")
+        if strangers:
+            raise UsageError(
+                f"{path} holds {told(strangers)}, which lenskit did not write there, so --overwrite leaves it alone: "
+                "move what is yours, or choose another --out"
+            )
 
     @property
     def name(self) -> str:
         name = self.path.name or str(self.path)
         return f"{name}-{BEST}" if self.best else name
+
+    @property
+    def key(self) -> Path:
+        """What tells it from all other runs, and from itself with another encoder."""
+        return self.path.resolve() / (BEST if self.best else "")
 
     @property
     def checkpoint(self) -> Path:
@@ -140,10 +176,15 @@ class Run:
         trained = read_card(self.path / "encoder").get("trained")
         return trained is not None and trained["batches"] == trained["of"]
 
+    def place(self, evaluation: str) -> Path:
+        """The folder that an evaluation writes to, which need not be there: in the run, or where `--output` says."""
+        own = self.path / "evaluations" / (BEST if self.best else "") / evaluation
+        return asked().place(self.key) or own
+
     def folder(self, evaluation: str) -> Path:
         """The folder that an evaluation writes to, made if need be."""
         self.check_there()
-        folder = self.path / "evaluations" / (BEST if self.best else "") / evaluation
+        folder = self.place(evaluation)
         folder.mkdir(parents=True, exist_ok=True)
         return folder
 
@@ -279,14 +320,15 @@ class Run:
 
 
 def _empty(path: Path) -> None:
-    """Removes what a directory holds, if there is one; what marks it as a run last."""
+    """Removes what a run directory holds, if there is one: what says what lenskit wrote last, what marks it as a run
+    behind all."""
     if not path.is_dir():
         return
-    for child in sorted(path.iterdir(), key=lambda child: child.name in MARKS):
-        if child.is_dir() and not child.is_symlink():
-            shutil.rmtree(child)
-        else:
-            child.unlink()
+    for results in sorted(path.glob("evaluations/**/*"), key=lambda each: (each.name in LISTS, -len(each.parts))):
+        if not results.is_dir() or results.is_symlink():
+            results.unlink()
+    for child in sorted(path.iterdir(), key=lambda child: (child.name in (RUN, ORIGIN), child.name == ORIGIN)):
+        remove(child)
 
 
 def provenance() -> dict[str, Any]:

@@ -22,7 +22,9 @@ def command_of(name: str) -> click.Command:
     else:
         parameters.append(click.Argument(["run"], metavar="RUN"))
         parameters.append(click.Argument(["inputs"], nargs=-1, required=True, metavar=f"{component.inputs}..."))
-    parameters += [_flag(option, component.short.get(option.name)) for option in options_of(component)]
+    options = options_of(component)
+    parameters += [_flag(option, component.short.get(option.name)) for option in options]
+    parameters += [flag for flag in _added() if flag.name not in {option.name for option in options}]
 
     def callback(
         runs: tuple[str, ...] = (),
@@ -38,6 +40,14 @@ def command_of(name: str) -> click.Command:
 
     text = description(component) or record.component.summary
     return click.Command(name, params=parameters, callback=callback, help=text, short_help=record.component.summary)
+
+
+def _added() -> list[click.Option]:
+    """The flags that every evaluation has, whoever wrote it."""
+    return [
+        click.Option(["--output"], metavar="FOLDER", help="Folder to write to, instead of one in the run."),
+        click.Option(["--overwrite"], is_flag=True, default=None, help="Replace files that it did not write."),
+    ]
 
 
 def _flag(option: Option, short: str | None) -> click.Option:

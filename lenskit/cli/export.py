@@ -14,7 +14,7 @@ FORMATS = ("timm", "onnx")
 @click.argument("run", metavar="RUN")
 @click.option("--format", type=click.Choice(FORMATS), default="timm", show_default=True, help="What reads it.")
 @click.option("-o", "--out", metavar="DIR", help="The folder to write. [default: RUN/export/FORMAT]")
-@click.option("--overwrite", is_flag=True, help="Replace files that are there.")
+@click.option("--overwrite", is_flag=True, help="Replace the files of an earlier export.")
 def command(run: str, format: str, out: str | None, overwrite: bool) -> None:
     """Write a trained encoder for those who do not have lenskit: `lenskit export runs/a`.
 

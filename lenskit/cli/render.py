@@ -45,6 +45,7 @@ def command(
     """
     from lenskit.rendering.outputs import check_out, format_of, write
     from lenskit.rendering.table import read_table
+    from lenskit.results import paths_of
 
     pictured = {key: value for key, value in (("bits", bits and int(bits)), ("stretch", stretch)) if value}
     path = Path(out)
@@ -52,7 +53,7 @@ def command(
     if pictured and found != "png":
         raise UsageError(f"--{next(iter(pictured))} is for PNG, not for {found}")
     read = read_table(Path(table)).without(ignore)
-    check_out(path, found, overwrite, Path(table))
+    check_out(path, found, overwrite, Path(table), [*paths_of([named["recipe"], named["config"]])])
 
     from lenskit.rendering.render import Rendering, simulator_for
 

@@ -58,23 +58,25 @@ def list_runs(folders: tuple[str, ...], as_json: bool) -> None:
 @command.command("compare", short_help="Print how runs differ, and plot their curves")
 @click.argument("runs", nargs=-1, required=True, metavar="RUN RUN...")
 @click.option("-o", "--output", metavar="FILE", help="Plot the curves to this file (.png, .pdf or .svg).")
+@click.option("--overwrite", is_flag=True, help="Replace a file that is no picture of lenskit's.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def compare(runs: tuple[str, ...], output: str | None, as_json: bool) -> None:
+def compare(runs: tuple[str, ...], output: str | None, overwrite: bool, as_json: bool) -> None:
     """Print what differs in the configurations of RUNs and their latest figures, and plot their curves."""
-    import io
-
-    from lenskit.files import write_atomically
     from lenskit.runs import compare_runs, plot_runs
 
     if len(runs) < 2:
         raise UsageError("compare takes two runs or more")
     if output and Path(output).suffix not in (".png", ".pdf", ".svg"):
         raise UsageError(f"the curves are plotted to a .png, .pdf or .svg file, got {output}")
+    if output:
+        from lenskit.ownership import check_output
+
+        check_output(Path(output), overwrite=overwrite, inputs=(), flag="-o")
     comparison = compare_runs([Path(run) for run in runs])
     if output:
-        picture = io.BytesIO()
-        plot_runs(comparison).savefig(picture, format=Path(output).suffix[1:], dpi=150)
-        write_atomically(Path(output), picture.getbuffer())
+        from lenskit.pictures import save
+
+        save(plot_runs(comparison), Path(output), dpi=150)
     if as_json:
         plain = asdict(comparison)
         del plain["lines"]

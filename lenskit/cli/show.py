@@ -45,6 +45,7 @@ SECTIONS = ("simulator", "data", "pairs", "train", "input")
 @click.option("--rgb", metavar="R,G,B", help="Numbers of the channels for colours. [default: 0,1,2]")
 @click.option("--dpi", type=click.IntRange(20, 1200), default=150, show_default=True, help="Pixels an inch.")
 @click.option("--output", "-o", default="pairs.png", show_default=True, help="The picture: .png, .pdf or .svg.")
+@click.option("--overwrite", is_flag=True, help="Replace a file that is no picture of lenskit's.")
 def command(
     recipe: str | None,
     config: str | None,
@@ -59,6 +60,7 @@ def command(
     rgb: str | None,
     dpi: int,
     output: str,
+    overwrite: bool,
     **flags: Any,
 ) -> None:
     """Draw lenses and their views, with parameters: `lenskit show --simulator hst --pairs lens-fixed -o pairs.png`.
@@ -71,6 +73,10 @@ def command(
         raise UsageError(f"{output} has to end in .{', .'.join(ENDINGS)}")
     if not path.parent.is_dir():
         raise UsageError(f"there is no folder {path.parent}")
+    from lenskit.ownership import check_output
+    from lenskit.results import paths_of
+
+    check_output(path, overwrite=overwrite, inputs=paths_of([recipe, config, data]), flag="-o")
     if first + lenses > NUMBERS:
         raise UsageError(f"lenses have numbers below 2^63: there is no lens {first}")
     channels = None if rgb is None else _numbers(rgb)
@@ -100,14 +106,9 @@ def command(
             _check_channels(channels, show.source.image_shape[0])
         groups.append(show.views(range(first, first + lenses), before, titled=len(names) > 1))
 
-    import io
+    from lenskit.pictures import RGB, draw_views, save
 
-    from lenskit.files import write_atomically
-    from lenskit.pictures import RGB, draw_views
-
-    picture = io.BytesIO()
-    draw_views(groups, channels or RGB).savefig(picture, format=path.suffix[1:], dpi=dpi)
-    write_atomically(path, picture.getbuffer())
+    save(draw_views(groups, channels or RGB), path, dpi)
     click.echo(output)
 
 

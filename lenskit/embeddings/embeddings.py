@@ -14,6 +14,7 @@ from lenskit.embeddings.stored import Matrix, StoredMatrix
 from lenskit.embeddings.table import BACKBONE, PROJECTION, table_of
 from lenskit.errors import UsageError
 from lenskit.kinds.parameter import Parameter
+from lenskit.ownership import asked, working_folder
 from lenskit.reading.whole import first_inexact
 
 Array = NDArray[np.float64]
@@ -34,7 +35,7 @@ class Embeddings:
             split; by default each shows its own.
         view: (n,) whole numbers of the images among those of their lens; by default 0.
         names: n names of the images; by default their numbers.
-        path: The file they are in. What evaluations find goes into a folder beside it, `NAME-evaluations`.
+        path: The file they are in. What evaluations find goes into a folder `NAME-evaluations` of the working folder.
         about: What else is known of them, as plain values: what was embedded, and by what.
 
     Raises:
@@ -78,32 +79,43 @@ class Embeddings:
         return self.representations.get(BACKBONE, next(iter(self.representations.values())))
 
     @property
+    def key(self) -> Path:
+        """What tells them from all others."""
+        return self.path.resolve()
+
+    @property
     def name(self) -> str:
         """What tables call them."""
         return self.path.stem
 
+    def place(self, evaluation: str) -> Path:
+        """The folder that an evaluation writes to, which need not be there: `NAME-evaluations/EVALUATION` in the
+        working folder, or where `--output` says."""
+        return asked().place(self.key) or working_folder(self.path, evaluation)
+
     def folder(self, evaluation: str) -> Path:
         """The folder that an evaluation writes to, made if need be."""
-        folder = self.path.with_name(f"{self.path.name}-evaluations") / evaluation
+        folder = self.place(evaluation)
         folder.mkdir(parents=True, exist_ok=True)
         return folder
 
-    def save(self, path: Path | str) -> None:
+    def save(self, path: Path | str, *, overwrite: bool = False) -> None:
         """Writes them to a file, in the format that its ending says: `.zarr`, `.parquet` or `.npz`; see `write`."""
-        self.write(path, [self], len(self))
+        self.write(path, [self], len(self), overwrite=overwrite)
 
     @staticmethod
-    def check_path(path: Path | str) -> None:
+    def check_path(path: Path | str, *, overwrite: bool = False) -> None:
         """Raises if no embeddings can be written there.
 
         Raises:
-            UsageError: if the ending says no format, or there is something else that would be replaced.
+            UsageError: if the ending says no format, or there is something that lenskit did not write, which may not
+                be overwritten or is a folder.
             LenskitError: if what the format needs is not installed.
         """
-        files.check(Path(path))
+        files.check(Path(path), overwrite)
 
     @staticmethod
-    def write(path: Path | str, parts: Iterable[Embeddings], rows: int) -> None:
+    def write(path: Path | str, parts: Iterable[Embeddings], rows: int, *, overwrite: bool = False) -> None:
         """Writes embeddings that come part by part, of which memory holds few at a time: the file is there whole, in
         place of the one that was, or not at all.
 
@@ -111,11 +123,12 @@ class Embeddings:
             path: The file; its ending says the format.
             parts: Some rows each, at least one, of the same representations and values; the first says what they are.
             rows: How many rows there will be.
+            overwrite: Whether a file that lenskit did not write is replaced.
 
         Raises:
             UsageError, LenskitError: as `check_path` does, or if other rows come than were announced.
         """
-        files.write(Path(path), (table_of(part) for part in parts), rows)
+        files.write(Path(path), (table_of(part) for part in parts), rows, overwrite)
 
     @classmethod
     def load(cls, path: Path | str) -> Self:

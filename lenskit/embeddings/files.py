@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import zipfile
 from collections.abc import Iterator
 from importlib import import_module
@@ -11,15 +10,17 @@ from pathlib import Path
 from typing import Any
 
 from lenskit.embeddings.stored import FAULTS
-from lenskit.embeddings.table import Table, arguments
+from lenskit.embeddings.table import FORMAT, Table, arguments
 from lenskit.errors import LenskitError, UsageError, too_many_files
+from lenskit.ownership import leftovers, remove, scratch, told
 
 FORMATS = {
     ".zarr": "lenskit.embeddings.zarr_file",
     ".parquet": "lenskit.embeddings.parquet_file",
     ".npz": "lenskit.embeddings.npz_file",
 }
-"""Modules with `check()`, `holds(path)`, `write(path, parts, rows)` and `read(path)`, by the ending of a name."""
+"""Modules with `check()`, `holds(path)`, `card(path)`, `strangers(path, table)`, `write(path, parts, rows)` and
+`read(path)`, by the ending of a name."""
 
 
 def may_be_embeddings(path: Path) -> bool:
@@ -34,45 +35,70 @@ def is_embeddings(path: Path) -> bool:
     return path.suffix in (*FORMATS, ".npy") and path.is_file()
 
 
-def check(path: Path) -> None:
+def check(path: Path, overwrite: bool = False) -> None:
     """Raises if no embeddings can be written there; see `Embeddings.check_path`."""
     module = _format(path)
     module.check()
-    if path.exists() and not module.holds(path):
-        raise UsageError(f"{path} exists and holds no embeddings: choose another file")
+    if not path.exists() and not path.is_symlink():
+        return
+    strangers = not_of_embeddings(path)
+    if strangers:
+        raise UsageError(f"{path} holds {told(strangers)}, which lenskit did not write: choose another file")
+    if strangers is not None or (overwrite and not path.is_dir()):
+        return
+    if path.is_dir() or not module.holds(path):
+        hint = "" if path.is_dir() else ", or use --overwrite"
+        raise UsageError(f"{path} exists and holds no embeddings: choose another file{hint}")
+    raise UsageError(f"{path} holds features that lenskit did not write: choose another file, or use --overwrite")
 
 
-def write(path: Path, parts: Iterator[Table], rows: int) -> None:
+def not_of_embeddings(path: Path) -> list[str] | None:
+    """Names of what is in a file of embeddings and lenskit did not write; None if lenskit did not write the file."""
+    if path.suffix not in FORMATS or path.is_symlink() or not _format(path).holds(path):
+        return None
+    try:
+        card = _format(path).card(path)
+    except (*FAULTS, EOFError, zipfile.BadZipFile):
+        return None
+    if not isinstance(card, dict) or card.get("format") != FORMAT:
+        return None
+    return list(_format(path).strangers(path, Table(card, {})))
+
+
+def write(path: Path, parts: Iterator[Table], rows: int, overwrite: bool = False) -> None:
     """Writes a file beside, and puts it in place when it is whole; see `Embeddings.write`.
 
     Args:
         path: The file.
         parts: Its rows.
         rows: How many there will be.
+        overwrite: Whether a file that lenskit did not write is replaced.
     """
-    check(path)
+    check(path, overwrite)
     # What a process that was killed has left there goes, too.
-    scratch = path.with_name(f".{path.name}.part")
-    shutil.rmtree(scratch, ignore_errors=True)
-    scratch.mkdir(parents=True)
+    for left in leftovers(path, "part"):
+        remove(left)
+    beside = scratch(path, "part")
+    beside.mkdir(parents=True)
     try:
-        new = scratch / path.name
+        new = beside / path.name
         _format(path).write(new, _counted(parts, rows), rows)
+        check(path, overwrite)  # writing takes long
         if path.is_dir():
-            path.rename(scratch / "old")
+            path.rename(beside / "old")
         try:
             new.replace(path)
         except OSError:
-            if (scratch / "old").exists():
-                (scratch / "old").rename(path)
+            if (beside / "old").exists():
+                (beside / "old").rename(path)
             raise
     except OSError as error:
-        if error.filename and scratch not in Path(os.fsdecode(error.filename)).parents:
+        if error.filename and beside not in Path(os.fsdecode(error.filename)).parents:
             raise  # of something else, such as an image that was to be read
         reason = os.strerror(error.errno) if error.errno else error
         raise LenskitError(f"{path} cannot be written: {reason}; what was there before is unharmed") from error
     finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+        remove(beside)
 
 
 def read(path: Path) -> dict[str, Any]:

@@ -33,6 +33,17 @@ def holds(path: Path) -> bool:
         return False
 
 
+def card(path: Path) -> Any:
+    """What the file says of itself."""
+    with np.load(path, allow_pickle=False) as file:
+        return json.loads(str(file[ABOUT])) if ABOUT in file.files else None
+
+
+def strangers(path: Path, table: Table) -> list[str]:
+    """Nothing: it is one file."""
+    return []
+
+
 def write(path: Path, parts: Iterator[Table], rows: int) -> None:
     """Columns go to files of their own beside, which are then put together; only names are kept in memory."""
     names: list[str] = []

@@ -45,6 +45,18 @@ def holds(path: Path) -> bool:
     return KEY in (schema.metadata or {}) or FEATURES in schema.names
 
 
+def card(path: Path) -> Any:
+    """What the file says of itself."""
+    from pyarrow.parquet import read_schema
+
+    return json.loads((read_schema(path).metadata or {}).get(KEY, b"null"))
+
+
+def strangers(path: Path, table: Table) -> list[str]:
+    """Nothing: it is one file."""
+    return []
+
+
 def write(path: Path, parts: Iterator[Table], rows: int) -> None:
     """Rows are gathered to groups, of which memory holds one."""
     import pyarrow

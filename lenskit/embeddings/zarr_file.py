@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lenskit.embeddings.stored import StoredMatrix
-from lenskit.embeddings.table import FEATURES, PROJECTION, Table, card_of
+from lenskit.embeddings.table import FEATURES, OWN, PROJECTION, Table, card_of
 from lenskit.kinds.parameter import Parameter
 from lenskit.reading.limits import check_bytes
-from lenskit.store.zarr_format import COORDINATE_CHUNK, create_array
+from lenskit.store.zarr_format import COORDINATE_CHUNK, create_array, strangers_among
 
 CHUNK_BYTES = 2**23
 """Features of one chunk need no more."""
@@ -32,6 +32,17 @@ def check() -> None:
 def holds(path: Path) -> bool:
     """Whether what is there has features: another group, such as of images, is somebody's."""
     return (path / FEATURES).is_dir()
+
+
+def card(path: Path) -> Any:
+    """What the file says of itself."""
+    return json.loads((path / "zarr.json").read_text(encoding="utf-8")).get("attributes")
+
+
+def strangers(path: Path, table: Table) -> list[str]:
+    """What is in the folder beside what `write` makes."""
+    own = table.card.get("representations", ())
+    return strangers_among([*OWN, *own, *table.parameters], path)
 
 
 def write(path: Path, parts: Iterator[Table], rows: int) -> None:

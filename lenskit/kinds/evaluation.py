@@ -11,7 +11,8 @@ class Evaluation(ABC):
     """Judges runs; also a verb of the command line: `lenskit NAME RUN... --option value`, or
     `lenskit evaluate NAME RUN...`; and from Python `lenskit.evaluate(NAME, runs, option=value)`.
 
-    Its keyword-only constructor arguments are its options and the verb's flags.
+    Its keyword-only constructor arguments are its options and the verb's flags. The core adds `--output FOLDER`, where
+    `run.folder(NAME)` leads then, and `--overwrite`.
     """
 
     inputs: ClassVar[str | None] = None
@@ -23,6 +24,10 @@ class Evaluation(ABC):
 
     without_runs: ClassVar[bool] = False
     """Whether there may be no run at all, because options say what is judged: `lenskit anomaly --scores scores.csv`."""
+
+    files: ClassVar[tuple[str, ...] | None] = None
+    """Names of the files that it writes into `run.folder(NAME)`, beside pictures. A file of such a name that it did not
+    write stops it before it begins. Without them, what comes to be there while it works counts as written by it."""
 
     short: ClassVar[dict[str, str]] = {}
     """One-letter flags of options: `{"output": "-o"}`."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import os
-import shutil
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +18,7 @@ from lenskit.errors import UsageError
 from lenskit.files import naming, write_atomically
 from lenskit.hdf5_file import new_hdf5
 from lenskit.kinds.parameter import Parameter
+from lenskit.ownership import check_output, leftovers, remove, scratch, strangers, told
 from lenskit.rendering.render import Part, Rendering, labels
 from lenskit.rendering.table import NAME
 
@@ -43,8 +44,15 @@ def format_of(out: Path, name: str | None = None) -> str:
     return found
 
 
-def check_out(out: Path, format: str, overwrite: bool, table: Path | None = None) -> None:
+def check_out(out: Path, format: str, overwrite: bool, table: Path | None = None, inputs: Sequence[Path] = ()) -> None:
     """Checks, before anything is rendered, that an output can be written.
+
+    Args:
+        out: The file or folder.
+        format: Its format.
+        overwrite: Whether what lenskit wrote there is replaced, and a file of others that `out` names.
+        table: The table whose lenses are rendered.
+        inputs: What else is read.
 
     Raises:
         UsageError: if something is there that may not be replaced.
@@ -58,20 +66,31 @@ def check_out(out: Path, format: str, overwrite: bool, table: Path | None = None
             raise UsageError(f"{path} is {'a folder' if path.is_dir() else 'no folder'}: choose another -o")
         if table is not None and path.is_dir() and table.resolve().is_relative_to(path.resolve()):
             raise UsageError(f"{path} holds the table {table}: choose another -o")
-        if path.is_dir() and not _is_of_images(path):
-            raise UsageError(f"{path} holds other things than rendered images: choose another -o")
-        if path.exists() and not overwrite and not (path.is_dir() and not any(path.iterdir())):
+        if path.is_dir() and (others := _not_of_images(path)):
+            raise UsageError(f"{path} holds other things than rendered images, {told(others)}: choose another -o")
+        if path != out and os.path.lexists(path) and not os.path.lexists(out):
+            raise UsageError(f"{path} exists, where the parameters of {out} would go: choose another -o")
+        if path.is_dir() and any(path.iterdir()) and not overwrite:
             raise UsageError(f"{path} exists: choose another -o, or replace it with --overwrite")
+        check_output(path, overwrite=overwrite, inputs=inputs, ours=Path.is_dir, flag="-o")
 
 
 PARAMETERS = "parameters.csv"
 
 
-def _is_of_images(folder: Path) -> bool:
-    """Whether a folder is empty, or holds what `write_png` writes and nothing else, which goes when it is replaced."""
-    entries = list(folder.iterdir())
-    ours = all(path.is_file() and (path.name == PARAMETERS or path.suffix == ".png") for path in entries)
-    return not entries or (ours and (folder / PARAMETERS).is_file())
+def _not_of_images(folder: Path) -> list[str]:
+    """Names of what is in a folder and not of what `write_png` writes, which its table of parameters lists."""
+    try:
+        with (folder / PARAMETERS).open(encoding="utf-8", newline="") as file:
+            names = {row.get(NAME) for row in csv.DictReader(file)}
+    except (OSError, UnicodeDecodeError, csv.Error):
+        return strangers(folder, lambda name: False)
+
+    def ours(name: str) -> bool:
+        stem = name.removesuffix(".png")
+        return name == PARAMETERS or (stem != name and bool({stem, re.sub(r"-\d+$", "", stem)} & names))
+
+    return strangers(folder, ours)
 
 
 def beside(out: Path) -> Path:
@@ -236,8 +255,9 @@ def _part(out: Path, folder: bool = False) -> Iterator[Path]:
     Where a link to a folder is, the folder is replaced, and the link stays.
     """
     out = out.resolve() if folder else out
-    part, old = (out.with_name(f".{out.name}.{ending}") for ending in ("part", "old"))
-    _remove(part)
+    part, old = (scratch(out, ending) for ending in ("part", "old"))
+    for left in (*leftovers(out, "part"), *leftovers(out, "old")):
+        remove(left)
     try:
         if folder:
             part.mkdir(parents=True)
@@ -246,19 +266,13 @@ def _part(out: Path, folder: bool = False) -> Iterator[Path]:
         with naming(out):
             yield part
         if out.is_dir():
-            _remove(old)
+            if others := _not_of_images(out):
+                raise UsageError(f"{out} holds by now other things than rendered images: {told(others)}")
             out.rename(old)
         part.replace(out)
-        _remove(old)
+        remove(old)
     finally:
-        _remove(part)
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
+        remove(part)
 
 
 def write(rendering: Rendering, out: Path, format: str, **options: Any) -> None:

@@ -19,6 +19,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from lenskit.errors import UsageError
+
 try:
     import fcntl
 except ImportError:  # Windows
@@ -62,6 +64,9 @@ class Claims:
                 self.path.unlink(missing_ok=True)
 
     def _open(self) -> None:
+        ours = self.path.is_file() and not self.path.is_symlink() and not self.path.stat().st_size
+        if os.path.lexists(self.path) and not ours:
+            raise UsageError(f"{self.path} is in the way, and no lock of lenskit: move it, or choose another --out")
         while self._file < 0:
             self._file = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o666)
             self._lock(WRITERS, shared=True)

@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 
 from lenskit.errors import LenskitError, UsageError
 from lenskit.files import write_atomically
+from lenskit.ownership import strangers
 from lenskit.records import load_json
-from lenskit.store.formats import Format
+from lenskit.store.formats import PART, Format
 from lenskit.store.plan import Plan, checked_attributes
 
 CARD = "simulation.json"
@@ -48,6 +49,17 @@ class FitsFormat(Format):
             raise
         except LenskitError as error:
             raise UsageError(f"{self.path} is no store of simulated pairs: {error}") from None
+
+    def strangers(self) -> list[str]:
+        lenses = self.card().get("configuration", {}).get("simulate", {}).get("lenses", 0)
+        digits = len(str(lenses - 1))
+
+        def owns(name: str) -> bool:
+            number = name.removesuffix(".fits")
+            a_lens = number != name and number.isdecimal() and len(number) == digits and int(number) < lenses
+            return a_lens or name == CARD or bool(PART.fullmatch(name))
+
+        return strangers(self.path, owns)
 
     def create(self, plan: Plan) -> None:
         if plan["dtype"] != "float32":

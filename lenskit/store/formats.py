@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import shutil
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lenskit.errors import LenskitError, UsageError
+from lenskit.ownership import leftovers, scratch, told
 from lenskit.store.plan import FORMAT, Plan, checked_attributes
 
 FORMATS = {
@@ -24,9 +26,9 @@ FORMATS = {
     "hdf5": "lenskit.store.hdf5_format:Hdf5Format",
 }
 ENDINGS = {".zarr": "zarr", ".h5": "hdf5", ".hdf5": "hdf5"}
-PARTS = (".part", ".partial")
-"""Endings of files that somebody began to write."""
-FIRST_MOMENT = {"zarr.json.part", "simulation.json.part"}
+PART = re.compile(r"(zarr(\.json)?|c(\.\d+)*|simulation\.json|\d+\.fits)(\.?[0-9a-f]{8,32})?\.(part|partial)")
+"""Names of files of a store that lenskit or Zarr began to write."""
+FIRST_MOMENT = re.compile(r"(zarr|simulation)\.json(\.[0-9a-f]{8})?\.part")
 """What may be in a folder that was just going to become a store."""
 DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 """Faults of a disk that may pass."""
@@ -92,23 +94,37 @@ class Format(ABC):
     def finish(self, plan: Plan) -> None:
         """Makes a store with all its chunks complete; does nothing to one that is."""
 
+    @abstractmethod
+    def strangers(self) -> list[str]:
+        """Names of what is in the store and lenskit did not write."""
+
     def sweep(self) -> None:
         """Removes what somebody began to write or to remove and did not finish. Nobody may be writing."""
         if not self.exists:
             return
-        shutil.rmtree(self._aside, ignore_errors=True)
+        for removed in leftovers(self.path, "removed"):
+            shutil.rmtree(removed, ignore_errors=True)
         for folder, _, files in os.walk(self.path):
             for name in files:
-                if name.endswith(PARTS):
+                if PART.fullmatch(name):
                     Path(folder, name).unlink(missing_ok=True)
 
     def remove(self) -> None:
-        """Removes the store. Nobody may be writing."""
+        """Removes the store. Nobody may be writing.
+
+        Raises:
+            UsageError: if there is something in it that lenskit did not write.
+        """
+        if strangers := self.strangers():
+            raise UsageError(
+                f"{self.path} holds {told(strangers)}, which lenskit did not write, so --overwrite leaves it alone: "
+                "move what is yours, or choose another --out"
+            )
         if self.path.is_dir():
             # What was removed in part must not look like a store that has to be filled up.
-            shutil.rmtree(self._aside, ignore_errors=True)
-            self.path.rename(self._aside)
-            shutil.rmtree(self._aside)
+            aside = scratch(self.path, "removed")
+            self.path.rename(aside)
+            shutil.rmtree(aside)
         else:
             self.path.unlink(missing_ok=True)
 
@@ -116,12 +132,8 @@ class Format(ABC):
     def blank(self) -> bool:
         """Whether a new store can be made: there is nothing, or nothing but what was cut short in its first moment."""
         if self.path.is_dir():
-            return {child.name for child in self.path.iterdir()} <= FIRST_MOMENT
+            return all(FIRST_MOMENT.fullmatch(child.name) for child in self.path.iterdir())
         return not self.path.exists()
-
-    @property
-    def _aside(self) -> Path:
-        return self.path.with_name(f".{self.path.name}.removed")
 
 
 def format_name(path: Path, name: str | None = None) -> str:

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lenskit.errors import LenskitError
+from lenskit.files import part_of, sweep_parts
 from lenskit.hdf5_file import new_hdf5
 from lenskit.records import parse_json
 from lenskit.store.formats import Format
@@ -34,7 +35,6 @@ class Hdf5Format(Format):
     def __init__(self, path: Path) -> None:
         super().__init__(path)
         self.filling = ZarrFormat(path.with_name(path.name + ".filling"))
-        self._part = path.with_name(path.name + ".part")
 
     def card(self) -> dict[str, Any]:
         if not self.path.is_file():
@@ -63,18 +63,26 @@ class Hdf5Format(Format):
     def finish(self, plan: Plan) -> None:
         if not self.path.is_file():
             self.filling.finish(plan)
+            part = part_of(self.path)
             try:
-                self._copy(plan)
-                self._part.replace(self.path)
+                self._copy(plan, part)
+                part.replace(self.path)
             except BaseException:
-                self._part.unlink(missing_ok=True)
+                part.unlink(missing_ok=True)
                 raise
-        shutil.rmtree(self.filling.path, ignore_errors=True)
+        if self.filling.exists and not self.filling.strangers():
+            shutil.rmtree(self.filling.path, ignore_errors=True)
 
     def sweep(self) -> None:
         if self.exists:
-            self._part.unlink(missing_ok=True)
+            sweep_parts(self.path)
         self.filling.sweep()
+
+    def strangers(self) -> list[str]:
+        if not self.filling.path.is_dir():
+            return []
+        there = self.filling.strangers() if self.filling.exists else [""]
+        return [f"{self.filling.path.name}/{name}" for name in there]
 
     def remove(self) -> None:
         super().remove()
@@ -85,10 +93,10 @@ class Hdf5Format(Format):
     def blank(self) -> bool:
         return super().blank and self.filling.blank
 
-    def _copy(self, plan: Plan) -> None:
-        """Copies the store into the file, chunk by chunk. Times would make every file another."""
+    def _copy(self, plan: Plan, part: Path) -> None:
+        """Copies the store into a file, chunk by chunk. Times would make every file another."""
         store = Store(self.filling.path)
-        with new_hdf5(self._part) as (file, check):
+        with new_hdf5(part) as (file, check):
             file.attrs[CARD] = json.dumps(plan.attributes() | {"complete": True})
             for name in (*AXES[2:], *map(coordinate_name, plan.parameters)):
                 array = open_array(store.path / name)

@@ -112,9 +112,10 @@ def check_same(store: Format, plan: Plan) -> None:
     for field in fields:
         for name, one, other in differences({field: held[field]}, {field: wanted[field]}):
             name = name.removeprefix("configuration.")
+            hint = "" if store.strangers() else ", or replace it with --overwrite"
             raise UsageError(
                 f"{store.path} differs in {name}: it has {_short(one)}, this would be {_short(other)}; choose another "
-                "--out, or replace it with --overwrite"
+                f"--out{hint}"
             )
 
 

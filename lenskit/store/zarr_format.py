@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,8 @@ from numpy.typing import NDArray
 from lenskit.errors import LenskitError
 from lenskit.files import write_atomically
 from lenskit.kinds.parameter import Parameter
-from lenskit.store.formats import Format
+from lenskit.ownership import strangers
+from lenskit.store.formats import PART, Format
 from lenskit.store.plan import Plan
 from lenskit.store.store import AXES, FAULTS, IMAGES, STAGING, Store, coordinate_name, open_array, read_card
 
@@ -33,6 +36,11 @@ class ZarrFormat(Format):
 
     def card(self) -> dict[str, Any]:
         return read_card(self.path)
+
+    def strangers(self) -> list[str]:
+        known = self.card().get("parameters") or ()
+        parameters = [Parameter(str(each.get("name"))) for each in known if isinstance(each, dict)]
+        return strangers_among([IMAGES, STAGING, *AXES[2:], *map(coordinate_name, parameters)], self.path)
 
     def create(self, plan: Plan) -> None:
         """Makes the arrays that are not there yet. Each file is put in place whole, the group's first."""
@@ -172,6 +180,15 @@ class ZarrFormat(Format):
 def _members(plan: Plan) -> list[str]:
     """The arrays of a complete store."""
     return [IMAGES, *AXES[2:], *map(coordinate_name, plan.parameters)]
+
+
+def strangers_among(arrays: Iterable[str], group: Path) -> list[str]:
+    """Names of what is in a group of Zarr beside arrays of these names."""
+    names = "|".join(map(re.escape, arrays))
+    # Chunks of images have flat keys, those of texts have not.
+    nested = r"c/(\d+/)*(\d+(\.[0-9a-f]{32}\.partial)?)?"
+    known = re.compile(rf"(({names})/)?(zarr\.json|c(\.\d+)*|{PART.pattern})?|({names})/{nested}")
+    return strangers(group, lambda name: bool(known.fullmatch(name)))
 
 
 def create_array(

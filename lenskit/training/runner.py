@@ -19,6 +19,7 @@ from lenskit.errors import LenskitError, UsageError
 from lenskit.kinds.backbone import Backbone
 from lenskit.kinds.method import Budget, Method
 from lenskit.lock import held
+from lenskit.owned_run import check_no_input, sweep
 from lenskit.run import Run
 from lenskit.training import memory
 from lenskit.training.callbacks import Checkpoints, Monitor
@@ -61,6 +62,9 @@ def train(
         LenskitError: with one line that says what was wrong.
     """
     let_first_speak()
+    if is_first():
+        Run.check_free(out, overwrite)  # before any work
+        check_no_input(out, config)
     job = build(config)
     # Only the first process of several makes the directory; it tells the others.
     run = Run.create(out, config, overwrite, recipe) if is_first() else Run(out, config)
@@ -232,6 +236,7 @@ class Job:
 def _kept(run: Run) -> Iterator[None]:
     """Holds the run's directory, and keeps its log."""
     with held(run.path) as still, _log_to(run.path / "train.log"):
+        sweep(run.path)
         run.is_there = still
         try:
             yield

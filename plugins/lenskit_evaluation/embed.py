@@ -13,11 +13,24 @@ from uuid import uuid4
 
 from annotated_types import Ge
 
-from lenskit.plugin import Embeddings, Evaluation, Run, UsageError, connected, spelled_out
+from lenskit.plugin import (
+    Embeddings,
+    Evaluation,
+    Run,
+    UsageError,
+    asked,
+    check_output,
+    connected,
+    in_folder,
+    spelled_out,
+)
 from lenskit_evaluation.lenses import check_one_source, labelled
 from lenskit_evaluation.streamed import Embedder, Task, in_order, on_cluster, on_threads
 
 log = logging.getLogger("lenskit")
+
+NAME = "features.zarr"
+"""The file in a folder."""
 
 TELL_EVERY = 30.0
 """Seconds between two lines that say how far it is."""
@@ -43,9 +56,10 @@ class Embed(Evaluation):
             core.
         dask: Work on a Dask cluster: the address of its scheduler, or `local`. Run and data must be on a disk that its
             workers see.
-        output: File to write, instead of `features.zarr` in the run.
+        output: File to write, or a folder for `features.zarr`, instead of one in the run.
     """
 
+    files: ClassVar[tuple[str, ...]] = ()
     short: ClassVar[dict[str, str]] = {"output": "-o"}
 
     def __init__(
@@ -71,27 +85,42 @@ class Embed(Evaluation):
 
     def __call__(self, runs: Sequence[Run], inputs: Sequence[str] = ()) -> dict[str, Embeddings]:
         """Writes each run's embeddings, and returns them by its name."""
-        if self.output and len(runs) > 1:
-            raise UsageError(f"--output names one file, but {len(runs)} runs are given: leave it out, or give one run")
-        if self.output:
-            Embeddings.check_path(self.output)
+        overwrite = asked().overwrite
+        paths = self._paths(runs)
+        for path in paths.values():
+            Embeddings.check_path(path, overwrite=overwrite)
+            check_output(path, ours=lambda there: True)
         found = {}
         with ExitStack() as stack:
             client = stack.enter_context(connected(self.dask, self.workers)) if self.dask else None
             for label, run in labelled(runs).items():
                 embedder = Embedder(self._task(run))
-                path = Path(self.output) if self.output else run.folder("embed") / "features.zarr"
+                path = paths[label]
                 if self.output and embedder.reads(path):
                     raise UsageError(f"{path} holds the images that are to be embedded: choose another --output")
                 threads = 1 if embedder.simulated else self.workers
                 submit = on_cluster(client, embedder) if client else on_threads(embedder, threads)
                 with submit as (start, ahead):
                     parts = in_order(start, embedder.parts(), ahead)
-                    Embeddings.write(path, _told(parts, embedder.rows), embedder.rows)
+                    Embeddings.write(path, _told(parts, embedder.rows), embedder.rows, overwrite=overwrite)
                 found[label] = Embeddings.load(path)
                 shapes = " and ".join(f"{name} {each.shape[1]}" for name, each in found[label].representations.items())
                 log.info("features of %d images (%s) are in %s", embedder.rows, shapes, path)
         return found
+
+    def _paths(self, runs: Sequence[Run]) -> dict[str, Path]:
+        """Where each run's embeddings go, by its label."""
+        path = in_folder(self.output, NAME) if self.output else None
+        if self.output and len(runs) > 1 and path == Path(self.output):
+            raise UsageError(
+                f"--output names one file, but {len(runs)} runs are given: leave it out, or give a folder or one run"
+            )
+        named = labelled(runs)
+        if path is None:
+            return {label: run.place("embed") / NAME for label, run in named.items()}
+        if len(runs) == 1:
+            return dict.fromkeys(named, path)
+        return {label: path.parent / label.replace("/", "-") / NAME for label in named}
 
     def _task(self, run: Run) -> Task:
         projection = self.projection

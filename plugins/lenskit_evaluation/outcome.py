@@ -5,24 +5,24 @@ from __future__ import annotations
 import json
 import logging
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from matplotlib.figure import Figure
 
-from lenskit.plugin import LenskitError, Record, load_json, write_atomically
+from lenskit.plugin import asked, check_free, listed_in, write_atomically, write_list
 from lenskit_evaluation.tables import Rows, as_text, show, to_csv, to_markdown
 
 log = logging.getLogger("lenskit")
 
+OUTCOME = ("results.json", "table.md", "table.csv")
+"""What `write_outcome` writes beside pictures."""
 
-class _Outcome(Record):
-    """What is read of a `results.json`."""
-
-    pictures: list[str] | None = None
+Content = str | bytes | Callable[[IO[bytes]], object]
+"""What `write_atomically` takes."""
 
 
 def write_outcome(
@@ -36,6 +36,7 @@ def write_outcome(
     more: Mapping[str, Rows] | None = None,
     summary: Mapping[str, Mapping[str, float]] | None = None,
     pictures: Mapping[str, Figure] | None = None,
+    files: Sequence[Mapping[str, Content]] = (),
 ) -> None:
     """Writes `results.json`, `table.md`, `table.csv` and a PNG for each picture into each folder, and prints the table.
 
@@ -52,25 +53,50 @@ def write_outcome(
         summary: For each subject by its label, its few figures that count, by name: such as
             `{"theta_E R2": 0.889}`. `lenskit report` puts those of all evaluations into one row a run.
         pictures: Figures by the names of their files, without the ending.
+        files: Further files of each folder, by their names.
+
+    `results.json` lists all that is written. What an earlier outcome lists is replaced; all else there stays.
+
+    Raises:
+        UsageError: if a file of such a name is there that no earlier outcome lists; nothing is written then.
     """
     # Drawn before anything is written: what cannot be drawn leaves nothing half-written.
     drawn = {f"{name}.png": _png(figure) for name, figure in (pictures or {}).items()}
     known = {"title": title, "settings": settings, "summary": summary or {}, "table": as_text(table)}
-    plain = plain_values({**known, **results, "pictures": list(drawn)})
+    own = {name for each in files for name in each}
+    names = [*OUTCOME, *drawn, *own]
+    wish = asked()
+    said = {"evaluation": wish.evaluation, "of": wish.subjects, "pictures": list(drawn), "files": sorted(names)}
+    plain = plain_values({**known, **results, **said})
     tables = {title: table, **(more or {})}
-    for folder in folders:
+    content: dict[str, Content] = {
+        "results.json": json.dumps(plain, indent=1) + "\n",
+        "table.md": "\n".join(f"{t}.\n\n{to_markdown(rows)}" for t, rows in tables.items()),
+        "table.csv": to_csv(long or table),
+        **drawn,
+    }
+    # In a folder of the user's what several subjects have in common is written once.
+    shared = [wish.output] if wish.output and len(folders) > 1 else list(folders)
+    each_own = dict(zip(folders, files, strict=True)) if files else {}
+    places = {folder: (content if folder in shared else {}) | dict(each_own.get(folder, {})) for folder in
+              [*shared, *(folder for folder in folders if folder not in shared)]}  # fmt: skip
+    for folder, what in places.items():
+        check_free(folder, what)
+    for folder, what in places.items():
+        if not what:
+            continue
         folder.mkdir(parents=True, exist_ok=True)
-        _remove_pictures(folder)
-        write_atomically(folder / "results.json", json.dumps(plain, indent=1) + "\n")
-        write_atomically(folder / "table.md", "\n".join(f"{t}.\n\n{to_markdown(rows)}" for t, rows in tables.items()))
-        write_atomically(folder / "table.csv", to_csv(long or table))
-        for name, png in drawn.items():
-            write_atomically(folder / name, png)
+        _remove_former(folder, names)
+        if "results.json" not in what:
+            write_list(folder, what, wish.evaluation)
+        # First what lists them, so that a command that was killed can be repeated.
+        for name, each in what.items():
+            write_atomically(folder / name, each)
     for name, rows in tables.items():
         show(rows, name)
-    log.info("table: %s", folders[0] / "table.md")
+    log.info("table: %s", shared[0] / "table.md")
     for name in drawn:
-        log.info("picture: %s", folders[0] / name)
+        log.info("picture: %s", shared[0] / name)
 
 
 def _png(figure: Figure) -> bytes:
@@ -79,17 +105,11 @@ def _png(figure: Figure) -> bytes:
     return file.getvalue()
 
 
-def _remove_pictures(folder: Path) -> None:
-    """Removes the pictures of the outcome that is replaced: beside another table they would tell of other lenses."""
-    if not (folder / "results.json").is_file():
-        return
-    try:
-        former = load_json(folder / "results.json", _Outcome)
-    except LenskitError as error:
-        log.warning("%s; it is replaced, and pictures that belonged to it stay", error)
-        return
-    for name in former.get("pictures") or ():
-        (folder / Path(name).name).unlink(missing_ok=True)
+def _remove_former(folder: Path, names: Sequence[str]) -> None:
+    """Removes files of the outcome that is replaced: beside another table its pictures would tell of other lenses."""
+    for name in listed_in(folder, asked().evaluation, OUTCOME[:1]) - {*names}:
+        if name == Path(name).name and not (folder / name).is_dir():
+            (folder / name).unlink(missing_ok=True)
 
 
 def plain_values(value: Any) -> Any:

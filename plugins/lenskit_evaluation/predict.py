@@ -14,7 +14,18 @@ import torch
 from annotated_types import Gt, Lt
 from torch import Tensor
 
-from lenskit.plugin import Dataset, Encoder, Evaluation, LenskitError, Run, UsageError, stored, write_atomically
+from lenskit.plugin import (
+    Dataset,
+    Encoder,
+    Evaluation,
+    LenskitError,
+    Run,
+    UsageError,
+    check_output,
+    in_folder,
+    stored,
+    write_atomically,
+)
 from lenskit_evaluation.features import to_best_device
 from lenskit_evaluation.finetune.model import MODEL, FineTuned, Predicted
 from lenskit_evaluation.outliers import OutlierDetector
@@ -64,12 +75,14 @@ class Predict(Evaluation):
     over the one at which the flag is raised. A head has neither intervals nor that flag.
 
     Args:
-        output: File to write; without it the table is printed.
+        output: File to write, or a folder for `predictions.csv`; without it the table is printed.
         level: Share of lenses whose truth lies in its interval.
-        model: `probe`, `head`, or the name of a fine-tuned model, a folder of RUN/evaluations/finetune.
+        model: `probe`, `head`, or the name of a fine-tuned model, a folder of RUN/evaluations/finetune, or the path of
+            such a folder.
     """
 
     inputs: ClassVar[str | None] = "IMAGES"
+    files: ClassVar[tuple[str, ...]] = ()
     short: ClassVar[dict[str, str]] = {"output": "-o"}
 
     def __init__(
@@ -80,13 +93,16 @@ class Predict(Evaluation):
     def __call__(self, runs: Sequence[Run], inputs: Sequence[str] = ()) -> list[dict[str, str]]:
         """Returns the table's rows, and writes or prints it."""
         (run,) = runs
+        path = None if self.output is None else in_folder(self.output, "predictions.csv")
+        if path:
+            # A table says nothing of who wrote it.
+            check_output(path, ours=lambda there: False)
         model = open_model(run, self.model)
         datasets = [_open(data, model) for data in inputs]
         rows = [row for dataset in datasets for row in self._rows(dataset, model)]
-        if self.output is None:
+        if path is None:
             sys.stdout.write(to_csv(rows))
             return rows
-        path = Path(self.output)
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, to_csv(rows))
         flagged = sum(row.get(model.unlike) == "1" for row in rows)
@@ -124,13 +140,13 @@ def open_model(run: Run, name: str = PROBE) -> Model:
 
     Args:
         run: The run.
-        name: `probe`, `head`, or the name of a fine-tuned model.
+        name: `probe`, `head`, or the name or the folder of a fine-tuned model.
 
     Raises:
         LenskitError: if the run has not been probed, or what it holds is damaged.
         UsageError: if there is no such model.
     """
-    folder = run.folder("finetune")
+    folder = run.place("finetune")
     there = sorted(path.parent.name for path in folder.glob(f"*/{MODEL}"))
     if name == PROBE:
         try:
@@ -139,6 +155,8 @@ def open_model(run: Run, name: str = PROBE) -> Model:
             raise LenskitError(f"{error}{f', or use --model {there[0]}' if there else ''}") from None
     if name == HEAD:
         return _Head(run)
+    if name not in there and (Path(name) / MODEL).is_file():
+        return _FineTuned(FineTuned.load(Path(name)))
     if name not in there:
         near = difflib.get_close_matches(name, there, n=1)
         hint = f": did you mean {near[0]}?" if near else f"; it has {', '.join(there)}" if there else ""
@@ -155,7 +173,7 @@ class _Probe:
     measures: bool = True
 
     def __init__(self, run: Run) -> None:
-        self._probe = FittedProbe.load(run.folder("probe"))
+        self._probe = FittedProbe.load(run.place("probe"))
         if about := self._probe.about:
             log.info("probe fitted to %(lenses)s lenses of %(data)s, seed %(seed)s", about)
         self.classes: Mapping[str, Sequence[str]] = {}

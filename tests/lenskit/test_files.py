@@ -44,8 +44,12 @@ def test_a_reader_keeps_what_it_opened(tmp_path: Path) -> None:
     assert path.read_text() == "new"
 
 
-def test_replaces_the_rest_of_a_write_that_was_killed(tmp_path: Path) -> None:
-    (tmp_path / "file.part").write_text("half, and longer than the new content")
+def test_removes_the_rest_of_a_write_that_was_killed_and_nothing_of_others(tmp_path: Path) -> None:
+    (tmp_path / "file.0123abcd.part").write_text("half, and longer than the new content")
+    others = ["file.part", "file.mine.part", "other.0123abcd.part", "prefix-file.0123abcd.part"]
+    for name in others:
+        (tmp_path / name).write_text("half of a download")
     write_atomically(tmp_path / "file", "new")
     assert (tmp_path / "file").read_text() == "new"
-    assert os.listdir(tmp_path) == ["file"]
+    assert sorted(os.listdir(tmp_path)) == sorted(["file", *others])
+    assert {(tmp_path / name).read_text() for name in others} == {"half of a download"}

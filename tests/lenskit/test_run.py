@@ -17,6 +17,7 @@ import torch
 
 from lenskit.config import Config
 from lenskit.errors import LenskitError, UsageError
+from lenskit.owned_run import check_no_input
 from lenskit.run import Run, provenance
 from lenskit.training.resume import resume
 from lenskit.training.runner import train
@@ -37,6 +38,13 @@ def config() -> Config:
 
 def names(folder: Path) -> list[str]:
     return sorted(os.listdir(folder))
+
+
+def results(run: Run) -> None:
+    """What an evaluation writes, with its list."""
+    folder = run.folder("probe")
+    (folder / "results.json").write_text(json.dumps({"evaluation": "probe", "files": ["results.json", "table.csv"]}))
+    (folder / "table.csv").write_text("1,2")
 
 
 def test_a_new_run(config: Config, tmp_path: Path) -> None:
@@ -105,18 +113,98 @@ def test_an_empty_directory_becomes_a_run(config: Config, tmp_path: Path) -> Non
 
 def test_a_run_is_replaced_only_when_asked(config: Config, tmp_path: Path) -> None:
     run = Run.create(tmp_path / "a", config)
-    run.folder("probe").joinpath("table.csv").write_text("1,2")
-    outside = tmp_path / "precious"
-    outside.mkdir()
-    (outside / "data").write_text("mine")
-    (run.path / "link").symlink_to(outside)
+    results(run)
     other = Config.resolve(SECTIONS, {"train": {"epochs": 2}})
     with pytest.raises(UsageError, match=r"a exists: choose another --out, go on with --resume \S+a, or replace it"):
         Run.create(run.path, other)
     assert Run(run.path).config == config
     assert Run.create(run.path, other, overwrite=True).config == other
     assert names(run.path) == ["provenance.json", "run.toml"]
-    assert (outside / "data").read_text() == "mine"
+
+
+MINE = {
+    "notes.txt": "notes.txt",
+    "thesis/one/chapter.tex": "thesis/",
+    "checkpoints/mine.ckpt": "checkpoints/mine.ckpt",
+    "encoder/notes": "encoder/notes",
+    "evaluations/probe/mine.csv": "evaluations/probe/mine.csv",
+    "evaluations/notes": "evaluations/notes",
+    "run.toml.part.mine": "run.toml.part.mine",
+    "download.part": "download.part",
+    "export/timm/notes": "export/timm/notes",
+    "wandb/notes": "wandb/notes",
+}
+"""Files of a user in a run, and how they are named."""
+
+
+@pytest.mark.parametrize("name", MINE)
+def test_what_lenskit_did_not_write_in_a_run_is_never_removed(name: str, config: Config, tmp_path: Path) -> None:
+    run = Run.create(tmp_path / "a", config)
+    results(run)
+    mine = run.path / name
+    mine.parent.mkdir(parents=True, exist_ok=True)
+    mine.write_text("years")
+    before = names(run.path)
+    with pytest.raises(UsageError, match=re.escape(f"a holds {MINE[name]}, which lenskit did not write there")):
+        Run.create(run.path, config, overwrite=True)
+    with pytest.raises(UsageError, match=r"a exists: choose another --out, or go on with --resume \S+a$"):
+        Run.create(run.path, config)
+    assert (names(run.path), mine.read_text()) == (before, "years")
+    mine.rename(tmp_path / "moved")
+    if mine.parent.name == "one":
+        mine.parent.rmdir()
+        mine.parent.parent.rmdir()
+    Run.create(run.path, config, overwrite=True)  # the advice works
+
+
+def test_links_in_a_run_are_a_users(config: Config, tmp_path: Path) -> None:
+    run = Run.create(tmp_path / "a", config)
+    (tmp_path / "precious").mkdir()
+    for name in ("encoder", "metrics.jsonl", "evaluations"):
+        (run.path / name).symlink_to(tmp_path / "precious")
+    with pytest.raises(UsageError, match=r"a holds encoder, evaluations, metrics\.jsonl, which"):
+        Run.create(run.path, config, overwrite=True)
+    assert (run.path / "encoder").is_symlink()
+
+
+def test_a_run_of_an_earlier_version_is_replaced(config: Config, tmp_path: Path) -> None:
+    """Its evaluations kept no list, and what was killed left other names."""
+    run = Run.create(tmp_path / "a", config)
+    folder = run.folder("probe")
+    told = {"title": "R2", "settings": {}, "summary": {}, "table": [], "pictures": ["r2.png"]}
+    (folder / "results.json").write_text(json.dumps(told))
+    for name in ("table.md", "table.csv", "r2.png", "linear.npz", "fitted.json"):
+        (folder / name).write_text("")
+    others = ("metrics.jsonl", "train.log", "encoder/encoder.json", "checkpoints/last.ckpt.part", "best/encoder.json")
+    for name in (*others, "tensorboard/events.out.tfevents.17.host.1.0", "evaluations/embed/features.npz"):
+        (run.path / name).parent.mkdir(parents=True, exist_ok=True)
+        (run.path / name).write_text("")
+    Run.create(run.path, config, overwrite=True)
+    assert names(run.path) == ["provenance.json", "run.toml"]
+
+
+def test_a_configuration_of_a_user_makes_no_run(config: Config, tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    for text in ("[train]\nepochs = 3\n", "[tool.black]\nline-length = 3\n", "years of work"):
+        (tmp_path / "mine" / "run.toml").write_text(text)
+        with pytest.raises(UsageError, match="mine is no run directory, so --overwrite leaves it alone"):
+            Run.create(tmp_path / "mine", config, overwrite=True)
+        assert (tmp_path / "mine" / "run.toml").read_text() == text
+
+
+def test_a_link_that_leads_nowhere_is_told(config: Config, tmp_path: Path) -> None:
+    (tmp_path / "a").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(UsageError, match="a is a link that leads nowhere: choose another --out"):
+        Run.create(tmp_path / "a", config, overwrite=True)
+
+
+def test_what_a_run_starts_from_is_not_replaced_by_it(config: Config, tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "encoder").mkdir()
+    sections = {"backbone": {"weights": str(tmp_path / "a" / "encoder")}, "train": {"seed": 3}}
+    with pytest.raises(UsageError, match=r"a/encoder is an input of this run, and in \S+a: choose another --out"):
+        check_no_input(tmp_path / "a", Config(sections))
+    check_no_input(tmp_path / "b", Config(sections))
 
 
 def test_what_is_no_run_is_never_replaced(config: Config, tmp_path: Path) -> None:
@@ -167,7 +255,7 @@ def create_and_die(path: Path, config: Config, overwrite: bool, steps: int) -> b
 
     def kill(event: str, arguments: tuple) -> None:
         nonlocal steps
-        writes = event == "open" and str(arguments[1]).startswith("w")
+        writes = event == "open" and str(arguments[1]).startswith(("w", "x"))
         place = str(arguments[0]) if writes or event in ("os.rename", "os.mkdir", "os.remove", "os.rmdir") else "/"
         if place.startswith(str(path)) or not place.startswith("/"):  # what a tree is removed of, it names relatively
             steps -= 1
@@ -194,7 +282,7 @@ def test_a_directory_is_never_stuck(overwrite: bool, config: Config, tmp_path: P
         path = tmp_path / str(steps)
         if overwrite:
             run = Run.create(path, config)
-            run.folder("probe").joinpath("table.csv").write_text("1,2")
+            results(run)
             run.checkpoint.parent.mkdir()
             run.checkpoint.touch()
         through = create_and_die(path, config, overwrite, steps)
@@ -204,7 +292,7 @@ def test_a_directory_is_never_stuck(overwrite: bool, config: Config, tmp_path: P
         assert names(path) == ["provenance.json", "run.toml"]
         if through:
             break
-    assert steps == (12 if overwrite else 5)  # so often it died on the way
+    assert steps == (13 if overwrite else 5)  # so often it died on the way
 
 
 def test_a_run_that_was_killed_before_its_first_checkpoint_starts_from_its_beginning(

@@ -8,9 +8,9 @@ from typing import Annotated, ClassVar
 
 from annotated_types import Ge
 
-from lenskit.plugin import Evaluation, Run, UsageError
+from lenskit.plugin import Evaluation, Run, UsageError, asked, check_free, working_folder
 from lenskit_evaluation.anomaly.judged import Judged, judge
-from lenskit_evaluation.anomaly.report import write
+from lenskit_evaluation.anomaly.report import FILES, write
 from lenskit_evaluation.anomaly.score_table import read_scores
 from lenskit_evaluation.anomaly.subjects import judge_runs
 from lenskit_evaluation.lenses import check_one_source, labelled
@@ -43,6 +43,7 @@ class Anomaly(Evaluation):
     """
 
     without_runs: ClassVar[bool] = True
+    files: ClassVar[tuple[str, ...]] = FILES
 
     def __init__(
         self,
@@ -71,7 +72,8 @@ class Anomaly(Evaluation):
         self.simulator, self.set = simulator, set or []
 
     def __call__(self, runs: Sequence[Run], inputs: Sequence[str] = ()) -> Judged:
-        """Judges runs or a table, writes what it found into each run or beside the table, and returns it."""
+        """Judges runs or a table, writes what it found into each run, or for a table into a folder `TABLE-evaluations`
+        of the working folder, and returns it."""
         if self.scores:
             return self._judge_table(runs, Path(self.scores))
         if not runs:
@@ -89,9 +91,10 @@ class Anomaly(Evaluation):
     def _judge_table(self, runs: Sequence[Run], path: Path) -> Judged:
         if runs:
             raise UsageError(f"--scores holds scores already: give {path} or runs")
+        folder = asked().output or working_folder(path, "anomaly")
+        check_free(folder, self.files)
         truth, scored = read_scores(path, self.label, self.normal)
         found = judge(truth, scored, resamples=self.resamples, seed=self.seed)
-        folder = path.with_name(f"{path.name}-evaluations") / "anomaly"
         settings = {name: getattr(self, name) for name in ("scores", "label", "normal", "resamples", "seed")}
         write([folder], found, f"Anomalies by {path}", settings)
         return found

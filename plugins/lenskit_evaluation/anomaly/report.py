@@ -7,16 +7,17 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from lenskit.plugin import write_atomically
 from lenskit_evaluation.anomaly.judged import Figures, Judged, Judgement, resolved
 from lenskit_evaluation.anomaly.plots import reconstructions, roc_curves, score_histograms
 from lenskit_evaluation.anomaly.rank import LEVELS
 from lenskit_evaluation.metrics import Estimate
-from lenskit_evaluation.outcome import write_outcome
+from lenskit_evaluation.outcome import OUTCOME, write_outcome
 from lenskit_evaluation.tables import to_csv
 
 SCORES = "scores.csv"
 """The scores themselves, so that anyone can judge them anew."""
+
+FILES = (*OUTCOME, SCORES, "roc.png", "scores.png", "reconstructions.png")
 
 
 def write(
@@ -56,9 +57,8 @@ def write(
         more=more,
         summary=found,
         pictures=pictures,
+        files=[{SCORES: _scores(judged)} for _ in folders],
     )
-    for folder in folders:
-        write_atomically(folder / SCORES, _scores(judged))
 
 
 def _listed(counts: Mapping[str, int], normal: str) -> str:

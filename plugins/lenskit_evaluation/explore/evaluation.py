@@ -20,6 +20,10 @@ from lenskit.plugin import (
     Run,
     UsageError,
     check_complete,
+    check_free,
+    check_output,
+    in_folder,
+    is_stamped,
     open_dataset,
     simulated,
     write_atomically,
@@ -27,14 +31,22 @@ from lenskit.plugin import (
 from lenskit_evaluation.explore.page import Shown, page
 from lenskit_evaluation.explore.sprites import Sprites, Thumbnails, thumbnails
 from lenskit_evaluation.features import simulator_of, to_best_device
-from lenskit_evaluation.lenses import check_one_source, first_images
+from lenskit_evaluation.lenses import check_one_source, first_images, labelled
 from lenskit_evaluation.maps.feature_map import FeatureMap, Trust, trustworthiness
-from lenskit_evaluation.outcome import write_outcome
+from lenskit_evaluation.outcome import OUTCOME, write_outcome
 
 log = logging.getLogger("lenskit")
 
+PAGE = "explore.html"
+"""The page in a folder."""
+
 TRUSTED = 4000
 """Lenses at most that trustworthiness is computed on: memory grows with their square."""
+
+
+def _is_page(path: Path) -> bool:
+    """Whether a file is a page of ours, also of a version that did not say so in it."""
+    return is_stamped(path) or (path.is_file() and b"explore.start(page)" in path.read_bytes())
 
 
 @dataclass(frozen=True)
@@ -88,10 +100,11 @@ class Explore(Evaluation):
         min_dist: How close points may be on the map.
         metric: Distance between features.
         thumbnail: Height and width of the images on the page, in pixels.
-        output: File to write, instead of one in the run.
+        output: File to write, instead of one in the run; or a folder for the page and all else.
     """
 
     embeddings: ClassVar[bool] = True
+    files: ClassVar[tuple[str, ...]] = OUTCOME
     short: ClassVar[dict[str, str]] = {"output": "-o"}
 
     def __init__(
@@ -109,7 +122,7 @@ class Explore(Evaluation):
         output: str | None = None,
     ) -> None:
         check_one_source(data, simulator, set)
-        if output and not Path(output).parent.is_dir():
+        if output and in_folder(output, PAGE) == Path(output) and not Path(output).parent.is_dir():
             raise UsageError(f"there is no folder {Path(output).parent} to write {output} to")
         self.data, self.lenses, self.seed, self.output = data, lenses, seed, output
         self.simulator, self.set, self.thumbnail = simulator, set or [], thumbnail
@@ -117,11 +130,26 @@ class Explore(Evaluation):
 
     def __call__(self, runs: Sequence[Run | Embeddings], inputs: Sequence[str] = ()) -> list[Explored]:
         """Writes a page for each run or file of embeddings, and returns what is on them."""
-        if self.output and len(runs) > 1:
-            raise UsageError(f"--output names one file, but {len(runs)} runs are given: leave it out, or give one run")
-        return [self._explore(subject) for subject in runs]
+        if self.output and len(runs) > 1 and in_folder(self.output, PAGE) == Path(self.output):
+            raise UsageError(
+                f"--output names one file, but {len(runs)} runs are given: leave it out, or give a folder or one run"
+            )
+        places = {label: self._place(label, each, len(runs) > 1) for label, each in labelled(runs).items()}
+        for path, folder in places.values():
+            check_free(folder, [*OUTCOME, *([PAGE] if path.parent == folder else [])])
+            if path.parent != folder:
+                check_output(path, ours=_is_page)
+        return [self._explore(each, *place) for each, place in zip(runs, places.values(), strict=True)]
 
-    def _explore(self, subject: Run | Embeddings) -> Explored:
+    def _place(self, label: str, subject: Run | Embeddings, several: bool) -> tuple[Path, Path]:
+        """Where the page of a subject goes, and the folder of its results."""
+        if not self.output or (path := in_folder(self.output, PAGE)) == Path(self.output):
+            folder = subject.place("explore")
+            return Path(self.output) if self.output else folder / PAGE, folder
+        folder = path.parent / label.replace("/", "-") if several else path.parent
+        return folder / PAGE, folder
+
+    def _explore(self, subject: Run | Embeddings, path: Path, folder: Path) -> Explored:
         lenses = self._embedded(subject) if isinstance(subject, Embeddings) else self._embed(subject)
         log.info("a map of %d x %d features", *lenses.features.shape)
         fitted = FeatureMap.fit(
@@ -138,9 +166,8 @@ class Explore(Evaluation):
         sprites = None if lenses.pictures is None else Sprites.of(lenses.pictures)
         heading = f"{subject.name}: a map of its features"
         html = page(Shown(heading, facts, fitted.coordinates, lenses.names, parameters, lenses.values, sprites))
-        folder = subject.folder("explore")
-        path = Path(self.output) if self.output else folder / "explore.html"
-        write_atomically(path, html)
+        if path.parent != folder:
+            write_atomically(path, html)
         size = len(html.encode()) / 1e6
         figures = {"lenses": n, "seed": self.seed, "trustworthiness": trust.value, "of lenses": trust.n, "MB": size}
         write_outcome(
@@ -149,6 +176,7 @@ class Explore(Evaluation):
             settings={key: value for key, value in vars(self).items() if key != "output"},
             results={"page": path.resolve(), "features": d, "with pictures": sprites is not None, **figures},
             table=[figures],
+            files=[{PAGE: html}] if path.parent == folder else [],
         )
         log.info("page: %s", path)
         return Explored(path, fitted.coordinates, lenses.names, trust.value, trust.n, size)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lenskit.plugin import Parameter
+from lenskit.plugin import Parameter, stamp
 from lenskit_evaluation.explore.sprites import COLUMNS, Sprites
 from lenskit_evaluation.explore.text import label
 
@@ -86,6 +86,7 @@ def page(shown: Shown) -> str:
         template=_file("page.html"),
         template_variables=texts
         | {
+            "stamp": stamp(),
             "sheets": shown.sprites.css() if shown.sprites else "",
             "pictured": shown.sprites is not None,
             "coloured": len(parameters),

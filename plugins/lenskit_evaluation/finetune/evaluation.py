@@ -14,7 +14,7 @@ import torch
 from annotated_types import Ge, Gt, Lt
 from torch import Tensor
 
-from lenskit.plugin import Dataset, LenskitError, Parameter, Run, Simulator, UsageError
+from lenskit.plugin import Dataset, LenskitError, Parameter, Run, Simulator, UsageError, asked, check_free
 from lenskit_evaluation.classification import ClassScore, score_classes
 from lenskit_evaluation.features import simulator_of, to_best_device
 from lenskit_evaluation.finetune.checks import check_images, folder_name
@@ -27,7 +27,7 @@ from lenskit_evaluation.finetune.data import (
     oriented_labels,
 )
 from lenskit_evaluation.finetune.model import CARD, MODEL, FineTuned, Predicted, read_card
-from lenskit_evaluation.finetune.report import CONSTANT, Findings, Trained, write_report
+from lenskit_evaluation.finetune.report import CONSTANT, FILES, Findings, Trained, write_report
 from lenskit_evaluation.finetune.starts import Starts
 from lenskit_evaluation.finetune.training import Freeze, Recipe, fit
 from lenskit_evaluation.intervals import Intervals
@@ -81,10 +81,12 @@ class Finetune(OnLenses):
         random: Whether to train a random start of the first run's architecture, too.
         imagenet: Whether to train one that starts from ImageNet's weights, too.
         imagenet_weights: File of such weights, where they cannot be downloaded.
-        name: Folder of what is written; by default it says targets, data, what is frozen and the number of labels.
+        name: Folder of what is written; by default it says targets, data, what is frozen and the number of labels, and
+            with --output there is none.
     """
 
     embeddings: ClassVar[bool] = False
+    files: ClassVar[tuple[str, ...]] = FILES
 
     def __init__(
         self,
@@ -131,9 +133,10 @@ class Finetune(OnLenses):
         parameters = list(origin.parameters)
         targets = choose_targets(self.target, parameters, where)
         check_images(origin, encoders, where, self.recipe.augment)
-        title = self.name or folder_name(targets, where, self.recipe.freeze, self.labels)
-        folders = {label: run.folder("finetune") / title for label, run in named.items()}
+        title = self.name or ("" if asked().output else folder_name(targets, where, self.recipe.freeze, self.labels))
+        folders = {label: run.place("finetune") / title for label, run in named.items()}
         for folder in folders.values():
+            check_free(folder, [*FILES, *(f"{target.name}.png" for target in targets)])
             self.check_free(folder, targets, where)
 
         starts = Starts(encoders, random=self.random, imagenet=self.imagenet, weights=self.imagenet_weights)
@@ -162,8 +165,7 @@ class Finetune(OnLenses):
                     model.encoder.card |= {"pixel_scale": origin.pixel_scale}
         order = [*starts.labels, CONSTANT]
         trained.sort(key=lambda each: (order.index(each.label), each.seed))
-        for folder in folders.values():
-            folder.mkdir(parents=True, exist_ok=True)
+        models = {label: models[label] for label in folders}
         findings = Findings(trained, targets, test, models, list(folders.values()))
         how = f"{self.recipe.freeze} on {len(parts[0][0])} lenses, stopped by {len(parts[0][1])}, of {where}"
         write_report(
@@ -174,10 +176,9 @@ class Finetune(OnLenses):
             {"to learn from": pool.dropped, "to judge on": test.dropped},
         )
         for label, folder in folders.items():
-            # The last to be written: a model is there only with the report that says how good it is.
-            models[label].save(folder)
+            where = str(folder) if asked().output else title
             log.info(
-                "model: %s; use it as lenskit predict %s IMAGES --model %s", folder / MODEL, named[label].path, title
+                "model: %s; use it as lenskit predict %s IMAGES --model %s", folder / MODEL, named[label].path, where
             )
         return findings
 

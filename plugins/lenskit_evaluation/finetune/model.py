@@ -153,8 +153,9 @@ class FineTuned(nn.Module):
         widths = np.asarray(self.intervals.half_width(level)).tolist()
         return dict(zip([target.name for target in self.continuous], widths, strict=True))
 
-    def save(self, folder: Path) -> None:
-        """Writes `model.safetensors`, which says everything, and `card.json`, which says for people what that is."""
+    def files(self) -> dict[str, bytes | str]:
+        """The content of `model.safetensors`, which says everything, and of `card.json`, which says for people what
+        that is."""
         card = self.card | {
             "format": FORMAT,
             "targets": [asdict(target) for target in self.targets],
@@ -164,8 +165,12 @@ class FineTuned(nn.Module):
         for name, part in (("intervals", self.intervals), ("outliers", self.outliers)):
             if part is not None:
                 tensors |= {f"{name}.{key}": torch.as_tensor(value) for key, value in vars(part).items()}
-        write_atomically(folder / MODEL, save_tensors(tensors, {"card": json.dumps(card)}))
-        write_atomically(folder / CARD, json.dumps(card, indent=2) + "\n")
+        return {MODEL: save_tensors(tensors, {"card": json.dumps(card)}), CARD: json.dumps(card, indent=2) + "\n"}
+
+    def save(self, folder: Path) -> None:
+        """Writes `files` into a folder."""
+        for name, content in self.files().items():
+            write_atomically(folder / name, content)
 
     @classmethod
     def load(cls, folder: Path) -> Self:

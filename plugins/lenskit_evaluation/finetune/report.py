@@ -11,16 +11,20 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from lenskit.plugin import Parameter, write_atomically
+from lenskit.plugin import Parameter
 from lenskit_evaluation.classification import ClassScore
 from lenskit_evaluation.finetune.data import Labelled
-from lenskit_evaluation.finetune.model import FineTuned
+from lenskit_evaluation.finetune.model import CARD, MODEL, FineTuned
 from lenskit_evaluation.finetune.training import History
 from lenskit_evaluation.metrics import Estimate, Score
-from lenskit_evaluation.outcome import write_outcome
+from lenskit_evaluation.outcome import OUTCOME, write_outcome
 from lenskit_evaluation.plots import COLORS
 from lenskit_evaluation.splits import Array
 from lenskit_evaluation.tables import to_csv
+
+PREDICTIONS = "predictions.csv"
+CURVES = "learning_curves"
+FILES = (*OUTCOME, PREDICTIONS, f"{CURVES}.png", MODEL, CARD)
 
 CONSTANT = "constant"
 """Name of the row that looks at no image."""
@@ -58,7 +62,7 @@ class Findings:
         targets: What was predicted.
         test: The lenses that were judged on.
         models: The models by the names of their runs, of the first seed.
-        folders: Where each run's are.
+        folders: Where each run's are, in the same order.
     """
 
     trained: list[Trained]
@@ -86,11 +90,13 @@ def write_report(findings: Findings, settings: Mapping[str, Any], title: str, dr
     first = {each.label: each for each in reversed(findings.trained)}
     chosen = {label: first[label] for label in dict.fromkeys(each.label for each in findings.trained)}
     starts = [each for each in chosen.values() if each.history]
-    pictures = {"learning_curves": _learning_curves(starts)}
+    pictures = {CURVES: _learning_curves(starts)}
     for target in findings.targets:
         draw = _confusion if target.classes else _truth_against_prediction
         pictures[target.name] = _panels(draw, findings.test, target, starts)
     predictions = to_csv(_predictions(findings, starts))
+    # The model is the last to be written: it is there only with the report that says how good it is.
+    files = [{PREDICTIONS: predictions, **model.files()} for model in findings.models.values()]
     write_outcome(
         findings.folders,
         title=title,
@@ -108,9 +114,8 @@ def write_report(findings: Findings, settings: Mapping[str, Any], title: str, dr
             for label in chosen
         },
         pictures=pictures,
+        files=files,
     )  # fmt: skip
-    for folder in findings.folders:
-        write_atomically(folder / "predictions.csv", predictions)
 
 
 def _main(target: Parameter) -> tuple[str, str]:

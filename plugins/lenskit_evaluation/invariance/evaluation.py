@@ -16,7 +16,7 @@ from lenskit_evaluation.invariance.selectivity import Item, Selectivity, differe
 from lenskit_evaluation.invariance.sides import headline, sides, truths
 from lenskit_evaluation.lenses import Embedder, Lenses, OnLenses, Subject, labelled, split_embeddings
 from lenskit_evaluation.metrics import Estimate
-from lenskit_evaluation.outcome import write_outcome
+from lenskit_evaluation.outcome import OUTCOME, write_outcome
 from lenskit_evaluation.splits import Split, check_units
 from lenskit_evaluation.statistics import Statistics, statistics_of, statistics_of_rows
 
@@ -71,6 +71,8 @@ class Invariance(OnLenses):
         baselines: Whether to judge the two baselines, too.
         options: As of every evaluation on lenses.
     """
+
+    files = (*OUTCOME, "invariance.png")
 
     def __init__(self, *, shared: list[str] | None = None, baselines: bool = True, **options: Any) -> None:
         super().__init__(**options)

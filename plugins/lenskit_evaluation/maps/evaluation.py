@@ -12,7 +12,7 @@ import numpy as np
 from annotated_types import Ge
 from numpy.typing import NDArray
 
-from lenskit.plugin import Parameter, UsageError, write_atomically
+from lenskit.plugin import Parameter, UsageError
 from lenskit_evaluation.lenses import OnLenses, Subject, labelled
 from lenskit_evaluation.maps.feature_map import (
     JUDGED,
@@ -25,7 +25,7 @@ from lenskit_evaluation.maps.feature_map import (
     trustworthiness,
 )
 from lenskit_evaluation.maps.plots import local_figure, umap_figure
-from lenskit_evaluation.outcome import write_outcome
+from lenskit_evaluation.outcome import OUTCOME, write_outcome
 from lenskit_evaluation.splits import Split
 from lenskit_evaluation.tables import to_csv
 
@@ -82,6 +82,8 @@ class Umap(OnLenses):
         metric: Distance between features.
         options: See `OnLenses`.
     """
+
+    files = (*OUTCOME, "umap.png", "local.png", "umap.pdf", "coordinates.csv")
 
     def __init__(
         self,
@@ -155,9 +157,7 @@ class Umap(OnLenses):
         )
         bars = local_figure({label: (m.local, m.local_features) for label, m in found.items()}, parameters, k)
         folders = {label: subject.folder("umap") for label, subject in subjects.items()}
-        for label, mapped in found.items():
-            write_atomically(folders[label] / "coordinates.csv", to_csv(coordinates(mapped)))
-            write_atomically(folders[label] / "umap.pdf", partial(picture.savefig, format="pdf", dpi=300))
+        large = partial(picture.savefig, format="pdf", dpi=300)
         write_outcome(
             list(folders.values()),
             title=title,
@@ -166,6 +166,7 @@ class Umap(OnLenses):
             table=[row for label, mapped in found.items() for row in _rows(label, mapped, parameters)],
             summary={label: {"UMAP trustworthiness": mapped.trust.value} for label, mapped in found.items()},
             pictures={"umap": picture, "local": bars},
+            files=[{"coordinates.csv": to_csv(coordinates(mapped)), "umap.pdf": large} for mapped in found.values()],
         )
         log.info("coordinates: %s", folders[next(iter(folders))] / "coordinates.csv")
 

@@ -31,7 +31,7 @@ from lenskit_evaluation.features import to_best_device
 from lenskit_evaluation.neighbours.archive import check_archive, embed_archive, images_of
 from lenskit_evaluation.neighbours.plot import Row, neighbours_figure
 from lenskit_evaluation.neighbours.search import Index, Metric, check_index, search
-from lenskit_evaluation.outcome import write_outcome
+from lenskit_evaluation.outcome import OUTCOME, write_outcome
 
 log = logging.getLogger("lenskit")
 
@@ -85,6 +85,7 @@ class Neighbours(Evaluation):
 
     inputs: ClassVar[str | None] = "IMAGES"
     short: ClassVar[dict[str, str]] = {"k": "-k"}
+    files: ClassVar[tuple[str, ...]] = (*OUTCOME, "neighbours.png")
 
     def __init__(
         self,

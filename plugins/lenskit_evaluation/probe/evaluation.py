@@ -32,7 +32,8 @@ from lenskit_evaluation.lenses import (
     labelled,
     split_embeddings,
 )
-from lenskit_evaluation.probe.fitted import FittedProbe
+from lenskit_evaluation.outcome import OUTCOME, Content
+from lenskit_evaluation.probe.fitted import FILES, FittedProbe
 from lenskit_evaluation.probe.label_curves import Point, label_curve
 from lenskit_evaluation.probe.probing import (
     NETWORK,
@@ -79,6 +80,8 @@ class Probe(OnLenses):
         shift: Prior of other lenses to judge the same probes on, `OPTION=VALUE`, such as `theta_E=uniform(0.5, 2.2)`.
         options: Those of every evaluation on lenses.
     """
+
+    files = (*OUTCOME, *FILES, "r2.png", "curves.png", "residuals.png")
 
     def __init__(
         self,
@@ -141,12 +144,11 @@ class Probe(OnLenses):
         found = Findings(
             rows, [parameters[name] for name in names], curves, residuals, statistics, main, list(subjects)
         )
-        for label, subject in subjects.items():
-            split = next(group[label] for group in groups if label in group)
-            self._save(subject, split)
+        splits = {label: next(group[label] for group in groups if label in group) for label in subjects}
         write_report(
             found,
             [subject.folder("probe") for subject in subjects.values()],
+            [self._fitted(subject, splits[label]) for label, subject in subjects.items()],
             settings={"runs": list(subjects), **self.options()},
             judged=len(np.unique(features[main].lens)),
         )
@@ -236,8 +238,8 @@ class Probe(OnLenses):
         predicted = targets.read(bench.predict(RIDGE, split, [split.test.features])[0])
         return binned(split.test, predicted, [parameter.name for parameter in counted])
 
-    def _save(self, subject: Subject, split: Split) -> None:
-        """Fits a probe to all labelled lenses, for `lenskit predict`."""
+    def _fitted(self, subject: Subject, split: Split) -> Mapping[str, Content]:
+        """The files of a probe that is fitted to all labelled lenses, for `lenskit predict`."""
         numbers = [p for p in split.continuous if np.isfinite(split.train.values[p.name]).sum() >= 2]
         lens = [parameter for parameter in numbers if parameter.group == "lens"] or numbers
         if lens and isinstance(subject, Run):
@@ -247,7 +249,8 @@ class Probe(OnLenses):
                 "lenses": len(np.unique(split.train.lens)),
                 "seed": self.seed,
             }
-            FittedProbe.fit(split.train, split.test, lens, about).save(subject.folder("probe"))
+            return FittedProbe.fit(split.train, split.test, lens, about).files()
+        return {}
 
 
 def _constant(group: Mapping[str, Split], subjects: Mapping[str, Subject]) -> str:

@@ -12,12 +12,17 @@ import numpy as np
 
 from lenskit.plugin import LenskitError, Parameter, load_json, write_atomically
 from lenskit_evaluation.intervals import Intervals
+from lenskit_evaluation.outcome import Content
 from lenskit_evaluation.outliers import OutlierDetector, fit_outlier_detector
 from lenskit_evaluation.regression import LinearProbe, fit_linear_probe
 from lenskit_evaluation.splits import Array, Rows
 
 ABOUT = "fitted.json"
 """File that says what a probe was fitted to."""
+
+PARTS = ("linear", "intervals", "outliers")
+FILES = (*(f"{name}.npz" for name in PARTS), ABOUT)
+"""The files of a fitted probe."""
 
 
 @dataclass(frozen=True)
@@ -56,20 +61,24 @@ class FittedProbe:
         """Half the width of the intervals that hold the truth of simulated lenses with this probability."""
         return dict(zip(self.linear.names, np.asarray(self.intervals.half_width(level)).tolist(), strict=True))
 
+    def files(self) -> dict[str, Content]:
+        """A file for each part, by their names."""
+        parts: dict[str, Content] = {f"{name}.npz": part.save for name, part in self._parts().items()}
+        return parts | {ABOUT: json.dumps(dict(self.about)) + "\n"}
+
     def save(self, folder: Path) -> None:
         """Writes a file for each part."""
-        for name, part in self._parts().items():
-            write_atomically(folder / f"{name}.npz", part.save)
-        write_atomically(folder / ABOUT, json.dumps(dict(self.about)) + "\n")
+        for name, content in self.files().items():
+            write_atomically(folder / name, content)
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        """Reads what `save` wrote.
+        """Reads what `files` are.
 
         Raises:
             LenskitError: if there is none.
         """
-        missing = [name for name in ("linear", "intervals", "outliers") if not (folder / f"{name}.npz").is_file()]
+        missing = [name for name in PARTS if not (folder / f"{name}.npz").is_file()]
         if missing:
             run = folder.parent.parent
             raise LenskitError(f"{run} has no fitted probe yet: run `lenskit probe {run}` first")

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from lenskit.plugin import Parameter
 from lenskit_evaluation.metrics import BalancedAccuracy, Estimate, Score
-from lenskit_evaluation.outcome import write_outcome
+from lenskit_evaluation.outcome import Content, write_outcome
 from lenskit_evaluation.plots import r2_panels
 from lenskit_evaluation.probe.label_curves import Point
 from lenskit_evaluation.probe.plots import LINEAR, label_curves, residual_panels
@@ -61,12 +61,20 @@ class Findings:
         return [parameter for parameter in numbers if parameter.headline] or numbers[:PANELS]
 
 
-def write_report(findings: Findings, folders: Sequence[Path], *, settings: Mapping[str, Any], judged: int) -> None:
+def write_report(
+    findings: Findings,
+    folders: Sequence[Path],
+    files: Sequence[Mapping[str, Content]] = (),
+    *,
+    settings: Mapping[str, Any],
+    judged: int,
+) -> None:
     """Writes it all into each folder, and prints the tables.
 
     Args:
         findings: What was found.
         folders: Where to write.
+        files: Further files of each folder.
         settings: What the figures depend on.
         judged: Number of lenses judged on.
     """
@@ -110,6 +118,7 @@ def write_report(findings: Findings, folders: Sequence[Path], *, settings: Mappi
             if row.probe == RIDGE and not row.judged and row.label in findings.subjects
         },
         pictures=_pictures(findings),
+        files=files,
     )
 
 

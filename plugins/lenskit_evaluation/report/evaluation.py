@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
+import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from io import BytesIO
@@ -16,10 +18,14 @@ from lenskit.plugin import (
     Record,
     Run,
     UsageError,
+    check_output,
     checked,
     compare_runs,
+    in_folder,
+    is_stamped,
     load_json,
     plot_runs,
+    stamp,
     write_atomically,
 )
 from lenskit_evaluation.lenses import labelled
@@ -44,6 +50,11 @@ class Outcome(Record):
     summary: dict[str, dict[str, Any]] | None = None
     table: list[dict[str, Any]] | None = None
     pictures: list[str] | None = None
+
+
+FORMER_PAGE = re.compile(r"<!doctype html>.*<style>\n:root \{ color-scheme: light; \}\nbody .*<h1>", re.DOTALL)
+FORMER_TABLE = re.compile(r"# [^\n]*\n\n\| run \| state \| recipe \| method \| pairs \| backbone \|")
+"""How pages and tables begin that versions of before wrote, which did not say so in them."""
 
 
 @dataclass
@@ -80,30 +91,34 @@ class Report(Evaluation):
     each run with the few figures that count.
 
     Args:
-        output: The page to write; the table lies beside it, with the ending `.md`.
+        output: The page to write, or a folder for `report.html`; the table lies beside it, with the ending `.md`.
         title: What the page is called.
     """
 
+    files: ClassVar[tuple[str, ...]] = ()
     short: ClassVar[dict[str, str]] = {"output": "-o"}
 
     def __init__(self, *, output: str = "report.html", title: str = "Runs side by side") -> None:
-        self.output, self.title = Path(output), title
+        self.output, self.title = in_folder(output, "report.html"), title
+        self._in_folder = self.output != Path(output)
         if self.output.suffix not in (".html", ".htm"):
             raise UsageError(f"--output takes the name of a page, such as report.html, got {output}")
 
     def __call__(self, runs: Sequence[Run], inputs: Sequence[str] = ()) -> list[dict[str, Any]]:
         """Writes both files, and returns the table's rows."""
         named = labelled(runs)
-        if not self.output.parent.is_dir():
+        if not self._in_folder and not self.output.parent.is_dir():
             raise UsageError(f"there is no folder {self.output.parent} to write {self.output.name} into")
         table = self.output.with_suffix(".md")
-        if table.is_file() and not self.output.is_file():
+        check_output(self.output, ours=lambda path: is_stamped(path) or _is_former(path, FORMER_PAGE))
+        if os.path.lexists(table) and not (is_stamped(table) or _is_former(table, FORMER_TABLE)):
             raise UsageError(f"{table} is there already, beside which the page would lie: choose another --output")
         findings = _findings(named)
         rows = _overview(named, findings)
         chapters = [Chapter("Overview", [rows]), *_training(list(named.values())), *map(_chapter, findings)]
+        self.output.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(self.output, page(self.title, chapters))
-        write_atomically(table, f"# {self.title}\n\n{to_markdown(rows)}")
+        write_atomically(table, f"# {self.title}\n\n{to_markdown(rows)}\n<!-- {stamp()} -->\n")
         show(rows, self.title)
         bare = [label for label in named if not any(label in finding.runs for finding in findings)]
         if bare:
@@ -111,6 +126,10 @@ class Report(Evaluation):
         log.info("page: %s", self.output)
         log.info("table: %s", table)
         return rows
+
+
+def _is_former(path: Path, beginning: re.Pattern[str]) -> bool:
+    return path.is_file() and bool(beginning.match(path.read_text(encoding="utf-8", errors="replace")))
 
 
 def _findings(runs: Mapping[str, Run]) -> list[Finding]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from html import escape
 from typing import Any
 
+from lenskit.plugin import stamp
 from lenskit_evaluation.tables import as_text
 
 STYLE = """
@@ -63,6 +64,7 @@ def page(title: str, chapters: Sequence[Chapter]) -> str:
     body = "".join(_section(number, chapter) for number, chapter in enumerate(chapters))
     return (
         f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>{escape(title)}</title>\n'
+        f'<meta name="generator" content="{stamp()}">\n'
         f'<meta name="viewport" content="width=device-width, initial-scale=1">\n<style>{STYLE}</style>\n</head>\n'
         f"<body>\n<h1>{escape(title)}</h1>\n<nav>{links}</nav>\n{body}</body>\n</html>\n"
     )

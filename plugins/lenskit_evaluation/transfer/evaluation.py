@@ -10,13 +10,13 @@ from typing import Annotated, Any
 import numpy as np
 from annotated_types import Ge
 
-from lenskit.plugin import Evaluation, Parameter, Run, check_complete
+from lenskit.plugin import Evaluation, Parameter, Run, check_complete, check_free
 from lenskit_evaluation.baselines import RANDOM, untrained
 from lenskit_evaluation.features import simulator_of, to_best_device
 from lenskit_evaluation.intervals import Intervals
 from lenskit_evaluation.lenses import SimulatedLenses, first_images, labelled, rows_of
 from lenskit_evaluation.metrics import Estimate, Score, score
-from lenskit_evaluation.outcome import write_outcome
+from lenskit_evaluation.outcome import OUTCOME, write_outcome
 from lenskit_evaluation.plots import truth_against_prediction
 from lenskit_evaluation.regression import fit_linear_probe
 from lenskit_evaluation.splits import Array, Rows, Split
@@ -91,6 +91,8 @@ class Transfer(Evaluation):
         set: Option of the simulator to change, `OPTION=VALUE`.
     """
 
+    files = (*OUTCOME, "distance.png")
+
     def __init__(
         self,
         *,
@@ -115,6 +117,9 @@ class Transfer(Evaluation):
         simulator = simulator_of(next(iter(named.values())), self.simulator, self.set)
         parameters = common(self.data, dataset.parameters, simulator.parameters, self.labels)
         parameters = of_known_values(self.data, dataset, parameters)
+        drawn = [_calibration(p) for p in parameters] + [_title(p, label, named) for p in parameters for label in named]
+        for run in named.values():
+            check_free(run.place("transfer"), [f"{name}.png" for name in drawn])
 
         lenses = SimulatedLenses(simulator, self.lenses, self.test_lenses, self.seed)
         embedders[RANDOM] = untrained(first, (chunk for chunk, *_ in lenses.chunks(test=False)), self.seed)
@@ -164,15 +169,14 @@ class Transfer(Evaluation):
         for p in parameters:
             for label in named:
                 one = found.findings[p.name][label]
-                title = p.name if len(named) == 1 else f"{p.name}-{label.replace('/', '-')}"
-                pictures[title] = truth_against_prediction(
+                pictures[_title(p, label, named)] = truth_against_prediction(
                     found.truth[p.name], one.prediction, one.score, symbol=p.symbol or p.name, unit=p.unit,
                     constant=float(found.findings[p.name][CONSTANT].prediction[0]), half_width=one.half_width[DRAWN],
                     names=found.names,
                 )  # fmt: skip
             curves = {label: one.coverage for label, one in found.findings[p.name].items() if one.coverage}
             count = found.findings[p.name][CONSTANT].score.n
-            pictures[f"calibration-{p.name}"] = coverage_curves(curves, p.symbol or p.name, count)
+            pictures[_calibration(p)] = coverage_curves(curves, p.symbol or p.name, count)
         pictures["distance"] = distance_histograms(found.gaps)
         write_outcome(
             [run.folder("transfer") for run in named.values()],
@@ -203,6 +207,15 @@ class Transfer(Evaluation):
             },
             pictures=pictures,
         )
+
+
+def _title(parameter: Parameter, label: str, named: Mapping[str, Run]) -> str:
+    """The name of the picture of what a run makes of a label."""
+    return parameter.name if len(named) == 1 else f"{parameter.name}-{label.replace('/', '-')}"
+
+
+def _calibration(parameter: Parameter) -> str:
+    return f"calibration-{parameter.name}"
 
 
 def share_within(error: Array, half_width: float) -> Estimate:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from astropy.io import fits
+from matplotlib.figure import Figure
 from matplotlib.image import imread
 
 BLOBS = ("show", "--simulator", "blobs", "--lenses", 2, "--dpi", 50)
@@ -139,10 +142,39 @@ class Dark(Blobs):
     assert lenskit("show", "--simulator", "dark").complaint(1) == "an image of lens 0 is not finite"
 
 
-def test_a_full_disk_is_one_line(lenskit: Callable[..., Any]) -> None:
-    """`/dev/full` is a file to which nothing can be written."""
-    if not Path("/dev/full").exists():
-        pytest.skip("needs /dev/full")
-    Path("a.png.part").symlink_to("/dev/full")
+def test_a_full_disk_is_one_line(lenskit: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(file: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
     assert lenskit(*BLOBS, "-o", "a.png").complaint(1).startswith("No space left on device")
-    assert not Path("a.png").exists()
+    assert list(Path().iterdir()) == []
+
+
+# --- What is there already ---
+
+
+def test_only_a_picture_of_its_own_is_replaced_unasked(lenskit: Callable[..., Any]) -> None:
+    for ending in ("png", "pdf", "svg"):
+        own, mine = f"own.{ending}", f"mine.{ending}"
+        for seed in (0, 1):
+            assert lenskit(*BLOBS, "-o", own, "--seed", seed).status == 0
+        Figure().savefig(mine)
+        before = Path(mine).read_bytes()
+        complaint = lenskit(*BLOBS, "-o", mine).complaint()
+        assert complaint == f"{mine} exists: choose another -o, or replace it with --overwrite"
+        assert Path(mine).read_bytes() == before
+        assert lenskit(*BLOBS, "-o", mine, "--overwrite").status == 0
+        assert Path(mine).read_bytes() != before
+
+
+def test_neither_inputs_nor_links_nor_folders_are_replaced(folder: Path, lenskit: Callable[..., Any]) -> None:
+    mine = folder / "mine.png"
+    mine.write_text("a picture among the data")
+    Path("folder.png").mkdir()
+    Path("link.png").symlink_to(mine)
+    flags = ("show", "--data", folder, "--overwrite", "-o")
+    assert lenskit(*flags, mine).complaint().startswith(f"{mine} belongs to {folder}, an input of this command")
+    assert lenskit(*flags, "folder.png").complaint() == "folder.png is a folder: choose another -o"
+    assert lenskit(*BLOBS, "-o", "link.png").complaint().startswith("link.png exists")
+    assert mine.read_text() == "a picture among the data"

@@ -166,7 +166,7 @@ def test_bad_input_is_one_line_and_leaves_nothing_behind(line: str, lenskit: Cal
 def test_a_folder_that_exists_is_left_alone(lenskit: Callable[..., Any]) -> None:
     Path("mine").mkdir()
     Path("mine/thesis.tex").write_text("years of work")
-    complaint = "mine exists: choose another --out, go on with --resume mine, or replace it with --overwrite"
+    complaint = "mine exists and is no run: choose another --out"
     assert lenskit(*TOYS, "--out", "mine").complaint() == complaint
     complaint = "mine is no run directory, so --overwrite leaves it alone"
     assert lenskit(*TOYS, "--out", "mine", "--overwrite").complaint() == complaint

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import resource
 import signal
@@ -74,21 +75,50 @@ def test_a_file_of_something_else_is_left_alone(tmp_path: Path, ending: str) -> 
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_catalogue_is_left_alone_and_bare_features_are_replaced(tmp_path: Path) -> None:
+def test_a_catalogue_and_features_of_others_are_left_alone_unless_asked(tmp_path: Path) -> None:
     parquet = pytest.importorskip("pyarrow.parquet")
     pyarrow = pytest.importorskip("pyarrow")
-    for column, taken in (("flux", False), ("features", True)):
+    for column, why in (
+        ("flux", "exists and holds no embeddings"),
+        ("features", "holds features that lenskit did not"),
+    ):
         np.savez(tmp_path / "a.npz", **{column: np.ones((2, 1))})
         parquet.write_table(pyarrow.table({column: [[1.0], [2.0]]}), tmp_path / "a.parquet")
         for path in (tmp_path / "a.npz", tmp_path / "a.parquet"):
             before = path.read_bytes()
-            if taken:
+            with pytest.raises(UsageError, match=f"{path.name} {why}.* choose another file, or use --overwrite"):
                 Embeddings([[7.0]]).save(path)
-                assert Embeddings.load(path).features == 7
-                continue
-            with pytest.raises(UsageError, match=f"{path.name} exists and holds no embeddings"):
-                Embeddings.check_path(path)
             assert path.read_bytes() == before
+            Embeddings([[7.0]]).save(path, overwrite=True)
+            assert Embeddings.load(path).features == 7
+            Embeddings([[8.0]]).save(path)  # now it is lenskit's
+            assert Embeddings.load(path).features == 8
+
+
+@pytest.mark.parametrize("mine", ["notes.txt", "mask/zarr.json", "features/notes", "link"])
+def test_what_others_put_into_a_group_is_never_removed(tmp_path: Path, mine: str) -> None:
+    path = tmp_path / "features.zarr"
+    Embeddings([[7.0]], {"theta_E": [1.0], "image": [2.0]}).save(path)
+    (path / mine).parent.mkdir(exist_ok=True)
+    if mine == "link":
+        (path / mine).symlink_to(tmp_path)
+    else:
+        (path / mine).write_text("{}")
+    with pytest.raises(
+        UsageError, match=rf"features.zarr holds {mine.replace('zarr.json', '')}, which lenskit did not"
+    ):
+        Embeddings([[8.0]]).save(path, overwrite=True)
+    assert os.path.lexists(path / mine)
+    assert (path / "features" / "zarr.json").is_file()
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_scratch_of_others_is_left_alone(tmp_path: Path, ending: str) -> None:
+    mine = tmp_path / f".features{ending}.part"
+    mine.mkdir()
+    (mine / "notes").write_text("mine")
+    Embeddings([[7.0]]).save(tmp_path / f"features{ending}")
+    assert (mine / "notes").read_text() == "mine"
 
 
 @pytest.mark.parametrize("name", ["features.csv", "features", "features.npy"])

@@ -185,14 +185,32 @@ def test_the_card_says_what_a_stranger_needs(run: Run, lenskit: Lenskit) -> None
 # --- The verb ---
 
 
-def test_nothing_of_others_is_replaced_unless_asked(run: Run, lenskit: Lenskit, tmp_path: Path) -> None:
+def test_nothing_of_others_is_replaced(run: Run, lenskit: Lenskit, tmp_path: Path) -> None:
+    for name in ("README.md", "model.safetensors", "config.json"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / name).write_text("years of work")
+        for flags in ((), ("--overwrite",)):
+            complaint = lenskit("export", run.path, "-o", name, *flags).complaint()
+            assert complaint == f"{name} holds {name}, which no export of lenskit wrote: choose another -o"
+        assert [path.read_text() for path in (tmp_path / name).iterdir()] == ["years of work"]
+
+
+def test_an_earlier_export_is_replaced_only_when_asked(run: Run, lenskit: Lenskit, tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
-    (tmp_path / "mine" / "README.md").write_text("years of work")
-    outcome = lenskit("export", run.path, "-o", "mine")
-    assert outcome.complaint(2).startswith("mine/README.md exists: choose another -o, or replace it with --overwrite")
-    assert [path.name for path in (tmp_path / "mine").iterdir()] == ["README.md"]
-    assert lenskit("export", run.path, "-o", "mine", "--overwrite").status == 0
-    assert (tmp_path / "mine" / "model.safetensors").is_file()
+    (tmp_path / "mine" / "notes").write_text("stay")
+    for flags in (("-o", "mine"), ()):
+        assert lenskit("export", run.path, *flags).status == 0
+        complaint = lenskit("export", run.path, *flags).complaint()
+        assert complaint.endswith("model.safetensors exists: choose another -o, or replace it with --overwrite")
+        assert lenskit("export", run.path, *flags, "--overwrite").status == 0
+    assert (tmp_path / "mine" / "notes").read_text() == "stay"
+
+
+def test_no_part_of_a_run_becomes_an_export(run: Run, lenskit: Lenskit) -> None:
+    for name in ("", "encoder", "best", "checkpoints"):
+        complaint = lenskit("export", run.path, "-o", run.path / name, "--overwrite").complaint()
+        assert "is a part of the run" in complaint
+    assert Run(run.path).encoder()
 
 
 def test_what_cannot_be_exported_is_one_line(run: Run, lenskit: Lenskit, tmp_path: Path) -> None:

@@ -171,15 +171,42 @@ def test_what_is_there_is_not_lost(out: str, format: str, complaint: str) -> Non
     check_out(Path("empty"), "png", overwrite=False)
 
 
-@pytest.mark.parametrize("foreign", ["notes.txt", "raw/one.png", "sub.png/mine"])
+@pytest.mark.parametrize("foreign", ["notes.txt", "raw/one.png", "sub.png/mine", "mine.png", "0-mine.png"])
 def test_no_folder_that_holds_more_than_images_is_replaced(blobs: Rendering, foreign: str) -> None:
     write(blobs, Path("lenses"), "png")
     check_out(Path("lenses"), "png", overwrite=True)
     path = Path("lenses") / foreign
     path.parent.mkdir(exist_ok=True)
     path.write_text("")
-    with pytest.raises(UsageError, match="lenses holds other things than rendered images"):
+    with pytest.raises(UsageError, match=f"lenses holds other things than rendered images, {foreign[:4]}"):
         check_out(Path("lenses"), "png", overwrite=True)
+    with pytest.raises(UsageError, match="lenses holds by now other things"):
+        write(blobs, Path("lenses"), "png")
+    assert path.is_file()
+    assert sorted(each.name for each in Path().iterdir()) == ["lenses"]
+
+
+def test_parameters_and_scratch_of_others_are_left_alone(blobs: Rendering) -> None:
+    for name in ("lenses.parameters.csv", ".lenses.npy.part", ".lenses.npy.old"):
+        Path(name).write_text("mine")
+    with pytest.raises(UsageError, match="lenses.parameters.csv exists, where the parameters of lenses.npy would go"):
+        check_out(Path("lenses.npy"), "npy", overwrite=True)
+    write(blobs, Path("lenses.npy"), "npy")
+    assert {Path(name).read_text() for name in (".lenses.npy.part", ".lenses.npy.old")} == {"mine"}
+
+
+@pytest.mark.parametrize("name", ["run.toml", "encoder/x.npy", "metrics.jsonl"])
+def test_no_part_of_a_run_is_replaced(name: str) -> None:
+    Path("a/encoder").mkdir(parents=True)
+    for file in ("a/run.toml", "a/provenance.json"):
+        Path(file).write_text("")
+    Path("link").symlink_to("a")
+    for out in (f"a/{name}", f"link/{name}", f"a/../a/{name}"):
+        if name.startswith("encoder"):
+            check_out(Path(out), "npy", overwrite=True)  # no name that lenskit uses
+        else:
+            with pytest.raises(UsageError, match="is a part of the run .*: choose another -o"):
+                check_out(Path(out), "npy", overwrite=True)
 
 
 def test_a_folder_that_holds_the_table_is_not_replaced(blobs: Rendering) -> None:

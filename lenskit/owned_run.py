@@ -1,0 +1,124 @@
+"""What lenskit writes into a run directory: nothing else there is ever removed."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from lenskit.config import Config, read_layer
+from lenskit.errors import LenskitError, UsageError
+from lenskit.files import is_part
+from lenskit.ownership import inside, strangers
+
+RUN, ORIGIN = "run.toml", "provenance.json"
+"""What makes a directory a run."""
+
+_WEIGHTS = r"(model\.safetensors|encoder\.json)?"
+_WRITTEN = re.compile(
+    rf"""run\.toml | provenance\.json | metrics\.jsonl | train\.log | run\.lock
+    | checkpoints/(last\.ckpt)?
+    | (encoder|best)/{_WEIGHTS}
+    | export/((timm|onnx)/(model\.safetensors|config\.json|README\.md|encoder\.onnx)?)?
+    | tensorboard/(events\.out\.tfevents\.[^/]+|hparams\.yaml)?
+    | evaluations/(best/)?embed/features\.npz  # of versions of before
+    | wandb/((offline-)?run-[^/@]+/.* | latest-run@ | debug[^/]*\.log@? | lenskit-id | wandb-resume\.json)?
+    | mlflow/(artifacts/.* | mlflow\.db(-\w+)? | lenskit-id)?""",
+    re.VERBOSE,
+)
+_OLD_PART = re.compile(r"((run\.toml|provenance\.json|checkpoints/last\.ckpt)|(encoder|best)/.*)\.part")
+"""Parts as versions of before called them."""
+
+
+def writes(name: str) -> bool:
+    """Whether an entry of a run has a name that lenskit writes there, but for the results of evaluations."""
+    return bool(_WRITTEN.fullmatch(name) or (_OLD_PART.fullmatch(name) and writes(name.removesuffix(".part"))))
+
+
+def is_run(path: Path) -> bool:
+    """Whether a directory is a run, which need not be whole."""
+    return (path / RUN).is_file() and (path / ORIGIN).is_file()
+
+
+def not_of_a_run(path: Path) -> list[str] | None:
+    """Names of what is in a run directory and lenskit did not write; None if it is no run directory.
+
+    A run has its configuration and where it comes from; one that was killed while it was made or removed, one of the
+    two, or only the beginning of one.
+    """
+    if not path.is_dir():
+        return None
+    names = {is_part(child.name) or child.name.removesuffix(".part") for child in path.iterdir()}
+    if not (_is_origin(path) or _is_own_config(path) or (names and names <= {RUN} and not (path / RUN).exists())):
+        return None
+    from lenskit.embeddings.files import not_of_embeddings
+
+    found = strangers(
+        path,
+        lambda name: writes(name) or bool(re.fullmatch(r"evaluations/(.*/)?", name)),
+        lambda folder: not_of_embeddings(folder) if folder.suffix == ".zarr" else None,
+    )
+    return found + _marked(path)
+
+
+def _marked(path: Path) -> list[str]:
+    """A lock that is not empty is nobody's but the user's."""
+    lock = path / "run.lock"
+    return [lock.name] if lock.is_file() and not lock.is_symlink() and lock.stat().st_size else []
+
+
+def _is_origin(path: Path) -> bool:
+    try:
+        found = json.loads((path / ORIGIN).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(found, dict) and {"command", "packages", "plugins"} <= found.keys() and _may_be_config(path)
+
+
+def _may_be_config(path: Path) -> bool:
+    """Whether run.toml is a configuration, or was removed just before the command was killed."""
+    if not (path / RUN).exists():
+        return {child.name for child in path.iterdir()} == {ORIGIN}
+    try:
+        return {"method", "backbone", "train"} <= read_layer(path / RUN).keys()
+    except LenskitError:
+        return False
+
+
+def _is_own_config(path: Path) -> bool:
+    """Whether run.toml is as lenskit writes it, which nobody does by hand: every option of every section is there."""
+    try:
+        return Config.from_toml(path / RUN).to_toml() == (path / RUN).read_text(encoding="utf-8")
+    except (LenskitError, OSError, UnicodeDecodeError):
+        return False
+
+
+def check_no_input(out: Path, config: Config) -> None:
+    """Checks that nothing which a configuration reads is in the run directory that a new one shall replace.
+
+    Raises:
+        UsageError: naming it.
+    """
+    for text in _texts(config.sections):
+        if os.sep in text and os.path.exists(text) and inside(Path(text), out):
+            raise UsageError(f"{text} is an input of this run, and in {out}: choose another --out")
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, dict | list | tuple):
+        for each in value.values() if isinstance(value, dict) else value:
+            yield from _texts(each)
+    elif isinstance(value, str):
+        yield value
+
+
+def sweep(path: Path) -> None:
+    """Removes what commands that were killed began to write into a run, which nobody else is training."""
+    for folder in (path, path / "checkpoints", path / "encoder", path / "best"):
+        for child in folder.iterdir() if folder.is_dir() else ():
+            name = child.relative_to(path).as_posix()
+            if (whole := is_part(child.name)) and writes(name.removesuffix(child.name) + whole):
+                child.unlink(missing_ok=True)

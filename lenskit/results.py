@@ -1,0 +1,89 @@
+"""Where the results of an evaluation go, and what is checked of that before there is any work."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from os import PathLike, fspath, path
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lenskit.errors import UsageError
+from lenskit.kinds.evaluation import Evaluation
+from lenskit.owned_run import is_run
+from lenskit.ownership import RESULTS, Asked, asking, check_folder, check_free, listing
+from lenskit.registry import registry
+
+if TYPE_CHECKING:
+    from lenskit.embeddings import Embeddings
+    from lenskit.run import Run
+
+
+@contextmanager
+def going_to(
+    name: str,
+    judge: Evaluation,
+    subjects: Sequence[Run | Embeddings],
+    given: Iterable[Any],
+    output: str | PathLike[str] | None = None,
+    overwrite: bool = False,
+) -> Iterator[None]:
+    """Has an evaluation write where a command says, and lists what it does not list itself.
+
+    Args:
+        name: What the evaluation is called.
+        judge: The evaluation.
+        subjects: What it judges.
+        given: The values of its options, and its inputs: those that are paths are never written to.
+        output: The folder in place of those in the runs; of several subjects, each has one of its name in it.
+        overwrite: Whether files that the evaluation did not write are replaced.
+
+    Raises:
+        UsageError: if something is in the way.
+        LenskitError: if nothing can be written there.
+    """
+    if output is not None and not fspath(output):
+        raise UsageError("--output takes a folder, got nothing")
+    folder = None if output is None else Path(output)
+    tables = [subject.path for subject in subjects if not is_run(subject.path)]
+    inputs = tuple(dict.fromkeys(paths_of([*given, *tables])))
+    evaluation = registry().find("evaluation", name).name
+    # Where there is no run, what is judged is what the options name.
+    of = tuple(str(table.resolve()) for table in tables or (() if subjects else inputs))
+    with asking(Asked(evaluation, folder, overwrite, _labels(subjects), inputs, of)):
+        if folder:
+            check_folder(folder, inputs)
+        places = {subject.key: subject.place(evaluation) for subject in subjects}
+        if twice := [place for place, times in Counter(places.values()).items() if times > 1]:
+            raise UsageError(f"the results of two subjects would go to {twice[0]}: say where to, with --output FOLDER")
+        folders = dict.fromkeys([*places.values(), *([folder] if folder else [])])
+        for each in folders if judge.files != () else ():
+            check_free(each, judge.files or (RESULTS,))
+        with listing(folders, evaluation) if judge.files is None else nullcontext():
+            yield
+
+
+def _labels(subjects: Sequence[Run | Embeddings]) -> dict[Path, str]:
+    """Names of folders, one a subject if there are several."""
+    labels: dict[Path, str] = {}
+    for subject in subjects if len(subjects) > 1 else ():
+        name, number = subject.name, 1
+        while name in labels.values():
+            number += 1
+            name = f"{subject.name}-{number}"
+        labels[subject.key] = name
+    return labels
+
+
+def paths_of(given: Iterable[Any]) -> Iterator[Path]:
+    """Those of some values that are paths of what is there: `[READER:]PATH[?OPTION=VALUE]`."""
+    for value in given:
+        if isinstance(value, list | tuple):
+            yield from paths_of(value)
+        elif isinstance(value, str | PathLike):
+            text = fspath(value)
+            for each in (text, text.partition("?")[0], text.partition("?")[0].partition(":")[2]):
+                # A word that is no path by its look is none, though something may be called so.
+                if each and (path.sep in each or "." in each or ":" in text or path.isdir(each)) and path.exists(each):
+                    yield Path(each)
