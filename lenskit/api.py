@@ -166,6 +166,8 @@ def render(
     from lenskit.rendering.table import read_table
 
     options = {name.removeprefix("simulator."): value for name, value in (set or {}).items()}
+    if "name" in options:
+        raise UsageError("set changes options of the simulator; say another one with simulator=NAME")
     read = read_table(table).without(ignore)
     rendering = Rendering(read, *simulator_for(read, {"simulator": {"name": simulator, **options}}), seed)
     parts = list(rendering)

@@ -61,6 +61,7 @@ if TYPE_CHECKING:
     from lenskit.kinds.parameter import Parameter as Parameter
     from lenskit.kinds.simulator import Scene as Scene
     from lenskit.kinds.simulator import Simulator as Simulator
+    from lenskit.options import at_most as at_most
     from lenskit.pictures import colours as colours
     from lenskit.run import Run as Run
     from lenskit.runs import compare_runs as compare_runs
@@ -101,6 +102,7 @@ _LAZY = {
     "Store": "lenskit.store.store",
     "Transform": "lenskit.kinds.pairs",
     "alignment": "lenskit.training.probe",
+    "at_most": "lenskit.options",
     "border_noise": "lenskit.data.preprocess",
     "check_complete": "lenskit.data.source",
     "colours": "lenskit.pictures",

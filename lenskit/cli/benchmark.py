@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from lenskit.cli.numbers import count
 from lenskit.cli.train import configured, resolved
 
 if TYPE_CHECKING:
@@ -20,7 +21,9 @@ ROUNDS = 3
 
 @click.command("benchmark", short_help="Measure how fast a configuration trains")
 @configured
-@click.option("--batches", type=int, default=20, show_default=True, help="Batches that count, after two that do not.")
+@click.option(
+    "--batches", type=count(10**4), default=20, show_default=True, help="Batches that count, after two that do not."
+)
 @click.option("--bare", is_flag=True, help=f"Also train in a bare PyTorch loop, in {ROUNDS} rounds in turns.")
 @click.option("--json", "as_json", is_flag=True, help="Print figures as JSON.")
 def command(batches: int, bare: bool, as_json: bool, **flags: Any) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from lenskit.cli.numbers import SEED, count
 from lenskit.errors import UsageError
 
 log = logging.getLogger("lenskit")
@@ -26,16 +27,16 @@ SETTINGS = ("lenses", "views", "seed", "split", "dtype", "chunk")
 @click.option("--simulator", help="Which simulator to use; see `lenskit list`.")
 @click.option("--pairs", help="What the images of a lens share, and how many there are; see `lenskit list`.")
 @click.option("--set", "assignments", multiple=True, metavar="SECTION.OPTION=VALUE", help="Set any option.")
-@click.option("--lenses", type=click.IntRange(1), help="How many lenses.")
-@click.option("--views", type=click.IntRange(1), help="Images of each lens. [default: as the pairs want]")
-@click.option("--seed", type=int, help="Seed of everything that is drawn.")
+@click.option("--lenses", type=count(), help="How many lenses.")
+@click.option("--views", type=count(1000), help="Images of each lens. [default: as the pairs want]")
+@click.option("--seed", type=SEED, help="Seed of everything that is drawn.")
 @click.option("--split", help="Part of the data: other lenses of the same seed. [default: train]")
 @click.option("--dtype", type=click.Choice(["float32", "float16"]), help="Type of the pixels. [default: float32]")
-@click.option("--chunk", type=click.IntRange(1), help="Lenses a chunk. [default: as many as have 8 MB]")
+@click.option("--chunk", type=count(), help="Lenses a chunk. [default: as many as have 8 MB]")
 @click.option(
     "--format", type=click.Choice(["zarr", "fits", "hdf5"]), help="[default: by the ending of --out, or zarr]"
 )
-@click.option("--workers", type=click.IntRange(1), help="Processes. [default: one a core]")
+@click.option("--workers", type=count(1024), help="Processes. [default: one a core]")
 @click.option(
     "--dask", metavar="[ADDRESS]", is_flag=False, flag_value="local",
     help="Work on a Dask cluster: a local one, or the one of that scheduler.",

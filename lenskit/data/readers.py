@@ -10,6 +10,7 @@ from lenskit.errors import UsageError
 from lenskit.kinds.dataset import Dataset
 from lenskit.options import options_of
 from lenskit.registry import registry
+from lenskit.words import listed, quoted, shortened
 
 
 def find_reader(text: str) -> tuple[str, Path]:
@@ -29,13 +30,16 @@ def find_reader(text: str) -> tuple[str, Path]:
         return name, Path(path)
     given = Path(text)
     if not given.exists():
-        raise UsageError(f"there are no data at {given}")
+        raise UsageError(f"there are no data at {shortened(text, 200)}")
     # Those that know a layout before those that take any file of a kind; by name otherwise.
     for record in sorted(records, key=lambda record: record.load().general):
         if record.load().recognises(given):
             return record.name, given
-    forms = "; ".join(f"{record.name}: {record.load().accepts}" for record in records)
-    raise UsageError(f"no reader recognises {given}; name one, as --data READER:PATH ({forms})")
+    names = listed((record.name for record in records), see="`lenskit list datasets`")
+    raise UsageError(
+        f"no reader recognises {shortened(text)}; name one, as --data READER:PATH ({names}); `lenskit info READER` says "
+        "what one takes"
+    )
 
 
 def _split(text: str) -> tuple[str, dict[str, Any]]:
@@ -47,7 +51,9 @@ def _split(text: str) -> tuple[str, dict[str, Any]]:
     for part in behind.split("&"):
         name, equals, _ = part.partition("=")
         if not equals or not name.strip():
-            raise UsageError(f"behind ? stand options of the reader, OPTION=VALUE joined by &, got {part!r}")
+            raise UsageError(f"behind ? stand options of the reader, OPTION=VALUE joined by &, got {quoted(part)}")
+        if name.strip() in ("name", "path"):
+            raise UsageError(f"behind ? stand options of the reader, not its {name.strip()}: write [READER:]PATH before it")
         options |= read_assignment(f"data.{part.strip()}")["data"]
     return before, options
 

@@ -17,15 +17,24 @@ from lenskit.errors import LenskitError
 from lenskit.kinds.method import Method
 from lenskit.training.stream import Stream
 
-SIGNS = ("out of memory", "can't allocate memory", "bad_alloc", "Cannot allocate memory", "failed to allocate")
-"""How errors that are not of a type of their own say it: of cuBLAS, of oneDNN, of the allocator."""
+SIGNS = (
+    "out of memory",
+    "can't allocate memory",
+    "bad_alloc",
+    "Cannot allocate memory",
+    "failed to allocate",
+    "Storage size calculation overflowed",
+    "array is too big",
+)
+"""How errors that are not of a type of their own say it: of cuBLAS, of oneDNN, of the allocator, of numpy; or that the
+size of a tensor in bytes is beyond 64 bits."""
 
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error says that there was no memory, on whatever device."""
     if isinstance(error, MemoryError | torch.OutOfMemoryError) or is_oom_error(error):
         return True
-    return isinstance(error, RuntimeError) and any(sign in str(error) for sign in SIGNS)
+    return isinstance(error, RuntimeError | ValueError) and any(sign in str(error) for sign in SIGNS)
 
 
 def release(error: BaseException) -> None:

@@ -18,10 +18,10 @@ from annotated_types import Gt
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lenskit.plugin import Dataset, LenskitError, Parameter, UsageError
+from lenskit.plugin import Dataset, LenskitError, Parameter, UsageError, at_most
 from lenskit_datasets.catalogue import Array, read_catalogue
 from lenskit_datasets.fits_file import opened
-from lenskit_datasets.pixel_scale import regrid, resampled_length
+from lenskit_datasets.pixel_scale import check_resampled, regrid, resampled_length
 from lenskit_datasets.pixels import Clean, by
 
 log = logging.getLogger("lenskit")
@@ -76,7 +76,7 @@ class Challenge(Dataset):
         only_lenses: bool = False,
         theta_E: Literal["area", "authors"] = "area",
         factor: Annotated[float, Gt(0)] = 1.0,
-        size: Annotated[int, Gt(0)] | None = None,
+        size: Annotated[int, Gt(0), at_most(10**6)] | None = None,
         resample: Annotated[float, Gt(0)] | None = None,
     ) -> None:
         self._root, self._theta_E, self._factor, self._clean = Path(path), theta_E, factor, Clean()
@@ -200,7 +200,9 @@ class Challenge(Dataset):
                 f'{files[int(np.argmin(lengths))]} has {by([min(lengths)] * 2)} pixels of {self.pixel_scale:g}", fewer '
                 f"than size={size}: resample to smaller pixels, or take a smaller size"
             )
-        return len(self._bands), size or min(lengths), size or min(lengths)
+        shape = len(self._bands), size or min(lengths), size or min(lengths)
+        check_resampled(shape)
+        return shape
 
     def _length(self, band: Band, file: str, area: Sequence[int]) -> int:
         """Height and width of a file's image in the pixels that it is brought to."""

@@ -16,11 +16,11 @@ from astropy.io import fits
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lenskit.plugin import Dataset, LenskitError, UsageError
+from lenskit.plugin import Dataset, LenskitError, UsageError, at_most
 from lenskit_datasets.fill import fill_masked
 from lenskit_datasets.fits_file import opened
 from lenskit_datasets.labels import SUFFIXES, read_labels, stem
-from lenskit_datasets.pixel_scale import common_scale, pixel_scale_of, regrid, resampled_length, seen
+from lenskit_datasets.pixel_scale import check_resampled, common_scale, pixel_scale_of, regrid, resampled_length, seen
 from lenskit_datasets.pixels import MOST_REPORTS, Shape, by, common_shape
 
 log = logging.getLogger("lenskit")
@@ -73,7 +73,7 @@ class FitsFolder(Dataset):
         path: str | Path,
         *,
         pattern: str | None = None,
-        size: Annotated[int, Gt(0)] | None = None,
+        size: Annotated[int, Gt(0), at_most(10**6)] | None = None,
         labels: str | None = None,
         columns: dict[str, str] | None = None,
         noise: str = NOISE,
@@ -99,6 +99,8 @@ class FitsFolder(Dataset):
             for ((channels, height, width), _), ratio in zip(described, self._ratios, strict=True)
         ]
         self.image_shape = common_shape(shapes, self._files, size)
+        if resample:
+            check_resampled(self.image_shape)
         self._labels: NDArray[np.float32] = np.zeros((len(self.names), 0), np.float32)
         table = self._label_table(labels)
         if table is not None:

@@ -14,7 +14,7 @@ from annotated_types import Gt
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lenskit.plugin import Dataset, Hdf5Format, LenskitError, Parameter, Plan, UsageError, coordinate_name
+from lenskit.plugin import Dataset, Hdf5Format, LenskitError, Parameter, Plan, UsageError, at_most, coordinate_name
 from lenskit_datasets.pixels import Clean, common_shape
 from lenskit_datasets.simulated import Numbered, follow_plan
 
@@ -67,7 +67,7 @@ class Hdf5(Dataset):
         channels_last: bool = False,
         views: bool = False,
         shared: list[str] = ["lens"],  # noqa: B006 - an option's default is never changed
-        size: Annotated[int, Gt(0)] | None = None,
+        size: Annotated[int, Gt(0), at_most(10**6)] | None = None,
         pixel_scale: Annotated[float, Gt(0)] | None = None,
     ) -> None:
         self._path, self._channels_last, self._clean = Path(path), channels_last, Clean(size)

@@ -18,7 +18,7 @@ from astropy.io import fits
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lenskit.plugin import Dataset, FitsFormat, LenskitError, Parameter, Plan, UsageError
+from lenskit.plugin import Dataset, FitsFormat, LenskitError, Parameter, Plan, UsageError, at_most
 from lenskit_datasets.labels import stem
 from lenskit_datasets.pixels import Clean, by, common_shape
 from lenskit_datasets.simulated import follow_plan
@@ -77,7 +77,7 @@ class LensiamFits(Dataset):
         self,
         path: str | Path,
         *,
-        size: Annotated[int, Gt(0)] | None = None,
+        size: Annotated[int, Gt(0), at_most(10**6)] | None = None,
         keys: list[str] | None = None,
         pixel_scale: Annotated[float, Gt(0)] | None = None,
     ) -> None:

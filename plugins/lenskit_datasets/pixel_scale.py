@@ -16,6 +16,9 @@ from numpy.typing import NDArray
 from lenskit.plugin import UsageError
 from lenskit_datasets.pixels import middle
 
+LONGEST = 16384
+"""Pixels across a resampled image, at most: a gigabyte each."""
+
 SAME = 0.02
 """Pixels whose sizes differ by no more than this part count as equal: so much a radius may be wrong by."""
 
@@ -76,6 +79,19 @@ def common_scale(scales: Sequence[float | None], names: Sequence[object]) -> flo
 def resampled_length(length: int, ratio: float) -> int:
     """How many new pixels there is room for in a number of old ones, whose size is `ratio` times that of the new."""
     return max(int(length * ratio + 1e-6), 1)
+
+
+def check_resampled(shape: tuple[int, int, int]) -> None:
+    """Raise if resampled images (channels, height, width) are too large for any memory.
+
+    Raises:
+        UsageError: saying which options to change.
+    """
+    if max(shape) > LONGEST:
+        raise UsageError(
+            f"resampled images have {max(shape):.3g} pixels across, above {LONGEST}: use a larger resample, a size, or "
+            "another pixel_scale if that is wrong"
+        )
 
 
 def regrid(image: NDArray[np.float32], ratio: float, size: int) -> NDArray[np.float32]:

@@ -20,12 +20,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from lenskit.plugin import Backbone, Batch, Method, Parameter, UsageError
+from lenskit.plugin import Backbone, Batch, Method, Parameter, UsageError, at_most
 from lenskit_siamese.gather import gather
 
 log = logging.getLogger("lenskit")
 
-Width = Annotated[int, Gt(0)]
+Width = Annotated[int, Gt(0), at_most(10**6)]
 
 
 class MoCo(Method):
@@ -60,8 +60,8 @@ class MoCo(Method):
         hidden_dim: Width = 2048,
         temperature: Annotated[float, Gt(0)] = 0.2,
         momentum: Annotated[float, Ge(0), Le(1)] = 0.999,
-        queue: Annotated[int, Gt(0)] = 65536,
-        shuffle: Annotated[int, Gt(0)] = 8,
+        queue: Annotated[int, Gt(0), at_most(10**8)] = 65536,
+        shuffle: Annotated[int, Gt(0), at_most(10**6)] = 8,
     ) -> None:
         super().__init__(backbone)
         self.projector = MoCoProjectionHead(backbone.features, hidden_dim, projection_dim)

@@ -19,6 +19,7 @@ from lenskit.plugin import (
     Parameter,
     Run,
     UsageError,
+    at_most,
     check_complete,
     open_dataset,
     simulated,
@@ -30,6 +31,7 @@ from lenskit_evaluation.features import simulator_of, to_best_device
 from lenskit_evaluation.lenses import check_one_source, first_images
 from lenskit_evaluation.maps.feature_map import FeatureMap, Trust, trustworthiness
 from lenskit_evaluation.outcome import write_outcome
+from lenskit_evaluation.seeds import Seed
 
 log = logging.getLogger("lenskit")
 
@@ -98,11 +100,11 @@ class Explore(Evaluation):
         self,
         *,
         data: str | None = None,
-        lenses: Annotated[int, Ge(3)] = 3000,
-        seed: Annotated[int, Ge(0)] = 0,
+        lenses: Annotated[int, Ge(3), at_most(10**9)] = 3000,
+        seed: Seed = 0,
         simulator: str | None = None,
         set: list[str] | None = None,
-        n_neighbors: Annotated[int, Ge(2)] = 15,
+        n_neighbors: Annotated[int, Ge(2), at_most(10**6)] = 15,
         min_dist: Annotated[float, Ge(0), Le(1)] = 0.1,
         metric: Literal["euclidean", "cosine"] = "euclidean",
         thumbnail: Annotated[int, Ge(8), Le(256)] = 48,

@@ -12,7 +12,7 @@ import numpy as np
 from annotated_types import Ge
 from numpy.typing import NDArray
 
-from lenskit.plugin import Parameter, UsageError, write_atomically
+from lenskit.plugin import Parameter, UsageError, at_most, write_atomically
 from lenskit_evaluation.lenses import OnLenses, Subject, labelled
 from lenskit_evaluation.maps.feature_map import (
     JUDGED,
@@ -87,9 +87,9 @@ class Umap(OnLenses):
         self,
         *,
         color: list[str] | None = None,
-        n_neighbors: Annotated[int, Ge(2)] = 15,
+        n_neighbors: Annotated[int, Ge(2), at_most(10**6)] = 15,
         min_dist: Annotated[float, Ge(0)] = 0.1,
-        components: Annotated[int, Ge(0)] = 50,
+        components: Annotated[int, Ge(0), at_most(10**6)] = 50,
         metric: Literal["euclidean", "cosine"] = "euclidean",
         **options: Any,
     ) -> None:

@@ -23,6 +23,7 @@ from lenskit.plugin import (
     Parameter,
     Run,
     UsageError,
+    at_most,
     is_embeddings,
     stored,
 )
@@ -31,6 +32,7 @@ from lenskit_evaluation.neighbours.archive import check_archive, embed_archive, 
 from lenskit_evaluation.neighbours.plot import Row, neighbours_figure
 from lenskit_evaluation.neighbours.search import Index, Metric, check_index, search
 from lenskit_evaluation.outcome import write_outcome
+from lenskit_evaluation.seeds import Seed
 
 log = logging.getLogger("lenskit")
 
@@ -89,13 +91,13 @@ class Neighbours(Evaluation):
         self,
         *,
         archive: str | None = None,
-        k: Annotated[int, Ge(1)] = 8,
+        k: Annotated[int, Ge(1), at_most(10**6)] = 8,
         metric: Metric = "cosine",
         index: Index = "exact",
         parameter: list[str] | None = None,
         data: str | None = None,
-        lenses: Annotated[int, Ge(1)] = 3000,
-        seed: Annotated[int, Ge(0)] = 0,
+        lenses: Annotated[int, Ge(1), at_most(10**9)] = 3000,
+        seed: Seed = 0,
         simulator: str | None = None,
         set: list[str] | None = None,
     ) -> None:

@@ -1,0 +1,56 @@
+"""How names, values and lists are written in messages: short, in one line, and harmless to a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+MESSAGE = 400
+"""Characters of a complaint, at most."""
+
+VALUE = 80
+"""Characters of one name or value in a message, at most."""
+
+
+def escaped(text: str, keep: str = "") -> str:
+    """Replace what a terminal would not print by Python's escape sequences, such as `\\x1b`.
+
+    These are control characters, marks that change the direction of text, and bytes that are no text.
+
+    Args:
+        text: Any text.
+        keep: Characters that stay, such as a line feed.
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c in keep else c.encode("unicode_escape").decode() for c in text)
+
+
+def shortened(text: str, most: int = VALUE) -> str:
+    """Cut the middle out of a long text: it begins with what it is about and ends with advice."""
+    if len(text) <= most:
+        return text
+    end = (most - 5) // 2
+    return f"{text[: most - 5 - end]} ... {text[len(text) - end :]}"
+
+
+def quoted(value: Any) -> str:
+    """A value as Python writes it, on one short line."""
+    try:
+        return shortened(escaped(repr(value)))
+    except ValueError:  # an integer with more digits than Python writes
+        return f"a number of {value.bit_length()} bits" if isinstance(value, int) else f"a {type(value).__name__}"
+
+
+def listed(names: Iterable[object], most: int = 12, see: str = "") -> str:
+    """Names separated by commas; of many the first, and how many more there are.
+
+    Args:
+        names: The names.
+        most: How many are written, at most.
+        see: Command or option that shows all of them.
+    """
+    every = [shortened(escaped(str(name))) for name in names]
+    if len(every) <= most:
+        return ", ".join(every)
+    return f"{', '.join(every[:most])} and {len(every) - most} more{f'; see {see}' if see else ''}"
