@@ -135,7 +135,9 @@ class Config:
         return self.sections[section]["name"]
 
     def to_toml(self) -> str:
-        return tomli_w.dumps(self.sections)
+        """The configuration as TOML, with escape sequences for what a terminal would not print."""
+        text = tomli_w.dumps(self.sections)
+        return "".join(c if c.isprintable() or c == "\n" else f"\\U{ord(c):08x}" for c in text)
 
 
 def build(kind: str, name: str, options: Mapping[str, Any], *given: Any) -> Any:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lenskit.kinds.parameter import Parameter
+from lenskit.words import as_label, shortened
 
 PER_LINE = 6
 """Lenses side by side, at most."""
@@ -133,7 +134,7 @@ def _draw_group(part: SubFigure, group: Views, layout: _Layout, rgb: Sequence[in
             if column == 0 and layout.views > 1:
                 panel.set_ylabel(group.labels[view], fontsize=9)
             if view == 0 and group.names:
-                panel.set_title(group.names[lens], fontsize=8, pad=3)
+                panel.set_title(as_label(shortened(group.names[lens], CHARACTERS)), fontsize=8, pad=3)
 
 
 def _draw_image(panel: Axes, image: NDArray[np.float32], rgb: Sequence[int]) -> None:
@@ -196,11 +197,15 @@ def _digits(values: Tensor) -> int:
 
 def _text(parameter: Parameter, value: float, digits: int) -> str:
     """Such as `$\\theta_E = 1.23''$`."""
-    symbol = parameter.symbol or parameter.name
+    symbol = parameter.label
     if parameter.classes and 0 <= value < len(parameter.classes):
-        return f"{symbol}: {parameter.classes[int(value)]}"
+        return f"{symbol}: {as_label(parameter.classes[int(value)])}"
     unit = {"": "", "arcsec": "''", "rad": r"\,\mathrm{rad}"}.get(parameter.unit)
     # What is a formula altogether is set as one, for the space around the sign.
     formula = symbol[1:-1] if re.fullmatch(r"\$[^$]*\$", symbol) else ""
     before = f"${formula} =" if formula else f"{symbol} ${{}}="
-    return f"{before} {value:.{digits}f}$ {parameter.unit}" if unit is None else f"{before} {value:.{digits}f}{unit}$"
+    return (
+        f"{before} {value:.{digits}f}$ {as_label(parameter.unit)}"
+        if unit is None
+        else f"{before} {value:.{digits}f}{unit}$"
+    )

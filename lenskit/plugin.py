@@ -49,6 +49,8 @@ if TYPE_CHECKING:
     from lenskit.embeddings import Embeddings as Embeddings
     from lenskit.embeddings import is_embeddings as is_embeddings
     from lenskit.encoder import Encoder as Encoder
+    from lenskit.figures import save_figure as save_figure
+    from lenskit.figures import settle_texts as settle_texts
     from lenskit.files import write_atomically as write_atomically
     from lenskit.kinds.backbone import Backbone as Backbone
     from lenskit.kinds.dataset import Dataset as Dataset
@@ -78,6 +80,12 @@ if TYPE_CHECKING:
     from lenskit.training.heldout import held_out as held_out
     from lenskit.training.probe import alignment as alignment
     from lenskit.training.probe import uniformity as uniformity
+    from lenskit.words import as_label as as_label
+    from lenskit.words import as_markdown as as_markdown
+    from lenskit.words import escaped as escaped
+    from lenskit.words import listed as listed
+    from lenskit.words import quoted as quoted
+    from lenskit.words import shortened as shortened
 
 _LAZY = {
     "Backbone": "lenskit.kinds.backbone",
@@ -102,6 +110,8 @@ _LAZY = {
     "Store": "lenskit.store.store",
     "Transform": "lenskit.kinds.pairs",
     "alignment": "lenskit.training.probe",
+    "as_label": "lenskit.words",
+    "as_markdown": "lenskit.words",
     "at_most": "lenskit.options",
     "border_noise": "lenskit.data.preprocess",
     "check_complete": "lenskit.data.source",
@@ -110,19 +120,25 @@ _LAZY = {
     "coordinate_name": "lenskit.store.store",
     "connected": "lenskit.store.cluster",
     "effective_rank": "lenskit.training.collapse",
+    "escaped": "lenskit.words",
     "find_reader": "lenskit.data.readers",
     "held_out": "lenskit.training.heldout",
     "is_embeddings": "lenskit.embeddings",
     "is_store": "lenskit.store.store",
     "keep_freed_memory": "lenskit.data.memory",
+    "listed": "lenskit.words",
     "open_dataset": "lenskit.data.readers",
     "orient_images": "lenskit.data.orientation",
     "orient_values": "lenskit.data.orientation",
     "plot_runs": "lenskit.runs",
     "projection_std": "lenskit.training.collapse",
+    "quoted": "lenskit.words",
     "read_assignment": "lenskit.config",
     "read_lenses": "lenskit.data.held",
     "read_toml": "lenskit.config",
+    "save_figure": "lenskit.figures",
+    "settle_texts": "lenskit.figures",
+    "shortened": "lenskit.words",
     "simulated": "lenskit.data.source",
     "source_of": "lenskit.data.source",
     "spelled_out": "lenskit.data.readers",

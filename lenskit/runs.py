@@ -15,6 +15,7 @@ from lenskit.config import read_layer
 from lenskit.errors import LenskitError, UsageError
 from lenskit.lock import is_held
 from lenskit.run import BEST, MARKS
+from lenskit.words import as_label
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -271,7 +272,7 @@ def plot_runs(comparison: Comparison) -> Figure:
             points = [(line["batches"], line[name]) for line in lines if name in line]
             marker = "." if len(points) < 40 else ""
             axis.plot(*zip(*points, strict=True) if points else ((), ()), f"{marker}-", color=f"C{number}", lw=1.2,
-                      label=run.path)  # fmt: skip
+                      label=as_label(run.path))  # fmt: skip
         axis.set_ylabel(CURVES[name])
         axis.grid(alpha=0.3, lw=0.5)
         axis.spines[["top", "right"]].set_visible(False)

@@ -1,4 +1,4 @@
-"""How names, values and lists are written in messages: short, in one line, and harmless to a terminal."""
+"""How names, values and lists are written: short, in one line, and as text that no terminal, page or figure obeys."""
 
 from __future__ import annotations
 
@@ -54,3 +54,15 @@ def listed(names: Iterable[object], most: int = 12, see: str = "") -> str:
     if len(every) <= most:
         return ", ".join(every)
     return f"{', '.join(every[:most])} and {len(every) - most} more{f'; see {see}' if see else ''}"
+
+
+def as_markdown(text: str) -> str:
+    """A text in Markdown: it makes no table cell, HTML element, code or link."""
+    for sign, instead in (("&", "&amp;"), ("<", "&lt;"), ("|", r"\|"), ("`", r"\`"), ("](", r"]\(")):
+        text = text.replace(sign, instead)
+    return escaped(text)
+
+
+def as_label(text: str) -> str:
+    """A name in a figure of matplotlib, which would set what stands between dollars as a formula."""
+    return escaped(text, keep="\n").replace("$", r"\$")

@@ -9,9 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from lenskit.cli.output import console, echo
 from lenskit.errors import UsageError
+from lenskit.words import escaped
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rich.console import Console
+    from rich.text import Text
+
     from lenskit.runs import Comparison, Summary
 
 COLOURS = {"running": "cyan", "finished": "green", "stopped": "yellow", "failed": "red", "damaged": "red"}
@@ -50,7 +57,7 @@ def list_runs(folders: tuple[str, ...], as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps([asdict(run) for run in found], indent=2))
     elif not found:
-        click.echo("no runs")
+        echo("no runs")
     else:
         _print_runs(found)
 
@@ -69,7 +76,9 @@ def compare(runs: tuple[str, ...], output: str | None, as_json: bool) -> None:
         raise UsageError(f"the curves are plotted to a .png, .pdf or .svg file, got {output}")
     comparison = compare_runs([Path(run) for run in runs])
     if output:
-        plot_runs(comparison).savefig(output, dpi=150)
+        from lenskit.figures import save_figure
+
+        save_figure(plot_runs(comparison), output, dpi=150)
     if as_json:
         plain = asdict(comparison)
         del plain["lines"]
@@ -79,18 +88,20 @@ def compare(runs: tuple[str, ...], output: str | None, as_json: bool) -> None:
 
 
 def _print_runs(found: list[Summary]) -> None:
+    from rich.text import Text
+
     columns = ["run", "state", "recipe", "method", "pairs", "batches", "best probe", "pairs/s"]
     rows = []
     for run in found:
         done = f"{run.batches}/{run.of}" if run.of else str(run.batches)
-        state = f"[{COLOURS[run.state]}]{run.state}[/]"
+        state = Text(run.state, COLOURS[run.state])
         rows.append(
             [run.path, state, run.recipe or "-", run.method, run.pairs, done, _number(run.probe), _number(run.rate)]
         )
-    console = _table(columns, rows, right=5)
+    shown = _table(columns, rows, right=5)
     for run in found:
         if run.note:
-            console.print(f"{run.path}: {run.note}", markup=False, highlight=False)
+            shown.print(escaped(f"{run.path}: {run.note}"))
 
 
 def _print_comparison(comparison: Comparison) -> None:
@@ -98,28 +109,27 @@ def _print_comparison(comparison: Comparison) -> None:
     if comparison.differences:
         _table(["option", *names], [[key, *map(_text, row)] for key, row in comparison.differences.items()], right=99)
     else:
-        click.echo("the configurations are the same")
+        echo("the configurations are the same")
     best: dict[str, list[float | None]] = {"best probe": [run.probe for run in comparison.runs]}
     rows = [[key, *map(_number, row)] for key, row in (best | comparison.figures).items()]
     _table(["figure", *names], rows, right=1)
 
 
-def _table(columns: list[str], rows: list[list[str]], right: int) -> Any:
+def _table(columns: Sequence[str], rows: Sequence[Sequence[str | Text]], right: int) -> Console:
     """Prints a table, numbers from column `right` on; returns the console."""
     from rich.box import SIMPLE_HEAD
-    from rich.console import Console
     from rich.table import Table
 
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=WIDTH)
+    shown = console()
+    if not shown.is_terminal:
+        shown = console(width=WIDTH)
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     for number, column in enumerate(columns):
-        table.add_column(column, justify="right" if number >= right else "left", overflow="fold")
+        table.add_column(escaped(column), justify="right" if number >= right else "left", overflow="fold")
     for row in rows:
-        table.add_row(*row)
-    console.print(table)
-    return console
+        table.add_row(*(escaped(cell) if isinstance(cell, str) else cell for cell in row))
+    shown.print(table)
+    return shown
 
 
 def _text(value: Any) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from lenskit.cli.numbers import SEED
+from lenskit.cli.output import echo
 from lenskit.errors import LenskitError, UsageError
 
 if TYPE_CHECKING:
@@ -103,13 +104,14 @@ def command(
 
     import io
 
+    from lenskit.figures import save_figure
     from lenskit.files import write_atomically
     from lenskit.pictures import RGB, draw_views
 
     picture = io.BytesIO()
-    draw_views(groups, channels or RGB).savefig(picture, format=path.suffix[1:], dpi=dpi)
+    save_figure(draw_views(groups, channels or RGB), picture, format=path.suffix[1:], dpi=dpi)
     write_atomically(path, picture.getbuffer())
-    click.echo(output)
+    echo(output)
 
 
 class _Show:

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from lenskit.cli.numbers import SEED, count
+from lenskit.cli.output import console
 from lenskit.errors import UsageError
 
 log = logging.getLogger("lenskit")
@@ -116,12 +117,11 @@ class Display:
     """
 
     def __init__(self, chunks: int, lenses: float) -> None:
-        from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
         self._chunks, self._lenses, self._tenths = chunks, lenses, 0
         self._began: tuple[float, int] | None = None
-        self.console = Console(stderr=True)
+        self.console = console(stderr=True)
         self._progress = Progress(
             TextColumn("chunks"), BarColumn(bar_width=20), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"),
             TimeRemainingColumn(), TextColumn("left"),
@@ -139,7 +139,7 @@ class Display:
         self._progress.update(self._task, completed=done, rate=rate)
         if not self.console.is_terminal and done * 10 // self._chunks > self._tenths:
             self._tenths = done * 10 // self._chunks
-            self.console.print(f"{done}/{self._chunks} chunks  {rate}", highlight=False)
+            self.console.print(f"{done}/{self._chunks} chunks  {rate}")
 
     def __enter__(self) -> Display:
         self._progress.start()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -29,23 +30,20 @@ def find_reader(text: str) -> tuple[str, Path]:
     if colon and any(record.name == name for record in records):
         return name, Path(path)
     given = Path(text)
-    if not given.exists():
+    if not os.path.exists(given):  # which is false, too, of a name that is too long
         raise UsageError(f"there are no data at {shortened(text, 200)}")
     # Those that know a layout before those that take any file of a kind; by name otherwise.
     for record in sorted(records, key=lambda record: record.load().general):
         if record.load().recognises(given):
             return record.name, given
-    names = listed((record.name for record in records), see="`lenskit list datasets`")
-    raise UsageError(
-        f"no reader recognises {shortened(text)}; name one, as --data READER:PATH ({names}); `lenskit info READER` says "
-        "what one takes"
-    )
+    forms = listed((f"{record.name}: {record.load().accepts}" for record in records), 2, "`lenskit list datasets`")
+    raise UsageError(f"no reader recognises {shortened(text)}; name one, as --data READER:PATH ({forms})")
 
 
 def _split(text: str) -> tuple[str, dict[str, Any]]:
     """The options behind the question mark of `[READER:]PATH?OPTION=VALUE&OPTION=VALUE`, and what stands before."""
     before, mark, behind = text.partition("?")
-    if not mark or Path(text).exists():
+    if not mark or os.path.exists(text):
         return text, {}
     options: dict[str, Any] = {}
     for part in behind.split("&"):
@@ -53,7 +51,9 @@ def _split(text: str) -> tuple[str, dict[str, Any]]:
         if not equals or not name.strip():
             raise UsageError(f"behind ? stand options of the reader, OPTION=VALUE joined by &, got {quoted(part)}")
         if name.strip() in ("name", "path"):
-            raise UsageError(f"behind ? stand options of the reader, not its {name.strip()}: write [READER:]PATH before it")
+            raise UsageError(
+                f"behind ? stand options of the reader, not its {name.strip()}: write [READER:]PATH before it"
+            )
         options |= read_assignment(f"data.{part.strip()}")["data"]
     return before, options
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from lenskit.words import as_label
+
 ANGLES = ("rad", "deg")
 """Units of angles."""
 
@@ -57,6 +59,11 @@ class Parameter:
                 f"parameter {self.name!r} has spin {self.spin}: it is an angle in {' or '.join(ANGLES)}, "
                 "or a component whose name ends in 1 or 2, or in x or y as a word of its own"
             )
+
+    @property
+    def label(self) -> str:
+        """How it is set in figures: its symbol, or else its name."""
+        return self.symbol or as_label(self.name)
 
     @property
     def continuous(self) -> bool:

@@ -19,6 +19,7 @@ from lenskit.errors import LenskitError, UsageError
 from lenskit.kinds.backbone import Backbone
 from lenskit.kinds.method import Budget, Method
 from lenskit.lock import held
+from lenskit.logs import OneLine
 from lenskit.run import Run
 from lenskit.training import memory
 from lenskit.training.callbacks import Checkpoints, Monitor
@@ -247,7 +248,7 @@ class _LogFile(logging.FileHandler):
 @contextmanager
 def _log_to(path: Path) -> Iterator[None]:
     handler = _LogFile(path)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    handler.setFormatter(OneLine("%(asctime)s %(levelname)s %(message)s"))
     log.addHandler(handler)
     try:
         yield

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from lenskit.plugin import write_atomically
+from lenskit.plugin import as_markdown, save_figure, write_atomically
 from lenskit_evaluation.tables import Rows, as_text, show, to_csv, to_markdown
 
 log = logging.getLogger("lenskit")
@@ -56,7 +56,9 @@ def write_outcome(
         folder.mkdir(parents=True, exist_ok=True)
         _remove_pictures(folder)
         write_atomically(folder / "results.json", json.dumps(plain, indent=1) + "\n")
-        write_atomically(folder / "table.md", "\n".join(f"{t}.\n\n{to_markdown(rows)}" for t, rows in tables.items()))
+        write_atomically(
+            folder / "table.md", "\n".join(f"{as_markdown(t)}.\n\n{to_markdown(rows)}" for t, rows in tables.items())
+        )
         write_atomically(folder / "table.csv", to_csv(long or table))
         for name, png in drawn.items():
             write_atomically(folder / name, png)
@@ -69,7 +71,7 @@ def write_outcome(
 
 def _png(figure: Figure) -> bytes:
     file = BytesIO()
-    figure.savefig(file, format="png", dpi=120)
+    save_figure(figure, file, format="png", dpi=120)
     return file.getvalue()
 
 

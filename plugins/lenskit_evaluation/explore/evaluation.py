@@ -143,7 +143,7 @@ class Explore(Evaluation):
         folder = subject.folder("explore")
         path = Path(self.output) if self.output else folder / "explore.html"
         write_atomically(path, html)
-        size = len(html.encode()) / 1e6
+        size = len(html.encode(errors="backslashreplace")) / 1e6
         figures = {"lenses": n, "seed": self.seed, "trustworthiness": trust.value, "of lenses": trust.n, "MB": size}
         write_outcome(
             [folder],

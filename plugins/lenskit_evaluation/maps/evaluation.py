@@ -12,7 +12,7 @@ import numpy as np
 from annotated_types import Ge
 from numpy.typing import NDArray
 
-from lenskit.plugin import Parameter, UsageError, at_most, write_atomically
+from lenskit.plugin import Parameter, UsageError, at_most, save_figure, write_atomically
 from lenskit_evaluation.lenses import OnLenses, Subject, labelled
 from lenskit_evaluation.maps.feature_map import (
     JUDGED,
@@ -157,7 +157,7 @@ class Umap(OnLenses):
         folders = {label: subject.folder("umap") for label, subject in subjects.items()}
         for label, mapped in found.items():
             write_atomically(folders[label] / "coordinates.csv", to_csv(coordinates(mapped)))
-            write_atomically(folders[label] / "umap.pdf", partial(picture.savefig, format="pdf", dpi=300))
+            write_atomically(folders[label] / "umap.pdf", partial(save_figure, picture, format="pdf", dpi=300))
         write_outcome(
             list(folders.values()),
             title=title,

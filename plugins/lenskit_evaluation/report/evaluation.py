@@ -10,7 +10,17 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any, ClassVar
 
-from lenskit.plugin import Evaluation, LenskitError, Run, UsageError, compare_runs, plot_runs, write_atomically
+from lenskit.plugin import (
+    Evaluation,
+    LenskitError,
+    Run,
+    UsageError,
+    as_markdown,
+    compare_runs,
+    plot_runs,
+    save_figure,
+    write_atomically,
+)
 from lenskit_evaluation.lenses import labelled
 from lenskit_evaluation.report.page import Chapter, Picture, page
 from lenskit_evaluation.tables import show, to_markdown
@@ -82,7 +92,7 @@ class Report(Evaluation):
         rows = _overview(named, findings)
         chapters = [Chapter("Overview", [rows]), *_training(list(named.values())), *map(_chapter, findings)]
         write_atomically(self.output, page(self.title, chapters))
-        write_atomically(table, f"# {self.title}\n\n{to_markdown(rows)}")
+        write_atomically(table, f"# {as_markdown(self.title)}\n\n{to_markdown(rows)}")
         show(rows, self.title)
         bare = [label for label in named if not any(label in finding.runs for finding in findings)]
         if bare:
@@ -192,7 +202,7 @@ def _training(runs: Sequence[Run]) -> Iterator[Chapter]:
         yield Chapter("Configurations where they differ", [rows] if rows else [], text=text)
     if any(comparison.lines):
         buffer = BytesIO()
-        plot_runs(comparison).savefig(buffer, format="png", dpi=120)
+        save_figure(plot_runs(comparison), buffer, format="png", dpi=120)
         yield Chapter("Training", [], [Picture("curves", buffer.getvalue())])
     yield Chapter(
         "Configurations",

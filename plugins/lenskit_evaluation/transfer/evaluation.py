@@ -167,13 +167,13 @@ class Transfer(Evaluation):
                 one = found.findings[p.name][label]
                 title = p.name if len(named) == 1 else f"{p.name}-{label.replace('/', '-')}"
                 pictures[title] = truth_against_prediction(
-                    found.truth[p.name], one.prediction, one.score, symbol=p.symbol or p.name, unit=p.unit,
+                    found.truth[p.name], one.prediction, one.score, symbol=p.label, unit=p.unit,
                     constant=float(found.findings[p.name][CONSTANT].prediction[0]), half_width=one.half_width[DRAWN],
                     names=found.names,
                 )  # fmt: skip
             curves = {label: one.coverage for label, one in found.findings[p.name].items() if one.coverage}
             count = found.findings[p.name][CONSTANT].score.n
-            pictures[f"calibration-{p.name}"] = coverage_curves(curves, p.symbol or p.name, count)
+            pictures[f"calibration-{p.name}"] = coverage_curves(curves, p.label, count)
         pictures["distance"] = distance_histograms(found.gaps)
         write_outcome(
             [run.folder("transfer") for run in named.values()],
