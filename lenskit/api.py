@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from os import PathLike, fspath
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from lenskit.choices import CHOICES, resolve, usual_folder
 from lenskit.config import Config, Layer, build, layer_of, read_assignment
 from lenskit.errors import LenskitError, UsageError
+from lenskit.words import listed
 
 if TYPE_CHECKING:
     import numpy as np
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
     from lenskit.embeddings import Embeddings
     from lenskit.encoder import Encoder
     from lenskit.run import Run
+
+log = logging.getLogger("lenskit")
 
 Text = str | PathLike[str]
 
@@ -119,12 +123,47 @@ def evaluate(
     judge = build("evaluation", evaluation, options)
     if not subjects and not judge.without_runs:
         raise UsageError(f"{evaluation} needs a run")
-    for subject in subjects:
+    for subject in subjects if not judge.tolerant else ():
         path = subject.path if isinstance(subject, Run | Embeddings) else Path(subject)
         if not judge.embeddings and (isinstance(subject, Embeddings) or is_embeddings(path)):
             raise UsageError(f"{evaluation} takes runs, and {path} holds embeddings")
+    if judge.tolerant:
+        subjects, judge.left_out = _sound(subjects)
     opened = [_open(subject) if isinstance(subject, str | PathLike) else subject for subject in subjects]
     return judge(opened, [fspath(path) for path in inputs])
+
+
+def _sound(subjects: Sequence[Run | Text]) -> tuple[list[Run | Text], dict[str, str]]:
+    """The runs that can be opened, and of the others that are runs, why not; what is no run is left out in one line.
+
+    Raises:
+        LenskitError: if none can be opened, for the first one.
+    """
+    from lenskit.run import MARKS, Run
+    from lenskit.runs import unsound
+
+    sound: list[Run | Text] = []
+    damaged: dict[str, str] = {}
+    others: list[str] = []
+    first: LenskitError | None = None
+    for subject in subjects:
+        path = getattr(subject, "path", None) or Path(fspath(subject))
+        try:
+            run = subject if isinstance(subject, Run) else Run(path)
+            if why := unsound(run.path):
+                raise LenskitError(f"{path} is {why}")
+            sound.append(run)
+        except LenskitError as error:
+            first = first or error
+            if any((path / name).is_file() for name in MARKS):
+                damaged[str(path)] = str(error)
+            else:
+                others.append(str(path))
+    if first and not sound:
+        raise first
+    if others:
+        log.warning("left out, for they are no runs: %s", listed(others, 6))
+    return sound, damaged
 
 
 def _open(subject: Text) -> Run | Embeddings:

@@ -85,6 +85,7 @@ if TYPE_CHECKING:
     from lenskit.words import escaped as escaped
     from lenskit.words import listed as listed
     from lenskit.words import quoted as quoted
+    from lenskit.words import reason as reason
     from lenskit.words import shortened as shortened
 
 _LAZY = {
@@ -136,6 +137,7 @@ _LAZY = {
     "read_assignment": "lenskit.config",
     "read_lenses": "lenskit.data.held",
     "read_toml": "lenskit.config",
+    "reason": "lenskit.words",
     "save_figure": "lenskit.figures",
     "settle_texts": "lenskit.figures",
     "shortened": "lenskit.words",

@@ -215,6 +215,14 @@ def figures(path: Path) -> Lines:
     return lines
 
 
+def unsound(folder: Path) -> str:
+    """Why a folder cannot be compared with runs, in a few words; nothing if it can."""
+    if not (folder / "run.toml").is_file():
+        return "no run: it has no run.toml"
+    run = summary(folder)
+    return f"damaged: {run.note}" if run.state == "damaged" else ""
+
+
 def compare_runs(folders: Sequence[Path]) -> Comparison:
     """Compares runs.
 

@@ -66,3 +66,15 @@ def as_markdown(text: str) -> str:
 def as_label(text: str) -> str:
     """A name in a figure of matplotlib, which would set what stands between dollars as a formula."""
     return escaped(text, keep="\n").replace("$", r"\$")
+
+
+UNSAFE = ("weights_only", "allow_pickle", "pickled data", "Unsupported operand", "unpickl")
+"""Words of torch and numpy about a file that could run code, which they tell how to run."""
+
+
+def reason(error: BaseException) -> str:
+    """An error of a library on one short line, without advice to load a file in a way that runs code in it."""
+    text = str(error)
+    if any(sign in text for sign in UNSAFE):
+        return "it is damaged, or holds Python objects, which could run code"
+    return shortened(escaped(" ".join(text.split())), 160)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from lenskit.runs import Comparison, Summary
+
+log = logging.getLogger("lenskit")
 
 COLOURS = {"running": "cyan", "finished": "green", "stopped": "yellow", "failed": "red", "damaged": "red"}
 
@@ -68,12 +71,17 @@ def list_runs(folders: tuple[str, ...], as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def compare(runs: tuple[str, ...], output: str | None, as_json: bool) -> None:
     """Print what differs in the configurations of RUNs and their latest figures, and plot their curves."""
-    from lenskit.runs import compare_runs, plot_runs
+    from lenskit.runs import compare_runs, plot_runs, unsound
 
     if len(runs) < 2:
         raise UsageError("compare takes two runs or more")
     if output and Path(output).suffix not in (".png", ".pdf", ".svg"):
         raise UsageError(f"the curves are plotted to a .png, .pdf or .svg file, got {output}")
+    left_out = {run: why for run in dict.fromkeys(runs) if (why := unsound(Path(run)))}
+    if len(runs) - len(left_out) >= 2:
+        runs = tuple(run for run in runs if run not in left_out)
+        for run, why in left_out.items():
+            log.warning("%s is left out, it is %s", run, why)
     comparison = compare_runs([Path(run) for run in runs])
     if output:
         from lenskit.figures import save_figure

@@ -12,6 +12,7 @@ from typing import Any
 from lenskit.embeddings.stored import FAULTS
 from lenskit.embeddings.table import Table, arguments
 from lenskit.errors import LenskitError, UsageError
+from lenskit.words import reason
 
 FORMATS = {
     ".zarr": "lenskit.embeddings.zarr_file",
@@ -74,7 +75,7 @@ def read(path: Path) -> dict[str, Any]:
     except LenskitError:
         raise
     except (AttributeError, *FAULTS, EOFError, zipfile.BadZipFile) as error:
-        raise LenskitError(f"{path} holds no embeddings, or is damaged: {' '.join(str(error).split())[:160]}") from None
+        raise LenskitError(f"{path} holds no embeddings, or is damaged: {reason(error)}") from None
 
 
 def _counted(parts: Iterator[Table], rows: int) -> Iterator[Table]:

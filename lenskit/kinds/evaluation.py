@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 
@@ -23,6 +23,12 @@ class Evaluation(ABC):
 
     without_runs: ClassVar[bool] = False
     """Whether there may be no run at all, because options say what is judged: `lenskit anomaly --scores scores.csv`."""
+
+    tolerant: ClassVar[bool] = False
+    """Whether it is given the runs that are sound, and in `left_out` what the others are: `lenskit report runs/*`."""
+
+    left_out: Mapping[str, str] = {}
+    """Of a tolerant evaluation, why a run cannot be opened, by its path."""
 
     short: ClassVar[dict[str, str]] = {}
     """One-letter flags of options: `{"output": "-o"}`."""

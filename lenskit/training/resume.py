@@ -18,6 +18,7 @@ from lenskit.registry import registry
 from lenskit.run import Run
 from lenskit.training.processes import let_first_speak
 from lenskit.training.runner import build
+from lenskit.words import reason
 
 log = logging.getLogger("lenskit")
 
@@ -82,8 +83,7 @@ def read_checkpoint(run: Run) -> dict[str, Any]:
         state = torch.load(run.checkpoint, map_location="cpu", weights_only=True, mmap=True)["lenskit"]
         names = {section: state["config"][section]["name"] for section in ("method", "backbone")}
     except (pickle.UnpicklingError, OSError, RuntimeError, KeyError, TypeError) as error:
-        reason = " ".join(str(error).split())[:160]
-        raise LenskitError(f"{run.checkpoint} is no checkpoint of lenskit, or is damaged: {reason}") from None
+        raise LenskitError(f"{run.checkpoint} is no checkpoint of lenskit, or is damaged: {reason(error)}") from None
     file = run.path / "run.toml"
     for section, saved in names.items():
         wanted = run.config.name(section)
@@ -122,8 +122,7 @@ def load_method(run: Run) -> Method:
             method = build(config).method
         method.load_state_dict(weights)
     except RuntimeError as error:
-        reason = " ".join(str(error).split())[:160]
-        raise LenskitError(f"{run.checkpoint} does not fit the method of {run.path}: {reason}") from None
+        raise LenskitError(f"{run.checkpoint} does not fit the method of {run.path}: {reason(error)}") from None
     return method.float().eval()
 
 

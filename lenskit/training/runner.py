@@ -153,9 +153,9 @@ class Job:
             lenses = lenses or len(self.source.dataset)
         lenses = lenses or LIVE_LENSES
         if lenses < batch_size:
-            raise UsageError(
-                f"{lenses} lenses an epoch are fewer than a batch of {batch_size}: use --batch-size {lenses} or less"
-            )
+            fitting = lenses - lenses % self.settings.accumulate
+            advice = f"use --batch-size {fitting} or less" if fitting >= 2 else "use more, a batch has 2 at least"
+            raise UsageError(f"{lenses} lenses an epoch are fewer than a batch of {batch_size}: {advice}")
         return Budget(batch_size, lenses // batch_size, self.settings.epochs)
 
     def fit(self, run: Run, done: int | None, progress: bool, callbacks: Sequence[pl.Callback] = ()) -> Run:

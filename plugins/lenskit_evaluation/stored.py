@@ -9,7 +9,7 @@ from typing import IO, Any, Self
 
 import numpy as np
 
-from lenskit.plugin import LenskitError
+from lenskit.plugin import LenskitError, reason
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Stored:
             with np.load(file, allow_pickle=False) as arrays:
                 return cls(**{field.name: _plain(arrays[field.name]) for field in fields(cls)})
         except (OSError, EOFError, KeyError, ValueError, AttributeError, zipfile.BadZipFile) as error:
-            raise LenskitError(f"{file} holds no {cls.__name__}: {error}") from error
+            raise LenskitError(f"{file} holds no {cls.__name__}: {reason(error)}") from error
 
 
 def _plain(array: np.ndarray) -> Any:

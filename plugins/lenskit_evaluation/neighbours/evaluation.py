@@ -25,6 +25,7 @@ from lenskit.plugin import (
     UsageError,
     at_most,
     is_embeddings,
+    reason,
     stored,
 )
 from lenskit_evaluation.features import to_best_device
@@ -237,7 +238,7 @@ def _from_numpy(path: Path, encoder: Encoder) -> Tensor:
     try:
         array = np.load(path, allow_pickle=False)
     except (OSError, EOFError, ValueError) as error:
-        raise LenskitError(f"{path} cannot be read as a numpy array: {' '.join(str(error).split())}") from None
+        raise LenskitError(f"{path} cannot be read as a numpy array: {reason(error)}") from None
     channels, height, width = encoder.image_shape
     if array.ndim == 2:
         array = array[None, None]

@@ -19,6 +19,7 @@ from lenskit.plugin import (
     compare_runs,
     plot_runs,
     save_figure,
+    shortened,
     write_atomically,
 )
 from lenskit_evaluation.lenses import labelled
@@ -73,6 +74,7 @@ class Report(Evaluation):
         title: What the page is called.
     """
 
+    tolerant: ClassVar[bool] = True
     short: ClassVar[dict[str, str]] = {"output": "-o"}
 
     def __init__(self, *, output: str = "report.html", title: str = "Runs side by side") -> None:
@@ -90,6 +92,7 @@ class Report(Evaluation):
             raise UsageError(f"{table} is there already, beside which the page would lie: choose another --output")
         findings = _findings(named)
         rows = _overview(named, findings)
+        rows += [{"run": path, "state": "damaged", "note": shortened(why, 200)} for path, why in self.left_out.items()]
         chapters = [Chapter("Overview", [rows]), *_training(list(named.values())), *map(_chapter, findings)]
         write_atomically(self.output, page(self.title, chapters))
         write_atomically(table, f"# {as_markdown(self.title)}\n\n{to_markdown(rows)}")
