@@ -102,8 +102,16 @@ def run(arguments: list[str]) -> int:
         return _complain(error.format_message(), 2)
     except (click.Abort, KeyboardInterrupt):
         return _complain("stopped", 130)
-    except MemoryError:
-        return _complain("this machine is out of memory: take a smaller --batch-size, backbone or data set", 1)
+    except (MemoryError, RuntimeError) as error:
+        from lenskit.training.memory import asked_for, is_out_of_memory
+
+        if not is_out_of_memory(error):
+            raise
+        return _complain(
+            f"this machine is out of memory{asked_for(error)}: take fewer or smaller images, or smaller "
+            "values of the options that say how large something is",
+            1,
+        )
     except BrokenPipeError:
         # Whoever read our output has gone; let the interpreter's own flush at exit find nothing to complain of.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

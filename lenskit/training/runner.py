@@ -74,15 +74,9 @@ def build(config: Config) -> Job:
     Raises:
         LenskitError: if something in it is wrong, or there is no memory for it.
     """
-    try:
+    name = config.name("method")
+    with memory.building("this", f"use a smaller --backbone, or smaller widths or another queue of method {name!r}"):
         return Job(config)
-    except (MemoryError, RuntimeError) as error:
-        if not memory.is_out_of_memory(error):
-            raise
-        raise LenskitError(
-            "there is not enough memory to build this: take a smaller backbone, smaller --set method options "
-            f"({config.name('method')}'s widths or queue), or smaller data"
-        ) from None
 
 
 class Job:
@@ -99,7 +93,8 @@ class Job:
         check_installed(self.monitor.loggers)
         inputs: InputSettings = config.build("input")
         # Built before the seed is set, so that a source that draws cannot change the initial weights.
-        self.source = source_of(config)
+        with memory.building("the images", memory.SMALLER_IMAGES):
+            self.source = source_of(config)
         pairs, preprocess = self.source.pairs, self.source.preprocess
         channels, height, width = preprocess.shape(self.source.image_shape)
         if height != width:
