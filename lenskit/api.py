@@ -133,21 +133,22 @@ def evaluate(
     return judge(opened, [fspath(path) for path in inputs])
 
 
-def _sound(subjects: Sequence[Run | Text]) -> tuple[list[Run | Text], dict[str, str]]:
+def _sound(subjects: Sequence[Run | Embeddings | Text]) -> tuple[list[Run | Embeddings | Text], dict[str, str]]:
     """The runs that can be opened, and of the others that are runs, why not; what is no run is left out in one line.
 
     Raises:
         LenskitError: if none can be opened, for the first one.
     """
+    from lenskit.embeddings import Embeddings
     from lenskit.run import MARKS, Run
     from lenskit.runs import unsound
 
-    sound: list[Run | Text] = []
+    sound: list[Run | Embeddings | Text] = []
     damaged: dict[str, str] = {}
     others: list[str] = []
     first: LenskitError | None = None
     for subject in subjects:
-        path = getattr(subject, "path", None) or Path(fspath(subject))
+        path = subject.path if isinstance(subject, Run | Embeddings) else Path(subject)
         try:
             run = subject if isinstance(subject, Run) else Run(path)
             if why := unsound(run.path):

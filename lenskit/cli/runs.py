@@ -99,7 +99,7 @@ def _print_runs(found: list[Summary]) -> None:
     from rich.text import Text
 
     columns = ["run", "state", "recipe", "method", "pairs", "batches", "best probe", "pairs/s"]
-    rows = []
+    rows: list[list[str | Text]] = []
     for run in found:
         done = f"{run.batches}/{run.of}" if run.of else str(run.batches)
         state = Text(run.state, COLOURS[run.state])

@@ -116,7 +116,8 @@ class Job:
             # Only to see that there are such devices, and room on them, before anything is written.
             trainer = self._trainer()
         check_precision(self.settings.precision, trainer.strategy.root_device)
-        check_batch(self.settings, self.method, config.name("method"), trainer.num_devices * trainer.num_nodes)
+        processes = trainer.num_devices * trainer.num_nodes
+        check_batch(self.settings, self.method, config.name("method"), processes, self.lenses)
         self.source.check(trainer.strategy.root_device)
         card: dict[str, Any] = {
             "backbone": {k: v for k, v in config.sections["backbone"].items() if k not in backbone.start_options},
@@ -151,6 +152,7 @@ class Job:
             fitting = lenses - lenses % self.settings.accumulate
             advice = f"use --batch-size {fitting} or less" if fitting >= 2 else "use more, a batch has 2 at least"
             raise UsageError(f"{lenses} lenses an epoch are fewer than a batch of {batch_size}: {advice}")
+        self.lenses = lenses
         return Budget(batch_size, lenses // batch_size, self.settings.epochs)
 
     def fit(self, run: Run, done: int | None, progress: bool, callbacks: Sequence[pl.Callback] = ()) -> Run:

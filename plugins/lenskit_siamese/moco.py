@@ -78,9 +78,10 @@ class MoCo(Method):
     def prepare(self, parameters: Sequence[Parameter], sample: Callable[[int], dict[str, Tensor]]) -> None:
         size, lenses = len(self.queue), self.budget.batches * self.budget.batch_size
         if self.budget.batch_size > size:
+            smaller = f"--batch-size {size} or less, or " if size >= 2 else ""
             raise UsageError(
                 f"a batch of {self.budget.batch_size} lenses does not fit into MoCo's queue of {size}: use "
-                f"--batch-size {size} or less, or --set method.queue={self.budget.batch_size} or more"
+                f"{smaller}--set method.queue={self.budget.batch_size} or more"
             )
         if lenses < size:
             log.warning(

@@ -9,7 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.figure import Figure
@@ -18,7 +20,7 @@ from lenskit.config import Config
 from lenskit.figures import save_figure
 from lenskit.files import write_atomically
 from lenskit.logs import OneLine
-from lenskit.words import MESSAGE, as_label, as_markdown, escaped, listed, quoted, shortened
+from lenskit.words import MESSAGE, as_label, as_markdown, escaped, listed, quoted, reason, shortened
 
 NASTY = "\x1b[31mred\x1b[0m\r\n\x07\u202e\u2028\x9b31m\udcff[bold]x[/bold] :smile: <b>$x"
 
@@ -189,3 +191,19 @@ def test_a_label_is_no_formula() -> None:
 def test_a_name_that_is_no_text_is_written_as_an_escape_sequence(tmp_path: Path) -> None:
     write_atomically(tmp_path / "x.csv", "a\udcff\n")
     assert (tmp_path / "x.csv").read_text() == "a\\udcff\n"
+
+
+def test_no_advice_to_load_a_file_unsafely(tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", np.array([{}], object))
+    torch.save({"a": Path("x")}, tmp_path / "x.pt")
+    (tmp_path / "y.pt").write_bytes(b"hello")
+    loads = {
+        "x.npy": lambda path: np.load(path, allow_pickle=False),
+        "x.pt": lambda path: torch.load(path, weights_only=True),
+        "y.pt": lambda path: torch.load(path, weights_only=True),
+    }
+    for name, load in loads.items():
+        with pytest.raises(Exception) as caught:  # noqa: PT011 -- whatever the library raises
+            load(tmp_path / name)
+        assert not {"weights_only", "allow_pickle"} & {*reason(caught.value).replace("=", " ").split()}
+    assert reason(ValueError("a\n  b\x1b")) == r"a b\x1b"

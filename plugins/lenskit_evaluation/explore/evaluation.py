@@ -29,7 +29,7 @@ from lenskit_evaluation.explore.page import Shown, page
 from lenskit_evaluation.explore.sprites import Sprites, Thumbnails, thumbnails
 from lenskit_evaluation.features import simulator_of, to_best_device
 from lenskit_evaluation.lenses import check_one_source, first_images
-from lenskit_evaluation.maps.feature_map import FeatureMap, Trust, check_number, trustworthiness
+from lenskit_evaluation.maps.feature_map import FEWEST, FeatureMap, Trust, trustworthiness
 from lenskit_evaluation.outcome import write_outcome
 from lenskit_evaluation.seeds import Seed
 
@@ -183,7 +183,7 @@ class Explore(Evaluation):
             kind = self.simulator or run.config.sections["simulator"]["name"]
             changed = f" with {', '.join(self.set)}" if self.set else ""
             source = f"simulated lenses ({kind}{changed}, seed {self.seed}), never trained on"
-        check_number(len(names), self.n_neighbors)
+        self._check_number(len(names))
         features, pictures = [], []
         values: dict[str, list[NDArray[np.float64]]] = {parameter.name: [] for parameter in parameters}
         for images, known in chunks:
@@ -199,7 +199,7 @@ class Explore(Evaluation):
         if self.simulator or self.set:
             raise UsageError(f"{embeddings.path} are embeddings: nothing is simulated for them")
         rows = self._some(len(embeddings))
-        check_number(len(rows), self.n_neighbors)
+        self._check_number(len(rows))
         names = [embeddings.names[row] for row in rows]
         pictures = None if self.data is None else self._pictures(names, self.data)
         values = {name: value[rows] for name, value in embeddings.values.items()}
@@ -229,6 +229,12 @@ class Explore(Evaluation):
                 for (images, _), *_ in first_images(dataset, [number[name] for name in names])
             ]
         )
+
+    def _check_number(self, n: int) -> None:
+        """Raises if there are too few lenses for a map, or for the neighbours that are looked at."""
+        if n <= max(self.n_neighbors, FEWEST - 1):
+            fewer = f", or --n-neighbors {n - 1}" if n >= FEWEST else f", a map takes {FEWEST} at least"
+            raise UsageError(f"{n} lenses are too few for --n-neighbors {self.n_neighbors}: use more{fewer}")
 
     def _some(self, n: int) -> list[int]:
         """At most `lenses` numbers of so many, ascending."""

@@ -99,7 +99,10 @@ class Umap(OnLenses):
         if not min_dist <= 1:
             raise UsageError(f"--min-dist is at most 1, the scale of the map, got {min_dist:g}")
         if self.lenses <= n_neighbors:
-            raise UsageError(f"--lenses {self.lenses} are too few to fit a map of {n_neighbors} neighbours to")
+            raise UsageError(
+                f"--lenses {self.lenses} are too few to fit a map of {n_neighbors} neighbours to: use more, or "
+                f"--n-neighbors {self.lenses - 1}"
+            )
 
     def __call__(self, subjects: Sequence[Subject], inputs: Sequence[str] = ()) -> dict[str, Mapped]:
         """Returns the map of each run by its label, and writes pictures, figures and coordinates."""

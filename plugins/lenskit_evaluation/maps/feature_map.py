@@ -81,7 +81,13 @@ class FeatureMap:
         x = np.asarray(features, np.float32)
         if not np.isfinite(x).all():
             raise LenskitError("some features are not finite: the encoder is broken, or was given such images")
-        check_number(len(x), n_neighbors)
+        if len(x) < FEWEST:
+            raise UsageError(f"a map is fitted to {FEWEST} images or more, and here are {len(x)}: use more images")
+        if len(x) <= n_neighbors:
+            raise UsageError(
+                f"a map of {n_neighbors} neighbours is fitted to more than {n_neighbors} images, and here are {len(x)}:"
+                f" use more, or --n-neighbors {len(x) - 1}"
+            )
         if not (x.std(0) > 1e-6 * np.abs(x).mean(0)).any():
             raise LenskitError("all images have the same features, of which there is no map: the encoder has collapsed")
         umap = load_umap()
@@ -104,21 +110,6 @@ class FeatureMap:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)
             return np.asarray(self._umap.transform(self.reduce(x)), np.float64)
-
-
-def check_number(images: int, n_neighbors: int) -> None:
-    """Raise if there are too few images to fit a map to.
-
-    Raises:
-        UsageError: saying how many neighbours there may be.
-    """
-    if images < FEWEST:
-        raise UsageError(f"a map is fitted to {FEWEST} images or more, and here are {images}: use more images")
-    if images <= n_neighbors:
-        raise UsageError(
-            f"a map of {n_neighbors} neighbours is fitted to more than {n_neighbors} images, and here are {images}: "
-            f"use more, or --n-neighbors {images - 1}"
-        )
 
 
 def check_umap() -> None:
