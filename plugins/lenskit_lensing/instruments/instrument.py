@@ -60,11 +60,11 @@ class Band:
 
     name: str
     pixels: Annotated[Count, Ge(16), Le(4096)]
-    pixel_scale: Annotated[Number, Ge(1e-3), Le(10)]
+    pixel_scale: Annotated[Number, Gt(0), Le(10)]
     fwhm: Annotated[Number, Gt(0), Le(100)] | None = None
     moffat_beta: Annotated[Number, Gt(1)] | None = None
     psf_file: Text | None = None
-    psf_scale: Annotated[Number, Ge(1e-4), Le(10)] | None = None
+    psf_scale: Annotated[Number, Gt(0), Le(10)] | None = None
     zero_point: Number | None = None
     sky: Number | None = None
     read_noise: Annotated[Number, Ge(0)] | None = None
