@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from os import PathLike, fspath
 from pathlib import Path
@@ -12,6 +13,7 @@ from lenskit.config import Config, Layer, build, layer_of, read_assignment
 from lenskit.errors import LenskitError, UsageError
 from lenskit.options import options_of
 from lenskit.registry import registry
+from lenskit.words import listed
 
 if TYPE_CHECKING:
     import numpy as np
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
     from lenskit.embeddings import Embeddings
     from lenskit.encoder import Encoder
     from lenskit.run import Run
+
+log = logging.getLogger("lenskit")
 
 Text = str | PathLike[str]
 
@@ -130,15 +134,51 @@ def evaluate(
     judge = build("evaluation", evaluation, options)
     if not subjects and not judge.without_runs:
         raise UsageError(f"{evaluation} needs a run")
-    for subject in subjects:
+    for subject in subjects if not judge.tolerant else ():
         path = subject.path if isinstance(subject, Run | Embeddings) else Path(subject)
         if not judge.embeddings and (isinstance(subject, Embeddings) or is_embeddings(path)):
             raise UsageError(f"{evaluation} takes runs, and {path} holds embeddings")
+    if judge.tolerant:
+        subjects, judge.left_out = _sound(subjects)
     opened = [_open(subject) if isinstance(subject, str | PathLike) else subject for subject in subjects]
     paths = [fspath(path) for path in inputs]
     given = [value for key, value in options.items() if key not in NO_INPUTS]
     with going_to(evaluation, judge, opened, [*paths, *given], **added):
         return judge(opened, paths)
+
+
+def _sound(subjects: Sequence[Run | Embeddings | Text]) -> tuple[list[Run | Embeddings | Text], dict[str, str]]:
+    """The runs that can be opened, and of the others that are runs, why not; what is no run is left out in one line.
+
+    Raises:
+        LenskitError: if none can be opened, for the first one.
+    """
+    from lenskit.embeddings import Embeddings
+    from lenskit.run import MARKS, Run
+    from lenskit.runs import unsound
+
+    sound: list[Run | Embeddings | Text] = []
+    damaged: dict[str, str] = {}
+    others: list[str] = []
+    first: LenskitError | None = None
+    for subject in subjects:
+        path = subject.path if isinstance(subject, Run | Embeddings) else Path(subject)
+        try:
+            run = subject if isinstance(subject, Run) else Run(path)
+            if why := unsound(run.path):
+                raise LenskitError(f"{path} is {why}")
+            sound.append(run)
+        except LenskitError as error:
+            first = first or error
+            if any((path / name).is_file() for name in MARKS):
+                damaged[str(path)] = str(error)
+            else:
+                others.append(str(path))
+    if first and not sound:
+        raise first
+    if others:
+        log.warning("left out, for they are no runs: %s", listed(others, 6))
+    return sound, damaged
 
 
 def _open(subject: Text) -> Run | Embeddings:
@@ -180,6 +220,8 @@ def render(
     from lenskit.rendering.table import read_table
 
     options = {name.removeprefix("simulator."): value for name, value in (set or {}).items()}
+    if "name" in options:
+        raise UsageError("set changes options of the simulator; say another one with simulator=NAME")
     read = read_table(table).without(ignore)
     rendering = Rendering(read, *simulator_for(read, {"simulator": {"name": simulator, **options}}), seed)
     parts = list(rendering)

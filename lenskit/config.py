@@ -15,10 +15,11 @@ from typing import Any
 import tomli_w
 
 from lenskit.errors import UsageError
-from lenskit.options import validate
+from lenskit.options import is_text, validate
 from lenskit.records import load_toml, parse_toml
 from lenskit.registry import Record, near, registry
 from lenskit.training.settings import USUAL, InputSettings, MonitorSettings, OptimizerSettings, TrainSettings
+from lenskit.words import listed, quoted, shortened
 
 Layer = Mapping[str, Mapping[str, Any]]
 
@@ -48,6 +49,10 @@ DEFAULTS: Layer = {
     "method": {"name": "simsiam"},
     "backbone": {"name": "resnet18"},
 }
+
+
+UNREADABLE = (ValueError, RecursionError)
+"""Raised for a text that is no TOML, no UTF-8, has a number of too many digits, or lists in lists without end."""
 
 
 @dataclass(frozen=True)
@@ -139,8 +144,10 @@ class Config:
         kind, reserved = COMPONENTS[section], _reserved(section)
         for key, meaning in reserved.items():
             if not isinstance(values.get(key), str):
-                got = f", got {values[key]!r}" if key in values else ""
+                got = f", got {quoted(values[key])}" if key in values else ""
                 raise UsageError(f"section {section!r} needs a {key}, {meaning}{got}")
+            if not is_text(values[key]):
+                raise UsageError(f"the {key} {quoted(values[key])} is not valid UTF-8: rename the file or folder")
         own = {key: value for key, value in values.items() if key not in reserved}
         first, *rest = _parts(section, values["name"], own)
         plain = _plain(kind, *first)
@@ -167,7 +174,9 @@ class Config:
         return self.sections[section]["name"]
 
     def to_toml(self) -> str:
-        return tomli_w.dumps(self.sections)
+        """The configuration as TOML, with escape sequences for what a terminal would not print."""
+        text = tomli_w.dumps(self.sections)
+        return "".join(c if c.isprintable() or c == "\n" else f"\\U{ord(c):08x}" for c in text)
 
 
 def build(kind: str, name: str, options: Mapping[str, Any], *given: Any) -> Any:
@@ -237,15 +246,17 @@ def read_assignment(text: str) -> Layer:
     """Reads `section.option=value` (`--set`); the value is TOML, or else a plain string.
 
     Raises:
-        UsageError: if the text has another form.
+        UsageError: if the text has another form, or several lines.
     """
     key, equals, value = text.partition("=")
     section, _, option = key.strip().partition(".")
     if not (equals and section and option):
-        raise UsageError(f"--set takes SECTION.OPTION=VALUE, such as method.lr=0.1, got {text!r}")
+        raise UsageError(f"--set takes SECTION.OPTION=VALUE, such as method.lr=0.1, got {quoted(text)}")
+    if len(text.splitlines()) > 1:
+        raise UsageError(f"--set takes one option in one line; say --set once for each, got {quoted(text)}")
     try:
         read = tomllib.loads(f"value = {value.strip()}")["value"]
-    except (ValueError, RecursionError):
+    except UNREADABLE:
         read = value.strip()
     return layer_of(section, option, read)
 
@@ -340,11 +351,12 @@ def _parts(section: str, name: str, options: Mapping[str, Any]) -> list[tuple[st
         return [(name, dict(options))]
     first, *rest = name.split("+")
     if len({first, *rest}) <= len(rest):
-        raise UsageError(f"pairs {name!r} name a part twice")
+        raise UsageError(f"pairs {quoted(name)} name a part twice")
     for part in rest:
         if not isinstance(options.get(part, {}), Mapping):
             raise UsageError(
-                f"pairs {part!r} has options, such as --set pairs.{part}.OPTION=VALUE, got {options[part]!r}"
+                f"pairs {quoted(part)} has options, such as --set pairs.{shortened(part)}.OPTION=VALUE, "
+                f"got {quoted(options[part])}"
             )
     own = {key: value for key, value in options.items() if key not in rest}
     return [(first, own), *((part, dict(options.get(part, {}))) for part in rest)]
@@ -407,12 +419,13 @@ def _validated(record: Record, name: str, options: Mapping[str, Any]) -> tuple[d
     if argument and argument in options:
         raise UsageError(f"{record.kind} {name!r} has its {argument} behind the colon, and no option {argument!r}")
     behind = {argument: name.partition(":")[2]} if argument else {}
-    return validate(record.load(), {**options, **behind}, f"{record.kind} {name!r}")
+    see = f"`lenskit info {record.name}`"
+    return validate(record.load(), {**options, **behind}, f"{record.kind} {quoted(name)}", see)
 
 
 def _check_section(section: str, values: Any) -> None:
     known = SECTIONS
     if section not in known:
-        raise UsageError(f"there is no section {section!r}{near(section, [*known])}; there are {', '.join(known)}")
+        raise UsageError(f"there is no section {quoted(section)}{near(section, [*known])}; there are {listed(known)}")
     if not isinstance(values, Mapping):
-        raise UsageError(f"section {section!r} holds options, got {values!r}")
+        raise UsageError(f"section {section!r} holds options, got {quoted(values)}")

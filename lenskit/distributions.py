@@ -14,6 +14,8 @@ from dataclasses import dataclass, fields
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from lenskit.words import quoted
+
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
@@ -53,31 +55,30 @@ class Distribution(ABC):
         """
         if isinstance(text, Distribution):
             return text
-        if isinstance(text, bool):
-            raise ValueError(f"{text!r} is no distribution; {_FORMS}")
-        if isinstance(text, int | float):
-            return Constant(float(text))
+        if isinstance(text, bool) or not isinstance(text, int | float | str):
+            raise ValueError(f"{quoted(text)} is no distribution; {_FORMS}")
         if not isinstance(text, str):
-            raise ValueError(f"{text!r} is no distribution; {_FORMS}")
+            # An integer may be too large for a float.
+            return Constant(float(text) if abs(text) < 2**1023 else math.inf)
         match = re.fullmatch(r"\s*(\w+)\s*\((.*)\)\s*", text)
         if match is None:
             try:
                 value = float(text)
             except ValueError:
-                raise ValueError(f"{text!r} is no distribution; {_FORMS}") from None
+                raise ValueError(f"{quoted(text)} is no distribution; {_FORMS}") from None
             return Constant(value)
         kind = _KINDS.get(match[1])
         if kind is None:
-            raise ValueError(f"no distribution is called {match[1]!r}; {_FORMS}")
+            raise ValueError(f"no distribution is called {quoted(match[1])}; {_FORMS}")
         try:
             arguments = [float(part) for part in match[2].split(",")]
         except ValueError:
-            raise ValueError(f"the arguments of {text!r} are not all numbers; {_FORMS}") from None
+            raise ValueError(f"the arguments of {quoted(text)} are not all numbers; {_FORMS}") from None
         if kind is Choice:
             return Choice(tuple(arguments))
         if len(arguments) != len(fields(kind)):  # type: ignore[arg-type]
             names = ", ".join(f.name for f in fields(kind))  # type: ignore[arg-type]
-            raise ValueError(f"{kind.name} takes ({names}), got {text!r}")
+            raise ValueError(f"{kind.name} takes ({names}), got {quoted(text)}")
         return kind(*arguments)
 
     @classmethod
@@ -175,6 +176,8 @@ class LogNormal(Distribution):
 
     def __post_init__(self) -> None:
         _need(math.isfinite(self.mu) and 0 <= self.sigma < math.inf, f"{self} needs a finite mu and a sigma >= 0")
+        # A normal number that is made of 52 random bits is at most 8.2.
+        _need(self.mu + 8.3 * self.sigma < 700, f"{self} draws numbers that no float can hold")
 
     def quantile(self, u: Tensor) -> Tensor:
         from torch.special import ndtri

@@ -64,7 +64,8 @@ def write_atomically(path: Path, content: str | bytes | memoryview | Callable[[I
             if callable(content):
                 content(file)
             else:
-                file.write(content.encode() if isinstance(content, str) else content)
+                # The name of a file need not be valid text.
+                file.write(content.encode(errors="backslashreplace") if isinstance(content, str) else content)
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)

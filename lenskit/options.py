@@ -15,15 +15,37 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
+from pathlib import PurePath
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 import docstring_parser
-from pydantic import BaseModel, ConfigDict, ValidationError, create_model
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError, create_model
 
 from lenskit.distributions import Distribution
 from lenskit.errors import LenskitError, UsageError
+from lenskit.words import listed, quoted, shortened
 
 REQUIRED = inspect.Parameter.empty
+
+INTEGERS = range(-(2**63), 2**63)
+"""Integers that torch, TOML and FITS can hold."""
+
+LARGEST = 3.4028234663852886e38
+"""The largest float32."""
+
+
+def at_most(limit: float) -> AfterValidator:
+    """An upper limit that keeps nonsense out, and is not worth a word where an option is explained.
+
+    It is written behind the type as in `Annotated[int, Ge(1), at_most(64)]`.
+    """
+
+    def check(value: float) -> float:
+        if value > limit:
+            raise ValueError(f"at most {limit:g}")
+        return value
+
+    return AfterValidator(check)
 
 
 @dataclass(frozen=True)
@@ -80,13 +102,16 @@ def description(component: type) -> str:
     return inspect.cleandoc(component.__doc__ or "").split("\n\nArgs:")[0]
 
 
-def validate(component: type, values: Mapping[str, Any], where: str) -> tuple[dict[str, Any], dict[str, Any]]:
+def validate(
+    component: type, values: Mapping[str, Any], where: str, see: str = ""
+) -> tuple[dict[str, Any], dict[str, Any]]:
     """Checks options and fills in defaults.
 
     Args:
         component: The class.
         values: What was given.
         where: How messages name the component, such as `method 'simsiam'`.
+        see: Command that shows all options.
 
     Returns:
         The arguments to construct the class with, and the same as plain values that TOML can hold (without those that
@@ -99,24 +124,54 @@ def validate(component: type, values: Mapping[str, Any], where: str) -> tuple[di
     for name in values:
         if name not in options:
             near = difflib.get_close_matches(name, options, n=1)
-            hint = f": did you mean {near[0]}?" if near else f"; it has {', '.join(options) or 'none'}"
-            raise UsageError(f"{where} has no option {name!r}{hint}")
+            hint = f": did you mean {near[0]}?" if near else f"; it has {listed(options, see=see) or 'none'}"
+            raise UsageError(f"{where} has no option {quoted(name)}{hint}")
     try:
         checked = _model(component).model_validate(dict(values))
     except ValidationError as error:
-        first = error.errors()[0]
+        first = error.errors(include_url=False, include_context=False)[0]
         name = str(first["loc"][0]) if first["loc"] else ""
         if first["type"] == "missing":
             raise UsageError(f"{where} needs option {name} ({options[name].takes}): {options[name].meaning}") from None
-        reason = first["msg"].removeprefix("Value error, ")
-        got = values.get(name, options[name].default)
-        raise UsageError(f"{where}: option {name} takes {options[name].takes}, got {got!r} ({reason})") from None
+        got = quoted(values.get(name, options[name].default))
+        # Quotes the value again, in many words.
+        reason = shortened(first["msg"].removeprefix("Value error, "), 200)
+        raise UsageError(f"{where}: option {name} takes {options[name].takes}, got {got} ({reason})") from None
     arguments = {name: getattr(checked, name) for name in options}
     for name, value in values.items():
         # pydantic would take true for 1.
         if isinstance(value, bool) and isinstance(arguments[name], int | float) and arguments[name] is not value:
             raise UsageError(f"{where}: option {name} takes {options[name].takes}, got {value!r}")
+        if arguments[name] != options[name].default and (wrong := _unfit(arguments[name])):
+            got = quoted(value)
+            raise UsageError(f"{where}: option {name} takes {options[name].takes}, got {got} ({wrong})")
     return arguments, checked.model_dump(mode="json", exclude_none=True)
+
+
+def _unfit(value: Any) -> str:
+    """Why a value, or one in it, can be no option of any component; nothing if it can."""
+    if isinstance(value, Mapping):
+        return next(filter(None, map(_unfit, [*value, *value.values()])), "")
+    if isinstance(value, list | tuple | set | frozenset):
+        return next(filter(None, map(_unfit, value)), "")
+    if isinstance(value, Distribution):
+        return _unfit(tuple(vars(value).values()))
+    if isinstance(value, str | PurePath) and not is_text(value):
+        return "it is not valid UTF-8"
+    if isinstance(value, int) and value not in INTEGERS:
+        return "an integer has 64 bits"
+    if isinstance(value, float) and not abs(value) <= LARGEST:
+        return "a number is finite, and below 3.4e38 as float32 is"
+    return ""
+
+
+def is_text(text: str | PurePath) -> bool:
+    """Whether a text can be written to a file: the name of a file that is not UTF-8 cannot."""
+    try:
+        str(text).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 @cache

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Iterator
@@ -13,13 +12,14 @@ from lenskit.config import Config, read_layer
 from lenskit.errors import LenskitError, UsageError
 from lenskit.files import is_part
 from lenskit.ownership import inside, strangers
+from lenskit.records import load_json
 
 RUN, ORIGIN = "run.toml", "provenance.json"
 """What makes a directory a run."""
 
 _WEIGHTS = r"(model\.safetensors|encoder\.json)?"
 _WRITTEN = re.compile(
-    rf"""run\.toml | provenance\.json | metrics\.jsonl | train\.log | run\.lock
+    rf"""run\.toml | provenance\.json | metrics\.jsonl(\.\d+)? | train\.log | run\.lock
     | checkpoints/(last\.ckpt)?
     | (encoder|best)/{_WEIGHTS}
     | export/((timm|onnx)/(model\.safetensors|config\.json|README\.md|encoder\.onnx)?)?
@@ -72,10 +72,10 @@ def _marked(path: Path) -> list[str]:
 
 def _is_origin(path: Path) -> bool:
     try:
-        found = json.loads((path / ORIGIN).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        found = load_json(path / ORIGIN)
+    except LenskitError:
         return False
-    return isinstance(found, dict) and {"command", "packages", "plugins"} <= found.keys() and _may_be_config(path)
+    return {"command", "packages", "plugins"} <= found.keys() and _may_be_config(path)
 
 
 def _may_be_config(path: Path) -> bool:

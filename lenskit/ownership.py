@@ -153,11 +153,13 @@ def write_list(folder: Path, names: Iterable[str], evaluation: str) -> None:
 
 
 def _object(path: Path) -> dict[str, Any]:
+    """The object in a JSON file; none of a link, or of a file that cannot be read, which then lists nothing."""
+    from lenskit.records import load_json
+
     try:
-        found = json.loads(path.read_text(encoding="utf-8")) if path.is_file() and not path.is_symlink() else {}
-    except (OSError, ValueError):
+        return dict(load_json(path)) if path.is_file() and not path.is_symlink() else {}
+    except LenskitError:
         return {}
-    return found if isinstance(found, dict) else {}
 
 
 def _unlisted(folder: Path, results: Mapping[str, Any]) -> list[str]:

@@ -19,9 +19,11 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from numpy.typing import NDArray
 from torch import Tensor
 
+from lenskit.drawing import save_figure
 from lenskit.files import write_atomically
 from lenskit.kinds.parameter import Parameter
 from lenskit.ownership import STAMP
+from lenskit.words import as_label, shortened
 
 PER_LINE = 6
 """Lenses side by side, at most."""
@@ -93,7 +95,7 @@ def save(figure: Figure, path: Path, dpi: int) -> None:
     """Writes a figure to a file, in the format that its ending says; it says in itself that lenskit wrote it."""
     picture = BytesIO()
     key = "Software" if path.suffix == ".png" else "Creator"
-    figure.savefig(picture, format=path.suffix[1:], dpi=dpi, metadata={key: STAMP})
+    save_figure(figure, picture, format=path.suffix[1:], dpi=dpi, metadata={key: STAMP})
     write_atomically(path, picture.getbuffer())
 
 
@@ -145,7 +147,7 @@ def _draw_group(part: SubFigure, group: Views, layout: _Layout, rgb: Sequence[in
             if column == 0 and layout.views > 1:
                 panel.set_ylabel(group.labels[view], fontsize=9)
             if view == 0 and group.names:
-                panel.set_title(group.names[lens], fontsize=8, pad=3)
+                panel.set_title(as_label(shortened(group.names[lens], CHARACTERS)), fontsize=8, pad=3)
 
 
 def _draw_image(panel: Axes, image: NDArray[np.float32], rgb: Sequence[int]) -> None:
@@ -208,11 +210,15 @@ def _digits(values: Tensor) -> int:
 
 def _text(parameter: Parameter, value: float, digits: int) -> str:
     """Such as `$\\theta_E = 1.23''$`."""
-    symbol = parameter.symbol or parameter.name
+    symbol = parameter.label
     if parameter.classes and 0 <= value < len(parameter.classes):
-        return f"{symbol}: {parameter.classes[int(value)]}"
+        return f"{symbol}: {as_label(parameter.classes[int(value)])}"
     unit = {"": "", "arcsec": "''", "rad": r"\,\mathrm{rad}"}.get(parameter.unit)
     # What is a formula altogether is set as one, for the space around the sign.
     formula = symbol[1:-1] if re.fullmatch(r"\$[^$]*\$", symbol) else ""
     before = f"${formula} =" if formula else f"{symbol} ${{}}="
-    return f"{before} {value:.{digits}f}$ {parameter.unit}" if unit is None else f"{before} {value:.{digits}f}{unit}$"
+    return (
+        f"{before} {value:.{digits}f}$ {as_label(parameter.unit)}"
+        if unit is None
+        else f"{before} {value:.{digits}f}{unit}$"
+    )

@@ -50,6 +50,8 @@ if TYPE_CHECKING:
     from lenskit.data.source import source_of as source_of
     from lenskit.data.source import stored as stored
     from lenskit.distributions import Distribution as Distribution
+    from lenskit.drawing import save_figure as save_figure
+    from lenskit.drawing import settle_texts as settle_texts
     from lenskit.embeddings import Embeddings as Embeddings
     from lenskit.embeddings import is_embeddings as is_embeddings
     from lenskit.encoder import Encoder as Encoder
@@ -68,6 +70,7 @@ if TYPE_CHECKING:
     from lenskit.kinds.parameter import parameters_of as parameters_of
     from lenskit.kinds.simulator import Scene as Scene
     from lenskit.kinds.simulator import Simulator as Simulator
+    from lenskit.options import at_most as at_most
     from lenskit.ownership import asked as asked
     from lenskit.ownership import check_free as check_free
     from lenskit.ownership import check_output as check_output
@@ -114,6 +117,13 @@ if TYPE_CHECKING:
     from lenskit.training.heldout import held_out as held_out
     from lenskit.training.probe import alignment as alignment
     from lenskit.training.probe import uniformity as uniformity
+    from lenskit.words import as_label as as_label
+    from lenskit.words import as_markdown as as_markdown
+    from lenskit.words import escaped as escaped
+    from lenskit.words import listed as listed
+    from lenskit.words import quoted as quoted
+    from lenskit.words import reason as reason
+    from lenskit.words import shortened as shortened
 
 _LAZY = {
     "stamp": "lenskit.ownership",
@@ -151,6 +161,9 @@ _LAZY = {
     "Store": "lenskit.store.store",
     "Transform": "lenskit.kinds.pairs",
     "alignment": "lenskit.training.probe",
+    "as_label": "lenskit.words",
+    "as_markdown": "lenskit.words",
+    "at_most": "lenskit.options",
     "border_noise": "lenskit.data.preprocess",
     "check_bytes": "lenskit.reading.limits",
     "check_archive": "lenskit.checksums",
@@ -162,6 +175,7 @@ _LAZY = {
     "connected": "lenskit.store.cluster",
     "coordinate_name": "lenskit.store.store",
     "effective_rank": "lenskit.training.collapse",
+    "escaped": "lenskit.words",
     "find_reader": "lenskit.data.readers",
     "first_inexact": "lenskit.reading.whole",
     "hdf5_item": "lenskit.reading.hdf5_file",
@@ -175,6 +189,7 @@ _LAZY = {
     "open_bytes": "lenskit.reading.fits_file",
     "load_json": "lenskit.records",
     "load_tensors": "lenskit.checksums",
+    "listed": "lenskit.words",
     "open_dataset": "lenskit.data.readers",
     "open_fits": "lenskit.reading.fits_file",
     "orient_images": "lenskit.data.orientation",
@@ -184,12 +199,17 @@ _LAZY = {
     "parse_json": "lenskit.records",
     "plot_runs": "lenskit.runs",
     "projection_std": "lenskit.training.collapse",
+    "quoted": "lenskit.words",
     "read_assignment": "lenskit.config",
     "read_delimited": "lenskit.reading.delimited",
     "read_lenses": "lenskit.data.held",
     "read_numbers": "lenskit.reading.delimited",
     "read_toml": "lenskit.config",
     "save_tensors": "lenskit.checksums",
+    "reason": "lenskit.words",
+    "save_figure": "lenskit.drawing",
+    "settle_texts": "lenskit.drawing",
+    "shortened": "lenskit.words",
     "simulated": "lenskit.data.source",
     "source_of": "lenskit.data.source",
     "spelled_out": "lenskit.data.readers",

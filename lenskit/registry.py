@@ -22,6 +22,7 @@ import pluggy
 from lenskit import hookspecs
 from lenskit.component import FILES, INTERFACE, KINDS, Component
 from lenskit.errors import LenskitError, UsageError
+from lenskit.words import MESSAGE, escaped, listed, quoted, shortened
 
 GROUP = "lenskit.plugins"
 
@@ -112,11 +113,8 @@ class Registry:
                 if strict:
                     raise
                 plugin.error = _reason(error)
-                print(
-                    f"lenskit: plugin {plugin.name!r} of {plugin.distribution} {plugin.version} is left out: "
-                    f"{plugin.error}",
-                    file=sys.stderr,
-                )
+                said = f"plugin {plugin.name!r} of {plugin.distribution} {plugin.version} is left out: {plugin.error}"
+                print(f"lenskit: {shortened(escaped(said), MESSAGE)}", file=sys.stderr)
             else:
                 plugin.components = len(found)
                 records += found
@@ -148,7 +146,7 @@ class Registry:
             )
         record = candidates[0]
         if argument and not record.component.argument:
-            raise UsageError(f"{kind} {head!r} takes nothing behind a colon, got {name!r}")
+            raise UsageError(f"{kind} {head!r} takes nothing behind a colon, got {quoted(name)}")
         if record.component.argument and not argument:
             raise UsageError(f"{kind} {head!r} needs a part behind a colon: {record.title}")
         return record
@@ -164,14 +162,16 @@ class Registry:
         found = [r for r in named if distribution in ("", r.plugin.distribution)]
         if not found:
             hint = near(head, [r.name for r in self.records if r not in named])
-            raise UsageError(f"no component is called {name!r}{hint}; `lenskit list` shows all")
+            raise UsageError(f"no component is called {quoted(name)}{hint}; `lenskit list` shows all")
         return found
 
     def _unknown(self, kind: str, name: str) -> str:
         names = [r.title for r in self.of_kind(kind)]
         broken = [p for p in self.plugins if p.error]
-        message = f"no {kind} is called {name!r}{near(name, names)}"
-        message += f"; there are {', '.join(names)}" if names else "; no plugin brings one"
+        message = f"no {kind} is called {quoted(name)}{near(name, names)}"
+        message += (
+            f"; there are {listed(names, see=f'`lenskit list {KINDS[kind]}`')}" if names else "; no plugin brings one"
+        )
         if "LENSKIT_PLUGINS" in os.environ:
             message += " (LENSKIT_PLUGINS limits what is loaded)"
         if broken:

@@ -18,6 +18,7 @@ from lenskit.figures import Lines, read_figures
 from lenskit.lock import is_held
 from lenskit.records import Record, load_json
 from lenskit.run import BEST, MARKS
+from lenskit.words import as_label
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -210,6 +211,14 @@ def figures(path: Path) -> Lines:
     return found.lines
 
 
+def unsound(folder: Path) -> str:
+    """Why a folder cannot be compared with runs, in a few words; nothing if it can."""
+    if not (folder / "run.toml").is_file():
+        return "no run: it has no run.toml"
+    run = summary(folder)
+    return f"damaged: {run.note}" if run.state == "damaged" else ""
+
+
 def compare_runs(folders: Sequence[Path]) -> Comparison:
     """Compares runs.
 
@@ -267,7 +276,7 @@ def plot_runs(comparison: Comparison) -> Figure:
             points = [(line["batches"], line[name]) for line in lines if name in line and not abs(line[name]) > HUGE]
             marker = "." if len(points) < 40 else ""
             axis.plot(*zip(*points, strict=True) if points else ((), ()), f"{marker}-", color=f"C{number}", lw=1.2,
-                      label=run.path)  # fmt: skip
+                      label=as_label(run.path))  # fmt: skip
         axis.set_ylabel(CURVES[name])
         axis.grid(alpha=0.3, lw=0.5)
         axis.spines[["top", "right"]].set_visible(False)

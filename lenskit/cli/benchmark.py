@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from lenskit.cli.numbers import count
+from lenskit.cli.output import console
 from lenskit.cli.train import configured, resolved
+from lenskit.words import escaped
 
 if TYPE_CHECKING:
     from lenskit.config import Config
@@ -20,7 +23,9 @@ ROUNDS = 3
 
 @click.command("benchmark", short_help="Measure how fast a configuration trains")
 @configured
-@click.option("--batches", type=int, default=20, show_default=True, help="Batches that count, after two that do not.")
+@click.option(
+    "--batches", type=count(10**4), default=20, show_default=True, help="Batches that count, after two that do not."
+)
 @click.option("--bare", is_flag=True, help=f"Also train in a bare PyTorch loop, in {ROUNDS} rounds in turns.")
 @click.option("--json", "as_json", is_flag=True, help="Print figures as JSON.")
 def command(batches: int, bare: bool, as_json: bool, **flags: Any) -> None:
@@ -66,26 +71,27 @@ def figures(config: Config, measured: Measurement) -> dict[str, Any]:
 
 def show(config: Config, measured: Measurement) -> None:
     """Prints a table."""
-    from rich.console import Console
     from rich.table import Table
 
-    console = Console()
+    shown = console()
     source = config.name("data" if "data" in config.sections else "simulator")
     what = [source, *(config.name(section) for section in ("pairs", "method", "backbone"))]
-    console.print(f"{', '.join(what)}: {measured.batch_size} pairs a batch, {config.sections['train']['precision']}")
-    console.print(f"{measured.device}; {len(measured.times)} batches; medians, and quartiles over batches", style="dim")
+    shown.print(
+        f"{escaped(', '.join(what))}: {measured.batch_size} pairs a batch, {config.sections['train']['precision']}"
+    )
+    shown.print(f"{measured.device}; {len(measured.times)} batches; medians, and quartiles over batches", style="dim")
     table = Table(box=None, pad_edge=False)
     for column in ("stage", "ms a batch", "quartiles", "share"):
         table.add_column(column, justify="left" if column == "stage" else "right")
     for stage, (seconds, share) in measured.stages.items():
         table.add_row(stage, *_cells(seconds, 1e3), f"{share:.1%}")
-    console.print(table)
+    shown.print(table)
     rate, quartiles = _cells(measured.rate, 1)
-    console.print(f"pairs/s       {rate} ({quartiles})")
-    console.print(f"peak memory   {measured.memory / 1e9:.2f} GB")
+    shown.print(f"pairs/s       {rate} ({quartiles})")
+    shown.print(f"peak memory   {measured.memory / 1e9:.2f} GB")
     if measured.ratio:
         ratio = measured.ratio
-        console.print(f"a bare loop's batch, times {ratio.median:.3f} ({ratio.low:.3f} to {ratio.high:.3f})")
+        shown.print(f"a bare loop's batch, times {ratio.median:.3f} ({ratio.low:.3f} to {ratio.high:.3f})")
 
 
 def _cells(spread: Spread, unit: float) -> tuple[str, str]:

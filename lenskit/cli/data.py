@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from lenskit.cli.output import echo
 from lenskit.errors import LenskitError
 
 if TYPE_CHECKING:
@@ -54,28 +55,28 @@ def info(path: str) -> None:
     if dataset.configuration is not None:
         import tomli_w
 
-        click.echo("\nconfiguration:")
+        echo("\nconfiguration:")
         for line in tomli_w.dumps(dataset.configuration).splitlines():
-            click.echo(f"  {line}".rstrip())
+            echo(f"  {line}".rstrip())
 
 
 def _row(name: str, text: str) -> None:
-    click.echo(f"{name:10} {text}")
+    echo(f"{name:10} {text}")
 
 
 def _tell_parameters(dataset: Dataset) -> None:
     """A line for each parameter: name, unit, group, and the range of a sample."""
     if not dataset.parameters:
-        click.echo("\nno parameters")
+        echo("\nno parameters")
         return
     values = {} if dataset.missing or dataset.unfinished else dataset.read_parameters(range(min(SAMPLE, len(dataset))))
     of = f", and their ranges over the first {min(SAMPLE, len(dataset))} lenses" if values else ""
-    click.echo(f"\nparameters{of}:")
+    echo(f"\nparameters{of}:")
     width = max(len(parameter.name) for parameter in dataset.parameters)
     for parameter in dataset.parameters:
         what = f"{len(parameter.classes)} classes" if parameter.classes else parameter.unit or "1"
         known = _range(values[parameter.name]) if values else ""
-        click.echo(f"  {parameter.name:{width}}  {what:10}  {parameter.group:12}  {known}".rstrip())
+        echo(f"  {parameter.name:{width}}  {what:10}  {parameter.group:12}  {known}".rstrip())
 
 
 def _range(values: Tensor) -> str:
@@ -98,7 +99,7 @@ def check(path: str) -> None:
         parts += 1
         if complaint:
             bad += 1
-            click.echo(f"{name}: {complaint}")
+            echo(f"{name}: {complaint}")
     if bad:
         raise LenskitError(f"{path}: {bad} of {parts} parts are damaged or absent")
-    click.echo(f"{path}: all {parts} parts are sound")
+    echo(f"{path}: all {parts} parts are sound")

@@ -6,6 +6,7 @@ from importlib import metadata
 
 import click
 
+from lenskit.cli.output import echo
 from lenskit.registry import registry
 
 CLASH = (
@@ -22,19 +23,19 @@ def command() -> int:
     wrong = []
     for name in ("torch", "torchvision", "pytorch-lightning", "lightly", "timm", "lenstronomy"):
         try:
-            click.echo(f"ok     {name} {metadata.version(name)}")
+            echo(f"ok     {name} {metadata.version(name)}")
         except metadata.PackageNotFoundError:
             wrong.append(f"{name} is not installed: pip install {name}")
     gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
-    click.echo(f"ok     devices: {', '.join(gpus) or f'CPU with {torch.get_num_threads()} threads'}")
-    click.echo(f"ok     several devices: {', '.join(backends()) or 'not with this torch'}")
+    echo(f"ok     devices: {', '.join(gpus) or f'CPU with {torch.get_num_threads()} threads'}")
+    echo(f"ok     several devices: {', '.join(backends()) or 'not with this torch'}")
     plugins = registry().plugins
-    click.echo(f"ok     {sum(not p.error for p in plugins)} plugins, {len(registry().records)} components")
+    echo(f"ok     {sum(not p.error for p in plugins)} plugins, {len(registry().records)} components")
     wrong += [f"plugin {p.name!r} of {p.distribution} {p.version}: {p.error}" for p in plugins if p.error]
     if clashes():
         wrong.append(CLASH)
     for line in wrong:
-        click.echo(f"wrong  {line}")
+        echo(f"wrong  {line}")
     return 1 if wrong else 0
 
 

@@ -6,6 +6,7 @@ import shutil
 
 import click
 
+from lenskit.cli.output import echo
 from lenskit.component import FILES
 from lenskit.registry import Record, registry
 
@@ -20,14 +21,14 @@ def command(name: str) -> None:
     first, *others = name.split("+")
     for number, record in enumerate(_parts(name) if others else registry().find_any(first)):
         if number:
-            click.echo()
+            echo()
         if number and others:
-            click.echo(f"then, with options --set pairs.{record.name}.OPTION=VALUE:")
+            echo(f"then, with options --set pairs.{record.name}.OPTION=VALUE:")
         plugin = record.plugin
-        click.echo(f"{record.title} ({record.kind}): {record.component.summary}")
-        click.echo(f"from {plugin.distribution} {plugin.version}: {record.component.target}")
+        echo(f"{record.title} ({record.kind}): {record.component.summary}")
+        echo(f"from {plugin.distribution} {plugin.version}: {record.component.target}")
         if record.kind in FILES:
-            click.echo(f"\n{record.load().rstrip()}")
+            echo(f"\n{record.load().rstrip()}")
             continue
         _explain(record.load())
 
@@ -49,10 +50,10 @@ def _explain(component: type) -> None:
 
     options = options_of(component)
     if text := description(component):
-        click.echo(f"\n{text}")
-    click.echo("\noptions:" if options else "\nIt has no options.")
+        echo(f"\n{text}")
+    echo("\noptions:" if options else "\nIt has no options.")
     width = min(shutil.get_terminal_size().columns, 120)
     for option in options:
         default = "nothing" if option.default is None else option.default
-        click.echo(f"  {option.name}: {option.takes}, {'required' if option.required else f'default {default}'}")
-        click.echo(click.wrap_text(option.meaning, width, initial_indent=" " * 6, subsequent_indent=" " * 6))
+        echo(f"  {option.name}: {option.takes}, {'required' if option.required else f'default {default}'}")
+        echo(click.wrap_text(option.meaning, width, initial_indent=" " * 6, subsequent_indent=" " * 6))

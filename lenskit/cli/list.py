@@ -7,6 +7,7 @@ from itertools import groupby
 
 import click
 
+from lenskit.cli.output import echo
 from lenskit.component import KINDS
 from lenskit.errors import UsageError
 from lenskit.registry import Record, near, registry
@@ -20,14 +21,14 @@ def command(kind: str | None, as_json: bool) -> None:
     kinds = [_kind(kind)] if kind else list(KINDS)
     records = [record for each in kinds for record in registry().of_kind(each)]
     if as_json:
-        click.echo(json.dumps([_plain(record) for record in records], indent=2))
+        echo(json.dumps([_plain(record) for record in records], indent=2))
         return
     width = max((len(record.title) for record in records), default=0)
     for each, group in groupby(records, key=lambda record: record.kind):
-        click.echo(f"{KINDS[each]}:")
+        echo(f"{KINDS[each]}:")
         for record in group:
             origin = "" if record.plugin.distribution == "lenskit-ssl" else f"  [{record.plugin.distribution}]"
-            click.echo(f"  {record.title:{width}}  {record.component.summary}{origin}")
+            echo(f"  {record.title:{width}}  {record.component.summary}{origin}")
 
 
 def _kind(text: str) -> str:

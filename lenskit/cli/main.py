@@ -6,11 +6,13 @@ import errno
 import importlib
 import os
 import sys
+import warnings
 
 import click
 
 from lenskit import __version__
 from lenskit.errors import LenskitError, UsageError, too_many_files
+from lenskit.words import MESSAGE, escaped, quoted, shortened
 
 VERBS = {
     "train": "Train an encoder",
@@ -56,7 +58,7 @@ class Verbs(click.Group):
             from lenskit.registry import near
 
             raise UsageError(
-                f"there is no verb {name!r}{near(name, self.list_commands(context))}; `lenskit --help` lists them"
+                f"there is no verb {quoted(name)}{near(name, self.list_commands(context))}; `lenskit --help` lists them"
             )
         return super().resolve_command(context, arguments)
 
@@ -78,12 +80,19 @@ def cli(context: click.Context) -> None:
         return
     import logging
 
-    logging.basicConfig(format="%(message)s", level=logging.WARNING, stream=sys.stderr)
+    from lenskit.logs import OneLine
+
+    logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
+    logging.getLogger().handlers[0].setFormatter(OneLine("%(message)s"))
     logging.getLogger("lenskit").setLevel(logging.INFO)
 
 
 def main() -> None:
     """Entry point of the command `lenskit`."""
+    as_usual = warnings.formatwarning
+    warnings.formatwarning = lambda *args, **options: escaped(as_usual(*args, **options), keep="\n")
+    # A terminal that is not UTF-8 shows what it cannot write as an escape sequence.
+    sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     status = run(sys.argv[1:])
     try:
         sys.stdout.flush()
@@ -101,11 +110,19 @@ def run(arguments: list[str]) -> int:
     except LenskitError as error:
         return _complain(str(error), error.status)
     except click.ClickException as error:
-        return _complain(" ".join(error.format_message().split()), 2)
+        return _complain(error.format_message(), 2)
     except (click.Abort, KeyboardInterrupt):
         return _complain("stopped", 130)
-    except MemoryError:
-        return _complain("this machine is out of memory: take a smaller --batch-size, backbone or data set", 1)
+    except (MemoryError, RuntimeError) as error:
+        from lenskit.training.memory import asked_for, is_out_of_memory
+
+        if not is_out_of_memory(error):
+            raise
+        return _complain(
+            f"this machine is out of memory{asked_for(error)}: take fewer or smaller images, or smaller "
+            "values of the options that say how large something is",
+            1,
+        )
     except BrokenPipeError:
         # Whoever read our output has gone; let the interpreter's own flush at exit find nothing to complain of.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -121,7 +138,7 @@ def run(arguments: list[str]) -> int:
 
 
 def _complain(message: str, status: int) -> int:
-    print(f"lenskit: {message}", file=sys.stderr)
+    print(f"lenskit: {shortened(escaped(' '.join(message.splitlines())), MESSAGE)}", file=sys.stderr)
     return status
 
 

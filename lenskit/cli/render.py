@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from lenskit.cli.numbers import SEED
 from lenskit.errors import UsageError
 
 FORMATS = ("png", "npy", "mat", "hdf5")
@@ -19,7 +20,7 @@ FORMATS = ("png", "npy", "mat", "hdf5")
 @click.option("--recipe", metavar="NAME|FILE", help="Take the simulator from a recipe; see `lenskit list recipes`.")
 @click.option("--config", metavar="FILE", help="Take it from a configuration, such as a run's run.toml.")
 @click.option("--set", "assignments", multiple=True, metavar="simulator.OPTION=VALUE", help="Set any option.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Seed of what the table does not say.")
+@click.option("--seed", type=SEED, default=0, show_default=True, help="Seed of what the table does not say.")
 @click.option("--ignore", multiple=True, metavar="COLUMN", help="Leave a column out; repeatable.")
 @click.option("-o", "--out", required=True, metavar="PATH", help="What to write: x.npy, x.mat, x.h5, or a folder.")
 @click.option("--format", type=click.Choice(FORMATS), help="[default: by the ending of -o; png for a folder]")

@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import json
+import logging
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from lenskit.cli.output import console, echo
 from lenskit.errors import UsageError
+from lenskit.words import escaped
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rich.console import Console
+    from rich.text import Text
+
     from lenskit.runs import Comparison, Summary
+
+log = logging.getLogger("lenskit")
 
 COLOURS = {"running": "cyan", "finished": "green", "stopped": "yellow", "failed": "red", "damaged": "red"}
 
@@ -50,7 +60,7 @@ def list_runs(folders: tuple[str, ...], as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps([asdict(run) for run in found], indent=2))
     elif not found:
-        click.echo("no runs")
+        echo("no runs")
     else:
         _print_runs(found)
 
@@ -62,7 +72,7 @@ def list_runs(folders: tuple[str, ...], as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def compare(runs: tuple[str, ...], output: str | None, overwrite: bool, as_json: bool) -> None:
     """Print what differs in the configurations of RUNs and their latest figures, and plot their curves."""
-    from lenskit.runs import compare_runs, plot_runs
+    from lenskit.runs import compare_runs, plot_runs, unsound
 
     if len(runs) < 2:
         raise UsageError("compare takes two runs or more")
@@ -72,6 +82,11 @@ def compare(runs: tuple[str, ...], output: str | None, overwrite: bool, as_json:
         from lenskit.ownership import check_output
 
         check_output(Path(output), overwrite=overwrite, inputs=(), flag="-o")
+    left_out = {run: why for run in dict.fromkeys(runs) if (why := unsound(Path(run)))}
+    if len(runs) - len(left_out) >= 2:
+        runs = tuple(run for run in runs if run not in left_out)
+        for run, why in left_out.items():
+            log.warning("%s is left out, it is %s", run, why)
     comparison = compare_runs([Path(run) for run in runs])
     if output:
         from lenskit.pictures import save
@@ -86,18 +101,20 @@ def compare(runs: tuple[str, ...], output: str | None, overwrite: bool, as_json:
 
 
 def _print_runs(found: list[Summary]) -> None:
+    from rich.text import Text
+
     columns = ["run", "state", "recipe", "method", "pairs", "batches", "best probe", "pairs/s"]
-    rows = []
+    rows: list[list[str | Text]] = []
     for run in found:
         done = f"{run.batches}/{run.of}" if run.of else str(run.batches)
-        state = f"[{COLOURS[run.state]}]{run.state}[/]"
+        state = Text(run.state, COLOURS[run.state])
         rows.append(
             [run.path, state, run.recipe or "-", run.method, run.pairs, done, _number(run.probe), _number(run.rate)]
         )
-    console = _table(columns, rows, right=5)
+    shown = _table(columns, rows, right=5)
     for run in found:
         if run.note:
-            console.print(f"{run.path}: {run.note}", markup=False, highlight=False)
+            shown.print(escaped(f"{run.path}: {run.note}"))
 
 
 def _print_comparison(comparison: Comparison) -> None:
@@ -105,28 +122,27 @@ def _print_comparison(comparison: Comparison) -> None:
     if comparison.differences:
         _table(["option", *names], [[key, *map(_text, row)] for key, row in comparison.differences.items()], right=99)
     else:
-        click.echo("the configurations are the same")
+        echo("the configurations are the same")
     best: dict[str, list[float | None]] = {"best probe": [run.probe for run in comparison.runs]}
     rows = [[key, *map(_number, row)] for key, row in (best | comparison.figures).items()]
     _table(["figure", *names], rows, right=1)
 
 
-def _table(columns: list[str], rows: list[list[str]], right: int) -> Any:
+def _table(columns: Sequence[str], rows: Sequence[Sequence[str | Text]], right: int) -> Console:
     """Prints a table, numbers from column `right` on; returns the console."""
     from rich.box import SIMPLE_HEAD
-    from rich.console import Console
     from rich.table import Table
 
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=WIDTH)
+    shown = console()
+    if not shown.is_terminal:
+        shown = console(width=WIDTH)
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     for number, column in enumerate(columns):
-        table.add_column(column, justify="right" if number >= right else "left", overflow="fold")
+        table.add_column(escaped(column), justify="right" if number >= right else "left", overflow="fold")
     for row in rows:
-        table.add_row(*row)
-    console.print(table)
-    return console
+        table.add_row(*(escaped(cell) if isinstance(cell, str) else cell for cell in row))
+    shown.print(table)
+    return shown
 
 
 def _text(value: Any) -> str:

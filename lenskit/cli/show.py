@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from lenskit.cli.numbers import SEED
+from lenskit.cli.output import echo
 from lenskit.errors import LenskitError, UsageError
 
 if TYPE_CHECKING:
@@ -35,7 +37,7 @@ SECTIONS = ("simulator", "data", "pairs", "train", "input")
     help="What is made of a lens; given twice, both are drawn side by side. Without it stored images are as they are.",
 )  # fmt: skip
 @click.option("--set", "assignments", multiple=True, metavar="SECTION.OPTION=VALUE", help="Set any option.")
-@click.option("--seed", type=int, help="Seed of the lenses: they are those that training sees first.")
+@click.option("--seed", type=SEED, help="Seed of the lenses: they are those that training sees first.")
 @click.option("--lenses", type=click.IntRange(1, 60), default=6, show_default=True, help="How many lenses.")
 @click.option("--first", type=click.IntRange(0), default=0, show_default=True, help="Number of the first.")
 @click.option("--before", is_flag=True, help="Show the images that the views are made of, too.")
@@ -109,7 +111,7 @@ def command(
     from lenskit.pictures import RGB, draw_views, save
 
     save(draw_views(groups, channels or RGB), path, dpi)
-    click.echo(output)
+    echo(output)
 
 
 class _Show:

@@ -9,6 +9,8 @@ from typing import Any
 
 import click
 
+from lenskit.cli.numbers import SEED, count
+from lenskit.cli.output import console
 from lenskit.errors import UsageError
 
 log = logging.getLogger("lenskit")
@@ -26,16 +28,16 @@ SETTINGS = ("lenses", "views", "seed", "split", "dtype", "chunk")
 @click.option("--simulator", help="Which simulator to use; see `lenskit list`.")
 @click.option("--pairs", help="What the images of a lens share, and how many there are; see `lenskit list`.")
 @click.option("--set", "assignments", multiple=True, metavar="SECTION.OPTION=VALUE", help="Set any option.")
-@click.option("--lenses", type=click.IntRange(1), help="How many lenses.")
-@click.option("--views", type=click.IntRange(1), help="Images of each lens. [default: as the pairs want]")
-@click.option("--seed", type=int, help="Seed of everything that is drawn.")
+@click.option("--lenses", type=count(), help="How many lenses.")
+@click.option("--views", type=count(1000), help="Images of each lens. [default: as the pairs want]")
+@click.option("--seed", type=SEED, help="Seed of everything that is drawn.")
 @click.option("--split", help="Part of the data: other lenses of the same seed. [default: train]")
 @click.option("--dtype", type=click.Choice(["float32", "float16"]), help="Type of the pixels. [default: float32]")
-@click.option("--chunk", type=click.IntRange(1), help="Lenses a chunk. [default: as many as have 8 MB]")
+@click.option("--chunk", type=count(), help="Lenses a chunk. [default: as many as have 8 MB]")
 @click.option(
     "--format", type=click.Choice(["zarr", "fits", "hdf5"]), help="[default: by the ending of --out, or zarr]"
 )
-@click.option("--workers", type=click.IntRange(1), help="Processes. [default: one a core]")
+@click.option("--workers", type=count(1024), help="Processes. [default: one a core]")
 @click.option(
     "--dask", metavar="[ADDRESS]", is_flag=False, flag_value="local",
     help="Work on a Dask cluster: a local one, or the one of that scheduler.",
@@ -115,12 +117,11 @@ class Display:
     """
 
     def __init__(self, chunks: int, lenses: float) -> None:
-        from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
         self._chunks, self._lenses, self._tenths = chunks, lenses, 0
         self._began: tuple[float, int] | None = None
-        self.console = Console(stderr=True)
+        self.console = console(stderr=True)
         self._progress = Progress(
             TextColumn("chunks"), BarColumn(bar_width=20), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"),
             TimeRemainingColumn(), TextColumn("left"),
@@ -138,7 +139,7 @@ class Display:
         self._progress.update(self._task, completed=done, rate=rate)
         if not self.console.is_terminal and done * 10 // self._chunks > self._tenths:
             self._tenths = done * 10 // self._chunks
-            self.console.print(f"{done}/{self._chunks} chunks  {rate}", highlight=False)
+            self.console.print(f"{done}/{self._chunks} chunks  {rate}")
 
     def __enter__(self) -> Display:
         self._progress.start()

@@ -12,6 +12,7 @@ from lenskit.errors import UsageError
 from lenskit.kinds.dataset import Dataset
 from lenskit.options import options_of
 from lenskit.registry import registry
+from lenskit.words import listed, quoted, shortened
 
 MOST_INSIDE = 20
 """Files and folders at each of two levels that are looked at in a folder that no reader recognises."""
@@ -33,18 +34,18 @@ def find_reader(text: str) -> tuple[str, Path]:
     if colon and any(record.name == name for record in records):
         return name, Path(path)
     given = Path(text)
-    if not given.exists():
-        nowhere = f": the link leads to {os.readlink(given)}, which is not there" if given.is_symlink() else ""
-        raise UsageError(f"there are no data at {given}{nowhere}")
+    if not os.path.exists(given):  # which is false, too, of a name that is too long
+        nowhere = f": the link leads to {os.readlink(given)}, which is not there" if os.path.islink(given) else ""
+        raise UsageError(f"there are no data at {shortened(text, 200)}{nowhere}")
     if reader := _recognised(given):
         return reader, given
     for inner in _inside(given):
         if reader := _recognised(inner):
             raise UsageError(f"no reader recognises {given}, but {reader} reads {inner}, which is in it: name that")
-    forms = "; ".join(f"{record.name}: {record.load().accepts}" for record in records)
+    forms = listed((f"{record.name}: {record.load().accepts}" for record in records), 2, "`lenskit list datasets`")
     links = [path.name for path in sorted(given.glob("*")) if path.is_symlink() and not path.exists()]
     nowhere = f", where links lead nowhere (such as {links[0]})" if links else ""
-    raise UsageError(f"no reader recognises {given}{nowhere}; name one, as --data READER:PATH ({forms})")
+    raise UsageError(f"no reader recognises {shortened(text)}{nowhere}; name one, as --data READER:PATH ({forms})")
 
 
 def _recognised(path: Path) -> str | None:
@@ -66,13 +67,17 @@ def _inside(root: Path) -> list[Path]:
 def _split(text: str) -> tuple[str, dict[str, Any]]:
     """The options behind the question mark of `[READER:]PATH?OPTION=VALUE&OPTION=VALUE`, and what stands before."""
     before, mark, behind = text.partition("?")
-    if not mark or Path(text).exists():
+    if not mark or os.path.exists(text):
         return text, {}
     options: dict[str, Any] = {}
     for part in behind.split("&"):
         name, equals, _ = part.partition("=")
         if not equals or not name.strip():
-            raise UsageError(f"behind ? stand options of the reader, OPTION=VALUE joined by &, got {part!r}")
+            raise UsageError(f"behind ? stand options of the reader, OPTION=VALUE joined by &, got {quoted(part)}")
+        if name.strip() in ("name", "path"):
+            raise UsageError(
+                f"behind ? stand options of the reader, not its {name.strip()}: write [READER:]PATH before it"
+            )
         options |= read_assignment(f"data.{part.strip()}")["data"]
     return before, options
 

@@ -13,6 +13,7 @@ from lenskit.embeddings.stored import FAULTS
 from lenskit.embeddings.table import FORMAT, Table, arguments
 from lenskit.errors import LenskitError, UsageError, too_many_files
 from lenskit.ownership import leftovers, remove, scratch, told
+from lenskit.words import reason
 
 FORMATS = {
     ".zarr": "lenskit.embeddings.zarr_file",
@@ -111,7 +112,7 @@ def read(path: Path) -> dict[str, Any]:
     except LenskitError:
         raise
     except (AttributeError, *FAULTS, EOFError, zipfile.BadZipFile) as error:
-        said = f"{path} holds no embeddings, or is damaged: {' '.join(str(error).split())[:160]}"
+        said = f"{path} holds no embeddings, or is damaged: {reason(error)}"
         raise too_many_files(error) or LenskitError(said) from None
 
 

@@ -13,6 +13,7 @@ from lenskit.data import zscale
 from lenskit.data.preprocess import MAD_TO_SIGMA, PHOTOGRAPHS
 from lenskit.encoder import Encoder
 from lenskit.run import Run
+from lenskit.words import as_markdown, escaped
 
 
 @dataclass(frozen=True)
@@ -61,14 +62,15 @@ def readme(
     use = _timm(encoder, architecture, changes, args or {}) if library == "timm" else _onnx()
     channels, height, width = encoder.image_shape
     card = encoder.card
+    method, pairs = (_code(card.get(kind, "unknown")) for kind in ("method", "pairs"))
     # A licence is its owner's to choose; the Hub wants it in the front matter.
     parts = [
         f"---\nlibrary_name: {library}\ntags:\n- image-feature-extraction\n- {library}\n- lenskit\n- astronomy\n"
         "- gravitational-lensing\n- self-supervised-learning\n# license: yours to choose, such as mit\n---\n",
-        f"# {facts.name}\n",
+        f"# {as_markdown(facts.name)}\n",
         f"An encoder of strong-gravitational-lens images: {channels} x {height} x {width} pixels to {encoder.features} "
-        f"features, by the backbone `{card['backbone']['name']}`, trained with the method "
-        f"`{card.get('method', 'unknown')}` on `{card.get('pairs', 'unknown')}` pairs by lenskit {__version__}.\n",
+        f"features, by the backbone {_code(card['backbone']['name'])}, trained with the method "
+        f"{method} on {pairs} pairs by lenskit {__version__}.\n",
         f"## Images\n\n{_words(encoder)}\n",
         f"## Use\n\n{use}",
         _lenskit(library),
@@ -80,6 +82,12 @@ def readme(
     if facts.config:
         parts.append(f"Its configuration, which `lenskit train --config FILE` repeats:\n\n```toml\n{facts.config}```\n")
     return "\n".join(parts)
+
+
+def _code(name: object) -> str:
+    """A name set as code, whatever is in it."""
+    plain = escaped(str(name)).replace("`", "'")
+    return f"`{plain}`"
 
 
 def _words(encoder: Encoder) -> str:
@@ -215,5 +223,6 @@ def _lenskit(library: str) -> str:
 
 
 def _demoted(text: str) -> str:
-    """A text whose headings go below the card's."""
+    """A text whose headings go below the card's, and which holds no HTML."""
+    text = escaped(text, keep="\n").replace("<", "&lt;")
     return "\n".join(f"##{line}" if line.startswith("#") else line for line in text.strip().splitlines())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 
@@ -28,6 +28,12 @@ class Evaluation(ABC):
     files: ClassVar[tuple[str, ...] | None] = None
     """Names of the files that it writes into `run.folder(NAME)`, beside pictures. A file of such a name that it did not
     write stops it before it begins. Without them, what comes to be there while it works counts as written by it."""
+
+    tolerant: ClassVar[bool] = False
+    """Whether it is given the runs that are sound, and in `left_out` what the others are: `lenskit report runs/*`."""
+
+    left_out: Mapping[str, str] = {}
+    """Of a tolerant evaluation, why a run cannot be opened, by its path."""
 
     short: ClassVar[dict[str, str]] = {}
     """One-letter flags of options: `{"output": "-o"}`."""

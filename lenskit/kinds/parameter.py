@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import ConfigDict, Field, model_validator
 
 from lenskit.records import Record
+from lenskit.words import as_label
 
 ANGLES = ("rad", "deg")
 """Units of angles."""
@@ -63,6 +64,11 @@ class Parameter:
                 f"parameter {self.name!r} has spin {self.spin}: it is an angle in {' or '.join(ANGLES)}, "
                 "or a component whose name ends in 1 or 2, or in x or y as a word of its own"
             )
+
+    @property
+    def label(self) -> str:
+        """How it is set in figures: its symbol, or else its name."""
+        return self.symbol or as_label(self.name)
 
     @property
     def continuous(self) -> bool:

@@ -141,9 +141,14 @@ class Monitor(pl.Callback):
         epoch = batch // self.stream.budget.batches_per_epoch
         checkpoint = self.run.checkpoint
         good = f"the last good checkpoint is {checkpoint}" if checkpoint.is_file() else "there is no checkpoint yet"
-        return LenskitError(
-            f"{what} (epoch {epoch}) is not finite; {good}; try a lower --lr, --precision 32-true, or a longer warm-up"
-        )
+        # A method that makes its optimisers itself has no warm-up of ours.
+        other = ", --precision 32-true, or a longer warm-up" if self.lr == "--lr" else " or --precision 32-true"
+        return LenskitError(f"{what} (epoch {epoch}) is not finite; {good}; try a lower {self.lr}{other}")
+
+    @property
+    def lr(self) -> str:
+        """The option of the learning rate, which a method that makes its optimisers itself has of its own."""
+        return "--lr" if "optimizer" in self.run.config.sections else "--set method.lr"
 
     def _measure(self, trainer: pl.Trainer, outputs: dict[str, Any]) -> None:
         now = time.monotonic()
@@ -196,10 +201,11 @@ class Monitor(pl.Callback):
         elif collapsed and not self._warned and trainer.is_global_zero:
             self._warned = True
             log.warning(
-                "%s at batch %d. The loss does not show it. Try a lower --lr, a larger --batch-size, or another "
+                "%s at batch %d. The loss does not show it. Try a lower %s, a larger --batch-size, or another "
                 "method; --stop-on-collapse stops such a run.",
                 collapsed,
                 self.stream.batches,
+                self.lr,
             )
 
 

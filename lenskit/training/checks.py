@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
@@ -35,7 +37,7 @@ def check_views(method: Method, name: str, pairs: str, views: int) -> None:
     )
 
 
-def check_batch(settings: TrainSettings, method: Method, name: str, processes: int) -> None:
+def check_batch(settings: TrainSettings, method: Method, name: str, processes: int, lenses: int = sys.maxsize) -> None:
     """Raises if a batch cannot be divided among parts and processes as the settings have it.
 
     Args:
@@ -43,15 +45,25 @@ def check_batch(settings: TrainSettings, method: Method, name: str, processes: i
         method: The method.
         name: Its name.
         processes: How many share each part.
+        lenses: Lenses an epoch, which a batch has no more of.
 
     Raises:
         UsageError: saying which batch can.
     """
     batch_size, parts = settings.batch_size, settings.accumulate
+
+    def advice(unit: int) -> str:
+        """The next batch that can be divided by a unit."""
+        fitting = -(-batch_size // unit) * unit
+        if fitting > lenses:
+            fitting = lenses // unit * unit
+        fewer = "fewer processes, a smaller train.accumulate or more lenses"
+        return f"use --batch-size {fitting}" if fitting >= 2 else f"use {fewer}: there are {lenses} an epoch"
+
     if batch_size % parts:
         raise UsageError(
             f"a batch of {batch_size} lenses cannot be taken in {parts} equal parts: "
-            f"use --batch-size {-(-batch_size // parts) * parts}, or another train.accumulate"
+            f"{advice(parts)}, or another train.accumulate"
         )
     if parts > 1 and not method.automatic_optimization:
         raise UsageError(
@@ -62,14 +74,15 @@ def check_batch(settings: TrainSettings, method: Method, name: str, processes: i
         what = "part" if parts > 1 else "batch"
         raise UsageError(
             f"a {what} of {batch_size // parts} lenses cannot be shared evenly by {processes} processes: "
-            f"use --batch-size {-(-batch_size // (parts * processes)) * parts * processes}"
+            f"{advice(parts * processes)}"
         )
     at_once = batch_size // parts // processes
     if at_once < 2 and _has_batch_norm(method):
+        least = 2 * parts * processes
         shared = f"{f' in {parts} parts' if parts > 1 else ''}{f' over {processes} processes' if processes > 1 else ''}"
         raise UsageError(
             f"batch norm needs 2 lenses or more at a time, and a batch of {batch_size}{shared} gives it {at_once}: "
-            f"use --batch-size {2 * parts * processes} or more"
+            + (f"use --batch-size {least} or more" if least <= lenses else advice(least))
         )
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import math
+import re
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,15 +19,59 @@ from lenskit.errors import LenskitError
 from lenskit.kinds.method import Method
 from lenskit.training.stream import Stream
 
-SIGNS = ("out of memory", "can't allocate memory", "bad_alloc", "Cannot allocate memory", "failed to allocate")
-"""How errors that are not of a type of their own say it: of cuBLAS, of oneDNN, of the allocator."""
+SIGNS = (
+    "out of memory",
+    "can't allocate memory",
+    "bad_alloc",
+    "Cannot allocate memory",
+    "failed to allocate",
+    "Storage size calculation overflowed",
+)
+"""How errors that are not of a type of their own say it: of cuBLAS, of oneDNN, of the allocator; or that the size of a
+tensor in bytes is beyond 64 bits."""
+
+TOO_BIG = ("array is too big", "Maximum allowed dimension exceeded")
+"""How numpy says the latter."""
 
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error says that there was no memory, on whatever device."""
     if isinstance(error, MemoryError | torch.OutOfMemoryError) or is_oom_error(error):
         return True
-    return isinstance(error, RuntimeError) and any(sign in str(error) for sign in SIGNS)
+    signs = SIGNS if isinstance(error, RuntimeError) else TOO_BIG if isinstance(error, ValueError) else ()
+    return any(sign in str(error) for sign in signs)
+
+
+def asked_for(error: BaseException) -> str:
+    """How much memory was asked for, as ` (4.4 TB at once)`; nothing if the error does not say it."""
+    found = re.search(r"allocate ([\d.]+) ?(bytes|[KMGTPE]i?B)", str(error))
+    if not found:
+        return ""
+    size, unit = float(found[1]), found[2]
+    power = 0 if unit == "bytes" else "KMGTPE".index(unit[0]) + 1
+    size *= (1024 if "i" in unit else 1000) ** power
+    power = min(int(math.log10(max(size, 1)) // 3), 6)
+    return f" ({size / 1000**power:.3g} {('', 'k', 'M', 'G', 'T', 'P', 'E')[power]}B at once)"
+
+
+@contextmanager
+def building(what: str, advice: str) -> Iterator[None]:
+    """Say what needs too much memory while something is built.
+
+    Raises:
+        LenskitError: in the place of the error that says that there is none.
+    """
+    try:
+        yield
+    except (MemoryError, RuntimeError, ValueError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise LenskitError(f"there is not enough memory for {what}{asked_for(error)}: {advice}") from None
+
+
+SMALLER_IMAGES = (
+    "use smaller images, or smaller options of the simulator, the data or the pairs (size, supersampling, PSF)"
+)
 
 
 def release(error: BaseException) -> None:
@@ -90,20 +136,29 @@ def explained(trainer: pl.Trainer, method: Method, stream: Stream) -> Iterator[N
     except Exception as error:
         if not is_out_of_memory(error):
             raise
+        asked = asked_for(error)
         release(error)
         processes, device = trainer.world_size, trainer.strategy.root_device
         lenses = stream.budget.batch_size // stream.parts // processes
         # Processes that share a batch do not run out of memory together, and could not try one together.
-        fits = max(lenses // 2, 2) if processes > 1 else None
+        half = lenses // 2 if lenses >= 4 else None
+        fits = half
         if processes == 1:
             try:
                 fits = largest_that_fits(partial(_learn, trainer, method, stream), lenses)
             except Exception:  # a method that cannot learn outside of training: then a guess has to do
-                fits = max(lenses // 2, 2)
+                fits = half
         said = advice(stream.budget.batch_size, stream.parts, processes, fits, method.automatic_optimization)
+        if fits is None and largest_that_fits(partial(_make, trainer, stream), 4) is None:
+            said = f"not even the images of 2 lenses fit{asked}: {SMALLER_IMAGES}"
     else:
         return
     raise LenskitError(f"{device} is out of memory with {lenses} lenses at a time: {said}")
+
+
+def _make(trainer: pl.Trainer, stream: Stream, lenses: int) -> None:
+    """The images of a batch."""
+    stream.make(move_data_to_device(stream.source.fetch(torch.arange(lenses)), trainer.strategy.root_device))
 
 
 def _learn(trainer: pl.Trainer, method: Method, stream: Stream, lenses: int) -> None:
@@ -112,8 +167,7 @@ def _learn(trainer: pl.Trainer, method: Method, stream: Stream, lenses: int) -> 
     method.zero_grad(set_to_none=True)
     method.to(device).train()
     trainer.strategy.setup_optimizers(trainer)
-    fetched = move_data_to_device(stream.source.fetch(torch.arange(lenses)), device)
-    batch = stream.make(fetched)
+    batch = stream.make(move_data_to_device(stream.source.fetch(torch.arange(lenses)), device))
     # Not the instance's own, which may be that of a batch in parts.
     with precision.train_step_context():
         loss = type(method).training_step(method, batch, 0)["loss"]

@@ -23,6 +23,7 @@ from lenskit.run import Run
 from lenskit.training.ema import Averaging
 from lenskit.training.processes import is_first, let_first_speak
 from lenskit.training.runner import Job, build
+from lenskit.words import reason
 
 log = logging.getLogger("lenskit")
 
@@ -129,7 +130,7 @@ def read_checkpoint(run: Run) -> dict[str, Any]:
     except Damaged as error:
         raise LenskitError(f"{wrong} {error.told}") from None
     except (pickle.UnpicklingError, OSError, RuntimeError, KeyError, TypeError, IndexError) as error:
-        raise LenskitError(f"{wrong} {' '.join(str(error).split())[:120]}; {remedy}") from None
+        raise LenskitError(f"{wrong} {reason(error)}; {remedy}") from None
     checked(state, f"{wrong} it", _Saved)
     for section in ("method", "backbone"):
         saved, wanted = state["config"][section]["name"], run.config.name(section)
@@ -168,8 +169,7 @@ def load_method(run: Run) -> Method:
             method = build(config).method
         method.load_state_dict(weights)
     except RuntimeError as error:
-        reason = " ".join(str(error).split())[:160]
-        raise LenskitError(f"{run.checkpoint} does not fit the method of {run.path}: {reason}") from None
+        raise LenskitError(f"{run.checkpoint} does not fit the method of {run.path}: {reason(error)}") from None
     return method.float().eval()
 
 

@@ -19,6 +19,7 @@ from lenskit.errors import LenskitError, UsageError
 from lenskit.kinds.backbone import Backbone
 from lenskit.kinds.method import Budget, Method
 from lenskit.lock import held
+from lenskit.logs import OneLine
 from lenskit.owned_run import check_no_input, sweep
 from lenskit.run import Run
 from lenskit.training import memory
@@ -77,15 +78,9 @@ def build(config: Config) -> Job:
     Raises:
         LenskitError: if something in it is wrong, or there is no memory for it.
     """
-    try:
+    name = config.name("method")
+    with memory.building("this", f"use a smaller --backbone, or smaller widths or another queue of method {name!r}"):
         return Job(config)
-    except (MemoryError, RuntimeError) as error:
-        if not memory.is_out_of_memory(error):
-            raise
-        raise LenskitError(
-            "there is not enough memory to build this: take a smaller backbone, smaller --set method options "
-            f"({config.name('method')}'s widths or queue), or smaller data"
-        ) from None
 
 
 class Job:
@@ -102,7 +97,8 @@ class Job:
         check_installed(self.monitor.loggers)
         inputs: InputSettings = config.build("input")
         # Built before the seed is set, so that a source that draws cannot change the initial weights.
-        self.source = source_of(config)
+        with memory.building("the images", memory.SMALLER_IMAGES):
+            self.source = source_of(config)
         pairs, preprocess = self.source.pairs, self.source.preprocess
         channels, height, width = preprocess.shape(self.source.image_shape)
         if height != width:
@@ -124,7 +120,8 @@ class Job:
             # Only to see that there are such devices, and room on them, before anything is written.
             trainer = self._trainer()
         check_precision(self.settings.precision, trainer.strategy.root_device)
-        check_batch(self.settings, self.method, config.name("method"), trainer.num_devices * trainer.num_nodes)
+        processes = trainer.num_devices * trainer.num_nodes
+        check_batch(self.settings, self.method, config.name("method"), processes, self.lenses)
         self.source.check(trainer.strategy.root_device)
         card: dict[str, Any] = {
             "backbone": {k: v for k, v in config.sections["backbone"].items() if k not in backbone.start_options},
@@ -156,9 +153,10 @@ class Job:
             lenses = lenses or len(self.source.dataset)
         lenses = lenses or LIVE_LENSES
         if lenses < batch_size:
-            raise UsageError(
-                f"{lenses} lenses an epoch are fewer than a batch of {batch_size}: use --batch-size {lenses} or less"
-            )
+            fitting = lenses - lenses % self.settings.accumulate
+            advice = f"use --batch-size {fitting} or less" if fitting >= 2 else "use more, a batch has 2 at least"
+            raise UsageError(f"{lenses} lenses an epoch are fewer than a batch of {batch_size}: {advice}")
+        self.lenses = lenses
         return Budget(batch_size, lenses // batch_size, self.settings.epochs)
 
     def fit(self, run: Run, done: int | None, progress: bool, callbacks: Sequence[pl.Callback] = ()) -> Run:
@@ -262,7 +260,7 @@ def _log_to(path: Path) -> Iterator[None]:
     except OSError as error:
         log.warning("%s cannot be written (%s): this run keeps no log", path, error.strerror)
         handler = logging.NullHandler()
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    handler.setFormatter(OneLine("%(asctime)s %(levelname)s %(message)s"))
     log.addHandler(handler)
     try:
         yield

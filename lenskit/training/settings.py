@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, Lt
+from pydantic import AfterValidator
+
+from lenskit.options import at_most
+
+BILLION = 10**9
+"""More lenses in a batch, epochs or batches than any run has: products of two of these still are 64-bit integers."""
+
+
+def _devices(value: int | str) -> int | str:
+    if (isinstance(value, int) and value > 9999) or re.search(r"\d{5}", str(value)):
+        raise ValueError("at most 9999")
+    return value
 
 
 @dataclass(kw_only=True)
@@ -33,20 +46,20 @@ class TrainSettings:
         checkpoint_every: Batches from one checkpoint to the next; the end of an epoch saves one too.
     """
 
-    lenses: Annotated[int, Ge(1)] | None = None
-    epochs: Annotated[int, Ge(1)] = 100
-    batch_size: Annotated[int, Ge(2)] = 128
+    lenses: Annotated[int, Ge(1), at_most(BILLION)] | None = None
+    epochs: Annotated[int, Ge(1), at_most(BILLION)] = 100
+    batch_size: Annotated[int, Ge(2), at_most(BILLION)] = 128
     seed: int = 0
     precision: Literal["32-true", "16-mixed", "bf16-mixed", "64-true"] = "32-true"
     accelerator: str = "auto"
-    devices: int | str = "auto"
-    num_nodes: Annotated[int, Ge(1)] = 1
+    devices: Annotated[int | str, AfterValidator(_devices)] = "auto"
+    num_nodes: Annotated[int, Ge(1), at_most(10000)] = 1
     strategy: str = "auto"
-    accumulate: Annotated[int, Ge(1)] = 1
+    accumulate: Annotated[int, Ge(1), at_most(BILLION)] = 1
     channels_last: bool = False
     compile: bool = False
     ema: Annotated[float, Ge(0), Lt(1)] = 0.0
-    checkpoint_every: Annotated[int, Ge(1)] = 500
+    checkpoint_every: Annotated[int, Ge(1), at_most(BILLION)] = 500
 
 
 @dataclass(kw_only=True)
@@ -69,10 +82,10 @@ class OptimizerSettings:
     """
 
     name: Literal["sgd", "lars", "adamw"] = "sgd"
-    lr: Annotated[float, Gt(0)] = 0.03
-    lr_batch: Annotated[int, Ge(0)] = 256
-    warmup_epochs: Annotated[float, Ge(0)] = 10
-    weight_decay: Annotated[float, Ge(0)] = 1e-4
+    lr: Annotated[float, Gt(0), at_most(1e3)] = 0.03
+    lr_batch: Annotated[int, Ge(0), at_most(BILLION)] = 256
+    warmup_epochs: Annotated[float, Ge(0), at_most(BILLION)] = 10
+    weight_decay: Annotated[float, Ge(0), at_most(1e3)] = 1e-4
     decay_all: bool = False
     momentum: Annotated[float, Ge(0), Lt(1)] = 0.9
     betas: tuple[Annotated[float, Ge(0), Lt(1)], Annotated[float, Ge(0), Lt(1)]] = (0.9, 0.999)
@@ -101,9 +114,9 @@ class MonitorSettings:
         loggers: Where figures go beside metrics.jsonl: `tensorboard`, `wandb`, `mlflow`, where these are installed.
     """
 
-    log_every: Annotated[int, Ge(1)] = 10
-    probe_every: Annotated[int, Ge(0)] | None = None
-    probe_lenses: Annotated[int, Ge(64)] = 1024
+    log_every: Annotated[int, Ge(1), at_most(BILLION)] = 10
+    probe_every: Annotated[int, Ge(0), at_most(BILLION)] | None = None
+    probe_lenses: Annotated[int, Ge(64), at_most(10**6)] = 1024
     stop_on_collapse: bool = False
     loggers: tuple[Literal["tensorboard", "wandb", "mlflow"], ...] = ()
 
@@ -128,8 +141,8 @@ class InputSettings:
     """
 
     stretch: Literal["asinh", "zscale", "linear", "imagenet"] = "asinh"
-    size: Annotated[int, Ge(8)] | None = None
-    channels: Annotated[int, Ge(1)] | None = None
+    size: Annotated[int, Ge(8), at_most(4096)] | None = None
+    channels: Annotated[int, Ge(1), at_most(64)] | None = None
     normalise: Literal["none", "peak", "standard"] = "none"
     keep: Literal["auto", "disk", "memory", "device"] = "auto"
-    workers: Annotated[int, Ge(0)] = 2
+    workers: Annotated[int, Ge(0), at_most(1024)] = 2

@@ -18,12 +18,12 @@ from annotated_types import Gt
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lenskit.plugin import Dataset, LenskitError, Parameter, UsageError, check_hdu
+from lenskit.plugin import Dataset, LenskitError, Parameter, UsageError, at_most, check_hdu
 from lenskit_datasets.catalogue import Array, read_catalogue
 from lenskit_datasets.fits_file import opened, pixels_of
 from lenskit_datasets.folders import DEPTH, each_file, has_ending, look_through, stem
 from lenskit_datasets.labels import as_float32
-from lenskit_datasets.pixel_scale import regrid, resampled_length
+from lenskit_datasets.pixel_scale import check_resampled, regrid, resampled_length
 from lenskit_datasets.pixels import Clean, by
 
 log = logging.getLogger("lenskit")
@@ -77,7 +77,7 @@ class Challenge(Dataset):
         only_lenses: bool = False,
         theta_E: Literal["area", "authors"] = "area",
         factor: Annotated[float, Gt(0)] = 1.0,
-        size: Annotated[int, Gt(0)] | None = None,
+        size: Annotated[int, Gt(0), at_most(10**6)] | None = None,
         resample: Annotated[float, Gt(0)] | None = None,
     ) -> None:
         self._root, self._theta_E, self._factor, self._clean = Path(path), theta_E, factor, Clean()
@@ -210,7 +210,9 @@ class Challenge(Dataset):
         """Height and width of a file's image in the pixels that it is brought to."""
         if len(area) != 2 or area[0] != area[1]:
             raise LenskitError(f"{file} holds {by(area) or 'no'} pixels: no square image")
-        return resampled_length(area[0], self._ratio(band))
+        ratio = self._ratio(band)
+        check_resampled(file, area, band.pixel_scale, band.pixel_scale / ratio)
+        return resampled_length(area[0], ratio)
 
     def _ratio(self, band: Band) -> float:
         assert self.pixel_scale is not None

@@ -13,7 +13,7 @@ from annotated_types import Gt
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lenskit.plugin import Dataset, LenskitError, UsageError
+from lenskit.plugin import Dataset, LenskitError, UsageError, at_most
 from lenskit_datasets.fill import fill_masked
 from lenskit_datasets.fits_file import opened, pixels_of, select_image
 from lenskit_datasets.folders import (
@@ -94,7 +94,7 @@ class FitsFolder(Dataset):
         path: str | Path,
         *,
         pattern: str | None = None,
-        size: Annotated[int, Gt(0)] | None = None,
+        size: Annotated[int, Gt(0), at_most(10**6)] | None = None,
         labels: str | None = None,
         columns: dict[str, str] | None = None,
         noise: str = NOISE,

@@ -19,6 +19,7 @@ from lenskit.plugin import (
     LenskitError,
     Plan,
     UsageError,
+    at_most,
     check_bytes,
     coordinate_name,
     hdf5_item,
@@ -73,7 +74,7 @@ class Hdf5(Dataset):
         channels_last: bool = False,
         views: bool = False,
         shared: list[str] = ["lens"],  # noqa: B006 - an option's default is never changed
-        size: Annotated[int, Gt(0)] | None = None,
+        size: Annotated[int, Gt(0), at_most(10**6)] | None = None,
         pixel_scale: Annotated[float, Gt(0)] | None = None,
     ) -> None:
         self._path, self._channels_last, self._clean = Path(path), channels_last, Clean(size)

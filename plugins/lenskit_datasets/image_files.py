@@ -15,7 +15,7 @@ from annotated_types import Gt
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lenskit.plugin import Dataset, LenskitError, Parameter, UsageError, too_many_files
+from lenskit.plugin import Dataset, LenskitError, Parameter, UsageError, at_most, too_many_files
 from lenskit_datasets.folders import check_names, look_through, matching, stem
 from lenskit_datasets.labels import read_labels
 from lenskit_datasets.pixels import Clean, common_shape
@@ -51,7 +51,7 @@ class ImageFiles(Dataset):
         path: str | Path,
         *,
         pattern: str | None = None,
-        size: Annotated[int, Gt(0)] | None = None,
+        size: Annotated[int, Gt(0), at_most(10**6)] | None = None,
         pixel_scale: Annotated[float, Gt(0)] | None = None,
         label: str = "class",
         classes: list[str] | None = None,

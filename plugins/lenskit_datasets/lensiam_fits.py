@@ -24,6 +24,7 @@ from lenskit.plugin import (
     Parameter,
     Plan,
     UsageError,
+    at_most,
     first_inexact,
     open_bytes,
     unit_in,
@@ -86,7 +87,7 @@ class LensiamFits(Dataset):
         self,
         path: str | Path,
         *,
-        size: Annotated[int, Gt(0)] | None = None,
+        size: Annotated[int, Gt(0), at_most(10**6)] | None = None,
         keys: list[str] | None = None,
         pixel_scale: Annotated[float, Gt(0)] | None = None,
     ) -> None:

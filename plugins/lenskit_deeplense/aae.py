@@ -18,12 +18,12 @@ from annotated_types import Gt
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lenskit.plugin import Backbone, Batch
+from lenskit.plugin import Backbone, Batch, at_most
 from lenskit_deeplense.autoencoder import Autoencoder
 from lenskit_deeplense.networks import Decoder
 
 Positive = Annotated[float, Gt(0)]
-Width = Annotated[int, Gt(0)]
+Width = Annotated[int, Gt(0), at_most(10**6)]
 
 
 class AAE(Autoencoder):

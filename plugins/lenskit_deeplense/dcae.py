@@ -13,7 +13,7 @@ from annotated_types import Gt
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lenskit.plugin import Backbone, Batch
+from lenskit.plugin import Backbone, Batch, at_most
 from lenskit_deeplense.autoencoder import INPUT, Autoencoder
 from lenskit_deeplense.networks import Decoder
 from lenskit_deeplense.one_cycle import OneCycle
@@ -31,7 +31,9 @@ class DCAE(OneCycle, Autoencoder):
         {"backbone": MappingProxyType({"name": "deeplense-conv", "last_relu": False}), "input": INPUT}
     )
 
-    def __init__(self, backbone: Backbone, *, latent_dim: Annotated[int, Gt(0)] = 1000, **options: Any) -> None:
+    def __init__(
+        self, backbone: Backbone, *, latent_dim: Annotated[int, Gt(0), at_most(10**6)] = 1000, **options: Any
+    ) -> None:
         super().__init__(backbone, **options)
         self.to_latent = nn.Sequential(nn.Linear(backbone.features, latent_dim), nn.BatchNorm1d(latent_dim))
         self.decoder = Decoder(latent_dim, backbone.channels, backbone.size)

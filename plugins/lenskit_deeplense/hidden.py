@@ -7,7 +7,7 @@ from typing import Annotated
 from annotated_types import Ge
 from torch import Tensor, nn
 
-from lenskit.plugin import Backbone
+from lenskit.plugin import Backbone, at_most
 
 
 class RBMHidden(Backbone):
@@ -19,7 +19,7 @@ class RBMHidden(Backbone):
         hidden: Number of units (authors' code: 1000).
     """
 
-    def __init__(self, channels: int, size: int, *, hidden: Annotated[int, Ge(1)] = 1000) -> None:
+    def __init__(self, channels: int, size: int, *, hidden: Annotated[int, Ge(1), at_most(10**6)] = 1000) -> None:
         super().__init__(channels, size)
         self.visible, self.features = channels * size**2, hidden
         self.layer = nn.Linear(self.visible, hidden)

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import torch
 from annotated_types import Ge, Gt
 
-from lenskit.plugin import Backbone, Batch, Method
+from lenskit.plugin import Backbone, Batch, Method, at_most
 
 RISE = 0.3
 """Share of a run in which the learning rate rises."""
@@ -58,8 +58,8 @@ class OneCycle(Method):
         self,
         backbone: Backbone,
         *,
-        lr: Annotated[float, Gt(0)] = 2e-3,
-        weight_decay: Annotated[float, Ge(0)] = 1e-5,
+        lr: Annotated[float, Gt(0), at_most(1e3)] = 2e-3,
+        weight_decay: Annotated[float, Ge(0), at_most(1e3)] = 1e-5,
         **options: Any,
     ) -> None:
         super().__init__(backbone, **options)

@@ -21,7 +21,7 @@ from lightly.utils.dist import world_size
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lenskit.plugin import Backbone, Batch, KeyedGenerator, UsageError
+from lenskit.plugin import Backbone, Batch, KeyedGenerator, UsageError, at_most
 from lenskit_deeplense.hidden import RBMHidden
 from lenskit_deeplense.one_cycle import OneCycle
 
@@ -66,7 +66,7 @@ class RBM(OneCycle):
         *,
         visible: Literal["bernoulli", "gaussian"] = "bernoulli",
         sigma: Annotated[float, Gt(0)] = 1.0,
-        k: Annotated[int, Ge(1)] = 1,
+        k: Annotated[int, Ge(1), at_most(10**6)] = 1,
         init_std: Annotated[float, Ge(0)] | None = None,
         reconstruction: Literal["mean", "sample"] = "mean",
         **options: Any,

@@ -14,7 +14,7 @@ from annotated_types import Ge, Gt
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lenskit.plugin import Backbone, Batch
+from lenskit.plugin import Backbone, Batch, at_most
 from lenskit_deeplense.autoencoder import Autoencoder
 from lenskit_deeplense.networks import Decoder
 from lenskit_deeplense.one_cycle import OneCycle
@@ -38,7 +38,7 @@ class VAE(OneCycle, Autoencoder):
         self,
         backbone: Backbone,
         *,
-        latent_dim: Annotated[int, Gt(0)] = 1000,
+        latent_dim: Annotated[int, Gt(0), at_most(10**6)] = 1000,
         beta: Annotated[float, Ge(0)] = 0.0,
         **options: Any,
     ) -> None:

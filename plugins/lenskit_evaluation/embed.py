@@ -19,12 +19,14 @@ from lenskit.plugin import (
     Run,
     UsageError,
     asked,
+    at_most,
     check_output,
     connected,
     in_folder,
     spelled_out,
 )
 from lenskit_evaluation.lenses import check_one_source, labelled
+from lenskit_evaluation.seeds import Seed
 from lenskit_evaluation.streamed import Embedder, Task, in_order, on_cluster, on_threads
 
 log = logging.getLogger("lenskit")
@@ -68,11 +70,11 @@ class Embed(Evaluation):
         data: str | None = None,
         views: Literal["first", "all"] = "first",
         projection: bool | None = None,
-        lenses: Annotated[int, Ge(1)] = 1000,
-        seed: Annotated[int, Ge(0)] = 0,
+        lenses: Annotated[int, Ge(1), at_most(10**9)] = 1000,
+        seed: Seed = 0,
         simulator: str | None = None,
         set: list[str] | None = None,
-        workers: Annotated[int, Ge(1)] | None = None,
+        workers: Annotated[int, Ge(1), at_most(1024)] | None = None,
         dask: str | None = None,
         output: str | None = None,
     ) -> None:

@@ -25,14 +25,17 @@ def simulator_options(assignments: Sequence[str]) -> dict[str, Any]:
     """`option=value` or `simulator.option=value` as the values of options, read as `lenskit train --set` reads them.
 
     Raises:
-        UsageError: if one has another form.
+        UsageError: if one has another form, or names another simulator.
     """
     options: dict[str, Any] = {}
     for text in assignments:
         key, equals, value = text.partition("=")
         if not equals:
             raise UsageError(f"--set takes OPTION=VALUE, such as theta_E='uniform(0.5, 2.2)', got {text!r}")
-        options |= read_assignment(f"simulator.{key.strip().removeprefix('simulator.')}={value}")["simulator"]
+        read = read_assignment(f"simulator.{key.strip().removeprefix('simulator.')}={value}")["simulator"]
+        if "name" in read:
+            raise UsageError("--set changes options of the simulator; say another one with --simulator NAME")
+        options |= read
     return options
 
 

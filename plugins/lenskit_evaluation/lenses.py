@@ -28,10 +28,12 @@ from lenskit.plugin import (
     Run,
     Simulator,
     UsageError,
+    at_most,
     check_complete,
     read_lenses,
 )
 from lenskit_evaluation.features import simulator_of, to_best_device
+from lenskit_evaluation.seeds import Seed
 from lenskit_evaluation.splits import Array, Rows, Split, check_units, sides_of, split_rows
 
 log = logging.getLogger("lenskit")
@@ -76,9 +78,9 @@ class OnLenses(Evaluation):
         self,
         *,
         data: str | None = None,
-        lenses: Annotated[int, Ge(10)] = 3000,
-        test_lenses: Annotated[int, Ge(10)] = 1000,
-        seed: Annotated[int, Ge(0)] = 0,
+        lenses: Annotated[int, Ge(10), at_most(10**9)] = 3000,
+        test_lenses: Annotated[int, Ge(10), at_most(10**9)] = 1000,
+        seed: Seed = 0,
         simulator: str | None = None,
         set: list[str] | None = None,
     ) -> None:

@@ -13,7 +13,7 @@ from typing import IO, Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from lenskit.plugin import asked, check_free, listed_in, write_atomically, write_list
+from lenskit.plugin import as_markdown, asked, check_free, listed_in, save_figure, write_atomically, write_list
 from lenskit_evaluation.tables import Rows, as_text, show, to_csv, to_markdown
 
 log = logging.getLogger("lenskit")
@@ -71,7 +71,7 @@ def write_outcome(
     tables = {title: table, **(more or {})}
     content: dict[str, Content] = {
         "results.json": json.dumps(plain, indent=1) + "\n",
-        "table.md": "\n".join(f"{t}.\n\n{to_markdown(rows)}" for t, rows in tables.items()),
+        "table.md": "\n".join(f"{as_markdown(t)}.\n\n{to_markdown(rows)}" for t, rows in tables.items()),
         "table.csv": to_csv(long or table),
         **drawn,
     }
@@ -101,7 +101,7 @@ def write_outcome(
 
 def _png(figure: Figure) -> bytes:
     file = BytesIO()
-    figure.savefig(file, format="png", dpi=120)
+    save_figure(figure, file, format="png", dpi=120)
     return file.getvalue()
 
 

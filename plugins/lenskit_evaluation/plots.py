@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 from numpy.typing import ArrayLike
 
+from lenskit.plugin import as_label, escaped, settle_texts
 from lenskit_evaluation.metrics import Estimate, Score
 
 COLORS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#999999")
@@ -68,7 +69,12 @@ def r2_panels(panels: Mapping[str, Mapping[str, Mapping[str, Estimate]]], symbol
     }
     shown = [label for label in labels if label in handles]
     figure.legend(
-        [handles[label] for label in shown], shown, loc="outside lower center", ncols=columns, frameon=False, fontsize=9
+        [handles[label] for label in shown],
+        list(map(as_label, shown)),
+        loc="outside lower center",
+        ncols=columns,
+        frameon=False,
+        fontsize=9,
     )
     return figure
 
@@ -97,7 +103,7 @@ def _bars(
                 )  # fmt: skip
     axes.axhline(0, color="0.25", lw=0.8)
     axes.set(ylim=(max(LOWEST_R2, lowest - 0.05) if lowest < 0 else 0, 1.03), xlim=(-0.6, len(symbols) - 0.4))
-    name_groups(axes, [symbol or name for name, symbol in symbols.items()], 12)
+    name_groups(axes, [symbol or as_label(name) for name, symbol in symbols.items()], 12)
     axes.set_ylabel(r"$R^2$")
     axes.grid(axis="y", color="0.9")
     axes.set_axisbelow(True)
@@ -152,7 +158,9 @@ def name_groups(axes: Axes, words: Sequence[str], fontsize: float) -> None:
     # What stands between dollars is shorter than it is written.
     long = any(len(re.sub(r"\$[^$]*\$", "$", word)) > 4 for word in words)
     slant: dict[str, Any] = {"rotation": 30, "ha": "right", "rotation_mode": "anchor"} if long else {}
-    axes.set_xticks(range(len(words)), words, fontsize=min(fontsize, 10) if long else fontsize, **slant)
+    axes.set_xticks(
+        range(len(words)), [*map(escaped, words)], fontsize=min(fontsize, 10) if long else fontsize, **slant
+    )
 
 
 def plain_ticks(axes: Axes, steps: Sequence[float]) -> None:
@@ -177,6 +185,7 @@ def _summary(symbol: str, unit: str, score: Score, what: str) -> str:
 
 def _name_points(figure: Figure, axes: Axes, x: np.ndarray, y: np.ndarray, names: Sequence[str]) -> None:
     """Writes a name beside each point, where it covers the least of the points and of other names."""
+    settle_texts(figure)
     figure.canvas.draw()  # settles the layout, which the places of the names depend on
     figure.set_layout_engine("none")
     pixel = figure.dpi / 72  # pixels a point
@@ -186,7 +195,7 @@ def _name_points(figure: Figure, axes: Axes, x: np.ndarray, y: np.ndarray, names
     frame = (left, bottom, right, top)
     for number in np.argsort(-y):
         name = axes.annotate(
-            names[number], (x[number], y[number]), (0, 0), textcoords="offset points",
+            as_label(names[number]), (x[number], y[number]), (0, 0), textcoords="offset points",
             ha="center", va="center", fontsize=7,
         )  # fmt: skip
         left, bottom, right, top = name.get_window_extent().extents

@@ -8,7 +8,7 @@ from typing import IO, Any, Self
 
 import numpy as np
 
-from lenskit.plugin import LenskitError, open_arrays
+from lenskit.plugin import LenskitError, open_arrays, reason
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Stored:
         except LenskitError:
             raise
         except Exception as error:  # a damaged archive raises whatever its bytes happen to spell
-            raise LenskitError(f"{file} holds no {cls.__name__}: {error}") from error
+            raise LenskitError(f"{file} holds no {cls.__name__}: {reason(error)}") from error
 
 
 def _plain(array: np.ndarray) -> Any:

@@ -9,6 +9,9 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
+
+from lenskit.plugin import as_markdown, escaped
 
 Rows = Sequence[Mapping[str, Any]]
 """Rows of a table by the names of its columns; a row may lack some."""
@@ -17,8 +20,8 @@ Rows = Sequence[Mapping[str, Any]]
 def to_markdown(rows: Rows) -> str:
     """A table in GitHub's Markdown."""
     header, lines = _cells(rows)
-    escaped = [[cell.replace("|", r"\|") for cell in line] for line in [header, ["---"] * len(header), *lines]]
-    return "".join(f"| {' | '.join(line)} |\n" for line in escaped)
+    marked = [[as_markdown(cell) for cell in line] for line in [header, ["---"] * len(header), *lines]]
+    return "".join(f"| {' | '.join(line)} |\n" for line in marked)
 
 
 def as_text(rows: Rows) -> list[dict[str, str]]:
@@ -39,9 +42,11 @@ def to_csv(rows: Rows) -> str:
 def to_rich(rows: Rows, title: str = "") -> Table:
     """A table for the terminal."""
     header, lines = _cells(rows)
-    table = Table(*header, title=title or None, title_justify="left")
+    table = Table(title=Text(escaped(title)) if title else None, title_justify="left")
+    for column in header:
+        table.add_column(Text(column))
     for line in lines:
-        table.add_row(*line)
+        table.add_row(*map(Text, line))
     return table
 
 
@@ -61,8 +66,9 @@ def _columns(rows: Rows) -> list[str]:
 def _cells(rows: Rows) -> tuple[list[str], list[list[str]]]:
     """Header and cells as text; numbers with three decimals."""
     columns = _columns(rows)
-    return columns, [[_text(row.get(column, "")) for column in columns] for row in rows]
+    lines = [[_text(row.get(column, "")) for column in columns] for row in rows]
+    return [escaped(column) for column in columns], lines
 
 
 def _text(value: Any) -> str:
-    return f"{value:.3f}" if isinstance(value, float) else str(value)
+    return f"{value:.3f}" if isinstance(value, float) else escaped(str(value))

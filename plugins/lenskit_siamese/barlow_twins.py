@@ -13,10 +13,10 @@ from lightly.loss import BarlowTwinsLoss
 from lightly.models.modules.heads import BarlowTwinsProjectionHead
 from torch import Tensor
 
-from lenskit.plugin import Backbone, Batch, Method
+from lenskit.plugin import Backbone, Batch, Method, at_most
 from lenskit_siamese.gather import gather
 
-Width = Annotated[int, Gt(0)]
+Width = Annotated[int, Gt(0), at_most(10**6)]
 
 
 class BarlowTwins(Method):
@@ -42,7 +42,7 @@ class BarlowTwins(Method):
         projection_dim: Width = 8192,
         hidden_dim: Width = 8192,
         redundancy: Annotated[float, Ge(0)] = 0.005,
-        bias_lr: Annotated[float, Gt(0)] = 0.024,
+        bias_lr: Annotated[float, Gt(0), at_most(1e3)] = 0.024,
     ) -> None:
         super().__init__(backbone)
         # Its last layer has a bias, which the authors' code leaves out: the loss does not depend on it.

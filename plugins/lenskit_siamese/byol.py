@@ -17,9 +17,9 @@ from lightly.models.utils import deactivate_requires_grad, update_momentum
 from lightly.utils.scheduler import cosine_schedule
 from torch import Tensor, nn
 
-from lenskit.plugin import Backbone, Batch, Method
+from lenskit.plugin import Backbone, Batch, Method, at_most
 
-Width = Annotated[int, Gt(0)]
+Width = Annotated[int, Gt(0), at_most(10**6)]
 
 
 class BYOL(Method):

@@ -22,9 +22,9 @@ from lightly.utils.scheduler import cosine_schedule
 from torch import Tensor
 from torch.nn import functional as F
 
-from lenskit.plugin import Backbone, Batch, Method
+from lenskit.plugin import Backbone, Batch, Method, at_most
 
-Width = Annotated[int, Gt(0)]
+Width = Annotated[int, Gt(0), at_most(10**6)]
 Temperature = Annotated[float, Gt(0)]
 Share = Annotated[float, Ge(0), Le(1)]
 
@@ -64,7 +64,7 @@ class DINO(Method):
         self,
         backbone: Backbone,
         *,
-        local_views: Annotated[int, Ge(0)] = 0,
+        local_views: Annotated[int, Ge(0), at_most(100)] = 0,
         output_dim: Width = 65536,
         hidden_dim: Width = 2048,
         bottleneck_dim: Width = 256,
@@ -75,7 +75,7 @@ class DINO(Method):
         warmup_temperature_epochs: Annotated[float, Ge(0)] = 30,
         center_momentum: Annotated[float, Ge(0), Lt(1)] = 0.9,
         momentum: Share = 0.996,
-        weight_decay_end: Annotated[float, Ge(0)] = 0.4,
+        weight_decay_end: Annotated[float, Ge(0), at_most(1e3)] = 0.4,
         freeze_epochs: Annotated[float, Ge(0)] = 1,
     ) -> None:
         super().__init__(backbone)

@@ -18,9 +18,9 @@ from lightly.utils.dist import world_size
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lenskit.plugin import Backbone, Batch, KeyedGenerator, Method
+from lenskit.plugin import Backbone, Batch, KeyedGenerator, Method, at_most
 
-Width = Annotated[int, Gt(0)]
+Width = Annotated[int, Gt(0), at_most(10**6)]
 
 
 class LeJEPA(Method):
@@ -49,7 +49,7 @@ class LeJEPA(Method):
         *,
         sigreg: Annotated[float, Ge(0), Le(1)] = 0.05,
         slices: Width = 1024,
-        knots: Annotated[int, Ge(2)] = 17,
+        knots: Annotated[int, Ge(2), at_most(10000)] = 17,
         largest_frequency: Annotated[float, Gt(0)] = 3.0,
         projection_dim: Width = 16,
         hidden_dim: Width = 2048,

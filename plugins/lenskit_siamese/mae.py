@@ -19,9 +19,9 @@ from timm.layers import PatchEmbed
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
-from lenskit.plugin import Backbone, Batch, Method, UsageError
+from lenskit.plugin import Backbone, Batch, Method, UsageError, at_most
 
-Width = Annotated[int, Gt(0)]
+Width = Annotated[int, Gt(0), at_most(10**6)]
 
 
 class MAE(Method):
@@ -55,8 +55,8 @@ class MAE(Method):
         mask_ratio: Annotated[float, Gt(0), Lt(1)] = 0.75,
         normalize_target: bool = True,
         decoder_dim: Width = 512,
-        decoder_depth: Annotated[int, Ge(1)] = 8,
-        decoder_heads: Annotated[int, Ge(1)] = 16,
+        decoder_depth: Annotated[int, Ge(1), at_most(256)] = 8,
+        decoder_heads: Annotated[int, Ge(1), at_most(1024)] = 16,
     ) -> None:
         super().__init__(backbone)
         vit = _vit(backbone)

@@ -20,12 +20,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from lenskit.plugin import Backbone, Batch, Method, Parameter, UsageError
+from lenskit.plugin import Backbone, Batch, Method, Parameter, UsageError, at_most
 from lenskit_siamese.gather import gather
 
 log = logging.getLogger("lenskit")
 
-Width = Annotated[int, Gt(0)]
+Width = Annotated[int, Gt(0), at_most(10**6)]
 
 
 class MoCo(Method):
@@ -60,8 +60,8 @@ class MoCo(Method):
         hidden_dim: Width = 2048,
         temperature: Annotated[float, Gt(0)] = 0.2,
         momentum: Annotated[float, Ge(0), Le(1)] = 0.999,
-        queue: Annotated[int, Gt(0)] = 65536,
-        shuffle: Annotated[int, Gt(0)] = 8,
+        queue: Annotated[int, Gt(0), at_most(10**8)] = 65536,
+        shuffle: Annotated[int, Gt(0), at_most(10**6)] = 8,
     ) -> None:
         super().__init__(backbone)
         self.projector = MoCoProjectionHead(backbone.features, hidden_dim, projection_dim)
@@ -78,9 +78,10 @@ class MoCo(Method):
     def prepare(self, parameters: Sequence[Parameter], sample: Callable[[int], dict[str, Tensor]]) -> None:
         size, lenses = len(self.queue), self.budget.batches * self.budget.batch_size
         if self.budget.batch_size > size:
+            smaller = f"--batch-size {size} or less, or " if size >= 2 else ""
             raise UsageError(
                 f"a batch of {self.budget.batch_size} lenses does not fit into MoCo's queue of {size}: use "
-                f"--batch-size {size} or less, or --set method.queue={self.budget.batch_size} or more"
+                f"{smaller}--set method.queue={self.budget.batch_size} or more"
             )
         if lenses < size:
             log.warning(

@@ -12,7 +12,7 @@ import torch
 from annotated_types import Ge
 from torch import Tensor
 
-from lenskit.plugin import KeyedGenerator, Transform
+from lenskit.plugin import KeyedGenerator, Transform, at_most
 from lenskit_siamese.transforms import Crop
 
 LARGE = 2
@@ -42,7 +42,7 @@ class MultiCrop(Transform):
     def __init__(
         self,
         *,
-        small: Annotated[int, Ge(0)] = 8,
+        small: Annotated[int, Ge(0), at_most(100)] = 8,
         large_scale: tuple[float, float] = (0.4, 1.0),
         small_scale: tuple[float, float] = (0.05, 0.4),
         ratio: tuple[float, float] = (3 / 4, 4 / 3),

@@ -8,7 +8,7 @@ from typing import Annotated
 from annotated_types import Ge, Gt
 from torch import Tensor
 
-from lenskit.plugin import Distribution, PairStrategy, Parameter, UsageError
+from lenskit.plugin import Distribution, PairStrategy, Parameter, UsageError, at_most
 from lenskit_siamese.transforms import Augmentation, Blur, Crop, Flip, Jitter, Probability
 
 
@@ -52,11 +52,11 @@ class Default(Augmentation):
         scale: tuple[float, float] = (0.2, 1.0),
         ratio: tuple[float, float] = (3 / 4, 4 / 3),
         flip: Probability = 0.5,
-        brightness: Annotated[float, Ge(0)] = 0.4,
-        contrast: Annotated[float, Ge(0)] = 0.4,
+        brightness: Annotated[float, Ge(0), at_most(1000)] = 0.4,
+        contrast: Annotated[float, Ge(0), at_most(1000)] = 0.4,
         jitter: Probability = 0.8,
         blur_sigma: tuple[float, float] = (0.1, 2.0),
-        blur_kernel: Annotated[int, Gt(0)] = 23,
+        blur_kernel: Annotated[int, Gt(0), at_most(1001)] = 23,
         blur: Probability = 0.5,
     ) -> None:
         low, high = blur_sigma

@@ -14,10 +14,10 @@ from lightly.models.modules.heads import SimCLRProjectionHead
 from torch import Tensor
 from torch.nn import functional as F
 
-from lenskit.plugin import Backbone, Batch, Method
+from lenskit.plugin import Backbone, Batch, Method, at_most
 from lenskit_siamese.gather import gather, places
 
-Width = Annotated[int, Gt(0)]
+Width = Annotated[int, Gt(0), at_most(10**6)]
 
 
 class SimCLR(Method):
@@ -43,7 +43,7 @@ class SimCLR(Method):
         *,
         projection_dim: Width = 128,
         hidden_dim: Width = 2048,
-        projector_layers: Annotated[int, Ge(2)] = 2,
+        projector_layers: Annotated[int, Ge(2), at_most(64)] = 2,
         temperature: Annotated[float, Gt(0)] = 0.1,
     ) -> None:
         super().__init__(backbone)

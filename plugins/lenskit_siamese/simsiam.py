@@ -15,9 +15,9 @@ from lightly.loss import NegativeCosineSimilarity
 from lightly.models.modules.heads import ProjectionHead, SimSiamPredictionHead
 from torch import Tensor, nn
 
-from lenskit.plugin import Backbone, Batch, Method
+from lenskit.plugin import Backbone, Batch, Method, at_most
 
-Width = Annotated[int, Gt(0)]
+Width = Annotated[int, Gt(0), at_most(10**6)]
 
 
 class SimSiam(Method):
@@ -47,7 +47,7 @@ class SimSiam(Method):
         *,
         projection_dim: Width = 2048,
         hidden_dim: Width = 2048,
-        projector_layers: Annotated[int, Ge(1)] = 3,
+        projector_layers: Annotated[int, Ge(1), at_most(64)] = 3,
         projector_affine: bool = True,
         predictor_dim: Width = 512,
         stop_gradient: bool = True,

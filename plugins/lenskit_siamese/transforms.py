@@ -13,7 +13,7 @@ import torch
 from annotated_types import Ge, Gt, Le
 from torch import Tensor
 
-from lenskit.plugin import Distribution, KeyedGenerator, Transform, UsageError, orient_values
+from lenskit.plugin import Distribution, KeyedGenerator, Transform, UsageError, at_most, orient_values
 from lenskit_siamese.augment import gaussian_blur, jitter, random_crops, resized_crop
 
 Probability = Annotated[float, Ge(0), Le(1)]
@@ -119,8 +119,8 @@ class Jitter(Augmentation):
     def __init__(
         self,
         *,
-        brightness: Annotated[float, Ge(0)] = 0.4,
-        contrast: Annotated[float, Ge(0)] = 0.4,
+        brightness: Annotated[float, Ge(0), at_most(1000)] = 0.4,
+        contrast: Annotated[float, Ge(0), at_most(1000)] = 0.4,
         probability: Probability = 0.8,
     ) -> None:
         self.probability = probability
@@ -148,7 +148,7 @@ class Blur(Augmentation):
         self,
         *,
         sigma: Distribution = "uniform(0.1, 2)",  # type: ignore[assignment]
-        kernel: Annotated[int, Gt(0)] = 23,
+        kernel: Annotated[int, Gt(0), at_most(1001)] = 23,
         probability: Probability = 0.5,
     ) -> None:
         sigma = Distribution.parse(sigma)

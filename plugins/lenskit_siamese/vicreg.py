@@ -14,10 +14,10 @@ from lightly.loss.vicreg_loss import invariance_loss, variance_loss
 from lightly.models.modules.heads import VICRegProjectionHead
 from torch import Tensor
 
-from lenskit.plugin import Backbone, Batch, Method
+from lenskit.plugin import Backbone, Batch, Method, at_most
 from lenskit_siamese.gather import gather
 
-Width = Annotated[int, Gt(0)]
+Width = Annotated[int, Gt(0), at_most(10**6)]
 Weight = Annotated[float, Ge(0)]
 
 
@@ -45,7 +45,7 @@ class VICReg(Method):
         *,
         projection_dim: Width = 8192,
         hidden_dim: Width = 8192,
-        projector_layers: Annotated[int, Ge(2)] = 3,
+        projector_layers: Annotated[int, Ge(2), at_most(64)] = 3,
         invariance: Weight = 25.0,
         variance: Weight = 25.0,
         covariance: Weight = 1.0,

@@ -98,7 +98,7 @@ def test_what_is_resolved_resolves_to_itself(number: int, tmp_path: Path) -> Non
             "train": st.fixed_dictionaries(
                 {}, optional={"epochs": st.integers(1, 10**6), "seed": st.integers(-(2**60), 2**60)}
             ),
-            "optimizer": st.fixed_dictionaries({}, optional={"lr": st.floats(1e-300, 1e300)}),
+            "optimizer": st.fixed_dictionaries({}, optional={"lr": st.floats(1e-300, 1e3)}),
             "simulator": st.fixed_dictionaries({}, optional={"width": st.floats(0.1, 3) | st.just("normal(2, 0.1)")}),
         },
     )

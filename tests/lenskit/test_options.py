@@ -152,7 +152,7 @@ def test_defaults_are_filled_in_and_text_becomes_what_it_stands_for() -> None:
             "devices": st.integers(0, 9) | st.text(st.characters(codec="utf-8", exclude_categories=["Cs", "Cc"])),
             "columns": st.lists(st.text(st.characters(codec="utf-8", exclude_categories=["Cs", "Cc"]))),
             "flag": st.booleans(),
-            "lr": st.floats(0, exclude_min=True),
+            "lr": st.floats(0, exclude_min=True, width=32, allow_infinity=False),
             "renderer": st.sampled_from(["torch", "lenstronomy"]),
         },
     )

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 from annotated_types import Ge, Gt, Le
 from torch import Tensor
 
-from lenskit.plugin import Distribution, KeyedGenerator, Scene, Simulator, UsageError, keep_freed_memory
+from lenskit.plugin import Distribution, KeyedGenerator, Scene, Simulator, UsageError, at_most, keep_freed_memory
 from lenskit_deeplense.simulators.given import refused
 from lenskit_deeplense.simulators.priors import DOMAINS
 from lenskit_deeplense.simulators.recorded import CLASSES, KNOWN, recorded
@@ -55,7 +55,7 @@ class Substructure(Simulator):
         classes: tuple[str, ...] | str = ("none",),
         pixels: Annotated[int, Ge(16), Le(4096)] = 150,
         pixel_scale: Annotated[float, Ge(1e-3), Le(10)] = 0.05,
-        supersampling: Annotated[int, Ge(1)] | Literal["adaptive"] = 1,
+        supersampling: Annotated[int, Ge(1), at_most(64)] | Literal["adaptive"] = 1,
         psf: Literal["airy", "gaussian", "none"] = "airy",
         psf_fwhm: Annotated[float, Gt(0), Le(5)] = 0.087,
         snr: Prior = "uniform(10, 30)",

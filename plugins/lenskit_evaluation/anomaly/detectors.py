@@ -135,7 +135,10 @@ class Neighbours(Detector):
 
         known = np.concatenate([_unit(features(images)) for images in training])
         if len(known) < neighbours:
-            raise UsageError(f"--neighbours {neighbours} are more than the {len(known)} training lenses there are")
+            raise UsageError(
+                f"--neighbours {neighbours} are more than the {len(known)} training lenses there are: use "
+                f"--neighbours {len(known)} or less"
+            )
         if not np.isfinite(known).all():
             raise LenskitError("features of some training lenses are not finite: the encoder is broken")
         self.features, self.kind, self.training_lenses = features, f"distance in {kind}", len(known)

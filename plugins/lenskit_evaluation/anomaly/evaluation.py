@@ -8,12 +8,13 @@ from typing import Annotated, ClassVar
 
 from annotated_types import Ge
 
-from lenskit.plugin import Evaluation, Run, UsageError, asked, check_free, working_folder
+from lenskit.plugin import Evaluation, Run, UsageError, asked, at_most, check_free, working_folder
 from lenskit_evaluation.anomaly.judged import Judged, judge
 from lenskit_evaluation.anomaly.report import FILES, write
 from lenskit_evaluation.anomaly.score_table import read_scores
 from lenskit_evaluation.anomaly.subjects import judge_runs
 from lenskit_evaluation.lenses import check_one_source, labelled
+from lenskit_evaluation.seeds import Seed
 
 
 class Anomaly(Evaluation):
@@ -52,13 +53,13 @@ class Anomaly(Evaluation):
         scores: str | None = None,
         label: str | None = None,
         normal: str | None = None,
-        lenses: Annotated[int, Ge(10)] = 3000,
-        train_lenses: Annotated[int, Ge(10)] = 2000,
-        neighbours: Annotated[int, Ge(1)] = 5,
+        lenses: Annotated[int, Ge(10), at_most(10**9)] = 3000,
+        train_lenses: Annotated[int, Ge(10), at_most(10**9)] = 2000,
+        neighbours: Annotated[int, Ge(1), at_most(10**6)] = 5,
         baselines: bool = True,
-        batch_size: Annotated[int, Ge(1)] = 100,
-        resamples: Annotated[int, Ge(100)] = 1000,
-        seed: Annotated[int, Ge(0)] = 0,
+        batch_size: Annotated[int, Ge(1), at_most(10**6)] = 100,
+        resamples: Annotated[int, Ge(100), at_most(10**6)] = 1000,
+        seed: Seed = 0,
         simulator: str | None = None,
         set: list[str] | None = None,
     ) -> None:

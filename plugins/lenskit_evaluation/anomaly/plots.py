@@ -10,6 +10,7 @@ from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from lenskit.plugin import as_label
 from lenskit_evaluation.anomaly.judged import Judged, Judgement
 from lenskit_evaluation.anomaly.scored import Shown, Truth
 from lenskit_evaluation.plots import COLORS
@@ -50,7 +51,7 @@ def roc_curves(judged: Judged) -> Figure:
             axes.set(ylim=(0, 1.005), xlim=(0, 1), xlabel="false-positive rate")
             axes.grid(color="0.92")
         upper, lower = axes_column
-        upper.set_title(f"{judged.truth.normal} against {group}", fontsize=10)
+        upper.set_title(as_label(f"{judged.truth.normal} against {group}"), fontsize=10)
         lower.set(xscale="log", xlim=(smallest / 2, 1))
     for axes in figure.axes[:: len(groups)]:
         axes.set_ylabel("true-positive rate")
@@ -66,7 +67,7 @@ def _roc(axes: Axes, one: Judgement, group: str, name: str, color: str, line: st
     x, levels = (np.maximum(rates, 1e-12) for rates in (curve.false_positive, curve.levels))
     axes.fill_between(levels, curve.low, curve.high, color=color, alpha=0.15, lw=0)
     # Steps: a threshold between two scores catches no more than the higher one.
-    label = f"{name}: AUC {figures.auc}"
+    label = f"{as_label(name)}: AUC {figures.auc}"
     axes.plot(x, curve.true_positive, color=color, lw=1.4, ls=line, label=label, drawstyle="steps-post")
 
 
@@ -83,7 +84,7 @@ def score_histograms(judged: Judged) -> Figure:
     panels = figure.subplots(rows, columns, squeeze=False).ravel()
     for axes, (name, one) in zip(panels, judged.detectors.items(), strict=False):
         _histogram(axes, judged.truth, one.scored.scores)
-        axes.set_title(f"{name}: AUC {one.together.auc.value:.3f}", loc="left", fontsize=10)
+        axes.set_title(f"{as_label(name)}: AUC {one.together.auc.value:.3f}", loc="left", fontsize=10)
         axes.set_xlabel(one.scored.kind)
     for axes in panels[count:]:
         axes.remove()
@@ -109,14 +110,23 @@ def _histogram(axes: Axes, truth: Truth, scores: NDArray[np.float64]) -> None:
         axes.ticklabel_format(axis="x", style="sci", scilimits=(-3, 4))
     axes.set_xlim(low, high)
     for number, name in enumerate((truth.normal, *truth.anomalies)):
+        label = as_label(name)
         # What lies beyond stands in the outermost bins.
         mine = scores[truth.is_class(name)].clip(low, high)
         share = np.full(len(mine), 1 / len(mine))
         if number == 0:
-            axes.hist(mine, edges.tolist(), weights=share, color=NORMAL, alpha=0.6, histtype="stepfilled", label=name)
+            axes.hist(
+                mine,
+                edges.tolist(),
+                weights=share,
+                color=NORMAL,
+                alpha=0.6,
+                histtype="stepfilled",
+                label=as_label(name),
+            )
         else:
             color = COLORS[(number - 1) % len(COLORS)]
-            axes.hist(mine, edges.tolist(), weights=share, color=color, lw=1.4, histtype="step", label=name)
+            axes.hist(mine, edges.tolist(), weights=share, color=color, lw=1.4, histtype="step", label=label)
 
 
 def reconstructions(shown: Shown) -> Figure:
@@ -135,7 +145,7 @@ def reconstructions(shown: Shown) -> Figure:
 
     for number, (name, images) in enumerate(shown.images.items()):
         top = number * block
-        figure.text(0.01, 1 - (top + 0.05) / height, name, ha="left", va="top", fontsize=11)
+        figure.text(0.01, 1 - (top + 0.05) / height, as_label(name), ha="left", va="top", fontsize=11)
         image, made = (np.asarray(each, np.float64).mean(1) for each in (images, shown.reconstructions[name]))
         left = image - made
         most = max(float(np.quantile(np.abs(left), 0.999)), np.finfo(float).tiny)
@@ -150,7 +160,7 @@ def reconstructions(shown: Shown) -> Figure:
                 drawn = axes.imshow(picture, origin="lower", interpolation="nearest", **colours)
                 axes.set(xticks=[], yticks=[])
                 if row == 0:
-                    axes.set_title(shown.classes[column], fontsize=9, pad=3)
+                    axes.set_title(as_label(shown.classes[column]), fontsize=9, pad=3)
                 if column == 0:
                     axes.set_ylabel(title, fontsize=9)
             if title != "reconstruction":

@@ -19,6 +19,7 @@ from lenskit.plugin import (
     Parameter,
     Run,
     UsageError,
+    at_most,
     check_complete,
     check_free,
     check_output,
@@ -32,8 +33,9 @@ from lenskit_evaluation.explore.page import Shown, page
 from lenskit_evaluation.explore.sprites import Sprites, Thumbnails, thumbnails
 from lenskit_evaluation.features import simulator_of, to_best_device
 from lenskit_evaluation.lenses import check_one_source, first_images, labelled
-from lenskit_evaluation.maps.feature_map import FeatureMap, Trust, trustworthiness
+from lenskit_evaluation.maps.feature_map import FEWEST, FeatureMap, Trust, trustworthiness
 from lenskit_evaluation.outcome import OUTCOME, write_outcome
+from lenskit_evaluation.seeds import Seed
 
 log = logging.getLogger("lenskit")
 
@@ -111,11 +113,11 @@ class Explore(Evaluation):
         self,
         *,
         data: str | None = None,
-        lenses: Annotated[int, Ge(3)] = 3000,
-        seed: Annotated[int, Ge(0)] = 0,
+        lenses: Annotated[int, Ge(3), at_most(10**9)] = 3000,
+        seed: Seed = 0,
         simulator: str | None = None,
         set: list[str] | None = None,
-        n_neighbors: Annotated[int, Ge(2)] = 15,
+        n_neighbors: Annotated[int, Ge(2), at_most(10**6)] = 15,
         min_dist: Annotated[float, Ge(0), Le(1)] = 0.1,
         metric: Literal["euclidean", "cosine"] = "euclidean",
         thumbnail: Annotated[int, Ge(8), Le(256)] = 48,
@@ -168,7 +170,7 @@ class Explore(Evaluation):
         html = page(Shown(heading, facts, fitted.coordinates, lenses.names, parameters, lenses.values, sprites))
         if path.parent != folder:
             write_atomically(path, html)
-        size = len(html.encode()) / 1e6
+        size = len(html.encode(errors="backslashreplace")) / 1e6
         figures = {"lenses": n, "seed": self.seed, "trustworthiness": trust.value, "of lenses": trust.n, "MB": size}
         write_outcome(
             [folder],
@@ -257,11 +259,10 @@ class Explore(Evaluation):
         )
 
     def _check_number(self, n: int) -> None:
-        """Raises if there are too few lenses for the neighbours that are looked at."""
-        if n <= self.n_neighbors:
-            raise UsageError(
-                f"{n} lenses are too few for --n-neighbors {self.n_neighbors}: use more, or fewer neighbours"
-            )
+        """Raises if there are too few lenses for a map, or for the neighbours that are looked at."""
+        if n <= max(self.n_neighbors, FEWEST - 1):
+            fewer = f", or --n-neighbors {n - 1}" if n >= FEWEST else f", a map takes {FEWEST} at least"
+            raise UsageError(f"{n} lenses are too few for --n-neighbors {self.n_neighbors}: use more{fewer}")
 
     def _some(self, n: int) -> list[int]:
         """At most `lenses` numbers of so many, ascending."""

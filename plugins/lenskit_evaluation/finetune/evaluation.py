@@ -14,7 +14,7 @@ import torch
 from annotated_types import Ge, Gt, Lt
 from torch import Tensor
 
-from lenskit.plugin import Dataset, LenskitError, Parameter, Run, Simulator, UsageError, asked, check_free
+from lenskit.plugin import Dataset, LenskitError, Parameter, Run, Simulator, UsageError, asked, at_most, check_free
 from lenskit_evaluation.classification import ClassScore, score_classes
 from lenskit_evaluation.features import simulator_of, to_best_device
 from lenskit_evaluation.finetune.checks import check_images, folder_name
@@ -34,6 +34,7 @@ from lenskit_evaluation.intervals import Intervals
 from lenskit_evaluation.lenses import Lenses, OnLenses, SimulatedLenses, labelled
 from lenskit_evaluation.metrics import Score, score
 from lenskit_evaluation.outliers import fit_outlier_detector
+from lenskit_evaluation.seeds import Seed
 from lenskit_evaluation.splits import Array
 
 log = logging.getLogger("lenskit")
@@ -93,18 +94,18 @@ class Finetune(OnLenses):
         *,
         data: str | None = None,
         target: list[str] | None = None,
-        labels: Annotated[int, Ge(FEWEST)] = 1000,
-        test_lenses: Annotated[int, Ge(10)] = 1000,
-        seed: Annotated[int, Ge(0)] = 0,
-        seeds: Annotated[int, Ge(1)] = 1,
+        labels: Annotated[int, Ge(FEWEST), at_most(10**9)] = 1000,
+        test_lenses: Annotated[int, Ge(10), at_most(10**9)] = 1000,
+        seed: Seed = 0,
+        seeds: Annotated[int, Ge(1), at_most(1000)] = 1,
         freeze: Freeze = "full",
         validation: Annotated[float, Gt(0), Lt(1)] = 0.2,
         augment: bool = True,
-        epochs: Annotated[int, Ge(1)] = Recipe.epochs,
-        patience: Annotated[int, Ge(1)] = Recipe.patience,
-        batch_size: Annotated[int, Ge(2)] = Recipe.batch_size,
-        lr: Annotated[float, Gt(0)] = Recipe.lr,
-        backbone_lr: Annotated[float, Gt(0)] = Recipe.backbone_lr,
+        epochs: Annotated[int, Ge(1), at_most(10**6)] = Recipe.epochs,
+        patience: Annotated[int, Ge(1), at_most(10**6)] = Recipe.patience,
+        batch_size: Annotated[int, Ge(2), at_most(10**6)] = Recipe.batch_size,
+        lr: Annotated[float, Gt(0), at_most(1e3)] = Recipe.lr,
+        backbone_lr: Annotated[float, Gt(0), at_most(1e3)] = Recipe.backbone_lr,
         random: bool = True,
         imagenet: bool = False,
         imagenet_weights: str | None = None,

@@ -11,7 +11,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from lenskit.plugin import Parameter
+from lenskit.plugin import Parameter, as_label
 from lenskit_evaluation.classification import ClassScore
 from lenskit_evaluation.finetune.data import Labelled
 from lenskit_evaluation.finetune.model import CARD, MODEL, FineTuned
@@ -211,7 +211,7 @@ def _panels(draw: Any, test: Labelled, target: Parameter, starts: Sequence[Train
 def _truth_against_prediction(axes: Axes, target: Parameter, truth: Array, each: Trained) -> None:
     predicted, score = each.predictions[target.name], each.scores[target.name]
     assert isinstance(score, Score)
-    symbol, unit = target.symbol or target.name, f" [{target.unit}]" if target.unit else ""
+    symbol, unit = target.label, f" [{target.unit}]" if target.unit else ""
     low, high = truth.min(), truth.max()
     margin = 0.08 * (high - low) or 0.5
     # The limits are the truth's, the same in all panels; a prediction beyond them lies on the edge.
@@ -221,7 +221,9 @@ def _truth_against_prediction(axes: Axes, target: Parameter, truth: Array, each:
     axes.set(
         xlim=limits, ylim=limits, aspect="equal", xlabel=f"true {symbol}{unit}", ylabel=f"predicted {symbol}{unit}"
     )
-    axes.set_title(f"{each.label}\n$R^2$ {score.r2}\nRMSE {score.rmse.value:.3f} {target.unit}", loc="left", fontsize=9)
+    axes.set_title(
+        f"{as_label(each.label)}\n$R^2$ {score.r2}\nRMSE {score.rmse.value:.3f} {target.unit}", loc="left", fontsize=9
+    )
     axes.label_outer()
 
 
@@ -237,10 +239,10 @@ def _confusion(axes: Axes, target: Parameter, truth: Array, each: Trained) -> No
         axes.text(
             column, row, str(number), ha="center", va="center", color="white" if share[row, column] > 0.6 else "0.2"
         )
-    axes.set_xticks(range(count), target.classes, rotation=30, ha="right")
-    axes.set_yticks(range(count), target.classes)
-    axes.set(xlabel=f"predicted {target.name}", ylabel=f"true {target.name}")
-    axes.set_title(f"{each.label}\naccuracy {score.accuracy}\nAUC {score.roc_auc}", loc="left", fontsize=9)
+    axes.set_xticks(range(count), [*map(as_label, target.classes)], rotation=30, ha="right")
+    axes.set_yticks(range(count), [*map(as_label, target.classes)])
+    axes.set(xlabel=f"predicted {as_label(target.name)}", ylabel=f"true {as_label(target.name)}")
+    axes.set_title(f"{as_label(each.label)}\naccuracy {score.accuracy}\nAUC {score.roc_auc}", loc="left", fontsize=9)
     axes.label_outer()
 
 
@@ -253,7 +255,7 @@ def _learning_curves(starts: Sequence[Trained]) -> Figure:
         assert history is not None
         epochs = range(1, len(history.train) + 1)
         axes.plot(epochs, history.train, color=color, lw=1, ls=":")
-        axes.plot(epochs, history.validation, color=color, lw=1.5, label=each.label)
+        axes.plot(epochs, history.validation, color=color, lw=1.5, label=as_label(each.label))
         axes.plot(history.best, history.validation[history.best - 1], "o", color=color, ms=6)
     axes.plot([], [], color="0.3", lw=1, ls=":", label="of those learned from")
     axes.plot([], [], "o", color="0.3", ms=6, label="weights kept")

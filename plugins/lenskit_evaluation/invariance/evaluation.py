@@ -235,7 +235,7 @@ class Invariance(OnLenses):
             pictures={
                 "invariance": invariance_bars(
                     {label: finding.selectivity for label, finding in findings.items()},
-                    {name: known[name].symbol or name for name in shown},
+                    {name: known[name].label for name in shown},
                     ", ".join(groups),
                 )
             },

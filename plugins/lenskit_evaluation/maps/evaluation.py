@@ -12,7 +12,7 @@ import numpy as np
 from annotated_types import Ge
 from numpy.typing import NDArray
 
-from lenskit.plugin import Parameter, UsageError
+from lenskit.plugin import Parameter, UsageError, at_most, save_figure
 from lenskit_evaluation.lenses import OnLenses, Subject, labelled
 from lenskit_evaluation.maps.feature_map import (
     JUDGED,
@@ -89,9 +89,9 @@ class Umap(OnLenses):
         self,
         *,
         color: list[str] | None = None,
-        n_neighbors: Annotated[int, Ge(2)] = 15,
+        n_neighbors: Annotated[int, Ge(2), at_most(10**6)] = 15,
         min_dist: Annotated[float, Ge(0)] = 0.1,
-        components: Annotated[int, Ge(0)] = 50,
+        components: Annotated[int, Ge(0), at_most(10**6)] = 50,
         metric: Literal["euclidean", "cosine"] = "euclidean",
         **options: Any,
     ) -> None:
@@ -101,7 +101,10 @@ class Umap(OnLenses):
         if not min_dist <= 1:
             raise UsageError(f"--min-dist is at most 1, the scale of the map, got {min_dist:g}")
         if self.lenses <= n_neighbors:
-            raise UsageError(f"--lenses {self.lenses} are too few to fit a map of {n_neighbors} neighbours to")
+            raise UsageError(
+                f"--lenses {self.lenses} are too few to fit a map of {n_neighbors} neighbours to: use more, or "
+                f"--n-neighbors {self.lenses - 1}"
+            )
 
     def __call__(self, subjects: Sequence[Subject], inputs: Sequence[str] = ()) -> dict[str, Mapped]:
         """Returns the map of each run by its label, and writes pictures, figures and coordinates."""
@@ -157,7 +160,7 @@ class Umap(OnLenses):
         )
         bars = local_figure({label: (m.local, m.local_features) for label, m in found.items()}, parameters, k)
         folders = {label: subject.folder("umap") for label, subject in subjects.items()}
-        large = partial(picture.savefig, format="pdf", dpi=300)
+        large = partial(save_figure, picture, format="pdf", dpi=300)
         write_outcome(
             list(folders.values()),
             title=title,

@@ -24,6 +24,9 @@ EXACT = 4096, 100_000
 """Numbers of images between which their neighbours are found by trying all: it takes less time than to compile what
 finds them approximately, which each process does anew. Below UMAP tries all by itself."""
 
+FEWEST = 4
+"""Images that a map is fitted to, at least: UMAP starts from the eigenvectors of a matrix of them."""
+
 JUDGED = 4000
 """Images at most that a map is judged on: trustworthiness takes the distances of all pairs of them."""
 
@@ -78,10 +81,12 @@ class FeatureMap:
         x = np.asarray(features, np.float32)
         if not np.isfinite(x).all():
             raise LenskitError("some features are not finite: the encoder is broken, or was given such images")
+        if len(x) < FEWEST:
+            raise UsageError(f"a map is fitted to {FEWEST} images or more, and here are {len(x)}: use more images")
         if len(x) <= n_neighbors:
             raise UsageError(
                 f"a map of {n_neighbors} neighbours is fitted to more than {n_neighbors} images, and here are {len(x)}:"
-                f" use more, or --n-neighbors {max(len(x) - 1, 2)}"
+                f" use more, or --n-neighbors {len(x) - 1}"
             )
         if not (x.std(0) > 1e-6 * np.abs(x).mean(0)).any():
             raise LenskitError("all images have the same features, of which there is no map: the encoder has collapsed")

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
-from lenskit.plugin import Parameter
+from lenskit.plugin import Parameter, as_label
 from lenskit_evaluation.maps.feature_map import Local, Trust
 from lenskit_evaluation.plots import COLORS, name_groups
 
@@ -56,7 +56,7 @@ def umap_figure(
     paints = [_Paint(each, np.concatenate([values[label][each.name] for label in maps])) for each in parameters]
     height = 1.1 + (PANEL + 0.1) * len(maps) + max(paint.height for paint in paints)
     figure = Figure(figsize=(0.4 + (PANEL - 0.2) * len(parameters), height), layout="constrained")
-    figure.suptitle("\n".join(wrap(title, int(13 * figure.get_figwidth()))), fontsize=9, x=0.01, ha="left")
+    figure.suptitle("\n".join(wrap(as_label(title), int(13 * figure.get_figwidth()))), fontsize=9, x=0.01, ha="left")
     panels = figure.subplots(len(maps), len(parameters), squeeze=False)
     for column, (parameter, paint) in enumerate(zip(parameters, paints, strict=True)):
         for row, (label, places) in enumerate(maps.items()):
@@ -64,9 +64,9 @@ def umap_figure(
             _scatter(panel, places, paint.colours(values[label][parameter.name]))
             panel.set_xlabel(_told(local[label][parameter.name]), fontsize=8)
             if column == 0:
-                panel.set_ylabel("\n".join([*wrap(label, 40), _trusted(trust[label])]), fontsize=8)
+                panel.set_ylabel("\n".join([*wrap(as_label(label), 40), _trusted(trust[label])]), fontsize=8)
             if row == 0:
-                panel.set_title(parameter.symbol or parameter.name, fontsize=12)
+                panel.set_title(parameter.label, fontsize=12)
         paint.explain(figure, panels[:, column])
     return figure
 
@@ -138,7 +138,7 @@ class _Paint:
             return
         if self.parameter.classes:
             marks = [
-                Line2D([], [], ls="", marker="o", ms=5, color=self.palette[number], label=name)
+                Line2D([], [], ls="", marker="o", ms=5, color=self.palette[number], label=as_label(name))
                 for number, name in self.classes.items()
             ]
             panels[-1].legend(
@@ -151,7 +151,7 @@ class _Paint:
             panchor=False, extend="both" if self.beyond else "neither",
         )  # fmt: skip
         unit = f" [{self.parameter.unit}]" if self.parameter.unit else ""
-        bar.set_label(f"{self.parameter.symbol or self.parameter.name}{unit}", fontsize=9)
+        bar.set_label(f"{self.parameter.label}{unit}", fontsize=9)
         bar.ax.tick_params(labelsize=8)
 
 
@@ -226,7 +226,7 @@ def local_figure(
                     axes.plot([x - width / 2, x + width / 2], [each.chance] * 2, color="0.1", lw=1, ls=":")
     axes.axhline(0, color="0.25", lw=0.8)
     axes.set(ylim=(max(-0.25, lowest - 0.05) if lowest < 0 else 0, 1.03), xlim=(-0.6, len(parameters) - 0.4))
-    name_groups(axes, [p.symbol or p.name for p in parameters], 12)
+    name_groups(axes, [p.label for p in parameters], 12)
     kinds = {"accuracy (dotted: by chance)" if parameter.classes else "$R^2$" for parameter in parameters}
     axes.set_ylabel(" or ".join(sorted(kinds)))
     axes.set_title(f"What the {k} nearest neighbours tell, with 95 % intervals", loc="left", fontsize=10)
@@ -245,7 +245,7 @@ def _legend(rows: Mapping[str, Any]) -> list[Any]:
         patch
         for label, colour in colours.items()
         for patch in (
-            Patch(color=colour, label=f"{label}: in the map"),
-            Patch(fill=False, edgecolor=colour, label=f"{label}: in the features"),
+            Patch(color=colour, label=f"{as_label(label)}: in the map"),
+            Patch(fill=False, edgecolor=colour, label=f"{as_label(label)}: in the features"),
         )
     ]

@@ -23,8 +23,10 @@ from lenskit.plugin import (
     Parameter,
     Run,
     UsageError,
+    at_most,
     is_embeddings,
     load_array,
+    reason,
     stored,
 )
 from lenskit_evaluation.features import to_best_device
@@ -32,6 +34,7 @@ from lenskit_evaluation.neighbours.archive import check_archive, embed_archive, 
 from lenskit_evaluation.neighbours.plot import Row, neighbours_figure
 from lenskit_evaluation.neighbours.search import Index, Metric, check_index, search
 from lenskit_evaluation.outcome import OUTCOME, write_outcome
+from lenskit_evaluation.seeds import Seed
 
 log = logging.getLogger("lenskit")
 
@@ -91,13 +94,13 @@ class Neighbours(Evaluation):
         self,
         *,
         archive: str | None = None,
-        k: Annotated[int, Ge(1)] = 8,
+        k: Annotated[int, Ge(1), at_most(10**6)] = 8,
         metric: Metric = "cosine",
         index: Index = "exact",
         parameter: list[str] | None = None,
         data: str | None = None,
-        lenses: Annotated[int, Ge(1)] = 3000,
-        seed: Annotated[int, Ge(0)] = 0,
+        lenses: Annotated[int, Ge(1), at_most(10**9)] = 3000,
+        seed: Seed = 0,
         simulator: str | None = None,
         set: list[str] | None = None,
     ) -> None:
@@ -237,7 +240,7 @@ def _from_numpy(path: Path, encoder: Encoder) -> Tensor:
     try:
         array = np.array(load_array(path))  # torch takes no array that cannot be written to
     except (OSError, EOFError, ValueError) as error:
-        raise LenskitError(f"{path} cannot be read as a numpy array: {' '.join(str(error).split())}") from None
+        raise LenskitError(f"{path} cannot be read as a numpy array: {reason(error)}") from None
     channels, height, width = encoder.image_shape
     if array.ndim == 2:
         array = array[None, None]

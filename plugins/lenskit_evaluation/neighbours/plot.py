@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lenskit.plugin import Parameter, border_noise, colours
+from lenskit.plugin import Parameter, as_label, border_noise, colours
 
 PANEL = 1.45
 """Width and height of an image in inches."""
@@ -88,7 +88,7 @@ def _draw(panel: Axes, image: Tensor, lines: Sequence[str], frame: str | None = 
     for spine in panel.spines.values():
         spine.set(visible=frame is not None, color=frame, linewidth=2)
     short = shorten(lines[0], CHARACTERS, placeholder="...") if " " in lines[0] else lines[0][-CHARACTERS:]
-    panel.set_xlabel("\n".join([short, *lines[1:]]), fontsize=7, labelpad=2, linespacing=1.25)
+    panel.set_xlabel("\n".join([as_label(short), *lines[1:]]), fontsize=7, labelpad=2, linespacing=1.25)
 
 
 def _texts(parameters: Sequence[Parameter], values: Mapping[str, float]) -> list[str]:
@@ -97,12 +97,12 @@ def _texts(parameters: Sequence[Parameter], values: Mapping[str, float]) -> list
 
 def _text(parameter: Parameter, value: float) -> str:
     """Such as `$\\theta_E$ = 1.23''`."""
-    symbol = parameter.symbol or parameter.name
+    symbol = parameter.label
     if np.isnan(value):
         return f"{symbol}: not known"
     if parameter.classes and 0 <= value < len(parameter.classes):
-        return f"{symbol}: {parameter.classes[int(value)]}"
-    return f"{symbol} = {value:.2f}{UNITS.get(parameter.unit, f' {parameter.unit}')}"
+        return f"{symbol}: {as_label(parameter.classes[int(value)])}"
+    return f"{symbol} = {value:.2f}{UNITS.get(parameter.unit, f' {as_label(parameter.unit)}')}"
 
 
 def _number(distance: float) -> str:

@@ -101,7 +101,9 @@ def search(
         LenskitError: if features are all the same.
     """
     if len(archive) < k:
-        raise UsageError(f"{k} neighbours are wanted, and the archive holds {len(archive)} images: say --k less")
+        raise UsageError(
+            f"{k} neighbours are wanted, and the archive holds {len(archive)} images: use --k {len(archive)} or less"
+        )
     space = Space.of(archive, metric)
     points = space(queries)
     if index == "exact":

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import numpy as np
 from annotated_types import Ge
 
-from lenskit.plugin import Embeddings, Encoder, LenskitError, Parameter, Run, UsageError
+from lenskit.plugin import Embeddings, Encoder, LenskitError, Parameter, Run, UsageError, at_most
 from lenskit_evaluation.baselines import (
     CONSTANT,
     CONTROLS,
@@ -86,8 +86,8 @@ class Probe(OnLenses):
     def __init__(
         self,
         *,
-        lenses: Annotated[int, Ge(10)] = 1000,
-        seeds: Annotated[int, Ge(1)] = 3,
+        lenses: Annotated[int, Ge(10), at_most(10**9)] = 1000,
+        seeds: Annotated[int, Ge(1), at_most(1000)] = 3,
         mlp: bool = True,
         curves: bool = True,
         controls: bool = True,

@@ -43,7 +43,7 @@ def label_curves(points: Sequence[Point], parameters: Sequence[Parameter]) -> Fi
         axes.axhline(0, color="0.25", lw=0.8)
         axes.set(xscale="log", ylim=(LOWEST_R2, 1.03))
         plain_ticks(axes, (1, 3))
-        axes.set_title(parameter.symbol or parameter.name, loc="left", fontsize=11)
+        axes.set_title(parameter.label, loc="left", fontsize=11)
         axes.grid(color="0.9")
         axes.set_axisbelow(True)
     for axes in panels:
@@ -92,7 +92,7 @@ def residual_panels(found: Sequence[Binned], parameters: Mapping[str, Parameter]
         axes.set_axisbelow(True)
     for name, axes in zip(rows, panels[:, 0], strict=True):
         parameter = parameters[name]
-        axes.set_ylabel(f"{parameter.symbol or name}{f' [{parameter.unit}]' if parameter.unit else ''}")
+        axes.set_ylabel(f"{parameter.label}{f' [{parameter.unit}]' if parameter.unit else ''}")
     for name, axes in zip(columns, panels[-1], strict=True):
         axes.set_xlabel(name)
     figure.suptitle(title, x=0.01, ha="left", fontsize=11)

@@ -18,6 +18,7 @@ from lenskit.plugin import (
     Record,
     Run,
     UsageError,
+    as_markdown,
     check_output,
     checked,
     compare_runs,
@@ -25,6 +26,8 @@ from lenskit.plugin import (
     is_stamped,
     load_json,
     plot_runs,
+    save_figure,
+    shortened,
     stamp,
     write_atomically,
 )
@@ -96,6 +99,7 @@ class Report(Evaluation):
     """
 
     files: ClassVar[tuple[str, ...]] = ()
+    tolerant: ClassVar[bool] = True
     short: ClassVar[dict[str, str]] = {"output": "-o"}
 
     def __init__(self, *, output: str = "report.html", title: str = "Runs side by side") -> None:
@@ -115,10 +119,11 @@ class Report(Evaluation):
             raise UsageError(f"{table} is there already, beside which the page would lie: choose another --output")
         findings = _findings(named)
         rows = _overview(named, findings)
+        rows += [{"run": path, "state": "damaged", "note": shortened(why, 200)} for path, why in self.left_out.items()]
         chapters = [Chapter("Overview", [rows]), *_training(list(named.values())), *map(_chapter, findings)]
         self.output.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(self.output, page(self.title, chapters))
-        write_atomically(table, f"# {self.title}\n\n{to_markdown(rows)}\n<!-- {stamp()} -->\n")
+        write_atomically(table, f"# {as_markdown(self.title)}\n\n{to_markdown(rows)}\n<!-- {stamp()} -->\n")
         show(rows, self.title)
         bare = [label for label in named if not any(label in finding.runs for finding in findings)]
         if bare:
@@ -234,7 +239,7 @@ def _training(runs: Sequence[Run]) -> Iterator[Chapter]:
         yield Chapter("Configurations where they differ", [rows] if rows else [], text=text)
     if any(comparison.lines):
         buffer = BytesIO()
-        plot_runs(comparison).savefig(buffer, format="png", dpi=120)
+        save_figure(plot_runs(comparison), buffer, format="png", dpi=120)
         yield Chapter("Training", [], [Picture("curves", buffer.getvalue())])
     yield Chapter(
         "Configurations",

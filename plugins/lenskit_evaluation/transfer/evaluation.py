@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import numpy as np
 from annotated_types import Ge
 
-from lenskit.plugin import Evaluation, Parameter, Run, check_complete, check_free
+from lenskit.plugin import Evaluation, Parameter, Run, at_most, check_complete, check_free
 from lenskit_evaluation.baselines import RANDOM, untrained
 from lenskit_evaluation.features import simulator_of, to_best_device
 from lenskit_evaluation.intervals import Intervals
@@ -19,6 +19,7 @@ from lenskit_evaluation.metrics import Estimate, Score, score
 from lenskit_evaluation.outcome import OUTCOME, write_outcome
 from lenskit_evaluation.plots import truth_against_prediction
 from lenskit_evaluation.regression import fit_linear_probe
+from lenskit_evaluation.seeds import Seed
 from lenskit_evaluation.splits import Array, Rows, Split
 from lenskit_evaluation.transfer.domain_gap import Gap, find_gap
 from lenskit_evaluation.transfer.labels import common, of_known_values
@@ -98,9 +99,9 @@ class Transfer(Evaluation):
         *,
         data: str,
         labels: list[str] | None = None,
-        lenses: Annotated[int, Ge(50)] = 3000,
-        test_lenses: Annotated[int, Ge(50)] = 1000,
-        seed: Annotated[int, Ge(0)] = 0,
+        lenses: Annotated[int, Ge(50), at_most(10**9)] = 3000,
+        test_lenses: Annotated[int, Ge(50), at_most(10**9)] = 1000,
+        seed: Seed = 0,
         simulator: str | None = None,
         set: list[str] | None = None,
     ) -> None:
@@ -170,13 +171,13 @@ class Transfer(Evaluation):
             for label in named:
                 one = found.findings[p.name][label]
                 pictures[_title(p, label, named)] = truth_against_prediction(
-                    found.truth[p.name], one.prediction, one.score, symbol=p.symbol or p.name, unit=p.unit,
+                    found.truth[p.name], one.prediction, one.score, symbol=p.label, unit=p.unit,
                     constant=float(found.findings[p.name][CONSTANT].prediction[0]), half_width=one.half_width[DRAWN],
                     names=found.names,
                 )  # fmt: skip
             curves = {label: one.coverage for label, one in found.findings[p.name].items() if one.coverage}
             count = found.findings[p.name][CONSTANT].score.n
-            pictures[_calibration(p)] = coverage_curves(curves, p.symbol or p.name, count)
+            pictures[_calibration(p)] = coverage_curves(curves, p.label, count)
         pictures["distance"] = distance_histograms(found.gaps)
         write_outcome(
             [run.folder("transfer") for run in named.values()],

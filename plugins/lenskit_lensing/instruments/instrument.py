@@ -15,7 +15,7 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from annotated_types import Ge, Gt, Le
+from annotated_types import Ge, Gt, Interval, Le
 from pydantic import ConfigDict, Strict, TypeAdapter, ValidationError
 
 from lenskit.plugin import UsageError, read_toml
@@ -23,7 +23,7 @@ from lenskit.plugin import UsageError, read_toml
 if TYPE_CHECKING:
     from torch import Tensor
 
-Number = Annotated[float, Strict()]  # neither true nor "1"
+Number = Annotated[float, Strict(), Interval(ge=-1e30, le=1e30)]  # neither true nor "1"
 Count = Annotated[int, Strict()]
 Text = Annotated[str, Strict()]
 
@@ -59,18 +59,18 @@ class Band:
     __pydantic_config__ = ConfigDict(extra="forbid", allow_inf_nan=False)
 
     name: str
-    pixels: Annotated[Count, Ge(16)]
-    pixel_scale: Annotated[Number, Gt(0)]
-    fwhm: Annotated[Number, Gt(0)] | None = None
+    pixels: Annotated[Count, Ge(16), Le(4096)]
+    pixel_scale: Annotated[Number, Gt(0), Le(10)]
+    fwhm: Annotated[Number, Gt(0), Le(100)] | None = None
     moffat_beta: Annotated[Number, Gt(1)] | None = None
     psf_file: Text | None = None
-    psf_scale: Annotated[Number, Gt(0)] | None = None
+    psf_scale: Annotated[Number, Gt(0), Le(10)] | None = None
     zero_point: Number | None = None
     sky: Number | None = None
     read_noise: Annotated[Number, Ge(0)] | None = None
     background_rms: Annotated[Number, Gt(0)] | None = None
     exposure_time: Annotated[Number, Gt(0)] | None = None
-    exposures: Annotated[Count, Ge(1)] = 1
+    exposures: Annotated[Count, Ge(1), Le(10**6)] = 1
     noise_correlation: Annotated[Number, Ge(0), Le(5)] = 0.0
 
     def __post_init__(self) -> None:

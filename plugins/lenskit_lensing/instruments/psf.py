@@ -33,6 +33,9 @@ BUNDLED = "data/hst_acs_f814w_psfs.npz"
 """23 PSFs of 41 x 41 pixels of 0.05 arcsec, made by examples/make_hst_psfs.py."""
 
 SUFFIXES = (*FITS, ".npy", ".npz")
+LARGEST = 8193
+"""Pixels across a PSF, at most: twice the largest image, and half a gigabyte."""
+
 SAME_SCALE = 1e-3
 """Relative difference below which two pixel scales are taken to be the same."""
 
@@ -91,6 +94,12 @@ def _read(path: Path, pixel_scale: float, unstated: float) -> list[NDArray[np.fl
     psfs = [_diffused(_checked(psf, path), header, scale, path) for psf in stack]
     if abs(scale / pixel_scale - 1) > SAME_SCALE:
         _check_scale(path, len(psfs[0]), scale, pixel_scale)
+        across = len(psfs[0]) * scale / pixel_scale
+        if across > LARGEST:
+            raise UsageError(
+                f'{path}: a PSF of {len(psfs[0])} pixels of {scale:g}" is {across:.3g} pixels of {pixel_scale:g}", '
+                f"above {LARGEST}: larger pixels of the images are right, or a smaller pixel scale of the PSF"
+            )
         psfs = [resample(psf, scale / pixel_scale) for psf in psfs]
     return psfs
 
@@ -228,7 +237,7 @@ def profile_psf(fwhm: float, pixel_scale: float, moffat_beta: float | None = Non
         total = 2 * math.pi * sigma**2
     else:
         a = fwhm / (2 * math.sqrt(2 ** (1 / moffat_beta) - 1))
-        reach = a * math.sqrt(0.005 ** (1 / (1 - moffat_beta)) - 1)
+        reach = a * math.sqrt(0.005 ** -min(1 / (moffat_beta - 1), 100) - 1)
         total = 0.995 * math.pi * a**2 / (moffat_beta - 1)
     return _integrated(
         lambda r2: np.exp(-r2 / (2 * sigma**2)) if moffat_beta is None else (1 + r2 / a**2) ** -moffat_beta,
@@ -283,6 +292,11 @@ def _integrated(
     """
     whole = max(1, math.ceil(reach / pixel_scale - 0.5))
     half = whole if pixels is None else min(whole, max(1, pixels - 1))
+    if 2 * half + 1 > LARGEST:
+        raise UsageError(
+            f'a PSF with fwhm = {fwhm:g}" is {2 * half + 1:.3g} pixels of {pixel_scale:g}" across, above {LARGEST}: a '
+            "smaller fwhm, larger pixels or a larger moffat_beta are right"
+        )
     count = max(4, math.ceil(20 * pixel_scale / fwhm))
     nodes, weights = np.polynomial.legendre.leggauss(count)
     points = (np.arange(half + 1)[:, None] + nodes / 2) * pixel_scale

@@ -15,7 +15,7 @@ from annotated_types import Ge, Gt, Le
 from torch import Tensor
 from torch.nn.functional import pad
 
-from lenskit.plugin import KeyedGenerator, Scene, Simulator, UsageError
+from lenskit.plugin import KeyedGenerator, Scene, Simulator, UsageError, at_most
 from lenskit_lensing.given import refused
 from lenskit_lensing.instruments.instrument import load_instrument
 from lenskit_lensing.instruments.noise import correlated_noise, noise_sigma
@@ -72,9 +72,9 @@ class EuclidChallenge(Simulator):
         bands: Literal["nisp", "vis"] = "nisp",
         task: Literal["regression", "detection"] = "regression",
         instrument: str | None = None,
-        supersampling: Annotated[int, Ge(1)] | None = None,
+        supersampling: Annotated[int, Ge(1), at_most(64)] | None = None,
         cosmos: str | None = None,
-        cosmos_min_pixels: Annotated[int, Ge(16)] = 50,
+        cosmos_min_pixels: Annotated[int, Ge(16), at_most(4096)] = 50,
         cosmos_max_noise: Annotated[float, Gt(0)] = 0.05,
         cosmos_good_stamps: bool = False,
         stamps: str | None = None,

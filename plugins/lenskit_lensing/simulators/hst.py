@@ -10,7 +10,7 @@ import torch
 from annotated_types import Ge, Gt, Le
 from torch import Tensor
 
-from lenskit.plugin import KeyedGenerator, Parameter, Scene, Simulator, UsageError
+from lenskit.plugin import KeyedGenerator, Parameter, Scene, Simulator, UsageError, at_most
 from lenskit_lensing.given import refused
 from lenskit_lensing.instruments.exposure import Exposure
 from lenskit_lensing.instruments.instrument import load_instrument
@@ -61,11 +61,11 @@ class HST(Simulator):
         pixel_scale: Annotated[float, Ge(1e-3), Le(10)] | None = None,
         noise: Literal["white", "instrument"] = "white",
         renderer: Literal["torch", "lenstronomy"] = "torch",
-        supersampling: Annotated[int, Ge(1)] | Literal["adaptive"] = 1,
+        supersampling: Annotated[int, Ge(1), at_most(64)] | Literal["adaptive"] = 1,
         psf: str | None = None,
         cosmos: str | None = None,
         cosmos_fraction: Fraction = 0.75,
-        cosmos_min_pixels: Annotated[int, Ge(16)] = 50,
+        cosmos_min_pixels: Annotated[int, Ge(16), at_most(4096)] = 50,
         cosmos_max_noise: Annotated[float, Gt(0)] = 0.05,
         cosmos_good_stamps: bool = False,
         stamps: str | None = None,

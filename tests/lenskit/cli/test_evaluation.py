@@ -51,7 +51,7 @@ def test_flags_set_options(
         ([".", "a", "-o", "b"], ". is no run directory: it has no run.toml"),
         (["run", "-o", "b"], "Missing argument 'IMAGES...'"),
         (["run", "a"], "Missing option '-o' / '--output'."),
-        (["run", "a", "-o", "b", "--cuont", "3"], "No such option '--cuont'"),
+        (["run", "a", "-o", "b", "--cuont", "3"], ("No such option '--cuont'", "No such option: --cuont")),
         (["run", "a", "-o", "b", "--count", "0"], "evaluation 'note': option count takes int >= 1, got '0'"),
         (
             ["run", "a", "-o", "b", "--style", "big"],
@@ -61,7 +61,7 @@ def test_flags_set_options(
     ],
 )
 def test_wrong_usage_is_one_line(
-    arguments: list[str], message: str, untrained: Path, lenskit: Callable[..., Any]
+    arguments: list[str], message: str | tuple[str, str], untrained: Path, lenskit: Callable[..., Any]
 ) -> None:
     assert lenskit("note", *arguments).complaint(status=2).startswith(message)
 

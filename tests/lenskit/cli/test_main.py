@@ -71,22 +71,29 @@ def test_version(lenskit: Callable[..., Any]) -> None:
     assert lenskit("--version").out == f"lenskit, version {metadata.version('lenskit-ssl')}\n"
 
 
+def unknown(option: str) -> tuple[str, str]:
+    """How click says that there is no such option, of late and in its version 8.1."""
+    return f"No such option '{option}'", f"No such option: {option}"
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["trian"], "there is no verb 'trian' (did you mean train or transfer?); `lenskit --help` lists them"),
         (["qqqq"], "there is no verb 'qqqq'; `lenskit --help` lists them"),
-        (["--hepl"], "No such option '--hepl'"),
-        (["train", "--epoch", "3"], "No such option '--epoch'"),
+        (["--hepl"], unknown("--hepl")),
+        (["train", "--epoch", "3"], unknown("--epoch")),
         (["train", "--epochs", "three"], "Invalid value for '--epochs': 'three' is not a valid int"),
         (["train", "--epochs"], "Option '--epochs' requires an argument."),
         (["train", "more"], "Got unexpected extra argument (more)"),
         (["info"], "Missing argument 'NAME'."),
         (["note"], "Missing argument 'RUN'."),
-        (["plugins", "--json"], "No such option '--json'"),
+        (["plugins", "--json"], unknown("--json")),
     ],
 )
-def test_wrong_usage_is_one_line(arguments: list[str], message: str, lenskit: Callable[..., Any]) -> None:
+def test_wrong_usage_is_one_line(
+    arguments: list[str], message: str | tuple[str, str], lenskit: Callable[..., Any]
+) -> None:
     assert lenskit(*arguments).complaint(status=2).startswith(message)
 
 

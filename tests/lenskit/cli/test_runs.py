@@ -80,6 +80,21 @@ def test_runs_that_do_not_differ(lenskit: Callable[..., Any], runs: Path) -> Non
     assert "the configurations are the same" in lenskit("runs", "compare", "runs/a", "runs/a").out
 
 
+def test_compares_what_can_be_compared(
+    lenskit: Callable[..., Any], runs: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    Path("runs/notes").mkdir()
+    Path("runs/README").write_text("mine")
+    Path("runs/broken").mkdir()
+    Path("runs/broken/run.toml").write_text("[train")
+    outcome = lenskit("runs", "compare", *sorted(map(str, Path("runs").iterdir())))
+    assert outcome.status == 0
+    assert "train.seed" in outcome.out
+    assert "runs/README is left out, it is no run" in caplog.text
+    assert "runs/broken is left out, it is damaged: run.toml" in caplog.text
+    assert "runs/broken is damaged: run.toml" in lenskit("runs", "compare", "runs/a", "runs/broken").err
+
+
 def test_nothing_there(lenskit: Callable[..., Any], tmp_path: Path) -> None:
     assert "there is no folder runs/ here" in lenskit("runs").complaint()
     (tmp_path / "runs").mkdir()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 from safetensors.torch import save_file
 from torchvision.models import resnet18
 
+from lenskit.config import Config, read_recipe
 from lenskit.errors import LenskitError, UsageError
 from lenskit.training.runner import Job
 from lenskit_toys.components import Restless
@@ -79,3 +81,46 @@ def test_a_method_that_forgets_a_parameter(toys, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(Restless, "parameter_groups", lambda self: [{"modules": [self.backbone]}])
     with pytest.raises(LenskitError, match=r"of Restless has the parameter head.weight in no group"):
         Job(toys())
+
+
+FITTING = re.compile(r"use --batch-size (\d+)")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "--lenses 33 --batch-size 64",
+        "--lenses 2 --batch-size 32",
+        "--lenses 7 --batch-size 8 --set train.accumulate=3",
+        "--lenses 10 --batch-size 9 --set train.accumulate=2",
+        "--lenses 9 --batch-size 9 --set train.accumulate=2",
+        "--lenses 9 --batch-size 9 --devices 2",
+    ],
+)
+def test_a_batch_that_is_advised_is_one_that_can_be_taken(line: str, lenskit: Callable[..., Any]) -> None:
+    """As of pytorch/pytorch#4534: the number of lenses is no multiple of a batch, or below one."""
+    toys = ("train", "--recipe", "toys", "--accelerator", "cpu")
+    advised = FITTING.search(lenskit(*toys, *line.split()).complaint())
+    assert advised
+    choices = dict(zip(line.split()[::2], line.split()[1::2], strict=True))
+    accumulate = int(choices.get("--set", "=1").rpartition("=")[2])
+    config = Config.resolve(
+        read_recipe("toys"),
+        {
+            "train": {
+                "lenses": int(choices["--lenses"]), "batch_size": int(advised[1]), "accumulate": accumulate,
+                "devices": choices.get("--devices", "1"), "accelerator": "cpu",
+            }
+        },
+    )  # fmt: skip
+    assert Job(config).budget.batches_per_epoch
+
+
+def test_one_lens_is_no_batch(lenskit: Callable[..., Any]) -> None:
+    line = lenskit("train", "--recipe", "toys", "--lenses", 1).complaint()
+    assert line.endswith("use more, a batch has 2 at least")
+    assert "--batch-size" not in line
+    line = lenskit(
+        "train", "--recipe", "toys", "--lenses", 2, "--batch-size", 2, "--set", "train.accumulate=2"
+    ).complaint()
+    assert line.endswith("use fewer processes, a smaller train.accumulate or more lenses: there are 2 an epoch")

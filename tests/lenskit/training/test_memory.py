@@ -7,11 +7,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lenskit.errors import LenskitError
+from lenskit.training import memory
 from lenskit.training.memory import advice, is_out_of_memory, largest_that_fits
 
 ERRORS = [
@@ -149,3 +152,32 @@ def test_a_process_that_may_take_no_more_memory(together, tmp_path: Path) -> Non
     (line,) = [line for line in said.splitlines() if line.startswith("lenskit: ")]
     assert "cpu is out of memory with 4096 lenses at a time: " in line
     assert " would fit: use --batch-size " in line
+
+
+@pytest.mark.parametrize(
+    ("error", "asked"),
+    [
+        (
+            MemoryError("Unable to allocate 4.00 TiB for an array of this shape"),
+            " (4.4 TB at once)",
+        ),
+        (
+            RuntimeError("can't allocate memory: you tried to allocate 8000 bytes."),
+            " (8 kB at once)",
+        ),
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"), " (2.15 GB at once)"),
+        (MemoryError(), ""),
+    ],
+)
+def test_how_much_was_asked_for_is_said(error: Exception, asked: str) -> None:
+    assert memory.asked_for(error) == asked
+
+
+@pytest.mark.parametrize("make", [lambda: np.empty(2**60), lambda: torch.empty(2**62), lambda: torch.empty(2**58)])
+def test_images_that_no_machine_can_hold_are_not_blamed_on_the_batch(make: Callable[[], object]) -> None:
+    with (
+        pytest.raises(LenskitError, match="not enough memory for the images") as caught,
+        memory.building("the images", memory.SMALLER_IMAGES),
+    ):
+        make()
+    assert "--batch-size" not in str(caught.value)

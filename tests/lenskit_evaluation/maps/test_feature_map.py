@@ -118,3 +118,17 @@ def test_trustworthiness_is_not_defined_for_few() -> None:
     few = trustworthiness(features, features[:, :2], 10)
     assert np.isnan(few.value)
     assert (few.n, few.k) == (20, 10)
+
+
+def test_few_images_are_refused_or_mapped_as_is_advised() -> None:
+    """As of lmcinnes/umap#201: a map of 3 or 5 images."""
+    for count in (1, 2, 3):
+        with pytest.raises(UsageError, match=f"fitted to 4 images or more, and here are {count}: use more images"):
+            FeatureMap.fit(made(count)[0], n_neighbors=2)
+    for count in (4, 5):
+        with pytest.raises(UsageError, match=f"use more, or --n-neighbors {count - 1}$"):
+            FeatureMap.fit(made(count)[0])
+        fitted = FeatureMap.fit(made(count)[0], n_neighbors=count - 1)
+        assert np.isfinite(fitted.coordinates).all()
+    with pytest.raises(LenskitError, match="all images have the same features"):
+        FeatureMap.fit(np.ones((5, 8)), n_neighbors=4)

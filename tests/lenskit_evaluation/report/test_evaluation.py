@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
+from lenskit.api import evaluate
 from lenskit.cli.main import run as lenskit
 from lenskit.errors import LenskitError, UsageError
 from lenskit.plugin import Run
@@ -176,3 +177,23 @@ def test_figures_for_programs_are_json(two: list[Run]) -> None:
     results = json.loads((two[0].folder("probe") / "results.json").read_text())
     assert (results["figure"], results["nothing"]) == (0.5, None)
     assert results["table"] == [{"encoder": "blobs", "R2": "0.250"}, {"encoder": "other", "R2": "0.250"}]
+
+
+def test_what_is_no_run_is_left_out_and_what_is_damaged_is_a_row(
+    run: Run, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "README").write_text("mine")
+    for name, file in {"[b]broken": "run.toml", "cut": "metrics.jsonl"}.items():
+        shutil.copytree(run.path, tmp_path / name)
+        (tmp_path / name / file).write_text("{\n{\n")
+    subjects = sorted(tmp_path.iterdir())
+    page = tmp_path / "report.html"
+    rows = evaluate("report", subjects, output=str(page))
+    assert [row["state"] for row in rows] == ["finished", "damaged", "damaged"]
+    assert "is no valid TOML" in rows[1]["note"]
+    assert "metrics.jsonl: line 1 holds no figures" in rows[2]["note"]
+    assert f"left out, for they are no runs: {tmp_path}/README, {tmp_path}/notes" in caplog.text
+    assert "[b]broken" in page.read_text()
+    with pytest.raises(UsageError, match="there is no run directory|is no run directory"):
+        evaluate("report", [tmp_path / "notes", tmp_path / "README"], output=str(page))

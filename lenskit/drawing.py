@@ -1,0 +1,39 @@
+"""Figures with names that others chose."""
+
+from __future__ import annotations
+
+from typing import IO, Any
+
+from matplotlib.figure import Figure
+from matplotlib.mathtext import MathTextParser
+from matplotlib.text import Text
+
+from lenskit.words import escaped
+
+
+def save_figure(figure: Figure, file: str | IO[bytes], **options: Any) -> None:
+    """Write a figure, as its method `savefig` does, whatever its texts hold; see `settle_texts`."""
+    settle_texts(figure)
+    figure.savefig(file, **options)
+
+
+def settle_texts(figure: Figure) -> None:
+    """Set texts of a figure as they are where matplotlib can draw neither their formulas nor their characters."""
+    for axes in figure.axes:
+        axes.get_xticklabels(), axes.get_yticklabels()  # which are made when they are asked for
+    for text in figure.findobj(Text):
+        shown = escaped(text.get_text(), keep="\n")
+        if shown != text.get_text():
+            text.set_text(shown)
+        if "$" in shown and not _is_formula(shown):
+            text.set_parse_math(False)
+
+
+def _is_formula(text: str) -> bool:
+    """Whether all that stands between dollars can be set, line by line."""
+    try:
+        for line in text.splitlines():
+            MathTextParser("agg").parse(line)
+    except ValueError:
+        return False
+    return True
