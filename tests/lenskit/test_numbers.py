@@ -23,7 +23,7 @@ NUMBERS = [
 
 
 def components() -> Iterator[tuple[str, type]]:
-    for kind in KINDS.keys() - set(FILES):
+    for kind in sorted(KINDS.keys() - set(FILES)):
         for record in registry().of_kind(kind):
             yield f"{kind} {record.name!r}", record.load()
     yield from {**SETTINGS, "optimizer": OptimizerSettings}.items()
