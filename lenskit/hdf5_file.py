@@ -40,11 +40,15 @@ def new_hdf5(path: Path) -> Iterator[tuple[Any, Check]]:
 
 
 class _Disk(FileIO):
-    """A file that remembers its first fault, and pretends from there on that all goes well."""
+    """A file that remembers its first fault, and pretends from there on that all goes well.
+
+    HDF5 may read again what it wrote. So what the disk did not take is held in memory.
+    """
 
     def __init__(self, path: Path) -> None:
         super().__init__(path, "w+")
         self._fault: OSError | None = None
+        self._held: list[tuple[int, bytes]] = []
 
     def check(self) -> None:
         """Raises the fault, if there was one."""
@@ -59,7 +63,23 @@ class _Disk(FileIO):
                 left = left[super().write(left) :]  # a full disk takes the first part
             except OSError as error:
                 self._fault = error
+        if len(left):
+            self._held.append((self.tell(), bytes(left)))
+            self.seek(len(left), os.SEEK_CUR)
         return size
+
+    def readinto(self, buffer: Any) -> int:
+        start, wanted = self.tell(), memoryview(buffer).cast("B")
+        size = super().readinto(wanted)
+        if not self._fault:
+            return size
+        wanted[size:] = bytes(len(wanted) - size)
+        for place, held in self._held:
+            first, last = max(place, start), min(place + len(held), start + len(wanted))
+            if first < last:
+                wanted[first - start : last - start] = held[first - place : last - place]
+        self.seek(start + len(wanted))
+        return len(wanted)
 
     def truncate(self, size: int | None = None) -> int:
         if not self._fault:

@@ -111,7 +111,10 @@ def is_exported(folder: Path, name: str) -> bool:
     from lenskit.export.timm_folder import is_export
 
     if name in ("model.safetensors", "config.json"):
-        return is_export(folder)
+        try:
+            return is_export(folder)
+        except LenskitError:  # it is no JSON
+            return False
     card = folder / "README.md"  # an ONNX file says of itself only what torch says
     return card.is_file() and bool(CARD.match(card.read_text(encoding="utf-8", errors="replace")))
 

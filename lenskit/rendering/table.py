@@ -194,8 +194,8 @@ def _read_json(path: Path) -> Table:
         raise UsageError(f"{path}, line {error.lineno}, column {error.colno}: no JSON: {error.msg}") from None
     except (UsageError, UnicodeDecodeError):
         raise
-    except (ValueError, RecursionError) as error:  # a number of thousands of digits, or lists in lists in lists
-        raise UsageError(f"{path}: no JSON that can be read: {str(error)[:120]}") from None
+    except (ValueError, RecursionError):
+        raise UsageError(f"{path} is no table: it has a number of thousands of digits, or lists in lists") from None
     return _of_python(read, str(path))
 
 

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from matplotlib.figure import Figure
 
 from lenskit.config import Config
-from lenskit.figures import save_figure
+from lenskit.drawing import save_figure
 from lenskit.files import write_atomically
 from lenskit.logs import OneLine
 from lenskit.words import MESSAGE, as_label, as_markdown, escaped, listed, quoted, reason, shortened

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import re
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -58,26 +59,38 @@ SKELETONS: tuple[str, ...] = (
 )
 """Command lines that are in order, but for some that need more images than there are."""
 
-VALUES: tuple[str, ...] = (
-    "", " ", "0", "-1", "1", "2", "3", "7", "1.5", "-0.0", "1_000", "nan", "inf", "-inf", "1e-300", "1e30", "1e300",
-    "1e400", str(2**31), str(2**63), str(2**64), "9" * 400, "0x10", "true", "none", "None", "null", "[]", "[1, 2]",
-    "{}",
-    "{a = 1}", "uniform(1, 2)", "uniform(2, 1)", "uniform(nan, 1)", "normal(1, -1)", "normal(1, 0.1)",
-    "uniform(", "choice()",
-    "auto", "cpu", "cuda", "tpu", "train", "test", "asinh", "simsiam", "restless", "lens-fixed", "default+blur", "+",
-    "a+",
-    "blobs", "hst", "tiny", "resnet18", "timm:", "timm:vit_tiny_patch16_224", "toys", "toys@nobody", "@", "probe",
+NUMBERS: tuple[str, ...] = (
+    "0", "-1", "1", "2", "3", "5", "7", "8", "16", "0.5", "1.5", "-0.0", "1_000", "nan", "inf", "-inf", "1e-300",
+    "1e-3", "1e30",
+    "1e300", "1e400", str(2**31), str(2**63), str(2**64), "9" * 400, "0x10", "1e2", "1,5", "١", "",
+)  # fmt: skip
+PATHS: tuple[str, ...] = (
     "mine", "mine/images", "mine/notes.txt", "mine/broken.fits", "mine/empty.csv", "mine/half.toml", "mine/deep.json",
     "mine/nothing", "mine/lost.fits", "mine/lenses.csv", "mine/scores.csv", "mine/stack.npy", "mine/pictures",
     f"mine/{world.HOSTILE}", "fits-folder:mine/images", "nobody:mine/images", "mine/images?size=4", "mine/images?", "?",
-    ":", "made", "made/run", "made/run/best", "made/run/run.toml", "made/run/encoder", "made/run/checkpoints/last.ckpt",
+    ":", "made", "made/run", "made/run/best", "made/run/run.toml", "made/run/encoder",
+    "made/run/checkpoints/last.ckpt",
     "made/store.zarr", "made/features.npz", "made/store.zarr/images", "out", "out/new", "out/new.png", "out/new.npz",
-    "out/a/b/c", "out/new.xyz", ".", "..", "../keep.txt", "not/there", "x" * 300, "y" * 5000, "[bold]b[/bold]", "[/]",
-    "\x1b[31mred", "a\nb", "a\rb", "a\tb", "ä🦭", "\u202egnp.exe", "$x$", "$\\frac{", "<script>alert(1)</script>",
-    "a=b", "a.b=c",
-    "%s", "{0}", "'", '"', "`id`", "-", "--", "-h", "--help",
+    "out/new.csv", "out/a/b/c", "out/new.xyz", ".", "..", "../keep.txt", "not/there", "mine/images/blob00.fits", "",
 )  # fmt: skip
-"""Values, good and bad. None is a path outside the desk but the file above it."""
+"""None is outside the desk but the file above it."""
+NAMES: tuple[str, ...] = (
+    "auto", "cpu", "cuda", "tpu", "train", "test", "asinh", "linear", "zscale", "peak", "simsiam", "byol", "mae",
+    "rbm", "restless",
+    "lens-fixed", "default+blur", "single", "multi-crop", "+", "a+", "blobs", "marked", "hst", "tiny", "resnet18",
+    "timm:",
+    "timm:vit_tiny_patch16_224", "toys", "toys@nobody", "@", "probe", "width", "theta_E", "sgd", "adamw",
+    "bf16-mixed", "npz",
+    "uniform(1, 2)", "uniform(2, 1)", "uniform(nan, 1)", "normal(1, -1)", "normal(1, 0.1)", "uniform(", "choice()",
+)  # fmt: skip
+ODD: tuple[str, ...] = (
+    " ", "true", "none", "null", "[]", "[1, 2]", "{}", "{a = 1}", "x" * 300, "y" * 5000, "[bold]b[/bold]", "[/]",
+    "\x1b[31mred",
+    "a\nb", "a\rb", "a\tb", "ä🦭", "\u202egnp.exe", "$x$", "$\\frac{", "<script>alert(1)</script>", "a=b", "a.b=c",
+    "%s", "{0}",
+    "'", '"', "`id`", "-", "--", "-h", "--help", "\udcff",
+)  # fmt: skip
+VALUES = (*NUMBERS, *PATHS, *NAMES, *ODD)
 
 LEFT_OUT = {"--dask", "--num-nodes", "--devices", "--logger", "--workers", "--strategy"}
 """Options that a drawn line gets only with absurd values: right ones start other processes."""
@@ -99,39 +112,58 @@ class Tally:
     faults: list[str] = field(default_factory=list)
 
 
-def draw(rng: random.Random, flags: dict[str, list[str]], settings: list[str]) -> list[str]:
+@dataclass(frozen=True)
+class Vocabulary:
+    """What lines are made of.
+
+    Attributes:
+        flags: Of each verb, its long options with values that suit them; nothing for one that takes no value.
+        settings: `SECTION.OPTION` of every component, with values that suit it.
+        likely: Those of the components that the skeletons use.
+    """
+
+    flags: dict[str, list[tuple[str, tuple[str, ...]]]]
+    settings: list[tuple[str, tuple[str, ...]]]
+    likely: list[tuple[str, tuple[str, ...]]]
+
+
+def draw(rng: random.Random, words: Vocabulary) -> list[str]:
     """Draw one command line.
 
     Args:
         rng: Where it is drawn from.
-        flags: The long options of each verb.
-        settings: `SECTION.OPTION` of every component.
+        words: See `vocabulary`.
     """
+
+    def value(suited: tuple[str, ...]) -> str:
+        return rng.choice(suited if rng.random() < 0.8 else VALUES)
+
     line = rng.choice(SKELETONS).split()
-    for _ in range(rng.choice((1, 1, 1, 2, 2, 3))):
-        verb = line[0] if line else ""
-        place = rng.randrange(len(line)) if line else 0
-        change = rng.choice(("value", "value", "value", "option", "option", "set", "set", "drop", "insert", "double"))
-        if change == "value" and len(line) > 1:
-            place = rng.randrange(1, len(line))
-            options = line[place - 1] in LEFT_OUT
-            line[place] = rng.choice(ABSURD if options else VALUES)
-        elif change == "option" and flags.get(verb):
-            flag = rng.choice(flags[verb])
-            line += [flag, rng.choice(ABSURD if flag in LEFT_OUT else VALUES)]
+    for _ in range(rng.choice((1, 1, 1, 1, 2, 3))):
+        verb, places = line[0] if line else "", range(1, len(line))
+        change = rng.choice(("value", "value", "option", "option", "set", "set", "set", "drop", "insert", "double"))
+        if change == "value" and places:
+            place = rng.choice([at for at in places if not line[at].startswith("-")] or places)
+            known = next((group for group in (NUMBERS, PATHS, NAMES) if line[place] in group), (*PATHS, *NAMES))
+            line[place] = rng.choice(ABSURD) if line[place - 1] in LEFT_OUT else value(known)
+        elif change == "option" and words.flags.get(verb):
+            flag, suited = rng.choice(words.flags[verb])
+            line += [flag, *([rng.choice(ABSURD) if flag in LEFT_OUT else value(suited)] if suited else [])]
         elif change == "set":
-            line += ["--set", f"{rng.choice(settings)}={rng.choice(VALUES)}"]
+            name, suited = rng.choice(words.likely if rng.random() < 0.7 else words.settings)
+            line += ["--set", f"{name}={value(suited)}"]
         elif change == "drop" and line:
-            del line[place]
+            del line[rng.randrange(len(line))]
         elif change == "insert":
-            line.insert(place, rng.choice(VALUES))
-        elif change == "double" and line:
+            line.insert(rng.randrange(len(line) + 1), rng.choice(VALUES))
+        elif change == "double" and places:
+            place = rng.choice(places)
             line.insert(place, line[place])
     return line
 
 
-def vocabulary() -> tuple[dict[str, list[str]], list[str]]:
-    """The long options of every verb, and the settings of every component and of training."""
+def vocabulary() -> Vocabulary:
+    """The options of every verb, and the settings of every component and of training."""
     from lenskit.cli.main import cli
     from lenskit.options import options_of
     from lenskit.registry import registry
@@ -139,13 +171,25 @@ def vocabulary() -> tuple[dict[str, list[str]], list[str]]:
 
     context = click.Context(cli)
     flags = {
-        verb: [name for part in command.params for name in part.opts if name.startswith("--")]
+        verb: [
+            (name, _suited(part.type.name) if not getattr(part, "is_flag", False) else ())
+            for part in command.params
+            for name in part.opts
+            if name.startswith("--")
+        ]
         for verb in cli.list_commands(context)
         if (command := cli.get_command(context, verb))
     }
+    components = {
+        "simulator": "simulator",
+        "pairs": "pairs",
+        "method": "method",
+        "backbone": "backbone",
+        "data": "dataset",
+    }
     found = [
-        f"{kind}.{option.name}"
-        for kind in ("simulator", "pairs", "method", "backbone", "dataset")
+        (record.name, f"{section}.{option.name}", _suited(option.takes))
+        for section, kind in components.items()
         for record in registry().of_kind(kind)
         for option in options_of(record.load())
     ]
@@ -155,10 +199,21 @@ def vocabulary() -> tuple[dict[str, list[str]], list[str]]:
         ("monitor", training.MonitorSettings),
         ("optimizer", training.OptimizerSettings),
     ):
-        # Several times, as they are few and act on every run.
-        found += [f"{section}.{name}" for name in vars(table()) if f"--{name}" not in LEFT_OUT] * 3
+        found += [("", f"{section}.{option.name}", _suited(option.takes)) for option in options_of(table)]
     bad = ("train.devices", "train.num_nodes", "monitor.loggers", "input.workers", "train.strategy")
-    return flags, [name.replace("dataset.", "data.") for name in found if name not in bad]
+    used = ("", "blobs", "default", "restless", "simsiam", "tiny", "fits-folder")
+    return Vocabulary(
+        flags,
+        [(name, suited) for _, name, suited in found if name not in bad],
+        [(name, suited) for component, name, suited in found if component in used and name not in bad],
+    )
+
+
+def _suited(takes: str) -> tuple[str, ...]:
+    """Values for what an option takes, in words or as click calls it."""
+    if any(word in takes for word in ("int", "float", "distribution")):
+        return NUMBERS
+    return ("true", "false") if takes.startswith("bool") else (*PATHS, *NAMES)
 
 
 def faults_of(ended: Ended) -> Iterator[str]:
@@ -187,13 +242,13 @@ def try_lines(desk: Path, count: int, seed: int) -> dict[str, Tally]:
     Returns:
         What came of them, by verb.
     """
-    flags, settings = vocabulary()
+    words = vocabulary()
     tallies: dict[str, Tally] = {}
     keep = desk.parent / "keep.txt"
     before = world.state(desk / world.MINE)
     for number in range(count):
-        line = draw(random.Random(f"{seed}/{number}"), flags, settings)
-        tally = tallies.setdefault(line[0] if line and line[0] in flags else "(none)", Tally())
+        line = draw(random.Random(f"{seed}/{number}"), words)
+        tally = tallies.setdefault(line[0] if line and line[0] in words.flags else "(none)", Tally())
         ended = call(line, desk)
         after = world.state(desk / world.MINE)
         faults = list(faults_of(ended))
@@ -205,7 +260,10 @@ def try_lines(desk: Path, count: int, seed: int) -> dict[str, Tally]:
         tally.done += ended.status == 0
         tally.refused += ended.status in (1, 2)
         tally.interrupted += ended.interrupted
-        tally.faults += [f"line {number} of seed {seed}: {fault}: lenskit {line!r}"[:2000] for fault in faults]
+        found = [f"line {number} of seed {seed}: {fault}: lenskit {line!r}"[:2000] for fault in faults]
+        tally.faults += found
+        for fault in found:
+            print(fault, file=sys.stderr, flush=True)
         if any("changed" in fault for fault in faults):
             break  # the desk is no more what it was
         world.restore(desk, before, after)

@@ -282,12 +282,12 @@ def test_images_that_are_not_finite_or_too_bright_for_float16_are_not_stored(
             "class Bright(Blobs):\n"
             "    def __init__(self, *, factor: float = 1.0, pixels: int = 8):\n"
             "        super().__init__(pixels=pixels)\n        self.factor = factor\n"
-            "    def render(self, scene, without=()):\n        return super().render(scene) * self.factor\n"
+            "    def render(self, scene, without=()):\n        return super().render(scene) * self.factor * self.factor\n"
         ),
     )
     for factor, dtype, why in (
-        (1e6, "float16", "has values that float16 cannot hold"),
-        (1e39, "float32", "is not finite"),
+        (1e3, "float16", "has values that float16 cannot hold"),
+        (1e30, "float32", "is not finite"),
     ):
         with pytest.raises(LenskitError, match=f"the image of lens 0, view 0, of this simulator {why}"):
             simulate(plan({"name": "bright", "factor": factor}, dtype=dtype), tmp_path / dtype)
