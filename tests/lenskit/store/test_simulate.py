@@ -282,7 +282,8 @@ def test_images_that_are_not_finite_or_too_bright_for_float16_are_not_stored(
             "class Bright(Blobs):\n"
             "    def __init__(self, *, factor: float = 1.0, pixels: int = 8):\n"
             "        super().__init__(pixels=pixels)\n        self.factor = factor\n"
-            "    def render(self, scene, without=()):\n        return super().render(scene) * self.factor * self.factor\n"
+            "    def render(self, scene, without=()):\n"
+            "        return super().render(scene) * self.factor * self.factor\n"
         ),
     )
     for factor, dtype, why in (
