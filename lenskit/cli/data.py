@@ -46,7 +46,7 @@ def info(path: str) -> None:
         _row("pixels", f"{dataset.pixel_scale:.4g} arcsec")
     elif dataset.pixel_scale_can_be_said and not dataset.pixel_scale_unclear:
         said = f"{path}{'&' if '?' in path else '?'}pixel_scale=0.05"
-        log.warning("%s: how large pixels are is not known; say it in arcsec, as in '%s'", path, said)
+        log.warning("%s: the pixel scale is unknown; give it in arcsec, as in '%s'", path, said)
     if dataset.stored_as:
         _row("stored as", dataset.stored_as)
     if dataset.chunk > 1:

@@ -237,7 +237,7 @@ class FitsFolder(Dataset):
         if any(why for _, why in stated) or 0 < len(unknown) < len(stated):
             file, self.pixel_scale_unclear = min(unknown, key=lambda each: each[1] == "its header does not say it")
             log.warning(
-                "%s: how large pixels are is not known of %d of %d images, such as %s: %s; say pixel_scale, in arcsec",
+                "%s: the pixel scale is unknown for %d of %d images, such as %s: %s; give pixel_scale, in arcsec",
                 self._root, len(unknown), len(stated), file.name, self.pixel_scale_unclear,
             )  # fmt: skip
 
