@@ -171,7 +171,7 @@ def _sound(subjects: Sequence[Run | Embeddings | Text]) -> tuple[list[Run | Embe
         except LenskitError as error:
             first = first or error
             if any((path / name).is_file() for name in MARKS):
-                damaged[str(path)] = str(error)
+                damaged[str(path)] = str(error).removeprefix(f"{path}/").removeprefix(f"{path} is ")
             else:
                 others.append(str(path))
     if first and not sound:

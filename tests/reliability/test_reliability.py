@@ -14,7 +14,7 @@ RUN = Path(__file__).with_name("run.py")
 
 @pytest.mark.slow
 def test_nothing_goes_wrong() -> None:
-    counts = ["--lines", "60", "--kills", "8", "--flips", "6", "--records", "21"]
+    counts = ["--lines", "40", "--kills", "8", "--flips", "4", "--records", "14"]
     done = subprocess.run([sys.executable, RUN, *counts, "--seed", "1"], capture_output=True, text=True)
     assert done.stdout, done.stderr
     found = json.loads(done.stdout)
