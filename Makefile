@@ -55,9 +55,10 @@ lint: $(VENV)/installed-dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache --no-logo
 
-# Writes docs/reliability.md; takes an hour on two cores.
+# Writes docs/reliability.md; takes half an hour on two cores.
 reliability: $(VENV)/installed-dev
-	$(BIN)/python tests/reliability/run.py --lines 10000 --kills 50 --flips 100 --records 500 --page docs/reliability.md
+	$(BIN)/python tests/reliability/run.py --jobs 2 --lines 10000 --kills 50 --flips 100 --records 500 \
+		--page docs/reliability.md
 
 bench: $(VENV)/installed-dev
 	set -e; for file in tests/benchmarks/*.py; do echo "== $$file"; $(BIN)/python $$file; done

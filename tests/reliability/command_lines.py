@@ -15,7 +15,7 @@ from process import Ended, call
 
 SKELETONS: tuple[str, ...] = (
     "train --recipe toys --out out/run",
-    "train --recipe toys --method simsiam --set method.hidden_dim=8 --out out/run",
+    f"train --recipe toys --method simsiam {world.SMALL} --out out/run",
     "train --recipe toys --data mine/images --out out/run",
     "train --recipe toys --data image-folder:mine/pictures --batch-size 2 --out out/run",
     "train --recipe toys --overwrite --out made/run",
@@ -231,13 +231,14 @@ def faults_of(ended: Ended) -> Iterator[str]:
         yield "control characters printed"
 
 
-def try_lines(desk: Path, count: int, seed: int) -> dict[str, Tally]:
+def try_lines(desk: Path, count: int, seed: int, share: tuple[int, int] = (0, 1)) -> dict[str, Tally]:
     """Run command lines, each in a process of its own, on a desk that is put in order after each.
 
     Args:
         desk: See `world.build`.
         count: How many lines.
         seed: Seed of what is drawn; line `n` of a seed is the same on every machine with these components.
+        share: Which lines are run here: those whose number leaves the first over the second.
 
     Returns:
         What came of them, by verb.
@@ -245,8 +246,8 @@ def try_lines(desk: Path, count: int, seed: int) -> dict[str, Tally]:
     words = vocabulary()
     tallies: dict[str, Tally] = {}
     keep = desk.parent / "keep.txt"
-    before = world.state(desk / world.MINE)
-    for number in range(count):
+    before, made = world.state(desk / world.MINE), world.times(desk / world.MADE)
+    for number in range(share[0], count, share[1]):
         line = draw(random.Random(f"{seed}/{number}"), words)
         tally = tallies.setdefault(line[0] if line and line[0] in words.flags else "(none)", Tally())
         ended = call(line, desk)
@@ -266,5 +267,6 @@ def try_lines(desk: Path, count: int, seed: int) -> dict[str, Tally]:
             print(fault, file=sys.stderr, flush=True)
         if any("changed" in fault for fault in faults):
             break  # the desk is no more what it was
-        world.restore(desk, before, after)
+        if world.restore(desk, before, after, made):
+            made = world.times(desk / world.MADE)
     return tallies

@@ -9,6 +9,7 @@ import argparse
 import json
 import os
 import platform
+import subprocess
 import sys
 import tempfile
 import time
@@ -65,18 +66,39 @@ def main() -> int:
     parser.add_argument("--flips", type=int, default=0, help="flipped bits")
     parser.add_argument("--records", type=int, default=0, help="damaged records")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--jobs", type=int, default=1, help="processes that share the command lines")
+    parser.add_argument("--share", type=int, default=0, help=argparse.SUPPRESS)
     parser.add_argument("--page", type=Path, help="the page to write, in Markdown")
     arguments = parser.parse_args()
     # Before anything forks: threads do not survive it.
     os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", COLUMNS="200")
     sys.path[:0] = [str(ROOT / "tests" / "toys")]
     began = time.monotonic()
+    helpers = [_helper(arguments, share) for share in range(1, arguments.jobs)] if not arguments.share else []
     found = try_all(arguments)
+    for helper in helpers:
+        _add(found, json.loads(helper.communicate()[0]))
     faults = [fault for part in found.values() for tally in part.values() for fault in tally["faults"]]
     if arguments.page:
         arguments.page.write_text(page(found, arguments.seed, (time.monotonic() - began) / 60))
     print(json.dumps(found, indent=1))
     return 1 if faults else 0
+
+
+def _helper(arguments: argparse.Namespace, share: int) -> subprocess.Popen[str]:
+    """A process that runs its share of the command lines, on a desk of its own."""
+    said = {"lines": arguments.lines, "seed": arguments.seed, "jobs": arguments.jobs, "share": share}
+    flags = [part for name, value in said.items() for part in (f"--{name}", str(value))]
+    return subprocess.Popen([sys.executable, __file__, *flags], stdout=subprocess.PIPE, text=True)
+
+
+def _add(found: dict[str, Any], more: dict[str, Any]) -> None:
+    """Add the tallies of a helper."""
+    for part, tallies in more.items():
+        for name, tally in tallies.items():
+            known = found.setdefault(part, {}).setdefault(name, {key: type(value)() for key, value in tally.items()})
+            for key, value in tally.items():
+                known[key] += value
 
 
 def try_all(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -96,7 +118,8 @@ def try_all(arguments: argparse.Namespace) -> dict[str, Any]:
         desk = world.build(Path(folder))
         for part, attempt in tries.items():
             if count := getattr(arguments, part):
-                tallies = attempt(desk, count, arguments.seed)
+                shared = {"share": (arguments.share, arguments.jobs)} if part == "lines" else {}
+                tallies = attempt(desk, count, arguments.seed, **shared)
                 found[part] = {name: vars(tally) for name, tally in tallies.items()}
     return found
 

@@ -15,6 +15,9 @@ from process import call
 MINE, MADE, OUT = "mine", "made", "out"
 """Folders of the desk: what the user has, what lenskit made, and where new things go."""
 
+SMALL = "--set method.hidden_dim=8 --set method.projection_dim=8 --set method.predictor_dim=4"
+"""Options of SimSiam that make it a matter of kilobytes."""
+
 HOSTILE = "[red]x \x1b[31m$x$.fits"
 """Name of a file with markup, an escape sequence and half a formula."""
 
@@ -54,7 +57,7 @@ def build(folder: Path) -> Path:
     (mine / "lost.fits").symlink_to("not-there.fits")
     for line in (
         "train --recipe toys --out made/run",
-        "train --recipe toys --method simsiam --set method.hidden_dim=8 --out made/simsiam",
+        f"train --recipe toys --method simsiam {SMALL} --out made/simsiam",
         "simulate --recipe toys --lenses 12 --chunk 4 --workers 1 --out made/store.zarr",
         "embed made/run --data mine/images -o made/features.npz",
     ):
@@ -83,8 +86,28 @@ def state(folder: Path) -> dict[str, str]:
     return found
 
 
-def restore(desk: Path, before: dict[str, str], mine: dict[str, str]) -> None:
-    """Put the desk back: remove what is new, and lay what lenskit made as it was."""
+def times(folder: Path) -> dict[str, tuple[int, int, int]]:
+    """Size, time and number of each file and folder in a folder: they change if it is written to."""
+    found = {}
+    for parent, folders, files in os.walk(folder):
+        for name in [*folders, *files]:
+            status = os.lstat(os.path.join(parent, name))
+            found[os.path.join(parent, name)] = (status.st_size, status.st_mtime_ns, status.st_ino)
+    return found
+
+
+def restore(desk: Path, before: dict[str, str], mine: dict[str, str], made: dict[str, tuple[int, int, int]]) -> bool:
+    """Put the desk back: remove what is new, and lay what lenskit made as it was.
+
+    Args:
+        desk: The desk.
+        before: The `state` of the user's files before the command line.
+        mine: Their state after it.
+        made: The `times` of lenskit's files before it.
+
+    Returns:
+        Whether lenskit's files were laid anew.
+    """
     shutil.rmtree(desk / OUT, ignore_errors=True)
     (desk / OUT).mkdir()
     for path in sorted(mine.keys() - before.keys(), key=len, reverse=True):
@@ -96,11 +119,8 @@ def restore(desk: Path, before: dict[str, str], mine: dict[str, str]) -> None:
     for child in desk.iterdir():
         if child.name not in (MINE, MADE, OUT):
             shutil.rmtree(child) if child.is_dir() and not child.is_symlink() else child.unlink()
-    if state(desk / MADE) != _shifted(desk):
-        shutil.rmtree(desk / MADE, ignore_errors=True)
-        shutil.copytree(desk.parent / "pristine", desk / MADE, symlinks=True)
-
-
-def _shifted(desk: Path) -> dict[str, str]:
-    pristine = desk.parent / "pristine"
-    return {path.replace(str(pristine), str(desk / MADE), 1): digest for path, digest in state(pristine).items()}
+    if times(desk / MADE) == made:
+        return False
+    shutil.rmtree(desk / MADE, ignore_errors=True)
+    shutil.copytree(desk.parent / "pristine", desk / MADE, symlinks=True)
+    return True
