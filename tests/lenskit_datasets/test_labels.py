@@ -51,6 +51,13 @@ def test_entries_that_are_not_known(table, caplog):
     assert told.getMessage().endswith("other than numbers: note ('far: off'), limit ('>1')")
 
 
+def test_of_many_columns_the_first_are_told(table, caplog):
+    many = 2000
+    columns, cells = (",".join(f"{start}{i}" for i in range(many)) for start in ("c", "x"))
+    read_labels(table(f"name,q,{columns}\na,1,{cells}\n"), ["a"], {})
+    assert caplog.records[-1].getMessage().endswith(f"and {many - 12} more")
+
+
 def test_named_columns(table):
     path = table("name,b_SIE,theta_E_sie,theta_E_epl\na,1,2,3\n")
     parameters, values = read_labels(path, ["a"], {"theta_E": "theta_E_epl", "b": "b_SIE"})
