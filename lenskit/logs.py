@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import logging
 
-from lenskit.words import escaped
+from lenskit.words import escaped, shortened
+
+LONGEST = 2000
+"""Characters of a line, at most."""
 
 
 class OneLine(logging.Formatter):
-    """Writes each record in one line without control characters; a traceback stands below it."""
+    """Writes each record in one line without control characters, and not without end; a traceback stands below it."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:
-        return escaped(super().formatMessage(record))
+        return shortened(escaped(super().formatMessage(record)), LONGEST)

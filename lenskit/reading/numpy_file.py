@@ -23,6 +23,10 @@ def load_array(file: Path | str) -> NDArray[Any]:
     Raises:
         ValueError: if it is no .npy file, is cut short, or holds Python objects.
     """
+    with open(file, "rb") as stream:
+        start = stream.read(len(npy.MAGIC_PREFIX))
+    if start and not start.startswith((npy.MAGIC_PREFIX, b"PK")):  # numpy takes it for a pickle
+        raise ValueError("it is no numpy file")
     array = np.load(file, mmap_mode="r", allow_pickle=False)
     if not isinstance(array, np.ndarray):
         array.close()

@@ -25,11 +25,8 @@ LENGTHS = {"kpc": "kpc", "mpc": "Mpc"}
 NO_ANGLES = {"pix", "pixel", "pixels", "px", "pc", *LENGTHS}
 """Words that make an Einstein radius no angle. In other names `pix` may count, and `pc` be a principal component."""
 
-NO_RADIUS = {
-    *("err", "error", "errors", "sigma", "std", "unc", "uncertainty", "var", "flag", "quality", "ref", "reference"),
-    *("lo", "low", "lower", "hi", "high", "upper", "min", "max", "plus", "minus"),
-}
-"""Words in names that begin with `theta_E_` and say something about the radius, not the radius."""
+MODELS = {"sie", "sis", "nie", "epl", "pl", "pemd", "spemd"}
+"""Models of the mass, which may stand behind `theta_E_`: `theta_E_sie` is the radius by that model."""
 
 _BRACKETS = re.compile(r"(.*?)\s*(?:\[([^\[\]]*)\]|\(([^()]*)\))")
 
@@ -83,14 +80,19 @@ def to_arcsec(column: str, unit: str = "") -> float:
 
 
 def theta_E_columns(columns: Iterable[str]) -> list[str]:
-    """Return the columns that are the Einstein radius: `theta_E`, with or without a unit, or else `theta_E_...`.
+    """Return the columns that are the Einstein radius: `theta_E`, or else that with a unit or the name of a model.
 
-    Those that say what the error of the radius is, or give a length that is no angle, are left out.
+    Others, such as its error, its logarithm or a unit that is not known, are not the radius, nor is a length.
     """
-    angles = [column for column in columns if not {word.lower() for word in _words(column)} & (NO_ANGLES | NO_RADIUS)]
+    angles = [column for column in columns if not {word.lower() for word in _words(column)} & NO_ANGLES]
     exact = [column for column in angles if column == "theta_E"]
     named = [column for column in angles if split_unit(column)[0] == "theta_E"]
-    return exact or named or [column for column in angles if column.startswith("theta_E_")]
+    return exact or named or [column for column in angles if _model(split_unit(column)[0]) in MODELS]
+
+
+def _model(quantity: str) -> str:
+    start, _, model = quantity.rpartition("_")
+    return model.lower() if start == "theta_E" else ""
 
 
 def _words(column: str) -> list[str]:

@@ -166,7 +166,17 @@ def read_table(table: str | PathLike[str] | Any) -> Table:
 def _checked(table: Table) -> Table:
     if not len(table) or not table.columns:
         raise UsageError(f"{table.source} has no rows: each row is one lens")
+    for column, cells in table.columns.items():
+        if not _is_unicode(column):
+            raise UsageError(f"{table.source}: the name of column {column!r} is no valid Unicode")
+        if (row := next((row for row, cell in enumerate(cells) if not _is_unicode(cell)), None)) is not None:
+            raise table.fault(row, column, f"{cells[row]!r} is no valid Unicode")
     return table
+
+
+def _is_unicode(cell: Cell) -> bool:
+    """Whether it is no text with half of a character, as JSON can say it: no file takes that."""
+    return not isinstance(cell, str) or not any("\ud800" <= sign <= "\udfff" for sign in cell)
 
 
 def _read_csv(path: Path) -> Table:

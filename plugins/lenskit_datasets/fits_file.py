@@ -92,16 +92,26 @@ def pixels_of(hdus: fits.HDUList, hdu: Any) -> NDArray[Any]:
     Raises:
         Exception: one of `FAULTS`, if it is damaged.
     """
-    if not is_unsigned_64(hdu.header):
+    unsigned, blank_zero = is_unsigned_64(hdu.header), is_blank_zero(hdu.header)  # astropy removes the cards it used
+    if not unsigned and not blank_zero:
         return hdu.data
     number = next(number for number, each in enumerate(hdus) if each is hdu)
-    with open_fits(hdus.filename(), uint=True) as exact:
-        return undefined_as_nan(exact[number].data, hdu.header)
+    if unsigned:
+        with open_fits(hdus.filename(), uint=True) as exact:
+            return undefined_as_nan(exact[number].data, hdu.header)
+    with open_fits(hdus.filename(), do_not_scale_image_data=True) as stored:
+        return np.where(stored[number].data == 0, np.nan, hdu.data)
 
 
 def is_unsigned_64(header: fits.Header) -> bool:
     """Whether pixels are unsigned integers of 64 bits: in float64, small ones would be lost in the offset."""
     return header.get("BITPIX") == 64 and header.get("BZERO") == 2**63
+
+
+def is_blank_zero(header: fits.Header) -> bool:
+    """Whether integers are undefined where 0 is stored, which astropy leaves as they are."""
+    blank = header.get("BLANK")
+    return isinstance(blank, int) and blank == 0 and header["BITPIX"] > 0
 
 
 def undefined_as_nan(data: NDArray[Any], header: fits.Header) -> NDArray[Any]:

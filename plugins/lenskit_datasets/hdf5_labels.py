@@ -19,6 +19,7 @@ from lenskit.plugin import (
     first_inexact,
     hdf5_item,
     is_angle,
+    listed,
     theta_E_columns,
     unit_in,
     unit_named,
@@ -120,11 +121,12 @@ class Labels:
         if shapes:
             log.warning(
                 "%s: no labels, for they have not one number, or text, a lens: %s%s",
-                self._path, ", ".join(f"{name} {shape}" for name, shape in shapes.items()), self._views_hint(shapes),
+                self._path, listed(f"{name} {shape}" for name, shape in shapes.items()), self._views_hint(shapes),
             )  # fmt: skip
         if reasons:
-            why = "; ".join(f"{name} {reason}" for name, reason in reasons.items())
-            log.warning("%s: data sets are left out: %s", self._path, why)
+            each = [f"{name} {reason}" for name, reason in reasons.items()]
+            more = f"; and {len(each) - 6} more" if len(each) > 6 else ""
+            log.warning("%s: data sets are left out: %s%s", self._path, "; ".join(each[:6]), more)
         return chosen
 
     def _views_hint(self, others: Mapping[str, tuple[int, ...]]) -> str:

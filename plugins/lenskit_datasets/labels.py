@@ -14,6 +14,7 @@ from lenskit.plugin import (
     UsageError,
     first_inexact,
     is_angle,
+    listed,
     read_delimited,
     read_numbers,
     theta_E_columns,
@@ -143,11 +144,11 @@ def _numbers(path: Path, header: Sequence[str], rows: Iterable[Sequence[str]]) -
             long.append(f"{name} ({first})")
             del columns[name]
     if other:
-        log.warning("%s: columns are left out, since they hold other than numbers: %s", path, ", ".join(other))
+        log.warning("%s: columns are left out, since they hold other than numbers: %s", path, listed(other))
     if long:
         log.warning(
             "%s: columns are left out, since float32 does not hold their whole numbers: %s; numbers with a decimal "
-            "point are rounded and kept", path, ", ".join(long),
+            "point are rounded and kept", path, listed(long),
         )  # fmt: skip
     return columns
 
@@ -156,5 +157,5 @@ def _parameters(path: Path, numeric: Sequence[str], columns: Mapping[str, str]) 
     """The column of each parameter."""
     for parameter, column in columns.items():
         if column not in numeric:
-            raise UsageError(f"{path} has no column of numbers {column!r} for {parameter}; it has {', '.join(numeric)}")
+            raise UsageError(f"{path} has no column of numbers {column!r} for {parameter}; it has {listed(numeric)}")
     return {column: column for column in numeric if column not in columns.values()} | dict(columns)

@@ -29,7 +29,7 @@ from lenskit.plugin import (
     open_bytes,
     unit_in,
 )
-from lenskit_datasets.fits_file import FAULTS, is_unsigned_64, undefined_as_nan, unreadable
+from lenskit_datasets.fits_file import FAULTS, is_blank_zero, is_unsigned_64, undefined_as_nan, unreadable
 from lenskit_datasets.folders import FITS, check_names, each_file, has_ending, look_through, stem
 from lenskit_datasets.pixels import Clean, by, common_shape
 from lenskit_datasets.simulated import follow_plan
@@ -294,11 +294,13 @@ def _header_and_data(file: Path) -> tuple[fits.Header, NDArray[Any]]:
     # The standard's checksum: with it, the words of an HDU add up to zero in ones' complement.
     if "CHECKSUM" in header and int(np.frombuffer(content[:end], ">u4").sum(dtype=np.uint64)) % (2**32 - 1):
         raise ValueError("its checksum is wrong")
+    pixels = np.frombuffer(content, stored, math.prod(shape), start).reshape(shape)
     if is_unsigned_64(header):
         return header, undefined_as_nan(fits.PrimaryHDU.fromstring(content[:end], uint=True).data, header)
     if stored.kind != "f" or header.get("BSCALE", 1) != 1 or header.get("BZERO", 0) != 0:  # astropy scales them
-        return header, fits.PrimaryHDU.fromstring(content[:end], uint=False).data
-    return header, np.frombuffer(content, stored, math.prod(shape), start).reshape(shape)
+        data = fits.PrimaryHDU.fromstring(content[:end], uint=False).data
+        return header, np.where(pixels == 0, np.nan, data) if is_blank_zero(header) else data
+    return header, pixels
 
 
 def _number(file: Path, header: fits.Header, key: str) -> float:

@@ -131,6 +131,8 @@ def _tiff_axes(file: Path, tiff: Any) -> tuple[tuple[int, int, int], bool]:
     read = (kinds.MINISBLACK, kinds.RGB, *([kinds.YCBCR] if page.compression == tifffile.COMPRESSION.JPEG else []))
     if samples not in (1, 2, 3, 4) or photometric not in read:
         raise UsageError(f"{file} has {samples} channels of the kind {photometric.name}; grayscale and RGB are read")
+    if page.dtype is not None and page.dtype.kind not in "fiub":
+        raise UsageError(f"{file} holds values of the type {page.dtype}; images are real numbers")
     if not _has_codec(page) and not _pillow_reads_all(file, page):
         raise UsageError(
             f"{file} is compressed as {tifffile.COMPRESSION(page.compression).name}, with {page.dtype} pixels, which "

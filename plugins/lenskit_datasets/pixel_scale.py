@@ -18,7 +18,7 @@ from astropy.wcs import WCS
 from astropy.wcs.utils import proj_plane_pixel_scales
 from numpy.typing import NDArray
 
-from lenskit.plugin import UsageError
+from lenskit.plugin import UsageError, shortened, unit_named
 from lenskit_datasets.pixels import by, middle
 
 SAME = 0.02
@@ -92,8 +92,26 @@ def _by_key(header: Mapping[str, Any]) -> float | None:
     for key, value in values.items():
         if (scale := _float(value)) is None or not 0 < scale < inf:
             raise Unclear(f"its header gives {key} = {value!r} as pixel scale; a positive number of arcsec is right")
-        return scale
+        return scale * _arcsec_in(header, key)
     return None
+
+
+def _arcsec_in(header: Mapping[str, Any], key: str) -> float:
+    """Arcseconds in the unit that the comment of a pixel scale begins with, as `[mas] size`; 1 if it says none.
+
+    Raises:
+        Unclear: if that is no angle, or pixels are counted in an arcsecond.
+    """
+    comment = header.comments[key] if isinstance(header, Header) else ""
+    if re.search(r"(\bper|/)\s*arcs", comment, re.IGNORECASE):
+        raise Unclear(f"its header gives {key} in pixels per arcsec; arcsec per pixel is right")
+    if (stated := re.match(r"\s*\[([^\]]+)\]", comment)) is None:
+        return 1.0
+    unit = re.sub(r"\s*(/|\bper\b)\s*pix(el)?$", "", stated[1].strip(), flags=re.IGNORECASE)
+    try:
+        return float(Unit(unit_named("arcsec" if unit in ('"', "''") else unit)).to("arcsec"))
+    except ValueError:
+        raise Unclear(f"its header gives {key} in {shortened(unit)}, which is no angle") from None
 
 
 def _by_coordinates(header: Mapping[str, Any]) -> float | None:
@@ -148,6 +166,9 @@ def _scale(values: tuple[Any, ...]) -> float | None:
         except (ValueError, TypeError, MemoryError):  # errors of wcslib
             raise Unclear("its coordinates are none that astropy.wcs can read") from None
     scales = height, width
+    area = abs(np.linalg.det((wcs.celestial if wcs.has_celestial else wcs).pixel_scale_matrix))
+    if area * (1 + SAME) ** 2 < steps[0] * steps[1]:
+        raise Unclear("its pixels are not square: their sides are not at right angles")
     if not min(scales) > 0 or max(scales) > (1 + SAME) * min(scales):
         raise Unclear(f'its pixels are not square: {height:.4g}" x {width:.4g}"')
     return sqrt(height * width)

@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 from lenskit.config import Config
 from lenskit.drawing import save_figure
 from lenskit.files import write_atomically
-from lenskit.logs import OneLine
+from lenskit.logs import LONGEST, OneLine
 from lenskit.words import MESSAGE, as_label, as_markdown, escaped, listed, quoted, reason, shortened
 
 NASTY = "\x1b[31mred\x1b[0m\r\n\x07\u202e\u2028\x9b31m\udcff[bold]x[/bold] :smile: <b>$x"
@@ -146,6 +146,11 @@ def test_a_record_is_one_line_of_the_log() -> None:
     handler.setFormatter(OneLine("%(levelname)s %(message)s"))
     handler.handle(logging.makeLogRecord({"levelname": "INFO", "msg": "file %s", "args": (NASTY,)}))
     assert stream.getvalue() == f"INFO file {escaped(NASTY)}\n"
+
+
+def test_a_long_record_is_cut() -> None:
+    line = OneLine("%(message)s").format(logging.makeLogRecord({"msg": "start" + 10**5 * "x" + "end"}))
+    assert (len(line), line[:5], line[-3:]) == (LONGEST, "start", "end")
 
 
 def test_a_configuration_is_printed_as_toml_that_no_terminal_obeys() -> None:

@@ -181,7 +181,7 @@ def test_what_it_does_not_take(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="pickle.npy holds Python objects, which are not read"):
         DeepLenseNpy(tmp_path / "pickle.npy")
     (tmp_path / "text.npy").write_text("no array")
-    with pytest.raises(LenskitError, match="text.npy cannot be read|text.npy holds Python objects"):
+    with pytest.raises(LenskitError, match="text.npy cannot be read: it is no numpy file"):
         DeepLenseNpy(tmp_path / "text.npy")
 
 

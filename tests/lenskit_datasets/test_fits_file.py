@@ -51,6 +51,30 @@ def test_undefined_pixels_of_scaled_integers(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read(tmp_path / "a.fits"), [[12, 14], [-98, np.nan]])
 
 
+@pytest.mark.parametrize("packed", ["", ".gz", ".fz"])
+@pytest.mark.parametrize("kind", ["u1", "i2", "i4", "i8", "u2", "i1"])
+@pytest.mark.parametrize("scaled", [False, True], ids=["as stored", "scaled"])
+def test_zero_may_stand_for_undefined_pixels(tmp_path: Path, kind: str, scaled: bool, packed: str) -> None:
+    """It is what is stored that counts: unsigned integers have an offset."""
+    if packed == ".fz" and kind == "i8":
+        pytest.skip("Rice compression has no integers of 64 bits")
+    if scaled and kind in ("u2", "i1"):
+        pytest.skip("these are scaled as it is")
+    offset = {"u2": 32768, "i1": -128}.get(kind, 0)
+    numbers = np.arange(48).reshape(6, 8).astype(kind)
+    numbers[2, 1:4] = offset
+    expected = np.where(numbers == offset, np.nan, numbers.astype(float))
+    hdu = fits.CompImageHDU(numbers) if packed == ".fz" else fits.PrimaryHDU(numbers)
+    hdu.header["BLANK"] = 0
+    hdu.writeto(tmp_path / f"a.fits{packed}")
+    if scaled:
+        expected = 10 + 0.5 * expected
+        options = {"disable_image_compression": True, "do_not_scale_image_data": True}
+        with fits.open(tmp_path / f"a.fits{packed}", "update", **options) as hdus:
+            hdus[-1].header.update({"BSCALE": 0.5, "BZERO": 10})
+    np.testing.assert_array_equal(read(tmp_path / f"a.fits{packed}"), expected)
+
+
 def test_faults_name_the_file_in_one_line(tmp_path: Path) -> None:
     for name, content in (("a.fits", b"x" * 5000), ("a.fits.gz", b"\x1f\x8b broken"), ("b.fits", b"")):
         (tmp_path / name).write_bytes(content)

@@ -240,6 +240,8 @@ def test_what_it_does_not_take(tmp_path: Path) -> None:
     np.save(tmp_path / "many.npy", numbers(20, 8, 8))
     np.save(tmp_path / "objects.npy", np.array([{}, None]), allow_pickle=True)
     np.save(tmp_path / "complex.npy", numbers(8, 8, kind="f4") * 1j)
+    tifffile.imwrite(tmp_path / "complex.tif", numbers(8, 8, kind="f4") * 1j)
+    (tmp_path / "text.npy").write_text("no array")
     (tmp_path / "text.png").write_text("no image")
     complaints = {
         "cmyk.jpg": "is a picture of mode CMYK; grayscale and RGB are read",
@@ -247,6 +249,8 @@ def test_what_it_does_not_take(tmp_path: Path) -> None:
         "many.npy": r"holds an array \(20, 8, 8\); one image is",
         "objects.npy": "holds Python objects, which are not read: save an array of numbers",
         "complex.npy": "holds values of the type complex64; images are real numbers",
+        "complex.tif": "holds values of the type complex64; images are real numbers",
+        "text.npy": "text.npy cannot be read: it is no numpy file",
         "text.png": "cannot be read: cannot identify image file",
     }
     for name, complaint in complaints.items():

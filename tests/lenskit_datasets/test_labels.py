@@ -51,6 +51,13 @@ def test_entries_that_are_not_known(table, caplog):
     assert told.getMessage().endswith("other than numbers: note ('far: off'), limit ('>1')")
 
 
+def test_of_many_columns_the_first_are_told(table, caplog):
+    many = 2000
+    columns, cells = (",".join(f"{start}{i}" for i in range(many)) for start in ("c", "x"))
+    read_labels(table(f"name,q,{columns}\na,1,{cells}\n"), ["a"], {})
+    assert caplog.records[-1].getMessage().endswith(f"and {many - 12} more")
+
+
 def test_named_columns(table):
     path = table("name,b_SIE,theta_E_sie,theta_E_epl\na,1,2,3\n")
     parameters, values = read_labels(path, ["a"], {"theta_E": "theta_E_epl", "b": "b_SIE"})
@@ -80,7 +87,7 @@ def test_byte_order_mark_and_blank_lines(table):
         ("name,q\na,1\na.fits,2\n", {}, "two rows"),
         ("name,q,q\na,1,2\n", {}, "line 1: two columns are called 'q'"),
         ("name,q\na,1,2\n", {}, "line 2: 3 cells, where the header has 2"),
-        ("name,theta_E_1,theta_E_2\na,1,2\n", {}, "which of theta_E_1, theta_E_2 is theta_E"),
+        ("name,theta_E_sie,theta_E_epl\na,1,2\n", {}, "which of theta_E_sie, theta_E_epl is theta_E"),
         ("name,q\na,1\n", {"theta_E": "r"}, "no column of numbers 'r' for theta_E; it has q"),
         ("name,kind\na,x\n", {"theta_E": "kind"}, "no column of numbers"),
     ],
@@ -118,6 +125,12 @@ def test_einstein_radii_are_converted_to_arcsec(table, unit, name):
     parameters, values = read_labels(table(f"name,{name.format(unit)},q\na,{value!r},1\n"), ["a"], columns)
     assert {p.name: (p.unit, p.headline) for p in parameters} == {"theta_E": ("arcsec", True), "q": ("", False)}
     assert sorted(values[0].tolist()) == pytest.approx([1, 1.25], rel=1e-6)
+
+
+@pytest.mark.parametrize("name", ["theta_E_urad", "theta_E_log10", "theta_E_sq", "theta_E_arcsec_rad"])
+def test_what_is_no_radius_keeps_its_name_and_values(table, name):
+    parameters, values = read_labels(table(f"name,{name}\na,2.5\n"), ["a"], {})
+    assert ([p.name for p in parameters], values.tolist()) == ([name], [[2.5]])
 
 
 def test_other_columns_keep_names_and_values_and_say_their_units(table):

@@ -292,6 +292,16 @@ def test_what_it_does_not_take(tmp_path: Path, simulated) -> None:
         LensiamFits(tmp_path / "ours")
 
 
+def test_zero_may_stand_for_undefined_pixels(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(1000, 1009, (12, 12, 2)).astype("i2")
+    pixels[3:5, 3:5] = 0
+    hdu = fits.PrimaryHDU(pixels)
+    hdu.header["BLANK"] = 0
+    Path("pairs").mkdir()
+    hdu.writeto("pairs/0.fits")
+    assert LensiamFits("pairs").read([0])[0].min() > 900
+
+
 def test_endings_in_capitals_what_macos_leaves_behind_and_undefined_pixels(tmp_path: Path) -> None:
     for number, name in enumerate(("0.FITS", "1.fit", "2.FITS.GZ")):
         pixels = np.random.default_rng(number).integers(0, 9, (12, 12, 2)).astype("u2")

@@ -25,6 +25,44 @@ from lenskit_datasets.pixel_scale import (
 )
 
 
+@pytest.mark.parametrize(
+    ("comment", "found"),
+    [
+        ("[mas] pixel scale", 0.05), ("[deg]", 180_000), ("[ArcMin/pixel]", 3000), ("[arcsec / pix] size", 50),
+        ('["/pix]', 50), ("size of a pixel [mas]", 50), ("", 50), ("arcsec per pixel", 50),
+    ],
+)  # fmt: skip
+def test_the_comment_of_a_key_may_begin_with_its_unit(comment: str, found: float) -> None:
+    if found > 600:
+        with pytest.raises(Unclear, match="which no camera has"):
+            stated_scale(fits.Header([("PIXSCALE", 50, comment)]))
+        found, value = found / 1e6, 50e-6
+    else:
+        value = 50
+    assert stated_scale(fits.Header([("PIXSCALE", value, comment)])) == pytest.approx(found)
+
+
+@pytest.mark.parametrize(
+    ("comment", "complaint"),
+    [
+        ("pixels per arcsec", "gives PIXSCALE in pixels per arcsec; arcsec per pixel is right"),
+        ("[pix/arcsec]", "gives PIXSCALE in pixels per arcsec"), ("[kpc] at z", "PIXSCALE in kpc, which is no angle"),
+        ("[nonsense]", "PIXSCALE in nonsense, which is no angle"),
+    ],
+)  # fmt: skip
+def test_a_unit_that_is_no_angle_is_unclear(comment: str, complaint: str) -> None:
+    with pytest.raises(Unclear, match=complaint):
+        stated_scale(fits.Header([("PIXSCALE", 20, comment)]))
+
+
+@pytest.mark.parametrize("skewed", [(1, 1), (1, 0.5)], ids=["parallel", "skewed"])
+def test_pixels_without_right_angles_are_unclear(skewed: tuple[float, float]) -> None:
+    a, b = skewed
+    cards = {f"CD{i}_{j}": 1e-5 * value for i, j, value in ((1, 1, a), (1, 2, b), (2, 1, b), (2, 2, a))}
+    with pytest.raises(Unclear, match="their sides are not at right angles"):
+        stated_scale(fits.Header({"CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", **cards}))
+
+
 def header(scale: float, angle: float = 0, form: str = "cd", projection: str = "TAN") -> fits.Header:
     """Coordinates about a point of the sky, in one of the forms that FITS has for them."""
     cards = {"CTYPE1": f"RA---{projection}", "CTYPE2": f"DEC--{projection}", "CRVAL1": 150.0, "CRVAL2": 2.2}

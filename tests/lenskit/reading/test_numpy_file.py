@@ -75,5 +75,8 @@ def test_what_is_no_array() -> None:
     np.save("b.npy", np.array([{"run": "code"}], object))
     with pytest.raises(ValueError, match="Python objects"):
         load_array("b.npy")
+    Path("c.npy").write_text("1 2 3")
+    with pytest.raises(ValueError, match="it is no numpy file"):
+        load_array("c.npy")
     with pytest.raises(zipfile.BadZipFile):
         open_arrays("b.npy").__enter__()

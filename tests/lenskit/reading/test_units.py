@@ -64,7 +64,9 @@ def test_a_unit_at_the_end_of_a_name(column: str, found: tuple[str, str]) -> Non
         (["q", "theta_E_rad", "theta_E"], ["theta_E"]),
         (["theta_E_sie", "theta_E [mas]"], ["theta_E [mas]"]),
         (["theta_E_sie_arcsec", "theta_E_sie_err_arcsec", "theta_E_kpc", "theta_E [pix]"], ["theta_E_sie_arcsec"]),
-        (["theta_E_1", "theta_E_2"], ["theta_E_1", "theta_E_2"]),
+        (["theta_E_sie", "theta_E_epl"], ["theta_E_sie", "theta_E_epl"]),
+        (["theta_E_urad", "theta_E_nrad", "theta_E_microarcsec", "theta_E_1", "theta_E_log10_arcsec"], []),
+        (["theta_E_log10", "theta_E_sq", "theta_E_arcsec_rad", "theta_E_arcsec [mas]"], []),
         (["theta_E_err", "theta_Einstein", "Theta_E"], []),
     ],
 )

@@ -200,6 +200,21 @@ def test_json_that_python_does_not_take(text: str) -> None:
         read_table(written(text, "lenses.json"))
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            r'[{"name": "a", "q": 1}, {"name": "\ud800", "q": 1}]',
+            r"row 1 \(from 0\), column name: '\\ud800' is no valid",
+        ),
+        (r'{"\udfff": [1]}', r"lenses.json: the name of column '\\udfff' is no valid Unicode"),
+    ],
+)
+def test_json_with_half_a_character(text: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        read_table(written(text, "lenses.json"))
+
+
 def test_the_header_may_be_a_comment_and_an_index_has_no_name() -> None:
     assert read_table(written("# name,a\nx,1\n")).columns == {"name": ["x"], "a": ["1"]}
     with pytest.raises(UsageError, match=r"lenses.csv, line 1: column 1 has no name"):
