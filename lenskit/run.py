@@ -36,7 +36,7 @@ from lenskit.files import write_atomically
 from lenskit.kinds.simulator import Simulator
 from lenskit.lock import is_held
 from lenskit.owned_run import ORIGIN, RUN, not_of_a_run
-from lenskit.ownership import LISTS, asked, check_writable, remove, told
+from lenskit.ownership import LISTS, asked, check_outside, check_writable, remove, told
 from lenskit.registry import registry
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ class Run:
             write_atomically(path / ORIGIN, json.dumps(origin, indent=2) + "\n")
         except OSError as error:
             raise LenskitError(f"the run directory {path} cannot be made: {error.strerror}") from error
-        return cls(path)
+        return cls(path, config)
 
     @staticmethod
     def check_free(path: Path, overwrite: bool = False) -> None:
@@ -110,9 +110,10 @@ class Run:
 
         Raises:
             UsageError: if something is there already and `overwrite` is not set; or is set, and what is there is no
-                run, is being trained, or holds what lenskit did not write.
+                run, is being trained, or holds what lenskit did not write; or the path is in a run or a store.
             LenskitError: if nothing can be written there.
         """
+        check_outside(path)
         try:
             check_writable(path)
         except UsageError:

@@ -150,6 +150,7 @@ BAD = {
     "--recipe toys --accelerator foo": "--accelerator foo --devices auto --num-nodes 1 ",
     "--recipe toys --accelerator cpu --devices 0": "--accelerator cpu --devices 0 --num-nodes 1 ",
     "--recipe toys --accelerator cpu --devices x": "--accelerator cpu --devices x --num-nodes 1 ",
+    "--recipe toys --out=": "--out takes the run directory to make, got nothing",
     "--resume nowhere": "there is no run directory nowhere",
     "--resume .": ". is no run directory: it has no run.toml",
 }
