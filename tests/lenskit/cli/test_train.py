@@ -148,6 +148,7 @@ BAD = {
     "--resume run --overwrite": "--resume goes on with a run as it is",
     "--recipe toys --accelerator cpu --strategy fsdp": "--strategy takes auto, ddp, ",
     "--recipe toys --accelerator foo": "--accelerator foo --devices auto --num-nodes 1 ",
+    "--recipe toys --accelerator tpu": "--accelerator tpu --devices auto --num-nodes 1 ",
     "--recipe toys --accelerator cpu --devices 0": "--accelerator cpu --devices 0 --num-nodes 1 ",
     "--recipe toys --accelerator cpu --devices x": "--accelerator cpu --devices x --num-nodes 1 ",
     "--recipe toys --out=": "--out takes the run directory to make, got nothing",
