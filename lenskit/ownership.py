@@ -196,6 +196,8 @@ def check_free(folder: Path, names: Collection[str]) -> None:
     for name in names:
         if os.path.lexists(folder / name) and any(same(folder / name, given) for given in wish.inputs):
             raise UsageError(f"{folder / name} is an input of this command: choose another --output")
+        if (folder / name).is_dir() and not (folder / name).is_symlink() and not name.endswith("/"):
+            raise UsageError(f"{folder / name} is a folder, where a file would go: move it, or choose another --output")
     if wish.overwrite or not folder.is_dir():
         return
     other = str(_object(folder / RESULTS).get("evaluation") or wish.evaluation)

@@ -75,6 +75,16 @@ def test_a_file_of_an_outputs_name_stops_before_the_work(name: str, run: Path, l
         assert tree(folder) == before
 
 
+@pytest.mark.parametrize("name", WRITTEN)
+def test_a_folder_of_an_outputs_name_is_never_replaced(name: str, run: Path, lenskit: Callable[..., Any]) -> None:
+    Path("mine", name).mkdir(parents=True)
+    complaint = f"mine/{name} is a folder, where a file would go: move it, or choose another --output"
+    for evaluation in ("crowding", "probe"):
+        told = lenskit(evaluation, run, *FEW, "--output", "mine", "--overwrite").complaint()
+        assert told == complaint
+    assert names("mine") == [name]
+
+
 def test_a_file_of_an_outputs_name_is_replaced_only_when_asked(run: Path, lenskit: Callable[..., Any]) -> None:
     Path("mine").mkdir()
     Path("mine/results.json").write_text('{"pictures": ["notes.txt"], "files": ["notes.txt"]}')
