@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from importlib import metadata
+from typing import Any
 
 import pytest
 
@@ -12,6 +13,7 @@ from lenskit.errors import LenskitError, UsageError
 from lenskit.registry import Plugin, Registry, near, registry
 
 Install = Callable[..., None]
+Lenskit = Callable[..., Any]
 
 
 def method(name: str, target: str = "nowhere:Method", **more: object) -> str:
