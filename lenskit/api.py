@@ -63,10 +63,12 @@ def train(
         UsageError: for what is unknown, contradicts itself, or has a wrong value.
         LenskitError: if training cannot go on.
     """
+    if out is not None and not fspath(out):
+        raise UsageError("out takes the run directory to make, got nothing")
     resolved = configuration(recipe, config=config, data=data, set=set, **choices)
     from lenskit.training.runner import train
 
-    folder = Path(out) if out else usual_folder(resolved)
+    folder = usual_folder(resolved) if out is None else Path(out)
     name = None if recipe is None else fspath(recipe)
     return train(resolved, folder, overwrite=overwrite, progress=progress, recipe=name)
 

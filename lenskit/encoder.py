@@ -290,6 +290,16 @@ def read_card(folder: Path) -> dict[str, Any]:
     return card
 
 
+def is_as_written(folder: Path) -> bool:
+    """Whether what the encoder in a folder says of itself fits its checksum, or has none.
+
+    Raises:
+        LenskitError: if it cannot be read.
+    """
+    card = load_json(folder / "encoder.json")
+    return "checksum" not in card or card["checksum"] == card_checksum(card)
+
+
 def remake(folder: Path) -> str:
     """How to get an encoder again."""
     if not (folder.parent / "run.toml").is_file():

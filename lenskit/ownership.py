@@ -196,6 +196,8 @@ def check_free(folder: Path, names: Collection[str]) -> None:
     for name in names:
         if os.path.lexists(folder / name) and any(same(folder / name, given) for given in wish.inputs):
             raise UsageError(f"{folder / name} is an input of this command: choose another --output")
+        if (folder / name).is_dir() and not (folder / name).is_symlink() and not name.endswith("/"):
+            raise UsageError(f"{folder / name} is a folder, where a file would go: move it, or choose another --output")
     if wish.overwrite or not folder.is_dir():
         return
     other = str(_object(folder / RESULTS).get("evaluation") or wish.evaluation)
@@ -315,9 +317,31 @@ def check_no_part(path: Path, flag: str, folder: bool = False) -> None:
             name = each.relative_to(above).as_posix()
             there = each.is_file() and name.partition("/")[0] in ("evaluations", "export")
             part = name == "." or any(map(writes, (name, name.lower(), f"{name}/")))
+            part = part or name.partition("/")[0].lower() in ("encoder", "best", "checkpoints")
             if (part or there) and is_run(above):
                 raise UsageError(f"{path} is a part of the run {above}: choose another {flag}")
             if (folder or above != each) and _object(above / "zarr.json").get("node_type"):
+                raise UsageError(f"{path} is in the store {above}: choose another {flag}")
+
+
+def check_outside(path: Path, flag: str = "--out") -> None:
+    """Checks, before there is any work, that a path where a run or a store shall be made is in none.
+
+    Args:
+        path: The path.
+        flag: How it was given.
+
+    Raises:
+        UsageError: naming the run or the store that it is in.
+    """
+    from lenskit.owned_run import RUN, is_run
+
+    for each in dict.fromkeys([Path(os.path.abspath(path)), path.resolve()]):
+        for above in each.parents:
+            # A run that is half made, too, has a folder `best` of its own.
+            if is_run(above) or (each == above / "best" and (above / RUN).is_file()):
+                raise UsageError(f"{path} is a part of the run {above}: choose another {flag}")
+            if _object(above / "zarr.json").get("node_type") or "format" in _object(above / "simulation.json"):
                 raise UsageError(f"{path} is in the store {above}: choose another {flag}")
 
 

@@ -77,6 +77,11 @@ class Record:
             loaded = getattr(importlib.import_module(module), attribute)
             if not isinstance(loaded, type):
                 raise TypeError(f"{attribute} is no class")
+            if self.kind == "evaluation":
+                from lenskit.kinds.evaluation import Evaluation
+
+                if not issubclass(loaded, Evaluation):
+                    raise TypeError(f"{attribute} is no Evaluation")
             return loaded
         except Exception as error:
             raise LenskitError(f"{where} cannot be loaded from {self.component.target}: {_reason(error)}") from error

@@ -28,7 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lenskit.applied import apply_method, chunks_of
-from lenskit.config import Config
+from lenskit.config import Config, read_layer
 from lenskit.encoder import Encoder, find_device, read_card
 from lenskit.errors import LenskitError, UsageError
 from lenskit.figures import read_figures
@@ -36,7 +36,7 @@ from lenskit.files import write_atomically
 from lenskit.kinds.simulator import Simulator
 from lenskit.lock import is_held
 from lenskit.owned_run import ORIGIN, RUN, not_of_a_run
-from lenskit.ownership import LISTS, asked, check_writable, remove, told
+from lenskit.ownership import LISTS, asked, check_outside, check_writable, remove, told
 from lenskit.registry import registry
 
 if TYPE_CHECKING:
@@ -62,6 +62,7 @@ class Run:
 
     Raises:
         UsageError: if it is no run directory.
+        LenskitError: if a section is missing in its configuration.
     """
 
     def __init__(self, path: Path | str, config: Config | None = None) -> None:
@@ -80,7 +81,13 @@ class Run:
             raise UsageError(f"there is no run directory {self.path}")
         if not (self.path / "run.toml").is_file():
             raise UsageError(f"{self.path} is no run directory: it has no run.toml")
-        return Config.from_toml(self.path / "run.toml")
+        file = self.path / "run.toml"
+        layer = read_layer(file)
+        for section in ("train", "method", "backbone", "pairs", "data" if "data" in layer else "simulator"):
+            # What is cut off would else be taken from defaults, which were not what was trained.
+            if section not in layer or layer[section] == {}:
+                raise LenskitError(f"{file} is damaged: it has no section {section!r}; restore it from a copy")
+        return Config.resolve(layer)
 
     @classmethod
     def create(cls, path: Path, config: Config, overwrite: bool = False, recipe: str | None = None) -> Run:
@@ -102,7 +109,7 @@ class Run:
             write_atomically(path / ORIGIN, json.dumps(origin, indent=2) + "\n")
         except OSError as error:
             raise LenskitError(f"the run directory {path} cannot be made: {error.strerror}") from error
-        return cls(path)
+        return cls(path, config)
 
     @staticmethod
     def check_free(path: Path, overwrite: bool = False) -> None:
@@ -110,9 +117,10 @@ class Run:
 
         Raises:
             UsageError: if something is there already and `overwrite` is not set; or is set, and what is there is no
-                run, is being trained, or holds what lenskit did not write.
+                run, is being trained, or holds what lenskit did not write; or the path is in a run or a store.
             LenskitError: if nothing can be written there.
         """
+        check_outside(path)
         try:
             check_writable(path)
         except UsageError:

@@ -74,7 +74,10 @@ def command(
     """
     if resume:
         given = {name: value for name, value in flags.items() if value not in (None, ())}
-        return _resume(resume, given, any((recipe, config, data, assignments, out, overwrite, print_config)))
+        other = (recipe, config, data, assignments, out is not None, overwrite, print_config)
+        return _resume(resume, given, any(other))
+    if out == "":
+        raise UsageError("--out takes the run directory to make, got nothing")
     asked = resolved(recipe, config, data, assignments, **flags)
     if print_config:
         click.echo(asked.to_toml(), nl=False)
@@ -82,7 +85,7 @@ def command(
 
     from lenskit.training.runner import train
 
-    return _tell(train(asked, Path(out) if out else usual_folder(asked), overwrite=overwrite, recipe=recipe))
+    return _tell(train(asked, usual_folder(asked) if out is None else Path(out), overwrite=overwrite, recipe=recipe))
 
 
 def _resume(path: str, given: dict[str, Any], other: bool) -> int:

@@ -11,6 +11,7 @@ from lenskit.config import build, read_assignment
 from lenskit.errors import UsageError
 from lenskit.kinds.dataset import Dataset
 from lenskit.options import options_of
+from lenskit.records import load_json
 from lenskit.registry import registry
 from lenskit.words import listed, quoted, shortened
 
@@ -39,6 +40,8 @@ def find_reader(text: str) -> tuple[str, Path]:
         raise UsageError(f"there are no data at {shortened(text, 200)}{nowhere}")
     if reader := _recognised(given):
         return reader, given
+    if (given / "zarr.json").is_file():
+        load_json(given / "zarr.json", where=f"{given / 'zarr.json'} is damaged: it", error=UsageError)
     for inner in _inside(given):
         if reader := _recognised(inner):
             raise UsageError(f"no reader recognises {given}, but {reader} reads {inner}, which is in it: name that")

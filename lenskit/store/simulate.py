@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from lenskit.errors import LenskitError, UsageError
+from lenskit.ownership import check_outside
 from lenskit.store.claims import Claims
 from lenskit.store.cluster import connected, fill_on_cluster
 from lenskit.store.formats import Format, open_format, written
@@ -51,10 +52,13 @@ def simulate(
         tell: Is called with the number of chunks that are done, now and then.
 
     Raises:
-        UsageError: if there is something else at `out`, or a store that differs from the plan.
+        UsageError: if there is something else at `out`, or a store that differs from the plan; or it is in a run or
+            another store.
         LenskitError: if the disk is full or cannot be written, or the cluster cannot be reached.
     """
     store = open_format(format, Path(out))
+    if not store.exists:
+        check_outside(Path(out))
     with ExitStack() as stack:
         # A cluster that cannot be reached shall leave nothing behind.
         client = stack.enter_context(connected(dask, workers)) if dask else None

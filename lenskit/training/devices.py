@@ -20,7 +20,6 @@ from pytorch_lightning.plugins.environments import (
     TorchElasticEnvironment,
 )
 from pytorch_lightning.strategies.launchers import _MultiProcessingLauncher
-from pytorch_lightning.utilities.exceptions import MisconfigurationException
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from lenskit.errors import UsageError
@@ -83,7 +82,7 @@ def make_trainer(
         trainer = make(settings.strategy)
         if unused and settings.strategy == "auto" and trainer.num_devices * trainer.num_nodes > 1:
             trainer = make("ddp_find_unused_parameters_true")
-    except (MisconfigurationException, ValueError, TypeError, RuntimeError) as error:
+    except Exception as error:  # Lightning asks libraries of devices, which raise what they like
         reason = " ".join(str(error).split())[:200]
         strategy = "" if settings.strategy == "auto" else f"--strategy {settings.strategy} "
         raise UsageError(

@@ -13,7 +13,7 @@ import torch
 
 from lenskit.checksums import Damaged, check_archive
 from lenskit.config import Config
-from lenskit.encoder import Encoder, read_card
+from lenskit.encoder import Encoder, is_as_written, read_card
 from lenskit.errors import LenskitError, UsageError
 from lenskit.kinds.method import Method
 from lenskit.lock import held
@@ -91,7 +91,8 @@ def _mend_encoder(run: Run, job: Job) -> None:
     """Saves the encoder of a finished run again, if it is damaged: the checkpoint has it, too."""
     try:
         run.encoder("last")
-        return
+        if is_as_written(run.path / "encoder"):
+            return
     except LenskitError as error:
         log.warning("%s", error)
     checkpoint = torch.load(run.checkpoint, map_location="cpu", weights_only=True, mmap=True)

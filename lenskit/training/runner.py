@@ -43,6 +43,9 @@ log = logging.getLogger("lenskit")
 LIVE_LENSES = 10_000
 """Lenses an epoch of live simulation, when nothing is said."""
 
+FEWEST_PIXELS = 4
+"""Height and width of an image on which there is anything to be learned."""
+
 
 def train(
     config: Config, out: Path, *, overwrite: bool = False, progress: bool = True, recipe: str | None = None
@@ -100,6 +103,11 @@ class Job:
         with memory.building("the images", memory.SMALLER_IMAGES):
             self.source = source_of(config)
         pairs, preprocess = self.source.pairs, self.source.preprocess
+        if min(self.source.image_shape[1:]) < FEWEST_PIXELS:
+            _, height, width = self.source.image_shape
+            raise UsageError(
+                f"the images are {height} x {width} pixels: training takes {FEWEST_PIXELS} x {FEWEST_PIXELS} or more"
+            )
         channels, height, width = preprocess.shape(self.source.image_shape)
         if height != width:
             raise UsageError(f"the images are {height} x {width} pixels: say --set input.size=N to make them square")

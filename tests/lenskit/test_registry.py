@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from importlib import metadata
+from typing import Any
 
 import pytest
 
@@ -12,6 +13,7 @@ from lenskit.errors import LenskitError, UsageError
 from lenskit.registry import Plugin, Registry, near, registry
 
 Install = Callable[..., None]
+Lenskit = Callable[..., Any]
 
 
 def method(name: str, target: str = "nowhere:Method", **more: object) -> str:
@@ -212,6 +214,19 @@ def test_a_target_that_cannot_be_loaded(target: str, module: str | None, reason:
     with pytest.raises(LenskitError) as error:
         registry().find("method", "new").load()
     assert str(error.value) == f"method 'new' of lenskit-ssl-acme 1.0 cannot be loaded from {target}: {reason}"
+
+
+def test_an_evaluation_of_another_class_is_one_line(install: Install, lenskit: Lenskit) -> None:
+    hooks = method("evil", "acme_evil:Evil").replace("methods", "evaluations")
+    install("acme", hooks, acme_evil="class Evil: pass")
+    with pytest.raises(LenskitError) as error:
+        registry().find("evaluation", "evil").load()
+    where = "evaluation 'evil' of lenskit-ssl-acme 1.0 cannot be loaded from acme_evil:Evil"
+    assert str(error.value) == f"{where}: TypeError: Evil is no Evaluation"
+    for line in (["evil", "--help"], ["evil", "run"], ["evaluate", "evil", "run"]):
+        assert lenskit(*line).complaint(1) == str(error.value)
+    for line in (["--help"], ["list", "evaluations"], ["probe", "--help"]):
+        assert lenskit(*line).status == 0
 
 
 def test_a_recipe_that_is_not_there(install: Install) -> None:

@@ -75,6 +75,16 @@ def test_a_file_of_an_outputs_name_stops_before_the_work(name: str, run: Path, l
         assert tree(folder) == before
 
 
+@pytest.mark.parametrize("name", WRITTEN)
+def test_a_folder_of_an_outputs_name_is_never_replaced(name: str, run: Path, lenskit: Callable[..., Any]) -> None:
+    Path("mine", name).mkdir(parents=True)
+    complaint = f"mine/{name} is a folder, where a file would go: move it, or choose another --output"
+    for evaluation in ("crowding", "probe"):
+        told = lenskit(evaluation, run, *FEW, "--output", "mine", "--overwrite").complaint()
+        assert told == complaint
+    assert names("mine") == [name]
+
+
 def test_a_file_of_an_outputs_name_is_replaced_only_when_asked(run: Path, lenskit: Callable[..., Any]) -> None:
     Path("mine").mkdir()
     Path("mine/results.json").write_text('{"pictures": ["notes.txt"], "files": ["notes.txt"]}')
@@ -102,6 +112,7 @@ def test_where_no_results_can_go(run: Path, lenskit: Callable[..., Any]) -> None
         "blobs": "blobs is a part of the run",
         "blobs/run.toml": "blobs/run.toml is a part of the run",
         "file/../blobs/encoder": "blobs/encoder is a part of the run",
+        "blobs/best/x": "blobs/best/x is a part of the run",
     }.items():
         assert why in lenskit("crowding", run, *FEW, "--output", output).complaint()
     assert names(".") == ["blobs", "file", "link"]
@@ -193,3 +204,27 @@ def test_a_run_with_results_of_every_kind_is_replaced(run: Path, lenskit: Callab
     assert lenskit("export", run, "--format", "timm").status in (0, 2)  # the toys' backbone is none of timm
     Run.create(run, Run(run).config, overwrite=True)
     assert names(run) == ["provenance.json", "run.toml"]
+
+
+def test_no_run_and_no_store_is_made_in_another(run: Path, lenskit: Callable[..., Any]) -> None:
+    blobs = ("simulate", "--simulator", "blobs", "--set", "simulator.pixels=8", "--workers", 1, "--lenses", 2)
+    for store in ("pairs.zarr", "pairs"):
+        assert lenskit(*blobs, "--out", store).status == 0
+    before = tree(".")
+    inner = ("best", "sub", "evaluations/x", "a/b/c", "checkpoints")
+    places = {f"blobs/{name}": f"is a part of the run {run.resolve()}" for name in inner}
+    places |= {f"{store}/x": f"is in the store {Path(store).resolve()}" for store in ("pairs.zarr", "pairs")}
+    for out, why in places.items():
+        complaint = f"{out} {why}: choose another --out"
+        assert lenskit("train", "--recipe", "toys", "--overwrite", "--out", out).complaint() == complaint
+        assert lenskit(*blobs, "--format", "zarr", "--out", out).complaint() == complaint
+    for folder in ("encoder", "best", "checkpoints"):
+        output = f"blobs/{folder}/x.npz"
+        assert lenskit("embed", run, "-o", output).complaint().startswith(f"{output} is a part of the run ")
+    assert tree(".") == before
+
+
+def test_a_run_that_is_half_made_has_no_run_in_its_best(run: Path, lenskit: Callable[..., Any]) -> None:
+    (run / "provenance.json").unlink()
+    complaint = f"blobs/best is a part of the run {run.resolve()}: choose another --out"
+    assert lenskit("train", "--recipe", "toys", "--out", "blobs/best").complaint() == complaint

@@ -237,6 +237,27 @@ def test_what_is_no_run_is_not_opened(tmp_path: Path) -> None:
         Run(tmp_path)
 
 
+@pytest.mark.parametrize("section", ["train", "simulator", "pairs", "method", "backbone"])
+def test_a_configuration_without_a_section_opens_no_run(section: str, config: Config, tmp_path: Path) -> None:
+    Run.create(tmp_path / "run", config)
+    file = tmp_path / "run" / "run.toml"
+    for left in ({}, {section: {}}):
+        sections = {name: values for name, values in config.sections.items() if name != section}
+        file.write_text(Config(sections | left).to_toml())
+        with pytest.raises(LenskitError, match=rf"run\.toml is damaged: it has no section '{section}'; restore it"):
+            Run(tmp_path / "run")
+    file.write_text("")
+    with pytest.raises(LenskitError, match=r"run\.toml is damaged: it has no section 'train'"):
+        Run(tmp_path / "run")
+
+
+def test_a_run_of_before_some_settings_is_opened(config: Config, tmp_path: Path) -> None:
+    Run.create(tmp_path / "run", config)
+    sections = {name: values for name, values in config.sections.items() if name not in ("input", "monitor")}
+    (tmp_path / "run" / "run.toml").write_text(Config(sections).to_toml())
+    assert Run(tmp_path / "run").config == config
+
+
 @pytest.mark.parametrize("place", ["file/a", "file/a/b"])
 def test_a_place_where_no_directory_can_be(place: str, config: Config, tmp_path: Path) -> None:
     (tmp_path / "file").touch()

@@ -146,7 +146,8 @@ def _findings(runs: Mapping[str, Run]) -> list[Finding]:
             try:
                 results = load_json(file, where=f"{file} is damaged: it")
             except LenskitError as error:
-                raise LenskitError(f"{error}; evaluate {run.path} again, or remove the file") from None
+                log.warning("%s; it is not shown: remove it, or evaluate again with --overwrite", error)
+                continue
             try:
                 checked(results, str(file), Outcome)
             except LenskitError as error:

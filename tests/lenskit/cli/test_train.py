@@ -148,8 +148,13 @@ BAD = {
     "--resume run --overwrite": "--resume goes on with a run as it is",
     "--recipe toys --accelerator cpu --strategy fsdp": "--strategy takes auto, ddp, ",
     "--recipe toys --accelerator foo": "--accelerator foo --devices auto --num-nodes 1 ",
+    "--recipe toys --set simulator.pixels=0": "the images are 0 x 0 pixels: training takes 4 x 4 or more",
+    "--recipe toys --set simulator.pixels=-1": "the images are -1 x -1 pixels: training takes 4 x 4 or more",
+    "--recipe toys --set simulator.pixels=3": "the images are 3 x 3 pixels: training takes 4 x 4 or more",
+    "--recipe toys --accelerator tpu": "--accelerator tpu --devices auto --num-nodes 1 ",
     "--recipe toys --accelerator cpu --devices 0": "--accelerator cpu --devices 0 --num-nodes 1 ",
     "--recipe toys --accelerator cpu --devices x": "--accelerator cpu --devices x --num-nodes 1 ",
+    "--recipe toys --out=": "--out takes the run directory to make, got nothing",
     "--resume nowhere": "there is no run directory nowhere",
     "--resume .": ". is no run directory: it has no run.toml",
 }

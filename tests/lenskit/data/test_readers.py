@@ -85,6 +85,18 @@ def test_nothing_that_is_known(tmp_path: Path) -> None:
         find_reader(str(tmp_path / "notes.txt"))
 
 
+def test_a_store_that_is_cut_short_is_told(tmp_path: Path) -> None:
+    store = tmp_path / "s.zarr"
+    store.mkdir()
+    for content in (b'{"zarr_format": 3, "no', b""):
+        (store / "zarr.json").write_bytes(content)
+        with pytest.raises(UsageError, match=r"s\.zarr/zarr\.json is damaged: it "):
+            find_reader(str(store))
+    (store / "zarr.json").write_text("{}")
+    with pytest.raises(UsageError, match=r"no reader recognises \S*s\.zarr; name one"):
+        find_reader(str(store))
+
+
 def test_what_is_deeper_than_expected_is_named(folder: Path) -> None:
     outer = folder.parent / "outer"
     outer.mkdir()

@@ -138,6 +138,20 @@ def test_a_finished_run_is_left_as_it_is(toys, tmp_path: Path) -> None:
     assert run.checkpoint.stat().st_mtime_ns == before
 
 
+def test_a_card_with_a_wrong_checksum_is_written_again(toys, tmp_path: Path) -> None:
+    run = train(toys(method={"name": "restless"}, train={"epochs": 1}), tmp_path / "run", progress=False)
+    file = run.path / "encoder" / "encoder.json"
+    whole = file.read_bytes()
+    card = json.loads(whole)
+    file.write_text(json.dumps(card | {"method": "simclr"}))
+    assert resume(run.path, progress=False).finished
+    assert file.read_bytes() == whole
+    del card["checksum"]
+    file.write_text(json.dumps(card))  # as a user says that it is right
+    assert resume(run.path, progress=False).finished
+    assert json.loads(file.read_text()) == card
+
+
 def test_refuses_a_pickle_that_runs_code(toys, tmp_path: Path) -> None:
     run = train(toys(method={"name": "restless"}, train={"epochs": 1}), tmp_path / "run", progress=False)
 

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 
 from lenskit.api import evaluate
 from lenskit.cli.main import run as lenskit
-from lenskit.errors import LenskitError, UsageError
+from lenskit.errors import UsageError
 from lenskit.plugin import Run
 from lenskit_evaluation.outcome import write_outcome
 from lenskit_evaluation.report.evaluation import Report
@@ -119,17 +119,27 @@ def test_bad_input_is_one_line(two: list[Run], tmp_path: Path) -> None:
         Report(output=str(tmp_path / "nowhere" / "a.html"))(two)
     with pytest.raises(UsageError, match="blobs is given twice"):
         Report(output=str(tmp_path / "a.html"))([two[0], two[0]])
-    (two[0].folder("probe") / "results.json").write_text('{"half":')
-    with pytest.raises(LenskitError, match=r"results\.json is damaged: .*; evaluate .* again"):
-        Report(output=str(tmp_path / "a.html"))(two)
-    assert not (tmp_path / "a.html").exists()
-    (two[0].folder("probe") / "results.json").write_bytes(b"\xff\xfe{}")
-    with pytest.raises(LenskitError, match=r"results\.json is damaged"):
-        Report(output=str(tmp_path / "a.html"))(two)
     (tmp_path / "README.md").write_text("mine")
     with pytest.raises(UsageError, match=r"README\.md is there already, .*: choose another --output"):
         Report(output=str(tmp_path / "README.html"))(two)
     assert (tmp_path / "README.md").read_text() == "mine"
+
+
+@pytest.mark.parametrize("damaged", [b'{"half":', b"\xff\xfe{}"])
+def test_results_that_are_damaged_are_left_out(damaged: bytes, two: list[Run], tmp_path: Path, caplog) -> None:
+    run = str(two[0].path)
+    crowding = ["crowding", run, "--lenses", "20", "--test-lenses", "10"]
+    assert lenskit(crowding) == 0
+    file = two[0].path / "evaluations" / "crowding" / "results.json"
+    whole = file.read_bytes()
+    file.write_bytes(damaged)
+    (row,) = Report(output=str(tmp_path / "a.html"))([two[0]])
+    assert not [name for name in row if name.startswith("crowding")]
+    (told,) = [each.message for each in caplog.records if "results.json" in each.message]
+    assert told.startswith(f"{file} is damaged: it ")
+    assert told.endswith("; it is not shown: remove it, or evaluate again with --overwrite")
+    assert lenskit([*crowding, "--overwrite"]) == 0
+    assert file.read_bytes() == whole
 
 
 def test_runs_of_one_name_keep_their_figures_wherever_they_are(run: Run, tmp_path: Path, monkeypatch) -> None:
