@@ -14,12 +14,12 @@ from typing import Any
 
 import tomli_w
 
-from lenskit.errors import UsageError
+from lenskit.errors import LenskitError, UsageError
 from lenskit.options import is_text, validate
 from lenskit.records import load_toml, parse_toml
 from lenskit.registry import Record, near, registry
 from lenskit.training.settings import USUAL, InputSettings, MonitorSettings, OptimizerSettings, TrainSettings
-from lenskit.words import listed, quoted, shortened
+from lenskit.words import listed, quoted, reason, shortened
 
 Layer = Mapping[str, Mapping[str, Any]]
 
@@ -189,11 +189,17 @@ def build(kind: str, name: str, options: Mapping[str, Any], *given: Any) -> Any:
         given: What the core gives it, before its options.
 
     Raises:
-        UsageError: if there is no such component, or an option is wrong.
+        UsageError: if there is no such component, or an option is wrong, as far as its annotation or its constructor
+            (by a `ValueError`) tells.
     """
     record = registry().find(kind, name)
     arguments, _ = _validated(record, name, options)
-    return record.load()(*given, **arguments)
+    try:
+        return record.load()(*given, **arguments)
+    except LenskitError:
+        raise
+    except ValueError as error:
+        raise UsageError(f"{kind} {quoted(name)} does not take these options: {reason(error)}") from error
 
 
 def read_layer(path: Path) -> dict[str, Any]:

@@ -352,3 +352,10 @@ def test_what_was_said_for_a_method_that_is_replaced_goes_where_either_has_its_o
     assert Config.resolve(byol | tiny, {"backbone": {"name": "resnet18"}}, aae).name("backbone") == "resnet18"
     assert Config.resolve(recipe, aae | {"backbone": {"name": "tiny"}}).name("backbone") == "tiny"
     assert Config.resolve(recipe, {"method": {"name": "rbm", "k": 2}}).sections["backbone"]["hidden"] == 7
+
+
+def test_an_option_that_only_the_constructor_refuses_is_one_line() -> None:
+    """The toys' dropout has no bounds; torch's layer has."""
+    config = Config.resolve({"backbone": {"name": "tiny", "dropout": -1.0}})
+    with pytest.raises(UsageError, match="^backbone 'tiny' does not take these options: dropout probability .* -1"):
+        config.build("backbone", 1, 12)

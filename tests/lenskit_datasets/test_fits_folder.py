@@ -462,7 +462,7 @@ class TestHeaders:
         np.testing.assert_array_equal(image_of(dataset)[0], pixels(6, 6))
         assert dataset.pixel_scale is None
         (record,) = caplog.records
-        assert "such as a.fits: its card CROTA2 cannot be read; say pixel_scale, in arcsec" in record.getMessage()
+        assert "such as a.fits: its card CROTA2 cannot be read; give pixel_scale, in arcsec" in record.getMessage()
         caplog.clear()
         assert FitsFolder(tmp_path, pixel_scale=0.05).pixel_scale == 0.05
         assert not caplog.records
@@ -485,7 +485,7 @@ class TestHeaders:
             write(tmp_path / f"{number}.fits", pixels(6, 6), **(SKY if number else {}))
         assert FitsFolder(tmp_path).pixel_scale is None
         (record,) = caplog.records
-        assert "not known of 1 of 3 images, such as 0.fits: its header does not say it" in record.getMessage()
+        assert "unknown for 1 of 3 images, such as 0.fits: its header does not say it" in record.getMessage()
 
     def test_scales_that_no_camera_has_are_not_resampled(self, tmp_path):
         write(tmp_path / "a.fits", pixels(6, 6), CTYPE1="RA---TAN", CTYPE2="DEC--TAN", CDELT1=1.0, CDELT2=1.0)
