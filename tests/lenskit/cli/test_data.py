@@ -153,8 +153,8 @@ def test_an_unknown_pixel_scale_is_told_of_once_with_what_to_type(
 ) -> None:
     path = f"{folder}?size=12"
     assert lenskit("data", "info", path).status == 0
-    (said,) = [record.getMessage() for record in caplog.records if "pixels" in record.getMessage()]
+    (said,) = [record.getMessage() for record in caplog.records if "pixel scale" in record.getMessage()]
     assert said == f"{path}: the pixel scale is unknown; give it in arcsec, as in '{path}&pixel_scale=0.05'"
     caplog.clear()
     assert rows(lenskit("data", "info", f"{path}&pixel_scale=0.05").out)["pixels"] == "0.05 arcsec"
-    assert "pixels" not in caplog.text
+    assert "pixel scale" not in caplog.text
