@@ -233,10 +233,8 @@ class Encoder(nn.Module):
         card = read_card(folder)
         try:
             encoder = cls.untrained(card)
-        except LenskitError:
-            raise
-        except (ValueError, TypeError, RuntimeError, ArithmeticError, MemoryError) as error:
-            told = f"{type(error).__name__}: {_one_line(error)}"
+        except (LenskitError, ValueError, TypeError, RuntimeError, ArithmeticError, MemoryError) as error:
+            told = str(error) if isinstance(error, LenskitError) else f"{type(error).__name__}: {_one_line(error)}"
             raise LenskitError(f"the encoder in {folder} cannot be built as its encoder.json says: {told}") from error
         path = folder / "model.safetensors"
         _require(path)
