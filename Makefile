@@ -55,7 +55,7 @@ lint: $(VENV)/installed-dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache --no-logo
 
-# Writes docs/reliability.md; takes half an hour on two cores.
+# Writes docs/reliability.md; takes some ten minutes on two quiet cores.
 reliability: $(VENV)/installed-dev
 	$(BIN)/python tests/reliability/run.py --jobs 2 --lines 10000 --kills 50 --flips 100 --records 500 \
 		--page docs/reliability.md
