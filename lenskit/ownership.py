@@ -23,6 +23,7 @@ from typing import Any
 
 from lenskit.errors import LenskitError, UsageError
 from lenskit.files import is_part, write_atomically
+from lenskit.words import listed
 
 LISTS = RESULTS, LIST = "results.json", "lenskit-files.json"
 """Files with a list `files` of what was written beside them."""
@@ -118,12 +119,6 @@ def strangers(
     return found
 
 
-def told(names: Iterable[str], most: int = 3) -> str:
-    """The first few names, and how many more there are."""
-    several = list(names)
-    return ", ".join(several[:most]) + (f" and {len(several) - most} more" if len(several) > most else "")
-
-
 def listed_in(folder: Path, evaluation: str = "", lists: Sequence[str] = LISTS) -> set[str]:
     """Names of the files that the lists in a folder name.
 
@@ -203,11 +198,11 @@ def check_free(folder: Path, names: Collection[str]) -> None:
     other = str(_object(folder / RESULTS).get("evaluation") or wish.evaluation)
     if wish.evaluation and other != wish.evaluation:
         raise UsageError(f"{folder} holds results of {other}: choose another --output, or use --overwrite")
-    listed = listed_in(folder, wish.evaluation)
-    if taken := [name for name in names if name not in listed and os.path.lexists(folder / name)]:
+    own = listed_in(folder, wish.evaluation)
+    if taken := [name for name in names if name not in own and os.path.lexists(folder / name)]:
         raise UsageError(
-            f"{folder} holds {told(taken)}, which {wish.evaluation or 'this evaluation'} did not write: move what is "
-            "yours, choose another --output, or replace it with --overwrite"
+            f"{folder} holds {listed(taken, 3)}, which {wish.evaluation or 'this evaluation'} did not write: move "
+            "what is yours, choose another --output, or replace it with --overwrite"
         )
 
 

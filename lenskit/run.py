@@ -36,8 +36,9 @@ from lenskit.files import write_atomically
 from lenskit.kinds.simulator import Simulator
 from lenskit.lock import is_held
 from lenskit.owned_run import ORIGIN, RUN, not_of_a_run
-from lenskit.ownership import LISTS, asked, check_outside, check_writable, remove, told
+from lenskit.ownership import LISTS, asked, check_outside, check_writable, remove
 from lenskit.registry import registry
+from lenskit.words import listed
 
 if TYPE_CHECKING:
     from lenskit.kinds.method import Method
@@ -145,8 +146,8 @@ class Run:
             raise UsageError(f"{path} is being trained by another process, so --overwrite leaves it alone")
         if strangers:
             raise UsageError(
-                f"{path} holds {told(strangers)}, which lenskit did not write there, so --overwrite leaves it alone: "
-                "move what is yours, or choose another --out"
+                f"{path} holds {listed(strangers, 3)}, which lenskit did not write there, so --overwrite leaves it "
+                "alone: move what is yours, or choose another --out"
             )
 
     @property

@@ -9,7 +9,13 @@ MESSAGE = 400
 """Characters of a complaint, at most."""
 
 VALUE = 80
-"""Characters of one name or value in a message, at most."""
+"""Characters of one value in a message, at most."""
+
+PATH = 200
+"""Characters of one path or name in a message, at most."""
+
+LIST = 260
+"""Characters of a list in a message, beyond its first name, at most."""
 
 
 def escaped(text: str, keep: str = "") -> str:
@@ -43,17 +49,26 @@ def quoted(value: Any) -> str:
 
 
 def listed(names: Iterable[object], most: int = 12, see: str = "") -> str:
-    """Names separated by commas; of many the first, and how many more there are.
+    """List names, separated by commas: as many as fit into a message, and the number of the others.
+
+    A long path is shown whole, at the cost of the names after it.
 
     Args:
         names: The names.
-        most: How many are written, at most.
+        most: Number of names shown, at most.
         see: Command or option that shows all of them.
     """
-    every = [shortened(escaped(str(name))) for name in names]
-    if len(every) <= most:
-        return ", ".join(every)
-    return f"{', '.join(every[:most])} and {len(every) - most} more{f'; see {see}' if see else ''}"
+    every = [shortened(escaped(str(name)), PATH) for name in names]
+    room = LIST
+    shown: list[str] = []
+    for name in every[:most]:
+        room -= len(name) + 2
+        if shown and room < 0:
+            break
+        shown.append(name)
+    if len(shown) == len(every):
+        return ", ".join(shown)
+    return f"{', '.join(shown)} and {len(every) - len(shown)} more{f'; see {see}' if see else ''}"
 
 
 def as_markdown(text: str) -> str:

@@ -13,7 +13,7 @@ from lenskit.kinds.dataset import Dataset
 from lenskit.options import options_of
 from lenskit.records import load_json
 from lenskit.registry import registry
-from lenskit.words import listed, quoted, shortened
+from lenskit.words import PATH, listed, quoted, shortened
 
 MOST_INSIDE = 20
 """Files and folders at each of two levels that are looked at in a folder that no reader recognises."""
@@ -37,7 +37,7 @@ def find_reader(text: str) -> tuple[str, Path]:
     given = Path(text)
     if not os.path.exists(given):  # which is false, too, of a name that is too long
         nowhere = f": the link leads to {os.readlink(given)}, which is not there" if os.path.islink(given) else ""
-        raise UsageError(f"there are no data at {shortened(text, 200)}{nowhere}")
+        raise UsageError(f"there are no data at {shortened(text, PATH)}{nowhere}")
     if reader := _recognised(given):
         return reader, given
     if (given / "zarr.json").is_file():
@@ -48,7 +48,9 @@ def find_reader(text: str) -> tuple[str, Path]:
     forms = listed((f"{record.name}: {record.load().accepts}" for record in records), 2, "`lenskit list datasets`")
     links = [path.name for path in sorted(given.glob("*")) if path.is_symlink() and not path.exists()]
     nowhere = f", where links lead nowhere (such as {links[0]})" if links else ""
-    raise UsageError(f"no reader recognises {shortened(text)}{nowhere}; name one, as --data READER:PATH ({forms})")
+    raise UsageError(
+        f"no reader recognises {shortened(text, PATH)}{nowhere}; name one, as --data READER:PATH ({forms})"
+    )
 
 
 def _recognised(path: Path) -> str | None:

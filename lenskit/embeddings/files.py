@@ -12,8 +12,8 @@ from typing import Any
 from lenskit.embeddings.stored import FAULTS
 from lenskit.embeddings.table import FORMAT, Table, arguments
 from lenskit.errors import LenskitError, UsageError, too_many_files
-from lenskit.ownership import leftovers, remove, scratch, told
-from lenskit.words import reason
+from lenskit.ownership import leftovers, remove, scratch
+from lenskit.words import listed, reason
 
 FORMATS = {
     ".zarr": "lenskit.embeddings.zarr_file",
@@ -44,7 +44,7 @@ def check(path: Path, overwrite: bool = False) -> None:
         return
     strangers = not_of_embeddings(path)
     if strangers:
-        raise UsageError(f"{path} holds {told(strangers)}, which lenskit did not write: choose another file")
+        raise UsageError(f"{path} holds {listed(strangers, 3)}, which lenskit did not write: choose another file")
     if strangers is not None or (overwrite and not path.is_dir()):
         return
     if path.is_dir() or not module.holds(path):

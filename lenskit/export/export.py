@@ -12,9 +12,10 @@ from lenskit.encoder import Encoder
 from lenskit.errors import LenskitError, UsageError
 from lenskit.export.card import Facts
 from lenskit.files import write_atomically
-from lenskit.ownership import check_folder, check_writable, same, told
+from lenskit.ownership import check_folder, check_writable, same
 from lenskit.registry import near
 from lenskit.run import Run
+from lenskit.words import listed
 
 Content = str | bytes
 
@@ -101,7 +102,7 @@ def check_free(folder: Path, format: str, overwrite: bool, own: bool = False) ->
     there = [name for name in WRITTEN[format] if os.path.lexists(folder / name)]
     strangers = [name for name in there if (folder / name).is_symlink() or not (own or is_exported(folder, name))]
     if strangers:
-        raise UsageError(f"{folder} holds {told(strangers)}, which no export of lenskit wrote: choose another -o")
+        raise UsageError(f"{folder} holds {listed(strangers, 3)}, which no export of lenskit wrote: choose another -o")
     if there and not overwrite:
         raise UsageError(f"{folder / there[0]} exists: choose another -o, or replace it with --overwrite")
 

@@ -18,9 +18,10 @@ from lenskit.errors import UsageError
 from lenskit.files import naming, write_atomically
 from lenskit.hdf5_file import new_hdf5
 from lenskit.kinds.parameter import Parameter
-from lenskit.ownership import check_output, leftovers, remove, scratch, strangers, told
+from lenskit.ownership import check_output, leftovers, remove, scratch, strangers
 from lenskit.rendering.render import Part, Rendering, labels
 from lenskit.rendering.table import NAME
+from lenskit.words import listed
 
 ENDINGS = {".png": "png", ".npy": "npy", ".mat": "mat", ".h5": "hdf5", ".hdf5": "hdf5"}
 Stretch = Literal["linear", "asinh"]
@@ -67,7 +68,7 @@ def check_out(out: Path, format: str, overwrite: bool, table: Path | None = None
         if table is not None and path.is_dir() and table.resolve().is_relative_to(path.resolve()):
             raise UsageError(f"{path} holds the table {table}: choose another -o")
         if path.is_dir() and (others := _not_of_images(path)):
-            raise UsageError(f"{path} holds other things than rendered images, {told(others)}: choose another -o")
+            raise UsageError(f"{path} holds other things than rendered images, {listed(others, 3)}: choose another -o")
         if path != out and os.path.lexists(path) and not os.path.lexists(out):
             raise UsageError(f"{path} exists, where the parameters of {out} would go: choose another -o")
         if path.is_dir() and any(path.iterdir()) and not overwrite:
@@ -267,7 +268,7 @@ def _part(out: Path, folder: bool = False) -> Iterator[Path]:
             yield part
         if out.is_dir():
             if others := _not_of_images(out):
-                raise UsageError(f"{out} holds by now other things than rendered images: {told(others)}")
+                raise UsageError(f"{out} holds by now other things than rendered images: {listed(others, 3)}")
             out.rename(old)
         part.replace(out)
         remove(old)

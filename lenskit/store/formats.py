@@ -17,8 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lenskit.errors import LenskitError, UsageError
-from lenskit.ownership import leftovers, scratch, told
+from lenskit.ownership import leftovers, scratch
 from lenskit.store.plan import FORMAT, Plan, checked_attributes
+from lenskit.words import listed
 
 FORMATS = {
     "zarr": "lenskit.store.zarr_format:ZarrFormat",
@@ -117,8 +118,8 @@ class Format(ABC):
         """
         if strangers := self.strangers():
             raise UsageError(
-                f"{self.path} holds {told(strangers)}, which lenskit did not write, so --overwrite leaves it alone: "
-                "move what is yours, or choose another --out"
+                f"{self.path} holds {listed(strangers, 3)}, which lenskit did not write, so --overwrite leaves it "
+                "alone: move what is yours, or choose another --out"
             )
         if self.path.is_dir():
             # What was removed in part must not look like a store that has to be filled up.
