@@ -24,7 +24,7 @@ from lenskit.owned_run import check_no_input, sweep
 from lenskit.run import Run
 from lenskit.training import memory
 from lenskit.training.callbacks import Checkpoints, Monitor
-from lenskit.training.checks import check_batch, check_clip, check_views
+from lenskit.training.checks import check_batch, check_clip, check_size, check_views
 from lenskit.training.devices import check_batch_norm, make_trainer, quiet_lightning
 from lenskit.training.display import TrainingDisplay
 from lenskit.training.ema import Averaging
@@ -113,6 +113,7 @@ class Job:
             raise UsageError(f"the images are {height} x {width} pixels: say --set input.size=N to make them square")
         torch.manual_seed(self.settings.seed)
         backbone: Backbone = config.build("backbone", channels, height)
+        check_size(backbone, config.name("backbone"), lambda size: config.build("backbone", channels, size))
         self.method: Method = config.build("method", backbone)
         check_views(self.method, config.name("method"), config.name("pairs"), pairs.views)
         self.budget = self._budget()

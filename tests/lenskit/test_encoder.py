@@ -255,7 +255,7 @@ def test_a_wrong_field_of_the_card_is_named(case: str, folder: Path) -> None:
     with pytest.raises(LenskitError, match=f"encoder.json.*{message}|{message}") as caught:
         Encoder.load(folder)
     assert "\n" not in str(caught.value)
-    assert len(str(caught.value)) < 400
+    assert len(str(caught.value).replace(str(folder), "")) < 400
 
 
 @pytest.mark.parametrize("place", range(0, 1000, 97))

@@ -65,7 +65,7 @@ def test_wrong_json_is_one_line(text: str, tmp_path: Path) -> None:
         load_json(path, Outer)
     assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)
-    assert len(str(caught.value)) < 400
+    assert len(str(caught.value).replace(str(tmp_path), "")) < 400
 
 
 TOML = {

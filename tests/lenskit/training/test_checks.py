@@ -32,6 +32,7 @@ BAD = {
     "--batch-size 65": "64 lenses an epoch are fewer than a batch of 65: use --batch-size 64 or less",
     "--method two-optimizers --batch-size 8 --set train.accumulate=2": "method 'two-optimizers' steps its optimisers "
     "itself, so its batches cannot be taken in parts: use --set train.accumulate=1, and a smaller --batch-size",
+    "--set simulator.pixels=5": "images of 5 x 5 pixels are too small for backbone 'tiny' (",
     "--pairs single": "method 'restless' takes 2 view(s) of each lens, pairs 'single' make 1: "
     "use --pairs instrument-only or lens-fixed or ",
     "--precision 16-mixed": "--precision 16-mixed needs a GPU, a CPU has no fp16: use --precision ",
@@ -44,6 +45,13 @@ BAD = {
 def test_is_one_line_and_leaves_nothing_behind(line: str, lenskit: Callable[..., Any]) -> None:
     assert lenskit(*TOYS, *line.split()).complaint(status=2).startswith(BAD[line])
     assert list(Path().iterdir()) == []
+
+
+def test_a_size_that_is_advised_is_large_enough(lenskit: Callable[..., Any]) -> None:
+    line = [*TOYS, "--set", "simulator.pixels=5"]
+    advice = lenskit(*line).complaint().split("or ")[-1]
+    assert advice.startswith("--set input.size=")
+    assert lenskit(*line, *advice.split(), "--set", "train.epochs=1", "--batch-size", "32").status == 0
 
 
 def test_pairs_of_one_view_are_named_to_a_method_that_takes_one(lenskit: Callable[..., Any], install: Any) -> None:

@@ -144,7 +144,7 @@ def test_a_damaged_checkpoint_is_told_in_one_line(damage, toys, tmp_path: Path) 
     with pytest.raises(LenskitError, match=r"last\.ckpt is no checkpoint of lenskit, or is damaged") as caught:
         read_checkpoint(run)
     assert "\n" not in str(caught.value)
-    assert len(str(caught.value)) < 400
+    assert len(str(caught.value).replace(str(tmp_path), "")) < 400
 
 
 @pytest.mark.parametrize("sealed", [True, False], ids=["with a checksum", "of before"])
