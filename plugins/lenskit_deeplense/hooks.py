@@ -21,6 +21,21 @@ def lenskit_simulators() -> list[Component]:
             "lenskit_deeplense.simulators.deeplense:DeepLenseB",
             "DeepLense's Model B: as Model A, with more that is drawn",
         ),
+        Component(
+            "deeplense-1",
+            "lenskit_deeplense.simulators.released:DeepLense1",
+            "Model I of DeepLense's public simulations: no lens light, 150 pixels",
+        ),
+        Component(
+            "deeplense-2",
+            "lenskit_deeplense.simulators.released:DeepLense2",
+            "Model II of DeepLense's public simulations: Euclid, 64 pixels",
+        ),
+        Component(
+            "deeplense-3",
+            "lenskit_deeplense.simulators.released:DeepLense3",
+            "Model III of DeepLense's public simulations: HST, 64 pixels",
+        ),
     ]
 
 

@@ -1,46 +1,107 @@
-"""The simulations of DeepLense's comparison of unsupervised detectors: Model A and Model B.
+"""Model A and Model B of DeepLense's comparison of unsupervised detectors.
 
-Alexander et al. 2020 (https://arxiv.org/abs/2008.12731). The images are not public; docs/substructure.md says which of
-these numbers are published and which are not.
+Alexander et al. 2020 (https://arxiv.org/abs/2008.12731). Their images are not public; docs/substructure.md says where
+each number comes from, and how the images compare with the published losses.
 """
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Annotated, Any, Literal
+
+from annotated_types import Ge, Le
 
 from lenskit_deeplense.simulators.substructure import Substructure
 from lenskit_lensing.priors import Prior
 
+Strength = Literal["effective", "nominal"]
+
+STRENGTHS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
+    {
+        "effective": {
+            "subhalos": "25",
+            "subhalo_masses": "equal",
+            "subhalo_mass_fraction": "0.083",
+            "subhalo_r": "uniform(0, 1)",
+            "vortex_points": 25,
+            "string_length": "1",
+            "string_mass_fraction": "0.083",
+        },
+        "nominal": {
+            "subhalos": "poisson(25)",
+            "subhalo_masses": "power-law",
+            "subhalo_mass_fraction": "0.01",
+            "subhalo_r": "uniform(0.25, 2)",
+            "vortex_points": 100,
+            "string_length": "uniform(0.5, 2)",
+            "string_mass_fraction": "uniform(0.03, 0.055)",
+        },
+    }
+)
+"""Substructure as the authors' package PyLensing 0.1 deflects light by default, and as the paper describes it."""
+
 
 class DeepLenseA(Substructure):
-    """DeepLense's Model A: an isothermal sphere at fixed redshifts, and a signal-to-noise ratio of 20.
+    """DeepLense's Model A: an isothermal sphere at fixed redshifts, with the noise of the published losses.
 
-    Subhalos are point masses, a Poisson number of 25 on average with 1 % of the lens's mass together; a vortex is a
-    string of 100 point masses.
+    By default, substructure is as strong as the authors' package PyLensing 0.1 makes it: 25 equal point masses with
+    8.3 % of the lens's mass, or a string of 25 points, 1 arcsec long, with the same mass. With `strength=nominal` it is
+    as the paper describes it: subhalos of dN/dM ~ M^-1.9 with 1 % of the mass, or strings of 3 to 5.5 %.
     """
 
     def __init__(
         self,
         *,
-        snr: Prior = "20",
+        strength: Strength = "effective",
+        snr: Prior = "60",
+        background_rms: Prior = "0.0105",
         lens_q: Prior = "1",
         shear: Prior = "uniform(0, 0.3)",
         subhalo_profile: Literal["point", "tnfw", "pjaffe"] = "point",
+        subhalos: Prior | None = None,
+        subhalo_masses: Literal["power-law", "equal"] | None = None,
+        subhalo_mass_fraction: Prior | None = None,
+        subhalo_r: Prior | None = None,
         vortex: Literal["points", "line"] = "points",
+        vortex_points: Annotated[int, Ge(1), Le(1000)] | None = None,
+        string_length: Prior | None = None,
+        string_mass_fraction: Prior | None = None,
         **options: Any,
     ) -> None:
+        """Args:
+        strength: Strength of substructure: `effective`, as in the authors' images, or `nominal`, as in their paper. It
+            sets those of the options `subhalo...`, `vortex...` and `string...` that are not given.
+        """
+        of_strength = {
+            "subhalos": subhalos,
+            "subhalo_masses": subhalo_masses,
+            "subhalo_mass_fraction": subhalo_mass_fraction,
+            "subhalo_r": subhalo_r,
+            "vortex_points": vortex_points,
+            "string_length": string_length,
+            "string_mass_fraction": string_mass_fraction,
+        }
+        given = {name: value for name, value in of_strength.items() if value is not None}
         super().__init__(
-            snr=snr, lens_q=lens_q, shear=shear, subhalo_profile=subhalo_profile, vortex=vortex, **options
-        )  # fmt: skip
+            snr=snr,
+            background_rms=background_rms,
+            lens_q=lens_q,
+            shear=shear,
+            subhalo_profile=subhalo_profile,
+            vortex=vortex,
+            **{**STRENGTHS[strength], **given},
+            **options,
+        )
 
 
 class DeepLenseB(DeepLenseA):
-    """DeepLense's Model B: as Model A, with redshifts, the source's size and shape and the noise drawn."""
+    """DeepLense's Model B: as Model A, with redshifts, the source's size and shape and the background drawn."""
 
     def __init__(
         self,
         *,
-        snr: Prior = "uniform(10, 30)",
+        background_rms: Prior = "uniform(0.0085, 0.0115)",
         z_lens: Prior = "uniform(0.4, 0.6)",
         z_source: Prior = "uniform(0.8, 1.2)",
         source_q: Prior = "uniform(0.4, 1)",
@@ -48,7 +109,7 @@ class DeepLenseB(DeepLenseA):
         **options: Any,
     ) -> None:
         super().__init__(
-            snr=snr,
+            background_rms=background_rms,
             z_lens=z_lens,
             z_source=z_source,
             source_q=source_q,

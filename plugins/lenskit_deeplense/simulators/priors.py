@@ -45,5 +45,7 @@ DOMAINS: dict[str, Domain] = {
     "source_y": _PLACE,
     "snr": (0.0, 1e5, "above 0 and below 1e5"),
     "background_rms": (-1e-300, 1.0, "at least 0 and below 1"),
+    "exposure": (1e-3, 1e9, "between 0.001 and 1e9 s, both excluded"),
+    "sky_rms": (-1e-300, 1e6, "at least 0 and below 1e6"),
 }
 """Of each prior the open interval that it has to lie in, and that in words."""

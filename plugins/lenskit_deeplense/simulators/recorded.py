@@ -39,6 +39,8 @@ FOLLOWING: tuple[tuple[Parameter, tuple[str, ...]], ...] = (
     (Parameter("light_e2", "", "$e_{2,l}$", "lens_light"), ("light_q", "light_angle")),
     (Parameter("snr", "", "S/N", "instrument"), ("snr",)),
     (Parameter("background_rms", "", r"$\sigma_b$", "instrument"), ("background_rms",)),
+    (Parameter("exposure", "s", r"$t$", "instrument"), ("exposure",)),
+    (Parameter("sky_rms", "1/s", r"$\sigma_s$", "instrument"), ("sky_rms",)),
 )
 """Parameters, and the priors that make them differ."""
 

@@ -1,4 +1,4 @@
-"""Pixels of lenses with substructure: light, its deflection, the PSF and the counting of photons."""
+"""Pixels of lenses with substructure: light, its deflection, and the PSF."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from lenskit.plugin import Scene
-from lenskit_lensing.instruments.photons import photons
 from lenskit_lensing.instruments.psf import airy_psf, profile_psf
 from lenskit_lensing.light import sersic
 from lenskit_lensing.mass import shear, sie, sis
@@ -75,6 +74,9 @@ class Lenses:
                 more_x, more_y = deflection(_rows_of(x, rows), _rows_of(y, rows), some)
                 alpha_x.index_add_(0, rows, more_x)
                 alpha_y.index_add_(0, rows, more_y)
+        if "deflection_scale" in scene:
+            (scale,) = columns(scene["deflection_scale"])
+            alpha_x, alpha_y = alpha_x * scale, alpha_y * scale
         return alpha_x, alpha_y
 
     def _light(self, scene: Scene, without: Container[str]) -> Tensor:
@@ -118,8 +120,8 @@ class Lenses:
         return light * columns(scene["light_amplitude"])[0]
 
 
-class Camera:
-    """Blurs light and counts its photons.
+class Blur:
+    """Convolves images with one PSF.
 
     Args:
         pixels: Height and width of the image.
@@ -136,7 +138,7 @@ class Camera:
             make = airy_psf if psf == "airy" else profile_psf
             self._convolver = Convolver(make(fwhm, pixel_scale, pixels=pixels)[None], pixels)
 
-    def blur(self, images: Tensor) -> Tensor:
+    def __call__(self, images: Tensor) -> Tensor:
         """Images (n, pixels, pixels) after the PSF."""
         if self._convolver is None or not len(images):
             return images
@@ -146,30 +148,6 @@ class Camera:
             only = torch.zeros(len(some), dtype=torch.long, device=images.device)
             blurred.append(self._convolver(some[:, None], only)[:, 0])
         return torch.cat(blurred)
-
-    def counts(self, images: Tensor, scene: Scene) -> Tensor:
-        """Counted photons (n, pixels, pixels) of blurred images, and the background's noise.
-
-        With a ratio s of signal to noise in the brightest pixel, of which the background makes b, that has
-        1 / (1 / s^2 - b^2) photons on average.
-        """
-        images = images.clamp(min=0)  # rounding errors of the convolution
-        snr, background = columns(scene["snr"], scene["background_rms"])
-        brightest = 1 / (snr**-2 - background**2)
-        seen = photons(_normalised(images) * brightest, scene["photon_noise"])
-        if "background_noise" in scene:
-            seen = seen + brightest * background * scene["background_noise"]
-        return seen
-
-    def observe(self, images: Tensor, scene: Scene) -> Tensor:
-        """Blurred images (n, pixels, pixels) as observed, from 0 to 1; zeros where nothing is seen at all."""
-        return _normalised(self.counts(images, scene).clamp(min=0))
-
-
-def _normalised(images: Tensor) -> Tensor:
-    """Images divided by their maxima, where these are above zero."""
-    peak = images.amax((1, 2), keepdim=True)
-    return images / torch.where(peak > 0, peak, 1)
 
 
 def _rows_of(positions: Tensor, rows: Tensor) -> Tensor:

@@ -49,14 +49,14 @@ class Subhalos:
 
     Args:
         priors: Of `subhalos`, `subhalo_r` and `subhalo_truncation`, and maybe `subhalo_mass_fraction`.
-        masses: Smallest and largest mass in solar masses.
+        masses: Smallest and largest mass in solar masses; None for equal masses.
         slope: Of dN/dM ~ M^slope between them.
         profile: `point`, `tnfw` or `pjaffe`.
         cosmology: For the scale radii of halos.
     """
 
     priors: Mapping[str, Distribution]
-    masses: tuple[float, float]
+    masses: tuple[float, float] | None
     slope: float
     profile: str
     cosmology: Cosmology
@@ -80,7 +80,9 @@ class Subhalos:
         most = self.most
         number = rng.sample("subhalos", self.priors["subhalos"]).floor() * present
         there = torch.arange(most, device=rng.device) < number[:, None]
-        mass = power_law_quantile(rng.uniform("subhalo_mass", most).double(), *self.masses, self.slope) * there
+        mass = there.double()
+        if self.masses:
+            mass *= power_law_quantile(rng.uniform("subhalo_mass", most).double(), *self.masses, self.slope)
         if "subhalo_mass_fraction" in self.priors:
             total = scene["halo_mass"].double() * rng.sample(
                 "subhalo_mass_fraction", self.priors["subhalo_mass_fraction"]

@@ -1,267 +1,54 @@
-"""Lenses with dark-matter substructure: none, spherical subhalos, or a vortex."""
+"""Lenses with substructure whose noise is given by a signal-to-noise ratio."""
 
 from __future__ import annotations
 
-import difflib
-import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from types import MappingProxyType
-from typing import Annotated, Literal
+from typing import Any
 
-from annotated_types import Ge, Gt, Le
 from torch import Tensor
 
-from lenskit.plugin import Distribution, KeyedGenerator, Scene, Simulator, UsageError, at_most, keep_freed_memory
-from lenskit_deeplense.simulators.given import refused
-from lenskit_deeplense.simulators.priors import DOMAINS
-from lenskit_deeplense.simulators.recorded import CLASSES, KNOWN, recorded
-from lenskit_deeplense.simulators.rendering import Camera, Lenses
-from lenskit_deeplense.simulators.subhalos import Subhalos
-from lenskit_deeplense.simulators.vortex import Vortex
-from lenskit_lensing.cosmology import cosmology_named
-from lenskit_lensing.priors import Prior, parse_priors
-
-THETA_E = "1.2"
-"""The default, which a configuration holds even where a halo's mass takes its place."""
-
-HALF_TURN = f"uniform(0, {math.pi:.15g})"
-
-LENS = ("theta_E", "halo_mass", "z_lens", "z_source", "lens_q", "lens_angle", "center_x", "center_y")
-SHEAR = ("shear", "shear_angle")
-LENS_LIGHT = ("light_amplitude", "light_n", "light_radius", "light_q", "light_angle")
-SOURCE = ("source_amplitude", "source_n", "source_radius")
+from lenskit.plugin import KeyedGenerator, Scene, UsageError
+from lenskit_deeplense.simulators.scenes import SubstructureScenes
+from lenskit_lensing.instruments.photons import photons
+from lenskit_lensing.mass.coordinates import columns
+from lenskit_lensing.priors import Prior
 
 
-class Substructure(Simulator):
+class Substructure(SubstructureScenes):
     """Galaxy-scale lenses whose dark matter may have substructure: subhalos, or a vortex.
 
-    An isothermal lens with external shear, and what substructure it has, lenses a Sersic galaxy; the lens's own light
-    is a Sersic profile. Both are blurred, and seen by counting photons: such that the brightest pixel has the
-    signal-to-noise ratio `snr`, noise of the background included. Each image is then divided by its brightest pixel, so
-    that it lies between 0 and 1 (what background noise leaves below 0 is 0).
+    An isothermal lens with external shear, and its substructure, lenses a Sersic galaxy; the lens's own light is a
+    Sersic profile. Both are blurred, and seen by counting photons: such that the brightest pixel has the
+    signal-to-noise ratio `snr`, noise of the background included. Each image is then scaled from its faintest pixel to
+    its brightest, so that it lies between 0 and 1.
 
-    The label `substructure` says which class a lens is of. A lens is the same in all classes but for its substructure:
+    The label `substructure` names the class of a lens. A lens is the same in all classes but for its substructure:
     lens 7 of `classes=none` is lens 7 of `classes=vortex` without the string.
     """
-
-    groups: tuple[str, ...] = ("lens", "substructure", "source", "lens_light", "instrument")
-    removable = frozenset({"source", "lens_light"})
-    known = KNOWN
-    anomalous = MappingProxyType({"classes": CLASSES})
 
     def __init__(
         self,
         *,
-        classes: tuple[str, ...] | str = ("none",),
-        pixels: Annotated[int, Ge(16), Le(4096)] = 150,
-        pixel_scale: Annotated[float, Ge(1e-3), Le(10)] = 0.05,
-        supersampling: Annotated[int, Ge(1), at_most(64)] | Literal["adaptive"] = 1,
-        psf: Literal["airy", "gaussian", "none"] = "airy",
-        psf_fwhm: Annotated[float, Gt(0), Le(5)] = 0.087,
         snr: Prior = "uniform(10, 30)",
         background_rms: Prior = "0",
-        theta_E: Prior = THETA_E,
-        halo_mass: Prior | None = None,
-        z_lens: Prior = "0.5",
-        z_source: Prior = "1",
-        cosmology: str = "Planck18",
-        lens_q: Prior = "uniform(0.6, 1)",
-        lens_angle: Prior = HALF_TURN,
-        center_x: Prior = "0",
-        center_y: Prior = "0",
-        shear: Prior = "uniform(0, 0.1)",
-        shear_angle: Prior = HALF_TURN,
-        subhalos: Prior = "poisson(25)",
-        subhalo_profile: Literal["point", "tnfw", "pjaffe"] = "tnfw",
-        subhalo_mass_min: Annotated[float, Gt(0)] = 1e6,
-        subhalo_mass_max: Annotated[float, Gt(0)] = 1e10,
-        subhalo_slope: Annotated[float, Ge(-5), Le(5)] = -1.9,
-        subhalo_mass_fraction: Prior = "0.01",
-        subhalo_r: Prior = "uniform(0.25, 2)",
-        subhalo_truncation: Prior = "5",
-        vortex: Literal["points", "line"] = "line",
-        vortex_points: Annotated[int, Ge(1), Le(1000)] = 100,
-        string_length: Prior = "uniform(0.5, 2)",
-        log_axion_mass: Prior | None = None,
-        string_mass_fraction: Prior = "uniform(0.03, 0.055)",
-        string_mass: Prior | None = None,
-        light_amplitude: Prior = "1.2",
-        light_n: Prior = "2.5",
-        light_radius: Prior = "0.5",
-        light_q: Prior = "uniform(0.5, 1)",
-        light_angle: Prior = HALF_TURN,
-        source_amplitude: Prior = "uniform(0.7, 0.9)",
-        source_n: Prior = "1.5",
-        source_radius: Prior = "0.5",
-        source_q: Prior = "uniform(0.7, 1)",
-        source_angle: Prior = HALF_TURN,
-        source_e1: Prior | None = None,
-        source_e2: Prior | None = None,
-        source_r: Prior = "uniform(0, 1.2)",
-        source_x: Prior | None = None,
-        source_y: Prior | None = None,
+        clip: bool = False,
+        **options: Any,
     ) -> None:
         """Args:
-        classes: Classes that lenses are drawn from, each as often as the others: none, spherical, vortex.
-        pixels: Height and width of the image.
-        pixel_scale: Size of a pixel in arcsec.
-        supersampling: Rays along each side of a pixel, over which the arc is averaged, or `adaptive`: 8 x 8 rays where
-            it matters, at the cost of about three a pixel.
-        psf: What blurs: the Airy pattern of a round aperture, a Gaussian, or nothing.
-        psf_fwhm: Full width at half maximum in arcsec, before the integration over pixels.
         snr: Signal-to-noise ratio of the brightest pixel, noise of its photons and of the background together.
         background_rms: Noise of the background over the brightest pixel; below 1 / snr.
-        theta_E: Einstein radius in arcsec; none but the default may be given with `halo_mass`.
-        halo_mass: Mass in solar masses that takes the place of theta_E: that within the Einstein radius, which follows
-            by the redshifts' angular-diameter distances.
-        z_lens: Redshift of the lens.
-        z_source: Redshift of the source, above any of `z_lens`.
-        cosmology: Name of a flat cosmology of astropy, or FlatLambdaCDM(H0, Om0).
-        lens_q: Axis ratio of the mass; 1 is a sphere.
-        lens_angle: Direction of the mass's long axis in radians, from +x towards +y.
-        center_x: Centre of the lens, its light and its string in arcsec.
-        center_y: Centre of the lens, its light and its string in arcsec.
-        shear: Absolute value of the external shear.
-        shear_angle: Direction of the shear in radians.
-        subhalos: Number of subhalos, rounded down: `25`, `poisson(25)` or `choice(0, 10, 20)`.
-        subhalo_profile: Points, truncated NFW or pseudo-Jaffe profiles, all of the same total mass.
-        subhalo_mass_min: Smallest mass in solar masses.
-        subhalo_mass_max: Largest mass in solar masses.
-        subhalo_slope: Of the mass function dN/dM ~ M^slope.
-        subhalo_mass_fraction: Mass of all subhalos over the lens's, which they are scaled to; 0 leaves them as drawn.
-        subhalo_r: Distance of subhalos from the middle of the frame in arcsec.
-        subhalo_truncation: Truncation radius of truncated NFW profiles in scale radii.
-        vortex: A string of equal point masses, or a line of mass.
-        vortex_points: Number of those points.
-        string_length: Length of a string from end to end in arcsec.
-        log_axion_mass: Decimal logarithm of the axion's mass in eV, which takes the place of `string_length`: half the
-            length is 0.03 arcsec 1e-22 eV / m.
-        string_mass_fraction: Mass of a string over the lens's.
-        string_mass: In solar masses, which takes the place of `string_mass_fraction`.
-        light_amplitude: Surface brightness of the lens light at its half-light radius; 0 is no lens light.
-        light_n: Sersic index of the lens light.
-        light_radius: Half-light radius of the lens light in arcsec.
-        light_q: Axis ratio of the lens light.
-        light_angle: Direction of the lens light's long axis in radians.
-        source_amplitude: Surface brightness of the source at its half-light radius.
-        source_n: Sersic index of the source.
-        source_radius: Half-light radius of the source in arcsec.
-        source_q: Axis ratio of the source.
-        source_angle: Direction of the source's long axis in radians.
-        source_e1: Ellipticity of the source, which with `source_e2` takes the place of its axis ratio and angle.
-        source_e2: Ellipticity of the source.
-        source_r: Distance of the source from the middle of the frame in arcsec, in any direction.
-        source_x: Position of the source in arcsec, which with `source_y` takes the place of `source_r`.
-        source_y: Position of the source in arcsec.
+        clip: Set counts below the sky's mean level to zero, which halves the sky's noise and biases its mean.
         """
-        given = {name: value for name, value in locals().items() if name in DOMAINS and value is not None}
-        self.classes = chosen_classes(classes)
-        self.priors = parse_priors(given, DOMAINS)
-        for first, second in (("source_e1", "source_e2"), ("source_x", "source_y")):
-            if (first in given) != (second in given):
-                raise UsageError(f"options {first} and {second} are given together or not at all")
-        if halo_mass is not None and str(self.priors["theta_E"]) != THETA_E:
-            raise UsageError("options theta_E and halo_mass: one of them is right, not both")
-        self._check(subhalo_mass_min, subhalo_mass_max)
-        for default, instead in REPLACED.items():
-            if instead in self.priors:
-                for name in default:
-                    del self.priors[name]
-        if self.priors["subhalo_mass_fraction"].bounds == (0, 0):
-            del self.priors["subhalo_mass_fraction"]
-        self.image_shape, self.pixel_scale = (1, pixels, pixels), pixel_scale
-        self.cosmology = cosmology_named(cosmology)
-        self.kinds: dict[str, Subhalos | Vortex] = {}
-        if "spherical" in self.classes:
-            self.kinds["spherical"] = Subhalos(
-                priors=of_group(self.priors, "subhalo"),
-                masses=(subhalo_mass_min, subhalo_mass_max),
-                slope=subhalo_slope,
-                profile=subhalo_profile,
-                cosmology=self.cosmology,
+        super().__init__({"snr": snr, "background_rms": background_rms}, **options)
+        self.clip = clip
+        best, sky = self.priors["snr"].bounds[1], self.priors["background_rms"].bounds[1]
+        if best * sky >= 1:
+            raise UsageError(
+                f"options snr and background_rms: with a background noise of {sky:g} no signal-to-noise ratio "
+                f"reaches {best:g}; below {1 / best:g} is right"
             )
-        if "vortex" in self.classes:
-            self.kinds["vortex"] = Vortex(
-                priors={**of_group(self.priors, "string"), **of_group(self.priors, "log_axion")},
-                points=vortex_points if vortex == "points" else 0,
-            )
-        self.lenses = Lenses(
-            pixels=pixels,
-            pixel_scale=pixel_scale,
-            rays=supersampling,
-            is_round=self.priors["lens_q"].bounds == (1, 1),
-            substructure={CLASSES.index(name): kind.deflection for name, kind in self.kinds.items()},
-        )
-        self.camera = Camera(pixels=pixels, pixel_scale=pixel_scale, psf=psf, fwhm=psf_fwhm)
-        self.parameters = recorded(self.priors, self.kinds)
-        keep_freed_memory()
 
-    def draw(self, group: str, rng: KeyedGenerator, scene: Scene) -> Scene:
-        """Draws one group."""
-        if group == "lens":
-            return self._draw_lens(rng)
-        if group == "substructure":
-            return self._draw_substructure(rng, scene)
-        if group == "source":
-            return self._draw_source(rng)
-        if group == "lens_light":
-            light = rng.samples({name: self.priors[name] for name in LENS_LIGHT})
-            e1, e2 = ellipticity(light["light_q"], light.pop("light_angle"))
-            return light | {"light_e1": e1, "light_e2": e2}
-        return self._draw_instrument(rng)
-
-    def render(self, scene: Scene, without: Iterable[str] = ()) -> Tensor:
-        """Renders scenes: (n, 1, pixels, pixels) from 0 to 1, the brightest pixel of each is 1.
-
-        Args:
-            scene: All groups' entries for n images.
-            without: What to leave out, `source` or `lens_light`; its photons' noise goes with it, and the
-                signal-to-noise ratio is that of what is left.
-        """
-        return self.camera.observe(self.clean(scene, without), scene)[:, None]
-
-    def clean(self, scene: Scene, without: Iterable[str] = ()) -> Tensor:
-        """Blurred images without noise, (n, pixels, pixels), as surface brightness; see `render`."""
-        no_light = self.priors["light_amplitude"].bounds == (0, 0)
-        left_out = {*without, "lens_light"} if no_light else set(without)
-        return self.camera.blur(self.lenses(scene, left_out))
-
-    def refuses(self, given: Mapping[str, Tensor]) -> Iterator[tuple[int, str, str]]:
-        """See `Simulator.refuses`."""
-        spherical = self.kinds.get("spherical")
-        most = spherical.most if isinstance(spherical, Subhalos) else 0
-        return refused(self.priors, given, self.classes, most)
-
-    def _draw_lens(self, rng: KeyedGenerator) -> Scene:
-        drawn = rng.samples({name: self.priors[name] for name in (*LENS, *SHEAR) if name in self.priors})
-        redshifts = drawn["z_lens"], drawn["z_source"]
-        if "halo_mass" in drawn:
-            drawn["theta_E"] = self.cosmology.einstein_radius_point(drawn["halo_mass"], *redshifts)
-        else:
-            drawn["halo_mass"] = self.cosmology.mass_in_einstein_radius(drawn["theta_E"], *redshifts)
-        e1, e2 = ellipticity(drawn["lens_q"], drawn.pop("lens_angle"))
-        shear, angle = drawn["shear"], 2 * drawn.pop("shear_angle")
-        return drawn | {"e1": e1, "e2": e2, "gamma1": shear * angle.cos(), "gamma2": shear * angle.sin()}
-
-    def _draw_substructure(self, rng: KeyedGenerator, scene: Scene) -> Scene:
-        among = Distribution.parse(f"choice({', '.join(str(CLASSES.index(name)) for name in self.classes)})")
-        label = rng.sample("substructure", among).long()
-        drawn = {"substructure": label}
-        for name, kind in self.kinds.items():
-            drawn |= kind.draw(rng, scene, label == CLASSES.index(name))
-        mass = sum((drawn[name] for name in ("subhalo_mass", "string_mass") if name in drawn), scene["halo_mass"] * 0)
-        return drawn | {"substructure_mass": mass, "substructure_fraction": mass / scene["halo_mass"]}
-
-    def _draw_source(self, rng: KeyedGenerator) -> Scene:
-        drawn = rng.samples(of_group(self.priors, "source"))
-        if "source_q" in drawn:
-            drawn["source_e1"], drawn["source_e2"] = ellipticity(drawn["source_q"], drawn.pop("source_angle"))
-        if "source_r" in drawn:
-            r, angle = drawn["source_r"], 2 * math.pi * rng.uniform("source_direction")
-            drawn["source_x"], drawn["source_y"] = r * angle.cos(), r * angle.sin()
-        return drawn
-
-    def _draw_instrument(self, rng: KeyedGenerator) -> Scene:
+    def draw_instrument(self, rng: KeyedGenerator) -> Scene:
+        """Draw the noise: its level, and normal numbers (n, pixels, pixels) of photons and background."""
         pixels = self.image_shape[1]
         drawn = rng.samples({name: self.priors[name] for name in ("snr", "background_rms")})
         drawn["photon_noise"] = rng.noise("photons", pixels, pixels)
@@ -269,56 +56,29 @@ class Substructure(Simulator):
             drawn["background_noise"] = rng.noise("background", pixels, pixels)
         return drawn
 
-    def _check(self, lightest: float, heaviest: float) -> None:
-        farthest, nearest = self.priors["z_lens"].bounds[1], self.priors["z_source"].bounds[0]
-        if farthest >= nearest:
-            raise UsageError(
-                f"options z_lens and z_source: lenses reach a redshift of {farthest:g} and sources begin at "
-                f"{nearest:g}; all sources behind all lenses are right"
-            )
-        snr, background = self.priors["snr"].bounds[1], self.priors["background_rms"].bounds[1]
-        if snr * background >= 1:
-            raise UsageError(
-                f"options snr and background_rms: with a background noise of {background:g} no signal-to-noise ratio "
-                f"reaches {snr:g}; below {1 / snr:g} is right"
-            )
-        if lightest > heaviest:
-            raise UsageError(
-                f"options subhalo_mass_min and subhalo_mass_max: {lightest:g} is above {heaviest:g}; the smaller mass "
-                "first is right"
-            )
+    def counts(self, images: Tensor, scene: Scene) -> Tensor:
+        """Photons counted (n, pixels, pixels) of blurred images, and the background's noise.
+
+        With a ratio s of signal to noise in the brightest pixel, of which the background makes b, that has
+        1 / (1 / s^2 - b^2) photons on average.
+        """
+        images = images.clamp(min=0)  # rounding errors of the convolution
+        snr, background = columns(scene["snr"], scene["background_rms"])
+        brightest = 1 / (snr**-2 - background**2)
+        seen = photons(_over_maximum(images) * brightest, scene["photon_noise"])
+        if "background_noise" in scene:
+            seen = seen + brightest * background * scene["background_noise"]
+        return seen
+
+    def observe(self, images: Tensor, scene: Scene) -> Tensor:
+        """Blurred images (n, pixels, pixels) as observed, from 0 to 1; zeros where nothing is seen at all."""
+        counts = self.counts(images, scene)
+        if self.clip:
+            return _over_maximum(counts.clamp(min=0))
+        return _over_maximum(counts - counts.amin((1, 2), keepdim=True))
 
 
-REPLACED: Mapping[tuple[str, ...], str] = {
-    ("theta_E",): "halo_mass",
-    ("string_length",): "log_axion_mass",
-    ("string_mass_fraction",): "string_mass",
-    ("source_q", "source_angle"): "source_e1",
-    ("source_r",): "source_x",
-}
-"""Priors with defaults, and the prior that takes their place where it is given."""
-
-
-def chosen_classes(classes: Sequence[str] | str) -> tuple[str, ...]:
-    """The names of classes, checked: a sequence, or a text with commas between them."""
-    names = tuple(name.strip() for name in classes.split(",")) if isinstance(classes, str) else tuple(classes)
-    known = ", ".join(CLASSES)
-    if not names:
-        raise UsageError(f"option classes: none is given; some of {known} are right")
-    for name in names:
-        if name not in CLASSES:
-            near = difflib.get_close_matches(name, CLASSES, n=1)
-            hint = f"did you mean {near[0]}? " if near else ""
-            raise UsageError(f"option classes: no class is called {name!r}; {hint}there are {known}")
-    return names
-
-
-def ellipticity(q: Tensor, angle: Tensor) -> tuple[Tensor, Tensor]:
-    """Components (1 - q) / (1 + q) (cos 2 angle, sin 2 angle) of an axis ratio and the long axis's direction."""
-    norm = (1 - q) / (1 + q)
-    return norm * (2 * angle).cos(), norm * (2 * angle).sin()
-
-
-def of_group(priors: Mapping[str, Distribution], prefix: str) -> dict[str, Distribution]:
-    """The priors whose names begin so."""
-    return {name: prior for name, prior in priors.items() if name.startswith(prefix)}
+def _over_maximum(images: Tensor) -> Tensor:
+    """Images divided by their maxima, where these are above zero."""
+    peak = images.amax((1, 2), keepdim=True)
+    return images / peak.where(peak > 0, 1)

@@ -25,10 +25,12 @@ class Vortex:
     Args:
         priors: Of `log_axion_mass` or else `string_length`, and of `string_mass` or else `string_mass_fraction`.
         points: Number of equal point masses that the string is made of; 0 for a line.
+        to_ends: Whether points stand on the string's ends, or in the middles of equal parts of it.
     """
 
     priors: Mapping[str, Distribution]
     points: int
+    to_ends: bool = False
 
     def draw(self, rng: KeyedGenerator, scene: Scene, present: Tensor) -> Scene:
         """Strings of a batch of lenses, (n,) entries. What is recorded is NaN, or a mass of zero, where there is none.
@@ -73,9 +75,10 @@ class Vortex:
         )
 
     def as_points(self, scene: Scene) -> dict[str, Tensor]:
-        """The string's points by lenstronomy's names, (n, points) each, in the middles of equal parts."""
+        """The string's points by lenstronomy's names, (n, points) each."""
         half, angle = scene["string_half_length"], scene["string_direction"]
-        along = (2 * torch.arange(self.points, device=half.device) + 1 - self.points) / self.points * half[:, None]
+        parts = max(self.points - 1, 1) if self.to_ends else self.points
+        along = (2 * torch.arange(self.points, device=half.device) + 1 - self.points) / parts * half[:, None]
         return {
             "theta_E": (scene["string_theta_E"] / math.sqrt(self.points))[:, None].expand(-1, self.points),
             "center_x": scene["center_x"][:, None] + along * angle.cos()[:, None],

@@ -1,0 +1,232 @@
+"""Models I, II and III of DeepLenseSim, the public simulations of the DeepLense group (https://github.com/mwt5345/DeepLenseSim).
+
+Facts were read from that code. Where it does something else than it says, an option has both values: `as_released`
+chooses those of the code, without it those that were meant.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Annotated, Any, ClassVar, Literal
+
+from annotated_types import Ge, Le
+from torch import Tensor
+
+from lenskit.plugin import KeyedGenerator, Scene
+from lenskit_deeplense.simulators.scenes import SubstructureScenes
+from lenskit_lensing.cosmology import ARCSEC, G_OVER_C2
+from lenskit_lensing.instruments.photons import photons
+from lenskit_lensing.mass.coordinates import columns
+from lenskit_lensing.priors import Prior
+
+Noise = Literal["once", "twice", "none"]
+
+
+class DeepLense1(SubstructureScenes):
+    """Model I of DeepLenseSim: an isothermal ellipsoid, 150 x 150 pixels of 0.05 arcsec, images in counts.
+
+    Classes are no substructure (`no_sub` there), 25 point masses (`cdm`) and strings of 100 point masses (`axion`).
+    There is no lens light. With `as_released` the simulator does what the public code does: Einstein radii follow from
+    luminosity distances (1.28 arcsec for 1e12 solar masses, 1.66 is right), the slope of the mass function is -0.9, the
+    number of subhalos is always 25, the source has a fixed ellipticity, and noise enters twice.
+    """
+
+    points_to_ends = True
+
+    oddities: ClassVar[Mapping[str, tuple[Any, Any]]] = MappingProxyType(
+        {
+            "distances": ("luminosity", "angular"),
+            "noise": ("twice", "once"),
+            "z_convention": (None, None),
+            "subhalos": ("25", "poisson(25)"),
+            "subhalo_slope": (-0.9, -1.9),
+            "source_e1": ("-0.1", "uniform(-0.1, 0.1)"),
+            "source_e2": ("0.1", "uniform(-0.1, 0.1)"),
+        }
+    )
+    """Values of options as the code has them, and as they were meant."""
+
+    def __init__(
+        self,
+        *,
+        as_released: bool = True,
+        distances: Literal["luminosity", "angular"] | None = None,
+        noise: Noise | None = None,
+        z_convention: Annotated[float, Ge(0.01), Le(20)] | None = None,
+        exposure: Prior = "loguniform(1000, 3162.28)",
+        sky_rms: Prior = "0.01",
+        halo_mass: Prior = "1e12",
+        cosmology: str = "FlatLambdaCDM(70, 0.3)",
+        psf: Literal["airy", "gaussian", "none"] = "gaussian",
+        lens_q: Prior = "0.8181818181818182",
+        lens_angle: Prior = "0",
+        shear: Prior = "0.05",
+        shear_angle: Prior = "0",
+        subhalos: Prior | None = None,
+        subhalo_profile: Literal["point", "tnfw", "pjaffe"] = "point",
+        subhalo_slope: Annotated[float, Ge(-5), Le(5)] | None = None,
+        subhalo_mass_fraction: Prior = "0",
+        vortex: Literal["points", "line"] = "points",
+        log_axion_mass: Prior = "uniform(-24, -22)",
+        string_mass: Prior = "3e10",
+        light_amplitude: Prior = "0",
+        source_amplitude: Prior = "20",
+        source_n: Prior = "1",
+        source_radius: Prior = "0.25",
+        source_e1: Prior | None = None,
+        source_e2: Prior | None = None,
+        source_x: Prior = "uniform(-0.35, 0.35)",
+        source_y: Prior = "uniform(-0.35, 0.35)",
+        **options: Any,
+    ) -> None:
+        """Args:
+        as_released: Use the values of the public code for those of `distances`, `noise`, `z_convention`, `subhalos`,
+            `subhalo_slope`, `source_e1` and `source_e2` that are not given; without it, the values that were meant.
+        distances: Distances from which Einstein radii follow: luminosity distances, or angular-diameter distances,
+            which are right.
+        noise: Noise added `once`: photons and the sky. Counts drawn a second time around noisy counts: `twice`. Twice
+            the image without noise: `none`.
+        z_convention: Redshift of the source for which all deflections are computed; nothing for that of the source.
+        exposure: Exposure time in seconds.
+        sky_rms: Noise of the sky in counts per second and pixel.
+        """
+        chosen: dict[str, Any] = {
+            "distances": distances,
+            "noise": noise,
+            "z_convention": z_convention,
+            "subhalos": subhalos,
+            "subhalo_slope": subhalo_slope,
+            "source_e1": source_e1,
+            "source_e2": source_e2,
+        }
+        for name, (released, meant) in self.oddities.items():
+            if chosen[name] is None:
+                chosen[name] = released if as_released else meant
+        self.distances: Any = chosen.pop("distances")
+        self.noise: Any = chosen.pop("noise")
+        self.z_convention: Any = chosen.pop("z_convention")
+        super().__init__(
+            {"exposure": exposure, "sky_rms": sky_rms},
+            halo_mass=halo_mass,
+            cosmology=cosmology,
+            psf=psf,
+            lens_q=lens_q,
+            lens_angle=lens_angle,
+            shear=shear,
+            shear_angle=shear_angle,
+            subhalo_profile=subhalo_profile,
+            subhalo_mass_fraction=subhalo_mass_fraction,
+            vortex=vortex,
+            log_axion_mass=log_axion_mass,
+            string_mass=string_mass,
+            light_amplitude=light_amplitude,
+            source_amplitude=source_amplitude,
+            source_n=source_n,
+            source_radius=source_radius,
+            source_x=source_x,
+            source_y=source_y,
+            **chosen,
+            **options,
+        )
+
+    def draw(self, group: str, rng: KeyedGenerator, scene: Scene) -> Scene:
+        """Draw one group."""
+        drawn = super().draw(group, rng, scene)
+        if group == "lens" and self.z_convention is not None:
+            z_lens, z_source = drawn["z_lens"], drawn["z_source"]
+            drawn["deflection_scale"] = self.cosmology.critical_density(
+                z_lens, z_source * 0 + self.z_convention
+            ) / self.cosmology.critical_density(z_lens, z_source)
+        return drawn
+
+    def einstein_radius(self, mass: Tensor, z_lens: Tensor, z_source: Tensor) -> Tensor:
+        """Einstein radius in arcsec of a mass in solar masses, by the chosen distances.
+
+        The public code has theta_E^2 = 4 G M / c^2 (D_s - D_l) / (D_l D_s) with luminosity distances.
+        """
+        if self.distances == "angular":
+            return super().einstein_radius(mass, z_lens, z_source)
+        to_lens, to_source = (
+            self.cosmology.comoving_distance(z.double()) * (1 + z.double()) for z in (z_lens, z_source)
+        )
+        square = 4 * G_OVER_C2 * mass.double() * (to_source - to_lens) / (to_lens * to_source)
+        return (square.sqrt() / ARCSEC).to(mass.dtype)
+
+    def draw_instrument(self, rng: KeyedGenerator) -> Scene:
+        """Draw exposure and sky, and normal numbers (n, pixels, pixels) for the noise."""
+        pixels = self.image_shape[1]
+        drawn = rng.samples({name: self.priors[name] for name in ("exposure", "sky_rms")})
+        names = {"once": ("photon_noise", "sky_noise"), "twice": ("photon_noise", "sky_noise", "second_noise")}
+        return drawn | {name: rng.noise(name, pixels, pixels) for name in names.get(self.noise, ())}
+
+    def observe(self, images: Tensor, scene: Scene) -> Tensor:
+        """Counts (n, pixels, pixels) of blurred surface brightness in counts per second and square arcsec.
+
+        Without noise, the result is twice the counts per second, as the public code saves them.
+        """
+        rate = images.clamp(min=0) * self.lenses.pixel_scale**2  # rounding errors of the convolution
+        if self.noise == "none":
+            return 2 * rate
+        exposure, sky = columns(scene["exposure"], scene["sky_rms"])
+        counts = photons(rate * exposure, scene["photon_noise"]) + exposure * sky * scene["sky_noise"]
+        return photons(counts.clamp(min=0), scene["second_noise"]) if self.noise == "twice" else counts
+
+
+class DeepLense2(DeepLense1):
+    """Model II of DeepLenseSim: Model I as Euclid's VIS sees it, 64 x 64 pixels of 0.101 arcsec.
+
+    With `as_released`, images have no noise and are twice the model, because the public code adds the image to itself
+    in place of the noise. Deflections are also those of a source at redshift 2.5: with its source at 1, the lens has an
+    Einstein radius of 0.81 arcsec.
+    """
+
+    oddities = MappingProxyType({**DeepLense1.oddities, "noise": ("none", "once"), "z_convention": (2.5, None)})
+
+    def __init__(
+        self,
+        *,
+        pixels: Annotated[int, Ge(16), Le(4096)] = 64,
+        pixel_scale: Annotated[float, Ge(1e-3), Le(10)] = 0.101,
+        psf_fwhm: Annotated[float, Ge(1e-3), Le(5)] = 0.16,
+        exposure: Prior = "2264",
+        sky_rms: Prior = "0.0109044",
+        source_amplitude: Prior = "259.5857",
+        **options: Any,
+    ) -> None:
+        super().__init__(
+            pixels=pixels,
+            pixel_scale=pixel_scale,
+            psf_fwhm=psf_fwhm,
+            exposure=exposure,
+            sky_rms=sky_rms,
+            source_amplitude=source_amplitude,
+            **options,
+        )
+
+
+class DeepLense3(DeepLense2):
+    """Model III of DeepLenseSim: as Model II, with HST's WFC3 in F160W, 64 x 64 pixels of 0.08 arcsec.
+
+    The public code names HST, but has no settings for it. Here they are lenstronomy's of WFC3 in F160W with a Gaussian
+    PSF, which is a guess.
+    """
+
+    def __init__(
+        self,
+        *,
+        pixel_scale: Annotated[float, Ge(1e-3), Le(10)] = 0.08,
+        psf_fwhm: Annotated[float, Ge(1e-3), Le(5)] = 0.08,
+        exposure: Prior = "5400",
+        sky_rms: Prior = "0.00591997",
+        source_amplitude: Prior = "323.803",
+        **options: Any,
+    ) -> None:
+        super().__init__(
+            pixel_scale=pixel_scale,
+            psf_fwhm=psf_fwhm,
+            exposure=exposure,
+            sky_rms=sky_rms,
+            source_amplitude=source_amplitude,
+            **options,
+        )
