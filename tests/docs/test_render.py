@@ -18,7 +18,7 @@ def test_the_table_is_rendered() -> None:
     images, values = lenskit.render("lenses.csv", "deeplense-a", set={"pixels": 32, "pixel_scale": 0.2})
     assert images.shape == (4, 1, 32, 32)
     assert values["substructure"].tolist()[:3] == ["none", "spherical", "vortex"]
-    assert values["subhalos"].tolist()[:3] == [0, 40, 0]
+    assert values["subhalos"].tolist()[:3] == [0, 20, 0]
 
 
 def test_columns_for_those_of_pylensing_are_there() -> None:
