@@ -94,7 +94,9 @@ def pixels_of(hdus: fits.HDUList, hdu: Any) -> NDArray[Any]:
     """
     unsigned, blank_zero = is_unsigned_64(hdu.header), is_blank_zero(hdu.header)  # astropy removes the cards it used
     if not unsigned and not blank_zero:
-        return hdu.data
+        blank, data = hdu.header.get("BLANK"), hdu.data
+        # Before version 7, astropy leaves undefined pixels of compressed images as they are.
+        return np.where(data == blank, np.nan, data) if isinstance(blank, int) and data.dtype.kind in "iu" else data
     number = next(number for number, each in enumerate(hdus) if each is hdu)
     if unsigned:
         with open_fits(hdus.filename(), uint=True) as exact:

@@ -305,7 +305,11 @@ def test_a_strip_that_unpacks_to_more_than_it_should(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", ["u1", "u2", "i4", "f4", "rgb"])
 def test_compressions_that_only_pillow_reads(tmp_path: Path, kind: str, compression: str) -> None:
     pixels = numbers(8, 9, 3, kind="u1") if kind == "rgb" else numbers(8, 9, kind=kind)
-    read = image_of(picture(tmp_path / "a.tif", pixels, compression=compression), size=8)
+    try:
+        file = picture(tmp_path / "a.tif", pixels, compression=compression)
+    except OSError:
+        pytest.skip(f"this Pillow does not write {compression}")
+    read = image_of(file, size=8)
     expected = np.moveaxis(pixels, -1, 0) if kind == "rgb" else pixels[None]
     np.testing.assert_array_equal(read, expected[..., :8].astype(np.float32))
 

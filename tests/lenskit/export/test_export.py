@@ -237,7 +237,8 @@ def test_onnx_without_its_extra_is_one_line(tmp_path: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 1
-    assert done.stderr == "lenskit: ONNX needs onnxscript: pip install 'lenskit-ssl[onnx]'\n"
+    # Libraries may warn before.
+    assert done.stderr.endswith("lenskit: ONNX needs onnxscript: pip install 'lenskit-ssl[onnx]'\n")
     assert not (tmp_path / "out").exists()
 
 

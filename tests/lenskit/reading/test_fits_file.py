@@ -41,7 +41,11 @@ def test_files_are_unpacked_whatever_they_are_called(packed: str) -> None:
 
 
 @pytest.mark.parametrize("packed", PACK)
-@pytest.mark.parametrize("content", [header(2000, 2000) + b"\0" * 16_000_000, b" " * 16_000_000])
+@pytest.mark.parametrize(
+    "content",
+    [header(2000, 2000) + b"\0" * 16_000_000, header(2000, 2000)[:80] + b" " * 16_000_000],
+    ids=["data", "header without end"],
+)
 def test_what_unpacks_to_more_than_the_limit(monkeypatch: pytest.MonkeyPatch, packed: str, content: bytes) -> None:
     """With an end of the header, and with none."""
     Path("a.fits").write_bytes(PACK[packed](content))

@@ -124,7 +124,7 @@ def relabel(images: Path, **columns: str) -> None:
     (images / "labels.csv").write_text("\n".join(lines) + "\n")
 
 
-@pytest.mark.filterwarnings("error")
+@pytest.mark.filterwarnings("error", "ignore::DeprecationWarning")
 def test_labels_without_values(
     run: Run, images: Path, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
