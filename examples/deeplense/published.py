@@ -56,37 +56,63 @@ COLUMNS = (
 
 
 def outcome(
-    size: str, settings: Mapping[str, Any], seed: int, results: Mapping[str, Mapping[str, Any]], work: Path
+    size: str, settings: Mapping[str, Any], results: Mapping[str, Mapping[str, Mapping[str, Any]]], work: Path
 ) -> dict[str, Any]:
-    """All that is known, for programs.
+    """Everything that is known, for programs.
 
     Args:
         size: Its name.
-        settings: What it stands for.
-        seed: Seed of everything.
-        results: `results.json` of `lenskit anomaly`, by model.
-        work: Folder of the runs, `MODEL/RUN`.
+        settings: Its amounts.
+        results: `results.json` of `lenskit anomaly`, by model and seed.
+        work: Folder of the runs, `MODEL/seed-SEED/RUN`.
     """
     here = provenance()
-    trained = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(work.glob("?/*/provenance.json"))]
+    trained = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(work.glob("?/*/*/provenance.json"))]
     return {
         "size": size,
         "settings": settings,
-        "seed": seed,
         "trained on": sorted({device for each in trained for device in each["devices"]}),
         "cores": os.cpu_count(),
         "python": here["python"],
         "packages": here["packages"],
         "models": {
             model: {
-                "images": found["settings"]["images"],
-                "detectors": {name: _figures(each) for name, each in found["detectors"].items()},
+                "images": next(iter(seeds.values()))["settings"]["images"],
+                "seeds": list(seeds),
+                "detectors": over_seeds(list(seeds.values())),
                 "published": PUBLISHED[model],
-                "differences": found["differences"],
+                "by seed": {
+                    seed: {
+                        "detectors": {name: _figures(each) for name, each in found["detectors"].items()},
+                        "differences": found["differences"],
+                    }
+                    for seed, found in seeds.items()
+                },
             }
-            for model, found in results.items()
+            for model, seeds in results.items()
         },
     }
+
+
+def over_seeds(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Figures of each detector: of one seed with their intervals, of several their mean, lowest and highest value."""
+    names = dict.fromkeys(name for found in results for name in found["detectors"])
+    merged = {}
+    for name in names:
+        each = [_figures(found["detectors"][name]) for found in results if name in found["detectors"]]
+        merged[name] = each[0] if len(each) == 1 else _merged(each)
+        merged[name]["trainings"] = len(each)
+    return merged
+
+
+def _merged(each: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for figure, groups in each[0].items():
+        found[figure] = {}
+        for group in groups:
+            values = [one[figure][group]["value"] for one in each]
+            found[figure][group] = {"value": sum(values) / len(values), "low": min(values), "high": max(values)}
+    return found
 
 
 def _figures(detector: Mapping[str, Any]) -> dict[str, Any]:
@@ -95,41 +121,59 @@ def _figures(detector: Mapping[str, Any]) -> dict[str, Any]:
     return {"AUC": areas, **detector["errors"]}
 
 
-def markdown(told: Mapping[str, Any], notes: str) -> str:
+def markdown(told: Mapping[str, Any], notes: str, drawn: bool = False) -> str:
     """The same for people.
 
     Args:
-        told: What `outcome` gave.
-        notes: What the differences mean, in Markdown.
+        told: Result of `outcome`.
+        notes: Meaning of the differences, in Markdown.
+        drawn: Whether a figure of AUC against updates was drawn.
     """
     size = told["settings"]
     batches = f"batches of {size['batch_size']}" if size["batch_size"] else "batches as in the recipes"
     versions = ", ".join(
         f"{name} {told['packages'][name]}" for name in ("lenskit-ssl", "torch") if name in told["packages"]
     )
+    seen = "live images, each seen once" if size["live"] else f"stored images, {size['epochs']} epochs"
+    pixels = f"; {size['simulator']['pixels']} pixels" if "pixels" in size["simulator"] else ""
     parts = [
         f"# DeepLense's table, size `{told['size']}`",
         f"`python examples/deeplense/published_table.py --size {told['size']}`. Detectors learned from "
-        f"{size['train']:,} images without substructure (epochs: {size['epochs']}; {batches}), `resnet18` from "
-        f"{size['labelled']:,} of all classes with labels. Seed {told['seed']}; trained on "
-        f"{', '.join(told['trained on'])}, {told['cores']} cores; Python {told['python']}, {versions}.",
-        "In brackets are 95 % bootstrap intervals over the test images, of one training. W1 and MSE are of images "
-        "without substructure.",
+        f"{size['train']:,} images without substructure ({seen}; {batches}{pixels}), `refit` from {size['refit']:,}, "
+        f"`resnet18` from {size['labelled']:,} of all classes with labels. Trained on {', '.join(told['trained on'])}, "
+        f"{told['cores']} cores; Python {told['python']}, {versions}.",
+        "In brackets: of one training the 95 % interval over the test images, of several trainings the lowest and the "
+        "highest value. W1 and MSE are of images without substructure. `refit` knows the simulator's macro model, PSF "
+        "and noise, and `resnet18` the labels: they stand in groups of their own.",
     ]
     for model, found in told["models"].items():
         counts = ", ".join(f"{count:,} {name}" for name, count in found["images"].items())
-        parts += [f"## Model {model.upper()}", f"Judged on {counts}.", to_markdown(table(found)).rstrip()]
+        seeds = ", ".join(found["seeds"])
+        parts += [f"## Model {model.upper()}", f"Judged on {counts}. Seeds of training: {seeds}."]
+        parts += [to_markdown(table(found)).rstrip()]
         if line := _noise(found):
             parts.append(line)
+    if drawn:
+        parts.append(f"![AUC of the AAE against its updates](deeplense-{told['size']}.png)")
     return "\n\n".join([*parts, *([notes.strip()] if notes.strip() else [])]) + "\n"
+
+
+GROUPS = {"refit": "macro model known", "resnet18": "labels known"}
+"""Groups of rows that are no image-only detectors without labels."""
 
 
 def table(found: Mapping[str, Any]) -> list[dict[str, str]]:
     """A row a detector: each figure, and the published one beside it."""
     rows = []
-    for name, figures in found["detectors"].items():
+    detectors = found["detectors"]
+    for name in sorted(detectors, key=lambda name: list(GROUPS).index(name) + 1 if name in GROUPS else 0):
+        figures = detectors[name]
         published = found["published"].get(name, {})
-        row = {"detector": name}
+        row = {
+            "detector": name,
+            "group": GROUPS.get(name, "images only"),
+            "trainings": str(figures.get("trainings", 1)),
+        }
         for figure, group, digits in COLUMNS:
             ours, theirs = figures.get(figure, {}).get(group), published.get(figure, {}).get(group)
             title = f"{figure} {group}"

@@ -3,14 +3,18 @@
     python examples/deeplense/published_table.py --size small --work runs/deeplense-small          two CPU cores
     python examples/deeplense/published_table.py --size full --work runs/deeplense --device cuda   a GPU
 
-It simulates training and test images of Models A and B to stores, trains the recipes `deeplense-{a,b}-{aae,vae,dcae,
-rbm,resnet18}` on them, judges them by `lenskit anomaly` on images that none has seen, with one-class SVM and principal
-components beside them, and writes `docs/results/deeplense-SIZE.json` and `.md` with the published figures in the next
-column. Each store, run and evaluation is kept in `--work` when it is done, and a run that was cut short goes on: after
-a stop, the same command makes what is missing. With `--models` and `--methods` it does a part of the table at a time;
-the table shows all that is done.
+It trains the recipes `deeplense-{a,b}-{aae,vae,dcae,rbm,refit,resnet18}` on Models A and B, judges them by `lenskit
+anomaly` on images that none has seen, with one-class SVM and principal components beside them, and writes
+`docs/results/deeplense-SIZE.json` and `.md` with the published figures in the next column. The sizes `small` and
+`medium` learn from live images, each seen once; `full` from as many stored ones as the original. Each store, run and
+evaluation is kept in `--work` when it is done, and a run that was cut short goes on: after a stop, the same command
+makes what is missing. With `--models`, `--methods` and `--seeds` it does a part of the table at a time; the table shows
+all that is done.
 
-What the differences mean is written by hand, in `docs/results/deeplense-SIZE.notes.md`, which stands below the table.
+`aae-100`, `aae-400`, ... are AAEs that stop after so many updates, for the figure of AUC against updates.
+
+The meaning of the differences is written by hand, in `docs/results/deeplense-SIZE.notes.md`, which stands below the
+table.
 """
 
 from __future__ import annotations
@@ -25,6 +29,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from curve import draw_curve
 from kept import remember
 from published import markdown, outcome
 
@@ -36,22 +41,26 @@ from lenskit.store.plan import Plan
 from lenskit.store.simulate import simulate as make_store
 
 MODELS = ("a", "b")
-METHODS = ("aae", "vae", "dcae", "rbm", "resnet18")
+METHODS = ("aae", "vae", "dcae", "rbm", "refit", "resnet18")
 SUPERVISED = "resnet18"
+REFIT = "refit"
 CLASSES = ("none", "spherical", "vortex")
-SEED = 0
 
 
 @dataclass(frozen=True)
 class Size:
-    """How much of everything there is.
+    """Amounts of images, epochs and seeds.
 
     Attributes:
         train: Images without substructure that the detectors learn from.
         labelled: Images of all classes together, about as many of each, that the ResNet learns from.
         test: Images of each class that all are judged on, about.
-        epochs: How often the detectors see each image.
+        epochs: Number of times that the detectors see each image.
         batch_size: Images a batch; nothing is as the recipe has it.
+        live: Whether images are simulated while training, each seen once in all.
+        refit: Images that `refit` learns from.
+        seeds: Number of seeds of training, if the command line does not say which.
+        curve: Numbers of updates of further AAEs.
         fitted: Training images that baselines are fitted to.
         supervised: Options of the ResNet that are not its recipe's.
         simulator: Options of the simulators that are not their defaults.
@@ -62,42 +71,63 @@ class Size:
     test: int
     epochs: int
     batch_size: int | None = None
+    live: bool = False
+    refit: int = 25_000
+    seeds: int = 1
+    curve: tuple[int, ...] = ()
     fitted: int = 2000
     supervised: Mapping[str, Any] = field(default_factory=dict)
     simulator: Mapping[str, Any] = field(default_factory=dict)
 
 
+FAST = {
+    "train.epochs": 1, "train.batch_size": 20,
+    "optimizer.lr": 3e-4, "optimizer.lr_batch": 0, "optimizer.warmup_epochs": 0.05,
+}  # fmt: skip
+"""A ResNet that sees each image once."""
+
 SIZES = {
     "full": Size(train=25_000, labelled=75_000, test=2500, epochs=500, fitted=5000),
+    "medium": Size(
+        train=500_000, labelled=100_000, test=1000, epochs=1, batch_size=20, live=True, refit=25_000, fitted=5000,
+        supervised=FAST, simulator={"pixels": 100},
+    ),
     "small": Size(
-        train=1000, labelled=3000, test=500, epochs=6, batch_size=20, fitted=1000,
-        supervised={"train.epochs": 4, "train.batch_size": 50, "input.size": 64},
+        train=45_020, labelled=25_440, test=160, epochs=1, batch_size=20, live=True, refit=16_660, seeds=3,
+        curve=(100, 400, 800), fitted=3000, supervised=FAST, simulator={"pixels": 100},
     ),
     "smoke": Size(
-        train=16, labelled=48, test=8, epochs=1, batch_size=8, fitted=48,
+        train=16, labelled=48, test=8, epochs=1, batch_size=8, fitted=48, refit=16, curve=(1,), live=True,
         supervised={"train.epochs": 1, "train.batch_size": 8}, simulator={"pixels": 32},
     ),
 }  # fmt: skip
 
 
 def main() -> None:
-    """Makes what is missing, and writes the table of what there is."""
+    """Make what is missing, and write the table of what there is."""
     arguments = parsed()
     size: Size = arguments.size_of
     work: Path = arguments.work
     remember(asdict(size), work)
     for model in arguments.models:
         folder = work / model
-        stores = {name: folder / f"{name}.zarr" for name in ("normal", "labelled", "test")}
-        simulate(model, stores["normal"], CLASSES[:1], "train", size.train, size)
-        if SUPERVISED in arguments.methods:
-            simulate(model, stores["labelled"], CLASSES, "labelled", size.labelled, size)
-        simulate(model, stores["test"], CLASSES, "test", size.test * len(CLASSES), size)
-        for method in arguments.methods:
-            store = stores["labelled" if method == SUPERVISED else "normal"]
-            train(model, method, store, folder / method, size, arguments.device)
-        judge(folder, stores["test"], size)
+        test = folder / "test.zarr"
+        simulate(model, test, CLASSES, "test", size.test * len(CLASSES), size)
+        for seed in arguments.seeds:
+            for method in arguments.methods:
+                store = None if size.live else stored(model, folder, method, size)
+                train(model, method, store, folder / f"seed-{seed}" / method, seed, size, arguments.device)
+            judge(folder / f"seed-{seed}", test, seed, size)
     write(work, arguments)
+
+
+def stored(model: str, folder: Path, method: str, size: Size) -> Path:
+    """The store that a method learns from, made if it is missing."""
+    if method == SUPERVISED:
+        simulate(model, folder / "labelled.zarr", CLASSES, "labelled", size.labelled, size)
+        return folder / "labelled.zarr"
+    simulate(model, folder / "normal.zarr", CLASSES[:1], "train", size.train, size)
+    return folder / "normal.zarr"
 
 
 def parsed() -> argparse.Namespace:
@@ -108,7 +138,8 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--out", type=Path, default=Path("docs/results"), help="folder of the table")
     parser.add_argument("--device", default="auto", help="cpu, cuda or auto")
     parser.add_argument("--models", nargs="+", choices=MODELS, default=list(MODELS))
-    parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
+    parser.add_argument("--methods", nargs="+", help="some of aae, aae-UPDATES, vae, dcae, rbm, refit, resnet18")
+    parser.add_argument("--seeds", nargs="+", type=int, help="seeds of training, in place of the size's")
     parser.add_argument("--train", type=int, help="images that detectors learn from, in place of the size's")
     parser.add_argument("--labelled", type=int, help="images that the ResNet learns from, in place of the size's")
     parser.add_argument("--test", type=int, help="test images of each class, in place of the size's")
@@ -118,7 +149,12 @@ def parsed() -> argparse.Namespace:
     changed = {name: value for name, value in changed.items() if value is not None}
     if any(value < 1 for value in changed.values()):
         parser.error(f"{', '.join(f'--{name}' for name in changed)} must be 1 or more")
-    arguments.size_of = replace(SIZES[arguments.size], **changed)
+    arguments.size_of = size = replace(SIZES[arguments.size], **changed)
+    possible = [*METHODS, *(f"aae-{updates}" for updates in size.curve)]
+    arguments.methods = arguments.methods or possible
+    if unknown := [name for name in arguments.methods if name not in possible]:
+        parser.error(f"--methods: {', '.join(unknown)} is none of {', '.join(possible)}")
+    arguments.seeds = list(range(size.seeds)) if arguments.seeds is None else arguments.seeds
     return arguments
 
 
@@ -126,14 +162,14 @@ def simulate(model: str, store: Path, classes: tuple[str, ...], split: str, lens
     """Makes a store, or what of it is missing, as `lenskit simulate` does."""
     section = {"name": f"deeplense-{model}", "classes": list(classes), **size.simulator}
     config = Config.resolve({"simulator": section, "pairs": {"name": "single"}}, only=("simulator", "pairs"))
-    plan = Plan.of(config, lenses=lenses, seed=SEED, split=split)
+    plan = Plan.of(config, lenses=lenses, seed=0, split=split)
     print(f"{store}: {lenses} lenses", flush=True)
     # A process that helps takes some seconds to start.
     make_store(plan, store, workers=min(os.cpu_count() or 1, 1 + plan.chunks // 4))
 
 
-def train(model: str, method: str, store: Path, out: Path, size: Size, device: str) -> None:
-    """Trains a run, or goes on with it; one that is finished is left alone."""
+def train(model: str, method: str, store: Path | None, out: Path, seed: int, size: Size, device: str) -> None:
+    """Train a run, or go on with it; one that is finished is left alone."""
     accelerator = {"cuda": "gpu"}.get(device, device)
     start = time.perf_counter()
     if (out / "run.toml").is_file():
@@ -142,9 +178,9 @@ def train(model: str, method: str, store: Path, out: Path, size: Size, device: s
         run = lenskit.resume(out, accelerator=accelerator)
     else:
         run = lenskit.train(
-            f"deeplense-{model}-{method}",
-            data=f"zarr:{store}",
-            seed=SEED,
+            f"deeplense-{model}-{method.partition('-')[0]}",
+            data=None if store is None else f"zarr:{store}",
+            seed=seed,
             accelerator=accelerator,
             set=options_of(method, size),
             out=out,
@@ -155,41 +191,57 @@ def train(model: str, method: str, store: Path, out: Path, size: Size, device: s
 
 
 def options_of(method: str, size: Size) -> dict[str, Any]:
-    """What of a recipe is otherwise at this size."""
+    """Options of a run that differ from its recipe's at this size."""
     options: dict[str, Any] = {"monitor.probe_every": 0}
     if "pixels" in size.simulator:
         options["input.size"] = size.simulator["pixels"]
+    if size.live:
+        options |= {f"simulator.{name}": value for name, value in size.simulator.items()}
     if method == SUPERVISED:
         return options | {"train.lenses": size.labelled} | dict(size.supervised)
-    options |= {"train.lenses": size.train, "train.epochs": size.epochs}
+    name, _, updates = method.partition("-")
+    lenses = size.refit if name == REFIT else int(updates) * (size.batch_size or 1) if updates else size.train
+    options |= {"train.lenses": lenses, "train.epochs": 1 if name == REFIT or updates else size.epochs}
     return options | ({"train.batch_size": size.batch_size} if size.batch_size else {})
 
 
-def judge(folder: Path, test: Path, size: Size) -> None:
-    """Judges all finished runs of a model on the same images, unless that is done."""
-    runs = [folder / method for method in METHODS if (folder / method / "run.toml").is_file()]
+def judge(folder: Path, test: Path, seed: int, size: Size) -> None:
+    """Judge all finished runs of a model and a seed on the same images, unless that is done."""
+    names = [*METHODS, *(f"aae-{updates}" for updates in size.curve)]
+    runs = [folder / name for name in names if (folder / name / "run.toml").is_file()]
     runs = [path for path in runs if Run(path).finished]
     done = folder / "judged.json"
     names = [path.name for path in runs]
     if done.is_file() and json.loads(done.read_text(encoding="utf-8"))["runs"] == names:
         return
     lenskit.evaluate(
-        "anomaly", runs, data=f"zarr:{test}", lenses=size.test * len(CLASSES), train_lenses=size.fitted, seed=SEED
+        "anomaly",
+        runs,
+        data=f"zarr:{test}",
+        lenses=size.test * len(CLASSES),
+        train_lenses=size.fitted,
+        seed=seed,
+        output=folder / "anomaly",
+        overwrite=True,
     )
-    found = json.loads((runs[0] / "evaluations" / "anomaly" / "results.json").read_text(encoding="utf-8"))
+    found = json.loads((folder / "anomaly" / "results.json").read_text(encoding="utf-8"))
     write_atomically(done, json.dumps({"runs": names, "results": found}, indent=1) + "\n")
 
 
 def write(work: Path, arguments: argparse.Namespace) -> None:
-    """The table of all that is judged, for programs and for people."""
-    judged = {model: path for model in MODELS if (path := work / model / "judged.json").is_file()}
-    results = {model: json.loads(path.read_text(encoding="utf-8"))["results"] for model, path in judged.items()}
-    told = outcome(arguments.size, asdict(arguments.size_of), SEED, results, work)
+    """Write the table of all that is judged, for programs and for people, and the figure of AUC against updates."""
+    results: dict[str, dict[str, Any]] = {}
+    for model in MODELS:
+        for path in sorted((work / model).glob("seed-*/judged.json")):
+            seed = path.parent.name.removeprefix("seed-")
+            results.setdefault(model, {})[seed] = json.loads(path.read_text(encoding="utf-8"))["results"]
+    told = outcome(arguments.size, asdict(arguments.size_of), results, work)
     path = arguments.out / f"deeplense-{arguments.size}"
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path.with_suffix(".json"), json.dumps(told, indent=1) + "\n")
+    drawn = draw_curve(told, path.with_suffix(".png"))
     notes = path.with_suffix(".notes.md")
-    text = markdown(told, notes.read_text(encoding="utf-8") if notes.is_file() else "")
+    text = markdown(told, notes.read_text(encoding="utf-8") if notes.is_file() else "", drawn)
     write_atomically(path.with_suffix(".md"), text)
     print(text)
     print(f"{path}.md")

@@ -25,7 +25,7 @@ def example() -> Any:
         yield published_table
     finally:
         sys.path.remove(str(FOLDER))
-        for name in ("published_table", "published", "kept"):
+        for name in ("published_table", "published", "kept", "curve"):
             sys.modules.pop(name, None)
 
 
@@ -34,7 +34,7 @@ def test_the_table_has_ours_beside_the_published_and_is_made_once(
     example: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     command = ["published_table.py", "--size", "smoke", "--work", str(tmp_path / "work"), "--out", str(tmp_path)]
-    command += ["--device", "cpu", "--models", "b", "--methods", "aae"]
+    command += ["--device", "cpu", "--models", "b", "--methods", "aae", "aae-1"]
     monkeypatch.setattr(sys, "argv", command)
     (tmp_path / "deeplense-smoke.notes.md").write_text("Sixteen lenses teach nothing.\n")
     example.main()
@@ -45,6 +45,7 @@ def test_the_table_has_ours_beside_the_published_and_is_made_once(
     assert detectors["aae"]["MSE"]["none"]["value"] > 0
     text = (tmp_path / "deeplense-smoke.md").read_text()
     assert "| 0.769 |" in text
+    assert (tmp_path / "deeplense-smoke.png").is_file()
     assert text.endswith("Sixteen lenses teach nothing.\n")
     assert str(tmp_path) not in text
 
