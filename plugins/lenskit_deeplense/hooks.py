@@ -40,6 +40,17 @@ def lenskit_simulators() -> list[Component]:
 
 
 @hookimpl
+def lenskit_pairs() -> list[Component]:
+    return [
+        Component(
+            "substructure-fixed",
+            "lenskit_deeplense.pairs:SubstructureFixed",
+            "Two images of the same lens and substructure with other source, light, PSF and noise",
+        )
+    ]
+
+
+@hookimpl
 def lenskit_methods() -> list[Component]:
     return [
         Component("dcae", "lenskit_deeplense.dcae:DCAE", "DeepLense's convolutional autoencoder"),
