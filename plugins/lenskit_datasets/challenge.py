@@ -22,7 +22,7 @@ from lenskit.plugin import Dataset, LenskitError, Parameter, UsageError, at_most
 from lenskit_datasets.catalogue import Array, read_catalogue
 from lenskit_datasets.fits_file import opened, pixels_of
 from lenskit_datasets.folders import DEPTH, each_file, has_ending, look_through, stem
-from lenskit_datasets.labels import as_float32
+from lenskit_datasets.labels import as_float32, check_file
 from lenskit_datasets.pixel_scale import check_resampled, regrid, resampled_length
 from lenskit_datasets.pixels import Clean, by
 
@@ -164,13 +164,19 @@ class Challenge(Dataset):
 
     def _catalogue(self, name: str | None, found: Sequence[Path]) -> Path | None:
         if name is not None:
-            found = [path for path in (Path(name), self._root / name) if path.is_file()][:1]
+            candidates = Path(name), self._root / name
+            found = [path for path in candidates if path.is_file()][:1]
             if not found:
+                for path in candidates:
+                    check_file(path, "catalogue")
                 raise UsageError(f"there is no catalogue {name}, neither here nor in {self._root}")
         if len(found) > 1:
             names = ", ".join(str(path.relative_to(self._root)) for path in found)
             raise UsageError(f"there are several catalogues in {self._root}: say catalogue, one of {names}")
         if not found:
+            for path in self._root.iterdir():
+                if self.catalogues.fullmatch(path.name):
+                    check_file(path, "catalogue")
             log.info("%s has no catalogue: nothing is known of its images", self._root)
         return found[0] if found else None
 

@@ -27,7 +27,7 @@ from lenskit_datasets.folders import (
     named,
     stem,
 )
-from lenskit_datasets.labels import read_labels
+from lenskit_datasets.labels import LABELS, find_table, read_labels
 from lenskit_datasets.pixel_scale import (
     Unclear,
     check_resampled,
@@ -122,11 +122,12 @@ class FitsFolder(Dataset):
         ]
         self.image_shape = common_shape(shapes, self._files, size)
         self._labels: NDArray[np.float32] = np.zeros((len(self.names), 0), np.float32)
-        table = self._label_table(labels)
+        folder = self._root if self._root.is_dir() else self._root.parent
+        table = find_table(folder, labels)
         if table is not None:
             self.parameters, self._labels = read_labels(table, self.names, columns or {})
         elif columns:
-            raise UsageError(f"columns are given, but no table of labels: there is no {self._root / 'labels.csv'}")
+            raise UsageError(f"columns are given, but no table of labels: there is no {folder / LABELS}")
         self._reported: set[int] = set()
 
     @classmethod
@@ -201,14 +202,6 @@ class FitsFolder(Dataset):
         if stem(file.name).lower() != IMAGE:
             return relative.with_name(stem(file.name)).as_posix()
         return relative.parent.as_posix() if relative.parent.name else file.resolve().parent.name
-
-    def _label_table(self, labels: str | None) -> Path | None:
-        folder = self._root if self._root.is_dir() else self._root.parent
-        candidates = [Path(labels), folder / labels] if labels else [folder / "labels.csv"]
-        table = next((candidate for candidate in candidates if candidate.is_file()), None)
-        if labels and table is None:
-            raise UsageError(f"there is no table of labels {labels}, neither here nor in {folder}")
-        return table
 
     def _to(
         self, resample: float | None, shapes: Sequence[Shape], stated: Sequence[tuple[float | None, str]]

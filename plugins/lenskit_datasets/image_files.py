@@ -17,7 +17,7 @@ from torch import Tensor
 
 from lenskit.plugin import Dataset, LenskitError, Parameter, UsageError, at_most, too_many_files
 from lenskit_datasets.folders import check_names, look_through, matching, stem
-from lenskit_datasets.labels import read_labels
+from lenskit_datasets.labels import LABELS, find_table, read_labels
 from lenskit_datasets.pixels import Clean, common_shape
 
 
@@ -216,13 +216,10 @@ class ImageFiles(Dataset):
     def _table(self, labels: str | None, columns: dict[str, str]) -> tuple[list[Parameter], NDArray[np.float32]]:
         """What a table of labels says, if there is one."""
         folder = self._root if self._root.is_dir() else self._root.parent
-        candidates = [Path(labels), folder / labels] if labels else [folder / "labels.csv"]
-        table = next((candidate for candidate in candidates if candidate.is_file()), None)
+        table = find_table(folder, labels)
         if table is None:
-            if labels:
-                raise UsageError(f"there is no table of labels {labels}, neither here nor in {folder}")
             if columns:
-                raise UsageError(f"columns are given, but no table of labels: there is no {folder / 'labels.csv'}")
+                raise UsageError(f"columns are given, but no table of labels: there is no {folder / LABELS}")
             return [], np.zeros((len(self.names), 0), np.float32)
         parameters, values = read_labels(table, self.names, columns, self.endings)
         return list(parameters), values

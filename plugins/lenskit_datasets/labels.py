@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -25,6 +26,42 @@ from lenskit.plugin import (
 from lenskit_datasets.folders import FITS, stem
 
 log = logging.getLogger("lenskit")
+
+LABELS = "labels.csv"
+"""Name of the table that is read unless another is named."""
+
+
+def find_table(folder: Path, name: str | None, option: str = "labels") -> Path | None:
+    """Return the path of a table of labels, if there is one.
+
+    Args:
+        folder: The folder of the images.
+        name: Path of the table, from here or from the folder; by default `labels.csv` in the folder, which may be
+            missing.
+        option: The option that names the table, for messages.
+
+    Raises:
+        UsageError: if a table that is named is missing, or if the path is a folder, a pipe or a broken link.
+    """
+    candidates = [Path(name), folder / name] if name else [folder / LABELS]
+    if table := next((path for path in candidates if path.is_file()), None):
+        return table
+    for path in candidates:
+        check_file(path, option)
+    if name:
+        raise UsageError(f"there is no table of labels {name}, neither here nor in {folder}")
+    return None
+
+
+def check_file(path: Path, option: str) -> None:
+    """Check that the path of a table, if anything is there, is a file.
+
+    Raises:
+        UsageError: if it is a folder, a pipe, a device or a broken link.
+    """
+    if os.path.lexists(path) and not path.is_file():
+        kind = "a folder" if path.is_dir() else "a pipe or a device" if path.exists() else "a link that leads nowhere"
+        raise UsageError(f"{path} is {kind}, not a table: move it away, or name a table: {option}=FILE")
 
 
 def read_labels(

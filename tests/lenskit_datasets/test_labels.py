@@ -2,12 +2,13 @@ from __future__ import annotations
 
 import logging
 import math
+import os
 
 import pytest
 from astropy import units as u
 
 from lenskit.errors import UsageError
-from lenskit_datasets.labels import read_labels, stem
+from lenskit_datasets.labels import find_table, read_labels, stem
 
 NAMES = ["a", "b", "c"]
 
@@ -180,3 +181,28 @@ def test_an_index_of_pandas_is_said_to_be_one(table, caplog):
     assert not caplog.records
     with pytest.raises(UsageError, match="has one column only, 'name': a table of labels has comma-separated columns"):
         read_labels(table("name\na\n"), NAMES, {})
+
+
+@pytest.mark.parametrize("named", [None, "labels.csv"])
+@pytest.mark.parametrize(
+    ("make", "kind"),
+    [
+        (os.mkdir, "a folder"),
+        (os.mkfifo, "a pipe or a device"),
+        (lambda path: os.symlink("nowhere", path), "a link that leads nowhere"),
+    ],
+)
+def test_a_path_that_is_no_file_is_refused(tmp_path, make, kind, named):
+    make(tmp_path / "labels.csv")
+    with pytest.raises(UsageError, match=f"labels.csv is {kind}, not a table: move it away, or name a table: labels="):
+        find_table(tmp_path, named)
+
+
+def test_the_table_of_a_folder_is_optional_unless_it_is_named(tmp_path):
+    folder = tmp_path / "images"
+    folder.mkdir()
+    assert find_table(folder, None) is None
+    with pytest.raises(UsageError, match=r"no table of labels radii\.csv, neither here nor in"):
+        find_table(folder, "radii.csv")
+    (folder / "radii.csv").touch()
+    assert find_table(folder, "radii.csv") == folder / "radii.csv"

@@ -182,6 +182,14 @@ class TestSecond:
         with pytest.raises(UsageError, match="only_lenses needs a catalogue"):
             LensChallenge2(second, only_lenses=True)
 
+    @pytest.mark.parametrize("options", [{}, {"catalogue": "image_catalog2.0train.csv"}])
+    def test_a_catalogue_that_is_no_file(self, second: Path, options: dict[str, str]) -> None:
+        catalogue = next(second.glob("image_catalog*.csv"))
+        catalogue.unlink()
+        (second / "image_catalog2.0train.csv").mkdir()
+        with pytest.raises(UsageError, match=r"csv is a folder, not a table: .* catalogue=FILE"):
+            LensChallenge2(second, **options)
+
     def test_the_visible_band_has_its_pixels_alone_and_others_beside_others(self, second: Path) -> None:
         band(second, "EUC_VIS", [200001, 200002])
         alone = LensChallenge2(second, bands=["VIS"])
