@@ -22,14 +22,11 @@ from lenskit.plugin import (
     listed,
     theta_E_columns,
     unit_in,
-    unit_named,
 )
+from lenskit_datasets.hdf5_attributes import read_attributes
 from lenskit_datasets.labels import as_float32, labelled
 
 log = logging.getLogger("lenskit")
-
-NO_UNIT = ("1", "dimensionless", "none")
-"""What files call the unit of a pure number."""
 
 
 @dataclass(frozen=True)
@@ -154,23 +151,28 @@ class Labels:
                 _texts(data)
             except UnicodeDecodeError:
                 return "holds text that is not in UTF-8"
-        named, stated = unit_in(full.rpartition("/")[2]), _unit(data)
+        try:
+            attributes = read_attributes(data)
+        except ValueError as error:
+            return str(error)
+        named, stated = unit_in(full.rpartition("/")[2]), attributes.unit
         if is_angle(named) and is_angle(stated) and named != stated:
             return f"is in {named} by its name, and in {stated} by its attribute"
-        plain = data.dtype.kind in "iu" and not _is_enum(data) and not {"identity", "classes"} & set(data.attrs)
+        plain = data.dtype.kind in "iu" and not _is_enum(data) and not (attributes.identity or attributes.classes)
         if plain and (long := first_inexact(data[...], np.float32)) is not None:
             return f"holds whole numbers that float32 does not, such as {long} (the attribute identity=true keeps them)"
         return ""
 
     def _label(self, name: str, full: str) -> Label:
         data = hdf5_item(self._file, full)
-        parameter, factor = labelled(name, full.rpartition("/")[2], _unit(data))
+        attributes = read_attributes(data)
+        parameter, factor = labelled(name, full.rpartition("/")[2], attributes.unit)
         parameter = replace(
             parameter,
-            symbol=_text(data.attrs.get("long_name", parameter.symbol)),
-            group=_text(data.attrs.get("group", "lens" if data.ndim == 1 else "image")),
-            classes=_classes(data),
-            identity=bool(data.attrs.get("identity", False)),
+            symbol=parameter.symbol if attributes.symbol is None else attributes.symbol,
+            group=attributes.group or ("lens" if data.ndim == 1 else "image"),
+            classes=_classes(data, attributes.classes),
+            identity=attributes.identity,
         )
         return Label(full, parameter, factor)
 
@@ -201,12 +203,6 @@ def told(file: Any) -> str:
     return (", ".join(found[:20]) or "none") + more
 
 
-def _unit(data: Any) -> str:
-    """The unit that the attribute of a data set says."""
-    unit = unit_named(_text(data.attrs.get("units", data.attrs.get("unit", ""))))
-    return "" if unit.lower() in NO_UNIT else unit
-
-
 def _is_text(data: Any) -> bool:
     import h5py
 
@@ -223,19 +219,15 @@ def _texts(data: Any) -> NDArray[np.str_]:
     return data.asstr("utf-8")[...].astype(str)
 
 
-def _text(value: Any) -> str:
-    return value.decode() if isinstance(value, bytes) else str(value)
-
-
-def _classes(data: Any) -> tuple[str, ...]:
-    """Names of the classes of a label: of an enumeration by number, of texts by name; none for numbers."""
+def _classes(data: Any, named: tuple[str, ...]) -> tuple[str, ...]:
+    """Names of the classes of a label: of an enumeration by number, of texts by name, of numbers by attribute."""
     import h5py
 
     if (numbers := h5py.check_enum_dtype(data.dtype)) is not None:
         return tuple(sorted(numbers, key=numbers.__getitem__))
     if _is_text(data):
         return tuple(filter(None, np.unique(_texts(data)).tolist()))
-    return tuple(map(_text, data.attrs.get("classes", ())))
+    return named
 
 
 def _values(what: str, data: Any, parameter: Parameter) -> NDArray[np.float64]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -288,6 +289,48 @@ def test_a_name_and_an_attribute_that_contradict_each_other(tmp_path: Path, capl
     assert caplog.records[-1].getMessage().endswith(f"data sets are left out: theta_E_rad {why}")
     with pytest.raises(UsageError, match=f"theta_E_rad is no label: it {why}"):
         Hdf5(path, columns={"theta_E": "theta_E_rad"})
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "shown", "right"),
+    [
+        ("identity", "false", "'false'", "true or false"),
+        ("identity", [1, 0], r"\[1, 0\]", "true or false"),
+        ("identity", 2, "2", "true or false"),
+        ("identity", np.nan, "nan", "true or false"),
+        ("classes", 3, "3", "a list of different texts"),
+        ("classes", "ring", "'ring'", "a list of different texts"),
+        ("classes", [0, 1], r"\[0, 1\]", "a list of different texts"),
+        ("classes", ["a", "a"], r"\['a', 'a'\]", "a list of different texts"),
+        ("units", np.bytes_(b"\xff\xe9"), r"b'\\xff\\xe9'", "one text in UTF-8"),
+        ("units", np.array(b"\xff\xe9", h5py.string_dtype()), ".*", "one text in UTF-8"),
+        ("unit", 3.0, r"3\.0", "one text in UTF-8"),
+        ("long_name", ["a", "b"], r"\['a', 'b'\]", "one text in UTF-8"),
+        ("group", 1, "1", "one text in UTF-8"),
+    ],
+)
+def test_an_attribute_of_another_type_is_named(
+    tmp_path: Path, caplog, name: str, value, shown: str, right: str
+) -> None:
+    path = write(tmp_path / "a.h5", pixels(4, 8, 8), stamp=np.arange(4), q=np.ones(4))
+    with h5py.File(path, "a") as file:
+        file["stamp"].attrs[name] = value
+    assert [p.name for p in Hdf5(path).parameters] == ["q"]
+    (told,) = caplog.records
+    why = f"has the attribute {name}={shown}; right is {right}"
+    assert re.search(f"a.h5: data sets are left out: stamp {why}", told.getMessage())
+    with pytest.raises(UsageError, match=f"a.h5: stamp is no label: it {why}"):
+        Hdf5(path, labels=["stamp"])
+
+
+def test_attributes_of_one_element(tmp_path: Path) -> None:
+    """MATLAB writes such, and empty ones."""
+    path = write(tmp_path / "a.h5", pixels(4, 8, 8), stamp=np.arange(4), pa=np.ones(4))
+    with h5py.File(path, "a") as file:
+        file["stamp"].attrs.update({"identity": np.ones((1, 1), "u1"), "units": h5py.Empty("S1")})
+        file["pa"].attrs["units"] = np.array([b"deg"])
+    known = {p.name: (p.unit, p.identity) for p in Hdf5(path).parameters}
+    assert known == {"pa": ("deg", False), "stamp": ("", True)}
 
 
 def test_classes_without_a_name_are_not_known(tmp_path: Path, caplog) -> None:
