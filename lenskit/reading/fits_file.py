@@ -10,6 +10,7 @@ import os
 import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from io import FileIO
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, cast
 
@@ -20,7 +21,41 @@ if TYPE_CHECKING:
     from astropy.io import fits
 
 
-class _Bounded:
+BLOCK = 2880
+"""Bytes of a block of a FITS file: astropy reads headers block by block."""
+
+MOST_HEADER = 2**24
+"""Bytes of a header, at most: 200,000 cards. A header without an end would be read to the end of its file."""
+
+
+class _Headers:
+    """Mixin of a stream that ends, for its reader, where a header is longer than `MOST_HEADER`."""
+
+    _blocks = 0
+
+    def _is_endless(self, size: int | None) -> bool:
+        """Count blocks read in a row, and return whether they are more than a header has."""
+        self._blocks = self._blocks + 1 if size == BLOCK else 0
+        return self._blocks > MOST_HEADER // BLOCK
+
+
+class _Plain(_Headers, FileIO):
+    """A file that is not compressed. astropy can map it into memory."""
+
+    def read(self, size: int | None = -1) -> bytes:
+        if self._is_endless(size):
+            return b""
+        if size is None or size < 0:
+            return super().read()
+        # Memory for all of it is taken at once, however short the file is.
+        return super().read(min(size, os.path.getsize(self.name)))
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        self._blocks = 0
+        return super().seek(offset, whence)
+
+
+class _Bounded(_Headers):
     """What keeps a decompressed stream within the limit."""
 
     def __init__(self, file: Path | str) -> None:
@@ -28,6 +63,8 @@ class _Bounded:
         self._file, self._most = file, allowed_bytes(file)
 
     def read(self, size: int | None = -1) -> bytes:
+        if self._is_endless(size):
+            return b""
         room = self._most - self.tell()  # type: ignore[attr-defined]
         wanted = room + 1 if size is None or size < 0 else min(size, room + 1)
         with self._told():
@@ -40,7 +77,8 @@ class _Bounded:
         return found
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        if whence == os.SEEK_SET:
+        if whence == os.SEEK_SET:  # `tell` seeks by 0 from here
+            self._blocks = 0
             check_bytes(self._file, offset)
         with self._told():
             return int(super().seek(offset, whence))  # type: ignore[misc]
@@ -82,12 +120,13 @@ def _opener(file: Path | str) -> Any:
 def open_bytes(file: Path | str) -> IO[bytes]:
     """Open a file for reading bytes; a compressed one is unpacked, up to the limit.
 
+    A reader of FITS headers meets the end of the file where a header is longer than 16 MiB.
+
     Raises:
         OSError: if it cannot be read, or is a ZIP archive.
         LenskitError: later, if more than the limit is read.
     """
-    opener = _opener(file)
-    return open(file, "rb") if opener is None else cast(IO[bytes], opener(file))
+    return cast(IO[bytes], (_opener(file) or _Plain)(os.fspath(file)))
 
 
 @contextmanager
@@ -105,9 +144,7 @@ def open_fits(file: Path | str, **options: Any) -> Iterator[fits.HDUList]:
     from astropy.io import fits
 
     with ExitStack() as stack:
-        # astropy maps a file that it opens itself into memory.
-        source = stack.enter_context(open_bytes(file)) if _opener(file) else file
-        yield stack.enter_context(fits.open(source, **options))
+        yield stack.enter_context(fits.open(stack.enter_context(open_bytes(file)), **options))
 
 
 def check_hdu(file: Path | str, hdu: Any) -> None:

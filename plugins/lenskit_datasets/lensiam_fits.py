@@ -6,7 +6,6 @@ import logging
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from io import BytesIO
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -282,13 +281,14 @@ def _header_and_data(file: Path) -> tuple[fits.Header, NDArray[Any]]:
     Raises:
         ValueError: or another of `FAULTS`, if it is damaged.
     """
-    with open_bytes(file) as opened:
-        content = opened.read()
-    stream = BytesIO(content)
-    header = fits.Header.fromfile(stream)
-    start, shape = stream.tell(), _shape(header)
-    stored = np.dtype(fits.BITPIX2DTYPE[header["BITPIX"]]).newbyteorder(">")
-    end = start + -(-math.prod(shape) * stored.itemsize // BLOCK) * BLOCK
+    with open_bytes(file) as stream:
+        header = fits.Header.fromfile(stream)
+        start, shape = stream.tell(), _shape(header)
+        stored = np.dtype(fits.BITPIX2DTYPE[header["BITPIX"]]).newbyteorder(">")
+        end = start + -(-math.prod(shape) * stored.itemsize // BLOCK) * BLOCK
+        stream.seek(0)
+        content = stream.read(end)
+        stream.read(1)  # at the end of a compressed file its checksum is verified
     if len(content) < end:
         raise ValueError("it was cut short")
     # The standard's checksum: with it, the words of an HDU add up to zero in ones' complement.

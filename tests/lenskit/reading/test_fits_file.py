@@ -14,7 +14,7 @@ import pytest
 from astropy.io import fits
 
 from lenskit.errors import LenskitError
-from lenskit.reading.fits_file import check_hdu, open_bytes, open_fits
+from lenskit.reading.fits_file import MOST_HEADER, check_hdu, open_bytes, open_fits
 from lenskit.reading.limits import VARIABLE
 
 PACK = {"gz": gzip.compress, "bz2": bz2.compress, "xz": lzma.compress}
@@ -94,3 +94,36 @@ def test_an_archive_is_unpacked_by_its_owner() -> None:
         archive.writestr("b.fits", header(2, 2))
     with pytest.raises(OSError, match="is a ZIP archive: unpack it"), open_fits("a.fits"):
         pass
+
+
+def _longer(path: str, size: int) -> None:
+    with open(path, "ab") as file:
+        file.truncate(size)
+
+
+def test_zeros_after_the_last_hdu_are_not_read() -> None:
+    """The file has holes in place of ten gigabytes: reading them block by block takes minutes."""
+    pixels = np.arange(400, dtype=np.float32).reshape(20, 20)
+    fits.PrimaryHDU(pixels).writeto("a.fits")
+    _longer("a.fits", 10**10)
+    with open_fits("a.fits") as hdus:
+        assert len(hdus) == 1
+        np.testing.assert_array_equal(hdus[0].data, pixels)
+
+
+@pytest.mark.parametrize("packed", ["", *PACK])
+def test_a_header_without_an_end_is_not_read_to_the_end_of_its_file(packed: str) -> None:
+    content = header(2, 2)[:240] + b" " * (MOST_HEADER + 2 * 2880)
+    Path("a.fits").write_bytes(PACK[packed](content) if packed else content)
+    if not packed:
+        _longer("a.fits", 10**10)
+    with open_bytes("a.fits") as stream, pytest.raises(OSError, match="END"):
+        fits.Header.fromfile(stream)
+
+
+def test_pixels_are_mapped_into_memory() -> None:
+    fits.PrimaryHDU(np.ones((20, 20), np.float32)).writeto("a.fits")
+    with open_fits(Path("a.fits")) as hdus:
+        hdus[0].data  # noqa: B018 - it is read when it is asked for
+        assert hdus._file._mmap is not None
+        assert hdus.filename() == "a.fits"
