@@ -87,6 +87,8 @@ if TYPE_CHECKING:
     from lenskit.reading.fits_file import check_hdu as check_hdu
     from lenskit.reading.fits_file import open_bytes as open_bytes
     from lenskit.reading.fits_file import open_fits as open_fits
+    from lenskit.reading.fits_header import repeated as repeated
+    from lenskit.reading.fits_header import wrong_card as wrong_card
     from lenskit.reading.hdf5_file import hdf5_item as hdf5_item
     from lenskit.reading.limits import check_bytes as check_bytes
     from lenskit.reading.numpy_file import load_array as load_array
@@ -192,6 +194,8 @@ _LAZY = {
     "listed": "lenskit.words",
     "open_dataset": "lenskit.data.readers",
     "open_fits": "lenskit.reading.fits_file",
+    "repeated": "lenskit.reading.fits_header",
+    "wrong_card": "lenskit.reading.fits_header",
     "orient_images": "lenskit.data.orientation",
     "orient_values": "lenskit.data.orientation",
     "parse_number": "lenskit.reading.delimited",

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, cast
 
 from lenskit.errors import LenskitError
+from lenskit.reading.fits_header import wrong_card
 from lenskit.reading.limits import VARIABLE, allowed_bytes, check_bytes, max_bytes
 
 if TYPE_CHECKING:
@@ -148,19 +149,21 @@ def open_fits(file: Path | str, **options: Any) -> Iterator[fits.HDUList]:
 
 
 def check_hdu(file: Path | str, hdu: Any) -> None:
-    """Check, before the data of an HDU are read, that they are not larger than the limit or than their file.
+    """Check, before the data of an HDU are read, its cards, and that it is not larger than the limit or its file.
 
     Args:
         file: The file.
         hdu: An HDU of it.
 
     Raises:
-        LenskitError: if they are.
+        LenskitError: if a card is wrong or contradicts itself, or the HDU is larger.
     """
     from astropy.io import fits
 
-    size = math.prod(hdu.shape) * abs(int(hdu.header["BITPIX"])) // 8 if hdu.is_image else hdu.size
     name = hdu.name or "PRIMARY"
+    if hdu.is_image and (wrong := wrong_card(hdu.header)):
+        raise LenskitError(f"{file}: HDU {name} cannot be read: {wrong}")
+    size = math.prod(hdu.shape) * abs(int(hdu.header["BITPIX"])) // 8 if hdu.is_image else hdu.size
     there = os.path.getsize(file)
     if size > max(there, max_bytes()) and not isinstance(hdu, fits.CompImageHDU) and not _opener(file):
         raise LenskitError(f"{file} is cut short: HDU {name} announces {size} bytes, the file has {there}")

@@ -12,7 +12,7 @@ import numpy as np
 from astropy.io import fits
 from numpy.typing import NDArray
 
-from lenskit.plugin import LenskitError, UsageError, check_hdu, open_fits, too_many_files
+from lenskit.plugin import LenskitError, UsageError, check_hdu, open_bytes, open_fits, too_many_files, wrong_card
 
 FAULTS = (OSError, EOFError, ValueError, TypeError, KeyError, IndexError, zlib.error, fits.VerifyError)
 """What astropy raises of a file that is damaged."""
@@ -41,23 +41,23 @@ def unreadable(file: str | Path, error: BaseException) -> LenskitError:
     """The error that says why a FITS file cannot be read."""
     if isinstance(error, FileNotFoundError):
         return LenskitError(f"{file} is missing")
-    cards = _unparsable_cards(file)
-    why = f"its card {cards[0]} cannot be parsed" if cards else " ".join(str(error).split())[:200]
+    why = _wrong_card(file) or " ".join(str(error).split())[:200]
     return too_many_files(error) or LenskitError(f"{file} cannot be read as FITS: {why}")
 
 
-def _unparsable_cards(file: str | Path) -> list[str]:
-    """The keys in the primary header that say nothing to astropy, which then calls the whole file corrupt."""
-    bad = []
+def _wrong_card(file: str | Path) -> str:
+    """What is wrong with the first header of a file that has a wrong card; empty if it cannot be told."""
     try:
-        for card in fits.Header.fromfile(file).cards:
-            try:
-                card.value  # noqa: B018 - it is parsed when it is asked for
-            except fits.VerifyError:
-                bad.append(card.keyword)
-    except FAULTS:
-        return []  # there is no header: the error at hand says more
-    return bad
+        with open_bytes(file) as stream:
+            while True:
+                header = fits.Header.fromfile(stream)
+                if wrong := wrong_card(header):
+                    return wrong
+                if (size := header.data_size_padded) < 0:
+                    return ""
+                stream.seek(stream.tell() + size)
+    except (LenskitError, *FAULTS):
+        return ""  # a header is missing, or the file ends: the error at hand says more
 
 
 def holds_image(hdu: Any) -> bool:

@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, Any
+from typing import IO, Annotated, Any
 
 import numpy as np
 import torch
@@ -26,7 +26,9 @@ from lenskit.plugin import (
     at_most,
     first_inexact,
     open_bytes,
+    repeated,
     unit_in,
+    wrong_card,
 )
 from lenskit_datasets.fits_file import FAULTS, is_blank_zero, is_unsigned_64, undefined_as_nan, unreadable
 from lenskit_datasets.folders import FITS, check_names, each_file, has_ending, look_through, stem
@@ -272,7 +274,19 @@ def _shape(header: fits.Header) -> tuple[int, ...]:
 
 def _header(file: Path) -> fits.Header:
     with open_bytes(file) as stream:
-        return fits.Header.fromfile(stream)
+        return _next_header(stream)
+
+
+def _next_header(stream: IO[bytes]) -> fits.Header:
+    """Read a header.
+
+    Raises:
+        ValueError: if one of its cards is wrong, or another of `FAULTS` if it is damaged.
+    """
+    header = fits.Header.fromfile(stream)
+    if wrong := wrong_card(header):
+        raise ValueError(wrong)
+    return header
 
 
 def _header_and_data(file: Path) -> tuple[fits.Header, NDArray[Any]]:
@@ -282,7 +296,7 @@ def _header_and_data(file: Path) -> tuple[fits.Header, NDArray[Any]]:
         ValueError: or another of `FAULTS`, if it is damaged.
     """
     with open_bytes(file) as stream:
-        header = fits.Header.fromfile(stream)
+        header = _next_header(stream)
         start, shape = stream.tell(), _shape(header)
         stored = np.dtype(fits.BITPIX2DTYPE[header["BITPIX"]]).newbyteorder(">")
         end = start + -(-math.prod(shape) * stored.itemsize // BLOCK) * BLOCK
@@ -306,9 +320,12 @@ def _header_and_data(file: Path) -> tuple[fits.Header, NDArray[Any]]:
 def _number(file: Path, header: fits.Header, key: str) -> float:
     """A key's value, NaN if it has none."""
     try:
+        contradiction = repeated(header, [key])
         value = header.get(key)
     except fits.VerifyError as error:
         raise LenskitError(f"{file}: the header key {key} cannot be read: {' '.join(str(error).split())}") from error
+    if contradiction:
+        raise LenskitError(f"{file} cannot be read: {contradiction}")
     if value is None or isinstance(value, fits.card.Undefined):
         return math.nan
     if isinstance(value, bool | str) or not isinstance(value, int | float):

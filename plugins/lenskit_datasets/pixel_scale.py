@@ -18,7 +18,7 @@ from astropy.wcs import WCS
 from astropy.wcs.utils import proj_plane_pixel_scales
 from numpy.typing import NDArray
 
-from lenskit.plugin import UsageError, shortened, unit_named
+from lenskit.plugin import UsageError, repeated, shortened, unit_named
 from lenskit_datasets.pixels import by, middle
 
 SAME = 0.02
@@ -122,9 +122,11 @@ def _card(header: Mapping[str, Any], key: str) -> Any:
     """The value of a key; nothing if there is none.
 
     Raises:
-        Unclear: if it cannot be read.
+        Unclear: if it cannot be read, or is repeated with another value.
     """
     try:
+        if isinstance(header, Header) and (contradiction := repeated(header, [key])):
+            raise Unclear(contradiction)
         value = header.get(key)
     except VerifyError:
         raise Unclear(f"its card {key} cannot be read") from None

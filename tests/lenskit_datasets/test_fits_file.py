@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,8 @@ from astropy.io import fits
 
 from lenskit.errors import LenskitError
 from lenskit_datasets.fits_file import opened, pixels_of, select_image, unreadable
+from lenskit_datasets.fits_folder import FitsFolder
+from lenskit_datasets.lensiam_fits import LensiamFits
 
 
 def read(path: Path) -> np.ndarray:
@@ -96,3 +99,61 @@ def test_a_card_without_which_no_pixel_is_read_is_named(tmp_path: Path) -> None:
 
 def test_no_file_is_to_blame_if_too_many_are_open() -> None:
     assert "a.fits" not in str(unreadable("a.fits", OSError(24, "Too many open files")))
+
+
+def write_cards(path: Path, pixels: np.ndarray, *cards: str) -> None:
+    """Write a file whose header has these cards in place of those of the same keywords, or else at its end."""
+    header = fits.PrimaryHDU(pixels).header
+    lines = [str(card) for card in header.cards if not any(new.startswith(card.keyword.ljust(8)) for new in cards)]
+    lines[1:1] = [card.ljust(80) for card in cards]
+    text = "".join([*lines, "END"])
+    path.write_bytes(
+        text.ljust(-(-len(text) // 2880) * 2880).encode() + pixels.astype(">i2").tobytes().ljust(2880, b"\0")
+    )
+
+
+@pytest.mark.parametrize(
+    ("card", "told"),
+    [
+        ("BITPIX  =                   17", "BITPIX = 17; 8, 16, 32, 64, -32 or -64 is right"),
+        ("NAXIS   =                  999", "NAXIS = 999, but there is no card NAXIS"),
+        ("BSCALE  = 'x       '", "BSCALE = 'x'; a number other than 0 is right"),
+        ("BLANK   =                  1.5", "BLANK = 1.5; a whole number is right"),
+    ],
+)
+@pytest.mark.parametrize("reader", [FitsFolder, LensiamFits])
+def test_a_wrong_card_is_named(tmp_path: Path, reader: type, card: str, told: str) -> None:
+    shape = (12, 12) if reader is FitsFolder else (12, 12, 2)
+    write_cards(tmp_path / "a.fits", np.arange(np.prod(shape), dtype="i2").reshape(shape), card)
+    with pytest.raises(LenskitError, match=rf"a\.fits.* cannot be read.*: its card {re.escape(told)}") as error:
+        reader(tmp_path).read([0])
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("key", ["BSCALE", "BZERO", "BLANK"])
+@pytest.mark.parametrize("reader", [FitsFolder, LensiamFits])
+def test_a_card_that_contradicts_itself_is_refused(tmp_path: Path, reader: type, key: str) -> None:
+    shape = (12, 12) if reader is FitsFolder else (12, 12, 2)
+    cards = [f"{key:8}= {value:>20}" for value in (7, 8)]
+    write_cards(tmp_path / "a.fits", np.arange(np.prod(shape), dtype="i2").reshape(shape), *cards)
+    with pytest.raises(LenskitError, match=rf"a\.fits.*: its card {key} is there 2 times, as 7 and 8; remove all"):
+        reader(tmp_path).read([0])
+
+
+def test_a_parameter_that_contradicts_itself_is_refused(tmp_path: Path) -> None:
+    pixels, cards = (
+        np.arange(288, dtype="i2").reshape(12, 12, 2),
+        ["THETA_E =                  1.2", "THETA_E =                  1.5"],
+    )
+    write_cards(tmp_path / "a.fits", pixels, *cards)
+    with pytest.raises(
+        LenskitError, match=r"a\.fits cannot be read: its card theta_E is there 2 times, as 1\.2 and 1\.5"
+    ):
+        LensiamFits(tmp_path).read_parameters([0])
+
+
+def test_a_pixel_scale_that_contradicts_itself_is_unclear(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    cards = ["PIXSCALE=                 0.05", "PIXSCALE=                  0.1"]
+    write_cards(tmp_path / "a.fits", np.arange(144, dtype="i2").reshape(12, 12), *cards)
+    assert FitsFolder(tmp_path).pixel_scale is None
+    assert "its card PIXSCALE is there 2 times, as 0.05 and 0.1; remove all but one" in caplog.text

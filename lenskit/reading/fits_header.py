@@ -1,0 +1,108 @@
+"""Cards of a FITS header on which the pixels depend: each is checked, and must not contradict itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from math import isfinite
+from typing import TYPE_CHECKING, Any
+
+from lenskit.words import quoted
+
+if TYPE_CHECKING:
+    from astropy.io import fits
+
+BITPIX = (8, 16, 32, 64, -32, -64)
+"""Types of pixels of the FITS standard."""
+
+MOST_AXES = 999
+"""Axes of the FITS standard, at most."""
+
+
+def wrong_card(header: fits.Header) -> str:
+    """Return what is wrong with the first card that keeps pixels from being read; empty if all are right.
+
+    These cards are BITPIX, NAXIS, NAXIS1 and so on, BSCALE, BZERO, and of integers BLANK.
+
+    Args:
+        header: The header of an image, before astropy has read the pixels: it then removes cards.
+
+    Returns:
+        A clause such as "its card BITPIX = 17; 8, 16, 32, 64, -32 or -64 is right".
+    """
+    from astropy.io.fits import VerifyError
+
+    for key, is_right, right in _rules(header):
+        if key not in header:
+            continue
+        try:
+            if contradiction := repeated(header, [key]):
+                return contradiction
+            value = header[key]
+        except VerifyError:
+            return f"its card {key} cannot be parsed; {right} is right"
+        if not is_right(value):
+            return f"its card {key} = {_shown(value)}; {right} is right"
+    if missing := next((key for key in _axes(header) if key not in header), None):
+        return f"its card NAXIS = {header['NAXIS']}, but there is no card {missing}"
+    return ""
+
+
+def repeated(header: fits.Header, keys: Sequence[str]) -> str:
+    """Return which of some cards is repeated with another value, of which only the first would count.
+
+    Args:
+        header: A FITS header.
+        keys: Keywords.
+
+    Returns:
+        A clause such as "its card BZERO is there 2 times, as 0 and 32768; remove all but one"; empty if there is none.
+
+    Raises:
+        VerifyError: of astropy, if a card cannot be parsed.
+    """
+    for key in keys:
+        if key in header and (count := header.count(key)) > 1:
+            values = [header[key, number] for number in range(count)]
+            if others := [value for value in values if _differ(value, values[0])]:
+                shown = f"{_shown(values[0])} and {_shown(others[0])}"
+                return f"its card {key} is there {count} times, as {shown}; remove all but one"
+    return ""
+
+
+def _rules(header: fits.Header) -> Iterator[tuple[str, Any, str]]:
+    """Yield keywords, tests of their values, and descriptions of right values; each before what depends on it."""
+    yield "BITPIX", lambda value: _is_whole(value) and value in BITPIX, "8, 16, 32, 64, -32 or -64"
+    yield "NAXIS", lambda value: _is_length(value) and value <= MOST_AXES, "a number of axes"
+    for key in _axes(header):
+        yield key, _is_length, "a number of pixels"
+    yield "BSCALE", lambda value: _is_number(value) and value != 0, "a number other than 0"
+    yield "BZERO", _is_number, "a number"
+    if header.get("BITPIX", 0) > 0:
+        yield "BLANK", _is_whole, "a whole number"
+
+
+def _axes(header: fits.Header) -> list[str]:
+    return [f"NAXIS{axis}" for axis in range(1, header.get("NAXIS", 0) + 1)]
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_length(value: Any) -> bool:
+    return _is_whole(value) and value >= 0
+
+
+def _differ(one: Any, other: Any) -> bool:
+    """Whether two values of a card contradict each other: 1 and 1.0 do not, 1 and True do."""
+    return bool(one != other or isinstance(one, bool) != isinstance(other, bool))
+
+
+def _shown(value: Any) -> str:
+    from astropy.io.fits.card import Undefined
+
+    return "nothing" if value is None or isinstance(value, Undefined) else quoted(value)
