@@ -93,6 +93,7 @@ if TYPE_CHECKING:
     from lenskit.reading.limits import check_bytes as check_bytes
     from lenskit.reading.numpy_file import load_array as load_array
     from lenskit.reading.numpy_file import open_arrays as open_arrays
+    from lenskit.reading.quiet import quiet_fits as quiet_fits
     from lenskit.reading.units import is_angle as is_angle
     from lenskit.reading.units import theta_E_columns as theta_E_columns
     from lenskit.reading.units import to_arcsec as to_arcsec
@@ -194,6 +195,7 @@ _LAZY = {
     "listed": "lenskit.words",
     "open_dataset": "lenskit.data.readers",
     "open_fits": "lenskit.reading.fits_file",
+    "quiet_fits": "lenskit.reading.quiet",
     "repeated": "lenskit.reading.fits_header",
     "wrong_card": "lenskit.reading.fits_header",
     "orient_images": "lenskit.data.orientation",

@@ -17,6 +17,7 @@ from typing import IO, TYPE_CHECKING, Any, cast
 from lenskit.errors import LenskitError
 from lenskit.reading.fits_header import wrong_card
 from lenskit.reading.limits import VARIABLE, allowed_bytes, check_bytes, max_bytes
+from lenskit.reading.quiet import quiet_fits
 
 if TYPE_CHECKING:
     from astropy.io import fits
@@ -134,6 +135,8 @@ def open_bytes(file: Path | str) -> IO[bytes]:
 def open_fits(file: Path | str, **options: Any) -> Iterator[fits.HDUList]:
     """Open a FITS file for reading, as `astropy.io.fits.open` does, with a limit on what is unpacked.
 
+    Warnings of `astropy.io.fits` are ignored while it is open.
+
     Args:
         file: The file, compressed or not.
         options: Arguments of `astropy.io.fits.open`.
@@ -145,6 +148,7 @@ def open_fits(file: Path | str, **options: Any) -> Iterator[fits.HDUList]:
     from astropy.io import fits
 
     with ExitStack() as stack:
+        stack.enter_context(quiet_fits())
         yield stack.enter_context(fits.open(stack.enter_context(open_bytes(file)), **options))
 
 

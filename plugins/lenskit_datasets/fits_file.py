@@ -12,7 +12,16 @@ import numpy as np
 from astropy.io import fits
 from numpy.typing import NDArray
 
-from lenskit.plugin import LenskitError, UsageError, check_hdu, open_bytes, open_fits, too_many_files, wrong_card
+from lenskit.plugin import (
+    LenskitError,
+    UsageError,
+    check_hdu,
+    open_bytes,
+    open_fits,
+    quiet_fits,
+    too_many_files,
+    wrong_card,
+)
 
 FAULTS = (OSError, EOFError, ValueError, TypeError, KeyError, IndexError, zlib.error, fits.VerifyError)
 """What astropy raises of a file that is damaged."""
@@ -48,7 +57,7 @@ def unreadable(file: str | Path, error: BaseException) -> LenskitError:
 def _wrong_card(file: str | Path) -> str:
     """What is wrong with the first header of a file that has a wrong card; empty if it cannot be told."""
     try:
-        with open_bytes(file) as stream:
+        with quiet_fits(), open_bytes(file) as stream:
             while True:
                 header = fits.Header.fromfile(stream)
                 if wrong := wrong_card(header):

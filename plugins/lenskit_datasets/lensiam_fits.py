@@ -26,6 +26,7 @@ from lenskit.plugin import (
     at_most,
     first_inexact,
     open_bytes,
+    quiet_fits,
     repeated,
     unit_in,
     wrong_card,
@@ -254,7 +255,8 @@ class LensiamFits(Dataset):
     def _sound(self, read: Any, file: Path) -> Any:
         """What `read` makes of a file, whose faults are errors that name it."""
         try:
-            return read(file)
+            with quiet_fits():
+                return read(file)
         except FileNotFoundError as error:
             advice = f"; make it with: lenskit simulate --out {self._root}" if self.configuration else ""
             raise LenskitError(f"{file} is missing{advice}") from error
@@ -273,7 +275,7 @@ def _shape(header: fits.Header) -> tuple[int, ...]:
 
 
 def _header(file: Path) -> fits.Header:
-    with open_bytes(file) as stream:
+    with quiet_fits(), open_bytes(file) as stream:
         return _next_header(stream)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import zlib
 from importlib.util import find_spec
@@ -14,6 +15,8 @@ from numpy.typing import NDArray
 
 from lenskit.plugin import LenskitError, UsageError, check_bytes
 from lenskit_datasets.pixels import IN_MEMORY
+
+logging.getLogger("tifffile").addHandler(logging.NullHandler())  # what cannot be read is an error, in one line
 
 TIFF = (".tif", ".tiff")
 OWN_CODECS = (1, 8, 32773, 32946, 34925)

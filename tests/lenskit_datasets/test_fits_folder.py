@@ -104,7 +104,6 @@ class TestFiles:
         (tmp_path / "a.fits").unlink()
         assert dataset.read_parameters([1, 0])["theta_E"].tolist() == pytest.approx([1.5, 1.2])
 
-    @pytest.mark.filterwarnings("ignore:File may have been truncated")
     def test_read_is_lazy(self, tmp_path):
         write(tmp_path / "a.fits", pixels(6, 6))
         broken = write(tmp_path / "b.fits", pixels(200, 200, seed=1))

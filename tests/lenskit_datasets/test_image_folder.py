@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import struct
 import zlib
 from importlib.util import find_spec
@@ -343,3 +344,11 @@ def test_loops_of_links_end(tmp_path: Path, caplog: pytest.LogCaptureFixture) ->
     dataset = ImageFolder(tmp_path)
     assert (len(dataset), dataset.parameters[0].classes) == (6, ("none", "ring"))
     assert "1 link leads back to a folder and is left out: latest" in caplog.text
+
+
+def test_what_tifffile_logs_is_not_printed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Without a handler, Python prints the warnings and errors of any logger."""
+    monkeypatch.setattr(logging.getLogger(), "handlers", [])
+    logging.getLogger("tifffile").error("corrupted strip")
+    logging.getLogger("another library").error("printed")
+    assert capsys.readouterr().err == "printed\n"
