@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
@@ -24,10 +24,22 @@ from scipy.ndimage import convolve
 from scipy.special import j1
 from torch import Tensor
 
-from lenskit.plugin import UsageError, check_hdu, load_array, open_arrays, open_fits, too_many_files
+from lenskit.plugin import (
+    LenskitError,
+    UsageError,
+    check_hdu,
+    listed,
+    load_array,
+    open_arrays,
+    open_fits,
+    quoted,
+    too_many_files,
+)
 from lenskit_datasets.fits_file import FAULTS, pixels_of
 from lenskit_datasets.folders import FITS, has_ending, look_through
-from lenskit_datasets.pixel_scale import Unclear, scale_in, stated_scale
+from lenskit_datasets.pixel_scale import LARGEST as LARGEST_PIXEL
+from lenskit_datasets.pixel_scale import SMALLEST as FINEST
+from lenskit_datasets.pixel_scale import Unclear, scale_in
 
 BUNDLED = "data/hst_acs_f814w_psfs.npz"
 """23 PSFs of 41 x 41 pixels of 0.05 arcsec, made by examples/make_hst_psfs.py."""
@@ -35,6 +47,9 @@ BUNDLED = "data/hst_acs_f814w_psfs.npz"
 SUFFIXES = (*FITS, ".npy", ".npz")
 LARGEST = 8193
 """Pixels across a PSF, at most: twice the largest image, and half a gigabyte."""
+
+SCALE = "pixel_scale"
+"""Name of the array of an .npz file that holds the size of the pixels."""
 
 SAME_SCALE = 1e-3
 """Relative difference below which two pixel scales are taken to be the same."""
@@ -50,8 +65,9 @@ def load_psfs(source: str | Path | None, pixel_scale: float, unstated: float | N
     """Reads PSFs and brings them to the simulator's pixel scale.
 
     Args:
-        source: A FITS file, an .npy or .npz file (one PSF or a stack; in an .npz an array `psfs` and optionally a
-            number `pixel_scale`), or a folder of such files. None takes the bundled PSFs.
+        source: A FITS file, an .npy or .npz file (one PSF or a stack), or a folder of such files. In an .npz, PSFs are
+            the array `psfs`, or the only one beside the number `pixel_scale`, which is optional. None takes the bundled
+            PSFs.
         pixel_scale: The simulator's pixels, in arcsec.
         unstated: The pixels of files that do not say theirs, in arcsec; the simulator's if not given.
 
@@ -112,14 +128,14 @@ def _load(path: Path) -> tuple[NDArray[Any], fits.Header, float | None]:
             data = load_array(path)
         elif has_ending(path, (".npz",)):
             with open_arrays(path) as arrays:
-                data = arrays["psfs" if "psfs" in arrays else arrays.files[0]]
-                if "pixel_scale" in arrays:
-                    scale = stated_scale({"PIXSCALE": float(arrays["pixel_scale"])})
+                data, scale = arrays[_psfs_in(path, arrays.files)], _scale_in(path, arrays)
         else:
             with open_fits(path, memmap=False, uint=False) as hdus:
                 hdu = next(hdu for hdu in hdus if hdu.is_image and math.prod(hdu.shape or (0,)))
                 check_hdu(path, hdu)
                 data, header, scale = pixels_of(hdus, hdu), hdu.header, scale_in(hdus, hdu, keys_first=True)
+    except LenskitError:
+        raise
     except Unclear as error:
         raise UsageError(f"{path}: {error}; correct its header") from None
     except (*FAULTS, BadZipFile, StopIteration) as error:
@@ -132,6 +148,38 @@ def _load(path: Path) -> tuple[NDArray[Any], fits.Header, float | None]:
     return data[None] if data.ndim == 2 else data, header, scale
 
 
+def _psfs_in(path: Path, names: Sequence[str]) -> str:
+    """Name of the array of an .npz file that holds the PSFs: `psfs`, or else the only one beside the scale.
+
+    Raises:
+        UsageError: if there is none, or if there are several.
+    """
+    others = [name for name in names if name != SCALE]
+    if "psfs" in others or len(others) == 1:
+        return "psfs" if "psfs" in others else others[0]
+    advice = "save the PSFs under the name psfs: numpy.savez(FILE, psfs=...)"
+    if not others:
+        raise UsageError(f"{path}: it holds no array of PSFs; {advice}")
+    raise UsageError(f"{path}: several of its arrays may be the PSFs: {listed(others)}; {advice}")
+
+
+def _scale_in(path: Path, arrays: Any) -> float | None:
+    """Size of the pixels of an .npz file in arcsec, None if it has no array `pixel_scale`.
+
+    Raises:
+        UsageError: if that is not one positive number, or not the size of pixels of any camera.
+    """
+    if SCALE not in arrays:
+        return None
+    stored = arrays[SCALE]
+    scale = float(stored.item()) if stored.size == 1 and stored.dtype.kind in "iuf" else math.nan
+    if not FINEST <= scale <= LARGEST_PIXEL:
+        raise UsageError(
+            f"{path}: its array {SCALE} is {quoted(stored.tolist())}; one number of arcsec is right, such as 0.05"
+        )
+    return scale
+
+
 def _check_scale(path: Path, size: int, scale: float, pixel_scale: float) -> None:
     """Refuses a PSF whose pixels are of another kind of size than the simulator's: in degrees, say, or in mas.
 
@@ -139,9 +187,11 @@ def _check_scale(path: Path, size: int, scale: float, pixel_scale: float) -> Non
         UsageError: if they are too large to show a PSF, or all of them are a small part of one.
     """
     if scale > COARSEST * pixel_scale or size * scale < pixel_scale / COARSEST:
+        header = "header", "the header, in arcsec (PIXSCALE) or degrees (CDELT1, CDELT2)"
+        where, correct = (f"array {SCALE}", "that, in arcsec") if has_ending(path, (".npz",)) else header
         raise UsageError(
-            f'{path}: its {size} x {size} pixels are {scale:.4g}" each, by its header; the images have pixels of '
-            f'{pixel_scale:.4g}": correct the header, in arcsec (PIXSCALE) or degrees (CDELT1, CDELT2)'
+            f'{path}: its {size} x {size} pixels are {scale:.4g}" each, by its {where}; the images have pixels of '
+            f'{pixel_scale:.4g}": correct {correct}'
         )
 
 

@@ -229,6 +229,39 @@ def test_a_senseless_pixel_scale_is_an_error(tmp_path: Path, scale: object) -> N
         load_psfs(tmp_path, 0.05)
 
 
+@pytest.mark.parametrize(
+    ("scale", "told"),
+    [(np.nan, "nan"), (-0.05, "-0.05"), (1e5, "100000.0"), ([0.05, 0.06], r"\[0.05, 0.06\]"), ("0.05", "'0.05'")],
+)
+def test_a_senseless_pixel_scale_of_an_archive_is_named(tmp_path: Path, scale: object, told: str) -> None:
+    np.savez(tmp_path / "bad.npz", psfs=np.ones((3, 3)), pixel_scale=scale)
+    with pytest.raises(UsageError, match=rf"bad\.npz: its array pixel_scale is {told}; one number of arcsec is right"):
+        load_psfs(tmp_path, 0.05)
+
+
+def test_a_pixel_scale_of_another_unit_is_sought_where_it_is(tmp_path: Path) -> None:
+    np.savez(tmp_path / "bad.npz", psfs=np.ones((3, 3)), pixel_scale=50.0)
+    with pytest.raises(UsageError, match=r'are 50" each, by its array pixel_scale; .*: correct that, in arcsec'):
+        load_psfs(tmp_path, 0.05)
+
+
+def test_which_array_of_an_archive_is_the_psf(tmp_path: Path) -> None:
+    path = tmp_path / "a.npz"
+    one, other = gaussian(5, 0.05, 0.06), np.full((5, 5), 1 / 25)
+    np.savez(path, noise=other, psfs=one)
+    np.testing.assert_allclose(load_psfs(path, 0.05)[0], one / one.sum())
+    np.savez(path, pixel_scale=0.05, kernel=other)
+    np.testing.assert_allclose(load_psfs(path, 0.05)[0], other)
+    np.savez(path, noise=other, kernel=one)
+    with pytest.raises(
+        UsageError, match=r"a\.npz: several .* may be the PSFs: noise, kernel; save .*savez\(FILE, psfs="
+    ):
+        load_psfs(path, 0.05)
+    np.savez(path, pixel_scale=0.05)
+    with pytest.raises(UsageError, match=r"a\.npz: it holds no array of PSFs; save the PSFs under the name psfs"):
+        load_psfs(path, 0.05)
+
+
 @pytest.mark.parametrize("name", ["bad.fits", "bad.npy", "bad.npz"])
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 broken", b"SIMPLE  =                    T"])
 def test_an_unreadable_file_is_an_error(tmp_path: Path, name: str, content: bytes) -> None:
