@@ -73,6 +73,24 @@ def test_what_is_not_there(file: h5py.File, name: str) -> None:
 def test_a_chunk_is_not_larger_than_the_limit(file: h5py.File, monkeypatch: pytest.MonkeyPatch) -> None:
     file.create_dataset("z", (10**6,), "f8", chunks=(10**6,), compression="gzip")
     hdf5_item(file, "z")
-    monkeypatch.setenv(VARIABLE, "1000000")
-    with pytest.raises(LenskitError, match=r"a.h5: z \(a chunk of it\) takes 8000000 bytes"):
-        hdf5_item(file, "z")
+    file.create_dataset("plain", (10**6,), "f8", chunks=(10**6,))
+    for limit in (1_000_000, 8_000_000, 15_999_999):
+        monkeypatch.setenv(VARIABLE, str(limit))
+        with pytest.raises(LenskitError, match=r"a.h5: z \(twice a chunk of it, .*\) takes 16000000 bytes"):
+            hdf5_item(file, "z")
+    monkeypatch.setenv(VARIABLE, "16000000")
+    hdf5_item(file, "z")
+    monkeypatch.setenv(VARIABLE, "7999999")
+    with pytest.raises(LenskitError, match=r"a.h5: plain \(a chunk of it\) takes 8000000 bytes"):
+        hdf5_item(file, "plain")
+    monkeypatch.setenv(VARIABLE, "8000000")
+    hdf5_item(file, "plain")
+
+
+def test_a_compressed_chunk_no_larger_than_its_file_is_read(file: h5py.File, monkeypatch: pytest.MonkeyPatch) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, 10**5, "u1")
+    file.create_dataset("z", data=noise, chunks=(10**5,), compression="gzip")
+    file["more"] = noise
+    file.flush()
+    monkeypatch.setenv(VARIABLE, "1000")
+    assert hdf5_item(file, "z").shape == (10**5,)
