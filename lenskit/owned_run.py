@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,11 @@ _WRITTEN = re.compile(
     | mlflow/(artifacts/.* | mlflow\.db(-\w+)? | lenskit-id)?""",
     re.VERBOSE,
 )
+_LOGGED = re.compile(
+    r"wandb/(offline-)?run-(?P<wandb>[^/@]+)/.* | mlflow/artifacts/(?P<mlflow>[^/]+)(/.*)?", re.VERBOSE
+)
+"""What loggers keep of single runs, in folders named by the run's identifier: W&B's begin with a date."""
+
 _OLD_PART = re.compile(r"((run\.toml|provenance\.json|checkpoints/last\.ckpt)|(encoder|best)/.*)\.part")
 """Parts as versions of before called them."""
 
@@ -56,12 +61,28 @@ def not_of_a_run(path: Path) -> list[str] | None:
         return None
     from lenskit.embeddings.files import not_of_embeddings
 
-    found = strangers(
-        path,
-        lambda name: writes(name) or bool(re.fullmatch(r"evaluations/(.*/)?", name)),
-        lambda folder: not_of_embeddings(folder) if folder.suffix == ".zarr" else None,
-    )
+    identity = {logger: _identity(path / logger / "lenskit-id") for logger in ("wandb", "mlflow")}
+
+    def owns(name: str) -> bool:
+        if writes(name):
+            return not _is_logged_by_another(name, identity)
+        return bool(re.fullmatch(r"evaluations/(.*/)?", name))
+
+    found = strangers(path, owns, lambda folder: not_of_embeddings(folder) if folder.suffix == ".zarr" else None)
     return found + _marked(path)
+
+
+def _identity(file: Path) -> str:
+    """Identifier that a logger knows the run by, empty if it has none."""
+    return file.read_text(errors="replace").strip() if file.is_file() else ""
+
+
+def _is_logged_by_another(name: str, identity: Mapping[str, str]) -> bool:
+    """Whether an entry belongs to another run of a logger: of W&B, or of an experiment that MLflow keeps here."""
+    if not (logged := _LOGGED.fullmatch(name)):
+        return False
+    logger = "wandb" if logged["wandb"] else "mlflow"
+    return not identity[logger] or logged[logger].rpartition("-" if logger == "wandb" else "/")[2] != identity[logger]
 
 
 def _marked(path: Path) -> list[str]:

@@ -133,6 +133,8 @@ MINE = {
     "download.part": "download.part",
     "export/timm/notes": "export/timm/notes",
     "wandb/notes": "wandb/notes",
+    "wandb/run-mine/notes": "wandb/run-mine/",
+    "mlflow/artifacts/notes": "mlflow/artifacts/notes",
 }
 """Files of a user in a run, and how they are named."""
 
@@ -151,10 +153,32 @@ def test_what_lenskit_did_not_write_in_a_run_is_never_removed(name: str, config:
         Run.create(run.path, config)
     assert (names(run.path), mine.read_text()) == (before, "years")
     mine.rename(tmp_path / "moved")
+    if mine.parent.name == "run-mine":
+        mine.parent.rmdir()
     if mine.parent.name == "one":
         mine.parent.rmdir()
         mine.parent.parent.rmdir()
     Run.create(run.path, config, overwrite=True)  # the advice works
+
+
+def test_of_what_loggers_keep_only_the_runs_own_is_replaced(config: Config, tmp_path: Path) -> None:
+    """An MLflow server may keep the artifacts of later runs with those of the first one of an experiment."""
+    run = Run.create(tmp_path / "a", config)
+    own = ("wandb/offline-run-20261130_071011-0123abcd/run.wandb", "mlflow/artifacts/4567ef/artifacts/a.png")
+    others = ("wandb/run-20261130_071011-89ab/run.wandb", "mlflow/artifacts/cdef/artifacts/a.png")
+    for name in (*own, *others):
+        (run.path / name).parent.mkdir(parents=True)
+        (run.path / name).touch()
+    (run.path / "wandb" / "lenskit-id").write_text("0123abcd\n")
+    (run.path / "mlflow" / "lenskit-id").write_text("4567ef\n")
+    with pytest.raises(
+        UsageError, match=r"a holds mlflow/artifacts/cdef/, wandb/run-20261130_071011-89ab/, which lenskit did not"
+    ):
+        Run.create(run.path, config, overwrite=True)
+    for name in ("mlflow/artifacts/cdef", "wandb/run-20261130_071011-89ab"):
+        (run.path / name).rename(tmp_path / name.rpartition("/")[2])
+    Run.create(run.path, config, overwrite=True)
+    assert names(run.path) == ["provenance.json", "run.toml"]
 
 
 def test_links_in_a_run_are_a_users(config: Config, tmp_path: Path) -> None:
