@@ -10,6 +10,7 @@ import logging
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import Annotated, Any, ClassVar, Protocol, TypeVar
 
 import numpy as np
@@ -316,14 +317,23 @@ def labelled(subjects: Sequence[SubjectT]) -> dict[str, SubjectT]:
     """Runs and embeddings by their names, or by their paths where two have the same.
 
     Raises:
-        UsageError: if one is given twice.
+        UsageError: if one is given twice, be it by two paths.
     """
     names = [subject.name for subject in subjects]
     labels = [
         name if names.count(name) == 1 else str(subject.path) for name, subject in zip(names, subjects, strict=True)
     ]
-    if twice := next((label for label in labels if labels.count(label) > 1), None):
-        raise UsageError(f"{twice} is given twice; embeddings that are in no file are told apart by their path=")
+    seen: dict[Path, Path] = {}
+    for subject in subjects:
+        if subject.key not in seen:
+            seen[subject.key] = subject.path
+            continue
+        if isinstance(subject, Embeddings) and not subject.path.exists():
+            advice = "; embeddings that are in no file are told apart by their path="
+        else:
+            first = seen[subject.key]
+            advice = f"{f', also as {first}' if first != subject.path else ''}: leave one out"
+        raise UsageError(f"{subject.path} is given twice{advice}")
     return dict(zip(labels, subjects, strict=True))
 
 

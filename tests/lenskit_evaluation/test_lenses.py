@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from lenskit.config import build
+from lenskit.config import Config, build
 from lenskit.errors import LenskitError, UsageError
 from lenskit.plugin import Embeddings, Run, open_dataset
 from lenskit_evaluation.lenses import OnLenses, SimulatedLenses, StoredLenses, labelled
@@ -96,5 +96,15 @@ def test_options_that_would_do_nothing_are_refused() -> None:
 def test_what_is_given_twice_is_not_judged_once() -> None:
     rows = [Embeddings(np.ones((20, 2)), path=path) for path in ("a.npz", "a.npz", "b.npz")]
     assert list(labelled(rows[1:])) == ["a", "b"]
-    with pytest.raises(UsageError, match=r"a\.npz is given twice"):
+    with pytest.raises(UsageError, match=r"a\.npz is given twice; embeddings .* told apart by their path="):
         labelled(rows)
+
+
+def test_one_run_by_two_paths_is_given_twice(tmp_path: Path) -> None:
+    config = Config.resolve({"simulator": {"name": "blobs"}, "method": {"name": "restless"}})
+    run = Run.create(tmp_path / "a", config)
+    (tmp_path / "link").symlink_to(run.path)
+    with pytest.raises(UsageError, match=r"a is given twice: leave one out"):
+        labelled([run, Run(run.path)])
+    with pytest.raises(UsageError, match=r"link is given twice, also as .*a: leave one out"):
+        labelled([run, Run(tmp_path / "link")])
