@@ -86,7 +86,7 @@ class Config:
 
     @classmethod
     def _fault(cls, layers: Sequence[Layer], only: Container[str]) -> str:
-        """What is wrong with layers."""
+        """Return the message of the error in some layers, empty if there is none."""
         try:
             cls._resolve(layers, only)
         except UsageError as error:

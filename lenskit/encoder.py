@@ -56,7 +56,7 @@ class _Probe(Record):
 
 
 class EncoderCard(Record):
-    """What `encoder.json` holds."""
+    """Contents of `encoder.json`."""
 
     backbone: _Backbone
     input: FiniteRecord
@@ -299,7 +299,7 @@ def is_as_written(folder: Path) -> bool:
 
 
 def remake(folder: Path) -> str:
-    """How to get an encoder again."""
+    """Return advice on making an encoder again."""
     if not (folder.parent / "run.toml").is_file():
         return "make it again"
     if folder.name == "encoder":

@@ -31,7 +31,7 @@ class Line(Record):
 
 @dataclass
 class Figures:
-    """What a file holds.
+    """Contents of a file of figures.
 
     Attributes:
         lines: Its sound lines.

@@ -1,4 +1,4 @@
-"""How records are logged."""
+"""Format of log records."""
 
 from __future__ import annotations
 

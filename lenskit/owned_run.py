@@ -1,4 +1,4 @@
-"""What lenskit writes into a run directory: nothing else there is ever removed."""
+"""Files that lenskit writes into a run directory: nothing else there is ever removed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from lenskit.ownership import inside, strangers
 from lenskit.records import load_json
 
 RUN, ORIGIN = "run.toml", "provenance.json"
-"""What makes a directory a run."""
+"""Files that make a directory a run."""
 
 _WEIGHTS = r"(model\.safetensors|encoder\.json)?"
 _WRITTEN = re.compile(
@@ -32,7 +32,7 @@ _WRITTEN = re.compile(
 _LOGGED = re.compile(
     r"wandb/(offline-)?run-(?P<wandb>[^/@]+)/.* | mlflow/artifacts/(?P<mlflow>[^/]+)(/.*)?", re.VERBOSE
 )
-"""What loggers keep of single runs, in folders named by the run's identifier: W&B's begin with a date."""
+"""Files that loggers keep of single runs, in folders named by the run's identifier: W&B's begin with a date."""
 
 _OLD_PART = re.compile(r"((run\.toml|provenance\.json|checkpoints/last\.ckpt)|(encoder|best)/.*)\.part")
 """Parts as versions of before called them."""

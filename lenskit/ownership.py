@@ -1,4 +1,4 @@
-"""What lenskit wrote, and may therefore replace: what anybody else wrote is never removed.
+"""Files that lenskit wrote, and may therefore replace: files of others are never removed.
 
 A folder of lenskit's has only entries whose names are known for it, or that are in a list there: in the `files` of a
 `results.json`, or in `lenskit-files.json` where an evaluation wrote what it does not list itself. A single file says in
@@ -37,7 +37,7 @@ Owns = Callable[[str], bool]
 
 @dataclass(frozen=True)
 class Asked:
-    """What the command says of where the results of an evaluation go.
+    """Options of a command on where the results of an evaluation go.
 
     Attributes:
         evaluation: Its name; empty if it was called without the core.
@@ -65,7 +65,7 @@ _asked: ContextVar[Asked] = ContextVar("asked", default=_NOTHING)
 
 
 def asked() -> Asked:
-    """What the command says of where the results go of the evaluation that is at work."""
+    """Return the options on where the results of the current evaluation go."""
     return _asked.get()
 
 
@@ -80,7 +80,7 @@ def asking(wish: Asked) -> Iterator[None]:
 
 
 def stamp() -> str:
-    """What every page and picture of lenskit says somewhere, so that the next one may take its place."""
+    """Return the mark in every page and picture of lenskit, by which the next one may replace it."""
     return STAMP
 
 
@@ -158,7 +158,7 @@ def _object(path: Path) -> dict[str, Any]:
 
 
 def _unlisted(folder: Path, results: Mapping[str, Any]) -> list[str]:
-    """What an evaluation of an earlier version wrote, which kept no list: the names that it always uses."""
+    """Names of the files of an evaluation of an earlier version, which kept no list but always used the same names."""
     if not {"title", "settings", "table"} <= results.keys():
         return []
     from lenskit.registry import registry
@@ -232,8 +232,10 @@ def listing(folders: Iterable[Path], evaluation: str) -> Iterator[None]:
 
 
 def _unlisted_files(folder: Path, known: Collection[str] | None = None) -> dict[str, tuple[int, int, int]]:
-    """What is in a folder and no list names, by names, and how to tell whether it changed. Folders are looked into
-    where they are no `known` strangers."""
+    """Files of a folder that no list names, with inode, size and time, which show a change.
+
+    Folders among the `known` strangers are not looked into.
+    """
 
     def ours(name: str) -> bool:
         return known is not None and name[-1] == "/" and f"{name.partition('/')[0]}/" not in known
@@ -397,7 +399,7 @@ def scratch(path: Path, ending: str) -> Path:
 
 
 def leftovers(path: Path, ending: str) -> list[Path]:
-    """What commands that were killed left at names of `scratch`."""
+    """Paths of the form of `scratch` that killed commands left behind."""
     known = re.compile(rf"\.{re.escape(path.name)}\.[0-9a-f]{{8}}\.{ending}")
     if not path.parent.is_dir():
         return []

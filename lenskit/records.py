@@ -31,7 +31,7 @@ _LONG_KEY = re.compile(rf"""(?:\.[ \t]*[\w"'-]+[ \t]*){{{DEEPEST}}}""")
 
 
 class Record(BaseModel):
-    """What a file has to hold. Fields that the model does not name are left as they are.
+    """Model of a file. Fields that it does not name are left as they are.
 
     Types are strict: `"1"` and `true` are no numbers. Numbers are finite.
     """

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("lenskit")
 
 MARKS = ("run.toml", "run.toml.part")
-"""What marks a directory as a run; the second if it was cut short in its first moment, by versions of before."""
+"""Files that mark a directory as a run; an earlier version left the second if it was killed as it began."""
 
 
 BEST = "best"
@@ -157,7 +157,7 @@ class Run:
 
     @property
     def key(self) -> Path:
-        """What tells it from all other runs, and from itself with another encoder."""
+        """Path that identifies the run and its encoder: that of the last batch, or the best."""
         return self.path.resolve() / (BEST if self.best else "")
 
     @property

@@ -91,7 +91,7 @@ class Comparison:
 
 
 class _Origin(Record):
-    """What `provenance.json` holds."""
+    """Contents of `provenance.json`."""
 
     recipe: str | None = None
 
@@ -172,7 +172,7 @@ def _state(folder: Path, finished: bool) -> tuple[State, str]:
 
 
 def _read(damages: list[str], path: Path, read: Any, otherwise: Any) -> Any:
-    """What a file holds; if it is not there, nothing, and if it cannot be read, that is noted."""
+    """Contents of a file: nothing if it is not there, and a note if it cannot be read."""
     if not os.path.lexists(path):
         return otherwise
     try:

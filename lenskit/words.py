@@ -1,4 +1,4 @@
-"""How names, values and lists are written: short, in one line, and as text that no terminal, page or figure obeys."""
+"""Names, values and lists as text: short, in one line, and obeyed by no terminal, page or figure."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ VERBS = {
 
 
 DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-"""What a full disk is called."""
+"""Reason of an error of a full disk."""
 
 
 class Verbs(click.Group):

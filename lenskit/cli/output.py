@@ -1,4 +1,4 @@
-"""How the command line prints: text that others wrote is shown, and neither obeyed by a terminal nor by rich."""
+"""Output of the command line: a terminal and rich show text that others wrote, and do not obey it."""
 
 from __future__ import annotations
 

@@ -80,7 +80,7 @@ class Embeddings:
 
     @property
     def key(self) -> Path:
-        """What tells them from all others."""
+        """Path that identifies the embeddings."""
         return self.path.resolve()
 
     @property

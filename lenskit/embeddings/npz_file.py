@@ -34,7 +34,7 @@ def holds(path: Path) -> bool:
 
 
 def card(path: Path) -> Any:
-    """What the file says of itself."""
+    """Metadata of the file."""
     with np.load(path, allow_pickle=False) as file:
         return json.loads(str(file[ABOUT])) if ABOUT in file.files else None
 

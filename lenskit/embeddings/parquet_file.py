@@ -46,7 +46,7 @@ def holds(path: Path) -> bool:
 
 
 def card(path: Path) -> Any:
-    """What the file says of itself."""
+    """Metadata of the file."""
     from pyarrow.parquet import read_schema
 
     return json.loads((read_schema(path).metadata or {}).get(KEY, b"null"))

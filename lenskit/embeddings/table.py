@@ -35,7 +35,7 @@ log = logging.getLogger("lenskit")
 
 
 class _Card(Record):
-    """What a file says of itself, if `lenskit embed` or `Embeddings.save` wrote it."""
+    """Metadata of a file that `lenskit embed` or `Embeddings.save` wrote."""
 
     representations: list[str]
     parameters: list[ParameterRecord]

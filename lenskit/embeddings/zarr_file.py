@@ -35,12 +35,12 @@ def holds(path: Path) -> bool:
 
 
 def card(path: Path) -> Any:
-    """What the file says of itself."""
+    """Metadata of the file."""
     return json.loads((path / "zarr.json").read_text(encoding="utf-8")).get("attributes")
 
 
 def strangers(path: Path, table: Table) -> list[str]:
-    """What is in the folder beside what `write` makes."""
+    """Names in the folder that `write` does not make."""
     own = table.card.get("representations", ())
     return strangers_among([*OWN, *own, *table.parameters], path)
 

@@ -39,7 +39,7 @@ WRITTEN = {"timm": ("model.safetensors", "config.json", "README.md"), "onnx": ("
 """The files of each format."""
 
 CARD = re.compile(r"---\nlibrary_name: (timm|onnx)\ntags:\n(- .*\n)*- lenskit\n")
-"""How a model card begins."""
+"""Beginning of a model card."""
 
 
 def export(source: Run | Encoder, format: str = "timm", folder: Path | None = None, *, overwrite: bool = False) -> Path:

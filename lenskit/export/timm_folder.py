@@ -78,7 +78,7 @@ def _check(encoder: Encoder, model: torch.nn.Module, shape: tuple[int, int, int]
 
 
 class _Config(Record):
-    """What `config.json` holds."""
+    """Contents of `config.json`."""
 
     lenskit: EncoderCard
 

@@ -67,7 +67,7 @@ class Parameter:
 
     @property
     def label(self) -> str:
-        """How it is set in figures: its symbol, or else its name."""
+        """Text for figures: its symbol, or else its name."""
         return self.symbol or as_label(self.name)
 
     @property

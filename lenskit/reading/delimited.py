@@ -24,7 +24,7 @@ NOT_KNOWN = {"", "nan", "-nan", "none", "null", "na", "n/a", "#n/a", "<na>", "--
 DELIMITERS = ",;\t"
 
 ECSV_UNIT = re.compile(r"^# ?- ?\{name: .*\bunit: ")
-"""How ECSV says the unit of a column, in a comment."""
+"""Comment by which ECSV gives the unit of a column."""
 
 Line = tuple[int, str]
 """The number of a line of the file, from 1, and the line."""

@@ -58,7 +58,7 @@ class _Plain(_Headers, FileIO):
 
 
 class _Bounded(_Headers):
-    """What keeps a decompressed stream within the limit."""
+    """Mixin that keeps a decompressed stream within the limit."""
 
     def __init__(self, file: Path | str) -> None:
         super().__init__(file, "rb")  # type: ignore[call-arg]  # of the class that is mixed in
@@ -107,11 +107,11 @@ class _Xz(_Bounded, lzma.LZMAFile):
 
 
 COMPRESSED: dict[bytes, Any] = {b"\x1f\x8b": _Gzip, b"BZh": _Bzip2, b"\xfd7zXZ": _Xz}
-"""How a compressed file begins, whatever its name, and what unpacks it."""
+"""First bytes of compressed files, whatever their names, and the classes that unpack them."""
 
 
 def _opener(file: Path | str) -> Any:
-    """What unpacks a file, None if it is not compressed."""
+    """Return the class that unpacks a file, None if it is not compressed."""
     with open(file, "rb") as opened:
         start = opened.read(6)
     if start.startswith(b"PK\x03\x04"):

@@ -29,7 +29,7 @@ def hdf5_item(file: Any, name: str) -> Any:
 
 
 def _item(file: Any, place: Any, path: str, name: str, most: int) -> Any:
-    """What a path leads to from a place; `name` is what was asked for."""
+    """Return the item at a path below a place; messages call it by `name`, the path from the root."""
     import h5py
 
     if not most:

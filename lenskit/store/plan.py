@@ -61,7 +61,7 @@ class _Mode(Record):
 
 
 class _Card(Record):
-    """What a store says of itself."""
+    """Metadata of a store."""
 
     configuration: _Configuration
     parameters: list[ParameterRecord]
@@ -155,7 +155,7 @@ class Plan:
         return replace(self, mode=current_mode(self.configuration["simulator"]["name"], self.image_shape))
 
     def attributes(self) -> dict[str, Any]:
-        """What a store says of itself: JSON."""
+        """Metadata of a store, for JSON."""
         return {
             "format": FORMAT,
             "format_version": VERSION,

@@ -35,7 +35,7 @@ CHECKSUM_BYTES = 4
 PIECE = 2**18
 """Bytes that are read and summed at a time: they are still in the processor's cache then."""
 FAULTS = (ValueError, KeyError, TypeError, OSError, RuntimeError)
-"""What Zarr and its codecs raise of a file that is damaged."""
+"""Errors that Zarr and its codecs raise for a damaged file."""
 
 SizeOf = Callable[[str], int | None]
 """The size of a file of that name in some folder, None if there is none."""

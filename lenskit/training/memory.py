@@ -27,11 +27,11 @@ SIGNS = (
     "failed to allocate",
     "Storage size calculation overflowed",
 )
-"""How errors that are not of a type of their own say it: of cuBLAS, of oneDNN, of the allocator; or that the size of a
-tensor in bytes is beyond 64 bits."""
+"""Words of errors about memory that have no type of their own: of cuBLAS, oneDNN and the allocator, and about tensors
+whose size in bytes is beyond 64 bits."""
 
 TOO_BIG = ("array is too big", "Maximum allowed dimension exceeded")
-"""How numpy says the latter."""
+"""Words of numpy about arrays whose size is beyond 64 bits."""
 
 
 def is_out_of_memory(error: BaseException) -> bool:
@@ -43,7 +43,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def asked_for(error: BaseException) -> str:
-    """How much memory was asked for, as ` (4.4 TB at once)`; nothing if the error does not say it."""
+    """Return the memory that was asked for, as ` (4.4 TB at once)`; nothing if the error does not say it."""
     found = re.search(r"allocate ([\d.]+) ?(bytes|[KMGTPE]i?B)", str(error))
     if not found:
         return ""

@@ -48,7 +48,7 @@ class _Sections(Record):
 
 
 class _Saved(Record):
-    """What a checkpoint says of itself."""
+    """Metadata of a checkpoint."""
 
     config: _Sections
     batches: int

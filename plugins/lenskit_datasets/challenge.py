@@ -35,7 +35,7 @@ ARCSEC = 180 * 3600 / pi
 """Arcseconds in a radian."""
 
 FILE = re.compile(r"image(?P<band>[A-Za-z]+_[A-Za-z]+)-(?P<id>\d+)")
-"""How files are called, without the ending of a FITS file."""
+"""Names of files, without the ending of a FITS file."""
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from lenskit.plugin import (
 )
 
 FAULTS = (OSError, EOFError, ValueError, TypeError, KeyError, IndexError, zlib.error, fits.VerifyError)
-"""What astropy raises of a file that is damaged."""
+"""Errors that astropy raises for a damaged file."""
 
 
 @contextmanager
@@ -55,7 +55,7 @@ def unreadable(file: str | Path, error: BaseException) -> LenskitError:
 
 
 def _wrong_card(file: str | Path) -> str:
-    """What is wrong with the first header of a file that has a wrong card; empty if it cannot be told."""
+    """Return what is wrong with the first wrong card of a file; empty if none is found."""
     try:
         with quiet_fits(), open_bytes(file) as stream:
             while True:

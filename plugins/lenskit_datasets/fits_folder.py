@@ -42,7 +42,7 @@ from lenskit_datasets.pixels import MOST_REPORTS, Shape, by, common_shape
 log = logging.getLogger("lenskit")
 
 IMAGE = "image"
-"""What an image is called if its folder has its lens's name."""
+"""Name of an image, without its ending, in a folder that is named after the lens."""
 
 NOISE = "noise.fits"
 """Name of the noise map that is looked for unless another is given."""

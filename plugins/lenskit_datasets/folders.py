@@ -1,4 +1,4 @@
-"""Which files of a folder belong to a data set: by their endings, and by where links lead."""
+"""Selection of the files of a folder that belong to a data set, by their endings and by where links lead."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from lenskit.plugin import UsageError
 log = logging.getLogger("lenskit")
 
 FITS = tuple(ending + packed for ending in (".fits", ".fit", ".fts") for packed in ("", ".gz", ".fz"))
-"""How the names of FITS files end, in small letters."""
+"""Endings of FITS files, in small letters."""
 
 PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
-"""How the names of pictures end, in small letters."""
+"""Endings of pictures, in small letters."""
 
 ARRAYS = (".npy",)
-"""How the names of numpy's arrays end, in small letters."""
+"""Endings of numpy's arrays, in small letters."""
 
 DEPTH = 3
 """Folders below the one that is opened in which a reader looks for files that it recognises."""

@@ -51,7 +51,7 @@ RELEASED = (
 """The parameters of the released pairs: the lens, which the two images share."""
 
 ENDINGS = tuple(ending for ending in FITS if not ending.endswith(".fz"))
-"""How names end: tile-compressed images are not in the primary HDU."""
+"""Endings of files: tile-compressed images are not in the primary HDU."""
 CARD = "simulation.json"
 MOST_VIEWS = 4
 """Three axes are (y, x, view) rather than (channel, y, x) if the last one is this short, and the others are longer."""

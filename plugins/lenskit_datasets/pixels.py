@@ -15,7 +15,7 @@ from lenskit_datasets.fill import fill_masked
 log = logging.getLogger("lenskit")
 
 IN_MEMORY = "an image in float32"
-"""What the limit of bytes is compared with, in messages."""
+"""Part that messages about the limit of bytes name."""
 
 MOST_REPORTS = 10
 """Of so many images a reader tells what is filled: a data set may have holes in all."""

@@ -19,10 +19,10 @@ from lenskit_evaluation.tables import Rows, as_text, show, to_csv, to_markdown
 log = logging.getLogger("lenskit")
 
 OUTCOME = ("results.json", "table.md", "table.csv")
-"""What `write_outcome` writes beside pictures."""
+"""Files that `write_outcome` writes in addition to pictures."""
 
 Content = str | bytes | Callable[[IO[bytes]], object]
-"""What `write_atomically` takes."""
+"""Contents that `write_atomically` takes."""
 
 
 def write_outcome(

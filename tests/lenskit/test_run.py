@@ -41,7 +41,7 @@ def names(folder: Path) -> list[str]:
 
 
 def results(run: Run) -> None:
-    """What an evaluation writes, with its list."""
+    """Write files as an evaluation does, with their list."""
     folder = run.folder("probe")
     (folder / "results.json").write_text(json.dumps({"evaluation": "probe", "files": ["results.json", "table.csv"]}))
     (folder / "table.csv").write_text("1,2")

@@ -174,7 +174,7 @@ def test_an_ignored_layer_may_be_there():
 
 @pytest.mark.parametrize("name", ["a.safetensors", "a.pt"])
 def test_a_bit_that_changed_is_found(tmp_path, name):
-    """What lenskit wrote as `.safetensors`, and every archive of torch."""
+    """Files that lenskit wrote as `.safetensors`, and every archive of torch."""
     path, state = tmp_path / name, {"conv1.weight": torch.randn(40, 40)}
     if name == "a.pt":
         torch.save(state, path)

@@ -1,4 +1,4 @@
-"""Which files of a folder belong to a data set."""
+"""Selection of the files of a folder that belong to a data set."""
 
 from __future__ import annotations
 

@@ -103,7 +103,7 @@ CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 @dataclass
 class Tally:
-    """What came of the lines of a verb."""
+    """Outcome of the command lines of a verb."""
 
     lines: int = 0
     done: int = 0
@@ -114,7 +114,7 @@ class Tally:
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """What lines are made of.
+    """Parts that command lines are made of.
 
     Attributes:
         flags: Of each verb, its long options with values that suit them; nothing for one that takes no value.
@@ -217,7 +217,7 @@ def _suited(takes: str) -> tuple[str, ...]:
 
 
 def faults_of(ended: Ended) -> Iterator[str]:
-    """What is wrong with how a command line ended, in words."""
+    """Return, in words, the fault of how a command line ended."""
     if "Traceback (most recent call last)" in ended.err + ended.out:
         yield "traceback"
     if ended.status not in (0, 1, 2, 130):

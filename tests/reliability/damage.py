@@ -58,7 +58,7 @@ PARTS: tuple[object, ...] = (
 
 @dataclass
 class Tally:
-    """What came of the damage to a file."""
+    """Outcome of the damage to a file."""
 
     tries: int = 0
     noticed: int = 0

@@ -41,7 +41,7 @@ class Scenario:
 
 
 def _resumed(out: Path) -> list[str]:
-    """What a user types after a killed training: go on if there is a run, begin again otherwise."""
+    """Command after a killed training: go on if there is a run, begin again otherwise."""
     if (out / "run.toml").is_file():
         return ["train", "--resume", f"out/{out.name}"]
     return [*TRAIN, "--out", f"out/{out.name}", *(["--overwrite"] if out.exists() else [])]
@@ -70,7 +70,7 @@ SCENARIOS = (
 
 @dataclass
 class Tally:
-    """What came of the kills of a scenario."""
+    """Outcome of the kills of a scenario."""
 
     kills: int
     operations: int

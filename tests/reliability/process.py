@@ -20,7 +20,7 @@ GRACE = 60
 
 @dataclass(frozen=True)
 class Ended:
-    """How a process ended.
+    """End of a process.
 
     Attributes:
         status: Its exit status, or minus the signal that ended it.

@@ -102,7 +102,7 @@ def _add(found: dict[str, Any], more: dict[str, Any]) -> None:
 
 
 def try_all(arguments: argparse.Namespace) -> dict[str, Any]:
-    """What came of each part, as plain records."""
+    """Outcome of each part, as plain records."""
     import world
     from command_lines import try_lines
     from damage import try_flips, try_records

@@ -35,7 +35,7 @@ UNKNOWN, ALL, CHOSEN = "#bdbdbd", "#c4c4c4", "#0b5cad"
 
 @dataclass(frozen=True)
 class Shown:
-    """What a page shows.
+    """Contents of a page.
 
     Attributes:
         heading: Its title.

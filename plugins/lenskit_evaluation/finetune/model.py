@@ -37,7 +37,7 @@ MODEL, CARD = "model.safetensors", "card.json"
 
 @dataclass(frozen=True)
 class Predicted:
-    """What a model says of n images.
+    """Predictions of a model for n images.
 
     Attributes:
         features: (n, features).
@@ -217,7 +217,7 @@ def read_card(folder: Path) -> dict[str, Any]:
 
 
 class _Card(Record):
-    """What a model says of itself."""
+    """Metadata of a model."""
 
     targets: list[ParameterRecord]
     encoder: EncoderCard

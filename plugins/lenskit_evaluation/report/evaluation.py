@@ -46,7 +46,7 @@ WHO = ("runs", "subjects")
 
 
 class Outcome(Record):
-    """What a page shows of a `results.json`."""
+    """Fields of a `results.json` that a page shows."""
 
     title: str | None = None
     settings: dict[str, Any] | None = None
@@ -57,7 +57,7 @@ class Outcome(Record):
 
 FORMER_PAGE = re.compile(r"<!doctype html>.*<style>\n:root \{ color-scheme: light; \}\nbody .*<h1>", re.DOTALL)
 FORMER_TABLE = re.compile(r"# [^\n]*\n\n\| run \| state \| recipe \| method \| pairs \| backbone \|")
-"""How pages and tables begin that versions of before wrote, which did not say so in them."""
+"""Beginnings of pages and tables of earlier versions, which have no mark."""
 
 
 @dataclass

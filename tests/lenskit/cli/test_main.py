@@ -72,7 +72,7 @@ def test_version(lenskit: Callable[..., Any]) -> None:
 
 
 def unknown(option: str) -> tuple[str, str]:
-    """How click says that there is no such option, of late and in its version 8.1."""
+    """Words of click for an unknown option, of late and in its version 8.1."""
     return f"No such option '{option}'", f"No such option: {option}"
 
 

@@ -1,4 +1,4 @@
-"""What others put into a store is never removed."""
+"""Files of others in a store are never removed."""
 
 from __future__ import annotations
 
