@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import IO, Annotated, Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
@@ -228,8 +228,10 @@ class LensiamFits(Dataset):
         return [f"{name}_{view + 1}" for view in range(self.views)] if differs else [name]
 
     def _take_values(self, number: int, header: fits.Header) -> None:
-        """Keeps the parameters that a header holds."""
+        """Checks a header, once, and keeps the parameters that it holds."""
         if not self._taken[number]:
+            if wrong := wrong_card(header):
+                raise LenskitError(f"{self._files[number]} cannot be read as FITS: {wrong}")
             self._table[number] = [_number(self._files[number], header, key) for key in self._columns]
             self._taken[number] = True
 
@@ -276,16 +278,7 @@ def _shape(header: fits.Header) -> tuple[int, ...]:
 
 def _header(file: Path) -> fits.Header:
     with quiet_fits(), open_bytes(file) as stream:
-        return _next_header(stream)
-
-
-def _next_header(stream: IO[bytes]) -> fits.Header:
-    """Read a header.
-
-    Raises:
-        ValueError: if one of its cards is wrong, or another of `FAULTS` if it is damaged.
-    """
-    header = fits.Header.fromfile(stream)
+        header = fits.Header.fromfile(stream)
     if wrong := wrong_card(header):
         raise ValueError(wrong)
     return header
@@ -298,7 +291,7 @@ def _header_and_data(file: Path) -> tuple[fits.Header, NDArray[Any]]:
         ValueError: or another of `FAULTS`, if it is damaged.
     """
     with open_bytes(file) as stream:
-        header = _next_header(stream)
+        header = fits.Header.fromfile(stream)
         start, shape = stream.tell(), _shape(header)
         stored = np.dtype(fits.BITPIX2DTYPE[header["BITPIX"]]).newbyteorder(">")
         end = start + -(-math.prod(shape) * stored.itemsize // BLOCK) * BLOCK
