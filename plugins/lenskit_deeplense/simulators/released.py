@@ -13,7 +13,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from annotated_types import Ge, Le
 from torch import Tensor
 
-from lenskit.plugin import KeyedGenerator, Scene
+from lenskit.plugin import KeyedGenerator, Scene, UsageError
 from lenskit_deeplense.simulators.scenes import SubstructureScenes
 from lenskit_lensing.cosmology import ARCSEC, G_OVER_C2
 from lenskit_lensing.instruments.photons import photons
@@ -56,7 +56,8 @@ class DeepLense1(SubstructureScenes):
         z_convention: Annotated[float, Ge(0.01), Le(20)] | None = None,
         exposure: Prior = "loguniform(1000, 3162.28)",
         sky_rms: Prior = "0.01",
-        halo_mass: Prior = "1e12",
+        theta_E: Prior | None = None,
+        halo_mass: Prior | None = None,
         cosmology: str = "FlatLambdaCDM(70, 0.3)",
         psf: Literal["airy", "gaussian", "none"] = "gaussian",
         lens_q: Prior = "0.8181818181818182",
@@ -88,6 +89,8 @@ class DeepLense1(SubstructureScenes):
         noise: Noise added `once`: photons and the sky. Counts drawn a second time around noisy counts: `twice`. Twice
             the image without noise: `none`.
         z_convention: Redshift of the source for which all deflections are computed; nothing for that of the source.
+        theta_E: Einstein radius in arcsec; by default it follows from `halo_mass`.
+        halo_mass: Mass in solar masses; 1e12 if neither it nor `theta_E` is given.
         exposure: Exposure time in seconds.
         sky_rms: Noise of the sky in counts per second and pixel.
         """
@@ -108,7 +111,7 @@ class DeepLense1(SubstructureScenes):
         self.z_convention: Any = chosen.pop("z_convention")
         super().__init__(
             {"exposure": exposure, "sky_rms": sky_rms},
-            halo_mass=halo_mass,
+            **({"halo_mass": halo_mass or "1e12"} if theta_E is None else {"theta_E": theta_E, "halo_mass": halo_mass}),
             cosmology=cosmology,
             psf=psf,
             lens_q=lens_q,
@@ -129,6 +132,11 @@ class DeepLense1(SubstructureScenes):
             **chosen,
             **options,
         )
+        farthest = self.priors["z_lens"].bounds[1]
+        if self.z_convention is not None and self.z_convention <= farthest:
+            raise UsageError(
+                f"option z_convention: a source at {self.z_convention:g} is not behind lenses at up to {farthest:g}"
+            )
 
     def draw(self, group: str, rng: KeyedGenerator, scene: Scene) -> Scene:
         """Draw one group."""

@@ -18,6 +18,7 @@ from lenstronomy.SimulationAPI.ObservationConfig.Euclid import Euclid
 from lenstronomy.SimulationAPI.ObservationConfig.HST import HST
 from lenstronomy.SimulationAPI.sim_api import SimAPI
 
+from lenskit.errors import UsageError
 from lenskit_deeplense.simulators.recorded import CLASSES
 from lenskit_deeplense.simulators.released import DeepLense1, DeepLense2, DeepLense3
 from lenskit_lensing.instruments.psf import profile_psf
@@ -148,6 +149,24 @@ def test_an_oddity_can_be_chosen_alone() -> None:
     assert sane.noise == "once"
     assert "deflection_scale" not in sane.scene(0, "train", FEW)
     assert float(sane.scene(0, "train", FEW)["source_e1"].unique().numel()) > 1
+
+
+def test_the_einstein_radius_can_be_given() -> None:
+    assert DeepLense1(theta_E="1.1").scene(0, "train", FEW)["theta_E"].tolist() == pytest.approx([1.1] * 3)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"z_convention": 0.4}, "a source at 0.4 is not behind lenses at up to 0.5"),
+        ({"theta_E": "1.1", "halo_mass": "1e12"}, "one of them is right"),
+        ({"exposure": "0"}, "between 0.001 and 1e9 s"),
+        ({"sky_rms": "-1"}, "at least 0"),
+    ],
+)
+def test_bad_options_are_named(options: dict[str, Any], words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        DeepLense2(**options)
 
 
 def test_images_are_counts() -> None:
