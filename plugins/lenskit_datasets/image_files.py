@@ -117,7 +117,8 @@ class ImageFiles(Dataset):
     def read_parameters(self, index: Sequence[int]) -> dict[str, Tensor]:
         """See `Dataset.read_parameters`; no image is read."""
         labels = torch.from_numpy(self._labels[np.asarray(index, int)])
-        return {parameter.name: labels[:, i] for i, parameter in enumerate(self.parameters)}
+        # A reader may add parameters of its own behind these.
+        return {parameter.name: column for parameter, column in zip(self.parameters, labels.T, strict=False)}
 
     def _one(self, images: NDArray[Any], row: int, name: str) -> NDArray[Any]:
         channels, height, width = self.image_shape

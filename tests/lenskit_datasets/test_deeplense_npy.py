@@ -177,9 +177,6 @@ def test_what_it_does_not_take(tmp_path: Path) -> None:
         file = save(tmp_path / complaint.partition(".npy")[0], array).with_suffix(".npy")
         with pytest.raises(UsageError, match=complaint):
             DeepLenseNpy(file)
-    np.save(tmp_path / "pickle.npy", np.array([pixels(8, 8), 0.5], dtype=object), allow_pickle=True)
-    with pytest.raises(UsageError, match="pickle.npy holds Python objects, which are not read"):
-        DeepLenseNpy(tmp_path / "pickle.npy")
     (tmp_path / "text.npy").write_text("no array")
     with pytest.raises(LenskitError, match="text.npy cannot be read: it is no numpy file"):
         DeepLenseNpy(tmp_path / "text.npy")
@@ -213,3 +210,62 @@ def test_the_limit_of_open_files_is_blamed_on_none(tmp_path: Path) -> None:
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, limits)
     assert "a.npy" not in str(error.value)
+
+
+def pair(path: Path, image: np.ndarray, mass: object) -> Path:
+    """As DeepLenseSim saves a lens with a vortex."""
+    array = np.empty(2, object)
+    array[:] = [image, mass]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    np.save(path, array, allow_pickle=True)
+    return path
+
+
+def test_masses_of_axions_are_parameters(tmp_path: Path) -> None:
+    """A folder a class and a file an image, as DeepLenseSim has them."""
+    masses = [3e-24, 5e-23, 1e-22]
+    for number, mass in enumerate(masses):
+        pair(tmp_path / "axion" / f"{number}.npy", pixels(10, 10, seed=number).astype("f8"), mass)
+        save(tmp_path / "cdm" / f"{number}.npy", pixels(10, 10, seed=10 + number))
+        save(tmp_path / "no_sub" / f"{number}.npy", pixels(10, 10, seed=20 + number))
+    data = open_dataset(str(tmp_path))
+    assert isinstance(data, DeepLenseNpy)
+    assert [(p.name, p.unit) for p in data.parameters] == [
+        ("class", ""), ("axion_mass", "eV"), ("log_axion_mass", "log10 eV"),
+    ]  # fmt: skip
+    assert data.parameters[0].classes == ("axion", "cdm", "no_sub")
+    (tmp_path / "axion" / "2.npy").rename(tmp_path / "away.npy")
+    images, values = data.read([1, 8, 0])
+    np.testing.assert_array_equal(images[0, 0, 0], pixels(10, 10, seed=1))
+    assert values["class"].tolist() == [0, 2, 0]
+    for name, wanted in (("axion_mass", [5e-23, np.nan, 3e-24]), ("log_axion_mass", np.log10([5e-23, np.nan, 3e-24]))):
+        np.testing.assert_allclose(values[name], wanted, rtol=1e-6)
+        assert values[name].dtype == torch.float32
+    with pytest.raises(LenskitError, match=r"axion/2.npy is missing"):
+        data.read_parameters([2])
+    (tmp_path / "away.npy").rename(tmp_path / "axion" / "2.npy")
+    np.testing.assert_allclose(data.read_parameters(range(9))["axion_mass"], [*masses, *[np.nan] * 6], rtol=1e-6)
+    assert [p.name for p in DeepLenseNpy(tmp_path, classes=["cdm"]).parameters] == ["class"]
+
+
+def test_a_table_says_more_than_the_files(tmp_path: Path) -> None:
+    for number in range(2):
+        pair(tmp_path / f"{number}.npy", pixels(8, 8, seed=number), 1e-23)
+    (tmp_path / "labels.csv").write_text("name,axion_mass\n0,2e-23\n1,3e-23\n")
+    data = DeepLenseNpy(tmp_path)
+    assert [p.name for p in data.parameters] == ["axion_mass", "log_axion_mass"]
+    np.testing.assert_allclose(data.read([1])[1]["axion_mass"], [3e-23], rtol=1e-6)
+    np.testing.assert_allclose(data.read([1])[1]["log_axion_mass"], [-23], rtol=1e-6)
+
+
+def test_images_of_pairs_have_one_size(tmp_path: Path) -> None:
+    pair(tmp_path / "0.npy", pixels(8, 8), 1e-23)
+    pair(tmp_path / "1.npy", pixels(9, 9), 1e-23)
+    with pytest.raises(UsageError, match=r"say size=8"):
+        DeepLenseNpy(tmp_path)
+    assert DeepLenseNpy(tmp_path, size=8).read([1])[0].shape == (1, 1, 1, 8, 8)
+    # Of files of one length only the first is opened to the end; the others are looked at when they are read.
+    pair(tmp_path / "1.npy", pixels(4, 16), 1e-23)
+    data = DeepLenseNpy(tmp_path)
+    with pytest.raises(LenskitError, match=r"1.npy is not there any more: the file has changed"):
+        data.read([1])
