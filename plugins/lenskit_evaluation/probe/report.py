@@ -27,6 +27,10 @@ PANELS = 4
 """Parameters that curves and errors are drawn of, at most."""
 
 
+TINY = 1e-6
+"""Errors smaller than this, such as those of an axion's mass in eV, are written with a power of ten."""
+
+
 @dataclass(frozen=True)
 class Findings:
     """What `lenskit probe` found.
@@ -159,7 +163,7 @@ def _wide(row: Row, columns: Mapping[str, str], figure: Any) -> dict[str, str]:
     """A row for people: a figure of each parameter."""
     cells = {"encoder": row.label, "probe": row.probe}
     for name, column in columns.items():
-        cells[column] = _text(figure(row.scores, name))
+        cells[column] = _text(figure(row.scores, name), has_unit=figure is _mae)
     return cells
 
 
@@ -184,11 +188,13 @@ def _unjudged(findings: Findings) -> list[dict[str, str]]:
     return [{"parameter": name, "why": note} for name, note in why.items()]
 
 
-def _text(estimate: Estimate) -> str:
+def _text(estimate: Estimate, has_unit: bool = False) -> str:
     if math.isnan(estimate.value):
         return "-"
-    interval = "" if math.isnan(estimate.low) else f" ±{(estimate.high - estimate.low) / 2:.3f}"
-    return f"{estimate.value:.3f}{interval}" + ("" if math.isnan(estimate.spread) else f" ({estimate.spread:.3f})")
+    form = ".1e" if has_unit and 0 < abs(estimate.value) < TINY else ".3f"
+    interval = "" if math.isnan(estimate.low) else f" ±{(estimate.high - estimate.low) / 2:{form}}"
+    spread = "" if math.isnan(estimate.spread) else f" ({estimate.spread:{form}})"
+    return f"{estimate.value:{form}}{interval}{spread}"
 
 
 def _long(findings: Findings) -> list[dict[str, Any]]:

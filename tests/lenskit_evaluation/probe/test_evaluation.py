@@ -227,6 +227,17 @@ def test_labels_that_are_all_the_same(values: dict[str, np.ndarray], note: str, 
     assert f"| c | {note} |" in (folder / "table.md").read_text()
 
 
+def test_labels_of_tiny_numbers() -> None:
+    """Such as the mass of an axion in eV: R2 does not depend on the unit, and its error is not 0.000."""
+    x = np.random.default_rng(0).normal(size=(300, 4)).astype(np.float32)
+    mass = 1 + np.abs(x[:, 0])
+    mine = Embeddings(x, {"mass": mass, "mass_eV": mass * np.float32(1e-23)}, path="mine.npz")
+    row = next(row for row in Probe(lenses=100, mlp=False, curves=False)([mine]).rows if row.probe == "ridge")
+    assert row.scores["mass_eV"].r2.value == pytest.approx(row.scores["mass"].r2.value, abs=1e-3)
+    assert row.scores["mass_eV"].mae.value == pytest.approx(1e-23 * row.scores["mass"].mae.value, rel=1e-2)
+    assert "e-24 ±" in (mine.folder("probe") / "table.md").read_text()
+
+
 def test_a_headline_label_that_few_images_have() -> None:
     few = np.where(np.arange(100) % 15 == 0, np.arange(100.0), np.nan)
     x = np.random.default_rng(0).normal(size=(100, 4))
