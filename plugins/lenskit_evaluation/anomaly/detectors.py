@@ -145,6 +145,11 @@ class Neighbours(Detector):
         self.met: set[int] = set()
         self._search = NearestNeighbors(n_neighbors=neighbours, algorithm="brute").fit(known)
 
+    @classmethod
+    def of_features(cls, training: Iterable[Tensor], neighbours: int) -> Neighbours:
+        """The same for features (n, d) in place of images."""
+        return cls(lambda features: features.numpy(), training, neighbours, "features")
+
     def score(self, images: Tensor) -> NDArray[np.float64]:
         found = _unit(self.features(images))
         scores = np.full(len(found), np.nan)

@@ -8,7 +8,8 @@ from typing import Annotated, ClassVar
 
 from annotated_types import Ge
 
-from lenskit.plugin import Evaluation, Run, UsageError, asked, at_most, check_free, working_folder
+from lenskit.plugin import Embeddings, Evaluation, Run, UsageError, asked, at_most, check_free, working_folder
+from lenskit_evaluation.anomaly.embedded import judge_embeddings
 from lenskit_evaluation.anomaly.judged import Judged, judge
 from lenskit_evaluation.anomaly.report import FILES, write
 from lenskit_evaluation.anomaly.score_table import read_scores
@@ -21,18 +22,21 @@ class Anomaly(Evaluation):
     """How well scores tell anomalies from normal images: ROC curves with bootstrap intervals, by class and together.
 
     A run scores images by what its method reconstructs of them, or by how far they lie from lenses of its training in
-    its features; raw scores are ranked as they are, higher is stranger. A table of anybody's scores is judged in the
-    same way, without any run.
+    its features; raw scores are ranked as they are, higher is stranger. Embeddings (`lenskit embed`) are judged by the
+    distance to the features of normal images. A table of anybody's scores is judged in the same way, without any run.
 
     Args:
         data: Stored images to judge on, `[READER:]PATH`, with a class label; without it, lenses of the first run's
             simulator.
         scores: A table of scores to judge in place of runs: CSV with a column `score`, or several `score_NAME`, and
             `label` (1 for an anomaly) or `class`.
+        reference: Embeddings of images of the training, by the encoder of the embeddings that are judged, which their
+            features are compared with; without it, half of the normal lenses of these.
         label: Class label to judge by; by default the one there is, in a table its column `label` or `class`.
         normal: Class that is no anomaly; by default that of the runs' training, or `none`.
         lenses: Lenses to judge on, at most.
-        train_lenses: Lenses of the training that baselines, and distances to neighbours, are fitted to.
+        train_lenses: Lenses of the training, or of the reference, that baselines and distances to neighbours are fitted
+            to, at most.
         neighbours: Which of the nearest lenses of the training a distance is to: k, of the k-th.
         baselines: Whether principal components, a one-class SVM, neighbours among pixels, and neighbours in the
             features of runs that have a score of their own stand beside the runs.
@@ -43,6 +47,7 @@ class Anomaly(Evaluation):
         set: Option of the simulator to change, `OPTION=VALUE`.
     """
 
+    embeddings: ClassVar[bool] = True
     without_runs: ClassVar[bool] = True
     files: ClassVar[tuple[str, ...]] = FILES
 
@@ -51,6 +56,7 @@ class Anomaly(Evaluation):
         *,
         data: str | None = None,
         scores: str | None = None,
+        reference: str | None = None,
         label: str | None = None,
         normal: str | None = None,
         lenses: Annotated[int, Ge(10), at_most(10**9)] = 3000,
@@ -67,29 +73,39 @@ class Anomaly(Evaluation):
         if scores and (data or simulator or set):
             other = "--data" if data else "--simulator" if simulator else "--set"
             raise UsageError(f"--scores holds scores already, and {other} says what to score: give one of them")
-        self.data, self.scores, self.label, self.normal = data, scores, label, normal
+        if scores and reference:
+            raise UsageError("--reference is for embeddings, and --scores holds scores already: give one of them")
+        self.data, self.scores, self.reference, self.label, self.normal = data, scores, reference, label, normal
         self.lenses, self.train_lenses, self.neighbours, self.baselines = lenses, train_lenses, neighbours, baselines
         self.batch_size, self.resamples, self.seed = batch_size, resamples, seed
         self.simulator, self.set = simulator, set or []
 
-    def __call__(self, runs: Sequence[Run], inputs: Sequence[str] = ()) -> Judged:
-        """Judges runs or a table, writes what it found into each run, or for a table into a folder `TABLE-evaluations`
-        of the working folder, and returns it."""
+    def __call__(self, runs: Sequence[Run | Embeddings], inputs: Sequence[str] = ()) -> Judged:
+        """Judges runs, embeddings or a table, writes what it found into each run, or for a file into a folder
+        `FILE-evaluations` of the working folder, and returns it."""
         if self.scores:
             return self._judge_table(runs, Path(self.scores))
         if not runs:
-            raise UsageError("anomaly needs a run, or --scores with a table of scores")
-        truth, scored, shown = judge_runs(runs, self)
+            raise UsageError("anomaly needs a run, embeddings, or --scores with a table of scores")
+        trained = [run for run in runs if isinstance(run, Run)]
+        embedded = [run for run in runs if isinstance(run, Embeddings)]
+        if trained and embedded:
+            raise UsageError(
+                f"{trained[0].path} is a run and {embedded[0].path} holds embeddings: judge them apart, a command each"
+            )
+        if trained and self.reference:
+            raise UsageError("--reference is for embeddings: a run is compared with the images that it was trained on")
+        truth, scored, shown = judge_runs(trained, self) if trained else (*judge_embeddings(embedded, self), None)
         found = judge(truth, scored, shown, resamples=self.resamples, seed=self.seed)
         names = list(labelled(runs))
-        what = f"Anomalies of {self.data or self.simulator or 'simulated lenses'}"
+        what = f"Anomalies of {self.data or self.simulator or ('simulated lenses' if trained else ', '.join(names))}"
         settings = {**vars(self), "runs": names, "label": truth.parameter, "normal": truth.normal}
         # What there was, which may be less than what was asked for.
         settings["train_lenses"] = max(each.training_lenses or 0 for each in scored.values())
         write([run.folder("anomaly") for run in runs], found, what, settings, names)
         return found
 
-    def _judge_table(self, runs: Sequence[Run], path: Path) -> Judged:
+    def _judge_table(self, runs: Sequence[Run | Embeddings], path: Path) -> Judged:
         if runs:
             raise UsageError(f"--scores holds scores already: give {path} or runs")
         folder = asked().output or working_folder(path, "anomaly")

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lenskit.plugin import Dataset, Parameter, Simulator, UsageError, check_complete, read_lenses
+from lenskit.plugin import Dataset, Embeddings, Parameter, Simulator, UsageError, check_complete, read_lenses
 from lenskit_evaluation.splits import Array, known_values
 
 CHUNK = 256
@@ -159,6 +159,36 @@ class Read(Pool):
             yield read_lenses(self.dataset, self.index[start : start + batch_size].tolist(), draws=1)[0][:, 0]
 
 
+class Embedded(Pool):
+    """Images of which only features are known, which stand in for the images.
+
+    Args:
+        embeddings: The features.
+        index: (n,) the numbers of rows.
+        parameter: The class label.
+    """
+
+    origin = None
+
+    def __init__(self, embeddings: Embeddings, index: NDArray[np.int64], parameter: Parameter | None) -> None:
+        self.embeddings, self.index, self.parameter = embeddings, index, parameter
+
+    def _values(self, label: str) -> Array:
+        return self.embeddings.values[label][self.index]
+
+    def names(self) -> list[str]:
+        return [self.embeddings.names[number] for number in self.index]
+
+    def take(self, rows: NDArray[np.int64] | NDArray[np.bool_]) -> Embedded:
+        return Embedded(self.embeddings, self.index[rows], self.parameter)
+
+    def images(self, batch_size: int) -> Iterator[Tensor]:
+        """Their features (up to `batch_size`, d)."""
+        for start in range(0, len(self), batch_size):
+            rows = self.index[start : start + batch_size]
+            yield torch.from_numpy(np.asarray(self.embeddings.features[rows], np.float32))
+
+
 def _origin_of(configuration: Mapping[str, Any]) -> Origin | None:
     """Which simulated lenses stored ones are, if they say so."""
     drawn = configuration.get("simulate", {})
@@ -172,14 +202,16 @@ def is_numbered(parameter: Parameter) -> bool:
     return all(name.isdecimal() for name in parameter.classes)
 
 
-def class_label(parameters: Sequence[Parameter], name: str | None, normal: str | None, pixels: int) -> Parameter:
+def class_label(
+    parameters: Sequence[Parameter], name: str | None, normal: str | None, pixels: int | None = None
+) -> Parameter:
     """The class label of that name, or the only one whose classes have names.
 
     Args:
         parameters: What is recorded of the images.
         name: Its name, if one is named.
         normal: The class that is no anomaly, if one is named: classes that are plain numbers are meant, too, then.
-        pixels: How large images are to be, for a hint.
+        pixels: How large images are to be, for a hint; none of embeddings.
 
     Raises:
         UsageError: if there is no such, or none, or there are several.
@@ -196,9 +228,9 @@ def class_label(parameters: Sequence[Parameter], name: str | None, normal: str |
         if labels:
             found = f"the classes of {' and '.join(labels)} are plain numbers, and no anomalies"
             remedy = "; or, if one of these numbers is what is normal, say so with --label and --normal"
+        such = f"--simulator deeplense-a --set pixels={pixels}" if pixels else "`lenskit embed RUN --data FOLDER`"
         raise UsageError(
-            f"{found}: anomalies are judged on images whose classes are known, such as those of "
-            f"--simulator deeplense-a --set pixels={pixels}{remedy}"
+            f"{found}: anomalies are judged on images whose classes are known, such as those of {such}{remedy}"
         )
     if len(meant) > 1:
         raise UsageError(f"there are several class labels, {', '.join(p.name for p in meant)}: say which with --label")

@@ -38,15 +38,16 @@ def training_of(run: Run, count: int, seed: int, label: Parameter | None = None)
         index = np.arange(len(dataset))
         if len(index) > count:
             index = np.sort(np.random.default_rng(seed).choice(index, count, replace=False))
-        return Read(dataset, path, index, _label_of(dataset.parameters, label))
+        return Read(dataset, path, index, label_of(dataset.parameters, label))
     simulator, settings = run.simulator(), run.config.build("train")
     seen = run.encoder().card.get("trained", {}).get("batches", 0) * settings.batch_size or count
     index = np.arange(min(count, seen))
     origin = Origin(run.config.name("simulator"), settings.seed, "train")
-    return Drawn(simulator, origin, index, _label_of(simulator.parameters, label))
+    return Drawn(simulator, origin, index, label_of(simulator.parameters, label))
 
 
-def _label_of(parameters: Sequence[Parameter], like: Parameter | None) -> Parameter | None:
+def label_of(parameters: Sequence[Parameter], like: Parameter | None) -> Parameter | None:
+    """The class label of a training: the one of the same name as another, or the only one whose classes have names."""
     labels = [parameter for parameter in parameters if parameter.classes]
     named = [parameter for parameter in labels if like is not None and parameter.name == like.name]
     meant = named or [parameter for parameter in labels if not is_numbered(parameter)]
@@ -91,9 +92,9 @@ def normal_class(asked: str | None, label: Parameter, training: Pool) -> str:
         if asked not in classes:
             raise UsageError(f"there is no class {asked!r}{near(asked, classes)}; there are {', '.join(classes)}")
         return asked
-    trained = set(training.classes) - {""}
+    trained = set(training.classes.tolist()) - {""}
     if len(trained) == 1 and trained <= set(classes):
-        return str(trained.pop())
+        return trained.pop()
     usual = [name for name in classes if name.lower() in NORMAL]
     if len(usual) == 1:
         return usual[0]

@@ -91,7 +91,7 @@ def test_a_run_is_judged_on_what_its_simulator_makes(linear: Run, tmp_path: Path
 @pytest.mark.parametrize(
     ("flags", "said"),
     [
-        ([], "anomaly needs a run, or --scores with a table of scores"),
+        ([], "anomaly needs a run, embeddings, or --scores with a table of scores"),
         (["--scores", "scores.csv"], "--normal says which class is no anomaly"),
         (["--scores", "scores.csv", "--normal", "vortx"], "'vortx' (did you mean 'vortex'?)"),
         (["--scores", "scores.csv", "--data", "images"], "--scores holds scores already, and --data says what to"),
