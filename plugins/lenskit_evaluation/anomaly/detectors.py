@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from lenskit.plugin import Encoder, LenskitError, Method, Parameter, UsageError
+from lenskit_evaluation.anomaly.shared import Shared
 from lenskit_evaluation.anomaly.training import called
 from lenskit_evaluation.baselines import LARGEST, find_components
 from lenskit_evaluation.splits import Rows
@@ -40,11 +41,18 @@ class Detector(ABC):
         kind: What its score is, in words.
         run: Label of the run whose detector it is; empty for one that belongs to none.
         training_lenses: Lenses of the training that it was fitted to; none for one that was not.
+        shared: The network that it shares with other detectors, if it does.
     """
 
     kind: str
     run: str = ""
     training_lenses: int | None = None
+    shared: Shared | None = None
+
+    @property
+    def saved(self) -> float:
+        """Seconds of work, so far, that the network need not do because another detector had asked for it."""
+        return self.shared.saved if self.shared else 0.0
 
     @abstractmethod
     def score(self, images: Tensor) -> NDArray[np.float64]:
@@ -162,9 +170,11 @@ class Neighbours(Detector):
 
 def embedding(encoder: Encoder) -> Callable[[Tensor], Single]:
     """The features of an encoder."""
+    encoder.eval()
 
+    @torch.inference_mode()
     def features(images: Tensor) -> Single:
-        return encoder.embed([(images, {})], len(images))[0]
+        return encoder(images.to(next(encoder.parameters()).device)).float().cpu().numpy()
 
     return features
 

@@ -18,6 +18,7 @@ from lenskit_evaluation.anomaly.detectors import Detector, Neighbours, baselines
 from lenskit_evaluation.anomaly.fidelity import errors
 from lenskit_evaluation.anomaly.pools import Drawn, Origin, Pool, Read, class_label
 from lenskit_evaluation.anomaly.scored import Scored, Shown, Truth
+from lenskit_evaluation.anomaly.shared import Shared
 from lenskit_evaluation.anomaly.shown import Gallery
 from lenskit_evaluation.anomaly.training import (
     check_unseen,
@@ -66,18 +67,25 @@ def judge_runs(runs: Sequence[Run], options: Anomaly) -> tuple[Truth, dict[str, 
     pool, truth = labelled_images(pool, normal, options)
     detectors: dict[str, Detector] = {}
     beside: dict[str, Detector] = {}
+    methods = {name: _method_of(run, encoders[name]) for name, run in named.items()}
+    shared = {name: Shared(encoders[name], method) for name, method in methods.items()}
     for name, run in named.items():
-        for part, detector in _detectors(run, encoders[name], training[name], truth, options).items():
-            detector.run = name
+        own = _detectors(run, encoders[name], methods[name], training[name], truth, options)
+        for part, detector in own.items():
+            detector.run, detector.shared = name, shared[name]
             detectors[_free(f"{name} ({part})", {*named, *detectors}) if part else name] = detector
     if options.baselines:
         known = normal_ones(next(iter(training.values())), normal)
         encoder = next(iter(encoders.values()))
         beside = baselines(encoder, lambda: known.images(options.batch_size), options.neighbours, options.seed)
-        detectors |= {_free(name, detectors): detector for name, detector in beside.items()}
+        for name, detector in beside.items():
+            detector.shared = next(iter(shared.values()))
+            detectors[_free(name, detectors)] = detector
     log.info("%d images are scored by %s", len(pool), ", ".join(detectors))
     gallery = Gallery(truth)
-    scored = score_images(detectors, pool.images(options.batch_size), gallery, options.seed)
+    device = next(next(iter(encoders.values())).parameters()).device
+    images = (some.to(device) for some in pool.images(options.batch_size))
+    scored = score_images(detectors, images, gallery, options.seed)
     if met := sum(len(each.met) for each in beside.values() if isinstance(each, Neighbours)):
         log.warning(
             "%d or more of the %d images are, pixel by pixel, images that %s was trained on, which flatters it",
@@ -165,8 +173,9 @@ def score_images(
 ) -> dict[str, Scored]:
     """Shows images to all detectors, some at a time.
 
-    How fast one is, is measured by the host's clock over its scoring alone, images in memory to scores in memory; it
-    has scored the first images once before, so that nothing is measured that happens but once.
+    How fast one is, is measured by the host's clock over its scoring alone, images in memory to scores in memory. Work
+    of the network that another detector had done before counts, too. Each has scored the first images once before, so
+    that nothing is measured that happens but once.
 
     Args:
         detectors: The detectors by label.
@@ -183,12 +192,13 @@ def score_images(
     for some in images:
         if some.is_cuda:
             torch.cuda.synchronize()  # they may only just be in the making
+        if not start:
+            for detector in detectors.values():
+                _seeded(seed, start, detector.score, some.clone())
         for label, detector in detectors.items():
-            if not start:
-                _seeded(seed, start, detector.score, some)
-            began = perf_counter()
+            began, before = perf_counter(), detector.saved
             scores[label].append(_seeded(seed, start, detector.score, some))
-            seconds[label] += perf_counter() - began
+            seconds[label] += perf_counter() - began + detector.saved - before
             pair = _seeded(seed, start, detector.reconstruct, some)
             if pair is not None:
                 gallery.add(label, start, *pair)
@@ -213,9 +223,10 @@ def _seeded(seed: int, start: int, function: Callable[[Tensor], Any], images: Te
         return function(images)
 
 
-def _detectors(run: Run, encoder: Encoder, training: Pool, truth: Truth, options: Anomaly) -> dict[str, Detector]:
+def _detectors(
+    run: Run, encoder: Encoder, method: Method | None, training: Pool, truth: Truth, options: Anomaly
+) -> dict[str, Detector]:
     """What a run detects anomalies by, under no name, and, beside a score of its own, its neighbours."""
-    method = _method_of(run, encoder)
     supervised = hasattr(method, "predict") or hasattr(method, "probabilities")
     if not supervised:
         warn_of_anomalies(run, training, truth)
