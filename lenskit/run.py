@@ -213,7 +213,7 @@ class Run:
     def method(self) -> Method:
         """The trained method, in eval mode, on the CPU: backbone, projector and whatever else it learns with.
 
-        Its backbone is the one that was trained; the encoder of a run with `train.ema` is the average of it instead.
+        Of a run with `train.ema` it has the average of all its weights, as the encoder has that of the backbone's.
 
         Raises:
             LenskitError: if the run has no checkpoint, or was opened as `RUN/best`, which has only a backbone.

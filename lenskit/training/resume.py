@@ -20,7 +20,7 @@ from lenskit.lock import held
 from lenskit.records import Record, checked
 from lenskit.registry import registry
 from lenskit.run import Run
-from lenskit.training.ema import Averaging
+from lenskit.training.ema import Averaging, averaged
 from lenskit.training.processes import is_first, let_first_speak
 from lenskit.training.runner import Job, build
 from lenskit.words import reason
@@ -99,7 +99,7 @@ def _mend_encoder(run: Run, job: Job) -> None:
     job.method.on_load_checkpoint(checkpoint)
     job.method.load_state_dict(checkpoint["state_dict"])
     if job.settings.ema:
-        averaging = Averaging(job.encoder, job.settings.ema)
+        averaging = Averaging(job.encoder, job.method, job.settings.ema)
         averaging.load_state_dict(checkpoint["callbacks"][averaging.state_key])
     job.encoder.card["trained"] = {"batches": job.budget.batches, "of": job.budget.batches}
     with held(run.path):
@@ -148,7 +148,8 @@ def read_checkpoint(run: Run) -> dict[str, Any]:
 
 
 def load_method(run: Run) -> Method:
-    """The method of a run as its checkpoint has it, in eval mode, on the CPU.
+    """The method of a run as its checkpoint has it, in eval mode, on the CPU: its weights, or their average with
+    `train.ema`.
 
     Raises:
         LenskitError: if there is no checkpoint, or it does not fit.
@@ -161,7 +162,7 @@ def load_method(run: Run) -> Method:
     config = _without_start(run.config)
     method: Method = config.build("method", Encoder.untrained(read_card(run.path / "encoder")).backbone)
     checkpoint = torch.load(run.checkpoint, map_location="cpu", weights_only=True, mmap=True)
-    weights = checkpoint["state_dict"]
+    weights = checkpoint["state_dict"] | averaged(checkpoint)
     try:
         method.on_load_checkpoint(checkpoint)
         if weights.keys() != method.state_dict().keys():

@@ -182,11 +182,6 @@ class Job:
             )  # fmt: skip
             if "optimizer" in self.config.sections:
                 log.info("%s", describe(self.method.optimization, budget.batch_size, budget.epochs))
-            if settings.ema and done is None and is_first() and type(self.method).score is not Method.score:
-                log.warning(
-                    "train.ema averages what is saved as the encoder; score, reconstruct and anomaly go by the weights "
-                    "of the last batch, as the rest of the method is not averaged"
-                )
             stopping = Stopping(self.monitor.log_every)
             hung = [
                 Clock(stream, settings.seed),
@@ -223,7 +218,7 @@ class Job:
 
     def _weights(self) -> list[pl.Callback]:
         """What changes weights otherwise than one step of the optimiser after each batch does."""
-        averaging = [Averaging(self.encoder, self.settings.ema)] if self.settings.ema else []
+        averaging = [Averaging(self.encoder, self.method, self.settings.ema)] if self.settings.ema else []
         return [*([Accumulation()] if self.settings.accumulate > 1 else []), *averaging]
 
     def _compile(self, trainer: pl.Trainer) -> None:

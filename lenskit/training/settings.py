@@ -41,8 +41,8 @@ class TrainSettings:
             the weights change once a batch. What a loss or a batch norm compares is the lenses of one part.
         channels_last: Whether images lie in memory with their channels last, which convolutions on GPUs prefer.
         compile: Whether the backbone is compiled (torch.compile): a minute or more at the start, faster from there.
-        ema: Decay an optimiser step of an average of the backbone's weights, which is then what is saved as the
-            encoder: 0 for none; 0.999 averages over some thousand batches.
+        ema: Decay an optimiser step of an average of the method's weights, which is then what is saved as the encoder,
+            and what scores and reconstructs: 0 for none; 0.999 averages over some thousand batches.
         checkpoint_every: Batches from one checkpoint to the next; the end of an epoch saves one too.
     """
 

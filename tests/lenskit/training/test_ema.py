@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
+from lenskit.checksums import seal_archive
 from lenskit.encoder import read_card
 from lenskit.run import Run
 from lenskit.training.resume import resume
@@ -17,50 +19,65 @@ from lenskit.training.runner import Job, train
 
 
 class Following(pl.Callback):
-    """The backbone's state after each batch."""
+    """The method's state after each batch."""
 
     def __init__(self) -> None:
         self.states: list[dict[str, Tensor]] = []
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
-        self.states.append({name: value.clone() for name, value in pl_module.backbone.state_dict().items()})
+        self.states.append({name: value.clone() for name, value in pl_module.state_dict().items()})
 
 
-def test_the_encoder_is_the_average(toys, tmp_path: Path) -> None:
-    """a <- 0.9 a + 0.1 w, from the weights after the first batch; of the statistics of batch norms as well. What is
-    counted is the latest."""
-    config, seen = toys(train={"ema": 0.9}), Following()
+def recursion(states: list[dict[str, Tensor]], decay: float) -> dict[str, Tensor]:
+    """a <- decay a + (1 - decay) w, from the weights after the first batch; what is counted is the latest."""
+    found = {name: value.double() for name, value in states[0].items()}
+    for state in states[1:]:
+        found = {name: decay * value + (1 - decay) * state[name].double() for name, value in found.items()}
+    return {name: value if states[-1][name].is_floating_point() else states[-1][name] for name, value in found.items()}
+
+
+@pytest.mark.parametrize(
+    ("method", "pairs"), [("restless", "lens-fixed"), ("linear", "single"), ("simsiam", "lens-fixed")]
+)
+def test_encoder_and_method_are_the_average(method: str, pairs: str, toys, tmp_path: Path) -> None:
+    """Also of the statistics of batch norms."""
+    config = toys(train={"ema": 0.9}, method={"name": method}, pairs={"name": pairs})
+    seen = Following()
     run = Job(config).fit(Run.create(tmp_path / "run", config), None, False, [seen])
-    expected = {name: value.double() for name, value in seen.states[0].items()}
-    for state in seen.states[1:]:
-        expected = {name: 0.9 * value + 0.1 * state[name].double() for name, value in expected.items()}
-    saved = run.encoder().backbone.state_dict()
+    expected, saved = recursion(seen.states, 0.9), run.method().state_dict()
     assert saved.keys() == expected.keys()
     for name, value in saved.items():
-        if value.is_floating_point():
-            torch.testing.assert_close(value.double(), expected[name], rtol=1e-5, atol=1e-6)
-        else:
-            assert torch.equal(value, seen.states[-1][name])
+        torch.testing.assert_close(value.double(), expected[name].double(), rtol=1e-5, atol=1e-6)
     assert any(name.endswith("num_batches_tracked") for name in saved)
-    assert not torch.equal(saved["body.0.weight"], seen.states[-1]["body.0.weight"])
     assert read_card(run.path / "encoder")["ema"] == 0.9
+    for name, value in run.encoder().backbone.state_dict().items():
+        assert torch.equal(value, saved[f"backbone.{name}"])
     # what goes on learning is not the average
     last = torch.load(run.checkpoint, weights_only=True)["state_dict"]
-    assert torch.equal(last["backbone.body.0.weight"], seen.states[-1]["body.0.weight"])
+    for name, value in seen.states[-1].items():
+        assert torch.equal(last[name], value)
+    assert not all(torch.equal(last[name], value) for name, value in saved.items())
+
+
+def test_scores_and_reconstructions_are_the_averages(toys, tmp_path: Path) -> None:
+    config = toys(train={"ema": 0.9}, method={"name": "linear"}, pairs={"name": "single"})
+    seen = Following()
+    run = Job(config).fit(Run.create(tmp_path / "run", config), None, False, [seen])
+    images = torch.rand(4, *run.encoder().image_shape)
+    weights = recursion(seen.states, 0.9)
+    flat = run.encoder().prepare(images).flatten(1).double()
+    code = flat @ weights["inwards.weight"].T + weights["inwards.bias"]
+    made = code @ weights["outwards.weight"].T + weights["outwards.bias"]
+    torch.testing.assert_close(
+        torch.from_numpy(run.reconstruct(images)[0]).flatten(1).double(), made, rtol=1e-4, atol=1e-4
+    )
+    score = (made - flat).square().mean(1)
+    torch.testing.assert_close(torch.from_numpy(run.score(images)[0]), score, rtol=1e-4, atol=1e-5)
 
 
 def test_a_run_without_an_average_says_nothing_of_one(toys, tmp_path: Path) -> None:
     run = train(toys(train={"epochs": 1}), tmp_path / "run", progress=False)
     assert "ema" not in read_card(run.path / "encoder")
-
-
-@pytest.mark.parametrize(("method", "warned"), [("linear", True), ("restless", False)])
-def test_a_method_that_scores_says_that_it_does_not_go_by_the_average(
-    method: str, warned: bool, toys, tmp_path: Path
-) -> None:
-    pairs = {"name": "single" if warned else "lens-fixed"}
-    train(toys(train={"epochs": 1, "ema": 0.9}, method={"name": method}, pairs=pairs), tmp_path / "run", progress=False)
-    assert ("WARNING train.ema averages what is saved" in (tmp_path / "run" / "train.log").read_text()) == warned
 
 
 @pytest.mark.parametrize("stop", [0, 10])
@@ -76,3 +93,27 @@ def test_the_average_goes_on_after_a_resume(stop: int, toys, tmp_path: Path, mon
     assert resume(run.path, progress=False).finished
     for name, value in whole.encoder().state_dict().items():
         assert torch.equal(run.encoder().state_dict()[name], value), name
+    for name, value in whole.method().state_dict().items():
+        assert torch.equal(run.method().state_dict()[name], value), name
+
+
+def test_a_checkpoint_with_the_average_of_a_backbone_only(
+    toys, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As all were at first: the method has the weights of the last batch, and an average begins with a resumption."""
+    config = toys(train={"ema": 0.9})
+    monkeypatch.setenv("TOYS_SIGNAL", "SIGINT:5")
+    run = train(config, tmp_path / "run", progress=False)
+    monkeypatch.delenv("TOYS_SIGNAL")
+    checkpoint = torch.load(run.checkpoint, weights_only=True)
+    assert not run.finished
+    del checkpoint["callbacks"]["Averaging"]["rest"]
+    buffer = io.BytesIO()
+    torch.save(checkpoint, buffer)
+    run.checkpoint.write_bytes(seal_archive(buffer))
+    for name, value in run.method().state_dict().items():
+        assert torch.equal(value, checkpoint["state_dict"][name])
+    assert resume(run.path, progress=False).finished
+    saved, last = run.method().state_dict(), torch.load(run.checkpoint, weights_only=True)["state_dict"]
+    assert {name for name in last if not torch.equal(last[name], saved[name])} >= {"backbone.body.0.weight"}
+    assert any(not name.startswith("backbone.") and not torch.equal(last[name], saved[name]) for name in last)
