@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from lenskit_evaluation.anomaly.area import erring_images, score_interval
 from lenskit_evaluation.anomaly.rank import LEVELS, Ranking
 from lenskit_evaluation.anomaly.scored import Truth
 from lenskit_evaluation.metrics import Estimate
@@ -21,8 +22,8 @@ Array = NDArray[np.float64]
 LEVEL = 0.95
 """Probability that intervals contain."""
 
-AVERAGE_PRECISION = 1
-"""Which of the figures of `Ranking.figures` it is."""
+AREA, AVERAGE_PRECISION = 0, 1
+"""Which of the figures of `Ranking.figures` they are."""
 
 _BLOCK = 2_000_000
 """Elements of the arrays that are worked on at a time."""
@@ -51,12 +52,21 @@ class Resampled:
     Attributes:
         values: (k,) as `Ranking.figures` has them.
         resamples: (k, resamples).
-        fewer: How many normal images there are or how many anomalies, whichever are fewer.
+        normal: How many normal images there are.
+        anomalous: How many anomalies there are.
+        erring: Effective number of images that are ranked on the wrong side of others, see `erring_images`.
     """
 
     values: Array
     resamples: Array
-    fewer: int
+    normal: int
+    anomalous: int
+    erring: float
+
+    @property
+    def fewer(self) -> int:
+        """How many normal images there are or how many anomalies, whichever are fewer."""
+        return min(self.normal, self.anomalous)
 
     @property
     def unseen(self) -> float:
@@ -66,7 +76,8 @@ class Resampled:
         return float(1 - ((1 - LEVEL) / 2) ** (1 / self.fewer))
 
     def estimates(self) -> list[Estimate]:
-        """The figures with the percentiles of the resamples (Efron 1979, https://doi.org/10.1214/aos/1176344552).
+        """The figures with their intervals: of AUC the score interval with the variance of the resamples, of all others
+        the percentiles of the resamples (Efron 1979, https://doi.org/10.1214/aos/1176344552).
 
         Where no image contradicts another, no resample does: figures that are 0 or 1 or the same in all resamples have
         intervals that reach as far as `unseen`. Average precision, for which that is no bound, has none there.
@@ -76,6 +87,9 @@ class Resampled:
     def _estimate(self, number: int) -> Estimate:
         value, drawn = float(self.values[number]), self.resamples[number]
         if value not in (0, 1) and np.ptp(drawn) > 1e-12:
+            if number == AREA:
+                ends = score_interval(value, float(drawn.var()), self.normal, self.anomalous, self.erring, LEVEL)
+                return Estimate(value, *ends)
             return Estimate(value, *_interval(drawn))
         if number == AVERAGE_PRECISION:
             return Estimate(value)
@@ -83,7 +97,7 @@ class Resampled:
         unlike = value * (1 - self.unseen)
         return Estimate(value, min(low, unlike), max(high, unlike + self.unseen))
 
-    def minus(self, other: Resampled, figure: int = 0) -> Difference:
+    def minus(self, other: Resampled, figure: int = AREA) -> Difference:
         """One of its figures (by default AUC) minus that of another detector on the same resamples."""
         drawn = self.resamples[figure] - other.resamples[figure]
         tail = min((drawn <= 0).sum(), (drawn >= 0).sum()) + 1
@@ -143,7 +157,9 @@ def resample_ranks(
             name: Resampled(
                 rankings[detector, name].figures(levels=levels)[:, 0],
                 np.concatenate(drawn[detector, name], axis=1),
-                min(len(normal), len(rows)),
+                len(normal),
+                len(rows),
+                _erring(rankings[detector, name]),
             )
             for name, rows in members.items()
         }
@@ -178,7 +194,9 @@ def paired_difference(
         Resampled(
             np.mean([found[name][""].values for name in found if name.startswith(f"{side} ")], axis=0),
             np.mean([found[name][""].resamples for name in found if name.startswith(f"{side} ")], axis=0),
-            found["one 0"][""].fewer,
+            found["one 0"][""].normal,
+            found["one 0"][""].anomalous,
+            min(found[name][""].erring for name in found if name.startswith(f"{side} ")),
         )
         for side in sides
     )
@@ -220,6 +238,12 @@ def resampled_counts(label: NDArray[np.int64], resamples: int, seed: int) -> Ite
             drawn = generators[number].integers(len(rows), size=(size, len(rows))) * size + np.arange(size)[:, None]
             counts[rows] = np.bincount(drawn.ravel(), minlength=size * len(rows)).reshape(-1, size)
         yield counts
+
+
+def _erring(ranking: Ranking) -> float:
+    """How many images err; of a ranking that is worse than chance, how many do not."""
+    normal, anomalous = ranking.errors()
+    return erring_images(normal, anomalous) if normal.mean() <= 0.5 else erring_images(1 - normal, 1 - anomalous)
 
 
 def _interval(drawn: Array) -> tuple[float, float]:

@@ -79,6 +79,13 @@ class Ranking:
         caught = m - np.take_along_axis(missed, self._missed[np.stack(list(beyond), axis=1)], axis=0)
         return np.concatenate([[area, precision], caught / m])
 
+    def errors(self) -> tuple[Array, Array]:
+        """For each normal image the share of anomalies that are less strange, and for each anomaly the share of normal
+        images that are stranger. Ties count half. Both are in the order of the scores; the mean of either is 1 - AUC."""
+        above = [np.searchsorted(self.anomalous, self.normal, side) for side in ("left", "right")]
+        passed = (self._below + self._upto) / (2 * len(self.normal))
+        return (above[0] + above[1]) / (2 * len(self.anomalous)), 1 - passed
+
     def curve(self) -> tuple[Array, Array]:
         """The ROC curve: false- and true-positive rates with the threshold above all scores, and at each distinct one
         from the highest to the lowest."""

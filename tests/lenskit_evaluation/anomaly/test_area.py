@@ -1,0 +1,56 @@
+"""Intervals of an area under a ROC curve, against published figures and closed forms."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import norm
+
+from lenskit_evaluation.anomaly.area import erring_images, hanley_mcneil, score_interval
+from lenskit_evaluation.anomaly.rank import Ranking, auc
+
+SIDES = st.lists(st.integers(0, 9), min_size=1, max_size=20)
+
+
+def test_the_variance_of_hanley_and_mcneil() -> None:
+    """Their example (1982, table II): .893 of 58 normal and 51 abnormal images has a standard error of .032."""
+    assert np.sqrt(hanley_mcneil(0.893, 58, 51)) == pytest.approx(0.032, abs=0.0005)
+    for area in (0.0, 1.0):
+        assert hanley_mcneil(area, 30, 40) == 0
+
+
+def test_an_end_is_where_the_area_is_just_not_contradicted() -> None:
+    """With the variance of the formula itself the interval is Newcombe's."""
+    area, n, m = 0.95, 40, 60
+    low, high = score_interval(area, hanley_mcneil(area, n, m), n, m, 10.0)
+    for end in (low, high):
+        assert abs(area - end) == pytest.approx(norm.ppf(0.975) * np.sqrt(hanley_mcneil(end, n, m)))
+    assert low < area < high
+    # 1 - AUC has the same interval, mirrored.
+    mirrored = score_interval(1 - area, hanley_mcneil(area, n, m), n, m, 10.0)
+    assert mirrored == pytest.approx((1 - high, 1 - low))
+
+
+def test_the_sample_decides_where_many_images_err() -> None:
+    formula = hanley_mcneil(0.9, 500, 500)
+    widths = [np.ptp(score_interval(0.9, 4 * formula, 500, 500, erring)) for erring in (0.0, 2.0, 1e9)]
+    assert widths[1] / widths[0] == pytest.approx(2**0.5, rel=0.05)
+    assert widths[2] / widths[0] == pytest.approx(2, rel=0.05)
+
+
+@given(SIDES, SIDES)
+def test_errors_are_the_shares_of_pairs(normal: list[int], anomalous: list[int]) -> None:
+    a, b = np.sort(normal), np.sort(anomalous)
+    wrong = (a[:, None] > b) + 0.5 * (a[:, None] == b)
+    found = Ranking(normal, anomalous).errors()
+    np.testing.assert_allclose(found[0], wrong.mean(1), atol=1e-12)
+    np.testing.assert_allclose(found[1], wrong.mean(0), atol=1e-12)
+    assert found[0].mean() == pytest.approx(1 - auc(normal, anomalous))
+
+
+def test_images_that_err() -> None:
+    assert erring_images([0, 0.5, 0.5, 0], [0.2, 0.2, 0.2]) == pytest.approx(2)
+    assert erring_images([0, 0, 0.1], [0.9, 0.1]) == pytest.approx(1)
+    assert erring_images([0, 0], [0, 0]) == 0
