@@ -190,17 +190,19 @@ def paired_difference(
     each = {f"{side} {number}": row for side, rows in sides.items() for number, row in enumerate(rows)}
     group = {"": truth.anomalies if among is None else (among,)}
     found = resample_ranks(truth, each, group, levels=(), resamples=resamples, seed=seed)
-    one, other = (
-        Resampled(
-            np.mean([found[name][""].values for name in found if name.startswith(f"{side} ")], axis=0),
-            np.mean([found[name][""].resamples for name in found if name.startswith(f"{side} ")], axis=0),
-            found["one 0"][""].normal,
-            found["one 0"][""].anomalous,
-            min(found[name][""].erring for name in found if name.startswith(f"{side} ")),
-        )
-        for side in sides
-    )
+    one, other = (mean_of([each[""] for name, each in found.items() if name.startswith(f"{side} ")]) for side in sides)
     return one.minus(other)
+
+
+def mean_of(parts: Sequence[Resampled]) -> Resampled:
+    """The mean figures of several rankings with the same resamples; its interval takes the smallest of their sizes."""
+    return Resampled(
+        np.mean([each.values for each in parts], axis=0),
+        np.mean([each.resamples for each in parts], axis=0),
+        min(each.normal for each in parts),
+        min(each.anomalous for each in parts),
+        min(each.erring for each in parts),
+    )
 
 
 def resampled_means(truth: Truth, values: ArrayLike, resamples: int = 1000, seed: int = 0) -> dict[str, Estimate]:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lenskit.plugin import LenskitError
-from lenskit_evaluation.anomaly.bootstrap import Difference, Resampled, resample_ranks, resampled_means
+from lenskit_evaluation.anomaly.bootstrap import Difference, Resampled, mean_of, resample_ranks, resampled_means
 from lenskit_evaluation.anomaly.rank import LEVELS, roc_curve
 from lenskit_evaluation.anomaly.scored import Scored, Shown, Truth
 from lenskit_evaluation.metrics import Estimate
@@ -22,6 +22,9 @@ Array = NDArray[np.float64]
 
 TOGETHER = "all anomalies"
 """What the anomalies of all classes are called, where there are several."""
+
+MANY = 4
+"""Classes of anomalies beyond which tables and pictures have the worst one, and a mean, in place of all."""
 
 FEW = 10
 """Images of a class of which fewer are said to be few."""
@@ -72,11 +75,19 @@ class Judgement:
         scored: What it says of the images.
         figures: For each class of anomalies and, where there are several, for all together.
         errors: For detectors that reconstruct, the mean of each figure of an image over each class.
+        mean: The mean AUC of the classes of anomalies.
     """
 
     scored: Scored
     figures: dict[str, Figures]
     errors: dict[str, dict[str, Estimate]]
+    mean: Estimate
+
+    @property
+    def worst(self) -> str:
+        """The class of anomalies that it tells worst, by AUC."""
+        classes = {name: figures.auc.value for name, figures in self.figures.items() if name != TOGETHER}
+        return min(classes, key=lambda name: classes[name])
 
     @property
     def together(self) -> Figures:
@@ -99,6 +110,13 @@ class Judged:
     detectors: dict[str, Judgement]
     differences: dict[tuple[str, str], Difference]
     shown: Shown | None = None
+
+    @property
+    def groups(self) -> list[str]:
+        """The anomalies that pictures show apart: each class and all together; of more than `MANY` the class that the
+        first detector tells worst, and all together."""
+        first = next(iter(self.detectors.values()))
+        return [first.worst, TOGETHER] if len(self.truth.anomalies) > MANY else list(first.figures)
 
 
 def judge(
@@ -133,6 +151,7 @@ def judge(
                 for group, classes in groups.items()
             },
             {figure: resampled_means(truth, values, resamples, seed) for figure, values in each.errors.items()},
+            mean_of([drawn[name][group] for group in truth.anomalies]).estimates()[0],
         )
         for name, each in scored.items()
     }

@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from lenskit.plugin import as_label
-from lenskit_evaluation.anomaly.judged import Judged, Judgement
-from lenskit_evaluation.anomaly.scored import Shown, Truth
+from lenskit_evaluation.anomaly.judged import MANY, TOGETHER, Judged, Judgement
+from lenskit_evaluation.anomaly.scored import Shown
 from lenskit_evaluation.plots import COLORS
 
 BINS = 40
@@ -33,7 +33,7 @@ PANEL, HEAD, GAP, SIDE = 1.1, 0.5, 0.15, 0.35
 def roc_curves(judged: Judged) -> Figure:
     """ROC curves of all detectors with their 95 % bands: a column for each class of anomalies, and for all together;
     below, the same with the false-positive rate in steps of equal ratios, where only few are allowed."""
-    groups = list(next(iter(judged.detectors.values())).figures)
+    groups = judged.groups
     lines = len(judged.detectors)
     width, height = 1.0 + 3.6 * len(groups), 7.4 + 0.2 * lines
     figure = Figure(figsize=(width, height))
@@ -83,7 +83,7 @@ def score_histograms(judged: Judged) -> Figure:
     )
     panels = figure.subplots(rows, columns, squeeze=False).ravel()
     for axes, (name, one) in zip(panels, judged.detectors.items(), strict=False):
-        _histogram(axes, judged.truth, one.scored.scores)
+        _histogram(axes, judged, one.scored.scores)
         axes.set_title(f"{as_label(name)}: AUC {one.together.auc.value:.3f}", loc="left", fontsize=10)
         axes.set_xlabel(one.scored.kind)
     for axes in panels[count:]:
@@ -95,7 +95,9 @@ def score_histograms(judged: Judged) -> Figure:
     return figure
 
 
-def _histogram(axes: Axes, truth: Truth, scores: NDArray[np.float64]) -> None:
+def _histogram(axes: Axes, judged: Judged, scores: NDArray[np.float64]) -> None:
+    truth = judged.truth
+    folded = judged.groups if len(truth.anomalies) > MANY else truth.anomalies
     scores = np.where(np.abs(scores) < SMALLEST, 0, scores)
     finite = scores[np.isfinite(scores)].clip(-LARGEST, LARGEST)
     low, high = np.quantile(finite, [0.001, 0.999]).tolist() if len(finite) else (0.0, 1.0)
@@ -109,10 +111,11 @@ def _histogram(axes: Axes, truth: Truth, scores: NDArray[np.float64]) -> None:
     else:
         axes.ticklabel_format(axis="x", style="sci", scilimits=(-3, 4))
     axes.set_xlim(low, high)
-    for number, name in enumerate((truth.normal, *truth.anomalies)):
+    for number, name in enumerate((truth.normal, *folded)):
         label = as_label(name)
         # What lies beyond stands in the outermost bins.
-        mine = scores[truth.is_class(name)].clip(low, high)
+        rows = ~truth.is_class(truth.normal) if name == TOGETHER else truth.is_class(name)
+        mine = scores[rows].clip(low, high)
         share = np.full(len(mine), 1 / len(mine))
         if number == 0:
             axes.hist(

@@ -81,7 +81,7 @@ class Ranking:
 
     def errors(self) -> tuple[Array, Array]:
         """For each normal image the share of anomalies that are less strange, and for each anomaly the share of normal
-        images that are stranger. Ties count half. Both are in the order of the scores; the mean of either is 1 - AUC."""
+        images that are stranger, both in the order of the scores. Ties count half; the mean of either is 1 - AUC."""
         above = [np.searchsorted(self.anomalous, self.normal, side) for side in ("left", "right")]
         passed = (self._below + self._upto) / (2 * len(self.normal))
         return (above[0] + above[1]) / (2 * len(self.anomalous)), 1 - passed

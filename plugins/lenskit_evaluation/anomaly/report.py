@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from lenskit_evaluation.anomaly.judged import Figures, Judged, Judgement, resolved
+from lenskit_evaluation.anomaly.judged import MANY, TOGETHER, Figures, Judged, Judgement, resolved
 from lenskit_evaluation.anomaly.plots import reconstructions, roc_curves, score_histograms
 from lenskit_evaluation.anomaly.rank import LEVELS
 from lenskit_evaluation.metrics import Estimate
@@ -62,7 +62,10 @@ def write(
 
 
 def _listed(counts: Mapping[str, int], normal: str) -> str:
-    anomalies = ", ".join(f"{count} {name}" for name, count in counts.items() if name != normal)
+    classes = {name: count for name, count in counts.items() if name != normal}
+    anomalies = ", ".join(f"{count} {name}" for name, count in classes.items())
+    if len(classes) > MANY:
+        anomalies = f"{sum(classes.values())} anomalies of {len(classes)} classes"
     return f"{counts[normal]} {normal} against {anomalies}"
 
 
@@ -75,7 +78,12 @@ def _unresolved(normal: int) -> str:
 def _row(name: str, one: Judgement, normal: str) -> dict[str, Any]:
     """A row for people."""
     row: dict[str, Any] = {"detector": name, "score": one.scored.kind}
-    row |= {f"AUC {group}": str(figures.auc) for group, figures in one.figures.items()}
+    if len(one.figures) - 1 > MANY:
+        row["AUC mean of classes"] = str(one.mean)
+        row["AUC worst class"] = f"{one.worst}: {one.figures[one.worst].auc}"
+        row[f"AUC {TOGETHER}"] = str(one.together.auc)
+    else:
+        row |= {f"AUC {group}": str(figures.auc) for group, figures in one.figures.items()}
     row["average precision"] = str(one.together.average_precision)
     row |= {f"TPR at {level:.0%} FPR": str(rate) for level, rate in one.together.true_positive.items()}
     row |= {f"{figure} {normal}": _digits(means[normal]) for figure, means in one.errors.items()}
@@ -120,6 +128,7 @@ def _plain(one: Judgement) -> dict[str, Any]:
         "score": one.scored.kind,
         "training_lenses": one.scored.training_lenses,
         "images_per_second": one.scored.images_per_second,
+        "mean_auc_of_classes": _interval(one.mean),
         "figures": {group: _plain_figures(figures) for group, figures in one.figures.items()},
         "errors": {
             figure: {name: _interval(each) for name, each in means.items()} for figure, means in one.errors.items()

@@ -13,16 +13,19 @@ from lenskit_evaluation.anomaly.scored import Shown, Truth
 EACH = 3
 """Images of each class that are shown."""
 
+CLASSES = 4
+"""Classes of anomalies that are shown, at most."""
+
 
 class Gallery:
-    """Collects the first images of each class, normal ones first, while all are scored.
+    """Collects the first images of each class, or of the first few, normal ones first, while all are scored.
 
     Args:
         truth: What the images are.
     """
 
     def __init__(self, truth: Truth) -> None:
-        there = [name for name in (truth.normal, *truth.anomalies) if truth.is_class(name).any()]
+        there = [name for name in (truth.normal, *truth.anomalies[:CLASSES]) if truth.is_class(name).any()]
         first = [np.flatnonzero(truth.is_class(name))[:EACH] for name in there]
         self.rows = np.concatenate(first)
         self.classes = [name for name, rows in zip(there, first, strict=True) for _ in rows]

@@ -59,6 +59,34 @@ def test_a_table_is_judged_without_any_run(table: Path, capsys: pytest.CaptureFi
     assert again.truth.names[:2] == ("image 0", "image 1")
 
 
+def test_many_classes_are_folded(tmp_path: Path) -> None:
+    """The table and the pictures have the mean and the worst class; the files have each."""
+    rng, names = np.random.default_rng(0), ["none", *(f"kind {number}" for number in range(6))]
+    lines = ["name,class,score_a,score_b"]
+    for number in range(280):
+        kind = number % 7
+        scores = rng.normal(size=2) + kind * np.array([0.4, -0.1])
+        lines.append(f"{number},{names[kind]},{scores[0]},{scores[1]}")
+    (tmp_path / "scores.csv").write_text("\n".join(lines) + "\n")
+    out = tmp_path / "out"
+    judged = lenskit.evaluate("anomaly", scores=str(tmp_path / "scores.csv"), normal="none", output=str(out))
+    stored = json.loads((out / "results.json").read_text())
+    assert ": 40 none against 240 anomalies of 6 classes (" in stored["title"]
+    row, one = stored["table"][0], judged.detectors["a"]
+    areas = [key.removeprefix("AUC ") for key in row if key.startswith("AUC")]
+    assert areas == ["mean of classes", "worst class", TOGETHER]
+    values = [one.figures[name].auc.value for name in names[1:]]
+    assert one.mean.value == pytest.approx(np.mean(values))
+    assert one.mean.low < one.mean.value < one.mean.high
+    assert one.worst == names[1 + int(np.argmin(values))]
+    assert row["AUC worst class"] == f"{one.worst}: {one.figures[one.worst].auc}"
+    assert stored["detectors"]["a"]["mean_auc_of_classes"]["value"] == one.mean.value
+    with (out / "table.csv").open() as file:
+        each = {line["class"] for line in csv.DictReader(file) if line["figure"] == "AUC" and line["detector"] == "a"}
+    assert each == {*names[1:], TOGETHER}
+    assert judged.groups == [one.worst, TOGETHER]
+
+
 def test_a_run_is_judged_on_what_its_simulator_makes(linear: Run, tmp_path: Path) -> None:
     options = {"lenses": 60, "train_lenses": 40, "neighbours": 2, "resamples": 100}
     judged = lenskit.evaluate("anomaly", linear, **options)

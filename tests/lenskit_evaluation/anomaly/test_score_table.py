@@ -15,6 +15,7 @@ from lenskit_evaluation.anomaly.judged import Judged, Judgement
 from lenskit_evaluation.anomaly.report import _scores
 from lenskit_evaluation.anomaly.score_table import read_scores
 from lenskit_evaluation.anomaly.scored import Scored, Truth
+from lenskit_evaluation.metrics import Estimate
 
 
 def written(tmp_path: Path, text: str) -> Path:
@@ -110,7 +111,7 @@ def test_what_is_written_is_read_back_whole(
     truth = Truth(("none", "#vortex", "a, b"), np.array([("none", "#vortex", "a, b").index(c) for c in classes]),
                   "none", names)  # fmt: skip
     path = tmp_path_factory.mktemp("scores") / "scores.csv"
-    judgement = Judgement(Scored(np.array(scores), "score"), {}, {})
+    judgement = Judgement(Scored(np.array(scores), "score"), {}, {}, Estimate(np.nan))
     write_atomically(path, _scores(Judged(truth, {"a": judgement}, {})))
     again, scored = read_scores(path, normal="none")
     assert list(again.names) == [name.strip() for name in names]
