@@ -10,7 +10,7 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from lenskit.plugin import LenskitError
+from lenskit.plugin import LenskitError, listed
 from lenskit_evaluation.anomaly.bootstrap import Difference, Resampled, mean_of, resample_ranks, resampled_means
 from lenskit_evaluation.anomaly.rank import LEVELS, roc_curve
 from lenskit_evaluation.anomaly.scored import Scored, Shown, Truth
@@ -27,7 +27,7 @@ MANY = 4
 """Classes of anomalies beyond which tables and pictures have the worst one, and a mean, in place of all."""
 
 FEW = 10
-"""Images of a class of which fewer are said to be few."""
+"""Warn if a class has fewer images than this."""
 
 
 @dataclass(frozen=True)
@@ -177,8 +177,11 @@ def check(truth: Truth, scored: Mapping[str, Scored]) -> None:
         bad = np.flatnonzero(np.isnan(each.scores))
         if len(bad):
             raise LenskitError(f"{name}: {len(bad)} of {n} scores are NaN, the first of image {names[bad[0]]}")
-    if few := [f"{count} of {name}" for name, count in counts.items() if count < FEW]:
-        log.warning("there are few images (%s): bootstrap intervals of so few are too narrow", ", ".join(few))
+    if few := [f"{name} ({count})" for name, count in counts.items() if count < FEW]:
+        log.warning(
+            "%s with fewer than %d images: %s; their figures say little, and intervals are a rough guide",
+            "a class" if len(few) == 1 else "classes", FEW, listed(few),
+        )  # fmt: skip
 
 
 def _figures(truth: Truth, scores: Array, classes: tuple[str, ...], drawn: Resampled, grid: Array) -> Figures:

@@ -84,4 +84,6 @@ def test_what_has_no_ranks_is_refused(truth: Truth, scores: np.ndarray, said: st
 def test_few_images_are_told(caplog: pytest.LogCaptureFixture) -> None:
     truth = Truth(TRUTH.classes, np.r_[np.zeros(117, int), 1, 1, 2], "none")
     judge(truth, {"a": Scored(drawn(0, 1), "score")}, resamples=100)
-    assert "there are few images (2 of spherical, 1 of vortex)" in caplog.text
+    (record,) = caplog.records
+    assert "\n" not in record.getMessage()
+    assert "classes with fewer than 10 images: spherical (2), vortex (1)" in caplog.text
