@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from lenskit.data.memory import keep_freed_memory as keep_freed_memory
     from lenskit.data.orientation import orient_images as orient_images
     from lenskit.data.orientation import orient_values as orient_values
+    from lenskit.data.preprocess import Preprocess as Preprocess
     from lenskit.data.preprocess import border_noise as border_noise
     from lenskit.data.readers import find_reader as find_reader
     from lenskit.data.readers import open_dataset as open_dataset
@@ -60,6 +61,7 @@ if TYPE_CHECKING:
     from lenskit.kinds.backbone import Backbone as Backbone
     from lenskit.kinds.dataset import Dataset as Dataset
     from lenskit.kinds.evaluation import Evaluation as Evaluation
+    from lenskit.kinds.macro_model import MacroModel as MacroModel
     from lenskit.kinds.method import Budget as Budget
     from lenskit.kinds.method import Method as Method
     from lenskit.kinds.pairs import Batch as Batch
@@ -152,11 +154,13 @@ _LAZY = {
     "FitsFormat": "lenskit.store.fits_format",
     "Hdf5Format": "lenskit.store.hdf5_format",
     "KeyedGenerator": "lenskit.data.generator",
+    "MacroModel": "lenskit.kinds.macro_model",
     "Method": "lenskit.kinds.method",
     "PairStrategy": "lenskit.kinds.pairs",
     "Parameter": "lenskit.kinds.parameter",
     "ParameterRecord": "lenskit.kinds.parameter",
     "Plan": "lenskit.store.plan",
+    "Preprocess": "lenskit.data.preprocess",
     "Record": "lenskit.records",
     "Run": "lenskit.run",
     "Scene": "lenskit.kinds.simulator",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytorch_lightning as pl
 import torch
@@ -18,6 +18,10 @@ from lenskit.kinds.pairs import Batch
 from lenskit.kinds.parameter import Parameter
 from lenskit.training.optimization import make_optimizer
 from lenskit.training.settings import OptimizerSettings
+
+if TYPE_CHECKING:
+    from lenskit.data.preprocess import Preprocess
+    from lenskit.kinds.simulator import Simulator
 
 
 @dataclass(frozen=True)
@@ -63,6 +67,10 @@ class Method(pl.LightningModule):
     """What its paper has of other sections, such as `{"backbone": {"name": ...}, "input": {...}}`: lenskit's defaults
     for a run with this method."""
 
+    scored_by: ClassVar[str] = ""
+    """What `score` is, in words for a table, such as `chi-square`; by default `the method's score`, or `reconstruction
+    error` of a method that reconstructs."""
+
     unused_parameters: bool = False
     """Whether some weights that are trained get no gradient in a batch, which several processes have to expect."""
 
@@ -88,6 +96,18 @@ class Method(pl.LightningModule):
             Other scalars are logged by their names.
         """
         raise NotImplementedError
+
+    def simulated(self, simulator: Simulator | None, preprocess: Preprocess) -> None:
+        """Called once before `prepare`, and when a run is opened, with what simulates the lenses. Most methods need
+        images alone.
+
+        Args:
+            simulator: The run's, or the one that made its stored images; None if there is none.
+            preprocess: Applied to simulated images before the method sees them.
+
+        Raises:
+            UsageError: The method cannot use such a simulator or such images.
+        """
 
     def prepare(self, parameters: Sequence[Parameter], sample: Callable[[int], dict[str, Tensor]]) -> None:
         """Called once before training, with what is recorded of the lenses. Most methods need nothing of it.
@@ -166,6 +186,15 @@ class Method(pl.LightningModule):
             images: As the backbone takes them: stretched and resized.
         """
         return None
+
+    def figures(self, images: Tensor) -> Mapping[str, Tensor]:
+        """Return figures of images (n, channels, height, width) beside their score, (n,) each by name: `lenskit
+        anomaly` shows the mean of each class. By default there are none.
+
+        Args:
+            images: As the backbone takes them: stretched and resized.
+        """
+        return {}
 
     def learning_rate(self, group: dict[str, Any], batches: int) -> float:
         """The learning rate of a parameter group for the batch after `batches` batches.

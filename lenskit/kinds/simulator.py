@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from lenskit.data.generator import KeyedGenerator
+from lenskit.kinds.macro_model import MacroModel
 from lenskit.kinds.parameter import Parameter
 
 Scene = dict[str, Tensor]
@@ -100,6 +101,17 @@ class Simulator(ABC):
             rng = KeyedGenerator(seed, split, group, index, own, dtype, rendering=view, given=given)
             scene |= self.draw(group, rng, scene)
         return scene
+
+    def macro_model(self, free: Sequence[str] = ()) -> MacroModel | None:
+        """Return the model of its lenses without substructure and noise, for fits; by default there is none.
+
+        Args:
+            free: Parameters to be fitted although the simulator gives all lenses the same value of them.
+
+        Raises:
+            UsageError: A parameter in `free` is unknown.
+        """
+        return None
 
     def refuses(self, given: Mapping[str, Tensor]) -> Iterator[tuple[int, str, str]]:
         """What of some values it cannot make a scene of, though it draws such parameters: by default nothing.

@@ -13,6 +13,7 @@ import torch
 
 from lenskit.checksums import Damaged, check_archive
 from lenskit.config import Config
+from lenskit.data.source import source_of
 from lenskit.encoder import Encoder, is_as_written, read_card
 from lenskit.errors import LenskitError, UsageError
 from lenskit.kinds.method import Method
@@ -21,6 +22,7 @@ from lenskit.records import Record, checked
 from lenskit.registry import registry
 from lenskit.run import Run
 from lenskit.training.ema import Averaging, averaged
+from lenskit.training.heldout import simulator_of
 from lenskit.training.processes import is_first, let_first_speak
 from lenskit.training.runner import Job, build
 from lenskit.words import reason
@@ -160,7 +162,11 @@ def load_method(run: Run) -> Method:
         raise LenskitError(f"{run.path} has no checkpoint: without {run.checkpoint} there is only its encoder")
     read_checkpoint(run)
     config = _without_start(run.config)
-    method: Method = config.build("method", Encoder.untrained(read_card(run.path / "encoder")).backbone)
+    encoder = Encoder.untrained(read_card(run.path / "encoder"))
+    method: Method = config.build("method", encoder.backbone)
+    if type(method).simulated is not Method.simulated:
+        simulator = config.build("simulator") if "simulator" in config.sections else simulator_of(source_of(config))
+        method.simulated(simulator, encoder.preprocess)
     checkpoint = torch.load(run.checkpoint, map_location="cpu", weights_only=True, mmap=True)
     weights = checkpoint["state_dict"] | averaged(checkpoint)
     try:

@@ -28,6 +28,7 @@ from lenskit.training.checks import check_batch, check_clip, check_size, check_v
 from lenskit.training.devices import check_batch_norm, make_trainer, quiet_lightning
 from lenskit.training.display import TrainingDisplay
 from lenskit.training.ema import Averaging
+from lenskit.training.heldout import simulator_of
 from lenskit.training.interrupts import Stopping, restored_signals
 from lenskit.training.loggers import check_installed
 from lenskit.training.network import check_precision, compile_backbones
@@ -120,6 +121,8 @@ class Job:
         self.method.budget, self.method.seed = self.budget, self.settings.seed
         if "optimizer" in config.sections:
             self.method.optimization = config.build("optimizer")
+        if type(self.method).simulated is not Method.simulated:
+            self.method.simulated(simulator_of(self.source), preprocess)
         self.method.prepare(self.source.parameters, self.source.truth)
         self.method.check(self._images)
         if "optimizer" in config.sections:

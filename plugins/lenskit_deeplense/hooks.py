@@ -57,6 +57,7 @@ def lenskit_methods() -> list[Component]:
         Component("vae", "lenskit_deeplense.vae:VAE", "DeepLense's variational autoencoder"),
         Component("aae", "lenskit_deeplense.aae:AAE", "DeepLense's adversarial autoencoder"),
         Component("rbm", "lenskit_deeplense.rbm:RBM", "DeepLense's restricted Boltzmann machine"),
+        Component("refit", "lenskit_deeplense.refit.method:Refit", "Residuals of a fitted macro model"),
     ]
 
 
@@ -84,4 +85,11 @@ def lenskit_recipes() -> list[Component]:
             ("rbm", "Boltzmann machine"),
             ("resnet18", "upper line, a ResNet-18 with labels,"),
         )
+    ] + [
+        Component(
+            f"deeplense-{model}-refit",
+            f"lenskit_deeplense:recipes/deeplense-{model}-refit.toml",
+            f"Fits of the macro model to images of DeepLense's Model {model.upper()}",
+        )
+        for model in ("a", "b")
     ]

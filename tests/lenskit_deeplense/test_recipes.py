@@ -15,13 +15,14 @@ from lenskit.training.runner import train
 from lenskit_deeplense.one_cycle import OneCycle
 
 DETECTORS = ("aae", "vae", "dcae", "rbm")
-RECIPES = tuple(f"deeplense-{model}-{method}" for model in "ab" for method in (*DETECTORS, "resnet18"))
+RECIPES = tuple(f"deeplense-{model}-{method}" for model in "ab" for method in (*DETECTORS, "refit", "resnet18"))
 
 SMALL: dict[str, dict[str, Any]] = {
     "aae": {"method": {"latent_dim": 8, "discriminator_dim": 8}},
     "vae": {"method": {"latent_dim": 8}},
     "dcae": {"method": {"latent_dim": 8}},
     "rbm": {"backbone": {"hidden": 8}},
+    "refit": {"method": {"steps": 2}, "backbone": {"name": "tiny"}},
     "supervised": {"backbone": {"name": "tiny"}},
 }
 
@@ -67,7 +68,7 @@ def test_images_are_deeplenses(name: str) -> None:
     inputs = config.build("input")
     assert (inputs.stretch, inputs.normalise, inputs.size) == ("linear", "peak", 150)
     assert config.name("pairs") == "single"
-    assert config.build("train").batch_size == 100
+    assert config.build("train").batch_size == (20 if name.endswith("refit") else 100)
 
 
 @pytest.mark.parametrize("method", DETECTORS)

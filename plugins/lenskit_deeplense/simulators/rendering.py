@@ -79,16 +79,21 @@ class Lenses:
             alpha_x, alpha_y = alpha_x * scale, alpha_y * scale
         return alpha_x, alpha_y
 
-    def _light(self, scene: Scene, without: Container[str]) -> Tensor:
-        like = scene["theta_E"]
+    def part(self, name: str, scene: Scene) -> Tensor:
+        """Surface brightness (n, pixels, pixels) of `source`, which is lensed, or of `lens_light`."""
+        like = next(iter(scene.values()))
         middles = torch.arange(self.pixels, dtype=like.dtype, device=like.device) - (self.pixels - 1) / 2
         middles = middles * self.pixel_scale
-        total = like.new_zeros(len(like), self.pixels, self.pixels)
+        if name == "lens_light":
+            return self._lens_light(scene, middles)
         needed = {k: v for k, v in scene.items() if v.ndim < 3}
-        if "source" not in without:
-            total = total + averaged(lambda x, y: self._arc(x, y, needed), middles, self.pixel_scale, self.rays)
-        if "lens_light" not in without:
-            total = total + self._lens_light(scene, middles)
+        return averaged(lambda x, y: self._arc(x, y, needed), middles, self.pixel_scale, self.rays)
+
+    def _light(self, scene: Scene, without: Container[str]) -> Tensor:
+        total = scene["theta_E"].new_zeros(len(scene["theta_E"]), self.pixels, self.pixels)
+        for name in ("source", "lens_light"):
+            if name not in without:
+                total = total + self.part(name, scene)
         return total
 
     def _arc(self, x: Tensor, y: Tensor, scene: Scene) -> Tensor:

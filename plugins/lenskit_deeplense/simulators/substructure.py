@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from torch import Tensor
 
 from lenskit.plugin import KeyedGenerator, Scene, UsageError
+from lenskit_deeplense.simulators.macro import SubstructureMacroModel
+from lenskit_deeplense.simulators.rendering import Lenses
 from lenskit_deeplense.simulators.scenes import SubstructureScenes
 from lenskit_lensing.instruments.photons import photons
 from lenskit_lensing.mass.coordinates import columns
@@ -46,6 +49,17 @@ class Substructure(SubstructureScenes):
                 f"options snr and background_rms: with a background noise of {sky:g} no signal-to-noise ratio "
                 f"reaches {best:g}; below {1 / best:g} is right"
             )
+
+    def macro_model(self, free: Sequence[str] = ()) -> SubstructureMacroModel:
+        """See `Simulator.macro_model`."""
+        lenses = Lenses(
+            pixels=self.lenses.pixels,
+            pixel_scale=self.lenses.pixel_scale,
+            rays=self.lenses.rays,
+            is_round=self.lenses.is_round and not {"e1", "e2"}.intersection(free),
+            substructure={},
+        )
+        return SubstructureMacroModel(self.priors, free, cosmology=self.cosmology, lenses=lenses, blur=self.blur)
 
     def draw_instrument(self, rng: KeyedGenerator) -> Scene:
         """Draw the noise: its level, and normal numbers (n, pixels, pixels) of photons and background."""

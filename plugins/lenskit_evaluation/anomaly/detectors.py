@@ -5,7 +5,7 @@ a critic would put beside them, fitted to the very images that the network was t
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 import numpy as np
 import torch
@@ -62,6 +62,10 @@ class Detector(ABC):
         """The images as the detector sees them, and as it makes them anew; None if it makes none."""
         return None
 
+    def figures(self, images: Tensor) -> Mapping[str, Tensor]:
+        """Return further figures of raw images, (n,) each by name."""
+        return {}
+
 
 class OwnScore(Detector):
     """What a method says itself.
@@ -77,6 +81,7 @@ class OwnScore(Detector):
         self.method, self.encoder = method, encoder
         if type(method).reconstruct is not Method.reconstruct:
             self.kind = "reconstruction error"
+        self.kind = method.scored_by or self.kind
 
     @torch.inference_mode()
     def score(self, images: Tensor) -> NDArray[np.float64]:
@@ -90,6 +95,10 @@ class OwnScore(Detector):
         prepared = self._prepared(images)
         made = self.method.reconstruct(prepared)
         return None if made is None else (prepared, made)
+
+    @torch.inference_mode()
+    def figures(self, images: Tensor) -> Mapping[str, Tensor]:
+        return self.method.figures(self._prepared(images))
 
     def _prepared(self, images: Tensor) -> Tensor:
         return self.encoder.prepare(images.to(next(self.encoder.parameters()).device))

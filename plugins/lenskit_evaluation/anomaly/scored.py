@@ -45,7 +45,8 @@ class Scored:
     Attributes:
         scores: (n,), higher is stranger; ranked as they are.
         kind: What the score is, in words: `reconstruction error`, `distance to neighbours`, ...
-        errors: For detectors that reconstruct, figures of each image (n,) by name: `MSE`, and `W1` as DeepLense has it.
+        errors: Figures of each image (n,) by name: `MSE`, and `W1` as DeepLense has it, of detectors that reconstruct;
+            and those of the method, such as failed fits.
         images_per_second: How fast it scored them, where it was measured.
         run: Label of the run whose detector it is; empty for one that belongs to none.
         training_lenses: Lenses of the training that it was fitted to; none for one that was not.

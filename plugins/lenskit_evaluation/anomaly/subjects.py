@@ -200,10 +200,12 @@ def score_images(
             scores[label].append(_seeded(seed, start, detector.score, some))
             seconds[label] += perf_counter() - began + detector.saved - before
             pair = _seeded(seed, start, detector.reconstruct, some)
+            found_of = dict(_seeded(seed, start, detector.figures, some))
             if pair is not None:
                 gallery.add(label, start, *pair)
-                for name, values in errors(*pair).items():
-                    figures[label][name].append(values.cpu().numpy())
+                found_of |= errors(*pair)
+            for name, values in found_of.items():
+                figures[label][name].append(values.double().cpu().numpy())
         start += len(some)
     found = {}
     for label, detector in detectors.items():

@@ -7,6 +7,7 @@ from functools import cache
 
 import torch
 from torch import Tensor
+from torch.autograd.forward_ad import unpack_dual
 
 from lenskit_lensing.mass.coordinates import R2_FLOOR, columns, elliptical
 
@@ -147,7 +148,9 @@ def _nodes(terms: int, given: int, device: torch.device) -> tuple[Tensor, Tensor
 
 def _fourier(coefficients: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor]:
     """sum_k a_k cos(k phi) and sum_k a_k sin(k phi) by Clenshaw's recurrence b_k = a_k + 2 cos(phi) b_k+1 - b_k+2."""
-    in_place = not (torch.is_grad_enabled() and (coefficients.requires_grad or cos.requires_grad))
+    backward = torch.is_grad_enabled() and (coefficients.requires_grad or cos.requires_grad)
+    forward = any(unpack_dual(each).tangent is not None for each in (coefficients, cos))
+    in_place = not (backward or forward)
     twice = 2 * cos
     first, *rest = coefficients[:, :, None, None].unbind(1)
     b1, b2 = torch.zeros_like(cos), torch.zeros_like(cos)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import torch
+
 from lenskit.plugin import Distribution, KeyedGenerator, Scene, UsageError
 
 LENS = ("theta_E", "gamma", "e1", "e2", "center_x", "center_y", "gamma1", "gamma2")
@@ -45,6 +47,15 @@ class LensPopulation:
         from lenskit_lensing.cosmology import cosmology_named
 
         self._cosmology = cosmology_named(cosmology)
+
+    @property
+    def einstein_radii(self) -> tuple[float, float]:
+        """The smallest and the largest Einstein radius in arcsec."""
+        if not self.is_physical:
+            return self._priors["theta_E"].bounds
+        corners = torch.meshgrid(*(torch.tensor(self._priors[name].bounds) for name in PHYSICAL), indexing="ij")
+        radii = self._cosmology.einstein_radius_sis(*(corner.flatten() for corner in corners))
+        return float(radii.min()), float(radii.max())
 
     def draw(self, rng: KeyedGenerator) -> Scene:
         """Draws lenses."""

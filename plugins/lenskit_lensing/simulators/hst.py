@@ -10,7 +10,7 @@ import torch
 from annotated_types import Ge, Gt, Le
 from torch import Tensor
 
-from lenskit.plugin import KeyedGenerator, Parameter, Scene, Simulator, UsageError, at_most
+from lenskit.plugin import KeyedGenerator, MacroModel, Parameter, Scene, Simulator, UsageError, at_most
 from lenskit_lensing.given import refused
 from lenskit_lensing.instruments.exposure import Exposure
 from lenskit_lensing.instruments.instrument import load_instrument
@@ -231,6 +231,32 @@ class HST(Simulator):
             supersampling=supersampling,
         )
         self.parameters, self.known = self._parameters(only_profiles=galaxies is None), RECORDED
+
+    def macro_model(self, free: Sequence[str] = ()) -> MacroModel:
+        """See `Simulator.macro_model`.
+
+        Raises:
+            UsageError: Options make lenses that the macro model does not describe.
+        """
+        from lenskit_lensing.simulators.hst_macro import HSTMacroModel
+
+        wrong = {
+            "cosmos_fraction=0": self.sources.stamps is not None and self.sources.stamp_fraction > 0,
+            "merger_fraction=0": self.sources.merger_fraction > 0,
+            "neighbours=0": self.neighbours.most > 0,
+            "psf=FILE, with one PSF": self.exposure.psfs > 1,
+            "renderer=torch": not isinstance(self.renderer, renderer_class("torch")),
+        }
+        if needed := [option for option, is_wrong in wrong.items() if is_wrong]:
+            raise UsageError(f"the macro model of hst needs simulator.{', simulator.'.join(needed)}")
+        return HSTMacroModel(
+            self.priors,
+            free,
+            theta_E=self.lenses.einstein_radii,
+            scatter=self.lens_light.scatter,
+            renderer=self.renderer,
+            exposure=self.exposure,
+        )
 
     def refuses(self, given: Mapping[str, Tensor]) -> Iterator[tuple[int, str, str]]:
         """See `Simulator.refuses`."""

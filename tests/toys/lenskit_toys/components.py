@@ -4,13 +4,24 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lenskit.plugin import Backbone, Batch, Distribution, KeyedGenerator, Method, Parameter, Scene, Simulator
+from lenskit.plugin import (
+    Backbone,
+    Batch,
+    Distribution,
+    KeyedGenerator,
+    MacroModel,
+    Method,
+    Parameter,
+    Scene,
+    Simulator,
+)
 
 
 class Blobs(Simulator):
@@ -49,6 +60,37 @@ class Blobs(Simulator):
         x, y, width = (scene[name][:, None, None] for name in ("x", "y", "width"))
         blob = torch.exp(-((axis - x) ** 2 + (axis[:, None] - y) ** 2) / (2 * width**2))
         return blob[:, None] * ("source" not in without) + 0.05 * scene["noise"]
+
+    def macro_model(self, free: Sequence[str] = ()) -> MacroModel:
+        return BlobModel(self.width.bounds, self.pixels)
+
+
+class BlobModel(MacroModel):
+    """A blob without noise.
+
+    Args:
+        width: Range of the width.
+        pixels: Height and width of an image.
+    """
+
+    noise_is_known = True
+
+    def __init__(self, width: tuple[float, float], pixels: int) -> None:
+        self.bounds = {"width": width, "x": (-8.0, 8.0), "y": (-8.0, 8.0)}
+        self.parts = {self.ARC: frozenset(self.bounds)}
+        self.pixels = pixels
+
+    def surface(self, part: str, values: Mapping[str, Tensor]) -> Tensor:
+        like = values["x"]
+        axis = torch.arange(self.pixels, device=like.device, dtype=like.dtype) - (self.pixels - 1) / 2
+        x, y, width = (values[name][:, None, None] for name in ("x", "y", "width"))
+        return torch.exp(-((axis - x) ** 2 + (axis[:, None] - y) ** 2) / (2 * width**2))
+
+    def blur(self, light: Tensor) -> Tensor:
+        return light
+
+    def variance(self, light: Tensor) -> Tensor:
+        return torch.full_like(light, 0.05**2)
 
 
 class Tiny(Backbone):

@@ -1,0 +1,101 @@
+"""The macro model of lenses with substructure: lens, shear, source and lens light, without the substructure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from lenskit.plugin import Distribution, MacroModel
+from lenskit_deeplense.simulators.rendering import Blur, Lenses
+from lenskit_lensing.cosmology import Cosmology
+from lenskit_lensing.macro import Range, check_free, fitted_ranges
+
+MASS = ("theta_E", "center_x", "center_y", "e1", "e2", "gamma1", "gamma2")
+SOURCE = ("source_x", "source_y", "source_radius", "source_n", "source_e1", "source_e2")
+LENS_LIGHT = ("light_radius", "light_n", "light_e1", "light_e2", "center_x", "center_y")
+FITTED = tuple(dict.fromkeys((*MASS, *SOURCE, *LENS_LIGHT)))
+"""All that can be fitted, beside the amplitudes of source and lens light."""
+
+AMPLITUDES = {"source": "source_amplitude", "lens_light": "light_amplitude"}
+
+
+class SubstructureMacroModel(MacroModel):
+    """The macro model of `Substructure`.
+
+    Args:
+        priors: The simulator's.
+        free: Parameters to be fitted although the simulator fixes them.
+        cosmology: The simulator's.
+        lenses: Renders without substructure.
+        blur: The simulator's.
+
+    Raises:
+        UsageError: No parameter has a name in `free`.
+    """
+
+    def __init__(
+        self,
+        priors: Mapping[str, Distribution],
+        free: Sequence[str],
+        *,
+        cosmology: Cosmology,
+        lenses: Lenses,
+        blur: Blur,
+    ) -> None:
+        self._lenses, self._blur, self.pixels = lenses, blur, lenses.pixels
+        self.parts = {"source": frozenset((*MASS, *SOURCE))}
+        if priors["light_amplitude"].bounds != (0, 0):
+            self.parts["lens_light"] = frozenset(LENS_LIGHT)
+        there = [name for name in FITTED if any(name in names for names in self.parts.values())]
+        check_free(free, there)
+        ranges = _ranges(priors, cosmology)
+        self.bounds = fitted_ranges({name: ranges[name] for name in there}, free)
+        self._fixed = {name: ranges[name][0] for name in FITTED if name not in self.bounds}
+        noise = [priors[name].bounds for name in ("snr", "background_rms")]
+        self.noise_is_known = all(low == high for low, high in noise)
+        self._snr, self._background = ((low + high) / 2 for low, high in noise)
+
+    def surface(self, part: str, values: Mapping[str, Tensor]) -> Tensor:
+        like = next(iter(values.values()))
+        fixed = {name: torch.full_like(like, value) for name, value in self._fixed.items()}
+        return self._lenses.part(part, fixed | dict(values) | {AMPLITUDES[part]: torch.ones_like(like)})
+
+    def blur(self, light: Tensor) -> Tensor:
+        return self._blur(light.flatten(0, 1)).view_as(light)
+
+    def variance(self, light: Tensor) -> Tensor:
+        """The photons' and the background's, see `Substructure.counts`; at least one photon a pixel."""
+        peak = light.amax((1, 2), keepdim=True)
+        peak = torch.where(peak > 0, peak, 1)
+        photon = self._snr**-2 - self._background**2  # over the brightest pixel's mean count
+        return peak**2 * ((light / peak).clamp(min=photon) * photon + self._background**2)
+
+
+def _ranges(priors: Mapping[str, Distribution], cosmology: Cosmology) -> dict[str, Range]:
+    """The smallest and the largest value of each of `FITTED`."""
+    ranges = {name: priors[name].bounds for name in FITTED if name in priors}
+    if "halo_mass" in priors:
+        corners = [torch.tensor(priors[name].bounds) for name in ("halo_mass", "z_lens", "z_source")]
+        radii = cosmology.einstein_radius_point(*(each.flatten() for each in torch.meshgrid(*corners, indexing="ij")))
+        ranges["theta_E"] = float(radii.min()), float(radii.max())
+    for ellipticity, of in {"e": "lens", "light_e": "light", "source_e": "source"}.items():
+        if f"{of}_q" in priors:
+            flattest, roundest = ((1 - q) / (1 + q) for q in priors[f"{of}_q"].bounds)
+            ranges |= _components(ellipticity, (roundest, flattest), priors[f"{of}_angle"].bounds)
+    ranges |= _components("gamma", priors["shear"].bounds, priors["shear_angle"].bounds)
+    if "source_r" in priors:
+        farthest = priors["source_r"].bounds[1]
+        ranges |= dict.fromkeys(("source_x", "source_y"), (-farthest, farthest))
+    return ranges
+
+
+def _components(name: str, norm: Range, angle: Range) -> dict[str, Range]:
+    """Ranges of the two components of an ellipticity or a shear."""
+    low, high = norm
+    if low == high and (high == 0 or angle[0] == angle[1]):
+        values = high * math.cos(2 * angle[0]), high * math.sin(2 * angle[0])
+        return {f"{name}{i + 1}": (value, value) for i, value in enumerate(values)}
+    return {f"{name}{i}": (-high, high) for i in (1, 2)}

@@ -1,0 +1,48 @@
+"""Parameters of macro models: their names and plausible ranges."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Collection, Container, Iterable, Mapping
+
+from lenskit.plugin import UsageError
+
+Range = tuple[float, float]
+
+HALF_RANGES = {
+    **dict.fromkeys(("center_x", "center_y", "gamma1", "gamma2"), 0.1),
+    **dict.fromkeys(("e1", "e2", "light_e1", "light_e2", "source_e1", "source_e2"), 0.2),
+    **dict.fromkeys(("source_dx", "source_dy"), 0.5),
+    **dict.fromkeys(("source_x", "source_y"), 1.0),
+}
+"""Half the plausible range of a freed parameter; of those that are not here, half its value."""
+
+
+def check_free(free: Iterable[str], known: Collection[str]) -> None:
+    """Check the names of parameters that are to be fitted.
+
+    Raises:
+        UsageError: A name is not among the known ones.
+    """
+    for name in free:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
+            raise UsageError(f"option free: no parameter of the macro model is called {name!r}; {hint}")
+
+
+def fitted_ranges(ranges: Mapping[str, Range], free: Container[str]) -> dict[str, Range]:
+    """Return the ranges of the parameters that differ from lens to lens, and of those in `free`.
+
+    Args:
+        ranges: The smallest and the largest value of each parameter; equal if all lenses have the same.
+        free: Parameters to be fitted even so, within a range about their value.
+    """
+    found = {}
+    for name, (low, high) in ranges.items():
+        if low < high:
+            found[name] = (low, high)
+        elif name in free:
+            half = HALF_RANGES.get(name, abs(low) / 2)
+            found[name] = (low - half, low + half)
+    return found

@@ -1,0 +1,112 @@
+"""The macro model of HST-like lenses: a power law with shear, a core-Sersic source and a Sersic lens light."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from lenskit.plugin import Distribution, MacroModel
+from lenskit_lensing.instruments.exposure import Exposure
+from lenskit_lensing.light import core_sersic_light
+from lenskit_lensing.macro import Range, check_free, fitted_ranges
+from lenskit_lensing.mass import shear
+from lenskit_lensing.mass.coordinates import columns
+from lenskit_lensing.render.torch_renderer import TorchRenderer
+from lenskit_lensing.scenes.lens_population import LENS
+
+SOURCE = (
+    "source_dx", "source_dy", "source_half_light_radius", "source_n", "source_e1", "source_e2", "source_core_radius",
+    "source_core_slope",
+)  # fmt: skip
+LENS_LIGHT = ("light_n", "light_radius")
+
+DEVIATIONS = {"light_e1": "e1", "light_e2": "e2", "light_x": "center_x", "light_y": "center_y"}
+"""Parameters of the lens light, and those of the mass that they follow. Their differences are fitted, as
+`light_e1_deviation` and so on."""
+
+WIDTHS = 3.0
+"""Largest plausible deviation in standard deviations."""
+
+
+class HSTMacroModel(MacroModel):
+    """The macro model of `HST` with one PSF, without mergers, real galaxies and neighbours.
+
+    Args:
+        priors: The simulator's.
+        free: Parameters to be fitted although the simulator fixes them.
+        theta_E: Smallest and largest Einstein radius in arcsec.
+        scatter: Standard deviation of each of `DEVIATIONS`.
+        renderer: The simulator's.
+        exposure: The simulator's.
+
+    Raises:
+        UsageError: No parameter has a name in `free`.
+    """
+
+    def __init__(
+        self,
+        priors: Mapping[str, Distribution],
+        free: Sequence[str],
+        *,
+        theta_E: Range,
+        scatter: Mapping[str, float],
+        renderer: TorchRenderer,
+        exposure: Exposure,
+    ) -> None:
+        self._renderer, self.pixels = renderer, renderer.pixels
+        others = (*LENS[1:], *SOURCE, *LENS_LIGHT)
+        ranges = {"theta_E": theta_E} | {name: priors[name].bounds for name in others}
+        ranges |= {f"{name}_deviation": (-WIDTHS * scatter[name], WIDTHS * scatter[name]) for name in DEVIATIONS}
+        check_free(free, ranges)
+        self.bounds = fitted_ranges(ranges, free)
+        self._fixed = {name: low for name, (low, _) in ranges.items() if name not in self.bounds}
+        light = ("theta_E", *DEVIATIONS.values(), *(f"{name}_deviation" for name in DEVIATIONS), *LENS_LIGHT)
+        self.parts = {
+            "source": frozenset((*LENS, *SOURCE)),
+            "lens_light": frozenset(light),
+        }
+        low, high = priors["log_noise"].bounds
+        self.noise_is_known = exposure.white and low == high
+        self._noise = 10 ** ((low + high) / 2)
+
+    def surface(self, part: str, values: Mapping[str, Tensor]) -> Tensor:
+        like = next(iter(values.values()))
+        scene = {name: torch.full_like(like, value) for name, value in self._fixed.items()} | dict(values)
+        if part == "lens_light":
+            light = {name: scene[of_mass] + scene[f"{name}_deviation"] for name, of_mass in DEVIATIONS.items()}
+            R_sersic = scene["light_radius"] * scene["theta_E"]
+            return self._renderer.lens_light(light | {"light_n": scene["light_n"], "light_R_sersic": R_sersic})
+        return self._renderer.arc(scene | self._source(scene))
+
+    def _source(self, scene: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """A source as `SourcePopulation` draws it, with an amplitude of one; and no second one."""
+        core, n, slope = (scene[f"source_{name}"] for name in ("core_radius", "n", "core_slope"))
+        _, unit_radius = core_sersic_light(core, n, slope)
+        R_sersic = scene["source_half_light_radius"] / unit_radius
+        center = columns(scene["center_x"], scene["center_y"])
+        shear_x, shear_y = shear(*center, gamma1=scene["gamma1"], gamma2=scene["gamma2"])
+        one = torch.ones_like(n)
+        no_stamp = torch.full_like(n, -1, dtype=torch.int64)
+        source = {
+            "source_R_sersic": R_sersic,
+            "source_Rb": core * R_sersic,
+            "source_x": scene["center_x"] - shear_x.flatten() + scene["source_dx"],
+            "source_y": scene["center_y"] - shear_y.flatten() + scene["source_dy"],
+            "source_amplitude": one,
+            "source_flux": one,
+            "source_stamp": no_stamp,
+        }
+        none = {
+            name: torch.zeros_like(n) for name in ("R_sersic", "Rb", "x", "y", "amplitude", "flux", "n", "e1", "e2")
+        }
+        return source | {f"companion_{k}": v for k, v in {**none, "core_slope": one, "stamp": no_stamp}.items()}
+
+    def blur(self, light: Tensor) -> Tensor:
+        return self._renderer.convolve(light, torch.zeros(len(light), dtype=torch.long, device=light.device))
+
+    def variance(self, light: Tensor) -> Tensor:
+        """That of white noise with the middle of the prior's level, relative to the brightest pixel."""
+        peak = light.amax((1, 2), keepdim=True)
+        return (self._noise * torch.where(peak > 0, peak, 1)).square().expand_as(light)

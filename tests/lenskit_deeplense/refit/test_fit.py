@@ -1,0 +1,102 @@
+"""Fits of macro models: from the truth, from near it, and with what has no minimum."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from lenskit.config import build
+from lenskit_deeplense.refit.fit import Fit, fit
+from lenskit_deeplense.refit.rendered import Rendered
+
+N = 12
+MADE = build("simulator", "deeplense-b", {"pixels": 50, "pixel_scale": 0.1, "snr": "60"})
+MODEL = MADE.macro_model()
+SCENE = MADE.scene(0, "test", torch.arange(N))
+TRUTH = torch.stack([SCENE[name] for name in MODEL.bounds], 1)
+HALF = torch.tensor([(high - low) / 2 for low, high in MODEL.bounds.values()])
+CLEAN = MADE.clean(SCENE)
+CLEAN /= CLEAN.amax((1, 2), keepdim=True)
+VARIANCE = MODEL.variance(CLEAN)
+
+
+def noisy() -> Tensor:
+    return CLEAN + VARIANCE.sqrt() * torch.randn(CLEAN.shape, generator=torch.Generator().manual_seed(1))
+
+
+def near() -> Tensor:
+    return TRUTH + 0.1 * HALF * torch.randn(TRUTH.shape, generator=torch.Generator().manual_seed(2))
+
+
+def chi2(images: Tensor, found: Fit) -> Tensor:
+    return ((images - found.image).square() / VARIANCE).sum((1, 2))
+
+
+def test_without_noise_a_fit_stays_at_the_truth() -> None:
+    images = 3 * CLEAN + 0.5
+    found = fit(Rendered(MODEL), images, TRUTH, 12)
+    assert found.converged.all()
+    torch.testing.assert_close(found.image, images, rtol=0, atol=1e-3)
+    torch.testing.assert_close(found.offset, torch.full((N,), 0.5), rtol=0, atol=1e-3)
+    assert ((found.values - TRUTH).abs() / HALF).max() < 0.01
+
+
+@pytest.mark.parametrize("jacobian", ["differences", "autodiff"])
+def test_a_fit_from_near_the_truth_ends_where_one_from_the_truth_does(jacobian: str) -> None:
+    images = noisy()
+    best = fit(Rendered(MODEL), images, TRUTH, 30)
+    found = fit(Rendered(MODEL, jacobian), images, near(), 30)  # type: ignore[arg-type]
+    assert found.converged.all()
+    # A fit that has converged is within about 1 of its minimum, which is near the number of pixels.
+    torch.testing.assert_close(chi2(images, found), chi2(images, best), rtol=0, atol=5)
+    assert (chi2(images, best) / 50**2).mean().item() == pytest.approx(1, abs=0.05)
+
+
+def test_each_fit_is_its_own() -> None:
+    images, start = noisy(), near()
+    together = fit(Rendered(MODEL), images, start, 12)
+    alone = fit(Rendered(MODEL), images[5:6], start[5:6], 12)
+    torch.testing.assert_close(together.image[5], alone.image[0], rtol=0, atol=1e-4)
+
+
+def test_bounds_are_soft() -> None:
+    """A lens beyond the bounds is fitted by one near them, at a cost."""
+    far = TRUTH.clone()
+    gamma1 = list(MODEL.bounds).index("gamma1")
+    far[:, gamma1] = 0.5
+    rendered = Rendered(MODEL)
+    with torch.no_grad():
+        images = rendered.parts_of(far)[:, 0]
+    images = images / images.amax((1, 2), keepdim=True)
+    start = far.clone()
+    start[:, gamma1] = 0.3
+    found = fit(rendered, images, start, 12)
+    assert (found.values[:, gamma1] > 0.3).any()
+    assert (found.values[:, gamma1] <= 0.3 * 1.2 + 1e-6).all()
+
+
+def test_fits_that_have_not_ended_are_told() -> None:
+    images = noisy()
+    assert not fit(Rendered(MODEL), images, near(), 1).converged.any()
+    assert fit(Rendered(MODEL), images, near(), 0).steps.tolist() == [0] * N
+
+
+def test_noise_without_a_lens_gives_finite_fits() -> None:
+    images = torch.randn(3, 50, 50, generator=torch.Generator().manual_seed(0))
+    found = fit(Rendered(MODEL), images, TRUTH[:3], 12)
+    assert found.image.isfinite().all()
+    assert fit(Rendered(MODEL), torch.zeros(1, 50, 50), TRUTH[:1], 3).image.isfinite().all()
+
+
+def test_a_start_that_is_not_finite_is_the_middle_of_the_range() -> None:
+    found = fit(Rendered(MODEL), noisy()[:2], torch.full((2, TRUTH.shape[1]), torch.nan), 0)
+    middle = torch.tensor([sum(bounds) / 2 for bounds in MODEL.bounds.values()])
+    torch.testing.assert_close(found.values, middle.expand(2, -1))
+
+
+def test_runs_in_inference_mode() -> None:
+    with torch.inference_mode():
+        images = noisy()
+        found = fit(Rendered(MODEL, "autodiff"), images, near(), 2)
+    assert found.image.isfinite().all()

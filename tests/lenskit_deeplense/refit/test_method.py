@@ -1,0 +1,155 @@
+"""Refit: it trains without labels, scores what substructure leaves, and says where it cannot."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from lenskit.config import Config
+from lenskit.errors import UsageError
+from lenskit.run import Run
+from lenskit.training.runner import Job, train
+from lenskit_deeplense.refit.method import Refit
+
+STRONG = {
+    "subhalos": "25", "subhalo_mass_min": 1e8, "subhalo_mass_max": 1e8, "subhalo_mass_fraction": "0.08",
+    "subhalo_r": "uniform(0, 1)", "string_length": "1", "vortex_points": 25, "string_mass_fraction": "0.08",
+}  # fmt: skip
+LENSES = {"pixels": 50, "pixel_scale": 0.1, "snr": "60", "background_rms": "0.01", **STRONG}
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def config(simulator: dict[str, Any] | None = None, **method: Any) -> Config:
+    return Config.resolve({
+        "train": {"lenses": 16, "epochs": 1, "batch_size": 8, "accelerator": "cpu"},
+        "simulator": {"name": "deeplense-a", **LENSES} if simulator is None else simulator,
+        "method": {"name": "refit", **method},
+        "backbone": {"name": "tiny"},
+    })  # fmt: skip
+
+
+def made(**method: Any) -> Refit:
+    found = Job(config(**method)).method
+    assert isinstance(found, Refit)
+    return found.eval()
+
+
+def lenses(label: str, n: int = 16) -> tuple[Tensor, dict[str, Tensor]]:
+    """Images with normal noise as the simulator has it, and the truth."""
+    simulator = Config.resolve(
+        {"simulator": {"name": "deeplense-a", **LENSES, "classes": [label]}}, only=("simulator",)
+    ).build("simulator")
+    scene = simulator.scene(0, "test", torch.arange(n))
+    clean = simulator.clean(scene)
+    clean = clean / clean.amax((1, 2), keepdim=True)
+    noise = torch.randn(clean.shape, generator=torch.Generator().manual_seed(0))
+    return (clean + simulator.macro_model().variance(clean).sqrt() * noise)[:, None], scene
+
+
+def test_two_batches_train_and_score(tmp_path: Path) -> None:
+    run = train(config(steps=3), tmp_path / "run", progress=False)
+    assert run.finished
+    scores, _ = run.score(3)
+    assert np.isfinite(scores).all()
+    images, _ = run.reconstruct(3)
+    assert images.shape == (3, 1, 50, 50)
+    np.testing.assert_array_equal(Run(run.path).score(3)[0], scores)
+
+
+def test_substructure_raises_the_score_of_fits_from_the_truth() -> None:
+    method = made(steps=8)
+    scores = {}
+    for label in ("none", "spherical", "vortex"):
+        images, truth = lenses(label)
+        method.predict_macro = lambda _, truth=truth: truth  # type: ignore[method-assign]
+        scores[label] = method.score(images)
+    assert scores["none"].mean().item() == pytest.approx(0.95, abs=0.12)
+    for label in ("spherical", "vortex"):
+        assert (scores[label] > scores["none"].max()).float().mean() > 0.8, label
+
+
+def test_estimated_noise_gives_nearly_the_same_score() -> None:
+    images, truth = lenses("none")
+    scores = []
+    for noise in ("simulator", "image"):
+        method = made(steps=6, noise=noise)
+        method.predict_macro = lambda _: truth  # type: ignore[method-assign]
+        scores.append(method.score(images))
+    torch.testing.assert_close(scores[1], scores[0], rtol=0.1, atol=0)
+
+
+def test_scores_do_not_depend_on_the_unit_or_the_offset() -> None:
+    images, truth = lenses("none", 4)
+    method = made(steps=4)
+    method.predict_macro = lambda _: truth  # type: ignore[method-assign]
+    torch.testing.assert_close(method.score(300 * images - 20), method.score(images), rtol=1e-2, atol=0)
+
+
+def test_failed_fits_are_counted() -> None:
+    images, _ = lenses("none", 4)
+    method = made(steps=1)
+    method.score(images)
+    assert method.figures(images)["failed fits"].tolist() == [1] * 4
+
+
+def test_reconstructions_are_the_fits_of_the_score() -> None:
+    images, _ = lenses("none", 4)
+    method = made(steps=2)
+    method.score(images)
+    kept = method._last
+    made_anew = method.reconstruct(images)
+    assert method._last is kept
+    torch.testing.assert_close(made_anew, method.fit(images).image[:, None])
+
+
+def test_the_network_predicts_in_the_parameters_units() -> None:
+    """With an output of zero it predicts the mean."""
+    method = made()
+    torch.nn.init.zeros_(method.head.weight)
+    torch.nn.init.zeros_(method.head.bias)
+    images, truth = lenses("none", 4)
+    for name, values in method.predict_macro(images).items():
+        assert name in truth
+        assert values.shape == (4,)
+        low, high = method.model.bounds[name]
+        assert (values.abs() < 0.1 * (high - low)).all()
+
+
+def test_other_stretches_are_refused() -> None:
+    with pytest.raises(UsageError, match="not stretched by asinh: use --set input.stretch=linear"):
+        Job(Config.resolve(config().sections, {"input": {"stretch": "asinh"}}))
+
+
+def test_other_sizes_are_refused() -> None:
+    with pytest.raises(UsageError, match=r"images of 50 pixels .* leave out input.size=32"):
+        Job(Config.resolve(config().sections, {"input": {"size": 32}}))
+
+
+def test_a_simulator_without_a_macro_model_is_refused() -> None:
+    with pytest.raises(UsageError, match=r"this one has none: use --simulator deeplense-a, deeplense-b"):
+        Job(config({"name": "euclid-challenge", "supersampling": 1}))
+
+
+def test_a_misspelt_parameter_is_refused() -> None:
+    with pytest.raises(UsageError, match="did you mean source_n"):
+        Job(config(free=["sourcen"]))
+
+
+def test_noise_that_is_not_known_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, "lenskit"):
+        Job(config({"name": "deeplense-b", **LENSES, "snr": "uniform(10, 30)"}))
+    assert "estimates it from each image" in caplog.text
