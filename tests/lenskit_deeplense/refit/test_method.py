@@ -12,17 +12,16 @@ import pytest
 import torch
 from torch import Tensor
 
+import lenskit
 from lenskit.config import Config
 from lenskit.errors import UsageError
 from lenskit.run import Run
+from lenskit.store.plan import Plan
+from lenskit.store.simulate import simulate
 from lenskit.training.runner import Job, train
 from lenskit_deeplense.refit.method import Refit
 
-STRONG = {
-    "subhalos": "25", "subhalo_mass_min": 1e8, "subhalo_mass_max": 1e8, "subhalo_mass_fraction": "0.08",
-    "subhalo_r": "uniform(0, 1)", "string_length": "1", "vortex_points": 25, "string_mass_fraction": "0.08",
-}  # fmt: skip
-LENSES = {"pixels": 50, "pixel_scale": 0.1, "snr": "60", "background_rms": "0.01", **STRONG}
+LENSES = {"pixels": 50, "pixel_scale": 0.1}
 
 
 @pytest.fixture(autouse=True)
@@ -49,15 +48,12 @@ def made(**method: Any) -> Refit:
 
 
 def lenses(label: str, n: int = 16) -> tuple[Tensor, dict[str, Tensor]]:
-    """Images with normal noise as the simulator has it, and the truth."""
+    """Images and the truth."""
     simulator = Config.resolve(
         {"simulator": {"name": "deeplense-a", **LENSES, "classes": [label]}}, only=("simulator",)
     ).build("simulator")
     scene = simulator.scene(0, "test", torch.arange(n))
-    clean = simulator.clean(scene)
-    clean = clean / clean.amax((1, 2), keepdim=True)
-    noise = torch.randn(clean.shape, generator=torch.Generator().manual_seed(0))
-    return (clean + simulator.macro_model().variance(clean).sqrt() * noise)[:, None], scene
+    return simulator.render(scene), scene
 
 
 def test_two_batches_train_and_score(tmp_path: Path) -> None:
@@ -153,3 +149,23 @@ def test_noise_that_is_not_known_is_told(caplog: pytest.LogCaptureFixture) -> No
     with caplog.at_level(logging.INFO, "lenskit"):
         Job(config({"name": "deeplense-b", **LENSES, "snr": "uniform(10, 30)"}))
     assert "estimates it from each image" in caplog.text
+
+
+def test_lenskit_anomaly_shows_the_share_of_failed_fits(tmp_path: Path) -> None:
+    simulator = {"name": "marked", "pixels": 32}
+    run = train(config(simulator, steps=1), tmp_path / "run", progress=False)
+    (judged,) = lenskit.evaluate("anomaly", [run.path], lenses=60, baselines=False, resamples=100).detectors.values()
+    assert judged.scored.errors["failed fits"].shape == (60,)
+    assert "failed fits none" in (run.path / "evaluations" / "anomaly" / "table.md").read_text()
+
+
+def test_stored_images_know_the_simulator_that_made_them(tmp_path: Path) -> None:
+    simulator = {"name": "deeplense-a", **LENSES}
+    plan = Plan.of(Config.resolve({"simulator": simulator, "pairs": {"name": "single"}}), lenses=16)
+    simulate(plan, tmp_path / "lenses.zarr")
+    stored = {"data": {"name": "zarr", "path": str(tmp_path / "lenses.zarr")}}
+    sections = {name: value for name, value in config(steps=1).sections.items() if name != "simulator"}
+    run = train(Config.resolve(sections, stored), tmp_path / "run", progress=False)
+    method = run.method()
+    assert isinstance(method, Refit)
+    assert method.model.bounds == made().model.bounds
