@@ -102,11 +102,12 @@ class Simulator(ABC):
             scene |= self.draw(group, rng, scene)
         return scene
 
-    def macro_model(self, free: Sequence[str] = ()) -> MacroModel | None:
+    def macro_model(self, free: Sequence[str] | None = None) -> MacroModel | None:
         """Return the model of its lenses without substructure and noise, for fits; by default there is none.
 
         Args:
-            free: Parameters to be fitted although the simulator gives all lenses the same value of them.
+            free: Parameters to be fitted although the simulator gives all lenses the same value; if not given, those
+                that nobody knows of a real lens.
 
         Raises:
             UsageError: A parameter in `free` is unknown.

@@ -45,7 +45,8 @@ class Refit(Method):
         steps: Largest number of Levenberg-Marquardt steps.
         bin: Pixels along each side of the bins that residuals are averaged in.
         arc: Bins count in which the model's arc is brighter than this fraction of its brightest bin.
-        free: Parameters to be fitted although the simulator fixes them, such as `source_n` or `light_radius`.
+        free: Parameters to be fitted although the simulator fixes them, such as `source_n` or `light_radius`; if not
+            given, those that nobody knows of a real lens, such as `theta_E`.
         noise: Variance of the noise by the simulator, where it gives all images the same noise; or estimated from the
             residual of each image.
         jacobian: Derivatives of images by finite differences, which are three times as fast on a CPU, or by automatic
@@ -67,8 +68,8 @@ class Refit(Method):
         *,
         steps: Annotated[int, Ge(0), at_most(1000)] = 12,
         bin: Annotated[int, Ge(1), at_most(1000)] = 4,
-        arc: Annotated[float, Gt(0), Lt(1)] = 0.05,
-        free: tuple[str, ...] | str = (),
+        arc: Annotated[float, Gt(0), Lt(1)] = 0.1,
+        free: tuple[str, ...] | str | None = None,
         noise: Literal["simulator", "image"] = "simulator",
         jacobian: Jacobian = "differences",
     ) -> None:

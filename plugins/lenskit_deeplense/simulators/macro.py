@@ -19,6 +19,10 @@ LENS_LIGHT = ("light_radius", "light_n", "light_e1", "light_e2", "center_x", "ce
 FITTED = tuple(dict.fromkeys((*MASS, *SOURCE, *LENS_LIGHT)))
 """All that can be fitted, beside the amplitudes of source and lens light."""
 
+UNKNOWN = ("theta_E",)
+"""Parameters that are fitted by default although the simulator fixes them. Substructure adds to the mass of a lens: if the
+Einstein radius were known, a ring of another size would be enough to find it."""
+
 AMPLITUDES = {"source": "source_amplitude", "lens_light": "light_amplitude"}
 
 
@@ -27,7 +31,7 @@ class SubstructureMacroModel(MacroModel):
 
     Args:
         priors: The simulator's.
-        free: Parameters to be fitted although the simulator fixes them.
+        free: Parameters to be fitted although the simulator fixes them; by default `UNKNOWN`.
         cosmology: The simulator's.
         lenses: Renders without substructure.
         blur: The simulator's.
@@ -39,7 +43,7 @@ class SubstructureMacroModel(MacroModel):
     def __init__(
         self,
         priors: Mapping[str, Distribution],
-        free: Sequence[str],
+        free: Sequence[str] | None,
         *,
         cosmology: Cosmology,
         lenses: Lenses,
@@ -50,6 +54,8 @@ class SubstructureMacroModel(MacroModel):
         if priors["light_amplitude"].bounds != (0, 0):
             self.parts["lens_light"] = frozenset(LENS_LIGHT)
         there = [name for name in FITTED if any(name in names for names in self.parts.values())]
+        if free is None:
+            free = [name for name in UNKNOWN if name in there]
         check_free(free, there)
         ranges = _ranges(priors, cosmology)
         self.bounds = fitted_ranges({name: ranges[name] for name in there}, free)

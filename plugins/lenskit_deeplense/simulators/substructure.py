@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from lenskit.plugin import KeyedGenerator, Scene, UsageError
-from lenskit_deeplense.simulators.macro import SubstructureMacroModel
+from lenskit_deeplense.simulators.macro import UNKNOWN, SubstructureMacroModel
 from lenskit_deeplense.simulators.rendering import Lenses
 from lenskit_deeplense.simulators.scenes import SubstructureScenes
 from lenskit_lensing.instruments.photons import photons
@@ -50,13 +50,14 @@ class Substructure(SubstructureScenes):
                 f"reaches {best:g}; below {1 / best:g} is right"
             )
 
-    def macro_model(self, free: Sequence[str] = ()) -> SubstructureMacroModel:
-        """See `Simulator.macro_model`."""
+    def macro_model(self, free: Sequence[str] | None = None) -> SubstructureMacroModel:
+        """See `Simulator.macro_model`; `UNKNOWN` are free if nothing else is given."""
+        fitted = UNKNOWN if free is None else free
         lenses = Lenses(
             pixels=self.lenses.pixels,
             pixel_scale=self.lenses.pixel_scale,
             rays=self.lenses.rays,
-            is_round=self.lenses.is_round and not {"e1", "e2"}.intersection(free),
+            is_round=self.lenses.is_round and not {"e1", "e2"}.intersection(fitted),
             substructure={},
         )
         return SubstructureMacroModel(self.priors, free, cosmology=self.cosmology, lenses=lenses, blur=self.blur)

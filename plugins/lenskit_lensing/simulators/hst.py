@@ -232,7 +232,7 @@ class HST(Simulator):
         )
         self.parameters, self.known = self._parameters(only_profiles=galaxies is None), RECORDED
 
-    def macro_model(self, free: Sequence[str] = ()) -> MacroModel:
+    def macro_model(self, free: Sequence[str] | None = None) -> MacroModel:
         """See `Simulator.macro_model`.
 
         Raises:
@@ -251,7 +251,7 @@ class HST(Simulator):
             raise UsageError(f"the macro model of hst needs simulator.{', simulator.'.join(needed)}")
         return HSTMacroModel(
             self.priors,
-            free,
+            free or (),
             theta_E=self.lenses.einstein_radii,
             scatter=self.lens_light.scatter,
             renderer=self.renderer,

@@ -47,7 +47,7 @@ def test_renders_what_the_simulator_renders(name: str, options: dict[str, Any]) 
 def test_fits_what_differs_from_lens_to_lens() -> None:
     model = simulator("deeplense-a").macro_model()
     assert set(model.bounds) == {
-        "gamma1", "gamma2", "source_x", "source_y", "source_e1", "source_e2", "light_e1", "light_e2",
+        "theta_E", "gamma1", "gamma2", "source_x", "source_y", "source_e1", "source_e2", "light_e1", "light_e2",
     }  # fmt: skip
     assert model.bounds["gamma1"] == (-0.3, 0.3)
     assert model.bounds["light_e2"] == pytest.approx((-1 / 3, 1 / 3))

@@ -61,7 +61,7 @@ class Blobs(Simulator):
         blob = torch.exp(-((axis - x) ** 2 + (axis[:, None] - y) ** 2) / (2 * width**2))
         return blob[:, None] * ("source" not in without) + 0.05 * scene["noise"]
 
-    def macro_model(self, free: Sequence[str] = ()) -> MacroModel:
+    def macro_model(self, free: Sequence[str] | None = None) -> MacroModel:
         return BlobModel(self.width.bounds, self.pixels)
 
 
