@@ -20,8 +20,8 @@ FITTED = tuple(dict.fromkeys((*MASS, *SOURCE, *LENS_LIGHT)))
 """All that can be fitted, beside the amplitudes of source and lens light."""
 
 UNKNOWN = ("theta_E",)
-"""Parameters that are fitted by default although the simulator fixes them. Substructure adds to the mass of a lens: if the
-Einstein radius were known, a ring of another size would be enough to find it."""
+"""Parameters that are fitted by default although the simulator fixes them. Substructure adds to the mass of a lens: if
+the Einstein radius were known, a ring of another size would be enough to find it."""
 
 AMPLITUDES = {"source": "source_amplitude", "lens_light": "light_amplitude"}
 
