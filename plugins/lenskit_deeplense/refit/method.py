@@ -68,7 +68,7 @@ class Refit(Method):
         *,
         steps: Annotated[int, Ge(0), at_most(1000)] = 12,
         bin: Annotated[int, Ge(1), at_most(1000)] = 4,
-        arc: Annotated[float, Gt(0), Lt(1)] = 0.1,
+        arc: Annotated[float, Gt(0), Lt(1)] = 0.05,
         free: tuple[str, ...] | str | None = None,
         noise: Literal["simulator", "image"] = "simulator",
         jacobian: Jacobian = "differences",

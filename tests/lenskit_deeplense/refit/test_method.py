@@ -20,6 +20,7 @@ from lenskit.store.plan import Plan
 from lenskit.store.simulate import simulate
 from lenskit.training.runner import Job, train
 from lenskit_deeplense.refit.method import Refit
+from lenskit_lensing.instruments.psf import profile_psf
 
 LENSES = {"pixels": 50, "pixel_scale": 0.1}
 
@@ -157,6 +158,19 @@ def test_lenskit_anomaly_shows_the_share_of_failed_fits(tmp_path: Path) -> None:
     (judged,) = lenskit.evaluate("anomaly", [run.path], lenses=60, baselines=False, resamples=100).detectors.values()
     assert judged.scored.errors["failed fits"].shape == (60,)
     assert "failed fits none" in (run.path / "evaluations" / "anomaly" / "table.md").read_text()
+
+
+def test_lenses_of_hst_are_fitted(tmp_path: Path) -> None:
+    np.save(tmp_path / "psf.npy", profile_psf(0.1, 0.05)[None].numpy())
+    simulator = {"name": "hst", "pixels": 48, "theta_E": "uniform(0.6, 0.9)", "merger_fraction": 0.0,
+                 "psf": str(tmp_path / "psf.npy"), "log_noise": "-2.5", "light_n": "uniform(3, 5)"}  # fmt: skip
+    run = train(config(simulator, steps=4), tmp_path / "run", progress=False)
+    scores, values = run.score(4)
+    assert np.isfinite(scores).all()
+    method = run.method()
+    assert isinstance(method, Refit)
+    assert set(method.targets) <= values.keys()
+    assert set(method.targets) >= {"theta_E", "gamma", "source_dx", "light_radius"}
 
 
 def test_stored_images_know_the_simulator_that_made_them(tmp_path: Path) -> None:
