@@ -92,8 +92,8 @@ class Refit(Method):
         if model is None:
             what = "and this one has none" if simulator is not None else "and these images come without one"
             raise UsageError(
-                f"method 'refit' fits the simulator's macro model, {what}: use --simulator deeplense-a, deeplense-b "
-                "or substructure"
+                f"method 'refit' fits the simulator's macro model, {what}: use --simulator deeplense-a, deeplense-b, "
+                "substructure or hst"
             )
         if preprocess.stretch != "linear":
             raise UsageError(
