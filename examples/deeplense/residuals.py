@@ -1,0 +1,67 @@
+"""Residuals of fitted lenses, with and without substructure, over their noise.
+
+    python examples/deeplense/residuals.py runs/refit-a --out docs/results/refit-residuals.png
+
+It draws the same ten lenses of the run's simulator without substructure, with subhalos and with a vortex: the image,
+and below it the residual of the fit in bins, over its standard deviation, with the chi-square that is the score. A fit
+that did not converge has an exclamation mark.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import torch
+from matplotlib.figure import Figure
+from torch.nn.functional import avg_pool2d
+
+import lenskit
+from lenskit_deeplense.refit.method import Refit
+from lenskit_deeplense.refit.residuals import estimated_variance
+
+CLASSES = ("none", "spherical", "vortex")
+LENSES = 10
+MOST = 6
+"""Standard deviations at which colours end."""
+
+
+def main() -> None:
+    """Draw the figure."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("run", type=Path, help="a run of method refit")
+    parser.add_argument("--out", type=Path, required=True, help="image to write")
+    parser.add_argument("--seed", type=int, default=7, help="seed of the lenses")
+    arguments = parser.parse_args()
+    run = lenskit.load(arguments.run)
+    method = run.method()
+    if not isinstance(method, Refit):
+        parser.error(f"{arguments.run} is no run of method refit")
+    encoder = run.encoder()
+    figure = Figure(figsize=(1.5 * LENSES, 3.2 * len(CLASSES)), layout="constrained")
+    axes = figure.subplots(2 * len(CLASSES), LENSES)
+    for k, name in enumerate(CLASSES):
+        simulator = run.simulator(classes=[name])
+        scene = simulator.scene(arguments.seed, "figure", torch.arange(LENSES))
+        images = encoder.prepare(simulator.render(scene))
+        found, scores = method.fit(images), method.score(images)
+        light = found.light.sum(1)
+        residual = images[:, 0] - found.image
+        known = method.model.noise_is_known
+        variance = method.model.variance(light) if known else estimated_variance(residual, light)
+        binned = avg_pool2d((residual / variance.sqrt())[:, None], method.bin)[:, 0] * method.bin
+        for i in range(LENSES):
+            above, below = axes[2 * k, i], axes[2 * k + 1, i]
+            above.imshow(images[i, 0], origin="lower", vmin=0, vmax=0.6, cmap="magma")
+            below.imshow(binned[i], origin="lower", vmin=-MOST, vmax=MOST, cmap="RdBu_r")
+            below.set_title(f"{scores[i]:.2f}{'' if found.converged[i] else ' !'}", fontsize=9)
+            for each in (above, below):
+                each.set(xticks=[], yticks=[])
+        axes[2 * k, 0].set_ylabel(name)
+        axes[2 * k + 1, 0].set_ylabel("residual / sigma")
+    figure.savefig(arguments.out, dpi=70)
+    print(arguments.out)
+
+
+if __name__ == "__main__":
+    main()
