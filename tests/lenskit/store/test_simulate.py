@@ -373,7 +373,9 @@ def test_chunks_that_others_made_count_as_done(plan: Make, tmp_path: Path, monke
         told.append(done)
 
     simulate(wanted, out, tell=tell)
-    assert told == [0, 4, 5, 5]
+    # The last one may be seen by itself before it is counted.
+    assert sorted(set(told)) == [0, 4, 5]
+    assert told == sorted(told)
 
 
 @pytest.mark.slow
