@@ -162,16 +162,22 @@ GROUPS = {"refit": "macro model known", "resnet18": "labels known"}
 """Groups of rows that are no image-only detectors without labels."""
 
 
+def _group(name: str) -> int:
+    """Number of a row's group: 0 for detectors that see images only, or their training's in the order of `GROUPS`."""
+    training = name.partition(" ")[0]
+    return list(GROUPS).index(training) + 1 if training in GROUPS else 0
+
+
 def table(found: Mapping[str, Any]) -> list[dict[str, str]]:
     """A row a detector: each figure, and the published one beside it."""
     rows = []
     detectors = found["detectors"]
-    for name in sorted(detectors, key=lambda name: list(GROUPS).index(name) + 1 if name in GROUPS else 0):
+    for name in sorted(detectors, key=_group):
         figures = detectors[name]
         published = found["published"].get(name, {})
         row = {
             "detector": name,
-            "group": GROUPS.get(name, "images only"),
+            "group": ["images only", *GROUPS.values()][_group(name)],
             "trainings": str(figures.get("trainings", 1)),
         }
         for figure, group, digits in COLUMNS:
