@@ -97,7 +97,7 @@ LEFT_OUT = {"--dask", "--num-nodes", "--devices", "--logger", "--workers", "--st
 ABSURD = ("", "-1", "nan", "1e30", str(2**64), "9" * 400, "a\nb", "[bold]b[/bold]")
 
 LONGEST = 500
-"""Characters of a message at most, on its one line; the issue is 400, a path or two of ours may be added."""
+"""Characters of a message at most, on its one line: 400 of a message, and a path or two of ours."""
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
