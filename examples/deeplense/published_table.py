@@ -11,7 +11,7 @@ evaluation is kept in `--work` when it is done, and a run that was cut short goe
 makes what is missing. With `--models`, `--methods` and `--seeds` it does a part of the table at a time; the table shows
 all that is done.
 
-`aae-100`, `aae-400`, ... are AAEs that stop after so many updates, for the figure of AUC against updates.
+`aae-100`, `aae-400`, ... are AAEs with 100, 400, ... updates, for the figure of AUC against updates.
 
 The meaning of the differences is written by hand, in `docs/results/deeplense-SIZE.notes.md`, which stands below the
 table.

@@ -68,8 +68,8 @@ class Method(pl.LightningModule):
     for a run with this method."""
 
     scored_by: ClassVar[str] = ""
-    """What `score` is, in words for a table, such as `chi-square`; by default `the method's score`, or `reconstruction
-    error` of a method that reconstructs."""
+    """Name of the score for tables, such as `chi-square`; by default `the method's score`, or `reconstruction error` if
+    the method reconstructs."""
 
     unused_parameters: bool = False
     """Whether some weights that are trained get no gradient in a batch, which several processes have to expect."""

@@ -59,13 +59,21 @@ def check_size(backbone: Backbone, name: str, build: Callable[[int], Backbone]) 
     fault = _fault(backbone)
     if fault is None:
         return
-    for size in SIZES:
-        if size > backbone.size and _fault(build(size)) is None:
-            raise UsageError(
-                f"images of {backbone.size} x {backbone.size} pixels are too small for backbone {quoted(name)} "
-                f"({reason(fault)}): use larger images, or --set input.size={size}"
-            )
-    raise fault
+    size = next((size for size in SIZES if size > backbone.size and _takes(build, size)), None)
+    if size is None:
+        raise fault
+    raise UsageError(
+        f"images of {backbone.size} x {backbone.size} pixels are too small for backbone {quoted(name)} "
+        f"({reason(fault)}): use larger images, or --set input.size={size}"
+    )
+
+
+def _takes(build: Callable[[int], Backbone], size: int) -> bool:
+    """Whether a backbone takes images of a size in pixels."""
+    try:
+        return _fault(build(size)) is None
+    except UsageError:  # by which a backbone refuses a size
+        return False
 
 
 def _fault(backbone: Backbone) -> RuntimeError | None:

@@ -173,7 +173,7 @@ class _Fitting:
         return torch.linalg.solve_ex(normal, right)[0][:, :, 0].to(images.dtype)
 
     def _beyond(self, values: Tensor) -> Tensor:
-        """How far parameters lie beyond their bounds in half ranges, with a sign."""
+        """Signed distance of parameters (n, p) beyond their bounds, in half ranges; 0 within the bounds."""
         place = ((values - self.middle) / self.half).double()
         return place - place.clamp(-1, 1)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import math
+from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Annotated, ClassVar, Literal
@@ -218,13 +219,13 @@ class SubstructureScenes(Simulator):
             return light | {"light_e1": e1, "light_e2": e2}
         return self.draw_instrument(rng)
 
+    @abstractmethod
     def draw_instrument(self, rng: KeyedGenerator) -> Scene:
         """Draw the entries of the group `instrument`."""
-        raise NotImplementedError
 
+    @abstractmethod
     def observe(self, images: Tensor, scene: Scene) -> Tensor:
         """Add noise to blurred images (n, pixels, pixels) of surface brightness, and scale them."""
-        raise NotImplementedError
 
     def render(self, scene: Scene, without: Iterable[str] = ()) -> Tensor:
         """Render scenes: (n, 1, pixels, pixels).

@@ -23,7 +23,7 @@ LEVEL = 0.95
 """Probability that intervals contain."""
 
 AREA, AVERAGE_PRECISION = 0, 1
-"""Which of the figures of `Ranking.figures` they are."""
+"""Their places among the figures of `Ranking.figures`."""
 
 _BLOCK = 2_000_000
 """Elements of the arrays that are worked on at a time."""

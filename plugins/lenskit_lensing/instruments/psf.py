@@ -65,9 +65,9 @@ def load_psfs(source: str | Path | None, pixel_scale: float, unstated: float | N
     """Reads PSFs and brings them to the simulator's pixel scale.
 
     Args:
-        source: A FITS file, an .npy or .npz file (one PSF or a stack), or a folder of such files. In an .npz, PSFs are
-            the array `psfs`, or the only one beside the number `pixel_scale`, which is optional. None takes the bundled
-            PSFs.
+        source: A FITS file, an .npy or .npz file (one PSF or a stack), or a folder of such files. An .npz file holds
+            one array of PSFs, called `psfs` if there are several arrays, and may hold the number `pixel_scale`. None
+            takes the bundled PSFs.
         pixel_scale: The simulator's pixels, in arcsec.
         unstated: The pixels of files that do not say theirs, in arcsec; the simulator's if not given.
 

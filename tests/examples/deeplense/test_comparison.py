@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 import numpy as np
 import pytest
@@ -14,21 +11,8 @@ from sklearn.metrics import roc_auc_score
 
 from lenskit_evaluation.anomaly.scored import Truth
 
-FOLDER = Path(__file__).resolve().parents[3] / "examples" / "deeplense"
+SCRIPT = "comparison"
 TRUTH = Truth(("none", "spherical", "vortex"), np.arange(300) % 3, "none")
-
-
-@pytest.fixture(scope="module")
-def example() -> Any:
-    """The module, which lies beside scripts, as these import it."""
-    sys.path.insert(0, str(FOLDER))
-    try:
-        import comparison
-
-        yield comparison
-    finally:
-        sys.path.remove(str(FOLDER))
-        sys.modules.pop("comparison", None)
 
 
 def scores(trainings: int, shift: float, seed: int = 0) -> np.ndarray:

@@ -12,21 +12,7 @@ import torch
 
 torch.set_num_threads(1)
 
-FOLDER = Path(__file__).resolve().parents[3] / "examples" / "deeplense"
-
-
-@pytest.fixture(scope="module")
-def example() -> Any:
-    """The script, with those that lie beside it."""
-    sys.path.insert(0, str(FOLDER))
-    try:
-        import published_table
-
-        yield published_table
-    finally:
-        sys.path.remove(str(FOLDER))
-        for name in ("published_table", "published", "kept", "curve"):
-            sys.modules.pop(name, None)
+SCRIPT = "published_table"
 
 
 @pytest.mark.slow

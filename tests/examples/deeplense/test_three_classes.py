@@ -14,21 +14,7 @@ from sklearn.metrics import roc_auc_score
 
 torch.set_num_threads(1)
 
-FOLDER = Path(__file__).resolve().parents[3] / "examples" / "deeplense"
-
-
-@pytest.fixture(scope="module")
-def example() -> Any:
-    """The script, with those that lie beside it."""
-    sys.path.insert(0, str(FOLDER))
-    try:
-        import three_classes
-
-        yield three_classes
-    finally:
-        sys.path.remove(str(FOLDER))
-        for name in ("three_classes", "kept"):
-            sys.modules.pop(name, None)
+SCRIPT = "three_classes"
 
 
 @pytest.mark.slow

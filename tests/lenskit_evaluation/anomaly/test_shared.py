@@ -13,7 +13,7 @@ from lenskit_evaluation.anomaly.shared import Shared
 
 
 class Halves(Method):
-    """Makes an image anew as half of it, beside a number from its features."""
+    """Reconstruct half of an image, with a term that needs its features."""
 
     def __init__(self, backbone: Backbone) -> None:
         super().__init__(backbone)
