@@ -254,7 +254,7 @@ class Encoder(nn.Module):
         """The encoder that a card describes, with random weights (drawn from `seed`, if given)."""
         shape: tuple[int, int, int] = tuple(card["image_shape"])
         inputs = validate(InputSettings, card["input"], "the encoder's input")[0]
-        preprocess = Preprocess(inputs["stretch"], inputs["size"], inputs["channels"], inputs["normalise"])
+        preprocess = Preprocess.of(InputSettings(**inputs), card.get("pixel_scale"))
         channels, _, width = preprocess.shape(shape)
         options = {key: value for key, value in card["backbone"].items() if key != "name"}
         with torch.random.fork_rng(enabled=seed is not None):

@@ -42,7 +42,7 @@ SECTIONS = ("simulator", "data", "pairs", "train", "input")
 @click.option("--first", type=click.IntRange(0), default=0, show_default=True, help="Number of the first.")
 @click.option("--before", is_flag=True, help="Show the images that the views are made of, too.")
 @click.option("--parameters", metavar="A,B,...", help="Parameters to tell. [default: the headline ones]")
-@click.option("--stretch", help="asinh, zscale, linear or imagenet. [default: what a network sees]")
+@click.option("--stretch", help="asinh, zscale, linear, imagenet, unsharp or multipole. [default: what a network sees]")
 @click.option("--size", type=int, help="Pixels of the images as a network sees them. [default: all there are]")
 @click.option("--rgb", metavar="R,G,B", help="Numbers of the channels for colours. [default: 0,1,2]")
 @click.option("--dpi", type=click.IntRange(20, 1200), default=150, show_default=True, help="Pixels an inch.")
@@ -127,15 +127,14 @@ class _Show:
         from lenskit.data.preprocess import Preprocess
 
         self.config = config
-        inputs = config.build("input")
         self.seed = config.build("train").seed
-        self.preprocess = Preprocess(inputs.stretch, inputs.size, inputs.channels, inputs.normalise)
         self.simulator: Simulator | None = None
         self.dataset: Dataset | None = None
         if "data" in config.sections:
-            self.dataset = config.build("data", Path(config.sections["data"]["path"]))
+            images = self.dataset = config.build("data", Path(config.sections["data"]["path"]))
         else:
-            self.simulator = config.build("simulator")
+            images = self.simulator = config.build("simulator")
+        self.preprocess = Preprocess.of(config.build("input"), images.pixel_scale)
         self.pairs = _as_drawn(self.dataset) if as_stored and self.dataset is not None else config.build("pairs")
         self.source = self._source(self.pairs)
         self.parameters = _chosen(self.source.parameters, parameters)

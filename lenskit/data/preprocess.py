@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from lenskit.data.lens_light import SMALLEST, WithoutLensLight
+from lenskit.data.robust import MAD_TO_SIGMA, border, median
 from lenskit.data.zscale import zscale
 from lenskit.errors import UsageError
-
-MAD_TO_SIGMA = 1.4826
-"""A normal distribution's standard deviation over its median absolute deviation."""
+from lenskit.training.settings import InputSettings, stretches
 
 
 def border_noise(images: Tensor) -> Tensor:
@@ -22,22 +24,11 @@ def border_noise(images: Tensor) -> Tensor:
     Returns:
         (..., 1, 1), never zero.
     """
-    border = torch.cat([images[..., 0, :], images[..., -1, :], images[..., 1:-1, 0], images[..., 1:-1, -1]], dim=-1)
-    median = _median(border)
-    sigma = MAD_TO_SIGMA * _median((border - median).abs())
+    edge = border(images)
+    sigma = MAD_TO_SIGMA * median((edge - median(edge)).abs())
     # A border without any noise (a simulated image, or a real one filled with a constant) falls back on the peak.
     peak = images.abs().flatten(-2).amax(-1, keepdim=True)
     return torch.where(sigma > 0, sigma, 1e-3 * peak).clamp(min=torch.finfo(images.dtype).tiny)[..., None]
-
-
-def _median(values: Tensor) -> Tensor:
-    """The mean of the two values in the middle, along the last axis, which is kept.
-
-    Not torch's median, which takes the lower of the two: 3 % too low for 128 pixels. Nor its quantile, which torch 2.8
-    cannot export to ONNX for a batch of any size.
-    """
-    ordered, length = values.sort(dim=-1).values, values.shape[-1]
-    return torch.lerp(ordered[..., (length - 1) // 2, None], ordered[..., length // 2, None], 0.5)
 
 
 PHOTOGRAPHS = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -51,18 +42,53 @@ class Preprocess(nn.Module):
         stretch: `asinh` for asinh(x / 3 sigma), with sigma the noise of the border (the scale, and so the unit, drops
             out); `zscale` for what lies between the limits of `zscale_limits`, as 0 to 1; `linear` for the values as
             they are; `imagenet` for x over its maximum in the image, less the mean and over the standard deviation of
-            photographs, which is for three channels.
+            photographs, which is for three channels; `unsharp` and `multipole` for asinh(x / 3) of images without lens
+            light, see `WithoutLensLight`. Several, joined by +, give as many channels each.
         size: Height and width in pixels that come out, or None to leave them.
         channels: Number of channels that one is repeated to, or None to leave it.
         normalise: What is done last to each image, over all of its channels: `none`; `peak` divides by the maximum
             (unless it is not positive); `standard` takes the mean off and divides by the standard deviation.
+        unsharp_scale: Standard deviations in arcsec of the blurs of `unsharp`, which give a channel each.
+        pixel_scale: Size of the images' pixels in arcsec, which `unsharp` needs.
+
+    Raises:
+        UsageError: The size of the pixels is not known, and `unsharp` needs it.
     """
 
     def __init__(
-        self, stretch: str = "asinh", size: int | None = None, channels: int | None = None, normalise: str = "none"
+        self,
+        stretch: str = "asinh",
+        size: int | None = None,
+        channels: int | None = None,
+        normalise: str = "none",
+        *,
+        unsharp_scale: Sequence[float] = (),
+        pixel_scale: float | None = None,
     ) -> None:
         super().__init__()
         self.stretch, self.size, self.channels, self.normalise = stretch, size, channels, normalise
+        self.stretches = stretches(stretch)
+        self.blurs: tuple[float, ...] = ()
+        """Standard deviations in pixels of the blurs of `unsharp`."""
+        if "unsharp" in self.stretches:
+            if pixel_scale is None:
+                raise UsageError(
+                    "input.stretch=unsharp blurs over a scale in arcsec, and how large the images' pixels are is not "
+                    'known: say it, as in --data "PATH?pixel_scale=0.05", or take input.stretch=multipole'
+                )
+            self.blurs = tuple(scale / pixel_scale for scale in unsharp_scale)
+
+    @classmethod
+    def of(cls, inputs: InputSettings, pixel_scale: float | None) -> Preprocess:
+        """The one that settings describe, for images with pixels of a size in arcsec, or None if it is not known."""
+        return cls(
+            inputs.stretch,
+            inputs.size,
+            inputs.channels,
+            inputs.normalise,
+            unsharp_scale=inputs.unsharp_scale,
+            pixel_scale=pixel_scale,
+        )
 
     def shape(self, image_shape: tuple[int, int, int]) -> tuple[int, int, int]:
         """Channels, height and width that come out of images of such a shape.
@@ -71,6 +97,11 @@ class Preprocess(nn.Module):
             UsageError: if such images have too many channels, or too few.
         """
         given, height, width = image_shape
+        if {"unsharp", "multipole"} & set(self.stretches) and min(height, width) < SMALLEST:
+            raise UsageError(
+                f"input.stretch={self.stretch} needs images of {SMALLEST} pixels or more, these have {height} x {width}"
+            )
+        given *= sum(len(self.blurs) if each == "unsharp" else 1 for each in self.stretches)
         channels = self.channels or given
         if given not in (1, channels):
             raise UsageError(
@@ -85,14 +116,8 @@ class Preprocess(nn.Module):
         return channels, self.size or height, self.size or width
 
     def forward(self, images: Tensor) -> Tensor:
-        """Images (n, C, H, W) to (n, channels, size, size)."""
-        if self.stretch == "asinh":
-            images = (images / (3 * border_noise(images))).asinh()
-        elif self.stretch == "zscale":
-            images = zscale(images)
-        elif self.stretch == "imagenet":
-            peak = images.amax((-3, -2, -1), keepdim=True)
-            images = images / torch.where(peak > 0, peak, 1.0)
+        """Images (n, C, H, W) to (n, channels, size, size); channels of one stretch stand together."""
+        images = self._stretched(images)
         if self.size is not None and images.shape[-2:] != (self.size, self.size):
             images = F.interpolate(images, (self.size, self.size), mode="bilinear", antialias=True)
         if self.channels is not None:
@@ -102,6 +127,25 @@ class Preprocess(nn.Module):
             bands = zip(images.unbind(1), *PHOTOGRAPHS, strict=True)
             images = torch.stack([(band - mean) / std for band, mean, std in bands], 1)
         return normalised(images, self.normalise)
+
+    def _stretched(self, images: Tensor) -> Tensor:
+        without = WithoutLensLight(images) if {"unsharp", "multipole"} & set(self.stretches) else None
+        found: list[Tensor] = []
+        for stretch in self.stretches:
+            if stretch == "asinh":
+                found.append((images / (3 * border_noise(images))).asinh())
+            elif stretch == "zscale":
+                found.append(zscale(images))
+            elif stretch == "imagenet":
+                peak = images.amax((-3, -2, -1), keepdim=True)
+                found.append(images / torch.where(peak > 0, peak, 1.0))
+            elif stretch == "linear":
+                found.append(images)
+            elif stretch == "multipole" and without is not None:
+                found.append((without.multipole() / 3).asinh())
+            elif without is not None:
+                found += [(without.unsharp(blur) / 3).asinh() for blur in self.blurs]
+        return found[0] if len(found) == 1 else torch.cat(found, 1)
 
 
 def normalised(images: Tensor, how: str) -> Tensor:

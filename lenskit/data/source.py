@@ -272,11 +272,12 @@ def source_of(config: Config) -> Source:
         LenskitError: if something in it is wrong, or its data are not there.
     """
     inputs, seed, pairs = config.build("input"), config.build("train").seed, config.build("pairs")
-    preprocess = Preprocess(inputs.stretch, inputs.size, inputs.channels, inputs.normalise)
     if "data" in config.sections:
         dataset = config.build("data", Path(config.sections["data"]["path"]))
+        preprocess = Preprocess.of(inputs, dataset.pixel_scale)
         return StoredSource(dataset, pairs, preprocess, seed, keep=inputs.keep, workers=inputs.workers)
-    return LiveSource(config.build("simulator"), pairs, preprocess, seed)
+    simulator = config.build("simulator")
+    return LiveSource(simulator, pairs, Preprocess.of(inputs, simulator.pixel_scale), seed)
 
 
 def check_groups(pairs: PairStrategy, simulator: Simulator) -> None:

@@ -137,7 +137,7 @@ class Job:
         self.source.check(trainer.strategy.root_device)
         card: dict[str, Any] = {
             "backbone": {k: v for k, v in config.sections["backbone"].items() if k not in backbone.start_options},
-            "input": {key: getattr(inputs, key) for key in ("stretch", "size", "channels", "normalise")},
+            "input": inputs.shown(),
             "method": config.name("method"),
             "pairs": config.name("pairs"),
         }

@@ -10,6 +10,7 @@ from annotated_types import Ge, Gt, Lt
 from pydantic import AfterValidator
 
 from lenskit.options import at_most
+from lenskit.words import quoted
 
 BILLION = 10**9
 """More lenses in a batch, epochs or batches than any run has: products of two of these still are 64-bit integers."""
@@ -19,6 +20,35 @@ def _devices(value: int | str) -> int | str:
     if (isinstance(value, int) and value > 9999) or re.search(r"\d{5}", str(value)):
         raise ValueError("at most 9999")
     return value
+
+
+STRETCHES = ("asinh", "zscale", "linear", "imagenet", "unsharp", "multipole")
+
+
+def stretches(stretch: str) -> tuple[str, ...]:
+    """Return the parts of a stretch such as `unsharp+multipole`.
+
+    Raises:
+        ValueError: One is none of `STRETCHES`, comes twice, or is `imagenet` beside others.
+    """
+    parts = tuple(part.strip() for part in stretch.split("+"))
+    if unknown := [part for part in parts if part not in STRETCHES]:
+        raise ValueError(f"{', '.join(map(quoted, unknown))} is none of {', '.join(STRETCHES)}, joined by + if several")
+    if len(set(parts)) < len(parts):
+        raise ValueError("each stretch may be named once")
+    if "imagenet" in parts and len(parts) > 1:
+        raise ValueError("imagenet takes the three channels of a photograph, and goes with no other")
+    return parts
+
+
+def _stretch(stretch: str) -> str:
+    return "+".join(stretches(stretch))
+
+
+def _scales(scales: tuple[float, ...]) -> tuple[float, ...]:
+    if not 1 <= len(scales) <= 16 or len(set(scales)) < len(scales):
+        raise ValueError("1 to 16 different numbers")
+    return scales
 
 
 @dataclass(kw_only=True)
@@ -129,7 +159,11 @@ class InputSettings:
         stretch: `asinh` is asinh(x / 3 sigma), sigma being the noise of the image's border; `zscale` is the range that
             IRAF's zscale shows, as 0 to 1: what is faint, with all that is bright cut off; `linear` leaves the
             values as they are; `imagenet` is for three channels that a network of photographs shall see: an image
-            is divided by its maximum, then each channel is standardised as ImageNet's are.
+            is divided by its maximum, then each channel is standardised as ImageNet's are. `unsharp` and `multipole`
+            take the smooth light of the galaxy in the middle off, so that faint arcs show: asinh(x / 3 sigma) of the
+            image less a blurred copy, or less a model of elliptical isophotes, sigma being the noise of the pixel.
+            Several joined by +, such as `unsharp+multipole`, are channels of one image.
+        unsharp_scale: Standard deviations in arcsec of the blurs of `unsharp`; each gives a channel.
         size: Height and width in pixels that images are resized to; nothing leaves them as they are.
         channels: Number of channels that the one of an image is repeated to; nothing leaves it as it is.
         normalise: What is done last to each image, all channels together: `peak` makes its maximum one, `standard` its
@@ -140,9 +174,17 @@ class InputSettings:
         workers: Threads that read stored images ahead; 0 reads them when they are needed.
     """
 
-    stretch: Literal["asinh", "zscale", "linear", "imagenet"] = "asinh"
+    stretch: Annotated[str, AfterValidator(_stretch)] = "asinh"
+    unsharp_scale: Annotated[tuple[Annotated[float, Gt(0), at_most(1000)], ...], AfterValidator(_scales)] = (0.15, 0.25)
     size: Annotated[int, Ge(8), at_most(4096)] | None = None
     channels: Annotated[int, Ge(1), at_most(64)] | None = None
     normalise: Literal["none", "peak", "standard"] = "none"
     keep: Literal["auto", "disk", "memory", "device"] = "auto"
     workers: Annotated[int, Ge(0), at_most(1024)] = 2
+
+    def shown(self) -> dict[str, Any]:
+        """What is done to an image, as the card of an encoder has it."""
+        names = ["stretch", "size", "channels", "normalise"]
+        if "unsharp" in stretches(self.stretch):
+            names.append("unsharp_scale")
+        return {name: getattr(self, name) for name in names}

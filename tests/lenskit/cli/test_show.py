@@ -101,7 +101,7 @@ BAD = {
     "--simulator blobbs": "no simulator is called 'blobbs' (did you mean blobs?)",
     "--simulator blobs --pairs lensfixed": "no pairs is called 'lensfixed' (did you mean lens-fixed",
     "--simulator blobs --parameters widht": "there is no parameter 'widht' (did you mean width?); there are width, x",
-    "--simulator blobs --stretch log": "section 'input': option stretch takes 'asinh' or 'zscale' or 'linear' or 'im",
+    "--simulator blobs --stretch log": "section 'input': option stretch takes str, got 'log' ('log' is none of asinh, ",
     "--simulator blobs --size 3": "section 'input': option size takes int >= 8",
     "--simulator blobs --lenses 0": "Invalid value for '--lenses': 0 is not in the range 1<=x<=60.",
     "--simulator blobs --rgb 1,2": "--rgb takes the numbers of three channels, such as 2,1,0, got '1,2'",
