@@ -22,6 +22,9 @@ from lenskit.data.robust import MAD_TO_SIGMA, border, median
 HIGH_PASS = 1.5
 """Standard deviation in pixels of the blur that noise is told from light by."""
 
+KEPT = math.sqrt(1 - 3 / (4 * math.pi * HIGH_PASS**2))
+"""Standard deviation of white noise less its blurred copy, over that of the noise: 1 - 2 k(0) + sum of k^2."""
+
 OUTER = 0.8
 """Pixels farther from the middle than this part of half the frame, along an axis, give the noise of the sky."""
 
@@ -92,7 +95,7 @@ def noise_map(images: Tensor, model: Tensor) -> Tensor:
     """Return the standard deviation of the noise of each pixel: that of the sky, and of photons in proportion to light.
 
     Both come from what a narrow blur takes off the residual. Where noise is correlated among neighbouring pixels, as in
-    drizzled images, this is less than all of it: .7 for the images of HST that were looked at, everywhere alike.
+    drizzled images, this is less than all of it: .75 for the images of HST that were looked at, everywhere alike.
 
     Args:
         images: (n, H, W).
@@ -102,13 +105,13 @@ def noise_map(images: Tensor, model: Tensor) -> Tensor:
         (n, H, W), positive.
     """
     residual = images - model
-    high = MAD_TO_SIGMA * (residual - blurred(residual, HIGH_PASS)).abs()
+    high = MAD_TO_SIGMA / KEPT * (residual - blurred(residual, HIGH_PASS)).abs()
     x, y = _axes(images)
     half_x, half_y = (images.shape[-1] - 1) / 2, (images.shape[-2] - 1) / 2
     outer = (x.abs() >= OUTER * half_x) | (y.abs() >= OUTER * half_y)
     sky = median(_where(high, outer)).square()
     level = median(_where(model, outer))
-    radius = torch.hypot(x, y)
+    radius = (x.square() + y.square()).sqrt()
     # Pixels without any noise (a simulated image) fall back on the peak, as in `border_noise`.
     peak = images.abs().amax((1, 2))[:, None]
     floor = (1e-3 * peak).square().clamp(min=torch.finfo(images.dtype).tiny)
@@ -165,7 +168,7 @@ class _Rings:
         self.radii = (self.step * torch.arange(RINGS, dtype=light.dtype, device=light.device)).exp()
         angles = torch.arange(ANGLES, dtype=light.dtype, device=light.device) * (2 * math.pi / ANGLES)
         self.series = _series(angles)
-        norm = torch.hypot(*ellipticity.unbind(1))[:, None, None]
+        norm = _norm(ellipticity)[:, None, None]
         self.stretch = ((1 - norm) / (1 + norm)).sqrt()
         angle = (torch.atan2(ellipticity[:, 1], ellipticity[:, 0]) / 2)[:, None, None]
         self.cos, self.sin = angle.cos(), angle.sin()
@@ -195,7 +198,8 @@ class _Rings:
                 clipped = torch.where(residual > REJECTED * sigma, 0, clipped)
             coefficients = coefficients + clipped @ projection
         # An ellipse that is mostly outside says nothing of its shape.
-        whole = (inside.to(light.dtype).mean(-1, keepdim=True) > 0.6) | (torch.arange(len(self.series)) == 0).to(inside)
+        is_mean = torch.arange(len(self.series), device=light.device) == 0
+        whole = (inside.to(light.dtype).mean(-1, keepdim=True) > 0.6) | is_mean
         return torch.where(whole, coefficients, 0)
 
     def rounder(self) -> Tensor:
@@ -213,18 +217,24 @@ class _Rings:
         turn_cos, turn_sin = (self.cos**2 - self.sin**2)[:, 0, 0], (2 * self.cos * self.sin)[:, 0, 0]
         change = torch.stack([cos * turn_cos - sin * turn_sin, cos * turn_sin + sin * turn_cos], 1)
         found = self.ellipticity + change
-        return found / (torch.hypot(*found.unbind(1))[:, None] / FLATTEST).clamp(min=1)
+        return found / (_norm(found)[:, None] / FLATTEST).clamp(min=1)
 
     def image(self) -> Tensor:
-        """The series at all pixels (n, H, W), linear between ellipses."""
+        """The series at all pixels (n, H, W), by Catmull and Rom's cubic between ellipses."""
         x, y = _axes(self.light)
         dx, dy = x - self.center[:, 0, None, None], y - self.center[:, 1, None, None]
         u = (dx * self.cos + dy * self.sin) * self.stretch
         v = (dy * self.cos - dx * self.sin) / self.stretch
-        place = torch.hypot(u, v).clamp(min=1e-3).log() / self.step
+        place = (u.square() + v.square()).clamp(min=1e-6).log() / 2 / self.step
         spots = torch.stack([torch.zeros_like(place), place * 2 / (RINGS - 1) - 1], -1)
         columns = self.coefficients.mT[..., None]
-        terms = F.grid_sample(columns, spots, padding_mode="border", align_corners=True)
+        curvature = torch.zeros_like(columns)
+        curvature[:, :, 1:-1] = columns[:, :, 2:] - 2 * columns[:, :, 1:-1] + columns[:, :, :-2]
+        both = torch.cat([columns, curvature], 1)
+        terms, bends = F.grid_sample(both, spots, padding_mode="border", align_corners=True).chunk(2, 1)
+        between = place.clamp(0, RINGS - 1)
+        between = (between - between.floor())[:, None]
+        terms = terms - between * (1 - between) / 2 * bends
         # Within the first ellipse there is no direction.
         directed = (place + 1).clamp(0, 1)
         series = _series(torch.atan2(v, u))
@@ -239,10 +249,10 @@ def _series(angles: Tensor) -> Tensor:
     return torch.stack(terms)
 
 
-def _center(light: Tensor, sigma: float = 2.5, rounds: int = 4, farthest: float = 4.0) -> Tensor:
+def _center(light: Tensor, sigma: float = 2.5, rounds: int = 6, farthest: float = 4.0) -> Tensor:
     """The galaxy's centre (n, 2) in pixels, by centroids under a Gaussian that moves to where they are."""
     x, y = _axes(light)
-    center = torch.zeros(len(light), 2, dtype=light.dtype, device=light.device)
+    center = torch.zeros(light.shape[0], 2, dtype=light.dtype, device=light.device)
     for _ in range(rounds):
         dx, dy = x - center[:, 0, None, None], y - center[:, 1, None, None]
         across, along = (-dx.square() / (2 * sigma**2)).exp(), (-dy.square() / (2 * sigma**2)).exp()
@@ -254,6 +264,11 @@ def _center(light: Tensor, sigma: float = 2.5, rounds: int = 4, farthest: float 
         moved = torch.stack([(columns * dx).sum((1, 2)) / total, rows / total], 1)
         center = (center + 2 * moved).clamp(-farthest, farthest)
     return center
+
+
+def _norm(vectors: Tensor) -> Tensor:
+    """Lengths (n,) of vectors (n, 2); torch's hypot cannot be exported to ONNX."""
+    return vectors.square().sum(1).sqrt()
 
 
 def filled(images: Tensor) -> Tensor:

@@ -35,6 +35,10 @@ PHOTOGRAPHS = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """Mean and standard deviation of the red, green and blue of ImageNet, as torchvision's weights take them."""
 
 
+REMOVES_LIGHT = {"unsharp", "multipole"}
+"""Stretches that take the smooth light of the lens galaxy off."""
+
+
 class Preprocess(nn.Module):
     """Stretches images, resizes them, repeats their channel, and normalises them; all in floats.
 
@@ -97,7 +101,7 @@ class Preprocess(nn.Module):
             UsageError: if such images have too many channels, or too few.
         """
         given, height, width = image_shape
-        if {"unsharp", "multipole"} & set(self.stretches) and min(height, width) < SMALLEST:
+        if REMOVES_LIGHT & set(self.stretches) and min(height, width) < SMALLEST:
             raise UsageError(
                 f"input.stretch={self.stretch} needs images of {SMALLEST} pixels or more, these have {height} x {width}"
             )
@@ -129,7 +133,7 @@ class Preprocess(nn.Module):
         return normalised(images, self.normalise)
 
     def _stretched(self, images: Tensor) -> Tensor:
-        without = WithoutLensLight(images) if {"unsharp", "multipole"} & set(self.stretches) else None
+        without = WithoutLensLight(images) if REMOVES_LIGHT & set(self.stretches) else None
         found: list[Tensor] = []
         for stretch in self.stretches:
             if stretch == "asinh":

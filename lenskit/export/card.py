@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import ModuleType
 from typing import Any
 
 from lenskit import __version__
-from lenskit.data import zscale
-from lenskit.data.preprocess import MAD_TO_SIGMA, PHOTOGRAPHS
+from lenskit.data import lens_light, robust, zscale
+from lenskit.data.preprocess import PHOTOGRAPHS, REMOVES_LIGHT
+from lenskit.data.robust import MAD_TO_SIGMA
 from lenskit.encoder import Encoder
 from lenskit.run import Run
 from lenskit.words import as_markdown, escaped
@@ -94,7 +97,7 @@ def _words(encoder: Encoder) -> str:
     """What is done to an image first, in words and numbers."""
     channels, height, _ = encoder.image_shape
     shape = encoder.preprocess.shape(encoder.image_shape)
-    said = {
+    words = {
         "asinh": "Each channel is stretched to asinh(x / 3 sigma), where sigma, its noise, is "
         f"{MAD_TO_SIGMA} times the median absolute deviation of its border, one pixel wide. So an image may have any "
         "unit; its background is zero.",
@@ -103,7 +106,18 @@ def _words(encoder: Encoder) -> str:
         "linear": "Pixels come to the network as they are, in the unit of the images that it was trained on.",
         "imagenet": "Each image is divided by its maximum, then each channel is standardised: means "
         f"{', '.join(map(str, PHOTOGRAPHS[0]))}, deviations {', '.join(map(str, PHOTOGRAPHS[1]))}.",
-    }[encoder.preprocess.stretch]
+        "unsharp": "Copies blurred by Gaussians with standard deviations of "
+        f"{', '.join(f'{blur:.4g}' for blur in encoder.preprocess.blurs)} pixels are taken off each channel: the "
+        "network sees asinh(x / 3 sigma) of what is left, sigma being the noise of the pixel. An image may have any "
+        "unit.",
+        "multipole": "A model of the galaxy in the middle, elliptical isophotes with m = 2 and 4, is taken off each "
+        "channel: the network sees asinh(x / 3 sigma) of what is left, sigma being the noise of the pixel. An image "
+        "may have any unit.",
+    }
+    stretches = encoder.preprocess.stretches
+    said = " ".join(words[each] for each in stretches)
+    if len(stretches) > 1:
+        said = f"The network sees these channels, one after the other: {', '.join(stretches)}. {said}"
     text = f"Images are float32, (n, {channels}, {height}, {height}). {said}"
     if shape[1] != height:
         text += f" Then it is resized to {shape[1]} x {shape[1]} pixels (bilinear, antialiased)."
@@ -148,32 +162,20 @@ def _timm(encoder: Encoder, architecture: str, changes: Sequence[str], args: Map
 
 def _prepare(encoder: Encoder) -> str:
     """The preprocessing as a function of torch alone."""
-    stretch, size, channels = encoder.preprocess.stretch, encoder.preprocess.size, encoder.preprocess.channels
-    lines = []
-    if stretch == "asinh":
-        lines += [
-            "x = images",
-            "border = torch.cat([x[..., 0, :], x[..., -1, :], x[..., 1:-1, 0], x[..., 1:-1, -1]], -1)",
-            "median = border.quantile(0.5, -1, keepdim=True)",
-            f"sigma = {MAD_TO_SIGMA} * (border - median).abs().quantile(0.5, -1, keepdim=True)",
-            "peak = x.abs().flatten(-2).amax(-1, keepdim=True)  # for a border without noise",
-            "sigma = torch.where(sigma > 0, sigma, 1e-3 * peak).clamp(min=torch.finfo(x.dtype).tiny)",
-            "images = torch.asinh(x / (3 * sigma[..., None]))",
-        ]
-    elif stretch == "zscale":
-        lines.append("images = zscale(images)")
-    elif stretch == "imagenet":
-        lines += [
-            "peak = images.amax((-3, -2, -1), keepdim=True)",
-            "images = images / torch.where(peak > 0, peak, 1.0)",
-        ]
+    stretches, size, channels = encoder.preprocess.stretches, encoder.preprocess.size, encoder.preprocess.channels
+    lines = ["x, planes = images, []"]
+    if REMOVES_LIGHT & set(stretches):
+        lines.append("without = WithoutLensLight(x)")
+    for stretch in stretches:
+        lines += _plane(stretch, encoder.preprocess.blurs)
+    lines.append("images = torch.cat(planes, 1)")
     if size is not None and encoder.image_shape[1:] != (size, size):
         lines.append(
             f'images = torch.nn.functional.interpolate(images, ({size}, {size}), mode="bilinear", antialias=True)'
         )
     if channels is not None:
         lines.append(f"images = images.expand(-1, {channels}, -1, -1)")
-    if stretch == "imagenet":
+    if "imagenet" in stretches:
         mean, deviation = (list(values) for values in PHOTOGRAPHS)
         lines.append(f"mean, deviation = torch.tensor({mean}), torch.tensor({deviation})")
         lines.append("images = (images - mean[:, None, None]) / deviation[:, None, None]")
@@ -192,17 +194,50 @@ def _prepare(encoder: Encoder) -> str:
             "images = images / torch.where(deviation > 0, deviation, 1.0)",
         ]
     body = "\n    ".join([*lines, "return images"])
-    before = _zscale() + "\n\n\n" if stretch == "zscale" else ""
+    before = "".join(part + "\n\n\n" for part in _needed(stretches))
     return (
         before + f'def prepare(images):\n    """What is done to an image before the network sees it."""\n    {body}\n'
     )
 
 
-def _zscale() -> str:
-    """The functions that make a zscale, as they stand in `lenskit.data.zscale`."""
-    source = inspect.getsource(zscale)
-    head = "import torch\nfrom torch import Tensor\nfrom torch.nn import functional as F\n\n"
-    return head + source[source.index("SAMPLES,") :].strip()
+def _plane(stretch: str, blurs: Sequence[float]) -> list[str]:
+    """Lines that add the channels of one stretch to `planes`."""
+    if stretch == "asinh":
+        return [
+            "border = torch.cat([x[..., 0, :], x[..., -1, :], x[..., 1:-1, 0], x[..., 1:-1, -1]], -1)",
+            "median = border.quantile(0.5, -1, keepdim=True)",
+            f"sigma = {MAD_TO_SIGMA} * (border - median).abs().quantile(0.5, -1, keepdim=True)",
+            "peak = x.abs().flatten(-2).amax(-1, keepdim=True)  # for a border without noise",
+            "sigma = torch.where(sigma > 0, sigma, 1e-3 * peak).clamp(min=torch.finfo(x.dtype).tiny)",
+            "planes.append(torch.asinh(x / (3 * sigma[..., None])))",
+        ]
+    if stretch == "imagenet":
+        return ["peak = x.amax((-3, -2, -1), keepdim=True)", "planes.append(x / torch.where(peak > 0, peak, 1.0))"]
+    if stretch == "unsharp":
+        return [f"planes += [torch.asinh(without.unsharp(blur) / 3) for blur in {tuple(blurs)}]"]
+    made = {"multipole": "torch.asinh(without.multipole() / 3)", "zscale": "zscale(x)", "linear": "x"}
+    return [f"planes.append({made[stretch]})"]
+
+
+def _needed(stretches: Sequence[str]) -> list[str]:
+    """The code that stretches need, as it stands in lenskit."""
+    modules = [zscale] if "zscale" in stretches else []
+    if REMOVES_LIGHT & set(stretches):
+        modules += [robust, lens_light]
+    if not modules:
+        return []
+    head = (
+        "import math\nfrom dataclasses import dataclass\nfrom itertools import pairwise\n\n"
+        "import torch\nfrom torch import Tensor\nfrom torch.nn import functional as F"
+    )
+    return [head, *(_code_of(module) for module in modules)]
+
+
+def _code_of(module: ModuleType) -> str:
+    """A module's code without its imports."""
+    source = inspect.getsource(module)
+    first = next(node for node in ast.parse(source).body if isinstance(node, ast.Assign))
+    return "\n".join(source.splitlines()[first.lineno - 1 :]).strip()
 
 
 def _onnx() -> str:

@@ -219,7 +219,7 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "unknown stretch": (
         change_card(input={"stretch": "sinh"}),
-        "the encoder's input: option stretch takes str, got 'sinh' .'sinh' is none of asinh, zscale, linear, imagenet, unsharp, multi",
+        "the encoder's input: option stretch takes str, got 'sinh' .'sinh' is none of asinh, zscale, ",
     ),
 }
 

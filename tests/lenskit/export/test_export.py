@@ -32,7 +32,7 @@ def encoder_of(name: str, shape: tuple[int, int, int] = (1, 64, 64), inputs: Any
     """An encoder with random weights, and statistics of its own in its norms."""
     torch.manual_seed(0)
     inputs = {"stretch": "asinh", "size": None, "channels": None} | (inputs or {})
-    preprocess = Preprocess(**inputs)
+    preprocess = Preprocess(**inputs, pixel_scale=0.05)
     channels, _, size = preprocess.shape(shape)
     backbone = build("backbone", name, options, channels, size)
     backbone(torch.randn(8, channels, size, size))
@@ -65,6 +65,7 @@ TIMM: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     ("timm:test_vit", {}, {}),
     ("timm:test_vit", {}, {"stretch": "zscale", "normalise": "standard"}),
     ("timm:test_vit", {}, {"stretch": "linear", "normalise": "peak"}),
+    ("timm:test_vit", {}, {"stretch": "asinh+unsharp+multipole", "unsharp_scale": (0.15, 0.25)}),
 ]
 
 
@@ -113,6 +114,7 @@ def test_a_network_with_another_stem_is_not_loaded_for_timms_own(tmp_path: Path)
     [
         {},
         {"stretch": "imagenet", "size": 48, "channels": 3},
+        {"stretch": "unsharp+multipole", "unsharp_scale": (0.15, 0.25)},
         pytest.param({"stretch": "zscale", "normalise": "standard"}, marks=pytest.mark.slow),
     ],
     ids=str,
