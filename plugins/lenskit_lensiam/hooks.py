@@ -36,6 +36,7 @@ def lenskit_recipes():
         "lensiam": "LenSiam at its best, for a GPU",
         "lensiam-paper": "LenSiam as in its paper: ResNet-101, 224 pixels, 800 epochs",
         "simsiam-paper": "The paper's baseline: SimSiam on one image, augmented twice",
+        "hst-lens": "Scenes like real HST lenses, without a shortcut to theta_E",
         "byol-lens": "BYOL on lens-fixed pairs, for a GPU",
         "vit-lens": "A vision transformer on lens-fixed pairs with DINO, for a GPU",
     }

@@ -22,7 +22,7 @@ from torch import Tensor
 from lenskit.plugin import LenskitError, Scene, UsageError, write_atomically
 from lenskit_lensing.coolest_profiles import LIGHT, MASS, REASONS, WRITTEN, Conversion
 from lenskit_lensing.profiles import Components
-from lenskit_lensing.scenes.lens_light import total_light
+from lenskit_lensing.scenes.lens_light import lens_flux, total_light
 
 
 @dataclass(frozen=True)
@@ -64,8 +64,13 @@ def from_scene(
         stamps: Images (k, size, size) that sources may be.
 
     Raises:
-        UsageError: for a real galaxy's image without stamps.
+        UsageError: for a real galaxy's image without stamps, or for isophotes that are no ellipses.
     """
+    if "light_twist" in scene:
+        raise UsageError(
+            f"scene {row} has twisted or boxy isophotes, which COOLEST does not describe; 0 is right for the options "
+            "light_twist, light_m3 and light_m4"
+        )
 
     def take(prefix: str, names: Mapping[str, str]) -> dict[str, Any]:
         return {theirs: float(scene[prefix + ours][row]) for theirs, ours in names.items()}
@@ -88,8 +93,11 @@ def from_scene(
         stamp = take(galaxy, amp | center | {"scale": "stamp_scale", "phi_G": "angle", "mirror": "mirror"})
         source.append(("INTERPOL", stamp | {"image": stamps[int(scene[f"{galaxy}stamp"][row])]}))
     lens_light = [("SERSIC_ELLIPSE", {"amp": 1.0} | take("light_", sersic))]
+    if "disc_amplitude" in scene and float(scene["disc_amplitude"][row]) > 0:
+        disc = take("disc_", {"amp": "amplitude", "R_sersic": "R_sersic"} | same("e1", "e2")) | {"n_sersic": 1.0}
+        lens_light.append(("SERSIC_ELLIPSE", disc | take("light_", center)))
     if "neighbour_log_flux" in scene:
-        flux = 10 ** scene["neighbour_log_flux"] * total_light(scene["light_R_sersic"], scene["light_n"])[:, None]
+        flux = 10 ** scene["neighbour_log_flux"] * lens_flux(scene)[:, None]
         amplitude = flux / total_light(scene["neighbour_radius"], scene["neighbour_n"])
         ours = {"R_sersic": "radius", "n_sersic": "n"} | same("e1", "e2") | center
         for k in range(int(scene["neighbours"][row])):

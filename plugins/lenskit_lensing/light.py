@@ -55,6 +55,11 @@ def sersic(
         (n, height, width).
     """
     log_r2 = _radius_squared(x, y, e1, e2, center_x, center_y).log()
+    return sersic_of_log_r2(log_r2, R_sersic, n_sersic)
+
+
+def sersic_of_log_r2(log_r2: Tensor, R_sersic: Tensor, n_sersic: Tensor) -> Tensor:
+    """Sersic profile as a function of the logarithm of the squared radius, (n, height, width)."""
     b = sersic_b(n_sersic)
     power, offset, b_ = columns(0.5 / n_sersic, b.log() - R_sersic.log() / n_sersic, b)
     return (b_ - (power * log_r2).add_(offset).exp_()).exp_()

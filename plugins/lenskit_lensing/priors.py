@@ -38,6 +38,9 @@ _OF_FRAME = _between(-10, 10)
 _BELOW_ONE = _between(-1, 1)
 _REDSHIFT = _between(0, 20)
 _INDEX = _between(0.2, 16)
+_AXIS_RATIO = (0.02, 1 + 1e-9, "above 0.02 and at most 1")
+_ANGLE = _between(-361, 361, " degrees")
+_MULTIPOLE = _between(-0.3, 0.3)
 
 DOMAINS: dict[str, Domain] = {
     "theta_E": _LENGTH,
@@ -50,6 +53,8 @@ DOMAINS: dict[str, Domain] = {
     "gamma2": _BELOW_ONE,
     "source_dx": _PLACE,
     "source_dy": _PLACE,
+    "wide_dx": _PLACE,
+    "wide_dy": _PLACE,
     "source_half_light_radius": _LENGTH,
     "source_n": _INDEX,
     "source_e1": _BELOW_ONE,
@@ -60,6 +65,15 @@ DOMAINS: dict[str, Domain] = {
     "merger_flux_ratio": _between(1e-6, 1e6),
     "light_n": _INDEX,
     "light_radius": _between(1e-2, 100),
+    "light_q": _AXIS_RATIO,
+    "light_angle": _ANGLE,
+    "light_twist": _ANGLE,
+    "light_m3": _MULTIPOLE,
+    "light_m4": _MULTIPOLE,
+    "disc_flux_ratio": _between(1e-6, 1e6),
+    "disc_radius": _between(1e-2, 100),
+    "disc_thickness": _AXIS_RATIO,
+    "exposure_time": _between(1e-3, 1e9, " s"),
     "light_magnitude": _MAGNITUDE,
     "log_light_to_arc": _LOG_RATIO,
     "log_noise": _between(-10, 1),

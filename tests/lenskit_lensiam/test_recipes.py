@@ -15,7 +15,7 @@ from lenskit.registry import registry
 from lenskit.training.optimization import scaled_lr
 from lenskit.training.runner import train
 
-RECIPES = ("byol-lens", "lensiam", "lensiam-paper", "quickstart", "simsiam-paper", "vit-lens")
+RECIPES = ("byol-lens", "hst-lens", "lensiam", "lensiam-paper", "quickstart", "simsiam-paper", "vit-lens")
 
 SMALL: dict[str, dict[str, Any]] = {
     "simsiam": {"projection_dim": 16, "hidden_dim": 16, "predictor_dim": 8},
@@ -44,7 +44,7 @@ def test_trains_two_batches_of_a_smaller_kind(name: str, tmp_path: Path) -> None
     vit = recipe["backbone"]["name"].startswith("timm:")
     small = {
         "train": {"lenses": 8, "batch_size": 4, "epochs": 1, "precision": "32-true", "accelerator": "cpu"},
-        "method": SMALL[recipe["method"]["name"]],
+        "method": SMALL.get(recipe["method"]["name"], {}),
         "backbone": {"name": "timm:test_vit" if vit else "resnet18"},
         "input": {"size": 32},
     }
@@ -52,8 +52,9 @@ def test_trains_two_batches_of_a_smaller_kind(name: str, tmp_path: Path) -> None
     assert run.finished
     channels = recipe.get("input", {}).get("channels", 1)
     encoder = run.encoder()
-    assert (encoder.image_shape, encoder.backbone.channels) == ((1, 110, 110), channels)
-    assert encoder(torch.rand(2, 1, 110, 110)).isfinite().all()
+    pixels = recipe["simulator"].get("pixels", 110)
+    assert (encoder.image_shape, encoder.backbone.channels) == ((1, pixels, pixels), channels)
+    assert encoder(torch.rand(2, 1, pixels, pixels)).isfinite().all()
 
 
 def test_the_papers_recipe_is_the_papers() -> None:

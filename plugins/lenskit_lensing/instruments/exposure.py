@@ -26,7 +26,7 @@ class Exposure:
     """Draws the group `instrument`, and makes an observed image of light that is blurred already.
 
     Args:
-        priors: Of `log_noise`, `background_gradient` and `masked_pixels`.
+        priors: Of `log_noise`, `background_gradient` and `masked_pixels`, and of `exposure_time` if depths differ.
         band: The camera.
         white: Whether noise is white, of a level relative to the image's maximum, or the band's.
         psfs: Number of PSFs.
@@ -41,6 +41,8 @@ class Exposure:
         """Draws the number of the PSF, noise of unit variance, and what there is of gradients and holes."""
         pixels = self.band.pixels
         scene = rng.samples({"log_noise": self.priors["log_noise"]}) if self.white else {}
+        if "exposure_time" in self.priors:
+            scene["exposure_time"] = rng.sample("exposure_time", self.priors["exposure_time"])
         scene["psf"] = rng.integers("psf", self.psfs)
         scene["noise"] = correlated_noise(rng, "noise", pixels, 0 if self.white else self.band.noise_correlation)
         if self.has("background_gradient"):
@@ -64,6 +66,9 @@ class Exposure:
         background: Tensor | float
         if self.white:
             background = sigma = 10 ** columns(scene["log_noise"])[0]
+        elif "exposure_time" in scene:
+            (exposure,) = columns(scene["exposure_time"])
+            background, sigma = self.band.background_sigma_after(exposure), noise_sigma(image, self.band, exposure)
         else:
             background, sigma = self.band.background_sigma, noise_sigma(image, self.band)
         image = image + sigma * scene["noise"]

@@ -109,6 +109,17 @@ class Band:
         read = self.exposures * _known(self.read_noise) ** 2
         return math.sqrt(read + self.total_exposure * sky) / self.total_exposure
 
+    def background_sigma_after(self, exposure: Tensor) -> Tensor:
+        """`background_sigma` with other total exposure times in seconds, and as many exposures.
+
+        A measured background is taken as that of the sky: it falls as the root of the time.
+        """
+        if self.background_rms is not None:
+            return self.background_rms * (self.total_exposure / exposure).sqrt()
+        sky = self.rate(_known(self.sky)) * self.pixel_scale**2
+        read = self.exposures * _known(self.read_noise) ** 2
+        return (read + exposure * sky).sqrt() / exposure
+
     def rate(self, magnitude: Any) -> Any:
         """Electrons per second of a source with that AB magnitude; a number or a tensor."""
         return 10 ** (-0.4 * (magnitude - _known(self.zero_point)))

@@ -15,7 +15,7 @@ SMALLEST_TAP = 1e-4
 """Where the weights of correlated noise end, relative to the largest."""
 
 
-def noise_sigma(image: Tensor, band: Band) -> Tensor:
+def noise_sigma(image: Tensor, band: Band, exposure: Tensor | None = None) -> Tensor:
     """Standard deviation of an image's noise, in electrons per second and of the image's shape.
 
     sigma^2 = background^2 + image / t, with the total exposure t: photons counted in a Gaussian approximation, as
@@ -24,7 +24,10 @@ def noise_sigma(image: Tensor, band: Band) -> Tensor:
     Args:
         image: Electrons per second in each pixel, without noise.
         band: With all that noise needs.
+        exposure: Total exposure times in seconds that broadcast with the image, instead of the band's.
     """
+    if exposure is not None:
+        return (image.clamp(min=0) / exposure + band.background_sigma_after(exposure) ** 2).sqrt()
     return (image.clamp(min=0) / band.total_exposure + band.background_sigma**2).sqrt()
 
 

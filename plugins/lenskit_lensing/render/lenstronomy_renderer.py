@@ -53,7 +53,7 @@ class LenstronomyRenderer:
         rays = 1 if supersampling == "adaptive" else supersampling
         self._numerics = {"supersampling_factor": rays, "supersampling_convolution": False}
         self._lens = LensModel(["EPL", "SHEAR"])
-        self._light = LightModel(["SERSIC_ELLIPSE"])
+        self._light, self._light_and_disc = (LightModel(["SERSIC_ELLIPSE"] * number) for number in (1, 2))
         self._models: dict[tuple[int, tuple[str, ...]], ImageModel] = {}
 
     def __call__(self, scene: Mapping[str, Tensor], extra: Tensor | None = None) -> tuple[Tensor, ...]:
@@ -76,7 +76,8 @@ class LenstronomyRenderer:
     def lens_light(self, scene: Mapping[str, Tensor]) -> Tensor:
         """The lens galaxy's light before the PSF: its surface brightness over that at R_sersic, (n, pixels, pixels).
 
-        Needs the scene's entries that begin with `light_`.
+        Needs the scene's entries that begin with `light_`, and takes those that begin with `disc_`. Isophotes that are
+        no ellipses are not among lenstronomy's profiles.
         """
         images = [self._lens_light(row) for row in _rows(scene)]
         return torch.from_numpy(np.reshape(images, (-1, self.pixels, self.pixels))).to(scene["light_x"])
@@ -134,13 +135,18 @@ class LenstronomyRenderer:
         """Surface brightness of the lens light in each pixel, before the PSF."""
         names = {"R_sersic": "R_sersic", "n_sersic": "n", "e1": "e1", "e2": "e2", "center_x": "x", "center_y": "y"}
         arguments = [{"amp": 1.0} | {theirs: scene[f"light_{ours}"] for theirs, ours in names.items()}]
+        model = self._light
+        if "disc_amplitude" in scene:
+            disc = {name: scene[f"disc_{name}"] for name in ("R_sersic", "e1", "e2")}
+            arguments.append(arguments[0] | disc | {"amp": scene["disc_amplitude"], "n_sersic": 1.0})
+            model = self._light_and_disc
         x, y = self._grid.pixel_coordinates
-        light = self._light.surface_brightness(x.ravel(), y.ravel(), arguments).reshape(1, *x.shape)
+        light = model.surface_brightness(x.ravel(), y.ravel(), arguments).reshape(1, *x.shape)
 
         center = torch.tensor([[scene["light_x"]], [scene["light_y"]]], dtype=torch.float64)
         rule_x, rule_y = (cusp_rule(part, self.pixels, self.pixel_scale) for part in center)
         x, y = np.meshgrid(rule_x.nodes[0].numpy(), rule_y.nodes[0].numpy())
-        values = self._light.surface_brightness(x.ravel(), y.ravel(), arguments).reshape(1, *x.shape)
+        values = model.surface_brightness(x.ravel(), y.ravel(), arguments).reshape(1, *x.shape)
         return put_blocks(torch.from_numpy(light), torch.from_numpy(values), rule_x, rule_y).numpy()[0]
 
 

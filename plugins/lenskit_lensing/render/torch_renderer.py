@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from lenskit.plugin import keep_freed_memory
+from lenskit_lensing.isophotes import isophotal_sersic
 from lenskit_lensing.light import core_sersic, pixelated, sersic
 from lenskit_lensing.mass import epl, epl_terms, shear
 from lenskit_lensing.mass.coordinates import columns
@@ -22,7 +23,13 @@ CHUNK = 32
 
 Scene = Mapping[str, Tensor]
 
-_core_sersic, _sersic = compiled(core_sersic), compiled(sersic)
+_core_sersic, _sersic, _isophotal_sersic = compiled(core_sersic), compiled(sersic), compiled(isophotal_sersic)
+
+SERSIC = {"R_sersic": "R_sersic", "n_sersic": "n", "e1": "e1", "e2": "e2", "center_x": "x", "center_y": "y"}
+"""A Sersic profile's parameters, and the entries of the lens light without `light_`."""
+
+ISOPHOTES = ("twist", "m3", "m3_angle", "m4")
+"""Further ones of isophotes that are no ellipses, for those scenes that have them."""
 
 LENS = ("theta_E", "gamma", "e1", "e2", "center_x", "center_y")
 
@@ -99,7 +106,7 @@ class TorchRenderer:
     def lens_light(self, scene: Scene) -> Tensor:
         """The lens galaxy's light before the PSF: its surface brightness over that at R_sersic, (n, pixels, pixels).
 
-        Needs the scene's entries that begin with `light_`.
+        Needs the scene's entries that begin with `light_`, and takes those that begin with `disc_`.
         """
         return self._in_chunks(self._lens_light, scene)
 
@@ -192,15 +199,25 @@ class TorchRenderer:
         )
 
     def _lens_light(self, scene: Scene) -> Tensor:
-        grid = axis(self.pixels, self.pixel_scale, scene["light_x"])
-        profile = {
-            "R_sersic": scene["light_R_sersic"],
-            "n_sersic": scene["light_n"],
-            "e1": scene["light_e1"],
-            "e2": scene["light_e2"],
-            "center_x": scene["light_x"],
-            "center_y": scene["light_y"],
-        }
-        rule_x, rule_y = (cusp_rule(scene[name], self.pixels, self.pixel_scale) for name in ("light_x", "light_y"))
-        values = _sersic(rule_x.nodes[:, None, :], rule_y.nodes[:, :, None], **profile)
-        return put_blocks(_sersic(grid[None, :], grid[:, None], **profile), values, rule_x, rule_y)
+        bulge = {theirs: scene[f"light_{ours}"] for theirs, ours in SERSIC.items()}
+        if "light_twist" not in scene:
+            light = self._averaged(_sersic, bulge)
+        else:
+            light = self._averaged(_isophotal_sersic, bulge | {name: scene[f"light_{name}"] for name in ISOPHOTES})
+        if "disc_amplitude" in scene:
+            # On a CPU only the discs that are there; a GPU would have to wait for the host to know which these are.
+            amplitude = scene["disc_amplitude"]
+            rows = (amplitude > 0).nonzero().squeeze(1) if light.device.type == "cpu" else slice(None)
+            disc = {name: scene[f"disc_{name}"][rows] for name in ("R_sersic", "e1", "e2")}
+            disc |= {name: values[rows] for name, values in bulge.items() if name.startswith("center")}
+            one = torch.ones_like(disc["R_sersic"])
+            light[rows] += amplitude[rows, None, None] * self._averaged(_sersic, disc | {"n_sersic": one})
+        return light
+
+    def _averaged(self, profile: Callable[..., Tensor], parameters: Scene) -> Tensor:
+        """A profile in each pixel, averaged over those around its centre."""
+        x, y = parameters["center_x"], parameters["center_y"]
+        grid = axis(self.pixels, self.pixel_scale, x)
+        rule_x, rule_y = (cusp_rule(center, self.pixels, self.pixel_scale) for center in (x, y))
+        values = profile(rule_x.nodes[:, None, :], rule_y.nodes[:, :, None], **parameters)
+        return put_blocks(profile(grid[None, :], grid[:, None], **parameters), values, rule_x, rule_y)

@@ -29,14 +29,16 @@ class LensLight:
     Args:
         priors: Those of `names`.
         scatter: Standard deviation of each of `FOLLOWS` from the mass's.
-        names: What is drawn as it is: at least `light_n`, `light_radius` in units of theta_E.
+        names: What is drawn as it is: at least `light_n`, `light_radius`.
         smallest: Half-light radius in arcsec, below which there is none.
+        in_arcsec: Whether `light_radius` is in arcsec; otherwise in units of theta_E.
     """
 
     priors: Mapping[str, Distribution]
     scatter: Mapping[str, float]
     names: Sequence[str]
     smallest: float = 0.0
+    in_arcsec: bool = False
 
     def draw(self, rng: KeyedGenerator, scene: Scene) -> Scene:
         """Draws the light of these lenses; `light_R_sersic` is its half-light radius in arcsec."""
@@ -46,7 +48,14 @@ class LensLight:
         excess = torch.hypot(light["light_e1"], light["light_e2"]) / MAX_ELLIPTICITY
         for name in ("light_e1", "light_e2"):
             light[name] = light[name] / excess.clamp(min=1)
-        return light | {"light_R_sersic": (light["light_radius"] * scene["theta_E"]).clamp(min=self.smallest)}
+        radius = light["light_radius"] if self.in_arcsec else light["light_radius"] * scene["theta_E"]
+        return light | {"light_R_sersic": radius.clamp(min=self.smallest)}
+
+
+def lens_flux(scene: Scene) -> Tensor:
+    """Flux of all the lens light, (n,), in units as `total_light` has it for the Sersic profile; with a disc's."""
+    bulge = total_light(scene["light_R_sersic"], scene["light_n"])
+    return bulge * (1 + scene["disc_flux_ratio"]) if "disc_flux_ratio" in scene else bulge
 
 
 def total_light(R_sersic: Tensor, n_sersic: Tensor) -> Tensor:

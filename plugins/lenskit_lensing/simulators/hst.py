@@ -16,8 +16,9 @@ from lenskit_lensing.instruments.exposure import Exposure
 from lenskit_lensing.instruments.instrument import load_instrument
 from lenskit_lensing.priors import DOMAINS, Prior, largest_norm, parse_priors, width
 from lenskit_lensing.scenes.field import Neighbours, neighbour_light
-from lenskit_lensing.scenes.lens_light import FOLLOWS, LensLight, total_light
+from lenskit_lensing.scenes.lens_light import FOLLOWS, LensLight, lens_flux
 from lenskit_lensing.scenes.lens_population import LensPopulation
+from lenskit_lensing.scenes.light_structure import ISOPHOTES, LightStructure
 from lenskit_lensing.sources.population import SourcePopulation, real_galaxies
 
 Fraction = Annotated[float, Ge(0), Le(1)]
@@ -32,8 +33,8 @@ class HST(Simulator):
     """HST-like images of galaxy-scale lenses.
 
     An elliptical power law with external shear lenses a source: a core-Sersic profile, the image of a real galaxy, or
-    two of these. The lens light is a Sersic profile that follows the mass but for a small deviation. Both are blurred
-    by a PSF; the image is
+    two of these. The lens light is a Sersic profile that follows the mass but for a small deviation; options give it a
+    size and shape of its own, a disc, and isophotes that are no ellipses. Both are blurred by a PSF; the image is
 
         arc / max(arc) + 10^log_light_to_arc light / max(light),
 
@@ -86,6 +87,10 @@ class HST(Simulator):
         gamma2: Prior = "uniform(-0.12, 0.12)",
         source_dx: Prior = "uniform(-0.35, 0.35)",
         source_dy: Prior = "uniform(-0.35, 0.35)",
+        wide_fraction: Fraction = 0.0,
+        wide_dx: Prior = "uniform(-0.7, 0.7)",
+        wide_dy: Prior = "uniform(-0.7, 0.7)",
+        wide_min_magnification: Annotated[float, Ge(0)] = 1.5,
         source_half_light_radius: Prior = "uniform(0.1, 0.4)",
         source_n: Prior = "uniform(1, 4)",
         source_e1: Prior = "uniform(-0.3, 0.3)",
@@ -97,9 +102,20 @@ class HST(Simulator):
         light_deviation: Annotated[float, Ge(0), Le(1)] = 0.025,
         light_n: Prior = "uniform(3, 8)",
         light_radius: Prior = "uniform(0.5, 2.6)",
+        light_radius_unit: Literal["theta_E", "arcsec"] = "theta_E",
+        light_q: Prior | None = None,
+        light_angle: Prior = "normal(0, 10)",
+        light_twist: Prior = "0",
+        light_m3: Prior = "0",
+        light_m4: Prior = "0",
+        disc_fraction: Fraction = 0.0,
+        disc_flux_ratio: Prior = "loguniform(0.1, 1)",
+        disc_radius: Prior = "uniform(1, 3)",
+        disc_thickness: Prior = "uniform(0.1, 0.25)",
         light_magnitude: Prior = "normal(16.6, 0.7)",
         log_light_to_arc: Prior = "uniform(-0.1, 2)",
         log_noise: Prior = "uniform(-3.25, -2.25)",
+        exposure_time: Prior | None = None,
         neighbours: Prior = "0",
         neighbour_x: Prior = "uniform(-0.5, 0.5)",
         neighbour_y: Prior = "uniform(-0.5, 0.5)",
@@ -149,6 +165,10 @@ class HST(Simulator):
         gamma2: External shear.
         source_dx: Source position in arcsec, from the point behind the lens's centre.
         source_dy: Source position in arcsec.
+        wide_fraction: Fraction of scenes whose source lies farther out, by the next three options.
+        wide_dx: Source position in arcsec in these scenes, from the point behind the lens's centre.
+        wide_dy: Source position in arcsec in these scenes.
+        wide_min_magnification: Magnification below which the position is drawn again in these scenes.
         source_half_light_radius: Half-light radius of a source galaxy in arcsec.
         source_n: Sersic index of a core-Sersic source.
         source_e1: Ellipticity of a core-Sersic source.
@@ -160,10 +180,25 @@ class HST(Simulator):
         light_deviation: Standard deviation of the lens light's centre and ellipticities from those of the mass, as a
             fraction of the width of their priors.
         light_n: Sersic index of the lens light.
-        light_radius: Half-light radius of the lens light in units of theta_E.
+        light_radius: Half-light radius of the lens light, or of its bulge, in units of `light_radius_unit`.
+        light_radius_unit: `arcsec` makes the light's size independent of the mass. In units of theta_E the lens light
+            alone tells theta_E.
+        light_q: Axis ratio of the lens light; if not given, its ellipticity follows that of the mass.
+        light_angle: Position angle of the lens light from that of the mass in degrees, with `light_q`.
+        light_twist: Turn of the lens light's isophotes in degrees per decade in radius.
+        light_m3: Amplitude of the isophotes' departure from ellipses of order 3, in any direction, relative to the
+            radius.
+        light_m4: Amplitude of order 4, along the axes: above 0 discy, below 0 boxy.
+        disc_fraction: Fraction of lens galaxies that have an exponential disc beside the bulge, at its position angle
+            and seen from a random direction.
+        disc_flux_ratio: Flux of a disc over that of the bulge.
+        disc_radius: Half-light radius of a disc in units of the bulge's.
+        disc_thickness: Axis ratio of a disc that is seen edge-on.
         light_magnitude: AB magnitude of all the lens light, for the instrument's noise.
         log_light_to_arc: Decimal logarithm of the lens light's maximum over the arc's.
         log_noise: Decimal logarithm of white noise's rms over the image's maximum.
+        exposure_time: Total exposure time in seconds, for the instrument's noise; the instrument's if not given. The
+            background's noise falls as its root.
         neighbours: Number of other galaxies in the frame, rounded down, at most 32: such as `choice(0, 1, 2, 3)`.
         neighbour_x: Position of a neighbour, from the middle of the frame and in units of its width.
         neighbour_y: Position of a neighbour.
@@ -187,6 +222,8 @@ class HST(Simulator):
             )
         pixels, white = self.band.pixels, noise == "white"
         self.image_shape, self.pixel_scale = (1, pixels, pixels), self.band.pixel_scale
+        if exposure_time is not None and white:
+            raise UsageError("option exposure_time: white noise has no exposure time; noise='instrument' is right")
         ellipticity = largest_norm(self.priors, "e1", "e2")
 
         from lenskit_lensing.instruments.psf import load_psfs
@@ -212,11 +249,19 @@ class HST(Simulator):
             min_magnification=min_magnification,
             frame=frame,
             ellipticity=ellipticity,
+            wide_fraction=wide_fraction,
+            wide_min_magnification=wide_min_magnification,
         )
         magnitude = () if white else ("light_magnitude",)
         own = ("light_n", "light_radius", "log_light_to_arc", *magnitude)
         scatter = {name: light_deviation * width(self.priors[of_mass]) for name, of_mass in FOLLOWS.items()}
-        self.lens_light = LensLight(self.priors, scatter, own)
+        self.lens_light = LensLight(self.priors, scatter, own, in_arcsec=light_radius_unit == "arcsec")
+        self.structure = LightStructure(self.priors, disc_fraction)
+        if self.structure.isophotes and renderer == "lenstronomy":
+            raise UsageError(
+                "option renderer: lenstronomy has no twisted or boxy isophotes; 'torch' is right, or 0 for "
+                "light_twist, light_m3 and light_m4"
+            )
         self.exposure = Exposure(self.priors, self.band, white, psfs=len(psfs))
         self.neighbours = Neighbours(self.priors, frame, ("log_flux",))
         if self.neighbours.most:
@@ -244,11 +289,17 @@ class HST(Simulator):
             "cosmos_fraction=0": self.sources.stamps is not None and self.sources.stamp_fraction > 0,
             "merger_fraction=0": self.sources.merger_fraction > 0,
             "neighbours=0": self.neighbours.most > 0,
+            "light_radius_unit=theta_E": self.lens_light.in_arcsec,
+            "disc_fraction=0": self.structure.disc_fraction > 0,
+            **{f"{name}=0": self.structure.has(name) for name in ISOPHOTES},
+            "wide_fraction=0": self.sources.wide_fraction > 0,
             "psf=FILE, with one PSF": self.exposure.psfs > 1,
             "renderer=torch": not isinstance(self.renderer, renderer_class("torch")),
         }
         if needed := [option for option, is_wrong in wrong.items() if is_wrong]:
             raise UsageError(f"the macro model of hst needs simulator.{', simulator.'.join(needed)}")
+        if self.structure.own_shape:
+            raise UsageError("the macro model of hst has lens light that follows the mass: leave simulator.light_q out")
         return HSTMacroModel(
             self.priors,
             free or (),
@@ -269,7 +320,8 @@ class HST(Simulator):
         if group == "source":
             return self.sources.draw(rng, scene)
         if group == "lens_light":
-            return self.lens_light.draw(rng, scene)
+            light = self.lens_light.draw(rng, scene)
+            return light | self.structure.draw(rng, scene, light)
         if group == "field":
             return self.neighbours.draw(rng)
         return self.exposure.draw(rng)
@@ -298,13 +350,13 @@ class HST(Simulator):
 
     def _field(self, scene: Scene) -> Tensor:
         """The neighbours before the PSF, (n, 1, pixels, pixels), in units as the renderer has the lens light in."""
-        lens_light = total_light(scene["light_R_sersic"], scene["light_n"])[:, None]
+        lens_light = lens_flux(scene)[:, None]
         ratio = (10 ** scene["neighbour_log_flux"].double()).to(lens_light.dtype)
         return neighbour_light(scene, self.renderer, (ratio * lens_light)[:, None])
 
     def _electrons(self, scene: Scene) -> Tensor:
         """Electrons per second in a pixel, of the lens light's surface brightness at its half-light radius."""
-        rate = self.band.rate(scene["light_magnitude"]) / total_light(scene["light_R_sersic"], scene["light_n"])
+        rate = self.band.rate(scene["light_magnitude"]) / lens_flux(scene)
         return rate[:, None, None] * self.band.pixel_scale**2
 
     def _parameters(self, only_profiles: bool) -> Sequence[Parameter]:
@@ -315,7 +367,15 @@ class HST(Simulator):
             "z_lens": self.lenses.is_physical,
             "z_source": self.lenses.is_physical,
             "light_magnitude": not self.exposure.white,
+            "light_q": self.structure.own_shape,
+            "light_angle": self.structure.own_shape,
+            "light_twist": self.structure.has("light_twist"),
+            "light_m3": self.structure.has("light_m3"),
+            "light_m4": self.structure.has("light_m4"),
+            "disc_flux_ratio": self.structure.disc_fraction > 0,
+            "disc_q": self.structure.disc_fraction > 0,
             "log_noise": self.exposure.white,
+            "exposure_time": "exposure_time" in self.priors,
             "neighbours": self.neighbours.most > 0,
             "background_gradient": self.exposure.has("background_gradient"),
             "masked_pixels": self.exposure.has("masked_pixels"),
@@ -323,6 +383,9 @@ class HST(Simulator):
             "companion_stamp": not only_profiles and self.sources.merger_fraction > 0,
         }
         parameters = [parameter for parameter in RECORDED if wanted.get(parameter.name, True)]
+        if self.lens_light.in_arcsec:
+            in_arcsec = Parameter("light_radius", "arcsec", "$R_l$", "lens_light")
+            parameters = [in_arcsec if parameter.name == "light_radius" else parameter for parameter in parameters]
         if self.exposure.psfs > 1:
             names = tuple(map(str, range(self.exposure.psfs)))
             parameters.append(Parameter("psf", "", "PSF", "instrument", names))
@@ -371,8 +434,16 @@ RECORDED = (
     Parameter("light_radius", "", r"$R_l / \theta_E$", "lens_light"),
     Parameter("log_light_to_arc", "", r"$\log_{10}$ light/arc", "lens_light"),
     Parameter("light_magnitude", "mag", "$m_l$", "lens_light"),
+    Parameter("light_q", "", "$q_l$", "lens_light"),
+    Parameter("light_angle", "deg", r"$\Delta\phi_l$", "lens_light"),
+    Parameter("light_twist", "deg", "twist", "lens_light"),
+    Parameter("light_m3", "", "$m_3$", "lens_light"),
+    Parameter("light_m4", "", "$m_4$", "lens_light"),
+    Parameter("disc_flux_ratio", "", "disc/bulge", "lens_light"),
+    Parameter("disc_q", "", "$q_d$", "lens_light"),
     Parameter("neighbours", "", "neighbours", "field"),
     Parameter("log_noise", "", r"$\log_{10}$ noise", "instrument"),
+    Parameter("exposure_time", "s", "$t$", "instrument"),
     Parameter("background_gradient", "", "gradient", "instrument"),
     Parameter("masked_pixels", "", "masked", "instrument"),
     Parameter("source_n", "", "$n_s$", "source"),

@@ -46,6 +46,8 @@ class SourcePopulation:
         min_magnification: Below which a position is drawn again.
         frame: Height and width of the image in arcsec.
         ellipticity: Bound of the mass's |e| over the whole prior.
+        wide_fraction: Fraction of sources whose positions have the priors `wide_dx` and `wide_dy` instead.
+        wide_min_magnification: Below which a position of these is drawn again.
     """
 
     priors: Mapping[str, Distribution]
@@ -55,6 +57,8 @@ class SourcePopulation:
     min_magnification: float
     frame: float
     ellipticity: float
+    wide_fraction: float = 0.0
+    wide_min_magnification: float = 0.0
     _columns: dict[torch.device, tuple[Tensor, Tensor]] = field(default_factory=dict, init=False, repr=False)
 
     def draw(self, rng: KeyedGenerator, lens: Scene) -> Scene:
@@ -134,17 +138,18 @@ class SourcePopulation:
         Of each scene's candidates the first that is magnified enough is taken; if none is, the most magnified one.
         """
         rays = Rays.through(lens, self.frame, self.ellipticity)
-        dx, dy = rng.samples({name: self.priors[name] for name in OFFSET}).values()  # the first candidates
+        wide = rng.sample("wide", UNIT) < self.wide_fraction if self.wide_fraction else None
+        dx, dy = self._offsets(rng, wide)  # the first candidates
         magnification = rays.magnification(dx, dy, half_light_radius)
         if rng.device.type == "cpu":
             # Few scenes need another candidate. Elsewhere it takes longer to learn which than to try them for all.
-            rows = (magnification < self.min_magnification).nonzero().squeeze(1)
+            rows = (magnification < self._least(wide)).nonzero().squeeze(1)
             if len(rows):
-                dx[rows], dy[rows], magnification[rows] = self._best(
-                    rng.of(rows), rays.of(rows), dx[rows], dy[rows], magnification[rows], half_light_radius[rows]
-                )
+                some = (dx[rows], dy[rows], magnification[rows], half_light_radius[rows])
+                best = self._best(rng.of(rows), rays.of(rows), *some, None if wide is None else wide[rows])
+                dx[rows], dy[rows], magnification[rows] = best
         else:
-            dx, dy, magnification = self._best(rng, rays, dx, dy, magnification, half_light_radius)
+            dx, dy, magnification = self._best(rng, rays, dx, dy, magnification, half_light_radius, wide)
         shear_x, shear_y = shear(
             *(lens[name][:, None, None] for name in ("center_x", "center_y")),
             gamma1=lens["gamma1"],
@@ -158,15 +163,40 @@ class SourcePopulation:
             "source_magnification": magnification.to(dx.dtype),
         }
 
+    def _offsets(self, rng: KeyedGenerator, wide: Tensor | None, *shape: int) -> list[Tensor]:
+        """Positions (n, *shape) by the priors of each scene: both are given the same random numbers."""
+        if wide is None and not shape:
+            return list(rng.samples({name: self.priors[name] for name in OFFSET}).values())
+        usual = [rng.sample(name, self.priors[name], *shape) for name in OFFSET]
+        if wide is None:
+            return usual
+        far = (rng.sample(name, self.priors[name.replace("source", "wide")], *shape) for name in OFFSET)
+        rows = wide.view(-1, *(1 for _ in shape))
+        return [torch.where(rows, *both) for both in zip(far, usual, strict=True)]
+
+    def _least(self, wide: Tensor | None) -> Tensor | float:
+        """The smallest magnification that will do, for each scene."""
+        if wide is None:
+            return self.min_magnification
+        return torch.where(wide, self.wide_min_magnification, self.min_magnification)
+
     def _best(
-        self, rng: KeyedGenerator, rays: Rays, dx: Tensor, dy: Tensor, magnification: Tensor, half_light_radius: Tensor
+        self,
+        rng: KeyedGenerator,
+        rays: Rays,
+        dx: Tensor,
+        dy: Tensor,
+        magnification: Tensor,
+        half_light_radius: Tensor,
+        wide: Tensor | None = None,
     ) -> tuple[Tensor, Tensor, Tensor]:
         """The candidates that are taken, and their magnification, without waiting for a device to tell which."""
-        all_dx, all_dy = (rng.sample(name, self.priors[name], CANDIDATES) for name in OFFSET)
+        all_dx, all_dy = self._offsets(rng, wide, CANDIDATES)
+        least = self._least(wide)
         for candidate in range(1, CANDIDATES):
             other_dx, other_dy = all_dx[:, candidate], all_dy[:, candidate]
             other = rays.magnification(other_dx, other_dy, half_light_radius)
-            better = (magnification < self.min_magnification) & (other > magnification)
+            better = (magnification < least) & (other > magnification)
             dx, dy = torch.where(better, other_dx, dx), torch.where(better, other_dy, dy)
             magnification = torch.where(better, other, magnification)
         return dx, dy, magnification
