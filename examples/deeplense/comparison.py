@@ -1,17 +1,18 @@
 """Two detectors on the same images, each trained several times: figures and their differences, with intervals.
 
-Intervals are bootstrapped over the images that are judged on, which both detectors share, and over their trainings,
-which they do not: a training of one is nothing to that of the other, though both were given the same seed.
+Resamples are drawn of the images that are judged on, which both detectors share, and of their trainings, which they do
+not: a training of one is nothing to that of the other, though both were given the same seed. Intervals of an error are
+percentiles of these resamples, those of AUC are `lenskit anomaly`'s, with the scatter of these resamples.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lenskit_evaluation.anomaly.bootstrap import LEVEL, resample_ranks, resampled_counts
+from lenskit_evaluation.anomaly.bootstrap import AREA, LEVEL, mean_of, resample_ranks, resampled_counts
 from lenskit_evaluation.anomaly.scored import Truth
 
 Array = NDArray[np.float64]
@@ -59,18 +60,18 @@ def compare_auc(truth: Truth, ours: Array, theirs: Array, seed: int = 0) -> Comp
         theirs: The same.
         seed: Seed of the resamples.
     """
-    scores = {
-        f"{side} {number}": row
-        for side, rows in (("ours", ours), ("theirs", theirs))
-        for number, row in enumerate(rows)
-    }
+    sides = {"ours": ours, "theirs": theirs}
+    scores = {f"{side} {number}": row for side, rows in sides.items() for number, row in enumerate(rows)}
     ranked = resample_ranks(truth, scores, {"all": truth.anomalies}, levels=(), resamples=RESAMPLES, seed=seed)
-    values, resamples = (
-        {side: np.array([getattr(ranked[f"{side} {k}"]["all"], what)[0] for k in range(len(rows))])
-         for side, rows in (("ours", ours), ("theirs", theirs))}
-        for what in ("values", "resamples")
-    )  # fmt: skip
-    return _compared(values, resamples, seed, higher_is_better=True)
+    parts = {side: [ranked[f"{side} {number}"]["all"] for number in range(len(rows))] for side, rows in sides.items()}
+    drawn = _over_trainings(
+        {side: np.stack([one.resamples[AREA] for one in each]) for side, each in parts.items()}, seed
+    )
+    one, other = (replace(mean_of(each), resamples=drawn[side][None]) for side, each in parts.items())
+    difference = one.minus(other)
+    return Compared(
+        float(one.values[AREA]), float(other.values[AREA]), difference.low, difference.high, higher_is_better=True
+    )
 
 
 def compare_normal(truth: Truth, ours: Array, theirs: Array, seed: int = 0) -> Compared:
@@ -78,18 +79,17 @@ def compare_normal(truth: Truth, ours: Array, theirs: Array, seed: int = 0) -> C
     normal = truth.is_class(truth.normal)
     sides = {"ours": ours[:, normal], "theirs": theirs[:, normal]}
     counts = np.concatenate(list(resampled_counts(truth.label[normal], RESAMPLES, seed)), axis=1)
-    values = {side: rows.mean(1) for side, rows in sides.items()}
-    resamples = {side: rows @ counts / normal.sum() for side, rows in sides.items()}
-    return _compared(values, resamples, seed, higher_is_better=False)
+    drawn = _over_trainings({side: rows @ counts / normal.sum() for side, rows in sides.items()}, seed)
+    low, high = np.quantile(drawn["ours"] - drawn["theirs"], [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    means = (float(rows.mean()) for rows in sides.values())
+    return Compared(*means, float(low), float(high), higher_is_better=False)
 
 
-def _compared(values: dict[str, Array], resamples: dict[str, Array], seed: int, higher_is_better: bool) -> Compared:
-    """Of values (trainings,) and resamples of them (trainings, resamples), each training drawn anew in each."""
+def _over_trainings(resamples: dict[str, Array], seed: int) -> dict[str, Array]:
+    """Return means (resamples,) over trainings of resamples (trainings, resamples), with trainings drawn in each."""
     rng = np.random.default_rng([seed, 1])
     drawn = {}
     for side, rows in resamples.items():
         trainings = rng.integers(len(rows), size=rows.shape)
         drawn[side] = np.take_along_axis(rows, trainings, axis=0).mean(0)
-    low, high = np.quantile(drawn["ours"] - drawn["theirs"], [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    means = (float(values[side].mean()) for side in ("ours", "theirs"))
-    return Compared(*means, float(low), float(high), higher_is_better)
+    return drawn

@@ -1,4 +1,4 @@
-"""The confidence interval of an area under a ROC curve, also near 1, where few images err.
+"""Confidence intervals of an area under a ROC curve and of a difference of two, also near 1, where few images err.
 
 Wald and bootstrap intervals are too narrow there: a sample with few errors has a small variance, too. A score interval
 has the variance that the statistic would have if an end of the interval were the true area (Newcombe 2006, method 5,
@@ -6,6 +6,9 @@ https://doi.org/10.1002/sim.2324), by the formula for exponentially distributed 
 https://doi.org/10.1148/radiology.143.1.7063747). Here this variance is multiplied by the ratio of the sample's variance
 to the formula's, raised to the power e / (e + 2): the sample decides where many images err (e), and the formula where
 few do. This power is ours, chosen by simulation; `docs/evaluations.md` has the coverage.
+
+The interval of a difference is put together from those of both areas and their correlation (MOVER; Zou & Donner 2008,
+https://doi.org/10.1002/sim.3095), which takes over their coverage and their asymmetry.
 """
 
 from __future__ import annotations
@@ -14,6 +17,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.optimize import brentq
 from scipy.stats import norm
+
+from lenskit_evaluation.metrics import Estimate
 
 HALF = 2.0
 """Erring images with which sample and formula count alike."""
@@ -39,6 +44,38 @@ def score_interval(
         return (area - end) ** 2 - scale * hanley_mcneil(end, normal, anomalous)
 
     return float(brentq(outside, 0, area)), float(brentq(outside, area, 1))
+
+
+def difference_interval(one: Estimate, other: Estimate, correlation: float) -> tuple[float, float]:
+    """Return the interval of the difference `one` - `other`, by MOVER.
+
+    Args:
+        one: An area with its interval.
+        other: Another area with its interval, of the same level.
+        correlation: Correlation of both areas over samples of images, -1 to 1.
+    """
+
+    def apart(a: float, b: float) -> float:
+        return float(np.sqrt(max(0.0, a * a + b * b - 2 * correlation * a * b)))
+
+    difference = one.value - other.value
+    return (
+        difference - apart(one.value - one.low, other.high - other.value),
+        difference + apart(one.high - one.value, other.value - other.low),
+    )
+
+
+def trusted_correlation(correlation: float, erring: float) -> float:
+    """Return a sample's correlation of two areas, multiplied by e^2 / (e^2 + 4).
+
+    Few erring images (e) do not tell how alike two detectors err, and a correlation that is too high makes the interval
+    of the difference too narrow. The factor is ours, chosen by simulation.
+
+    Args:
+        correlation: The sample's correlation.
+        erring: How many images err, see `erring_images`; the smaller number of the two detectors.
+    """
+    return correlation * erring**2 / (erring**2 + HALF**2)
 
 
 def hanley_mcneil(area: float, normal: int, anomalous: int) -> float:

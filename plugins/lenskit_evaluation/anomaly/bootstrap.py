@@ -11,8 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.optimize import brentq
 
-from lenskit_evaluation.anomaly.area import erring_images, score_interval
+from lenskit_evaluation.anomaly.area import difference_interval, erring_images, score_interval, trusted_correlation
 from lenskit_evaluation.anomaly.rank import LEVELS, Ranking
 from lenskit_evaluation.anomaly.scored import Truth
 from lenskit_evaluation.metrics import Estimate
@@ -31,10 +32,11 @@ _BLOCK = 2_000_000
 
 @dataclass(frozen=True)
 class Difference(Estimate):
-    """A figure of one detector minus that of another on the same images.
+    """AUC of one detector minus that of another on the same images.
 
     Attributes:
-        p: Two-sided bootstrap probability that there is none: twice the smaller share of resamples on one side of zero.
+        p: Two-sided p-value of no difference: 1 - level of the widest interval that excludes zero, but never less than
+            2 / (resamples + 1).
     """
 
     p: float = np.nan
@@ -68,44 +70,75 @@ class Resampled:
         """How many normal images there are or how many anomalies, whichever are fewer."""
         return min(self.normal, self.anomalous)
 
-    @property
-    def unseen(self) -> float:
-        """The largest share of pairs of a normal image and an anomaly that may be ranked otherwise where all are ranked
-        alike: among so many pairs that share no image there is one with a probability of 97.5 % (Clopper & Pearson
-        1934, https://doi.org/10.1093/biomet/26.4.404)."""
-        return float(1 - ((1 - LEVEL) / 2) ** (1 / self.fewer))
+    def unseen(self, level: float = LEVEL) -> float:
+        """Return the largest share of pairs of a normal image and an anomaly that may be ranked otherwise where all are
+        ranked alike: among as many pairs as `fewer`, which share no image, one is with a probability of (1 + level) / 2
+        (Clopper & Pearson 1934, https://doi.org/10.1093/biomet/26.4.404)."""
+        return float(1 - ((1 - level) / 2) ** (1 / self.fewer))
 
     def estimates(self) -> list[Estimate]:
-        """The figures with their intervals: of AUC the score interval with the variance of the resamples, of all others
-        the percentiles of the resamples (Efron 1979, https://doi.org/10.1214/aos/1176344552).
+        """The figures with their intervals: of AUC see `area`, of all others the percentiles of the resamples (Efron
+        1979, https://doi.org/10.1214/aos/1176344552).
 
         Where no image contradicts another, no resample does: figures that are 0 or 1 or the same in all resamples have
         intervals that reach as far as `unseen`. Average precision, for which that is no bound, has none there.
         """
-        return [self._estimate(number) for number in range(len(self.values))]
+        return [self.area(), *(self._estimate(number) for number in range(1, len(self.values)))]
+
+    def area(self, level: float = LEVEL) -> Estimate:
+        """Return AUC with its score interval, which has the variance of the resamples."""
+        value, drawn = float(self.values[AREA]), self.resamples[AREA]
+        if self._contradicted(AREA):
+            ends = score_interval(value, float(drawn.var()), self.normal, self.anomalous, self.erring, level)
+            return Estimate(value, *ends)
+        return self._alike(AREA, level)
+
+    def minus(self, other: Resampled) -> Difference:
+        """Return its AUC minus that of another detector on the same resamples.
+
+        The interval is put together from those of both, see `difference_interval`. Of detectors that rank all images
+        alike it is zero, unless they make no error.
+        """
+        one, two = self.resamples[AREA], other.resamples[AREA]
+        value = float(self.values[AREA] - other.values[AREA])
+        if self._contradicted(AREA) and np.allclose(one, two, rtol=0, atol=1e-12):
+            return Difference(value, value, value, p=1.0)
+        both_scatter = self._contradicted(AREA) and other._contradicted(AREA)
+        correlation = np.corrcoef(one, two)[0, 1] if both_scatter else 0.0
+        correlation = trusted_correlation(float(correlation), min(self.erring, other.erring))
+
+        def ends(level: float) -> tuple[float, float]:
+            return difference_interval(self.area(level), other.area(level), correlation)
+
+        def excess(p: float) -> float:
+            """How far from zero the nearer end of the interval of level 1 - p is, negative if zero is inside."""
+            low, high = ends(1 - p)
+            return low if value > 0 else -high
+
+        least = min(1.0, 2 / (len(one) + 1))
+        if value == 0 or excess(1.0) <= 0:
+            p = 1.0
+        else:
+            p = least if excess(least) > 0 else float(brentq(excess, least, 1.0, xtol=1e-5))
+        return Difference(value, *ends(LEVEL), p=p)
 
     def _estimate(self, number: int) -> Estimate:
-        value, drawn = float(self.values[number]), self.resamples[number]
-        if value not in (0, 1) and np.ptp(drawn) > 1e-12:
-            if number == AREA:
-                ends = score_interval(value, float(drawn.var()), self.normal, self.anomalous, self.erring, LEVEL)
-                return Estimate(value, *ends)
-            return Estimate(value, *_interval(drawn))
+        if self._contradicted(number):
+            return Estimate(float(self.values[number]), *_interval(self.resamples[number]))
         if number == AVERAGE_PRECISION:
-            return Estimate(value)
-        low, high = _interval(drawn)
-        unlike = value * (1 - self.unseen)
-        return Estimate(value, min(low, unlike), max(high, unlike + self.unseen))
+            return Estimate(float(self.values[number]))
+        return self._alike(number)
 
-    def minus(self, other: Resampled, figure: int = AREA) -> Difference:
-        """One of its figures (by default AUC) minus that of another detector on the same resamples."""
-        drawn = self.resamples[figure] - other.resamples[figure]
-        tail = min((drawn <= 0).sum(), (drawn >= 0).sum()) + 1
-        value = float(self.values[figure] - other.values[figure])
-        low, high = _interval(drawn)
-        if value == 0 and self.values[figure] in (0, 1):
-            low, high = -self.unseen, self.unseen
-        return Difference(value, low, high, p=min(1.0, 2 * float(tail) / (len(drawn) + 1)))
+    def _contradicted(self, number: int) -> bool:
+        """Whether some image contradicts another, so that the figure differs between resamples."""
+        return bool(self.values[number] not in (0, 1) and np.ptp(self.resamples[number]) > 1e-12)
+
+    def _alike(self, number: int, level: float = LEVEL) -> Estimate:
+        """A figure that all images agree on, with the interval that `unseen` bounds."""
+        value, unseen = float(self.values[number]), self.unseen(level)
+        low, high = _interval(self.resamples[number], level)
+        unlike = value * (1 - unseen)
+        return Estimate(value, min(low, unlike), max(high, unlike + unseen))
 
 
 def resample_ranks(
@@ -176,7 +209,7 @@ def paired_difference(
     resamples: int = 1000,
     seed: int = 0,
 ) -> Difference:
-    """AUC of one detector minus that of another on the same images, with its bootstrap interval.
+    """AUC of one detector minus that of another on the same images, see `Resampled.minus`.
 
     Args:
         truth: What n images are.
@@ -248,6 +281,6 @@ def _erring(ranking: Ranking) -> float:
     return erring_images(normal, anomalous) if normal.mean() <= 0.5 else erring_images(1 - normal, 1 - anomalous)
 
 
-def _interval(drawn: Array) -> tuple[float, float]:
-    low, high = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+def _interval(drawn: Array, level: float = LEVEL) -> tuple[float, float]:
+    low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)

@@ -1,4 +1,4 @@
-"""Intervals of an area under a ROC curve, against published figures and closed forms."""
+"""Intervals of an area under a ROC curve and of differences, against published figures and closed forms."""
 
 from __future__ import annotations
 
@@ -6,10 +6,17 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import norm
+from scipy.stats import binomtest, norm
 
-from lenskit_evaluation.anomaly.area import erring_images, hanley_mcneil, score_interval
+from lenskit_evaluation.anomaly.area import (
+    difference_interval,
+    erring_images,
+    hanley_mcneil,
+    score_interval,
+    trusted_correlation,
+)
 from lenskit_evaluation.anomaly.rank import Ranking, auc
+from lenskit_evaluation.metrics import Estimate
 
 SIDES = st.lists(st.integers(0, 9), min_size=1, max_size=20)
 
@@ -54,3 +61,35 @@ def test_images_that_err() -> None:
     assert erring_images([0, 0.5, 0.5, 0], [0.2, 0.2, 0.2]) == pytest.approx(2)
     assert erring_images([0, 0, 0.1], [0.9, 0.1]) == pytest.approx(1)
     assert erring_images([0, 0], [0, 0]) == 0
+
+
+@pytest.mark.parametrize(
+    ("counts", "expected"),
+    [((56, 70, 48, 80), (0.0524, 0.3339)), ((9, 10, 3, 10), (0.1705, 0.8090)), ((10, 10, 0, 20), (0.6791, 1.0))],
+)
+def test_the_interval_of_a_difference_of_independent_shares(
+    counts: tuple[int, int, int, int], expected: tuple[float, float]
+) -> None:
+    """With Wilson's intervals it is method 10 of Newcombe (1998, table II,
+    https://doi.org/10.1002/(SICI)1097-0258(19980430)17:8<873::AID-SIM779>3.0.CO;2-I)."""
+
+    def share(found: int, of: int) -> Estimate:
+        ends = binomtest(found, of).proportion_ci(method="wilson")
+        return Estimate(found / of, ends.low, ends.high)
+
+    found = difference_interval(share(*counts[:2]), share(*counts[2:]), 0.0)
+    assert found == pytest.approx(expected, abs=0.00006)
+
+
+@given(st.floats(0.01, 0.2), st.floats(0.01, 0.2), st.floats(-1, 1))
+def test_of_symmetric_intervals_the_variances_and_the_covariance_add_up(a: float, b: float, correlation: float) -> None:
+    one, other = Estimate(0.7, 0.7 - a, 0.7 + a), Estimate(0.6, 0.6 - b, 0.6 + b)
+    half = np.sqrt(max(0, a**2 + b**2 - 2 * correlation * a * b))
+    low, high = difference_interval(one, other, correlation)
+    assert (low, high) == pytest.approx((0.1 - half, 0.1 + half), abs=1e-7)
+
+
+def test_few_erring_images_do_not_tell_a_correlation() -> None:
+    assert trusted_correlation(0.8, 0.0) == 0
+    assert trusted_correlation(0.8, 2.0) == pytest.approx(0.4)
+    assert trusted_correlation(0.8, 1e6) == pytest.approx(0.8)

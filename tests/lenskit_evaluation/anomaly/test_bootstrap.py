@@ -111,6 +111,53 @@ def test_intervals_contain_an_area_close_to_one(number: int, spread: float) -> N
     assert 0.92 < np.mean(contained) < 0.985
 
 
+@pytest.mark.parametrize(("number", "common"), [(50, 0.8), (150, 0.3)])
+def test_intervals_contain_the_difference_of_two_areas(number: int, common: float) -> None:
+    """Of 95 % intervals of normally distributed scores with the correlation `common`; the standard error of each share
+    is .02 or less."""
+    truth = Truth(("none", "vortex"), np.repeat([0, 1], number), "none")
+    rng, replications, contained = np.random.default_rng(0), 120, []
+    for areas in ((0.97, 0.95), (0.998, 0.99), (0.9, 0.9), (0.7, 0.65)):
+        scores = {}
+        for each in range(replications):
+            noise = rng.normal(size=(3, 2 * number))
+            for detector, area in enumerate(areas):
+                own = np.sqrt(common) * noise[2] + np.sqrt(1 - common) * noise[detector]
+                scores[f"{detector} {each}"] = own + np.sqrt(2) * norm.ppf(area) * truth.label
+        found = resample_ranks(truth, scores, {"": ("vortex",)}, levels=(), resamples=100)
+        differences = [found[f"0 {each}"][""].minus(found[f"1 {each}"][""]) for each in range(replications)]
+        assert all(each.low <= each.value <= each.high for each in differences)
+        assert all(each.significant == (each.p < 0.05) for each in differences)
+        contained.append(np.mean([each.low <= areas[0] - areas[1] <= each.high for each in differences]))
+    assert min(contained) > 0.89
+    assert np.mean(contained) > 0.93
+
+
+def test_with_many_images_a_difference_scatters_as_its_variance_says() -> None:
+    """DeLong, DeLong & Clarke-Pearson (1988, https://doi.org/10.2307/2531595) have it, with the covariance of both."""
+    one, other = (drawn(0) + 0.5 * drawn(seed, 0.5) for seed in (1, 2))
+    components = []
+    for scores in (one, other):
+        wins = (scores[LABEL > 0][:, None] > scores[LABEL == 0]).astype(float)
+        components.append((wins.mean(0), wins.mean(1)))
+    variance = sum(np.var(a - b, ddof=1) / len(a) for a, b in zip(*components, strict=True))
+    found = paired_difference(TRUTH, one, other, resamples=4000)
+    assert found.high - found.low == pytest.approx(2 * norm.ppf(0.975) * np.sqrt(variance), rel=0.1)
+    assert found.p == pytest.approx(2 * norm.sf(abs(found.value) / np.sqrt(variance)), rel=0.1)
+
+
+def test_a_detector_without_errors_beside_one_that_errs() -> None:
+    """Nothing is known of their correlation: the interval is that of independent areas."""
+    perfect, other = 100.0 * (LABEL > 0), drawn(0)
+    found = resample_ranks(TRUTH, {"a": perfect, "b": other}, {"": TRUTH.anomalies}, levels=())
+    one, two = found["a"][""], found["b"][""]
+    difference = one.minus(two)
+    ends = [each.estimates()[0] for each in (one, two)]
+    assert difference.low == pytest.approx(difference.value - np.hypot(1 - ends[0].low, ends[1].high - ends[1].value))
+    assert difference.high == pytest.approx(difference.value + ends[1].value - ends[1].low)
+    assert difference.p == pytest.approx(2 / 1001)
+
+
 def test_pairing_narrows_a_difference() -> None:
     # Two detectors that err on the same images, of which one is better.
     hard = drawn(0)
