@@ -16,7 +16,7 @@ from lenskit.data.generator import KeyedGenerator
 from lenskit.plugin import Batch, UsageError
 from lenskit.training.runner import train
 from lenskit_deeplense.hidden import RBMHidden
-from lenskit_deeplense.rbm import RBM
+from lenskit_deeplense.rbm import RBM, Known
 from lenskit_toys.components import Tiny
 
 SIGMA = 0.7
@@ -91,6 +91,20 @@ def test_the_gradient_is_that_of_contrastive_divergence(visible: Visible, k: int
     torch.testing.assert_close(method.backbone.layer.bias.grad, (method.hidden(model) - method.hidden(v)).mean(0))
     unit = SIGMA**2 if visible == "gaussian" else 1
     torch.testing.assert_close(method.bias.grad, (model - v).mean(0) / unit)
+
+
+def test_weights_have_the_gradient_of_a_linear_layer_where_units_are_certain() -> None:
+    """Gradients of certain units are subnormal numbers, which are taken for zero: nothing beside what rounding does."""
+    generator = torch.Generator().manual_seed(0)
+    x, weight, bias = (torch.randn(shape, generator=generator) for shape in ((20, 7), (5, 7), (5,)))
+    inputs = torch.linspace(-110, 20, 100).reshape(20, 5)
+    found = [each.clone().requires_grad_() for each in (weight, bias)]
+    Known.apply(x, inputs, *found).backward(inputs.sigmoid())
+    assert ((inputs.sigmoid() > 0) & (inputs.sigmoid() < torch.finfo(torch.float32).tiny)).any()
+    expected = [each.clone().requires_grad_() for each in (weight, bias)]
+    F.linear(x, *expected).backward(inputs.sigmoid())
+    for ours, theirs in zip(found, expected, strict=True):
+        torch.testing.assert_close(ours.grad, theirs.grad, rtol=1e-6, atol=1e-36)
 
 
 @pytest.mark.parametrize("visible", KINDS)
