@@ -31,7 +31,7 @@ from lenskit.kinds.pairs import Batch
 from lenskit.training.bare import MIXED
 from lenskit.training.devices import make_trainer, quiet_lightning
 from lenskit.training.runner import Job
-from lenskit_evaluation.tables import show
+from lenskit_evaluation.tables import to_markdown
 
 IMAGES, PIXELS = 100, 150
 
@@ -63,15 +63,16 @@ def main() -> None:
     torch.manual_seed(0)
     device = torch.device(arguments.device)
     there = importlib.util.find_spec("unsupervised_lensing") is not None
+    where = torch.cuda.get_device_name(device) if device.type == "cuda" else f"CPU, {arguments.threads} threads"
+    print(f"{where}, torch {torch.__version__}, {arguments.rounds} rounds; in brackets quartiles", flush=True)
     images = pictures().to(device)
-    rows = []
     for method in arguments.methods:
         steps: dict[str, Step] = {PLAIN: ours(method, {}, images)}
         steps |= {name: ours(method, options, images) for name, options in OPTIONS.items()}
         if there:
             steps["theirs"] = partial(next, THEIRS[method](images))
         times = taken(steps, arguments.rounds, device)
-        rows += table(method, times, list(steps))
+        rows = table(method, times, list(steps))
         faster = [name for name in OPTIONS if np.median(times[PLAIN] / times[name]) > FASTER]
         if len(faster) > 1:
             together = {key: value for name in faster for key, value in OPTIONS[name].items()}
@@ -79,8 +80,7 @@ def main() -> None:
             steps[TOGETHER] = ours(method, together, images)
             again = taken(steps, arguments.rounds, device)
             rows += table(method, again, [TOGETHER], f" ({', '.join(faster)})")
-    where = torch.cuda.get_device_name(device) if device.type == "cuda" else f"CPU, {arguments.threads} threads"
-    show(rows, f"{where}, torch {torch.__version__}, {arguments.rounds} rounds; in brackets quartiles")
+        print(to_markdown(rows), flush=True)
 
 
 def taken(steps: Mapping[str, Step], rounds: int, device: torch.device) -> dict[str, Any]:
