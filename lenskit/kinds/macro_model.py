@@ -19,6 +19,10 @@ class MacroModel(ABC):
         parts: Names of the light's parts, each with the names of the parameters that it depends on.
         pixels: Height and width of the image.
         noise_is_known: Whether `variance` is that of each image. If not, it is that of a typical one.
+        traced_by: Names of the parameters that `traced` depends on; empty if the model traces no rays.
+        source_radii: Smallest and largest half-light radius of a source in arcsec, of a model that traces rays.
+        other_sources: Options of the simulator, as `name=value`, without which sources have other forms than the part
+            `source`.
     """
 
     ARC: ClassVar[str] = "source"
@@ -28,6 +32,9 @@ class MacroModel(ABC):
     parts: Mapping[str, frozenset[str]]
     pixels: int
     noise_is_known: bool
+    traced_by: frozenset[str] = frozenset()
+    source_radii: tuple[float, float] = (0.0, 0.0)
+    other_sources: tuple[str, ...] = ()
 
     @abstractmethod
     def surface(self, part: str, values: Mapping[str, Tensor]) -> Tensor:
@@ -40,6 +47,18 @@ class MacroModel(ABC):
         Returns:
             (n, pixels, pixels), in any unit that is the same for all parts.
         """
+
+    def traced(self, values: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """Return where rays start in the source plane, for a lensed source of any form.
+
+        Args:
+            values: (n,) each of the parameters in `traced_by`.
+
+        Returns:
+            x and y in arcsec from the middle of the source, (n, rays, rays) each. The number of rays is a multiple of
+            `pixels`; the brightness of a pixel is the mean over its rays.
+        """
+        raise NotImplementedError(f"{type(self).__name__} traces no rays")
 
     @abstractmethod
     def blur(self, light: Tensor) -> Tensor:

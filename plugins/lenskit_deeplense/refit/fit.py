@@ -5,6 +5,10 @@ the other parameters are damped and need a start (variable projection: Golub & P
 https://doi.org/10.1137/0710036, with the derivative of Kaufman 1975). Damping is Marquardt's (1963,
 https://doi.org/10.1137/0111030): a step that lowers the chi-square is accepted and lowers the damping, another is
 rejected and raises it.
+
+A source of many components has a Gaussian prior of their amplitudes, whose width is found from each image by the
+evidence (MacKay 1992, https://doi.org/10.1162/neco.1992.4.3.415; of lensed sources: Suyu et al. 2006,
+https://arxiv.org/abs/astro-ph/0601493), so that the noise is not fitted.
 """
 
 from __future__ import annotations
@@ -32,6 +36,12 @@ STUCK = 1e5
 WALL = 0.05
 """Distance beyond a bound, in half ranges of the parameter, that costs as much as one standard deviation."""
 
+STRENGTHS = 3
+"""Times that the strength of the penalty is found before the first step; in each step once."""
+
+WEAKEST = 1e-6
+"""Least strength of the penalty over that of the data: more than rounding errors."""
+
 LIMIT = 4 * WALL
 """Distance beyond a bound that no step passes; nor does one pass half of a bound above zero."""
 
@@ -42,9 +52,9 @@ class Fit:
 
     Attributes:
         values: (n, p) parameters.
-        light: (n, parts, pixels, pixels), the blurred parts with their amplitudes.
+        light: (n, parts, pixels, pixels), the blurred parts.
         offset: (n,) constant brightness.
-        converged: (n,) whether the fit ended at a minimum, with positive amplitudes.
+        converged: (n,) whether the fit ended at a minimum, and all parts are bright.
         steps: (n,) steps that were taken.
     """
 
@@ -82,19 +92,27 @@ class _Fitting:
 
     def __init__(self, rendered: Rendered, images: Tensor, start: Tensor) -> None:
         self.rendered, self.images = rendered, images
-        bounds = torch.tensor(list(rendered.model.bounds.values()), dtype=start.dtype, device=start.device)
+        bounds = torch.tensor(list(rendered.bounds.values()), dtype=start.dtype, device=start.device)
         low, high = bounds.unbind(1)
         self.middle, self.half = (low + high) / 2, (high - low) / 2
         self.lowest = torch.where(low > 0, (low - LIMIT * self.half).maximum(low / 2), low - LIMIT * self.half)
         self.highest = high + LIMIT * self.half
         self.values = torch.where(start.isfinite(), start, self.middle).clamp(low, high)
         n = len(images)
-        self.basis = self._basis(self.values)
-        self.amplitudes = torch.zeros(n, self.basis.shape[1], dtype=images.dtype, device=images.device)
-        flat = torch.ones_like(images)
-        self.amplitudes = self._solved(self.basis, flat, images)
-        # With the noise's variation over the image known.
-        self.amplitudes = self._solved(self.basis, self._weights(slice(None)), images)
+        self.components = self._components(self.values)
+        self.prior = torch.tensor([*rendered.penalty, 0.0], dtype=torch.float64, device=images.device)
+        self.strength = torch.zeros(n, dtype=torch.float64, device=images.device)
+        self.amplitudes = images.new_zeros(n, self.components.shape[1])
+        # First with even noise, then with its variation over the image.
+        for first in (True, False):
+            weights = torch.ones_like(images) if first else self._weights(slice(None))
+            normal, right = _equations(self.components, weights, images)
+            self.strength[:] = FIRST * self._sensitivity(normal)
+            for _ in range(STRENGTHS if self.prior.any() else 1):
+                penalty = self.strength[:, None] * self.prior
+                amplitudes = _solved(normal, right, penalty)
+                self.strength = self._strength(normal, penalty, amplitudes)
+            self.amplitudes = amplitudes.to(images.dtype)
         self.damping = torch.full((n,), FIRST, dtype=torch.float64, device=images.device)
         self.converged = torch.zeros(n, dtype=torch.bool, device=images.device)
         self.steps = torch.zeros(n, dtype=torch.long, device=images.device)
@@ -105,44 +123,46 @@ class _Fitting:
             if not len(rows):
                 break
             self._step(rows)
-        parts = len(self.rendered.parts)
-        light = self.basis[:, :parts] * self.amplitudes[:, :parts, None, None]
-        positive = (self.amplitudes[:, :parts] > 0).all(1)  # False for what is not finite
-        return Fit(self.values, light, self.amplitudes[:, parts], self.converged & positive, self.steps)
+        light = torch.stack(
+            [_combined(self.components[:, part], self.amplitudes[:, part]) for part in self.rendered.parts.values()], 1
+        )
+        bright = (light.sum((2, 3)) > 0).all(1)  # False for what is not finite
+        return Fit(self.values, light, self.amplitudes[:, -1], self.converged & bright, self.steps)
 
     def _step(self, rows: Tensor) -> None:
         """Take one step for the images in `rows` (m,)."""
-        values, basis, images = self.values[rows], self.basis[rows], self.images[rows]
+        values, components, images = self.values[rows], self.components[rows], self.images[rows]
         amplitudes, weights = self.amplitudes[rows], self._weights(rows)
-        of, derivatives = self.rendered.derivatives(values)
-        columns = torch.zeros(len(rows), len(self.half), *images.shape[1:], dtype=images.dtype, device=images.device)
-        for j, (parameter, part) in enumerate(of):
-            columns[:, parameter] += derivatives[:, j] * amplitudes[:, part, None, None]
-        columns *= self.half[:, None, None]
-        residual = images - _combined(basis, amplitudes)
-        design = torch.cat([columns, basis], 1).flatten(2)
-        weighted = design * weights.flatten(1)[:, None]
-        normal = (weighted @ design.mT).double()
-        gradient = (weighted @ residual.flatten(1)[:, :, None])[:, :, 0].double()
+        columns = self.rendered.derivatives(values, amplitudes[:, :-1]) * self.half[:, None, None]
+        residual = images - _combined(components, amplitudes)
+        normal, gradient = _equations(torch.cat([columns, components], 1), weights, residual)
         count = len(self.half)
+        linear = normal[:, count:, count:].clone()
+        penalty = self.strength[rows, None] * self.prior
+        self.strength[rows] = self._strength(linear, penalty, amplitudes.double())
+        penalty = self.strength[rows, None] * self.prior
+        gradient[:, count:] -= penalty * amplitudes
+        solved = (amplitudes + _solved(linear, gradient[:, count:], penalty)).to(images.dtype)
+        before = _chi2(images, components, solved, weights, penalty) + self._walls(values)
+
         wall, pull = self._wall(values)
         diagonal = normal.diagonal(dim1=1, dim2=2)
         diagonal[:, :count] += (wall > 0) / WALL**2
         gradient[:, :count] += pull
         scale = diagonal.clone()
         diagonal[:, :count] += self.damping[rows, None] * scale[:, :count]
+        diagonal[:, count:] += penalty
         diagonal += 1e-12 * scale.amax(1, keepdim=True)
         change = torch.linalg.solve_ex(normal, gradient)[0][:, :count].to(values.dtype)
         trial = (values + change * self.half).clamp(self.lowest, self.highest)
         trial = torch.where(trial.isfinite(), trial, values)
-        trial_basis = self._basis(trial)
-        solved = self._solved(trial_basis, weights, images)
-        before = _chi2(images, basis, self._solved(basis, weights, images), weights) + self._penalty(values)
-        after = _chi2(images, trial_basis, solved, weights) + self._penalty(trial)
+        trial_components = self._components(trial)
+        solved = _solved(*_equations(trial_components, weights, images), penalty).to(images.dtype)
+        after = _chi2(images, trial_components, solved, weights, penalty) + self._walls(trial)
         better = after < before  # False for what is not finite
         gain = before - after
         chosen = rows[better]
-        self.values[chosen], self.basis[chosen] = trial[better], trial_basis[better]
+        self.values[chosen], self.components[chosen] = trial[better], trial_components[better]
         self.amplitudes[chosen] = solved[better]
         self.damping[rows] *= torch.where(better, LESS, MORE)
         self.converged[rows] = (better & (gain < ENOUGH * before.clamp(min=images[0].numel()))) | (
@@ -150,27 +170,36 @@ class _Fitting:
         )
         self.steps[rows] += 1
 
-    def _basis(self, values: Tensor) -> Tensor:
-        """The blurred parts and a constant: (n, parts + 1, pixels, pixels)."""
-        parts = self.rendered.parts_of(values)
-        return torch.cat([parts, torch.ones_like(parts[:, :1])], 1)
+    def _components(self, values: Tensor) -> Tensor:
+        """The blurred components and a constant: (n, components + 1, pixels, pixels)."""
+        components = self.rendered.components(values)
+        return torch.cat([components, torch.ones_like(components[:, :1])], 1)
 
     def _weights(self, rows: Tensor | slice) -> Tensor:
         """Inverse variances by the present models."""
-        parts = len(self.rendered.parts)
-        light = _combined(self.basis[rows, :parts], self.amplitudes[rows, :parts])
+        light = _combined(self.components[rows, :-1], self.amplitudes[rows, :-1])
         return 1 / self.rendered.model.variance(light)
 
-    @staticmethod
-    def _solved(basis: Tensor, weights: Tensor, images: Tensor) -> Tensor:
-        """Amplitudes (n, parts + 1) of the least chi-square."""
-        design = basis.flatten(2)
-        weighted = design * weights.flatten(1)[:, None]
-        normal = (weighted @ design.mT).double()
-        diagonal = normal.diagonal(dim1=1, dim2=2)
-        diagonal += 1e-9 * diagonal.clone()
-        right = (weighted @ images.flatten(1)[:, :, None]).double()
-        return torch.linalg.solve_ex(normal, right)[0][:, :, 0].to(images.dtype)
+    def _sensitivity(self, normal: Tensor) -> Tensor:
+        """Mean (n,) of the penalised components' diagonal over their prior."""
+        penalised = self.prior > 0
+        return (normal.diagonal(dim1=1, dim2=2) / self.prior)[:, penalised].mean(1).nan_to_num(0.0)
+
+    def _strength(self, normal: Tensor, penalty: Tensor, amplitudes: Tensor) -> Tensor:
+        """Strength (n,) of the penalty by the evidence: the number of amplitudes that are measured over their squares.
+
+        Args:
+            normal: Normal equations (n, c, c) without the penalty.
+            penalty: (n, c), so far.
+            amplitudes: (n, c).
+        """
+        if not self.prior.any():
+            return penalty[:, 0]
+        covariance = torch.linalg.inv_ex(normal + penalty.diag_embed())[0].diagonal(dim1=1, dim2=2)
+        measured = (self.prior > 0).sum() - (penalty * covariance).sum(1)
+        strength = measured / (self.prior * amplitudes.square()).sum(1)
+        sensitivity = self._sensitivity(normal)
+        return strength.nan_to_num(0.0).clamp(WEAKEST * sensitivity, sensitivity / WEAKEST)
 
     def _beyond(self, values: Tensor) -> Tensor:
         """Signed distance of parameters (n, p) beyond their bounds, in half ranges; 0 within the bounds."""
@@ -181,14 +210,28 @@ class _Fitting:
         beyond = self._beyond(values)
         return beyond.abs(), -beyond / WALL**2
 
-    def _penalty(self, values: Tensor) -> Tensor:
+    def _walls(self, values: Tensor) -> Tensor:
         return (self._beyond(values) / WALL).square().sum(1)
 
 
-def _combined(basis: Tensor, amplitudes: Tensor) -> Tensor:
-    return (amplitudes[:, None] @ basis.flatten(2))[:, 0].unflatten(1, basis.shape[2:])
+def _combined(components: Tensor, amplitudes: Tensor) -> Tensor:
+    return (amplitudes[:, None] @ components.flatten(2))[:, 0].unflatten(1, components.shape[2:])
 
 
-def _chi2(images: Tensor, basis: Tensor, amplitudes: Tensor, weights: Tensor) -> Tensor:
-    """Chi-square of each image, (n,), float64."""
-    return ((images - _combined(basis, amplitudes)).square() * weights).flatten(1).sum(1, dtype=torch.float64)
+def _equations(design: Tensor, weights: Tensor, images: Tensor) -> tuple[Tensor, Tensor]:
+    """Normal equations (n, c, c) of images as sums of a design (n, c, pixels, pixels), and their right sides (n, c)."""
+    design = design.flatten(2)
+    weighted = design * weights.flatten(1)[:, None]
+    return (weighted @ design.mT).double(), (weighted @ images.flatten(1)[:, :, None])[:, :, 0].double()
+
+
+def _solved(normal: Tensor, right: Tensor, penalty: Tensor) -> Tensor:
+    """Amplitudes (n, c) of the least chi-square with a penalty of their squares (n, c)."""
+    ridge = 1e-9 * normal.diagonal(dim1=1, dim2=2) + penalty
+    return torch.linalg.solve_ex(normal + ridge.diag_embed(), right)[0]
+
+
+def _chi2(images: Tensor, components: Tensor, amplitudes: Tensor, weights: Tensor, penalty: Tensor) -> Tensor:
+    """Chi-square of each image and penalty of its amplitudes, (n,), float64."""
+    chi2 = ((images - _combined(components, amplitudes)).square() * weights).flatten(1).sum(1, dtype=torch.float64)
+    return chi2 + (penalty * amplitudes.double().square()).sum(1)

@@ -20,7 +20,7 @@ from torch.nn import functional as F
 
 from lenskit.plugin import Backbone, Batch, MacroModel, Method, Parameter, Preprocess, Simulator, UsageError, at_most
 from lenskit_deeplense.refit.fit import Fit, fit
-from lenskit_deeplense.refit.rendered import Jacobian, Rendered
+from lenskit_deeplense.refit.rendered import Jacobian, Rendered, Source
 from lenskit_deeplense.refit.residuals import binned_chi2, estimated_variance
 
 log = logging.getLogger("lenskit")
@@ -51,6 +51,8 @@ class Refit(Method):
             residual of each image.
         jacobian: Derivatives of images by finite differences, which are three times as fast on a CPU, or by automatic
             differentiation.
+        source: Form of the source: the simulator's profile, a sum of shapelets, which has any form, or the sum of both.
+        shapelet_order: Highest order of the shapelets; there are (order + 1) (order + 2) / 2 of them.
     """
 
     views = 1
@@ -61,6 +63,7 @@ class Refit(Method):
     mean: Tensor
     std: Tensor
     model: MacroModel
+    rendered: Rendered
 
     def __init__(
         self,
@@ -72,6 +75,8 @@ class Refit(Method):
         free: tuple[str, ...] | str | None = None,
         noise: Literal["simulator", "image"] = "simulator",
         jacobian: Jacobian = "differences",
+        source: Source = "simulator",
+        shapelet_order: Annotated[int, Ge(0), at_most(30)] = 10,
     ) -> None:
         super().__init__(backbone)
         if bin > backbone.size:
@@ -79,6 +84,7 @@ class Refit(Method):
         self.steps, self.bin, self.arc = steps, bin, arc
         self.free = tuple(name.strip() for name in free.split(",")) if isinstance(free, str) else free
         self.noise, self.jacobian = noise, jacobian
+        self.source, self.shapelet_order = source, shapelet_order
         self.targets: tuple[str, ...] = ()
         self._last: tuple[Tensor, Fit] | None = None
 
@@ -105,7 +111,15 @@ class Refit(Method):
                 f"method 'refit' fits images of {model.pixels} pixels as they are simulated: leave out "
                 f"input.size={self.backbone.size}"
             )
+        if self.source != "simulator" and not model.traced_by:
+            raise UsageError(f"the simulator's macro model traces no rays: leave out method.source={self.source}")
+        if self.source == "simulator" and model.other_sources:
+            raise UsageError(
+                "sources of the simulator have other forms than its macro model's: use method.source=shapelets, or "
+                f"simulator.{', simulator.'.join(model.other_sources)}"
+            )
         self.model = model
+        self.rendered = Rendered(model, self.jacobian, self.source, self.shapelet_order)
         if not model.noise_is_known and self.noise == "simulator":
             log.info("the noise differs from image to image: method 'refit' estimates it from each image's residual")
 
@@ -160,9 +174,9 @@ class Refit(Method):
         plane = images[:, 0]
         columns = [
             start[name].to(plane) if name in start else plane.new_full((len(plane),), (low + high) / 2)
-            for name, (low, high) in self.model.bounds.items()
+            for name, (low, high) in self.rendered.bounds.items()
         ]
-        found = fit(Rendered(self.model, self.jacobian), plane, torch.stack(columns, 1), self.steps)
+        found = fit(self.rendered, plane, torch.stack(columns, 1), self.steps)
         self._last = images, found
         return found
 
@@ -174,7 +188,7 @@ class Refit(Method):
             variance = self.model.variance(light)
         else:
             variance = estimated_variance(residual, light)
-        arc = found.light[:, list(self.model.parts).index(MacroModel.ARC)]
+        arc = found.light[:, list(self.rendered.parts).index(MacroModel.ARC)]
         return binned_chi2(residual, variance, arc, bin=self.bin, fraction=self.arc)
 
     def reconstruct(self, images: Tensor) -> Tensor:

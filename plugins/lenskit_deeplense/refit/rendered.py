@@ -2,73 +2,144 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import torch
 from torch import Tensor
 from torch.autograd import forward_ad
+from torch.nn.functional import avg_pool2d
 
 from lenskit.plugin import MacroModel
+from lenskit_deeplense.refit.shapelets import orders, shapelets
 
 Jacobian = Literal["autodiff", "differences"]
 
 STEP = 2.5e-4
 """Step of finite differences over the range of the parameter."""
 
+SCALE = "source_scale"
+"""Name of the scale of shapelets in arcsec."""
+
+SCALES = 0.2, 0.8
+"""Plausible scales of shapelets over the smallest and the largest half-light radius of a source."""
+
+
+Source = Literal["simulator", "shapelets", "both"]
+
+
+@dataclass(frozen=True)
+class _Layer:
+    """Components that depend on the same parameters.
+
+    Attributes:
+        depends: Names of the parameters, of which some may be fixed.
+        components: Their places among all components.
+        surfaces: The components (n, c, pixels, pixels) before the PSF.
+    """
+
+    depends: frozenset[str]
+    components: slice
+    surfaces: Callable[[Mapping[str, Tensor]], Tensor]
+
 
 class Rendered:
     """Renders a macro model as a function of a vector of parameters.
 
+    An image is a sum of components with an amplitude each: one for each part of the macro model, and one for each
+    shapelet.
+
     Args:
         model: The macro model.
         jacobian: Derivatives by forward-mode automatic differentiation or by finite differences.
+        source: Lensed light of the macro model's form, of shapelets, or the sum of both.
+        order: Highest order of the shapelets.
+
+    Attributes:
+        bounds: The fitted parameters by name, each with the smallest and the largest value that is plausible.
+        parts: For each part the places of its components.
+        penalty: How strongly the square of each component's amplitude is penalised, relative to the others.
     """
 
-    def __init__(self, model: MacroModel, jacobian: Jacobian = "differences") -> None:
-        self.model, self.jacobian = model, jacobian
-        self.names = tuple(model.bounds)
-        self.parts = tuple(model.parts)
+    def __init__(
+        self, model: MacroModel, jacobian: Jacobian = "differences", source: Source = "simulator", order: int = 10
+    ) -> None:
+        self.model, self.jacobian, self.order = model, jacobian, order
+        self.parts: dict[str, slice] = {}
+        self.penalty: list[float] = []
+        self._layers: list[_Layer] = []
+        for part, depends in model.parts.items():
+            first = len(self.penalty)
+            if part != MacroModel.ARC or source != "shapelets":
+                self._add(depends, partial(self._profile, part), [0.0])
+            if part == MacroModel.ARC and source != "simulator":
+                self._add(model.traced_by | {SCALE}, self._shapelets, [(1.0 + n) ** 2 for n in orders(order)])
+            self.parts[part] = slice(first, len(self.penalty))
+        low, high = (radius * factor for radius, factor in zip(model.source_radii, SCALES, strict=True))
+        used = frozenset().union(*(layer.depends for layer in self._layers))
+        bounds = {**model.bounds, SCALE: (low, high)}
+        self.bounds = {name: of_name for name, of_name in bounds.items() if name in used}
+        self.names = tuple(self.bounds)
 
-    def parts_of(self, values: Tensor) -> Tensor:
-        """Return the blurred parts (n, parts, pixels, pixels) of parameters (n, p)."""
-        return self.model.blur(self._surfaces(values))
+    def components(self, values: Tensor) -> Tensor:
+        """Return the blurred components (n, components, pixels, pixels) of parameters (n, p)."""
+        return self.model.blur(torch.cat([each.surfaces(self._named(each, values)) for each in self._layers], 1))
 
-    def derivatives(self, values: Tensor) -> tuple[list[tuple[int, int]], Tensor]:
-        """Return the derivatives of the blurred parts; forward mode needs that torch's inference mode is off.
+    def derivatives(self, values: Tensor, amplitudes: Tensor) -> Tensor:
+        """Return the derivatives of images; forward mode needs that torch's inference mode is off.
 
         Args:
             values: Parameters (n, p).
+            amplitudes: (n, components), held.
 
         Returns:
-            The numbers of the parameter and of the part of each of m derivatives, and these: (n, m, pixels, pixels).
-            Parts that do not depend on a parameter are left out.
+            (n, p, pixels, pixels).
         """
-        plain = self._surfaces(values) if self.jacobian == "differences" else None
-        rows: list[Tensor] = []
-        of: list[tuple[int, int]] = []
-        for i, name in enumerate(self.names):
-            for k, part in enumerate(self.parts):
-                if name in self.model.parts[part]:
-                    rows.append(self._derivative(part, i, values, None if plain is None else plain[:, k]))
-                    of.append((i, k))
-        return of, self.model.blur(torch.stack(rows, 1))
+        found: dict[str, Tensor] = {}
+        for layer in self._layers:
+            named = self._named(layer, values)
+            held = amplitudes[:, layer.components]
+            plain = _light(layer, held, named) if self.jacobian == "differences" else None
+            for name in named:
+                derivative = self._derivative(partial(_light, layer, held), name, named, plain)
+                found[name] = found[name] + derivative if name in found else derivative
+        return self.model.blur(torch.stack([found[name] for name in self.names], 1))
 
-    def _derivative(self, part: str, parameter: int, values: Tensor, plain: Tensor | None) -> Tensor:
-        named = self._named(part, values)
-        name = self.names[parameter]
+    def _derivative(
+        self, light: Callable[[Mapping[str, Tensor]], Tensor], name: str, named: dict[str, Tensor], plain: Tensor | None
+    ) -> Tensor:
         if plain is not None:
-            low, high = self.model.bounds[name]
+            low, high = self.bounds[name]
             step = (high - low) * STEP
-            return (self.model.surface(part, named | {name: named[name] + step}) - plain) / step
+            return (light(named | {name: named[name] + step}) - plain) / step
         with forward_ad.dual_level():
             dual = forward_ad.make_dual(named[name], torch.ones_like(named[name]))
-            tangent = forward_ad.unpack_dual(self.model.surface(part, named | {name: dual})).tangent
-        assert tangent is not None, f"{part} does not depend on {name}"
+            tangent = forward_ad.unpack_dual(light(named | {name: dual})).tangent
+        assert tangent is not None, f"no light depends on {name}"
         return tangent
 
-    def _surfaces(self, values: Tensor) -> Tensor:
-        return torch.stack([self.model.surface(part, self._named(part, values)) for part in self.parts], 1)
+    def _add(
+        self, depends: frozenset[str], surfaces: Callable[[Mapping[str, Tensor]], Tensor], penalty: list[float]
+    ) -> None:
+        places = slice(len(self.penalty), len(self.penalty) + len(penalty))
+        self._layers.append(_Layer(depends, places, surfaces))
+        self.penalty += penalty
 
-    def _named(self, part: str, values: Tensor) -> dict[str, Tensor]:
-        needed = self.model.parts[part]
-        return {name: values[:, i].contiguous() for i, name in enumerate(self.names) if name in needed}
+    def _profile(self, part: str, named: Mapping[str, Tensor]) -> Tensor:
+        return self.model.surface(part, named)[:, None]
+
+    def _shapelets(self, named: Mapping[str, Tensor]) -> Tensor:
+        x, y = self.model.traced({name: value for name, value in named.items() if name != SCALE})
+        found = shapelets(x, y, named[SCALE], self.order)
+        rays = found.shape[-1] // self.model.pixels
+        return found if rays == 1 else avg_pool2d(found, rays)
+
+    def _named(self, layer: _Layer, values: Tensor) -> dict[str, Tensor]:
+        return {name: values[:, i].contiguous() for i, name in enumerate(self.names) if name in layer.depends}
+
+
+def _light(layer: _Layer, amplitudes: Tensor, named: Mapping[str, Tensor]) -> Tensor:
+    surfaces = layer.surfaces(named)
+    return (amplitudes[:, None] @ surfaces.flatten(2))[:, 0].unflatten(1, surfaces.shape[2:])

@@ -60,14 +60,23 @@ class SubstructureMacroModel(MacroModel):
         ranges = _ranges(priors, cosmology)
         self.bounds = fitted_ranges({name: ranges[name] for name in there}, free)
         self._fixed = {name: ranges[name][0] for name in FITTED if name not in self.bounds}
+        self.traced_by = frozenset((*MASS, "source_x", "source_y"))
+        self.source_radii = ranges["source_radius"]
         noise = [priors[name].bounds for name in ("snr", "background_rms")]
         self.noise_is_known = all(low == high for low, high in noise)
         self._snr, self._background = ((low + high) / 2 for low, high in noise)
 
     def surface(self, part: str, values: Mapping[str, Tensor]) -> Tensor:
+        scene = self._scene(values)
+        return self._lenses.part(part, scene | {AMPLITUDES[part]: torch.ones_like(next(iter(scene.values())))})
+
+    def traced(self, values: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+        return self._lenses.traced(self._scene(values))
+
+    def _scene(self, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The fixed parameters and the given ones."""
         like = next(iter(values.values()))
-        fixed = {name: torch.full_like(like, value) for name, value in self._fixed.items()}
-        return self._lenses.part(part, fixed | dict(values) | {AMPLITUDES[part]: torch.ones_like(like)})
+        return {name: torch.full_like(like, value) for name, value in self._fixed.items()} | dict(values)
 
     def blur(self, light: Tensor) -> Tensor:
         return self._blur(light.flatten(0, 1)).view_as(light)

@@ -89,6 +89,20 @@ class Lenses:
         needed = {k: v for k, v in scene.items() if v.ndim < 3}
         return averaged(lambda x, y: self._arc(x, y, needed), middles, self.pixel_scale, self.rays)
 
+    def traced(self, scene: Scene) -> tuple[Tensor, Tensor]:
+        """Source plane positions of rays in arcsec from the source's centre, (n, rays, rays) each.
+
+        Each pixel has `rays` x `rays` of them; 2 x 2 if their number is adaptive.
+        """
+        like = scene["theta_E"]
+        rays = 2 if self.rays == "adaptive" else self.rays
+        axis = torch.arange(self.pixels * rays, dtype=like.dtype, device=like.device) - (self.pixels * rays - 1) / 2
+        axis = axis * (self.pixel_scale / rays)
+        x, y = axis[None, :], axis[:, None]
+        alpha_x, alpha_y = self.deflection(x, y, scene)
+        center_x, center_y = columns(scene["source_x"], scene["source_y"])
+        return x - alpha_x - center_x, y - alpha_y - center_y
+
     def _light(self, scene: Scene, without: Container[str]) -> Tensor:
         total = scene["theta_E"].new_zeros(len(scene["theta_E"]), self.pixels, self.pixels)
         for name in ("source", "lens_light"):

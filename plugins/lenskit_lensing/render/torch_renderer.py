@@ -103,6 +103,17 @@ class TorchRenderer:
         """
         return self._in_chunks(self._arc, scene)
 
+    def traced(self, scene: Scene) -> tuple[Tensor, Tensor]:
+        """Source plane positions of rays in arcsec, (n, rays, rays) each.
+
+        Each pixel has `supersampling` x `supersampling` of them; 2 x 2 if their number is adaptive. Needs the scene's
+        entries of the group `lens`.
+        """
+        rays = 2 if self.supersampling == "adaptive" else self.supersampling
+        terms = epl_terms(self.ellipticity, TOLERANCE[scene["theta_E"].dtype])
+        places = axis(self.pixels * rays, self.pixel_scale / rays, scene["theta_E"])
+        return source_plane(places[None, :], places[:, None], scene, terms)
+
     def lens_light(self, scene: Scene) -> Tensor:
         """The lens galaxy's light before the PSF: its surface brightness over that at R_sersic, (n, pixels, pixels).
 

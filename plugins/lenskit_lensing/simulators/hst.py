@@ -285,9 +285,11 @@ class HST(Simulator):
         """
         from lenskit_lensing.simulators.hst_macro import HSTMacroModel
 
-        wrong = {
+        other_sources = {
             "cosmos_fraction=0": self.sources.stamps is not None and self.sources.stamp_fraction > 0,
             "merger_fraction=0": self.sources.merger_fraction > 0,
+        }
+        wrong = {
             "neighbours=0": self.neighbours.most > 0,
             "light_radius_unit=theta_E": self.lens_light.in_arcsec,
             "disc_fraction=0": self.structure.disc_fraction > 0,
@@ -307,6 +309,7 @@ class HST(Simulator):
             scatter=self.lens_light.scatter,
             renderer=self.renderer,
             exposure=self.exposure,
+            other_sources=tuple(option for option, is_there in other_sources.items() if is_there),
         )
 
     def refuses(self, given: Mapping[str, Tensor]) -> Iterator[tuple[int, str, str]]:

@@ -31,7 +31,7 @@ WIDTHS = 3.0
 
 
 class HSTMacroModel(MacroModel):
-    """The macro model of `HST` with one PSF, without mergers, real galaxies and neighbours.
+    """The macro model of `HST` with one PSF and without neighbours. Its source is a core-Sersic profile.
 
     Args:
         priors: The simulator's.
@@ -40,6 +40,7 @@ class HSTMacroModel(MacroModel):
         scatter: Standard deviation of each of `DEVIATIONS`.
         renderer: The simulator's.
         exposure: The simulator's.
+        other_sources: See `MacroModel`.
 
     Raises:
         UsageError: No parameter has a name in `free`.
@@ -54,6 +55,7 @@ class HSTMacroModel(MacroModel):
         scatter: Mapping[str, float],
         renderer: TorchRenderer,
         exposure: Exposure,
+        other_sources: tuple[str, ...] = (),
     ) -> None:
         self._renderer, self.pixels = renderer, renderer.pixels
         others = (*LENS[1:], *SOURCE, *LENS_LIGHT)
@@ -67,33 +69,44 @@ class HSTMacroModel(MacroModel):
             "source": frozenset((*LENS, *SOURCE)),
             "lens_light": frozenset(light),
         }
+        self.traced_by = frozenset((*LENS, "source_dx", "source_dy"))
+        self.source_radii, self.other_sources = priors["source_half_light_radius"].bounds, other_sources
         low, high = priors["log_noise"].bounds
         self.noise_is_known = exposure.white and low == high
         self._noise = 10 ** ((low + high) / 2)
 
     def surface(self, part: str, values: Mapping[str, Tensor]) -> Tensor:
-        like = next(iter(values.values()))
-        scene = {name: torch.full_like(like, value) for name, value in self._fixed.items()} | dict(values)
+        scene = self._scene(values)
         if part == "lens_light":
             light = {name: scene[of_mass] + scene[f"{name}_deviation"] for name, of_mass in DEVIATIONS.items()}
             R_sersic = scene["light_radius"] * scene["theta_E"]
             return self._renderer.lens_light(light | {"light_n": scene["light_n"], "light_R_sersic": R_sersic})
         return self._renderer.arc(scene | self._source(scene))
 
+    def traced(self, values: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+        scene = self._scene(values)
+        x, y = self._renderer.traced(scene)
+        center_x, center_y = columns(*_source_center(scene))
+        return x - center_x, y - center_y
+
+    def _scene(self, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The fixed parameters and the given ones."""
+        like = next(iter(values.values()))
+        return {name: torch.full_like(like, value) for name, value in self._fixed.items()} | dict(values)
+
     def _source(self, scene: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """A source as `SourcePopulation` draws it, with an amplitude of one; and no second one."""
         core, n, slope = (scene[f"source_{name}"] for name in ("core_radius", "n", "core_slope"))
         _, unit_radius = core_sersic_light(core, n, slope)
         R_sersic = scene["source_half_light_radius"] / unit_radius
-        center = columns(scene["center_x"], scene["center_y"])
-        shear_x, shear_y = shear(*center, gamma1=scene["gamma1"], gamma2=scene["gamma2"])
+        center_x, center_y = _source_center(scene)
         one = torch.ones_like(n)
         no_stamp = torch.full_like(n, -1, dtype=torch.int64)
         source = {
             "source_R_sersic": R_sersic,
             "source_Rb": core * R_sersic,
-            "source_x": scene["center_x"] - shear_x.flatten() + scene["source_dx"],
-            "source_y": scene["center_y"] - shear_y.flatten() + scene["source_dy"],
+            "source_x": center_x,
+            "source_y": center_y,
             "source_amplitude": one,
             "source_flux": one,
             "source_stamp": no_stamp,
@@ -110,3 +123,11 @@ class HSTMacroModel(MacroModel):
         """That of white noise with the middle of the prior's level, relative to the brightest pixel."""
         peak = light.amax((1, 2), keepdim=True)
         return (self._noise * torch.where(peak > 0, peak, 1)).square().expand_as(light)
+
+
+def _source_center(scene: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+    """Position (n,) of the source in arcsec, of its distance from the point behind the lens's centre."""
+    center = columns(scene["center_x"], scene["center_y"])
+    shear_x, shear_y = shear(*center, gamma1=scene["gamma1"], gamma2=scene["gamma2"])
+    x = scene["center_x"] - shear_x.flatten() + scene["source_dx"]
+    return x, scene["center_y"] - shear_y.flatten() + scene["source_dy"]

@@ -13,6 +13,7 @@ from lenskit_deeplense.refit.rendered import Rendered
 N = 12
 MADE = build("simulator", "deeplense-b", {"pixels": 50, "pixel_scale": 0.1, "snr": "60"})
 MODEL = MADE.macro_model()
+MODEL_NAMES = list(MODEL.bounds)
 SCENE = MADE.scene(0, "test", torch.arange(N))
 TRUTH = torch.stack([SCENE[name] for name in MODEL.bounds], 1)
 HALF = torch.tensor([(high - low) / 2 for low, high in MODEL.bounds.values()])
@@ -67,7 +68,7 @@ def test_bounds_are_soft() -> None:
     far[:, gamma1] = 0.5
     rendered = Rendered(MODEL)
     with torch.no_grad():
-        images = rendered.parts_of(far)[:, 0]
+        images = rendered.components(far)[:, 0]
     images = images / images.amax((1, 2), keepdim=True)
     start = far.clone()
     start[:, gamma1] = 0.3
@@ -100,3 +101,33 @@ def test_runs_in_inference_mode() -> None:
         images = noisy()
         found = fit(Rendered(MODEL, "autodiff"), images, near(), 2)
     assert found.image.isfinite().all()
+
+
+def test_shapelets_do_not_fit_the_noise() -> None:
+    """Of 36 further amplitudes few are used, for sources without structure."""
+    images = noisy()
+    plain = fit(Rendered(MODEL), images, TRUTH, 12)
+    rendered = Rendered(MODEL, source="both", order=7)
+    scale = sum(rendered.bounds["source_scale"]) / 2
+    found = fit(rendered, images, torch.cat([TRUTH, torch.full((N, 1), scale)], 1), 12)
+    gain = (chi2(images, plain) - chi2(images, found)).mean().item()
+    assert -3 < gain < 18
+    assert found.light.shape == plain.light.shape
+
+
+def test_shapelets_fit_sources_with_structure() -> None:
+    """Lenses whose source has clumps: shapelets leave noise, a Sersic profile much more."""
+    rendered = Rendered(MODEL, source="both", order=8)
+    truth = torch.cat([TRUTH, TRUTH[:, [MODEL_NAMES.index("source_radius")]] / 3], 1)
+    clumps = torch.randn(N, 45, generator=torch.Generator().manual_seed(4))
+    with torch.no_grad():
+        parts = rendered.components(truth)
+    arc = (clumps[:, :, None, None] * parts[:, 1:46]).sum(1)
+    images = noisy() + 0.3 * arc / arc.abs().amax((1, 2), keepdim=True)
+    left = {}
+    for source in ("simulator", "both"):
+        rendered = Rendered(MODEL, source=source, order=8)  # type: ignore[arg-type]
+        found = fit(rendered, images, truth[:, : len(rendered.names)], 20)
+        left[source] = (chi2(images, found) / 50**2).median().item()
+    assert left["both"] == pytest.approx(1, abs=0.05)
+    assert left["simulator"] > 1.5

@@ -174,6 +174,27 @@ def test_lenses_of_hst_are_fitted(tmp_path: Path) -> None:
     assert set(method.targets) >= {"theta_E", "gamma", "source_dx", "light_radius"}
 
 
+def test_real_galaxies_and_mergers_need_shapelets(tmp_path: Path) -> None:
+    np.save(tmp_path / "psf.npy", profile_psf(0.1, 0.05)[None].numpy())
+    (tmp_path / "stamps").mkdir()
+    axis = np.arange(32) - 15.5
+    for k in range(2):
+        clumps = [np.exp(-((axis - x) ** 2 + (axis[:, None] - 3 * k) ** 2) / 8) for x in (-5, 0, 4)]
+        np.save(tmp_path / "stamps" / f"{k}.npy", sum(clumps))
+    simulator = {"name": "hst", "pixels": 48, "theta_E": "uniform(0.6, 0.9)", "psf": str(tmp_path / "psf.npy"),
+                 "log_noise": "-2", "stamps": str(tmp_path / "stamps"), "stamps_clean": True}  # fmt: skip
+    with pytest.raises(UsageError, match=r"method.source=shapelets, or simulator.cosmos_fraction=0, .*merger_fraction"):
+        Job(config(simulator))
+    options = {"source": "shapelets", "shapelet_order": 3, "steps": 2}
+    run = train(config(simulator, **options), tmp_path / "run", progress=False)
+    assert np.isfinite(run.score(4)[0]).all()
+
+
+def test_a_macro_model_that_traces_no_rays_has_no_shapelets() -> None:
+    with pytest.raises(UsageError, match="traces no rays: leave out method.source=both"):
+        Job(config({"name": "marked", "pixels": 32}, source="both"))
+
+
 def test_stored_images_know_the_simulator_that_made_them(tmp_path: Path) -> None:
     simulator = {"name": "deeplense-a", **LENSES}
     plan = Plan.of(Config.resolve({"simulator": simulator, "pairs": {"name": "single"}}), lenses=16)

@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 import torch
+from torch.nn.functional import avg_pool2d
 
 from lenskit.config import build
 from lenskit.errors import UsageError
 from lenskit_deeplense.simulators.substructure import Substructure
+from lenskit_lensing.light import sersic
 
 SMALL = {"pixels": 40, "pixel_scale": 0.1}
 
@@ -42,6 +44,22 @@ def test_renders_what_the_simulator_renders(name: str, options: dict[str, Any]) 
         total += light * scene[amplitudes[part]][:, None, None]
     clean = made.clean(scene)
     torch.testing.assert_close(total, clean, rtol=1e-5, atol=1e-6 * clean.max().item())
+
+
+@pytest.mark.parametrize("rays", [1, 2])
+def test_rays_are_traced_to_the_source(rays: int) -> None:
+    """A Sersic profile where rays start is the source that is rendered."""
+    made = simulator("substructure", supersampling=rays)
+    model = made.macro_model()
+    scene = made.scene(0, "test", torch.arange(4))
+    x, y = model.traced({name: scene[name] for name in model.traced_by & model.bounds.keys()})
+    assert x.shape == y.shape == (4, 40 * rays, 40 * rays)
+    zero = torch.zeros(4)
+    shape = {"R_sersic": "source_radius", "n_sersic": "source_n", "e1": "source_e1", "e2": "source_e2"}
+    light = sersic(x, y, **{key: scene[name] for key, name in shape.items()}, center_x=zero, center_y=zero)
+    expected = model.surface("source", {name: scene[name] for name in model.parts["source"] & model.bounds.keys()})
+    torch.testing.assert_close(avg_pool2d(light, rays), expected, rtol=1e-3, atol=1e-4)
+    assert model.source_radii == (0.5, 0.5)
 
 
 def test_fits_what_differs_from_lens_to_lens() -> None:

@@ -9,11 +9,13 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
+from torch.nn.functional import avg_pool2d
 
 from lenskit.config import build
 from lenskit.errors import UsageError
 from lenskit.kinds.macro_model import MacroModel
 from lenskit_lensing.instruments.psf import profile_psf
+from lenskit_lensing.light import core_sersic
 from lenskit_lensing.simulators.hst import HST, normalised
 from lenskit_lensing.simulators.hst_macro import DEVIATIONS
 
@@ -88,5 +90,27 @@ def test_the_variance_is_that_of_white_noise(psf: str) -> None:
 
 
 def test_options_that_it_does_not_describe_are_refused() -> None:
-    with pytest.raises(UsageError, match=r"needs simulator.merger_fraction=0, simulator.psf=FILE, with one PSF$"):
-        simulator(merger_fraction=0.1).macro_model()
+    with pytest.raises(UsageError, match=r"needs simulator.neighbours=0, simulator.psf=FILE, with one PSF$"):
+        simulator(neighbours="2").macro_model()
+
+
+@pytest.mark.parametrize("rays", [1, 2])
+def test_rays_are_traced_to_the_source(psf: str, rays: int) -> None:
+    """A core-Sersic profile where rays start is the source that is rendered."""
+    made = simulator(psf=psf, supersampling=rays)
+    model = made.macro_model()
+    scene, values = drawn(made, model, 4)
+    x, y = model.traced({name: scene[name] for name in model.traced_by})
+    assert x.shape == (4, 48 * rays, 48 * rays)
+    zero = torch.zeros(4)
+    light = core_sersic(
+        x, y, R_sersic=scene["source_R_sersic"], Rb=scene["source_Rb"], n_sersic=scene["source_n"],
+        gamma=scene["source_core_slope"], e1=scene["source_e1"], e2=scene["source_e2"], center_x=zero, center_y=zero,
+    )  # fmt: skip
+    expected = model.surface("source", named(model, "source", values))
+    torch.testing.assert_close(normalised(avg_pool2d(light, rays)), normalised(expected), rtol=0, atol=1e-3)
+
+
+def test_sources_of_other_forms_are_told(psf: str) -> None:
+    assert simulator(psf=psf).macro_model().other_sources == ()
+    assert simulator(psf=psf, merger_fraction=0.1).macro_model().other_sources == ("merger_fraction=0",)
