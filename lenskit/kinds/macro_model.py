@@ -18,6 +18,7 @@ class MacroModel(ABC):
         bounds: The fitted parameters by name, each with the smallest and the largest value that is plausible.
         parts: Names of the light's parts, each with the names of the parameters that it depends on.
         pixels: Height and width of the image.
+        pixel_scale: Size of a pixel in arcsec.
         noise_is_known: Whether `variance` is that of each image. If not, it is that of a typical one.
         traced_by: Names of the parameters that `traced` depends on; empty if the model traces no rays.
         source_radii: Smallest and largest half-light radius of a source in arcsec, of a model that traces rays.
@@ -31,6 +32,7 @@ class MacroModel(ABC):
     bounds: Mapping[str, tuple[float, float]]
     parts: Mapping[str, frozenset[str]]
     pixels: int
+    pixel_scale: float
     noise_is_known: bool
     traced_by: frozenset[str] = frozenset()
     source_radii: tuple[float, float] = (0.0, 0.0)

@@ -20,7 +20,7 @@ from torch.nn import functional as F
 
 from lenskit.plugin import Backbone, Batch, MacroModel, Method, Parameter, Preprocess, Simulator, UsageError, at_most
 from lenskit_deeplense.refit.fit import Fit, fit
-from lenskit_deeplense.refit.rendered import Jacobian, Rendered, Source
+from lenskit_deeplense.refit.rendered import PSF_SIGMA, Jacobian, Rendered, Source
 from lenskit_deeplense.refit.residuals import binned_chi2, estimated_variance
 
 log = logging.getLogger("lenskit")
@@ -46,7 +46,8 @@ class Refit(Method):
         bin: Pixels along each side of the bins that residuals are averaged in.
         arc: Bins count in which the model's arc is brighter than this fraction of its brightest bin.
         free: Parameters to be fitted although the simulator fixes them, such as `source_n` or `light_radius`; if not
-            given, those that nobody knows of a real lens, such as `theta_E`.
+            given, those that nobody knows of a real lens, such as `theta_E`. `psf_sigma` is the width of a Gaussian
+            that broadens the simulator's PSF.
         noise: Variance of the noise by the simulator, where it gives all images the same noise; or estimated from the
             residual of each image.
         jacobian: Derivatives of images by finite differences, which are three times as fast on a CPU, or by automatic
@@ -94,7 +95,8 @@ class Refit(Method):
         Raises:
             UsageError: There is none, or images are not what it renders but for their unit.
         """
-        model = simulator.macro_model(self.free) if simulator is not None else None
+        of_model = None if self.free is None else [name for name in self.free if name != PSF_SIGMA]
+        model = simulator.macro_model(of_model) if simulator is not None else None
         if model is None:
             what = "and this one has none" if simulator is not None else "and these images come without one"
             raise UsageError(
@@ -119,7 +121,8 @@ class Refit(Method):
                 f"simulator.{', simulator.'.join(model.other_sources)}"
             )
         self.model = model
-        self.rendered = Rendered(model, self.jacobian, self.source, self.shapelet_order)
+        broad = PSF_SIGMA in (self.free or ())
+        self.rendered = Rendered(model, self.jacobian, self.source, self.shapelet_order, broad)
         if not model.noise_is_known and self.noise == "simulator":
             log.info("the noise differs from image to image: method 'refit' estimates it from each image's residual")
 

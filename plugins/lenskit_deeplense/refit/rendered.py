@@ -13,6 +13,7 @@ from torch.autograd import forward_ad
 from torch.nn.functional import avg_pool2d
 
 from lenskit.plugin import MacroModel
+from lenskit_deeplense.refit.broadening import broadened, broadening
 from lenskit_deeplense.refit.shapelets import orders, shapelets
 
 Jacobian = Literal["autodiff", "differences"]
@@ -26,6 +27,12 @@ SCALE = "source_scale"
 SCALES = 0.2, 0.8
 """Plausible scales of shapelets over the smallest and the largest half-light radius of a source."""
 
+
+PSF_SIGMA = "psf_sigma"
+"""Name of the standard deviation in arcsec of a Gaussian that broadens the PSF."""
+
+PSF_SIGMAS = 0.0, 1.0
+"""Plausible standard deviations of it in pixels."""
 
 Source = Literal["simulator", "shapelets", "both"]
 
@@ -56,6 +63,7 @@ class Rendered:
         jacobian: Derivatives by forward-mode automatic differentiation or by finite differences.
         source: Lensed light of the macro model's form, of shapelets, or the sum of both.
         order: Highest order of the shapelets.
+        broad: Whether a Gaussian broadens the PSF, whose width is a parameter.
 
     Attributes:
         bounds: The fitted parameters by name, each with the smallest and the largest value that is plausible.
@@ -64,7 +72,12 @@ class Rendered:
     """
 
     def __init__(
-        self, model: MacroModel, jacobian: Jacobian = "differences", source: Source = "simulator", order: int = 10
+        self,
+        model: MacroModel,
+        jacobian: Jacobian = "differences",
+        source: Source = "simulator",
+        order: int = 10,
+        broad: bool = False,
     ) -> None:
         self.model, self.jacobian, self.order = model, jacobian, order
         self.parts: dict[str, slice] = {}
@@ -81,11 +94,15 @@ class Rendered:
         used = frozenset().union(*(layer.depends for layer in self._layers))
         bounds = {**model.bounds, SCALE: (low, high)}
         self.bounds = {name: of_name for name, of_name in bounds.items() if name in used}
+        if broad:
+            low, high = (sigma * model.pixel_scale for sigma in PSF_SIGMAS)
+            self.bounds[PSF_SIGMA] = low, high
         self.names = tuple(self.bounds)
 
     def components(self, values: Tensor) -> Tensor:
         """Return the blurred components (n, components, pixels, pixels) of parameters (n, p)."""
-        return self.model.blur(torch.cat([each.surfaces(self._named(each, values)) for each in self._layers], 1))
+        blurred = self.model.blur(torch.cat([each.surfaces(self._named(each, values)) for each in self._layers], 1))
+        return blurred if PSF_SIGMA not in self.bounds else broadened(blurred, self._sigma(values))
 
     def derivatives(self, values: Tensor, amplitudes: Tensor) -> Tensor:
         """Return the derivatives of images; forward mode needs that torch's inference mode is off.
@@ -98,19 +115,26 @@ class Rendered:
             (n, p, pixels, pixels).
         """
         found: dict[str, Tensor] = {}
+        total = torch.zeros((), dtype=values.dtype, device=values.device)
         for layer in self._layers:
             named = self._named(layer, values)
             held = amplitudes[:, layer.components]
-            plain = _light(layer, held, named) if self.jacobian == "differences" else None
+            plain = _light(layer, held, named)
+            total = total + plain
             for name in named:
                 derivative = self._derivative(partial(_light, layer, held), name, named, plain)
                 found[name] = found[name] + derivative if name in found else derivative
-        return self.model.blur(torch.stack([found[name] for name in self.names], 1))
+        if PSF_SIGMA not in self.bounds:
+            return self.model.blur(torch.stack([found[name] for name in self.names], 1))
+        blurred = self.model.blur(torch.stack([found.get(name, total) for name in self.names], 1))
+        sigma = self._sigma(values)
+        of_sigma = broadening(blurred[:, -1:], sigma) / self.model.pixel_scale
+        return torch.cat([broadened(blurred[:, :-1], sigma), of_sigma], 1)
 
     def _derivative(
-        self, light: Callable[[Mapping[str, Tensor]], Tensor], name: str, named: dict[str, Tensor], plain: Tensor | None
+        self, light: Callable[[Mapping[str, Tensor]], Tensor], name: str, named: dict[str, Tensor], plain: Tensor
     ) -> Tensor:
-        if plain is not None:
+        if self.jacobian == "differences":
             low, high = self.bounds[name]
             step = (high - low) * STEP
             return (light(named | {name: named[name] + step}) - plain) / step
@@ -135,6 +159,10 @@ class Rendered:
         found = shapelets(x, y, named[SCALE], self.order)
         rays = found.shape[-1] // self.model.pixels
         return found if rays == 1 else avg_pool2d(found, rays)
+
+    def _sigma(self, values: Tensor) -> Tensor:
+        """Standard deviation (n,) in pixels of the Gaussian that broadens the PSF."""
+        return values[:, self.names.index(PSF_SIGMA)] / self.model.pixel_scale
 
     def _named(self, layer: _Layer, values: Tensor) -> dict[str, Tensor]:
         return {name: values[:, i].contiguous() for i, name in enumerate(self.names) if name in layer.depends}

@@ -50,6 +50,7 @@ class SubstructureMacroModel(MacroModel):
         blur: Blur,
     ) -> None:
         self._lenses, self._blur, self.pixels = lenses, blur, lenses.pixels
+        self.pixel_scale = lenses.pixel_scale
         self.parts = {"source": frozenset((*MASS, *SOURCE))}
         if priors["light_amplitude"].bounds != (0, 0):
             self.parts["lens_light"] = frozenset(LENS_LIGHT)

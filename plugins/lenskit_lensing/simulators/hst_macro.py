@@ -57,7 +57,7 @@ class HSTMacroModel(MacroModel):
         exposure: Exposure,
         other_sources: tuple[str, ...] = (),
     ) -> None:
-        self._renderer, self.pixels = renderer, renderer.pixels
+        self._renderer, self.pixels, self.pixel_scale = renderer, renderer.pixels, renderer.pixel_scale
         others = (*LENS[1:], *SOURCE, *LENS_LIGHT)
         ranges = {"theta_E": theta_E} | {name: priors[name].bounds for name in others}
         ranges |= {f"{name}_deviation": (-WIDTHS * scatter[name], WIDTHS * scatter[name]) for name in DEVIATIONS}

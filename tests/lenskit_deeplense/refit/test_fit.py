@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from torch import Tensor
@@ -131,3 +133,17 @@ def test_shapelets_fit_sources_with_structure() -> None:
         left[source] = (chi2(images, found) / 50**2).median().item()
     assert left["both"] == pytest.approx(1, abs=0.05)
     assert left["simulator"] > 1.5
+
+
+def test_the_width_of_the_psf_is_fitted() -> None:
+    """Images of a Gaussian PSF that is wider than the simulator's."""
+    options = {"pixels": 50, "pixel_scale": 0.1, "snr": "60", "psf": "gaussian"}
+    narrow, wide = (build("simulator", "deeplense-b", {**options, "psf_fwhm": fwhm}) for fwhm in (0.2, 0.24))
+    scene = wide.scene(0, "test", torch.arange(N))
+    images = wide.clean(scene)
+    rendered = Rendered(narrow.macro_model(), broad=True)
+    start = torch.cat([torch.stack([scene[name] for name in rendered.names[:-1]], 1), torch.full((N, 1), 0.05)], 1)
+    found = fit(rendered, images, start, 12)
+    added = math.sqrt(0.24**2 - 0.2**2) / math.sqrt(8 * math.log(2))
+    assert rendered.bounds["psf_sigma"] == (0, 0.1)
+    assert found.values[:, -1].abs().median().item() == pytest.approx(added, rel=0.1)

@@ -74,6 +74,7 @@ class BlobModel(MacroModel):
     """
 
     noise_is_known = True
+    pixel_scale = 1.0
 
     def __init__(self, width: tuple[float, float], pixels: int) -> None:
         self.bounds = {"width": width, "x": (-8.0, 8.0), "y": (-8.0, 8.0)}
