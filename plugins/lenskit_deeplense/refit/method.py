@@ -101,7 +101,7 @@ class Refit(Method):
             what = "and this one has none" if simulator is not None else "and these images come without one"
             raise UsageError(
                 f"method 'refit' fits the simulator's macro model, {what}: use --simulator deeplense-a, deeplense-b, "
-                "substructure or hst"
+                "deeplense-1, deeplense-2, deeplense-3, substructure or hst"
             )
         if preprocess.stretch != "linear":
             raise UsageError(

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from lenskit.plugin import Distribution, MacroModel
 from lenskit_deeplense.simulators.rendering import Blur, Lenses
-from lenskit_lensing.cosmology import Cosmology
 from lenskit_lensing.macro import Range, check_free, fitted_ranges
+
+EinsteinRadius = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 MASS = ("theta_E", "center_x", "center_y", "e1", "e2", "gamma1", "gamma2")
 SOURCE = ("source_x", "source_y", "source_radius", "source_n", "source_e1", "source_e2")
@@ -23,18 +25,36 @@ UNKNOWN = ("theta_E",)
 """Parameters that are fitted by default although the simulator fixes them. Substructure adds to the mass of a lens: if
 the Einstein radius were known, a ring of another size would be enough to find it."""
 
+
+@dataclass(frozen=True)
+class MacroNoise:
+    """Noise of an image, by that of its brightest pixel.
+
+    Attributes:
+        photon: Variance of the brightest pixel's photons over its squared brightness.
+        background: Standard deviation of the background over the brightest pixel's brightness.
+        is_known: Whether all images have this noise. If not, it is that of a typical one.
+    """
+
+    photon: float
+    background: float
+    is_known: bool
+
+
 AMPLITUDES = {"source": "source_amplitude", "lens_light": "light_amplitude"}
 
 
 class SubstructureMacroModel(MacroModel):
-    """The macro model of `Substructure`.
+    """The macro model of `SubstructureScenes`.
 
     Args:
         priors: The simulator's.
         free: Parameters to be fitted although the simulator fixes them; by default `UNKNOWN`.
-        cosmology: The simulator's.
+        einstein_radius: Einstein radii in arcsec of masses in solar masses at redshifts of lens and source.
         lenses: Renders without substructure.
         blur: The simulator's.
+        noise: The simulator's.
+        deflection_scale: Factor of all deflections.
 
     Raises:
         UsageError: No parameter has a name in `free`.
@@ -45,9 +65,11 @@ class SubstructureMacroModel(MacroModel):
         priors: Mapping[str, Distribution],
         free: Sequence[str] | None,
         *,
-        cosmology: Cosmology,
+        einstein_radius: EinsteinRadius,
         lenses: Lenses,
         blur: Blur,
+        noise: MacroNoise,
+        deflection_scale: float = 1.0,
     ) -> None:
         self._lenses, self._blur, self.pixels = lenses, blur, lenses.pixels
         self.pixel_scale = lenses.pixel_scale
@@ -58,14 +80,14 @@ class SubstructureMacroModel(MacroModel):
         if free is None:
             free = [name for name in UNKNOWN if name in there]
         check_free(free, there)
-        ranges = _ranges(priors, cosmology)
+        ranges = _ranges(priors, einstein_radius)
         self.bounds = fitted_ranges({name: ranges[name] for name in there}, free)
         self._fixed = {name: ranges[name][0] for name in FITTED if name not in self.bounds}
+        if deflection_scale != 1:
+            self._fixed["deflection_scale"] = deflection_scale
         self.traced_by = frozenset((*MASS, "source_x", "source_y"))
         self.source_radii = ranges["source_radius"]
-        noise = [priors[name].bounds for name in ("snr", "background_rms")]
-        self.noise_is_known = all(low == high for low, high in noise)
-        self._snr, self._background = ((low + high) / 2 for low, high in noise)
+        self._noise, self.noise_is_known = noise, noise.is_known
 
     def surface(self, part: str, values: Mapping[str, Tensor]) -> Tensor:
         scene = self._scene(values)
@@ -83,19 +105,19 @@ class SubstructureMacroModel(MacroModel):
         return self._blur(light.flatten(0, 1)).view_as(light)
 
     def variance(self, light: Tensor) -> Tensor:
-        """The photons' and the background's, see `Substructure.counts`; at least one photon a pixel."""
+        """The photons' and the background's; at least one photon a pixel."""
         peak = light.amax((1, 2), keepdim=True)
         peak = torch.where(peak > 0, peak, 1)
-        photon = self._snr**-2 - self._background**2  # over the brightest pixel's mean count
-        return peak**2 * ((light / peak).clamp(min=photon) * photon + self._background**2)
+        photon = self._noise.photon
+        return peak**2 * ((light / peak).clamp(min=photon) * photon + self._noise.background**2)
 
 
-def _ranges(priors: Mapping[str, Distribution], cosmology: Cosmology) -> dict[str, Range]:
+def _ranges(priors: Mapping[str, Distribution], einstein_radius: EinsteinRadius) -> dict[str, Range]:
     """The smallest and the largest value of each of `FITTED`."""
     ranges = {name: priors[name].bounds for name in FITTED if name in priors}
     if "halo_mass" in priors:
         corners = [torch.tensor(priors[name].bounds) for name in ("halo_mass", "z_lens", "z_source")]
-        radii = cosmology.einstein_radius_point(*(each.flatten() for each in torch.meshgrid(*corners, indexing="ij")))
+        radii = einstein_radius(*(each.flatten() for each in torch.meshgrid(*corners, indexing="ij")))
         ranges["theta_E"] = float(radii.min()), float(radii.max())
     for ellipticity, of in {"e": "lens", "light_e": "light", "source_e": "source"}.items():
         if f"{of}_q" in priors:

@@ -10,13 +10,16 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Annotated, Any, ClassVar, Literal
 
+import torch
 from annotated_types import Ge, Le
 from torch import Tensor
 
 from lenskit.plugin import KeyedGenerator, Scene, UsageError
+from lenskit_deeplense.simulators.macro import MacroNoise
 from lenskit_deeplense.simulators.scenes import SubstructureScenes
 from lenskit_lensing.cosmology import ARCSEC, G_OVER_C2
 from lenskit_lensing.instruments.photons import photons
+from lenskit_lensing.light import sersic_b
 from lenskit_lensing.mass.coordinates import columns
 from lenskit_lensing.priors import Prior
 
@@ -142,11 +145,32 @@ class DeepLense1(SubstructureScenes):
         """Draw one group."""
         drawn = super().draw(group, rng, scene)
         if group == "lens" and self.z_convention is not None:
-            z_lens, z_source = drawn["z_lens"], drawn["z_source"]
-            drawn["deflection_scale"] = self.cosmology.critical_density(
-                z_lens, z_source * 0 + self.z_convention
-            ) / self.cosmology.critical_density(z_lens, z_source)
+            drawn["deflection_scale"] = self._deflection_scale(drawn["z_lens"], drawn["z_source"], self.z_convention)
         return drawn
+
+    def deflection_scale(self) -> float:
+        """See `SubstructureScenes.deflection_scale`; 1 without `z_convention`."""
+        if self.z_convention is None:
+            return 1.0
+        z_lens, z_source = (torch.tensor([sum(self.priors[z].bounds) / 2]) for z in ("z_lens", "z_source"))
+        return self._deflection_scale(z_lens, z_source, self.z_convention).item()
+
+    def _deflection_scale(self, z_lens: Tensor, z_source: Tensor, z_convention: float) -> Tensor:
+        """Deflections of sources at the redshift `z_source` over those at `z_convention`."""
+        meant = self.cosmology.critical_density(z_lens, z_source * 0 + z_convention)
+        return meant / self.cosmology.critical_density(z_lens, z_source)
+
+    def macro_noise(self) -> MacroNoise:
+        """See `SubstructureScenes.macro_noise`: of the middle of the exposures, for a source as bright as its centre.
+
+        Images without noise are judged as if they had it `once`: then a residual over the noise still has a meaning.
+        """
+        exposure, sky, amplitude, n = (
+            sum(self.priors[name].bounds) / 2 for name in ("exposure", "sky_rms", "source_amplitude", "source_n")
+        )
+        rate = amplitude * self.lenses.pixel_scale**2 * sersic_b(torch.tensor(n)).exp().item()
+        draws = 2 if self.noise == "twice" else 1
+        return MacroNoise(draws / (rate * exposure), sky / rate, is_known=self.noise == "none")
 
     def einstein_radius(self, mass: Tensor, z_lens: Tensor, z_source: Tensor) -> Tensor:
         """Einstein radius in arcsec of a mass in solar masses, by the chosen distances.

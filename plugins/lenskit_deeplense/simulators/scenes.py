@@ -14,6 +14,7 @@ from torch import Tensor
 
 from lenskit.plugin import Distribution, KeyedGenerator, Scene, Simulator, UsageError, at_most, keep_freed_memory
 from lenskit_deeplense.simulators.given import refused
+from lenskit_deeplense.simulators.macro import UNKNOWN, MacroNoise, SubstructureMacroModel
 from lenskit_deeplense.simulators.priors import DOMAINS
 from lenskit_deeplense.simulators.recorded import CLASSES, KNOWN, recorded
 from lenskit_deeplense.simulators.rendering import Blur, Lenses
@@ -222,6 +223,34 @@ class SubstructureScenes(Simulator):
     @abstractmethod
     def draw_instrument(self, rng: KeyedGenerator) -> Scene:
         """Draw the entries of the group `instrument`."""
+
+    @abstractmethod
+    def macro_noise(self) -> MacroNoise:
+        """Return the noise of images of lenses without substructure."""
+
+    def macro_model(self, free: Sequence[str] | None = None) -> SubstructureMacroModel:
+        """See `Simulator.macro_model`; `UNKNOWN` are free if nothing else is given."""
+        fitted = UNKNOWN if free is None else free
+        lenses = Lenses(
+            pixels=self.lenses.pixels,
+            pixel_scale=self.lenses.pixel_scale,
+            rays=self.lenses.rays,
+            is_round=self.lenses.is_round and not {"e1", "e2"}.intersection(fitted),
+            substructure={},
+        )
+        return SubstructureMacroModel(
+            self.priors,
+            free,
+            einstein_radius=self.einstein_radius,
+            lenses=lenses,
+            blur=self.blur,
+            noise=self.macro_noise(),
+            deflection_scale=self.deflection_scale(),
+        )
+
+    def deflection_scale(self) -> float:
+        """Return the factor of all deflections, of lenses and sources in the middle of their redshifts."""
+        return 1.0
 
     @abstractmethod
     def observe(self, images: Tensor, scene: Scene) -> Tensor:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from torch import Tensor
 
 from lenskit.plugin import KeyedGenerator, Scene, UsageError
-from lenskit_deeplense.simulators.macro import UNKNOWN, SubstructureMacroModel
-from lenskit_deeplense.simulators.rendering import Lenses
+from lenskit_deeplense.simulators.macro import MacroNoise
 from lenskit_deeplense.simulators.scenes import SubstructureScenes
 from lenskit_lensing.instruments.photons import photons
 from lenskit_lensing.mass.coordinates import columns
@@ -50,17 +48,11 @@ class Substructure(SubstructureScenes):
                 f"reaches {best:g}; below {1 / best:g} is right"
             )
 
-    def macro_model(self, free: Sequence[str] | None = None) -> SubstructureMacroModel:
-        """See `Simulator.macro_model`; `UNKNOWN` are free if nothing else is given."""
-        fitted = UNKNOWN if free is None else free
-        lenses = Lenses(
-            pixels=self.lenses.pixels,
-            pixel_scale=self.lenses.pixel_scale,
-            rays=self.lenses.rays,
-            is_round=self.lenses.is_round and not {"e1", "e2"}.intersection(fitted),
-            substructure={},
-        )
-        return SubstructureMacroModel(self.priors, free, cosmology=self.cosmology, lenses=lenses, blur=self.blur)
+    def macro_noise(self) -> MacroNoise:
+        """See `SubstructureScenes.macro_noise`, and `counts`."""
+        bounds = [self.priors[name].bounds for name in ("snr", "background_rms")]
+        snr, background = ((low + high) / 2 for low, high in bounds)
+        return MacroNoise(snr**-2 - background**2, background, is_known=all(low == high for low, high in bounds))
 
     def draw_instrument(self, rng: KeyedGenerator) -> Scene:
         """Draw the noise: its level, and normal numbers (n, pixels, pixels) of photons and background."""

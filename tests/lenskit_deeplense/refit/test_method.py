@@ -190,6 +190,21 @@ def test_real_galaxies_and_mergers_need_shapelets(tmp_path: Path) -> None:
     assert np.isfinite(run.score(4)[0]).all()
 
 
+@pytest.mark.parametrize("name", ["deeplense-1", "deeplense-2", "deeplense-3"])
+def test_models_i_to_iii_are_fitted(tmp_path: Path, name: str) -> None:
+    run = train(config({"name": name, **LENSES}, steps=6), tmp_path / "run", progress=False)
+    assert np.isfinite(run.score(4)[0]).all()
+    method = run.method()
+    assert isinstance(method, Refit)
+    scores = {}
+    for label in ("none", "spherical"):
+        simulator = run.simulator(classes=[label])
+        scene = simulator.scene(0, "test", torch.arange(8))
+        method.predict_macro = lambda _, scene=scene: scene  # type: ignore[method-assign]
+        scores[label] = method.score(run.encoder().prepare(simulator.render(scene)))
+    assert scores["spherical"].mean() > scores["none"].mean()
+
+
 def test_a_macro_model_that_traces_no_rays_has_no_shapelets() -> None:
     with pytest.raises(UsageError, match="traces no rays: leave out method.source=both"):
         Job(config({"name": "marked", "pixels": 32}, source="both"))

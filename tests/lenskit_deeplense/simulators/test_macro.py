@@ -11,13 +11,14 @@ from torch.nn.functional import avg_pool2d
 
 from lenskit.config import build
 from lenskit.errors import UsageError
+from lenskit_deeplense.simulators.scenes import SubstructureScenes
 from lenskit_deeplense.simulators.substructure import Substructure
 from lenskit_lensing.light import sersic
 
 SMALL = {"pixels": 40, "pixel_scale": 0.1}
 
 
-def simulator(name: str = "deeplense-b", **options: Any) -> Substructure:
+def simulator(name: str = "deeplense-b", **options: Any) -> SubstructureScenes:
     return build("simulator", name, {**SMALL, **options})
 
 
@@ -30,6 +31,10 @@ def simulator(name: str = "deeplense-b", **options: Any) -> Substructure:
         ("substructure", {"halo_mass": "1e12", "z_source": "uniform(0.8, 1.2)", "light_amplitude": "0"}),
         ("substructure", {"source_e1": "-0.1", "source_e2": "uniform(0, 0.1)", "psf": "none", "source_x": "0.1",
                           "source_y": "uniform(-0.1, 0.1)"}),
+        ("deeplense-1", {}),
+        ("deeplense-1", {"as_released": False, "halo_mass": "uniform(8e11, 1.2e12)"}),
+        ("deeplense-2", {}),
+        ("deeplense-3", {"as_released": False, "light_amplitude": "3"}),
     ],
 )  # fmt: skip
 def test_renders_what_the_simulator_renders(name: str, options: dict[str, Any]) -> None:
@@ -96,6 +101,7 @@ def test_a_misspelt_parameter_is_refused() -> None:
 def test_the_variance_is_that_of_the_simulators_noise(background: str) -> None:
     """Counts of many exposures of one lens, in units of the brightest pixel's mean count."""
     made = simulator("deeplense-a", snr="20", background_rms=background)
+    assert isinstance(made, Substructure)
     model = made.macro_model()
     assert model.noise_is_known
     lens = torch.zeros(4000, dtype=torch.long)
@@ -114,3 +120,25 @@ def test_the_variance_is_that_of_the_simulators_noise(background: str) -> None:
 
 def test_noise_that_differs_from_image_to_image_is_not_known() -> None:
     assert not simulator("deeplense-b", snr="uniform(10, 30)").macro_model().noise_is_known
+
+
+@pytest.mark.parametrize("draws", ["once", "twice"])
+def test_the_variance_of_models_i_to_iii_is_typical(draws: str) -> None:
+    """Within a factor of 2, because the peak of the arc is taken to be as bright as the source's centre."""
+    made = simulator("deeplense-1", noise=draws, exposure="2000", theta_E="1.2")
+    model = made.macro_model()
+    assert not model.noise_is_known
+    lens = torch.zeros(500, dtype=torch.long)
+    scene = made.scene(0, "test", lens, torch.arange(500), shared=("lens", "substructure", "source", "lens_light"))
+    clean = made.clean(scene)[:1]
+    measured = made.observe(clean.expand(500, -1, -1), scene).var(0) / (2000 * 0.1**2) ** 2
+    bright = clean[0] > 0.3 * clean.max()
+    assert 0.5 < (model.variance(clean)[0] / measured)[bright].median().item() < 2
+
+
+def test_images_of_models_ii_and_iii_without_noise_are_judged_by_that_of_once() -> None:
+    released, meant = (simulator("deeplense-2", as_released=value).macro_model() for value in (True, False))
+    assert released.noise_is_known
+    assert not meant.noise_is_known
+    light = torch.rand(2, 40, 40)
+    torch.testing.assert_close(released.variance(light), meant.variance(light))
