@@ -3,7 +3,8 @@
     python examples/real_lenses/lens_light.py slacs -o lens-light.png --lenses J0946+1006 J1106+5228
 
 Each column is a lens: asinh of the image, of the image less a blurred copy (`unsharp`), and of the image less a model
-of elliptical isophotes (`multipole`), the last two over the noise. The path is anything that `lenskit train --data` takes.
+of elliptical isophotes (`multipole`), the last two over the noise. The path is anything that `lenskit train --data`
+takes.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -204,8 +204,7 @@ def write(arguments: argparse.Namespace, size: Size) -> None:
     kept: dict[str, Any] = {"size": asdict(size), "data": arguments.data, "made with": provenance(), "rows": {}}
     for name, row in ROWS.items():
         seeds = sorted(arguments.work.glob(f"seed-*/{_folder(name)}"))
-        found = {prior: [_read(seed / f"{prior}.json") for seed in seeds] for prior in PRIORS}
-        found = {prior: [one for one in each if one] for prior, each in found.items()}
+        found = {prior: _read([seed / f"{prior}.json" for seed in seeds]) for prior in PRIORS}
         if not found[RECIPE]:
             continue
         kept["rows"][name] = found
@@ -229,8 +228,9 @@ def write(arguments: argparse.Namespace, size: Size) -> None:
     print(text)
 
 
-def _read(path: Path) -> dict[str, Any] | None:
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+def _read(paths: Sequence[Path]) -> list[dict[str, Any]]:
+    """What there is of files."""
+    return [json.loads(path.read_text(encoding="utf-8")) for path in paths if path.is_file()]
 
 
 def _figures(found: Mapping[str, list[dict[str, Any]]], encoder: str) -> dict[str, str]:
