@@ -122,6 +122,8 @@ if TYPE_CHECKING:
     from lenskit.training.heldout import held_out as held_out
     from lenskit.training.probe import alignment as alignment
     from lenskit.training.probe import uniformity as uniformity
+    from lenskit.training.shortcut import Reading as Reading
+    from lenskit.training.shortcut import shortcuts as shortcuts
     from lenskit.words import as_label as as_label
     from lenskit.words import as_markdown as as_markdown
     from lenskit.words import escaped as escaped
@@ -187,6 +189,8 @@ _LAZY = {
     "first_inexact": "lenskit.reading.whole",
     "hdf5_item": "lenskit.reading.hdf5_file",
     "held_out": "lenskit.training.heldout",
+    "Reading": "lenskit.training.shortcut",
+    "shortcuts": "lenskit.training.shortcut",
     "is_angle": "lenskit.reading.units",
     "is_embeddings": "lenskit.embeddings",
     "is_store": "lenskit.store.store",

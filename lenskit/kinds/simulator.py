@@ -45,6 +45,13 @@ class Simulator(ABC):
     removable: frozenset[str] = frozenset()
     """Groups whose light `render` can leave out, for control experiments."""
 
+    natural_correlations: Mapping[str, str] = MappingProxyType({})
+    """Headline parameters that light other than the source's tells as it does in nature, and why; see the shortcut
+    control in docs/simulators.md."""
+
+    shortcut_remedies: Mapping[str, str] = MappingProxyType({})
+    """What to do where such light tells a headline parameter and nature is not the reason."""
+
     anomalous: ClassVar[Mapping[str, Any]] = MappingProxyType({})
     """Options under which it also makes what a detector of anomalies shall find, such as all classes of lenses."""
 

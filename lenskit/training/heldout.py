@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -90,6 +90,26 @@ def held_out(source: Source, lenses: int, device: torch.device | str = "cpu") ->
     )
 
 
+def without_source(
+    simulator: Simulator, source: Source, lenses: int, device: torch.device | str = "cpu"
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """The images of `held_out` once more, without the light of their sources, and their parameters, on the CPU.
+
+    Args:
+        simulator: That of the source, which can leave it out.
+        source: Where training's batches come from.
+        lenses: How many.
+        device: Where they are rendered.
+    """
+    images: list[Tensor] = []
+    values: dict[str, list[Tensor]] = {parameter.name: [] for parameter in simulator.parameters}
+    for raw, known, _ in _simulated(simulator, source, lenses, device, without=("source",)):
+        images.append(source.preprocess(raw[:, 0]).cpu())
+        for name, value in values.items():
+            value.append(known[name][:, 0].double().cpu())
+    return torch.cat(images), {name: torch.cat(parts) for name, parts in values.items()}
+
+
 def simulator_of(source: Source) -> Simulator | None:
     """What simulates the lenses of a source, or did, if that is known and still to be had."""
     if isinstance(source, LiveSource):
@@ -105,15 +125,18 @@ def simulator_of(source: Source) -> Simulator | None:
 
 
 @torch.no_grad()
-def _simulated(simulator: Simulator, source: Source, lenses: int, device: torch.device | str) -> Iterator[Chunk]:
+def _simulated(
+    simulator: Simulator, source: Source, lenses: int, device: torch.device | str, without: Collection[str] = ()
+) -> Iterator[Chunk]:
+    """Images of all views of the first lenses and of one of the others; of one of each if light is left out."""
     simulator.to(device)
     for start in range(0, lenses, CHUNK):
-        draws = source.pairs.draws if start < COMPARED else 1
+        draws = source.pairs.draws if start < COMPARED and not without else 1
         index = torch.arange(start, min(start + CHUNK, lenses), device=device)
         view = torch.arange(draws, device=device).repeat(len(index))
         lens = index.repeat_interleave(draws)
         scene = simulator.scene(SEED, SPLIT, lens, view, shared=source.pairs.shared)
-        images = simulator.render(scene).unflatten(0, (len(index), draws))
+        images = simulator.render(scene, without).unflatten(0, (len(index), draws))
         yield images, {p.name: scene[p.name].view(len(index), draws) for p in simulator.parameters}, index
 
 

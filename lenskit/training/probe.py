@@ -26,8 +26,9 @@ from lenskit.kinds.parameter import Parameter
 from lenskit.run import BEST, Run
 from lenskit.training.callbacks import Monitor
 from lenskit.training.collapse import effective_rank
-from lenskit.training.heldout import Lenses, held_out
+from lenskit.training.heldout import Lenses, held_out, simulator_of, without_source
 from lenskit.training.settings import MonitorSettings
+from lenskit.training.shortcut import SOURCE, read_without_source, shortcuts
 from lenskit.training.stream import Stream
 
 log = logging.getLogger("lenskit")
@@ -45,6 +46,9 @@ LENSES_BETWEEN = 10
 has at most `PROBES` of them."""
 
 PROBES = 20
+
+CONTROLLED = 1024
+"""Lenses that are rendered without their source, at most: they are looked at once, when training begins."""
 
 
 def alignment(a: Tensor, b: Tensor) -> Tensor:
@@ -234,6 +238,19 @@ class Probing(pl.Callback):
         origin = "stored lenses, which training sees too" if self.lenses.seen else "held-out lenses"
         log.info("a probe every %d batches, of %d %s: %s", self.every, len(self.lenses.images), origin, names)
         self.best = _best(self.run) if self.stream.batches else float("-inf")
+        if not self.stream.batches:
+            self._control(trainer.strategy.root_device)
+
+    def _control(self, device: torch.device) -> None:
+        """Say which headline parameters the simulator gives away without a source."""
+        simulator = simulator_of(self.source)
+        wanted = [p.name for p in self.parameters if p.headline and p.continuous]
+        if simulator is None or SOURCE not in simulator.removable or not wanted:
+            return
+        images, values = without_source(simulator, self.source, min(self.count, CONTROLLED), device)
+        readings = read_without_source(images, {name: values[name].numpy() for name in wanted})
+        for line, is_warning in shortcuts(simulator, readings):
+            log.log(logging.WARNING if is_warning else logging.INFO, "%s", line)
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int

@@ -19,7 +19,8 @@ from lenskit_evaluation.splits import Rows
 RANDOM, PIXELS, CONSTANT = "random", "pixels", "constant"
 """Names of the encoder that was never trained, of the principal components of the pixels, and of the mean label."""
 
-CONTROLS = {"source": "no source", "lens_light": "no lens light"}
+SOURCE = "source"
+CONTROLS = {SOURCE: "no source", "lens_light": "no lens light"}
 """What a control leaves out of the images, and how it is called."""
 
 LARGEST = 64

@@ -9,12 +9,23 @@ from typing import Annotated, Any
 import numpy as np
 from annotated_types import Ge
 
-from lenskit.plugin import Embeddings, Encoder, LenskitError, Parameter, Run, UsageError, at_most
+from lenskit.plugin import (
+    Embeddings,
+    Encoder,
+    LenskitError,
+    Parameter,
+    Reading,
+    Run,
+    UsageError,
+    at_most,
+    shortcuts,
+)
 from lenskit_evaluation.baselines import (
     CONSTANT,
     CONTROLS,
     PIXELS,
     RANDOM,
+    SOURCE,
     Pixels,
     find_components,
     in_components,
@@ -32,6 +43,7 @@ from lenskit_evaluation.lenses import (
     labelled,
     split_embeddings,
 )
+from lenskit_evaluation.metrics import Score
 from lenskit_evaluation.outcome import OUTCOME, Content
 from lenskit_evaluation.probe.fitted import FILES, FittedProbe
 from lenskit_evaluation.probe.label_curves import Point, label_curve
@@ -65,7 +77,8 @@ class Probe(OnLenses):
     was never trained, the principal components of the pixels, a constant, and two controls: the first run's encoder,
     given the same scenes without their source, or without the lens's light. What is read off without a source is given
     away by the lens light, which follows the mass (e1, e2 and the centre); theta_E, gamma and the shear are the
-    parameters that count, and come first. A supervised run among the runs is the upper line.
+    parameters that count, and come first. If one of these is read off without a source, the simulator has a shortcut,
+    and a warning says so. A supervised run among the runs is the upper line.
 
     Further rows are judged on nearly round lenses (|e| < 0.3), and on lenses of another prior (--shift). Pictures show
     R2, R2 with fewer labels, and how errors depend on the arc's signal-to-noise ratio, on |e| and on magnification.
@@ -113,6 +126,7 @@ class Probe(OnLenses):
         curves: list[Point] = []
         residuals: list[Binned] = []
         parameters: dict[str, Parameter] = {}
+        given_away: list[str] = []
         for group in groups:
             first, split = next(iter(group.items()))
             targets, notes = targets_of(split, self.data or first)
@@ -127,7 +141,9 @@ class Probe(OnLenses):
                     rows.append(bench.row(label, probe, split))
             rows.append(bench.row(_constant(group, subjects), NONE, split))
             if lenses is not None and self.controls and isinstance(subjects[first], Run):
-                rows += self._control_rows(first, subjects[first], lenses, targets)
+                controls = self._control_rows(first, subjects[first], lenses, targets)
+                rows += list(controls.values())
+                given_away = _given_away(lenses, controls.get(SOURCE))
             rows += bench.elsewhere(group, others, _constant(group, subjects))
             if self.curves:
                 for label, split in group.items():
@@ -142,7 +158,14 @@ class Probe(OnLenses):
         ordered = Split(features[main], features[main], list(parameters.values()))
         names = [*(p.name for p in ordered.continuous), *(p.name for p in ordered.classes)]
         found = Findings(
-            rows, [parameters[name] for name in names], curves, residuals, statistics, main, list(subjects)
+            rows,
+            [parameters[name] for name in names],
+            curves,
+            residuals,
+            statistics,
+            main,
+            list(subjects),
+            given_away,
         )
         splits = {label: next(group[label] for group in groups if label in group) for label in subjects}
         write_report(
@@ -214,9 +237,9 @@ class Probe(OnLenses):
         for found in shifted.values():
             found[PIXELS] = in_components(found[PIXELS], components)
 
-    def _control_rows(self, label: str, subject: Subject, lenses: Lenses, targets: Targets) -> list[Row]:
-        """One probe each: making images of the same scenes once more is most of what probing costs."""
-        rows = []
+    def _control_rows(self, label: str, subject: Subject, lenses: Lenses, targets: Targets) -> dict[str, Row]:
+        """One probe for each group that is left out: making images once more is most of what probing costs."""
+        rows = {}
         if isinstance(lenses, SimulatedLenses):
             lenses = SimulatedLenses(lenses.simulator, self.lenses, self.test_lenses, self.seed)
         encoder = encoders_of({label: subject})
@@ -226,7 +249,7 @@ class Probe(OnLenses):
                 continue
             log.info("control: %s", words)
             split = lenses.split(encoder, [group])[label]
-            rows.append(Bench(targets, split, self.lenses, 1, self.seed).row(f"{label}, {words}", RIDGE, split))
+            rows[group] = Bench(targets, split, self.lenses, 1, self.seed).row(f"{label}, {words}", RIDGE, split)
         return rows
 
     def _residuals(self, split: Split, targets: Targets, bench: Bench) -> list[Binned]:
@@ -251,6 +274,25 @@ class Probe(OnLenses):
             }
             return FittedProbe.fit(split.train, split.test, lens, about).files()
         return {}
+
+
+def _given_away(lenses: Lenses, control: Row | None) -> list[str]:
+    """Lines on headline parameters that images without a source tell; warns of those that nature does not explain.
+
+    Args:
+        lenses: What was judged on.
+        control: The row of the control without a source, if there is one.
+    """
+    if control is None or not isinstance(lenses, SimulatedLenses):
+        return []
+    scores = {p.name: control.scores.get(p.name) for p in lenses.parameters if p.headline and p.continuous}
+    readings = {
+        name: Reading(score.r2.value, score.r2.low) for name, score in scores.items() if isinstance(score, Score)
+    }
+    found = shortcuts(lenses.simulator, readings)
+    for line, is_warning in found:
+        log.log(logging.WARNING if is_warning else logging.INFO, "%s", line)
+    return [line for line, _ in found]
 
 
 def _constant(group: Mapping[str, Split], subjects: Mapping[str, Subject]) -> str:

@@ -43,6 +43,7 @@ class Findings:
         statistics: Figures of the features of the lenses judged on, by encoder.
         main: Name of the first run or embeddings.
         subjects: Names of what was to be judged, as given.
+        given_away: Lines on headline parameters that images without a source tell.
     """
 
     rows: list[Row]
@@ -52,6 +53,7 @@ class Findings:
     statistics: dict[str, Statistics]
     main: str
     subjects: list[str] = field(default_factory=list)
+    given_away: list[str] = field(default_factory=list)
 
     @property
     def shown(self) -> list[Parameter]:
@@ -109,6 +111,7 @@ def write_report(
         more={
             **({"Mean absolute error of the same": [_wide(row, unit, _mae) for row in here]} if numbers else {}),
             **({"R2 of the same ridge regressions on other lenses": _elsewhere(findings)} if elsewhere else {}),
+            **({"Shortcut control": [{"found": x} for x in findings.given_away]} if findings.given_away else {}),
             **({"Parameters without a figure": unjudged} if (unjudged := _unjudged(findings)) else {}),
         },
         long=[*_long(findings), *_curve_lines(findings.curves), *_residual_lines(findings)],

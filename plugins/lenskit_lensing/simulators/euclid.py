@@ -8,6 +8,7 @@ live. Here scenes are drawn from priors; docs/euclid.md says where these come fr
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Annotated, Literal
 
 import torch
@@ -65,6 +66,9 @@ class EuclidChallenge(Simulator):
 
     groups = ("lens", "source", "lens_light", "field", "instrument")
     removable = frozenset({"source", "lens_light", "field"})
+    natural_correlations = MappingProxyType(
+        {"theta_E": "the brighter and the larger a lens galaxy, the more massive it is"}
+    )
 
     def __init__(
         self,

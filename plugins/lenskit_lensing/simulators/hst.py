@@ -256,6 +256,9 @@ class HST(Simulator):
         own = ("light_n", "light_radius", "log_light_to_arc", *magnitude)
         scatter = {name: light_deviation * width(self.priors[of_mass]) for name, of_mass in FOLLOWS.items()}
         self.lens_light = LensLight(self.priors, scatter, own, in_arcsec=light_radius_unit == "arcsec")
+        if not self.lens_light.in_arcsec:
+            remedy = "light_radius_unit=arcsec, with a light_radius in arcsec, makes the light independent"
+            self.shortcut_remedies = {"theta_E": f"{remedy} (docs/simulators.md)"}
         self.structure = LightStructure(self.priors, disc_fraction)
         if self.structure.isophotes and renderer == "lenstronomy":
             raise UsageError(

@@ -17,11 +17,15 @@ from sklearn.preprocessing import StandardScaler
 from lenskit.cli.main import run as lenskit
 from lenskit.errors import LenskitError, UsageError
 from lenskit.plugin import Embeddings, Parameter, Run, simulated
+from lenskit_evaluation.lenses import SimulatedLenses
+from lenskit_evaluation.metrics import Estimate, Score
 from lenskit_evaluation.predict import Predict
-from lenskit_evaluation.probe.evaluation import Probe
+from lenskit_evaluation.probe.evaluation import Probe, _given_away
 from lenskit_evaluation.probe.fitted import FittedProbe
 from lenskit_evaluation.probe.label_curves import Point
 from lenskit_evaluation.probe.plots import label_curves
+from lenskit_evaluation.probe.probing import Row
+from lenskit_lensing.simulators.hst import HST
 
 SMALL: dict[str, Any] = {"lenses": 100, "test_lenses": 100, "mlp": False, "curves": False}
 
@@ -264,3 +268,28 @@ def test_curves_of_labels_that_only_one_of_two_data_sets_has() -> None:
     figure = label_curves(points, [Parameter("p"), Parameter("q")])
     assert [[line.get_label() for line in axes.lines[:-1]] for axes in figure.axes] == [["b"], ["a"]]
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["b", "a"]
+
+
+def test_a_control_that_tells_a_headline_parameter_is_a_shortcut(caplog: pytest.LogCaptureFixture) -> None:
+    simulator = HST(pixels=16)
+    lenses = SimulatedLenses(simulator, 10, 10, 0)
+    none = Estimate(np.nan)
+
+    def control(low: float) -> Row:
+        scores = {name: Score(10, 0, Estimate(low + 0.05, low, low + 0.1), *[none] * 4) for name in ("theta_E", "e1")}
+        return Row("run, no source", "ridge", scores, 10, 1)
+
+    assert _given_away(lenses, None) == _given_away(lenses, control(0.04)) == []
+    assert not caplog.records
+    (line,) = _given_away(lenses, control(0.11))
+    assert "images without a source tell theta_E (R2 0.16, at least 0.11)" in line
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+
+
+def test_the_table_has_the_shortcut(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    """Scenes of `hst`, whose lens light follows the mass; judged with the encoder of a run that never saw them."""
+    options = ["pixels=16", "pixel_scale=0.2", "theta_E=choice(0.3, 2)", "light_radius=1", "light_n=1"]
+    found = Probe(**SMALL, seeds=1, simulator="hst", set=options)([run])
+    assert found.given_away
+    assert "Shortcut control" in capsys.readouterr().out
+    assert "shortcut: images without" in (run.path / "evaluations" / "probe" / "table.md").read_text()

@@ -148,9 +148,13 @@ def test_distant_sources_lie_farther_out_and_are_magnified_enough() -> None:
     assert float(is_wide.double().mean()) == pytest.approx(0.5, abs=0.12)
 
 
-def test_the_recipe_has_no_shortcut_and_the_default_has_one() -> None:
-    recipe = Config.resolve(read_recipe("hst-lens"), {"simulator": {"pixels": 16}}).build("simulator")
-    assert light_tells_theta_E(recipe) < 0.02
+@pytest.mark.parametrize("recipe", ["hst-lens", "quickstart"])
+def test_these_recipes_have_no_shortcut(recipe: str) -> None:
+    simulator = Config.resolve(read_recipe(recipe), {"simulator": {"pixels": 16}}).build("simulator")
+    assert light_tells_theta_E(simulator) < 0.02
+
+
+def test_the_default_has_a_shortcut() -> None:
     assert light_tells_theta_E(HST(pixels=16)) > 0.1
 
 
