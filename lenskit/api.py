@@ -116,7 +116,8 @@ def evaluate(
 
     Args:
         evaluation: Its name; see `lenskit list evaluations`.
-        runs: A run, embeddings, the path of either, or several of these; some evaluations need none.
+        runs: A run, embeddings, the path of either, the name of an encoder (`lenskit list encoders`), or several of
+            these; some evaluations need none.
         inputs: The paths behind the run, for an evaluation that takes some (`predict`).
         options: Those of the evaluation, with underscores; see `lenskit info EVALUATION`.
 
@@ -185,10 +186,10 @@ def _sound(subjects: Sequence[Run | Embeddings | Text]) -> tuple[list[Run | Embe
 
 def _open(subject: Text) -> Run | Embeddings:
     from lenskit.embeddings import Embeddings, may_be_embeddings
-    from lenskit.run import Run
+    from lenskit.encoders.encoder_run import open_run
 
     path = Path(subject)
-    return Embeddings.load(path) if may_be_embeddings(path) else Run(path)
+    return Embeddings.load(path) if may_be_embeddings(path) else open_run(fspath(subject))
 
 
 def render(
@@ -237,16 +238,20 @@ def load(path: Text) -> Run | Encoder:
 
     Args:
         path: A run directory (or its folder `best`, for the same run with the encoder that did best) gives a `Run`;
-            an encoder's folder, or one that `lenskit export` wrote for timm, or a file in one of these, an `Encoder`.
+            an encoder's folder, or one that `lenskit export` wrote for timm, or a file in one of these, an `Encoder`;
+            so does the name of an encoder (`lenskit list encoders`), if there is no such path.
 
     Raises:
         UsageError: if it is none of these.
         LenskitError: if it is damaged.
     """
     from lenskit.encoder import Encoder
+    from lenskit.encoders.named import find_named, not_named
     from lenskit.export.timm_folder import is_export, load_export
     from lenskit.run import Run
 
+    if named := find_named(fspath(path)):
+        return named.load()
     path = Path(path)
     folder = path.parent if path.is_file() else path
     if path.suffix == ".onnx":
@@ -258,7 +263,7 @@ def load(path: Text) -> Run | Encoder:
     if is_export(folder):
         return load_export(folder)
     if not path.exists():
-        raise UsageError(f"there is nothing at {path}")
+        raise UsageError(f"there is nothing at {path}{not_named(str(path))}")
     raise UsageError(
         f"{path} is neither a run (run.toml) nor an encoder (encoder.json) nor an export for timm (config.json)"
     )

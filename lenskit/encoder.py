@@ -1,14 +1,15 @@
 """A trained backbone together with all that is needed to feed it: images in, features out.
 
 On disk it is a folder of two files that say everything: `model.safetensors`, and `encoder.json`, which names the
-backbone and its options, the images it takes and what is done to them first.
+backbone and its options, the images it takes and what is done to them first. An encoder whose weights its backbone can
+get by itself (`pretrained`) has only the second.
 """
 
 from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -30,6 +31,7 @@ from lenskit.kinds.dataset import Dataset
 from lenskit.kinds.simulator import Simulator
 from lenskit.options import validate
 from lenskit.records import FiniteRecord, Record, checked, load_json
+from lenskit.registry import registry
 from lenskit.training.settings import InputSettings
 
 log = logging.getLogger("lenskit")
@@ -55,17 +57,55 @@ class _Probe(Record):
     score: float
 
 
+class _Result(FiniteRecord):
+    on: str
+    parameter: str
+    unit: str = ""
+
+
+class _Measure(FiniteRecord):
+    name: str
+    unit: str = ""
+
+
+class _Head(FiniteRecord):
+    parameters: list[_Measure]
+
+
 class EncoderCard(Record):
-    """Contents of `encoder.json`."""
+    """Contents of `encoder.json`.
+
+    Attributes:
+        backbone: Name and options of the backbone.
+        input: What is done to an image first.
+        image_shape: Channels, height and width of the images it takes; None if it resizes any image.
+        pixel_scale: Size in arcsec of a pixel of the images that it was trained on.
+        method: Name of the method that trained it.
+        pairs: Name of its pairs.
+        trained: Batches done, and batches planned.
+        probe: Its score in the probes while training.
+        summary: One line for people.
+        trained_on: The images that it was trained on, in words.
+        licence: Terms under which the weights may be used.
+        simulator: Name and options of the simulator that it was trained on.
+        results: How well it does, one record a parameter and set of images.
+        head: What its head predicts.
+    """
 
     backbone: _Backbone
     input: FiniteRecord
-    image_shape: Annotated[list[Annotated[int, Gt(0), Le(2**16)]], Len(3, 3)]
+    image_shape: Annotated[list[Annotated[int, Gt(0), Le(2**16)]], Len(3, 3)] | None
     pixel_scale: Annotated[float, Gt(0)] | None = None
     method: str | None = None
     pairs: str | None = None
     trained: _Trained | None = None
     probe: _Probe | None = None
+    summary: str | None = None
+    trained_on: str | None = None
+    licence: str | None = None
+    simulator: _Backbone | None = None
+    results: list[_Result] | None = None
+    head: _Head | None = None
 
 
 class Encoder(nn.Module):
@@ -74,13 +114,17 @@ class Encoder(nn.Module):
     Args:
         backbone: The network.
         preprocess: What is done to an image first.
-        image_shape: Channels, height and width of the images it takes.
+        image_shape: Channels, height and width of the images it takes; None if it resizes any image.
         card: What else is known of it, as plain values: `backbone` (a name and options) and `input` at least;
             `pixel_scale` if the images that it was trained on have one, in arcsec.
     """
 
     def __init__(
-        self, backbone: Backbone, preprocess: Preprocess, image_shape: tuple[int, int, int], card: dict[str, Any]
+        self,
+        backbone: Backbone,
+        preprocess: Preprocess,
+        image_shape: tuple[int, int, int] | None,
+        card: dict[str, Any],
     ) -> None:
         super().__init__()
         self.backbone, self.preprocess = backbone, preprocess
@@ -160,8 +204,21 @@ class Encoder(nn.Module):
         Raises:
             UsageError: saying both.
         """
-        if len(shape) != 4 or tuple(shape[1:]) != self.image_shape:
+        if len(shape) != 4 or self.image_shape not in (None, tuple(shape[1:])):
             raise UsageError(f"the encoder takes images {self._wanted}, got {_shape(shape) or 'one number'}")
+        if self.image_shape is None:
+            self.preprocess.shape((shape[1], shape[2], shape[3]))
+
+    @property
+    def fixed_shape(self) -> tuple[int, int, int]:
+        """Channels, height and width of the images it takes, for exports, which take no others.
+
+        Raises:
+            UsageError: if it takes images of any shape.
+        """
+        if self.image_shape is None:
+            raise UsageError("an encoder that takes images of any shape cannot be exported; train one from its weights")
+        return self.image_shape
 
     @property
     def pixel_scale(self) -> float | None:
@@ -169,7 +226,7 @@ class Encoder(nn.Module):
         return self.card.get("pixel_scale")
 
     def open(self, data: str, *, measures: bool = False) -> Dataset:
-        """Opens stored images, cropped to the size that the encoder takes.
+        """Opens stored images, cropped to the size that the encoder takes, if it takes only one.
 
         Args:
             data: `[READER:]PATH`, see `lenskit.data.readers.open_dataset`.
@@ -178,7 +235,7 @@ class Encoder(nn.Module):
         Raises:
             UsageError: if `measures`, and pixels are known to have another size than in training.
         """
-        dataset = open_dataset(data, size=self.image_shape[-1])
+        dataset = open_dataset(data, size=self.image_shape and self.image_shape[-1])
         self.check_pixel_scale(dataset, measures=measures)
         return dataset
 
@@ -213,31 +270,50 @@ class Encoder(nn.Module):
 
     @property
     def _wanted(self) -> str:
-        return f"(n, {_shape(self.image_shape)})"
+        return f"(n, {_shape(self.image_shape) if self.image_shape else 'channels x height x width'})"
 
-    def save(self, folder: Path) -> None:
-        """Writes the folder; each of its two files is replaced as a whole."""
+    def save(self, folder: Path, half: bool = False) -> None:
+        """Writes the folder; each of its two files is replaced as a whole.
+
+        Args:
+            folder: The folder.
+            half: Whether matrices and kernels are written as float16. `load` makes float32 of them.
+        """
         folder.mkdir(parents=True, exist_ok=True)
         weights = {name: value.detach().cpu().contiguous() for name, value in self.backbone.state_dict().items()}
-        card = self.card | {"format": FORMAT, "image_shape": list(self.image_shape), "features": self.features}
+        if half:
+            weights = {name: value.half() if is_halved(value) else value for name, value in weights.items()}
+        shape = self.image_shape and list(self.image_shape)
+        card = self.card | {"format": FORMAT, "image_shape": shape, "features": self.features}
         write_atomically(folder / "model.safetensors", save_tensors(weights))
         write_atomically(folder / "encoder.json", json.dumps(card | {"checksum": card_checksum(card)}, indent=2) + "\n")
 
     @classmethod
-    def load(cls, folder: Path) -> Encoder:
+    def load(cls, folder: Path, options: Mapping[str, Any] | None = None) -> Encoder:
         """Reads the folder.
 
+        Args:
+            folder: The folder.
+            options: Further options of the backbone.
+
         Raises:
-            LenskitError: if it is none, or its files do not fit each other.
+            LenskitError: if it is none, or its files do not fit each other, or the backbone cannot get its weights.
         """
         card = read_card(folder)
+        card |= {"backbone": card["backbone"] | dict(options or {})}
+        path = folder / "model.safetensors"
+        whole = path.exists()
         try:
-            encoder = cls.untrained(card)
+            plain = _without_start(card)
+            encoder = cls.untrained(plain if whole else card)
         except (LenskitError, ValueError, TypeError, RuntimeError, ArithmeticError, MemoryError) as error:
             told = str(error) if isinstance(error, LenskitError) else f"{type(error).__name__}: {_one_line(error)}"
             raise LenskitError(f"the encoder in {folder} cannot be built as its encoder.json says: {told}") from error
-        path = folder / "model.safetensors"
-        _require(path)
+        if plain == card:
+            _require(path)
+        encoder.card = plain
+        if not whole:
+            return encoder.eval()
         try:
             weights, _ = load_tensors(path, f"restore it, or {remake(folder)}")
             encoder.backbone.load_state_dict(weights)
@@ -251,17 +327,37 @@ class Encoder(nn.Module):
 
     @classmethod
     def untrained(cls, card: dict[str, Any], seed: int | None = None) -> Encoder:
-        """The encoder that a card describes, with random weights (drawn from `seed`, if given)."""
-        shape: tuple[int, int, int] = tuple(card["image_shape"])
+        """The encoder that a card describes, with random weights (drawn from `seed`, if given).
+
+        Raises:
+            LenskitError: if the card states no size of images.
+        """
         inputs = validate(InputSettings, card["input"], "the encoder's input")[0]
+        shape: tuple[int, int, int] | None = card["image_shape"] and tuple(card["image_shape"])
+        if shape is None and not (inputs["size"] and inputs["channels"]):
+            raise LenskitError("images of any shape need input.size and input.channels, which say what comes of them")
         preprocess = Preprocess.of(InputSettings(**inputs), card.get("pixel_scale"))
-        channels, _, width = preprocess.shape(shape)
+        channels, _, width = preprocess.shape(shape or (1, inputs["size"], inputs["size"]))
         options = {key: value for key, value in card["backbone"].items() if key != "name"}
         with torch.random.fork_rng(enabled=seed is not None):
             if seed is not None:
                 torch.manual_seed(seed)
             backbone = build("backbone", card["backbone"]["name"], options, channels, width)
         return cls(backbone, preprocess, shape, card)
+
+
+def is_halved(tensor: Tensor) -> bool:
+    """Whether a weight is written as float16 where that is asked for.
+
+    Vectors are not: they are small, and float16 has no room for some variances of batch norms.
+    """
+    return tensor.is_floating_point() and tensor.ndim > 1
+
+
+def _without_start(card: dict[str, Any]) -> dict[str, Any]:
+    """A card whose backbone has no options that say which weights to start from."""
+    start = registry().find("backbone", card["backbone"]["name"]).load().start_options
+    return card | {"backbone": {key: value for key, value in card["backbone"].items() if key not in start}}
 
 
 def read_card(folder: Path) -> dict[str, Any]:

@@ -47,6 +47,12 @@ def lenskit_backbones() -> Iterable[Component]:
 
 
 @hookspec
+def lenskit_encoders() -> Iterable[Component]:
+    """Encoders: folders with a card `encoder.json`, named `package:path/of/folder`, or an address with digests."""
+    return ()
+
+
+@hookspec
 def lenskit_evaluations() -> Iterable[Component]:
     """Evaluations: subclasses of `lenskit.plugin.Evaluation`, each of which is also a verb `lenskit NAME RUN`."""
     return ()

@@ -206,11 +206,18 @@ def check_free(folder: Path, names: Collection[str]) -> None:
         )
 
 
-def working_folder(judged: Path, evaluation: str) -> Path:
+def working_folder(judged: Path, evaluation: str, name: str = "") -> Path:
     """Where results go that are of no run: `NAME-evaluations/EVALUATION` in the working folder, with a number if those
-    of another file of that name are there."""
+    of another file of that name are there.
+
+    Args:
+        judged: The file or folder that is judged.
+        evaluation: The evaluation.
+        name: Its name, if that is not the name of the file.
+    """
+    stem = name or judged.name
     for number in count(1):
-        name = f"{judged.name}-{number}-evaluations" if number > 1 else f"{judged.name}-evaluations"
+        name = f"{stem}-{number}-evaluations" if number > 1 else f"{stem}-evaluations"
         folder = Path.cwd() / name / evaluation
         of = _object(folder / RESULTS).get("of")
         if not isinstance(of, list) or not of or str(judged.resolve()) in of:

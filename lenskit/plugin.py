@@ -29,6 +29,7 @@ from lenskit.errors import LenskitError, UsageError, too_many_files
 from lenskit.hookspecs import hookimpl
 
 if TYPE_CHECKING:
+    from lenskit.cache import cache_folder as cache_folder
     from lenskit.checksums import Damaged as Damaged
     from lenskit.checksums import check_archive as check_archive
     from lenskit.checksums import load_tensors as load_tensors
@@ -57,6 +58,12 @@ if TYPE_CHECKING:
     from lenskit.embeddings import is_embeddings as is_embeddings
     from lenskit.encoder import Encoder as Encoder
     from lenskit.encoder import EncoderCard as EncoderCard
+    from lenskit.encoder import is_halved as is_halved
+    from lenskit.encoders.encoder_run import HEAD as HEAD
+    from lenskit.encoders.encoder_run import EncoderRun as EncoderRun
+    from lenskit.encoders.encoder_run import open_run as open_run
+    from lenskit.encoders.named import find_named as find_named
+    from lenskit.encoders.named import not_named as not_named
     from lenskit.files import write_atomically as write_atomically
     from lenskit.kinds.backbone import Backbone as Backbone
     from lenskit.kinds.dataset import Dataset as Dataset
@@ -74,6 +81,7 @@ if TYPE_CHECKING:
     from lenskit.kinds.simulator import Simulator as Simulator
     from lenskit.options import at_most as at_most
     from lenskit.ownership import asked as asked
+    from lenskit.ownership import check_folder as check_folder
     from lenskit.ownership import check_free as check_free
     from lenskit.ownership import check_output as check_output
     from lenskit.ownership import in_folder as in_folder
@@ -135,6 +143,7 @@ if TYPE_CHECKING:
 _LAZY = {
     "stamp": "lenskit.ownership",
     "asked": "lenskit.ownership",
+    "check_folder": "lenskit.ownership",
     "check_free": "lenskit.ownership",
     "check_output": "lenskit.ownership",
     "in_folder": "lenskit.ownership",
@@ -152,6 +161,13 @@ _LAZY = {
     "Embeddings": "lenskit.embeddings",
     "Encoder": "lenskit.encoder",
     "EncoderCard": "lenskit.encoder",
+    "is_halved": "lenskit.encoder",
+    "EncoderRun": "lenskit.encoders.encoder_run",
+    "HEAD": "lenskit.encoders.encoder_run",
+    "open_run": "lenskit.encoders.encoder_run",
+    "find_named": "lenskit.encoders.named",
+    "not_named": "lenskit.encoders.named",
+    "cache_folder": "lenskit.cache",
     "Evaluation": "lenskit.kinds.evaluation",
     "FitsFormat": "lenskit.store.fits_format",
     "Hdf5Format": "lenskit.store.hdf5_format",

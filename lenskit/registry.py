@@ -15,6 +15,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 import pluggy
@@ -57,7 +58,8 @@ class Record:
         return f"{self.name}:{argument.upper()}" if argument else self.name
 
     def load(self) -> Any:
-        """Imports the class that the component names; of a recipe or an instrument, reads the file.
+        """Imports the class that the component names; reads the file of a recipe or an instrument; finds the folder of
+        an encoder, and downloads it if need be.
 
         Raises:
             LenskitError: if the component was written for another interface, or cannot be loaded.
@@ -68,6 +70,8 @@ class Record:
                 f"{where} was written for plugin interface {self.component.interface}, this lenskit has {INTERFACE}: "
                 f"{'update the plugin' if self.component.interface < INTERFACE else 'update lenskit-ssl'}"
             )
+        if self.kind == "encoder":
+            return self.folder()
         module, _, attribute = self.component.target.partition(":")
         try:
             if self.kind in FILES:
@@ -85,6 +89,22 @@ class Record:
             return loaded
         except Exception as error:
             raise LenskitError(f"{where} cannot be loaded from {self.component.target}: {_reason(error)}") from error
+
+    def folder(self, *names: str) -> Path:
+        """The folder of an encoder.
+
+        Args:
+            names: Files that are wanted, if it has to be downloaded; none means all.
+
+        Raises:
+            LenskitError: if it cannot be had.
+        """
+        from lenskit.encoders.named import folder_of
+
+        try:
+            return folder_of(self.component.target, self.component.digests, *names)
+        except (LenskitError, ImportError) as error:
+            raise LenskitError(f"encoder {self.name!r} of {self.plugin.distribution}: {error}") from error
 
 
 class Registry:

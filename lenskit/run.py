@@ -161,6 +161,21 @@ class Run:
         return self.path.resolve() / (BEST if self.best else "")
 
     @property
+    def title(self) -> str:
+        """What messages call it, and a command takes."""
+        return str(self.path / BEST if self.best else self.path)
+
+    @property
+    def address(self) -> str:
+        """Text from which `open_run` opens it again, in any working folder."""
+        return str(self.key)
+
+    @property
+    def head(self) -> Path | None:
+        """File of the fitted head that comes with its encoder; None for a run, which has what was fitted to it."""
+        return None
+
+    @property
     def checkpoint(self) -> Path:
         """The checkpoint from which the run resumes (which need not exist yet)."""
         return self.path / "checkpoints" / "last.ckpt"

@@ -30,6 +30,9 @@ def command(name: str) -> None:
         if record.kind in FILES:
             echo(f"\n{record.load().rstrip()}")
             continue
+        if record.kind == "encoder":
+            _tell(record)
+            continue
         _explain(record.load())
 
 
@@ -43,6 +46,18 @@ def _parts(name: str) -> list[Record]:
 
     Config.resolve({"pairs": {"name": name}}, only=("pairs",)).build("pairs")
     return [registry().find("pairs", part) for part in name.split("+")]
+
+
+def _tell(record: Record) -> None:
+    """The card of an encoder; of one with an address no more than that is downloaded."""
+    from lenskit.encoder import read_card
+    from lenskit.encoders.download import CARD
+    from lenskit.encoders.words import told
+
+    echo()
+    for line in told(read_card(record.folder(CARD))):
+        echo(line)
+    echo(f"\nuse it in place of a run: lenskit embed {record.title} --data IMAGES; in Python lenskit.load(NAME)")
 
 
 def _explain(component: type) -> None:

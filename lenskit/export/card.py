@@ -63,7 +63,7 @@ def readme(
         args: Arguments of `timm.create_model`.
     """
     use = _timm(encoder, architecture, changes, args or {}) if library == "timm" else _onnx()
-    channels, height, width = encoder.image_shape
+    channels, height, width = encoder.fixed_shape
     card = encoder.card
     method, pairs = (_code(card.get(kind, "unknown")) for kind in ("method", "pairs"))
     # A licence is its owner's to choose; the Hub wants it in the front matter.
@@ -95,8 +95,8 @@ def _code(name: object) -> str:
 
 def _words(encoder: Encoder) -> str:
     """What is done to an image first, in words and numbers."""
-    channels, height, _ = encoder.image_shape
-    shape = encoder.preprocess.shape(encoder.image_shape)
+    channels, height, _ = encoder.fixed_shape
+    shape = encoder.preprocess.shape(encoder.fixed_shape)
     words = {
         "asinh": "Each channel is stretched to asinh(x / 3 sigma), where sigma, its noise, is "
         f"{MAD_TO_SIGMA} times the median absolute deviation of its border, one pixel wide. So an image may have any "
@@ -155,7 +155,7 @@ def _timm(encoder: Encoder, architecture: str, changes: Sequence[str], args: Map
     body = "\n".join(lines)
     return (
         f"{note}\n\n```python\n{imports}\n\n{body}\nmodel = model.eval()\n\n\n{_prepare(encoder)}\n\n"
-        f"images = torch.rand(2, {', '.join(map(str, encoder.image_shape))})  # yours\n"
+        f"images = torch.rand(2, {', '.join(map(str, encoder.fixed_shape))})  # yours\n"
         "with torch.inference_mode():\n    features = model(prepare(images))\n```\n"
     )
 
@@ -169,7 +169,7 @@ def _prepare(encoder: Encoder) -> str:
     for stretch in stretches:
         lines += _plane(stretch, encoder.preprocess.blurs)
     lines.append("images = torch.cat(planes, 1)")
-    if size is not None and encoder.image_shape[1:] != (size, size):
+    if size is not None and encoder.fixed_shape[1:] != (size, size):
         lines.append(
             f'images = torch.nn.functional.interpolate(images, ({size}, {size}), mode="bilinear", antialias=True)'
         )

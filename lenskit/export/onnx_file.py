@@ -46,7 +46,7 @@ def contents(encoder: Encoder, facts: Facts) -> Mapping[str, str | bytes]:
     if missing:
         raise LenskitError(f"ONNX needs {' and '.join(missing)}: pip install 'lenskit-ssl[onnx]'")
     model = _Whole(encoder).eval()
-    images = torch.rand(2, *encoder.image_shape, generator=torch.Generator().manual_seed(0))
+    images = torch.rand(2, *encoder.fixed_shape, generator=torch.Generator().manual_seed(0))
     content = _export(model, images)
     if find_spec("onnxruntime"):
         _check(content, model, images)

@@ -39,7 +39,7 @@ def contents(encoder: Encoder, facts: Facts) -> Mapping[str, str | bytes]:
         raise UsageError(f"timm has no network like backbone {name!r}: use --format onnx")
     model, changes = found
     model = model.cpu().eval()
-    channels, *size = encoder.preprocess.shape(encoder.image_shape)
+    channels, *size = encoder.preprocess.shape(encoder.fixed_shape)
     _check(encoder, model, (channels, size[0], size[1]))
 
     known: dict[str, Any] = model.pretrained_cfg  # type: ignore[assignment]
@@ -57,7 +57,7 @@ def contents(encoder: Encoder, facts: Facts) -> Mapping[str, str | bytes]:
             "input_size": [channels, *size], "mean": [0.0] * channels, "std": [1.0] * channels, "crop_pct": 1.0,
             "num_classes": 0,
         },
-        "lenskit": encoder.card | {"image_shape": list(encoder.image_shape), "changes": list(changes)},
+        "lenskit": encoder.card | {"image_shape": list(encoder.fixed_shape), "changes": list(changes)},
     }  # fmt: skip
     architecture = known["architecture"]
     weights = {name: value.detach().contiguous().clone() for name, value in model.state_dict().items()}

@@ -22,7 +22,8 @@ class ResNet(Backbone):
         size: Height and width of the images in pixels; any will do.
         pretrained: Start from torchvision's ImageNet weights, which are downloaded once. They were trained on
             images with a mean of 0 and a standard deviation of 1.
-        weights: Start from the weights in this file (`.safetensors`, `.pt` or `.pth`), or of this lenskit run.
+        weights: Start from the weights in this file (`.safetensors`, `.pt` or `.pth`), of this lenskit run, or of
+            the encoder of this name (`lenskit list encoders`).
         small_stem: Begin with a 3 x 3 convolution at full resolution instead of a 7 x 7 one of stride 2 and a
             pooling of stride 2, for images of some 64 pixels or fewer (as for CIFAR-10 in the ResNet paper).
         zero_init_residual: Start every residual block as the identity, as the authors' code of SimSiam does

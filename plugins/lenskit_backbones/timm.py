@@ -25,7 +25,8 @@ class Timm(Backbone):
         size: Height and width of the images in pixels. Models that are made for one size are made for this one.
         model: Name of the model in timm, such as `vit_tiny_patch16_224`, with or without the tag of its weights.
         pretrained: Start from the model's pretrained weights, which are downloaded once.
-        weights: Start from the weights in this file (`.safetensors`, `.pt` or `.pth`), or of this lenskit run.
+        weights: Start from the weights in this file (`.safetensors`, `.pt` or `.pth`), of this lenskit run, or of
+            the encoder of this name (`lenskit list encoders`).
             Absolute position embeddings of another image size are interpolated.
 
     Raises:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from lenskit.plugin import Damaged, LenskitError, UsageError, check_archive, load_tensors
+from lenskit.plugin import Damaged, LenskitError, UsageError, check_archive, find_named, load_tensors, not_named
 
 State = dict[str, Tensor]
 
@@ -23,13 +23,16 @@ def read_state(path: str | Path) -> State:
     Args:
         path: A `.safetensors` file, or a `.pt`, `.pth` or `.ckpt` that holds a state dict, or one under the key
             `state_dict` or `model` as training programs write it; or a lenskit run (or its folder `best`), an
-            encoder's folder, or an export for timm.
+            encoder's folder, or an export for timm; or the name of an encoder that a plugin brings.
+
+    Returns:
+        The tensors by name; those of half precision as float32.
 
     Raises:
         UsageError: There is no such file or folder.
         LenskitError: It holds no weights, or something that would have to be executed.
     """
-    path = _file(Path(path))
+    path = _file(str(path))
     try:
         content = _content(path)
     except Damaged as error:
@@ -42,7 +45,9 @@ def read_state(path: str | Path) -> State:
     for key in ("state_dict", "model"):
         if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
             content = content[key]
-    state = {name: value for name, value in content.items() if isinstance(value, Tensor)} if _named(content) else {}
+    state = (
+        {name: _full(value) for name, value in content.items() if isinstance(value, Tensor)} if _named(content) else {}
+    )
     if not state:
         raise LenskitError(f"{path} holds no weights: a mapping from names to tensors was expected")
     return state
@@ -59,11 +64,22 @@ def _content(path: Path) -> Any:
     return torch.load(path, "cpu", weights_only=True)
 
 
-def _file(path: Path) -> Path:
-    """The file of weights that a path names: itself, or the encoder's of a run."""
+def _full(tensor: Tensor) -> Tensor:
+    return tensor.float() if tensor.dtype in (torch.float16, torch.bfloat16) else tensor
+
+
+def _file(text: str) -> Path:
+    """The file of weights that a text names: a file, or the encoder's of a run or of a plugin."""
+    named = find_named(text)
+    path = named.folder if named else Path(text)
+    if named and not (path / "model.safetensors").is_file():
+        raise UsageError(f"encoder {text} has no weights of its own: use its backbone, `lenskit info {text}` names it")
     if not path.is_dir():
         if not path.is_file():
-            raise UsageError(f"no file {path}: weights takes a .safetensors, .pt or .pth file, or a run")
+            raise UsageError(
+                f"no file {path}: weights takes a .safetensors, .pt or .pth file, a run, or the name of an encoder"
+                f"{not_named(text)}"
+            )
         return path
     for file in (path / "encoder" / "model.safetensors", path / "model.safetensors"):
         if file.is_file():

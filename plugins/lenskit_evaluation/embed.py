@@ -129,10 +129,10 @@ class Embed(Evaluation):
         if projection is None:
             projection = not run.best and run.checkpoint.is_file()
             if not projection:
-                log.info("%s has no checkpoint of its method: without projections", run.path / ("best" * run.best))
+                log.info("%s has no checkpoint of its method: without projections", run.name)
         data = spelled_out(self.data) if self.data else None
         return Task(
-            run=str(run.path.resolve() / ("best" if run.best else "")),
+            run=run.address,
             projection="wanted" if self.projection else "if any" if projection else "none",
             data=data,
             all_views=self.views == "all",

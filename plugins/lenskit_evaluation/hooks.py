@@ -26,6 +26,7 @@ def lenskit_evaluations():
             "The features as a map to explore, in one HTML page",
         ),
         Component("predict", "lenskit_evaluation.predict:Predict", "Parameters of images, with intervals, to a table"),
+        Component("package", "lenskit_evaluation.package:Package", "An encoder with its head, as a folder to ship"),
         Component("report", "lenskit_evaluation.report.evaluation:Report", "Runs side by side, in one page"),
         Component(
             "transfer", "lenskit_evaluation.transfer.evaluation:Transfer", "From simulations to real images with labels"

@@ -28,6 +28,7 @@ from lenskit.plugin import (
 )
 from lenskit_evaluation.features import to_best_device
 from lenskit_evaluation.finetune.model import MODEL, FineTuned, Predicted
+from lenskit_evaluation.head import Head
 from lenskit_evaluation.outliers import OutlierDetector
 from lenskit_evaluation.probe.fitted import FittedProbe
 from lenskit_evaluation.splits import Array
@@ -35,7 +36,7 @@ from lenskit_evaluation.tables import to_csv
 
 log = logging.getLogger("lenskit")
 
-PROBE, HEAD = "probe", "head"
+PROBE, SUPERVISED, SHIPPED = "probe", "head", "shipped"
 """The models that are no fine-tuned ones."""
 
 
@@ -64,7 +65,8 @@ class Model(Protocol):
 class Predict(Evaluation):
     """Parameters of images, with intervals and a warning flag, as a CSV table.
 
-    The linear probe that `lenskit probe RUN` fitted is applied to the images; or, by its name, a model that `lenskit
+    An encoder that comes with a fitted head (`lenskit list encoders`, `lenskit package`) needs nothing else. Of a run,
+    the linear probe that `lenskit probe RUN` fitted is applied to the images; or, by its name, a model that `lenskit
     finetune RUN` made; or the head of a run of the method `supervised` (--model head).
 
     For each parameter there are `NAME`, `NAME_low` and `NAME_high`; the interval holds the truth of the stated share of
@@ -77,8 +79,9 @@ class Predict(Evaluation):
     Args:
         output: File to write, or a folder for `predictions.csv`; without it the table is printed.
         level: Share of lenses whose truth lies in its interval.
-        model: `probe`, `head`, or the name of a fine-tuned model, a folder of RUN/evaluations/finetune, or the path of
-            such a folder.
+        model: `shipped`, the head that comes with an encoder; `probe`, `head`, or the name of a fine-tuned model, a
+            folder of RUN/evaluations/finetune, or the path of such a folder. By default `shipped` if there is one, and
+            else `probe`.
     """
 
     inputs: ClassVar[str | None] = "IMAGES"
@@ -86,7 +89,7 @@ class Predict(Evaluation):
     short: ClassVar[dict[str, str]] = {"output": "-o"}
 
     def __init__(
-        self, *, output: str | None = None, level: Annotated[float, Gt(0), Lt(1)] = 0.68, model: str = PROBE
+        self, *, output: str | None = None, level: Annotated[float, Gt(0), Lt(1)] = 0.68, model: str | None = None
     ) -> None:
         self.output, self.level, self.model = output, level, model
 
@@ -135,17 +138,21 @@ class Predict(Evaluation):
         return rows
 
 
-def open_model(run: Run, name: str = PROBE) -> Model:
+def open_model(run: Run, name: str | None = None) -> Model:
     """The model of a run that predicts.
 
     Args:
         run: The run.
-        name: `probe`, `head`, or the name or the folder of a fine-tuned model.
+        name: `shipped`, `probe`, `head`, or the name or the folder of a fine-tuned model; by default `shipped` if there
+            is a head that comes with the encoder, and else `probe`.
 
     Raises:
         LenskitError: if the run has not been probed, or what it holds is damaged.
         UsageError: if there is no such model.
     """
+    name = name or (SHIPPED if run.head else PROBE)
+    if name == SHIPPED:
+        return _Shipped(run)
     folder = run.place("finetune")
     there = sorted(path.parent.name for path in folder.glob(f"*/{MODEL}"))
     if name == PROBE:
@@ -153,17 +160,61 @@ def open_model(run: Run, name: str = PROBE) -> Model:
             return _Probe(run)
         except LenskitError as error:
             raise LenskitError(f"{error}{f', or use --model {there[0]}' if there else ''}") from None
-    if name == HEAD:
+    if name == SUPERVISED:
         return _Head(run)
+    return _FineTuned(fine_tuned(run, name))
+
+
+def fine_tuned(run: Run, name: str) -> FineTuned:
+    """The fine-tuned model of a run.
+
+    Args:
+        run: The run.
+        name: Its name or its folder.
+
+    Raises:
+        UsageError: if there is none.
+        LenskitError: if it is damaged.
+    """
+    folder = run.place("finetune")
+    there = sorted(path.parent.name for path in folder.glob(f"*/{MODEL}"))
     if name not in there and (Path(name) / MODEL).is_file():
-        return _FineTuned(FineTuned.load(Path(name)))
+        return FineTuned.load(Path(name))
     if name not in there:
         near = difflib.get_close_matches(name, there, n=1)
         hint = f": did you mean {near[0]}?" if near else f"; it has {', '.join(there)}" if there else ""
         raise UsageError(
             f"{run.path} has no fine-tuned model {name!r}{hint or f': `lenskit finetune {run.path}` makes one'}"
         )
-    return _FineTuned(FineTuned.load(folder / name))
+    return FineTuned.load(folder / name)
+
+
+class _Shipped:
+    """The head that comes with an encoder."""
+
+    unlike: str = "unlike_training"
+    measures: bool = True
+
+    def __init__(self, run: Run) -> None:
+        if run.head is None:
+            raise UsageError(f"{run.name} comes with no head: `lenskit package` makes an encoder that has one")
+        self.head = Head.load(run.head)
+        if about := self.head.about:
+            log.info("head fitted to %s lenses of %s", about.get("lenses", "some"), about.get("data", "its encoder"))
+        self.classes: Mapping[str, Sequence[str]] = {}
+        self.encoder = to_best_device(run.encoder())
+        self.outliers: OutlierDetector | None = self.head.outliers
+        if self.encoder.features != len(self.head.linear.mean):
+            raise LenskitError(
+                f"{run.head} is the head of another encoder: it takes {len(self.head.linear.mean)} features, and "
+                f"{run.name} gives {self.encoder.features}"
+            )
+
+    def predict(self, images: Iterator[Tensor]) -> Predicted:
+        return self.head.predict(lambda part: self.encoder.embed([(part, {})])[0].astype(np.float64), images)
+
+    def half_width(self, level: float) -> dict[str, float]:
+        return self.head.half_width(level)
 
 
 class _Probe:
@@ -173,7 +224,7 @@ class _Probe:
     measures: bool = True
 
     def __init__(self, run: Run) -> None:
-        self._probe = FittedProbe.load(run.place("probe"))
+        self._probe = FittedProbe.load(run.place("probe"), run.title)
         if about := self._probe.about:
             log.info("probe fitted to %(lenses)s lenses of %(data)s, seed %(seed)s", about)
         self.classes: Mapping[str, Sequence[str]] = {}
@@ -216,8 +267,8 @@ class _Head:
 
     def __init__(self, run: Run) -> None:
         self.encoder = run.encoder()
-        name = run.config.name("method")
         method = run.method()
+        name = run.config.name("method")
         if not hasattr(method, "predict"):
             raise UsageError(
                 f"--model head is for runs that were trained to predict; the method of {run.path} is {name}: "
@@ -247,7 +298,7 @@ def _open(data: str, model: Model) -> Dataset:
     """Stored images that a model takes."""
     encoder = model.encoder
     dataset = encoder.open(data, measures=model.measures)
-    if tuple(dataset.image_shape) != encoder.image_shape:
+    if encoder.image_shape and tuple(dataset.image_shape) != encoder.image_shape:
         there, wanted = (" x ".join(map(str, shape)) for shape in (dataset.image_shape, encoder.image_shape))
         raise UsageError(f"{data} has images of {there}, but the model takes {wanted}")
     if not len(dataset):

@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lenskit.plugin import Embeddings, LenskitError, Method, Run, check_complete, find_reader, read_lenses
+from lenskit.plugin import Embeddings, LenskitError, Method, check_complete, find_reader, open_run, read_lenses
 from lenskit_evaluation.features import simulator_of, to_best_device
 
 PART = 256
@@ -41,7 +41,7 @@ class Task:
     """What is to be embedded, by what: plain values, for the workers of a cluster.
 
     Attributes:
-        run: The run's path.
+        run: The run's path, or the name of an encoder; see `Run.address`.
         projection: Whether projections are to be given; it is an error if they are wanted and there are none.
         data: `READER:PATH` of stored images, or None for simulated ones.
         all_views: Whether all images of each stored lens are embedded.
@@ -74,7 +74,7 @@ class Embedder:
     """
 
     def __init__(self, task: Task) -> None:
-        self.task, self.run = task, Run(task.run)
+        self.task, self.run = task, open_run(task.run)
         self.encoder = to_best_device(self.run.encoder())
         self.device = next(self.encoder.parameters()).device
         self.method = self._method()
@@ -234,7 +234,7 @@ def embed_part(task: Task, start: int, stop: int) -> Embeddings:
 
 @lru_cache(maxsize=1)
 def _opened(task: Task) -> Embedder:
-    if not Path(task.run).is_dir():
+    if Path(task.run).is_absolute() and not Path(task.run).is_dir():
         raise LenskitError(f"a worker of the cluster does not see {task.run}: it must be on a disk that all share")
     return Embedder(task)
 

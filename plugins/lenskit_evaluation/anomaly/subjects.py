@@ -114,10 +114,10 @@ def pool_of(run: Run, options: Anomaly, encoders: Mapping[str, Encoder]) -> Pool
     """
     (label, encoder), *others = encoders.items()
     for name, other in others:
-        if other.image_shape != encoder.image_shape:
-            one, another = (" x ".join(map(str, each.image_shape)) for each in (other, encoder))
+        if other.image_shape and encoder.image_shape and other.image_shape != encoder.image_shape:
+            one, another = (" x ".join(map(str, shape)) for shape in (other.image_shape, encoder.image_shape))
             raise UsageError(f"{name} takes images of {one}, {label} of {another}: judge them apart, a command each")
-    pixels = encoder.image_shape[-1]
+    pixels = encoder.image_shape[-1] if encoder.image_shape else None
     if options.data:
         dataset = encoder.open(options.data)
         for _, other in others:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lenskit.plugin import Parameter, Run, UsageError
+from lenskit.plugin import EncoderRun, Parameter, Run, UsageError
 from lenskit_evaluation.anomaly.pools import Drawn, Origin, Pool, Read, is_numbered, near
 from lenskit_evaluation.anomaly.scored import Truth
 
@@ -39,10 +39,13 @@ def training_of(run: Run, count: int, seed: int, label: Parameter | None = None)
         if len(index) > count:
             index = np.sort(np.random.default_rng(seed).choice(index, count, replace=False))
         return Read(dataset, path, index, label_of(dataset.parameters, label))
-    simulator, settings = run.simulator(), run.config.build("train")
-    seen = run.encoder().card.get("trained", {}).get("batches", 0) * settings.batch_size or count
+    simulator, trained_with, seen = run.simulator(), 0, count
+    if not isinstance(run, EncoderRun):  # an encoder does not say its seed: lenses of any are like those
+        settings = run.config.build("train")
+        trained_with = settings.seed
+        seen = run.encoder().card.get("trained", {}).get("batches", 0) * settings.batch_size or count
     index = np.arange(min(count, seen))
-    origin = Origin(run.config.name("simulator"), settings.seed, "train")
+    origin = Origin(run.config.name("simulator"), trained_with, "train")
     return Drawn(simulator, origin, index, label_of(simulator.parameters, label))
 
 

@@ -26,8 +26,8 @@ def check_images(origin: Dataset | Simulator, encoders: Mapping[str, Encoder], w
     """
     there = " x ".join(map(str, origin.image_shape))
     for label, encoder in encoders.items():
-        if encoder.image_shape != tuple(origin.image_shape):
-            wanted = " x ".join(map(str, encoder.image_shape))
+        if encoder.image_shape not in (None, tuple(origin.image_shape)):
+            wanted = " x ".join(map(str, encoder.image_shape or ()))
             raise UsageError(f"{where} has images of {there}, but {label} takes {wanted}")
     if turned and origin.image_shape[-1] != origin.image_shape[-2]:
         raise UsageError(f"images of {there} cannot be turned by a quarter: use --no-augment")

@@ -40,7 +40,7 @@ def embed_archive(
     """Embeds stored images, or so many of a simulator's lenses, in memory, as `lenskit embed` does to a file."""
     data = spelled_out(data) if data else None
     task = Task(
-        run=str(run.path.resolve() / ("best" if run.best else "")), projection="none", data=data, all_views=False,
+        run=run.address, projection="none", data=data, all_views=False,
         lenses=lenses, seed=seed, simulator=simulator, changes=tuple(changes), token=uuid4().hex,
     )  # fmt: skip
     embedder = Embedder(task)

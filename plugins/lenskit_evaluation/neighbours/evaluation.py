@@ -241,12 +241,13 @@ def _from_numpy(path: Path, encoder: Encoder) -> Tensor:
         array = np.array(load_array(path))  # torch takes no array that cannot be written to
     except (OSError, EOFError, ValueError) as error:
         raise LenskitError(f"{path} cannot be read as a numpy array: {reason(error)}") from None
-    channels, height, width = encoder.image_shape
+    shape = encoder.image_shape
     if array.ndim == 2:
         array = array[None, None]
     elif array.ndim == 3:
-        array = array[None] if len(array) == channels else array[:, None]
-    if array.ndim == 4 and array.shape[2] >= height and array.shape[3] >= width:
+        array = array[None] if len(array) == (shape[0] if shape else 1) else array[:, None]
+    if shape and array.ndim == 4 and array.shape[2] >= shape[1] and array.shape[3] >= shape[2]:
+        _, height, width = shape
         top, left = (array.shape[2] - height) // 2, (array.shape[3] - width) // 2
         array = array[:, :, top : top + height, left : left + width]
     try:

@@ -72,15 +72,19 @@ class FittedProbe:
             write_atomically(folder / name, content)
 
     @classmethod
-    def load(cls, folder: Path) -> Self:
+    def load(cls, folder: Path, title: str = "") -> Self:
         """Reads what `files` are.
+
+        Args:
+            folder: The folder.
+            title: What the run is called, by default its path.
 
         Raises:
             LenskitError: if there is none.
         """
         missing = [name for name in PARTS if not (folder / f"{name}.npz").is_file()]
         if missing:
-            run = folder.parent.parent
+            run = title or folder.parent.parent
             raise LenskitError(f"{run} has no fitted probe yet: run `lenskit probe {run}` first")
         about = load_json(folder / ABOUT) if (folder / ABOUT).exists() else {}
         return cls(

@@ -44,7 +44,7 @@ def load_cosmos(
 ) -> StampSources:
     """Reads and prepares galaxies of a COSMOS real-galaxy catalogue; the default cuts are LenSiam's.
 
-    Cutouts are read file by file, and prepared once: they are kept in `stamp_sources.cache_folder()`.
+    Cutouts are read file by file, and prepared once: they are kept in `lenskit.plugin.cache_folder()`.
 
     Args:
         folder: The catalogue's folder, or its table.

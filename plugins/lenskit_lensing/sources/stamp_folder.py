@@ -33,7 +33,7 @@ DARK = "with no light"
 def load_stamps(folder: str | Path, *, clean: bool = False, size: int = SIZE) -> StampSources:
     """Reads and prepares the images of galaxies in a folder, of any units and each of any size.
 
-    They are prepared once: they are kept in `stamp_sources.cache_folder()`.
+    They are prepared once: they are kept in `lenskit.plugin.cache_folder()`.
 
     Args:
         folder: A folder of files that end in one of `SUFFIXES`, or one such file. A FITS file holds images in any of

@@ -11,7 +11,6 @@ import fcntl
 import hashlib
 import json
 import logging
-import os
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -20,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from lenskit.plugin import LenskitError, UsageError, write_atomically
+from lenskit.plugin import LenskitError, UsageError, cache_folder, write_atomically
 from lenskit_lensing.sources.preparation import Part, Prepared, each_prepared, processes_for
 from lenskit_lensing.sources.stamp_file import StampWriter, read_stamps
 
@@ -60,13 +59,6 @@ class StampSources:
     half_light: Tensor
     flux: Tensor
     rows: Tensor
-
-
-def cache_folder() -> Path:
-    """Where prepared stamps are kept: $LENSKIT_CACHE, or `lenskit` in $XDG_CACHE_HOME, which is ~/.cache by default."""
-    if own := os.environ.get("LENSKIT_CACHE"):
-        return Path(own).expanduser()
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lenskit"
 
 
 def stamp_sources(

@@ -19,7 +19,7 @@ from safetensors import safe_open
 
 from lenskit.errors import LenskitError
 from lenskit_lensing.sources.stamp_folder import load_stamps
-from lenskit_lensing.sources.stamp_sources import StampSources, cache_folder
+from lenskit_lensing.sources.stamp_sources import StampSources
 
 SMALL = 48
 """Side of prepared images, which keeps files small."""
@@ -152,16 +152,6 @@ def test_without_a_folder_to_keep_them_stamps_are_prepared_all_the_same(
     assert len(sources.images) == 5
     assert any(record.message.startswith(f"{tmp_path / 'file'}: ") for record in caplog.records)
     assert torch.equal(sources.images.sum((1, 2), dtype=torch.float64).float(), sources.flux)
-
-
-def test_where_stamps_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("LENSKIT_CACHE", raising=False)
-    monkeypatch.setenv("XDG_CACHE_HOME", "/some/cache")
-    assert cache_folder() == Path("/some/cache/lenskit")
-    monkeypatch.setenv("XDG_CACHE_HOME", "")
-    assert cache_folder() == Path.home() / ".cache" / "lenskit"
-    monkeypatch.setenv("LENSKIT_CACHE", "~/mine")
-    assert cache_folder() == Path.home() / "mine"
 
 
 def test_a_full_disk_is_one_line(cache: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,1 @@
+"""Encoders that plugins bring: found by name, downloaded if need be, and judged in place of a run."""

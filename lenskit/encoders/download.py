@@ -1,0 +1,171 @@
+"""Downloads the files of an encoder to the cache; each has the digest that its plugin states, or is not used."""
+
+from __future__ import annotations
+
+import hashlib
+import http.client
+import logging
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import IO
+from urllib.error import HTTPError, URLError
+from urllib.parse import quote
+from urllib.request import Request, urlopen
+
+from lenskit.cache import cache_folder
+from lenskit.errors import LenskitError
+from lenskit.files import write_atomically
+from lenskit.words import quoted, reason
+
+log = logging.getLogger("lenskit")
+
+CARD = "encoder.json"
+
+SCHEMES = ("hf", "https", "http", "file")
+
+PIECE = 2**20
+"""Bytes that are read at a time."""
+
+TIMEOUT = 30.0
+"""Seconds without a byte after which a download has failed."""
+
+_HUB = re.compile(r"hf://(?P<repo>[\w.-]+/[\w.-]+)(@(?P<revision>[\w.-]+))?(/(?P<path>.+?))?/?")
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+_NAME = re.compile(r"\w[\w.-]*")
+
+
+def is_address(target: str) -> bool:
+    """Whether the target of a component is an address rather than a folder in a package."""
+    return "://" in target
+
+
+def fetch(address: str, digests: Mapping[str, str], *names: str) -> Path:
+    """Return the folder in the cache that holds files of an address, downloaded if they are not there.
+
+    Args:
+        address: `hf://OWNER/REPO[@REVISION][/PATH]` on the Hugging Face Hub, or `https://.../FOLDER`.
+        digests: The SHA-256 digest of each file by its name, in hexadecimal digits.
+        names: The files that are wanted; none means all.
+
+    Raises:
+        LenskitError: if the address or the digests are malformed, or a file is not there, cannot be downloaded, is cut
+            short or has another digest.
+    """
+    _check(address, digests)
+    contents = "\n".join(f"{name} {digest}" for name, digest in sorted(digests.items()))
+    folder = cache_folder() / "encoders" / hashlib.sha256(contents.encode()).hexdigest()[:16]
+    for name in names or digests:
+        path = folder / name
+        if path.is_file():
+            if digest_of(path) == digests[name]:
+                continue
+            log.warning("%s is damaged: its digest differs; downloading it again", path)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise LenskitError(
+                f"{folder} cannot be made: {error.strerror}; LENSKIT_CACHE names another cache"
+            ) from None
+        _download(url_of(address, name), path, digests[name])
+    return folder
+
+
+def digest_of(path: Path) -> str:
+    """Return the SHA-256 digest of a file in hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def url_of(address: str, name: str) -> str:
+    """Return the URL of a file in the folder of an address."""
+    if found := _HUB.fullmatch(address):
+        from huggingface_hub import hf_hub_url
+
+        endpoint = os.environ.get("HF_ENDPOINT")
+        return hf_hub_url(
+            found["repo"], name, subfolder=found["path"], revision=found["revision"], endpoint=endpoint or None
+        )
+    return f"{address.rstrip('/')}/{quote(name)}"
+
+
+def _check(address: str, digests: Mapping[str, str]) -> None:
+    """Raises if a plugin announced an address or digests that cannot be used.
+
+    Raises:
+        LenskitError: saying what is wrong.
+    """
+    scheme = address.partition("://")[0]
+    if scheme not in SCHEMES or (scheme == "hf" and not _HUB.fullmatch(address)):
+        raise LenskitError(f"{quoted(address)} is no address: write hf://OWNER/REPO[@REVISION]/PATH or https://...")
+    if CARD not in digests:
+        raise LenskitError(f"{address} has no digest of {CARD}: state one for each file, as digests={{NAME: SHA256}}")
+    for name, digest in digests.items():
+        if not _NAME.fullmatch(name):
+            raise LenskitError(f"{address}: {quoted(name)} is no name of a file in the folder")
+        if not isinstance(digest, str) or not _DIGEST.fullmatch(digest):
+            raise LenskitError(f"{address}: the digest of {name} is no SHA-256 of 64 hexadecimal digits")
+
+
+def _download(url: str, path: Path, digest: str) -> None:
+    """Writes a file from a URL, if its digest is right.
+
+    Raises:
+        LenskitError: saying what failed.
+    """
+    from lenskit import __version__
+
+    log.info("downloading %s", url)
+    try:
+        with urlopen(Request(url, headers={"User-Agent": f"lenskit/{__version__}"}), timeout=TIMEOUT) as answer:
+            length = answer.headers.get("Content-Length")
+            write_atomically(path, lambda file: _copy(answer, file, url, length, digest))
+    except HTTPError as error:
+        if error.code in (404, 410):
+            raise LenskitError(
+                f"{url} is not there (HTTP {error.code}): update the plugin, or tell its author"
+            ) from None
+        raise LenskitError(f"{url} cannot be downloaded: the server answers HTTP {error.code}") from None
+    except URLError as error:
+        if isinstance(error.reason, FileNotFoundError):
+            raise LenskitError(f"{url} is not there: update the plugin, or tell its author") from None
+        raise LenskitError(
+            f"{url} cannot be reached ({_reason(error.reason)}): without network, put the file at {path}"
+        ) from None
+    except TimeoutError:
+        raise LenskitError(f"{url} sends nothing any more: try again, or put the file at {path}") from None
+    except (http.client.HTTPException, ValueError) as error:
+        raise LenskitError(f"{url} cannot be downloaded: {_reason(error)}") from None
+    except OSError as error:
+        raise LenskitError(f"{url} cannot be downloaded to {path}: {error.strerror or _reason(error)}") from None
+
+
+def _copy(answer: IO[bytes], file: IO[bytes], url: str, length: str | None, digest: str) -> None:
+    """Copies what a server sends.
+
+    Raises:
+        LenskitError: if it is shorter than announced, or has another digest.
+    """
+    found, done = hashlib.sha256(), 0
+    while True:
+        try:
+            piece = answer.read(PIECE)
+        except (http.client.IncompleteRead, ConnectionError):
+            raise LenskitError(f"{url} was cut short after {done} bytes: try again") from None
+        if not piece:
+            break
+        file.write(piece)
+        found.update(piece)
+        done += len(piece)
+    if length is not None and length.isdecimal() and done < int(length):
+        raise LenskitError(f"{url} was cut short: {done} of {length} bytes came; try again")
+    if found.hexdigest() != digest:
+        raise LenskitError(
+            f"{url} has another digest ({found.hexdigest()[:12]}...) than its plugin states ({digest[:12]}...): it was "
+            "changed or damaged, and is not used; update the plugin, or tell its author"
+        )
+
+
+def _reason(error: object) -> str:
+    return reason(error) if isinstance(error, BaseException) else str(error)

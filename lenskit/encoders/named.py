@@ -1,0 +1,112 @@
+"""Encoders by name: which one a text means, and where its folder is."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lenskit.encoders.download import CARD, fetch, is_address
+from lenskit.errors import LenskitError
+from lenskit.registry import Record, near, registry
+
+if TYPE_CHECKING:
+    from lenskit.encoder import Encoder
+
+log = logging.getLogger("lenskit")
+
+
+@dataclass(frozen=True)
+class NamedEncoder:
+    """An encoder that a plugin brings.
+
+    Attributes:
+        record: How it was announced.
+        argument: The part of its name behind a colon, empty if there is none.
+    """
+
+    record: Record
+    argument: str = ""
+
+    @property
+    def name(self) -> str:
+        """Its name, as a user types it."""
+        return f"{self.record.name}:{self.argument}" if self.argument else self.record.name
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Options of the backbone that its name states."""
+        return {str(self.record.component.argument): self.argument} if self.argument else {}
+
+    @property
+    def folder(self) -> Path:
+        """Its folder, downloaded if need be.
+
+        Raises:
+            LenskitError: if it cannot be had.
+        """
+        return self.record.load()
+
+    def load(self) -> Encoder:
+        """Opens it.
+
+        Raises:
+            LenskitError: if it cannot be had, or is damaged.
+        """
+        from lenskit.encoder import Encoder
+
+        return Encoder.load(self.folder, self.options)
+
+
+def find_named(text: str) -> NamedEncoder | None:
+    """The encoder that a text names, or None if it names none or is a path.
+
+    A path that is there wins over an encoder of that name, and that is logged. `NAME@DISTRIBUTION` means the encoder.
+
+    Raises:
+        UsageError: if the name is one of several encoders, or lacks a part behind a colon.
+    """
+    head, _, argument = text.partition(":")
+    name = head.partition("@")[0]
+    brought = [record for record in registry().of_kind("encoder") if record.name == name]
+    if not brought:
+        return None
+    if os.path.lexists(text):
+        log.warning(
+            "%s is the path here, and an encoder has that name, too: %s@%s means the encoder",
+            text, name, brought[0].plugin.distribution,
+        )  # fmt: skip
+        return None
+    return NamedEncoder(registry().find("encoder", text), argument)
+
+
+def not_named(text: str) -> str:
+    """The end of a complaint about a path that is not there: that it is no encoder's name either, and near names."""
+    if os.sep in text or not text:
+        return ""
+    names = [record.name for record in registry().of_kind("encoder")]
+    return f", and no encoder is called that{near(text, names)}; `lenskit list encoders` shows all"
+
+
+def folder_of(target: str, digests: Mapping[str, str], *names: str) -> Path:
+    """The folder that a component names.
+
+    Args:
+        target: `package:path/of/folder`, or an address.
+        digests: Of an address, the digests of its files.
+        names: Files of an address that are wanted; none means all.
+
+    Raises:
+        LenskitError: if there is none.
+    """
+    if is_address(target):
+        return fetch(target, digests, *names)
+    package, _, path = target.partition(":")
+    folder = Path(str(resources.files(package) / path))
+    if not (folder / CARD).is_file():
+        raise LenskitError(f"{folder} holds no encoder: {CARD} is missing")
+    return folder

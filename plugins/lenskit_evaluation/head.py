@@ -1,0 +1,196 @@
+"""A fitted head that travels with an encoder: parameters of images, with calibrated intervals and a warning flag."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lenskit.plugin import (
+    Damaged,
+    LenskitError,
+    Parameter,
+    ParameterRecord,
+    Record,
+    load_tensors,
+    orient_images,
+    orient_values,
+    parameters_of,
+    parse_json,
+    reason,
+    save_tensors,
+)
+from lenskit_evaluation.finetune.data import ORIENTATIONS
+from lenskit_evaluation.finetune.model import Predicted
+from lenskit_evaluation.intervals import Intervals
+from lenskit_evaluation.outliers import OutlierDetector
+from lenskit_evaluation.regression import LinearProbe
+from lenskit_evaluation.splits import Array
+
+FORMAT = 1
+
+Embed = Callable[[Tensor], Array]
+"""Images (n, C, H, W) to features (n, features)."""
+
+
+class _About(Record):
+    """Metadata of the file."""
+
+    format: int
+    parameters: list[ParameterRecord]
+    average: bool
+    about: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Head:
+    """A linear map from features to parameters, calibrated on lenses that it was not fitted to.
+
+    Attributes:
+        linear: Features to parameters.
+        parameters: What is predicted.
+        intervals: Residuals of the lenses that it was calibrated on.
+        outliers: Distance from the lenses that it was fitted to.
+        average: Whether predictions are the mean over the eight orientations of an image. Those of the turned images
+            are turned back.
+        about: What it was fitted to and calibrated on, as plain values.
+    """
+
+    linear: LinearProbe
+    parameters: tuple[Parameter, ...]
+    intervals: Intervals
+    outliers: OutlierDetector
+    average: bool = False
+    about: Mapping[str, Any] = field(default_factory=dict)
+
+    PARTS: ClassVar[Mapping[str, type]] = {"linear": LinearProbe, "intervals": Intervals, "outliers": OutlierDetector}
+
+    def predict(self, embed: Embed, images: Iterable[Tensor]) -> Predicted:
+        """Predict from images.
+
+        Args:
+            embed: Makes their features.
+            images: Some (n, C, H, W) at a time, square if predictions are averaged.
+
+        Raises:
+            LenskitError: if there are none.
+        """
+        found = [predict(self.linear, self.parameters, self.average, embed, part) for part in images]
+        if not found:
+            raise LenskitError("there are no images to predict from")
+        names = [parameter.name for parameter in self.parameters]
+        values = {name: np.concatenate([each.values[name] for each in found]) for name in names}
+        return Predicted(np.concatenate([each.features for each in found]), values)
+
+    def half_width(self, level: float) -> dict[str, float]:
+        """Half the width of the intervals that hold the truth with this probability."""
+        widths = np.asarray(self.intervals.half_width(level)).tolist()
+        return dict(zip([parameter.name for parameter in self.parameters], widths, strict=True))
+
+    def to_bytes(self) -> bytes:
+        """The content of `head.safetensors`."""
+        tensors = {}
+        for name in self.PARTS:
+            part = getattr(self, name)
+            for key in _arrays(type(part)):
+                tensors[f"{name}.{key}"] = torch.from_numpy(np.ascontiguousarray(getattr(part, key)))
+        about = {
+            "format": FORMAT,
+            "parameters": [asdict(parameter) for parameter in self.parameters],
+            "average": self.average,
+            "about": dict(self.about),
+        }
+        return save_tensors(tensors, {"head": json.dumps(about)})
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read what `to_bytes` gives.
+
+        Raises:
+            LenskitError: if it is damaged or no head.
+        """
+        try:
+            tensors, metadata = load_tensors(path, "get the encoder again from where it came from")
+        except Damaged:
+            raise
+        except OSError as error:
+            raise LenskitError(f"{path} cannot be read: {error.strerror}") from None
+        if "head" not in metadata:
+            raise LenskitError(f"{path} is no head of an encoder: it does not say what it predicts")
+        about = parse_json(metadata["head"], f"{path}: its header", _About)
+        if about["format"] != FORMAT:
+            raise LenskitError(f"{path} has format {about['format']}, this lenskit reads {FORMAT}")
+        parameters = parameters_of(about["parameters"])
+        words = {"names": tuple(p.name for p in parameters), "units": tuple(p.unit for p in parameters)}
+        try:
+            parts = {name: _part(kind, name, tensors, words) for name, kind in cls.PARTS.items()}
+            head = cls(parameters=parameters, average=about["average"], about=about["about"], **parts)
+            head.linear.predict(np.zeros((1, len(head.linear.mean))))
+            head.outliers.distance(np.zeros((1, len(head.linear.mean))))
+            if {len(parameters)} != {
+                len(head.linear.coef),
+                len(head.linear.intercept),
+                head.intervals.residuals.shape[1],
+            }:
+                raise ValueError("its parts are of different parameters")
+        except (KeyError, ValueError, IndexError, LenskitError) as error:
+            raise LenskitError(f"{path} is no whole head of an encoder: {reason(error)}") from None
+        return head
+
+
+def predict(
+    linear: LinearProbe, parameters: Iterable[Parameter], average: bool, embed: Embed, images: Tensor
+) -> Predicted:
+    """Predict parameters of images with a linear map, averaged over their orientations if asked for.
+
+    Args:
+        linear: Features to parameters.
+        parameters: The parameters, in its order.
+        average: Whether to average.
+        embed: Makes features of images.
+        images: (n, C, H, W).
+
+    Returns:
+        The features of the images as they are, and the predictions.
+    """
+    parameters = list(parameters)
+    ways = ORIENTATIONS if average else ORIENTATIONS[:1]
+    total, features = None, None
+    for quarters, mirrored in ways:
+        turn, mirror = torch.full((len(images),), quarters), torch.full((len(images),), mirrored)
+        found = embed(orient_images(images, turn, mirror) if average else images)
+        features = found if features is None else features
+        values = {p.name: torch.from_numpy(v) for p, v in zip(parameters, linear.predict(found).T, strict=True)}
+        if average:
+            # A mirror with a turn is its own inverse; a turn alone is undone by the rest of a full turn.
+            values = orient_values(values, turn if mirrored else (4 - turn) % 4, mirror, parameters)
+        stack = torch.stack([values[p.name] for p in parameters], 1)
+        total = stack if total is None else total + stack
+    assert total is not None
+    assert features is not None
+    mean = (total / len(ways)).numpy()
+    return Predicted(features, {p.name: mean[:, i] for i, p in enumerate(parameters)})
+
+
+def averaged(parameters: Iterable[Parameter]) -> list[Parameter]:
+    """Those of some parameters that can be averaged over orientations: no angles, and no components without partner."""
+    parameters = list(parameters)
+    names = {parameter.name for parameter in parameters}
+    return [p for p in parameters if not p.is_angle and (not p.turns or p.partner in names)]
+
+
+def _arrays(kind: type) -> list[str]:
+    """Names of a part's fields that are arrays or numbers."""
+    return [each.name for each in fields(kind) if each.name not in ("names", "units")]
+
+
+def _part(kind: type, name: str, tensors: Mapping[str, Tensor], words: Mapping[str, Any]) -> Any:
+    arrays = {key: tensors[f"{name}.{key}"].numpy() for key in _arrays(kind)}
+    plain = {key: value if value.ndim else value.item() for key, value in arrays.items()}
+    return kind(**plain, **{each.name: words[each.name] for each in fields(kind) if each.name in words})

@@ -1,0 +1,270 @@
+"""`lenskit package`: an encoder with a calibrated head, as a folder to ship."""
+
+from __future__ import annotations
+
+import copy
+import logging
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Annotated, Any, ClassVar
+
+import numpy as np
+from annotated_types import Ge
+from torch import Tensor
+
+from lenskit.plugin import (
+    HEAD,
+    Embeddings,
+    Encoder,
+    LenskitError,
+    Parameter,
+    Run,
+    UsageError,
+    at_most,
+    check_folder,
+    check_output,
+    is_halved,
+    write_atomically,
+)
+from lenskit_evaluation.features import to_best_device
+from lenskit_evaluation.finetune.model import FineTuned, Predicted
+from lenskit_evaluation.head import Head, averaged, predict
+from lenskit_evaluation.intervals import Intervals
+from lenskit_evaluation.lenses import Named, OnLenses, first_images
+from lenskit_evaluation.metrics import score
+from lenskit_evaluation.outliers import fit_outlier_detector
+from lenskit_evaluation.predict import fine_tuned
+from lenskit_evaluation.regression import LinearProbe, fit_linear_probe
+from lenskit_evaluation.splits import Array, Rows, Split
+
+log = logging.getLogger("lenskit")
+
+WEIGHTS, CARD = "model.safetensors", "encoder.json"
+
+LEVELS = {"half_width_68": 0.68, "half_width_95": 0.95}
+"""Fields of the card, and the probabilities of their intervals."""
+
+
+class Package(OnLenses):
+    """An encoder with a calibrated head, as a folder that a plugin can ship.
+
+    The weights are rounded to float16, which halves their size. A ridge regression is fitted to features of the rounded
+    encoder, for lenses of the run's simulator or of --data, and its intervals come from other such lenses. So `lenskit
+    predict FOLDER IMAGES` needs no simulation, and what the card says holds for what is in the folder. They hold for
+    lenses like these, and promise nothing of others: judge on real lenses with --judge.
+
+    Args:
+        output: Folder to write, for `encoder.json`, `model.safetensors` and `head.safetensors`.
+        lenses: Lenses to fit the head to.
+        test_lenses: Lenses to calibrate it on.
+        parameter: Parameter that the head predicts; may be given several times. By default the headline ones.
+        model: Name of a model that `lenskit finetune RUN` made, to take encoder and head from, in place of the run's
+            encoder and a ridge regression.
+        average: Whether the head averages over the eight orientations of an image, at eight times the cost.
+        head: Whether there is a head; without one, nothing is fitted.
+        half: Whether weights are rounded to float16.
+        judge: Stored images with labels, `[READER:]PATH`, such as real lenses: the card tells how well the head does.
+        summary: One line of what it is.
+        licence: Terms under which the weights may be used.
+        options: Those of every evaluation on lenses.
+    """
+
+    embeddings: ClassVar[bool] = False
+    files: ClassVar[tuple[str, ...]] = ()
+    short: ClassVar[dict[str, str]] = {"output": "-o"}
+
+    def __init__(
+        self,
+        *,
+        output: str,
+        lenses: Annotated[int, Ge(50), at_most(10**9)] = 3000,
+        test_lenses: Annotated[int, Ge(50), at_most(10**9)] = 2000,
+        parameter: list[str] | None = None,
+        model: str | None = None,
+        average: bool = False,
+        head: bool = True,
+        half: bool = True,
+        judge: str | None = None,
+        summary: str | None = None,
+        licence: str | None = None,
+        **options: Any,
+    ) -> None:
+        super().__init__(lenses=lenses, test_lenses=test_lenses, **options)
+        if judge and not head:
+            raise UsageError("--judge is for the head: leave out --no-head")
+        self.output, self.parameter, self.model, self.average = output, parameter or [], model, average
+        self.head, self.half, self.judge, self.summary, self.licence = head, half, judge, summary, licence
+
+    def __call__(self, runs: Sequence[Run | Embeddings], inputs: Sequence[str] = ()) -> Path:
+        """Writes the folder and returns its path."""
+        if len(runs) != 1 or not isinstance(runs[0], Run):
+            raise UsageError(f"package takes one run, got {len(runs)}")
+        run, folder = runs[0], Path(self.output)
+        check_folder(folder)
+        written = (folder / CARD).is_file()
+        for name in (CARD, WEIGHTS, HEAD):
+            check_output(folder / name, ours=lambda path: written)
+        tuned = fine_tuned(run, self.model) if self.model else None
+        encoder = rounded(tuned.encoder if tuned else run.encoder()) if self.half else run.encoder()
+        encoder.card = self._card(run, encoder)
+        head = None
+        if self.head:
+            encoder = to_best_device(encoder)
+            head, results = self._fitted(run, encoder, tuned)
+            encoder.card |= {"head": _told(head, self.options()), "results": results}
+        encoder.save(folder, half=self.half)
+        if head:
+            write_atomically(folder / HEAD, head.to_bytes())
+        else:
+            (folder / HEAD).unlink(missing_ok=True)
+        size = sum((folder / name).stat().st_size for name in (CARD, WEIGHTS, HEAD) if (folder / name).exists())
+        log.info("the encoder is in %s (%.1f MB); `lenskit predict %s IMAGES` uses it", folder, size / 1e6, folder)
+        return folder
+
+    def _card(self, run: Run, encoder: Encoder) -> dict[str, Any]:
+        """The encoder's card, with what a reader wants to know of it."""
+        card = dict(encoder.card)
+        sections = run.config.sections
+        if "simulator" in sections:
+            card["simulator"] = dict(sections["simulator"])
+            card.setdefault("trained_on", f"lenses of simulator {sections['simulator']['name']}")
+        elif "data" in sections:
+            card.setdefault("trained_on", f"stored images, {Path(sections['data']['path']).name}")
+        for key, value in (("summary", self.summary), ("licence", self.licence)):
+            if value:
+                card[key] = value
+        for key in ("head", "results"):
+            card.pop(key, None)
+        return card
+
+    def _fitted(self, run: Run, encoder: Encoder, tuned: FineTuned | None) -> tuple[Head, list[dict[str, Any]]]:
+        """The head, and how well it does on each set of images."""
+        lenses = self.judged_on(run)
+        judged = encoder.open(self.judge, measures=True) if self.judge else None
+        split = lenses.split({"": encoder})[""]
+        parameters = self._parameters(split, tuned)
+        names = [parameter.name for parameter in parameters]
+        if tuned:
+            linear = _linear_of(tuned, names)
+        else:
+            units = [parameter.unit for parameter in parameters]
+            linear = fit_linear_probe(split.train.features, split.train.columns(names), names, units)
+
+        def embed(images: Tensor) -> Array:
+            return encoder.embed([(images, {})])[0].astype(np.float64)
+
+        def guess(rows: Rows, chunks: Iterator[Named]) -> Array:
+            """Predictions (n, parameters) of lenses whose features are known."""
+            if not self.average:
+                return linear.predict(rows.features)
+            each = [predict(linear, parameters, True, embed, images.cpu()) for (images, _), *_ in chunks]
+            return np.concatenate([_columns(found, names) for found in each])
+
+        expected = guess(split.test, lenses.chunks(True))
+        truth = split.test.columns(names)
+        where = self.data or f"simulator {self.simulator or run.config.name('simulator')}"
+        about = {"data": " ".join([where, *self.set]), "lenses": len(split.train), "calibrated_on": len(split.test),
+                 "seed": self.seed}  # fmt: skip
+        outliers = fit_outlier_detector(split.train.features, split.test.features)
+        head = Head(linear, tuple(parameters), Intervals.fit(truth, expected), outliers, self.average, about)
+        results = _results(str(about["data"]), parameters, truth, expected, None, self.seed)
+        if judged is not None:
+            known = {p.name for p in judged.parameters}
+            if not known & set(names):
+                raise UsageError(f"{self.judge} has no label that the head predicts: {', '.join(names)}")
+            images = [chunk for chunk, *_ in first_images(judged, range(len(judged)))]
+            found = _columns(head.predict(embed, (part for part, _ in images)), names)
+            missing = np.full(len(found), np.nan)
+            labels = np.stack(
+                [np.concatenate([v[n].numpy() for _, v in images]) if n in known else missing for n in names], 1
+            )
+            results += _results(str(self.judge), parameters, labels, found, head, self.seed)
+        return head, results
+
+    def _parameters(self, split: Split, tuned: FineTuned | None) -> list[Parameter]:
+        """What the head predicts.
+
+        Raises:
+            UsageError: if it cannot.
+        """
+        possible = {p.name: p for p in split.continuous if np.isfinite(split.train.values[p.name]).sum() >= 2}
+        if tuned:
+            wanted = [target.name for target in tuned.continuous]
+        else:
+            wanted = self.parameter or [p.name for p in possible.values() if p.headline] or list(possible)
+        for name in wanted:
+            if name not in possible:
+                raise UsageError(f"{name} is not known of these lenses; known are {', '.join(possible) or 'none'}")
+        if not wanted:
+            raise UsageError("nothing is known of these lenses that a head could predict: use --no-head")
+        chosen = [possible[name] for name in dict.fromkeys(wanted)]
+        if self.average and (left := [p.name for p in chosen if p not in averaged(chosen)]):
+            raise UsageError(f"{', '.join(left)} cannot be averaged over orientations: leave out --average")
+        return chosen
+
+
+def rounded(encoder: Encoder) -> Encoder:
+    """A copy of an encoder with the weights that float16 can hold, still in float32.
+
+    Raises:
+        LenskitError: if a weight is too large for float16.
+    """
+    encoder = copy.deepcopy(encoder).cpu()
+    for name, tensor in encoder.backbone.state_dict().items():
+        if is_halved(tensor):
+            if not tensor.half().isfinite().all():
+                raise LenskitError(f"{name} has weights too large for float16: use --no-half")
+            tensor.copy_(tensor.half())
+    return encoder
+
+
+def _linear_of(tuned: FineTuned, names: Sequence[str]) -> LinearProbe:
+    """The head of a fine-tuned model as a linear map to its continuous targets."""
+    starts = np.cumsum([0, *tuned.widths])
+    numbers = [i for i, target in enumerate(tuned.targets) if target.name in names]
+    rows, units = [int(starts[i]) for i in numbers], tuple(tuned.targets[i].unit for i in numbers)
+    weight, bias, spread, center, mean, scale = (
+        each.detach().double().cpu().numpy()
+        for each in (tuned.head.weight, tuned.head.bias, tuned.spread, tuned.center, tuned.mean, tuned.scale)
+    )
+    coef = weight[rows] * spread[numbers, None]
+    intercept = bias[rows] * spread[numbers] + center[numbers]
+    return LinearProbe(mean, scale, coef, intercept, np.zeros(len(rows)), tuple(names), units)
+
+
+def _columns(found: Predicted, names: Sequence[str]) -> Array:
+    return np.stack([found.values[name] for name in names], 1)
+
+
+def _told(head: Head, options: dict[str, Any]) -> dict[str, Any]:
+    """What the card says of a head."""
+    widths = {field: head.half_width(level) for field, level in LEVELS.items()}
+    parameters = []
+    for number, parameter in enumerate(head.parameters):
+        own = {field: width[parameter.name] for field, width in widths.items()}
+        finite = {field: round(width, 6) for field, width in own.items() if np.isfinite(width)}
+        # Standardised features have a mean of zero, so that the intercept is the mean prediction.
+        mean = {} if options["model"] else {"mean": round(float(head.linear.intercept[number]), 6)}
+        parameters.append({"name": parameter.name, "unit": parameter.unit, **mean, **finite})
+    return {"parameters": parameters, "average_over_orientations": head.average, **head.about}
+
+
+def _results(
+    on: str, parameters: Sequence[Parameter], truth: Array, found: Array, head: Head | None, seed: int
+) -> list[dict[str, Any]]:
+    """Records of how well predictions (n, parameters) are, of parameters that are known of three images at least."""
+    records = []
+    for number, parameter in enumerate(parameters):
+        known = np.isfinite(truth[:, number])
+        if known.sum() < 3:
+            continue
+        one = score(truth[known, number], found[known, number], seed=seed)
+        figures = {"r2": one.r2, "mae": one.mae, "bias": one.bias, "spearman": one.spearman}
+        record = {"on": on, "parameter": parameter.name, "unit": parameter.unit, "n": int(known.sum())}
+        record |= {name: round(each.value, 4) for name, each in figures.items() if np.isfinite(each.value)}
+        if head:
+            error = np.abs(truth - found)[known, number]
+            for name, level in (("within_68", 0.68), ("within_95", 0.95)):
+                record[name] = round(float(np.mean(error <= head.half_width(level)[parameter.name])), 4)
+        records.append(record)
+    return records
