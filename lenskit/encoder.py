@@ -307,6 +307,8 @@ class Encoder(nn.Module):
             plain = _without_start(card)
             encoder = cls.untrained(plain if whole else card)
         except (LenskitError, ValueError, TypeError, RuntimeError, ArithmeticError, MemoryError) as error:
+            if isinstance(error, LenskitError) and not whole:
+                raise
             told = str(error) if isinstance(error, LenskitError) else f"{type(error).__name__}: {_one_line(error)}"
             raise LenskitError(f"the encoder in {folder} cannot be built as its encoder.json says: {told}") from error
         if plain == card:

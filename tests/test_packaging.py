@@ -105,7 +105,7 @@ def test_the_wheel_carries_every_file_of_every_package(wheel: Path) -> None:
     expected = sources()
     assert carried.keys() == expected.keys()
     assert [name for name in expected if carried[name] != expected[name]] == []
-    assert {Path(name).suffix for name in carried} >= {".py", ".toml", ".npz"}
+    assert {Path(name).suffix for name in carried} >= {".py", ".toml", ".npz", ".json"}
 
 
 @pytest.mark.slow

@@ -54,10 +54,12 @@ def _tell(record: Record) -> None:
     from lenskit.encoders.download import CARD
     from lenskit.encoders.words import told
 
+    card = read_card(record.folder(CARD))
     echo()
-    for line in told(read_card(record.folder(CARD))):
+    for line in told(card):
         echo(line)
-    echo(f"\nuse it in place of a run: lenskit embed {record.title} --data IMAGES; in Python lenskit.load(NAME)")
+    use = "predict {} IMAGES" if card.get("head") else "embed {} --data IMAGES"
+    echo(f"\nuse it in place of a run: lenskit {use.format(record.title)}; in Python lenskit.load({record.title!r})")
 
 
 def _explain(component: type) -> None:

@@ -33,7 +33,7 @@ class _NoConfig(Config):
 
     def _require(self, section: str) -> None:
         if section not in self.sections:
-            raise UsageError(f"an encoder has no configuration, so its {section} is not known: give a run")
+            raise UsageError(f"an encoder has no configuration, so it has no section {section!r}: give a run")
 
 
 class EncoderRun(Run):
@@ -49,16 +49,17 @@ class EncoderRun(Run):
     """
 
     def __init__(self, source: NamedEncoder | Path) -> None:
-        self._options = source.options if isinstance(source, NamedEncoder) else {}
-        self._name = source.name if isinstance(source, NamedEncoder) else source.resolve().name
-        self.path = source.folder if isinstance(source, NamedEncoder) else source
+        if isinstance(source, NamedEncoder):
+            self.path, self._options, self._name, self._title = source.folder, source.options, source.name, source.name
+        else:
+            self.path, self._options, self._name, self._title = source, {}, source.resolve().name, str(source)
+        self._address = self._title if self._options else str(self.path.resolve())
         self.card = read_card(self.path)
         simulator = self.card.get("simulator")
         self.best = False
         self.config = _NoConfig({"simulator": simulator} if simulator else {})
         self.is_there = self.path.is_dir
         self.stopped_by = 0
-        self._address = source.name if self._options and isinstance(source, NamedEncoder) else str(self.path.resolve())
 
     @property
     def name(self) -> str:
@@ -67,8 +68,7 @@ class EncoderRun(Run):
 
     @property
     def title(self) -> str:
-        """What messages call it: its name in a plugin, or its path."""
-        return self._name if self.path.name != self._name else str(self.path)
+        return self._title
 
     @property
     def key(self) -> Path:

@@ -1,1 +1,1 @@
-"""Backbones from torchvision and timm."""
+"""Backbones from torchvision and timm, and encoders with public weights."""

@@ -10,4 +10,15 @@ def lenskit_backbones():
         for depth in (18, 34, 50, 101, 152)
     ]
     timm = Component("timm", "lenskit_backbones.timm:Timm", "Any image model of timm", argument="model")
-    return [*resnets, timm]
+    lite = Component("efficientnet-lite0", "lenskit_backbones.efficientnet:EfficientNetLite0", "EfficientNet-Lite0")
+    return [*resnets, timm, lite]
+
+
+@hookimpl
+def lenskit_encoders():
+    return [
+        Component(
+            "efficientnet-lite0", "lenskit_backbones:encoders/efficientnet-lite0", "EfficientNet-Lite0 of photographs"
+        ),
+        Component("timm", "lenskit_backbones:encoders/timm", "A pretrained model of timm", argument="model"),
+    ]

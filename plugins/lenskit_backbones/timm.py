@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Sequence
 from contextlib import suppress
+from types import SimpleNamespace
 from typing import Any
 
 import timm
@@ -12,8 +13,14 @@ import torch
 from timm.layers import PatchEmbed, resample_abs_pos_embed
 from torch import Tensor, nn
 
-from lenskit.plugin import Backbone, LenskitError, UsageError
+from lenskit.plugin import Backbone, LenskitError, UsageError, reason
 from lenskit_backbones.weights import load_state, read_state, without_prefix
+
+SOURCES = ("hf-hub", "local-dir")
+"""Prefixes of models that are not of timm's own list."""
+
+CONFIG = ("classifier", "first_conv", "fixed_input_size", "input_size")
+"""What is asked of a model's entry."""
 
 
 class Timm(Backbone):
@@ -23,7 +30,8 @@ class Timm(Backbone):
         channels: Number of channels of the images. Pretrained weights of the first convolution are adapted to it so
             that a grey image gives the same response.
         size: Height and width of the images in pixels. Models that are made for one size are made for this one.
-        model: Name of the model in timm, such as `vit_tiny_patch16_224`, with or without the tag of its weights.
+        model: Name of the model in timm, such as `vit_tiny_patch16_224`, with or without the tag of its weights;
+            `hf-hub:OWNER/REPO` for one on the Hugging Face Hub, or `local-dir:FOLDER` for one on disk.
         pretrained: Start from the model's pretrained weights, which are downloaded once.
         weights: Start from the weights in this file (`.safetensors`, `.pt` or `.pth`), of this lenskit run, or of
             the encoder of this name (`lenskit list encoders`).
@@ -123,6 +131,12 @@ class Timm(Backbone):
 
 def _config(model: str) -> Any:
     """What timm knows of a model: its usual image size, the name of its classifier."""
+    if model.partition(":")[0] in SOURCES:
+        try:
+            known: Any = timm.create_model(model, num_classes=0).pretrained_cfg
+        except Exception as error:  # whatever a hub, a folder or its config.json makes timm raise
+            raise LenskitError(f"timm cannot open {model}: {reason(error)}") from error
+        return SimpleNamespace(**{name: known.get(name) for name in CONFIG})
     if not timm.is_model(model):
         near = difflib.get_close_matches(model, timm.list_models(), n=3)
         hint = f"did you mean {' or '.join(near)}?" if near else "timm.list_models() has them all"

@@ -15,6 +15,7 @@ from annotated_types import Ge
 
 from lenskit.plugin import (
     Embeddings,
+    EncoderRun,
     Evaluation,
     Run,
     UsageError,
@@ -128,7 +129,7 @@ class Embed(Evaluation):
         projection = self.projection
         if projection is None:
             projection = not run.best and run.checkpoint.is_file()
-            if not projection:
+            if not projection and not isinstance(run, EncoderRun):
                 log.info("%s has no checkpoint of its method: without projections", run.name)
         data = spelled_out(self.data) if self.data else None
         return Task(

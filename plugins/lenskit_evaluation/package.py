@@ -36,6 +36,7 @@ from lenskit_evaluation.outliers import fit_outlier_detector
 from lenskit_evaluation.predict import fine_tuned
 from lenskit_evaluation.regression import LinearProbe, fit_linear_probe
 from lenskit_evaluation.splits import Array, Rows, Split
+from lenskit_evaluation.transfer.labels import common
 
 log = logging.getLogger("lenskit")
 
@@ -105,7 +106,8 @@ class Package(OnLenses):
         for name in (CARD, WEIGHTS, HEAD):
             check_output(folder / name, ours=lambda path: written)
         tuned = fine_tuned(run, self.model) if self.model else None
-        encoder = rounded(tuned.encoder if tuned else run.encoder()) if self.half else run.encoder()
+        encoder = tuned.encoder if tuned else run.encoder()
+        encoder = rounded(encoder) if self.half else encoder
         encoder.card = self._card(run, encoder)
         head = None
         if self.head:
@@ -169,9 +171,7 @@ class Package(OnLenses):
         head = Head(linear, tuple(parameters), Intervals.fit(truth, expected), outliers, self.average, about)
         results = _results(str(about["data"]), parameters, truth, expected, None, self.seed)
         if judged is not None:
-            known = {p.name for p in judged.parameters}
-            if not known & set(names):
-                raise UsageError(f"{self.judge} has no label that the head predicts: {', '.join(names)}")
+            known = {p.name for p in common(str(self.judge), judged.parameters, parameters)}
             images = [chunk for chunk, *_ in first_images(judged, range(len(judged)))]
             found = _columns(head.predict(embed, (part for part, _ in images)), names)
             missing = np.full(len(found), np.nan)

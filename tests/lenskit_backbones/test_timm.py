@@ -155,3 +155,13 @@ def test_it_is_the_model_of_timm_that_it_names(model):
     images = torch.randn(2, 2, 96, 96)
     with torch.no_grad():
         assert torch.equal(network.eval()(images), backbone(images))
+
+
+def test_a_model_in_a_folder(tmp_path):
+    model = timm.create_model("test_resnet", num_classes=0, in_chans=1)
+    folder = tmp_path / "model"
+    timm.models.save_for_hf(model, folder, model_config={"num_classes": 0, "num_features": model.num_features})
+    backbone = Timm(1, 32, model=f"local-dir:{folder}").eval()
+    assert backbone(torch.rand(2, 1, 32, 32)).shape == (2, model.num_features)
+    with pytest.raises(LenskitError, match="timm cannot open local-dir:nowhere: "):
+        Timm(1, 32, model="local-dir:nowhere")

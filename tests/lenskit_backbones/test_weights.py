@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pickle
 from collections import OrderedDict
+from pathlib import Path
 
 import pytest
 import torch
@@ -194,3 +195,17 @@ def test_weights_of_before_archives_are_read(tmp_path):
     state = network().state_dict()
     torch.save(state, tmp_path / "a.pt", _use_new_zipfile_serialization=False)
     assert read_state(tmp_path / "a.pt").keys() == state.keys()
+
+
+def test_the_weights_of_an_encoder_by_name(tmp_path: Path) -> None:
+    folder = tmp_path / "dotty"
+    named = read_state("dotty")
+    assert all(tensor.dtype != torch.float16 for tensor in named.values())
+    assert {"body.0.weight", "body.3.weight"} <= named.keys()
+    with pytest.raises(UsageError, match=r"no file dottie: .*the name of an encoder.*\(did you mean dotty\?\)"):
+        read_state("dottie")
+    with pytest.raises(UsageError, match="encoder efficientnet-lite0 has no weights of its own: use its backbone"):
+        read_state("efficientnet-lite0")
+    folder.mkdir()
+    with pytest.raises(UsageError, match="dotty is no run and holds no encoder"):
+        read_state("dotty")

@@ -17,6 +17,11 @@ def lenskit_backbones():
 
 
 @hookimpl
+def lenskit_encoders():
+    return [Component("dotty", "lenskit_toys:encoders/dotty", "Widths of Gaussian blobs")]
+
+
+@hookimpl
 def lenskit_methods():
     return [
         Component("restless", "lenskit_toys.components:Restless", "SimSiam-like, drawing from the global generator"),
