@@ -11,14 +11,14 @@ import pytest
 import torch
 
 import lenskit
+import lenskit_toys
 from lenskit.encoder import Encoder
 from lenskit.encoders.download import digest_of
 from lenskit.encoders.encoder_run import EncoderRun, open_run
 from lenskit.errors import LenskitError, UsageError
 from lenskit.plugin import Run
-from tests.conftest import TOYS
 
-FOLDER = TOYS / "lenskit_toys" / "encoders" / "dotty"
+FOLDER = Path(lenskit_toys.__file__).parent / "encoders" / "dotty"
 
 HOOKS = """
 @hookimpl
