@@ -177,3 +177,17 @@ def test_an_encoder_by_name_beside_a_run(run: Run, images: Path, tmp_path: Path)
     assert isinstance(open_run("dotty"), EncoderRun)
     found = lenskit.evaluate("embed", [run, "dotty"], lenses=6, output="both")
     assert list(found) == ["blobs", "dotty"]
+
+
+def test_an_encoder_of_any_shape_stands_beside_a_run(run: Run, images: Path, tmp_path: Path) -> None:
+    card = {"backbone": {"name": "tiny"}, "input": {"stretch": "linear", "size": 12, "channels": 3}}
+    Encoder.untrained(card | {"image_shape": None}, seed=0).save(tmp_path / "public")
+    few: dict[str, Any] = {"lenses": 40, "test_lenses": 20}
+    found = lenskit.evaluate("probe", [run, "public"], seeds=1, mlp=False, curves=False, controls=False, **few)
+    assert {"blobs", "public"} <= {row.label for row in found.rows}
+    tuned = lenskit.evaluate("finetune", "public", data=str(images), labels=6, test_lenses=10, epochs=1)
+    assert tuned.models["public"].encoder.image_shape is None
+    (model,) = (tmp_path / "public-evaluations" / "finetune").iterdir()
+    assert len(lenskit.evaluate("predict", "public", [str(images)], model=model.name, output="p.csv")) == 12
+    np.save("one.npy", np.random.default_rng(0).random((20, 30)))
+    assert len(lenskit.evaluate("neighbours", "public", ["one.npy"], archive=str(images), k=2)) == 2

@@ -167,11 +167,12 @@ class Probe(OnLenses):
             list(subjects),
             given_away,
         )
+        first_run = next((each for each in subjects.values() if isinstance(each, Run)), None)
         splits = {label: next(group[label] for group in groups if label in group) for label in subjects}
         write_report(
             found,
             [subject.folder("probe") for subject in subjects.values()],
-            [self._fitted(subject, splits[label]) for label, subject in subjects.items()],
+            [self._fitted(subject, splits[label], first_run) for label, subject in subjects.items()],
             settings={"runs": list(subjects), **self.options()},
             judged=len(np.unique(features[main].lens)),
         )
@@ -261,12 +262,12 @@ class Probe(OnLenses):
         predicted = targets.read(bench.predict(RIDGE, split, [split.test.features])[0])
         return binned(split.test, predicted, [parameter.name for parameter in counted])
 
-    def _fitted(self, subject: Subject, split: Split) -> Mapping[str, Content]:
-        """The files of a probe that is fitted to all labelled lenses, for `lenskit predict`."""
+    def _fitted(self, subject: Subject, split: Split, first: Run | None) -> Mapping[str, Content]:
+        """The files of a probe that is fitted to all labelled lenses, those of the first run, for `lenskit predict`."""
         numbers = [p for p in split.continuous if np.isfinite(split.train.values[p.name]).sum() >= 2]
         lens = [parameter for parameter in numbers if parameter.group == "lens"] or numbers
-        if lens and isinstance(subject, Run):
-            where = self.data or f"simulator {self.simulator or subject.config.name('simulator')}"
+        if lens and first and isinstance(subject, Run):
+            where = self.data or f"simulator {self.simulator or first.config.name('simulator')}"
             about = {
                 "data": " ".join([where, *self.set]),
                 "lenses": len(np.unique(split.train.lens)),
