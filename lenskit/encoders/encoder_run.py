@@ -14,7 +14,7 @@ from lenskit.errors import LenskitError, UsageError
 from lenskit.kinds.method import Method
 from lenskit.kinds.simulator import Simulator
 from lenskit.ownership import asked, working_folder
-from lenskit.run import Run
+from lenskit.run import BEST, Run
 
 HEAD = "head.safetensors"
 """File of a fitted head in an encoder's folder."""
@@ -115,7 +115,8 @@ def open_run(text: str | Path) -> Run:
     text, path = str(text), Path(text)
     if named := find_named(text):
         return EncoderRun(named)
-    if (path / CARD).is_file():
+    best_of_run = path.name == BEST and (path.parent / "run.toml").is_file()
+    if (path / CARD).is_file() and not best_of_run:
         return EncoderRun(path)
     if not os.path.lexists(path) and (hint := not_named(text)):
         raise UsageError(f"there is no run directory {text}{hint}")

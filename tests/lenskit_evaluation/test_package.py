@@ -167,6 +167,8 @@ def test_evaluations_take_an_encoder_in_place_of_a_run(
     assert list(tuned.models) == ["mine"]
     moved = lenskit.evaluate("transfer", packaged, data=labelled, lenses=60, test_lenses=50)
     assert set(moved.gaps) == {"mine", "random"}
+    judged = lenskit.evaluate("anomaly", packaged, simulator="marked", lenses=60)
+    assert judged
     with pytest.raises(LenskitError, match="an encoder has no configuration, so it has no section 'pairs': give a run"):
         lenskit.evaluate("invariance", packaged, **few)
 

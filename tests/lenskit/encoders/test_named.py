@@ -155,6 +155,11 @@ def test_a_run_is_still_a_run(tmp_path: Path) -> None:
     assert type(opened) is Run
     assert opened.head is None
     assert Path(opened.address) == run.path.resolve()
+    shutil.copytree(run.path / "encoder", run.path / "best")
+    best = open_run(str(run.path / "best"))
+    assert type(best) is Run
+    assert best.best
+    assert open_run(best.address).key == best.key
 
 
 def test_half_precision_is_read_as_float32(tmp_path: Path) -> None:
