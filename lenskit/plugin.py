@@ -59,7 +59,6 @@ if TYPE_CHECKING:
     from lenskit.encoder import Encoder as Encoder
     from lenskit.encoder import EncoderCard as EncoderCard
     from lenskit.encoder import is_halved as is_halved
-    from lenskit.encoders.encoder_run import HEAD as HEAD
     from lenskit.encoders.encoder_run import EncoderRun as EncoderRun
     from lenskit.encoders.encoder_run import open_run as open_run
     from lenskit.encoders.named import find_named as find_named
@@ -163,7 +162,6 @@ _LAZY = {
     "EncoderCard": "lenskit.encoder",
     "is_halved": "lenskit.encoder",
     "EncoderRun": "lenskit.encoders.encoder_run",
-    "HEAD": "lenskit.encoders.encoder_run",
     "open_run": "lenskit.encoders.encoder_run",
     "find_named": "lenskit.encoders.named",
     "not_named": "lenskit.encoders.named",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from lenskit.config import Config
 from lenskit.encoder import Encoder, read_card
@@ -15,9 +15,6 @@ from lenskit.kinds.method import Method
 from lenskit.kinds.simulator import Simulator
 from lenskit.ownership import asked, working_folder
 from lenskit.run import BEST, Run
-
-HEAD = "head.safetensors"
-"""File of a fitted head in an encoder's folder."""
 
 
 class _NoConfig(Config):
@@ -47,6 +44,9 @@ class EncoderRun(Run):
     Raises:
         LenskitError: if the encoder cannot be had, or its card is damaged.
     """
+
+    head_file: ClassVar[str] = "head.safetensors"
+    """Name of the file of a fitted head in the folder."""
 
     def __init__(self, source: NamedEncoder | Path) -> None:
         if isinstance(source, NamedEncoder):
@@ -80,7 +80,7 @@ class EncoderRun(Run):
 
     @property
     def head(self) -> Path | None:
-        path = self.path / HEAD
+        path = self.path / self.head_file
         return path if path.is_file() else None
 
     @property

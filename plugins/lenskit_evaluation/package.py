@@ -13,9 +13,9 @@ from annotated_types import Ge
 from torch import Tensor
 
 from lenskit.plugin import (
-    HEAD,
     Embeddings,
     Encoder,
+    EncoderRun,
     LenskitError,
     Parameter,
     Run,
@@ -40,7 +40,7 @@ from lenskit_evaluation.transfer.labels import common
 
 log = logging.getLogger("lenskit")
 
-WEIGHTS, CARD = "model.safetensors", "encoder.json"
+WEIGHTS, CARD, HEAD = "model.safetensors", "encoder.json", EncoderRun.head_file
 
 LEVELS = {"half_width_68": 0.68, "half_width_95": 0.95}
 """Fields of the card, and the probabilities of their intervals."""
