@@ -123,4 +123,11 @@ def common_shape(shapes: Sequence[Shape], names: Sequence[object], size: int | N
             raise UsageError(f"{name} has {by(area)} pixels: say size={min(area)} to use a square in its middle")
         if size is not None and min(area) < size:
             raise UsageError(f"{name} has {by(area)} pixels, fewer than size={size}")
+    if size and (moved := sum((shape[1] - size) % 2 or (shape[2] - size) % 2 for shape in shapes)):
+        log.info(
+            "the middle of %s is cut out half a pixel off centre, for lack of a middle pixel on one side: "
+            "an %s size keeps it",
+            "the images" if moved == len(shapes) else f"{moved} of {len(shapes)} images",
+            "even" if size % 2 else "odd",
+        )
     return (first[0], size or first[1], size or first[2])
