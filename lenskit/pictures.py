@@ -91,7 +91,7 @@ def draw_views(groups: Sequence[Views], rgb: Sequence[int] = RGB) -> Figure:
     return figure
 
 
-def save(figure: Figure, path: Path, dpi: int) -> None:
+def write_picture(figure: Figure, path: Path, dpi: int) -> None:
     """Writes a figure to a file, in the format that its ending says; it says in itself that lenskit wrote it."""
     picture = BytesIO()
     key = "Software" if path.suffix == ".png" else "Creator"

@@ -90,6 +90,7 @@ if TYPE_CHECKING:
     from lenskit.ownership import working_folder as working_folder
     from lenskit.ownership import write_list as write_list
     from lenskit.pictures import colours as colours
+    from lenskit.pictures import write_picture as write_picture
     from lenskit.reading.delimited import parse_number as parse_number
     from lenskit.reading.delimited import read_delimited as read_delimited
     from lenskit.reading.delimited import read_numbers as read_numbers
@@ -194,6 +195,7 @@ _LAZY = {
     "check_complete": "lenskit.data.source",
     "check_hdu": "lenskit.reading.fits_file",
     "colours": "lenskit.pictures",
+    "write_picture": "lenskit.pictures",
     "compare_runs": "lenskit.runs",
     "connected": "lenskit.store.cluster",
     "coordinate_name": "lenskit.store.store",

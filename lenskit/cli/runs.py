@@ -89,9 +89,9 @@ def compare(runs: tuple[str, ...], output: str | None, overwrite: bool, as_json:
             log.warning("%s is left out, it is %s", run, why)
     comparison = compare_runs([Path(run) for run in runs])
     if output:
-        from lenskit.pictures import save
+        from lenskit.pictures import write_picture
 
-        save(plot_runs(comparison), Path(output), dpi=150)
+        write_picture(plot_runs(comparison), Path(output), dpi=150)
     if as_json:
         plain = asdict(comparison)
         del plain["lines"]

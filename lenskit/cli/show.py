@@ -108,9 +108,9 @@ def command(
             _check_channels(channels, show.source.image_shape[0])
         groups.append(show.views(range(first, first + lenses), before, titled=len(names) > 1))
 
-    from lenskit.pictures import RGB, draw_views, save
+    from lenskit.pictures import RGB, draw_views, write_picture
 
-    save(draw_views(groups, channels or RGB), path, dpi)
+    write_picture(draw_views(groups, channels or RGB), path, dpi)
     echo(output)
 
 

@@ -21,10 +21,12 @@ from lenskit.plugin import (
     LenskitError,
     Run,
     UsageError,
+    asked,
     check_output,
     in_folder,
     stored,
     write_atomically,
+    write_picture,
 )
 from lenskit_evaluation.features import to_best_device
 from lenskit_evaluation.finetune.model import MODEL, FineTuned, Predicted
@@ -38,6 +40,9 @@ log = logging.getLogger("lenskit")
 
 PROBE, SUPERVISED, SHIPPED = "probe", "head", "shipped"
 """The models that are no fine-tuned ones."""
+
+RADIUS = "theta_E"
+"""Parameter that rings are drawn of."""
 
 
 class Model(Protocol):
@@ -82,6 +87,7 @@ class Predict(Evaluation):
         model: `shipped`, the head that comes with an encoder; `probe`, `head`, or the name of a fine-tuned model, a
             folder of RUN/evaluations/finetune, or the path of such a folder. By default `shipped` if there is one, and
             else `probe`.
+        rings: PNG file for a picture of the first images, each with a ring of its predicted theta_E.
     """
 
     inputs: ClassVar[str | None] = "IMAGES"
@@ -89,9 +95,14 @@ class Predict(Evaluation):
     short: ClassVar[dict[str, str]] = {"output": "-o"}
 
     def __init__(
-        self, *, output: str | None = None, level: Annotated[float, Gt(0), Lt(1)] = 0.68, model: str | None = None
+        self,
+        *,
+        output: str | None = None,
+        level: Annotated[float, Gt(0), Lt(1)] = 0.68,
+        model: str | None = None,
+        rings: str | None = None,
     ) -> None:
-        self.output, self.level, self.model = output, level, model
+        self.output, self.level, self.model, self.rings = output, level, model, rings
 
     def __call__(self, runs: Sequence[Run], inputs: Sequence[str] = ()) -> list[dict[str, str]]:
         """Returns the table's rows, and writes or prints it."""
@@ -100,9 +111,17 @@ class Predict(Evaluation):
         if path:
             # A table says nothing of who wrote it.
             check_output(path, ours=lambda there: False)
+        picture = None if self.rings is None else Path(self.rings)
+        if picture:
+            if picture.suffix != ".png":
+                raise UsageError(f"--rings takes the name of a PNG file, got {self.rings}")
+            # What options name counts as an input, this one too; a file that lenskit drew is replaced.
+            check_output(picture, inputs=[each for each in asked().inputs if each != picture], flag="--rings")
         model = open_model(run, self.model)
         datasets = [_open(data, model) for data in inputs]
         rows = [row for dataset in datasets for row in self._rows(dataset, model)]
+        if picture:
+            self._draw_rings(picture, datasets, rows, model)
         if path is None:
             sys.stdout.write(to_csv(rows))
             return rows
@@ -112,6 +131,28 @@ class Predict(Evaluation):
         what = model.unlike.replace("_", " the ").replace("training", "training images")
         log.info("%d images are in %s%s", len(rows), path, f"; {flagged} of them are {what}" if model.outliers else "")
         return rows
+
+    def _draw_rings(
+        self, path: Path, datasets: Sequence[Dataset], rows: Sequence[Mapping[str, str]], model: Model
+    ) -> None:
+        """Draw the first images with rings of their predicted Einstein radii."""
+        from lenskit_evaluation.rings import MOST, draw_rings
+
+        scale = next((each for each in (*(d.pixel_scale for d in datasets), model.encoder.pixel_scale) if each), None)
+        if RADIUS not in rows[0]:
+            raise UsageError(f"--rings draws {RADIUS}, and the model predicts {', '.join(list(rows[0])[1:])}")
+        if scale is None:
+            raise UsageError('--rings needs the size of a pixel: say it, as in "READER:PATH?pixel_scale=0.05"')
+        shown = [d.read(range(min(len(d), MOST)))[0][:, 0] for d in datasets]
+        starts = [sum(map(len, datasets[:i])) for i in range(len(datasets))]
+        numbers = [start + i for start, images in zip(starts, shown, strict=True) for i in range(len(images))][:MOST]
+        images = torch.cat(shown)[:MOST]
+        radius = np.array([float(rows[number][RADIUS]) for number in numbers])
+        names = [rows[number]["name"] for number in numbers]
+        width = model.half_width(self.level).get(RADIUS)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_picture(draw_rings(images, radius, width, names=names, pixel_scale=scale), path, 110)
+        log.info("picture: %s", path)
 
     def _rows(self, dataset: Dataset, model: Model) -> list[dict[str, str]]:
         predicted = model.predict(images for images, _ in stored(dataset))
