@@ -11,8 +11,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cache
 from itertools import pairwise
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -25,8 +27,8 @@ HIGH_PASS = 1.5
 KEPT = math.sqrt(1 - 3 / (4 * math.pi * HIGH_PASS**2))
 """Standard deviation of white noise less its blurred copy, over that of the noise: 1 - 2 k(0) + sum of k^2."""
 
-OUTER = 0.8
-"""Pixels farther from the middle than this part of half the frame, along an axis, give the noise of the sky."""
+MARGIN = 0.1
+"""Width of the margin that gives the noise of the sky, over that of the frame."""
 
 ANNULI = (4, 6, 8, 10, 12, 15, 18, 21, 24)
 """Radii in pixels of the annuli that give the noise of photons."""
@@ -106,22 +108,18 @@ def noise_map(images: Tensor, model: Tensor) -> Tensor:
     """
     residual = images - model
     high = MAD_TO_SIGMA / KEPT * (residual - blurred(residual, HIGH_PASS)).abs()
-    x, y = _axes(images)
-    half_x, half_y = (images.shape[-1] - 1) / 2, (images.shape[-2] - 1) / 2
-    outer = (x.abs() >= OUTER * half_x) | (y.abs() >= OUTER * half_y)
-    sky = median(_where(high, outer)).square()
-    level = median(_where(model, outer))
-    radius = (x.square() + y.square()).sqrt()
+    sky = median(_margin(high)).square()
+    level = median(_margin(model))
     # Pixels without any noise (a simulated image) fall back on the peak, as in `border_noise`.
     peak = images.abs().amax((1, 2))[:, None]
     floor = (1e-3 * peak).square().clamp(min=torch.finfo(images.dtype).tiny)
     sky = torch.where(sky > 0, sky, floor)
     slopes = []
-    for inner, outer_radius in pairwise(ANNULI):
-        if outer_radius <= min(half_x, half_y):
-            annulus = (radius >= inner) & (radius < outer_radius)
-            excess = median(_where(high, annulus)).square() - sky
-            light = median(_where(model, annulus)) - level
+    for inner, outer in pairwise(ANNULI):
+        if outer <= (min(images.shape[1:]) - 1) / 2:
+            annulus = _annulus(images, inner, outer)
+            excess = median(high.flatten(1).index_select(1, annulus)).square() - sky
+            light = median(model.flatten(1).index_select(1, annulus)) - level
             slopes.append(torch.where(light > 0, excess / torch.where(light > 0, light, 1), 0))
     # Not their median: structure in some annuli adds to the excess, and nothing takes from it.
     slope = torch.cat(slopes, 1).sort(1).values[:, len(slopes) // 4, None].clamp(min=0) if slopes else 0 * sky
@@ -309,6 +307,29 @@ def _axes(images: Tensor) -> tuple[Tensor, Tensor]:
     return x, y[:, None]
 
 
-def _where(images: Tensor, chosen: Tensor) -> Tensor:
-    """The chosen pixels (n, pixels) of images (n, H, W)."""
-    return images.flatten(1)[:, chosen.flatten()]
+def _margin(images: Tensor) -> Tensor:
+    """The pixels (n, pixels) of the margin of images (n, H, W)."""
+    height, width = images.shape[1:]
+    wide = max(round(MARGIN * min(height, width)), 1)
+    top, bottom = images[:, :wide], images[:, -wide:]
+    left, right = images[:, wide:-wide, :wide], images[:, wide:-wide, -wide:]
+    return torch.cat([part.flatten(1) for part in (top, bottom, left, right)], 1)
+
+
+def _annulus(images: Tensor, inner: float, outer: float) -> Tensor:
+    """Numbers of the pixels whose distance from the middle is at least `inner` and less than `outer`.
+
+    Found on the device without waiting for it, which choosing by a mask would do: their number is known beforehand.
+    """
+    x, y = _axes(images)
+    square = x.square() + y.square()
+    chosen = (square >= inner**2) & (square < outer**2)
+    return chosen.flatten().to(images.dtype).topk(_count(*images.shape[1:], inner, outer)).indices
+
+
+@cache
+def _count(height: int, width: int, inner: float, outer: float) -> int:
+    """Number of pixels of an annulus. Squares of distances are multiples of a quarter, and so exact."""
+    x, y = np.arange(width) - (width - 1) / 2, np.arange(height) - (height - 1) / 2
+    square = x**2 + y[:, None] ** 2
+    return int(((square >= inner**2) & (square < outer**2)).sum())

@@ -227,8 +227,9 @@ def _needed(stretches: Sequence[str]) -> list[str]:
     if not modules:
         return []
     head = (
-        "import math\nfrom dataclasses import dataclass\nfrom itertools import pairwise\n\n"
-        "import torch\nfrom torch import Tensor\nfrom torch.nn import functional as F"
+        "import math\nfrom dataclasses import dataclass\nfrom functools import cache\n"
+        "from itertools import pairwise\n\n"
+        "import numpy as np\nimport torch\nfrom torch import Tensor\nfrom torch.nn import functional as F"
     )
     return [head, *(_code_of(module) for module in modules)]
 
