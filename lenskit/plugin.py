@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from lenskit.config import read_toml as read_toml
     from lenskit.data.generator import KeyedGenerator as KeyedGenerator
     from lenskit.data.held import read_lenses as read_lenses
+    from lenskit.data.lens_light import noise_map as noise_map
+    from lenskit.data.lens_light import smooth_light as smooth_light
     from lenskit.data.memory import keep_freed_memory as keep_freed_memory
     from lenskit.data.orientation import orient_images as orient_images
     from lenskit.data.orientation import orient_values as orient_values
@@ -217,6 +219,7 @@ _LAZY = {
     "load_json": "lenskit.records",
     "load_tensors": "lenskit.checksums",
     "listed": "lenskit.words",
+    "noise_map": "lenskit.data.lens_light",
     "open_dataset": "lenskit.data.readers",
     "open_fits": "lenskit.reading.fits_file",
     "quiet_fits": "lenskit.reading.quiet",
@@ -241,6 +244,7 @@ _LAZY = {
     "settle_texts": "lenskit.drawing",
     "shortened": "lenskit.words",
     "simulated": "lenskit.data.source",
+    "smooth_light": "lenskit.data.lens_light",
     "source_of": "lenskit.data.source",
     "spelled_out": "lenskit.data.readers",
     "stored": "lenskit.data.source",
