@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis.configuration import set_hypothesis_home_dir
 
@@ -33,6 +35,40 @@ def real_data() -> Path:
 def own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Nothing is left in the user's cache, or taken from it."""
     os.environ["LENSKIT_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+
+
+Galaxies = Callable[..., Path]
+"""Draws galaxies: see `draw_galaxies`."""
+
+
+@pytest.fixture(scope="session")
+def draw_galaxies() -> Galaxies:
+    """Writes FITS images of galaxies with noise: `draw_galaxies(folder, 5, q=(0.6, 0.9))`.
+
+    Sersic profiles of index 2 and 8 pixels with a core, of axis ratios evenly between two, at any angle, and within a
+    pixel of the middle. The noise is .002 of the brightest pixel, which is about `unit`.
+    """
+
+    def draw(
+        folder: Path, count: int = 12, *, size: int = 48, q: tuple[float, float] = (0.55, 0.95), unit: float = 1.0
+    ) -> Path:
+        from astropy.io import fits
+
+        rng = np.random.default_rng(0)
+        folder.mkdir(parents=True, exist_ok=True)
+        axis = np.arange(size) - (size - 1) / 2
+        for number, axis_ratio in enumerate(np.linspace(*q, count)):
+            angle, dx, dy = rng.uniform(0, np.pi), *rng.uniform(-1, 1, 2)
+            u = (axis - dx) * np.cos(angle) + (axis[:, None] - dy) * np.sin(angle)
+            v = (axis[:, None] - dy) * np.cos(angle) - (axis - dx) * np.sin(angle)
+            radius = np.sqrt(axis_ratio * u**2 + v**2 / axis_ratio + 1.5**2) / 8
+            image = np.exp(3.67 * ((1.5 / 8) ** 0.5 - radius**0.5)) + 0.002 * rng.standard_normal((size, size))
+            header = fits.Header({"CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", "CUNIT1": "deg", "CUNIT2": "deg"})
+            header["CDELT1"], header["CDELT2"] = -0.05 / 3600, 0.05 / 3600
+            fits.PrimaryHDU((unit * image).astype(np.float32), header).writeto(folder / f"g{number:03d}.fits")
+        return folder
+
+    return draw
 
 
 @pytest.fixture(autouse=True)

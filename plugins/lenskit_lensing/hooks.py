@@ -12,6 +12,11 @@ def lenskit_simulators():
             "lenskit_lensing.simulators.euclid:EuclidChallenge",
             "Euclid's lenses and non-lenses, as in the Lens Finding Challenge 2",
         ),
+        Component(
+            "injection",
+            "lenskit_lensing.simulators.injection:Injection",
+            "Arcs on your own cutouts of real galaxies",
+        ),
     ]
 
 

@@ -76,6 +76,7 @@ DOMAINS: dict[str, Domain] = {
     "exposure_time": _between(1e-3, 1e9, " s"),
     "light_magnitude": _MAGNITUDE,
     "log_light_to_arc": _LOG_RATIO,
+    "log_arc_to_noise": _LOG_RATIO,
     "log_noise": _between(-10, 1),
     "source_offset_x": _between(-100, 100),
     "source_offset_y": _between(-100, 100),

@@ -18,20 +18,23 @@ class LensPopulation:
     """Draws the group `lens`: the parameters of `LENS` and, where they are given, of `PHYSICAL`.
 
     Args:
-        priors: Of `LENS`, and of all of `PHYSICAL` or none. With them the Einstein radius is that of an isothermal
+        priors: Of `names`, and of all of `PHYSICAL` or none. With them the Einstein radius is that of an isothermal
             sphere, 4 pi (sigma / c)^2 D_ls / D_s, and its prior is not used.
         cosmology: See `cosmology_named`; used for that only.
         chosen: Whether the prior of the Einstein radius is a user's, and not a default that may be passed over.
+        names: Those of `LENS` that are drawn, with theta_E as the first.
 
     Raises:
         UsageError: if `PHYSICAL` are given and a user's theta_E, too, or only some of them, or sources may lie before
             lenses.
     """
 
-    def __init__(self, priors: Mapping[str, Distribution], cosmology: str, chosen: bool) -> None:
+    def __init__(
+        self, priors: Mapping[str, Distribution], cosmology: str, chosen: bool, names: tuple[str, ...] = LENS
+    ) -> None:
         given = [name for name in PHYSICAL if name in priors]
         self.is_physical = bool(given)
-        self._priors = {name: priors[name] for name in (*(LENS[1:] if given else LENS), *given)}
+        self._priors = {name: priors[name] for name in (*(names[1:] if given else names), *given)}
         if not given:
             return
         if chosen:

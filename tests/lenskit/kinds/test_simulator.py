@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import combinations
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -18,11 +21,13 @@ SIMULATORS: dict[str, dict] = {
     "blobs": {},
     "hst": {"pixels": 32, "theta_E": "uniform(0.3, 0.6)"},
     "euclid-challenge": {"task": "detection", "supersampling": 1, "neighbours": "uniform(0, 3)"},
+    "injection": {"pixels": 32, "theta_E": "uniform(0.3, 0.6)", "exposure_time": 500},
 }
 PRIOR = {
     "blobs": ("width", "uniform(2, 5)"),
     "hst": ("theta_E", "uniform(0.5, 0.7)"),
     "euclid-challenge": ("theta_E", "uniform(0.5, 0.7)"),
+    "injection": ("theta_E", "uniform(0.5, 0.7)"),
 }
 """A parameter of each simulator and another prior of it."""
 
@@ -42,8 +47,14 @@ def name(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="module")
-def simulator(name: str) -> Simulator:
-    return build("simulator", name, SIMULATORS[name])
+def options(name: str, draw_galaxies: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    own = {"galaxies": str(draw_galaxies(tmp_path_factory.mktemp("galaxies")))} if name == "injection" else {}
+    return SIMULATORS[name] | own
+
+
+@pytest.fixture(scope="module")
+def simulator(name: str, options: dict[str, Any]) -> Simulator:
+    return build("simulator", name, options)
 
 
 @pytest.fixture(scope="module")
@@ -119,9 +130,11 @@ def test_splits_seeds_and_views_are_other_lenses(simulator: Simulator) -> None:
             assert (one == other).float().mean() <= by_chance + 0.2, parameter.name
 
 
-def test_another_prior_leaves_the_other_parameters_alone(name: str, simulator: Simulator) -> None:
+def test_another_prior_leaves_the_other_parameters_alone(
+    name: str, options: dict[str, Any], simulator: Simulator
+) -> None:
     changed, prior = PRIOR[name]
-    other = build("simulator", name, SIMULATORS[name] | {changed: prior})
+    other = build("simulator", name, options | {changed: prior})
     before, after = (s.scene(1, "train", INDEX, VIEW) for s in (simulator, other))
     assert not torch.equal(before[changed], after[changed])
     for key in keys_of(simulator, "lens") - {changed}:
@@ -146,16 +159,16 @@ def test_draws_in_double_precision_round_to_single(simulator: Simulator, whole: 
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-def test_devices_agree(name: str, whole: tuple[Scene, Tensor]) -> None:
-    there = build("simulator", name, SIMULATORS[name]).to("cuda")
+def test_devices_agree(options: dict[str, Any], name: str, whole: tuple[Scene, Tensor]) -> None:
+    there = build("simulator", name, options).to("cuda")
     scene = there.scene(1, "train", INDEX.cuda(), VIEW.cuda())
     peak = whole[1].abs().amax((1, 2, 3), keepdim=True)
     assert ((there.render(scene).cpu() - whole[1]).abs() <= 1e-5 * peak).all()
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-def test_nothing_waits_for_the_host(name: str) -> None:
-    there = build("simulator", name, SIMULATORS[name]).to("cuda")
+def test_nothing_waits_for_the_host(name: str, options: dict[str, Any]) -> None:
+    there = build("simulator", name, options).to("cuda")
     index, view = INDEX.cuda(), VIEW.cuda()
     there.render(there.scene(1, "train", index, view))  # what is kept on the device is brought there once
     torch.cuda.set_sync_debug_mode("error")

@@ -1,0 +1,251 @@
+"""Cutouts of real galaxies onto which arcs are painted, and the shapes of these galaxies."""
+
+from __future__ import annotations
+
+import logging
+import math
+from dataclasses import dataclass, fields, replace
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from lenskit.plugin import (
+    Dataset,
+    UsageError,
+    check_bytes,
+    check_complete,
+    noise_map,
+    open_dataset,
+    read_lenses,
+    smooth_light,
+)
+from lenskit_lensing.render.turned import frame_for, framed
+
+log = logging.getLogger("lenskit")
+
+TOGETHER = 64
+"""Cutouts that are read and measured at a time."""
+
+FAINTEST = 3.0
+"""Mean brightness of the `CORE` pixels in the middle over the noise of the sky, below which there is no galaxy."""
+
+CORE = 5
+
+FARTHEST = 4.0
+"""Distance in pixels along x or y from the middle, from which on a galaxy is not in the middle."""
+
+DIGITS = 4
+"""Decimals of measured shapes: rounding errors of a processor are smaller, and change no draw."""
+
+
+class Shape(NamedTuple):
+    """What is measured on the galaxies in the middle of n cutouts, float64.
+
+    Attributes:
+        ellipticity: (n, 2), (1 - q) / (1 + q) times cos and sin of twice the angle from +x towards +y.
+        center: (n, 2), x and y in pixels from the middle of the frame.
+        noise: (n,) standard deviation of the sky.
+        peak: (n,) largest value.
+        there: (n,) whether there is a galaxy.
+    """
+
+    ellipticity: Tensor
+    center: Tensor
+    noise: Tensor
+    peak: Tensor
+    there: Tensor
+
+
+@dataclass(frozen=True)
+class Cutouts:
+    """Galaxies in the order of their data set, without those that are left out.
+
+    Attributes:
+        images: (g, size, size) float32, divided by their largest value.
+        number: (g,) int64, number of each in its data set.
+        ellipticity: (g, 2) float64, see `Shape`.
+        center: (g, 2) float64, see `Shape`.
+        noise: (g,) float64, standard deviation of the sky over the largest value.
+        peak: (g,) float64, largest value in the unit of the data set.
+        by_q: (g,) int64, places of the galaxies in the order of their axis ratios.
+        rank: (g,) int64, the place of each in that order.
+        first: (g,) int64, for each galaxy the first place in that order of those that are alike.
+        last: (g,) int64, the last one. Each has at least one other galaxy that is alike.
+    """
+
+    images: Tensor
+    number: Tensor
+    ellipticity: Tensor
+    center: Tensor
+    noise: Tensor
+    peak: Tensor
+    by_q: Tensor
+    rank: Tensor
+    first: Tensor
+    last: Tensor
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def to(self, device: torch.device | str) -> Cutouts:
+        """The same on a device."""
+        return replace(self, **{each.name: getattr(self, each.name).to(device) for each in fields(self)})
+
+    def alike(self, galaxy: Tensor, u: Tensor) -> Tensor:
+        """For each galaxy (n,) another one of its axis ratio, chosen by uniform numbers u (n,) from 0 to 1."""
+        first, others, rank = self.first[galaxy], (self.last - self.first)[galaxy], self.rank[galaxy]
+        place = first + torch.minimum((u * others).long(), others - 1)
+        return self.by_q[place + (place >= rank)]
+
+
+def load_cutouts(text: str, pixels: int | None, tolerance: float) -> tuple[Cutouts, int, float]:
+    """Read cutouts and measure the galaxies in their middle.
+
+    Args:
+        text: `[READER:]PATH[?OPTION=VALUE&...]`.
+        pixels: Height and width of images; those of the cutouts if not given. Of larger cutouts more is kept, which
+            fills the corners of turned images.
+        tolerance: Largest difference of the axis ratios of galaxies that are alike.
+
+    Returns:
+        The galaxies, the height and width of images, and the size of a pixel in arcsec.
+
+    Raises:
+        UsageError: There are no such data, their pixel scale is not known, they are too small or of several bands, or
+            fewer than two galaxies are left.
+    """
+    dataset = _opened(text, pixels)
+    pixels, scale = _checked(dataset, text, pixels)
+    kept = min(*dataset.image_shape[1:], frame_for(pixels))
+    kept -= (kept - pixels) % 2
+    if kept < math.sqrt(2) * pixels:
+        log.info(
+            "%s: %d pixels are too few for the corners of turned images of %d pixels, which lens-fixed pairs have; "
+            "corners are mirrored: pixels=%d or larger cutouts are right",
+            text, kept, pixels, math.floor(kept / math.sqrt(2)),
+        )  # fmt: skip
+    check_bytes(text, 4 * len(dataset) * kept**2, "all of its galaxies")
+    images, shapes = [], []
+    for start in range(0, len(dataset), TOGETHER):
+        numbers = range(start, min(start + TOGETHER, len(dataset)))
+        found = _even(read_lenses(dataset, numbers, 1)[0][:, 0, 0], pixels)
+        shapes.append(_measured(framed(found, pixels)))
+        images.append(framed(found, kept))
+    shape = Shape(*(torch.cat(parts) for parts in zip(*shapes, strict=True)))
+    left = shape.there.nonzero().squeeze(1)
+    if len(left) < len(dataset):
+        log.info(
+            "%s: %d of %d images are left out: there is no galaxy in the middle",
+            text, len(dataset) - len(left), len(dataset),
+        )  # fmt: skip
+    if len(left) < 2:
+        raise UsageError(
+            f"option galaxies: {text} has {len(left)} image{'' if len(left) == 1 else 's'} with a galaxy in the "
+            "middle; at least 2 are needed, and thousands are right"
+        )
+    peak = shape.peak[left]
+    ellipticity = shape.ellipticity[left]
+    cutouts = Cutouts(
+        torch.cat(images)[left] / peak[:, None, None].float(),
+        left,
+        ellipticity,
+        shape.center[left],
+        shape.noise[left] / peak,
+        peak,
+        *_neighbourhoods(axis_ratio(ellipticity), tolerance, text),
+    )
+    log.info("%s: arcs are painted onto %d galaxies", text, len(cutouts))
+    return cutouts, pixels, scale
+
+
+def _opened(text: str, pixels: int | None) -> Dataset:
+    """The data set, with all of its images if they have one size, and else with their middle of `pixels`."""
+    try:
+        try:
+            dataset = open_dataset(text)
+        except UsageError:
+            if pixels is None:
+                raise
+            dataset = open_dataset(text, size=pixels)
+    except UsageError as error:
+        raise UsageError(f"option galaxies: {error}") from None
+    check_complete(dataset)
+    return dataset
+
+
+def axis_ratio(ellipticity: Tensor) -> Tensor:
+    """Axis ratios (n,) of ellipticities (n, 2)."""
+    norm = torch.hypot(*ellipticity.unbind(1))
+    return (1 - norm) / (1 + norm)
+
+
+def _checked(dataset: Dataset, text: str, pixels: int | None) -> tuple[int, float]:
+    """The height and width of images, and their pixel scale."""
+    channels, height, width = dataset.image_shape
+    if channels != 1:
+        raise UsageError(f"option galaxies: {text} has {channels} channels; images of one band are right")
+    smallest = min(height, width)
+    if pixels is None and smallest < 16:
+        raise UsageError(f"option galaxies: {text} has {height} x {width} pixels; at least 16 x 16 are right")
+    if pixels is not None and smallest < pixels:
+        raise UsageError(
+            f"option pixels: {pixels}, but {text} has {height} x {width} pixels; at most {smallest} is right"
+        )
+    if dataset.pixel_scale is None:
+        hint = f"add {'&' if '?' in text else '?'}pixel_scale=0.05 to its path, in arcsec"
+        if not dataset.pixel_scale_can_be_said:
+            hint = "use a reader that knows it, such as fits-folder"
+        raise UsageError(f"option galaxies: the size of the pixels of {text} is not known: {hint}")
+    return pixels or smallest, dataset.pixel_scale
+
+
+def _even(images: Tensor, pixels: int) -> Tensor:
+    """Images (n, height, width) without a last row or column, where their middle would lie between pixels otherwise."""
+    height, width = (length - (length - pixels) % 2 for length in images.shape[-2:])
+    return images[:, :height, :width]
+
+
+def _measured(images: Tensor) -> Shape:
+    """Measures the galaxies in the middle of images (n, pixels, pixels)."""
+    model = smooth_light(images)
+    center, noise = model.center.double().round(decimals=DIGITS), noise_map(images, model.image)
+    sky = noise.flatten(1).amin(1)
+    middle = framed(images - _background(images), CORE + images.shape[-1] % 2 - 1).mean((1, 2))
+    bright = middle > FAINTEST * sky
+    peak = images.flatten(1).amax(1)
+    return Shape(
+        model.ellipticity.double().round(decimals=DIGITS),
+        center,
+        sky.double(),
+        peak.double(),
+        bright & (peak > 0) & (center.abs().amax(1) < FARTHEST),
+    )
+
+
+def _background(images: Tensor) -> Tensor:
+    """The median of the border pixels of images (n, pixels, pixels): (n, 1, 1)."""
+    inner = torch.ones_like(images[0], dtype=torch.bool)
+    inner[1:-1, 1:-1] = False
+    return images[:, inner].median(1).values[:, None, None]
+
+
+def _neighbourhoods(q: Tensor, tolerance: float, text: str) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """`by_q`, `rank`, `first` and `last` of `Cutouts`."""
+    ordered, by_q = q.sort(stable=True)
+    rank = torch.empty_like(by_q)
+    rank[by_q] = torch.arange(len(q))
+    last_place = len(q) - 1
+    first = torch.searchsorted(ordered, q - tolerance)
+    last = torch.searchsorted(ordered, q + tolerance, right=True) - 1
+    alone = first == last
+    if alone.any():
+        log.info(
+            "%s: %d of %d galaxies have no other whose axis ratio is within %g: in pairs the nearest stands in",
+            text, int(alone.sum()), len(q), tolerance,
+        )  # fmt: skip
+        below, above = (rank - 1).clamp(min=0), (rank + 1).clamp(max=last_place)
+        takes_below = (rank == last_place) | ((rank > 0) & (q - ordered[below] <= ordered[above] - q))
+        first = torch.where(alone, torch.where(takes_below, below, rank), first)
+        last = torch.where(alone, torch.where(takes_below, rank, above), last)
+    return by_q, rank, first, last
