@@ -310,7 +310,7 @@ def _axes(images: Tensor) -> tuple[Tensor, Tensor]:
 def _margin(images: Tensor) -> Tensor:
     """The pixels (n, pixels) of the margin of images (n, H, W)."""
     height, width = images.shape[1:]
-    wide = max(round(MARGIN * min(height, width)), 1)
+    wide = math.ceil(MARGIN * min(height, width))
     top, bottom = images[:, :wide], images[:, -wide:]
     left, right = images[:, wide:-wide, :wide], images[:, wide:-wide, -wide:]
     return torch.cat([part.flatten(1) for part in (top, bottom, left, right)], 1)
