@@ -46,6 +46,7 @@ SKELETONS: tuple[str, ...] = (
     "embed made/run --data mine/images -o out/features.npz",
     "embed made/run --lenses 8 -o out/features.zarr",
     "predict made/run mine/images/blob00.fits -o out/table.csv",
+    "package made/run --data mine/images -o out/package",
     "note made/run",
     "crowding made/run",
     "anomaly --scores mine/scores.csv",
