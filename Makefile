@@ -23,13 +23,16 @@ $(BIN)/pip:
 	@$(PYTHON) -c 'import sys; v = sys.version_info; v < (3, 11) and sys.exit("lenskit needs Python 3.11 or newer, and $(PYTHON) is %d.%d: say make PYTHON=python3.11, or whichever you have" % v[:2])'
 	$(PYTHON) -m venv $(VENV)
 
-# LenSiam, SimSiam on the same lenses, what both learned beside an encoder that was never trained, and maps of it.
+# LenSiam, SimSiam on the same lenses, what both learned beside an encoder that was never trained, and maps of it; then
+# lenses like real ones, and their Einstein radii by the encoder in the box.
 demo: install
 	$(BIN)/lenskit train --recipe quickstart --out runs/lensiam --overwrite
 	$(BIN)/lenskit train --recipe quickstart --pairs default --out runs/simsiam --overwrite
 	$(BIN)/lenskit probe runs/lensiam runs/simsiam
 	$(BIN)/lenskit umap runs/lensiam runs/simsiam
 	$(BIN)/lenskit report runs/lensiam runs/simsiam --output runs/report.html
+	$(BIN)/lenskit simulate --recipe hst-lens --pairs single --lenses 20 --seed 7 --out runs/lenses.zarr
+	$(BIN)/lenskit predict hst-lens runs/lenses.zarr -o runs/radii.csv --rings runs/rings.png --overwrite
 
 # One thread a process: the processes share the cores.
 PYTEST := pytest -n auto --maxprocesses 4 --dist loadfile

@@ -41,3 +41,8 @@ def lenskit_recipes():
         "vit-lens": "A vision transformer on lens-fixed pairs with DINO, for a GPU",
     }
     return [Component(name, f"lenskit_lensiam:recipes/{name}.toml", summary) for name, summary in summaries.items()]
+
+
+@hookimpl
+def lenskit_encoders():
+    return [Component("hst-lens", "lenskit_lensiam:encoders/hst-lens", "Einstein radii of HST lenses, real ones too")]
