@@ -23,7 +23,8 @@ NUMBERS = [
 
 
 def components() -> Iterator[tuple[str, type]]:
-    for kind in sorted(KINDS.keys() - set(FILES)):
+    """All that are classes."""
+    for kind in sorted(KINDS.keys() - {*FILES, "encoder"}):
         for record in registry().of_kind(kind):
             yield f"{kind} {record.name!r}", record.load()
     yield from {**SETTINGS, "optimizer": OptimizerSettings}.items()

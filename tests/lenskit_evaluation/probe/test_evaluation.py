@@ -271,8 +271,8 @@ def test_curves_of_labels_that_only_one_of_two_data_sets_has() -> None:
 
 
 def test_a_control_that_tells_a_headline_parameter_is_a_shortcut(caplog: pytest.LogCaptureFixture) -> None:
-    simulator = HST(pixels=16)
-    lenses = SimulatedLenses(simulator, 10, 10, 0)
+    lenses = SimulatedLenses(HST(pixels=16), 10, 10, 0)
+    caplog.clear()
     none = Estimate(np.nan)
 
     def control(low: float) -> Row:
