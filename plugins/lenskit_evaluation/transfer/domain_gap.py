@@ -25,6 +25,9 @@ NEIGHBORS = 10
 FOLDS = 5
 """Parts in which images are told apart, each by what was fitted to the others."""
 
+FEWEST = 10
+"""Images below which a set is not told apart: an interval over fewer says nothing."""
+
 PERMUTATIONS = 999
 
 
@@ -102,16 +105,17 @@ def find_gap(fitted: ArrayLike, held_out: ArrayLike, images: ArrayLike, seed: in
 
 def told_apart(images: Array, others: Array, seed: int = 0) -> Estimate:
     """How well a linear classifier tells images (n, d) from others (m, d), both of about unit variance: the area under
-    the ROC curve, each image judged by a classifier that saw neither it nor those it is compared with."""
+    the ROC curve, each image judged by a classifier that saw neither it nor those it is compared with; NaN for fewer
+    than `FEWEST` of either."""
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import StratifiedKFold
 
-    if min(len(images), len(others)) < 2:
+    if min(len(images), len(others)) < FEWEST:
         return Estimate(np.nan)
     x = np.concatenate([images, others])
     is_image = np.arange(len(x)) < len(images)
-    folds = StratifiedKFold(min(FOLDS, len(images), len(others)), shuffle=True, random_state=seed)
+    folds = StratifiedKFold(FOLDS, shuffle=True, random_state=seed)
     place = np.empty(len(x))
     for fit, judge in folds.split(x, is_image):
         with warnings.catch_warnings():

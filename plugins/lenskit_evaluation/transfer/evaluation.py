@@ -21,7 +21,7 @@ from lenskit_evaluation.plots import truth_against_prediction
 from lenskit_evaluation.regression import fit_linear_probe
 from lenskit_evaluation.seeds import Seed
 from lenskit_evaluation.splits import Array, Rows, Split
-from lenskit_evaluation.transfer.domain_gap import Gap, find_gap
+from lenskit_evaluation.transfer.domain_gap import FEWEST, Gap, find_gap
 from lenskit_evaluation.transfer.labels import common, of_known_values
 from lenskit_evaluation.transfer.plots import coverage_curves, distance_histograms
 
@@ -127,6 +127,10 @@ class Transfer(Evaluation):
         log.info(
             "%d images of %s, and %d + %d simulated lenses", len(dataset), self.data, self.lenses, self.test_lenses
         )
+        if len(dataset) < FEWEST:
+            log.info(
+                "%d images are too few to tell the set from simulations: %d or more are right", len(dataset), FEWEST
+            )
         images = rows_of(embedders, first_images(dataset, range(len(dataset))), dataset.parameters)
         splits = lenses.split(embedders)
         truth = {p.name: next(iter(images.values())).values[p.name] for p in parameters}

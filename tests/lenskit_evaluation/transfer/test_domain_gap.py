@@ -63,8 +63,10 @@ def test_p_is_uniform_where_there_is_no_difference() -> None:
     assert stats.kstest(values, "uniform").pvalue > 0.001
 
 
-def test_one_image() -> None:
-    assert np.isnan(told_apart(gauss(1, 1), gauss(20, 2)).value)
+@pytest.mark.parametrize(("images", "is_told"), [(1, False), (9, False), (10, True)])
+def test_few_images_are_not_told_apart(images: int, is_told: bool) -> None:
+    """Two images that differ give an area of 1, with an interval from 1 to 1."""
+    assert np.isfinite(told_apart(gauss(images, 1), gauss(20, 2)).value) == is_told
 
 
 def test_bad_input() -> None:
