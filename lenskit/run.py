@@ -162,7 +162,7 @@ class Run:
 
     @property
     def title(self) -> str:
-        """What messages call it, and a command takes."""
+        """Its name in messages, which commands take, too."""
         return str(self.path / BEST if self.best else self.path)
 
     @property

@@ -82,7 +82,7 @@ ROWS: Mapping[str, Row] = {
     "VICReg, lens-fixed": Row("learning", pairs="lens-fixed", method="vicreg"),
     "LeJEPA, lens-fixed": Row("learning", pairs="lens-fixed", method="lejepa"),
 }
-"""All rows; the first is the recipe itself, and learning is supervised where nothing else is said."""
+"""All rows. The first is the recipe as it is. Rows without a method are supervised."""
 
 
 @dataclass(frozen=True)

@@ -37,7 +37,7 @@ RINGS, ANGLES = 20, 36
 """Ellipses, evenly in the logarithm of their radii, and points along each."""
 
 ORDERS = (2, 4)
-"""Orders of the Fourier series along an ellipse, beside its mean."""
+"""Orders m of the Fourier series along an ellipse, in addition to m = 0."""
 
 SHAPE_ROUNDS, CLIP_ROUNDS = 3, 6
 """Rounds that find the ellipses' axis ratio, and rounds in which points off the series are clipped."""
@@ -60,11 +60,13 @@ class SmoothLight:
         image: (n, H, W), with the background.
         ellipticity: (n, 2), components (1 - q) / (1 + q) times cos and sin of twice the angle from +x towards +y.
         center: (n, 2), x and y in pixels from the middle of the frame.
+        background: (n, 1, 1), the median of the border pixels.
     """
 
     image: Tensor
     ellipticity: Tensor
     center: Tensor
+    background: Tensor
 
 
 class WithoutLensLight:
@@ -145,7 +147,7 @@ def smooth_light(images: Tensor) -> SmoothLight:
         rings = _Rings(light, center, ellipticity, scatter)
         ellipticity = rings.rounder()
     rings = _Rings(light, center, ellipticity, scatter)
-    return SmoothLight(rings.image() + background, ellipticity, center)
+    return SmoothLight(rings.image() + background, ellipticity, center, background)
 
 
 class _Rings:

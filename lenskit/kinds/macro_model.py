@@ -59,6 +59,9 @@ class MacroModel(ABC):
         Returns:
             x and y in arcsec from the middle of the source, (n, rays, rays) each. The number of rays is a multiple of
             `pixels`; the brightness of a pixel is the mean over its rays.
+
+        Raises:
+            NotImplementedError: The model traces no rays: `traced_by` is empty.
         """
         raise NotImplementedError(f"{type(self).__name__} traces no rays")
 

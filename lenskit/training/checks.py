@@ -69,7 +69,7 @@ def check_size(backbone: Backbone, name: str, build: Callable[[int], Backbone]) 
 
 
 def _takes(build: Callable[[int], Backbone], size: int) -> bool:
-    """Whether a backbone takes images of a size in pixels."""
+    """Whether a backbone can be built for images of this size in pixels."""
     try:
         return _fault(build(size)) is None
     except UsageError:  # by which a backbone refuses a size

@@ -16,6 +16,7 @@ from lenskit.errors import LenskitError
 from lenskit.kinds.dataset import Dataset
 from lenskit.kinds.parameter import Parameter
 from lenskit.kinds.simulator import Simulator
+from lenskit.training.shortcut import SOURCE
 
 SPLIT, SEED = "probe", 0
 """Lenses of a split of their own, and the same ones whatever the seed of the run: so probes of runs compare."""
@@ -103,7 +104,7 @@ def without_source(
     """
     images: list[Tensor] = []
     values: dict[str, list[Tensor]] = {parameter.name: [] for parameter in simulator.parameters}
-    for raw, known, _ in _simulated(simulator, source, lenses, device, without=("source",)):
+    for raw, known, _ in _simulated(simulator, source, lenses, device, without=(SOURCE,)):
         images.append(source.preprocess(raw[:, 0]).cpu())
         for name, value in values.items():
             value.append(known[name][:, 0].double().cpu())

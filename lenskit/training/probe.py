@@ -27,6 +27,7 @@ from lenskit.run import BEST, Run
 from lenskit.training.callbacks import Monitor
 from lenskit.training.collapse import effective_rank
 from lenskit.training.heldout import Lenses, held_out, simulator_of, without_source
+from lenskit.training.ridge import PENALTIES, predicted, r2
 from lenskit.training.settings import MonitorSettings
 from lenskit.training.shortcut import SOURCE, read_without_source, shortcuts
 from lenskit.training.stream import Stream
@@ -34,9 +35,6 @@ from lenskit.training.stream import Stream
 log = logging.getLogger("lenskit")
 
 Array = NDArray[np.float64]
-
-PENALTIES = np.logspace(-6, 3, 10)
-"""Penalties that the ridge regression chooses from, in units of the number of lenses."""
 
 FEWEST = 32
 """Lenses of which a parameter must be known to be probed."""
@@ -91,7 +89,7 @@ def read_off(features: Array, values: Mapping[str, Array], parameters: list[Para
     """How well parameters are read off features: three quarters of the lenses fit, one judges.
 
     A ridge regression (for a class, a ridge classifier) on standardised features; its penalty is the one of
-    `PENALTIES` with the least leave-one-out error.
+    `ridge.PENALTIES` with the least leave-one-out error.
 
     Args:
         features: (n, d).
@@ -101,7 +99,7 @@ def read_off(features: Array, values: Mapping[str, Array], parameters: list[Para
     Returns:
         `r2/NAME` for each continuous parameter, `accuracy/NAME` for each class.
     """
-    from sklearn.linear_model import RidgeClassifierCV, RidgeCV
+    from sklearn.linear_model import RidgeClassifierCV
     from sklearn.preprocessing import StandardScaler
 
     figures: dict[str, float] = {}
@@ -114,22 +112,18 @@ def read_off(features: Array, values: Mapping[str, Array], parameters: list[Para
     for group in together.values():
         rows = order[np.isfinite(values[group[0].name])[order]]
         fit, judge = np.split(rows, [3 * len(rows) // 4])
-        scaler = StandardScaler().fit(features[fit])
-        x, x_judge = scaler.transform(features[fit]), scaler.transform(features[judge])
-        alphas = PENALTIES * len(fit)
         if group[0].classes:
+            scaler = StandardScaler().fit(features[fit])
+            x, x_judge = scaler.transform(features[fit]), scaler.transform(features[judge])
             for parameter in group:
                 y = values[parameter.name]
                 if np.ptp(y[fit]) > 0:
-                    right = RidgeClassifierCV(alphas).fit(x, y[fit]).score(x_judge, y[judge])
+                    right = RidgeClassifierCV(PENALTIES * len(fit)).fit(x, y[fit]).score(x_judge, y[judge])
                     figures[f"accuracy/{parameter.name}"] = float(right)
             continue
         y = np.stack([values[parameter.name] for parameter in group], axis=1)
-        predicted = RidgeCV(alphas, alpha_per_target=True).fit(x, y[fit]).predict(x_judge).reshape(len(judge), -1)
-        squared = ((y[judge] - predicted) ** 2).sum(0)
-        variation = ((y[judge] - y[judge].mean(0)) ** 2).sum(0)
-        r2 = 1 - squared / np.where(variation > 0, variation, np.nan)
-        figures |= {f"r2/{p.name}": float(r) for p, r in zip(group, r2, strict=True) if np.isfinite(r)}
+        found = r2(y[judge], predicted(features[fit], y[fit], features[judge]))
+        figures |= {f"r2/{p.name}": float(each) for p, each in zip(group, found, strict=True) if np.isfinite(each)}
     return figures
 
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lenskit.kinds.simulator import Simulator
+from lenskit.training.ridge import predicted, r2
 
 SOURCE = "source"
 """Group of parameters whose light the control leaves out."""
@@ -27,7 +28,6 @@ RINGS = 9
 """Rings about the middle whose brightness is looked at."""
 
 FOLDS, RESAMPLED = 4, 200
-PENALTIES = np.logspace(-4, 3, 8)
 
 
 @dataclass(frozen=True)
@@ -53,30 +53,20 @@ def read_without_source(images: Tensor, values: Mapping[str, NDArray[np.float64]
         images: (n, C, H, W) as a network sees them.
         values: (n,) of each parameter. Those that do not vary, or are not known of all images, are left out.
     """
-    from sklearn.linear_model import RidgeCV
     from sklearn.model_selection import KFold
-    from sklearn.preprocessing import StandardScaler
 
     x = ring_features(images).double().numpy()
     names = [name for name, value in values.items() if np.isfinite(value).all() and np.ptp(value) > 0]
     if not names or not np.isfinite(x).all() or len(x) < 2 * FOLDS:
         return {}
     y = np.stack([values[name] for name in names], axis=1)
-    predicted = np.empty_like(y)
+    found = np.empty_like(y)
     for fit, judge in KFold(FOLDS).split(x):
-        scaler = StandardScaler().fit(x[fit])
-        ridge = RidgeCV(PENALTIES * len(fit), alpha_per_target=True).fit(scaler.transform(x[fit]), y[fit])
-        predicted[judge] = ridge.predict(scaler.transform(x[judge])).reshape(len(judge), -1)
+        found[judge] = predicted(x[fit], y[fit], x[judge])
     rng = np.random.default_rng(0)
-    drawn = [r2(y[rows], predicted[rows]) for rows in rng.integers(len(y), size=(RESAMPLED, len(y)))]
+    drawn = [r2(y[rows], found[rows]) for rows in rng.integers(len(y), size=(RESAMPLED, len(y)))]
     low = np.percentile(drawn, 2.5, axis=0)
-    return {name: Reading(*map(float, each)) for name, *each in zip(names, r2(y, predicted), low, strict=True)}
-
-
-def r2(truth: NDArray[np.float64], predicted: NDArray[np.float64]) -> NDArray[np.float64]:
-    """R2 of each column."""
-    variation = ((truth - truth.mean(0)) ** 2).sum(0)
-    return 1 - ((truth - predicted) ** 2).sum(0) / np.maximum(variation, np.finfo(float).tiny)
+    return {name: Reading(*map(float, each)) for name, *each in zip(names, r2(y, found), low, strict=True)}
 
 
 def ring_features(images: Tensor) -> Tensor:

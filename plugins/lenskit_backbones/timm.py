@@ -20,7 +20,7 @@ SOURCES = ("hf-hub", "local-dir")
 """Prefixes of models that are not of timm's own list."""
 
 CONFIG = ("classifier", "first_conv", "fixed_input_size", "input_size")
-"""What is asked of a model's entry."""
+"""Fields of a model's entry that are read."""
 
 
 class Timm(Backbone):

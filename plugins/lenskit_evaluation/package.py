@@ -182,7 +182,7 @@ class Package(OnLenses):
         return head, results
 
     def _parameters(self, split: Split, tuned: FineTuned | None) -> list[Parameter]:
-        """What the head predicts.
+        """Return the parameters that the head predicts.
 
         Raises:
             UsageError: if it cannot.

@@ -143,12 +143,13 @@ class Predict(Evaluation):
             raise UsageError(f"--rings draws {RADIUS}, and the model predicts {', '.join(list(rows[0])[1:])}")
         if scale is None:
             raise UsageError('--rings needs the size of a pixel: say it, as in "READER:PATH?pixel_scale=0.05"')
-        shown = [d.read(range(min(len(d), MOST)))[0][:, 0] for d in datasets]
-        starts = [sum(map(len, datasets[:i])) for i in range(len(datasets))]
-        numbers = [start + i for start, images in zip(starts, shown, strict=True) for i in range(len(images))][:MOST]
-        images = torch.cat(shown)[:MOST]
-        radius = np.array([float(rows[number][RADIUS]) for number in numbers])
-        names = [rows[number]["name"] for number in numbers]
+        images: list[Tensor] = []
+        for dataset in datasets:
+            images += dataset.read(range(min(len(dataset), MOST - len(images))))[0][:, 0]
+            if len(images) == MOST:
+                break
+        first = rows[: len(images)]
+        radius, names = [float(row[RADIUS]) for row in first], [row["name"] for row in first]
         width = model.half_width(self.level).get(RADIUS)
         path.parent.mkdir(parents=True, exist_ok=True)
         write_picture(draw_rings(images, radius, width, names=names, pixel_scale=scale), path, 110)

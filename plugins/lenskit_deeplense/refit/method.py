@@ -184,8 +184,16 @@ class Refit(Method):
         return found
 
     def score(self, images: Tensor) -> Tensor:
-        """The chi-square of the binned residual where there is arc light: (n,), 1 on average for noise alone."""
-        found = self.fit(images)
+        """The chi-square of the fits: (n,), 1 on average for noise alone."""
+        return self.chi2(images, self.fit(images))
+
+    def chi2(self, images: Tensor, found: Fit) -> Tensor:
+        """Return the chi-square (n,) of the binned residual where there is arc light.
+
+        Args:
+            images: As the backbone takes them.
+            found: Their fits.
+        """
         residual, light = images[:, 0] - found.image, found.light.sum(1)
         if self.noise == "simulator" and self.model.noise_is_known:
             variance = self.model.variance(light)

@@ -42,7 +42,7 @@ class _Layer:
     """Components that depend on the same parameters.
 
     Attributes:
-        depends: Names of the parameters, of which some may be fixed.
+        depends: Names of their parameters, fitted and fixed ones.
         components: Their places among all components.
         surfaces: The components (n, c, pixels, pixels) before the PSF.
     """

@@ -211,7 +211,7 @@ def _measured(images: Tensor) -> Shape:
     model = smooth_light(images)
     center, noise = model.center.double().round(decimals=DIGITS), noise_map(images, model.image)
     sky = noise.flatten(1).amin(1)
-    middle = framed(images - _background(images), CORE + images.shape[-1] % 2 - 1).mean((1, 2))
+    middle = framed(images - model.background, CORE + images.shape[-1] % 2 - 1).mean((1, 2))
     bright = middle > FAINTEST * sky
     peak = images.flatten(1).amax(1)
     return Shape(
@@ -221,13 +221,6 @@ def _measured(images: Tensor) -> Shape:
         peak.double(),
         bright & (peak > 0) & (center.abs().amax(1) < FARTHEST),
     )
-
-
-def _background(images: Tensor) -> Tensor:
-    """The median of the border pixels of images (n, pixels, pixels): (n, 1, 1)."""
-    inner = torch.ones_like(images[0], dtype=torch.bool)
-    inner[1:-1, 1:-1] = False
-    return images[:, inner].median(1).values[:, None, None]
 
 
 def _neighbourhoods(q: Tensor, tolerance: float, text: str) -> tuple[Tensor, Tensor, Tensor, Tensor]:

@@ -47,7 +47,7 @@ class LightStructure:
 
     @property
     def isophotes(self) -> bool:
-        """Whether isophotes depart from ellipses."""
+        """Whether isophotes may differ from ellipses."""
         return any(map(self.has, ISOPHOTES))
 
     def has(self, name: str) -> bool:

@@ -222,7 +222,7 @@ class Injection(Simulator):
         return (image + self.arc(scene))[:, None]
 
     def arc(self, scene: Scene) -> Tensor:
-        """What is added to the cutouts, in units of their maxima: (n, pixels, pixels)."""
+        """Return the light that is added to the cutouts, (n, pixels, pixels), in units of their maxima."""
         cutouts, galaxy = self.lens_light.cutouts, scene["lens_galaxy"]
         arc = normalised(self.renderer.convolve(self.renderer.arc(scene)[:, None], scene["psf"])[:, 0])
         height = 10 ** scene["log_arc_to_noise"].double() * cutouts.noise[galaxy]

@@ -148,11 +148,14 @@ def test_images_without_a_galaxy_are_finite(image: Tensor) -> None:
 
 def test_stretches_joined_are_channels() -> None:
     images = (galaxy() + arc() + noise(0.02)).expand(2, -1, -1)[None]
-    scales = {"unsharp_scale": (0.15, 0.25), "pixel_scale": 0.05}
-    joined = Preprocess("asinh+unsharp+multipole", 41, **scales)  # type: ignore[arg-type]
+
+    def preprocess(stretch: str) -> Preprocess:
+        return Preprocess(stretch, 41, unsharp_scale=(0.15, 0.25), pixel_scale=0.05)
+
+    joined = preprocess("asinh+unsharp+multipole")
     found = joined(images)
     assert found.shape[1:] == joined.shape((2, SIZE, SIZE)) == (8, 41, 41)
-    parts = [Preprocess(part, 41, **scales)(images) for part in ("asinh", "unsharp", "multipole")]  # type: ignore[arg-type]
+    parts = [preprocess(part)(images) for part in ("asinh", "unsharp", "multipole")]
     assert torch.equal(found, torch.cat(parts, 1))
 
 

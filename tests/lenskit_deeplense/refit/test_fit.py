@@ -10,7 +10,7 @@ from torch import Tensor
 
 from lenskit.config import build
 from lenskit_deeplense.refit.fit import Fit, fit
-from lenskit_deeplense.refit.rendered import Rendered
+from lenskit_deeplense.refit.rendered import Rendered, Source
 
 N = 12
 MADE = build("simulator", "deeplense-b", {"pixels": 50, "pixel_scale": 0.1, "snr": "60"})
@@ -127,8 +127,9 @@ def test_shapelets_fit_sources_with_structure() -> None:
     arc = (clumps[:, :, None, None] * parts[:, 1:46]).sum(1)
     images = noisy() + 0.3 * arc / arc.abs().amax((1, 2), keepdim=True)
     left = {}
-    for source in ("simulator", "both"):
-        rendered = Rendered(MODEL, source=source, order=8)  # type: ignore[arg-type]
+    sources: tuple[Source, ...] = ("simulator", "both")
+    for source in sources:
+        rendered = Rendered(MODEL, source=source, order=8)
         found = fit(rendered, images, truth[:, : len(rendered.names)], 20)
         left[source] = (chi2(images, found) / 50**2).median().item()
     assert left["both"] == pytest.approx(1, abs=0.05)
