@@ -6,7 +6,7 @@ loaded when they are first asked for, because they bring torch.
 
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from lenskit.version import __version__
 
 if TYPE_CHECKING:
     from lenskit.api import configuration as configuration

@@ -10,8 +10,8 @@ import warnings
 
 import click
 
-from lenskit import __version__
 from lenskit.errors import LenskitError, UsageError, too_many_files
+from lenskit.version import __version__
 from lenskit.words import MESSAGE, escaped, quoted, shortened
 
 VERBS = {

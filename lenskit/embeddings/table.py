@@ -11,12 +11,12 @@ from urllib.parse import quote
 
 import numpy as np
 
-from lenskit import __version__
 from lenskit.checksums import card_checksum
 from lenskit.errors import LenskitError
 from lenskit.kinds.parameter import Parameter, ParameterRecord, parameters_of
 from lenskit.reading.whole import first_inexact
 from lenskit.records import Record, checked
+from lenskit.version import __version__
 
 if TYPE_CHECKING:
     from lenskit.embeddings.embeddings import Embeddings

@@ -17,6 +17,7 @@ from urllib.request import Request, urlopen
 from lenskit.cache import cache_folder
 from lenskit.errors import LenskitError
 from lenskit.files import write_atomically
+from lenskit.version import __version__
 from lenskit.words import quoted, reason
 
 log = logging.getLogger("lenskit")
@@ -114,8 +115,6 @@ def _download(url: str, path: Path, digest: str) -> None:
     Raises:
         LenskitError: saying what failed.
     """
-    from lenskit import __version__
-
     log.info("downloading %s", url)
     try:
         with urlopen(Request(url, headers={"User-Agent": f"lenskit/{__version__}"}), timeout=TIMEOUT) as answer:
