@@ -18,7 +18,7 @@ from lenskit.errors import LenskitError, UsageError
 from lenskit.options import is_text, validate
 from lenskit.records import load_toml, parse_toml
 from lenskit.registry import Record, near, registry
-from lenskit.training.settings import USUAL, InputSettings, MonitorSettings, OptimizerSettings, TrainSettings
+from lenskit.settings import USUAL, InputSettings, MonitorSettings, OptimizerSettings, TrainSettings
 from lenskit.words import listed, quoted, reason, shortened
 
 Layer = Mapping[str, Mapping[str, Any]]

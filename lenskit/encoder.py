@@ -32,7 +32,7 @@ from lenskit.kinds.simulator import Simulator
 from lenskit.options import validate
 from lenskit.records import FiniteRecord, Record, checked, load_json
 from lenskit.registry import registry
-from lenskit.training.settings import InputSettings
+from lenskit.settings import InputSettings
 
 log = logging.getLogger("lenskit")
 

@@ -12,7 +12,7 @@ from lenskit.data.lens_light import SMALLEST, WithoutLensLight
 from lenskit.data.robust import MAD_TO_SIGMA, border, median
 from lenskit.data.zscale import zscale
 from lenskit.errors import UsageError
-from lenskit.training.settings import InputSettings, stretches
+from lenskit.settings import InputSettings, stretches
 
 
 def border_noise(images: Tensor) -> Tensor:

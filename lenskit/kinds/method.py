@@ -16,8 +16,8 @@ from lenskit.data.generator import KeyedGenerator
 from lenskit.kinds.backbone import Backbone
 from lenskit.kinds.pairs import Batch
 from lenskit.kinds.parameter import Parameter
-from lenskit.training.optimization import make_optimizer
-from lenskit.training.settings import OptimizerSettings
+from lenskit.optimization import make_optimizer
+from lenskit.settings import OptimizerSettings
 
 if TYPE_CHECKING:
     from lenskit.data.preprocess import Preprocess

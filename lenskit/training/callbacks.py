@@ -22,10 +22,10 @@ from lenskit.errors import LenskitError
 from lenskit.figures import Figures, read_figures
 from lenskit.files import write_atomically
 from lenskit.run import Run
+from lenskit.settings import MonitorSettings
 from lenskit.training.collapse import CollapseMonitor
 from lenskit.training.loggers import Loggers
 from lenskit.training.processes import largest, mean, processes
-from lenskit.training.settings import MonitorSettings
 from lenskit.training.stream import Stream
 
 log = logging.getLogger("lenskit")

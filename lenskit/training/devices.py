@@ -23,8 +23,8 @@ from pytorch_lightning.strategies.launchers import _MultiProcessingLauncher
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from lenskit.errors import UsageError
+from lenskit.settings import TrainSettings
 from lenskit.training.callbacks import WholeFiles
-from lenskit.training.settings import TrainSettings
 
 log = logging.getLogger("lenskit")
 

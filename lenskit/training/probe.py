@@ -24,11 +24,11 @@ from lenskit.kinds.method import Budget
 from lenskit.kinds.pairs import PairStrategy
 from lenskit.kinds.parameter import Parameter
 from lenskit.run import BEST, Run
+from lenskit.settings import MonitorSettings
 from lenskit.training.callbacks import Monitor
 from lenskit.training.collapse import effective_rank
 from lenskit.training.heldout import Lenses, held_out, simulator_of, without_source
 from lenskit.training.ridge import PENALTIES, predicted, r2
-from lenskit.training.settings import MonitorSettings
 from lenskit.training.shortcut import SOURCE, read_without_source, shortcuts
 from lenskit.training.stream import Stream
 

@@ -20,8 +20,10 @@ from lenskit.kinds.backbone import Backbone
 from lenskit.kinds.method import Budget, Method
 from lenskit.lock import held
 from lenskit.logs import OneLine
+from lenskit.optimization import check_groups, describe
 from lenskit.owned_run import check_no_input, sweep
 from lenskit.run import Run
+from lenskit.settings import InputSettings, MonitorSettings, TrainSettings
 from lenskit.training import memory
 from lenskit.training.callbacks import Checkpoints, Monitor
 from lenskit.training.checks import check_batch, check_clip, check_size, check_views
@@ -32,11 +34,9 @@ from lenskit.training.heldout import simulator_of
 from lenskit.training.interrupts import Stopping, restored_signals
 from lenskit.training.loggers import check_installed
 from lenskit.training.network import check_precision, compile_backbones
-from lenskit.training.optimization import check_groups, describe
 from lenskit.training.parts import Accumulation
 from lenskit.training.probe import Probing, batches_between
 from lenskit.training.processes import explained, is_first, let_first_speak
-from lenskit.training.settings import InputSettings, MonitorSettings, TrainSettings
 from lenskit.training.stream import Clock, Stream
 
 log = logging.getLogger("lenskit")

@@ -15,7 +15,7 @@ from lenskit.config import DEFAULTS, Config, build, merge, read_assignment, read
 from lenskit.errors import LenskitError, UsageError
 from lenskit.options import options_of
 from lenskit.registry import registry
-from lenskit.training.settings import InputSettings, TrainSettings
+from lenskit.settings import InputSettings, TrainSettings
 
 TOYS = {
     "simulator": {"name": "blobs"},

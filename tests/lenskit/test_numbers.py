@@ -14,7 +14,7 @@ from lenskit.config import SETTINGS, Config, read_assignment, read_layer
 from lenskit.errors import UsageError
 from lenskit.options import INTEGERS, LARGEST, options_of, validate
 from lenskit.registry import registry
-from lenskit.training.settings import OptimizerSettings
+from lenskit.settings import OptimizerSettings
 
 NUMBERS = [
     -1, 0, 2**31, 2**63, 2**64, -(2**63) - 1, 10**400, 1e30, 1e300, math.nan, math.inf, -math.inf,

@@ -11,8 +11,8 @@ import torch
 
 from lenskit.config import Config, read_recipe
 from lenskit.data.preprocess import Preprocess
+from lenskit.optimization import scaled_lr
 from lenskit.registry import registry
-from lenskit.training.optimization import scaled_lr
 from lenskit.training.runner import train
 
 RECIPES = ("byol-lens", "hst-lens", "lensiam", "lensiam-paper", "quickstart", "simsiam-paper", "vit-lens")

@@ -7,7 +7,7 @@ import torch
 
 from lenskit.options import options_of
 from lenskit.plugin import Budget
-from lenskit.training.settings import OptimizerSettings
+from lenskit.settings import OptimizerSettings
 from lenskit_siamese.barlow_twins import BarlowTwins
 from lenskit_toys.views import SmallNetwork, matched, pairs, train
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from lenskit.options import options_of
 from lenskit.plugin import Budget
-from lenskit.training.settings import OptimizerSettings
+from lenskit.settings import OptimizerSettings
 from lenskit_siamese.byol import BYOL
 from lenskit_toys.views import SmallNetwork, matched, pairs, train
 

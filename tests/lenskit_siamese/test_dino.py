@@ -9,7 +9,7 @@ from lightly.models.modules.heads import DINOProjectionHead
 from torch import Tensor, nn
 
 from lenskit.plugin import Backbone, Batch, Budget
-from lenskit.training.settings import OptimizerSettings
+from lenskit.settings import OptimizerSettings
 from lenskit_siamese.dino import DINO
 
 

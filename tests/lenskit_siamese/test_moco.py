@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from lenskit.options import options_of
 from lenskit.plugin import Batch, Budget, UsageError
-from lenskit.training.settings import OptimizerSettings
+from lenskit.settings import OptimizerSettings
 from lenskit_siamese.moco import MoCo
 from lenskit_toys.views import SmallNetwork, matched, pairs, train
 

@@ -10,7 +10,7 @@ from lightly.loss import NTXentLoss
 
 from lenskit.options import options_of
 from lenskit.plugin import Budget
-from lenskit.training.settings import OptimizerSettings
+from lenskit.settings import OptimizerSettings
 from lenskit_siamese.simclr import SimCLR, nt_xent
 from lenskit_toys.views import SmallNetwork, matched, pairs, train
 

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from lenskit.options import options_of
 from lenskit.plugin import Batch, Budget
-from lenskit.training.settings import OptimizerSettings
+from lenskit.settings import OptimizerSettings
 from lenskit_siamese.simsiam import SimSiam
 from lenskit_toys.views import SmallNetwork, pairs
 

@@ -15,8 +15,8 @@ from pytorch_lightning.strategies import DDPStrategy, SingleDeviceStrategy
 
 from lenskit.errors import UsageError
 from lenskit.run import Run
+from lenskit.settings import TrainSettings
 from lenskit.training.devices import make_trainer
-from lenskit.training.settings import TrainSettings
 
 TORCHRUN = {"TORCHELASTIC_RUN_ID": "none", "RANK": "0", "LOCAL_RANK": "0", "MASTER_PORT": "29500"}
 SLURM = {

@@ -24,6 +24,7 @@ from lenskit.errors import LenskitError
 from lenskit.kinds.method import Budget
 from lenskit.kinds.parameter import Parameter
 from lenskit.run import Run
+from lenskit.settings import MonitorSettings
 from lenskit.training.heldout import COMPARED, Lenses, held_out
 from lenskit.training.probe import (
     alignment,
@@ -38,7 +39,6 @@ from lenskit.training.probe import (
 )
 from lenskit.training.resume import resume
 from lenskit.training.runner import Job, train
-from lenskit.training.settings import MonitorSettings
 
 WIDTH = Parameter("width", headline=True)
 PROBED = {"probe_every": 5, "probe_lenses": 128}

@@ -12,8 +12,8 @@ from torch import nn
 from torch.optim import SGD, AdamW, Optimizer
 
 from lenskit.errors import LenskitError
-from lenskit.training.optimization import check_groups, describe, make_optimizer, scaled_lr
-from lenskit.training.settings import OptimizerSettings
+from lenskit.optimization import check_groups, describe, make_optimizer, scaled_lr
+from lenskit.settings import OptimizerSettings
 
 
 def network(seed: int = 0) -> nn.Sequential:

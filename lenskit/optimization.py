@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.optim import SGD, AdamW, Optimizer
 
 from lenskit.errors import LenskitError
-from lenskit.training.settings import OptimizerSettings
+from lenskit.settings import OptimizerSettings
 
 TOKENS = ("pos_embed", "cls_token", "reg_token", "mask_token", "dist_token")
 """Learned tokens and position embeddings of transformers, which no weight decay acts on."""
