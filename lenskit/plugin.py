@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from lenskit.checksums import save_tensors as save_tensors
     from lenskit.config import read_assignment as read_assignment
     from lenskit.config import read_toml as read_toml
-    from lenskit.data.generator import KeyedGenerator as KeyedGenerator
     from lenskit.data.held import read_lenses as read_lenses
     from lenskit.data.lens_light import noise_map as noise_map
     from lenskit.data.lens_light import smooth_light as smooth_light
@@ -66,6 +65,7 @@ if TYPE_CHECKING:
     from lenskit.encoders.named import find_named as find_named
     from lenskit.encoders.named import not_named as not_named
     from lenskit.files import write_atomically as write_atomically
+    from lenskit.generator import KeyedGenerator as KeyedGenerator
     from lenskit.kinds.backbone import Backbone as Backbone
     from lenskit.kinds.dataset import Dataset as Dataset
     from lenskit.kinds.evaluation import Evaluation as Evaluation
@@ -172,7 +172,7 @@ _LAZY = {
     "Evaluation": "lenskit.kinds.evaluation",
     "FitsFormat": "lenskit.store.fits_format",
     "Hdf5Format": "lenskit.store.hdf5_format",
-    "KeyedGenerator": "lenskit.data.generator",
+    "KeyedGenerator": "lenskit.generator",
     "MacroModel": "lenskit.kinds.macro_model",
     "Method": "lenskit.kinds.method",
     "PairStrategy": "lenskit.kinds.pairs",

@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 from torch import Tensor
 
-from lenskit.data.generator import KeyedGenerator
 from lenskit.data.held import Chunks, Lenses, check_room, load, read_lenses, size_in_bytes
 from lenskit.data.order import Order
 from lenskit.data.preprocess import Preprocess
 from lenskit.errors import LenskitError, UsageError
+from lenskit.generator import KeyedGenerator
 from lenskit.kinds.dataset import Dataset
 from lenskit.kinds.pairs import Batch, PairStrategy
 from lenskit.kinds.parameter import Parameter

@@ -12,7 +12,7 @@ import torch
 from lightly.utils.scheduler import cosine_schedule
 from torch import Tensor
 
-from lenskit.data.generator import KeyedGenerator
+from lenskit.generator import KeyedGenerator
 from lenskit.kinds.backbone import Backbone
 from lenskit.kinds.pairs import Batch
 from lenskit.kinds.parameter import Parameter

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from lenskit.data.generator import KeyedGenerator
+from lenskit.generator import KeyedGenerator
 from lenskit.kinds.parameter import Parameter
 
 

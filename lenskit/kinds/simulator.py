@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Self
 import torch
 from torch import Tensor
 
-from lenskit.data.generator import KeyedGenerator
+from lenskit.generator import KeyedGenerator
 from lenskit.kinds.macro_model import MacroModel
 from lenskit.kinds.parameter import Parameter
 

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from lenskit.config import Config
-from lenskit.data.generator import KeyedGenerator
 from lenskit.data.held import read_lenses
 from lenskit.data.source import VIEWS, LiveSource, Source, StoredSource
 from lenskit.errors import LenskitError
+from lenskit.generator import KeyedGenerator
 from lenskit.kinds.dataset import Dataset
 from lenskit.kinds.parameter import Parameter
 from lenskit.kinds.simulator import Simulator

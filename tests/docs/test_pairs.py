@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from lenskit.config import Config
-from lenskit.data.generator import KeyedGenerator
+from lenskit.generator import KeyedGenerator
 from lenskit.kinds.pairs import Composition
 from lenskit.registry import registry
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from lenskit.config import Config
-from lenskit.data.generator import KeyedGenerator
+from lenskit.generator import KeyedGenerator
 from lenskit.plugin import Batch, UsageError
 from lenskit.training.runner import train
 from lenskit_deeplense.hidden import RBMHidden

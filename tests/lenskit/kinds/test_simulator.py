@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from lenskit.config import build
-from lenskit.data.generator import KeyedGenerator
+from lenskit.generator import KeyedGenerator
 from lenskit.kinds.simulator import Scene, Simulator
 
 SIMULATORS: dict[str, dict] = {

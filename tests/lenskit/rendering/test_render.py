@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 import lenskit
 from lenskit.config import build
-from lenskit.data.generator import KeyedGenerator
 from lenskit.distributions import Distribution
 from lenskit.errors import LenskitError, UsageError
+from lenskit.generator import KeyedGenerator
 from lenskit.kinds.parameter import Parameter
 from lenskit.kinds.simulator import Scene, Simulator
 from lenskit.rendering.given import givable

@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy.ndimage import label
 
-from lenskit.data.generator import KeyedGenerator
+from lenskit.generator import KeyedGenerator
 from lenskit_lensing.instruments.exposure import holes, slope
 
 torch.set_num_threads(1)

@@ -8,7 +8,7 @@ import torch
 from lenstronomy.SimulationAPI.observation_api import SingleBand
 from scipy.signal import convolve2d
 
-from lenskit.data.generator import KeyedGenerator
+from lenskit.generator import KeyedGenerator
 from lenskit_lensing.instruments.instrument import Band, load_instrument
 from lenskit_lensing.instruments.noise import blurred, correlated_noise, correlation_taps, noise_sigma
 

@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 from scipy import stats
 from torch import Tensor
 
-from lenskit.data.generator import KeyedGenerator, philox
 from lenskit.distributions import Distribution
+from lenskit.generator import KeyedGenerator, philox
 
 PRIORS = {
     text.partition("(")[0]: Distribution.parse(text)
