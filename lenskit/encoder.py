@@ -21,7 +21,6 @@ from torch import Tensor, nn
 
 from lenskit.checksums import Damaged, card_checksum, load_tensors, save_tensors
 from lenskit.config import build
-from lenskit.data.preprocess import Preprocess
 from lenskit.data.readers import open_dataset
 from lenskit.data.source import Chunk
 from lenskit.errors import LenskitError, UsageError
@@ -30,6 +29,7 @@ from lenskit.kinds.backbone import Backbone
 from lenskit.kinds.dataset import Dataset
 from lenskit.kinds.simulator import Simulator
 from lenskit.options import validate
+from lenskit.preprocessing.preprocess import Preprocess
 from lenskit.records import FiniteRecord, Record, checked, load_json
 from lenskit.registry import registry
 from lenskit.settings import InputSettings

@@ -37,13 +37,9 @@ if TYPE_CHECKING:
     from lenskit.config import read_assignment as read_assignment
     from lenskit.config import read_toml as read_toml
     from lenskit.data.held import read_lenses as read_lenses
-    from lenskit.data.lens_light import noise_map as noise_map
-    from lenskit.data.lens_light import smooth_light as smooth_light
     from lenskit.data.memory import keep_freed_memory as keep_freed_memory
     from lenskit.data.orientation import orient_images as orient_images
     from lenskit.data.orientation import orient_values as orient_values
-    from lenskit.data.preprocess import Preprocess as Preprocess
-    from lenskit.data.preprocess import border_noise as border_noise
     from lenskit.data.readers import find_reader as find_reader
     from lenskit.data.readers import open_dataset as open_dataset
     from lenskit.data.readers import spelled_out as spelled_out
@@ -93,6 +89,10 @@ if TYPE_CHECKING:
     from lenskit.ownership import write_list as write_list
     from lenskit.pictures import colours as colours
     from lenskit.pictures import write_picture as write_picture
+    from lenskit.preprocessing.lens_light import noise_map as noise_map
+    from lenskit.preprocessing.lens_light import smooth_light as smooth_light
+    from lenskit.preprocessing.preprocess import Preprocess as Preprocess
+    from lenskit.preprocessing.preprocess import border_noise as border_noise
     from lenskit.reading.delimited import parse_number as parse_number
     from lenskit.reading.delimited import read_delimited as read_delimited
     from lenskit.reading.delimited import read_numbers as read_numbers
@@ -179,7 +179,7 @@ _LAZY = {
     "Parameter": "lenskit.kinds.parameter",
     "ParameterRecord": "lenskit.kinds.parameter",
     "Plan": "lenskit.store.plan",
-    "Preprocess": "lenskit.data.preprocess",
+    "Preprocess": "lenskit.preprocessing.preprocess",
     "Record": "lenskit.records",
     "Run": "lenskit.run",
     "Scene": "lenskit.kinds.simulator",
@@ -190,7 +190,7 @@ _LAZY = {
     "as_label": "lenskit.words",
     "as_markdown": "lenskit.words",
     "at_most": "lenskit.options",
-    "border_noise": "lenskit.data.preprocess",
+    "border_noise": "lenskit.preprocessing.preprocess",
     "check_bytes": "lenskit.reading.limits",
     "check_archive": "lenskit.checksums",
     "checked": "lenskit.records",
@@ -219,7 +219,7 @@ _LAZY = {
     "load_json": "lenskit.records",
     "load_tensors": "lenskit.checksums",
     "listed": "lenskit.words",
-    "noise_map": "lenskit.data.lens_light",
+    "noise_map": "lenskit.preprocessing.lens_light",
     "open_dataset": "lenskit.data.readers",
     "open_fits": "lenskit.reading.fits_file",
     "quiet_fits": "lenskit.reading.quiet",
@@ -244,7 +244,7 @@ _LAZY = {
     "settle_texts": "lenskit.drawing",
     "shortened": "lenskit.words",
     "simulated": "lenskit.data.source",
-    "smooth_light": "lenskit.data.lens_light",
+    "smooth_light": "lenskit.preprocessing.lens_light",
     "source_of": "lenskit.data.source",
     "spelled_out": "lenskit.data.readers",
     "stored": "lenskit.data.source",

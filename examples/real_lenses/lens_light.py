@@ -15,8 +15,8 @@ import sys
 from matplotlib.figure import Figure
 
 import lenskit
-from lenskit.data.preprocess import Preprocess
 from lenskit.data.readers import open_dataset
+from lenskit.preprocessing.preprocess import Preprocess
 
 ROWS = ("asinh", "unsharp", "multipole")
 

@@ -124,7 +124,7 @@ class _Show:
     """
 
     def __init__(self, config: Config, as_stored: bool, parameters: str | None) -> None:
-        from lenskit.data.preprocess import Preprocess
+        from lenskit.preprocessing.preprocess import Preprocess
 
         self.config = config
         self.seed = config.build("train").seed

@@ -1,1 +1,1 @@
-"""Addresses, the numbers drawn for them, and the sources that turn them into batches."""
+"""The lenses of training, in order, live or stored, and the readers that open stored ones."""

@@ -18,13 +18,13 @@ from torch import Tensor
 
 from lenskit.data.held import Chunks, Lenses, check_room, load, read_lenses, size_in_bytes
 from lenskit.data.order import Order
-from lenskit.data.preprocess import Preprocess
 from lenskit.errors import LenskitError, UsageError
 from lenskit.generator import KeyedGenerator
 from lenskit.kinds.dataset import Dataset
 from lenskit.kinds.pairs import Batch, PairStrategy
 from lenskit.kinds.parameter import Parameter
 from lenskit.kinds.simulator import Simulator
+from lenskit.preprocessing.preprocess import Preprocess
 
 if TYPE_CHECKING:
     from lenskit.config import Config

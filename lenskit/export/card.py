@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
-from lenskit.data import lens_light, robust, zscale
-from lenskit.data.preprocess import PHOTOGRAPHS, REMOVES_LIGHT
-from lenskit.data.robust import MAD_TO_SIGMA
 from lenskit.encoder import Encoder
+from lenskit.preprocessing import lens_light, robust, zscale
+from lenskit.preprocessing.preprocess import PHOTOGRAPHS, REMOVES_LIGHT
+from lenskit.preprocessing.robust import MAD_TO_SIGMA
 from lenskit.run import Run
 from lenskit.version import __version__
 from lenskit.words import as_markdown, escaped

@@ -20,8 +20,8 @@ from lenskit.optimization import make_optimizer
 from lenskit.settings import OptimizerSettings
 
 if TYPE_CHECKING:
-    from lenskit.data.preprocess import Preprocess
     from lenskit.kinds.simulator import Simulator
+    from lenskit.preprocessing.preprocess import Preprocess
 
 
 @dataclass(frozen=True)

@@ -24,9 +24,9 @@ import numpy as np
 import torch
 
 from lenskit.config import Config, build
-from lenskit.data.preprocess import Preprocess
 from lenskit.data.readers import open_dataset
 from lenskit.data.source import Share, StoredSource
+from lenskit.preprocessing.preprocess import Preprocess
 from lenskit.store.plan import Plan
 from lenskit.store.zarr_format import ZarrFormat
 

@@ -11,9 +11,9 @@ import pytest
 import torch
 from astropy.io import fits
 
-from lenskit.data.preprocess import Preprocess
 from lenskit.data.readers import find_reader
 from lenskit.errors import LenskitError, UsageError
+from lenskit.preprocessing.preprocess import Preprocess
 from lenskit_datasets.lens_challenge_1 import LensChallenge1
 from lenskit_datasets.lens_challenge_2 import LensChallenge2
 

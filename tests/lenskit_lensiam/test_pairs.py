@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from lenskit.config import build
-from lenskit.data.preprocess import Preprocess
 from lenskit.data.source import LiveSource
 from lenskit.plugin import Batch, KeyedGenerator, orient_images, orient_values
+from lenskit.preprocessing.preprocess import Preprocess
 from lenskit_lensiam.pairs import InstrumentOnly, LensFixed, LensFixedDihedral, SourceFixed
 
 SIMULATOR = build("simulator", "hst", {"pixels": 24, "pixel_scale": 0.2})

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from lenskit.config import Config, read_recipe
-from lenskit.data.preprocess import Preprocess
 from lenskit.optimization import scaled_lr
+from lenskit.preprocessing.preprocess import Preprocess
 from lenskit.registry import registry
 from lenskit.training.runner import train
 

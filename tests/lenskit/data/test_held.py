@@ -16,10 +16,10 @@ from torch import Tensor
 from lenskit.config import build
 from lenskit.data.held import read_lenses
 from lenskit.data.order import Order
-from lenskit.data.preprocess import Preprocess
 from lenskit.data.source import Share, StoredSource
 from lenskit.errors import LenskitError
 from lenskit.kinds.dataset import Dataset
+from lenskit.preprocessing.preprocess import Preprocess
 
 
 class Watched(Dataset):

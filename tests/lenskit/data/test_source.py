@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from lenskit.config import build
-from lenskit.data.preprocess import Preprocess
 from lenskit.data.source import Keep, LiveSource, Share, StoredSource, simulated, stored
 from lenskit.errors import LenskitError, UsageError
 from lenskit.kinds.dataset import Dataset
 from lenskit.kinds.parameter import Parameter
+from lenskit.preprocessing.preprocess import Preprocess
 
 SIMULATORS: dict[str, dict] = {"blobs": {}, "hst": {"pixels": 32, "theta_E": "uniform(0.3, 0.6)"}}
 

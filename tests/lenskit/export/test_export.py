@@ -19,11 +19,11 @@ import yaml
 
 import lenskit
 from lenskit.config import build
-from lenskit.data import lens_light
-from lenskit.data.preprocess import Preprocess
 from lenskit.encoder import Encoder
 from lenskit.errors import LenskitError, UsageError
 from lenskit.export.export import export
+from lenskit.preprocessing import lens_light
+from lenskit.preprocessing.preprocess import Preprocess
 from lenskit.run import Run
 
 Lenskit = Callable[..., Any]

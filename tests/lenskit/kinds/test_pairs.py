@@ -11,12 +11,12 @@ import torch
 from torch import Tensor
 
 from lenskit.config import Config
-from lenskit.data.preprocess import Preprocess
 from lenskit.data.source import LiveSource
 from lenskit.errors import UsageError
 from lenskit.generator import KeyedGenerator
 from lenskit.kinds.pairs import Composition, PairStrategy, Transform
 from lenskit.kinds.parameter import Parameter
+from lenskit.preprocessing.preprocess import Preprocess
 
 
 class Drawn(Transform):

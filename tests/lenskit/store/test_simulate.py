@@ -21,9 +21,9 @@ import torch
 
 from lenskit.cli.main import run as lenskit
 from lenskit.config import build
-from lenskit.data.preprocess import Preprocess
 from lenskit.data.source import LiveSource
 from lenskit.errors import LenskitError, UsageError
+from lenskit.preprocessing.preprocess import Preprocess
 from lenskit.store.claims import Claims
 from lenskit.store.formats import format_name, open_format
 from lenskit.store.plan import Plan, simulator_of

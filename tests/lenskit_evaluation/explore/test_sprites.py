@@ -12,8 +12,8 @@ import torch
 from matplotlib.image import imread
 from torch.nn import functional as F
 
-from lenskit.data.preprocess import Preprocess
 from lenskit.pictures import colours
+from lenskit.preprocessing.preprocess import Preprocess
 from lenskit_evaluation.explore.sprites import COLUMNS, Sprites, thumbnails
 
 EACH = COLUMNS**2

@@ -11,10 +11,10 @@ import torch
 from torch import Tensor, nn
 from torchvision.models import get_model
 
-from lenskit.data.preprocess import Preprocess
 from lenskit.encoder import Encoder
 from lenskit.errors import LenskitError, UsageError
 from lenskit.plugin import Parameter, orient_values
+from lenskit.preprocessing.preprocess import Preprocess
 from lenskit_evaluation.finetune.data import ORIENTATIONS, orient, oriented_labels
 from lenskit_evaluation.finetune.model import FineTuned
 from lenskit_evaluation.finetune.training import Recipe, fit, trained_parts

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from lenskit.data.robust import MAD_TO_SIGMA, border, median
+from lenskit.preprocessing.robust import MAD_TO_SIGMA, border, median
 
 HIGH_PASS = 1.5
 """Standard deviation in pixels of the blur that noise is told from light by."""

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lenskit.data.lens_light import SMALLEST, WithoutLensLight
-from lenskit.data.robust import MAD_TO_SIGMA, border, median
-from lenskit.data.zscale import zscale
 from lenskit.errors import UsageError
+from lenskit.preprocessing.lens_light import SMALLEST, WithoutLensLight
+from lenskit.preprocessing.robust import MAD_TO_SIGMA, border, median
+from lenskit.preprocessing.zscale import zscale
 from lenskit.settings import InputSettings, stretches
 
 

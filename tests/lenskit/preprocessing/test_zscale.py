@@ -12,7 +12,7 @@ from astropy.visualization import ZScaleInterval
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lenskit.data.zscale import zscale, zscale_limits
+from lenskit.preprocessing.zscale import zscale, zscale_limits
 
 
 def agree(images: np.ndarray) -> None:

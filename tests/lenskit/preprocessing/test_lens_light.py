@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
-from lenskit.data.lens_light import SmoothLight, WithoutLensLight, blurred, filled, noise_map, smooth_light
-from lenskit.data.preprocess import Preprocess
 from lenskit.errors import UsageError
+from lenskit.preprocessing.lens_light import SmoothLight, WithoutLensLight, blurred, filled, noise_map, smooth_light
+from lenskit.preprocessing.preprocess import Preprocess
 
 SIZE = 81
 

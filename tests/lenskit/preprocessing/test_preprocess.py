@@ -11,8 +11,8 @@ from scipy import stats
 from torch import Tensor
 from torchvision.transforms.v2.functional import normalize, resize
 
-from lenskit.data.preprocess import Preprocess, border_noise
 from lenskit.errors import UsageError
+from lenskit.preprocessing.preprocess import Preprocess, border_noise
 
 
 def noisy(n: int = 4, channels: int = 2, size: int = 33, sigma: float = 0.02) -> Tensor:
