@@ -14,7 +14,7 @@ import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cache
-from importlib import metadata
+from importlib import metadata, resources
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ import pluggy
 from lenskit import hookspecs
 from lenskit.component import FILES, INTERFACE, KINDS, Component
 from lenskit.errors import LenskitError, UsageError
+from lenskit.kinds.evaluation import Evaluation
 from lenskit.words import MESSAGE, escaped, listed, quoted, shortened
 
 GROUP = "lenskit.plugins"
@@ -75,17 +76,12 @@ class Record:
         module, _, attribute = self.component.target.partition(":")
         try:
             if self.kind in FILES:
-                from importlib import resources
-
                 return (resources.files(module) / attribute).read_text(encoding="utf-8")
             loaded = getattr(importlib.import_module(module), attribute)
             if not isinstance(loaded, type):
                 raise TypeError(f"{attribute} is no class")
-            if self.kind == "evaluation":
-                from lenskit.kinds.evaluation import Evaluation
-
-                if not issubclass(loaded, Evaluation):
-                    raise TypeError(f"{attribute} is no Evaluation")
+            if self.kind == "evaluation" and not issubclass(loaded, Evaluation):
+                raise TypeError(f"{attribute} is no Evaluation")
             return loaded
         except Exception as error:
             raise LenskitError(f"{where} cannot be loaded from {self.component.target}: {_reason(error)}") from error
@@ -99,7 +95,7 @@ class Record:
         Raises:
             LenskitError: if it cannot be had.
         """
-        from lenskit.encoders.named import folder_of
+        from lenskit.download import folder_of  # brings http and ssl, which no list needs
 
         try:
             return folder_of(self.component.target, self.component.digests, *names)

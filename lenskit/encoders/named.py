@@ -1,21 +1,15 @@
-"""Encoders by name: which one a text means, and where its folder is."""
+"""Encoders by name: the encoder that a text means."""
 
 from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from lenskit.encoders.download import CARD, fetch, is_address
-from lenskit.errors import LenskitError
+from lenskit.encoder import Encoder
 from lenskit.registry import Record, near, registry
-
-if TYPE_CHECKING:
-    from lenskit.encoder import Encoder
 
 log = logging.getLogger("lenskit")
 
@@ -57,8 +51,6 @@ class NamedEncoder:
         Raises:
             LenskitError: if it cannot be had, or is damaged.
         """
-        from lenskit.encoder import Encoder
-
         return Encoder.load(self.folder, self.options)
 
 
@@ -90,23 +82,3 @@ def not_named(text: str) -> str:
         return ""
     names = [record.name for record in registry().of_kind("encoder")]
     return f", and no encoder is called that{near(text, names)}; `lenskit list encoders` shows all"
-
-
-def folder_of(target: str, digests: Mapping[str, str], *names: str) -> Path:
-    """The folder that a component names.
-
-    Args:
-        target: `package:path/of/folder`, or an address.
-        digests: Of an address, the digests of its files.
-        names: Files of an address that are wanted; none means all.
-
-    Raises:
-        LenskitError: if there is none.
-    """
-    if is_address(target):
-        return fetch(target, digests, *names)
-    package, _, path = target.partition(":")
-    folder = Path(str(resources.files(package) / path))
-    if not (folder / CARD).is_file():
-        raise LenskitError(f"{folder} holds no encoder: {CARD} is missing")
-    return folder

@@ -12,8 +12,8 @@ import torch
 
 import lenskit
 import lenskit_toys
+from lenskit.download import digest_of
 from lenskit.encoder import Encoder
-from lenskit.encoders.download import digest_of
 from lenskit.encoders.encoder_run import EncoderRun, open_run
 from lenskit.errors import LenskitError, UsageError
 from lenskit.plugin import Run

@@ -1,4 +1,7 @@
-"""Downloads the files of an encoder to the cache; each has the digest that its plugin states, or is not used."""
+"""The folder of an encoder that a plugin brings: in its package, or downloaded to the cache.
+
+A file is used only if it has the digest that the plugin states.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ import logging
 import os
 import re
 from collections.abc import Mapping
+from importlib import resources
 from pathlib import Path
 from typing import IO
 from urllib.error import HTTPError, URLError
@@ -40,6 +44,26 @@ _NAME = re.compile(r"\w[\w.-]*")
 def is_address(target: str) -> bool:
     """Whether the target of a component is an address rather than a folder in a package."""
     return "://" in target
+
+
+def folder_of(target: str, digests: Mapping[str, str], *names: str) -> Path:
+    """Return the folder that a component names.
+
+    Args:
+        target: `package:path/of/folder`, or an address.
+        digests: Of an address, the digests of its files.
+        names: Files of an address that are wanted; none means all.
+
+    Raises:
+        LenskitError: if there is none.
+    """
+    if is_address(target):
+        return fetch(target, digests, *names)
+    package, _, path = target.partition(":")
+    folder = Path(str(resources.files(package) / path))
+    if not (folder / CARD).is_file():
+        raise LenskitError(f"{folder} holds no encoder: {CARD} is missing")
+    return folder
 
 
 def fetch(address: str, digests: Mapping[str, str], *names: str) -> Path:

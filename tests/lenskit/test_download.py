@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from lenskit.encoders.download import fetch, url_of
+from lenskit.download import fetch, url_of
 from lenskit.errors import LenskitError
 
 FILES = {"encoder.json": b"{}", "model.safetensors": bytes(range(256)) * 8}
