@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from lenskit.embeddings import files
+from lenskit.checksums import card_checksum
+from lenskit.embeddings import files, table
 from lenskit.embeddings.stored import Matrix, StoredMatrix
-from lenskit.embeddings.table import BACKBONE, PROJECTION, table_of
+from lenskit.embeddings.table import BACKBONE, PROJECTION, Table
 from lenskit.errors import UsageError
 from lenskit.kinds.parameter import Parameter
 from lenskit.ownership import asked, working_folder
 from lenskit.reading.whole import first_inexact
+from lenskit.version import __version__
 
 Array = NDArray[np.float64]
 
@@ -146,6 +149,27 @@ class Embeddings:
             return cls(**files.read(path), path=path)
         except UsageError as error:
             raise UsageError(str(error) if str(path) in str(error) else f"{path}: {error}") from None
+
+
+def table_of(embeddings: Embeddings) -> Table:
+    """Embeddings as columns and a card."""
+    card = {
+        "format": table.FORMAT,
+        "format_version": table.VERSION,
+        "written_by": f"lenskit {__version__}",
+        "representations": list(embeddings.representations),
+        "parameters": [asdict(each) | {"classes": list(each.classes)} for each in embeddings.parameters],
+        "about": embeddings.about,
+    }
+    card["checksum"] = card_checksum(card)
+    columns: dict[str, Any] = {table.feature_column(name): value for name, value in embeddings.representations.items()}
+    columns |= {
+        table.NAMES: np.array(embeddings.names, dtype=object),
+        table.LENS: embeddings.lens,
+        table.VIEW: embeddings.view,
+    }
+    columns |= {table.column_name(name): value for name, value in embeddings.values.items()}
+    return Table(card, columns)
 
 
 def _matrix(name: str, value: Any) -> Matrix:

@@ -5,21 +5,18 @@ from __future__ import annotations
 import os
 import zipfile
 from collections.abc import Iterator
-from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
+from lenskit.embeddings import npz_file, parquet_file, zarr_file
 from lenskit.embeddings.stored import FAULTS
 from lenskit.embeddings.table import FORMAT, Table, arguments
 from lenskit.errors import LenskitError, UsageError, too_many_files
 from lenskit.ownership import leftovers, remove, scratch
 from lenskit.words import listed, reason
 
-FORMATS = {
-    ".zarr": "lenskit.embeddings.zarr_file",
-    ".parquet": "lenskit.embeddings.parquet_file",
-    ".npz": "lenskit.embeddings.npz_file",
-}
+FORMATS: dict[str, ModuleType] = {".zarr": zarr_file, ".parquet": parquet_file, ".npz": npz_file}
 """Modules with `check()`, `holds(path)`, `card(path)`, `strangers(path, table)`, `write(path, parts, rows)` and
 `read(path)`, by the ending of a name."""
 
@@ -106,7 +103,7 @@ def read(path: Path) -> dict[str, Any]:
     """Opens a file, and returns the arguments of its `Embeddings`; see `Embeddings.load`."""
     if not path.exists():
         raise UsageError(f"there are no embeddings at {path}")
-    module = import_module("lenskit.embeddings.npz_file") if path.suffix == ".npy" else _format(path)
+    module = npz_file if path.suffix == ".npy" else _format(path)
     try:
         return arguments(module.read(path), path)
     except LenskitError:
@@ -129,4 +126,4 @@ def _counted(parts: Iterator[Table], rows: int) -> Iterator[Table]:
 def _format(path: Path) -> Any:
     if path.suffix not in FORMATS:
         raise UsageError(f"files of embeddings end with {', '.join(FORMATS)}, not as {path.name} does")
-    return import_module(FORMATS[path.suffix])
+    return FORMATS[path.suffix]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import quote
 
 import numpy as np
@@ -16,10 +16,6 @@ from lenskit.errors import LenskitError
 from lenskit.kinds.parameter import Parameter, ParameterRecord, parameters_of
 from lenskit.reading.whole import first_inexact
 from lenskit.records import Record, checked
-from lenskit.version import __version__
-
-if TYPE_CHECKING:
-    from lenskit.embeddings.embeddings import Embeddings
 
 BACKBONE, PROJECTION = "backbone", "projection"
 """Names of the representations that `lenskit embed` writes."""
@@ -90,23 +86,6 @@ def card_of(found: Any, where: str) -> dict[str, Any]:
     return card
 
 
-def table_of(embeddings: Embeddings) -> Table:
-    """Embeddings as columns and a card."""
-    card = {
-        "format": FORMAT,
-        "format_version": VERSION,
-        "written_by": f"lenskit {__version__}",
-        "representations": list(embeddings.representations),
-        "parameters": [asdict(each) | {"classes": list(each.classes)} for each in embeddings.parameters],
-        "about": embeddings.about,
-    }
-    card["checksum"] = card_checksum(card)
-    columns: dict[str, Any] = {_features(name): value for name, value in embeddings.representations.items()}
-    columns |= {NAMES: np.array(embeddings.names, dtype=object), LENS: embeddings.lens, VIEW: embeddings.view}
-    columns |= {column_name(name): value for name, value in embeddings.values.items()}
-    return Table(card, columns)
-
-
 def arguments(table: Table, path: Path) -> dict[str, Any]:
     """What a table says, as arguments of `Embeddings`.
 
@@ -119,7 +98,7 @@ def arguments(table: Table, path: Path) -> dict[str, Any]:
     """
     card, columns = table.card, dict(table.columns)
     wanted = card.get("representations", [BACKBONE, PROJECTION])
-    found = {name: columns.pop(_features(name)) for name in wanted if _features(name) in columns}
+    found = {name: columns.pop(feature_column(name)) for name in wanted if feature_column(name) in columns}
     if not found or (not card and BACKBONE not in found):
         raise LenskitError(f"{path} holds no embeddings: it has no column `features`, but {_listed(columns)}")
     names, lens, view = (columns.pop(name, None) for name in (NAMES, LENS, VIEW))
@@ -149,7 +128,8 @@ def column_name(parameter: str) -> str:
     return f"parameter_{parameter}" if parameter in OWN or parameter[:1] in "._" else quote(parameter, safe="")
 
 
-def _features(representation: str) -> str:
+def feature_column(representation: str) -> str:
+    """Return the name of the column of a representation."""
     return FEATURES if representation == BACKBONE else representation
 
 
