@@ -1,4 +1,4 @@
-"""Files that lenskit writes into a run directory: nothing else there is ever removed."""
+"""Files in a run directory that lenskit did not write: they are never removed."""
 
 from __future__ import annotations
 
@@ -9,43 +9,17 @@ from pathlib import Path
 from typing import Any
 
 from lenskit.config import Config, read_layer
+from lenskit.embeddings.files import not_of_embeddings
 from lenskit.errors import LenskitError, UsageError
 from lenskit.files import is_part
 from lenskit.ownership import inside, strangers
 from lenskit.records import load_json
+from lenskit.run_files import ORIGIN, RUN, writes
 
-RUN, ORIGIN = "run.toml", "provenance.json"
-"""Files that make a directory a run."""
-
-_WEIGHTS = r"(model\.safetensors|encoder\.json)?"
-_WRITTEN = re.compile(
-    rf"""run\.toml | provenance\.json | metrics\.jsonl(\.\d+)? | train\.log | run\.lock
-    | checkpoints/(last\.ckpt)?
-    | (encoder|best)/{_WEIGHTS}
-    | export/((timm|onnx)/(model\.safetensors|config\.json|README\.md|encoder\.onnx)?)?
-    | tensorboard/(events\.out\.tfevents\.[^/]+|hparams\.yaml)?
-    | evaluations/(best/)?embed/features\.npz  # of versions of before
-    | wandb/((offline-)?run-[^/@]+/.* | latest-run@ | debug[^/]*\.log@? | lenskit-id | wandb-resume\.json)?
-    | mlflow/(artifacts/.* | mlflow\.db(-\w+)? | lenskit-id)?""",
-    re.VERBOSE,
-)
 _LOGGED = re.compile(
     r"wandb/(offline-)?run-(?P<wandb>[^/@]+)/.* | mlflow/artifacts/(?P<mlflow>[^/]+)(/.*)?", re.VERBOSE
 )
 """Files that loggers keep of single runs, in folders named by the run's identifier: W&B's begin with a date."""
-
-_OLD_PART = re.compile(r"((run\.toml|provenance\.json|checkpoints/last\.ckpt)|(encoder|best)/.*)\.part")
-"""Parts as versions of before called them."""
-
-
-def writes(name: str) -> bool:
-    """Whether an entry of a run has a name that lenskit writes there, but for the results of evaluations."""
-    return bool(_WRITTEN.fullmatch(name) or (_OLD_PART.fullmatch(name) and writes(name.removesuffix(".part"))))
-
-
-def is_run(path: Path) -> bool:
-    """Whether a directory is a run, which need not be whole."""
-    return (path / RUN).is_file() and (path / ORIGIN).is_file()
 
 
 def not_of_a_run(path: Path) -> list[str] | None:
@@ -59,8 +33,6 @@ def not_of_a_run(path: Path) -> list[str] | None:
     names = {is_part(child.name) or child.name.removesuffix(".part") for child in path.iterdir()}
     if not (_is_origin(path) or _is_own_config(path) or (names and names <= {RUN} and not (path / RUN).exists())):
         return None
-    from lenskit.embeddings.files import not_of_embeddings
-
     identity = {logger: _identity(path / logger / "lenskit-id") for logger in ("wandb", "mlflow")}
 
     def owns(name: str) -> bool:

@@ -23,6 +23,9 @@ from typing import Any
 
 from lenskit.errors import LenskitError, UsageError
 from lenskit.files import is_part, write_atomically
+from lenskit.records import load_json
+from lenskit.registry import registry
+from lenskit.run_files import RUN, is_run, writes
 from lenskit.words import listed
 
 LISTS = RESULTS, LIST = "results.json", "lenskit-files.json"
@@ -149,8 +152,6 @@ def write_list(folder: Path, names: Iterable[str], evaluation: str) -> None:
 
 def _object(path: Path) -> dict[str, Any]:
     """The object in a JSON file; none of a link, or of a file that cannot be read, which then lists nothing."""
-    from lenskit.records import load_json
-
     try:
         return dict(load_json(path)) if path.is_file() and not path.is_symlink() else {}
     except LenskitError:
@@ -161,8 +162,6 @@ def _unlisted(folder: Path, results: Mapping[str, Any]) -> list[str]:
     """Names of the files of an evaluation of an earlier version, which kept no list but always used the same names."""
     if not {"title", "settings", "table"} <= results.keys():
         return []
-    from lenskit.registry import registry
-
     records = {record.name: record for record in registry().of_kind("evaluation")}
     parts = [*folder.absolute().parts]
     name = next((part for part in parts[:-4:-1] if part in records), None)
@@ -314,8 +313,6 @@ def check_no_part(path: Path, flag: str, folder: bool = False) -> None:
     Raises:
         UsageError: naming the run or the store.
     """
-    from lenskit.owned_run import is_run, writes
-
     for each in dict.fromkeys([Path(os.path.abspath(path)), path.resolve()]):
         for above in (each, *each.parents):
             name = each.relative_to(above).as_posix()
@@ -338,8 +335,6 @@ def check_outside(path: Path, flag: str = "--out") -> None:
     Raises:
         UsageError: naming the run or the store that it is in.
     """
-    from lenskit.owned_run import RUN, is_run
-
     for each in dict.fromkeys([Path(os.path.abspath(path)), path.resolve()]):
         for above in each.parents:
             # A run that is half made, too, has a folder `best` of its own.
@@ -390,8 +385,6 @@ def inside(path: Path, folder: Path) -> bool:
 
 def in_folder(output: str, name: str) -> Path:
     """The file that an output means: itself; or in a folder, or what has no ending, one of that name."""
-    from lenskit.owned_run import is_run
-
     path = Path(output)
     wanted = path.suffix != Path(name).suffix if path.is_dir() else bool(output) and not path.suffix
     return path / name if wanted and not is_run(path) else path

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from lenskit.errors import UsageError
 from lenskit.kinds.evaluation import Evaluation
-from lenskit.owned_run import is_run
 from lenskit.ownership import RESULTS, Asked, asking, check_folder, check_free, listing
 from lenskit.registry import registry
+from lenskit.run_files import is_run
 
 if TYPE_CHECKING:
     from lenskit.embeddings import Embeddings

@@ -35,9 +35,10 @@ from lenskit.figures import read_figures
 from lenskit.files import write_atomically
 from lenskit.kinds.simulator import Simulator
 from lenskit.lock import is_held
-from lenskit.owned_run import ORIGIN, RUN, not_of_a_run
+from lenskit.owned_run import not_of_a_run
 from lenskit.ownership import LISTS, asked, check_outside, check_writable, remove
 from lenskit.registry import registry
+from lenskit.run_files import ORIGIN, RUN
 from lenskit.words import listed
 
 if TYPE_CHECKING:
