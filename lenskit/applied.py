@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lenskit.data.source import Chunk, simulated, stored
+from lenskit.data.images import Chunk, simulated, stored
 from lenskit.encoder import Encoder, find_device
 from lenskit.errors import LenskitError, UsageError
 from lenskit.kinds.dataset import Dataset

@@ -21,8 +21,8 @@ from torch import Tensor, nn
 
 from lenskit.checksums import Damaged, card_checksum, load_tensors, save_tensors
 from lenskit.config import build
+from lenskit.data.images import Chunk
 from lenskit.data.readers import open_dataset
-from lenskit.data.source import Chunk
 from lenskit.errors import LenskitError, UsageError
 from lenskit.files import write_atomically
 from lenskit.kinds.backbone import Backbone

@@ -37,17 +37,17 @@ if TYPE_CHECKING:
     from lenskit.config import read_assignment as read_assignment
     from lenskit.config import read_toml as read_toml
     from lenskit.data.held import read_lenses as read_lenses
+    from lenskit.data.images import Chunk as Chunk
+    from lenskit.data.images import check_complete as check_complete
+    from lenskit.data.images import simulated as simulated
+    from lenskit.data.images import stored as stored
     from lenskit.data.memory import keep_freed_memory as keep_freed_memory
     from lenskit.data.orientation import orient_images as orient_images
     from lenskit.data.orientation import orient_values as orient_values
     from lenskit.data.readers import find_reader as find_reader
     from lenskit.data.readers import open_dataset as open_dataset
     from lenskit.data.readers import spelled_out as spelled_out
-    from lenskit.data.source import Chunk as Chunk
-    from lenskit.data.source import check_complete as check_complete
-    from lenskit.data.source import simulated as simulated
     from lenskit.data.source import source_of as source_of
-    from lenskit.data.source import stored as stored
     from lenskit.distributions import Distribution as Distribution
     from lenskit.drawing import save_figure as save_figure
     from lenskit.drawing import settle_texts as settle_texts
@@ -156,7 +156,7 @@ _LAZY = {
     "Backbone": "lenskit.kinds.backbone",
     "Batch": "lenskit.kinds.pairs",
     "Budget": "lenskit.kinds.method",
-    "Chunk": "lenskit.data.source",
+    "Chunk": "lenskit.data.images",
     "Damaged": "lenskit.checksums",
     "Dataset": "lenskit.kinds.dataset",
     "Distribution": "lenskit.distributions",
@@ -194,7 +194,7 @@ _LAZY = {
     "check_bytes": "lenskit.reading.limits",
     "check_archive": "lenskit.checksums",
     "checked": "lenskit.records",
-    "check_complete": "lenskit.data.source",
+    "check_complete": "lenskit.data.images",
     "check_hdu": "lenskit.reading.fits_file",
     "colours": "lenskit.pictures",
     "write_picture": "lenskit.pictures",
@@ -243,11 +243,11 @@ _LAZY = {
     "save_figure": "lenskit.drawing",
     "settle_texts": "lenskit.drawing",
     "shortened": "lenskit.words",
-    "simulated": "lenskit.data.source",
+    "simulated": "lenskit.data.images",
     "smooth_light": "lenskit.preprocessing.lens_light",
     "source_of": "lenskit.data.source",
     "spelled_out": "lenskit.data.readers",
-    "stored": "lenskit.data.source",
+    "stored": "lenskit.data.images",
     "theta_E_columns": "lenskit.reading.units",
     "to_arcsec": "lenskit.reading.units",
     "uniformity": "lenskit.training.probe",

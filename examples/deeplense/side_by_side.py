@@ -36,7 +36,7 @@ from original import warm_up
 
 import lenskit.training.runner  # all of it is loaded before anything is timed
 from lenskit.config import Config
-from lenskit.data.source import simulated
+from lenskit.data.images import simulated
 from lenskit.files import write_atomically
 from lenskit.run import provenance
 from lenskit_evaluation.anomaly.fidelity import errors

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
+from lenskit.config import Config
 from lenskit.data.held import Chunks, Lenses, check_room, load, read_lenses, size_in_bytes
+from lenskit.data.images import check_complete
 from lenskit.data.order import Order
 from lenskit.errors import LenskitError, UsageError
 from lenskit.generator import KeyedGenerator
@@ -25,9 +27,6 @@ from lenskit.kinds.pairs import Batch, PairStrategy
 from lenskit.kinds.parameter import Parameter
 from lenskit.kinds.simulator import Simulator
 from lenskit.preprocessing.preprocess import Preprocess
-
-if TYPE_CHECKING:
-    from lenskit.config import Config
 
 VIEWS = "views"
 """Parameter group of the numbers that a pair strategy draws."""
@@ -280,6 +279,20 @@ def source_of(config: Config) -> Source:
     return LiveSource(simulator, pairs, Preprocess.of(inputs, simulator.pixel_scale), seed)
 
 
+def simulator_of(source: Source) -> Simulator | None:
+    """Return the simulator of a source, or the one that made its stored images; None if there is none."""
+    if isinstance(source, LiveSource):
+        return source.simulator
+    assert isinstance(source, StoredSource)
+    made = source.dataset.configuration or {}
+    try:
+        simulator = Config.resolve({"simulator": made["simulator"]}, only=("simulator",)).build("simulator")
+    except (KeyError, LenskitError):
+        return None
+    fits = simulator.image_shape == source.image_shape and source.pairs.shared <= set(simulator.groups)
+    return simulator if fits else None
+
+
 def check_groups(pairs: PairStrategy, simulator: Simulator) -> None:
     """Raises if the pairs share groups that the simulator does not draw.
 
@@ -292,23 +305,6 @@ def check_groups(pairs: PairStrategy, simulator: Simulator) -> None:
             f"the pairs share {', '.join(sorted(unknown))}, but the simulator's groups are "
             f"{', '.join(simulator.groups)}"
         )
-
-
-def check_complete(dataset: Dataset) -> None:
-    """Raises if there is nothing to read, or not yet everything.
-
-    Raises:
-        LenskitError: saying how much is missing.
-    """
-    if not len(dataset):
-        raise LenskitError("the data hold no lenses")
-    if dataset.missing:
-        raise LenskitError(
-            f"the data are incomplete: {dataset.missing} of {len(dataset)} lenses are still to be written "
-            "(the same `lenskit simulate` goes on where it stopped)"
-        )
-    if dataset.unfinished:
-        raise LenskitError(f"the data are incomplete: {dataset.unfinished}")
 
 
 def _check_views(dataset: Dataset, pairs: PairStrategy) -> None:
@@ -324,53 +320,3 @@ def _check_views(dataset: Dataset, pairs: PairStrategy) -> None:
             f"the pairs share {wanted}, but the images of a lens in the data share {there}: "
             "use data that were simulated for these pairs, or --pairs default, which makes its views from one image"
         )
-
-
-Chunk = tuple[Tensor, dict[str, Tensor]]
-"""Images (n, C, H, W) and their parameters, (n,) each."""
-
-
-@torch.no_grad()
-def simulated(
-    simulator: Simulator,
-    *,
-    seed: int,
-    split: str,
-    lenses: int,
-    without: Iterable[str] = (),
-    chunk: int = 256,
-    device: torch.device | str = "cpu",
-) -> Iterator[Chunk]:
-    """One image each of the first `lenses` lenses of a split, in chunks.
-
-    Args:
-        simulator: What draws and renders.
-        seed: Seed of the lenses.
-        split: Part of the data; training uses `train`.
-        lenses: How many.
-        without: Groups whose light is left out, of `simulator.removable`.
-        chunk: Lenses at a time.
-        device: Where the images are made.
-    """
-    without = frozenset(without)
-    if not without <= simulator.removable:
-        raise LenskitError(f"this simulator cannot leave out {', '.join(sorted(without - simulator.removable))}")
-    simulator.to(device)
-    for start in range(0, lenses, chunk):
-        index = torch.arange(start, min(start + chunk, lenses), device=device)
-        scene = simulator.scene(seed, split, index)
-        yield simulator.render(scene, without), {p.name: scene[p.name] for p in simulator.parameters}
-
-
-def stored(dataset: Dataset, chunk: int = 256) -> Iterator[Chunk]:
-    """The first image of each lens of a dataset, in order.
-
-    Args:
-        dataset: What is read.
-        chunk: About so many lenses at a time: whole chunks of the dataset.
-    """
-    check_complete(dataset)
-    step = max(chunk // dataset.chunk, 1) * dataset.chunk
-    for start in range(0, len(dataset), step):
-        images, known = read_lenses(dataset, range(start, min(start + step, len(dataset))), draws=1)
-        yield images[:, 0], {parameter.name: known[:, 0, i] for i, parameter in enumerate(dataset.parameters)}

@@ -8,10 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from lenskit.config import Config
 from lenskit.data.held import read_lenses
-from lenskit.data.source import VIEWS, LiveSource, Source, StoredSource
-from lenskit.errors import LenskitError
+from lenskit.data.source import VIEWS, Source, StoredSource, simulator_of
 from lenskit.generator import KeyedGenerator
 from lenskit.kinds.dataset import Dataset
 from lenskit.kinds.parameter import Parameter
@@ -109,20 +107,6 @@ def without_source(
         for name, value in values.items():
             value.append(known[name][:, 0].double().cpu())
     return torch.cat(images), {name: torch.cat(parts) for name, parts in values.items()}
-
-
-def simulator_of(source: Source) -> Simulator | None:
-    """What simulates the lenses of a source, or did, if that is known and still to be had."""
-    if isinstance(source, LiveSource):
-        return source.simulator
-    assert isinstance(source, StoredSource)
-    made = source.dataset.configuration or {}
-    try:
-        simulator = Config.resolve({"simulator": made["simulator"]}, only=("simulator",)).build("simulator")
-    except (KeyError, LenskitError):
-        return None
-    fits = simulator.image_shape == source.image_shape and source.pairs.shared <= set(simulator.groups)
-    return simulator if fits else None
 
 
 @torch.no_grad()

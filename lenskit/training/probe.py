@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from lenskit.data.source import Source
+from lenskit.data.source import Source, simulator_of
 from lenskit.encoder import Encoder, read_card
 from lenskit.errors import LenskitError
 from lenskit.kinds.method import Budget
@@ -27,7 +27,7 @@ from lenskit.run import BEST, Run
 from lenskit.settings import MonitorSettings
 from lenskit.training.callbacks import Monitor
 from lenskit.training.collapse import effective_rank
-from lenskit.training.heldout import Lenses, held_out, simulator_of, without_source
+from lenskit.training.heldout import Lenses, held_out, without_source
 from lenskit.training.ridge import PENALTIES, predicted, r2
 from lenskit.training.shortcut import SOURCE, read_without_source, shortcuts
 from lenskit.training.stream import Stream

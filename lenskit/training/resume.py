@@ -13,7 +13,7 @@ import torch
 
 from lenskit.checksums import Damaged, check_archive
 from lenskit.config import Config
-from lenskit.data.source import source_of
+from lenskit.data.source import simulator_of, source_of
 from lenskit.encoder import Encoder, is_as_written, read_card
 from lenskit.errors import LenskitError, UsageError
 from lenskit.kinds.method import Method
@@ -22,7 +22,6 @@ from lenskit.records import Record, checked
 from lenskit.registry import registry
 from lenskit.run import Run
 from lenskit.training.ema import Averaging, averaged
-from lenskit.training.heldout import simulator_of
 from lenskit.training.processes import is_first, let_first_speak
 from lenskit.training.runner import Job, build
 from lenskit.words import reason

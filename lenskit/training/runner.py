@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from lenskit.config import Config
-from lenskit.data.source import StoredSource, source_of
+from lenskit.data.source import StoredSource, simulator_of, source_of
 from lenskit.encoder import Encoder
 from lenskit.errors import LenskitError, UsageError
 from lenskit.kinds.backbone import Backbone
@@ -30,7 +30,6 @@ from lenskit.training.checks import check_batch, check_clip, check_size, check_v
 from lenskit.training.devices import check_batch_norm, make_trainer, quiet_lightning
 from lenskit.training.display import TrainingDisplay
 from lenskit.training.ema import Averaging
-from lenskit.training.heldout import simulator_of
 from lenskit.training.interrupts import Stopping, restored_signals
 from lenskit.training.loggers import check_installed
 from lenskit.training.network import check_precision, compile_backbones

@@ -19,7 +19,7 @@ import torch
 import lenskit
 from lenskit.choices import CHOICES
 from lenskit.cli.train import command
-from lenskit.data.source import simulated
+from lenskit.data.images import simulated
 from lenskit.encoder import Encoder
 from lenskit.errors import LenskitError, UsageError
 from lenskit.run import Run

@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from lenskit.config import build
-from lenskit.data.source import simulated
+from lenskit.data.images import simulated
 from lenskit.encoder import Encoder, read_card
 from lenskit.errors import LenskitError, UsageError
 

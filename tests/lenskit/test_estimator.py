@@ -18,7 +18,7 @@ from sklearn.preprocessing import StandardScaler
 
 import lenskit
 from lenskit import LensEncoder
-from lenskit.data.source import simulated
+from lenskit.data.images import simulated
 from lenskit.run import Run
 
 

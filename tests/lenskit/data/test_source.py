@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -13,7 +12,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from lenskit.config import build
-from lenskit.data.source import Keep, LiveSource, Share, StoredSource, simulated, stored
+from lenskit.data.images import stored
+from lenskit.data.source import Keep, LiveSource, Share, StoredSource
 from lenskit.errors import LenskitError, UsageError
 from lenskit.kinds.dataset import Dataset
 from lenskit.kinds.parameter import Parameter
@@ -254,34 +254,3 @@ def test_stored_views_that_share_something_else_are_refused(shared: set[str], wh
     """More is as wrong as less: the pairs draw all other groups anew."""
     with pytest.raises(UsageError, match=f"the pairs share lens, but .* in the data share {what}: use data"):
         stored_source(Numbered(5, 2, frozenset(shared)), "lens-fixed")
-
-
-# --- Chunks ---
-
-
-@pytest.mark.parametrize("chunk", [1, 3, 64])
-def test_simulated_does_not_depend_on_chunks(chunk: int) -> None:
-    simulator = build("simulator", "blobs", {})
-    parts = list(simulated(simulator, seed=1, split="probe", lenses=10, chunk=chunk))
-    assert [len(images) for images, _ in parts] == [min(chunk, 10 - start) for start in range(0, 10, chunk)]
-    images = torch.cat([images for images, _ in parts])
-    scene = simulator.scene(1, "probe", torch.arange(10))
-    torch.testing.assert_close(images, simulator.render(scene), rtol=0, atol=1e-5)
-    for parameter in simulator.parameters:
-        assert torch.equal(torch.cat([values[parameter.name] for _, values in parts]), scene[parameter.name])
-
-
-def test_simulated_leaves_out_only_what_can_be() -> None:
-    simulator = build("simulator", "blobs", {})
-    ((images, _),) = simulated(simulator, seed=1, split="probe", lenses=4, without=["source"])
-    noise = simulator.scene(1, "probe", torch.arange(4))["noise"]
-    torch.testing.assert_close(images, 0.05 * noise)
-    with pytest.raises(LenskitError, match="this simulator cannot leave out lens, psf"):
-        next(simulated(simulator, seed=1, split="probe", lenses=4, without=["lens", "psf", "source"]))
-
-
-def test_stored_reads_every_lens_in_order() -> None:
-    chunks = list(stored(Numbered(7, 2), chunk=3))
-    assert [len(images) for images, _ in chunks] == [3, 3, 1]
-    np.testing.assert_array_equal(torch.cat([values["number"] for _, values in chunks]), np.arange(7))
-    np.testing.assert_array_equal(torch.cat([images for images, _ in chunks])[:, 0, 0, 0], np.arange(7))

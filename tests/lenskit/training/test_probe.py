@@ -18,7 +18,7 @@ from sklearn.linear_model import Ridge
 from torch import Tensor, nn
 
 from lenskit.config import Config
-from lenskit.data.source import simulated
+from lenskit.data.images import simulated
 from lenskit.encoder import read_card
 from lenskit.errors import LenskitError
 from lenskit.kinds.method import Budget
