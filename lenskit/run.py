@@ -22,17 +22,19 @@ import sys
 from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lenskit.applied import apply_method, chunks_of
+from lenskit.checkpoint import LAST, load_method
 from lenskit.config import Config, read_layer
 from lenskit.encoder import Encoder, find_device, read_card
 from lenskit.errors import LenskitError, UsageError
 from lenskit.figures import read_figures
 from lenskit.files import write_atomically
+from lenskit.kinds.method import Method
 from lenskit.kinds.simulator import Simulator
 from lenskit.lock import is_held
 from lenskit.owned_run import not_of_a_run
@@ -40,9 +42,6 @@ from lenskit.ownership import LISTS, asked, check_outside, check_writable, remov
 from lenskit.registry import registry
 from lenskit.run_files import ORIGIN, RUN
 from lenskit.words import listed
-
-if TYPE_CHECKING:
-    from lenskit.kinds.method import Method
 
 log = logging.getLogger("lenskit")
 
@@ -179,7 +178,7 @@ class Run:
     @property
     def checkpoint(self) -> Path:
         """The checkpoint from which the run resumes (which need not exist yet)."""
-        return self.path / "checkpoints" / "last.ckpt"
+        return self.path / LAST
 
     def check_there(self) -> None:
         """Raises if the directory was removed or moved, which whoever writes into it would make again.
@@ -234,9 +233,11 @@ class Run:
         Raises:
             LenskitError: if the run has no checkpoint, or was opened as `RUN/best`, which has only a backbone.
         """
-        from lenskit.training.resume import load_method
-
-        return load_method(self)
+        if self.best:
+            raise LenskitError(
+                f"{self.path}/best has only a backbone: the method, with its projections, is in {self.path}"
+            )
+        return load_method(self.path, self.config)
 
     def embed(
         self,

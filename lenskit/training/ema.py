@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 
+from lenskit.checkpoint import AVERAGE, BACKBONE
 from lenskit.encoder import Encoder
 from lenskit.kinds.method import Method
-
-BACKBONE = "backbone."
-"""How the names of a method's tensors begin that are its backbone's."""
 
 
 class Averaging(pl.Callback):
@@ -41,6 +39,10 @@ class Averaging(pl.Callback):
         self._rest_begins = True
         encoder.backbone = self.average
         encoder.card["ema"] = decay
+
+    @property
+    def state_key(self) -> str:
+        return AVERAGE
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self.average.to(pl_module.device)
@@ -81,14 +83,6 @@ class Averaging(pl.Callback):
         if not self._rest_begins:
             for name, value in self.rest.items():
                 value.copy_(rest[name])
-
-
-def averaged(checkpoint: Mapping[str, Any]) -> dict[str, Tensor]:
-    """The average that a checkpoint holds, by the names of the method's tensors; empty if it holds none of them all."""
-    kept = checkpoint.get("callbacks", {}).get(Averaging.__qualname__, {})
-    if "rest" not in kept:
-        return {}
-    return {f"{BACKBONE}{name}": value for name, value in kept["average"].items()} | kept["rest"]
 
 
 def _beside_backbone(method: Method) -> dict[str, Tensor]:

@@ -12,12 +12,13 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
+from lenskit.budget import budget_of, lenses_of
 from lenskit.config import Config
-from lenskit.data.source import StoredSource, simulator_of, source_of
+from lenskit.data.source import simulator_of, source_of
 from lenskit.encoder import Encoder
 from lenskit.errors import LenskitError, UsageError
 from lenskit.kinds.backbone import Backbone
-from lenskit.kinds.method import Budget, Method
+from lenskit.kinds.method import Method
 from lenskit.lock import held
 from lenskit.logs import OneLine
 from lenskit.optimization import check_groups, describe
@@ -39,9 +40,6 @@ from lenskit.training.processes import explained, is_first, let_first_speak
 from lenskit.training.stream import Clock, Stream
 
 log = logging.getLogger("lenskit")
-
-LIVE_LENSES = 10_000
-"""Lenses an epoch of live simulation, when nothing is said."""
 
 FEWEST_PIXELS = 4
 """Height and width of an image on which there is anything to be learned."""
@@ -116,7 +114,7 @@ class Job:
         check_size(backbone, config.name("backbone"), lambda size: config.build("backbone", channels, size))
         self.method: Method = config.build("method", backbone)
         check_views(self.method, config.name("method"), config.name("pairs"), pairs.views)
-        self.budget = self._budget()
+        self.budget = budget_of(self.settings, self.source)
         self.method.budget, self.method.seed = self.budget, self.settings.seed
         if "optimizer" in config.sections:
             self.method.optimization = config.build("optimizer")
@@ -132,7 +130,7 @@ class Job:
             trainer = self._trainer()
         check_precision(self.settings.precision, trainer.strategy.root_device)
         processes = trainer.num_devices * trainer.num_nodes
-        check_batch(self.settings, self.method, config.name("method"), processes, self.lenses)
+        check_batch(self.settings, self.method, config.name("method"), processes, lenses_of(self.settings, self.source))
         self.source.check(trainer.strategy.root_device)
         card: dict[str, Any] = {
             "backbone": {k: v for k, v in config.sections["backbone"].items() if k not in backbone.start_options},
@@ -157,18 +155,6 @@ class Job:
     def _images(self, lenses: int) -> Tensor:
         """The first view of about so many lenses."""
         return self.source.some(lenses).views[0]
-
-    def _budget(self) -> Budget:
-        lenses, batch_size = self.settings.lenses, self.settings.batch_size
-        if isinstance(self.source, StoredSource):
-            lenses = lenses or len(self.source.dataset)
-        lenses = lenses or LIVE_LENSES
-        if lenses < batch_size:
-            fitting = lenses - lenses % self.settings.accumulate
-            advice = f"use --batch-size {fitting} or less" if fitting >= 2 else "use more, a batch has 2 at least"
-            raise UsageError(f"{lenses} lenses an epoch are fewer than a batch of {batch_size}: {advice}")
-        self.lenses = lenses
-        return Budget(batch_size, lenses // batch_size, self.settings.epochs)
 
     def fit(self, run: Run, done: int | None, progress: bool, callbacks: Sequence[pl.Callback] = ()) -> Run:
         """Trains from the start, or from the run's checkpoint if `done` batches are done."""

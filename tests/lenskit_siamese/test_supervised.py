@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from lenskit import checkpoint
 from lenskit.config import Config
 from lenskit.plugin import Backbone, Batch, Parameter, UsageError
 from lenskit.run import Run
-from lenskit.training import resume
 from lenskit.training.runner import Job
 from lenskit_siamese.supervised import Supervised
 
@@ -231,19 +231,19 @@ def test_a_run_is_asked_without_its_lenses_unless_it_is_an_old_one(
     run = job.fit(Run.create(tmp_path / "run", config), None, False)
     images = torch.rand(4, 1, 16, 16)
     expected = job.method.eval().score(run.encoder().prepare(images))
-    checkpoint = torch.load(run.checkpoint, weights_only=True)
+    saved = torch.load(run.checkpoint, weights_only=True)
 
     def gone(config: Config) -> None:
         raise FileNotFoundError
 
     with monkeypatch.context() as patched:
-        patched.setattr(resume, "build", gone)
+        patched.setattr(checkpoint, "source_of", gone)
         before = torch.get_rng_state()
         torch.testing.assert_close(torch.from_numpy(run.score(images, device="cpu")[0]), expected.double())
         assert torch.equal(torch.get_rng_state(), before)
         predicted = run.method().predict(images)
     assert predicted["width"].tolist() == job.method.predict(images)["width"].tolist()
 
-    del checkpoint["targets"]
-    torch.save(checkpoint, run.checkpoint)
+    del saved["targets"]
+    torch.save(saved, run.checkpoint)
     torch.testing.assert_close(torch.from_numpy(run.score(images, device="cpu")[0]), expected.double())
