@@ -1,4 +1,4 @@
-"""Files in a run directory that lenskit did not write: they are never removed."""
+"""What a run directory may hold, and when it may be replaced: files of others are never removed."""
 
 from __future__ import annotations
 
@@ -12,9 +12,11 @@ from lenskit.config import Config, read_layer
 from lenskit.embeddings.files import not_of_embeddings
 from lenskit.errors import LenskitError, UsageError
 from lenskit.files import is_part
-from lenskit.ownership import inside, strangers
+from lenskit.lock import is_held
+from lenskit.ownership import LISTS, check_outside, check_writable, inside, remove, strangers
 from lenskit.records import load_json
 from lenskit.run_files import ORIGIN, RUN, writes
+from lenskit.words import listed
 
 _LOGGED = re.compile(
     r"wandb/(offline-)?run-(?P<wandb>[^/@]+)/.* | mlflow/artifacts/(?P<mlflow>[^/]+)(/.*)?", re.VERBOSE
@@ -89,6 +91,44 @@ def _is_own_config(path: Path) -> bool:
         return False
 
 
+def check_run_free(path: Path, overwrite: bool = False) -> None:
+    """Checks that a run directory can be made at a path.
+
+    Raises:
+        UsageError: if something is there already and `overwrite` is not set; or is set, and what is there is no
+            run, is being trained, or holds what lenskit did not write; or the path is in a run or a store.
+        LenskitError: if nothing can be written there.
+    """
+    check_outside(path)
+    try:
+        check_writable(path)
+    except UsageError:
+        if not os.path.lexists(path):
+            raise LenskitError(f"the run directory {path} cannot be made: Not a directory") from None
+        if path.is_symlink() and not path.exists():
+            raise UsageError(f"{path} is a link that leads nowhere: choose another --out") from None
+    if not path.exists() or (path.is_dir() and not any(path.iterdir())):
+        return
+    strangers = not_of_a_run(path)
+    if strangers is None:
+        raise UsageError(
+            f"{path} is no run directory, so --overwrite leaves it alone"
+            if overwrite
+            else f"{path} exists and is no run: choose another --out"
+        )
+    if not overwrite:
+        hints = [f"go on with --resume {path}"] if (path / RUN).is_file() else []
+        hints += [] if strangers else ["replace it with --overwrite"]
+        raise UsageError(f"{path} exists: {', '.join(['choose another --out', *hints[:-1]])}, or {hints[-1]}")
+    if is_held(path):
+        raise UsageError(f"{path} is being trained by another process, so --overwrite leaves it alone")
+    if strangers:
+        raise UsageError(
+            f"{path} holds {listed(strangers, 3)}, which lenskit did not write there, so --overwrite leaves it "
+            "alone: move what is yours, or choose another --out"
+        )
+
+
 def check_no_input(out: Path, config: Config) -> None:
     """Checks that nothing which a configuration reads is in the run directory that a new one shall replace.
 
@@ -115,3 +155,14 @@ def sweep(path: Path) -> None:
             name = child.relative_to(path).as_posix()
             if (whole := is_part(child.name)) and writes(name.removesuffix(child.name) + whole):
                 child.unlink(missing_ok=True)
+
+
+def empty_run(path: Path) -> None:
+    """Remove the contents of a run directory, if there is one: lists of files after the files, marks of a run last."""
+    if not path.is_dir():
+        return
+    for results in sorted(path.glob("evaluations/**/*"), key=lambda each: (each.name in LISTS, -len(each.parts))):
+        if not results.is_dir() or results.is_symlink():
+            results.unlink()
+    for child in sorted(path.iterdir(), key=lambda child: (child.name in (RUN, ORIGIN), child.name == ORIGIN)):
+        remove(child)

@@ -15,19 +15,15 @@ from __future__ import annotations
 
 import json
 import logging
-import os
-import platform
-import subprocess
-import sys
 from collections.abc import Callable
-from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
-from lenskit.applied import apply_method, chunks_of
+from lenskit.applied import Answer, apply_method, chunks_of
 from lenskit.checkpoint import LAST, load_method
 from lenskit.config import Config, read_layer
 from lenskit.encoder import Encoder, find_device, read_card
@@ -36,12 +32,10 @@ from lenskit.figures import read_figures
 from lenskit.files import write_atomically
 from lenskit.kinds.method import Method
 from lenskit.kinds.simulator import Simulator
-from lenskit.lock import is_held
-from lenskit.owned_run import not_of_a_run
-from lenskit.ownership import LISTS, asked, check_outside, check_writable, remove
-from lenskit.registry import registry
+from lenskit.owned_run import check_run_free, empty_run
+from lenskit.ownership import asked
+from lenskit.provenance import provenance
 from lenskit.run_files import ORIGIN, RUN
-from lenskit.words import listed
 
 log = logging.getLogger("lenskit")
 
@@ -101,54 +95,16 @@ class Run:
             UsageError: if something is there already and `overwrite` is not set, or is set for what is no run.
             LenskitError: if the directory cannot be written.
         """
-        cls.check_free(path, overwrite)
+        check_run_free(path, overwrite)
         origin = provenance() | {"recipe": recipe}
         try:
-            _empty(path)
+            empty_run(path)
             path.mkdir(parents=True, exist_ok=True)
             write_atomically(path / RUN, config.to_toml())
             write_atomically(path / ORIGIN, json.dumps(origin, indent=2) + "\n")
         except OSError as error:
             raise LenskitError(f"the run directory {path} cannot be made: {error.strerror}") from error
         return cls(path, config)
-
-    @staticmethod
-    def check_free(path: Path, overwrite: bool = False) -> None:
-        """Checks that a run directory can be made at a path.
-
-        Raises:
-            UsageError: if something is there already and `overwrite` is not set; or is set, and what is there is no
-                run, is being trained, or holds what lenskit did not write; or the path is in a run or a store.
-            LenskitError: if nothing can be written there.
-        """
-        check_outside(path)
-        try:
-            check_writable(path)
-        except UsageError:
-            if not os.path.lexists(path):
-                raise LenskitError(f"the run directory {path} cannot be made: Not a directory") from None
-            if path.is_symlink() and not path.exists():
-                raise UsageError(f"{path} is a link that leads nowhere: choose another --out") from None
-        if not path.exists() or (path.is_dir() and not any(path.iterdir())):
-            return
-        strangers = not_of_a_run(path)
-        if strangers is None:
-            raise UsageError(
-                f"{path} is no run directory, so --overwrite leaves it alone"
-                if overwrite
-                else f"{path} exists and is no run: choose another --out"
-            )
-        if not overwrite:
-            hints = [f"go on with --resume {path}"] if (path / RUN).is_file() else []
-            hints += [] if strangers else ["replace it with --overwrite"]
-            raise UsageError(f"{path} exists: {', '.join(['choose another --out', *hints[:-1]])}, or {hints[-1]}")
-        if is_held(path):
-            raise UsageError(f"{path} is being trained by another process, so --overwrite leaves it alone")
-        if strangers:
-            raise UsageError(
-                f"{path} holds {listed(strangers, 3)}, which lenskit did not write there, so --overwrite leaves it "
-                "alone: move what is yours, or choose another --out"
-            )
 
     @property
     def name(self) -> str:
@@ -266,7 +222,7 @@ class Run:
             LenskitError: if there is no encoder yet, or images hold pixels that are not finite.
         """
         encoder = self.encoder().to(find_device(device))
-        return encoder.embed(chunks_of(self, encoder, images, seed, split, batch_size), batch_size)
+        return encoder.embed(chunks_of(encoder, self.simulator, images, seed, split, batch_size), batch_size)
 
     def score(
         self, images: Any = 1000, *, seed: int = 0, split: str = "embed", batch_size: int = 256, device: str = "auto"
@@ -288,7 +244,10 @@ class Run:
             UsageError: if the images are none that the run's network takes.
             LenskitError: if the method has no score, or there is none but a backbone.
         """
-        return apply_method(self, "score", images, seed, split, batch_size, device)
+        missing = (
+            f"has no score of its own: `lenskit anomaly {self.path}` judges it by the distance to its training lenses"
+        )
+        return self._apply("score", missing, images, seed, split, batch_size, device)
 
     def reconstruct(
         self, images: Any = 1000, *, seed: int = 0, split: str = "embed", batch_size: int = 256, device: str = "auto"
@@ -311,7 +270,18 @@ class Run:
             UsageError: if the images are none that the run's network takes.
             LenskitError: if the method makes no images, or there is none but a backbone.
         """
-        return apply_method(self, "reconstruct", images, seed, split, batch_size, device)
+        return self._apply("reconstruct", "makes no images", images, seed, split, batch_size, device)
+
+    def _apply(
+        self, what: Answer, missing: str, images: Any, seed: int, split: str, batch_size: int, device: str
+    ) -> tuple[NDArray[Any], dict[str, NDArray[np.float64]]]:
+        where = find_device(device)
+        with torch.random.fork_rng():  # the first weights of what is opened are random, too
+            method, encoder = self.method().to(where), self.encoder().to(where)
+            torch.manual_seed(seed)
+            chunks = chunks_of(encoder, self.simulator, images, seed, split, batch_size)
+            missing = f"the method of {self.path}, {self.config.name('method')}, {missing}"
+            return apply_method(method, encoder, chunks, what, batch_size, missing)
 
     @property
     def metrics(self) -> dict[str, list[Any]]:
@@ -343,49 +313,3 @@ class Run:
             raise UsageError(f"{self.path} was trained on stored images: say which --simulator to judge it on")
         own = self.config.sections["simulator"] if name is None else {"name": name}
         return Config.resolve({"simulator": own | options}).build("simulator")
-
-
-def _empty(path: Path) -> None:
-    """Removes what a run directory holds, if there is one: what says what lenskit wrote last, what marks it as a run
-    behind all."""
-    if not path.is_dir():
-        return
-    for results in sorted(path.glob("evaluations/**/*"), key=lambda each: (each.name in LISTS, -len(each.parts))):
-        if not results.is_dir() or results.is_symlink():
-            results.unlink()
-    for child in sorted(path.iterdir(), key=lambda child: (child.name in (RUN, ORIGIN), child.name == ORIGIN)):
-        remove(child)
-
-
-def provenance() -> dict[str, Any]:
-    """What a result depends on beside the configuration."""
-    import torch
-
-    packages = ("lenskit-ssl", "torch", "torchvision", "lightly", "pytorch-lightning", "timm", "lenstronomy", "numpy")
-    return {
-        "command": sys.argv,
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "packages": {name: version for name in packages if (version := _version(name))},
-        "plugins": {f"{p.name}@{p.distribution}": p.version for p in registry().plugins if not p.error},
-        "devices": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())] or ["cpu"],
-        "threads": torch.get_num_threads(),
-        "git": _git_revision(),
-    }
-
-
-def _version(distribution: str) -> str | None:
-    try:
-        return metadata.version(distribution)
-    except metadata.PackageNotFoundError:
-        return None
-
-
-def _git_revision() -> str | None:
-    try:
-        answer = subprocess.run(
-            ["git", "describe", "--always", "--dirty", "--abbrev=40"], capture_output=True, text=True, timeout=10
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return answer.stdout.strip() if answer.returncode == 0 else None

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from lenskit.run import provenance
+from lenskit.provenance import provenance
 from lenskit_evaluation.tables import to_markdown
 
 TOGETHER = "all anomalies"

@@ -38,7 +38,7 @@ import lenskit.training.runner  # all of it is loaded before anything is timed
 from lenskit.config import Config
 from lenskit.data.images import simulated
 from lenskit.files import write_atomically
-from lenskit.run import provenance
+from lenskit.provenance import provenance
 from lenskit_evaluation.anomaly.fidelity import errors
 from lenskit_evaluation.anomaly.scored import Truth
 from lenskit_evaluation.tables import show, to_markdown

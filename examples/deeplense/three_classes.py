@@ -30,7 +30,8 @@ from sklearn.preprocessing import StandardScaler
 
 import lenskit
 from lenskit.files import write_atomically
-from lenskit.run import Run, provenance
+from lenskit.provenance import provenance
+from lenskit.run import Run
 from lenskit_evaluation.anomaly.bootstrap import resample_ranks
 from lenskit_evaluation.anomaly.scored import Truth
 from lenskit_evaluation.tables import to_markdown

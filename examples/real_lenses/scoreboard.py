@@ -27,7 +27,8 @@ from scipy.stats import spearmanr
 
 import lenskit
 from lenskit.files import write_atomically
-from lenskit.run import Run, provenance
+from lenskit.provenance import provenance
+from lenskit.run import Run
 from lenskit_evaluation.baselines import RANDOM
 from lenskit_evaluation.tables import to_markdown
 

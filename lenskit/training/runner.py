@@ -22,7 +22,7 @@ from lenskit.kinds.method import Method
 from lenskit.lock import held
 from lenskit.logs import OneLine
 from lenskit.optimization import check_groups, describe
-from lenskit.owned_run import check_no_input, sweep
+from lenskit.owned_run import check_no_input, check_run_free, sweep
 from lenskit.run import Run
 from lenskit.settings import InputSettings, MonitorSettings, TrainSettings
 from lenskit.training import memory
@@ -65,7 +65,7 @@ def train(
     """
     let_first_speak()
     if is_first():
-        Run.check_free(out, overwrite)  # before any work
+        check_run_free(out, overwrite)  # before any work
         check_no_input(out, config)
     job = build(config)
     # Only the first process of several makes the directory; it tells the others.
