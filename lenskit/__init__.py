@@ -11,6 +11,7 @@ from lenskit.version import __version__
 if TYPE_CHECKING:
     from lenskit.api import configuration as configuration
     from lenskit.api import evaluate as evaluate
+    from lenskit.api import export as export
     from lenskit.api import load as load
     from lenskit.api import render as render
     from lenskit.api import resume as resume
@@ -31,6 +32,7 @@ _LAZY = {
     "UsageError": "lenskit.errors",
     "configuration": "lenskit.api",
     "evaluate": "lenskit.api",
+    "export": "lenskit.api",
     "load": "lenskit.api",
     "render": "lenskit.api",
     "resume": "lenskit.api",

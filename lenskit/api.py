@@ -247,7 +247,7 @@ def load(path: Text) -> Run | Encoder:
     """
     from lenskit.encoder import Encoder
     from lenskit.encoders.named import find_named, not_named
-    from lenskit.export.timm_folder import is_export, load_export
+    from lenskit.exporting.timm_folder import is_export, load_export
     from lenskit.run import Run
 
     if named := find_named(fspath(path)):
@@ -267,6 +267,32 @@ def load(path: Text) -> Run | Encoder:
     raise UsageError(
         f"{path} is neither a run (run.toml) nor an encoder (encoder.json) nor an export for timm (config.json)"
     )
+
+
+def export(
+    source: Run | Encoder | Text, format: str = "timm", folder: Text | None = None, *, overwrite: bool = False
+) -> Path:
+    """Writes a trained encoder for those who do not have lenskit, as `lenskit export` does.
+
+    Args:
+        source: The run or the encoder, or whatever `load` opens.
+        format: `timm` for safetensors and a JSON card that timm loads by itself; `onnx` for the whole encoder, with
+            stretching and resizing, as one file.
+        folder: Where to write; by default `export/FORMAT` in the run.
+        overwrite: Whether to replace the files of an earlier export.
+
+    Returns:
+        The folder.
+
+    Raises:
+        UsageError: if there is no such format, or files are in the way, or the backbone is no model of timm.
+        LenskitError: if there is no encoder yet, the format's extra is not installed, or what would be written gives
+            other features than the encoder.
+    """
+    from lenskit.exporting.export import export
+
+    opened = load(source) if isinstance(source, str | PathLike) else source
+    return export(opened, format, None if folder is None else Path(folder), overwrite=overwrite)
 
 
 def load_encoder(path: Text) -> Encoder:
@@ -303,6 +329,7 @@ __all__ = [
     "UsageError",
     "configuration",
     "evaluate",
+    "export",
     "load",
     "load_encoder",
     "render",

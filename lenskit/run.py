@@ -297,12 +297,6 @@ class Run:
         names = dict.fromkeys(name for line in lines for name in line)
         return {name: [line.get(name) for line in lines] for name in names}
 
-    def export(self, format: str = "timm", folder: Path | str | None = None, *, overwrite: bool = False) -> Path:
-        """Writes the encoder for those who do not have lenskit, as `lenskit export` does; see `lenskit.export`."""
-        from lenskit.export.export import export
-
-        return export(self, format, None if folder is None else Path(folder), overwrite=overwrite)
-
     def simulator(self, name: str | None = None, **options: Any) -> Simulator:
         """The run's simulator, or the one of that name, with some options changed.
 

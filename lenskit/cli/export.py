@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from pathlib import Path
 
 import click
 
@@ -21,7 +20,7 @@ def command(run: str, format: str, out: str | None, overwrite: bool) -> None:
     For timm: model.safetensors, config.json and a model card, a folder as on the Hugging Face Hub; timm loads it by
     itself. For ONNX: one file with stretching and resizing in it. RUN is a run, RUN/best, or an encoder's folder.
     """
-    from lenskit.export.export import export, load_source
+    from lenskit.api import export
 
-    folder = export(load_source(Path(run)), format, Path(out) if out else None, overwrite=overwrite)
+    folder = export(run, format, out or None, overwrite=overwrite)
     logging.getLogger("lenskit").info("the encoder for %s is in %s; its README.md says how to load it", format, folder)

@@ -6,11 +6,11 @@ import os
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 from lenskit.encoder import Encoder
 from lenskit.errors import LenskitError, UsageError
-from lenskit.export.card import Facts
+from lenskit.exporting import onnx_file, timm_folder
+from lenskit.exporting.card import Facts
 from lenskit.files import write_atomically
 from lenskit.ownership import check_folder, check_writable, same
 from lenskit.registry import near
@@ -20,20 +20,10 @@ from lenskit.words import listed
 Content = str | bytes
 
 
-def _timm(encoder: Encoder, facts: Facts) -> Mapping[str, Content]:
-    from lenskit.export.timm_folder import contents
-
-    return contents(encoder, facts)
-
-
-def _onnx(encoder: Encoder, facts: Facts) -> Mapping[str, Content]:
-    from lenskit.export.onnx_file import contents
-
-    return contents(encoder, facts)
-
-
-FORMATS: dict[str, Callable[[Encoder, Facts], Mapping[str, Content]]] = {"timm": _timm, "onnx": _onnx}
-
+FORMATS: Mapping[str, Callable[[Encoder, Facts], Mapping[str, Content]]] = {
+    "timm": timm_folder.contents,
+    "onnx": onnx_file.contents,
+}
 
 WRITTEN = {"timm": ("model.safetensors", "config.json", "README.md"), "onnx": ("encoder.onnx", "README.md")}
 """The files of each format."""
@@ -43,23 +33,7 @@ CARD = re.compile(r"---\nlibrary_name: (timm|onnx)\ntags:\n(- .*\n)*- lenskit\n"
 
 
 def export(source: Run | Encoder, format: str = "timm", folder: Path | None = None, *, overwrite: bool = False) -> Path:
-    """Writes a trained encoder for those who do not have lenskit.
-
-    Args:
-        source: The run, or a bare encoder.
-        format: `timm` for safetensors and a JSON card that timm loads by itself; `onnx` for the whole encoder, with
-            stretching and resizing, as one file.
-        folder: Where to write; by default `export/FORMAT` in the run.
-        overwrite: Whether to replace the files of an earlier export.
-
-    Returns:
-        The folder.
-
-    Raises:
-        UsageError: if there is no such format, or files are in the way, or the backbone is no model of timm.
-        LenskitError: if there is no encoder yet, the format's extra is not installed, or what would be written gives
-            other features than the encoder.
-    """
+    """Writes a trained encoder for those who do not have lenskit; see `lenskit.api.export`."""
     if format not in FORMATS:
         raise UsageError(f"there is no format {format!r}{near(format, list(FORMATS))}; there are {', '.join(FORMATS)}")
     if isinstance(source, Run):
@@ -109,20 +83,10 @@ def check_free(folder: Path, format: str, overwrite: bool, own: bool = False) ->
 
 def is_exported(folder: Path, name: str) -> bool:
     """Whether a file of that name was written by an export."""
-    from lenskit.export.timm_folder import is_export
-
     if name in ("model.safetensors", "config.json"):
         try:
-            return is_export(folder)
+            return timm_folder.is_export(folder)
         except LenskitError:  # it is no JSON
             return False
     card = folder / "README.md"  # an ONNX file says of itself only what torch says
     return card.is_file() and bool(CARD.match(card.read_text(encoding="utf-8", errors="replace")))
-
-
-def load_source(path: Path) -> Run | Encoder:
-    """What is exported: whatever `lenskit.load` opens."""
-    from lenskit.api import load
-
-    source: Any = load(path)
-    return source

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from lenskit.encoder import Encoder
 from lenskit.errors import LenskitError
-from lenskit.export.card import Facts, readme
+from lenskit.exporting.card import Facts, readme
 
 TOLERANCE = 1e-4
 """Largest difference of a feature, over the size of features, that is taken for rounding."""

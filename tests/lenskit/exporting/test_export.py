@@ -21,7 +21,7 @@ import lenskit
 from lenskit.config import build
 from lenskit.encoder import Encoder
 from lenskit.errors import LenskitError, UsageError
-from lenskit.export.export import export
+from lenskit.exporting.export import export
 from lenskit.preprocessing import lens_light
 from lenskit.preprocessing.preprocess import Preprocess
 from lenskit.run import Run
@@ -229,7 +229,7 @@ def test_what_cannot_be_exported_is_one_line(run: Run, lenskit: Lenskit, tmp_pat
     shutil.rmtree(run.path / "encoder")
     assert "holds no encoder" in lenskit("export", run.path).complaint(1)
     with pytest.raises(UsageError, match=r"no format 'onx' \(did you mean onnx\?\)"):
-        run.export("onx")
+        export(run, "onx")
 
 
 def test_onnx_without_its_extra_is_one_line(tmp_path: Path) -> None:

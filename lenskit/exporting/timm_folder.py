@@ -16,7 +16,7 @@ import torch
 from lenskit.checksums import save_tensors
 from lenskit.encoder import Encoder, EncoderCard
 from lenskit.errors import LenskitError, UsageError
-from lenskit.export.card import Facts, readme
+from lenskit.exporting.card import Facts, readme
 from lenskit.records import Record, load_json
 
 TOLERANCE = 1e-5
