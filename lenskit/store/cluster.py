@@ -14,7 +14,8 @@ from typing import Any
 
 from lenskit.errors import LenskitError
 from lenskit.store.claims import Claims
-from lenskit.store.formats import Format, open_format, written
+from lenskit.store.format import Format, written
+from lenskit.store.formats import open_format
 from lenskit.store.plan import Plan, differences
 from lenskit.store.render import Renderer
 

@@ -21,7 +21,7 @@ from lenskit.errors import LenskitError, UsageError
 from lenskit.files import write_atomically
 from lenskit.ownership import strangers
 from lenskit.records import load_json
-from lenskit.store.formats import PART, Format
+from lenskit.store.format import PART, Format
 from lenskit.store.plan import Plan, checked_attributes
 
 CARD = "simulation.json"

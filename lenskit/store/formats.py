@@ -1,140 +1,17 @@
-"""What a format of stores can do: be begun, filled chunk by chunk in any order, and finished; each twice if need be."""
+"""The formats of stores by name, and the one that a path means."""
 
 from __future__ import annotations
 
-import errno
-import os
-import re
-import shutil
-from abc import ABC, abstractmethod
-from collections.abc import Iterator
-from contextlib import contextmanager
-from importlib import import_module
 from pathlib import Path
-from typing import Any, ClassVar
 
-import numpy as np
-from numpy.typing import NDArray
+from lenskit.errors import UsageError
+from lenskit.store.fits_format import FitsFormat
+from lenskit.store.format import Format
+from lenskit.store.hdf5_format import Hdf5Format
+from lenskit.store.zarr_format import ZarrFormat
 
-from lenskit.errors import LenskitError, UsageError
-from lenskit.ownership import leftovers, scratch
-from lenskit.store.plan import FORMAT, Plan, checked_attributes
-from lenskit.words import listed
-
-FORMATS = {
-    "zarr": "lenskit.store.zarr_format:ZarrFormat",
-    "fits": "lenskit.store.fits_format:FitsFormat",
-    "hdf5": "lenskit.store.hdf5_format:Hdf5Format",
-}
+FORMATS: dict[str, type[Format]] = {"zarr": ZarrFormat, "fits": FitsFormat, "hdf5": Hdf5Format}
 ENDINGS = {".zarr": "zarr", ".h5": "hdf5", ".hdf5": "hdf5"}
-PART = re.compile(r"(zarr(\.json)?|c(\.\d+)*|simulation\.json|\d+\.fits)(\.?[0-9a-f]{8,32})?\.(part|partial)")
-"""Names of files of a store that lenskit or Zarr began to write."""
-FIRST_MOMENT = re.compile(r"(zarr|simulation)\.json(\.[0-9a-f]{8})?\.part")
-"""What may be in a folder that was just going to become a store."""
-DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
-"""Faults of a disk that may pass."""
-
-
-class Format(ABC):
-    """A store in some format.
-
-    Args:
-        path: Where it is, or shall be.
-    """
-
-    name: ClassVar[str]
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    @abstractmethod
-    def card(self) -> dict[str, Any]:
-        """What the store says of itself; nothing if there is none."""
-
-    @property
-    def exists(self) -> bool:
-        """Whether there is a store, filled or not, of whatever version of the format."""
-        return self.card().get("format") == FORMAT
-
-    def attributes(self) -> dict[str, Any]:
-        """What the store says of itself, see `Plan.attributes`, and whether it is `complete`.
-
-        Raises:
-            UsageError: if it is no store, or one of another version of the format.
-        """
-        return checked_attributes(self.path, self.card())
-
-    @abstractmethod
-    def create(self, plan: Plan) -> None:
-        """Makes what a store has before it has any images, unless it is there."""
-
-    @abstractmethod
-    def missing(self, plan: Plan) -> list[int]:
-        """The chunks that are to be written."""
-
-    @abstractmethod
-    def lacks(self, plan: Plan, chunk: int) -> bool:
-        """Whether a chunk is to be written."""
-
-    def whole(self, plan: Plan) -> bool:
-        """Whether there is nothing left to do."""
-        return self.attributes()["complete"] and not self.missing(plan)
-
-    @abstractmethod
-    def write(self, plan: Plan, chunk: int, images: NDArray[Any], values: NDArray[np.float64]) -> None:
-        """Writes a chunk, so that it is whole if it is there.
-
-        Args:
-            plan: The plan of the store.
-            chunk: Its number.
-            images: (n, views, channels, height, width).
-            values: (n, views, parameters).
-        """
-
-    @abstractmethod
-    def finish(self, plan: Plan) -> None:
-        """Makes a store with all its chunks complete; does nothing to one that is."""
-
-    @abstractmethod
-    def strangers(self) -> list[str]:
-        """Names of what is in the store and lenskit did not write."""
-
-    def sweep(self) -> None:
-        """Removes what somebody began to write or to remove and did not finish. Nobody may be writing."""
-        if not self.exists:
-            return
-        for removed in leftovers(self.path, "removed"):
-            shutil.rmtree(removed, ignore_errors=True)
-        for folder, _, files in os.walk(self.path):
-            for name in files:
-                if PART.fullmatch(name):
-                    Path(folder, name).unlink(missing_ok=True)
-
-    def remove(self) -> None:
-        """Removes the store. Nobody may be writing.
-
-        Raises:
-            UsageError: if there is something in it that lenskit did not write.
-        """
-        if strangers := self.strangers():
-            raise UsageError(
-                f"{self.path} holds {listed(strangers, 3)}, which lenskit did not write, so --overwrite leaves it "
-                "alone: move what is yours, or choose another --out"
-            )
-        if self.path.is_dir():
-            # What was removed in part must not look like a store that has to be filled up.
-            aside = scratch(self.path, "removed")
-            self.path.rename(aside)
-            shutil.rmtree(aside)
-        else:
-            self.path.unlink(missing_ok=True)
-
-    @property
-    def blank(self) -> bool:
-        """Whether a new store can be made: there is nothing, or nothing but what was cut short in its first moment."""
-        if self.path.is_dir():
-            return all(FIRST_MOMENT.fullmatch(child.name) for child in self.path.iterdir())
-        return not self.path.exists()
 
 
 def format_name(path: Path, name: str | None = None) -> str:
@@ -159,19 +36,4 @@ def open_format(name: str, path: Path) -> Format:
     real = path.resolve()
     if not (path.name and real.name):
         raise UsageError(f"{path} is no name for a store: say, for example, --out pairs.zarr")
-    module, _, attribute = FORMATS[name].partition(":")
-    return getattr(import_module(module), attribute)(real)
-
-
-@contextmanager
-def written(path: Path) -> Iterator[None]:
-    """Turns a full disk and other faults of writing a store into one line.
-
-    Raises:
-        LenskitError: instead of any `OSError`.
-    """
-    try:
-        yield
-    except OSError as error:
-        comfort = "; what is there is sound, and the same command goes on" if error.errno in DISK else ""
-        raise LenskitError(f"{error.filename or path} cannot be written: {error.strerror or error}{comfort}") from error
+    return FORMATS[name](real)

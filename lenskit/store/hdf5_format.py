@@ -18,7 +18,7 @@ from lenskit.errors import LenskitError
 from lenskit.files import part_of, sweep_parts
 from lenskit.hdf5_file import new_hdf5
 from lenskit.records import parse_json
-from lenskit.store.formats import Format
+from lenskit.store.format import Format
 from lenskit.store.plan import Plan
 from lenskit.store.store import AXES, IMAGES, Store, coordinate_name, open_array
 from lenskit.store.zarr_format import ZarrFormat

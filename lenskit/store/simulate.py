@@ -19,8 +19,10 @@ from lenskit.errors import LenskitError, UsageError
 from lenskit.ownership import check_outside
 from lenskit.store.claims import Claims
 from lenskit.store.cluster import connected, fill_on_cluster
-from lenskit.store.formats import Format, open_format, written
+from lenskit.store.format import Format, written
+from lenskit.store.formats import open_format
 from lenskit.store.plan import Plan, differences
+from lenskit.store.render import Renderer
 
 Tell = Callable[[int], object]
 """Is told how many chunks are done."""
@@ -135,8 +137,6 @@ def fill(
         tell: Is told how many chunks are done, whoever made them.
         between: Is called after each chunk that is made here.
     """
-    from lenskit.store.render import Renderer
-
     render, told = None, _Progress(store, plan, tell)
     while missing := store.missing(plan):
         told.say(missing)

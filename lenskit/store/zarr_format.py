@@ -17,8 +17,9 @@ from lenskit.errors import LenskitError
 from lenskit.files import write_atomically
 from lenskit.kinds.parameter import Parameter
 from lenskit.ownership import strangers
-from lenskit.store.formats import PART, Format
+from lenskit.store.format import PART, Format
 from lenskit.store.plan import Plan
+from lenskit.store.render import Renderer
 from lenskit.store.store import AXES, FAULTS, IMAGES, STAGING, Store, coordinate_name, open_array, read_card
 
 COORDINATE_CHUNK = 2**17
@@ -144,8 +145,6 @@ class ZarrFormat(Format):
         if staging.is_dir():
             with suppress(*FAULTS):
                 return np.asarray(open_array(staging)[lenses.start : lenses.stop])
-        from lenskit.store.render import Renderer
-
         draw, size = Renderer(plan).values, plan["chunk"]
         chunks = range(lenses.start // size, -(-lenses.stop // size))
         drawn = np.concatenate([draw(chunk) for chunk in chunks])
