@@ -6,13 +6,14 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lenskit.plugin import Embeddings, LenskitError, Parameter, UsageError
 from lenskit_evaluation.anomaly.detectors import Neighbours
+from lenskit_evaluation.anomaly.options import Options
 from lenskit_evaluation.anomaly.pools import Embedded, Pool, class_label
 from lenskit_evaluation.anomaly.scored import Scored, Truth
 from lenskit_evaluation.anomaly.shown import Gallery
@@ -21,13 +22,10 @@ from lenskit_evaluation.anomaly.training import label_of, normal_class, normal_o
 from lenskit_evaluation.lenses import labelled
 from lenskit_evaluation.splits import sides_of
 
-if TYPE_CHECKING:
-    from lenskit_evaluation.anomaly.evaluation import Anomaly
-
 log = logging.getLogger("lenskit")
 
 
-def judge_embeddings(subjects: Sequence[Embeddings], options: Anomaly) -> tuple[Truth, dict[str, Scored]]:
+def judge_embeddings(subjects: Sequence[Embeddings], options: Options) -> tuple[Truth, dict[str, Scored]]:
     """Score images by the distance of their features to those of normal images.
 
     The normal images are those of `options.reference`, or else half of the normal lenses of each file, which are not
@@ -80,7 +78,7 @@ def judge_embeddings(subjects: Sequence[Embeddings], options: Anomaly) -> tuple[
     return truth, scored
 
 
-def _check_options(options: Anomaly) -> None:
+def _check_options(options: Options) -> None:
     for flag, value in {"--data": options.data, "--simulator": options.simulator, "--set": options.set}.items():
         if value:
             raise UsageError(f"{flag} is for runs: embeddings are judged on the images that they are of")
@@ -113,7 +111,7 @@ def _reference(path: Path, name: str, judged: Embeddings, label: Parameter) -> E
     return Embedded(known, np.arange(len(known)), label_of(known.parameters, label))
 
 
-def _some(count: int, options: Anomaly) -> NDArray[np.int64]:
+def _some(count: int, options: Options) -> NDArray[np.int64]:
     """The numbers of those to fit to, ascending."""
     chosen = np.random.default_rng(options.seed).permutation(count)[: options.train_lenses]
     return np.sort(chosen)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, ClassVar
 
@@ -11,6 +12,7 @@ from annotated_types import Ge
 from lenskit.plugin import Embeddings, Evaluation, Run, UsageError, asked, at_most, check_free, working_folder
 from lenskit_evaluation.anomaly.embedded import judge_embeddings
 from lenskit_evaluation.anomaly.judged import Judged, judge
+from lenskit_evaluation.anomaly.options import Options
 from lenskit_evaluation.anomaly.report import FILES, write
 from lenskit_evaluation.anomaly.score_table import read_scores
 from lenskit_evaluation.anomaly.subjects import judge_runs
@@ -80,6 +82,11 @@ class Anomaly(Evaluation):
         self.batch_size, self.resamples, self.seed = batch_size, resamples, seed
         self.simulator, self.set = simulator, set or []
 
+    @property
+    def options(self) -> Options:
+        """Options of what is scored, and how."""
+        return Options(**{field.name: getattr(self, field.name) for field in fields(Options)})
+
     def __call__(self, runs: Sequence[Run | Embeddings], inputs: Sequence[str] = ()) -> Judged:
         """Judges runs, embeddings or a table, writes what it found into each run, or for a file into a folder
         `FILE-evaluations` of the working folder, and returns it."""
@@ -95,7 +102,11 @@ class Anomaly(Evaluation):
             )
         if trained and self.reference:
             raise UsageError("--reference is for embeddings: a run is compared with the images that it was trained on")
-        truth, scored, shown = judge_runs(trained, self) if trained else (*judge_embeddings(embedded, self), None)
+        if trained:
+            truth, scored, shown = judge_runs(trained, self.options)
+        else:
+            truth, scored = judge_embeddings(embedded, self.options)
+            shown = None
         found = judge(truth, scored, shown, resamples=self.resamples, seed=self.seed)
         names = list(labelled(runs))
         what = f"Anomalies of {self.data or self.simulator or ('simulated lenses' if trained else ', '.join(names))}"

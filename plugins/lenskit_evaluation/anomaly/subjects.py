@@ -6,7 +6,7 @@ import logging
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ from torch import Tensor
 from lenskit.plugin import Encoder, LenskitError, Method, Run, UsageError, find_reader
 from lenskit_evaluation.anomaly.detectors import Detector, Neighbours, baselines, embedding, own_detector
 from lenskit_evaluation.anomaly.fidelity import errors
+from lenskit_evaluation.anomaly.options import Options
 from lenskit_evaluation.anomaly.pools import Drawn, Origin, Pool, Read, class_label
 from lenskit_evaluation.anomaly.scored import Scored, Shown, Truth
 from lenskit_evaluation.anomaly.shared import Shared
@@ -30,16 +31,13 @@ from lenskit_evaluation.anomaly.training import (
 from lenskit_evaluation.features import simulator_options, to_best_device
 from lenskit_evaluation.lenses import labelled
 
-if TYPE_CHECKING:
-    from lenskit_evaluation.anomaly.evaluation import Anomaly
-
 log = logging.getLogger("lenskit")
 
 SPLIT = "anomaly-test"
 """Part of the data that simulated lenses are of, which no run is trained on."""
 
 
-def judge_runs(runs: Sequence[Run], options: Anomaly) -> tuple[Truth, dict[str, Scored], Shown | None]:
+def judge_runs(runs: Sequence[Run], options: Options) -> tuple[Truth, dict[str, Scored], Shown | None]:
     """Scores images by what runs make of them.
 
     Args:
@@ -101,7 +99,7 @@ def _free(name: str, taken: Collection[str]) -> str:
     return name
 
 
-def pool_of(run: Run, options: Anomaly, encoders: Mapping[str, Encoder]) -> Pool:
+def pool_of(run: Run, options: Options, encoders: Mapping[str, Encoder]) -> Pool:
     """The images that runs are judged on, whatever their classes.
 
     Args:
@@ -144,7 +142,7 @@ def pool_of(run: Run, options: Anomaly, encoders: Mapping[str, Encoder]) -> Pool
     return pool
 
 
-def labelled_images(pool: Pool, normal: str, options: Anomaly) -> tuple[Pool, Truth]:
+def labelled_images(pool: Pool, normal: str, options: Options) -> tuple[Pool, Truth]:
     """Those images whose class is known, no more than asked for, and what they are.
 
     Raises:
@@ -226,7 +224,7 @@ def _seeded(seed: int, start: int, function: Callable[[Tensor], Any], images: Te
 
 
 def _detectors(
-    run: Run, encoder: Encoder, method: Method | None, training: Pool, truth: Truth, options: Anomaly
+    run: Run, encoder: Encoder, method: Method | None, training: Pool, truth: Truth, options: Options
 ) -> dict[str, Detector]:
     """What a run detects anomalies by, under no name, and, beside a score of its own, its neighbours."""
     supervised = hasattr(method, "predict") or hasattr(method, "probabilities")

@@ -38,7 +38,7 @@ def unit(x: Any) -> np.ndarray:
 def test_images_are_compared_with_a_reference(tmp_path: Path) -> None:
     known, judged = features(80, seed=1), features(path="judged.npz")
     known.save(tmp_path / "known.npz")
-    truth, scored = judge_embeddings([judged], Anomaly(reference=str(tmp_path / "known.npz"), neighbours=3))
+    truth, scored = judge_embeddings([judged], Anomaly(reference=str(tmp_path / "known.npz"), neighbours=3).options)
     assert (truth.normal, truth.parameter, len(truth.label)) == ("none", "kind", 200)
     normal = unit(known.features)[::2]
     distances = np.linalg.norm(unit(judged.features)[:, None] - normal[None], axis=2)
@@ -49,12 +49,12 @@ def test_images_are_compared_with_a_reference(tmp_path: Path) -> None:
 def test_without_one_half_of_the_normal_lenses_is_compared_with() -> None:
     """Of a lens with several views, all are on one side."""
     lens = np.arange(200) // 4 * 2 + np.arange(200) % 2
-    truth, scored = judge_embeddings([features(lens=lens)], Anomaly(normal="none"))
+    truth, scored = judge_embeddings([features(lens=lens)], Anomaly(normal="none").options)
     assert scored["mine"].training_lenses == 50
     assert (np.sum(truth.label == 0), np.sum(truth.label == 1)) == (50, 100)
     shown = {int(lens[int(name)]) for name, label in zip(truth.names, truth.label, strict=True) if label == 0}
     assert len(shown) == 25
-    again, same = judge_embeddings([features(lens=lens)], Anomaly(normal="none"))
+    again, same = judge_embeddings([features(lens=lens)], Anomaly(normal="none").options)
     assert np.array_equal(same["mine"].scores, scored["mine"].scores)
     assert again.names == truth.names
 
@@ -63,7 +63,7 @@ def test_sides_show_different_galaxies() -> None:
     stamp = np.random.default_rng(0).integers(40, size=400)
     parameters = [Parameter("stamp", identity=True)]
     mine = features(400, values={"stamp": stamp}, parameters=parameters)
-    truth, _ = judge_embeddings([mine], Anomaly(normal="none"))
+    truth, _ = judge_embeddings([mine], Anomaly(normal="none").options)
     judged = {int(stamp[int(name)]) for name in truth.names}
     assert judged <= set(range(0, 40, 4))
 
@@ -87,7 +87,7 @@ def test_what_is_written_and_printed(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 def test_what_cannot_be_judged_is_said_in_one_line(tmp_path: Path) -> None:
     def judged(*subjects: Embeddings, **said: Any) -> None:
-        judge_embeddings(subjects, Anomaly(**said))
+        judge_embeddings(subjects, Anomaly(**said).options)
 
     about = {"encoder": {"method": "simsiam"}, "images": {"path": "a"}}
     wide = Embeddings(np.ones((9, 5)), {"kind": np.zeros(9)}, parameters=[CLASS])
@@ -128,5 +128,5 @@ def test_runs_and_embeddings_are_judged_apart(linear: Run) -> None:
 
 def test_a_flattering_reference_is_warned_of(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     features().save(tmp_path / "known.npz")
-    judge_embeddings([features()], Anomaly(reference=str(tmp_path / "known.npz")))
+    judge_embeddings([features()], Anomaly(reference=str(tmp_path / "known.npz")).options)
     assert "100 or more of the 200 images have the very features of images that they are compared with" in caplog.text

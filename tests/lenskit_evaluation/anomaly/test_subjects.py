@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import shutil
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import h5py
@@ -19,6 +18,7 @@ from lenskit.plugin import Encoder, Parameter, Plan, UsageError
 from lenskit.run import Run
 from lenskit.store.simulate import simulate
 from lenskit_evaluation.anomaly.fidelity import wasserstein
+from lenskit_evaluation.anomaly.options import Options
 from lenskit_evaluation.anomaly.pools import class_label
 from lenskit_evaluation.anomaly.subjects import judge_runs
 from lenskit_toys.strange import Marked
@@ -27,11 +27,20 @@ SMALL = {"lenses": 10, "batch_size": 5, "epochs": 1}
 """A run of two batches on ten images."""
 
 
-def options(**changes: Any) -> Any:
-    """The options of the evaluation that are of concern here."""
-    said = {"data": None, "label": None, "normal": None, "simulator": None, "set": [], "seed": 0, "lenses": 60}
+def options(**changes: Any) -> Options:
+    """Options for few lenses."""
+    said: dict[str, Any] = {
+        "data": None,
+        "reference": None,
+        "label": None,
+        "normal": None,
+        "simulator": None,
+        "set": [],
+        "seed": 0,
+        "lenses": 60,
+    }
     fitted = {"train_lenses": 40, "neighbours": 2, "batch_size": 16, "baselines": False}
-    return SimpleNamespace(**(said | fitted | changes))
+    return Options(**(said | fitted | changes))
 
 
 def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
