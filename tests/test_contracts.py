@@ -26,9 +26,12 @@ def lint(project: Path) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
-    """A copy of the source tree that a test may spoil."""
+    """A copy of the modules that a test may spoil."""
     for folder in ("lenskit", "plugins"):
-        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__", "data"))
+        for file in (ROOT / folder).rglob("*.py"):
+            place = tmp_path / file.relative_to(ROOT)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(file, place)
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
     return tmp_path
 
@@ -36,15 +39,16 @@ def copy(tmp_path: Path) -> Path:
 def test_the_contracts_hold() -> None:
     done = lint(ROOT)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "2 kept, 0 broken" in done.stdout
+    assert "4 kept, 0 broken" in done.stdout
 
 
 def test_the_contracts_cover_every_plugin() -> None:
     settings = PROJECT["tool"]["importlinter"]
     assert sorted(settings["root_packages"]) == ["lenskit", *PLUGINS]
-    plugins, core = settings["contracts"]
+    plugins, core, _, circles = settings["contracts"]
     assert sorted(plugins["source_modules"]) == PLUGINS
     assert sorted(core["forbidden_modules"]) == PLUGINS
+    assert sorted(circles["ancestors"]) == sorted(settings["root_packages"])
 
 
 @pytest.mark.parametrize(
@@ -53,15 +57,20 @@ def test_the_contracts_cover_every_plugin() -> None:
         ("plugins/lenskit_siamese/bad.py", "from lenskit.run import Run", "Bundled plugins import lenskit.plugin"),
         ("plugins/lenskit_siamese/bad.py", "import lenskit", "Bundled plugins import lenskit.plugin"),
         ("plugins/lenskit_siamese/bad.py", "def f():\n    import lenskit.config", "Bundled plugins import lenskit."),
-        ("lenskit/bad.py", "from lenskit_siamese.simsiam import SimSiam", "The core imports no plugin"),
+        ("lenskit/kinds/bad.py", "from lenskit_siamese.simsiam import SimSiam", "The core imports no plugin"),
         ("lenskit/cli/bad.py", "def f():\n    import lenskit_lensing", "The core imports no plugin"),
+        ("lenskit/kinds/bad.py", "def f():\n    from lenskit.run import Run", "The core has layers"),
+        ("lenskit/training/bad.py", "from lenskit import Run", "The core has layers"),
+        ("lenskit/cli/bad.py", "from lenskit.plugin import Run", "The core has layers"),
+        ("lenskit/bad.py", "import os", "The core has layers"),
+        ("lenskit/embeddings/stored.py", "def f():\n    import lenskit.embeddings.files", "No package has circles"),
+        ("plugins/lenskit_siamese/augment.py", "from lenskit_siamese import transforms", "No package has circles"),
     ],
 )
 def test_what_breaks_a_contract_is_noticed(file: str, line: str, broken: str, copy: Path) -> None:
     (copy / file).write_text(f"{line}\n")
     done = lint(copy)
     assert done.returncode == 1
-    assert "1 kept, 1 broken" in done.stdout
     assert f"{broken}" in done.stdout.split("Broken contracts")[1]
 
 

@@ -31,7 +31,6 @@ from lenskit_evaluation.baselines import (
     in_components,
     untrained,
 )
-from lenskit_evaluation.bench import Bench
 from lenskit_evaluation.features import simulator_of
 from lenskit_evaluation.lenses import (
     Embedder,
@@ -45,6 +44,7 @@ from lenskit_evaluation.lenses import (
 )
 from lenskit_evaluation.metrics import Score
 from lenskit_evaluation.outcome import OUTCOME, Content
+from lenskit_evaluation.probe.bench import Bench
 from lenskit_evaluation.probe.fitted import FILES, FittedProbe
 from lenskit_evaluation.probe.label_curves import Point, label_curve
 from lenskit_evaluation.probe.probing import (
