@@ -6,22 +6,30 @@ import logging
 from collections.abc import Mapping, Sequence
 from os import PathLike, fspath
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from lenskit.choices import CHOICES, resolve, usual_folder
 from lenskit.config import Config, Layer, build, layer_of, read_assignment
+from lenskit.embeddings import Embeddings, is_embeddings, may_be_embeddings
+from lenskit.encoder import Encoder
+from lenskit.encoders.encoder_run import open_run
+from lenskit.encoders.named import find_named, not_named
 from lenskit.errors import LenskitError, UsageError
+from lenskit.exporting.export import export as export_encoder
+from lenskit.exporting.timm_folder import is_export, load_export
 from lenskit.options import options_of
 from lenskit.registry import registry
+from lenskit.rendering.render import Rendering, labels, simulator_for
+from lenskit.rendering.table import read_table
+from lenskit.results import going_to
+from lenskit.run import MARKS, Run
+from lenskit.runs import unsound
+from lenskit.training.resume import resume as resume_run
+from lenskit.training.runner import train as train_run
 from lenskit.words import listed
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from lenskit.embeddings import Embeddings
-    from lenskit.encoder import Encoder
-    from lenskit.run import Run
 
 log = logging.getLogger("lenskit")
 
@@ -66,11 +74,9 @@ def train(
     if out is not None and not fspath(out):
         raise UsageError("out takes the run directory to make, got nothing")
     resolved = configuration(recipe, config=config, data=data, set=set, **choices)
-    from lenskit.training.runner import train
-
     folder = usual_folder(resolved) if out is None else Path(out)
     name = None if recipe is None else fspath(recipe)
-    return train(resolved, folder, overwrite=overwrite, progress=progress, recipe=name)
+    return train_run(resolved, folder, overwrite=overwrite, progress=progress, recipe=name)
 
 
 def configuration(
@@ -98,9 +104,7 @@ def resume(path: Text, *, progress: bool = True, **devices: Any) -> Run:
     Raises:
         LenskitError: if there is nothing to resume, or the checkpoint is not this run's.
     """
-    from lenskit.training.resume import resume
-
-    return resume(Path(path), progress=progress, **devices)
+    return resume_run(Path(path), progress=progress, **devices)
 
 
 def evaluate(
@@ -127,10 +131,6 @@ def evaluate(
     Raises:
         UsageError: for what is unknown, or no run.
     """
-    from lenskit.embeddings import Embeddings, is_embeddings
-    from lenskit.results import going_to
-    from lenskit.run import Run
-
     subjects = [runs] if isinstance(runs, Run | Embeddings | str | PathLike) else list(runs)
     own = {option.name for option in options_of(registry().find("evaluation", evaluation).load())}
     added = {name: options.pop(name) for name in ("output", "overwrite") if name in options and name not in own}
@@ -156,10 +156,6 @@ def _sound(subjects: Sequence[Run | Embeddings | Text]) -> tuple[list[Run | Embe
     Raises:
         LenskitError: if none can be opened, for the first one.
     """
-    from lenskit.embeddings import Embeddings
-    from lenskit.run import MARKS, Run
-    from lenskit.runs import unsound
-
     sound: list[Run | Embeddings | Text] = []
     damaged: dict[str, str] = {}
     others: list[str] = []
@@ -185,8 +181,6 @@ def _sound(subjects: Sequence[Run | Embeddings | Text]) -> tuple[list[Run | Embe
 
 
 def _open(subject: Text) -> Run | Embeddings:
-    from lenskit.embeddings import Embeddings, may_be_embeddings
-    from lenskit.encoders.encoder_run import open_run
 
     path = Path(subject)
     return Embeddings.load(path) if may_be_embeddings(path) else open_run(fspath(subject))
@@ -217,11 +211,6 @@ def render(
     Raises:
         UsageError: naming row and column, if the table is none, or gives what the simulator cannot take.
     """
-    import numpy as np
-
-    from lenskit.rendering.render import Rendering, labels, simulator_for
-    from lenskit.rendering.table import read_table
-
     options = {name.removeprefix("simulator."): value for name, value in (set or {}).items()}
     if "name" in options:
         raise UsageError("set changes options of the simulator; say another one with simulator=NAME")
@@ -245,11 +234,6 @@ def load(path: Text) -> Run | Encoder:
         UsageError: if it is none of these.
         LenskitError: if it is damaged.
     """
-    from lenskit.encoder import Encoder
-    from lenskit.encoders.named import find_named, not_named
-    from lenskit.exporting.timm_folder import is_export, load_export
-    from lenskit.run import Run
-
     if named := find_named(fspath(path)):
         return named.load()
     path = Path(path)
@@ -289,16 +273,12 @@ def export(
         LenskitError: if there is no encoder yet, the format's extra is not installed, or what would be written gives
             other features than the encoder.
     """
-    from lenskit.exporting.export import export
-
     opened = load(source) if isinstance(source, str | PathLike) else source
-    return export(opened, format, None if folder is None else Path(folder), overwrite=overwrite)
+    return export_encoder(opened, format, None if folder is None else Path(folder), overwrite=overwrite)
 
 
 def load_encoder(path: Text) -> Encoder:
     """The encoder of whatever `load` opens: for a run, its trained one."""
-    from lenskit.encoder import Encoder
-
     loaded = load(path)
     return loaded if isinstance(loaded, Encoder) else loaded.encoder()
 

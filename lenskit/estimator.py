@@ -11,6 +11,10 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
+from lenskit.api import load_encoder
+from lenskit.encoder import find_device
+from lenskit.errors import UsageError
+
 
 class LensEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     """Images (n, C, H, W) to features (n, d), by an encoder that lenskit trained.
@@ -44,10 +48,6 @@ class LensEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
             UsageError: (a ValueError) if there is no encoder at the path, no such device, or the images have another
                 shape than it takes.
         """
-        from lenskit.api import load_encoder
-        from lenskit.encoder import find_device
-        from lenskit.errors import UsageError
-
         if self.batch_size < 1:
             raise UsageError(f"batch_size is the number of images at a time, 1 or more, got {self.batch_size}")
         find_device(self.device)
@@ -73,8 +73,6 @@ class LensEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
             UsageError: (a ValueError) if the images have another shape than the encoder takes.
             LenskitError: if images hold pixels that are not finite.
         """
-        from lenskit.encoder import find_device
-
         check_is_fitted(self, "encoder_")
         encoder = self.encoder_.to(find_device(self.device))
         return encoder.embed([(encoder.images(X), {})], self.batch_size)[0]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import pytorch_lightning as pl
 import torch
@@ -16,12 +16,10 @@ from lenskit.generator import KeyedGenerator
 from lenskit.kinds.backbone import Backbone
 from lenskit.kinds.pairs import Batch
 from lenskit.kinds.parameter import Parameter
+from lenskit.kinds.simulator import Simulator
 from lenskit.optimization import make_optimizer
+from lenskit.preprocessing.preprocess import Preprocess
 from lenskit.settings import OptimizerSettings
-
-if TYPE_CHECKING:
-    from lenskit.kinds.simulator import Simulator
-    from lenskit.preprocessing.preprocess import Preprocess
 
 
 @dataclass(frozen=True)
