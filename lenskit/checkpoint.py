@@ -14,7 +14,8 @@ from lenskit.budget import budget_of
 from lenskit.checksums import Damaged, check_archive
 from lenskit.config import Config
 from lenskit.data.source import simulator_of, source_of
-from lenskit.encoder import Encoder, read_card
+from lenskit.encoder import Encoder
+from lenskit.encoder_card import read_card
 from lenskit.errors import LenskitError, UsageError
 from lenskit.kinds.method import Method
 from lenskit.records import Record, checked

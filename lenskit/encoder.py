@@ -11,11 +11,10 @@ import json
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
 import torch
-from annotated_types import Ge, Gt, Le, Len
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -23,6 +22,7 @@ from lenskit.checksums import Damaged, card_checksum, load_tensors, save_tensors
 from lenskit.config import build
 from lenskit.data.images import Chunk
 from lenskit.data.readers import open_dataset
+from lenskit.encoder_card import FORMAT, read_card, remake, require
 from lenskit.errors import LenskitError, UsageError
 from lenskit.files import write_atomically
 from lenskit.kinds.backbone import Backbone
@@ -30,82 +30,13 @@ from lenskit.kinds.dataset import Dataset
 from lenskit.kinds.simulator import Simulator
 from lenskit.options import validate
 from lenskit.preprocessing.preprocess import Preprocess
-from lenskit.records import FiniteRecord, Record, checked, load_json
 from lenskit.registry import registry
 from lenskit.settings import InputSettings
 
 log = logging.getLogger("lenskit")
 
-FORMAT = 1
-
 SAME_SCALE = 0.02
 """Pixels whose sizes differ by no more than this part count as equal: so much a radius may be wrong by."""
-
-Count = Annotated[int, Ge(0)]
-
-
-class _Backbone(FiniteRecord):
-    name: str
-
-
-class _Trained(Record):
-    batches: Count
-    of: Count
-
-
-class _Probe(Record):
-    score: float
-
-
-class _Result(FiniteRecord):
-    on: str
-    parameter: str
-    unit: str = ""
-
-
-class _Measure(FiniteRecord):
-    name: str
-    unit: str = ""
-
-
-class _Head(FiniteRecord):
-    parameters: list[_Measure]
-
-
-class EncoderCard(Record):
-    """Contents of `encoder.json`.
-
-    Attributes:
-        backbone: Name and options of the backbone.
-        input: What is done to an image first.
-        image_shape: Channels, height and width of the images it takes; None if it resizes any image.
-        pixel_scale: Size in arcsec of a pixel of the images that it was trained on.
-        method: Name of the method that trained it.
-        pairs: Name of its pairs.
-        trained: Batches done, and batches planned.
-        probe: Its score in the probes while training.
-        summary: One line for people.
-        trained_on: The images that it was trained on, in words.
-        licence: Terms under which the weights may be used.
-        simulator: Name and options of the simulator that it was trained on.
-        results: How well it does, one record a parameter and set of images.
-        head: What its head predicts.
-    """
-
-    backbone: _Backbone
-    input: FiniteRecord
-    image_shape: Annotated[list[Annotated[int, Gt(0), Le(2**16)]], Len(3, 3)] | None
-    pixel_scale: Annotated[float, Gt(0)] | None = None
-    method: str | None = None
-    pairs: str | None = None
-    trained: _Trained | None = None
-    probe: _Probe | None = None
-    summary: str | None = None
-    trained_on: str | None = None
-    licence: str | None = None
-    simulator: _Backbone | None = None
-    results: list[_Result] | None = None
-    head: _Head | None = None
 
 
 class Encoder(nn.Module):
@@ -312,7 +243,7 @@ class Encoder(nn.Module):
             told = str(error) if isinstance(error, LenskitError) else f"{type(error).__name__}: {_one_line(error)}"
             raise LenskitError(f"the encoder in {folder} cannot be built as its encoder.json says: {told}") from error
         if plain == card:
-            _require(path)
+            require(path)
         encoder.card = plain
         if not whole:
             return encoder.eval()
@@ -360,54 +291,6 @@ def _without_start(card: dict[str, Any]) -> dict[str, Any]:
     """A card whose backbone has no options that say which weights to start from."""
     start = registry().find("backbone", card["backbone"]["name"]).load().start_options
     return card | {"backbone": {key: value for key, value in card["backbone"].items() if key not in start}}
-
-
-def read_card(folder: Path) -> dict[str, Any]:
-    """What the encoder in a folder says of itself.
-
-    Raises:
-        LenskitError: if there is none, or it is of another format, or damaged.
-    """
-    path = folder / "encoder.json"
-    _require(path)
-    where = f"the encoder in {folder} is damaged: encoder.json:"
-    card = load_json(path, None, where)
-    found = card.get("format") if isinstance(card, dict) else None
-    if isinstance(found, bool) or found != FORMAT:
-        raise LenskitError(f"the encoder in {folder} has format {found!r:.40}, this lenskit reads {FORMAT}")
-    checked(card, where, EncoderCard)
-    # A card is for people, too, who may change it: an error would be too much.
-    if card.pop("checksum", checksum := card_checksum(card)) != checksum:
-        log.warning(
-            "%s is not as it was written: its checksum differs. If nobody changed it, it is damaged: restore it, or "
-            '%s; if it is right, remove "checksum" from it',
-            path, remake(folder),
-        )  # fmt: skip
-    return card
-
-
-def is_as_written(folder: Path) -> bool:
-    """Whether what the encoder in a folder says of itself fits its checksum, or has none.
-
-    Raises:
-        LenskitError: if it cannot be read.
-    """
-    card = load_json(folder / "encoder.json")
-    return "checksum" not in card or card["checksum"] == card_checksum(card)
-
-
-def remake(folder: Path) -> str:
-    """Return advice on making an encoder again."""
-    if not (folder.parent / "run.toml").is_file():
-        return "make it again"
-    if folder.name == "encoder":
-        return f"make it again: lenskit train --resume {folder.parent}"
-    return f"take the last one in its place: {folder.parent}"
-
-
-def _require(path: Path) -> None:
-    if not path.exists():
-        raise LenskitError(f"{path.parent} holds no encoder: {path.name} is missing")
 
 
 def _shape(shape: Iterable[int]) -> str:

@@ -54,8 +54,8 @@ if TYPE_CHECKING:
     from lenskit.embeddings import Embeddings as Embeddings
     from lenskit.embeddings import is_embeddings as is_embeddings
     from lenskit.encoder import Encoder as Encoder
-    from lenskit.encoder import EncoderCard as EncoderCard
     from lenskit.encoder import is_halved as is_halved
+    from lenskit.encoder_card import EncoderCard as EncoderCard
     from lenskit.encoders.encoder_run import EncoderRun as EncoderRun
     from lenskit.encoders.encoder_run import open_run as open_run
     from lenskit.encoders.named import find_named as find_named
@@ -162,7 +162,7 @@ _LAZY = {
     "Distribution": "lenskit.distributions",
     "Embeddings": "lenskit.embeddings",
     "Encoder": "lenskit.encoder",
-    "EncoderCard": "lenskit.encoder",
+    "EncoderCard": "lenskit.encoder_card",
     "is_halved": "lenskit.encoder",
     "EncoderRun": "lenskit.encoders.encoder_run",
     "open_run": "lenskit.encoders.encoder_run",

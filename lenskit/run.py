@@ -26,7 +26,8 @@ from numpy.typing import NDArray
 from lenskit.applied import Answer, apply_method, chunks_of
 from lenskit.checkpoint import LAST, load_method
 from lenskit.config import Config, read_layer
-from lenskit.encoder import Encoder, find_device, read_card
+from lenskit.encoder import Encoder, find_device
+from lenskit.encoder_card import read_card
 from lenskit.errors import LenskitError, UsageError
 from lenskit.figures import read_figures
 from lenskit.files import write_atomically

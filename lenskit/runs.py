@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from lenskit.config import read_layer
-from lenskit.encoder import read_card
+from lenskit.encoder_card import read_card
 from lenskit.errors import LenskitError, UsageError
 from lenskit.figures import Lines, read_figures
 from lenskit.lock import is_held

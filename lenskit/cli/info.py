@@ -51,7 +51,7 @@ def _parts(name: str) -> list[Record]:
 def _tell(record: Record) -> None:
     """The card of an encoder; of one with an address no more than that is downloaded."""
     from lenskit.download import CARD
-    from lenskit.encoder import read_card
+    from lenskit.encoder_card import read_card
     from lenskit.encoders.words import told
 
     card = read_card(record.folder(CARD))

@@ -8,7 +8,8 @@ from typing import Any, ClassVar, Literal
 
 from lenskit.config import Config
 from lenskit.download import CARD
-from lenskit.encoder import Encoder, read_card
+from lenskit.encoder import Encoder
+from lenskit.encoder_card import read_card
 from lenskit.encoders.named import NamedEncoder, find_named, not_named
 from lenskit.errors import LenskitError, UsageError
 from lenskit.kinds.method import Method

@@ -14,7 +14,8 @@ from typing import Any
 import torch
 
 from lenskit.checksums import save_tensors
-from lenskit.encoder import Encoder, EncoderCard
+from lenskit.encoder import Encoder
+from lenskit.encoder_card import EncoderCard
 from lenskit.errors import LenskitError, UsageError
 from lenskit.exporting.card import Facts, readme
 from lenskit.records import Record, load_json

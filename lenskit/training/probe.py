@@ -18,7 +18,8 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from lenskit.data.source import Source, simulator_of
-from lenskit.encoder import Encoder, read_card
+from lenskit.encoder import Encoder
+from lenskit.encoder_card import read_card
 from lenskit.errors import LenskitError
 from lenskit.kinds.method import Budget
 from lenskit.kinds.pairs import PairStrategy

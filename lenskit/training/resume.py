@@ -11,7 +11,7 @@ import torch
 
 from lenskit.checkpoint import FREE, read_checkpoint, without_start
 from lenskit.config import Config
-from lenskit.encoder import is_as_written
+from lenskit.encoder_card import is_as_written
 from lenskit.errors import LenskitError, UsageError
 from lenskit.lock import held
 from lenskit.run import Run

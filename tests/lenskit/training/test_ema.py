@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from lenskit.checksums import seal_archive
-from lenskit.encoder import read_card
+from lenskit.encoder_card import read_card
 from lenskit.run import Run
 from lenskit.training.resume import resume
 from lenskit.training.runner import Job, train

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from lenskit.config import Config
 from lenskit.data.images import simulated
-from lenskit.encoder import read_card
+from lenskit.encoder_card import read_card
 from lenskit.errors import LenskitError
 from lenskit.kinds.method import Budget
 from lenskit.kinds.parameter import Parameter

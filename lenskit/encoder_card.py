@@ -1,0 +1,136 @@
+"""The card of an encoder, `encoder.json`: its backbone, the images it takes and what is known of it."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Annotated, Any
+
+from annotated_types import Ge, Gt, Le, Len
+
+from lenskit.checksums import card_checksum
+from lenskit.errors import LenskitError
+from lenskit.records import FiniteRecord, Record, checked, load_json
+
+log = logging.getLogger("lenskit")
+
+FORMAT = 1
+
+Count = Annotated[int, Ge(0)]
+
+
+class _Backbone(FiniteRecord):
+    name: str
+
+
+class _Trained(Record):
+    batches: Count
+    of: Count
+
+
+class _Probe(Record):
+    score: float
+
+
+class _Result(FiniteRecord):
+    on: str
+    parameter: str
+    unit: str = ""
+
+
+class _Measure(FiniteRecord):
+    name: str
+    unit: str = ""
+
+
+class _Head(FiniteRecord):
+    parameters: list[_Measure]
+
+
+class EncoderCard(Record):
+    """Contents of `encoder.json`.
+
+    Attributes:
+        backbone: Name and options of the backbone.
+        input: What is done to an image first.
+        image_shape: Channels, height and width of the images it takes; None if it resizes any image.
+        pixel_scale: Size in arcsec of a pixel of the images that it was trained on.
+        method: Name of the method that trained it.
+        pairs: Name of its pairs.
+        trained: Batches done, and batches planned.
+        probe: Its score in the probes while training.
+        summary: One line for people.
+        trained_on: The images that it was trained on, in words.
+        licence: Terms under which the weights may be used.
+        simulator: Name and options of the simulator that it was trained on.
+        results: How well it does, one record a parameter and set of images.
+        head: What its head predicts.
+    """
+
+    backbone: _Backbone
+    input: FiniteRecord
+    image_shape: Annotated[list[Annotated[int, Gt(0), Le(2**16)]], Len(3, 3)] | None
+    pixel_scale: Annotated[float, Gt(0)] | None = None
+    method: str | None = None
+    pairs: str | None = None
+    trained: _Trained | None = None
+    probe: _Probe | None = None
+    summary: str | None = None
+    trained_on: str | None = None
+    licence: str | None = None
+    simulator: _Backbone | None = None
+    results: list[_Result] | None = None
+    head: _Head | None = None
+
+
+def read_card(folder: Path) -> dict[str, Any]:
+    """Read the card of the encoder in a folder.
+
+    Raises:
+        LenskitError: if there is none, or it is of another format, or damaged.
+    """
+    path = folder / "encoder.json"
+    require(path)
+    where = f"the encoder in {folder} is damaged: encoder.json:"
+    card = load_json(path, None, where)
+    found = card.get("format") if isinstance(card, dict) else None
+    if isinstance(found, bool) or found != FORMAT:
+        raise LenskitError(f"the encoder in {folder} has format {found!r:.40}, this lenskit reads {FORMAT}")
+    checked(card, where, EncoderCard)
+    # A card is for people, too, who may change it: an error would be too much.
+    if card.pop("checksum", checksum := card_checksum(card)) != checksum:
+        log.warning(
+            "%s is not as it was written: its checksum differs. If nobody changed it, it is damaged: restore it, or "
+            '%s; if it is right, remove "checksum" from it',
+            path, remake(folder),
+        )  # fmt: skip
+    return card
+
+
+def is_as_written(folder: Path) -> bool:
+    """Whether the card of the encoder in a folder fits its checksum, or has none.
+
+    Raises:
+        LenskitError: if it cannot be read.
+    """
+    card = load_json(folder / "encoder.json")
+    return "checksum" not in card or card["checksum"] == card_checksum(card)
+
+
+def remake(folder: Path) -> str:
+    """Return advice on making an encoder again."""
+    if not (folder.parent / "run.toml").is_file():
+        return "make it again"
+    if folder.name == "encoder":
+        return f"make it again: lenskit train --resume {folder.parent}"
+    return f"take the last one in its place: {folder.parent}"
+
+
+def require(path: Path) -> None:
+    """Raise if a file of an encoder's folder is missing.
+
+    Raises:
+        LenskitError: naming it.
+    """
+    if not path.exists():
+        raise LenskitError(f"{path.parent} holds no encoder: {path.name} is missing")
