@@ -23,21 +23,17 @@ if TYPE_CHECKING:
     from lenskit.estimator import LensEncoder as LensEncoder
     from lenskit.run import Run as Run
 
-_LAZY = {
-    "Embeddings": "lenskit.embeddings",
-    "Encoder": "lenskit.encoder",
-    "LensEncoder": "lenskit.estimator",
-    "LenskitError": "lenskit.errors",
-    "Run": "lenskit.run",
-    "UsageError": "lenskit.errors",
-    "configuration": "lenskit.api",
-    "evaluate": "lenskit.api",
-    "export": "lenskit.api",
-    "load": "lenskit.api",
-    "render": "lenskit.api",
-    "resume": "lenskit.api",
-    "train": "lenskit.api",
+_NAMES = {
+    "lenskit.api": "configuration evaluate export load render resume train",
+    "lenskit.embeddings": "Embeddings",
+    "lenskit.encoder": "Encoder",
+    "lenskit.errors": "LenskitError UsageError",
+    "lenskit.estimator": "LensEncoder",
+    "lenskit.run": "Run",
 }
+"""Names by the module that they are loaded from."""
+
+_LAZY = {name: module for module, names in _NAMES.items() for name in names.split()}
 
 __all__ = ["__version__", *_LAZY]  # noqa: PLE0604
 

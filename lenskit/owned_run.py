@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from lenskit.config import Config, read_layer
+from lenskit.destinations import check_outside, check_writable, inside
 from lenskit.embeddings.files import not_of_embeddings
 from lenskit.errors import LenskitError, UsageError
 from lenskit.files import is_part
 from lenskit.lock import is_held
-from lenskit.ownership import LISTS, check_outside, check_writable, inside, remove, strangers
+from lenskit.ownership import LISTS, remove, strangers
 from lenskit.records import load_json
 from lenskit.run_files import ORIGIN, RUN, writes
 from lenskit.words import listed

@@ -48,6 +48,12 @@ if TYPE_CHECKING:
     from lenskit.data.readers import open_dataset as open_dataset
     from lenskit.data.readers import spelled_out as spelled_out
     from lenskit.data.source import source_of as source_of
+    from lenskit.destinations import asked as asked
+    from lenskit.destinations import check_folder as check_folder
+    from lenskit.destinations import check_free as check_free
+    from lenskit.destinations import check_output as check_output
+    from lenskit.destinations import in_folder as in_folder
+    from lenskit.destinations import working_folder as working_folder
     from lenskit.distributions import Distribution as Distribution
     from lenskit.drawing import save_figure as save_figure
     from lenskit.drawing import settle_texts as settle_texts
@@ -77,15 +83,9 @@ if TYPE_CHECKING:
     from lenskit.kinds.simulator import Scene as Scene
     from lenskit.kinds.simulator import Simulator as Simulator
     from lenskit.options import at_most as at_most
-    from lenskit.ownership import asked as asked
-    from lenskit.ownership import check_folder as check_folder
-    from lenskit.ownership import check_free as check_free
-    from lenskit.ownership import check_output as check_output
-    from lenskit.ownership import in_folder as in_folder
     from lenskit.ownership import is_stamped as is_stamped
     from lenskit.ownership import listed_in as listed_in
     from lenskit.ownership import stamp as stamp
-    from lenskit.ownership import working_folder as working_folder
     from lenskit.ownership import write_list as write_list
     from lenskit.pictures import colours as colours
     from lenskit.pictures import write_picture as write_picture
@@ -142,120 +142,65 @@ if TYPE_CHECKING:
     from lenskit.words import reason as reason
     from lenskit.words import shortened as shortened
 
-_LAZY = {
-    "stamp": "lenskit.ownership",
-    "asked": "lenskit.ownership",
-    "check_folder": "lenskit.ownership",
-    "check_free": "lenskit.ownership",
-    "check_output": "lenskit.ownership",
-    "in_folder": "lenskit.ownership",
-    "is_stamped": "lenskit.ownership",
-    "listed_in": "lenskit.ownership",
-    "working_folder": "lenskit.ownership",
-    "write_list": "lenskit.ownership",
-    "Backbone": "lenskit.kinds.backbone",
-    "Batch": "lenskit.kinds.pairs",
-    "Budget": "lenskit.kinds.method",
-    "Chunk": "lenskit.data.images",
-    "Damaged": "lenskit.checksums",
-    "Dataset": "lenskit.kinds.dataset",
-    "Distribution": "lenskit.distributions",
-    "Embeddings": "lenskit.embeddings",
-    "Encoder": "lenskit.encoder",
-    "EncoderCard": "lenskit.encoder_card",
-    "is_halved": "lenskit.encoder",
-    "EncoderRun": "lenskit.encoders.encoder_run",
-    "open_run": "lenskit.encoders.encoder_run",
-    "find_named": "lenskit.encoders.named",
-    "not_named": "lenskit.encoders.named",
-    "cache_folder": "lenskit.cache",
-    "Evaluation": "lenskit.kinds.evaluation",
-    "FitsFormat": "lenskit.store.fits_format",
-    "Hdf5Format": "lenskit.store.hdf5_format",
-    "KeyedGenerator": "lenskit.generator",
-    "MacroModel": "lenskit.kinds.macro_model",
-    "Method": "lenskit.kinds.method",
-    "PairStrategy": "lenskit.kinds.pairs",
-    "Parameter": "lenskit.kinds.parameter",
-    "ParameterRecord": "lenskit.kinds.parameter",
-    "Plan": "lenskit.store.plan",
-    "Preprocess": "lenskit.preprocessing.preprocess",
-    "Record": "lenskit.records",
-    "Run": "lenskit.run",
-    "Scene": "lenskit.kinds.simulator",
-    "Simulator": "lenskit.kinds.simulator",
-    "Store": "lenskit.store.store",
-    "Transform": "lenskit.kinds.pairs",
-    "alignment": "lenskit.training.probe",
-    "as_label": "lenskit.words",
-    "as_markdown": "lenskit.words",
-    "at_most": "lenskit.options",
-    "border_noise": "lenskit.preprocessing.preprocess",
-    "check_bytes": "lenskit.reading.limits",
-    "check_archive": "lenskit.checksums",
-    "checked": "lenskit.records",
-    "check_complete": "lenskit.data.images",
-    "check_hdu": "lenskit.reading.fits_file",
-    "colours": "lenskit.pictures",
-    "write_picture": "lenskit.pictures",
-    "compare_runs": "lenskit.runs",
-    "connected": "lenskit.store.cluster",
-    "coordinate_name": "lenskit.store.store",
-    "effective_rank": "lenskit.training.collapse",
-    "escaped": "lenskit.words",
-    "find_reader": "lenskit.data.readers",
-    "first_inexact": "lenskit.reading.whole",
-    "hdf5_item": "lenskit.reading.hdf5_file",
-    "held_out": "lenskit.training.heldout",
-    "Reading": "lenskit.training.shortcut",
-    "shortcuts": "lenskit.training.shortcut",
-    "is_angle": "lenskit.reading.units",
-    "is_embeddings": "lenskit.embeddings",
-    "is_store": "lenskit.store.store",
-    "keep_freed_memory": "lenskit.data.memory",
-    "load_array": "lenskit.reading.numpy_file",
-    "open_arrays": "lenskit.reading.numpy_file",
-    "open_bytes": "lenskit.reading.fits_file",
-    "load_json": "lenskit.records",
-    "load_tensors": "lenskit.checksums",
-    "listed": "lenskit.words",
-    "noise_map": "lenskit.preprocessing.lens_light",
-    "open_dataset": "lenskit.data.readers",
-    "open_fits": "lenskit.reading.fits_file",
-    "quiet_fits": "lenskit.reading.quiet",
-    "repeated": "lenskit.reading.fits_header",
-    "wrong_card": "lenskit.reading.fits_header",
-    "orient_images": "lenskit.data.orientation",
-    "orient_values": "lenskit.data.orientation",
-    "parse_number": "lenskit.reading.delimited",
-    "parameters_of": "lenskit.kinds.parameter",
-    "parse_json": "lenskit.records",
-    "plot_runs": "lenskit.runs",
-    "projection_std": "lenskit.training.collapse",
-    "quoted": "lenskit.words",
-    "read_assignment": "lenskit.config",
-    "read_delimited": "lenskit.reading.delimited",
-    "read_lenses": "lenskit.data.held",
-    "read_numbers": "lenskit.reading.delimited",
-    "read_toml": "lenskit.config",
-    "save_tensors": "lenskit.checksums",
-    "reason": "lenskit.words",
-    "save_figure": "lenskit.drawing",
-    "settle_texts": "lenskit.drawing",
-    "shortened": "lenskit.words",
-    "simulated": "lenskit.data.images",
-    "smooth_light": "lenskit.preprocessing.lens_light",
-    "source_of": "lenskit.data.source",
-    "spelled_out": "lenskit.data.readers",
-    "stored": "lenskit.data.images",
-    "theta_E_columns": "lenskit.reading.units",
-    "to_arcsec": "lenskit.reading.units",
-    "uniformity": "lenskit.training.probe",
-    "unit_in": "lenskit.reading.units",
-    "unit_named": "lenskit.reading.units",
-    "whole_numbers": "lenskit.reading.whole",
-    "write_atomically": "lenskit.files",
+_NAMES = {
+    "lenskit.cache": "cache_folder",
+    "lenskit.checksums": "check_archive Damaged load_tensors save_tensors",
+    "lenskit.config": "read_assignment read_toml",
+    "lenskit.data.held": "read_lenses",
+    "lenskit.data.images": "check_complete Chunk simulated stored",
+    "lenskit.data.memory": "keep_freed_memory",
+    "lenskit.data.orientation": "orient_images orient_values",
+    "lenskit.data.readers": "find_reader open_dataset spelled_out",
+    "lenskit.data.source": "source_of",
+    "lenskit.destinations": "asked check_folder check_free check_output in_folder working_folder",
+    "lenskit.distributions": "Distribution",
+    "lenskit.drawing": "save_figure settle_texts",
+    "lenskit.embeddings": "Embeddings is_embeddings",
+    "lenskit.encoder": "Encoder is_halved",
+    "lenskit.encoder_card": "EncoderCard",
+    "lenskit.encoders.encoder_run": "EncoderRun open_run",
+    "lenskit.encoders.named": "find_named not_named",
+    "lenskit.files": "write_atomically",
+    "lenskit.generator": "KeyedGenerator",
+    "lenskit.kinds.backbone": "Backbone",
+    "lenskit.kinds.dataset": "Dataset",
+    "lenskit.kinds.evaluation": "Evaluation",
+    "lenskit.kinds.macro_model": "MacroModel",
+    "lenskit.kinds.method": "Budget Method",
+    "lenskit.kinds.pairs": "Batch PairStrategy Transform",
+    "lenskit.kinds.parameter": "Parameter ParameterRecord parameters_of",
+    "lenskit.kinds.simulator": "Scene Simulator",
+    "lenskit.options": "at_most",
+    "lenskit.ownership": "is_stamped listed_in stamp write_list",
+    "lenskit.pictures": "colours write_picture",
+    "lenskit.preprocessing.lens_light": "noise_map smooth_light",
+    "lenskit.preprocessing.preprocess": "border_noise Preprocess",
+    "lenskit.reading.delimited": "parse_number read_delimited read_numbers",
+    "lenskit.reading.fits_file": "check_hdu open_bytes open_fits",
+    "lenskit.reading.fits_header": "repeated wrong_card",
+    "lenskit.reading.hdf5_file": "hdf5_item",
+    "lenskit.reading.limits": "check_bytes",
+    "lenskit.reading.numpy_file": "load_array open_arrays",
+    "lenskit.reading.quiet": "quiet_fits",
+    "lenskit.reading.units": "is_angle theta_E_columns to_arcsec unit_in unit_named",
+    "lenskit.reading.whole": "first_inexact whole_numbers",
+    "lenskit.records": "checked load_json parse_json Record",
+    "lenskit.run": "Run",
+    "lenskit.runs": "compare_runs plot_runs",
+    "lenskit.store.cluster": "connected",
+    "lenskit.store.fits_format": "FitsFormat",
+    "lenskit.store.hdf5_format": "Hdf5Format",
+    "lenskit.store.plan": "Plan",
+    "lenskit.store.store": "coordinate_name is_store Store",
+    "lenskit.training.collapse": "effective_rank projection_std",
+    "lenskit.training.heldout": "held_out",
+    "lenskit.training.probe": "alignment uniformity",
+    "lenskit.training.shortcut": "Reading shortcuts",
+    "lenskit.words": "as_label as_markdown escaped listed quoted reason shortened",
 }
+"""Names by the module that they are loaded from."""
+
+_LAZY = {name: module for module, names in _NAMES.items() for name in names.split()}
 
 __all__ = ["Component", "LenskitError", "UsageError", "hookimpl", "too_many_files", *_LAZY]  # noqa: PLE0604
 

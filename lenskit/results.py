@@ -9,9 +9,10 @@ from os import PathLike, fspath, path
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lenskit.destinations import Asked, asking, check_folder, check_free
 from lenskit.errors import UsageError
 from lenskit.kinds.evaluation import Evaluation
-from lenskit.ownership import RESULTS, Asked, asking, check_folder, check_free, listing
+from lenskit.ownership import RESULTS, listing
 from lenskit.registry import registry
 from lenskit.run_files import is_run
 

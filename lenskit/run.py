@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from lenskit.applied import Answer, apply_method, chunks_of
 from lenskit.checkpoint import LAST, load_method
 from lenskit.config import Config, read_layer
+from lenskit.destinations import asked
 from lenskit.encoder import Encoder, find_device
 from lenskit.encoder_card import read_card
 from lenskit.errors import LenskitError, UsageError
@@ -34,7 +35,6 @@ from lenskit.files import write_atomically
 from lenskit.kinds.method import Method
 from lenskit.kinds.simulator import Simulator
 from lenskit.owned_run import check_run_free, empty_run
-from lenskit.ownership import asked
 from lenskit.provenance import provenance
 from lenskit.run_files import ORIGIN, RUN
 
@@ -197,13 +197,7 @@ class Run:
         return load_method(self.path, self.config)
 
     def embed(
-        self,
-        images: Any = 1000,
-        *,
-        seed: int = 0,
-        split: str = "embed",
-        batch_size: int = 256,
-        device: str = "auto",
+        self, images: Any = 1000, *, seed: int = 0, split: str = "embed", batch_size: int = 256, device: str = "auto"
     ) -> tuple[NDArray[np.float32], dict[str, NDArray[np.float64]]]:
         """Features of images, as `lenskit embed` makes them.
 
@@ -228,15 +222,10 @@ class Run:
     def score(
         self, images: Any = 1000, *, seed: int = 0, split: str = "embed", batch_size: int = 256, device: str = "auto"
     ) -> tuple[NDArray[np.float64], dict[str, NDArray[np.float64]]]:
-        """How strange images are beside those trained on, as the run's method says.
+        """Score how unlike the training images others are, by the run's method; it takes what `embed` does.
 
-        Args:
-            images: As `embed` takes them.
-            seed: Seed of simulated lenses, and of torch's generator while the method looks at the images. Those of
-                lenskit draw nothing from it: what they say of an image is the same whatever the seed.
-            split: Part of the data that simulated lenses are of.
-            batch_size: Images at a time.
-            device: `cpu`, `cuda`, ... or `auto`.
+        The seed is also that of torch's generator while the method looks at the images. Methods of lenskit draw
+        nothing from it: their scores of an image do not depend on the seed.
 
         Returns:
             Scores (n,), higher is stranger, and the values (n,) of each recorded parameter: none for an array.
@@ -245,23 +234,13 @@ class Run:
             UsageError: if the images are none that the run's network takes.
             LenskitError: if the method has no score, or there is none but a backbone.
         """
-        missing = (
-            f"has no score of its own: `lenskit anomaly {self.path}` judges it by the distance to its training lenses"
-        )
-        return self._apply("score", missing, images, seed, split, batch_size, device)
+        other = f"`lenskit anomaly {self.path}` judges it by the distance to its training lenses"
+        return self._apply("score", f"has no score of its own: {other}", images, seed, split, batch_size, device)
 
     def reconstruct(
         self, images: Any = 1000, *, seed: int = 0, split: str = "embed", batch_size: int = 256, device: str = "auto"
     ) -> tuple[NDArray[np.float32], dict[str, NDArray[np.float64]]]:
-        """Images as the run's method makes them anew.
-
-        Args:
-            images: As `embed` takes them.
-            seed: Seed of simulated lenses, and of torch's generator while the method looks at the images. Those of
-                lenskit draw nothing from it: what they say of an image is the same whatever the seed.
-            split: Part of the data that simulated lenses are of.
-            batch_size: Images at a time.
-            device: `cpu`, `cuda`, ... or `auto`.
+        """Reconstruct images with the run's method; it takes what `score` does.
 
         Returns:
             Images (n, channels, height, width) on the scale of those that the network is given, which

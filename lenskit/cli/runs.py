@@ -79,7 +79,7 @@ def compare(runs: tuple[str, ...], output: str | None, overwrite: bool, as_json:
     if output and Path(output).suffix not in (".png", ".pdf", ".svg"):
         raise UsageError(f"the curves are plotted to a .png, .pdf or .svg file, got {output}")
     if output:
-        from lenskit.ownership import check_output
+        from lenskit.destinations import check_output
 
         check_output(Path(output), overwrite=overwrite, inputs=(), flag="-o")
     left_out = {run: why for run in dict.fromkeys(runs) if (why := unsound(Path(run)))}

@@ -75,7 +75,7 @@ def command(
         raise UsageError(f"{output} has to end in .{', .'.join(ENDINGS)}")
     if not path.parent.is_dir():
         raise UsageError(f"there is no folder {path.parent}")
-    from lenskit.ownership import check_output
+    from lenskit.destinations import check_output
     from lenskit.results import paths_of
 
     check_output(path, overwrite=overwrite, inputs=paths_of([recipe, config, data]), flag="-o")

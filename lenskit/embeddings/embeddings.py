@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from lenskit.checksums import card_checksum
+from lenskit.destinations import asked, working_folder
 from lenskit.embeddings import files, table
 from lenskit.embeddings.stored import Matrix, StoredMatrix
 from lenskit.embeddings.table import BACKBONE, PROJECTION, Table
 from lenskit.errors import UsageError
 from lenskit.kinds.parameter import Parameter
-from lenskit.ownership import asked, working_folder
 from lenskit.reading.whole import first_inexact
 from lenskit.version import __version__
 

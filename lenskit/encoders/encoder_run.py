@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from lenskit.config import Config
+from lenskit.destinations import asked, working_folder
 from lenskit.download import CARD
 from lenskit.encoder import Encoder
 from lenskit.encoder_card import read_card
@@ -14,7 +15,6 @@ from lenskit.encoders.named import NamedEncoder, find_named, not_named
 from lenskit.errors import LenskitError, UsageError
 from lenskit.kinds.method import Method
 from lenskit.kinds.simulator import Simulator
-from lenskit.ownership import asked, working_folder
 from lenskit.run import BEST, Run
 
 

@@ -7,12 +7,12 @@ import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from lenskit.destinations import check_folder, check_writable, same
 from lenskit.encoder import Encoder
 from lenskit.errors import LenskitError, UsageError
 from lenskit.exporting import onnx_file, timm_folder
 from lenskit.exporting.card import Facts
 from lenskit.files import write_atomically
-from lenskit.ownership import check_folder, check_writable, same
 from lenskit.registry import near
 from lenskit.run import Run
 from lenskit.words import listed

@@ -14,11 +14,12 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from lenskit.destinations import check_output
 from lenskit.errors import UsageError
 from lenskit.files import naming, write_atomically
 from lenskit.hdf5_file import new_hdf5
 from lenskit.kinds.parameter import Parameter
-from lenskit.ownership import check_output, leftovers, remove, scratch, strangers
+from lenskit.ownership import leftovers, remove, scratch, strangers
 from lenskit.rendering.render import Part, Rendering, labels
 from lenskit.rendering.table import NAME
 from lenskit.words import listed

@@ -26,7 +26,6 @@ from lenskit.registry import registry
 FORMAT = "lenskit-pairs"
 VERSION = 1
 
-DTYPES = ("float32", "float16")
 CHUNK_BYTES = 8 * 2**20
 """Chunks have as many lenses (a power of two) as need no more than this in float32; and so many images are rendered at
 a time."""

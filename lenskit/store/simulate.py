@@ -15,8 +15,8 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
+from lenskit.destinations import check_outside
 from lenskit.errors import LenskitError, UsageError
-from lenskit.ownership import check_outside
 from lenskit.store.claims import Claims
 from lenskit.store.cluster import connected, fill_on_cluster
 from lenskit.store.format import Format, written

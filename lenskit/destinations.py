@@ -1,0 +1,239 @@
+"""Where a command may write: checked before there is any work."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+
+from lenskit.errors import LenskitError, UsageError
+from lenskit.ownership import RESULTS, is_stamped, listed_in, object_in
+from lenskit.run_files import RUN, is_run, writes
+from lenskit.words import listed
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Options of a command on where the results of an evaluation go.
+
+    Attributes:
+        evaluation: Its name; empty if it was called without the core.
+        output: The folder in place of those in the runs.
+        overwrite: Whether files of others are replaced.
+        labels: Names of the subjects' folders in `output` by the subjects' keys, where there are several.
+        inputs: What the command reads: nothing is written to it.
+        subjects: What is judged, if it is no run.
+    """
+
+    evaluation: str = ""
+    output: Path | None = None
+    overwrite: bool = False
+    labels: Mapping[Path, str] = field(default_factory=dict)
+    inputs: tuple[Path, ...] = ()
+    subjects: tuple[str, ...] = ()
+
+    def place(self, subject: Path) -> Path | None:
+        """The folder for the results of a subject of that key, if the command names one."""
+        return self.output and self.output / self.labels.get(subject, "")
+
+
+_NOTHING = Asked()
+_asked: ContextVar[Asked] = ContextVar("asked", default=_NOTHING)
+
+
+def asked() -> Asked:
+    """Return the options on where the results of the current evaluation go."""
+    return _asked.get()
+
+
+@contextmanager
+def asking(wish: Asked) -> Iterator[None]:
+    """Has `asked` say so meanwhile."""
+    token = _asked.set(wish)
+    try:
+        yield
+    finally:
+        _asked.reset(token)
+
+
+def check_free(folder: Path, names: Collection[str]) -> None:
+    """Checks, before there is any work, that results can be written to a folder.
+
+    Args:
+        folder: The folder, which need not exist.
+        names: Files that will be written there. Those of an earlier outcome of the same evaluation are replaced.
+
+    Raises:
+        UsageError: if there is a file of such a name that the evaluation did not write, and nothing is to be
+            overwritten; or it is no folder.
+        LenskitError: if nothing can be written there.
+    """
+    check_writable(folder)
+    wish = asked()
+    for name in names:
+        if os.path.lexists(folder / name) and any(same(folder / name, given) for given in wish.inputs):
+            raise UsageError(f"{folder / name} is an input of this command: choose another --output")
+        if (folder / name).is_dir() and not (folder / name).is_symlink() and not name.endswith("/"):
+            raise UsageError(f"{folder / name} is a folder, where a file would go: move it, or choose another --output")
+    if wish.overwrite or not folder.is_dir():
+        return
+    other = str(object_in(folder / RESULTS).get("evaluation") or wish.evaluation)
+    if wish.evaluation and other != wish.evaluation:
+        raise UsageError(f"{folder} holds results of {other}: choose another --output, or use --overwrite")
+    own = listed_in(folder, wish.evaluation)
+    if taken := [name for name in names if name not in own and os.path.lexists(folder / name)]:
+        raise UsageError(
+            f"{folder} holds {listed(taken, 3)}, which {wish.evaluation or 'this evaluation'} did not write: move "
+            "what is yours, choose another --output, or replace it with --overwrite"
+        )
+
+
+def working_folder(judged: Path, evaluation: str, name: str = "") -> Path:
+    """Where results go that are of no run: `NAME-evaluations/EVALUATION` in the working folder, with a number if those
+    of another file of that name are there.
+
+    Args:
+        judged: The file or folder that is judged.
+        evaluation: The evaluation.
+        name: Its name, if that is not the name of the file.
+    """
+    stem = name or judged.name
+    for number in count(1):
+        name = f"{stem}-{number}-evaluations" if number > 1 else f"{stem}-evaluations"
+        folder = Path.cwd() / name / evaluation
+        of = object_in(folder / RESULTS).get("of")
+        if not isinstance(of, list) or not of or str(judged.resolve()) in of:
+            return folder
+    raise AssertionError
+
+
+def check_output(
+    path: Path,
+    *,
+    overwrite: bool | None = None,
+    inputs: Iterable[Path] | None = None,
+    ours: Callable[[Path], bool] = is_stamped,
+    flag: str = "--output",
+) -> None:
+    """Checks, before there is any work, that a file can be written where a user wants it.
+
+    Args:
+        path: The file.
+        overwrite: Whether a file of others is replaced. An input and a part of a run never are. By default as the
+            command of the evaluation says.
+        inputs: What the command reads; by default what that of the evaluation does.
+        ours: Whether what is there was written by this verb.
+        flag: How the path was given.
+
+    Raises:
+        UsageError: if something is there that may not be replaced.
+        LenskitError: if nothing can be written there.
+    """
+    other = f"choose another {flag}"
+    overwrite = asked().overwrite if overwrite is None else overwrite
+    if not path.name or path.name == "..":
+        raise UsageError(f"{flag} takes the name of a file, got {str(path)!r}")
+    if path.is_dir() and not ours(path):
+        raise UsageError(f"{path} is a folder: {other}")
+    for given in asked().inputs if inputs is None else inputs:
+        if same(path, given):
+            raise UsageError(f"{path} is an input of this command: {other}")
+        if os.path.lexists(path) and inside(path, given):
+            raise UsageError(f"{path} belongs to {given}, an input of this command: {other}")
+    check_no_part(path, flag)
+    link = path.is_symlink() and not path.is_dir()
+    if os.path.lexists(path) and not overwrite and (link or not ours(path)):
+        raise UsageError(f"{path} exists: {other}, or replace it with --overwrite")
+    check_writable(path.parent)
+
+
+def check_no_part(path: Path, flag: str, folder: bool = False) -> None:
+    """Raises if a path is that of a part of a run or a store, or in one.
+
+    Args:
+        path: The path.
+        flag: How it was given.
+        folder: Whether it is that of a folder to write to, which is no store, either.
+
+    Raises:
+        UsageError: naming the run or the store.
+    """
+    for each in dict.fromkeys([Path(os.path.abspath(path)), path.resolve()]):
+        for above in (each, *each.parents):
+            name = each.relative_to(above).as_posix()
+            there = each.is_file() and name.partition("/")[0] in ("evaluations", "export")
+            part = name == "." or any(map(writes, (name, name.lower(), f"{name}/")))
+            part = part or name.partition("/")[0].lower() in ("encoder", "best", "checkpoints")
+            if (part or there) and is_run(above):
+                raise UsageError(f"{path} is a part of the run {above}: choose another {flag}")
+            if (folder or above != each) and object_in(above / "zarr.json").get("node_type"):
+                raise UsageError(f"{path} is in the store {above}: choose another {flag}")
+
+
+def check_outside(path: Path, flag: str = "--out") -> None:
+    """Checks, before there is any work, that a path where a run or a store shall be made is in none.
+
+    Args:
+        path: The path.
+        flag: How it was given.
+
+    Raises:
+        UsageError: naming the run or the store that it is in.
+    """
+    for each in dict.fromkeys([Path(os.path.abspath(path)), path.resolve()]):
+        for above in each.parents:
+            # A run that is half made, too, has a folder `best` of its own.
+            if is_run(above) or (each == above / "best" and (above / RUN).is_file()):
+                raise UsageError(f"{path} is a part of the run {above}: choose another {flag}")
+            if object_in(above / "zarr.json").get("node_type") or "format" in object_in(above / "simulation.json"):
+                raise UsageError(f"{path} is in the store {above}: choose another {flag}")
+
+
+def check_folder(path: Path, inputs: Iterable[Path] = (), flag: str = "--output") -> None:
+    """Checks, before there is any work, that results can go to a folder that a user names.
+
+    Raises:
+        UsageError: if it is no folder, a part of a run or a store, or holds what the command reads.
+    """
+    for given in inputs:
+        if same(path, given) or (given.is_dir() and inside(path, given)):
+            where = "" if same(path, given) else f"in {given}, "
+            raise UsageError(f"{path} is {where}an input of this command: choose another {flag}")
+    check_no_part(path, flag, folder=True)
+    check_writable(path, flag)
+
+
+def check_writable(folder: Path, flag: str = "") -> None:
+    """Raises if files cannot be written to a folder, which need not exist.
+
+    Raises:
+        UsageError: if there is something that is no folder.
+        LenskitError: if it is read-only.
+    """
+    hint = f": choose another {flag}" if flag else ""
+    there = next(each for each in (folder, *folder.absolute().parents) if os.path.lexists(each))
+    if not there.is_dir():
+        raise UsageError(f"{there} is {'a link that leads nowhere' if not there.exists() else 'no folder'}{hint}")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise LenskitError(f"nothing can be written to {there}: Permission denied{hint}")
+
+
+def same(a: Path, b: Path) -> bool:
+    """Whether two paths are one thing, however they are spelled."""
+    return a.resolve() == b.resolve() or (a.exists() and b.exists() and a.samefile(b))
+
+
+def inside(path: Path, folder: Path) -> bool:
+    """Whether a path is in a folder, however both are spelled."""
+    return any(same(above, folder) for above in path.resolve().parents)
+
+
+def in_folder(output: str, name: str) -> Path:
+    """The file that an output means: itself; or in a folder, or what has no ending, one of that name."""
+    path = Path(output)
+    wanted = path.suffix != Path(name).suffix if path.is_dir() else bool(output) and not path.suffix
+    return path / name if wanted and not is_run(path) else path
