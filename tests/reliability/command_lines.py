@@ -165,10 +165,10 @@ def draw(rng: random.Random, words: Vocabulary) -> list[str]:
 
 def vocabulary() -> Vocabulary:
     """The options of every verb, and the settings of every component and of training."""
+    from lenskit import settings as training
     from lenskit.cli.main import cli
     from lenskit.options import options_of
     from lenskit.registry import registry
-    from lenskit.training import settings as training
 
     context = click.Context(cli)
     flags = {
