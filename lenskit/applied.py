@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from lenskit.run import Run
 
 MISSING = {
-    "score": "has no score of its own: `lenskit anomaly {run}` judges it by the distance to its training lenses",
+    "score": "has no score of its own; an evaluation may judge it by other means: see `lenskit list evaluations`",
     "reconstruct": "makes no images",
 }
 """What is said of a method that cannot do a thing."""
@@ -77,5 +77,5 @@ def _answer(run: Run, ask: Any, what: str, images: Tensor) -> Tensor:
     answer = ask(images)
     if answer is None:
         name = run.config.name("method")
-        raise LenskitError(f"the method of {run.path}, {name}, {MISSING[what].format(run=run.path)}")
+        raise LenskitError(f"the method of {run.path}, {name}, {MISSING[what]}")
     return (answer.double() if what == "score" else answer.float()).cpu()

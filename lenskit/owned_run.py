@@ -8,9 +8,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from lenskit.config import Config, read_layer
+from lenskit.config import Config
 from lenskit.errors import LenskitError, UsageError
 from lenskit.files import is_part
+from lenskit.layers import read_layer
 from lenskit.ownership import inside, strangers
 from lenskit.records import load_json
 

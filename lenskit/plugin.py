@@ -25,7 +25,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from lenskit.component import Component
-from lenskit.errors import LenskitError, UsageError, too_many_files
+from lenskit.errors import LenskitError, UsageError, meant, near, too_many_files
 from lenskit.hookspecs import hookimpl
 
 if TYPE_CHECKING:
@@ -34,8 +34,6 @@ if TYPE_CHECKING:
     from lenskit.checksums import check_archive as check_archive
     from lenskit.checksums import load_tensors as load_tensors
     from lenskit.checksums import save_tensors as save_tensors
-    from lenskit.config import read_assignment as read_assignment
-    from lenskit.config import read_toml as read_toml
     from lenskit.data.generator import KeyedGenerator as KeyedGenerator
     from lenskit.data.held import read_lenses as read_lenses
     from lenskit.data.lens_light import noise_map as noise_map
@@ -80,6 +78,8 @@ if TYPE_CHECKING:
     from lenskit.kinds.parameter import parameters_of as parameters_of
     from lenskit.kinds.simulator import Scene as Scene
     from lenskit.kinds.simulator import Simulator as Simulator
+    from lenskit.layers import read_assignment as read_assignment
+    from lenskit.layers import read_toml as read_toml
     from lenskit.options import at_most as at_most
     from lenskit.ownership import asked as asked
     from lenskit.ownership import check_folder as check_folder
@@ -233,11 +233,11 @@ _LAZY = {
     "plot_runs": "lenskit.runs",
     "projection_std": "lenskit.training.collapse",
     "quoted": "lenskit.words",
-    "read_assignment": "lenskit.config",
+    "read_assignment": "lenskit.layers",
     "read_delimited": "lenskit.reading.delimited",
     "read_lenses": "lenskit.data.held",
     "read_numbers": "lenskit.reading.delimited",
-    "read_toml": "lenskit.config",
+    "read_toml": "lenskit.layers",
     "save_tensors": "lenskit.checksums",
     "reason": "lenskit.words",
     "save_figure": "lenskit.drawing",
@@ -257,7 +257,7 @@ _LAZY = {
     "write_atomically": "lenskit.files",
 }
 
-__all__ = ["Component", "LenskitError", "UsageError", "hookimpl", "too_many_files", *_LAZY]  # noqa: PLE0604
+__all__ = ["Component", "LenskitError", "UsageError", "hookimpl", "meant", "near", "too_many_files", *_LAZY]  # noqa: PLE0604
 
 
 def __getattr__(name: str) -> Any:

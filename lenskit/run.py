@@ -28,12 +28,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lenskit.applied import apply_method, chunks_of
-from lenskit.config import Config, read_layer
+from lenskit.config import Config
 from lenskit.encoder import Encoder, find_device, read_card
 from lenskit.errors import LenskitError, UsageError
 from lenskit.figures import read_figures
 from lenskit.files import write_atomically
 from lenskit.kinds.simulator import Simulator
+from lenskit.layers import read_layer
 from lenskit.lock import is_held
 from lenskit.owned_run import ORIGIN, RUN, not_of_a_run
 from lenskit.ownership import LISTS, asked, check_outside, check_writable, remove

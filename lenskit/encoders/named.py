@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lenskit.encoders.download import CARD, fetch, is_address
-from lenskit.errors import LenskitError
-from lenskit.registry import Record, near, registry
+from lenskit.errors import LenskitError, near
+from lenskit.registry import Record, registry
 
 if TYPE_CHECKING:
     from lenskit.encoder import Encoder

@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from lenskit.encoder import Encoder
-from lenskit.errors import LenskitError, UsageError
+from lenskit.errors import LenskitError, UsageError, near
 from lenskit.export.card import Facts
 from lenskit.files import write_atomically
 from lenskit.ownership import check_folder, check_writable, same
-from lenskit.registry import near
 from lenskit.run import Run
 from lenskit.words import listed
 
@@ -61,7 +60,7 @@ def export(source: Run | Encoder, format: str = "timm", folder: Path | None = No
             other features than the encoder.
     """
     if format not in FORMATS:
-        raise UsageError(f"there is no format {format!r}{near(format, list(FORMATS))}; there are {', '.join(FORMATS)}")
+        raise UsageError(f"there is no format {format!r}{near(format, FORMATS)}; there are {', '.join(FORMATS)}")
     if isinstance(source, Run):
         folder = folder or source.path / "export" / format
         encoder, facts = source.encoder(), Facts.of_run(source)

@@ -61,11 +61,11 @@ class Table:
         Raises:
             UsageError: if there is none of that name.
         """
-        from lenskit.registry import near
+        from lenskit.errors import near
 
         for name in (names := list(names)):
             if name not in self.columns:
-                raise UsageError(f"{self.source} has no column {name!r} to ignore{near(name, list(self.columns))}")
+                raise UsageError(f"{self.source} has no column {name!r} to ignore{near(name, self.columns)}")
         return Table(self.source, {n: cells for n, cells in self.columns.items() if n not in names}, self.places)
 
     def names(self) -> list[str]:

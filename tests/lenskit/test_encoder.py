@@ -16,7 +16,7 @@ from astropy.io import fits
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from lenskit.config import build
+from lenskit.chosen import build
 from lenskit.data.source import simulated
 from lenskit.encoder import Encoder, read_card
 from lenskit.errors import LenskitError, UsageError

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from lenskit.config import build
+from lenskit.chosen import build
 from lenskit.data.preprocess import Preprocess
 from lenskit.data.source import Keep, LiveSource, Share, StoredSource, simulated, stored
 from lenskit.errors import LenskitError, UsageError

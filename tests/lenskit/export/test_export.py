@@ -18,7 +18,7 @@ import torch
 import yaml
 
 import lenskit
-from lenskit.config import build
+from lenskit.chosen import build
 from lenskit.data import lens_light
 from lenskit.data.preprocess import Preprocess
 from lenskit.encoder import Encoder
