@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from lenskit.data.orientation import orient_values as orient_values
     from lenskit.data.preprocess import Preprocess as Preprocess
     from lenskit.data.preprocess import border_noise as border_noise
+    from lenskit.data.readers import data_name as data_name
     from lenskit.data.readers import find_reader as find_reader
     from lenskit.data.readers import open_dataset as open_dataset
     from lenskit.data.readers import spelled_out as spelled_out
@@ -93,6 +94,7 @@ if TYPE_CHECKING:
     from lenskit.ownership import write_list as write_list
     from lenskit.pictures import colours as colours
     from lenskit.pictures import write_picture as write_picture
+    from lenskit.published import without_folders as without_folders
     from lenskit.reading.delimited import parse_number as parse_number
     from lenskit.reading.delimited import read_delimited as read_delimited
     from lenskit.reading.delimited import read_numbers as read_numbers
@@ -201,6 +203,7 @@ _LAZY = {
     "compare_runs": "lenskit.runs",
     "connected": "lenskit.store.cluster",
     "coordinate_name": "lenskit.store.store",
+    "data_name": "lenskit.data.readers",
     "effective_rank": "lenskit.training.collapse",
     "escaped": "lenskit.words",
     "find_reader": "lenskit.data.readers",
@@ -254,6 +257,7 @@ _LAZY = {
     "unit_in": "lenskit.reading.units",
     "unit_named": "lenskit.reading.units",
     "whole_numbers": "lenskit.reading.whole",
+    "without_folders": "lenskit.published",
     "write_atomically": "lenskit.files",
 }
 

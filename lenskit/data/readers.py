@@ -114,6 +114,15 @@ def spelled_out(text: str) -> str:
     return f"{name}:{path.resolve()}{text.removeprefix(before)}"
 
 
+def data_name(text: str) -> str:
+    """Return the name of the file or folder that `--data` means, without its place on this machine.
+
+    Raises:
+        UsageError: see `find_reader`.
+    """
+    return Path(os.path.abspath(find_reader(text)[1])).name
+
+
 def read_section(text: str) -> dict[str, Any]:
     """What `--data` says, as the section `data` of a configuration: the reader's name, the path, and options.
 
