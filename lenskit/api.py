@@ -11,15 +11,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lenskit.choices import CHOICES, resolve, usual_folder
-from lenskit.config import Config, Layer, build, layer_of, read_assignment
+from lenskit.choices import CHOICES
+from lenskit.chosen import build
+from lenskit.config import Config, read_layers
 from lenskit.embeddings import Embeddings, is_embeddings, may_be_embeddings
 from lenskit.encoder import Encoder
 from lenskit.encoders.encoder_run import open_run
 from lenskit.encoders.named import find_named, not_named
-from lenskit.errors import LenskitError, UsageError
+from lenskit.errors import LenskitError, UsageError, near
 from lenskit.exporting.export import export as export_encoder
 from lenskit.exporting.timm_folder import is_export, load_export
+from lenskit.layers import Layer
 from lenskit.options import options_of
 from lenskit.registry import registry
 from lenskit.rendering.render import Rendering, labels, simulator_for
@@ -72,9 +74,9 @@ def train(
         LenskitError: if training cannot go on.
     """
     if out is not None and not fspath(out):
-        raise UsageError("out takes the run directory to make, got nothing")
+        raise UsageError("--out takes the run directory to make, got nothing")
     resolved = configuration(recipe, config=config, data=data, set=set, **choices)
-    folder = usual_folder(resolved) if out is None else Path(out)
+    folder = _free_folder(resolved) if out is None else Path(out)
     name = None if recipe is None else fspath(recipe)
     return train_run(resolved, folder, overwrite=overwrite, progress=progress, recipe=name)
 
@@ -88,9 +90,19 @@ def configuration(
     **choices: Any,
 ) -> Config:
     """The configuration that `train` would train, as `lenskit train --print-config` shows it; see `train`."""
-    given = {name: _as_typed(name, value) for name, value in choices.items() if value is not None}
-    recipe, config, data = (None if path is None else fspath(path) for path in (recipe, config, data))
-    return resolve(recipe, config, [_layer(key, value) for key, value in (set or {}).items()], data, **given)
+    from lenskit.data.readers import read_section
+
+    given = {name: value for name, value in choices.items() if value not in (None, ())}
+    for name in given:
+        if name not in CHOICES:
+            raise UsageError(f"there is no choice {name!r}{near(name, CHOICES)}; there are {', '.join(CHOICES)}")
+    if data is not None and "simulator" in given:
+        raise UsageError("--data and --simulator exclude each other: images are stored or simulated")
+    flags: list[Layer] = [_flag(name, value) for name, value in given.items()]
+    if data is not None:
+        flags.append({"data": read_section(fspath(data))})
+    recipe, config = (None if path is None else fspath(path) for path in (recipe, config))
+    return Config.resolve(*read_layers(recipe, config, flags, set or {}))
 
 
 def resume(path: Text, *, progress: bool = True, **devices: Any) -> Run:
@@ -188,7 +200,7 @@ def _open(subject: Text) -> Run | Embeddings:
 
 def render(
     table: Any,
-    simulator: str = "hst",
+    simulator: str | None = None,
     *,
     set: Mapping[str, Any] | None = None,
     seed: int = 0,
@@ -199,7 +211,7 @@ def render(
     Args:
         table: Path of a CSV or JSON file; or a mapping of columns, a list of mappings, one a row, or a DataFrame.
             Columns are parameters by the names that the simulator has for them; what none says, or is None, is drawn.
-        simulator: Its name; see `lenskit list simulators`.
+        simulator: Its name; see `lenskit list simulators`. None takes the default one.
         set: Any of its options: `{"simulator.theta_E": "uniform(0.5, 2)"}`, or without the section.
         seed: Of what is drawn.
         ignore: Columns to leave out.
@@ -215,7 +227,8 @@ def render(
     if "name" in options:
         raise UsageError("set changes options of the simulator; say another one with simulator=NAME")
     read = read_table(table).without(ignore)
-    rendering = Rendering(read, *simulator_for(read, {"simulator": {"name": simulator, **options}}), seed)
+    named = {"name": simulator} if simulator else {}
+    rendering = Rendering(read, *simulator_for(read, {"simulator": named | options}), seed)
     parts = list(rendering)
     columns = {p: np.concatenate([part.values[p.name] for part in parts]) for p in rendering.parameters}
     values = {p.name: labels(p, column) if p.classes else column for p, column in columns.items()}
@@ -283,25 +296,20 @@ def load_encoder(path: Text) -> Encoder:
     return loaded if isinstance(loaded, Encoder) else loaded.encoder()
 
 
-def _layer(key: str, value: Any) -> Layer:
-    """What `set` says of one option: as a text with an equals sign is read, but for values that are none."""
-    if not isinstance(key, str):
-        raise UsageError(f"set takes options by name, such as {{'method.tau': 0.99}}, got {key!r}")
-    section, _, option = key.partition(".")
-    if not option:
-        if isinstance(value, Mapping):
-            return {section: dict(value)}
-        raise UsageError(f"set takes section.option, such as {{'method.tau': 0.99}}, got {key!r}")
-    if isinstance(value, str):
-        return read_assignment(f"{key}={value}")
-    if isinstance(value, PathLike):
-        value = fspath(value)
-    return layer_of(section, option, value)
+def _flag(name: str, value: Any) -> Layer:
+    """Make the layer of a choice, as the command line has it: a number of devices is a text there, too."""
+    choice = CHOICES[name]
+    return {choice.section: {choice.option: str(value) if choice.kind is str else value}}
 
 
-def _as_typed(name: str, value: Any) -> Any:
-    """A choice as the command line has it, where a number of devices is a text, too."""
-    return str(value) if name in CHOICES and CHOICES[name].kind is str else value
+def _free_folder(config: Config) -> Path:
+    """Return runs/METHOD-PAIRS, or the first of -2, -3, ... that is not taken."""
+    path = candidate = Path("runs") / f"{config.name('method')}-{config.name('pairs')}"
+    number = 1
+    while candidate.exists():
+        number += 1
+        candidate = path.with_name(f"{path.name}-{number}")
+    return candidate
 
 
 __all__ = [

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from lenskit.checksums import Damaged, card_checksum, load_tensors, save_tensors
-from lenskit.config import build
+from lenskit.chosen import build
 from lenskit.data.images import Chunk
 from lenskit.data.readers import open_dataset
 from lenskit.encoder_card import FORMAT, read_card, remake, require

@@ -7,8 +7,10 @@ exceptions.
 
 from __future__ import annotations
 
+import difflib
 import errno
 import os
+from collections.abc import Iterable
 
 
 class LenskitError(Exception):
@@ -21,6 +23,18 @@ class UsageError(LenskitError, ValueError):
     """What was asked for makes no sense: an unknown name, a wrong value (exit status 2)."""
 
     status = 2
+
+
+def meant(name: str, names: Iterable[str], otherwise: str = "") -> str:
+    """Return `did you mean A or B?` with the names that come near one, or another text if there are none."""
+    found = " or ".join(difflib.get_close_matches(name, [*names], n=3))
+    return f"did you mean {found}?" if found else otherwise
+
+
+def near(name: str, names: Iterable[str]) -> str:
+    """Return the hint ` (did you mean A or B?)`, to be put into a sentence; empty if no name comes near."""
+    found = meant(name, names)
+    return f" ({found})" if found else ""
 
 
 def too_many_files(error: BaseException) -> LenskitError | None:

@@ -6,7 +6,6 @@ part of the docstring what it means. They are validated by pydantic before any w
 
 from __future__ import annotations
 
-import difflib
 import inspect
 import textwrap
 import types
@@ -22,7 +21,7 @@ import docstring_parser
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError, create_model
 
 from lenskit.distributions import Distribution
-from lenskit.errors import LenskitError, UsageError
+from lenskit.errors import LenskitError, UsageError, meant
 from lenskit.words import listed, quoted, shortened
 
 REQUIRED = inspect.Parameter.empty
@@ -123,9 +122,8 @@ def validate(
     options = {option.name: option for option in options_of(component)}
     for name in values:
         if name not in options:
-            near = difflib.get_close_matches(name, options, n=1)
-            hint = f": did you mean {near[0]}?" if near else f"; it has {listed(options, see=see) or 'none'}"
-            raise UsageError(f"{where} has no option {quoted(name)}{hint}")
+            hint = meant(name, options, f"it has {listed(options, see=see) or 'none'}")
+            raise UsageError(f"{where} has no option {quoted(name)}: {hint}")
     try:
         checked = _model(component).model_validate(dict(values))
     except ValidationError as error:

@@ -8,11 +8,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from lenskit.config import Config, read_layer
+from lenskit.config import Config
 from lenskit.destinations import check_outside, check_writable, inside
 from lenskit.embeddings.files import not_of_embeddings
 from lenskit.errors import LenskitError, UsageError
 from lenskit.files import is_part
+from lenskit.layers import read_layer
 from lenskit.lock import is_held
 from lenskit.ownership import LISTS, remove, strangers
 from lenskit.records import load_json

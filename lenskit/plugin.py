@@ -25,7 +25,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from lenskit.component import Component
-from lenskit.errors import LenskitError, UsageError, too_many_files
+from lenskit.errors import LenskitError, UsageError, meant, near, too_many_files
 from lenskit.hookspecs import hookimpl
 
 if TYPE_CHECKING:
@@ -34,8 +34,6 @@ if TYPE_CHECKING:
     from lenskit.checksums import check_archive as check_archive
     from lenskit.checksums import load_tensors as load_tensors
     from lenskit.checksums import save_tensors as save_tensors
-    from lenskit.config import read_assignment as read_assignment
-    from lenskit.config import read_toml as read_toml
     from lenskit.data.held import read_lenses as read_lenses
     from lenskit.data.images import Chunk as Chunk
     from lenskit.data.images import check_complete as check_complete
@@ -44,6 +42,7 @@ if TYPE_CHECKING:
     from lenskit.data.memory import keep_freed_memory as keep_freed_memory
     from lenskit.data.orientation import orient_images as orient_images
     from lenskit.data.orientation import orient_values as orient_values
+    from lenskit.data.readers import data_name as data_name
     from lenskit.data.readers import find_reader as find_reader
     from lenskit.data.readers import open_dataset as open_dataset
     from lenskit.data.readers import spelled_out as spelled_out
@@ -82,6 +81,8 @@ if TYPE_CHECKING:
     from lenskit.kinds.parameter import parameters_of as parameters_of
     from lenskit.kinds.simulator import Scene as Scene
     from lenskit.kinds.simulator import Simulator as Simulator
+    from lenskit.layers import read_assignment as read_assignment
+    from lenskit.layers import read_toml as read_toml
     from lenskit.options import at_most as at_most
     from lenskit.ownership import is_stamped as is_stamped
     from lenskit.ownership import listed_in as listed_in
@@ -93,6 +94,7 @@ if TYPE_CHECKING:
     from lenskit.preprocessing.lens_light import smooth_light as smooth_light
     from lenskit.preprocessing.preprocess import Preprocess as Preprocess
     from lenskit.preprocessing.preprocess import border_noise as border_noise
+    from lenskit.published import without_folders as without_folders
     from lenskit.reading.delimited import parse_number as parse_number
     from lenskit.reading.delimited import read_delimited as read_delimited
     from lenskit.reading.delimited import read_numbers as read_numbers
@@ -145,12 +147,11 @@ if TYPE_CHECKING:
 _NAMES = {
     "lenskit.cache": "cache_folder",
     "lenskit.checksums": "check_archive Damaged load_tensors save_tensors",
-    "lenskit.config": "read_assignment read_toml",
     "lenskit.data.held": "read_lenses",
     "lenskit.data.images": "check_complete Chunk simulated stored",
     "lenskit.data.memory": "keep_freed_memory",
     "lenskit.data.orientation": "orient_images orient_values",
-    "lenskit.data.readers": "find_reader open_dataset spelled_out",
+    "lenskit.data.readers": "data_name find_reader open_dataset spelled_out",
     "lenskit.data.source": "source_of",
     "lenskit.destinations": "asked check_folder check_free check_output in_folder working_folder",
     "lenskit.distributions": "Distribution",
@@ -170,11 +171,13 @@ _NAMES = {
     "lenskit.kinds.pairs": "Batch PairStrategy Transform",
     "lenskit.kinds.parameter": "Parameter ParameterRecord parameters_of",
     "lenskit.kinds.simulator": "Scene Simulator",
+    "lenskit.layers": "read_assignment read_toml",
     "lenskit.options": "at_most",
     "lenskit.ownership": "is_stamped listed_in stamp write_list",
     "lenskit.pictures": "colours write_picture",
     "lenskit.preprocessing.lens_light": "noise_map smooth_light",
     "lenskit.preprocessing.preprocess": "border_noise Preprocess",
+    "lenskit.published": "without_folders",
     "lenskit.reading.delimited": "parse_number read_delimited read_numbers",
     "lenskit.reading.fits_file": "check_hdu open_bytes open_fits",
     "lenskit.reading.fits_header": "repeated wrong_card",
@@ -202,7 +205,7 @@ _NAMES = {
 
 _LAZY = {name: module for module, names in _NAMES.items() for name in names.split()}
 
-__all__ = ["Component", "LenskitError", "UsageError", "hookimpl", "too_many_files", *_LAZY]  # noqa: PLE0604
+__all__ = ["Component", "LenskitError", "UsageError", "hookimpl", "meant", "near", "too_many_files", *_LAZY]  # noqa: PLE0604
 
 
 def __getattr__(name: str) -> Any:

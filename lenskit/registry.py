@@ -22,7 +22,7 @@ import pluggy
 
 from lenskit import hookspecs
 from lenskit.component import FILES, INTERFACE, KINDS, Component
-from lenskit.errors import LenskitError, UsageError
+from lenskit.errors import LenskitError, UsageError, near
 from lenskit.kinds.evaluation import Evaluation
 from lenskit.words import MESSAGE, escaped, listed, quoted, shortened
 
@@ -242,11 +242,3 @@ def _checked(plural: str, components: Any) -> Iterable[Component]:
 def _reason(error: BaseException) -> str:
     """An error in one line."""
     return " ".join(f"{type(error).__name__}: {error}".split())
-
-
-def near(name: str, names: list[str]) -> str:
-    """The hint ` (did you mean ...?)`, or nothing if no name comes near."""
-    import difflib
-
-    found = " or ".join(difflib.get_close_matches(name, names, n=3))
-    return f" (did you mean {found}?)" if found else ""

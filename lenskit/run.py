@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from lenskit.applied import Answer, apply_method, chunks_of
 from lenskit.checkpoint import LAST, load_method
-from lenskit.config import Config, read_layer
+from lenskit.config import Config
 from lenskit.destinations import asked
 from lenskit.encoder import Encoder, find_device
 from lenskit.encoder_card import read_card
@@ -34,6 +34,7 @@ from lenskit.figures import read_figures
 from lenskit.files import write_atomically
 from lenskit.kinds.method import Method
 from lenskit.kinds.simulator import Simulator
+from lenskit.layers import read_layer
 from lenskit.owned_run import check_run_free, empty_run
 from lenskit.provenance import provenance
 from lenskit.run_files import ORIGIN, RUN
@@ -234,8 +235,8 @@ class Run:
             UsageError: if the images are none that the run's network takes.
             LenskitError: if the method has no score, or there is none but a backbone.
         """
-        other = f"`lenskit anomaly {self.path}` judges it by the distance to its training lenses"
-        return self._apply("score", f"has no score of its own: {other}", images, seed, split, batch_size, device)
+        missing = "has no score of its own; an evaluation may judge it by other means: see `lenskit list evaluations`"
+        return self._apply("score", missing, images, seed, split, batch_size, device)
 
     def reconstruct(
         self, images: Any = 1000, *, seed: int = 0, split: str = "embed", batch_size: int = 256, device: str = "auto"

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from lenskit.config import read_layer
 from lenskit.encoder_card import read_card
 from lenskit.errors import LenskitError, UsageError
 from lenskit.figures import Lines, read_figures
+from lenskit.layers import read_layer
 from lenskit.lock import is_held
 from lenskit.records import Record, load_json
 from lenskit.run import BEST, MARKS

@@ -22,19 +22,21 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from scipy.stats import spearmanr
+from figures import RADIUS, columns, words, write_table
+from zooms import judge_zoomed
 
 import lenskit
+from lenskit.data.readers import data_name
+from lenskit.encoders.encoder_run import open_run
 from lenskit.files import write_atomically
-from lenskit.provenance import provenance
+from lenskit.layers import read_recipe
+from lenskit.options import options_of
+from lenskit.registry import registry
 from lenskit.run import Run
 from lenskit_evaluation.baselines import RANDOM
-from lenskit_evaluation.tables import to_markdown
 
-RADIUS = "theta_E"
-OUTLIER = 0.15
-"""Fractional error of an outlier."""
+LEARNED = "hst-lens"
+"""The recipe that rows differ from."""
 
 RECIPE, WIDE = "recipe", "wide"
 PRIORS = {RECIPE: (), WIDE: ("theta_E=uniform(0.5, 2.2)",)}
@@ -53,6 +55,9 @@ class Row:
         pairs: Images of a lens that a method learns from.
         method: Method that learns.
         plain: Whether the scenes are those of `hst` without the recipe's.
+        zooms: Factors of zoomed copies of an image, whose predictions by the recipe's encoder are averaged.
+        encoder: Name of an encoder of others, which is not trained. Its weights are fetched if they are not there.
+        painted: Whether arcs are painted onto cutouts of real galaxies.
     """
 
     group: str
@@ -60,6 +65,9 @@ class Row:
     pairs: str | None = None
     method: str | None = None
     plain: bool = False
+    zooms: tuple[float, ...] = ()
+    encoder: str | None = None
+    painted: bool = False
 
 
 SMOOTH = {
@@ -73,17 +81,22 @@ ROWS: Mapping[str, Row] = {
     "asinh": Row("input", {"input.stretch": "asinh"}),
     "unsharp": Row("input", {"input.stretch": "unsharp"}),
     "multipole": Row("input", {"input.stretch": "multipole"}),
+    "median over zooms": Row("input", zooms=(0.9, 1.0, 1.1)),
     "light tells theta_E": Row(
         "scenes", {"simulator.light_radius_unit": "theta_E", "simulator.light_radius": "uniform(0.5, 2.6)"}
     ),
     "smooth galaxies": Row("scenes", SMOOTH),
     "LenSiam's scenes": Row("scenes", plain=True),
+    "injection": Row("scenes", painted=True),
     "SimSiam, crops": Row("learning", pairs="default", method="simsiam"),
     "SimSiam, lens-fixed": Row("learning", pairs="lens-fixed", method="simsiam"),
     "VICReg, lens-fixed": Row("learning", pairs="lens-fixed", method="vicreg"),
     "LeJEPA, lens-fixed": Row("learning", pairs="lens-fixed", method="lejepa"),
+    "efficientnet-lite0": Row("learning", encoder="efficientnet-lite0"),
 }
 """All rows. The first is the recipe as it is. Rows without a method are supervised."""
+
+FIRST = next(iter(ROWS))
 
 
 @dataclass(frozen=True)
@@ -95,18 +108,22 @@ class Size:
         backbone: Network.
         fitted: Simulated lenses that the regression is fitted to.
         held_out: Simulated lenses that give intervals.
+        pixels: Height and width of images; larger real ones are cropped.
+        expander: Width of VICReg's expander, if it is not the paper's.
     """
 
     lenses: int
     backbone: str
     fitted: int = 3000
     held_out: int = 1000
+    pixels: int = 101
+    expander: int | None = None
 
 
 SIZES = {
     "small": Size(25_600, "timm:resnet10t"),
     "full": Size(2_000_000, "resnet18", 10_000, 5000),
-    "smoke": Size(64, "timm:resnet10t", 64, 64),
+    "smoke": Size(64, "timm:resnet10t", 50, 50, 41, 64),
 }
 
 
@@ -116,14 +133,12 @@ def main() -> None:
     size = SIZES[arguments.size]
     for seed in arguments.seeds:
         for name in arguments.rows:
-            folder = arguments.work / f"seed-{seed}" / _folder(name)
-            train(ROWS[name], folder / "run", seed, size)
-            judge(folder, arguments, size)
+            make(name, arguments.work / f"seed-{seed}", seed, arguments, size)
     write(arguments, size)
 
 
 def parsed() -> argparse.Namespace:
-    """What the command line says."""
+    """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", required=True, help="real images with labels, [READER:]PATH")
     parser.add_argument("--work", type=Path, required=True, help="folder for runs and what is done so far")
@@ -131,14 +146,50 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--out", type=Path, default=Path("docs/results"), help="folder of the table")
     parser.add_argument("--rows", nargs="+", default=list(ROWS), help=f"some of: {', '.join(ROWS)}")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
+    parser.add_argument(
+        "--stamps", help="cutouts of real galaxies that are no lenses, [READER:]PATH, for the row injection"
+    )
     arguments = parser.parse_args()
     if unknown := [name for name in arguments.rows if name not in ROWS]:
         parser.error(f"--rows: {', '.join(unknown)} is none of {', '.join(ROWS)}")
     return arguments
 
 
-def train(row: Row, out: Path, seed: int, size: Size) -> None:
-    """Train a run, or go on with it; one that is finished is left alone."""
+def make(name: str, work: Path, seed: int, arguments: argparse.Namespace, size: Size) -> None:
+    """Train and judge a row, but for what is done already.
+
+    Args:
+        name: The row.
+        work: Folder of the seed.
+        seed: Seed of the training.
+        arguments: Those of the command line.
+        size: Amounts.
+    """
+    row, folder = ROWS[name], work / folder_of(name)
+    if row.encoder:
+        judge_foreign(row.encoder, folder, arguments, size)
+    elif row.zooms:
+        run = work / folder_of(FIRST) / "run"
+        train(ROWS[FIRST], run, seed, size)
+        judge_zooms(row, run, folder, arguments, size)
+    elif row.painted and not arguments.stamps:
+        print(f"{name}: skipped: give cutouts of real galaxies that are no lenses, --stamps [READER:]PATH", flush=True)
+    else:
+        train(row, folder / "run", seed, size, stamps=arguments.stamps)
+        judge(folder / "run", folder, arguments.data, size)
+
+
+def train(row: Row, out: Path, seed: int, size: Size, *, stamps: str | None = None, data: str | None = None) -> None:
+    """Train a run, or go on with it; one that is finished is left alone.
+
+    Args:
+        row: How.
+        out: The run.
+        seed: Seed of everything that is drawn.
+        size: Amounts.
+        stamps: Cutouts of real galaxies that arcs are painted onto, `[READER:]PATH`.
+        data: Stored lenses to learn from, `[READER:]PATH`.
+    """
     start = time.perf_counter()
     if (out / "run.toml").is_file():
         if Run(out).finished:
@@ -149,13 +200,19 @@ def train(row: Row, out: Path, seed: int, size: Size) -> None:
             "train.lenses": size.lenses, "train.epochs": 1, "optimizer.warmup_epochs": 0.05,
             "backbone.name": size.backbone, "monitor.probe_every": 0, **row.set,
         }  # fmt: skip
+        if row.method == "vicreg" and size.expander:
+            options |= {"method.hidden_dim": size.expander, "method.projection_dim": size.expander}
+        if not data:
+            options |= {"simulator.pixels": size.pixels}
+        scenes = "injection" if row.painted else "hst" if row.plain else None
         run = lenskit.train(
-            None if row.plain else "hst-lens",
-            simulator="hst" if row.plain else None,
+            None if row.plain else LEARNED,
+            simulator=scenes,
             method=row.method or ("supervised" if row.plain else None),
             pairs=row.pairs,
+            data=data,
             seed=seed,
-            set=options | (PLAIN if row.plain else {}),
+            set=options | (PLAIN if row.plain else {}) | (painted(str(stamps)) if row.painted else {}),
             out=out,
         )
     print(f"{out}: {time.perf_counter() - start:.0f} s", flush=True)
@@ -164,110 +221,150 @@ def train(row: Row, out: Path, seed: int, size: Size) -> None:
 
 
 PLAIN = {
-    "simulator.pixels": 101, "input.stretch": "unsharp+multipole", "input.size": 64, "train.batch_size": 64,
+    "input.stretch": "unsharp+multipole", "input.size": 64, "train.batch_size": 64,
     "train.ema": 0.998, "optimizer.lr": 1e-3, "optimizer.lr_batch": 0,
     "method.targets": ["theta_E", "e1", "e2", "gamma1", "gamma2"],
 }  # fmt: skip
 """The recipe without its scenes."""
 
 
-def judge(folder: Path, arguments: argparse.Namespace, size: Size) -> None:
-    """Judge a run under each prior, unless that is done."""
-    for prior, options in PRIORS.items():
+def painted(stamps: str) -> dict[str, Any]:
+    """Options of the simulator `injection` for these cutouts; those that it shares with `hst` are the recipe's.
+
+    Args:
+        stamps: `[READER:]PATH`.
+    """
+    known = {option.name for option in options_of(registry().find("simulator", "injection").load())}
+    # Cutouts have noise already; a prior of exposure times is not for them.
+    shared = known & recipe_scenes().keys() - {"exposure_time", "pixels"}
+    return {f"simulator.{name}": recipe_scenes()[name] for name in sorted(shared)} | {"simulator.galaxies": stamps}
+
+
+def recipe_scenes() -> dict[str, Any]:
+    """The recipe's options of the simulator `hst`."""
+    return {name: value for name, value in read_recipe(LEARNED)["simulator"].items() if name != "name"}
+
+
+def judge(
+    subject: Path | str, folder: Path, data: str, size: Size, simulator: str | None = None, options: Sequence[str] = ()
+) -> None:
+    """Judge a run or an encoder under each prior, unless that is done.
+
+    Args:
+        subject: The run, or the name of an encoder.
+        folder: Where the figures go.
+        data: Real images with labels, `[READER:]PATH`.
+        size: Amounts.
+        simulator: Simulator to fit to, if it is not the run's.
+        options: Options of it, `OPTION=VALUE`.
+    """
+    for prior, changed in PRIORS.items():
         done = folder / f"{prior}.json"
         if done.is_file():
             continue
         found = lenskit.evaluate(
             "transfer",
-            [folder / "run"],
-            data=arguments.data,
+            [subject],
+            data=data,
             labels=[RADIUS],
             lenses=size.fitted,
             test_lenses=size.held_out,
-            set=list(options),
+            simulator=simulator,
+            set=[*options, *changed],
+            output=folder / "transfer",
             overwrite=True,
         )
         told = {"truth": found.truth[RADIUS].tolist(), "encoders": {}}
         for encoder, one in found.findings[RADIUS].items():
             gap = found.gaps.get(encoder)
-            told["encoders"]["run" if encoder == str(folder / "run") else encoder] = {
+            told["encoders"][encoder if encoder in (UNTRAINED, CONSTANT) else "run"] = {
                 "prediction": one.prediction.tolist(),
                 "simulated R2": one.simulated and one.simulated.r2.value,
                 "coverage": {f"{level:.0%}": share.value for level, share in one.coverage.items()},
                 "told from simulations": gap and gap.auc.value,
             }
-        write_atomically(done, json.dumps(told, indent=1) + "\n")
+        keep(done, told)
+
+
+def judge_foreign(name: str, folder: Path, arguments: argparse.Namespace, size: Size) -> None:
+    """Judge an encoder of others on the recipe's scenes, or say why its weights cannot be had."""
+    if all((folder / f"{prior}.json").is_file() for prior in PRIORS):
+        return
+    try:
+        encoder = open_run(name).encoder()
+    except lenskit.LenskitError as error:
+        print(f"{name}: skipped: {error}", flush=True)
+        return
+    data = arguments.data
+    if encoder.image_shape is None:  # It takes whole frames, and simulated ones are smaller.
+        data += f"{'&' if '?' in data else '?'}size={size.pixels}"
+    scenes = [f"{option}={value}" for option, value in (recipe_scenes() | {"pixels": size.pixels}).items()]
+    judge(name, folder, data, size, read_recipe(LEARNED)["simulator"]["name"], scenes)
+
+
+def judge_zooms(row: Row, run: Path, folder: Path, arguments: argparse.Namespace, size: Size) -> None:
+    """Judge the median over zoomed copies under each prior, unless that is done."""
+    for prior, changed in PRIORS.items():
+        done = folder / f"{prior}.json"
+        if done.is_file():
+            continue
+        try:
+            found = judge_zoomed(Run(run), arguments.data, row.zooms, changed, size.fitted, size.held_out)
+        except lenskit.UsageError as error:
+            print(f"{folder.name}: skipped: {error}", flush=True)
+            return
+        keep(done, {"truth": found.pop("truth"), "encoders": {"run": found}})
+
+
+def keep(path: Path, told: Mapping[str, Any]) -> None:
+    """Write what is done."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, json.dumps(told, indent=1) + "\n")
 
 
 def write(arguments: argparse.Namespace, size: Size) -> None:
     """Write the table of all that is judged."""
     rows: list[dict[str, str]] = []
-    kept: dict[str, Any] = {"size": asdict(size), "data": arguments.data, "made with": provenance(), "rows": {}}
+    kept: dict[str, Any] = {"size": asdict(size), "data": data_name(arguments.data), "rows": {}}
+    others = [UNTRAINED, CONSTANT]
     for name, row in ROWS.items():
-        seeds = sorted(arguments.work.glob(f"seed-*/{_folder(name)}"))
-        found = {prior: _read([seed / f"{prior}.json" for seed in seeds]) for prior in PRIORS}
+        seeds = sorted(arguments.work.glob(f"seed-*/{folder_of(name)}"))
+        found = {prior: read([seed / f"{prior}.json" for seed in seeds]) for prior in PRIORS}
         if not found[RECIPE]:
             continue
         kept["rows"][name] = found
         rows.append({"group": row.group, "encoder": name} | _figures(found, "run"))
-        if not rows[1:]:
-            for other in (UNTRAINED, CONSTANT):
-                rows.append({"group": "-", "encoder": other} | _figures(found, other))
-    path = arguments.out / f"real-lenses-{arguments.size}"
-    notes = path.with_suffix(".notes.md")
+        while others and others[0] in found[RECIPE][0]["encoders"]:
+            other = others.pop(0)
+            rows.append({"group": "-", "encoder": other} | _figures(found, other))
     head = (
         f"# Einstein radii of real lenses, size `{arguments.size}`\n\n"
         "`python examples/real_lenses/scoreboard.py`. Encoders learned from "
-        f"{size.lenses:,} simulated lenses with `{size.backbone}`, but for what the row says as the recipe `hst-lens`. "
-        "A ridge regression on features of simulated lenses predicts the images; no label of theirs was used. "
-        "Of several seeds: their mean, the lowest and the highest. The best constant is the median of the labels.\n\n"
+        f"{size.lenses:,} simulated lenses with `{size.backbone}`, but for what the row says as the recipe "
+        f"`{LEARNED}`. A ridge regression on features of simulated lenses predicts the images; no label of theirs was "
+        "used. Of several seeds: their mean, the lowest and the highest. The best constant is the median of the "
+        "labels.\n\n"
     )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path.with_suffix(".json"), json.dumps(kept, indent=1) + "\n")
-    text = head + to_markdown(rows) + "\n" + (f"\n{notes.read_text(encoding='utf-8')}" if notes.is_file() else "")
-    write_atomically(path.with_suffix(".md"), text)
-    print(text)
+    write_table(arguments.out / f"real-lenses-{arguments.size}", head, rows, kept)
 
 
-def _read(paths: Sequence[Path]) -> list[dict[str, Any]]:
+def read(paths: Sequence[Path]) -> list[dict[str, Any]]:
     """What there is of files."""
     return [json.loads(path.read_text(encoding="utf-8")) for path in paths if path.is_file()]
 
 
 def _figures(found: Mapping[str, list[dict[str, Any]]], encoder: str) -> dict[str, str]:
     """The columns of a row."""
-    told: dict[str, list[float]] = {}
-    for one in found[RECIPE]:
-        truth, of = np.array(one["truth"]), one["encoders"][encoder]
-        error = np.array(of["prediction"]) - truth
-        figures = {
-            "R2, simulations": of["simulated R2"],
-            "rank correlation": spearmanr(truth, of["prediction"])[0] if encoder != CONSTANT else None,
-            "MAE [arcsec]": np.abs(error).mean(),
-            "median error [%]": 100 * np.median(np.abs(error) / truth),
-            "bias [arcsec]": error.mean(),
-            f"outliers above {OUTLIER:.0%} [%]": 100 * (np.abs(error) > OUTLIER * truth).mean(),
-            "in 68 % [%]": of["coverage"] and 100 * of["coverage"]["68%"],
-            "in 95 % [%]": of["coverage"] and 100 * of["coverage"]["95%"],
-            "told from simulations": of["told from simulations"],
-        }
-        for name, value in figures.items():
-            told.setdefault(name, []).append(np.nan if not value and value != 0 else float(value))
-    for one in found[WIDE]:
-        error = np.array(one["encoders"][encoder]["prediction"]) - np.array(one["truth"])
-        told.setdefault("MAE, wide prior", []).append(float(np.abs(error).mean()))
-        told.setdefault("bias, wide prior", []).append(float(error.mean()))
-    return {name: _words(values, 0 if "[%]" in name else 3) for name, values in told.items()}
+    by_prior = {
+        prior: [columns(one["truth"], one["encoders"][encoder], constant=encoder == CONSTANT) for one in seeds]
+        for prior, seeds in found.items()
+    }
+    wide = [{f"{name}, wide prior": one[f"{name} [arcsec]"] for name in ("MAE", "bias")} for one in by_prior[WIDE]]
+    return words(by_prior[RECIPE]) | (words(wide) if wide else {})
 
 
-def _words(values: list[float], digits: int) -> str:
-    if not np.isfinite(values).all():
-        return "-"
-    text = f"{np.mean(values):.{digits}f}"
-    return text if len(values) == 1 else f"{text} ({min(values):.{digits}f} to {max(values):.{digits}f})"
-
-
-def _folder(name: str) -> str:
+def folder_of(name: str) -> str:
+    """Return the name of a row's folder."""
     return "".join(letter if letter.isalnum() else "-" for letter in name)
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
-from lenskit.errors import UsageError
-from lenskit.registry import near, registry
+from lenskit.errors import UsageError, near
+from lenskit.registry import registry
 
 
 class Evaluations(click.Group):

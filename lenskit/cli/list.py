@@ -9,8 +9,8 @@ import click
 
 from lenskit.cli.output import echo
 from lenskit.component import KINDS
-from lenskit.errors import UsageError
-from lenskit.registry import Record, near, registry
+from lenskit.errors import UsageError, near
+from lenskit.registry import Record, registry
 
 
 @click.command("list", short_help="List the components there are")
@@ -35,9 +35,7 @@ def _kind(text: str) -> str:
     for kind, plural in KINDS.items():
         if text in (kind, plural):
             return kind
-    raise UsageError(
-        f"there is no kind {text!r}{near(text, list(KINDS.values()))}; there are {', '.join(KINDS.values())}"
-    )
+    raise UsageError(f"there is no kind {text!r}{near(text, KINDS.values())}; there are {', '.join(KINDS.values())}")
 
 
 def _plain(record: Record) -> dict[str, str]:

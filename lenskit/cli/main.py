@@ -55,7 +55,7 @@ class Verbs(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         name = arguments[0]
         if not name.startswith("-") and self.get_command(context, name) is None:
-            from lenskit.registry import near
+            from lenskit.errors import near
 
             raise UsageError(
                 f"there is no verb {quoted(name)}{near(name, self.list_commands(context))}; `lenskit --help` lists them"

@@ -16,7 +16,7 @@ FORMATS = ("png", "npy", "mat", "hdf5")
 
 @click.command("render", short_help="Make images of the lenses of a table")
 @click.argument("table", metavar="TABLE")
-@click.option("--simulator", help="Which simulator to use; see `lenskit list`. [default: hst]")
+@click.option("--simulator", help="Which simulator to use; see `lenskit list`.")
 @click.option("--recipe", metavar="NAME|FILE", help="Take the simulator from a recipe; see `lenskit list recipes`.")
 @click.option("--config", metavar="FILE", help="Take it from a configuration, such as a run's run.toml.")
 @click.option("--set", "assignments", multiple=True, metavar="simulator.OPTION=VALUE", help="Set any option.")
@@ -67,8 +67,10 @@ def command(
 def _layers(simulator: str | None, recipe: str | None, config: str | None, assignments: tuple[str, ...]) -> Any:
     """The configurations that flags describe."""
     from lenskit.config import read_layers
+    from lenskit.layers import split_assignment
 
-    layers = read_layers(recipe, config, [{"simulator": {"name": simulator}}] if simulator else [], assignments)
+    named = [{"simulator": {"name": simulator}}] if simulator else []
+    layers = read_layers(recipe, config, named, dict(map(split_assignment, assignments)), ("simulator",))
     for section in layers[-1]:
         if section != "simulator":
             raise UsageError(f"render takes options of simulator, not of {section}: see --help")

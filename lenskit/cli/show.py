@@ -84,6 +84,7 @@ def command(
     channels = None if rgb is None else _numbers(rgb)
 
     from lenskit.config import Config, read_layers
+    from lenskit.layers import split_assignment
 
     own: list[Any] = [{"input": {name: flags[name] for name in ("stretch", "size") if flags[name] is not None}}]
     if flags["seed"] is not None:
@@ -96,7 +97,7 @@ def command(
         own.append({"data": read_section(data)})
     if simulator:
         own.append({"simulator": {"name": simulator}})
-    layers = read_layers(recipe, config, own, assignments)
+    layers = read_layers(recipe, config, own, dict(map(split_assignment, assignments)), SECTIONS)
 
     names = pairs or (None,)
     as_stored = not pairs and not any("pairs" in layer for layer in layers)
@@ -207,10 +208,10 @@ def _chosen(parameters: Sequence[Parameter], names: str | None) -> list[Paramete
     wanted = [name.strip() for name in names.split(",") if name.strip()]
     for name in wanted:
         if name not in known:
-            from lenskit.registry import near
+            from lenskit.errors import near
 
             there = ", ".join(known) or "none"
-            raise UsageError(f"there is no parameter {name!r}{near(name, list(known))}; there are {there}")
+            raise UsageError(f"there is no parameter {name!r}{near(name, known)}; there are {there}")
     return [known[name] for name in wanted]
 
 

@@ -84,6 +84,7 @@ def _plan(given: dict[str, Any], format: str, path: Path) -> Any:
     """The plan that flags describe. Where a store is there and they name no configuration, its own is the lowest layer:
     without any flag the plan is the store's."""
     from lenskit.config import Config, read_layers
+    from lenskit.layers import split_assignment
     from lenskit.store.formats import open_format
     from lenskit.store.plan import Plan
 
@@ -95,7 +96,8 @@ def _plan(given: dict[str, Any], format: str, path: Path) -> Any:
         layer = {section: held.configuration[section] for section in SECTIONS}
         return Plan.of(Config.resolve(layer, only=SECTIONS), **same | given)
     named = [{section: {"name": given[section]}} for section in SECTIONS if section in given]
-    layers = read_layers(given.get("recipe"), given.get("config"), named, given.get("assignments", ()))
+    assigned = dict(map(split_assignment, given.get("assignments", ())))
+    layers = read_layers(given.get("recipe"), given.get("config"), named, assigned, SECTIONS)
     for section in layers[-1]:
         if section not in SECTIONS:
             raise UsageError(f"simulate takes options of {' and '.join(SECTIONS)}, not of {section}: see --help")

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import logging
+import shlex
 import signal
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from lenskit.choices import CHOICES, resolve, usual_folder
+from lenskit.choices import CHOICES
 from lenskit.errors import UsageError
 
 if TYPE_CHECKING:
     from lenskit.config import Config
+    from lenskit.run import Run
 
 KINDS: dict[type, dict[str, Any]] = {bool: {"is_flag": True}, tuple: {"multiple": True, "metavar": "NAME"}}
 """How flags are declared that take no value, or several."""
@@ -40,14 +41,12 @@ def configured(function: Callable[..., Any]) -> Callable[..., Any]:
     )
 
 
-def resolved(
-    recipe: str | None, config: str | None, data: str | None, assignments: tuple[str, ...], **flags: Any
-) -> Config:
-    """The configuration that those flags come to."""
-    from lenskit.config import read_assignment
+def resolved(assignments: tuple[str, ...], **flags: Any) -> Config:
+    """Resolve the configuration that flags describe."""
+    from lenskit.api import configuration
+    from lenskit.layers import split_assignment
 
-    given = {name: value for name, value in flags.items() if value not in (None, ())}
-    return resolve(recipe, config, map(read_assignment, assignments), data, **given)
+    return configuration(**flags, set=dict(map(split_assignment, assignments)))
 
 
 @click.command("train", short_help="Train an encoder")
@@ -57,15 +56,7 @@ def resolved(
 @click.option("--overwrite", is_flag=True, help="Replace the run directory if there is one.")
 @click.option("--print-config", is_flag=True, help="Print the resolved configuration and stop.")
 def command(
-    recipe: str | None,
-    config: str | None,
-    data: str | None,
-    assignments: tuple[str, ...],
-    out: str | None,
-    resume: str | None,
-    overwrite: bool,
-    print_config: bool,
-    **flags: Any,
+    assignments: tuple[str, ...], out: str | None, resume: str | None, overwrite: bool, print_config: bool, **flags: Any
 ) -> int:
     """Train an encoder: `lenskit train --method simsiam --pairs lens-fixed`.
 
@@ -74,22 +65,18 @@ def command(
     """
     if resume:
         given = {name: value for name, value in flags.items() if value not in (None, ())}
-        other = (recipe, config, data, assignments, out is not None, overwrite, print_config)
-        return _resume(resume, given, any(other))
-    if out == "":
-        raise UsageError("--out takes the run directory to make, got nothing")
-    asked = resolved(recipe, config, data, assignments, **flags)
+        return _resume(resume, given, any((assignments, out is not None, overwrite, print_config)))
     if print_config:
-        click.echo(asked.to_toml(), nl=False)
+        click.echo(resolved(assignments, **flags).to_toml(), nl=False)
         return 0
+    from lenskit.api import train
+    from lenskit.layers import split_assignment
 
-    from lenskit.training.runner import train
-
-    return _tell(train(asked, usual_folder(asked) if out is None else Path(out), overwrite=overwrite, recipe=recipe))
+    return _tell(train(**flags, set=dict(map(split_assignment, assignments)), out=out, overwrite=overwrite))
 
 
 def _resume(path: str, given: dict[str, Any], other: bool) -> int:
-    from lenskit.training.resume import resume
+    from lenskit.api import resume
 
     allowed = ("accelerator", "devices", "num_nodes", "strategy")
     if other or set(given) - set(allowed):
@@ -97,14 +84,27 @@ def _resume(path: str, given: dict[str, Any], other: bool) -> int:
             "--resume goes on with a run as it is: it takes no other flag than "
             + ", ".join(f"--{name.replace('_', '-')}" for name in allowed)
         )
-    return _tell(resume(Path(path), **given))
+    return _tell(resume(path, **given))
 
 
-def _tell(run: Any) -> int:
+def _tell(run: Run) -> int:
+    """Return the exit status of a run that ended, and say what comes next."""
     if not run.finished:
         from lenskit.training.processes import is_first
 
         # The first of several processes speaks for all: launchers kill those that still save when another one fails.
         return 128 + (run.stopped_by or signal.SIGINT) if is_first() else 0
-    logging.getLogger("lenskit").info("the encoder is in %s; next: lenskit probe %s", run.path / "encoder", run.path)
+    said = [f"the encoder is in {run.path / 'encoder'}", *_next_command(run)]
+    logging.getLogger("lenskit").info("%s", "; next: ".join(said))
     return 0
+
+
+def _next_command(run: Run) -> list[str]:
+    """Return the command that judges a run first, if its method names one."""
+    from lenskit.data.readers import text_of
+    from lenskit.registry import registry
+
+    evaluation = registry().find("method", run.config.name("method")).load().judged_by
+    data = run.config.sections.get("data")
+    words = ["lenskit", evaluation, str(run.path), *(["--data", text_of(data)] if data else [])]
+    return [shlex.join(words)] if evaluation else []

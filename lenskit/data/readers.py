@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import os
+from collections.abc import Mapping
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from lenskit.config import build, read_assignment
+from lenskit.chosen import build, choose
 from lenskit.errors import UsageError
 from lenskit.kinds.dataset import Dataset
+from lenskit.layers import read_assignment
 from lenskit.options import options_of
 from lenskit.records import load_json
 from lenskit.registry import registry
@@ -87,6 +90,19 @@ def _split(text: str) -> tuple[str, dict[str, Any]]:
     return before, options
 
 
+def text_of(section: Mapping[str, Any]) -> str:
+    """Return the section `data` of a configuration as `--data` takes it: `READER:PATH[?OPTION=VALUE&...]`.
+
+    Options with their default value are left out.
+    """
+    usual = choose("dataset", section["name"], {}).plain
+    options = {key: value for key, value in section.items() if key not in ("name", "path") and usual.get(key) != value}
+    texts = {key: value if isinstance(value, str) else json.dumps(value) for key, value in options.items()}
+    texts = {key: value if isinstance(value, str) else json.dumps(value) for key, value in options.items()}
+    behind = "&".join(f"{key}={text}" for key, text in texts.items())
+    return f"{section['name']}:{section['path']}{'?' if behind else ''}{behind}"
+
+
 def spelled_out(text: str) -> str:
     """What `--data` says, as it may be said from any folder: `READER:/PATH`, with its options if it has any.
 
@@ -96,6 +112,15 @@ def spelled_out(text: str) -> str:
     name, path = find_reader(text)
     before, _ = _split(text)
     return f"{name}:{path.resolve()}{text.removeprefix(before)}"
+
+
+def data_name(text: str) -> str:
+    """Return the name of the file or folder that `--data` means, without its place on this machine.
+
+    Raises:
+        UsageError: see `find_reader`.
+    """
+    return Path(os.path.abspath(find_reader(text)[1])).name
 
 
 def read_section(text: str) -> dict[str, Any]:

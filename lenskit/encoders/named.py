@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from lenskit.encoder import Encoder
-from lenskit.registry import Record, near, registry
+from lenskit.errors import near
+from lenskit.registry import Record, registry
 
 log = logging.getLogger("lenskit")
 

@@ -10,10 +10,12 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
+from lenskit.config import Config
 from lenskit.encoder import Encoder
 from lenskit.preprocessing import lens_light, robust, zscale
 from lenskit.preprocessing.preprocess import PHOTOGRAPHS, REMOVES_LIGHT
 from lenskit.preprocessing.robust import MAD_TO_SIGMA
+from lenskit.published import without_absolute_paths, without_folders
 from lenskit.run import Run
 from lenskit.version import __version__
 from lenskit.words import as_markdown, escaped
@@ -25,8 +27,8 @@ class Facts:
 
     Attributes:
         name: What to call it.
-        config: The run's configuration as TOML, if there is a run.
-        probe: The table of `lenskit probe`, if it was run.
+        config: The run's configuration as TOML, if there is a run, without the folders of paths.
+        probe: The table of `lenskit probe`, if it was run, without absolute paths.
         figures: The last line of the run's metrics.
     """
 
@@ -40,7 +42,8 @@ class Facts:
         table = run.path / "evaluations" / ("best" if run.best else "") / "probe" / "table.md"
         probe = table.read_text(encoding="utf-8") if table.is_file() else ""
         figures = {name: values[-1] for name, values in run.metrics.items()}
-        return cls(run.name, run.config.to_toml(), probe, figures)
+        config = Config(without_folders(run.config.sections)).to_toml()
+        return cls(run.name, config, without_absolute_paths(probe), figures)
 
 
 def readme(
@@ -83,7 +86,10 @@ def readme(
     if facts.figures:
         parts.append(f"## Training\n\nIts last figures:\n\n```json\n{json.dumps(dict(facts.figures), indent=1)}\n```\n")
     if facts.config:
-        parts.append(f"Its configuration, which `lenskit train --config FILE` repeats:\n\n```toml\n{facts.config}```\n")
+        parts.append(
+            "Its configuration, which `lenskit train --config FILE` repeats. Files and folders stand by their names: "
+            f"put in where yours are.\n\n```toml\n{facts.config}```\n"
+        )
     return "\n".join(parts)
 
 

@@ -9,11 +9,10 @@ from pathlib import Path
 
 from lenskit.destinations import check_folder, check_writable, same
 from lenskit.encoder import Encoder
-from lenskit.errors import LenskitError, UsageError
+from lenskit.errors import LenskitError, UsageError, near
 from lenskit.exporting import onnx_file, timm_folder
 from lenskit.exporting.card import Facts
 from lenskit.files import write_atomically
-from lenskit.registry import near
 from lenskit.run import Run
 from lenskit.words import listed
 
@@ -35,7 +34,7 @@ CARD = re.compile(r"---\nlibrary_name: (timm|onnx)\ntags:\n(- .*\n)*- lenskit\n"
 def export(source: Run | Encoder, format: str = "timm", folder: Path | None = None, *, overwrite: bool = False) -> Path:
     """Writes a trained encoder for those who do not have lenskit; see `lenskit.api.export`."""
     if format not in FORMATS:
-        raise UsageError(f"there is no format {format!r}{near(format, list(FORMATS))}; there are {', '.join(FORMATS)}")
+        raise UsageError(f"there is no format {format!r}{near(format, FORMATS)}; there are {', '.join(FORMATS)}")
     if isinstance(source, Run):
         folder = folder or source.path / "export" / format
         encoder, facts = source.encoder(), Facts.of_run(source)

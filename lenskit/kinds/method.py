@@ -69,6 +69,9 @@ class Method(pl.LightningModule):
     """Name of the score for tables, such as `chi-square`; by default `the method's score`, or `reconstruction error` if
     the method reconstructs."""
 
+    judged_by: ClassVar[str] = ""
+    """Name of the evaluation that is suggested when a run ends, such as `probe`."""
+
     unused_parameters: bool = False
     """Whether some weights that are trained get no gradient in a batch, which several processes have to expect."""
 

@@ -12,11 +12,10 @@ from collections.abc import Container, Mapping
 import torch
 from torch import Tensor
 
-from lenskit.errors import UsageError
+from lenskit.errors import UsageError, near
 from lenskit.kinds.parameter import Parameter
 from lenskit.kinds.simulator import Scene, Simulator
 from lenskit.options import options_of
-from lenskit.registry import near
 from lenskit.rendering.table import Table, number
 
 SPLIT = "render"
@@ -144,7 +143,7 @@ def _values(table: Table, column: str, parameter: Parameter | None) -> Tensor:
 
 
 def _no_class(cell: object, classes: tuple[str, ...]) -> str:
-    return f"{cell!r} is no class{near(str(cell), list(classes))}; there are {', '.join(classes)}"
+    return f"{cell!r} is no class{near(str(cell), classes)}; there are {', '.join(classes)}"
 
 
 def _why_not(column: str, simulator: Simulator, name: str, possible: list[str]) -> str:

@@ -11,10 +11,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lenskit.config import Config, Layer
+from lenskit.config import Config
 from lenskit.errors import LenskitError, UsageError
 from lenskit.kinds.parameter import Parameter
 from lenskit.kinds.simulator import Scene, Simulator
+from lenskit.layers import Layer
 from lenskit.rendering.given import SPLIT, check_made, is_entry, read_given
 from lenskit.rendering.table import Table, with_units
 from lenskit.store.plan import default_chunk

@@ -18,7 +18,6 @@ from lenskit.kinds.parameter import Parameter
 from lenskit.reading.delimited import parse_number, read_delimited
 from lenskit.reading.units import ARCSEC, split_unit
 from lenskit.reading.whole import WHOLE, first_inexact
-from lenskit.registry import near
 
 NAME = "name"
 """The column that says what each image is called."""
@@ -62,9 +61,11 @@ class Table:
         Raises:
             UsageError: if there is none of that name.
         """
+        from lenskit.errors import near
+
         for name in (names := list(names)):
             if name not in self.columns:
-                raise UsageError(f"{self.source} has no column {name!r} to ignore{near(name, list(self.columns))}")
+                raise UsageError(f"{self.source} has no column {name!r} to ignore{near(name, self.columns)}")
         return Table(self.source, {n: cells for n, cells in self.columns.items() if n not in names}, self.places)
 
     def names(self) -> list[str]:

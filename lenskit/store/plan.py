@@ -15,7 +15,8 @@ from typing import Annotated, Any, Literal, Self
 
 from annotated_types import Gt, Le, Len
 
-from lenskit.config import Config, build
+from lenskit.chosen import build
+from lenskit.config import Config
 from lenskit.data.source import check_groups
 from lenskit.errors import UsageError
 from lenskit.kinds.parameter import Parameter, ParameterRecord, parameters_of

@@ -41,7 +41,7 @@ def bare_loop(job: Job, batches: int, warm_up: int) -> float:
     if settings.precision == "64-true":
         method.double()
     if settings.compile:
-        job._compile(trainer)
+        job.compile(trainer)
     optimizer: Any = method.configure_optimizers()
     scaler = torch.amp.GradScaler(device.type, enabled=settings.precision == "16-mixed")
     clip = method.optimization.clip if "optimizer" in job.config.sections else 0.0

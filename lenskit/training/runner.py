@@ -10,11 +10,10 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from torch import Tensor
 
 from lenskit.budget import budget_of, lenses_of
 from lenskit.config import Config
-from lenskit.data.source import simulator_of, source_of
+from lenskit.data.source import Source, simulator_of, source_of
 from lenskit.encoder import Encoder
 from lenskit.errors import LenskitError, UsageError
 from lenskit.kinds.backbone import Backbone
@@ -96,65 +95,90 @@ class Job:
         self.settings: TrainSettings = config.build("train")
         self.monitor: MonitorSettings = config.build("monitor")
         check_installed(self.monitor.loggers)
-        inputs: InputSettings = config.build("input")
         # Built before the seed is set, so that a source that draws cannot change the initial weights.
+        self.source, channels, size = self._images_to_learn_from()
+        torch.manual_seed(self.settings.seed)
+        backbone = self._backbone(channels, size)
+        self.method = self._method(backbone)
+        self.budget = budget_of(self.settings, self.source)
+        self._prepare_method()
+        self._check_devices()
+        self._place_weights()
+        self.encoder = Encoder(backbone, self.source.preprocess, self.source.image_shape, self._card(backbone))
+
+    def _images_to_learn_from(self) -> tuple[Source, int, int]:
+        """Open or simulate the images; return their source, and the channels and the size that a network sees."""
         with memory.building("the images", memory.SMALLER_IMAGES):
-            self.source = source_of(config)
-        pairs, preprocess = self.source.pairs, self.source.preprocess
-        if min(self.source.image_shape[1:]) < FEWEST_PIXELS:
-            _, height, width = self.source.image_shape
+            source = source_of(self.config)
+        if min(source.image_shape[1:]) < FEWEST_PIXELS:
+            _, height, width = source.image_shape
             raise UsageError(
                 f"the images are {height} x {width} pixels: training takes {FEWEST_PIXELS} x {FEWEST_PIXELS} or more"
             )
-        channels, height, width = preprocess.shape(self.source.image_shape)
+        channels, height, width = source.preprocess.shape(source.image_shape)
         if height != width:
             raise UsageError(f"the images are {height} x {width} pixels: say --set input.size=N to make them square")
-        torch.manual_seed(self.settings.seed)
-        backbone: Backbone = config.build("backbone", channels, height)
-        check_size(backbone, config.name("backbone"), lambda size: config.build("backbone", channels, size))
-        self.method: Method = config.build("method", backbone)
-        check_views(self.method, config.name("method"), config.name("pairs"), pairs.views)
-        self.budget = budget_of(self.settings, self.source)
-        self.method.budget, self.method.seed = self.budget, self.settings.seed
-        if "optimizer" in config.sections:
-            self.method.optimization = config.build("optimizer")
-        if type(self.method).simulated is not Method.simulated:
-            self.method.simulated(simulator_of(self.source), preprocess)
-        self.method.prepare(self.source.parameters, self.source.truth)
-        self.method.check(self._images)
-        if "optimizer" in config.sections:
-            check_groups(self.method, self.method.parameter_groups())
-            check_clip(self.method.optimization.clip, self.method, config.name("method"))
+        return source, channels, height
+
+    def _backbone(self, channels: int, size: int) -> Backbone:
+        backbone: Backbone = self.config.build("backbone", channels, size)
+        check_size(backbone, self.config.name("backbone"), lambda size: self.config.build("backbone", channels, size))
+        return backbone
+
+    def _method(self, backbone: Backbone) -> Method:
+        method: Method = self.config.build("method", backbone)
+        check_views(method, self.config.name("method"), self.config.name("pairs"), self.source.pairs.views)
+        return method
+
+    def _prepare_method(self) -> None:
+        """Give the method all that it learns with, and let it check the images."""
+        method, source = self.method, self.source
+        method.budget, method.seed = self.budget, self.settings.seed
+        if "optimizer" in self.config.sections:
+            method.optimization = self.config.build("optimizer")
+        if type(method).simulated is not Method.simulated:
+            method.simulated(simulator_of(source), source.preprocess)
+        method.prepare(source.parameters, source.truth)
+        method.check(lambda lenses: source.some(lenses).views[0])
+        if "optimizer" in self.config.sections:
+            check_groups(method, method.parameter_groups())
+            check_clip(method.optimization.clip, method, self.config.name("method"))
+
+    def _check_devices(self) -> None:
+        """Check that the devices exist, have room, and share the batch."""
         with quiet_lightning():
-            # Only to see that there are such devices, and room on them, before anything is written.
             trainer = self._trainer()
         check_precision(self.settings.precision, trainer.strategy.root_device)
         processes = trainer.num_devices * trainer.num_nodes
-        check_batch(self.settings, self.method, config.name("method"), processes, lenses_of(self.settings, self.source))
+        lenses = lenses_of(self.settings, self.source)
+        check_batch(self.settings, self.method, self.config.name("method"), processes, lenses)
         self.source.check(trainer.strategy.root_device)
-        card: dict[str, Any] = {
-            "backbone": {k: v for k, v in config.sections["backbone"].items() if k not in backbone.start_options},
-            "input": inputs.shown(),
-            "method": config.name("method"),
-            "pairs": config.name("pairs"),
-        }
-        if self.source.pixel_scale is not None:
-            card["pixel_scale"] = self.source.pixel_scale
+
+    def _place_weights(self) -> None:
         if self.settings.precision == "64-true":
             self.method.double()  # before a checkpoint is read into it, which Lightning does too late
         if self.settings.channels_last:
             self.method.to(memory_format=torch.channels_last)
-        self.encoder = Encoder(backbone, preprocess, self.source.image_shape, card)
+
+    def _card(self, backbone: Backbone) -> dict[str, Any]:
+        """Return the card of the encoder."""
+        inputs: InputSettings = self.config.build("input")
+        section = self.config.sections["backbone"]
+        card: dict[str, Any] = {
+            "backbone": {name: value for name, value in section.items() if name not in backbone.start_options},
+            "input": inputs.shown(),
+            "method": self.config.name("method"),
+            "pairs": self.config.name("pairs"),
+        }
+        if self.source.pixel_scale is not None:
+            card["pixel_scale"] = self.source.pixel_scale
+        return card
 
     def _trainer(self, callbacks: Sequence[pl.Callback] = (), root: Path | None = None) -> pl.Trainer:
         trainer = make_trainer(self.settings, self.budget.epochs, callbacks, root, self.method.unused_parameters)
         if "optimizer" in self.config.sections:
             trainer.gradient_clip_val = self.method.optimization.clip or None
         return trainer
-
-    def _images(self, lenses: int) -> Tensor:
-        """The first view of about so many lenses."""
-        return self.source.some(lenses).views[0]
 
     def fit(self, run: Run, done: int | None, progress: bool, callbacks: Sequence[pl.Callback] = ()) -> Run:
         """Trains from the start, or from the run's checkpoint if `done` batches are done."""
@@ -188,7 +212,7 @@ class Job:
                 try:
                     with short:
                         if settings.compile:
-                            self._compile(trainer)
+                            self.compile(trainer)
                         trainer.fit(self.method, datamodule=stream, ckpt_path=path, weights_only=True)
                 finally:
                     self.source.close()
@@ -209,7 +233,8 @@ class Job:
         averaging = [Averaging(self.encoder, self.method, self.settings.ema)] if self.settings.ema else []
         return [*([Accumulation()] if self.settings.accumulate > 1 else []), *averaging]
 
-    def _compile(self, trainer: pl.Trainer) -> None:
+    def compile(self, trainer: pl.Trainer) -> None:
+        """Compile the backbones for a part of a batch on the device of a trainer."""
         lenses = self.budget.batch_size // self.settings.accumulate // (trainer.num_devices * trainer.num_nodes)
         images = torch.randn(lenses, self.method.backbone.channels, *[self.method.backbone.size] * 2)
         if self.settings.channels_last:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 from contextlib import suppress
 from types import SimpleNamespace
@@ -13,7 +12,7 @@ import torch
 from timm.layers import PatchEmbed, resample_abs_pos_embed
 from torch import Tensor, nn
 
-from lenskit.plugin import Backbone, LenskitError, UsageError, reason
+from lenskit.plugin import Backbone, LenskitError, UsageError, meant, reason
 from lenskit_backbones.weights import load_state, read_state, without_prefix
 
 SOURCES = ("hf-hub", "local-dir")
@@ -138,8 +137,7 @@ def _config(model: str) -> Any:
             raise LenskitError(f"timm cannot open {model}: {reason(error)}") from error
         return SimpleNamespace(**{name: known.get(name) for name in CONFIG})
     if not timm.is_model(model):
-        near = difflib.get_close_matches(model, timm.list_models(), n=3)
-        hint = f"did you mean {' or '.join(near)}?" if near else "timm.list_models() has them all"
+        hint = meant(model, timm.list_models(), "timm.list_models() has them all")
         raise UsageError(f"timm {timm.__version__} has no model {model!r}: {hint}")
     try:
         return timm.get_pretrained_cfg(model)

@@ -13,6 +13,8 @@ from torch import Tensor, nn
 
 from lenskit.plugin import Method, UsageError
 
+SINGLE = MappingProxyType({"name": "single"})
+
 INPUT = MappingProxyType({"stretch": "linear", "normalise": "peak"})
 """The paper's images are as they are, from 0 to 1."""
 
@@ -38,8 +40,11 @@ class Autoencoder(Method):
     """
 
     views = 1
+    judged_by = "anomaly"
     optimizer = None
-    usual = MappingProxyType({"backbone": MappingProxyType({"name": "deeplense-conv"}), "input": INPUT})
+    usual = MappingProxyType(
+        {"pairs": SINGLE, "backbone": MappingProxyType({"name": "deeplense-conv"}), "input": INPUT}
+    )
 
     decoder: nn.Module
     """Images (n, channels, size, size) of latents (n, latent_dim), which are what `project` gives."""

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lenskit.plugin import Backbone, Batch, at_most
-from lenskit_deeplense.autoencoder import INPUT, Autoencoder
+from lenskit_deeplense.autoencoder import INPUT, SINGLE, Autoencoder
 from lenskit_deeplense.networks import Decoder
 from lenskit_deeplense.one_cycle import OneCycle
 
@@ -28,7 +28,7 @@ class DCAE(OneCycle, Autoencoder):
     """
 
     usual = MappingProxyType(
-        {"backbone": MappingProxyType({"name": "deeplense-conv", "last_relu": False}), "input": INPUT}
+        {"pairs": SINGLE, "backbone": MappingProxyType({"name": "deeplense-conv", "last_relu": False}), "input": INPUT}
     )
 
     def __init__(

@@ -53,7 +53,9 @@ class RBM(OneCycle):
     """
 
     views = 1
+    judged_by = "anomaly"
     usual = MappingProxyType({
+        "pairs": {"name": "single"},
         "backbone": {"name": "rbm-hidden"},
         "input": {"stretch": "linear", "normalise": "peak"},
     })  # fmt: skip

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import torch
 
 from lenskit.plugin import Encoder, Run, Simulator, UsageError, read_assignment
+
+log = logging.getLogger("lenskit")
 
 
 def simulator_of(run: Run, name: str | None, assignments: Sequence[str]) -> Simulator:
@@ -32,11 +36,19 @@ def simulator_options(assignments: Sequence[str]) -> dict[str, Any]:
         key, equals, value = text.partition("=")
         if not equals:
             raise UsageError(f"--set takes OPTION=VALUE, such as theta_E='uniform(0.5, 2.2)', got {text!r}")
-        read = read_assignment(f"simulator.{key.strip().removeprefix('simulator.')}={value}")["simulator"]
+        option = key.strip().removeprefix("simulator.")
+        if option == key.strip():
+            _say_once(option)
+        read = read_assignment(f"simulator.{option}={value}")["simulator"]
         if "name" in read:
             raise UsageError("--set changes options of the simulator; say another one with --simulator NAME")
         options |= read
     return options
+
+
+@cache
+def _say_once(option: str) -> None:
+    log.info("--set %s: an option of the simulator, simulator.%s", option, option)
 
 
 def to_best_device(encoder: Encoder) -> Encoder:

@@ -23,7 +23,9 @@ from lenskit.plugin import (
     at_most,
     check_folder,
     check_output,
+    data_name,
     is_halved,
+    without_folders,
     write_atomically,
 )
 from lenskit_evaluation.features import to_best_device
@@ -128,7 +130,7 @@ class Package(OnLenses):
         card = dict(encoder.card)
         sections = run.config.sections
         if "simulator" in sections:
-            card["simulator"] = dict(sections["simulator"])
+            card["simulator"] = without_folders(sections["simulator"])
             card.setdefault("trained_on", f"lenses of simulator {sections['simulator']['name']}")
         elif "data" in sections:
             card.setdefault("trained_on", f"stored images, {Path(sections['data']['path']).name}")
@@ -164,12 +166,12 @@ class Package(OnLenses):
 
         expected = guess(split.test, lenses.chunks(True))
         truth = split.test.columns(names)
-        where = self.data or f"simulator {self.simulator or run.config.name('simulator')}"
-        about = {"data": " ".join([where, *self.set]), "lenses": len(split.train), "calibrated_on": len(split.test),
-                 "seed": self.seed}  # fmt: skip
+        where = data_name(self.data) if self.data else f"simulator {self.simulator or run.config.name('simulator')}"
+        data = " ".join([where, *without_folders(self.set)])
+        about = {"data": data, "lenses": len(split.train), "calibrated_on": len(split.test), "seed": self.seed}
         outliers = fit_outlier_detector(split.train.features, split.test.features)
         head = Head(linear, tuple(parameters), Intervals.fit(truth, expected), outliers, self.average, about)
-        results = _results(str(about["data"]), parameters, truth, expected, None, self.seed)
+        results = _results(data, parameters, truth, expected, None, self.seed)
         if judged is not None:
             known = {p.name for p in common(str(self.judge), judged.parameters, parameters)}
             images = [chunk for chunk, *_ in first_images(judged, range(len(judged)))]
@@ -178,7 +180,7 @@ class Package(OnLenses):
             labels = np.stack(
                 [np.concatenate([v[n].numpy() for _, v in images]) if n in known else missing for n in names], 1
             )
-            results += _results(str(self.judge), parameters, labels, found, head, self.seed)
+            results += _results(data_name(str(self.judge)), parameters, labels, found, head, self.seed)
         return head, results
 
     def _parameters(self, split: Split, tuned: FineTuned | None) -> list[Parameter]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import logging
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,6 +23,7 @@ from lenskit.plugin import (
     asked,
     check_output,
     in_folder,
+    meant,
     stored,
     write_atomically,
     write_picture,
@@ -223,11 +223,8 @@ def fine_tuned(run: Run, name: str) -> FineTuned:
     if name not in there and (Path(name) / MODEL).is_file():
         return FineTuned.load(Path(name))
     if name not in there:
-        near = difflib.get_close_matches(name, there, n=1)
-        hint = f": did you mean {near[0]}?" if near else f"; it has {', '.join(there)}" if there else ""
-        raise UsageError(
-            f"{run.path} has no fine-tuned model {name!r}{hint or f': `lenskit finetune {run.path}` makes one'}"
-        )
+        hint = meant(name, there, f"it has {', '.join(there)}" if there else f"`lenskit finetune {run.path}` makes one")
+        raise UsageError(f"{run.path} has no fine-tuned model {name!r}: {hint}")
     return FineTuned.load(folder / name)
 
 

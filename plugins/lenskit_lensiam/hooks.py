@@ -32,6 +32,7 @@ def lenskit_pairs():
 @hookimpl
 def lenskit_recipes():
     summaries = {
+        "default": "The components that count where nothing else is named: SimSiam on lens-fixed pairs of HST images",
         "quickstart": "LenSiam in minutes on two CPU cores",
         "lensiam": "LenSiam at its best, for a GPU",
         "lensiam-paper": "LenSiam as in its paper: ResNet-101, 224 pixels, 800 epochs",

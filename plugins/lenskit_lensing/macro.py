@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Collection, Container, Iterable, Mapping
 
-from lenskit.plugin import UsageError
+from lenskit.plugin import UsageError, meant
 
 Range = tuple[float, float]
 
@@ -26,8 +25,7 @@ def check_free(free: Iterable[str], known: Collection[str]) -> None:
     """
     for name in free:
         if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
+            hint = meant(name, known, f"there are {', '.join(known)}")
             raise UsageError(f"option free: no parameter of the macro model is called {name!r}; {hint}")
 
 

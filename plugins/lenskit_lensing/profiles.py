@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
@@ -11,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lenskit.plugin import UsageError
+from lenskit.plugin import UsageError, near
 
 Components = Sequence[tuple[str, Mapping[str, Any]]]
 """Profiles that are added up: a name and its parameters each.
@@ -79,9 +78,7 @@ def parameter_names(function: Callable[..., Any]) -> tuple[str, ...]:
 def _find(table: Mapping[str, Callable[..., Any]], name: str) -> Callable[..., Any]:
     if name in table:
         return table[name]
-    near = difflib.get_close_matches(name.upper(), table, n=1)
-    hint = f"did you mean {near[0]}? " if near else ""
-    raise UsageError(f"no profile {name}: {hint}there are {', '.join(table)}")
+    raise UsageError(f"no profile {name}{near(name.upper(), table)}; there are {', '.join(table)}")
 
 
 def _complete(

@@ -34,6 +34,7 @@ class BYOL(Method):
     """
 
     views = 2
+    judged_by = "probe"
     # Paper, Sec. 3.3, for 1000 epochs in batches of 4096 (300 epochs: lr 0.3, weight decay 1e-6). LARS and weight decay
     # leave out norms and biases, as here.
     optimizer = MappingProxyType({"name": "lars", "lr": 0.2, "weight_decay": 1.5e-6, "warmup_epochs": 10})

@@ -57,6 +57,7 @@ class DINO(Method):
         freeze_epochs: Epochs in which the last layer is held still (authors' code: 1).
     """
 
+    judged_by = "probe"
     # Paper, Sec. 3.1 "Implementation details"; the clipping from the authors' code.
     optimizer = MappingProxyType({"name": "adamw", "lr": 5e-4, "weight_decay": 0.04, "warmup_epochs": 10, "clip": 3.0})
 

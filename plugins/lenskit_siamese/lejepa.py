@@ -39,6 +39,7 @@ class LeJEPA(Method):
     """
 
     views = 2
+    judged_by = "probe"
     # Authors' code ("GOTO hyperparameters"), which takes a weight decay of 5e-4 for ResNets. It names no batch and no
     # warm-up: 256 and 1 epoch are those of its minimal example.
     optimizer = MappingProxyType({"name": "adamw", "lr": 5e-4, "weight_decay": 0.05, "warmup_epochs": 1})

@@ -43,6 +43,8 @@ class MAE(Method):
     """
 
     views = 1
+    judged_by = "probe"
+    usual = MappingProxyType({"pairs": MappingProxyType({"name": "single"})})
     # Paper, App. A.1, Table 8, for a batch of 4096 whose rate is scaled from 256.
     optimizer = MappingProxyType(
         {"name": "adamw", "lr": 1.5e-4, "weight_decay": 0.05, "betas": (0.9, 0.95), "warmup_epochs": 40}

@@ -33,6 +33,7 @@ class SimCLR(Method):
     """
 
     views = 2
+    judged_by = "probe"
     # Paper, Sec. 2.3, for batches of 4096; for small ones App. B.1 finds lr = 0.075 sqrt(batch) better, which is
     # `--set optimizer.lr_batch=0 --lr ...` here. LARS and weight decay leave out norms and biases, as here.
     optimizer = MappingProxyType({"name": "lars", "lr": 0.3, "weight_decay": 1e-6, "warmup_epochs": 10})

@@ -37,6 +37,7 @@ class SimSiam(Method):
     """
 
     views = 2
+    judged_by = "probe"
     # LenSiam, and the paper for CIFAR-10 (paper for ImageNet: lr 0.05, weight decay 1e-4, no warm-up). There weight
     # decay also acts on norms and biases: `--set optimizer.decay_all=true`.
     optimizer = MappingProxyType({"name": "sgd", "lr": 0.03, "weight_decay": 5e-4, "warmup_epochs": 10})

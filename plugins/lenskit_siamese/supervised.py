@@ -7,7 +7,6 @@ departs: no stochastic depth, no mixing of images, no erasing, all of which chan
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
@@ -18,7 +17,7 @@ from lightly.utils.dist import world_size
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lenskit.plugin import Backbone, Batch, Method, Parameter, UsageError
+from lenskit.plugin import Backbone, Batch, Method, Parameter, UsageError, meant
 
 SAMPLE = 1024
 """Lenses from which the mean and the spread of a parameter are taken: to 3 % of the spread."""
@@ -43,6 +42,8 @@ class Supervised(Method):
     """
 
     views = 1
+    judged_by = "probe"
+    usual = MappingProxyType({"pairs": MappingProxyType({"name": "single"})})
     optimizer = MappingProxyType(
         {"name": "adamw", "lr": 5e-4, "lr_batch": 512, "weight_decay": 0.05, "warmup_epochs": 5}
     )
@@ -167,8 +168,7 @@ def _chosen(targets: Sequence[str], parameters: Sequence[Parameter]) -> list[Par
     recorded = {parameter.name: parameter for parameter in parameters if not parameter.identity}
     for name in targets:
         if name not in recorded:
-            near = difflib.get_close_matches(name, recorded, n=3)
-            hint = f"did you mean {' or '.join(near)}?" if near else f"recorded are {', '.join(recorded) or 'none'}"
+            hint = meant(name, recorded, f"recorded are {', '.join(recorded) or 'none'}")
             raise UsageError(f"target {name!r} is not recorded of these lenses: {hint}")
     chosen = [recorded[name] for name in dict.fromkeys(targets)]
     chosen = chosen or [p for p in parameters if p.headline] or [p for p in parameters if p.continuous]
@@ -189,9 +189,8 @@ def _normal_class(name: str | None, classes: Mapping[str, Sequence[str]]) -> tup
         if name in names:
             return target, list(names).index(name)
     known = [each for names in classes.values() for each in names]
-    near = difflib.get_close_matches(name, known, n=3)
-    hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(known)}"
-    hint = hint if known else "no class column is among the targets, such as --set method.targets=NAME"
+    none = "no class column is among the targets, such as --set method.targets=NAME"
+    hint = meant(name, known, f"there are {', '.join(known)}" if known else none)
     raise UsageError(f"method 'supervised' knows no class {name!r} to be the normal one: {hint}")
 
 

@@ -35,6 +35,7 @@ class VICReg(Method):
     """
 
     views = 2
+    judged_by = "probe"
     # Paper, Sec. 4.2, for 1000 epochs in batches of 2048. LARS and weight decay leave out norms and biases, as here.
     # There the learning rate ends at 0.002 (authors' code: a thousandth of the peak), here at 0.
     optimizer = MappingProxyType({"name": "lars", "lr": 0.2, "weight_decay": 1e-6, "warmup_epochs": 10})

@@ -145,7 +145,7 @@ def ours(method_name: str, options: Mapping[str, Any], images: Tensor) -> Step:
     method = job.method.to(device).train()
     if job.settings.compile:
         with quiet_lightning():
-            job._compile(make_trainer(job.settings, 1))
+            job.compile(make_trainer(job.settings, 1))
     optimizers: Any = method.configure_optimizers()
     # Lightning has these of its loop, which is not what is timed.
     object.__setattr__(method, "optimizers", lambda: optimizers)

@@ -56,7 +56,7 @@ def passes_alone(config: Config) -> Callable[[], None]:
     job = Job(config)
     method = job.method.to(DEVICE).train()
     if job.settings.compile:
-        job._compile(make_trainer(job.settings, 1))
+        job.compile(make_trainer(job.settings, 1))
     optimizer: Any = method.configure_optimizers()
     job.source.to(DEVICE)
     index = {"index": Share(job.budget.batch_size).of_batch(0).to(DEVICE)}

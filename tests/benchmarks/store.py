@@ -23,7 +23,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from lenskit.config import Config, build
+from lenskit.chosen import build
+from lenskit.config import Config
 from lenskit.data.readers import open_dataset
 from lenskit.data.source import Share, StoredSource
 from lenskit.preprocessing.preprocess import Preprocess

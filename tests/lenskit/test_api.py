@@ -134,7 +134,8 @@ def test_a_finished_run_is_resumed_to_itself(run: Run) -> None:
     [
         ({"metod": "simsiam"}, "there is no choice 'metod' (did you mean method?)"),
         ({"method": "simsaim"}, "no method is called 'simsaim' (did you mean simsiam?)"),
-        ({"set": {"lr": 1}}, "set takes section.option, such as {'method.tau': 0.99}, got 'lr'"),
+        ({"set": {"lr": 1}}, "--set takes SECTION.OPTION=VALUE, got 'lr=1': say optimizer.lr"),
+        ({"set": {3: 1}}, "set takes options by name, such as {'train.epochs': 10}, got 3"),
         ({"set": {"train.epoch": 1}}, "section 'train' has no option 'epoch'"),
         ({"epochs": 0}, "epochs"),
         ({"data": "nowhere"}, "there are no data at nowhere"),

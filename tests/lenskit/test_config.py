@@ -11,8 +11,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lenskit.config import DEFAULTS, Config, build, merge, read_assignment, read_layer, read_recipe
+from lenskit.chosen import build
+from lenskit.config import Config
 from lenskit.errors import LenskitError, UsageError
+from lenskit.layers import merge, read_assignment, read_layer, read_recipe
 from lenskit.options import options_of
 from lenskit.registry import registry
 from lenskit.settings import InputSettings, TrainSettings
@@ -31,7 +33,7 @@ def toys(**sections: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 def test_nothing_said_is_the_main_job() -> None:
     config = Config.resolve()
-    assert {section: config.name(section) for section in DEFAULTS} == {
+    assert {section: config.name(section) for section in ("simulator", "pairs", "method", "backbone")} == {
         "simulator": "hst",
         "pairs": "lens-fixed",
         "method": "simsiam",
@@ -204,7 +206,7 @@ def test_an_assignment_is_toml_or_else_text(text: str, value: object) -> None:
 
 @pytest.mark.parametrize("text", ["", "lr=3", "method.lr", "method.=3", ".lr=3", "=3", "method"])
 def test_an_assignment_of_another_form(text: str) -> None:
-    with pytest.raises(UsageError, match=r"--set takes SECTION\.OPTION=VALUE, such as method\.lr=0\.1, got "):
+    with pytest.raises(UsageError, match=r"--set takes SECTION\.OPTION=VALUE, such as train\.epochs=10, got "):
         read_assignment(text)
 
 
@@ -253,10 +255,11 @@ def test_the_optimiser_is_the_methods_until_something_is_said() -> None:
     assert Config.resolve().sections["optimizer"]["weight_decay"] == 5e-4
     assert Config.resolve({"optimizer": {"lr": 1}}).sections["optimizer"]["weight_decay"] == 5e-4
     assert Config.resolve({"optimizer": {"name": "adamw"}}).sections["optimizer"]["weight_decay"] == 0.05
-    # What a recipe says of one method's optimiser means nothing to another method.
-    over = Config.resolve({"optimizer": {"lr": 1}}, {"method": {"name": "restless"}})
-    assert over.sections["optimizer"]["lr"] == 0.05
-    both = Config.resolve({"optimizer": {"lr": 1}}, {"method": {"name": "restless"}, "optimizer": {"lr": 2}})
+    # Options that a layer names together with another method belong to that one; bare ones stay.
+    named = {"method": {"name": "simsiam"}, "optimizer": {"lr": 1}}
+    assert Config.resolve(named, {"method": {"name": "restless"}}).sections["optimizer"]["lr"] == 0.05
+    assert Config.resolve({"optimizer": {"lr": 1}}, {"method": {"name": "restless"}}).sections["optimizer"]["lr"] == 1
+    both = Config.resolve(named, {"method": {"name": "restless"}, "optimizer": {"lr": 2}})
     assert both.sections["optimizer"]["lr"] == 2
 
 

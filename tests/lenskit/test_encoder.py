@@ -15,7 +15,7 @@ from astropy.io import fits
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from lenskit.config import build
+from lenskit.chosen import build
 from lenskit.data.images import simulated
 from lenskit.encoder import Encoder
 from lenskit.encoder_card import read_card

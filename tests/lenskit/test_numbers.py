@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from lenskit.component import FILES, KINDS
-from lenskit.config import SETTINGS, Config, read_assignment, read_layer
+from lenskit.config import SETTINGS, Config
 from lenskit.errors import UsageError
+from lenskit.layers import read_assignment, read_layer
 from lenskit.options import INTEGERS, LARGEST, options_of, validate
 from lenskit.registry import registry
 from lenskit.settings import OptimizerSettings

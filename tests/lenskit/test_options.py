@@ -168,8 +168,8 @@ def test_plain_values_come_back_from_toml_as_they_were(values: dict[str, Any]) -
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"widht": 3}, "heir has no option 'widht': did you mean width?"),
-        ({"backbone": 3}, "heir has no option 'backbone'; it has width, theta_E, renderer, "),
+        ({"widht": 3}, "heir has no option 'widht': did you mean width"),
+        ({"backbone": 3}, "heir has no option 'backbone': it has width, theta_E, renderer, "),
         ({"width": 0}, "heir: option width takes int > 0, got 0 (Input should be greater than 0)"),
         ({"width": 1.5}, "heir: option width takes int > 0, got 1.5 ("),
         ({"width": "wide"}, "heir: option width takes int > 0, got 'wide' ("),
@@ -210,7 +210,7 @@ def test_a_missing_option_is_explained() -> None:
 
 
 def test_a_class_without_options_says_so() -> None:
-    with pytest.raises(UsageError, match=r"^nothing has no option 'x'; it has none$"):
+    with pytest.raises(UsageError, match=r"^nothing has no option 'x': it has none$"):
         validate(object, {"x": 1}, "nothing")
 
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from lenskit.component import INTERFACE, KINDS
-from lenskit.errors import LenskitError, UsageError
-from lenskit.registry import Plugin, Registry, near, registry
+from lenskit.errors import LenskitError, UsageError, near
+from lenskit.registry import Plugin, Registry, registry
 
 Install = Callable[..., None]
 Lenskit = Callable[..., Any]

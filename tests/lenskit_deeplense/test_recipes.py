@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 import torch
 
-from lenskit.config import Config, read_recipe
+from lenskit.config import Config
+from lenskit.layers import read_recipe
 from lenskit.registry import registry
 from lenskit.training.runner import train
 from lenskit_deeplense.one_cycle import OneCycle

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from lenskit.config import Config, build
+from lenskit.chosen import build
+from lenskit.config import Config
 from lenskit.errors import LenskitError, UsageError
 from lenskit.plugin import Embeddings, Run, open_dataset
 from lenskit_evaluation.lenses import OnLenses, SimulatedLenses, StoredLenses, labelled

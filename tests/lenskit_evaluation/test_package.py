@@ -79,7 +79,7 @@ def test_predictions_need_no_simulation(packaged: Path, images: Path, tmp_path: 
 def test_stored_lenses_are_judged_too(run: Run, images: Path, labelled: str) -> None:
     folder = lenskit.evaluate("package", run, output="judged", judge=labelled, **FEW)
     own, judged = json.loads((folder / "encoder.json").read_text())["results"]
-    assert (own["on"], judged["on"], judged["n"]) == ("simulator blobs", labelled, 12)
+    assert (own["on"], judged["on"], judged["n"]) == ("simulator blobs", images.name, 12)
     rows = lenskit.evaluate("predict", folder, [str(images)], output="p.csv", level=0.95)
     truth = np.loadtxt(images / "labels.csv", delimiter=",", skiprows=1, usecols=1)
     found = np.array([float(row["width"]) for row in rows])
@@ -88,6 +88,14 @@ def test_stored_lenses_are_judged_too(run: Run, images: Path, labelled: str) -> 
         float(row["width_low"]) <= value <= float(row["width_high"]) for row, value in zip(rows, truth, strict=True)
     ]
     assert judged["within_95"] == pytest.approx(np.mean(within), abs=1e-3)
+
+
+def test_the_card_holds_no_path(run: Run, images: Path, labelled: str) -> None:
+    folder = lenskit.evaluate("package", run, output="own", data=labelled, judge=labelled, lenses=50, test_lenses=50)
+    card = json.loads((folder / "encoder.json").read_text())
+    assert card["head"]["data"] == images.name
+    assert {result["on"] for result in card["results"]} == {images.name}
+    assert str(images.parent) not in (folder / "encoder.json").read_text()
 
 
 def test_an_average_is_calibrated_as_it_is_used(run: Run, tmp_path: Path) -> None:

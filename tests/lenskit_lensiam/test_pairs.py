@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from lenskit.config import build
+from lenskit.chosen import build
 from lenskit.data.source import LiveSource
 from lenskit.plugin import Batch, KeyedGenerator, orient_images, orient_values
 from lenskit.preprocessing.preprocess import Preprocess

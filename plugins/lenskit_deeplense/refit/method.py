@@ -57,9 +57,13 @@ class Refit(Method):
     """
 
     views = 1
+    judged_by = "anomaly"
     scored_by = "chi-square of the fit's residual"
     optimizer = MappingProxyType({"name": "adamw", "lr": 5e-4, "lr_batch": 0, "weight_decay": 0.05, "warmup_epochs": 0})
-    usual = MappingProxyType({"input": MappingProxyType({"stretch": "linear", "normalise": "none"})})
+    usual = MappingProxyType({
+        "pairs": {"name": "single"},
+        "input": {"stretch": "linear", "normalise": "none"},
+    })  # fmt: skip
 
     mean: Tensor
     std: Tensor

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -12,7 +11,7 @@ from typing import Annotated, ClassVar, Literal
 from annotated_types import Ge, Gt, Le
 from torch import Tensor
 
-from lenskit.plugin import Distribution, KeyedGenerator, Scene, Simulator, UsageError, at_most, keep_freed_memory
+from lenskit.plugin import Distribution, KeyedGenerator, Scene, Simulator, UsageError, at_most, keep_freed_memory, near
 from lenskit_deeplense.simulators.given import refused
 from lenskit_deeplense.simulators.macro import UNKNOWN, MacroNoise, SubstructureMacroModel
 from lenskit_deeplense.simulators.priors import DOMAINS
@@ -343,9 +342,7 @@ def chosen_classes(classes: Sequence[str] | str) -> tuple[str, ...]:
         raise UsageError(f"option classes: none is given; some of {known} are right")
     for name in names:
         if name not in CLASSES:
-            near = difflib.get_close_matches(name, CLASSES, n=1)
-            hint = f"did you mean {near[0]}? " if near else ""
-            raise UsageError(f"option classes: no class is called {name!r}; {hint}there are {known}")
+            raise UsageError(f"option classes: no class is called {name!r}{near(name, CLASSES)}; there are {known}")
     return names
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
@@ -14,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lenskit.plugin import Dataset, Embeddings, Parameter, Simulator, UsageError, check_complete, read_lenses
+from lenskit.plugin import Dataset, Embeddings, Parameter, Simulator, UsageError, check_complete, near, read_lenses
 from lenskit_evaluation.splits import Array, known_values
 
 CHUNK = 256
@@ -235,9 +234,3 @@ def class_label(
     if len(meant) > 1:
         raise UsageError(f"there are several class labels, {', '.join(p.name for p in meant)}: say which with --label")
     return meant[0]
-
-
-def near(name: str, names: Sequence[str]) -> str:
-    """A hint at what may have been meant, to be put into a sentence; empty if nothing is near."""
-    found = difflib.get_close_matches(name, names, n=1)
-    return f" (did you mean {found[0]!r}?)" if found else ""

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from lenskit.plugin import EncoderRun, Parameter, Run, UsageError
-from lenskit_evaluation.anomaly.pools import Drawn, Origin, Pool, Read, is_numbered, near
+from lenskit.plugin import EncoderRun, Parameter, Run, UsageError, near
+from lenskit_evaluation.anomaly.pools import Drawn, Origin, Pool, Read, is_numbered
 from lenskit_evaluation.anomaly.scored import Truth
 
 log = logging.getLogger("lenskit")

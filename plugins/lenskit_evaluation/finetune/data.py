@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lenskit.plugin import Dataset, Parameter, UsageError, orient_images, orient_values
+from lenskit.plugin import Dataset, Parameter, UsageError, meant, orient_images, orient_values
 from lenskit_evaluation.lenses import Lenses, StoredLenses
 from lenskit_evaluation.splits import Array, known_values
 
@@ -130,8 +129,7 @@ def choose_targets(names: Sequence[str], parameters: Sequence[Parameter], where:
         raise UsageError(f"{where} has no labels: fine-tuning needs images of which something is known")
     for name in names:
         if name not in recorded:
-            near = difflib.get_close_matches(name, recorded, n=3)
-            hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(recorded)}"
+            hint = meant(name, recorded, f"there are {', '.join(recorded)}")
             raise UsageError(f"{where} has no label {name!r}: {hint}")
     if names:
         return [recorded[name] for name in dict.fromkeys(names)]

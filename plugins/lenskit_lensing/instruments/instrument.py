@@ -6,7 +6,6 @@ a file that ends in `.toml` works wherever a name does. docs/simulators.md expla
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
@@ -18,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from annotated_types import Ge, Gt, Interval, Le
 from pydantic import ConfigDict, Strict, TypeAdapter, ValidationError
 
-from lenskit.plugin import UsageError, read_toml
+from lenskit.plugin import UsageError, meant, read_toml
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -212,8 +211,7 @@ def _band(where: str, name: str, table: Any, common: Mapping[str, Any], folder: 
     for key in values:
         place = f"bands.{name}.{key}" if key in table else key
         if key not in KEYS:
-            near = difflib.get_close_matches(key, KEYS, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"there are source, bands, {', '.join(KEYS)}"
+            hint = meant(key, KEYS, f"there are source, bands, {', '.join(KEYS)}")
             raise UsageError(f"{where}: {place}: there is no such key; {hint}")
     try:
         band = _adapter().validate_python(values | {"name": name})

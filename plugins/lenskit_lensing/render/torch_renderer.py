@@ -121,6 +121,20 @@ class TorchRenderer:
         """
         return self._in_chunks(self._lens_light, scene)
 
+    def averaged(self, profile: Callable[..., Tensor], parameters: Scene) -> Tensor:
+        """Other light before the PSF: its surface brightness averaged over pixels, (n, pixels, pixels).
+
+        Args:
+            profile: Surface brightness at positions x, y in arcsec, with the parameters as keywords.
+            parameters: (n,) each.
+        """
+
+        def render(some: Scene) -> Tensor:
+            middles = axis(self.pixels, self.pixel_scale, next(iter(some.values())))
+            return averaged(lambda x, y: profile(x, y, **some), middles, self.pixel_scale, self.supersampling)
+
+        return self._in_chunks(render, parameters)
+
     def _blurred(self, scene: Scene) -> Tensor:
         images = torch.stack([self._arc(scene), self._lens_light(scene)], dim=1)
         if "extra" in scene:

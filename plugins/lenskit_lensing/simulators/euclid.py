@@ -25,6 +25,7 @@ from lenskit_lensing.render.torch_renderer import TorchRenderer
 from lenskit_lensing.scenes.field import Neighbours, neighbour_light
 from lenskit_lensing.scenes.lens_light import LensLight, total_light
 from lenskit_lensing.scenes.lens_population import LensPopulation
+from lenskit_lensing.scenes.look_alikes import LookAlikes, look_alike_light
 from lenskit_lensing.simulators.euclid_labels import measure
 from lenskit_lensing.simulators.euclid_population import (
     PHOTOMETRY,
@@ -86,6 +87,10 @@ class EuclidChallenge(Simulator):
         real_fraction: Fraction = 0.75,
         lens_fraction: Fraction | None = None,
         absent_fraction: Fraction = 0.5,
+        look_alike_ring: Fraction = 0.1,
+        look_alike_spiral: Fraction = 0.2,
+        look_alike_merger: Fraction = 0.15,
+        look_alike_edge_on: Fraction = 0.15,
         theta_E: Prior | None = None,
         theta_E_min: Annotated[float, Gt(0)] | None = None,
         theta_E_max: Annotated[float, Gt(0)] | None = None,
@@ -153,8 +158,13 @@ class EuclidChallenge(Simulator):
         real_fraction: Fraction of source galaxies that are real ones.
         lens_fraction: Fraction of scenes that are meant to be lenses; 1 for regression and 0.7 for detection if not
             given.
-        absent_fraction: Fraction of scenes without a source, of those that are not meant to be lenses; in the others it
-            lies 2 to 4 Einstein radii away.
+        absent_fraction: Fraction of scenes without a source, of those that are not meant to be lenses and have no
+            look-alike; in the others it lies 2 to 4 Einstein radii away.
+        look_alike_ring: Fraction of scenes with a ring around the galaxy, of those that are not meant to be lenses. A
+            look-alike stands in place of the source, and has the flux that its images would have.
+        look_alike_spiral: Fraction of these scenes with a disc and spiral arms.
+        look_alike_merger: Fraction of these scenes with one or two companions and a tidal arc.
+        look_alike_edge_on: Fraction of these scenes with a disc that is seen edge-on.
         theta_E: Einstein radius in arcsec; the task's if not given.
         theta_E_min: Below which it is never drawn; 0.5 for regression and 0.15 for detection if not given.
         theta_E_max: Above which it is never drawn; 5 if not given.
@@ -247,6 +257,7 @@ class EuclidChallenge(Simulator):
             ellipticity=ellipticity,
             lens_fraction=fraction if lens_fraction is None else lens_fraction,
             absent_fraction=absent_fraction,
+            look_alikes=LookAlikes((look_alike_ring, look_alike_spiral, look_alike_merger, look_alike_edge_on)),
         )
         self.neighbours = Neighbours(self.priors, pixels * pixel_scale, PHOTOMETRY)
         psfs = [band.psfs() for band in self.bands]
@@ -260,7 +271,11 @@ class EuclidChallenge(Simulator):
             supersampling=supersampling or rays,
         )
         self.parameters = recorded_parameters(
-            self.lenses.is_physical, task == "detection", stamps=galaxies is not None, mergers=merger_fraction > 0
+            self.lenses.is_physical,
+            task == "detection",
+            stamps=galaxies is not None,
+            mergers=merger_fraction > 0,
+            look_alikes=self.sources.has_look_alikes,
         )
 
     def refuses(self, given: Mapping[str, Tensor]) -> Iterator[tuple[int, str, str]]:
@@ -318,6 +333,11 @@ class EuclidChallenge(Simulator):
         flux = self.renderer.pixel_scale**2 * rates(scene, "neighbour", self.bands)
         return neighbour_light(scene, self.renderer, flux)
 
+    def _look_alike(self, scene: Scene) -> Tensor:
+        """Look-alikes before the PSF in electrons per second, (n, bands, pixels, pixels)."""
+        flux = rates(scene, "source", self.bands) * scene["look_alike_magnification"][:, None]
+        return self._in_bands(look_alike_light(scene, self.renderer), flux)
+
     def _in_bands(self, profile: Tensor, flux: Tensor) -> Tensor:
         """Surface brightness (n, pixels, pixels) with a flux (n, bands) each, as what pixels collect."""
         return profile[:, None] * (self.renderer.pixel_scale**2 * flux)[:, :, None, None]
@@ -327,13 +347,16 @@ class EuclidChallenge(Simulator):
 
         Args:
             scene: All groups' entries for n images.
-            without: What to leave out: `source`, `lens_light` or `field`; the noise of its photons goes with it.
+            without: What to leave out: `source` (or the look-alike in its place), `lens_light` or `field`; the noise
+                of its photons goes with it.
         """
         image = torch.zeros_like(scene["arc"])
         if "lens_light" not in without:
             image = image + self._lens_light(scene)
         if "field" not in without:
             image = image + self._field(scene)
+        if "source" not in without and "look_alike" in scene:
+            image = image + self._look_alike(scene)
         image = self.renderer.convolve(image, scene["psf"])
         if "source" not in without:
             image = image + scene["arc"]

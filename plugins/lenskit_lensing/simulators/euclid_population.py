@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 import torch
@@ -13,6 +13,7 @@ from lenskit.plugin import Distribution, KeyedGenerator, Parameter, Scene, Usage
 from lenskit_lensing.instruments.instrument import Band
 from lenskit_lensing.mass import shear
 from lenskit_lensing.mass.coordinates import columns
+from lenskit_lensing.scenes.look_alikes import KINDS, LookAlikes
 from lenskit_lensing.sources.population import SourcePopulation
 
 COLOURS = {"Y": "I_Y", "J": "Y_J", "H": "J_H"}
@@ -70,22 +71,35 @@ class ChallengeSources(SourcePopulation):
     the same direction, at a distance between `outside` of theta_E. Which scene is which, `intend` draws with the lens,
     such that renderings of one lens are all meant to be lenses or all not. What the label rule makes of a scene is
     another question.
+
+    A scene that is not to be a lens may have light that looks like one, in place of a source: see `LookAlikes`.
     """
 
     lens_fraction: float = 1.0
     absent_fraction: float = 0.5
     outside: tuple[float, float] = (2.0, 4.0)
+    look_alikes: LookAlikes = field(default_factory=LookAlikes)
+
+    @property
+    def has_look_alikes(self) -> bool:
+        """Whether there may be look-alikes."""
+        return bool(self.look_alikes) and self.lens_fraction < 1
 
     def intend(self, rng: KeyedGenerator) -> Scene:
         """Draws what scenes are meant to be, as entries of the group `lens`.
 
         Returns:
-            `source_candidate`, int64, 1 for a lens and else 0; and `source_absent`, bool; (n,) each.
+            `source_candidate`, int64, 1 for a lens and else 0; `source_absent`, bool; and, if there may be look-alikes,
+            `look_alike`, int64, a number in `look_alikes.KINDS`; (n,) each.
         """
-        uniforms = rng.samples({"candidate": UNIT, "absent": UNIT})
+        uniforms = rng.samples({"candidate": UNIT, "absent": UNIT, "look_alike_kind": UNIT})
         candidate = uniforms["candidate"] < self.lens_fraction
         absent = ~candidate & (uniforms["absent"] < self.absent_fraction)
-        return {"source_candidate": candidate.long(), "source_absent": absent}
+        if not self.has_look_alikes:
+            return {"source_candidate": candidate.long(), "source_absent": absent}
+        look_alike = torch.where(candidate, 0, self.look_alikes.kind(uniforms["look_alike_kind"]))
+        absent = absent | (look_alike > 0)
+        return {"source_candidate": candidate.long(), "source_absent": absent, "look_alike": look_alike}
 
     def draw(self, rng: KeyedGenerator, lens: Scene) -> Scene:
         """See `SourcePopulation`; `lens` has what `intend` drew, too."""
@@ -94,15 +108,20 @@ class ChallengeSources(SourcePopulation):
             for name, none in (("flux", 0), ("stamp", -1)):
                 entry = f"{galaxy}_{name}"
                 scene[entry] = torch.where(lens["source_absent"], none, scene[entry])
+        if self.has_look_alikes:
+            dx, dy = self._offset(rng).values()
+            scene |= self.look_alikes.draw(rng, lens, scene | {"offset": torch.hypot(dx, dy)})
         return scene
+
+    def _offset(self, rng: KeyedGenerator) -> Scene:
+        """Positions in units of theta_E that sources have if they are to be lensed."""
+        return rng.samples({name: self.priors[name] for name in ("source_offset_x", "source_offset_y")})
 
     def _place(self, rng: KeyedGenerator, lens: Scene, half_light_radius: Tensor) -> Scene:
         """Positions, relative to the point behind the lens's centre and absolute."""
-        offset = ("source_offset_x", "source_offset_y")
-        drawn = rng.samples({name: self.priors[name] for name in offset} | {"outside": UNIT})
-        dx, dy = (drawn[name] for name in offset)
+        dx, dy = self._offset(rng).values()
         low, high = self.outside
-        far = (low + (high - low) * drawn["outside"]) / torch.hypot(dx, dy).clamp(min=1e-3)
+        far = (low + (high - low) * rng.sample("outside", UNIT)) / torch.hypot(dx, dy).clamp(min=1e-3)
         reach = lens["theta_E"] * torch.where(lens["source_candidate"] == 1, 1, far)
         center_x, center_y = columns(lens["center_x"], lens["center_y"])
         shear_x, shear_y = shear(center_x, center_y, gamma1=lens["gamma1"], gamma2=lens["gamma2"])
@@ -143,7 +162,7 @@ def rates(scene: Scene, galaxy: str, bands: Sequence[Band]) -> Tensor:
 
 
 def recorded_parameters(
-    physical: bool, detection: bool, stamps: bool = False, mergers: bool = False
+    physical: bool, detection: bool, stamps: bool = False, mergers: bool = False, look_alikes: bool = False
 ) -> Sequence[Parameter]:
     """What is recorded.
 
@@ -152,6 +171,7 @@ def recorded_parameters(
         detection: Whether being a lens is what a representation shall tell.
         stamps: Whether sources may be real galaxies, of which each is to stay on one side of a split.
         mergers: Whether sources may be two galaxies.
+        look_alikes: Whether there may be look-alikes.
     """
     parameters = [
         Parameter("theta_E", "arcsec", r"$\theta_E$", headline=True),
@@ -184,4 +204,6 @@ def recorded_parameters(
         parameters.append(Parameter("source_stamp", "", "stamp", "source", identity=True))
     if stamps and mergers:
         parameters.append(Parameter("companion_stamp", "", "companion's stamp", "source", identity=True))
+    if look_alikes:
+        parameters.append(Parameter("look_alike", "", "look-alike", classes=KINDS))
     return parameters

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from lenskit.config import Config, read_recipe
+from lenskit.config import Config
+from lenskit.layers import read_recipe
 
 DEFAULTS = {"count": 3, "width": None, "style": "plain", "columns": [], "figure": True, "pair_size": 2}
 

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from lenskit.cli.main import VERBS, cli, run
-from lenskit.config import Config, read_recipe
+from lenskit.config import Config
+from lenskit.layers import read_recipe
 
 HEAVY = {"torch", "numpy", "scipy", "pydantic", "pytorch_lightning", "matplotlib", "rich", "docstring_parser"}
 

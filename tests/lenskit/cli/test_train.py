@@ -135,7 +135,11 @@ BAD = {
     "(uniform(3, 1) has low > high: write uniform(1, 3))",
     "--set simulator.renderer=gpu": "simulator 'hst': option renderer takes 'torch' or 'lenstronomy', got 'gpu'",
     "--set train.epochs=0": "section 'train': option epochs takes int >= 1, got 0",
-    "--set lr=1": "--set takes SECTION.OPTION=VALUE, such as method.lr=0.1, got 'lr=1'",
+    "--set lr=1": "--set takes SECTION.OPTION=VALUE, got 'lr=1': say optimizer.lr",
+    "--method aae --set theta_E=1": "--set takes SECTION.OPTION=VALUE, got 'theta_E=1': say simulator.theta_E",
+    "--method aae --set depth=1": (
+        "--set takes SECTION.OPTION=VALUE, got 'depth=1': no section has 'depth'; options are such as method.latent_dim"
+    ),
     "--set method.name=3": "section 'method' needs a name, the method to use, got 3",
     "--epochs 0": "section 'train': option epochs takes int >= 1, got 0",
     "--precision 8": "section 'train': option precision takes '32-true' or ",

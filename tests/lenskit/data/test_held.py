@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from lenskit.config import build
+from lenskit.chosen import build
 from lenskit.data.held import read_lenses
 from lenskit.data.order import Order
 from lenskit.data.source import Share, StoredSource

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from lenskit.config import build
+from lenskit.chosen import build
 from lenskit.data.images import simulated, stored
 from lenskit.errors import LenskitError
 from lenskit.kinds.dataset import Dataset

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from lenskit.config import build
+from lenskit.chosen import build
 from lenskit.data.images import stored
 from lenskit.data.source import Keep, LiveSource, Share, StoredSource
 from lenskit.errors import LenskitError, UsageError

@@ -18,9 +18,11 @@ import torch
 import yaml
 
 import lenskit
-from lenskit.config import build
+from lenskit.chosen import build
+from lenskit.config import Config
 from lenskit.encoder import Encoder
 from lenskit.errors import LenskitError, UsageError
+from lenskit.exporting.card import Facts
 from lenskit.exporting.export import export
 from lenskit.preprocessing import lens_light
 from lenskit.preprocessing.preprocess import Preprocess
@@ -186,6 +188,15 @@ def test_the_card_says_what_a_stranger_needs(run: Run, lenskit: Lenskit) -> None
     config = json.loads((run.path / "export" / "timm" / "config.json").read_text())
     assert config["architecture"] == "test_vit"
     assert config["pretrained_cfg"]["input_size"] == [1, 32, 32]
+
+
+def test_the_card_holds_no_path_of_a_machine(run: Run) -> None:
+    run.folder("probe").joinpath("table.md").write_text(f"# R2 of {run.path.parent}/slacs\n")
+    sections = run.config.sections | {"data": {"name": "fits-folder", "path": f"{run.path.parent}/mine"}}
+    facts = Facts.of_run(Run(run.path, Config(sections)))
+    assert facts.probe == "# R2 of slacs\n"
+    assert 'path = "mine"' in facts.config
+    assert str(run.path.parent) not in facts.config
 
 
 # --- The verb ---

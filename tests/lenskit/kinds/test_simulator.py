@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from lenskit.config import build
+from lenskit.chosen import build
 from lenskit.generator import KeyedGenerator
 from lenskit.kinds.simulator import Scene, Simulator
 

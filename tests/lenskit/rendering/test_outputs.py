@@ -13,7 +13,7 @@ from PIL import Image
 from scipy.io import loadmat
 
 import lenskit
-from lenskit.config import build
+from lenskit.chosen import build
 from lenskit.data.readers import open_dataset
 from lenskit.errors import LenskitError, UsageError
 from lenskit.rendering.outputs import WRITERS, beside, check_out, format_of, greys, write

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import lenskit
-from lenskit.config import build
+from lenskit.chosen import build
 from lenskit.distributions import Distribution
 from lenskit.errors import LenskitError, UsageError
 from lenskit.generator import KeyedGenerator

@@ -19,8 +19,8 @@ import numpy as np
 import pytest
 import torch
 
+from lenskit.chosen import build
 from lenskit.cli.main import run as lenskit
-from lenskit.config import build
 from lenskit.data.source import LiveSource
 from lenskit.errors import LenskitError, UsageError
 from lenskit.preprocessing.preprocess import Preprocess

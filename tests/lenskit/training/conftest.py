@@ -15,8 +15,9 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
-from lenskit.config import Config, Layer
+from lenskit.config import Config
 from lenskit.kinds.pairs import Batch
+from lenskit.layers import Layer
 
 Toys = Callable[..., Config]
 

@@ -11,8 +11,9 @@ import pytest
 from safetensors.torch import save_file
 from torchvision.models import resnet18
 
-from lenskit.config import Config, read_recipe
+from lenskit.config import Config
 from lenskit.errors import LenskitError, UsageError
+from lenskit.layers import read_recipe
 from lenskit.training.runner import Job
 from lenskit_toys.components import Restless
 

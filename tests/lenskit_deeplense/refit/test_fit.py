@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from lenskit.config import build
+from lenskit.chosen import build
 from lenskit_deeplense.refit.fit import Fit, fit
 from lenskit_deeplense.refit.rendered import Rendered, Source
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from lenskit.config import build
+from lenskit.chosen import build
 from lenskit_deeplense.refit.rendered import Rendered
 
 EVERYTHING = ("theta_E", "center_x", "center_y", "e1", "e2", "source_n", "source_radius", "light_n", "light_radius")

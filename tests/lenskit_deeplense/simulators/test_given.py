@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import lenskit
-from lenskit.config import build
+from lenskit.chosen import build
 from lenskit.errors import UsageError
 from lenskit.rendering.outputs import write
 from lenskit.rendering.render import Rendering

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch.nn.functional import avg_pool2d
 
-from lenskit.config import build
+from lenskit.chosen import build
 from lenskit.errors import UsageError
 from lenskit_deeplense.simulators.scenes import SubstructureScenes
 from lenskit_deeplense.simulators.substructure import Substructure

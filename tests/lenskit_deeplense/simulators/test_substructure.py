@@ -381,7 +381,7 @@ def test_no_substructure_costs_nothing() -> None:
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"classes": "vortx"}, "no class is called 'vortx'; did you mean vortex? there are none, spherical, vortex"),
+        ({"classes": "vortx"}, "no class is called 'vortx' (did you mean vortex?); there are none, spherical, vortex"),
         ({"classes": ()}, "none is given"),
         ({"snr": "0"}, "option snr: 0 gives 0 to 0; above 0"),
         ({"snr": "uniform(-5, 20)"}, "above 0 and below 1e5 is right"),

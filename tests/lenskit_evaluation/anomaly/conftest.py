@@ -52,7 +52,7 @@ def stored_marks(tmp_path_factory: pytest.TempPathFactory) -> Path:
     import numpy as np
     import torch
 
-    from lenskit.config import build
+    from lenskit.chosen import build
 
     folder = tmp_path_factory.mktemp("marks")
     for mark in ("none", "row", "column"):

@@ -121,7 +121,7 @@ def test_a_run_is_judged_on_what_its_simulator_makes(linear: Run, tmp_path: Path
     [
         ([], "anomaly needs a run, embeddings, or --scores with a table of scores"),
         (["--scores", "scores.csv"], "--normal says which class is no anomaly"),
-        (["--scores", "scores.csv", "--normal", "vortx"], "'vortx' (did you mean 'vortex'?)"),
+        (["--scores", "scores.csv", "--normal", "vortx"], "'vortx' (did you mean vortex?)"),
         (["--scores", "scores.csv", "--data", "images"], "--scores holds scores already, and --data says what to"),
         (["--scores", "scores.csv", "--set", "classes=none"], "and --set says what to score: give one of them"),
         (["--data", "images", "--simulator", "blobs"], "--data and --simulator are two sources"),

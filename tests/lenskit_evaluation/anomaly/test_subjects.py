@@ -183,9 +183,9 @@ def test_a_run_on_stored_images_takes_its_neighbours_from_these(train_toy, store
         "nothing normal": ({"set": ["marks=['row']"]}, "of the 60 images none is none"),
         "no such class": (
             {"normal": "nome"},
-            "there is no class 'nome' (did you mean 'none'?); there are none, row, c",
+            "there is no class 'nome' (did you mean none?); there are none, row, c",
         ),
-        "no such label": ({"label": "marc"}, "there is no class label 'marc' (did you mean 'mark'?); there are mark"),
+        "no such label": ({"label": "marc"}, "there is no class label 'marc' (did you mean mark?); there are mark"),
         "no label": ({"simulator": "blobs"}, "no class is recorded of these images"),
         "other images": ({"set": ["pixels=32"]}, "the encoder takes images (n, 1 x 16 x 16), got 1 x 1 x 32 x 32"),
     }.values(),

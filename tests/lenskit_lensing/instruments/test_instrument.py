@@ -191,7 +191,7 @@ def test_an_unknown_instrument_is_a_near_one_or_a_path(tmp_path: Path) -> None:
         ("[bands]\nA = 3", "bands.A = 3; a table is right: [bands.A]"),
         ("source = 3" + VALID, "source = 3; text is right"),
         ("seeing = 3" + VALID, "seeing: there is no such key; there are source, bands, pixels,"),
-        (VALID + "pixel_scal = 1", "bands.A.pixel_scal: there is no such key; did you mean pixel_scale?"),
+        (VALID + "pixel_scal = 1", "bands.A.pixel_scal: there is no such key; did you mean pixel_scale"),
         (VALID.replace("pixels = 32", ""), "bands.A has no pixels; it is needed"),
         (VALID.replace("32", "32.5"), "bands.A.pixels = 32.5: input should be a valid integer"),
         (VALID.replace("32", "8"), "bands.A.pixels = 8: input should be greater than or equal to 16"),

@@ -194,8 +194,8 @@ def test_nothing_deflects_nothing() -> None:
 @pytest.mark.parametrize(
     ("component", "complaint"),
     [
-        (("EPLL", {}), "no profile EPLL: did you mean EPL?"),
-        (("gaussian", {}), "no profile gaussian: there are EPL, SIE"),
+        (("EPLL", {}), r"no profile EPLL \(did you mean EPL"),
+        (("gaussian", {}), "no profile gaussian; there are EPL, SIE"),
         (("SIS", {"theta_e": 1}), "SIS has no parameter theta_e: it takes theta_E, center_x, center_y"),
         (("EPL", {"theta_E": 1, "e1": 0, "e2": 0}), "EPL lacks gamma: it takes"),
         (("SIS", {"theta_E": torch.ones(2), "center_x": torch.ones(3)}), "for 2 and for 3 lenses"),
@@ -204,5 +204,5 @@ def test_nothing_deflects_nothing() -> None:
     ],
 )
 def test_mistakes_are_named(component: tuple[str, dict[str, Any]], complaint: str) -> None:
-    with pytest.raises(UsageError, match=complaint.replace("?", r"\?")):
+    with pytest.raises(UsageError, match=complaint):
         deflection(*grid(), [component])

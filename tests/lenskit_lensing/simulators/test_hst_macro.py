@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
-from lenskit.config import build
+from lenskit.chosen import build
 from lenskit.errors import UsageError
 from lenskit.kinds.macro_model import MacroModel
 from lenskit_lensing.instruments.psf import profile_psf

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from lenskit.config import Config, read_recipe
+from lenskit.config import Config
 from lenskit.errors import UsageError
+from lenskit.layers import read_recipe
 from lenskit.plugin import KeyedGenerator, Scene
 from lenskit_lensing.coolest import from_scene
 from lenskit_lensing.instruments.instrument import load_instrument

@@ -50,7 +50,7 @@ class Linear(Method):
 
     views = 1
     optimizer = MappingProxyType({"name": "adamw", "lr": 0.01, "lr_batch": 0, "warmup_epochs": 0, "weight_decay": 0.0})
-    usual = MappingProxyType({"input": {"stretch": "linear"}})
+    usual = MappingProxyType({"pairs": {"name": "single"}, "input": {"stretch": "linear"}})
 
     def __init__(self, backbone: Backbone, *, draw: float = 0.0, broken: bool = False) -> None:
         super().__init__(backbone)

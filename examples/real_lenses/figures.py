@@ -1,0 +1,121 @@
+"""Predictions of Einstein radii, judged on real images and on simulated lenses, and the columns of a table."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import spearmanr
+from torch import Tensor
+
+from lenskit.files import write_atomically
+from lenskit.kinds.dataset import Dataset
+from lenskit.provenance import provenance
+from lenskit_evaluation.intervals import Intervals
+from lenskit_evaluation.lenses import Named, SimulatedLenses, first_images
+from lenskit_evaluation.metrics import score
+from lenskit_evaluation.tables import to_markdown
+
+RADIUS = "theta_E"
+OUTLIER = 0.15
+"""Fractional error of an outlier."""
+
+LEVELS = (0.68, 0.95)
+"""Probabilities of intervals, as in `lenskit transfer`."""
+
+Array = NDArray[np.float64]
+Guess = Callable[[Tensor], Array]
+"""Images (n, C, H, W) to Einstein radii (n,) in arcsec."""
+
+
+def judged(guess: Guess, images: Dataset, lenses: SimulatedLenses) -> dict[str, Any]:
+    """Judge predictions as `lenskit transfer` does, without its pictures.
+
+    Args:
+        guess: Predicts.
+        images: Real images with labels.
+        lenses: Those that are held out give the intervals.
+
+    Returns:
+        `truth`, and `prediction`, `simulated R2` and `coverage`, as plain values.
+    """
+    expected, held_out = _both(guess, lenses.chunks(test=True))
+    truth, prediction = _both(guess, first_images(images, range(len(images))))
+    intervals = Intervals.fit(expected[:, None], held_out[:, None])
+    error = np.abs(truth - prediction)
+    coverage = {f"{level:.0%}": float((error <= intervals.half_width(level)[0]).mean()) for level in LEVELS}
+    return {
+        "truth": truth.tolist(),
+        "prediction": prediction.tolist(),
+        "simulated R2": score(expected, held_out).r2.value,
+        "coverage": coverage,
+        "told from simulations": None,
+    }
+
+
+def _both(guess: Guess, chunks: Iterable[Named]) -> tuple[Array, Array]:
+    """Labels and predictions (n,)."""
+    truth, found = [], []
+    for (images, known), *_ in chunks:
+        truth.append(known[RADIUS].double().cpu().numpy())
+        found.append(guess(images))
+    return np.concatenate(truth), np.concatenate(found)
+
+
+def columns(truth: Sequence[float], one: Mapping[str, Any], constant: bool = False) -> dict[str, float]:
+    """Figures of an encoder's predictions, NaN for those that it has not.
+
+    Args:
+        truth: Labels.
+        one: `prediction`, `simulated R2`, `coverage` and `told from simulations`.
+        constant: Whether all predictions are equal.
+    """
+    labels, prediction = np.array(truth), np.array(one["prediction"])
+    error = prediction - labels
+    figures = {
+        "R2, simulations": one["simulated R2"],
+        "rank correlation": None if constant else spearmanr(labels, prediction)[0],
+        "MAE [arcsec]": np.abs(error).mean(),
+        "median error [%]": 100 * np.median(np.abs(error) / labels),
+        "bias [arcsec]": error.mean(),
+        f"outliers above {OUTLIER:.0%} [%]": 100 * (np.abs(error) > OUTLIER * labels).mean(),
+        "in 68 % [%]": 100 * one["coverage"]["68%"] if one["coverage"] else None,
+        "in 95 % [%]": 100 * one["coverage"]["95%"] if one["coverage"] else None,
+        "told from simulations": one["told from simulations"],
+    }
+    return {name: np.nan if value is None else float(value) for name, value in figures.items()}
+
+
+def words(seeds: Sequence[Mapping[str, float]]) -> dict[str, str]:
+    """Figures of several seeds as text: the mean, the lowest and the highest."""
+    return {name: _words([each[name] for each in seeds], 0 if "[%]" in name else 3) for name in seeds[0]}
+
+
+def _words(values: list[float], digits: int) -> str:
+    if not np.isfinite(values).all():
+        return "-"
+    text = f"{np.mean(values):.{digits}f}"
+    return text if len(values) == 1 else f"{text} ({min(values):.{digits}f} to {max(values):.{digits}f})"
+
+
+def write_table(path: Path, head: str, rows: Sequence[Mapping[str, str]], kept: Mapping[str, Any]) -> None:
+    """Write a table as Markdown, with the notes beside it, and what is behind it as JSON.
+
+    Args:
+        path: Where, without an ending.
+        head: Text above the table.
+        rows: The rows.
+        kept: What goes into the JSON file; what it was made with is added.
+    """
+    notes = path.with_suffix(".notes.md")
+    here = provenance()
+    origin = {name: here[name] for name in ("python", "packages", "devices", "threads", "git")}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path.with_suffix(".json"), json.dumps({**kept, "made with": origin}, indent=1) + "\n")
+    text = head + to_markdown(rows) + "\n" + (f"\n{notes.read_text(encoding='utf-8')}" if notes.is_file() else "")
+    write_atomically(path.with_suffix(".md"), text)
+    print(text)

@@ -1,0 +1,72 @@
+"""Medians of predictions of zoomed copies of an image, each scaled back."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from figures import RADIUS, Array, judged
+from scipy.ndimage import affine_transform
+from torch import Tensor
+
+from lenskit.data.readers import open_dataset
+from lenskit.run import Run
+from lenskit_evaluation.features import simulator_of, to_best_device
+from lenskit_evaluation.lenses import SimulatedLenses
+from lenskit_evaluation.regression import fit_linear_probe
+
+
+def judge_zoomed(
+    run: Run, data: str, zooms: Sequence[float], options: Sequence[str], lenses: int, test_lenses: int
+) -> dict[str, Any]:
+    """Judge the median of predictions of zoomed copies.
+
+    A ridge regression is fitted to features of simulated lenses as they are. Frames are larger than the encoder takes,
+    so that copies that are zoomed out have no empty border.
+
+    Args:
+        run: Whose encoder.
+        data: Real images with labels, `[READER:]PATH`.
+        zooms: Factors by which copies are larger.
+        options: Options of the simulator, `OPTION=VALUE`.
+        lenses: Simulated lenses to fit to.
+        test_lenses: Simulated lenses that give intervals.
+
+    Raises:
+        UsageError: if the frames are too small.
+    """
+    encoder = to_best_device(run.encoder())
+    pixels = encoder.fixed_shape[-1]
+    wide = pixels + 2 * math.ceil((pixels / min(zooms) - pixels) / 2)
+    images = open_dataset(data, size=wide)
+    encoder.check_pixel_scale(images, measures=True)
+    simulated = SimulatedLenses(simulator_of(run, None, [*options, f"pixels={wide}"]), lenses, test_lenses, seed=0)
+
+    def embed(images: Tensor) -> Array:
+        return encoder.embed([(images, {})])[0].astype(np.float64)
+
+    features, labels = [], []
+    for (part, known), *_ in simulated.chunks(test=False):
+        features.append(embed(zoomed(part, 1, pixels)))
+        labels.append(known[RADIUS].double().cpu().numpy())
+    probe = fit_linear_probe(np.concatenate(features), np.concatenate(labels)[:, None], [RADIUS])
+
+    def guess(images: Tensor) -> Array:
+        each = [probe.predict(embed(zoomed(images, zoom, pixels)))[:, 0] / zoom for zoom in zooms]
+        return np.median(each, axis=0)
+
+    return judged(guess, images, simulated)
+
+
+def zoomed(images: Tensor, zoom: float, pixels: int) -> Tensor:
+    """The middle of images (n, C, H, W), enlarged about their centre: (n, C, pixels, pixels).
+
+    Interpolation is by cubic splines. Without a zoom, the pixels are those of the images.
+    """
+    planes = images.float().cpu().flatten(0, 1).numpy()
+    first = [(side - 1) / 2 - (pixels - 1) / 2 / zoom for side in planes.shape[1:]]
+    scaled = [affine_transform(plane, [1 / zoom] * 2, first, (pixels, pixels), mode="nearest") for plane in planes]
+    return torch.from_numpy(np.stack(scaled)).unflatten(0, images.shape[:2]).to(images.device)

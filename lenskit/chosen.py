@@ -1,0 +1,147 @@
+"""A component chosen by name, with validated options."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import Any
+
+from lenskit.errors import LenskitError, UsageError
+from lenskit.options import validate
+from lenskit.registry import registry
+from lenskit.words import quoted, reason, shortened
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """A component with options that were validated.
+
+    Attributes:
+        kind: Kind, such as `method`.
+        name: Name as a user types it.
+        component: The class.
+        arguments: Validated options, as the constructor takes them.
+        plain: The same as plain values that TOML can hold, without those that are None.
+    """
+
+    kind: str
+    name: str
+    component: type
+    arguments: dict[str, Any]
+    plain: dict[str, Any]
+
+    def build(self, *given: Any) -> Any:
+        """Construct the component.
+
+        Args:
+            given: Positional arguments of the constructor.
+
+        Raises:
+            UsageError: The constructor refuses its options by a `ValueError`.
+        """
+        try:
+            return self.component(*given, **deepcopy(self.arguments))
+        except LenskitError:
+            raise
+        except ValueError as error:
+            raise UsageError(f"{self.kind} {quoted(self.name)} does not take these options: {reason(error)}") from error
+
+
+@dataclass(frozen=True)
+class ChosenPairs:
+    """Pairs that several components make together (`lens-fixed+blur`).
+
+    Attributes:
+        first: Component that makes the views.
+        rest: Components that transform them, in their order.
+    """
+
+    first: Chosen
+    rest: tuple[Chosen, ...]
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """Validated options of the first."""
+        return self.first.arguments
+
+    @property
+    def plain(self) -> dict[str, Any]:
+        """Options as plain values: those of the first, and a table of each other's."""
+        return self.first.plain | {part.name: part.plain for part in self.rest}
+
+    def build(self) -> Any:
+        """Construct the components.
+
+        Raises:
+            UsageError: One behind the first makes views of its own.
+        """
+        from lenskit.kinds.pairs import Composition, Transform
+
+        transforms = {part.name: part.build() for part in self.rest}
+        for name, transform in transforms.items():
+            if not isinstance(transform, Transform):
+                raise UsageError(f"pairs {name!r} make views of their own: only the first of several may do so")
+        return Composition(self.first.build(), transforms)
+
+
+def choose(kind: str, name: str, options: Mapping[str, Any]) -> Chosen:
+    """Find a component by name, and validate its options.
+
+    Args:
+        kind: Kind, such as `method`.
+        name: Name as a user types it. The part behind a colon is an option's value.
+        options: Options.
+
+    Raises:
+        UsageError: There is no such component, or an option is wrong.
+        LenskitError: The component cannot be loaded.
+    """
+    record = registry().find(kind, name)
+    component, argument = record.load(), record.component.argument
+    if argument and argument in options:
+        raise UsageError(f"{kind} {name!r} has its {argument} behind the colon, and no option {argument!r}")
+    behind = {argument: name.partition(":")[2]} if argument else {}
+    arguments, plain = validate(
+        component, {**options, **behind}, f"{kind} {quoted(name)}", f"`lenskit info {record.name}`"
+    )
+    return Chosen(kind, name, component, arguments, {key: value for key, value in plain.items() if key not in behind})
+
+
+def choose_pairs(name: str, options: Mapping[str, Any]) -> Chosen | ChosenPairs:
+    """Choose pairs, which may be put together by `+`.
+
+    The options of the first stand in the section itself, as if it were alone; those of each other in a table of its
+    name.
+
+    Raises:
+        UsageError: A part is named twice, or its options are no table.
+    """
+    first, *rest = name.split("+")
+    if len({first, *rest}) <= len(rest):
+        raise UsageError(f"pairs {quoted(name)} name a part twice")
+    for part in rest:
+        if not isinstance(options.get(part, {}), Mapping):
+            raise UsageError(
+                f"pairs {quoted(part)} has options, such as --set pairs.{shortened(part)}.OPTION=VALUE, "
+                f"got {quoted(options[part])}"
+            )
+    head = choose("pairs", first, {key: value for key, value in options.items() if key not in rest})
+    parts = tuple(choose("pairs", part, options.get(part, {})) for part in rest)
+    return ChosenPairs(head, parts) if parts else head
+
+
+def build(kind: str, name: str, options: Mapping[str, Any], *given: Any) -> Any:
+    """Construct a component by name.
+
+    Args:
+        kind: Kind, such as `method`.
+        name: Name as a user types it.
+        options: Options.
+        given: Positional arguments of the constructor.
+
+    Raises:
+        UsageError: There is no such component, or an option is wrong.
+        LenskitError: The component cannot be loaded.
+    """
+    return choose(kind, name, options).build(*given)
