@@ -173,6 +173,7 @@ def test_evaluations_take_an_encoder_in_place_of_a_run(
     assert len(again) == 12
     tuned = lenskit.evaluate("finetune", packaged, data=str(images), labels=6, test_lenses=10, epochs=1, random=False)
     assert list(tuned.models) == ["mine"]
+    assert tuned.models["mine"].card["data"] == images.name
     moved = lenskit.evaluate("transfer", packaged, data=labelled, lenses=60, test_lenses=50)
     assert set(moved.gaps) == {"mine", "random"}
     judged = lenskit.evaluate("anomaly", packaged, simulator="marked", lenses=60)

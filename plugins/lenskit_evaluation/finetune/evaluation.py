@@ -14,7 +14,18 @@ import torch
 from annotated_types import Ge, Gt, Lt
 from torch import Tensor
 
-from lenskit.plugin import Dataset, LenskitError, Parameter, Run, Simulator, UsageError, asked, at_most, check_free
+from lenskit.plugin import (
+    Dataset,
+    LenskitError,
+    Parameter,
+    Run,
+    Simulator,
+    UsageError,
+    asked,
+    at_most,
+    check_free,
+    without_folders,
+)
 from lenskit_evaluation.classification import ClassScore, score_classes
 from lenskit_evaluation.features import simulator_of, to_best_device
 from lenskit_evaluation.finetune.checks import check_images, folder_name
@@ -222,7 +233,8 @@ class Finetune(OnLenses):
             return
         card = read_card(folder)
         there = [f"{target['name']} [{target['unit']}]" for target in card["targets"]]
-        if there != [f"{target.name} [{target.unit}]" for target in targets] or card.get("data") != where:
+        wanted = [f"{target.name} [{target.unit}]" for target in targets]
+        if there != wanted or card.get("data") != without_folders(where):
             raise UsageError(
                 f"{folder / CARD.removesuffix('.json')} is of a model that predicts {', '.join(there)}, fine-tuned on "
                 f"{card.get('data')}: choose another --name, or remove it"
@@ -292,11 +304,11 @@ class Finetune(OnLenses):
         self, where: str, run: Run, pool: Labelled, train: np.ndarray, validation: np.ndarray, test: Labelled,
         trained: Trained,
     ) -> dict[str, Any]:  # fmt: skip
-        """The card of a model."""
+        """The card of a model, which may be handed on: without the folders of the data."""
         assert trained.history is not None
         return {
             "run": run.name,
-            "data": where,
+            "data": without_folders(where),
             "learned_from": len(train),
             "stopped_by": len(validation),
             "judged_on": len(test),
