@@ -37,9 +37,6 @@ log = logging.getLogger("lenskit")
 
 Text = str | PathLike[str]
 
-NO_INPUTS = ("output", "name", "title", "simulator", "set")
-"""Options of evaluations that are no paths of what is read, though something may be called as they are."""
-
 
 def train(
     recipe: Text | None = None,
@@ -157,8 +154,7 @@ def evaluate(
         subjects, judge.left_out = _sound(subjects)
     opened = [_open(subject) if isinstance(subject, str | PathLike) else subject for subject in subjects]
     paths = [fspath(path) for path in inputs]
-    given = [value for key, value in options.items() if key not in NO_INPUTS]
-    with going_to(evaluation, judge, opened, [*paths, *given], **added):
+    with going_to(evaluation, judge, opened, options, paths, **added):
         return judge(opened, paths)
 
 

@@ -2,62 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from contextvars import ContextVar
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterable
 from itertools import count
 from pathlib import Path
 
+from lenskit.asked import asked
 from lenskit.errors import LenskitError, UsageError
-from lenskit.ownership import RESULTS, is_stamped, listed_in, object_in
+from lenskit.ownership import LISTS, RESULTS, is_stamped, listed_in, object_in
 from lenskit.run_files import RUN, is_run, writes
 from lenskit.words import listed
 
-
-@dataclass(frozen=True)
-class Asked:
-    """Options of a command on where the results of an evaluation go.
-
-    Attributes:
-        evaluation: Its name; empty if it was called without the core.
-        output: The folder in place of those in the runs.
-        overwrite: Whether files of others are replaced.
-        labels: Names of the subjects' folders in `output` by the subjects' keys, where there are several.
-        inputs: What the command reads: nothing is written to it.
-        subjects: What is judged, if it is no run.
-    """
-
-    evaluation: str = ""
-    output: Path | None = None
-    overwrite: bool = False
-    labels: Mapping[Path, str] = field(default_factory=dict)
-    inputs: tuple[Path, ...] = ()
-    subjects: tuple[str, ...] = ()
-
-    def place(self, subject: Path) -> Path | None:
-        """The folder for the results of a subject of that key, if the command names one."""
-        return self.output and self.output / self.labels.get(subject, "")
-
-
-_NOTHING = Asked()
-_asked: ContextVar[Asked] = ContextVar("asked", default=_NOTHING)
-
-
-def asked() -> Asked:
-    """Return the options on where the results of the current evaluation go."""
-    return _asked.get()
-
-
-@contextmanager
-def asking(wish: Asked) -> Iterator[None]:
-    """Has `asked` say so meanwhile."""
-    token = _asked.set(wish)
-    try:
-        yield
-    finally:
-        _asked.reset(token)
+log = logging.getLogger("lenskit")
 
 
 def check_free(folder: Path, names: Collection[str]) -> None:
@@ -68,8 +25,8 @@ def check_free(folder: Path, names: Collection[str]) -> None:
         names: Files that will be written there. Those of an earlier outcome of the same evaluation are replaced.
 
     Raises:
-        UsageError: if there is a file of such a name that the evaluation did not write, and nothing is to be
-            overwritten; or it is no folder.
+        UsageError: if nothing is to be overwritten, and there is a file of such a name that the evaluation did not
+            write, or its outcome of other settings or subjects; or it is no folder.
         LenskitError: if nothing can be written there.
     """
     check_writable(folder)
@@ -84,12 +41,45 @@ def check_free(folder: Path, names: Collection[str]) -> None:
     other = str(object_in(folder / RESULTS).get("evaluation") or wish.evaluation)
     if wish.evaluation and other != wish.evaluation:
         raise UsageError(f"{folder} holds results of {other}: choose another --output, or use --overwrite")
+    if holds_other(folder):
+        raise UsageError(
+            f"{folder} holds an outcome of {wish.evaluation} with other settings, data or runs: choose another "
+            "folder, or replace it with --overwrite"
+        )
     own = listed_in(folder, wish.evaluation)
     if taken := [name for name in names if name not in own and os.path.lexists(folder / name)]:
         raise UsageError(
             f"{folder} holds {listed(taken, 3)}, which {wish.evaluation or 'this evaluation'} did not write: move "
             "what is yours, choose another --output, or replace it with --overwrite"
         )
+
+
+def holds_other(folder: Path) -> bool:
+    """Whether a folder holds an outcome of the current evaluation that other settings, data or runs led to.
+
+    Outcomes of earlier versions, which do not say so, count as others.
+    """
+    wish = asked()
+    return bool(wish.identity) and any(
+        listed_in(folder, wish.evaluation, [name]) and object_in(folder / name).get("asked") != wish.identity
+        for name in LISTS
+    )
+
+
+def free_place(folder: Path, is_other: Callable[[Path], bool] = holds_other) -> Path:
+    """Return where an outcome goes: a folder, or one with a number behind its name if the first holds another outcome.
+
+    Args:
+        folder: The folder. It is returned as it is if the command overwrites.
+        is_other: Whether a folder holds another outcome.
+    """
+    if asked().overwrite or not is_other(folder):
+        return folder
+    places = (folder.with_name(f"{folder.name}-{number}") for number in count(2))
+    place = next(each for each in places if not is_other(each))
+    told = "%s has other settings, data or runs and stays: this outcome goes to %s; to replace the first, --overwrite"
+    log.info(told, folder, place)
+    return place
 
 
 def working_folder(judged: Path, evaluation: str, name: str = "") -> Path:

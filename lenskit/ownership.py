@@ -8,6 +8,7 @@ itself that lenskit wrote it (`STAMP`). A link is nothing that lenskit writes, a
 from __future__ import annotations
 
 import json
+import logging
 import mmap
 import os
 import re
@@ -18,10 +19,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from lenskit.asked import asked
 from lenskit.errors import LenskitError
 from lenskit.files import is_part, write_atomically
 from lenskit.records import load_json
 from lenskit.registry import registry
+
+log = logging.getLogger("lenskit")
 
 LISTS = RESULTS, LIST = "results.json", "lenskit-files.json"
 """Files with a list `files` of what was written beside them."""
@@ -34,8 +38,11 @@ Owns = Callable[[str], bool]
 
 
 def stamp() -> str:
-    """Return the mark in every page and picture of lenskit, by which the next one may replace it."""
-    return STAMP
+    """Return the mark in every page of lenskit, by which the next one may replace it.
+
+    It ends with the identity of the command that writes the page, if an evaluation does.
+    """
+    return f"{STAMP} {asked().identity}".strip()
 
 
 def strangers(
@@ -97,7 +104,7 @@ def listed_in(folder: Path, evaluation: str = "", lists: Sequence[str] = LISTS) 
 def write_list(folder: Path, names: Iterable[str], evaluation: str) -> None:
     """Adds names to the list of what an evaluation wrote into a folder."""
     known = set(object_in(folder / LIST).get("files") or ())
-    content = {"evaluation": evaluation, "files": sorted(known | set(names))}
+    content = {"evaluation": evaluation, "asked": asked().identity, "files": sorted(known | set(names))}
     write_atomically(folder / LIST, json.dumps(content, indent=1) + "\n")
 
 

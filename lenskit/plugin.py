@@ -29,6 +29,7 @@ from lenskit.errors import LenskitError, UsageError, meant, near, too_many_files
 from lenskit.hookspecs import hookimpl
 
 if TYPE_CHECKING:
+    from lenskit.asked import asked as asked
     from lenskit.cache import cache_folder as cache_folder
     from lenskit.checksums import Damaged as Damaged
     from lenskit.checksums import check_archive as check_archive
@@ -47,10 +48,10 @@ if TYPE_CHECKING:
     from lenskit.data.readers import open_dataset as open_dataset
     from lenskit.data.readers import spelled_out as spelled_out
     from lenskit.data.source import source_of as source_of
-    from lenskit.destinations import asked as asked
     from lenskit.destinations import check_folder as check_folder
     from lenskit.destinations import check_free as check_free
     from lenskit.destinations import check_output as check_output
+    from lenskit.destinations import free_place as free_place
     from lenskit.destinations import in_folder as in_folder
     from lenskit.destinations import working_folder as working_folder
     from lenskit.distributions import Distribution as Distribution
@@ -67,6 +68,7 @@ if TYPE_CHECKING:
     from lenskit.encoders.named import not_named as not_named
     from lenskit.files import write_atomically as write_atomically
     from lenskit.generator import KeyedGenerator as KeyedGenerator
+    from lenskit.identity import digest as digest
     from lenskit.kinds.backbone import Backbone as Backbone
     from lenskit.kinds.dataset import Dataset as Dataset
     from lenskit.kinds.evaluation import Evaluation as Evaluation
@@ -153,7 +155,8 @@ _NAMES = {
     "lenskit.data.orientation": "orient_images orient_values",
     "lenskit.data.readers": "data_name find_reader open_dataset spelled_out",
     "lenskit.data.source": "source_of",
-    "lenskit.destinations": "asked check_folder check_free check_output in_folder working_folder",
+    "lenskit.asked": "asked",
+    "lenskit.destinations": "check_folder check_free check_output free_place in_folder working_folder",
     "lenskit.distributions": "Distribution",
     "lenskit.drawing": "save_figure settle_texts",
     "lenskit.embeddings": "Embeddings is_embeddings",
@@ -163,6 +166,7 @@ _NAMES = {
     "lenskit.encoders.named": "find_named not_named",
     "lenskit.files": "write_atomically",
     "lenskit.generator": "KeyedGenerator",
+    "lenskit.identity": "digest",
     "lenskit.kinds.backbone": "Backbone",
     "lenskit.kinds.dataset": "Dataset",
     "lenskit.kinds.evaluation": "Evaluation",

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from os import PathLike, fspath, path
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lenskit.destinations import Asked, asking, check_folder, check_free
+from lenskit.asked import Asked, asking
+from lenskit.destinations import check_folder, check_free, free_place
 from lenskit.errors import UsageError
+from lenskit.identity import digest
 from lenskit.kinds.evaluation import Evaluation
+from lenskit.options import options_of, validate
 from lenskit.ownership import RESULTS, listing
 from lenskit.registry import registry
 from lenskit.run_files import is_run
@@ -20,13 +24,17 @@ if TYPE_CHECKING:
     from lenskit.embeddings import Embeddings
     from lenskit.run import Run
 
+NO_INPUTS = ("output", "name", "title", "simulator", "set")
+"""Options of evaluations that are no paths of what is read, though something may be called as they are."""
+
 
 @contextmanager
 def going_to(
     name: str,
     judge: Evaluation,
     subjects: Sequence[Run | Embeddings],
-    given: Iterable[Any],
+    options: Mapping[str, Any],
+    given: Sequence[str] = (),
     output: str | PathLike[str] | None = None,
     overwrite: bool = False,
 ) -> Iterator[None]:
@@ -36,7 +44,8 @@ def going_to(
         name: What the evaluation is called.
         judge: The evaluation.
         subjects: What it judges.
-        given: The values of its options, and its inputs: those that are paths are never written to.
+        options: Its options, as given. Those that are paths are never written to.
+        given: Its inputs, which are never written to either.
         output: The folder in place of those in the runs; of several subjects, each has one of its name in it.
         overwrite: Whether files that the evaluation did not write are replaced.
 
@@ -48,14 +57,23 @@ def going_to(
         raise UsageError("--output takes a folder, got nothing")
     folder = None if output is None else Path(output)
     tables = [subject.path for subject in subjects if not is_run(subject.path)]
-    inputs = tuple(dict.fromkeys(paths_of([*given, *tables])))
+    named = [value for option, value in options.items() if option not in NO_INPUTS]
+    read = tuple(dict.fromkeys(paths_of([*given, *named])))
+    inputs = tuple(dict.fromkeys([*read, *paths_of(tables)]))
     evaluation = registry().find("evaluation", name).name
     # Where there is no run, what is judged is what the options name.
     of = tuple(str(table.resolve()) for table in tables or (() if subjects else inputs))
-    with asking(Asked(evaluation, folder, overwrite, _labels(subjects), inputs, of)):
+    wish = Asked(evaluation, folder, overwrite, _labels(subjects), inputs, of, tuple(subjects))
+    settings = _settings(judge, options) | ({"inputs": list(given)} if given else {})
+    of_what = [[str(path.resolve()) for path in read], [subject.id for subject in subjects]]
+    wish = replace(wish, settings=settings, identity=digest(evaluation, settings, *of_what))
+    with asking(wish):
         if folder:
             check_folder(folder, inputs)
         places = {subject.key: subject.place(evaluation) for subject in subjects}
+        if not folder:
+            places = {key: free_place(place) for key, place in places.items()}
+    with asking(replace(wish, places=places)):
         if twice := [place for place, times in Counter(places.values()).items() if times > 1]:
             raise UsageError(f"the results of two subjects would go to {twice[0]}: say where to, with --output FOLDER")
         folders = dict.fromkeys([*places.values(), *([folder] if folder else [])])
@@ -63,6 +81,12 @@ def going_to(
             check_free(each, judge.files or (RESULTS,))
         with listing(folders, evaluation) if judge.files is None else nullcontext():
             yield
+
+
+def _settings(judge: Evaluation, options: Mapping[str, Any]) -> dict[str, Any]:
+    """The value of each option but `output`, as plain values."""
+    plain = validate(type(judge), options, "the evaluation")[1]
+    return {option.name: plain.get(option.name) for option in options_of(type(judge)) if option.name != "output"}
 
 
 def _labels(subjects: Sequence[Run | Embeddings]) -> dict[Path, str]:

@@ -1,7 +1,8 @@
 """A run directory: what is in it, and how it is opened again.
 
 run.toml            the resolved configuration: `lenskit train --config DIR/run.toml` repeats the run
-provenance.json     versions, plugin distributions, command, device, git revision of the folder it was started in
+provenance.json     its identity; versions, plugin distributions, command, device, git revision of the folder it was
+                    started in
 metrics.jsonl       a line of figures every few batches
 checkpoints/        last.ckpt, from which the run resumes
 encoder/            the encoder: model.safetensors and encoder.json
@@ -24,14 +25,15 @@ import torch
 from numpy.typing import NDArray
 
 from lenskit.applied import Answer, apply_method, chunks_of
+from lenskit.asked import asked
 from lenskit.checkpoint import LAST, load_method
 from lenskit.config import Config
-from lenskit.destinations import asked
 from lenskit.encoder import Encoder, find_device
 from lenskit.encoder_card import read_card
 from lenskit.errors import LenskitError, UsageError
 from lenskit.figures import read_figures
 from lenskit.files import write_atomically
+from lenskit.identity import new_id, recorded_id
 from lenskit.kinds.method import Method
 from lenskit.kinds.simulator import Simulator
 from lenskit.layers import read_layer
@@ -98,7 +100,7 @@ class Run:
             LenskitError: if the directory cannot be written.
         """
         check_run_free(path, overwrite)
-        origin = provenance() | {"recipe": recipe}
+        origin = {"id": new_id()} | provenance() | {"recipe": recipe}
         try:
             empty_run(path)
             path.mkdir(parents=True, exist_ok=True)
@@ -112,6 +114,17 @@ class Run:
     def name(self) -> str:
         name = self.path.name or str(self.path)
         return f"{name}-{BEST}" if self.best else name
+
+    @property
+    def id(self) -> str:
+        """Identity of the run and its encoder, which stays when the run is resumed, moved or copied.
+
+        It is made with the run and recorded in `provenance.json`. Runs of earlier versions have the digest of that file
+        instead. The identity of the best encoder ends with `-best`.
+        """
+        origin = self.path / ORIGIN
+        found = recorded_id(origin if origin.is_file() else self.path / RUN)
+        return f"{found}-{BEST}" if self.best else found
 
     @property
     def key(self) -> Path:
@@ -161,7 +174,7 @@ class Run:
     def place(self, evaluation: str) -> Path:
         """The folder that an evaluation writes to, which need not be there: in the run, or where `--output` says."""
         own = self.path / "evaluations" / (BEST if self.best else "") / evaluation
-        return asked().place(self.key) or own
+        return asked().place(self.key, evaluation) or own
 
     def folder(self, evaluation: str) -> Path:
         """The folder that an evaluation writes to, made if need be."""
@@ -286,5 +299,9 @@ class Run:
         """
         if name is None and "simulator" not in self.config.sections:
             raise UsageError(f"{self.path} was trained on stored images: say which --simulator to judge it on")
+        return self.simulator_config(name, **options).build("simulator")
+
+    def simulator_config(self, name: str | None = None, **options: Any) -> Config:
+        """Return the configuration of `simulator`, with the value of each option."""
         own = self.config.sections["simulator"] if name is None else {"name": name}
-        return Config.resolve({"simulator": own | options}).build("simulator")
+        return Config.resolve({"simulator": own | options})

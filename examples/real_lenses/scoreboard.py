@@ -33,7 +33,7 @@ from lenskit.layers import read_recipe
 from lenskit.options import options_of
 from lenskit.registry import registry
 from lenskit.run import Run
-from lenskit_evaluation.baselines import RANDOM
+from lenskit_evaluation.baselines import BEST_CONSTANT, RANDOM
 
 LEARNED = "hst-lens"
 """The recipe that rows differ from."""
@@ -41,8 +41,6 @@ LEARNED = "hst-lens"
 RECIPE, WIDE = "recipe", "wide"
 PRIORS = {RECIPE: (), WIDE: ("theta_E=uniform(0.5, 2.2)",)}
 """The priors of theta_E under which the regression is fitted: the recipe's, and a wider one."""
-
-UNTRAINED, CONSTANT = RANDOM, "the best constant"
 
 
 @dataclass(frozen=True)
@@ -277,7 +275,7 @@ def judge(
         told = {"truth": found.truth[RADIUS].tolist(), "encoders": {}}
         for encoder, one in found.findings[RADIUS].items():
             gap = found.gaps.get(encoder)
-            told["encoders"][encoder if encoder in (UNTRAINED, CONSTANT) else "run"] = {
+            told["encoders"][encoder if encoder in (RANDOM, BEST_CONSTANT) else "run"] = {
                 "prediction": one.prediction.tolist(),
                 "simulated R2": one.simulated and one.simulated.r2.value,
                 "coverage": {f"{level:.0%}": share.value for level, share in one.coverage.items()},
@@ -326,7 +324,7 @@ def write(arguments: argparse.Namespace, size: Size) -> None:
     """Write the table of all that is judged."""
     rows: list[dict[str, str]] = []
     kept: dict[str, Any] = {"size": asdict(size), "data": data_name(arguments.data), "rows": {}}
-    others = [UNTRAINED, CONSTANT]
+    others = [RANDOM, BEST_CONSTANT]
     for name, row in ROWS.items():
         seeds = sorted(arguments.work.glob(f"seed-*/{folder_of(name)}"))
         found = {prior: read([seed / f"{prior}.json" for seed in seeds]) for prior in PRIORS}
@@ -356,7 +354,7 @@ def read(paths: Sequence[Path]) -> list[dict[str, Any]]:
 def _figures(found: Mapping[str, list[dict[str, Any]]], encoder: str) -> dict[str, str]:
     """The columns of a row."""
     by_prior = {
-        prior: [columns(one["truth"], one["encoders"][encoder], constant=encoder == CONSTANT) for one in seeds]
+        prior: [columns(one["truth"], one["encoders"][encoder], constant=encoder == BEST_CONSTANT) for one in seeds]
         for prior, seeds in found.items()
     }
     wide = [{f"{name}, wide prior": one[f"{name} [arcsec]"] for name in ("MAE", "bias")} for one in by_prior[WIDE]]

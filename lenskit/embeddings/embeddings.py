@@ -10,12 +10,14 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from lenskit.asked import asked
 from lenskit.checksums import card_checksum
-from lenskit.destinations import asked, working_folder
+from lenskit.destinations import working_folder
 from lenskit.embeddings import files, table
 from lenskit.embeddings.stored import Matrix, StoredMatrix
 from lenskit.embeddings.table import BACKBONE, PROJECTION, Table
 from lenskit.errors import UsageError
+from lenskit.identity import digest
 from lenskit.kinds.parameter import Parameter
 from lenskit.reading.whole import first_inexact
 from lenskit.version import __version__
@@ -23,6 +25,9 @@ from lenskit.version import __version__
 Array = NDArray[np.float64]
 
 __all__ = ["BACKBONE", "PROJECTION", "Embeddings"]
+
+SAMPLED = 1000
+"""Rows of features that tell two files apart."""
 
 
 class Embeddings:
@@ -82,6 +87,14 @@ class Embeddings:
         return self.representations.get(BACKBONE, next(iter(self.representations.values())))
 
     @property
+    def id(self) -> str:
+        """Digest of their origin (`about`), their shapes and parameters, and the first `SAMPLED` rows of features."""
+        shapes = {name: list(each.shape) for name, each in self.representations.items()}
+        known = [value.tobytes() for value in (self.lens, self.view, *self.values.values())]
+        sample = np.ascontiguousarray(self.features[:SAMPLED], np.float64)
+        return digest(self.about, shapes, list(self.values), *known, sample.tobytes())
+
+    @property
     def key(self) -> Path:
         """Path that identifies the embeddings."""
         return self.path.resolve()
@@ -94,7 +107,7 @@ class Embeddings:
     def place(self, evaluation: str) -> Path:
         """The folder that an evaluation writes to, which need not be there: `NAME-evaluations/EVALUATION` in the
         working folder, or where `--output` says."""
-        return asked().place(self.key) or working_folder(self.path, evaluation)
+        return asked().place(self.key, evaluation) or working_folder(self.path, evaluation)
 
     def folder(self, evaluation: str) -> Path:
         """The folder that an evaluation writes to, made if need be."""
@@ -116,6 +129,12 @@ class Embeddings:
             LenskitError: if what the format needs is not installed.
         """
         files.check(Path(path), overwrite)
+
+    @staticmethod
+    def about_in(path: Path | str) -> dict[str, Any]:
+        """Return `about` of a file that lenskit wrote, without opening its features; nothing of any other."""
+        about = files.card_in(Path(path)).get("about")
+        return about if isinstance(about, dict) else {}
 
     @staticmethod
     def write(path: Path | str, parts: Iterable[Embeddings], rows: int, *, overwrite: bool = False) -> None:

@@ -52,15 +52,19 @@ def check(path: Path, overwrite: bool = False) -> None:
 
 def not_of_embeddings(path: Path) -> list[str] | None:
     """Names of what is in a file of embeddings and lenskit did not write; None if lenskit did not write the file."""
+    card = card_in(path)
+    return list(_format(path).strangers(path, Table(card, {}))) if card else None
+
+
+def card_in(path: Path) -> dict[str, Any]:
+    """Return what a file of embeddings says of itself; nothing if lenskit did not write it, or if it is damaged."""
     if path.suffix not in FORMATS or path.is_symlink() or not _format(path).holds(path):
-        return None
+        return {}
     try:
         card = _format(path).card(path)
     except (*FAULTS, EOFError, zipfile.BadZipFile):
-        return None
-    if not isinstance(card, dict) or card.get("format") != FORMAT:
-        return None
-    return list(_format(path).strangers(path, Table(card, {})))
+        return {}
+    return card if isinstance(card, dict) and card.get("format") == FORMAT else {}
 
 
 def write(path: Path, parts: Iterator[Table], rows: int, overwrite: bool = False) -> None:

@@ -6,13 +6,15 @@ import os
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
+from lenskit.asked import asked
 from lenskit.config import Config
-from lenskit.destinations import asked, working_folder
-from lenskit.download import CARD
+from lenskit.destinations import working_folder
+from lenskit.download import CARD, digest_of
 from lenskit.encoder import Encoder
 from lenskit.encoder_card import read_card
 from lenskit.encoders.named import NamedEncoder, find_named, not_named
 from lenskit.errors import LenskitError, UsageError
+from lenskit.identity import digest
 from lenskit.kinds.method import Method
 from lenskit.kinds.simulator import Simulator
 from lenskit.run import BEST, Run
@@ -72,6 +74,13 @@ class EncoderRun(Run):
         return self._title
 
     @property
+    def id(self) -> str:
+        """Digest of the weights, the backbone and its options, and the preprocessing of images."""
+        weights = self.path / "model.safetensors"
+        card = {"backbone": self.card["backbone"] | self._options, "input": self.card["input"]}
+        return digest(card, digest_of(weights) if weights.is_file() else "")
+
+    @property
     def key(self) -> Path:
         return self.path.resolve() / self.name if self._options else self.path.resolve()
 
@@ -89,7 +98,7 @@ class EncoderRun(Run):
         return True
 
     def place(self, evaluation: str) -> Path:
-        return asked().place(self.key) or working_folder(self.path, evaluation, self.name)
+        return asked().place(self.key, evaluation) or working_folder(self.path, evaluation, self.name)
 
     def encoder(self, which: Literal["last", "best"] | None = None) -> Encoder:
         return Encoder.load(self.path, self._options)

@@ -19,6 +19,18 @@ from lenskit_evaluation.splits import Rows
 RANDOM, PIXELS, CONSTANT = "random", "pixels", "constant"
 """Names of the encoder that was never trained, of the principal components of the pixels, and of the mean label."""
 
+BEST_CONSTANT = "the best constant"
+"""Name of the median of the labels that are judged on."""
+
+RANDOM_START, IMAGENET = "random start", "ImageNet"
+"""Names of fine-tuning that starts from random weights, and from weights learned from photographs."""
+
+PCA_RESIDUAL, ONE_CLASS = "PCA", "one-class SVM"
+"""Names of detectors of anomalies: the residual of principal components, and a support vector machine on these."""
+
+BASELINES = frozenset({RANDOM, PIXELS, CONSTANT, BEST_CONSTANT, RANDOM_START, IMAGENET, PCA_RESIDUAL, ONE_CLASS})
+"""All names of baselines. A run that has such a name is called by its path where baselines stand in the same table."""
+
 SOURCE = "source"
 CONTROLS = {SOURCE: "no source", "lens_light": "no lens light"}
 """What a control leaves out of the images, and how it is called."""

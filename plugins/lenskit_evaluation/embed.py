@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from time import monotonic
 from typing import Annotated, ClassVar, Literal
@@ -23,6 +25,8 @@ from lenskit.plugin import (
     at_most,
     check_output,
     connected,
+    digest,
+    free_place,
     in_folder,
     spelled_out,
 )
@@ -89,39 +93,45 @@ class Embed(Evaluation):
     def __call__(self, runs: Sequence[Run], inputs: Sequence[str] = ()) -> dict[str, Embeddings]:
         """Writes each run's embeddings, and returns them by its name."""
         overwrite = asked().overwrite
-        paths = self._paths(runs)
-        for path in paths.values():
+        named = labelled(runs)
+        tasks = {label: self._task(run) for label, run in named.items()}
+        identities = {
+            label: digest(named[label].id, asdict(replace(task, run="", token=""))) for label, task in tasks.items()
+        }
+        paths = self._paths(named, identities)
+        for label, path in paths.items():
             Embeddings.check_path(path, overwrite=overwrite)
-            check_output(path, ours=lambda there: True)
+            check_output(path, ours=partial(_may_replace, identities[label]))
         found = {}
         with ExitStack() as stack:
             client = stack.enter_context(connected(self.dask, self.workers)) if self.dask else None
-            for label, run in labelled(runs).items():
-                embedder = Embedder(self._task(run))
-                path = paths[label]
+            for label, path in paths.items():
+                embedder = Embedder(tasks[label])
                 if self.output and embedder.reads(path):
                     raise UsageError(f"{path} holds the images that are to be embedded: choose another --output")
                 threads = 1 if embedder.simulated else self.workers
                 submit = on_cluster(client, embedder) if client else on_threads(embedder, threads)
                 with submit as (start, ahead):
-                    parts = in_order(start, embedder.parts(), ahead)
-                    Embeddings.write(path, _told(parts, embedder.rows), embedder.rows, overwrite=overwrite)
+                    parts = _told(in_order(start, embedder.parts(), ahead), embedder.rows, identities[label])
+                    Embeddings.write(path, parts, embedder.rows, overwrite=overwrite)
                 found[label] = Embeddings.load(path)
                 shapes = " and ".join(f"{name} {each.shape[1]}" for name, each in found[label].representations.items())
                 log.info("features of %d images (%s) are in %s", embedder.rows, shapes, path)
         return found
 
-    def _paths(self, runs: Sequence[Run]) -> dict[str, Path]:
+    def _paths(self, named: Mapping[str, Run], identities: Mapping[str, str]) -> dict[str, Path]:
         """Where each run's embeddings go, by its label."""
         path = in_folder(self.output, NAME) if self.output else None
-        if self.output and len(runs) > 1 and path == Path(self.output):
+        if self.output and len(named) > 1 and path == Path(self.output):
             raise UsageError(
-                f"--output names one file, but {len(runs)} runs are given: leave it out, or give a folder or one run"
+                f"--output names one file, but {len(named)} runs are given: leave it out, or give a folder or one run"
             )
-        named = labelled(runs)
         if path is None:
-            return {label: run.place("embed") / NAME for label, run in named.items()}
-        if len(runs) == 1:
+            return {
+                label: free_place(run.place("embed"), partial(_is_other, identities[label])) / NAME
+                for label, run in named.items()
+            }
+        if len(named) == 1:
             return dict.fromkeys(named, path)
         return {label: path.parent / label.replace("/", "-") / NAME for label in named}
 
@@ -145,11 +155,23 @@ class Embed(Evaluation):
         )
 
 
-def _told(parts: Iterable[Embeddings], rows: int) -> Iterator[Embeddings]:
-    """The parts; of what takes long it is said now and then how far it is."""
+def _may_replace(identity: str, path: Path) -> bool:
+    """Whether a file holds no embeddings of lenskit, or those that a task of this identity made."""
+    about = Embeddings.about_in(path)
+    return not about or about.get("asked") == identity
+
+
+def _is_other(identity: str, folder: Path) -> bool:
+    """Whether a folder holds embeddings that another task made."""
+    return not _may_replace(identity, folder / NAME)
+
+
+def _told(parts: Iterable[Embeddings], rows: int, identity: str) -> Iterator[Embeddings]:
+    """Yield the parts, which record the identity of the task; log the progress now and then."""
     began = told = monotonic()
     done = 0
     for part in parts:
+        part.about["asked"] = identity
         yield part
         done += len(part)
         if (now := monotonic()) - told > TELL_EVERY:

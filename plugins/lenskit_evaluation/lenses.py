@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Protocol, TypeVar
@@ -34,6 +34,7 @@ from lenskit.plugin import (
     read_lenses,
 )
 from lenskit_evaluation.features import simulator_of, to_best_device
+from lenskit_evaluation.origins import simulated_origin, stored_origin
 from lenskit_evaluation.seeds import Seed
 from lenskit_evaluation.splits import Array, Rows, Split, check_units, sides_of, split_rows
 
@@ -88,6 +89,12 @@ class OnLenses(Evaluation):
         check_one_source(data, simulator, set)
         self.data, self.lenses, self.test_lenses, self.seed = data, lenses, test_lenses, seed
         self.simulator, self.set = simulator, set or []
+        self._origin: dict[str, Any] = {}
+
+    @property
+    def lens_origin(self) -> Mapping[str, Any]:
+        """Where the lenses of the runs come from; nothing before they are opened, or without runs."""
+        return self._origin
 
     def options(self) -> dict[str, Any]:
         """Its options as plain values, for the record."""
@@ -101,7 +108,10 @@ class OnLenses(Evaluation):
     def judged_on(self, run: Run) -> Lenses:
         """The lenses that runs are judged on, of which the first says what they are if the options do not."""
         if self.data:
-            return StoredLenses(run.encoder().open(self.data), self.pool, self.test_lenses, self.seed)
+            dataset = run.encoder().open(self.data)
+            self._origin = stored_origin(self.data, dataset)
+            return StoredLenses(dataset, self.pool, self.test_lenses, self.seed)
+        self._origin = simulated_origin(run, self.simulator, self.set, self.seed)
         simulator = simulator_of(run, self.simulator, self.set)
         return SimulatedLenses(simulator, self.pool, self.test_lenses, self.seed)
 
@@ -313,15 +323,20 @@ def split_embeddings(embeddings: Embeddings, lenses: int, test_lenses: int, seed
     return Split(train, test, list(embeddings.parameters))
 
 
-def labelled(subjects: Sequence[SubjectT]) -> dict[str, SubjectT]:
+def labelled(subjects: Sequence[SubjectT], taken: Collection[str] = ()) -> dict[str, SubjectT]:
     """Runs and embeddings by their names, or by their paths where two have the same.
+
+    Args:
+        subjects: Runs and embeddings.
+        taken: Names of baselines, which no subject gets.
 
     Raises:
         UsageError: if one is given twice, be it by two paths.
     """
     names = [subject.name for subject in subjects]
     labels = [
-        name if names.count(name) == 1 else str(subject.path) for name, subject in zip(names, subjects, strict=True)
+        name if names.count(name) == 1 and name not in taken else str(subject.path)
+        for name, subject in zip(names, subjects, strict=True)
     ]
     seen: dict[Path, Path] = {}
     for subject in subjects:

@@ -13,7 +13,18 @@ from typing import IO, Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from lenskit.plugin import as_markdown, asked, check_free, listed_in, save_figure, write_atomically, write_list
+from lenskit.plugin import (
+    Embeddings,
+    as_markdown,
+    asked,
+    check_free,
+    digest,
+    listed_in,
+    save_figure,
+    write_atomically,
+    write_list,
+)
+from lenskit_evaluation.lenses import Subject, labelled
 from lenskit_evaluation.tables import Rows, as_text, show, to_csv, to_markdown
 
 log = logging.getLogger("lenskit")
@@ -36,6 +47,8 @@ def write_outcome(
     more: Mapping[str, Rows] | None = None,
     summary: Mapping[str, Mapping[str, float]] | None = None,
     pictures: Mapping[str, Figure] | None = None,
+    subjects: Mapping[str, Subject] | None = None,
+    origin: Mapping[str, Any] | None = None,
     files: Sequence[Mapping[str, Content]] = (),
 ) -> None:
     """Writes `results.json`, `table.md`, `table.csv` and a PNG for each picture into each folder, and prints the table.
@@ -45,7 +58,7 @@ def write_outcome(
     Args:
         folders: Where to write, made if need be; `run.folder(NAME)` of each run.
         title: What the table shows, in a line.
-        settings: What the figures depend on: options, seeds, data.
+        settings: What the figures depend on, in addition to the options of the evaluation, which are recorded anyway.
         results: The figures; NaN becomes null.
         table: Rows for people.
         long: Rows for programs, in `table.csv`; by default those for people.
@@ -53,24 +66,40 @@ def write_outcome(
         summary: For each subject by its label, its few figures that count, by name: such as
             `{"theta_E R2": 0.889}`. `lenskit report` puts those of all evaluations into one row a run.
         pictures: Figures by the names of their files, without the ending.
+        subjects: What was judged, by the labels in `summary`; by default as `labelled` calls the runs of the command.
+        origin: Where the lenses come from, as `lenskit_evaluation.origins` says it.
         files: Further files of each folder, by their names.
 
-    `results.json` lists all that is written. What an earlier outcome lists is replaced; all else there stays.
+    `results.json` lists all that is written. What an earlier outcome of the same settings and subjects lists is
+    replaced; all else there stays.
 
     Raises:
         UsageError: if a file of such a name is there that no earlier outcome lists; nothing is written then.
     """
     # Drawn before anything is written: what cannot be drawn leaves nothing half-written.
     drawn = {f"{name}.png": _png(figure) for name, figure in (pictures or {}).items()}
-    known = {"title": title, "settings": settings, "summary": summary or {}, "table": as_text(table)}
+    wish = asked()
+    subjects = labelled(wish.judged) if subjects is None else subjects
+    # Without the core and without `subjects`, nobody knows what was judged.
+    ids = {label: each.id for label, each in subjects.items()} or None
+    embedded = {label: each for label, each in subjects.items() if isinstance(each, Embeddings)}
+    images = {label: each.about["images"] for label, each in embedded.items() if "images" in each.about}
+    where = {**(origin or {}), **({"embeddings": images} if images else {})}
+    known = {
+        "title": title,
+        "settings": {**wish.settings, **settings},
+        "origin": where,
+        "subjects": ids,
+        "summary": summary or {},
+        "table": as_text(table),
+    }
     own = {name for each in files for name in each}
     names = [*OUTCOME, *drawn, *own]
-    wish = asked()
-    said = {"evaluation": wish.evaluation, "of": wish.subjects, "pictures": list(drawn), "files": sorted(names)}
-    plain = plain_values({**known, **results, **said})
+    said = {"evaluation": wish.evaluation, "asked": wish.identity, "of": wish.subjects}
+    plain = plain_values({**known, **results, **said, "pictures": list(drawn), "files": sorted(names)})
     tables = {title: table, **(more or {})}
     content: dict[str, Content] = {
-        "results.json": json.dumps(plain, indent=1) + "\n",
+        "results.json": json.dumps({"id": digest(plain), **plain}, indent=1) + "\n",
         "table.md": "\n".join(f"{as_markdown(t)}.\n\n{to_markdown(rows)}" for t, rows in tables.items()),
         "table.csv": to_csv(long or table),
         **drawn,

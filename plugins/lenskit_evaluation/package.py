@@ -104,9 +104,9 @@ class Package(OnLenses):
             raise UsageError(f"package takes one run, got {len(runs)}")
         run, folder = runs[0], Path(self.output)
         check_folder(folder)
-        written = (folder / CARD).is_file()
         for name in (CARD, WEIGHTS, HEAD):
-            check_output(folder / name, ours=lambda path: written)
+            # An encoder does not say which settings made it.
+            check_output(folder / name, ours=lambda path: False)
         tuned = fine_tuned(run, self.model) if self.model else None
         encoder = tuned.encoder if tuned else run.encoder()
         encoder = rounded(encoder) if self.half else encoder

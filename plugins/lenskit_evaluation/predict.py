@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -84,9 +85,9 @@ class Predict(Evaluation):
     Args:
         output: File to write, or a folder for `predictions.csv`; without it the table is printed.
         level: Share of lenses whose truth lies in its interval.
-        model: `shipped`, the head that comes with an encoder; `probe`, `head`, or the name of a fine-tuned model, a
-            folder of RUN/evaluations/finetune, or the path of such a folder. By default `shipped` if there is one, and
-            else `probe`.
+        model: `shipped`, the head that comes with an encoder; `probe` (or `probe-2`, the folder of another outcome);
+            `head`; or the name of a fine-tuned model, a folder of RUN/evaluations/finetune, or the path of such a
+            folder. By default `shipped` if there is one, and else `probe`.
         rings: PNG file for a picture of the first images, each with a ring of its predicted theta_E.
     """
 
@@ -197,9 +198,9 @@ def open_model(run: Run, name: str | None = None) -> Model:
         return _Shipped(run)
     folder = run.place("finetune")
     there = sorted(path.parent.name for path in folder.glob(f"*/{MODEL}"))
-    if name == PROBE:
+    if name == PROBE or (re.fullmatch(rf"{PROBE}-\d+", name) and run.place(name).is_dir()):
         try:
-            return _Probe(run)
+            return _Probe(run, name)
         except LenskitError as error:
             raise LenskitError(f"{error}{f', or use --model {there[0]}' if there else ''}") from None
     if name == SUPERVISED:
@@ -262,8 +263,8 @@ class _Probe:
     unlike: str = "unlike_simulations"
     measures: bool = True
 
-    def __init__(self, run: Run) -> None:
-        self._probe = FittedProbe.load(run.place("probe"), run.title)
+    def __init__(self, run: Run, name: str) -> None:
+        self._probe = FittedProbe.load(run.place(name), run.title)
         if about := self._probe.about:
             log.info("probe fitted to %(lenses)s lenses of %(data)s, seed %(seed)s", about)
         self.classes: Mapping[str, Sequence[str]] = {}

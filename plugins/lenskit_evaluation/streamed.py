@@ -22,6 +22,7 @@ from torch import Tensor
 
 from lenskit.plugin import Embeddings, LenskitError, Method, check_complete, find_reader, open_run, read_lenses
 from lenskit_evaluation.features import simulator_of, to_best_device
+from lenskit_evaluation.origins import stored_origin
 
 PART = 256
 """About so many images at a time."""
@@ -84,7 +85,7 @@ class Embedder:
             self.simulator.to(self.device)
             self.parameters, self.lenses, self.views, self.step = self.simulator.parameters, task.lenses, 1, PART
         else:
-            self.reader, self.path = find_reader(task.data)
+            _, self.path = find_reader(task.data)
             self.dataset = self.encoder.open(task.data)
             check_complete(self.dataset)
             self.parameters, self.lenses = self.dataset.parameters, len(self.dataset)
@@ -165,12 +166,7 @@ class Embedder:
             images |= {"seed": self.task.seed, "split": SPLIT}
         else:
             assert self.task.data is not None
-            options = self.task.data.removeprefix(f"{self.reader}:{self.path}")
-            images = {"reader": self.reader, "path": str(self.path)}
-            if options:
-                images["options"] = options
-            if self.dataset.configuration:
-                images["simulated"] = dict(self.dataset.configuration)
+            images = stored_origin(self.task.data, self.dataset)
         return {"run": self.task.run, "encoder": self.encoder.card, "images": images}
 
 

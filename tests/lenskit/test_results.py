@@ -94,6 +94,87 @@ def test_a_file_of_an_outputs_name_is_replaced_only_when_asked(run: Path, lenski
     assert lenskit("crowding", run, *FEW, "--output", "mine").status == 0
 
 
+def outcome(folder: str | Path) -> dict[str, Any]:
+    return dict(json.loads((Path(folder) / "results.json").read_text()))
+
+
+def test_an_outcome_of_other_settings_goes_beside(
+    run: Path, lenskit: Callable[..., Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    others = (), ("--seed", 1), ("--scale", 2), ("--seed", 1), (), ("--set", "width=uniform(1, 2)")
+    for flags in others:
+        assert lenskit("crowding", run, *FEW, *flags).status == 0
+    assert names(run / "evaluations") == ["crowding", "crowding-2", "crowding-3", "crowding-4"]
+    found = [outcome(run / "evaluations" / name) for name in names(run / "evaluations")]
+    assert [each["settings"]["seed"] for each in found] == [0, 1, 0, 0]
+    assert len({each["id"] for each in found}) == 4
+    assert f"{run}/evaluations/crowding has other settings, data or runs and stays: " in caplog.text
+    assert lenskit("crowding", run, *FEW, "--seed", 1, "--overwrite").status == 0
+    assert outcome(run / "evaluations" / "crowding")["settings"]["seed"] == 1
+
+
+def test_an_outcome_of_other_runs_goes_beside(run: Path, lenskit: Callable[..., Any]) -> None:
+    shutil.copytree(run, "other")
+    Path("other/provenance.json").write_text("{}")
+    for runs in ([run], [run, "other"], ["other"], [run]):
+        assert lenskit("crowding", *runs, *FEW).status == 0
+    for folder in (run, Path("other")):
+        assert names(folder / "evaluations") == ["crowding", "crowding-2"]
+    alone, together = (outcome(run / "evaluations" / name) for name in ("crowding", "crowding-2"))
+    assert alone["subjects"] == {"blobs": Run(run).id}
+    assert together["subjects"] == {"blobs": Run(run).id, "other": Run("other").id}
+    assert together == outcome("other/evaluations/crowding")
+
+
+def test_with_output_an_outcome_of_other_settings_is_replaced_only_when_asked(
+    run: Path, lenskit: Callable[..., Any]
+) -> None:
+    assert lenskit("crowding", run, *FEW, "--output", "out").status == 0
+    before = tree("out")
+    complaint = lenskit("crowding", run, *FEW, "--output", "out", "--seed", 1).complaint()
+    assert complaint.startswith("out holds an outcome of crowding with other settings, data or runs: choose another")
+    assert tree("out") == before
+    assert lenskit("crowding", run, *FEW, "--output", "out", "--seed", 1, "--overwrite").status == 0
+
+
+def test_an_outcome_of_an_earlier_version_stays(run: Path, lenskit: Callable[..., Any]) -> None:
+    folder = run / "evaluations" / "crowding"
+    folder.mkdir(parents=True)
+    former = {"title": "R2", "settings": {}, "table": [], "evaluation": "crowding", "files": ["results.json"]}
+    (folder / "results.json").write_text(json.dumps(former))
+    assert lenskit("crowding", run, *FEW).status == 0
+    assert outcome(folder) == former
+    assert names(run / "evaluations") == ["crowding", "crowding-2"]
+
+
+def test_predict_keeps_its_probe(run: Path, lenskit: Callable[..., Any]) -> None:
+    blobs = ("simulate", "--simulator", "blobs", "--set", "simulator.pixels=12", "--workers", 1, "--lenses", 2)
+    assert lenskit(*blobs, "--out", "pairs.zarr").status == 0
+    tables = []
+    for lenses in (40, 20):
+        assert lenskit("probe", run, "--lenses", lenses, "--test-lenses", 20, "--no-mlp", "--seeds", 1).status == 0
+        tables.append(lenskit("predict", run, "pairs.zarr").out)
+    assert tables[0] == tables[1] != ""
+    assert lenskit("predict", run, "pairs.zarr", "--model", "probe-2").out not in ("", tables[0])
+    assert (
+        "has no fine-tuned model 'probe-3'" in lenskit("predict", run, "pairs.zarr", "--model", "probe-3").complaint()
+    )
+
+
+def test_features_of_other_settings_stay(run: Path, lenskit: Callable[..., Any]) -> None:
+    few = ("embed", run, "--no-projection", "--lenses")
+    for lenses in (4, 5, 4):
+        assert lenskit(*few, lenses).status == 0
+    assert names(run / "evaluations") == ["embed", "embed-2"]
+    assert lenskit(*few, 4, "-o", "f.npz").status == 0
+    assert lenskit(*few, 4, "-o", "f.npz").status == 0
+    before = tree(".")
+    complaint = "f.npz exists: choose another --output, or replace it with --overwrite"
+    assert lenskit(*few, 5, "-o", "f.npz").complaint() == complaint
+    assert tree(".") == before
+    assert lenskit(*few, 5, "-o", "f.npz", "--overwrite").status == 0
+
+
 def test_results_of_another_evaluation_are_left_alone(run: Path, lenskit: Callable[..., Any]) -> None:
     assert lenskit("crowding", run, *FEW, "--output", "out").status == 0
     before = tree("out")
@@ -186,7 +267,7 @@ def test_what_a_third_party_writes_is_listed_for_it(
     for flags in ((), (), ("--output", "out"), ("--output", "out")):
         assert lenskit("writer", run, *flags).status == 0
     listed = json.loads(Path("out/lenskit-files.json").read_text())
-    assert listed == {"evaluation": "writer", "files": ["deep/values.txt", "results.json"]}
+    assert (listed["evaluation"], listed["files"]) == ("writer", ["deep/values.txt", "results.json"])
     mine = run / "evaluations" / "writer" / "deep" / "mine.txt"
     mine.write_text("mine")
     assert lenskit("writer", run).status == 0
@@ -201,6 +282,8 @@ def test_a_run_with_results_of_every_kind_is_replaced(run: Path, lenskit: Callab
     assert lenskit("embed", run, "--lenses", 20).status == 0
     for verb in ("crowding", "probe"):
         assert lenskit(verb, run, *FEW).status == 0
+        assert lenskit(verb, run, *FEW, "--seed", 1).status == 0
+    assert lenskit("embed", run, "--lenses", 30).status == 0
     assert lenskit("export", run, "--format", "timm").status in (0, 2)  # the toys' backbone is none of timm
     Run.create(run, Run(run).config, overwrite=True)
     assert names(run) == ["provenance.json", "run.toml"]

@@ -72,7 +72,7 @@ def test_the_configuration_holds_every_value(config: Config, tmp_path: Path) -> 
 def test_provenance(config: Config, tmp_path: Path) -> None:
     run = Run.create(tmp_path / "a", config)
     found = json.loads((run.path / "provenance.json").read_text())
-    assert found == provenance() | {"recipe": None}
+    assert found == provenance() | {"recipe": None, "id": run.id}
     assert found["command"] == sys.argv
     assert found["python"].startswith(f"{sys.version_info.major}.{sys.version_info.minor}.")
     assert {"lenskit-ssl", "torch", "numpy", "lightly", "pytorch-lightning"} <= found["packages"].keys()

@@ -142,9 +142,10 @@ def test_wrong_usage_is_one_line_before_anything_is_written(
     assert not (run.path / "evaluations").exists()
 
 
-def test_one_output_for_two_runs_is_refused(run: Run) -> None:
+def test_one_output_for_two_runs_is_refused(run: Run, tmp_path: Path) -> None:
+    other = Run(shutil.copytree(run.path, tmp_path / "other"))
     with pytest.raises(UsageError, match="names one file, but 2 runs"):
-        Embed(output="f.npz")([run, run])
+        Embed(output="f.npz")([run, other])
 
 
 def test_images_are_never_replaced_by_their_features(run: Run, store: Path, tmp_path: Path) -> None:

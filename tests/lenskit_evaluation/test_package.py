@@ -153,7 +153,9 @@ def test_bad_wishes_are_one_line(run: Run, packaged: Path, images: Path, tmp_pat
     (other / "head.safetensors").write_bytes(head.read_bytes()[:100])
     with pytest.raises(LenskitError, match="head.safetensors is damaged"):
         lenskit.evaluate("predict", other, ["a"])
-    assert lenskit.evaluate("package", run, output="other", head=False) == other
+    with pytest.raises(UsageError, match=r"other/encoder.json exists: .* replace it with --overwrite"):
+        lenskit.evaluate("package", run, output="other", head=False)
+    assert lenskit.evaluate("package", run, output="other", head=False, overwrite=True) == other
     assert not (other / "head.safetensors").exists()
 
 

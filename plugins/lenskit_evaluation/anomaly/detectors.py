@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from lenskit.plugin import Encoder, LenskitError, Method, Parameter, UsageError
 from lenskit_evaluation.anomaly.shared import Shared
 from lenskit_evaluation.anomaly.training import called
-from lenskit_evaluation.baselines import LARGEST, find_components
+from lenskit_evaluation.baselines import LARGEST, ONE_CLASS, PCA_RESIDUAL, PIXELS, find_components
 from lenskit_evaluation.splits import Rows
 
 Single = NDArray[np.float32]
@@ -271,9 +271,9 @@ def baselines(
     """
     components = Components(encoder, training(), seed)
     return {
-        "PCA": components,
-        "one-class SVM": OneClass(components),
-        "pixels": Neighbours(pixels(encoder), training(), neighbours, "pixels"),
+        PCA_RESIDUAL: components,
+        ONE_CLASS: OneClass(components),
+        PIXELS: Neighbours(pixels(encoder), training(), neighbours, "pixels"),
     }
 
 

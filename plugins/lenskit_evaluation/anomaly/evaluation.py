@@ -9,7 +9,17 @@ from typing import Annotated, ClassVar
 
 from annotated_types import Ge
 
-from lenskit.plugin import Embeddings, Evaluation, Run, UsageError, asked, at_most, check_free, working_folder
+from lenskit.plugin import (
+    Embeddings,
+    Evaluation,
+    Run,
+    UsageError,
+    asked,
+    at_most,
+    check_free,
+    free_place,
+    working_folder,
+)
 from lenskit_evaluation.anomaly.embedded import judge_embeddings
 from lenskit_evaluation.anomaly.judged import Judged, judge
 from lenskit_evaluation.anomaly.options import Options
@@ -110,7 +120,7 @@ class Anomaly(Evaluation):
         found = judge(truth, scored, shown, resamples=self.resamples, seed=self.seed)
         names = list(labelled(runs))
         what = f"Anomalies of {self.data or self.simulator or ('simulated lenses' if trained else ', '.join(names))}"
-        settings = {**vars(self), "runs": names, "label": truth.parameter, "normal": truth.normal}
+        settings = {**vars(self), "label": truth.parameter, "normal": truth.normal}
         # What there was, which may be less than what was asked for.
         settings["train_lenses"] = max(each.training_lenses or 0 for each in scored.values())
         write([run.folder("anomaly") for run in runs], found, what, settings, names)
@@ -119,7 +129,7 @@ class Anomaly(Evaluation):
     def _judge_table(self, runs: Sequence[Run | Embeddings], path: Path) -> Judged:
         if runs:
             raise UsageError(f"--scores holds scores already: give {path} or runs")
-        folder = asked().output or working_folder(path, "anomaly")
+        folder = asked().output or free_place(working_folder(path, "anomaly"))
         check_free(folder, self.files)
         truth, scored = read_scores(path, self.label, self.normal)
         found = judge(truth, scored, resamples=self.resamples, seed=self.seed)

@@ -57,6 +57,7 @@ def write(
         more=more,
         summary=found,
         pictures=pictures,
+        origin=truth.origin,
         files=[{SCORES: _scores(judged)} for _ in folders],
     )
 

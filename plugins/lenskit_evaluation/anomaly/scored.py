@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,7 @@ class Truth:
         normal: Name of the class that is no anomaly.
         names: n names of the images; without, they are numbered.
         parameter: Name of the class label.
+        origin: Where the images come from, if they are no embeddings.
     """
 
     classes: tuple[str, ...]
@@ -26,6 +28,7 @@ class Truth:
     normal: str
     names: Sequence[str] = ()
     parameter: str = ""
+    origin: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def anomalies(self) -> tuple[str, ...]:

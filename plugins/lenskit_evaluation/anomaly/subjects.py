@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from time import perf_counter
 from typing import Any
 
@@ -30,6 +31,7 @@ from lenskit_evaluation.anomaly.training import (
 )
 from lenskit_evaluation.features import simulator_options, to_best_device
 from lenskit_evaluation.lenses import labelled
+from lenskit_evaluation.origins import simulated_origin, stored_origin
 
 log = logging.getLogger("lenskit")
 
@@ -63,6 +65,7 @@ def judge_runs(runs: Sequence[Run], options: Options) -> tuple[Truth, dict[str, 
         check_unseen(name, seen, pool)
     normal = normal_class(options.normal, label, next(iter(training.values())))
     pool, truth = labelled_images(pool, normal, options)
+    truth = replace(truth, origin=_origin(first, pool, options))
     detectors: dict[str, Detector] = {}
     beside: dict[str, Detector] = {}
     methods = {name: _method_of(run, encoders[name]) for name, run in named.items()}
@@ -90,6 +93,13 @@ def judge_runs(runs: Sequence[Run], options: Options) -> tuple[Truth, dict[str, 
             met, len(pool), next(iter(named)),
         )  # fmt: skip
     return truth, scored, gallery.shown()
+
+
+def _origin(run: Run, pool: Pool, options: Options) -> dict[str, Any]:
+    """Where the images come from."""
+    if isinstance(pool, Read):
+        return stored_origin(str(options.data), pool.dataset)
+    return simulated_origin(run, options.simulator, options.set, options.seed)
 
 
 def _free(name: str, taken: Collection[str]) -> str:

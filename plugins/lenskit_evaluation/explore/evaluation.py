@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -27,6 +27,7 @@ from lenskit.plugin import (
     is_stamped,
     open_dataset,
     simulated,
+    stamp,
     write_atomically,
 )
 from lenskit_evaluation.explore.page import Shown, page
@@ -34,6 +35,7 @@ from lenskit_evaluation.explore.sprites import Sprites, Thumbnails, thumbnails
 from lenskit_evaluation.features import simulator_of, to_best_device
 from lenskit_evaluation.lenses import check_one_source, first_images, labelled
 from lenskit_evaluation.maps.feature_map import FEWEST, FeatureMap, Trust, trustworthiness
+from lenskit_evaluation.origins import simulated_origin, stored_origin
 from lenskit_evaluation.outcome import OUTCOME, write_outcome
 from lenskit_evaluation.seeds import Seed
 
@@ -47,8 +49,8 @@ TRUSTED = 4000
 
 
 def _is_page(path: Path) -> bool:
-    """Whether a file is a page of ours, also of a version that did not say so in it."""
-    return is_stamped(path) or (path.is_file() and b"explore.start(page)" in path.read_bytes())
+    """Whether a file is the page of the same settings."""
+    return is_stamped(path) and stamp().encode() in path.read_bytes()
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,7 @@ class Explored:
 
 @dataclass(frozen=True)
 class _Lenses:
-    """Lenses with all that a page tells of them; `source` says where they come from."""
+    """Lenses with all that a page tells of them; `source` and `origin` say where they come from."""
 
     features: NDArray[np.float32]
     values: dict[str, NDArray[np.float64]]
@@ -83,6 +85,7 @@ class _Lenses:
     names: list[str]
     pictures: Thumbnails | None
     source: str
+    origin: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Explore(Evaluation):
@@ -178,6 +181,8 @@ class Explore(Evaluation):
             settings={key: value for key, value in vars(self).items() if key != "output"},
             results={"page": path.resolve(), "features": d, "with pictures": sprites is not None, **figures},
             table=[figures],
+            subjects={subject.name: subject},
+            origin=lenses.origin,
             files=[{PAGE: html}] if path.parent == folder else [],
         )
         log.info("page: %s", path)
@@ -199,10 +204,9 @@ class Explore(Evaluation):
             check_complete(dataset)
             rows = self._some(len(dataset))
             names, parameters = [dataset.names[row] for row in rows], dataset.parameters
-            chunks, source = (
-                (chunk for chunk, *_ in first_images(dataset, rows)),
-                f"lenses of {self.data}" + self._chosen(rows, len(dataset)),
-            )
+            chunks = (chunk for chunk, *_ in first_images(dataset, rows))
+            source = f"lenses of {self.data}" + self._chosen(rows, len(dataset))
+            origin = stored_origin(self.data, dataset)
         else:
             simulator = simulator_of(run, self.simulator, self.set)
             names, parameters = [f"lens {number}" for number in range(self.lenses)], simulator.parameters
@@ -211,6 +215,7 @@ class Explore(Evaluation):
             kind = self.simulator or run.config.sections["simulator"]["name"]
             changed = f" with {', '.join(self.set)}" if self.set else ""
             source = f"simulated lenses ({kind}{changed}, seed {self.seed}), never trained on"
+            origin = simulated_origin(run, self.simulator, self.set, self.seed)
         self._check_number(len(names))
         features, pictures = [], []
         values: dict[str, list[NDArray[np.float64]]] = {parameter.name: [] for parameter in parameters}
@@ -220,7 +225,7 @@ class Explore(Evaluation):
             for name, parts in values.items():
                 parts.append(known[name].double().cpu().numpy())
         together = {name: np.concatenate(parts) for name, parts in values.items()}
-        return _Lenses(np.concatenate(features), together, parameters, names, np.concatenate(pictures), source)
+        return _Lenses(np.concatenate(features), together, parameters, names, np.concatenate(pictures), source, origin)
 
     def _embedded(self, embeddings: Embeddings) -> _Lenses:
         """Lenses of a file of embeddings, with their images if `data` holds them."""

@@ -6,7 +6,6 @@ import logging
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
-from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
@@ -24,8 +23,10 @@ from lenskit.plugin import (
     asked,
     at_most,
     check_free,
+    free_place,
     without_folders,
 )
+from lenskit_evaluation.baselines import BASELINES, CONSTANT
 from lenskit_evaluation.classification import ClassScore, score_classes
 from lenskit_evaluation.features import simulator_of, to_best_device
 from lenskit_evaluation.finetune.checks import check_images, folder_name
@@ -37,13 +38,14 @@ from lenskit_evaluation.finetune.data import (
     gather,
     oriented_labels,
 )
-from lenskit_evaluation.finetune.model import CARD, MODEL, FineTuned, Predicted, read_card
-from lenskit_evaluation.finetune.report import CONSTANT, FILES, Findings, Trained, write_report
+from lenskit_evaluation.finetune.model import MODEL, FineTuned, Predicted
+from lenskit_evaluation.finetune.report import FILES, Findings, Trained, write_report
 from lenskit_evaluation.finetune.starts import Starts
 from lenskit_evaluation.finetune.training import Freeze, Recipe, fit
 from lenskit_evaluation.intervals import Intervals
 from lenskit_evaluation.lenses import Lenses, OnLenses, SimulatedLenses, labelled
 from lenskit_evaluation.metrics import Score, score
+from lenskit_evaluation.origins import simulated_origin, stored_origin
 from lenskit_evaluation.outliers import fit_outlier_detector
 from lenskit_evaluation.seeds import Seed
 from lenskit_evaluation.splits import Array
@@ -139,7 +141,7 @@ class Finetune(OnLenses):
             return self._finetune(runs)
 
     def _finetune(self, runs: Sequence[Run]) -> Findings:
-        named = labelled(runs)
+        named = labelled(runs, BASELINES)
         encoders = {label: run.encoder() for label, run in named.items()}
         origin, where = self.origin(runs[0])
         parameters = list(origin.parameters)
@@ -147,9 +149,10 @@ class Finetune(OnLenses):
         check_images(origin, encoders, where, self.recipe.augment)
         title = self.name or ("" if asked().output else folder_name(targets, where, self.recipe.freeze, self.labels))
         folders = {label: run.place("finetune") / title for label, run in named.items()}
+        if not (self.name or asked().output):
+            folders = {label: free_place(folder) for label, folder in folders.items()}
         for folder in folders.values():
             check_free(folder, [*FILES, *(f"{target.name}.png" for target in targets)])
-            self.check_free(folder, targets, where)
 
         starts = Starts(encoders, random=self.random, imagenet=self.imagenet, weights=self.imagenet_weights)
         pool, test = self._lenses(origin, targets, where)
@@ -182,13 +185,15 @@ class Finetune(OnLenses):
         how = f"{self.recipe.freeze} on {len(parts[0][0])} lenses, stopped by {len(parts[0][1])}, of {where}"
         write_report(
             findings,
-            self._settings(where, named),
+            self._settings(where),
             f"Fine-tuned ({how}) and judged on {len(test)} others, {self.seeds} seed(s) from {self.seed}, with 95 % "
             "bootstrap intervals",
             {"to learn from": pool.dropped, "to judge on": test.dropped},
+            named,
+            self.lens_origin,
         )
         for label, folder in folders.items():
-            where = str(folder) if asked().output else title
+            where = str(folder) if asked().output else folder.name
             log.info(
                 "model: %s; use it as lenskit predict %s IMAGES --model %s", folder / MODEL, named[label].path, where
             )
@@ -197,7 +202,10 @@ class Finetune(OnLenses):
     def origin(self, run: Run) -> tuple[Dataset | Simulator, str]:
         """Where lenses come from, and how it is called."""
         if self.data:
-            return run.encoder().open(self.data), self.data
+            dataset = run.encoder().open(self.data)
+            self._origin = stored_origin(self.data, dataset)
+            return dataset, self.data
+        self._origin = simulated_origin(run, self.simulator, self.set, self.seed)
         simulator = simulator_of(run, self.simulator, self.set)
         name = self.simulator or run.config.name("simulator")
         return simulator, " ".join([f"simulator {name}", *self.set])
@@ -221,30 +229,6 @@ class Finetune(OnLenses):
                 f"on, and not {self.labels}: {hint}"
             )
         return pool, test
-
-    def check_free(self, folder: Path, targets: Sequence[Parameter], where: str) -> None:
-        """Raises if a folder holds a model that is another thing than this one shall be, and tells of one that was
-        fitted otherwise.
-
-        Raises:
-            UsageError: saying what it is.
-        """
-        if not (folder / MODEL).is_file():
-            return
-        card = read_card(folder)
-        there = [f"{target['name']} [{target['unit']}]" for target in card["targets"]]
-        wanted = [f"{target.name} [{target.unit}]" for target in targets]
-        if there != wanted or card.get("data") != without_folders(where):
-            raise UsageError(
-                f"{folder / CARD.removesuffix('.json')} is of a model that predicts {', '.join(there)}, fine-tuned on "
-                f"{card.get('data')}: choose another --name, or remove it"
-            )
-        labels = card.get("learned_from", 0) + card.get("stopped_by", 0)
-        before = {"labels": labels, "seed": card.get("seed"), **card.get("recipe", {})}
-        now = {"labels": self.labels, "seed": self.seed, **asdict(self.recipe)}
-        if other := {name: value for name, value in before.items() if value != now.get(name)}:
-            told = ", ".join(f"{name} {value}" for name, value in other.items())
-            log.warning("%s: replaces the model fitted with %s", folder, told)
 
     def _parts(self, pool: int) -> list[tuple[np.ndarray, np.ndarray]]:
         """For each seed the numbers of the lenses to learn from, and of those that say when to stop.
@@ -321,10 +305,10 @@ class Finetune(OnLenses):
             },
         }
 
-    def _settings(self, where: str, named: Mapping[str, Run]) -> dict[str, Any]:
+    def _settings(self, where: str) -> dict[str, Any]:
         own = {key: value for key, value in self.options().items() if key not in ("lenses", "recipe")}
         device = torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
-        return own | {"runs": list(named), "data": where, "device": device, **asdict(self.recipe)}
+        return own | {"data": where, "device": device, **asdict(self.recipe)}
 
 
 def to_device(model: FineTuned) -> FineTuned:

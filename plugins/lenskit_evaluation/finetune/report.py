@@ -16,6 +16,7 @@ from lenskit_evaluation.classification import ClassScore
 from lenskit_evaluation.finetune.data import Labelled
 from lenskit_evaluation.finetune.model import CARD, MODEL, FineTuned
 from lenskit_evaluation.finetune.training import History
+from lenskit_evaluation.lenses import Subject
 from lenskit_evaluation.metrics import Estimate, Score
 from lenskit_evaluation.outcome import OUTCOME, write_outcome
 from lenskit_evaluation.plots import COLORS
@@ -25,9 +26,6 @@ from lenskit_evaluation.tables import to_csv
 PREDICTIONS = "predictions.csv"
 CURVES = "learning_curves"
 FILES = (*OUTCOME, PREDICTIONS, f"{CURVES}.png", MODEL, CARD)
-
-CONSTANT = "constant"
-"""Name of the row that looks at no image."""
 
 NUMBER = {"r2": "R2", "mae": "MAE", "rmse": "RMSE"}
 CLASS = {"accuracy": "accuracy", "balanced_accuracy": "balanced accuracy", "roc_auc": "ROC AUC"}
@@ -39,7 +37,7 @@ class Trained:
     """One fine-tuning.
 
     Attributes:
-        label: Where it started: the name of a run, `random start`, `ImageNet`; or `constant`.
+        label: Where it started: the name of a run or of a baseline.
         seed: Its seed.
         scores: How good it is on the lenses to judge on, for each target by name.
         predictions: What it predicted of these, see `Predicted`.
@@ -78,7 +76,14 @@ class Findings:
         return float(np.mean([s.r2.value for s in scores if isinstance(s, Score)]))
 
 
-def write_report(findings: Findings, settings: Mapping[str, Any], title: str, dropped: Mapping[str, int]) -> None:
+def write_report(
+    findings: Findings,
+    settings: Mapping[str, Any],
+    title: str,
+    dropped: Mapping[str, int],
+    subjects: Mapping[str, Subject],
+    origin: Mapping[str, Any],
+) -> None:
     """Writes what was found into each folder, and prints the table.
 
     Args:
@@ -86,6 +91,8 @@ def write_report(findings: Findings, settings: Mapping[str, Any], title: str, dr
         settings: What it depends on.
         title: What was done, in a line.
         dropped: Lenses left out because a target of them is not known, by what they were for.
+        subjects: The runs by their labels.
+        origin: Where the lenses come from.
     """
     first = {each.label: each for each in reversed(findings.trained)}
     chosen = {label: first[label] for label in dict.fromkeys(each.label for each in findings.trained)}
@@ -114,6 +121,8 @@ def write_report(findings: Findings, settings: Mapping[str, Any], title: str, dr
             for label in chosen
         },
         pictures=pictures,
+        subjects=subjects,
+        origin=origin,
         files=files,
     )  # fmt: skip
 

@@ -11,10 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from lenskit.plugin import Encoder, LenskitError, UsageError
+from lenskit_evaluation.baselines import IMAGENET, RANDOM_START
 
 log = logging.getLogger("lenskit")
-
-RANDOM, IMAGENET = "random start", "ImageNet"
 
 
 class Starts:
@@ -31,7 +30,7 @@ class Starts:
         self, encoders: Mapping[str, Encoder], *, random: bool, imagenet: bool, weights: str | None = None
     ) -> None:
         self._encoders = dict(encoders)
-        self.labels = [*encoders, *([RANDOM] if random else [])]
+        self.labels = [*encoders, *([RANDOM_START] if random else [])]
         self._card: dict[str, Any] = next(iter(encoders.values())).card
         if imagenet or weights:
             try:
@@ -50,7 +49,7 @@ class Starts:
             images: Images to learn from, of which the batch norms of a random start get the statistics, as training
                 would have given them.
         """
-        if label == RANDOM:
+        if label == RANDOM_START:
             return _normed(Encoder.untrained(self._card, seed), images)
         return copy.deepcopy(self._encoders[label])
 
@@ -59,7 +58,7 @@ class Starts:
         choice: dict[str, Any] = {"weights": weights} if weights else {"pretrained": True}
         card = self._card | {"backbone": self._card["backbone"] | choice}
         encoder = Encoder.untrained(card, seed=0)
-        encoder.card = self._card | {"trained": "ImageNet"}
+        encoder.card = self._card | {"trained": IMAGENET}
         return encoder
 
 

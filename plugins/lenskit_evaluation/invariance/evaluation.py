@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from lenskit.plugin import Embeddings, Parameter, Run, UsageError
-from lenskit_evaluation.baselines import PIXELS, RANDOM, Pixels, find_components, in_components, untrained
+from lenskit_evaluation.baselines import BASELINES, PIXELS, RANDOM, Pixels, find_components, in_components, untrained
 from lenskit_evaluation.features import to_best_device
 from lenskit_evaluation.invariance.plot import invariance_bars
 from lenskit_evaluation.invariance.reading import Reading, read_off
@@ -21,8 +21,6 @@ from lenskit_evaluation.splits import Split, check_units
 from lenskit_evaluation.statistics import Statistics, statistics_of, statistics_of_rows
 
 log = logging.getLogger("lenskit")
-
-BASELINES = (RANDOM, PIXELS)
 
 COMPONENTS = 256
 """Principal components of the pixels, at most."""
@@ -80,7 +78,7 @@ class Invariance(OnLenses):
 
     def __call__(self, subjects: Sequence[Subject], inputs: Sequence[str] = ()) -> dict[str, Finding]:
         """Judges the subjects, writes what it found into each, and returns it by their labels."""
-        named = {name if name not in BASELINES else str(s.path): s for name, s in labelled(subjects).items()}
+        named = labelled(subjects, BASELINES)
         runs = {label: subject for label, subject in named.items() if isinstance(subject, Run)}
         self.check_options(runs)
         lenses = self.judged_on(next(iter(runs.values()))) if runs else None
@@ -219,7 +217,9 @@ class Invariance(OnLenses):
             title=TITLE,
             settings=self.options()
             | {"kept": list(groups), "control": f"no {CONTROL}" if controlled else None}
-            | {"subjects": list(named), "fitted_to": len(first.train), "judged_on": len(first.test)},
+            | {"fitted_to": len(first.train), "judged_on": len(first.test)},
+            subjects=named,
+            origin=self.lens_origin,
             results={"encoders": {label: _plain(finding) for label, finding in findings.items()}},
             table=rows,
             long=[line for label, finding in findings.items() for line in _long(label, finding, known)],

@@ -165,6 +165,8 @@ class Umap(OnLenses):
             list(folders.values()),
             title=title,
             settings=self.options(),
+            subjects=subjects,
+            origin=self.lens_origin,
             results={"maps": {label: _plain(mapped) for label, mapped in found.items()}},
             table=[row for label, mapped in found.items() for row in _rows(label, mapped, parameters)],
             summary={label: {"UMAP trustworthiness": mapped.trust.value} for label, mapped in found.items()},

@@ -21,6 +21,7 @@ from lenskit.plugin import (
     shortcuts,
 )
 from lenskit_evaluation.baselines import (
+    BASELINES,
     CONSTANT,
     CONTROLS,
     PIXELS,
@@ -173,7 +174,9 @@ class Probe(OnLenses):
             found,
             [subject.folder("probe") for subject in subjects.values()],
             [self._fitted(subject, splits[label], first_run) for label, subject in subjects.items()],
-            settings={"runs": list(subjects), **self.options()},
+            self.options(),
+            subjects,
+            self.lens_origin,
             judged=len(np.unique(features[main].lens)),
         )
         return found
@@ -305,8 +308,7 @@ def _constant(group: Mapping[str, Split], subjects: Mapping[str, Subject]) -> st
 def _told_apart(runs: Sequence[Subject]) -> dict[str, Subject]:
     """Subjects by names that no baseline has; what was told the parameters says so."""
     found: dict[str, Subject] = {}
-    for label, subject in labelled(runs).items():
-        name = str(subject.path) if label in (RANDOM, PIXELS, CONSTANT) else label
+    for name, subject in labelled(runs, BASELINES).items():
         if isinstance(subject, Run):
             method = str(subject.config.sections.get("method", {}).get("name", ""))
             name += f", {SUPERVISED}" if method.partition("@")[0] == SUPERVISED else ""

@@ -12,6 +12,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from lenskit.plugin import Parameter
+from lenskit_evaluation.lenses import Subject
 from lenskit_evaluation.metrics import BalancedAccuracy, Estimate, Score
 from lenskit_evaluation.outcome import Content, write_outcome
 from lenskit_evaluation.plots import r2_panels
@@ -70,9 +71,10 @@ class Findings:
 def write_report(
     findings: Findings,
     folders: Sequence[Path],
-    files: Sequence[Mapping[str, Content]] = (),
-    *,
+    files: Sequence[Mapping[str, Content]],
     settings: Mapping[str, Any],
+    subjects: Mapping[str, Subject],
+    origin: Mapping[str, Any],
     judged: int,
 ) -> None:
     """Writes it all into each folder, and prints the tables.
@@ -82,6 +84,8 @@ def write_report(
         folders: Where to write.
         files: Further files of each folder.
         settings: What the figures depend on.
+        subjects: What was judged, by their labels.
+        origin: Where the lenses come from.
         judged: Number of lenses judged on.
     """
     first = findings.rows[0]
@@ -125,6 +129,8 @@ def write_report(
             if row.probe == RIDGE and not row.judged and row.label in findings.subjects
         },
         pictures=_pictures(findings),
+        subjects=subjects,
+        origin=origin,
         files=files,
     )
 

@@ -22,6 +22,7 @@ from lenskit.plugin import (
     check_output,
     checked,
     compare_runs,
+    digest,
     in_folder,
     is_stamped,
     load_json,
@@ -42,13 +43,17 @@ FIRST = ("probe", "invariance", "transfer", "finetune", "umap", "anomaly")
 
 
 WHO = ("runs", "subjects")
-"""Settings that say who was judged, and not how."""
+"""Settings of earlier versions that say who was judged, and not how."""
 
 
 class Outcome(Record):
     """Fields of a `results.json` that a page shows."""
 
+    id: str | None = None
+    evaluation: str | None = None
     title: str | None = None
+    subjects: dict[str, str] | None = None
+    origin: dict[str, Any] | None = None
     settings: dict[str, Any] | None = None
     summary: dict[str, dict[str, Any]] | None = None
     table: list[dict[str, Any]] | None = None
@@ -68,7 +73,7 @@ class Finding:
         evaluation: Its name; a folder in its folder has both names.
         folder: Where it is.
         results: What is in `results.json`.
-        runs: Labels of the runs in which exactly this was written.
+        runs: Labels of the runs that hold this outcome.
         title: The evaluation's name, and a number where runs were judged in different ways.
     """
 
@@ -81,9 +86,24 @@ class Finding:
     @property
     def way(self) -> str:
         """What the figures depend on beside the runs: those of different data do not compare."""
-        settings = self.results.get("settings")
-        plain = settings if isinstance(settings, Mapping) else {}
-        return json.dumps({key: value for key, value in plain.items() if key not in WHO}, sort_keys=True)
+        settings = {key: value for key, value in (self.results.get("settings") or {}).items() if key not in WHO}
+        return digest(settings, self.results.get("origin"))
+
+    def figures(self, run: Run) -> Mapping[str, Any]:
+        """The few figures of a run that count.
+
+        An outcome names its runs by their identities. A name counts only in an outcome of an earlier version, or if
+        runs of one identity have different figures.
+        """
+        summary = self.results.get("summary") or {}
+        subjects = self.results.get("subjects")
+        labels = list(summary) if subjects is None else [label for label in summary if subjects.get(label) == run.id]
+        if subjects is None or any(summary[label] != summary[labels[0]] for label in labels):
+            labels = [label for label in labels if label == run.name]
+            if summary and not labels:
+                results = self.folder / "results.json"
+                log.info("%s does not say which figures are of %s: evaluate again", results, run.title)
+        return summary[labels[0]] if labels else {}
 
 
 class Report(Evaluation):
@@ -119,6 +139,9 @@ class Report(Evaluation):
             raise UsageError(f"{table} is there already, beside which the page would lie: choose another --output")
         findings = _findings(named)
         rows = _overview(named, findings)
+        for label, first in _copies(named).items():
+            log.info("%s is a copy of %s: both have the identity %s", label, first, named[label].id)
+            next(row for row in rows if row["run"] == label)["note"] = f"a copy of {first}"
         rows += [{"run": path, "state": "damaged", "note": shortened(why, 200)} for path, why in self.left_out.items()]
         chapters = [Chapter("Overview", [rows]), *_training(list(named.values())), *map(_chapter, findings)]
         self.output.parent.mkdir(parents=True, exist_ok=True)
@@ -142,7 +165,6 @@ def _findings(runs: Mapping[str, Run]) -> list[Finding]:
     found: dict[tuple[str, str], Finding] = {}
     for label, run in runs.items():
         for file in _results(run):
-            evaluation = file.parent.relative_to(_evaluations(run)).as_posix()
             try:
                 results = load_json(file, where=f"{file} is damaged: it")
             except LenskitError as error:
@@ -152,8 +174,12 @@ def _findings(runs: Mapping[str, Run]) -> list[Finding]:
                 checked(results, str(file), Outcome)
             except LenskitError as error:
                 log.warning("%s: it is not shown", error)  # strangers may have other uses for a name
-            same = (evaluation, json.dumps(results))
-            found.setdefault(same, Finding(evaluation, file.parent, results)).runs.append(label)
+                continue
+            first, *inner = file.parent.relative_to(_evaluations(run)).parts or [""]
+            evaluation = "/".join([results.get("evaluation") or first, *inner])
+            same = evaluation, results.get("id") or digest(results)
+            finding = found.setdefault(same, Finding(evaluation, file.parent, results))
+            finding.runs += [] if label in finding.runs else [label]
     order = {name: number for number, name in enumerate(FIRST)}
     findings = sorted(found.values(), key=lambda f: (order.get(f.evaluation.split("/")[0], len(FIRST)), f.evaluation))
     for finding in findings:
@@ -176,6 +202,14 @@ def _results(run: Run) -> Iterator[Path]:
             yield file
 
 
+def _copies(runs: Mapping[str, Run]) -> dict[str, str]:
+    """Labels of runs that are copies, and the label of the first run of the same identity."""
+    first: dict[str, str] = {}
+    for label, run in runs.items():
+        first.setdefault(run.id, label)
+    return {label: first[run.id] for label, run in runs.items() if first[run.id] != label}
+
+
 def _overview(runs: Mapping[str, Run], findings: Sequence[Finding]) -> list[dict[str, Any]]:
     """A row for each run: what it is, how far it is, and what counts of what evaluations found."""
     rows = []
@@ -195,31 +229,9 @@ def _overview(runs: Mapping[str, Run], findings: Sequence[Finding]) -> list[dict
             row["best probe while training"] = state.probe
         for finding in findings:
             if label in finding.runs:
-                figures = _figures(finding.results.get("summary"), run)
-                row |= {f"{finding.title}: {name}": _number(value) for name, value in figures.items()}
+                row |= {f"{finding.title}: {name}": _number(value) for name, value in finding.figures(run).items()}
         rows.append(row)
     return rows
-
-
-def _figures(summary: Any, run: Run) -> Mapping[str, Any]:
-    """What a summary says of a run. It knows the run by its name; or, if it has two of that name, by its path as it was
-    given, from which it may have been moved: then the ends of the paths tell which it is."""
-    if not isinstance(summary, Mapping):
-        return {}
-    likeliest = run.name
-    if likeliest not in summary:
-        alike = {label: _common_end(Path(label).parts, run.path.resolve().parts) for label in summary}
-        likeliest = max(alike, key=lambda label: alike[label], default="")
-        if list(alike.values()).count(alike.get(likeliest, 0)) > 1:
-            return {}
-    figures = summary.get(likeliest)
-    return figures if isinstance(figures, Mapping) else {}
-
-
-def _common_end(a: Sequence[str], b: Sequence[str]) -> int:
-    """How many parts two paths have in common, counted from their ends."""
-    same = [one == other for one, other in zip(reversed(a), reversed(b), strict=False)]
-    return same.index(False) if False in same else len(same)
 
 
 def _number(value: Any) -> Any:
@@ -251,21 +263,19 @@ def _training(runs: Sequence[Run]) -> Iterator[Chapter]:
 def _pictures(finding: Finding) -> list[Path]:
     """The pictures that an evaluation names, or else those that lie there."""
     named = finding.results.get("pictures")
-    if not isinstance(named, list):
+    if named is None:
         return sorted(finding.folder.glob("*.png"))
-    files = [finding.folder / Path(str(name)).name for name in named]
+    files = [finding.folder / Path(name).name for name in named]
     return [file for file in files if file.is_file()]
 
 
 def _chapter(finding: Finding) -> Chapter:
     """An evaluation as it lies on disk."""
-    table = finding.results.get("table")
-    rows = [table] if isinstance(table, list) and table and all(isinstance(row, dict) for row in table) else []
-    about = str(finding.results.get("title") or "")
+    table, about = finding.results.get("table"), finding.results.get("title")
     settings = finding.results.get("settings")
     return Chapter(
         f"{finding.title}: {', '.join(finding.runs)}",
-        rows,
+        [table] if table else [],
         [Picture(file.stem, file.read_bytes()) for file in _pictures(finding)],
         text=f"{about}." if about else "",
         folded={"settings": json.dumps(settings, indent=1)} if settings else {},

@@ -11,11 +11,12 @@ import numpy as np
 from annotated_types import Ge
 
 from lenskit.plugin import Evaluation, Parameter, Run, at_most, check_complete, check_free
-from lenskit_evaluation.baselines import RANDOM, untrained
+from lenskit_evaluation.baselines import BASELINES, BEST_CONSTANT, RANDOM, untrained
 from lenskit_evaluation.features import simulator_of, to_best_device
 from lenskit_evaluation.intervals import Intervals
 from lenskit_evaluation.lenses import SimulatedLenses, first_images, labelled, rows_of
 from lenskit_evaluation.metrics import Estimate, Score, score
+from lenskit_evaluation.origins import simulated_origin, stored_origin
 from lenskit_evaluation.outcome import OUTCOME, write_outcome
 from lenskit_evaluation.plots import truth_against_prediction
 from lenskit_evaluation.regression import fit_linear_probe
@@ -26,8 +27,6 @@ from lenskit_evaluation.transfer.labels import common, of_known_values
 from lenskit_evaluation.transfer.plots import coverage_curves, distance_histograms
 
 log = logging.getLogger("lenskit")
-
-CONSTANT = "the best constant"
 
 LEVELS = (0.5, 0.68, 0.95)
 """Probabilities of the intervals that are held against the labels."""
@@ -110,7 +109,7 @@ class Transfer(Evaluation):
 
     def __call__(self, runs: Sequence[Run], inputs: Sequence[str] = ()) -> Transferred:
         """Judges the runs, writes what it found into each, and returns it."""
-        named = {label if label != RANDOM else str(run.path): run for label, run in labelled(runs).items()}
+        named = labelled(runs, BASELINES)
         embedders: dict[str, Any] = {label: to_best_device(run.encoder()) for label, run in named.items()}
         first = next(iter(embedders.values()))
         dataset = first.open(self.data, measures=True)
@@ -136,7 +135,7 @@ class Transfer(Evaluation):
         truth = {p.name: next(iter(images.values())).values[p.name] for p in parameters}
         findings = {
             p.name: {name: self._judge(p, split, images[name]) for name, split in splits.items()}
-            | {CONSTANT: self._constant(truth[p.name])}
+            | {BEST_CONSTANT: self._constant(truth[p.name])}
             for p in parameters
         }
         gaps = {
@@ -144,7 +143,8 @@ class Transfer(Evaluation):
             for name, split in splits.items()
         }
         found = Transferred(list(dataset.names), truth, findings, gaps)
-        self._write(found, named, parameters)
+        fitted_to = simulated_origin(next(iter(named.values())), self.simulator, self.set, self.seed)
+        self._write(found, named, parameters, {**stored_origin(self.data, dataset), "fitted_to": fitted_to})
         return found
 
     def _judge(self, parameter: Parameter, split: Split, images: Rows) -> Finding:
@@ -169,24 +169,32 @@ class Transfer(Evaluation):
         constant = np.full_like(truth, np.median(truth[np.isfinite(truth)]))
         return Finding(score(truth, constant, seed=self.seed), None, {}, constant, {})
 
-    def _write(self, found: Transferred, named: Mapping[str, Run], parameters: Sequence[Parameter]) -> None:
+    def _write(
+        self,
+        found: Transferred,
+        named: Mapping[str, Run],
+        parameters: Sequence[Parameter],
+        origin: Mapping[str, Any],
+    ) -> None:
         pictures = {}
         for p in parameters:
             for label in named:
                 one = found.findings[p.name][label]
+                constant = float(found.findings[p.name][BEST_CONSTANT].prediction[0])
                 pictures[_title(p, label, named)] = truth_against_prediction(
                     found.truth[p.name], one.prediction, one.score, symbol=p.label, unit=p.unit,
-                    constant=float(found.findings[p.name][CONSTANT].prediction[0]), half_width=one.half_width[DRAWN],
-                    names=found.names,
+                    constant=constant, half_width=one.half_width[DRAWN], names=found.names,
                 )  # fmt: skip
             curves = {label: one.coverage for label, one in found.findings[p.name].items() if one.coverage}
-            count = found.findings[p.name][CONSTANT].score.n
+            count = found.findings[p.name][BEST_CONSTANT].score.n
             pictures[_calibration(p)] = coverage_curves(curves, p.label, count)
         pictures["distance"] = distance_histograms(found.gaps)
         write_outcome(
             [run.folder("transfer") for run in named.values()],
             title=f"{self.data} by a ridge regression fitted to {self.lenses} simulated lenses (95 % intervals)",
-            settings={**vars(self), "runs": list(named), "images": len(found.names)},
+            settings={**vars(self), "images": len(found.names)},
+            subjects=named,
+            origin=origin,
             results={
                 "parameters": {
                     name: {label: _plain(one) for label, one in each.items()} for name, each in found.findings.items()

@@ -92,7 +92,7 @@ def test_a_run_is_judged_on_what_its_simulator_makes(linear: Run, tmp_path: Path
     judged = lenskit.evaluate("anomaly", linear, **options)
     folder = linear.path / "evaluations" / "anomaly"
     stored = json.loads((folder / "results.json").read_text())
-    assert stored["settings"]["runs"] == ["linear"]
+    assert stored["subjects"] == {"linear": linear.id}
     one = judged.detectors["linear"]
     assert list(one.figures) == ["row", "column", TOGETHER]
     assert set(one.errors) == {"MSE", "W1"}

@@ -14,12 +14,13 @@ import torch
 from sklearn.metrics import accuracy_score, mean_absolute_error, r2_score, root_mean_squared_error
 from torch import Tensor
 
+from lenskit.api import evaluate
 from lenskit.cli.main import run as lenskit
 from lenskit.errors import UsageError
 from lenskit.plugin import Dataset, Parameter, Run, simulated
+from lenskit_evaluation.baselines import CONSTANT
 from lenskit_evaluation.finetune.evaluation import Finetune
 from lenskit_evaluation.finetune.model import FineTuned
-from lenskit_evaluation.finetune.report import CONSTANT
 
 QUICK: dict[str, Any] = {"target": ["width"], "labels": 40, "test_lenses": 40, "epochs": 3, "lr": 0.05}
 
@@ -226,24 +227,19 @@ def test_says_what_is_wrong_before_it_works(run: Run) -> None:
     assert not any(run.folder("finetune").iterdir())
 
 
-def test_a_model_of_something_else_is_not_replaced(run: Run, caplog: pytest.LogCaptureFixture) -> None:
-    Given(Kinds(), target=["width"], name="mine")([run])
-    kept = (run.folder("finetune/mine") / "model.safetensors").read_bytes()
-    with pytest.raises(UsageError, match=r"a model that predicts width \[arcsec\], fine-tuned on memory: .*--name"):
-        Given(Kinds(), target=["bright"], name="mine")([run])
-    other_unit = Kinds()
-    other_unit.parameters[1] = Parameter("width", "deg")
-    with pytest.raises(UsageError, match="another --name"):
-        Given(other_unit, target=["width"], name="mine")([run])
-    assert (run.folder("finetune/mine") / "model.safetensors").read_bytes() == kept
-    # The same thing, fitted otherwise, takes its place, and says so; the very same says nothing.
-    caplog.clear()
-    Given(Kinds(), target=["width"], name="mine")([run])
-    assert "replaces" not in caplog.text
-    Given(Kinds(), target=["width"], name="mine", seed=4, labels=50, freeze="frozen")([run])
-    assert "mine: replaces the model fitted with labels 60, seed 0, freeze full" in caplog.text
-    # By default the folder is named after what it holds.
-    assert Given(Kinds(), target=["bright"])([run]).folders[0].name == "bright-memory-full-60"
+def test_a_model_of_other_settings_stays(run: Run) -> None:
+    options = {**QUICK, "random": False}
+    first = [evaluate("finetune", run, **options).folders[0] for _ in range(2)]
+    assert [folder.name for folder in first] == ["width-blobs-full-40"] * 2
+    kept = (first[0] / "model.safetensors").read_bytes()
+    assert evaluate("finetune", run, **options, seed=4).folders[0].name == "width-blobs-full-40-2"
+    assert evaluate("finetune", run, **options, set=["width=uniform(1, 2)"]).folders[0].name == "width-blobs-full-40-3"
+    evaluate("finetune", run, **options, name="mine")
+    with pytest.raises(UsageError, match="mine holds an outcome of finetune with other settings, data or runs"):
+        evaluate("finetune", run, **options, seed=4, name="mine")
+    assert (first[0] / "model.safetensors").read_bytes() == kept
+    assert evaluate("finetune", run, **options, seed=4, overwrite=True).folders == first[:1]
+    assert (first[0] / "model.safetensors").read_bytes() != kept
 
 
 def test_no_weights_of_photographs_is_one_line(run: Run, caplog: pytest.LogCaptureFixture, tmp_path: Path) -> None:

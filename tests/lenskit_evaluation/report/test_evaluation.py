@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from lenskit.api import evaluate
 from lenskit.cli.main import run as lenskit
 from lenskit.errors import UsageError
-from lenskit.plugin import Run
+from lenskit.plugin import Run, digest
 from lenskit_evaluation.outcome import write_outcome
 from lenskit_evaluation.report.evaluation import Report
 
@@ -44,11 +44,18 @@ class Reader(HTMLParser):
             self.headings.append(data.strip())
 
 
+def another(run: Run, path: Path) -> Run:
+    """A run like another, with an identity of its own."""
+    shutil.copytree(run.path, path)
+    origin = json.loads((path / "provenance.json").read_text())
+    (path / "provenance.json").write_text(json.dumps(origin | {"id": digest(str(path))}))
+    return Run(path)
+
+
 @pytest.fixture
 def two(run: Run, tmp_path: Path) -> list[Run]:
     """Two runs of which one was evaluated alone, and both together."""
-    shutil.copytree(run.path, tmp_path / "other")
-    runs = [run, Run(tmp_path / "other")]
+    runs = [run, another(run, tmp_path / "other")]
     settings = {"seed": 0}
     for name, those in {"probe": runs, "odd <b>": runs[:1]}.items():
         write_outcome(
@@ -58,6 +65,7 @@ def two(run: Run, tmp_path: Path) -> list[Run]:
             results={"figure": np.float64(0.5), "nothing": np.nan},
             table=[{"encoder": each.name, "R2": 0.25} for each in those],
             summary={each.name: {"width R2": 0.25} for each in those},
+            subjects={each.name: each for each in those},
             pictures={"bars": Figure(figsize=(1, 1))},
         )
     return runs
@@ -106,7 +114,10 @@ def test_the_best_encoder_has_evaluations_of_its_own(two: list[Run], tmp_path: P
     best = Run(run.path / "best")
     summary = {best.name: {"R2": 0.9}}
     settings = {"seed": 0}
-    write_outcome([best.folder("probe")], title="", settings=settings, results={}, table=[{"a": 1}], summary=summary)
+    write_outcome(
+        [best.folder("probe")], title="", settings=settings, results={}, table=[{"a": 1}], summary=summary,
+        subjects={best.name: best},
+    )  # fmt: skip
     rows = Report(output=str(tmp_path / "a.html"))([run, best])
     assert (rows[0]["probe: width R2"], rows[1]["probe: R2"]) == (0.25, 0.9)
     assert "probe: R2" not in rows[0]
@@ -142,19 +153,73 @@ def test_results_that_are_damaged_are_left_out(damaged: bytes, two: list[Run], t
     assert file.read_bytes() == whole
 
 
-def test_runs_of_one_name_keep_their_figures_wherever_they_are(run: Run, tmp_path: Path, monkeypatch) -> None:
-    runs = []
-    for parent in ("a", "b"):
-        shutil.copytree(run.path, tmp_path / "deep" / parent / "blobs")
-        runs.append(Run(tmp_path / "deep" / parent / "blobs"))
-    # As labels are where the evaluation was started in the folder above.
-    summary = {f"deep/{parent}/blobs": {"R2": value} for parent, value in (("a", 0.1), ("b", 0.9))}
+def write_together(runs: dict[str, Run]) -> None:
+    """An outcome of several runs, of which the n-th has R2 = n / 10."""
     write_outcome(
-        [each.folder("probe") for each in runs], title="Two", settings={}, results={}, table=[{"a": 1}], summary=summary
+        [each.folder("probe") for each in runs.values()],
+        title="Together",
+        settings={},
+        results={},
+        table=[{"a": 1}],
+        summary={label: {"R2": number / 10} for number, label in enumerate(runs)},
+        subjects=runs,
     )
-    monkeypatch.chdir(tmp_path / "deep" / "a")
-    rows = Report(output=str(tmp_path / "a.html"))([Run("blobs"), Run("../b/blobs")])
-    assert [row["probe: R2"] for row in rows] == [0.1, 0.9]
+
+
+def test_runs_of_one_name_keep_their_figures_wherever_they_are(run: Run, tmp_path: Path, monkeypatch) -> None:
+    runs = [another(run, tmp_path / "deep" / parent / "blobs") for parent in ("a", "b")]
+    write_together({"deep/a/blobs": runs[0], "deep/b/blobs": runs[1]})
+    (tmp_path / "deep").rename(tmp_path / "moved")
+    monkeypatch.chdir(tmp_path / "moved" / "a")
+    rows = Report(output=str(tmp_path / "a.html"))([Run("../b/blobs"), Run("blobs")])
+    assert [row["probe: R2"] for row in rows] == [0.1, 0.0]
+
+
+def test_runs_that_exchange_their_names_keep_their_figures(two: list[Run], tmp_path: Path) -> None:
+    write_together({"blobs": two[0], "other": two[1]})
+    for old, new in (("blobs", "third"), ("other", "blobs"), ("third", "other")):
+        (tmp_path / old).rename(tmp_path / new)
+    rows = Report(output=str(tmp_path / "a.html"))([Run(tmp_path / "blobs"), Run(tmp_path / "other")])
+    assert [(row["run"], row["probe: R2"]) for row in rows] == [("blobs", 0.1), ("other", 0.0)]
+
+
+def test_a_copy_is_called_a_copy(two: list[Run], tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "lenskit")
+    shutil.copytree(two[1].path, tmp_path / "copy")
+    rows = Report(output=str(tmp_path / "a.html"))([*two, Run(tmp_path / "copy")])
+    assert [row.get("note") for row in rows] == [None, None, "a copy of other"]
+    assert rows[2]["probe: width R2"] == 0.25
+    (told,) = [each.message for each in caplog.records if each.message.startswith("copy ")]
+    assert told == f"copy is a copy of other: both have the identity {two[1].id}"
+    read = Reader((tmp_path / "a.html").read_text())
+    assert "probe: blobs, other, copy" in read.headings
+
+
+def test_figures_of_runs_of_one_identity_are_not_mixed_up(run: Run, tmp_path: Path) -> None:
+    shutil.copytree(run.path, tmp_path / "other")
+    runs = [run, Run(tmp_path / "other")]
+    write_together({each.name: each for each in runs})
+    rows = Report(output=str(tmp_path / "a.html"))(runs)
+    assert [row["probe: R2"] for row in rows] == [0.0, 0.1]
+    (renamed,) = Report(output=str(tmp_path / "a.html"))([Run(runs[1].path.rename(tmp_path / "new"))])
+    assert "probe: R2" not in renamed
+
+
+def test_results_of_an_earlier_version_are_shown(run: Run, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "lenskit")
+    former = {
+        "title": "R2", "settings": {"runs": ["blobs"], "lenses": 100}, "summary": {"blobs": {"width R2": 0.5}},
+        "table": [{"encoder": "blobs"}], "rows": [], "evaluation": "probe", "of": [], "pictures": [],
+        "files": ["results.json"],
+    }  # fmt: skip
+    (run.folder("probe") / "results.json").write_text(json.dumps(former))
+    (row,) = Report(output=str(tmp_path / "a.html"))([run])
+    assert row["probe: width R2"] == 0.5
+    renamed = Run(run.path.rename(tmp_path / "renamed"))
+    (row,) = Report(output=str(tmp_path / "a.html"))([renamed])
+    assert "probe: width R2" not in row
+    assert f"{renamed.path}/evaluations/probe/results.json does not say which figures are of" in caplog.text
+    assert "probe: renamed" in Reader((tmp_path / "a.html").read_text()).headings
 
 
 def test_figures_of_different_data_stand_in_columns_of_their_own(two: list[Run], tmp_path: Path) -> None:
@@ -162,10 +227,11 @@ def test_figures_of_different_data_stand_in_columns_of_their_own(two: list[Run],
         write_outcome(
             [run.folder("probe")],
             title="Alone",
-            settings={"data": data, "runs": [run.name]},
+            settings={"data": data},
             results={},
             table=[{"a": 1}],
             summary={run.name: {"R2": 0.5}},
+            subjects={run.name: run},
             pictures={"dots": Figure(figsize=(1, 1))},
         )
     # The pictures of the former outcome tell of other lenses.

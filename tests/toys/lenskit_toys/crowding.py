@@ -34,6 +34,7 @@ class Crowding(OnLenses):
             [run.folder("crowding") for run in runs],
             title="Mean distance from the mean of the features",
             settings=self.options(),
+            origin=self.lens_origin,
             results={"runs": found},
             table=[{"run": label, **figures} for label, figures in found.items()],
         )

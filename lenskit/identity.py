@@ -1,0 +1,55 @@
+"""Identities of runs, encoders, embeddings and results: texts of 32 hexadecimal digits.
+
+A new run gets a random one, which its provenance keeps. Anything else is known by the SHA-256 digest of its content.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from lenskit.errors import LenskitError
+from lenskit.records import parse_json
+
+DIGITS = 32
+
+
+def new_id() -> str:
+    """Return a random identity."""
+    return uuid4().hex
+
+
+def digest(*parts: Any) -> str:
+    """Return the identity of some content.
+
+    Args:
+        parts: Bytes, or plain values; one that JSON cannot hold counts as its text.
+    """
+    import hashlib
+
+    found = hashlib.sha256()
+    for part in parts:
+        # Through JSON twice, because keys that are no texts cannot be sorted with others.
+        plain = part if isinstance(part, bytes) else json.loads(json.dumps(part, default=str))
+        found.update(part if isinstance(part, bytes) else json.dumps(plain, sort_keys=True).encode())
+    return found.hexdigest()[:DIGITS]
+
+
+def recorded_id(file: Path) -> str:
+    """Return the identity that a JSON file records as its `id`, or the digest of a file without one.
+
+    Raises:
+        LenskitError: if the file cannot be read.
+    """
+    try:
+        content = file.read_bytes()
+    except OSError as error:
+        raise LenskitError(f"{file} cannot be read: {error.strerror}") from None
+    try:
+        own = parse_json(content, str(file)).get("id")
+    except LenskitError:
+        own = None  # a damaged file, or one of another format
+    return own if isinstance(own, str) and re.fullmatch(rf"[0-9a-f]{{{DIGITS}}}", own) else digest(content)

@@ -1,0 +1,39 @@
+"""Origins of the images that evaluations look at, as plain values for the record."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from lenskit.plugin import Dataset, Run, digest, find_reader, spelled_out
+from lenskit_evaluation.features import simulator_options
+
+
+def stored_origin(data: str, dataset: Dataset) -> dict[str, Any]:
+    """Origin of stored images: reader, path, options of the reader, and the configuration that simulated them, if any.
+
+    Args:
+        data: `[READER:]PATH[?OPTION=VALUE&...]`.
+        dataset: The images.
+    """
+    data = spelled_out(data)
+    reader, path = find_reader(data)
+    origin: dict[str, Any] = {"reader": reader, "path": str(path)}
+    if options := data.removeprefix(f"{reader}:{path}"):
+        origin["options"] = options
+    if dataset.configuration:
+        origin["simulated"] = dict(dataset.configuration)
+    return origin
+
+
+def simulated_origin(run: Run, simulator: str | None, changes: Sequence[str], seed: int) -> dict[str, Any]:
+    """Origin of simulated lenses: the simulator, the digest of its options, and the seed.
+
+    Args:
+        run: The run whose simulator it is, if none is named.
+        simulator: Name of another simulator.
+        changes: Changed options, `OPTION=VALUE` each.
+        seed: Seed of the lenses.
+    """
+    section = run.simulator_config(simulator, **simulator_options(changes)).sections["simulator"]
+    return {"simulator": section["name"], "options": digest(section), "seed": seed}
