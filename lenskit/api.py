@@ -125,7 +125,8 @@ def evaluate(
     """Judges runs, as `lenskit EVALUATION RUN...` does.
 
     Every evaluation has the options `output`, the folder to write to in place of those in the runs (`embed`, `explore`,
-    `predict` and `report` take a file, too), and `overwrite`, whether files that it did not write are replaced.
+    `predict` and `report` take a file, too), and `overwrite`, whether files that it did not write, and
+    its outcomes of other settings, data or runs are replaced.
 
     Args:
         evaluation: Its name; see `lenskit list evaluations`.

@@ -46,7 +46,12 @@ def _added() -> list[click.Option]:
     """The flags that every evaluation has, whoever wrote it."""
     return [
         click.Option(["--output"], metavar="FOLDER", help="Folder to write to, instead of one in the run."),
-        click.Option(["--overwrite"], is_flag=True, default=None, help="Replace files that it did not write."),
+        click.Option(
+            ["--overwrite"],
+            is_flag=True,
+            default=None,
+            help="Replace other outcomes and files.",
+        ),
     ]
 
 
