@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from lenskit.provenance import provenance
+from lenskit_evaluation.baselines import ONE_CLASS
 from lenskit_evaluation.tables import to_markdown
 
 TOGETHER = "all anomalies"
@@ -28,7 +29,7 @@ PUBLISHED: Mapping[str, Mapping[str, Figures]] = {
         "vae": {"AUC": {TOGETHER: 0.89910}, "W1": {"none": 0.22533}},
         "dcae": {"AUC": {TOGETHER: 0.73034}, "W1": {"none": 0.26566}},
         "rbm": {"AUC": {TOGETHER: 0.51540}, "W1": {"none": 1.27070}, "MSE": {"none": 0.0573}},
-        "one-class SVM": {"AUC": {TOGETHER: 0.54482}},
+        ONE_CLASS: {"AUC": {TOGETHER: 0.54482}},
         "resnet18": {"AUC": {TOGETHER: 0.996}},
     },
     "b": {
@@ -40,7 +41,7 @@ PUBLISHED: Mapping[str, Mapping[str, Figures]] = {
         "vae": {"AUC": {TOGETHER: 0.73545}, "W1": {"none": 0.16617}},
         "dcae": {"AUC": {TOGETHER: 0.66992}, "W1": {"none": 0.23653}},
         "rbm": {"AUC": {TOGETHER: 0.50870}, "W1": {"none": 1.25804}, "MSE": {"none": 0.0475}},
-        "one-class SVM": {"AUC": {TOGETHER: 0.52221}},
+        ONE_CLASS: {"AUC": {TOGETHER: 0.52221}},
     },
 }
 """By model, detector, figure and class. W1 and MSE are means over test images of a class."""

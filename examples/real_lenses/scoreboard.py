@@ -33,7 +33,7 @@ from lenskit.layers import read_recipe
 from lenskit.options import options_of
 from lenskit.registry import registry
 from lenskit.run import Run
-from lenskit_evaluation.baselines import BEST_CONSTANT, RANDOM
+from lenskit_evaluation.baselines import BASELINES, BEST_CONSTANT, RANDOM
 
 LEARNED = "hst-lens"
 """The recipe that rows differ from."""
@@ -275,7 +275,7 @@ def judge(
         told = {"truth": found.truth[RADIUS].tolist(), "encoders": {}}
         for encoder, one in found.findings[RADIUS].items():
             gap = found.gaps.get(encoder)
-            told["encoders"][encoder if encoder in (RANDOM, BEST_CONSTANT) else "run"] = {
+            told["encoders"][encoder if encoder in BASELINES else "run"] = {
                 "prediction": one.prediction.tolist(),
                 "simulated R2": one.simulated and one.simulated.r2.value,
                 "coverage": {f"{level:.0%}": share.value for level, share in one.coverage.items()},

@@ -92,15 +92,18 @@ class Finding:
     def figures(self, run: Run) -> Mapping[str, Any]:
         """The few figures of a run that count.
 
-        An outcome names its runs by their identities. A name counts only in an outcome of an earlier version, or if
-        runs of one identity have different figures.
+        An outcome names its runs by their identities; one of an earlier version, by their names in its settings. A name
+        counts only among several such runs, or if runs of one identity have different figures.
         """
         summary = self.results.get("summary") or {}
-        subjects = self.results.get("subjects")
-        labels = list(summary) if subjects is None else [label for label in summary if subjects.get(label) == run.id]
-        if subjects is None or any(summary[label] != summary[labels[0]] for label in labels):
+        subjects, settings = self.results.get("subjects"), self.results.get("settings") or {}
+        if subjects is None:
+            former = next((settings[key] for key in WHO if isinstance(settings.get(key), list)), list(summary))
+            subjects = dict.fromkeys(map(str, former), run.id)
+        labels = [label for label in summary if subjects.get(label) == run.id]
+        if any(summary[label] != summary[labels[0]] for label in labels):
             labels = [label for label in labels if label == run.name]
-            if summary and not labels:
+            if not labels:
                 results = self.folder / "results.json"
                 log.info("%s does not say which figures are of %s: evaluate again", results, run.title)
         return summary[labels[0]] if labels else {}

@@ -205,14 +205,29 @@ def test_figures_of_runs_of_one_identity_are_not_mixed_up(run: Run, tmp_path: Pa
     assert "probe: R2" not in renamed
 
 
-def test_results_of_an_earlier_version_are_shown(run: Run, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level("INFO", "lenskit")
+def write_former(run: Run, summary: dict[str, dict[str, float]]) -> None:
+    """Results as an earlier version wrote them."""
     former = {
-        "title": "R2", "settings": {"runs": ["blobs"], "lenses": 100}, "summary": {"blobs": {"width R2": 0.5}},
-        "table": [{"encoder": "blobs"}], "rows": [], "evaluation": "probe", "of": [], "pictures": [],
-        "files": ["results.json"],
+        "title": "R2", "settings": {"runs": list(summary), "lenses": 100}, "summary": summary, "of": [], "pictures": [],
+        "table": [{"encoder": "blobs"}], "rows": [], "evaluation": "probe", "files": ["results.json"],
     }  # fmt: skip
     (run.folder("probe") / "results.json").write_text(json.dumps(former))
+
+
+def test_results_of_one_run_of_an_earlier_version_are_of_this_run(run: Run, tmp_path: Path) -> None:
+    for label in ("blobs", "blobs, supervised", "/gone/blobs"):
+        write_former(run, {label: {"width R2": 0.5}})
+        renamed = Run(run.path.rename(tmp_path / "renamed"))
+        (row,) = Report(output=str(tmp_path / "a.html"))([renamed])
+        assert row["probe: width R2"] == 0.5
+        renamed.path.rename(run.path)
+
+
+def test_results_of_several_runs_of_an_earlier_version(
+    run: Run, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "lenskit")
+    write_former(run, {"blobs": {"width R2": 0.5}, "other": {"width R2": 0.6}})
     (row,) = Report(output=str(tmp_path / "a.html"))([run])
     assert row["probe: width R2"] == 0.5
     renamed = Run(run.path.rename(tmp_path / "renamed"))
