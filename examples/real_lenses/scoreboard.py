@@ -119,7 +119,7 @@ class Size:
 
 
 SIZES = {
-    "small": Size(25_600, "timm:resnet10t"),
+    "small": Size(25_600, "timm:resnet10t", expander=1024),
     "full": Size(2_000_000, "resnet18", 10_000, 5000),
     "smoke": Size(64, "timm:resnet10t", 50, 50, 41, 64),
 }
