@@ -16,6 +16,7 @@ KINDS = {
     "backbone": "backbones",
     "encoder": "encoders",
     "evaluation": "evaluations",
+    "format": "formats",
     "instrument": "instruments",
     "recipe": "recipes",
 }

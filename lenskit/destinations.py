@@ -165,21 +165,21 @@ def check_no_part(path: Path, flag: str, folder: bool = False) -> None:
 
 
 def check_outside(path: Path, flag: str = "--out") -> None:
-    """Checks, before there is any work, that a path where a run or a store shall be made is in none.
+    """Checks, before there is any work, that a path where a run or a store shall be made is in no run or Zarr group.
 
     Args:
         path: The path.
         flag: How it was given.
 
     Raises:
-        UsageError: naming the run or the store that it is in.
+        UsageError: naming the run or the group that it is in.
     """
     for each in dict.fromkeys([Path(os.path.abspath(path)), path.resolve()]):
         for above in each.parents:
             # A run that is half made, too, has a folder `best` of its own.
             if is_run(above) or (each == above / "best" and (above / RUN).is_file()):
                 raise UsageError(f"{path} is a part of the run {above}: choose another {flag}")
-            if object_in(above / "zarr.json").get("node_type") or "format" in object_in(above / "simulation.json"):
+            if object_in(above / "zarr.json").get("node_type"):
                 raise UsageError(f"{path} is in the store {above}: choose another {flag}")
 
 

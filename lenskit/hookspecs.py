@@ -59,6 +59,12 @@ def lenskit_evaluations() -> Iterable[Component]:
 
 
 @hookspec
+def lenskit_formats() -> Iterable[Component]:
+    """Formats: subclasses of `lenskit.plugin.Format`, in which `lenskit simulate` writes stores."""
+    return ()
+
+
+@hookspec
 def lenskit_instruments() -> Iterable[Component]:
     """Instruments: TOML files, named `package:path/of/instrument.toml`, of what simulators need to know of a camera."""
     return ()

@@ -18,6 +18,7 @@ from lenskit.lock import is_held
 from lenskit.ownership import LISTS, remove, strangers
 from lenskit.records import load_json
 from lenskit.run_files import ORIGIN, RUN, writes
+from lenskit.store.formats import check_in_no_store
 from lenskit.words import listed
 
 _LOGGED = re.compile(
@@ -102,6 +103,7 @@ def check_run_free(path: Path, overwrite: bool = False) -> None:
         LenskitError: if nothing can be written there.
     """
     check_outside(path)
+    check_in_no_store(path)
     try:
         check_writable(path)
     except UsageError:

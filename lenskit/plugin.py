@@ -66,8 +66,11 @@ if TYPE_CHECKING:
     from lenskit.encoders.encoder_run import open_run as open_run
     from lenskit.encoders.named import find_named as find_named
     from lenskit.encoders.named import not_named as not_named
+    from lenskit.files import part_of as part_of
+    from lenskit.files import sweep_parts as sweep_parts
     from lenskit.files import write_atomically as write_atomically
     from lenskit.generator import KeyedGenerator as KeyedGenerator
+    from lenskit.hdf5_file import new_hdf5 as new_hdf5
     from lenskit.identity import digest as digest
     from lenskit.kinds.backbone import Backbone as Backbone
     from lenskit.kinds.dataset import Dataset as Dataset
@@ -89,6 +92,7 @@ if TYPE_CHECKING:
     from lenskit.ownership import is_stamped as is_stamped
     from lenskit.ownership import listed_in as listed_in
     from lenskit.ownership import stamp as stamp
+    from lenskit.ownership import strangers as strangers
     from lenskit.ownership import write_list as write_list
     from lenskit.pictures import colours as colours
     from lenskit.pictures import write_picture as write_picture
@@ -125,12 +129,14 @@ if TYPE_CHECKING:
     from lenskit.runs import compare_runs as compare_runs
     from lenskit.runs import plot_runs as plot_runs
     from lenskit.store.cluster import connected as connected
-    from lenskit.store.fits_format import FitsFormat as FitsFormat
-    from lenskit.store.hdf5_format import Hdf5Format as Hdf5Format
+    from lenskit.store.folder_format import FolderFormat as FolderFormat
+    from lenskit.store.format import Format as Format
     from lenskit.store.plan import Plan as Plan
+    from lenskit.store.plan import checked_attributes as checked_attributes
     from lenskit.store.store import Store as Store
     from lenskit.store.store import coordinate_name as coordinate_name
     from lenskit.store.store import is_store as is_store
+    from lenskit.store.zarr_format import ZarrFormat as ZarrFormat
     from lenskit.training.collapse import effective_rank as effective_rank
     from lenskit.training.collapse import projection_std as projection_std
     from lenskit.training.heldout import held_out as held_out
@@ -164,8 +170,9 @@ _NAMES = {
     "lenskit.encoder_card": "EncoderCard",
     "lenskit.encoders.encoder_run": "EncoderRun open_run",
     "lenskit.encoders.named": "find_named not_named",
-    "lenskit.files": "write_atomically",
+    "lenskit.files": "part_of sweep_parts write_atomically",
     "lenskit.generator": "KeyedGenerator",
+    "lenskit.hdf5_file": "new_hdf5",
     "lenskit.identity": "digest",
     "lenskit.kinds.backbone": "Backbone",
     "lenskit.kinds.dataset": "Dataset",
@@ -177,7 +184,7 @@ _NAMES = {
     "lenskit.kinds.simulator": "Scene Simulator",
     "lenskit.layers": "read_assignment read_toml",
     "lenskit.options": "at_most",
-    "lenskit.ownership": "is_stamped listed_in stamp write_list",
+    "lenskit.ownership": "is_stamped listed_in stamp strangers write_list",
     "lenskit.pictures": "colours write_picture",
     "lenskit.preprocessing.lens_light": "noise_map smooth_light",
     "lenskit.preprocessing.preprocess": "border_noise Preprocess",
@@ -195,10 +202,11 @@ _NAMES = {
     "lenskit.run": "Run",
     "lenskit.runs": "compare_runs plot_runs",
     "lenskit.store.cluster": "connected",
-    "lenskit.store.fits_format": "FitsFormat",
-    "lenskit.store.hdf5_format": "Hdf5Format",
-    "lenskit.store.plan": "Plan",
+    "lenskit.store.folder_format": "FolderFormat",
+    "lenskit.store.format": "Format",
+    "lenskit.store.plan": "checked_attributes Plan",
     "lenskit.store.store": "coordinate_name is_store Store",
+    "lenskit.store.zarr_format": "ZarrFormat",
     "lenskit.training.collapse": "effective_rank projection_std",
     "lenskit.training.heldout": "held_out",
     "lenskit.training.probe": "alignment uniformity",

@@ -34,9 +34,7 @@ SETTINGS = ("lenses", "views", "seed", "split", "dtype", "chunk")
 @click.option("--split", help="Part of the data: other lenses of the same seed. [default: train]")
 @click.option("--dtype", type=click.Choice(["float32", "float16"]), help="Type of the pixels. [default: float32]")
 @click.option("--chunk", type=count(), help="Lenses a chunk. [default: as many as have 8 MB]")
-@click.option(
-    "--format", type=click.Choice(["zarr", "fits", "hdf5"]), help="[default: by the ending of --out, or zarr]"
-)
+@click.option("--format", metavar="NAME", help="Format, see `lenskit list formats`. [default: by the ending of --out]")
 @click.option("--workers", type=count(1024), help="Processes. [default: one a core]")
 @click.option(
     "--dask", metavar="[ADDRESS]", is_flag=False, flag_value="local",

@@ -1,10 +1,12 @@
-"""What a format of stores can do: be begun, filled chunk by chunk in any order, and finished; each twice if need be."""
+"""Base of the formats of stores.
+
+A store is begun, filled chunk by chunk in any order, and finished. Each step may be repeated after a kill.
+"""
 
 from __future__ import annotations
 
 import errno
 import os
-import re
 import shutil
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
@@ -16,14 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lenskit.errors import LenskitError, UsageError
+from lenskit.files import is_part
 from lenskit.ownership import leftovers, scratch
 from lenskit.store.plan import FORMAT, Plan, checked_attributes
 from lenskit.words import listed
 
-PART = re.compile(r"(zarr(\.json)?|c(\.\d+)*|simulation\.json|\d+\.fits)(\.?[0-9a-f]{8,32})?\.(part|partial)")
-"""Names of files of a store that lenskit or Zarr began to write."""
-FIRST_MOMENT = re.compile(r"(zarr|simulation)\.json(\.[0-9a-f]{8})?\.part")
-"""What may be in a folder that was just going to become a store."""
 DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 """Faults of a disk that may pass."""
 
@@ -31,11 +30,21 @@ DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 class Format(ABC):
     """A store in some format.
 
+    Several processes may fill one store, each with an object of its own. A chunk is claimed by one of them at a time.
+
     Args:
         path: Where it is, or shall be.
+
+    Attributes:
+        endings: Suffixes of paths that mean the format, such as `.h5`. The empty text means paths without a suffix.
+        card_file: Name of the file that says what a folder is, which is written first. No other format uses it. A
+            format that writes a single file leaves it out.
+        name: Name by which the format was found. Only stores that `open_format` made have one.
     """
 
-    name: ClassVar[str]
+    endings: ClassVar[tuple[str, ...]] = ()
+    card_file: ClassVar[str] = ""
+    name: str
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -61,9 +70,9 @@ class Format(ABC):
     def create(self, plan: Plan) -> None:
         """Makes what a store has before it has any images, unless it is there."""
 
-    @abstractmethod
     def missing(self, plan: Plan) -> list[int]:
-        """The chunks that are to be written."""
+        """The chunks that are to be written. Override this if one look at the folder is faster than one a chunk."""
+        return [chunk for chunk in range(plan.chunks) if self.lacks(plan, chunk)]
 
     @abstractmethod
     def lacks(self, plan: Plan, chunk: int) -> bool:
@@ -92,6 +101,10 @@ class Format(ABC):
     def strangers(self) -> list[str]:
         """Names of what is in the store and lenskit did not write."""
 
+    def is_part(self, name: str) -> bool:
+        """Whether a file of that name, in the folder of a store, is one that a killed process was writing."""
+        return False
+
     def sweep(self) -> None:
         """Removes what somebody began to write or to remove and did not finish. Nobody may be writing."""
         if not self.exists:
@@ -100,7 +113,7 @@ class Format(ABC):
             shutil.rmtree(removed, ignore_errors=True)
         for folder, _, files in os.walk(self.path):
             for name in files:
-                if PART.fullmatch(name):
+                if self.is_part(name):
                     Path(folder, name).unlink(missing_ok=True)
 
     def remove(self) -> None:
@@ -124,9 +137,9 @@ class Format(ABC):
 
     @property
     def blank(self) -> bool:
-        """Whether a new store can be made: there is nothing, or nothing but what was cut short in its first moment."""
+        """Whether a new store can be made: there is nothing, or only a card that was cut short."""
         if self.path.is_dir():
-            return all(FIRST_MOMENT.fullmatch(child.name) for child in self.path.iterdir())
+            return all(is_part(child.name) == self.card_file for child in self.path.iterdir())
         return not self.path.exists()
 
 

@@ -20,7 +20,7 @@ from lenskit.errors import LenskitError, UsageError
 from lenskit.store.claims import Claims
 from lenskit.store.cluster import connected, fill_on_cluster
 from lenskit.store.format import Format, written
-from lenskit.store.formats import open_format
+from lenskit.store.formats import check_in_no_store, format_name, open_format
 from lenskit.store.plan import Plan, differences
 from lenskit.store.render import Renderer
 
@@ -36,7 +36,7 @@ def simulate(
     plan: Plan,
     out: Path | str,
     *,
-    format: str = "zarr",
+    format: str | None = None,
     workers: int = 1,
     dask: str | None = None,
     overwrite: bool = False,
@@ -47,7 +47,7 @@ def simulate(
     Args:
         plan: What it shall hold.
         out: Where.
-        format: `zarr`, `fits` or `hdf5`.
+        format: Name of a format. The default is that of the store at `out`, or what the ending of `out` means.
         workers: Processes; this one is the first of them.
         dask: Address of a Dask scheduler whose workers do the work, or `local` for a cluster of `workers` processes.
         overwrite: Whether a store of another configuration, version or mode is replaced.
@@ -58,9 +58,10 @@ def simulate(
             another store.
         LenskitError: if the disk is full or cannot be written, or the cluster cannot be reached.
     """
-    store = open_format(format, Path(out))
+    store = open_format(format_name(Path(out), format), Path(out))
     if not store.exists:
         check_outside(Path(out))
+        check_in_no_store(Path(out))
     with ExitStack() as stack:
         # A cluster that cannot be reached shall leave nothing behind.
         client = stack.enter_context(connected(dask, workers)) if dask else None

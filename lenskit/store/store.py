@@ -100,13 +100,13 @@ class Store:
 
     def missing(self) -> list[int]:
         """The chunks that are still to be written (or to be written again: cut short or removed)."""
-        images, staged = _sizes(self.path / IMAGES), _sizes(self.path / STAGING)
+        images, staged = sizes_in(self.path / IMAGES), sizes_in(self.path / STAGING)
         return [chunk for chunk in range(self.plan.chunks) if self._lacks(chunk, images.get, staged.get)]
 
     def lacks(self, chunk: int) -> bool:
         """Whether a chunk is missing."""
         return self._lacks(
-            chunk, lambda name: _size(self.path / IMAGES / name), lambda name: _size(self.path / STAGING / name)
+            chunk, lambda name: size_of(self.path / IMAGES / name), lambda name: size_of(self.path / STAGING / name)
         )
 
     def _lacks(self, chunk: int, image_size: SizeOf, staged_size: SizeOf) -> bool:
@@ -288,7 +288,7 @@ def _uncompressed(file: Path, array: Any, into: NDArray[Any] | None) -> NDArray[
     return into
 
 
-def _size(file: Path | os.DirEntry[str]) -> int | None:
+def size_of(file: Path | os.DirEntry[str]) -> int | None:
     """Size of a file, if it is there."""
     try:
         return file.stat().st_size
@@ -296,10 +296,10 @@ def _size(file: Path | os.DirEntry[str]) -> int | None:
         return None
 
 
-def _sizes(folder: Path) -> dict[str, int]:
+def sizes_in(folder: Path) -> dict[str, int]:
     """Sizes of a folder's files, by name."""
     if not folder.is_dir():
         return {}
     with os.scandir(folder) as entries:
         # Another process may just have renamed what it was writing.
-        return {entry.name: size for entry in entries if (size := _size(entry)) is not None}
+        return {entry.name: size for entry in entries if (size := size_of(entry)) is not None}

@@ -17,19 +17,22 @@ from lenskit.errors import LenskitError
 from lenskit.files import write_atomically
 from lenskit.kinds.parameter import Parameter
 from lenskit.ownership import strangers
-from lenskit.store.format import PART, Format
+from lenskit.store.format import Format
 from lenskit.store.plan import Plan
 from lenskit.store.render import Renderer
 from lenskit.store.store import AXES, FAULTS, IMAGES, STAGING, Store, coordinate_name, open_array, read_card
 
+PART = re.compile(r"(zarr(\.json)?|c(\.\d+)*)(\.?[0-9a-f]{8,32})?\.(part|partial)")
+"""Names of files that lenskit or Zarr began to write."""
 COORDINATE_CHUNK = 2**17
 """Lenses a chunk of a coordinate: a million lenses take a few files a parameter."""
 
 
 class ZarrFormat(Format):
-    """One Zarr group for all images."""
+    """One Zarr v3 group: the images, and a coordinate for each parameter."""
 
-    name = "zarr"
+    endings = ("", ".zarr")
+    card_file = "zarr.json"
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
@@ -37,6 +40,9 @@ class ZarrFormat(Format):
 
     def card(self) -> dict[str, Any]:
         return read_card(self.path)
+
+    def is_part(self, name: str) -> bool:
+        return bool(PART.fullmatch(name))
 
     def strangers(self) -> list[str]:
         known = self.card().get("parameters") or ()

@@ -15,7 +15,6 @@ from torch import Tensor
 
 from lenskit.plugin import (
     Dataset,
-    Hdf5Format,
     LenskitError,
     Plan,
     UsageError,
@@ -25,6 +24,7 @@ from lenskit.plugin import (
     hdf5_item,
     too_many_files,
 )
+from lenskit_datasets.formats.hdf5 import Hdf5Format
 from lenskit_datasets.hdf5_labels import Label, Labels, is_dataset, is_there, told
 from lenskit_datasets.pixels import Clean, common_shape
 from lenskit_datasets.simulated import Numbered, follow_plan

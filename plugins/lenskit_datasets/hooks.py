@@ -23,3 +23,12 @@ def lenskit_datasets():
         Component("lensiam-fits", "lenskit_datasets.lensiam_fits:LensiamFits", "LenSiam's pairs: a FITS file a lens"),
         Component("zarr", "lenskit_datasets.zarr_store:ZarrStore", "Images that `lenskit simulate` wrote"),
     ]
+
+
+@hookimpl
+def lenskit_formats():
+    return [
+        Component("fits", "lenskit_datasets.formats.fits:FitsFormat", "LenSiam's layout: a FITS file for each lens"),
+        Component("hdf5", "lenskit_datasets.formats.hdf5:Hdf5Format", "One HDF5 file"),
+        Component("zarr", "lenskit.plugin:ZarrFormat", "One Zarr group, the format that is read fastest"),
+    ]

@@ -18,7 +18,6 @@ from torch import Tensor
 
 from lenskit.plugin import (
     Dataset,
-    FitsFormat,
     LenskitError,
     Parameter,
     Plan,
@@ -33,6 +32,7 @@ from lenskit.plugin import (
 )
 from lenskit_datasets.fits_file import FAULTS, is_blank_zero, is_unsigned_64, undefined_as_nan, unreadable
 from lenskit_datasets.folders import FITS, check_names, each_file, has_ending, look_through, stem
+from lenskit_datasets.formats.fits import FitsFormat
 from lenskit_datasets.pixels import Clean, by, common_shape
 from lenskit_datasets.simulated import follow_plan
 
@@ -52,7 +52,7 @@ RELEASED = (
 
 ENDINGS = tuple(ending for ending in FITS if not ending.endswith(".fz"))
 """Endings of files: tile-compressed images are not in the primary HDU."""
-CARD = "simulation.json"
+CARD = FitsFormat.card_file
 MOST_VIEWS = 4
 """Three axes are (y, x, view) rather than (channel, y, x) if the last one is this short, and the others are longer."""
 MOST_HEADERS = 32

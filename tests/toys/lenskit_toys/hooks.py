@@ -41,6 +41,11 @@ def lenskit_evaluations():
 
 
 @hookimpl
+def lenskit_formats():
+    return [Component("npy-folder", "lenskit_toys.npy_folder:NpyFolder", "A .npy file for each lens")]
+
+
+@hookimpl
 def lenskit_instruments():
     return [Component("pinhole", "lenskit_toys:instruments/pinhole.toml", "A box with a hole")]
 

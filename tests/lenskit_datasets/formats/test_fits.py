@@ -19,8 +19,6 @@ from lenskit.store.plan import Plan
 from lenskit.store.simulate import simulate
 from lenskit.store.store import Store
 
-from .conftest import tree
-
 LENSIAM = ("theta_E", "e1", "e2", "center_x", "center_y", "gamma", "gamma1", "gamma2")
 
 
@@ -52,8 +50,8 @@ def test_a_pair_is_a_file_as_lensiam_s(tmp_path: Path) -> None:
     assert (card["configuration"], card["complete"]) == (plan.configuration, True)
 
 
-def test_single_images_keep_their_axes(plan: Callable[..., Plan], tmp_path: Path) -> None:
-    simulate(plan(pairs="single"), tmp_path / "one", format="fits")
+def test_single_images_keep_their_axes(simulated: Callable[..., Path], tmp_path: Path) -> None:
+    simulated(tmp_path / "one", "fits", pairs="single")
     header = fits.getheader(tmp_path / "one" / "3.fits")
     assert (header["NAXIS1"], header["NAXIS2"], header["NAXIS3"]) == (1, 8, 8)
     assert "X" in header
@@ -61,17 +59,20 @@ def test_single_images_keep_their_axes(plan: Callable[..., Plan], tmp_path: Path
 
 
 @pytest.mark.parametrize("length", [0, 3000, 2880])
-def test_a_file_that_was_cut_short_is_made_again(plan: Callable[..., Plan], tmp_path: Path, length: int) -> None:
-    simulate(plan(), tmp_path / "pairs", format="fits")
+def test_a_file_that_was_cut_short_is_made_again(
+    simulated: Callable[..., Path], tree: Callable[[Path], dict[str, bytes]], tmp_path: Path, length: int
+) -> None:
+    simulated(tmp_path / "pairs", "fits")
     whole = tree(tmp_path)
     os.truncate(tmp_path / "pairs" / "5.fits", length)
     store = open_format("fits", tmp_path / "pairs")
-    assert (store.missing(plan()), store.lacks(plan(), 1), store.lacks(plan(), 2)) == ([1], True, False)
-    simulate(plan(), tmp_path / "pairs", format="fits")
+    plan = Plan.from_attributes(store.attributes())
+    assert (store.missing(plan), store.lacks(plan, 1), store.lacks(plan, 2)) == ([1], True, False)
+    simulated(tmp_path / "pairs", "fits")
     assert tree(tmp_path) == whole
 
 
-def test_fits_has_no_float16(plan: Callable[..., Plan], tmp_path: Path) -> None:
+def test_fits_has_no_float16(simulated: Callable[..., Path], tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="FITS knows no float16: use --dtype float32, or --format zarr"):
-        simulate(plan(dtype="float16"), tmp_path / "pairs", format="fits")
+        simulated(tmp_path / "pairs", "fits", dtype="float16")
     assert list(tmp_path.iterdir()) == []

@@ -14,23 +14,30 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lenskit.errors import LenskitError
-from lenskit.files import part_of, sweep_parts
-from lenskit.hdf5_file import new_hdf5
-from lenskit.records import parse_json
-from lenskit.store.format import Format
-from lenskit.store.plan import Plan
-from lenskit.store.store import AXES, IMAGES, Store, coordinate_name, open_array
-from lenskit.store.zarr_format import ZarrFormat
+from lenskit.plugin import (
+    Format,
+    LenskitError,
+    Plan,
+    Store,
+    ZarrFormat,
+    coordinate_name,
+    new_hdf5,
+    parse_json,
+    part_of,
+    sweep_parts,
+)
 
 CARD = "lenskit"
 """Attribute that holds what the file says of itself, as JSON."""
 
 
 class Hdf5Format(Format):
-    """One HDF5 file."""
+    """One HDF5 file with the same arrays as a Zarr store.
 
-    name = "hdf5"
+    The images are gathered in a Zarr store `FILE.filling`, and copied when all are there.
+    """
+
+    endings = (".h5", ".hdf5")
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
@@ -91,22 +98,25 @@ class Hdf5Format(Format):
 
     @property
     def blank(self) -> bool:
-        return super().blank and self.filling.blank
+        return not self.path.exists() and self.filling.blank
 
     def _copy(self, plan: Plan, part: Path) -> None:
         """Copies the store into a file, chunk by chunk. Times would make every file another."""
+        import zarr
+
         store = Store(self.filling.path)
+        axes: Any = store.images.metadata.dimension_names
         with new_hdf5(part) as (file, check):
             file.attrs[CARD] = json.dumps(plan.attributes() | {"complete": True})
-            for name in (*AXES[2:], *map(coordinate_name, plan.parameters)):
-                array = open_array(store.path / name)
+            for name in (*axes[2:], *map(coordinate_name, plan.parameters)):
+                array: Any = zarr.open_array(store.path / name, mode="r", zarr_format=3)
                 copy = file.create_dataset(name, data=array[...], fletcher32=True, chunks=True, track_times=False)
                 copy.attrs.update(array.attrs)
                 _name_axes(copy, array.metadata.dimension_names)
             images = file.create_dataset(
-                IMAGES, plan.shape, plan["dtype"], chunks=(1, *plan.shape[1:]), fletcher32=True, track_times=False
+                "images", plan.shape, plan["dtype"], chunks=(1, *plan.shape[1:]), fletcher32=True, track_times=False
             )
-            _name_axes(images, AXES)
+            _name_axes(images, axes)
             for chunk in range(plan.chunks):
                 lenses = plan.lenses_of(chunk)
                 images[lenses.start : lenses.stop] = store.read(chunk)

@@ -1,0 +1,1 @@
+"""The formats in which `lenskit simulate` writes stores, except Zarr, which the core itself reads."""

@@ -1,0 +1,26 @@
+"""A format of stores: a folder of `.npy` files."""
+
+from __future__ import annotations
+
+from io import BytesIO
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lenskit.plugin import FolderFormat, Plan
+
+
+class NpyFolder(FolderFormat):
+    """A folder of `.npy` files, one for each lens: a record of `images` and `values`."""
+
+    endings = (".npys",)
+    card_file = "npy-folder.json"
+    suffix = ".npy"
+
+    def content(self, plan: Plan, images: NDArray[Any], values: NDArray[np.float64]) -> bytes:
+        """See `FolderFormat.content`."""
+        file = BytesIO()
+        fields = [("images", images.dtype, images.shape), ("values", values.dtype, values.shape)]
+        np.save(file, np.array((images, values), fields))
+        return file.getvalue()
