@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from lenskit.chosen import build, choose
+from lenskit.chosen import build
 from lenskit.errors import UsageError
 from lenskit.kinds.dataset import Dataset
 from lenskit.layers import read_assignment
@@ -95,12 +95,17 @@ def text_of(section: Mapping[str, Any]) -> str:
 
     Options with their default value are left out.
     """
-    usual = choose("dataset", section["name"], {}).plain
-    options = {key: value for key, value in section.items() if key not in ("name", "path") and usual.get(key) != value}
-    texts = {key: value if isinstance(value, str) else json.dumps(value) for key, value in options.items()}
+    defaults = {o.name: json.dumps(o.default, default=str) for o in options_of(_reader(section["name"]))}
+    options = {key: value for key, value in section.items() if key not in ("name", "path")}
+    options = {key: value for key, value in options.items() if json.dumps(value) != defaults.get(key)}
     texts = {key: value if isinstance(value, str) else json.dumps(value) for key, value in options.items()}
     behind = "&".join(f"{key}={text}" for key, text in texts.items())
     return f"{section['name']}:{section['path']}{'?' if behind else ''}{behind}"
+
+
+def _reader(name: str) -> type[Dataset]:
+    loaded: type[Dataset] = registry().find("dataset", name).load()
+    return loaded
 
 
 def spelled_out(text: str) -> str:
