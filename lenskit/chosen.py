@@ -62,8 +62,9 @@ class ChosenPairs:
 
     @property
     def arguments(self) -> dict[str, Any]:
-        """Validated options of the first."""
-        return self.first.arguments
+        """Validated options; those of a part behind the first as `PART.OPTION`."""
+        parts = {f"{part.name}.{name}": value for part in self.rest for name, value in part.arguments.items()}
+        return self.first.arguments | parts
 
     @property
     def plain(self) -> dict[str, Any]:

@@ -34,11 +34,11 @@ from lenskit.layers import (
     read_layer,
     read_recipe,
 )
-from lenskit.options import is_text, validate
+from lenskit.options import is_text, options_of, validate
 from lenskit.records import parse_toml
 from lenskit.registry import registry
 from lenskit.settings import USUAL, InputSettings, MonitorSettings, OptimizerSettings, TrainSettings
-from lenskit.words import quoted
+from lenskit.words import quoted, shortened
 
 SETTINGS: dict[str, type] = {"train": TrainSettings, "input": InputSettings, "monitor": MonitorSettings}
 
@@ -150,14 +150,6 @@ class Config:
         """Return the name of a section's component."""
         return self.sections[section]["name"]
 
-    def advice(self, option: str) -> str:
-        """Say which section has an option, or else give an example of one."""
-        options = {section: found.arguments for section, found in self.validated.items()}
-        if found := [f"{section}.{option}" for section, names in options.items() if option in names]:
-            return f"say {' or '.join(found)}"
-        section = next((name for name in ("method", "simulator") if options.get(name)), "train")
-        return f"no section has {quoted(option)}; options are such as {section}.{next(iter(options[section]))}"
-
     def to_toml(self) -> str:
         """Return the configuration as TOML, with escape sequences for letters that a terminal would not print."""
         text = tomli_w.dumps(self.sections)
@@ -183,19 +175,44 @@ def read_layers(
     Raises:
         UsageError: A file cannot be read, or an entry of `set` names no section.
     """
-    below = [*([read_recipe(recipe)] if recipe else []), *([read_layer(Path(config))] if config else [])]
-    flags, assigned = [*flags], list[Layer]()
+    if not isinstance(set, Mapping):
+        raise UsageError(f"set takes values by name, such as {{'train.epochs': 10}}, got {set!r}")
+    below = [] if recipe is None else [read_recipe(recipe)]
+    below += [] if config is None else [read_layer(Path(config))]
+    layers, bare = [*flags], dict[str, Any]()
     for key, value in set.items():
         if not isinstance(key, str):
             raise UsageError(f"set takes options by name, such as {{'train.epochs': 10}}, got {key!r}")
         if isinstance(value, Mapping) and "." not in key:
-            assigned.append({key: value})
-        elif key and "." not in key:
-            known = Config.resolve(*below, merge(flags), only=only)
-            raise UsageError(f"--set takes SECTION.OPTION=VALUE, got {quoted(f'{key}={value}')}: {known.advice(key)}")
+            layers.append({key: value})
+        elif key.strip() and "." not in key:
+            bare[key.strip()] = value
         else:
-            assigned.append(assignment(key, value))
-    return [*below, merge([*flags, *assigned])]
+            layers.append(assignment(key, value))
+    merged = [*below, merge(layers)]
+    for key, value in bare.items():
+        raise UsageError(
+            f"--set takes SECTION.OPTION=VALUE, got {quoted(f'{key}={value}')}: {_advice(key, value, merged, only)}"
+        )
+    return merged
+
+
+def _advice(key: str, value: Any, layers: Sequence[Layer], only: Container[str]) -> str:
+    """Say which section has an option, or else give an example of one."""
+    if key in SETTINGS:
+        return f"{key} is a section, with options such as {key}.{next(iter(options_of(SETTINGS[key]))).name}"
+    if key in SECTIONS:
+        return f"{key} is a section; say {key}.name={shortened(str(value))}"
+    try:
+        known = Config.resolve(*layers, only=only)
+    except UsageError as error:
+        return str(error)
+    options = {section: found.arguments for section, found in known.validated.items()}
+    places = [f"{section}.{option}" for section, names in options.items() for option in names]
+    if found := [place for place in places if place.endswith(f".{key}")]:
+        return f"say {' or '.join(found)}"
+    section = next((name for name in ("method", "simulator") if options.get(name)), "train")
+    return f"no section has {quoted(key)}; options are such as {section}.{next(iter(options[section]))}"
 
 
 def _default() -> Layer:

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
+from pathlib import PurePosixPath
 from typing import Any
 
-_FOLDERS = re.compile(r"[^:?&=]*/(?=[^/:?&=])")
-"""Folders of a path, which may stand behind `READER:` and before `?OPTION=VALUE&...`."""
-
-_LAST_SLASH = re.compile(r"/+(?=[?&]|$)")
-
-_ABSOLUTE = re.compile(r"(?<![\w./])~?/(?:[^\s/|,;:'\"]+/)+")
-"""Folders of an absolute path in a sentence."""
-
-_ADDRESSES = ("hf-hub:", "http:", "https:")
-"""Beginnings of addresses in the network, which are the same everywhere."""
+_ABSOLUTE = re.compile(r"file:///[^\s|,;'\"?&=]+|(?<![\w./)])~?/(?!/)[^\s|,;'\"?&=]+")
+"""An absolute path in a sentence."""
 
 
 def without_folders(value: Any) -> Any:
@@ -24,18 +18,28 @@ def without_folders(value: Any) -> Any:
     `fits-folder:/home/me/slacs?pixel_scale=0.05` becomes `fits-folder:slacs?pixel_scale=0.05`.
 
     Args:
-        value: Options by name, a list of values, or one value. Texts without a slash stay as they are, and addresses
-            in the network too.
+        value: Options by name, a list of values, or one value. A path is an absolute one, or one of a file or folder
+            that exists; other texts stay as they are, and so do addresses in the network and names of components.
     """
     if isinstance(value, Mapping):
-        return {name: without_folders(each) for name, each in value.items()}
+        return {name: each if name == "name" else without_folders(each) for name, each in value.items()}
     if isinstance(value, list | tuple):
         return [without_folders(each) for each in value]
-    if not isinstance(value, str) or value.startswith(_ADDRESSES):
+    if not isinstance(value, str):
         return value
-    return _LAST_SLASH.sub("", _FOLDERS.sub("", value))
+    before, mark, behind = value.partition("?")
+    start = max(before.find(":"), before.find("=")) + 1  # behind `READER:` or `OPTION=`
+    path = before[start:]
+    if not path.startswith("//") and (path.startswith(("/", "~/")) or os.path.exists(path)):
+        path = PurePosixPath(path).name or path
+    options = [name + equals + without_folders(each) for name, equals, each in _options(behind)]
+    return before[:start] + path + mark + "&".join(options)
+
+
+def _options(text: str) -> list[tuple[str, str, str]]:
+    return [part.partition("=") for part in text.split("&")] if text else []
 
 
 def without_absolute_paths(text: str) -> str:
     """Return a text whose absolute paths are reduced to the names of files and folders."""
-    return _ABSOLUTE.sub("", text)
+    return _ABSOLUTE.sub(lambda match: PurePosixPath(match[0]).name, text)

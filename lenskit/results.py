@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lenskit.asked import Asked, asking
+from lenskit.data.readers import find_reader
 from lenskit.destinations import check_folder, check_free, free_place
 from lenskit.errors import UsageError
 from lenskit.identity import digest
@@ -65,8 +66,9 @@ def going_to(
     of = tuple(str(table.resolve()) for table in tables or (() if subjects else inputs))
     wish = Asked(evaluation, folder, overwrite, _labels(subjects), inputs, of, tuple(subjects))
     settings = _settings(judge, options) | ({"inputs": list(given)} if given else {})
+    placeless = {name: _without_place(value) for name, value in settings.items() if name not in NO_INPUTS}
     of_what = [[str(path.resolve()) for path in read], [subject.id for subject in subjects]]
-    wish = replace(wish, settings=settings, identity=digest(evaluation, settings, *of_what))
+    wish = replace(wish, settings=settings, identity=digest(evaluation, settings | placeless, *of_what))
     with asking(wish):
         if folder:
             check_folder(folder, inputs)
@@ -87,6 +89,19 @@ def _settings(judge: Evaluation, options: Mapping[str, Any]) -> dict[str, Any]:
     """The value of each option but `output`, as plain values."""
     plain = validate(type(judge), options, "the evaluation")[1]
     return {option.name: plain.get(option.name) for option in options_of(type(judge)) if option.name != "output"}
+
+
+def _without_place(value: Any) -> Any:
+    """Reduce `[READER:]PATH[?OPTION=VALUE]` to reader and options: the same data are the same in any spelling."""
+    if isinstance(value, list | tuple):
+        return [_without_place(each) for each in value]
+    if not isinstance(value, str) or not any(True for _ in paths_of([value])):
+        return value
+    try:
+        reader = find_reader(value)[0]
+    except UsageError:
+        reader = ""  # a file of another kind, such as a table
+    return [reader, value.partition("?")[2]]
 
 
 def _labels(subjects: Sequence[Run | Embeddings]) -> dict[Path, str]:

@@ -304,4 +304,4 @@ class Run:
     def simulator_config(self, name: str | None = None, **options: Any) -> Config:
         """Return the configuration of `simulator`, with the value of each option."""
         own = self.config.sections["simulator"] if name is None else {"name": name}
-        return Config.resolve({"simulator": own | options})
+        return Config.resolve({"simulator": own | options}, only=("simulator",))

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, settings
 from hypothesis.configuration import set_hypothesis_home_dir
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -20,6 +21,9 @@ os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(TOYS), os.environ.g
 
 # Where hypothesis keeps what it found, for a run that shall leave no caches in the tree; .hypothesis if it is not set.
 set_hypothesis_home_dir(os.environ.get("HYPOTHESIS_STORAGE_DIRECTORY"))
+# A busy machine is slow, and no fault.
+settings.register_profile("lenskit", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("lenskit")
 
 
 @pytest.fixture(scope="session")

@@ -63,7 +63,7 @@ def command(
     What is not said comes from the recipe or the file, and else from defaults; --print-config shows the outcome, and
     `lenskit info NAME` the options of a component. Ctrl-C saves and says how to go on.
     """
-    if resume:
+    if resume is not None:
         given = {name: value for name, value in flags.items() if value not in (None, ())}
         return _resume(resume, given, any((assignments, out is not None, overwrite, print_config)))
     if print_config:
@@ -106,5 +106,6 @@ def _next_command(run: Run) -> list[str]:
 
     evaluation = registry().find("method", run.config.name("method")).load().judged_by
     data = run.config.sections.get("data")
-    words = ["lenskit", evaluation, str(run.path), *(["--data", text_of(data)] if data else [])]
-    return [shlex.join(words)] if evaluation else []
+    if not evaluation:
+        return []
+    return [shlex.join(["lenskit", evaluation, str(run.path), *(["--data", text_of(data)] if data else [])])]

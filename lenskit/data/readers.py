@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Mapping
 from itertools import islice
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 from lenskit.chosen import build
 from lenskit.errors import UsageError
 from lenskit.kinds.dataset import Dataset
-from lenskit.layers import read_assignment
+from lenskit.layers import assignment, read_assignment
 from lenskit.options import options_of
 from lenskit.records import load_json
 from lenskit.registry import registry
@@ -38,7 +39,7 @@ def find_reader(text: str) -> tuple[str, Path]:
     if colon and any(record.name == name for record in records):
         return name, Path(path)
     given = Path(text)
-    if not os.path.exists(given):  # which is false, too, of a name that is too long
+    if not text or not os.path.exists(given):  # which is false, too, of a name that is too long
         nowhere = f": the link leads to {os.readlink(given)}, which is not there" if os.path.islink(given) else ""
         raise UsageError(f"there are no data at {shortened(text, PATH)}{nowhere}")
     if reader := _recognised(given):
@@ -78,7 +79,7 @@ def _split(text: str) -> tuple[str, dict[str, Any]]:
     if not mark or os.path.exists(text):
         return text, {}
     options: dict[str, Any] = {}
-    for part in behind.split("&"):
+    for part in re.split(r'&(?=(?:[^"]*"[^"]*")*[^"]*$)', behind):  # not at an & in a quoted text
         name, equals, _ = part.partition("=")
         if not equals or not name.strip():
             raise UsageError(f"behind ? stand options of the reader, OPTION=VALUE joined by &, got {quoted(part)}")
@@ -98,9 +99,14 @@ def text_of(section: Mapping[str, Any]) -> str:
     defaults = {o.name: json.dumps(o.default, default=str) for o in options_of(_reader(section["name"]))}
     options = {key: value for key, value in section.items() if key not in ("name", "path")}
     options = {key: value for key, value in options.items() if json.dumps(value) != defaults.get(key)}
-    texts = {key: value if isinstance(value, str) else json.dumps(value) for key, value in options.items()}
-    behind = "&".join(f"{key}={text}" for key, text in texts.items())
+    behind = "&".join(f"{key}={_text(value)}" for key, value in options.items())
     return f"{section['name']}:{section['path']}{'?' if behind else ''}{behind}"
+
+
+def _text(value: Any) -> str:
+    """Return the text that reads back as a value."""
+    plain = isinstance(value, str) and "&" not in value and assignment("data.x", value) == {"data": {"x": value}}
+    return value if plain else json.dumps(value)
 
 
 def _reader(name: str) -> type[Dataset]:

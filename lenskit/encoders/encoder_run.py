@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -73,7 +74,7 @@ class EncoderRun(Run):
     def title(self) -> str:
         return self._title
 
-    @property
+    @cached_property
     def id(self) -> str:
         """Digest of the weights, the backbone and its options, and the preprocessing of images."""
         weights = self.path / "model.safetensors"

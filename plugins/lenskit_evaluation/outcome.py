@@ -96,7 +96,7 @@ def write_outcome(
     own = {name for each in files for name in each}
     names = [*OUTCOME, *drawn, *own]
     said = {"evaluation": wish.evaluation, "asked": wish.identity, "of": wish.subjects}
-    plain = plain_values({**known, **results, **said, "pictures": list(drawn), "files": sorted(names)})
+    plain = plain_values({**results, **known, **said, "pictures": list(drawn), "files": sorted(names)})
     tables = {title: table, **(more or {})}
     content: dict[str, Content] = {
         "results.json": json.dumps({"id": digest(plain), **plain}, indent=1) + "\n",

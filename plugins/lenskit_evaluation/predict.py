@@ -198,7 +198,10 @@ def open_model(run: Run, name: str | None = None) -> Model:
         return _Shipped(run)
     folder = run.place("finetune")
     there = sorted(path.parent.name for path in folder.glob(f"*/{MODEL}"))
-    if name == PROBE or (re.fullmatch(rf"{PROBE}-\d+", name) and run.place(name).is_dir()):
+    probes = sorted(path.name for path in run.place(PROBE).parent.glob(f"{PROBE}-*")) if name not in there else []
+    if re.fullmatch(rf"{PROBE}-\d+", name) and name not in [*there, *probes]:
+        raise UsageError(f"{run.path} has no {name}: it has {', '.join([PROBE, *probes])}")
+    if name == PROBE or (re.fullmatch(rf"{PROBE}-\d+", name) and name not in there):
         try:
             return _Probe(run, name)
         except LenskitError as error:

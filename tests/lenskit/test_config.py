@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from lenskit.chosen import build
@@ -92,7 +92,6 @@ def test_what_is_resolved_resolves_to_itself(number: int, tmp_path: Path) -> Non
     assert Config.from_toml(tmp_path / "run.toml") == config
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.fixed_dictionaries(
         {},

@@ -156,9 +156,16 @@ def test_predict_keeps_its_probe(run: Path, lenskit: Callable[..., Any]) -> None
         tables.append(lenskit("predict", run, "pairs.zarr").out)
     assert tables[0] == tables[1] != ""
     assert lenskit("predict", run, "pairs.zarr", "--model", "probe-2").out not in ("", tables[0])
-    assert (
-        "has no fine-tuned model 'probe-3'" in lenskit("predict", run, "pairs.zarr", "--model", "probe-3").complaint()
-    )
+    complaint = lenskit("predict", run, "pairs.zarr", "--model", "probe-3").complaint()
+    assert complaint == f"{run} has no probe-3: it has probe, probe-2"
+
+
+def test_the_same_data_in_another_spelling_are_the_same(run: Path, lenskit: Callable[..., Any]) -> None:
+    blobs = ("simulate", "--simulator", "blobs", "--set", "simulator.pixels=12", "--workers", 1, "--lenses", 40)
+    assert lenskit(*blobs, "--out", "pairs.zarr").status == 0
+    for data in ("pairs.zarr", "./pairs.zarr", "zarr:pairs.zarr", Path("pairs.zarr").resolve()):
+        assert lenskit("crowding", run, *FEW, "--data", data).status == 0
+    assert names(run / "evaluations") == ["crowding"]
 
 
 def test_features_of_other_settings_stay(run: Path, lenskit: Callable[..., Any]) -> None:

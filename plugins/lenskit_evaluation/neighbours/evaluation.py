@@ -155,7 +155,7 @@ class Neighbours(Evaluation):
             title=self._title(archive),
             settings={key: value for key, value in vars(self).items() if not key.startswith("_")},
             results={"queries": len(queries.names), "archive": len(archive), "inputs": list(inputs)},
-            origin=archive.about.get("images"),
+            origin=images if isinstance(images := archive.about.get("images"), dict) else None,
             table=[{key: row[key] for key in columns} for row in found[: SHOWN * self.k]],
             long=found,
             pictures=pictures,

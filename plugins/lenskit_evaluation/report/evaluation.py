@@ -86,8 +86,10 @@ class Finding:
     @property
     def way(self) -> str:
         """What the figures depend on beside the runs: those of different data do not compare."""
-        settings = {key: value for key, value in (self.results.get("settings") or {}).items() if key not in WHO}
-        return digest(settings, self.results.get("origin"))
+        origin = self.results.get("origin")
+        left_out = {*WHO, *(("data", "inputs") if origin else ())}  # which the origin has, in one spelling
+        settings = {key: value for key, value in (self.results.get("settings") or {}).items() if key not in left_out}
+        return digest(settings, origin)
 
     def figures(self, run: Run) -> Mapping[str, Any]:
         """The few figures of a run that count.

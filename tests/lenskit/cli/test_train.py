@@ -137,6 +137,13 @@ BAD = {
     "--set train.epochs=0": "section 'train': option epochs takes int >= 1, got 0",
     "--set lr=1": "--set takes SECTION.OPTION=VALUE, got 'lr=1': say optimizer.lr",
     "--method aae --set theta_E=1": "--set takes SECTION.OPTION=VALUE, got 'theta_E=1': say simulator.theta_E",
+    "--set simulator=hst": "--set takes SECTION.OPTION=VALUE, got 'simulator=hst': simulator is a section; say sim",
+    "--set input=3": "--set takes SECTION.OPTION=VALUE, got 'input=3': input is a section, with options such as inp",
+    "--pairs lens-fixed+noise --set level=2": "--set takes SECTION.OPTION=VALUE, got 'level=2': say pairs.noise.level",
+    "--simulator injection --set galaxies=x": (
+        "--set takes SECTION.OPTION=VALUE, got 'galaxies=x': simulator 'injection' needs option galaxies"
+    ),
+    "--recipe=": "no recipe is called ''",
     "--method aae --set depth=1": (
         "--set takes SECTION.OPTION=VALUE, got 'depth=1': no section has 'depth'; options are such as method.latent_dim"
     ),

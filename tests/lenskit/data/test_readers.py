@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from lenskit.data.readers import find_reader, open_dataset, read_section, spelled_out
+from lenskit.config import Config
+from lenskit.data.readers import find_reader, open_dataset, read_section, spelled_out, text_of
 from lenskit.errors import UsageError
 
 
@@ -113,3 +114,31 @@ def test_links_that_lead_nowhere(tmp_path: Path) -> None:
         find_reader(str(tmp_path / "links"))
     with pytest.raises(UsageError, match=r"no data at \S*a\.fits: the link leads to /nowhere/a\.fits, which is not"):
         find_reader(str(tmp_path / "links" / "a.fits"))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"pixel_scale": 0.05},
+        {"pixel_scale": 0.05, "pattern": "a&b=*.fits"},
+        {"labels": "true"},
+        {"labels": '"x"', "pattern": "*/a b.fits"},
+        {"noise": "1"},
+    ],
+)
+def test_the_text_of_a_section_reads_back(folder: Path, options: dict[str, object]) -> None:
+    section = {"name": "fits-folder", "path": str(folder), **options}
+    assert read_section(text_of(section)) == section
+
+
+def test_options_with_their_default_are_left_out(folder: Path) -> None:
+    resolved = Config.resolve(
+        {"data": {"name": "fits-folder", "path": str(folder), "pixel_scale": 0.05}}, only=("data",)
+    )
+    assert text_of(resolved.sections["data"]) == f"fits-folder:{folder}?pixel_scale=0.05"
+
+
+def test_nothing_is_no_path() -> None:
+    with pytest.raises(UsageError, match="there are no data at"):
+        find_reader("")

@@ -71,7 +71,9 @@ def assert_same(one: Embeddings, other: Embeddings) -> None:
 
 
 @pytest.mark.parametrize("ending", ENDINGS)
-@settings(deadline=None, max_examples=6, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    deadline=None, max_examples=6, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(n=st.integers(1, 40), cuts=st.lists(st.integers(0, 40), max_size=4), seed=st.integers(0, 99))
 def test_what_is_written_part_by_part_is_read_as_it_was(
     tmp_path: Path, ending: str, n: int, cuts: list[int], seed: int
