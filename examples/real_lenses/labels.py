@@ -26,8 +26,9 @@ from scoreboard import LEARNED, ROWS, SIZES, Row, Size, folder_of, keep, read, t
 from torch import Tensor
 
 import lenskit
-from lenskit.config import Config, read_layers
+from lenskit.config import Config
 from lenskit.data.readers import data_name, open_dataset
+from lenskit.layers import read_recipe
 from lenskit.run import Run
 from lenskit.store.plan import Plan
 from lenskit.store.simulate import simulate
@@ -89,20 +90,14 @@ def make(way: str, count: int, work: Path, seed: int, data: str, size: Size) -> 
         train(Row("labels", {"train.lenses": None, "train.epochs": epochs}), path, seed, size, data=f"zarr:{store}")
         guess = supervised(Run(path))
     images = Run(path).encoder().open(data, measures=True)
-    simulator = lenskit.config.build("simulator", *scenes(size))
+    simulator = configuration(size).build("simulator")
     keep(done, judged(guess, images, SimulatedLenses(simulator, 1, size.held_out, seed=0)))
-
-
-def scenes(size: Size) -> tuple[str, dict[str, object]]:
-    """Return the recipe's simulator and its options."""
-    values = configuration(size).sections["simulator"]
-    return values["name"], {name: value for name, value in values.items() if name != "name"}
 
 
 def configuration(size: Size) -> Config:
     """Return the recipe's simulator and pairs, in this size."""
-    layers = read_layers(LEARNED, None, [{"simulator": {"pixels": size.pixels}}], ())
-    return Config.resolve(*layers, only=("simulator", "pairs", "train"))
+    pixels = {"simulator": {"pixels": size.pixels}}
+    return Config.resolve(read_recipe(LEARNED), pixels, only=("simulator", "pairs", "train"))
 
 
 def labelled(count: int, work: Path, seed: int, size: Size) -> Path:
