@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lenskit.data.source import Source, StoredSource
+from lenskit.data.training_set import TrainingSet
 from lenskit.errors import UsageError
 from lenskit.kinds.method import Budget
 from lenskit.settings import TrainSettings
@@ -11,18 +11,18 @@ LIVE_LENSES = 10_000
 """Lenses an epoch of live simulation, when nothing is said."""
 
 
-def lenses_of(settings: TrainSettings, source: Source) -> int:
+def lenses_of(settings: TrainSettings, training_set: TrainingSet) -> int:
     """Return the number of lenses an epoch."""
-    return settings.lenses or (len(source.dataset) if isinstance(source, StoredSource) else LIVE_LENSES)
+    return settings.lenses or training_set.lenses.size or LIVE_LENSES
 
 
-def budget_of(settings: TrainSettings, source: Source) -> Budget:
+def budget_of(settings: TrainSettings, training_set: TrainingSet) -> Budget:
     """Return the budget of a run.
 
     Raises:
         UsageError: if an epoch is shorter than a batch.
     """
-    lenses, batch_size = lenses_of(settings, source), settings.batch_size
+    lenses, batch_size = lenses_of(settings, training_set), settings.batch_size
     if lenses < batch_size:
         fitting = lenses - lenses % settings.accumulate
         advice = f"use --batch-size {fitting} or less" if fitting >= 2 else "use more, a batch has 2 at least"

@@ -13,7 +13,7 @@ from torch import Tensor
 from lenskit.budget import budget_of
 from lenskit.checksums import Damaged, check_archive
 from lenskit.config import Config
-from lenskit.data.source import simulator_of, source_of
+from lenskit.data.training_set import simulator_of, training_set_of
 from lenskit.encoder import Encoder
 from lenskit.encoder_card import read_card
 from lenskit.errors import LenskitError, UsageError
@@ -114,7 +114,9 @@ def load_method(run: Path, config: Config) -> Method:
     def build() -> Method:
         method: Method = config.build("method", encoder.backbone)
         if type(method).simulated is not Method.simulated:
-            simulator = config.build("simulator") if "simulator" in config.sections else simulator_of(source_of(config))
+            simulator = (
+                config.build("simulator") if "simulator" in config.sections else simulator_of(training_set_of(config))
+            )
             method.simulated(simulator, encoder.preprocess)
         return method
 
@@ -125,9 +127,9 @@ def load_method(run: Path, config: Config) -> Method:
         method.on_load_checkpoint(checkpoint)
         if weights.keys() != method.state_dict().keys():
             # Earlier versions did not save what some methods make layers of: only the lenses tell.
-            method, source, settings = build(), source_of(config), config.build("train")
-            method.budget, method.seed = budget_of(settings, source), settings.seed
-            method.prepare(source.parameters, source.truth)
+            method, training_set, settings = build(), training_set_of(config), config.build("train")
+            method.budget, method.seed = budget_of(settings, training_set), settings.seed
+            method.prepare(training_set.parameters, training_set.values)
         method.load_state_dict(weights)
     except RuntimeError as error:
         raise LenskitError(f"{path} does not fit the method of {run}: {reason(error)}") from None

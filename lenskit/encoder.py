@@ -20,7 +20,6 @@ from torch import Tensor, nn
 
 from lenskit.checksums import Damaged, card_checksum, load_tensors, save_tensors
 from lenskit.chosen import build
-from lenskit.data.images import Chunk
 from lenskit.data.readers import open_dataset
 from lenskit.encoder_card import FORMAT, read_card, remake, require
 from lenskit.errors import LenskitError, UsageError
@@ -85,29 +84,20 @@ class Encoder(nn.Module):
         return self.preprocess(images)
 
     @torch.inference_mode()
-    def embed(
-        self, chunks: Iterable[Chunk], batch_size: int = 256
-    ) -> tuple[NDArray[np.float32], dict[str, NDArray[np.float64]]]:
-        """Features of many images, in eval mode.
+    def embed(self, images: Tensor, batch_size: int = 256) -> NDArray[np.float32]:
+        """Return features of images, in eval mode.
 
         Args:
-            chunks: Images and their parameters, as `simulated` and `stored` give them.
+            images: (n, channels, height, width), raw.
             batch_size: Images at a time.
 
         Returns:
-            Features (n, `features`), and each parameter's values (n,).
+            (n, `features`).
         """
         self.eval()
         device = next(self.parameters()).device
-        features: list[Tensor] = []
-        parameters: dict[str, list[Tensor]] = {}
-        for images, values in chunks:
-            features += [self(part.to(device)).float().cpu() for part in images.split(batch_size) if len(part)]
-            for name, value in values.items():
-                parameters.setdefault(name, []).append(value.double().cpu())
-        if not features:
-            return np.empty((0, self.features), np.float32), {}
-        return torch.cat(features).numpy(), {name: torch.cat(value).numpy() for name, value in parameters.items()}
+        features = [self(part.to(device)).float().cpu() for part in images.split(batch_size) if len(part)]
+        return torch.cat(features).numpy() if features else np.empty((0, self.features), np.float32)
 
     def images(self, images: Any) -> Tensor:
         """Images (n, C, H, W), or what numpy can make of them, as a float32 tensor.

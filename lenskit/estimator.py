@@ -75,7 +75,7 @@ class LensEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         """
         check_is_fitted(self, "encoder_")
         encoder = self.encoder_.to(find_device(self.device))
-        return encoder.embed([(encoder.images(X), {})], self.batch_size)[0]
+        return encoder.embed(encoder.images(X), self.batch_size)
 
     def __getstate__(self) -> dict[str, Any]:
         """What is pickled: the weights on the CPU, so that a machine without a GPU reads them."""

@@ -35,11 +35,14 @@ if TYPE_CHECKING:
     from lenskit.checksums import check_archive as check_archive
     from lenskit.checksums import load_tensors as load_tensors
     from lenskit.checksums import save_tensors as save_tensors
-    from lenskit.data.held import read_lenses as read_lenses
-    from lenskit.data.images import Chunk as Chunk
-    from lenskit.data.images import check_complete as check_complete
-    from lenskit.data.images import simulated as simulated
-    from lenskit.data.images import stored as stored
+    from lenskit.data.lens_set import ArrayLenses as ArrayLenses
+    from lenskit.data.lens_set import Lenses as Lenses
+    from lenskit.data.lens_set import LensSet as LensSet
+    from lenskit.data.lens_set import LensTable as LensTable
+    from lenskit.data.lens_set import SimulatedLenses as SimulatedLenses
+    from lenskit.data.lens_set import StoredLenses as StoredLenses
+    from lenskit.data.lens_set import check_complete as check_complete
+    from lenskit.data.lens_set import join_values as join_values
     from lenskit.data.memory import keep_freed_memory as keep_freed_memory
     from lenskit.data.orientation import orient_images as orient_images
     from lenskit.data.orientation import orient_values as orient_values
@@ -47,7 +50,7 @@ if TYPE_CHECKING:
     from lenskit.data.readers import find_reader as find_reader
     from lenskit.data.readers import open_dataset as open_dataset
     from lenskit.data.readers import spelled_out as spelled_out
-    from lenskit.data.source import source_of as source_of
+    from lenskit.data.training_set import training_set_of as training_set_of
     from lenskit.destinations import check_folder as check_folder
     from lenskit.destinations import check_free as check_free
     from lenskit.destinations import check_output as check_output
@@ -57,7 +60,9 @@ if TYPE_CHECKING:
     from lenskit.distributions import Distribution as Distribution
     from lenskit.drawing import save_figure as save_figure
     from lenskit.drawing import settle_texts as settle_texts
+    from lenskit.embeddings import Embedder as Embedder
     from lenskit.embeddings import Embeddings as Embeddings
+    from lenskit.embeddings import embed as embed
     from lenskit.embeddings import is_embeddings as is_embeddings
     from lenskit.encoder import Encoder as Encoder
     from lenskit.encoder import is_halved as is_halved
@@ -139,9 +144,9 @@ if TYPE_CHECKING:
     from lenskit.store.zarr_format import ZarrFormat as ZarrFormat
     from lenskit.training.collapse import effective_rank as effective_rank
     from lenskit.training.collapse import projection_std as projection_std
-    from lenskit.training.heldout import held_out as held_out
     from lenskit.training.probe import alignment as alignment
     from lenskit.training.probe import uniformity as uniformity
+    from lenskit.training.probe_lenses import held_out as held_out
     from lenskit.training.shortcut import Reading as Reading
     from lenskit.training.shortcut import shortcuts as shortcuts
     from lenskit.words import as_label as as_label
@@ -155,17 +160,18 @@ if TYPE_CHECKING:
 _NAMES = {
     "lenskit.cache": "cache_folder",
     "lenskit.checksums": "check_archive Damaged load_tensors save_tensors",
-    "lenskit.data.held": "read_lenses",
-    "lenskit.data.images": "check_complete Chunk simulated stored",
+    "lenskit.data.lens_set": (
+        "ArrayLenses check_complete join_values Lenses LensSet LensTable SimulatedLenses StoredLenses"
+    ),
     "lenskit.data.memory": "keep_freed_memory",
     "lenskit.data.orientation": "orient_images orient_values",
     "lenskit.data.readers": "data_name find_reader open_dataset spelled_out",
-    "lenskit.data.source": "source_of",
+    "lenskit.data.training_set": "training_set_of",
     "lenskit.asked": "asked",
     "lenskit.destinations": "check_folder check_free check_output free_place in_folder working_folder",
     "lenskit.distributions": "Distribution",
     "lenskit.drawing": "save_figure settle_texts",
-    "lenskit.embeddings": "Embeddings is_embeddings",
+    "lenskit.embeddings": "embed Embedder Embeddings is_embeddings",
     "lenskit.encoder": "Encoder is_halved",
     "lenskit.encoder_card": "EncoderCard",
     "lenskit.encoders.encoder_run": "EncoderRun open_run",
@@ -208,7 +214,7 @@ _NAMES = {
     "lenskit.store.store": "coordinate_name is_store Store",
     "lenskit.store.zarr_format": "ZarrFormat",
     "lenskit.training.collapse": "effective_rank projection_std",
-    "lenskit.training.heldout": "held_out",
+    "lenskit.training.probe_lenses": "held_out",
     "lenskit.training.probe": "alignment uniformity",
     "lenskit.training.shortcut": "Reading shortcuts",
     "lenskit.words": "as_label as_markdown escaped listed quoted reason shortened",

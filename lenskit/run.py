@@ -24,16 +24,17 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from lenskit.applied import Answer, apply_method, chunks_of
 from lenskit.asked import asked
 from lenskit.checkpoint import LAST, load_method
 from lenskit.config import Config
+from lenskit.embeddings import embed
 from lenskit.encoder import Encoder, find_device
 from lenskit.encoder_card import read_card
 from lenskit.errors import LenskitError, UsageError
 from lenskit.figures import read_figures
 from lenskit.files import write_atomically
 from lenskit.identity import new_id, recorded_id
+from lenskit.inference import Answer, apply_method, lens_set_of
 from lenskit.kinds.method import Method
 from lenskit.kinds.simulator import Simulator
 from lenskit.layers import read_layer
@@ -231,7 +232,9 @@ class Run:
             LenskitError: if there is no encoder yet, or images hold pixels that are not finite.
         """
         encoder = self.encoder().to(find_device(device))
-        return encoder.embed(chunks_of(encoder, self.simulator, images, seed, split, batch_size), batch_size)
+        lenses = lens_set_of(encoder, self.simulator, images, seed, split)
+        found = embed({self.name: encoder}, lenses, batch_size=batch_size)[self.name]
+        return np.asarray(found.features), found.values
 
     def score(
         self, images: Any = 1000, *, seed: int = 0, split: str = "embed", batch_size: int = 256, device: str = "auto"
@@ -273,9 +276,9 @@ class Run:
         with torch.random.fork_rng():  # the first weights of what is opened are random, too
             method, encoder = self.method().to(where), self.encoder().to(where)
             torch.manual_seed(seed)
-            chunks = chunks_of(encoder, self.simulator, images, seed, split, batch_size)
+            lenses = lens_set_of(encoder, self.simulator, images, seed, split)
             missing = f"the method of {self.path}, {self.config.name('method')}, {missing}"
-            return apply_method(method, encoder, chunks, what, batch_size, missing)
+            return apply_method(method, encoder, lenses, what, batch_size, missing)
 
     @property
     def metrics(self) -> dict[str, list[Any]]:

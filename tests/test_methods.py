@@ -156,7 +156,7 @@ def test_one_step_reaches_all_weights(method: str, backbone: str) -> None:
     job = Job(settings)
     if not job.method.automatic_optimization:
         pytest.skip("it steps its optimisers itself, which only a Trainer lets it do")
-    outputs = job.method.training_step(job.source.of(torch.arange(8)), 0)
+    outputs = job.method.training_step(job.training_set.by_index(torch.arange(8)), 0)
     outputs["loss"].backward()
     assert outputs["loss"].isfinite()
     assert outputs["loss"].shape == ()
@@ -186,7 +186,7 @@ def test_a_step_in_another_precision_is_nearly_the_same(method: str, precision: 
         job = Job(config(method))
         if not job.method.automatic_optimization:
             pytest.skip("it steps its optimisers itself, which only a Trainer lets it do")
-        batch = job.source.of(torch.arange(8))
+        batch = job.training_set.by_index(torch.arange(8))
         if other and precision == "64-true":
             job.method.double()
             batch.views = tuple(view.double() for view in batch.views)
@@ -199,7 +199,7 @@ def test_a_step_in_another_precision_is_nearly_the_same(method: str, precision: 
 @pytest.mark.parametrize("method", METHODS)
 def test_the_embedding_is_the_backbones(method: str) -> None:
     job = Job(config(method))
-    images = job.source.of(torch.arange(4)).views[0]
+    images = job.training_set.by_index(torch.arange(4)).views[0]
     job.method.eval()
     with torch.no_grad():
         assert torch.equal(job.method.embed(images), job.encoder.backbone(images))
@@ -210,7 +210,7 @@ def test_what_it_projects_is_the_projection_of_its_step(method: str) -> None:
     job = Job(config(method))
     if not job.method.automatic_optimization:
         pytest.skip("it steps its optimisers itself, which only a Trainer lets it do")
-    batch = job.source.of(torch.arange(8))
+    batch = job.training_set.by_index(torch.arange(8))
     job.method.eval()
     with torch.no_grad():
         projected = job.method.project(job.method.embed(batch.views[0]))

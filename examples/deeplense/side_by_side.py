@@ -36,7 +36,7 @@ from original import warm_up
 
 import lenskit.training.runner  # all of it is loaded before anything is timed
 from lenskit.config import Config
-from lenskit.data.images import simulated
+from lenskit.data.lens_set import SimulatedLenses
 from lenskit.files import write_atomically
 from lenskit.provenance import provenance
 from lenskit_evaluation.anomaly.fidelity import errors
@@ -170,10 +170,10 @@ def simulation(model: str, classes: tuple[str, ...], split: str, count: int) -> 
     """Images (n, 1, 150, 150) of so many of each class in equal parts, and the number of the class of each."""
     section = {"name": f"deeplense-{model}", "classes": list(classes)}
     simulator = Config.resolve({"simulator": section}, only=("simulator",)).build("simulator")
-    chunks = [*simulated(simulator, seed=0, split=split, lenses=count, chunk=BATCH)]
+    chunks = [*SimulatedLenses(simulator, seed=0, split=split, index=count).chunks(BATCH)]
     return (
-        torch.cat([images for images, _ in chunks]).float().numpy(),
-        torch.cat([values["substructure"] for _, values in chunks]).numpy(),
+        torch.cat([read.images for read in chunks]).float().numpy(),
+        torch.cat([read.values["substructure"] for read in chunks]).numpy(),
     )
 
 

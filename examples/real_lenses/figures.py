@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from scipy.stats import spearmanr
 from torch import Tensor
 
+from lenskit.data.lens_set import LensSet, StoredLenses
 from lenskit.files import write_atomically
 from lenskit.kinds.dataset import Dataset
 from lenskit.provenance import provenance
 from lenskit_evaluation.intervals import Intervals
-from lenskit_evaluation.lenses import Named, SimulatedLenses, first_images
 from lenskit_evaluation.metrics import score
 from lenskit_evaluation.tables import to_markdown
 
@@ -32,37 +32,37 @@ Guess = Callable[[Tensor], Array]
 """Images (n, C, H, W) to Einstein radii (n,) in arcsec."""
 
 
-def judged(guess: Guess, images: Dataset, lenses: SimulatedLenses) -> dict[str, Any]:
+def judged(guess: Guess, images: Dataset, held_out: LensSet) -> dict[str, Any]:
     """Judge predictions as `lenskit transfer` does, without its pictures.
 
     Args:
         guess: Predicts.
         images: Real images with labels.
-        lenses: Those that are held out give the intervals.
+        held_out: Simulated lenses, which give the intervals.
 
     Returns:
         `truth`, and `prediction`, `simulated R2` and `coverage`, as plain values.
     """
-    expected, held_out = _both(guess, lenses.chunks(test=True))
-    truth, prediction = _both(guess, first_images(images, range(len(images))))
-    intervals = Intervals.fit(expected[:, None], held_out[:, None])
+    expected, guessed = _both(guess, held_out)
+    truth, prediction = _both(guess, StoredLenses(images))
+    intervals = Intervals.fit(expected[:, None], guessed[:, None])
     error = np.abs(truth - prediction)
     coverage = {f"{level:.0%}": float((error <= intervals.half_width(level)[0]).mean()) for level in LEVELS}
     return {
         "truth": truth.tolist(),
         "prediction": prediction.tolist(),
-        "simulated R2": score(expected, held_out).r2.value,
+        "simulated R2": score(expected, guessed).r2.value,
         "coverage": coverage,
         "told from simulations": None,
     }
 
 
-def _both(guess: Guess, chunks: Iterable[Named]) -> tuple[Array, Array]:
+def _both(guess: Guess, lenses: LensSet) -> tuple[Array, Array]:
     """Labels and predictions (n,)."""
     truth, found = [], []
-    for (images, known), *_ in chunks:
-        truth.append(known[RADIUS].double().cpu().numpy())
-        found.append(guess(images))
+    for read in lenses.chunks():
+        truth.append(read.arrays()[RADIUS])
+        found.append(guess(read.images))
     return np.concatenate(truth), np.concatenate(found)
 
 

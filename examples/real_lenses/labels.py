@@ -27,13 +27,14 @@ from torch import Tensor
 
 import lenskit
 from lenskit.config import Config
+from lenskit.data.lens_set import StoredLenses
 from lenskit.data.readers import data_name, open_dataset
 from lenskit.layers import read_recipe
 from lenskit.run import Run
 from lenskit.store.plan import Plan
 from lenskit.store.simulate import simulate
 from lenskit_evaluation.features import to_best_device
-from lenskit_evaluation.lenses import SimulatedLenses, first_images
+from lenskit_evaluation.lenses import simulated_split
 from lenskit_evaluation.regression import fit_linear_probe
 
 AMOUNTS = {"small": (100, 1000, 10_000), "full": (100, 1000, 10_000), "smoke": (64,)}
@@ -91,7 +92,7 @@ def make(way: str, count: int, work: Path, seed: int, data: str, size: Size) -> 
         guess = supervised(Run(path))
     images = Run(path).encoder().open(data, measures=True)
     simulator = configuration(size).build("simulator")
-    keep(done, judged(guess, images, SimulatedLenses(simulator, 1, size.held_out, seed=0)))
+    keep(done, judged(guess, images, simulated_split(simulator, 1, size.held_out, seed=0).test))
 
 
 def configuration(size: Size) -> Config:
@@ -112,12 +113,11 @@ def with_head(run: Run, store: Path) -> Guess:
     encoder = to_best_device(run.encoder())
 
     def embed(images: Tensor) -> Array:
-        return encoder.embed([(images, {})])[0].astype(np.float64)
+        return encoder.embed(images).astype(np.float64)
 
-    lenses = open_dataset(f"zarr:{store}")
-    known = [(embed(images), values[RADIUS]) for (images, values), *_ in first_images(lenses, range(len(lenses)))]
-    labels = torch.cat([radius for _, radius in known]).double().numpy()
-    probe = fit_linear_probe(np.concatenate([features for features, _ in known]), labels[:, None], [RADIUS])
+    lenses = StoredLenses(open_dataset(f"zarr:{store}"))
+    features = np.concatenate([embed(read.images) for read in lenses.chunks()])
+    probe = fit_linear_probe(features, lenses.values()[RADIUS][:, None], [RADIUS])
     return lambda images: probe.predict(embed(images))[:, 0]
 
 

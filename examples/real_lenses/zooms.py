@@ -15,7 +15,7 @@ from torch import Tensor
 from lenskit.data.readers import open_dataset
 from lenskit.run import Run
 from lenskit_evaluation.features import simulator_of, to_best_device
-from lenskit_evaluation.lenses import SimulatedLenses
+from lenskit_evaluation.lenses import simulated_split
 from lenskit_evaluation.regression import fit_linear_probe
 
 
@@ -43,22 +43,22 @@ def judge_zoomed(
     wide = pixels + 2 * math.ceil((pixels / min(zooms) - pixels) / 2)
     images = open_dataset(data, size=wide)
     encoder.check_pixel_scale(images, measures=True)
-    simulated = SimulatedLenses(simulator_of(run, None, [*options, f"pixels={wide}"]), lenses, test_lenses, seed=0)
+    simulated = simulated_split(simulator_of(run, None, [*options, f"pixels={wide}"]), lenses, test_lenses, seed=0)
 
     def embed(images: Tensor) -> Array:
-        return encoder.embed([(images, {})])[0].astype(np.float64)
+        return encoder.embed(images).astype(np.float64)
 
     features, labels = [], []
-    for (part, known), *_ in simulated.chunks(test=False):
-        features.append(embed(zoomed(part, 1, pixels)))
-        labels.append(known[RADIUS].double().cpu().numpy())
+    for read in simulated.train.chunks():
+        features.append(embed(zoomed(read.images, 1, pixels)))
+        labels.append(read.arrays()[RADIUS])
     probe = fit_linear_probe(np.concatenate(features), np.concatenate(labels)[:, None], [RADIUS])
 
     def guess(images: Tensor) -> Array:
         each = [probe.predict(embed(zoomed(images, zoom, pixels)))[:, 0] / zoom for zoom in zooms]
         return np.median(each, axis=0)
 
-    return judged(guess, images, simulated)
+    return judged(guess, images, simulated.test)
 
 
 def zoomed(images: Tensor, zoom: float, pixels: int) -> Tensor:

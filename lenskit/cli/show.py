@@ -14,7 +14,7 @@ from lenskit.errors import LenskitError, UsageError
 
 if TYPE_CHECKING:
     from lenskit.config import Config
-    from lenskit.data.source import Source
+    from lenskit.data.training_set import TrainingSet
     from lenskit.kinds.dataset import Dataset
     from lenskit.kinds.pairs import PairStrategy
     from lenskit.kinds.parameter import Parameter
@@ -106,7 +106,7 @@ def command(
         resolved = Config.resolve(*layers, {"pairs": {"name": name}} if name else {}, only=SECTIONS)
         show = _Show(resolved, as_stored and "data" in resolved.sections, parameters)
         if channels:
-            _check_channels(channels, show.source.image_shape[0])
+            _check_channels(channels, show.training_set.image_shape[0])
         groups.append(show.views(range(first, first + lenses), before, titled=len(names) > 1))
 
     from lenskit.pictures import RGB, draw_views, write_picture
@@ -137,8 +137,8 @@ class _Show:
             images = self.simulator = config.build("simulator")
         self.preprocess = Preprocess.of(config.build("input"), images.pixel_scale)
         self.pairs = _as_drawn(self.dataset) if as_stored and self.dataset is not None else config.build("pairs")
-        self.source = self._source(self.pairs)
-        self.parameters = _chosen(self.source.parameters, parameters)
+        self.training_set = self._training_set(self.pairs)
+        self.parameters = _chosen(self.training_set.parameters, parameters)
 
     def views(self, index: range, before: bool, titled: bool) -> Views:
         """The views of some lenses; with `before`, what they are made of first.
@@ -157,11 +157,11 @@ class _Show:
                 raise UsageError(f"the data hold {len(self.dataset)} lenses: there is no lens {index.start}")
             index = range(index.start, min(index.stop, len(self.dataset)))
             names = [self.dataset.names[lens] for lens in index]
-        batch = self.source.of(torch.tensor(index))
+        batch = self.training_set.by_index(index)
         images, values = list(batch.views), {p.name: batch.parameters[p.name] for p in self.parameters}
         labels = [f"view {number}" for number in range(1, len(images) + 1)]
         if before:
-            drawn = self._source(_as_drawn(self.pairs)).of(torch.tensor(index))
+            drawn = self._training_set(_as_drawn(self.pairs)).by_index(index)
             labels = ["image" if self.pairs.draws == 1 else f"image {i + 1}" for i in range(self.pairs.draws)] + labels
             images = [*drawn.views, *images]
             values = {name: torch.cat([drawn.parameters[name], own], 1) for name, own in values.items()}
@@ -173,13 +173,13 @@ class _Show:
             [] if all(name.isdigit() for name in names) else names,
         )  # fmt: skip
 
-    def _source(self, pairs: PairStrategy) -> Source:
-        from lenskit.data.source import LiveSource, StoredSource
+    def _training_set(self, pairs: PairStrategy) -> TrainingSet:
+        from lenskit.data.training_set import SimulatedTrainingSet, StoredTrainingSet
 
         if self.simulator is not None:
-            return LiveSource(self.simulator, pairs, self.preprocess, self.seed)
+            return SimulatedTrainingSet(self.simulator, pairs, self.preprocess, self.seed)
         assert self.dataset is not None
-        return StoredSource(self.dataset, pairs, self.preprocess, self.seed, keep="disk", workers=0)
+        return StoredTrainingSet(self.dataset, pairs, self.preprocess, self.seed, keep="disk", workers=0)
 
     def _title(self) -> str:
         from lenskit.registry import registry

@@ -17,7 +17,7 @@ from annotated_types import Gt, Le, Len
 
 from lenskit.chosen import build
 from lenskit.config import Config
-from lenskit.data.source import check_groups
+from lenskit.data.training_set import check_groups
 from lenskit.errors import UsageError
 from lenskit.kinds.parameter import Parameter, ParameterRecord, parameters_of
 from lenskit.kinds.simulator import Simulator

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lenskit.data.source import Share
+from lenskit.data.training_set import Share
 from lenskit.errors import UsageError
 from lenskit.kinds.pairs import Batch
 from lenskit.training.devices import make_trainer, quiet_lightning
@@ -47,7 +47,7 @@ def bare_loop(job: Job, batches: int, warm_up: int) -> float:
     clip = method.optimization.clip if "optimizer" in job.config.sections else 0.0
     share, parts = Share(job.budget.batch_size // settings.accumulate), settings.accumulate
     start = 0.0
-    job.source.to(device)
+    job.training_set.to(device)
     try:
         for batch in range(warm_up + batches):
             if batch == warm_up:
@@ -55,7 +55,9 @@ def bare_loop(job: Job, batches: int, warm_up: int) -> float:
             method.batches = batch
             optimizer.zero_grad()
             for part in range(batch * parts, (batch + 1) * parts):
-                views = views_of(job, {k: v.to(device) for k, v in job.source.fetch(share.of_batch(part)).items()})
+                views = views_of(
+                    job, {k: v.to(device) for k, v in job.training_set.fetch(share.of_batch(part)).items()}
+                )
                 with torch.autocast(device.type, MIXED.get(settings.precision), settings.precision in MIXED):
                     loss = method.training_step(views, batch)["loss"] / parts
                 scaler.scale(loss).backward()
@@ -67,12 +69,12 @@ def bare_loop(job: Job, batches: int, warm_up: int) -> float:
             method.after_update()
         return (_now(device) - start) / batches
     finally:
-        job.source.close()
+        job.training_set.close()
 
 
 def views_of(job: Job, fetched: dict[str, Tensor]) -> Batch:
     """A batch as the network wants it, of what was fetched for it and is on its device."""
-    batch = job.source.batch(fetched)
+    batch = job.training_set.batch(fetched)
     layout = torch.channels_last if job.settings.channels_last else torch.preserve_format
     dtype = torch.float64 if job.settings.precision == "64-true" else None
     return replace(batch, views=tuple(view.to(dtype=dtype, memory_format=layout) for view in batch.views))

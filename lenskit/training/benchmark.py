@@ -21,7 +21,7 @@ import torch
 from torch.optim import Optimizer
 
 from lenskit.config import Config
-from lenskit.data.source import LiveSource
+from lenskit.data.training_set import SimulatedTrainingSet
 from lenskit.errors import UsageError
 from lenskit.run import Run
 from lenskit.training.bare import bare_loop
@@ -72,12 +72,12 @@ class Stopwatch(pl.Callback):
         self._ends: list[Any] = []
         self._batches: list[list[tuple[str, Any, Any]]] = []
         self.timeline = Timeline(torch.device("cpu"))
-        source = job.source
-        self._time(source, "fetch", "waiting for data")
-        self._time(source, "_views", "augmentation")
-        if isinstance(source, LiveSource):
-            self._time(source.simulator, "scene", "drawing")
-            self._time(source.simulator, "render", "rendering")
+        training_set = job.training_set
+        self._time(training_set, "fetch", "waiting for data")
+        self._time(training_set, "views", "augmentation")
+        if isinstance(training_set, SimulatedTrainingSet):
+            self._time(training_set.lenses.simulator, "scene", "drawing")
+            self._time(training_set.lenses.simulator, "render", "rendering")
         self._time(job.method, "training_step", "forward")
 
     def _time(self, owner: Any, name: str, stage: str) -> None:

@@ -158,7 +158,7 @@ def explained(trainer: pl.Trainer, method: Method, stream: Stream) -> Iterator[N
 
 def _make(trainer: pl.Trainer, stream: Stream, lenses: int) -> None:
     """The images of a batch."""
-    stream.make(move_data_to_device(stream.source.fetch(torch.arange(lenses)), trainer.strategy.root_device))
+    stream.make(move_data_to_device(stream.training_set.fetch(torch.arange(lenses)), trainer.strategy.root_device))
 
 
 def _learn(trainer: pl.Trainer, method: Method, stream: Stream, lenses: int) -> None:
@@ -167,7 +167,7 @@ def _learn(trainer: pl.Trainer, method: Method, stream: Stream, lenses: int) -> 
     method.zero_grad(set_to_none=True)
     method.to(device).train()
     trainer.strategy.setup_optimizers(trainer)
-    batch = stream.make(move_data_to_device(stream.source.fetch(torch.arange(lenses)), device))
+    batch = stream.make(move_data_to_device(stream.training_set.fetch(torch.arange(lenses)), device))
     # Not the instance's own, which may be that of a batch in parts.
     with precision.train_step_context():
         loss = type(method).training_step(method, batch, 0)["loss"]

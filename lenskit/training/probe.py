@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from lenskit.data.source import Source, simulator_of
+from lenskit.data.training_set import TrainingSet, simulator_of
 from lenskit.encoder import Encoder
 from lenskit.encoder_card import read_card
 from lenskit.errors import LenskitError
@@ -28,7 +28,7 @@ from lenskit.run import BEST, Run
 from lenskit.settings import MonitorSettings
 from lenskit.training.callbacks import Monitor
 from lenskit.training.collapse import effective_rank
-from lenskit.training.heldout import Lenses, held_out, without_source
+from lenskit.training.probe_lenses import ProbeLenses, held_out, omit_source
 from lenskit.training.ridge import PENALTIES, predicted, r2
 from lenskit.training.shortcut import SOURCE, read_without_source, shortcuts
 from lenskit.training.stream import Stream
@@ -135,7 +135,7 @@ def score(figures: Mapping[str, float], parameters: list[Parameter]) -> float | 
     return sum(chosen) / len(chosen) if chosen else None
 
 
-def probe(backbone: nn.Module, lenses: Lenses, parameters: list[Parameter]) -> dict[str, float]:
+def probe(backbone: nn.Module, lenses: ProbeLenses, parameters: list[Parameter]) -> dict[str, float]:
     """Probes a backbone as it is now, and leaves it and the global random numbers as they were.
 
     Args:
@@ -213,22 +213,29 @@ class Probing(pl.Callback):
         stream: Says how far the run is.
         monitor: Takes the figures.
         encoder: What is probed, as it is saved.
-        source: Says which lenses there are.
+        training_set: Says which lenses there are.
         every: Batches from one probe to the next.
         lenses: How many lenses it takes.
     """
 
     def __init__(
-        self, run: Run, stream: Stream, monitor: Monitor, encoder: Encoder, source: Source, every: int, lenses: int
+        self,
+        run: Run,
+        stream: Stream,
+        monitor: Monitor,
+        encoder: Encoder,
+        training_set: TrainingSet,
+        every: int,
+        lenses: int,
     ) -> None:
         self.run, self.stream, self.monitor, self.encoder = run, stream, monitor, encoder
-        self.source, self.every, self.count = source, every, lenses
+        self.training_set, self.every, self.count = training_set, every, lenses
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if not trainer.is_global_zero:
             return
-        self.lenses = held_out(self.source, self.count, trainer.strategy.root_device)
-        self.parameters = judged(self.lenses.parameters, self.source.pairs)
+        self.lenses = held_out(self.training_set, self.count, trainer.strategy.root_device)
+        self.parameters = judged(self.lenses.parameters, self.training_set.pairs)
         names = ", ".join(p.name for p in self.parameters) or "nothing, for no parameters are recorded: rank and spread"
         origin = "stored lenses, which training sees too" if self.lenses.seen else "held-out lenses"
         log.info("a probe every %d batches, of %d %s: %s", self.every, len(self.lenses.images), origin, names)
@@ -238,11 +245,11 @@ class Probing(pl.Callback):
 
     def _control(self, device: torch.device) -> None:
         """Say which headline parameters the simulator gives away without a source."""
-        simulator = simulator_of(self.source)
+        simulator = simulator_of(self.training_set)
         wanted = [p.name for p in self.parameters if p.headline and p.continuous]
         if simulator is None or SOURCE not in simulator.removable or not wanted:
             return
-        images, values = without_source(simulator, self.source, min(self.count, CONTROLLED), device)
+        images, values = omit_source(simulator, self.training_set, min(self.count, CONTROLLED), device)
         readings = read_without_source(images, {name: values[name].numpy() for name in wanted})
         for line, is_warning in shortcuts(simulator, readings):
             log.log(logging.WARNING if is_warning else logging.INFO, "%s", line)

@@ -13,7 +13,7 @@ import torch
 
 from lenskit.budget import budget_of, lenses_of
 from lenskit.config import Config
-from lenskit.data.source import Source, simulator_of, source_of
+from lenskit.data.training_set import TrainingSet, simulator_of, training_set_of
 from lenskit.encoder import Encoder
 from lenskit.errors import LenskitError, UsageError
 from lenskit.kinds.backbone import Backbone
@@ -95,30 +95,32 @@ class Job:
         self.settings: TrainSettings = config.build("train")
         self.monitor: MonitorSettings = config.build("monitor")
         check_installed(self.monitor.loggers)
-        # Built before the seed is set, so that a source that draws cannot change the initial weights.
-        self.source, channels, size = self._images_to_learn_from()
+        # Built before the seed is set, so that a lens set that draws cannot change the initial weights.
+        self.training_set, channels, size = self._images_to_learn_from()
         torch.manual_seed(self.settings.seed)
         backbone = self._backbone(channels, size)
         self.method = self._method(backbone)
-        self.budget = budget_of(self.settings, self.source)
+        self.budget = budget_of(self.settings, self.training_set)
         self._prepare_method()
         self._check_devices()
         self._place_weights()
-        self.encoder = Encoder(backbone, self.source.preprocess, self.source.image_shape, self._card(backbone))
+        self.encoder = Encoder(
+            backbone, self.training_set.preprocess, self.training_set.image_shape, self._card(backbone)
+        )
 
-    def _images_to_learn_from(self) -> tuple[Source, int, int]:
-        """Open or simulate the images; return their source, and the channels and the size that a network sees."""
+    def _images_to_learn_from(self) -> tuple[TrainingSet, int, int]:
+        """Return the training set, and the channels and the size of its images as a network sees them."""
         with memory.building("the images", memory.SMALLER_IMAGES):
-            source = source_of(self.config)
-        if min(source.image_shape[1:]) < FEWEST_PIXELS:
-            _, height, width = source.image_shape
+            training_set = training_set_of(self.config)
+        if min(training_set.image_shape[1:]) < FEWEST_PIXELS:
+            _, height, width = training_set.image_shape
             raise UsageError(
                 f"the images are {height} x {width} pixels: training takes {FEWEST_PIXELS} x {FEWEST_PIXELS} or more"
             )
-        channels, height, width = source.preprocess.shape(source.image_shape)
+        channels, height, width = training_set.preprocess.shape(training_set.image_shape)
         if height != width:
             raise UsageError(f"the images are {height} x {width} pixels: say --set input.size=N to make them square")
-        return source, channels, height
+        return training_set, channels, height
 
     def _backbone(self, channels: int, size: int) -> Backbone:
         backbone: Backbone = self.config.build("backbone", channels, size)
@@ -127,19 +129,19 @@ class Job:
 
     def _method(self, backbone: Backbone) -> Method:
         method: Method = self.config.build("method", backbone)
-        check_views(method, self.config.name("method"), self.config.name("pairs"), self.source.pairs.views)
+        check_views(method, self.config.name("method"), self.config.name("pairs"), self.training_set.pairs.views)
         return method
 
     def _prepare_method(self) -> None:
         """Give the method all that it learns with, and let it check the images."""
-        method, source = self.method, self.source
+        method, training_set = self.method, self.training_set
         method.budget, method.seed = self.budget, self.settings.seed
         if "optimizer" in self.config.sections:
             method.optimization = self.config.build("optimizer")
         if type(method).simulated is not Method.simulated:
-            method.simulated(simulator_of(source), source.preprocess)
-        method.prepare(source.parameters, source.truth)
-        method.check(lambda lenses: source.some(lenses).views[0])
+            method.simulated(simulator_of(training_set), training_set.preprocess)
+        method.prepare(training_set.parameters, training_set.values)
+        method.check(lambda lenses: training_set.sample(lenses).views[0])
         if "optimizer" in self.config.sections:
             check_groups(method, method.parameter_groups())
             check_clip(method.optimization.clip, method, self.config.name("method"))
@@ -150,9 +152,9 @@ class Job:
             trainer = self._trainer()
         check_precision(self.settings.precision, trainer.strategy.root_device)
         processes = trainer.num_devices * trainer.num_nodes
-        lenses = lenses_of(self.settings, self.source)
+        lenses = lenses_of(self.settings, self.training_set)
         check_batch(self.settings, self.method, self.config.name("method"), processes, lenses)
-        self.source.check(trainer.strategy.root_device)
+        self.training_set.check(trainer.strategy.root_device)
 
     def _place_weights(self) -> None:
         if self.settings.precision == "64-true":
@@ -170,8 +172,8 @@ class Job:
             "method": self.config.name("method"),
             "pairs": self.config.name("pairs"),
         }
-        if self.source.pixel_scale is not None:
-            card["pixel_scale"] = self.source.pixel_scale
+        if self.training_set.pixel_scale is not None:
+            card["pixel_scale"] = self.training_set.pixel_scale
         return card
 
     def _trainer(self, callbacks: Sequence[pl.Callback] = (), root: Path | None = None) -> pl.Trainer:
@@ -183,7 +185,7 @@ class Job:
     def fit(self, run: Run, done: int | None, progress: bool, callbacks: Sequence[pl.Callback] = ()) -> Run:
         """Trains from the start, or from the run's checkpoint if `done` batches are done."""
         settings, budget = self.settings, self.budget
-        stream = Stream(self.source, budget, settings.accumulate, settings.channels_last)
+        stream = Stream(self.training_set, budget, settings.accumulate, settings.channels_last)
         display = TrainingDisplay(budget, done or 0) if progress and is_first() else None
         monitor = Monitor(run, stream, display, self.monitor)
         checkpoints = Checkpoints(run, stream, monitor, self.encoder, settings.checkpoint_every)
@@ -215,7 +217,7 @@ class Job:
                             self.compile(trainer)
                         trainer.fit(self.method, datamodule=stream, ckpt_path=path, weights_only=True)
                 finally:
-                    self.source.close()
+                    self.training_set.close()
             run.stopped_by = stopping.signal
             if is_first():
                 run.check_there()
@@ -244,7 +246,7 @@ class Job:
     def _probing(self, run: Run, stream: Stream, monitor: Monitor) -> list[pl.Callback]:
         every = batches_between(self.monitor, self.budget)
         lenses = self.monitor.probe_lenses
-        return [Probing(run, stream, monitor, self.encoder, self.source, every, lenses)] if every else []
+        return [Probing(run, stream, monitor, self.encoder, self.training_set, every, lenses)] if every else []
 
 
 @contextmanager

@@ -18,7 +18,7 @@ import pytorch_lightning as pl
 import torch
 from torch.utils.data import DataLoader, IterableDataset
 
-from lenskit.data.source import Share, Source
+from lenskit.data.training_set import Share, TrainingSet
 from lenskit.kinds.method import Budget, Method
 from lenskit.kinds.pairs import Batch
 from lenskit.training.parts import Parts
@@ -27,18 +27,18 @@ _COUNTS = ("ready", "started", "processed", "completed")
 
 
 class Stream(pl.LightningDataModule):
-    """Feeds a source's batches to the Trainer, from the batch at which the run stands.
+    """Feeds the batches of a training set to the Trainer, from the batch at which the run stands.
 
     Args:
-        source: Where batches come from.
+        training_set: Makes the batches.
         budget: Length of the run.
         parts: Parts that each batch is taken in (`Parts` come then).
         channels_last: Whether views lie in memory with their channels last.
     """
 
-    def __init__(self, source: Source, budget: Budget, parts: int = 1, channels_last: bool = False) -> None:
+    def __init__(self, training_set: TrainingSet, budget: Budget, parts: int = 1, channels_last: bool = False) -> None:
         super().__init__()
-        self.source, self.budget, self.parts = source, budget, parts
+        self.training_set, self.budget, self.parts = training_set, budget, parts
         self.channels_last = channels_last
         self.batches = 0
 
@@ -57,9 +57,9 @@ class Stream(pl.LightningDataModule):
         counters.load_state_dict({"total": dict.fromkeys(_COUNTS, epoch), "current": dict.fromkeys(_COUNTS, epoch)})
 
     def train_dataloader(self) -> DataLoader:
-        self.source.to(self.trainer_.strategy.root_device)
+        self.training_set.to(self.trainer_.strategy.root_device)
         share = Share(self.budget.batch_size // self.parts, self.trainer_.global_rank, self.trainer_.world_size)
-        self.source.share = share
+        self.training_set.share = share
         return DataLoader(_Places(self, share), batch_size=None)
 
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Batch | Parts:
@@ -67,7 +67,7 @@ class Stream(pl.LightningDataModule):
 
     def make(self, fetched: dict[str, Any]) -> Batch:
         """A batch, or a part of one, of what was fetched for it, as the network wants it."""
-        made = self.trainer_.precision_plugin.convert_input(self.source.batch(fetched))
+        made = self.trainer_.precision_plugin.convert_input(self.training_set.batch(fetched))
         if not self.channels_last:
             return made
         return replace(made, views=tuple(view.contiguous(memory_format=torch.channels_last) for view in made.views))
@@ -88,7 +88,7 @@ class _Places(IterableDataset):
         start, per_epoch, parts = self.stream.batches, self.stream.budget.batches_per_epoch, self.stream.parts
         for batch in range(start, (start // per_epoch + 1) * per_epoch):
             numbers = range(batch * parts, (batch + 1) * parts)
-            yield [self.stream.source.fetch(self.share.of_batch(number)) for number in numbers]
+            yield [self.stream.training_set.fetch(self.share.of_batch(number)) for number in numbers]
 
 
 class Clock(pl.Callback):

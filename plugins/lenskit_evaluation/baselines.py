@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from sklearn.decomposition import PCA
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lenskit.plugin import Chunk, Encoder
+from lenskit.plugin import Encoder, LensSet
 from lenskit_evaluation.features import to_best_device
 from lenskit_evaluation.splits import Rows
 
@@ -45,7 +44,7 @@ STATISTICS = 512
 """Images that batch norms take their statistics from."""
 
 
-def untrained(like: Encoder, chunks: Iterable[Chunk], seed: int) -> Encoder:
+def untrained(like: Encoder, lenses: LensSet, seed: int) -> Encoder:
     """An encoder of the same kind with random weights.
 
     Its batch norms are given the statistics of some images, which training would give them too: without them its
@@ -53,7 +52,7 @@ def untrained(like: Encoder, chunks: Iterable[Chunk], seed: int) -> Encoder:
 
     Args:
         like: The encoder whose kind it is.
-        chunks: Images; the first `STATISTICS` of them are looked at.
+        lenses: Their images; the first `STATISTICS` of them are looked at.
         seed: Seed of the weights.
     """
     encoder = to_best_device(Encoder.untrained(like.card, seed))
@@ -66,9 +65,9 @@ def untrained(like: Encoder, chunks: Iterable[Chunk], seed: int) -> Encoder:
         return encoder.eval()
     device, seen = next(encoder.parameters()).device, 0
     with torch.no_grad():
-        for images, _ in chunks:
-            encoder(images.to(device))
-            seen += len(images)
+        for read in lenses.chunks():
+            encoder(read.images.to(device))
+            seen += len(read)
             if seen >= STATISTICS:
                 break
     return encoder.eval()
@@ -85,18 +84,14 @@ class Pixels:
         self.encoder = encoder
 
     @torch.no_grad()
-    def embed(self, chunks: Iterable[Chunk], batch_size: int = 256) -> tuple[NDArray[np.float32], dict]:
-        """As an encoder's."""
-        device = next(self.encoder.parameters()).device
-        rows = []
-        for images, _ in chunks:
-            prepared = self.encoder.preprocess(images.to(device))
-            if prepared.shape[-1] > LARGEST:
-                prepared = F.adaptive_avg_pool2d(prepared, LARGEST)
-            if images.shape[1] == 1:  # which is all that its copies say, too
-                prepared = prepared[:, :1]
-            rows.append(prepared.flatten(1).float().cpu().numpy())
-        return np.concatenate(rows), {}
+    def embed(self, images: Tensor, batch_size: int = 256) -> NDArray[np.float32]:
+        """Return the pixels (n, pixels) of raw images, as an encoder returns features."""
+        prepared = self.encoder.preprocess(images.to(next(self.encoder.parameters()).device))
+        if prepared.shape[-1] > LARGEST:
+            prepared = F.adaptive_avg_pool2d(prepared, LARGEST)
+        if images.shape[1] == 1:  # further channels are copies
+            prepared = prepared[:, :1]
+        return prepared.flatten(1).float().cpu().numpy()
 
 
 def find_components(pixels: Rows, most: int, seed: int) -> PCA:

@@ -30,9 +30,9 @@ from lenskit.plugin import (
     in_folder,
     spelled_out,
 )
+from lenskit_evaluation.embed_worker import EmbedWorker, Task, in_order, on_cluster, on_threads
 from lenskit_evaluation.lenses import check_one_source, labelled
 from lenskit_evaluation.seeds import Seed
-from lenskit_evaluation.streamed import Embedder, Task, in_order, on_cluster, on_threads
 
 log = logging.getLogger("lenskit")
 
@@ -106,7 +106,7 @@ class Embed(Evaluation):
         with ExitStack() as stack:
             client = stack.enter_context(connected(self.dask, self.workers)) if self.dask else None
             for label, path in paths.items():
-                embedder = Embedder(tasks[label])
+                embedder = EmbedWorker(tasks[label])
                 if self.output and embedder.reads(path):
                     raise UsageError(f"{path} holds the images that are to be embedded: choose another --output")
                 threads = 1 if embedder.simulated else self.workers

@@ -51,6 +51,11 @@ def _say_once(option: str) -> None:
     log.info("--set %s: an option of the simulator, simulator.%s", option, option)
 
 
+def best_device() -> torch.device:
+    """Return the GPU, if there is one."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
 def to_best_device(encoder: Encoder) -> Encoder:
-    """Puts an encoder on a GPU, if there is one."""
-    return encoder.to("cuda" if torch.cuda.is_available() else "cpu")
+    """Put an encoder on the GPU, if there is one."""
+    return encoder.to(best_device())

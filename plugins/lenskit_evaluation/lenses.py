@@ -7,36 +7,36 @@ Images of one lens are never on both sides, nor are two that show the same galax
 from __future__ import annotations
 
 import logging
-from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from functools import cached_property
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Protocol, TypeVar
+from typing import Annotated, Any, ClassVar, TypeVar
 
 import numpy as np
-import torch
 from annotated_types import Ge
 from numpy.typing import NDArray
 
 from lenskit.plugin import (
-    Chunk,
     Dataset,
+    Embedder,
     Embeddings,
     Encoder,
     Evaluation,
     LenskitError,
+    LensSet,
     Parameter,
     Run,
+    SimulatedLenses,
     Simulator,
+    StoredLenses,
     UsageError,
     at_most,
-    check_complete,
-    read_lenses,
+    embed,
 )
-from lenskit_evaluation.features import simulator_of, to_best_device
+from lenskit_evaluation.features import best_device, simulator_of, to_best_device
 from lenskit_evaluation.origins import simulated_origin, stored_origin
 from lenskit_evaluation.seeds import Seed
-from lenskit_evaluation.splits import Array, Rows, Split, check_units, sides_of, split_rows
+from lenskit_evaluation.splits import Rows, Split, check_units, sides_of, split_rows
 
 log = logging.getLogger("lenskit")
 
@@ -44,22 +44,10 @@ Subject = Run | Embeddings
 SubjectT = TypeVar("SubjectT", bound=Subject)
 
 CHUNK = 256
-"""Lenses that are rendered or read at a time."""
+"""Lenses drawn at a time."""
 
 PATIENCE = 40
 """One of so many lenses that are drawn, at least, must be on the right side of the split."""
-
-
-Named = tuple[Chunk, NDArray[np.int64], list[str]]
-"""Images with their values, the numbers of the lenses that they show, and their names."""
-
-
-class Embedder(Protocol):
-    """What makes features of images: an encoder, or anything with its method `embed`."""
-
-    def embed(
-        self, chunks: Iterable[Chunk], batch_size: int = 256
-    ) -> tuple[NDArray[np.float32], dict[str, NDArray[np.float64]]]: ...
 
 
 class OnLenses(Evaluation):
@@ -105,15 +93,15 @@ class OnLenses(Evaluation):
         """Lenses to fit to, all together: an evaluation that fits several times, each time to others, takes more."""
         return self.lenses
 
-    def judged_on(self, run: Run) -> Lenses:
-        """The lenses that runs are judged on, of which the first says what they are if the options do not."""
+    def judged_on(self, run: Run) -> LensSplit:
+        """Return the lenses that runs are judged on; without options they are those of the first run's simulator."""
         if self.data:
             dataset = run.encoder().open(self.data)
             self._origin = stored_origin(self.data, dataset)
-            return StoredLenses(dataset, self.pool, self.test_lenses, self.seed)
+            return stored_split(dataset, self.pool, self.test_lenses, self.seed)
         self._origin = simulated_origin(run, self.simulator, self.set, self.seed)
         simulator = simulator_of(run, self.simulator, self.set)
-        return SimulatedLenses(simulator, self.pool, self.test_lenses, self.seed)
+        return simulated_split(simulator, self.pool, self.test_lenses, self.seed)
 
     def check_options(self, runs: Mapping[str, Run]) -> None:
         """Raises if options say what runs are judged on where there are none.
@@ -136,7 +124,7 @@ class OnLenses(Evaluation):
         found: dict[str, Split] = {}
         if runs:
             lenses = self.judged_on(next(iter(runs.values())))
-            found |= lenses.split({label: to_best_device(run.encoder()) for label, run in runs.items()})
+            found |= lenses.embed({label: to_best_device(run.encoder()) for label, run in runs.items()})
         for label, subject in named.items():
             if isinstance(subject, Embeddings):
                 found[label] = split_embeddings(subject, self.pool, self.test_lenses, self.seed)
@@ -155,171 +143,107 @@ def check_one_source(data: str | None, simulator: str | None, set: Sequence[str]
         raise UsageError(f"--data and {other} are two sources of lenses: give one of them")
 
 
-class Lenses(ABC):
-    """Lenses to fit to and to judge on.
+@dataclass(frozen=True)
+class LensSplit:
+    """Lenses to fit to and others to judge on.
 
     Attributes:
-        parameters: What is known of them.
-        removable: Groups whose light can be left out.
+        train: Those to fit to.
+        test: Those to judge on.
     """
 
-    parameters: Sequence[Parameter]
-    removable: frozenset[str] = frozenset()
+    train: LensSet
+    test: LensSet
 
-    @abstractmethod
-    def chunks(self, test: bool, without: Iterable[str] = ()) -> Iterator[Named]:
-        """Images of one side with their values, the numbers of their lenses, and their names; some at a time.
+    @property
+    def parameters(self) -> Sequence[Parameter]:
+        """Return the recorded parameters."""
+        return self.train.parameters
 
-        Args:
-            test: Whether of the lenses to judge on.
-            without: Groups of `removable` whose light is left out.
-        """
+    @property
+    def removable(self) -> frozenset[str]:
+        """Return the groups whose light can be left out."""
+        return self.train.removable
 
-    def split(self, embedders: Mapping[str, Embedder], without: Iterable[str] = ()) -> dict[str, Split]:
-        """Embeds both sides with several encoders in one pass."""
-        train, test = (self.rows(embedders, side, without) for side in (False, True))
+    def embed(self, embedders: Mapping[str, Embedder], omit: Iterable[str] = ()) -> dict[str, Split]:
+        """Return the features of both sides for each encoder; images are made or read once for all."""
+        train, test = (embed_rows(embedders, side, omit) for side in (self.train, self.test))
         return {name: Split(train[name], test[name], list(self.parameters)) for name in embedders}
 
-    def rows(self, embedders: Mapping[str, Embedder], test: bool, without: Iterable[str] = ()) -> dict[str, Rows]:
-        """Embeds one side."""
-        return rows_of(embedders, self.chunks(test, without), self.parameters)
 
-
-class SimulatedLenses(Lenses):
-    """Lenses that no run was trained on: splits `probe-train` and `probe-test` of the seed.
+def simulated_split(simulator: Simulator, lenses: int, test_lenses: int, seed: int) -> LensSplit:
+    """Return lenses that no run was trained on: splits `probe-train` and `probe-test` of the seed.
 
     Where sources are images of real galaxies, each side draws until it has enough lenses with galaxies of its own.
 
     Args:
-        simulator: What draws and renders them.
+        simulator: Draws and renders them.
         lenses: How many to fit to.
         test_lenses: How many to judge on.
         seed: Their seed.
     """
-
-    def __init__(self, simulator: Simulator, lenses: int, test_lenses: int, seed: int) -> None:
-        self.simulator, self.count, self.seed = simulator, {False: lenses, True: test_lenses}, seed
-        self.parameters, self.removable = list(simulator.parameters), simulator.removable
-        self._things = [parameter.name for parameter in self.parameters if parameter.identity]
-
-    @torch.no_grad()
-    def chunks(self, test: bool, without: Iterable[str] = ()) -> Iterator[Named]:
-        simulator, without = self.simulator, frozenset(without)
-        if not without <= self.removable:
-            raise LenskitError(f"this simulator cannot leave out {', '.join(sorted(without - self.removable))}")
-        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        simulator.to(device)
-        split, wanted, found, start = "probe-test" if test else "probe-train", self.count[test], 0, 0
-        while found < wanted:
-            if start > PATIENCE * max(found, CHUNK):
-                raise LenskitError(
-                    f"of {start} simulated lenses only {found} have sources that the other side of the split has not: "
-                    "the simulator draws from too few real galaxies"
-                )
-            count = CHUNK if self._things else min(CHUNK, wanted - found)
-            index = torch.arange(start, start + count, device=device)
-            start += count
-            scene = simulator.scene(self.seed, split, index)
-            if self._things:
-                kept = self._on_side(scene, index, test).nonzero()[: wanted - found, 0]
-                index, scene = index[kept], {name: value[kept] for name, value in scene.items()}
-            found += len(index)
-            if len(index):
-                numbers = index.cpu().numpy()
-                known = {p.name: scene[p.name] for p in self.parameters}
-                yield (simulator.render(scene, without), known), numbers, [str(number) for number in numbers]
-
-    def _on_side(self, scene: Mapping[str, torch.Tensor], index: torch.Tensor, test: bool) -> torch.Tensor:
-        """Which scenes show only things of one side."""
-        things = {name: scene[name].double().cpu().numpy() for name in self._things}
-        return torch.from_numpy(sides_of(things, index.cpu().numpy())[test]).to(index.device)
+    return LensSplit(
+        _simulated_side(simulator, "probe-train", lenses, seed),
+        _simulated_side(simulator, "probe-test", test_lenses, seed),
+    )
 
 
-class StoredLenses(Lenses):
-    """The first image of each lens of a data set, split at random.
+def _simulated_side(simulator: Simulator, split: str, count: int, seed: int) -> SimulatedLenses:
+    everything = SimulatedLenses(simulator, seed=seed, split=split).to(best_device())
+    things = [parameter.name for parameter in everything.parameters if parameter.identity]
+    if not things:
+        return everything.select(range(count))
+    found: list[NDArray[np.int64]] = []
+    start, enough = 0, 0
+    while enough < count:
+        if start > PATIENCE * max(enough, CHUNK):
+            raise LenskitError(
+                f"of {start} simulated lenses only {enough} have sources that the other side of the split has not: "
+                "the simulator draws from too few real galaxies"
+            )
+        some = everything.select(range(start, start + CHUNK))
+        values = some.values()
+        fitted, judged = sides_of({name: values[name] for name in things}, some.index)
+        found.append(some.index[judged if split == "probe-test" else fitted])
+        start, enough = start + CHUNK, enough + len(found[-1])
+    return everything.select(np.concatenate(found)[:count])
+
+
+def stored_split(dataset: Dataset, lenses: int, test_lenses: int, seed: int) -> LensSplit:
+    """Return the lenses of a dataset, split at random.
 
     Args:
         dataset: The images.
         lenses: How many lenses to fit to, at most.
         test_lenses: How many to judge on, at most.
         seed: Seed of the split.
-    """
-
-    def __init__(self, dataset: Dataset, lenses: int, test_lenses: int, seed: int) -> None:
-        check_complete(dataset)
-        self.dataset, self.parameters = dataset, list(dataset.parameters)
-        self._limits, self._seed = (lenses, test_lenses), seed
-
-    @cached_property
-    def sides(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """The numbers of the lenses of either side, ascending."""
-        numbers = np.arange(len(self.dataset))
-        things = [parameter.name for parameter in self.parameters if parameter.identity]
-        values: dict[str, Array] = {}
-        if things:
-            known = self.dataset.read_parameters(range(len(self.dataset)))
-            values = {name: known[name].reshape(len(numbers), -1)[:, 0].double().numpy() for name in things}
-        return split_rows(numbers, values, *self._limits, self._seed)
-
-    def chunks(self, test: bool, without: Iterable[str] = ()) -> Iterator[Named]:
-        if frozenset(without):
-            raise LenskitError("nothing can be left out of stored images")
-        yield from first_images(self.dataset, self.sides[test])
-
-
-def rows_of(
-    embedders: Mapping[str, Embedder], chunks: Iterable[Named], parameters: Sequence[Parameter]
-) -> dict[str, Rows]:
-    """Features of images from several encoders, with what is known of these; images are made or read once.
-
-    Args:
-        embedders: The encoders by name.
-        chunks: The images.
-        parameters: What is known of them.
 
     Raises:
-        LenskitError: if there are none.
+        LenskitError: The dataset is incomplete, or one side would have no lens.
     """
-    features: dict[str, list[Array]] = {name: [] for name in embedders}
-    values: dict[str, list[Array]] = {parameter.name: [] for parameter in parameters}
-    lens: list[NDArray[np.int64]] = []
-    names: list[str] = []
-    for (images, known), numbers, called in chunks:
-        for name, embedder in embedders.items():
-            features[name].append(embedder.embed([(images, {})])[0].astype(np.float64))
-        for name, value in values.items():
-            value.append(known[name].double().cpu().numpy())
-        lens.append(numbers)
-        names += called
-    if not lens:
+    everything = StoredLenses(dataset)
+    things = [parameter.name for parameter in everything.parameters if parameter.identity]
+    values = everything.values() if things else {}
+    train, test = split_rows(everything.index, {n: values[n] for n in things}, lenses, test_lenses, seed)
+    return LensSplit(everything.select(train), everything.select(test))
+
+
+def embed_rows(embedders: Mapping[str, Embedder], lenses: LensSet, omit: Iterable[str] = ()) -> dict[str, Rows]:
+    """Return features of a lens set from several encoders, as `embed` does, in double precision.
+
+    Raises:
+        LenskitError: There are no lenses.
+    """
+    if not len(lenses):
         raise LenskitError("there are no lenses to judge on")
-    shared = {name: np.concatenate(parts) for name, parts in values.items()}
-    number = np.concatenate(lens)
-    return {name: Rows(np.concatenate(parts), shared, number, names) for name, parts in features.items()}
-
-
-def first_images(dataset: Dataset, rows: Sequence[int] | NDArray[np.int64]) -> Iterator[Named]:
-    """The first image of some stored lenses, a few at a time."""
-    for start in range(0, len(rows), CHUNK):
-        some = [int(row) for row in rows[start : start + CHUNK]]
-        images, known = read_lenses(dataset, some, draws=1)
-        values = {parameter.name: known[:, 0, i] for i, parameter in enumerate(dataset.parameters)}
-        yield (images[:, 0], values), np.array(some, np.int64), [dataset.names[row] for row in some]
+    return {name: Rows.of(each) for name, each in embed(embedders, lenses, omit).items()}
 
 
 def split_embeddings(embeddings: Embeddings, lenses: int, test_lenses: int, seed: int) -> Split:
-    """The two sides of embeddings."""
+    """Return the two sides of embeddings."""
     things = {p.name: embeddings.values[p.name] for p in embeddings.parameters if p.identity}
     sides = split_rows(embeddings.lens, things, lenses, test_lenses, seed)
-    train, test = (
-        Rows(
-            np.asarray(embeddings.features[rows], np.float64),
-            {name: value[rows] for name, value in embeddings.values.items()},
-            embeddings.lens[rows],
-            [embeddings.names[row] for row in rows],
-        )
-        for rows in sides
-    )
+    train, test = (Rows.of(embeddings, rows) for rows in sides)
     return Split(train, test, list(embeddings.parameters))
 
 

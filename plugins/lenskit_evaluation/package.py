@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
@@ -17,8 +17,10 @@ from lenskit.plugin import (
     Encoder,
     EncoderRun,
     LenskitError,
+    LensSet,
     Parameter,
     Run,
+    StoredLenses,
     UsageError,
     at_most,
     check_folder,
@@ -32,7 +34,7 @@ from lenskit_evaluation.features import to_best_device
 from lenskit_evaluation.finetune.model import FineTuned, Predicted
 from lenskit_evaluation.head import Head, averaged, predict
 from lenskit_evaluation.intervals import Intervals
-from lenskit_evaluation.lenses import Named, OnLenses, first_images
+from lenskit_evaluation.lenses import OnLenses
 from lenskit_evaluation.metrics import score
 from lenskit_evaluation.outliers import fit_outlier_detector
 from lenskit_evaluation.predict import fine_tuned
@@ -145,7 +147,7 @@ class Package(OnLenses):
         """The head, and how well it does on each set of images."""
         lenses = self.judged_on(run)
         judged = encoder.open(self.judge, measures=True) if self.judge else None
-        split = lenses.split({"": encoder})[""]
+        split = lenses.embed({"": encoder})[""]
         parameters = self._parameters(split, tuned)
         names = [parameter.name for parameter in parameters]
         if tuned:
@@ -155,16 +157,16 @@ class Package(OnLenses):
             linear = fit_linear_probe(split.train.features, split.train.columns(names), names, units)
 
         def embed(images: Tensor) -> Array:
-            return encoder.embed([(images, {})])[0].astype(np.float64)
+            return encoder.embed(images).astype(np.float64)
 
-        def guess(rows: Rows, chunks: Iterator[Named]) -> Array:
+        def guess(rows: Rows, side: LensSet) -> Array:
             """Predictions (n, parameters) of lenses whose features are known."""
             if not self.average:
                 return linear.predict(rows.features)
-            each = [predict(linear, parameters, True, embed, images.cpu()) for (images, _), *_ in chunks]
+            each = [predict(linear, parameters, True, embed, read.images.cpu()) for read in side.chunks()]
             return np.concatenate([_columns(found, names) for found in each])
 
-        expected = guess(split.test, lenses.chunks(True))
+        expected = guess(split.test, lenses.test)
         truth = split.test.columns(names)
         where = data_name(self.data) if self.data else f"simulator {self.simulator or run.config.name('simulator')}"
         data = " ".join([where, *without_folders(self.set)])
@@ -174,12 +176,10 @@ class Package(OnLenses):
         results = _results(data, parameters, truth, expected, None, self.seed)
         if judged is not None:
             known = {p.name for p in common(str(self.judge), judged.parameters, parameters)}
-            images = [chunk for chunk, *_ in first_images(judged, range(len(judged)))]
-            found = _columns(head.predict(embed, (part for part, _ in images)), names)
+            real = StoredLenses(judged)
+            found, values = _columns(head.predict(embed, (read.images for read in real.chunks())), names), real.values()
             missing = np.full(len(found), np.nan)
-            labels = np.stack(
-                [np.concatenate([v[n].numpy() for _, v in images]) if n in known else missing for n in names], 1
-            )
+            labels = np.stack([values[name] if name in known else missing for name in names], 1)
             results += _results(data_name(str(self.judge)), parameters, labels, found, head, self.seed)
         return head, results
 

@@ -20,12 +20,12 @@ from lenskit.plugin import (
     Evaluation,
     LenskitError,
     Run,
+    StoredLenses,
     UsageError,
     asked,
     check_output,
     in_folder,
     meant,
-    stored,
     write_atomically,
     write_picture,
 )
@@ -157,7 +157,7 @@ class Predict(Evaluation):
         log.info("picture: %s", path)
 
     def _rows(self, dataset: Dataset, model: Model) -> list[dict[str, str]]:
-        predicted = model.predict(images for images, _ in stored(dataset))
+        predicted = model.predict(read.images for read in StoredLenses(dataset).chunks())
         widths = model.half_width(self.level)
         distance = model.outliers.distance(predicted.features) / model.outliers.threshold if model.outliers else None
         rows = []
@@ -254,7 +254,7 @@ class _Shipped:
             )
 
     def predict(self, images: Iterator[Tensor]) -> Predicted:
-        return self.head.predict(lambda part: self.encoder.embed([(part, {})])[0].astype(np.float64), images)
+        return self.head.predict(lambda part: self.encoder.embed(part).astype(np.float64), images)
 
     def half_width(self, level: float) -> dict[str, float]:
         return self.head.half_width(level)
@@ -275,7 +275,7 @@ class _Probe:
         self.outliers: OutlierDetector | None = self._probe.outliers
 
     def predict(self, images: Iterator[Tensor]) -> Predicted:
-        features = self.encoder.embed((part, {}) for part in images)[0].astype(np.float64)
+        features = np.concatenate([self.encoder.embed(part) for part in images]).astype(np.float64)
         return Predicted(features, self._probe.predict(features))
 
     def half_width(self, level: float) -> dict[str, float]:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from lenskit.plugin import LenskitError, Parameter
+from lenskit.plugin import Embeddings, LenskitError, Parameter
 
 Array = NDArray[np.float64]
 
@@ -36,6 +36,17 @@ class Rows:
     values: dict[str, Array]
     lens: NDArray[np.int64]
     names: list[str]
+
+    @classmethod
+    def of(cls, embeddings: Embeddings, rows: NDArray[np.int64] | None = None) -> Rows:
+        """Return all rows of embeddings, or some."""
+        number = np.arange(len(embeddings)) if rows is None else rows
+        return cls(
+            np.asarray(embeddings.features[number], np.float64),
+            {name: value[number] for name, value in embeddings.values.items()},
+            embeddings.lens[number],
+            [embeddings.names[row] for row in number],
+        )
 
     def __len__(self) -> int:
         return len(self.features)

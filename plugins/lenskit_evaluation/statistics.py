@@ -20,7 +20,7 @@ from lenskit.plugin import (
     effective_rank,
     held_out,
     projection_std,
-    source_of,
+    training_set_of,
     uniformity,
 )
 
@@ -114,11 +114,11 @@ def statistics_of(subject: Run | Embeddings, *, lenses: int = 1000, encoder: Enc
         return statistics_of_rows(subject.features, subject.lens)
     encoder = subject.encoder() if encoder is None else encoder
     where = next(encoder.parameters()).device
-    source = source_of(subject.config)
+    training_set = training_set_of(subject.config)
     try:
-        known = held_out(source, lenses, where)
+        known = held_out(training_set, lenses, where)
     finally:
-        source.close()
+        training_set.close()
     features, *views = (_embed(encoder, images) for images in (known.images, *known.views))
     return statistics(features, (views[0], views[1]) if views else None)
 

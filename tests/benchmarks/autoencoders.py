@@ -129,8 +129,8 @@ def table(method: str, times: Mapping[str, Any], names: list[str], note: str = "
 
 def pictures() -> Tensor:
     """The images: (100, 1, 150, 150), from 0 to 1, of the recipes' simulator."""
-    source = Job(configuration("deeplense-a-vae", set={"train.accelerator": "cpu"})).source
-    (images,) = source.of(torch.arange(IMAGES)).views
+    source = Job(configuration("deeplense-a-vae", set={"train.accelerator": "cpu"})).training_set
+    (images,) = source.by_index(torch.arange(IMAGES)).views
     source.close()
     return images
 
@@ -141,7 +141,7 @@ def ours(method_name: str, options: Mapping[str, Any], images: Tensor) -> Step:
     accelerator = "gpu" if device.type == "cuda" else "cpu"
     fixed = {"train.batch_size": IMAGES, "train.lenses": IMAGES * 100, "train.accelerator": accelerator}
     job = Job(configuration(f"deeplense-a-{method_name}", set={**fixed, **options}))
-    job.source.close()
+    job.training_set.close()
     method = job.method.to(device).train()
     if job.settings.compile:
         with quiet_lightning():

@@ -23,7 +23,7 @@ import torch
 
 from lenskit.cli.benchmark import figures
 from lenskit.config import Config
-from lenskit.data.source import Share
+from lenskit.data.training_set import Share
 from lenskit.training.bare import MIXED, bare_loop, views_of
 from lenskit.training.benchmark import Spread, benchmark, describe
 from lenskit.training.devices import make_trainer
@@ -58,7 +58,7 @@ def passes_alone(config: Config) -> Callable[[], None]:
     if job.settings.compile:
         job.compile(make_trainer(job.settings, 1))
     optimizer: Any = method.configure_optimizers()
-    job.source.to(DEVICE)
+    job.training_set.to(DEVICE)
     index = {"index": Share(job.budget.batch_size).of_batch(0).to(DEVICE)}
     batch = views_of(job, index)
     precision = job.settings.precision
@@ -76,11 +76,11 @@ def passes_alone(config: Config) -> Callable[[], None]:
 def rendering(config: Config) -> Callable[[], None]:
     """Batches of views, each drawn and rendered anew."""
     job = Job(config)
-    job.source.to(DEVICE)
+    job.training_set.to(DEVICE)
     share, number = Share(job.budget.batch_size), iter(range(10**9))
 
     def make() -> None:
-        job.source.batch({"index": share.of_batch(next(number)).to(DEVICE)})
+        job.training_set.batch({"index": share.of_batch(next(number)).to(DEVICE)})
 
     return make
 

@@ -3,7 +3,7 @@
     python tests/benchmarks/store.py [--pairs 8192] [--folder DIR]
 
 The store holds noise: pairs of images of 110 x 110 pixels, float32, as `lenskit simulate` writes them. What is timed is
-the source of training by itself: batches of 128 pairs on the host, shuffled (`StoredSource.fetch`), from the second
+the training set by itself: batches of 128 pairs on the host, shuffled (`StoredTrainingSet.fetch`), from the second
 window on. The floor is `np.fromfile` of the store's chunks, one after the other, on one thread: neither checksums nor
 shuffling. Files are in the operating system's cache in both cases, as far as it is large enough. Figures are from one
 process, the best of several rounds in which all alternate. Memory is the peak of a process of its own that reads one
@@ -26,7 +26,7 @@ import torch
 from lenskit.chosen import build
 from lenskit.config import Config
 from lenskit.data.readers import open_dataset
-from lenskit.data.source import Share, StoredSource
+from lenskit.data.training_set import Share, StoredTrainingSet
 from lenskit.preprocessing.preprocess import Preprocess
 from lenskit.store.plan import Plan
 from lenskit.store.zarr_format import ZarrFormat
@@ -56,7 +56,7 @@ def read_plainly(path: Path) -> int:
 
 def stream(path: Path, workers: int, keep: str = "disk") -> int:
     """Images of one pass in batches."""
-    source = StoredSource(
+    source = StoredTrainingSet(
         open_dataset(str(path)), build("pairs", "lens-fixed", {}), Preprocess(), 0, keep=keep, workers=workers
     )
     images = 0

@@ -19,7 +19,7 @@ import torch
 import lenskit
 from lenskit.choices import CHOICES
 from lenskit.cli.train import command
-from lenskit.data.images import simulated
+from lenskit.data.lens_set import SimulatedLenses
 from lenskit.encoder import Encoder
 from lenskit.errors import LenskitError, UsageError
 from lenskit.run import Run
@@ -192,10 +192,10 @@ def test_embedding_lenses_is_as_lenskit_embed_does(run: Run, request: pytest.Fix
 
 
 def test_embedding_takes_arrays_tensors_and_stored_images(run: Run) -> None:
-    (chunk,) = simulated(run.simulator(), seed=0, split="embed", lenses=5)
+    drawn = SimulatedLenses(run.simulator(), seed=0, split="embed").read(range(5)).images
     wanted, _ = run.embed(5, device="cpu")
-    swapped = chunk[0].numpy().astype(">f8")  # as FITS files hold them
-    for images in (chunk[0], chunk[0].double(), chunk[0].numpy(), swapped, chunk[0].tolist()):
+    swapped = drawn.numpy().astype(">f8")  # as FITS files hold them
+    for images in (drawn, drawn.double(), drawn.numpy(), swapped, drawn.tolist()):
         features, parameters = run.embed(images, device="cpu")
         np.testing.assert_allclose(features, wanted, atol=1e-6)
         assert parameters == {}

@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from lenskit.chosen import build
-from lenskit.data.images import simulated
+from lenskit.data.lens_set import SimulatedLenses
 from lenskit.encoder import Encoder
 from lenskit.encoder_card import read_card
 from lenskit.errors import LenskitError, UsageError
@@ -29,8 +29,7 @@ CARD: dict[str, Any] = {
 
 
 def images(n: int = 5) -> Tensor:
-    ((drawn, _),) = simulated(build("simulator", "blobs", {}), seed=1, split="test", lenses=n)
-    return drawn
+    return SimulatedLenses(build("simulator", "blobs", {}), seed=1, split="test").read(range(n)).images
 
 
 @pytest.fixture
@@ -110,24 +109,20 @@ def test_prepares_images_itself() -> None:
     torch.testing.assert_close(encoder(1000 * images()), encoder(images()), rtol=1e-4, atol=1e-5)
 
 
-def test_embeds_chunks_of_any_size() -> None:
-    simulator = build("simulator", "blobs", {})
+def test_embeds_images_in_batches_of_any_size() -> None:
     encoder = Encoder.untrained(CARD, seed=3)
-    features, parameters = encoder.embed(simulated(simulator, seed=1, split="test", lenses=7, chunk=3))
+    features = encoder.embed(images(7), batch_size=3)
     assert features.shape == (7, 16)
     assert features.dtype == np.float32
     with torch.no_grad():
         np.testing.assert_allclose(features, encoder.eval()(images(7)).numpy(), rtol=1e-4, atol=1e-6)
-    assert list(parameters) == ["width", "x"]
-    scene = simulator.scene(1, "test", torch.arange(7))
-    np.testing.assert_array_equal(parameters["width"], scene["width"].double().numpy())
 
 
 def test_embeds_in_eval_mode() -> None:
     """Dropout is off and batch norm learns nothing, whatever the mode before."""
     encoder = Encoder.untrained(CARD, seed=3).train()
     before = {name: value.clone() for name, value in encoder.state_dict().items()}
-    first, second = (encoder.embed([(images(), {})])[0] for _ in range(2))
+    first, second = (encoder.embed(images()) for _ in range(2))
     np.testing.assert_array_equal(first, second)
     assert all(torch.equal(value, before[name]) for name, value in encoder.state_dict().items())
 

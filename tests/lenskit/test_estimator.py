@@ -18,7 +18,7 @@ from sklearn.preprocessing import StandardScaler
 
 import lenskit
 from lenskit import LensEncoder
-from lenskit.data.images import simulated
+from lenskit.data.lens_set import SimulatedLenses
 from lenskit.run import Run
 
 
@@ -30,8 +30,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 @pytest.fixture(scope="module")
 def images(run: Run) -> np.ndarray:
-    ((images, _),) = simulated(run.simulator(), seed=0, split="embed", lenses=24)
-    return images.numpy()
+    return SimulatedLenses(run.simulator(), seed=0, split="embed").read(range(24)).images.numpy()
 
 
 def test_features_are_those_of_the_run(run: Run, images: np.ndarray) -> None:

@@ -71,9 +71,9 @@ def test_a_run_is_the_published_one(run: Run) -> None:
     method = Job(config()).method
     assert isinstance(method, AAE)
     theirs = Published(nn.Sequential(method.backbone, method.to_latent), method.decoder, method.discriminator)
-    source = Job(config()).source
+    source = Job(config()).training_set
     for method.batches in range(BATCHES):
-        batch = source.of(torch.arange(BATCH * method.batches, BATCH * (method.batches + 1)))
+        batch = source.by_index(torch.arange(BATCH * method.batches, BATCH * (method.batches + 1)))
         theirs.learn(batch.views[0].double(), method.prior(batch).double())
     for name, value in method.state_dict().items():
         torch.testing.assert_close(weights(run)[name], value, rtol=1e-8, atol=1e-11, msg=lambda text, n=name: n + text)

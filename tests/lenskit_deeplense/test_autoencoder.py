@@ -103,7 +103,7 @@ def test_a_run_learns_and_no_alarm_is_false(method: str, tmp_path: Path, caplog:
     assert losses[-1] < 0.7 * losses[0]
     assert any("probe_rank" in line for line in lines)
     again = run.method()
-    assert torch.isfinite(again.score(Job(config(method)).source.of(torch.arange(2)).views[0])).all()
+    assert torch.isfinite(again.score(Job(config(method)).training_set.by_index(torch.arange(2)).views[0])).all()
 
 
 @pytest.mark.parametrize("method", METHODS)

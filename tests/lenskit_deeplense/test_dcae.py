@@ -57,7 +57,7 @@ def test_a_run_is_that_of_plain_torch(tmp_path: Path) -> None:
     optimizer = torch.optim.Adam(theirs.parameters(), lr=2e-3, weight_decay=1e-5)
     scheduler = torch.optim.lr_scheduler.OneCycleLR(optimizer, 2e-3, epochs=3, steps_per_epoch=4)
     for batch in range(12):
-        images = job.source.of(torch.arange(4 * batch, 4 * (batch + 1))).views[0].double()
+        images = job.training_set.by_index(torch.arange(4 * batch, 4 * (batch + 1))).views[0].double()
         optimizer.zero_grad()
         F.mse_loss(theirs(images), images).backward()
         optimizer.step()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from lenskit.config import Config
-from lenskit.data.source import source_of
+from lenskit.data.training_set import training_set_of
 
 SHARED = ("theta_E", "subhalo_x", "subhalo_theta_E", "substructure")
 
@@ -18,8 +18,8 @@ def test_both_images_have_the_lens_and_the_subhalos_but_not_the_source() -> None
             "method": {"name": "simsiam"},
         }
     )
-    source = source_of(config)
-    simulator, pairs = source.simulator, source.pairs  # type: ignore[attr-defined]
+    source = training_set_of(config)
+    simulator, pairs = source.lenses.simulator, source.pairs  # type: ignore[attr-defined]
     index = torch.arange(4)
     first, second = (simulator.scene(0, "train", index, torch.full((4,), view), shared=pairs.shared) for view in (0, 1))
     for name in SHARED:

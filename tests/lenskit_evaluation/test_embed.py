@@ -29,8 +29,8 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(autouse=True)
 def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Forty lenses are several parts, and a part several batches."""
-    monkeypatch.setattr("lenskit_evaluation.streamed.PART", 16)
-    monkeypatch.setattr("lenskit_evaluation.streamed.CPU_BATCH", 7)
+    monkeypatch.setattr("lenskit_evaluation.embed_worker.PART", 16)
+    monkeypatch.setattr("lenskit_evaluation.embed_worker.CPU_BATCH", 7)
 
 
 def projected(run: Run, images: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:

@@ -12,7 +12,7 @@ from lenskit.chosen import build
 from lenskit.config import Config
 from lenskit.errors import LenskitError, UsageError
 from lenskit.plugin import Embeddings, Run, open_dataset
-from lenskit_evaluation.lenses import OnLenses, SimulatedLenses, StoredLenses, labelled
+from lenskit_evaluation.lenses import OnLenses, labelled, simulated_split, stored_split
 
 torch.set_num_threads(1)
 
@@ -36,39 +36,35 @@ def simulator(stamps: Path, **options):
 
 
 def test_no_galaxy_is_on_both_sides(stamps: Path) -> None:
-    lenses = SimulatedLenses(simulator(stamps, merger_fraction=0.3), 60, 30, 0)
-    shown, images = [], []
-    for test, count in ((False, 60), (True, 30)):
-        chunks = list(lenses.chunks(test))
-        numbers = np.concatenate([number for _, number, _ in chunks])
-        assert len(set(numbers)) == count == sum(len(each) for (each, _), *_ in chunks)
-        things = np.concatenate([known[name].numpy() for (_, known), *_ in chunks
-                                 for name in ("source_stamp", "companion_stamp")])  # fmt: skip
+    lenses = simulated_split(simulator(stamps, merger_fraction=0.3), 60, 30, 0)
+    shown = []
+    for side, count in ((lenses.train, 60), (lenses.test, 30)):
+        assert len(set(side.index)) == len(side) == count
+        values = side.values()
+        things = np.concatenate([values[name] for name in ("source_stamp", "companion_stamp")])
         shown.append(set(things[things >= 0]))
         assert (things < 0).any()
-        images.append((chunks[0][0], numbers))
     assert shown[0]
     assert shown[1]
     assert not shown[0] & shown[1]
     # A lens is the one of its number, however it was chosen.
-    (pictures, known), numbers = images[1]
-    scene = lenses.simulator.scene(0, "probe-test", torch.from_numpy(numbers[:4]))
-    torch.testing.assert_close(known["theta_E"][:4], scene["theta_E"])
-    torch.testing.assert_close(pictures[:4], lenses.simulator.render(scene), atol=1e-5, rtol=0)
+    read = lenses.test.read(range(4))
+    scene = lenses.test.simulator.scene(0, "probe-test", torch.from_numpy(lenses.test.index[:4]))
+    torch.testing.assert_close(read.values["theta_E"], scene["theta_E"])
+    torch.testing.assert_close(read.images, lenses.test.simulator.render(scene), atol=1e-5, rtol=0)
 
 
 def test_one_galaxy_is_on_one_side(stamps: Path) -> None:
     for path in sorted(stamps.iterdir())[1:]:
         path.unlink()
-    lenses = SimulatedLenses(simulator(stamps, cosmos_fraction=1.0, merger_fraction=0.0), 12, 12, 0)
-    assert sum(len(numbers) for _, numbers, _ in lenses.chunks(True)) == 12
+    drawn = simulator(stamps, cosmos_fraction=1.0, merger_fraction=0.0)
     with pytest.raises(LenskitError, match="only 0 have sources that the other side of the split has not"):
-        list(lenses.chunks(False))
+        simulated_split(drawn, 12, 12, 0)
 
 
 def test_stored_lenses_are_split_by_lens(run: Run, images: Path) -> None:
-    lenses = StoredLenses(open_dataset(str(images), size=16), 100, 100, 0)
-    split = lenses.split({"blobs": run.encoder()})["blobs"]
+    lenses = stored_split(open_dataset(str(images), size=16), 100, 100, 0)
+    split = lenses.embed({"blobs": run.encoder()})["blobs"]
     assert (len(split.train), len(split.test)) == (9, 3)
     assert not set(split.train.names) & set(split.test.names)
     assert sorted([*split.train.names, *split.test.names]) == [f"blob{number:02}" for number in range(12)]

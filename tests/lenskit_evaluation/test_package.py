@@ -68,8 +68,8 @@ def test_predictions_need_no_simulation(packaged: Path, images: Path, tmp_path: 
     with (tmp_path / "out.csv").open() as file:
         rows = list(csv.DictReader(file))
     encoder, head = Encoder.load(packaged), Head.load(packaged / "head.safetensors")
-    parts = (part for part, _ in lenskit.plugin.stored(encoder.open(str(images))))
-    expected = head.predict(lambda part: encoder.embed([(part, {})])[0].astype(np.float64), parts).values["width"]
+    parts = (read.images for read in lenskit.plugin.StoredLenses(encoder.open(str(images))).chunks())
+    expected = head.predict(lambda part: encoder.embed(part).astype(np.float64), parts).values["width"]
     assert [row["width"] for row in rows] == [f"{value:.5g}" for value in expected]
     width = head.half_width(0.68)["width"]
     assert [float(row["width_high"]) for row in rows] == pytest.approx((expected + width).tolist(), rel=1e-4)
@@ -105,7 +105,7 @@ def test_an_average_is_calibrated_as_it_is_used(run: Run, tmp_path: Path) -> Non
     simulator = run.simulator()
     scene = simulator.scene(0, "probe-test", torch.arange(60))
     shown = simulator.render(scene)
-    found = head.predict(lambda part: encoder.embed([(part, {})])[0].astype(np.float64), [shown]).values["width"]
+    found = head.predict(lambda part: encoder.embed(part).astype(np.float64), [shown]).values["width"]
     residuals = np.sort(np.abs(scene["width"].double().numpy() - found))
     np.testing.assert_allclose(head.intervals.residuals[:, 0], residuals, atol=1e-5)
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lenskit.errors import LenskitError
-from lenskit.plugin import Embeddings, Run, source_of
+from lenskit.plugin import Embeddings, Run, training_set_of
 from lenskit_evaluation.statistics import statistics, statistics_of
 
 
@@ -65,8 +65,8 @@ def test_of_a_run(run: Run) -> None:
     simulator, encoder = run.simulator(), run.encoder()
     features = []
     for view in (0, 1):
-        scene = simulator.scene(0, "probe", torch.arange(256), view, shared=source_of(run.config).pairs.shared)
-        features.append(encoder.embed([(simulator.render(scene), {})])[0])
+        scene = simulator.scene(0, "probe", torch.arange(256), view, shared=training_set_of(run.config).pairs.shared)
+        features.append(encoder.embed(simulator.render(scene)))
     a, b = (each / np.linalg.norm(each, axis=1, keepdims=True) for each in features)
     assert found.alignment == pytest.approx(((a - b) ** 2).sum(1).mean(), rel=1e-4)
 

@@ -41,7 +41,7 @@ def test_intervals_hold_on_the_lenses_that_it_was_calibrated_for(shipped: Encode
     head = Head.load(shipped.head)
     scene = simulator.scene(99, "test", torch.arange(48))
     images = simulator.render(scene)
-    found = head.predict(lambda part: encoder.embed([(part, {})])[0].astype(np.float64), [images])
+    found = head.predict(lambda part: encoder.embed(part).astype(np.float64), [images])
     error = np.abs(found.values["theta_E"] - scene["theta_E"].numpy())
     assert np.mean(error <= head.half_width(0.68)["theta_E"]) == pytest.approx(0.68, abs=0.2)
     assert np.median(error) < 0.1

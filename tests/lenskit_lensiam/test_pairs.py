@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from lenskit.chosen import build
-from lenskit.data.source import LiveSource
+from lenskit.data.training_set import SimulatedTrainingSet
 from lenskit.plugin import Batch, KeyedGenerator, orient_images, orient_values
 from lenskit.preprocessing.preprocess import Preprocess
 from lenskit_lensiam.pairs import InstrumentOnly, LensFixed, LensFixedDihedral, SourceFixed
@@ -39,8 +39,8 @@ def test_lens_fixed_shares_the_lens_and_nothing_else():
 )
 def test_pairs_share_the_parameters_of_one_group_and_no_others(strategy: type, same: str) -> None:
     pairs = strategy(turn="no", mirror="no") if strategy is LensFixedDihedral else strategy()
-    source = LiveSource(SIMULATOR, pairs, Preprocess(), 0)
-    batch = source.of(torch.arange(200))
+    source = SimulatedTrainingSet(SIMULATOR, pairs, Preprocess(), 0)
+    batch = source.by_index(torch.arange(200))
     for parameter in source.parameters:
         one, other = batch.parameters[parameter.name].T
         if parameter.name in ("source_dx", "source_dy", "source_magnification"):
@@ -97,9 +97,11 @@ def values(batch: Batch, names: tuple[str, str]) -> torch.Tensor:
 
 def test_turned_pairs_are_lens_fixed_pairs_turned_with_their_parameters() -> None:
     index = torch.arange(64)
-    plain = LiveSource(SIMULATOR, LensFixed(), Preprocess(), 0).of(index)
-    turned = LiveSource(SIMULATOR, LensFixedDihedral(turn="independently", mirror="independently"), Preprocess(), 0)
-    turned_batch = turned.of(index)
+    plain = SimulatedTrainingSet(SIMULATOR, LensFixed(), Preprocess(), 0).by_index(index)
+    turned = SimulatedTrainingSet(
+        SIMULATOR, LensFixedDihedral(turn="independently", mirror="independently"), Preprocess(), 0
+    )
+    turned_batch = turned.by_index(index)
     ways = set()
     for view in range(2):
         for row in range(64):
@@ -125,8 +127,8 @@ def way(image: torch.Tensor, turned: torch.Tensor) -> tuple[int, bool]:
 
 
 def test_pairs_turned_alike_still_share_the_lens() -> None:
-    batch = LiveSource(SIMULATOR, LensFixedDihedral(), Preprocess(), 0).of(torch.arange(64))
-    plain = LiveSource(SIMULATOR, LensFixed(), Preprocess(), 0).of(torch.arange(64))
+    batch = SimulatedTrainingSet(SIMULATOR, LensFixedDihedral(), Preprocess(), 0).by_index(torch.arange(64))
+    plain = SimulatedTrainingSet(SIMULATOR, LensFixed(), Preprocess(), 0).by_index(torch.arange(64))
     for names in (("center_x", "center_y"), *SPIN_2):
         z = values(batch, names)
         assert torch.equal(z[:, 0], z[:, 1])

@@ -237,7 +237,7 @@ def test_a_run_is_asked_without_its_lenses_unless_it_is_an_old_one(
         raise FileNotFoundError
 
     with monkeypatch.context() as patched:
-        patched.setattr(checkpoint, "source_of", gone)
+        patched.setattr(checkpoint, "training_set_of", gone)
         before = torch.get_rng_state()
         torch.testing.assert_close(torch.from_numpy(run.score(images, device="cpu")[0]), expected.double())
         assert torch.equal(torch.get_rng_state(), before)

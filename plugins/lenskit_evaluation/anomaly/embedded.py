@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from lenskit.plugin import Embeddings, LenskitError, Parameter, UsageError
 from lenskit_evaluation.anomaly.detectors import Neighbours
 from lenskit_evaluation.anomaly.options import Options
-from lenskit_evaluation.anomaly.pools import Embedded, Pool, class_label
+from lenskit_evaluation.anomaly.pools import Pool, class_label
 from lenskit_evaluation.anomaly.scored import Scored, Truth
 from lenskit_evaluation.anomaly.shown import Gallery
 from lenskit_evaluation.anomaly.subjects import labelled_images, score_images
@@ -47,20 +47,20 @@ def judge_embeddings(subjects: Sequence[Embeddings], options: Options) -> tuple[
     named = labelled(subjects)
     first, others = next(iter(named)), list(named)[1:]
     label = class_label(named[first].parameters, options.label, options.normal)
-    pools = {name: Embedded(each, np.arange(len(each)), label) for name, each in named.items()}
+    pools = {name: Pool.embedded(each, label) for name, each in named.items()}
     for name in others:
         _check_same_images(first, name, named, label)
     normal = options.normal
     if options.reference:
         if others:
             raise UsageError(f"--reference holds features of one encoder: judge {first} and {others[0]} apart")
-        known: Pool = _reference(Path(options.reference), first, named[first], label)
+        known = _reference(Path(options.reference), first, named[first], label)
         normal = normal_class(normal, label, known)
         known, judged = normal_ones(known, normal), np.arange(len(pools[first]))
-        fitted: dict[str, Pool] = {first: known.take(_some(len(known), options))}
+        fitted = {first: known.take(_some(len(known), options))}
     else:
         normal = normal_class(normal, label, pools[first])
-        rows, judged = _halves(pools[first], normal, options.seed)
+        rows, judged = _halves(named[first], pools[first], normal, options.seed)
         rows = rows[_some(len(rows), options)]
         fitted = {name: pool.take(rows) for name, pool in pools.items()}
     scored = {}
@@ -91,7 +91,7 @@ def _check_same_images(first: str, other: str, named: Mapping[str, Embeddings], 
         raise UsageError(f"{first} and {other} hold features of different images: judge them apart, a command each")
 
 
-def _reference(path: Path, name: str, judged: Embeddings, label: Parameter) -> Embedded:
+def _reference(path: Path, name: str, judged: Embeddings, label: Parameter) -> Pool:
     """The embeddings at a path, as a reference for others.
 
     Raises:
@@ -108,7 +108,7 @@ def _reference(path: Path, name: str, judged: Embeddings, label: Parameter) -> E
         raise UsageError(f"{path} and {name} are by two encoders: one has to make both")
     if "images" in known.about and known.about["images"] == judged.about.get("images"):
         raise UsageError(f"{path} and {name} are of the same images, which flatters: take normal images of a training")
-    return Embedded(known, np.arange(len(known)), label_of(known.parameters, label))
+    return Pool.embedded(known, label_of(known.parameters, label))
 
 
 def _some(count: int, options: Options) -> NDArray[np.int64]:
@@ -117,13 +117,12 @@ def _some(count: int, options: Options) -> NDArray[np.int64]:
     return np.sort(chosen)
 
 
-def _halves(pool: Embedded, normal: str, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _halves(source: Embeddings, pool: Pool, normal: str, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """The rows of half of the normal lenses, and all rows that share neither a lens nor a thing with them.
 
     Raises:
         LenskitError: if there are fewer than two normal lenses.
     """
-    source = pool.embeddings
     things = {p.name: source.values[p.name] for p in source.parameters if p.identity}
     known, number = np.unique(source.lens, return_inverse=True)
     shuffled = np.random.default_rng(seed).permutation(len(known))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,11 +13,23 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lenskit.plugin import Dataset, Embeddings, Parameter, Simulator, UsageError, check_complete, near, read_lenses
+from lenskit.plugin import (
+    Dataset,
+    Embeddings,
+    Lenses,
+    LensTable,
+    Parameter,
+    SimulatedLenses,
+    Simulator,
+    StoredLenses,
+    UsageError,
+    near,
+)
+from lenskit_evaluation.features import best_device
 from lenskit_evaluation.splits import Array, known_values
 
 CHUNK = 256
-"""Lenses whose classes are drawn at a time."""
+"""Rows of embeddings at a time."""
 
 
 class Origin(NamedTuple):
@@ -31,161 +43,97 @@ class Origin(NamedTuple):
         return f"simulator {self.simulator}, seed {self.seed}, split {self.split}"
 
 
-class Pool(ABC):
-    """Lenses, an image each.
+@dataclass(frozen=True)
+class Pool:
+    """Lenses, an image each, and their class label.
 
     Attributes:
-        origin: Which simulated lenses they are of; none if that is not known.
-        index: (n,) their numbers.
+        lenses: The lenses; of embedded ones features stand in for the images.
         parameter: The class label; none if there is none.
+        origin: Which simulated lenses they are; none if that is not known.
+        path: File or folder of stored lenses.
     """
 
-    origin: Origin | None
-    index: NDArray[np.int64]
+    lenses: LensTable
     parameter: Parameter | None
+    origin: Origin | None = None
+    path: Path | None = None
+
+    @classmethod
+    def drawn(cls, simulator: Simulator, origin: Origin, count: int, parameter: Parameter | None) -> Pool:
+        """Return the first lenses that a simulator draws."""
+        lenses = SimulatedLenses(simulator, seed=origin.seed, split=origin.split, index=count)
+        return cls(lenses.to(best_device()), parameter, origin)
+
+    @classmethod
+    def stored(cls, dataset: Dataset, path: Path, index: NDArray[np.int64], parameter: Parameter | None) -> Pool:
+        """Return lenses of a dataset by their numbers."""
+        return cls(StoredLenses(dataset, index), parameter, _origin_of(dataset.configuration or {}), path)
+
+    @classmethod
+    def embedded(cls, embeddings: Embeddings, parameter: Parameter | None) -> Pool:
+        """Return the rows of embeddings."""
+        return cls(EmbeddedLenses(embeddings), parameter)
 
     def __len__(self) -> int:
-        return len(self.index)
+        return len(self.lenses)
 
-    @abstractmethod
-    def _values(self, label: str) -> Array:
-        """(n,) what is recorded of them."""
-
-    @abstractmethod
-    def names(self) -> list[str]:
-        """Their names."""
-
-    @abstractmethod
     def take(self, rows: NDArray[np.int64] | NDArray[np.bool_]) -> Pool:
-        """Some of them."""
+        """Return some of them."""
+        return replace(self, lenses=self.lenses.select(rows))
 
-    @abstractmethod
     def images(self, batch_size: int) -> Iterator[Tensor]:
-        """Their images (up to `batch_size`, C, H, W), raw, on whatever device."""
+        """Yield their images (up to `batch_size`, C, H, W), raw, or features (up to `batch_size`, d), on any device."""
+        return (read.images for read in self.lenses.chunks(batch_size))
+
+    def is_of(self, other: Pool) -> bool:
+        """Whether both are stored in the same data: an option of the reader may say which images a file has."""
+        if not (self.path and other.path) or self.path.resolve() != other.path.resolve():
+            return False
+        one, another = (
+            StoredLenses(pool.lenses.dataset).read([0]).images
+            for pool in (self, other)
+            if isinstance(pool.lenses, StoredLenses)
+        )
+        return torch.equal(one, another)
 
     @cached_property
     def labels(self) -> Array:
-        """(n,) the number of each one's class, NaN where it is not known."""
+        """The number of each one's class (n,), NaN where it is not known."""
         if self.parameter is None:
             return np.full(len(self), np.nan)
-        return known_values(self._values(self.parameter.name), self.parameter)
+        return known_values(self.lenses.values()[self.parameter.name], self.parameter)
 
     @property
     def classes(self) -> NDArray[np.str_]:
-        """(n,) the name of each one's class, empty where it is not known."""
+        """The name of each one's class (n,), empty where it is not known."""
         names = self.parameter.classes if self.parameter else ()
         return np.array([*names, ""])[np.where(np.isnan(self.labels), -1, self.labels).astype(int)]
 
 
-class Drawn(Pool):
-    """Lenses that a simulator draws.
+class EmbeddedLenses(LensTable):
+    """Rows of embeddings, whose features stand in for images.
 
     Args:
-        simulator: What draws and renders them.
-        origin: Its name, their seed, and the part of the data that they are of.
-        index: (n,) their numbers.
-        parameter: The class label.
+        embeddings: The features. Those of large files stay on disk.
     """
 
-    origin: Origin
+    def __init__(self, embeddings: Embeddings) -> None:
+        self.embeddings, self.parameters = embeddings, embeddings.parameters
+        self.index = np.arange(len(embeddings))
 
-    def __init__(
-        self, simulator: Simulator, origin: Origin, index: NDArray[np.int64], parameter: Parameter | None
-    ) -> None:
-        self.simulator, self.origin, self.index, self.parameter = simulator, origin, index, parameter
-        simulator.to(self.device)
+    def names_of(self, numbers: Iterable[int]) -> list[str]:
+        return [self.embeddings.names[int(number)] for number in numbers]
 
-    @property
-    def device(self) -> torch.device:
-        """Where they are made."""
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    def values(self) -> dict[str, Array]:
+        return {name: value[self.index] for name, value in self.embeddings.values.items()}
 
-    @torch.no_grad()
-    def _values(self, label: str) -> Array:
-        parts = [self._scene(start, CHUNK)[label] for start in range(0, len(self), CHUNK)]
-        return torch.cat(parts).double().cpu().numpy()
-
-    def names(self) -> list[str]:
-        return [str(number) for number in self.index]
-
-    def take(self, rows: NDArray[np.int64] | NDArray[np.bool_]) -> Drawn:
-        return Drawn(self.simulator, self.origin, self.index[rows], self.parameter)
-
-    @torch.no_grad()
-    def images(self, batch_size: int) -> Iterator[Tensor]:
-        for start in range(0, len(self), batch_size):
-            yield self.simulator.render(self._scene(start, batch_size))
-
-    def _scene(self, start: int, count: int) -> dict[str, Tensor]:
-        index = torch.from_numpy(self.index[start : start + count]).to(self.device)
-        return self.simulator.scene(self.origin.seed, self.origin.split, index)
-
-
-class Read(Pool):
-    """Stored lenses, of each the first image.
-
-    Args:
-        dataset: Where they are.
-        path: The file or folder of that.
-        index: (n,) their numbers.
-        parameter: The class label.
-    """
-
-    def __init__(self, dataset: Dataset, path: Path, index: NDArray[np.int64], parameter: Parameter | None) -> None:
-        check_complete(dataset)
-        self.dataset, self.path, self.index, self.parameter = dataset, path, index, parameter
-        self.origin = _origin_of(dataset.configuration or {})
-
-    def is_of(self, other: Read) -> bool:
-        """Whether they are of the same data: what else a file holds, an option of its reader may have named."""
-        if self.path.resolve() != other.path.resolve():
-            return False
-        one, another = (read_lenses(each.dataset, [0], draws=1)[0] for each in (self, other))
-        return torch.equal(one, another)
-
-    def _values(self, label: str) -> Array:
-        values = self.dataset.read_parameters(self.index.tolist())[label]
-        return values.reshape(len(self), -1)[:, 0].double().numpy()
-
-    def names(self) -> list[str]:
-        return [self.dataset.names[number] for number in self.index]
-
-    def take(self, rows: NDArray[np.int64] | NDArray[np.bool_]) -> Read:
-        return Read(self.dataset, self.path, self.index[rows], self.parameter)
-
-    def images(self, batch_size: int) -> Iterator[Tensor]:
-        for start in range(0, len(self), batch_size):
-            yield read_lenses(self.dataset, self.index[start : start + batch_size].tolist(), draws=1)[0][:, 0]
-
-
-class Embedded(Pool):
-    """Images of which only features are known, which stand in for the images.
-
-    Args:
-        embeddings: The features.
-        index: (n,) the numbers of rows.
-        parameter: The class label.
-    """
-
-    origin = None
-
-    def __init__(self, embeddings: Embeddings, index: NDArray[np.int64], parameter: Parameter | None) -> None:
-        self.embeddings, self.index, self.parameter = embeddings, index, parameter
-
-    def _values(self, label: str) -> Array:
-        return self.embeddings.values[label][self.index]
-
-    def names(self) -> list[str]:
-        return [self.embeddings.names[number] for number in self.index]
-
-    def take(self, rows: NDArray[np.int64] | NDArray[np.bool_]) -> Embedded:
-        return Embedded(self.embeddings, self.index[rows], self.parameter)
-
-    def images(self, batch_size: int) -> Iterator[Tensor]:
-        """Their features (up to `batch_size`, d)."""
-        for start in range(0, len(self), batch_size):
-            rows = self.index[start : start + batch_size]
-            yield torch.from_numpy(np.asarray(self.embeddings.features[rows], np.float32))
+    def chunks(self, size: int = CHUNK) -> Iterator[Lenses]:
+        for start in range(0, len(self), size):
+            rows = self.index[start : start + size]
+            lens, view = (torch.from_numpy(each[rows]) for each in (self.embeddings.lens, self.embeddings.view))
+            features = torch.from_numpy(np.asarray(self.embeddings.features[rows], np.float32))
+            yield Lenses(features, {}, lens, view)
 
 
 def _origin_of(configuration: Mapping[str, Any]) -> Origin | None:

@@ -14,11 +14,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lenskit.plugin import Encoder, LenskitError, Method, Run, UsageError, find_reader
+from lenskit.plugin import Encoder, LenskitError, Method, Run, StoredLenses, UsageError, find_reader
 from lenskit_evaluation.anomaly.detectors import Detector, Neighbours, baselines, embedding, own_detector
 from lenskit_evaluation.anomaly.fidelity import errors
 from lenskit_evaluation.anomaly.options import Options
-from lenskit_evaluation.anomaly.pools import Drawn, Origin, Pool, Read, class_label
+from lenskit_evaluation.anomaly.pools import Origin, Pool, class_label
 from lenskit_evaluation.anomaly.scored import Scored, Shown, Truth
 from lenskit_evaluation.anomaly.shared import Shared
 from lenskit_evaluation.anomaly.shown import Gallery
@@ -97,8 +97,8 @@ def judge_runs(runs: Sequence[Run], options: Options) -> tuple[Truth, dict[str, 
 
 def _origin(run: Run, pool: Pool, options: Options) -> dict[str, Any]:
     """Where the images come from."""
-    if isinstance(pool, Read):
-        return stored_origin(str(options.data), pool.dataset)
+    if isinstance(pool.lenses, StoredLenses):
+        return stored_origin(str(options.data), pool.lenses.dataset)
     return simulated_origin(run, options.simulator, options.set, options.seed)
 
 
@@ -130,9 +130,9 @@ def pool_of(run: Run, options: Options, encoders: Mapping[str, Encoder]) -> Pool
         dataset = encoder.open(options.data)
         for _, other in others:
             other.check_pixel_scale(dataset)
-        shape, index = dataset.image_shape, np.arange(len(dataset))
+        shape = dataset.image_shape
         parameter = class_label(dataset.parameters, options.label, options.normal, pixels)
-        pool: Pool = Read(dataset, find_reader(options.data)[1], index, parameter)
+        pool = Pool.stored(dataset, find_reader(options.data)[1], np.arange(len(dataset)), parameter)
     else:
         if options.simulator is None and "data" in run.config.sections:
             raise UsageError(f"{run.path} was trained on stored images: say which to judge it on, with --data")
@@ -144,10 +144,10 @@ def pool_of(run: Run, options: Options, encoders: Mapping[str, Encoder]) -> Pool
             simulator = run.simulator(options.simulator, **asked)
         for each in encoders.values():
             each.check_pixel_scale(simulator)
-        shape, index = simulator.image_shape, np.arange(options.lenses)
+        shape = simulator.image_shape
         parameter = class_label(simulator.parameters, options.label, options.normal, pixels)
         origin = Origin(options.simulator or run.config.name("simulator"), options.seed, SPLIT)
-        pool = Drawn(simulator, origin, index, parameter)
+        pool = Pool.drawn(simulator, origin, options.lenses, parameter)
     encoder.check_shape((1, *shape))
     return pool
 
@@ -173,7 +173,7 @@ def labelled_images(pool: Pool, normal: str, options: Options) -> tuple[Pool, Tr
             "AUC are defined only where there are normal images and anomalies"
         )
     assert pool.parameter is not None
-    return pool, Truth(classes, truth.label, normal, pool.names(), pool.parameter.name)
+    return pool, Truth(classes, truth.label, normal, pool.lenses.names, pool.parameter.name)
 
 
 def score_images(

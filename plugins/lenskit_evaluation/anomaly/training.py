@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from lenskit.plugin import EncoderRun, Parameter, Run, UsageError, near
-from lenskit_evaluation.anomaly.pools import Drawn, Origin, Pool, Read, is_numbered
+from lenskit_evaluation.anomaly.pools import Origin, Pool, is_numbered
 from lenskit_evaluation.anomaly.scored import Truth
 
 log = logging.getLogger("lenskit")
@@ -38,15 +38,14 @@ def training_of(run: Run, count: int, seed: int, label: Parameter | None = None)
         index = np.arange(len(dataset))
         if len(index) > count:
             index = np.sort(np.random.default_rng(seed).choice(index, count, replace=False))
-        return Read(dataset, path, index, label_of(dataset.parameters, label))
+        return Pool.stored(dataset, path, index, label_of(dataset.parameters, label))
     simulator, trained_with, seen = run.simulator(), 0, count
     if not isinstance(run, EncoderRun):  # an encoder does not say its seed: lenses of any are like those
         settings = run.config.build("train")
         trained_with = settings.seed
         seen = run.encoder().card.get("trained", {}).get("batches", 0) * settings.batch_size or count
-    index = np.arange(min(count, seen))
     origin = Origin(run.config.name("simulator"), trained_with, "train")
-    return Drawn(simulator, origin, index, label_of(simulator.parameters, label))
+    return Pool.drawn(simulator, origin, min(count, seen), label_of(simulator.parameters, label))
 
 
 def label_of(parameters: Sequence[Parameter], like: Parameter | None) -> Parameter | None:
@@ -70,7 +69,7 @@ def check_unseen(name: str, training: Pool, judged: Pool) -> None:
     """
     if judged.origin is not None and judged.origin == training.origin:
         found = f"lenses of {judged.origin}"
-    elif isinstance(judged, Read) and isinstance(training, Read) and judged.is_of(training):
+    elif judged.is_of(training):
         found = str(judged.path)
     else:
         return

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
@@ -13,27 +13,28 @@ from annotated_types import Ge, Le
 from numpy.typing import NDArray
 
 from lenskit.plugin import (
-    Chunk,
     Embeddings,
     Evaluation,
+    LensSet,
     Parameter,
     Run,
+    SimulatedLenses,
+    StoredLenses,
     UsageError,
     at_most,
-    check_complete,
     check_free,
     check_output,
     in_folder,
     is_stamped,
+    join_values,
     open_dataset,
-    simulated,
     stamp,
     write_atomically,
 )
 from lenskit_evaluation.explore.page import Shown, page
 from lenskit_evaluation.explore.sprites import Sprites, Thumbnails, thumbnails
-from lenskit_evaluation.features import simulator_of, to_best_device
-from lenskit_evaluation.lenses import check_one_source, first_images, labelled
+from lenskit_evaluation.features import best_device, simulator_of, to_best_device
+from lenskit_evaluation.lenses import check_one_source, labelled
 from lenskit_evaluation.maps.feature_map import FEWEST, FeatureMap, Trust, trustworthiness
 from lenskit_evaluation.origins import simulated_origin, stored_origin
 from lenskit_evaluation.outcome import OUTCOME, write_outcome
@@ -198,34 +199,31 @@ class Explore(Evaluation):
     def _embed(self, run: Run) -> _Lenses:
         """Lenses as a run's encoder sees them."""
         encoder = to_best_device(run.encoder())
-        chunks: Iterable[Chunk]
         if self.data:
             dataset = encoder.open(self.data)
-            check_complete(dataset)
+            lenses: LensSet = StoredLenses(dataset)
             rows = self._some(len(dataset))
-            names, parameters = [dataset.names[row] for row in rows], dataset.parameters
-            chunks = (chunk for chunk, *_ in first_images(dataset, rows))
+            lenses, names = lenses.select(rows), [dataset.names[row] for row in rows]
             source = f"lenses of {self.data}" + self._chosen(rows, len(dataset))
             origin = stored_origin(self.data, dataset)
         else:
             simulator = simulator_of(run, self.simulator, self.set)
-            names, parameters = [f"lens {number}" for number in range(self.lenses)], simulator.parameters
-            device = next(encoder.parameters()).device
-            chunks = simulated(simulator, seed=self.seed, split="embed", lenses=self.lenses, device=device)
+            lenses = SimulatedLenses(simulator, seed=self.seed, split="embed", index=self.lenses)
+            lenses, names = lenses.to(best_device()), [f"lens {number}" for number in range(self.lenses)]
             kind = self.simulator or run.config.sections["simulator"]["name"]
             changed = f" with {', '.join(self.set)}" if self.set else ""
             source = f"simulated lenses ({kind}{changed}, seed {self.seed}), never trained on"
             origin = simulated_origin(run, self.simulator, self.set, self.seed)
         self._check_number(len(names))
-        features, pictures = [], []
-        values: dict[str, list[NDArray[np.float64]]] = {parameter.name: [] for parameter in parameters}
-        for images, known in chunks:
-            features.append(encoder.embed([(images, {})])[0])
-            pictures.append(thumbnails(images, self.thumbnail))
-            for name, parts in values.items():
-                parts.append(known[name].double().cpu().numpy())
-        together = {name: np.concatenate(parts) for name, parts in values.items()}
-        return _Lenses(np.concatenate(features), together, parameters, names, np.concatenate(pictures), source, origin)
+        features, pictures, values = [], [], []
+        for read in lenses.chunks():
+            features.append(encoder.embed(read.images))
+            pictures.append(thumbnails(read.images, self.thumbnail))
+            values.append(read.arrays())
+        return _Lenses(
+            np.concatenate(features), join_values(values), lenses.parameters, names, np.concatenate(pictures), source,
+            origin,
+        )  # fmt: skip
 
     def _embedded(self, embeddings: Embeddings) -> _Lenses:
         """Lenses of a file of embeddings, with their images if `data` holds them."""
@@ -245,23 +243,18 @@ class Explore(Evaluation):
         Raises:
             UsageError: if the data have none of some name, or two.
         """
-        dataset = open_dataset(data)
-        check_complete(dataset)
-        number = {name: row for row, name in enumerate(dataset.names)}
+        lenses = StoredLenses(open_dataset(data))
+        number = {name: row for row, name in enumerate(lenses.names)}
         missing = [name for name in names if name not in number]
         if missing:
             raise UsageError(
                 f"{data} holds no image of {missing[0]}, and of {len(missing)} of {len(names)} embeddings: "
                 "--data takes the images that were embedded, or leave it out"
             )
-        if len(number) < len(dataset) or len(set(names)) < len(names):
+        if len(number) < len(lenses) or len(set(names)) < len(names):
             raise UsageError(f"names of embeddings or of images in {data} are not unique: leave --data out")
-        return np.concatenate(
-            [
-                thumbnails(images, self.thumbnail)
-                for (images, _), *_ in first_images(dataset, [number[name] for name in names])
-            ]
-        )
+        shown = lenses.select([number[name] for name in names])
+        return np.concatenate([thumbnails(read.images, self.thumbnail) for read in shown.chunks()])
 
     def _check_number(self, n: int) -> None:
         """Raises if there are too few lenses for a map, or for the neighbours that are looked at."""

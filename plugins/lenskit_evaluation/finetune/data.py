@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lenskit.plugin import Dataset, Parameter, UsageError, meant, orient_images, orient_values
-from lenskit_evaluation.lenses import Lenses, StoredLenses
+from lenskit.plugin import Dataset, LensSet, Parameter, UsageError, join_values, meant, orient_images, orient_values
+from lenskit_evaluation.lenses import LensSplit, stored_split
 from lenskit_evaluation.splits import Array, known_values
 
 USUAL = "theta_E"
@@ -47,8 +46,10 @@ class Labelled:
         return np.stack([self.values[target.name] for target in targets], axis=1)
 
 
-class KnownLenses(StoredLenses):
-    """The lenses of a data set of which the targets are known.
+def known_split(
+    dataset: Dataset, targets: Sequence[Parameter], lenses: int, test_lenses: int, seed: int
+) -> tuple[LensSplit, tuple[int, int]]:
+    """Return the lenses of a dataset of which the targets are known, and how many others each side had.
 
     Args:
         dataset: The images.
@@ -57,54 +58,40 @@ class KnownLenses(StoredLenses):
         test_lenses: How many to judge on, at most; no more than a quarter of all.
         seed: Seed of the split and of the choice.
     """
-
-    def __init__(
-        self, dataset: Dataset, targets: Sequence[Parameter], lenses: int, test_lenses: int, seed: int
-    ) -> None:
-        # Of all, whatever is known of them: which lenses are judged on does not depend on the target.
-        super().__init__(dataset, len(dataset), test_lenses, seed)
-        self._targets, self._lenses, self._choice = targets, lenses, seed
-        self.dropped = {False: 0, True: 0}
-
-    @cached_property
-    def sides(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """The numbers of the lenses of either side, ascending."""
-        values = self.dataset.read_parameters(range(len(self.dataset)))
-        first = {name: value.reshape(len(self.dataset), -1)[:, 0].numpy() for name, value in values.items()}
-        known = _known(first, self._targets)
-        sides = dict(zip((False, True), super().sides, strict=True))
-        self.dropped = {side: int((~known[rows]).sum()) for side, rows in sides.items()}
-        train, test = (rows[known[rows]] for rows in sides.values())
-        chosen = np.random.default_rng(self._choice).permutation(train)[: self._lenses]
-        return np.sort(chosen), test
+    # Of all, whatever is known of them: which lenses are judged on does not depend on the target.
+    sides = stored_split(dataset, len(dataset), test_lenses, seed)
+    known = [_known(side.values(), targets) for side in (sides.train, sides.test)]
+    chosen = np.random.default_rng(seed).permutation(np.flatnonzero(known[0]))[:lenses]
+    split = LensSplit(sides.train.select(np.sort(chosen)), sides.test.select(known[1]))
+    return split, (int((~known[0]).sum()), int((~known[1]).sum()))
 
 
-def gather(lenses: Lenses, test: bool, targets: Sequence[Parameter]) -> Labelled:
-    """The images of one side of which all targets are known.
+def gather(lenses: LensSet, targets: Sequence[Parameter], dropped: int, use: str) -> Labelled:
+    """Return the images of lenses of which all targets are known.
+
+    Args:
+        lenses: The lenses.
+        targets: What has to be known.
+        dropped: Lenses that were left out before.
+        use: Their use, for messages: `judge on`.
 
     Raises:
-        UsageError: if there is none.
+        UsageError: There is none.
     """
     images: list[Tensor] = []
-    values: dict[str, list[Array]] = {parameter.name: [] for parameter in lenses.parameters}
+    values: list[dict[str, Array]] = []
     names: list[str] = []
-    dropped = 0
-    if not isinstance(lenses, KnownLenses) or len(lenses.sides[test]):
-        for (pixels, recorded), _, called in lenses.chunks(test):
-            plain = {name: recorded[name].double().cpu().numpy() for name in values}
-            known = _known(plain, targets)
-            images.append(pixels.float().cpu()[torch.from_numpy(known)])
-            for name, value in plain.items():
-                values[name].append(value[known])
-            names += [name for name, keep in zip(called, known, strict=True) if keep]
-            dropped += int((~known).sum())
-    if isinstance(lenses, KnownLenses):
-        dropped += lenses.dropped[test]
+    for read in lenses.chunks():
+        plain = read.arrays()
+        known = _known(plain, targets)
+        images.append(read.images.float().cpu()[torch.from_numpy(known)])
+        values.append({name: value[known] for name, value in plain.items()})
+        names += lenses.names_of(read.lens.cpu().numpy()[known])
+        dropped += int((~known).sum())
     if not names:
-        what = "judge on" if test else "learn from"
         wanted = " and ".join(target.name for target in targets)
-        raise UsageError(f"{wanted}: known of none of the {dropped} lenses to {what}")
-    return Labelled(torch.cat(images), {name: np.concatenate(v) for name, v in values.items()}, names, dropped)
+        raise UsageError(f"{wanted}: known of none of the {dropped} lenses to {use}")
+    return Labelled(torch.cat(images), join_values(values), names, dropped)
 
 
 def _known(values: Mapping[str, Array], targets: Sequence[Parameter]) -> NDArray[np.bool_]:

@@ -31,11 +31,11 @@ from lenskit_evaluation.classification import ClassScore, score_classes
 from lenskit_evaluation.features import simulator_of, to_best_device
 from lenskit_evaluation.finetune.checks import check_images, folder_name
 from lenskit_evaluation.finetune.data import (
-    KnownLenses,
     Labelled,
     check_labels,
     choose_targets,
     gather,
+    known_split,
     oriented_labels,
 )
 from lenskit_evaluation.finetune.model import MODEL, FineTuned, Predicted
@@ -43,7 +43,7 @@ from lenskit_evaluation.finetune.report import FILES, Findings, Trained, write_r
 from lenskit_evaluation.finetune.starts import Starts
 from lenskit_evaluation.finetune.training import Freeze, Recipe, fit
 from lenskit_evaluation.intervals import Intervals
-from lenskit_evaluation.lenses import Lenses, OnLenses, SimulatedLenses, labelled
+from lenskit_evaluation.lenses import OnLenses, labelled, simulated_split
 from lenskit_evaluation.metrics import Score, score
 from lenskit_evaluation.origins import simulated_origin, stored_origin
 from lenskit_evaluation.outliers import fit_outlier_detector
@@ -212,12 +212,12 @@ class Finetune(OnLenses):
 
     def _lenses(self, origin: Dataset | Simulator, targets: list[Parameter], where: str) -> tuple[Labelled, Labelled]:
         """Those to learn from, of all seeds, and those to judge on."""
-        lenses: Lenses
         if isinstance(origin, Dataset):
-            lenses = KnownLenses(origin, targets, self.lenses, self.test_lenses, self.seed)
+            lenses, dropped = known_split(origin, targets, self.lenses, self.test_lenses, self.seed)
         else:
-            lenses = SimulatedLenses(origin, self.lenses, self.test_lenses, self.seed)
-        pool, test = gather(lenses, False, targets), gather(lenses, True, targets)
+            lenses, dropped = simulated_split(origin, self.lenses, self.test_lenses, self.seed), (0, 0)
+        pool = gather(lenses.train, targets, dropped[0], "learn from")
+        test = gather(lenses.test, targets, dropped[1], "judge on")
         wanted = " and ".join(target.name for target in targets)
         for side, what in ((pool, "learn from"), (test, "judge on")):
             if side.dropped:

@@ -7,14 +7,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from lenskit.plugin import Embeddings, Parameter, Run, UsageError
+from lenskit.plugin import Embedder, Embeddings, Parameter, Run, UsageError
 from lenskit_evaluation.baselines import BASELINES, PIXELS, RANDOM, Pixels, find_components, in_components, untrained
 from lenskit_evaluation.features import to_best_device
 from lenskit_evaluation.invariance.plot import invariance_bars
 from lenskit_evaluation.invariance.reading import Reading, read_off
 from lenskit_evaluation.invariance.selectivity import Item, Selectivity, difference, selectivity
 from lenskit_evaluation.invariance.sides import headline, sides, truths
-from lenskit_evaluation.lenses import Embedder, Lenses, OnLenses, Subject, labelled, split_embeddings
+from lenskit_evaluation.lenses import LensSplit, OnLenses, Subject, labelled, split_embeddings
 from lenskit_evaluation.metrics import Estimate
 from lenskit_evaluation.outcome import OUTCOME, write_outcome
 from lenskit_evaluation.splits import Split, check_units
@@ -144,26 +144,25 @@ class Invariance(OnLenses):
                 log.warning("the pairs of %s share %s: it is judged by the same as the first", label, ", ".join(shared))
         return sorted(groups)
 
-    def _embedders(self, runs: Mapping[str, Run], lenses: Lenses) -> dict[str, Any]:
+    def _embedders(self, runs: Mapping[str, Run], lenses: LensSplit) -> dict[str, Any]:
         """What is judged on the lenses: the runs' encoders and the baselines."""
         embedders: dict[str, Any] = {label: to_best_device(run.encoder()) for label, run in runs.items()}
         first = next(iter(embedders.values()))
         if self.baselines:
-            chunks = (chunk for chunk, *_ in lenses.chunks(test=False))
-            embedders[RANDOM] = untrained(first, chunks, self.seed)
+            embedders[RANDOM] = untrained(first, lenses.train, self.seed)
         return embedders | {PIXELS: Pixels(first)}  # a baseline, and the control of all
 
     def _of_runs(
-        self, embedders: Mapping[str, Embedder], lenses: Lenses, groups: Sequence[str]
+        self, embedders: Mapping[str, Embedder], lenses: LensSplit, groups: Sequence[str]
     ) -> tuple[dict[str, Split], dict[str, Split]]:
         """Features of all, and those of the same scenes without their source where these can be had."""
         log.info("embedding with %s", ", ".join(embedders))
-        splits = lenses.split(embedders)
+        splits = lenses.embed(embedders)
         control: dict[str, Split] = {}
         if CONTROL not in lenses.removable:
             log.warning("no control: from these images the source cannot be left out, so nothing is taken off for it")
         elif headline(lenses.parameters) & set(groups):
-            control = lenses.split(embedders, without=[CONTROL])
+            control = lenses.embed(embedders, omit=[CONTROL])
         for each in (splits, control):
             if each:
                 each[PIXELS] = _principal(each[PIXELS], self.seed)

@@ -12,9 +12,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lenskit.plugin import Embeddings, Encoder, LenskitError, Run, UsageError, read_lenses, spelled_out
+from lenskit.plugin import (
+    Embeddings,
+    Encoder,
+    LenskitError,
+    LensSet,
+    Run,
+    SimulatedLenses,
+    StoredLenses,
+    UsageError,
+    spelled_out,
+)
+from lenskit_evaluation.embed_worker import EmbedWorker, Task
 from lenskit_evaluation.features import simulator_options
-from lenskit_evaluation.streamed import Embedder, Task
 
 log = logging.getLogger("lenskit")
 
@@ -43,7 +53,7 @@ def embed_archive(
         run=run.address, projection="none", data=data, all_views=False,
         lenses=lenses, seed=seed, simulator=simulator, changes=tuple(changes), token=uuid4().hex,
     )  # fmt: skip
-    embedder = Embedder(task)
+    embedder = EmbedWorker(task)
     parts = [embedder(part) for part in embedder.parts()]
     if not parts:
         raise LenskitError(f"there are no images in {data}")
@@ -84,16 +94,8 @@ def images_of(archive: Embeddings, run: Run, encoder: Encoder, data: str | None 
         return None
     section = dict(known["simulator"])
     simulator = run.simulator(section.pop("name"), **section | simulator_options(known.get("set", ())))
-    device = next(encoder.parameters()).device
-    simulator.to(device)
-
-    @torch.no_grad()
-    def rendered(rows: Sequence[int]) -> Tensor:
-        index = torch.as_tensor(archive.lens[list(rows)], dtype=torch.int64, device=device)
-        view = torch.as_tensor(archive.view[list(rows)], dtype=torch.int64, device=device)
-        return simulator.render(simulator.scene(known["seed"], known["split"], index, view)).cpu()
-
-    return rendered
+    lenses = SimulatedLenses(simulator, seed=known["seed"], split=known["split"])
+    return _shown(archive, lenses.to(next(encoder.parameters()).device))
 
 
 def check_archive(archive: Embeddings, encoder: Encoder, images: Images | None, run: Run) -> None:
@@ -123,7 +125,7 @@ def check_archive(archive: Embeddings, encoder: Encoder, images: Images | None, 
     if images is None:
         return
     rows = list(range(min(CHECKED, len(archive))))
-    made = encoder.embed([(images(rows), {})])[0].astype(np.float64)
+    made = encoder.embed(images(rows)).astype(np.float64)
     stored = np.asarray(archive.features[: len(rows)], np.float64)
     off = np.linalg.norm(made - stored, axis=1) / np.linalg.norm(stored, axis=1).clip(1e-12)
     if off.max() > TOLERANCE:
@@ -146,9 +148,17 @@ def _stored(archive: Embeddings, data: str, encoder: Encoder) -> Images:
                 f"of the archive {archive.names[row]}"
             )
 
+    return _shown(archive, StoredLenses(dataset))
+
+
+def _shown(archive: Embeddings, lenses: LensSet) -> Images:
+    """Return the images of rows of an archive, whose numbers of lenses are rows of a lens set."""
+
     def read(rows: Sequence[int]) -> Tensor:
-        found = [read_lenses(dataset, [int(lenses[row])], draws=int(views[row]) + 1)[0][0, -1] for row in rows]
-        return torch.stack(found)
+        view = torch.from_numpy(archive.view[list(rows)])
+        views = int(view.max()) + 1
+        images = lenses.read(archive.lens[list(rows)], views).images.unflatten(0, (-1, views))
+        return images[torch.arange(len(view)), view].cpu()
 
     return read
 

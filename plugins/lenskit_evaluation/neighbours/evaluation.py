@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
@@ -15,19 +15,21 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lenskit.plugin import (
-    Chunk,
+    ArrayLenses,
     Embeddings,
     Encoder,
     Evaluation,
     LenskitError,
+    LensSet,
     Parameter,
     Run,
+    StoredLenses,
     UsageError,
     at_most,
     is_embeddings,
+    join_values,
     load_array,
     reason,
-    stored,
 )
 from lenskit_evaluation.features import to_best_device
 from lenskit_evaluation.neighbours.archive import check_archive, embed_archive, images_of
@@ -186,28 +188,27 @@ def read_queries(path: str, encoder: Encoder) -> Queries:
     Raises:
         UsageError: if there are none there that the encoder takes.
     """
-    chunks: Iterator[Chunk]
     if path.endswith(".npy") and Path(path).is_file():
         images = _from_numpy(Path(path), encoder)
         stem = Path(path).stem
         names = [stem] if len(images) == 1 else [f"{stem}-{number}" for number in range(len(images))]
-        chunks, parameters = iter([(images, {})]), []
+        lenses: LensSet = ArrayLenses(images)
     else:
         dataset = encoder.open(path)
-        names, chunks, parameters = list(dataset.names), stored(dataset), list(dataset.parameters)
+        if not len(dataset):
+            raise UsageError(f"{path} holds no images")
+        lenses = StoredLenses(dataset)
+        names = lenses.names
     if not names:
         raise UsageError(f"{path} holds no images")
     kept: list[Tensor] = []
     features: list[NDArray[Any]] = []
-    values: dict[str, list[NDArray[np.float64]]] = {parameter.name: [] for parameter in parameters}
-    for shown, known in chunks:
-        features.append(encoder.embed([(shown, {})])[0])
-        kept.append(shown[: SHOWN - sum(map(len, kept))])
-        for name, value in known.items():
-            values[name].append(value.double().cpu().numpy())
-    return Queries(
-        names, np.concatenate(features), torch.cat(kept), {k: np.concatenate(v) for k, v in values.items()}, parameters
-    )
+    values: list[dict[str, NDArray[np.float64]]] = []
+    for read in lenses.chunks():
+        features.append(encoder.embed(read.images))
+        kept.append(read.images[: SHOWN - sum(map(len, kept))])
+        values.append(read.arrays())
+    return Queries(names, np.concatenate(features), torch.cat(kept), join_values(values), list(lenses.parameters))
 
 
 def joined(parts: Sequence[Queries]) -> Queries:

@@ -10,12 +10,14 @@ import numpy as np
 from annotated_types import Ge
 
 from lenskit.plugin import (
+    Embedder,
     Embeddings,
     Encoder,
     LenskitError,
     Parameter,
     Reading,
     Run,
+    SimulatedLenses,
     UsageError,
     at_most,
     shortcuts,
@@ -34,13 +36,13 @@ from lenskit_evaluation.baselines import (
 )
 from lenskit_evaluation.features import simulator_of
 from lenskit_evaluation.lenses import (
-    Embedder,
-    Lenses,
+    LensSplit,
     OnLenses,
-    SimulatedLenses,
     Subject,
+    embed_rows,
     encoders_of,
     labelled,
+    simulated_split,
     split_embeddings,
 )
 from lenskit_evaluation.metrics import Score
@@ -183,7 +185,7 @@ class Probe(OnLenses):
 
     def _groups(
         self, subjects: Mapping[str, Subject]
-    ) -> tuple[list[dict[str, Split]], Lenses | None, dict[str, dict[str, Rows]]]:
+    ) -> tuple[list[dict[str, Split]], LensSplit | None, dict[str, dict[str, Rows]]]:
         """Features of what is judged on the same lenses: of all runs and what they are held against, and of each
         embeddings. Then the lenses of the runs, and features of lenses of other priors."""
         runs = {label: subject for label, subject in subjects.items() if isinstance(subject, Run)}
@@ -201,12 +203,12 @@ class Probe(OnLenses):
             encoders = encoders_of(runs)
             log.info("making images of lenses, and features of %s", ", ".join([*runs, RANDOM, PIXELS]))
             baselines: dict[str, Embedder] = {
-                RANDOM: untrained(encoders[first], ((i, {}) for (i, _), *_ in lenses.chunks(False)), self.seed),
+                RANDOM: untrained(encoders[first], lenses.train, self.seed),
                 PIXELS: Pixels(encoders[first]),
             }
             embedders = {**encoders, **baselines}
-            group = lenses.split(embedders)
-            shifted = {shift: each.rows(embedders, test=True) for shift, each in others.items()}
+            group = lenses.embed(embedders)
+            shifted = {shift: embed_rows(embedders, each.test) for shift, each in others.items()}
             self._find_components(group, shifted, encoders[first])
             groups[first] = group
         elif self.shift:
@@ -220,12 +222,12 @@ class Probe(OnLenses):
         # The first to be judged first, whatever it is.
         return [groups[label] for label in subjects if label in groups], lenses, shifted
 
-    def _shifted(self, run: Run) -> dict[str, Lenses]:
-        """Lenses of each other prior."""
-        lenses: dict[str, Lenses] = {}
+    def _shifted(self, run: Run) -> dict[str, LensSplit]:
+        """Return lenses of each other prior."""
+        lenses: dict[str, LensSplit] = {}
         for shift in self.shift:
             simulator = simulator_of(run, self.simulator, [*self.set, shift])
-            lenses[shift] = SimulatedLenses(simulator, self.pool, self.test_lenses, self.seed)
+            lenses[shift] = simulated_split(simulator, self.pool, self.test_lenses, self.seed)
         return lenses
 
     def _find_components(
@@ -241,18 +243,18 @@ class Probe(OnLenses):
         for found in shifted.values():
             found[PIXELS] = in_components(found[PIXELS], components)
 
-    def _control_rows(self, label: str, subject: Subject, lenses: Lenses, targets: Targets) -> dict[str, Row]:
+    def _control_rows(self, label: str, subject: Subject, lenses: LensSplit, targets: Targets) -> dict[str, Row]:
         """One probe for each group that is left out: making images once more is most of what probing costs."""
         rows = {}
-        if isinstance(lenses, SimulatedLenses):
-            lenses = SimulatedLenses(lenses.simulator, self.lenses, self.test_lenses, self.seed)
+        if isinstance(lenses.train, SimulatedLenses):
+            lenses = LensSplit(lenses.train.select(range(self.lenses)), lenses.test)
         encoder = encoders_of({label: subject})
         for group, words in CONTROLS.items():
             if group not in lenses.removable:
                 log.warning("no control %r: %s cannot be left out of these images", words, group)
                 continue
             log.info("control: %s", words)
-            split = lenses.split(encoder, [group])[label]
+            split = lenses.embed(encoder, [group])[label]
             rows[group] = Bench(targets, split, self.lenses, 1, self.seed).row(f"{label}, {words}", RIDGE, split)
         return rows
 
@@ -280,20 +282,20 @@ class Probe(OnLenses):
         return {}
 
 
-def _given_away(lenses: Lenses, control: Row | None) -> list[str]:
+def _given_away(lenses: LensSplit, control: Row | None) -> list[str]:
     """Lines on headline parameters that images without a source tell; warns of those that nature does not explain.
 
     Args:
         lenses: What was judged on.
         control: The row of the control without a source, if there is one.
     """
-    if control is None or not isinstance(lenses, SimulatedLenses):
+    if control is None or not isinstance(lenses.test, SimulatedLenses):
         return []
     scores = {p.name: control.scores.get(p.name) for p in lenses.parameters if p.headline and p.continuous}
     readings = {
         name: Reading(score.r2.value, score.r2.low) for name, score in scores.items() if isinstance(score, Score)
     }
-    found = shortcuts(lenses.simulator, readings)
+    found = shortcuts(lenses.test.simulator, readings)
     for line, is_warning in found:
         log.log(logging.WARNING if is_warning else logging.INFO, "%s", line)
     return [line for line, _ in found]

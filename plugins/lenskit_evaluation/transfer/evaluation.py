@@ -10,11 +10,11 @@ from typing import Annotated, Any
 import numpy as np
 from annotated_types import Ge
 
-from lenskit.plugin import Evaluation, Parameter, Run, at_most, check_complete, check_free
+from lenskit.plugin import Evaluation, Parameter, Run, StoredLenses, at_most, check_free
 from lenskit_evaluation.baselines import BASELINES, BEST_CONSTANT, RANDOM, untrained
 from lenskit_evaluation.features import simulator_of, to_best_device
 from lenskit_evaluation.intervals import Intervals
-from lenskit_evaluation.lenses import SimulatedLenses, first_images, labelled, rows_of
+from lenskit_evaluation.lenses import embed_rows, labelled, simulated_split
 from lenskit_evaluation.metrics import Estimate, Score, score
 from lenskit_evaluation.origins import simulated_origin, stored_origin
 from lenskit_evaluation.outcome import OUTCOME, write_outcome
@@ -113,7 +113,7 @@ class Transfer(Evaluation):
         embedders: dict[str, Any] = {label: to_best_device(run.encoder()) for label, run in named.items()}
         first = next(iter(embedders.values()))
         dataset = first.open(self.data, measures=True)
-        check_complete(dataset)
+        real = StoredLenses(dataset)
         simulator = simulator_of(next(iter(named.values())), self.simulator, self.set)
         parameters = common(self.data, dataset.parameters, simulator.parameters, self.labels)
         parameters = of_known_values(self.data, dataset, parameters)
@@ -121,8 +121,8 @@ class Transfer(Evaluation):
         for run in named.values():
             check_free(run.place("transfer"), [f"{name}.png" for name in drawn])
 
-        lenses = SimulatedLenses(simulator, self.lenses, self.test_lenses, self.seed)
-        embedders[RANDOM] = untrained(first, (chunk for chunk, *_ in lenses.chunks(test=False)), self.seed)
+        lenses = simulated_split(simulator, self.lenses, self.test_lenses, self.seed)
+        embedders[RANDOM] = untrained(first, lenses.train, self.seed)
         log.info(
             "%d images of %s, and %d + %d simulated lenses", len(dataset), self.data, self.lenses, self.test_lenses
         )
@@ -130,8 +130,8 @@ class Transfer(Evaluation):
             log.info(
                 "%d images are too few to tell the set from simulations: %d or more are right", len(dataset), FEWEST
             )
-        images = rows_of(embedders, first_images(dataset, range(len(dataset))), dataset.parameters)
-        splits = lenses.split(embedders)
+        images = embed_rows(embedders, real)
+        splits = lenses.embed(embedders)
         truth = {p.name: next(iter(images.values())).values[p.name] for p in parameters}
         findings = {
             p.name: {name: self._judge(p, split, images[name]) for name, split in splits.items()}

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from lenskit.config import Config
-from lenskit.data.source import LiveSource
+from lenskit.data.training_set import SimulatedTrainingSet
 from lenskit.errors import UsageError
 from lenskit.generator import KeyedGenerator
 from lenskit.kinds.pairs import Composition, PairStrategy, Transform
@@ -142,9 +142,9 @@ def test_images_that_no_view_can_be_made_of_are_refused_before_the_first_batch(t
     simulator = Config.resolve({"simulator": {"name": "blobs"}}, only=("simulator",)).build("simulator")
     simulator.image_shape = (1, 16, 12)
     with pytest.raises(UsageError, match="images of 16 x 12 pixels cannot be turned by a quarter: make them square"):
-        LiveSource(simulator, pairs("lens-fixed+dihedral"), Preprocess(), 0)
-    LiveSource(simulator, pairs("lens-fixed+dihedral"), Preprocess(size=16), 0)
-    LiveSource(simulator, pairs("lens-fixed+dihedral", dihedral={"turn": "no"}), Preprocess(), 0)
+        SimulatedTrainingSet(simulator, pairs("lens-fixed+dihedral"), Preprocess(), 0)
+    SimulatedTrainingSet(simulator, pairs("lens-fixed+dihedral"), Preprocess(size=16), 0)
+    SimulatedTrainingSet(simulator, pairs("lens-fixed+dihedral", dihedral={"turn": "no"}), Preprocess(), 0)
 
 
 def test_stored_pairs_are_transformed(lenskit: Callable[..., Any]) -> None:

@@ -21,7 +21,7 @@ import torch
 
 from lenskit.chosen import build
 from lenskit.cli.main import run as lenskit
-from lenskit.data.source import LiveSource
+from lenskit.data.training_set import SimulatedTrainingSet
 from lenskit.errors import LenskitError, UsageError
 from lenskit.preprocessing.preprocess import Preprocess
 from lenskit.store.claims import Claims
@@ -46,7 +46,7 @@ def test_what_is_stored_is_what_training_would_have_seen(plan: Make, tmp_path: P
     wanted = plan(lenses=10)
     simulate(wanted, tmp_path / "pairs.zarr")
     simulator = simulator_of(wanted.configuration["simulator"])
-    live = LiveSource(simulator, build("pairs", "lens-fixed", {}), Preprocess(stretch="linear"), seed=5)
+    live = SimulatedTrainingSet(simulator, build("pairs", "lens-fixed", {}), Preprocess(stretch="linear"), seed=5)
     batch = live.batch(live.fetch(torch.arange(10)))
     torch.testing.assert_close(torch.from_numpy(images(tmp_path / "pairs.zarr")), torch.stack(batch.views, 1))
     store = Store(tmp_path / "pairs.zarr")

@@ -18,14 +18,13 @@ from sklearn.linear_model import Ridge
 from torch import Tensor, nn
 
 from lenskit.config import Config
-from lenskit.data.images import simulated
+from lenskit.data.lens_set import SimulatedLenses
 from lenskit.encoder_card import read_card
 from lenskit.errors import LenskitError
 from lenskit.kinds.method import Budget
 from lenskit.kinds.parameter import Parameter
 from lenskit.run import Run
 from lenskit.settings import MonitorSettings
-from lenskit.training.heldout import COMPARED, Lenses, held_out
 from lenskit.training.probe import (
     alignment,
     batches_between,
@@ -37,6 +36,7 @@ from lenskit.training.probe import (
     undisturbed,
     uniformity,
 )
+from lenskit.training.probe_lenses import COMPARED, ProbeLenses, held_out
 from lenskit.training.resume import resume
 from lenskit.training.runner import Job, train
 
@@ -152,21 +152,21 @@ def test_what_is_judged(toys) -> None:
 def test_lenses_are_of_a_split_of_their_own(toys, pairs: str) -> None:
     """And the same ones for every seed; the pairs' views of the first are compared."""
     job = Job(toys(pairs={"name": pairs}, train={"seed": 7}))
-    lenses = held_out(job.source, 300)
-    images, values = next(simulated(job.config.build("simulator"), seed=0, split="probe", lenses=300, chunk=300))
-    assert torch.allclose(lenses.images, job.source.preprocess(images), atol=1e-4)
-    assert torch.equal(lenses.values["width"], values["width"].double())
+    lenses = held_out(job.training_set, 300)
+    drawn = SimulatedLenses(job.config.build("simulator"), seed=0, split="probe").read(range(300))
+    assert torch.allclose(lenses.images, job.training_set.preprocess(drawn.images), atol=1e-4)
+    assert torch.equal(lenses.values["width"], drawn.values["width"].double())
     assert not lenses.seen
     assert [len(view) for view in lenses.views] == [COMPARED, COMPARED]
     assert torch.equal(lenses.views[0], lenses.images[:COMPARED]) == (pairs == "lens-fixed")
-    trained = job.source.of(torch.arange(300)).parameters["width"]
+    trained = job.training_set.by_index(torch.arange(300)).parameters["width"]
     assert not set(lenses.values["width"].tolist()) & set(trained.double().flatten().tolist())
 
 
 def test_one_view_is_compared_with_nothing(toys) -> None:
     job = Job(toys(pairs={"name": "default"}))
-    job.source.pairs = toys(pairs={"name": "single"}).build("pairs")
-    lenses = held_out(job.source, 64)
+    job.training_set.pairs = toys(pairs={"name": "single"}).build("pairs")
+    lenses = held_out(job.training_set, 64)
     assert lenses.views == ()
     assert "alignment" not in probe(job.encoder.backbone, lenses, [WIDTH])
 
@@ -177,18 +177,18 @@ def test_stored_lenses_are_judged_on_lenses_of_the_simulator_that_made_them(toys
     data: dict[str, Any] = {"name": "zarr", "path": str(tmp_path / "pairs.zarr")}
     plain = {key: value for key, value in toys().sections.items() if key != "simulator"}
     job = Job(Config.resolve(plain | {"data": data}))
-    lenses = held_out(job.source, 100)
+    lenses = held_out(job.training_set, 100)
     assert not lenses.seen
-    assert torch.equal(lenses.images, held_out(Job(toys()).source, 100).images)
+    assert torch.equal(lenses.images, held_out(Job(toys()).training_set, 100).images)
     # Without what made them there are only themselves.
-    job.source.dataset.configuration = None
-    lenses = held_out(job.source, 100)
+    job.training_set.dataset.configuration = None
+    lenses = held_out(job.training_set, 100)
     assert lenses.seen
     assert len(lenses.images) == 64
-    first = job.source.of(torch.arange(64))
+    first = job.training_set.by_index(torch.arange(64))
     assert torch.equal(lenses.images, first.views[0])
     assert torch.equal(lenses.values["width"], first.parameters["width"][:, 0].double())
-    job.source.close()
+    job.training_set.close()
 
 
 # --- Not disturbing ---
@@ -198,7 +198,7 @@ def test_a_probe_leaves_the_network_and_the_random_numbers_alone() -> None:
     network = nn.Sequential(nn.Linear(3, 8), nn.BatchNorm1d(8), nn.Dropout(), nn.Linear(8, 4))
     network[1].eval()  # frozen, as a method may have it
     before = {name: value.clone() for name, value in network.state_dict().items()}
-    lenses = Lenses(
+    lenses = ProbeLenses(
         normal(64, 3), (normal(64, 3), normal(64, 3, 2)), {"width": normal(64, 1)[:, 0].double()}, (), False
     )
     torch.manual_seed(3)
@@ -219,7 +219,7 @@ def test_a_probe_leaves_the_network_and_the_random_numbers_alone() -> None:
 def test_features_that_overflow_give_no_figures() -> None:
     network = nn.Linear(3, 4)
     nn.init.constant_(network.weight, math.inf)
-    assert probe(network, Lenses(normal(64, 3), (), {}, (), False), []) == {}
+    assert probe(network, ProbeLenses(normal(64, 3), (), {}, (), False), []) == {}
 
 
 def test_undisturbed_gives_back_also_after_an_error() -> None:
@@ -262,7 +262,7 @@ def test_the_best_encoder_is_kept(probed: Run, toys) -> None:
     assert card["probe"]["score"] == best["probe"]
     # What is judged is what is kept: its figures again, from the folder.
     encoder = probed.encoder("best")
-    lenses = held_out(Job(toys()).source, 128)
+    lenses = held_out(Job(toys()).training_set, 128)
     assert probe(encoder.backbone, lenses, [WIDTH])["probe"] == pytest.approx(best["probe"], abs=1e-6)
     assert read_card(probed.path / "encoder")["trained"]["batches"] == 24
 
@@ -316,7 +316,7 @@ def test_how_often(said: int | None, batches: int, expected: int) -> None:
 
 def test_embedding_in_parts_is_embedding(toys) -> None:
     job = Job(toys())
-    lenses = held_out(job.source, 64)
+    lenses = held_out(job.training_set, 64)
     with undisturbed(job.encoder.backbone):
         whole, parts = (embed(job.encoder.backbone, lenses.images, chunk) for chunk in (64, 10))
     assert torch.allclose(whole, parts, atol=1e-6)

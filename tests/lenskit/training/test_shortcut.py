@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from lenskit.training.heldout import held_out, without_source
+from lenskit.training.probe_lenses import held_out, omit_source
 from lenskit.training.runner import Job, train
 from lenskit.training.shortcut import Reading, read_without_source, ring_features, shortcuts
 from lenskit_lensing.simulators.euclid import EuclidChallenge
@@ -82,10 +82,10 @@ def test_what_is_said() -> None:
 def test_images_without_a_source_are_of_the_same_scenes(toys) -> None:
     job = Job(toys())
     simulator = job.config.build("simulator")
-    images, values = without_source(simulator, job.source, 70)
-    assert torch.equal(values["width"], held_out(job.source, 70).values["width"])
+    images, values = omit_source(simulator, job.training_set, 70)
+    assert torch.equal(values["width"], held_out(job.training_set, 70).values["width"])
     scene = simulator.scene(0, "probe", torch.arange(70))
-    expected = job.source.preprocess(simulator.render(scene, {"source"}))
+    expected = job.training_set.preprocess(simulator.render(scene, {"source"}))
     torch.testing.assert_close(images, expected, rtol=1e-4, atol=1e-4)
 
 

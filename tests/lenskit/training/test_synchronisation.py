@@ -20,7 +20,7 @@ from torch._subclasses.fake_tensor import (
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from lenskit.config import Config
-from lenskit.data.source import StoredSource
+from lenskit.data.training_set import StoredTrainingSet
 from lenskit.training.runner import Job
 
 GPU = torch.device("cuda", 7)
@@ -75,7 +75,7 @@ def move(module: nn.Module) -> None:
 
 
 def step(job: Job, optimizer: Any, fetched: dict[str, Tensor]) -> None:
-    batch = job.source.batch(fetched)
+    batch = job.training_set.batch(fetched)
     loss = job.method.training_step(batch, 0)["loss"]
     assert (loss.device, loss.shape) == (GPU, ())
     optimizer.step()
@@ -87,12 +87,12 @@ def copies_in_a_step(config: Config) -> list[str]:
     job = Job(config)
     with FakeTensorMode(allow_non_fake_inputs=True):
         move(job.method)
-        job.source.to(GPU)
+        job.training_set.to(GPU)
         optimizer: Any = job.method.configure_optimizers()
         for weight in job.method.parameters():
             weight.grad = torch.empty_like(weight) if weight.requires_grad else None
         fetched = {"index": torch.arange(8, device=GPU)}
-        if isinstance(job.source, StoredSource):
+        if isinstance(job.training_set, StoredTrainingSet):
             fetched["pass"] = torch.zeros(8, dtype=torch.int64, device=GPU)
         step(job, optimizer, fetched)
         with Copies() as copies:

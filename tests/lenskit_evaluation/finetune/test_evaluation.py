@@ -17,7 +17,7 @@ from torch import Tensor
 from lenskit.api import evaluate
 from lenskit.cli.main import run as lenskit
 from lenskit.errors import UsageError
-from lenskit.plugin import Dataset, Parameter, Run, simulated
+from lenskit.plugin import Dataset, Parameter, Run, SimulatedLenses
 from lenskit_evaluation.baselines import CONSTANT
 from lenskit_evaluation.finetune.evaluation import Finetune
 from lenskit_evaluation.finetune.model import FineTuned
@@ -65,10 +65,9 @@ def test_scores_are_scikit_learns_on_the_whole_test_set(run: Run, capsys: pytest
                     "--test-lenses", "50", "--epochs", "3", "--lr", "0.05", "--name", "one"]) == 0  # fmt: skip
     folder = run.folder("finetune/one")
     model = FineTuned.load(folder)
-    chunks = simulated(run.simulator(), seed=0, split="probe-test", lenses=50)
-    images, truth = zip(*[(images, known["width"]) for images, known in chunks], strict=True)
-    wide = torch.cat(truth).double().numpy()
-    predicted = model.predict(images).values["width"]
+    lenses = SimulatedLenses(run.simulator(), seed=0, split="probe-test").read(range(50))
+    wide = lenses.arrays()["width"]
+    predicted = model.predict([lenses.images]).values["width"]
     found = {row["start"]: row for row in json.loads((folder / "results.json").read_text())["trained"]}
     assert list(found) == ["blobs", "random start", "constant"]
     scores = found["blobs"]["scores"]["width"]

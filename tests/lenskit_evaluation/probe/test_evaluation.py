@@ -16,8 +16,8 @@ from sklearn.preprocessing import StandardScaler
 
 from lenskit.cli.main import run as lenskit
 from lenskit.errors import LenskitError, UsageError
-from lenskit.plugin import Embeddings, Parameter, Run, simulated
-from lenskit_evaluation.lenses import SimulatedLenses
+from lenskit.plugin import Embeddings, Parameter, Run, SimulatedLenses
+from lenskit_evaluation.lenses import simulated_split
 from lenskit_evaluation.metrics import Estimate, Score
 from lenskit_evaluation.predict import Predict
 from lenskit_evaluation.probe.evaluation import Probe, _given_away
@@ -80,11 +80,7 @@ def test_the_table_its_baselines_and_pictures(run: Run, capsys: pytest.CaptureFi
 
 def test_agrees_with_scikit_learn(run: Run) -> None:
     row = Probe(**SMALL, seeds=1, controls=False)([run]).rows[0]
-    encoder = run.encoder()
-    sets = [
-        encoder.embed(simulated(run.simulator(), seed=0, split=split, lenses=100))
-        for split in ("probe-train", "probe-test")
-    ]
+    sets = [run.embed(100, split=split) for split in ("probe-train", "probe-test")]
     (x, y), (x_test, y_test) = [(features, parameters["width"]) for features, parameters in sets]
     model = make_pipeline(StandardScaler(), RidgeCV(100 * np.logspace(-6, 3, 28))).fit(x, y)
     score = row.scores["width"]
@@ -184,7 +180,7 @@ def test_predicts_files(run: Run, images: Path, tmp_path: Path, capsys: pytest.C
 def test_intervals_hold_what_they_promise(run: Run) -> None:
     Probe(lenses=500, test_lenses=500, seeds=1, mlp=False, curves=False, controls=False)([run])
     probe = FittedProbe.load(run.folder("probe"))
-    features, truth = run.encoder().embed(simulated(run.simulator(), seed=0, split="another", lenses=1000))
+    features, truth = run.embed(1000, split="another")
     error = np.abs(probe.predict(features)["width"] - truth["width"])
     inside = np.mean(error <= probe.half_width(0.68)["width"])
     # Binomial errors of 1,000 new lenses and of the 500 that the interval was set by: .015 and .021.
@@ -194,9 +190,8 @@ def test_intervals_hold_what_they_promise(run: Run) -> None:
 def test_flags_what_is_unlike_the_simulations(run: Run) -> None:
     Probe(lenses=500, test_lenses=500, seeds=1, mlp=False, curves=False, controls=False)([run])
     probe, encoder = FittedProbe.load(run.folder("probe")), run.encoder()
-    like, _ = encoder.embed(simulated(run.simulator(), seed=0, split="another", lenses=500))
-    lenses = simulated(run.simulator(), seed=0, split="another", lenses=500)
-    unlike, _ = encoder.embed((-images, parameters) for images, parameters in lenses)
+    images = SimulatedLenses(run.simulator(), seed=0, split="another").read(range(500)).images
+    like, unlike = encoder.embed(images), encoder.embed(-images)
     assert probe.outliers.is_outlier(like).mean() < 0.04
     assert probe.outliers.is_outlier(unlike).mean() > 0.5
 
@@ -271,7 +266,7 @@ def test_curves_of_labels_that_only_one_of_two_data_sets_has() -> None:
 
 
 def test_a_control_that_tells_a_headline_parameter_is_a_shortcut(caplog: pytest.LogCaptureFixture) -> None:
-    lenses = SimulatedLenses(HST(pixels=16), 10, 10, 0)
+    lenses = simulated_split(HST(pixels=16), 10, 10, 0)
     caplog.clear()
     none = Estimate(np.nan)
 

@@ -13,7 +13,7 @@ from scipy.stats import binomtest, spearmanr
 
 from lenskit.cli.main import run as lenskit
 from lenskit.errors import UsageError
-from lenskit.plugin import Parameter, Run, simulated
+from lenskit.plugin import Parameter, Run
 from lenskit_evaluation.baselines import BEST_CONSTANT, RANDOM
 from lenskit_evaluation.regression import fit_linear_probe
 from lenskit_evaluation.transfer.evaluation import Transfer, share_within
@@ -73,12 +73,11 @@ def test_blobs(run: Run, labelled: Path, capsys: pytest.CaptureFixture[str]) -> 
 
     # By hand, with what the readers say of each file.
     encoder = run.encoder()
-    chunks = simulated(run.simulator(), seed=0, split="probe-train", lenses=200)
-    features, parameters = encoder.embed(chunks)
+    features, parameters = run.embed(200, split="probe-train")
     probe = fit_linear_probe(features, parameters["width"][:, None], ["width"])
     paths = [labelled / f"{name}.fits" for name in found.names]
     inner = np.stack([np.asarray(fits.getdata(path), np.float32)[None, 1:-1, 1:-1] for path in paths])
-    expected = probe.predict(encoder.embed([(encoder.images(inner), {})])[0])[:, 0]
+    expected = probe.predict(encoder.embed(encoder.images(inner)))[:, 0]
     np.testing.assert_allclose(findings["blobs"].prediction, expected, rtol=1e-4)
     figures = findings["blobs"].score
     assert figures.bias.value == pytest.approx((expected - truth)[known].mean(), rel=1e-3)

@@ -1,4 +1,4 @@
-"""How stored lenses are held while they are learned from: read ahead and let go, kept in memory, or on the device."""
+"""Cache of stored chunks: read ahead and dropped, kept in memory, or all on the device."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from torch import Tensor
 
 from lenskit.data.memory import keep_freed_memory
 from lenskit.data.order import Order
-from lenskit.errors import LenskitError, UsageError
+from lenskit.data.pixels import Pixels, read_lenses
+from lenskit.errors import UsageError
 from lenskit.kinds.dataset import Dataset
 
 log = logging.getLogger("lenskit")
@@ -24,44 +25,8 @@ log = logging.getLogger("lenskit")
 READ_LENSES = 64
 """Chunks that are smaller are read together: about so many lenses at a time."""
 
-Lenses = tuple[Tensor, Tensor]
-"""Images (n, draws, C, H, W) and parameters (n, draws, number of parameters), float32."""
 
-
-def read_lenses(dataset: Dataset, lenses: Sequence[int], draws: int, into: Tensor | None = None) -> Lenses:
-    """Reads lenses, and the first `draws` images of each.
-
-    Args:
-        dataset: Where they are read from.
-        lenses: Their numbers.
-        draws: How many images of each.
-        into: Memory for the images, (n or more, draws, C, H, W).
-
-    Raises:
-        LenskitError: if a pixel is not finite.
-    """
-    into = torch.empty(len(lenses), draws, *dataset.image_shape) if into is None else into[: len(lenses)]
-    known = dataset.read_into(into, lenses)
-    if not _all_finite(into):
-        bad = next(lens for lens, image in zip(lenses, into.numpy(), strict=True) if not np.isfinite(image).all())
-        raise LenskitError(f"lens {dataset.names[bad]} holds pixels that are not finite")
-    columns = [_per_image(known[parameter.name], draws) for parameter in dataset.parameters]
-    return into, torch.stack(columns, -1) if columns else torch.empty(len(lenses), draws, 0)
-
-
-def _all_finite(images: Tensor) -> bool:
-    """Whether all pixels are finite. By numpy, because torch would start threads of its own in each of ours."""
-    pixels = images.numpy().reshape(-1)
-    # A sum of squares, which one that is not finite cannot leave finite, takes no memory. It may overflow for others.
-    return math.isfinite(np.einsum("i,i->", pixels, pixels)) or bool(np.isfinite(pixels).all())
-
-
-def _per_image(values: Tensor, draws: int) -> Tensor:
-    """Values (n,) or (n, views) as (n, draws)."""
-    return values[:, None].expand(-1, draws) if values.ndim == 1 else values[:, :draws]
-
-
-class Chunks:
+class ChunkCache:
     """Chunks of a dataset, read by threads before they are needed.
 
     The memory of chunks that are let go of is used again: fresh memory costs a machine more than to read.
@@ -78,7 +43,7 @@ class Chunks:
         self.dataset, self.order, self.draws, self.workers, self.keep = dataset, order, draws, workers, keep
         self._together = max(READ_LENSES // order.chunk, 1)
         self._pool: ThreadPoolExecutor | None = None
-        self._held: dict[int, tuple[Future[Lenses], int]] = {}
+        self._held: dict[int, tuple[Future[Pixels], int]] = {}
         """What each chunk was read with, or will be, and at which row of that it begins."""
         self._free: deque[Tensor] = deque()
         keep_freed_memory()
@@ -91,7 +56,7 @@ class Chunks:
         if self.workers:
             self._start(wanted)
 
-    def lenses(self, index: Tensor) -> Lenses:
+    def lenses(self, index: Tensor) -> Pixels:
         """Some lenses, in this order; waits until they are read.
 
         Raises:
@@ -135,15 +100,15 @@ class Chunks:
                 self._held[chunk] = future, first
                 first += len(part)
 
-    def _submit(self, lenses: Sequence[int]) -> Future[Lenses]:
+    def _submit(self, lenses: Sequence[int]) -> Future[Pixels]:
         if self.workers:
             self._pool = self._pool or ThreadPoolExecutor(self.workers, "lenskit-read")
             return self._pool.submit(self._read, lenses)
-        future: Future[Lenses] = Future()
+        future: Future[Pixels] = Future()
         future.set_result(self._read(lenses))
         return future
 
-    def _read(self, lenses: Sequence[int]) -> Lenses:
+    def _read(self, lenses: Sequence[int]) -> Pixels:
         if self.keep:
             return read_lenses(self.dataset, lenses, self.draws)
         try:
@@ -160,7 +125,7 @@ def size_in_bytes(dataset: Dataset, draws: int) -> int:
     return 4 * len(dataset) * draws * math.prod(dataset.image_shape)
 
 
-def load(dataset: Dataset, draws: int, device: torch.device) -> Lenses:
+def load(dataset: Dataset, draws: int, device: torch.device) -> Pixels:
     """Reads all lenses into one tensor on a device.
 
     Raises:

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from lenskit.chosen import build
-from lenskit.data.held import read_lenses
 from lenskit.data.order import Order
-from lenskit.data.source import Share, StoredSource
+from lenskit.data.pixels import read_lenses
+from lenskit.data.training_set import Share, StoredTrainingSet
 from lenskit.errors import LenskitError
 from lenskit.kinds.dataset import Dataset
 from lenskit.preprocessing.preprocess import Preprocess
@@ -46,8 +46,8 @@ def in_chunks(lenses: Sequence[int], order: Order) -> list[int]:
     return chunks
 
 
-def source(dataset: Dataset, **held) -> StoredSource:
-    return StoredSource(dataset, build("pairs", "single", {}), Preprocess("linear"), 3, **held)
+def source(dataset: Dataset, **held) -> StoredTrainingSet:
+    return StoredTrainingSet(dataset, build("pairs", "single", {}), Preprocess("linear"), 3, **held)
 
 
 def run_through(dataset: Dataset, batch_size: int, passes: int, rank: int = 0, world: int = 1, **held) -> None:
@@ -123,7 +123,7 @@ def test_only_two_windows_are_held(chunk: int) -> None:
     window = stream.order.chunks_per_window * chunk
     for batch in range(230):
         stream.fetch(Share(128).of_batch(batch))
-        held = sum(len(future.result()[0]) for future in {future for future, _ in stream.chunks._held.values()})
+        held = sum(len(future.result()[0]) for future in {future for future, _ in stream.cache._held.values()})
         assert held <= 2 * window + 64
     stream.close()
 
@@ -192,7 +192,7 @@ def test_closing_stops_what_is_not_read_yet() -> None:
 
     dataset = Slow(10_000, 128)
     stream = source(dataset, keep="disk", workers=2)
-    stream.chunks.want(range(16))
+    stream.cache.want(range(16))
     stream.close()
     gate.set()
     for thread in threading.enumerate():

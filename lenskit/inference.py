@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lenskit.data.images import Chunk, simulated, stored
+from lenskit.data.lens_set import ArrayLenses, LensSet, SimulatedLenses, StoredLenses, join_values
 from lenskit.encoder import Encoder
 from lenskit.errors import LenskitError, UsageError
 from lenskit.kinds.dataset import Dataset
@@ -22,44 +22,41 @@ Answer = Literal["score", "reconstruct"]
 """A hook of a method that answers for each image."""
 
 
-def chunks_of(
-    encoder: Encoder, simulator: Callable[[], Simulator], images: Any, seed: int, split: str, batch_size: int
-) -> Iterable[Chunk]:
-    """Return images, some at a time, with their recorded parameters.
+def lens_set_of(encoder: Encoder, simulator: Callable[[], Simulator], images: Any, seed: int, split: str) -> LensSet:
+    """Return images as a lens set.
 
     Args:
-        encoder: What will take the images.
+        encoder: Will take the images.
         simulator: Makes the simulator, if lenses are to be drawn.
         images: As `Run.embed` takes them.
         seed: Seed of simulated lenses.
         split: Part of the data that simulated lenses are of.
-        batch_size: Simulated lenses at a time.
 
     Raises:
-        UsageError: if the encoder does not take such images.
+        UsageError: The encoder does not take such images.
     """
     if isinstance(images, int):
         if images < 1:
             raise UsageError(f"the number of lenses to draw is 1 or more, got {images}")
-        where = next(encoder.parameters()).device
-        return simulated(simulator(), seed=seed, split=split, lenses=images, chunk=batch_size, device=where)
+        lenses = SimulatedLenses(simulator(), seed=seed, split=split, index=images)
+        return lenses.to(next(encoder.parameters()).device)
     if isinstance(images, str | Path):
-        return stored(encoder.open(str(images)))
+        return StoredLenses(encoder.open(str(images)))
     if isinstance(images, Dataset):
         encoder.check_pixel_scale(images)
-        return stored(images)
-    return [(encoder.images(images), {})]
+        return StoredLenses(images)
+    return ArrayLenses(encoder.images(images))
 
 
 def apply_method(
-    method: Method, encoder: Encoder, chunks: Iterable[Chunk], what: Answer, batch_size: int, missing: str
+    method: Method, encoder: Encoder, lenses: LensSet, what: Answer, batch_size: int, missing: str
 ) -> tuple[NDArray[Any], dict[str, NDArray[np.float64]]]:
     """Return what a method says of images; see `Run.score` and `Run.reconstruct`.
 
     Args:
         method: The trained method.
         encoder: Its encoder, on the same device, which prepares the images.
-        chunks: The images, as `chunks_of` gives them.
+        lenses: The images.
         what: The hook of the method.
         batch_size: Images at a time.
         missing: Message if the method does not answer.
@@ -70,9 +67,9 @@ def apply_method(
     """
     where = next(encoder.parameters()).device
     found: list[Tensor] = []
-    values: dict[str, list[Tensor]] = {}
-    for raw, known in chunks:
-        for part in raw.split(batch_size):
+    values: list[dict[str, NDArray[np.float64]]] = []
+    for read in lenses.chunks(batch_size):
+        for part in read.images.split(batch_size):
             if len(part):
                 prepared = encoder.prepare(part.to(where))
                 with torch.inference_mode():
@@ -80,8 +77,7 @@ def apply_method(
                     if answer is None:
                         raise LenskitError(missing)
                     found.append((answer.double() if what == "score" else answer.float()).cpu())
-        for name, value in known.items():
-            values.setdefault(name, []).append(value.double().cpu())
+        values.append(read.arrays())
     if not found:
         raise UsageError(f"there are no images to {what}")
-    return torch.cat(found).numpy(), {name: torch.cat(value).numpy() for name, value in values.items()}
+    return torch.cat(found).numpy(), join_values(values)

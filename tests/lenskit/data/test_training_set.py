@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from lenskit.chosen import build
-from lenskit.data.images import stored
-from lenskit.data.source import Keep, LiveSource, Share, StoredSource
+from lenskit.data.lens_set import StoredLenses
+from lenskit.data.training_set import Keep, Share, SimulatedTrainingSet, StoredTrainingSet
 from lenskit.errors import LenskitError, UsageError
 from lenskit.kinds.dataset import Dataset
 from lenskit.kinds.parameter import Parameter
@@ -39,9 +39,11 @@ class Numbered(Dataset):
 
 
 @pytest.fixture(scope="module", params=[(s, p) for s in SIMULATORS for p in ("lens-fixed", "default")], ids="-".join)
-def live(request: pytest.FixtureRequest) -> LiveSource:
+def live(request: pytest.FixtureRequest) -> SimulatedTrainingSet:
     simulator, pairs = request.param
-    return LiveSource(build("simulator", simulator, SIMULATORS[simulator]), build("pairs", pairs, {}), Preprocess(), 3)
+    return SimulatedTrainingSet(
+        build("simulator", simulator, SIMULATORS[simulator]), build("pairs", pairs, {}), Preprocess(), 3
+    )
 
 
 def test_share_deals_out_every_place_once() -> None:
@@ -62,7 +64,7 @@ def test_more_processes_than_lenses_are_refused() -> None:
 
 
 @pytest.mark.parametrize("world", [2, 3])
-def test_ranks_make_the_images_of_one_process(live: LiveSource, world: int) -> None:
+def test_ranks_make_the_images_of_one_process(live: SimulatedTrainingSet, world: int) -> None:
     whole = live.batch(live.fetch(Share(6).of_batch(5)))
     assert whole.index.tolist() == list(range(30, 36))
     for rank in range(world):
@@ -77,7 +79,7 @@ def test_ranks_make_the_images_of_one_process(live: LiveSource, world: int) -> N
 
 @given(places=st.lists(st.integers(0, 50), min_size=1, max_size=8, unique=True))
 @settings(deadline=None, max_examples=8)
-def test_live_lenses_do_not_depend_on_the_batch(live: LiveSource, places: list[int]) -> None:
+def test_live_lenses_do_not_depend_on_the_batch(live: SimulatedTrainingSet, places: list[int]) -> None:
     together = live.batch(live.fetch(torch.tensor(places)))
     for row, place in enumerate(places):
         alone = live.batch(live.fetch(torch.tensor([place])))
@@ -87,7 +89,7 @@ def test_live_lenses_do_not_depend_on_the_batch(live: LiveSource, places: list[i
             assert ((view[0] - expected[row]).abs() <= 1e-5 * expected[row].abs().amax()).all()
 
 
-def test_views_show_what_the_pairs_share(live: LiveSource) -> None:
+def test_views_show_what_the_pairs_share(live: SimulatedTrainingSet) -> None:
     """Parameters line up with the views: those of shared groups are the same in both, the others are not."""
     batch = live.batch(live.fetch(torch.arange(32)))
     assert len(batch.views) == live.pairs.views == 2
@@ -100,8 +102,8 @@ def test_views_show_what_the_pairs_share(live: LiveSource) -> None:
     assert not torch.allclose(*batch.views)
 
 
-def test_seeds_are_other_lenses(live: LiveSource) -> None:
-    other = LiveSource(live.simulator, live.pairs, live.preprocess, seed=4)
+def test_seeds_are_other_lenses(live: SimulatedTrainingSet) -> None:
+    other = SimulatedTrainingSet(live.lenses.simulator, live.pairs, live.preprocess, seed=4)
     one, two = (source.batch(source.fetch(torch.arange(4))) for source in (live, other))
     name = live.parameters[0].name
     assert (one.parameters[name] != two.parameters[name]).all()
@@ -111,14 +113,14 @@ def test_groups_that_the_simulator_lacks_are_refused() -> None:
     pairs = build("pairs", "lens-fixed", {})
     pairs.shared = frozenset({"lens", "halo"})
     with pytest.raises(UsageError, match="the pairs share halo, but the simulator's groups are lens, source, instrume"):
-        LiveSource(build("simulator", "blobs", {}), pairs, Preprocess(), 0)
+        SimulatedTrainingSet(build("simulator", "blobs", {}), pairs, Preprocess(), 0)
 
 
 # --- Stored ---
 
 
-def stored_source(dataset: Dataset, pairs: str = "single", seed: int = 0, **held: Any) -> StoredSource:
-    return StoredSource(dataset, build("pairs", pairs, {}), Preprocess("linear"), seed, **held)
+def stored_source(dataset: Dataset, pairs: str = "single", seed: int = 0, **held: Any) -> StoredTrainingSet:
+    return StoredTrainingSet(dataset, build("pairs", pairs, {}), Preprocess("linear"), seed, **held)
 
 
 def test_every_seed_has_its_order() -> None:
@@ -151,7 +153,7 @@ def test_batches_are_the_same_however_they_are_held(keep: Keep, workers: int) ->
 
 @pytest.mark.parametrize(("limit", "keep"), [(7 * 8 * 8 * 4, "memory"), (7 * 8 * 8 * 4 - 1, "disk")])
 def test_small_data_are_kept_in_memory(limit: int, keep: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lenskit.data.source.RESIDENT_BYTES", limit)
+    monkeypatch.setattr("lenskit.data.training_set.RESIDENT_BYTES", limit)
     assert stored_source(Numbered(7, views=3)).keep == keep
 
 
@@ -177,18 +179,18 @@ def test_parameters_may_differ_between_the_images_of_a_lens() -> None:
     batch = source.batch(source.fetch(torch.arange(7)))
     assert torch.equal(batch.parameters["number"], batch.index[:, None].expand(-1, 2).float())
     assert torch.equal(batch.parameters["view"], batch.index[:, None] + torch.tensor([0.0, 0.5]))
-    ((_, known),) = stored(Own(7, 3))
+    known = StoredLenses(Own(7, 3)).read(range(7)).values
     assert torch.equal(known["view"], torch.arange(7.0))
 
 
-def test_a_look_is_at_all_of_few_lenses_and_at_many_places_of_many(live: LiveSource) -> None:
-    assert torch.equal(stored_source(Numbered(7)).some(1000).index, torch.arange(7))
-    seen = stored_source(Numbered(10_000), "single").some(1024)
+def test_a_look_is_at_all_of_few_lenses_and_at_many_places_of_many(live: SimulatedTrainingSet) -> None:
+    assert torch.equal(stored_source(Numbered(7)).sample(1000).index, torch.arange(7))
+    seen = stored_source(Numbered(10_000), "single").sample(1024)
     assert 900 < len(seen.index) <= 1024
     assert torch.equal(seen.views[0][:, 0, 0, 0], seen.index.float())
     assert seen.index.diff().max() < 400
     assert (seen.index[0], seen.index[-1]) == (0, 9_999)
-    assert torch.equal(live.some(1000).index, torch.arange(16))
+    assert torch.equal(live.sample(1000).index, torch.arange(16))
 
 
 def test_half_precision_comes_out_in_single() -> None:
@@ -208,17 +210,15 @@ def test_incomplete_data_are_refused() -> None:
     message = "the data are incomplete: 3 of 7 lenses are still to be written"
     with pytest.raises(LenskitError, match=message):
         stored_source(Incomplete(7))
-    with pytest.raises(LenskitError, match=message):
-        next(stored(Incomplete(7)))
     with pytest.raises(LenskitError, match="the data hold no lenses"):
         stored_source(Numbered(0))
 
 
-def test_lenses_can_be_had_by_their_numbers(live: LiveSource) -> None:
+def test_lenses_can_be_had_by_their_numbers(live: SimulatedTrainingSet) -> None:
     index = torch.tensor([4, 2])
     for source in (live, stored_source(Numbered(7, 2, frozenset({"lens"})), "lens-fixed")):
-        assert source.of(index).index.tolist() == [4, 2]
-    assert torch.equal(source.of(index).views[1].mean((1, 2, 3)), index + 0.5)
+        assert source.by_index(index).index.tolist() == [4, 2]
+    assert torch.equal(source.by_index(index).views[1].mean((1, 2, 3)), index + 0.5)
 
 
 def test_stored_pairs_are_the_views_of_one_lens() -> None:

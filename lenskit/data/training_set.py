@@ -1,8 +1,4 @@
-"""Where training's batches come from.
-
-A source is a pure function of the number of a batch. What it needs from the host (numbers of lenses, pixels from
-disk) it fetches in `fetch`, which a loader may run ahead; what is computed on the device that trains, in `batch`.
-"""
+"""The training set: a lens set in training's order, made into pairs."""
 
 from __future__ import annotations
 
@@ -17,14 +13,14 @@ import torch
 from torch import Tensor
 
 from lenskit.config import Config
-from lenskit.data.held import Chunks, Lenses, check_room, load, read_lenses, size_in_bytes
-from lenskit.data.images import check_complete
+from lenskit.data.chunk_cache import ChunkCache, check_room, load, size_in_bytes
+from lenskit.data.lens_set import Lenses, LensSet, SimulatedLenses, StoredLenses
 from lenskit.data.order import Order
+from lenskit.data.pixels import Pixels
 from lenskit.errors import LenskitError, UsageError
 from lenskit.generator import KeyedGenerator
 from lenskit.kinds.dataset import Dataset
 from lenskit.kinds.pairs import Batch, PairStrategy
-from lenskit.kinds.parameter import Parameter
 from lenskit.kinds.simulator import Simulator
 from lenskit.preprocessing.preprocess import Preprocess
 
@@ -71,109 +67,112 @@ class Share:
         return places % self.batch_size % self.world_size == self.rank
 
 
-class Source(ABC):
-    """Images of lenses, made into views."""
+class TrainingSet(ABC):
+    """Lenses in the order of training, and the views that are made of them.
 
-    parameters: Sequence[Parameter]
-    image_shape: tuple[int, int, int]
+    A batch is a pure function of its number. The host fetches (numbers of lenses, or pixels from disk), which a loader
+    may do ahead; the device that trains makes images and views.
 
-    pixel_scale: float | None = None
-    """Size of a pixel of the images in arcsec, where it is known."""
+    Args:
+        lenses: The lens set.
+        pairs: Makes views of the images.
+        preprocess: Prepares the images first.
+        seed: Seed of the order and of the pairs' draws.
+    """
 
     share: Share | None = None
-    """The places that will be asked for, of several processes': what others use need not be read ahead."""
+    """This process's places of each batch, of several processes: only their lenses are read ahead."""
 
-    def __init__(self, pairs: PairStrategy, preprocess: Preprocess, seed: int) -> None:
-        self.pairs, self.preprocess, self.seed = pairs, preprocess, seed
+    def __init__(self, lenses: LensSet, pairs: PairStrategy, preprocess: Preprocess, seed: int) -> None:
+        self.lenses, self.pairs, self.preprocess, self.seed = lenses, pairs, preprocess, seed
+        self.parameters, self.image_shape = lenses.parameters, lenses.image_shape
+        self.pixel_scale = lenses.pixel_scale
+        pairs.prepare(self.parameters, preprocess.shape(self.image_shape))
 
     @abstractmethod
     def fetch(self, places: Tensor) -> dict[str, Any]:
-        """What the host contributes for these places in the training stream: tensors, by name."""
+        """Return the host's part of the lenses at these places of the training stream: tensors, by name."""
 
     @abstractmethod
     def batch(self, fetched: dict[str, Any]) -> Batch:
-        """The views, on the device that the fetched tensors are on."""
+        """Return the views of fetched lenses, on the device of the fetched tensors."""
 
     @abstractmethod
-    def of(self, index: Tensor) -> Batch:
-        """The views of these lenses, by their numbers, as training first sees them; on the CPU."""
+    def _sample_rows(self, lenses: int) -> Sequence[int]:
+        """Return the rows of about this many lenses that show what all are like."""
 
-    @abstractmethod
-    def some(self, lenses: int) -> Batch:
-        """The views of about so many lenses, or of all there are: for a look at what they are like; on the CPU."""
+    def by_index(self, index: Sequence[int]) -> Batch:
+        """Return the views of lenses by their numbers, as the first epoch has them, on the CPU."""
+        lenses = self.lenses.read(index, self.pairs.draws)
+        numbers = lenses.lens[:: self.pairs.draws]
+        return self.views(lenses, KeyedGenerator(self.seed, "train", VIEWS, numbers, torch.zeros_like(numbers)))
 
-    @abstractmethod
-    def truth(self, lenses: int) -> dict[str, Tensor]:
-        """The recorded parameters of the first so many lenses, or of all there are: (n,) each, on the CPU."""
+    def sample(self, lenses: int) -> Batch:
+        """Return the views of about this many lenses, or of all there are, on the CPU."""
+        return self.by_index(self._sample_rows(lenses))
 
-    def check(self, device: torch.device) -> None:  # noqa: B027 - most sources need little there
-        """Raises a UsageError if the source cannot make batches on that device."""
+    def values(self, lenses: int) -> dict[str, Tensor]:
+        """Return the recorded parameters (n,) of the first lenses, on the CPU."""
+        values = self.lenses.select(range(self._available(lenses))).values()
+        return {name: torch.from_numpy(value).float() for name, value in values.items()}
 
-    def to(self, device: torch.device) -> None:  # noqa: B027 - most sources hold nothing on a device
-        """Prepares for making batches on that device."""
+    def _available(self, lenses: int) -> int:
+        return lenses
 
-    def close(self) -> None:  # noqa: B027 - most sources have nothing to stop
-        """Stops what runs ahead."""
-
-    def _views(self, images: Tensor, parameters: dict[str, Tensor], index: Tensor, view: Tensor) -> Batch:
-        n, draws = images.shape[:2]
-        prepared = self.preprocess(images.flatten(0, 1)).unflatten(0, (n, draws))
-        rng = KeyedGenerator(self.seed, "train", VIEWS, index, view)
-        return self.pairs(prepared, parameters, rng)
-
-
-class LiveSource(Source):
-    """Lenses simulated while training: every lens is new, and nothing is stored."""
-
-    def __init__(self, simulator: Simulator, pairs: PairStrategy, preprocess: Preprocess, seed: int) -> None:
-        super().__init__(pairs, preprocess, seed)
-        check_groups(pairs, simulator)
-        self.simulator = simulator
-        self.parameters, self.image_shape = simulator.parameters, simulator.image_shape
-        self.pixel_scale = simulator.pixel_scale
-        pairs.prepare(self.parameters, preprocess.shape(self.image_shape))
+    def check(self, device: torch.device) -> None:  # noqa: B027 - simulated lenses need nothing there
+        """Raise a UsageError if batches cannot be made on a device."""
 
     def to(self, device: torch.device) -> None:
-        self.simulator.to(device)
+        """Prepare for making batches on a device."""
+        self.lenses.to(device)
+
+    def close(self) -> None:  # noqa: B027 - simulated lenses have nothing to stop
+        """Stop reading ahead."""
+
+    def views(self, lenses: Lenses, rng: KeyedGenerator) -> Batch:
+        """Return the views that the pair strategy makes of `pairs.draws` raw images of each lens."""
+        draws = self.pairs.draws
+        prepared = self.preprocess(lenses.images).unflatten(0, (-1, draws))
+        return self.pairs(prepared, {name: value.view(-1, draws) for name, value in lenses.values.items()}, rng)
+
+
+class SimulatedTrainingSet(TrainingSet):
+    """Lenses simulated while training: every lens is new, and nothing is stored."""
+
+    lenses: SimulatedLenses
+
+    def __init__(self, simulator: Simulator, pairs: PairStrategy, preprocess: Preprocess, seed: int) -> None:
+        check_groups(pairs, simulator)
+        super().__init__(
+            SimulatedLenses(simulator, seed=seed, split="train", shared=pairs.shared), pairs, preprocess, seed
+        )
 
     def fetch(self, places: Tensor) -> dict[str, Any]:
         return {"index": places}
 
-    def of(self, index: Tensor) -> Batch:
-        return self.batch({"index": index})
+    def _sample_rows(self, lenses: int) -> Sequence[int]:
+        return range(min(lenses, ALIKE))
 
-    def some(self, lenses: int) -> Batch:
-        return self.of(torch.arange(min(lenses, ALIKE)))
-
-    @torch.no_grad()
-    def truth(self, lenses: int) -> dict[str, Tensor]:
-        scene = self.simulator.scene(self.seed, "train", torch.arange(lenses))
-        return {p.name: scene[p.name] for p in self.parameters}
-
-    @torch.no_grad()
     def batch(self, fetched: dict[str, Any]) -> Batch:
         index = fetched["index"]
-        draws = self.pairs.draws
-        lens = index.repeat_interleave(draws)
-        view = torch.arange(draws, device=index.device).repeat(len(index))
-        scene = self.simulator.scene(self.seed, "train", lens, view, shared=self.pairs.shared)
-        images = self.simulator.render(scene).unflatten(0, (len(index), draws))
-        parameters = {p.name: scene[p.name].view(len(index), draws) for p in self.parameters}
-        return self._views(images, parameters, index, torch.zeros_like(index))
+        lenses = self.lenses.render(index, self.pairs.draws)
+        return self.views(lenses, KeyedGenerator(self.seed, "train", VIEWS, index, torch.zeros_like(index)))
 
 
-class StoredSource(Source):
+class StoredTrainingSet(TrainingSet):
     """Lenses read from a dataset, in an order drawn anew for each pass (see `Order`).
 
     Args:
-        dataset: What is read.
-        pairs: What is made of it.
-        preprocess: What is done to the images first.
-        seed: Seed of the order and of what the pairs draw.
+        dataset: Reads them.
+        pairs: Makes views of the images.
+        preprocess: Prepares the images first.
+        seed: Seed of the order and of the pairs' draws.
         keep: Where images are held: on `disk`, from which they are read ahead, in `memory` once they are read, or all
-            on the `device` that trains. It changes nothing of what comes.
+            on the `device` that trains. The batches are the same.
         workers: Threads that read ahead.
     """
+
+    lenses: StoredLenses
 
     def __init__(
         self,
@@ -185,19 +184,15 @@ class StoredSource(Source):
         keep: Keep = "auto",
         workers: int = 2,
     ) -> None:
-        super().__init__(pairs, preprocess, seed)
-        check_complete(dataset)
+        lenses = StoredLenses(dataset)
         _check_views(dataset, pairs)
-        self.dataset = dataset
-        self.parameters, self.image_shape = dataset.parameters, dataset.image_shape
-        self.pixel_scale = dataset.pixel_scale
-        pairs.prepare(self.parameters, preprocess.shape(self.image_shape))
-        self.keep = keep
+        super().__init__(lenses, pairs, preprocess, seed)
+        self.dataset, self.keep = dataset, keep
         if keep == "auto":
             self.keep = "memory" if size_in_bytes(dataset, pairs.draws) <= RESIDENT_BYTES else "disk"
         self.order = Order(len(dataset), dataset.chunk, seed)
-        self.chunks = Chunks(dataset, self.order, pairs.draws, workers, keep=self.keep == "memory")
-        self._all: Lenses | None = None
+        self.cache = ChunkCache(dataset, self.order, pairs.draws, workers, keep=self.keep == "memory")
+        self._all: Pixels | None = None
 
     def check(self, device: torch.device) -> None:
         if self.keep in ("memory", "device"):
@@ -208,11 +203,10 @@ class StoredSource(Source):
             self._all = load(self.dataset, self.pairs.draws, device)
 
     def close(self) -> None:
-        self.chunks.close()
+        self.cache.close()
 
-    def truth(self, lenses: int) -> dict[str, Tensor]:
-        values = self.dataset.read_parameters(range(min(lenses, len(self.dataset))))
-        return {name: value if value.ndim == 1 else value[:, 0] for name, value in values.items()}
+    def _available(self, lenses: int) -> int:
+        return min(lenses, len(self.dataset))
 
     def fetch(self, places: Tensor) -> dict[str, Any]:
         index, windows = self.order.at(places)
@@ -221,8 +215,8 @@ class StoredSource(Source):
             return fetched
         # The window after, too, unless the batch lies over two or more already: so much is held and no more.
         ahead = range(windows.start, max(windows.stop, windows.start + 2))
-        self.chunks.want(chunk for window in ahead for chunk in self._chunks_of(window))
-        images, known = self.chunks.lenses(index)
+        self.cache.want(chunk for window in ahead for chunk in self._chunks_of(window))
+        images, known = self.cache.lenses(index)
         return fetched | {"images": images, "parameters": known}
 
     def _chunks_of(self, window: int) -> list[int]:
@@ -232,21 +226,13 @@ class StoredSource(Source):
             return self.order.chunks_of(window)
         return self.order.chunks_for(window, self.share.takes)
 
-    def of(self, index: Tensor) -> Batch:
-        images, known = self.chunks.lenses(index)
-        return self._make(images, known, index, torch.zeros_like(index))
-
-    def some(self, lenses: int) -> Batch:
-        # Neighbours, which lie together in most files, from places all over them; nothing of them is held.
+    def _sample_rows(self, lenses: int) -> Sequence[int]:
+        # Neighbours, which lie together in most files, from places all over them.
         total, values = len(self.dataset), self.pairs.draws * math.prod(self.image_shape)
         blocks = range(0, total, NEIGHBOURS)
         wanted = min(len(blocks), max(min(lenses, LOOK_VALUES // values) // NEIGHBOURS, 1))
         chosen = [blocks[place] for place in torch.linspace(0, len(blocks) - 1, wanted).long().tolist()]
-        parts = [range(start, min(start + NEIGHBOURS, total)) for start in chosen]
-        read = [read_lenses(self.dataset, part, self.pairs.draws) for part in parts]
-        images, known = (torch.cat(each) for each in zip(*read, strict=True))
-        index = torch.tensor([lens for part in parts for lens in part])
-        return self._make(images, known, index, torch.zeros_like(index))
+        return [lens for start in chosen for lens in range(start, min(start + NEIGHBOURS, total))]
 
     @torch.no_grad()
     def batch(self, fetched: dict[str, Any]) -> Batch:
@@ -257,15 +243,12 @@ class StoredSource(Source):
             images, known = (each.index_select(0, index) for each in self._all)
         else:
             images, known = fetched["images"], fetched["parameters"]
-        return self._make(images, known, index, fetched["pass"])
-
-    def _make(self, images: Tensor, known: Tensor, index: Tensor, view: Tensor) -> Batch:
-        parameters = {parameter.name: known[..., i] for i, parameter in enumerate(self.parameters)}
-        return self._views(images, parameters, index, view)
+        rng = KeyedGenerator(self.seed, "train", VIEWS, index, fetched["pass"])
+        return self.views(self.lenses.made_of(images, known, index), rng)
 
 
-def source_of(config: Config) -> Source:
-    """Where the batches come from that a configuration trains on.
+def training_set_of(config: Config) -> TrainingSet:
+    """Return the training set of a configuration.
 
     Raises:
         LenskitError: if something in it is wrong, or its data are not there.
@@ -274,22 +257,22 @@ def source_of(config: Config) -> Source:
     if "data" in config.sections:
         dataset = config.build("data", Path(config.sections["data"]["path"]))
         preprocess = Preprocess.of(inputs, dataset.pixel_scale)
-        return StoredSource(dataset, pairs, preprocess, seed, keep=inputs.keep, workers=inputs.workers)
+        return StoredTrainingSet(dataset, pairs, preprocess, seed, keep=inputs.keep, workers=inputs.workers)
     simulator = config.build("simulator")
-    return LiveSource(simulator, pairs, Preprocess.of(inputs, simulator.pixel_scale), seed)
+    return SimulatedTrainingSet(simulator, pairs, Preprocess.of(inputs, simulator.pixel_scale), seed)
 
 
-def simulator_of(source: Source) -> Simulator | None:
-    """Return the simulator of a source, or the one that made its stored images; None if there is none."""
-    if isinstance(source, LiveSource):
-        return source.simulator
-    assert isinstance(source, StoredSource)
-    made = source.dataset.configuration or {}
+def simulator_of(training_set: TrainingSet) -> Simulator | None:
+    """Return the simulator of a training set, or the one that made its stored images; None if there is none."""
+    if isinstance(training_set, SimulatedTrainingSet):
+        return training_set.lenses.simulator
+    assert isinstance(training_set, StoredTrainingSet)
+    made = training_set.dataset.configuration or {}
     try:
         simulator = Config.resolve({"simulator": made["simulator"]}, only=("simulator",)).build("simulator")
     except (KeyError, LenskitError):
         return None
-    fits = simulator.image_shape == source.image_shape and source.pairs.shared <= set(simulator.groups)
+    fits = simulator.image_shape == training_set.image_shape and training_set.pairs.shared <= set(simulator.groups)
     return simulator if fits else None
 
 

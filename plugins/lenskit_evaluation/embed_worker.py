@@ -20,7 +20,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lenskit.plugin import Embeddings, LenskitError, Method, check_complete, find_reader, open_run, read_lenses
+from lenskit.plugin import (
+    Embeddings,
+    LenskitError,
+    LensSet,
+    Method,
+    SimulatedLenses,
+    StoredLenses,
+    find_reader,
+    open_run,
+)
 from lenskit_evaluation.features import simulator_of, to_best_device
 from lenskit_evaluation.origins import stored_origin
 
@@ -64,7 +73,7 @@ class Task:
     token: str
 
 
-class Embedder:
+class EmbedWorker:
     """Carries out a task, part by part; from several threads at once, if it is of stored images.
 
     Args:
@@ -79,19 +88,19 @@ class Embedder:
         self.encoder = to_best_device(self.run.encoder())
         self.device = next(self.encoder.parameters()).device
         self.method = self._method()
-        self.simulated = task.data is None
         if task.data is None:
-            self.simulator = simulator_of(self.run, task.simulator, task.changes)
-            self.simulator.to(self.device)
-            self.parameters, self.lenses, self.views, self.step = self.simulator.parameters, task.lenses, 1, PART
+            simulator = simulator_of(self.run, task.simulator, task.changes)
+            simulated = SimulatedLenses(simulator, seed=task.seed, split=SPLIT, index=task.lenses)
+            self.lenses: LensSet = simulated.to(self.device)
         else:
             _, self.path = find_reader(task.data)
-            self.dataset = self.encoder.open(task.data)
-            check_complete(self.dataset)
-            self.parameters, self.lenses = self.dataset.parameters, len(self.dataset)
-            self.views = self.dataset.views if task.all_views else 1
-            chunk = self.dataset.chunk
-            self.step = max(PART // (chunk * self.views), 1) * chunk
+            self.lenses = StoredLenses(self.encoder.open(task.data))
+        self.views = (self.lenses.views or 1) if task.all_views else 1
+
+    @property
+    def simulated(self) -> bool:
+        """Whether the lenses are simulated, which one thread does."""
+        return isinstance(self.lenses, SimulatedLenses)
 
     def _method(self) -> Method | None:
         if self.task.projection == "none":
@@ -108,11 +117,11 @@ class Embedder:
     @property
     def rows(self) -> int:
         """Number of images."""
-        return self.lenses * self.views
+        return len(self.lenses) * self.views
 
     def parts(self) -> Iterator[range]:
-        """The lenses, in parts."""
-        return (range(start, min(start + self.step, self.lenses)) for start in range(0, self.lenses, self.step))
+        """Return the lenses, in parts."""
+        return self.lenses.parts(PART, self.views)
 
     def reads(self, path: Path) -> bool:
         """Whether a path is that of the images."""
@@ -125,18 +134,19 @@ class Embedder:
         Raises:
             LenskitError: if an image cannot be read, or features are not finite.
         """
-        images, values, names = self._simulated(lenses) if self.simulated else self._stored(lenses)
+        read = self.lenses.read(lenses, self.views)
         features: dict[str, list[np.ndarray]] = {}
-        for part in images.split(CPU_BATCH if self.device.type == "cpu" else PART):
+        for part in read.images.split(CPU_BATCH if self.device.type == "cpu" else PART):
             for name, value in self._features(part.to(self.device)).items():
                 features.setdefault(name, []).append(value.float().cpu().numpy())
+        lens = read.lens.cpu().numpy()
         return Embeddings(
             {name: np.concatenate(each) for name, each in features.items()},
-            {name: value.double().cpu().numpy() for name, value in values.items()},
-            parameters=self.parameters,
-            lens=np.repeat(np.asarray(lenses), self.views),
-            view=np.tile(np.arange(self.views), len(lenses)),
-            names=[name for name in names for _ in range(self.views)],
+            read.arrays(),
+            parameters=self.lenses.parameters,
+            lens=lens,
+            view=read.view.cpu().numpy(),
+            names=self.lenses.names_of(lens),
             about=self.about,
         )
 
@@ -145,28 +155,18 @@ class Embedder:
         projection = self.method.project(features.float()) if self.method else None
         return {"backbone": features} | ({} if projection is None else {"projection": projection})
 
-    def _simulated(self, lenses: range) -> tuple[Tensor, dict[str, Tensor], list[str]]:
-        index = torch.arange(lenses.start, lenses.stop, device=self.device)
-        scene = self.simulator.scene(self.task.seed, SPLIT, index)
-        values = {parameter.name: scene[parameter.name] for parameter in self.parameters}
-        return self.simulator.render(scene), values, [str(lens) for lens in lenses]
-
-    def _stored(self, lenses: range) -> tuple[Tensor, dict[str, Tensor], list[str]]:
-        images, known = read_lenses(self.dataset, lenses, draws=self.views)
-        values = {parameter.name: known[..., i].flatten() for i, parameter in enumerate(self.parameters)}
-        return images.flatten(0, 1), values, [self.dataset.names[lens] for lens in lenses]
-
     @property
     def about(self) -> dict[str, Any]:
         """Where the features come from. With the numbers of lens and view that each row has, it is the images'
         address."""
-        if self.simulated:
+        if isinstance(self.lenses, SimulatedLenses):
             section = {"name": self.task.simulator} if self.task.simulator else self.run.config.sections["simulator"]
             images: dict[str, Any] = {"simulator": section, "set": list(self.task.changes)}
             images |= {"seed": self.task.seed, "split": SPLIT}
         else:
             assert self.task.data is not None
-            images = stored_origin(self.task.data, self.dataset)
+            assert isinstance(self.lenses, StoredLenses)
+            images = stored_origin(self.task.data, self.lenses.dataset)
         return {"run": self.task.run, "encoder": self.encoder.card, "images": images}
 
 
@@ -182,7 +182,7 @@ def in_order(start: Start, parts: Iterable[range], ahead: Callable[[], int]) -> 
 
 
 @contextmanager
-def on_threads(embedder: Embedder, workers: int) -> Iterator[tuple[Start, Callable[[], int]]]:
+def on_threads(embedder: EmbedWorker, workers: int) -> Iterator[tuple[Start, Callable[[], int]]]:
     """Embeds parts in threads of this process: of stored images several at once on a CPU; on a GPU two, so that one
     part is read while another is computed."""
     count = workers if embedder.device.type == "cpu" else min(workers, 2)
@@ -195,7 +195,7 @@ def on_threads(embedder: Embedder, workers: int) -> Iterator[tuple[Start, Callab
 
 
 @contextmanager
-def on_cluster(client: Any, embedder: Embedder) -> Iterator[tuple[Start, Callable[[], int]]]:
+def on_cluster(client: Any, embedder: EmbedWorker) -> Iterator[tuple[Start, Callable[[], int]]]:
     """Embeds parts on the workers of a cluster, each of which opens run and data for itself."""
     task = embedder.task
 
@@ -229,10 +229,10 @@ def embed_part(task: Task, start: int, stop: int) -> Embeddings:
 
 
 @lru_cache(maxsize=1)
-def _opened(task: Task) -> Embedder:
+def _opened(task: Task) -> EmbedWorker:
     if Path(task.run).is_absolute() and not Path(task.run).is_dir():
         raise LenskitError(f"a worker of the cluster does not see {task.run}: it must be on a disk that all share")
-    return Embedder(task)
+    return EmbedWorker(task)
 
 
 @contextmanager

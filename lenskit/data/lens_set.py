@@ -1,0 +1,356 @@
+"""Lens sets: simulated or stored lenses, which training, evaluations, embeddings and detectors walk in one way.
+
+A lens set is an array of lens numbers and a way to values, names and images. `select` keeps the numbers, so that a
+split, a class or a shard of a set is a lens set again, of the same lenses.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Sequence
+from copy import copy
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from lenskit.data.pixels import read_lenses
+from lenskit.errors import LenskitError
+from lenskit.kinds.dataset import Dataset
+from lenskit.kinds.parameter import Parameter
+from lenskit.kinds.simulator import Simulator
+
+Numbers = NDArray[np.int64]
+Rows = Sequence[int] | NDArray[np.int64] | NDArray[np.bool_]
+"""Rows of a lens table: their numbers, or a mask."""
+
+CHUNK = 256
+"""Images made or read at a time."""
+
+
+@dataclass(frozen=True)
+class Lenses:
+    """Raw images of some lenses, on the device of their lens set.
+
+    The views of a lens follow each other. `images.unflatten(0, (-1, views))` gives them an axis of their own.
+
+    Attributes:
+        images: (n, channels, height, width), float32; of embedded lenses their features (n, d).
+        values: (n,) of each recorded parameter by name, NaN where not known.
+        lens: (n,) int64, number of the lens that an image shows.
+        view: (n,) int64, number of the image among those of its lens.
+    """
+
+    images: Tensor
+    values: dict[str, Tensor]
+    lens: Tensor
+    view: Tensor
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def to(self, device: torch.device | str) -> Lenses:
+        """Return the same on a device."""
+        values = {name: value.to(device) for name, value in self.values.items()}
+        return Lenses(self.images.to(device), values, self.lens.to(device), self.view.to(device))
+
+    def arrays(self) -> dict[str, NDArray[np.float64]]:
+        """Return the values as numpy arrays of float64."""
+        return {name: value.double().cpu().numpy() for name, value in self.values.items()}
+
+    def first_views(self, views: int) -> Lenses:
+        """Return the first of every `views` images."""
+        values = {name: value[::views] for name, value in self.values.items()}
+        return Lenses(self.images[::views], values, self.lens[::views], self.view[::views])
+
+
+class LensTable(ABC):
+    """Lenses and their recorded parameters: simulated, stored or embedded.
+
+    Attributes:
+        parameters: The recorded parameters.
+        index: (n,) numbers of the lenses.
+    """
+
+    parameters: Sequence[Parameter]
+    index: Numbers
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    @property
+    def size(self) -> int | None:
+        """Return the number of lenses; None of an endless set."""
+        return len(self)
+
+    @property
+    def names(self) -> list[str]:
+        """Return the n names of the lenses."""
+        return self.names_of(self.index)
+
+    @abstractmethod
+    def names_of(self, numbers: Iterable[int]) -> list[str]:
+        """Return the names of lenses by their numbers."""
+
+    @abstractmethod
+    def values(self) -> dict[str, NDArray[np.float64]]:
+        """Return the values (n,) of each recorded parameter, of the first view. No image is made."""
+
+    @abstractmethod
+    def chunks(self, size: int = CHUNK) -> Iterator[Lenses]:
+        """Yield the lenses in order, about `size` images at a time."""
+
+    def select(self, rows: Rows) -> Self:
+        """Return the lenses of some rows, with their numbers."""
+        chosen = copy(self)
+        chosen.index = self.numbers(rows)
+        return chosen
+
+    def numbers(self, rows: Rows) -> Numbers:
+        """Return the numbers of the lenses of some rows."""
+        return self.index[np.asarray(rows)]
+
+
+class LensSet(LensTable):
+    """Lenses of which images can be had.
+
+    Attributes:
+        image_shape: Channels, height and width of an image.
+        pixel_scale: Size of a pixel in arcsec, where it is known.
+        views: Number of views that a lens has; None if there is no end of them.
+        removable: Parameter groups whose light can be left out.
+        step: Neighbouring lenses that are best read together.
+    """
+
+    image_shape: tuple[int, int, int]
+    pixel_scale: float | None = None
+    views: int | None = 1
+    removable: frozenset[str] = frozenset()
+    step: int = 1
+
+    @abstractmethod
+    def read(self, rows: Rows, views: int = 1, omit: Iterable[str] = ()) -> Lenses:
+        """Return the first views of the lenses of some rows.
+
+        Args:
+            rows: Rows of the set.
+            views: Views of each lens.
+            omit: Groups of `removable` whose light is left out.
+
+        Raises:
+            LenskitError: An image cannot be read, or a group cannot be left out.
+        """
+
+    def chunks(self, size: int = CHUNK, views: int = 1, omit: Iterable[str] = ()) -> Iterator[Lenses]:
+        for rows in self.parts(size, views):
+            yield self.read(rows, views, omit)
+
+    def parts(self, size: int = CHUNK, views: int = 1) -> Iterator[range]:
+        """Yield the rows in order, about `size` images and whole steps at a time."""
+        count = max(size // (self.step * views), 1) * self.step
+        return (range(start, min(start + count, len(self))) for start in range(0, len(self), count))
+
+    def to(self, device: torch.device | str) -> Self:
+        """Have images made on a device, if they are made."""
+        return self
+
+
+class SimulatedLenses(LensSet):
+    """Lenses of a simulator.
+
+    Args:
+        simulator: Draws and renders them.
+        seed: Their seed.
+        split: Their part of the data; training uses `train`.
+        index: Their number, counted from 0, or (n,) numbers. By default the set is endless: a row is the number of its
+            lens, and what has an end is a selection.
+        shared: Parameter groups that all views of a lens share.
+    """
+
+    views = None
+
+    def __init__(
+        self,
+        simulator: Simulator,
+        *,
+        seed: int,
+        split: str,
+        index: int | Numbers | None = None,
+        shared: Iterable[str] = (),
+    ) -> None:
+        self.simulator, self.seed, self.split, self.shared = simulator, seed, split, frozenset(shared)
+        self.endless = index is None
+        self.index = np.arange(index or 0) if index is None or isinstance(index, int) else index
+        self.parameters, self.image_shape = list(simulator.parameters), simulator.image_shape
+        self.pixel_scale, self.removable = simulator.pixel_scale, simulator.removable
+        self.device = torch.device("cpu")
+
+    @property
+    def size(self) -> int | None:
+        return None if self.endless else len(self)
+
+    def names_of(self, numbers: Iterable[int]) -> list[str]:
+        return [str(int(number)) for number in numbers]
+
+    @torch.no_grad()
+    def values(self) -> dict[str, NDArray[np.float64]]:
+        known: dict[str, list[NDArray[np.float64]]] = {parameter.name: [] for parameter in self.parameters}
+        for rows in self.parts():
+            index = torch.from_numpy(self.index[rows.start : rows.stop]).to(self.device)
+            scene = self.simulator.scene(self.seed, self.split, index)
+            for name, parts in known.items():
+                parts.append(scene[name].double().cpu().numpy())
+        return {name: np.concatenate(parts) if parts else np.empty(0) for name, parts in known.items()}
+
+    def read(self, rows: Rows, views: int = 1, omit: Iterable[str] = ()) -> Lenses:
+        return self.render(torch.from_numpy(self.numbers(rows)).to(self.device), views, omit)
+
+    def numbers(self, rows: Rows) -> Numbers:
+        return np.asarray(rows, np.int64) if self.endless else super().numbers(rows)
+
+    def select(self, rows: Rows) -> Self:
+        chosen = super().select(rows)
+        chosen.endless = False
+        return chosen
+
+    @torch.no_grad()
+    def render(self, index: Tensor, views: int = 1, omit: Iterable[str] = ()) -> Lenses:
+        """Return the first views of lenses by their numbers, which need not be in the set.
+
+        Args:
+            index: (n,) int64, on the device where images are made.
+            views: Views of each lens.
+            omit: Groups of `removable` whose light is left out.
+
+        Raises:
+            LenskitError: A group cannot be left out.
+        """
+        omit = frozenset(omit)
+        if not omit <= self.removable:
+            raise LenskitError(f"this simulator cannot leave out {', '.join(sorted(omit - self.removable))}")
+        view = torch.arange(views, device=index.device).repeat(len(index))
+        lens = index.repeat_interleave(views)
+        scene = self.simulator.scene(self.seed, self.split, lens, view, shared=self.shared)
+        values = {parameter.name: scene[parameter.name] for parameter in self.parameters}
+        return Lenses(self.simulator.render(scene, omit), values, lens, view)
+
+    def to(self, device: torch.device | str) -> Self:
+        self.device = torch.device(device)
+        self.simulator.to(self.device)
+        return self
+
+
+class StoredLenses(LensSet):
+    """Lenses of a dataset.
+
+    Args:
+        dataset: Reads them.
+        index: (n,) numbers of the lenses, if not all are meant.
+
+    Raises:
+        LenskitError: The dataset is empty or incomplete.
+    """
+
+    def __init__(self, dataset: Dataset, index: Numbers | None = None) -> None:
+        check_complete(dataset)
+        self.dataset = dataset
+        self.index = np.arange(len(dataset)) if index is None else index
+        self.step = dataset.chunk if index is None else 1
+        self.parameters, self.image_shape = list(dataset.parameters), dataset.image_shape
+        self.pixel_scale, self.views, self.shared = dataset.pixel_scale, dataset.views, dataset.shared
+
+    def names_of(self, numbers: Iterable[int]) -> list[str]:
+        return [self.dataset.names[int(number)] for number in numbers]
+
+    def values(self) -> dict[str, NDArray[np.float64]]:
+        if not len(self):
+            return {parameter.name: np.empty(0) for parameter in self.parameters}
+        known = self.dataset.read_parameters(self.index.tolist())
+        first = {p.name: known[p.name].reshape(len(self), -1)[:, 0] for p in self.parameters}
+        return {name: value.double().numpy() for name, value in first.items()}
+
+    def select(self, rows: Rows) -> Self:
+        chosen = super().select(rows)
+        chosen.step = 1
+        return chosen
+
+    def read(self, rows: Rows, views: int = 1, omit: Iterable[str] = ()) -> Lenses:
+        if frozenset(omit):
+            raise LenskitError("nothing can be left out of stored images")
+        index = self.numbers(rows)
+        return self.made_of(*read_lenses(self.dataset, _as_range(index), draws=views), torch.from_numpy(index))
+
+    def made_of(self, images: Tensor, known: Tensor, index: Tensor) -> Lenses:
+        """Return what was read as lenses.
+
+        Args:
+            images: (n, views, channels, height, width).
+            known: (n, views, parameters).
+            index: (n,) numbers of the lenses.
+        """
+        views = images.shape[1]
+        return Lenses(
+            images.flatten(0, 1),
+            {parameter.name: known[..., i].flatten() for i, parameter in enumerate(self.parameters)},
+            index.repeat_interleave(views),
+            torch.arange(views, device=index.device).repeat(len(index)),
+        )
+
+
+class ArrayLenses(LensSet):
+    """Images in memory, of which nothing is recorded.
+
+    Args:
+        images: (n, channels, height, width).
+    """
+
+    def __init__(self, images: Tensor) -> None:
+        self.images, self.index, self.parameters = images, np.arange(len(images)), []
+        _, channels, height, width = images.shape
+        self.image_shape = channels, height, width
+
+    def names_of(self, numbers: Iterable[int]) -> list[str]:
+        return [str(int(number)) for number in numbers]
+
+    def values(self) -> dict[str, NDArray[np.float64]]:
+        return {}
+
+    def read(self, rows: Rows, views: int = 1, omit: Iterable[str] = ()) -> Lenses:
+        index = torch.from_numpy(self.numbers(rows))
+        return Lenses(self.images[index], {}, index, torch.zeros_like(index))
+
+
+def _as_range(index: Numbers) -> Sequence[int]:
+    """Return consecutive numbers as a range, which readers read as a whole; others as a list."""
+    if len(index) and np.array_equal(index, np.arange(index[0], index[0] + len(index))):
+        return range(int(index[0]), int(index[0]) + len(index))
+    return index.tolist()
+
+
+def check_complete(dataset: Dataset) -> None:
+    """Raise unless a dataset holds lenses and all of them are there.
+
+    Raises:
+        LenskitError: It says how much is missing.
+    """
+    if not len(dataset):
+        raise LenskitError("the data hold no lenses")
+    if dataset.missing:
+        raise LenskitError(
+            f"the data are incomplete: {dataset.missing} of {len(dataset)} lenses are still to be written "
+            "(the same `lenskit simulate` goes on where it stopped)"
+        )
+    if dataset.unfinished:
+        raise LenskitError(f"the data are incomplete: {dataset.unfinished}")
+
+
+def join_values(parts: Iterable[dict[str, NDArray[np.float64]]]) -> dict[str, NDArray[np.float64]]:
+    """Join values by name, part by part."""
+    joined: dict[str, list[NDArray[np.float64]]] = {}
+    for part in parts:
+        for name, value in part.items():
+            joined.setdefault(name, []).append(value)
+    return {name: np.concatenate(values) for name, values in joined.items()}
