@@ -11,7 +11,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lenskit.data.lens_set import ArrayLenses, LensSet, SimulatedLenses, StoredLenses, join_values
+from lenskit.data.lens_set import ArrayLenses, LensSet, join_values
+from lenskit.data.simulated import SimulatedLenses
+from lenskit.data.stored import StoredLenses
 from lenskit.encoder import Encoder
 from lenskit.errors import LenskitError, UsageError
 from lenskit.kinds.dataset import Dataset

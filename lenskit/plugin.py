@@ -39,9 +39,6 @@ if TYPE_CHECKING:
     from lenskit.data.lens_set import Lenses as Lenses
     from lenskit.data.lens_set import LensSet as LensSet
     from lenskit.data.lens_set import LensTable as LensTable
-    from lenskit.data.lens_set import SimulatedLenses as SimulatedLenses
-    from lenskit.data.lens_set import StoredLenses as StoredLenses
-    from lenskit.data.lens_set import check_complete as check_complete
     from lenskit.data.lens_set import join_values as join_values
     from lenskit.data.memory import keep_freed_memory as keep_freed_memory
     from lenskit.data.orientation import orient_images as orient_images
@@ -50,6 +47,9 @@ if TYPE_CHECKING:
     from lenskit.data.readers import find_reader as find_reader
     from lenskit.data.readers import open_dataset as open_dataset
     from lenskit.data.readers import spelled_out as spelled_out
+    from lenskit.data.simulated import SimulatedLenses as SimulatedLenses
+    from lenskit.data.stored import StoredLenses as StoredLenses
+    from lenskit.data.stored import check_complete as check_complete
     from lenskit.data.training_set import training_set_of as training_set_of
     from lenskit.destinations import check_folder as check_folder
     from lenskit.destinations import check_free as check_free
@@ -160,9 +160,9 @@ if TYPE_CHECKING:
 _NAMES = {
     "lenskit.cache": "cache_folder",
     "lenskit.checksums": "check_archive Damaged load_tensors save_tensors",
-    "lenskit.data.lens_set": (
-        "ArrayLenses check_complete join_values Lenses LensSet LensTable SimulatedLenses StoredLenses"
-    ),
+    "lenskit.data.lens_set": "ArrayLenses join_values Lenses LensSet LensTable",
+    "lenskit.data.simulated": "SimulatedLenses",
+    "lenskit.data.stored": "check_complete StoredLenses",
     "lenskit.data.memory": "keep_freed_memory",
     "lenskit.data.orientation": "orient_images orient_values",
     "lenskit.data.readers": "data_name find_reader open_dataset spelled_out",

@@ -36,7 +36,7 @@ from original import warm_up
 
 import lenskit.training.runner  # all of it is loaded before anything is timed
 from lenskit.config import Config
-from lenskit.data.lens_set import SimulatedLenses
+from lenskit.data.simulated import SimulatedLenses
 from lenskit.files import write_atomically
 from lenskit.provenance import provenance
 from lenskit_evaluation.anomaly.fidelity import errors

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from scipy.stats import spearmanr
 from torch import Tensor
 
-from lenskit.data.lens_set import LensSet, StoredLenses
+from lenskit.data.lens_set import LensSet
+from lenskit.data.stored import StoredLenses
 from lenskit.files import write_atomically
 from lenskit.kinds.dataset import Dataset
 from lenskit.provenance import provenance

@@ -27,8 +27,8 @@ from torch import Tensor
 
 import lenskit
 from lenskit.config import Config
-from lenskit.data.lens_set import StoredLenses
 from lenskit.data.readers import data_name, open_dataset
+from lenskit.data.stored import StoredLenses
 from lenskit.layers import read_recipe
 from lenskit.run import Run
 from lenskit.store.plan import Plan

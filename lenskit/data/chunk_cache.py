@@ -16,7 +16,7 @@ from torch import Tensor
 
 from lenskit.data.memory import keep_freed_memory
 from lenskit.data.order import Order
-from lenskit.data.pixels import Pixels, read_lenses
+from lenskit.data.stored import Pixels, read_lenses
 from lenskit.errors import UsageError
 from lenskit.kinds.dataset import Dataset
 

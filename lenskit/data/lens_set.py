@@ -17,11 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lenskit.data.pixels import read_lenses
-from lenskit.errors import LenskitError
-from lenskit.kinds.dataset import Dataset
 from lenskit.kinds.parameter import Parameter
-from lenskit.kinds.simulator import Simulator
 
 Numbers = NDArray[np.int64]
 Rows = Sequence[int] | NDArray[np.int64] | NDArray[np.bool_]
@@ -158,148 +154,6 @@ class LensSet(LensTable):
         return self
 
 
-class SimulatedLenses(LensSet):
-    """Lenses of a simulator.
-
-    Args:
-        simulator: Draws and renders them.
-        seed: Their seed.
-        split: Their part of the data; training uses `train`.
-        index: Their number, counted from 0, or (n,) numbers. By default the set is endless: a row is the number of its
-            lens, and what has an end is a selection.
-        shared: Parameter groups that all views of a lens share.
-    """
-
-    views = None
-
-    def __init__(
-        self,
-        simulator: Simulator,
-        *,
-        seed: int,
-        split: str,
-        index: int | Numbers | None = None,
-        shared: Iterable[str] = (),
-    ) -> None:
-        self.simulator, self.seed, self.split, self.shared = simulator, seed, split, frozenset(shared)
-        self.endless = index is None
-        self.index = np.arange(index or 0) if index is None or isinstance(index, int) else index
-        self.parameters, self.image_shape = list(simulator.parameters), simulator.image_shape
-        self.pixel_scale, self.removable = simulator.pixel_scale, simulator.removable
-        self.device = torch.device("cpu")
-
-    @property
-    def size(self) -> int | None:
-        return None if self.endless else len(self)
-
-    def names_of(self, numbers: Iterable[int]) -> list[str]:
-        return [str(int(number)) for number in numbers]
-
-    @torch.no_grad()
-    def values(self) -> dict[str, NDArray[np.float64]]:
-        known: dict[str, list[NDArray[np.float64]]] = {parameter.name: [] for parameter in self.parameters}
-        for rows in self.parts():
-            index = torch.from_numpy(self.index[rows.start : rows.stop]).to(self.device)
-            scene = self.simulator.scene(self.seed, self.split, index)
-            for name, parts in known.items():
-                parts.append(scene[name].double().cpu().numpy())
-        return {name: np.concatenate(parts) if parts else np.empty(0) for name, parts in known.items()}
-
-    def read(self, rows: Rows, views: int = 1, omit: Iterable[str] = ()) -> Lenses:
-        return self.render(torch.from_numpy(self.numbers(rows)).to(self.device), views, omit)
-
-    def numbers(self, rows: Rows) -> Numbers:
-        return np.asarray(rows, np.int64) if self.endless else super().numbers(rows)
-
-    def select(self, rows: Rows) -> Self:
-        chosen = super().select(rows)
-        chosen.endless = False
-        return chosen
-
-    @torch.no_grad()
-    def render(self, index: Tensor, views: int = 1, omit: Iterable[str] = ()) -> Lenses:
-        """Return the first views of lenses by their numbers, which need not be in the set.
-
-        Args:
-            index: (n,) int64, on the device where images are made.
-            views: Views of each lens.
-            omit: Groups of `removable` whose light is left out.
-
-        Raises:
-            LenskitError: A group cannot be left out.
-        """
-        omit = frozenset(omit)
-        if not omit <= self.removable:
-            raise LenskitError(f"this simulator cannot leave out {', '.join(sorted(omit - self.removable))}")
-        view = torch.arange(views, device=index.device).repeat(len(index))
-        lens = index.repeat_interleave(views)
-        scene = self.simulator.scene(self.seed, self.split, lens, view, shared=self.shared)
-        values = {parameter.name: scene[parameter.name] for parameter in self.parameters}
-        return Lenses(self.simulator.render(scene, omit), values, lens, view)
-
-    def to(self, device: torch.device | str) -> Self:
-        self.device = torch.device(device)
-        self.simulator.to(self.device)
-        return self
-
-
-class StoredLenses(LensSet):
-    """Lenses of a dataset.
-
-    Args:
-        dataset: Reads them.
-        index: (n,) numbers of the lenses, if not all are meant.
-
-    Raises:
-        LenskitError: The dataset is empty or incomplete.
-    """
-
-    def __init__(self, dataset: Dataset, index: Numbers | None = None) -> None:
-        check_complete(dataset)
-        self.dataset = dataset
-        self.index = np.arange(len(dataset)) if index is None else index
-        self.step = dataset.chunk if index is None else 1
-        self.parameters, self.image_shape = list(dataset.parameters), dataset.image_shape
-        self.pixel_scale, self.views, self.shared = dataset.pixel_scale, dataset.views, dataset.shared
-
-    def names_of(self, numbers: Iterable[int]) -> list[str]:
-        return [self.dataset.names[int(number)] for number in numbers]
-
-    def values(self) -> dict[str, NDArray[np.float64]]:
-        if not len(self):
-            return {parameter.name: np.empty(0) for parameter in self.parameters}
-        known = self.dataset.read_parameters(self.index.tolist())
-        first = {p.name: known[p.name].reshape(len(self), -1)[:, 0] for p in self.parameters}
-        return {name: value.double().numpy() for name, value in first.items()}
-
-    def select(self, rows: Rows) -> Self:
-        chosen = super().select(rows)
-        chosen.step = 1
-        return chosen
-
-    def read(self, rows: Rows, views: int = 1, omit: Iterable[str] = ()) -> Lenses:
-        if frozenset(omit):
-            raise LenskitError("nothing can be left out of stored images")
-        index = self.numbers(rows)
-        return self.made_of(*read_lenses(self.dataset, _as_range(index), draws=views), torch.from_numpy(index))
-
-    def made_of(self, images: Tensor, known: Tensor, index: Tensor) -> Lenses:
-        """Return what was read as lenses.
-
-        Args:
-            images: (n, views, channels, height, width).
-            known: (n, views, parameters).
-            index: (n,) numbers of the lenses.
-        """
-        views = images.shape[1]
-        return Lenses(
-            images.flatten(0, 1),
-            {parameter.name: known[..., i].flatten() for i, parameter in enumerate(self.parameters)},
-            index.repeat_interleave(views),
-            torch.arange(views, device=index.device).repeat(len(index)),
-        )
-
-
 class ArrayLenses(LensSet):
     """Images in memory, of which nothing is recorded.
 
@@ -321,30 +175,6 @@ class ArrayLenses(LensSet):
     def read(self, rows: Rows, views: int = 1, omit: Iterable[str] = ()) -> Lenses:
         index = torch.from_numpy(self.numbers(rows))
         return Lenses(self.images[index], {}, index, torch.zeros_like(index))
-
-
-def _as_range(index: Numbers) -> Sequence[int]:
-    """Return consecutive numbers as a range, which readers read as a whole; others as a list."""
-    if len(index) and np.array_equal(index, np.arange(index[0], index[0] + len(index))):
-        return range(int(index[0]), int(index[0]) + len(index))
-    return index.tolist()
-
-
-def check_complete(dataset: Dataset) -> None:
-    """Raise unless a dataset holds lenses and all of them are there.
-
-    Raises:
-        LenskitError: It says how much is missing.
-    """
-    if not len(dataset):
-        raise LenskitError("the data hold no lenses")
-    if dataset.missing:
-        raise LenskitError(
-            f"the data are incomplete: {dataset.missing} of {len(dataset)} lenses are still to be written "
-            "(the same `lenskit simulate` goes on where it stopped)"
-        )
-    if dataset.unfinished:
-        raise LenskitError(f"the data are incomplete: {dataset.unfinished}")
 
 
 def join_values(parts: Iterable[dict[str, NDArray[np.float64]]]) -> dict[str, NDArray[np.float64]]:

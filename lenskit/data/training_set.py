@@ -14,9 +14,10 @@ from torch import Tensor
 
 from lenskit.config import Config
 from lenskit.data.chunk_cache import ChunkCache, check_room, load, size_in_bytes
-from lenskit.data.lens_set import Lenses, LensSet, SimulatedLenses, StoredLenses
+from lenskit.data.lens_set import Lenses, LensSet
 from lenskit.data.order import Order
-from lenskit.data.pixels import Pixels
+from lenskit.data.simulated import SimulatedLenses
+from lenskit.data.stored import Pixels, StoredLenses
 from lenskit.errors import LenskitError, UsageError
 from lenskit.generator import KeyedGenerator
 from lenskit.kinds.dataset import Dataset

@@ -9,7 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lenskit.data.lens_set import LensSet, SimulatedLenses, join_values
+from lenskit.data.lens_set import LensSet, join_values
+from lenskit.data.simulated import SimulatedLenses
 from lenskit.data.training_set import VIEWS, TrainingSet, simulator_of
 from lenskit.generator import KeyedGenerator
 from lenskit.kinds.parameter import Parameter

@@ -19,7 +19,7 @@ import torch
 import lenskit
 from lenskit.choices import CHOICES
 from lenskit.cli.train import command
-from lenskit.data.lens_set import SimulatedLenses
+from lenskit.data.simulated import SimulatedLenses
 from lenskit.encoder import Encoder
 from lenskit.errors import LenskitError, UsageError
 from lenskit.run import Run

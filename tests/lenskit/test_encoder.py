@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from lenskit.chosen import build
-from lenskit.data.lens_set import SimulatedLenses
+from lenskit.data.simulated import SimulatedLenses
 from lenskit.encoder import Encoder
 from lenskit.encoder_card import read_card
 from lenskit.errors import LenskitError, UsageError

@@ -18,7 +18,7 @@ from sklearn.preprocessing import StandardScaler
 
 import lenskit
 from lenskit import LensEncoder
-from lenskit.data.lens_set import SimulatedLenses
+from lenskit.data.simulated import SimulatedLenses
 from lenskit.run import Run
 
 

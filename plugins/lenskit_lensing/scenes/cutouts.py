@@ -12,12 +12,11 @@ from torch import Tensor
 
 from lenskit.plugin import (
     Dataset,
+    StoredLenses,
     UsageError,
     check_bytes,
-    check_complete,
     noise_map,
     open_dataset,
-    read_lenses,
     smooth_light,
 )
 from lenskit_lensing.render.turned import frame_for, framed
@@ -115,7 +114,8 @@ def load_cutouts(text: str, pixels: int | None, tolerance: float) -> tuple[Cutou
         UsageError: There are no such data, their pixel scale is not known, they are too small or of several bands, or
             fewer than two galaxies are left.
     """
-    dataset = _opened(text, pixels)
+    lenses = _opened(text, pixels)
+    dataset = lenses.dataset
     pixels, scale = _checked(dataset, text, pixels)
     kept = min(*dataset.image_shape[1:], frame_for(pixels))
     kept -= (kept - pixels) % 2
@@ -127,9 +127,8 @@ def load_cutouts(text: str, pixels: int | None, tolerance: float) -> tuple[Cutou
         )  # fmt: skip
     check_bytes(text, 4 * len(dataset) * kept**2, "all of its galaxies")
     images, shapes = [], []
-    for start in range(0, len(dataset), TOGETHER):
-        numbers = range(start, min(start + TOGETHER, len(dataset)))
-        found = _even(read_lenses(dataset, numbers, 1)[0][:, 0, 0], pixels)
+    for read in lenses.chunks(TOGETHER):
+        found = _even(read.images[:, 0], pixels)
         shapes.append(_measured(framed(found, pixels)))
         images.append(framed(found, kept))
     shape = Shape(*(torch.cat(parts) for parts in zip(*shapes, strict=True)))
@@ -159,7 +158,7 @@ def load_cutouts(text: str, pixels: int | None, tolerance: float) -> tuple[Cutou
     return cutouts, pixels, scale
 
 
-def _opened(text: str, pixels: int | None) -> Dataset:
+def _opened(text: str, pixels: int | None) -> StoredLenses:
     """The data set, with all of its images if they have one size, and else with their middle of `pixels`."""
     try:
         try:
@@ -170,8 +169,7 @@ def _opened(text: str, pixels: int | None) -> Dataset:
             dataset = open_dataset(text, size=pixels)
     except UsageError as error:
         raise UsageError(f"option galaxies: {error}") from None
-    check_complete(dataset)
-    return dataset
+    return StoredLenses(dataset)
 
 
 def axis_ratio(ellipticity: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from lenskit.chosen import build
 from lenskit.data.order import Order
-from lenskit.data.pixels import read_lenses
+from lenskit.data.stored import read_lenses
 from lenskit.data.training_set import Share, StoredTrainingSet
 from lenskit.errors import LenskitError
 from lenskit.kinds.dataset import Dataset

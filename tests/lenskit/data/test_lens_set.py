@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from lenskit.chosen import build
-from lenskit.data.lens_set import ArrayLenses, LensSet, SimulatedLenses, StoredLenses, join_values
+from lenskit.data.lens_set import ArrayLenses, LensSet, join_values
+from lenskit.data.simulated import SimulatedLenses
+from lenskit.data.stored import StoredLenses
 from lenskit.errors import LenskitError
 from lenskit.kinds.dataset import Dataset
 from lenskit.kinds.parameter import Parameter

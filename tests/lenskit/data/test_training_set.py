@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from lenskit.chosen import build
-from lenskit.data.lens_set import StoredLenses
+from lenskit.data.stored import StoredLenses
 from lenskit.data.training_set import Keep, Share, SimulatedTrainingSet, StoredTrainingSet
 from lenskit.errors import LenskitError, UsageError
 from lenskit.kinds.dataset import Dataset

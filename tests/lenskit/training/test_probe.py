@@ -18,7 +18,7 @@ from sklearn.linear_model import Ridge
 from torch import Tensor, nn
 
 from lenskit.config import Config
-from lenskit.data.lens_set import SimulatedLenses
+from lenskit.data.simulated import SimulatedLenses
 from lenskit.encoder_card import read_card
 from lenskit.errors import LenskitError
 from lenskit.kinds.method import Budget

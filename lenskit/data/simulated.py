@@ -1,0 +1,99 @@
+"""The lens set of a simulator."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from lenskit.data.lens_set import Lenses, LensSet, Numbers, Rows, join_values
+from lenskit.errors import LenskitError
+from lenskit.kinds.simulator import Simulator
+
+
+class SimulatedLenses(LensSet):
+    """Lenses of a simulator.
+
+    Args:
+        simulator: Draws and renders them.
+        seed: Their seed.
+        split: Their part of the data; training uses `train`.
+        index: Their number, counted from 0, or (n,) numbers. By default the set is endless: a row is the number of its
+            lens, and what has an end is a selection.
+        shared: Parameter groups that all views of a lens share.
+    """
+
+    views = None
+
+    def __init__(
+        self,
+        simulator: Simulator,
+        *,
+        seed: int,
+        split: str,
+        index: int | Numbers | None = None,
+        shared: Iterable[str] = (),
+    ) -> None:
+        self.simulator, self.seed, self.split, self.shared = simulator, seed, split, frozenset(shared)
+        self.endless = index is None
+        self.index = np.arange(index or 0) if index is None or isinstance(index, int) else index
+        self.parameters, self.image_shape = list(simulator.parameters), simulator.image_shape
+        self.pixel_scale, self.removable = simulator.pixel_scale, simulator.removable
+        self.device = torch.device("cpu")
+
+    @property
+    def size(self) -> int | None:
+        return None if self.endless else len(self)
+
+    def names_of(self, numbers: Iterable[int]) -> list[str]:
+        return [str(int(number)) for number in numbers]
+
+    @torch.no_grad()
+    def values(self) -> dict[str, NDArray[np.float64]]:
+        def drawn(rows: range) -> dict[str, NDArray[np.float64]]:
+            index = torch.from_numpy(self.index[rows.start : rows.stop]).to(self.device)
+            scene = self.simulator.scene(self.seed, self.split, index)
+            return {p.name: scene[p.name].double().cpu().numpy() for p in self.parameters}
+
+        return join_values(map(drawn, self.parts())) or {p.name: np.empty(0) for p in self.parameters}
+
+    def read(self, rows: Rows, views: int = 1, omit: Iterable[str] = ()) -> Lenses:
+        return self.render(torch.from_numpy(self.numbers(rows)).to(self.device), views, omit)
+
+    def numbers(self, rows: Rows) -> Numbers:
+        return np.asarray(rows, np.int64) if self.endless else super().numbers(rows)
+
+    def select(self, rows: Rows) -> Self:
+        chosen = super().select(rows)
+        chosen.endless = False
+        return chosen
+
+    @torch.no_grad()
+    def render(self, index: Tensor, views: int = 1, omit: Iterable[str] = ()) -> Lenses:
+        """Return the first views of lenses by their numbers, which need not be in the set.
+
+        Args:
+            index: (n,) int64, on the device where images are made.
+            views: Views of each lens.
+            omit: Groups of `removable` whose light is left out.
+
+        Raises:
+            LenskitError: A group cannot be left out.
+        """
+        omit = frozenset(omit)
+        if not omit <= self.removable:
+            raise LenskitError(f"this simulator cannot leave out {', '.join(sorted(omit - self.removable))}")
+        view = torch.arange(views, device=index.device).repeat(len(index))
+        lens = index.repeat_interleave(views)
+        scene = self.simulator.scene(self.seed, self.split, lens, view, shared=self.shared)
+        values = {parameter.name: scene[parameter.name] for parameter in self.parameters}
+        return Lenses(self.simulator.render(scene, omit), values, lens, view)
+
+    def to(self, device: torch.device | str) -> Self:
+        self.device = torch.device(device)
+        self.simulator.to(self.device)
+        return self

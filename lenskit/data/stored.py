@@ -1,0 +1,133 @@
+"""The lens set of a dataset, and how its pixels are read."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from lenskit.data.lens_set import Lenses, LensSet, Numbers, Rows
+from lenskit.errors import LenskitError
+from lenskit.kinds.dataset import Dataset
+
+Pixels = tuple[Tensor, Tensor]
+"""Images (n, draws, C, H, W) and parameters (n, draws, number of parameters), float32."""
+
+
+class StoredLenses(LensSet):
+    """Lenses of a dataset.
+
+    Args:
+        dataset: Reads them.
+        index: (n,) numbers of the lenses, if not all are meant.
+
+    Raises:
+        LenskitError: The dataset is empty or incomplete.
+    """
+
+    def __init__(self, dataset: Dataset, index: Numbers | None = None) -> None:
+        check_complete(dataset)
+        self.dataset = dataset
+        self.index = np.arange(len(dataset)) if index is None else index
+        self.step = dataset.chunk if index is None else 1
+        self.parameters, self.image_shape = list(dataset.parameters), dataset.image_shape
+        self.pixel_scale, self.views, self.shared = dataset.pixel_scale, dataset.views, dataset.shared
+
+    def names_of(self, numbers: Iterable[int]) -> list[str]:
+        return [self.dataset.names[int(number)] for number in numbers]
+
+    def values(self) -> dict[str, NDArray[np.float64]]:
+        if not len(self):
+            return {parameter.name: np.empty(0) for parameter in self.parameters}
+        known = self.dataset.read_parameters(self.index.tolist())
+        first = {p.name: known[p.name].reshape(len(self), -1)[:, 0] for p in self.parameters}
+        return {name: value.double().numpy() for name, value in first.items()}
+
+    def select(self, rows: Rows) -> Self:
+        chosen = super().select(rows)
+        chosen.step = 1
+        return chosen
+
+    def read(self, rows: Rows, views: int = 1, omit: Iterable[str] = ()) -> Lenses:
+        if frozenset(omit):
+            raise LenskitError("nothing can be left out of stored images")
+        index = self.numbers(rows)
+        return self.made_of(*read_lenses(self.dataset, _as_range(index), draws=views), torch.from_numpy(index))
+
+    def made_of(self, images: Tensor, known: Tensor, index: Tensor) -> Lenses:
+        """Return what was read as lenses.
+
+        Args:
+            images: (n, views, channels, height, width).
+            known: (n, views, parameters).
+            index: (n,) numbers of the lenses.
+        """
+        views = images.shape[1]
+        return Lenses(
+            images.flatten(0, 1),
+            {parameter.name: known[..., i].flatten() for i, parameter in enumerate(self.parameters)},
+            index.repeat_interleave(views),
+            torch.arange(views, device=index.device).repeat(len(index)),
+        )
+
+
+def read_lenses(dataset: Dataset, lenses: Sequence[int], draws: int, into: Tensor | None = None) -> Pixels:
+    """Return lenses of a dataset, and the first `draws` images of each.
+
+    Args:
+        dataset: Where they are read from.
+        lenses: Their numbers.
+        draws: How many images of each.
+        into: Memory for the images, (n or more, draws, C, H, W).
+
+    Raises:
+        LenskitError: if a pixel is not finite.
+    """
+    into = torch.empty(len(lenses), draws, *dataset.image_shape) if into is None else into[: len(lenses)]
+    known = dataset.read_into(into, lenses)
+    if not _all_finite(into):
+        bad = next(lens for lens, image in zip(lenses, into.numpy(), strict=True) if not np.isfinite(image).all())
+        raise LenskitError(f"lens {dataset.names[bad]} holds pixels that are not finite")
+    columns = [_per_image(known[parameter.name], draws) for parameter in dataset.parameters]
+    return into, torch.stack(columns, -1) if columns else torch.empty(len(lenses), draws, 0)
+
+
+def _all_finite(images: Tensor) -> bool:
+    """Whether all pixels are finite. By numpy, because torch would start threads of its own in each of ours."""
+    pixels = images.numpy().reshape(-1)
+    # A sum of squares, which one that is not finite cannot leave finite, takes no memory. It may overflow for others.
+    return math.isfinite(np.einsum("i,i->", pixels, pixels)) or bool(np.isfinite(pixels).all())
+
+
+def _per_image(values: Tensor, draws: int) -> Tensor:
+    """Values (n,) or (n, views) as (n, draws)."""
+    return values[:, None].expand(-1, draws) if values.ndim == 1 else values[:, :draws]
+
+
+def _as_range(index: Numbers) -> Sequence[int]:
+    """Return consecutive numbers as a range, which readers read as a whole; others as a list."""
+    if len(index) and np.array_equal(index, np.arange(index[0], index[0] + len(index))):
+        return range(int(index[0]), int(index[0]) + len(index))
+    return index.tolist()
+
+
+def check_complete(dataset: Dataset) -> None:
+    """Raise unless a dataset holds lenses and all of them are there.
+
+    Raises:
+        LenskitError: It says how much is missing.
+    """
+    if not len(dataset):
+        raise LenskitError("the data hold no lenses")
+    if dataset.missing:
+        raise LenskitError(
+            f"the data are incomplete: {dataset.missing} of {len(dataset)} lenses are still to be written "
+            "(the same `lenskit simulate` goes on where it stopped)"
+        )
+    if dataset.unfinished:
+        raise LenskitError(f"the data are incomplete: {dataset.unfinished}")
