@@ -236,8 +236,8 @@ def _merged(layers: Sequence[Layer], with_method: bool) -> dict[str, dict[str, A
     optimizer = None
     if with_method and names and isinstance(names[-1], str):
         method = _method(names[-1])
-        optimizer = (method.optimizer or {}).get("name")
-        layers = [method.usual, *(_without_replaced(layer, names[-1]) for layer in layers)]
+        optimizer = (method.optimizer_defaults or {}).get("name")
+        layers = [method.default_sections, *(_without_replaced(layer, names[-1]) for layer in layers)]
     merged: dict[str, dict[str, Any]] = {}
     for layer in layers:
         for section, values in layer.items():
@@ -260,8 +260,8 @@ def _without_replaced(layer: Layer, chosen: str) -> Layer:
     if own == chosen or not isinstance(own, str):
         return layer
     kept = {section: values for section, values in layer.items() if section not in ("method", "optimizer")}
-    for usual in (_method(own).usual, _method(chosen).usual):
-        for section, options in usual.items():
+    for defaults in (_method(own).default_sections, _method(chosen).default_sections):
+        for section, options in defaults.items():
             if section in COMPONENTS:
                 kept.pop(section, None)
             elif section in kept:
@@ -303,7 +303,7 @@ def _optimizer(method: Any, values: Mapping[str, Any]) -> Settings | None:
     Raises:
         UsageError: Something is given, and the method makes its optimizers itself.
     """
-    own = method.component.optimizer
+    own = method.component.optimizer_defaults
     if own is None:
         if values:
             raise UsageError(

@@ -17,7 +17,7 @@ from lenskit.data.stored import StoredLenses
 from lenskit.encoder import Encoder
 from lenskit.errors import LenskitError, UsageError
 from lenskit.kinds.dataset import Dataset
-from lenskit.kinds.method import Method
+from lenskit.kinds.method import Method, Reconstructor, Scorer
 from lenskit.kinds.simulator import Simulator
 
 Answer = Literal["score", "reconstruct"]
@@ -67,6 +67,8 @@ def apply_method(
         UsageError: if there are no images.
         LenskitError: if the method does not answer, or images hold pixels that are not finite.
     """
+    if not isinstance(method, Scorer if what == "score" else Reconstructor):
+        raise LenskitError(missing)
     where = next(encoder.parameters()).device
     found: list[Tensor] = []
     values: list[dict[str, NDArray[np.float64]]] = []

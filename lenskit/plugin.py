@@ -83,6 +83,9 @@ if TYPE_CHECKING:
     from lenskit.kinds.macro_model import MacroModel as MacroModel
     from lenskit.kinds.method import Budget as Budget
     from lenskit.kinds.method import Method as Method
+    from lenskit.kinds.method import Predictor as Predictor
+    from lenskit.kinds.method import Reconstructor as Reconstructor
+    from lenskit.kinds.method import Scorer as Scorer
     from lenskit.kinds.pairs import Batch as Batch
     from lenskit.kinds.pairs import PairStrategy as PairStrategy
     from lenskit.kinds.pairs import Transform as Transform
@@ -184,7 +187,7 @@ _NAMES = {
     "lenskit.kinds.dataset": "Dataset",
     "lenskit.kinds.evaluation": "Evaluation",
     "lenskit.kinds.macro_model": "MacroModel",
-    "lenskit.kinds.method": "Budget Method",
+    "lenskit.kinds.method": "Budget Method Predictor Reconstructor Scorer",
     "lenskit.kinds.pairs": "Batch PairStrategy Transform",
     "lenskit.kinds.parameter": "Parameter ParameterRecord parameters_of",
     "lenskit.kinds.simulator": "Scene Simulator",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -45,29 +46,24 @@ class Budget:
 class Method(pl.LightningModule):
     """A Lightning module that is given a backbone and learns from batches of views.
 
-    A subclass states how many `views` it takes, what `optimizer` its paper uses, and implements `training_step`; its
-    keyword-only constructor arguments are its options. One that detects anomalies also implements `score`, and one that
-    makes images anew `reconstruct`. One that needs several optimisers, or another one, implements
-    `configure_optimizers`.
+    A subclass states how many `views` it takes and what `optimizer_defaults` its paper uses, and implements `step`. Its
+    keyword-only constructor arguments are its options. Further abilities are mixins: `Scorer`, `Reconstructor`. A
+    method that needs several optimisers, or another one, implements `configure_optimizers`.
 
-    What changes from batch to batch is a function of the number of batches done, given as `batches`: a run that is
-    killed and resumed is then the same run. Learning rates follow that rule by themselves, see `learning_rate`.
+    Everything that changes from batch to batch is a function of the number of batches done, given as `batches`: a run
+    that is killed and resumed is then the same run. Learning rates follow that rule by themselves, see `learning_rate`.
     """
 
     views: int
     """Number of views of each lens that the method takes."""
 
-    optimizer: ClassVar[Mapping[str, Any] | None] = None
+    optimizer_defaults: ClassVar[Mapping[str, Any] | None] = None
     """The options of a run's section `optimizer` as the method's paper has them; None if the method makes its
     optimisers itself, in `configure_optimizers`."""
 
-    usual: ClassVar[Mapping[str, Mapping[str, Any]]] = MappingProxyType({})
-    """What its paper has of other sections, such as `{"backbone": {"name": ...}, "input": {...}}`: lenskit's defaults
-    for a run with this method."""
-
-    scored_by: ClassVar[str] = ""
-    """Name of the score for tables, such as `chi-square`; by default `the method's score`, or `reconstruction error` if
-    the method reconstructs."""
+    default_sections: ClassVar[Mapping[str, Mapping[str, Any]]] = MappingProxyType({})
+    """Options of other sections that its paper has, such as `{"backbone": {"name": ...}, "input": {...}}`: defaults of
+    a run with this method."""
 
     judged_by: ClassVar[str] = ""
     """Name of the evaluation that is suggested when a run ends, such as `probe`."""
@@ -77,7 +73,7 @@ class Method(pl.LightningModule):
 
     seed: int
     budget: Budget
-    optimization: OptimizerSettings
+    optimizer_settings: OptimizerSettings
     """These three are set by the runner before training."""
 
     batches: int = 0
@@ -89,8 +85,8 @@ class Method(pl.LightningModule):
         super().__init__()
         self.backbone = backbone
 
-    def training_step(self, batch: Batch, batch_index: int) -> dict[str, Tensor]:
-        """Learns from one batch.
+    def step(self, batch: Batch) -> dict[str, Tensor]:
+        """Learn from one batch.
 
         Returns:
             `loss`, and for the collapse monitor, where they exist, `embedding` (n, features) and `projection` (n, d).
@@ -98,9 +94,14 @@ class Method(pl.LightningModule):
         """
         raise NotImplementedError
 
+    def training_step(self, batch: Batch, batch_index: int) -> dict[str, Tensor]:
+        """Call `step`, as Lightning wants it."""
+        return self.step(batch)
+
     def simulated(self, simulator: Simulator | None, preprocess: Preprocess) -> None:
-        """Called once before `prepare`, and when a run is opened, with what simulates the lenses. Most methods need
-        images alone.
+        """Take the simulator of the lenses. It is called once before `prepare`, and when a run is opened.
+
+        Most methods need images alone.
 
         Args:
             simulator: The run's, or the one that made its stored images; None if there is none.
@@ -111,37 +112,30 @@ class Method(pl.LightningModule):
         """
 
     def prepare(self, parameters: Sequence[Parameter], sample: Callable[[int], dict[str, Tensor]]) -> None:
-        """Called once before training, with what is recorded of the lenses. Most methods need nothing of it.
+        """Take the recorded parameters of the lenses. It is called once before training.
 
-        A method that makes layers of it keeps in a checkpoint, as plain values, what makes them again, and makes them
-        of that where it was not prepared: Lightning's `on_save_checkpoint` and `on_load_checkpoint`. Without these a
-        run can be opened only where its training data are.
+        Most methods need none. A method that makes layers of them keeps in a checkpoint, as plain values, all that is
+        needed to make the layers without the training data: Lightning's `on_save_checkpoint` and `on_load_checkpoint`.
 
         Args:
             parameters: The recorded parameters.
             sample: Gives the values (n,) of each parameter for the first n lenses (or all there are), on the CPU.
 
         Raises:
-            UsageError: if the method cannot learn from lenses of which this is recorded.
+            UsageError: The method cannot learn from lenses of which this is recorded.
         """
 
-    def check(self, images: Callable[[int], Tensor]) -> None:
-        """Called once before training, with a way to look at some images. Most methods take any.
+    def check_range(self, low: float, high: float) -> None:
+        """Refuse images by their values. It is called before training and while training, by all processes alike.
+
+        Most methods take any images.
 
         Args:
-            images: Gives about n images (n, channels, height, width), one view of each, on the CPU: of stored ones from
-                all parts of the data, of simulated ones, which are all alike, a few.
+            low: Lowest pixel of images that the method is given.
+            high: Highest pixel.
 
         Raises:
-            UsageError: if the method cannot learn from such images.
-        """
-
-    def check_shown(self) -> None:
-        """Called now and then while training, and before anything is saved: what a step remembered on the device of the
-        images that it was shown may be read back here, by all processes alike. Most methods remember nothing.
-
-        Raises:
-            UsageError: if they were none that the method can learn from.
+            UsageError: The method cannot learn from images of such values.
         """
 
     def after_update(self) -> None:
@@ -159,7 +153,7 @@ class Method(pl.LightningModule):
 
     def configure_optimizers(self) -> Any:
         """The optimiser, by default the run's. The `lr` of each parameter group is its peak; see `learning_rate`."""
-        return make_optimizer(self.parameter_groups(), self.optimization, self.budget.batch_size)
+        return make_optimizer(self.parameter_groups(), self.optimizer_settings, self.budget.batch_size)
 
     def embed(self, images: Tensor) -> Tensor:
         """The representation of images (n, channels, height, width): (n, features)."""
@@ -167,35 +161,8 @@ class Method(pl.LightningModule):
 
     def project(self, features: Tensor) -> Tensor | None:
         """The projections (n, d) of features (n, features) of the backbone, on which the loss acts; the `projection`
-        that `training_step` returns. None for a method that has none."""
+        that `step` returns. None for a method that has none."""
         return None
-
-    def reconstruct(self, images: Tensor) -> Tensor | None:
-        """Images (n, channels, height, width) as the method makes them anew from its representation of them, the same
-        shape and scale. None for a method that makes no images.
-
-        Args:
-            images: As the backbone takes them: stretched and resized.
-        """
-        return None
-
-    def score(self, images: Tensor) -> Tensor | None:
-        """How strange images (n, channels, height, width) are beside those trained on: (n,), higher is stranger. None
-        for a method that does not say.
-
-        Args:
-            images: As the backbone takes them: stretched and resized.
-        """
-        return None
-
-    def figures(self, images: Tensor) -> Mapping[str, Tensor]:
-        """Return figures of images (n, channels, height, width) beside their score, (n,) each by name: `lenskit
-        anomaly` shows the mean of each class. By default there are none.
-
-        Args:
-            images: As the backbone takes them: stretched and resized.
-        """
-        return {}
 
     def learning_rate(self, group: dict[str, Any], batches: int) -> float:
         """The learning rate of a parameter group for the batch after `batches` batches.
@@ -223,3 +190,65 @@ class Method(pl.LightningModule):
             batches: Number of batches done.
         """
         return group["peak_weight_decay"]
+
+
+class Scorer(ABC):
+    """Mixin of a method that scores how unlike the training images others are: a detector of anomalies."""
+
+    scored_by: ClassVar[str] = ""
+    """Name of the score for tables, such as `chi-square`; by default `the method's score`, or `reconstruction error` of
+    a `Reconstructor`."""
+
+    @abstractmethod
+    def score(self, images: Tensor) -> Tensor | None:
+        """Return the scores (n,) of images, higher is stranger; None if this run's options leave it without a score.
+
+        Args:
+            images: (n, channels, height, width), stretched and resized, as the backbone takes them.
+        """
+
+    def figures(self, images: Tensor) -> Mapping[str, Tensor]:
+        """Return further figures (n,) of images by name: `lenskit anomaly` shows the mean of each class.
+
+        Args:
+            images: (n, channels, height, width), as `score` takes them.
+        """
+        return {}
+
+
+class Reconstructor(ABC):
+    """Mixin of a method that reconstructs images from its representation of them."""
+
+    @abstractmethod
+    def reconstruct(self, images: Tensor) -> Tensor:
+        """Return reconstructed images, of the same shape and scale.
+
+        Args:
+            images: (n, channels, height, width), stretched and resized, as the backbone takes them.
+        """
+
+
+class Predictor(ABC):
+    """Mixin of a method that predicts recorded parameters.
+
+    Attributes:
+        classes: For each predicted class column, the number of its classes.
+    """
+
+    classes: Mapping[str, int]
+
+    @abstractmethod
+    def predict(self, images: Tensor) -> dict[str, Tensor]:
+        """Return predictions (n,) for each target, in the parameter's unit; of a class column, the likeliest class.
+
+        Args:
+            images: (n, channels, height, width), stretched and resized, as the backbone takes them.
+        """
+
+    @abstractmethod
+    def probabilities(self, images: Tensor) -> dict[str, Tensor]:
+        """Return the probabilities (n, classes) of each class column, in the order of its classes.
+
+        Args:
+            images: (n, channels, height, width), as `predict` takes them.
+        """

@@ -44,7 +44,7 @@ def bare_loop(job: Job, batches: int, warm_up: int) -> float:
         job.compile(trainer)
     optimizer: Any = method.configure_optimizers()
     scaler = torch.amp.GradScaler(device.type, enabled=settings.precision == "16-mixed")
-    clip = method.optimization.clip if "optimizer" in job.config.sections else 0.0
+    clip = method.optimizer_settings.clip if "optimizer" in job.config.sections else 0.0
     share, parts = Share(job.budget.batch_size // settings.accumulate), settings.accumulate
     start = 0.0
     job.training_set.to(device)

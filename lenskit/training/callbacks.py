@@ -118,14 +118,17 @@ class Monitor(pl.Callback):
             self._warn_or_stop(trainer)
 
     def check(self, method: Any) -> None:
-        """Raises if a loss was not finite, or the method was shown what it cannot learn from.
+        """Raise if a loss was not finite, or the method was given images that it cannot learn from.
 
         Raises:
-            LenskitError: naming the batch, the last good checkpoint and what to try; or as the method's `check_shown`.
+            LenskitError: It names the batch, the last good checkpoint and what to try.
+            UsageError: The method refuses the images, see `Method.check_range`.
         """
         if self._bad is not None and (first := int(self._bad)) >= 0:
             raise self._not_finite(f"the loss of batch {first}", first)
-        method.check_shown()
+        if self.stream.reach is not None:
+            below, above = largest(self.stream.reach).tolist()
+            method.check_range(-below, above)
 
     def check_weights(self, module: pl.LightningModule) -> None:
         """Raises if a weight is not finite, which the loss shows one batch later.

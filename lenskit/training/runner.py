@@ -40,6 +40,9 @@ from lenskit.training.stream import Clock, Stream
 
 log = logging.getLogger("lenskit")
 
+LOOKED_AT = 1024
+"""Images whose values are looked at before training."""
+
 FEWEST_PIXELS = 4
 """Height and width of an image on which there is anything to be learned."""
 
@@ -137,14 +140,20 @@ class Job:
         method, training_set = self.method, self.training_set
         method.budget, method.seed = self.budget, self.settings.seed
         if "optimizer" in self.config.sections:
-            method.optimization = self.config.build("optimizer")
+            method.optimizer_settings = self.config.build("optimizer")
         if type(method).simulated is not Method.simulated:
             method.simulated(simulator_of(training_set), training_set.preprocess)
         method.prepare(training_set.parameters, training_set.values)
-        method.check(lambda lenses: training_set.sample(lenses).views[0])
+        if self._watches_range:
+            images = training_set.sample(LOOKED_AT).views[0]
+            method.check_range(float(images.min()), float(images.max()))
         if "optimizer" in self.config.sections:
             check_groups(method, method.parameter_groups())
-            check_clip(method.optimization.clip, method, self.config.name("method"))
+            check_clip(method.optimizer_settings.clip, method, self.config.name("method"))
+
+    @property
+    def _watches_range(self) -> bool:
+        return type(self.method).check_range is not Method.check_range
 
     def _check_devices(self) -> None:
         """Check that the devices exist, have room, and share the batch."""
@@ -179,13 +188,13 @@ class Job:
     def _trainer(self, callbacks: Sequence[pl.Callback] = (), root: Path | None = None) -> pl.Trainer:
         trainer = make_trainer(self.settings, self.budget.epochs, callbacks, root, self.method.unused_parameters)
         if "optimizer" in self.config.sections:
-            trainer.gradient_clip_val = self.method.optimization.clip or None
+            trainer.gradient_clip_val = self.method.optimizer_settings.clip or None
         return trainer
 
     def fit(self, run: Run, done: int | None, progress: bool, callbacks: Sequence[pl.Callback] = ()) -> Run:
         """Trains from the start, or from the run's checkpoint if `done` batches are done."""
         settings, budget = self.settings, self.budget
-        stream = Stream(self.training_set, budget, settings.accumulate, settings.channels_last)
+        stream = Stream(self.training_set, budget, settings.accumulate, settings.channels_last, self._watches_range)
         display = TrainingDisplay(budget, done or 0) if progress and is_first() else None
         monitor = Monitor(run, stream, display, self.monitor)
         checkpoints = Checkpoints(run, stream, monitor, self.encoder, settings.checkpoint_every)
@@ -195,7 +204,7 @@ class Job:
                 budget.batch_size,
             )  # fmt: skip
             if "optimizer" in self.config.sections:
-                log.info("%s", describe(self.method.optimization, budget.batch_size, budget.epochs))
+                log.info("%s", describe(self.method.optimizer_settings, budget.batch_size, budget.epochs))
             stopping = Stopping(self.monitor.log_every)
             hung = [
                 Clock(stream, settings.seed),

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pytorch_lightning as pl
 import torch
+from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
 from lenskit.data.training_set import Share, TrainingSet
@@ -34,12 +35,22 @@ class Stream(pl.LightningDataModule):
         budget: Length of the run.
         parts: Parts that each batch is taken in (`Parts` come then).
         channels_last: Whether views lie in memory with their channels last.
+        watch_range: Whether the lowest and the highest pixel are remembered.
     """
 
-    def __init__(self, training_set: TrainingSet, budget: Budget, parts: int = 1, channels_last: bool = False) -> None:
+    def __init__(
+        self,
+        training_set: TrainingSet,
+        budget: Budget,
+        parts: int = 1,
+        channels_last: bool = False,
+        watch_range: bool = False,
+    ) -> None:
         super().__init__()
         self.training_set, self.budget, self.parts = training_set, budget, parts
-        self.channels_last = channels_last
+        self.channels_last, self.watch_range = channels_last, watch_range
+        self.reach: Tensor | None = None
+        """How far pixels went below and above zero, (2,); on the device, because nothing waits for it in a step."""
         self.batches = 0
 
     @property
@@ -68,6 +79,9 @@ class Stream(pl.LightningDataModule):
     def make(self, fetched: dict[str, Any]) -> Batch:
         """A batch, or a part of one, of what was fetched for it, as the network wants it."""
         made = self.trainer_.precision_plugin.convert_input(self.training_set.batch(fetched))
+        if self.watch_range:
+            reach = torch.stack([torch.stack([-view.min(), view.max()]) for view in made.views]).amax(0)
+            self.reach = reach if self.reach is None else self.reach.maximum(reach)
         if not self.channels_last:
             return made
         return replace(made, views=tuple(view.contiguous(memory_format=torch.channels_last) for view in made.views))

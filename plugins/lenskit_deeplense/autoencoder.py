@@ -6,26 +6,22 @@ In these files "the paper" is that one, "the authors' package" https://pypi.org/
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from types import MappingProxyType
 
 from torch import Tensor, nn
 
-from lenskit.plugin import Method, UsageError
+from lenskit.plugin import Method, Reconstructor, Scorer, UsageError
 
 SINGLE = MappingProxyType({"name": "single"})
 
 INPUT = MappingProxyType({"stretch": "linear", "normalise": "peak"})
 """The paper's images are as they are, from 0 to 1."""
 
-LOOKED_AT = 1024
-"""Images whose values are looked at before training."""
-
 ROUNDING = 1e-4
 """How far beyond 1 a value may be."""
 
 
-class Autoencoder(Method):
+class Autoencoder(Method, Scorer, Reconstructor):
     """Makes images anew from little; one that it makes badly is strange.
 
     A subclass implements `project` and has a `decoder`, or implements `reconstruct` otherwise. Its latents are no
@@ -49,8 +45,8 @@ class Autoencoder(Method):
     decoder: nn.Module
     """Images (n, channels, size, size) of latents (n, latent_dim), which are what `project` gives."""
 
-    def check(self, images: Callable[[int], Tensor]) -> None:
-        if (largest := images(LOOKED_AT).abs().max()) > 1 + ROUNDING:
+    def check_range(self, low: float, high: float) -> None:
+        if (largest := max(-low, high)) > 1 + ROUNDING:
             raise UsageError(
                 f"an autoencoder's tanh makes values from -1 to 1, and these images reach {largest:.3g}: "
                 "use --set input.normalise=peak"

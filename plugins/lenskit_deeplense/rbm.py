@@ -10,29 +10,23 @@ pixels and V(v) = |v - b|^2 / (2 sigma^2) for Gaussian ones.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from types import MappingProxyType
 from typing import Annotated, Any, Literal
 
 import torch
-import torch.distributed
 from annotated_types import Ge, Gt
-from lightly.utils.dist import world_size
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lenskit.plugin import Backbone, Batch, KeyedGenerator, UsageError, at_most
+from lenskit.plugin import Backbone, Batch, KeyedGenerator, Reconstructor, Scorer, UsageError, at_most
 from lenskit_deeplense.hidden import RBMHidden
 from lenskit_deeplense.one_cycle import OneCycle
-
-LOOKED_AT = 1024
-"""Images whose values are looked at before training."""
 
 ROUNDING = 1e-4
 """How far beyond 0 and 1 a Bernoulli pixel may be."""
 
 
-class RBM(OneCycle):
+class RBM(OneCycle, Scorer, Reconstructor):
     """An RBM, by contrastive divergence: images shall be likelier than what a few steps of sampling make of them.
 
     The score of an image is the mean squared error of its reconstruction by way of the hidden units.
@@ -80,18 +74,8 @@ class RBM(OneCycle):
         self.samples = reconstruction == "sample"
         self.bias = nn.Parameter(torch.zeros(backbone.visible))
         std = init_std if init_std is not None else 0.01 if self.gaussian else 1.0
-        self._reach: Tensor | None = None
         for parameter in self.parameters():
             nn.init.normal_(parameter, std=std)
-
-    def check(self, images: Callable[[int], Tensor]) -> None:
-        self._check(*reach(images(LOOKED_AT)))
-
-    def check_shown(self) -> None:
-        if self._reach is not None:
-            if world_size() > 1:
-                torch.distributed.all_reduce(self._reach, torch.distributed.ReduceOp.MAX)
-            self._check(*self._reach)
 
     def training_step(self, batch: Batch, batch_index: int) -> dict[str, Tensor]:
         """The difference of the free energies of the images and of what sampling makes of them (CD-k)."""
@@ -99,8 +83,6 @@ class RBM(OneCycle):
         # These are differences of large numbers, which half precision has not.
         with torch.autocast(v.device.type, enabled=False):
             v = v.to(self.bias.dtype)
-            # Remembered on the device: looked at in each step, it would have to be waited for.
-            self._reach = reach(v) if self._reach is None else self._reach.maximum(reach(v))
             with torch.no_grad():
                 inputs = self.backbone.layer(v)
                 features = inputs.sigmoid()
@@ -153,7 +135,7 @@ class RBM(OneCycle):
     @torch.no_grad()
     def reconstruct(self, images: Tensor) -> Tensor:
         if len(images):
-            self._check(*reach(images))
+            self.check_range(float(images.min()), float(images.max()))
         hidden = self.hidden(images.flatten(1))
         if not self.samples:
             return self.pixels(hidden).reshape(images.shape)
@@ -164,10 +146,9 @@ class RBM(OneCycle):
     def score(self, images: Tensor) -> Tensor:
         return (self.reconstruct(images) - images).square().flatten(1).mean(1)
 
-    def _check(self, below: Tensor, above: Tensor) -> None:
+    def check_range(self, low: float, high: float) -> None:
         if self.gaussian:
             return
-        low, high = -float(below), float(above)
         if low >= -ROUNDING and high <= 1 + ROUNDING:
             return
         remedy = "method.visible=gaussian takes any values"
@@ -179,12 +160,6 @@ class RBM(OneCycle):
             f"method 'rbm' takes pixels from 0 to 1 as probabilities, and these go from {low:.3g} to {high:.3g}: train "
             f"it with other --set options ({remedy})"
         )
-
-
-def reach(values: Tensor) -> Tensor:
-    """How far values go below and above zero: (2,)."""
-    low, high = values.detach().aminmax()
-    return torch.stack([-low, high])
 
 
 class Known(torch.autograd.Function):

@@ -19,6 +19,7 @@ from lenskit.plugin import (
     Encoder,
     Evaluation,
     LenskitError,
+    Predictor,
     Run,
     StoredLenses,
     UsageError,
@@ -312,7 +313,7 @@ class _Head:
         self.encoder = run.encoder()
         method = run.method()
         name = run.config.name("method")
-        if not hasattr(method, "predict"):
+        if not isinstance(method, Predictor):
             raise UsageError(
                 f"--model head is for runs that were trained to predict; the method of {run.path} is {name}: "
                 f"use the probe, or `lenskit finetune {run.path}`"
@@ -329,7 +330,7 @@ class _Head:
             for part in chunk.split(256):
                 prepared = self.encoder.preprocess(part.to(device))
                 features.append(self._method.embed(prepared).double().cpu().numpy())
-                for name, value in self._method.predict(prepared).items():  # type: ignore[operator]
+                for name, value in self._method.predict(prepared).items():
                     parts.setdefault(name, []).append(value.double().cpu().numpy())
         return Predicted(np.concatenate(features), {name: np.concatenate(values) for name, values in parts.items()})
 

@@ -17,7 +17,7 @@ from lightly.utils.dist import world_size
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lenskit.plugin import Backbone, Batch, Method, Parameter, UsageError, meant
+from lenskit.plugin import Backbone, Batch, Method, Parameter, Predictor, Scorer, UsageError, meant
 
 SAMPLE = 1024
 """Lenses from which the mean and the spread of a parameter are taken: to 3 % of the spread."""
@@ -26,7 +26,7 @@ TARGETS = "targets"
 """Where in a checkpoint it is written what is predicted."""
 
 
-class Supervised(Method):
+class Supervised(Method, Scorer, Predictor):
     """Supervised: a linear layer on the features predicts what is recorded of each lens.
 
     Parameters are predicted in units of their spread, by least squares; class columns by cross-entropy, and all these

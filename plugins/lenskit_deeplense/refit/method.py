@@ -18,7 +18,7 @@ from annotated_types import Ge, Gt, Lt
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lenskit.plugin import Backbone, Batch, MacroModel, Method, Parameter, Preprocess, Simulator, UsageError, at_most
+from lenskit.plugin import Backbone, Batch, MacroModel, Method, Parameter, Preprocess, Reconstructor, Scorer, Simulator, UsageError, at_most
 from lenskit_deeplense.refit.fit import Fit, fit
 from lenskit_deeplense.refit.rendered import PSF_SIGMA, Jacobian, Rendered, Source
 from lenskit_deeplense.refit.residuals import binned_chi2, estimated_variance
@@ -32,7 +32,7 @@ TARGETS = "refit_targets"
 """Key of the names of the predicted parameters in a checkpoint."""
 
 
-class Refit(Method):
+class Refit(Method, Scorer, Reconstructor):
     """Refit: a network predicts the macro model of an image, a fit refines it, and the residual's chi-square is the
     score.
 

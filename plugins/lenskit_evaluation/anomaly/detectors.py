@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from lenskit.plugin import Encoder, LenskitError, Method, Parameter, UsageError
+from lenskit.plugin import Encoder, LenskitError, Method, Parameter, Predictor, Reconstructor, Scorer, UsageError
 from lenskit_evaluation.anomaly.shared import Shared
 from lenskit_evaluation.anomaly.training import called
 from lenskit_evaluation.baselines import LARGEST, ONE_CLASS, PCA_RESIDUAL, PIXELS, find_components
@@ -77,9 +77,9 @@ class OwnScore(Detector):
 
     kind = "the method's score"
 
-    def __init__(self, method: Method, encoder: Encoder) -> None:
+    def __init__(self, method: Scorer, encoder: Encoder) -> None:
         self.method, self.encoder = method, encoder
-        if type(method).reconstruct is not Method.reconstruct:
+        if isinstance(method, Reconstructor):
             self.kind = "reconstruction error"
         self.kind = method.scored_by or self.kind
 
@@ -92,9 +92,10 @@ class OwnScore(Detector):
 
     @torch.inference_mode()
     def reconstruct(self, images: Tensor) -> tuple[Tensor, Tensor] | None:
+        if not isinstance(self.method, Reconstructor):
+            return None
         prepared = self._prepared(images)
-        made = self.method.reconstruct(prepared)
-        return None if made is None else (prepared, made)
+        return prepared, self.method.reconstruct(prepared)
 
     @torch.inference_mode()
     def figures(self, images: Tensor) -> Mapping[str, Tensor]:
@@ -292,9 +293,9 @@ def own_detector(method: Method, encoder: Encoder, label: Parameter | None, norm
         label: The class label of its training.
         normal: Name of the class that is no anomaly.
     """
-    if hasattr(method, "probabilities"):
+    if isinstance(method, Predictor):
         usual = called(normal, label.classes) if label else None
-        if label is None or usual is None or label.name not in method.classes:  # type: ignore[operator]
+        if label is None or usual is None or label.name not in method.classes:
             return None
         return NotNormal(method, encoder, label.name, label.classes.index(usual))
-    return None if type(method).score is Method.score else OwnScore(method, encoder)
+    return OwnScore(method, encoder) if isinstance(method, Scorer) else None

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lenskit.plugin import Encoder, Method
+from lenskit.plugin import Encoder, Method, Reconstructor
 
 
 class Shared:
@@ -35,7 +35,7 @@ class Shared:
             method.backbone.forward = self._once(method.backbone.forward)  # type: ignore[assignment,method-assign]
         encoder.prepare = self._once(encoder.prepare)  # type: ignore[assignment,method-assign]
         encoder.backbone.forward = self._once(encoder.backbone.forward)  # type: ignore[assignment,method-assign]
-        if method is not None:
+        if isinstance(method, Reconstructor):
             method.reconstruct = self._once(method.reconstruct)  # type: ignore[assignment,method-assign]
 
     def _once(self, function: Callable[[Tensor], Any]) -> Callable[[Tensor], Any]:

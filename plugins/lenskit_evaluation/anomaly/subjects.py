@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lenskit.plugin import Encoder, LenskitError, Method, Run, StoredLenses, UsageError, find_reader
+from lenskit.plugin import Encoder, LenskitError, Method, Predictor, Run, StoredLenses, UsageError, find_reader
 from lenskit_evaluation.anomaly.detectors import Detector, Neighbours, baselines, embedding, own_detector
 from lenskit_evaluation.anomaly.fidelity import errors
 from lenskit_evaluation.anomaly.options import Options
@@ -237,7 +237,7 @@ def _detectors(
     run: Run, encoder: Encoder, method: Method | None, training: Pool, truth: Truth, options: Options
 ) -> dict[str, Detector]:
     """What a run detects anomalies by, under no name, and, beside a score of its own, its neighbours."""
-    supervised = hasattr(method, "predict") or hasattr(method, "probabilities")
+    supervised = isinstance(method, Predictor)
     if not supervised:
         warn_of_anomalies(run, training, truth)
     # Who has learned labels may know them here, too.

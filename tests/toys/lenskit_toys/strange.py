@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lenskit.plugin import Backbone, Batch, KeyedGenerator, Method, Parameter, Scene
+from lenskit.plugin import Backbone, Batch, KeyedGenerator, Method, Parameter, Reconstructor, Scene, Scorer
 from lenskit_toys.components import Blobs
 
 
@@ -40,7 +40,7 @@ class Marked(Blobs):
         return images
 
 
-class Linear(Method):
+class Linear(Method, Scorer, Reconstructor):
     """Makes each image anew from its mean and four numbers.
 
     Args:
