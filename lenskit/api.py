@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lenskit.choices import CHOICES
 from lenskit.chosen import build
 from lenskit.config import Config, read_layers
 from lenskit.embeddings import Embeddings, is_embeddings, may_be_embeddings
@@ -21,6 +20,7 @@ from lenskit.encoders.named import find_named, not_named
 from lenskit.errors import LenskitError, UsageError, near
 from lenskit.exporting.export import export as export_encoder
 from lenskit.exporting.timm_folder import is_export, load_export
+from lenskit.flags import CHOICES
 from lenskit.layers import Layer
 from lenskit.options import options_of
 from lenskit.registry import registry
@@ -28,7 +28,7 @@ from lenskit.rendering.render import Rendering, labels, simulator_for
 from lenskit.rendering.table import read_table
 from lenskit.results import going_to
 from lenskit.run import MARKS, Run
-from lenskit.runs import unsound
+from lenskit.run_summary import unsound
 from lenskit.training.resume import resume as resume_run
 from lenskit.training.runner import train as train_run
 from lenskit.words import listed

@@ -43,10 +43,10 @@ if TYPE_CHECKING:
     from lenskit.data.memory import keep_freed_memory as keep_freed_memory
     from lenskit.data.orientation import orient_images as orient_images
     from lenskit.data.orientation import orient_values as orient_values
+    from lenskit.data.readers import absolute_spec as absolute_spec
     from lenskit.data.readers import data_name as data_name
     from lenskit.data.readers import find_reader as find_reader
     from lenskit.data.readers import open_dataset as open_dataset
-    from lenskit.data.readers import spelled_out as spelled_out
     from lenskit.data.simulated import SimulatedLenses as SimulatedLenses
     from lenskit.data.stored import StoredLenses as StoredLenses
     from lenskit.data.stored import check_complete as check_complete
@@ -134,8 +134,8 @@ if TYPE_CHECKING:
     from lenskit.records import load_json as load_json
     from lenskit.records import parse_json as parse_json
     from lenskit.run import Run as Run
-    from lenskit.runs import compare_runs as compare_runs
-    from lenskit.runs import plot_runs as plot_runs
+    from lenskit.run_summary import compare_runs as compare_runs
+    from lenskit.run_summary import plot_runs as plot_runs
     from lenskit.store.cluster import connected as connected
     from lenskit.store.folder_format import FolderFormat as FolderFormat
     from lenskit.store.format import Format as Format
@@ -168,7 +168,7 @@ _NAMES = {
     "lenskit.data.stored": "check_complete StoredLenses",
     "lenskit.data.memory": "keep_freed_memory",
     "lenskit.data.orientation": "orient_images orient_values",
-    "lenskit.data.readers": "data_name find_reader open_dataset spelled_out",
+    "lenskit.data.readers": "data_name find_reader open_dataset absolute_spec",
     "lenskit.data.training_set": "training_set_of",
     "lenskit.asked": "asked",
     "lenskit.destinations": "check_folder check_free check_output free_place in_folder working_folder",
@@ -209,7 +209,7 @@ _NAMES = {
     "lenskit.reading.whole": "first_inexact whole_numbers",
     "lenskit.records": "checked load_json parse_json Record",
     "lenskit.run": "Run",
-    "lenskit.runs": "compare_runs plot_runs",
+    "lenskit.run_summary": "compare_runs plot_runs",
     "lenskit.store.cluster": "connected",
     "lenskit.store.folder_format": "FolderFormat",
     "lenskit.store.format": "Format",

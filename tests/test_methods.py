@@ -156,7 +156,7 @@ def test_one_step_reaches_all_weights(method: str, backbone: str) -> None:
     job = Job(settings)
     if not job.method.automatic_optimization:
         pytest.skip("it steps its optimisers itself, which only a Trainer lets it do")
-    outputs = job.method.training_step(job.training_set.by_index(torch.arange(8)), 0)
+    outputs = job.method.step(job.training_set.by_index(torch.arange(8)))
     outputs["loss"].backward()
     assert outputs["loss"].isfinite()
     assert outputs["loss"].shape == ()
@@ -192,7 +192,7 @@ def test_a_step_in_another_precision_is_nearly_the_same(method: str, precision: 
             batch.views = tuple(view.double() for view in batch.views)
         torch.manual_seed(0)
         with torch.autocast("cpu", torch.bfloat16, enabled=other and precision == "bf16-mixed"):
-            losses.append(job.method.training_step(batch, 0)["loss"])
+            losses.append(job.method.step(batch)["loss"])
     assert losses[1].item() == pytest.approx(losses[0].item(), rel=0.1, abs=0.05)
 
 
@@ -214,7 +214,7 @@ def test_what_it_projects_is_the_projection_of_its_step(method: str) -> None:
     job.method.eval()
     with torch.no_grad():
         projected = job.method.project(job.method.embed(batch.views[0]))
-        stated = job.method.training_step(batch, 0).get("projection")
+        stated = job.method.step(batch).get("projection")
     assert projected is not None or stated is None
     if stated is not None:  # an autoencoder does not give its latents to the collapse monitor
         torch.testing.assert_close(projected, stated)

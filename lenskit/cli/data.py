@@ -39,7 +39,7 @@ def info(path: str) -> None:
     _row("lenses", f"{len(dataset)}" + (f", of which {dataset.missing} are missing" if dataset.missing else ""))
     if dataset.unfinished:
         _row("unfinished", dataset.unfinished)
-    shared = ", ".join(sorted(dataset.shared)) or "nothing"
+    shared = ", ".join(sorted(dataset.shared_groups)) or "nothing"
     _row("views", f"{dataset.views} of each lens" + (f", which share {shared}" if dataset.views > 1 else ""))
     _row("images", "{} x {} x {} (channels, height, width)".format(*dataset.image_shape))
     if dataset.pixel_scale:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
 
-    from lenskit.runs import Comparison, Summary
+    from lenskit.run_summary import Comparison, Summary
 
 log = logging.getLogger("lenskit")
 
@@ -52,7 +52,7 @@ def list_runs(folders: tuple[str, ...], as_json: bool) -> None:
 
     Without one: those in runs/.
     """
-    from lenskit.runs import find
+    from lenskit.run_summary import find
 
     if not folders and not Path("runs").is_dir():
         raise UsageError("there is no folder runs/ here: say where the runs are, as in lenskit runs FOLDER")
@@ -72,7 +72,7 @@ def list_runs(folders: tuple[str, ...], as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def compare(runs: tuple[str, ...], output: str | None, overwrite: bool, as_json: bool) -> None:
     """Print what differs in the configurations of RUNs and their latest figures, and plot their curves."""
-    from lenskit.runs import compare_runs, plot_runs, unsound
+    from lenskit.run_summary import compare_runs, plot_runs, unsound
 
     if len(runs) < 2:
         raise UsageError("compare takes two runs or more")

@@ -195,7 +195,7 @@ def _as_drawn(of: Dataset | PairStrategy) -> PairStrategy:
 
     class AsDrawn(PairStrategy):
         draws = views = of.draws if isinstance(of, PairStrategy) else of.views
-        shared = of.shared
+        shared_groups = of.shared_groups
 
     return AsDrawn()
 

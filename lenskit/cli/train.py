@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lenskit.choices import CHOICES
 from lenskit.errors import UsageError
+from lenskit.flags import CHOICES
 
 if TYPE_CHECKING:
     from lenskit.config import Config

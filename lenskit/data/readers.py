@@ -114,7 +114,7 @@ def _reader(name: str) -> type[Dataset]:
     return loaded
 
 
-def spelled_out(text: str) -> str:
+def absolute_spec(text: str) -> str:
     """What `--data` says, as it may be said from any folder: `READER:/PATH`, with its options if it has any.
 
     Raises:

@@ -24,7 +24,7 @@ class SimulatedLenses(LensSet):
         split: Their part of the data; training uses `train`.
         index: Their number, counted from 0, or (n,) numbers. By default the set is endless: a row is the number of its
             lens, and what has an end is a selection.
-        shared: Parameter groups that all views of a lens share.
+        shared_groups: Parameter groups that all views of a lens share.
     """
 
     views = None
@@ -36,9 +36,9 @@ class SimulatedLenses(LensSet):
         seed: int,
         split: str,
         index: int | Numbers | None = None,
-        shared: Iterable[str] = (),
+        shared_groups: Iterable[str] = (),
     ) -> None:
-        self.simulator, self.seed, self.split, self.shared = simulator, seed, split, frozenset(shared)
+        self.simulator, self.seed, self.split, self.shared_groups = simulator, seed, split, frozenset(shared_groups)
         self.endless = index is None
         self.index = np.arange(index or 0) if index is None or isinstance(index, int) else index
         self.parameters, self.image_shape = list(simulator.parameters), simulator.image_shape
@@ -89,7 +89,7 @@ class SimulatedLenses(LensSet):
             raise LenskitError(f"this simulator cannot leave out {', '.join(sorted(omit - self.removable))}")
         view = torch.arange(views, device=index.device).repeat(len(index))
         lens = index.repeat_interleave(views)
-        scene = self.simulator.scene(self.seed, self.split, lens, view, shared=self.shared)
+        scene = self.simulator.scene(self.seed, self.split, lens, view, shared=self.shared_groups)
         values = {parameter.name: scene[parameter.name] for parameter in self.parameters}
         return Lenses(self.simulator.render(scene, omit), values, lens, view)
 

@@ -36,7 +36,7 @@ class StoredLenses(LensSet):
         self.index = np.arange(len(dataset)) if index is None else index
         self.step = dataset.chunk if index is None else 1
         self.parameters, self.image_shape = list(dataset.parameters), dataset.image_shape
-        self.pixel_scale, self.views, self.shared = dataset.pixel_scale, dataset.views, dataset.shared
+        self.pixel_scale, self.views, self.shared_groups = dataset.pixel_scale, dataset.views, dataset.shared_groups
 
     def names_of(self, numbers: Iterable[int]) -> list[str]:
         return [self.dataset.names[int(number)] for number in numbers]

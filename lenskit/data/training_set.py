@@ -145,7 +145,10 @@ class SimulatedTrainingSet(TrainingSet):
     def __init__(self, simulator: Simulator, pairs: PairStrategy, preprocess: Preprocess, seed: int) -> None:
         check_groups(pairs, simulator)
         super().__init__(
-            SimulatedLenses(simulator, seed=seed, split="train", shared=pairs.shared), pairs, preprocess, seed
+            SimulatedLenses(simulator, seed=seed, split="train", shared_groups=pairs.shared_groups),
+            pairs,
+            preprocess,
+            seed,
         )
 
     def fetch(self, places: Tensor) -> dict[str, Any]:
@@ -273,7 +276,9 @@ def simulator_of(training_set: TrainingSet) -> Simulator | None:
         simulator = Config.resolve({"simulator": made["simulator"]}, only=("simulator",)).build("simulator")
     except (KeyError, LenskitError):
         return None
-    fits = simulator.image_shape == training_set.image_shape and training_set.pairs.shared <= set(simulator.groups)
+    fits = simulator.image_shape == training_set.image_shape and training_set.pairs.shared_groups <= set(
+        simulator.groups
+    )
     return simulator if fits else None
 
 
@@ -283,7 +288,7 @@ def check_groups(pairs: PairStrategy, simulator: Simulator) -> None:
     Raises:
         UsageError: naming them.
     """
-    unknown = pairs.shared - set(simulator.groups)
+    unknown = pairs.shared_groups - set(simulator.groups)
     if unknown:
         raise UsageError(
             f"the pairs share {', '.join(sorted(unknown))}, but the simulator's groups are "
@@ -298,8 +303,10 @@ def _check_views(dataset: Dataset, pairs: PairStrategy) -> None:
             f"the pairs want {pairs.draws} images of each lens, the data hold {dataset.views}: "
             "use --pairs default, which makes its views from one"
         )
-    if pairs.draws > 1 and pairs.shared != dataset.shared:
-        wanted, there = (", ".join(sorted(groups)) or "nothing" for groups in (pairs.shared, dataset.shared))
+    if pairs.draws > 1 and pairs.shared_groups != dataset.shared_groups:
+        wanted, there = (
+            ", ".join(sorted(groups)) or "nothing" for groups in (pairs.shared_groups, dataset.shared_groups)
+        )
         raise UsageError(
             f"the pairs share {wanted}, but the images of a lens in the data share {there}: "
             "use data that were simulated for these pairs, or --pairs default, which makes its views from one image"

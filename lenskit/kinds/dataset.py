@@ -37,7 +37,7 @@ class Dataset(ABC):
     views: int = 1
     """Number of images stored of each lens."""
 
-    shared: frozenset[str] = frozenset()
+    shared_groups: frozenset[str] = frozenset()
     """Parameter groups that the stored images of a lens share."""
 
     chunk: int = 1

@@ -37,7 +37,7 @@ class PairStrategy(ABC):
     draws: int
     """Number of renderings wanted of each lens."""
 
-    shared: frozenset[str] = frozenset()
+    shared_groups: frozenset[str] = frozenset()
     """Parameter groups that those renderings share; all others are drawn anew for each."""
 
     views: int
@@ -115,7 +115,7 @@ class Composition(PairStrategy):
 
     def __init__(self, first: PairStrategy, transforms: Mapping[str, Transform]) -> None:
         self.first, self.transforms = first, dict(transforms)
-        self.draws, self.shared, self.views = first.draws, first.shared, first.views
+        self.draws, self.shared_groups, self.views = first.draws, first.shared_groups, first.views
 
     def prepare(self, parameters: Sequence[Parameter], image_shape: tuple[int, int, int]) -> None:
         super().prepare(parameters, image_shape)

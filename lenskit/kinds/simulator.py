@@ -52,7 +52,7 @@ class Simulator(ABC):
     shortcut_remedies: Mapping[str, str] = MappingProxyType({})
     """What to do where such light tells a headline parameter and nature is not the reason."""
 
-    anomalous: ClassVar[Mapping[str, Any]] = MappingProxyType({})
+    anomaly_options: ClassVar[Mapping[str, Any]] = MappingProxyType({})
     """Options under which it also makes what a detector of anomalies shall find, such as all classes of lenses."""
 
     @abstractmethod
@@ -69,12 +69,12 @@ class Simulator(ABC):
         """
 
     @abstractmethod
-    def render(self, scene: Scene, without: Iterable[str] = ()) -> Tensor:
+    def render(self, scene: Scene, omit: Iterable[str] = ()) -> Tensor:
         """Renders scenes.
 
         Args:
             scene: All groups' entries for n images.
-            without: Groups of `removable` whose light is left out.
+            omit: Groups of `removable` whose light is left out.
 
         Returns:
             Images (n, channels, height, width).

@@ -16,7 +16,7 @@ from lenskit.errors import LenskitError, UsageError
 from lenskit.kinds.parameter import Parameter
 from lenskit.kinds.simulator import Scene, Simulator
 from lenskit.layers import Layer
-from lenskit.rendering.given import SPLIT, check_made, is_entry, read_given
+from lenskit.rendering.overrides import SPLIT, check_made, is_entry, read_given
 from lenskit.rendering.table import Table, with_units
 from lenskit.store.plan import default_chunk
 
@@ -101,8 +101,8 @@ def simulator_for(table: Table, *layers: Layer) -> tuple[Simulator, str]:
     if "simulator" not in resolved.sections:
         raise UsageError("the configuration is of stored images: say which --simulator to use")
     name, simulator = resolved.name("simulator"), resolved.build("simulator")
-    if simulator.anomalous and any(p.classes and p.name in table.columns for p in simulator.parameters):
-        below = {"simulator": {"name": name, **simulator.anomalous}}
+    if simulator.anomaly_options and any(p.classes and p.name in table.columns for p in simulator.parameters):
+        below = {"simulator": {"name": name, **simulator.anomaly_options}}
         simulator = Config.resolve(below, *layers, only=("simulator",)).build("simulator")
     return simulator, name
 

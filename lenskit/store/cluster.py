@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from lenskit.errors import LenskitError
-from lenskit.store.claims import Claims
+from lenskit.store.chunk_locks import Claims
 from lenskit.store.format import Format, written
 from lenskit.store.formats import open_format
 from lenskit.store.plan import Plan, differences

@@ -124,7 +124,7 @@ class Plan:
         settings = {
             "lenses": lenses,
             "views": views,
-            "shared": sorted(pairs.shared),
+            "shared": sorted(pairs.shared_groups),
             "seed": seed,
             "split": split,
             "dtype": dtype,

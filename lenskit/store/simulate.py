@@ -17,7 +17,7 @@ from typing import Any
 
 from lenskit.destinations import check_outside
 from lenskit.errors import LenskitError, UsageError
-from lenskit.store.claims import Claims
+from lenskit.store.chunk_locks import Claims
 from lenskit.store.cluster import connected, fill_on_cluster
 from lenskit.store.format import Format, written
 from lenskit.store.formats import check_in_no_store, format_name, open_format

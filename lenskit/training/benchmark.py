@@ -24,8 +24,8 @@ from lenskit.config import Config
 from lenskit.data.training_set import SimulatedTrainingSet
 from lenskit.errors import UsageError
 from lenskit.run import Run
-from lenskit.training.bare import bare_loop
 from lenskit.training.processes import is_first
+from lenskit.training.reference_loop import bare_loop
 from lenskit.training.runner import Job
 
 log = logging.getLogger("lenskit")

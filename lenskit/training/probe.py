@@ -82,7 +82,7 @@ def judged(parameters: tuple[Parameter, ...], pairs: PairStrategy) -> list[Param
 
     What makes its views of one image shares everything; there it is the groups of the headline ones.
     """
-    groups = pairs.shared if pairs.draws > 1 else {p.group for p in parameters if p.headline}
+    groups = pairs.shared_groups if pairs.draws > 1 else {p.group for p in parameters if p.headline}
     return [p for p in parameters if p.headline or (p.group in groups and not p.identity)]
 
 

@@ -105,8 +105,8 @@ def omit_source(
 def _simulated(
     simulator: Simulator, training_set: TrainingSet, lenses: int, device: torch.device | str
 ) -> SimulatedLenses:
-    shared = training_set.pairs.shared
-    return SimulatedLenses(simulator, seed=SEED, split=SPLIT, index=lenses, shared=shared).to(device)
+    shared = training_set.pairs.shared_groups
+    return SimulatedLenses(simulator, seed=SEED, split=SPLIT, index=lenses, shared_groups=shared).to(device)
 
 
 def _tensors(values: list[dict[str, NDArray[np.float64]]]) -> dict[str, Tensor]:

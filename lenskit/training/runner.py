@@ -25,6 +25,7 @@ from lenskit.owned_run import check_no_input, check_run_free, sweep
 from lenskit.run import Run
 from lenskit.settings import InputSettings, MonitorSettings, TrainSettings
 from lenskit.training import memory
+from lenskit.training.accumulation import Accumulation
 from lenskit.training.callbacks import Checkpoints, Monitor
 from lenskit.training.checks import check_batch, check_clip, check_size, check_views
 from lenskit.training.devices import check_batch_norm, make_trainer, quiet_lightning
@@ -33,10 +34,9 @@ from lenskit.training.ema import Averaging
 from lenskit.training.interrupts import Stopping, restored_signals
 from lenskit.training.loggers import check_installed
 from lenskit.training.network import check_precision, compile_backbones
-from lenskit.training.parts import Accumulation
 from lenskit.training.probe import Probing, batches_between
 from lenskit.training.processes import explained, is_first, let_first_speak
-from lenskit.training.stream import Clock, Stream
+from lenskit.training.stream import BatchCounter, Stream
 
 log = logging.getLogger("lenskit")
 
@@ -207,7 +207,7 @@ class Job:
                 log.info("%s", describe(self.method.optimizer_settings, budget.batch_size, budget.epochs))
             stopping = Stopping(self.monitor.log_every)
             hung = [
-                Clock(stream, settings.seed),
+                BatchCounter(stream, settings.seed),
                 *self._weights(),
                 monitor,
                 *self._probing(run, stream, monitor),

@@ -22,7 +22,7 @@ from torch.utils.data import DataLoader, IterableDataset
 from lenskit.data.training_set import Share, TrainingSet
 from lenskit.kinds.method import Budget, Method
 from lenskit.kinds.pairs import Batch
-from lenskit.training.parts import Parts
+from lenskit.training.accumulation import Parts
 
 _COUNTS = ("ready", "started", "processed", "completed")
 
@@ -105,7 +105,7 @@ class _Places(IterableDataset):
             yield [self.stream.training_set.fetch(self.share.of_batch(number)) for number in numbers]
 
 
-class Clock(pl.Callback):
+class BatchCounter(pl.Callback):
     """Sets everything that follows from the number of batches done, and counts them. Comes first among callbacks."""
 
     def __init__(self, stream: Stream, seed: int) -> None:

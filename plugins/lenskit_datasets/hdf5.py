@@ -162,7 +162,7 @@ class Hdf5(Dataset):
         check_bytes(self._path, 8 * lenses, f"one number for each lens of {self._images}")
         self.names = Numbered(lenses)
         self.image_shape = common_shape([(channels, height, width)], [f"{self._path}: {self._images}"], size)
-        self.stored_as, self.shared = data.dtype.name, shared if self.views > 1 else frozenset()
+        self.stored_as, self.shared_groups = data.dtype.name, shared if self.views > 1 else frozenset()
         # What is compressed or checksummed together is read together.
         self.chunk = data.chunks[0] if data.chunks else 1
 

@@ -192,7 +192,7 @@ class LensiamFits(Dataset):
         *channels, height, width, self.views = _shape(header)
         self._stored_shape = ((channels or [1])[0], height, width)
         self.image_shape = common_shape([self._stored_shape], [file], size)
-        self.shared = frozenset({"lens"})
+        self.shared_groups = frozenset({"lens"})
         self.stored_as = np.dtype(fits.BITPIX2DTYPE[header["BITPIX"]]).name
         usual = {parameter.name: parameter for parameter in RELEASED}
         headers = {file: header, **self._some_headers()}

@@ -27,7 +27,7 @@ def follow_plan(dataset: Dataset, plan: Plan, size: int | None = None) -> None:
         raise UsageError(f"the images have {by((height, width))} pixels, fewer than size={size}")
     dataset.parameters, dataset.image_shape = plan.parameters, (channels, size or height, size or width)
     dataset.pixel_scale = plan.pixel_scale
-    dataset.views, dataset.shared, dataset.chunk = plan["views"], frozenset(plan["shared"]), plan["chunk"]
+    dataset.views, dataset.shared_groups, dataset.chunk = plan["views"], frozenset(plan["shared"]), plan["chunk"]
     dataset.stored_as, dataset.configuration = plan["dtype"], plan.configuration
 
 

@@ -70,7 +70,7 @@ class AAE(Autoencoder):
     def project(self, features: Tensor) -> Tensor:
         return self.to_latent(features)
 
-    def training_step(self, batch: Batch, batch_index: int) -> dict[str, Tensor]:
+    def step(self, batch: Batch) -> dict[str, Tensor]:
         (images,) = batch.views
         optimizers: Any = self.optimizers()
         reconstruction, discriminator, generator = optimizers

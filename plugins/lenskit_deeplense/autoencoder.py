@@ -37,8 +37,8 @@ class Autoencoder(Method, Scorer, Reconstructor):
 
     views = 1
     judged_by = "anomaly"
-    optimizer = None
-    usual = MappingProxyType(
+    optimizer_defaults = None
+    default_sections = MappingProxyType(
         {"pairs": SINGLE, "backbone": MappingProxyType({"name": "deeplense-conv"}), "input": INPUT}
     )
 

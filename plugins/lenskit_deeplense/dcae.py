@@ -27,7 +27,7 @@ class DCAE(OneCycle, Autoencoder):
         latent_dim: Length of the latent vector that stands between encoder and decoder (paper: 1000).
     """
 
-    usual = MappingProxyType(
+    default_sections = MappingProxyType(
         {"pairs": SINGLE, "backbone": MappingProxyType({"name": "deeplense-conv", "last_relu": False}), "input": INPUT}
     )
 
@@ -41,7 +41,7 @@ class DCAE(OneCycle, Autoencoder):
     def project(self, features: Tensor) -> Tensor:
         return self.to_latent(features)
 
-    def training_step(self, batch: Batch, batch_index: int) -> dict[str, Tensor]:
+    def step(self, batch: Batch) -> dict[str, Tensor]:
         (images,) = batch.views
         features = self.backbone(images)
         loss = F.mse_loss(self.decoder(self.project(features)), images)

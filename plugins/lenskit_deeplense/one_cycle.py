@@ -52,7 +52,7 @@ class OneCycle(Method):
         weight_decay: Weight decay of Adam, as L2 regularisation of all weights (authors' code: 1e-5).
     """
 
-    optimizer = None
+    optimizer_defaults = None
 
     def __init__(
         self,

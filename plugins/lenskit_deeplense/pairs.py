@@ -15,4 +15,4 @@ class SubstructureFixed(PairStrategy):
 
     draws = 2
     views = 2
-    shared = frozenset({"lens", "substructure"})
+    shared_groups = frozenset({"lens", "substructure"})

@@ -48,7 +48,7 @@ class RBM(OneCycle, Scorer, Reconstructor):
 
     views = 1
     judged_by = "anomaly"
-    usual = MappingProxyType({
+    default_sections = MappingProxyType({
         "pairs": {"name": "single"},
         "backbone": {"name": "rbm-hidden"},
         "input": {"stretch": "linear", "normalise": "peak"},
@@ -77,7 +77,7 @@ class RBM(OneCycle, Scorer, Reconstructor):
         for parameter in self.parameters():
             nn.init.normal_(parameter, std=std)
 
-    def training_step(self, batch: Batch, batch_index: int) -> dict[str, Tensor]:
+    def step(self, batch: Batch) -> dict[str, Tensor]:
         """The difference of the free energies of the images and of what sampling makes of them (CD-k)."""
         v = batch.views[0].flatten(1)
         # These are differences of large numbers, which half precision has not.

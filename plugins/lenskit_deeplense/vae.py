@@ -52,7 +52,7 @@ class VAE(OneCycle, Autoencoder):
         """The mean of the latents."""
         return self.mean(features)
 
-    def training_step(self, batch: Batch, batch_index: int) -> dict[str, Tensor]:
+    def step(self, batch: Batch) -> dict[str, Tensor]:
         (images,) = batch.views
         features = self.backbone(images)
         mean, log_variance = self.mean(features), self.log_variance(features)

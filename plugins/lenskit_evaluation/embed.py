@@ -21,6 +21,7 @@ from lenskit.plugin import (
     Evaluation,
     Run,
     UsageError,
+    absolute_spec,
     asked,
     at_most,
     check_output,
@@ -28,7 +29,6 @@ from lenskit.plugin import (
     digest,
     free_place,
     in_folder,
-    spelled_out,
 )
 from lenskit_evaluation.embed_worker import EmbedWorker, Task, in_order, on_cluster, on_threads
 from lenskit_evaluation.lenses import check_one_source, labelled
@@ -141,7 +141,7 @@ class Embed(Evaluation):
             projection = not run.best and run.checkpoint.is_file()
             if not projection and not isinstance(run, EncoderRun):
                 log.info("%s has no checkpoint of its method: without projections", run.name)
-        data = spelled_out(self.data) if self.data else None
+        data = absolute_spec(self.data) if self.data else None
         return Task(
             run=run.address,
             projection="wanted" if self.projection else "if any" if projection else "none",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from lenskit.plugin import Dataset, Run, digest, find_reader, spelled_out
+from lenskit.plugin import Dataset, Run, absolute_spec, digest, find_reader
 from lenskit_evaluation.features import simulator_options
 
 
@@ -16,7 +16,7 @@ def stored_origin(data: str, dataset: Dataset) -> dict[str, Any]:
         data: `[READER:]PATH[?OPTION=VALUE&...]`.
         dataset: The images.
     """
-    data = spelled_out(data)
+    data = absolute_spec(data)
     reader, path = find_reader(data)
     origin: dict[str, Any] = {"reader": reader, "path": str(path)}
     if options := data.removeprefix(f"{reader}:{path}"):

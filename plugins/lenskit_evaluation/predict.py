@@ -34,7 +34,7 @@ from lenskit_evaluation.features import to_best_device
 from lenskit_evaluation.finetune.model import MODEL, FineTuned, Predicted
 from lenskit_evaluation.head import Head
 from lenskit_evaluation.outliers import OutlierDetector
-from lenskit_evaluation.probe.fitted import FittedProbe
+from lenskit_evaluation.probe.saved_probe import FittedProbe
 from lenskit_evaluation.splits import Array
 from lenskit_evaluation.tables import to_csv
 

@@ -31,7 +31,7 @@ class LensFixed(Renderings):
     the Einstein radius, which is to be learned.
     """
 
-    shared = frozenset({"lens"})
+    shared_groups = frozenset({"lens"})
 
 
 class SourceFixed(Renderings):
@@ -42,7 +42,7 @@ class SourceFixed(Renderings):
     then not shared.
     """
 
-    shared = frozenset({"source"})
+    shared_groups = frozenset({"source"})
 
 
 class InstrumentOnly(Renderings):
@@ -53,7 +53,7 @@ class InstrumentOnly(Renderings):
     a fingerprint, and all that is learned. Lens, source and lens light are drawn anew.
     """
 
-    shared = frozenset({"instrument"})
+    shared_groups = frozenset({"instrument"})
 
 
 class LensFixedDihedral(LensFixed):

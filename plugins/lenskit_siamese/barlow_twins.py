@@ -34,7 +34,7 @@ class BarlowTwins(Method):
     judged_by = "probe"
     # Paper, Sec. 2.2, for 1000 epochs in batches of 2048 (authors' code: weight decay 1e-6). LARS and weight decay
     # leave out norms and biases, as here. There the learning rate ends at a thousandth of its peak, here at 0.
-    optimizer = MappingProxyType({"name": "lars", "lr": 0.2, "weight_decay": 1.5e-6, "warmup_epochs": 10})
+    optimizer_defaults = MappingProxyType({"name": "lars", "lr": 0.2, "weight_decay": 1.5e-6, "warmup_epochs": 10})
 
     def __init__(
         self,
@@ -55,7 +55,7 @@ class BarlowTwins(Method):
         """See `Method.project`."""
         return self.projector(features)
 
-    def training_step(self, batch: Batch, batch_index: int) -> dict[str, Tensor]:
+    def step(self, batch: Batch) -> dict[str, Tensor]:
         """sum_i (1 - C_ii)^2 + lambda sum_i sum_j!=i C_ij^2, C being the cross-correlation (paper, Eqs. 1 and 2)."""
         features = [self.backbone(view) for view in batch.views]
         z1, z2 = (self.project(f) for f in features)
@@ -67,5 +67,5 @@ class BarlowTwins(Method):
     def learning_rate(self, group: dict[str, Any], batches: int) -> float:
         """That of a group that no weight decay acts on, which is of biases and norms, is smaller by `bias_lr`."""
         rate = super().learning_rate(group, batches)
-        spared = group["peak_weight_decay"] == 0 < self.optimization.weight_decay
+        spared = group["peak_weight_decay"] == 0 < self.optimizer_settings.weight_decay
         return rate * self.bias_lr if spared else rate

@@ -37,7 +37,7 @@ class BYOL(Method):
     judged_by = "probe"
     # Paper, Sec. 3.3, for 1000 epochs in batches of 4096 (300 epochs: lr 0.3, weight decay 1e-6). LARS and weight decay
     # leave out norms and biases, as here.
-    optimizer = MappingProxyType({"name": "lars", "lr": 0.2, "weight_decay": 1.5e-6, "warmup_epochs": 10})
+    optimizer_defaults = MappingProxyType({"name": "lars", "lr": 0.2, "weight_decay": 1.5e-6, "warmup_epochs": 10})
 
     def __init__(
         self,
@@ -60,7 +60,7 @@ class BYOL(Method):
         """See `Method.project`."""
         return self.projector(features)
 
-    def training_step(self, batch: Batch, batch_index: int) -> dict[str, Tensor]:
+    def step(self, batch: Batch) -> dict[str, Tensor]:
         """The squared distance of normalised prediction and target, 2 - 2 cos, of either view (paper, Eq. 2)."""
         features = [self.backbone(view) for view in batch.views]
         z1, z2 = (self.project(f) for f in features)

@@ -59,7 +59,9 @@ class DINO(Method):
 
     judged_by = "probe"
     # Paper, Sec. 3.1 "Implementation details"; the clipping from the authors' code.
-    optimizer = MappingProxyType({"name": "adamw", "lr": 5e-4, "weight_decay": 0.04, "warmup_epochs": 10, "clip": 3.0})
+    optimizer_defaults = MappingProxyType(
+        {"name": "adamw", "lr": 5e-4, "weight_decay": 0.04, "warmup_epochs": 10, "clip": 3.0}
+    )
 
     def __init__(
         self,
@@ -96,7 +98,7 @@ class DINO(Method):
         """The bottleneck of the teacher's head, on the unit sphere (n, bottleneck_dim)."""
         return _project(self.head, features)[0]
 
-    def training_step(self, batch: Batch, batch_index: int) -> dict[str, Tensor]:
+    def step(self, batch: Batch) -> dict[str, Tensor]:
         """The cross-entropy of the teacher's two views with all the student's but the same (paper, Eq. 3)."""
         seen = [torch.cat(views) for views in (batch.views[:GLOBAL_VIEWS], batch.views[GLOBAL_VIEWS:]) if views]
         with torch.no_grad():

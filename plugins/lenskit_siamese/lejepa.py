@@ -42,7 +42,7 @@ class LeJEPA(Method):
     judged_by = "probe"
     # Authors' code ("GOTO hyperparameters"), which takes a weight decay of 5e-4 for ResNets. It names no batch and no
     # warm-up: 256 and 1 epoch are those of its minimal example.
-    optimizer = MappingProxyType({"name": "adamw", "lr": 5e-4, "weight_decay": 0.05, "warmup_epochs": 1})
+    optimizer_defaults = MappingProxyType({"name": "adamw", "lr": 5e-4, "weight_decay": 0.05, "warmup_epochs": 1})
 
     def __init__(
         self,
@@ -70,7 +70,7 @@ class LeJEPA(Method):
         """See `Method.project`."""
         return self.projector(features)
 
-    def training_step(self, batch: Batch, batch_index: int) -> dict[str, Tensor]:
+    def step(self, batch: Batch) -> dict[str, Tensor]:
         """(1 - sigreg) x invariance + sigreg x SIGReg (paper, Sec. 5)."""
         # All views at once, as in the authors' code, so that batch norm sees the statistics of all.
         features = self.backbone(torch.cat(batch.views))

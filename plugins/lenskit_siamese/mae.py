@@ -44,9 +44,9 @@ class MAE(Method):
 
     views = 1
     judged_by = "probe"
-    usual = MappingProxyType({"pairs": MappingProxyType({"name": "single"})})
+    default_sections = MappingProxyType({"pairs": MappingProxyType({"name": "single"})})
     # Paper, App. A.1, Table 8, for a batch of 4096 whose rate is scaled from 256.
-    optimizer = MappingProxyType(
+    optimizer_defaults = MappingProxyType(
         {"name": "adamw", "lr": 1.5e-4, "weight_decay": 0.05, "betas": (0.9, 0.95), "warmup_epochs": 40}
     )
 
@@ -84,7 +84,7 @@ class MAE(Method):
         # A norm behind the mean of the patches, which some models have, sees nothing of the loss.
         vit.fc_norm.requires_grad_(False)
 
-    def training_step(self, batch: Batch, batch_index: int) -> dict[str, Tensor]:
+    def step(self, batch: Batch) -> dict[str, Tensor]:
         """The mean squared error of the hidden patches' pixels (paper, Sec. 3)."""
         images = batch.views[0]
         seen, hidden = self.masks(batch)

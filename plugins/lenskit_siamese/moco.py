@@ -48,7 +48,7 @@ class MoCo(Method):
     judged_by = "probe"
     # MoCo, Sec. 4, and paper, Sec. 3: a cosine schedule, no warm-up. There weight decay also acts on norms and
     # biases: `--set optimizer.decay_all=true`.
-    optimizer = MappingProxyType({"name": "sgd", "lr": 0.03, "weight_decay": 1e-4, "warmup_epochs": 0})
+    optimizer_defaults = MappingProxyType({"name": "sgd", "lr": 0.03, "weight_decay": 1e-4, "warmup_epochs": 0})
 
     queue: Tensor
     """(size, projection_dim), normalised, the latest first: random at first, as in the authors' code."""
@@ -94,7 +94,7 @@ class MoCo(Method):
         """See `Method.project`."""
         return self.projector(features)
 
-    def training_step(self, batch: Batch, batch_index: int) -> dict[str, Tensor]:
+    def step(self, batch: Batch) -> dict[str, Tensor]:
         """InfoNCE: the first view asks, the second is the positive key (MoCo, Eq. 1 and Algorithm 1)."""
         features = self.backbone(batch.views[0])
         projection = self.project(features)

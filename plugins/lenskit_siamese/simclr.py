@@ -36,7 +36,7 @@ class SimCLR(Method):
     judged_by = "probe"
     # Paper, Sec. 2.3, for batches of 4096; for small ones App. B.1 finds lr = 0.075 sqrt(batch) better, which is
     # `--set optimizer.lr_batch=0 --lr ...` here. LARS and weight decay leave out norms and biases, as here.
-    optimizer = MappingProxyType({"name": "lars", "lr": 0.3, "weight_decay": 1e-6, "warmup_epochs": 10})
+    optimizer_defaults = MappingProxyType({"name": "lars", "lr": 0.3, "weight_decay": 1e-6, "warmup_epochs": 10})
 
     def __init__(
         self,
@@ -56,7 +56,7 @@ class SimCLR(Method):
         """See `Method.project`."""
         return self.projector(features)
 
-    def training_step(self, batch: Batch, batch_index: int) -> dict[str, Tensor]:
+    def step(self, batch: Batch) -> dict[str, Tensor]:
         """The normalised temperature-scaled cross entropy, NT-Xent (paper, Eq. 1 and Algorithm 1)."""
         # The authors' code passes both views at once. Each by itself keeps batch norm from telling views apart.
         features = [self.backbone(view) for view in batch.views]

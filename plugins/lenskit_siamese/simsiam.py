@@ -40,7 +40,7 @@ class SimSiam(Method):
     judged_by = "probe"
     # LenSiam, and the paper for CIFAR-10 (paper for ImageNet: lr 0.05, weight decay 1e-4, no warm-up). There weight
     # decay also acts on norms and biases: `--set optimizer.decay_all=true`.
-    optimizer = MappingProxyType({"name": "sgd", "lr": 0.03, "weight_decay": 5e-4, "warmup_epochs": 10})
+    optimizer_defaults = MappingProxyType({"name": "sgd", "lr": 0.03, "weight_decay": 5e-4, "warmup_epochs": 10})
 
     def __init__(
         self,
@@ -63,7 +63,7 @@ class SimSiam(Method):
         """See `Method.project`."""
         return self.projector(features)
 
-    def training_step(self, batch: Batch, batch_index: int) -> dict[str, Tensor]:
+    def step(self, batch: Batch) -> dict[str, Tensor]:
         """The symmetric loss D(p1, z2) / 2 + D(p2, z1) / 2 (paper, Eq. 4); D is the negative cosine similarity."""
         # Each view goes through by itself, so that batch norm sees the statistics of one view, as in the authors' code.
         features = [self.backbone(view) for view in batch.views]

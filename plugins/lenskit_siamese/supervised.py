@@ -43,8 +43,8 @@ class Supervised(Method, Scorer, Predictor):
 
     views = 1
     judged_by = "probe"
-    usual = MappingProxyType({"pairs": MappingProxyType({"name": "single"})})
-    optimizer = MappingProxyType(
+    default_sections = MappingProxyType({"pairs": MappingProxyType({"name": "single"})})
+    optimizer_defaults = MappingProxyType(
         {"name": "adamw", "lr": 5e-4, "lr_batch": 512, "weight_decay": 0.05, "warmup_epochs": 5}
     )
 
@@ -98,7 +98,7 @@ class Supervised(Method, Scorer, Predictor):
         self.continuous, self.classes, self._normal = kept["continuous"], kept["classes"], kept["normal"]
         self._make_layers([0.0] * len(self.continuous), [1.0] * len(self.continuous))
 
-    def training_step(self, batch: Batch, batch_index: int) -> dict[str, Tensor]:
+    def step(self, batch: Batch) -> dict[str, Tensor]:
         """The mean over all known values of the squared error in units of the spread, and of the cross-entropy."""
         features = self.backbone(batch.views[0])
         numbers, logits = self._outputs(features)

@@ -38,7 +38,7 @@ class VICReg(Method):
     judged_by = "probe"
     # Paper, Sec. 4.2, for 1000 epochs in batches of 2048. LARS and weight decay leave out norms and biases, as here.
     # There the learning rate ends at 0.002 (authors' code: a thousandth of the peak), here at 0.
-    optimizer = MappingProxyType({"name": "lars", "lr": 0.2, "weight_decay": 1e-6, "warmup_epochs": 10})
+    optimizer_defaults = MappingProxyType({"name": "lars", "lr": 0.2, "weight_decay": 1e-6, "warmup_epochs": 10})
 
     def __init__(
         self,
@@ -60,7 +60,7 @@ class VICReg(Method):
         """See `Method.project`."""
         return self.projector(features)
 
-    def training_step(self, batch: Batch, batch_index: int) -> dict[str, Tensor]:
+    def step(self, batch: Batch) -> dict[str, Tensor]:
         """lambda s(Z, Z') + mu [v(Z) + v(Z')] / 2 + nu [c(Z) + c(Z')] (paper, Eq. 6).
 
         As in the authors' code and other than in the paper, s is also averaged over the dimensions (paper, Eq. 5: a

@@ -28,8 +28,8 @@ from torch.nn import functional as F
 
 from lenskit.api import configuration
 from lenskit.kinds.pairs import Batch
-from lenskit.training.bare import MIXED
 from lenskit.training.devices import make_trainer, quiet_lightning
+from lenskit.training.reference_loop import MIXED
 from lenskit.training.runner import Job
 from lenskit_evaluation.tables import to_markdown
 

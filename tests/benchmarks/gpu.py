@@ -24,9 +24,9 @@ import torch
 from lenskit.cli.benchmark import figures
 from lenskit.config import Config
 from lenskit.data.training_set import Share
-from lenskit.training.bare import MIXED, bare_loop, views_of
 from lenskit.training.benchmark import Spread, benchmark, describe
 from lenskit.training.devices import make_trainer
+from lenskit.training.reference_loop import MIXED, bare_loop, views_of
 from lenskit.training.runner import Job
 
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -66,7 +66,7 @@ def passes_alone(config: Config) -> Callable[[], None]:
     def step() -> None:
         optimizer.zero_grad()
         with torch.autocast(DEVICE.type, MIXED.get(precision), precision in MIXED):
-            loss = method.training_step(batch, 0)["loss"]
+            loss = method.step(batch)["loss"]
         loss.backward()
         optimizer.step()
 

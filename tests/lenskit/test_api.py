@@ -17,11 +17,11 @@ import safetensors.torch
 import torch
 
 import lenskit
-from lenskit.choices import CHOICES
 from lenskit.cli.train import command
 from lenskit.data.simulated import SimulatedLenses
 from lenskit.encoder import Encoder
 from lenskit.errors import LenskitError, UsageError
+from lenskit.flags import CHOICES
 from lenskit.run import Run
 
 Verb = Callable[..., Any]

@@ -274,7 +274,7 @@ def test_pairs_are_put_together() -> None:
     assert config.sections["pairs"]["default"]["jitter"] == 0.8
     assert Config.resolve(tomllib.loads(config.to_toml())) == config
     pairs = config.build("pairs")
-    assert (pairs.draws, pairs.views, pairs.shared) == (2, 2, {"lens"})
+    assert (pairs.draws, pairs.views, pairs.shared_groups) == (2, 2, {"lens"})
     with pytest.raises(UsageError, match="pairs 'default' has no option 'sigma'"):
         Config.resolve(config.sections, {"pairs": {"default": {"sigma": 1}}})
     with pytest.raises(UsageError, match="pairs 'default' has options, such as"):

@@ -83,7 +83,7 @@ def test_axes_and_types(tmp_path: Path, axes: str, kind: str) -> None:
     images = (100 + 20 * pixels(*stored)).astype(kind)
     data = open_dataset(str(write(tmp_path / "a.h5", images)))
     assert (len(data), data.views, *data.image_shape) == (6, *shape)
-    assert data.shared == (frozenset({"lens"}) if data.views > 1 else frozenset())
+    assert data.shared_groups == (frozenset({"lens"}) if data.views > 1 else frozenset())
     read = data.read([5, 0, 3])[0]
     assert read.dtype == torch.float32
     np.testing.assert_array_equal(read, images[[5, 0, 3]].astype(np.float32).reshape(3, *shape))

@@ -49,7 +49,7 @@ def test_pairs_as_they_were_released(tmp_path: Path) -> None:
     assert find_reader(str(tmp_path)) == ("lensiam-fits", tmp_path)
     data = LensiamFits(tmp_path)
     assert (data.names, data.image_shape, data.views) == (["pair_0", "pair_1", "pair_2"], (1, 110, 110), 2)
-    assert (data.shared, data.stored_as, data.missing, data.chunk) == (frozenset({"lens"}), "float32", 0, 1)
+    assert (data.shared_groups, data.stored_as, data.missing, data.chunk) == (frozenset({"lens"}), "float32", 0, 1)
     assert [(p.name, p.unit, p.group, p.headline) for p in data.parameters] == [
         (name, "arcsec" * (name in ("theta_E", "center_x", "center_y")), "lens", name in list(LENS)[:4])
         for name in LENS

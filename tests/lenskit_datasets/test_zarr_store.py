@@ -28,7 +28,7 @@ def test_it_is_recognised_and_says_what_it_holds(tmp_path: Path) -> None:
     data = open_dataset(str(made(tmp_path / "anything")))
     assert isinstance(data, ZarrStore)
     assert (len(data), data.views, data.image_shape, data.chunk, data.missing) == (10, 2, (1, 8, 8), 4, 0)
-    assert (data.shared, data.stored_as) == (frozenset({"lens"}), "float32")
+    assert (data.shared_groups, data.stored_as) == (frozenset({"lens"}), "float32")
     assert [parameter.name for parameter in data.parameters] == ["width", "x"]
     assert (data.names[3], data.names[-1], list(data.names[1:3])) == ("3", "9", ["1", "2"])
     assert data.configuration["simulator"]["name"] == "blobs"

@@ -45,7 +45,7 @@ class Squares(OneCycle):
 
     views = 2
 
-    def training_step(self, batch: Batch, batch_index: int) -> dict[str, Tensor]:
+    def step(self, batch: Batch) -> dict[str, Tensor]:
         optimizer: Any = self.optimizers(use_pl_optimizer=False)
         (group,) = optimizer.param_groups
         assert group["weight_decay"] == 0.1

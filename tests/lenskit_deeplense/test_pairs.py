@@ -21,7 +21,9 @@ def test_both_images_have_the_lens_and_the_subhalos_but_not_the_source() -> None
     source = training_set_of(config)
     simulator, pairs = source.lenses.simulator, source.pairs  # type: ignore[attr-defined]
     index = torch.arange(4)
-    first, second = (simulator.scene(0, "train", index, torch.full((4,), view), shared=pairs.shared) for view in (0, 1))
+    first, second = (
+        simulator.scene(0, "train", index, torch.full((4,), view), shared=pairs.shared_groups) for view in (0, 1)
+    )
     for name in SHARED:
         assert torch.equal(first[name], second[name]), name
     assert not torch.equal(first["source_x"], second["source_x"])

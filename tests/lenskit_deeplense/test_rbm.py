@@ -14,7 +14,8 @@ from torch.nn import functional as F
 from lenskit.config import Config
 from lenskit.generator import KeyedGenerator
 from lenskit.plugin import Batch, UsageError
-from lenskit.training.runner import train
+from lenskit.run import Run
+from lenskit.training.runner import Job, train
 from lenskit_deeplense.hidden import RBMHidden
 from lenskit_deeplense.rbm import RBM, Known
 from lenskit_toys.components import Tiny
@@ -80,7 +81,7 @@ def test_the_gradient_is_that_of_contrastive_divergence(visible: Visible, k: int
     """<h v> under the data less <h v> under the samples, and the same of the biases (Hinton 2002, Eq. 5)."""
     method, v = rbm(visible, k=k), pixels()
     batch = Batch((v.view(-1, 1, 2, 2),), {}, torch.arange(5))
-    method.training_step(batch, 0)["loss"].backward()
+    method.step(batch)["loss"].backward()
     rng, model = method.rng(batch, "gibbs"), v
     with torch.no_grad():
         for step in range(k):
@@ -147,7 +148,7 @@ def test_it_learns_the_images_it_is_shown() -> None:
     optimiser = torch.optim.Adam(method.parameters(), lr=0.05)
     for method.batches in range(60):
         optimiser.zero_grad()
-        method.training_step(batch, 0)["loss"].backward()
+        method.step(batch)["loss"].backward()
         optimiser.step()
     scores = method.score(torch.cat([patterns, 1 - patterns]).view(4, 1, 6, 6))
     assert scores[:2].max() < 0.02
@@ -178,7 +179,7 @@ def test_bernoulli_pixels_are_from_0_to_1(images: Tensor, complaint: str) -> Non
         with pytest.raises(UsageError, match=complaint):
             ask(images)
     gaussian = rbm("gaussian")
-    gaussian.check(lambda n: images[:n])
+    gaussian.check_range(float(images.min()), float(images.max()))
     assert gaussian.score(images).isfinite().all()
 
 
@@ -194,26 +195,27 @@ def test_images_are_looked_at_before_anything_is_written(tmp_path: Path) -> None
     assert list(tmp_path.iterdir()) == []
 
 
-def test_images_that_come_later_are_looked_at_while_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(RBM, "check", lambda method, images: None)
-    noisy = Config.resolve({
+def test_images_are_looked_at_while_training(tmp_path: Path) -> None:
+    """Those that are looked at before training are a few of many."""
+    config = Config.resolve({
         "train": {"lenses": 8, "batch_size": 4, "epochs": 1, "accelerator": "cpu"},
         "simulator": {"name": "blobs"},
-        "method": {"name": "rbm"},
+        "method": {"name": "rbm", "visible": "gaussian"},
         "backbone": {"hidden": 4},
     })  # fmt: skip
+    job = Job(config)
+    job.method.gaussian = False
     with pytest.raises(UsageError, match="takes pixels from 0 to 1 as probabilities, and these go from -"):
-        train(noisy, tmp_path / "run", progress=False)
+        job.fit(Run.create(tmp_path / "run", config), None, False)
     assert not (tmp_path / "run" / "checkpoints").exists()
 
 
-def test_a_value_outside_is_remembered_until_it_is_asked_for() -> None:
-    method = rbm()
-    method.check_shown()
-    for value in (1.0, 7.0, 1.0):
-        method.training_step(Batch((torch.full((2, 1, 2, 2), value).double(),), {}, torch.arange(2)), 0)
-    with pytest.raises(UsageError, match="go from 1 to 7"):
-        method.check_shown()
+@pytest.mark.parametrize(("low", "high"), [(0, 1.2), (-0.2, 1), (-1, 7)])
+def test_pixels_that_are_no_probabilities_are_refused(low: float, high: float) -> None:
+    rbm().check_range(0, 1)
+    rbm("gaussian").check_range(low, high)
+    with pytest.raises(UsageError, match=f"go from {low} to {high}"):
+        rbm().check_range(low, high)
 
 
 def test_another_backbone_is_refused_with_the_remedy() -> None:

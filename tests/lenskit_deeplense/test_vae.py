@@ -34,7 +34,7 @@ def drawn(method: VAE, batch: Batch) -> tuple[dict[str, Tensor], Tensor]:
     """What a step gives, and the latents that it draws."""
     latents: list[Tensor] = []
     hook = method.decoder.register_forward_pre_hook(lambda _, given: latents.append(given[0].detach()))
-    outputs = method.training_step(batch, 0)
+    outputs = method.step(batch)
     hook.remove()
     (latent,) = latents
     return outputs, latent
@@ -97,7 +97,7 @@ def test_without_beta_a_divergence_of_infinity_is_nothing() -> None:
     method = vae()
     with torch.no_grad():
         method.log_variance.bias[0] = -torch.inf
-    outputs = method.training_step(images(), 0)
+    outputs = method.step(images())
     assert outputs["kl"].isinf()
     assert outputs["loss"].isfinite()
 

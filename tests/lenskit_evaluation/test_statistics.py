@@ -65,7 +65,9 @@ def test_of_a_run(run: Run) -> None:
     simulator, encoder = run.simulator(), run.encoder()
     features = []
     for view in (0, 1):
-        scene = simulator.scene(0, "probe", torch.arange(256), view, shared=training_set_of(run.config).pairs.shared)
+        scene = simulator.scene(
+            0, "probe", torch.arange(256), view, shared=training_set_of(run.config).pairs.shared_groups
+        )
         features.append(encoder.embed(simulator.render(scene)))
     a, b = (each / np.linalg.norm(each, axis=1, keepdims=True) for each in features)
     assert found.alignment == pytest.approx(((a - b) ** 2).sum(1).mean(), rel=1e-4)

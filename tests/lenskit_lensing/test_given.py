@@ -10,7 +10,7 @@ import torch
 
 import lenskit
 from lenskit.errors import UsageError
-from lenskit.rendering.given import givable
+from lenskit.rendering.overrides import givable
 from lenskit_lensing.priors import DOMAINS, parse_priors
 from lenskit_lensing.simulators.euclid import EuclidChallenge
 from lenskit_lensing.simulators.hst import HST

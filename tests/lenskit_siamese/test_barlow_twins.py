@@ -31,7 +31,7 @@ def test_the_projector_is_that_of_the_paper():
 
 def test_the_loss_is_equation_1():
     method, batch = small(redundancy=0.02), pairs(8, torch.Generator().manual_seed(1))
-    out = method.training_step(batch, 0)
+    out = method.step(batch)
     z1, z2 = (method.projector(method.backbone(view)) for view in batch.views)
     # Eq. 2: the correlation of each dimension of one view with each of the other. (No variance here is near 1e-5.)
     correlation = torch.corrcoef(torch.cat([z1, z2], 1).T)[:32, 32:]
@@ -48,7 +48,7 @@ def test_the_loss_is_equation_1():
 def test_the_optimiser_is_the_papers():
     method = small()
     method.budget = Budget(batch_size=2048, batches_per_epoch=10, epochs=1000)
-    method.optimization = OptimizerSettings(**BarlowTwins.optimizer)
+    method.optimizer_settings = OptimizerSettings(**BarlowTwins.optimizer)
     weights, biases = method.configure_optimizers().param_groups
     for group in (weights, biases):
         group["peak_lr"], group["peak_weight_decay"] = group["lr"], group["weight_decay"]
@@ -64,7 +64,7 @@ def test_the_optimiser_is_the_papers():
 def test_without_groups_there_is_one_learning_rate(settings):
     method = small()
     method.budget = Budget(batch_size=256, batches_per_epoch=10, epochs=10)
-    method.optimization = OptimizerSettings(**BarlowTwins.optimizer | settings)
+    method.optimizer_settings = OptimizerSettings(**BarlowTwins.optimizer | settings)
     for group in method.configure_optimizers().param_groups:
         group["peak_lr"], group["peak_weight_decay"] = group["lr"], group["weight_decay"]
         assert method.learning_rate(group, 50) == pytest.approx(0.2)
@@ -72,7 +72,7 @@ def test_without_groups_there_is_one_learning_rate(settings):
 
 def test_it_learns_what_two_views_share():
     method = small()
-    method.optimization = OptimizerSettings(lr=0.03, lr_batch=0, warmup_epochs=0.1)
+    method.optimizer_settings = OptimizerSettings(lr=0.03, lr_batch=0, warmup_epochs=0.1)
     assert matched(method) < 0.25
     train(method, 60)
     assert matched(method) > 0.4

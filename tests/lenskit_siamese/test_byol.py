@@ -49,7 +49,7 @@ def test_the_loss_is_the_squared_distance_of_normalised_vectors():
     with torch.no_grad():  # a target that is not the online network
         for parameter in method.target.parameters():
             parameter.mul_(1.1).add_(0.01)
-    out = method.training_step(batch, 0)
+    out = method.step(batch)
     assert out["embedding"].shape == out["projection"].shape == (8, 32)
     assert not out["embedding"].requires_grad
     assert not out["projection"].requires_grad
@@ -65,7 +65,7 @@ def test_the_loss_is_the_squared_distance_of_normalised_vectors():
 
 def test_only_the_online_network_learns():
     method = small()
-    method.training_step(pairs(8, torch.Generator()), 0)["loss"].backward()
+    method.step(pairs(8, torch.Generator()))["loss"].backward()
     for module in (method.backbone, method.projector, method.predictor):
         assert all(parameter.grad is not None for parameter in module.parameters())
     assert not any(parameter.requires_grad for parameter in method.target.parameters())
@@ -95,11 +95,11 @@ def test_the_target_follows():
 
 def test_the_targets_batch_norms_have_statistics_of_their_own():
     method, batch = small(momentum=0.0), pairs(8, torch.Generator().manual_seed(1))
-    method.training_step(batch, 0)
+    method.step(batch)
     with torch.no_grad():
         for parameter in method.backbone.parameters():
             parameter.mul_(-2.0)
-    method.training_step(batch, 0)
+    method.step(batch)
     seen = method.target[0].network[1].running_mean.clone()
     method.after_update()
     assert torch.equal(method.target[0].network[0].weight, method.backbone.network[0].weight)
@@ -110,7 +110,7 @@ def test_the_targets_batch_norms_have_statistics_of_their_own():
 def test_the_optimiser_is_the_papers():
     method = small()
     method.budget = Budget(batch_size=4096, batches_per_epoch=10, epochs=1000)
-    method.optimization = OptimizerSettings(**BYOL.optimizer)
+    method.optimizer_settings = OptimizerSettings(**BYOL.optimizer)
     optimiser = method.configure_optimizers()
     decayed, spared = optimiser.param_groups
     assert type(optimiser).__name__.upper() == "LARS"
@@ -127,7 +127,7 @@ def test_the_optimiser_is_the_papers():
 
 def test_it_learns_what_two_views_share():
     method = small(momentum=0.9)
-    method.optimization = OptimizerSettings(lr=0.3, lr_batch=0, warmup_epochs=0.1)
+    method.optimizer_settings = OptimizerSettings(lr=0.3, lr_batch=0, warmup_epochs=0.1)
     assert matched(method) < 0.25
     train(method, 60)
     assert matched(method) > 0.4

@@ -30,7 +30,7 @@ def dino(**options) -> DINO:
     torch.manual_seed(0)
     method = DINO(Flat(), **{"output_dim": 20, "hidden_dim": 16, "bottleneck_dim": 8} | options)
     method.budget = Budget(batch_size=256, batches_per_epoch=10, epochs=100)
-    method.optimization = OptimizerSettings(**DINO.optimizer)
+    method.optimizer_settings = OptimizerSettings(**DINO.optimizer)
     return method
 
 
@@ -80,7 +80,7 @@ def test_the_loss_is_equation_3_and_the_centre_equation_4(local):
                 total += -(p * (output / 0.1).softmax(1).log()).sum(1).mean()
                 terms += 1
     assert terms == 2 * (2 + local) - 2
-    loss = method.training_step(batch, 0)["loss"]
+    loss = method.step(batch)["loss"]
     torch.testing.assert_close(loss.detach(), total / terms)
     method.after_update()
     moved = 0.9 * centre + 0.1 * torch.cat(teacher).mean(0)
@@ -89,7 +89,7 @@ def test_the_loss_is_equation_3_and_the_centre_equation_4(local):
 
 def test_the_teacher_is_what_is_embedded_and_learns_nothing_itself():
     method = disturbed(dino())
-    method.training_step(views(2), 0)["loss"].backward()
+    method.step(views(2))["loss"].backward()
     assert all(parameter.grad is None for module in (method.backbone, method.head) for parameter in module.parameters())
     trained = {id(p) for group in method.configure_optimizers().param_groups for p in group["params"]}
     student = [*method.student.parameters(), *method.student_head.parameters()]
@@ -110,7 +110,7 @@ def test_the_centre_moves_once_a_batch_in_however_many_parts(parts):
         for images in torch.stack(views(2, 12).views).chunk(parts, 1):
             with torch.no_grad():
                 outputs.append(torch.stack(method.head(method.backbone(images.flatten(0, 1))).chunk(2)))
-            method.training_step(Batch(tuple(images), {}, torch.arange(12 // parts)), 0)
+            method.step(Batch(tuple(images), {}, torch.arange(12 // parts)))
             assert torch.equal(method.criterion.center, before)
         method.after_update()
         theirs.update_center(torch.cat(outputs, 1))
@@ -124,7 +124,7 @@ def test_the_centre_moves_once_a_batch_in_however_many_parts(parts):
 def test_the_teacher_follows_the_student(batches, momentum):
     method = disturbed(dino())
     method.batches = batches
-    method.training_step(views(2), 0)
+    method.step(views(2))
     teacher = {**method.backbone.state_dict(), **method.head.state_dict()}
     teacher = {name: value.clone() for name, value in teacher.items()}
     student = {**method.student.state_dict(), **method.student_head.state_dict()}
@@ -139,7 +139,7 @@ def test_the_last_layer_is_held_still_in_the_first_epoch():
     for batches, held in ((0, True), (9, True), (10, False)):
         method.batches = batches
         method.zero_grad()
-        method.training_step(views(2), 0)["loss"].backward()
+        method.step(views(2))["loss"].backward()
         method.on_before_optimizer_step(None)
         assert (method.student_head.last_layer.weight_v.grad is None) == held
         assert method.student.layer.weight.grad.any()

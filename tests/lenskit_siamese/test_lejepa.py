@@ -63,7 +63,7 @@ def test_the_distance_is_that_of_epps_and_pulley(seed: int, n: int, spread: floa
 
 def test_the_loss_is_lightlys_with_the_same_directions() -> None:
     method, batch = lejepa(sigreg=0.3), pair()
-    out = method.training_step(batch, 0)
+    out = method.step(batch)
     projections = method.projector(method.backbone(torch.cat(batch.views))).unflatten(0, (2, -1))
     theirs = SIGReg(num_vectors=50)
     theirs._generate_unit_vectors = lambda *_: method.directions(torch.device("cpu"))
@@ -99,5 +99,5 @@ def test_directions_belong_to_the_batch_and_to_nothing_else() -> None:
 
 @pytest.mark.parametrize("sigreg", [0.0, 1.0])
 def test_either_part_may_stand_alone(sigreg: float) -> None:
-    out = lejepa(sigreg=sigreg).training_step(pair(), 0)
+    out = lejepa(sigreg=sigreg).step(pair())
     torch.testing.assert_close(out["loss"].detach(), out["sigreg" if sigreg else "invariance"])

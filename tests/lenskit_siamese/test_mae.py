@@ -63,13 +63,13 @@ def test_each_patch_is_hidden_as_often():
 def test_the_encoder_does_not_see_what_is_hidden():
     method, batch = mae(), images()
     kept, hidden = method.masks(batch)
-    before = method.training_step(batch, 0)["embedding"]
+    before = method.step(batch)["embedding"]
     for numbers, same in ((hidden[:, 0], True), (kept[:, 1], False)):
         changed = batch.views[0].clone()
         for image, number in zip(changed, (numbers - 1).tolist(), strict=True):
             row, column = 16 * (number // 4), 16 * (number % 4)
             image[:, row : row + 16, column : column + 16] += 1.0
-        after = method.training_step(Batch((changed,), {}, batch.index), 0)["embedding"]
+        after = method.step(Batch((changed,), {}, batch.index))["embedding"]
         assert torch.equal(after, before) == same
 
 
@@ -83,7 +83,7 @@ def test_the_loss_is_that_of_hidden_pixels(channels, normalize):
     target = patches(batch.views[0], method.masks(batch)[1] - 1)
     if normalize:
         target = (target - target.mean(2, keepdim=True)) / (target.var(2, keepdim=True) + 1e-6).sqrt()
-    loss = method.training_step(batch, 0)["loss"]
+    loss = method.step(batch)["loss"]
     torch.testing.assert_close(loss.detach(), (0.5 - target).square().mean())
 
 
@@ -104,7 +104,7 @@ def test_seeing_all_is_what_the_backbone_sees(model, size):
 @pytest.mark.parametrize("model", ["test_vit", "test_vit4"])
 def test_all_that_is_trained_gets_a_gradient_and_is_stored_once(model):
     method = mae(model=model)
-    method.training_step(images(), 0)["loss"].backward()
+    method.step(images())["loss"].backward()
     assert [name for name, p in method.named_parameters() if p.requires_grad and p.grad is None] == []
     stored = [value.data_ptr() for value in method.state_dict().values()]
     assert len(stored) == len(set(stored))
@@ -119,7 +119,7 @@ def test_it_learns_to_fill_in_what_follows_from_the_rest():
     for batches in range(60):
         method.batches = batches
         values = torch.randn(32, 1, 1, 1, generator=generator)
-        loss = method.training_step(Batch((values.expand(-1, 1, 32, 32),), {}, torch.arange(32)), 0)["loss"]
+        loss = method.step(Batch((values.expand(-1, 1, 32, 32),), {}, torch.arange(32)))["loss"]
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()

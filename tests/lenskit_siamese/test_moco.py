@@ -51,7 +51,7 @@ def test_the_loss_is_equation_1():
     with torch.no_grad():  # a key encoder that is not the query encoder
         for parameter in method.key_encoder.parameters():
             parameter.mul_(1.1).add_(0.01)
-    out = method.training_step(batch, 0)
+    out = method.step(batch)
     q = F.normalize(method.projector(method.backbone(batch.views[0])), dim=1)
     k = keys_of(method, batch.views[1])
     expected = 0
@@ -69,7 +69,7 @@ def test_the_loss_is_equation_1():
 
 def test_only_the_query_encoder_learns():
     method = small()
-    method.training_step(pairs(8, torch.Generator()), 0)["loss"].backward()
+    method.step(pairs(8, torch.Generator()))["loss"].backward()
     for module in (method.backbone, method.projector):
         assert all(parameter.grad is not None for parameter in module.parameters())
     assert not any(parameter.requires_grad for parameter in method.key_encoder.parameters())
@@ -83,7 +83,7 @@ def test_the_queue_holds_the_latest_keys(n, extra, batches):
     generator = torch.Generator().manual_seed(0)
     for _ in range(batches):
         batch = pairs(n, generator)
-        method.training_step(batch, 0)
+        method.step(batch)
         held = torch.cat([keys_of(method, batch.views[1]), held])[: n + extra]
         method.after_update()
         torch.testing.assert_close(method.queue, held)
@@ -92,9 +92,9 @@ def test_the_queue_holds_the_latest_keys(n, extra, batches):
 def test_a_batch_in_parts_enters_the_queue_as_a_whole():
     whole, parts = small(norm=False), small(norm=False)
     batch = pairs(8, torch.Generator().manual_seed(1))
-    whole.training_step(batch, 0)
+    whole.step(batch)
     for lenses in (slice(0, 4), slice(4, 8)):
-        parts.training_step(Batch(tuple(view[lenses] for view in batch.views), {}, batch.index[lenses]), 0)
+        parts.step(Batch(tuple(view[lenses] for view in batch.views), {}, batch.index[lenses]))
     whole.after_update()
     parts.after_update()
     torch.testing.assert_close(parts.queue, whole.queue)
@@ -104,19 +104,19 @@ def test_the_queue_is_part_of_the_state():
     method, other = small(), small()
     other.queue.zero_()
     for seed in range(3):
-        method.training_step(pairs(8, torch.Generator().manual_seed(seed)), 0)
+        method.step(pairs(8, torch.Generator().manual_seed(seed)))
         method.after_update()
     other.load_state_dict(method.state_dict())
     assert torch.equal(other.queue, method.queue)
     torch.manual_seed(5)
-    loss = method.training_step(pairs(8, torch.Generator().manual_seed(9)), 0)["loss"]
+    loss = method.step(pairs(8, torch.Generator().manual_seed(9)))["loss"]
     torch.manual_seed(5)
-    assert torch.equal(other.training_step(pairs(8, torch.Generator().manual_seed(9)), 0)["loss"], loss)
+    assert torch.equal(other.step(pairs(8, torch.Generator().manual_seed(9)))["loss"], loss)
 
 
 def test_the_key_encoder_follows():
     method = small(momentum=0.75)
-    method.training_step(pairs(8, torch.Generator()), 0)
+    method.step(pairs(8, torch.Generator()))
     before = [parameter.clone() for parameter in method.key_encoder.parameters()]
     statistics = running_mean(method).clone()
     online = [*method.backbone.parameters(), *method.projector.parameters()]
@@ -168,7 +168,7 @@ def test_a_queue_that_will_not_be_full_is_warned_of(batches, warns, caplog):
 def test_the_optimiser_is_the_papers():
     method = small()
     method.budget = Budget(batch_size=256, batches_per_epoch=10, epochs=200)
-    method.optimization = OptimizerSettings(**MoCo.optimizer)
+    method.optimizer_settings = OptimizerSettings(**MoCo.optimizer)
     optimiser = method.configure_optimizers()
     decayed, spared = optimiser.param_groups
     assert isinstance(optimiser, torch.optim.SGD)
@@ -182,7 +182,7 @@ def test_the_optimiser_is_the_papers():
 
 def test_it_learns_what_two_views_share():
     method = small(queue=512, momentum=0.9, shuffle=2)
-    method.optimization = OptimizerSettings(lr=0.3, lr_batch=0, warmup_epochs=0.1)
+    method.optimizer_settings = OptimizerSettings(lr=0.3, lr_batch=0, warmup_epochs=0.1)
     assert matched(method) < 0.25
     train(method, 80)
     assert matched(method) > 0.4

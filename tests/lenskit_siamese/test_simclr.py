@@ -52,7 +52,7 @@ def test_the_loss_is_equation_1(n, d, temperature, seed):
 def test_a_step_gives_what_is_watched():
     method = small(temperature=0.5)
     batch = pairs(8, torch.Generator().manual_seed(1))
-    out = method.training_step(batch, 0)
+    out = method.step(batch)
     assert out["embedding"].shape == out["projection"].shape == (8, 32)
     assert not out["embedding"].requires_grad
     assert not out["projection"].requires_grad
@@ -65,13 +65,13 @@ def test_a_step_gives_what_is_watched():
 @pytest.mark.parametrize("layers", [2, 3, 4])
 def test_a_head_of_any_depth_fits(layers):
     method = small(projection_dim=5, hidden_dim=7, projector_layers=layers)
-    assert method.training_step(pairs(4, torch.Generator()), 0)["projection"].shape == (4, 5)
+    assert method.step(pairs(4, torch.Generator()))["projection"].shape == (4, 5)
 
 
 def test_the_optimiser_is_the_papers():
     method = small()
     method.budget = Budget(batch_size=4096, batches_per_epoch=10, epochs=100)
-    method.optimization = OptimizerSettings(**SimCLR.optimizer)
+    method.optimizer_settings = OptimizerSettings(**SimCLR.optimizer)
     decayed, spared = method.configure_optimizers().param_groups
     # Sec. 2.3: 0.3 x 4096 / 256 = 4.8.
     assert decayed["lr"] == spared["lr"] == pytest.approx(4.8)
@@ -81,7 +81,7 @@ def test_the_optimiser_is_the_papers():
 
 def test_it_learns_what_two_views_share():
     method = small()
-    method.optimization = OptimizerSettings(lr=0.3, lr_batch=0, warmup_epochs=0.1)
+    method.optimizer_settings = OptimizerSettings(lr=0.3, lr_batch=0, warmup_epochs=0.1)
     assert matched(method) < 0.25
     train(method, 40)
     assert matched(method) > 0.5

@@ -18,7 +18,7 @@ from lenskit_toys.views import SmallNetwork, pairs
 def small(lr: float = 0.03, **options) -> SimSiam:
     torch.manual_seed(0)
     method = SimSiam(SmallNetwork(), **{"projection_dim": 32, "hidden_dim": 32, "predictor_dim": 8} | options)
-    method.optimization = OptimizerSettings(**SimSiam.optimizer | {"lr": lr, "decay_all": True})
+    method.optimizer_settings = OptimizerSettings(**SimSiam.optimizer | {"lr": lr, "decay_all": True})
     return method
 
 
@@ -45,7 +45,7 @@ def test_the_defaults_are_the_heads_of_the_paper():
 @pytest.mark.parametrize("affine", [True, False])
 def test_heads_of_any_width_fit_together(layers, affine):
     method = small(projection_dim=12, hidden_dim=20, predictor_dim=5, projector_layers=layers, projector_affine=affine)
-    out = method.training_step(pairs(4, torch.Generator()), 0)
+    out = method.step(pairs(4, torch.Generator()))
     assert out["embedding"].shape == (4, 32)
     assert out["projection"].shape == (4, 12)
     assert not out["embedding"].requires_grad
@@ -56,7 +56,7 @@ def test_heads_of_any_width_fit_together(layers, affine):
 
 def test_the_loss_is_equation_4():
     method, batch = small(), pairs(8, torch.Generator().manual_seed(1))
-    loss = method.training_step(batch, 0)["loss"]
+    loss = method.step(batch)["loss"]
     z1, z2 = (method.projector(method.backbone(view)) for view in batch.views)
     p1, p2 = method.predictor(z1), method.predictor(z2)
 
@@ -71,7 +71,7 @@ def test_each_view_has_batch_statistics_of_its_own():
     method = small()
     view = pairs(8, torch.Generator().manual_seed(1)).views[0]
     batches = [Batch((view, view * factor), {}, torch.arange(8)) for factor in (1.0, 100.0)]
-    same, scaled = (method.training_step(batch, 0)["loss"] for batch in batches)
+    same, scaled = (method.step(batch)["loss"] for batch in batches)
     torch.testing.assert_close(same, scaled, atol=1e-3, rtol=0)
 
 

@@ -66,7 +66,7 @@ def test_parameters_are_in_units_of_their_spread_and_unknown_ones_left_out():
     method = supervised("theta_E", "gamma")
     torch.testing.assert_close(method.mean, torch.tensor([2.5, 2.0]))
     torch.testing.assert_close(method.std, torch.tensor([(5 / 3) ** 0.5, 0.025**0.5]))
-    out = method.training_step(batch(), 0)
+    out = method.step(batch())
     predicted = method.head(method.backbone(batch().views[0]))
     error = predicted - (torch.stack([VALUES["theta_E"], VALUES["gamma"]], 1) - method.mean) / method.std
     expected = error[~error.isnan()].square().mean()
@@ -79,7 +79,7 @@ def test_parameters_are_in_units_of_their_spread_and_unknown_ones_left_out():
 
 def test_classes_are_told_by_cross_entropy():
     method = supervised("kind")
-    out = method.training_step(batch(), 0)
+    out = method.step(batch())
     scores, known = method.head(method.backbone(batch().views[0])), [0, 1, 2, 4]
     labels = VALUES["kind"][known].long()
     torch.testing.assert_close(out["loss"], F.cross_entropy(scores[known], labels))
@@ -94,14 +94,14 @@ def test_losses_of_parameters_and_classes_are_added():
     for target, rows in (("gamma", numbers), ("kind", scores)):
         method = supervised(target)
         method.head.weight.data, method.head.bias.data = rows.data, both.head.bias.split([1, 3])[len(alone)].data
-        alone.append(method.training_step(batch(), 0)["loss"])
-    torch.testing.assert_close(both.training_step(batch(), 0)["loss"], alone[0] + alone[1])
+        alone.append(method.step(batch())["loss"])
+    torch.testing.assert_close(both.step(batch())["loss"], alone[0] + alone[1])
 
 
 def test_a_batch_of_which_nothing_is_known_teaches_nothing():
     method = supervised("theta_E", "kind")
     unknown = batch({name: torch.full_like(value, NAN) for name, value in VALUES.items()})
-    out = method.training_step(unknown, 0)
+    out = method.step(unknown)
     out["loss"].backward()
     assert out["loss"] == 0
     assert not any(parameter.grad.any() for parameter in method.parameters())
@@ -133,7 +133,7 @@ def test_it_finds_what_is_linear():
     optimiser = torch.optim.SGD(method.parameters(), lr=0.1)
     lenses = Batch((images,), {"theta_E": values["theta_E"][:, None]}, torch.arange(256))
     for _ in range(100):
-        out = method.training_step(lenses, 0)
+        out = method.step(lenses)
         optimiser.zero_grad()
         out["loss"].backward()
         optimiser.step()

@@ -44,7 +44,7 @@ def test_covariances_are_numpys(n, d, seed):
 def test_the_loss_is_equation_6():
     method = small(invariance=10.0, variance=20.0, covariance=3.0)
     batch = pairs(8, torch.Generator().manual_seed(1))
-    out = method.training_step(batch, 0)
+    out = method.step(batch)
     z1, z2 = (method.projector(method.backbone(view)) for view in batch.views)
     hinge = [(1 - (z.var(0) + 1e-4).sqrt()).clamp(min=0).mean() for z in (z1, z2)]
     offset = [torch.cov(z.T) - torch.diag(z.var(0)) for z in (z1, z2)]
@@ -65,16 +65,16 @@ def test_the_loss_is_equation_6():
 
 def test_the_loss_does_not_depend_on_the_last_bias():
     method, batch = small(), pairs(8, torch.Generator().manual_seed(1))
-    before = method.training_step(batch, 0)["loss"]
+    before = method.step(batch)["loss"]
     with torch.no_grad():
         method.projector.layers[-1].bias.normal_()
-    torch.testing.assert_close(method.training_step(batch, 0)["loss"], before, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(method.step(batch)["loss"], before, rtol=1e-4, atol=1e-4)
 
 
 def test_the_optimiser_is_the_papers():
     method = small()
     method.budget = Budget(batch_size=2048, batches_per_epoch=10, epochs=1000)
-    method.optimization = OptimizerSettings(**VICReg.optimizer)
+    method.optimizer_settings = OptimizerSettings(**VICReg.optimizer)
     decayed, spared = method.configure_optimizers().param_groups
     # Sec. 4.2: 2048 / 256 x 0.2 = 1.6.
     assert decayed["lr"] == spared["lr"] == pytest.approx(1.6)
@@ -84,7 +84,7 @@ def test_the_optimiser_is_the_papers():
 
 def test_it_learns_what_two_views_share():
     method = small()
-    method.optimization = OptimizerSettings(lr=0.03, lr_batch=0, warmup_epochs=0.1)
+    method.optimizer_settings = OptimizerSettings(lr=0.03, lr_batch=0, warmup_epochs=0.1)
     assert matched(method) < 0.25
     train(method, 60)
     assert matched(method) > 0.4

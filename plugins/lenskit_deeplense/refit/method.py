@@ -18,7 +18,19 @@ from annotated_types import Ge, Gt, Lt
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lenskit.plugin import Backbone, Batch, MacroModel, Method, Parameter, Preprocess, Reconstructor, Scorer, Simulator, UsageError, at_most
+from lenskit.plugin import (
+    Backbone,
+    Batch,
+    MacroModel,
+    Method,
+    Parameter,
+    Preprocess,
+    Reconstructor,
+    Scorer,
+    Simulator,
+    UsageError,
+    at_most,
+)
 from lenskit_deeplense.refit.fit import Fit, fit
 from lenskit_deeplense.refit.rendered import PSF_SIGMA, Jacobian, Rendered, Source
 from lenskit_deeplense.refit.residuals import binned_chi2, estimated_variance
@@ -59,8 +71,10 @@ class Refit(Method, Scorer, Reconstructor):
     views = 1
     judged_by = "anomaly"
     scored_by = "chi-square of the fit's residual"
-    optimizer = MappingProxyType({"name": "adamw", "lr": 5e-4, "lr_batch": 0, "weight_decay": 0.05, "warmup_epochs": 0})
-    usual = MappingProxyType({
+    optimizer_defaults = MappingProxyType(
+        {"name": "adamw", "lr": 5e-4, "lr_batch": 0, "weight_decay": 0.05, "warmup_epochs": 0}
+    )
+    default_sections = MappingProxyType({
         "pairs": {"name": "single"},
         "input": {"stretch": "linear", "normalise": "none"},
     })  # fmt: skip
@@ -155,7 +169,7 @@ class Refit(Method, Scorer, Reconstructor):
         if not self.targets and TARGETS in checkpoint:
             self._make_layers(tuple(checkpoint[TARGETS]))
 
-    def training_step(self, batch: Batch, batch_index: int) -> dict[str, Tensor]:
+    def step(self, batch: Batch) -> dict[str, Tensor]:
         """The mean squared error of all parameters in units of their standard deviation."""
         features = self.backbone(batch.views[0])
         values = torch.stack([batch.parameters[name][:, 0] for name in self.targets], 1)

@@ -46,13 +46,13 @@ class Lenses:
         self.pixels, self.pixel_scale, self.rays = pixels, pixel_scale, rays
         self.is_round, self.substructure = is_round, substructure
 
-    def __call__(self, scene: Scene, without: Container[str] = ()) -> Tensor:
+    def __call__(self, scene: Scene, omit: Container[str] = ()) -> Tensor:
         """Surface brightness (n, pixels, pixels), of what is not left out of `source` and `lens_light`."""
         n = len(scene["theta_E"])
         rays = 2 if self.rays == "adaptive" else self.rays
         size = max(CHUNK // rays**2, 1) if scene["theta_E"].device.type == "cpu" else max(n, 1)
         chunks = [{name: values[i : i + size] for name, values in scene.items()} for i in range(0, max(n, 1), size)]
-        return torch.cat([self._light(chunk, without) for chunk in chunks])
+        return torch.cat([self._light(chunk, omit) for chunk in chunks])
 
     def deflection(self, x: Tensor, y: Tensor, scene: Scene) -> tuple[Tensor, Tensor]:
         """Deflection of the lens, the shear and the substructure in arcsec, (n, height, width) each."""
@@ -103,10 +103,10 @@ class Lenses:
         center_x, center_y = columns(scene["source_x"], scene["source_y"])
         return x - alpha_x - center_x, y - alpha_y - center_y
 
-    def _light(self, scene: Scene, without: Container[str]) -> Tensor:
+    def _light(self, scene: Scene, omit: Container[str]) -> Tensor:
         total = scene["theta_E"].new_zeros(len(scene["theta_E"]), self.pixels, self.pixels)
         for name in ("source", "lens_light"):
-            if name not in without:
+            if name not in omit:
                 total = total + self.part(name, scene)
         return total
 

@@ -50,7 +50,7 @@ class SubstructureScenes(Simulator):
     groups: tuple[str, ...] = ("lens", "substructure", "source", "lens_light", "instrument")
     removable = frozenset({"source", "lens_light"})
     known = KNOWN
-    anomalous = MappingProxyType({"classes": CLASSES})
+    anomaly_options = MappingProxyType({"classes": CLASSES})
 
     def __init__(
         self,
@@ -255,20 +255,20 @@ class SubstructureScenes(Simulator):
     def observe(self, images: Tensor, scene: Scene) -> Tensor:
         """Add noise to blurred images (n, pixels, pixels) of surface brightness, and scale them."""
 
-    def render(self, scene: Scene, without: Iterable[str] = ()) -> Tensor:
+    def render(self, scene: Scene, omit: Iterable[str] = ()) -> Tensor:
         """Render scenes: (n, 1, pixels, pixels).
 
         Args:
             scene: All groups' entries for n images.
-            without: Parts left out, `source` or `lens_light`. The noise of their photons is left out with them, and
+            omit: Parts left out, `source` or `lens_light`. The noise of their photons is left out with them, and
                 images are scaled by the light that is left.
         """
-        return self.observe(self.clean(scene, without), scene)[:, None]
+        return self.observe(self.clean(scene, omit), scene)[:, None]
 
-    def clean(self, scene: Scene, without: Iterable[str] = ()) -> Tensor:
+    def clean(self, scene: Scene, omit: Iterable[str] = ()) -> Tensor:
         """Blurred images without noise, (n, pixels, pixels), as surface brightness; see `render`."""
         no_light = self.priors["light_amplitude"].bounds == (0, 0)
-        left_out = {*without, "lens_light"} if no_light else set(without)
+        left_out = {*omit, "lens_light"} if no_light else set(omit)
         return self.blur(self.lenses(scene, left_out))
 
     def refuses(self, given: Mapping[str, Tensor]) -> Iterator[tuple[int, str, str]]:

@@ -77,14 +77,16 @@ class OwnScore(Detector):
 
     kind = "the method's score"
 
-    def __init__(self, method: Scorer, encoder: Encoder) -> None:
+    def __init__(self, method: Method, encoder: Encoder) -> None:
         self.method, self.encoder = method, encoder
         if isinstance(method, Reconstructor):
             self.kind = "reconstruction error"
-        self.kind = method.scored_by or self.kind
+        if isinstance(method, Scorer):
+            self.kind = method.scored_by or self.kind
 
     @torch.inference_mode()
     def score(self, images: Tensor) -> NDArray[np.float64]:
+        assert isinstance(self.method, Scorer)
         scores = self.method.score(self._prepared(images))
         if scores is None:
             raise LenskitError(f"the method {type(self.method).__name__} gives these images no score")
@@ -99,7 +101,7 @@ class OwnScore(Detector):
 
     @torch.inference_mode()
     def figures(self, images: Tensor) -> Mapping[str, Tensor]:
-        return self.method.figures(self._prepared(images))
+        return self.method.figures(self._prepared(images)) if isinstance(self.method, Scorer) else {}
 
     def _prepared(self, images: Tensor) -> Tensor:
         return self.encoder.prepare(images.to(next(self.encoder.parameters()).device))
@@ -122,7 +124,8 @@ class NotNormal(OwnScore):
 
     @torch.inference_mode()
     def score(self, images: Tensor) -> NDArray[np.float64]:
-        classes = self.method.probabilities(self._prepared(images))[self.label].double()  # type: ignore[operator]
+        assert isinstance(self.method, Predictor)
+        classes = self.method.probabilities(self._prepared(images))[self.label].double()
         # The sum of the others, not one less the normal one's: small numbers keep their order.
         others = [number for number in range(classes.shape[1]) if number != self.normal]
         return classes[:, others].sum(1).cpu().numpy()

@@ -16,8 +16,8 @@ from lenskit_evaluation.anomaly.detectors import Neighbours
 from lenskit_evaluation.anomaly.options import Options
 from lenskit_evaluation.anomaly.pools import Pool, class_label
 from lenskit_evaluation.anomaly.scored import Scored, Truth
+from lenskit_evaluation.anomaly.scoring import labelled_images, score_images
 from lenskit_evaluation.anomaly.shown import Gallery
-from lenskit_evaluation.anomaly.subjects import labelled_images, score_images
 from lenskit_evaluation.anomaly.training import label_of, normal_class, normal_ones
 from lenskit_evaluation.lenses import labelled
 from lenskit_evaluation.splits import sides_of

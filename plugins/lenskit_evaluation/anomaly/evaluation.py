@@ -21,11 +21,11 @@ from lenskit.plugin import (
     working_folder,
 )
 from lenskit_evaluation.anomaly.embedded import judge_embeddings
-from lenskit_evaluation.anomaly.judged import Judged, judge
+from lenskit_evaluation.anomaly.metrics import Judged, judge
 from lenskit_evaluation.anomaly.options import Options
 from lenskit_evaluation.anomaly.report import FILES, write
 from lenskit_evaluation.anomaly.score_table import read_scores
-from lenskit_evaluation.anomaly.subjects import judge_runs
+from lenskit_evaluation.anomaly.scoring import judge_runs
 from lenskit_evaluation.lenses import check_one_source, labelled
 from lenskit_evaluation.seeds import Seed
 

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from lenskit_evaluation.anomaly.judged import MANY, TOGETHER, Figures, Judged, Judgement, resolved
+from lenskit_evaluation.anomaly.metrics import MANY, TOGETHER, Figures, Judged, Judgement, resolved
 from lenskit_evaluation.anomaly.plots import reconstructions, roc_curves, score_histograms
 from lenskit_evaluation.anomaly.rank import LEVELS
 from lenskit_evaluation.metrics import Estimate

@@ -36,7 +36,7 @@ class Shared:
         encoder.prepare = self._once(encoder.prepare)  # type: ignore[assignment,method-assign]
         encoder.backbone.forward = self._once(encoder.backbone.forward)  # type: ignore[assignment,method-assign]
         if isinstance(method, Reconstructor):
-            method.reconstruct = self._once(method.reconstruct)  # type: ignore[assignment,method-assign]
+            method.reconstruct = self._once(method.reconstruct)
 
     def _once(self, function: Callable[[Tensor], Any]) -> Callable[[Tensor], Any]:
         """The function, which answers from memory if it is given the tensor of its latest call."""

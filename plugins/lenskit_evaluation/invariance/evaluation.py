@@ -125,7 +125,7 @@ class Invariance(OnLenses):
             UsageError: if there are none, or nothing but these.
         """
         pairs = {label: run.config.build("pairs") for label, run in runs.items()}
-        own = {label: each.shared if each.draws > 1 else frozenset[str]() for label, each in pairs.items()}
+        own = {label: each.shared_groups if each.draws > 1 else frozenset[str]() for label, each in pairs.items()}
         first = next(iter(own.values()), frozenset())
         groups = set(self.shared) or set(first) or {p.group for p in known[0] if p.headline}
         why = "as said" if self.shared else "what the first run's pairs share" if first else "those of what counts"

@@ -21,7 +21,7 @@ from lenskit.plugin import (
     SimulatedLenses,
     StoredLenses,
     UsageError,
-    spelled_out,
+    absolute_spec,
 )
 from lenskit_evaluation.embed_worker import EmbedWorker, Task
 from lenskit_evaluation.features import simulator_options
@@ -48,7 +48,7 @@ def embed_archive(
     run: Run, data: str | None, *, lenses: int, seed: int, simulator: str | None, changes: Sequence[str]
 ) -> Embeddings:
     """Embeds stored images, or so many of a simulator's lenses, in memory, as `lenskit embed` does to a file."""
-    data = spelled_out(data) if data else None
+    data = absolute_spec(data) if data else None
     task = Task(
         run=run.address, projection="none", data=data, all_views=False,
         lenses=lenses, seed=seed, simulator=simulator, changes=tuple(changes), token=uuid4().hex,

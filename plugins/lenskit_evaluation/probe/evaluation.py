@@ -47,9 +47,8 @@ from lenskit_evaluation.lenses import (
 )
 from lenskit_evaluation.metrics import Score
 from lenskit_evaluation.outcome import OUTCOME, Content
-from lenskit_evaluation.probe.bench import Bench
-from lenskit_evaluation.probe.fitted import FILES, FittedProbe
 from lenskit_evaluation.probe.label_curves import Point, label_curve
+from lenskit_evaluation.probe.probe_suite import Bench
 from lenskit_evaluation.probe.probing import (
     NETWORK,
     NONE,
@@ -61,6 +60,7 @@ from lenskit_evaluation.probe.probing import (
 )
 from lenskit_evaluation.probe.report import Findings, write_report
 from lenskit_evaluation.probe.residuals import Binned, binned, covariates
+from lenskit_evaluation.probe.saved_probe import FILES, FittedProbe
 from lenskit_evaluation.splits import Rows, Split, check_same_units
 from lenskit_evaluation.statistics import statistics_of_rows
 

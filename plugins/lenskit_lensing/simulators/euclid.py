@@ -342,23 +342,23 @@ class EuclidChallenge(Simulator):
         """Surface brightness (n, pixels, pixels) with a flux (n, bands) each, as what pixels collect."""
         return profile[:, None] * (self.renderer.pixel_scale**2 * flux)[:, :, None, None]
 
-    def render(self, scene: Scene, without: Iterable[str] = ()) -> Tensor:
+    def render(self, scene: Scene, omit: Iterable[str] = ()) -> Tensor:
         """Renders scenes: (n, bands, pixels, pixels) in electrons per second, the sky subtracted.
 
         Args:
             scene: All groups' entries for n images.
-            without: What to leave out: `source` (or the look-alike in its place), `lens_light` or `field`; the noise
+            omit: What to leave out: `source` (or the look-alike in its place), `lens_light` or `field`; the noise
                 of its photons goes with it.
         """
         image = torch.zeros_like(scene["arc"])
-        if "lens_light" not in without:
+        if "lens_light" not in omit:
             image = image + self._lens_light(scene)
-        if "field" not in without:
+        if "field" not in omit:
             image = image + self._field(scene)
-        if "source" not in without and "look_alike" in scene:
+        if "source" not in omit and "look_alike" in scene:
             image = image + self._look_alike(scene)
         image = self.renderer.convolve(image, scene["psf"])
-        if "source" not in without:
+        if "source" not in omit:
             image = image + scene["arc"]
         sigma = torch.stack([noise_sigma(image[:, i], band) for i, band in enumerate(self.bands)], dim=1)
         return image + sigma * scene["noise"]

@@ -332,22 +332,22 @@ class HST(Simulator):
             return self.neighbours.draw(rng)
         return self.exposure.draw(rng)
 
-    def render(self, scene: Scene, without: Iterable[str] = ()) -> Tensor:
+    def render(self, scene: Scene, omit: Iterable[str] = ()) -> Tensor:
         """Renders scenes: (n, 1, pixels, pixels), the maximum of each image is one.
 
         Args:
             scene: All groups' entries for n images.
-            without: What to leave out: `source`, `lens_light` or, where there are neighbours, `field`. White noise
+            omit: What to leave out: `source`, `lens_light` or, where there are neighbours, `field`. White noise
                 keeps its level relative to what is left; the instrument's is that of what is left.
         """
-        with_field = "field" in self.groups and "field" not in without
+        with_field = "field" in self.groups and "field" not in omit
         extra = self._field(scene) if with_field else None
         arc, light, *field = self.renderer(scene, extra)
         ratio = 10 ** scene["log_light_to_arc"][:, None, None]
         image = torch.zeros_like(arc)
-        if "source" not in without:
+        if "source" not in omit:
             image = image + normalised(arc)
-        if "lens_light" not in without:
+        if "lens_light" not in omit:
             image = image + ratio * normalised(light)
         if with_field:
             image = image + ratio * field[0][:, 0] / peak(light)

@@ -209,15 +209,15 @@ class Injection(Simulator):
             instrument["noise"] = rng.noise("noise", *self.image_shape[1:])
         return instrument
 
-    def render(self, scene: Scene, without: Iterable[str] = ()) -> Tensor:
+    def render(self, scene: Scene, omit: Iterable[str] = ()) -> Tensor:
         """Renders scenes: (n, 1, pixels, pixels), in units of each cutout's maximum.
 
         Args:
             scene: All groups' entries for n images.
-            without: What to leave out: `source` leaves the cutouts alone.
+            omit: What to leave out: `source` leaves the cutouts alone.
         """
         image = self.lens_light.image(scene)
-        if "source" in without:
+        if "source" in omit:
             return image[:, None]
         return (image + self.arc(scene))[:, None]
 

@@ -135,8 +135,8 @@ import torch
 from lenskit_toys.components import Blobs
 
 class Dark(Blobs):
-    def render(self, scene, without=()):
-        return super().render(scene, without) * torch.nan
+    def render(self, scene, omit=()):
+        return super().render(scene, omit) * torch.nan
 """
     install("acme", hooks, dark=text)
     assert lenskit("show", "--simulator", "dark").complaint(1) == "an image of lens 0 is not finite"

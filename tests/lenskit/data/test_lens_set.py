@@ -84,7 +84,7 @@ def _images(parts, views: int) -> list[Tensor]:
 
 
 def test_views_follow_each_other() -> None:
-    for lenses in (blobs(index=4, shared=["lens"]), StoredLenses(Numbered(4))):
+    for lenses in (blobs(index=4, shared_groups=["lens"]), StoredLenses(Numbered(4))):
         read = lenses.read([2, 0], views=2)
         assert read.lens.tolist() == [2, 2, 0, 0]
         assert read.view.tolist() == [0, 1, 0, 1]
@@ -94,7 +94,7 @@ def test_views_follow_each_other() -> None:
 
 def test_groups_are_shared_by_the_views_of_a_lens() -> None:
     alone, shared = (
-        blobs(index=4, shared=groups).read(range(4), views=2).values["width"] for groups in ((), ("lens",))
+        blobs(index=4, shared_groups=groups).read(range(4), views=2).values["width"] for groups in ((), ("lens",))
     )
     assert torch.equal(shared[::2], shared[1::2])
     assert not torch.equal(alone[::2], alone[1::2])

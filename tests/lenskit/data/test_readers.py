@@ -9,7 +9,7 @@ import pytest
 from astropy.io import fits
 
 from lenskit.config import Config
-from lenskit.data.readers import find_reader, open_dataset, read_section, spelled_out, text_of
+from lenskit.data.readers import absolute_spec, find_reader, open_dataset, read_section, text_of
 from lenskit.errors import UsageError
 
 
@@ -49,11 +49,11 @@ def test_options_stand_behind_the_path(folder: Path) -> None:
 
 def test_data_can_be_named_from_any_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(folder.parent)
-    assert spelled_out("lenses") == f"fits-folder:{folder}"
-    text = spelled_out("lenses?size=16")
+    assert absolute_spec("lenses") == f"fits-folder:{folder}"
+    text = absolute_spec("lenses?size=16")
     monkeypatch.chdir("/")
     assert open_dataset(text).image_shape == (1, 16, 16)
-    assert spelled_out(text) == text == f"fits-folder:{folder}?size=16"
+    assert absolute_spec(text) == text == f"fits-folder:{folder}?size=16"
 
 
 def test_options_that_cannot_be(folder: Path) -> None:

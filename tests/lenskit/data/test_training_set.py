@@ -98,7 +98,7 @@ def test_views_show_what_the_pairs_share(live: SimulatedTrainingSet) -> None:
         if live.pairs.draws == 1:  # one image, of which a view may be mirrored
             assert torch.equal(one.abs(), other.abs()), parameter.name
         else:
-            assert torch.equal(one, other) == (parameter.group in live.pairs.shared), parameter.name
+            assert torch.equal(one, other) == (parameter.group in live.pairs.shared_groups), parameter.name
     assert not torch.allclose(*batch.views)
 
 
@@ -111,7 +111,7 @@ def test_seeds_are_other_lenses(live: SimulatedTrainingSet) -> None:
 
 def test_groups_that_the_simulator_lacks_are_refused() -> None:
     pairs = build("pairs", "lens-fixed", {})
-    pairs.shared = frozenset({"lens", "halo"})
+    pairs.shared_groups = frozenset({"lens", "halo"})
     with pytest.raises(UsageError, match="the pairs share halo, but the simulator's groups are lens, source, instrume"):
         SimulatedTrainingSet(build("simulator", "blobs", {}), pairs, Preprocess(), 0)
 

@@ -105,7 +105,7 @@ def test_a_png_has_a_channel_each() -> None:
     class Coloured(Derived):
         image_shape = (3, 2, 2)
 
-        def render(self, scene, without=()):
+        def render(self, scene, omit=()):
             return super().render(scene).expand(-1, 3, 2, 2)
 
     write(rendered({"name": ["a"]}, Coloured()), Path("lenses"), "png")

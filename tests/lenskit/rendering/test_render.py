@@ -17,7 +17,7 @@ from lenskit.errors import LenskitError, UsageError
 from lenskit.generator import KeyedGenerator
 from lenskit.kinds.parameter import Parameter
 from lenskit.kinds.simulator import Scene, Simulator
-from lenskit.rendering.given import givable
+from lenskit.rendering.overrides import givable
 from lenskit.rendering.render import Rendering
 from lenskit.rendering.table import read_table
 from lenskit_toys.components import Blobs
@@ -53,7 +53,7 @@ class Derived(Simulator):
             "all": rng.sample("hidden", self.hidden, 3).sum(1),
         }
 
-    def render(self, scene: Scene, without=()) -> torch.Tensor:
+    def render(self, scene: Scene, omit=()) -> torch.Tensor:
         return (scene["plain"] + scene["all"])[:, None, None, None].expand(-1, 1, 2, 2)
 
 

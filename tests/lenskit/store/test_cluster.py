@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from lenskit.errors import LenskitError
-from lenskit.store.claims import Claims
+from lenskit.store.chunk_locks import Claims
 from lenskit.store.cluster import connected, make_chunk
 from lenskit.store.formats import open_format
 from lenskit.store.plan import Plan

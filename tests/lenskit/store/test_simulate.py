@@ -24,7 +24,7 @@ from lenskit.cli.main import run as lenskit
 from lenskit.data.training_set import SimulatedTrainingSet
 from lenskit.errors import LenskitError, UsageError
 from lenskit.preprocessing.preprocess import Preprocess
-from lenskit.store.claims import Claims
+from lenskit.store.chunk_locks import Claims
 from lenskit.store.formats import format_name, open_format
 from lenskit.store.plan import Plan, simulator_of
 from lenskit.store.render import Renderer
@@ -293,7 +293,7 @@ def test_images_that_are_not_finite_or_too_bright_for_float16_are_not_stored(
             "class Bright(Blobs):\n"
             "    def __init__(self, *, factor: float = 1.0, pixels: int = 8):\n"
             "        super().__init__(pixels=pixels)\n        self.factor = factor\n"
-            "    def render(self, scene, without=()):\n"
+            "    def render(self, scene, omit=()):\n"
             "        return super().render(scene) * self.factor * self.factor\n"
         ),
     )

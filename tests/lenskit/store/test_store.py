@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from lenskit.errors import LenskitError, UsageError
-from lenskit.store.claims import Claims
+from lenskit.store.chunk_locks import Claims
 from lenskit.store.cluster import make_chunk
 from lenskit.store.formats import open_format
 from lenskit.store.plan import Plan

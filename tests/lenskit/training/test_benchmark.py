@@ -13,8 +13,8 @@ import torch
 from lenskit.config import Config
 from lenskit.errors import UsageError
 from lenskit.run import Run
-from lenskit.training.bare import bare_loop
 from lenskit.training.benchmark import STAGES, WARM_UP, Spread, Stopwatch, benchmark, peak_memory
+from lenskit.training.reference_loop import bare_loop
 from lenskit.training.runner import Job
 
 

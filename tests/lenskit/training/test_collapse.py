@@ -20,7 +20,7 @@ from torch import Tensor
 from lenskit.config import Config
 from lenskit.errors import LenskitError
 from lenskit.run import Run
-from lenskit.runs import summary
+from lenskit.run_summary import summary
 from lenskit.training.collapse import CollapseMonitor, effective_rank, projection_std
 from lenskit.training.resume import resume
 from lenskit.training.runner import Job

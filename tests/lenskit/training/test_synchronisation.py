@@ -76,7 +76,7 @@ def move(module: nn.Module) -> None:
 
 def step(job: Job, optimizer: Any, fetched: dict[str, Tensor]) -> None:
     batch = job.training_set.batch(fetched)
-    loss = job.method.training_step(batch, 0)["loss"]
+    loss = job.method.step(batch)["loss"]
     assert (loss.device, loss.shape) == (GPU, ())
     optimizer.step()
     job.method.after_update()

@@ -16,7 +16,7 @@ import lenskit
 from lenskit.cli.main import run as command
 from lenskit.run import Run
 from lenskit_evaluation.anomaly.evaluation import Anomaly
-from lenskit_evaluation.anomaly.judged import TOGETHER
+from lenskit_evaluation.anomaly.metrics import TOGETHER
 from lenskit_evaluation.report.evaluation import Report
 
 

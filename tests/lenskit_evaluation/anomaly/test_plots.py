@@ -7,7 +7,7 @@ from io import BytesIO
 import numpy as np
 import pytest
 
-from lenskit_evaluation.anomaly.judged import TOGETHER, Judged, judge
+from lenskit_evaluation.anomaly.metrics import TOGETHER, Judged, judge
 from lenskit_evaluation.anomaly.plots import WIDE, reconstructions, roc_curves, score_histograms
 from lenskit_evaluation.anomaly.scored import Scored, Shown, Truth
 

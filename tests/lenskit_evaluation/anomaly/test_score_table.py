@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from lenskit.errors import UsageError
 from lenskit.files import write_atomically
-from lenskit_evaluation.anomaly.judged import Judged, Judgement
+from lenskit_evaluation.anomaly.metrics import Judged, Judgement
 from lenskit_evaluation.anomaly.report import _scores
 from lenskit_evaluation.anomaly.score_table import read_scores
 from lenskit_evaluation.anomaly.scored import Scored, Truth

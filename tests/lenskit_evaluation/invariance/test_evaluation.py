@@ -112,7 +112,7 @@ def test_the_control_takes_off_what_is_given_away(run: Run, monkeypatch: pytest.
     from lenskit_toys.components import Blobs
 
     whole = Blobs.render
-    monkeypatch.setattr(Blobs, "render", lambda self, scene, without=(): whole(self, scene))
+    monkeypatch.setattr(Blobs, "render", lambda self, scene, omit=(): whole(self, scene))
     found = Invariance(**SMALL, baselines=False)([run])["blobs"].selectivity
     item = found.items["width"]
     assert item.given >= item.skill.value

@@ -21,10 +21,10 @@ from lenskit_evaluation.lenses import simulated_split
 from lenskit_evaluation.metrics import Estimate, Score
 from lenskit_evaluation.predict import Predict
 from lenskit_evaluation.probe.evaluation import Probe, _given_away
-from lenskit_evaluation.probe.fitted import FittedProbe
 from lenskit_evaluation.probe.label_curves import Point
 from lenskit_evaluation.probe.plots import label_curves
 from lenskit_evaluation.probe.probing import Row
+from lenskit_evaluation.probe.saved_probe import FittedProbe
 from lenskit_lensing.simulators.hst import HST
 
 SMALL: dict[str, Any] = {"lenses": 100, "test_lenses": 100, "mlp": False, "curves": False}

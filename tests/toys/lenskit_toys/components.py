@@ -55,11 +55,11 @@ class Blobs(Simulator):
             return {"x": 2 * rng.normal("x"), "y": 2 * rng.normal("y")}
         return {"noise": rng.noise("noise", *self.image_shape)}
 
-    def render(self, scene: Scene, without=()) -> Tensor:
+    def render(self, scene: Scene, omit=()) -> Tensor:
         axis = torch.arange(self.pixels, device=scene["x"].device, dtype=scene["x"].dtype) - (self.pixels - 1) / 2
         x, y, width = (scene[name][:, None, None] for name in ("x", "y", "width"))
         blob = torch.exp(-((axis - x) ** 2 + (axis[:, None] - y) ** 2) / (2 * width**2))
-        return blob[:, None] * ("source" not in without) + 0.05 * scene["noise"]
+        return blob[:, None] * ("source" not in omit) + 0.05 * scene["noise"]
 
     def macro_model(self, free: Sequence[str] | None = None) -> MacroModel:
         return BlobModel(self.width.bounds, self.pixels)
@@ -124,7 +124,9 @@ class Restless(Method):
     """
 
     views = 2
-    optimizer = MappingProxyType({"name": "sgd", "lr": 0.05, "lr_batch": 0, "warmup_epochs": 1, "weight_decay": 0.0})
+    optimizer_defaults = MappingProxyType(
+        {"name": "sgd", "lr": 0.05, "lr_batch": 0, "warmup_epochs": 1, "weight_decay": 0.0}
+    )
 
     def __init__(self, backbone: Backbone, *, noise: float = 0.1, spread: float = 0.1) -> None:
         super().__init__(backbone)
@@ -134,7 +136,7 @@ class Restless(Method):
     def project(self, features: Tensor) -> Tensor:
         return self.head(features)
 
-    def training_step(self, batch: Batch, batch_index: int) -> dict[str, Tensor]:
+    def step(self, batch: Batch) -> dict[str, Tensor]:
         self._obey()
         a, b = (self.project(self.backbone(view)) for view in batch.views)
         loss = F.mse_loss(a + self.noise * torch.randn_like(a), b) - self.spread * a.std(0).mean()
@@ -168,15 +170,15 @@ class TwoOptimizers(Restless):
         lr: Their learning rate.
     """
 
-    optimizer = None
+    optimizer_defaults = None
 
     def __init__(self, backbone: Backbone, *, lr: float = 0.01) -> None:
         super().__init__(backbone)
         self.lr = lr
         self.automatic_optimization = False
 
-    def training_step(self, batch: Batch, batch_index: int) -> dict[str, Tensor]:
-        outputs = super().training_step(batch, batch_index)
+    def step(self, batch: Batch) -> dict[str, Tensor]:
+        outputs = super().step(batch)
         first, second = self.optimizers()
         first.zero_grad()
         second.zero_grad()
@@ -204,8 +206,8 @@ class Exploding(Restless):
         super().__init__(backbone, **options)
         self.at, self.silently = at, silently
 
-    def training_step(self, batch: Batch, batch_index: int) -> dict[str, Tensor]:
-        outputs = super().training_step(batch, batch_index)
+    def step(self, batch: Batch) -> dict[str, Tensor]:
+        outputs = super().step(batch)
         if self.batches < self.at:
             return outputs
         loss = outputs["loss"]

@@ -21,7 +21,7 @@ class Marked(Blobs):
 
     parameters = (*Blobs.parameters, Parameter("mark", group="mark", classes=("none", "row", "column")))
     groups = (*Blobs.groups, "mark")
-    anomalous = MappingProxyType({"marks": ("none", "row", "column")})
+    anomaly_options = MappingProxyType({"marks": ("none", "row", "column")})
 
     def __init__(self, *, marks: tuple[str, ...] = ("none",), **options) -> None:
         super().__init__(**options)
@@ -33,8 +33,8 @@ class Marked(Blobs):
         drawn = rng.integers("mark", len(self.marks))
         return {"mark": torch.tensor(self.marks, device=drawn.device)[drawn].to(scene["x"])}
 
-    def render(self, scene: Scene, without=()) -> Tensor:
-        images = super().render(scene, without)
+    def render(self, scene: Scene, omit=()) -> Tensor:
+        images = super().render(scene, omit)
         images[:, :, 1] += (scene["mark"] == 1).to(images)[:, None, None]
         images[:, :, :, 1] += (scene["mark"] == 2).to(images)[:, None, None]
         return images
@@ -49,8 +49,10 @@ class Linear(Method, Scorer, Reconstructor):
     """
 
     views = 1
-    optimizer = MappingProxyType({"name": "adamw", "lr": 0.01, "lr_batch": 0, "warmup_epochs": 0, "weight_decay": 0.0})
-    usual = MappingProxyType({"pairs": {"name": "single"}, "input": {"stretch": "linear"}})
+    optimizer_defaults = MappingProxyType(
+        {"name": "adamw", "lr": 0.01, "lr_batch": 0, "warmup_epochs": 0, "weight_decay": 0.0}
+    )
+    default_sections = MappingProxyType({"pairs": {"name": "single"}, "input": {"stretch": "linear"}})
 
     def __init__(self, backbone: Backbone, *, draw: float = 0.0, broken: bool = False) -> None:
         super().__init__(backbone)
@@ -58,7 +60,7 @@ class Linear(Method, Scorer, Reconstructor):
         pixels = backbone.channels * backbone.size**2
         self.inwards, self.outwards = nn.Linear(pixels, 4), nn.Linear(4, pixels)
 
-    def training_step(self, batch: Batch, batch_index: int) -> dict[str, Tensor]:
+    def step(self, batch: Batch) -> dict[str, Tensor]:
         (images,) = batch.views
         return {"loss": F.mse_loss(self.reconstruct(images), images) + 0 * self.backbone(images).sum()}
 

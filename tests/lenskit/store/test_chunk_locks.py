@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from lenskit.store.claims import Claims
+from lenskit.store.chunk_locks import Claims
 
 from .conftest import ended, forked, wait_until
 

@@ -138,7 +138,7 @@ def pool_of(run: Run, options: Options, encoders: Mapping[str, Encoder]) -> Pool
             raise UsageError(f"{run.path} was trained on stored images: say which to judge it on, with --data")
         asked = simulator_options(options.set)
         simulator = run.simulator(options.simulator)
-        if missing := {name: value for name, value in simulator.anomalous.items() if name not in asked}:
+        if missing := {name: value for name, value in simulator.anomaly_options.items() if name not in asked}:
             simulator = run.simulator(options.simulator, **missing, **asked)
         elif asked:
             simulator = run.simulator(options.simulator, **asked)

@@ -17,7 +17,7 @@ from lenskit.config import Config
 from lenskit.errors import LenskitError, UsageError
 from lenskit.lock import held, is_held
 from lenskit.run import Run
-from lenskit.runs import compare_runs, figures, find, plot_runs, summary
+from lenskit.run_summary import compare_runs, figures, find, plot_runs, summary
 from lenskit.training.runner import train
 
 SECTIONS: dict[str, dict[str, Any]] = {

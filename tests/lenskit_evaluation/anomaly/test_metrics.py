@@ -8,7 +8,7 @@ from scipy.integrate import trapezoid
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from lenskit.errors import LenskitError
-from lenskit_evaluation.anomaly.judged import TOGETHER, judge
+from lenskit_evaluation.anomaly.metrics import TOGETHER, judge
 from lenskit_evaluation.anomaly.scored import Scored, Truth
 
 LABEL = np.repeat([0, 1, 2], [60, 40, 20])

@@ -20,7 +20,7 @@ from lenskit.store.simulate import simulate
 from lenskit_evaluation.anomaly.fidelity import wasserstein
 from lenskit_evaluation.anomaly.options import Options
 from lenskit_evaluation.anomaly.pools import class_label
-from lenskit_evaluation.anomaly.subjects import judge_runs
+from lenskit_evaluation.anomaly.scoring import judge_runs
 from lenskit_toys.strange import Marked
 
 SMALL = {"lenses": 10, "batch_size": 5, "epochs": 1}

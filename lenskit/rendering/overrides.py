@@ -155,7 +155,9 @@ def _why_not(column: str, simulator: Simulator, name: str, possible: list[str]) 
             f"there are {', '.join(possible)}"
         )
     if column in {option.name for option in options_of(type(simulator))}:
-        more = " ".join(f"--set simulator.{option}={_text(value)}" for option, value in simulator.anomalous.items())
+        more = " ".join(
+            f"--set simulator.{option}={_text(value)}" for option, value in simulator.anomaly_options.items()
+        )
         hint = f" (with {more} it draws more)" if more else ""
         return f"is nothing that {name} draws with these options{hint}; there are {', '.join(possible)}"
     return f"is unknown to {name}{near(column, possible)}; there are {', '.join(possible)}"
