@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-INTERFACE = 1
+INTERFACE = 2
 """Version of the plugin interface. It is raised when plugins written for the old one would break."""
 
 KINDS = {

@@ -23,6 +23,7 @@ import pluggy
 from lenskit import hookspecs
 from lenskit.component import FILES, INTERFACE, KINDS, Component
 from lenskit.errors import LenskitError, UsageError, near
+from lenskit.interface import old_names
 from lenskit.kinds.evaluation import Evaluation
 from lenskit.words import MESSAGE, escaped, listed, quoted, shortened
 
@@ -82,9 +83,13 @@ class Record:
                 raise TypeError(f"{attribute} is no class")
             if self.kind == "evaluation" and not issubclass(loaded, Evaluation):
                 raise TypeError(f"{attribute} is no Evaluation")
-            return loaded
         except Exception as error:
             raise LenskitError(f"{where} cannot be loaded from {self.component.target}: {_reason(error)}") from error
+        if renames := old_names(self.kind, loaded):
+            raise LenskitError(
+                f"{where} was written for plugin interface 1: update the plugin, or rename {', '.join(renames)} in it"
+            )
+        return loaded
 
     def folder(self, *names: str) -> Path:
         """The folder of an encoder.

@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from lenskit.evaluation import to_markdown
 from lenskit.provenance import provenance
 from lenskit_evaluation.baselines import ONE_CLASS
-from lenskit_evaluation.tables import to_markdown
 
 TOGETHER = "all anomalies"
 

@@ -37,11 +37,11 @@ from original import warm_up
 import lenskit.training.runner  # all of it is loaded before anything is timed
 from lenskit.config import Config
 from lenskit.data.simulated import SimulatedLenses
+from lenskit.evaluation import show, to_markdown
 from lenskit.files import write_atomically
 from lenskit.provenance import provenance
 from lenskit_evaluation.anomaly.fidelity import errors
 from lenskit_evaluation.anomaly.scored import Truth
-from lenskit_evaluation.tables import show, to_markdown
 
 METHODS = ("aae", "vae", "dcae", "rbm")
 CLASSES = ("none", "spherical", "vortex")

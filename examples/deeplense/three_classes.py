@@ -29,12 +29,12 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import lenskit
+from lenskit.evaluation import to_markdown
 from lenskit.files import write_atomically
 from lenskit.provenance import provenance
 from lenskit.run import Run
 from lenskit_evaluation.anomaly.bootstrap import resample_ranks
 from lenskit_evaluation.anomaly.scored import Truth
-from lenskit_evaluation.tables import to_markdown
 
 CLASSES = ("none", "spherical", "vortex")
 COLUMNS = {"vortex": "axion", "spherical": "cdm", "none": "no_sub"}

@@ -14,12 +14,12 @@ from torch import Tensor
 
 from lenskit.data.lens_set import LensSet
 from lenskit.data.stored import StoredLenses
+from lenskit.evaluation import to_markdown
 from lenskit.files import write_atomically
 from lenskit.kinds.dataset import Dataset
 from lenskit.provenance import provenance
 from lenskit_evaluation.intervals import Intervals
 from lenskit_evaluation.metrics import score
-from lenskit_evaluation.tables import to_markdown
 
 RADIUS = "theta_E"
 OUTLIER = 0.15

@@ -29,12 +29,11 @@ import lenskit
 from lenskit.config import Config
 from lenskit.data.readers import data_name, open_dataset
 from lenskit.data.stored import StoredLenses
+from lenskit.evaluation import simulated_split, to_best_device
 from lenskit.layers import read_recipe
 from lenskit.run import Run
 from lenskit.store.plan import Plan
 from lenskit.store.simulate import simulate
-from lenskit_evaluation.features import to_best_device
-from lenskit_evaluation.lenses import simulated_split
 from lenskit_evaluation.regression import fit_linear_probe
 
 AMOUNTS = {"small": (100, 1000, 10_000), "full": (100, 1000, 10_000), "smoke": (64,)}

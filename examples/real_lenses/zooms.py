@@ -13,9 +13,8 @@ from scipy.ndimage import affine_transform
 from torch import Tensor
 
 from lenskit.data.readers import open_dataset
+from lenskit.evaluation import simulated_split, simulator_of, to_best_device
 from lenskit.run import Run
-from lenskit_evaluation.features import simulator_of, to_best_device
-from lenskit_evaluation.lenses import simulated_split
 from lenskit_evaluation.regression import fit_linear_probe
 
 

@@ -12,7 +12,8 @@ import torch
 from timm.layers import PatchEmbed, resample_abs_pos_embed
 from torch import Tensor, nn
 
-from lenskit.plugin import Backbone, LenskitError, UsageError, meant, reason
+from lenskit.plugin import Backbone, LenskitError, UsageError, meant
+from lenskit.toolbox import reason
 from lenskit_backbones.weights import load_state, read_state, without_prefix
 
 SOURCES = ("hf-hub", "local-dir")

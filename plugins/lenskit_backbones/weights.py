@@ -9,7 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from lenskit.plugin import Damaged, LenskitError, UsageError, check_archive, find_named, load_tensors, not_named
+from lenskit.plugin import LenskitError, UsageError
+from lenskit.toolbox import Damaged, check_archive, find_named, load_tensors, not_named
 
 State = dict[str, Tensor]
 

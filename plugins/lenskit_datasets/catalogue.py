@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from lenskit.plugin import UsageError, first_inexact, read_delimited, read_numbers, whole_numbers
+from lenskit.plugin import UsageError
+from lenskit.toolbox import first_inexact, read_delimited, read_numbers, whole_numbers
 
 log = logging.getLogger("lenskit")
 

@@ -18,7 +18,8 @@ from annotated_types import Gt
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lenskit.plugin import Dataset, LenskitError, Parameter, UsageError, at_most, check_hdu
+from lenskit.plugin import Dataset, LenskitError, Parameter, UsageError, at_most
+from lenskit.toolbox import check_hdu
 from lenskit_datasets.catalogue import Array, read_catalogue
 from lenskit_datasets.fits_file import opened, pixels_of
 from lenskit_datasets.folders import DEPTH, each_file, has_ending, look_through, stem

@@ -12,16 +12,8 @@ import numpy as np
 from astropy.io import fits
 from numpy.typing import NDArray
 
-from lenskit.plugin import (
-    LenskitError,
-    UsageError,
-    check_hdu,
-    open_bytes,
-    open_fits,
-    quiet_fits,
-    too_many_files,
-    wrong_card,
-)
+from lenskit.plugin import LenskitError, UsageError
+from lenskit.toolbox import check_hdu, open_bytes, open_fits, quiet_fits, too_many_files, wrong_card
 
 FAULTS = (OSError, EOFError, ValueError, TypeError, KeyError, IndexError, zlib.error, fits.VerifyError)
 """Errors that astropy raises for a damaged file."""

@@ -13,17 +13,8 @@ from annotated_types import Gt
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lenskit.plugin import (
-    Dataset,
-    LenskitError,
-    Plan,
-    UsageError,
-    at_most,
-    check_bytes,
-    coordinate_name,
-    hdf5_item,
-    too_many_files,
-)
+from lenskit.plugin import Dataset, LenskitError, UsageError, at_most
+from lenskit.toolbox import Plan, check_bytes, coordinate_name, hdf5_item, too_many_files
 from lenskit_datasets.formats.hdf5 import Hdf5Format
 from lenskit_datasets.hdf5_labels import Label, Labels, is_dataset, is_there, told
 from lenskit_datasets.pixels import Clean, common_shape

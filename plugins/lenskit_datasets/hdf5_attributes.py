@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from lenskit.plugin import quoted, unit_named
+from lenskit.toolbox import quoted, unit_named
 
 NO_UNIT = ("1", "dimensionless", "none")
 """Unit of a pure number, as files write it, in small letters."""

@@ -11,18 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lenskit.plugin import (
-    LenskitError,
-    Parameter,
-    UsageError,
-    check_bytes,
-    first_inexact,
-    hdf5_item,
-    is_angle,
-    listed,
-    theta_E_columns,
-    unit_in,
-)
+from lenskit.plugin import LenskitError, Parameter, UsageError
+from lenskit.toolbox import check_bytes, first_inexact, hdf5_item, is_angle, listed, theta_E_columns, unit_in
 from lenskit_datasets.hdf5_attributes import read_attributes
 from lenskit_datasets.labels import as_float32, labelled
 

@@ -15,7 +15,8 @@ from annotated_types import Gt
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lenskit.plugin import Dataset, LenskitError, Parameter, UsageError, at_most, too_many_files
+from lenskit.plugin import Dataset, LenskitError, Parameter, UsageError, at_most
+from lenskit.toolbox import too_many_files
 from lenskit_datasets.folders import check_names, look_through, matching, stem
 from lenskit_datasets.labels import LABELS, find_table, read_labels
 from lenskit_datasets.pixels import Clean, common_shape

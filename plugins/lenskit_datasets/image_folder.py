@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lenskit.plugin import UsageError
-from lenskit.plugin import load_array as load
+from lenskit.toolbox import load_array as load
 from lenskit_datasets.folders import ARRAYS, PICTURES, has_ending, kinds_in
 from lenskit_datasets.image_files import ImageFiles
 from lenskit_datasets.pictures import picture_pixels, picture_shape

@@ -10,9 +10,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from lenskit.plugin import (
-    Parameter,
-    UsageError,
+from lenskit.plugin import Parameter, UsageError
+from lenskit.toolbox import (
     first_inexact,
     is_angle,
     listed,

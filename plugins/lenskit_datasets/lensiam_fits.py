@@ -16,20 +16,8 @@ from astropy.io import fits
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lenskit.plugin import (
-    Dataset,
-    LenskitError,
-    Parameter,
-    Plan,
-    UsageError,
-    at_most,
-    first_inexact,
-    open_bytes,
-    quiet_fits,
-    repeated,
-    unit_in,
-    wrong_card,
-)
+from lenskit.plugin import Dataset, LenskitError, Parameter, UsageError, at_most
+from lenskit.toolbox import Plan, first_inexact, open_bytes, quiet_fits, repeated, unit_in, wrong_card
 from lenskit_datasets.fits_file import FAULTS, is_blank_zero, is_unsigned_64, undefined_as_nan, unreadable
 from lenskit_datasets.folders import FITS, check_names, each_file, has_ending, look_through, stem
 from lenskit_datasets.formats.fits import FitsFormat

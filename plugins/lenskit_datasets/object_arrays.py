@@ -20,7 +20,8 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-from lenskit.plugin import UsageError, quoted
+from lenskit.plugin import UsageError
+from lenskit.toolbox import quoted
 
 ADMITTED = {
     ("numpy", "ndarray"),

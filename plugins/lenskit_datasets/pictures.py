@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lenskit.plugin import LenskitError, UsageError, check_bytes
+from lenskit.plugin import LenskitError, UsageError
+from lenskit.toolbox import check_bytes
 from lenskit_datasets.pixels import IN_MEMORY
 
 logging.getLogger("tifffile").addHandler(logging.NullHandler())  # what cannot be read is an error, in one line

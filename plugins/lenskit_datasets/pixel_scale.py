@@ -18,7 +18,8 @@ from astropy.wcs import WCS
 from astropy.wcs.utils import proj_plane_pixel_scales
 from numpy.typing import NDArray
 
-from lenskit.plugin import UsageError, repeated, shortened, unit_named
+from lenskit.plugin import UsageError
+from lenskit.toolbox import repeated, shortened, unit_named
 from lenskit_datasets.pixels import by, middle
 
 SAME = 0.02

@@ -9,7 +9,8 @@ from itertools import chain
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from lenskit.plugin import LenskitError, UsageError, check_bytes
+from lenskit.plugin import LenskitError, UsageError
+from lenskit.toolbox import check_bytes
 from lenskit_datasets.fill import fill_masked
 
 log = logging.getLogger("lenskit")

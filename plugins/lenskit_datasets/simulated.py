@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from lenskit.plugin import Dataset, Plan, UsageError
+from lenskit.plugin import Dataset, UsageError
+from lenskit.toolbox import Plan
 from lenskit_datasets.pixels import by
 
 

@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lenskit.plugin import Dataset, Parameter, Store, is_store
+from lenskit.plugin import Dataset, Parameter
+from lenskit.toolbox import Store, is_store
 from lenskit_datasets.simulated import Numbered, follow_plan
 
 

@@ -11,9 +11,7 @@ from sklearn.decomposition import PCA
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lenskit.plugin import Encoder, LensSet
-from lenskit_evaluation.features import to_best_device
-from lenskit_evaluation.splits import Rows
+from lenskit.evaluation import Encoder, LensSet, Rows, to_best_device
 
 RANDOM, PIXELS, CONSTANT = "random", "pixels", "constant"
 """Names of the encoder that was never trained, of the principal components of the pixels, and of the mean label."""

@@ -15,24 +15,23 @@ from uuid import uuid4
 
 from annotated_types import Ge
 
-from lenskit.plugin import (
+from lenskit.evaluation import (
     Embeddings,
     EncoderRun,
-    Evaluation,
     Run,
-    UsageError,
+    Seed,
     absolute_spec,
     asked,
-    at_most,
+    check_one_source,
     check_output,
     connected,
     digest,
     free_place,
     in_folder,
+    labelled,
 )
+from lenskit.plugin import Evaluation, UsageError, at_most
 from lenskit_evaluation.embed_worker import EmbedWorker, Task, in_order, on_cluster, on_threads
-from lenskit_evaluation.lenses import check_one_source, labelled
-from lenskit_evaluation.seeds import Seed
 
 log = logging.getLogger("lenskit")
 

@@ -20,18 +20,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lenskit.plugin import (
+from lenskit.evaluation import (
     Embeddings,
-    LenskitError,
     LensSet,
-    Method,
     SimulatedLenses,
     StoredLenses,
     find_reader,
     open_run,
+    simulator_of,
+    stored_origin,
+    to_best_device,
 )
-from lenskit_evaluation.features import simulator_of, to_best_device
-from lenskit_evaluation.origins import stored_origin
+from lenskit.plugin import LenskitError, Method
 
 PART = 256
 """About so many images at a time."""

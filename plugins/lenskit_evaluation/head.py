@@ -12,10 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lenskit.plugin import (
+from lenskit.evaluation import Array
+from lenskit.plugin import LenskitError, Parameter
+from lenskit.toolbox import (
     Damaged,
-    LenskitError,
-    Parameter,
     ParameterRecord,
     Record,
     load_tensors,
@@ -31,7 +31,6 @@ from lenskit_evaluation.finetune.model import Predicted
 from lenskit_evaluation.intervals import Intervals
 from lenskit_evaluation.outliers import OutlierDetector
 from lenskit_evaluation.regression import LinearProbe
-from lenskit_evaluation.splits import Array
 
 FORMAT = 1
 

@@ -12,34 +12,33 @@ import numpy as np
 from annotated_types import Ge
 from torch import Tensor
 
-from lenskit.plugin import (
+from lenskit.evaluation import (
+    Array,
     Embeddings,
     Encoder,
     EncoderRun,
-    LenskitError,
     LensSet,
-    Parameter,
+    OnLenses,
+    Rows,
     Run,
+    Split,
     StoredLenses,
-    UsageError,
-    at_most,
     check_folder,
     check_output,
     data_name,
     is_halved,
+    to_best_device,
     without_folders,
-    write_atomically,
 )
-from lenskit_evaluation.features import to_best_device
+from lenskit.plugin import LenskitError, Parameter, UsageError, at_most
+from lenskit.toolbox import write_atomically
 from lenskit_evaluation.finetune.model import FineTuned, Predicted
 from lenskit_evaluation.head import Head, averaged, predict
 from lenskit_evaluation.intervals import Intervals
-from lenskit_evaluation.lenses import OnLenses
 from lenskit_evaluation.metrics import score
 from lenskit_evaluation.outliers import fit_outlier_detector
 from lenskit_evaluation.predict import fine_tuned
 from lenskit_evaluation.regression import LinearProbe, fit_linear_probe
-from lenskit_evaluation.splits import Array, Rows, Split
 from lenskit_evaluation.transfer.labels import common
 
 log = logging.getLogger("lenskit")

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 from numpy.typing import ArrayLike
 
-from lenskit.plugin import as_label, escaped, settle_texts
+from lenskit.toolbox import as_label, escaped, settle_texts
 from lenskit_evaluation.metrics import Estimate, Score
 
 COLORS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#999999")

@@ -14,29 +14,13 @@ import torch
 from annotated_types import Gt, Lt
 from torch import Tensor
 
-from lenskit.plugin import (
-    Dataset,
-    Encoder,
-    Evaluation,
-    LenskitError,
-    Predictor,
-    Run,
-    StoredLenses,
-    UsageError,
-    asked,
-    check_output,
-    in_folder,
-    meant,
-    write_atomically,
-    write_picture,
-)
-from lenskit_evaluation.features import to_best_device
+from lenskit.evaluation import Array, Encoder, Run, StoredLenses, asked, check_output, in_folder, to_best_device, to_csv
+from lenskit.plugin import Dataset, Evaluation, LenskitError, Predictor, UsageError, meant
+from lenskit.toolbox import write_atomically, write_picture
 from lenskit_evaluation.finetune.model import MODEL, FineTuned, Predicted
 from lenskit_evaluation.head import Head
 from lenskit_evaluation.outliers import OutlierDetector
 from lenskit_evaluation.probe.saved_probe import FittedProbe
-from lenskit_evaluation.splits import Array
-from lenskit_evaluation.tables import to_csv
 
 log = logging.getLogger("lenskit")
 

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Circle, Wedge
 from torch import Tensor
 
-from lenskit.plugin import Preprocess, as_label
+from lenskit.toolbox import Preprocess, as_label
 
 MOST = 40
 """Images that are drawn at most."""

@@ -11,10 +11,9 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from lenskit.plugin import (
+from lenskit.evaluation import (
     Embeddings,
     Encoder,
-    LenskitError,
     Run,
     alignment,
     effective_rank,
@@ -23,6 +22,7 @@ from lenskit.plugin import (
     training_set_of,
     uniformity,
 )
+from lenskit.plugin import LenskitError
 
 MOST = 10_000
 """Lenses that the figures are taken of, at most: more say the same, but take memory."""

@@ -8,7 +8,8 @@ from typing import IO, Any, Self
 
 import numpy as np
 
-from lenskit.plugin import LenskitError, open_arrays, reason
+from lenskit.plugin import LenskitError
+from lenskit.toolbox import open_arrays, reason
 
 
 @dataclass(frozen=True)

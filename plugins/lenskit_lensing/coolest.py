@@ -19,7 +19,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lenskit.plugin import LenskitError, Scene, UsageError, write_atomically
+from lenskit.plugin import LenskitError, Scene, UsageError
+from lenskit.toolbox import write_atomically
 from lenskit_lensing.coolest_profiles import LIGHT, MASS, REASONS, WRITTEN, Conversion
 from lenskit_lensing.profiles import Components
 from lenskit_lensing.scenes.lens_light import lens_flux, total_light

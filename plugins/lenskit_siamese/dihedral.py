@@ -8,7 +8,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from lenskit.plugin import KeyedGenerator, Parameter, Transform, UsageError, orient_images, orient_values
+from lenskit.plugin import KeyedGenerator, Parameter, Transform, UsageError
+from lenskit.toolbox import orient_images, orient_values
 
 How = Literal["alike", "independently", "no"]
 

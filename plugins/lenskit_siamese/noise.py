@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from lenskit.plugin import Distribution, KeyedGenerator, Transform, UsageError, border_noise
+from lenskit.plugin import Distribution, KeyedGenerator, Transform, UsageError
+from lenskit.toolbox import border_noise
 
 
 class Noise(Transform):

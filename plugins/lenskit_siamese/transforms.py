@@ -13,7 +13,8 @@ import torch
 from annotated_types import Ge, Gt, Le
 from torch import Tensor
 
-from lenskit.plugin import Distribution, KeyedGenerator, Transform, UsageError, at_most, orient_values
+from lenskit.plugin import Distribution, KeyedGenerator, Transform, UsageError, at_most
+from lenskit.toolbox import orient_values
 from lenskit_siamese.augment import gaussian_blur, jitter, random_crops, resized_crop
 
 Probability = Annotated[float, Ge(0), Le(1)]

@@ -27,11 +27,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lenskit.api import configuration
+from lenskit.evaluation import to_markdown
 from lenskit.kinds.pairs import Batch
 from lenskit.training.devices import make_trainer, quiet_lightning
 from lenskit.training.reference_loop import MIXED
 from lenskit.training.runner import Job
-from lenskit_evaluation.tables import to_markdown
 
 IMAGES, PIXELS = 100, 150
 

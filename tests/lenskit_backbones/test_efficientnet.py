@@ -11,7 +11,8 @@ import torch
 from sklearn.datasets import load_sample_image
 from torch.nn import functional as F
 
-from lenskit.plugin import LenskitError, UsageError, open_run
+from lenskit.evaluation import open_run
+from lenskit.plugin import LenskitError, UsageError
 from lenskit_backbones.efficientnet import MODEL, PACKAGE, EfficientNetLite0, imagenet_state
 
 needs_weights = pytest.mark.skipif(find_spec(PACKAGE) is None, reason=f"{PACKAGE} is not installed")

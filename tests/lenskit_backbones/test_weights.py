@@ -15,7 +15,8 @@ from safetensors.torch import save_file
 from torch import nn
 from torch.nn import functional as F
 
-from lenskit.plugin import LenskitError, UsageError, save_tensors
+from lenskit.plugin import LenskitError, UsageError
+from lenskit.toolbox import save_tensors
 from lenskit_backbones.weights import adapt_channels, load_state, read_state
 
 

@@ -11,7 +11,7 @@ import torch
 
 from lenskit.config import Config
 from lenskit.errors import LenskitError
-from lenskit.plugin import open_dataset
+from lenskit.evaluation import open_dataset
 from lenskit.store.plan import Plan
 from lenskit.store.simulate import simulate
 from lenskit_datasets.zarr_store import ZarrStore

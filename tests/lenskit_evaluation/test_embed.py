@@ -11,7 +11,8 @@ import torch
 
 from lenskit.cli.main import run as lenskit
 from lenskit.errors import LenskitError, UsageError
-from lenskit.plugin import Embeddings, Parameter, Run, open_dataset
+from lenskit.evaluation import Embeddings, Run, open_dataset
+from lenskit.plugin import Parameter
 from lenskit_evaluation.embed import Embed
 
 WIDTH = Parameter("width", "arcsec", "$w$", "lens", headline=True)

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from lenskit.errors import LenskitError
-from lenskit.plugin import Parameter, orient_images, orient_values, save_tensors
+from lenskit.plugin import Parameter
+from lenskit.toolbox import orient_images, orient_values, save_tensors
 from lenskit_evaluation.head import ORIENTATIONS, Head, averaged, predict
 from lenskit_evaluation.intervals import Intervals
 from lenskit_evaluation.outliers import fit_outlier_detector

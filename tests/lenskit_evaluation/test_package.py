@@ -15,7 +15,7 @@ import lenskit
 from lenskit.cli.main import run as command
 from lenskit.encoder import Encoder
 from lenskit.errors import LenskitError, UsageError
-from lenskit.plugin import EncoderRun, Run, open_run
+from lenskit.evaluation import EncoderRun, Run, open_run
 from lenskit_evaluation.head import Head
 
 FEW: dict[str, Any] = {"lenses": 80, "test_lenses": 60}

@@ -15,7 +15,8 @@ from astropy.io import fits
 from lenskit.cli.main import run as lenskit
 from lenskit.config import Config
 from lenskit.errors import LenskitError, UsageError
-from lenskit.plugin import Parameter, Run
+from lenskit.evaluation import Run
+from lenskit.plugin import Parameter
 from lenskit.training.runner import train
 from lenskit_evaluation.finetune.evaluation import Finetune
 from lenskit_evaluation.finetune.model import FineTuned

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lenskit.errors import LenskitError
-from lenskit.plugin import Embeddings, Run, training_set_of
+from lenskit.evaluation import Embeddings, Run, training_set_of
 from lenskit_evaluation.statistics import statistics, statistics_of
 
 

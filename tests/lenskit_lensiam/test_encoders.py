@@ -11,7 +11,7 @@ import torch
 from scipy.stats import spearmanr
 
 import lenskit
-from lenskit.plugin import EncoderRun, open_run
+from lenskit.evaluation import EncoderRun, open_run
 from lenskit_evaluation.head import Head
 
 torch.set_num_threads(1)

@@ -10,8 +10,9 @@ import torch
 
 from lenskit.chosen import build
 from lenskit.data.training_set import SimulatedTrainingSet
-from lenskit.plugin import Batch, KeyedGenerator, orient_images, orient_values
+from lenskit.plugin import Batch, KeyedGenerator
 from lenskit.preprocessing.preprocess import Preprocess
+from lenskit.toolbox import orient_images, orient_values
 from lenskit_lensiam.pairs import InstrumentOnly, LensFixed, LensFixedDihedral, SourceFixed
 
 SIMULATOR = build("simulator", "hst", {"pixels": 24, "pixel_scale": 0.2})

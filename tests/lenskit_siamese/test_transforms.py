@@ -7,7 +7,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lenskit.plugin import KeyedGenerator, Transform, UsageError, border_noise
+from lenskit.plugin import KeyedGenerator, Transform, UsageError
+from lenskit.toolbox import border_noise
 from lenskit_siamese.dihedral import Dihedral
 from lenskit_siamese.noise import Noise
 from lenskit_siamese.pairs import Default

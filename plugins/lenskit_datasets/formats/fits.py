@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lenskit.plugin import FolderFormat, Plan, UsageError
+from lenskit.plugin import UsageError
+from lenskit.toolbox import FolderFormat, Plan
 
 
 class FitsFormat(FolderFormat):

@@ -14,18 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lenskit.plugin import (
-    Format,
-    LenskitError,
-    Plan,
-    Store,
-    ZarrFormat,
-    coordinate_name,
-    new_hdf5,
-    parse_json,
-    part_of,
-    sweep_parts,
-)
+from lenskit.plugin import Format, LenskitError
+from lenskit.toolbox import Plan, Store, ZarrFormat, coordinate_name, new_hdf5, parse_json, part_of, sweep_parts
 
 CARD = "lenskit"
 """Attribute that holds what the file says of itself, as JSON."""

@@ -18,19 +18,8 @@ from annotated_types import Ge, Gt, Lt
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lenskit.plugin import (
-    Backbone,
-    Batch,
-    MacroModel,
-    Method,
-    Parameter,
-    Preprocess,
-    Reconstructor,
-    Scorer,
-    Simulator,
-    UsageError,
-    at_most,
-)
+from lenskit.plugin import Backbone, Batch, Method, Parameter, Reconstructor, Scorer, Simulator, UsageError, at_most
+from lenskit.toolbox import MacroModel, Preprocess
 from lenskit_deeplense.refit.fit import Fit, fit
 from lenskit_deeplense.refit.rendered import PSF_SIGMA, Jacobian, Rendered, Source
 from lenskit_deeplense.refit.residuals import binned_chi2, estimated_variance

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.autograd import forward_ad
 from torch.nn.functional import avg_pool2d
 
-from lenskit.plugin import MacroModel
+from lenskit.toolbox import MacroModel
 from lenskit_deeplense.refit.broadening import broadened, broadening
 from lenskit_deeplense.refit.shapelets import orders, shapelets
 

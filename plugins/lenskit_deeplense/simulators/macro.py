@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from lenskit.plugin import Distribution, MacroModel
+from lenskit.plugin import Distribution
+from lenskit.toolbox import MacroModel
 from lenskit_deeplense.simulators.rendering import Blur, Lenses
 from lenskit_lensing.macro import Range, check_free, fitted_ranges
 

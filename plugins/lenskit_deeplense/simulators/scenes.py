@@ -11,7 +11,8 @@ from typing import Annotated, ClassVar, Literal
 from annotated_types import Ge, Gt, Le
 from torch import Tensor
 
-from lenskit.plugin import Distribution, KeyedGenerator, Scene, Simulator, UsageError, at_most, keep_freed_memory, near
+from lenskit.plugin import Distribution, KeyedGenerator, Scene, Simulator, UsageError, at_most, near
+from lenskit.toolbox import keep_freed_memory
 from lenskit_deeplense.simulators.given import refused
 from lenskit_deeplense.simulators.macro import UNKNOWN, MacroNoise, SubstructureMacroModel
 from lenskit_deeplense.simulators.priors import DOMAINS

@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from lenskit.plugin import Encoder, LenskitError, Method, Parameter, Predictor, Reconstructor, Scorer, UsageError
+from lenskit.evaluation import Encoder, Rows
+from lenskit.plugin import LenskitError, Method, Parameter, Predictor, Reconstructor, Scorer, UsageError
 from lenskit_evaluation.anomaly.shared import Shared
 from lenskit_evaluation.anomaly.training import called
 from lenskit_evaluation.baselines import LARGEST, ONE_CLASS, PCA_RESIDUAL, PIXELS, find_components
-from lenskit_evaluation.splits import Rows
 
 Single = NDArray[np.float32]
 

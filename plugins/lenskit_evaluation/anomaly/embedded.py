@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lenskit.plugin import Embeddings, LenskitError, Parameter, UsageError
+from lenskit.evaluation import Embeddings, labelled, sides_of
+from lenskit.plugin import LenskitError, Parameter, UsageError
 from lenskit_evaluation.anomaly.detectors import Neighbours
 from lenskit_evaluation.anomaly.options import Options
 from lenskit_evaluation.anomaly.pools import Pool, class_label
@@ -19,8 +20,6 @@ from lenskit_evaluation.anomaly.scored import Scored, Truth
 from lenskit_evaluation.anomaly.scoring import labelled_images, score_images
 from lenskit_evaluation.anomaly.shown import Gallery
 from lenskit_evaluation.anomaly.training import label_of, normal_class, normal_ones
-from lenskit_evaluation.lenses import labelled
-from lenskit_evaluation.splits import sides_of
 
 log = logging.getLogger("lenskit")
 

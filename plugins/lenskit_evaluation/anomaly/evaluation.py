@@ -9,25 +9,24 @@ from typing import Annotated, ClassVar
 
 from annotated_types import Ge
 
-from lenskit.plugin import (
+from lenskit.evaluation import (
     Embeddings,
-    Evaluation,
     Run,
-    UsageError,
+    Seed,
     asked,
-    at_most,
     check_free,
+    check_one_source,
     free_place,
+    labelled,
     working_folder,
 )
+from lenskit.plugin import Evaluation, UsageError, at_most
 from lenskit_evaluation.anomaly.embedded import judge_embeddings
 from lenskit_evaluation.anomaly.metrics import Judged, judge
 from lenskit_evaluation.anomaly.options import Options
 from lenskit_evaluation.anomaly.report import FILES, write
 from lenskit_evaluation.anomaly.score_table import read_scores
 from lenskit_evaluation.anomaly.scoring import judge_runs
-from lenskit_evaluation.lenses import check_one_source, labelled
-from lenskit_evaluation.seeds import Seed
 
 
 class Anomaly(Evaluation):

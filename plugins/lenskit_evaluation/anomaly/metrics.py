@@ -10,7 +10,8 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from lenskit.plugin import LenskitError, listed
+from lenskit.plugin import LenskitError
+from lenskit.toolbox import listed
 from lenskit_evaluation.anomaly.bootstrap import Difference, Resampled, mean_of, resample_ranks, resampled_means
 from lenskit_evaluation.anomaly.rank import LEVELS, roc_curve
 from lenskit_evaluation.anomaly.scored import Scored, Shown, Truth

@@ -10,7 +10,7 @@ from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from lenskit.plugin import as_label
+from lenskit.toolbox import as_label
 from lenskit_evaluation.anomaly.metrics import MANY, TOGETHER, Judged, Judgement
 from lenskit_evaluation.anomaly.scored import Shown
 from lenskit_evaluation.plots import COLORS

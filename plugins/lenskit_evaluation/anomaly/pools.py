@@ -13,20 +13,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lenskit.plugin import (
-    Dataset,
+from lenskit.evaluation import (
+    Array,
     Embeddings,
     Lenses,
     LensTable,
-    Parameter,
     SimulatedLenses,
-    Simulator,
     StoredLenses,
-    UsageError,
-    near,
+    best_device,
+    known_values,
 )
-from lenskit_evaluation.features import best_device
-from lenskit_evaluation.splits import Array, known_values
+from lenskit.plugin import Dataset, Parameter, Simulator, UsageError, near
 
 CHUNK = 256
 """Rows of embeddings at a time."""

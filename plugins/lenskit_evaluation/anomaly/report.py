@@ -7,23 +7,22 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from lenskit.evaluation import RESULT_FILES, to_csv, write_results
 from lenskit_evaluation.anomaly.metrics import MANY, TOGETHER, Figures, Judged, Judgement, resolved
 from lenskit_evaluation.anomaly.plots import reconstructions, roc_curves, score_histograms
 from lenskit_evaluation.anomaly.rank import LEVELS
 from lenskit_evaluation.metrics import Estimate
-from lenskit_evaluation.outcome import OUTCOME, write_outcome
-from lenskit_evaluation.tables import to_csv
 
 SCORES = "scores.csv"
 """The scores themselves, so that anyone can judge them anew."""
 
-FILES = (*OUTCOME, SCORES, "roc.png", "scores.png", "reconstructions.png")
+FILES = (*RESULT_FILES, SCORES, "roc.png", "scores.png", "reconstructions.png")
 
 
 def write(
     folders: Sequence[Path], judged: Judged, what: str, settings: Mapping[str, Any], runs: Sequence[str] = ()
 ) -> None:
-    """Writes what was found, as `write_outcome` does, and the scores of each image.
+    """Writes what was found, as `write_results` does, and the scores of each image.
 
     Args:
         folders: Where to write.
@@ -41,7 +40,7 @@ def write(
     more = {}
     if judged.differences:
         more[f"AUC of all anomalies, each minus that of {next(iter(judged.detectors))}"] = _differences(judged)
-    write_outcome(
+    write_results(
         folders,
         title=f"{what}: {_listed(counts, truth.normal)} (95 % intervals{_unresolved(counts[truth.normal])})",
         settings={**settings, "images": counts},

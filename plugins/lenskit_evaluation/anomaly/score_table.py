@@ -9,7 +9,8 @@ from typing import NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
-from lenskit.plugin import UsageError, first_inexact, near, parse_number, read_delimited, whole_numbers
+from lenskit.plugin import UsageError, near
+from lenskit.toolbox import first_inexact, parse_number, read_delimited, whole_numbers
 from lenskit_evaluation.anomaly.scored import Scored, Truth
 
 SCORE = "score"

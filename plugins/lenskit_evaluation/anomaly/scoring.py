@@ -14,7 +14,18 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lenskit.plugin import Encoder, LenskitError, Method, Predictor, Run, StoredLenses, UsageError, find_reader
+from lenskit.evaluation import (
+    Encoder,
+    Run,
+    StoredLenses,
+    find_reader,
+    labelled,
+    simulated_origin,
+    simulator_options,
+    stored_origin,
+    to_best_device,
+)
+from lenskit.plugin import LenskitError, Method, Predictor, UsageError
 from lenskit_evaluation.anomaly.detectors import Detector, Neighbours, baselines, embedding, own_detector
 from lenskit_evaluation.anomaly.fidelity import errors
 from lenskit_evaluation.anomaly.options import Options
@@ -29,9 +40,6 @@ from lenskit_evaluation.anomaly.training import (
     training_of,
     warn_of_anomalies,
 )
-from lenskit_evaluation.features import simulator_options, to_best_device
-from lenskit_evaluation.lenses import labelled
-from lenskit_evaluation.origins import simulated_origin, stored_origin
 
 log = logging.getLogger("lenskit")
 

@@ -9,7 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lenskit.plugin import Encoder, Method, Reconstructor
+from lenskit.evaluation import Encoder
+from lenskit.plugin import Method, Reconstructor
 
 
 class Shared:

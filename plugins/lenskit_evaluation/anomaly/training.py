@@ -9,7 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from lenskit.plugin import EncoderRun, Parameter, Run, UsageError, near
+from lenskit.evaluation import EncoderRun, Run
+from lenskit.plugin import Parameter, UsageError, near
 from lenskit_evaluation.anomaly.pools import Origin, Pool, is_numbered
 from lenskit_evaluation.anomaly.scored import Truth
 

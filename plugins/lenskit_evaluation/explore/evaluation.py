@@ -12,33 +12,35 @@ import numpy as np
 from annotated_types import Ge, Le
 from numpy.typing import NDArray
 
-from lenskit.plugin import (
+from lenskit.evaluation import (
+    RESULT_FILES,
     Embeddings,
-    Evaluation,
     LensSet,
-    Parameter,
     Run,
+    Seed,
     SimulatedLenses,
     StoredLenses,
-    UsageError,
-    at_most,
+    best_device,
     check_free,
+    check_one_source,
     check_output,
     in_folder,
     is_stamped,
     join_values,
+    labelled,
     open_dataset,
+    simulated_origin,
+    simulator_of,
     stamp,
-    write_atomically,
+    stored_origin,
+    to_best_device,
+    write_results,
 )
+from lenskit.plugin import Evaluation, Parameter, UsageError, at_most
+from lenskit.toolbox import write_atomically
 from lenskit_evaluation.explore.page import Shown, page
 from lenskit_evaluation.explore.sprites import Sprites, Thumbnails, thumbnails
-from lenskit_evaluation.features import best_device, simulator_of, to_best_device
-from lenskit_evaluation.lenses import check_one_source, labelled
 from lenskit_evaluation.maps.feature_map import FEWEST, FeatureMap, Trust, trustworthiness
-from lenskit_evaluation.origins import simulated_origin, stored_origin
-from lenskit_evaluation.outcome import OUTCOME, write_outcome
-from lenskit_evaluation.seeds import Seed
 
 log = logging.getLogger("lenskit")
 
@@ -110,7 +112,7 @@ class Explore(Evaluation):
     """
 
     embeddings: ClassVar[bool] = True
-    files: ClassVar[tuple[str, ...]] = OUTCOME
+    files: ClassVar[tuple[str, ...]] = RESULT_FILES
     short: ClassVar[dict[str, str]] = {"output": "-o"}
 
     def __init__(
@@ -142,7 +144,7 @@ class Explore(Evaluation):
             )
         places = {label: self._place(label, each, len(runs) > 1) for label, each in labelled(runs).items()}
         for path, folder in places.values():
-            check_free(folder, [*OUTCOME, *([PAGE] if path.parent == folder else [])])
+            check_free(folder, [*RESULT_FILES, *([PAGE] if path.parent == folder else [])])
             if path.parent != folder:
                 check_output(path, ours=_is_page)
         return [self._explore(each, *place) for each, place in zip(runs, places.values(), strict=True)]
@@ -176,7 +178,7 @@ class Explore(Evaluation):
             write_atomically(path, html)
         size = len(html.encode(errors="backslashreplace")) / 1e6
         figures = {"lenses": n, "seed": self.seed, "trustworthiness": trust.value, "of lenses": trust.n, "MB": size}
-        write_outcome(
+        write_results(
             [folder],
             title=f"{subject.name}: a map of its features as a page",
             settings={key: value for key, value in vars(self).items() if key != "output"},

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lenskit.plugin import Parameter, stamp
+from lenskit.evaluation import stamp
+from lenskit.plugin import Parameter
 from lenskit_evaluation.explore.sprites import COLUMNS, Sprites
 from lenskit_evaluation.explore.text import label
 

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional as F
 
-from lenskit.plugin import border_noise, colours
+from lenskit.toolbox import border_noise, colours
 
 Thumbnails = NDArray[np.uint8]
 """(n, side, side, 3): red, green and blue, the first row at the top."""

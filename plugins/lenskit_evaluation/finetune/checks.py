@@ -7,7 +7,8 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from lenskit.plugin import Dataset, Encoder, Parameter, Simulator, UsageError
+from lenskit.evaluation import Encoder
+from lenskit.plugin import Dataset, Parameter, Simulator, UsageError
 
 log = logging.getLogger("lenskit")
 

@@ -10,9 +10,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lenskit.plugin import Dataset, LensSet, Parameter, UsageError, join_values, meant, orient_images, orient_values
-from lenskit_evaluation.lenses import LensSplit, stored_split
-from lenskit_evaluation.splits import Array, known_values
+from lenskit.evaluation import Array, LensSet, LensSplit, join_values, known_values, stored_split
+from lenskit.plugin import Dataset, Parameter, UsageError, meant
+from lenskit.toolbox import orient_images, orient_values
 
 USUAL = "theta_E"
 """What the paper predicts."""

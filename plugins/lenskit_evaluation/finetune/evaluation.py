@@ -13,22 +13,25 @@ import torch
 from annotated_types import Ge, Gt, Lt
 from torch import Tensor
 
-from lenskit.plugin import (
-    Dataset,
-    LenskitError,
-    Parameter,
+from lenskit.evaluation import (
+    Array,
+    OnLenses,
     Run,
-    Simulator,
-    UsageError,
+    Seed,
     asked,
-    at_most,
     check_free,
     free_place,
+    labelled,
+    simulated_origin,
+    simulated_split,
+    simulator_of,
+    stored_origin,
+    to_best_device,
     without_folders,
 )
+from lenskit.plugin import Dataset, LenskitError, Parameter, Simulator, UsageError, at_most
 from lenskit_evaluation.baselines import BASELINES, CONSTANT
 from lenskit_evaluation.classification import ClassScore, score_classes
-from lenskit_evaluation.features import simulator_of, to_best_device
 from lenskit_evaluation.finetune.checks import check_images, folder_name
 from lenskit_evaluation.finetune.data import (
     Labelled,
@@ -43,12 +46,8 @@ from lenskit_evaluation.finetune.report import FILES, Findings, Trained, write_r
 from lenskit_evaluation.finetune.starts import Starts
 from lenskit_evaluation.finetune.training import Freeze, Recipe, fit
 from lenskit_evaluation.intervals import Intervals
-from lenskit_evaluation.lenses import OnLenses, labelled, simulated_split
 from lenskit_evaluation.metrics import Score, score
-from lenskit_evaluation.origins import simulated_origin, stored_origin
 from lenskit_evaluation.outliers import fit_outlier_detector
-from lenskit_evaluation.seeds import Seed
-from lenskit_evaluation.splits import Array
 
 log = logging.getLogger("lenskit")
 

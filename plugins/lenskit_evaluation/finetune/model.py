@@ -14,11 +14,9 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lenskit.plugin import (
-    Encoder,
-    EncoderCard,
-    LenskitError,
-    Parameter,
+from lenskit.evaluation import Array, Encoder, EncoderCard
+from lenskit.plugin import LenskitError, Parameter
+from lenskit.toolbox import (
     ParameterRecord,
     Record,
     load_tensors,
@@ -29,7 +27,6 @@ from lenskit.plugin import (
 )
 from lenskit_evaluation.intervals import Intervals
 from lenskit_evaluation.outliers import OutlierDetector
-from lenskit_evaluation.splits import Array
 
 FORMAT = 1
 MODEL, CARD = "model.safetensors", "card.json"

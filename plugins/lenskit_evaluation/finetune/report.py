@@ -11,21 +11,19 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from lenskit.plugin import Parameter, as_label
+from lenskit.evaluation import RESULT_FILES, Array, Subject, to_csv, write_results
+from lenskit.plugin import Parameter
+from lenskit.toolbox import as_label
 from lenskit_evaluation.classification import ClassScore
 from lenskit_evaluation.finetune.data import Labelled
 from lenskit_evaluation.finetune.model import CARD, MODEL, FineTuned
 from lenskit_evaluation.finetune.training import History
-from lenskit_evaluation.lenses import Subject
 from lenskit_evaluation.metrics import Estimate, Score
-from lenskit_evaluation.outcome import OUTCOME, write_outcome
 from lenskit_evaluation.plots import COLORS
-from lenskit_evaluation.splits import Array
-from lenskit_evaluation.tables import to_csv
 
 PREDICTIONS = "predictions.csv"
 CURVES = "learning_curves"
-FILES = (*OUTCOME, PREDICTIONS, f"{CURVES}.png", MODEL, CARD)
+FILES = (*RESULT_FILES, PREDICTIONS, f"{CURVES}.png", MODEL, CARD)
 
 NUMBER = {"r2": "R2", "mae": "MAE", "rmse": "RMSE"}
 CLASS = {"accuracy": "accuracy", "balanced_accuracy": "balanced accuracy", "roc_auc": "ROC AUC"}
@@ -104,7 +102,7 @@ def write_report(
     predictions = to_csv(_predictions(findings, starts))
     # The model is the last to be written: it is there only with the report that says how good it is.
     files = [{PREDICTIONS: predictions, **model.files()} for model in findings.models.values()]
-    write_outcome(
+    write_results(
         findings.folders,
         title=title,
         settings=settings,

@@ -10,7 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from lenskit.plugin import Encoder, LenskitError, UsageError
+from lenskit.evaluation import Encoder
+from lenskit.plugin import LenskitError, UsageError
 from lenskit_evaluation.baselines import IMAGENET, RANDOM_START
 
 log = logging.getLogger("lenskit")

@@ -7,17 +7,28 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from lenskit.plugin import Embedder, Embeddings, Parameter, Run, UsageError
+from lenskit.evaluation import (
+    RESULT_FILES,
+    Embedder,
+    Embeddings,
+    LensSplit,
+    OnLenses,
+    Run,
+    Split,
+    Subject,
+    check_units,
+    labelled,
+    split_embeddings,
+    to_best_device,
+    write_results,
+)
+from lenskit.plugin import Parameter, UsageError
 from lenskit_evaluation.baselines import BASELINES, PIXELS, RANDOM, Pixels, find_components, in_components, untrained
-from lenskit_evaluation.features import to_best_device
 from lenskit_evaluation.invariance.plot import invariance_bars
 from lenskit_evaluation.invariance.reading import Reading, read_off
 from lenskit_evaluation.invariance.selectivity import Item, Selectivity, difference, selectivity
 from lenskit_evaluation.invariance.sides import headline, sides, truths
-from lenskit_evaluation.lenses import LensSplit, OnLenses, Subject, labelled, split_embeddings
 from lenskit_evaluation.metrics import Estimate
-from lenskit_evaluation.outcome import OUTCOME, write_outcome
-from lenskit_evaluation.splits import Split, check_units
 from lenskit_evaluation.statistics import Statistics, statistics_of, statistics_of_rows
 
 log = logging.getLogger("lenskit")
@@ -70,7 +81,7 @@ class Invariance(OnLenses):
         options: As of every evaluation on lenses.
     """
 
-    files = (*OUTCOME, "invariance.png")
+    files = (*RESULT_FILES, "invariance.png")
 
     def __init__(self, *, shared: list[str] | None = None, baselines: bool = True, **options: Any) -> None:
         super().__init__(**options)
@@ -211,7 +222,7 @@ class Invariance(OnLenses):
             {"figure": figure} | {label: column[figure] for label, column in cells.items()}
             for figure in next(iter(cells.values()))
         ]
-        write_outcome(
+        write_results(
             [subject.folder("invariance") for subject in named.values()],
             title=TITLE,
             settings=self.options()

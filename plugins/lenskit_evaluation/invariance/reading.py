@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from lenskit.evaluation import Array, Rows, known_values
 from lenskit.plugin import LenskitError, Parameter
 from lenskit_evaluation.regression import fit_linear_probe, fit_neighbor_probe, fit_network_probe, split_lenses
-from lenskit_evaluation.splits import Array, Rows, known_values
 
 log = logging.getLogger("lenskit")
 

@@ -33,9 +33,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from lenskit.evaluation import Array
 from lenskit_evaluation.invariance.reading import Reading
 from lenskit_evaluation.metrics import Estimate
-from lenskit_evaluation.splits import Array
 
 
 @dataclass(frozen=True)

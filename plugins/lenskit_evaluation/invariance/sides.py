@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 
+from lenskit.evaluation import Array, Rows
 from lenskit.plugin import Parameter
-from lenskit_evaluation.splits import Array, Rows
 
 
 def headline(parameters: Iterable[Parameter]) -> set[str]:

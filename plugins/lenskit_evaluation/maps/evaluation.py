@@ -12,8 +12,9 @@ import numpy as np
 from annotated_types import Ge
 from numpy.typing import NDArray
 
-from lenskit.plugin import Parameter, UsageError, at_most, save_figure
-from lenskit_evaluation.lenses import OnLenses, Subject, labelled
+from lenskit.evaluation import RESULT_FILES, OnLenses, Split, Subject, labelled, to_csv, write_results
+from lenskit.plugin import Parameter, UsageError, at_most
+from lenskit.toolbox import save_figure
 from lenskit_evaluation.maps.feature_map import (
     JUDGED,
     FeatureMap,
@@ -25,9 +26,6 @@ from lenskit_evaluation.maps.feature_map import (
     trustworthiness,
 )
 from lenskit_evaluation.maps.plots import local_figure, umap_figure
-from lenskit_evaluation.outcome import OUTCOME, write_outcome
-from lenskit_evaluation.splits import Split
-from lenskit_evaluation.tables import to_csv
 
 log = logging.getLogger("lenskit")
 
@@ -83,7 +81,7 @@ class Umap(OnLenses):
         options: See `OnLenses`.
     """
 
-    files = (*OUTCOME, "umap.png", "local.png", "umap.pdf", "coordinates.csv")
+    files = (*RESULT_FILES, "umap.png", "local.png", "umap.pdf", "coordinates.csv")
 
     def __init__(
         self,
@@ -161,7 +159,7 @@ class Umap(OnLenses):
         bars = local_figure({label: (m.local, m.local_features) for label, m in found.items()}, parameters, k)
         folders = {label: subject.folder("umap") for label, subject in subjects.items()}
         large = partial(save_figure, picture, format="pdf", dpi=300)
-        write_outcome(
+        write_results(
             list(folders.values()),
             title=title,
             settings=self.options(),

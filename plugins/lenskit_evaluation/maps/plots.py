@@ -15,7 +15,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
-from lenskit.plugin import Parameter, as_label
+from lenskit.plugin import Parameter
+from lenskit.toolbox import as_label
 from lenskit_evaluation.maps.feature_map import Local, Trust
 from lenskit_evaluation.plots import COLORS, name_groups
 

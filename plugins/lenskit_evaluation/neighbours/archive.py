@@ -12,19 +12,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lenskit.plugin import (
+from lenskit.evaluation import (
     Embeddings,
     Encoder,
-    LenskitError,
     LensSet,
     Run,
     SimulatedLenses,
     StoredLenses,
-    UsageError,
     absolute_spec,
+    simulator_options,
 )
+from lenskit.plugin import LenskitError, UsageError
 from lenskit_evaluation.embed_worker import EmbedWorker, Task
-from lenskit_evaluation.features import simulator_options
 
 log = logging.getLogger("lenskit")
 

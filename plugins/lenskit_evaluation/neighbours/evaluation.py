@@ -14,29 +14,25 @@ from annotated_types import Ge
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lenskit.plugin import (
+from lenskit.evaluation import (
+    RESULT_FILES,
     ArrayLenses,
     Embeddings,
     Encoder,
-    Evaluation,
-    LenskitError,
     LensSet,
-    Parameter,
     Run,
+    Seed,
     StoredLenses,
-    UsageError,
-    at_most,
     is_embeddings,
     join_values,
-    load_array,
-    reason,
+    to_best_device,
+    write_results,
 )
-from lenskit_evaluation.features import to_best_device
+from lenskit.plugin import Evaluation, LenskitError, Parameter, UsageError, at_most
+from lenskit.toolbox import load_array, reason
 from lenskit_evaluation.neighbours.archive import check_archive, embed_archive, images_of
 from lenskit_evaluation.neighbours.plot import Row, neighbours_figure
 from lenskit_evaluation.neighbours.search import Index, Metric, check_index, search
-from lenskit_evaluation.outcome import OUTCOME, write_outcome
-from lenskit_evaluation.seeds import Seed
 
 log = logging.getLogger("lenskit")
 
@@ -90,7 +86,7 @@ class Neighbours(Evaluation):
 
     inputs: ClassVar[str | None] = "IMAGES"
     short: ClassVar[dict[str, str]] = {"k": "-k"}
-    files: ClassVar[tuple[str, ...]] = (*OUTCOME, "neighbours.png")
+    files: ClassVar[tuple[str, ...]] = (*RESULT_FILES, "neighbours.png")
 
     def __init__(
         self,
@@ -152,7 +148,7 @@ class Neighbours(Evaluation):
             ]  # fmt: skip
             pictures = {"neighbours": neighbours_figure(drawn, told, queries.parameters, self._title(archive))}
         columns = ["query", "rank", "neighbour", "distance", *(parameter.name for parameter in told)]
-        write_outcome(
+        write_results(
             [run.folder("neighbours")],
             title=self._title(archive),
             settings={key: value for key, value in vars(self).items() if not key.startswith("_")},

@@ -12,7 +12,8 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lenskit.plugin import Parameter, as_label, border_noise, colours
+from lenskit.plugin import Parameter
+from lenskit.toolbox import as_label, border_noise, colours
 
 PANEL = 1.45
 """Width and height of an image in inches."""

@@ -9,19 +9,30 @@ from typing import Annotated, Any
 import numpy as np
 from annotated_types import Ge
 
-from lenskit.plugin import (
+from lenskit.evaluation import (
+    RESULT_FILES,
+    Content,
     Embedder,
     Embeddings,
     Encoder,
-    LenskitError,
-    Parameter,
+    LensSplit,
+    OnLenses,
     Reading,
+    Rows,
     Run,
     SimulatedLenses,
-    UsageError,
-    at_most,
+    Split,
+    Subject,
+    check_same_units,
+    embed_rows,
+    encoders_of,
+    labelled,
     shortcuts,
+    simulated_split,
+    simulator_of,
+    split_embeddings,
 )
+from lenskit.plugin import LenskitError, Parameter, UsageError, at_most
 from lenskit_evaluation.baselines import (
     BASELINES,
     CONSTANT,
@@ -34,19 +45,7 @@ from lenskit_evaluation.baselines import (
     in_components,
     untrained,
 )
-from lenskit_evaluation.features import simulator_of
-from lenskit_evaluation.lenses import (
-    LensSplit,
-    OnLenses,
-    Subject,
-    embed_rows,
-    encoders_of,
-    labelled,
-    simulated_split,
-    split_embeddings,
-)
 from lenskit_evaluation.metrics import Score
-from lenskit_evaluation.outcome import OUTCOME, Content
 from lenskit_evaluation.probe.label_curves import Point, label_curve
 from lenskit_evaluation.probe.probe_suite import Bench
 from lenskit_evaluation.probe.probing import (
@@ -61,7 +60,6 @@ from lenskit_evaluation.probe.probing import (
 from lenskit_evaluation.probe.report import Findings, write_report
 from lenskit_evaluation.probe.residuals import Binned, binned, covariates
 from lenskit_evaluation.probe.saved_probe import FILES, FittedProbe
-from lenskit_evaluation.splits import Rows, Split, check_same_units
 from lenskit_evaluation.statistics import statistics_of_rows
 
 log = logging.getLogger("lenskit")
@@ -97,7 +95,7 @@ class Probe(OnLenses):
         options: Those of every evaluation on lenses.
     """
 
-    files = (*OUTCOME, *FILES, "r2.png", "curves.png", "residuals.png")
+    files = (*RESULT_FILES, *FILES, "r2.png", "curves.png", "residuals.png")
 
     def __init__(
         self,

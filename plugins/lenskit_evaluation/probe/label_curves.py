@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from lenskit.evaluation import Split
 from lenskit_evaluation.metrics import score
 from lenskit_evaluation.probe.probing import RIDGE, Targets, draw_lenses, predict_draws
-from lenskit_evaluation.splits import Split
 
 MOST_DRAWS = 10
 """Draws of a size, at most."""

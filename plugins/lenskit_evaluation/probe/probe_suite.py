@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from lenskit.evaluation import Array, Rows, Split
 from lenskit_evaluation.probe.probing import NONE, RIDGE, Row, Targets, draw_lenses, judge, predict_draws
 from lenskit_evaluation.probe.residuals import ROUND, is_round
-from lenskit_evaluation.splits import Array, Rows, Split
 
 log = logging.getLogger("lenskit")
 

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lenskit.evaluation import Array, Rows, Split, known_values
 from lenskit.plugin import LenskitError, Parameter
 from lenskit_evaluation.metrics import BalancedAccuracy, Estimate, Score, balanced_accuracy, score
 from lenskit_evaluation.regression import fit_linear_probe, fit_neighbor_probe, fit_network_probe
-from lenskit_evaluation.splits import Array, Rows, Split, known_values
 
 RIDGE, NEIGHBORS, NETWORK, NONE = "ridge", "kNN", "MLP", "-"
 PROBES = (RIDGE, NEIGHBORS, NETWORK)

@@ -11,10 +11,9 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
+from lenskit.evaluation import Content, Subject, write_results
 from lenskit.plugin import Parameter
-from lenskit_evaluation.lenses import Subject
 from lenskit_evaluation.metrics import BalancedAccuracy, Estimate, Score
-from lenskit_evaluation.outcome import Content, write_outcome
 from lenskit_evaluation.plots import r2_panels
 from lenskit_evaluation.probe.label_curves import Point
 from lenskit_evaluation.probe.plots import LINEAR, label_curves, residual_panels
@@ -101,7 +100,7 @@ def write_report(
     here = [row for row in findings.rows if not row.judged]
     elsewhere = len(here) < len(findings.rows)
     unit = {p.name: f"{p.name} [{p.unit}]" if p.unit else p.name for p in numbers}
-    write_outcome(
+    write_results(
         folders,
         title=f"R2{accuracy}: {how}",
         settings=settings,

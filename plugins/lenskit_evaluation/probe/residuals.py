@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lenskit_evaluation.splits import Array, Rows
+from lenskit.evaluation import Array, Rows
 
 BINS = 6
 """Bins with equally many lenses."""

@@ -10,12 +10,12 @@ from typing import Any, Self
 
 import numpy as np
 
-from lenskit.plugin import LenskitError, Parameter, load_json, write_atomically
+from lenskit.evaluation import Array, Content, Rows
+from lenskit.plugin import LenskitError, Parameter
+from lenskit.toolbox import load_json, write_atomically
 from lenskit_evaluation.intervals import Intervals
-from lenskit_evaluation.outcome import Content
 from lenskit_evaluation.outliers import OutlierDetector, fit_outlier_detector
 from lenskit_evaluation.regression import LinearProbe, fit_linear_probe
-from lenskit_evaluation.splits import Array, Rows
 
 ABOUT = "fitted.json"
 """File that says what a probe was fitted to."""

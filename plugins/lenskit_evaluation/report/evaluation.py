@@ -12,29 +12,22 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any, ClassVar
 
-from lenskit.plugin import (
-    Evaluation,
-    LenskitError,
-    Record,
+from lenskit.evaluation import (
     Run,
-    UsageError,
-    as_markdown,
     check_output,
-    checked,
     compare_runs,
     digest,
     in_folder,
     is_stamped,
-    load_json,
+    labelled,
     plot_runs,
-    save_figure,
-    shortened,
+    show,
     stamp,
-    write_atomically,
+    to_markdown,
 )
-from lenskit_evaluation.lenses import labelled
+from lenskit.plugin import Evaluation, LenskitError, UsageError
+from lenskit.toolbox import Record, as_markdown, checked, load_json, save_figure, shortened, write_atomically
 from lenskit_evaluation.report.page import Chapter, Picture, page
-from lenskit_evaluation.tables import show, to_markdown
 
 log = logging.getLogger("lenskit")
 

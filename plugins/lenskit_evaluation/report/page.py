@@ -8,8 +8,7 @@ from dataclasses import dataclass, field
 from html import escape
 from typing import Any
 
-from lenskit.plugin import stamp
-from lenskit_evaluation.tables import as_text
+from lenskit.evaluation import as_text, stamp
 
 STYLE = """
 :root { color-scheme: light; }

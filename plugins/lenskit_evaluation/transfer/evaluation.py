@@ -10,18 +10,30 @@ from typing import Annotated, Any
 import numpy as np
 from annotated_types import Ge
 
-from lenskit.plugin import Evaluation, Parameter, Run, StoredLenses, at_most, check_free
+from lenskit.evaluation import (
+    RESULT_FILES,
+    Array,
+    Rows,
+    Run,
+    Seed,
+    Split,
+    StoredLenses,
+    check_free,
+    embed_rows,
+    labelled,
+    simulated_origin,
+    simulated_split,
+    simulator_of,
+    stored_origin,
+    to_best_device,
+    write_results,
+)
+from lenskit.plugin import Evaluation, Parameter, at_most
 from lenskit_evaluation.baselines import BASELINES, BEST_CONSTANT, RANDOM, untrained
-from lenskit_evaluation.features import simulator_of, to_best_device
 from lenskit_evaluation.intervals import Intervals
-from lenskit_evaluation.lenses import embed_rows, labelled, simulated_split
 from lenskit_evaluation.metrics import Estimate, Score, score
-from lenskit_evaluation.origins import simulated_origin, stored_origin
-from lenskit_evaluation.outcome import OUTCOME, write_outcome
 from lenskit_evaluation.plots import truth_against_prediction
 from lenskit_evaluation.regression import fit_linear_probe
-from lenskit_evaluation.seeds import Seed
-from lenskit_evaluation.splits import Array, Rows, Split
 from lenskit_evaluation.transfer.domain_gap import FEWEST, Gap, find_gap
 from lenskit_evaluation.transfer.labels import common, of_known_values
 from lenskit_evaluation.transfer.plots import coverage_curves, distance_histograms
@@ -91,7 +103,7 @@ class Transfer(Evaluation):
         set: Option of the simulator to change, `OPTION=VALUE`.
     """
 
-    files = (*OUTCOME, "distance.png")
+    files = (*RESULT_FILES, "distance.png")
 
     def __init__(
         self,
@@ -189,7 +201,7 @@ class Transfer(Evaluation):
             count = found.findings[p.name][BEST_CONSTANT].score.n
             pictures[_calibration(p)] = coverage_curves(curves, p.label, count)
         pictures["distance"] = distance_histograms(found.gaps)
-        write_outcome(
+        write_results(
             [run.folder("transfer") for run in named.values()],
             title=f"{self.data} by a ridge regression fitted to {self.lenses} simulated lenses (95 % intervals)",
             settings={**vars(self), "images": len(found.names)},

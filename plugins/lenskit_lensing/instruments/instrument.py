@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 from annotated_types import Ge, Gt, Interval, Le
 from pydantic import ConfigDict, Strict, TypeAdapter, ValidationError
 
-from lenskit.plugin import UsageError, meant, read_toml
+from lenskit.plugin import UsageError, meant
+from lenskit.toolbox import read_toml
 
 if TYPE_CHECKING:
     from torch import Tensor

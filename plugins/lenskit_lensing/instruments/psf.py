@@ -24,17 +24,8 @@ from scipy.ndimage import convolve
 from scipy.special import j1
 from torch import Tensor
 
-from lenskit.plugin import (
-    LenskitError,
-    UsageError,
-    check_hdu,
-    listed,
-    load_array,
-    open_arrays,
-    open_fits,
-    quoted,
-    too_many_files,
-)
+from lenskit.plugin import LenskitError, UsageError
+from lenskit.toolbox import check_hdu, listed, load_array, open_arrays, open_fits, quoted, too_many_files
 from lenskit_datasets.fits_file import FAULTS, pixels_of
 from lenskit_datasets.folders import FITS, has_ending, look_through
 from lenskit_datasets.pixel_scale import LARGEST as LARGEST_PIXEL

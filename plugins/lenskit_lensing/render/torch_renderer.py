@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 import torch
 from torch import Tensor
 
-from lenskit.plugin import keep_freed_memory
+from lenskit.toolbox import keep_freed_memory
 from lenskit_lensing.isophotes import isophotal_sersic
 from lenskit_lensing.light import core_sersic, pixelated, sersic
 from lenskit_lensing.mass import epl, epl_terms, shear

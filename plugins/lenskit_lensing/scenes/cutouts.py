@@ -10,15 +10,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from lenskit.plugin import (
-    Dataset,
-    StoredLenses,
-    UsageError,
-    check_bytes,
-    noise_map,
-    open_dataset,
-    smooth_light,
-)
+from lenskit.plugin import Dataset, UsageError
+from lenskit.toolbox import StoredLenses, check_bytes, noise_map, open_dataset, smooth_light
 from lenskit_lensing.render.turned import frame_for, framed
 
 log = logging.getLogger("lenskit")

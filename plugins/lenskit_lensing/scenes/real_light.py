@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from lenskit.plugin import Distribution, KeyedGenerator, Scene, orient_images
+from lenskit.plugin import Distribution, KeyedGenerator, Scene
+from lenskit.toolbox import orient_images
 from lenskit_lensing.render.turned import framed, turned
 from lenskit_lensing.scenes.cutouts import Cutouts, axis_ratio
 

@@ -10,7 +10,8 @@ import torch
 from annotated_types import Ge, Gt, Le
 from torch import Tensor
 
-from lenskit.plugin import KeyedGenerator, MacroModel, Parameter, Scene, Simulator, UsageError, at_most
+from lenskit.plugin import KeyedGenerator, Parameter, Scene, Simulator, UsageError, at_most
+from lenskit.toolbox import MacroModel
 from lenskit_lensing.given import refused
 from lenskit_lensing.instruments.exposure import Exposure
 from lenskit_lensing.instruments.instrument import load_instrument

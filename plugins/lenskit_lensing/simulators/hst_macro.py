@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from lenskit.plugin import Distribution, MacroModel
+from lenskit.plugin import Distribution
+from lenskit.toolbox import MacroModel
 from lenskit_lensing.instruments.exposure import Exposure
 from lenskit_lensing.light import core_sersic_light
 from lenskit_lensing.macro import Range, check_free, fitted_ranges

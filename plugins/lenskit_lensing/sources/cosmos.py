@@ -17,7 +17,8 @@ import numpy as np
 from astropy.io import fits
 from numpy.typing import NDArray
 
-from lenskit.plugin import UsageError, check_hdu
+from lenskit.plugin import UsageError
+from lenskit.toolbox import check_hdu
 from lenskit_datasets.fits_file import opened
 from lenskit_datasets.folders import FITS, look_through
 from lenskit_lensing.sources.preparation import Prepared

@@ -12,7 +12,8 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
-from lenskit.plugin import LenskitError, UsageError, check_hdu, load_array, open_arrays, open_fits, too_many_files
+from lenskit.plugin import LenskitError, UsageError
+from lenskit.toolbox import check_hdu, load_array, open_arrays, open_fits, too_many_files
 from lenskit_datasets.fits_file import FAULTS, pixels_of
 from lenskit_datasets.folders import FITS, has_ending, look_through
 from lenskit_lensing.sources.preparation import Part, Prepared

@@ -19,7 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from lenskit.plugin import LenskitError, UsageError, cache_folder, write_atomically
+from lenskit.plugin import LenskitError, UsageError
+from lenskit.toolbox import cache_folder, write_atomically
 from lenskit_lensing.sources.preparation import Part, Prepared, each_prepared, processes_for
 from lenskit_lensing.sources.stamp_file import StampWriter, read_stamps
 

@@ -16,7 +16,7 @@ from lenskit.download import digest_of
 from lenskit.encoder import Encoder
 from lenskit.encoders.encoder_run import EncoderRun, open_run
 from lenskit.errors import LenskitError, UsageError
-from lenskit.plugin import Run
+from lenskit.evaluation import Run
 
 FOLDER = Path(lenskit_toys.__file__).parent / "encoders" / "dotty"
 

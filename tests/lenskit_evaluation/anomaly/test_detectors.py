@@ -10,7 +10,8 @@ import torch
 from sklearn.decomposition import PCA
 from sklearn.svm import OneClassSVM
 
-from lenskit.plugin import Encoder, Method, UsageError
+from lenskit.evaluation import Encoder
+from lenskit.plugin import Method, UsageError
 from lenskit.run import Run
 from lenskit_evaluation.anomaly.detectors import (
     Components,

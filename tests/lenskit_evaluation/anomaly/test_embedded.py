@@ -13,7 +13,8 @@ from scipy.stats import mannwhitneyu
 import lenskit
 from lenskit.cli.main import run as command
 from lenskit.errors import LenskitError
-from lenskit.plugin import Embeddings, Parameter, UsageError
+from lenskit.evaluation import Embeddings
+from lenskit.plugin import Parameter, UsageError
 from lenskit.run import Run
 from lenskit_evaluation.anomaly.embedded import judge_embeddings
 from lenskit_evaluation.anomaly.evaluation import Anomaly

@@ -14,9 +14,11 @@ import torch
 
 from lenskit.config import Config
 from lenskit.errors import LenskitError
-from lenskit.plugin import Encoder, Parameter, Plan, UsageError
+from lenskit.evaluation import Encoder
+from lenskit.plugin import Parameter, UsageError
 from lenskit.run import Run
 from lenskit.store.simulate import simulate
+from lenskit.toolbox import Plan
 from lenskit_evaluation.anomaly.fidelity import wasserstein
 from lenskit_evaluation.anomaly.options import Options
 from lenskit_evaluation.anomaly.pools import class_label

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from lenskit.plugin import Backbone, Encoder, Method
+from lenskit.evaluation import Encoder
+from lenskit.plugin import Backbone, Method
 from lenskit.run import Run
 from lenskit_evaluation.anomaly.detectors import Neighbours, OwnScore, embedding
 from lenskit_evaluation.anomaly.shared import Shared

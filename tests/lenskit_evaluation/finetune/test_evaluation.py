@@ -17,7 +17,8 @@ from torch import Tensor
 from lenskit.api import evaluate
 from lenskit.cli.main import run as lenskit
 from lenskit.errors import UsageError
-from lenskit.plugin import Dataset, Parameter, Run, SimulatedLenses
+from lenskit.evaluation import Run, SimulatedLenses
+from lenskit.plugin import Dataset, Parameter
 from lenskit_evaluation.baselines import CONSTANT
 from lenskit_evaluation.finetune.evaluation import Finetune
 from lenskit_evaluation.finetune.model import FineTuned

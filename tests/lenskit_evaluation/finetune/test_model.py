@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
-from lenskit.plugin import Encoder, LenskitError, Parameter, load_tensors, save_tensors
+from lenskit.evaluation import Encoder
+from lenskit.plugin import LenskitError, Parameter
+from lenskit.toolbox import load_tensors, save_tensors
 from lenskit_evaluation.finetune.model import MODEL, FineTuned
 
 CARD: dict[str, Any] = {

@@ -13,8 +13,9 @@ from torchvision.models import get_model
 
 from lenskit.encoder import Encoder
 from lenskit.errors import LenskitError, UsageError
-from lenskit.plugin import Parameter, orient_values
+from lenskit.plugin import Parameter
 from lenskit.preprocessing.preprocess import Preprocess
+from lenskit.toolbox import orient_values
 from lenskit_evaluation.finetune.data import ORIENTATIONS, orient, oriented_labels
 from lenskit_evaluation.finetune.model import FineTuned
 from lenskit_evaluation.finetune.training import Recipe, fit, trained_parts

@@ -12,11 +12,11 @@ import pytest
 
 from lenskit.cli.main import run as lenskit
 from lenskit.errors import UsageError
-from lenskit.plugin import Embeddings, Parameter, Run
+from lenskit.evaluation import Embeddings, Rows, Run
+from lenskit.plugin import Parameter
 from lenskit_evaluation.baselines import PIXELS, RANDOM
 from lenskit_evaluation.invariance.evaluation import Invariance
 from lenskit_evaluation.invariance.sides import truths
-from lenskit_evaluation.splits import Rows
 
 SMALL = {"lenses": 80, "test_lenses": 60}
 

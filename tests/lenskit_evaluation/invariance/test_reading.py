@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from sklearn.metrics import cohen_kappa_score, r2_score
 
 from lenskit.errors import LenskitError
+from lenskit.evaluation import Rows
 from lenskit.plugin import Parameter
 from lenskit_evaluation.invariance.reading import read_off, skill
-from lenskit_evaluation.splits import Rows
 
 
 def rows(n: int, seed: int, features) -> Rows:

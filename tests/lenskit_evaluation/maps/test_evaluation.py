@@ -11,11 +11,10 @@ import pytest
 
 from lenskit.cli.main import run as lenskit
 from lenskit.errors import LenskitError, UsageError
+from lenskit.evaluation import Embeddings, Rows, Split
 from lenskit.kinds.parameter import Parameter
-from lenskit.plugin import Embeddings
 from lenskit.run import Run
 from lenskit_evaluation.maps.evaluation import Umap, coloured_by
-from lenskit_evaluation.splits import Rows, Split
 
 WIDTH = Parameter("width", "arcsec", "$w$", headline=True)
 KIND = Parameter("kind", classes=("blob", "a|b <i>", "ring"))

@@ -11,7 +11,7 @@ import torch
 
 from lenskit.cli.main import run as lenskit
 from lenskit.errors import LenskitError, UsageError
-from lenskit.plugin import Embeddings
+from lenskit.evaluation import Embeddings
 from lenskit.run import Run
 from lenskit_evaluation.embed import Embed
 from lenskit_evaluation.neighbours.archive import embed_archive, images_of

@@ -16,8 +16,8 @@ from sklearn.preprocessing import StandardScaler
 
 from lenskit.cli.main import run as lenskit
 from lenskit.errors import LenskitError, UsageError
-from lenskit.plugin import Embeddings, Parameter, Run, SimulatedLenses
-from lenskit_evaluation.lenses import simulated_split
+from lenskit.evaluation import Embeddings, Run, SimulatedLenses, simulated_split
+from lenskit.plugin import Parameter
 from lenskit_evaluation.metrics import Estimate, Score
 from lenskit_evaluation.predict import Predict
 from lenskit_evaluation.probe.evaluation import Probe, _given_away

@@ -8,13 +8,13 @@ from sklearn.linear_model import RidgeCV
 from sklearn.preprocessing import StandardScaler
 
 from lenskit.errors import LenskitError
+from lenskit.evaluation import Rows, Split
 from lenskit.plugin import Parameter
 from lenskit_evaluation.baselines import find_components, in_components
 from lenskit_evaluation.probe.label_curves import label_curve, sizes
 from lenskit_evaluation.probe.probing import Targets, draw_lenses, judge, predict_draws, targets_of
 from lenskit_evaluation.probe.residuals import binned, covariates, is_round
 from lenskit_evaluation.regression import PENALTIES
-from lenskit_evaluation.splits import Rows, Split
 
 KIND = Parameter("kind", classes=("a", "b", "c"))
 WIDTH = Parameter("width", "arcsec")

@@ -15,8 +15,7 @@ from matplotlib.figure import Figure
 from lenskit.api import evaluate
 from lenskit.cli.main import run as lenskit
 from lenskit.errors import UsageError
-from lenskit.plugin import Run, digest
-from lenskit_evaluation.outcome import write_outcome
+from lenskit.evaluation import Run, digest, write_results
 from lenskit_evaluation.report.evaluation import Report
 
 
@@ -58,7 +57,7 @@ def two(run: Run, tmp_path: Path) -> list[Run]:
     runs = [run, another(run, tmp_path / "other")]
     settings = {"seed": 0}
     for name, those in {"probe": runs, "odd <b>": runs[:1]}.items():
-        write_outcome(
+        write_results(
             [each.folder(name) for each in those],
             title=f"What {name} found",
             settings=settings,
@@ -114,7 +113,7 @@ def test_the_best_encoder_has_evaluations_of_its_own(two: list[Run], tmp_path: P
     best = Run(run.path / "best")
     summary = {best.name: {"R2": 0.9}}
     settings = {"seed": 0}
-    write_outcome(
+    write_results(
         [best.folder("probe")], title="", settings=settings, results={}, table=[{"a": 1}], summary=summary,
         subjects={best.name: best},
     )  # fmt: skip
@@ -155,7 +154,7 @@ def test_results_that_are_damaged_are_left_out(damaged: bytes, two: list[Run], t
 
 def write_together(runs: dict[str, Run]) -> None:
     """An outcome of several runs, of which the n-th has R2 = n / 10."""
-    write_outcome(
+    write_results(
         [each.folder("probe") for each in runs.values()],
         title="Together",
         settings={},
@@ -239,7 +238,7 @@ def test_results_of_several_runs_of_an_earlier_version(
 
 def test_figures_of_different_data_stand_in_columns_of_their_own(two: list[Run], tmp_path: Path) -> None:
     for run, data in zip(two, ("simulated", "slacs"), strict=True):
-        write_outcome(
+        write_results(
             [run.folder("probe")],
             title="Alone",
             settings={"data": data},

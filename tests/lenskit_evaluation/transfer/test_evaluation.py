@@ -13,7 +13,8 @@ from scipy.stats import binomtest, spearmanr
 
 from lenskit.cli.main import run as lenskit
 from lenskit.errors import UsageError
-from lenskit.plugin import Parameter, Run
+from lenskit.evaluation import Run
+from lenskit.plugin import Parameter
 from lenskit_evaluation.baselines import BEST_CONSTANT, RANDOM
 from lenskit_evaluation.regression import fit_linear_probe
 from lenskit_evaluation.transfer.evaluation import Transfer, share_within

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from lenskit.plugin import Scene, UsageError, smooth_light
+from lenskit.plugin import Scene, UsageError
+from lenskit.toolbox import smooth_light
 from lenskit_lensing.scenes.cutouts import axis_ratio
 from lenskit_lensing.simulators.hst import HST, normalised
 from lenskit_lensing.simulators.injection import Injection

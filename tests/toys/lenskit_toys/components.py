@@ -11,17 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lenskit.plugin import (
-    Backbone,
-    Batch,
-    Distribution,
-    KeyedGenerator,
-    MacroModel,
-    Method,
-    Parameter,
-    Scene,
-    Simulator,
-)
+from lenskit.plugin import Backbone, Batch, Distribution, KeyedGenerator, Method, Parameter, Scene, Simulator
+from lenskit.toolbox import MacroModel
 
 
 class Blobs(Simulator):

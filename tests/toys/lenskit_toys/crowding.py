@@ -8,9 +8,7 @@ from typing import Annotated, Any
 import numpy as np
 from annotated_types import Gt
 
-from lenskit.plugin import Embeddings, Run
-from lenskit_evaluation.lenses import OnLenses
-from lenskit_evaluation.outcome import write_outcome
+from lenskit.evaluation import Embeddings, OnLenses, Run, write_results
 
 
 class Crowding(OnLenses):
@@ -30,7 +28,7 @@ class Crowding(OnLenses):
             centre = split.train.features.mean(0)
             distance = np.linalg.norm(split.test.features - centre, axis=1).mean() / self.scale
             found[label] = {"distance": float(distance), "n": len(split.test)}
-        write_outcome(
+        write_results(
             [run.folder("crowding") for run in runs],
             title="Mean distance from the mean of the features",
             settings=self.options(),

@@ -8,7 +8,8 @@ from typing import Annotated, Any, Literal
 
 from annotated_types import Ge
 
-from lenskit.plugin import Evaluation, Run, UsageError
+from lenskit.evaluation import Run
+from lenskit.plugin import Evaluation, UsageError
 
 
 class Note(Evaluation):

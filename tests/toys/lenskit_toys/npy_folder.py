@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lenskit.plugin import FolderFormat, Plan
+from lenskit.toolbox import FolderFormat, Plan
 
 
 class NpyFolder(FolderFormat):

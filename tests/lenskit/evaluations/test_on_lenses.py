@@ -11,8 +11,7 @@ import torch
 from lenskit.chosen import build
 from lenskit.config import Config
 from lenskit.errors import LenskitError, UsageError
-from lenskit.plugin import Embeddings, Run, open_dataset
-from lenskit_evaluation.lenses import OnLenses, labelled, simulated_split, stored_split
+from lenskit.evaluation import Embeddings, OnLenses, Run, labelled, open_dataset, simulated_split, stored_split
 
 torch.set_num_threads(1)
 

@@ -5,7 +5,7 @@ import io
 
 from rich.console import Console
 
-from lenskit_evaluation.tables import to_csv, to_markdown, to_rich
+from lenskit.evaluation import to_csv, to_markdown, to_rich
 
 ROWS = [{"run": "a|b", "R2": 1 / 3}, {"run": "constant", "n": 20}]
 

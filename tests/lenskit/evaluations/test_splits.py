@@ -6,8 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lenskit.errors import LenskitError
+from lenskit.evaluation import Rows, Split, check_units, sides_of, split_rows
 from lenskit.plugin import Parameter
-from lenskit_evaluation.splits import JUDGED_PART, Rows, Split, check_units, sides_of, split_rows
+from lenskit.toolbox import JUDGED_PART
 
 
 @st.composite

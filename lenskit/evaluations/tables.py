@@ -11,26 +11,26 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from lenskit.plugin import as_markdown, escaped
+from lenskit.words import as_markdown, escaped
 
-Rows = Sequence[Mapping[str, Any]]
+TableRows = Sequence[Mapping[str, Any]]
 """Rows of a table by the names of its columns; a row may lack some."""
 
 
-def to_markdown(rows: Rows) -> str:
+def to_markdown(rows: TableRows) -> str:
     """A table in GitHub's Markdown."""
     header, lines = _cells(rows)
     marked = [[as_markdown(cell) for cell in line] for line in [header, ["---"] * len(header), *lines]]
     return "".join(f"| {' | '.join(line)} |\n" for line in marked)
 
 
-def as_text(rows: Rows) -> list[dict[str, str]]:
+def as_text(rows: TableRows) -> list[dict[str, str]]:
     """The same with every cell there, as it is shown."""
     header, lines = _cells(rows)
     return [dict(zip(header, line, strict=True)) for line in lines]
 
 
-def to_csv(rows: Rows) -> str:
+def to_csv(rows: TableRows) -> str:
     """Comma-separated values with a header; numbers are written so that they are read back the same."""
     text = io.StringIO()
     writer = csv.DictWriter(text, _columns(rows), lineterminator="\n")
@@ -39,7 +39,7 @@ def to_csv(rows: Rows) -> str:
     return text.getvalue()
 
 
-def to_rich(rows: Rows, title: str = "") -> Table:
+def to_rich(rows: TableRows, title: str = "") -> Table:
     """A table for the terminal."""
     header, lines = _cells(rows)
     table = Table(title=Text(escaped(title)) if title else None, title_justify="left")
@@ -50,7 +50,7 @@ def to_rich(rows: Rows, title: str = "") -> Table:
     return table
 
 
-def show(rows: Rows, title: str = "") -> None:
+def show(rows: TableRows, title: str = "") -> None:
     """Prints a table: as wide as the terminal, or where there is none as wide as it needs to be."""
     console = Console(markup=False)
     if not console.is_terminal:
@@ -58,12 +58,12 @@ def show(rows: Rows, title: str = "") -> None:
     console.print(to_rich(rows, title))
 
 
-def _columns(rows: Rows) -> list[str]:
+def _columns(rows: TableRows) -> list[str]:
     """All columns, in the order in which they first occur."""
     return list(dict.fromkeys(column for row in rows for column in row))
 
 
-def _cells(rows: Rows) -> tuple[list[str], list[list[str]]]:
+def _cells(rows: TableRows) -> tuple[list[str], list[list[str]]]:
     """Header and cells as text; numbers with three decimals."""
     columns = _columns(rows)
     lines = [[_text(row.get(column, "")) for column in columns] for row in rows]

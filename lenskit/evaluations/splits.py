@@ -13,7 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from lenskit.plugin import Embeddings, LenskitError, Parameter
+from lenskit.embeddings import Embeddings
+from lenskit.errors import LenskitError
+from lenskit.kinds.parameter import Parameter
 
 Array = NDArray[np.float64]
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from lenskit.plugin import Dataset, Run, absolute_spec, digest, find_reader
-from lenskit_evaluation.features import simulator_options
+from lenskit.data.readers import absolute_spec, find_reader
+from lenskit.evaluations.subjects import simulator_options
+from lenskit.identity import digest
+from lenskit.kinds.dataset import Dataset
+from lenskit.run import Run
 
 
 def stored_origin(data: str, dataset: Dataset) -> dict[str, Any]:

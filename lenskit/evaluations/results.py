@@ -13,38 +13,35 @@ from typing import IO, Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from lenskit.plugin import (
-    Embeddings,
-    as_markdown,
-    asked,
-    check_free,
-    digest,
-    listed_in,
-    save_figure,
-    write_atomically,
-    write_list,
-)
-from lenskit_evaluation.lenses import Subject, labelled
-from lenskit_evaluation.tables import Rows, as_text, show, to_csv, to_markdown
+from lenskit.asked import asked
+from lenskit.destinations import check_free
+from lenskit.drawing import save_figure
+from lenskit.embeddings import Embeddings
+from lenskit.evaluations.subjects import Subject, labelled
+from lenskit.evaluations.tables import TableRows, as_text, show, to_csv, to_markdown
+from lenskit.files import write_atomically
+from lenskit.identity import digest
+from lenskit.ownership import listed_in, write_list
+from lenskit.words import as_markdown
 
 log = logging.getLogger("lenskit")
 
-OUTCOME = ("results.json", "table.md", "table.csv")
-"""Files that `write_outcome` writes in addition to pictures."""
+RESULT_FILES = ("results.json", "table.md", "table.csv")
+"""Files that `write_results` writes in addition to pictures."""
 
 Content = str | bytes | Callable[[IO[bytes]], object]
 """Contents that `write_atomically` takes."""
 
 
-def write_outcome(
+def write_results(
     folders: Sequence[Path],
     *,
     title: str,
     settings: Mapping[str, Any],
     results: Mapping[str, Any],
-    table: Rows,
-    long: Rows = (),
-    more: Mapping[str, Rows] | None = None,
+    table: TableRows,
+    long: TableRows = (),
+    more: Mapping[str, TableRows] | None = None,
     summary: Mapping[str, Mapping[str, float]] | None = None,
     pictures: Mapping[str, Figure] | None = None,
     subjects: Mapping[str, Subject] | None = None,
@@ -60,14 +57,14 @@ def write_outcome(
         title: What the table shows, in a line.
         settings: What the figures depend on, in addition to the options of the evaluation, which are recorded anyway.
         results: The figures; NaN becomes null.
-        table: Rows for people.
-        long: Rows for programs, in `table.csv`; by default those for people.
+        table: TableRows for people.
+        long: TableRows for programs, in `table.csv`; by default those for people.
         more: Further tables for people, by their titles; they stand below the first in `table.md`.
         summary: For each subject by its label, its few figures that count, by name: such as
             `{"theta_E R2": 0.889}`. `lenskit report` puts those of all evaluations into one row a run.
         pictures: Figures by the names of their files, without the ending.
         subjects: What was judged, by the labels in `summary`; by default as `labelled` calls the runs of the command.
-        origin: Where the lenses come from, as `lenskit_evaluation.origins` says it.
+        origin: Where the lenses come from, as `simulated_origin` and `stored_origin` give it.
         files: Further files of each folder, by their names.
 
     `results.json` lists all that is written. What an earlier outcome of the same settings and subjects lists is
@@ -94,7 +91,7 @@ def write_outcome(
         "table": as_text(table),
     }
     own = {name for each in files for name in each}
-    names = [*OUTCOME, *drawn, *own]
+    names = [*RESULT_FILES, *drawn, *own]
     said = {"evaluation": wish.evaluation, "asked": wish.identity, "of": wish.subjects}
     plain = plain_values({**results, **known, **said, "pictures": list(drawn), "files": sorted(names)})
     tables = {title: table, **(more or {})}
@@ -136,7 +133,7 @@ def _png(figure: Figure) -> bytes:
 
 def _remove_former(folder: Path, names: Sequence[str]) -> None:
     """Removes files of the outcome that is replaced: beside another table its pictures would tell of other lenses."""
-    for name in listed_in(folder, asked().evaluation, OUTCOME[:1]) - {*names}:
+    for name in listed_in(folder, asked().evaluation, RESULT_FILES[:1]) - {*names}:
         if name == Path(name).name and not (folder / name).is_dir():
             (folder / name).unlink(missing_ok=True)
 

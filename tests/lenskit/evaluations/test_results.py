@@ -11,8 +11,7 @@ import pytest
 
 from lenskit.api import evaluate
 from lenskit.config import Config
-from lenskit.plugin import Embeddings, Run, digest
-from lenskit_evaluation.outcome import write_outcome
+from lenskit.evaluation import Embeddings, Run, digest, write_results
 
 FEW: dict[str, Any] = {"lenses": 20, "test_lenses": 10}
 
@@ -70,6 +69,6 @@ def test_a_run_with_the_name_of_a_baseline_is_called_by_its_path(run: Run, tmp_p
 
 
 def test_without_the_core_nobody_is_named(tmp_path: Path) -> None:
-    write_outcome([tmp_path / "out"], title="Alone", settings={"seed": 1}, results={}, table=[{"a": 1}])
+    write_results([tmp_path / "out"], title="Alone", settings={"seed": 1}, results={}, table=[{"a": 1}])
     found = results(tmp_path / "out")
     assert (found["settings"], found["subjects"], found["origin"]) == ({"seed": 1}, None, {})

@@ -1,0 +1,1 @@
+"""The base of evaluations: runs and lenses in, results out."""

@@ -1,0 +1,134 @@
+"""Lenses to fit to and others to judge on, simulated, stored or embedded already.
+
+Images of one lens are never on both sides, nor are two that show the same galaxy of a collection as their source: see
+`splits.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lenskit.data.lens_set import LensSet
+from lenskit.data.simulated import SimulatedLenses
+from lenskit.data.stored import StoredLenses
+from lenskit.embeddings import Embedder, Embeddings, embed
+from lenskit.errors import LenskitError
+from lenskit.evaluations.splits import Rows, Split, sides_of, split_rows
+from lenskit.evaluations.subjects import best_device
+from lenskit.kinds.dataset import Dataset
+from lenskit.kinds.parameter import Parameter
+from lenskit.kinds.simulator import Simulator
+
+CHUNK = 256
+"""Lenses drawn at a time."""
+
+PATIENCE = 40
+"""One of this many drawn lenses, at least, must be on the right side of the split."""
+
+
+@dataclass(frozen=True)
+class LensSplit:
+    """Lenses to fit to and others to judge on.
+
+    Attributes:
+        train: Those to fit to.
+        test: Those to judge on.
+    """
+
+    train: LensSet
+    test: LensSet
+
+    @property
+    def parameters(self) -> Sequence[Parameter]:
+        """Return the recorded parameters."""
+        return self.train.parameters
+
+    @property
+    def removable(self) -> frozenset[str]:
+        """Return the groups whose light can be left out."""
+        return self.train.removable
+
+    def embed(self, embedders: Mapping[str, Embedder], omit: Iterable[str] = ()) -> dict[str, Split]:
+        """Return the features of both sides for each encoder; images are made or read once for all."""
+        train, test = (embed_rows(embedders, side, omit) for side in (self.train, self.test))
+        return {name: Split(train[name], test[name], list(self.parameters)) for name in embedders}
+
+
+def simulated_split(simulator: Simulator, lenses: int, test_lenses: int, seed: int) -> LensSplit:
+    """Return lenses that no run was trained on: splits `probe-train` and `probe-test` of the seed.
+
+    Where sources are images of real galaxies, each side draws until it has enough lenses with galaxies of its own.
+
+    Args:
+        simulator: Draws and renders them.
+        lenses: How many to fit to.
+        test_lenses: How many to judge on.
+        seed: Their seed.
+    """
+    return LensSplit(
+        _simulated_side(simulator, "probe-train", lenses, seed),
+        _simulated_side(simulator, "probe-test", test_lenses, seed),
+    )
+
+
+def _simulated_side(simulator: Simulator, split: str, count: int, seed: int) -> SimulatedLenses:
+    everything = SimulatedLenses(simulator, seed=seed, split=split).to(best_device())
+    things = [parameter.name for parameter in everything.parameters if parameter.identity]
+    if not things:
+        return everything.select(range(count))
+    found: list[NDArray[np.int64]] = []
+    start, enough = 0, 0
+    while enough < count:
+        if start > PATIENCE * max(enough, CHUNK):
+            raise LenskitError(
+                f"of {start} simulated lenses only {enough} have sources that the other side of the split has not: "
+                "the simulator draws from too few real galaxies"
+            )
+        some = everything.select(range(start, start + CHUNK))
+        values = some.values()
+        fitted, judged = sides_of({name: values[name] for name in things}, some.index)
+        found.append(some.index[judged if split == "probe-test" else fitted])
+        start, enough = start + CHUNK, enough + len(found[-1])
+    return everything.select(np.concatenate(found)[:count])
+
+
+def stored_split(dataset: Dataset, lenses: int, test_lenses: int, seed: int) -> LensSplit:
+    """Return the lenses of a dataset, split at random.
+
+    Args:
+        dataset: The images.
+        lenses: How many lenses to fit to, at most.
+        test_lenses: How many to judge on, at most.
+        seed: Seed of the split.
+
+    Raises:
+        LenskitError: The dataset is incomplete, or one side would have no lens.
+    """
+    everything = StoredLenses(dataset)
+    things = [parameter.name for parameter in everything.parameters if parameter.identity]
+    values = everything.values() if things else {}
+    train, test = split_rows(everything.index, {n: values[n] for n in things}, lenses, test_lenses, seed)
+    return LensSplit(everything.select(train), everything.select(test))
+
+
+def embed_rows(embedders: Mapping[str, Embedder], lenses: LensSet, omit: Iterable[str] = ()) -> dict[str, Rows]:
+    """Return features of a lens set from several encoders, as `embed` does, in double precision.
+
+    Raises:
+        LenskitError: There are no lenses.
+    """
+    if not len(lenses):
+        raise LenskitError("there are no lenses to judge on")
+    return {name: Rows.of(each) for name, each in embed(embedders, lenses, omit).items()}
+
+
+def split_embeddings(embeddings: Embeddings, lenses: int, test_lenses: int, seed: int) -> Split:
+    """Return the two sides of embeddings."""
+    things = {p.name: embeddings.values[p.name] for p in embeddings.parameters if p.identity}
+    sides = split_rows(embeddings.lens, things, lenses, test_lenses, seed)
+    train, test = (Rows.of(embeddings, rows) for rows in sides)
+    return Split(train, test, list(embeddings.parameters))

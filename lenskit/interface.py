@@ -1,0 +1,53 @@
+"""Renames of plugin interface 2, and how a class that was written for interface 1 is recognised."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+
+RENAMED: Mapping[str, Mapping[str, str]] = {
+    "method": {
+        "training_step(batch, batch_index)": "step(batch)",
+        "optimizer": "optimizer_defaults",
+        "usual": "default_sections",
+        "check": "check_range",
+        "check_shown": "check_range",
+    },
+    "pairs": {"shared": "shared_groups"},
+    "dataset": {"shared": "shared_groups"},
+    "simulator": {"anomalous": "anomaly_options", "render(without=)": "render(omit=)"},
+}
+"""New names of attributes and parameters by kind."""
+
+MOVED_NAMES: Mapping[str, str] = {
+    "Chunk": "lenskit.evaluation.Lenses",
+    "read_lenses": "lenskit.evaluation.StoredLenses",
+    "simulated": "lenskit.evaluation.SimulatedLenses",
+    "source_of": "lenskit.evaluation.training_set_of",
+    "spelled_out": "lenskit.evaluation.absolute_spec",
+    "stored": "lenskit.evaluation.StoredLenses",
+}
+"""Where a name of `lenskit.plugin` went that has another name now."""
+
+OURS = ("lenskit", "torch", "pytorch_lightning", "lightning", "abc", "builtins")
+"""Packages whose classes are not looked at."""
+
+
+def old_names(kind: str, loaded: type) -> list[str]:
+    """Return the renames that a class needs, such as `usual to default_sections`.
+
+    Args:
+        kind: The kind of the component.
+        loaded: Its class.
+    """
+    own = [base for base in loaded.__mro__ if base.__module__.partition(".")[0] not in OURS]
+    return [f"{old} to {new}" for old, new in RENAMED.get(kind, {}).items() if any(_has(base, old) for base in own)]
+
+
+def _has(base: type, old: str) -> bool:
+    name, _, parameter = old.partition("(")
+    if name not in vars(base):
+        return False
+    if not parameter.endswith("=)"):
+        return True
+    return parameter.removesuffix("=)") in inspect.signature(vars(base)[name]).parameters
