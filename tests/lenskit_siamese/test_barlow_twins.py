@@ -48,7 +48,7 @@ def test_the_loss_is_equation_1():
 def test_the_optimiser_is_the_papers():
     method = small()
     method.budget = Budget(batch_size=2048, batches_per_epoch=10, epochs=1000)
-    method.optimizer_settings = OptimizerSettings(**BarlowTwins.optimizer)
+    method.optimizer_settings = OptimizerSettings(**BarlowTwins.optimizer_defaults)
     weights, biases = method.configure_optimizers().param_groups
     for group in (weights, biases):
         group["peak_lr"], group["peak_weight_decay"] = group["lr"], group["weight_decay"]
@@ -64,7 +64,7 @@ def test_the_optimiser_is_the_papers():
 def test_without_groups_there_is_one_learning_rate(settings):
     method = small()
     method.budget = Budget(batch_size=256, batches_per_epoch=10, epochs=10)
-    method.optimizer_settings = OptimizerSettings(**BarlowTwins.optimizer | settings)
+    method.optimizer_settings = OptimizerSettings(**BarlowTwins.optimizer_defaults | settings)
     for group in method.configure_optimizers().param_groups:
         group["peak_lr"], group["peak_weight_decay"] = group["lr"], group["weight_decay"]
         assert method.learning_rate(group, 50) == pytest.approx(0.2)

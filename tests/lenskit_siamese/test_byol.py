@@ -110,7 +110,7 @@ def test_the_targets_batch_norms_have_statistics_of_their_own():
 def test_the_optimiser_is_the_papers():
     method = small()
     method.budget = Budget(batch_size=4096, batches_per_epoch=10, epochs=1000)
-    method.optimizer_settings = OptimizerSettings(**BYOL.optimizer)
+    method.optimizer_settings = OptimizerSettings(**BYOL.optimizer_defaults)
     optimiser = method.configure_optimizers()
     decayed, spared = optimiser.param_groups
     assert type(optimiser).__name__.upper() == "LARS"

@@ -30,7 +30,7 @@ def dino(**options) -> DINO:
     torch.manual_seed(0)
     method = DINO(Flat(), **{"output_dim": 20, "hidden_dim": 16, "bottleneck_dim": 8} | options)
     method.budget = Budget(batch_size=256, batches_per_epoch=10, epochs=100)
-    method.optimizer_settings = OptimizerSettings(**DINO.optimizer)
+    method.optimizer_settings = OptimizerSettings(**DINO.optimizer_defaults)
     return method
 
 

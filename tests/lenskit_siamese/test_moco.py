@@ -168,7 +168,7 @@ def test_a_queue_that_will_not_be_full_is_warned_of(batches, warns, caplog):
 def test_the_optimiser_is_the_papers():
     method = small()
     method.budget = Budget(batch_size=256, batches_per_epoch=10, epochs=200)
-    method.optimizer_settings = OptimizerSettings(**MoCo.optimizer)
+    method.optimizer_settings = OptimizerSettings(**MoCo.optimizer_defaults)
     optimiser = method.configure_optimizers()
     decayed, spared = optimiser.param_groups
     assert isinstance(optimiser, torch.optim.SGD)

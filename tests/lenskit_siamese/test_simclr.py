@@ -71,7 +71,7 @@ def test_a_head_of_any_depth_fits(layers):
 def test_the_optimiser_is_the_papers():
     method = small()
     method.budget = Budget(batch_size=4096, batches_per_epoch=10, epochs=100)
-    method.optimizer_settings = OptimizerSettings(**SimCLR.optimizer)
+    method.optimizer_settings = OptimizerSettings(**SimCLR.optimizer_defaults)
     decayed, spared = method.configure_optimizers().param_groups
     # Sec. 2.3: 0.3 x 4096 / 256 = 4.8.
     assert decayed["lr"] == spared["lr"] == pytest.approx(4.8)

@@ -18,7 +18,7 @@ from lenskit_toys.views import SmallNetwork, pairs
 def small(lr: float = 0.03, **options) -> SimSiam:
     torch.manual_seed(0)
     method = SimSiam(SmallNetwork(), **{"projection_dim": 32, "hidden_dim": 32, "predictor_dim": 8} | options)
-    method.optimizer_settings = OptimizerSettings(**SimSiam.optimizer | {"lr": lr, "decay_all": True})
+    method.optimizer_settings = OptimizerSettings(**SimSiam.optimizer_defaults | {"lr": lr, "decay_all": True})
     return method
 
 

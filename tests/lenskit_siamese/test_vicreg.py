@@ -74,7 +74,7 @@ def test_the_loss_does_not_depend_on_the_last_bias():
 def test_the_optimiser_is_the_papers():
     method = small()
     method.budget = Budget(batch_size=2048, batches_per_epoch=10, epochs=1000)
-    method.optimizer_settings = OptimizerSettings(**VICReg.optimizer)
+    method.optimizer_settings = OptimizerSettings(**VICReg.optimizer_defaults)
     decayed, spared = method.configure_optimizers().param_groups
     # Sec. 4.2: 2048 / 256 x 0.2 = 1.6.
     assert decayed["lr"] == spared["lr"] == pytest.approx(1.6)
