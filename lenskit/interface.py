@@ -24,7 +24,7 @@ MOVED_NAMES: Mapping[str, str] = {
     "read_lenses": "lenskit.evaluation.StoredLenses",
     "simulated": "lenskit.evaluation.SimulatedLenses",
     "source_of": "lenskit.evaluation.training_set_of",
-    "absolute_spec": "lenskit.evaluation.absolute_spec",
+    "spelled_out": "lenskit.evaluation.absolute_spec",
     "stored": "lenskit.evaluation.StoredLenses",
 }
 """Where a name of `lenskit.plugin` went that has another name now."""

@@ -30,7 +30,7 @@ def check(start: Config, chosen: str, over: dict[str, dict[str, Any]], outcome: 
     sections, before = outcome.sections, start.sections
     assert sections["method"] == Config.resolve(named(chosen)).sections["method"] or chosen == start.name("method")
     assert {section: sections[section]["name"] for section in over} == {s: v["name"] for s, v in over.items()}
-    own, other = method(chosen).usual, method(start.name("method")).usual
+    own, other = method(chosen).default_sections, method(start.name("method")).default_sections
     if chosen != start.name("method"):
         assert sections.get("optimizer") == Config.resolve(named(chosen)).sections.get("optimizer")
         for section, options in own.items():

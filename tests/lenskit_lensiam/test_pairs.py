@@ -31,7 +31,7 @@ def test_lens_fixed_returns_the_two_renderings_as_they_are():
 
 
 def test_lens_fixed_shares_the_lens_and_nothing_else():
-    assert LensFixed.shared == {"lens"}
+    assert LensFixed.shared_groups == {"lens"}
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ class Numbered(Dataset):
 
     def __init__(self, lenses: int, views: int = 1, shared: frozenset[str] = frozenset(), chunk: int = 1) -> None:
         self.names = [f"lens-{i}" for i in range(lenses)]
-        self.views, self.shared, self.chunk = views, shared, chunk
+        self.views, self.shared_groups, self.chunk = views, shared, chunk
 
     def read(self, index: Sequence[int]) -> tuple[Tensor, dict[str, Tensor]]:
         number = torch.tensor(list(index), dtype=torch.float32)

@@ -76,7 +76,7 @@ def test_parts_come_in_the_order_in_which_they_are_named() -> None:
 def test_the_first_part_says_what_is_drawn_shared_and_how_many_views_there_are() -> None:
     for first in ("lens-fixed", "source-fixed", "single", "default", "blur"):
         alone, more = pairs(first), pairs(f"{first}+noise")
-        assert (more.draws, more.shared, more.views) == (alone.draws, alone.shared, alone.views)
+        assert (more.draws, more.shared_groups, more.views) == (alone.draws, alone.shared_groups, alone.views)
         assert views(more, IMAGES[:4, : alone.draws]).shape == (4, alone.views, 1, 8, 8)
 
 
