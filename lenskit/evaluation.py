@@ -53,7 +53,6 @@ if TYPE_CHECKING:
     from lenskit.evaluations.results import Content as Content
     from lenskit.evaluations.results import plain_values as plain_values
     from lenskit.evaluations.results import write_results as write_results
-    from lenskit.evaluations.splits import JUDGED_PART as JUDGED_PART
     from lenskit.evaluations.splits import Array as Array
     from lenskit.evaluations.splits import Rows as Rows
     from lenskit.evaluations.splits import Split as Split
@@ -112,9 +111,7 @@ _NAMES = {
     "lenskit.evaluations.on_lenses": "check_one_source OnLenses Seed",
     "lenskit.evaluations.origins": "simulated_origin stored_origin",
     "lenskit.evaluations.results": "Content plain_values RESULT_FILES write_results",
-    "lenskit.evaluations.splits": (
-        "Array check_same_units check_units JUDGED_PART known_values Rows sides_of Split split_rows"
-    ),
+    "lenskit.evaluations.splits": "Array check_same_units check_units known_values Rows sides_of Split split_rows",
     "lenskit.evaluations.subjects": (
         "best_device encoders_of labelled simulator_of simulator_options Subject SubjectT to_best_device"
     ),

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from lenskit.errors import LenskitError
 from lenskit.evaluation import Rows, Split, check_units, sides_of, split_rows
+from lenskit.evaluations.splits import JUDGED_PART
 from lenskit.plugin import Parameter
-from lenskit.toolbox import JUDGED_PART
 
 
 @st.composite
