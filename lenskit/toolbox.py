@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from lenskit.encoders.named import find_named as find_named
     from lenskit.encoders.named import not_named as not_named
     from lenskit.errors import too_many_files as too_many_files
-    from lenskit.evaluations.splits import JUDGED_PART as JUDGED_PART
     from lenskit.files import part_of as part_of
     from lenskit.files import sweep_parts as sweep_parts
     from lenskit.files import write_atomically as write_atomically
@@ -91,7 +90,6 @@ _NAMES = {
     "lenskit.drawing": "save_figure settle_texts",
     "lenskit.encoders.named": "find_named not_named",
     "lenskit.errors": "too_many_files",
-    "lenskit.evaluations.splits": "JUDGED_PART",
     "lenskit.files": "part_of sweep_parts write_atomically",
     "lenskit.hdf5_file": "new_hdf5",
     "lenskit.kinds.macro_model": "MacroModel",

@@ -1,16 +1,21 @@
-"""All that a plugin author imports."""
+"""The facades: names that plugins import."""
 
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from importlib import import_module, metadata
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
+import lenskit.evaluation
 import lenskit.plugin
+import lenskit.toolbox
+from lenskit.interface import MOVED_NAMES
 
 HEAVY = {"torch", "numpy", "pydantic", "pytorch_lightning", "scipy", "matplotlib", "rich"}
 
@@ -22,23 +27,47 @@ def heavy_after(code: str) -> set[str]:
     return HEAVY & set(done.stdout.splitlines()[-1].split())
 
 
-@pytest.mark.parametrize("name", lenskit.plugin.__all__)
-def test_every_name_is_there_and_documented(name: str) -> None:
-    value = getattr(lenskit.plugin, name)
-    assert isinstance(value, type) or callable(value) or name in ("Scene", "Chunk")
-    assert value.__doc__
+FACADES = (lenskit.plugin, lenskit.evaluation, lenskit.toolbox)
+ALIASES = ("Array", "Content", "Scene", "Seed", "Subject", "SubjectT", "TableRows", "RESULT_FILES")
+"""Types and constants that have no docstring of their own."""
 
 
-def test_type_checkers_see_the_same_names_from_the_same_modules() -> None:
-    tree = ast.parse(Path(lenskit.plugin.__file__).read_text())
+@pytest.mark.parametrize(("facade", "name"), [(facade, name) for facade in FACADES for name in facade.__all__])
+def test_every_name_is_there_and_documented(facade: ModuleType, name: str) -> None:
+    value = getattr(facade, name)
+    if name not in ALIASES:
+        assert isinstance(value, type) or callable(value)
+        assert value.__doc__
+
+
+@pytest.mark.parametrize("facade", FACADES)
+def test_type_checkers_see_the_same_names_from_the_same_modules(facade: ModuleType) -> None:
+    tree = ast.parse(Path(str(facade.__file__)).read_text())
     (block,) = [node for node in tree.body if isinstance(node, ast.If)]
     seen = {alias.name: node.module for node in block.body if isinstance(node, ast.ImportFrom) for alias in node.names}
-    assert seen == lenskit.plugin._LAZY
+    assert seen == facade._MODULES
+
+
+def test_what_every_component_needs_is_little() -> None:
+    assert len(lenskit.plugin.__all__) <= 28
 
 
 def test_an_unknown_name_is_an_import_error() -> None:
     with pytest.raises(ImportError, match="cannot import name 'Simulater'"):
         from lenskit.plugin import Simulater  # noqa: F401
+
+
+def test_a_name_of_another_facade_says_which() -> None:
+    with pytest.raises(ImportError, match=r"^Embeddings is in lenskit\.evaluation, not in lenskit\.plugin"):
+        from lenskit.plugin import Embeddings  # noqa: F401
+
+
+@pytest.mark.parametrize(("old", "new"), MOVED_NAMES.items())
+def test_a_name_that_was_replaced_says_by_what(old: str, new: str) -> None:
+    with pytest.raises(ImportError, match=f"^{old} is no longer in lenskit.plugin: use {re.escape(new)} instead"):
+        getattr(lenskit.plugin, old)
+    module, _, name = new.rpartition(".")
+    assert hasattr(import_module(module), name)
 
 
 def test_hooks_of_bundled_plugins_are_light() -> None:

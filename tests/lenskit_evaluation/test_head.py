@@ -102,7 +102,7 @@ def test_damage_is_one_line(head: Head, tmp_path: Path) -> None:
 
 
 def test_a_fine_tuned_head_is_the_same_linear_map() -> None:
-    from lenskit.plugin import Encoder
+    from lenskit.evaluation import Encoder
     from lenskit_evaluation.finetune.model import FineTuned
     from lenskit_evaluation.package import _linear_of
 
