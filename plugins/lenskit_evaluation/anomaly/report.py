@@ -10,7 +10,7 @@ from typing import Any
 from lenskit_evaluation.anomaly.judged import MANY, TOGETHER, Figures, Judged, Judgement, resolved
 from lenskit_evaluation.anomaly.plots import reconstructions, roc_curves, score_histograms
 from lenskit_evaluation.anomaly.rank import LEVELS
-from lenskit_evaluation.metrics import Estimate
+from lenskit_evaluation.bootstrap import Estimate
 from lenskit_evaluation.outcome import OUTCOME, write_outcome
 from lenskit_evaluation.tables import to_csv
 

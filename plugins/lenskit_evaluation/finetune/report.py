@@ -12,12 +12,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from lenskit.plugin import Parameter, as_label
+from lenskit_evaluation.bootstrap import Estimate
 from lenskit_evaluation.classification import ClassScore
 from lenskit_evaluation.finetune.data import Labelled
 from lenskit_evaluation.finetune.model import CARD, MODEL, FineTuned
 from lenskit_evaluation.finetune.training import History
 from lenskit_evaluation.lenses import Subject
-from lenskit_evaluation.metrics import Estimate, Score
+from lenskit_evaluation.metrics import Score
 from lenskit_evaluation.outcome import OUTCOME, write_outcome
 from lenskit_evaluation.plots import COLORS
 from lenskit_evaluation.splits import Array

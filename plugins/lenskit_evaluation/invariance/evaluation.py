@@ -9,13 +9,13 @@ from typing import Any
 
 from lenskit.plugin import Embeddings, Parameter, Run, UsageError
 from lenskit_evaluation.baselines import BASELINES, PIXELS, RANDOM, Pixels, find_components, in_components, untrained
+from lenskit_evaluation.bootstrap import Estimate
 from lenskit_evaluation.features import to_best_device
 from lenskit_evaluation.invariance.plot import invariance_bars
 from lenskit_evaluation.invariance.reading import Reading, read_off
 from lenskit_evaluation.invariance.selectivity import Item, Selectivity, difference, selectivity
 from lenskit_evaluation.invariance.sides import headline, sides, truths
 from lenskit_evaluation.lenses import Embedder, Lenses, OnLenses, Subject, labelled, split_embeddings
-from lenskit_evaluation.metrics import Estimate
 from lenskit_evaluation.outcome import OUTCOME, write_outcome
 from lenskit_evaluation.splits import Split, check_units
 from lenskit_evaluation.statistics import Statistics, statistics_of, statistics_of_rows

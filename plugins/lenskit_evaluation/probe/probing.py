@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lenskit.plugin import LenskitError, Parameter
-from lenskit_evaluation.metrics import BalancedAccuracy, Estimate, Score, balanced_accuracy, score
+from lenskit_evaluation.bootstrap import Estimate
+from lenskit_evaluation.metrics import BalancedAccuracy, Score, balanced_accuracy, score
 from lenskit_evaluation.regression import fit_linear_probe, fit_neighbor_probe, fit_network_probe
 from lenskit_evaluation.splits import Array, Rows, Split, known_values
 

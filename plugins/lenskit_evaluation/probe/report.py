@@ -12,8 +12,9 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from lenskit.plugin import Parameter
+from lenskit_evaluation.bootstrap import Estimate
 from lenskit_evaluation.lenses import Subject
-from lenskit_evaluation.metrics import BalancedAccuracy, Estimate, Score
+from lenskit_evaluation.metrics import BalancedAccuracy, Score
 from lenskit_evaluation.outcome import Content, write_outcome
 from lenskit_evaluation.plots import r2_panels
 from lenskit_evaluation.probe.label_curves import Point

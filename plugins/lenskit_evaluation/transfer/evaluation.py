@@ -12,10 +12,11 @@ from annotated_types import Ge
 
 from lenskit.plugin import Evaluation, Parameter, Run, at_most, check_complete, check_free
 from lenskit_evaluation.baselines import BASELINES, BEST_CONSTANT, RANDOM, untrained
+from lenskit_evaluation.bootstrap import Estimate
 from lenskit_evaluation.features import simulator_of, to_best_device
 from lenskit_evaluation.intervals import Intervals
 from lenskit_evaluation.lenses import SimulatedLenses, first_images, labelled, rows_of
-from lenskit_evaluation.metrics import Estimate, Score, score
+from lenskit_evaluation.metrics import Score, score
 from lenskit_evaluation.origins import simulated_origin, stored_origin
 from lenskit_evaluation.outcome import OUTCOME, write_outcome
 from lenskit_evaluation.plots import truth_against_prediction

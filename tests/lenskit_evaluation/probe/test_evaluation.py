@@ -17,8 +17,9 @@ from sklearn.preprocessing import StandardScaler
 from lenskit.cli.main import run as lenskit
 from lenskit.errors import LenskitError, UsageError
 from lenskit.plugin import Embeddings, Parameter, Run, simulated
+from lenskit_evaluation.bootstrap import Estimate
 from lenskit_evaluation.lenses import SimulatedLenses
-from lenskit_evaluation.metrics import Estimate, Score
+from lenskit_evaluation.metrics import Score
 from lenskit_evaluation.predict import Predict
 from lenskit_evaluation.probe.evaluation import Probe, _given_away
 from lenskit_evaluation.probe.fitted import FittedProbe
