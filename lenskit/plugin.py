@@ -142,6 +142,7 @@ if TYPE_CHECKING:
     from lenskit.training.heldout import held_out as held_out
     from lenskit.training.probe import alignment as alignment
     from lenskit.training.probe import uniformity as uniformity
+    from lenskit.training.ridge import fit_ridge as fit_ridge
     from lenskit.training.shortcut import Reading as Reading
     from lenskit.training.shortcut import shortcuts as shortcuts
     from lenskit.words import as_label as as_label
@@ -210,6 +211,7 @@ _NAMES = {
     "lenskit.training.collapse": "effective_rank projection_std",
     "lenskit.training.heldout": "held_out",
     "lenskit.training.probe": "alignment uniformity",
+    "lenskit.training.ridge": "fit_ridge",
     "lenskit.training.shortcut": "Reading shortcuts",
     "lenskit.words": "as_label as_markdown escaped listed quoted reason shortened",
 }
