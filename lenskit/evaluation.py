@@ -92,6 +92,7 @@ if TYPE_CHECKING:
     from lenskit.training.probe import alignment as alignment
     from lenskit.training.probe import uniformity as uniformity
     from lenskit.training.probe_lenses import held_out as held_out
+    from lenskit.training.ridge import fit_ridge as fit_ridge
     from lenskit.training.shortcut import Reading as Reading
     from lenskit.training.shortcut import shortcuts as shortcuts
 
@@ -127,6 +128,7 @@ _NAMES = {
     "lenskit.training.devices": "quiet_lightning",
     "lenskit.training.probe": "alignment uniformity",
     "lenskit.training.probe_lenses": "held_out",
+    "lenskit.training.ridge": "fit_ridge",
     "lenskit.training.shortcut": "Reading shortcuts",
 }
 """Names by the module that they are loaded from."""

@@ -12,8 +12,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from lenskit_evaluation.anomaly.bootstrap import AREA, LEVEL, mean_of, resample_ranks, resampled_counts
+from lenskit_evaluation.anomaly.bootstrap import AREA, mean_of, resample_ranks
 from lenskit_evaluation.anomaly.scored import Truth
+from lenskit_evaluation.bootstrap import estimate, resample
 
 Array = NDArray[np.float64]
 
@@ -78,11 +79,11 @@ def compare_normal(truth: Truth, ours: Array, theirs: Array, seed: int = 0) -> C
     """The mean over normal images of an error (trainings, n), lower is better; see `compare_auc`."""
     normal = truth.is_class(truth.normal)
     sides = {"ours": ours[:, normal], "theirs": theirs[:, normal]}
-    counts = np.concatenate(list(resampled_counts(truth.label[normal], RESAMPLES, seed)), axis=1)
+    counts = np.concatenate(list(resample(np.arange(normal.sum()), RESAMPLES, seed)), axis=1)
     drawn = _over_trainings({side: rows @ counts / normal.sum() for side, rows in sides.items()}, seed)
-    low, high = np.quantile(drawn["ours"] - drawn["theirs"], [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    means = (float(rows.mean()) for rows in sides.values())
-    return Compared(*means, float(low), float(high), higher_is_better=False)
+    means = [float(rows.mean()) for rows in sides.values()]
+    difference = estimate(means[0] - means[1], drawn["ours"] - drawn["theirs"])
+    return Compared(*means, difference.low, difference.high, higher_is_better=False)
 
 
 def _over_trainings(resamples: dict[str, Array], seed: int) -> dict[str, Array]:

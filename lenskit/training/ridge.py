@@ -12,9 +12,7 @@ PENALTIES = np.logspace(-6, 3, 10)
 
 
 def predicted(features: Array, values: Array, judge: Array) -> Array:
-    """Predict parameters by a ridge regression on standardised features.
-
-    For each parameter, the penalty is the one of `PENALTIES` with the least leave-one-out error.
+    """Predict parameters by a ridge regression on standardised features, see `fit_ridge`.
 
     Args:
         features: (n, d), to fit to.
@@ -24,12 +22,40 @@ def predicted(features: Array, values: Array, judge: Array) -> Array:
     Returns:
         (m, parameters).
     """
-    from sklearn.linear_model import RidgeCV
     from sklearn.preprocessing import StandardScaler
 
-    scaler = StandardScaler().fit(features)
-    ridge = RidgeCV(PENALTIES * len(features), alpha_per_target=True).fit(scaler.transform(features), values)
-    return ridge.predict(scaler.transform(judge)).reshape(len(judge), -1)
+    scaler, mean = StandardScaler().fit(features), values.mean(0)
+    _, coefficients = fit_ridge(scaler.transform(features), values - mean, PENALTIES)
+    return scaler.transform(judge) @ coefficients.T + mean
+
+
+def fit_ridge(x: Array, y: Array, penalties: Array) -> tuple[Array, Array]:
+    """Fit a ridge regression without intercept at the penalty with the least leave-one-out error.
+
+    Leaving image i out changes its residual from r_i to r_i / (1 - h_i), with h its leverage (PRESS, Allen 1974,
+    https://doi.org/10.1080/00401706.1974.10489157); 1/n of the leverage is the mean's that was subtracted.
+    scikit-learn's `RidgeCV` finds the same, but takes minutes for 8,000 images with 2,048 features.
+
+    Args:
+        x: (n, features), with a mean of zero.
+        y: (n, parameters), with a mean of zero.
+        penalties: Penalties to choose from, in units of n.
+
+    Returns:
+        The penalties (parameters,), in units of n, and the coefficients (parameters, features).
+    """
+    n, wide = len(x), len(x) < x.shape[1]
+    variances, axes = np.linalg.eigh(x @ x.T if wide else x.T @ x)
+    variances = variances.clip(0)
+    z = axes * np.sqrt(variances) if wide else x @ axes
+    projected = z.T @ y
+    shrunk = 1 / (variances[:, None] + n * penalties)
+    leverage = 1 / n + z**2 @ shrunk
+    fitted = np.einsum("fp,fa->fpa", projected, shrunk).reshape(len(variances), -1)
+    residuals = y[:, :, None] - (z @ fitted).reshape(*y.shape, -1)
+    chosen = np.argmin(np.mean((residuals / (1 - leverage)[:, None]) ** 2, axis=0), axis=1)
+    solved = axes @ ((axes.T @ y if wide else projected) * shrunk[:, chosen])
+    return penalties[chosen], (x.T @ solved if wide else solved).T
 
 
 def r2(truth: Array, prediction: Array) -> Array:

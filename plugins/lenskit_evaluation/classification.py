@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from lenskit.plugin import LenskitError
-from lenskit_evaluation.metrics import Estimate
+from lenskit_evaluation.anomaly.rank import Ranking
+from lenskit_evaluation.bootstrap import Estimate, estimate, resample
 
 Array = NDArray[np.float64]
-
-_BLOCK = 1_000_000
-"""Elements of the arrays that bootstrapping works on at a time."""
 
 
 @dataclass(frozen=True)
@@ -70,14 +67,8 @@ def score_classes(
         return ClassScore(0, dropped, nothing, nothing, nothing, note="no label is known")
     label, predicted = true[known].astype(np.intp), predicted[known]
     values = _figures(label, predicted, np.ones((n, 1)))[:, 0]
-    resampled = np.concatenate([_figures(label, predicted, c) for c in _resamples(n, resamples, seed)], axis=1)
-    tails = [(1 - level) / 2, (1 + level) / 2]
-    estimates = [
-        Estimate(float(value), *np.nanquantile(row, tails).tolist())
-        if np.isfinite(value) and np.isfinite(row).any() and n > 1
-        else Estimate(float(value))
-        for value, row in zip(values, resampled, strict=True)
-    ]
+    drawn = [_figures(label, predicted, counts) for counts in resample(np.arange(n), resamples, seed)]
+    estimates = [estimate(*each, level) for each in zip(values, np.concatenate(drawn, axis=1), strict=True)]
     absent = sorted(set(range(predicted.shape[1])) - set(label.tolist()))
     note = f"no image is of class {', '.join(map(str, absent))}: no AUC" if absent else ""
     return ClassScore(n, dropped, *estimates, note=note)
@@ -96,7 +87,7 @@ def _figures(label: NDArray[np.intp], probabilities: Array, counts: Array) -> Ar
     """
     classes = probabilities.shape[1]
     right = (probabilities.argmax(1) == label).astype(np.float64)
-    members = [(label == number).astype(np.float64) for number in range(classes)]
+    members = [label == number for number in range(classes)]
     with np.errstate(invalid="ignore", divide="ignore"):
         accuracy = right @ counts / counts.sum(0)
         recalls = np.stack([(member * right) @ counts / (member @ counts) for member in members])
@@ -108,26 +99,8 @@ def _figures(label: NDArray[np.intp], probabilities: Array, counts: Array) -> Ar
     return np.stack([accuracy, balanced, np.mean(areas, axis=0)])
 
 
-def _area(member: Array, score: Array, counts: Array) -> Array:
-    """The area under the curve of one class in each resample: the share of pairs of a member and another image in
-    which the member's score is the higher one; ties count half (Hanley & McNeil 1982,
-    https://doi.org/10.1148/radiology.143.1.7063747)."""
-    order = np.argsort(score)
-    ascending = score[order]
-    weight = counts[order]
-    others = np.zeros((len(score) + 1, counts.shape[1]))
-    np.cumsum(weight * (1 - member[order])[:, None], axis=0, out=others[1:])
-    lower, not_higher = (np.searchsorted(ascending, ascending, side=side) for side in ("left", "right"))
-    beaten = (others[lower] + others[not_higher]) / 2
-    mine = weight * member[order][:, None]
-    return (mine * beaten).sum(0) / (mine.sum(0) * others[-1])
-
-
-def _resamples(n: int, resamples: int, seed: int) -> Iterator[Array]:
-    """How often each of n images is in bootstrap resamples, a block (n, some) at a time."""
-    rng = np.random.default_rng(seed)
-    block = max(1, _BLOCK // n)
-    for start in range(0, resamples, block):
-        size = min(block, resamples - start)
-        drawn = rng.integers(n, size=(n, size)) * size + np.arange(size)
-        yield np.bincount(drawn.ravel(), minlength=n * size).reshape(n, size).astype(np.float64)
+def _area(member: NDArray[np.bool_], score: Array, counts: Array) -> Array:
+    """Area under the ROC curve of one class in each resample (resamples,), NaN if all images are of it, or none."""
+    if member.all() or not member.any():
+        return np.full(counts.shape[1], np.nan)
+    return Ranking(score[~member], score[member]).figures(counts[~member], counts[member], levels=())[0]

@@ -2,41 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from lenskit.plugin import LenskitError
+from lenskit_evaluation.bootstrap import Estimate, estimate, resample
 
 Array = NDArray[np.float64]
-
-_BLOCK = 100_000
-"""Elements of the arrays that bootstrapping works on at a time: they fit into a core's cache."""
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A figure and its interval; NaN where it is not defined.
-
-    Attributes:
-        value: The figure; of several fits, their mean.
-        low: Lower end of its interval.
-        high: Upper end of its interval.
-        spread: Standard deviation of the figure from fit to fit, if there are several.
-    """
-
-    value: float
-    low: float = np.nan
-    high: float = np.nan
-    spread: float = np.nan
-
-    def __str__(self) -> str:
-        if np.isnan(self.value):
-            return "-"
-        interval = "" if np.isnan(self.low) else f" ({self.low:.3f} to {self.high:.3f})"
-        return f"{self.value:.3f}{interval}"
 
 
 @dataclass(frozen=True)
@@ -115,15 +89,13 @@ def score(
         nothing = Estimate(np.nan)
         return Score(0, dropped, *[nothing] * 5, note="no label is known")
     true, predicted = true[known], predicted[:, known]
-    lens = np.arange(n) if lenses is None else np.unique(np.asarray(lenses)[known], return_inverse=True)[1]
-    values = np.stack([_figures(true, each, [np.ones((n, 1))])[:, 0] for each in predicted])
+    lens = np.arange(n) if lenses is None else np.asarray(lenses)[known]
+    values = np.stack([_figures(true, each, np.ones((n, 1)))[:, 0] for each in predicted])
     resampled = np.concatenate(
-        [np.mean([_figures(true, each, [counts], ranks) for each in predicted], axis=0)
-         for counts in _resample(lens, resamples, seed)], axis=1,
+        [np.mean([_figures(true, each, counts, ranks) for each in predicted], axis=0)
+         for counts in resample(lens, resamples, seed)], axis=1,
     )  # fmt: skip
-    if lens.max() == 0:
-        resampled[:] = np.nan
-    estimates = [_estimate(*each, level) for each in zip(values.T, resampled, strict=True)]
+    estimates = [estimate(*each, level) for each in zip(values.T, resampled, strict=True)]
     return Score(n, dropped, *estimates, note=_note(true, predicted))
 
 
@@ -148,7 +120,7 @@ def balanced_accuracy(
     if len(classes) < 2:
         note = f"all labels are {classes[0]:g}: nothing to tell apart" if n else "no label is known"
         return BalancedAccuracy(n, dropped, Estimate(np.nan), np.nan, note=note)
-    lens = np.arange(n) if lenses is None else np.unique(np.asarray(lenses)[known], return_inverse=True)[1]
+    lens = np.arange(n) if lenses is None else np.asarray(lenses)[known]
     member = (number == np.arange(len(classes))[:, None]).astype(np.float64)
     right = (predicted[:, known] == true[known]).astype(np.float64)
 
@@ -158,76 +130,43 @@ def balanced_accuracy(
         return np.nanmean(shares, axis=1)
 
     values = accuracy(np.ones((n, 1)))[:, 0]
-    resampled = np.concatenate([accuracy(counts).mean(0) for counts in _resample(lens, resamples, seed)])
-    return BalancedAccuracy(n, dropped, _estimate(values, resampled, level), 1 / len(classes))
+    resampled = np.concatenate([accuracy(counts).mean(0) for counts in resample(lens, resamples, seed)])
+    return BalancedAccuracy(n, dropped, estimate(values, resampled, level), 1 / len(classes))
 
 
-def _estimate(values: Array, resampled: Array, level: float) -> Estimate:
-    """A figure of some fits (fits,), and its mean over them in each resample (resamples,)."""
-    value = float(values.mean())
-    spread = float(values.std(ddof=1)) if len(values) > 1 else np.nan
-    if not np.isfinite(value) or not np.isfinite(resampled).any():
-        return Estimate(value, spread=spread)
-    low, high = np.nanquantile(resampled, [(1 - level) / 2, (1 + level) / 2]).tolist()
-    return Estimate(value, low, high, spread)
-
-
-def _figures(truth: Array, prediction: Array, resamples: Iterable[Array], ranks: bool = True) -> Array:
+def _figures(truth: Array, prediction: Array, counts: Array, ranks: bool = True) -> Array:
     """R2, mean absolute, root mean squared and mean error, and rank correlation.
 
     Args:
         truth: (n,).
         prediction: (n,).
-        resamples: How often each image is in each resample, (n, some) a block.
+        counts: How often each image is in each resample, (n, resamples).
         ranks: Whether the rank correlation is wanted; it is NaN otherwise.
 
     Returns:
-        (5, number of resamples), NaN where not defined.
+        (5, resamples), NaN where not defined.
     """
     error, deviation = prediction - truth, truth - truth.mean()
-    moments = np.stack([np.ones_like(error), error**2, np.abs(error), error, deviation, deviation**2])
-    places = (_places(truth), _places(prediction)) if ranks else ()
-    figures = []
-    for counts in resamples:
-        total, *sums = moments @ counts
-        squared, absolute, bias, mean, square = (each / total for each in sums)
-        variance = square - mean**2
-        spearman = np.full_like(variance, np.nan)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            r2 = np.where(variance > 1e-12 * square, 1 - squared / variance, np.nan)
-            if places:
-                a, b = (_centred_ranks(place, counts) for place in places)
-                spread = np.einsum("ib,ib->b", counts * a, a) * np.einsum("ib,ib->b", counts * b, b)
-                spearman = np.where(spread > 0, np.einsum("ib,ib->b", counts * a, b) / np.sqrt(spread), np.nan)
-        figures.append([r2, absolute, np.sqrt(squared), bias, spearman])
-    return np.concatenate(figures, axis=1)
+    total, *sums = np.stack([np.ones_like(error), error**2, np.abs(error), error, deviation, deviation**2]) @ counts
+    squared, absolute, bias, mean, square = (each / total for each in sums)
+    variance = square - mean**2
+    spearman = np.full_like(variance, np.nan)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        r2 = np.where(variance > 1e-12 * square, 1 - squared / variance, np.nan)
+        if ranks:
+            a, b = (_centred_ranks(values, counts) for values in (truth, prediction))
+            spread = np.einsum("ib,ib->b", counts * a, a) * np.einsum("ib,ib->b", counts * b, b)
+            spearman = np.where(spread > 0, np.einsum("ib,ib->b", counts * a, b) / np.sqrt(spread), np.nan)
+    return np.stack([r2, absolute, np.sqrt(squared), bias, spearman])
 
 
-def _places(values: Array) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]:
-    """The order of values, and for each how many are smaller, and how many are not greater."""
-    order = np.argsort(values)
-    ascending = values[order]
-    return order, np.searchsorted(ascending, values, side="left"), np.searchsorted(ascending, values, side="right")
-
-
-def _centred_ranks(places: tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]], counts: Array) -> Array:
+def _centred_ranks(values: Array, counts: Array) -> Array:
     """Ranks of images in each resample minus their mean, the mean rank for ties: (n, resamples)."""
-    order, smaller, not_greater = places
+    order = np.argsort(values)
+    smaller, not_greater = (np.searchsorted(values[order], values, side=side) for side in ("left", "right"))
     below = np.zeros((len(counts) + 1, counts.shape[1]))
     np.cumsum(counts[order], axis=0, out=below[1:])
     return (below[smaller] + below[not_greater] - below[-1]) / 2
-
-
-def _resample(lens: NDArray[np.intp], resamples: int, seed: int) -> Iterator[Array]:
-    """How often each image is in bootstrap resamples of the lenses, a block (n, some) at a time."""
-    rng = np.random.default_rng(seed)
-    lenses = int(lens.max()) + 1
-    block = max(1, _BLOCK // len(lens))
-    for start in range(0, resamples, block):
-        size = min(block, resamples - start)
-        drawn = rng.integers(lenses, size=(lenses, size)) * size + np.arange(size)
-        counts = np.bincount(drawn.ravel(), minlength=lenses * size).reshape(lenses, size)
-        yield counts[lens].astype(np.float64)
 
 
 def _note(truth: Array, prediction: Array) -> str:

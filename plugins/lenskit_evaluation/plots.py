@@ -14,7 +14,8 @@ from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 from numpy.typing import ArrayLike
 
 from lenskit.toolbox import as_label, escaped, settle_texts
-from lenskit_evaluation.metrics import Estimate, Score
+from lenskit_evaluation.bootstrap import Estimate
+from lenskit_evaluation.metrics import Score
 
 COLORS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#999999")
 """Okabe and Ito's colours, told apart by colour-blind readers too (https://jfly.uni-koeln.de/color/); grey for

@@ -9,7 +9,8 @@ from matplotlib.figure import Figure
 from matplotlib.image import imread
 from matplotlib.text import Annotation
 
-from lenskit_evaluation.metrics import Estimate, score
+from lenskit_evaluation.bootstrap import Estimate
+from lenskit_evaluation.metrics import score
 from lenskit_evaluation.plots import COLORS, LOWEST_R2, NAMED_POINTS, r2_bars, truth_against_prediction
 
 SYMBOLS = {"theta_E": r"$\theta_E$", "gamma": r"$\gamma$", "e1": ""}

@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike
 from scipy.optimize import brentq
 from scipy.stats import norm
 
-from lenskit_evaluation.metrics import Estimate
+from lenskit_evaluation.bootstrap import Estimate
 
 HALF = 2.0
 """Erring images with which sample and formula count alike."""

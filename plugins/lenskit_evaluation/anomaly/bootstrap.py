@@ -6,28 +6,20 @@ judged on the same resamples, so that what makes an image hard for all of them d
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.optimize import brentq
 
 from lenskit_evaluation.anomaly.area import difference_interval, erring_images, score_interval, trusted_correlation
 from lenskit_evaluation.anomaly.rank import LEVELS, Ranking
 from lenskit_evaluation.anomaly.scored import Truth
-from lenskit_evaluation.metrics import Estimate
-
-Array = NDArray[np.float64]
-
-LEVEL = 0.95
-"""Probability that intervals contain."""
+from lenskit_evaluation.bootstrap import LEVEL, Array, Estimate, estimate, resample
 
 AREA, AVERAGE_PRECISION = 0, 1
 """Their places among the figures of `Ranking.figures`."""
-
-_BLOCK = 2_000_000
-"""Elements of the arrays that are worked on at a time."""
 
 
 @dataclass(frozen=True)
@@ -124,7 +116,7 @@ class Resampled:
 
     def _estimate(self, number: int) -> Estimate:
         if self._contradicted(number):
-            return Estimate(float(self.values[number]), *_interval(self.resamples[number]))
+            return estimate(self.values[number], self.resamples[number])
         if number == AVERAGE_PRECISION:
             return Estimate(float(self.values[number]))
         return self._alike(number)
@@ -136,9 +128,8 @@ class Resampled:
     def _alike(self, number: int, level: float = LEVEL) -> Estimate:
         """A figure that all images agree on, with the interval that `unseen` bounds."""
         value, unseen = float(self.values[number]), self.unseen(level)
-        low, high = _interval(self.resamples[number], level)
-        unlike = value * (1 - unseen)
-        return Estimate(value, min(low, unlike), max(high, unlike + unseen))
+        drawn, unlike = estimate(value, self.resamples[number], level), value * (1 - unseen)
+        return Estimate(value, min(drawn.low, unlike), max(drawn.high, unlike + unseen))
 
 
 def resample_ranks(
@@ -178,7 +169,7 @@ def resample_ranks(
         for name, rows in members.items()
     }
     drawn: dict[tuple[str, str], list[Array]] = {key: [] for key in rankings}
-    for counts in resampled_counts(truth.label, resamples, seed):
+    for counts in resample(np.arange(len(truth.label)), resamples, seed, truth.label):
         normal_counts = counts[normal]
         for name, rows in members.items():
             group_counts = counts[rows]
@@ -243,44 +234,13 @@ def resampled_means(truth: Truth, values: ArrayLike, resamples: int = 1000, seed
     array = np.asarray(values, np.float64)
     rows = {name: np.flatnonzero(truth.is_class(name)) for name in truth.classes}
     rows = {name: those for name, those in rows.items() if len(those)}
-    drawn: dict[str, list[Array]] = {name: [] for name in rows}
-    for counts in resampled_counts(truth.label, resamples, seed):
-        for name, those in rows.items():
-            drawn[name].append(array[those] @ counts[those] / len(those))
-    return {
-        name: Estimate(float(array[those].mean()), *_interval(np.concatenate(drawn[name])))
-        for name, those in rows.items()
-    }
-
-
-def resampled_counts(label: NDArray[np.int64], resamples: int, seed: int) -> Iterator[Array]:
-    """How often each of n images is in stratified bootstrap resamples, a block (n, some) at a time.
-
-    Args:
-        label: (n,) number of each image's class; each class is resampled apart, with a generator of its own.
-        resamples: How many resamples.
-        seed: Their seed.
-    """
-    n = len(label)
-    strata = {int(number): np.flatnonzero(label == number) for number in np.unique(label)}
-    generators = {number: np.random.default_rng([seed, number]) for number in strata}
-    block = max(1, _BLOCK // n)
-    for start in range(0, resamples, block):
-        size = min(block, resamples - start)
-        counts = np.zeros((n, size))
-        for number, rows in strata.items():
-            # Resample after resample, so that they are the same whatever the size of a block.
-            drawn = generators[number].integers(len(rows), size=(size, len(rows))) * size + np.arange(size)[:, None]
-            counts[rows] = np.bincount(drawn.ravel(), minlength=size * len(rows)).reshape(-1, size)
-        yield counts
+    shares = np.stack([np.where(truth.is_class(name), array, 0) / len(those) for name, those in rows.items()])
+    counts = resample(np.arange(len(array)), resamples, seed, truth.label)
+    drawn = np.concatenate([shares @ block for block in counts], axis=1)
+    return {name: estimate(*each) for name, *each in zip(rows, shares.sum(1), drawn, strict=True)}
 
 
 def _erring(ranking: Ranking) -> float:
     """How many images err; of a ranking that is worse than chance, how many do not."""
     normal, anomalous = ranking.errors()
     return erring_images(normal, anomalous) if normal.mean() <= 0.5 else erring_images(1 - normal, 1 - anomalous)
-
-
-def _interval(drawn: Array, level: float = LEVEL) -> tuple[float, float]:
-    low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2])
-    return float(low), float(high)

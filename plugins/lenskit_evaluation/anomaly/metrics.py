@@ -15,7 +15,7 @@ from lenskit.toolbox import listed
 from lenskit_evaluation.anomaly.bootstrap import Difference, Resampled, mean_of, resample_ranks, resampled_means
 from lenskit_evaluation.anomaly.rank import LEVELS, roc_curve
 from lenskit_evaluation.anomaly.scored import Scored, Shown, Truth
-from lenskit_evaluation.metrics import Estimate
+from lenskit_evaluation.bootstrap import Estimate
 
 log = logging.getLogger("lenskit")
 

@@ -14,11 +14,12 @@ from matplotlib.figure import Figure
 from lenskit.evaluation import RESULT_FILES, Array, Subject, to_csv, write_results
 from lenskit.plugin import Parameter
 from lenskit.toolbox import as_label
+from lenskit_evaluation.bootstrap import Estimate
 from lenskit_evaluation.classification import ClassScore
 from lenskit_evaluation.finetune.data import Labelled
 from lenskit_evaluation.finetune.model import CARD, MODEL, FineTuned
 from lenskit_evaluation.finetune.training import History
-from lenskit_evaluation.metrics import Estimate, Score
+from lenskit_evaluation.metrics import Score
 from lenskit_evaluation.plots import COLORS
 
 PREDICTIONS = "predictions.csv"

@@ -24,11 +24,11 @@ from lenskit.evaluation import (
 )
 from lenskit.plugin import Parameter, UsageError
 from lenskit_evaluation.baselines import BASELINES, PIXELS, RANDOM, Pixels, find_components, in_components, untrained
+from lenskit_evaluation.bootstrap import Estimate
 from lenskit_evaluation.invariance.plot import invariance_bars
 from lenskit_evaluation.invariance.reading import Reading, read_off
 from lenskit_evaluation.invariance.selectivity import Item, Selectivity, difference, selectivity
 from lenskit_evaluation.invariance.sides import headline, sides, truths
-from lenskit_evaluation.metrics import Estimate
 from lenskit_evaluation.statistics import Statistics, statistics_of, statistics_of_rows
 
 log = logging.getLogger("lenskit")

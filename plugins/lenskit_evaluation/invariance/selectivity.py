@@ -34,8 +34,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lenskit.evaluation import Array
+from lenskit_evaluation.bootstrap import Estimate, estimate, resample
 from lenskit_evaluation.invariance.reading import Reading
-from lenskit_evaluation.metrics import Estimate
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,8 @@ def selectivity(
         level: Probability that the intervals contain.
         seed: Seed of the resamples.
     """
-    weights = _weights(lens, resamples, seed)
+    # The first column is the lenses themselves.
+    weights = np.concatenate([np.ones((len(lens), 1)), *resample(lens, resamples, seed)], axis=1)
     sides, items = [], {}
     for is_kept, read, given in ((True, kept, controls), (False, rest, [implied or {}])):
         skills = {name: reading.skill(weights) for name, reading in read.items()}
@@ -112,13 +113,11 @@ def selectivity(
             without[name] = np.fmax(without.get(name, value), value)
         for name, values in skills.items():
             off = float(without[name][0]) if name in without else np.nan
-            items[name] = Item(is_kept, _estimate(values, level), off, read[name].probe)
+            items[name] = Item(is_kept, estimate(values[0], values[1:], level), off, read[name].probe)
         sides.append(share(skills, without))
-    kept_share, left_share = sides
-    score = kept_share - left_share
-    return Selectivity(
-        _estimate(score, level), _estimate(kept_share, level), _estimate(left_share, level), items, score[1:]
-    )
+    score = sides[0] - sides[1]
+    of_score, of_kept, of_left = (estimate(each[0], each[1:], level) for each in (score, *sides))
+    return Selectivity(of_score, of_kept, of_left, items, score[1:])
 
 
 def share(skill: Mapping[str, Array], given: Mapping[str, Array]) -> Array:
@@ -142,19 +141,4 @@ def share(skill: Mapping[str, Array], given: Mapping[str, Array]) -> Array:
 
 def difference(a: Selectivity, b: Selectivity, level: float = 0.95) -> Estimate:
     """The score of one representation minus that of another, of the same lenses: its interval is narrower than both."""
-    return _estimate(np.concatenate([[a.score.value - b.score.value], a.resampled - b.resampled]), level)
-
-
-def _weights(lens: NDArray[np.int64], resamples: int, seed: int) -> Array:
-    """How often each image is in each resample of the lenses, (n, 1 + resamples): first once each."""
-    _, number = np.unique(lens, return_inverse=True)
-    count = int(number.max()) + 1
-    times = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), resamples)
-    return np.concatenate([np.ones((len(lens), 1)), times.T[number]], axis=1)
-
-
-def _estimate(values: Array, level: float) -> Estimate:
-    """The first value, with the interval of the others."""
-    if not np.isfinite(values[0]) or not np.isfinite(values[1:]).any():
-        return Estimate(float(values[0]))
-    return Estimate(float(values[0]), *np.nanquantile(values[1:], [(1 - level) / 2, (1 + level) / 2]).tolist())
+    return estimate(a.score.value - b.score.value, a.resampled - b.resampled, level)

@@ -12,9 +12,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.stats import binom
 
 from lenskit.plugin import LenskitError, Parameter, UsageError
-from lenskit_evaluation.metrics import Estimate, score
+from lenskit_evaluation.bootstrap import LEVEL, Estimate
+from lenskit_evaluation.metrics import score
 
 log = logging.getLogger("lenskit")
 
@@ -265,5 +267,5 @@ def local_predictability(neighbours: ArrayLike, values: ArrayLike, parameter: Pa
     among = np.unique(theirs[np.isfinite(theirs)])
     commonest = among[np.stack([(theirs == each).sum(1) for each in among]).argmax(0)]
     right = float((commonest == truth).mean())
-    low, high = np.quantile(np.random.default_rng(0).binomial(n, right, 1000) / n, (0.025, 0.975))
-    return Local(measure, Estimate(right, float(low), float(high)), float(counts.max() / n), n, dropped)
+    low, high = binom.interval(LEVEL, n, right)  # the bootstrap of a share, in closed form
+    return Local(measure, Estimate(right, float(low / n), float(high / n)), float(counts.max() / n), n, dropped)

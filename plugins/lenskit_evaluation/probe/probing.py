@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from lenskit.evaluation import Array, Rows, Split, known_values
 from lenskit.plugin import LenskitError, Parameter
-from lenskit_evaluation.metrics import BalancedAccuracy, Estimate, Score, balanced_accuracy, score
+from lenskit_evaluation.bootstrap import Estimate
+from lenskit_evaluation.metrics import BalancedAccuracy, Score, balanced_accuracy, score
 from lenskit_evaluation.regression import fit_linear_probe, fit_neighbor_probe, fit_network_probe
 
 RIDGE, NEIGHBORS, NETWORK, NONE = "ridge", "kNN", "MLP", "-"

@@ -13,7 +13,8 @@ from matplotlib.figure import Figure
 
 from lenskit.evaluation import Content, Subject, write_results
 from lenskit.plugin import Parameter
-from lenskit_evaluation.metrics import BalancedAccuracy, Estimate, Score
+from lenskit_evaluation.bootstrap import Estimate
+from lenskit_evaluation.metrics import BalancedAccuracy, Score
 from lenskit_evaluation.plots import r2_panels
 from lenskit_evaluation.probe.label_curves import Point
 from lenskit_evaluation.probe.plots import LINEAR, label_curves, residual_panels

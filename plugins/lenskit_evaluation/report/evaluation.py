@@ -27,7 +27,7 @@ from lenskit.evaluation import (
 )
 from lenskit.plugin import Evaluation, LenskitError, UsageError
 from lenskit.toolbox import Record, as_markdown, checked, load_json, save_figure, shortened, write_atomically
-from lenskit_evaluation.report.page import Chapter, Picture, page
+from lenskit_evaluation.report.page import Chapter, page
 
 log = logging.getLogger("lenskit")
 
@@ -251,7 +251,7 @@ def _training(runs: Sequence[Run]) -> Iterator[Chapter]:
     if any(comparison.lines):
         buffer = BytesIO()
         save_figure(plot_runs(comparison), buffer, format="png", dpi=120)
-        yield Chapter("Training", [], [Picture("curves", buffer.getvalue())])
+        yield Chapter("Training", [], [("curves", buffer.getvalue())])
     yield Chapter(
         "Configurations",
         folded={str(path): (path / "run.toml").read_text(encoding="utf-8") for path in paths},
@@ -274,7 +274,7 @@ def _chapter(finding: Finding) -> Chapter:
     return Chapter(
         f"{finding.title}: {', '.join(finding.runs)}",
         [table] if table else [],
-        [Picture(file.stem, file.read_bytes()) for file in _pictures(finding)],
+        [(file.stem, file.read_bytes()) for file in _pictures(finding)],
         text=f"{about}." if about else "",
         folded={"settings": json.dumps(settings, indent=1)} if settings else {},
     )

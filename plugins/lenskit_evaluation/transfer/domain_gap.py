@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from lenskit.plugin import LenskitError
-from lenskit_evaluation.metrics import Estimate
+from lenskit_evaluation.bootstrap import Estimate, estimate, resample
 from lenskit_evaluation.outliers import fit_outlier_detector
 
 Array = NDArray[np.float64]
@@ -127,8 +127,8 @@ def told_apart(images: Array, others: Array, seed: int = 0) -> Estimate:
         place[judge] = (lower + upper) / 2 / len(ordered)
     # The share of others below an image, averaged over the images, is the area.
     areas = place[is_image]
-    drawn = np.random.default_rng(seed).integers(len(areas), size=(1000, len(areas)))
-    return Estimate(float(areas.mean()), *np.quantile(areas[drawn].mean(1), [0.025, 0.975]).tolist())
+    drawn = [areas @ counts / len(areas) for counts in resample(np.arange(len(areas)), 1000, seed)]
+    return estimate(areas.mean(), np.concatenate(drawn))
 
 
 def energy_distance(a: Array, b: Array, seed: int = 0) -> tuple[float, float]:

@@ -30,8 +30,9 @@ from lenskit.evaluation import (
 )
 from lenskit.plugin import Evaluation, Parameter, at_most
 from lenskit_evaluation.baselines import BASELINES, BEST_CONSTANT, RANDOM, untrained
+from lenskit_evaluation.bootstrap import Estimate
 from lenskit_evaluation.intervals import Intervals
-from lenskit_evaluation.metrics import Estimate, Score, score
+from lenskit_evaluation.metrics import Score, score
 from lenskit_evaluation.plots import truth_against_prediction
 from lenskit_evaluation.regression import fit_linear_probe
 from lenskit_evaluation.transfer.domain_gap import FEWEST, Gap, find_gap

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 from matplotlib.figure import Figure
 
-from lenskit_evaluation.metrics import Estimate
+from lenskit_evaluation.bootstrap import Estimate
 from lenskit_evaluation.plots import COLORS, plain_ticks
 from lenskit_evaluation.transfer.domain_gap import Gap
 

@@ -16,7 +16,7 @@ from lenskit_evaluation.anomaly.area import (
     trusted_correlation,
 )
 from lenskit_evaluation.anomaly.rank import Ranking, auc
-from lenskit_evaluation.metrics import Estimate
+from lenskit_evaluation.bootstrap import Estimate
 
 SIDES = st.lists(st.integers(0, 9), min_size=1, max_size=20)
 

@@ -7,11 +7,9 @@ import pytest
 from scipy.stats import binomtest, norm
 
 from lenskit.errors import LenskitError
-from lenskit_evaluation.anomaly import bootstrap
 from lenskit_evaluation.anomaly.bootstrap import (
     paired_difference,
     resample_ranks,
-    resampled_counts,
     resampled_means,
 )
 from lenskit_evaluation.anomaly.rank import auc
@@ -23,25 +21,6 @@ TRUTH = Truth(("none", "spherical", "vortex"), LABEL, "none")
 
 def drawn(seed: int, shift: float = 1.0) -> np.ndarray:
     return np.random.default_rng(seed).normal(size=len(LABEL)) + shift * (LABEL > 0)
-
-
-def test_each_class_keeps_its_number() -> None:
-    counts = np.concatenate(list(resampled_counts(LABEL, 40, seed=1)), axis=1)
-    assert counts.shape == (400, 40)
-    for number in range(3):
-        assert (counts[number == LABEL].sum(0) == (number == LABEL).sum()).all()
-    # Each image is drawn once on average, with the variance of one of n trials.
-    assert counts[LABEL == 0].var() == pytest.approx(1, abs=0.1)
-
-
-def test_resamples_are_the_same_in_blocks_of_any_size(monkeypatch) -> None:
-    whole = np.concatenate(list(resampled_counts(LABEL, 40, seed=1)), axis=1)
-    monkeypatch.setattr(bootstrap, "_BLOCK", 7 * len(LABEL))
-    parts = list(resampled_counts(LABEL, 40, seed=1))
-    assert len(parts) == 6
-    np.testing.assert_array_equal(np.concatenate(parts, axis=1), whole)
-    other = np.concatenate(list(resampled_counts(LABEL, 40, seed=2)), axis=1)
-    assert not np.array_equal(other, whole)
 
 
 def test_the_interval_is_as_wide_as_the_variance_of_the_statistic() -> None:

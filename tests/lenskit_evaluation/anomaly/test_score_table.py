@@ -15,7 +15,7 @@ from lenskit_evaluation.anomaly.metrics import Judged, Judgement
 from lenskit_evaluation.anomaly.report import _scores
 from lenskit_evaluation.anomaly.score_table import read_scores
 from lenskit_evaluation.anomaly.scored import Scored, Truth
-from lenskit_evaluation.metrics import Estimate
+from lenskit_evaluation.bootstrap import Estimate
 
 
 def written(tmp_path: Path, text: str) -> Path:

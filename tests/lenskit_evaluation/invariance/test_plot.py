@@ -3,9 +3,9 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.collections import LineCollection
 
+from lenskit_evaluation.bootstrap import Estimate
 from lenskit_evaluation.invariance.plot import invariance_bars
 from lenskit_evaluation.invariance.selectivity import Item, Selectivity
-from lenskit_evaluation.metrics import Estimate
 
 
 def test_error_bars_are_the_intervals_above_zero() -> None:

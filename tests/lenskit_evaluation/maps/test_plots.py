@@ -5,9 +5,9 @@ import pytest
 from matplotlib.figure import Figure
 
 from lenskit.plugin import Parameter
+from lenskit_evaluation.bootstrap import Estimate
 from lenskit_evaluation.maps.feature_map import Local, Trust
 from lenskit_evaluation.maps.plots import umap_figure
-from lenskit_evaluation.metrics import Estimate
 
 
 def drawn(classes: int, labels: tuple[str, ...] = ("a", "b")) -> Figure:

@@ -18,7 +18,8 @@ from lenskit.cli.main import run as lenskit
 from lenskit.errors import LenskitError, UsageError
 from lenskit.evaluation import Embeddings, Run, SimulatedLenses, simulated_split
 from lenskit.plugin import Parameter
-from lenskit_evaluation.metrics import Estimate, Score
+from lenskit_evaluation.bootstrap import Estimate
+from lenskit_evaluation.metrics import Score
 from lenskit_evaluation.predict import Predict
 from lenskit_evaluation.probe.evaluation import Probe, _given_away
 from lenskit_evaluation.probe.label_curves import Point

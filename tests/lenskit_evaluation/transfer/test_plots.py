@@ -7,7 +7,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from lenskit_evaluation.metrics import Estimate
+from lenskit_evaluation.bootstrap import Estimate
 from lenskit_evaluation.transfer.domain_gap import Distance, Gap
 from lenskit_evaluation.transfer.plots import distance_histograms
 
