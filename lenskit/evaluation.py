@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from lenskit.facade import loaded, modules_of
+from lenskit.facade import loaded, modules_in
 
 if TYPE_CHECKING:
     from lenskit.asked import asked as asked
@@ -96,44 +96,7 @@ if TYPE_CHECKING:
     from lenskit.training.shortcut import Reading as Reading
     from lenskit.training.shortcut import shortcuts as shortcuts
 
-_NAMES = {
-    "lenskit.asked": "asked",
-    "lenskit.data.lens_set": "ArrayLenses join_values Lenses LensSet LensTable",
-    "lenskit.data.readers": "absolute_spec data_name find_reader open_dataset",
-    "lenskit.data.simulated": "SimulatedLenses",
-    "lenskit.data.stored": "StoredLenses",
-    "lenskit.data.training_set": "training_set_of",
-    "lenskit.destinations": "check_folder check_free check_output free_place in_folder working_folder",
-    "lenskit.embeddings": "embed Embedder Embeddings is_embeddings",
-    "lenskit.encoder": "Encoder is_halved",
-    "lenskit.encoder_card": "EncoderCard",
-    "lenskit.encoders.encoder_run": "EncoderRun open_run",
-    "lenskit.evaluations.lens_split": "embed_rows LensSplit simulated_split split_embeddings stored_split",
-    "lenskit.evaluations.on_lenses": "check_one_source OnLenses Seed",
-    "lenskit.evaluations.origins": "simulated_origin stored_origin",
-    "lenskit.evaluations.results": "Content plain_values RESULT_FILES write_results",
-    "lenskit.evaluations.splits": "Array check_same_units check_units known_values Rows sides_of Split split_rows",
-    "lenskit.evaluations.subjects": (
-        "best_device encoders_of labelled simulator_of simulator_options Subject SubjectT to_best_device"
-    ),
-    "lenskit.evaluations.tables": "as_text show TableRows to_csv to_markdown to_rich",
-    "lenskit.identity": "digest",
-    "lenskit.layers": "read_assignment",
-    "lenskit.ownership": "is_stamped listed_in stamp write_list",
-    "lenskit.published": "without_folders",
-    "lenskit.run": "Run",
-    "lenskit.run_summary": "compare_runs plot_runs",
-    "lenskit.store.cluster": "connected",
-    "lenskit.training.collapse": "effective_rank projection_std",
-    "lenskit.training.devices": "quiet_lightning",
-    "lenskit.training.probe": "alignment uniformity",
-    "lenskit.training.probe_lenses": "held_out",
-    "lenskit.training.ridge": "fit_ridge",
-    "lenskit.training.shortcut": "Reading shortcuts",
-}
-"""Names by the module that they are loaded from."""
-
-_MODULES = modules_of(_NAMES)
+_MODULES = modules_in(__file__)
 
 __all__ = [*_MODULES]  # noqa: PLE0604
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Mapping
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 from lenskit.interface import MOVED_NAMES
@@ -12,13 +14,15 @@ FACADES = ("lenskit.plugin", "lenskit.evaluation", "lenskit.toolbox")
 """The facades."""
 
 
-def modules_of(names: Mapping[str, str]) -> dict[str, str]:
-    """Return the module of each name.
+def modules_in(file: str) -> dict[str, str]:
+    """Return the module of each name that a facade imports for type checkers, so that the names are listed once.
 
     Args:
-        names: Names, separated by spaces, by their module.
+        file: The facade's `__file__`.
     """
-    return {name: module for module, some in names.items() for name in some.split()}
+    (block,) = [node for node in ast.parse(Path(file).read_text(encoding="utf-8")).body if isinstance(node, ast.If)]
+    imports = [node for node in block.body if isinstance(node, ast.ImportFrom)]
+    return {alias.name: str(node.module) for node in imports for alias in node.names}
 
 
 def loaded(name: str, facade: str, modules: Mapping[str, str]) -> Any:

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any
 
 from lenskit.component import Component
 from lenskit.errors import LenskitError, UsageError, meant, near
-from lenskit.facade import loaded, modules_of
+from lenskit.facade import loaded, modules_in
 from lenskit.hookspecs import hookimpl
 
 if TYPE_CHECKING:
@@ -50,22 +50,7 @@ if TYPE_CHECKING:
     from lenskit.options import at_most as at_most
     from lenskit.store.format import Format as Format
 
-_NAMES = {
-    "lenskit.distributions": "Distribution",
-    "lenskit.generator": "KeyedGenerator",
-    "lenskit.kinds.backbone": "Backbone",
-    "lenskit.kinds.dataset": "Dataset",
-    "lenskit.kinds.evaluation": "Evaluation",
-    "lenskit.kinds.method": "Budget Method Predictor Reconstructor Scorer",
-    "lenskit.kinds.pairs": "Batch PairStrategy Transform",
-    "lenskit.kinds.parameter": "Parameter",
-    "lenskit.kinds.simulator": "Scene Simulator",
-    "lenskit.options": "at_most",
-    "lenskit.store.format": "Format",
-}
-"""Names by the module that they are loaded from."""
-
-_MODULES = modules_of(_NAMES)
+_MODULES = modules_in(__file__)
 
 __all__ = ["Component", "LenskitError", "UsageError", "hookimpl", "meant", "near", *_MODULES]  # noqa: PLE0604
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from lenskit.facade import loaded, modules_of
+from lenskit.facade import loaded, modules_in
 
 if TYPE_CHECKING:
     from lenskit.cache import cache_folder as cache_folder
@@ -80,43 +80,7 @@ if TYPE_CHECKING:
     from lenskit.words import reason as reason
     from lenskit.words import shortened as shortened
 
-_NAMES = {
-    "lenskit.cache": "cache_folder",
-    "lenskit.checksums": "check_archive Damaged load_tensors save_tensors",
-    "lenskit.data.memory": "keep_freed_memory",
-    "lenskit.data.orientation": "orient_images orient_values",
-    "lenskit.data.readers": "find_reader open_dataset",
-    "lenskit.data.stored": "check_complete StoredLenses",
-    "lenskit.drawing": "save_figure settle_texts",
-    "lenskit.encoders.named": "find_named not_named",
-    "lenskit.errors": "too_many_files",
-    "lenskit.files": "part_of sweep_parts write_atomically",
-    "lenskit.hdf5_file": "new_hdf5",
-    "lenskit.kinds.macro_model": "MacroModel",
-    "lenskit.kinds.parameter": "ParameterRecord parameters_of",
-    "lenskit.layers": "read_toml",
-    "lenskit.pictures": "colours write_picture",
-    "lenskit.preprocessing.lens_light": "noise_map smooth_light",
-    "lenskit.preprocessing.preprocess": "border_noise Preprocess",
-    "lenskit.reading.delimited": "parse_number read_delimited read_numbers",
-    "lenskit.reading.fits_file": "check_hdu open_bytes open_fits",
-    "lenskit.reading.fits_header": "repeated wrong_card",
-    "lenskit.reading.hdf5_file": "hdf5_item",
-    "lenskit.reading.limits": "check_bytes",
-    "lenskit.reading.numpy_file": "load_array open_arrays",
-    "lenskit.reading.quiet": "quiet_fits",
-    "lenskit.reading.units": "is_angle theta_E_columns to_arcsec unit_in unit_named",
-    "lenskit.reading.whole": "first_inexact whole_numbers",
-    "lenskit.records": "checked load_json parse_json Record",
-    "lenskit.store.folder_format": "FolderFormat",
-    "lenskit.store.plan": "Plan",
-    "lenskit.store.store": "coordinate_name is_store Store",
-    "lenskit.store.zarr_format": "ZarrFormat",
-    "lenskit.words": "as_label as_markdown escaped listed quoted reason shortened",
-}
-"""Names by the module that they are loaded from."""
-
-_MODULES = modules_of(_NAMES)
+_MODULES = modules_in(__file__)
 
 __all__ = [*_MODULES]  # noqa: PLE0604
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import ast
 import re
 import subprocess
 import sys
 from importlib import import_module, metadata
-from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -38,14 +36,6 @@ def test_every_name_is_there_and_documented(facade: ModuleType, name: str) -> No
     if name not in ALIASES:
         assert isinstance(value, type) or callable(value)
         assert value.__doc__
-
-
-@pytest.mark.parametrize("facade", FACADES)
-def test_type_checkers_see_the_same_names_from_the_same_modules(facade: ModuleType) -> None:
-    tree = ast.parse(Path(str(facade.__file__)).read_text())
-    (block,) = [node for node in tree.body if isinstance(node, ast.If)]
-    seen = {alias.name: node.module for node in block.body if isinstance(node, ast.ImportFrom) for alias in node.names}
-    assert seen == facade._MODULES
 
 
 def test_what_every_component_needs_is_little() -> None:
