@@ -19,6 +19,9 @@ RENAMED: Mapping[str, Mapping[str, str]] = {
 }
 """New names of attributes and parameters by kind."""
 
+MIXINS = {"score": "Scorer", "reconstruct": "Reconstructor"}
+"""Mixins that a method derives from, by what it implements."""
+
 MOVED_NAMES: Mapping[str, str] = {
     "Chunk": "lenskit.evaluation.Lenses",
     "read_lenses": "lenskit.evaluation.StoredLenses",
@@ -34,14 +37,20 @@ OURS = ("lenskit", "torch", "pytorch_lightning", "lightning", "abc", "builtins")
 
 
 def old_names(kind: str, loaded: type) -> list[str]:
-    """Return the renames that a class needs, such as `usual to default_sections`.
+    """Return the changes that a class needs, such as `usual to default_sections`.
 
     Args:
         kind: The kind of the component.
         loaded: Its class.
     """
     own = [base for base in loaded.__mro__ if base.__module__.partition(".")[0] not in OURS]
-    return [f"{old} to {new}" for old, new in RENAMED.get(kind, {}).items() if any(_has(base, old) for base in own)]
+    renames = [f"{old} to {new}" for old, new in RENAMED.get(kind, {}).items() if any(_has(base, old) for base in own)]
+    there = {base.__name__ for base in loaded.__mro__}
+    return renames + [
+        f"{name} by deriving from {mixin}"
+        for name, mixin in (MIXINS.items() if kind == "method" else ())
+        if mixin not in there and any(name in vars(base) for base in own)
+    ]
 
 
 def _has(base: type, old: str) -> bool:

@@ -87,7 +87,7 @@ class Record:
             raise LenskitError(f"{where} cannot be loaded from {self.component.target}: {_reason(error)}") from error
         if renames := old_names(self.kind, loaded):
             raise LenskitError(
-                f"{where} was written for plugin interface 1: update the plugin, or rename {', '.join(renames)} in it"
+                f"{where} was written for plugin interface 1: update the plugin, or change {', '.join(renames)}"
             )
         return loaded
 

@@ -6,11 +6,15 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.configuration import set_hypothesis_home_dir
+
+if TYPE_CHECKING:
+    from lenskit.run import Run
 
 ROOT = Path(__file__).resolve().parent.parent
 TOYS = ROOT / "tests" / "toys"
@@ -79,3 +83,49 @@ def draw_galaxies() -> Galaxies:
 def in_tmp_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Tests run in a folder of their own, so that nothing is left behind in the tree."""
     monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run on the toys' blobs, of which tests use copies."""
+    from lenskit.config import Config
+    from lenskit.training.runner import train
+
+    config = Config.resolve(
+        {
+            "train": {"lenses": 64, "epochs": 1, "batch_size": 32},
+            "simulator": {"name": "blobs"},
+            "method": {"name": "restless"},
+            "backbone": {"name": "tiny"},
+        }
+    )
+    return train(config, tmp_path_factory.mktemp("runs") / "blobs", progress=False).path
+
+
+@pytest.fixture
+def run(trained: Path, tmp_path: Path) -> Run:
+    """A fresh copy of the run."""
+    import shutil
+
+    from lenskit.run import Run
+
+    shutil.copytree(trained, tmp_path / "blobs")
+    return Run(tmp_path / "blobs")
+
+
+@pytest.fixture
+def images(tmp_path: Path, run: Run) -> Path:
+    """A folder of simulated blobs as FITS files, two pixels larger than the encoder takes, with their widths."""
+    import torch
+    from astropy.io import fits
+
+    folder = tmp_path / "images"
+    folder.mkdir()
+    simulator = run.simulator(pixels=18)
+    scene = simulator.scene(7, "files", torch.arange(12))
+    lines = ["name,width"]
+    for number, image in enumerate(simulator.render(scene).numpy()):
+        fits.writeto(folder / f"blob{number:02}.fits", image[0].astype(np.float32))
+        lines.append(f"blob{number:02},{float(scene['width'][number])}")
+    (folder / "labels.csv").write_text("\n".join(lines) + "\n")
+    return folder

@@ -30,5 +30,5 @@ def lenskit_formats():
     return [
         Component("fits", "lenskit_datasets.formats.fits:FitsFormat", "LenSiam's layout: a FITS file for each lens"),
         Component("hdf5", "lenskit_datasets.formats.hdf5:Hdf5Format", "One HDF5 file"),
-        Component("zarr", "lenskit.plugin:ZarrFormat", "One Zarr group, the format that is read fastest"),
+        Component("zarr", "lenskit.toolbox:ZarrFormat", "One Zarr group, the format that is read fastest"),
     ]

@@ -6,7 +6,7 @@ import pytest
 
 from lenskit.interface import RENAMED, old_names
 from lenskit.kinds.dataset import Dataset
-from lenskit.kinds.method import Method
+from lenskit.kinds.method import Method, Reconstructor, Scorer
 from lenskit.kinds.pairs import PairStrategy
 from lenskit.kinds.simulator import Simulator
 from lenskit.registry import registry
@@ -38,3 +38,10 @@ def test_bundled_components_have_no_old_names() -> None:
     for kind in RENAMED:
         for record in registry().of_kind(kind):
             assert not old_names(kind, record.load()), record.name
+
+
+@pytest.mark.parametrize(("name", "mixin"), [("score", Scorer), ("reconstruct", Reconstructor)])
+def test_an_ability_without_its_mixin_is_found(name: str, mixin: type) -> None:
+    own = {"__module__": "acme", name: lambda self, images: images}
+    assert old_names("method", type("Written", (Method,), own)) == [f"{name} by deriving from {mixin.__name__}"]
+    assert not old_names("method", type("Written", (Method, mixin), own))

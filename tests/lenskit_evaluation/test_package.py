@@ -15,7 +15,7 @@ import lenskit
 from lenskit.cli.main import run as command
 from lenskit.encoder import Encoder
 from lenskit.errors import LenskitError, UsageError
-from lenskit.evaluation import EncoderRun, Run, open_run
+from lenskit.evaluation import EncoderRun, Run, StoredLenses, open_run
 from lenskit_evaluation.head import Head
 
 FEW: dict[str, Any] = {"lenses": 80, "test_lenses": 60}
@@ -68,7 +68,7 @@ def test_predictions_need_no_simulation(packaged: Path, images: Path, tmp_path: 
     with (tmp_path / "out.csv").open() as file:
         rows = list(csv.DictReader(file))
     encoder, head = Encoder.load(packaged), Head.load(packaged / "head.safetensors")
-    parts = (read.images for read in lenskit.plugin.StoredLenses(encoder.open(str(images))).chunks())
+    parts = (read.images for read in StoredLenses(encoder.open(str(images))).chunks())
     expected = head.predict(lambda part: encoder.embed(part).astype(np.float64), parts).values["width"]
     assert [row["width"] for row in rows] == [f"{value:.5g}" for value in expected]
     width = head.half_width(0.68)["width"]

@@ -11,7 +11,7 @@ from sklearn.decomposition import PCA
 from sklearn.svm import OneClassSVM
 
 from lenskit.evaluation import Encoder
-from lenskit.plugin import Method, UsageError
+from lenskit.plugin import Method, Predictor, UsageError
 from lenskit.run import Run
 from lenskit_evaluation.anomaly.detectors import (
     Components,
@@ -98,11 +98,14 @@ def test_a_method_speaks_for_itself_where_it_can(linear: Run, restless: Run, blo
 def test_a_classifier_says_how_likely_another_class_is_also_of_those_it_is_sure_of(linear: Run):
     logits = torch.tensor([[0.0, 1.0, 2.0], [90.0, 1.0, 2.0], [90.0, 1.0, 3.0]]).double()
 
-    class Classifier(Method):
+    class Classifier(Method, Predictor):
         classes = {"mark": 3}  # noqa: RUF012
 
         def probabilities(self, images: torch.Tensor) -> dict[str, torch.Tensor]:
             return {"mark": logits.softmax(1)}
+
+        def predict(self, images: torch.Tensor) -> dict[str, torch.Tensor]:
+            return {"mark": logits.argmax(1)}
 
     encoder = linear.encoder()
     label = next(p for p in linear.simulator().parameters if p.classes)

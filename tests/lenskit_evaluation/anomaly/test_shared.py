@@ -7,13 +7,13 @@ import pytest
 import torch
 
 from lenskit.evaluation import Encoder
-from lenskit.plugin import Backbone, Method
+from lenskit.plugin import Backbone, Method, Reconstructor, Scorer
 from lenskit.run import Run
 from lenskit_evaluation.anomaly.detectors import Neighbours, OwnScore, embedding
 from lenskit_evaluation.anomaly.shared import Shared
 
 
-class Halves(Method):
+class Halves(Method, Scorer, Reconstructor):
     """Reconstruct half of an image, with a term that needs its features."""
 
     def __init__(self, backbone: Backbone) -> None:

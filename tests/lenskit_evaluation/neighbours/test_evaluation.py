@@ -128,5 +128,5 @@ def test_an_archive_made_in_memory_is_the_one_of_embed(run: Run, tmp_path: Path)
     shown = images_of(made, run, run.encoder())
     assert shown is not None
     assert made.values["width"].max() <= 2
-    again = run.encoder().embed([(shown([7]), {})])[0]
+    again = run.encoder().embed(shown([7]))
     np.testing.assert_allclose(again[0], np.asarray(made.features)[7], rtol=1e-4, atol=1e-5)
