@@ -59,6 +59,12 @@ def lenskit_evaluations() -> Iterable[Component]:
 
 
 @hookspec
+def lenskit_commands() -> Iterable[Component]:
+    """Commands: instances of `click.Command`, each of which is a verb `lenskit NAME` with arguments of its own."""
+    return ()
+
+
+@hookspec
 def lenskit_formats() -> Iterable[Component]:
     """Formats: subclasses of `lenskit.plugin.Format`, in which `lenskit simulate` writes stores."""
     return ()

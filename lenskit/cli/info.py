@@ -33,6 +33,9 @@ def command(name: str) -> None:
         if record.kind == "encoder":
             _tell(record)
             continue
+        if record.kind == "command":
+            echo(f"\n{record.load().get_help(click.Context(record.load(), info_name=f'lenskit {record.name}'))}")
+            continue
         _explain(record.load())
 
 

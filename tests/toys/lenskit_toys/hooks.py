@@ -41,6 +41,11 @@ def lenskit_evaluations():
 
 
 @hookimpl
+def lenskit_commands():
+    return [Component("peaks", "lenskit_toys.peaks:peaks", "Print the brightest pixel of each stored lens")]
+
+
+@hookimpl
 def lenskit_formats():
     return [Component("npy-folder", "lenskit_toys.npy_folder:NpyFolder", "A .npy file for each lens")]
 
