@@ -59,6 +59,10 @@ if TYPE_CHECKING:
     from lenskit.drawing import settle_texts as settle_texts
     from lenskit.embeddings import Embeddings as Embeddings
     from lenskit.embeddings import is_embeddings as is_embeddings
+    from lenskit.embeddings.feature_format import FeatureFormat as FeatureFormat
+    from lenskit.embeddings.stored import StoredMatrix as StoredMatrix
+    from lenskit.embeddings.table import FeatureTable as FeatureTable
+    from lenskit.embeddings.zarr_file import ZarrFile as ZarrFile
     from lenskit.encoder import Encoder as Encoder
     from lenskit.encoder import is_halved as is_halved
     from lenskit.encoder_card import EncoderCard as EncoderCard
@@ -125,6 +129,8 @@ if TYPE_CHECKING:
     from lenskit.records import checked as checked
     from lenskit.records import load_json as load_json
     from lenskit.records import parse_json as parse_json
+    from lenskit.rendering.image_format import ImageFormat as ImageFormat
+    from lenskit.rendering.render import Rendering as Rendering
     from lenskit.run import Run as Run
     from lenskit.runs import compare_runs as compare_runs
     from lenskit.runs import plot_runs as plot_runs
@@ -166,6 +172,10 @@ _NAMES = {
     "lenskit.distributions": "Distribution",
     "lenskit.drawing": "save_figure settle_texts",
     "lenskit.embeddings": "Embeddings is_embeddings",
+    "lenskit.embeddings.feature_format": "FeatureFormat",
+    "lenskit.embeddings.stored": "StoredMatrix",
+    "lenskit.embeddings.table": "FeatureTable",
+    "lenskit.embeddings.zarr_file": "ZarrFile",
     "lenskit.encoder": "Encoder is_halved",
     "lenskit.encoder_card": "EncoderCard",
     "lenskit.encoders.encoder_run": "EncoderRun open_run",
@@ -199,6 +209,8 @@ _NAMES = {
     "lenskit.reading.units": "is_angle theta_E_columns to_arcsec unit_in unit_named",
     "lenskit.reading.whole": "first_inexact whole_numbers",
     "lenskit.records": "checked load_json parse_json Record",
+    "lenskit.rendering.image_format": "ImageFormat",
+    "lenskit.rendering.render": "Rendering",
     "lenskit.run": "Run",
     "lenskit.runs": "compare_runs plot_runs",
     "lenskit.store.cluster": "connected",

@@ -28,10 +28,14 @@ from lenskit import hookspecs
 from lenskit.component import FILES, INTERFACE, KINDS, Component
 from lenskit.errors import LenskitError, UsageError, near
 from lenskit.kinds.evaluation import Evaluation
+from lenskit.kinds.format import FileFormat
 from lenskit.verbs import VERBS
 from lenskit.words import MESSAGE, escaped, listed, quoted, shortened
 
 GROUP = "lenskit.plugins"
+
+BASES = {"evaluation": Evaluation, "format": FileFormat}
+"""Bases that a class of a kind must have."""
 
 
 @dataclass
@@ -96,8 +100,8 @@ class Record:
                 return loaded
             if not isinstance(loaded, type):
                 raise TypeError(f"{attribute} is no class")
-            if self.kind == "evaluation" and not issubclass(loaded, Evaluation):
-                raise TypeError(f"{attribute} is no Evaluation")
+            if not issubclass(loaded, base := BASES.get(self.kind, object)):
+                raise TypeError(f"{attribute} is no {base.__name__}")
             return loaded
         except Exception as error:
             raise LenskitError(f"{where} cannot be loaded from {self.component.target}: {_reason(error)}") from error

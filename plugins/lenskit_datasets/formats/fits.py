@@ -20,6 +20,7 @@ class FitsFormat(FolderFormat):
     the configuration.
     """
 
+    reader = "lensiam-fits"
     suffix = ".fits"
     card_file = "simulation.json"
 

@@ -47,7 +47,11 @@ def lenskit_commands():
 
 @hookimpl
 def lenskit_formats():
-    return [Component("npy-folder", "lenskit_toys.npy_folder:NpyFolder", "A .npy file for each lens")]
+    return [
+        Component("json-features", "lenskit_toys.json_features:JsonFeatures", "Features: one JSON file"),
+        Component("npy-folder", "lenskit_toys.npy_folder:NpyFolder", "Stores: a .npy file for each lens"),
+        Component("pgm", "lenskit_toys.pgm:Pgm", "Images: a folder of PGM pictures"),
+    ]
 
 
 @hookimpl
