@@ -139,7 +139,7 @@ def test_projections_are_written_where_there_are_any(run: Run, caplog: pytest.Lo
         (["--views", "all"], "--views all is for stored images"),
         (["--data", "a", "--simulator", "blobs"], "two sources of lenses"),
         (["--data", "nowhere"], "there are no data at nowhere"),
-        (["-o", "f.csv"], "files of embeddings end with .zarr, .parquet, .npz, not as f.csv does"),
+        (["-o", "f.csv"], "embeddings end with .fjson, .npz, .parquet, .zarr, not as f.csv does"),
         (["-o", "blobs"], "files of embeddings end with"),
         (["--dask", "tcp://127.0.0.1:9"], "there is no Dask scheduler at tcp://127.0.0.1:9"),
     ],
