@@ -24,7 +24,7 @@ from lenskit.flags import CHOICES
 from lenskit.layers import Layer
 from lenskit.options import options_of
 from lenskit.registry import registry
-from lenskit.rendering.render import Rendering, labels, simulator_for
+from lenskit.rendering.render import Rendering, simulator_for
 from lenskit.rendering.table import read_table
 from lenskit.results import going_to
 from lenskit.run import MARKS, Run
@@ -226,10 +226,8 @@ def render(
     read = read_table(table).without(ignore)
     named = {"name": simulator} if simulator else {}
     rendering = Rendering(read, *simulator_for(read, {"simulator": named | options}), seed)
-    parts = list(rendering)
-    columns = {p: np.concatenate([part.values[p.name] for part in parts]) for p in rendering.parameters}
-    values = {p.name: labels(p, column) if p.classes else column for p, column in columns.items()}
-    return np.concatenate([part.images for part in parts]), {"name": np.array(rendering.names)} | values
+    images = np.concatenate([part.images for part in rendering])
+    return images, {"name": np.array(rendering.names)} | {p.name: rendering.column(p) for p in rendering.parameters}
 
 
 def load(path: Text) -> Run | Encoder:

@@ -16,6 +16,7 @@ KINDS = {
     "backbone": "backbones",
     "encoder": "encoders",
     "evaluation": "evaluations",
+    "command": "commands",
     "format": "formats",
     "instrument": "instruments",
     "recipe": "recipes",
@@ -23,7 +24,7 @@ KINDS = {
 """The kinds of component, and the plural by which hooks and `lenskit list` name them."""
 
 FILES = ("instrument", "recipe")
-"""Kinds that are TOML files. Encoders are folders; all other kinds are classes."""
+"""Kinds that are TOML files. Encoders are folders, commands are `click.Command`; all other kinds are classes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +33,10 @@ class Component:
 
     Args:
         name: What a user types, such as `simsiam`.
-        target: Import string `package.module:Class`, imported only when the component is used. Of a
-            kind that is a TOML file, an instrument or a recipe, it is `package:path/of/file.toml`. Of an encoder it is
-            `package:path/of/folder`, or the address of a folder: `hf://OWNER/REPO[@REVISION]/PATH` or `https://...`.
+        target: Import string `package.module:Class`, imported only when the component is used. Of a command it is that
+            of a `click.Command`. Of a kind that is a TOML file, an instrument or a recipe, it is
+            `package:path/of/file.toml`. Of an encoder it is `package:path/of/folder`, or the address of a folder:
+            `hf://OWNER/REPO[@REVISION]/PATH` or `https://...`.
         summary: One line for `lenskit list`.
         argument: Name of the option that the part behind a colon sets, for components that stand for many
             (`timm:NAME` sets the option `model` of `timm`). Of an encoder it is an option of its backbone.

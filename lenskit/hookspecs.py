@@ -59,8 +59,15 @@ def lenskit_evaluations() -> Iterable[Component]:
 
 
 @hookspec
+def lenskit_commands() -> Iterable[Component]:
+    """Commands: instances of `click.Command`, each of which is a verb `lenskit NAME` with arguments of its own."""
+    return ()
+
+
+@hookspec
 def lenskit_formats() -> Iterable[Component]:
-    """Formats: subclasses of `lenskit.plugin.Format`, in which `lenskit simulate` writes stores."""
+    """Formats: subclasses of `lenskit.plugin.Format` for stores of `lenskit simulate`, of `ImageFormat` for images of
+    `lenskit render`, of `FeatureFormat` for features of `lenskit embed`, or of several of these."""
     return ()
 
 

@@ -32,6 +32,7 @@ from lenskit.hookspecs import hookimpl
 
 if TYPE_CHECKING:
     from lenskit.distributions import Distribution as Distribution
+    from lenskit.embeddings.feature_format import FeatureFormat as FeatureFormat
     from lenskit.generator import KeyedGenerator as KeyedGenerator
     from lenskit.kinds.backbone import Backbone as Backbone
     from lenskit.kinds.dataset import Dataset as Dataset
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
     from lenskit.kinds.simulator import Scene as Scene
     from lenskit.kinds.simulator import Simulator as Simulator
     from lenskit.options import at_most as at_most
+    from lenskit.rendering.image_format import ImageFormat as ImageFormat
     from lenskit.store.format import Format as Format
 
 _MODULES = modules_in(__file__)

@@ -4,12 +4,16 @@ Each entry point of the group `lenskit.plugins` is loaded in a guard of its own,
 that cannot be loaded costs one line on standard error and a row in `lenskit plugins`; everything else works. Two
 environment variables steer this: `LENSKIT_STRICT=1` raises instead, `LENSKIT_PLUGINS=a,b` (or an empty value) limits
 what is loaded.
+
+Two components of one kind may have the same name: only asking for that name is an error. A command that has the name
+of another verb is refused, for nobody could ask for it: it costs such a line and a remark in that row.
 """
 
 from __future__ import annotations
 
 import importlib
 import os
+import re
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -25,20 +29,30 @@ from lenskit.component import FILES, INTERFACE, KINDS, Component
 from lenskit.errors import LenskitError, UsageError, near
 from lenskit.interface import old_names
 from lenskit.kinds.evaluation import Evaluation
+from lenskit.kinds.format import FileFormat
+from lenskit.verbs import VERBS
 from lenskit.words import MESSAGE, escaped, listed, quoted, shortened
 
 GROUP = "lenskit.plugins"
 
+BASES = {"evaluation": Evaluation, "format": FileFormat}
+"""Bases that a class of a kind must have."""
+
 
 @dataclass
 class Plugin:
-    """A plugin that was found: its entry point's name, the distribution it came with, and why it failed, if it did."""
+    """A plugin that was found: its entry point's name, the distribution it came with, and why it failed, if it did.
+
+    Attributes:
+        refused: Lines that say which of its commands are left out, and why.
+    """
 
     name: str
     distribution: str
     version: str
     error: str | None = None
     components: int = 0
+    refused: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -60,8 +74,8 @@ class Record:
         return f"{self.name}:{argument.upper()}" if argument else self.name
 
     def load(self) -> Any:
-        """Imports the class that the component names; reads the file of a recipe or an instrument; finds the folder of
-        an encoder, and downloads it if need be.
+        """Imports the class or the command that the component names; reads the file of a recipe or an instrument;
+        finds the folder of an encoder, and downloads it if need be.
 
         Raises:
             LenskitError: if the component was written for another interface, or cannot be loaded.
@@ -79,10 +93,16 @@ class Record:
             if self.kind in FILES:
                 return (resources.files(module) / attribute).read_text(encoding="utf-8")
             loaded = getattr(importlib.import_module(module), attribute)
+            if self.kind == "command":
+                import click
+
+                if not isinstance(loaded, click.Command):
+                    raise TypeError(f"{attribute} is no click.Command")
+                return loaded
             if not isinstance(loaded, type):
                 raise TypeError(f"{attribute} is no class")
-            if self.kind == "evaluation" and not issubclass(loaded, Evaluation):
-                raise TypeError(f"{attribute} is no Evaluation")
+            if not issubclass(loaded, base := BASES.get(self.kind, object)):
+                raise TypeError(f"{attribute} is no {base.__name__}")
         except Exception as error:
             raise LenskitError(f"{where} cannot be loaded from {self.component.target}: {_reason(error)}") from error
         if renames := old_names(self.kind, loaded):
@@ -139,11 +159,21 @@ class Registry:
                 if strict:
                     raise
                 plugin.error = _reason(error)
-                said = f"plugin {plugin.name!r} of {plugin.distribution} {plugin.version} is left out: {plugin.error}"
-                print(f"lenskit: {shortened(escaped(said), MESSAGE)}", file=sys.stderr)
+                _say(f"plugin {plugin.name!r} of {plugin.distribution} {plugin.version} is left out: {plugin.error}")
             else:
                 plugin.components = len(found)
                 records += found
+        taken = {record.name for record in records if record.kind == "evaluation"}
+        for record in [record for record in records if record.kind == "command"]:
+            if why := _no_verb(record.name, taken):
+                plugin = record.plugin
+                said = f"command {record.name!r} of {plugin.distribution} {plugin.version} is left out: {why}"
+                if strict:
+                    raise UsageError(said)
+                _say(said)
+                records.remove(record)
+                plugin.components -= 1
+                plugin.refused.append(f"command {record.name!r} is left out: {why}")
         return cls(plugins, records)
 
     def of_kind(self, kind: str) -> list[Record]:
@@ -242,6 +272,19 @@ def _checked(plural: str, components: Any) -> Iterable[Component]:
         if not isinstance(component, Component):
             raise TypeError(f"lenskit_{plural} returned {component!r}, which is no Component")
         yield component
+
+
+def _no_verb(name: str, evaluations: Iterable[str]) -> str:
+    """Why no command may have a name; empty if one may."""
+    if not re.fullmatch("[a-z][a-z0-9-]*", name):
+        return "a verb has lower-case letters, digits and hyphens, and begins with a letter"
+    if name in VERBS:
+        return "lenskit has a verb of that name"
+    return "there is an evaluation of that name" if name in evaluations else ""
+
+
+def _say(line: str) -> None:
+    print(f"lenskit: {shortened(escaped(line), MESSAGE)}", file=sys.stderr)
 
 
 def _reason(error: BaseException) -> str:

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from lenskit.data.stored import check_complete as check_complete
     from lenskit.drawing import save_figure as save_figure
     from lenskit.drawing import settle_texts as settle_texts
+    from lenskit.embeddings.stored import StoredMatrix as StoredMatrix
+    from lenskit.embeddings.table import FeatureTable as FeatureTable
+    from lenskit.embeddings.zarr_file import ZarrFile as ZarrFile
     from lenskit.encoders.named import find_named as find_named
     from lenskit.encoders.named import not_named as not_named
     from lenskit.errors import too_many_files as too_many_files
@@ -66,6 +69,7 @@ if TYPE_CHECKING:
     from lenskit.records import checked as checked
     from lenskit.records import load_json as load_json
     from lenskit.records import parse_json as parse_json
+    from lenskit.rendering.render import Rendering as Rendering
     from lenskit.store.folder_format import FolderFormat as FolderFormat
     from lenskit.store.plan import Plan as Plan
     from lenskit.store.store import Store as Store

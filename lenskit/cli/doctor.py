@@ -32,6 +32,7 @@ def command() -> int:
     plugins = registry().plugins
     echo(f"ok     {sum(not p.error for p in plugins)} plugins, {len(registry().records)} components")
     wrong += [f"plugin {p.name!r} of {p.distribution} {p.version}: {p.error}" for p in plugins if p.error]
+    wrong += [f"plugin {p.name!r} of {p.distribution} {p.version}: {why}" for p in plugins for why in p.refused]
     if clashes():
         wrong.append(CLASH)
     for line in wrong:

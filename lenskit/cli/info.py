@@ -8,6 +8,7 @@ import click
 
 from lenskit.cli.output import echo
 from lenskit.component import FILES
+from lenskit.kinds.format import FileFormat
 from lenskit.registry import Record, registry
 
 
@@ -33,6 +34,11 @@ def command(name: str) -> None:
         if record.kind == "encoder":
             _tell(record)
             continue
+        if record.kind == "command":
+            echo(f"\n{record.load().get_help(click.Context(record.load(), info_name=f'lenskit {record.name}'))}")
+            continue
+        if record.kind == "format":
+            _tell_format(record.load())
         _explain(record.load())
 
 
@@ -60,6 +66,12 @@ def _tell(record: Record) -> None:
         echo(line)
     use = "predict {} IMAGES" if card.get("head") else "embed {} --data IMAGES"
     echo(f"\nuse it in place of a run: lenskit {use.format(record.title)}; in Python lenskit.load({record.title!r})")
+
+
+def _tell_format(format: type[FileFormat]) -> None:
+    paths = ", ".join(f"NAME{ending}" for ending in format.endings) or "--format only"
+    read = f"; read by the dataset {format.reader}" if format.reader else ""
+    echo(f"holds {' and '.join(format.contents())}; meant by {paths}{read}")
 
 
 def _explain(component: type) -> None:

@@ -11,43 +11,32 @@ import warnings
 import click
 
 from lenskit.errors import LenskitError, UsageError, too_many_files
+from lenskit.verbs import VERBS
 from lenskit.version import __version__
 from lenskit.words import MESSAGE, escaped, quoted, shortened
-
-VERBS = {
-    "train": "Train an encoder",
-    "simulate": "Simulate lenses to disk",
-    "render": "Make images of the lenses of a table",
-    "show": "Draw lenses and their views",
-    "runs": "List runs, and compare them",
-    "data": "Look at stored images, and check them",
-    "evaluate": "Judge runs by any evaluation",
-    "benchmark": "Measure how fast a configuration trains",
-    "export": "Write a trained encoder for timm or ONNX",
-    "list": "List the components there are",
-    "info": "Explain a component and its options",
-    "plugins": "List the plugins, and why one failed",
-    "doctor": "Check the installation",
-}
-
 
 DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """Reason of an error of a full disk."""
 
 
 class Verbs(click.Group):
-    """Our verbs, and every evaluation that a plugin brings as a verb of its name."""
+    """Our verbs, and every evaluation and command that a plugin brings as a verb of its name."""
 
     def list_commands(self, context: click.Context) -> list[str]:
-        return [*VERBS, *_evaluations()]
+        return [*VERBS, *_summaries("evaluation"), *_summaries("command")]
 
     def get_command(self, context: click.Context, name: str) -> click.Command | None:
         if name in VERBS:
             return importlib.import_module(f"lenskit.cli.{name}").command
-        if name.partition("@")[0] in _evaluations():
+        if name.partition("@")[0] in _summaries("evaluation"):
             from lenskit.cli.evaluation import command_of
 
             return command_of(name)
+        if name.partition("@")[0] in _summaries("command"):
+            from lenskit.registry import registry
+
+            command: click.Command = registry().find("command", name).load()
+            return command
         return None
 
     def resolve_command(
@@ -65,9 +54,12 @@ class Verbs(click.Group):
     def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Verbs"):
             formatter.write_dl(list(VERBS.items()))
-        if evaluations := _evaluations():
+        if evaluations := _summaries("evaluation"):
             with formatter.section("Evaluations (lenskit NAME RUN...; see lenskit NAME --help)"):
                 formatter.write_dl(list(evaluations.items()))
+        if commands := _summaries("command"):
+            with formatter.section("Commands of plugins (see lenskit NAME --help)"):
+                formatter.write_dl(list(commands.items()))
 
 
 @click.group(cls=Verbs, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
@@ -142,8 +134,8 @@ def _complain(message: str, status: int) -> int:
     return status
 
 
-def _evaluations() -> dict[str, str]:
-    """Evaluations that can be asked for as verbs, and their summaries."""
+def _summaries(kind: str) -> dict[str, str]:
+    """Components of a kind that are verbs, and their summaries."""
     from lenskit.registry import registry
 
-    return {r.name: r.component.summary for r in registry().of_kind("evaluation") if r.name not in VERBS}
+    return {r.name: r.component.summary for r in registry().of_kind(kind) if r.name not in VERBS}

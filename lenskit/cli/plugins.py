@@ -15,6 +15,7 @@ def command() -> None:
     widths = [max((len(getattr(p, key)) for p in plugins), default=0) for key in ("name", "distribution", "version")]
     for p in plugins:
         state = f"left out: {p.error}" if p.error else f"{p.components} component{'s' * (p.components != 1)}"
+        state = "; ".join([state, *p.refused])
         echo(f"{p.name:{widths[0]}}  {p.distribution:{widths[1]}}  {p.version:{widths[2]}}  {state}")
     if not plugins:
         echo("no plugin is installed, or LENSKIT_PLUGINS names none")

@@ -11,8 +11,6 @@ import click
 from lenskit.cli.numbers import SEED
 from lenskit.errors import UsageError
 
-FORMATS = ("png", "npy", "mat", "hdf5")
-
 
 @click.command("render", short_help="Make images of the lenses of a table")
 @click.argument("table", metavar="TABLE")
@@ -23,7 +21,9 @@ FORMATS = ("png", "npy", "mat", "hdf5")
 @click.option("--seed", type=SEED, default=0, show_default=True, help="Seed of what the table does not say.")
 @click.option("--ignore", multiple=True, metavar="COLUMN", help="Leave a column out; repeatable.")
 @click.option("-o", "--out", required=True, metavar="PATH", help="What to write: x.npy, x.mat, x.h5, or a folder.")
-@click.option("--format", type=click.Choice(FORMATS), help="[default: by the ending of -o; png for a folder]")
+@click.option(
+    "--format", metavar="NAME", help="See `lenskit list formats`. [default: by the ending of -o; png for a folder]"
+)
 @click.option("--bits", type=click.Choice(["8", "16"]), help="Of PNG. [default: 16]")
 @click.option("--stretch", type=click.Choice(["linear", "asinh"]), help="Of PNG, zero to peak. [default: linear]")
 @click.option("--overwrite", is_flag=True, help="Replace what was written there before.")
@@ -44,6 +44,9 @@ def command(
     has for it. What no column says, or an empty cell, is drawn from the simulator's priors, or fixed with --set. A
     column `name` says what the images are called.
     """
+    from lenskit.formats import find_format
+    from lenskit.options import options_of
+    from lenskit.rendering.image_format import ImageFormat
     from lenskit.rendering.outputs import check_out, format_of, write
     from lenskit.rendering.table import read_table
     from lenskit.results import paths_of
@@ -51,8 +54,10 @@ def command(
     pictured = {key: value for key, value in (("bits", bits and int(bits)), ("stretch", stretch)) if value}
     path = Path(out)
     found = format_of(path, format)
-    if pictured and found != "png":
-        raise UsageError(f"--{next(iter(pictured))} is for PNG, not for {found}")
+    taken = {option.name for option in options_of(find_format(ImageFormat, found))}
+    for option in pictured:
+        if option not in taken:
+            raise UsageError(f"--{option} is for PNG, not for {found}")
     read = read_table(Path(table)).without(ignore)
     check_out(path, found, overwrite, Path(table), [*paths_of([named["recipe"], named["config"]])])
 

@@ -65,7 +65,7 @@ def command(
     if not path.name:
         raise UsageError(f"--out takes the path of the store, such as pairs.zarr, got {out!r}")
 
-    from lenskit.store.formats import format_name
+    from lenskit.store.formats import format_name, open_format
 
     name = format_name(path, format)
     from lenskit.store.simulate import simulate
@@ -74,7 +74,8 @@ def command(
     count = workers or len(os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1))
     with Display(plan.chunks, plan["lenses"] / plan.chunks) as display:
         simulate(plan, path, format=name, workers=count, dask=dask, overwrite=overwrite, tell=display.update)
-    log.info("%s holds %d lenses; next: lenskit data info %s", path, plan["lenses"], path)
+    following = f"; next: lenskit data info {path}" if open_format(name, path).reader else ""
+    log.info("%s holds %d lenses%s", path, plan["lenses"], following)
     return 0
 
 

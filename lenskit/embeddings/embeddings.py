@@ -15,7 +15,7 @@ from lenskit.checksums import card_checksum
 from lenskit.destinations import working_folder
 from lenskit.embeddings import files, table
 from lenskit.embeddings.stored import Matrix, StoredMatrix
-from lenskit.embeddings.table import BACKBONE, PROJECTION, Table
+from lenskit.embeddings.table import BACKBONE, PROJECTION, FeatureTable
 from lenskit.errors import UsageError
 from lenskit.identity import digest
 from lenskit.kinds.parameter import Parameter
@@ -116,7 +116,7 @@ class Embeddings:
         return folder
 
     def save(self, path: Path | str, *, overwrite: bool = False) -> None:
-        """Writes them to a file, in the format that its ending says: `.zarr`, `.parquet` or `.npz`; see `write`."""
+        """Writes them to a file, in the format that its ending means, such as `.zarr` or `.npz`; see `write`."""
         self.write(path, [self], len(self), overwrite=overwrite)
 
     @staticmethod
@@ -170,7 +170,7 @@ class Embeddings:
             raise UsageError(str(error) if str(path) in str(error) else f"{path}: {error}") from None
 
 
-def table_of(embeddings: Embeddings) -> Table:
+def table_of(embeddings: Embeddings) -> FeatureTable:
     """Embeddings as columns and a card."""
     card = {
         "format": table.FORMAT,
@@ -188,7 +188,7 @@ def table_of(embeddings: Embeddings) -> Table:
         table.VIEW: embeddings.view,
     }
     columns |= {table.column_name(name): value for name, value in embeddings.values.items()}
-    return Table(card, columns)
+    return FeatureTable(card, columns)
 
 
 def _matrix(name: str, value: Any) -> Matrix:

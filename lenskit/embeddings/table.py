@@ -39,7 +39,7 @@ class _Card(Record):
 
 
 @dataclass(frozen=True)
-class Table:
+class FeatureTable:
     """Some rows of a file, or all.
 
     Attributes:
@@ -86,7 +86,7 @@ def card_of(found: Any, where: str) -> dict[str, Any]:
     return card
 
 
-def arguments(table: Table, path: Path) -> dict[str, Any]:
+def arguments(table: FeatureTable, path: Path) -> dict[str, Any]:
     """What a table says, as arguments of `Embeddings`.
 
     Args:

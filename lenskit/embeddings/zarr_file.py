@@ -1,4 +1,4 @@
-"""Embeddings as a Zarr v3 group, which xarray opens with named dimensions: arrays, and the card as attributes."""
+"""A Zarr v3 group of simulated images or of features, which xarray opens with named dimensions."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lenskit.embeddings.feature_format import FeatureFormat
 from lenskit.embeddings.stored import StoredMatrix
-from lenskit.embeddings.table import FEATURES, OWN, PROJECTION, Table, card_of
+from lenskit.embeddings.table import FEATURES, OWN, PROJECTION, FeatureTable
 from lenskit.kinds.parameter import Parameter
 from lenskit.reading.limits import check_bytes
-from lenskit.store.zarr_format import COORDINATE_CHUNK, create_array, strangers_among
+from lenskit.store.zarr_format import COORDINATE_CHUNK, ZarrFormat, create_array, strangers_among
 
 CHUNK_BYTES = 2**23
 """Features of one chunk need no more."""
@@ -25,44 +26,63 @@ AXES = {FEATURES: "feature", PROJECTION: "projected"}
 """Names of the second dimension."""
 
 
-def check() -> None:
-    """Zarr is always there."""
+class ZarrFile(ZarrFormat, FeatureFormat):
+    """One Zarr v3 group.
 
+    A store has an array `images` and a coordinate for each parameter. Features have an array for each column, and the
+    card as attributes.
+    """
 
-def holds(path: Path) -> bool:
-    """Whether what is there has features: another group, such as of images, is somebody's."""
-    return (path / FEATURES).is_dir()
+    def has_features(self) -> bool:
+        return (self.path / FEATURES).is_dir()
 
+    def feature_card(self) -> Any:
+        import zarr
 
-def card(path: Path) -> Any:
-    """Metadata of the file."""
-    return json.loads((path / "zarr.json").read_text(encoding="utf-8")).get("attributes")
+        return dict(zarr.open_group(self.path, mode="r").attrs)
 
+    def feature_strangers(self, card: dict[str, Any]) -> list[str]:
+        own = card.get("representations", ())
+        return strangers_among([*OWN, *own, *FeatureTable(card, {}).parameters], self.path)
 
-def strangers(path: Path, table: Table) -> list[str]:
-    """Names in the folder that `write` does not make."""
-    own = table.card.get("representations", ())
-    return strangers_among([*OWN, *own, *table.parameters], path)
+    def write_features(self, parts: Iterator[FeatureTable], rows: int) -> None:
+        """Rows are gathered to whole chunks, of which memory holds one a column."""
+        columns: dict[str, _Growing] = {}
+        card: dict[str, Any] = {}
+        for part in parts:
+            if not columns:
+                card = part.card
+                self.path.mkdir()
+                columns = {name: _Growing(_create(self.path, name, part, rows)) for name in part.columns}
+            for name, value in part.columns.items():
+                columns[name].append(np.asarray(value))
+        for column in columns.values():
+            column.finish()
+        group = {"zarr_format": 3, "node_type": "group", "attributes": card}
+        # xarray opens what has its metadata in one place, and warns of what has not.
+        metadata = {name: json.loads((self.path / name / "zarr.json").read_text()) for name in columns}
+        group["consolidated_metadata"] = {"kind": "inline", "must_understand": False, "metadata": metadata}
+        (self.path / "zarr.json").write_text(json.dumps(group, indent=2) + "\n")
 
+    def read_features(self, card: dict[str, Any]) -> dict[str, Any]:
+        """Columns (n,) are read, features stay on disk."""
+        import zarr
 
-def write(path: Path, parts: Iterator[Table], rows: int) -> None:
-    """Rows are gathered to whole chunks, of which memory holds one a column."""
-    columns: dict[str, _Growing] = {}
-    card: dict[str, Any] = {}
-    for part in parts:
-        if not columns:
-            card = part.card
-            path.mkdir()
-            columns = {name: _Growing(_create(path, name, part, rows)) for name in part.columns}
-        for name, value in part.columns.items():
-            columns[name].append(np.asarray(value))
-    for column in columns.values():
-        column.finish()
-    group = {"zarr_format": 3, "node_type": "group", "attributes": card}
-    # xarray opens what has its metadata in one place, and warns of what has not.
-    metadata = {name: json.loads((path / name / "zarr.json").read_text()) for name in columns}
-    group["consolidated_metadata"] = {"kind": "inline", "must_understand": False, "metadata": metadata}
-    (path / "zarr.json").write_text(json.dumps(group, indent=2) + "\n")
+        group = zarr.open_group(self.path, mode="r")
+        columns: dict[str, Any] = {}
+        if not card and FEATURES not in group:
+            # Of something else, such as images, nothing is read.
+            return dict.fromkeys(group.array_keys())
+        for name, array in group.arrays():
+            if card:
+                _check_chunks(self.path / name, array)
+            check_bytes(self.path, math.prod(array.chunks) * array.dtype.itemsize, f"{name} (a chunk of it)")
+            if array.ndim != 2:
+                check_bytes(self.path, array.nbytes, name)
+            columns[name] = StoredMatrix(self.path / name, array) if array.ndim == 2 else np.asarray(array[...])
+        # Arrays come in no particular order.
+        order = {name: place for place, name in enumerate((FEATURES, PROJECTION, *FeatureTable(card, {}).parameters))}
+        return dict(sorted(columns.items(), key=lambda item: order.get(item[0], len(order))))
 
 
 class _Growing:
@@ -93,7 +113,7 @@ class _Growing:
             self._held, self._done = [values[count:].copy()], self._done + count
 
 
-def _create(path: Path, name: str, part: Table, rows: int) -> Any:
+def _create(path: Path, name: str, part: FeatureTable, rows: int) -> Any:
     value = part.columns[name]
     dimensions = (IMAGE, AXES.get(name, f"{name}_feature"))[: value.ndim]
     if value.dtype == object:
@@ -124,32 +144,6 @@ def _attributes(parameter: Parameter | None) -> dict[str, Any]:
     classes = {"classes": list(parameter.classes)} if parameter.classes else {}
     name = {"long_name": parameter.symbol or parameter.name, "units": parameter.unit or "1"}
     return name | {"group": parameter.group, "headline": parameter.headline} | classes
-
-
-def read(path: Path) -> Table:
-    """Columns (n,) are read, features stay on disk."""
-    import zarr
-
-    group = zarr.open_group(path, mode="r")
-    card = card_of(dict(group.attrs), str(path))
-    columns: dict[str, Any] = {}
-    if not card and FEATURES not in group:
-        # Of something else, such as images, nothing is read.
-        return Table({}, dict.fromkeys(group.array_keys()))
-    for name, array in group.arrays():
-        if card:
-            _check_chunks(path / name, array)
-        check_bytes(path, math.prod(array.chunks) * array.dtype.itemsize, f"{name} (a chunk of it)")
-        if array.ndim != 2:
-            check_bytes(path, array.nbytes, name)
-        columns[name] = StoredMatrix(path / name, array) if array.ndim == 2 else np.asarray(array[...])
-    # Arrays come in no particular order.
-    order = {name: place for place, name in enumerate((FEATURES, PROJECTION, *_listed(card)))}
-    return Table(card, dict(sorted(columns.items(), key=lambda item: order.get(item[0], len(order)))))
-
-
-def _listed(card: dict[str, Any]) -> list[str]:
-    return list(Table(card, {}).parameters)
 
 
 def _check_chunks(folder: Path, array: Any) -> None:

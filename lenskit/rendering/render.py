@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -62,6 +63,8 @@ class Rendering:
         more = (known.get(column, Parameter(column)) for column in self._given if column not in recorded)
         self.parameters: tuple[Parameter, ...] = (*simulator.parameters, *more)
         """What is recorded, and what else is given: that is NaN where it is drawn and no entry of the scene."""
+        self.values = {parameter.name: np.full(len(table), np.nan) for parameter in self.parameters}
+        """The parameters (n,) by name, of a class its numbers; NaN until an image is rendered."""
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
@@ -81,7 +84,14 @@ class Rendering:
             for row in bad.nonzero()[:1, 0].tolist():
                 raise LenskitError(f"{self.table.source}, {self.table.places[first + row]}: the image is not finite")
             values = {parameter.name: _value(scene, given, parameter.name) for parameter in self.parameters}
+            for name, some in values.items():
+                self.values[name][first : first + len(rows)] = some
             yield Part(first, images.numpy(), values)
+
+    def column(self, parameter: Parameter) -> NDArray[Any]:
+        """The values of a parameter (n,) of the images that are rendered; of a class its names."""
+        values = self.values[parameter.name]
+        return np.asarray(parameter.classes)[values.astype(np.int64)] if parameter.classes else values
 
 
 def simulator_for(table: Table, *layers: Layer) -> tuple[Simulator, str]:
@@ -109,8 +119,3 @@ def simulator_for(table: Table, *layers: Layer) -> tuple[Simulator, str]:
 
 def _value(scene: Scene, given: dict[str, Tensor], name: str) -> NDArray[np.float64]:
     return (scene[name] if is_entry(scene, name) else given[name]).to(torch.float64).numpy()
-
-
-def labels(parameter: Parameter, values: NDArray[np.float64]) -> NDArray[np.str_]:
-    """The names of classes by their numbers."""
-    return np.asarray(parameter.classes)[values.astype(np.int64)]

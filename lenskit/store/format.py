@@ -8,7 +8,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from lenskit.errors import LenskitError, UsageError
 from lenskit.files import is_part
+from lenskit.kinds.format import FileFormat
 from lenskit.ownership import leftovers, scratch
 from lenskit.store.plan import FORMAT, Plan, checked_attributes
 from lenskit.words import listed
@@ -27,8 +28,8 @@ DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 """Faults of a disk that may pass."""
 
 
-class Format(ABC):
-    """A store in some format.
+class Format(FileFormat):
+    """A store in some format, which is filled by steps.
 
     Several processes may fill one store, each with an object of its own. A chunk is claimed by one of them at a time.
 
@@ -36,18 +37,14 @@ class Format(ABC):
         path: Where it is, or shall be.
 
     Attributes:
-        endings: Suffixes of paths that mean the format, such as `.h5`. The empty text means paths without a suffix.
         card_file: Name of the file that says what a folder is, which is written first. No other format uses it. A
             format that writes a single file leaves it out.
         name: Name by which the format was found. Only stores that `open_format` made have one.
     """
 
-    endings: ClassVar[tuple[str, ...]] = ()
+    holds = "stores"
     card_file: ClassVar[str] = ""
     name: str
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
 
     @abstractmethod
     def card(self) -> dict[str, Any]:

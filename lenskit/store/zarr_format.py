@@ -32,6 +32,7 @@ class ZarrFormat(Format):
     """One Zarr v3 group: the images, and a coordinate for each parameter."""
 
     endings = ("", ".zarr")
+    reader = "zarr"
     card_file = "zarr.json"
 
     def __init__(self, path: Path) -> None:

@@ -28,7 +28,12 @@ def lenskit_datasets():
 @hookimpl
 def lenskit_formats():
     return [
-        Component("fits", "lenskit_datasets.formats.fits:FitsFormat", "LenSiam's layout: a FITS file for each lens"),
-        Component("hdf5", "lenskit_datasets.formats.hdf5:Hdf5Format", "One HDF5 file"),
-        Component("zarr", "lenskit.toolbox:ZarrFormat", "One Zarr group, the format that is read fastest"),
+        Component("fits", "lenskit_datasets.formats.fits:FitsFormat", "Stores: a FITS file a lens, as LenSiam's"),
+        Component("hdf5", "lenskit_datasets.formats.hdf5:Hdf5Format", "Stores and images: one HDF5 file"),
+        Component("mat", "lenskit_datasets.formats.mat:MatFormat", "Images: one MATLAB file"),
+        Component("npy", "lenskit_datasets.formats.npy:NpyFormat", "Images and features: one numpy array"),
+        Component("npz", "lenskit_datasets.formats.npz:NpzFormat", "Features: one numpy archive"),
+        Component("parquet", "lenskit_datasets.formats.parquet:ParquetFormat", "Features: one Parquet table"),
+        Component("png", "lenskit_datasets.formats.png:PngFormat", "Images: a folder of grey pictures"),
+        Component("zarr", "lenskit.toolbox:ZarrFile", "Stores and features: one Zarr group, which is read fastest"),
     ]

@@ -28,6 +28,7 @@ from lenskit.evaluation import (
     digest,
     free_place,
     in_folder,
+    is_embeddings,
     labelled,
 )
 from lenskit.plugin import Evaluation, UsageError, at_most
@@ -45,7 +46,8 @@ TELL_EVERY = 30.0
 class Embed(Evaluation):
     """Features of stored images, or of simulated ones that were never trained on, to a file.
 
-    The file is a Zarr group, a Parquet table or numpy's `.npz`, by its ending. It holds the backbone's features, the
+    The file is a Zarr group, a Parquet table or numpy's `.npz`, by its ending, or has another format of features that
+    `lenskit list formats` names. It holds the backbone's features, the
     projections, each recorded parameter, names, and the number of the lens and of the view that each row shows. Images
     are read and embedded part by part, so that memory does not depend on how many there are.
 
@@ -121,6 +123,8 @@ class Embed(Evaluation):
     def _paths(self, named: Mapping[str, Run], identities: Mapping[str, str]) -> dict[str, Path]:
         """Where each run's embeddings go, by its label."""
         path = in_folder(self.output, NAME) if self.output else None
+        if self.output and is_embeddings(Path(self.output)):
+            path = Path(self.output)  # a folder, in some formats
         if self.output and len(named) > 1 and path == Path(self.output):
             raise UsageError(
                 f"--output names one file, but {len(named)} runs are given: leave it out, or give a folder or one run"

@@ -25,7 +25,7 @@ NUMBERS = [
 
 def components() -> Iterator[tuple[str, type]]:
     """All that are classes."""
-    for kind in sorted(KINDS.keys() - {*FILES, "encoder"}):
+    for kind in sorted(KINDS.keys() - {*FILES, "encoder", "command"}):
         for record in registry().of_kind(kind):
             yield f"{kind} {record.name!r}", record.load()
     yield from {**SETTINGS, "optimizer": OptimizerSettings}.items()

@@ -53,6 +53,19 @@ def test_embeds_stored_images(run: Run, images: Path, tmp_path: Path) -> None:
     np.testing.assert_allclose(found.representations["projection"], projections, rtol=1e-5, atol=1e-6)
 
 
+def test_embeds_to_a_format_of_a_third_party(tmp_path: Path) -> None:
+    path = tmp_path / "f.fjson"
+    assert lenskit(["embed", "dotty", "--lenses", "6", "-o", str(path)]) == 0
+    assert lenskit(["embed", "dotty", "--lenses", "6", "-o", str(tmp_path / "f.npz")]) == 0
+    found, other = Embeddings.load(path), Embeddings.load(tmp_path / "f.npz")
+    np.testing.assert_array_equal(found.features, other.features)
+    assert (found.names, found.parameters, found.about) == (other.names, other.parameters, other.about)
+    assert lenskit(["embed", "dotty", "--lenses", "6", "-o", str(path)]) == 0
+    path.write_text("mine")
+    assert lenskit(["embed", "dotty", "--lenses", "6", "-o", str(path)]) == 2
+    assert path.read_text() == "mine"
+
+
 def test_all_views_of_stored_lenses_say_which_lens_they_show(run: Run, store: Path) -> None:
     found = Embed(data=str(store), views="all")([run])[run.name]
     assert found.lens.tolist() == [lens for lens in range(40) for _ in range(2)]
@@ -127,7 +140,7 @@ def test_projections_are_written_where_there_are_any(run: Run, caplog: pytest.Lo
         (["--views", "all"], "--views all is for stored images"),
         (["--data", "a", "--simulator", "blobs"], "two sources of lenses"),
         (["--data", "nowhere"], "there are no data at nowhere"),
-        (["-o", "f.csv"], "files of embeddings end with .zarr, .parquet, .npz, not as f.csv does"),
+        (["-o", "f.csv"], "embeddings end with .fjson, .npz, .parquet, .zarr, not as f.csv does"),
         (["-o", "blobs"], "files of embeddings end with"),
         (["--dask", "tcp://127.0.0.1:9"], "there is no Dask scheduler at tcp://127.0.0.1:9"),
     ],

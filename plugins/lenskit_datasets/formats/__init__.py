@@ -1,1 +1,1 @@
-"""The formats in which `lenskit simulate` writes stores, except Zarr, which the core itself reads."""
+"""The bundled formats of stores, images and features, except Zarr, which the core itself uses."""

@@ -21,6 +21,7 @@ class FitsFormat(FolderFormat):
     the configuration.
     """
 
+    reader = "lensiam-fits"
     suffix = ".fits"
     card_file = "simulation.json"
 

@@ -1,7 +1,7 @@
-"""Writes one HDF5 file, with the same arrays as a Zarr store.
+"""One HDF5 file: a store with the same arrays as one of Zarr, or rendered images.
 
-HDF5 can be written by one process only, and is lost when that is killed: the images are gathered in a Zarr store
-beside the file, `FILE.filling`, and copied when all are there.
+HDF5 can be written by one process only, and is lost when that is killed: the images of a store are gathered in a
+Zarr store beside the file, `FILE.filling`, and copied when all are there.
 """
 
 from __future__ import annotations
@@ -14,20 +14,33 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lenskit.plugin import Format, LenskitError
-from lenskit.toolbox import Plan, Store, ZarrFormat, coordinate_name, new_hdf5, parse_json, part_of, sweep_parts
+from lenskit.plugin import Format, ImageFormat, LenskitError
+from lenskit.toolbox import (
+    Plan,
+    Rendering,
+    Store,
+    ZarrFormat,
+    coordinate_name,
+    new_hdf5,
+    parse_json,
+    part_of,
+    sweep_parts,
+)
 
 CARD = "lenskit"
 """Attribute that holds what the file says of itself, as JSON."""
 
 
-class Hdf5Format(Format):
-    """One HDF5 file with the same arrays as a Zarr store.
+class Hdf5Format(Format, ImageFormat):
+    """One HDF5 file.
 
-    The images are gathered in a Zarr store `FILE.filling`, and copied when all are there.
+    A store has the same arrays as one of Zarr. Its images are gathered in a Zarr store `FILE.filling`, and copied when
+    all are there. Rendered images are a data set `images` (n, channels, height, width), with a data set for each
+    parameter, which has `units`; the names of the images are in `table/name`.
     """
 
     endings = (".h5", ".hdf5")
+    reader = "hdf5"
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
@@ -89,6 +102,34 @@ class Hdf5Format(Format):
     @property
     def blank(self) -> bool:
         return not self.path.exists() and self.filling.blank
+
+    def write_images(self, rendering: Rendering) -> None:
+        import h5py
+
+        simulator = rendering.simulator
+        with new_hdf5(self.path) as (file, check):
+            shape = rendering.shape
+            images = file.create_dataset(
+                "images", shape, "float32", chunks=(1, *shape[1:]), fletcher32=True, track_times=False
+            )
+            for part in rendering:
+                images[part.first : part.first + len(part.images)] = part.images
+                check()
+            if simulator.pixel_scale:
+                images.attrs["pixel_scale"] = simulator.pixel_scale
+            file.create_dataset("table/name", data=rendering.names, dtype=h5py.string_dtype(), track_times=False)
+            for parameter in rendering.parameters:
+                # A parameter called as something else here would hide that, or be hidden.
+                name = f"parameter_{parameter.name}" if parameter.name in ("images", "table") else parameter.name
+                values = rendering.values[parameter.name]
+                data = file.create_dataset(name, data=values, fletcher32=True, track_times=False)
+                if parameter in (*simulator.parameters, *simulator.known):  # of others the unit is not known
+                    said = {"units": parameter.unit or "1", "long_name": parameter.symbol or parameter.name}
+                    data.attrs.update(said | {"group": parameter.group})
+                if parameter.classes:
+                    data.attrs["classes"] = list(parameter.classes)
+                if parameter.identity:
+                    data.attrs["identity"] = True
 
     def _copy(self, plan: Plan, part: Path) -> None:
         """Copies the store into a file, chunk by chunk. Times would make every file another."""

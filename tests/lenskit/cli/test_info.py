@@ -23,7 +23,7 @@ def test_explains_every_component_there_is(record: Record, lenskit: Callable[...
     assert "Args:" not in outcome.out
 
 
-CLASSES = [record for record in RECORDS.values() if record.kind not in (*FILES, "encoder")]
+CLASSES = [record for record in RECORDS.values() if record.kind not in (*FILES, "encoder", "command")]
 
 
 @pytest.mark.parametrize("record", CLASSES, ids=lambda r: r.name)
@@ -76,6 +76,15 @@ def test_a_recipe_is_shown_as_it_is(lenskit: Callable[..., Any]) -> None:
         "toys (recipe): A run of a second\nfrom lenskit-ssl-toys 1.0: lenskit_toys:recipes/toys.toml\n"
     )
     assert '[simulator]\nname = "blobs"\npixels = 12\n' in text
+
+
+def test_a_command_shows_its_help(lenskit: Callable[..., Any]) -> None:
+    text = lenskit("info", "peaks").out
+    assert text.startswith(
+        "peaks (command): Print the brightest pixel of each stored lens\nfrom lenskit-ssl-toys 1.0: "
+    )
+    assert "\n\nUsage: lenskit peaks [OPTIONS] [READER:]PATH\n" in text
+    assert "Number of lenses to read." in text
 
 
 def test_one_name_in_two_kinds_is_explained_twice(install: Callable[..., None], lenskit: Callable[..., Any]) -> None:

@@ -93,8 +93,8 @@ def test_what_is_written_part_by_part_is_read_as_it_was(
 def test_files_of_many_chunks(tmp_path: Path, ending: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("lenskit.embeddings.zarr_file.CHUNK_BYTES", 4 * 5 * 8)
     monkeypatch.setattr("lenskit.embeddings.zarr_file.COORDINATE_CHUNK", 13)
-    monkeypatch.setattr("lenskit.embeddings.parquet_file.GROUP_BYTES", 1000)
-    monkeypatch.setattr("lenskit.embeddings.parquet_file.READ_ROWS", 17)
+    monkeypatch.setattr("lenskit_datasets.formats.parquet.GROUP_BYTES", 1000)
+    monkeypatch.setattr("lenskit_datasets.formats.parquet.READ_ROWS", 17)
     whole, path = made(100), tmp_path / f"features{ending}"
     Embeddings.write(path, (rows(whole, slice(start, start + 11)) for start in range(0, 100, 11)), 100)
     assert_same(whole, Embeddings.load(path))

@@ -123,7 +123,7 @@ def test_scratch_of_others_is_left_alone(tmp_path: Path, ending: str) -> None:
 
 @pytest.mark.parametrize("name", ["features.csv", "features", "features.npy"])
 def test_other_endings_are_told_before_anything_is_made(tmp_path: Path, name: str) -> None:
-    with pytest.raises(UsageError, match=f"files of embeddings end with .zarr, .parquet, .npz, not as {name} does"):
+    with pytest.raises(UsageError, match=f"embeddings end with .fjson, .npz, .parquet, .zarr, not as {name} does"):
         Embeddings([[1.0]]).save(tmp_path / name)
     assert list(tmp_path.iterdir()) == []
 

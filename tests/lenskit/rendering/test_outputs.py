@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import resource
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,12 @@ import lenskit
 from lenskit.chosen import build
 from lenskit.data.readers import open_dataset
 from lenskit.errors import LenskitError, UsageError
-from lenskit.rendering.outputs import WRITERS, beside, check_out, format_of, greys, write
+from lenskit.formats import formats_of
+from lenskit.rendering.image_format import ImageFormat
+from lenskit.rendering.outputs import beside, check_out, format_of, write
 from lenskit.rendering.render import Rendering
 from lenskit.rendering.table import read_table
+from lenskit_datasets.formats.png import greys
 
 from .test_render import Derived, rendered
 
@@ -28,6 +32,12 @@ TABLE = {"name": ["one", "two", "three"], "width": [1.5, None, 2.25]}
 @pytest.fixture
 def blobs() -> Rendering:
     return Rendering(read_table(TABLE), build("simulator", "blobs", {"pixels": 8}), "blobs")
+
+
+@pytest.fixture
+def cli(request: pytest.FixtureRequest) -> Callable[..., Any]:
+    """Runs a command line, as the fixture `lenskit` does, whose name the package has here."""
+    return request.getfixturevalue("lenskit")
 
 
 @pytest.fixture
@@ -120,10 +130,10 @@ def test_the_asinh_stretch_is_as_it_says() -> None:
     assert not greys(np.full((1, 2, 2), -1, np.float32), 8, "linear").any()
 
 
-@pytest.mark.parametrize("format", list(WRITERS))
+@pytest.mark.parametrize("format", formats_of(ImageFormat))
 def test_an_output_is_whole_or_not_there(format: str) -> None:
     """The second lens has no image: nothing is left, and what was there before stays."""
-    out = Path(f"lenses{'' if format == 'png' else '.x'}")
+    out = Path("lenses.x")
     broken: dict[str, Any] = {"hidden": [0.1, 2e38]}
     with pytest.raises(LenskitError, match="not finite"):
         write(rendered(broken), out, format)
@@ -141,8 +151,12 @@ def test_the_ending_says_the_format() -> None:
     endings = {"a.npy": "npy", "a.MAT": "mat", "a.h5": "hdf5", "a.hdf5": "hdf5", "a": "png", "a.png": "png"}
     assert {name: format_of(Path(name)) for name in endings} == endings
     assert format_of(Path("a.dat"), "npy") == "npy"
-    with pytest.raises(UsageError, match=r"say the --format of a.dat \(png, npy, mat, hdf5\)"):
-        format_of(Path("a.dat"))
+    with pytest.raises(UsageError, match=r"say the --format of a.npi \(hdf5, mat, npy, pgm, .*\(did you mean .npy"):
+        format_of(Path("a.npi"))
+    with pytest.raises(UsageError, match=r"no format is called 'hdf' \(did you mean hdf5\?\)"):
+        format_of(Path("a.h5"), "hdf")
+    with pytest.raises(UsageError, match="format 'fits' holds no images: say hdf5, mat, npy, pgm, png"):
+        format_of(Path("a"), "fits")
 
 
 @pytest.mark.parametrize(
@@ -250,3 +264,20 @@ def test_a_full_disk_names_the_file_and_leaves_nothing(name: str) -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert Path(caught.value.filename).name == name
     assert not list(Path("out").iterdir())
+
+
+def test_a_format_of_a_third_party_is_written_and_replaced(images: np.ndarray, cli: Callable[..., Any]) -> None:
+    Path("table.csv").write_text("name,width\none,1.5\ntwo,\nthree,2.25\n")
+    line = ("render", "table.csv", "--simulator", "blobs", "--set", "simulator.pixels=8", "-o", "lenses.pgm")
+    assert cli(*line).status == 0
+    assert cli(*line).complaint().endswith("choose another -o, or replace it with --overwrite")
+    assert cli(*line, "--overwrite").status == 0
+    assert cli(*line, "--bits", 8).complaint() == "--bits is for PNG, not for pgm"
+    names = {f"{name}.pgm" for name in TABLE["name"]} | {"parameters.csv"}
+    assert {path.name for path in Path("lenses.pgm").iterdir()} == names
+    for name, (image,) in zip(TABLE["name"], images, strict=True):
+        with Image.open(f"lenses.pgm/{name}.pgm") as picture:
+            np.testing.assert_allclose(np.asarray(picture) / 65535, np.clip(image / image.max(), 0, 1), atol=1 / 65535)
+    Path("lenses.pgm/one.png").write_text("mine")
+    complaint = cli(*line, "--overwrite").complaint()
+    assert complaint.startswith("lenses.pgm holds other things than rendered images, one.png")

@@ -41,8 +41,17 @@ def lenskit_evaluations():
 
 
 @hookimpl
+def lenskit_commands():
+    return [Component("peaks", "lenskit_toys.peaks:peaks", "Print the brightest pixel of each stored lens")]
+
+
+@hookimpl
 def lenskit_formats():
-    return [Component("npy-folder", "lenskit_toys.npy_folder:NpyFolder", "A .npy file for each lens")]
+    return [
+        Component("json-features", "lenskit_toys.json_features:JsonFeatures", "Features: one JSON file"),
+        Component("npy-folder", "lenskit_toys.npy_folder:NpyFolder", "Stores: a .npy file for each lens"),
+        Component("pgm", "lenskit_toys.pgm:Pgm", "Images: a folder of PGM pictures"),
+    ]
 
 
 @hookimpl

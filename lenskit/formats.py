@@ -1,0 +1,83 @@
+"""Formats by name, by what they hold, and by the ending of a path."""
+
+from __future__ import annotations
+
+import logging
+from functools import lru_cache
+from pathlib import Path
+from typing import TypeVar
+
+from lenskit.errors import LenskitError, UsageError, near
+from lenskit.kinds.format import FileFormat
+from lenskit.registry import Record, Registry, registry
+from lenskit.words import listed
+
+log = logging.getLogger("lenskit")
+
+F = TypeVar("F", bound=FileFormat)
+
+
+def formats_of(base: type[F]) -> dict[str, type[F]]:
+    """Return the formats that are subclasses of a base, by name.
+
+    A format that cannot be loaded costs a warning, and the others work.
+    """
+    return {name: each for name, each in _loaded(registry()).items() if issubclass(each, base)}
+
+
+def find_format(base: type[F], name: str) -> type[F]:
+    """Return the format of that name.
+
+    Raises:
+        UsageError: No format has that name, or it holds something else.
+        LenskitError: The format cannot be loaded.
+    """
+    found = _load(registry().find("format", name))
+    if not issubclass(found, base):
+        raise UsageError(f"format {name!r} holds no {base.holds}: say {listed(formats_of(base))}")
+    return found
+
+
+def meant_by(base: type[F], path: Path, ending: str) -> str:
+    """Return the name of the format that the ending of a path means.
+
+    Raises:
+        UsageError: No format has that ending, or several have it.
+    """
+    formats = formats_of(base)
+    meant = [name for name, each in formats.items() if ending in each.endings]
+    if len(meant) == 1:
+        return meant[0]
+    if not formats:
+        raise UsageError(f"{path} cannot be written: no plugin brings a format of {base.holds}; see `lenskit plugins`")
+    if meant:
+        raise UsageError(f"say the --format of {path}: {listed(meant)} have that ending")
+    endings = [end for each in formats.values() for end in each.endings if end]
+    hint = near(ending, endings)
+    raise UsageError(f"say the --format of {path} ({listed(formats)}), or end it with {listed(endings)}{hint}")
+
+
+@lru_cache(maxsize=1)
+def _loaded(registry: Registry) -> dict[str, type[FileFormat]]:
+    records, found = registry.of_kind("format"), {}
+    names = [record.name for record in records]
+    for record in records:
+        name = record.name if names.count(record.name) == 1 else f"{record.name}@{record.plugin.distribution}"
+        try:
+            found[name] = _load(record)
+        except LenskitError as error:
+            log.warning("%s", error)
+    return found
+
+
+def _load(record: Record) -> type[FileFormat]:
+    """Load the class of a format.
+
+    Raises:
+        LenskitError: It cannot be loaded, is no format, or lacks methods.
+    """
+    loaded: type[FileFormat] = record.load()
+    if lacking := loaded.__abstractmethods__:
+        where = f"format {record.name!r} of {record.plugin.distribution} {record.plugin.version}"
+        raise LenskitError(f"{where} cannot be used: {record.component.target} lacks {listed(sorted(lacking))}")
+    return loaded

@@ -1,0 +1,63 @@
+"""A folder of grey PNG pictures of rendered images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lenskit.plugin import ImageFormat
+from lenskit.toolbox import Rendering
+
+SOFTENING = 0.05
+"""Fraction of the peak where the asinh stretch turns from linear to logarithmic."""
+
+
+class PngFormat(ImageFormat):
+    """A folder with a grey PNG of each image, or of each of its channels.
+
+    The first row of an image is at the top of its picture.
+
+    Args:
+        path: The folder.
+        bits: Bits of a pixel.
+        stretch: Brightness of a pixel by x, its value over the peak of the image: `linear`, or `asinh`, which is
+            asinh(x / 0.05) / asinh(20). Zero and below are black.
+    """
+
+    endings = ("", ".png")
+    reader = "image-folder"
+    folder_of = ".png"
+
+    def __init__(
+        self, path: Path, *, bits: Literal[8, 16] = 16, stretch: Literal["linear", "asinh"] = "linear"
+    ) -> None:
+        super().__init__(path)
+        self.bits, self.stretch = bits, stretch
+
+    def write_images(self, rendering: Rendering) -> None:
+        from PIL import Image
+
+        channels = rendering.shape[1]
+        for part in rendering:
+            for name, image in zip(rendering.names[part.first :], part.images, strict=False):
+                for channel, grey in enumerate(greys(image, self.bits, self.stretch)):
+                    ending = f"-{channel}.png" if channels > 1 else ".png"
+                    Image.fromarray(grey).save(self.path / f"{name}{ending}")
+
+
+def greys(image: NDArray[np.float32], bits: int, stretch: str) -> NDArray[np.uint8] | NDArray[np.uint16]:
+    """An image as whole numbers: its peak is the largest there is, zero and below are 0.
+
+    Args:
+        image: (channels, height, width); all channels have one scale.
+        bits: 8 or 16.
+        stretch: Of the image over its peak, x: `linear`, or `asinh`, asinh(x / 0.05) / asinh(1 / 0.05).
+    """
+    peak = image.max()
+    x = np.clip(image / peak, 0, 1).astype(np.float64) if peak > 0 else np.zeros(image.shape)
+    if stretch == "asinh":
+        x = np.arcsinh(x / SOFTENING) / np.arcsinh(1 / SOFTENING)
+    return np.rint(x * (2**bits - 1)).astype(np.uint8 if bits == 8 else np.uint16)
