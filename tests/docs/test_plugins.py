@@ -16,8 +16,10 @@ import lenskit_toys.pgm
 from lenskit.chosen import build
 from lenskit.embeddings import Embeddings
 from lenskit.embeddings.embeddings import table_of
+from lenskit.interface import MOVED_NAMES, RENAMED
 from lenskit.rendering.render import Rendering
 from lenskit.rendering.table import read_table
+from lenskit.run import Run
 
 TEXT = (Path(__file__).parents[2] / "docs" / "plugins.md").read_text(encoding="utf-8")
 
@@ -71,3 +73,18 @@ def test_the_format_of_features_gives_back_what_it_wrote() -> None:
     assert features.feature_card() == table_of(whole).card
     np.testing.assert_array_equal(features.read_features({})["features"], whole.features)
     np.testing.assert_array_equal(Embeddings.load("a.fjson").values["theta_E"], whole.values["theta_E"])
+
+
+def test_the_walk_over_lenses_embeds_some(run: Run) -> None:
+    assert np.array_equal(names_in("def brightest")["brightest"](run).lens, np.arange(100))
+
+
+def test_all_changes_of_the_interface_are_told() -> None:
+    table = TEXT.partition("## From interface 1 to interface 2")[2]
+    for names in RENAMED.values():
+        for old, new in names.items():
+            assert f"`{old.partition('(')[0]}" in table
+            assert f"`{new.partition('(')[0]}" in table
+    for old, new in MOVED_NAMES.items():
+        assert f"`{old}`" in table
+        assert f"`{new.rpartition('.')[2]}`" in table
