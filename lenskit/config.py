@@ -190,7 +190,8 @@ def read_layers(
         else:
             layers.append(assignment(key, value))
     merged = [*below, merge(layers)]
-    for key, value in bare.items():
+    if bare:
+        key, value = next(iter(bare.items()))
         raise UsageError(
             f"--set takes SECTION.OPTION=VALUE, got {quoted(f'{key}={value}')}: {_advice(key, value, merged, only)}"
         )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,22 @@ LEVELS = (0.68, 0.95)
 Array = NDArray[np.float64]
 Guess = Callable[[Tensor], Array]
 """Images (n, C, H, W) to Einstein radii (n,) in arcsec."""
+
+
+def parser_of(text: str | None, sizes: Iterable[str]) -> argparse.ArgumentParser:
+    """Return a parser of the arguments that both tables have.
+
+    Args:
+        text: The docstring of the script, whose first line describes it.
+        sizes: Names of its sizes.
+    """
+    parser = argparse.ArgumentParser(description=(text or "").partition("\n")[0])
+    parser.add_argument("--data", required=True, help="real images with labels, [READER:]PATH")
+    parser.add_argument("--work", type=Path, required=True, help="folder for runs and what is done so far")
+    parser.add_argument("--size", choices=sizes, default="small")
+    parser.add_argument("--out", type=Path, default=Path("docs/results"), help="folder of the table")
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0])
+    return parser
 
 
 def judged(guess: Guess, images: Dataset, held_out: LensSet) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from figures import RADIUS, Array, Guess, columns, judged, words, write_table
+from figures import RADIUS, Array, Guess, columns, judged, parser_of, words, write_table
 from scoreboard import LEARNED, ROWS, SIZES, Row, Size, folder_of, keep, read, train
 from torch import Tensor
 
@@ -45,24 +45,13 @@ WAYS = {SUPERVISED: "supervised", PAIRS: "pairs without labels, and a head"}
 
 def main() -> None:
     """Make what is missing, and write the table of what there is."""
-    arguments = parsed()
+    arguments = parser_of(__doc__, SIZES).parse_args()
     size = SIZES[arguments.size]
     for seed in arguments.seeds:
         for count in AMOUNTS[arguments.size]:
             for way in WAYS:
                 make(way, count, arguments.work / f"seed-{seed}", seed, arguments.data, size)
     write(arguments, size)
-
-
-def parsed() -> argparse.Namespace:
-    """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", required=True, help="real images with labels, [READER:]PATH")
-    parser.add_argument("--work", type=Path, required=True, help="folder for runs and what is done so far")
-    parser.add_argument("--size", choices=SIZES, default="small")
-    parser.add_argument("--out", type=Path, default=Path("docs/results"), help="folder of the table")
-    parser.add_argument("--seeds", nargs="+", type=int, default=[0])
-    return parser.parse_args()
 
 
 def make(way: str, count: int, work: Path, seed: int, data: str, size: Size) -> None:

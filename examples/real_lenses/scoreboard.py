@@ -22,7 +22,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from figures import RADIUS, columns, words, write_table
+from figures import RADIUS, columns, parser_of, words, write_table
 from zooms import judge_zoomed
 
 import lenskit
@@ -137,13 +137,8 @@ def main() -> None:
 
 def parsed() -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", required=True, help="real images with labels, [READER:]PATH")
-    parser.add_argument("--work", type=Path, required=True, help="folder for runs and what is done so far")
-    parser.add_argument("--size", choices=SIZES, default="small")
-    parser.add_argument("--out", type=Path, default=Path("docs/results"), help="folder of the table")
+    parser = parser_of(__doc__, SIZES)
     parser.add_argument("--rows", nargs="+", default=list(ROWS), help=f"some of: {', '.join(ROWS)}")
-    parser.add_argument("--seeds", nargs="+", type=int, default=[0])
     parser.add_argument(
         "--stamps", help="cutouts of real galaxies that are no lenses, [READER:]PATH, for the row injection"
     )

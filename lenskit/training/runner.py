@@ -206,7 +206,7 @@ class Job:
             if "optimizer" in self.config.sections:
                 log.info("%s", describe(self.method.optimizer_settings, budget.batch_size, budget.epochs))
             stopping = Stopping(self.monitor.log_every)
-            hung = [
+            attached = [
                 BatchCounter(stream, settings.seed),
                 *self._weights(),
                 monitor,
@@ -215,7 +215,7 @@ class Job:
                 *callbacks,
                 stopping,
             ]
-            trainer = self._trainer(hung, run.path)
+            trainer = self._trainer(attached, run.path)
             check_batch_norm(trainer, self.method)
             short = memory.explained(trainer, self.method, stream)
             with restored_signals(), explained(self.method), display or nullcontext():

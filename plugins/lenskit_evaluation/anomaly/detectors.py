@@ -277,7 +277,7 @@ def baselines(
     return {
         PCA_RESIDUAL: components,
         ONE_CLASS: OneClass(components),
-        PIXELS: Neighbours(pixels(encoder), training(), neighbours, "pixels"),
+        PIXELS: Neighbours(pixels(encoder), training(), neighbours, PIXELS),
     }
 
 
