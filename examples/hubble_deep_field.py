@@ -103,7 +103,7 @@ def draw(stamps: list[Image], simulator: HST) -> Figure:
     scene["source_amplitude"] = 1 / (galaxies.flux[chosen] * scene["source_stamp_scale"] ** 2)
     scene["source_stamp"] = chosen
     scene["companion_flux"] = torch.zeros(SHOWN)
-    lenses = simulator.render(scene, without={"lens_light"})[:, 0]
+    lenses = simulator.render(scene, omit={"lens_light"})[:, 0]
 
     figure = Figure(figsize=(2 * SHOWN, 6.4), layout="constrained")
     rows = {

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lenskit.errors import LenskitError, UsageError
+from lenskit.interface import old_names
 from lenskit.options import validate
 from lenskit.registry import registry
 from lenskit.words import quoted, reason, shortened
@@ -41,11 +42,16 @@ class Chosen:
             UsageError: The constructor refuses its options by a `ValueError`.
         """
         try:
-            return self.component(*given, **deepcopy(self.arguments))
+            component = self.component(*given, **deepcopy(self.arguments))
         except LenskitError:
             raise
         except ValueError as error:
             raise UsageError(f"{self.kind} {quoted(self.name)} does not take these options: {reason(error)}") from error
+        if changes := old_names(self.kind, component):
+            raise LenskitError(
+                f"{self.kind} {quoted(self.name)} was written for plugin interface 1: change {', '.join(changes)}"
+            )
+        return component
 
 
 @dataclass(frozen=True)

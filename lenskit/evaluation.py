@@ -51,7 +51,6 @@ if TYPE_CHECKING:
     from lenskit.evaluations.origins import stored_origin as stored_origin
     from lenskit.evaluations.results import RESULT_FILES as RESULT_FILES
     from lenskit.evaluations.results import Content as Content
-    from lenskit.evaluations.results import plain_values as plain_values
     from lenskit.evaluations.results import write_results as write_results
     from lenskit.evaluations.splits import Array as Array
     from lenskit.evaluations.splits import Rows as Rows
@@ -60,27 +59,20 @@ if TYPE_CHECKING:
     from lenskit.evaluations.splits import check_units as check_units
     from lenskit.evaluations.splits import known_values as known_values
     from lenskit.evaluations.splits import sides_of as sides_of
-    from lenskit.evaluations.splits import split_rows as split_rows
     from lenskit.evaluations.subjects import Subject as Subject
-    from lenskit.evaluations.subjects import SubjectT as SubjectT
     from lenskit.evaluations.subjects import best_device as best_device
     from lenskit.evaluations.subjects import encoders_of as encoders_of
     from lenskit.evaluations.subjects import labelled as labelled
     from lenskit.evaluations.subjects import simulator_of as simulator_of
     from lenskit.evaluations.subjects import simulator_options as simulator_options
     from lenskit.evaluations.subjects import to_best_device as to_best_device
-    from lenskit.evaluations.tables import TableRows as TableRows
     from lenskit.evaluations.tables import as_text as as_text
     from lenskit.evaluations.tables import show as show
     from lenskit.evaluations.tables import to_csv as to_csv
     from lenskit.evaluations.tables import to_markdown as to_markdown
-    from lenskit.evaluations.tables import to_rich as to_rich
     from lenskit.identity import digest as digest
-    from lenskit.layers import read_assignment as read_assignment
     from lenskit.ownership import is_stamped as is_stamped
-    from lenskit.ownership import listed_in as listed_in
     from lenskit.ownership import stamp as stamp
-    from lenskit.ownership import write_list as write_list
     from lenskit.published import without_folders as without_folders
     from lenskit.run import Run as Run
     from lenskit.run_summary import compare_runs as compare_runs
@@ -88,7 +80,6 @@ if TYPE_CHECKING:
     from lenskit.store.cluster import connected as connected
     from lenskit.training.collapse import effective_rank as effective_rank
     from lenskit.training.collapse import projection_std as projection_std
-    from lenskit.training.devices import quiet_lightning as quiet_lightning
     from lenskit.training.probe import alignment as alignment
     from lenskit.training.probe import uniformity as uniformity
     from lenskit.training.probe_lenses import held_out as held_out

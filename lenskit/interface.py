@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
+from typing import Any
 
 RENAMED: Mapping[str, Mapping[str, str]] = {
     "method": {
-        "training_step(batch, batch_index)": "step(batch)",
+        "training_step(batch_index)": "step(batch)",
         "optimizer": "optimizer_defaults",
         "usual": "default_sections",
-        "check": "check_range",
-        "check_shown": "check_range",
+        "check(images)": "check_range(low, high)",
+        "check_shown(self)": "check_range(low, high)",
     },
     "pairs": {"shared": "shared_groups"},
     "dataset": {"shared": "shared_groups"},
-    "simulator": {"anomalous": "anomaly_options", "render(without=)": "render(omit=)"},
+    "simulator": {"anomalous": "anomaly_options", "render(without)": "render(omit)"},
 }
-"""New names of attributes and parameters by kind."""
+"""New names by kind: of attributes, and of functions with the parameter that tells them."""
 
-MIXINS = {"score": "Scorer", "reconstruct": "Reconstructor"}
+MIXINS = {"score": "Scorer", "reconstruct": "Reconstructor", "predict": "Predictor"}
 """Mixins that a method derives from, by what it implements."""
 
 MOVED_NAMES: Mapping[str, str] = {
@@ -36,27 +37,33 @@ OURS = ("lenskit", "torch", "pytorch_lightning", "lightning", "abc", "builtins")
 """Packages whose classes are not looked at."""
 
 
-def old_names(kind: str, loaded: type) -> list[str]:
-    """Return the changes that a class needs, such as `usual to default_sections`.
+def old_names(kind: str, component: object) -> list[str]:
+    """Return the changes that a component needs, such as `usual to default_sections`.
 
     Args:
-        kind: The kind of the component.
-        loaded: Its class.
+        kind: Its kind.
+        component: Its class, or the object, whose own attributes are then looked at, too.
     """
-    own = [base for base in loaded.__mro__ if base.__module__.partition(".")[0] not in OURS]
-    renames = [f"{old} to {new}" for old, new in RENAMED.get(kind, {}).items() if any(_has(base, old) for base in own)]
+    loaded = component if isinstance(component, type) else type(component)
+    own = [vars(base) for base in loaded.__mro__ if base.__module__.partition(".")[0] not in OURS]
+    if component is not loaded:
+        own.append(vars(component))
+    changes = [
+        f"{old} to {new}" for old, new in RENAMED.get(kind, {}).items() if any(_has(names, old) for names in own)
+    ]
     there = {base.__name__ for base in loaded.__mro__}
-    return renames + [
+    return changes + [
         f"{name} by deriving from {mixin}"
         for name, mixin in (MIXINS.items() if kind == "method" else ())
-        if mixin not in there and any(name in vars(base) for base in own)
+        if mixin not in there and any(name in names for names in own)
     ]
 
 
-def _has(base: type, old: str) -> bool:
+def _has(names: Mapping[str, Any], old: str) -> bool:
+    """Whether a namespace has an attribute, or a function with a parameter: `render(omit=)`."""
     name, _, parameter = old.partition("(")
-    if name not in vars(base):
+    if name not in names:
         return False
-    if not parameter.endswith("=)"):
-        return True
-    return parameter.removesuffix("=)") in inspect.signature(vars(base)[name]).parameters
+    if parameter:
+        return parameter.strip("=)") in inspect.signature(names[name]).parameters
+    return not callable(names[name]) and not isinstance(names[name], property)

@@ -228,12 +228,12 @@ class Run:
             Features (n, d), and the values (n,) of each recorded parameter: none for an array.
 
         Raises:
-            UsageError: if the images are none that the encoder takes.
+            UsageError: if the images are none that the encoder takes, or features are not finite.
             LenskitError: if there is no encoder yet, or images hold pixels that are not finite.
         """
         encoder = self.encoder().to(find_device(device))
         lenses = lens_set_of(encoder, self.simulator, images, seed, split)
-        found = embed({self.name: encoder}, lenses, batch_size=batch_size)[self.name]
+        (found,) = embed({"run": encoder}, lenses, batch_size=batch_size).values()
         return np.asarray(found.features), found.values
 
     def score(

@@ -19,10 +19,8 @@ if TYPE_CHECKING:
     from lenskit.data.memory import keep_freed_memory as keep_freed_memory
     from lenskit.data.orientation import orient_images as orient_images
     from lenskit.data.orientation import orient_values as orient_values
-    from lenskit.data.readers import find_reader as find_reader
     from lenskit.data.readers import open_dataset as open_dataset
     from lenskit.data.stored import StoredLenses as StoredLenses
-    from lenskit.data.stored import check_complete as check_complete
     from lenskit.drawing import save_figure as save_figure
     from lenskit.drawing import settle_texts as settle_texts
     from lenskit.embeddings.stored import StoredMatrix as StoredMatrix
@@ -39,6 +37,7 @@ if TYPE_CHECKING:
     from lenskit.kinds.parameter import ParameterRecord as ParameterRecord
     from lenskit.kinds.parameter import parameters_of as parameters_of
     from lenskit.layers import read_toml as read_toml
+    from lenskit.ownership import strangers as strangers
     from lenskit.pictures import colours as colours
     from lenskit.pictures import write_picture as write_picture
     from lenskit.preprocessing.lens_light import noise_map as noise_map
@@ -72,6 +71,7 @@ if TYPE_CHECKING:
     from lenskit.rendering.render import Rendering as Rendering
     from lenskit.store.folder_format import FolderFormat as FolderFormat
     from lenskit.store.plan import Plan as Plan
+    from lenskit.store.plan import checked_attributes as checked_attributes
     from lenskit.store.store import Store as Store
     from lenskit.store.store import coordinate_name as coordinate_name
     from lenskit.store.store import is_store as is_store

@@ -68,11 +68,11 @@ class LensTable(ABC):
 
     Attributes:
         parameters: The recorded parameters.
-        index: (n,) numbers of the lenses.
+        index: (n,) numbers of the lenses; a range if they are all, from 0.
     """
 
     parameters: Sequence[Parameter]
-    index: Numbers
+    index: Numbers | range
 
     def __len__(self) -> int:
         return len(self.index)
@@ -93,7 +93,10 @@ class LensTable(ABC):
 
     @abstractmethod
     def values(self) -> dict[str, NDArray[np.float64]]:
-        """Return the values (n,) of each recorded parameter, of the first view. No image is made."""
+        """Return the values (n,) of each recorded parameter, of the first view.
+
+        No image is made. One is read only if a reader has no parameters apart from images.
+        """
 
     @abstractmethod
     def chunks(self, size: int = CHUNK) -> Iterator[Lenses]:
@@ -107,7 +110,10 @@ class LensTable(ABC):
 
     def numbers(self, rows: Rows) -> Numbers:
         """Return the numbers of the lenses of some rows."""
-        return self.index[np.asarray(rows)]
+        chosen = np.asarray(rows)
+        chosen = np.flatnonzero(chosen) if chosen.dtype == bool else chosen.astype(np.int64)
+        # In a set of all lenses a row is the number of its lens.
+        return chosen if isinstance(self.index, range) else self.index[chosen]
 
 
 class LensSet(LensTable):
@@ -162,7 +168,7 @@ class ArrayLenses(LensSet):
     """
 
     def __init__(self, images: Tensor) -> None:
-        self.images, self.index, self.parameters = images, np.arange(len(images)), []
+        self.images, self.index, self.parameters = images, range(len(images)), []
         _, channels, height, width = images.shape
         self.image_shape = channels, height, width
 

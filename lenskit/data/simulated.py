@@ -14,6 +14,9 @@ from lenskit.data.lens_set import Lenses, LensSet, Numbers, Rows, join_values
 from lenskit.errors import LenskitError
 from lenskit.kinds.simulator import Simulator
 
+ENDLESS = 2**62
+"""Lenses of an endless set: no address is beyond."""
+
 
 class SimulatedLenses(LensSet):
     """Lenses of a simulator.
@@ -40,7 +43,7 @@ class SimulatedLenses(LensSet):
     ) -> None:
         self.simulator, self.seed, self.split, self.shared_groups = simulator, seed, split, frozenset(shared_groups)
         self.endless = index is None
-        self.index = np.arange(index or 0) if index is None or isinstance(index, int) else index
+        self.index = range(ENDLESS if index is None else index) if index is None or isinstance(index, int) else index
         self.parameters, self.image_shape = list(simulator.parameters), simulator.image_shape
         self.pixel_scale, self.removable = simulator.pixel_scale, simulator.removable
         self.device = torch.device("cpu")
@@ -55,7 +58,7 @@ class SimulatedLenses(LensSet):
     @torch.no_grad()
     def values(self) -> dict[str, NDArray[np.float64]]:
         def drawn(rows: range) -> dict[str, NDArray[np.float64]]:
-            index = torch.from_numpy(self.index[rows.start : rows.stop]).to(self.device)
+            index = torch.from_numpy(self.numbers(rows)).to(self.device)
             scene = self.simulator.scene(self.seed, self.split, index)
             return {p.name: scene[p.name].double().cpu().numpy() for p in self.parameters}
 
@@ -63,9 +66,6 @@ class SimulatedLenses(LensSet):
 
     def read(self, rows: Rows, views: int = 1, omit: Iterable[str] = ()) -> Lenses:
         return self.render(torch.from_numpy(self.numbers(rows)).to(self.device), views, omit)
-
-    def numbers(self, rows: Rows) -> Numbers:
-        return np.asarray(rows, np.int64) if self.endless else super().numbers(rows)
 
     def select(self, rows: Rows) -> Self:
         chosen = super().select(rows)

@@ -11,12 +11,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lenskit.data.lens_set import Lenses, LensSet, Numbers, Rows
+from lenskit.data.lens_set import Lenses, LensSet, Numbers, Rows, join_values
 from lenskit.errors import LenskitError
 from lenskit.kinds.dataset import Dataset
 
 Pixels = tuple[Tensor, Tensor]
 """Images (n, draws, C, H, W) and parameters (n, draws, number of parameters), float32."""
+
+TOGETHER = 4096
+"""Lenses whose parameters are read at a time."""
 
 
 class StoredLenses(LensSet):
@@ -33,7 +36,7 @@ class StoredLenses(LensSet):
     def __init__(self, dataset: Dataset, index: Numbers | None = None) -> None:
         check_complete(dataset)
         self.dataset = dataset
-        self.index = np.arange(len(dataset)) if index is None else index
+        self.index = range(len(dataset)) if index is None else index
         self.step = dataset.chunk if index is None else 1
         self.parameters, self.image_shape = list(dataset.parameters), dataset.image_shape
         self.pixel_scale, self.views, self.shared_groups = dataset.pixel_scale, dataset.views, dataset.shared_groups
@@ -42,11 +45,11 @@ class StoredLenses(LensSet):
         return [self.dataset.names[int(number)] for number in numbers]
 
     def values(self) -> dict[str, NDArray[np.float64]]:
-        if not len(self):
-            return {parameter.name: np.empty(0) for parameter in self.parameters}
-        known = self.dataset.read_parameters(self.index.tolist())
-        first = {p.name: known[p.name].reshape(len(self), -1)[:, 0] for p in self.parameters}
-        return {name: value.double().numpy() for name, value in first.items()}
+        def recorded(rows: range) -> dict[str, NDArray[np.float64]]:
+            known = self.dataset.read_parameters(_as_range(self.numbers(rows)))
+            return {p.name: known[p.name].reshape(len(rows), -1)[:, 0].double().numpy() for p in self.parameters}
+
+        return join_values(map(recorded, self.parts(TOGETHER))) or {p.name: np.empty(0) for p in self.parameters}
 
     def select(self, rows: Rows) -> Self:
         chosen = super().select(rows)

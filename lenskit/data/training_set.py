@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -103,13 +103,13 @@ class TrainingSet(ABC):
         """Return the rows of about this many lenses that show what all are like."""
 
     def by_index(self, index: Sequence[int]) -> Batch:
-        """Return the views of lenses by their numbers, as the first epoch has them, on the CPU."""
+        """Return the views of lenses by their numbers, as the first epoch has them."""
         lenses = self.lenses.read(index, self.pairs.draws)
         numbers = lenses.lens[:: self.pairs.draws]
         return self.views(lenses, KeyedGenerator(self.seed, "train", VIEWS, numbers, torch.zeros_like(numbers)))
 
     def sample(self, lenses: int) -> Batch:
-        """Return the views of about this many lenses, or of all there are, on the CPU."""
+        """Return the views of about this many lenses, or of all there are."""
         return self.by_index(self._sample_rows(lenses))
 
     def values(self, lenses: int) -> dict[str, Tensor]:
@@ -130,11 +130,24 @@ class TrainingSet(ABC):
     def close(self) -> None:  # noqa: B027 - simulated lenses have nothing to stop
         """Stop reading ahead."""
 
+    @torch.no_grad()
     def views(self, lenses: Lenses, rng: KeyedGenerator) -> Batch:
         """Return the views that the pair strategy makes of `pairs.draws` raw images of each lens."""
+        return self.pair_up(self.preprocess(lenses.images), lenses.values, rng)
+
+    @torch.no_grad()
+    def pair_up(self, prepared: Tensor, values: Mapping[str, Tensor], rng: KeyedGenerator) -> Batch:
+        """Return the same views of images that are stretched and resized already.
+
+        Args:
+            prepared: (n * draws, channels, height, width).
+            values: (n * draws,) of each recorded parameter.
+            rng: The pairs' draws.
+        """
         draws = self.pairs.draws
-        prepared = self.preprocess(lenses.images).unflatten(0, (-1, draws))
-        return self.pairs(prepared, {name: value.view(-1, draws) for name, value in lenses.values.items()}, rng)
+        return self.pairs(
+            prepared.unflatten(0, (-1, draws)), {name: value.view(-1, draws) for name, value in values.items()}, rng
+        )
 
 
 class SimulatedTrainingSet(TrainingSet):
@@ -238,7 +251,6 @@ class StoredTrainingSet(TrainingSet):
         chosen = [blocks[place] for place in torch.linspace(0, len(blocks) - 1, wanted).long().tolist()]
         return [lens for start in chosen for lens in range(start, min(start + NEIGHBOURS, total))]
 
-    @torch.no_grad()
     def batch(self, fetched: dict[str, Any]) -> Batch:
         index = fetched["index"]
         if self.keep == "device":

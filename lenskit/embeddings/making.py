@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lenskit.data.lens_set import CHUNK, Lenses, LensSet, join_values
+from lenskit.data.lens_set import CHUNK, LensSet, join_values
 from lenskit.embeddings.embeddings import Embeddings
 
 
@@ -41,18 +41,17 @@ def embed(
     """
     features: dict[Name, list[NDArray[np.float32]]] = {name: [] for name in embedders}
     values: list[dict[str, NDArray[np.float64]]] = []
-    for read in lenses.chunks(batch_size, omit=omit) if len(lenses) else _none(lenses):
+    for read in lenses.chunks(batch_size, omit=omit):
         for name, embedder in embedders.items():
             features[name].append(embedder.embed(read.images, batch_size))
         values.append(read.arrays())
+    if not len(lenses):
+        nothing = torch.empty(0, *lenses.image_shape)
+        features = {name: [embedder.embed(nothing)] for name, embedder in embedders.items()}
     known, names, parameters = join_values(values), lenses.names, lenses.parameters
     return {
-        name: Embeddings(np.concatenate(parts), known, parameters=parameters, lens=lenses.index, names=names)
+        name: Embeddings(
+            np.concatenate(parts), known, parameters=parameters, lens=np.asarray(lenses.index), names=names
+        )
         for name, parts in features.items()
     }
-
-
-def _none(lenses: LensSet) -> Iterable[Lenses]:
-    """Yield no images, of the shape that encoders take."""
-    nothing = torch.empty(0, dtype=torch.int64)
-    yield Lenses(torch.empty(0, *lenses.image_shape), {}, nothing, nothing)

@@ -61,7 +61,8 @@ class LensSplit:
 def simulated_split(simulator: Simulator, lenses: int, test_lenses: int, seed: int) -> LensSplit:
     """Return lenses that no run was trained on: splits `probe-train` and `probe-test` of the seed.
 
-    Where sources are images of real galaxies, each side draws until it has enough lenses with galaxies of its own.
+    Where sources are images of real galaxies, scenes are drawn at once, until each side has enough lenses with galaxies of
+    its own.
 
     Args:
         simulator: Draws and renders them.

@@ -57,8 +57,8 @@ def write_results(
         title: What the table shows, in a line.
         settings: What the figures depend on, in addition to the options of the evaluation, which are recorded anyway.
         results: The figures; NaN becomes null.
-        table: TableRows for people.
-        long: TableRows for programs, in `table.csv`; by default those for people.
+        table: Rows for people.
+        long: Rows for programs, in `table.csv`; by default those for people.
         more: Further tables for people, by their titles; they stand below the first in `table.md`.
         summary: For each subject by its label, its few figures that count, by name: such as
             `{"theta_E R2": 0.889}`. `lenskit report` puts those of all evaluations into one row a run.

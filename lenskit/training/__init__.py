@@ -1,1 +1,1 @@
-"""The runner: Lightning's Trainer, fed by a source whose stream is a function of the number of batches done."""
+"""The runner: Lightning's Trainer, fed by a training set, whose batches are a function of their number."""

@@ -70,11 +70,12 @@ def held_out(training_set: TrainingSet, lenses: int, device: torch.device | str 
         count = pairs.draws if rows.start < COMPARED else 1
         read = lens_set.read(rows, count).to(device)
         first = read.first_views(count)
-        images.append(training_set.preprocess(first.images).cpu())
+        prepared = training_set.preprocess(read.images)
+        images.append(prepared[::count].cpu())
         values.append(first.arrays())
         if count == pairs.draws and rows.start < COMPARED:
             rng = KeyedGenerator(SEED, SPLIT, VIEWS, first.lens, first.view)
-            views.append(tuple(view.cpu() for view in training_set.views(read, rng).views[:2]))
+            views.append(tuple(view.cpu() for view in training_set.pair_up(prepared, read.values, rng).views[:2]))
     two = tuple(torch.cat(parts) for parts in zip(*views, strict=True))
     # Views of another size, such as small crops, are not what the encoder is made for.
     alike = len(two) == 2 and all(view.shape[1:] == images[0].shape[1:] for view in two)

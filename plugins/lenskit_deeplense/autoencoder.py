@@ -46,9 +46,10 @@ class Autoencoder(Method, Scorer, Reconstructor):
     """Images (n, channels, size, size) of latents (n, latent_dim), which are what `project` gives."""
 
     def check_range(self, low: float, high: float) -> None:
-        if (largest := max(-low, high)) > 1 + ROUNDING:
+        # Noise far below zero is no reason to stop: it is reconstructed as -1.
+        if high > 1 + ROUNDING:
             raise UsageError(
-                f"an autoencoder's tanh makes values from -1 to 1, and these images reach {largest:.3g}: "
+                f"an autoencoder's tanh makes values from -1 to 1, and these images reach {high:.3g}: "
                 "use --set input.normalise=peak"
             )
 

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from lenskit.plugin import LenskitError
-from lenskit_evaluation.anomaly.rank import Ranking
 from lenskit_evaluation.bootstrap import Estimate, estimate, resample
+from lenskit_evaluation.rank import Ranking
 
 Array = NDArray[np.float64]
 

@@ -200,7 +200,7 @@ def test_a_class_that_was_written_for_interface_1_says_what_to_rename(install: I
         registry().find("method", "old").load()
     assert str(error.value) == (
         "method 'old' of lenskit-ssl-acme 1.0 was written for plugin interface 1: update the plugin, or change "
-        "training_step(batch, batch_index) to step(batch), usual to default_sections"
+        "training_step(batch_index) to step(batch), usual to default_sections"
     )
 
 

@@ -14,9 +14,9 @@ from numpy.typing import ArrayLike
 from scipy.optimize import brentq
 
 from lenskit_evaluation.anomaly.area import difference_interval, erring_images, score_interval, trusted_correlation
-from lenskit_evaluation.anomaly.rank import LEVELS, Ranking
 from lenskit_evaluation.anomaly.scored import Truth
 from lenskit_evaluation.bootstrap import LEVEL, Array, Estimate, estimate, resample
+from lenskit_evaluation.rank import LEVELS, Ranking
 
 AREA, AVERAGE_PRECISION = 0, 1
 """Their places among the figures of `Ranking.figures`."""

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from lenskit.plugin import LenskitError
 from lenskit.toolbox import listed
 from lenskit_evaluation.anomaly.bootstrap import Difference, Resampled, mean_of, resample_ranks, resampled_means
-from lenskit_evaluation.anomaly.rank import LEVELS, roc_curve
 from lenskit_evaluation.anomaly.scored import Scored, Shown, Truth
 from lenskit_evaluation.bootstrap import Estimate
+from lenskit_evaluation.rank import LEVELS, roc_curve
 
 log = logging.getLogger("lenskit")
 

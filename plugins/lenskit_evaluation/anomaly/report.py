@@ -10,8 +10,8 @@ from typing import Any
 from lenskit.evaluation import RESULT_FILES, to_csv, write_results
 from lenskit_evaluation.anomaly.metrics import MANY, TOGETHER, Figures, Judged, Judgement, resolved
 from lenskit_evaluation.anomaly.plots import reconstructions, roc_curves, score_histograms
-from lenskit_evaluation.anomaly.rank import LEVELS
 from lenskit_evaluation.bootstrap import Estimate
+from lenskit_evaluation.rank import LEVELS
 
 SCORES = "scores.csv"
 """The scores themselves, so that anyone can judge them anew."""

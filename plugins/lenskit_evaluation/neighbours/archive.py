@@ -154,10 +154,12 @@ def _shown(archive: Embeddings, lenses: LensSet) -> Images:
     """Return the images of rows of an archive, whose numbers of lenses are rows of a lens set."""
 
     def read(rows: Sequence[int]) -> Tensor:
-        view = torch.from_numpy(archive.view[list(rows)])
-        views = int(view.max()) + 1
-        images = lenses.read(archive.lens[list(rows)], views).images.unflatten(0, (-1, views))
-        return images[torch.arange(len(view)), view].cpu()
+        lens, view = archive.lens[list(rows)], archive.view[list(rows)]
+        images = torch.empty(len(rows), *lenses.image_shape)
+        for number in np.unique(view).tolist():
+            read = lenses.read(lens[view == number], number + 1).images
+            images[torch.from_numpy(view == number)] = read[number :: number + 1].float().cpu()
+        return images
 
     return read
 

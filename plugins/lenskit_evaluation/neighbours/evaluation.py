@@ -185,18 +185,15 @@ def read_queries(path: str, encoder: Encoder) -> Queries:
         UsageError: if there are none there that the encoder takes.
     """
     if path.endswith(".npy") and Path(path).is_file():
-        images = _from_numpy(Path(path), encoder)
+        images: Tensor | Dataset = _from_numpy(Path(path), encoder)
         stem = Path(path).stem
         names = [stem] if len(images) == 1 else [f"{stem}-{number}" for number in range(len(images))]
-        lenses: LensSet = ArrayLenses(images)
     else:
-        dataset = encoder.open(path)
-        if not len(dataset):
-            raise UsageError(f"{path} holds no images")
-        lenses = StoredLenses(dataset)
-        names = lenses.names
+        images = encoder.open(path)
+        names = list(images.names)
     if not names:
         raise UsageError(f"{path} holds no images")
+    lenses: LensSet = StoredLenses(images) if isinstance(images, Dataset) else ArrayLenses(images)
     kept: list[Tensor] = []
     features: list[NDArray[Any]] = []
     values: list[dict[str, NDArray[np.float64]]] = []

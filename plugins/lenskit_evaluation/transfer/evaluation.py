@@ -126,7 +126,7 @@ class Transfer(Evaluation):
         embedders: dict[str, Any] = {label: to_best_device(run.encoder()) for label, run in named.items()}
         first = next(iter(embedders.values()))
         dataset = first.open(self.data, measures=True)
-        real = StoredLenses(dataset)
+        real = StoredLenses(dataset).select(range(len(dataset)))
         simulator = simulator_of(next(iter(named.values())), self.simulator, self.set)
         parameters = common(self.data, dataset.parameters, simulator.parameters, self.labels)
         parameters = of_known_values(self.data, dataset, parameters)

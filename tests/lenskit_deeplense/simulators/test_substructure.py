@@ -102,7 +102,7 @@ def test_concentrations_are_those_of_dutton_and_maccio() -> None:
 def test_a_clean_image_is_lenstronomys(options: dict[str, Any], profiles: int) -> None:
     simulator = DeepLenseA(pixels=48, **options)
     scene = simulator.scene(7, "train", FEW[:2], dtype=torch.float64)
-    ours = simulator.clean(scene, without=["lens_light"]).numpy()
+    ours = simulator.clean(scene, omit=["lens_light"]).numpy()
     psf = PSF("PIXEL", kernel_point_source=airy_psf(0.087, 0.05).numpy())
     corner = -23.5 * 0.05
     for row in range(2):

@@ -15,8 +15,8 @@ from lenskit_evaluation.anomaly.area import (
     score_interval,
     trusted_correlation,
 )
-from lenskit_evaluation.anomaly.rank import Ranking, auc
 from lenskit_evaluation.bootstrap import Estimate
+from lenskit_evaluation.rank import Ranking, auc
 
 SIDES = st.lists(st.integers(0, 9), min_size=1, max_size=20)
 

@@ -12,8 +12,8 @@ from lenskit_evaluation.anomaly.bootstrap import (
     resample_ranks,
     resampled_means,
 )
-from lenskit_evaluation.anomaly.rank import auc
 from lenskit_evaluation.anomaly.scored import Truth
+from lenskit_evaluation.rank import auc
 
 LABEL = np.repeat([0, 2, 1], [200, 150, 50])
 TRUTH = Truth(("none", "spherical", "vortex"), LABEL, "none")

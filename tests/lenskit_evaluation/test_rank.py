@@ -13,7 +13,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from sklearn.metrics import roc_curve as sklearn_curve
 
 from lenskit.errors import LenskitError
-from lenskit_evaluation.anomaly.rank import (
+from lenskit_evaluation.rank import (
     LEVELS,
     Ranking,
     auc,
