@@ -45,12 +45,13 @@ def old_names(kind: str, component: object) -> list[str]:
         component: Its class, or the object, whose own attributes are then looked at, too.
     """
     loaded = component if isinstance(component, type) else type(component)
-    own = [vars(base) for base in loaded.__mro__ if base.__module__.partition(".")[0] not in OURS]
+    own: list[Mapping[str, Any]] = [
+        vars(base) for base in loaded.__mro__ if base.__module__.partition(".")[0] not in OURS
+    ]
     if component is not loaded:
         own.append(vars(component))
-    changes = [
-        f"{old} to {new}" for old, new in RENAMED.get(kind, {}).items() if any(_has(names, old) for names in own)
-    ]
+    renamed = RENAMED.get(kind, {}).items()
+    changes = [f"{old} to {new}" for old, new in renamed if any(_has(names, old) for names in own)]
     there = {base.__name__ for base in loaded.__mro__}
     return changes + [
         f"{name} by deriving from {mixin}"

@@ -61,8 +61,8 @@ class LensSplit:
 def simulated_split(simulator: Simulator, lenses: int, test_lenses: int, seed: int) -> LensSplit:
     """Return lenses that no run was trained on: splits `probe-train` and `probe-test` of the seed.
 
-    Where sources are images of real galaxies, scenes are drawn at once, until each side has enough lenses with galaxies of
-    its own.
+    Where sources are images of real galaxies, scenes are drawn at once, until each side has enough lenses with galaxies
+    of its own.
 
     Args:
         simulator: Draws and renders them.
@@ -89,10 +89,10 @@ def _simulated_side(simulator: Simulator, split: str, count: int, seed: int) -> 
                 f"of {start} simulated lenses only {enough} have sources that the other side of the split has not: "
                 "the simulator draws from too few real galaxies"
             )
-        some = everything.select(range(start, start + CHUNK))
-        values = some.values()
-        fitted, judged = sides_of({name: values[name] for name in things}, some.index)
-        found.append(some.index[judged if split == "probe-test" else fitted])
+        number = np.arange(start, start + CHUNK)
+        values = everything.select(number).values()
+        fitted, judged = sides_of({name: values[name] for name in things}, number)
+        found.append(number[judged if split == "probe-test" else fitted])
         start, enough = start + CHUNK, enough + len(found[-1])
     return everything.select(np.concatenate(found)[:count])
 
@@ -112,7 +112,8 @@ def stored_split(dataset: Dataset, lenses: int, test_lenses: int, seed: int) -> 
     everything = StoredLenses(dataset)
     things = [parameter.name for parameter in everything.parameters if parameter.identity]
     values = everything.values() if things else {}
-    train, test = split_rows(everything.index, {n: values[n] for n in things}, lenses, test_lenses, seed)
+    shown = {name: values[name] for name in things}
+    train, test = split_rows(np.arange(len(everything)), shown, lenses, test_lenses, seed)
     return LensSplit(everything.select(train), everything.select(test))
 
 

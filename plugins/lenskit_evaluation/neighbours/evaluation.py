@@ -28,7 +28,7 @@ from lenskit.evaluation import (
     to_best_device,
     write_results,
 )
-from lenskit.plugin import Evaluation, LenskitError, Parameter, UsageError, at_most
+from lenskit.plugin import Dataset, Evaluation, LenskitError, Parameter, UsageError, at_most
 from lenskit.toolbox import load_array, reason
 from lenskit_evaluation.neighbours.archive import check_archive, embed_archive, images_of
 from lenskit_evaluation.neighbours.plot import Row, neighbours_figure

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lenskit.errors import LenskitError
-from lenskit.evaluation import Rows, Split, check_units, sides_of, split_rows
-from lenskit.evaluations.splits import JUDGED_PART
+from lenskit.evaluation import Rows, Split, check_units, sides_of
+from lenskit.evaluations.splits import JUDGED_PART, split_rows
 from lenskit.plugin import Parameter
 
 

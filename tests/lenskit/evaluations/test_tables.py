@@ -5,7 +5,8 @@ import io
 
 from rich.console import Console
 
-from lenskit.evaluation import to_csv, to_markdown, to_rich
+from lenskit.evaluation import to_csv, to_markdown
+from lenskit.evaluations.tables import to_rich
 
 ROWS = [{"run": "a|b", "R2": 1 / 3}, {"run": "constant", "n": 20}]
 
