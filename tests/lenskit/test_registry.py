@@ -194,7 +194,7 @@ def test_a_component_of_another_interface_says_so_when_it_is_used(
 
 
 def test_a_class_that_was_written_for_interface_1_says_what_to_rename(install: Install) -> None:
-    old = "class Old:\n    usual = {}\n    def step(self, batch): ...\n"
+    old = "class Old:\n    usual = {}\n    def training_step(self, batch, batch_index): ...\n"
     install("acme", method("old", "acme_old:Old"), acme_old=old)
     with pytest.raises(LenskitError) as error:
         registry().find("method", "old").load()
