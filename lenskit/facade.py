@@ -8,6 +8,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from lenskit.errors import near
 from lenskit.interface import MOVED_NAMES
 
 FACADES = ("lenskit.plugin", "lenskit.evaluation", "lenskit.toolbox")
@@ -29,7 +30,7 @@ def loaded(name: str, facade: str, modules: Mapping[str, str]) -> Any:
     """Return what a facade offers by a name.
 
     Raises:
-        ImportError: Another facade has the name; it says which.
+        ImportError: Another facade has the name, or this one has one like it; it says which.
         AttributeError: No facade has it.
     """
     if name in modules:
@@ -40,4 +41,6 @@ def loaded(name: str, facade: str, modules: Mapping[str, str]) -> Any:
         for other in FACADES:
             if other != facade and name in import_module(other).__all__:
                 raise ImportError(f"{name} is in {other}, not in {facade}: import it from there", name=name)
+        if hint := near(name, modules):
+            raise ImportError(f"{facade} has no {name!r}{hint}", name=name)
     raise AttributeError(f"module {facade} has no attribute {name!r}")

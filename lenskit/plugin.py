@@ -59,3 +59,7 @@ __all__ = ["Component", "LenskitError", "UsageError", "hookimpl", "meant", "near
 
 def __getattr__(name: str) -> Any:
     return loaded(name, __name__, _MODULES)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

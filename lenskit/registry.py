@@ -35,8 +35,11 @@ from lenskit.words import MESSAGE, escaped, listed, quoted, shortened
 
 GROUP = "lenskit.plugins"
 
-BASES = {"evaluation": Evaluation, "format": FileFormat}
-"""Bases that a class of a kind must have."""
+BASES: dict[str, tuple[type, str]] = {
+    "evaluation": (Evaluation, "is no Evaluation"),
+    "format": (FileFormat, "derives from none of Format, ImageFormat and FeatureFormat"),
+}
+"""Bases that a class of a kind must have, and what is said of one that has not."""
 
 
 @dataclass
@@ -101,9 +104,12 @@ class Record:
                 return loaded
             if not isinstance(loaded, type):
                 raise TypeError(f"{attribute} is no class")
-            if not issubclass(loaded, base := BASES.get(self.kind, object)):
-                raise TypeError(f"{attribute} is no {base.__name__}")
+            base, fault = BASES.get(self.kind, (object, ""))
+            if not issubclass(loaded, base):
+                raise TypeError(f"{attribute} {fault}")
         except Exception as error:
+            if _is_strict():
+                raise
             raise LenskitError(f"{where} cannot be loaded from {self.component.target}: {_reason(error)}") from error
         if renames := old_names(self.kind, loaded):
             raise LenskitError(
@@ -140,7 +146,7 @@ class Registry:
         """Loads every plugin that is installed (or the given entry points, for tests)."""
         if entry_points is None:
             entry_points = metadata.entry_points(group=GROUP)
-        strict = os.environ.get("LENSKIT_STRICT", "") not in ("", "0")
+        strict = _is_strict()
         wanted = os.environ.get("LENSKIT_PLUGINS")
         names = None if wanted is None else {name.strip() for name in wanted.split(",")}
 
@@ -290,3 +296,8 @@ def _say(line: str) -> None:
 def _reason(error: BaseException) -> str:
     """An error in one line."""
     return " ".join(f"{type(error).__name__}: {error}".split())
+
+
+def _is_strict() -> bool:
+    """Whether faults of plugins are raised with their traceback."""
+    return os.environ.get("LENSKIT_STRICT", "") not in ("", "0")

@@ -91,3 +91,7 @@ __all__ = [*_MODULES]  # noqa: PLE0604
 
 def __getattr__(name: str) -> Any:
     return loaded(name, __name__, _MODULES)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from typing import Any
 
 import click
 
@@ -25,21 +26,22 @@ def command(name: str) -> None:
             echo()
         if number and others:
             echo(f"then, with options --set pairs.{record.name}.OPTION=VALUE:")
+        loaded: Any = None if record.kind == "encoder" else record.load()  # a fault comes before anything is printed
         plugin = record.plugin
         echo(f"{record.title} ({record.kind}): {record.component.summary}")
         echo(f"from {plugin.distribution} {plugin.version}: {record.component.target}")
         if record.kind in FILES:
-            echo(f"\n{record.load().rstrip()}")
+            echo(f"\n{loaded.rstrip()}")
             continue
         if record.kind == "encoder":
             _tell(record)
             continue
         if record.kind == "command":
-            echo(f"\n{record.load().get_help(click.Context(record.load(), info_name=f'lenskit {record.name}'))}")
+            echo(f"\n{loaded.get_help(click.Context(loaded, info_name=f'lenskit {record.name}'))}")
             continue
         if record.kind == "format":
-            _tell_format(record.load())
-        _explain(record.load())
+            _tell_format(loaded)
+        _explain(loaded)
 
 
 def _parts(name: str) -> list[Record]:

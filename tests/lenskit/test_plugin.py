@@ -43,8 +43,15 @@ def test_what_every_component_needs_is_little() -> None:
 
 
 def test_an_unknown_name_is_an_import_error() -> None:
-    with pytest.raises(ImportError, match="cannot import name 'Simulater'"):
+    with pytest.raises(ImportError, match=r"^lenskit\.plugin has no 'Simulater' .did you mean Simulator"):
         from lenskit.plugin import Simulater  # noqa: F401
+    with pytest.raises(ImportError, match="cannot import name 'xyzzy'"):
+        from lenskit.plugin import xyzzy  # noqa: F401
+
+
+@pytest.mark.parametrize("facade", FACADES)
+def test_names_are_listed(facade: ModuleType) -> None:
+    assert dir(facade) == sorted(facade.__all__)
 
 
 def test_a_name_of_another_facade_says_which() -> None:
