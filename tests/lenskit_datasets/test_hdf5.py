@@ -37,7 +37,8 @@ def test_what_we_simulate_is_what_a_zarr_store_holds(simulated, tmp_path: Path, 
     zarr = ZarrStore(simulated(tmp_path / "pairs.zarr", pairs=pairs, dtype=dtype))
     data = open_dataset(str(simulated(tmp_path / "pairs.h5", "hdf5", pairs=pairs, dtype=dtype)))
     assert isinstance(data, Hdf5)
-    for same in ("parameters", "image_shape", "views", "shared_groups", "chunk", "stored_as", "pixel_scale", "configuration"):
+    same_attributes = "parameters image_shape views shared_groups chunk stored_as pixel_scale configuration"
+    for same in same_attributes.split():
         assert getattr(data, same) == getattr(zarr, same), same
     assert list(data.names) == list(zarr.names)
     for index in (range(10), range(4, 8), [9, 0, 4, 4], []):

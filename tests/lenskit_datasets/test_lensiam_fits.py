@@ -70,7 +70,8 @@ def test_what_we_simulate_is_what_a_zarr_store_holds(simulated, tmp_path: Path, 
     zarr = ZarrStore(simulated(tmp_path / "pairs.zarr", pairs=pairs))
     data = open_dataset(str(simulated(tmp_path / "pairs", "fits", pairs=pairs)))
     assert isinstance(data, LensiamFits)
-    for same in ("parameters", "image_shape", "views", "shared_groups", "chunk", "stored_as", "pixel_scale", "configuration"):
+    same_attributes = "parameters image_shape views shared_groups chunk stored_as pixel_scale configuration"
+    for same in same_attributes.split():
         assert getattr(data, same) == getattr(zarr, same), same
     assert (len(data), data.missing, data.unfinished, data.names[3]) == (10, 0, "", "3")
     for index in (range(10), [9, 0, 4, 4], []):
