@@ -61,10 +61,11 @@ def old_names(kind: str, component: object) -> list[str]:
 
 
 def _has(names: Mapping[str, Any], old: str) -> bool:
-    """Whether a namespace has an attribute, or a function with a parameter: `render(omit=)`."""
+    """Whether a namespace has an attribute, or a function with a parameter: `render(without)`."""
     name, _, parameter = old.partition("(")
     if name not in names:
         return False
+    value = names[name]
     if parameter:
-        return parameter.strip("=)") in inspect.signature(names[name]).parameters
-    return not callable(names[name]) and not isinstance(names[name], property)
+        return callable(value) and parameter.strip(")") in inspect.signature(value).parameters
+    return not callable(value) and not isinstance(value, property)

@@ -145,7 +145,7 @@ def test_of_two_formats_with_one_name_a_user_chooses(install: Callable[..., None
         ("import nothing_like_that", "cannot be loaded from acme:Acme"),
         ("class Acme:\n    pass\n", "cannot be loaded from acme:Acme: TypeError: Acme is no FileFormat"),
         (
-            "from lenskit.plugin import FolderFormat\n\nclass Acme(FolderFormat):\n    suffix = '.x'\n",
+            "from lenskit.toolbox import FolderFormat\n\nclass Acme(FolderFormat):\n    suffix = '.x'\n",
             "acme:Acme lacks content",
         ),
     ],

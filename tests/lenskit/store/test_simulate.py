@@ -347,7 +347,7 @@ def test_without_locks_one_process_does_everything(
 
     simulate(plan(), tmp_path / "whole" / "pairs.zarr")
     if why == "no module":
-        monkeypatch.setattr("lenskit.store.claims.fcntl", None)
+        monkeypatch.setattr("lenskit.store.chunk_locks.fcntl", None)
     else:
         monkeypatch.setattr("fcntl.lockf", refuse)
     caplog.set_level("INFO", "lenskit")

@@ -19,13 +19,13 @@ from lenskit.training.runner import Job
 
 
 def test_stages_are_all_of_a_batch(toys: Any) -> None:
-    measured = benchmark(toys(), batches=4)
-    assert (measured.batch_size, len(measured.times), measured.bare, measured.ratio) == (8, 4, [], None)
+    measured = benchmark(toys(), batches=5)
+    assert (measured.batch_size, len(measured.times), measured.bare, measured.ratio) == (8, 5, [], None)
     assert {s for s in STAGES if s != "optimiser"} <= set(measured.stages) <= set(STAGES)
     assert sum(share for _, share in measured.stages.values()) == pytest.approx(1)
     assert all(seconds.median > 0 and 0 < share < 1 for seconds, share in measured.stages.values())
     assert all(seconds.low <= seconds.median <= seconds.high for seconds, _ in measured.stages.values())
-    assert measured.rate.median == pytest.approx(8 / Spread.of(measured.totals).median, rel=0.5)
+    assert measured.rate.median == pytest.approx(8 / Spread.of(measured.totals).median)
     assert 1e8 < measured.memory < 1e11
 
 
