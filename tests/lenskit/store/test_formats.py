@@ -143,7 +143,10 @@ def test_of_two_formats_with_one_name_a_user_chooses(install: Callable[..., None
     ("code", "wrong"),
     [
         ("import nothing_like_that", "cannot be loaded from acme:Acme"),
-        ("class Acme:\n    pass\n", "cannot be loaded from acme:Acme: TypeError: Acme is no FileFormat"),
+        (
+            "class Acme:\n    pass\n",
+            "from acme:Acme: TypeError: Acme derives from none of Format, ImageFormat and FeatureF",
+        ),
         (
             "from lenskit.toolbox import FolderFormat\n\nclass Acme(FolderFormat):\n    suffix = '.x'\n",
             "acme:Acme lacks content",

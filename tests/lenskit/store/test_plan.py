@@ -50,7 +50,7 @@ def test_pairs_may_share_only_what_the_simulator_draws(install: Callable[..., No
     install(
         "odd",
         '@hookimpl\ndef lenskit_pairs():\n    return [Component("odd", "odd:Odd", "Shares the weather")]\n',
-        odd="from lenskit_siamese.pairs import Default\n\nclass Odd(Default):\n    shared_groups = frozenset({'weather'})\n",
+        odd="from lenskit_siamese.pairs import Default\n\nclass Odd(Default):\n    shared_groups = {'weather'}\n",
     )
     layer = {"simulator": {"name": "blobs"}, "pairs": {"name": "odd"}}
     with pytest.raises(UsageError, match="share weather, but the simulator's groups are lens, source, instrument"):
