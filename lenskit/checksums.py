@@ -123,10 +123,10 @@ def load_tensors(path: Path, remedy: str) -> tuple[dict[str, Tensor], dict[str, 
 
     content = path.read_bytes()
     start = _start(content)
-    if found := FIELD.search(content, 8, start):
-        first, last = found.span(1)
+    if match := FIELD.search(content, 8, start):
+        first, last = match.span(1)
         checksum = _extended(_extended(_extended(0, content[:first]), b"0" * DIGITS), memoryview(content)[last:])
-        if _digits(checksum) != found[1]:
+        if _digits(checksum) != match[1]:
             raise Damaged(path, "its checksum is wrong", remedy)
     try:
         tensors = safetensors.torch.load(content)

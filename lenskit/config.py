@@ -218,8 +218,8 @@ def _advice(key: str, value: Any, layers: Sequence[Layer], only: Container[str])
 
 def _default() -> Layer:
     """Read the recipe `default`; empty if its plugin was not loaded."""
-    found = (r for r in registry().of_kind("recipe") if (r.name, r.plugin.distribution) == DEFAULT)
-    return next((parse_toml(record.load(), "recipe 'default'") for record in found), {})
+    records = (r for r in registry().of_kind("recipe") if (r.name, r.plugin.distribution) == DEFAULT)
+    return next((parse_toml(record.load(), "recipe 'default'") for record in records), {})
 
 
 def _merged(layers: Sequence[Layer], with_method: bool) -> dict[str, dict[str, Any]]:

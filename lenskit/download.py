@@ -105,12 +105,12 @@ def digest_of(path: Path) -> str:
 
 def url_of(address: str, name: str) -> str:
     """Return the URL of a file in the folder of an address."""
-    if found := _HUB.fullmatch(address):
+    if match := _HUB.fullmatch(address):
         from huggingface_hub import hf_hub_url
 
         endpoint = os.environ.get("HF_ENDPOINT")
         return hf_hub_url(
-            found["repo"], name, subfolder=found["path"], revision=found["revision"], endpoint=endpoint or None
+            match["repo"], name, subfolder=match["path"], revision=match["revision"], endpoint=endpoint or None
         )
     return f"{address.rstrip('/')}/{quote(name)}"
 
@@ -170,7 +170,7 @@ def _copy(answer: IO[bytes], file: IO[bytes], url: str, length: str | None, dige
     Raises:
         LenskitError: if it is shorter than announced, or has another digest.
     """
-    found, done = hashlib.sha256(), 0
+    hasher, done = hashlib.sha256(), 0
     while True:
         try:
             piece = answer.read(PIECE)
@@ -179,14 +179,14 @@ def _copy(answer: IO[bytes], file: IO[bytes], url: str, length: str | None, dige
         if not piece:
             break
         file.write(piece)
-        found.update(piece)
+        hasher.update(piece)
         done += len(piece)
     if length is not None and length.isdecimal() and done < int(length):
         raise LenskitError(f"{url} was cut short: {done} of {length} bytes came; try again")
-    if found.hexdigest() != digest:
+    if hasher.hexdigest() != digest:
         raise LenskitError(
-            f"{url} has another digest ({found.hexdigest()[:12]}...) than its plugin states ({digest[:12]}...): it was "
-            "changed or damaged, and is not used; update the plugin, or tell its author"
+            f"{url} has another digest ({hasher.hexdigest()[:12]}...) than its plugin states ({digest[:12]}...): it "
+            "was changed or damaged, and is not used; update the plugin, or tell its author"
         )
 
 

@@ -93,9 +93,9 @@ def read_card(folder: Path) -> dict[str, Any]:
     require(path)
     where = f"the encoder in {folder} is damaged: encoder.json:"
     card = load_json(path, None, where)
-    found = card.get("format") if isinstance(card, dict) else None
-    if isinstance(found, bool) or found != FORMAT:
-        raise LenskitError(f"the encoder in {folder} has format {found!r:.40}, this lenskit reads {FORMAT}")
+    version = card.get("format") if isinstance(card, dict) else None
+    if isinstance(version, bool) or version != FORMAT:
+        raise LenskitError(f"the encoder in {folder} has format {version!r:.40}, this lenskit reads {FORMAT}")
     checked(card, where, EncoderCard)
     # A card is for people, too, who may change it: an error would be too much.
     if card.pop("checksum", checksum := card_checksum(card)) != checksum:

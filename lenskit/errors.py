@@ -27,14 +27,14 @@ class UsageError(LenskitError, ValueError):
 
 def meant(name: str, names: Iterable[str], otherwise: str = "") -> str:
     """Return `did you mean A or B?` with the names that come near one, or another text if there are none."""
-    found = " or ".join(difflib.get_close_matches(name, [*names], n=3))
-    return f"did you mean {found}?" if found else otherwise
+    nearest = " or ".join(difflib.get_close_matches(name, [*names], n=3))
+    return f"did you mean {nearest}?" if nearest else otherwise
 
 
 def near(name: str, names: Iterable[str]) -> str:
     """Return the hint ` (did you mean A or B?)`, to be put into a sentence; empty if no name comes near."""
-    found = meant(name, names)
-    return f" ({found})" if found else ""
+    hint = meant(name, names)
+    return f" ({hint})" if hint else ""
 
 
 def too_many_files(error: BaseException) -> LenskitError | None:

@@ -49,12 +49,12 @@ def read_figures(path: Path) -> Figures:
     Raises:
         LenskitError: if it is no file that can be read, or is too large.
     """
-    found = Figures()
+    figures = Figures()
     try:
         with path.open("rb") as file:
             content = file.read(LARGEST + 1)
     except FileNotFoundError:
-        return found
+        return figures
     except OSError as error:
         raise LenskitError(f"{path} cannot be read: {error.strerror}") from None
     if len(content) > LARGEST:
@@ -62,10 +62,10 @@ def read_figures(path: Path) -> Figures:
     *whole, last = content.split(b"\n")
     for number, text in enumerate(whole, 1):
         try:
-            found.lines.append(parse_json(text, f"line {number} holds no figures: it", Line))
+            figures.lines.append(parse_json(text, f"line {number} holds no figures: it", Line))
         except LenskitError as error:
-            found.faults.append(str(error))
+            figures.faults.append(str(error))
     if last:
         with suppress(LenskitError):  # it is being written, or was cut short
-            found.lines.append(parse_json(last, "the last line", Line))
-    return found
+            figures.lines.append(parse_json(last, "the last line", Line))
+    return figures

@@ -16,8 +16,8 @@ PART = re.compile(r"(?P<name>.+)\.[0-9a-f]{8}\.part")
 
 def is_part(name: str) -> str | None:
     """The name of the file that a part is of, if it is one."""
-    found = PART.fullmatch(name)
-    return found["name"] if found else None
+    match = PART.fullmatch(name)
+    return match["name"] if match else None
 
 
 def part_of(path: Path) -> Path:

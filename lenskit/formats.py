@@ -32,10 +32,10 @@ def find_format(base: type[F], name: str) -> type[F]:
         UsageError: No format has that name, or it holds something else.
         LenskitError: The format cannot be loaded.
     """
-    found = _load(registry().find("format", name))
-    if not issubclass(found, base):
+    component = _load(registry().find("format", name))
+    if not issubclass(component, base):
         raise UsageError(f"format {name!r} holds no {base.holds}: say {listed(formats_of(base))}")
-    return found
+    return component
 
 
 def meant_by(base: type[F], path: Path, ending: str) -> str:
@@ -59,15 +59,15 @@ def meant_by(base: type[F], path: Path, ending: str) -> str:
 
 @lru_cache(maxsize=1)
 def _loaded(registry: Registry) -> dict[str, type[FileFormat]]:
-    records, found = registry.of_kind("format"), {}
+    records, formats = registry.of_kind("format"), {}
     names = [record.name for record in records]
     for record in records:
         name = record.name if names.count(record.name) == 1 else f"{record.name}@{record.plugin.distribution}"
         try:
-            found[name] = _load(record)
+            formats[name] = _load(record)
         except LenskitError as error:
             log.warning("%s", error)
-    return found
+    return formats
 
 
 def _load(record: Record) -> type[FileFormat]:

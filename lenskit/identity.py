@@ -30,12 +30,12 @@ def digest(*parts: Any) -> str:
     """
     import hashlib
 
-    found = hashlib.sha256()
+    hasher = hashlib.sha256()
     for part in parts:
         # Through JSON twice, because keys that are no texts cannot be sorted with others.
         plain = part if isinstance(part, bytes) else json.loads(json.dumps(part, default=str))
-        found.update(part if isinstance(part, bytes) else json.dumps(plain, sort_keys=True).encode())
-    return found.hexdigest()[:DIGITS]
+        hasher.update(part if isinstance(part, bytes) else json.dumps(plain, sort_keys=True).encode())
+    return hasher.hexdigest()[:DIGITS]
 
 
 def recorded_id(file: Path) -> str:

@@ -70,7 +70,7 @@ def apply_method(
     if not isinstance(method, Scorer if what == "score" else Reconstructor):
         raise LenskitError(missing)
     where = next(encoder.parameters()).device
-    found: list[Tensor] = []
+    answers: list[Tensor] = []
     values: list[dict[str, NDArray[np.float64]]] = []
     for read in lenses.chunks(batch_size):
         for part in read.images.split(batch_size):
@@ -80,8 +80,8 @@ def apply_method(
                     answer = getattr(method, what)(prepared)
                     if answer is None:
                         raise LenskitError(missing)
-                    found.append((answer.double() if what == "score" else answer.float()).cpu())
+                    answers.append((answer.double() if what == "score" else answer.float()).cpu())
         values.append(read.arrays())
-    if not found:
+    if not answers:
         raise UsageError(f"there are no images to {what}")
-    return torch.cat(found).numpy(), join_values(values)
+    return torch.cat(answers).numpy(), join_values(values)

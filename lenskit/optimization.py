@@ -75,10 +75,10 @@ def check_groups(module: nn.Module, groups: Iterable[dict[str, Any]]) -> None:
         for parameter in {p: None for m in group["modules"] for p in m.parameters()}:
             times[parameter] = times.get(parameter, 0) + 1
     for name, parameter in module.named_parameters():
-        if parameter.requires_grad and (found := times.get(parameter, 0)) != 1:
+        if parameter.requires_grad and (count := times.get(parameter, 0)) != 1:
             raise LenskitError(
                 f"parameter_groups() of {type(module).__name__} has the parameter {name} in "
-                f"{f'{found} groups' if found else 'no group'}: each that has requires_grad set belongs in one"
+                f"{f'{count} groups' if count else 'no group'}: each that has requires_grad set belongs in one"
             )
 
 

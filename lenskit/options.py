@@ -73,7 +73,7 @@ def options_of(component: type) -> tuple[Option, ...]:
     Raises:
         LenskitError: if an annotation names what cannot be found at run time.
     """
-    found: dict[str, Option] = {}
+    options: dict[str, Option] = {}
     meanings = _meanings(component)
     for ancestor in component.__mro__:
         init = ancestor.__dict__.get("__init__")
@@ -88,12 +88,12 @@ def options_of(component: type) -> tuple[Option, ...]:
             ) from None
         parameters = inspect.signature(init).parameters.values()
         for parameter in parameters:
-            if parameter.kind is parameter.KEYWORD_ONLY and parameter.name not in found:
+            if parameter.kind is parameter.KEYWORD_ONLY and parameter.name not in options:
                 name = parameter.name
-                found[name] = Option(name, hints.get(name, Any), parameter.default, meanings.get(name, ""))
+                options[name] = Option(name, hints.get(name, Any), parameter.default, meanings.get(name, ""))
         if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
             break
-    return tuple(found.values())
+    return tuple(options.values())
 
 
 def description(component: type) -> str:

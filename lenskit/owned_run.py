@@ -70,10 +70,10 @@ def _marked(path: Path) -> list[str]:
 
 def _is_origin(path: Path) -> bool:
     try:
-        found = load_json(path / ORIGIN)
+        origin = load_json(path / ORIGIN)
     except LenskitError:
         return False
-    return {"command", "packages", "plugins"} <= found.keys() and _may_be_config(path)
+    return {"command", "packages", "plugins"} <= origin.keys() and _may_be_config(path)
 
 
 def _may_be_config(path: Path) -> bool:
@@ -146,8 +146,8 @@ def check_no_input(out: Path, config: Config) -> None:
 
 def _texts(value: Any) -> Iterator[str]:
     if isinstance(value, dict | list | tuple):
-        for each in value.values() if isinstance(value, dict) else value:
-            yield from _texts(each)
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _texts(item)
     elif isinstance(value, str):
         yield value
 

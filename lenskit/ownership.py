@@ -58,7 +58,7 @@ def strangers(
         tree: Names of what is a stranger in a folder that says of itself what it is; None of any other.
         at: What stands before names.
     """
-    found: list[str] = []
+    names: list[str] = []
     listed = {at + name for name in listed_in(folder)}
 
     def ours(name: str) -> bool:
@@ -67,17 +67,17 @@ def strangers(
     for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
         name = at + entry.name
         if entry.is_symlink():
-            found += [name] if not owns(name + "@") else []
+            names += [name] if not owns(name + "@") else []
         elif entry.is_dir():
             inner = tree(Path(entry.path))
             if inner is not None:
-                found += [f"{name}/{each}" for each in inner]
+                names += [f"{name}/{each}" for each in inner]
             else:
-                known = ours(name + "/")
-                found += strangers(Path(entry.path), ours, tree, name + "/") if known else [name + "/"]
+                is_ours = ours(name + "/")
+                names += strangers(Path(entry.path), ours, tree, name + "/") if is_ours else [name + "/"]
         elif not (is_part(entry.name) or ours(name)):
-            found.append(name)
-    return found
+            names.append(name)
+    return names
 
 
 def listed_in(folder: Path, evaluation: str = "", lists: Sequence[str] = LISTS) -> set[str]:
@@ -103,8 +103,8 @@ def listed_in(folder: Path, evaluation: str = "", lists: Sequence[str] = LISTS) 
 
 def write_list(folder: Path, names: Iterable[str], evaluation: str) -> None:
     """Adds names to the list of what an evaluation wrote into a folder."""
-    known = set(object_in(folder / LIST).get("files") or ())
-    content = {"evaluation": evaluation, "asked": asked().identity, "files": sorted(known | set(names))}
+    listed = set(object_in(folder / LIST).get("files") or ())
+    content = {"evaluation": evaluation, "asked": asked().identity, "files": sorted(listed | set(names))}
     write_atomically(folder / LIST, json.dumps(content, indent=1) + "\n")
 
 
@@ -135,9 +135,9 @@ def listing(folders: Iterable[Path], evaluation: str) -> Iterator[None]:
     try:
         yield
     finally:
-        for place, known in before.items():
-            after = _unlisted_files(place, known)
-            if new := [name for name, stat in after.items() if name[-1] != "/" and known.get(name) != stat]:
+        for place, stats in before.items():
+            after = _unlisted_files(place, stats)
+            if new := [name for name, stat in after.items() if name[-1] != "/" and stats.get(name) != stat]:
                 write_list(place, new, evaluation)
 
 
@@ -151,8 +151,8 @@ def _unlisted_files(folder: Path, known: Collection[str] | None = None) -> dict[
         return known is not None and name[-1] == "/" and f"{name.partition('/')[0]}/" not in known
 
     names = strangers(folder, ours) if folder.is_dir() else []
-    found = {name: (folder / name).lstat() for name in names}
-    return {name: (stat.st_ino, stat.st_size, stat.st_mtime_ns) for name, stat in found.items()}
+    stats = {name: (folder / name).lstat() for name in names}
+    return {name: (stat.st_ino, stat.st_size, stat.st_mtime_ns) for name, stat in stats.items()}
 
 
 def is_stamped(path: Path) -> bool:
@@ -170,10 +170,10 @@ def scratch(path: Path, ending: str) -> Path:
 
 def leftovers(path: Path, ending: str) -> list[Path]:
     """Paths of the form of `scratch` that killed commands left behind."""
-    known = re.compile(rf"\.{re.escape(path.name)}\.[0-9a-f]{{8}}\.{ending}")
+    pattern = re.compile(rf"\.{re.escape(path.name)}\.[0-9a-f]{{8}}\.{ending}")
     if not path.parent.is_dir():
         return []
-    return [Path(entry.path) for entry in os.scandir(path.parent) if known.fullmatch(entry.name)]
+    return [Path(entry.path) for entry in os.scandir(path.parent) if pattern.fullmatch(entry.name)]
 
 
 def remove(path: Path) -> None:

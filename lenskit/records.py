@@ -84,10 +84,10 @@ def parse_json(
 ) -> Any:
     """Reads an object from JSON that is in memory; see `load_json`."""
     try:
-        found = json.loads(_text(content), object_pairs_hook=_distinct)
+        value = json.loads(_text(content), object_pairs_hook=_distinct)
     except (ValueError, RecursionError) as fault:
         raise error(f"{where} is no valid JSON: {_reason(fault)}") from None
-    return checked(found, where, model, error)
+    return checked(value, where, model, error)
 
 
 def parse_toml(
@@ -97,10 +97,10 @@ def parse_toml(
     try:
         if _LONG_KEY.search(text := _text(content)):
             raise RecursionError
-        found = tomllib.loads(text)
+        value = tomllib.loads(text)
     except (ValueError, RecursionError) as fault:
         raise error(f"{where} is no valid TOML: {_reason(fault)}") from None
-    return checked(found, where, model, error)
+    return checked(value, where, model, error)
 
 
 def checked(
@@ -148,11 +148,11 @@ def _text(content: str | bytes) -> str:
 
 def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """An object, whose keys JSON allows to be there twice: readers would take one or the other."""
-    found = dict(pairs)
-    if len(found) < len(pairs):
+    fields = dict(pairs)
+    if len(fields) < len(pairs):
         keys = [key for key, _ in pairs]
-        raise ValueError(f"the field {next(key for key in found if keys.count(key) > 1)} is there twice")
-    return found
+        raise ValueError(f"the field {next(key for key in fields if keys.count(key) > 1)} is there twice")
+    return fields
 
 
 def _reason(fault: Exception) -> str:

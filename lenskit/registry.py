@@ -160,15 +160,15 @@ class Registry:
             plugin = Plugin(entry_point.name, *_origin(entry_point.dist))
             plugins.append(plugin)
             try:
-                found = _ask(manager, entry_point.load(), plugin)
+                plugin_records = _ask(manager, entry_point.load(), plugin)
             except (Exception, SystemExit) as error:
                 if strict:
                     raise
                 plugin.error = _reason(error)
                 _say(f"plugin {plugin.name!r} of {plugin.distribution} {plugin.version} is left out: {plugin.error}")
             else:
-                plugin.components = len(found)
-                records += found
+                plugin.components = len(plugin_records)
+                records += plugin_records
         taken = {record.name for record in records if record.kind == "evaluation"}
         for record in [record for record in records if record.kind == "command"]:
             if why := _no_verb(record.name, taken):
@@ -221,11 +221,11 @@ class Registry:
         """
         head, _, distribution = name.partition(":")[0].partition("@")
         named = [r for kind in KINDS for r in self.of_kind(kind) if r.name == head]
-        found = [r for r in named if distribution in ("", r.plugin.distribution)]
-        if not found:
+        matches = [r for r in named if distribution in ("", r.plugin.distribution)]
+        if not matches:
             hint = near(head, [r.name for r in self.records if r not in named])
             raise UsageError(f"no component is called {quoted(name)}{hint}; `lenskit list` shows all")
-        return found
+        return matches
 
     def _unknown(self, kind: str, name: str) -> str:
         names = [r.title for r in self.of_kind(kind)]
@@ -258,17 +258,17 @@ def _origin(distribution: metadata.Distribution | None) -> tuple[str, str]:
 
 def _ask(manager: pluggy.PluginManager, module: Any, plugin: Plugin) -> list[Record]:
     """Calls each hook of one plugin, alone in the manager, and checks what it returns."""
-    found: list[Record] = []
+    records: list[Record] = []
     try:
         manager.register(module)
         manager.check_pending()
         for kind, plural in KINDS.items():
             for components in getattr(manager.hook, f"lenskit_{plural}")():
-                found += [Record(kind, component, plugin) for component in _checked(plural, components)]
+                records += [Record(kind, component, plugin) for component in _checked(plural, components)]
     finally:
         if manager.is_registered(module):
             manager.unregister(module)
-    return found
+    return records
 
 
 def _checked(plural: str, components: Any) -> Iterable[Component]:

@@ -124,8 +124,8 @@ class Run:
         instead. The identity of the best encoder ends with `-best`.
         """
         origin = self.path / ORIGIN
-        found = recorded_id(origin if origin.is_file() else self.path / RUN)
-        return f"{found}-{BEST}" if self.best else found
+        identity = recorded_id(origin if origin.is_file() else self.path / RUN)
+        return f"{identity}-{BEST}" if self.best else identity
 
     @property
     def key(self) -> Path:
@@ -233,8 +233,8 @@ class Run:
         """
         encoder = self.encoder().to(find_device(device))
         lenses = lens_set_of(encoder, self.simulator, images, seed, split)
-        (found,) = embed({"run": encoder}, lenses, batch_size=batch_size).values()
-        return np.asarray(found.features), found.values
+        (embeddings,) = embed({"run": encoder}, lenses, batch_size=batch_size).values()
+        return np.asarray(embeddings.features), embeddings.values
 
     def score(
         self, images: Any = 1000, *, seed: int = 0, split: str = "embed", batch_size: int = 256, device: str = "auto"

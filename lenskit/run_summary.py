@@ -108,15 +108,15 @@ def find(folders: Iterable[Path]) -> list[Summary]:
     Raises:
         UsageError: if a folder is not there.
     """
-    found = []
+    summaries = []
     for folder in folders:
         if not folder.is_dir():
             raise UsageError(f"there is no folder {folder}")
         if _is_run(folder):
-            found.append(summary(folder))
+            summaries.append(summary(folder))
         else:
-            found += [summary(child) for child in sorted(folder.iterdir()) if child.is_dir() and _is_run(child)]
-    return found
+            summaries += [summary(child) for child in sorted(folder.iterdir()) if child.is_dir() and _is_run(child)]
+    return summaries
 
 
 def _is_run(folder: Path) -> bool:
@@ -186,10 +186,10 @@ def _read(damages: list[str], path: Path, read: Any, otherwise: Any) -> Any:
 
 def _part(path: Path, field: str) -> dict[str, Any]:
     """One of the fields of an encoder's card that a run's encoder always has."""
-    found = read_card(path.parent).get(field)
-    if found is None:
+    value = read_card(path.parent).get(field)
+    if value is None:
         raise LenskitError(f"lacks the field {field}")
-    return dict(found)
+    return dict(value)
 
 
 def _sections(layer: dict[str, Any]) -> dict[str, Any]:
@@ -205,10 +205,10 @@ def figures(path: Path) -> Lines:
         ValueError: if another line is no object of numbers with `batches`.
         LenskitError: if it cannot be read.
     """
-    found = read_figures(path)
-    if found.faults:
-        raise ValueError(found.faults[0])
-    return found.lines
+    figures = read_figures(path)
+    if figures.faults:
+        raise ValueError(figures.faults[0])
+    return figures.lines
 
 
 def unsound(folder: Path) -> str:

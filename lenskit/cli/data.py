@@ -75,16 +75,16 @@ def _tell_parameters(dataset: Dataset) -> None:
     width = max(len(parameter.name) for parameter in dataset.parameters)
     for parameter in dataset.parameters:
         what = f"{len(parameter.classes)} classes" if parameter.classes else parameter.unit or "1"
-        known = _range(values[parameter.name]) if values else ""
-        echo(f"  {parameter.name:{width}}  {what:10}  {parameter.group:12}  {known}".rstrip())
+        span = _range(values[parameter.name]) if values else ""
+        echo(f"  {parameter.name:{width}}  {what:10}  {parameter.group:12}  {span}".rstrip())
 
 
 def _range(values: Tensor) -> str:
-    known = values[values.isfinite()]
-    if not len(known):
+    finite = values[values.isfinite()]
+    if not len(finite):
         return "not known"
-    where = "" if known.numel() == values.numel() else f", known of {known.numel()} of {values.numel()}"
-    return f"{known.min():.4g} to {known.max():.4g}{where}"
+    where = "" if finite.numel() == values.numel() else f", known of {finite.numel()} of {values.numel()}"
+    return f"{finite.min():.4g} to {finite.max():.4g}{where}"
 
 
 @command.command("check", short_help="Whether it is sound")

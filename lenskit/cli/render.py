@@ -53,18 +53,18 @@ def command(
 
     pictured = {key: value for key, value in (("bits", bits and int(bits)), ("stretch", stretch)) if value}
     path = Path(out)
-    found = format_of(path, format)
-    taken = {option.name for option in options_of(find_format(ImageFormat, found))}
+    format_name = format_of(path, format)
+    taken = {option.name for option in options_of(find_format(ImageFormat, format_name))}
     for option in pictured:
         if option not in taken:
-            raise UsageError(f"--{option} is for PNG, not for {found}")
+            raise UsageError(f"--{option} is for PNG, not for {format_name}")
     read = read_table(Path(table)).without(ignore)
-    check_out(path, found, overwrite, Path(table), [*paths_of([named["recipe"], named["config"]])])
+    check_out(path, format_name, overwrite, Path(table), [*paths_of([named["recipe"], named["config"]])])
 
     from lenskit.rendering.render import Rendering, simulator_for
 
     rendering = Rendering(read, *simulator_for(read, *_layers(**named)), seed)
-    write(rendering, path, found, **pictured)
+    write(rendering, path, format_name, **pictured)
     logging.getLogger("lenskit").info("%s holds %d images of %d x %d x %d", path, *rendering.shape)
     return 0
 

@@ -56,13 +56,13 @@ def list_runs(folders: tuple[str, ...], as_json: bool) -> None:
 
     if not folders and not Path("runs").is_dir():
         raise UsageError("there is no folder runs/ here: say where the runs are, as in lenskit runs FOLDER")
-    found = find([Path(folder) for folder in folders or ("runs",)])
+    runs = find([Path(folder) for folder in folders or ("runs",)])
     if as_json:
-        click.echo(json.dumps([asdict(run) for run in found], indent=2))
-    elif not found:
+        click.echo(json.dumps([asdict(run) for run in runs], indent=2))
+    elif not runs:
         echo("no runs")
     else:
-        _print_runs(found)
+        _print_runs(runs)
 
 
 @command.command("compare", short_help="Print how runs differ, and plot their curves")

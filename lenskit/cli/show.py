@@ -204,15 +204,15 @@ def _chosen(parameters: Sequence[Parameter], names: str | None) -> list[Paramete
     """The parameters of those names; the headline ones if nothing is said, or else the first four."""
     if names is None:
         return [parameter for parameter in parameters if parameter.headline] or list(parameters[:4])
-    known = {parameter.name: parameter for parameter in parameters}
+    by_name = {parameter.name: parameter for parameter in parameters}
     wanted = [name.strip() for name in names.split(",") if name.strip()]
     for name in wanted:
-        if name not in known:
+        if name not in by_name:
             from lenskit.errors import near
 
-            there = ", ".join(known) or "none"
-            raise UsageError(f"there is no parameter {name!r}{near(name, known)}; there are {there}")
-    return [known[name] for name in wanted]
+            there = ", ".join(by_name) or "none"
+            raise UsageError(f"there is no parameter {name!r}{near(name, by_name)}; there are {there}")
+    return [by_name[name] for name in wanted]
 
 
 def _numbers(text: str) -> list[int]:

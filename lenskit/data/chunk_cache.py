@@ -65,16 +65,16 @@ class ChunkCache:
         chunks, rows = np.divmod(index.numpy(), self.order.chunk)
         self._start(dict.fromkeys(chunks.tolist()))
         images = torch.empty(len(index), self.draws, *self.dataset.image_shape)
-        known = torch.empty(len(index), self.draws, len(self.dataset.parameters))
+        values = torch.empty(len(index), self.draws, len(self.dataset.parameters))
         for chunk in np.unique(chunks).tolist():
             (places,) = np.nonzero(chunks == chunk)
             future, first = self._held[chunk]
             pixels, parameters = (held.numpy()[first:] for held in future.result())
-            known.numpy()[places] = parameters[rows[places]]
+            values.numpy()[places] = parameters[rows[places]]
             # One by one, which needs no other memory for them in between.
             for place, row in zip(places.tolist(), rows[places].tolist(), strict=True):
                 images.numpy()[place] = pixels[row]
-        return images, known
+        return images, values
 
     def close(self) -> None:
         """Stops reading ahead."""

@@ -66,11 +66,11 @@ def _recognised(path: Path) -> str | None:
 
 def _inside(root: Path) -> list[Path]:
     """Some files and folders in a folder, and in its folders."""
-    found: list[Path] = []
+    entries: list[Path] = []
     for pattern in ("*", "*/*") if root.is_dir() else ():
         paths = (path for path in sorted(root.glob(pattern)) if not path.name.startswith((".", "__")))
-        found += islice((path for path in paths if os.access(path, os.R_OK)), MOST_INSIDE)
-    return found
+        entries += islice((path for path in paths if os.access(path, os.R_OK)), MOST_INSIDE)
+    return entries
 
 
 def _split(text: str) -> tuple[str, dict[str, Any]]:

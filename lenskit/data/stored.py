@@ -46,8 +46,8 @@ class StoredLenses(LensSet):
 
     def values(self) -> dict[str, NDArray[np.float64]]:
         def recorded(rows: range) -> dict[str, NDArray[np.float64]]:
-            known = self.dataset.read_parameters(_as_range(self.numbers(rows)))
-            return {p.name: known[p.name].reshape(len(rows), -1)[:, 0].double().numpy() for p in self.parameters}
+            values = self.dataset.read_parameters(_as_range(self.numbers(rows)))
+            return {p.name: values[p.name].reshape(len(rows), -1)[:, 0].double().numpy() for p in self.parameters}
 
         return join_values(map(recorded, self.parts(TOGETHER))) or {p.name: np.empty(0) for p in self.parameters}
 
@@ -92,11 +92,11 @@ def read_lenses(dataset: Dataset, lenses: Sequence[int], draws: int, into: Tenso
         LenskitError: if a pixel is not finite.
     """
     into = torch.empty(len(lenses), draws, *dataset.image_shape) if into is None else into[: len(lenses)]
-    known = dataset.read_into(into, lenses)
+    values = dataset.read_into(into, lenses)
     if not _all_finite(into):
         bad = next(lens for lens, image in zip(lenses, into.numpy(), strict=True) if not np.isfinite(image).all())
         raise LenskitError(f"lens {dataset.names[bad]} holds pixels that are not finite")
-    columns = [_per_image(known[parameter.name], draws) for parameter in dataset.parameters]
+    columns = [_per_image(values[parameter.name], draws) for parameter in dataset.parameters]
     return into, torch.stack(columns, -1) if columns else torch.empty(len(lenses), draws, 0)
 
 

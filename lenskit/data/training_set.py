@@ -233,8 +233,8 @@ class StoredTrainingSet(TrainingSet):
         # The window after, too, unless the batch lies over two or more already: so much is held and no more.
         ahead = range(windows.start, max(windows.stop, windows.start + 2))
         self.cache.want(chunk for window in ahead for chunk in self._chunks_of(window))
-        images, known = self.cache.lenses(index)
-        return fetched | {"images": images, "parameters": known}
+        images, parameters = self.cache.lenses(index)
+        return fetched | {"images": images, "parameters": parameters}
 
     def _chunks_of(self, window: int) -> list[int]:
         """The chunks of a window that this process needs: all of them, unless they are so small that others have all
@@ -256,11 +256,11 @@ class StoredTrainingSet(TrainingSet):
         if self.keep == "device":
             self.to(index.device)
             assert self._all is not None
-            images, known = (each.index_select(0, index) for each in self._all)
+            images, parameters = (tensor.index_select(0, index) for tensor in self._all)
         else:
-            images, known = fetched["images"], fetched["parameters"]
+            images, parameters = fetched["images"], fetched["parameters"]
         rng = KeyedGenerator(self.seed, "train", VIEWS, index, fetched["pass"])
-        return self.views(self.lenses.made_of(images, known, index), rng)
+        return self.views(self.lenses.made_of(images, parameters, index), rng)
 
 
 def training_set_of(config: Config) -> TrainingSet:

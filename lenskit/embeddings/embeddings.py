@@ -68,12 +68,12 @@ class Embeddings:
             raise UsageError("embeddings need features (n, d)")
         n = len(self)
         self.values = {name: _column(name, value, n) for name, value in (values or {}).items()}
-        known = {parameter.name: parameter for parameter in parameters}
-        self.parameters = [known.get(name, Parameter(name)) for name in self.values]
+        by_name = {parameter.name: parameter for parameter in parameters}
+        self.parameters = [by_name.get(name, Parameter(name)) for name in self.values]
         self.lens = np.arange(n) if lens is None else _whole("lens", lens, n)
         self.view = np.zeros(n, np.int64) if view is None else _whole("view", view, n)
         self.names = [str(number) for number in range(n)] if names is None else [str(name) for name in names]
-        if len(self.names) != n or any(len(each) != n for each in self.representations.values()):
+        if len(self.names) != n or any(len(array) != n for array in self.representations.values()):
             raise UsageError(f"embeddings: {n} rows of features need as many of each other array, and as many names")
         self.path, self.about = Path(path), dict(about or {})
 
@@ -89,10 +89,10 @@ class Embeddings:
     @property
     def id(self) -> str:
         """Digest of their origin (`about`), their shapes and parameters, and the first `SAMPLED` rows of features."""
-        shapes = {name: list(each.shape) for name, each in self.representations.items()}
-        known = [value.tobytes() for value in (self.lens, self.view, *self.values.values())]
+        shapes = {name: list(array.shape) for name, array in self.representations.items()}
+        contents = [value.tobytes() for value in (self.lens, self.view, *self.values.values())]
         sample = np.ascontiguousarray(self.features[:SAMPLED], np.float64)
-        return digest(self.about, shapes, list(self.values), *known, sample.tobytes())
+        return digest(self.about, shapes, list(self.values), *contents, sample.tobytes())
 
     @property
     def key(self) -> Path:

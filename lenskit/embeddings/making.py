@@ -48,10 +48,10 @@ def embed(
     if not len(lenses):
         nothing = torch.empty(0, *lenses.image_shape)
         features = {name: [embedder.embed(nothing)] for name, embedder in embedders.items()}
-    known, names, parameters = join_values(values), lenses.names, lenses.parameters
+    joined, names, parameters = join_values(values), lenses.names, lenses.parameters
     return {
         name: Embeddings(
-            np.concatenate(parts), known, parameters=parameters, lens=np.asarray(lenses.index), names=names
+            np.concatenate(parts), joined, parameters=parameters, lens=np.asarray(lenses.index), names=names
         )
         for name, parts in features.items()
     }

@@ -47,13 +47,13 @@ class StoredMatrix:
             if wanted.size and not -len(self) <= wanted.min() <= wanted.max() < len(self):
                 raise IndexError(f"there are {len(self)} rows of features")
         try:
-            found = np.asarray(self._rows(wanted))
+            features = np.asarray(self._rows(wanted))
         except FAULTS as error:
             said = f"{self.path} is damaged: {' '.join(str(error).split())[:160]}"
             raise too_many_files(error) or LenskitError(said) from None
-        if not np.isfinite(found).all():
+        if not np.isfinite(features).all():
             raise LenskitError(f"{self.path} holds features that are not finite")
-        return found
+        return features
 
     def _rows(self, wanted: slice | NDArray[np.int64]) -> Any:
         if isinstance(wanted, slice) or isinstance(self._array, np.ndarray):

@@ -56,8 +56,8 @@ class FeatureTable:
     @property
     def parameters(self) -> dict[str, Parameter]:
         """What is known of the columns that are parameters, by their names."""
-        known = parameters_of(self.card.get("parameters", ()))
-        return {column_name(parameter.name): parameter for parameter in known}
+        parameters = parameters_of(self.card.get("parameters", ()))
+        return {column_name(parameter.name): parameter for parameter in parameters}
 
 
 def card_of(found: Any, where: str) -> dict[str, Any]:
@@ -98,24 +98,24 @@ def arguments(table: FeatureTable, path: Path) -> dict[str, Any]:
     """
     card, columns = table.card, dict(table.columns)
     wanted = card.get("representations", [BACKBONE, PROJECTION])
-    found = {name: columns.pop(feature_column(name)) for name in wanted if feature_column(name) in columns}
-    if not found or (not card and BACKBONE not in found):
+    features = {name: columns.pop(feature_column(name)) for name in wanted if feature_column(name) in columns}
+    if not features or (not card and BACKBONE not in features):
         raise LenskitError(f"{path} holds no embeddings: it has no column `features`, but {_listed(columns)}")
     names, lens, view = (columns.pop(name, None) for name in (NAMES, LENS, VIEW))
-    known = table.parameters
+    parameters = table.parameters
     values = {}
     for column, value in columns.items():
         array = np.asarray(value)
         if array.dtype.kind in "iu" and (long := first_inexact(array.ravel(), np.float64)) is not None:
             log.warning("%s: the column %s holds %d, which float64 does not, and is left out", path, column, long)
-        elif column in known or array.dtype.kind in "fiub":
-            values[known[column].name if column in known else column] = value
+        elif column in parameters or array.dtype.kind in "fiub":
+            values[parameters[column].name if column in parameters else column] = value
         else:
             log.warning("%s: the column %s holds no numbers, and is left out", path, column)
     return {
-        "features": found,
+        "features": features,
         "values": values,
-        "parameters": list(known.values()),
+        "parameters": list(parameters.values()),
         "lens": lens,
         "view": view,
         "names": None if names is None else [str(name) for name in np.asarray(names).tolist()],

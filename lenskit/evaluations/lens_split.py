@@ -81,7 +81,7 @@ def _simulated_side(simulator: Simulator, split: str, count: int, seed: int) -> 
     things = [parameter.name for parameter in everything.parameters if parameter.identity]
     if not things:
         return everything.select(range(count))
-    found: list[NDArray[np.int64]] = []
+    selected: list[NDArray[np.int64]] = []
     start, enough = 0, 0
     while enough < count:
         if start > PATIENCE * max(enough, CHUNK):
@@ -92,9 +92,9 @@ def _simulated_side(simulator: Simulator, split: str, count: int, seed: int) -> 
         number = np.arange(start, start + CHUNK)
         values = everything.select(number).values()
         fitted, judged = sides_of({name: values[name] for name in things}, number)
-        found.append(number[judged if split == "probe-test" else fitted])
-        start, enough = start + CHUNK, enough + len(found[-1])
-    return everything.select(np.concatenate(found)[:count])
+        selected.append(number[judged if split == "probe-test" else fitted])
+        start, enough = start + CHUNK, enough + len(selected[-1])
+    return everything.select(np.concatenate(selected)[:count])
 
 
 def stored_split(dataset: Dataset, lenses: int, test_lenses: int, seed: int) -> LensSplit:

@@ -92,15 +92,15 @@ class OnLenses(Evaluation):
         named = labelled(subjects)
         runs = {label: subject for label, subject in named.items() if isinstance(subject, Run)}
         self.check_options(runs)
-        found: dict[str, Split] = {}
+        splits: dict[str, Split] = {}
         if runs:
             lenses = self.judged_on(next(iter(runs.values())))
-            found |= lenses.embed({label: to_best_device(run.encoder()) for label, run in runs.items()})
+            splits |= lenses.embed({label: to_best_device(run.encoder()) for label, run in runs.items()})
         for label, subject in named.items():
             if isinstance(subject, Embeddings):
-                found[label] = split_embeddings(subject, self.pool, self.test_lenses, self.seed)
-        check_units(found)
-        return {label: found[label] for label in named}
+                splits[label] = split_embeddings(subject, self.pool, self.test_lenses, self.seed)
+        check_units(splits)
+        return {label: splits[label] for label in named}
 
 
 def check_one_source(data: str | None, simulator: str | None, set: Sequence[str] | None) -> None:

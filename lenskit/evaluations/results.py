@@ -82,7 +82,7 @@ def write_results(
     embedded = {label: each for label, each in subjects.items() if isinstance(each, Embeddings)}
     images = {label: each.about["images"] for label, each in embedded.items() if "images" in each.about}
     where = {**(origin or {}), **({"embeddings": images} if images else {})}
-    known = {
+    facts = {
         "title": title,
         "settings": {**wish.settings, **settings},
         "origin": where,
@@ -93,7 +93,7 @@ def write_results(
     own = {name for each in files for name in each}
     names = [*RESULT_FILES, *drawn, *own]
     said = {"evaluation": wish.evaluation, "asked": wish.identity, "of": wish.subjects}
-    plain = plain_values({**results, **known, **said, "pictures": list(drawn), "files": sorted(names)})
+    plain = plain_values({**results, **facts, **said, "pictures": list(drawn), "files": sorted(names)})
     tables = {title: table, **(more or {})}
     content: dict[str, Content] = {
         "results.json": json.dumps({"id": digest(plain), **plain}, indent=1) + "\n",
@@ -116,8 +116,8 @@ def write_results(
         if "results.json" not in what:
             write_list(folder, what, wish.evaluation)
         # First what lists them, so that a command that was killed can be repeated.
-        for name, each in what.items():
-            write_atomically(folder / name, each)
+        for name, data in what.items():
+            write_atomically(folder / name, data)
     for name, rows in tables.items():
         show(rows, name)
     log.info("table: %s", shared[0] / "table.md")

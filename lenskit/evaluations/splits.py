@@ -81,8 +81,8 @@ class Split:
     @property
     def continuous(self) -> list[Parameter]:
         """The parameters that can be regressed; those that count come first."""
-        known = [parameter for parameter in self.parameters if parameter.continuous]
-        return sorted(known, key=lambda parameter: (parameter.group != "lens", not parameter.headline))
+        parameters = [parameter for parameter in self.parameters if parameter.continuous]
+        return sorted(parameters, key=lambda parameter: (parameter.group != "lens", not parameter.headline))
 
     @property
     def classes(self) -> list[Parameter]:
@@ -93,9 +93,9 @@ class Split:
 def known_values(values: ArrayLike, parameter: Parameter) -> Array:
     """Values (n,) of a parameter as float64, NaN where not known; a number that none of its classes has is not known,
     such as the -1 that some catalogues write for no class."""
-    found = np.asarray(values, np.float64)
-    usable = np.isin(found, np.arange(len(parameter.classes))) if parameter.classes else np.isfinite(found)
-    return np.where(usable, found, np.nan)
+    numbers = np.asarray(values, np.float64)
+    usable = np.isin(numbers, np.arange(len(parameter.classes))) if parameter.classes else np.isfinite(numbers)
+    return np.where(usable, numbers, np.nan)
 
 
 def split_rows(
@@ -170,8 +170,8 @@ def check_same_units(parameters: Mapping[str, Sequence[Parameter]]) -> None:
         LenskitError: naming it.
     """
     units: dict[str, tuple[str, str]] = {}
-    for label, known in parameters.items():
-        for parameter in known:
+    for label, subject_parameters in parameters.items():
+        for parameter in subject_parameters:
             other, unit = units.setdefault(parameter.name, (label, parameter.unit))
             if unit != parameter.unit:
                 raise LenskitError(

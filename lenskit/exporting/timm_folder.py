@@ -35,32 +35,32 @@ def contents(encoder: Encoder, facts: Facts) -> Mapping[str, str | bytes]:
         LenskitError: if timm's network gives other features.
     """
     name = encoder.card["backbone"]["name"]
-    found = encoder.backbone.as_timm()
-    if found is None:
+    counterpart = encoder.backbone.as_timm()
+    if counterpart is None:
         raise UsageError(f"timm has no network like backbone {name!r}: use --format onnx")
-    model, changes = found
+    model, changes = counterpart
     model = model.cpu().eval()
     channels, *size = encoder.preprocess.shape(encoder.fixed_shape)
     _check(encoder, model, (channels, size[0], size[1]))
 
-    known: dict[str, Any] = model.pretrained_cfg  # type: ignore[assignment]
+    pretrained: dict[str, Any] = model.pretrained_cfg  # type: ignore[assignment]
     arguments: dict[str, Any] = {"in_chans": channels}
-    if known.get("fixed_input_size"):
+    if pretrained.get("fixed_input_size"):
         arguments["img_size"] = size[0]
     config = {
-        "architecture": known["architecture"],
+        "architecture": pretrained["architecture"],
         "num_classes": 0,
         "num_features": encoder.features,
         "model_args": arguments,
         "pretrained_cfg": {
-            **{key: known[key] for key in KEPT if key in known},
+            **{key: pretrained[key] for key in KEPT if key in pretrained},
             # The stretch is no mean and standard deviation: what comes to the network is stretched already.
             "input_size": [channels, *size], "mean": [0.0] * channels, "std": [1.0] * channels, "crop_pct": 1.0,
             "num_classes": 0,
         },
         "lenskit": encoder.card | {"image_shape": list(encoder.fixed_shape), "changes": list(changes)},
     }  # fmt: skip
-    architecture = known["architecture"]
+    architecture = pretrained["architecture"]
     weights = {name: value.detach().contiguous().clone() for name, value in model.state_dict().items()}
     return {
         "model.safetensors": save_tensors(weights, {"format": "pt"}),

@@ -108,10 +108,10 @@ class Dataset(ABC):
         Returns:
             The parameters.
         """
-        found, known = self.read(index)
+        pixels, values = self.read(index)
         # By numpy, because torch would start threads of its own in each of ours.
-        np.copyto(images.numpy(), found[:, : images.shape[1]].numpy())
-        return known
+        np.copyto(images.numpy(), pixels[:, : images.shape[1]].numpy())
+        return values
 
     def read_parameters(self, index: Sequence[int]) -> dict[str, Tensor]:
         """Reads the parameters of some lenses, as `read` gives them.

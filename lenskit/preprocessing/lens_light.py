@@ -181,8 +181,8 @@ class _Rings:
         x = self.center[:, 0, None, None] + u * self.cos - v * self.sin
         y = self.center[:, 1, None, None] + u * self.sin + v * self.cos
         places = torch.stack([x / self.half_x, y / self.half_y], -1)
-        found = F.grid_sample(self.light[:, None], places, padding_mode="border", align_corners=True)[:, 0]
-        return found, (x.abs() <= self.half_x) & (y.abs() <= self.half_y)
+        light = F.grid_sample(self.light[:, None], places, padding_mode="border", align_corners=True)[:, 0]
+        return light, (x.abs() <= self.half_x) & (y.abs() <= self.half_y)
 
     def _fitted(self, light: Tensor, inside: Tensor) -> Tensor:
         """Coefficients (n, rings, terms), by Huber's method of clipped residuals: there are no weights to solve for."""
@@ -216,8 +216,8 @@ class _Rings:
         cos, sin = (((part * self.coefficients[..., i]).clamp(-0.3, 0.3) * weight).sum(1) / total for i in (1, 2))
         turn_cos, turn_sin = (self.cos**2 - self.sin**2)[:, 0, 0], (2 * self.cos * self.sin)[:, 0, 0]
         change = torch.stack([cos * turn_cos - sin * turn_sin, cos * turn_sin + sin * turn_cos], 1)
-        found = self.ellipticity + change
-        return found / (_norm(found)[:, None] / FLATTEST).clamp(min=1)
+        ellipticity = self.ellipticity + change
+        return ellipticity / (_norm(ellipticity)[:, None] / FLATTEST).clamp(min=1)
 
     def image(self) -> Tensor:
         """The series at all pixels (n, H, W), by Catmull and Rom's cubic between ellipses."""

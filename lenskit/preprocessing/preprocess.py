@@ -134,22 +134,22 @@ class Preprocess(nn.Module):
 
     def _stretched(self, images: Tensor) -> Tensor:
         without = WithoutLensLight(images) if REMOVES_LIGHT & set(self.stretches) else None
-        found: list[Tensor] = []
+        stretched: list[Tensor] = []
         for stretch in self.stretches:
             if stretch == "asinh":
-                found.append((images / (3 * border_noise(images))).asinh())
+                stretched.append((images / (3 * border_noise(images))).asinh())
             elif stretch == "zscale":
-                found.append(zscale(images))
+                stretched.append(zscale(images))
             elif stretch == "imagenet":
                 peak = images.amax((-3, -2, -1), keepdim=True)
-                found.append(images / torch.where(peak > 0, peak, 1.0))
+                stretched.append(images / torch.where(peak > 0, peak, 1.0))
             elif stretch == "linear":
-                found.append(images)
+                stretched.append(images)
             elif stretch == "multipole" and without is not None:
-                found.append((without.multipole() / 3).asinh())
+                stretched.append((without.multipole() / 3).asinh())
             elif without is not None:
-                found += [(without.unsharp(blur) / 3).asinh() for blur in self.blurs]
-        return found[0] if len(found) == 1 else torch.cat(found, 1)
+                stretched += [(without.unsharp(blur) / 3).asinh() for blur in self.blurs]
+        return stretched[0] if len(stretched) == 1 else torch.cat(stretched, 1)
 
 
 def normalised(images: Tensor, how: str) -> Tensor:

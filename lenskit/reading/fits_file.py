@@ -70,13 +70,13 @@ class _Bounded(_Headers):
         room = self._most - self.tell()  # type: ignore[attr-defined]
         wanted = room + 1 if size is None or size < 0 else min(size, room + 1)
         with self._told():
-            found: bytes = super().read(wanted)  # type: ignore[misc]
-        if len(found) > room:
+            content: bytes = super().read(wanted)  # type: ignore[misc]
+        if len(content) > room:
             raise LenskitError(
                 f"{self._file} goes on behind {self._most} bytes when unpacked, which is the limit; if the file can be "
                 f"trusted, set the environment variable {VARIABLE} to more, such as {4 * self._most}"
             )
-        return found
+        return content
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
         if whence == os.SEEK_SET:  # `tell` seeks by 0 from here

@@ -55,11 +55,11 @@ def split_unit(column: str) -> tuple[str, str]:
 
     `theta_E_mas`, `theta_E [mas]` and `theta_E(mas)` are `theta_E` in mas. Units are those of angles and lengths.
     """
-    found = _BRACKETS.fullmatch(column) or re.fullmatch(r"(.+)[_\s]([^_\s]+)", column)
-    if found is None:
+    match = _BRACKETS.fullmatch(column) or re.fullmatch(r"(.+)[_\s]([^_\s]+)", column)
+    if match is None:
         return column, ""
-    unit = unit_named(next(filter(None, found.groups()[1:]), ""))
-    return (found[1], unit) if found[1] and (unit in ARCSEC or unit.lower() in NO_ANGLES) else (column, "")
+    unit = unit_named(next(filter(None, match.groups()[1:]), ""))
+    return (match[1], unit) if match[1] and (unit in ARCSEC or unit.lower() in NO_ANGLES) else (column, "")
 
 
 def to_arcsec(column: str, unit: str = "") -> float:

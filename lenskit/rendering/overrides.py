@@ -83,12 +83,12 @@ def read_given(table: Table, simulator: Simulator, name: str, seed: int = 0) -> 
     Raises:
         UsageError: naming the row and the column, if a column is none of `givable`, or the simulator refuses a value.
     """
-    known = {parameter.name: parameter for parameter in simulator.parameters}
+    by_name = {parameter.name: parameter for parameter in simulator.parameters}
     possible = givable(simulator, seed, table.parameters)
     for column in table.parameters:
         if column not in possible:
             raise UsageError(f"{table.source}: column {column} {_why_not(column, simulator, name, givable(simulator))}")
-    given = {column: _values(table, column, known.get(column)) for column in table.parameters}
+    given = {column: _values(table, column, by_name.get(column)) for column in table.parameters}
     for row, column, what in simulator.refuses(given):
         raise table.fault(row, column, f"{table.columns[column][row]} {what}")
     return given

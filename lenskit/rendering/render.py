@@ -54,13 +54,13 @@ class Rendering:
     """
 
     def __init__(self, table: Table, simulator: Simulator, name: str, seed: int = 0) -> None:
-        known = {parameter.name: parameter for parameter in simulator.known if parameter.continuous}
+        continuous = {parameter.name: parameter for parameter in simulator.known if parameter.continuous}
         recorded = {parameter.name: parameter for parameter in simulator.parameters}
-        self.table = table = with_units(table, known | recorded)
+        self.table = table = with_units(table, continuous | recorded)
         self.simulator, self.seed = simulator, seed
         self.names = table.names()
         self._given = read_given(table, simulator, name, seed)
-        more = (known.get(column, Parameter(column)) for column in self._given if column not in recorded)
+        more = (continuous.get(column, Parameter(column)) for column in self._given if column not in recorded)
         self.parameters: tuple[Parameter, ...] = (*simulator.parameters, *more)
         """What is recorded, and what else is given: that is NaN where it is drawn and no entry of the scene."""
         self.values = {parameter.name: np.full(len(table), np.nan) for parameter in self.parameters}

@@ -191,12 +191,12 @@ def _read_csv(path: Path) -> Table:
 
 def _read_json(path: Path) -> Table:
     def distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        found: dict[str, Any] = {}
+        fields: dict[str, Any] = {}
         for key, value in pairs:
-            if key in found:
+            if key in fields:
                 raise UsageError(f"{path}: {key!r} is there twice in one object")
-            found[key] = value
-        return found
+            fields[key] = value
+        return fields
 
     try:
         read = json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=distinct)

@@ -83,12 +83,12 @@ class FolderFormat(Format):
         return any(size_of(self.path / name) != size for name in self.names(plan, plan.lenses_of(chunk)))
 
     def write(self, plan: Plan, chunk: int, images: NDArray[Any], values: NDArray[np.float64]) -> None:
-        for name, pixels, known in zip(self.names(plan, plan.lenses_of(chunk)), images, values, strict=True):
+        for name, pixels, row in zip(self.names(plan, plan.lenses_of(chunk)), images, values, strict=True):
             file = self.path / name
             # Not synchronised with the disk one by one, which would take longer than all the rest.
             part = file.with_name(f"{name}.{uuid4().hex}.part")
             try:
-                part.write_bytes(self.content(plan, pixels, known))
+                part.write_bytes(self.content(plan, pixels, row))
                 part.replace(file)
             except BaseException:
                 part.unlink(missing_ok=True)

@@ -46,8 +46,8 @@ class ZarrFormat(Format):
         return bool(PART.fullmatch(name))
 
     def strangers(self) -> list[str]:
-        known = self.card().get("parameters") or ()
-        parameters = [Parameter(str(each.get("name"))) for each in known if isinstance(each, dict)]
+        records = self.card().get("parameters") or ()
+        parameters = [Parameter(str(record.get("name"))) for record in records if isinstance(record, dict)]
         return strangers_among([IMAGES, STAGING, *AXES[2:], *map(coordinate_name, parameters)], self.path)
 
     def create(self, plan: Plan) -> None:
@@ -193,8 +193,8 @@ def strangers_among(arrays: Iterable[str], group: Path) -> list[str]:
     names = "|".join(map(re.escape, arrays))
     # Chunks of images have flat keys, those of texts have not.
     nested = r"c/(\d+/)*(\d+(\.[0-9a-f]{32}\.partial)?)?"
-    known = re.compile(rf"(({names})/)?(zarr\.json|c(\.\d+)*|{PART.pattern})?|({names})/{nested}")
-    return strangers(group, lambda name: bool(known.fullmatch(name)))
+    pattern = re.compile(rf"(({names})/)?(zarr\.json|c(\.\d+)*|{PART.pattern})?|({names})/{nested}")
+    return strangers(group, lambda name: bool(pattern.fullmatch(name)))
 
 
 def create_array(

@@ -283,14 +283,14 @@ def _drop_lines_after(path: Path, batches: int) -> None:
     if not os.path.lexists(path):
         return
     try:
-        found = read_figures(path)
+        figures = read_figures(path)
     except LenskitError as error:
-        found = Figures(faults=[str(error)])
-    if found.faults:
+        figures = Figures(faults=[str(error)])
+    if figures.faults:
         aside = _aside(path)
         path.rename(aside)
-        log.warning("%s is damaged (%s): it is kept as %s, and figures go on without", path, found.faults[0], aside)
-    lines = (json.dumps(line) + "\n" for line in found.lines if line["batches"] <= batches)
+        log.warning("%s is damaged (%s): it is kept as %s, and figures go on without", path, figures.faults[0], aside)
+    lines = (json.dumps(line) + "\n" for line in figures.lines if line["batches"] <= batches)
     write_atomically(path, "".join(lines))
 
 

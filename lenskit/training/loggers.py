@@ -95,11 +95,11 @@ def _tensorboard(run: Run, batches: int) -> Logger:
 def _wandb(run: Run, batches: int) -> Logger:
     from pytorch_lightning.loggers import WandbLogger
 
-    known = run.path / "wandb" / "lenskit-id"
-    known.parent.mkdir(exist_ok=True)
-    if not known.is_file():
-        write_atomically(known, f"{uuid.uuid4().hex[:12]}\n")
-    identity, project = known.read_text().strip(), os.environ.get("WANDB_PROJECT", PROJECT)
+    path = run.path / "wandb" / "lenskit-id"
+    path.parent.mkdir(exist_ok=True)
+    if not path.is_file():
+        write_atomically(path, f"{uuid.uuid4().hex[:12]}\n")
+    identity, project = path.read_text().strip(), os.environ.get("WANDB_PROJECT", PROJECT)
     return WandbLogger(name=run.name, save_dir=run.path, id=identity, project=project)
 
 
@@ -109,11 +109,11 @@ def _mlflow(run: Run, batches: int) -> Logger:
     folder = run.path / "mlflow"
     folder.mkdir(exist_ok=True)
     place = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{(folder / 'mlflow.db').resolve()}"
-    known = folder / "lenskit-id"
-    identity = known.read_text().strip() if batches and known.is_file() else None
+    path = folder / "lenskit-id"
+    identity = path.read_text().strip() if batches and path.is_file() else None
     logger = MLFlowLogger(
         os.environ.get("MLFLOW_EXPERIMENT_NAME", PROJECT), run.name, place, run_id=identity,
         artifact_location=str((folder / "artifacts").resolve()),
     )  # fmt: skip
-    write_atomically(known, f"{logger.run_id}\n")
+    write_atomically(path, f"{logger.run_id}\n")
     return logger

@@ -44,10 +44,10 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 def asked_for(error: BaseException) -> str:
     """Return the memory that was asked for, as ` (4.4 TB at once)`; nothing if the error does not say it."""
-    found = re.search(r"allocate ([\d.]+) ?(bytes|[KMGTPE]i?B)", str(error))
-    if not found:
+    match = re.search(r"allocate ([\d.]+) ?(bytes|[KMGTPE]i?B)", str(error))
+    if not match:
         return ""
-    size, unit = float(found[1]), found[2]
+    size, unit = float(match[1]), match[2]
     power = 0 if unit == "bytes" else "KMGTPE".index(unit[0]) + 1
     size *= (1024 if "i" in unit else 1000) ** power
     power = min(int(math.log10(max(size, 1)) // 3), 6)

@@ -107,9 +107,9 @@ def read_off(features: Array, values: Mapping[str, Array], parameters: list[Para
     order = np.random.default_rng(0).permutation(len(features))
     together: dict[bytes, list[Parameter]] = {}
     for parameter in parameters:
-        known = np.isfinite(values[parameter.name])
-        if known.sum() >= FEWEST and np.ptp(values[parameter.name][known]) > 0:
-            together.setdefault(known.tobytes() + bool(parameter.classes).to_bytes(), []).append(parameter)
+        finite = np.isfinite(values[parameter.name])
+        if finite.sum() >= FEWEST and np.ptp(values[parameter.name][finite]) > 0:
+            together.setdefault(finite.tobytes() + bool(parameter.classes).to_bytes(), []).append(parameter)
     for group in together.values():
         rows = order[np.isfinite(values[group[0].name])[order]]
         fit, judge = np.split(rows, [3 * len(rows) // 4])
@@ -123,8 +123,8 @@ def read_off(features: Array, values: Mapping[str, Array], parameters: list[Para
                     figures[f"accuracy/{parameter.name}"] = float(right)
             continue
         y = np.stack([values[parameter.name] for parameter in group], axis=1)
-        found = r2(y[judge], predicted(features[fit], y[fit], features[judge]))
-        figures |= {f"r2/{p.name}": float(each) for p, each in zip(group, found, strict=True) if np.isfinite(each)}
+        scores = r2(y[judge], predicted(features[fit], y[fit], features[judge]))
+        figures |= {f"r2/{p.name}": float(score) for p, score in zip(group, scores, strict=True) if np.isfinite(score)}
     return figures
 
 
@@ -151,8 +151,8 @@ def probe(backbone: nn.Module, lenses: ProbeLenses, parameters: list[Parameter])
         features = embed(backbone, lenses.images)
         # The first view of pairs that do nothing to an image is that image.
         same = bool(lenses.views) and torch.equal(lenses.views[0], lenses.images[: len(lenses.views[0])])
-        known = [features[: len(lenses.views[0])]] if same else []
-        views = known + [embed(backbone, view) for view in lenses.views[len(known) :]]
+        computed = [features[: len(lenses.views[0])]] if same else []
+        views = computed + [embed(backbone, view) for view in lenses.views[len(computed) :]]
     if not all(each.isfinite().all() for each in (features, *views)):
         return {}
     figures = read_off(

@@ -60,13 +60,13 @@ def read_without_source(images: Tensor, values: Mapping[str, NDArray[np.float64]
     if not names or not np.isfinite(x).all() or len(x) < 2 * FOLDS:
         return {}
     y = np.stack([values[name] for name in names], axis=1)
-    found = np.empty_like(y)
+    predictions = np.empty_like(y)
     for fit, judge in KFold(FOLDS).split(x):
-        found[judge] = predicted(x[fit], y[fit], x[judge])
+        predictions[judge] = predicted(x[fit], y[fit], x[judge])
     rng = np.random.default_rng(0)
-    drawn = [r2(y[rows], found[rows]) for rows in rng.integers(len(y), size=(RESAMPLED, len(y)))]
+    drawn = [r2(y[rows], predictions[rows]) for rows in rng.integers(len(y), size=(RESAMPLED, len(y)))]
     low = np.percentile(drawn, 2.5, axis=0)
-    return {name: Reading(*map(float, each)) for name, *each in zip(names, r2(y, found), low, strict=True)}
+    return {name: Reading(*map(float, scores)) for name, *scores in zip(names, r2(y, predictions), low, strict=True)}
 
 
 def ring_features(images: Tensor) -> Tensor:
@@ -104,10 +104,10 @@ def shortcuts(simulator: Simulator, readings: Mapping[str, Reading]) -> Sequence
     for name, reading in readings.items():
         if not isfinite(reading.low) or reading.low <= LIMIT:
             continue
-        found = f"images without a source tell {name} (R2 {reading.r2:.2f}, at least {reading.low:.2f})"
+        evidence = f"images without a source tell {name} (R2 {reading.r2:.2f}, at least {reading.low:.2f})"
         if name in simulator.natural_correlations:
-            lines.append((f"{found}, as in nature: {simulator.natural_correlations[name]}", False))
+            lines.append((f"{evidence}, as in nature: {simulator.natural_correlations[name]}", False))
         else:
             remedy = simulator.shortcut_remedies.get(name, "draw the other light independently of it")
-            lines.append((f"shortcut: {found}, which real lenses need not follow; {remedy}", True))
+            lines.append((f"shortcut: {evidence}, which real lenses need not follow; {remedy}", True))
     return lines
