@@ -205,13 +205,13 @@ def _advice(key: str, value: Any, layers: Sequence[Layer], only: Container[str])
     if key in SECTIONS:
         return f"{key} is a section; say {key}.name={shortened(str(value))}"
     try:
-        known = Config.resolve(*layers, only=only)
+        config = Config.resolve(*layers, only=only)
     except UsageError as error:
         return str(error)
-    options = {section: found.arguments for section, found in known.validated.items()}
+    options = {section: chosen.arguments for section, chosen in config.validated.items()}
     places = [f"{section}.{option}" for section, names in options.items() for option in names]
-    if found := [place for place in places if place.endswith(f".{key}")]:
-        return f"say {' or '.join(found)}"
+    if matches := [place for place in places if place.endswith(f".{key}")]:
+        return f"say {' or '.join(matches)}"
     section = next((name for name in ("method", "simulator") if options.get(name)), "train")
     return f"no section has {quoted(key)}; options are such as {section}.{next(iter(options[section]))}"
 

@@ -152,15 +152,15 @@ def check_no_part(path: Path, flag: str, folder: bool = False) -> None:
     Raises:
         UsageError: naming the run or the store.
     """
-    for each in dict.fromkeys([Path(os.path.abspath(path)), path.resolve()]):
-        for above in (each, *each.parents):
-            name = each.relative_to(above).as_posix()
-            there = each.is_file() and name.partition("/")[0] in ("evaluations", "export")
+    for absolute in dict.fromkeys([Path(os.path.abspath(path)), path.resolve()]):
+        for above in (absolute, *absolute.parents):
+            name = absolute.relative_to(above).as_posix()
+            there = absolute.is_file() and name.partition("/")[0] in ("evaluations", "export")
             part = name == "." or any(map(writes, (name, name.lower(), f"{name}/")))
             part = part or name.partition("/")[0].lower() in ("encoder", "best", "checkpoints")
             if (part or there) and is_run(above):
                 raise UsageError(f"{path} is a part of the run {above}: choose another {flag}")
-            if (folder or above != each) and object_in(above / "zarr.json").get("node_type"):
+            if (folder or above != absolute) and object_in(above / "zarr.json").get("node_type"):
                 raise UsageError(f"{path} is in the store {above}: choose another {flag}")
 
 
@@ -174,10 +174,10 @@ def check_outside(path: Path, flag: str = "--out") -> None:
     Raises:
         UsageError: naming the run or the group that it is in.
     """
-    for each in dict.fromkeys([Path(os.path.abspath(path)), path.resolve()]):
-        for above in each.parents:
+    for absolute in dict.fromkeys([Path(os.path.abspath(path)), path.resolve()]):
+        for above in absolute.parents:
             # A run that is half made, too, has a folder `best` of its own.
-            if is_run(above) or (each == above / "best" and (above / RUN).is_file()):
+            if is_run(above) or (absolute == above / "best" and (above / RUN).is_file()):
                 raise UsageError(f"{path} is a part of the run {above}: choose another {flag}")
             if object_in(above / "zarr.json").get("node_type"):
                 raise UsageError(f"{path} is in the store {above}: choose another {flag}")

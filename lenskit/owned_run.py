@@ -45,8 +45,8 @@ def not_of_a_run(path: Path) -> list[str] | None:
             return not _is_logged_by_another(name, identity)
         return bool(re.fullmatch(r"evaluations/(.*/)?", name))
 
-    found = strangers(path, owns, lambda folder: not_of_embeddings(folder) if folder.suffix == ".zarr" else None)
-    return found + _marked(path)
+    foreign = strangers(path, owns, lambda folder: not_of_embeddings(folder) if folder.suffix == ".zarr" else None)
+    return foreign + _marked(path)
 
 
 def _identity(file: Path) -> str:

@@ -79,8 +79,8 @@ def going_to(
         if twice := [place for place, times in Counter(places.values()).items() if times > 1]:
             raise UsageError(f"the results of two subjects would go to {twice[0]}: say where to, with --output FOLDER")
         folders = dict.fromkeys([*places.values(), *([folder] if folder else [])])
-        for each in folders if judge.files != () else ():
-            check_free(each, judge.files or (RESULTS,))
+        for place in folders if judge.files != () else ():
+            check_free(place, judge.files or (RESULTS,))
         with listing(folders, evaluation) if judge.files is None else nullcontext():
             yield
 
@@ -123,7 +123,7 @@ def paths_of(given: Iterable[Any]) -> Iterator[Path]:
             yield from paths_of(value)
         elif isinstance(value, str | PathLike):
             text = fspath(value)
-            for each in (text, text.partition("?")[0], text.partition("?")[0].partition(":")[2]):
+            for word in (text, text.partition("?")[0], text.partition("?")[0].partition(":")[2]):
                 # A word that is no path by its look is none, though something may be called so.
-                if each and (path.sep in each or "." in each or ":" in text or path.isdir(each)) and path.exists(each):
-                    yield Path(each)
+                if word and (path.sep in word or "." in word or ":" in text or path.isdir(word)) and path.exists(word):
+                    yield Path(word)

@@ -241,11 +241,11 @@ def compare_runs(folders: Sequence[Path]) -> Comparison:
     for last, those in zip(latest, lines, strict=True):
         for line in those:
             last |= line
-    known = list(dict.fromkeys(name for last in latest for name in last))
+    figure_names = list(dict.fromkeys(name for last in latest for name in last))
     return Comparison(
         runs,
         {name: values for name, values in rows.items() if any(value != values[0] for value in values)},
-        {name: [last.get(name) for last in latest] for name in known},
+        {name: [last.get(name) for last in latest] for name in figure_names},
         lines,
     )
 

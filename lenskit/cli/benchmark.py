@@ -63,7 +63,7 @@ def figures(config: Config, measured: Measurement) -> dict[str, Any]:
         "torch": torch.__version__,
         "batches": len(measured.times),
         "pairs_per_second": asdict(measured.rate),
-        "stages": {s: {"share": share, "seconds": asdict(each)} for s, (each, share) in measured.stages.items()},
+        "stages": {s: {"share": share, "seconds": asdict(spread)} for s, (spread, share) in measured.stages.items()},
         "peak_memory": measured.memory,
         "times_a_bare_loop": measured.ratio and asdict(measured.ratio),
     }

@@ -19,13 +19,13 @@ from lenskit.registry import Record, registry
 def command(kind: str | None, as_json: bool) -> None:
     """List the components there are, of all kinds or of one KIND (simulators, methods, ...)."""
     kinds = [_kind(kind)] if kind else list(KINDS)
-    records = [record for each in kinds for record in registry().of_kind(each)]
+    records = [record for name in kinds for record in registry().of_kind(name)]
     if as_json:
         echo(json.dumps([_plain(record) for record in records], indent=2))
         return
     width = max((len(record.title) for record in records), default=0)
-    for each, group in groupby(records, key=lambda record: record.kind):
-        echo(f"{KINDS[each]}:")
+    for name, group in groupby(records, key=lambda record: record.kind):
+        echo(f"{KINDS[name]}:")
         for record in group:
             origin = "" if record.plugin.distribution == "lenskit-ssl" else f"  [{record.plugin.distribution}]"
             echo(f"  {record.title:{width}}  {record.component.summary}{origin}")

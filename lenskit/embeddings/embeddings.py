@@ -177,7 +177,7 @@ def table_of(embeddings: Embeddings) -> FeatureTable:
         "format_version": table.VERSION,
         "written_by": f"lenskit {__version__}",
         "representations": list(embeddings.representations),
-        "parameters": [asdict(each) | {"classes": list(each.classes)} for each in embeddings.parameters],
+        "parameters": [asdict(parameter) | {"classes": list(parameter.classes)} for parameter in embeddings.parameters],
         "about": embeddings.about,
     }
     card["checksum"] = card_checksum(card)

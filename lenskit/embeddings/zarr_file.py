@@ -133,7 +133,7 @@ def _create(path: Path, name: str, part: FeatureTable, rows: int) -> Any:
         chunk, attributes = COORDINATE_CHUNK, _attributes(part.parameters.get(name))
     else:
         chunk = 2 ** int(math.log2(max(CHUNK_BYTES // (value.dtype.itemsize * value.shape[1]), 1)))
-        attributes = {"coordinates": " ".join(other for other, each in part.columns.items() if each.ndim == 1)}
+        attributes = {"coordinates": " ".join(other for other, column in part.columns.items() if column.ndim == 1)}
     chunks = (max(min(rows, chunk), 1), *value.shape[1:])
     return create_array(path / name, (rows, *value.shape[1:]), chunks, str(value.dtype), dimensions, attributes)
 

@@ -125,7 +125,7 @@ def embed_rows(embedders: Mapping[str, Embedder], lenses: LensSet, omit: Iterabl
     """
     if not len(lenses):
         raise LenskitError("there are no lenses to judge on")
-    return {name: Rows.of(each) for name, each in embed(embedders, lenses, omit).items()}
+    return {name: Rows.of(embeddings) for name, embeddings in embed(embedders, lenses, omit).items()}
 
 
 def split_embeddings(embeddings: Embeddings, lenses: int, test_lenses: int, seed: int) -> Split:

@@ -78,8 +78,8 @@ def write_results(
     wish = asked()
     subjects = labelled(wish.judged) if subjects is None else subjects
     # Without the core and without `subjects`, nobody knows what was judged.
-    ids = {label: each.id for label, each in subjects.items()} or None
-    embedded = {label: each for label, each in subjects.items() if isinstance(each, Embeddings)}
+    ids = {label: subject.id for label, subject in subjects.items()} or None
+    embedded = {label: subject for label, subject in subjects.items() if isinstance(subject, Embeddings)}
     images = {label: each.about["images"] for label, each in embedded.items() if "images" in each.about}
     where = {**(origin or {}), **({"embeddings": images} if images else {})}
     facts = {

@@ -116,9 +116,9 @@ def split_rows(
     Raises:
         LenskitError: if one side would have none.
     """
-    known, number = np.unique(lens, return_inverse=True)
-    shuffled = np.random.default_rng(seed).permutation(len(known))
-    order, place = known[shuffled], np.argsort(shuffled)
+    unique, number = np.unique(lens, return_inverse=True)
+    shuffled = np.random.default_rng(seed).permutation(len(unique))
+    order, place = unique[shuffled], np.argsort(shuffled)
     fitted, judged = sides_of(things, place[number])
     possible = order[np.isin(order, lens[judged])]
     chosen = possible[: min(test_lenses, max(len(order) // JUDGED_PART, 1))]

@@ -121,7 +121,7 @@ def _words(encoder: Encoder) -> str:
         "may have any unit.",
     }
     stretches = encoder.preprocess.stretches
-    said = " ".join(words[each] for each in stretches)
+    said = " ".join(words[stretch] for stretch in stretches)
     if len(stretches) > 1:
         said = f"The network sees these channels, one after the other: {', '.join(stretches)}. {said}"
     text = f"Images are float32, (n, {channels}, {height}, {height}). {said}"

@@ -105,7 +105,7 @@ class Preprocess(nn.Module):
             raise UsageError(
                 f"input.stretch={self.stretch} needs images of {SMALLEST} pixels or more, these have {height} x {width}"
             )
-        given *= sum(len(self.blurs) if each == "unsharp" else 1 for each in self.stretches)
+        given *= sum(len(self.blurs) if stretch == "unsharp" else 1 for stretch in self.stretches)
         channels = self.channels or given
         if given not in (1, channels):
             raise UsageError(

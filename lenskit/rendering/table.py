@@ -134,7 +134,7 @@ def with_units(table: Table, parameters: Mapping[str, Parameter]) -> Table:
         factor, cells = ARCSEC[unit] / ARCSEC[parameters[name].unit], table.columns[column]
         if factor != 1:
             cells = [cell if cell is None else number(table, row, column) * factor for row, cell in enumerate(cells)]
-        others = {key: each for key, each in table.columns.items() if key != column}
+        others = {key: values for key, values in table.columns.items() if key != column}
         table = Table(table.source, {**others, name: cells}, table.places)
     return table
 

@@ -49,8 +49,8 @@ def check_in_no_store(path: Path, flag: str = "--out") -> None:
         UsageError: It is in a store, which the message names.
     """
     formats = formats_of(Format).values()
-    for each in dict.fromkeys([Path(os.path.abspath(path)), path.resolve()]):
-        for above in each.parents:
+    for absolute in dict.fromkeys([Path(os.path.abspath(path)), path.resolve()]):
+        for above in absolute.parents:
             if above.name and any(format(above).exists for format in formats):
                 raise UsageError(f"{path} is in the store {above}: choose another {flag}")
 

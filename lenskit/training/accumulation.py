@@ -85,8 +85,8 @@ class Accumulation(pl.Callback):
         self._outputs.append({"loss": share.detach(), **outputs})
         if len(self._outputs) < count:
             return {"loss": share}
-        before = torch.stack([each["loss"] for each in self._outputs[:-1]]).sum()
-        return {"loss": share + before} | {name: _joined([each[name] for each in self._outputs]) for name in outputs}
+        before = torch.stack([part["loss"] for part in self._outputs[:-1]]).sum()
+        return {"loss": share + before} | {name: _joined([part[name] for part in self._outputs]) for name in outputs}
 
 
 def _joined(values: list[Any]) -> Any:
