@@ -104,12 +104,12 @@ def find_components(pixels: Rows, most: int, seed: int) -> PCA:
     """
     # In single precision, for numbers that come from images; twice as fast.
     x = pixels.features.astype(np.float32)
-    found = PCA(min(most, *x.shape), svd_solver="randomized", random_state=seed).fit(x)
-    enough = int(np.searchsorted(np.cumsum(found.explained_variance_ratio_), EXPLAINED)) + 1
-    found.n_components_ = min(enough, found.n_components_)
-    found.components_ = found.components_[: found.n_components_]
-    found.explained_variance_ratio_ = found.explained_variance_ratio_[: found.n_components_]
-    return found
+    pca = PCA(min(most, *x.shape), svd_solver="randomized", random_state=seed).fit(x)
+    enough = int(np.searchsorted(np.cumsum(pca.explained_variance_ratio_), EXPLAINED)) + 1
+    pca.n_components_ = min(enough, pca.n_components_)
+    pca.components_ = pca.components_[: pca.n_components_]
+    pca.explained_variance_ratio_ = pca.explained_variance_ratio_[: pca.n_components_]
+    return pca
 
 
 def in_components(pixels: Rows, components: PCA) -> Rows:

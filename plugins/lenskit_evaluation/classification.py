@@ -60,12 +60,12 @@ def score_classes(
     true, predicted = np.asarray(truth, np.float64), np.asarray(probabilities, np.float64)
     if not np.isfinite(predicted).all():
         raise LenskitError("some predicted probabilities are not finite")
-    known = np.isin(true, np.arange(predicted.shape[1]))
-    n, dropped = int(known.sum()), int((~known).sum())
+    has_label = np.isin(true, np.arange(predicted.shape[1]))
+    n, dropped = int(has_label.sum()), int((~has_label).sum())
     if n == 0:
         nothing = Estimate(np.nan)
         return ClassScore(0, dropped, nothing, nothing, nothing, note="no label is known")
-    label, predicted = true[known].astype(np.intp), predicted[known]
+    label, predicted = true[has_label].astype(np.intp), predicted[has_label]
     values = _figures(label, predicted, np.ones((n, 1)))[:, 0]
     drawn = [_figures(label, predicted, counts) for counts in resample(np.arange(n), resamples, seed)]
     estimates = [estimate(*each, level) for each in zip(values, np.concatenate(drawn, axis=1), strict=True)]

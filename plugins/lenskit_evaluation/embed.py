@@ -103,7 +103,7 @@ class Embed(Evaluation):
         for label, path in paths.items():
             Embeddings.check_path(path, overwrite=overwrite)
             check_output(path, ours=partial(_may_replace, identities[label]))
-        found = {}
+        stored = {}
         with ExitStack() as stack:
             client = stack.enter_context(connected(self.dask, self.workers)) if self.dask else None
             for label, path in paths.items():
@@ -115,10 +115,10 @@ class Embed(Evaluation):
                 with submit as (start, ahead):
                     parts = _told(in_order(start, embedder.parts(), ahead), embedder.rows, identities[label])
                     Embeddings.write(path, parts, embedder.rows, overwrite=overwrite)
-                found[label] = Embeddings.load(path)
-                shapes = " and ".join(f"{name} {each.shape[1]}" for name, each in found[label].representations.items())
+                stored[label] = Embeddings.load(path)
+                shapes = " and ".join(f"{name} {each.shape[1]}" for name, each in stored[label].representations.items())
                 log.info("features of %d images (%s) are in %s", embedder.rows, shapes, path)
-        return found
+        return stored
 
     def _paths(self, named: Mapping[str, Run], identities: Mapping[str, str]) -> dict[str, Path]:
         """Where each run's embeddings go, by its label."""

@@ -80,12 +80,12 @@ class Head:
         Raises:
             LenskitError: if there are none.
         """
-        found = [predict(self.linear, self.parameters, self.average, embed, part) for part in images]
-        if not found:
+        predicted = [predict(self.linear, self.parameters, self.average, embed, part) for part in images]
+        if not predicted:
             raise LenskitError("there are no images to predict from")
         names = [parameter.name for parameter in self.parameters]
-        values = {name: np.concatenate([each.values[name] for each in found]) for name in names}
-        return Predicted(np.concatenate([each.features for each in found]), values)
+        values = {name: np.concatenate([each.values[name] for each in predicted]) for name in names}
+        return Predicted(np.concatenate([each.features for each in predicted]), values)
 
     def half_width(self, level: float) -> dict[str, float]:
         """Half the width of the intervals that hold the truth with this probability."""
@@ -163,9 +163,9 @@ def predict(
     total, features = None, None
     for quarters, mirrored in ways:
         turn, mirror = torch.full((len(images),), quarters), torch.full((len(images),), mirrored)
-        found = embed(orient_images(images, turn, mirror) if average else images)
-        features = found if features is None else features
-        values = {p.name: torch.from_numpy(v) for p, v in zip(parameters, linear.predict(found).T, strict=True)}
+        embedded = embed(orient_images(images, turn, mirror) if average else images)
+        features = embedded if features is None else features
+        values = {p.name: torch.from_numpy(v) for p, v in zip(parameters, linear.predict(embedded).T, strict=True)}
         if average:
             # A mirror with a turn is its own inverse; a turn alone is undone by the rest of a full turn.
             values = orient_values(values, turn if mirrored else (4 - turn) % 4, mirror, parameters)

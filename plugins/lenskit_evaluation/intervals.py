@@ -42,10 +42,10 @@ class Intervals(Stored):
         Returns:
             (parameters,), infinite where there are too few held-out images for that level.
         """
-        known = np.isfinite(self.residuals).sum(0)
+        count = np.isfinite(self.residuals).sum(0)
         # The next residual's rank among the n known ones is uniform on 1 .. n + 1.
-        rank = np.ceil(level * (known + 1) * (1 - 1e-12)).astype(int)
+        rank = np.ceil(level * (count + 1) * (1 - 1e-12)).astype(int)
         endless = np.full((1, self.residuals.shape[1]), np.inf)
         ladder = np.concatenate([self.residuals, endless])
-        row = np.where(rank <= known, rank - 1, len(self.residuals))
+        row = np.where(rank <= count, rank - 1, len(self.residuals))
         return ladder[row.clip(0), np.arange(ladder.shape[1])]

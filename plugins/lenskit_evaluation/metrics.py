@@ -83,13 +83,13 @@ def score(
     true, predicted = np.asarray(truth, np.float64), np.atleast_2d(np.asarray(prediction, np.float64))
     if not np.isfinite(predicted).all():
         raise LenskitError(f"{np.sum(~np.isfinite(predicted))} of {predicted.size} predictions are not finite")
-    known = np.isfinite(true)
-    n, dropped = int(known.sum()), int((~known).sum())
+    finite = np.isfinite(true)
+    n, dropped = int(finite.sum()), int((~finite).sum())
     if n == 0:
         nothing = Estimate(np.nan)
         return Score(0, dropped, *[nothing] * 5, note="no label is known")
-    true, predicted = true[known], predicted[:, known]
-    lens = np.arange(n) if lenses is None else np.asarray(lenses)[known]
+    true, predicted = true[finite], predicted[:, finite]
+    lens = np.arange(n) if lenses is None else np.asarray(lenses)[finite]
     values = np.stack([_figures(true, each, np.ones((n, 1)))[:, 0] for each in predicted])
     resampled = np.concatenate(
         [np.mean([_figures(true, each, counts, ranks) for each in predicted], axis=0)
@@ -114,15 +114,15 @@ def balanced_accuracy(
         seed: Seed of the bootstrap.
     """
     true, predicted = np.asarray(truth, np.float64), np.atleast_2d(np.asarray(prediction, np.float64))
-    known = np.isfinite(true)
-    n, dropped = int(known.sum()), int((~known).sum())
-    classes, number = np.unique(true[known], return_inverse=True)
+    finite = np.isfinite(true)
+    n, dropped = int(finite.sum()), int((~finite).sum())
+    classes, number = np.unique(true[finite], return_inverse=True)
     if len(classes) < 2:
         note = f"all labels are {classes[0]:g}: nothing to tell apart" if n else "no label is known"
         return BalancedAccuracy(n, dropped, Estimate(np.nan), np.nan, note=note)
-    lens = np.arange(n) if lenses is None else np.asarray(lenses)[known]
+    lens = np.arange(n) if lenses is None else np.asarray(lenses)[finite]
     member = (number == np.arange(len(classes))[:, None]).astype(np.float64)
-    right = (predicted[:, known] == true[known]).astype(np.float64)
+    right = (predicted[:, finite] == true[finite]).astype(np.float64)
 
     def accuracy(counts: Array) -> Array:
         with np.errstate(invalid="ignore", divide="ignore"):

@@ -162,8 +162,8 @@ class Package(OnLenses):
             """Predictions (n, parameters) of lenses whose features are known."""
             if not self.average:
                 return linear.predict(rows.features)
-            each = [predict(linear, parameters, True, embed, read.images.cpu()) for read in side.chunks()]
-            return np.concatenate([_columns(found, names) for found in each])
+            parts = [predict(linear, parameters, True, embed, read.images.cpu()) for read in side.chunks()]
+            return np.concatenate([_columns(part, names) for part in parts])
 
         expected = guess(split.test, lenses.test)
         truth = split.test.columns(names)
@@ -174,12 +174,13 @@ class Package(OnLenses):
         head = Head(linear, tuple(parameters), Intervals.fit(truth, expected), outliers, self.average, about)
         results = _results(data, parameters, truth, expected, None, self.seed)
         if judged is not None:
-            known = {p.name for p in common(str(self.judge), judged.parameters, parameters)}
+            shared = {p.name for p in common(str(self.judge), judged.parameters, parameters)}
             real = StoredLenses(judged)
-            found, values = _columns(head.predict(embed, (read.images for read in real.chunks())), names), real.values()
-            missing = np.full(len(found), np.nan)
-            labels = np.stack([values[name] if name in known else missing for name in names], 1)
-            results += _results(data_name(str(self.judge)), parameters, labels, found, head, self.seed)
+            predictions = _columns(head.predict(embed, (read.images for read in real.chunks())), names)
+            values = real.values()
+            missing = np.full(len(predictions), np.nan)
+            labels = np.stack([values[name] if name in shared else missing for name in names], 1)
+            results += _results(data_name(str(self.judge)), parameters, labels, predictions, head, self.seed)
         return head, results
 
     def _parameters(self, split: Split, tuned: FineTuned | None) -> list[Parameter]:
@@ -225,8 +226,8 @@ def _linear_of(tuned: FineTuned, names: Sequence[str]) -> LinearProbe:
     numbers = [i for i, target in enumerate(tuned.targets) if target.name in names]
     rows, units = [int(starts[i]) for i in numbers], tuple(tuned.targets[i].unit for i in numbers)
     weight, bias, spread, center, mean, scale = (
-        each.detach().double().cpu().numpy()
-        for each in (tuned.head.weight, tuned.head.bias, tuned.spread, tuned.center, tuned.mean, tuned.scale)
+        tensor.detach().double().cpu().numpy()
+        for tensor in (tuned.head.weight, tuned.head.bias, tuned.spread, tuned.center, tuned.mean, tuned.scale)
     )
     coef = weight[rows] * spread[numbers, None]
     intercept = bias[rows] * spread[numbers] + center[numbers]
@@ -256,15 +257,15 @@ def _results(
     """Records of how well predictions (n, parameters) are, of parameters that are known of three images at least."""
     records = []
     for number, parameter in enumerate(parameters):
-        known = np.isfinite(truth[:, number])
-        if known.sum() < 3:
+        finite = np.isfinite(truth[:, number])
+        if finite.sum() < 3:
             continue
-        one = score(truth[known, number], found[known, number], seed=seed)
+        one = score(truth[finite, number], found[finite, number], seed=seed)
         figures = {"r2": one.r2, "mae": one.mae, "bias": one.bias, "spearman": one.spearman}
-        record = {"on": on, "parameter": parameter.name, "unit": parameter.unit, "n": int(known.sum())}
+        record = {"on": on, "parameter": parameter.name, "unit": parameter.unit, "n": int(finite.sum())}
         record |= {name: round(each.value, 4) for name, each in figures.items() if np.isfinite(each.value)}
         if head:
-            error = np.abs(truth - found)[known, number]
+            error = np.abs(truth - found)[finite, number]
             for name, level in (("within_68", 0.68), ("within_95", 0.95)):
                 record[name] = round(float(np.mean(error <= head.half_width(level)[parameter.name])), 4)
         records.append(record)

@@ -86,10 +86,10 @@ def _bars(
     width = 0.8 / len(rows)
     lowest = 0.0
     for number, (label, estimates) in enumerate(rows.items()):
-        known = [(group, estimates[name]) for group, name in enumerate(symbols) if _defined(estimates.get(name))]
-        x = np.array([group for group, _ in known]) + (number - (len(rows) - 1) / 2) * width
-        values = np.array([estimate.value for _, estimate in known])
-        bars = np.array([(e.value - e.low, e.high - e.value) for _, e in known]).reshape(-1, 2).clip(0)
+        defined = [(group, estimates[name]) for group, name in enumerate(symbols) if _defined(estimates.get(name))]
+        x = np.array([group for group, _ in defined]) + (number - (len(rows) - 1) / 2) * width
+        values = np.array([estimate.value for _, estimate in defined])
+        bars = np.array([(e.value - e.low, e.high - e.value) for _, e in defined]).reshape(-1, 2).clip(0)
         color = labels.index(label)
         axes.bar(
             x, values, 0.92 * width, yerr=bars.T, label=label, color=COLORS[color % len(COLORS)],
@@ -128,13 +128,13 @@ def truth_against_prediction(
         names: (n,) names of the images; no more than `NAMED_POINTS` of them are written.
         what: What the images show, in the plural.
     """
-    known = np.isfinite(np.asarray(truth, np.float64))
-    x, y = np.asarray(truth, np.float64)[known], np.asarray(prediction, np.float64)[known]
+    finite = np.isfinite(np.asarray(truth, np.float64))
+    x, y = np.asarray(truth, np.float64)[finite], np.asarray(prediction, np.float64)[finite]
     figure = Figure(figsize=(6.4, 6.4), layout="constrained")
     axes = figure.subplots()
     few = len(x) <= NAMED_POINTS
     if half_width is not None:
-        half = np.broadcast_to(np.asarray(half_width, np.float64), known.shape)[known]
+        half = np.broadcast_to(np.asarray(half_width, np.float64), finite.shape)[finite]
         axes.errorbar(x, y, half, fmt="none", ecolor=COLORS[0], alpha=0.35 if few else 0.1, lw=1, zorder=1)
     axes.scatter(x, y, s=28 if few else 6, color=COLORS[0], alpha=1 if few else 0.4, lw=0, zorder=2)
     low, high = min(x.min(), y.min()), max(x.max(), y.max())
@@ -150,7 +150,7 @@ def truth_against_prediction(
     axes.set_title(_summary(symbol, unit, score, what), loc="left", fontsize=9)
     figure.legend(loc="outside lower center", ncols=2, fontsize=8, frameon=False)
     if len(names) and few:
-        _name_points(figure, axes, x, y, [name for name, shown in zip(names, known, strict=True) if shown])
+        _name_points(figure, axes, x, y, [name for name, shown in zip(names, finite, strict=True) if shown])
     return figure
 
 

@@ -212,9 +212,9 @@ def _checked(features: ArrayLike, labels: ArrayLike, names: Sequence[str]) -> tu
     x, y = np.asarray(features, np.float64), np.asarray(labels, np.float64)
     if not np.isfinite(x).all():
         raise LenskitError("some features are not finite: the encoder is broken, or was given such images")
-    for name, known in zip(names, np.isfinite(y).sum(0), strict=True):
-        if known < 2:
-            raise LenskitError(f"{name} is known of {known} of {len(y)} images; a probe needs two at least")
+    for name, count in zip(names, np.isfinite(y).sum(0), strict=True):
+        if count < 2:
+            raise LenskitError(f"{name} is known of {count} of {len(y)} images; a probe needs two at least")
     mean, scale = x.mean(0), x.std(0)
     scale[scale <= 1e-7 * np.abs(mean)] = 1  # what float32 features that are all equal vary by
     return (x - mean) / scale, y, mean, scale

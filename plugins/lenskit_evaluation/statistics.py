@@ -116,10 +116,10 @@ def statistics_of(subject: Run | Embeddings, *, lenses: int = 1000, encoder: Enc
     where = next(encoder.parameters()).device
     training_set = training_set_of(subject.config)
     try:
-        known = held_out(training_set, lenses, where)
+        batch = held_out(training_set, lenses, where)
     finally:
         training_set.close()
-    features, *views = (_embed(encoder, images) for images in (known.images, *known.views))
+    features, *views = (_embed(encoder, images) for images in (batch.images, *batch.views))
     return statistics(features, (views[0], views[1]) if views else None)
 
 

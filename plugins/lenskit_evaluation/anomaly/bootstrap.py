@@ -211,10 +211,12 @@ def paired_difference(
         seed: Their seed.
     """
     sides = {"one": np.atleast_2d(np.asarray(scores)), "other": np.atleast_2d(np.asarray(others))}
-    each = {f"{side} {number}": row for side, rows in sides.items() for number, row in enumerate(rows)}
+    named = {f"{side} {number}": row for side, rows in sides.items() for number, row in enumerate(rows)}
     group = {"": truth.anomalies if among is None else (among,)}
-    found = resample_ranks(truth, each, group, levels=(), resamples=resamples, seed=seed)
-    one, other = (mean_of([each[""] for name, each in found.items() if name.startswith(f"{side} ")]) for side in sides)
+    drawn = resample_ranks(truth, named, group, levels=(), resamples=resamples, seed=seed)
+    one, other = (
+        mean_of([by_group[""] for name, by_group in drawn.items() if name.startswith(f"{side} ")]) for side in sides
+    )
     return one.minus(other)
 
 

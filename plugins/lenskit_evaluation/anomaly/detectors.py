@@ -154,17 +154,17 @@ class Neighbours(Detector):
     ) -> None:
         from sklearn.neighbors import NearestNeighbors
 
-        known = np.concatenate([_unit(features(images)) for images in training])
-        if len(known) < neighbours:
+        reference = np.concatenate([_unit(features(images)) for images in training])
+        if len(reference) < neighbours:
             raise UsageError(
-                f"--neighbours {neighbours} are more than the {len(known)} training lenses there are: use "
-                f"--neighbours {len(known)} or less"
+                f"--neighbours {neighbours} are more than the {len(reference)} training lenses there are: use "
+                f"--neighbours {len(reference)} or less"
             )
-        if not np.isfinite(known).all():
+        if not np.isfinite(reference).all():
             raise LenskitError("features of some training lenses are not finite: the encoder is broken")
-        self.features, self.kind, self.training_lenses = features, f"distance in {kind}", len(known)
+        self.features, self.kind, self.training_lenses = features, f"distance in {kind}", len(reference)
         self.met: set[int] = set()
-        self._search = NearestNeighbors(n_neighbors=neighbours, algorithm="brute").fit(known)
+        self._search = NearestNeighbors(n_neighbors=neighbours, algorithm="brute").fit(reference)
 
     @classmethod
     def of_features(cls, training: Iterable[Tensor], neighbours: int) -> Neighbours:
@@ -172,12 +172,12 @@ class Neighbours(Detector):
         return cls(lambda features: features.numpy(), training, neighbours, "features")
 
     def score(self, images: Tensor) -> NDArray[np.float64]:
-        found = _unit(self.features(images))
-        scores = np.full(len(found), np.nan)
-        if (usable := np.isfinite(found).all(1)).any():
-            distances = self._search.kneighbors(found[usable])[0]
+        features = _unit(self.features(images))
+        scores = np.full(len(features), np.nan)
+        if (usable := np.isfinite(features).all(1)).any():
+            distances = self._search.kneighbors(features[usable])[0]
             scores[usable] = distances[:, -1]
-            self.met |= {hash(row.tobytes()) for row in found[usable][distances[:, 0] <= SAME]}
+            self.met |= {hash(row.tobytes()) for row in features[usable][distances[:, 0] <= SAME]}
         return scores
 
 
@@ -225,9 +225,9 @@ class Components(Detector):
 
     def __init__(self, encoder: Encoder, training: Iterable[Tensor], seed: int) -> None:
         self.encoder, self.pixels = encoder, pixels(encoder, WHOLE)
-        known = np.concatenate([self.pixels(images) for images in training])
-        self.pca = find_components(Rows(known, {}, np.arange(len(known)), []), COMPONENTS, seed)
-        self.known, self.training_lenses = self.pca.transform(known), len(known)
+        rows = np.concatenate([self.pixels(images) for images in training])
+        self.pca = find_components(Rows(rows, {}, np.arange(len(rows)), []), COMPONENTS, seed)
+        self.known, self.training_lenses = self.pca.transform(rows), len(rows)
 
     def score(self, images: Tensor) -> NDArray[np.float64]:
         x = self.pixels(images)
@@ -258,8 +258,8 @@ class OneClass(Detector):
         self._svm = OneClassSVM(kernel="rbf", gamma="scale", nu=OUTSIDE).fit(components.known)
 
     def score(self, images: Tensor) -> NDArray[np.float64]:
-        found = self.components.pca.transform(self.components.pixels(images))
-        return -np.asarray(self._svm.decision_function(found), np.float64)
+        projected = self.components.pca.transform(self.components.pixels(images))
+        return -np.asarray(self._svm.decision_function(projected), np.float64)
 
 
 def baselines(

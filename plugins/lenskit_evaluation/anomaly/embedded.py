@@ -53,10 +53,10 @@ def judge_embeddings(subjects: Sequence[Embeddings], options: Options) -> tuple[
     if options.reference:
         if others:
             raise UsageError(f"--reference holds features of one encoder: judge {first} and {others[0]} apart")
-        known = _reference(Path(options.reference), first, named[first], label)
-        normal = normal_class(normal, label, known)
-        known, judged = normal_ones(known, normal), np.arange(len(pools[first]))
-        fitted = {first: known.take(_some(len(known), options))}
+        reference = _reference(Path(options.reference), first, named[first], label)
+        normal = normal_class(normal, label, reference)
+        reference, judged = normal_ones(reference, normal), np.arange(len(pools[first]))
+        fitted = {first: reference.take(_some(len(reference), options))}
     else:
         normal = normal_class(normal, label, pools[first])
         rows, judged = _halves(named[first], pools[first], normal, options.seed)
@@ -67,8 +67,8 @@ def judge_embeddings(subjects: Sequence[Embeddings], options: Options) -> tuple[
         detector = Neighbours.of_features(fitted[name].images(options.batch_size), options.neighbours)
         detector.run = name
         those, truth = labelled_images(pool.take(judged), normal, options)
-        found = score_images({name: detector}, those.images(options.batch_size), Gallery(truth), options.seed)[name]
-        scored[name] = replace(found, images_per_second=None)
+        scores = score_images({name: detector}, those.images(options.batch_size), Gallery(truth), options.seed)[name]
+        scored[name] = replace(scores, images_per_second=None)
         if detector.met:
             log.warning(
                 "%s: %d or more of the %d images have the very features of images that they are compared with, which "
@@ -96,18 +96,18 @@ def _reference(path: Path, name: str, judged: Embeddings, label: Parameter) -> P
     Raises:
         UsageError: if another encoder made them, or they are of the same images.
     """
-    known = Embeddings.load(path)
-    widths = known.features.shape[1], judged.features.shape[1]
-    cards: list[Any] = [each.about.get("encoder") for each in (known, judged)]
+    reference = Embeddings.load(path)
+    widths = reference.features.shape[1], judged.features.shape[1]
+    cards: list[Any] = [each.about.get("encoder") for each in (reference, judged)]
     if widths[0] != widths[1]:
         raise UsageError(
             f"{path} holds {widths[0]} features an image, {name} {widths[1]}: one encoder has to make both"
         )
     if None not in cards and cards[0] != cards[1]:
         raise UsageError(f"{path} and {name} are by two encoders: one has to make both")
-    if "images" in known.about and known.about["images"] == judged.about.get("images"):
+    if "images" in reference.about and reference.about["images"] == judged.about.get("images"):
         raise UsageError(f"{path} and {name} are of the same images, which flatters: take normal images of a training")
-    return Pool.embedded(known, label_of(known.parameters, label))
+    return Pool.embedded(reference, label_of(reference.parameters, label))
 
 
 def _some(count: int, options: Options) -> NDArray[np.int64]:
@@ -123,8 +123,8 @@ def _halves(source: Embeddings, pool: Pool, normal: str, seed: int) -> tuple[NDA
         LenskitError: if there are fewer than two normal lenses.
     """
     things = {p.name: source.values[p.name] for p in source.parameters if p.identity}
-    known, number = np.unique(source.lens, return_inverse=True)
-    shuffled = np.random.default_rng(seed).permutation(len(known))
+    unique, number = np.unique(source.lens, return_inverse=True)
+    shuffled = np.random.default_rng(seed).permutation(len(unique))
     place = np.argsort(shuffled)[number]
     fitted, judged = sides_of(things, place)
     fitted &= pool.classes == normal

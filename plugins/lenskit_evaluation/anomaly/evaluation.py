@@ -116,14 +116,14 @@ class Anomaly(Evaluation):
         else:
             truth, scored = judge_embeddings(embedded, self.options)
             shown = None
-        found = judge(truth, scored, shown, resamples=self.resamples, seed=self.seed)
+        judged = judge(truth, scored, shown, resamples=self.resamples, seed=self.seed)
         names = list(labelled(runs))
         what = f"Anomalies of {self.data or self.simulator or ('simulated lenses' if trained else ', '.join(names))}"
         settings = {**vars(self), "label": truth.parameter, "normal": truth.normal}
         # What there was, which may be less than what was asked for.
         settings["train_lenses"] = max(each.training_lenses or 0 for each in scored.values())
-        write([run.folder("anomaly") for run in runs], found, what, settings, names)
-        return found
+        write([run.folder("anomaly") for run in runs], judged, what, settings, names)
+        return judged
 
     def _judge_table(self, runs: Sequence[Run | Embeddings], path: Path) -> Judged:
         if runs:
@@ -131,7 +131,7 @@ class Anomaly(Evaluation):
         folder = asked().output or free_place(working_folder(path, "anomaly"))
         check_free(folder, self.files)
         truth, scored = read_scores(path, self.label, self.normal)
-        found = judge(truth, scored, resamples=self.resamples, seed=self.seed)
+        judged = judge(truth, scored, resamples=self.resamples, seed=self.seed)
         settings = {name: getattr(self, name) for name in ("scores", "label", "normal", "resamples", "seed")}
-        write([folder], found, f"Anomalies by {path}", settings)
-        return found
+        write([folder], judged, f"Anomalies by {path}", settings)
+        return judged

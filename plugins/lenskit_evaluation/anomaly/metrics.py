@@ -141,20 +141,20 @@ def judge(
         groups[TOGETHER] = truth.anomalies
     grid = _grid(int(truth.is_class(truth.normal).sum()))
     drawn = resample_ranks(
-        truth, {name: each.scores for name, each in scored.items()}, groups,
+        truth, {name: detector.scores for name, detector in scored.items()}, groups,
         levels=[*LEVELS, *grid], resamples=resamples, seed=seed,
     )  # fmt: skip
     detectors = {
         name: Judgement(
-            each,
+            detector,
             {
-                group: _figures(truth, each.scores, classes, drawn[name][group], grid)
+                group: _figures(truth, detector.scores, classes, drawn[name][group], grid)
                 for group, classes in groups.items()
             },
-            {figure: resampled_means(truth, values, resamples, seed) for figure, values in each.errors.items()},
+            {figure: resampled_means(truth, values, resamples, seed) for figure, values in detector.errors.items()},
             mean_of([drawn[name][group] for group in truth.anomalies]).estimates()[0],
         )
-        for name, each in scored.items()
+        for name, detector in scored.items()
     }
     last = list(groups)[-1]
     differences = {(b, a): drawn[b][last].minus(drawn[a][last]) for a, b in combinations(scored, 2)}
@@ -174,8 +174,8 @@ def check(truth: Truth, scored: Mapping[str, Scored]) -> None:
     if not counts[truth.normal]:
         there = ", ".join(truth.anomalies)
         raise LenskitError(f"no image is of the class {truth.normal}, all {n} are of {there}: AUC is not defined")
-    for name, each in scored.items():
-        bad = np.flatnonzero(np.isnan(each.scores))
+    for name, detector in scored.items():
+        bad = np.flatnonzero(np.isnan(detector.scores))
         if len(bad):
             raise LenskitError(f"{name}: {len(bad)} of {n} scores are NaN, the first of image {names[bad[0]]}")
     if few := [f"{name} ({count})" for name, count in counts.items() if count < FEW]:

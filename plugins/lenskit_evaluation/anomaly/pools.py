@@ -168,13 +168,13 @@ def class_label(
         return labels[name]
     meant = [label for label in labels.values() if not is_numbered(label) or normal in label.classes]
     if not meant:
-        found, remedy = "no class is recorded of these images", ""
+        problem, remedy = "no class is recorded of these images", ""
         if labels:
-            found = f"the classes of {' and '.join(labels)} are plain numbers, and no anomalies"
+            problem = f"the classes of {' and '.join(labels)} are plain numbers, and no anomalies"
             remedy = "; or, if one of these numbers is what is normal, say so with --label and --normal"
         such = f"--simulator deeplense-a --set pixels={pixels}" if pixels else "`lenskit embed RUN --data FOLDER`"
         raise UsageError(
-            f"{found}: anomalies are judged on images whose classes are known, such as those of {such}{remedy}"
+            f"{problem}: anomalies are judged on images whose classes are known, such as those of {such}{remedy}"
         )
     if len(meant) > 1:
         raise UsageError(f"there are several class labels, {', '.join(p.name for p in meant)}: say which with --label")

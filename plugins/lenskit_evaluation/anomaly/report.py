@@ -33,7 +33,7 @@ def write(
     """
     truth = judged.truth
     counts = {name: int(truth.is_class(name).sum()) for name in (truth.normal, *truth.anomalies)}
-    found = {name: _summary(name, judged) for name in runs} if runs else _all(judged)
+    summary = {name: _summary(name, judged) for name in runs} if runs else _all(judged)
     pictures = {"roc": roc_curves(judged), "scores": score_histograms(judged)}
     if judged.shown is not None:
         pictures["reconstructions"] = reconstructions(judged.shown)
@@ -47,14 +47,14 @@ def write(
         results={
             "detectors": {name: _plain(one) for name, one in judged.detectors.items()},
             "differences": [
-                {"detector": one, "minus": other, **asdict(each), "significant": each.significant}
-                for (one, other), each in judged.differences.items()
+                {"detector": one, "minus": other, **asdict(difference), "significant": difference.significant}
+                for (one, other), difference in judged.differences.items()
             ],
         },
         table=[_row(name, one, truth.normal) for name, one in judged.detectors.items()],
         long=[line for name, one in judged.detectors.items() for line in _lines(name, one)],
         more=more,
-        summary=found,
+        summary=summary,
         pictures=pictures,
         origin=truth.origin,
         files=[{SCORES: _scores(judged)} for _ in folders],
@@ -100,8 +100,8 @@ def _differences(judged: Judged) -> list[dict[str, Any]]:
     """How each detector differs from the first."""
     first = next(iter(judged.detectors))
     return [
-        {"detector": one, "difference": str(each), "p": f"{each.p:.3f}"}
-        for (one, other), each in judged.differences.items()
+        {"detector": one, "difference": str(difference), "p": f"{difference.p:.3f}"}
+        for (one, other), difference in judged.differences.items()
         if other == first
     ]
 
@@ -110,9 +110,9 @@ def _lines(name: str, one: Judgement) -> list[dict[str, Any]]:
     """Rows for programs: one a figure."""
     lines = []
     for group, figures in one.figures.items():
-        known = {"AUC": figures.auc, "average precision": figures.average_precision}
-        known |= {f"TPR at FPR {level:g}": rate for level, rate in figures.true_positive.items()}
-        lines += [_line(name, group, figure, estimate) for figure, estimate in known.items()]
+        estimates = {"AUC": figures.auc, "average precision": figures.average_precision}
+        estimates |= {f"TPR at FPR {level:g}": rate for level, rate in figures.true_positive.items()}
+        lines += [_line(name, group, figure, estimate) for figure, estimate in estimates.items()]
     for figure, means in one.errors.items():
         lines += [_line(name, group, figure, estimate) for group, estimate in means.items()]
     return lines

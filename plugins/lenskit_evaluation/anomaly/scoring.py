@@ -84,9 +84,9 @@ def judge_runs(runs: Sequence[Run], options: Options) -> tuple[Truth, dict[str, 
             detector.run, detector.shared = name, shared[name]
             detectors[_free(f"{name} ({part})", {*named, *detectors}) if part else name] = detector
     if options.baselines:
-        known = normal_ones(next(iter(training.values())), normal)
+        reference = normal_ones(next(iter(training.values())), normal)
         encoder = next(iter(encoders.values()))
-        beside = baselines(encoder, lambda: known.images(options.batch_size), options.neighbours, options.seed)
+        beside = baselines(encoder, lambda: reference.images(options.batch_size), options.neighbours, options.seed)
         for name, detector in beside.items():
             detector.shared = next(iter(shared.values()))
             detectors[_free(name, detectors)] = detector
@@ -168,17 +168,17 @@ def labelled_images(pool: Pool, normal: str, options: Options) -> tuple[Pool, Tr
     """
     assert pool.parameter is not None
     labels, classes = pool.labels, pool.parameter.classes
-    known = np.flatnonzero(np.isfinite(labels))
-    if unknown := len(labels) - len(known):
+    chosen = np.flatnonzero(np.isfinite(labels))
+    if unknown := len(labels) - len(chosen):
         log.warning("the class of %d of %d images is not known: they are left out", unknown, len(labels))
-    if len(known) > options.lenses:
-        known = np.sort(np.random.default_rng(options.seed).choice(known, options.lenses, replace=False))
-    pool, truth = pool.take(known), Truth(classes, labels[known].astype(np.int64), normal)
+    if len(chosen) > options.lenses:
+        chosen = np.sort(np.random.default_rng(options.seed).choice(chosen, options.lenses, replace=False))
+    pool, truth = pool.take(chosen), Truth(classes, labels[chosen].astype(np.int64), normal)
     there = [name for name in classes if truth.is_class(name).any()]
     if there == [normal] or normal not in there:
         raise LenskitError(
-            f"of the {len(known)} images {'all are' if there == [normal] else 'none is'} {normal}: a ROC curve and its "
-            "AUC are defined only where there are normal images and anomalies"
+            f"of the {len(chosen)} images {'all are' if there == [normal] else 'none is'} {normal}: a ROC curve and "
+            "its AUC are defined only where there are normal images and anomalies"
         )
     assert pool.parameter is not None
     return pool, Truth(classes, truth.label, normal, pool.lenses.names, pool.parameter.name)
@@ -216,22 +216,22 @@ def score_images(
             scores[label].append(_seeded(seed, start, detector.score, some))
             seconds[label] += perf_counter() - began + detector.saved - before
             pair = _seeded(seed, start, detector.reconstruct, some)
-            found_of = dict(_seeded(seed, start, detector.figures, some))
+            measured = dict(_seeded(seed, start, detector.figures, some))
             if pair is not None:
                 gallery.add(label, start, *pair)
-                found_of |= errors(*pair)
-            for name, values in found_of.items():
+                measured |= errors(*pair)
+            for name, values in measured.items():
                 figures[label][name].append(values.double().cpu().numpy())
         start += len(some)
-    found = {}
+    scored = {}
     for label, detector in detectors.items():
         together = np.concatenate(scores[label])
         if lost := int(np.isnan(together).sum()):
             raise LenskitError(f"{label} gives {lost} of {start} images a score that is no number (NaN)")
         own = {name: np.concatenate(parts) for name, parts in figures[label].items()}
         speed = start / seconds[label]
-        found[label] = Scored(together, detector.kind, own, speed, detector.run, detector.training_lenses)
-    return found
+        scored[label] = Scored(together, detector.kind, own, speed, detector.run, detector.training_lenses)
+    return scored
 
 
 def _seeded(seed: int, start: int, function: Callable[[Tensor], Any], images: Tensor) -> Any:
@@ -249,18 +249,18 @@ def _detectors(
     if not supervised:
         warn_of_anomalies(run, training, truth)
     # Who has learned labels may know them here, too.
-    known = normal_ones(training, truth.normal) if supervised else training
+    reference = normal_ones(training, truth.normal) if supervised else training
 
     def images() -> Iterator[Tensor]:
-        return known.images(options.batch_size)
+        return reference.images(options.batch_size)
 
     detector = None if method is None else own_detector(method, encoder, training.parameter, truth.normal)
     if detector is None:
         return {"": Neighbours(embedding(encoder), images(), options.neighbours, "features")}
-    found = {"": detector}
+    detectors = {"": detector}
     if options.baselines:
-        found["neighbours"] = Neighbours(embedding(encoder), images(), options.neighbours, "features")
-    return found
+        detectors["neighbours"] = Neighbours(embedding(encoder), images(), options.neighbours, "features")
+    return detectors
 
 
 def _method_of(run: Run, encoder: Encoder) -> Method | None:

@@ -50,13 +50,13 @@ class Shared:
                 self.saved += seconds
                 return latest[1]
             began, before = perf_counter(), self.saved
-            found = function(images)
+            result = function(images)
             if images.is_cuda:
                 torch.cuda.synchronize()
             # A part that was answered from memory would have taken time, too.
             seconds = perf_counter() - began + self.saved - before
-            latest[:] = [images, found]
-            return found
+            latest[:] = [images, result]
+            return result
 
         return answer
 

@@ -69,13 +69,14 @@ def check_unseen(name: str, training: Pool, judged: Pool) -> None:
         UsageError: saying which.
     """
     if judged.origin is not None and judged.origin == training.origin:
-        found = f"lenses of {judged.origin}"
+        overlap = f"lenses of {judged.origin}"
     elif judged.is_of(training):
-        found = str(judged.path)
+        overlap = str(judged.path)
     else:
         return
     raise UsageError(
-        f"{name} was trained on {found}, which flatters it: judge it on others, such as `lenskit simulate --split test`"
+        f"{name} was trained on {overlap}, which flatters it: judge it on others, such as "
+        "`lenskit simulate --split test`"
     )
 
 
@@ -132,9 +133,9 @@ def warn_of_anomalies(run: Run, training: Pool, truth: Truth) -> None:
         training: The sample.
         truth: What is judged on; labels of the training that know none of its classes are about something else.
     """
-    found = Counter(training.classes.tolist())
-    usual = called(truth.normal, [*found])
-    strange = {name: count for name, count in sorted(found.items()) if name not in ("", usual)}
+    counts = Counter(training.classes.tolist())
+    usual = called(truth.normal, [*counts])
+    strange = {name: count for name, count in sorted(counts.items()) if name not in ("", usual)}
     if strange and (usual is not None or not strange.keys().isdisjoint(truth.classes)):
         log.warning(
             "%s was trained on anomalies, too: of %d of its training lenses %s; what it has seen it finds less strange",

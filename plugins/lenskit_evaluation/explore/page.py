@@ -104,16 +104,16 @@ def described(parameter: Parameter, values: Array) -> dict[str, Any]:
     """
     from bokeh.palettes import Viridis256
 
-    known = values[np.isfinite(values)]
+    finite = values[np.isfinite(values)]
     classes = [name.replace("$", "") for name in parameter.classes]
     if classes:
         bins, palette = len(classes), _categories(len(classes))
         low, high = first, last = -0.5, len(classes) - 0.5
     else:
         bins, palette = BINS, list(Viridis256)
-        low, high = np.percentile(known, MIDDLE) if len(known) else (0.0, 1.0)
+        low, high = np.percentile(finite, MIDDLE) if len(finite) else (0.0, 1.0)
         margin = BEYOND * (high - low)
-        first, last = max(low - margin, min(known, default=low)), min(high + margin, max(known, default=high))
+        first, last = max(low - margin, min(finite, default=low)), min(high + margin, max(finite, default=high))
         if not high > low:  # constant values are drawn in one colour and one bin
             low, high = first, last = low - 0.5, low + 0.5
     return {
@@ -124,7 +124,7 @@ def described(parameter: Parameter, values: Array) -> dict[str, Any]:
         "high": float(high),
         "edges": np.linspace(first, last, bins + 1),
         "palette": palette,
-        "unknown": len(values) - len(known),
+        "unknown": len(values) - len(finite),
         "values": np.where(np.isfinite(values), values, np.nan).astype(np.float32),
     }
 
@@ -189,8 +189,8 @@ def _histogram(parameter: Mapping[str, Any], number: int) -> tuple[Any, Any]:
     from bokeh.plotting import figure
 
     edges = parameter["edges"]
-    known = parameter["values"][~np.isnan(parameter["values"])]
-    share = np.histogram(known.clip(edges[0], edges[-1]), edges)[0] / max(len(known), 1)
+    finite = parameter["values"][~np.isnan(parameter["values"])]
+    share = np.histogram(finite.clip(edges[0], edges[-1]), edges)[0] / max(len(finite), 1)
     source = ColumnDataSource({"left": edges[:-1], "right": edges[1:], "all": share, "selected": 0 * share})
     plot: Any = figure(
         name=f"histogram-{number}",

@@ -60,10 +60,10 @@ def known_split(
     """
     # Of all, whatever is known of them: which lenses are judged on does not depend on the target.
     sides = stored_split(dataset, len(dataset), test_lenses, seed)
-    known = [_known(side.values(), targets) for side in (sides.train, sides.test)]
-    chosen = np.random.default_rng(seed).permutation(np.flatnonzero(known[0]))[:lenses]
-    split = LensSplit(sides.train.select(np.sort(chosen)), sides.test.select(known[1]))
-    return split, (int((~known[0]).sum()), int((~known[1]).sum()))
+    has_labels = [_known(side.values(), targets) for side in (sides.train, sides.test)]
+    chosen = np.random.default_rng(seed).permutation(np.flatnonzero(has_labels[0]))[:lenses]
+    split = LensSplit(sides.train.select(np.sort(chosen)), sides.test.select(has_labels[1]))
+    return split, (int((~has_labels[0]).sum()), int((~has_labels[1]).sum()))
 
 
 def gather(lenses: LensSet, targets: Sequence[Parameter], dropped: int, use: str) -> Labelled:
@@ -83,11 +83,11 @@ def gather(lenses: LensSet, targets: Sequence[Parameter], dropped: int, use: str
     names: list[str] = []
     for read in lenses.chunks():
         plain = read.arrays()
-        known = _known(plain, targets)
-        images.append(read.images.float().cpu()[torch.from_numpy(known)])
-        values.append({name: value[known] for name, value in plain.items()})
-        names += lenses.names_of(read.lens.cpu().numpy()[known])
-        dropped += int((~known).sum())
+        has_labels = _known(plain, targets)
+        images.append(read.images.float().cpu()[torch.from_numpy(has_labels)])
+        values.append({name: value[has_labels] for name, value in plain.items()})
+        names += lenses.names_of(read.lens.cpu().numpy()[has_labels])
+        dropped += int((~has_labels).sum())
     if not names:
         wanted = " and ".join(target.name for target in targets)
         raise UsageError(f"{wanted}: known of none of the {dropped} lenses to {use}")
@@ -167,11 +167,11 @@ def oriented_labels(
     Raises:
         UsageError: if a target turns with its image, and how cannot be told without another that is not known.
     """
-    known = {name: torch.from_numpy(np.asarray(value)) for name, value in values.items()}
-    n = len(next(iter(known.values())))
+    tensors = {name: torch.from_numpy(np.asarray(value)) for name, value in values.items()}
+    n = len(next(iter(tensors.values())))
     ways = []
     for quarters, mirrored in ORIENTATIONS if turned else ORIENTATIONS[:1]:
-        new = orient_values(known, torch.full((n,), quarters), torch.full((n,), bool(mirrored)), parameters)
+        new = orient_values(tensors, torch.full((n,), quarters), torch.full((n,), bool(mirrored)), parameters)
         ways.append(torch.stack([new[target.name] for target in targets], 1))
     labels = torch.stack(ways)
     for target, column in zip(targets, labels.unbind(2), strict=True):

@@ -268,19 +268,19 @@ class Finetune(OnLenses):
         scores: dict[str, Score | ClassScore] = {}
         for target in targets:
             judge = score_classes if target.classes else score
-            found = judge(test.values[target.name], predictions[target.name], seed=self.seed)
-            scores[target.name] = replace(found, dropped=test.dropped)
+            figures = judge(test.values[target.name], predictions[target.name], seed=self.seed)
+            scores[target.name] = replace(figures, dropped=test.dropped)
         return scores
 
     def _constant(self, labels: Array, targets: Sequence[Parameter], test: Labelled, seed: int) -> Trained:
         """What the mean label of those to learn from predicts, or the share of each class among them."""
         predictions: dict[str, Array] = {}
-        for target, known in zip(targets, labels.T, strict=True):
+        for target, column in zip(targets, labels.T, strict=True):
             if target.classes:
-                share = np.bincount(known.astype(np.intp), minlength=len(target.classes)) / len(known)
+                share = np.bincount(column.astype(np.intp), minlength=len(target.classes)) / len(column)
                 predictions[target.name] = np.tile(share, (len(test), 1))
             else:
-                predictions[target.name] = np.full(len(test), known.mean())
+                predictions[target.name] = np.full(len(test), column.mean())
         return Trained(CONSTANT, seed, self._judge(targets, test, predictions), predictions, None)
 
     def _about(

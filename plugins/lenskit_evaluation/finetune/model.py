@@ -206,8 +206,8 @@ def read_card(folder: Path) -> dict[str, Any]:
             text = (file.metadata() or {}).get("card", "null")
     except (SafetensorError, OSError) as error:
         raise LenskitError(f"{path} is damaged: {error}") from None
-    found = parse_json(text, f"{path} is damaged: its card", None)
-    if not isinstance(found, dict) or found.get("format") != FORMAT:
+    raw = parse_json(text, f"{path} is damaged: its card", None)
+    if not isinstance(raw, dict) or raw.get("format") != FORMAT:
         raise LenskitError(f"{path} is no fine-tuned model of format {FORMAT}")
     card: dict[str, Any] = parse_json(text, f"{path} is damaged: its card", _Card)
     return card

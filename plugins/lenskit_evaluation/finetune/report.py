@@ -137,8 +137,8 @@ def _scores(findings: Findings, label: str, target: Parameter) -> list[Score | C
 
 def _mean(findings: Findings, label: str, target: Parameter, figure: str) -> Estimate:
     """The means over the seeds, of a figure and of the ends of its interval."""
-    found = [getattr(score, figure) for score in _scores(findings, label, target)]
-    return Estimate(*(float(np.mean([getattr(each, end) for each in found])) for end in ("value", "low", "high")))
+    estimates = [getattr(score, figure) for score in _scores(findings, label, target)]
+    return Estimate(*(float(np.mean([getattr(each, end) for each in estimates])) for end in ("value", "low", "high")))
 
 
 def _rows(findings: Findings, target: Parameter, labels: Sequence[str]) -> list[dict[str, str]]:
@@ -192,13 +192,13 @@ def _predictions(findings: Findings, starts: Sequence[Trained]) -> list[dict[str
         row: dict[str, Any] = {"name": name}
         for target in findings.targets:
             row[target.name] = f"{findings.test.values[target.name][number]:.6g}"
-            for each in starts:
-                predicted = each.predictions[target.name][number]
+            for start in starts:
+                predicted = start.predictions[target.name][number]
                 if target.classes:
                     for label, share in zip(target.classes, predicted, strict=True):
-                        row[f"{target.name} {label} ({each.label})"] = f"{share:.6g}"
+                        row[f"{target.name} {label} ({start.label})"] = f"{share:.6g}"
                 else:
-                    row[f"{target.name} ({each.label})"] = f"{predicted:.6g}"
+                    row[f"{target.name} ({start.label})"] = f"{predicted:.6g}"
         rows.append(row)
     return rows
 
@@ -209,8 +209,8 @@ def _panels(draw: Any, test: Labelled, target: Parameter, starts: Sequence[Train
     lines = -(-len(starts) // columns)
     figure = Figure(figsize=(3.4 * columns + 0.4, 3.7 * lines), layout="constrained")
     grid = figure.subplots(lines, columns, squeeze=False, sharex=True, sharey=True).ravel()
-    for axes, each in zip(grid, starts, strict=False):
-        draw(axes, target, test.values[target.name], each)
+    for axes, start in zip(grid, starts, strict=False):
+        draw(axes, target, test.values[target.name], start)
     for axes in grid[len(starts) :]:
         axes.set_axis_off()
     return figure
@@ -258,16 +258,16 @@ def _learning_curves(starts: Sequence[Trained]) -> Figure:
     """Both losses of each start, with the epoch whose weights were kept."""
     figure = Figure(figsize=(6.4, 4.2), layout="constrained")
     axes = figure.subplots()
-    for number, each in enumerate(starts):
-        history, color = each.history, COLORS[number % len(COLORS)]
+    for number, start in enumerate(starts):
+        history, color = start.history, COLORS[number % len(COLORS)]
         assert history is not None
         epochs = range(1, len(history.train) + 1)
         axes.plot(epochs, history.train, color=color, lw=1, ls=":")
-        axes.plot(epochs, history.validation, color=color, lw=1.5, label=as_label(each.label))
+        axes.plot(epochs, history.validation, color=color, lw=1.5, label=as_label(start.label))
         axes.plot(history.best, history.validation[history.best - 1], "o", color=color, ms=6)
     axes.plot([], [], color="0.3", lw=1, ls=":", label="of those learned from")
     axes.plot([], [], "o", color="0.3", ms=6, label="weights kept")
-    values = [value for each in starts if each.history for value in (*each.history.train, *each.history.validation)]
+    values = [value for start in starts if start.history for value in (*start.history.train, *start.history.validation)]
     if min(values) > 0 and max(values) > 20 * min(values):
         axes.set_yscale("log")
     axes.set(xlabel="epoch", ylabel="validation loss")

@@ -169,13 +169,13 @@ def trained_parts(backbone: nn.Module, freeze: Freeze) -> list[nn.Module]:
 
 def _stages(module: nn.Module, total: int) -> list[nn.Module]:
     """The parts of a network that hold weights, in order; one that holds nearly all is taken apart."""
-    found: list[nn.Module] = []
+    stages: list[nn.Module] = []
     for child in module.children():
         if _size(child) > CONTAINER * total and any(_size(part) for part in child.children()):
-            found += _stages(child, total)
+            stages += _stages(child, total)
         elif _size(child):
-            found.append(child)
-    return found
+            stages.append(child)
+    return stages
 
 
 def _size(module: nn.Module) -> int:

@@ -95,14 +95,14 @@ class Invariance(OnLenses):
         lenses = self.judged_on(next(iter(runs.values()))) if runs else None
         embeddings = {label: subject for label, subject in named.items() if isinstance(subject, Embeddings)}
         # Before anything is rendered or read.
-        known = [lenses.parameters] if lenses else []
-        groups = self._groups(runs, [*known, *(each.parameters for each in embeddings.values())])
+        parameters = [lenses.parameters] if lenses else []
+        groups = self._groups(runs, [*parameters, *(each.parameters for each in embeddings.values())])
 
         embedders = self._embedders(runs, lenses) if lenses else {}
         splits, control = self._of_runs(embedders, lenses, groups) if lenses else ({}, {})
         splits |= {k: split_embeddings(e, self.lenses, self.test_lenses, self.seed) for k, e in embeddings.items()}
         check_units(splits)
-        found: dict[str, Selectivity] = {}
+        selectivities: dict[str, Selectivity] = {}
         # The same for all that are judged on the same lenses.
         implied: dict[str, dict[str, Reading]] = {}
         pixels = [self._given(control[PIXELS], groups)] if control else []
@@ -113,11 +113,11 @@ class Invariance(OnLenses):
                 implied[whose] = self._implied(split, groups)
             own = [self._given(control[label], groups)] if label in control and label != PIXELS else []
             given = [] if label in embeddings else pixels + own
-            found[label] = self._judge(split, given, implied[whose], groups)
-        random = found.get(RANDOM)
+            selectivities[label] = self._judge(split, given, implied[whose], groups)
+        random = selectivities.get(RANDOM)
         findings = {}
-        for label, each in found.items():
-            over = difference(each, random) if random and label in runs else None
+        for label, outcome in selectivities.items():
+            over = difference(outcome, random) if random and label in runs else None
             if label == PIXELS:
                 figures = statistics_of_rows(splits[label].test.features, splits[label].test.lens)
             elif label == RANDOM:
@@ -125,7 +125,7 @@ class Invariance(OnLenses):
                 figures = statistics_of(next(iter(runs.values())), lenses=self.test_lenses, encoder=embedders[RANDOM])
             else:
                 figures = statistics_of(named[label], lenses=self.test_lenses)
-            findings[label] = Finding(each, over, figures)
+            findings[label] = Finding(outcome, over, figures)
         self._write(findings, named, splits, groups, bool(control))
         return findings
 
@@ -174,9 +174,9 @@ class Invariance(OnLenses):
             log.warning("no control: from these images the source cannot be left out, so nothing is taken off for it")
         elif headline(lenses.parameters) & set(groups):
             control = lenses.embed(embedders, omit=[CONTROL])
-        for each in (splits, control):
-            if each:
-                each[PIXELS] = _principal(each[PIXELS], self.seed)
+        for embedded in (splits, control):
+            if embedded:
+                embedded[PIXELS] = _principal(embedded[PIXELS], self.seed)
         if not self.baselines:
             del splits[PIXELS]
         return splits, control
@@ -214,7 +214,7 @@ class Invariance(OnLenses):
         groups: Sequence[str],
         controlled: bool,
     ) -> None:
-        known = {p.name: p for split in splits.values() for p in split.parameters}
+        parameters = {p.name: p for split in splits.values() for p in split.parameters}
         shown = [*dict.fromkeys(name for finding in findings.values() for name in finding.selectivity.items)]
         first = next(iter(splits.values()))
         cells = {label: _column(finding, shown) for label, finding in findings.items()}
@@ -232,7 +232,7 @@ class Invariance(OnLenses):
             origin=self.lens_origin,
             results={"encoders": {label: _plain(finding) for label, finding in findings.items()}},
             table=rows,
-            long=[line for label, finding in findings.items() for line in _long(label, finding, known)],
+            long=[line for label, finding in findings.items() for line in _long(label, finding, parameters)],
             summary={
                 label: {
                     "invariance score": finding.selectivity.score.value,
@@ -245,7 +245,7 @@ class Invariance(OnLenses):
             pictures={
                 "invariance": invariance_bars(
                     {label: finding.selectivity for label, finding in findings.items()},
-                    {name: known[name].label for name in shown},
+                    {name: parameters[name].label for name in shown},
                     ", ".join(groups),
                 )
             },

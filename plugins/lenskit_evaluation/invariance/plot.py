@@ -50,13 +50,13 @@ def invariance_bars(found: Mapping[str, Selectivity], symbols: Mapping[str, str]
 
 def _bars(axes: Axes, found: Mapping[str, Selectivity], names: list[str], symbols: Mapping[str, str]) -> None:
     width = 0.84 / len(found)
-    for number, (label, each) in enumerate(found.items()):
+    for number, (label, selectivity) in enumerate(found.items()):
         shift = (number - (len(found) - 1) / 2) * width
-        known = [(place, each.items[name]) for place, name in enumerate(names) if name in each.items]
-        known = [(place, item) for place, item in known if np.isfinite(item.skill.value)]
-        x = np.array([place for place, _ in known]) + shift
+        shown = [(place, selectivity.items[name]) for place, name in enumerate(names) if name in selectivity.items]
+        shown = [(place, item) for place, item in shown if np.isfinite(item.skill.value)]
+        x = np.array([place for place, _ in shown]) + shift
         # Intervals end where they end, though a bar of what is told worse than by the mean starts at 0.
-        ends = np.array([(i.skill.value, i.skill.low, i.skill.high) for _, i in known]).reshape(-1, 3)
+        ends = np.array([(i.skill.value, i.skill.low, i.skill.high) for _, i in shown]).reshape(-1, 3)
         skill, low, high = ends.clip(0).T
         errors = np.nan_to_num([skill - low, high - skill]).clip(0)
         color = COLORS[number % len(COLORS)]
@@ -64,7 +64,7 @@ def _bars(axes: Axes, found: Mapping[str, Selectivity], names: list[str], symbol
             x, skill, 0.94 * width, yerr=errors, label=label, color=color,
             hatch="//" if number >= len(COLORS) else None, error_kw={"lw": 0.8, "ecolor": "0.35"},
         )  # fmt: skip
-        marked = [(place + shift, max(item.given, 0)) for place, item in known if np.isfinite(item.given)]
+        marked = [(place + shift, max(item.given, 0)) for place, item in shown if np.isfinite(item.given)]
         if marked:
             at, level = np.array(marked).T
             axes.hlines(level, at - width / 2, at + width / 2, color="black", lw=1.6, zorder=3)
@@ -76,8 +76,8 @@ def _bars(axes: Axes, found: Mapping[str, Selectivity], names: list[str], symbol
 
 def _scores(axes: Axes, found: Mapping[str, Selectivity]) -> None:
     """The score of each."""
-    for number, each in enumerate(found.values()):
-        score = each.score
+    for number, selectivity in enumerate(found.values()):
+        score = selectivity.score
         if not np.isfinite(score.value):
             continue
         color = COLORS[number % len(COLORS)]

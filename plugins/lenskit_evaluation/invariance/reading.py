@@ -74,18 +74,18 @@ def read_off(train: Rows, test: Rows, parameters: Sequence[Parameter], seed: int
     )
     together: dict[bytes, list[Parameter]] = {}
     for parameter in parameters:
-        known, judged = (np.isfinite(side.values[parameter.name]) for side in (train, test))
-        if min(known.sum(), judged.sum()) < FEWEST:
-            log.warning("%s is known of %d and %d lenses: left out", parameter.name, known.sum(), judged.sum())
-        elif not all(np.ptp(s.values[parameter.name][k]) > 0 for s, k in ((train, known), (test, judged))):
+        usable, judged = (np.isfinite(side.values[parameter.name]) for side in (train, test))
+        if min(usable.sum(), judged.sum()) < FEWEST:
+            log.warning("%s is known of %d and %d lenses: left out", parameter.name, usable.sum(), judged.sum())
+        elif not all(np.ptp(s.values[parameter.name][k]) > 0 for s, k in ((train, usable), (test, judged))):
             log.warning("%s is the same in all lenses, so it cannot be read off: left out", parameter.name)
         else:
-            together.setdefault(known.tobytes(), []).append(parameter)
-    found: dict[str, Reading] = {}
+            together.setdefault(usable.tobytes(), []).append(parameter)
+    readings: dict[str, Reading] = {}
     for group in together.values():
-        known = np.isfinite(train.values[group[0].name])
-        found |= _read_together(train.take(known), test, group, seed)
-    return {parameter.name: found[parameter.name] for parameter in parameters if parameter.name in found}
+        usable = np.isfinite(train.values[group[0].name])
+        readings |= _read_together(train.take(usable), test, group, seed)
+    return {parameter.name: readings[parameter.name] for parameter in parameters if parameter.name in readings}
 
 
 def skill(truth: ArrayLike, prediction: ArrayLike, classes: int = 0, weights: Array | None = None) -> Array:
@@ -101,9 +101,9 @@ def skill(truth: ArrayLike, prediction: ArrayLike, classes: int = 0, weights: Ar
         (resamples,), NaN where not defined.
     """
     true, predicted = np.asarray(truth, np.float64), np.asarray(prediction, np.float64)
-    known = np.isfinite(true)
-    true, predicted = true[known], predicted[known]
-    weights = np.ones((len(true), 1)) if weights is None else weights[known]
+    finite = np.isfinite(true)
+    true, predicted = true[finite], predicted[finite]
+    weights = np.ones((len(true), 1)) if weights is None else weights[finite]
     total = weights.sum(0)
     with np.errstate(invalid="ignore", divide="ignore"):
         if classes:

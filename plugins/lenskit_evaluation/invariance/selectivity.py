@@ -130,13 +130,13 @@ def share(skill: Mapping[str, Array], given: Mapping[str, Array]) -> Array:
     Returns:
         (resamples,), NaN where nothing is left to be found.
     """
-    found = left = np.zeros(1)
+    gained = left = np.zeros(1)
     for name, values in skill.items():
-        known = np.nan_to_num(values).clip(0, 1)
+        reached = np.nan_to_num(values).clip(0, 1)
         off = np.nan_to_num(given.get(name, np.zeros(1))).clip(0, 1)
-        found, left = found + (known - off).clip(0), left + 1 - off
+        gained, left = gained + (reached - off).clip(0), left + 1 - off
     with np.errstate(invalid="ignore"):
-        return np.where(left > 1e-9, found / np.where(left > 1e-9, left, 1), np.nan)
+        return np.where(left > 1e-9, gained / np.where(left > 1e-9, left, 1), np.nan)
 
 
 def difference(a: Selectivity, b: Selectivity, level: float = 0.95) -> Estimate:

@@ -18,8 +18,8 @@ def headline(parameters: Iterable[Parameter]) -> set[str]:
 
 def sides(parameters: Iterable[Parameter], groups: Sequence[str]) -> tuple[list[Parameter], list[Parameter]]:
     """The parameters that are to be kept, and the others; numbers of things, such as stamps, are neither."""
-    known = [parameter for parameter in parameters if not parameter.identity]
-    return [p for p in known if p.group in groups], [p for p in known if p.group not in groups]
+    plain = [parameter for parameter in parameters if not parameter.identity]
+    return [p for p in plain if p.group in groups], [p for p in plain if p.group not in groups]
 
 
 def truths(train: Rows, test: Rows, parameters: Sequence[Parameter]) -> tuple[Rows, Rows]:
@@ -32,12 +32,12 @@ def truths(train: Rows, test: Rows, parameters: Sequence[Parameter]) -> tuple[Ro
     columns: list[list[Array]] = [[np.zeros((len(side), 0)) for side in both]]
     for parameter in parameters:
         values = [side.values[parameter.name] for side in both]
-        known = [np.isfinite(each) for each in values]
+        finite = [np.isfinite(each) for each in values]
         if parameter.classes:
             columns.append([(each[:, None] == np.arange(len(parameter.classes))).astype(np.float64) for each in values])
-        elif all(each.any() for each in known):
-            mean = values[0][known[0]].mean()
-            columns.append([np.where(k, each, mean)[:, None] for each, k in zip(values, known, strict=True)])
+        elif all(each.any() for each in finite):
+            mean = values[0][finite[0]].mean()
+            columns.append([np.where(k, each, mean)[:, None] for each, k in zip(values, finite, strict=True)])
     features = [np.concatenate(each, axis=1) for each in zip(*columns, strict=True)]
     if not features[0].shape[1]:
         features = [np.zeros((len(side), 1)) for side in both]

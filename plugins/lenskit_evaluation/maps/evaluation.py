@@ -109,9 +109,9 @@ class Umap(OnLenses):
         check_umap()
         splits = self.splits(subjects)
         parameters = coloured_by(splits, self.color)
-        found = {label: self._map(label, split, parameters) for label, split in splits.items()}
-        self._write(labelled(subjects), found, parameters)
-        return found
+        mapped = {label: self._map(label, split, parameters) for label, split in splits.items()}
+        self._write(labelled(subjects), mapped, parameters)
+        return mapped
 
     def _map(self, label: str, split: Split, parameters: Sequence[Parameter]) -> Mapped:
         train, k = split.train, self.n_neighbors
@@ -180,15 +180,15 @@ def coloured_by(splits: Mapping[str, Split], names: Sequence[str]) -> list[Param
     Raises:
         UsageError: if one that is named is not recorded everywhere, or none is.
     """
-    known = {
+    named = {
         label: {p.name: p for p in split.parameters if not p.identity and p.name in split.test.values}
         for label, split in splits.items()
     }
-    common = {name: p for name, p in next(iter(known.values())).items() if all(name in each for each in known.values())}
+    common = {name: p for name, p in next(iter(named.values())).items() if all(name in each for each in named.values())}
     for name in names:
-        for label, each in known.items():
-            if name not in each:
-                there = ", ".join(each) or "none"
+        for label, own in named.items():
+            if name not in own:
+                there = ", ".join(own) or "none"
                 raise UsageError(f"there is no parameter {name!r} to colour {label} by; there are {there}")
     if not common:
         raise UsageError("there is no parameter to colour by: none is recorded with all that is to be mapped")

@@ -152,9 +152,9 @@ def _reduced(x: Array, components: int, metric: str, seed: int) -> tuple[Array, 
     if not components or components >= min(x.shape):
         return x, lambda other: other, 1.0, 0
     cosine = metric == "cosine"
-    found = (TruncatedSVD if cosine else PCA)(components, random_state=seed)
-    reduce = make_pipeline(Normalizer() if cosine else "passthrough", found).fit(x).transform
-    return reduce(x), reduce, float(found.explained_variance_ratio_.sum()), components
+    decomposition = (TruncatedSVD if cosine else PCA)(components, random_state=seed)
+    reduce = make_pipeline(Normalizer() if cosine else "passthrough", decomposition).fit(x).transform
+    return reduce(x), reduce, float(decomposition.explained_variance_ratio_.sum()), components
 
 
 def _exact(x: Array, k: int, metric: str) -> tuple[Any, Any, Any]:
@@ -253,9 +253,9 @@ def local_predictability(neighbours: ArrayLike, values: ArrayLike, parameter: Pa
         parameter: What the values are.
     """
     theirs, own = np.asarray(neighbours, np.float64), np.asarray(values, np.float64)
-    known = np.isfinite(own) & np.isfinite(theirs).any(1)
-    theirs, truth = theirs[known], own[known]
-    n, dropped = len(truth), int((~known).sum())
+    usable = np.isfinite(own) & np.isfinite(theirs).any(1)
+    theirs, truth = theirs[usable], own[usable]
+    n, dropped = len(truth), int((~usable).sum())
     measure = "accuracy" if parameter.classes else "R2"
     if n == 0 or np.ptp(truth) == 0:
         note = f"all values are {truth[0]:g}: no {measure}" if n else "no value is known"

@@ -110,12 +110,12 @@ class _Paint:
     def colours(self, values: Array) -> Array:
         """Values (n,) to colours (n, 4)."""
         colours = np.array([_rgba(UNKNOWN)] * len(values)).reshape(-1, 4)
-        known = np.isfinite(values)
+        finite = np.isfinite(values)
         if self.parameter.classes:
             for number, colour in self.palette.items():
                 colours[values == number] = _rgba(colour)
         else:
-            colours[known] = self.cmap(self.norm(values[known]))
+            colours[finite] = self.cmap(self.norm(values[finite]))
         return colours
 
     def explain(self, figure: Figure, panels: Array) -> None:

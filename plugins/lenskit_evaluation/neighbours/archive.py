@@ -79,21 +79,21 @@ def images_of(archive: Embeddings, run: Run, encoder: Encoder, data: str | None 
     Raises:
         UsageError: if `data` holds others.
     """
-    known: Mapping[str, Any] = archive.about.get("images") or {}
-    if data is None and "path" in known:
-        path = Path(known["path"])
+    origin: Mapping[str, Any] = archive.about.get("images") or {}
+    if data is None and "path" in origin:
+        path = Path(origin["path"])
         if not path.exists():
             log.warning("no pictures of neighbours: their images are no longer at %s; say where, with --data", path)
             return None
-        data = f"{known['reader']}:{path}{known.get('options', '')}"
+        data = f"{origin['reader']}:{path}{origin.get('options', '')}"
     if data is not None:
         return _stored(archive, data, encoder)
-    if "simulator" not in known:
+    if "simulator" not in origin:
         log.warning("no pictures of neighbours: %s does not say where its images are; say so with --data", archive.path)
         return None
-    section = dict(known["simulator"])
-    simulator = run.simulator(section.pop("name"), **section | simulator_options(known.get("set", ())))
-    lenses = SimulatedLenses(simulator, seed=known["seed"], split=known["split"])
+    section = dict(origin["simulator"])
+    simulator = run.simulator(section.pop("name"), **section | simulator_options(origin.get("set", ())))
+    lenses = SimulatedLenses(simulator, seed=origin["seed"], split=origin["split"])
     return _shown(archive, lenses.to(next(encoder.parameters()).device))
 
 

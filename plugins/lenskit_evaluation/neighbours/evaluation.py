@@ -125,7 +125,7 @@ class Neighbours(Evaluation):
         rows, distances = search(
             archive.features, queries.features, self.k, metric=self.metric, index=self.index, seed=self.seed
         )
-        found = [
+        neighbours = [
             {
                 "query": name,
                 "rank": rank + 1,
@@ -154,13 +154,13 @@ class Neighbours(Evaluation):
             settings={key: value for key, value in vars(self).items() if not key.startswith("_")},
             results={"queries": len(queries.names), "archive": len(archive), "inputs": list(inputs)},
             origin=images if isinstance(images := archive.about.get("images"), dict) else None,
-            table=[{key: row[key] for key in columns} for row in found[: SHOWN * self.k]],
-            long=found,
+            table=[{key: row[key] for key in columns} for row in neighbours[: SHOWN * self.k]],
+            long=neighbours,
             pictures=pictures,
         )
         if len(queries.names) > SHOWN:
             log.info("the first %d of %d images are shown; table.csv has all", SHOWN, len(queries.names))
-        return found
+        return neighbours
 
     def _embed(self, run: Run) -> Embeddings:
         return embed_archive(
@@ -210,13 +210,13 @@ def joined(parts: Sequence[Queries]) -> Queries:
     Raises:
         LenskitError: if one parameter has different units in two.
     """
-    known: dict[str, Parameter] = {}
+    parameters: dict[str, Parameter] = {}
     for part in parts:
         for parameter in part.parameters:
-            if known.setdefault(parameter.name, parameter).unit != parameter.unit:
+            if parameters.setdefault(parameter.name, parameter).unit != parameter.unit:
                 raise LenskitError(
                     f"{parameter.name} is in {parameter.unit or 'no unit'} for some images, and in "
-                    f"{known[parameter.name].unit or 'no unit'} for others: give both in one unit"
+                    f"{parameters[parameter.name].unit or 'no unit'} for others: give both in one unit"
                 )
     return Queries(
         [name for part in parts for name in part.names],
@@ -224,9 +224,9 @@ def joined(parts: Sequence[Queries]) -> Queries:
         torch.cat([part.images for part in parts])[:SHOWN],
         {
             name: np.concatenate([part.values.get(name, np.full(len(part.names), np.nan)) for part in parts])
-            for name in known
+            for name in parameters
         },
-        list(known.values()),
+        list(parameters.values()),
     )
 
 
@@ -253,11 +253,11 @@ def _from_numpy(path: Path, encoder: Encoder) -> Tensor:
 
 def _told(archive: Embeddings, names: Sequence[str]) -> list[Parameter]:
     """The parameters of those names; the headline ones if there are none, or else the first few."""
-    known = {parameter.name: parameter for parameter in archive.parameters}
+    parameters = {parameter.name: parameter for parameter in archive.parameters}
     for name in names:
-        if name not in known:
-            raise UsageError(f"the archive has no parameter {name!r}; it has {', '.join(known) or 'none'}")
+        if name not in parameters:
+            raise UsageError(f"the archive has no parameter {name!r}; it has {', '.join(parameters) or 'none'}")
     if names:
-        return [known[name] for name in dict.fromkeys(names)]
+        return [parameters[name] for name in dict.fromkeys(names)]
     plain = [parameter for parameter in archive.parameters if not parameter.identity]
     return ([parameter for parameter in plain if parameter.headline] or plain)[:TOLD]

@@ -113,8 +113,8 @@ def search(
         rows = _pynndescent(held, points, k, seed) if index == "pynndescent" else _faiss(held, points, k)
     if (rows < 0).any():
         raise LenskitError(f"{index} found fewer than {k} neighbours of some images: use --index exact")
-    found = [space(archive[each]) for each in rows]
-    distances = np.stack([space.distance(point[None], near) for point, near in zip(points, found, strict=True)])
+    neighbours = [space(archive[row]) for row in rows]
+    distances = np.stack([space.distance(point[None], near) for point, near in zip(points, neighbours, strict=True)])
     order = np.argsort(distances, axis=1, kind="stable")
     return np.take_along_axis(rows, order, 1), np.take_along_axis(distances, order, 1)
 

@@ -158,7 +158,7 @@ class Probe(OnLenses):
         log.info("effective rank of %d lenses: %s", next(iter(statistics.values())).n, ranks)
         ordered = Split(features[main], features[main], list(parameters.values()))
         names = [*(p.name for p in ordered.continuous), *(p.name for p in ordered.classes)]
-        found = Findings(
+        findings = Findings(
             rows,
             [parameters[name] for name in names],
             curves,
@@ -171,7 +171,7 @@ class Probe(OnLenses):
         first_run = next((each for each in subjects.values() if isinstance(each, Run)), None)
         splits = {label: next(group[label] for group in groups if label in group) for label in subjects}
         write_report(
-            found,
+            findings,
             [subject.folder("probe") for subject in subjects.values()],
             [self._fitted(subject, splits[label], first_run) for label, subject in subjects.items()],
             self.options(),
@@ -179,7 +179,7 @@ class Probe(OnLenses):
             self.lens_origin,
             judged=len(np.unique(features[main].lens)),
         )
-        return found
+        return findings
 
     def _groups(
         self, subjects: Mapping[str, Subject]
@@ -187,7 +187,7 @@ class Probe(OnLenses):
         """Features of what is judged on the same lenses: of all runs and what they are held against, and of each
         embeddings. Then the lenses of the runs, and features of lenses of other priors."""
         runs = {label: subject for label, subject in subjects.items() if isinstance(subject, Run)}
-        known = {label: each.parameters for label, each in subjects.items() if isinstance(each, Embeddings)}
+        recorded = {label: each.parameters for label, each in subjects.items() if isinstance(each, Embeddings)}
         groups: dict[str, dict[str, Split]] = {}
         lenses, shifted = None, {}
         self.check_options(runs)
@@ -197,7 +197,7 @@ class Probe(OnLenses):
             lenses = self.judged_on(run)
             if not any(parameter.continuous or parameter.classes for parameter in lenses.parameters):
                 raise LenskitError(f"{self.data or first} has no labels: there is nothing to probe")
-            check_same_units({first: lenses.parameters, **known})
+            check_same_units({first: lenses.parameters, **recorded})
             encoders = encoders_of(runs)
             log.info("making images of lenses, and features of %s", ", ".join([*runs, RANDOM, PIXELS]))
             baselines: dict[str, Embedder] = {
@@ -212,7 +212,7 @@ class Probe(OnLenses):
         elif self.shift:
             raise UsageError("--shift draws lenses from a run's simulator, and embeddings have none")
         else:
-            check_same_units(known)
+            check_same_units(recorded)
             log.info("embeddings are held against a constant: all other baselines and controls need images")
         for label, subject in subjects.items():
             if isinstance(subject, Embeddings):
@@ -238,8 +238,8 @@ class Probe(OnLenses):
         log.info("%s: %d principal components, with %.1f %% of the variance", PIXELS, components.n_components_, share)
         train, test = (in_components(rows, components) for rows in (pixels.train, pixels.test))
         group[PIXELS] = Split(train, test, pixels.parameters)
-        for found in shifted.values():
-            found[PIXELS] = in_components(found[PIXELS], components)
+        for moved in shifted.values():
+            moved[PIXELS] = in_components(moved[PIXELS], components)
 
     def _control_rows(self, label: str, subject: Subject, lenses: LensSplit, targets: Targets) -> dict[str, Row]:
         """One probe for each group that is left out: making images once more is most of what probing costs."""
@@ -293,10 +293,10 @@ def _given_away(lenses: LensSplit, control: Row | None) -> list[str]:
     readings = {
         name: Reading(score.r2.value, score.r2.low) for name, score in scores.items() if isinstance(score, Score)
     }
-    found = shortcuts(lenses.test.simulator, readings)
-    for line, is_warning in found:
+    lines = shortcuts(lenses.test.simulator, readings)
+    for line, is_warning in lines:
         log.log(logging.WARNING if is_warning else logging.INFO, "%s", line)
-    return [line for line, _ in found]
+    return [line for line, _ in lines]
 
 
 def _constant(group: Mapping[str, Split], subjects: Mapping[str, Subject]) -> str:
@@ -307,10 +307,10 @@ def _constant(group: Mapping[str, Split], subjects: Mapping[str, Subject]) -> st
 
 def _told_apart(runs: Sequence[Subject]) -> dict[str, Subject]:
     """Subjects by names that no baseline has; what was told the parameters says so."""
-    found: dict[str, Subject] = {}
+    named: dict[str, Subject] = {}
     for name, subject in labelled(runs, BASELINES).items():
         if isinstance(subject, Run):
             method = str(subject.config.sections.get("method", {}).get("name", ""))
             name += f", {SUPERVISED}" if method.partition("@")[0] == SUPERVISED else ""
-        found[name] = subject
-    return found
+        named[name] = subject
+    return named

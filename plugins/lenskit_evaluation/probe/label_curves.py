@@ -63,9 +63,9 @@ def label_curve(label: str, split: Split, targets: Targets, most: int, draws: in
         (prediction,) = predict_draws(RIDGE, split.train, chosen, numbers, [split.test.features], seed)
         predicted = numbers.read(prediction)
         for parameter in numbers.parameters:
-            found = predicted[parameter.name]
-            if np.isfinite(found).all():
-                scores = [score(split.test.values[parameter.name], each, resamples=1, ranks=False) for each in found]
+            values = predicted[parameter.name]
+            if np.isfinite(values).all():
+                scores = [score(split.test.values[parameter.name], each, resamples=1, ranks=False) for each in values]
                 r2, mae = zip(*((each.r2.value, each.mae.value) for each in scores), strict=True)
                 points.append(Point(label, parameter.name, len(chosen[0]), r2, mae))
     return points

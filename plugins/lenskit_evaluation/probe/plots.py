@@ -75,15 +75,15 @@ def residual_panels(found: Sequence[Binned], parameters: Mapping[str, Parameter]
     columns = list(dict.fromkeys(each.against for each in found))
     figure = Figure(figsize=(3.2 * len(columns) + 0.8, 2.2 * len(rows) + 1.0), layout="constrained")
     panels = figure.subplots(len(rows), len(columns), squeeze=False, sharey="row", sharex="col")
-    for each in found:
-        axes = panels[rows.index(each.parameter), columns.index(each.against)]
-        low, high = np.array(each.low), np.array(each.high)
-        middle = (low + high) / 2 if each.against in LINEAR else np.sqrt(low * high)
+    for bins in found:
+        axes = panels[rows.index(bins.parameter), columns.index(bins.against)]
+        low, high = np.array(bins.low), np.array(bins.high)
+        middle = (low + high) / 2 if bins.against in LINEAR else np.sqrt(low * high)
         across = np.stack([middle - low, high - middle]).clip(0)
-        axes.errorbar(middle, each.mae, each.mae_error, across, fmt="o", ms=4, color=COLORS[0], label="mean |error|")
-        axes.errorbar(middle, each.bias, each.bias_error, across, fmt="s", ms=4, color=COLORS[5], label="bias")
+        axes.errorbar(middle, bins.mae, bins.mae_error, across, fmt="o", ms=4, color=COLORS[0], label="mean |error|")
+        axes.errorbar(middle, bins.bias, bins.bias_error, across, fmt="s", ms=4, color=COLORS[5], label="bias")
         axes.axhline(0, color="0.25", lw=0.8)
-        if each.against not in LINEAR:
+        if bins.against not in LINEAR:
             axes.set_xscale("log")
             plain_ticks(axes, (1, 2, 5))
         elif low.min() < ROUND < high.max():

@@ -52,7 +52,7 @@ class Bench:
         rows: dict[str, list[Row]] = {}
         first = next(iter(group))
         for label, encoder, probe in [*((each, each, RIDGE) for each in group), (constant, first, NONE)]:
-            split, moved = group[encoder], {shift: found[encoder] for shift, found in shifted.items()}
+            split, moved = group[encoder], {shift: by_encoder[encoder] for shift, by_encoder in shifted.items()}
             images = [split.test.features, *(each.features for each in moved.values())]
             here, *others = self.predict(probe, split, images)
             if apart:
@@ -61,7 +61,7 @@ class Bench:
                 rows.setdefault(ROUND_LENSES, []).append(row)
             for (shift, test), prediction in zip(moved.items(), others, strict=True):
                 rows.setdefault(shift, []).append(self._row(label, probe, split, test, prediction, shift))
-        return [row for found in rows.values() for row in found]
+        return [row for judged in rows.values() for row in judged]
 
     def _row(self, label: str, probe: str, split: Split, test: Rows, prediction: Array, judged: str = "") -> Row:
         scores = judge(self.targets, test, prediction, self.seed)

@@ -77,16 +77,16 @@ class Targets:
 
     def read(self, prediction: Array) -> dict[str, Array]:
         """Columns (..., columns) to the values (...) of each parameter; of a class label, its number."""
-        found, start = {}, 0
+        values, start = {}, 0
         for parameter in self.parameters:
             columns = prediction[..., start : start + max(len(parameter.classes), 1)]
             start += columns.shape[-1]
             if parameter.classes:
                 number = np.nan_to_num(columns, nan=-np.inf).argmax(-1)
-                found[parameter.name] = np.where(np.isfinite(columns).all(-1), number, np.nan)
+                values[parameter.name] = np.where(np.isfinite(columns).all(-1), number, np.nan)
             else:
-                found[parameter.name] = columns[..., 0]
-        return found
+                values[parameter.name] = columns[..., 0]
+        return values
 
 
 def targets_of(split: Split, where: str) -> tuple[Targets, list[str]]:
@@ -105,12 +105,12 @@ def targets_of(split: Split, where: str) -> tuple[Targets, list[str]]:
     kept, notes = [], []
     for parameter in wanted:
         train, test = (known_values(rows.values[parameter.name], parameter) for rows in (split.train, split.test))
-        known = np.isfinite(train).sum(), np.isfinite(test).sum()
-        missing = len(train) + len(test) - sum(known)
-        if known[0] < 2 or known[1] < 1:
+        counts = np.isfinite(train).sum(), np.isfinite(test).sum()
+        missing = len(train) + len(test) - sum(counts)
+        if counts[0] < 2 or counts[1] < 1:
             notes.append(
-                f"{parameter.name} is left out: it is known of {known[0]} of {len(train)} images to fit to and of "
-                f"{known[1]} of {len(test)} to judge on"
+                f"{parameter.name} is left out: it is known of {counts[0]} of {len(train)} images to fit to and of "
+                f"{counts[1]} of {len(test)} to judge on"
             )
             continue
         kept.append(parameter)
@@ -173,16 +173,16 @@ def predict_draws(
         For each set, predictions (draws, n, columns). NaN where a column is known of fewer than two lenses of a draw.
     """
     labels = targets.labels(train)
-    found = [np.full((len(draws), len(x), labels.shape[1]), np.nan) for x in features]
+    predictions = [np.full((len(draws), len(x), labels.shape[1]), np.nan) for x in features]
     for number, rows in enumerate(draws):
-        known = np.isfinite(labels[rows]).sum(0) >= 2
-        names = [name for name, enough in zip(targets.names, known, strict=True) if enough]
+        usable = np.isfinite(labels[rows]).sum(0) >= 2
+        names = [name for name, enough in zip(targets.names, usable, strict=True) if enough]
         if not names:
             continue
-        x, y = train.features[rows], labels[np.ix_(rows, known)]
+        x, y = train.features[rows], labels[np.ix_(rows, usable)]
         if probe == NONE:
-            for each in found:
-                each[number][:, known] = np.nanmean(y, axis=0)
+            for prediction in predictions:
+                prediction[number][:, usable] = np.nanmean(y, axis=0)
             continue
         fits: dict[str, Callable[..., Any]] = {
             RIDGE: fit_linear_probe,
@@ -190,9 +190,9 @@ def predict_draws(
             NETWORK: partial(fit_network_probe, seed=seed + number),
         }
         fitted = fits[probe](x, y, names)
-        for each, images in zip(found, features, strict=True):
-            each[number][:, known] = fitted.predict(images)
-    return found
+        for prediction, images in zip(predictions, features, strict=True):
+            prediction[number][:, usable] = fitted.predict(images)
+    return predictions
 
 
 def judge(targets: Targets, test: Rows, prediction: Array, seed: int) -> dict[str, Score | BalancedAccuracy]:
@@ -207,8 +207,8 @@ def judge(targets: Targets, test: Rows, prediction: Array, seed: int) -> dict[st
     predicted = targets.read(prediction)
     scores: dict[str, Score | BalancedAccuracy] = {}
     for parameter in targets.parameters:
-        truth, found = known_values(test.values[parameter.name], parameter), predicted[parameter.name]
-        if not np.isfinite(found).all():
+        truth, values = known_values(test.values[parameter.name], parameter), predicted[parameter.name]
+        if not np.isfinite(values).all():
             nothing, note = Estimate(np.nan), "known of fewer than two lenses of a draw"
             n = int(np.isfinite(truth).sum())
             scores[parameter.name] = (
@@ -217,15 +217,15 @@ def judge(targets: Targets, test: Rows, prediction: Array, seed: int) -> dict[st
                 else Score(n, len(truth) - n, *[nothing] * 5, note=note)
             )
         elif parameter.classes:
-            scores[parameter.name] = balanced_accuracy(truth, found, lenses=test.lens, seed=seed)
+            scores[parameter.name] = balanced_accuracy(truth, values, lenses=test.lens, seed=seed)
         else:
-            scores[parameter.name] = score(truth, found, lenses=test.lens, seed=seed, ranks=False)
+            scores[parameter.name] = score(truth, values, lenses=test.lens, seed=seed, ranks=False)
     return scores
 
 
 def main_figure(scores: Mapping[str, Score | BalancedAccuracy], name: str) -> Estimate:
     """R2 of a number, balanced accuracy of a class label; NaN for what is not there."""
-    found = scores.get(name)
-    if found is None:
+    result = scores.get(name)
+    if result is None:
         return Estimate(np.nan)
-    return found.accuracy if isinstance(found, BalancedAccuracy) else found.r2
+    return result.accuracy if isinstance(result, BalancedAccuracy) else result.r2

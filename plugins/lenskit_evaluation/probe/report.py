@@ -121,9 +121,9 @@ def write_report(
         long=[*_long(findings), *_curve_lines(findings.curves), *_residual_lines(findings)],
         summary={
             row.label: {
-                f"{p.name} R2": found.r2.value
+                f"{p.name} R2": score.r2.value
                 for p in findings.headline
-                if isinstance(found := row.scores.get(p.name), Score)
+                if isinstance(score := row.scores.get(p.name), Score)
             }
             for row in findings.rows
             if row.probe == RIDGE and not row.judged and row.label in findings.subjects
@@ -149,14 +149,14 @@ def _pictures(findings: Findings) -> dict[str, Figure]:
     pictures = {}
     if any(np.isfinite(e.value) for rows in panels.values() for row in rows.values() for e in row.values()):
         pictures["r2"] = r2_panels(panels, symbols)
-    known = {parameter.name: parameter for parameter in findings.parameters}
+    parameters = {parameter.name: parameter for parameter in findings.parameters}
     curves = [point for point in findings.curves if np.isfinite(point.r2).all()]
     of_curves = [p for p in findings.headline if any(point.parameter == p.name for point in curves)]
     if of_curves:
         pictures["curves"] = label_curves(curves, of_curves[:PANELS])
     residuals = [each for each in findings.residuals if each.against in LINEAR or min(each.low) > 0]
     if residuals:
-        pictures["residuals"] = residual_panels(residuals, known, f"Errors of {findings.main}, ridge")
+        pictures["residuals"] = residual_panels(residuals, parameters, f"Errors of {findings.main}, ridge")
     return pictures
 
 
@@ -211,17 +211,17 @@ def _long(findings: Findings) -> list[dict[str, Any]]:
     lines = []
     for row in findings.rows:
         for parameter in findings.parameters:
-            found = row.scores.get(parameter.name)
-            if found is None:
+            score = row.scores.get(parameter.name)
+            if score is None:
                 continue
             line = {
                 "what": "probe", "encoder": row.label, "probe": row.probe, "judged on": row.judged,
                 "parameter": parameter.name, "unit": parameter.unit, "labels": row.labels, "draws": row.draws,
-                "n": found.n, "dropped": found.dropped,
+                "n": score.n, "dropped": score.dropped,
             }  # fmt: skip
-            classes = isinstance(found, BalancedAccuracy)
+            classes = isinstance(score, BalancedAccuracy)
             for figure in ("accuracy",) if classes else FIGURES:
-                estimate = getattr(found, figure)
+                estimate = getattr(score, figure)
                 key = "balanced_accuracy" if classes else figure
                 line |= {key: estimate.value, f"{key}_low": estimate.low, f"{key}_high": estimate.high}
                 line |= {f"{key}_spread": estimate.spread}
@@ -245,13 +245,13 @@ def _curve_lines(points: Sequence[Point]) -> list[dict[str, Any]]:
 def _residual_lines(findings: Findings) -> list[dict[str, Any]]:
     return [
         {
-            "what": "residuals", "encoder": findings.main, "probe": RIDGE, "parameter": each.parameter,
-            "against": each.against, "from": low, "to": high, "n": n,
+            "what": "residuals", "encoder": findings.main, "probe": RIDGE, "parameter": binned.parameter,
+            "against": binned.against, "from": low, "to": high, "n": n,
             "mae": mae, "mae_low": mae - mae_error, "mae_high": mae + mae_error,
             "bias": bias, "bias_low": bias - bias_error, "bias_high": bias + bias_error,
         }
-        for each in findings.residuals
+        for binned in findings.residuals
         for low, high, n, mae, mae_error, bias, bias_error in zip(
-            each.low, each.high, each.n, each.mae, each.mae_error, each.bias, each.bias_error, strict=True
+            binned.low, binned.high, binned.n, binned.mae, binned.mae_error, binned.bias, binned.bias_error, strict=True
         )
     ]  # fmt: skip

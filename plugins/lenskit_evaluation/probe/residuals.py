@@ -59,7 +59,7 @@ def covariates(values: Mapping[str, Array]) -> tuple[dict[str, Array], dict[str,
     Returns:
         Values (n,) by name, and for each that cannot be had, why.
     """
-    found, missing = {}, {}
+    computed, missing = {}, {}
     needs = {
         ELLIPTICITY: ("e1", "e2"),
         MAGNIFICATION: ("source_magnification",),
@@ -73,12 +73,12 @@ def covariates(values: Mapping[str, Array]) -> tuple[dict[str, Array], dict[str,
             continue
         first, *more = (values[parameter] for parameter in parameters)
         if name == ELLIPTICITY:
-            found[name] = np.hypot(first, more[0])
+            computed[name] = np.hypot(first, more[0])
         elif name == MAGNIFICATION:
-            found[name] = first
+            computed[name] = first
         else:
-            found[name] = 10 ** -(np.maximum(first, 0) + more[0])
-    return found, missing
+            computed[name] = 10 ** -(np.maximum(first, 0) + more[0])
+    return computed, missing
 
 
 def binned(test: Rows, predicted: Mapping[str, Array], parameters: Sequence[str], bins: int = BINS) -> list[Binned]:
@@ -90,7 +90,7 @@ def binned(test: Rows, predicted: Mapping[str, Array], parameters: Sequence[str]
         parameters: Which.
         bins: Number of bins, with equally many lenses.
     """
-    found = []
+    results = []
     for name in parameters:
         error = predicted[name] - test.values[name]
         for against, value in covariates(test.values)[0].items():
@@ -100,17 +100,17 @@ def binned(test: Rows, predicted: Mapping[str, Array], parameters: Sequence[str]
             groups = np.array_split(np.flatnonzero(usable)[np.argsort(value[usable], kind="stable")], bins)
             # One error a lens: the mean over the fits, of which each lens has all.
             absolute, signed = np.abs(error).mean(0), error.mean(0)
-            found.append(
+            results.append(
                 Binned(
                     name, against,
                     tuple(float(value[rows].min()) for rows in groups),
                     tuple(float(value[rows].max()) for rows in groups),
                     tuple(len(rows) for rows in groups),
-                    *(tuple(each) for each in zip(*(
+                    *(tuple(column) for column in zip(*(
                         (*_mean(absolute[rows]), *_mean(signed[rows])) for rows in groups), strict=True)),
                 )
             )  # fmt: skip
-    return found
+    return results
 
 
 def is_round(rows: Rows) -> NDArray[np.bool_] | None:

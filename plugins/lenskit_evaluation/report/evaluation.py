@@ -160,7 +160,7 @@ def _is_former(path: Path, beginning: re.Pattern[str]) -> bool:
 
 def _findings(runs: Mapping[str, Run]) -> list[Finding]:
     """What evaluations wrote, each outcome once however many runs it is in."""
-    found: dict[tuple[str, str], Finding] = {}
+    unique: dict[tuple[str, str], Finding] = {}
     for label, run in runs.items():
         for file in _results(run):
             try:
@@ -176,10 +176,10 @@ def _findings(runs: Mapping[str, Run]) -> list[Finding]:
             first, *inner = file.parent.relative_to(_evaluations(run)).parts or [""]
             evaluation = "/".join([results.get("evaluation") or first, *inner])
             same = evaluation, results.get("id") or digest(results)
-            finding = found.setdefault(same, Finding(evaluation, file.parent, results))
+            finding = unique.setdefault(same, Finding(evaluation, file.parent, results))
             finding.runs += [] if label in finding.runs else [label]
     order = {name: number for number, name in enumerate(FIRST)}
-    findings = sorted(found.values(), key=lambda f: (order.get(f.evaluation.split("/")[0], len(FIRST)), f.evaluation))
+    findings = sorted(unique.values(), key=lambda f: (order.get(f.evaluation.split("/")[0], len(FIRST)), f.evaluation))
     for finding in findings:
         ways = list(dict.fromkeys(other.way for other in findings if other.evaluation == finding.evaluation))
         number = f" ({ways.index(finding.way) + 1})" if len(ways) > 1 else ""

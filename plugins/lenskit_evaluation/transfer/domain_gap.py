@@ -121,9 +121,9 @@ def told_apart(images: Array, others: Array, seed: int = 0) -> Estimate:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
             classifier = LogisticRegression(C=0.01, class_weight="balanced", max_iter=300).fit(x[fit], is_image[fit])
-        found = classifier.decision_function(x[judge])
-        ordered = np.sort(found[~is_image[judge]])
-        lower, upper = (np.searchsorted(ordered, found, side=side) for side in ("left", "right"))
+        scores = classifier.decision_function(x[judge])
+        ordered = np.sort(scores[~is_image[judge]])
+        lower, upper = (np.searchsorted(ordered, scores, side=side) for side in ("left", "right"))
         place[judge] = (lower + upper) / 2 / len(ordered)
     # The share of others below an image, averaged over the images, is the area.
     areas = place[is_image]

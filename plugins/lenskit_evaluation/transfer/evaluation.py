@@ -155,10 +155,10 @@ class Transfer(Evaluation):
             name: find_gap(split.train.features, split.test.features, images[name].features, self.seed)
             for name, split in splits.items()
         }
-        found = Transferred(list(dataset.names), truth, findings, gaps)
+        transferred = Transferred(list(dataset.names), truth, findings, gaps)
         fitted_to = simulated_origin(next(iter(named.values())), self.simulator, self.set, self.seed)
-        self._write(found, named, parameters, {**stored_origin(self.data, dataset), "fitted_to": fitted_to})
-        return found
+        self._write(transferred, named, parameters, {**stored_origin(self.data, dataset), "fitted_to": fitted_to})
+        return transferred
 
     def _judge(self, parameter: Parameter, split: Split, images: Rows) -> Finding:
         name = parameter.name
@@ -210,7 +210,8 @@ class Transfer(Evaluation):
             origin=origin,
             results={
                 "parameters": {
-                    name: {label: _plain(one) for label, one in each.items()} for name, each in found.findings.items()
+                    name: {label: _plain(one) for label, one in encoders.items()}
+                    for name, encoders in found.findings.items()
                 },
                 "gaps": {
                     label: {"auc": asdict(gap.auc), "energy": gap.energy, "p": gap.p}

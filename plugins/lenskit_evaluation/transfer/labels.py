@@ -66,14 +66,14 @@ def of_known_values(data: str, dataset: Dataset, parameters: Sequence[Parameter]
     count, kept = len(dataset), []
     values = dataset.read_parameters(range(count))
     for parameter in parameters:
-        known = values[parameter.name].reshape(count, -1)[:, 0].double().numpy()
-        known = known[np.isfinite(known)]
-        if len(known):
+        finite = values[parameter.name].reshape(count, -1)[:, 0].double().numpy()
+        finite = finite[np.isfinite(finite)]
+        if len(finite):
             kept.append(parameter)
-            if len(known) > 1 and np.ptp(known) == 0:
+            if len(finite) > 1 and np.ptp(finite) == 0:
                 log.warning(
                     "%s is %g for all %d images that it is known of: it has no R2 and no rank correlation",
-                    parameter.name, known[0], len(known),
+                    parameter.name, finite[0], len(finite),
                 )  # fmt: skip
     lost = [parameter.name for parameter in parameters if parameter not in kept]
     if not kept:
