@@ -40,7 +40,7 @@ from lenskit.data.simulated import SimulatedLenses
 from lenskit.evaluation import show, to_markdown
 from lenskit.files import write_atomically
 from lenskit.provenance import provenance
-from lenskit_evaluation.anomaly.fidelity import errors
+from lenskit_evaluation.anomaly.reconstructions import errors
 from lenskit_evaluation.anomaly.scored import Truth
 
 METHODS = ("aae", "vae", "dcae", "rbm")

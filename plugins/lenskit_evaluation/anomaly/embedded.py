@@ -14,11 +14,10 @@ from numpy.typing import NDArray
 from lenskit.evaluation import Embeddings, labelled, sides_of
 from lenskit.plugin import LenskitError, Parameter, UsageError
 from lenskit_evaluation.anomaly.detectors import Neighbours
-from lenskit_evaluation.anomaly.options import Options
 from lenskit_evaluation.anomaly.pools import Pool, class_label
-from lenskit_evaluation.anomaly.scored import Scored, Truth
+from lenskit_evaluation.anomaly.reconstructions import Gallery
+from lenskit_evaluation.anomaly.scored import Options, Scored, Truth
 from lenskit_evaluation.anomaly.scoring import labelled_images, score_images
-from lenskit_evaluation.anomaly.shown import Gallery
 from lenskit_evaluation.anomaly.training import label_of, normal_class, normal_ones
 
 log = logging.getLogger("lenskit")

@@ -23,9 +23,9 @@ from lenskit.evaluation import (
 from lenskit.plugin import Evaluation, UsageError, at_most
 from lenskit_evaluation.anomaly.embedded import judge_embeddings
 from lenskit_evaluation.anomaly.metrics import Judged, judge
-from lenskit_evaluation.anomaly.options import Options
 from lenskit_evaluation.anomaly.report import FILES, write
 from lenskit_evaluation.anomaly.score_table import read_scores
+from lenskit_evaluation.anomaly.scored import Options
 from lenskit_evaluation.anomaly.scoring import judge_runs
 
 

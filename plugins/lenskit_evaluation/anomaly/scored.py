@@ -1,4 +1,4 @@
-"""What a detector of anomalies is judged by: the scores it gave, and what the images really were."""
+"""What is scored and how, the scores of a detector of anomalies, and the true classes of the images."""
 
 from __future__ import annotations
 
@@ -8,6 +8,24 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Options:
+    """What is scored, and by which distances; see `Anomaly`, which has the defaults."""
+
+    data: str | None
+    reference: str | None
+    label: str | None
+    normal: str | None
+    lenses: int
+    train_lenses: int
+    neighbours: int
+    baselines: bool
+    batch_size: int
+    seed: int
+    simulator: str | None
+    set: list[str]
 
 
 @dataclass(frozen=True)

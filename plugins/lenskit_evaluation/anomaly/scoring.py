@@ -27,12 +27,10 @@ from lenskit.evaluation import (
 )
 from lenskit.plugin import LenskitError, Method, Predictor, UsageError
 from lenskit_evaluation.anomaly.detectors import Detector, Neighbours, baselines, embedding, own_detector
-from lenskit_evaluation.anomaly.fidelity import errors
-from lenskit_evaluation.anomaly.options import Options
 from lenskit_evaluation.anomaly.pools import Origin, Pool, class_label
-from lenskit_evaluation.anomaly.scored import Scored, Shown, Truth
+from lenskit_evaluation.anomaly.reconstructions import Gallery, errors
+from lenskit_evaluation.anomaly.scored import Options, Scored, Shown, Truth
 from lenskit_evaluation.anomaly.shared import Shared
-from lenskit_evaluation.anomaly.shown import Gallery
 from lenskit_evaluation.anomaly.training import (
     check_unseen,
     normal_class,

@@ -19,9 +19,9 @@ from lenskit.plugin import Parameter, UsageError
 from lenskit.run import Run
 from lenskit.store.simulate import simulate
 from lenskit.toolbox import Plan
-from lenskit_evaluation.anomaly.fidelity import wasserstein
-from lenskit_evaluation.anomaly.options import Options
 from lenskit_evaluation.anomaly.pools import class_label
+from lenskit_evaluation.anomaly.reconstructions import wasserstein
+from lenskit_evaluation.anomaly.scored import Options
 from lenskit_evaluation.anomaly.scoring import judge_runs
 from lenskit_toys.strange import Marked
 

@@ -1,4 +1,4 @@
-"""The published figures of reconstructions, against scipy's."""
+"""The published errors of reconstructions, against SciPy."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import wasserstein_distance
 
-from lenskit_evaluation.anomaly.fidelity import errors, mean_squared_error, wasserstein
+from lenskit_evaluation.anomaly.reconstructions import errors, mean_squared_error, wasserstein
 
 
 @settings(max_examples=25, deadline=None)
