@@ -133,10 +133,10 @@ def _config(model: str) -> Any:
     """What timm knows of a model: its usual image size, the name of its classifier."""
     if model.partition(":")[0] in SOURCES:
         try:
-            known: Any = timm.create_model(model, num_classes=0).pretrained_cfg
+            config: Any = timm.create_model(model, num_classes=0).pretrained_cfg
         except Exception as error:  # whatever a hub, a folder or its config.json makes timm raise
             raise LenskitError(f"timm cannot open {model}: {reason(error)}") from error
-        return SimpleNamespace(**{name: known.get(name) for name in CONFIG})
+        return SimpleNamespace(**{name: config.get(name) for name in CONFIG})
     if not timm.is_model(model):
         hint = meant(model, timm.list_models(), "timm.list_models() has them all")
         raise UsageError(f"timm {timm.__version__} has no model {model!r}: {hint}")

@@ -35,8 +35,8 @@ def read_catalogue(path: Path) -> dict[str, Array]:
         except ValueError:
             log.info("%s: column %r is left out: not all of it is numbers", path, name)
             continue
-        known = [cell for cell, value in zip(cells, values, strict=True) if np.isfinite(value)]
-        if (long := first_inexact(whole_numbers(known) or (), np.float64)) is None:
+        finite = [cell for cell, value in zip(cells, values, strict=True) if np.isfinite(value)]
+        if (long := first_inexact(whole_numbers(finite) or (), np.float64)) is None:
             table[name] = values
         elif name == "ID":
             raise UsageError(f"{path}: the ID {long} has too many digits: float64 holds whole numbers below 2^53")

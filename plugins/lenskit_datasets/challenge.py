@@ -139,17 +139,17 @@ class Challenge(Dataset):
         there = look_through(self._root, DEPTH)
         there.tell(self._root)
         for file in there.files:
-            found = image_name(file)
-            if found is None:
+            parts = image_name(file)
+            if parts is None:
                 tables += [file] if self.catalogues.fullmatch(file.name) else []
-            elif found["band"] not in files:
-                others.add(found["band"])
-            elif files[found["band"]].setdefault(int(found["id"]), str(file)) != str(file):
+            elif parts["band"] not in files:
+                others.add(parts["band"])
+            elif files[parts["band"]].setdefault(int(parts["id"]), str(file)) != str(file):
                 raise UsageError(f"{file.name} is twice in {self._root}: name one of the folders that it is in")
         for label, of_band in files.items():
             if not of_band:
-                known = sorted(others | {other for other, found in files.items() if found})
-                hint = f"; there are bands {', '.join(known)}" if known else f"; this reader takes {self.accepts}"
+                bands = sorted(others | {other for other, of_band in files.items() if of_band})
+                hint = f"; there are bands {', '.join(bands)}" if bands else f"; this reader takes {self.accepts}"
                 raise UsageError(f"there is no image{label}-<ID>.fits in {self._root}{hint}")
         return files, sorted(tables)
 

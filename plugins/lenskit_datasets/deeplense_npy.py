@@ -114,14 +114,14 @@ class DeepLenseNpy(ImageFiles):
 
     def read_parameters(self, index: Sequence[int]) -> dict[str, Tensor]:
         """See `Dataset.read_parameters`; files with a mass are read once, all others not at all."""
-        known = super().read_parameters(index)
+        parameters = super().read_parameters(index)
         if self._pairs:
             files = np.searchsorted(self._ends, np.asarray(index, np.int64), "right")
             mass = np.array([self._mass(self._files[i]) for i in files], np.float64)
             positive = np.where(mass > 0, mass, np.nan)
             values = {"axion_mass": mass, "log_axion_mass": np.log10(positive)}
-            known |= {each.name: torch.from_numpy(values[each.name].astype(np.float32)) for each in self._of_mass}
-        return known
+            parameters |= {each.name: torch.from_numpy(values[each.name].astype(np.float32)) for each in self._of_mass}
+        return parameters
 
     def _mass(self, file: Path) -> float:
         """The mass in eV that a file holds, NaN if it holds none."""

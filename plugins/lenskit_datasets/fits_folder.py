@@ -157,10 +157,10 @@ class FitsFolder(Dataset):
             return [self._root]
         if not self._root.is_dir():
             raise UsageError(f"there is no file or folder {self._root}; fits-folder takes {self.accepts}")
-        found = matching(self._root, pattern) if pattern else look_through(self._root, depth=1)
-        found.tell(self._root)
+        listing = matching(self._root, pattern) if pattern else look_through(self._root, depth=1)
+        listing.tell(self._root)
         # A pattern that ends in * takes no tables and notes along.
-        there = found.files if pattern and not pattern.endswith("*") else found.ending(FITS)
+        there = listing.files if pattern and not pattern.endswith("*") else listing.ending(FITS)
         there = [file for file in there if not self._is_noise(file)]
         files = there if pattern else next(filter(None, _of_layouts(self._root, there)), [])
         if not files:

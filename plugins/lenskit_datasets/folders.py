@@ -100,12 +100,12 @@ def look_through(root: Path, depth: int | None = None) -> Found:
     Raises:
         UsageError: if the folder itself may not be read.
     """
-    found = Found()
-    files = sorted(each_file(root, depth, found), key=lambda file: file.replace(os.sep, "\0"))
-    found.files = [Path(file) for file in files]
-    for paths in (found.broken, found.closed, found.repeated):
+    listing = Found()
+    files = sorted(each_file(root, depth, listing), key=lambda file: file.replace(os.sep, "\0"))
+    listing.files = [Path(file) for file in files]
+    for paths in (listing.broken, listing.closed, listing.repeated):
         paths.sort()
-    return found
+    return listing
 
 
 def kinds_in(root: Path) -> set[tuple[str, ...]]:

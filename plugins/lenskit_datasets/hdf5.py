@@ -215,11 +215,11 @@ def _only_images(path: Path, file: Any) -> str:
     """The data set of images, if none was named."""
     if is_there(file, IMAGES) and is_dataset(hdf5_item(file, IMAGES)):
         return IMAGES
-    found: list[str] = []
-    file.visititems(lambda name, item: found.append(name) if is_dataset(item) and item.ndim in (3, 4, 5) else None)
-    if len(found) != 1:
+    names: list[str] = []
+    file.visititems(lambda name, item: names.append(name) if is_dataset(item) and item.ndim in (3, 4, 5) else None)
+    if len(names) != 1:
         raise UsageError(f"{path}: which data set holds the images? Name it: images=NAME; it has {told(file)}")
-    return found[0]
+    return names[0]
 
 
 def _told_by(error: Exception) -> str:

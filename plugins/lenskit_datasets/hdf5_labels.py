@@ -127,8 +127,8 @@ class Labels:
         return beside if is_there(self._file, beside) else name
 
     def _may_be_label(self, data: Any) -> bool:
-        known = is_dataset(data) and (data.dtype.kind in "fiub" or _is_text(data))
-        return known and data.shape in self._shapes and data.name != self._images.name
+        readable = is_dataset(data) and (data.dtype.kind in "fiub" or _is_text(data))
+        return readable and data.shape in self._shapes and data.name != self._images.name
 
     def _why_not(self, full: str) -> str:
         """Why a data set is no label, to stand behind its name; nothing if it is one."""
@@ -187,10 +187,10 @@ def is_dataset(item: Any) -> bool:
 
 def told(file: Any) -> str:
     """The data sets that there are, and their shapes."""
-    found: list[str] = []
-    file.visititems(lambda name, item: found.append(f"{name} {item.shape}") if is_dataset(item) else None)
-    more = f" and {len(found) - 20} more" if len(found) > 20 else ""
-    return (", ".join(found[:20]) or "none") + more
+    datasets: list[str] = []
+    file.visititems(lambda name, item: datasets.append(f"{name} {item.shape}") if is_dataset(item) else None)
+    more = f" and {len(datasets) - 20} more" if len(datasets) > 20 else ""
+    return (", ".join(datasets[:20]) or "none") + more
 
 
 def _is_text(data: Any) -> bool:
@@ -233,10 +233,10 @@ def _values(what: str, data: Any, parameter: Parameter) -> NDArray[np.float64]:
         members = h5py.check_enum_dtype(data.dtype) or {}
         numbers = np.array(sorted(members.values()) or range(len(parameter.classes)))
         places = np.searchsorted(numbers, values).clip(max=len(numbers) - 1)
-        known = numbers[places] == values
-        if nameless := np.count_nonzero(~known & (values == values)):
+        matches = numbers[places] == values
+        if nameless := np.count_nonzero(~matches & (values == values)):
             log.warning("%s: %d values are of no class, and taken as not known", what, nameless)
-        return np.where(known, places, np.nan)
+        return np.where(matches, places, np.nan)
     if parameter.identity and values.dtype.kind in "iu" and first_inexact(values, np.float32) is not None:
         log.info("%s: the numbers of things are too long for float32, and are numbered from 0 instead", what)
         things = values[values >= 0]

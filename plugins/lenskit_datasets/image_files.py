@@ -134,9 +134,9 @@ class ImageFiles(Dataset):
             return [self._root]
         if not self._root.is_dir():
             raise UsageError(f"there is no file or folder {self._root}; this reader takes {self.accepts}")
-        found = matching(self._root, pattern) if pattern else look_through(self._root)
-        found.tell(self._root)
-        files = found.ending(self.endings)
+        listing = matching(self._root, pattern) if pattern else look_through(self._root)
+        listing.tell(self._root)
+        files = listing.ending(self.endings)
         if not files:
             wanted = f"no file of the pattern {pattern}" if pattern else "none"
             raise UsageError(f"there is {wanted} in {self._root} that ends in {', '.join(self.endings)}")
@@ -208,11 +208,11 @@ class ImageFiles(Dataset):
 
     def _class_label(self, label: str, classes: Sequence[str] | None) -> tuple[list[Parameter], NDArray[np.float32]]:
         """The class label, if there is one, and its values (images, 0 or 1)."""
-        found = [self._class(file) for file in self._files]
-        if not label or (classes is None and not self._are_classes(found)):
+        class_names = [self._class(file) for file in self._files]
+        if not label or (classes is None and not self._are_classes(class_names)):
             return [], np.zeros((len(self.names), 0), np.float32)
-        order = tuple(classes or sorted({name for name in found if name is not None}))
-        numbers = np.asarray([order.index(name) for name in found if name is not None], np.float32)
+        order = tuple(classes or sorted({name for name in class_names if name is not None}))
+        numbers = np.asarray([order.index(name) for name in class_names if name is not None], np.float32)
         return [Parameter(label, classes=order)], np.repeat(numbers, self._counts)[:, None]
 
     def _table(self, labels: str | None, columns: dict[str, str]) -> tuple[list[Parameter], NDArray[np.float32]]:

@@ -96,22 +96,22 @@ def read_labels(
     row_of = {stem(row[0], endings): number for number, row in enumerate(rows)}
     if len(row_of) < len(rows):
         raise UsageError(f"{path}: some lens has two rows; the first column must name each lens once")
-    found = [name for name in names if name in row_of]
-    if not found:
+    matched = [name for name in names if name in row_of]
+    if not matched:
         example = f" (such as {rows[0][0][:40]!r})" if rows else ""
         hint = "" if table.header[0] else "; it has no name: if it is an index of pandas, write it with index=False"
         raise UsageError(f"{path}: the first column{example} names none of the images (such as {names[0]!r}){hint}")
-    if len(found) < len(names):
-        log.info("%s has no row for %d of %d images", path, len(names) - len(found), len(names))
+    if len(matched) < len(names):
+        log.info("%s has no row for %d of %d images", path, len(names) - len(matched), len(names))
     values = _numbers(path, table.header, rows)
     chosen = with_theta_E(path, _parameters(path, list(values), columns))
     parameters = [labelled(name, column) for name, column in chosen.items()]
     of_row = np.array([row_of.get(name, len(rows)) for name in names])
-    known = [
+    labels = [
         as_float32(np.append(values[column], np.nan)[of_row] * factor, f"{path}: {column}")
         for (_, factor), column in zip(parameters, chosen.values(), strict=True)
     ]
-    return [parameter for parameter, _ in parameters], np.stack(known, 1) if known else np.zeros((len(names), 0), "f4")
+    return [p for p, _ in parameters], np.stack(labels, 1) if labels else np.zeros((len(names), 0), "f4")
 
 
 def with_theta_E(path: Path, chosen: Mapping[str, str]) -> dict[str, str]:

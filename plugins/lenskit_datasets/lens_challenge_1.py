@@ -55,7 +55,7 @@ class LensChallenge1(Challenge):
         return path.is_dir() and any(_sides(path))
 
     def labels(self, table: Mapping[str, Array]) -> list[Label]:
-        found = [
+        labels = [
             self.radius(column(table, "Einstein_area")),
             (
                 Parameter("is_lens", "", "lens", "instrument", classes=("non-lens", "lens"), headline=True),
@@ -64,13 +64,13 @@ class LensChallenge1(Challenge):
         ]
         for name in ("numb_pix_lensed_image", "flux_lensed_image_in_sigma"):
             if name in table:
-                found.append((Parameter(name, group="instrument"), table[name]))
-        return found
+                labels.append((Parameter(name, group="instrument"), table[name]))
+        return labels
 
 
 def _sides(folder: Path) -> tuple[bool, bool]:
     """Whether a folder holds images from space, and from the ground."""
     images = images_in(folder)
     vis = {file.parent for file, name in images.items() if name["band"] == "EUC_VIS" and name["id"].startswith("1")}
-    known = any((place / CATALOGUE).is_file() for each in vis for place in (each, each.parent))
-    return folder in vis or known, any(name["band"].startswith("SDSS_") for name in images.values())
+    has_catalogue = any((place / CATALOGUE).is_file() for each in vis for place in (each, each.parent))
+    return folder in vis or has_catalogue, any(name["band"].startswith("SDSS_") for name in images.values())

@@ -75,20 +75,20 @@ class LensChallenge2(Challenge):
         is_lens = all_of(
             (column(table, "n_source_im"), 0), (column(table, "mag_eff"), 1.6), (column(table, "n_pix_source"), 20)
         )
-        found = [
+        labels = [
             self.radius(column(table, "ein_area")),
             (Parameter("is_lens", "", "lens", "instrument", classes=("non-lens", "lens"), headline=True), is_lens),
         ]
-        found += [(parameter, table[parameter.name]) for parameter in KNOWN if parameter.name in table]
+        labels += [(parameter, table[parameter.name]) for parameter in KNOWN if parameter.name in table]
         if "source_ID" in table:
-            found.append((Parameter("source_ID", group="source", identity=True), _numbered(table["source_ID"])))
-        there = {parameter.name for parameter, _ in found}
-        return found + [(Parameter(name), column(table, name)) for name in self._columns if name not in there]
+            labels.append((Parameter("source_ID", group="source", identity=True), _numbered(table["source_ID"])))
+        there = {parameter.name for parameter, _ in labels}
+        return labels + [(Parameter(name), column(table, name)) for name in self._columns if name not in there]
 
 
 def _numbered(identities: Array) -> Array:
     """Identities as numbers from 0, which float32 can hold; -1 for none."""
-    known = identities > 0
+    positive = identities > 0
     numbers = np.full(len(identities), -1.0)
-    numbers[known] = np.unique(identities[known], return_inverse=True)[1]
+    numbers[positive] = np.unique(identities[positive], return_inverse=True)[1]
     return numbers

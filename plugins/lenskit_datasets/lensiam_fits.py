@@ -161,9 +161,9 @@ class LensiamFits(Dataset):
             return [self._root]
         if not self._root.is_dir():
             raise UsageError(f"there is no file or folder {self._root}; lensiam-fits takes {self.accepts}")
-        found = look_through(self._root, depth=0)
-        found.tell(self._root)
-        files = found.ending(ENDINGS)
+        listing = look_through(self._root, depth=0)
+        listing.tell(self._root)
+        files = listing.ending(ENDINGS)
         if not files:
             raise UsageError(f"there is no FITS file in {self._root}; lensiam-fits takes {self.accepts}")
         return files
@@ -186,10 +186,10 @@ class LensiamFits(Dataset):
         headers = {file: header, **self._some_headers()}
         self._keys, parameters = {}, []
         for name in list(usual) if keys is None else keys:
-            if any(name in each for each in headers.values()):
+            if any(name in keywords for keywords in headers.values()):
                 self._keys[name] = [name]
                 parameters.append(usual.get(name, Parameter(name, unit_in(name))))
-            elif any(f"{name}_1" in each for each in headers.values()):
+            elif any(f"{name}_1" in keywords for keywords in headers.values()):
                 self._keys[name] = self._keys_of(name, differs=True)
                 parameters.append(Parameter(name, group="image"))
             elif keys is not None:
@@ -197,7 +197,7 @@ class LensiamFits(Dataset):
                 raise UsageError(f"{file} has no header key {name}, nor {name}_1{more}")
         self.parameters = parameters
         lacking = {
-            name: [each for each in headers if keys[0] not in headers[each]] for name, keys in self._keys.items()
+            name: [path for path in headers if keys[0] not in headers[path]] for name, keys in self._keys.items()
         }
         told = [f"{name} in {len(files)} (such as {files[0].name})" for name, files in lacking.items() if files]
         if told:

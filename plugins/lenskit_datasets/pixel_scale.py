@@ -84,7 +84,7 @@ def scale_in(hdus: Iterable[Any], hdu: Any, keys_first: bool = False) -> float |
     scale = stated_scale(hdu.header, keys_first)
     if scale is None:
         others = (o for o in hdus if o is not hdu and o.is_image and (not o.shape or o.shape[-2:] == hdu.shape[-2:]))
-        scale = next((found for o in others if (found := stated_scale(o.header, keys_first)) is not None), None)
+        scale = next((stated for o in others if (stated := stated_scale(o.header, keys_first)) is not None), None)
     return scale
 
 
@@ -183,16 +183,16 @@ def common_scale(scales: Sequence[float | None], names: Sequence[object]) -> flo
     Raises:
         UsageError: if two differ by more than 2 %.
     """
-    known = [(scale, name) for scale, name in zip(scales, names, strict=True) if scale is not None]
-    if not known:
+    stated = [(scale, name) for scale, name in zip(scales, names, strict=True) if scale is not None]
+    if not stated:
         return None
-    (least, small), (largest, large) = min(known, key=lambda each: each[0]), max(known, key=lambda each: each[0])
+    (least, small), (largest, large) = min(stated, key=lambda each: each[0]), max(stated, key=lambda each: each[0])
     if largest > (1 + SAME) * least:
         raise UsageError(
             f'{large} has pixels of {largest:.4g}", {small} of {least:.4g}": say resample={largest:.3g} to bring all '
             "to that, or pixel_scale if their headers are wrong"
         )
-    return float(np.median([scale for scale, _ in known])) if len(known) == len(scales) else None
+    return float(np.median([scale for scale, _ in stated])) if len(stated) == len(scales) else None
 
 
 MOST_PIXELS = 1 << 14

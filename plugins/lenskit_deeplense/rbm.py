@@ -91,9 +91,9 @@ class RBM(OneCycle, Scorer, Reconstructor):
                 for step in range(1, self.k):
                     sampled = self.draw(self.hidden(sampled), rng, f"{step}/")
                 both = torch.cat([v, sampled])
-                known = torch.cat([inputs, self.backbone.layer(sampled)])
+                hidden_inputs = torch.cat([inputs, self.backbone.layer(sampled)])
             # The gradients of both at once: a matrix of all weights is made, instead of two and their sum.
-            inputs = Known.apply(both, known, self.backbone.layer.weight, self.backbone.layer.bias)
+            inputs = Known.apply(both, hidden_inputs, self.backbone.layer.weight, self.backbone.layer.bias)
             energy, of_sampled = self._free_energy(both, inputs).chunk(2)
             loss = (energy - of_sampled).mean()
         return {"loss": loss, "embedding": features}

@@ -222,8 +222,8 @@ def from_coolest(path: str | Path) -> LensSystem:
     entities = template.lensing_entities
     redshifts = {entity.redshift for entity in entities if entity.type == "Galaxy"}
     if None in redshifts or len(redshifts) != 2:
-        found = ", ".join(map(str, redshifts)) or "none"
-        raise UsageError(f"{path} has galaxies at the redshifts {found}: one of a lens and one of a source are right")
+        listed = ", ".join(map(str, redshifts)) or "none"
+        raise UsageError(f"{path} has galaxies at the redshifts {listed}: one of a lens and one of a source are right")
     lens_redshift, source_redshift = sorted(redshifts)
     lens: list[tuple[str, dict[str, float]]] = []
     source: list[tuple[str, dict[str, float]]] = []

@@ -67,8 +67,8 @@ def _astropy_cosmology(name: str) -> Any:
             raise UsageError(f"{name!r} is no cosmology: FlatLambdaCDM(H0, Om0) takes H0 > 0 and Om0 from 0 to 1")
         return library.FlatLambdaCDM(H0=H0, Om0=Om0)
     if name not in library.available:
-        known = ", ".join(library.available)
-        raise UsageError(f"no cosmology is called {name!r}: {known} and FlatLambdaCDM(H0, Om0) are there")
+        available = ", ".join(library.available)
+        raise UsageError(f"no cosmology is called {name!r}: {available} and FlatLambdaCDM(H0, Om0) are there")
     return getattr(library, name)
 
 

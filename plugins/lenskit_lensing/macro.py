@@ -36,11 +36,11 @@ def fitted_ranges(ranges: Mapping[str, Range], free: Container[str]) -> dict[str
         ranges: The smallest and the largest value of each parameter; equal if all lenses have the same.
         free: Parameters to be fitted even so, within a range about their value.
     """
-    found = {}
+    fitted = {}
     for name, (low, high) in ranges.items():
         if low < high:
-            found[name] = (low, high)
+            fitted[name] = (low, high)
         elif name in free:
             half = HALF_RANGES.get(name, abs(low) / 2)
-            found[name] = (low - half, low + half)
-    return found
+            fitted[name] = (low - half, low + half)
+    return fitted

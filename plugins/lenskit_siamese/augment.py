@@ -38,14 +38,14 @@ def random_crops(
     width, height = (pixels * aspect).sqrt().round(), (pixels / aspect).sqrt().round()
     fits = (width >= 1) & (width <= columns) & (height >= 1) & (height <= rows)
     first = fits.int().argmax(1, keepdim=True)
-    found = fits.any(1)
+    valid = fits.any(1)
     bounded = min(max(columns / rows, ratio[0]), ratio[1])
-    width = torch.where(found, width.gather(1, first)[:, 0], min(columns, round(rows * bounded)))
-    height = torch.where(found, height.gather(1, first)[:, 0], min(rows, round(columns / bounded)))
+    width = torch.where(valid, width.gather(1, first)[:, 0], min(columns, round(rows * bounded)))
+    height = torch.where(valid, height.gather(1, first)[:, 0], min(rows, round(columns / bounded)))
     free_rows, free_columns = rows - height, columns - width
     # The minimum matters only for a random number that was rounded up to 1.
-    y = torch.where(found, torch.minimum((top * (free_rows + 1)).floor(), free_rows), (free_rows / 2).floor())
-    x = torch.where(found, torch.minimum((left * (free_columns + 1)).floor(), free_columns), (free_columns / 2).floor())
+    y = torch.where(valid, torch.minimum((top * (free_rows + 1)).floor(), free_rows), (free_rows / 2).floor())
+    x = torch.where(valid, torch.minimum((left * (free_columns + 1)).floor(), free_columns), (free_columns / 2).floor())
     return torch.stack([y, x, height, width], dim=1).long()
 
 

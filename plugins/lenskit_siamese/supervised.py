@@ -71,8 +71,8 @@ class Supervised(Method, Scorer, Predictor):
         self.classes = {p.name: len(p.classes) for p in chosen if p.classes}
         self._normal = _normal_class(self.normal, {p.name: p.classes for p in chosen if p.classes})
         values = {name: value.double() for name, value in sample(SAMPLE).items()}
-        known = [values[name][values[name].isfinite()] for name in self.continuous]
-        for name, value in zip(self.continuous, known, strict=True):
+        finite = [values[name][values[name].isfinite()] for name in self.continuous]
+        for name, value in zip(self.continuous, finite, strict=True):
             if len(value) < 2 or value.min() == value.max():
                 what = "the same for all" if len(value) else "known for none"
                 raise UsageError(f"target {name!r} is {what} of the first {len(values[name])} lenses: choose others")
@@ -80,7 +80,7 @@ class Supervised(Method, Scorer, Predictor):
             labels = values[name][values[name].isfinite()]
             if not len(labels) or not torch.isin(labels, torch.arange(count)).all():
                 raise UsageError(f"target {name!r} holds no numbers of its {count} classes, from 0 to {count - 1}")
-        self._make_layers([float(value.mean()) for value in known], [float(value.std()) for value in known])
+        self._make_layers([float(value.mean()) for value in finite], [float(value.std()) for value in finite])
 
     def _make_layers(self, mean: Sequence[float], std: Sequence[float]) -> None:
         self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32))
@@ -106,20 +106,20 @@ class Supervised(Method, Scorer, Predictor):
         loss = numbers.new_zeros(())
         if self.continuous:
             target = torch.stack([batch.parameters[name][:, 0] for name in self.continuous], 1)
-            known = target.isfinite()
-            target = (torch.where(known, target, 0) - self.mean) / self.std
-            error = torch.where(known, numbers - target, 0).square()
-            loss = loss + _mean(error, known)
+            finite = target.isfinite()
+            target = (torch.where(finite, target, 0) - self.mean) / self.std
+            error = torch.where(finite, numbers - target, 0).square()
+            loss = loss + _mean(error, finite)
             # With respect to the spread over all lenses, which is 1.
-            outputs["r2"] = 1 - error.detach().sum() / known.sum().clamp(min=1)
+            outputs["r2"] = 1 - error.detach().sum() / finite.sum().clamp(min=1)
         right, labelled = [], []
         for name, scores in logits.items():
             label = batch.parameters[name][:, 0]
-            known = label.isfinite()
-            label = torch.where(known, label, 0).long()
-            loss = loss + _mean(torch.where(known, F.cross_entropy(scores, label, reduction="none"), 0), known)
-            right.append((scores.argmax(1) == label) & known)
-            labelled.append(known)
+            finite = label.isfinite()
+            label = torch.where(finite, label, 0).long()
+            loss = loss + _mean(torch.where(finite, F.cross_entropy(scores, label, reduction="none"), 0), finite)
+            right.append((scores.argmax(1) == label) & finite)
+            labelled.append(finite)
         if right:
             outputs["accuracy"] = torch.cat(right).sum() / torch.cat(labelled).sum().clamp(min=1)
         return {"loss": loss} | outputs
@@ -188,9 +188,9 @@ def _normal_class(name: str | None, classes: Mapping[str, Sequence[str]]) -> tup
     for target, names in classes.items():
         if name in names:
             return target, list(names).index(name)
-    known = [each for names in classes.values() for each in names]
+    candidates = [each for names in classes.values() for each in names]
     none = "no class column is among the targets, such as --set method.targets=NAME"
-    hint = meant(name, known, f"there are {', '.join(known)}" if known else none)
+    hint = meant(name, candidates, f"there are {', '.join(candidates)}" if candidates else none)
     raise UsageError(f"method 'supervised' knows no class {name!r} to be the normal one: {hint}")
 
 

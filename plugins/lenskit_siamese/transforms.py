@@ -50,7 +50,7 @@ class Augmentation(Transform):
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Augments each view; it keeps its size."""
         draws = [self._draw(rng, view) for view in range(images.shape[1])]
-        views = [self.augment(image, each) for image, each in zip(images.unbind(1), draws, strict=True)]
+        views = [self.augment(image, draw) for image, draw in zip(images.unbind(1), draws, strict=True)]
         return torch.stack(views, 1), self.record(parameters, draws)
 
     def _draw(self, rng: KeyedGenerator, view: int) -> dict[str, Tensor]:
@@ -101,7 +101,7 @@ class Flip(Augmentation):
         return torch.where(self._mirrored(draws)[:, None, None, None], images.flip(-1), images)
 
     def record(self, parameters: dict[str, Tensor], draws: list[dict[str, Tensor]]) -> dict[str, Tensor]:
-        mirrored = torch.stack([self._mirrored(each) for each in draws], 1)
+        mirrored = torch.stack([self._mirrored(draw) for draw in draws], 1)
         return orient_values(parameters, torch.zeros_like(mirrored, dtype=torch.int64), mirrored, self.known)
 
     def _mirrored(self, draws: dict[str, Tensor]) -> Tensor:

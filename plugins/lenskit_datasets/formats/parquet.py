@@ -89,7 +89,7 @@ class ParquetFormat(FeatureFormat):
             raise ValueError(str(error)) from None
         if not file.metadata.num_rows:
             raise ValueError("it has no rows")
-        return {name: np.concatenate(each) for name, each in parts.items()}
+        return {name: np.concatenate(arrays) for name, arrays in parts.items()}
 
 
 def _schema(part: FeatureTable) -> Any:

@@ -37,5 +37,5 @@ def _filtered(images: Tensor, sigma: Tensor, derivative: bool) -> Tensor:
     transfer = torch.exp(-0.5 * square * width**2)
     if derivative:
         transfer = -square * width * transfer
-    found = torch.fft.irfft2(torch.fft.rfft2(padded) * transfer, s=(size, size))
-    return found[..., MARGIN:-MARGIN, MARGIN:-MARGIN]
+    filtered = torch.fft.irfft2(torch.fft.rfft2(padded) * transfer, s=(size, size))
+    return filtered[..., MARGIN:-MARGIN, MARGIN:-MARGIN]

@@ -186,9 +186,9 @@ class Refit(Method, Scorer, Reconstructor):
             start[name].to(plane) if name in start else plane.new_full((len(plane),), (low + high) / 2)
             for name, (low, high) in self.rendered.bounds.items()
         ]
-        found = fit(self.rendered, plane, torch.stack(columns, 1), self.steps)
-        self._last = images, found
-        return found
+        fits = fit(self.rendered, plane, torch.stack(columns, 1), self.steps)
+        self._last = images, fits
+        return fits
 
     def score(self, images: Tensor) -> Tensor:
         """The chi-square of the fits: (n,), 1 on average for noise alone."""

@@ -101,7 +101,7 @@ class Rendered:
 
     def components(self, values: Tensor) -> Tensor:
         """Return the blurred components (n, components, pixels, pixels) of parameters (n, p)."""
-        blurred = self.model.blur(torch.cat([each.surfaces(self._named(each, values)) for each in self._layers], 1))
+        blurred = self.model.blur(torch.cat([layer.surfaces(self._named(layer, values)) for layer in self._layers], 1))
         return blurred if PSF_SIGMA not in self.bounds else broadened(blurred, self._sigma(values))
 
     def derivatives(self, values: Tensor, amplitudes: Tensor) -> Tensor:
@@ -114,7 +114,7 @@ class Rendered:
         Returns:
             (n, p, pixels, pixels).
         """
-        found: dict[str, Tensor] = {}
+        derivatives: dict[str, Tensor] = {}
         total = torch.zeros((), dtype=values.dtype, device=values.device)
         for layer in self._layers:
             named = self._named(layer, values)
@@ -123,10 +123,10 @@ class Rendered:
             total = total + plain
             for name in named:
                 derivative = self._derivative(partial(_light, layer, held), name, named, plain)
-                found[name] = found[name] + derivative if name in found else derivative
+                derivatives[name] = derivatives[name] + derivative if name in derivatives else derivative
         if PSF_SIGMA not in self.bounds:
-            return self.model.blur(torch.stack([found[name] for name in self.names], 1))
-        blurred = self.model.blur(torch.stack([found.get(name, total) for name in self.names], 1))
+            return self.model.blur(torch.stack([derivatives[name] for name in self.names], 1))
+        blurred = self.model.blur(torch.stack([derivatives.get(name, total) for name in self.names], 1))
         sigma = self._sigma(values)
         of_sigma = broadening(blurred[:, -1:], sigma) / self.model.pixel_scale
         return torch.cat([broadened(blurred[:, :-1], sigma), of_sigma], 1)
@@ -156,9 +156,9 @@ class Rendered:
 
     def _shapelets(self, named: Mapping[str, Tensor]) -> Tensor:
         x, y = self.model.traced({name: value for name, value in named.items() if name != SCALE})
-        found = shapelets(x, y, named[SCALE], self.order)
-        rays = found.shape[-1] // self.model.pixels
-        return found if rays == 1 else avg_pool2d(found, rays)
+        images = shapelets(x, y, named[SCALE], self.order)
+        rays = images.shape[-1] // self.model.pixels
+        return images if rays == 1 else avg_pool2d(images, rays)
 
     def _sigma(self, values: Tensor) -> Tensor:
         """Standard deviation (n,) in pixels of the Gaussian that broadens the PSF."""

@@ -61,5 +61,5 @@ def estimated_variance(residual: Tensor, light: Tensor) -> Tensor:
         base = mean_y - slope * mean_x
         base = torch.where(base > 0, base, floor)
         variance = base + slope * x
-    found = base[:, :, None] + slope[:, :, None] * light.double()
-    return found.to(residual.dtype)
+    estimate = base[:, :, None] + slope[:, :, None] * light.double()
+    return estimate.to(residual.dtype)

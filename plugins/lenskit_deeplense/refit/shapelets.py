@@ -43,9 +43,9 @@ def shapelets(x: Tensor, y: Tensor, scale: Tensor, order: int) -> Tensor:
 
 def _hermite(t: Tensor, order: int) -> list[Tensor]:
     """Return phi_0 to phi_order by their recurrence."""
-    found = [math.pi**-0.25 * torch.exp(-0.5 * t * t)]
+    functions = [math.pi**-0.25 * torch.exp(-0.5 * t * t)]
     before = torch.zeros_like(t)
     for i in range(order):
-        found.append(math.sqrt(2 / (i + 1)) * t * found[-1] - math.sqrt(i / (i + 1)) * before)
-        before = found[-2]
-    return found
+        functions.append(math.sqrt(2 / (i + 1)) * t * functions[-1] - math.sqrt(i / (i + 1)) * before)
+        before = functions[-2]
+    return functions

@@ -338,12 +338,12 @@ REPLACED: Mapping[tuple[str, ...], str] = {
 def chosen_classes(classes: Sequence[str] | str) -> tuple[str, ...]:
     """The names of classes, checked: a sequence, or a text with commas between them."""
     names = tuple(name.strip() for name in classes.split(",")) if isinstance(classes, str) else tuple(classes)
-    known = ", ".join(CLASSES)
+    listed = ", ".join(CLASSES)
     if not names:
-        raise UsageError(f"option classes: none is given; some of {known} are right")
+        raise UsageError(f"option classes: none is given; some of {listed} are right")
     for name in names:
         if name not in CLASSES:
-            raise UsageError(f"option classes: no class is called {name!r}{near(name, CLASSES)}; there are {known}")
+            raise UsageError(f"option classes: no class is called {name!r}{near(name, CLASSES)}; there are {listed}")
     return names
 
 

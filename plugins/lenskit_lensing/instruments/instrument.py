@@ -180,11 +180,11 @@ class Instrument:
         Raises:
             UsageError: if there is none of that name.
         """
-        found = [band for band in self.bands if name in (None, band.name)]
-        if not found:
+        bands = [band for band in self.bands if name in (None, band.name)]
+        if not bands:
             names = ", ".join(band.name for band in self.bands)
             raise UsageError(f"instrument {self.name!r} has no band {name!r}; it has {names}")
-        return found[0]
+        return bands[0]
 
 
 def load_instrument(name: str) -> Instrument:

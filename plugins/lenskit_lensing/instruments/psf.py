@@ -87,9 +87,9 @@ def _paths(source: Path) -> list[Path]:
         raise UsageError(
             f"{source}: no such file or folder; give a FITS, .npy or .npz file of PSFs, or a folder of them"
         )
-    found = look_through(source, depth=0)
-    found.tell(source)
-    if not (paths := found.ending(SUFFIXES)):
+    listing = look_through(source, depth=0)
+    listing.tell(source)
+    if not (paths := listing.ending(SUFFIXES)):
         raise UsageError(f"{source}: no PSFs in this folder; files that end in {', '.join(SUFFIXES)} are read")
     return paths
 

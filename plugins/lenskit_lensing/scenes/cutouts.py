@@ -121,9 +121,9 @@ def load_cutouts(text: str, pixels: int | None, tolerance: float) -> tuple[Cutou
     check_bytes(text, 4 * len(dataset) * kept**2, "all of its galaxies")
     images, shapes = [], []
     for read in lenses.chunks(TOGETHER):
-        found = _even(read.images[:, 0], pixels)
-        shapes.append(_measured(framed(found, pixels)))
-        images.append(framed(found, kept))
+        stamps = _even(read.images[:, 0], pixels)
+        shapes.append(_measured(framed(stamps, pixels)))
+        images.append(framed(stamps, kept))
     shape = Shape(*(torch.cat(parts) for parts in zip(*shapes, strict=True)))
     left = shape.there.nonzero().squeeze(1)
     if len(left) < len(dataset):

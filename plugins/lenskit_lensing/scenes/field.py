@@ -43,11 +43,11 @@ class Neighbours:
 
     def draw(self, rng: KeyedGenerator) -> Scene:
         """Draws neighbours."""
-        names, each = (*SHAPE, *self.brightness), range(self.most)
-        wanted = {f"{name}/{k}": self.priors[f"neighbour_{name}"] for name in names for k in each}
+        names, indices = (*SHAPE, *self.brightness), range(self.most)
+        wanted = {f"{name}/{k}": self.priors[f"neighbour_{name}"] for name in names for k in indices}
         drawn = rng.samples({"neighbours": self.priors["neighbours"]} | wanted)
         number = drawn["neighbours"].floor().clamp(max=self.most)
-        columns = {name: [drawn[f"{name}/{k}"] for k in each] for name in names}
+        columns = {name: [drawn[f"{name}/{k}"] for k in indices] for name in names}
         scene = {
             f"neighbour_{name}": torch.stack(values, dim=1) if values else number.new_empty(rng.n, 0)
             for name, values in columns.items()

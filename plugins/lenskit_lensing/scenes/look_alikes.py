@@ -159,12 +159,12 @@ class LookAlikes:
         second = torch.where(drawn["triple"] < 0.5, drawn["second_ratio"], 0)
         shares = {"first_": share / (1 + second), "second_": share * second / (1 + second)}
         angles = {"first_": drawn["first_angle"], "second_": drawn["first_angle"] + drawn["second_turn"]}
-        found: dict[str, Scene] = {}
+        companions: dict[str, Scene] = {}
         for part, look in (("first_", "source_"), ("second_", "companion_")):
             size = source[f"{look}half_light_radius"]
             grown = size * (flux * shares[part]).sqrt()
             distance = drawn[f"{part}distance"] * lens["theta_E"]
-            found[part] = {
+            companions[part] = {
                 "share": torch.where(merger, shares[part], 0),
                 "R_sersic": torch.minimum(grown, torch.maximum(size, 0.5 * lens["theta_E"])),
                 "n": source[f"{look}n"],
@@ -183,9 +183,9 @@ class LookAlikes:
             "x": lens["center_x"],
             "y": lens["center_y"],
         }
-        first = found["first_"]
-        found["first_"] = {name: torch.where(disc, edge_on[name], values) for name, values in first.items()}
-        return found
+        first = companions["first_"]
+        companions["first_"] = {name: torch.where(disc, edge_on[name], values) for name, values in first.items()}
+        return companions
 
     def _band(self, drawn: Scene, lens: Scene, source: Scene) -> Scene:
         """A ring, or the tidal arc of a merger."""

@@ -68,9 +68,9 @@ def _paths(folder: Path) -> list[Path]:
         return [folder]
     if not folder.is_dir():
         raise UsageError(f"{folder}: no such folder; one of FITS, .npy or .npz images of galaxies is right")
-    found = look_through(folder, depth=0)
-    found.tell(folder)
-    if not (paths := found.ending(SUFFIXES)):
+    listing = look_through(folder, depth=0)
+    listing.tell(folder)
+    if not (paths := listing.ending(SUFFIXES)):
         raise UsageError(f"{folder}: no images here; files that end in {', '.join(SUFFIXES)} are read")
     return paths
 
