@@ -148,7 +148,7 @@ class Challenge(Dataset):
                 raise UsageError(f"{file.name} is twice in {self._root}: name one of the folders that it is in")
         for label, of_band in files.items():
             if not of_band:
-                bands = sorted(others | {other for other, of_band in files.items() if of_band})
+                bands = sorted(others | {other for other, lenses in files.items() if lenses})
                 hint = f"; there are bands {', '.join(bands)}" if bands else f"; this reader takes {self.accepts}"
                 raise UsageError(f"there is no image{label}-<ID>.fits in {self._root}{hint}")
         return files, sorted(tables)
