@@ -37,11 +37,17 @@ def recursion(states: list[dict[str, Tensor]], decay: float) -> dict[str, Tensor
 
 
 @pytest.mark.parametrize(
-    ("method", "pairs"), [("restless", "lens-fixed"), ("linear", "single"), ("simsiam", "lens-fixed")]
+    ("method", "pairs"),
+    [
+        ({"name": "restless"}, "lens-fixed"),
+        ({"name": "linear"}, "single"),
+        ({"name": "simsiam", "projection_dim": 32, "hidden_dim": 32}, "lens-fixed"),
+    ],
+    ids=str,
 )
-def test_encoder_and_method_are_the_average(method: str, pairs: str, toys, tmp_path: Path) -> None:
+def test_encoder_and_method_are_the_average(method: dict[str, Any], pairs: str, toys, tmp_path: Path) -> None:
     """Also of the statistics of batch norms."""
-    config = toys(train={"ema": 0.9}, method={"name": method}, pairs={"name": pairs})
+    config = toys(train={"ema": 0.9}, method=method, pairs={"name": pairs})
     seen = Following()
     run = Job(config).fit(Run.create(tmp_path / "run", config), None, False, [seen])
     expected, saved = recursion(seen.states, 0.9), run.method().state_dict()

@@ -162,7 +162,8 @@ def test_bad_input(run: Run, images: Path, capfd: pytest.CaptureFixture[str]) ->
 def test_slacs(real_data: Path) -> None:
     """The whole way, from simulations to SLACS: everything is written, and a constant's figure is the known one."""
     command = ["train", "--recipe", "quickstart", "--lenses", "32", "--epochs", "1", "--batch-size", "16"]
-    small = ["--set", "method.projection_dim=32", "--set", "method.hidden_dim=32", "--set", "input.size=32"]
+    small = ["--set", "method.projection_dim=32", "--set", "method.hidden_dim=32", "--set", "input.size=32",
+             "--set", "monitor.probe_every=0"]  # fmt: skip
     assert lenskit([*command, *small, "--out", "small"]) == 0
     data = str(real_data / "slacs")
     assert lenskit(["transfer", "small", "--data", data, "--lenses", "60", "--test-lenses", "50"]) == 0
