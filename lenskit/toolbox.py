@@ -1,4 +1,4 @@
-"""Helpers for components: files that users give, images, stores, and text for messages.
+"""Helpers for components: files that users give, images, stores, lenses of several processes, text for messages.
 
 No component needs them. They read FITS, HDF5, numpy and tables within limits, write files that are whole whenever they
 are there, and keep messages short and safe to print.
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from lenskit.files import part_of as part_of
     from lenskit.files import sweep_parts as sweep_parts
     from lenskit.files import write_atomically as write_atomically
+    from lenskit.gather import gather as gather
+    from lenskit.gather import places as places
     from lenskit.hdf5_file import new_hdf5 as new_hdf5
     from lenskit.kinds.macro_model import MacroModel as MacroModel
     from lenskit.kinds.parameter import ParameterRecord as ParameterRecord

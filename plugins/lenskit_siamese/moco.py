@@ -21,7 +21,7 @@ from torch.nn import functional as F
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from lenskit.plugin import Backbone, Batch, Method, Parameter, UsageError, at_most
-from lenskit_siamese.gather import gather
+from lenskit.toolbox import gather
 
 log = logging.getLogger("lenskit")
 

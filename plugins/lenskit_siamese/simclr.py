@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from lenskit.plugin import Backbone, Batch, Method, at_most
-from lenskit_siamese.gather import gather, places
+from lenskit.toolbox import gather, places
 
 Width = Annotated[int, Gt(0), at_most(10**6)]
 

@@ -15,7 +15,7 @@ from lightly.models.modules.heads import VICRegProjectionHead
 from torch import Tensor
 
 from lenskit.plugin import Backbone, Batch, Method, at_most
-from lenskit_siamese.gather import gather
+from lenskit.toolbox import gather
 
 Width = Annotated[int, Gt(0), at_most(10**6)]
 Weight = Annotated[float, Ge(0)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from lenskit_siamese.gather import gather, places
+from lenskit.gather import gather, places
 
 
 def test_a_process_that_is_alone_has_all_rows():

@@ -1,4 +1,4 @@
-"""What the processes of a run share: a loss that compares lenses compares those of the whole batch."""
+"""Features of the whole batch, for losses that compare lenses, where several processes share it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from torch import Tensor
 
 
 def gather(rows: Tensor) -> Tensor:
-    """The rows of all processes, with gradients: (n, d) of each to (processes x n, d), in the order of the batch.
+    """Return the rows of all processes with gradients: (n, d) of each as (processes x n, d), in the order of the batch.
 
     Lens i of a batch belongs to process i mod (number of processes), and all have equally many.
 
@@ -22,5 +22,5 @@ def gather(rows: Tensor) -> Tensor:
 
 
 def places(n: int, device: torch.device) -> Tensor:
-    """Where this process's n rows stand among those gathered: (n,) int64."""
+    """Return the places of this process's n rows among those gathered: (n,) int64."""
     return torch.arange(n, device=device) * dist.world_size() + dist.rank()
