@@ -87,7 +87,7 @@ def in_tmp_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run on the toys' blobs, of which tests use copies."""
+    """A run on the toys' blobs. Tests use copies of it."""
     from lenskit.config import Config
     from lenskit.training.runner import train
 

@@ -117,12 +117,12 @@ class LensTable(ABC):
 
 
 class LensSet(LensTable):
-    """Lenses of which images can be had.
+    """Lenses with images, which are made or read on demand.
 
     Attributes:
         image_shape: Channels, height and width of an image.
         pixel_scale: Size of a pixel in arcsec, where it is known.
-        views: Number of views that a lens has; None if there is no end of them.
+        views: Number of views of a lens; None if it is unlimited.
         removable: Parameter groups whose light can be left out.
         step: Neighbouring lenses that are best read together.
     """

@@ -101,7 +101,10 @@ def read_lenses(dataset: Dataset, lenses: Sequence[int], draws: int, into: Tenso
 
 
 def _all_finite(images: Tensor) -> bool:
-    """Whether all pixels are finite. By numpy, because torch would start threads of its own in each of ours."""
+    """Whether all pixels are finite.
+
+    numpy looks, because torch would start threads in each reading thread.
+    """
     pixels = images.numpy().reshape(-1)
     # A sum of squares, which one that is not finite cannot leave finite, takes no memory. It may overflow for others.
     return math.isfinite(np.einsum("i,i->", pixels, pixels)) or bool(np.isfinite(pixels).all())

@@ -25,7 +25,7 @@ class FeatureFormat(FileFormat):
 
     @abstractmethod
     def has_features(self) -> bool:
-        """Whether there is a file at `path` that holds features, ours or anybody's."""
+        """Whether the file at `path` holds features, written by lenskit or by others."""
 
     def feature_card(self) -> Any:
         """Return the card of the file as it was written; None if it has none."""

@@ -46,7 +46,7 @@ class ZarrFile(ZarrFormat, FeatureFormat):
         return strangers_among([*OWN, *own, *FeatureTable(card, {}).parameters], self.path)
 
     def write_features(self, parts: Iterator[FeatureTable], rows: int) -> None:
-        """Rows are gathered to whole chunks, of which memory holds one a column."""
+        """Gather rows to whole chunks; memory holds one chunk of each column."""
         columns: dict[str, _Growing] = {}
         card: dict[str, Any] = {}
         for part in parts:

@@ -1,4 +1,4 @@
-"""What docs/plugins.md shows runs."""
+"""The examples in docs/plugins.md run."""
 
 from __future__ import annotations
 

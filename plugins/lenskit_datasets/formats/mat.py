@@ -11,7 +11,7 @@ from lenskit.plugin import ImageFormat, UsageError
 from lenskit.toolbox import Rendering
 
 MOST_BYTES = 2**31
-"""MATLAB's files of version 5 hold no variable of so many bytes."""
+"""Bytes that a variable in a MATLAB file of version 5 has to stay below."""
 LONGEST_NAME = 63
 """Characters that the name of a field may have there."""
 

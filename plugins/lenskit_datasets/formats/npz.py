@@ -35,7 +35,7 @@ class NpzFormat(FeatureFormat):
         return parse_json(text, f"{self.path}: its {ABOUT}", None)
 
     def write_features(self, parts: Iterator[FeatureTable], rows: int) -> None:
-        """Columns go to files of their own beside, which are then put together; only names are kept in memory."""
+        """Write each column to a temporary file, then join the files; only names are kept in memory."""
         names: list[str] = []
         card: dict[str, Any] = {}
         folder = self.path.parent
