@@ -30,6 +30,7 @@ from lenskit.errors import LenskitError, UsageError, near
 from lenskit.interface import old_names
 from lenskit.kinds.evaluation import Evaluation
 from lenskit.kinds.format import FileFormat
+from lenskit.origin import is_strict, remember, told
 from lenskit.verbs import VERBS
 from lenskit.words import MESSAGE, escaped, listed, quoted, shortened
 
@@ -76,6 +77,11 @@ class Record:
         argument = self.component.argument
         return f"{self.name}:{argument.upper()}" if argument else self.name
 
+    @property
+    def origin(self) -> str:
+        """Where it comes from, for messages: `method 'simsiam' of lenskit-ssl 0.1.0`."""
+        return f"{self.kind} {self.name!r} of {self.plugin.distribution} {self.plugin.version}"
+
     def load(self) -> Any:
         """Imports the class or the command that the component names; reads the file of a recipe or an instrument;
         finds the folder of an encoder, and downloads it if need be.
@@ -83,7 +89,7 @@ class Record:
         Raises:
             LenskitError: if the component was written for another interface, or cannot be loaded.
         """
-        where = f"{self.kind} {self.name!r} of {self.plugin.distribution} {self.plugin.version}"
+        where = self.origin
         if self.component.interface != INTERFACE:
             raise LenskitError(
                 f"{where} was written for plugin interface {self.component.interface}, this lenskit has {INTERFACE}: "
@@ -108,13 +114,17 @@ class Record:
             if not issubclass(loaded, base):
                 raise TypeError(f"{attribute} {fault}")
         except Exception as error:
-            if _is_strict():
+            if is_strict():
                 raise
-            raise LenskitError(f"{where} cannot be loaded from {self.component.target}: {_reason(error)}") from error
+            raise LenskitError(
+                f"{where} cannot be loaded from {self.component.target}: {told(error, module)}"
+            ) from error
         if renames := old_names(self.kind, loaded):
             raise LenskitError(
                 f"{where} was written for plugin interface 1: update the plugin, or change {', '.join(renames)}"
             )
+        if isinstance(loaded, type):
+            remember(loaded, where)
         return loaded
 
     def folder(self, *names: str) -> Path:
@@ -146,7 +156,7 @@ class Registry:
         """Loads every plugin that is installed (or the given entry points, for tests)."""
         if entry_points is None:
             entry_points = metadata.entry_points(group=GROUP)
-        strict = _is_strict()
+        strict = is_strict()
         wanted = os.environ.get("LENSKIT_PLUGINS")
         names = None if wanted is None else {name.strip() for name in wanted.split(",")}
 
@@ -164,7 +174,7 @@ class Registry:
             except (Exception, SystemExit) as error:
                 if strict:
                     raise
-                plugin.error = _reason(error)
+                plugin.error = told(error, entry_point.module)
                 _say(f"plugin {plugin.name!r} of {plugin.distribution} {plugin.version} is left out: {plugin.error}")
             else:
                 plugin.components = len(plugin_records)
@@ -291,13 +301,3 @@ def _no_verb(name: str, evaluations: Iterable[str]) -> str:
 
 def _say(line: str) -> None:
     print(f"lenskit: {shortened(escaped(line), MESSAGE)}", file=sys.stderr)
-
-
-def _reason(error: BaseException) -> str:
-    """An error in one line."""
-    return " ".join(f"{type(error).__name__}: {error}".split())
-
-
-def _is_strict() -> bool:
-    """Whether faults of plugins are raised with their traceback."""
-    return os.environ.get("LENSKIT_STRICT", "") not in ("", "0")

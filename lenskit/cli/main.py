@@ -106,7 +106,7 @@ def run(arguments: list[str]) -> int:
     except (click.Abort, KeyboardInterrupt):
         return _complain("stopped", 130)
     except (MemoryError, RuntimeError) as error:
-        from lenskit.training.memory import asked_for, is_out_of_memory
+        from lenskit.out_of_memory import asked_for, is_out_of_memory
 
         if not is_out_of_memory(error):
             raise

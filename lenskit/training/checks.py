@@ -13,9 +13,9 @@ from lenskit.errors import UsageError
 from lenskit.kinds.backbone import Backbone
 from lenskit.kinds.method import Method
 from lenskit.kinds.pairs import Transform
+from lenskit.out_of_memory import is_out_of_memory
 from lenskit.registry import registry
 from lenskit.settings import TrainSettings
-from lenskit.training.memory import is_out_of_memory
 from lenskit.words import quoted, reason
 
 SIZES = (8, 16, 32, 48, 64, 96, 128, 224)

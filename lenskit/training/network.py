@@ -11,7 +11,7 @@ from torch import Tensor
 
 from lenskit.errors import UsageError
 from lenskit.kinds.method import Method
-from lenskit.training.memory import is_out_of_memory
+from lenskit.out_of_memory import is_out_of_memory
 
 log = logging.getLogger("lenskit")
 

@@ -92,7 +92,7 @@ def test_strict_raises_what_the_plugin_raised(
 def test_strict_can_be_switched_off(value: str, install: Install, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LENSKIT_STRICT", value)
     install("acme", "raise RuntimeError")
-    assert found("acme").error == "RuntimeError:"
+    assert found("acme").error == "RuntimeError: (acme_hooks, line 3)"
 
 
 def test_an_entry_point_that_names_nothing_is_left_out(tmp_path, install: Install) -> None:
@@ -211,7 +211,7 @@ def test_a_class_that_was_written_for_interface_1_says_what_to_rename(install: I
         ("acme_method:Method", "Methods = 1", "AttributeError: module 'acme_method' has no attribute 'Method'"),
         ("acme_method:Method", "Method = 1", "TypeError: Method is no class"),
         ("acme_method", "class Method: pass", "AttributeError: module 'acme_method' has no attribute ''"),
-        ("acme_method:Method", "raise ValueError('one\\ntwo')", "ValueError: one two"),
+        ("acme_method:Method", "raise ValueError('one\\ntwo')", "ValueError: one two (acme_method, line 1)"),
         ("acme_method:Method", "class Method(:", "SyntaxError: invalid syntax (acme_method.py, line 1)"),
     ],
 )

@@ -14,8 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lenskit.errors import LenskitError
+from lenskit.out_of_memory import is_out_of_memory
 from lenskit.training import memory
-from lenskit.training.memory import advice, is_out_of_memory, largest_that_fits
+from lenskit.training.memory import advice, largest_that_fits
 
 ERRORS = [
     MemoryError(),

@@ -1,0 +1,77 @@
+"""The distribution that a component comes from, and faults of components in one line that names it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from lenskit.errors import LenskitError
+from lenskit.out_of_memory import is_out_of_memory
+
+_origins: dict[type, str] = {}
+
+
+def is_strict() -> bool:
+    """Whether faults of plugins are raised with their traceback: `LENSKIT_STRICT=1`."""
+    return os.environ.get("LENSKIT_STRICT", "") not in ("", "0")
+
+
+def remember(component: type, origin: str) -> None:
+    """Keep the origin of a component's class.
+
+    Args:
+        component: The class.
+        origin: Text such as `method 'simsiam' of lenskit-ssl 0.1.0`.
+    """
+    _origins[component] = origin
+
+
+def origin_of(component: object) -> str:
+    """Return the origin of a component: `method 'simsiam' of lenskit-ssl 0.1.0`.
+
+    Args:
+        component: A class or an object. One that no registry loaded is named by its module and class.
+    """
+    cls = component if isinstance(component, type) else type(component)
+    return _origins.get(cls, f"{cls.__module__}.{cls.__qualname__}")
+
+
+@contextmanager
+def faults_of(component: object) -> Iterator[None]:
+    """Turn a fault within a component into one line that names the component, the module and the line.
+
+    Errors that a user can mend, of the system and of memory pass as they are.
+
+    Args:
+        component: Its class, or the object.
+
+    Raises:
+        LenskitError: The fault.
+    """
+    try:
+        yield
+    except (LenskitError, OSError, MemoryError):
+        raise
+    except Exception as error:
+        if is_strict() or is_out_of_memory(error):
+            raise
+        cls = component if isinstance(component, type) else type(component)
+        raise LenskitError(f"{origin_of(component)} failed: {told(error, cls.__module__)}") from error
+
+
+def told(error: BaseException, module: str) -> str:
+    """Return an error in one line with its place: `KeyError: 'x' (my_plugin.sim, line 12)`.
+
+    Args:
+        error: The error.
+        module: A module of the plugin. The place is the last one in the module's package, if there is any.
+    """
+    line = " ".join(f"{type(error).__name__}: {error}".split())
+    package, place, traceback = module.partition(".")[0], "", error.__traceback__
+    while traceback:
+        name = traceback.tb_frame.f_globals.get("__name__", "")
+        if name.partition(".")[0] == package:
+            place = f" ({name}, line {traceback.tb_lineno})"
+        traceback = traceback.tb_next
+    return line + place

@@ -1,0 +1,43 @@
+"""Errors that say that there was no memory."""
+
+from __future__ import annotations
+
+import math
+import re
+
+SIGNS = (
+    "out of memory",
+    "can't allocate memory",
+    "bad_alloc",
+    "Cannot allocate memory",
+    "failed to allocate",
+    "Storage size calculation overflowed",
+)
+"""Words of errors about memory that have no type of their own: of cuBLAS, oneDNN and the allocator, and about tensors
+whose size in bytes is beyond 64 bits."""
+
+TOO_BIG = ("array is too big", "Maximum allowed dimension exceeded")
+"""Words of numpy about arrays whose size is beyond 64 bits."""
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that there was no memory, on whatever device."""
+    import torch  # heavy, and needed after an error alone
+    from pytorch_lightning.utilities.memory import is_oom_error
+
+    if isinstance(error, MemoryError | torch.OutOfMemoryError) or is_oom_error(error):
+        return True
+    signs = SIGNS if isinstance(error, RuntimeError) else TOO_BIG if isinstance(error, ValueError) else ()
+    return any(sign in str(error) for sign in signs)
+
+
+def asked_for(error: BaseException) -> str:
+    """Return the memory that was asked for, as ` (4.4 TB at once)`; nothing if the error does not say it."""
+    match = re.search(r"allocate ([\d.]+) ?(bytes|[KMGTPE]i?B)", str(error))
+    if not match:
+        return ""
+    size, unit = float(match[1]), match[2]
+    power = 0 if unit == "bytes" else "KMGTPE".index(unit[0]) + 1
+    size *= (1024 if "i" in unit else 1000) ** power
+    power = min(int(math.log10(max(size, 1)) // 3), 6)
+    return f" ({size / 1000**power:.3g} {('', 'k', 'M', 'G', 'T', 'P', 'E')[power]}B at once)"
