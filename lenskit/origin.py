@@ -1,13 +1,8 @@
-"""The distribution that a component comes from, and faults of components in one line that names it."""
+"""Where a component comes from, for messages, and errors in one line with their place."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
-
-from lenskit.errors import LenskitError
-from lenskit.out_of_memory import is_out_of_memory
 
 _origins: dict[type, str] = {}
 
@@ -37,27 +32,9 @@ def origin_of(component: object) -> str:
     return _origins.get(cls, f"{cls.__module__}.{cls.__qualname__}")
 
 
-@contextmanager
-def faults_of(component: object) -> Iterator[None]:
-    """Turn a fault within a component into one line that names the component, the module and the line.
-
-    Errors that a user can mend, of the system and of memory pass as they are.
-
-    Args:
-        component: Its class, or the object.
-
-    Raises:
-        LenskitError: The fault.
-    """
-    try:
-        yield
-    except (LenskitError, OSError, MemoryError):
-        raise
-    except Exception as error:
-        if is_strict() or is_out_of_memory(error):
-            raise
-        cls = component if isinstance(component, type) else type(component)
-        raise LenskitError(f"{origin_of(component)} failed: {told(error, cls.__module__)}") from error
+def is_known(component: object) -> bool:
+    """Whether a registry loaded the class of an object."""
+    return type(component) in _origins
 
 
 def told(error: BaseException, module: str) -> str:

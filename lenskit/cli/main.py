@@ -109,6 +109,8 @@ def run(arguments: list[str]) -> int:
         from lenskit.out_of_memory import asked_for, is_out_of_memory
 
         if not is_out_of_memory(error):
+            if line := _blamed(error):
+                return _complain(line, 1)
             raise
         return _complain(
             f"this machine is out of memory{asked_for(error)}: take fewer or smaller images, or smaller "
@@ -126,7 +128,19 @@ def run(arguments: list[str]) -> int:
         if error.filename is None and error.errno not in DISK:
             raise
         return _complain(f"{error.strerror}{f': {error.filename}' if error.filename else ''}", 1)
+    except Exception as error:
+        if line := _blamed(error):
+            return _complain(line, 1)
+        raise
     return result if isinstance(result, int) else 0
+
+
+def _blamed(error: Exception) -> str | None:
+    """Line for an error in the code of a third party's plugin; None if the traceback is to be shown."""
+    from lenskit.blame import fault_of_plugin
+    from lenskit.origin import is_strict
+
+    return None if is_strict() else fault_of_plugin(error)
 
 
 def _complain(message: str, status: int) -> int:

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from lenskit.contracts.simulator import check_images, check_scene, meet_simulator
 from lenskit.data.lens_set import Lenses, LensSet, Numbers, Rows, join_values
 from lenskit.errors import LenskitError
 from lenskit.kinds.simulator import Simulator
@@ -57,6 +58,8 @@ class SimulatedLenses(LensSet):
 
     @torch.no_grad()
     def values(self) -> dict[str, NDArray[np.float64]]:
+        self._meet()
+
         def drawn(rows: range) -> dict[str, NDArray[np.float64]]:
             index = torch.from_numpy(self.numbers(rows)).to(self.device)
             scene = self.simulator.scene(self.seed, self.split, index)
@@ -89,9 +92,16 @@ class SimulatedLenses(LensSet):
             raise LenskitError(f"this simulator cannot leave out {', '.join(sorted(omit - self.removable))}")
         view = torch.arange(views, device=index.device).repeat(len(index))
         lens = index.repeat_interleave(views)
+        self._meet()
         scene = self.simulator.scene(self.seed, self.split, lens, view, shared=self.shared_groups)
+        check_scene(self.simulator, scene, len(lens))
         values = {parameter.name: scene[parameter.name] for parameter in self.parameters}
-        return Lenses(self.simulator.render(scene, omit), values, lens, view)
+        images = self.simulator.render(scene, omit)
+        check_images(self.simulator, images, len(lens), lens.device)
+        return Lenses(images, values, lens, view)
+
+    def _meet(self) -> None:
+        meet_simulator(self.simulator, self.seed, self.split, self.shared_groups, self.device)
 
     def to(self, device: torch.device | str) -> Self:
         self.device = torch.device(device)

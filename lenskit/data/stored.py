@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from lenskit.contracts.dataset import check_stated, meet_dataset
 from lenskit.data.lens_set import Lenses, LensSet, Numbers, Rows, join_values
 from lenskit.errors import LenskitError
 from lenskit.kinds.dataset import Dataset
@@ -34,6 +35,7 @@ class StoredLenses(LensSet):
     """
 
     def __init__(self, dataset: Dataset, index: Numbers | None = None) -> None:
+        check_stated(dataset)
         check_complete(dataset)
         self.dataset = dataset
         self.index = range(len(dataset)) if index is None else index
@@ -91,6 +93,7 @@ def read_lenses(dataset: Dataset, lenses: Sequence[int], draws: int, into: Tenso
     Raises:
         LenskitError: if a pixel is not finite.
     """
+    meet_dataset(dataset)
     into = torch.empty(len(lenses), draws, *dataset.image_shape) if into is None else into[: len(lenses)]
     values = dataset.read_into(into, lenses)
     if not _all_finite(into):

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from lenskit.config import Config
+from lenskit.contracts.pairs import check_batch, check_stated, meet_pairs
 from lenskit.data.chunk_cache import ChunkCache, check_room, load, size_in_bytes
 from lenskit.data.lens_set import Lenses, LensSet
 from lenskit.data.order import Order
@@ -85,6 +86,7 @@ class TrainingSet(ABC):
     """This process's places of each batch, of several processes: only their lenses are read ahead."""
 
     def __init__(self, lenses: LensSet, pairs: PairStrategy, preprocess: Preprocess, seed: int) -> None:
+        check_stated(pairs)
         self.lenses, self.pairs, self.preprocess, self.seed = lenses, pairs, preprocess, seed
         self.parameters, self.image_shape = lenses.parameters, lenses.image_shape
         self.pixel_scale = lenses.pixel_scale
@@ -145,9 +147,14 @@ class TrainingSet(ABC):
             rng: The pairs' draws.
         """
         draws = self.pairs.draws
-        return self.pairs(
-            prepared.unflatten(0, (-1, draws)), {name: value.view(-1, draws) for name, value in values.items()}, rng
+        images, known = (
+            prepared.unflatten(0, (-1, draws)),
+            {name: value.view(-1, draws) for name, value in values.items()},
         )
+        meet_pairs(self.pairs, images, known, rng)
+        batch = self.pairs(images, dict(known), rng)
+        check_batch(self.pairs, batch, self.pairs.views, known, rng.index)
+        return batch
 
 
 class SimulatedTrainingSet(TrainingSet):

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from lenskit.generator import KeyedGenerator
 from lenskit.kinds.backbone import Backbone
+from lenskit.kinds.outputs import check_outputs
 from lenskit.kinds.pairs import Batch
 from lenskit.kinds.parameter import Parameter
 from lenskit.kinds.simulator import Simulator
@@ -95,8 +96,10 @@ class Method(pl.LightningModule):
         raise NotImplementedError
 
     def training_step(self, batch: Batch, batch_index: int) -> dict[str, Tensor]:
-        """Call `step`, as Lightning wants it."""
-        return self.step(batch)
+        """Call `step`, as Lightning wants it, and check what it returns."""
+        outputs = self.step(batch)
+        check_outputs(self, outputs, len(batch.index))
+        return outputs
 
     def simulated(self, simulator: Simulator | None, preprocess: Preprocess) -> None:
         """Take the simulator of the lenses. It is called once before `prepare`, and when a run is opened.

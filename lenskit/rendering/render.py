@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lenskit.config import Config
+from lenskit.contracts.simulator import meet_simulator
 from lenskit.errors import LenskitError, UsageError
 from lenskit.kinds.parameter import Parameter
 from lenskit.kinds.simulator import Scene, Simulator
@@ -72,6 +73,7 @@ class Rendering:
         return (len(self.table), *self.simulator.image_shape)
 
     def __iter__(self) -> Iterator[Part]:
+        meet_simulator(self.simulator, self.seed, SPLIT, (), torch.device("cpu"))
         size = default_chunk(math.prod(self.simulator.image_shape))
         for rows in torch.arange(len(self.table)).split(size):
             first = int(rows[0])

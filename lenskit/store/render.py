@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from lenskit.contracts.simulator import meet_simulator
 from lenskit.errors import LenskitError
 from lenskit.kinds.simulator import Scene
 from lenskit.store.plan import Plan, simulator_of
@@ -35,6 +36,9 @@ class Renderer:
         """
         images, values = [], []
         with _threads(self.plan.mode["threads"]):
+            meet_simulator(
+                self.simulator, self.plan["seed"], self.plan["split"], self.plan["shared"], torch.device("cpu")
+            )
             for lens, view, scene in self._scenes(chunk):
                 images.append(self._images(scene, lens, view))
                 values.append(self._known(scene, len(lens)))

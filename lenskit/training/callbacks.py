@@ -23,6 +23,7 @@ from lenskit.figures import Figures, read_figures
 from lenskit.files import write_atomically
 from lenskit.run import Run
 from lenskit.settings import MonitorSettings
+from lenskit.training.bad_images import bad_images
 from lenskit.training.collapse import CollapseMonitor
 from lenskit.training.loggers import Loggers
 from lenskit.training.processes import largest, mean, processes
@@ -125,7 +126,7 @@ class Monitor(pl.Callback):
             UsageError: The method refuses the images, see `Method.check_range`.
         """
         if self._bad is not None and (first := int(self._bad)) >= 0:
-            raise self._not_finite(f"the loss of batch {first}", first)
+            raise self._not_finite(f"the loss of batch {first}", first, method.device)
         if self.stream.reach is not None:
             below, above = largest(self.stream.reach).tolist()
             method.check_range(-below, above)
@@ -138,13 +139,15 @@ class Monitor(pl.Callback):
         """
         if not torch.stack([parameter.isfinite().all() for parameter in module.parameters()]).all():
             last = self.stream.batches - 1
-            raise self._not_finite(f"a weight after batch {last}", last)
+            raise self._not_finite(f"a weight after batch {last}", last, module.device)
 
-    def _not_finite(self, what: str, batch: int) -> LenskitError:
+    def _not_finite(self, what: str, batch: int, device: torch.device) -> LenskitError:
         epoch = batch // self.stream.budget.batches_per_epoch
         checkpoint = self.run.checkpoint
         good = f"the last good checkpoint is {checkpoint}" if checkpoint.is_file() else "there is no checkpoint yet"
         # A method that makes its optimisers itself has no warm-up of ours.
+        if why := bad_images(self.stream.training_set, self.stream.budget.batch_size, batch, device):
+            return LenskitError(f"{what} (epoch {epoch}) is not finite: {why}; {good}")
         other = ", --precision 32-true, or a longer warm-up" if self.lr == "--lr" else " or --precision 32-true"
         return LenskitError(f"{what} (epoch {epoch}) is not finite; {good}; try a lower {self.lr}{other}")
 

@@ -13,6 +13,8 @@ import torch
 
 from lenskit.budget import budget_of, lenses_of
 from lenskit.config import Config
+from lenskit.contracts.backbone import meet_backbone
+from lenskit.contracts.method import meet_method
 from lenskit.data.training_set import TrainingSet, simulator_of, training_set_of
 from lenskit.encoder import Encoder
 from lenskit.errors import LenskitError, UsageError
@@ -128,10 +130,12 @@ class Job:
     def _backbone(self, channels: int, size: int) -> Backbone:
         backbone: Backbone = self.config.build("backbone", channels, size)
         check_size(backbone, self.config.name("backbone"), lambda size: self.config.build("backbone", channels, size))
+        meet_backbone(backbone, channels, size)
         return backbone
 
     def _method(self, backbone: Backbone) -> Method:
         method: Method = self.config.build("method", backbone)
+        meet_method(method, backbone)
         check_views(method, self.config.name("method"), self.config.name("pairs"), self.training_set.pairs.views)
         return method
 

@@ -1,0 +1,50 @@
+"""The plugin that an error comes from."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lenskit.origin import is_known, origin_of, told
+from lenskit.registry import Plugin, registry
+
+OURS = "lenskit-ssl"
+"""Distribution whose faults are ours: they are shown with their traceback."""
+
+
+def fault_of_plugin(error: BaseException) -> str | None:
+    """Return a line that names the third party's component in whose code an error arose; None if it is ours.
+
+    The line names the component, its distribution, the module and the line number:
+    `method 'mine' of lenskit-mine 1.0 failed: KeyError: 'x' (lenskit_mine.method, line 12)`.
+
+    Args:
+        error: The error, with its traceback.
+    """
+    plugins = _packages()
+    package, origin, traceback = "", "", error.__traceback__
+    while traceback:
+        frame, traceback = traceback.tb_frame, traceback.tb_next
+        of = str(frame.f_globals.get("__name__", "")).partition(".")[0]
+        if of in plugins:
+            package, origin = of, _component(frame.f_locals.get("self")) or _plugin(plugins[of])
+    if not package:
+        return None
+    return f"{origin} failed: {told(error, package)}; LENSKIT_STRICT=1 shows where"
+
+
+def _packages() -> dict[str, Plugin]:
+    """Third parties' plugins by the package of their components."""
+    targets = [(record.component.target, record.plugin) for record in registry().records]
+    return {target.partition(":")[0].partition(".")[0]: plugin for target, plugin in targets if _is_foreign(plugin)}
+
+
+def _is_foreign(plugin: Plugin) -> bool:
+    return plugin.distribution != OURS
+
+
+def _component(owner: Any) -> str | None:
+    return origin_of(owner) if is_known(owner) else None
+
+
+def _plugin(plugin: Plugin) -> str:
+    return f"plugin {plugin.name!r} of {plugin.distribution} {plugin.version}"

@@ -1,0 +1,139 @@
+"""Breaches of contracts, and the checks that several kinds share."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from weakref import WeakValueDictionary
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lenskit.errors import LenskitError
+from lenskit.origin import origin_of
+
+TOLERANCE = 1e-4
+"""Largest difference that counts as rounding, as a part of the range of values."""
+
+
+class Met:
+    """Components that were checked already, by identity: they need not be hashable."""
+
+    def __init__(self) -> None:
+        self._components: WeakValueDictionary[int, Any] = WeakValueDictionary()
+
+    def __contains__(self, component: object) -> bool:
+        return self._components.get(id(component)) is component
+
+    def add(self, component: Any) -> None:
+        """Remember a component as long as it lives."""
+        self._components[id(component)] = component
+
+
+def breach(component: object, fault: str) -> LenskitError:
+    """Return the error of a component that breaks its contract.
+
+    Args:
+        component: The component.
+        fault: What it does wrong, to stand behind its name: `returns a list`.
+    """
+    return LenskitError(f"{origin_of(component)} {fault}")
+
+
+def check_tensor(
+    component: object, what: str, value: Any, shape: tuple[int | None, ...], device: torch.device | None = None
+) -> None:
+    """Raise unless a component gave a tensor of floats.
+
+    Args:
+        component: The component.
+        what: Name of the value for the message, such as `images`.
+        value: The value.
+        shape: Its shape; None stands for any length.
+        device: Its device, if it matters.
+
+    Raises:
+        LenskitError: It says what was given, and what would be right.
+    """
+    wanted = " x ".join("n" if length is None else str(length) for length in shape)
+    if not isinstance(value, Tensor):
+        raise breach(component, f"gives {what} as {_article(type(value).__name__)}: give a tensor ({wanted})")
+    fits = value.ndim == len(shape) and all(n in (None, m) for n, m in zip(shape, value.shape, strict=True))
+    if not fits:
+        given = " x ".join(map(str, value.shape)) or "one number"
+        raise breach(component, f"gives {what} of shape {given}: give {wanted}")
+    if not value.is_floating_point():
+        raise breach(component, f"gives {what} of {_dtype(value)}: give floats")
+    if device is not None and value.device.type != device.type:
+        raise breach(component, f"gives {what} on {value.device.type}: give them on {device.type}, as it got its input")
+
+
+def check_finite(component: object, what: str, value: Tensor) -> None:
+    """Raise if a component gave values that are not finite.
+
+    Raises:
+        LenskitError: It says how many.
+    """
+    finite = value.isfinite()
+    if not finite.all():
+        bad = int((~finite).sum())
+        raise breach(component, f"gives {what} with NaN or infinite values ({bad} of {finite.numel()})")
+
+
+def differ(one: Tensor, other: Tensor) -> bool:
+    """Whether two tensors of one shape differ by more than rounding."""
+    reach = torch.stack([one.abs().max(), other.abs().max()]).max() if one.numel() else torch.tensor(1.0)
+    return not torch.allclose(one, other, rtol=0, atol=float(reach) * TOLERANCE, equal_nan=True)
+
+
+@contextmanager
+def no_global_generator(component: object) -> Iterator[None]:
+    """Raise if a component takes numbers from a global generator, and put the generators back.
+
+    Raises:
+        LenskitError: It names the generator.
+    """
+    before, python, array = _generators(), random.getstate(), np.random.get_state()
+    fault: LenskitError | None = None
+    with torch.random.fork_rng(devices=[]):
+        try:
+            yield
+        except LenskitError as error:
+            fault = error  # which a global generator may be the reason of
+        finally:
+            after = _generators()
+            random.setstate(python)
+            np.random.set_state(array)
+    for name, state in before.items():
+        if after[name] != state:
+            raise breach(
+                component,
+                f"takes random numbers from the global generator of {name}: take them from `rng`, by name, so that "
+                "they belong to the lens",
+            ) from fault
+    if fault:
+        raise fault
+
+
+def _generators() -> dict[str, Any]:
+    _, keys, position, *_ = np.random.get_state()
+    states = {
+        "torch": torch.get_rng_state().numpy().tobytes(),
+        "numpy": (np.asarray(keys).tobytes(), position),
+        "random": random.getstate(),
+    }
+    if torch.cuda.is_available() and torch.cuda.is_initialized():
+        states["torch on the GPU"] = torch.cuda.get_rng_state().numpy().tobytes()
+    return states
+
+
+def _article(name: str) -> str:
+    names = {"NoneType": "None", "ndarray": "a numpy array"}
+    return names.get(name, f"{'an' if name[0] in 'aeiou' else 'a'} {name}")
+
+
+def _dtype(value: Tensor) -> str:
+    return str(value.dtype).removeprefix("torch.")

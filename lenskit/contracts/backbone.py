@@ -1,0 +1,67 @@
+"""What a backbone owes: features of the length that it states, which follow from the image alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lenskit.breach import breach, check_finite, check_tensor
+from lenskit.kinds.backbone import Backbone
+
+SAME = 0.01
+"""Largest difference of features that counts as rounding, as a part of the largest one: kernels differ between sizes of
+a batch."""
+
+
+def meet_backbone(backbone: Any, channels: int, size: int) -> None:
+    """Check a new backbone with two images. Neither its weights nor later random draws change.
+
+    Args:
+        backbone: The backbone.
+        channels: Channels that it was built for.
+        size: Height and width in pixels that it was built for.
+
+    Raises:
+        LenskitError: It breaks its contract.
+    """
+    for name, wanted in (("channels", channels), ("size", size)):
+        if getattr(backbone, name, None) != wanted:
+            raise breach(backbone, f"has no {name} = {wanted}: call super().__init__(channels, size)")
+    features = getattr(backbone, "features", None)
+    if not isinstance(features, int) or features < 1:
+        raise breach(backbone, f"states features = {features!r}: give the length of its feature vectors")
+    ramp = torch.linspace(-1, 1, 2 * channels * size * size)
+    images = ramp.sin().view(2, channels, size, size)
+    was_training = backbone.training
+    try:
+        with torch.random.fork_rng(devices=[]), torch.no_grad():
+            backbone.eval()
+            both = backbone(images)
+            check_features(backbone, both, 2)
+            check_finite(backbone, "features", both)
+            alone = backbone(images[1:])
+    finally:
+        backbone.train(was_training)
+    if float((both[1] - alone[0]).abs().max()) > SAME * float(both.abs().max()):
+        raise breach(
+            backbone,
+            "gives other features of an image alone than among others in eval mode: take nothing from the batch",
+        )
+
+
+def check_features(backbone: Backbone, features: Any, count: int) -> Tensor:
+    """Check the features of images, and return them.
+
+    Args:
+        backbone: The backbone that made them.
+        features: The features.
+        count: Number of the images.
+
+    Raises:
+        LenskitError: They are no tensor, or not (count, `features`).
+    """
+    check_tensor(backbone, "features", features, (count, backbone.features))
+    checked: Tensor = features
+    return checked

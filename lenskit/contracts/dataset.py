@@ -1,0 +1,95 @@
+"""What a reader of stored images owes: the same images and labels of a lens, whatever it is read with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from threading import Lock
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lenskit.breach import Met, breach, check_tensor
+from lenskit.kinds.dataset import Dataset
+from lenskit.kinds.parameter import Parameter
+
+_met = Met()
+_lock = Lock()
+
+
+def meet_dataset(dataset: Dataset) -> None:
+    """Check a dataset when pixels are first read; later calls return at once. Threads may call it.
+
+    Args:
+        dataset: The dataset, with one lens or more.
+
+    Raises:
+        LenskitError: It breaks its contract.
+    """
+    if dataset in _met:
+        return
+    with _lock:
+        if dataset not in _met:
+            _check(dataset)
+            _met.add(dataset)
+
+
+def check_stated(dataset: Any) -> None:
+    """Check the attributes that a dataset states.
+
+    Raises:
+        LenskitError: One is missing or wrong.
+    """
+    shape = getattr(dataset, "image_shape", None)
+    sizes = isinstance(shape, tuple | list) and len(shape) == 3
+    if not sizes or not all(isinstance(n, int) and n > 0 for n in shape or ()):
+        raise breach(dataset, f"states image_shape = {shape!r}: give channels, height and width in pixels")
+    for name in ("views", "chunk"):
+        number = getattr(dataset, name)
+        if not isinstance(number, int) or number < 1:
+            raise breach(dataset, f"states {name} = {number!r}: give a number of 1 or more")
+    if not all(isinstance(parameter, Parameter) for parameter in dataset.parameters):
+        raise breach(dataset, f"states parameters = {dataset.parameters!r}: give a tuple of Parameters")
+    names = getattr(dataset, "names", None)
+    if not isinstance(names, Sequence) or isinstance(names, str):
+        raise breach(dataset, f"states names as {type(names).__name__}: give a sequence with a name for each lens")
+    if len(names) != len(dataset):
+        raise breach(dataset, f"has {len(dataset)} lenses and {len(names)} names: give a name for each lens")
+
+
+def _check(dataset: Dataset) -> None:
+    check_stated(dataset)
+    rows = sorted({0, len(dataset) - 1})
+    images, values = _read(dataset, rows)
+    again = torch.empty_like(images)
+    _same(dataset, "read_into", dataset.read_into(again, rows), again, values, images)
+    alone, own = _read(dataset, rows[-1:])
+    _same(dataset, "read", own, alone, {name: value[-1:] for name, value in values.items()}, images[-1:])
+
+
+def _read(dataset: Dataset, rows: Sequence[int]) -> tuple[Tensor, dict[str, Tensor]]:
+    read = dataset.read(rows)
+    if not isinstance(read, tuple) or len(read) != 2 or not isinstance(read[1], dict):
+        raise breach(dataset, f"returns {type(read).__name__} from `read`: return images and a dict of parameters")
+    images, values = read
+    check_tensor(dataset, "images", images, (len(rows), dataset.views, *dataset.image_shape))
+    if images.dtype != torch.float32:
+        raise breach(dataset, f"gives images of {str(images.dtype).removeprefix('torch.')}: give float32")
+    for parameter in dataset.parameters:
+        value = values.get(parameter.name)
+        shape = tuple(value.shape) if isinstance(value, Tensor) else None
+        if shape not in ((len(rows),), (len(rows), dataset.views)):
+            given = "none" if value is None else shape or type(value).__name__
+            raise breach(dataset, f"gives {given} of {parameter.name!r} for {len(rows)} lenses: give a number for each")
+    return images, values
+
+
+def _same(
+    dataset: Dataset, way: str, values: dict[str, Tensor], images: Tensor, wanted: dict[str, Tensor], pixels: Tensor
+) -> None:
+    alike = images.allclose(pixels, rtol=0, atol=0, equal_nan=True) and all(
+        values[parameter.name].allclose(wanted[parameter.name], rtol=0, atol=0, equal_nan=True)
+        for parameter in dataset.parameters
+    )
+    if not alike:
+        raise breach(dataset, f"gives another lens by `{way}`: the order is that of the numbers asked for")

@@ -1,0 +1,40 @@
+"""What a method owes: a loss that teaches the backbone that it was given."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lenskit.breach import breach
+from lenskit.kinds.backbone import Backbone
+from lenskit.kinds.method import Method
+
+
+def meet_method(method: Any, backbone: Backbone) -> None:
+    """Check a new method.
+
+    Args:
+        method: The method.
+        backbone: The backbone that it was given.
+
+    Raises:
+        LenskitError: It breaks its contract.
+    """
+    views = getattr(method, "views", None)
+    if not isinstance(views, int) or views < 1:
+        raise breach(method, f"states views = {views!r}: give the number of views of a lens that it takes")
+    if getattr(method, "backbone", None) is not backbone:
+        raise breach(
+            method, "does not keep the backbone that it was given as `backbone`: the encoder that is saved would not "
+            "be the trained one; call super().__init__(backbone)"
+        )  # fmt: skip
+
+
+def check_gradient(method: Method) -> None:
+    """Check, after the first backward pass, that the gradient reaches the backbone.
+
+    Raises:
+        LenskitError: It reaches none of the weights that learn.
+    """
+    weights = [weight for weight in method.backbone.parameters() if weight.requires_grad]
+    if weights and all(weight.grad is None for weight in weights):
+        raise breach(method, "gives a loss whose gradient does not reach the backbone: pass views through it")

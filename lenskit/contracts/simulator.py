@@ -1,0 +1,127 @@
+"""What a simulator owes: images that follow from the address of their lens and from nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lenskit.breach import Met, breach, check_finite, check_tensor, differ, no_global_generator
+from lenskit.kinds.parameter import Parameter
+from lenskit.kinds.simulator import Scene, Simulator
+
+LENSES = 4
+"""Lenses that are rendered together, the first and the last of which are rendered alone, too."""
+
+_met = Met()
+
+
+def meet_simulator(simulator: Simulator, seed: int, split: str, shared: Iterable[str], device: torch.device) -> None:
+    """Check a simulator when it is first used; later calls return at once.
+
+    Args:
+        simulator: The simulator.
+        seed: Seed of the lenses.
+        split: Their part of the data.
+        shared: Groups that all views of a lens share.
+        device: Where images are made.
+
+    Raises:
+        LenskitError: It breaks its contract.
+    """
+    if simulator in _met:
+        return
+    check_stated(simulator)
+    index = torch.arange(LENSES, device=device)
+    with no_global_generator(simulator):
+        scene = _scene(simulator, seed, split, index, shared)
+        images = simulator.render(scene)
+        check_images(simulator, images, LENSES, device)
+        check_finite(simulator, "images", images)
+        if not differ(images[:1].expand_as(images), images):
+            raise breach(simulator, f"renders the same image of {LENSES} lenses: draw what differs with `rng`")
+        for row in (0, LENSES - 1):
+            alone = _scene(simulator, seed, split, index[row : row + 1], shared)
+            for parameter in simulator.parameters:
+                if differ(scene[parameter.name][row].double(), alone[parameter.name][0].double()):
+                    raise breach(
+                        simulator,
+                        f"draws another {parameter.name!r} for a lens alone than among others: draw it with `rng`, and "
+                        "take nothing from other lenses of the batch",
+                    )
+            if differ(images[row], simulator.render(alone)[0]):
+                raise breach(
+                    simulator,
+                    "renders another image of a lens alone than among others: take nothing from other lenses of the "
+                    "batch, and keep their order",
+                )
+    _met.add(simulator)
+
+
+def check_stated(simulator: Simulator) -> None:
+    """Check the attributes that a simulator states.
+
+    Raises:
+        LenskitError: One is missing or wrong.
+    """
+    groups = _stated(simulator, "groups")
+    if not isinstance(groups, tuple) or not groups or not all(isinstance(group, str) for group in groups):
+        raise breach(simulator, f"states groups = {groups!r}: give a tuple of names, such as ('lens', 'source')")
+    parameters = _stated(simulator, "parameters")
+    if not isinstance(parameters, tuple | list) or not all(isinstance(one, Parameter) for one in parameters):
+        raise breach(simulator, f"states parameters = {parameters!r}: give a tuple of Parameters")
+    if unknown := sorted({one.group for one in parameters} - {"", Parameter.group, *groups}):
+        raise breach(simulator, f"has parameters of the groups {', '.join(unknown)}, and states groups = {groups!r}")
+    shape = _stated(simulator, "image_shape")
+    sizes = isinstance(shape, tuple | list) and len(shape) == 3
+    if not sizes or not all(isinstance(n, int) and n > 0 for n in shape):
+        raise breach(simulator, f"states image_shape = {shape!r}: give channels, height and width in pixels")
+
+
+def check_scene(simulator: Simulator, scene: Any, lenses: int) -> None:
+    """Check the recorded parameters of a scene.
+
+    Args:
+        simulator: The simulator that drew it.
+        scene: The scene.
+        lenses: Images that it is of.
+
+    Raises:
+        LenskitError: A parameter is missing or has another shape.
+    """
+    for parameter in simulator.parameters:
+        value = scene.get(parameter.name)
+        if value is None:
+            raise breach(simulator, f"states the parameter {parameter.name!r}, and draws none in its scenes")
+        if not isinstance(value, Tensor) or value.shape != (lenses,):
+            given = tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__
+            raise breach(simulator, f"draws {parameter.name!r} as {given}: give one number for each of {lenses} images")
+
+
+def check_images(simulator: Simulator, images: Any, count: int, device: torch.device) -> None:
+    """Check the type, the shape and the device of images.
+
+    Args:
+        simulator: The simulator that rendered them.
+        images: The images.
+        count: Their number.
+        device: Where they are to be.
+
+    Raises:
+        LenskitError: One of these is wrong.
+    """
+    check_tensor(simulator, "images", images, (count, *simulator.image_shape), device)
+
+
+def _scene(simulator: Simulator, seed: int, split: str, index: Tensor, shared: Iterable[str]) -> Scene:
+    scene = simulator.scene(seed, split, index, shared=shared)
+    check_scene(simulator, scene, len(index))
+    return scene
+
+
+def _stated(simulator: Simulator, name: str) -> Any:
+    if not hasattr(simulator, name):
+        raise breach(simulator, f"states no `{name}`")
+    return getattr(simulator, name)
