@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from threading import Lock
 from typing import Any
 
 import torch
@@ -14,11 +13,10 @@ from lenskit.kinds.dataset import Dataset
 from lenskit.kinds.parameter import Parameter
 
 _met = Met()
-_lock = Lock()
 
 
 def meet_dataset(dataset: Dataset) -> None:
-    """Check a dataset when pixels are first read; later calls return at once. Threads may call it.
+    """Check a dataset when it is first used; later calls return at once.
 
     Args:
         dataset: The dataset, with one lens or more.
@@ -26,12 +24,9 @@ def meet_dataset(dataset: Dataset) -> None:
     Raises:
         LenskitError: It breaks its contract.
     """
-    if dataset in _met:
-        return
-    with _lock:
-        if dataset not in _met:
-            _check(dataset)
-            _met.add(dataset)
+    if dataset not in _met:
+        _check(dataset)
+        _met.add(dataset)
 
 
 def check_stated(dataset: Any) -> None:
@@ -60,11 +55,16 @@ def check_stated(dataset: Any) -> None:
 def _check(dataset: Dataset) -> None:
     check_stated(dataset)
     rows = sorted({0, len(dataset) - 1})
-    images, values = _read(dataset, rows)
-    again = torch.empty_like(images)
-    _same(dataset, "read_into", dataset.read_into(again, rows), again, values, images)
-    alone, own = _read(dataset, rows[-1:])
-    _same(dataset, "read", own, alone, {name: value[-1:] for name, value in values.items()}, images[-1:])
+    images, values = _read(dataset, rows[::-1])
+    pixels = torch.empty_like(images)
+    known = dataset.read_into(pixels, rows)
+    pairs = [(pixels, images), *((known[p.name].double(), values[p.name].double()) for p in dataset.parameters)]
+    if not all(one.flip(0).allclose(other, rtol=0, atol=0, equal_nan=True) for one, other in pairs):
+        raise breach(
+            dataset,
+            f"reads others by `read({rows[::-1]})` than by `read_into(images, {rows})`: give the lenses that are asked "
+            "for, in that order",
+        )
 
 
 def _read(dataset: Dataset, rows: Sequence[int]) -> tuple[Tensor, dict[str, Tensor]]:
@@ -82,14 +82,3 @@ def _read(dataset: Dataset, rows: Sequence[int]) -> tuple[Tensor, dict[str, Tens
             given = "none" if value is None else shape or type(value).__name__
             raise breach(dataset, f"gives {given} of {parameter.name!r} for {len(rows)} lenses: give a number for each")
     return images, values
-
-
-def _same(
-    dataset: Dataset, way: str, values: dict[str, Tensor], images: Tensor, wanted: dict[str, Tensor], pixels: Tensor
-) -> None:
-    alike = images.allclose(pixels, rtol=0, atol=0, equal_nan=True) and all(
-        values[parameter.name].allclose(wanted[parameter.name], rtol=0, atol=0, equal_nan=True)
-        for parameter in dataset.parameters
-    )
-    if not alike:
-        raise breach(dataset, f"gives another lens by `{way}`: the order is that of the numbers asked for")

@@ -61,6 +61,7 @@ class StoredLenses(LensSet):
     def read(self, rows: Rows, views: int = 1, omit: Iterable[str] = ()) -> Lenses:
         if frozenset(omit):
             raise LenskitError("nothing can be left out of stored images")
+        meet_dataset(self.dataset)
         index = self.numbers(rows)
         return self.made_of(*read_lenses(self.dataset, _as_range(index), draws=views), torch.from_numpy(index))
 
@@ -93,7 +94,6 @@ def read_lenses(dataset: Dataset, lenses: Sequence[int], draws: int, into: Tenso
     Raises:
         LenskitError: if a pixel is not finite.
     """
-    meet_dataset(dataset)
     into = torch.empty(len(lenses), draws, *dataset.image_shape) if into is None else into[: len(lenses)]
     values = dataset.read_into(into, lenses)
     if not _all_finite(into):

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from lenskit.config import Config
+from lenskit.contracts.dataset import meet_dataset
 from lenskit.contracts.pairs import check_batch, check_stated, meet_pairs
 from lenskit.data.chunk_cache import ChunkCache, check_room, load, size_in_bytes
 from lenskit.data.lens_set import Lenses, LensSet
@@ -122,6 +123,13 @@ class TrainingSet(ABC):
     def _available(self, lenses: int) -> int:
         return lenses
 
+    def meet(self) -> None:  # noqa: B027 - a simulator is checked when it first renders
+        """Check a dataset before training, which reads it in threads.
+
+        Raises:
+            LenskitError: It breaks its contract.
+        """
+
     def check(self, device: torch.device) -> None:  # noqa: B027 - simulated lenses need nothing there
         """Raise a UsageError if batches cannot be made on a device."""
 
@@ -217,6 +225,9 @@ class StoredTrainingSet(TrainingSet):
         self.order = Order(len(dataset), dataset.chunk, seed)
         self.cache = ChunkCache(dataset, self.order, pairs.draws, workers, keep=self.keep == "memory")
         self._all: Pixels | None = None
+
+    def meet(self) -> None:
+        meet_dataset(self.dataset)
 
     def check(self, device: torch.device) -> None:
         if self.keep in ("memory", "device"):

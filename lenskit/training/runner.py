@@ -117,6 +117,7 @@ class Job:
         """Return the training set, and the channels and the size of its images as a network sees them."""
         with memory.building("the images", memory.SMALLER_IMAGES):
             training_set = training_set_of(self.config)
+            training_set.meet()
         if min(training_set.image_shape[1:]) < FEWEST_PIXELS:
             _, height, width = training_set.image_shape
             raise UsageError(

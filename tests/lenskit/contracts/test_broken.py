@@ -602,19 +602,19 @@ class _(Pile):
         return super().read(index)[0], {"x": torch.arange(6.0)}
 
 
-@broken("dataset", "reads the first lenses, whatever is asked for", "gives another lens by `read`")
+@broken("dataset", "reads the first lenses, whatever is asked for", "reads others by `read([5, 0])`")
 class _(Pile):
     def read(self, index: Sequence[int]) -> tuple[Tensor, dict[str, Tensor]]:
         return super().read(range(len(index)))
 
 
-@broken("dataset", "reads another order into memory", "gives another lens by `read_into`")
+@broken("dataset", "reads another order into memory", "than by `read_into(images, [0, 5])`")
 class _(Pile):
     def read_into(self, images: Tensor, index: Sequence[int]) -> dict[str, Tensor]:
         return super().read_into(images, list(reversed(index)))
 
 
-@broken("dataset", "forgets to fill the memory", "gives another lens by `read_into`")
+@broken("dataset", "forgets to fill the memory", "than by `read_into(images, [0, 5])`")
 class _(Pile):
     def read_into(self, images: Tensor, index: Sequence[int]) -> dict[str, Tensor]:
         images.fill_(-1)
