@@ -78,6 +78,7 @@ if TYPE_CHECKING:
     from lenskit.store.store import coordinate_name as coordinate_name
     from lenskit.store.store import is_store as is_store
     from lenskit.store.zarr_format import ZarrFormat as ZarrFormat
+    from lenskit.undefined import plane_of as plane_of
     from lenskit.words import as_label as as_label
     from lenskit.words import as_markdown as as_markdown
     from lenskit.words import escaped as escaped

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from typing import TYPE_CHECKING
 
 import click
@@ -91,15 +92,24 @@ def _range(values: Tensor) -> str:
 @click.argument("path")
 def check(path: str) -> None:
     """Read all of PATH through, verify checksums where the format has them, and name what is damaged or absent. Exit
-    status 1 if anything is."""
+    status 1 if anything is. Undefined pixels, which are filled, are counted."""
     from lenskit.data.readers import open_dataset
 
     parts = bad = 0
-    for name, complaint in open_dataset(path).check():
+    dataset = open_dataset(path)
+    counts: dict[str, int] = {}
+    dataset.undefined.counts = counts
+    for name, complaint in dataset.check():
         parts += 1
         if complaint:
             bad += 1
             echo(f"{name}: {complaint}")
+    if counts:
+        pixels, total = sum(counts.values()), len(dataset) * dataset.views * math.prod(dataset.image_shape)
+        echo(
+            f"{path}: {pixels} of {total} pixels ({100 * pixels / total:.3g} %) are undefined and filled, in "
+            f"{len(counts)} of {len(dataset)} lenses"
+        )
     if bad:
         raise LenskitError(f"{path}: {bad} of {parts} parts are damaged or absent")
     echo(f"{path}: all {parts} parts are sound")

@@ -83,7 +83,7 @@ class StoredLenses(LensSet):
 
 
 def read_lenses(dataset: Dataset, lenses: Sequence[int], draws: int, into: Tensor | None = None) -> Pixels:
-    """Return lenses of a dataset, and the first `draws` images of each.
+    """Return lenses of a dataset, and the first `draws` images of each, their undefined pixels filled.
 
     Args:
         dataset: Where they are read from.
@@ -92,13 +92,13 @@ def read_lenses(dataset: Dataset, lenses: Sequence[int], draws: int, into: Tenso
         into: Memory for the images, (n or more, draws, C, H, W).
 
     Raises:
-        LenskitError: if a pixel is not finite.
+        LenskitError: if all pixels of a channel are undefined.
     """
     into = torch.empty(len(lenses), draws, *dataset.image_shape) if into is None else into[: len(lenses)]
     values = dataset.read_into(into, lenses)
     if not _all_finite(into):
-        bad = next(lens for lens, image in zip(lenses, into.numpy(), strict=True) if not np.isfinite(image).all())
-        raise LenskitError(f"lens {dataset.names[bad]} holds pixels that are not finite")
+        for lens, image in zip(lenses, into.numpy(), strict=True):
+            image[:] = dataset.undefined.fill(image, f"lens {dataset.names[lens]}", dataset.names[lens])
     columns = [_per_image(values[parameter.name], draws) for parameter in dataset.parameters]
     return into, torch.stack(columns, -1) if columns else torch.empty(len(lenses), draws, 0)
 

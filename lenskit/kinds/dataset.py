@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -13,6 +14,7 @@ from torch import Tensor
 from lenskit.errors import LenskitError
 from lenskit.kinds.parameter import Parameter
 from lenskit.options import options_of
+from lenskit.undefined import Undefined
 
 
 class Dataset(ABC):
@@ -75,6 +77,15 @@ class Dataset(ABC):
     def __len__(self) -> int:
         return len(self.names)
 
+    @cached_property
+    def undefined(self) -> Undefined:
+        """The undefined pixels that were filled so far, and what fills them.
+
+        A reader that cuts out the middle of images, or resamples them, fills them first by `undefined.fill`: pixels
+        outside the middle help. No other reader needs it.
+        """
+        return Undefined()
+
     @property
     def pixel_scale_can_be_said(self) -> bool:
         """Whether the reader has an option `pixel_scale` that is for these images: nothing says what simulated them."""
@@ -89,8 +100,9 @@ class Dataset(ABC):
                 for several chunks if they are small.
 
         Returns:
-            Images (n, views, channels, height, width), float32 and finite, and for each parameter its values as
-            float32: (n,), or (n, views) where they differ between the images of a lens.
+            Images (n, views, channels, height, width), float32, and for each parameter its values as float32: (n,), or
+            (n, views) where they differ between the images of a lens. NaN marks undefined pixels, such as masked ones.
+            Whoever reads lenses for a network fills them (`lenskit.fill`), as well as infinities.
 
         Raises:
             LenskitError: naming what cannot be read, or is damaged.
@@ -133,7 +145,9 @@ class Dataset(ABC):
             name = self.names[start] if len(lenses) == 1 else f"lenses {lenses[0]} to {lenses[-1]}"
             try:
                 images, _ = self.read(lenses)
+                for lens, image in zip(lenses, images.numpy(), strict=True):
+                    self.undefined.fill(image, f"lens {self.names[lens]}", self.names[lens])
             except (LenskitError, OSError) as error:
                 yield name, " ".join(str(error).split())
             else:
-                yield name, "" if images.isfinite().all() else "some pixels are not finite"
+                yield name, ""

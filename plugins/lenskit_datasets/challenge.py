@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import pi
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -18,14 +18,15 @@ from annotated_types import Gt
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lenskit.plugin import Dataset, LenskitError, Parameter, UsageError, at_most
+from lenskit.plugin import LenskitError, Parameter, UsageError, at_most
 from lenskit.toolbox import check_hdu
 from lenskit_datasets.catalogue import Array, read_catalogue
 from lenskit_datasets.fits_file import opened, pixels_of
 from lenskit_datasets.folders import DEPTH, each_file, has_ending, look_through, stem
 from lenskit_datasets.labels import as_float32, check_file
-from lenskit_datasets.pixel_scale import check_resampled, regrid, resampled_length
-from lenskit_datasets.pixels import Clean, by
+from lenskit_datasets.pixel_scale import check_resampled, regrid, resampled_length, seen
+from lenskit_datasets.pixels import by
+from lenskit_datasets.reader import Reader, check_contrast
 
 log = logging.getLogger("lenskit")
 
@@ -47,7 +48,7 @@ class Band:
     pixel_scale: float
 
 
-class Challenge(Dataset):
+class Challenge(Reader):
     """Images of a Lens Finding Challenge and what its catalogue says of them.
 
     Args:
@@ -80,8 +81,10 @@ class Challenge(Dataset):
         factor: Annotated[float, Gt(0)] = 1.0,
         size: Annotated[int, Gt(0), at_most(10**6)] | None = None,
         resample: Annotated[float, Gt(0)] | None = None,
+        **options: Any,
     ) -> None:
-        self._root, self._theta_E, self._factor, self._clean = Path(path), theta_E, factor, Clean()
+        super().__init__(**options)
+        self._root, self._theta_E, self._factor = Path(path), theta_E, factor
         if not self._root.is_dir():
             raise UsageError(f"there is no folder {path}; this reader takes {self.accepts}")
         if not bands or len(set(bands)) < len(bands):
@@ -116,7 +119,7 @@ class Challenge(Dataset):
         images = np.empty((len(index), 1, *self.image_shape), np.float32)
         for row, lens in zip(images, index, strict=True):
             for channel, band in zip(row[0], self._bands, strict=True):
-                channel[:] = self._image(band, self._files[band.label][self._ids[int(lens)]])
+                channel[:] = self._image(band, int(lens))
         return torch.from_numpy(images), self.read_parameters(index)
 
     def read_parameters(self, index: Sequence[int]) -> dict[str, Tensor]:
@@ -225,8 +228,9 @@ class Challenge(Dataset):
         assert self.pixel_scale is not None
         return band.pixel_scale / self.pixel_scale
 
-    def _image(self, band: Band, file: str) -> NDArray[np.float32]:
+    def _image(self, band: Band, lens: int) -> NDArray[np.float32]:
         """One band of a lens, (height, width), filled, in the pixels wanted."""
+        file = self._files[band.label][self._ids[lens]]
         with opened(file) as hdus:
             hdu = next((hdu for hdu in hdus if hdu.is_image and hdu.shape), None)
             if hdu is not None:
@@ -238,7 +242,11 @@ class Challenge(Dataset):
             raise LenskitError(
                 f"{file} has {by(pixels.shape)} pixels, others have more: say size={length}, or remove it"
             )
-        return np.float32(self._factor) * regrid(self._clean(pixels, file), self._ratio(band), size)
+        ratio = self._ratio(band)
+        used = seen(pixels.shape, ratio, size)
+        filled = self.undefined.fill(self.in_single_precision(pixels), file, self.names[lens], used)
+        check_contrast(filled, file)
+        return np.float32(self._factor) * regrid(filled, ratio, size)
 
 
 def _area(file: str) -> tuple[int, ...]:

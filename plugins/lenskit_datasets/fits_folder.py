@@ -13,8 +13,7 @@ from annotated_types import Gt
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lenskit.plugin import Dataset, LenskitError, UsageError, at_most
-from lenskit_datasets.fill import fill_masked
+from lenskit.plugin import LenskitError, UsageError, at_most
 from lenskit_datasets.fits_file import opened, pixels_of, select_image
 from lenskit_datasets.folders import (
     DEPTH,
@@ -37,7 +36,8 @@ from lenskit_datasets.pixel_scale import (
     scale_in,
     seen,
 )
-from lenskit_datasets.pixels import MOST_REPORTS, Shape, by, common_shape
+from lenskit_datasets.pixels import Shape, by, common_shape
+from lenskit_datasets.reader import Reader
 
 log = logging.getLogger("lenskit")
 
@@ -48,7 +48,7 @@ NOISE = "noise.fits"
 """Name of the noise map that is looked for unless another is given."""
 
 
-class FitsFolder(Dataset):
+class FitsFolder(Reader):
     """Lens images in FITS files, with their masks and labels.
 
     Any of these is a path to read:
@@ -62,8 +62,7 @@ class FitsFolder(Dataset):
 
     A lens is called by its file's name without the ending; by its folder's, if the file is called `image.fits`. An
     image has axes (height, width), or (channel, height, width) in numpy's order, and the lens in its middle. Masked
-    pixels, NaNs and infinities are filled as `lenskit_datasets.fill` says. Files are opened when they are read; at the
-    start only their headers are.
+    pixels are undefined. Files are opened when they are read; at the start only their headers are.
 
     Args:
         path: File or folder.
@@ -102,7 +101,9 @@ class FitsFolder(Dataset):
         hdu: int | str | None = None,
         pixel_scale: Annotated[float, Gt(0)] | None = None,
         resample: Annotated[float, Gt(0)] | None = None,
+        **options: Any,
     ) -> None:
+        super().__init__(**options)
         self._root, self._noise, self._mask_above, self._hdu = Path(path), noise, mask_above, hdu
         self._files = self._find(pattern)
         self.names = [self._name(file) for file in self._files]
@@ -128,7 +129,6 @@ class FitsFolder(Dataset):
             self.parameters, self._labels = read_labels(table, self.names, columns or {})
         elif columns:
             raise UsageError(f"columns are given, but no table of labels: there is no {folder / LABELS}")
-        self._reported: set[int] = set()
 
     @classmethod
     def recognises(cls, path: Path) -> bool:
@@ -257,42 +257,31 @@ class FitsFolder(Dataset):
         """One image, (channels, height, width), filled and cut out."""
         file = self._files[index]
         with opened(file) as hdus:
-            image = _float32(pixels_of(hdus, select_image(file, hdus, self._hdu)))
+            image = self.in_single_precision(pixels_of(hdus, select_image(file, hdus, self._hdu)))
         image = image.reshape(-1, *image.shape[-2:])
-        infinite = ~np.isfinite(image)
-        masked = infinite | self._mask(file, image.shape)
+        image[self._mask(file, image.shape)] = np.nan
         ratio, size = self._ratios[index], self.image_shape[-1]
         middle = seen(image.shape[-2:], ratio, size)
-        for channel, (pixels, bad) in enumerate(zip(image, masked, strict=True)):
-            good = pixels[middle][~bad[middle]]
+        for channel, pixels in enumerate(image[..., *middle]):
+            good = pixels[np.isfinite(pixels)]
             if not good.size or np.ptp(good) == 0:
-                what = f"all good pixels are {good[0]:g}" if good.size else "all pixels are masked or not finite"
+                what = f"all good pixels are {good[0]:g}" if good.size else "all pixels are masked or undefined"
                 where = f" in channel {channel}" if len(image) > 1 else ""
-                raise LenskitError(f"{file} holds no image{where}: {what} in the middle {by(bad[middle].shape)}")
-        self._report(index, masked[..., *middle], infinite[..., *middle])
-        filled = [fill_masked(pixels, bad) for pixels, bad in zip(image, masked, strict=True)]
-        return regrid(np.stack(filled), ratio, size)
+                raise LenskitError(f"{file} holds no image{where}: {what} in the middle {by(pixels.shape)}")
+        name = self.names[index]
+        return regrid(self.undefined.fill(image, name, name, middle), ratio, size)
 
     def _mask(self, file: Path, shape: tuple[int, ...]) -> NDArray[np.bool_]:
         """Where the noise map beside an image marks its pixels as masked: of the image's shape."""
         path = self._noise_of.get(file.parent)
         if path is None:
             return np.zeros(shape, bool)
-        with opened(path) as hdus:
-            noise = _float32(pixels_of(hdus, select_image(path, hdus)))
+        with opened(path) as hdus, np.errstate(over="ignore"):
+            noise = np.array(pixels_of(hdus, select_image(path, hdus)), np.float32)
         if noise.shape[-2:] != shape[-2:]:
             raise LenskitError(f"{path} has {by(noise.shape[-2:])} pixels, its image {by(shape[-2:])}")
         with np.errstate(invalid="ignore"):
             return np.broadcast_to(~(noise < self._mask_above), shape)
-
-    def _report(self, index: int, masked: NDArray[np.bool_], infinite: NDArray[np.bool_]) -> None:
-        """Logs, once, what is filled in an image; of some images only, since there may be many."""
-        if masked.any() and index not in self._reported and len(self._reported) < MOST_REPORTS:
-            self._reported.add(index)
-            log.info(
-                "%s: %.1f %% of the pixels are filled: %d are masked, %d more are not finite",
-                self.names[index], 100 * masked.mean(), masked.sum() - infinite.sum(), infinite.sum(),
-            )  # fmt: skip
 
 
 def _of_layouts(root: Path, files: Sequence[Path]) -> Iterator[list[Path]]:
@@ -301,9 +290,3 @@ def _of_layouts(root: Path, files: Sequence[Path]) -> Iterator[list[Path]]:
     yield [file for file in called if file.parent != root]
     yield [file for file in called if file.parent == root]
     yield [file for file in files if file.parent == root]
-
-
-def _float32(pixels: NDArray[Any]) -> NDArray[np.float32]:
-    """Pixels in memory, in the machine's byte order; what float32 cannot hold is infinite."""
-    with np.errstate(over="ignore"):
-        return np.array(pixels, dtype=np.float32)

@@ -13,11 +13,12 @@ from annotated_types import Gt
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lenskit.plugin import Dataset, LenskitError, UsageError, at_most
+from lenskit.plugin import LenskitError, UsageError, at_most
 from lenskit.toolbox import Plan, check_bytes, coordinate_name, hdf5_item, too_many_files
 from lenskit_datasets.formats.hdf5 import Hdf5Format
 from lenskit_datasets.hdf5_labels import Label, Labels, is_dataset, is_there, told
-from lenskit_datasets.pixels import Clean, common_shape
+from lenskit_datasets.pixels import common_shape
+from lenskit_datasets.reader import Reader
 from lenskit_datasets.simulated import Numbered, follow_plan
 
 IMAGES = "images"
@@ -25,7 +26,7 @@ FAULTS = (OSError, RuntimeError, KeyError, ValueError, TypeError)
 """What h5py raises of a file that is damaged."""
 
 
-class Hdf5(Dataset):
+class Hdf5(Reader):
     """Lens images in an HDF5 file: one that `lenskit simulate --format hdf5` wrote, or any other.
 
     Of a file of ours nothing has to be said. Of any other, the images are one data set with axes (lens, height,
@@ -33,8 +34,8 @@ class Hdf5(Dataset):
     with a number for each lens, or for each of its views. Its unit is the attribute `units` (or `unit`), or
     what its name says; `theta_E` is converted to arcsec, and taken in arcsec without either. One with the attribute
     `identity` numbers things. Texts and enumerations are class labels; an empty text, or a number of no class, is not
-    known. Whole numbers that float32 does not hold are left out, unless they are identities. Pixels that are not finite
-    are filled, as `lenskit_datasets.fill` says. Nothing outside the file is read. It is opened whenever it is read.
+    known. Whole numbers that float32 does not hold are left out, unless they are identities. Nothing outside the file
+    is read. It is opened whenever it is read.
 
     Args:
         path: The file.
@@ -67,8 +68,10 @@ class Hdf5(Dataset):
         shared: list[str] = ["lens"],  # noqa: B006 - an option's default is never changed
         size: Annotated[int, Gt(0), at_most(10**6)] | None = None,
         pixel_scale: Annotated[float, Gt(0)] | None = None,
+        **options: Any,
     ) -> None:
-        self._path, self._channels_last, self._clean = Path(path), channels_last, Clean(size)
+        super().__init__(**options)
+        self._path, self._channels_last, self._size = Path(path), channels_last, size
         self._of_views = views
         self._values: dict[str, Tensor] = {}
         self._labels: list[Label] = []
@@ -104,7 +107,8 @@ class Hdf5(Dataset):
         with self._opened() as file:
             stored = self._in_order(self._rows(hdf5_item(file, self._images), wanted)) if len(wanted) else ()
         for place, (number, views) in enumerate(zip(wanted, stored, strict=True)):
-            images[place] = self._clean(views, f"{self._path}: {self._images}[{number}]")
+            name = f"{self._path}: {self._images}[{number}]"
+            images[place] = self.clean(views, name, self.names[number], self._size)
         return torch.from_numpy(images), self.read_parameters(index)
 
     def read_parameters(self, index: Sequence[int]) -> dict[str, Tensor]:

@@ -15,18 +15,18 @@ from annotated_types import Gt
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lenskit.plugin import Dataset, LenskitError, Parameter, UsageError, at_most
+from lenskit.plugin import LenskitError, Parameter, UsageError, at_most
 from lenskit.toolbox import too_many_files
 from lenskit_datasets.folders import check_names, look_through, matching, stem
 from lenskit_datasets.labels import LABELS, find_table, read_labels
-from lenskit_datasets.pixels import Clean, common_shape
+from lenskit_datasets.pixels import common_shape
+from lenskit_datasets.reader import Reader
 
 
-class ImageFiles(Dataset):
+class ImageFiles(Reader):
     """Images in files of some kind: one file, a folder of them, or a folder for each class.
 
-    What is not finite among the pixels is filled, as `lenskit_datasets.fill` says. Files are opened when they are read;
-    at the start only their headers are.
+    Files are opened when they are read; at the start only their headers are.
 
     Args:
         path: File or folder.
@@ -58,8 +58,10 @@ class ImageFiles(Dataset):
         classes: list[str] | None = None,
         labels: str | None = None,
         columns: dict[str, str] | None = None,
+        **options: Any,
     ) -> None:
-        self._root, self._clean, self.pixel_scale = Path(path), Clean(size), pixel_scale
+        super().__init__(**options)
+        self._root, self._size, self.pixel_scale = Path(path), size, pixel_scale
         files = self._find(pattern)
         self._base = _base(self._root, files)
         if classes is not None:
@@ -112,7 +114,7 @@ class ImageFiles(Dataset):
                 last, stored = i, self._sound(self.images_of, self._files[i])
             row = int(index[place] - self._ends[i] + self._counts[i])
             name = f"{self._files[i]}[{row}]" if self._counts[i] > 1 else str(self._files[i])
-            images[place, 0] = self._clean(self._one(stored, row, name), name)
+            images[place, 0] = self.clean(self._one(stored, row, name), name, self.names[index[place]], self._size)
         return torch.from_numpy(images), self.read_parameters(index)
 
     def read_parameters(self, index: Sequence[int]) -> dict[str, Tensor]:

@@ -13,6 +13,9 @@ from lenskit_datasets.challenge import Band, Challenge, Label, images_in
 
 CATALOGUE = "classifications.csv"
 
+MASKED = 100.0
+"""Value of masked pixels of some bands from the ground."""
+
 Name = Literal["VIS", "R", "I", "G", "U"]
 
 
@@ -27,17 +30,26 @@ class LensChallenge1(Challenge):
     ```
 
     The catalogue gives `is_lens`, `theta_E` and the number of pixels and flux of the lensed image. Rows without an
-    image are left out; images without a row have no labels; both are counted. NaNs in an image are filled.
+    image are left out; images without a row have no labels; both are counted.
 
     Args:
         bands: Bands that become channels, in this order: VIS, or some of R, I, G and U. By default those there are.
+        blank: Value of undefined pixels, or several; `[]` for none. The challenge marks masked pixels by 100, where
+            others are of about 1e-12. Undefined pixels are filled, as NaNs are.
     """
 
     accepts = "a folder with imageEUC_VIS-ID.fits, or with Band1/imageSDSS_R-ID.fits, ..., and classifications.csv"
     known_bands = {"VIS": Band("EUC_VIS", 0.1)} | {band: Band(f"SDSS_{band}", 0.2) for band in "RIGU"}
     catalogues = re.compile(r"classifications.*\.csv")
 
-    def __init__(self, path: str | Path, *, bands: list[Name] | None = None, **options: Any) -> None:
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        bands: list[Name] | None = None,
+        blank: float | list[float] | None = MASKED,
+        **options: Any,
+    ) -> None:
         if bands is None:
             space, ground = _sides(Path(path))
             if space and ground:
@@ -47,7 +59,7 @@ class LensChallenge1(Challenge):
             bands = ["R", "I", "G", "U"] if ground else ["VIS"]
         if len({self.known_bands[band].pixel_scale for band in bands}) > 1:
             raise UsageError("VIS is from space, R, I, G and U are from the ground, and their lenses are others")
-        super().__init__(path, bands, **options)
+        super().__init__(path, bands, blank=blank, **options)
 
     @classmethod
     def recognises(cls, path: Path) -> bool:

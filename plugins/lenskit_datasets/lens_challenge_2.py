@@ -40,7 +40,7 @@ class LensChallenge2(Challenge):
     The catalogue gives `theta_E` (from `ein_area`), redshifts, magnitudes and more. `is_lens` is the challenge's rule,
     n_source_im > 0 and mag_eff > 1.6 and n_pix_source > 20; where one of these is not known and the others hold, nor is
     it. `source_ID` keeps images of one source on one side of a split. Rows without an image, and lenses that lack a
-    band, are left out; images without a row have no labels; all are counted. NaNs in an image are filled.
+    band, are left out; images without a row have no labels; all are counted.
 
     Args:
         bands: Bands that become channels, in this order: VIS, H, J, Y. VIS beside others is brought to their pixels.

@@ -16,12 +16,13 @@ from astropy.io import fits
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lenskit.plugin import Dataset, LenskitError, Parameter, UsageError, at_most
+from lenskit.plugin import LenskitError, Parameter, UsageError, at_most
 from lenskit.toolbox import Plan, first_inexact, open_bytes, quiet_fits, repeated, unit_in, wrong_card
 from lenskit_datasets.fits_file import FAULTS, is_blank_zero, is_unsigned_64, undefined_as_nan, unreadable
 from lenskit_datasets.folders import FITS, check_names, each_file, has_ending, look_through, stem
 from lenskit_datasets.formats.fits import FitsFormat
-from lenskit_datasets.pixels import Clean, by, common_shape
+from lenskit_datasets.pixels import by, common_shape
+from lenskit_datasets.reader import Reader
 from lenskit_datasets.simulated import follow_plan
 
 log = logging.getLogger("lenskit")
@@ -49,7 +50,7 @@ BLOCK = 2880
 """FITS files come in blocks of so many bytes."""
 
 
-class LensiamFits(Dataset):
+class LensiamFits(Reader):
     """Pairs of images as LenSiam released them, and as `lenskit simulate --format fits` writes them.
 
     ```
@@ -80,8 +81,10 @@ class LensiamFits(Dataset):
         size: Annotated[int, Gt(0), at_most(10**6)] | None = None,
         keys: list[str] | None = None,
         pixel_scale: Annotated[float, Gt(0)] | None = None,
+        **options: Any,
     ) -> None:
-        self._root, self._clean, self.pixel_scale = Path(path), Clean(size), pixel_scale
+        super().__init__(**options)
+        self._root, self._size, self.pixel_scale = Path(path), size, pixel_scale
         if (self._root / CARD).is_file():
             if keys is not None or pixel_scale is not None:
                 raise UsageError(f"{self._root / CARD} says what there is: leave out keys and pixel_scale")
@@ -119,7 +122,7 @@ class LensiamFits(Dataset):
         images = np.empty((len(index), self.views, *self.image_shape), np.float32)
         for place, number in enumerate(index):
             header, pixels = self._read(self._files[number])
-            images[place] = self._clean(pixels, str(self._files[number]))
+            images[place] = self.clean(pixels, str(self._files[number]), self.names[number], self._size)
             self._take_values(number, header)
         return torch.from_numpy(images), self._values(index)
 

@@ -1,4 +1,4 @@
-"""What readers do to pixels: the middle of an image, finite, as float32."""
+"""The middle of images, and their common shape."""
 
 from __future__ import annotations
 
@@ -6,81 +6,16 @@ import logging
 from collections.abc import Sequence
 from itertools import chain
 
-import numpy as np
-from numpy.typing import ArrayLike, NDArray
-
-from lenskit.plugin import LenskitError, UsageError
+from lenskit.plugin import UsageError
 from lenskit.toolbox import check_bytes
-from lenskit_datasets.fill import fill_masked
 
 log = logging.getLogger("lenskit")
 
 IN_MEMORY = "an image in float32"
 """Part that messages about the limit of bytes name."""
 
-MOST_REPORTS = 10
-"""Of so many images a reader tells what is filled: a data set may have holes in all."""
-
 Shape = tuple[int, int, int]
 """Channels, height and width."""
-
-
-class Clean:
-    """Makes images fit to be learned from: their middle is cut out, and what is not finite filled.
-
-    Holes are filled as `lenskit_datasets.fill` says, and how many there were is logged once an image, of the first few.
-
-    Args:
-        size: Height and width of the middle; all of an image if not given.
-    """
-
-    def __init__(self, size: int | None = None) -> None:
-        self.size = size
-        self._reported: set[str] = set()
-
-    def __call__(self, image: ArrayLike, name: str) -> NDArray[np.float32]:
-        """One image, or those of a lens.
-
-        Args:
-            image: (..., height, width), of any type of real numbers and any byte order; what float32 cannot hold is
-                not finite.
-            name: What the image is called in messages.
-
-        Returns:
-            (..., height, width), float32.
-
-        Raises:
-            LenskitError: if there is no image: all pixels of a channel are equal, or none is finite.
-        """
-        with np.errstate(over="ignore"):
-            pixels = np.asarray(image).astype(np.float32, order="C")
-        holes = ~np.isfinite(pixels)
-        if holes.any():
-            for plane in map(tuple, np.argwhere(holes.any((-2, -1)))):
-                if holes[plane].all():
-                    raise LenskitError(f"{name} holds no image: no pixel is finite{_where(plane, pixels)}")
-                pixels[plane] = fill_masked(pixels[plane], holes[plane])
-            self._report(name, holes)
-        pixels = pixels[..., *middle(pixels.shape[-2:], self.size)]
-        flat = pixels.max((-2, -1)) == pixels.min((-2, -1))
-        if flat.any():
-            plane = tuple(np.argwhere(flat)[0])
-            raise LenskitError(
-                f"{name} holds no image: all pixels are {pixels[plane].flat[0]:g}{_where(plane, pixels)}"
-            )
-        return pixels
-
-    def _report(self, name: str, holes: NDArray[np.bool_]) -> None:
-        if name not in self._reported and len(self._reported) < MOST_REPORTS:
-            self._reported.add(name)
-            log.info("%s: %.1f %% of the pixels are filled: %d are not finite", name, 100 * holes.mean(), holes.sum())
-
-
-def _where(plane: tuple[int, ...], pixels: NDArray[np.float32]) -> str:
-    """Which of several planes, in words."""
-    names = ("lens", "view", "channel")[-len(plane) :] if plane else ()
-    told = [f"{name} {number}" for name, number, n in zip(names, plane, pixels.shape, strict=False) if n > 1]
-    return f" in {', '.join(told)}" if told else ""
 
 
 def middle(area: Sequence[int], size: int | None) -> tuple[slice, slice]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +11,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lenskit.plugin import Dataset, Parameter
+from lenskit.plugin import Parameter
 from lenskit.toolbox import Store, is_store
+from lenskit_datasets.reader import Reader
 from lenskit_datasets.simulated import Numbered, follow_plan
 
 
-class ZarrStore(Dataset):
+class ZarrStore(Reader):
     """What `lenskit simulate` wrote: images of lenses, their parameters, and how they were made.
 
     Args:
@@ -24,7 +26,8 @@ class ZarrStore(Dataset):
 
     accepts = "a Zarr store that `lenskit simulate` wrote"
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, **options: Any) -> None:
+        super().__init__(**options)
         self.store = Store(path)
         plan = self.store.plan
         follow_plan(self, plan)
@@ -47,7 +50,9 @@ class ZarrStore(Dataset):
         """
         # Parameters first: of an incomplete store nothing else is read.
         values = self.read_parameters(index)
-        return self._images(np.asarray(index, dtype=np.int64)), values
+        images = self._images(np.asarray(index, dtype=np.int64))
+        self.mark(images.numpy())
+        return images, values
 
     def read_into(self, images: Tensor, index: Sequence[int]) -> dict[str, Tensor]:
         """See `Dataset.read_into`. Whole chunks of float32 come from their files without a copy in between."""
@@ -57,6 +62,7 @@ class ZarrStore(Dataset):
         values = self.read_parameters(index)
         for chunk, part in zip(chunks, images.split(self.chunk), strict=True):
             self.store.read(chunk, into=part.numpy())
+        self.mark(images.numpy())
         return values
 
     def _whole_chunks(self, index: Sequence[int]) -> list[int]:
@@ -91,5 +97,8 @@ class ZarrStore(Dataset):
         return self._values[parameter.name]
 
     def check(self) -> Iterator[tuple[str, str]]:
-        """See `Dataset.check`; parts are files of chunks, and parameters."""
-        return self.store.check()
+        """See `Dataset.check`; parts are files of chunks, and parameters.
+
+        Simulated images have undefined pixels only if `blank` says so; the images are then read as well.
+        """
+        return chain(self.store.check(), super().check()) if len(self._blank) else self.store.check()

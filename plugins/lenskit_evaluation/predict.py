@@ -131,7 +131,7 @@ class Predict(Evaluation):
             raise UsageError('--rings needs the size of a pixel: say it, as in "READER:PATH?pixel_scale=0.05"')
         images: list[Tensor] = []
         for dataset in datasets:
-            images += dataset.read(range(min(len(dataset), MOST - len(images))))[0][:, 0]
+            images += StoredLenses(dataset).read(range(min(len(dataset), MOST - len(images)))).images
             if len(images) == MOST:
                 break
         first = rows[: len(images)]

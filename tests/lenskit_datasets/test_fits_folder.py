@@ -197,9 +197,7 @@ class TestMasks:
         changed = image != data
         assert sorted(zip(*np.nonzero(changed), strict=True)) == [(4, 4), (4, 5), (9, 9), (12, 12), (13, 13)]
         dataset.read([0])
-        assert [r.getMessage() for r in caplog.records] == [
-            "lens: 1.2 % of the pixels are filled: 2 are masked, 3 more are not finite"
-        ]
+        assert [r.getMessage() for r in caplog.records] == ["lens: 5 of 400 pixels are undefined and are filled"]
         assert caplog.records[0].name == "lenskit"  # the one that the command line shows
 
     def test_each_channel_has_its_mask(self, tmp_path):
@@ -347,7 +345,7 @@ class TestBadInput:
     @pytest.mark.parametrize(
         ("data", "message"),
         [
-            (np.full((8, 8), np.nan), "all pixels are masked or not finite in the middle 8 x 8"),
+            (np.full((8, 8), np.nan), "all pixels are masked or undefined in the middle 8 x 8"),
             (np.full((8, 8), 3.0), "all good pixels are 3"),
             (np.stack([pixels(8, 8), np.zeros((8, 8))]), "in channel 1: all good pixels are 0"),
         ],
@@ -477,7 +475,7 @@ class TestHeaders:
         counts[5:9, 5:9] = 65535
         write(tmp_path / "a.fits", counts, BLANK=32767)
         assert image_of(FitsFolder(tmp_path)).max() < 2000
-        assert "16 more are not finite" in caplog.text
+        assert "a: 16 of 576 pixels are undefined and are filled" in caplog.text
 
     def test_some_scales_that_are_not_known_are_told_of_once(self, tmp_path, caplog):
         for number in range(3):

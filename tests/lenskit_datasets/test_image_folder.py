@@ -215,7 +215,7 @@ def test_bad_pictures_are_named(tmp_path: Path) -> None:
     gone.unlink()
     complaints = {
         1: "b.png cannot be read: ", 2: "c.png holds no image: all pixels are 7",
-        3: "d.tif holds no image: no pixel is finite", 4: "e.png is missing", 5: "f.tif cannot be read: ",
+        3: "d.tif holds no image: all pixels are undefined", 4: "e.png is missing", 5: "f.tif cannot be read: ",
     }  # fmt: skip
     for number, complaint in complaints.items():
         with pytest.raises(LenskitError, match=complaint) as raised:

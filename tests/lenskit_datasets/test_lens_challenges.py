@@ -235,7 +235,7 @@ class TestSecond:
         ("data", "message"),
         [
             (np.zeros((66, 66)), r"200003\.fits holds no image: all pixels are 0"),
-            (np.full((66, 66), np.nan), r"200003\.fits holds no image: no pixel is finite"),
+            (np.full((66, 66), np.nan), r"200003\.fits holds no image: all pixels are undefined"),
             (pixels(60, 0), r"200003\.fits has 60 x 60 pixels, others have more: say size=60"),
             (pixels(66, 0)[:50], r"200003\.fits holds 50 x 66 pixels: no square image"),
         ],

@@ -158,3 +158,46 @@ def test_an_unknown_pixel_scale_is_told_of_once_with_what_to_type(
     caplog.clear()
     assert rows(lenskit("data", "info", f"{path}&pixel_scale=0.05").out)["pixels"] == "0.05 arcsec"
     assert "pixel scale" not in caplog.text
+
+
+ACME = """
+import numpy as np
+import torch
+from lenskit.plugin import Dataset
+
+
+class Acme(Dataset):
+    \"\"\"Images whose masked pixels are NaN.\"\"\"
+
+    accepts = "a folder"
+    image_shape = (1, 16, 16)
+    names = [str(number) for number in range(8)]
+
+    def __init__(self, path):
+        self.path = path
+
+    def read(self, index):
+        images = [np.random.default_rng(lens).normal(size=(1, 1, 16, 16)) for lens in index]
+        images = torch.tensor(np.array(images), dtype=torch.float32)
+        for image, lens in zip(images, index):
+            image[..., 3, : lens // 6] = torch.nan
+        return images, {}
+"""
+
+
+def test_undefined_pixels_of_a_third_party_are_counted_and_filled(
+    install: Callable[..., None], lenskit: Callable[..., Any]
+) -> None:
+    """Lenses 6 and 7 of 8 have one such pixel of 256 each."""
+    install("acme", "@hookimpl\ndef lenskit_datasets():\n    return [Component('acme', 'acme:Acme', '')]\n", acme=ACME)
+    outcome = lenskit("data", "check", "acme:.")
+    assert outcome.status == 0
+    assert outcome.out == (
+        "acme:.: 2 of 2048 pixels (0.0977 %) are undefined and filled, in 2 of 8 lenses\n"
+        "acme:.: all 8 parts are sound\n"
+    )
+    train = lenskit(
+        "train", "--recipe", "toys", "--data", "acme:.", "--pairs", "default", "--batch-size", 4, "--lenses", 8
+    )
+    assert train.status == 0, train
+    assert lenskit("show", "--data", "acme:.", "--lenses", 8, "-o", "a.png").status == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections import Counter
@@ -15,7 +16,7 @@ from torch import Tensor
 
 from lenskit.chosen import build
 from lenskit.data.order import Order
-from lenskit.data.stored import read_lenses
+from lenskit.data.stored import StoredLenses, read_lenses
 from lenskit.data.training_set import Share, StoredTrainingSet
 from lenskit.errors import LenskitError
 from lenskit.kinds.dataset import Dataset
@@ -154,19 +155,56 @@ def test_what_cannot_be_read_is_told(workers: int, keep: str) -> None:
         run_through(Damaged(1500, 64), 100, 1, keep=keep, workers=workers)
 
 
-@pytest.mark.parametrize("value", [torch.nan, torch.inf, -torch.inf])
-@pytest.mark.parametrize("keep", ["disk", "device"])
-def test_pixels_that_are_not_finite_are_told(value: float, keep: str) -> None:
-    class Holes(Watched):
-        def read(self, index: Sequence[int]) -> tuple[Tensor, dict[str, Tensor]]:
-            images = super().read(index)[0].clone()
-            for row, lens in enumerate(index):
-                if lens == 77:
-                    images[row, 0, 0, 1, 0] = value
-            return images, {}
+class Holes(Watched):
+    """Images of a third party, some of whose pixels are undefined."""
 
-    with pytest.raises(LenskitError, match="^lens lens-77 holds pixels that are not finite$"):
-        run_through(Holes(100, 8), 50, 1, keep=keep)
+    image_shape = (1, 4, 4)
+
+    def __init__(self, value: float, rows: int) -> None:
+        super().__init__(100, 8)
+        self.value, self.rows = value, rows
+
+    def read(self, index: Sequence[int]) -> tuple[Tensor, dict[str, Tensor]]:
+        images = super().read(index)[0][..., :1, :1].repeat(1, 1, 1, 4, 4)
+        for row, lens in enumerate(index):
+            if lens == 77:
+                images[row, 0, 0, : self.rows] = self.value
+        return images, {}
+
+
+@pytest.mark.parametrize("value", [torch.nan, torch.inf, -torch.inf])
+@pytest.mark.parametrize("keep", ["disk", "memory", "device"])
+def test_undefined_pixels_are_filled(value: float, keep: str, caplog: pytest.LogCaptureFixture) -> None:
+    """Those of an image of one value with that value."""
+    caplog.set_level(logging.INFO)
+    stream = source(Holes(value, rows=1), keep=keep)
+    try:
+        for batch in range(4):  # each lens is read in both passes, and told of once
+            made = stream.batch(stream.fetch(Share(50).of_batch(batch)))
+            expected = made.index.float()[:, None, None, None].expand(-1, 1, 4, 4)
+            torch.testing.assert_close(made.views[0], expected)
+    finally:
+        stream.close()
+    assert caplog.messages == ["lens lens-77: 4 of 16 pixels are undefined and are filled"]
+    lenses = StoredLenses(Holes(value, rows=3)).read([76, 77])
+    torch.testing.assert_close(lenses.images, torch.tensor([76.0, 77.0])[:, None, None, None].expand(-1, 1, 4, 4))
+
+
+@pytest.mark.parametrize("keep", ["disk", "device"])
+def test_an_image_that_is_undefined_is_told(keep: str) -> None:
+    with pytest.raises(LenskitError, match="^lens lens-77 holds no image: all pixels are undefined$"):
+        run_through(Holes(torch.nan, rows=4), 50, 1, keep=keep)
+
+
+def test_checking_counts_undefined_pixels_and_changes_none() -> None:
+    for rows in (1, 4):
+        dataset = Holes(torch.nan, rows)
+        dataset.undefined.counts = {}
+        told = dict(dataset.check())
+        assert len(told) == 13
+        bad = "lens lens-77 holds no image: all pixels are undefined" if rows == 4 else ""
+        assert told["lenses 72 to 79"] == bad
+        assert dataset.undefined.counts == ({} if bad else {"lens-77": 4})
 
 
 @pytest.mark.parametrize("value", [3e38, 1e-42])

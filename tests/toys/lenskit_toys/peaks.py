@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from lenskit.evaluation import open_dataset
+from lenskit.evaluation import StoredLenses, open_dataset
 
 
 @click.command()
@@ -13,6 +13,6 @@ from lenskit.evaluation import open_dataset
 def peaks(data: str, lenses: int) -> None:
     """Print the brightest pixel of each stored lens."""
     dataset = open_dataset(data)
-    images, _ = dataset.read(range(min(lenses, len(dataset))))
+    images = StoredLenses(dataset).read(range(min(lenses, len(dataset)))).images
     for name, peak in zip(dataset.names, images.flatten(1).amax(1).tolist(), strict=False):
         click.echo(f"{name}  {peak:.3g}")

@@ -6,7 +6,7 @@ from astropy.io import fits
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lenskit_datasets.fill import fill_masked
+from lenskit.fill import fill_masked
 
 GAPPY, WITH_NEIGHBOURS = "J0405-0455", "J0216-0813"
 CLEAN = ["J0912+0029", "J0959+0410", "J1142+1001", "J1218+0830", "J1402+6321"]
