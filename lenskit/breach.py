@@ -44,9 +44,14 @@ def breach(component: object, fault: str) -> LenskitError:
 
 
 def check_tensor(
-    component: object, what: str, value: Any, shape: tuple[int | None, ...], device: torch.device | None = None
+    component: object,
+    what: str,
+    value: Any,
+    shape: tuple[int | None, ...],
+    device: torch.device | None = None,
+    floats: bool = True,
 ) -> None:
-    """Raise unless a component gave a tensor of floats.
+    """Raise unless a component gave a tensor of the right shape.
 
     Args:
         component: The component.
@@ -54,6 +59,7 @@ def check_tensor(
         value: The value.
         shape: Its shape; None stands for any length.
         device: Its device, if it matters.
+        floats: Whether its numbers are to be floats.
 
     Raises:
         LenskitError: It says what was given, and what would be right.
@@ -65,7 +71,7 @@ def check_tensor(
     if not fits:
         given = " x ".join(map(str, value.shape)) or "one number"
         raise breach(component, f"gives {what} of shape {given}: give {wanted}")
-    if not value.is_floating_point():
+    if floats and not value.is_floating_point():
         raise breach(component, f"gives {what} of {_dtype(value)}: give floats")
     if device is not None and value.device.type != device.type:
         raise breach(component, f"gives {what} on {value.device.type}: give them on {device.type}, as it got its input")

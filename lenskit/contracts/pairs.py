@@ -83,7 +83,7 @@ def check_batch(pairs: PairStrategy, batch: Any, views: int, values: dict[str, T
     if missing := sorted(values.keys() - batch.parameters.keys()):
         raise breach(pairs, f"drops the parameters {', '.join(missing)}: return all that it was given")
     for name in values:
-        check_tensor(pairs, f"the parameter {name!r}", batch.parameters[name], (len(index), views))
+        check_tensor(pairs, f"the parameter {name!r}", batch.parameters[name], (len(index), views), floats=False)
     if batch.index is not index and not batch.index.equal(index):
         raise breach(pairs, "changes the numbers of the lenses: return `rng.index`, and keep the order of lenses")
 
