@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from lenskit.checksums import Damaged, card_checksum, load_tensors, save_tensors
 from lenskit.chosen import build
+from lenskit.contracts.backbone import check_features
 from lenskit.data.readers import open_dataset
 from lenskit.encoder_card import FORMAT, read_card, remake, require
 from lenskit.errors import LenskitError, UsageError
@@ -96,7 +97,8 @@ class Encoder(nn.Module):
         """
         self.eval()
         device = next(self.parameters()).device
-        features = [self(part.to(device)).float().cpu() for part in images.split(batch_size) if len(part)]
+        parts = [part for part in images.split(batch_size) if len(part)]
+        features = [check_features(self.backbone, self(part.to(device)), len(part)).float().cpu() for part in parts]
         return torch.cat(features).numpy() if features else np.empty((0, self.features), np.float32)
 
     def images(self, images: Any) -> Tensor:

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from lenskit.contracts.method import check_reconstructions, check_scores
 from lenskit.data.lens_set import ArrayLenses, LensSet, join_values
 from lenskit.data.simulated import SimulatedLenses
 from lenskit.data.stored import StoredLenses
@@ -80,6 +81,7 @@ def apply_method(
                     answer = getattr(method, what)(prepared)
                     if answer is None:
                         raise LenskitError(missing)
+                    (check_scores if what == "score" else check_reconstructions)(method, answer, prepared)
                     answers.append((answer.double() if what == "score" else answer.float()).cpu())
         values.append(read.arrays())
     if not answers:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from lenskit.breach import breach
+from torch import Tensor
+
+from lenskit.breach import breach, check_tensor
 from lenskit.kinds.backbone import Backbone
 from lenskit.kinds.method import Method
 
@@ -38,3 +40,31 @@ def check_gradient(method: Method) -> None:
     weights = [weight for weight in method.backbone.parameters() if weight.requires_grad]
     if weights and all(weight.grad is None for weight in weights):
         raise breach(method, "gives a loss whose gradient does not reach the backbone: pass views through it")
+
+
+def check_scores(method: Method, scores: Any, images: Tensor) -> None:
+    """Check the scores of images.
+
+    Args:
+        method: The method that gave them.
+        scores: The scores.
+        images: (n, channels, height, width).
+
+    Raises:
+        LenskitError: They are not (n,).
+    """
+    check_tensor(method, "scores", scores, (len(images),))
+
+
+def check_reconstructions(method: Method, reconstructions: Any, images: Tensor) -> None:
+    """Check the reconstructions of images.
+
+    Args:
+        method: The method that gave them.
+        reconstructions: The reconstructions.
+        images: (n, channels, height, width).
+
+    Raises:
+        LenskitError: They have another shape than the images.
+    """
+    check_tensor(method, "reconstructions", reconstructions, tuple(images.shape))

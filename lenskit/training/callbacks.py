@@ -17,10 +17,12 @@ from pytorch_lightning.plugins.io import TorchCheckpointIO
 from torch import Tensor
 
 from lenskit.checksums import seal_archive
+from lenskit.contracts.method import check_gradient
 from lenskit.encoder import Encoder
 from lenskit.errors import LenskitError
 from lenskit.figures import Figures, read_figures
 from lenskit.files import write_atomically
+from lenskit.kinds.method import Method
 from lenskit.run import Run
 from lenskit.settings import MonitorSettings
 from lenskit.training.bad_images import bad_images
@@ -60,6 +62,7 @@ class Monitor(pl.Callback):
         self.collapse = CollapseMonitor()
         self._losses: list[Tensor] = []
         self._warned = False
+        self._met = False
         self._bad: Tensor | None = None
         self._loggers: Loggers | None = None
         self.stopped: str | None = None
@@ -99,6 +102,12 @@ class Monitor(pl.Callback):
     @property
     def path(self) -> Path:
         return self.run.path / "metrics.jsonl"
+
+    def on_after_backward(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        assert isinstance(pl_module, Method)
+        if not self._met and pl_module.automatic_optimization:
+            check_gradient(pl_module)
+        self._met = True
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int

@@ -15,6 +15,7 @@ from torch.nn import functional as F
 
 from lenskit.evaluation import Encoder, Rows
 from lenskit.plugin import LenskitError, Method, Parameter, Predictor, Reconstructor, Scorer, UsageError
+from lenskit.toolbox import check_reconstructions, check_scores
 from lenskit_evaluation.anomaly.shared import Shared
 from lenskit_evaluation.anomaly.training import called
 from lenskit_evaluation.baselines import LARGEST, ONE_CLASS, PCA_RESIDUAL, PIXELS, find_components
@@ -90,6 +91,7 @@ class OwnScore(Detector):
         scores = self.method.score(self._prepared(images))
         if scores is None:
             raise LenskitError(f"the method {type(self.method).__name__} gives these images no score")
+        check_scores(self.method, scores, images)
         return scores.double().cpu().numpy()
 
     @torch.inference_mode()
@@ -97,7 +99,9 @@ class OwnScore(Detector):
         if not isinstance(self.method, Reconstructor):
             return None
         prepared = self._prepared(images)
-        return prepared, self.method.reconstruct(prepared)
+        reconstructions = self.method.reconstruct(prepared)
+        check_reconstructions(self.method, reconstructions, prepared)
+        return prepared, reconstructions
 
     @torch.inference_mode()
     def figures(self, images: Tensor) -> Mapping[str, Tensor]:

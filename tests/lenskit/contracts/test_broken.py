@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from lenskit.contracts.backbone import meet_backbone
-from lenskit.contracts.method import check_gradient, meet_method
+from lenskit.contracts.method import check_gradient, check_reconstructions, check_scores, meet_method
 from lenskit.data.simulated import SimulatedLenses
 from lenskit.data.stored import StoredLenses
 from lenskit.data.training_set import SimulatedTrainingSet
@@ -31,10 +31,12 @@ from lenskit.plugin import (
     Method,
     PairStrategy,
     Parameter,
+    Reconstructor,
     Scene,
+    Scorer,
     Simulator,
     Transform,
-)
+)  # fmt: skip
 from lenskit.preprocessing.preprocess import Preprocess
 from lenskit.settings import InputSettings
 
@@ -525,6 +527,34 @@ class _(Sum):
         return {"loss": self.head(self.backbone(batch.views[0]).detach()).mean()}
 
 
+class Judging(Sum, Scorer, Reconstructor):
+    """Scores and reconstructs, too: it breaks nothing."""
+
+    def score(self, images: Tensor) -> Tensor:
+        return images.flatten(1).mean(1)
+
+    def reconstruct(self, images: Tensor) -> Tensor:
+        return images.clone()
+
+
+@broken("method", "gives scores as a column", "gives scores of shape 4 x 1: give 4")
+class _(Judging):
+    def score(self, images: Tensor) -> Tensor:
+        return super().score(images)[:, None]
+
+
+@broken("method", "gives one score for all images", "gives scores of shape one number: give 4")
+class _(Judging):
+    def score(self, images: Tensor) -> Tensor:
+        return super().score(images).mean()
+
+
+@broken("method", "reconstructs a crop", "gives reconstructions of shape 4 x 1 x 6 x 6: give 4 x 1 x 8 x 8")
+class _(Judging):
+    def reconstruct(self, images: Tensor) -> Tensor:
+        return super().reconstruct(images)[..., 1:-1, 1:-1]
+
+
 class Pile(Dataset):
     """Six images in memory, with a label: it breaks nothing."""
 
@@ -644,6 +674,11 @@ def use_method(component: type[Method]) -> None:
     outputs = method.training_step(prepare(Stars(), Twins()).by_index(range(4)), 0)
     outputs["loss"].backward()
     check_gradient(method)
+    images = torch.rand(4, *SHAPE)
+    if isinstance(method, Scorer):
+        check_scores(method, method.score(images), images)
+    if isinstance(method, Reconstructor):
+        check_reconstructions(method, method.reconstruct(images), images)
 
 
 def use_dataset(component: type[Dataset]) -> None:
@@ -676,7 +711,7 @@ def test_a_broken_component_is_one_line(case: Case) -> None:
 
 
 @pytest.mark.parametrize("kind", USES)
-@pytest.mark.parametrize("component", [Stars, Twins, Darker, Plain, Sum, Pile])
+@pytest.mark.parametrize("component", [Stars, Twins, Darker, Plain, Sum, Judging, Pile])
 def test_a_sound_component_passes(kind: str, component: type) -> None:
     bases = {"simulator": Simulator, "pairs": PairStrategy, "backbone": Backbone, "method": Method, "dataset": Dataset}
     if issubclass(component, bases[kind]):
