@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from lenskit.cli.numbers import count
-from lenskit.cli.output import console
+from lenskit.cli.output import echo
 from lenskit.cli.train import configured, resolved
-from lenskit.words import escaped
+from lenskit.terminal import print_table
 
 if TYPE_CHECKING:
     from lenskit.config import Config
@@ -70,28 +70,19 @@ def figures(config: Config, measured: Measurement) -> dict[str, Any]:
 
 
 def show(config: Config, measured: Measurement) -> None:
-    """Prints a table."""
-    from rich.table import Table
-
-    shown = console()
+    """Print a table."""
     source = config.name("data" if "data" in config.sections else "simulator")
     what = [source, *(config.name(section) for section in ("pairs", "method", "backbone"))]
-    shown.print(
-        f"{escaped(', '.join(what))}: {measured.batch_size} pairs a batch, {config.sections['train']['precision']}"
-    )
-    shown.print(f"{measured.device}; {len(measured.times)} batches; medians, and quartiles over batches", style="dim")
-    table = Table(box=None, pad_edge=False)
-    for column in ("stage", "ms a batch", "quartiles", "share"):
-        table.add_column(column, justify="left" if column == "stage" else "right")
-    for stage, (seconds, share) in measured.stages.items():
-        table.add_row(stage, *_cells(seconds, 1e3), f"{share:.1%}")
-    shown.print(table)
+    echo(f"{', '.join(what)}: {measured.batch_size} pairs a batch, {config.sections['train']['precision']}")
+    echo(f"{measured.device}; {len(measured.times)} batches; medians, and quartiles over batches")
+    rows = [[stage, *_cells(seconds, 1e3), f"{share:.1%}"] for stage, (seconds, share) in measured.stages.items()]
+    print_table(["stage", "ms a batch", "quartiles", "share"], rows, right=1)
     rate, quartiles = _cells(measured.rate, 1)
-    shown.print(f"pairs/s       {rate} ({quartiles})")
-    shown.print(f"peak memory   {measured.memory / 1e9:.2f} GB")
+    echo(f"pairs/s       {rate} ({quartiles})")
+    echo(f"peak memory   {measured.memory / 1e9:.2f} GB")
     if measured.ratio:
         ratio = measured.ratio
-        shown.print(f"a bare loop's batch, times {ratio.median:.3f} ({ratio.low:.3f} to {ratio.high:.3f})")
+        echo(f"a bare loop's batch, times {ratio.median:.3f} ({ratio.low:.3f} to {ratio.high:.3f})")
 
 
 def _cells(spread: Spread, unit: float) -> tuple[str, str]:

@@ -58,11 +58,11 @@ def info(path: str) -> None:
 
         echo("\nconfiguration:")
         for line in tomli_w.dumps(dataset.configuration).splitlines():
-            echo(f"  {line}".rstrip())
+            echo(f"  {line}".rstrip(), indent=6)
 
 
 def _row(name: str, text: str) -> None:
-    echo(f"{name:10} {text}")
+    echo(f"{name:10} {text}", indent=11)
 
 
 def _tell_parameters(dataset: Dataset) -> None:
@@ -77,7 +77,7 @@ def _tell_parameters(dataset: Dataset) -> None:
     for parameter in dataset.parameters:
         what = f"{len(parameter.classes)} classes" if parameter.classes else parameter.unit or "1"
         span = _range(values[parameter.name]) if values else ""
-        echo(f"  {parameter.name:{width}}  {what:10}  {parameter.group:12}  {span}".rstrip())
+        echo(f"  {parameter.name:{width}}  {what:10}  {parameter.group:12}  {span}".rstrip(), indent=width + 4)
 
 
 def _range(values: Tensor) -> str:

@@ -23,21 +23,25 @@ def command() -> int:
     wrong = []
     for name in ("torch", "torchvision", "pytorch-lightning", "lightly", "timm", "lenstronomy"):
         try:
-            echo(f"ok     {name} {metadata.version(name)}")
+            _row("ok", f"{name} {metadata.version(name)}")
         except metadata.PackageNotFoundError:
             wrong.append(f"{name} is not installed: pip install {name}")
     gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
-    echo(f"ok     devices: {', '.join(gpus) or f'CPU with {torch.get_num_threads()} threads'}")
-    echo(f"ok     several devices: {', '.join(backends()) or 'not with this torch'}")
+    _row("ok", f"devices: {', '.join(gpus) or f'CPU with {torch.get_num_threads()} threads'}")
+    _row("ok", f"several devices: {', '.join(backends()) or 'not with this torch'}")
     plugins = registry().plugins
-    echo(f"ok     {sum(not p.error for p in plugins)} plugins, {len(registry().records)} components")
+    _row("ok", f"{sum(not p.error for p in plugins)} plugins, {len(registry().records)} components")
     wrong += [f"plugin {p.name!r} of {p.distribution} {p.version}: {p.error}" for p in plugins if p.error]
     wrong += [f"plugin {p.name!r} of {p.distribution} {p.version}: {why}" for p in plugins for why in p.refused]
     if clashes():
         wrong.append(CLASH)
     for line in wrong:
-        echo(f"wrong  {line}")
+        _row("wrong", line)
     return 1 if wrong else 0
+
+
+def _row(state: str, text: str) -> None:
+    echo(f"{state:6} {text}", indent=7)
 
 
 def backends() -> list[str]:

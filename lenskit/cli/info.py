@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import shutil
+import sys
 from typing import Any
 
 import click
@@ -11,6 +13,7 @@ from lenskit.cli.output import echo
 from lenskit.component import FILES
 from lenskit.kinds.format import FileFormat
 from lenskit.registry import Record, registry
+from lenskit.terminal import width_of
 
 
 @click.command("info", short_help="Explain a component and its options")
@@ -81,10 +84,19 @@ def _explain(component: type) -> None:
 
     options = options_of(component)
     if text := description(component):
-        echo(f"\n{text}")
+        echo(f"\n{_reflowed(text)}")
     echo("\noptions:" if options else "\nIt has no options.")
     width = min(shutil.get_terminal_size().columns, 120)
     for option in options:
         default = "nothing" if option.default is None else option.default
-        echo(f"  {option.name}: {option.takes}, {'required' if option.required else f'default {default}'}")
+        required = "required" if option.required else f"default {default}"
+        echo(f"  {option.name}: {option.takes}, {required}", indent=6)
         echo(click.wrap_text(option.meaning, width, initial_indent=" " * 6, subsequent_indent=" " * 6))
+
+
+def _reflowed(text: str) -> str:
+    """A docstring whose paragraphs are as wide as the terminal; as it is where there is none."""
+    if width_of(sys.stdout) is None:
+        return text
+    # Lines that are indented or begin as items of a list are kept apart.
+    return re.sub(r"(?<=\S)\n(?=[^\s*-])", " ", text)

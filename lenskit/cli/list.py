@@ -28,7 +28,7 @@ def command(kind: str | None, as_json: bool) -> None:
         echo(f"{KINDS[name]}:")
         for record in group:
             origin = "" if record.plugin.distribution == "lenskit-ssl" else f"  [{record.plugin.distribution}]"
-            echo(f"  {record.title:{width}}  {record.component.summary}{origin}")
+            echo(f"  {record.title:{width}}  {record.component.summary}{origin}", indent=width + 4)
 
 
 def _kind(text: str) -> str:

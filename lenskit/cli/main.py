@@ -11,6 +11,7 @@ import warnings
 import click
 
 from lenskit.errors import LenskitError, UsageError, too_many_files
+from lenskit.terminal import width_of, wrapped
 from lenskit.verbs import VERBS
 from lenskit.version import __version__
 from lenskit.words import MESSAGE, escaped, quoted, shortened
@@ -72,9 +73,9 @@ def cli(context: click.Context) -> None:
         return
     import logging
 
-    from lenskit.logs import OneLine
+    from lenskit.logs import OneLine, Screen
 
-    logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
+    logging.basicConfig(level=logging.WARNING, handlers=[Screen()])
     logging.getLogger().handlers[0].setFormatter(OneLine("%(message)s"))
     logging.getLogger("lenskit").setLevel(logging.INFO)
 
@@ -144,7 +145,8 @@ def _blamed(error: Exception) -> str | None:
 
 
 def _complain(message: str, status: int) -> int:
-    print(f"lenskit: {shortened(escaped(' '.join(message.splitlines())), MESSAGE)}", file=sys.stderr)
+    line = f"lenskit: {shortened(escaped(' '.join(message.splitlines())), MESSAGE)}"
+    print(wrapped(line, width_of(sys.stderr)), file=sys.stderr)
     return status
 
 

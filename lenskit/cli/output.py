@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import sys
 
 import click
 
+from lenskit.terminal import width_of, wrapped
 from lenskit.words import escaped
 
-if TYPE_CHECKING:
-    from rich.console import Console
 
+def echo(text: str = "", indent: int = 2) -> None:
+    """Print lines; on a terminal they are wrapped at words.
 
-def echo(text: str = "") -> None:
-    """Print lines."""
-    click.echo(escaped(text, keep="\n"))
-
-
-def console(**options: Any) -> Console:
-    """A console of rich that takes no text for markup, and none for emoji."""
-    from rich.console import Console
-
-    return Console(markup=False, emoji=False, highlight=False, **options)
+    Args:
+        text: One line or several.
+        indent: Spaces before each further line that a line is wrapped to.
+    """
+    click.echo(wrapped(escaped(text, keep="\n"), width_of(sys.stdout), indent))

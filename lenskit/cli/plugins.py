@@ -16,6 +16,7 @@ def command() -> None:
     for p in plugins:
         state = f"left out: {p.error}" if p.error else f"{p.components} component{'s' * (p.components != 1)}"
         state = "; ".join([state, *p.refused])
-        echo(f"{p.name:{widths[0]}}  {p.distribution:{widths[1]}}  {p.version:{widths[2]}}  {state}")
+        line = f"{p.name:{widths[0]}}  {p.distribution:{widths[1]}}  {p.version:{widths[2]}}  {state}"
+        echo(line, indent=sum(widths) + 6)
     if not plugins:
         echo("no plugin is installed, or LENSKIT_PLUGINS names none")

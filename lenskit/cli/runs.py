@@ -10,24 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lenskit.cli.output import console, echo
+from lenskit.cli.output import echo
 from lenskit.errors import UsageError
-from lenskit.words import escaped
+from lenskit.terminal import print_table
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from rich.console import Console
-    from rich.text import Text
-
     from lenskit.run_summary import Comparison, Summary
 
 log = logging.getLogger("lenskit")
 
 COLOURS = {"running": "cyan", "finished": "green", "stopped": "yellow", "failed": "red", "damaged": "red"}
-
-WIDTH = 200
-"""Columns of a table that is not shown on a terminal, whose lines should not be broken."""
 
 
 class _Runs(click.Group):
@@ -101,48 +93,29 @@ def compare(runs: tuple[str, ...], output: str | None, overwrite: bool, as_json:
 
 
 def _print_runs(found: list[Summary]) -> None:
-    from rich.text import Text
-
-    columns = ["run", "state", "recipe", "method", "pairs", "batches", "best probe", "pairs/s"]
-    rows: list[list[str | Text]] = []
+    columns = ["run", "state", "batches", "best probe", "pairs/s", "method", "pairs", "recipe"]
+    rows = []
     for run in found:
         done = f"{run.batches}/{run.of}" if run.of else str(run.batches)
-        state = Text(run.state, COLOURS[run.state])
-        rows.append(
-            [run.path, state, run.recipe or "-", run.method, run.pairs, done, _number(run.probe), _number(run.rate)]
-        )
-    shown = _table(columns, rows, right=5)
+        figures = [_number(run.probe), _number(run.rate)]
+        rows.append([run.path, run.state, done, *figures, run.method, run.pairs, run.recipe or "-"])
+    print_table(columns, rows, styles=COLOURS, complete="lenskit runs --json has all")
     for run in found:
         if run.note:
-            shown.print(escaped(f"{run.path}: {run.note}"))
+            echo(f"{run.path}: {run.note}")
 
 
 def _print_comparison(comparison: Comparison) -> None:
     names = [run.path for run in comparison.runs]
+    complete = "lenskit runs compare --json has all"
     if comparison.differences:
-        _table(["option", *names], [[key, *map(_text, row)] for key, row in comparison.differences.items()], right=99)
+        differences = [[key, *map(_text, row)] for key, row in comparison.differences.items()]
+        print_table(["option", *names], differences, complete=complete)
     else:
         echo("the configurations are the same")
     best: dict[str, list[float | None]] = {"best probe": [run.probe for run in comparison.runs]}
     rows = [[key, *map(_number, row)] for key, row in (best | comparison.figures).items()]
-    _table(["figure", *names], rows, right=1)
-
-
-def _table(columns: Sequence[str], rows: Sequence[Sequence[str | Text]], right: int) -> Console:
-    """Prints a table, numbers from column `right` on; returns the console."""
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-
-    shown = console()
-    if not shown.is_terminal:
-        shown = console(width=WIDTH)
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    for number, column in enumerate(columns):
-        table.add_column(escaped(column), justify="right" if number >= right else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*(escaped(cell) if isinstance(cell, str) else cell for cell in row))
-    shown.print(table)
-    return shown
+    print_table(["figure", *names], rows, right=1, complete=complete)
 
 
 def _text(value: Any) -> str:

@@ -10,8 +10,8 @@ from typing import Any
 import click
 
 from lenskit.cli.numbers import SEED, count
-from lenskit.cli.output import console
 from lenskit.errors import UsageError
+from lenskit.terminal import console, progress
 
 log = logging.getLogger("lenskit")
 
@@ -66,12 +66,16 @@ def command(
         raise UsageError(f"--out takes the path of the store, such as pairs.zarr, got {out!r}")
 
     from lenskit.store.formats import format_name, open_format
+    from lenskit.store.plan import simulator_of
 
     name = format_name(path, format)
     from lenskit.store.simulate import simulate
 
     plan = _plan(given, name, path)
     count = workers or len(os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1))
+    if not open_format(name, path).exists:
+        for remark in simulator_of(plan.configuration["simulator"]).remarks:
+            log.info("%s", remark)
     with Display(plan.chunks, plan["lenses"] / plan.chunks) as display:
         simulate(plan, path, format=name, workers=count, dask=dask, overwrite=overwrite, tell=display.update)
     following = f"; next: lenskit data info {path}" if open_format(name, path).reader else ""
@@ -118,16 +122,13 @@ class Display:
     """
 
     def __init__(self, chunks: int, lenses: float) -> None:
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+        from rich.progress import MofNCompleteColumn, TextColumn
 
         self._chunks, self._lenses, self._tenths = chunks, lenses, 0
         self._began: tuple[float, int] | None = None
         self.console = console(stderr=True)
-        self._progress = Progress(
-            TextColumn("chunks"), BarColumn(bar_width=20), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"),
-            TimeRemainingColumn(), TextColumn("left"),
-            console=self.console, disable=not self.console.is_terminal,
-        )  # fmt: skip
+        rate = TextColumn("{task.fields[rate]}")
+        self._progress = progress(TextColumn("chunks"), MofNCompleteColumn(), rate, shown=self.console)
         self._task = self._progress.add_task("simulate", total=chunks, rate="")
 
     def update(self, done: int) -> None:
@@ -138,7 +139,7 @@ class Display:
         began, before = self._began = self._began or (now, done)
         rate = f"{(done - before) * self._lenses / (now - began):.0f} lenses/s" if done > before else ""
         self._progress.update(self._task, completed=done, rate=rate)
-        if not self.console.is_terminal and done * 10 // self._chunks > self._tenths:
+        if not self.console.is_interactive and done * 10 // self._chunks > self._tenths:
             self._tenths = done * 10 // self._chunks
             self.console.print(f"{done}/{self._chunks} chunks  {rate}")
 

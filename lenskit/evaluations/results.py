@@ -119,7 +119,7 @@ def write_results(
         for name, data in what.items():
             write_atomically(folder / name, data)
     for name, rows in tables.items():
-        show(rows, name)
+        show(rows, name, shared[0] / "table.md")
     log.info("table: %s", shared[0] / "table.md")
     for name in drawn:
         log.info("picture: %s", shared[0] / name)

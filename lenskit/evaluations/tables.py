@@ -5,12 +5,10 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Mapping, Sequence
+from os import PathLike, fspath
 from typing import Any
 
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
-
+from lenskit.terminal import print_table
 from lenskit.words import as_markdown, escaped
 
 TableRows = Sequence[Mapping[str, Any]]
@@ -39,23 +37,17 @@ def to_csv(rows: TableRows) -> str:
     return text.getvalue()
 
 
-def to_rich(rows: TableRows, title: str = "") -> Table:
-    """A table for the terminal."""
+def show(rows: TableRows, title: str = "", file: str | PathLike[str] = "") -> None:
+    """Print a table; on a terminal only those of its first columns that fit.
+
+    Args:
+        rows: The rows.
+        title: Line above the table.
+        file: File that holds the complete table, named where columns are left out.
+    """
     header, lines = _cells(rows)
-    table = Table(title=Text(escaped(title)) if title else None, title_justify="left")
-    for column in header:
-        table.add_column(Text(column))
-    for line in lines:
-        table.add_row(*map(Text, line))
-    return table
-
-
-def show(rows: TableRows, title: str = "") -> None:
-    """Prints a table: as wide as the terminal, or where there is none as wide as it needs to be."""
-    console = Console(markup=False)
-    if not console.is_terminal:
-        console = Console(width=1000, markup=False)
-    console.print(to_rich(rows, title))
+    complete = f"the complete table is in {fspath(file)}" if file else ""
+    print_table(header, lines, title=title, complete=complete)
 
 
 def _columns(rows: TableRows) -> list[str]:

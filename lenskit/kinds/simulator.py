@@ -52,6 +52,9 @@ class Simulator(ABC):
     shortcut_remedies: Mapping[str, str] = MappingProxyType({})
     """What to do where such light tells a headline parameter and nature is not the reason."""
 
+    remarks: Sequence[str] = ()
+    """Lines on what its options imply, such as what all sources are: said once, when a run is made."""
+
     anomaly_options: ClassVar[Mapping[str, Any]] = MappingProxyType({})
     """Options under which it also makes what a detector of anomalies shall find, such as all classes of lenses."""
 

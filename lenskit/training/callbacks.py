@@ -40,6 +40,8 @@ RANK_EVERY = 5
 class Display(Protocol):
     """Shows a run's figures while it trains."""
 
+    def advance(self, batches: int) -> None: ...
+
     def update(self, batches: int, figures: dict[str, float]) -> None: ...
 
 
@@ -120,6 +122,8 @@ class Monitor(pl.Callback):
         self._bad = largest(torch.where(loss.isfinite() | (bad >= 0), bad, done - 1))
         if "embedding" in outputs:
             self.collapse.add(outputs["embedding"])
+        if self.display:
+            self.display.advance(done)
         last = done == self.stream.budget.batches
         if loss.device.type == "cpu" or done % self.every == 0 or last:
             self.check(pl_module)

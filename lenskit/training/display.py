@@ -3,12 +3,25 @@
 from __future__ import annotations
 
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import TextColumn
 
 from lenskit.kinds.method import Budget
+from lenskit.terminal import console, progress, wrapped
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+BESIDE = 20
+"""Columns of a terminal that a bar of four and the time left take, with spaces."""
+
+EXPLAINED = {
+    "collapse_std": "spread: standard deviation of the normalised projections x sqrt(d); 1 if evenly spread, 0 if "
+    "collapsed",
+    "effective_rank": "rank: number of dimensions that the features fill in effect; near 1 if collapsed",
+}
+"""Figures that are explained when a run shows them for the first time."""
 
 
 class TrainingDisplay:
@@ -17,41 +30,50 @@ class TrainingDisplay:
     Args:
         budget: Length of the run.
         done: Batches done already.
-        console: Where to draw.
+        shown: Where to draw.
     """
 
-    def __init__(self, budget: Budget, done: int = 0, console: Console | None = None) -> None:
+    def __init__(self, budget: Budget, done: int = 0, shown: Console | None = None) -> None:
         self.budget = budget
         self._latest: dict[str, float] = {}
+        self._unexplained = dict(EXPLAINED)
         self._lines = done // budget.batches_per_epoch
-        self.console = console or Console(stderr=True)
-        self._progress = Progress(
-            # Fits into 80 columns: what does not fit is cut off, and it is the time left that stands last.
-            TextColumn("epoch {task.fields[epoch]}/" + str(budget.epochs)),
-            BarColumn(bar_width=8),
-            TextColumn("{task.fields[figures]}"),
-            TimeRemainingColumn(),
-            TextColumn("left"),
-            console=self.console,
-            disable=not self.console.is_terminal,
-        )
+        self.console = shown or console(stderr=True)
+        epoch, figures = TextColumn("epoch {task.fields[epoch]}/" + str(budget.epochs)), "{task.fields[figures]}"
+        self._beside = BESIDE + len(f"epoch {budget.epochs}/{budget.epochs}")
+        self._progress = progress(epoch, TextColumn(figures), shown=self.console)
         self._task = self._progress.add_task(
             "train", total=budget.batches, completed=done, epoch=self._lines, figures=""
         )
 
+    def advance(self, batches: int) -> None:
+        """Moves the bar; the time left follows from the batches that it saw."""
+        self._progress.update(self._task, completed=batches, epoch=self._epoch(batches))
+
     def update(self, batches: int, figures: dict[str, float]) -> None:
         """Shows these figures and the latest of all others."""
         self._latest |= figures
-        epoch = min(batches // self.budget.batches_per_epoch, self.budget.epochs)
-        text = describe(self._latest)
-        self._progress.update(self._task, completed=batches, epoch=epoch, figures=text)
-        if not self.console.is_terminal and epoch > self._lines:
+        for name in figures:
+            if line := self._unexplained.pop(name, ""):
+                self._say(line)
+        epoch = self._epoch(batches)
+        self._progress.update(self._task, figures=describe(self._latest, self.console.width - self._beside))
+        self.advance(batches)
+        if not self.console.is_interactive and epoch > self._lines:
             self._lines = epoch
             left = ""
             if "rate" in self._latest:
                 seconds = (self.budget.batches - batches) * self.budget.batch_size / self._latest["rate"]
                 left = f"  {seconds / 60:.1f} min left"
-            self.console.print(f"epoch {epoch}/{self.budget.epochs}  {text}{left}")
+            self._say(f"epoch {epoch}/{self.budget.epochs}  {describe(self._latest)}{left}")
+
+    def _epoch(self, batches: int) -> int:
+        return min(batches // self.budget.batches_per_epoch, self.budget.epochs)
+
+    def _say(self, line: str) -> None:
+        """Prints a line above the bar."""
+        width = self.console.width if self.console.is_terminal else None
+        self.console.print(wrapped(line, width), soft_wrap=True)
 
     def __enter__(self) -> Self:
         self._progress.start()
@@ -63,8 +85,13 @@ class TrainingDisplay:
         self._progress.stop()
 
 
-def describe(figures: dict[str, float]) -> str:
-    """The figures of one moment in a few words; those that there are."""
+def describe(figures: dict[str, float], width: int | None = None) -> str:
+    """The figures of one moment in a few words: those that there are.
+
+    Args:
+        figures: By the names in `metrics.jsonl`.
+        width: Columns; where there are more figures than fit, loss and the last one stay longest. None for any.
+    """
     parts = []
     if "loss" in figures:
         loss = figures["loss"]
@@ -77,4 +104,6 @@ def describe(figures: dict[str, float]) -> str:
         parts.append(f"R2 {figures['probe']:.2f}")
     elif "effective_rank" in figures:
         parts.append(f"rank {figures['effective_rank']:.0f}")
+    while width is not None and len(parts) > 1 and len("  ".join(parts)) > width:
+        del parts[-2]
     return "  ".join(parts)

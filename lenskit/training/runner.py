@@ -15,7 +15,7 @@ from lenskit.budget import budget_of, lenses_of
 from lenskit.config import Config
 from lenskit.contracts.backbone import meet_backbone
 from lenskit.contracts.method import meet_method
-from lenskit.data.training_set import TrainingSet, simulator_of, training_set_of
+from lenskit.data.training_set import SimulatedTrainingSet, TrainingSet, simulator_of, training_set_of
 from lenskit.encoder import Encoder
 from lenskit.errors import LenskitError, UsageError
 from lenskit.kinds.backbone import Backbone
@@ -208,6 +208,9 @@ class Job:
                 "%s: %d epochs of %d batches of %d lenses", run.path, budget.epochs, budget.batches_per_epoch,
                 budget.batch_size,
             )  # fmt: skip
+            if done is None and isinstance(self.training_set, SimulatedTrainingSet):
+                for remark in self.training_set.lenses.simulator.remarks:
+                    log.info("%s", remark)
             if "optimizer" in self.config.sections:
                 log.info("%s", describe(self.method.optimizer_settings, budget.batch_size, budget.epochs))
             stopping = Stopping(self.monitor.log_every)

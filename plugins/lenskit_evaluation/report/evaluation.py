@@ -145,7 +145,7 @@ class Report(Evaluation):
         self.output.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(self.output, page(self.title, chapters))
         write_atomically(table, f"# {as_markdown(self.title)}\n\n{to_markdown(rows)}\n<!-- {stamp()} -->\n")
-        show(rows, self.title)
+        show(rows, self.title, table)
         bare = [label for label in named if not any(label in finding.runs for finding in findings)]
         if bare:
             log.info("not evaluated yet: %s (`lenskit probe RUN` and others do)", ", ".join(bare))

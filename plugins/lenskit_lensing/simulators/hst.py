@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Annotated, Literal
 
@@ -26,8 +25,6 @@ Fraction = Annotated[float, Ge(0), Le(1)]
 
 EINSTEIN_RADIUS = "uniform(0.8, 1.8)"
 """The default, which a configuration holds even where a velocity dispersion takes its place."""
-
-log = logging.getLogger("lenskit")
 
 
 class HST(Simulator):
@@ -239,7 +236,7 @@ class HST(Simulator):
             clean=stamps_clean,
         )
         if galaxies is None:
-            log.info("no real galaxies given (options cosmos, stamps): all sources are core-Sersic profiles")
+            self.remarks = ("no real galaxies given (options cosmos, stamps): all sources are core-Sersic profiles",)
         frame = pixels * self.band.pixel_scale
         self.lenses = LensPopulation(self.priors, cosmology, chosen=str(self.priors["theta_E"]) != EINSTEIN_RADIUS)
         self.sources = SourcePopulation(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated, Literal, Self
 
@@ -22,8 +21,6 @@ from lenskit_lensing.sources.population import SourcePopulation, real_galaxies
 
 FOLLOW_LIGHT = ("e1", "e2", "center_x", "center_y")
 """Parameters of the mass that follow the light."""
-
-log = logging.getLogger("lenskit")
 
 
 class Injection(Simulator):
@@ -165,7 +162,7 @@ class Injection(Simulator):
             clean=stamps_clean,
         )
         if real is None:
-            log.info("no real galaxies given (options cosmos, stamps): all sources are core-Sersic profiles")
+            self.remarks = ("no real galaxies given (options cosmos, stamps): all sources are core-Sersic profiles",)
         names = tuple(name for name in LENS if name not in FOLLOW_LIGHT)
         chosen = str(self.priors["theta_E"]) != EINSTEIN_RADIUS
         self.lenses = LensPopulation(self.priors, cosmology, chosen=chosen, names=names)

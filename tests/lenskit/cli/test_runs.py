@@ -33,9 +33,9 @@ def test_prints_a_table(lenskit: Callable[..., Any], runs: Path) -> None:
     outcome = lenskit("runs")
     assert (outcome.status, outcome.err) == (0, "")
     head, a, b = (line.split() for line in outcome.out.splitlines() if line.strip(" ─"))
-    assert head == ["run", "state", "recipe", "method", "pairs", "batches", "best", "probe", "pairs/s"]
-    assert a == ["runs/a", "stopped", "-", "simsiam", "lens-fixed", "3", "0.25", "20"]
-    assert b == ["runs/b", "stopped", "-", "simsiam", "lens-fixed", "2", "-", "15"]
+    assert head == ["run", "state", "batches", "best", "probe", "pairs/s", "method", "pairs", "recipe"]
+    assert a == ["runs/a", "stopped", "3", "0.25", "20", "simsiam", "lens-fixed", "-"]
+    assert b == ["runs/b", "stopped", "2", "-", "15", "simsiam", "lens-fixed", "-"]
     assert lenskit("runs", "runs").out == outcome.out
     assert lenskit("runs", "runs/a", "runs/b").out == outcome.out
 

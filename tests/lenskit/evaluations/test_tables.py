@@ -3,10 +3,8 @@ from __future__ import annotations
 import csv
 import io
 
-from rich.console import Console
-
 from lenskit.evaluation import to_csv, to_markdown
-from lenskit.evaluations.tables import to_rich
+from lenskit.evaluations.tables import show
 
 ROWS = [{"run": "a|b", "R2": 1 / 3}, {"run": "constant", "n": 20}]
 
@@ -23,8 +21,10 @@ def test_csv_is_read_back_the_same():
     assert (second["run"], second["R2"], second["n"]) == ("constant", "", "20")
 
 
-def test_terminal():
-    console = Console(file=io.StringIO(), width=60)
-    console.print(to_rich(ROWS, "Probe"))
-    text = console.file.getvalue()
-    assert all(word in text for word in ("Probe", "run", "a|b", "0.333", "constant", "20"))
+def test_shown_in_full_where_there_is_no_terminal(capsys):
+    rows = [{"run": "a", **{f"column {number}": number / 3 for number in range(60)}}]
+    show([*rows, *ROWS], "Probe", "table.md")
+    text = capsys.readouterr().out
+    assert all(word in text for word in ("Probe", "run", "a|b", "0.333", "constant", "20", "column 59", "19.667"))
+    assert "not shown" not in text
+    assert max(map(len, text.splitlines())) > 500

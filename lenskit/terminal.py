@@ -1,0 +1,225 @@
+"""Output that fits the terminal: its width, text wrapped at words, tables and progress bars."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import textwrap
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, TextIO
+
+from lenskit.words import escaped, listed
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress, ProgressColumn
+
+USUAL = 80
+"""Columns of a terminal that does not say how many it has."""
+
+GAP = 2
+"""Spaces between two columns of a table."""
+
+PROSE = 32
+"""A cell that is longer than this many characters may be wrapped; a shorter one stays whole."""
+
+PARTS = re.compile(r"[^/]*/|[^/]+")
+"""Parts of a path."""
+
+NARROWEST = 24
+"""Width to which a column of wrapped text shrinks at most, before columns at the right are left out."""
+
+
+def width_of(stream: TextIO) -> int | None:
+    """Columns of the terminal that a stream writes to; None if it writes to a file or a pipe."""
+    if not stream.isatty():
+        return None
+    with suppress(KeyError, ValueError):
+        if (columns := int(os.environ["COLUMNS"])) > 0:
+            return columns
+    with suppress(OSError, ValueError):
+        return os.get_terminal_size(stream.fileno()).columns or USUAL
+    return USUAL
+
+
+def wrapped(text: str, width: int | None, indent: int = 2) -> str:
+    """Lines of a text, wrapped at spaces.
+
+    A word that is longer than a line, such as a path, is not broken: it can be copied from the terminal as it is.
+
+    Args:
+        text: One line or several.
+        width: Columns; None to wrap nothing.
+        indent: Spaces before each further line that a line is wrapped to.
+    """
+    if width is None:
+        return text
+    further = " " * (indent if indent <= width // 2 else 2)
+    return "\n".join(
+        textwrap.fill(line, width, subsequent_indent=further, break_long_words=False, break_on_hyphens=False)
+        if len(line) > width
+        else line
+        for line in text.split("\n")
+    )
+
+
+def console(**options: Any) -> Console:
+    """Return a console of rich that takes no text for markup or emoji."""
+    from rich.console import Console
+
+    return Console(markup=False, emoji=False, highlight=False, **options)
+
+
+def print_table(
+    header: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    *,
+    title: str = "",
+    right: int | None = None,
+    styles: Mapping[str, str] | None = None,
+    complete: str = "",
+) -> None:
+    """Print a table to stdout.
+
+    On a terminal, columns at the right are left out until the others fit, and a line below names them. Elsewhere all
+    columns are printed, and nothing is wrapped.
+
+    Args:
+        header: Names of the columns, those that count first.
+        rows: Cells of each row.
+        title: Line above the table.
+        right: Number of the first column whose cells are flush right; by default all are flush left.
+        styles: Style of rich by the text of a cell.
+        complete: Where the complete table is, such as `the complete table is in FILE`.
+    """
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+    from rich.text import Text
+
+    header = [escaped(name) for name in header]
+    lines = [[escaped(cell) for cell in row] for row in rows]
+    width = width_of(sys.stdout)
+    widths = fit(header, lines, width)
+    shown = console(width=max(width or 0, sum(widths) + GAP * len(widths)))
+    if title:
+        shown.print(Text(wrapped(escaped(title), width, indent=0), "bold"), soft_wrap=True)
+    table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, GAP - 1, 0, 0))
+    for number, (name, own) in enumerate(zip(header, widths, strict=False)):
+        flush_right = right is not None and number >= right
+        table.add_column(Text(broken(name, own)), width=own, no_wrap=True, justify="right" if flush_right else "left")
+    for line in lines:
+        cells = zip(line, widths, strict=False)
+        table.add_row(*(Text(broken(cell, own), (styles or {}).get(cell, "")) for cell, own in cells))
+    shown.print(table)
+    if left_out := header[len(widths) :]:
+        text = f"not shown: {listed(left_out)}{f'; {escaped(complete)}' if complete else ''}"
+        shown.print(Text(wrapped(text, width), "dim"), soft_wrap=True)
+    shown.print()
+
+
+def fit(header: Sequence[str], rows: Sequence[Sequence[str]], width: int | None) -> list[int]:
+    """Widths of the columns of a table that fit beside each other.
+
+    Headers and long texts are wrapped at words first; then columns are left out from the right. Two columns always
+    stay.
+
+    Args:
+        header: Names of the columns.
+        rows: Cells of each row, as many as there are columns.
+        width: Columns of the terminal; None for any.
+
+    Returns:
+        One width a column that is shown.
+    """
+    cells = [[row[number] for row in rows] for number in range(len(header))]
+    natural = [max(map(_length, [name, *own])) for name, own in zip(header, cells, strict=True)]
+    if width is None or sum(natural) + GAP * (len(natural) - 1) <= width:
+        return natural
+    least = [max(_longest_word(name), *map(_least, own), 1) for name, own in zip(header, cells, strict=True)]
+    # Headers that are single long words, and paths, shall not push all else out.
+    most = (width - GAP) // 2
+    if sum(least[:2]) + GAP > width:
+        least[:2] = [min(own, most) for own in least[:2]]
+    count = len(header)
+    while count > 2 and sum(least[:count]) + GAP * (count - 1) > width:
+        count -= 1
+    widths, room = least[:count], width - sum(least[:count]) - GAP * (count - 1)
+    for number in range(count):
+        more = min(natural[number] - widths[number], room)
+        widths[number] += more
+        room -= more
+    return widths
+
+
+def broken(text: str, width: int) -> str:
+    """Lines of a cell of a table: wrapped at spaces, a long path after a slash, and any longer word anywhere."""
+    lines: list[str] = []
+    for word in text.split(" "):
+        joined = f"{lines[-1]} {word}" if lines else word
+        if _length(joined) <= width:
+            lines[-1:] = [joined]
+            continue
+        line = ""
+        for part in PARTS.findall(word):
+            if line and _length(line + part) > width:
+                lines.append(line)
+                line = ""
+            line += part
+            while _length(line) > width:
+                cut = _fitting(line, width)
+                lines.append(line[:cut])
+                line = line[cut:]
+        lines.append(line)
+    return "\n".join(lines)
+
+
+def _fitting(text: str, width: int) -> int:
+    """Number of first characters that fit into a width; one at least."""
+    return max(1, next(n for n in range(len(text), -1, -1) if _length(text[:n]) <= width))
+
+
+def _length(text: str) -> int:
+    from rich.cells import cell_len
+
+    return cell_len(text)
+
+
+def _longest_word(text: str) -> int:
+    """Width of the longest word; a long path may be broken after a slash."""
+    words = [part for word in text.split(" ") for part in (PARTS.findall(word) if len(word) > PROSE else [word])]
+    return max(map(_length, words), default=0)
+
+
+def _least(cell: str) -> int:
+    """Smallest width of a cell: a long text or path may be wrapped, a figure with its interval stays whole."""
+    length = _length(cell)
+    return min(max(_longest_word(cell), NARROWEST), length) if length > PROSE else length
+
+
+def progress(*columns: ProgressColumn, shown: Console) -> Progress:
+    """Return a progress bar as wide as the terminal, with the time left at its end once two steps are done.
+
+    Messages that are printed or logged meanwhile stand above it. Nothing is drawn where there is no terminal.
+
+    Args:
+        columns: Columns beside the bar.
+        shown: Where to draw.
+    """
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.table import Column
+
+    first, *others = columns
+    # The bar takes the room that all else leaves.
+    bar, left = Column(ratio=1), Column(no_wrap=True)
+    return Progress(
+        first, BarColumn(None, table_column=bar), *others, TimeRemainingColumn(table_column=left), TextColumn("left"),
+        console=shown,
+        expand=True,
+        disable=not shown.is_interactive,
+        # Steps that take minutes have a rate, too.
+        speed_estimate_period=3600,
+        # Output that goes to a file stays there.
+        redirect_stdout=sys.stdout.isatty(),
+    )  # fmt: skip
