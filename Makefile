@@ -24,15 +24,17 @@ $(BIN)/pip:
 	$(PYTHON) -m venv $(VENV)
 
 # LenSiam, SimSiam on the same lenses, what both learned beside an encoder that was never trained, and maps of it; then
-# lenses like real ones, and their Einstein radii by the encoder in the box.
+# lenses like real ones, and their Einstein radii by the encoder in the box. The tables go to a file, and the last lines
+# are the result.
 demo: install
 	$(BIN)/lenskit train --recipe quickstart --out runs/lensiam --overwrite
 	$(BIN)/lenskit train --recipe quickstart --pairs default --out runs/simsiam --overwrite
-	$(BIN)/lenskit probe runs/lensiam runs/simsiam
-	$(BIN)/lenskit umap runs/lensiam runs/simsiam
-	$(BIN)/lenskit report runs/lensiam runs/simsiam --output runs/report.html
+	$(BIN)/lenskit probe runs/lensiam runs/simsiam > runs/tables.txt
+	$(BIN)/lenskit umap runs/lensiam runs/simsiam >> runs/tables.txt
+	$(BIN)/lenskit report runs/lensiam runs/simsiam --output runs/report.html >> runs/tables.txt
 	$(BIN)/lenskit simulate --recipe hst-lens --pairs single --lenses 20 --seed 7 --out runs/lenses.zarr
 	$(BIN)/lenskit predict hst-lens runs/lenses.zarr -o runs/radii.csv --rings runs/rings.png --overwrite
+	@$(BIN)/python examples/demo/result.py runs
 
 # One thread a process: the processes share the cores.
 PYTEST := pytest -n auto --maxprocesses 4 --dist loadfile

@@ -84,7 +84,7 @@ def _explain(component: type) -> None:
 
     options = options_of(component)
     if text := description(component):
-        echo(f"\n{_reflowed(text)}")
+        echo(f"\n{_reflowed(text)}", indent=0)
     echo("\noptions:" if options else "\nIt has no options.")
     width = min(shutil.get_terminal_size().columns, 120)
     for option in options:

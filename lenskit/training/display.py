@@ -16,12 +16,9 @@ if TYPE_CHECKING:
 BESIDE = 20
 """Columns of a terminal that a bar of four and the time left take, with spaces."""
 
-EXPLAINED = {
-    "collapse_std": "spread: standard deviation of the normalised projections x sqrt(d); 1 if evenly spread, 0 if "
-    "collapsed",
-    "effective_rank": "rank: number of dimensions that the features fill in effect; near 1 if collapsed",
-}
-"""Figures that are explained when a run shows them for the first time."""
+SPREAD = "spread: 1 if the projections point evenly in all directions, 0 if they have collapsed to one"
+RANK = "rank: number of dimensions that the features fill in effect, near 1 if they have collapsed"
+"""Explanations of figures, printed when a run shows one of them for the first time."""
 
 
 class TrainingDisplay:
@@ -36,7 +33,7 @@ class TrainingDisplay:
     def __init__(self, budget: Budget, done: int = 0, shown: Console | None = None) -> None:
         self.budget = budget
         self._latest: dict[str, float] = {}
-        self._unexplained = dict(EXPLAINED)
+        self._explained = False
         self._lines = done // budget.batches_per_epoch
         self.console = shown or console(stderr=True)
         epoch, figures = TextColumn("epoch {task.fields[epoch]}/" + str(budget.epochs)), "{task.fields[figures]}"
@@ -53,9 +50,7 @@ class TrainingDisplay:
     def update(self, batches: int, figures: dict[str, float]) -> None:
         """Shows these figures and the latest of all others."""
         self._latest |= figures
-        for name in figures:
-            if line := self._unexplained.pop(name, ""):
-                self._say(line)
+        self._explain(figures)
         epoch = self._epoch(batches)
         self._progress.update(self._task, figures=describe(self._latest, self.console.width - self._beside))
         self.advance(batches)
@@ -66,6 +61,13 @@ class TrainingDisplay:
                 seconds = (self.budget.batches - batches) * self.budget.batch_size / self._latest["rate"]
                 left = f"  {seconds / 60:.1f} min left"
             self._say(f"epoch {epoch}/{self.budget.epochs}  {describe(self._latest)}{left}")
+
+    def _explain(self, figures: dict[str, float]) -> None:
+        """Says once what spread and rank are; a method that projects nothing has no spread."""
+        spread, rank = "collapse_std" in figures, "effective_rank" in figures or "probe_rank" in figures
+        if not self._explained and (spread or rank):
+            self._explained = True
+            self._say(f"{SPREAD}; {RANK}" if spread else RANK)
 
     def _epoch(self, batches: int) -> int:
         return min(batches // self.budget.batches_per_epoch, self.budget.epochs)

@@ -77,13 +77,13 @@ def _unresolved(normal: int) -> str:
 
 def _row(name: str, one: Judgement, normal: str) -> dict[str, Any]:
     """A row for people."""
-    row: dict[str, Any] = {"detector": name, "score": one.scored.kind}
+    row: dict[str, Any] = {"detector": name, f"AUC {TOGETHER}": str(one.together.auc)}
     if len(one.figures) - 1 > MANY:
         row["AUC mean of classes"] = str(one.mean)
         row["AUC worst class"] = f"{one.worst}: {one.figures[one.worst].auc}"
-        row[f"AUC {TOGETHER}"] = str(one.together.auc)
     else:
         row |= {f"AUC {group}": str(figures.auc) for group, figures in one.figures.items()}
+    row["score"] = one.scored.kind
     row["average precision"] = str(one.together.average_precision)
     row |= {f"TPR at {level:.0%} FPR": str(rate) for level, rate in one.together.true_positive.items()}
     row |= {f"{figure} {normal}": _digits(means[normal]) for figure, means in one.errors.items()}

@@ -217,14 +217,14 @@ def _rows(label: str, mapped: Mapped, parameters: Sequence[Parameter]) -> list[d
             {
                 "run": label,
                 "parameter": parameter.name,
-                "measure": local.measure,
                 "in the map": str(local.value),
                 "in the features": str(features.value),
+                "measure": local.measure,
+                "trustworthiness": trust.value,
+                "of": f"{trust.n} images, k = {trust.k}",
                 "by chance": local.chance,
                 "n": local.n,
                 "dropped": local.dropped,
-                "trustworthiness": trust.value,
-                "of": f"{trust.n} images, k = {trust.k}",
                 "note": local.note,
             }
         )

@@ -145,7 +145,7 @@ class Report(Evaluation):
         self.output.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(self.output, page(self.title, chapters))
         write_atomically(table, f"# {as_markdown(self.title)}\n\n{to_markdown(rows)}\n<!-- {stamp()} -->\n")
-        show(rows, self.title, table)
+        show(_figures_first(rows), self.title, table)
         bare = [label for label in named if not any(label in finding.runs for finding in findings)]
         if bare:
             log.info("not evaluated yet: %s (`lenskit probe RUN` and others do)", ", ".join(bare))
@@ -230,6 +230,14 @@ def _overview(runs: Mapping[str, Run], findings: Sequence[Finding]) -> list[dict
                 row |= {f"{finding.title}: {name}": _number(value) for name, value in finding.figures(run).items()}
         rows.append(row)
     return rows
+
+
+def _figures_first(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The same rows with figures before the names of components: a terminal shows as many columns as fit."""
+    columns = dict.fromkeys(column for row in rows for column in row)
+    last = [column for column in ("note", "batches", "method", "pairs", "backbone", "recipe") if column in columns]
+    order = [*(column for column in columns if column not in last), *last]
+    return [{column: row.get(column, "") for column in order} for row in rows]
 
 
 def _number(value: Any) -> Any:

@@ -264,11 +264,11 @@ def _row(parameter: Parameter, label: str, one: Finding, gap: Gap | None) -> dic
     row = {
         "label": parameter.name,
         "encoder": label,
-        "images": f"{judged.n}" + (f" ({judged.dropped} without)" if judged.dropped else ""),
         "rank correlation": str(judged.spearman),
         f"mean absolute error{unit}": str(judged.mae),
         f"bias{unit}": str(judged.bias),
         "R2": str(judged.r2),
+        "images": f"{judged.n}" + (f" ({judged.dropped} without)" if judged.dropped else ""),
         f"on simulations{unit}": "-" if one.simulated is None else f"{one.simulated.mae.value:.3f}",
     }
     for level in LEVELS:

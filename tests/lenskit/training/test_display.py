@@ -12,7 +12,7 @@ from rich.console import Console
 
 from lenskit.kinds.method import Budget
 from lenskit.logs import Screen
-from lenskit.training.display import TrainingDisplay, describe
+from lenskit.training.display import RANK, SPREAD, TrainingDisplay, describe
 
 BUDGET = Budget(batch_size=64, batches_per_epoch=10, epochs=3)
 FIGURES = {"loss": -0.8765, "rate": 32.0, "lr": 0.1, "collapse_std": 0.934, "effective_rank": 41.6}
@@ -33,9 +33,9 @@ def test_figures_in_a_few_words() -> None:
 
 def test_a_file_gets_a_line_an_epoch() -> None:
     lines = show(Console(file=StringIO(), width=120), [5, 10, 15, 20, 25, 30]).splitlines()
-    assert [line[:9] for line in lines[2:]] == ["epoch 1/3", "epoch 2/3", "epoch 3/3"]
-    assert [line.split(":")[0] for line in lines[:2]] == ["spread", "rank"]  # explained once, before they are shown
-    lines = lines[2:]
+    explained, *lines = lines
+    assert [line[:9] for line in lines] == ["epoch 1/3", "epoch 2/3", "epoch 3/3"]
+    assert explained == f"{SPREAD}; {RANK}"
     assert "loss -0.876  32 pairs/s  spread 0.93  rank 42" in lines[0]
     # 20 batches of 64 pairs at 32 a second
     assert lines[0].endswith("0.7 min left")
