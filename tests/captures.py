@@ -32,7 +32,7 @@ VERBS = {
     "train": f"train {TINY} --out runs/a",
     "train-other": f"train {TINY} --pairs default --out runs/b",
     "train-error": "train --recipe quickstart --simulator hstt --out runs/c",
-    "simulate": "simulate --recipe hst-lens --pairs single --lenses 60 --chunk 8 --out lenses.zarr --overwrite",
+    "simulate": "simulate --recipe quickstart --pairs single --lenses 60 --chunk 8 --out lenses.zarr --overwrite",
     "help": "--help",
     "list": "list",
     "plugins": "plugins",
