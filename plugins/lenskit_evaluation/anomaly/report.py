@@ -77,11 +77,14 @@ def _unresolved(normal: int) -> str:
 
 def _row(name: str, one: Judgement, normal: str) -> dict[str, Any]:
     """A row for people."""
-    row: dict[str, Any] = {"detector": name, f"AUC {TOGETHER}": str(one.together.auc)}
+    row: dict[str, Any] = {"detector": name}
+    together = {f"AUC {TOGETHER}": str(one.together.auc)}
     if len(one.figures) - 1 > MANY:
         row["AUC mean of classes"] = str(one.mean)
         row["AUC worst class"] = f"{one.worst}: {one.figures[one.worst].auc}"
+        row |= together
     else:
+        row |= together
         row |= {f"AUC {group}": str(figures.auc) for group, figures in one.figures.items()}
     row["score"] = one.scored.kind
     row["average precision"] = str(one.together.average_precision)
