@@ -22,6 +22,7 @@ from lenskit.exporting.export import export as export_encoder
 from lenskit.exporting.timm_folder import is_export, load_export
 from lenskit.flags import CHOICES
 from lenskit.layers import Layer
+from lenskit.naming import parse
 from lenskit.options import options_of
 from lenskit.registry import registry
 from lenskit.rendering.render import Rendering, simulator_for
@@ -299,7 +300,8 @@ def _flag(name: str, value: Any) -> Layer:
 
 def _free_folder(config: Config) -> Path:
     """Return runs/METHOD-PAIRS, or the first of -2, -3, ... that is not taken."""
-    path = candidate = Path("runs") / f"{config.name('method')}-{config.name('pairs')}"
+    method, *pairs = (parse(name).head for name in (config.name("method"), *config.name("pairs").split("+")))
+    path = candidate = Path("runs") / f"{method}-{'+'.join(pairs)}"
     number = 1
     while candidate.exists():
         number += 1

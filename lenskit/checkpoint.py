@@ -81,7 +81,7 @@ def read_checkpoint(run: Path, config: Config) -> dict[str, Any]:
         raise LenskitError(f"{wrong} {reason(error)}; {remedy}") from None
     checked(state, f"{wrong} it", _Saved)
     for section in ("method", "backbone"):
-        saved, wanted = state["config"][section]["name"], config.name(section)
+        saved, wanted = registry().recorded(section, state["config"][section]["name"]), config.name(section)
         if saved != wanted:
             raise LenskitError(f"{path} is of the {section} {saved!r}, but {file} says {wanted!r}")
     # Resolved, because the checkpoint may be older than some options.

@@ -9,6 +9,7 @@ from typing import Any
 
 from lenskit.errors import LenskitError, UsageError
 from lenskit.interface import old_names
+from lenskit.naming import without_distribution
 from lenskit.options import validate
 from lenskit.registry import registry
 from lenskit.words import quoted, reason, shortened
@@ -20,7 +21,7 @@ class Chosen:
 
     Attributes:
         kind: Kind, such as `method`.
-        name: Name as a user types it.
+        name: Name that files record.
         component: The class.
         arguments: Validated options, as the constructor takes them.
         plain: The same as plain values that TOML can hold, without those that are None.
@@ -67,15 +68,24 @@ class ChosenPairs:
     rest: tuple[Chosen, ...]
 
     @property
+    def name(self) -> str:
+        """Name that files record."""
+        return "+".join(part.name for part in (self.first, *self.rest))
+
+    @property
     def arguments(self) -> dict[str, Any]:
         """Validated options; those of a part behind the first as `PART.OPTION`."""
-        parts = {f"{part.name}.{name}": value for part in self.rest for name, value in part.arguments.items()}
-        return self.first.arguments | parts
+        parts = self._by_part().items()
+        return self.first.arguments | {f"{key}.{name}": v for key, part in parts for name, v in part.arguments.items()}
 
     @property
     def plain(self) -> dict[str, Any]:
         """Options as plain values: those of the first, and a table of each other's."""
-        return self.first.plain | {part.name: part.plain for part in self.rest}
+        return self.first.plain | {key: part.plain for key, part in self._by_part().items()}
+
+    def _by_part(self) -> dict[str, Chosen]:
+        """Return the parts behind the first, by the names of their tables of options."""
+        return {without_distribution(part.name): part for part in self.rest}
 
     def build(self) -> Any:
         """Construct the components.
@@ -85,7 +95,7 @@ class ChosenPairs:
         """
         from lenskit.kinds.pairs import Composition, Transform
 
-        transforms = {part.name: part.build() for part in self.rest}
+        transforms = {key: part.build() for key, part in self._by_part().items()}
         for name, transform in transforms.items():
             if not isinstance(transform, Transform):
                 raise UsageError(f"pairs {name!r} make views of their own: only the first of several may do so")
@@ -110,31 +120,33 @@ def choose(kind: str, name: str, options: Mapping[str, Any]) -> Chosen:
         raise UsageError(f"{kind} {name!r} has its {argument} behind the colon, and no option {argument!r}")
     behind = {argument: name.partition(":")[2]} if argument else {}
     arguments, plain = validate(
-        component, {**options, **behind}, f"{kind} {quoted(name)}", f"`lenskit info {record.name}`"
+        component, {**options, **behind}, f"{kind} {quoted(name)}", f"`lenskit info {record.typed}`"
     )
-    return Chosen(kind, name, component, arguments, {key: value for key, value in plain.items() if key not in behind})
+    plain = {key: value for key, value in plain.items() if key not in behind}
+    return Chosen(kind, registry().recorded(kind, name), component, arguments, plain)
 
 
 def choose_pairs(name: str, options: Mapping[str, Any]) -> Chosen | ChosenPairs:
     """Choose pairs, which may be put together by `+`.
 
     The options of the first stand in the section itself, as if it were alone; those of each other in a table of its
-    name.
+    name, without the distribution.
 
     Raises:
         UsageError: A part is named twice, or its options are no table.
     """
     first, *rest = name.split("+")
-    if len({first, *rest}) <= len(rest):
+    tables = {without_distribution(part): part for part in rest}
+    if len({without_distribution(first), *tables}) <= len(rest):
         raise UsageError(f"pairs {quoted(name)} name a part twice")
-    for part in rest:
-        if not isinstance(options.get(part, {}), Mapping):
+    for key, part in tables.items():
+        if not isinstance(options.get(key, {}), Mapping):
             raise UsageError(
-                f"pairs {quoted(part)} has options, such as --set pairs.{shortened(part)}.OPTION=VALUE, "
-                f"got {quoted(options[part])}"
+                f"pairs {quoted(part)} has options, such as --set pairs.{shortened(key)}.OPTION=VALUE, "
+                f"got {quoted(options[key])}"
             )
-    head = choose("pairs", first, {key: value for key, value in options.items() if key not in rest})
-    parts = tuple(choose("pairs", part, options.get(part, {})) for part in rest)
+    head = choose("pairs", first, {key: value for key, value in options.items() if key not in tables})
+    parts = tuple(choose("pairs", part, options.get(key, {})) for key, part in tables.items())
     return ChosenPairs(head, parts) if parts else head
 
 

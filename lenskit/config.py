@@ -34,6 +34,7 @@ from lenskit.layers import (
     read_layer,
     read_recipe,
 )
+from lenskit.naming import without_distribution
 from lenskit.options import is_text, options_of, validate
 from lenskit.records import parse_toml
 from lenskit.registry import registry
@@ -233,12 +234,13 @@ def _merged(layers: Sequence[Layer], with_method: bool) -> dict[str, dict[str, A
         check_sections(layer)
         if "data" in layer and "simulator" in layer:
             raise UsageError("data and simulator exclude each other: images are stored or simulated")
+    layers = [_recorded(layer) for layer in layers]
     names = [layer["method"]["name"] for layer in layers if "name" in layer.get("method", {})]
     optimizer = None
     if with_method and names and isinstance(names[-1], str):
         method = _method(names[-1])
         optimizer = (method.optimizer_defaults or {}).get("name")
-        layers = [method.default_sections, *(_without_replaced(layer, names[-1]) for layer in layers)]
+        layers = [_recorded(method.default_sections), *(_without_replaced(layer, names[-1]) for layer in layers)]
     merged: dict[str, dict[str, Any]] = {}
     for layer in layers:
         for section, values in layer.items():
@@ -248,6 +250,21 @@ def _merged(layers: Sequence[Layer], with_method: bool) -> dict[str, dict[str, A
             if section in ("data", "simulator"):
                 merged.pop("simulator" if section == "data" else "data", None)
     return merged
+
+
+def _recorded(layer: Layer) -> Layer:
+    """Name the components of a layer as files record them: each has one name then, however it was typed."""
+    return {section: _recorded_section(section, values) for section, values in layer.items()}
+
+
+def _recorded_section(section: str, values: Mapping[str, Any]) -> Mapping[str, Any]:
+    name = values.get("name")
+    if section == "pairs":  # tables of parts have their names without the distribution
+        values = {without_distribution(key) if isinstance(v, Mapping) else key: v for key, v in values.items()}
+    if section not in COMPONENTS or not isinstance(name, str):
+        return values
+    parts = name.split("+") if section == "pairs" else [name]
+    return {**values, "name": "+".join(registry().recorded(COMPONENTS[section], part) for part in parts)}
 
 
 def _method(name: str) -> Any:
@@ -295,7 +312,7 @@ def _component(section: str, values: Mapping[str, Any]) -> tuple[dict[str, Any],
     options = {key: value for key, value in values.items() if key not in reserved}
     name = values["name"]
     chosen = choose_pairs(name, options) if section == "pairs" else choose(COMPONENTS[section], name, options)
-    return {key: values[key] for key in reserved}, chosen
+    return {key: values[key] for key in reserved} | {"name": chosen.name}, chosen
 
 
 def _optimizer(method: Any, values: Mapping[str, Any]) -> Settings | None:

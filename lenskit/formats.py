@@ -59,12 +59,10 @@ def meant_by(base: type[F], path: Path, ending: str) -> str:
 
 @lru_cache(maxsize=1)
 def _loaded(registry: Registry) -> dict[str, type[FileFormat]]:
-    records, formats = registry.of_kind("format"), {}
-    names = [record.name for record in records]
-    for record in records:
-        name = record.name if names.count(record.name) == 1 else f"{record.name}@{record.plugin.distribution}"
+    formats = {}
+    for record in registry.of_kind("format"):
         try:
-            formats[name] = _load(record)
+            formats[record.typed] = _load(record)
         except LenskitError as error:
             log.warning("%s", error)
     return formats
@@ -78,6 +76,5 @@ def _load(record: Record) -> type[FileFormat]:
     """
     loaded: type[FileFormat] = record.load()
     if lacking := loaded.__abstractmethods__:
-        where = f"format {record.name!r} of {record.plugin.distribution} {record.plugin.version}"
-        raise LenskitError(f"{where} cannot be used: {record.component.target} lacks {listed(sorted(lacking))}")
+        raise LenskitError(f"{record.origin} cannot be used: {record.component.target} lacks {listed(sorted(lacking))}")
     return loaded

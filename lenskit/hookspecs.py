@@ -12,8 +12,10 @@ import pluggy
 
 from lenskit.component import Component
 
-hookspec = pluggy.HookspecMarker("lenskit")
-hookimpl = pluggy.HookimplMarker("lenskit")
+PROJECT = "lenskit"
+
+hookspec = pluggy.HookspecMarker(PROJECT)
+hookimpl = pluggy.HookimplMarker(PROJECT)
 
 
 @hookspec

@@ -120,7 +120,7 @@ def _unlisted(folder: Path, results: Mapping[str, Any]) -> list[str]:
     """Names of the files of an evaluation of an earlier version, which kept no list but always used the same names."""
     if not {"title", "settings", "table"} <= results.keys():
         return []
-    records = {record.name: record for record in registry().of_kind("evaluation")}
+    records = {record.typed: record for record in registry().of_kind("evaluation")}
     parts = [*folder.absolute().parts]
     name = next((part for part in parts[:-4:-1] if part in records), None)
     pictures = results.get("pictures")

@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import platform
+import re
 import subprocess
 import sys
+from collections.abc import Iterator, Mapping
 from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 import torch
 
+from lenskit.errors import LenskitError
+from lenskit.layers import COMPONENTS
+from lenskit.naming import DISTRIBUTION, is_same_distribution, parse
+from lenskit.records import load_json
 from lenskit.registry import registry
+from lenskit.run_files import ORIGIN
+from lenskit.words import listed, quoted
 
 
 def provenance() -> dict[str, Any]:
@@ -26,6 +35,67 @@ def provenance() -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "git": _git_revision(),
     }
+
+
+def not_installed(run: Path, sections: Mapping[str, Any]) -> str:
+    """Say which distributions a run was made with that are not installed, or in another version.
+
+    Runs of earlier versions record components without their distribution: then any of the run's may be meant.
+
+    Args:
+        run: The run directory.
+        sections: Its configuration, as it was read.
+
+    Returns:
+        One line; empty if no distribution is missing.
+    """
+    versions = _recorded_versions(run)
+    for kind, name in _components(sections):
+        head, own, _ = parse(name)
+        if any(r.name == head and _same(r.plugin.distribution, own) for r in registry().of_kind(kind)):
+            continue
+        made_with = {d: v for d, v in versions.items() if _same(d, own)} or ({own: None} if own else {})
+        made_with = {d: v for d, v in made_with.items() if DISTRIBUTION.fullmatch(d)}
+        if gone := {d: v for d, v in made_with.items() if _version(d) is None}:
+            state = "which is not installed" if len(gone) == 1 else "which are not installed"
+        elif gone := {d: v for d, v in made_with.items() if own and v != _version(d) and _is_sound(d)}:
+            state = f"and version {_version(own)}, which is installed, has none"
+        else:
+            continue
+        told = listed((f"{d} {v}" if v else d for d, v in gone.items()), 3)
+        packages = " ".join(f'"{d}=={v}"' if v else d for d, v in gone.items())
+        return f"run {run} was made with {kind} {quoted(head)} of {told}, {state}: pip install {packages}"
+    return ""
+
+
+def _recorded_versions(run: Path) -> dict[str, str | None]:
+    """Read the versions of the distributions whose plugins there were when a run was made."""
+    try:
+        plugins = load_json(run / ORIGIN)["plugins"]
+        versions = {str(plugin).rpartition("@")[2]: version for plugin, version in plugins.items()}
+    except (LenskitError, TypeError, KeyError, AttributeError):
+        return {}  # damaged, or of an earlier version
+    return {d: v if isinstance(v, str) and re.fullmatch(r"[\w.!+-]+", v) else None for d, v in versions.items()}
+
+
+def _components(sections: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """List the components of a configuration: kind and name."""
+    for section, kind in COMPONENTS.items():
+        values = sections.get(section)
+        name = values.get("name") if isinstance(values, Mapping) else None
+        if isinstance(name, str):
+            yield from ((kind, part) for part in (name.split("+") if kind == "pairs" else [name]))
+
+
+def _same(distribution: str, own: str) -> bool:
+    """Whether a distribution is the one that a name states, if it states one."""
+    return not own or is_same_distribution(distribution, own)
+
+
+def _is_sound(distribution: str) -> bool:
+    """Whether a plugin of a distribution was loaded as a whole."""
+    plugins = [plugin for plugin in registry().plugins if is_same_distribution(plugin.distribution, distribution)]
+    return bool(plugins) and not any(plugin.error or plugin.refused for plugin in plugins)
 
 
 def _version(distribution: str) -> str | None:

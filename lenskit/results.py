@@ -61,14 +61,15 @@ def going_to(
     named = [value for option, value in options.items() if option not in NO_INPUTS]
     read = tuple(dict.fromkeys(paths_of([*given, *named])))
     inputs = tuple(dict.fromkeys([*read, *paths_of(tables)]))
-    evaluation = registry().find("evaluation", name).name
+    record = registry().find("evaluation", name)
+    evaluation = record.name
     # Where there is no run, what is judged is what the options name.
     of = tuple(str(table.resolve()) for table in tables or (() if subjects else inputs))
     wish = Asked(evaluation, folder, overwrite, _labels(subjects), inputs, of, tuple(subjects))
     settings = _settings(judge, options) | ({"inputs": list(given)} if given else {})
     placeless = {name: _without_place(value) for name, value in settings.items() if name not in NO_INPUTS}
     of_what = [[str(path.resolve()) for path in read], [subject.id for subject in subjects]]
-    wish = replace(wish, settings=settings, identity=digest(evaluation, settings | placeless, *of_what))
+    wish = replace(wish, settings=settings, identity=digest(record.recorded, settings | placeless, *of_what))
     with asking(wish):
         if folder:
             check_folder(folder, inputs)

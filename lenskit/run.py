@@ -39,7 +39,8 @@ from lenskit.kinds.method import Method
 from lenskit.kinds.simulator import Simulator
 from lenskit.layers import read_layer
 from lenskit.owned_run import check_run_free, empty_run
-from lenskit.provenance import provenance
+from lenskit.provenance import not_installed, provenance
+from lenskit.registry import registry
 from lenskit.run_files import ORIGIN, RUN
 
 log = logging.getLogger("lenskit")
@@ -87,7 +88,12 @@ class Run:
             # What is cut off would else be taken from defaults, which were not what was trained.
             if section not in layer or layer[section] == {}:
                 raise LenskitError(f"{file} is damaged: it has no section {section!r}; restore it from a copy")
-        return Config.resolve(layer)
+        try:
+            return Config.resolve(layer)
+        except UsageError as error:
+            if gone := not_installed(self.path, layer):
+                raise UsageError(gone) from error
+            raise
 
     @classmethod
     def create(cls, path: Path, config: Config, overwrite: bool = False, recipe: str | None = None) -> Run:
@@ -101,7 +107,7 @@ class Run:
             LenskitError: if the directory cannot be written.
         """
         check_run_free(path, overwrite)
-        origin = {"id": new_id()} | provenance() | {"recipe": recipe}
+        origin = {"id": new_id()} | provenance() | {"recipe": recipe and registry().recorded("recipe", recipe)}
         try:
             empty_run(path)
             path.mkdir(parents=True, exist_ok=True)

@@ -5,21 +5,24 @@ from __future__ import annotations
 import click
 
 from lenskit.errors import UsageError, near
+from lenskit.naming import parse
 from lenskit.registry import registry
+from lenskit.words import escaped
 
 
 class Evaluations(click.Group):
     """Every evaluation that a plugin brings."""
 
     def list_commands(self, context: click.Context) -> list[str]:
-        return [record.name for record in registry().of_kind("evaluation")]
+        return [record.typed for record in registry().of_kind("evaluation")]
 
     def get_command(self, context: click.Context, name: str) -> click.Command:
         from lenskit.cli.evaluation import command_of
 
-        if name.partition("@")[0] not in self.list_commands(context):
+        if all(record.name != parse(name).head for record in registry().of_kind("evaluation")):
             raise UsageError(
-                f"there is no evaluation {name!r}{near(name, self.list_commands(context))}; "
+                registry().why_refused(name, "evaluation")
+                or f"there is no evaluation {name!r}{near(name, self.list_commands(context))}; "
                 "`lenskit list evaluations` lists them"
             )
         return command_of(name)
@@ -27,7 +30,7 @@ class Evaluations(click.Group):
     def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
         records = registry().of_kind("evaluation")
         with formatter.section("Evaluations"):
-            formatter.write_dl([(record.name, record.component.summary) for record in records])
+            formatter.write_dl([(record.typed, escaped(record.component.summary)) for record in records])
 
 
 @click.group("evaluate", cls=Evaluations, short_help="Judge runs by any evaluation")

@@ -9,6 +9,7 @@ import click
 
 from lenskit.options import Option, description, options_of
 from lenskit.registry import registry
+from lenskit.words import escaped
 
 
 def command_of(name: str) -> click.Command:
@@ -38,8 +39,9 @@ def command_of(name: str) -> click.Command:
         given = {key: list(v) if isinstance(v, tuple) else v for key, v in flags.items() if v not in (None, ())}
         evaluate(name, (run,) if run else runs + more, inputs, **given)
 
-    text = description(component) or record.component.summary
-    return click.Command(name, params=parameters, callback=callback, help=text, short_help=record.component.summary)
+    summary = escaped(record.component.summary)
+    text = description(component) or summary
+    return click.Command(name, params=parameters, callback=callback, help=text, short_help=summary)
 
 
 def _added() -> list[click.Option]:

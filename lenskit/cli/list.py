@@ -27,7 +27,7 @@ def command(kind: str | None, as_json: bool) -> None:
     for name, group in groupby(records, key=lambda record: record.kind):
         echo(f"{KINDS[name]}:")
         for record in group:
-            origin = "" if record.plugin.distribution == "lenskit-ssl" else f"  [{record.plugin.distribution}]"
+            origin = "" if record.is_bundled else f"  [{record.plugin.distribution}]"
             echo(f"  {record.title:{width}}  {record.component.summary}{origin}", indent=width + 4)
 
 

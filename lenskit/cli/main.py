@@ -29,15 +29,19 @@ class Verbs(click.Group):
     def get_command(self, context: click.Context, name: str) -> click.Command | None:
         if name in VERBS:
             return importlib.import_module(f"lenskit.cli.{name}").command
-        if name.partition("@")[0] in _summaries("evaluation"):
+        from lenskit.naming import parse
+        from lenskit.registry import registry
+
+        head = parse(name).head
+        if any(record.name == head for record in registry().of_kind("evaluation")):
             from lenskit.cli.evaluation import command_of
 
             return command_of(name)
-        if name.partition("@")[0] in _summaries("command"):
-            from lenskit.registry import registry
-
+        if any(record.name == head for record in registry().of_kind("command")):
             command: click.Command = registry().find("command", name).load()
             return command
+        if refused := registry().why_refused(name, "evaluation") or registry().why_refused(name, "command"):
+            raise UsageError(refused)
         return None
 
     def resolve_command(
@@ -154,4 +158,4 @@ def _summaries(kind: str) -> dict[str, str]:
     """Components of a kind that are verbs, and their summaries."""
     from lenskit.registry import registry
 
-    return {r.name: r.component.summary for r in registry().of_kind(kind) if r.name not in VERBS}
+    return {record.typed: escaped(record.component.summary) for record in registry().of_kind(kind)}

@@ -6,17 +6,22 @@ import click
 
 from lenskit.cli.output import echo
 from lenskit.registry import registry
+from lenskit.words import escaped
 
 
 @click.command("plugins", short_help="List the plugins, and why one failed")
 def command() -> None:
-    """List the plugins that are installed, with their distributions and versions, and why one failed."""
+    """List the plugins that are installed, with their distributions and versions, and why one failed.
+
+    Lines beneath a plugin say what of it is left out, what it printed while it was loaded, and whether that took long.
+    """
     plugins = registry().plugins
     widths = [max((len(getattr(p, key)) for p in plugins), default=0) for key in ("name", "distribution", "version")]
     for p in plugins:
         state = f"left out: {p.error}" if p.error else f"{p.components} component{'s' * (p.components != 1)}"
-        state = "; ".join([state, *p.refused])
         line = f"{p.name:{widths[0]}}  {p.distribution:{widths[1]}}  {p.version:{widths[2]}}  {state}"
         echo(line, indent=sum(widths) + 6)
+        for remark in p.remarks:
+            echo(f"    {escaped(remark)}", indent=6)
     if not plugins:
         echo("no plugin is installed, or LENSKIT_PLUGINS names none")

@@ -14,6 +14,7 @@ from lenskit.chosen import build
 from lenskit.errors import UsageError
 from lenskit.kinds.dataset import Dataset
 from lenskit.layers import assignment, read_assignment
+from lenskit.naming import parse
 from lenskit.options import options_of
 from lenskit.records import load_json
 from lenskit.registry import registry
@@ -36,7 +37,7 @@ def find_reader(text: str) -> tuple[str, Path]:
     records = registry().of_kind("dataset")
     text, _ = _split(text)
     name, colon, path = text.partition(":")
-    if colon and any(record.name == name for record in records):
+    if colon and any(record.name == parse(name).head for record in records):
         return name, Path(path)
     given = Path(text)
     if not text or not os.path.exists(given):  # which is false, too, of a name that is too long
@@ -49,7 +50,7 @@ def find_reader(text: str) -> tuple[str, Path]:
     for inner in _inside(given):
         if reader := _recognised(inner):
             raise UsageError(f"no reader recognises {given}, but {reader} reads {inner}, which is in it: name that")
-    forms = listed((f"{record.name}: {record.load().accepts}" for record in records), 2, "`lenskit list datasets`")
+    forms = listed((f"{record.typed}: {record.load().accepts}" for record in records), 2, "`lenskit list datasets`")
     links = [path.name for path in sorted(given.glob("*")) if path.is_symlink() and not path.exists()]
     nowhere = f", where links lead nowhere (such as {links[0]})" if links else ""
     raise UsageError(
@@ -61,7 +62,7 @@ def _recognised(path: Path) -> str | None:
     """The reader that recognises a path, if any."""
     # Those that know a layout before those that take any file of a kind; by name otherwise.
     records = sorted(registry().of_kind("dataset"), key=lambda record: record.load().general)
-    return next((record.name for record in records if record.load().recognises(path)), None)
+    return next((record.recorded for record in records if record.load().recognises(path)), None)
 
 
 def _inside(root: Path) -> list[Path]:

@@ -54,7 +54,7 @@ class EncoderRun(Run):
 
     def __init__(self, source: NamedEncoder | Path) -> None:
         if isinstance(source, NamedEncoder):
-            self.path, self._options, self._name, self._title = source.folder, source.options, source.name, source.name
+            self.path, self._options, self._name, self._title = source.folder, source.options, source.name, source.title
         else:
             self.path, self._options, self._name, self._title = source, {}, source.resolve().name, str(source)
         self._address = self._title if self._options else str(self.path.resolve())

@@ -10,6 +10,7 @@ from typing import Any
 
 from lenskit.encoder import Encoder
 from lenskit.errors import near
+from lenskit.naming import parse
 from lenskit.registry import Record, registry
 
 log = logging.getLogger("lenskit")
@@ -29,8 +30,13 @@ class NamedEncoder:
 
     @property
     def name(self) -> str:
-        """Its name, as a user types it."""
+        """Its name without the distribution."""
         return f"{self.record.name}:{self.argument}" if self.argument else self.record.name
+
+    @property
+    def title(self) -> str:
+        """Its name as a user types it, which means no other encoder."""
+        return f"{self.record.recorded}:{self.argument}" if self.argument else self.record.recorded
 
     @property
     def options(self) -> dict[str, Any]:
@@ -63,15 +69,14 @@ def find_named(text: str) -> NamedEncoder | None:
     Raises:
         UsageError: if the name is one of several encoders, or lacks a part behind a colon.
     """
-    head, _, argument = text.partition(":")
-    name = head.partition("@")[0]
+    name, _, argument = parse(text)
     brought = [record for record in registry().of_kind("encoder") if record.name == name]
     if not brought:
         return None
     if os.path.lexists(text):
         log.warning(
-            "%s is the path here, and an encoder has that name, too: %s@%s means the encoder",
-            text, name, brought[0].plugin.distribution,
+            "%s is the path here, and an encoder has that name, too: %s means the encoder",
+            text, brought[0].qualified,
         )  # fmt: skip
         return None
     return NamedEncoder(registry().find("encoder", text), argument)
@@ -81,5 +86,5 @@ def not_named(text: str) -> str:
     """The end of a complaint about a path that is not there: that it is no encoder's name either, and near names."""
     if os.sep in text or not text:
         return ""
-    names = [record.name for record in registry().of_kind("encoder")]
+    names = [record.typed for record in registry().of_kind("encoder")]
     return f", and no encoder is called that{near(text, names)}; `lenskit list encoders` shows all"

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lenskit.chosen import build
+from lenskit.component import KINDS
 from lenskit.config import Config
 from lenskit.errors import LenskitError, UsageError
 from lenskit.layers import merge, read_assignment, read_layer, read_recipe
@@ -52,7 +53,7 @@ def test_later_layers_go_over_earlier_ones_option_by_option() -> None:
     )
     assert config.sections["train"]["epochs"] == 5
     assert config.sections["train"]["lenses"] == 16
-    assert config.sections["simulator"] == {"name": "blobs", "width": "uniform(2, 4)", "pixels": 12}
+    assert config.sections["simulator"] == {"name": "blobs@lenskit-ssl-toys", "width": "uniform(2, 4)", "pixels": 12}
     assert config.sections["backbone"]["dropout"] == 0.0
 
 
@@ -129,8 +130,8 @@ def test_a_resolved_configuration_holds_every_option() -> None:
         ({"method": "simsiam"}, "section 'method' holds options, got 'simsiam'"),
         ({"method": {"name": "simsaim"}}, "no method is called 'simsaim' (did you mean simsiam?)"),
         ({"method": {"name": 3}}, "section 'method' needs a name, the method to use, got 3"),
-        ({"method": {"rate": 1}}, "method 'restless' has no option 'rate'"),
-        ({"method": {"noise": "fast"}}, "method 'restless': option noise takes float, got 'fast'"),
+        ({"method": {"rate": 1}}, "method 'restless@lenskit-ssl-toys' has no option 'rate'"),
+        ({"method": {"noise": "fast"}}, "method 'restless@lenskit-ssl-toys': option noise takes float, got 'fast'"),
         ({"train": {"epochs": 0}}, "section 'train': option epochs takes int >= 1, got 0"),
         ({"train": {"epochs": True}}, "section 'train': option epochs takes int >= 1, got True"),
         ({"train": {"epoch": 3}}, "section 'train' has no option 'epoch': did you mean epochs?"),
@@ -264,7 +265,7 @@ def test_the_optimiser_is_the_methods_until_something_is_said() -> None:
 
 def test_a_method_with_optimisers_of_its_own_has_no_such_section() -> None:
     assert "optimizer" not in Config.resolve(TOYS, {"method": {"name": "two-optimizers"}}).sections
-    with pytest.raises(UsageError, match="method 'two-optimizers' makes its optimisers itself"):
+    with pytest.raises(UsageError, match="method 'two-optimizers@lenskit-ssl-toys' makes its optimisers itself"):
         Config.resolve(TOYS, {"method": {"name": "two-optimizers"}, "optimizer": {"lr": 1}})
 
 
@@ -316,7 +317,7 @@ def test_what_a_method_has_beside_it_is_the_lowest_layer() -> None:
 
 def test_another_backbone_takes_the_usual_ones_options_with_it() -> None:
     config = Config.resolve({"method": {"name": "dcae"}}, {"backbone": {"name": "tiny", "dropout": 0.1}})
-    assert config.sections["backbone"] == {"name": "tiny", "dropout": 0.1, "norm": True}
+    assert config.sections["backbone"] == {"name": "tiny@lenskit-ssl-toys", "dropout": 0.1, "norm": True}
     assert config.sections["input"]["normalise"] == "peak"
 
 
@@ -325,7 +326,7 @@ def test_a_method_that_is_replaced_takes_what_it_has_beside_it_with_it() -> None
     assert Config.resolve(dcae, simsiam) == Config.resolve()
     assert Config.resolve(simsiam, dcae) == Config.resolve(dcae)
     # What was said stays, whatever the method.
-    assert Config.resolve(simsiam, {"backbone": {"name": "tiny"}}, dcae).name("backbone") == "tiny"
+    assert Config.resolve(simsiam, {"backbone": {"name": "tiny"}}, dcae).name("backbone") == "tiny@lenskit-ssl-toys"
     assert Config.resolve(dcae, {"input": {"size": 32}}, simsiam).sections["input"]["size"] == 32
 
 
@@ -352,12 +353,66 @@ def test_what_was_said_for_a_method_that_is_replaced_goes_where_either_has_its_o
         assert not said or resolved["input"]["normalise"] == "standard"
     # Said apart from the method, or again, it is for any; and the same method keeps it.
     assert Config.resolve(byol | tiny, {"backbone": {"name": "resnet18"}}, aae).name("backbone") == "resnet18"
-    assert Config.resolve(recipe, aae | {"backbone": {"name": "tiny"}}).name("backbone") == "tiny"
+    assert Config.resolve(recipe, aae | {"backbone": {"name": "tiny"}}).name("backbone") == "tiny@lenskit-ssl-toys"
     assert Config.resolve(recipe, {"method": {"name": "rbm", "k": 2}}).sections["backbone"]["hidden"] == 7
 
 
 def test_an_option_that_only_the_constructor_refuses_is_one_line() -> None:
     """The toys' dropout has no bounds; torch's layer has."""
     config = Config.resolve({"backbone": {"name": "tiny", "dropout": -1.0}})
-    with pytest.raises(UsageError, match="^backbone 'tiny' does not take these options: dropout probability .* -1"):
+    with pytest.raises(
+        UsageError, match="^backbone 'tiny@lenskit-ssl-toys' does not take these options: dropout probability .* -1"
+    ):
         config.build("backbone", 1, 12)
+
+
+PAIRS = """
+from lenskit.plugin import Transform
+
+class Faint(Transform):
+    def __init__(self, *, factor: float = 0.5) -> None:
+        self.factor = factor
+
+    def transform(self, images, parameters, rng):
+        return images * self.factor, parameters
+"""
+
+
+def test_the_name_of_a_bundled_component_with_its_distribution_means_the_same() -> None:
+    said = {"train": {"epochs": 3}, "method": {"name": "simsiam", "projection_dim": 64}}
+    plain, full = (Config.resolve(said, {"method": {"name": name}}) for name in ("simsiam", "simsiam@lenskit-ssl"))
+    assert plain == full
+    assert full.name("method") == "simsiam"
+    assert full.sections["method"]["projection_dim"] == 64  # the same method, so its options stay
+    section = {"name": "timm@lenskit-ssl:resnet10t"}
+    assert Config.resolve({"backbone": section}).name("backbone") == "timm:resnet10t"
+
+
+def test_components_of_third_parties_are_recorded_with_their_distribution(install: Callable[..., None]) -> None:
+    hooks = "@hookimpl\ndef lenskit_pairs():\n    return [Component(NAME, 'PLUGIN_pairs:Faint', 'Fainter')]\n"
+    install("acme", hooks.replace("NAME", "'faint'").replace("PLUGIN", "acme"), acme_pairs=PAIRS)
+    first = Config.resolve({"pairs": {"name": "lens-fixed+faint", "faint": {"factor": 0.25}}})
+    assert first.name("pairs") == "lens-fixed+faint@lenskit-ssl-acme"
+    assert first.sections["pairs"]["faint"] == {"factor": 0.25}
+    install("zebra", hooks.replace("NAME", "'faint'").replace("PLUGIN", "zebra"), zebra_pairs=PAIRS)
+    with pytest.raises(UsageError, match="pairs 'faint' is brought by 2 plugins"):
+        Config.resolve({"pairs": {"name": "lens-fixed+faint"}})
+    again = Config.resolve(first.sections)  # a second plugin brings the name, too
+    assert again == first
+    assert type(again.build("pairs").transforms["faint"]).__module__ == "acme_pairs"
+    for key in ("faint", "faint@lenskit-ssl-acme"):  # either name of the table is the same one
+        changed = Config.resolve(first.sections, {"pairs": {key: {"factor": 0.75}}})
+        assert changed.sections["pairs"] == first.sections["pairs"] | {"faint": {"factor": 0.75}}
+    with pytest.raises(UsageError, match="name a part twice"):
+        Config.resolve({"pairs": {"name": "lens-fixed+faint@lenskit-ssl-acme+faint@lenskit-ssl-zebra"}})
+
+
+def test_a_component_with_a_bundled_name_changes_no_default(install: Callable[..., None]) -> None:
+    before = [Config.resolve(), Config.resolve(read_recipe("quickstart"))]
+    hooks = [
+        f"@hookimpl\ndef lenskit_{KINDS[kind]}():\n    return [Component({before[0].name(kind)!r}, 'a:B', 'd')]\n"
+        for kind in ("simulator", "pairs", "method", "backbone")
+    ]
+    recipes = "@hookimpl\ndef lenskit_recipes():\n    return [Component('default', 'nowhere:default.toml', 'd')]\n"
+    install("acme", "\n\n".join([*hooks, recipes]))
+    assert [Config.resolve(), Config.resolve(read_recipe("quickstart"))] == before

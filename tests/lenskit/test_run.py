@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import sys
 import tomllib
+from collections.abc import Callable
 from itertools import count
 from pathlib import Path
 
@@ -16,8 +18,10 @@ import torch
 
 from lenskit.config import Config
 from lenskit.errors import LenskitError, UsageError
+from lenskit.layers import read_recipe
 from lenskit.owned_run import check_no_input
 from lenskit.provenance import provenance
+from lenskit.registry import registry
 from lenskit.run import Run
 from lenskit.training.resume import resume
 from lenskit.training.runner import train
@@ -63,9 +67,9 @@ def test_the_configuration_holds_every_value(config: Config, tmp_path: Path) -> 
     """So that the run is the same when a default changes."""
     Run.create(tmp_path / "a", config)
     written = tomllib.loads((tmp_path / "a" / "run.toml").read_text())
-    assert written["method"] == {"name": "restless", "noise": 0.1, "spread": 0.1}
+    assert written["method"] == {"name": "restless@lenskit-ssl-toys", "noise": 0.1, "spread": 0.1}
     assert written["optimizer"]["lr"] == 0.05
-    assert written["simulator"] == {"name": "blobs", "pixels": 20, "width": "uniform(1, 3)"}
+    assert written["simulator"] == {"name": "blobs@lenskit-ssl-toys", "pixels": 20, "width": "uniform(1, 3)"}
     assert written["train"]["seed"] == 0
 
 
@@ -91,7 +95,7 @@ def test_the_simulator_of_a_run(config: Config, tmp_path: Path) -> None:
     assert run.simulator().image_shape == (1, 20, 20)
     assert run.simulator(pixels=24).image_shape == (1, 24, 24)
     assert run.simulator("blobs").image_shape == (1, 16, 16)
-    with pytest.raises(UsageError, match="simulator 'blobs' has no option 'pixel'"):
+    with pytest.raises(UsageError, match="simulator 'blobs@lenskit-ssl-toys' has no option 'pixel'"):
         run.simulator(pixel=24)
 
 
@@ -354,3 +358,90 @@ def test_the_method_of_a_run_is_in_its_checkpoint(config: Config, tmp_path: Path
     run.checkpoint.unlink()
     with pytest.raises(LenskitError, match="a has no checkpoint"):
         run.method()
+
+
+# --- A plugin that is gone ---
+
+FAINT = "@hookimpl\ndef lenskit_pairs():\n    return [Component('faint', 'acme_faint:Faint', 'Fainter images')]\n"
+TRANSFORM = """
+from lenskit.plugin import Transform
+
+class Faint(Transform):
+    def transform(self, images, parameters, rng):
+        return images / 2, parameters
+"""
+
+
+@pytest.fixture
+def faint_run(tmp_path: Path, install: Callable[..., None]) -> Path:
+    """A run with pairs of the plugin `acme` 1.2."""
+    install("acme", FAINT, version="1.2", acme_faint=TRANSFORM)
+    pairs = {"pairs": {"name": "lens-fixed+faint"}}
+    path = tmp_path / "a"
+    Run.create(path, Config.resolve(read_recipe("toys"), pairs), recipe="toys")
+    assert json.loads((path / "provenance.json").read_text())["recipe"] == "toys@lenskit-ssl-toys"
+    assert Run(path).config.name("pairs") == "lens-fixed+faint@lenskit-ssl-acme"
+    return path
+
+
+def remove(plugin: str) -> None:
+    """Uninstall what `install` has installed."""
+    for folder in (Path(entry) for entry in sys.path):
+        for info in folder.glob(f"lenskit_ssl_{plugin}-*.dist-info"):
+            shutil.rmtree(info)
+    sys.modules.pop(f"{plugin}_hooks")
+    registry.cache_clear()
+
+
+def bare(path: Path) -> None:
+    """Name components as runs of earlier versions do."""
+    text = (path / "run.toml").read_text()
+    (path / "run.toml").write_text(re.sub("@lenskit-ssl-[a-z]+", "", text))
+
+
+def complaint(path: Path) -> str:
+    with pytest.raises(UsageError) as error:
+        Run(path)
+    return str(error.value)
+
+
+@pytest.mark.parametrize("age", ["new", "old"])
+def test_a_run_whose_plugin_is_gone_says_which_version_to_install(faint_run: Path, age: str) -> None:
+    if age == "old":
+        bare(faint_run)
+        assert Run(faint_run).config.name("pairs") == "lens-fixed+faint@lenskit-ssl-acme"
+    remove("acme")
+    assert complaint(faint_run) == (
+        f"run {faint_run} was made with pairs 'faint' of lenskit-ssl-acme 1.2, which is not installed: "
+        'pip install "lenskit-ssl-acme==1.2"'
+    )
+    (faint_run / "provenance.json").write_text("{}")
+    if age == "new":
+        assert complaint(faint_run) == (
+            f"run {faint_run} was made with pairs 'faint' of lenskit-ssl-acme, which is not installed: "
+            "pip install lenskit-ssl-acme"
+        )
+    else:
+        assert complaint(faint_run).startswith("no pairs is called 'faint'")
+
+
+def test_a_run_whose_plugin_is_there_in_another_version(faint_run: Path, install: Callable[..., None]) -> None:
+    remove("acme")
+    install("acme", "", version="2.0")
+    assert complaint(faint_run) == (
+        f"run {faint_run} was made with pairs 'faint' of lenskit-ssl-acme 1.2, and version 2.0, which is installed, "
+        'has none: pip install "lenskit-ssl-acme==1.2"'
+    )
+
+
+def test_a_run_whose_plugin_is_broken_says_so(faint_run: Path, install: Callable[..., None]) -> None:
+    remove("acme")
+    install("acme", FAINT.replace("'Fainter images'", "''"), version="2.0")
+    assert complaint(faint_run).startswith("pairs 'faint' of lenskit-ssl-acme 2.0 is left out: a summary is one line")
+
+
+def test_a_run_names_no_other_command_than_to_install_a_distribution(faint_run: Path) -> None:
+    remove("acme")
+    text = (faint_run / "run.toml").read_text()
+    (faint_run / "run.toml").write_text(text.replace("lenskit-ssl-acme", "x; rm -r y"))
+    assert complaint(faint_run).startswith("no pairs is called 'faint@x; rm -r y'")

@@ -50,7 +50,8 @@ def test_a_run_that_finished(runs: Path) -> None:
     a, b = find([runs])
     lines = figures(runs / "a" / "metrics.jsonl")
     assert (a.path, a.state, a.recipe, a.method, a.pairs, a.backbone) == (
-        str(runs / "a"), "finished", "toys", "restless", "lens-fixed", "tiny",
+        str(runs / "a"), "finished", "toys@lenskit-ssl-toys",
+        "restless@lenskit-ssl-toys", "lens-fixed", "tiny@lenskit-ssl-toys",
     )  # fmt: skip
     assert (a.batches, a.of, a.note) == (8, 8, "")
     assert a.probe == max(line["probe"] for line in lines if "probe" in line)
@@ -174,7 +175,7 @@ def test_options_that_only_one_component_has(runs: Path, copy: Path) -> None:
     config = Config.resolve(SECTIONS, {"method": {"name": "two-optimizers"}})
     (copy / "run.toml").write_text(config.to_toml())
     differences = compare_runs([runs / "a", copy]).differences
-    assert differences["method.name"] == ["restless", "two-optimizers"]
+    assert differences["method.name"] == ["restless@lenskit-ssl-toys", "two-optimizers@lenskit-ssl-toys"]
     assert differences["method.lr"] == [None, 0.01]
     assert differences["method.noise"] == [0.1, None]
 
@@ -203,4 +204,4 @@ def test_what_cannot_be_compared(runs: Path, copy: Path) -> None:
 
 
 def test_the_recipe_is_written_down(runs: Path) -> None:
-    assert json.loads((runs / "a" / "provenance.json").read_text())["recipe"] == "toys"
+    assert json.loads((runs / "a" / "provenance.json").read_text())["recipe"] == "toys@lenskit-ssl-toys"

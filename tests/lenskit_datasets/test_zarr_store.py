@@ -31,7 +31,7 @@ def test_it_is_recognised_and_says_what_it_holds(tmp_path: Path) -> None:
     assert (data.shared_groups, data.stored_as) == (frozenset({"lens"}), "float32")
     assert [parameter.name for parameter in data.parameters] == ["width", "x"]
     assert (data.names[3], data.names[-1], list(data.names[1:3])) == ("3", "9", ["1", "2"])
-    assert data.configuration["simulator"]["name"] == "blobs"
+    assert data.configuration["simulator"]["name"] == "blobs@lenskit-ssl-toys"
     assert not ZarrStore.recognises(tmp_path)
 
 

@@ -108,7 +108,7 @@ def test_changes_priors_and_simulator(run: Run) -> None:
     assert found.values["width"].min() >= 5
     assert found.about["images"]["set"] == ["width=uniform(5, 6)"]
     found = Embed(lenses=5, simulator="blobs")([run])[run.name]
-    assert found.about["images"]["simulator"] == {"name": "blobs"}
+    assert found.about["images"]["simulator"] == {"name": "blobs@lenskit-ssl-toys"}
     with pytest.raises(UsageError, match="--set takes OPTION=VALUE"):
         Embed(set=["width"])([run])
     with pytest.raises(UsageError, match="no option 'widht': did you mean width"):

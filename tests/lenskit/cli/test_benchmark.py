@@ -30,7 +30,9 @@ def test_takes_the_flags_of_train() -> None:
 def test_shows_a_table(lenskit: Callable[..., Any], folder: Path) -> None:
     outcome = lenskit(*TOYS, "--batch-size", 4)
     assert outcome.status == 0, outcome
-    assert "blobs, default, restless, tiny" in outcome.out
+    assert "blobs@lenskit-ssl-toys, default, restless@lenskit-ssl-toys, tiny@lenskit-ssl-toys: 4" in " ".join(
+        outcome.out.split()
+    )
     assert "4 pairs a batch" in outcome.out
     shares = [line for line in outcome.out.splitlines() if line.endswith("%")]
     assert sum(float(line.split()[-1].rstrip("%")) for line in shares) == pytest.approx(100, abs=0.6)
@@ -42,7 +44,9 @@ def test_prints_json(lenskit: Callable[..., Any]) -> None:
     outcome = lenskit(*TOYS, "--json", "--bare", "--batch-size", 4)
     assert outcome.status == 0, outcome
     figures = json.loads(outcome.out)
-    assert figures["configuration"] | {"method": "restless", "batch_size": 4} == figures["configuration"]
+    assert (
+        figures["configuration"] | {"method": "restless@lenskit-ssl-toys", "batch_size": 4} == figures["configuration"]
+    )
     assert figures["batches"] == 6
     assert sum(stage["share"] for stage in figures["stages"].values()) == pytest.approx(1)
     for spread in (figures["pairs_per_second"], figures["times_a_bare_loop"], figures["stages"]["forward"]["seconds"]):
@@ -54,7 +58,10 @@ def test_prints_json(lenskit: Callable[..., Any]) -> None:
     [
         (["--batches", "1"], "1 batches have no spread: use --batches 2 or more"),
         (["--recipe", "nothing"], "nothing"),
-        (["--method", "two-optimizers", "--bare"], "method 'two-optimizers' steps its optimisers itself"),
+        (
+            ["--method", "two-optimizers", "--bare"],
+            "method 'two-optimizers@lenskit-ssl-toys' steps its optimisers itself",
+        ),
     ],
 )
 def test_bad_input_is_one_line(lenskit: Callable[..., Any], arguments: list[str], complaint: str) -> None:

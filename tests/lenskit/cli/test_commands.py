@@ -57,7 +57,9 @@ def test_a_command_returns_its_exit_status(install: Callable[..., None], lenskit
     assert lenskit("acme@lenskit-ssl-zebra").status == 3
 
 
-FORM = "a verb has lower-case letters, digits and hyphens, and begins with a letter"
+FORM = (
+    "a name has up to 64 lower-case letters, digits, dots, hyphens and underscores, and begins with a letter or a digit"
+)
 REFUSED = {
     "train": "lenskit has a verb of that name",
     "probe": "there is an evaluation of that name",
@@ -81,8 +83,9 @@ def test_a_name_that_is_another_verb_or_none_is_refused(
     install("acme", HOOK.format(name=name) + methods, acme=ACME)
     outcome = lenskit("plugins")
     assert outcome.err == f"lenskit: command {name!r} of lenskit-ssl-acme 1.0 is left out: {REFUSED[name]}\n"
-    row = next(line for line in outcome.out.splitlines() if line.startswith("acme "))
-    assert row.endswith(f"  1 component; command {name!r} is left out: {REFUSED[name]}")
+    row = next(number for number, line in enumerate(outcome.out.splitlines()) if line.startswith("acme "))
+    assert outcome.out.splitlines()[row].endswith("  1 component")
+    assert outcome.out.splitlines()[row + 1] == f"    command {name!r} is left out: {REFUSED[name]}"
     assert f"wrong  plugin 'acme' of lenskit-ssl-acme 1.0: command {name!r} is left out" in lenskit("doctor").out
     assert {record.name for record in registry().of_kind("command")} == {"peaks"}
     assert registry().find("method", "stripes").plugin.name == "acme"

@@ -21,7 +21,7 @@ def test_a_broken_plugin_is_wrong(install: Callable[..., None], lenskit: Callabl
     install("acme", "raise RuntimeError('no luck')")
     outcome = lenskit("doctor")
     assert outcome.status == 1
-    assert "wrong  plugin 'acme' of lenskit-ssl-acme 1.0: RuntimeError: no luck\n" in outcome.out
+    assert "wrong  plugin 'acme' of lenskit-ssl-acme 1.0: RuntimeError: no luck (acme_hooks, line 3)\n" in outcome.out
 
 
 def test_the_other_distribution_of_our_name_is_wrong(

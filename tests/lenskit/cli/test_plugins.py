@@ -19,7 +19,7 @@ def test_says_what_each_plugin_brings_or_why_it_failed(
     outcome = lenskit("plugins")
     assert outcome.status == 0
     rows = {line.split()[0]: line.split(maxsplit=3) for line in outcome.out.splitlines()}
-    assert rows["acme"] == ["acme", "lenskit-ssl-acme", "2.1", "left out: RuntimeError: no luck"]
+    assert rows["acme"] == ["acme", "lenskit-ssl-acme", "2.1", "left out: RuntimeError: no luck (acme_hooks, line 3)"]
     assert rows["zebra"] == ["zebra", "lenskit-ssl-zebra", "1.0", "1 component"]
     assert rows["siamese"] == ["siamese", "lenskit-ssl", metadata.version("lenskit-ssl"), "19 components"]
 

@@ -119,4 +119,4 @@ def test_the_recipe_of_a_run_is_listed(lenskit: Callable[..., Any]) -> None:
     trained = lenskit("train", "--recipe", "toys", "--accelerator", "cpu", "--epochs", 1)
     assert trained.status == 0, trained.err
     (run,) = json.loads(lenskit("runs", "--json").out)
-    assert (run["recipe"], run["state"]) == ("toys", "finished")
+    assert (run["recipe"], run["state"]) == ("toys@lenskit-ssl-toys", "finished")

@@ -111,7 +111,7 @@ BAD = {
     "--data colours --rgb 0,1,9": "--rgb names channel 9: the images have channels 0 to 2",
     "--simulator blobs --first 9223372036854775808": "lenses have numbers below 2^63: there is no lens 92233720368",
     "--recipe toy": "no recipe is called 'toy' (did you mean toys?)",
-    "--simulator blobs --set simulator.widht=3": "simulator 'blobs' has no option 'widht': did you mean width?",
+    "--simulator blobs --set simulator.widht=3": "simulator 'blobs@lenskit-ssl-toys' has no option 'widht'",
 }
 
 

@@ -27,7 +27,7 @@ def test_flags_say_what_is_stored(lenskit: Callable[..., Any], tmp_path: Path) -
     store = Store("pairs.zarr")
     assert store.complete
     assert store.plan.configuration == {
-        "simulator": {"name": "blobs", "width": "uniform(1, 3)", "pixels": 8},
+        "simulator": {"name": "blobs@lenskit-ssl-toys", "width": "uniform(1, 3)", "pixels": 8},
         "pairs": {"name": "lens-fixed"},
         "simulate": {
             "lenses": 7, "views": 3, "shared": ["lens"], "seed": 3, "split": "test", "dtype": "float16", "chunk": 5,
@@ -48,7 +48,7 @@ def test_the_next_command_is_one_that_works(
 def test_a_recipe_says_which_lenses(lenskit: Callable[..., Any]) -> None:
     assert lenskit("simulate", "--recipe", "toys", "--workers", 1, "--out", "pairs.zarr").status == 0
     plan = Store("pairs.zarr").plan
-    assert (plan.configuration["simulator"]["name"], plan["lenses"]) == ("blobs", 16)
+    assert (plan.configuration["simulator"]["name"], plan["lenses"]) == ("blobs@lenskit-ssl-toys", 16)
 
 
 def test_the_path_alone_goes_on_with_a_store(lenskit: Callable[..., Any], tmp_path: Path) -> None:

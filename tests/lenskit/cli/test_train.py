@@ -41,10 +41,10 @@ def test_flags_go_over_the_file_and_that_over_the_recipe(lenskit: Callable[..., 
     layers = ("--recipe", "toys", "--config", "mine.toml")
     config = printed(lenskit, *layers, "--seed", 5, "--set", "simulator.pixels=20", "--lr", 0.5)
     assert config["train"] | {"lenses": 16, "epochs": 3, "seed": 5} == config["train"]
-    assert config["simulator"] | {"name": "blobs", "pixels": 20} == config["simulator"]
+    assert config["simulator"] | {"name": "blobs@lenskit-ssl-toys", "pixels": 20} == config["simulator"]
     assert config["backbone"]["name"] == "resnet34"
     assert "dropout" not in config["backbone"]
-    assert (config["method"]["name"], config["optimizer"]["lr"]) == ("restless", 0.5)
+    assert (config["method"]["name"], config["optimizer"]["lr"]) == ("restless@lenskit-ssl-toys", 0.5)
 
 
 @pytest.mark.parametrize(
@@ -63,10 +63,10 @@ def test_flags_go_over_the_file_and_that_over_the_recipe(lenskit: Callable[..., 
         ("--optimizer", "adamw", "optimizer", "name", "adamw"),
         ("--optimizer", "adamw", "optimizer", "weight_decay", 0.05),
         ("--set", "optimizer.clip=3", "optimizer", "clip", 3),
-        ("--simulator", "blobs", "simulator", "name", "blobs"),
+        ("--simulator", "blobs", "simulator", "name", "blobs@lenskit-ssl-toys"),
         ("--pairs", "default", "pairs", "name", "default"),
-        ("--method", "two-optimizers", "method", "name", "two-optimizers"),
-        ("--backbone", "tiny", "backbone", "name", "tiny"),
+        ("--method", "two-optimizers", "method", "name", "two-optimizers@lenskit-ssl-toys"),
+        ("--backbone", "tiny", "backbone", "name", "tiny@lenskit-ssl-toys"),
         ("--data", "fits-folder:images", "data", "name", "fits-folder"),
         ("--set", "simulator.width=normal(2, 0.1)", "simulator", "width", "normal(2, 0.1)"),
         ("--set", "input.size=32", "input", "size", 32),
@@ -126,7 +126,7 @@ BAD = {
     "--set optimizer.lr=true": "section 'optimizer': option lr takes float > 0, got True",
     "--lr -1": "section 'optimizer': option lr takes float > 0, got -1.0",
     "--optimizer adam": "section 'optimizer': option name takes 'sgd' or 'lars' or 'adamw', got 'adam'",
-    "--recipe toys --method two-optimizers --lr 3": "method 'two-optimizers' makes its optimisers itself",
+    "--recipe toys --method two-optimizers --lr 3": "method 'two-optimizers@lenskit-ssl-toys' makes its",
     "--pairs lens-fixed+lens-fixed": "pairs 'lens-fixed+lens-fixed' name a part twice",
     "--pairs lens-fixed+": "no pairs is called ''",
     "--recipe toys --pairs default+lens-fixed": "pairs 'lens-fixed' make views of their own",

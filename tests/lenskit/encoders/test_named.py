@@ -41,7 +41,8 @@ def test_a_name_opens_what_its_folder_holds() -> None:
 
 
 def test_a_name_is_taken_as_a_run_and_so_is_a_folder(tmp_path: Path) -> None:
-    for text, title in (("dotty", "dotty"), (str(FOLDER), str(FOLDER)), ("dotty@lenskit-ssl-toys", "dotty")):
+    named = "dotty@lenskit-ssl-toys"
+    for text, title in (("dotty", named), (str(FOLDER), str(FOLDER)), (named, named)):
         run = open_run(text)
         assert isinstance(run, EncoderRun)
         assert (run.name, run.title, run.key) == ("dotty", title, FOLDER)
@@ -78,7 +79,9 @@ def test_an_unknown_name_is_one_line_with_near_ones() -> None:
 
 def test_what_only_a_run_has_is_refused_in_one_line() -> None:
     run = open_run("dotty")
-    with pytest.raises(LenskitError, match="dotty is an encoder without the method that trained it: give a run"):
+    with pytest.raises(
+        LenskitError, match="dotty@lenskit-ssl-toys is an encoder without the method that trained it: give a run"
+    ):
         run.method()
     with pytest.raises(UsageError, match="an encoder has no configuration, so it has no section 'pairs': give a run"):
         run.config.build("pairs")

@@ -47,7 +47,7 @@ def test_an_outcome_of_stored_lenses(run: Run, images: Path) -> None:
     origin = results(run.folder("transfer"))["origin"]
     fitted_to = origin.pop("fitted_to")
     assert origin == {"reader": "fits-folder", "path": str(images), "options": "?columns.width=width_arcsec"}
-    assert (fitted_to["simulator"], fitted_to["seed"]) == ("blobs", 0)
+    assert (fitted_to["simulator"], fitted_to["seed"]) == ("blobs@lenskit-ssl-toys", 0)
 
 
 def test_an_outcome_of_embeddings(tmp_path: Path) -> None:

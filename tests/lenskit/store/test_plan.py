@@ -42,7 +42,11 @@ def test_attributes_say_everything(plan: Make) -> None:
     assert wanted.configuration["simulate"] == {
         "lenses": 10, "views": 3, "shared": ["lens"], "seed": 5, "split": "train", "dtype": "float32", "chunk": 4,
     }  # fmt: skip
-    assert wanted.configuration["simulator"] == {"name": "blobs", "width": "uniform(1, 3)", "pixels": 8}
+    assert wanted.configuration["simulator"] == {
+        "name": "blobs@lenskit-ssl-toys",
+        "width": "uniform(1, 3)",
+        "pixels": 8,
+    }
     assert set(wanted.mode["versions"]) == {"lenskit-ssl", "lenskit-ssl-toys", "torch", "numpy"}
 
 

@@ -31,10 +31,11 @@ BAD = {
     "--batch-size 12 --devices 2 --set train.accumulate=4": "a part of 3 lenses cannot be shared evenly by 2 "
     "processes: use --batch-size 16",
     "--batch-size 65": "64 lenses an epoch are fewer than a batch of 65: use --batch-size 64 or less",
-    "--method two-optimizers --batch-size 8 --set train.accumulate=2": "method 'two-optimizers' steps its optimisers "
-    "itself, so its batches cannot be taken in parts: use --set train.accumulate=1, and a smaller --batch-size",
-    "--set simulator.pixels=5": "images of 5 x 5 pixels are too small for backbone 'tiny' (",
-    "--pairs single": "method 'restless' takes 2 view(s) of each lens, pairs 'single' make 1: "
+    "--method two-optimizers --batch-size 8 --set train.accumulate=2": "method 'two-optimizers@lenskit-ssl-toys' "
+    "steps its optimisers itself, so its batches cannot be taken in parts: use --set train.accumulate=1, and a "
+    "smaller --batch-size",
+    "--set simulator.pixels=5": "images of 5 x 5 pixels are too small for backbone 'tiny@lenskit-ssl-toys' (",
+    "--pairs single": "method 'restless@lenskit-ssl-toys' takes 2 view(s) of each lens, pairs 'single' make 1: "
     "use --pairs instrument-only or lens-fixed or ",
     "--precision 16-mixed": "--precision 16-mixed needs a GPU, a CPU has no fp16: use --precision ",
     "--set train.ema=1": "section 'train': option ema takes ",
@@ -63,7 +64,8 @@ def test_pairs_of_one_view_are_named_to_a_method_that_takes_one(lenskit: Callabl
         '    """One view."""\n\n    views = 1\n',
     )
     complaint = lenskit(*TOYS, "--method", "one", "--pairs", "default").complaint()
-    assert complaint.startswith("method 'one' takes 1 view(s) of each lens, pairs 'default' make 2: use --pairs single")
+    assert complaint.startswith("method 'one@lenskit-ssl-one' takes 1 view(s) of each lens, pairs 'default' make 2: ")
+    assert "use --pairs single" in complaint
 
 
 def test_weights_that_do_not_fit(lenskit: Callable[..., Any]) -> None:
@@ -82,7 +84,9 @@ def test_a_part_without_batch_norm_may_be_one_lens(toys) -> None:
 
 def test_gradients_of_a_method_that_steps_itself_cannot_be_clipped(toys, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Restless, "automatic_optimization", property(lambda self: False, lambda self, value: None))
-    with pytest.raises(UsageError, match=r"'restless' steps its optimisers itself: use --set optimizer.clip=0"):
+    with pytest.raises(
+        UsageError, match=r"'restless@lenskit-ssl-toys' steps its optimisers itself: use --set optimizer.clip=0"
+    ):
         Job(toys(optimizer={"clip": 1}))
 
 

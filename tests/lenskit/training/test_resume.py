@@ -188,7 +188,7 @@ CHANGES = {
     ),
     "stored lenses": (
         {"data": {"name": "zarr", "path": "store.zarr"}},
-        "simulator.name (was 'blobs', is not set), data.name (was not set, is 'zarr')",
+        "simulator.name (was 'blobs@lenskit-ssl-toys', is not set), data.name (was not set, is 'zarr')",
     ),
     "many": (
         {"train": {"lenses": 32, "epochs": 5, "batch_size": 4, "seed": 1, "precision": "64-true", "ema": 0.9,

@@ -36,7 +36,7 @@ def stored(tmp_path: Path, n: int = 20) -> dict:
     [
         (
             {"pairs": {"name": "single"}},
-            "method 'restless' takes 2 view(s) of each lens, pairs 'single' make 1",
+            "method 'restless@lenskit-ssl-toys' takes 2 view(s) of each lens, pairs 'single' make 1",
         ),
         (
             {"train": {"lenses": 7}},

@@ -245,4 +245,4 @@ def test_a_model_of_other_settings_stays(run: Run) -> None:
 def test_no_weights_of_photographs_is_one_line(run: Run, caplog: pytest.LogCaptureFixture, tmp_path: Path) -> None:
     findings = Finetune(**QUICK, random=False, imagenet=True)([run])
     assert [each.label for each in findings.trained] == ["blobs", CONSTANT]
-    assert "no ImageNet start: backbone 'tiny' has no option 'pretrained'" in caplog.text
+    assert "no ImageNet start: backbone 'tiny@lenskit-ssl-toys' has no option 'pretrained'" in caplog.text
