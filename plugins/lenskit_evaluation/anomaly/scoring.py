@@ -152,7 +152,8 @@ def pool_of(run: Run, options: Options, encoders: Mapping[str, Encoder]) -> Pool
             each.check_pixel_scale(simulator)
         shape = simulator.image_shape
         parameter = class_label(simulator.parameters, options.label, options.normal, pixels)
-        origin = Origin(options.simulator or run.config.name("simulator"), options.seed, SPLIT)
+        name = run.simulator_config(options.simulator).name("simulator")
+        origin = Origin(name, options.seed, SPLIT)
         pool = Pool.drawn(simulator, origin, options.lenses, parameter)
     encoder.check_shape((1, *shape))
     return pool
