@@ -28,7 +28,7 @@ def test_an_outcome_of_simulated_lenses(run: Run) -> None:
     assert found["settings"].items() >= {"lenses": 20, "test_lenses": 10, "seed": 3, "scale": 1.0, "data": None}.items()
     assert found["subjects"] == {"blobs": run.id}
     blobs = Config.resolve({"simulator": run.config.sections["simulator"]}).sections["simulator"]
-    assert found["origin"] == {"simulator": "blobs", "options": digest(blobs), "seed": 3}
+    assert found["origin"] == {"simulator": "blobs@lenskit-ssl-toys", "options": digest(blobs), "seed": 3}
 
 
 def test_the_digest_tells_options_of_a_simulator_apart(run: Run) -> None:

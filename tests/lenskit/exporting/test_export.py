@@ -179,7 +179,7 @@ def test_the_card_says_what_a_stranger_needs(run: Run, lenskit: Lenskit) -> None
         "asinh(x / 3 sigma)",
         "(n, 1, 32, 32)",
         "| ridge | 0.93 |",
-        'name = "restless"',
+        'name = "restless@lenskit-ssl-toys"',
         "local-dir:.",
         "loss",
     ):
@@ -231,9 +231,7 @@ def test_no_part_of_a_run_becomes_an_export(run: Run, lenskit: Lenskit) -> None:
 
 
 def test_what_cannot_be_exported_is_one_line(run: Run, lenskit: Lenskit, tmp_path: Path) -> None:
-    with pytest.raises(
-        UsageError, match="timm has no network like backbone 'tiny@lenskit-ssl-toys': use --format onnx"
-    ):
+    with pytest.raises(UsageError, match="timm has no network like backbone 'tiny': use --format onnx"):
         export(encoder_of("tiny"), "timm", tmp_path / "out")
     assert not (tmp_path / "out").exists()
     assert "say which, with -o DIR" in lenskit("export", run.path / "encoder").complaint(2)
