@@ -160,7 +160,9 @@ class EmbedWorker:
         """Where the features come from. With the numbers of lens and view that each row has, it is the images'
         address."""
         if isinstance(self.lenses, SimulatedLenses):
-            section = {"name": self.task.simulator} if self.task.simulator else self.run.config.sections["simulator"]
+            section = self.run.config.sections.get("simulator")
+            if self.task.simulator:
+                section = {"name": self.run.simulator_config(self.task.simulator).name("simulator")}
             images: dict[str, Any] = {"simulator": section, "set": list(self.task.changes)}
             images |= {"seed": self.task.seed, "split": SPLIT}
         else:
