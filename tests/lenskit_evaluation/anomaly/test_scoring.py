@@ -234,14 +234,16 @@ def test_lenses_that_were_trained_on_are_refused(linear: Run, train_toy, tmp_pat
     with pytest.raises(UsageError) as caught:
         judge_runs([linear], options(data=str(seen)))
     assert str(caught.value) == (
-        "linear was trained on lenses of simulator marked, seed 0, split train, which flatters it: "
+        "linear was trained on lenses of simulator marked@lenskit-ssl-toys, seed 0, split train, which flatters it: "
         "judge it on others, such as `lenskit simulate --split test`"
     )
     assert len(judge_runs([linear], options(data=str(other)))[0].label) == 24
     # A copy of the store is as good as the store.
     method = {"name": "supervised", "targets": "mark"}
     run = train_toy("supervised", data={"path": str(seen), "name": "zarr"}, train=SMALL, method=method)
-    with pytest.raises(UsageError, match="supervised was trained on lenses of simulator marked, seed 0, split train"):
+    with pytest.raises(
+        UsageError, match="supervised was trained on lenses of simulator marked@lenskit-ssl-toys, seed 0, split train"
+    ):
         judge_runs([run], options(data=str(shutil.copytree(seen, tmp_path / "copy.zarr"))))
     assert len(judge_runs([run], options(data=str(other)))[0].label) == 24
 
