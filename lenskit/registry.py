@@ -20,7 +20,7 @@ import importlib
 import inspect
 import os
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib import metadata, resources
@@ -28,25 +28,32 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
+import pluggy
+
 from lenskit import hookspecs
 from lenskit.captured import captured
 from lenskit.component import FILES, KINDS, Component
 from lenskit.errors import LenskitError, UsageError, near
 from lenskit.interface import old_names
-from lenskit.kinds.evaluation import Evaluation
-from lenskit.kinds.format import FileFormat
 from lenskit.naming import BUNDLED, DISTRIBUTION, fault, is_same_distribution, parse, shown
 from lenskit.origin import is_strict, remember, told
 from lenskit.words import MESSAGE, escaped, listed, quoted, shortened
 
 GROUP = "lenskit.plugins"
 
-BASES: dict[str, tuple[type, str]] = {
-    "evaluation": (Evaluation, "is no Evaluation"),
-    "format": (FileFormat, "derives from none of Format, ImageFormat and FeatureFormat"),
+BASES = {
+    "simulator": ("lenskit.kinds.simulator", "Simulator"),
+    "dataset": ("lenskit.kinds.dataset", "Dataset"),
+    "pairs": ("lenskit.kinds.pairs", "PairStrategy"),
+    "method": ("lenskit.kinds.method", "Method"),
+    "backbone": ("lenskit.kinds.backbone", "Backbone"),
+    "evaluation": ("lenskit.kinds.evaluation", "Evaluation"),
+    "format": ("lenskit.kinds.format", "FileFormat"),
 }
-"""Bases that a class of a kind must have, and what is said of one that has not."""
+"""Module and name of the base that a class of a kind derives from. It is imported only when the class is."""
 
+OFFERED = {"FileFormat": "Format, ImageFormat or FeatureFormat"}
+"""Names that plugins have for a base, where they are others."""
 
 SLOW = 0.2
 """Seconds after which loading a plugin counts as slow."""
@@ -185,21 +192,21 @@ class Record:
                 return loaded
             if not isinstance(loaded, type):
                 raise TypeError(f"{attribute} is no class")
-            base, fault = BASES.get(self.kind, (object, ""))
-            if not issubclass(loaded, base):
-                raise TypeError(f"{attribute} {fault}")
+            if renames := old_names(self.kind, loaded):
+                raise LenskitError(
+                    f"{where} was written for plugin interface 1: update the plugin, or change {', '.join(renames)}"
+                )
+            at, name = BASES[self.kind]
+            if not issubclass(loaded, getattr(importlib.import_module(at), name)):
+                raise TypeError(f"{attribute} does not derive from {OFFERED.get(name, name)}")
+        except LenskitError:
+            raise
         except Exception as error:
             if is_strict():
                 raise
-            raise LenskitError(
-                f"{where} cannot be loaded from {self.component.target}: {told(error, module)}"
-            ) from error
-        if renames := old_names(self.kind, loaded):
-            raise LenskitError(
-                f"{where} was written for plugin interface 1: update the plugin, or change {', '.join(renames)}"
-            )
-        if isinstance(loaded, type):
-            remember(loaded, where)
+            reason = told(error, module)
+            raise LenskitError(f"{where} cannot be loaded from {self.component.target}: {reason}") from error
+        remember(loaded, where)
         return loaded
 
     def folder(self, *names: str) -> Path:
@@ -235,6 +242,8 @@ class Registry:
         wanted = os.environ.get("LENSKIT_PLUGINS")
         names = None if wanted is None else {name.strip() for name in wanted.split(",")}
 
+        manager = pluggy.PluginManager(hookspecs.PROJECT)
+        manager.add_hookspecs(hookspecs)
         plugins: list[Plugin] = []
         records: list[Record] = []
         for entry_point in sorted(entry_points, key=lambda e: (e.name, e.value)):
@@ -242,7 +251,7 @@ class Registry:
                 continue
             plugin = Plugin(entry_point.name, *_origin(entry_point.dist))
             plugins.append(plugin)
-            records += _load(entry_point, plugin)
+            records += _load(entry_point, plugin, manager)
         records = _without_doubles(records)
         for plugin in plugins:
             plugin.components = sum(record.plugin is plugin for record in records)
@@ -365,44 +374,46 @@ def _is_of(plugin: Plugin, distribution: str) -> bool:
     return not distribution or is_same_distribution(plugin.distribution, distribution)
 
 
-def _load(entry_point: metadata.EntryPoint, plugin: Plugin) -> list[Record]:
-    """Load a plugin, and ask each of its hooks.
+def _load(entry_point: metadata.EntryPoint, plugin: Plugin, manager: pluggy.PluginManager) -> list[Record]:
+    """Load a plugin, and call each of its hooks, alone in the manager.
 
     What goes wrong is noted in the plugin, or raised if strict.
     """
-    start, records = perf_counter(), list[Record]()
+    start, records, module = perf_counter(), list[Record](), None
     with captured() as texts:
         try:
-            hooks = _hooks_of(entry_point.load(), plugin)
+            module = entry_point.load()
+            manager.register(module)
         except (Exception, SystemExit) as error:
             if is_strict():
                 raise
             plugin.error = told(error, entry_point.module)
         else:
-            for name, hook in hooks.items():
-                records += _ask(name, hook, plugin, entry_point.module)
+            for hook in _hooks_of(module, plugin, manager):
+                records += _call(hook, plugin, entry_point.module)
+        finally:
+            if module is not None and manager.is_registered(module):
+                manager.unregister(module)
     plugin.seconds, plugin.printed = perf_counter() - start, "".join(texts)
     return records
 
 
-def _hooks_of(module: Any, plugin: Plugin) -> dict[str, Callable[[], Any]]:
-    """Find the hooks in a module, in the order of the kinds."""
-    found: dict[str, Callable[[], Any]] = {}
-    for name, value in inspect.getmembers(module, inspect.isroutine):
-        if isinstance(options := getattr(value, f"{hookspecs.PROJECT}_impl", None), Mapping):
-            found[options.get("specname") or name] = value
-        elif name in HOOKS:
+def _hooks_of(module: Any, plugin: Plugin, manager: pluggy.PluginManager) -> list[pluggy.HookCaller]:
+    """Return the hooks of a module, in the order of the kinds."""
+    hooks = {hook.name: hook for hook in manager.get_hookcallers(module) or ()}
+    for name in HOOKS:
+        if name not in hooks and inspect.isroutine(getattr(module, name, None)):
             _refuse(plugin, Refusal(f"hook {name}", "it lacks @hookimpl"))
-    for name in sorted(found.keys() - HOOKS):
+    for name in sorted(hooks.keys() - HOOKS):
         _refuse(plugin, Refusal(f"hook {name}", f"there is no such hook{near(name, HOOKS)}"))
-    return {name: found[name] for name in HOOKS if name in found}
+    return [hooks[name] for name in HOOKS if name in hooks]
 
 
-def _ask(name: str, hook: Callable[[], Any], plugin: Plugin, module: str) -> list[Record]:
+def _call(hook: pluggy.HookCaller, plugin: Plugin, module: str) -> list[Record]:
     """Call one hook, and check what it returns."""
-    kind = HOOKS[name]
+    name, kind = hook.name, HOOKS[hook.name]
     try:
-        components = hook()
+        components = next(iter(hook()), None)  # pluggy leaves None out
         if isinstance(components, str | bytes | Mapping) or not isinstance(components, Iterable):
             _refuse(plugin, Refusal(f"hook {name}", f"it returned {shown(components)}, which is no list of Components"))
             return []
