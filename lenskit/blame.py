@@ -7,9 +7,6 @@ from typing import Any
 from lenskit.origin import is_known, origin_of, told
 from lenskit.registry import Plugin, registry
 
-OURS = "lenskit-ssl"
-"""Distribution whose faults are ours: they are shown with their traceback."""
-
 
 def fault_of_plugin(error: BaseException) -> str | None:
     """Return a line that names the third party's component in whose code an error arose; None if it is ours.
@@ -34,12 +31,8 @@ def fault_of_plugin(error: BaseException) -> str | None:
 
 def _packages() -> dict[str, Plugin]:
     """Third parties' plugins by the package of their components."""
-    targets = [(record.component.target, record.plugin) for record in registry().records]
-    return {target.partition(":")[0].partition(".")[0]: plugin for target, plugin in targets if _is_foreign(plugin)}
-
-
-def _is_foreign(plugin: Plugin) -> bool:
-    return plugin.distribution != OURS
+    foreign = [record for record in registry().records if not record.is_bundled]
+    return {record.component.target.partition(":")[0].partition(".")[0]: record.plugin for record in foreign}
 
 
 def _component(owner: Any) -> str | None:
