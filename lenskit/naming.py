@@ -98,7 +98,7 @@ def _name_fault(kind: str, name: Any) -> str:
 
 def _other_fault(kind: str, component: Component) -> str:
     target, summary, argument, digests = component.target, component.summary, component.argument, component.digests
-    if type(summary) is not str or not summary.strip() or len(summary.splitlines()) > 1:
+    if type(summary) is not str or len(summary.splitlines()) > 1:
         return f"a summary is one line of text, got {shown(summary)}"
     if type(target) is not str or not _is_target(kind, target):
         form = "package:path" if kind in (*FILES, "encoder") else "package.module:name"

@@ -131,6 +131,8 @@ def run(arguments: list[str]) -> int:
             return _complain(str(instead), instead.status)
         # A full disk or a file that cannot be read or written is the user's to mend; any other is a bug of ours.
         if error.filename is None and error.errno not in DISK:
+            if line := _blamed(error):
+                return _complain(line, 1)
             raise
         return _complain(f"{error.strerror}{f': {error.filename}' if error.filename else ''}", 1)
     except Exception as error:

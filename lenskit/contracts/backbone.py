@@ -9,6 +9,7 @@ from torch import Tensor
 
 from lenskit.breach import breach, check_finite, check_tensor
 from lenskit.kinds.backbone import Backbone
+from lenskit.out_of_memory import is_out_of_memory
 
 SAME = 0.01
 """Largest difference of features that counts as rounding, as a part of the largest one: kernels differ between sizes of
@@ -42,6 +43,10 @@ def meet_backbone(backbone: Any, channels: int, size: int) -> None:
             check_features(backbone, both, 2)
             check_finite(backbone, "features", both)
             alone = backbone(images[1:])
+    except RuntimeError as error:
+        if is_out_of_memory(error):
+            return  # training says which batch would fit
+        raise
     finally:
         backbone.train(was_training)
     if float((both[1] - alone[0]).abs().max()) > SAME * float(both.abs().max()):

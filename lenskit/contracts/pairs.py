@@ -60,7 +60,7 @@ def check_stated(pairs: PairStrategy) -> None:
 
 
 def check_batch(pairs: PairStrategy, batch: Any, views: int, values: dict[str, Tensor], index: Tensor) -> None:
-    """Check what a strategy made.
+    """Check what a strategy made. No value is read, so that a GPU does not wait.
 
     Args:
         pairs: The strategy.
@@ -84,8 +84,8 @@ def check_batch(pairs: PairStrategy, batch: Any, views: int, values: dict[str, T
         raise breach(pairs, f"drops the parameters {', '.join(missing)}: return all that it was given")
     for name in values:
         check_tensor(pairs, f"the parameter {name!r}", batch.parameters[name], (len(index), views), floats=False)
-    if batch.index is not index and not batch.index.equal(index):
-        raise breach(pairs, "changes the numbers of the lenses: return `rng.index`, and keep the order of lenses")
+    if batch.index.shape != index.shape:
+        raise breach(pairs, f"gives numbers of {len(batch.index)} lenses for {len(index)}: return `rng.index`")
 
 
 def _check_alone(
@@ -96,6 +96,8 @@ def _check_alone(
     with no_global_generator(pairs):
         batch = make(images, dict(values), rng)
         check_batch(pairs, batch, views, values, rng.index)
+        if not batch.index.equal(rng.index):
+            raise breach(pairs, "changes the numbers of the lenses: return `rng.index`, and keep the order of lenses")
         for number, view in enumerate(batch.views):
             if images.isfinite().all():
                 check_finite(pairs, f"view {number}", view)

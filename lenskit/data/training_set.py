@@ -13,8 +13,7 @@ import torch
 from torch import Tensor
 
 from lenskit.config import Config
-from lenskit.contracts.dataset import meet_dataset
-from lenskit.contracts.pairs import check_batch, check_stated, meet_pairs
+from lenskit.contracts.pairs import LENSES, check_batch, check_stated, meet_pairs
 from lenskit.data.chunk_cache import ChunkCache, check_room, load, size_in_bytes
 from lenskit.data.lens_set import Lenses, LensSet
 from lenskit.data.order import Order
@@ -123,12 +122,13 @@ class TrainingSet(ABC):
     def _available(self, lenses: int) -> int:
         return lenses
 
-    def meet(self) -> None:  # noqa: B027 - a simulator is checked when it first renders
-        """Check a dataset before training, which reads it in threads.
+    def meet(self) -> None:
+        """Make the views of a few lenses, which checks simulator or dataset, and pairs, before anything is written.
 
         Raises:
-            LenskitError: It breaks its contract.
+            LenskitError: One of them breaks its contract.
         """
+        self.by_index(range(self._available(LENSES)))
 
     def check(self, device: torch.device) -> None:  # noqa: B027 - simulated lenses need nothing there
         """Raise a UsageError if batches cannot be made on a device."""
@@ -225,9 +225,6 @@ class StoredTrainingSet(TrainingSet):
         self.order = Order(len(dataset), dataset.chunk, seed)
         self.cache = ChunkCache(dataset, self.order, pairs.draws, workers, keep=self.keep == "memory")
         self._all: Pixels | None = None
-
-    def meet(self) -> None:
-        meet_dataset(self.dataset)
 
     def check(self, device: torch.device) -> None:
         if self.keep in ("memory", "device"):

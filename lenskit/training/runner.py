@@ -117,7 +117,6 @@ class Job:
         """Return the training set, and the channels and the size of its images as a network sees them."""
         with memory.building("the images", memory.SMALLER_IMAGES):
             training_set = training_set_of(self.config)
-            training_set.meet()
         if min(training_set.image_shape[1:]) < FEWEST_PIXELS:
             _, height, width = training_set.image_shape
             raise UsageError(
@@ -143,6 +142,8 @@ class Job:
     def _prepare_method(self) -> None:
         """Give the method all that it learns with, and let it check the images."""
         method, training_set = self.method, self.training_set
+        with memory.building("the images", memory.SMALLER_IMAGES):
+            training_set.meet()
         method.budget, method.seed = self.budget, self.settings.seed
         if "optimizer" in self.config.sections:
             method.optimizer_settings = self.config.build("optimizer")

@@ -145,7 +145,6 @@ BAD = {
         "evaluations", "Component('best', 'b:C', 'd')", "evaluation 'best'",
         "a run keeps the results of its best encoder in the folder best",
     ),
-    "no summary": ("methods", "Component('a', 'b:C', ' ')", "method 'a'", "a summary is one line of text, got ' '"),
     "summary of two lines": (
         "methods", "Component('a', 'b:C', 'd\\ne')", "method 'a'", "a summary is one line of text, got 'd\\ne'",
     ),

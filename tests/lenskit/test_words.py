@@ -92,7 +92,7 @@ def test_a_long_list_is_cut_and_says_where_all_of_it_is(arguments: list[str], le
 HOOKS = r"""
 @hookimpl
 def lenskit_pairs():
-    return [Component("odd", "acme_odd:Odd", "\x1b[31mred\x1b[0m [bold]bold[/bold] :smile:\nlenskit: forged")]
+    return [Component("odd", "acme_odd:Odd", "\x1b[31mred\x1b[0m [bold]bold[/bold] :smile:")]
 """
 ODD = r'''
 from lenskit.plugin import Transform

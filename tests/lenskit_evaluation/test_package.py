@@ -43,7 +43,11 @@ def test_the_folder_holds_what_was_trained(run: Run, packaged: Path) -> None:
         rounded = whole.half().float() if whole.is_floating_point() and whole.ndim > 1 else whole
         assert torch.equal(value, rounded)
     card = json.loads((packaged / "encoder.json").read_text())
-    assert (card["summary"], card["licence"], card["trained_on"]) == ("Mine", "MIT", "lenses of simulator blobs")
+    assert (card["summary"], card["licence"], card["trained_on"]) == (
+        "Mine",
+        "MIT",
+        "lenses of simulator blobs@lenskit-ssl-toys",
+    )
     assert card["simulator"] == run.config.sections["simulator"]
     assert card["head"]["parameters"][0]["name"] == "width"
 
@@ -79,7 +83,7 @@ def test_predictions_need_no_simulation(packaged: Path, images: Path, tmp_path: 
 def test_stored_lenses_are_judged_too(run: Run, images: Path, labelled: str) -> None:
     folder = lenskit.evaluate("package", run, output="judged", judge=labelled, **FEW)
     own, judged = json.loads((folder / "encoder.json").read_text())["results"]
-    assert (own["on"], judged["on"], judged["n"]) == ("simulator blobs", images.name, 12)
+    assert (own["on"], judged["on"], judged["n"]) == ("simulator blobs@lenskit-ssl-toys", images.name, 12)
     rows = lenskit.evaluate("predict", folder, [str(images)], output="p.csv", level=0.95)
     truth = np.loadtxt(images / "labels.csv", delimiter=",", skiprows=1, usecols=1)
     found = np.array([float(row["width"]) for row in rows])

@@ -123,9 +123,12 @@ def test_an_interrupt_is_status_130(untrained: Path, install: Callable[..., None
 
 @pytest.mark.parametrize("error", ["RuntimeError('a bug')", "OSError(5, 'Input/output error')"])
 def test_a_bug_is_not_hidden(
-    error: str, untrained: Path, install: Callable[..., None], capsys: pytest.CaptureFixture[str]
+    error: str, untrained: Path, install: Callable[..., None], lenskit: Callable[..., Any], monkeypatch: Any
 ) -> None:
     install("acme", EVALUATION, acme_fail=FAIL)
+    line = lenskit("fail", untrained, "--error", error).complaint(1)
+    assert line.startswith("evaluation 'fail' of lenskit-ssl-acme 1.0 failed: ")
+    monkeypatch.setenv("LENSKIT_STRICT", "1")
     with pytest.raises((RuntimeError, OSError), match="a bug|Input/output error"):
         run(["fail", str(untrained), "--error", error])
 

@@ -89,7 +89,7 @@ def test_scores_are_scikit_learns_on_the_whole_test_set(run: Run, capsys: pytest
     assert [float(row["width (blobs)"]) for row in rows] == pytest.approx(predicted.tolist(), rel=1e-5)
     card = json.loads((folder / "card.json").read_text())
     assert [(target["name"], target["unit"]) for target in card["targets"]] == [("width", "arcsec")]
-    assert (card["data"], card["learned_from"], card["stopped_by"]) == ("simulator blobs", 48, 12)
+    assert (card["data"], card["learned_from"], card["stopped_by"]) == ("simulator blobs@lenskit-ssl-toys", 48, 12)
 
 
 @pytest.mark.parametrize("freeze", ["frozen", "full"])
@@ -202,7 +202,9 @@ def test_no_model_without_its_report(run: Run, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_says_what_is_wrong_before_it_works(run: Run) -> None:
-    with pytest.raises(UsageError, match=r"simulator blobs has no label 'widht': did you mean width\?"):
+    with pytest.raises(
+        UsageError, match=r"simulator blobs@lenskit-ssl-toys has no label 'widht': did you mean width\?"
+    ):
         Finetune(target=["widht"])([run])
     with pytest.raises(UsageError, match="width is 1 for all of the .* no R2"):
         Given(Kinds(width=np.ones(120)), target=["width"])([run])
@@ -230,10 +232,13 @@ def test_says_what_is_wrong_before_it_works(run: Run) -> None:
 def test_a_model_of_other_settings_stays(run: Run) -> None:
     options = {**QUICK, "random": False}
     first = [evaluate("finetune", run, **options).folders[0] for _ in range(2)]
-    assert [folder.name for folder in first] == ["width-blobs-full-40"] * 2
+    assert [folder.name for folder in first] == ["width-blobs_lenskit-ssl-toys-full-40"] * 2
     kept = (first[0] / "model.safetensors").read_bytes()
-    assert evaluate("finetune", run, **options, seed=4).folders[0].name == "width-blobs-full-40-2"
-    assert evaluate("finetune", run, **options, set=["width=uniform(1, 2)"]).folders[0].name == "width-blobs-full-40-3"
+    assert evaluate("finetune", run, **options, seed=4).folders[0].name == "width-blobs_lenskit-ssl-toys-full-40-2"
+    assert (
+        evaluate("finetune", run, **options, set=["width=uniform(1, 2)"]).folders[0].name
+        == "width-blobs_lenskit-ssl-toys-full-40-3"
+    )
     evaluate("finetune", run, **options, name="mine")
     with pytest.raises(UsageError, match="mine holds an outcome of finetune with other settings, data or runs"):
         evaluate("finetune", run, **options, seed=4, name="mine")

@@ -145,10 +145,10 @@ def test_stored_images_need_no_simulator(run: Run, images: Path) -> None:
 def test_predict_tells_which_probe_it_uses(run: Run, images: Path, caplog: pytest.LogCaptureFixture) -> None:
     """A run has one; the last that was fitted takes the place of the one before."""
     quick = {**SMALL, "controls": False}
-    lenses = SMALL["lenses"] * 3
+    lenses, blobs = SMALL["lenses"] * 3, "simulator blobs@lenskit-ssl-toys"
     with caplog.at_level("INFO", "lenskit"):
         for seed, options, data, count in (
-            (0, {}, "simulator blobs", lenses), (5, {"set": ["pixels=16"]}, "simulator blobs pixels=16", lenses),
+            (0, {}, blobs, lenses), (5, {"set": ["pixels=16"]}, f"{blobs} pixels=16", lenses),
             (0, {"data": str(images)}, str(images), 9),
         ):  # fmt: skip
             Probe(**{**quick, "seeds": 3}, seed=seed, **options)([run])
