@@ -33,7 +33,7 @@ def pixels(images: Path) -> torch.Tensor:
 
 def test_files_give_what_the_model_in_memory_gives(run: Run, images: Path, tmp_path: Path) -> None:
     model = Finetune(**QUICK)([run]).models["blobs"]
-    name = "width-blobs-full-60"
+    name = "width-blobs_lenskit-ssl-toys-full-60"
     assert lenskit(["predict", str(run.path), str(images), "--model", name, "-o", "out.csv"]) == 0
     with (tmp_path / "out.csv").open() as file:
         rows = list(csv.DictReader(file))

@@ -39,7 +39,7 @@ def test_a_page_of_a_run_of_stored_images_and_of_embeddings(run: Run, images: Pa
     assert results["trustworthiness"] == found.trustworthiness
     assert (results["lenses"], results["seed"], results["settings"]["lenses"]) == (40, 3, 40)
     html = found.page.read_text(encoding="utf-8")
-    assert "<p>40 simulated lenses (blobs, seed 3), never trained on.</p>" in html
+    assert "<p>40 simulated lenses (blobs@lenskit-ssl-toys, seed 3), never trained on.</p>" in html
     assert f"trustworthiness {found.trustworthiness:.3f} of 40 lenses.</p>" in html
 
     # The same lenses have the same places; a page need not lie in the run.
