@@ -1,5 +1,6 @@
 # `make demo` runs the main job, `make test` every check; both install into $(VENV) first, once. `make test-lowest` runs
-# the suite with the oldest supported version of every dependency, `make reliability` thousands of random tries.
+# the suite with the oldest supported version of every dependency, `make reliability` thousands of random tries,
+# `make combinations` every combination of components.
 
 VENV ?= .venv
 LOWEST ?= .venv-lowest
@@ -7,7 +8,7 @@ PYTHON ?= python3
 PYTHON_LOWEST ?= python3.11
 BIN := $(VENV)/bin
 
-.PHONY: install demo test test-lowest lint reliability bench clean
+.PHONY: install demo test test-lowest lint reliability combinations bench clean
 
 install: $(VENV)/installed
 
@@ -64,6 +65,10 @@ lint: $(VENV)/installed-dev
 reliability: $(VENV)/installed-dev
 	$(BIN)/python tests/reliability/run.py --jobs 2 --lines 10000 --kills 50 --flips 100 --records 500 \
 		--page docs/reliability.md
+
+# Two steps of every method with every backbone, pairs and simulator. What is done is kept: a second call goes on.
+combinations: $(VENV)/installed-dev
+	$(BIN)/python tests/combinations/run.py --out combinations.jsonl --table combinations.md
 
 bench: $(VENV)/installed-dev
 	set -e; for file in tests/benchmarks/*.py; do echo "== $$file"; $(BIN)/python $$file; done

@@ -16,6 +16,10 @@ BILLION = 10**9
 """More lenses in a batch, epochs or batches than any run has: products of two of these still are 64-bit integers."""
 
 
+SMALLEST, LARGEST = 8, 4096
+"""Heights and widths in pixels that images can be resized to."""
+
+
 def _devices(value: int | str) -> int | str:
     if (isinstance(value, int) and value > 9999) or re.search(r"\d{5}", str(value)):
         raise ValueError("at most 9999")
@@ -164,7 +168,8 @@ class InputSettings:
             image less a blurred copy, or less a model of elliptical isophotes, sigma being the noise of the pixel.
             Several joined by +, such as `unsharp+multipole`, are channels of one image.
         unsharp_scale: Standard deviations in arcsec of the blurs of `unsharp`; each gives a channel.
-        size: Height and width in pixels that images are resized to; nothing leaves them as they are.
+        size: Height and width in pixels that images are resized to; nothing leaves them as they are, or makes them the
+            nearest size that the backbone takes.
         channels: Number of channels that the one of an image is repeated to; nothing leaves it as it is.
         normalise: What is done last to each image, all channels together: `peak` makes its maximum one, `standard` its
             mean zero and its standard deviation one.
@@ -176,7 +181,7 @@ class InputSettings:
 
     stretch: Annotated[str, AfterValidator(_stretch)] = "asinh"
     unsharp_scale: Annotated[tuple[Annotated[float, Gt(0), at_most(1000)], ...], AfterValidator(_scales)] = (0.15, 0.25)
-    size: Annotated[int, Ge(8), at_most(4096)] | None = None
+    size: Annotated[int, Ge(SMALLEST), at_most(LARGEST)] | None = None
     channels: Annotated[int, Ge(1), at_most(64)] | None = None
     normalise: Literal["none", "peak", "standard"] = "none"
     keep: Literal["auto", "disk", "memory", "device"] = "auto"

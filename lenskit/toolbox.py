@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from lenskit.gather import gather as gather
     from lenskit.gather import places as places
     from lenskit.hdf5_file import new_hdf5 as new_hdf5
+    from lenskit.kinds.backbone import sizes_near as sizes_near
     from lenskit.kinds.macro_model import MacroModel as MacroModel
     from lenskit.kinds.parameter import ParameterRecord as ParameterRecord
     from lenskit.kinds.parameter import parameters_of as parameters_of

@@ -66,10 +66,7 @@ def config(method: str, backbone: dict[str, Any] | None = None) -> Config:
     """Two epochs of four batches of eight lenses."""
     names = [option.name for option in options_of(load(method))]
     small = {name: size for name in names for end, size in SMALL.items() if name.endswith(end)}
-    # Those whose paper has images of 0 to 1 may take no others, and the blobs have noise below zero.
-    normalise = load(method).default_sections.get("input", {}).get("normalise")
-    images = {"input": {"stretch": "zscale"}} if normalise == "peak" else {}
-    return Config.resolve(images, {
+    return Config.resolve({
         "train": {"lenses": 32, "epochs": 2, "batch_size": 8, "checkpoint_every": 3, "accelerator": "cpu"},
         "simulator": {"name": "blobs", "pixels": 32},
         "method": {"name": method} | small,

@@ -92,6 +92,11 @@ class TrainingSet(ABC):
         self.pixel_scale = lenses.pixel_scale
         pairs.prepare(self.parameters, preprocess.shape(self.image_shape))
 
+    def resize(self, size: int | None) -> None:
+        """Resize images to another size in pixels than `input.size`, as the backbone takes them; before any batch."""
+        self.preprocess.size = size
+        self.pairs.prepare(self.parameters, self.preprocess.shape(self.image_shape))
+
     @abstractmethod
     def fetch(self, places: Tensor) -> dict[str, Any]:
         """Return the host's part of the lenses at these places of the training stream: tensors, by name."""

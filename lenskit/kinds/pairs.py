@@ -47,7 +47,7 @@ class PairStrategy(ABC):
     """What is known of the recorded parameters, once there are images."""
 
     def prepare(self, parameters: Sequence[Parameter], image_shape: tuple[int, int, int]) -> None:
-        """Called once, before the first batch.
+        """Called before the first batch, and again if images are resized to what the backbone takes.
 
         Args:
             parameters: The recorded parameters.

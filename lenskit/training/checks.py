@@ -3,23 +3,15 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 
-import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from lenskit.errors import UsageError
-from lenskit.kinds.backbone import Backbone
 from lenskit.kinds.method import Method
 from lenskit.kinds.pairs import Transform
-from lenskit.out_of_memory import is_out_of_memory
 from lenskit.registry import registry
 from lenskit.settings import TrainSettings
-from lenskit.words import quoted, reason
-
-SIZES = (8, 16, 32, 48, 64, 96, 128, 224)
-"""Sizes in pixels that are tried when images are too small for a backbone."""
 
 
 def check_views(method: Method, name: str, pairs: str, views: int) -> None:
@@ -43,50 +35,6 @@ def check_views(method: Method, name: str, pairs: str, views: int) -> None:
     raise UsageError(
         f"method {name!r} takes {method.views} view(s) of each lens, pairs {pairs!r} make {views}: {fitting}"
     )
-
-
-def check_size(backbone: Backbone, name: str, build: Callable[[int], Backbone]) -> None:
-    """Pass one blank image through a backbone, which changes neither its weights nor later random draws.
-
-    Args:
-        backbone: The backbone.
-        name: Its name.
-        build: Builds it for another image size in pixels.
-
-    Raises:
-        UsageError: if the images are smaller than its layers need, naming a size that is not.
-    """
-    fault = _fault(backbone)
-    if fault is None:
-        return
-    size = next((size for size in SIZES if size > backbone.size and _takes(build, size)), None)
-    if size is None:
-        raise fault
-    raise UsageError(
-        f"images of {backbone.size} x {backbone.size} pixels are too small for backbone {quoted(name)} "
-        f"({reason(fault)}): use larger images, or --set input.size={size}"
-    )
-
-
-def _takes(build: Callable[[int], Backbone], size: int) -> bool:
-    """Whether a backbone can be built for images of this size in pixels."""
-    try:
-        return _fault(build(size)) is None
-    except UsageError:  # by which a backbone refuses a size
-        return False
-
-
-def _fault(backbone: Backbone) -> RuntimeError | None:
-    """Error of a backbone on one blank image, if it is not for want of memory."""
-    was_training = backbone.training
-    try:
-        with torch.random.fork_rng(devices=[]), torch.no_grad():
-            backbone.eval()(torch.zeros(1, backbone.channels, backbone.size, backbone.size))
-    except RuntimeError as error:
-        return None if is_out_of_memory(error) else error
-    finally:
-        backbone.train(was_training)
-    return None
 
 
 def check_batch(settings: TrainSettings, method: Method, name: str, processes: int, lenses: int = sys.maxsize) -> None:

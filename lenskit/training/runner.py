@@ -12,6 +12,7 @@ import pytorch_lightning as pl
 import torch
 
 from lenskit.budget import budget_of, lenses_of
+from lenskit.chosen import Chosen
 from lenskit.config import Config
 from lenskit.contracts.backbone import meet_backbone
 from lenskit.contracts.method import meet_method
@@ -25,11 +26,11 @@ from lenskit.logs import OneLine
 from lenskit.optimization import check_groups, describe
 from lenskit.owned_run import check_no_input, check_run_free, sweep
 from lenskit.run import Run
-from lenskit.settings import InputSettings, MonitorSettings, TrainSettings
+from lenskit.settings import MonitorSettings, TrainSettings
 from lenskit.training import memory
 from lenskit.training.accumulation import Accumulation
 from lenskit.training.callbacks import Checkpoints, Monitor
-from lenskit.training.checks import check_batch, check_clip, check_size, check_views
+from lenskit.training.checks import check_batch, check_clip, check_views
 from lenskit.training.devices import check_batch_norm, make_trainer, quiet_lightning
 from lenskit.training.display import TrainingDisplay
 from lenskit.training.ema import Averaging
@@ -38,7 +39,9 @@ from lenskit.training.loggers import check_installed
 from lenskit.training.network import check_precision, compile_backbones
 from lenskit.training.probe import Probing, batches_between
 from lenskit.training.processes import explained, is_first, let_first_speak
+from lenskit.training.sizes import backbone_for
 from lenskit.training.stream import BatchCounter, Stream
+from lenskit.words import quoted
 
 log = logging.getLogger("lenskit")
 
@@ -128,9 +131,17 @@ class Job:
         return training_set, channels, height
 
     def _backbone(self, channels: int, size: int) -> Backbone:
-        backbone: Backbone = self.config.build("backbone", channels, size)
-        check_size(backbone, self.config.name("backbone"), lambda size: self.config.build("backbone", channels, size))
-        meet_backbone(backbone, channels, size)
+        """Return the backbone; images are resized to the nearest size that it takes, unless `input.size` is set."""
+        chosen = self.config.validated["backbone"]
+        assert isinstance(chosen, Chosen)
+        backbone = backbone_for(chosen, channels, size, may_resize=self.training_set.preprocess.size is None)
+        if backbone.size != size:
+            self.training_set.resize(backbone.size)
+            log.info(
+                "images of %d x %d pixels are resized to %d x %d, the nearest that backbone %s takes",
+                size, size, backbone.size, backbone.size, quoted(chosen.name),
+            )  # fmt: skip
+        meet_backbone(backbone, channels, backbone.size)
         return backbone
 
     def _method(self, backbone: Backbone) -> Method:
@@ -179,11 +190,11 @@ class Job:
 
     def _card(self, backbone: Backbone) -> dict[str, Any]:
         """Return the card of the encoder."""
-        inputs: InputSettings = self.config.build("input")
+        inputs = self.config.build("input").shown() | {"size": self.training_set.preprocess.size}
         section = self.config.sections["backbone"]
         card: dict[str, Any] = {
             "backbone": {name: value for name, value in section.items() if name not in backbone.start_options},
-            "input": inputs.shown(),
+            "input": inputs,
             "method": self.config.name("method"),
             "pairs": self.config.name("pairs"),
         }

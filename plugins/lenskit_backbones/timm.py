@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import cache
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,7 +14,7 @@ from timm.layers import PatchEmbed, resample_abs_pos_embed
 from torch import Tensor, nn
 
 from lenskit.plugin import Backbone, LenskitError, UsageError, meant
-from lenskit.toolbox import reason
+from lenskit.toolbox import reason, sizes_near
 from lenskit_backbones.weights import load_state, read_state, without_prefix
 
 SOURCES = ("hf-hub", "local-dir")
@@ -58,6 +59,11 @@ class Timm(Backbone):
         elif weights:
             load_state(self.network, self._fitted(read_state(weights)), channels, weights, ignore, self._inputs())
 
+    @classmethod
+    def nearest_size(cls, size: int, **options: Any) -> int:
+        """Return the nearest size that the model takes; `size` if none is found."""
+        return _nearest_size(size, options["model"])
+
     def forward(self, images: Tensor) -> Tensor:
         """Images (n, channels, height, width) to features (n, `features`)."""
         return self.network(images)
@@ -73,44 +79,29 @@ class Timm(Backbone):
     def _build(self) -> tuple[nn.Module, int]:
         """The network and the length of its features, measured: not every model's `num_features` says it."""
         try:
-            network, features = self._try(self.size)
+            network = _create(self.model, self.config, self.channels, self.size)
+            features = _features(network, self.model, self.channels, self.size)
         except UsageError:
             raise
         except Exception as error:  # a model of timm that cannot take a size or a number of channels raises anything
             reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
             raise UsageError(
                 f"timm:{self.model} cannot take {self.channels} x {self.size} x {self.size} images ({reason}): "
-                f"it was made for {self.config.input_size[-1]} pixels{self._sizes()}"
+                f"it was made for {self.config.input_size[-1]} pixels{self._other_size()}"
             ) from error
         if features.ndim != 2:
             raise UsageError(f"timm:{self.model} gives features of shape {tuple(features.shape[1:])}, not a vector")
         return network.train(), features.shape[1]
 
-    def _try(self, size: int) -> tuple[nn.Module, Tensor]:
-        """The network for images of a size, and what it makes of one."""
-        network = self._create(self.channels, size=size)
-        _check_patches(network, self.model, size)
-        with torch.no_grad():
-            return network, network.eval()(torch.zeros(1, self.channels, size, size))
-
-    def _sizes(self) -> str:
-        """What to say of a size nearby that the model can take."""
-        below = self.size - self.size % 32
-        for size in (below + 32, below, below + 64):
-            with suppress(Exception):
-                if size and self._try(size):
-                    return f"; --set input.size={size} would do"
-        return ""
-
-    def _create(self, channels: int, *, pretrained: bool = False, size: int | None = None) -> nn.Module:
-        # Only models made for one size know the argument; timm drops arguments that are None.
-        fixed = (size or self.size) if self.config.fixed_input_size else None
-        return timm.create_model(self.model, pretrained=pretrained, in_chans=channels, num_classes=0, img_size=fixed)
+    def _other_size(self) -> str:
+        """What to say of the nearest size that the model takes."""
+        near = self.nearest_size(self.size, model=self.model)
+        return f"; --set input.size={near} would do" if near != self.size else ""
 
     def _pretrained(self) -> dict[str, Tensor]:
         """The pretrained weights for the three channels that they were made for, at this image size."""
         try:
-            return self._create(3, pretrained=True).state_dict()
+            return _create(self.model, self.config, 3, self.size, pretrained=True).state_dict()
         except (OSError, RuntimeError) as error:
             raise LenskitError(
                 f"timm's weights of {self.model} cannot be had ({str(error).strip().splitlines()[0]}): "
@@ -127,6 +118,35 @@ class Timm(Backbone):
             grid = list(network.patch_embed.grid_size)
             state["pos_embed"] = resample_abs_pos_embed(given, grid, num_prefix_tokens=tokens)
         return state
+
+
+@cache
+def _nearest_size(size: int, model: str) -> int:
+    """The nearest size that a model takes, tried without weights; `size` if none is found."""
+    config, patch = _config(model), 1
+    for near in sizes_near(size, config.input_size[-1]):
+        if near % patch:
+            continue
+        # Models of timm raise anything; some cannot be made without weights.
+        with suppress(Exception), torch.device("meta"):
+            network = _create(model, config, 3, near)
+            patch = max(_patches(network), default=1)
+            _features(network, model, 3, near)
+            return near
+    return size
+
+
+def _features(network: nn.Module, model: str, channels: int, size: int) -> Tensor:
+    """What a network makes of one image of a size."""
+    _check_patches(network, model, size)
+    with torch.no_grad():
+        return network.eval()(torch.zeros(1, channels, size, size))
+
+
+def _create(model: str, config: Any, channels: int, size: int, *, pretrained: bool = False) -> nn.Module:
+    # Only models made for one size know the argument; timm drops arguments that are None.
+    fixed = size if config.fixed_input_size else None
+    return timm.create_model(model, pretrained=pretrained, in_chans=channels, num_classes=0, img_size=fixed)
 
 
 def _config(model: str) -> Any:
@@ -148,13 +168,18 @@ def _config(model: str) -> Any:
         raise UsageError(f"timm has no weights {tag!r} of {name}: it has {tags}") from error
 
 
+def _patches(network: nn.Module) -> list[int]:
+    """Height in pixels of the patches of each layer that cuts the image into some."""
+    return [layer.patch_size[0] for layer in network.modules() if isinstance(layer, PatchEmbed)]
+
+
 def _check_patches(network: nn.Module, model: str, size: int) -> None:
     """timm would cut off, without a word, what does not fill a patch."""
-    for layer in network.modules():
-        if isinstance(layer, PatchEmbed) and (rest := size % layer.patch_size[0]):
-            below, above = size - rest, size - rest + layer.patch_size[0]
+    for patch in _patches(network):
+        if rest := size % patch:
+            below, above = size - rest, size - rest + patch
             sizes = f"{below} or {above}" if below else f"{above}"
             raise UsageError(
-                f"timm:{model} takes sizes that are multiples of {layer.patch_size[0]} pixels, the images have {size}: "
+                f"timm:{model} takes sizes that are multiples of {patch} pixels, the images have {size}: "
                 f"resize them to {sizes}, as with --set input.size={above}"
             )

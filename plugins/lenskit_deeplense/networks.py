@@ -7,6 +7,7 @@ bring an image nearest to 9 x 9, and the decoder's last two kernels what leads b
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -17,6 +18,9 @@ WIDTHS = (16, 32, 64)
 
 MAP = 9
 """Height and width of the encoder's last layer in the paper."""
+
+SMALLEST = 3 * (KERNEL - 1) + 1 - 2 * 2
+"""Height and width in pixels of which three kernels leave one; the first two convolutions pad a pixel on each side."""
 
 STRIDES = (1, 2, 3, 4, 5)
 """Larger ones would leave gaps between the decoder's kernels."""
@@ -52,10 +56,9 @@ def shape_for(size: int) -> Shape:
     shapes = [_shape(size, (s, t)) for s in STRIDES for t in STRIDES if t in (s - 1, s)]
     fitting = [shape for shape in shapes if shape.sizes[-1] > 0]
     if not fitting:
-        least = next(n for n in range(size, 10 * KERNEL) if _shape(n, (1, 1)).sizes[-1] > 0)
         raise UsageError(
             f"images of {size} pixels are too small for DeepLense's three convolutions of {KERNEL} x {KERNEL}: "
-            f"use {least} pixels or more (--set input.size=N)"
+            f"use {SMALLEST} pixels or more (--set input.size=N)"
         )
     return min(fitting, key=lambda shape: abs(shape.sizes[-1] - MAP))
 
@@ -103,6 +106,10 @@ class DeepLenseConv(Backbone):
             nn.ReLU() if last_relu else nn.Identity(),
             nn.Flatten(),
         )
+
+    @classmethod
+    def nearest_size(cls, size: int, **options: Any) -> int:
+        return max(size, SMALLEST)
 
     def forward(self, images: Tensor) -> Tensor:
         """Images (n, channels, size, size) to features (n, `features`)."""

@@ -51,7 +51,8 @@ class RBM(OneCycle, Scorer, Reconstructor):
     default_sections = MappingProxyType({
         "pairs": {"name": "single"},
         "backbone": {"name": "rbm-hidden"},
-        "input": {"stretch": "linear", "normalise": "peak"},
+        # The paper's images are from 0 to 1 as they are. Those with noise about zero are not, until they are stretched.
+        "input": {"stretch": "zscale", "normalise": "peak"},
     })  # fmt: skip
 
     backbone: RBMHidden

@@ -115,6 +115,7 @@ def statistics_of(subject: Run | Embeddings, *, lenses: int = 1000, encoder: Enc
     encoder = subject.encoder() if encoder is None else encoder
     where = next(encoder.parameters()).device
     training_set = training_set_of(subject.config)
+    training_set.resize(encoder.preprocess.size)
     try:
         batch = held_out(training_set, lenses, where)
     finally:

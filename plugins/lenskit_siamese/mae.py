@@ -24,6 +24,10 @@ from lenskit.plugin import Backbone, Batch, Method, UsageError, at_most
 Width = Annotated[int, Gt(0), at_most(10**6)]
 
 
+VIT = "timm:vit_tiny_patch16_224"
+"""Backbone if none is named: the smallest ViT of plain patches."""
+
+
 class MAE(Method):
     """MAE: a ViT sees a quarter of an image's patches, and a small decoder predicts the pixels of the others.
 
@@ -44,7 +48,7 @@ class MAE(Method):
 
     views = 1
     judged_by = "probe"
-    default_sections = MappingProxyType({"pairs": MappingProxyType({"name": "single"})})
+    default_sections = MappingProxyType({"pairs": {"name": "single"}, "backbone": {"name": VIT}})
     # Paper, App. A.1, Table 8, for a batch of 4096 whose rate is scaled from 256.
     optimizer_defaults = MappingProxyType(
         {"name": "adamw", "lr": 1.5e-4, "weight_decay": 0.05, "betas": (0.9, 0.95), "warmup_epochs": 40}
@@ -117,7 +121,7 @@ def _vit(backbone: Backbone) -> VisionTransformer:
         UsageError: if it has none, or one that is not plain patches and position embeddings.
     """
     network = getattr(backbone, "network", None)
-    instead = "use --backbone timm:vit_tiny_patch16_224"
+    instead = f"use --backbone {VIT}"
     if not isinstance(network, VisionTransformer):
         raise UsageError(f"method 'mae' needs a ViT: {instead}")
     plain = type(network) is VisionTransformer and isinstance(network.patch_embed, PatchEmbed)

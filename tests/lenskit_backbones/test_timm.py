@@ -52,6 +52,20 @@ def test_a_size_that_a_model_cannot_take_is_refused():
         Timm(1, 64, model="efficientformer_l1")
 
 
+@pytest.mark.parametrize(
+    ("model", "size", "nearest"),
+    [
+        ("resnet10t", 61, 61), ("test_convnext", 66, 66), (SMALL_VIT, 112, 112),
+        (SMALL_VIT, 110, 112), (SMALL_VIT, 66, 64), (SMALL_VIT, 150, 144), (SMALL_VIT, 5, 16),
+        ("vit_small_patch14_dinov2", 110, 112), ("vit_small_patch14_dinov2", 66, 70),
+        ("efficientformer_l1", 110, 224),
+    ],
+)  # fmt: skip
+def test_the_nearest_size_that_a_model_takes(model, size, nearest):
+    """Of the sizes that it takes by its architecture: any, multiples of 16 or 14 pixels, or 224."""
+    assert Timm.nearest_size(size, model=model) == nearest
+
+
 def test_an_unknown_name_is_refused_with_near_ones():
     with pytest.raises(UsageError, match=r"has no model 'resnet10': did you mean .*resnet10t"):
         Timm(1, 64, model="resnet10")

@@ -186,6 +186,7 @@ def test_bernoulli_pixels_are_from_0_to_1(images: Tensor, complaint: str) -> Non
 def test_images_are_looked_at_before_anything_is_written(tmp_path: Path) -> None:
     noisy = Config.resolve({
         "train": {"lenses": 8, "batch_size": 8, "accelerator": "cpu"},
+        "input": {"stretch": "linear"},
         "simulator": {"name": "blobs"},
         "method": {"name": "rbm"},
         "backbone": {"hidden": 4},
@@ -199,6 +200,7 @@ def test_images_are_looked_at_while_training(tmp_path: Path) -> None:
     """Those that are looked at before training are a few of many."""
     config = Config.resolve({
         "train": {"lenses": 8, "batch_size": 4, "epochs": 1, "accelerator": "cpu"},
+        "input": {"stretch": "linear"},
         "simulator": {"name": "blobs"},
         "method": {"name": "rbm", "visible": "gaussian"},
         "backbone": {"hidden": 4},

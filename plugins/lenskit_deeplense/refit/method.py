@@ -65,6 +65,7 @@ class Refit(Method, Scorer, Reconstructor):
     )
     default_sections = MappingProxyType({
         "pairs": {"name": "single"},
+        "simulator": {"name": "deeplense-a"},
         "input": {"stretch": "linear", "normalise": "none"},
     })  # fmt: skip
 
@@ -117,8 +118,8 @@ class Refit(Method, Scorer, Reconstructor):
             )
         if self.backbone.size != model.pixels:
             raise UsageError(
-                f"method 'refit' fits images of {model.pixels} pixels as they are simulated: leave out "
-                f"input.size={self.backbone.size}"
+                f"method 'refit' fits images of {model.pixels} pixels as they are simulated, not resized to "
+                f"{self.backbone.size}: leave out input.size, and use a backbone of any size, as --backbone resnet18"
             )
         if self.source != "simulator" and not model.traced_by:
             raise UsageError(f"the simulator's macro model traces no rays: leave out method.source={self.source}")

@@ -34,7 +34,7 @@ BAD = {
     "--method two-optimizers --batch-size 8 --set train.accumulate=2": "method 'two-optimizers@lenskit-ssl-toys' "
     "steps its optimisers itself, so its batches cannot be taken in parts: use --set train.accumulate=1, and a "
     "smaller --batch-size",
-    "--set simulator.pixels=5": "images of 5 x 5 pixels are too small for backbone 'tiny@lenskit-ssl-toys' (",
+    "--backbone timm:test_vit --set input.size=40": "timm:test_vit takes sizes that are multiples of 16 pixels, the ",
     "--pairs single": "method 'restless@lenskit-ssl-toys' takes 2 view(s) of each lens, pairs 'single' make 1: "
     "use --pairs instrument-only or lens-fixed or ",
     "--precision 16-mixed": "--precision 16-mixed needs a GPU, a CPU has no fp16: use --precision ",
@@ -49,11 +49,10 @@ def test_is_one_line_and_leaves_nothing_behind(line: str, lenskit: Callable[...,
     assert list(Path().iterdir()) == []
 
 
-def test_a_size_that_is_advised_is_large_enough(lenskit: Callable[..., Any]) -> None:
-    line = [*TOYS, "--set", "simulator.pixels=5"]
-    advice = lenskit(*line).complaint().split("or ")[-1]
-    assert advice.startswith("--set input.size=")
-    assert lenskit(*line, *advice.split(), "--set", "train.epochs=1", "--batch-size", "32").status == 0
+def test_images_that_are_too_small_are_enlarged(lenskit: Callable[..., Any], caplog: pytest.LogCaptureFixture) -> None:
+    line = (*TOYS, "--set", "simulator.pixels=5", "--set", "train.epochs=1", "--batch-size", "32")
+    assert lenskit(*line).status == 0
+    assert "images of 5 x 5 pixels are resized to 8 x 8, the nearest that backbone 'tiny' takes" in caplog.text
 
 
 def test_pairs_of_one_view_are_named_to_a_method_that_takes_one(lenskit: Callable[..., Any], install: Any) -> None:

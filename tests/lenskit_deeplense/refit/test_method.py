@@ -131,7 +131,7 @@ def test_other_stretches_are_refused() -> None:
 
 
 def test_other_sizes_are_refused() -> None:
-    with pytest.raises(UsageError, match=r"images of 50 pixels .* leave out input.size=32"):
+    with pytest.raises(UsageError, match=r"images of 50 pixels .* not resized to 32: leave out input.size"):
         Job(Config.resolve(config().sections, {"input": {"size": 32}}))
 
 
