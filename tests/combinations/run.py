@@ -171,7 +171,10 @@ def train(layer: dict[str, dict[str, Any]], lenses: int, batch_size: int) -> Non
 
     config = Config.resolve(layer, {"train": {"lenses": lenses, "epochs": 1, "batch_size": batch_size}})
     with tempfile.TemporaryDirectory() as folder:
-        encoder = runner.train(config, Path(folder) / "run", progress=False).encoder()
+        run = runner.train(config, Path(folder) / "run", progress=False)
+        if run.stopped_by:
+            raise KeyboardInterrupt
+        encoder = run.encoder()
     assert encoder.embed(torch.randn(2, *encoder.fixed_shape)).shape == (2, encoder.features)
 
 
