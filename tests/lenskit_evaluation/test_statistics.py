@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+import lenskit
 from lenskit.errors import LenskitError
 from lenskit.evaluation import Embeddings, Run, training_set_of
 from lenskit_evaluation.statistics import statistics, statistics_of
@@ -78,3 +81,12 @@ def test_bad_input() -> None:
         statistics(np.ones((1, 3)))
     with pytest.raises(LenskitError, match="not finite"):
         statistics([[1.0, np.nan], [1, 2]])
+
+
+def test_of_a_run_whose_backbone_decides_the_size(tmp_path: Path) -> None:
+    run = lenskit.train(
+        out=tmp_path / "run", simulator="blobs", method="restless", backbone="timm:test_vit", lenses=4, epochs=1,
+        batch_size=2, accelerator="cpu", progress=False, set={"simulator.pixels": 20},
+    )  # fmt: skip
+    assert run.encoder().preprocess.size == 16
+    assert statistics_of(run, lenses=8).n == 8

@@ -185,3 +185,15 @@ def test_it_is_the_run_with_that_size_set(toys: Callable[..., Config]) -> None:
     assert found.encoder.card == said.encoder.card
     with pytest.raises(UsageError, match="multiples of 16 pixels, the images have 40"):
         Job(short(toys, input={"size": 40}))
+
+
+def test_stored_images_of_any_size_train_a_vit(images: Path) -> None:
+    config = Config.resolve({
+        "data": {"name": "fits-folder", "path": str(images)},
+        "pairs": {"name": "default"},
+        "backbone": {"name": VIT},
+        "train": {"epochs": 1, "batch_size": 6, "accelerator": "cpu"},
+    })  # fmt: skip
+    encoder = train(config, Path("stored"), progress=False).encoder()
+    assert (encoder.image_shape, encoder.preprocess.size) == ((1, 18, 18), 16)
+    assert encoder.embed(torch.rand(2, 1, 18, 18)).shape == (2, encoder.features)
