@@ -56,7 +56,8 @@ def backbone_for(chosen: Chosen, channels: int, size: int, *, may_resize: bool) 
 
 def _nearest_size(chosen: Chosen, size: int) -> int:
     """The size in pixels that a backbone states to be the nearest that it takes."""
-    near = chosen.component.nearest_size(size, **chosen.arguments)  # type: ignore[attr-defined]
+    with torch.random.fork_rng(devices=[]):  # it may build networks, and keep what it found for the next call
+        near: int = chosen.component.nearest_size(size, **chosen.arguments)  # type: ignore[attr-defined]
     if near != size and not SMALLEST <= near <= LARGEST:
         raise LenskitError(
             f"backbone {quoted(chosen.name)} asks for images of {near!r} pixels, and images are resized to {SMALLEST} "
