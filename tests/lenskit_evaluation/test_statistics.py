@@ -86,7 +86,7 @@ def test_bad_input() -> None:
 def test_of_a_run_whose_backbone_decides_the_size(tmp_path: Path) -> None:
     run = lenskit.train(
         out=tmp_path / "run", simulator="blobs", method="restless", backbone="timm:test_vit", lenses=4, epochs=1,
-        batch_size=2, accelerator="cpu", progress=False, set={"simulator.pixels": 20},
+        batch_size=2, accelerator="cpu", progress=False, set={"simulator.pixels": 20, "monitor.probe_every": 0},
     )  # fmt: skip
     assert run.encoder().preprocess.size == 16
     assert statistics_of(run, lenses=8).n == 8

@@ -136,7 +136,11 @@ class Interrupt(pl.Callback):
 
 def short(toys: Callable[..., Config], **changes: Any) -> Config:
     return toys(
-        train={"lenses": 16, "epochs": 2, "batch_size": 4}, simulator={"pixels": 30}, backbone={"name": VIT}, **changes
+        train={"lenses": 16, "epochs": 2, "batch_size": 4},
+        simulator={"pixels": 30},
+        backbone={"name": VIT},
+        monitor={"probe_every": 0},
+        **changes,
     )
 
 
@@ -193,6 +197,7 @@ def test_stored_images_of_any_size_train_a_vit(images: Path) -> None:
         "pairs": {"name": "default"},
         "backbone": {"name": VIT},
         "train": {"epochs": 1, "batch_size": 6, "accelerator": "cpu"},
+        "monitor": {"probe_every": 0},
     })  # fmt: skip
     encoder = train(config, Path("stored"), progress=False).encoder()
     assert (encoder.image_shape, encoder.preprocess.size) == ((1, 18, 18), 16)
