@@ -52,7 +52,10 @@ def test_is_one_line_and_leaves_nothing_behind(line: str, lenskit: Callable[...,
 def test_images_that_are_too_small_are_enlarged(lenskit: Callable[..., Any], caplog: pytest.LogCaptureFixture) -> None:
     line = (*TOYS, "--set", "simulator.pixels=5", "--set", "train.epochs=1", "--batch-size", "32")
     assert lenskit(*line).status == 0
-    assert "images of 5 x 5 pixels are resized to 8 x 8, the nearest that backbone 'tiny' takes" in caplog.text
+    assert (
+        "images of 5 x 5 pixels are resized to 8 x 8, the nearest that backbone 'tiny@lenskit-ssl-toys' takes"
+        in caplog.text
+    )
 
 
 def test_pairs_of_one_view_are_named_to_a_method_that_takes_one(lenskit: Callable[..., Any], install: Any) -> None:
