@@ -6,8 +6,8 @@ import os
 import re
 import sys
 import textwrap
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, TextIO
 
 from lenskit.words import escaped, listed
@@ -198,7 +198,7 @@ def _least(cell: str) -> int:
     return min(max(_longest_word(cell), NARROWEST), length) if length > PROSE else length
 
 
-def progress(*columns: ProgressColumn, shown: Console) -> Progress:
+def progress(*columns: ProgressColumn, shown: Console, transient: bool = False) -> Progress:
     """Return a progress bar as wide as the terminal, with the time left at its end once two steps are done.
 
     Messages that are printed or logged meanwhile stand above it. Nothing is drawn where there is no terminal.
@@ -206,6 +206,7 @@ def progress(*columns: ProgressColumn, shown: Console) -> Progress:
     Args:
         columns: Columns beside the bar.
         shown: Where to draw.
+        transient: Whether to remove the bar at the end.
     """
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
     from rich.table import Column
@@ -217,9 +218,30 @@ def progress(*columns: ProgressColumn, shown: Console) -> Progress:
         first, BarColumn(None, table_column=bar), *others, TimeRemainingColumn(table_column=left), TextColumn("left"),
         console=shown,
         expand=True,
+        transient=transient,
         disable=not shown.is_interactive,
         # Steps that take minutes have a rate, too.
         speed_estimate_period=3600,
         # Output that goes to a file stays there.
         redirect_stdout=sys.stdout.isatty(),
     )  # fmt: skip
+
+
+@contextmanager
+def counted(label: str, total: int) -> Iterator[Callable[[int], None]]:
+    """Show a progress bar of a long preparation on stderr, and remove it at the end.
+
+    Args:
+        label: Steps that are counted, such as `stamps`.
+        total: Number of steps.
+
+    Yields:
+        Function that takes the number of steps just done.
+    """
+    from rich.progress import MofNCompleteColumn, TextColumn
+
+    label_column = TextColumn("{task.description}")
+    bar = progress(label_column, MofNCompleteColumn(), shown=console(stderr=True), transient=True)
+    task = bar.add_task(label, total=total)
+    with bar:
+        yield lambda done: bar.advance(task, done)

@@ -1,7 +1,7 @@
 """Helpers for components: files that users give, images, stores, lenses of several processes, text for messages.
 
 No component needs them. They read FITS, HDF5, numpy and tables within limits, write files that are whole whenever they
-are there, and keep messages short and safe to print.
+are there, show progress, and keep messages short and safe to print.
 """
 
 from __future__ import annotations
@@ -81,6 +81,7 @@ if TYPE_CHECKING:
     from lenskit.store.store import coordinate_name as coordinate_name
     from lenskit.store.store import is_store as is_store
     from lenskit.store.zarr_format import ZarrFormat as ZarrFormat
+    from lenskit.terminal import counted as counted
     from lenskit.undefined import plane_of as plane_of
     from lenskit.words import as_label as as_label
     from lenskit.words import as_markdown as as_markdown

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from lenskit.plugin import LenskitError, UsageError
-from lenskit.toolbox import cache_folder, write_atomically
+from lenskit.toolbox import cache_folder, counted, write_atomically
 from lenskit_lensing.sources.preparation import Part, Prepared, each_prepared, processes_for
 from lenskit_lensing.sources.stamp_file import StampWriter, read_stamps
 
@@ -152,7 +152,7 @@ class _Preparation:
         processes = processes_for(total)
         log.info("%s: stamps are prepared, once, in %d process(es), and kept as %s", self.name, processes, path)
         try:
-            with _progress(total) as advance, closing(each_prepared(self.parts, processes)) as results:
+            with counted("stamps", total) as advance, closing(each_prepared(self.parts, processes)) as results:
                 write_atomically(path, lambda file: self._write(file, results, advance))
         except OSError as error:
             if error.errno not in (errno.ENOSPC, errno.EDQUOT):
@@ -184,15 +184,3 @@ class _Preparation:
         if missing:
             log.warning("%s: %d stamps are missing and left out; the first: %s", self.name, len(missing), missing[0])
         writer.finish(self.digest, self.name)
-
-
-@contextmanager
-def _progress(total: int) -> Iterator[Callable[[int], object]]:
-    """A bar on a terminal; gives what it is told the number of stamps done with."""
-    from rich.console import Console
-    from rich.progress import Progress
-
-    console = Console(stderr=True)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task("stamps", total=total)
-        yield lambda done: progress.advance(task, done)
