@@ -83,8 +83,9 @@ def print_table(
 ) -> None:
     """Print a table to stdout.
 
-    On a terminal, columns at the right are left out until the others fit, and a line below names them. Elsewhere all
-    columns are printed, and nothing is wrapped.
+    On a terminal, columns at the right are left out until the others fit, and a line below names them. If there is
+    only one row, its cells are printed below each other instead. Elsewhere all columns are printed, and nothing is
+    wrapped.
 
     Args:
         header: Names of the columns, those that count first.
@@ -102,6 +103,10 @@ def print_table(
     lines = [[escaped(cell) for cell in row] for row in rows]
     width = width_of(sys.stdout)
     widths = fit(header, lines, width)
+    if len(lines) == 1 and len(widths) < len(header):
+        (line,) = lines
+        header, *lines = [[name, cell] for name, cell in zip(header, line, strict=True)]
+        widths = fit(header, lines, width)
     shown = console(width=max(width or 0, sum(widths) + GAP * len(widths)))
     if title:
         shown.print(Text(wrapped(escaped(title), width, indent=0), "bold"), soft_wrap=True)

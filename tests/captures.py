@@ -33,6 +33,8 @@ VERBS = {
     "train-other": f"train {TINY} --pairs default --out runs/b",
     "train-error": "train --recipe quickstart --simulator hstt --out runs/c",
     "simulate": "simulate --recipe quickstart --pairs single --lenses 60 --chunk 8 --out lenses.zarr --overwrite",
+    "simulate-101": "simulate --simulator hst --pairs single --set simulator.pixels=101 --lenses 20 --out cutouts.zarr "
+    "--overwrite",
     "help": "--help",
     "list": "list",
     "plugins": "plugins",
@@ -50,7 +52,7 @@ VERBS = {
     "invariance": f"invariance runs/a runs/b {FEW} --overwrite",
     "transfer": f"transfer runs/a --data lenses.zarr {FEW} --overwrite",
     "finetune": "finetune runs/a --target theta_E --labels 40 --test-lenses 40 --epochs 2 --overwrite",
-    "predict": "predict hst-lens lenses.zarr -o radii.csv --overwrite",
+    "predict": "predict hst-lens cutouts.zarr -o radii.csv --overwrite",
     "predict-run": "predict runs/a lenses.zarr -o radii-a.csv --overwrite",
     "package": f"package runs/a -o tiny {FEW} --overwrite",
     "embed": "embed runs/a --lenses 64 -o features.npz --overwrite",

@@ -29,6 +29,9 @@ log = logging.getLogger("lenskit")
 RESULT_FILES = ("results.json", "table.md", "table.csv")
 """Files that `write_results` writes in addition to pictures."""
 
+FEW = 4
+"""Pictures that are named on the screen one by one, at most."""
+
 Content = str | bytes | Callable[[IO[bytes]], object]
 """Contents that `write_atomically` takes."""
 
@@ -121,8 +124,11 @@ def write_results(
     for name, rows in tables.items():
         show(rows, name, shared[0] / "table.md")
     log.info("table: %s", shared[0] / "table.md")
-    for name in drawn:
-        log.info("picture: %s", shared[0] / name)
+    if len(drawn) > FEW:
+        log.info("%d pictures: %s", len(drawn), shared[0] / "*.png")
+    else:
+        for name in drawn:
+            log.info("picture: %s", shared[0] / name)
 
 
 def _png(figure: Figure) -> bytes:

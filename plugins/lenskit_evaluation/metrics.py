@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from lenskit.plugin import LenskitError
+from lenskit.plugin import LenskitError, Parameter
 from lenskit_evaluation.bootstrap import Estimate, estimate, resample
 
 Array = NDArray[np.float64]
@@ -178,3 +179,16 @@ def _note(truth: Array, prediction: Array) -> str:
     if (np.ptp(prediction, axis=1) == 0).any():
         return f"all predictions are {prediction.flat[0]:g}: no rank correlation"
     return ""
+
+
+def with_units(parameters: Sequence[Parameter]) -> tuple[dict[str, str], str]:
+    """Places of the units in a table with a row for each parameter.
+
+    Returns:
+        Text for the cells that name the parameters, by their names, and text that follows the names of columns in the
+        parameters' unit. The columns have the unit if it is the same for all, else the cells have.
+    """
+    units = {p.name: f" [{p.unit}]" if p.unit else "" for p in parameters}
+    if len(set(units.values())) == 1:
+        return {name: name for name in units}, next(iter(units.values()))
+    return {name: name + unit for name, unit in units.items()}, ""

@@ -123,7 +123,8 @@ class Package(OnLenses):
         else:
             (folder / HEAD).unlink(missing_ok=True)
         size = sum((folder / name).stat().st_size for name in (CARD, WEIGHTS, HEAD) if (folder / name).exists())
-        log.info("the encoder is in %s (%.1f MB); `lenskit predict %s IMAGES` uses it", folder, size / 1e6, folder)
+        large = f"{size / 1e6:.1f} MB" if size >= 1e6 else f"{size / 1e3:.0f} kB"
+        log.info("the encoder is in %s (%s); `lenskit predict %s IMAGES` uses it", folder, large, folder)
         return folder
 
     def _card(self, run: Run, encoder: Encoder) -> dict[str, Any]:

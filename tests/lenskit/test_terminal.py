@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from lenskit.terminal import GAP, broken, fit, print_table, width_of, wrapped
+from lenskit.terminal import GAP, broken, counted, fit, print_table, width_of, wrapped
 
 WIDTHS = (80, 100)
 
@@ -38,6 +38,7 @@ RUNS = [
         "lens-fixed",
         "quickstart",
     ],
+    ["runs/b", "failed", "12/240", "-", "-", "simsiam", "default", "-"],
 ]
 COMPARISON = [
     ["option", "runs/a", "/data/somewhere/far/away/in/a/deep/tree/of/folders/runs/b-of-another-day"],
@@ -99,6 +100,21 @@ def test_nothing_is_left_out_of_what_fits() -> None:
     assert fit(["a", "b", "c"], [["x" * 30, "y" * 30, "z" * 30]], None) == [30, 30, 30]
     # A long path is broken rather than left out.
     assert fit(["a", "b", "c"], [["x" * 30, "y" * 20, "/data/of/another/day/" * 3]], 80) == [30, 20, 26]
+
+
+def test_a_single_row_that_is_too_wide_is_printed_downwards(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = printed([["name", "first", "second"], ["a", "x" * 30, "y" * 30]], 40, monkeypatch)
+    assert [line.split() for line in text.splitlines() if line.strip() and "─" not in line] == [
+        ["name", "a"], ["first", "x" * 30], ["second", "y" * 30],
+    ]  # fmt: skip
+
+
+def test_a_bar_draws_nothing_outside_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    with counted("stamps", 2) as advance:
+        advance(1)
+        sys.stderr.write("a message\n")
+        advance(1)
+    assert capsys.readouterr() == ("", "a message\n")
 
 
 texts = st.text(st.characters(codec="utf-8", exclude_categories=["C", "Z"]) | st.just(" "), max_size=60)

@@ -12,7 +12,8 @@ from scipy import stats
 from sklearn import metrics as sklearn_metrics
 
 from lenskit.errors import LenskitError
-from lenskit_evaluation.metrics import _figures, balanced_accuracy, score
+from lenskit.plugin import Parameter
+from lenskit_evaluation.metrics import _figures, balanced_accuracy, score, with_units
 
 FIGURES = ("r2", "mae", "rmse", "bias", "spearman")
 
@@ -190,3 +191,10 @@ class TestLabels:
     def test_predictions_must_be_finite(self):
         with pytest.raises(LenskitError, match="1 of 3 predictions are not finite"):
             score([1, 2, 3], [1, np.nan, 3])
+
+
+def test_a_unit_that_all_share_stands_in_the_columns_and_others_beside_the_names() -> None:
+    radius, centre, slope = Parameter("theta_E", "arcsec"), Parameter("center_x", "arcsec"), Parameter("gamma")
+    assert with_units([radius, centre]) == ({"theta_E": "theta_E", "center_x": "center_x"}, " [arcsec]")
+    assert with_units([radius, slope]) == ({"theta_E": "theta_E [arcsec]", "gamma": "gamma"}, "")
+    assert with_units([slope]) == ({"gamma": "gamma"}, "")

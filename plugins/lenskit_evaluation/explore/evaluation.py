@@ -180,7 +180,7 @@ class Explore(Evaluation):
         figures = {"lenses": n, "seed": self.seed, "trustworthiness": trust.value, "of lenses": trust.n, "MB": size}
         write_results(
             [folder],
-            title=f"{subject.name}: a map of its features as a page",
+            title=f"{subject.name}: page with a map of its features",
             settings={key: value for key, value in vars(self).items() if key != "output"},
             results={"page": path.resolve(), "features": d, "with pictures": sprites is not None, **figures},
             table=[figures],

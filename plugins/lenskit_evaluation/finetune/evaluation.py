@@ -181,7 +181,7 @@ class Finetune(OnLenses):
         trained.sort(key=lambda each: (order.index(each.label), each.seed))
         models = {label: models[label] for label in folders}
         findings = Findings(trained, targets, test, models, list(folders.values()))
-        how = f"{self.recipe.freeze} on {len(parts[0][0])} lenses, stopped by {len(parts[0][1])}, of {where}"
+        how = f"{self.recipe.freeze}, {len(parts[0][0])} lenses of {where} to learn from, {len(parts[0][1])} to stop by"
         write_report(
             findings,
             self._settings(where),

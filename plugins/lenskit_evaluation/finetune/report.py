@@ -19,7 +19,7 @@ from lenskit_evaluation.classification import ClassScore
 from lenskit_evaluation.finetune.data import Labelled
 from lenskit_evaluation.finetune.model import CARD, MODEL, FineTuned
 from lenskit_evaluation.finetune.training import History
-from lenskit_evaluation.metrics import Score
+from lenskit_evaluation.metrics import Score, with_units
 from lenskit_evaluation.plots import COLORS
 
 PREDICTIONS = "predictions.csv"
@@ -143,15 +143,15 @@ def _mean(findings: Findings, label: str, target: Parameter, figure: str) -> Est
 
 def _rows(findings: Findings, target: Parameter, labels: Sequence[str]) -> list[dict[str, str]]:
     """A row for each start."""
+    names, unit = with_units(findings.targets)
     truth = findings.test.values[target.name]
     rows = []
     for label in labels:
         scores = _scores(findings, label, target)
         best = [each.history.best for each in findings.trained if each.label == label and each.history]
-        row = {"start": label, "target": target.name}
+        row = {"start": label, "target": names[target.name]}
         for figure, name in (CLASS if target.classes else NUMBER).items():
-            unit = f" [{target.unit}]" if figure in ("mae", "rmse") and target.unit else ""
-            row[f"{name}{unit}"] = str(_mean(findings, label, target, figure))
+            row[f"{name}{unit}" if figure in ("mae", "rmse") else name] = str(_mean(findings, label, target, figure))
             if figure == _main(target)[0] and len(scores) > 1:
                 between = float(np.std([getattr(score, figure).value for score in scores], ddof=1))
                 row["between seeds"] = f"± {between:.3f}"

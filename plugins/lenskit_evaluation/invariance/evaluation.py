@@ -39,7 +39,10 @@ COMPONENTS = 256
 CONTROL = "source"
 """What the control leaves out."""
 
-TITLE = "What was kept and what was forgotten (95 % interval); of each parameter R2 or kappa [given away or implied]"
+TITLE = (
+    "Parameters kept and forgotten (95 % intervals); of each, R2 or kappa"
+    " [part that lens light or other parameters give away]"
+)
 
 
 @dataclass(frozen=True)

@@ -221,7 +221,7 @@ def _rows(label: str, mapped: Mapped, parameters: Sequence[Parameter]) -> list[d
                 "in the features": str(features.value),
                 "measure": local.measure,
                 "trustworthiness": trust.value,
-                "of": f"{trust.n} images, k = {trust.k}",
+                "trustworthiness of": f"{trust.n} images, k = {trust.k}",
                 "by chance": local.chance,
                 "n": local.n,
                 "dropped": local.dropped,

@@ -32,7 +32,7 @@ from lenskit.plugin import Evaluation, Parameter, at_most
 from lenskit_evaluation.baselines import BASELINES, BEST_CONSTANT, RANDOM, untrained
 from lenskit_evaluation.bootstrap import Estimate
 from lenskit_evaluation.intervals import Intervals
-from lenskit_evaluation.metrics import Score, score
+from lenskit_evaluation.metrics import Score, score, with_units
 from lenskit_evaluation.plots import truth_against_prediction
 from lenskit_evaluation.regression import fit_linear_probe
 from lenskit_evaluation.transfer.domain_gap import FEWEST, Gap, find_gap
@@ -201,10 +201,12 @@ class Transfer(Evaluation):
             curves = {label: one.coverage for label, one in found.findings[p.name].items() if one.coverage}
             count = found.findings[p.name][BEST_CONSTANT].score.n
             pictures[_calibration(p)] = coverage_curves(curves, p.label, count)
+        names, unit = with_units(parameters)
         pictures["distance"] = distance_histograms(found.gaps)
         write_results(
             [run.folder("transfer") for run in named.values()],
-            title=f"{self.data} by a ridge regression fitted to {self.lenses} simulated lenses (95 % intervals)",
+            title=f"Labels of {self.data}, predicted by a ridge regression fitted to {self.lenses} simulated lenses"
+            " (95 % intervals)",
             settings={**vars(self), "images": len(found.names)},
             subjects=named,
             origin=origin,
@@ -219,7 +221,7 @@ class Transfer(Evaluation):
                 },
             },
             table=[
-                _row(p, label, one, found.gaps.get(label))
+                _row(names[p.name], unit, label, one, found.gaps.get(label))
                 for p in parameters
                 for label, one in found.findings[p.name].items()
             ],
@@ -257,19 +259,18 @@ def share_within(error: Array, half_width: float) -> Estimate:
     return Estimate(inside / len(error), float(interval.low), float(interval.high))
 
 
-def _row(parameter: Parameter, label: str, one: Finding, gap: Gap | None) -> dict[str, str]:
+def _row(name: str, unit: str, label: str, one: Finding, gap: Gap | None) -> dict[str, str]:
     """A row for people."""
-    unit = f" [{parameter.unit}]" if parameter.unit else ""
     judged = one.score
     row = {
-        "label": parameter.name,
+        "label": name,
         "encoder": label,
         "rank correlation": str(judged.spearman),
         f"mean absolute error{unit}": str(judged.mae),
         f"bias{unit}": str(judged.bias),
         "R2": str(judged.r2),
         "images": f"{judged.n}" + (f" ({judged.dropped} without)" if judged.dropped else ""),
-        f"on simulations{unit}": "-" if one.simulated is None else f"{one.simulated.mae.value:.3f}",
+        f"error on simulations{unit}": "-" if one.simulated is None else f"{one.simulated.mae.value:.3f}",
     }
     for level in LEVELS:
         row[f"in {level:.0%}"] = f"{one.coverage[level].value:.0%}" if one.coverage else "-"
