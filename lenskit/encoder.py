@@ -180,7 +180,7 @@ class Encoder(nn.Module):
             return
         said = (
             f'the images have pixels of {theirs:.4g}", those that the encoder was trained on {ours:.4g}": what it has '
-            f"learned of lengths is wrong for them by {theirs / ours:.3g}"
+            f"learned of lengths is wrong for them by a factor of {theirs / ours:.3g}"
         )
         if isinstance(images, Dataset):
             said += (

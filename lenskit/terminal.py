@@ -80,6 +80,7 @@ def print_table(
     right: int | None = None,
     styles: Mapping[str, str] | None = None,
     complete: str = "",
+    most: int | None = None,
 ) -> None:
     """Print a table to stdout.
 
@@ -94,16 +95,18 @@ def print_table(
         right: Number of the first column whose cells are flush right; by default all are flush left.
         styles: Style of rich by the text of a cell.
         complete: Where the complete table is, such as `the complete table is in FILE`.
+        most: Rows that are printed on a terminal, at most; the line below counts the others.
     """
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
     from rich.text import Text
 
     header = [escaped(name) for name in header]
-    lines = [[escaped(cell) for cell in row] for row in rows]
     width = width_of(sys.stdout)
+    lines = [[escaped(cell) for cell in row] for row in (rows if width is None else rows[:most])]
+    more = [f"{len(rows) - len(lines)} more rows"] if len(lines) < len(rows) else []
     widths = fit(header, lines, width)
-    if len(lines) == 1 and len(widths) < len(header):
+    if len(rows) == 1 and len(widths) < len(header):
         (line,) = lines
         header, *lines = [[name, cell] for name, cell in zip(header, line, strict=True)]
         widths = fit(header, lines, width)
@@ -118,7 +121,7 @@ def print_table(
         cells = zip(line, widths, strict=False)
         table.add_row(*(Text(broken(cell, own), (styles or {}).get(cell, "")) for cell, own in cells))
     shown.print(table)
-    if left_out := header[len(widths) :]:
+    if left_out := more + header[len(widths) :]:
         text = f"not shown: {listed(left_out)}{f'; {escaped(complete)}' if complete else ''}"
         shown.print(Text(wrapped(text, width), "dim"), soft_wrap=True)
     shown.print()

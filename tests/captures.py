@@ -59,8 +59,9 @@ VERBS = {
     "umap": f"umap runs/a runs/b {FEW} --overwrite",
     "explore": "explore runs/a --lenses 100 --overwrite",
     "neighbours": "neighbours runs/a lenses.zarr --lenses 100 --overwrite",
-    "anomaly": "anomaly runs/a --simulator euclid-challenge --lenses 60 --train-lenses 60 --overwrite",
-    "export": "export runs/a --out exported --overwrite",
+    "anomaly": "anomaly runs/a --simulator substructure --set simulator.pixels=110 --lenses 60 --train-lenses 60 "
+    "--overwrite",
+    "export": "export runs/a --format onnx --out exported --overwrite",
     "report": "report runs/a runs/b --output report.html --overwrite",
 }
 """Command lines by the names of their captures, in an order in which each finds what it reads."""

@@ -15,6 +15,10 @@ TableRows = Sequence[Mapping[str, Any]]
 """Rows of a table by the names of its columns; a row may lack some."""
 
 
+ROWS = 60
+"""Rows that `show` prints on a terminal, at most, of a table that is in a file."""
+
+
 def to_markdown(rows: TableRows) -> str:
     """A table in GitHub's Markdown."""
     header, lines = _cells(rows)
@@ -38,7 +42,7 @@ def to_csv(rows: TableRows) -> str:
 
 
 def show(rows: TableRows, title: str = "", file: str | PathLike[str] = "") -> None:
-    """Print a table; on a terminal only those of its first columns that fit.
+    """Print a table; on a terminal only the first columns that fit, and the first `ROWS` rows.
 
     Args:
         rows: The rows.
@@ -47,7 +51,7 @@ def show(rows: TableRows, title: str = "", file: str | PathLike[str] = "") -> No
     """
     header, lines = _cells(rows)
     complete = f"the complete table is in {fspath(file)}" if file else ""
-    print_table(header, lines, title=title, complete=complete)
+    print_table(header, lines, title=title, complete=complete, most=ROWS if file else None)
 
 
 def _columns(rows: TableRows) -> list[str]:

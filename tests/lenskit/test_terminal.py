@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 import sys
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -54,11 +55,11 @@ class Terminal(io.StringIO):
         return True
 
 
-def printed(table: list[list[str]], width: int, monkeypatch: pytest.MonkeyPatch, **options: str) -> str:
+def printed(table: list[list[str]], width: int, monkeypatch: pytest.MonkeyPatch, **options: Any) -> str:
     screen = Terminal()
     monkeypatch.setenv("COLUMNS", str(width))
     monkeypatch.setattr(sys, "stdout", screen)
-    print_table(table[0], table[1:], **options)  # type: ignore[arg-type]
+    print_table(table[0], table[1:], **options)
     monkeypatch.undo()
     return re.sub(r"\x1b\[[0-9;]*m", "", screen.getvalue())
 
@@ -107,6 +108,18 @@ def test_a_single_row_that_is_too_wide_is_printed_downwards(monkeypatch: pytest.
     assert [line.split() for line in text.splitlines() if line.strip() and "─" not in line] == [
         ["name", "a"], ["first", "x" * 30], ["second", "y" * 30],
     ]  # fmt: skip
+
+
+def test_more_rows_than_asked_for_are_counted(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = [["number"], *([str(n)] for n in range(100, 110))]
+    text = printed(table, 80, monkeypatch, most=4)
+    assert [row in text for (row,) in table[1:]] == [True] * 4 + [False] * 6
+    assert "not shown: 6 more rows" in text
+    # In a pipe all are printed.
+    print_table(table[0], table[1:], most=4)
+    assert "109" in capsys.readouterr().out
 
 
 def test_a_bar_draws_nothing_outside_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
