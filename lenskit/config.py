@@ -269,7 +269,7 @@ def _recorded_section(section: str, values: Mapping[str, Any]) -> Mapping[str, A
 
 def _method(name: str) -> Any:
     """Return the class of a method."""
-    return registry().find("method", name).load()
+    return registry().named("method", name)[0].load()
 
 
 def _without_replaced(layer: Layer, chosen: str) -> Layer:

@@ -271,6 +271,19 @@ class Registry:
         Raises:
             UsageError: if there is none (the near ones are suggested), or if two distributions bring it.
         """
+        record, *others = self.named(kind, name)
+        if others and (kind, record.name) not in self._told:
+            self._told.add((kind, record.name))
+            choices = " or ".join(r.qualified for r in others)
+            _say(f"{kind} {record.name!r} is that of {record.plugin.distribution}; for another, say {choices}")
+        return record
+
+    def named(self, kind: str, name: str) -> list[Record]:
+        """The components of a name, the one that is meant first; nothing is said of the others.
+
+        Raises:
+            UsageError: as `find` does.
+        """
         head, distribution, argument = parse(name)
         candidates = [r for r in self.of_kind(kind) if r.name == head and _is_of(r.plugin, distribution)]
         if not candidates:
@@ -283,15 +296,11 @@ class Registry:
                 f"{kind} {head!r} is brought by {len(candidates)} plugins ({', '.join(origins)}): "
                 f"say which, as {' or '.join(choices)}"
             )
-        if others and (kind, head) not in self._told:
-            self._told.add((kind, head))
-            choices = [r.qualified for r in others]
-            _say(f"{kind} {head!r} is that of {record.plugin.distribution}; for another, say {' or '.join(choices)}")
         if argument and not record.component.argument:
             raise UsageError(f"{kind} {head!r} takes nothing behind a colon, got {quoted(name)}")
         if record.component.argument and not argument:
             raise UsageError(f"{kind} {head!r} needs a part behind a colon: {record.title}")
-        return record
+        return candidates
 
     def recorded(self, kind: str, name: str) -> str:
         """The name by which files record a component, whatever else is installed later.
@@ -300,7 +309,7 @@ class Registry:
         name that means no component, or several, stays as it is.
         """
         try:
-            record = self.find(kind, name)
+            record = self.named(kind, name)[0]
         except UsageError:
             return name
         argument = parse(name).argument
