@@ -40,8 +40,8 @@ def meet_simulator(simulator: Simulator, seed: int, split: str, shared: Iterable
         images = simulator.render(scene)
         check_images(simulator, images, LENSES, device)
         check_finite(simulator, "images", images)
-        if not differ(images[:1].expand_as(images), images):
-            raise breach(simulator, f"renders the same image of {LENSES} lenses: draw what differs with `rng`")
+        if _is_varied(scene) and not differ(images[:1].expand_as(images), images):
+            raise breach(simulator, f"renders the same image of {LENSES} lenses whose scenes differ")
         for row in (0, LENSES - 1):
             alone = _scene(simulator, seed, split, index[row : row + 1], shared)
             for parameter in simulator.parameters:
@@ -119,6 +119,12 @@ def _scene(simulator: Simulator, seed: int, split: str, index: Tensor, shared: I
     scene = simulator.scene(seed, split, index, shared=shared)
     check_scene(simulator, scene, len(index))
     return scene
+
+
+def _is_varied(scene: Scene) -> bool:
+    """Whether lenses differ at all, which they do not if all priors are constants."""
+    values = [value.double() for value in scene.values() if isinstance(value, Tensor) and value.ndim]
+    return any(differ(value[:1].expand_as(value), value) for value in values)
 
 
 def _stated(simulator: Simulator, name: str) -> Any:

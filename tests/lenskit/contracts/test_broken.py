@@ -200,7 +200,7 @@ class _(Stars):
         return images
 
 
-@broken("simulator", "renders the same image always", "renders the same image of 4 lenses")
+@broken("simulator", "renders the same image always", "renders the same image of 4 lenses whose scenes differ")
 class _(Stars):
     def render(self, scene: Scene, omit: Iterable[str] = ()) -> Tensor:
         return torch.ones(len(scene["x"]), *SHAPE)
@@ -717,6 +717,16 @@ def test_a_sound_component_passes(kind: str, component: type) -> None:
     bases = {"simulator": Simulator, "pairs": PairStrategy, "backbone": Backbone, "method": Method, "dataset": Dataset}
     if issubclass(component, bases[kind]):
         USES[kind](component)
+
+
+def test_lenses_of_constant_priors_may_be_the_same() -> None:
+    class Constant(Stars):
+        def draw(self, group: str, rng: KeyedGenerator, scene: Scene) -> Scene:
+            if group == "lens":
+                return {"x": torch.full((rng.n,), 3.0), "flux": torch.ones(rng.n)}
+            return {"noise": torch.zeros(rng.n, *SHAPE)}
+
+    use_simulator(Constant)
 
 
 def page() -> str:
