@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -98,12 +97,15 @@ def differ(one: Tensor, other: Tensor) -> bool:
 
 @contextmanager
 def no_global_generator(component: object) -> Iterator[None]:
-    """Raise if a component takes numbers from a global generator, and put the generators back.
+    """Raise if a component takes numbers from a global generator of torch or numpy, and put the generators back.
+
+    Python's own is not looked at, because other threads use it: numbers from it show as another image alone than among
+    others.
 
     Raises:
         LenskitError: It names the generator.
     """
-    before, python, array = _generators(), random.getstate(), np.random.get_state()
+    before, array = _generators(), np.random.get_state()
     fault: LenskitError | None = None
     with torch.random.fork_rng(devices=[]):
         try:
@@ -112,7 +114,6 @@ def no_global_generator(component: object) -> Iterator[None]:
             fault = error  # which a global generator may be the reason of
         finally:
             after = _generators()
-            random.setstate(python)
             np.random.set_state(array)
     for name, state in before.items():
         if after[name] != state:
@@ -127,11 +128,7 @@ def no_global_generator(component: object) -> Iterator[None]:
 
 def _generators() -> dict[str, Any]:
     _, keys, position, *_ = np.random.get_state()
-    states = {
-        "torch": torch.get_rng_state().numpy().tobytes(),
-        "numpy": (np.asarray(keys).tobytes(), position),
-        "random": random.getstate(),
-    }
+    states = {"torch": torch.get_rng_state().numpy().tobytes(), "numpy": (np.asarray(keys).tobytes(), position)}
     if torch.cuda.is_available() and torch.cuda.is_initialized():
         states["torch on the GPU"] = torch.cuda.get_rng_state().numpy().tobytes()
     return states

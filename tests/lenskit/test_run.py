@@ -436,7 +436,7 @@ def test_a_run_whose_plugin_is_there_in_another_version(faint_run: Path, install
 
 def test_a_run_whose_plugin_is_broken_says_so(faint_run: Path, install: Callable[..., None]) -> None:
     remove("acme")
-    install("acme", FAINT.replace("'Fainter images'", "''"), version="2.0")
+    install("acme", FAINT.replace("'Fainter images'", "3"), version="2.0")
     assert complaint(faint_run).startswith("pairs 'faint' of lenskit-ssl-acme 2.0 is left out: a summary is one line")
 
 

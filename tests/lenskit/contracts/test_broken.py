@@ -251,10 +251,10 @@ class _(Stars):
         return super().draw(group, rng, scene) | {"y": torch.as_tensor(np.random.rand(rng.n))}
 
 
-@broken("simulator", "draws with Python's generator", "the global generator of random")
+@broken("simulator", "draws with Python's generator", "draws another 'flux' for a lens alone than among others")
 class _(Stars):
     def draw(self, group: str, rng: KeyedGenerator, scene: Scene) -> Scene:
-        return super().draw(group, rng, scene) | {"y": torch.full((rng.n,), random.random())}
+        return super().draw(group, rng, scene) | {"flux": torch.full((rng.n,), random.random())}
 
 
 @broken("simulator", "draws with a generator of its own", "draws another 'x' for a lens alone than among others")
