@@ -24,6 +24,8 @@ def meet_method(method: Any, backbone: Backbone) -> None:
     views = getattr(method, "views", None)
     if not isinstance(views, int) or views < 1:
         raise breach(method, f"states views = {views!r}: give the number of views of a lens that it takes")
+    if not isinstance(method.judged_by, str):
+        raise breach(method, f"states judged_by = {method.judged_by!r}: give the name of an evaluation")
     if getattr(method, "backbone", None) is not backbone:
         raise breach(
             method, "does not keep the backbone that it was given as `backbone`: the encoder that is saved would not "

@@ -468,6 +468,11 @@ class _(Sum):
     views = None  # type: ignore[assignment]
 
 
+@broken("method", "names several evaluations", "states judged_by = ('probe', 'umap'): give the name of an evaluation")
+class _(Sum):
+    judged_by = ("probe", "umap")  # type: ignore[assignment]
+
+
 @broken("method", "trains a copy of its backbone", "does not keep the backbone that it was given")
 class _(Sum):
     def __init__(self, backbone: Backbone) -> None:
