@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from lenskit.found import Plugin
 from lenskit.origin import is_known, origin_of, told
-from lenskit.registry import Plugin, registry
+from lenskit.registry import registry
 
 
 def fault_of_plugin(error: BaseException) -> str | None:

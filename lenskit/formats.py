@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TypeVar
 
 from lenskit.errors import LenskitError, UsageError, near
+from lenskit.found import Record
 from lenskit.kinds.format import FileFormat
-from lenskit.registry import Record, Registry, registry
+from lenskit.registry import Registry, registry
 from lenskit.words import listed
 
 log = logging.getLogger("lenskit")

@@ -11,8 +11,9 @@ import click
 
 from lenskit.cli.output import echo
 from lenskit.component import FILES
+from lenskit.found import Record
 from lenskit.kinds.format import FileFormat
-from lenskit.registry import Record, registry
+from lenskit.registry import registry
 from lenskit.terminal import width_of
 
 

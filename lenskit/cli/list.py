@@ -10,7 +10,8 @@ import click
 from lenskit.cli.output import echo
 from lenskit.component import KINDS
 from lenskit.errors import UsageError, near
-from lenskit.registry import Record, registry
+from lenskit.found import Record
+from lenskit.registry import registry
 
 
 @click.command("list", short_help="List the components there are")

@@ -10,8 +10,9 @@ from typing import Any
 
 from lenskit.encoder import Encoder
 from lenskit.errors import near
+from lenskit.found import Record
 from lenskit.naming import parse
-from lenskit.registry import Record, registry
+from lenskit.registry import registry
 
 log = logging.getLogger("lenskit")
 

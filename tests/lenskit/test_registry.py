@@ -14,7 +14,8 @@ import pytest
 
 from lenskit.component import INTERFACE, KINDS
 from lenskit.errors import LenskitError, UsageError, near
-from lenskit.registry import Plugin, Registry, registry
+from lenskit.found import Plugin
+from lenskit.registry import Registry, registry
 
 Install = Callable[..., None]
 Lenskit = Callable[..., Any]

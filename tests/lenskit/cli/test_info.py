@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from lenskit.component import FILES
+from lenskit.found import Record
 from lenskit.options import options_of
-from lenskit.registry import Record, registry
+from lenskit.registry import registry
 
 RECORDS = {f"{record.kind} {record.title}": record for record in registry().records}
 

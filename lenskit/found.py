@@ -1,0 +1,197 @@
+"""Plugins and components that were found: their names, their faults, and how a component is loaded."""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from lenskit.component import FILES, Component
+from lenskit.errors import LenskitError
+from lenskit.interface import old_names
+from lenskit.naming import BUNDLED, is_same_distribution
+from lenskit.origin import is_strict, remember, told
+from lenskit.words import MESSAGE, shortened
+
+BASES = {
+    "simulator": ("lenskit.kinds.simulator", "Simulator"),
+    "dataset": ("lenskit.kinds.dataset", "Dataset"),
+    "pairs": ("lenskit.kinds.pairs", "PairStrategy"),
+    "method": ("lenskit.kinds.method", "Method"),
+    "backbone": ("lenskit.kinds.backbone", "Backbone"),
+    "evaluation": ("lenskit.kinds.evaluation", "Evaluation"),
+    "format": ("lenskit.kinds.format", "FileFormat"),
+}
+"""Module and name of the base that a class of a kind derives from. It is imported only when the class is."""
+
+OFFERED = {"FileFormat": "Format, ImageFormat or FeatureFormat"}
+"""Names that plugins have for a base, where they are others."""
+
+SLOW = 0.2
+"""Seconds after which loading a plugin counts as slow."""
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Something of a plugin that is left out.
+
+    Attributes:
+        what: Words for it, such as `method 'mine'` or `hook lenskit_methods`.
+        why: The reason.
+        kind: Kind, if it is a component.
+        name: Name, if it is a component.
+    """
+
+    what: str
+    why: str
+    kind: str = ""
+    name: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.what} is left out: {self.why}"
+
+    def of(self, plugin: Plugin) -> str:
+        """Say it with the plugin's distribution and version."""
+        return f"{self.what} of {plugin.distribution} {plugin.version} is left out: {self.why}"
+
+
+@dataclass
+class Plugin:
+    """A plugin that was found.
+
+    Attributes:
+        name: Name of its entry point.
+        distribution: Name of its distribution.
+        version: Version of that.
+        error: Why it could not be imported.
+        components: Number of its components.
+        refused: What of it is left out.
+        printed: What it printed or logged while it was loaded.
+        seconds: Time that it took to load.
+    """
+
+    name: str
+    distribution: str
+    version: str
+    error: str | None = None
+    components: int = 0
+    refused: list[Refusal] = field(default_factory=list)
+    printed: str = ""
+    seconds: float = 0
+
+    @property
+    def remarks(self) -> list[str]:
+        """Lines for its author."""
+        lines = [str(refusal) for refusal in self.refused]
+        if self.seconds > SLOW:
+            lines.append(f"took {self.seconds:.2g} s to load: hooks and packages' __init__ import nothing heavy")
+        if self.printed.strip():
+            lines.append(f"printed while it was loaded: {shortened(' '.join(self.printed.split()), MESSAGE)}")
+        return lines
+
+
+@dataclass(frozen=True)
+class Record:
+    """A component together with its kind and the plugin that brought it.
+
+    Attributes:
+        is_meant: Whether its name alone means it; else the distribution has to be named, too.
+    """
+
+    kind: str
+    component: Component
+    plugin: Plugin = field(compare=False)
+    is_meant: bool = True
+
+    @property
+    def name(self) -> str:
+        return self.component.name
+
+    @property
+    def is_bundled(self) -> bool:
+        """Whether it comes with lenskit."""
+        return is_same_distribution(self.plugin.distribution, BUNDLED)
+
+    @property
+    def qualified(self) -> str:
+        """The name with the distribution: `simsiam@lenskit-ssl`."""
+        return f"{self.name}@{self.plugin.distribution}"
+
+    @property
+    def recorded(self) -> str:
+        """The name that files record: with the distribution, unless the component is bundled."""
+        return self.name if self.is_bundled else self.qualified
+
+    @property
+    def typed(self) -> str:
+        """The name as a user types it: without the distribution if that need not be named."""
+        return self.name if self.is_meant else self.qualified
+
+    @property
+    def title(self) -> str:
+        """The same, with the part behind a colon if one is expected: `timm:MODEL`."""
+        argument = self.component.argument
+        return f"{self.typed}:{argument.upper()}" if argument else self.typed
+
+    @property
+    def origin(self) -> str:
+        """Where it comes from, for messages: `method 'simsiam' of lenskit-ssl 0.1.0`."""
+        return f"{self.kind} {self.name!r} of {self.plugin.distribution} {self.plugin.version}"
+
+    def load(self) -> Any:
+        """Imports the class or the command that the component names; reads the file of a recipe or an instrument;
+        finds the folder of an encoder, and downloads it if need be.
+
+        Raises:
+            LenskitError: if the class was written for another interface, or cannot be loaded.
+        """
+        where = self.origin
+        if self.kind == "encoder":
+            return self.folder()
+        module, _, attribute = self.component.target.partition(":")
+        try:
+            if self.kind in FILES:
+                return (resources.files(module) / attribute).read_text(encoding="utf-8")
+            loaded = getattr(importlib.import_module(module), attribute)
+            if self.kind == "command":
+                import click
+
+                if not isinstance(loaded, click.Command):
+                    raise TypeError(f"{attribute} is no click.Command")
+                return loaded
+            if not isinstance(loaded, type):
+                raise TypeError(f"{attribute} is no class")
+            if renames := old_names(self.kind, loaded):
+                raise LenskitError(
+                    f"{where} was written for plugin interface 1: update the plugin, or change {', '.join(renames)}"
+                )
+            at, name = BASES[self.kind]
+            if not issubclass(loaded, getattr(importlib.import_module(at), name)):
+                raise TypeError(f"{attribute} does not derive from {OFFERED.get(name, name)}")
+        except LenskitError:
+            raise
+        except Exception as error:
+            if is_strict():
+                raise
+            reason = told(error, module)
+            raise LenskitError(f"{where} cannot be loaded from {self.component.target}: {reason}") from error
+        remember(loaded, where)
+        return loaded
+
+    def folder(self, *names: str) -> Path:
+        """The folder of an encoder.
+
+        Args:
+            names: Files that are wanted, if it has to be downloaded; none means all.
+
+        Raises:
+            LenskitError: if it cannot be had.
+        """
+        from lenskit.download import folder_of  # brings http and ssl, which no list needs
+
+        try:
+            return folder_of(self.component.target, self.component.digests, *names)
+        except (LenskitError, ImportError) as error:
+            raise LenskitError(f"encoder {self.name!r} of {self.plugin.distribution}: {error}") from error
