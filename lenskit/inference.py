@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lenskit.contracts.method import check_reconstructions, check_scores
+from lenskit.contracts.method import Answer, check_answer
 from lenskit.data.lens_set import ArrayLenses, LensSet, join_values
 from lenskit.data.simulated import SimulatedLenses
 from lenskit.data.stored import StoredLenses
@@ -20,9 +20,6 @@ from lenskit.errors import LenskitError, UsageError
 from lenskit.kinds.dataset import Dataset
 from lenskit.kinds.method import Method, Reconstructor, Scorer
 from lenskit.kinds.simulator import Simulator
-
-Answer = Literal["score", "reconstruct"]
-"""A hook of a method that answers for each image."""
 
 
 def lens_set_of(encoder: Encoder, simulator: Callable[[], Simulator], images: Any, seed: int, split: str) -> LensSet:
@@ -81,7 +78,7 @@ def apply_method(
                     answer = getattr(method, what)(prepared)
                     if answer is None:
                         raise LenskitError(missing)
-                    (check_scores if what == "score" else check_reconstructions)(method, answer, prepared)
+                    check_answer(method, what, answer, prepared)
                     answers.append((answer.double() if what == "score" else answer.float()).cpu())
         values.append(read.arrays())
     if not answers:

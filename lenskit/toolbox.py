@@ -16,8 +16,7 @@ if TYPE_CHECKING:
     from lenskit.checksums import check_archive as check_archive
     from lenskit.checksums import load_tensors as load_tensors
     from lenskit.checksums import save_tensors as save_tensors
-    from lenskit.contracts.method import check_reconstructions as check_reconstructions
-    from lenskit.contracts.method import check_scores as check_scores
+    from lenskit.contracts.method import check_answer as check_answer
     from lenskit.data.memory import keep_freed_memory as keep_freed_memory
     from lenskit.data.orientation import orient_images as orient_images
     from lenskit.data.orientation import orient_values as orient_values

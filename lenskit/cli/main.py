@@ -103,6 +103,20 @@ def main() -> None:
 def run(arguments: list[str]) -> int:
     """Runs one command line and returns its exit status."""
     try:
+        return _run(arguments)
+    except Exception as error:
+        from lenskit.blame import fault_of_plugin
+        from lenskit.origin import is_strict
+
+        line = None if is_strict() else fault_of_plugin(error)
+        if line is None:
+            raise  # a bug of ours
+        return _complain(line, 1)
+
+
+def _run(arguments: list[str]) -> int:
+    """Runs one command line; raises what is neither the user's to mend nor the machine's."""
+    try:
         result = cli.main(arguments, prog_name="lenskit", standalone_mode=False)
     except LenskitError as error:
         return _complain(str(error), error.status)
@@ -114,8 +128,6 @@ def run(arguments: list[str]) -> int:
         from lenskit.out_of_memory import asked_for, is_out_of_memory
 
         if not is_out_of_memory(error):
-            if line := _blamed(error):
-                return _complain(line, 1)
             raise
         return _complain(
             f"this machine is out of memory{asked_for(error)}: take fewer or smaller images, or smaller "
@@ -131,23 +143,9 @@ def run(arguments: list[str]) -> int:
             return _complain(str(instead), instead.status)
         # A full disk or a file that cannot be read or written is the user's to mend; any other is a bug of ours.
         if error.filename is None and error.errno not in DISK:
-            if line := _blamed(error):
-                return _complain(line, 1)
             raise
         return _complain(f"{error.strerror}{f': {error.filename}' if error.filename else ''}", 1)
-    except Exception as error:
-        if line := _blamed(error):
-            return _complain(line, 1)
-        raise
     return result if isinstance(result, int) else 0
-
-
-def _blamed(error: Exception) -> str | None:
-    """Line for an error in the code of a third party's plugin; None if the traceback is to be shown."""
-    from lenskit.blame import fault_of_plugin
-    from lenskit.origin import is_strict
-
-    return None if is_strict() else fault_of_plugin(error)
 
 
 def _complain(message: str, status: int) -> int:

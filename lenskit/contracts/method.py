@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from torch import Tensor
 
 from lenskit.breach import breach, check_tensor
 from lenskit.kinds.backbone import Backbone
 from lenskit.kinds.method import Method
+
+Answer = Literal["score", "reconstruct"]
+"""A hook of a method that answers for each image."""
 
 
 def meet_method(method: Any, backbone: Backbone) -> None:
@@ -44,29 +47,19 @@ def check_gradient(method: Method) -> None:
         raise breach(method, "gives a loss whose gradient does not reach the backbone: pass views through it")
 
 
-def check_scores(method: Method, scores: Any, images: Tensor) -> None:
-    """Check the scores of images.
+def check_answer(method: Method, what: Answer, answer: Any, images: Tensor) -> None:
+    """Check what a method says of images.
 
     Args:
-        method: The method that gave them.
-        scores: The scores.
+        method: The method.
+        what: Its hook: `score` gives (n,), `reconstruct` the shape of the images.
+        answer: What the hook returned.
         images: (n, channels, height, width).
 
     Raises:
-        LenskitError: They are not (n,).
+        LenskitError: The answer has another shape.
     """
-    check_tensor(method, "scores", scores, (len(images),))
-
-
-def check_reconstructions(method: Method, reconstructions: Any, images: Tensor) -> None:
-    """Check the reconstructions of images.
-
-    Args:
-        method: The method that gave them.
-        reconstructions: The reconstructions.
-        images: (n, channels, height, width).
-
-    Raises:
-        LenskitError: They have another shape than the images.
-    """
-    check_tensor(method, "reconstructions", reconstructions, tuple(images.shape))
+    if what == "score":
+        check_tensor(method, "scores", answer, (len(images),))
+    else:
+        check_tensor(method, "reconstructions", answer, tuple(images.shape))

@@ -158,9 +158,9 @@ class Monitor(pl.Callback):
         epoch = batch // self.stream.budget.batches_per_epoch
         checkpoint = self.run.checkpoint
         good = f"the last good checkpoint is {checkpoint}" if checkpoint.is_file() else "there is no checkpoint yet"
-        # A method that makes its optimisers itself has no warm-up of ours.
         if why := bad_images(self.stream.training_set, self.stream.budget.batch_size, batch, device):
             return LenskitError(f"{what} (epoch {epoch}) is not finite: {why}; {good}")
+        # A method that makes its optimisers itself has no warm-up of ours.
         other = ", --precision 32-true, or a longer warm-up" if self.lr == "--lr" else " or --precision 32-true"
         return LenskitError(f"{what} (epoch {epoch}) is not finite; {good}; try a lower {self.lr}{other}")
 

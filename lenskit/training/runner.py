@@ -14,7 +14,6 @@ import torch
 from lenskit.budget import budget_of, lenses_of
 from lenskit.chosen import Chosen
 from lenskit.config import Config
-from lenskit.contracts.backbone import meet_backbone
 from lenskit.contracts.method import meet_method
 from lenskit.data.training_set import SimulatedTrainingSet, TrainingSet, simulator_of, training_set_of
 from lenskit.encoder import Encoder
@@ -141,7 +140,6 @@ class Job:
                 "images of %d x %d pixels are resized to %d x %d, the nearest that backbone %s takes",
                 size, size, backbone.size, backbone.size, quoted(chosen.name),
             )  # fmt: skip
-        meet_backbone(backbone, channels, backbone.size)
         return backbone
 
     def _method(self, backbone: Backbone) -> Method:

@@ -7,15 +7,15 @@ from dataclasses import replace
 import torch
 
 from lenskit.chosen import Chosen
+from lenskit.contracts.backbone import meet_backbone
 from lenskit.errors import LenskitError, UsageError
 from lenskit.kinds.backbone import Backbone, sizes_near
-from lenskit.out_of_memory import is_out_of_memory
 from lenskit.settings import LARGEST, SMALLEST
 from lenskit.words import quoted, reason
 
 
 def backbone_for(chosen: Chosen, channels: int, size: int, *, may_resize: bool) -> Backbone:
-    """Build a backbone, and pass one blank image through it, which changes neither weights nor later random draws.
+    """Build a backbone and check it with two images, which changes neither weights nor later random draws.
 
     The initial weights are those of a run with that size as `input.size`.
 
@@ -30,14 +30,14 @@ def backbone_for(chosen: Chosen, channels: int, size: int, *, may_resize: bool) 
 
     Raises:
         UsageError: The backbone takes no such images; names a size that it takes.
-        LenskitError: It states a size that no image can have.
+        LenskitError: It states a size that no image can have, or breaks its contract.
     """
     near = _nearest_size(chosen, size) if may_resize else size
     state = torch.get_rng_state()
     fault: Exception | None
     try:
         backbone: Backbone = chosen.build(channels, near)
-        fault = _fault(backbone)
+        fault = _fault(backbone, channels, near)
     except UsageError as error:
         fault = error
     if fault is None:
@@ -57,7 +57,8 @@ def backbone_for(chosen: Chosen, channels: int, size: int, *, may_resize: bool) 
 def _nearest_size(chosen: Chosen, size: int) -> int:
     """The size in pixels that a backbone states to be the nearest that it takes."""
     with torch.random.fork_rng(devices=[]):  # it may build networks, and keep what it found for the next call
-        near: int = chosen.component.nearest_size(size, **chosen.arguments)  # type: ignore[attr-defined]
+        component: type[Backbone] = chosen.component
+        near = component.nearest_size(size, **chosen.arguments)
     if near != size and not SMALLEST <= near <= LARGEST:
         raise LenskitError(
             f"backbone {quoted(chosen.name)} asks for images of {near!r} pixels, and images are resized to {SMALLEST} "
@@ -68,7 +69,8 @@ def _nearest_size(chosen: Chosen, size: int) -> int:
 
 def _other_size(chosen: Chosen, channels: int, size: int) -> int | None:
     """The nearest other size at which a backbone works; None if there is none, or the size is not what is wrong."""
-    start = chosen.component.start_options  # type: ignore[attr-defined]
+    component: type[Backbone] = chosen.component
+    start = component.start_options
     plain = replace(chosen, arguments={name: value for name, value in chosen.arguments.items() if name not in start})
     with torch.random.fork_rng(devices=[]):
         takes = (near for near in sizes_near(size) if _takes(plain, channels, near))
@@ -79,19 +81,15 @@ def _other_size(chosen: Chosen, channels: int, size: int) -> int | None:
 def _takes(chosen: Chosen, channels: int, size: int) -> bool:
     """Whether a backbone can be built for images of this size in pixels, and works on one."""
     try:
-        return _fault(chosen.build(channels, size)) is None
+        return _fault(chosen.build(channels, size), channels, size) is None
     except UsageError:  # by which a backbone refuses a size
         return False
 
 
-def _fault(backbone: Backbone) -> RuntimeError | None:
-    """Error of a backbone on one blank image, if it is not for want of memory."""
-    was_training = backbone.training
+def _fault(backbone: Backbone, channels: int, size: int) -> RuntimeError | None:
+    """Error by which the layers of a backbone refuse images of a size."""
     try:
-        with torch.random.fork_rng(devices=[]), torch.no_grad():
-            backbone.eval()(torch.zeros(1, backbone.channels, backbone.size, backbone.size))
+        meet_backbone(backbone, channels, size)
     except RuntimeError as error:
-        return None if is_out_of_memory(error) else error
-    finally:
-        backbone.train(was_training)
+        return error
     return None

@@ -27,7 +27,7 @@ BACKBONES = ("resnet18", "resnet101", "timm:vit_tiny_patch16_224", "timm:convnex
 PAIRS = ("", "lens-fixed", "default")
 """Names, and nothing for the method's own."""
 SIMULATORS = ("hst", "euclid-challenge", "deeplense-a")
-METHODS = tuple(r.name for r in registry().of_kind("method") if r.plugin.distribution == "lenskit-ssl")
+METHODS = tuple(r.name for r in registry().of_kind("method") if r.is_bundled)
 
 ONE_VIEW = frozenset({"mae", "dcae", "vae", "aae", "supervised", "rbm", "refit"})
 

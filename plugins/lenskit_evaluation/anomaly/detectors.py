@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from lenskit.evaluation import Encoder, Rows
 from lenskit.plugin import LenskitError, Method, Parameter, Predictor, Reconstructor, Scorer, UsageError
-from lenskit.toolbox import check_reconstructions, check_scores
+from lenskit.toolbox import check_answer
 from lenskit_evaluation.anomaly.shared import Shared
 from lenskit_evaluation.anomaly.training import called
 from lenskit_evaluation.baselines import LARGEST, ONE_CLASS, PCA_RESIDUAL, PIXELS, find_components
@@ -91,7 +91,7 @@ class OwnScore(Detector):
         scores = self.method.score(self._prepared(images))
         if scores is None:
             raise LenskitError(f"the method {type(self.method).__name__} gives these images no score")
-        check_scores(self.method, scores, images)
+        check_answer(self.method, "score", scores, images)
         return scores.double().cpu().numpy()
 
     @torch.inference_mode()
@@ -100,7 +100,7 @@ class OwnScore(Detector):
             return None
         prepared = self._prepared(images)
         reconstructions = self.method.reconstruct(prepared)
-        check_reconstructions(self.method, reconstructions, prepared)
+        check_answer(self.method, "reconstruct", reconstructions, prepared)
         return prepared, reconstructions
 
     @torch.inference_mode()

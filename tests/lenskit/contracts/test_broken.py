@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from lenskit.contracts.backbone import meet_backbone
-from lenskit.contracts.method import check_gradient, check_reconstructions, check_scores, meet_method
+from lenskit.contracts.method import check_answer, check_gradient, meet_method
 from lenskit.data.simulated import SimulatedLenses
 from lenskit.data.stored import StoredLenses
 from lenskit.data.training_set import SimulatedTrainingSet
@@ -682,9 +682,9 @@ def use_method(component: type[Method]) -> None:
     check_gradient(method)
     images = torch.rand(4, *SHAPE)
     if isinstance(method, Scorer):
-        check_scores(method, method.score(images), images)
+        check_answer(method, "score", method.score(images), images)
     if isinstance(method, Reconstructor):
-        check_reconstructions(method, method.reconstruct(images), images)
+        check_answer(method, "reconstruct", method.reconstruct(images), images)
 
 
 def use_dataset(component: type[Dataset]) -> None:
