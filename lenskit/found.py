@@ -111,7 +111,7 @@ class Record:
 
     @property
     def is_bundled(self) -> bool:
-        """Whether it comes with lenskit."""
+        """Whether lenskit brings the component itself."""
         return is_same_distribution(self.plugin.distribution, BUNDLED)
 
     @property

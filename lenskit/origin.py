@@ -1,4 +1,4 @@
-"""Where a component comes from, for messages, and errors in one line with their place."""
+"""Origins of components for messages, and errors in one line with their place."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ _origins: dict[type, str] = {}
 
 
 def is_strict() -> bool:
-    """Whether faults of plugins are raised with their traceback: `LENSKIT_STRICT=1`."""
+    """Whether `LENSKIT_STRICT=1` asks for tracebacks of faults in plugins."""
     return os.environ.get("LENSKIT_STRICT", "") not in ("", "0")
 
 

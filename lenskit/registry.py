@@ -53,7 +53,7 @@ class Registry:
         return record
 
     def named(self, kind: str, name: str) -> list[Record]:
-        """The components of a name, the one that is meant first; nothing is said of the others.
+        """The components of a name, beginning with the one that the name means. Prints nothing.
 
         Raises:
             UsageError: as `find` does.

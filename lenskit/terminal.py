@@ -212,7 +212,7 @@ def progress(*columns: ProgressColumn, shown: Console, transient: bool = False) 
     Messages that are printed or logged meanwhile stand above it. Nothing is drawn where there is no terminal.
 
     Args:
-        columns: Columns beside the bar.
+        columns: Texts beside the bar; the first stands before it.
         shown: Where to draw.
         transient: Whether to remove the bar at the end.
     """

@@ -9,7 +9,6 @@ import inspect
 import os
 import re
 import signal
-from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -27,6 +26,8 @@ from lenskit.registry import registry
 from lenskit.run import Run
 from lenskit.training.resume import resume
 from lenskit.training.runner import Job
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 METHODS = [record.name for record in registry().of_kind("method")]
 TOYS = {record.name for record in registry().of_kind("method") if "toys" in record.plugin.distribution}
@@ -72,15 +73,6 @@ def config(method: str, backbone: dict[str, Any] | None = None) -> Config:
         "method": {"name": method} | small,
         "backbone": backbone or {"name": small_backbone(method)},
     })  # fmt: skip
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    """Sums of floating-point numbers depend on the number of threads; and these networks are too small for two."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 class Interrupt(pl.Callback):

@@ -1,4 +1,4 @@
-"""What a component owes the next one, a file for each kind. A breach is one line that names the component.
+"""Contracts between components, a file for each kind. A breach is one line that names the component.
 
 The core checks each component when it is first used. What costs time, such as rendering a lens alone and among others,
 is done once for each object.

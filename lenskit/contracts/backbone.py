@@ -1,4 +1,4 @@
-"""What a backbone owes: features of the length that it states, which follow from the image alone."""
+"""The contract of backbones: features are functions of an image, of the length that the backbone states."""
 
 from __future__ import annotations
 

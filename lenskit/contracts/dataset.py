@@ -1,4 +1,4 @@
-"""What a reader of stored images owes: the same images and labels of a lens, whatever it is read with."""
+"""The contract of datasets: images and labels of a lens do not depend on the lenses that are read with it."""
 
 from __future__ import annotations
 

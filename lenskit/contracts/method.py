@@ -1,4 +1,4 @@
-"""What a method owes: a loss that teaches the backbone that it was given."""
+"""The contract of methods: the loss trains the backbone that the method was given."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a pair strategy owes: views of each lens, in the order of the lenses, that follow from its image and numbers."""
+"""The contract of pair strategies: views are functions of a lens's images and numbers, in the order of the lenses."""
 
 from __future__ import annotations
 

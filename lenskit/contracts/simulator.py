@@ -1,4 +1,4 @@
-"""What a simulator owes: images that follow from the address of their lens and from nothing else."""
+"""The contract of simulators: an image is a function of the address of its lens."""
 
 from __future__ import annotations
 

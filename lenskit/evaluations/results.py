@@ -14,6 +14,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from lenskit.asked import asked
+from lenskit.contracts.evaluation import check_results
 from lenskit.destinations import check_free
 from lenskit.drawing import save_figure
 from lenskit.embeddings import Embeddings
@@ -22,6 +23,7 @@ from lenskit.evaluations.tables import TableRows, as_text, show, to_csv, to_mark
 from lenskit.files import write_atomically
 from lenskit.identity import digest
 from lenskit.ownership import listed_in, write_list
+from lenskit.registry import registry
 from lenskit.words import as_markdown
 
 log = logging.getLogger("lenskit")
@@ -74,11 +76,15 @@ def write_results(
     replaced; all else there stays.
 
     Raises:
+        LenskitError: if a table, a figure of the summary or a picture is none; nothing is written then.
         UsageError: if a file of such a name is there that no earlier outcome lists; nothing is written then.
     """
+    wish = asked()
+    judge = registry().named("evaluation", wish.evaluation)[0].origin if wish.evaluation else "the evaluation"
+    every = {title: table, **({f"{title}, for programs": long} if long else {}), **(more or {})}
+    check_results(judge, every, summary or {}, pictures or {})
     # Drawn before anything is written: what cannot be drawn leaves nothing half-written.
     drawn = {f"{name}.png": _png(figure) for name, figure in (pictures or {}).items()}
-    wish = asked()
     subjects = labelled(wish.judged) if subjects is None else subjects
     # Without the core and without `subjects`, nobody knows what was judged.
     ids = {label: subject.id for label, subject in subjects.items()} or None

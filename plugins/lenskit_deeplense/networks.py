@@ -20,7 +20,7 @@ MAP = 9
 """Height and width of the encoder's last layer in the paper."""
 
 SMALLEST = 3 * (KERNEL - 1) + 1 - 2 * 2
-"""Height and width in pixels of which three kernels leave one; the first two convolutions pad a pixel on each side."""
+"""Smallest height and width in pixels: three kernels leave one. The first two convolutions pad one on each side."""
 
 STRIDES = (1, 2, 3, 4, 5)
 """Larger ones would leave gaps between the decoder's kernels."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import itertools
 import sys
-from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,8 @@ from lenskit.config import Config
 from lenskit.options import options_of
 from lenskit.registry import registry
 from lenskit.training.runner import Job
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 HERE = Path(__file__).resolve().parent
 
@@ -41,15 +42,6 @@ def few_lenses(monkeypatch: pytest.MonkeyPatch) -> None:
     """Methods that standardise parameters look at few lenses: those of `euclid-challenge` cost a rendering each."""
     for module in ("lenskit_siamese.supervised", "lenskit_deeplense.refit.method"):
         monkeypatch.setattr(f"{module}.SAMPLE", 16)
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    """These networks are too small for several threads."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def job_of(layer: dict[str, dict[str, Any]], **simulator: Any) -> Job:

@@ -1,4 +1,4 @@
-"""What a terminal shows: nothing wider than it is, and no word or number that is cut."""
+"""Output on a terminal: no line is wider than the terminal, and no word or number is cut."""
 
 from __future__ import annotations
 

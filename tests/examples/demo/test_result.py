@@ -1,4 +1,4 @@
-"""What `make demo` ends with."""
+"""The last lines of `make demo`."""
 
 from __future__ import annotations
 

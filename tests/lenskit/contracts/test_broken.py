@@ -345,7 +345,7 @@ class _(Twins):
         return Batch(batch.views, parameters, batch.index)
 
 
-@broken("pairs", "numbers the lenses anew", "changes the numbers of the lenses")
+@broken("pairs", "renumbers the lenses", "changes the numbers of the lenses")
 class _(Twins):
     def __call__(self, images: Tensor, parameters: dict[str, Tensor], rng: KeyedGenerator) -> Batch:
         batch = super().__call__(images, parameters, rng)

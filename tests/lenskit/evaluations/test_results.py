@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 
 from lenskit.api import evaluate
 from lenskit.config import Config
+from lenskit.errors import LenskitError
 from lenskit.evaluation import Embeddings, Run, digest, write_results
 
 FEW: dict[str, Any] = {"lenses": 20, "test_lenses": 10}
@@ -72,3 +74,22 @@ def test_without_the_core_nobody_is_named(tmp_path: Path) -> None:
     write_results([tmp_path / "out"], title="Alone", settings={"seed": 1}, results={}, table=[{"a": 1}])
     found = results(tmp_path / "out")
     assert (found["settings"], found["subjects"], found["origin"]) == ({"seed": 1}, None, {})
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        ({"table": "no table"}, "the evaluation gives no rows for the table 'T': give a list of dicts by column"),
+        ({"table": [1, 2]}, "the evaluation gives no rows for the table 'T': give a list of dicts by column"),
+        ({"more": {"Others": [["a"]]}}, "the evaluation gives no rows for the table 'Others': give a list of dicts"),
+        ({"summary": ["R2"]}, "the evaluation gives its summary as list: give a dict"),
+        ({"summary": {"a": 0.5}}, "the evaluation gives its summary of a as float: give a dict"),
+        ({"summary": {"a": {"R2": "high"}}}, "the evaluation gives 'high' as R2 of a in its summary: give a number"),
+        ({"pictures": {"map": b"PNG"}}, "the evaluation gives no picture for 'map': give a matplotlib Figure"),
+    ],
+)
+def test_results_that_no_report_could_show(wrong: dict[str, Any], says: str, tmp_path: Path) -> None:
+    sound: dict[str, Any] = {"title": "T", "settings": {}, "results": {}, "table": [{"a": 1}]}
+    with pytest.raises(LenskitError, match=re.escape(says)):
+        write_results([tmp_path / "out"], **(sound | wrong))
+    assert not (tmp_path / "out").exists()
