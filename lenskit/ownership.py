@@ -8,7 +8,6 @@ itself that lenskit wrote it (`STAMP`). A link is nothing that lenskit writes, a
 from __future__ import annotations
 
 import json
-import logging
 import mmap
 import os
 import re
@@ -24,8 +23,6 @@ from lenskit.errors import LenskitError
 from lenskit.files import is_part, write_atomically
 from lenskit.records import load_json
 from lenskit.registry import registry
-
-log = logging.getLogger("lenskit")
 
 LISTS = RESULTS, LIST = "results.json", "lenskit-files.json"
 """Files with a list `files` of what was written beside them."""

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from lenskit.evaluation import Encoder
 from lenskit.plugin import Dataset, Parameter, Simulator, UsageError
-
-log = logging.getLogger("lenskit")
 
 
 def folder_name(targets: Sequence[Parameter], where: str, freeze: str, labels: int) -> str:

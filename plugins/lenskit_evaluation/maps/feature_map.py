@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,8 +16,6 @@ from scipy.stats import binom
 from lenskit.plugin import LenskitError, Parameter, UsageError
 from lenskit_evaluation.bootstrap import LEVEL, Estimate
 from lenskit_evaluation.metrics import score
-
-log = logging.getLogger("lenskit")
 
 Array = NDArray[Any]
 
