@@ -4,7 +4,7 @@ from lenskit.plugin import Component, hookimpl
 
 
 @hookimpl
-def lenskit_backbones():
+def lenskit_backbones() -> list[Component]:
     resnets = [
         Component(f"resnet{depth}", f"lenskit_backbones.resnet:ResNet{depth}", f"torchvision's ResNet-{depth}")
         for depth in (18, 34, 50, 101, 152)
@@ -15,7 +15,7 @@ def lenskit_backbones():
 
 
 @hookimpl
-def lenskit_encoders():
+def lenskit_encoders() -> list[Component]:
     return [
         Component(
             "efficientnet-lite0", "lenskit_backbones:encoders/efficientnet-lite0", "EfficientNet-Lite0 of photographs"

@@ -4,7 +4,7 @@ from lenskit.plugin import Component, hookimpl
 
 
 @hookimpl
-def lenskit_datasets():
+def lenskit_datasets() -> list[Component]:
     return [
         Component("deeplense-npy", "lenskit_datasets.deeplense_npy:DeepLenseNpy", "Numpy arrays of images, by class"),
         Component("fits-folder", "lenskit_datasets.fits_folder:FitsFolder", "FITS files, or a folder of them"),
@@ -26,7 +26,7 @@ def lenskit_datasets():
 
 
 @hookimpl
-def lenskit_formats():
+def lenskit_formats() -> list[Component]:
     return [
         Component("fits", "lenskit_datasets.formats.fits:FitsFormat", "Stores: a FITS file a lens, as LenSiam's"),
         Component("hdf5", "lenskit_datasets.formats.hdf5:Hdf5Format", "Stores and images: one HDF5 file"),

@@ -4,7 +4,7 @@ from lenskit.plugin import Component, hookimpl
 
 
 @hookimpl
-def lenskit_evaluations():
+def lenskit_evaluations() -> list[Component]:
     return [
         Component("embed", "lenskit_evaluation.embed:Embed", "Features of images, to a file"),
         Component(

@@ -4,7 +4,7 @@ from lenskit.plugin import Component, hookimpl
 
 
 @hookimpl
-def lenskit_pairs():
+def lenskit_pairs() -> list[Component]:
     return [
         Component(
             "lens-fixed",
@@ -30,7 +30,7 @@ def lenskit_pairs():
 
 
 @hookimpl
-def lenskit_recipes():
+def lenskit_recipes() -> list[Component]:
     summaries = {
         "default": "The components that count where nothing else is named: SimSiam on lens-fixed pairs of HST images",
         "quickstart": "LenSiam in minutes on two CPU cores",
@@ -45,5 +45,5 @@ def lenskit_recipes():
 
 
 @hookimpl
-def lenskit_encoders():
+def lenskit_encoders() -> list[Component]:
     return [Component("hst-lens", "lenskit_lensiam:encoders/hst-lens", "Einstein radii of HST lenses, real ones too")]

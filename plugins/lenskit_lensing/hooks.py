@@ -4,7 +4,7 @@ from lenskit.plugin import Component, hookimpl
 
 
 @hookimpl
-def lenskit_simulators():
+def lenskit_simulators() -> list[Component]:
     return [
         Component("hst", "lenskit_lensing.simulators.hst:HST", "HST-like galaxy-scale lenses: the scene of LenSiam"),
         Component(
@@ -21,7 +21,7 @@ def lenskit_simulators():
 
 
 @hookimpl
-def lenskit_instruments():
+def lenskit_instruments() -> list[Component]:
     return [
         Component("hst-acs-f814w", "lenskit_lensing:instruments/hst-acs-f814w.toml", "HST ACS F814W, as SLACS has it"),
         Component("euclid-vis", "lenskit_lensing:instruments/euclid-vis.toml", "Euclid's visible imager"),

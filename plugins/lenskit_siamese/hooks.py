@@ -4,7 +4,7 @@ from lenskit.plugin import Component, hookimpl
 
 
 @hookimpl
-def lenskit_methods():
+def lenskit_methods() -> list[Component]:
     return [
         Component("simsiam", "lenskit_siamese.simsiam:SimSiam", "SimSiam (Chen & He 2021)"),
         Component("byol", "lenskit_siamese.byol:BYOL", "BYOL: a momentum target (Grill et al. 2020)"),
@@ -26,7 +26,7 @@ def lenskit_methods():
 
 
 @hookimpl
-def lenskit_pairs():
+def lenskit_pairs() -> list[Component]:
     return [
         Component(
             "default", "lenskit_siamese.pairs:Default", "One image, cropped, flipped, jittered and blurred twice"
