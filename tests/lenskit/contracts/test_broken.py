@@ -47,7 +47,7 @@ HEAD = """# Faults of plugins, and what lenskit says
 lenskit checks a component when it is first used, where it hands something to the next one. The costly checks run once
 for each object, and take .3 s of one core for the default simulator with its pairs. A fault is one line that names the
 component, its distribution and what to change. An exception in the code of a plugin is one line with module and line
-number; `LENSKIT_STRICT=1` shows the traceback. [Ship a plugin](plugins.md#what-goes-wrong) lists what is found before
+number; `LENSKIT_STRICT=1` shows the traceback. [Ship a plugin](plugins.md#faults) lists what is found before
 that, when plugins are discovered.
 """
 

@@ -12,7 +12,7 @@ from lenskit.evaluation import Embeddings, OnLenses, Run, write_results
 
 
 class Crowding(OnLenses):
-    """The mean distance of features from their mean, of lenses that were not trained on.
+    """Measure the mean distance of features of held-out lenses from the training mean.
 
     Args:
         scale: What it is divided by.

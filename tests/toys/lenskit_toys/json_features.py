@@ -13,7 +13,7 @@ from lenskit.toolbox import FeatureTable
 
 
 class JsonFeatures(FeatureFormat):
-    """One JSON file: the card, and a list for each column."""
+    """One JSON file with the card and a list for each column."""
 
     endings = (".fjson",)
 

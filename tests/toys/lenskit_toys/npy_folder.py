@@ -12,7 +12,7 @@ from lenskit.toolbox import FolderFormat, Plan
 
 
 class NpyFolder(FolderFormat):
-    """A folder of `.npy` files, one for each lens: a record of `images` and `values`."""
+    """Folder of `.npy` files, one per lens, each a record of `images` and `values`."""
 
     endings = (".npys",)
     card_file = "npy-folder.json"
