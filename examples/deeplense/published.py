@@ -139,18 +139,18 @@ def markdown(told: Mapping[str, Any], notes: str, drawn: bool = False) -> str:
     pixels = f"; {size['simulator']['pixels']} pixels" if "pixels" in size["simulator"] else ""
     parts = [
         f"# DeepLense's table, size `{told['size']}`",
-        f"`python examples/deeplense/published_table.py --size {told['size']}`. Detectors learned from "
-        f"{size['train']:,} images without substructure ({seen}; {batches}{pixels}), `refit` from {size['refit']:,}, "
-        f"`resnet18` from {size['labelled']:,} of all classes with labels. Trained on {', '.join(told['trained on'])}, "
+        f"`python examples/deeplense/published_table.py --size {told['size']}`. Detectors were trained on "
+        f"{size['train']:,} images without substructure ({seen}; {batches}{pixels}), `refit` on {size['refit']:,}, "
+        f"`resnet18` on {size['labelled']:,} of all classes with labels. Trained on {', '.join(told['trained on'])}, "
         f"{told['cores']} cores; Python {told['python']}, {versions}.",
-        "In brackets: of one training the 95 % interval over the test images, of several trainings the lowest and the "
-        "highest value. W1 and MSE are of images without substructure. `refit` knows the simulator's macro model, PSF "
-        "and noise, and `resnet18` the labels: they stand in groups of their own.",
+        "In brackets: the 95 % interval over the test images for one training, the lowest and the highest value for "
+        "several trainings. W1 and MSE are those of images without substructure. `refit` uses the simulator's macro "
+        "model, PSF and noise, and `resnet18` uses labels: they are in separate groups.",
     ]
     for model, found in told["models"].items():
         counts = ", ".join(f"{count:,} {name}" for name, count in found["images"].items())
         seeds = ", ".join(found["seeds"])
-        parts += [f"## Model {model.upper()}", f"Judged on {counts}. Seeds of training: {seeds}."]
+        parts += [f"## Model {model.upper()}", f"Test images: {counts}. Seeds of training: {seeds}."]
         parts += [to_markdown(table(found)).rstrip()]
         if line := _noise(found):
             parts.append(line)
@@ -208,7 +208,8 @@ def _noise(found: Mapping[str, Any]) -> str:
         return ""
     published = found["published"]["aae"]["MSE"]["none"]
     return (
-        f"The AAE's mean squared error of images without substructure is {ours['value']:.2e}, published "
-        f"{published:.2e}: {ours['value'] / published:.2g} times. So the noise's standard deviation is at most about "
-        f"{ours['value'] ** 0.5:.3f} of full scale here, {published**0.5:.3f} there."
+        f"The AAE's mean squared error of images without substructure is {ours['value']:.2e}, "
+        f"{ours['value'] / published:.2g} times the published {published:.2e}. This bounds the noise: its standard "
+        f"deviation is at most about {ours['value'] ** 0.5:.3f} of full scale here and {published**0.5:.3f} in the "
+        "published images."
     )

@@ -332,11 +332,11 @@ def write(arguments: argparse.Namespace, size: Size) -> None:
             rows.append({"group": "-", "encoder": other} | _figures(found, other))
     head = (
         f"# Einstein radii of real lenses, size `{arguments.size}`\n\n"
-        "`python examples/real_lenses/scoreboard.py`. Encoders learned from "
-        f"{size.lenses:,} simulated lenses with `{size.backbone}`, but for what the row says as the recipe "
-        f"`{LEARNED}`. A ridge regression on features of simulated lenses predicts the images; no label of theirs was "
-        "used. Of several seeds: their mean, the lowest and the highest. The best constant is the median of the "
-        "labels.\n\n"
+        "`python examples/real_lenses/scoreboard.py`. Encoders with the backbone "
+        f"`{size.backbone}` were trained on {size.lenses:,} simulated lenses with the recipe `{LEARNED}`, changed as "
+        "each row states. A ridge regression on features of simulated lenses predicts the labels of the images, "
+        "without use of these labels. For several seeds, figures are their mean, the lowest and the highest value. The "
+        "best constant is the median of the labels.\n\n"
     )
     write_table(arguments.out / f"real-lenses-{arguments.size}", head, rows, kept)
 
