@@ -107,7 +107,10 @@ def test_nothing_there(lenskit: Callable[..., Any], tmp_path: Path) -> None:
     [
         (["compare", "runs/a"], "compare takes two runs or more"),
         (["compare", "runs/a", "runs/c"], "runs/c is no run directory: it has no run.toml"),
-        (["compare", "runs/a", "runs/b", "-o", "a.xls"], "the curves are plotted to a .png, .pdf or .svg file"),
+        (
+            ["compare", "runs/a", "runs/b", "-o", "a.xls"],
+            "-o takes a .png, .pdf or .svg file for the curves, got a.xls",
+        ),
         (["nowhere"], "there is no folder nowhere"),
     ],
 )

@@ -91,7 +91,7 @@ def test_draws_stored_lenses_as_they_are(folder: Path, lenskit: Callable[..., An
 
 
 BAD = {
-    "--output a.jpg": "a.jpg has to end in .png, .pdf, .svg",
+    "--output a.jpg": "a.jpg must end in .png, .pdf, .svg",
     "--output nowhere/a.png": "there is no folder nowhere",
     "--data nowhere": "there are no data at nowhere",
     "--data labels.txt": "no reader recognises labels.txt; name one",
@@ -104,10 +104,10 @@ BAD = {
     "--simulator blobs --stretch log": "section 'input': option stretch takes str, got 'log' ('log' is none of asinh, ",
     "--simulator blobs --size 3": "section 'input': option size takes int >= 8",
     "--simulator blobs --lenses 0": "Invalid value for '--lenses': 0 is not in the range 1<=x<=60.",
-    "--simulator blobs --rgb 1,2": "--rgb takes the numbers of three channels, such as 2,1,0, got '1,2'",
-    "--simulator blobs --rgb r,g,b": "--rgb takes the numbers of three channels, such as 2,1,0, got 'r,g,b'",
-    "--simulator blobs --rgb ²,1,0": "--rgb takes the numbers of three channels, such as 2,1,0, got '²,1,0'",
-    "--simulator blobs --rgb 0,1,2": "--rgb is for images of three channels or more, these have 1",
+    "--simulator blobs --rgb 1,2": "--rgb takes three channel numbers, such as 2,1,0, got '1,2'",
+    "--simulator blobs --rgb r,g,b": "--rgb takes three channel numbers, such as 2,1,0, got 'r,g,b'",
+    "--simulator blobs --rgb ²,1,0": "--rgb takes three channel numbers, such as 2,1,0, got '²,1,0'",
+    "--simulator blobs --rgb 0,1,2": "--rgb needs images with three channels or more, these have 1",
     "--data colours --rgb 0,1,9": "--rgb names channel 9: the images have channels 0 to 2",
     "--simulator blobs --first 9223372036854775808": "lenses have numbers below 2^63: there is no lens 92233720368",
     "--recipe toy": "no recipe is called 'toy' (did you mean toys?)",

@@ -135,7 +135,7 @@ def test_the_command_line_lists_and_explains(lenskit) -> None:
         "trained on: lenses of simulator blobs (method restless, pairs default, 16 of 16 batches)",
         "images: 1 x 16 x 16 (channels, height, width); stretch asinh",
         "licence: CC0-1.0",
-        "use it in place of a run: lenskit predict dotty IMAGES; in Python lenskit.load('dotty')",
+        "use in place of a run: lenskit predict dotty IMAGES; in Python lenskit.load('dotty')",
     ):
         assert line in told
     assert "predicts: width [arcsec], +-" in told
