@@ -1,4 +1,4 @@
-"""Cache of stored chunks, which are read ahead, kept in memory, or put on the device."""
+"""Cache of stored chunks, with reading ahead."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ class ChunkCache:
                 self._free.append(future.result()[0])
 
     def _start(self, chunks: Iterable[int]) -> None:
-        """Start reading the chunks that are not in the cache; small chunks are read together."""
+        """Start to read the missing chunks; small chunks are read together."""
         missing = [chunk for chunk in chunks if chunk not in self._held]
         for group in (missing[i : i + self._together] for i in range(0, len(missing), self._together)):
             parts = [self.order.lenses_of(chunk) for chunk in group]

@@ -22,7 +22,9 @@ Ints = NDArray[np.int64]
 
 
 class Order:
-    """Mapping from places in the training stream to lenses; a pass contains each lens once.
+    """Mapping from places in the training stream to lenses.
+
+    A pass contains each lens once.
 
     Args:
         lenses: Number of lenses.
@@ -84,7 +86,7 @@ class Order:
 
 @lru_cache(maxsize=4)
 def _one_pass(order: Order, number: int) -> tuple[Ints, Ints]:
-    """Return the chunks of a pass in reading order, and the first place of each window."""
+    """Return the chunks of a pass in reading order, and where each window begins."""
     chunks = _generator(order.seed, number).permutation(order.chunks)
     lengths = np.where(chunks == order.chunks - 1, order.lenses - (order.chunks - 1) * order.chunk, order.chunk)
     before = np.concatenate([[0], np.cumsum(lengths)[:-1]])
@@ -93,7 +95,7 @@ def _one_pass(order: Order, number: int) -> tuple[Ints, Ints]:
 
 @lru_cache(maxsize=4)
 def _shuffled(order: Order, window: int) -> tuple[Ints, int]:
-    """Return the lenses of a window in stream order, and their first place in the pass."""
+    """Return the lenses of a window in stream order, and the first place in the pass."""
     number, own = divmod(window, order.windows_per_pass)
     lenses = np.concatenate([np.arange(r.start, r.stop) for r in map(order.lenses_of, order.chunks_of(window))])
     if order.chunk > 1:  # chunks of one lens are shuffled already, and stay in reading order

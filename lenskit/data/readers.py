@@ -78,7 +78,7 @@ def _inside(root: Path) -> list[Path]:
 
 
 def _split(text: str) -> tuple[str, dict[str, Any]]:
-    """Split `[READER:]PATH?OPTION=VALUE&OPTION=VALUE` into `[READER:]PATH` and the options."""
+    """Split `[READER:]PATH?OPTION=VALUE&...` into `[READER:]PATH` and the options."""
     before, mark, behind = text.partition("?")
     if not mark or os.path.exists(text):
         return text, {}

@@ -69,7 +69,7 @@ class Share:
         return torch.arange(self.rank, self.batch_size, self.world_size) + batch * self.batch_size
 
     def takes(self, places: Tensor) -> Tensor:
-        """Return booleans (n,): whether the lens at each place (n,) belongs to this process."""
+        """Return whether the lens at each place (n,) belongs to this process: (n,)."""
         return places % self.batch_size % self.world_size == self.rank
 
 
@@ -97,9 +97,9 @@ class TrainingSet(ABC):
         pairs.prepare(self.parameters, preprocess.shape(self.image_shape))
 
     def resize(self, size: int | None) -> None:
-        """Resize images to a size in pixels that the backbone accepts, in place of `input.size`.
+        """Resize images to a size in pixels, in place of `input.size`.
 
-        Call it before the first batch.
+        It serves backbones that accept only some sizes. Call it before the first batch.
         """
         self.preprocess.size = size
         self.pairs.prepare(self.parameters, self.preprocess.shape(self.image_shape))
@@ -139,7 +139,9 @@ class TrainingSet(ABC):
         return lenses
 
     def meet(self) -> None:
-        """Check the contracts of simulator or dataset, and of pairs, with the views of a few lenses.
+        """Check the contracts of simulator, dataset and pairs with a few lenses.
+
+        It is called before any file is written.
 
         Raises:
             LenskitError: One of them breaks its contract.
@@ -186,7 +188,10 @@ class TrainingSet(ABC):
 
 
 class SimulatedTrainingSet(TrainingSet):
-    """Lenses that are simulated during training: every lens is new, and no image is stored."""
+    """Lenses that are simulated during training.
+
+    Every lens is new, and no image is stored.
+    """
 
     lenses: SimulatedLenses
 
@@ -317,7 +322,10 @@ def training_set_of(config: Config) -> TrainingSet:
 
 
 def simulator_of(training_set: TrainingSet) -> Simulator | None:
-    """Return the simulator of a training set, or of its stored images; None if unknown."""
+    """Return the simulator of a training set, or of its stored images.
+
+    None if stored images have no usable configuration.
+    """
     if isinstance(training_set, SimulatedTrainingSet):
         return training_set.lenses.simulator
     assert isinstance(training_set, StoredTrainingSet)

@@ -101,7 +101,7 @@ def test_a_store_that_is_half_written(store: Path, lenskit: Callable[..., Any]) 
     outcome = lenskit("data", "check", store)
     assert outcome.status == 1
     assert outcome.out.startswith("images/c.2.0.0.0.0: ")
-    incomplete = "the data are incomplete: 4 of 20 lenses are still to be written"
+    incomplete = "the data are incomplete: 4 of 20 lenses are missing"
     for arguments in (
         ("train", "--recipe", "toys", "--data", store, "--batch-size", 4), ("show", "--data", store, "--lenses", 20)
     ):  # fmt: skip

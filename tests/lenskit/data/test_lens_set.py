@@ -156,7 +156,7 @@ def test_incomplete_data_are_refused() -> None:
     class Incomplete(Numbered):
         missing = 3
 
-    with pytest.raises(LenskitError, match="the data are incomplete: 3 of 7 lenses are still to be written"):
+    with pytest.raises(LenskitError, match="the data are incomplete: 3 of 7 lenses are missing"):
         StoredLenses(Incomplete(7))
     with pytest.raises(LenskitError, match="the data hold no lenses"):
         StoredLenses(Numbered(0))

@@ -162,7 +162,7 @@ def test_what_does_not_fit_is_refused_before_it_is_read(keep: Keep) -> None:
     class Vast(Numbered):
         image_shape = (1, 2**20, 2**20)
 
-    with pytest.raises(UsageError, match=r"the images need 30786.* GB, memory has .* GB: say --set input.keep=disk"):
+    with pytest.raises(UsageError, match=r"the images need 30786.* GB, memory has .* GB: use --set input.keep=disk"):
         stored_source(Vast(7), keep=keep).check(torch.device("cpu"))
     stored_source(Vast(7), keep="disk").check(torch.device("cpu"))
 
@@ -207,7 +207,7 @@ def test_incomplete_data_are_refused() -> None:
     class Incomplete(Numbered):
         missing = 3
 
-    message = "the data are incomplete: 3 of 7 lenses are still to be written"
+    message = "the data are incomplete: 3 of 7 lenses are missing"
     with pytest.raises(LenskitError, match=message):
         stored_source(Incomplete(7))
     with pytest.raises(LenskitError, match="the data hold no lenses"):

@@ -242,6 +242,6 @@ def test_other_rows_than_announced_are_an_error_and_no_file(tmp_path: Path) -> N
         yield made(4)
 
     for ending in ENDINGS:
-        with pytest.raises(LenskitError, match="4 rows of embeddings came to be written, of 5"):
+        with pytest.raises(LenskitError, match="there are 4 rows of embeddings to write, 5 were announced"):
             Embeddings.write(tmp_path / f"features{ending}", parts(), 5)
     assert list(tmp_path.iterdir()) == []

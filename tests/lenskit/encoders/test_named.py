@@ -55,8 +55,8 @@ def test_a_name_is_taken_as_a_run_and_so_is_a_folder(tmp_path: Path) -> None:
 def test_a_path_wins_and_that_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     shutil.copytree(FOLDER, tmp_path / "dotty")
     assert open_run("dotty").key == tmp_path / "dotty"
-    assert "dotty is the path here" in caplog.text
-    assert "dotty@lenskit-ssl-toys means the encoder" in caplog.text
+    assert "dotty is both a path and the name of an encoder" in caplog.text
+    assert "For the encoder, type dotty@lenskit-ssl-toys" in caplog.text
     assert open_run("dotty@lenskit-ssl-toys").key == FOLDER
     shutil.rmtree(tmp_path / "dotty")
     (tmp_path / "dotty").mkdir()
@@ -86,7 +86,9 @@ def test_what_only_a_run_has_is_refused_in_one_line() -> None:
     with pytest.raises(UsageError, match="an encoder has no configuration, so it has no section 'pairs': give a run"):
         run.config.build("pairs")
     lite = open_run("efficientnet-lite0")
-    with pytest.raises(UsageError, match="efficientnet-lite0 does not say .*: say --simulator or --data"):
+    with pytest.raises(
+        UsageError, match="the card of efficientnet-lite0 names no simulator: pass --simulator NAME or --data"
+    ):
         lite.simulator()
 
 
