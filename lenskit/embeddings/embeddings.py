@@ -33,8 +33,8 @@ SAMPLED = 1000
 class Embeddings:
     """Features of images with their parameters.
 
-    They come from `lenskit embed`, from a file or from any array. Evaluations take embeddings in place of a run: `lenskit probe features.zarr`, or
-    `lenskit.evaluate("probe", embeddings)`.
+    They come from `lenskit embed`, from a file or from any array. Evaluations take embeddings in place of a run:
+    `lenskit probe features.zarr`, or `lenskit.evaluate("probe", embeddings)`.
 
     Args:
         features: (n, d) for each representation by name. A single array is the representation of the backbone.
@@ -87,7 +87,8 @@ class Embeddings:
     def features(self) -> Matrix:
         """Features (n, d) of the backbone.
 
-        If the backbone is not among the representations, they are the features of the first representation. Features of large files stay on disk. `features[rows]` reads rows, `np.asarray(features)` reads all.
+        If the backbone is not among the representations, they are the features of the first representation. Features of
+        large files stay on disk. `features[rows]` reads rows, `np.asarray(features)` reads all.
         """
         return self.representations.get(BACKBONE, next(iter(self.representations.values())))
 

@@ -76,7 +76,7 @@ class EncoderRun(Run):
 
     @cached_property
     def id(self) -> str:
-        """Digest of the weights, the backbone and its options, and the preprocessing of images."""
+        """Digest of weights, backbone with options, and preprocessing of images."""
         weights = self.path / "model.safetensors"
         card = {"backbone": self.card["backbone"] | self._options, "input": self.card["input"]}
         return digest(card, digest_of(weights) if weights.is_file() else "")

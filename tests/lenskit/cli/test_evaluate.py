@@ -100,7 +100,7 @@ def test_help_names_all_of_them(lenskit: Lenskit) -> None:
         (["evaluate", "embed", "blobs", "mine.npz"], "embed takes runs, and mine.npz holds embeddings"),
         (["note", "mine.npz", "a.fits", "-o", "b"], "note takes runs, and mine.npz holds embeddings"),
         (["crowding", "blobs", "--scale", "0"], "evaluation 'crowding': option scale takes float > 0, got '0'"),
-        (["crowding", "mine.npz"], "1 lenses cannot be split into some to fit to and others to judge on"),
+        (["crowding", "mine.npz"], "1 lenses cannot be split into training lenses and held-out lenses"),
     ],
 )
 def test_wrong_usage_is_one_line(arguments: list[str], message: str, run: Path, lenskit: Lenskit) -> None:

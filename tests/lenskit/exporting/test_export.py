@@ -54,7 +54,7 @@ def run_card(folder: Path, images: torch.Tensor, monkeypatch: pytest.MonkeyPatch
     assert "lenskit" not in code
     monkeypatch.chdir(folder)
     names: dict[str, Any] = {"images": images}
-    exec(re.sub(r"^images = .*# yours$", "", code, flags=re.MULTILINE), names)
+    exec(re.sub(r"^images = .*# your images$", "", code, flags=re.MULTILINE), names)
     return torch.as_tensor(names["features"])
 
 
@@ -234,7 +234,7 @@ def test_what_cannot_be_exported_is_one_line(run: Run, lenskit: Lenskit, tmp_pat
     with pytest.raises(UsageError, match="timm has no network like backbone 'tiny': use --format onnx"):
         export(encoder_of("tiny"), "timm", tmp_path / "out")
     assert not (tmp_path / "out").exists()
-    assert "say which, with -o DIR" in lenskit("export", run.path / "encoder").complaint(2)
+    assert "pass -o DIR" in lenskit("export", run.path / "encoder").complaint(2)
     assert "there is nothing at nowhere" in lenskit("export", "nowhere").complaint(2)
     assert "pickle" in lenskit("export", run.path, "--format", "pickle").complaint(2)
     shutil.rmtree(run.path / "encoder")
