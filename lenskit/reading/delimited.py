@@ -148,7 +148,8 @@ def _is_comment(line: str) -> bool:
 def _records(path: Path, lines: Iterator[Line], delimiter: str, comments: bool) -> Iterator[tuple[int, list[str]]]:
     """Yield the line number and the cells of each record.
 
-    Empty records and comments are skipped. Each record has a separate `csv.reader`, so that a line within quotes that begins with `#` is not a comment.
+    Empty records and comments are skipped. Each record has a separate `csv.reader`, so that a line within quotes that
+    begins with `#` is not a comment.
     """
     begun = False
     for number, line in lines:

@@ -1,4 +1,4 @@
-"""Commands of plugins: verbs of `lenskit` that a third party writes with click."""
+"""Verbs that third-party plugins add with click."""
 
 from __future__ import annotations
 

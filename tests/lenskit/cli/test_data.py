@@ -1,4 +1,4 @@
-"""`lenskit data`: what there is, and whether it is sound."""
+"""Verb `lenskit data`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from lenskit.store.render import Renderer
 
 @pytest.fixture
 def folder() -> Path:
-    """Four images, three of them with a label."""
+    """Return a folder with four images, three of them with a label."""
     folder = Path("images")
     folder.mkdir()
     for number in range(4):
@@ -30,7 +30,7 @@ def folder() -> Path:
 
 @pytest.fixture
 def store(lenskit: Callable[..., Any]) -> Path:
-    """Twenty pairs in chunks of eight."""
+    """Return a store of twenty pairs in chunks of eight."""
     made = lenskit(
         "simulate", "--simulator", "blobs", "--lenses", 20, "--chunk", 8, "--workers", 1, "--out", "pairs.zarr"
     )
@@ -45,7 +45,7 @@ def rows(text: str) -> dict[str, str]:
 
 def test_tells_of_a_folder(folder: Path, lenskit: Callable[..., Any]) -> None:
     outcome = lenskit("data", "info", f"fits-folder:{folder}")
-    assert outcome.status == 2  # not square, which the reader asks about
+    assert outcome.status == 2  # the images are not square, and the reader asks for a size
     for number in range(4):
         fits.writeto(folder / f"J{number}.fits", np.eye(16, dtype="f4"), overwrite=True)
     outcome = lenskit("data", "info", folder)

@@ -1,4 +1,4 @@
-"""The command line as a whole: verbs, errors as one line, exit status, and what it does not import."""
+"""Program `lenskit`: verbs, errors in one line, exit status and lazy imports."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Fail(Evaluation):
 
 @pytest.fixture
 def untrained() -> Path:
-    """A run directory with a configuration and nothing else."""
+    """Return a run directory that has only a configuration."""
     folder = Path("run")
     folder.mkdir()
     (folder / "run.toml").write_text(Config.resolve(read_recipe("toys")).to_toml())
@@ -73,7 +73,7 @@ def test_version(lenskit: Callable[..., Any]) -> None:
 
 
 def unknown(option: str) -> tuple[str, str]:
-    """Words of click for an unknown option, of late and in its version 8.1."""
+    """Return click's messages for an unknown option, in its newest version and in 8.1."""
     return f"No such option '{option}'", f"No such option: {option}"
 
 
@@ -118,7 +118,7 @@ def test_an_interrupt_is_status_130(untrained: Path, install: Callable[..., None
     install("acme", EVALUATION, acme_fail=FAIL)
     outcome = lenskit("fail", untrained, "--error", "KeyboardInterrupt()")
     assert outcome.status == 130
-    assert outcome.err == "\nlenskit: stopped\n"  # behind the ^C that the terminal shows
+    assert outcome.err == "\nlenskit: stopped\n"  # after the ^C that the terminal prints
 
 
 @pytest.mark.parametrize("error", ["RuntimeError('a bug')", "OSError(5, 'Input/output error')"])

@@ -1,4 +1,4 @@
-"""`lenskit show`: a picture of live and of stored lenses, and bad input."""
+"""Verb `lenskit show`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ BLOBS = ("show", "--simulator", "blobs", "--lenses", 2, "--dpi", 50)
 
 @pytest.fixture
 def folder() -> Path:
-    """Three images, one of them with a label."""
+    """Return a folder with three images, one of them with a label."""
     folder = Path("images")
     folder.mkdir()
     for number in range(3):
@@ -62,7 +62,7 @@ def test_two_strategies_side_by_side(lenskit: Callable[..., Any]) -> None:
 
 
 def test_what_the_views_are_made_of_comes_first(lenskit: Callable[..., Any]) -> None:
-    """A third row for an image that is augmented twice."""
+    """If one image is augmented twice, `--before` adds a third row."""
     for flags, name in (((), "two.png"), (("--before",), "three.png")):
         assert lenskit(*BLOBS, "--pairs", "default", *flags, "-o", name).status == 0
     assert height_to_width("three.png") > 1.3 * height_to_width("two.png")
@@ -83,7 +83,7 @@ def test_draws_for_print(ending: str, lenskit: Callable[..., Any]) -> None:
 
 
 def test_draws_stored_lenses_as_they_are(folder: Path, lenskit: Callable[..., Any]) -> None:
-    """All there are, if fewer than are asked for; as pairs if these are."""
+    """All lenses are drawn if there are fewer than asked; stored pairs stay pairs."""
     for flags, name in (((), "single.png"), (("--lenses", 2), "fewer.png"), (("--pairs", "default"), "pairs.png")):
         assert lenskit("show", "--data", folder, "--dpi", 50, *flags, "-o", name).status == 0
     assert height_to_width("pairs.png") > 1.5 * height_to_width("single.png")
@@ -153,7 +153,7 @@ def test_a_full_disk_is_one_line(lenskit: Callable[..., Any], monkeypatch: pytes
     assert list(Path().iterdir()) == []
 
 
-# --- What is there already ---
+# --- Existing files ---
 
 
 def test_only_a_picture_of_its_own_is_replaced_unasked(lenskit: Callable[..., Any]) -> None:

@@ -1,4 +1,4 @@
-"""`lenskit simulate`: flags, going on, and bad input."""
+"""Verb `lenskit simulate`."""
 
 from __future__ import annotations
 

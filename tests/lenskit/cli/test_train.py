@@ -1,4 +1,4 @@
-"""`lenskit train`: flags, the configuration they come to, and bad input."""
+"""Verb `lenskit train`."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def test_what_is_printed_is_taken_back(arguments: list[str], lenskit: Callable[.
 
 
 def test_data_are_named_by_their_full_path(lenskit: Callable[..., Any]) -> None:
-    """So that the run resumes from whatever folder."""
+    """A run can therefore be resumed from any working directory."""
     assert printed(lenskit, "--data", "fits-folder:images", "--pairs", "default")["data"]["path"] == str(
         Path("images").resolve()
     )

@@ -1,4 +1,4 @@
-"""Which reader a path behind `--data` is given to."""
+"""Choice of the reader for a path after `--data`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Features with what is known of them, in every format."""
+"""Features with their metadata, in every format."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ PARAMETERS = (
 
 
 def made(n: int, seed: int = 0, views: int = 2) -> Embeddings:
-    """Embeddings of n images, some with names and values that formats find difficult."""
+    """Return embeddings of n images, with names and values that formats may mishandle."""
     rng = np.random.default_rng(seed)
     values = {
         "theta_E": rng.normal(size=n),
@@ -119,7 +119,7 @@ def test_features_on_disk_are_taken_by_rows_as_an_array_is(stored: Embeddings, d
 
 @pytest.fixture(scope="module", params=[".zarr", ".npy"])
 def stored(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Embeddings:
-    """Embeddings whose features stay on disk."""
+    """Return embeddings whose features stay on disk."""
     path = tmp_path_factory.mktemp("stored") / f"features{request.param}"
     if request.param == ".npy":
         np.save(path, made(30).features)

@@ -1,4 +1,4 @@
-"""Files of embeddings: whole or not there, never in place of something else, and one line where they are damaged."""
+"""Embedding files: complete or absent, safe to overwrite, one line about damage."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def test_a_catalogue_and_features_of_others_are_left_alone_unless_asked(tmp_path
             assert path.read_bytes() == before
             Embeddings([[7.0]]).save(path, overwrite=True)
             assert Embeddings.load(path).features == 7
-            Embeddings([[8.0]]).save(path)  # now it is lenskit's
+            Embeddings([[8.0]]).save(path)  # now lenskit wrote the file
             assert Embeddings.load(path).features == 8
 
 
@@ -129,7 +129,7 @@ def test_other_endings_are_told_before_anything_is_made(tmp_path: Path, name: st
 
 
 def complaint(path: Path) -> str:
-    """The one line about a file that cannot be opened."""
+    """Return the error message about a file that cannot be opened."""
     with pytest.raises(LenskitError) as raised:
         Embeddings.load(path)
     text = str(raised.value)
@@ -235,7 +235,7 @@ def test_files_that_would_take_more_memory_than_the_limit(tmp_path: Path, monkey
 
 @pytest.mark.parametrize("ending", ENDINGS)
 def test_a_bit_that_changed_is_found(tmp_path: Path, ending: str) -> None:
-    """In features, values and names; whichever file they are in."""
+    """The bit may be in features, values or names, in any file of the format."""
     path = tmp_path / f"a{ending}"
     rng = np.random.default_rng(0)
     features, values = rng.random((50, 4)), {"theta_E": rng.random(50)}
@@ -257,7 +257,7 @@ def test_a_bit_that_changed_is_found(tmp_path: Path, ending: str) -> None:
             except LenskitError as error:
                 assert path.name in str(error)  # noqa: PT017
                 continue
-            # What is in no checksum, such as the date of a member, changes nothing.
+            # A change without effect on a checksum, such as the date of a member, is harmless.
             np.testing.assert_array_equal(found.values["theta_E"], values["theta_E"])
             assert found.names == names
         file.write_bytes(content)

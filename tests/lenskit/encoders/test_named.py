@@ -1,4 +1,4 @@
-"""Encoders by name, wherever a run is taken."""
+"""Named encoders in place of runs."""
 
 from __future__ import annotations
 
@@ -174,7 +174,7 @@ def test_half_precision_is_read_as_float32(tmp_path: Path) -> None:
     weights = [Encoder.load(tmp_path / name).backbone.state_dict() for name in ("whole", "half")]
     for whole, half in zip(*(each.values() for each in weights), strict=True):
         assert half.dtype == whole.dtype
-        # The shipped weights were rounded before.
+        # The shipped weights were rounded.
         torch.testing.assert_close(half, whole, rtol=0, atol=0)
     sizes = [(tmp_path / name / "model.safetensors").stat().st_size for name in ("whole", "half")]
     assert sizes[1] < sizes[0]

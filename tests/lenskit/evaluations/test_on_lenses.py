@@ -1,4 +1,4 @@
-"""What evaluations judge runs on."""
+"""Lenses on which runs are evaluated."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ torch.set_num_threads(1)
 
 @pytest.fixture
 def stamps(tmp_path: Path) -> Path:
-    """Twenty galaxies on an empty sky."""
+    """Create images of twenty galaxies on an empty sky."""
     folder = tmp_path / "stamps"
     folder.mkdir()
     y, x = np.indices((50, 50)) - 24.5
@@ -46,7 +46,7 @@ def test_no_galaxy_is_on_both_sides(stamps: Path) -> None:
     assert shown[0]
     assert shown[1]
     assert not shown[0] & shown[1]
-    # A lens is the one of its number, however it was chosen.
+    # The number determines the lens, in every selection.
     read = lenses.test.read(range(4))
     scene = lenses.test.simulator.scene(0, "probe-test", torch.from_numpy(lenses.test.index[:4]))
     torch.testing.assert_close(read.values["theta_E"], scene["theta_E"])
@@ -74,7 +74,7 @@ def test_stored_lenses_are_split_by_lens(run: Run, images: Path) -> None:
 
 
 class Judge(OnLenses):
-    """Splits, and no more."""
+    """Evaluation that returns its splits."""
 
     def __call__(self, runs, inputs=()):
         return self.splits(runs)

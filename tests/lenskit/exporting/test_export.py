@@ -1,4 +1,4 @@
-"""What is exported gives the encoder's features, without lenskit, and says how in a card that runs as it stands."""
+"""Exported encoders give the same features, with the code in their model card."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ Lenskit = Callable[..., Any]
 
 
 def encoder_of(name: str, shape: tuple[int, int, int] = (1, 64, 64), inputs: Any = None, **options: Any) -> Encoder:
-    """An encoder with random weights, and statistics of its own in its norms."""
+    """Return an encoder with random weights and non-default batch norm statistics."""
     torch.manual_seed(0)
     inputs = {"stretch": "asinh", "size": None, "channels": None} | (inputs or {})
     preprocess = Preprocess(**inputs, pixel_scale=0.05)
@@ -49,7 +49,10 @@ def features_of(encoder: Encoder, images: torch.Tensor) -> torch.Tensor:
 
 
 def run_card(folder: Path, images: torch.Tensor, monkeypatch: pytest.MonkeyPatch) -> torch.Tensor:
-    """Runs the first example of a model card in its folder, on these images; lenskit is not imported by it."""
+    """Run the first example of a model card in its folder on given images.
+
+    The example does not import lenskit.
+    """
     code = re.findall(r"```python\n(.*?)```", (folder / "README.md").read_text(), re.DOTALL)[0]
     assert "lenskit" not in code
     monkeypatch.chdir(folder)
@@ -127,7 +130,7 @@ def test_the_onnx_file_is_the_whole_encoder(
 ) -> None:
     pytest.importorskip("onnxruntime")
     pytest.importorskip("onnxscript")
-    # Tracing takes a time in proportion to the number of operations; these are of the same kinds in fewer rounds.
+    # The time of tracing is proportional to the number of operations. Fewer rounds keep all kinds of operations.
     monkeypatch.setattr(lens_light, "SHAPE_ROUNDS", 1)
     monkeypatch.setattr(lens_light, "CLIP_ROUNDS", 2)
     encoder = encoder_of("tiny", inputs=inputs)
@@ -173,7 +176,7 @@ def test_the_card_says_what_a_stranger_needs(run: Run, lenskit: Lenskit) -> None
     _, front, body = text.split("---\n", 2)
     front = yaml.safe_load(front)
     assert front["library_name"] == "timm"
-    assert "license" not in front  # which is its owner's to choose
+    assert "license" not in front  # the owner chooses a licence
     assert {"timm", "lenskit", "gravitational-lensing"} <= set(front["tags"])
     for part in (
         "asinh(x / 3 sigma)",
@@ -244,7 +247,7 @@ def test_what_cannot_be_exported_is_one_line(run: Run, lenskit: Lenskit, tmp_pat
 
 
 def test_onnx_without_its_extra_is_one_line(tmp_path: Path) -> None:
-    """In a process where onnxscript cannot be found."""
+    """The test runs a process in which onnxscript cannot be found."""
     encoder_of("tiny").save(tmp_path / "encoder")
     code = (
         "import sys; import importlib.util as u; find = u.find_spec;"
@@ -254,7 +257,7 @@ def test_onnx_without_its_extra_is_one_line(tmp_path: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 1
-    # Libraries may warn before.
+    # Libraries may print warnings first.
     assert done.stderr.endswith("lenskit: ONNX needs onnxscript: pip install 'lenskit-ssl[onnx]'\n")
     assert not (tmp_path / "out").exists()
 

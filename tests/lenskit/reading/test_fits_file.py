@@ -1,4 +1,4 @@
-"""FITS files that would unpack to more than the limit, or announce more than there is."""
+"""FITS files that unpack to more than the limit, or announce missing data."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_files_are_unpacked_whatever_they_are_called(packed: str) -> None:
     ids=["data", "header without end"],
 )
 def test_what_unpacks_to_more_than_the_limit(monkeypatch: pytest.MonkeyPatch, packed: str, content: bytes) -> None:
-    """With an end of the header, and with none."""
+    """The header may have an END card or none."""
     Path("a.fits").write_bytes(PACK[packed](content))
     monkeypatch.setenv(VARIABLE, "10000000")
     with pytest.raises(LenskitError, match=r"^a.fits .* LENSKIT_MAX_BYTES") as error, open_fits("a.fits") as hdus:
@@ -62,7 +62,7 @@ def test_what_unpacks_to_more_than_the_limit(monkeypatch: pytest.MonkeyPatch, pa
     ("packed", "damage"), [("gz", "checksum"), ("gz", "end"), *((each, "middle") for each in PACK)]
 )
 def test_what_cannot_be_unpacked_is_damaged(packed: str, damage: str) -> None:
-    """astropy itself takes the wrong checksum of a gz file for its end."""
+    """astropy alone takes a wrong checksum of a gz file for the end of the file."""
     fits.PrimaryHDU(np.random.default_rng(0).normal(size=(60, 60))).writeto("plain")
     content = bytearray(PACK[packed](Path("plain").read_bytes()))
     place = {"checksum": -6, "middle": len(content) // 2, "end": len(content) - 20}[damage]
@@ -101,7 +101,10 @@ def _longer(path: str, size: int) -> None:
 
 
 def test_zeros_after_the_last_hdu_are_not_read() -> None:
-    """The file has holes in place of ten gigabytes: reading them block by block takes minutes."""
+    """The file is sparse, with ten gigabytes of zeros.
+
+    Reading the zeros block by block would take minutes.
+    """
     pixels = np.arange(400, dtype=np.float32).reshape(20, 20)
     fits.PrimaryHDU(pixels).writeto("a.fits")
     _longer("a.fits", 10**10)

@@ -1,4 +1,4 @@
-"""The limit of bytes, and that what its message advises works."""
+"""The memory limit, and the advice of its error message."""
 
 from __future__ import annotations
 
