@@ -76,6 +76,10 @@ class ChunkCache:
                 images.numpy()[place] = pixels[row]
         return images, values
 
+    def held(self) -> int:
+        """Return the number of lenses in memory, after waiting for reads in progress."""
+        return sum(len(future.result()[0]) for future in {future for future, _ in self._held.values()})
+
     def close(self) -> None:
         """Stop reading ahead."""
         if self._pool:

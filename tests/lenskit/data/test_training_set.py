@@ -154,10 +154,12 @@ def test_batches_are_the_same_however_they_are_held(keep: Keep, workers: int) ->
     source.close()
 
 
-@pytest.mark.parametrize(("limit", "keep"), [(7 * 8 * 8 * 4, "memory"), (7 * 8 * 8 * 4 - 1, "disk")])
-def test_small_data_are_kept_in_memory(limit: int, keep: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lenskit.data.training_set.RESIDENT_BYTES", limit)
-    assert stored_source(Numbered(7, views=3)).keep == keep
+@pytest.mark.parametrize(("lenses", "keep"), [(4, "memory"), (5, "disk")])
+def test_small_data_are_kept_in_memory(lenses: int, keep: str) -> None:
+    class Large(Numbered):
+        image_shape = (1, 2**13, 2**13)  # 256 MiB an image; no pixel is read
+
+    assert stored_source(Large(lenses, views=3)).keep == keep
 
 
 @pytest.mark.parametrize("keep", ["memory", "device"])

@@ -24,7 +24,7 @@ PARAMETERS = (
 )
 
 
-def made(n: int, seed: int = 0, views: int = 2) -> Embeddings:
+def made(n: int, seed: int = 0, views: int = 2, width: int = 5) -> Embeddings:
     """Return embeddings of n images, with names and values that formats may mishandle."""
     rng = np.random.default_rng(seed)
     values = {
@@ -35,7 +35,10 @@ def made(n: int, seed: int = 0, views: int = 2) -> Embeddings:
         "log10(M / Msun)": rng.normal(size=n),
     }
     return Embeddings(
-        {BACKBONE: rng.normal(size=(n, 5)).astype(np.float32), PROJECTION: rng.normal(size=(n, 3)).astype(np.float32)},
+        {
+            BACKBONE: rng.normal(size=(n, width)).astype(np.float32),
+            PROJECTION: rng.normal(size=(n, 3)).astype(np.float32),
+        },
         values,
         parameters=PARAMETERS,
         lens=np.arange(n) // views,
@@ -90,18 +93,15 @@ def test_what_is_written_part_by_part_is_read_as_it_was(
 
 
 @pytest.mark.parametrize("ending", ENDINGS)
-def test_files_of_many_chunks(tmp_path: Path, ending: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lenskit.embeddings.zarr_file.CHUNK_BYTES", 4 * 5 * 8)
-    monkeypatch.setattr("lenskit.embeddings.zarr_file.COORDINATE_CHUNK", 13)
-    monkeypatch.setattr("lenskit_datasets.formats.parquet.GROUP_BYTES", 1000)
-    monkeypatch.setattr("lenskit_datasets.formats.parquet.READ_ROWS", 17)
-    whole, path = made(100), tmp_path / f"features{ending}"
-    Embeddings.write(path, (rows(whole, slice(start, start + 11)) for start in range(0, 100, 11)), 100)
+def test_files_of_many_chunks(tmp_path: Path, ending: str) -> None:
+    n, step = 270_000, 29_000
+    whole, path = made(n, width=60), tmp_path / f"features{ending}"
+    Embeddings.write(path, (rows(whole, slice(start, start + step)) for start in range(0, n, step)), n)
     assert_same(whole, Embeddings.load(path))
     if ending == ".zarr":
-        # 13 chunks of 8 rows, and 8 of 13 (the last ones in part).
-        assert len(list((path / "features").glob("c.*"))) == 13
-        assert len(list((path / "theta_E").glob("c.*"))) == 8
+        # Chunks have 2^15 rows of features (at most 8 MiB) and 2^17 rows of other columns.
+        assert len(list((path / "features").glob("c.*"))) == 9
+        assert len(list((path / "theta_E").glob("c.*"))) == 3
 
 
 @given(data=st.data())
