@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 WINDOW_LENSES, WINDOW_CHUNKS = 1024, 8
-"""Minimum number of lenses, and of chunks, in a window. The lenses of a batch come from one or two windows."""
+"""Minimum number of lenses, and of chunks, in a window. The lenses of a batch come from one window or a few."""
 
 Ints = NDArray[np.int64]
 
