@@ -42,23 +42,23 @@ def info(path: str) -> None:
     from lenskit.data.readers import find_reader, open_dataset
 
     dataset = open_dataset(path)
-    _row("format", find_reader(path)[0])
-    _row("lenses", f"{len(dataset)}" + (f", {dataset.missing} of them missing" if dataset.missing else ""))
+    _print_row("format", find_reader(path)[0])
+    _print_row("lenses", f"{len(dataset)}" + (f", {dataset.missing} of them missing" if dataset.missing else ""))
     if dataset.unfinished:
-        _row("unfinished", dataset.unfinished)
+        _print_row("unfinished", dataset.unfinished)
     shared = ", ".join(sorted(dataset.shared_groups)) or "nothing"
-    _row("views", f"{dataset.views} of each lens" + (f", sharing {shared}" if dataset.views > 1 else ""))
-    _row("images", "{} x {} x {} (channels, height, width)".format(*dataset.image_shape))
+    _print_row("views", f"{dataset.views} of each lens" + (f", sharing {shared}" if dataset.views > 1 else ""))
+    _print_row("images", "{} x {} x {} (channels, height, width)".format(*dataset.image_shape))
     if dataset.pixel_scale:
-        _row("pixels", f"{dataset.pixel_scale:.4g} arcsec")
+        _print_row("pixels", f"{dataset.pixel_scale:.4g} arcsec")
     elif dataset.pixel_scale_can_be_said and not dataset.pixel_scale_unclear:
         example = f"{path}{'&' if '?' in path else '?'}pixel_scale=0.05"
         log.warning("%s: the pixel scale is unknown; give it in arcsec, as in '%s'", path, example)
     if dataset.stored_as:
-        _row("stored as", dataset.stored_as)
+        _print_row("stored as", dataset.stored_as)
     if dataset.chunk > 1:
-        _row("chunks", f"{-(-len(dataset) // dataset.chunk)} of {dataset.chunk} lenses")
-    _tell_parameters(dataset)
+        _print_row("chunks", f"{-(-len(dataset) // dataset.chunk)} of {dataset.chunk} lenses")
+    _print_parameters(dataset)
     if dataset.configuration is not None:
         import tomli_w
 
@@ -67,11 +67,11 @@ def info(path: str) -> None:
             echo(f"  {line}".rstrip(), indent=6)
 
 
-def _row(name: str, text: str) -> None:
+def _print_row(name: str, text: str) -> None:
     echo(f"{name:10} {text}", indent=11)
 
 
-def _tell_parameters(dataset: Dataset) -> None:
+def _print_parameters(dataset: Dataset) -> None:
     """Print a line for each parameter: name, unit, group, and the range over a sample."""
     if not dataset.parameters:
         echo("\nno parameters")

@@ -39,14 +39,14 @@ def command(name: str) -> None:
             echo(f"\n{loaded.rstrip()}")
             continue
         if record.kind == "encoder":
-            _tell(record)
+            _print_card(record)
             continue
         if record.kind == "command":
             echo(f"\n{loaded.get_help(click.Context(loaded, info_name=f'lenskit {record.name}'))}")
             continue
         if record.kind == "format":
-            _tell_format(loaded)
-        _explain(loaded)
+            _print_format(loaded)
+        _print_options(loaded)
 
 
 def _parts(name: str) -> list[Record]:
@@ -61,7 +61,7 @@ def _parts(name: str) -> list[Record]:
     return [registry().find("pairs", part) for part in name.split("+")]
 
 
-def _tell(record: Record) -> None:
+def _print_card(record: Record) -> None:
     """Print the card of an encoder.
 
     Only the card of an encoder on the web is downloaded.
@@ -78,13 +78,13 @@ def _tell(record: Record) -> None:
     echo(f"\nuse in place of a run: lenskit {use.format(record.title)}; in Python lenskit.load({record.title!r})")
 
 
-def _tell_format(format: type[FileFormat]) -> None:
+def _print_format(format: type[FileFormat]) -> None:
     paths = ", ".join(f"NAME{ending}" for ending in format.endings) or "--format only"
     read = f"; read by the dataset {format.reader}" if format.reader else ""
     echo(f"holds {' and '.join(format.contents())}; selected by {paths}{read}")
 
 
-def _explain(component: type) -> None:
+def _print_options(component: type) -> None:
     from lenskit.options import description, options_of
 
     options = options_of(component)

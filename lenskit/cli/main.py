@@ -71,7 +71,10 @@ class Verbs(click.Group):
 @click.version_option(__version__, prog_name="lenskit")
 @click.pass_context
 def cli(context: click.Context) -> None:
-    """Learn from strong-gravitational-lens images without labels."""
+    """Learn from strong-gravitational-lens images without labels.
+
+    Start with `lenskit train --recipe quickstart`. `lenskit VERB --help` explains a verb and its options.
+    """
     if context.invoked_subcommand is None:
         click.echo(context.get_help())
         return

@@ -32,6 +32,8 @@ def configured(function: Callable[..., Any]) -> Callable[..., Any]:
     )(function)
     for name, choice in reversed(CHOICES.items()):
         kind = KINDS.get(choice.kind, {"type": choice.kind})
+        if choice.option == "name":
+            kind = kind | {"metavar": "NAME"}
         flag = f"--{name.replace('_', '-')}"
         function = click.option(flag, name, default=None, help=choice.text, **kind)(function)
     function = click.option("--config", metavar="FILE", help="Start from a configuration file, such as RUN/run.toml.")(
@@ -73,7 +75,7 @@ def command(
     from lenskit.api import train
     from lenskit.layers import split_assignment
 
-    return _tell(train(**flags, set=dict(map(split_assignment, assignments)), out=out, overwrite=overwrite))
+    return _report(train(**flags, set=dict(map(split_assignment, assignments)), out=out, overwrite=overwrite))
 
 
 def _resume(path: str, given: dict[str, Any], other: bool) -> int:
@@ -85,10 +87,10 @@ def _resume(path: str, given: dict[str, Any], other: bool) -> int:
             "--resume continues a run with its own configuration: it takes no other flag than "
             + ", ".join(f"--{name.replace('_', '-')}" for name in allowed)
         )
-    return _tell(resume(path, **given))
+    return _report(resume(path, **given))
 
 
-def _tell(run: Run) -> int:
+def _report(run: Run) -> int:
     """Return the exit status of a run that ended, and log the next command."""
     if not run.finished:
         from lenskit.training.processes import is_first

@@ -19,7 +19,7 @@ from lenskit.words import listed, reason
 
 def may_be_embeddings(path: Path) -> bool:
     """Whether a path has the suffix of an embedding file."""
-    return bool(_meant(path, _formats()))
+    return bool(_formats_of_suffix(path, _formats()))
 
 
 def is_embeddings(path: Path) -> bool:
@@ -82,27 +82,27 @@ def write(path: Path, parts: Iterator[FeatureTable], rows: int, overwrite: bool 
     # Remove temporary files of killed processes.
     for left in leftovers(path, "part"):
         remove(left)
-    beside = scratch(path, "part")
-    beside.mkdir(parents=True)
+    temporary = scratch(path, "part")
+    temporary.mkdir(parents=True)
     try:
-        new = beside / path.name
+        new = temporary / path.name
         type(_format(path, writes=True))(new).write_features(_counted(parts, rows), rows)
         check(path, overwrite)  # check again, because writing takes long
         if path.is_dir():
-            path.rename(beside / "old")
+            path.rename(temporary / "old")
         try:
             new.replace(path)
         except OSError:
-            if (beside / "old").exists():
-                (beside / "old").rename(path)
+            if (temporary / "old").exists():
+                (temporary / "old").rename(path)
             raise
     except OSError as error:
-        if error.filename and beside not in Path(os.fsdecode(error.filename)).parents:
+        if error.filename and temporary not in Path(os.fsdecode(error.filename)).parents:
             raise  # another file failed, such as an image that is read
         reason = os.strerror(error.errno) if error.errno else error
         raise LenskitError(f"{path} cannot be written: {reason}; an earlier file is unharmed") from error
     finally:
-        remove(beside)
+        remove(temporary)
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -138,7 +138,7 @@ def _formats(writes: bool = False) -> dict[str, type[FeatureFormat]]:
     return {name: each for name, each in formats.items() if not writes or each.write_features is not only_read}
 
 
-def _meant(path: Path, formats: dict[str, type[FeatureFormat]]) -> list[str]:
+def _formats_of_suffix(path: Path, formats: dict[str, type[FeatureFormat]]) -> list[str]:
     """Return the names of the formats with the suffix of a path, if it has one."""
     return [name for name, each in formats.items() if path.suffix and path.suffix in each.endings]
 
@@ -154,13 +154,13 @@ def _format(path: Path, writes: bool = False) -> FeatureFormat:
         UsageError: No format has that suffix, or several have it and not exactly one recognises the file.
     """
     formats = _formats(writes)
-    meant = _meant(path, formats)
-    if len(meant) > 1:
-        meant = [name for name in meant if formats[name](path).has_features()] or meant
-    if len(meant) == 1:
-        return formats[meant[0]](path)
-    if meant:
-        raise UsageError(f"{path}: {listed(meant)} have that ending; LENSKIT_PLUGINS limits which plugins are loaded")
+    names = _formats_of_suffix(path, formats)
+    if len(names) > 1:
+        names = [name for name in names if formats[name](path).has_features()] or names
+    if len(names) == 1:
+        return formats[names[0]](path)
+    if names:
+        raise UsageError(f"{path}: {listed(names)} have that ending; LENSKIT_PLUGINS limits which plugins are loaded")
     endings = [ending for each in formats.values() for ending in each.endings if ending]
     hint = near(path.suffix, endings)
     raise UsageError(f"files of embeddings end with {', '.join(endings)}, not as {path.name} does{hint}")

@@ -72,13 +72,13 @@ def find_named(text: str) -> NamedEncoder | None:
         UsageError: Several encoders have the name, or it lacks a part after a colon.
     """
     name, _, argument = parse(text)
-    brought = [record for record in registry().of_kind("encoder") if record.name == name]
-    if not brought:
+    records = [record for record in registry().of_kind("encoder") if record.name == name]
+    if not records:
         return None
     if os.path.lexists(text):
         log.warning(
             "%s is both a path and the name of an encoder; using the path. For the encoder, type %s",
-            text, brought[0].qualified,
+            text, records[0].qualified,
         )  # fmt: skip
         return None
     return NamedEncoder(registry().find("encoder", text), argument)

@@ -69,7 +69,7 @@ class _Bounded(_Headers):
             return b""
         room = self._most - self.tell()  # type: ignore[attr-defined]
         wanted = room + 1 if size is None or size < 0 else min(size, room + 1)
-        with self._told():
+        with self._errors_of_damage():
             content: bytes = super().read(wanted)  # type: ignore[misc]
         if len(content) > room:
             raise LenskitError(
@@ -82,11 +82,11 @@ class _Bounded(_Headers):
         if whence == os.SEEK_SET:  # `tell` seeks by 0 from here
             self._blocks = 0
             check_bytes(self._file, offset)
-        with self._told():
+        with self._errors_of_damage():
             return int(super().seek(offset, whence))  # type: ignore[misc]
 
     @contextmanager
-    def _told(self) -> Iterator[None]:
+    def _errors_of_damage(self) -> Iterator[None]:
         """Turn errors of damaged files into a LenskitError.
 
         astropy would take other errors, such as a wrong checksum, for the end of the file.
