@@ -1,1 +1,4 @@
-"""The command line: one file a verb, each importing what is heavy only when it runs."""
+"""Command line, one module for each verb.
+
+A verb imports heavy libraries only when it runs.
+"""

@@ -1,4 +1,4 @@
-"""`python -m lenskit.cli` is `lenskit`."""
+"""Entry point of `python -m lenskit.cli`, the same program as `lenskit`."""
 
 from lenskit.cli.main import main
 

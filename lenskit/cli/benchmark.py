@@ -1,4 +1,4 @@
-"""`lenskit benchmark`."""
+"""Verb `lenskit benchmark`."""
 
 from __future__ import annotations
 
@@ -18,22 +18,23 @@ if TYPE_CHECKING:
     from lenskit.training.benchmark import Measurement, Spread
 
 ROUNDS = 3
-"""Rounds in which a run and a bare loop alternate."""
+"""Number of rounds; each round times a run and then a bare loop."""
 
 
 @click.command("benchmark", short_help="Measure how fast a configuration trains")
 @configured
 @click.option(
-    "--batches", type=count(10**4), default=20, show_default=True, help="Batches that count, after two that do not."
+    "--batches", type=count(10**4), default=20, show_default=True, help="Batches to time, after two warm-up batches."
 )
-@click.option("--bare", is_flag=True, help=f"Also train in a bare PyTorch loop, in {ROUNDS} rounds in turns.")
-@click.option("--json", "as_json", is_flag=True, help="Print figures as JSON.")
+@click.option("--bare", is_flag=True, help=f"Also time a bare PyTorch loop, in {ROUNDS} alternating rounds.")
+@click.option("--json", "as_json", is_flag=True, help="Print the results as JSON.")
 def command(batches: int, bare: bool, as_json: bool, **flags: Any) -> None:
-    """Measure how fast a configuration trains here: `lenskit benchmark --recipe quickstart`.
+    """Measure the training speed: `lenskit benchmark --recipe quickstart`.
 
-    A few batches are trained in a temporary folder, and nothing is kept. Shown are pairs (lenses) a second, the share
-    of each stage of a batch, with medians and quartiles over batches, and the peak of memory. With --bare, how many
-    times as long as in a loop of plain PyTorch a batch takes, for the same model, batches and precision.
+    A few batches are trained in a temporary folder, which is then deleted. The output shows the pairs (lenses) per
+    second, the time and the share of each stage of a batch, and the peak memory. Times are medians and quartiles over
+    batches. With --bare, the output also shows the ratio of the time per batch to the time in a plain PyTorch loop
+    with the same model, batches and precision.
     """
     config = resolved(**flags)
     from lenskit.training.benchmark import benchmark
@@ -49,7 +50,10 @@ def command(batches: int, bare: bool, as_json: bool, **flags: Any) -> None:
 
 
 def figures(config: Config, measured: Measurement) -> dict[str, Any]:
-    """All figures, as plain values; seconds, bytes, and shares of one."""
+    """Return all results as plain values.
+
+    Times are in seconds, memory is in bytes, and shares are fractions of 1.
+    """
     import torch
 
     names = {section: config.sections[section].get("name") for section in ("pairs", "method", "backbone")}
@@ -70,11 +74,11 @@ def figures(config: Config, measured: Measurement) -> dict[str, Any]:
 
 
 def show(config: Config, measured: Measurement) -> None:
-    """Print a table."""
+    """Print the results as a table."""
     source = config.name("data" if "data" in config.sections else "simulator")
-    what = [source, *(config.name(section) for section in ("pairs", "method", "backbone"))]
-    echo(f"{', '.join(what)}: {measured.batch_size} pairs a batch, {config.sections['train']['precision']}")
-    echo(f"{measured.device}; {len(measured.times)} batches; medians, and quartiles over batches")
+    names = [source, *(config.name(section) for section in ("pairs", "method", "backbone"))]
+    echo(f"{', '.join(names)}: {measured.batch_size} pairs a batch, {config.sections['train']['precision']}")
+    echo(f"{measured.device}; medians and quartiles over {len(measured.times)} batches")
     rows = [[stage, *_cells(seconds, 1e3), f"{share:.1%}"] for stage, (seconds, share) in measured.stages.items()]
     print_table(["stage", "ms a batch", "quartiles", "share"], rows, right=1)
     rate, quartiles = _cells(measured.rate, 1)
@@ -82,7 +86,7 @@ def show(config: Config, measured: Measurement) -> None:
     echo(f"peak memory   {measured.memory / 1e9:.2f} GB")
     if measured.ratio:
         ratio = measured.ratio
-        echo(f"a bare loop's batch, times {ratio.median:.3f} ({ratio.low:.3f} to {ratio.high:.3f})")
+        echo(f"time / bare loop  {ratio.median:.3f} ({ratio.low:.3f} to {ratio.high:.3f})")
 
 
 def _cells(spread: Spread, unit: float) -> tuple[str, str]:

@@ -1,4 +1,4 @@
-"""`lenskit data`: what stored images are, and whether they are sound."""
+"""Verb `lenskit data`: inspection and check of stored images."""
 
 from __future__ import annotations
 
@@ -19,40 +19,46 @@ if TYPE_CHECKING:
 log = logging.getLogger("lenskit")
 
 SAMPLE = 256
-"""Lenses of which the range of parameters is told."""
+"""Number of lenses from which the ranges of parameters are computed."""
 
 
 @click.group("data", short_help="Look at stored images, and check them")
 def command() -> None:
-    """Look at stored images, and check them. PATH is as behind --data: a path that a reader recognises, or
-    READER:PATH."""
+    """Inspect and check stored images.
+
+    PATH has the same form as after --data: a path that a reader recognises, or READER:PATH.
+    """
 
 
-@command.command("info", short_help="What there is")
+@command.command("info", short_help="Describe the stored images")
 @click.argument("path")
 def info(path: str) -> None:
-    """Tell what PATH holds: format, lenses, views, shape, type, chunks, shared groups, parameters with their ranges
-    over a sample, and the configuration that made them, if it holds that."""
+    """Describe the images in PATH.
+
+    The output lists the format, the number of lenses and views, the shape, the pixel type, the chunks, the shared
+    parameter groups, and the parameters with their ranges over a sample. If PATH contains the configuration that
+    simulated the images, it is printed too.
+    """
     from lenskit.data.readers import find_reader, open_dataset
 
     dataset = open_dataset(path)
-    _row("format", find_reader(path)[0])
-    _row("lenses", f"{len(dataset)}" + (f", of which {dataset.missing} are missing" if dataset.missing else ""))
+    _print_row("format", find_reader(path)[0])
+    _print_row("lenses", f"{len(dataset)}" + (f", {dataset.missing} of them missing" if dataset.missing else ""))
     if dataset.unfinished:
-        _row("unfinished", dataset.unfinished)
+        _print_row("unfinished", dataset.unfinished)
     shared = ", ".join(sorted(dataset.shared_groups)) or "nothing"
-    _row("views", f"{dataset.views} of each lens" + (f", which share {shared}" if dataset.views > 1 else ""))
-    _row("images", "{} x {} x {} (channels, height, width)".format(*dataset.image_shape))
+    _print_row("views", f"{dataset.views} of each lens" + (f", sharing {shared}" if dataset.views > 1 else ""))
+    _print_row("images", "{} x {} x {} (channels, height, width)".format(*dataset.image_shape))
     if dataset.pixel_scale:
-        _row("pixels", f"{dataset.pixel_scale:.4g} arcsec")
+        _print_row("pixels", f"{dataset.pixel_scale:.4g} arcsec")
     elif dataset.pixel_scale_can_be_said and not dataset.pixel_scale_unclear:
-        said = f"{path}{'&' if '?' in path else '?'}pixel_scale=0.05"
-        log.warning("%s: the pixel scale is unknown; give it in arcsec, as in '%s'", path, said)
+        example = f"{path}{'&' if '?' in path else '?'}pixel_scale=0.05"
+        log.warning("%s: the pixel scale is unknown; give it in arcsec, as in '%s'", path, example)
     if dataset.stored_as:
-        _row("stored as", dataset.stored_as)
+        _print_row("stored as", dataset.stored_as)
     if dataset.chunk > 1:
-        _row("chunks", f"{-(-len(dataset) // dataset.chunk)} of {dataset.chunk} lenses")
-    _tell_parameters(dataset)
+        _print_row("chunks", f"{-(-len(dataset) // dataset.chunk)} of {dataset.chunk} lenses")
+    _print_parameters(dataset)
     if dataset.configuration is not None:
         import tomli_w
 
@@ -61,38 +67,41 @@ def info(path: str) -> None:
             echo(f"  {line}".rstrip(), indent=6)
 
 
-def _row(name: str, text: str) -> None:
+def _print_row(name: str, text: str) -> None:
     echo(f"{name:10} {text}", indent=11)
 
 
-def _tell_parameters(dataset: Dataset) -> None:
-    """A line for each parameter: name, unit, group, and the range of a sample."""
+def _print_parameters(dataset: Dataset) -> None:
+    """Print a line for each parameter: name, unit, group, and the range over a sample."""
     if not dataset.parameters:
         echo("\nno parameters")
         return
     values = {} if dataset.missing or dataset.unfinished else dataset.read_parameters(range(min(SAMPLE, len(dataset))))
-    of = f", and their ranges over the first {min(SAMPLE, len(dataset))} lenses" if values else ""
-    echo(f"\nparameters{of}:")
+    ranges = f", with their ranges over the first {min(SAMPLE, len(dataset))} lenses" if values else ""
+    echo(f"\nparameters{ranges}:")
     width = max(len(parameter.name) for parameter in dataset.parameters)
     for parameter in dataset.parameters:
-        what = f"{len(parameter.classes)} classes" if parameter.classes else parameter.unit or "1"
+        unit = f"{len(parameter.classes)} classes" if parameter.classes else parameter.unit or "1"
         span = _range(values[parameter.name]) if values else ""
-        echo(f"  {parameter.name:{width}}  {what:10}  {parameter.group:12}  {span}".rstrip(), indent=width + 4)
+        echo(f"  {parameter.name:{width}}  {unit:10}  {parameter.group:12}  {span}".rstrip(), indent=width + 4)
 
 
 def _range(values: Tensor) -> str:
     finite = values[values.isfinite()]
     if not len(finite):
-        return "not known"
-    where = "" if finite.numel() == values.numel() else f", known of {finite.numel()} of {values.numel()}"
-    return f"{finite.min():.4g} to {finite.max():.4g}{where}"
+        return "unknown"
+    known = "" if finite.numel() == values.numel() else f", known for {finite.numel()} of {values.numel()}"
+    return f"{finite.min():.4g} to {finite.max():.4g}{known}"
 
 
-@command.command("check", short_help="Whether it is sound")
+@command.command("check", short_help="Read all images, and report damage")
 @click.argument("path")
 def check(path: str) -> None:
-    """Read all of PATH through, verify checksums where the format has them, and name what is damaged or absent. Exit
-    status 1 if anything is. Undefined pixels, which are filled, are counted."""
+    """Read all images in PATH, and report damaged or absent parts.
+
+    Checksums are verified if the format has them. Undefined pixels, which are filled, are counted. The exit status is
+    1 if a part is damaged or absent.
+    """
     from lenskit.data.readers import open_dataset
 
     parts = bad = 0

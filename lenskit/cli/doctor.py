@@ -1,4 +1,4 @@
-"""`lenskit doctor`: is the installation in order?"""
+"""Verb `lenskit doctor`: check of the installation."""
 
 from __future__ import annotations
 
@@ -10,14 +10,18 @@ from lenskit.cli.output import echo
 from lenskit.registry import registry
 
 CLASH = (
-    "the distribution 'lenskit' (a recommender toolkit) is installed too, and brings a package and a command of the "
-    "same name: keep the two in separate environments, or reinstall lenskit-ssl after removing the other"
+    "the distribution 'lenskit' (a recommender toolkit) is installed too; its package and its command have the same "
+    "names: keep the two in separate environments, or uninstall lenskit and reinstall lenskit-ssl"
 )
 
 
 @click.command("doctor", short_help="Check the installation")
 def command() -> int:
-    """Check the installation: versions, devices, plugins and the name clash. Exit status 1 if something is wrong."""
+    """Check the installation.
+
+    The checks cover versions, devices, plugins, and a clash of names with another distribution. The exit status is 1
+    if a check fails.
+    """
     import torch
 
     wrong = []
@@ -45,7 +49,7 @@ def _row(state: str, text: str) -> None:
 
 
 def backends() -> list[str]:
-    """What processes on several devices can talk through, here."""
+    """Return the communication backends for several devices that are available."""
     from torch import distributed
 
     if not distributed.is_available():
@@ -54,7 +58,7 @@ def backends() -> list[str]:
 
 
 def clashes() -> bool:
-    """Whether the other distribution named lenskit is installed."""
+    """Whether the other distribution, named `lenskit`, is installed."""
     try:
         metadata.version("lenskit")
     except metadata.PackageNotFoundError:

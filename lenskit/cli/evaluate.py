@@ -1,4 +1,4 @@
-"""`lenskit evaluate NAME RUN...`: the evaluation of that name, which is also a verb of its own."""
+"""Verb `lenskit evaluate NAME RUN...`, the long form of `lenskit NAME RUN...`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from lenskit.words import escaped
 
 
 class Evaluations(click.Group):
-    """Every evaluation that a plugin brings."""
+    """Group of the evaluations of all plugins."""
 
     def list_commands(self, context: click.Context) -> list[str]:
         return [record.typed for record in registry().of_kind("evaluation")]
@@ -35,4 +35,7 @@ class Evaluations(click.Group):
 
 @click.group("evaluate", cls=Evaluations, short_help="Judge runs by any evaluation")
 def command() -> None:
-    """Judge runs: `lenskit evaluate NAME RUN...`, or shorter `lenskit NAME RUN...`."""
+    """Evaluate runs: `lenskit evaluate NAME RUN...`, or shorter `lenskit NAME RUN...`.
+
+    `lenskit evaluate NAME --help` lists the options of an evaluation.
+    """

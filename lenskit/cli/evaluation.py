@@ -1,4 +1,4 @@
-"""An evaluation as a verb: its options are the flags."""
+"""Commands of evaluations, whose options become flags."""
 
 from __future__ import annotations
 
@@ -13,13 +13,17 @@ from lenskit.words import escaped
 
 
 def command_of(name: str) -> click.Command:
-    """Makes the command of the evaluation of that name."""
+    """Return the command of the evaluation with a given name."""
     record = registry().find("evaluation", name)
     component = record.load()
     parameters: list[click.Parameter] = []
     if component.inputs is None:
         parameters.append(click.Argument(["runs"], nargs=-1, metavar="RUN..."))
-        parameters.append(click.Option(["--from", "more"], multiple=True, metavar="RUN", help="A run, as RUN."))
+        parameters.append(
+            click.Option(
+                ["--from", "more"], multiple=True, metavar="RUN", help="Another run, the same as an argument RUN."
+            )
+        )
     else:
         parameters.append(click.Argument(["run"], metavar="RUN"))
         parameters.append(click.Argument(["inputs"], nargs=-1, required=True, metavar=f"{component.inputs}..."))
@@ -45,14 +49,16 @@ def command_of(name: str) -> click.Command:
 
 
 def _added() -> list[click.Option]:
-    """The flags that every evaluation has, whoever wrote it."""
+    """Return the flags that every evaluation has."""
     return [
-        click.Option(["--output"], metavar="FOLDER", help="Folder to write to, instead of one in the run."),
+        click.Option(
+            ["--output"], metavar="FOLDER", help="Folder for the results. [default: a folder in the run directory]"
+        ),
         click.Option(
             ["--overwrite"],
             is_flag=True,
             default=None,
-            help="Replace other outcomes and files.",
+            help="Overwrite earlier results, and files that the evaluation did not write.",
         ),
     ]
 
@@ -68,7 +74,7 @@ def _flag(option: Option, short: str | None) -> click.Option:
     takes = option.takes.removesuffix(" or nothing")
     if many:
         takes = takes.partition("[")[2].removesuffix("]")
-    # Choices are written as they are typed.
+    # Keep the case of choices, because users type them.
     metavar = takes if takes.startswith("'") else takes.upper()
     return click.Option(names, multiple=many, required=option.required, help=text, metavar=metavar)
 

@@ -1,4 +1,4 @@
-"""`lenskit info`: a component and its options."""
+"""Verb `lenskit info`: description of a component and its options."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from lenskit.terminal import width_of
 @click.command("info", short_help="Explain a component and its options")
 @click.argument("name")
 def command(name: str) -> None:
-    """Explain the component NAME: what it is, where it comes from, and its options.
+    """Describe the component NAME, its origin and its options.
 
-    Pairs may be put together, as in lens-fixed+blur: each part is explained.
+    NAME may combine pair strategies, such as lens-fixed+blur. Each part is then described.
     """
     first, *others = name.split("+")
     for number, record in enumerate(_parts(name) if others else registry().find_any(first)):
@@ -30,7 +30,8 @@ def command(name: str) -> None:
             echo()
         if number and others:
             echo(f"then, with options --set pairs.{record.name}.OPTION=VALUE:")
-        loaded: Any = None if record.kind == "encoder" else record.load()  # a fault comes before anything is printed
+        # Load before printing, so that an error does not follow half of the output.
+        loaded: Any = None if record.kind == "encoder" else record.load()
         plugin = record.plugin
         echo(f"{record.title} ({record.kind}): {record.component.summary}")
         echo(f"from {plugin.distribution} {plugin.version}: {record.component.target}")
@@ -38,21 +39,21 @@ def command(name: str) -> None:
             echo(f"\n{loaded.rstrip()}")
             continue
         if record.kind == "encoder":
-            _tell(record)
+            _print_card(record)
             continue
         if record.kind == "command":
             echo(f"\n{loaded.get_help(click.Context(loaded, info_name=f'lenskit {record.name}'))}")
             continue
         if record.kind == "format":
-            _tell_format(loaded)
-        _explain(loaded)
+            _print_format(loaded)
+        _print_options(loaded)
 
 
 def _parts(name: str) -> list[Record]:
-    """The pairs that a name puts together.
+    """Return the pair strategies that a name combines.
 
     Raises:
-        UsageError: if one of them cannot stand there.
+        UsageError: One of them is not allowed at its place.
     """
     from lenskit.config import Config
 
@@ -60,8 +61,11 @@ def _parts(name: str) -> list[Record]:
     return [registry().find("pairs", part) for part in name.split("+")]
 
 
-def _tell(record: Record) -> None:
-    """The card of an encoder; of one with an address no more than that is downloaded."""
+def _print_card(record: Record) -> None:
+    """Print the card of an encoder.
+
+    Only the card of an encoder on the web is downloaded.
+    """
     from lenskit.download import CARD
     from lenskit.encoder_card import read_card
     from lenskit.encoders.words import told
@@ -71,16 +75,16 @@ def _tell(record: Record) -> None:
     for line in told(card):
         echo(line)
     use = "predict {} IMAGES" if card.get("head") else "embed {} --data IMAGES"
-    echo(f"\nuse it in place of a run: lenskit {use.format(record.title)}; in Python lenskit.load({record.title!r})")
+    echo(f"\nuse in place of a run: lenskit {use.format(record.title)}; in Python lenskit.load({record.title!r})")
 
 
-def _tell_format(format: type[FileFormat]) -> None:
+def _print_format(format: type[FileFormat]) -> None:
     paths = ", ".join(f"NAME{ending}" for ending in format.endings) or "--format only"
     read = f"; read by the dataset {format.reader}" if format.reader else ""
-    echo(f"holds {' and '.join(format.contents())}; meant by {paths}{read}")
+    echo(f"holds {' and '.join(format.contents())}; selected by {paths}{read}")
 
 
-def _explain(component: type) -> None:
+def _print_options(component: type) -> None:
     from lenskit.options import description, options_of
 
     options = options_of(component)
@@ -96,8 +100,11 @@ def _explain(component: type) -> None:
 
 
 def _reflowed(text: str) -> str:
-    """A docstring whose paragraphs are as wide as the terminal; as it is where there is none."""
+    """Return a docstring with paragraphs as wide as the terminal.
+
+    If the output is no terminal, the docstring is unchanged.
+    """
     if width_of(sys.stdout) is None:
         return text
-    # Lines that are indented or begin as items of a list are kept apart.
+    # Do not join lines that are indented or that begin an item of a list.
     return re.sub(r"(?<=\S)\n(?=[^\s*-])", " ", text)

@@ -1,4 +1,4 @@
-"""`lenskit list`: the components there are."""
+"""Verb `lenskit list`: the installed components."""
 
 from __future__ import annotations
 
@@ -18,7 +18,11 @@ from lenskit.registry import registry
 @click.argument("kind", required=False)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(kind: str | None, as_json: bool) -> None:
-    """List the components there are, of all kinds or of one KIND (simulators, methods, ...)."""
+    """List the installed components: `lenskit list methods`.
+
+    Without KIND (simulators, methods, ...), components of all kinds are listed. `lenskit info NAME` describes a
+    component and its options.
+    """
     kinds = [_kind(kind)] if kind else list(KINDS)
     records = [record for name in kinds for record in registry().of_kind(name)]
     if as_json:

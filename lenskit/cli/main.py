@@ -1,4 +1,4 @@
-"""`lenskit`: finds the verb, runs it, and turns errors into one line and an exit status."""
+"""Program `lenskit`, which runs a verb and reports an error as one line."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from lenskit.version import __version__
 from lenskit.words import MESSAGE, escaped, quoted, shortened
 
 DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-"""Reason of an error of a full disk."""
+"""Error numbers of a full disk, an exceeded quota and a file that is too large."""
 
 
 class Verbs(click.Group):
-    """Our verbs, and every evaluation and command that a plugin brings as a verb of its name."""
+    """Group of the verbs of lenskit, and of the evaluations and commands of plugins."""
 
     def list_commands(self, context: click.Context) -> list[str]:
         return [*VERBS, *_summaries("evaluation"), *_summaries("command")]
@@ -71,7 +71,10 @@ class Verbs(click.Group):
 @click.version_option(__version__, prog_name="lenskit")
 @click.pass_context
 def cli(context: click.Context) -> None:
-    """Learn from strong-gravitational-lens images without labels."""
+    """Learn from strong-gravitational-lens images without labels.
+
+    Start with `lenskit train --recipe quickstart`. `lenskit VERB --help` explains a verb and its options.
+    """
     if context.invoked_subcommand is None:
         click.echo(context.get_help())
         return
@@ -88,20 +91,20 @@ def main() -> None:
     """Entry point of the command `lenskit`."""
     as_usual = warnings.formatwarning
     warnings.formatwarning = lambda *args, **options: escaped(as_usual(*args, **options), keep="\n")
-    # A terminal that is not UTF-8 shows what it cannot write as an escape sequence.
+    # If the terminal's encoding lacks a character, write an escape sequence.
     sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     status = run(sys.argv[1:])
     try:
         sys.stdout.flush()
     except OSError as error:
-        # The interpreter's own flush at exit shall find nothing to complain of.
+        # Redirect, because the interpreter flushes at exit and would report the error again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         status = status or _complain(f"the output cannot be written: {error.strerror}", 1)
     sys.exit(status)
 
 
 def run(arguments: list[str]) -> int:
-    """Runs one command line and returns its exit status."""
+    """Run one command line and return its exit status."""
     try:
         return _run(arguments)
     except Exception as error:
@@ -110,12 +113,15 @@ def run(arguments: list[str]) -> int:
 
         line = None if is_strict() else fault_of_plugin(error)
         if line is None:
-            raise  # a bug of ours
+            raise  # a bug of lenskit: show the traceback
         return _complain(line, 1)
 
 
 def _run(arguments: list[str]) -> int:
-    """Runs one command line; raises what is neither the user's to mend nor the machine's."""
+    """Run one command line, and report errors that the user or the machine caused.
+
+    All other errors are raised.
+    """
     try:
         result = cli.main(arguments, prog_name="lenskit", standalone_mode=False)
     except LenskitError as error:
@@ -130,18 +136,18 @@ def _run(arguments: list[str]) -> int:
         if not is_out_of_memory(error):
             raise
         return _complain(
-            f"this machine is out of memory{asked_for(error)}: take fewer or smaller images, or smaller "
-            "values of the options that say how large something is",
+            f"this machine is out of memory{asked_for(error)}: use fewer or smaller images, or smaller values of "
+            "options that set a size",
             1,
         )
     except BrokenPipeError:
-        # Whoever read our output has gone; let the interpreter's own flush at exit find nothing to complain of.
+        # The reader of the output has closed it. Redirect, because the interpreter flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except OSError as error:
         if instead := too_many_files(error):
             return _complain(str(instead), instead.status)
-        # A full disk or a file that cannot be read or written is the user's to mend; any other is a bug of ours.
+        # The user can mend a full disk, or a file that cannot be read or written. Any other error is a bug of lenskit.
         if error.filename is None and error.errno not in DISK:
             raise
         return _complain(f"{error.strerror}{f': {error.filename}' if error.filename else ''}", 1)
@@ -155,7 +161,7 @@ def _complain(message: str, status: int) -> int:
 
 
 def _summaries(kind: str) -> dict[str, str]:
-    """Components of a kind that are verbs, and their summaries."""
+    """Return the summaries of the verbs of a kind, by name."""
     from lenskit.registry import registry
 
     return {record.typed: escaped(record.component.summary) for record in registry().of_kind(kind)}

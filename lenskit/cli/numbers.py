@@ -1,16 +1,16 @@
-"""The ranges of numbers among the flags: what a 64-bit integer holds, and sensible counts."""
+"""Ranges of seeds and counts among the flags."""
 
 from __future__ import annotations
 
 import click
 
 SEED = click.IntRange(-(2**63), 2**63 - 1)
-"""Any seed that can be written down."""
+"""Range of seeds: signed 64-bit integers."""
 
 MOST = 10**9
-"""Lenses, batches or pixels, at most."""
+"""Largest number of lenses, batches or pixels."""
 
 
 def count(most: int = MOST) -> click.IntRange:
-    """A count of at least one."""
+    """Return the range of a count from 1 to `most`."""
     return click.IntRange(1, most)

@@ -1,4 +1,4 @@
-"""Output of the command line: a terminal and rich show text that others wrote, and do not obey it."""
+"""Output of the command line, in which foreign text cannot control the terminal."""
 
 from __future__ import annotations
 
@@ -15,6 +15,6 @@ def echo(text: str = "", indent: int = 2) -> None:
 
     Args:
         text: One line or several.
-        indent: Spaces before each further line that a line is wrapped to.
+        indent: Number of spaces before the second and each later part of a wrapped line.
     """
     click.echo(wrapped(escaped(text, keep="\n"), width_of(sys.stdout), indent))

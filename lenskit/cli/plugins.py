@@ -1,4 +1,4 @@
-"""`lenskit plugins`: what was found, and why something failed."""
+"""Verb `lenskit plugins`: the installed plugins and their faults."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from lenskit.words import escaped
 
 @click.command("plugins", short_help="List the plugins, and why one failed")
 def command() -> None:
-    """List the plugins that are installed, with their distributions and versions, and why one failed.
+    """List the installed plugins, with distributions, versions and errors.
 
-    Lines beneath a plugin say what of it is left out, what it printed while it was loaded, and whether that took long.
+    Lines under a plugin name the components that are left out and the reason, the text that it printed while loading,
+    and a long loading time.
     """
     plugins = registry().plugins
     widths = [max((len(getattr(p, key)) for p in plugins), default=0) for key in ("name", "distribution", "version")]
@@ -24,4 +25,4 @@ def command() -> None:
         for remark in p.remarks:
             echo(f"    {escaped(remark)}", indent=6)
     if not plugins:
-        echo("no plugin is installed, or LENSKIT_PLUGINS names none")
+        echo("no plugin is installed, or LENSKIT_PLUGINS excludes all of them")

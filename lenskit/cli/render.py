@@ -1,4 +1,4 @@
-"""`lenskit render`."""
+"""Verb `lenskit render`."""
 
 from __future__ import annotations
 
@@ -14,19 +14,28 @@ from lenskit.errors import UsageError
 
 @click.command("render", short_help="Make images of the lenses of a table")
 @click.argument("table", metavar="TABLE")
-@click.option("--simulator", help="Which simulator to use; see `lenskit list`.")
+@click.option("--simulator", metavar="NAME", help="Simulator to use; see `lenskit list simulators`.")
 @click.option("--recipe", metavar="NAME|FILE", help="Take the simulator from a recipe; see `lenskit list recipes`.")
-@click.option("--config", metavar="FILE", help="Take it from a configuration, such as a run's run.toml.")
-@click.option("--set", "assignments", multiple=True, metavar="simulator.OPTION=VALUE", help="Set any option.")
-@click.option("--seed", type=SEED, default=0, show_default=True, help="Seed of what the table does not say.")
-@click.option("--ignore", multiple=True, metavar="COLUMN", help="Leave a column out; repeatable.")
-@click.option("-o", "--out", required=True, metavar="PATH", help="What to write: x.npy, x.mat, x.h5, or a folder.")
+@click.option("--config", metavar="FILE", help="Take the simulator from a configuration file, such as RUN/run.toml.")
 @click.option(
-    "--format", metavar="NAME", help="See `lenskit list formats`. [default: by the ending of -o; png for a folder]"
+    "--set", "assignments", multiple=True, metavar="simulator.OPTION=VALUE",
+    help="Set an option of the simulator; repeatable. `lenskit info NAME` lists its options.",
+)  # fmt: skip
+@click.option(
+    "--seed", type=SEED, default=0, show_default=True, help="Random seed of all quantities that the table does not fix."
 )
-@click.option("--bits", type=click.Choice(["8", "16"]), help="Of PNG. [default: 16]")
-@click.option("--stretch", type=click.Choice(["linear", "asinh"]), help="Of PNG, zero to peak. [default: linear]")
-@click.option("--overwrite", is_flag=True, help="Replace what was written there before.")
+@click.option("--ignore", multiple=True, metavar="COLUMN", help="Ignore a column of the table; repeatable.")
+@click.option("-o", "--out", required=True, metavar="PATH", help="Output: x.npy, x.mat, x.h5, or a folder.")
+@click.option(
+    "--format", metavar="NAME",
+    help="Format of the images; see `lenskit list formats`. [default: by the suffix of -o; png for a folder]",
+)  # fmt: skip
+@click.option("--bits", type=click.Choice(["8", "16"]), help="Bits per pixel of PNG files. [default: 16]")
+@click.option(
+    "--stretch", type=click.Choice(["linear", "asinh"]),
+    help="Stretch of PNG files, from zero to the peak of an image. [default: linear]",
+)  # fmt: skip
+@click.option("--overwrite", is_flag=True, help="Overwrite earlier output, or another file that -o names.")
 def command(
     table: str,
     out: str,
@@ -38,11 +47,13 @@ def command(
     overwrite: bool,
     **named: Any,
 ) -> int:
-    """Make images of the lenses of a table: `lenskit render lenses.csv --simulator hst -o lenses.h5`.
+    """Simulate images of the lenses in a table.
 
-    TABLE is a CSV file with a header, or JSON: a row is a lens and a column a parameter by the name that the simulator
-    has for it. What no column says, or an empty cell, is drawn from the simulator's priors, or fixed with --set. A
-    column `name` says what the images are called.
+    Example: `lenskit render lenses.csv --simulator hst -o lenses.h5`.
+
+    TABLE is a CSV file with a header, or a JSON file. A row is a lens. A column is a parameter, under the name that the
+    simulator uses. Parameters without a column, and empty cells, are drawn from the simulator's priors; --set replaces
+    a prior. A column `name` gives the names of the images.
     """
     from lenskit.formats import find_format
     from lenskit.options import options_of
@@ -70,7 +81,7 @@ def command(
 
 
 def _layers(simulator: str | None, recipe: str | None, config: str | None, assignments: tuple[str, ...]) -> Any:
-    """The configurations that flags describe."""
+    """Return the configurations that the flags select."""
     from lenskit.config import read_layers
     from lenskit.layers import split_assignment
 

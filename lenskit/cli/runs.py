@@ -1,4 +1,4 @@
-"""`lenskit runs`: how runs stand, and how they compare."""
+"""Verb `lenskit runs`: lists and comparisons of runs."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ COLOURS = {"running": "cyan", "finished": "green", "stopped": "yellow", "failed"
 
 
 class _Runs(click.Group):
-    """Lists, unless the first word is a subcommand: `lenskit runs`, `lenskit runs FOLDER`, `lenskit runs compare`."""
+    """Group whose default subcommand is `list`, so that `lenskit runs FOLDER` works."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         if not args or (args[0] not in self.commands and args[0] not in ("-h", "--help")):
@@ -33,21 +33,25 @@ class _Runs(click.Group):
 
 @click.group("runs", cls=_Runs, short_help="List runs, and compare them", subcommand_metavar="[FOLDER...] [--json]")
 def command() -> None:
-    """List runs, or compare some: `lenskit runs`, `lenskit runs FOLDER...`, `lenskit runs compare RUN RUN...`."""
+    """List or compare runs: `lenskit runs FOLDER...`, `lenskit runs compare RUN RUN`.
+
+    Without FOLDER, the runs in runs/ are listed.
+    """
 
 
-@command.command("list", short_help="List the runs in folders (which `lenskit runs FOLDER...` does)")
+@command.command("list", short_help="List the runs in folders, the same as `lenskit runs FOLDER...`")
 @click.argument("folders", nargs=-1, metavar="[FOLDER...]")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def list_runs(folders: tuple[str, ...], as_json: bool) -> None:
-    """List runs with their state, recipe, best probe and rate: those in FOLDERs, which may be runs themselves.
+    """List the runs in each FOLDER.
 
-    Without one: those in runs/.
+    The table has their state, progress, best probe score, training speed and components. A FOLDER may also be a run
+    directory. Without FOLDER, the runs in runs/ are listed.
     """
     from lenskit.run_summary import find
 
     if not folders and not Path("runs").is_dir():
-        raise UsageError("there is no folder runs/ here: say where the runs are, as in lenskit runs FOLDER")
+        raise UsageError("there is no folder runs/ here: type lenskit runs FOLDER")
     runs = find([Path(folder) for folder in folders or ("runs",)])
     if as_json:
         click.echo(json.dumps([asdict(run) for run in runs], indent=2))
@@ -57,19 +61,22 @@ def list_runs(folders: tuple[str, ...], as_json: bool) -> None:
         _print_runs(runs)
 
 
-@command.command("compare", short_help="Print how runs differ, and plot their curves")
+@command.command("compare", short_help="Compare configurations and results of runs, and plot their curves")
 @click.argument("runs", nargs=-1, required=True, metavar="RUN RUN...")
-@click.option("-o", "--output", metavar="FILE", help="Plot the curves to this file (.png, .pdf or .svg).")
-@click.option("--overwrite", is_flag=True, help="Replace a file that is no picture of lenskit's.")
+@click.option("-o", "--output", metavar="FILE", help="Plot the curves to FILE (.png, .pdf or .svg).")
+@click.option("--overwrite", is_flag=True, help="Overwrite FILE even if lenskit did not write it.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def compare(runs: tuple[str, ...], output: str | None, overwrite: bool, as_json: bool) -> None:
-    """Print what differs in the configurations of RUNs and their latest figures, and plot their curves."""
+    """Compare the configurations and the latest results of RUNs.
+
+    Only options that differ are printed. With -o, the training curves are plotted too.
+    """
     from lenskit.run_summary import compare_runs, plot_runs, unsound
 
     if len(runs) < 2:
         raise UsageError("compare takes two runs or more")
     if output and Path(output).suffix not in (".png", ".pdf", ".svg"):
-        raise UsageError(f"the curves are plotted to a .png, .pdf or .svg file, got {output}")
+        raise UsageError(f"-o takes a .png, .pdf or .svg file for the curves, got {output}")
     if output:
         from lenskit.destinations import check_output
 
@@ -99,7 +106,7 @@ def _print_runs(found: list[Summary]) -> None:
         done = f"{run.batches}/{run.of}" if run.of else str(run.batches)
         figures = [_number(run.probe), _number(run.rate)]
         rows.append([run.path, run.state, done, *figures, run.method, run.pairs, run.recipe or "-"])
-    print_table(columns, rows, styles=COLOURS, complete="lenskit runs --json has all")
+    print_table(columns, rows, styles=COLOURS, complete="lenskit runs --json prints all")
     for run in found:
         if run.note:
             echo(f"{run.path}: {run.note}")
@@ -107,7 +114,7 @@ def _print_runs(found: list[Summary]) -> None:
 
 def _print_comparison(comparison: Comparison) -> None:
     names = [run.path for run in comparison.runs]
-    complete = "lenskit runs compare --json has all"
+    complete = "lenskit runs compare --json prints all"
     if comparison.differences:
         differences = [[key, *map(_text, row)] for key, row in comparison.differences.items()]
         print_table(["option", *names], differences, complete=complete)

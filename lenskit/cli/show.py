@@ -1,4 +1,4 @@
-"""`lenskit show`."""
+"""Verb `lenskit show`."""
 
 from __future__ import annotations
 
@@ -23,31 +23,45 @@ if TYPE_CHECKING:
 
 ENDINGS = ("png", "pdf", "svg")
 NUMBERS = 2**63
-"""How many numbers there are for lenses."""
+"""Number of lens numbers: they run from 0 to 2^63 - 1."""
 SECTIONS = ("simulator", "data", "pairs", "train", "input")
 
 
 @click.command("show", short_help="Draw lenses and their views")
 @click.option("--recipe", metavar="NAME|FILE", help="Start from a recipe; see `lenskit list recipes`.")
-@click.option("--config", metavar="FILE", help="Start from a configuration, such as a run's run.toml.")
-@click.option("--simulator", help="Which simulator to use; see `lenskit list`.")
-@click.option("--data", metavar="[READER:]PATH", help="Show stored images.")
+@click.option("--config", metavar="FILE", help="Start from a configuration file, such as RUN/run.toml.")
+@click.option("--simulator", metavar="NAME", help="Simulator to use; see `lenskit list simulators`.")
+@click.option("--data", metavar="[READER:]PATH", help="Draw stored images instead of simulated ones.")
 @click.option(
-    "--pairs", multiple=True,
-    help="What is made of a lens; given twice, both are drawn side by side. Without it stored images are as they are.",
+    "--pairs", multiple=True, metavar="NAME",
+    help="Pair strategy that makes the views; see `lenskit list pairs`. Repeat the option to compare strategies side "
+    "by side. Without it, stored images are drawn unchanged.",
 )  # fmt: skip
-@click.option("--set", "assignments", multiple=True, metavar="SECTION.OPTION=VALUE", help="Set any option.")
-@click.option("--seed", type=SEED, help="Seed of the lenses: they are those that training sees first.")
-@click.option("--lenses", type=click.IntRange(1, 60), default=6, show_default=True, help="How many lenses.")
-@click.option("--first", type=click.IntRange(0), default=0, show_default=True, help="Number of the first.")
-@click.option("--before", is_flag=True, help="Show the images that the views are made of, too.")
-@click.option("--parameters", metavar="A,B,...", help="Parameters to tell. [default: the headline ones]")
-@click.option("--stretch", help="asinh, zscale, linear, imagenet, unsharp or multipole. [default: what a network sees]")
-@click.option("--size", type=int, help="Pixels of the images as a network sees them. [default: all there are]")
-@click.option("--rgb", metavar="R,G,B", help="Numbers of the channels for colours. [default: 0,1,2]")
-@click.option("--dpi", type=click.IntRange(20, 1200), default=150, show_default=True, help="Pixels an inch.")
-@click.option("--output", "-o", default="pairs.png", show_default=True, help="The picture: .png, .pdf or .svg.")
-@click.option("--overwrite", is_flag=True, help="Replace a file that is no picture of lenskit's.")
+@click.option(
+    "--set", "assignments", multiple=True, metavar="SECTION.OPTION=VALUE",
+    help="Set any option of the configuration; repeatable. `lenskit info NAME` lists the options of a component.",
+)  # fmt: skip
+@click.option("--seed", type=SEED, help="Random seed of the lenses; training with the same seed sees the same lenses.")
+@click.option("--lenses", type=click.IntRange(1, 60), default=6, show_default=True, help="Number of lenses to draw.")
+@click.option("--first", type=click.IntRange(0), default=0, show_default=True, help="Number of the first lens.")
+@click.option("--before", is_flag=True, help="Also draw the images from which the views are made.")
+@click.option(
+    "--parameters", metavar="A,B,...", help="Parameters to print below the images. [default: the headline parameters]"
+)
+@click.option(
+    "--stretch", metavar="NAME",
+    help="asinh, zscale, linear, imagenet, unsharp or multipole. [default: the stretch of the configuration]",
+)  # fmt: skip
+@click.option("--size", type=int, metavar="PIXELS", help="Size to which images are resized. [default: their own size]")
+@click.option("--rgb", metavar="R,G,B", help="Channel numbers for red, green and blue. [default: 0,1,2]")
+@click.option(
+    "--dpi", type=click.IntRange(20, 1200), default=150, show_default=True, help="Resolution in pixels per inch."
+)
+@click.option(
+    "--output", "-o", metavar="FILE", default="pairs.png", show_default=True,
+    help="Picture to write: .png, .pdf or .svg.",
+)  # fmt: skip
+@click.option("--overwrite", is_flag=True, help="Overwrite FILE even if lenskit did not write it.")
 def command(
     recipe: str | None,
     config: str | None,
@@ -65,14 +79,14 @@ def command(
     overwrite: bool,
     **flags: Any,
 ) -> None:
-    """Draw lenses and their views, with parameters: `lenskit show --simulator hst --pairs lens-fixed -o pairs.png`.
+    """Draw lenses and their views: `lenskit show --simulator hst --pairs lens-fixed`.
 
-    Lenses are columns, the views of each are rows. Beneath stand the parameters that all views of a lens have in
-    common, and beneath a view its own. Images are stretched and resized as a network sees them.
+    Each lens is a column and each view a row. Parameters that are the same in all views of a lens are printed below the
+    column, other parameters below each view. Images are stretched and resized as for the network.
     """
     path = Path(output)
     if path.suffix[1:] not in ENDINGS:
-        raise UsageError(f"{output} has to end in .{', .'.join(ENDINGS)}")
+        raise UsageError(f"{output} must end in .{', .'.join(ENDINGS)}")
     if not path.parent.is_dir():
         raise UsageError(f"there is no folder {path.parent}")
     from lenskit.destinations import check_output
@@ -116,12 +130,12 @@ def command(
 
 
 class _Show:
-    """What a configuration shows of a lens.
+    """Source of the views that a configuration describes.
 
     Args:
-        config: Its simulator or data, pairs, stretch and size, and the seed.
-        as_stored: Whether stored images are shown as they are, whatever the pairs.
-        parameters: Names of the parameters to tell, separated by commas; nothing for the headline ones.
+        config: Simulator or data, pairs, stretch, size and seed.
+        as_stored: Whether stored images are drawn unchanged, without the pair strategy.
+        parameters: Names of the parameters to print, separated by commas; None for the headline parameters.
     """
 
     def __init__(self, config: Config, as_stored: bool, parameters: str | None) -> None:
@@ -141,11 +155,13 @@ class _Show:
         self.parameters = _chosen(self.training_set.parameters, parameters)
 
     def views(self, index: range, before: bool, titled: bool) -> Views:
-        """The views of some lenses; with `before`, what they are made of first.
+        """Return the views of lenses.
+
+        With `before`, the images from which the views are made come first.
 
         Raises:
-            UsageError: if there are no such lenses.
-            LenskitError: if an image is not finite.
+            UsageError: There are no such lenses.
+            LenskitError: An image is not finite.
         """
         import torch
 
@@ -190,7 +206,10 @@ class _Show:
 
 
 def _as_drawn(of: Dataset | PairStrategy) -> PairStrategy:
-    """The strategy that leaves images as they are: those that are stored of a lens, or that a strategy draws."""
+    """Return a strategy that leaves images unchanged.
+
+    Its images are the stored images of a dataset, or the renderings that a strategy takes.
+    """
     from lenskit.kinds.pairs import PairStrategy
 
     class AsDrawn(PairStrategy):
@@ -201,7 +220,10 @@ def _as_drawn(of: Dataset | PairStrategy) -> PairStrategy:
 
 
 def _chosen(parameters: Sequence[Parameter], names: str | None) -> list[Parameter]:
-    """The parameters of those names; the headline ones if nothing is said, or else the first four."""
+    """Return the named parameters.
+
+    By default they are the headline parameters, or the first four parameters if there are no headline parameters.
+    """
     if names is None:
         return [parameter for parameter in parameters if parameter.headline] or list(parameters[:4])
     by_name = {parameter.name: parameter for parameter in parameters}
@@ -210,22 +232,22 @@ def _chosen(parameters: Sequence[Parameter], names: str | None) -> list[Paramete
         if name not in by_name:
             from lenskit.errors import near
 
-            there = ", ".join(by_name) or "none"
-            raise UsageError(f"there is no parameter {name!r}{near(name, by_name)}; there are {there}")
+            known = ", ".join(by_name) or "none"
+            raise UsageError(f"there is no parameter {name!r}{near(name, by_name)}; there are {known}")
     return [by_name[name] for name in wanted]
 
 
 def _numbers(text: str) -> list[int]:
-    """Three numbers of channels."""
+    """Return three channel numbers."""
     numbers = [int(part) for part in text.split(",") if part.strip().isdecimal()]
     if len(numbers) != 3 or text.count(",") != 2:
-        raise UsageError(f"--rgb takes the numbers of three channels, such as 2,1,0, got {text!r}")
+        raise UsageError(f"--rgb takes three channel numbers, such as 2,1,0, got {text!r}")
     return numbers
 
 
 def _check_channels(rgb: Sequence[int], channels: int) -> None:
-    """Raises a UsageError if images of so many channels cannot be drawn in these."""
+    """Raise a UsageError unless the images have the channels of --rgb."""
     if channels < 3:
-        raise UsageError(f"--rgb is for images of three channels or more, these have {channels}")
+        raise UsageError(f"--rgb needs images with three channels or more, these have {channels}")
     if max(rgb) >= channels:
         raise UsageError(f"--rgb names channel {max(rgb)}: the images have channels 0 to {channels - 1}")

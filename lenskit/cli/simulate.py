@@ -1,4 +1,4 @@
-"""`lenskit simulate`."""
+"""Verb `lenskit simulate`."""
 
 from __future__ import annotations
 
@@ -17,31 +17,44 @@ log = logging.getLogger("lenskit")
 
 SECTIONS = ("simulator", "pairs")
 SETTINGS = ("lenses", "views", "seed", "split", "dtype", "chunk")
-"""Flags that say which images there are of a configuration."""
+"""Flags that select the images to simulate with a configuration."""
 
 
 @click.command("simulate", short_help="Simulate lenses to disk")
 @click.option(
     "--recipe", metavar="NAME|FILE", help="Take simulator and pairs from a recipe; see `lenskit list recipes`."
 )
-@click.option("--config", metavar="FILE", help="Take them from a configuration, such as a run's run.toml.")
-@click.option("--simulator", help="Which simulator to use; see `lenskit list`.")
-@click.option("--pairs", help="What the images of a lens share, and how many there are; see `lenskit list`.")
-@click.option("--set", "assignments", multiple=True, metavar="SECTION.OPTION=VALUE", help="Set any option.")
-@click.option("--lenses", type=count(), help="How many lenses.")
-@click.option("--views", type=count(1000), help="Images of each lens. [default: as the pairs want]")
-@click.option("--seed", type=SEED, help="Seed of everything that is drawn.")
-@click.option("--split", help="Part of the data: other lenses of the same seed. [default: train]")
+@click.option(
+    "--config", metavar="FILE", help="Take simulator and pairs from a configuration file, such as RUN/run.toml."
+)
+@click.option("--simulator", metavar="NAME", help="Simulator to use; see `lenskit list simulators`.")
+@click.option(
+    "--pairs", metavar="NAME",
+    help="Pair strategy: it sets the number of images of each lens and the parameter groups that they share; see "
+    "`lenskit list pairs`.",
+)  # fmt: skip
+@click.option(
+    "--set", "assignments", multiple=True, metavar="SECTION.OPTION=VALUE",
+    help="Set any option of simulator or pairs; repeatable. `lenskit info NAME` lists the options of a component.",
+)  # fmt: skip
+@click.option("--lenses", type=count(), help="Number of lenses.")
+@click.option("--views", type=count(1000), help="Images of each lens. [default: the number that the pairs take]")
+@click.option("--seed", type=SEED, help="Random seed.")
+@click.option("--split", metavar="NAME", help="Split of the data; another split has other lenses. [default: train]")
 @click.option("--dtype", type=click.Choice(["float32", "float16"]), help="Type of the pixels. [default: float32]")
-@click.option("--chunk", type=count(), help="Lenses a chunk. [default: as many as have 8 MB]")
-@click.option("--format", metavar="NAME", help="Format, see `lenskit list formats`. [default: by the ending of --out]")
-@click.option("--workers", type=count(1024), help="Processes. [default: one a core]")
+@click.option("--chunk", type=count(), help="Lenses per chunk. [default: as many as fit into 8 MB]")
+@click.option(
+    "--format",
+    metavar="NAME",
+    help="Format of the store; see `lenskit list formats`. [default: by the suffix of --out]",
+)
+@click.option("--workers", type=count(1024), help="Number of processes. [default: one per core]")
 @click.option(
     "--dask", metavar="[ADDRESS]", is_flag=False, flag_value="local",
-    help="Work on a Dask cluster: a local one, or the one of that scheduler.",
+    help="Simulate on a Dask cluster: a local cluster, or the cluster whose scheduler has this address.",
 )  # fmt: skip
-@click.option("--out", required=True, metavar="PATH", help="The store to make, or to go on with.")
-@click.option("--overwrite", is_flag=True, help="Replace a store of another configuration.")
+@click.option("--out", required=True, metavar="PATH", help="Store to create or to resume.")
+@click.option("--overwrite", is_flag=True, help="Overwrite a store of another configuration.")
 def command(
     recipe: str | None,
     config: str | None,
@@ -54,8 +67,9 @@ def command(
 ) -> int:
     """Simulate lenses to disk: `lenskit simulate --lenses 100000 --out pairs.zarr`.
 
-    Stopped or killed, the same command goes on and makes what is missing; `lenskit simulate --out PATH` alone does so
-    with any store. A second command on the same store, here or on another machine, shares the work.
+    If the command is stopped or killed, run it again to resume: it simulates only the missing lenses. `lenskit
+    simulate --out PATH` resumes any store. A second command on the same store, on this or another machine, shares the
+    work.
     """
     given = {name: value for name, value in wanted.items() if value not in (None, ())}
     if recipe or config:
@@ -84,8 +98,11 @@ def command(
 
 
 def _plan(given: dict[str, Any], format: str, path: Path) -> Any:
-    """The plan that flags describe. Where a store is there and they name no configuration, its own is the lowest layer:
-    without any flag the plan is the store's."""
+    """Return the plan that the flags describe.
+
+    If the store exists and the flags name no configuration, the flags override the plan of the store. Without any flag
+    the result is the plan of the store.
+    """
     from lenskit.config import Config, read_layers
     from lenskit.layers import split_assignment
     from lenskit.store.formats import open_format
@@ -108,17 +125,17 @@ def _plan(given: dict[str, Any], format: str, path: Path) -> Any:
     train = resolved.sections["train"]
     lenses = given.get("lenses", train.get("lenses"))
     if lenses is None:
-        raise UsageError("say how many lenses to simulate: --lenses N")
+        raise UsageError("the number of lenses is missing: pass --lenses N")
     settings = {name: given[name] for name in SETTINGS if name in given}
     return Plan.of(resolved, **{"lenses": lenses, "seed": train["seed"]} | settings)
 
 
 class Display:
-    """Lenses done and time left: a bar on a terminal, a line every tenth elsewhere.
+    """Progress display: a bar on a terminal, otherwise a line per tenth of the work.
 
     Args:
-        chunks: How many there are.
-        lenses: Lenses a chunk, in the mean: the last one may be smaller.
+        chunks: Total number of chunks.
+        lenses: Mean number of lenses per chunk; the last chunk may be smaller.
     """
 
     def __init__(self, chunks: int, lenses: float) -> None:
@@ -132,7 +149,7 @@ class Display:
         self._task = self._progress.add_task("simulate", total=chunks, rate="")
 
     def update(self, done: int) -> None:
-        """Shows that so many chunks are done."""
+        """Display that `done` chunks are done."""
         import time
 
         now = time.monotonic()

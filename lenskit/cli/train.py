@@ -1,4 +1,4 @@
-"""`lenskit train`."""
+"""Verb `lenskit train`."""
 
 from __future__ import annotations
 
@@ -18,22 +18,25 @@ if TYPE_CHECKING:
     from lenskit.run import Run
 
 KINDS: dict[type, dict[str, Any]] = {bool: {"is_flag": True}, tuple: {"multiple": True, "metavar": "NAME"}}
-"""How flags are declared that take no value, or several."""
+"""Arguments of `click.option` for flags that take no value or several values."""
 
 
 def configured(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The flags that say what is trained; `resolved` takes them."""
+    """Add the flags that describe a training configuration, which `resolved` takes."""
     function = click.option(
-        "--set", "assignments", multiple=True, metavar="SECTION.OPTION=VALUE", help="Set any option."
-    )(function)
+        "--set", "assignments", multiple=True, metavar="SECTION.OPTION=VALUE",
+        help="Set any option of the configuration; repeatable. `lenskit info NAME` lists the options of a component.",
+    )(function)  # fmt: skip
     function = click.option(
         "--data", metavar="[READER:]PATH", help="Train on stored images instead of live simulations."
     )(function)
     for name, choice in reversed(CHOICES.items()):
         kind = KINDS.get(choice.kind, {"type": choice.kind})
+        if choice.option == "name":
+            kind = kind | {"metavar": "NAME"}
         flag = f"--{name.replace('_', '-')}"
         function = click.option(flag, name, default=None, help=choice.text, **kind)(function)
-    function = click.option("--config", metavar="FILE", help="Start from a configuration, such as a run's run.toml.")(
+    function = click.option("--config", metavar="FILE", help="Start from a configuration file, such as RUN/run.toml.")(
         function
     )
     return click.option("--recipe", metavar="NAME|FILE", help="Start from a recipe; see `lenskit list recipes`.")(
@@ -42,7 +45,7 @@ def configured(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def resolved(assignments: tuple[str, ...], **flags: Any) -> Config:
-    """Resolve the configuration that flags describe."""
+    """Resolve the configuration that the flags describe."""
     from lenskit.api import configuration
     from lenskit.layers import split_assignment
 
@@ -51,17 +54,17 @@ def resolved(assignments: tuple[str, ...], **flags: Any) -> Config:
 
 @click.command("train", short_help="Train an encoder")
 @configured
-@click.option("--out", metavar="DIR", help="The run directory to make. [default: runs/METHOD-PAIRS]")
-@click.option("--resume", metavar="DIR", help="Go on with a run that was stopped or killed.")
-@click.option("--overwrite", is_flag=True, help="Replace the run directory if there is one.")
-@click.option("--print-config", is_flag=True, help="Print the resolved configuration and stop.")
+@click.option("--out", metavar="DIR", help="Run directory to create. [default: runs/METHOD-PAIRS]")
+@click.option("--resume", metavar="DIR", help="Resume a run that was stopped or killed.")
+@click.option("--overwrite", is_flag=True, help="Overwrite an existing run directory.")
+@click.option("--print-config", is_flag=True, help="Print the resolved configuration and exit.")
 def command(
     assignments: tuple[str, ...], out: str | None, resume: str | None, overwrite: bool, print_config: bool, **flags: Any
 ) -> int:
     """Train an encoder: `lenskit train --method simsiam --pairs lens-fixed`.
 
-    What is not said comes from the recipe or the file, and else from defaults; --print-config shows the outcome, and
-    `lenskit info NAME` the options of a component. Ctrl-C saves and says how to go on.
+    Omitted options come from --config, then from the recipe, then from the defaults. --print-config shows the
+    resulting configuration. Ctrl-C saves the run and prints the command that resumes it.
     """
     if resume is not None:
         given = {name: value for name, value in flags.items() if value not in (None, ())}
@@ -72,7 +75,7 @@ def command(
     from lenskit.api import train
     from lenskit.layers import split_assignment
 
-    return _tell(train(**flags, set=dict(map(split_assignment, assignments)), out=out, overwrite=overwrite))
+    return _report(train(**flags, set=dict(map(split_assignment, assignments)), out=out, overwrite=overwrite))
 
 
 def _resume(path: str, given: dict[str, Any], other: bool) -> int:
@@ -81,26 +84,26 @@ def _resume(path: str, given: dict[str, Any], other: bool) -> int:
     allowed = ("accelerator", "devices", "num_nodes", "strategy")
     if other or set(given) - set(allowed):
         raise UsageError(
-            "--resume goes on with a run as it is: it takes no other flag than "
+            "--resume continues a run with its own configuration: it takes no other flag than "
             + ", ".join(f"--{name.replace('_', '-')}" for name in allowed)
         )
-    return _tell(resume(path, **given))
+    return _report(resume(path, **given))
 
 
-def _tell(run: Run) -> int:
-    """Return the exit status of a run that ended, and say what comes next."""
+def _report(run: Run) -> int:
+    """Return the exit status of a run that ended, and log the next command."""
     if not run.finished:
         from lenskit.training.processes import is_first
 
-        # The first of several processes speaks for all: launchers kill those that still save when another one fails.
+        # Only the first process fails: launchers kill the other processes, which may still be saving, if one fails.
         return 128 + (run.stopped_by or signal.SIGINT) if is_first() else 0
-    said = [f"the encoder is in {run.path / 'encoder'}", *_next_command(run)]
-    logging.getLogger("lenskit").info("%s", "; next: ".join(said))
+    parts = [f"the encoder is in {run.path / 'encoder'}", *_next_command(run)]
+    logging.getLogger("lenskit").info("%s", "; next: ".join(parts))
     return 0
 
 
 def _next_command(run: Run) -> list[str]:
-    """Return the command that judges a run first, if its method names one."""
+    """Return the command of the evaluation that the method suggests, if any."""
     from lenskit.data.readers import text_of
     from lenskit.registry import registry
 

@@ -1,5 +1,5 @@
-"""Contracts between components, a file for each kind. A breach is one line that names the component.
+"""Contracts between components, one file for each kind.
 
-The core checks each component when it is first used. What costs time, such as rendering a lens alone and among others,
-is done once for each object.
+The core checks each component when it is first used. A breach is an error of one line that names the component. Costly
+checks, such as rendering a lens both alone and in a batch, run once for each object.
 """

@@ -1,4 +1,4 @@
-"""The contract of backbones: features are functions of an image, of the length that the backbone states."""
+"""Contract of backbones: features of the stated length that depend on one image."""
 
 from __future__ import annotations
 
@@ -12,16 +12,18 @@ from lenskit.kinds.backbone import Backbone
 from lenskit.out_of_memory import is_out_of_memory
 
 SAME = 0.01
-"""Largest difference of features that counts as rounding, as a part of the largest one: kernels differ between sizes of
-a batch."""
+"""Largest difference of features that counts as rounding, as a fraction of the largest feature. Kernels differ between
+batch sizes."""
 
 
 def meet_backbone(backbone: Any, channels: int, size: int) -> None:
-    """Check a new backbone with two images. Neither its weights nor later random draws change.
+    """Check a new backbone with two images.
+
+    Neither its weights nor later random draws change.
 
     Args:
         backbone: The backbone.
-        channels: Channels that it was built for.
+        channels: Number of channels that it was built for.
         size: Height and width in pixels that it was built for.
 
     Raises:
@@ -45,14 +47,15 @@ def meet_backbone(backbone: Any, channels: int, size: int) -> None:
             alone = backbone(images[1:])
     except RuntimeError as error:
         if is_out_of_memory(error):
-            return  # training says which batch would fit
+            return  # training reports a batch size that fits
         raise
     finally:
         backbone.train(was_training)
     if float((both[1] - alone[0]).abs().max()) > SAME * float(both.abs().max()):
         raise breach(
             backbone,
-            "gives other features of an image alone than among others in eval mode: take nothing from the batch",
+            "gives other features of an image alone than in a batch, in eval mode: make the features of an image "
+            "independent of the other images",
         )
 
 
@@ -60,12 +63,12 @@ def check_features(backbone: Backbone, features: Any, count: int) -> Tensor:
     """Check the features of images, and return them.
 
     Args:
-        backbone: The backbone that made them.
+        backbone: The backbone that computed them.
         features: The features.
-        count: Number of the images.
+        count: Number of images.
 
     Raises:
-        LenskitError: They are no tensor, or not (count, `features`).
+        LenskitError: They are not a tensor of shape (count, `features`).
     """
     check_tensor(backbone, "features", features, (count, backbone.features))
     checked: Tensor = features

@@ -1,4 +1,4 @@
-"""The contract of datasets: images and labels of a lens do not depend on the lenses that are read with it."""
+"""Contract of datasets: a lens does not depend on other lenses of the same read."""
 
 from __future__ import annotations
 
@@ -62,8 +62,8 @@ def _check(dataset: Dataset) -> None:
     if not all(one.flip(0).allclose(other, rtol=0, atol=0, equal_nan=True) for one, other in pairs):
         raise breach(
             dataset,
-            f"reads others by `read({rows[::-1]})` than by `read_into(images, {rows})`: give the lenses that are asked "
-            "for, in that order",
+            f"returns other lenses from `read({rows[::-1]})` than from `read_into(images, {rows})`: return the "
+            "requested lenses, in the requested order",
         )
 
 
@@ -79,6 +79,8 @@ def _read(dataset: Dataset, rows: Sequence[int]) -> tuple[Tensor, dict[str, Tens
         value = values.get(parameter.name)
         shape = tuple(value.shape) if isinstance(value, Tensor) else None
         if shape not in ((len(rows),), (len(rows), dataset.views)):
-            given = "none" if value is None else shape or type(value).__name__
-            raise breach(dataset, f"gives {given} of {parameter.name!r} for {len(rows)} lenses: give a number for each")
+            given = "no value" if value is None else f"values {shape or type(value).__name__}"
+            raise breach(
+                dataset, f"gives {given} of {parameter.name!r} for {len(rows)} lenses: give one number for each lens"
+            )
     return images, values

@@ -1,4 +1,4 @@
-"""The contract of evaluations: tables have rows, and figures are numbers, so that a report can show them."""
+"""Contract of evaluations: tables, numbers and pictures that a report can show."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from lenskit.errors import LenskitError
 
 
 def check_results(origin: str, tables: Mapping[str, Any], summary: Any, pictures: Any) -> None:
-    """Check what an evaluation writes, before any of it is written.
+    """Check the results of an evaluation before they are written.
 
     Args:
         origin: The evaluation, such as `evaluation 'mine' of lenskit-mine 1.0`.
-        tables: Its tables by their titles.
-        summary: Figures by the label of a subject.
-        pictures: Pictures by the names of their files.
+        tables: Its tables by title.
+        summary: Figures (numbers) of each subject, by its label.
+        pictures: Pictures by file name.
 
     Raises:
-        LenskitError: A table has no rows of columns, a figure is no number, or a picture is none.
+        LenskitError: A table is not a list of dicts, a figure is not a number, or a picture is not a matplotlib Figure.
     """
     for title, rows in tables.items():
         if not isinstance(rows, Sequence) or not all(isinstance(row, Mapping) for row in rows):

@@ -1,4 +1,4 @@
-"""The contract of methods: the loss trains the backbone that the method was given."""
+"""Contract of methods: the loss trains the backbone that the method received."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from lenskit.kinds.backbone import Backbone
 from lenskit.kinds.method import Method
 
 Answer = Literal["score", "reconstruct"]
-"""A hook of a method that answers for each image."""
+"""Name of a method's hook that returns a result for each image."""
 
 
 def meet_method(method: Any, backbone: Backbone) -> None:
@@ -19,47 +19,47 @@ def meet_method(method: Any, backbone: Backbone) -> None:
 
     Args:
         method: The method.
-        backbone: The backbone that it was given.
+        backbone: The backbone that it received.
 
     Raises:
         LenskitError: It breaks its contract.
     """
     views = getattr(method, "views", None)
     if not isinstance(views, int) or views < 1:
-        raise breach(method, f"states views = {views!r}: give the number of views of a lens that it takes")
+        raise breach(method, f"states views = {views!r}: give the number of views of each lens that it takes")
     if not isinstance(method.judged_by, str):
         raise breach(method, f"states judged_by = {method.judged_by!r}: give the name of an evaluation")
     if getattr(method, "backbone", None) is not backbone:
         raise breach(
-            method, "does not keep the backbone that it was given as `backbone`: the encoder that is saved would not "
-            "be the trained one; call super().__init__(backbone)"
+            method, "does not keep its backbone as `self.backbone`, so that the saved encoder would be untrained: "
+            "call super().__init__(backbone)"
         )  # fmt: skip
 
 
 def check_gradient(method: Method) -> None:
-    """Check, after the first backward pass, that the gradient reaches the backbone.
+    """Check that the gradient of the first backward pass reaches the backbone.
 
     Raises:
-        LenskitError: It reaches none of the weights that learn.
+        LenskitError: None of the trainable weights has a gradient.
     """
     weights = [weight for weight in method.backbone.parameters() if weight.requires_grad]
     if weights and all(weight.grad is None for weight in weights):
-        raise breach(method, "gives a loss whose gradient does not reach the backbone: pass views through it")
+        raise breach(method, "gives a loss whose gradient does not reach the backbone: pass the views through it")
 
 
-def check_answer(method: Method, what: Answer, answer: Any, images: Tensor) -> None:
-    """Check what a method says of images.
+def check_answer(method: Method, hook: Answer, answer: Any, images: Tensor) -> None:
+    """Check the scores or reconstructions that a method returns for images.
 
     Args:
         method: The method.
-        what: Its hook: `score` gives (n,), `reconstruct` the shape of the images.
-        answer: What the hook returned.
+        hook: Name of the hook: `score` returns (n,), `reconstruct` the shape of the images.
+        answer: The value that the hook returned.
         images: (n, channels, height, width).
 
     Raises:
-        LenskitError: The answer has another shape.
+        LenskitError: The value has the wrong type or shape.
     """
-    if what == "score":
+    if hook == "score":
         check_tensor(method, "scores", answer, (len(images),))
     else:
         check_tensor(method, "reconstructions", answer, tuple(images.shape))

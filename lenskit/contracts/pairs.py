@@ -1,4 +1,4 @@
-"""The contract of pair strategies: views are functions of a lens's images and numbers, in the order of the lenses."""
+"""Contract of pair strategies: the views of a lens depend on that lens only."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from lenskit.generator import KeyedGenerator
 from lenskit.kinds.pairs import Batch, Composition, PairStrategy, Transform
 
 LENSES = 4
-"""Lenses whose views are made together, the first and the last of which are made alone, too."""
+"""Number of lenses whose views are made together. The views of the first and the last lens are also made alone."""
 
 _met = Met()
 
@@ -24,7 +24,7 @@ def meet_pairs(pairs: PairStrategy, images: Tensor, values: dict[str, Tensor], r
         pairs: The strategy.
         images: (n, draws, channels, height, width), finite.
         values: (n, draws) of each recorded parameter.
-        rng: The numbers of these lenses.
+        rng: Random numbers of these lenses.
 
     Raises:
         LenskitError: It breaks its contract.
@@ -48,10 +48,10 @@ def meet_pairs(pairs: PairStrategy, images: Tensor, values: dict[str, Tensor], r
 
 
 def check_stated(pairs: PairStrategy) -> None:
-    """Check the attributes that a strategy states.
+    """Check the class attributes of a strategy.
 
     Raises:
-        LenskitError: One is missing or wrong.
+        LenskitError: An attribute is missing or wrong.
     """
     for name in ("draws", "views"):
         number = getattr(pairs, name, None)
@@ -60,44 +60,46 @@ def check_stated(pairs: PairStrategy) -> None:
 
 
 def check_batch(pairs: PairStrategy, batch: Any, views: int, values: dict[str, Tensor], index: Tensor) -> None:
-    """Check what a strategy made. No value is read, so that a GPU does not wait.
+    """Check the batch that a strategy returned.
+
+    No value is read, so the GPU need not be synchronised.
 
     Args:
         pairs: The strategy.
-        batch: What it made.
-        views: Views that it is to make.
-        values: Values that it was given.
+        batch: The batch.
+        views: Number of views that it should contain.
+        values: Parameters that the strategy received.
         index: (n,) numbers of the lenses.
 
     Raises:
-        LenskitError: Something is missing, or of another type or shape.
+        LenskitError: A part is missing, or has the wrong type or shape.
     """
     if not isinstance(batch, Batch):
         raise breach(pairs, f"returns {type(batch).__name__}: return a Batch")
     if len(batch.views) != views:
-        raise breach(pairs, f"states {views} views and makes {len(batch.views)}")
+        raise breach(pairs, f"states {views} views but makes {len(batch.views)}")
     for number, view in enumerate(batch.views):
         check_tensor(pairs, f"view {number}", view, (len(index), None, None, None), index.device)
     if len({view.shape[1] for view in batch.views}) > 1:
         raise breach(pairs, "makes views with different numbers of channels")
     if missing := sorted(values.keys() - batch.parameters.keys()):
-        raise breach(pairs, f"drops the parameters {', '.join(missing)}: return all that it was given")
+        raise breach(pairs, f"drops the parameters {', '.join(missing)}: return all parameters that it received")
     for name in values:
         check_tensor(pairs, f"the parameter {name!r}", batch.parameters[name], (len(index), views), floats=False)
     if batch.index.shape != index.shape:
-        raise breach(pairs, f"gives numbers of {len(batch.index)} lenses for {len(index)}: return `rng.index`")
+        raise breach(pairs, f"returns {len(batch.index)} numbers for {len(index)} lenses: return `rng.index`")
 
 
 def _check_alone(
     pairs: PairStrategy, make: Any, images: Tensor, values: dict[str, Tensor], rng: KeyedGenerator
 ) -> None:
-    """Compare the views of lenses alone with those among others."""
+    """Compare the views of lenses made alone with the same views made in a batch."""
     views = images.shape[1] if isinstance(make, _Transformed) else pairs.views
     with no_global_generator(pairs):
         batch = make(images, dict(values), rng)
         check_batch(pairs, batch, views, values, rng.index)
         if not batch.index.equal(rng.index):
-            raise breach(pairs, "changes the numbers of the lenses: return `rng.index`, and keep the order of lenses")
+            raise breach(pairs, "changes the numbers of the lenses: return `rng.index`, and keep their order")
         for number, view in enumerate(batch.views):
             if images.isfinite().all():
                 check_finite(pairs, f"view {number}", view)
@@ -108,16 +110,18 @@ def _check_alone(
             if any(differ(view[row], other[0]) for view, other in zip(batch.views, alone.views, strict=True)):
                 raise breach(
                     pairs,
-                    "makes other views of a lens alone than among others: take numbers from `rng`, nothing from other "
-                    "lenses of the batch, and keep their order",
+                    "makes other views of a lens alone than in a batch: take random numbers from `rng`, use no other "
+                    "lens of the batch, and keep the order of the lenses",
                 )
             for name in values:
                 if differ(batch.parameters[name][row].double(), alone.parameters[name][0].double()):
-                    raise breach(pairs, f"gives a lens another {name!r} alone than among others: keep their order")
+                    raise breach(
+                        pairs, f"gives a lens another {name!r} alone than in a batch: keep the order of the lenses"
+                    )
 
 
 class _Transformed:
-    """A transform of views that are there already, called as a strategy.
+    """Transform of existing views, with the interface of a strategy.
 
     Args:
         transform: The transform.

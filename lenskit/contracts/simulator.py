@@ -1,4 +1,4 @@
-"""The contract of simulators: an image is a function of the address of its lens."""
+"""Contract of simulators: an image is a function of the address of its lens."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from lenskit.kinds.parameter import Parameter
 from lenskit.kinds.simulator import Scene, Simulator
 
 LENSES = 4
-"""Lenses that are rendered together, the first and the last of which are rendered alone, too."""
+"""Number of lenses that are rendered together. The first and the last lens are also rendered alone."""
 
 _met = Met()
 
@@ -24,9 +24,9 @@ def meet_simulator(simulator: Simulator, seed: int, split: str, shared: Iterable
     Args:
         simulator: The simulator.
         seed: Seed of the lenses.
-        split: Their part of the data.
-        shared: Groups that all views of a lens share.
-        device: Where images are made.
+        split: Part of the data that they belong to.
+        shared: Parameter groups that all views of a lens share.
+        device: Device on which images are rendered.
 
     Raises:
         LenskitError: It breaks its contract.
@@ -48,23 +48,23 @@ def meet_simulator(simulator: Simulator, seed: int, split: str, shared: Iterable
                 if differ(scene[parameter.name][row].double(), alone[parameter.name][0].double()):
                     raise breach(
                         simulator,
-                        f"draws another {parameter.name!r} for a lens alone than among others: draw it with `rng`, and "
-                        "take nothing from other lenses of the batch",
+                        f"draws another {parameter.name!r} for a lens alone than in a batch: draw it with `rng`, and "
+                        "use no other lens of the batch",
                     )
             if differ(images[row], simulator.render(alone)[0]):
                 raise breach(
                     simulator,
-                    "renders another image of a lens alone than among others: take nothing from other lenses of the "
-                    "batch, and keep their order",
+                    "renders another image of a lens alone than in a batch: use no other lens of the batch, and keep "
+                    "the order of the lenses",
                 )
     _met.add(simulator)
 
 
 def check_stated(simulator: Simulator) -> None:
-    """Check the attributes that a simulator states.
+    """Check the attributes of a simulator.
 
     Raises:
-        LenskitError: One is missing or wrong.
+        LenskitError: An attribute is missing or wrong.
     """
     groups = _stated(simulator, "groups")
     if not isinstance(groups, tuple) or not groups or not all(isinstance(group, str) for group in groups):
@@ -73,7 +73,7 @@ def check_stated(simulator: Simulator) -> None:
     if not isinstance(parameters, tuple | list) or not all(isinstance(one, Parameter) for one in parameters):
         raise breach(simulator, f"states parameters = {parameters!r}: give a tuple of Parameters")
     if unknown := sorted({one.group for one in parameters} - {"", Parameter.group, *groups}):
-        raise breach(simulator, f"has parameters of the groups {', '.join(unknown)}, and states groups = {groups!r}")
+        raise breach(simulator, f"has parameters of the groups {', '.join(unknown)} but states groups = {groups!r}")
     shape = _stated(simulator, "image_shape")
     sizes = isinstance(shape, tuple | list) and len(shape) == 3
     if not sizes or not all(isinstance(n, int) and n > 0 for n in shape):
@@ -86,15 +86,15 @@ def check_scene(simulator: Simulator, scene: Any, lenses: int) -> None:
     Args:
         simulator: The simulator that drew it.
         scene: The scene.
-        lenses: Images that it is of.
+        lenses: Number of images in the scene.
 
     Raises:
-        LenskitError: A parameter is missing or has another shape.
+        LenskitError: A parameter is missing or has the wrong shape.
     """
     for parameter in simulator.parameters:
         value = scene.get(parameter.name)
         if value is None:
-            raise breach(simulator, f"states the parameter {parameter.name!r}, and draws none in its scenes")
+            raise breach(simulator, f"states the parameter {parameter.name!r} but draws no value of it")
         if not isinstance(value, Tensor) or value.shape != (lenses,):
             given = tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__
             raise breach(simulator, f"draws {parameter.name!r} as {given}: give one number for each of {lenses} images")
@@ -106,11 +106,11 @@ def check_images(simulator: Simulator, images: Any, count: int, device: torch.de
     Args:
         simulator: The simulator that rendered them.
         images: The images.
-        count: Their number.
-        device: Where they are to be.
+        count: Number of images that is expected.
+        device: Device that is expected.
 
     Raises:
-        LenskitError: One of these is wrong.
+        LenskitError: The type, the shape or the device is wrong.
     """
     check_tensor(simulator, "images", images, (count, *simulator.image_shape), device)
 
@@ -122,7 +122,10 @@ def _scene(simulator: Simulator, seed: int, split: str, index: Tensor, shared: I
 
 
 def _is_varied(scene: Scene) -> bool:
-    """Whether lenses differ at all, which they do not if all priors are constants."""
+    """Whether the scenes of the lenses differ.
+
+    They are equal if all priors are constants.
+    """
     values = [value.double() for value in scene.values() if isinstance(value, Tensor) and value.ndim]
     return any(differ(value[:1].expand_as(value), value) for value in values)
 

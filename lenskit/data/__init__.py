@@ -1,1 +1,1 @@
-"""The lenses of training, in order, live or stored, and the readers that open stored ones."""
+"""Simulated and stored lenses, and their order in training."""

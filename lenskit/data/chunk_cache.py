@@ -1,4 +1,4 @@
-"""Cache of stored chunks: read ahead and dropped, kept in memory, or all on the device."""
+"""Cache of stored chunks, with reading ahead."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ from lenskit.kinds.dataset import Dataset
 log = logging.getLogger("lenskit")
 
 READ_LENSES = 64
-"""Chunks that are smaller are read together: about so many lenses at a time."""
+"""Chunks of fewer lenses are read together, about this number of lenses at a time."""
 
 
 class ChunkCache:
-    """Chunks of a dataset, read by threads before they are needed.
+    """Cache of a dataset's chunks, which threads read before they are needed.
 
-    The memory of chunks that are let go of is used again: fresh memory costs a machine more than to read.
+    The memory of dropped chunks is reused, because allocating new memory costs more than reading the images.
 
     Args:
-        dataset: Where they are read from.
-        order: Which lenses make a chunk.
-        draws: Images of each lens that are wanted.
-        workers: Number of threads; with none, chunks are read when they are needed.
-        keep: Whether chunks that were read stay.
+        dataset: Dataset to read from.
+        order: Order of the lenses, which divides them into chunks.
+        draws: Number of images of each lens to read.
+        workers: Number of reading threads. With 0, chunks are read when they are needed.
+        keep: Whether chunks stay in memory after they were read.
     """
 
     def __init__(self, dataset: Dataset, order: Order, draws: int, workers: int, keep: bool) -> None:
@@ -44,12 +44,12 @@ class ChunkCache:
         self._together = max(READ_LENSES // order.chunk, 1)
         self._pool: ThreadPoolExecutor | None = None
         self._held: dict[int, tuple[Future[Pixels], int]] = {}
-        """What each chunk was read with, or will be, and at which row of that it begins."""
+        """For each chunk, the future of the read that contains it, and its first row in the result."""
         self._free: deque[Tensor] = deque()
         keep_freed_memory()
 
     def want(self, chunks: Iterable[int]) -> None:
-        """Starts to read chunks, in this order, and lets go of all others (unless they are kept)."""
+        """Start to read chunks in this order, and drop all others unless they are kept."""
         wanted = dict.fromkeys(chunks)
         if not self.keep:
             self._let_go(self._held.keys() - wanted.keys())
@@ -57,10 +57,10 @@ class ChunkCache:
             self._start(wanted)
 
     def lenses(self, index: Tensor) -> Pixels:
-        """Some lenses, in this order; waits until they are read.
+        """Return lenses in this order, after waiting until they are read.
 
         Raises:
-            LenskitError: if they cannot be read.
+            LenskitError: They cannot be read.
         """
         chunks, rows = np.divmod(index.numpy(), self.order.chunk)
         self._start(dict.fromkeys(chunks.tolist()))
@@ -71,13 +71,17 @@ class ChunkCache:
             future, first = self._held[chunk]
             pixels, parameters = (held.numpy()[first:] for held in future.result())
             values.numpy()[places] = parameters[rows[places]]
-            # One by one, which needs no other memory for them in between.
+            # Copy one by one, because indexing with an array would allocate a temporary copy.
             for place, row in zip(places.tolist(), rows[places].tolist(), strict=True):
                 images.numpy()[place] = pixels[row]
         return images, values
 
+    def held(self) -> int:
+        """Return the number of lenses in memory, after waiting for reads in progress."""
+        return sum(len(future.result()[0]) for future in {future for future, _ in self._held.values()})
+
     def close(self) -> None:
-        """Stops reading ahead."""
+        """Stop reading ahead."""
         if self._pool:
             self._pool.shutdown(wait=False, cancel_futures=True)
             self._pool = None
@@ -90,7 +94,7 @@ class ChunkCache:
                 self._free.append(future.result()[0])
 
     def _start(self, chunks: Iterable[int]) -> None:
-        """Has those chunks read that are not held; small ones several at a time."""
+        """Start to read the missing chunks; small chunks are read together."""
         missing = [chunk for chunk in chunks if chunk not in self._held]
         for group in (missing[i : i + self._together] for i in range(0, len(missing), self._together)):
             parts = [self.order.lenses_of(chunk) for chunk in group]
@@ -121,15 +125,15 @@ class ChunkCache:
 
 
 def size_in_bytes(dataset: Dataset, draws: int) -> int:
-    """Memory that the images need."""
+    """Return the memory that the images need, in bytes."""
     return 4 * len(dataset) * draws * math.prod(dataset.image_shape)
 
 
 def load(dataset: Dataset, draws: int, device: torch.device) -> Pixels:
-    """Reads all lenses into one tensor on a device.
+    """Read all lenses into one tensor on a device.
 
     Raises:
-        UsageError: if they do not fit there.
+        UsageError: They do not fit into its memory.
     """
     check_room(dataset, draws, device)
     gigabytes = size_in_bytes(dataset, draws) / 1e9
@@ -145,24 +149,24 @@ def load(dataset: Dataset, draws: int, device: torch.device) -> Pixels:
 
 
 def check_room(dataset: Dataset, draws: int, device: torch.device) -> None:
-    """Raises if all images do not fit into the memory of a device.
+    """Check that all images fit into the memory of a device.
 
     Raises:
-        UsageError: saying how much there is.
+        UsageError: They do not fit. The message has the sizes of both.
     """
     needed, room = size_in_bytes(dataset, draws), _room(device)
     if needed > room:
         raise UsageError(
             f"the images need {needed / 1e9:.1f} GB, {'memory' if device.type == 'cpu' else device} has "
-            f"{room / 1e9:.1f} GB: say --set input.keep={'disk' if device.type == 'cpu' else 'memory'}"
+            f"{room / 1e9:.1f} GB: use --set input.keep={'disk' if device.type == 'cpu' else 'memory'}"
         )
 
 
 def _room(device: torch.device) -> float:
-    """Bytes that are free on a GPU, or that the machine has at all."""
+    """Return the free memory of a GPU or the total memory of the machine, in bytes."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
     try:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if device.type == "cpu" else math.inf
-    except (AttributeError, ValueError, OSError):  # not everywhere
+    except (AttributeError, ValueError, OSError):  # not available on every system
         return math.inf

@@ -1,7 +1,8 @@
-"""Lens sets: simulated or stored lenses, which training, evaluations, embeddings and detectors walk in one way.
+"""Lens sets, the common interface of simulated and stored lenses.
 
-A lens set is an array of lens numbers and a way to values, names and images. `select` keeps the numbers, so that a
-split, a class or a shard of a set is a lens set again, of the same lenses.
+Training, evaluations, embeddings and anomaly detectors use it. A lens set has an array of lens numbers, and gives
+access to values, names and images. `select` keeps the numbers, so a split, a class or a shard of a lens set is again a
+lens set of the same lenses.
 """
 
 from __future__ import annotations
@@ -24,20 +25,20 @@ Rows = Sequence[int] | NDArray[np.int64] | NDArray[np.bool_]
 """Rows of a lens table: their numbers, or a mask."""
 
 CHUNK = 256
-"""Images made or read at a time."""
+"""Number of images that are simulated or read at a time."""
 
 
 @dataclass(frozen=True)
 class Lenses:
-    """Raw images of some lenses, on the device of their lens set.
+    """Raw images of lenses, on the device of their lens set.
 
-    The views of a lens follow each other. `images.unflatten(0, (-1, views))` gives them an axis of their own.
+    The views of a lens are consecutive. `images.unflatten(0, (-1, views))` gives the views a separate axis.
 
     Attributes:
-        images: (n, channels, height, width), float32; of embedded lenses their features (n, d).
-        values: (n,) of each recorded parameter by name, NaN where not known.
-        lens: (n,) int64, number of the lens that an image shows.
-        view: (n,) int64, number of the image among those of its lens.
+        images: (n, channels, height, width), float32; for embedded lenses their features (n, d).
+        values: (n,) of each recorded parameter by name, NaN if unknown.
+        lens: (n,) int64, number of the lens in each image.
+        view: (n,) int64, number of the image among the images of its lens.
     """
 
     images: Tensor
@@ -49,7 +50,7 @@ class Lenses:
         return len(self.images)
 
     def to(self, device: torch.device | str) -> Lenses:
-        """Return the same on a device."""
+        """Return a copy on a device."""
         values = {name: value.to(device) for name, value in self.values.items()}
         return Lenses(self.images.to(device), values, self.lens.to(device), self.view.to(device))
 
@@ -64,11 +65,11 @@ class Lenses:
 
 
 class LensTable(ABC):
-    """Lenses and their recorded parameters: simulated, stored or embedded.
+    """Simulated, stored or embedded lenses and their recorded parameters.
 
     Attributes:
         parameters: The recorded parameters.
-        index: (n,) numbers of the lenses; a range if they are all, from 0.
+        index: (n,) numbers of the lenses; a range from 0 if the table has all lenses.
     """
 
     parameters: Sequence[Parameter]
@@ -79,12 +80,12 @@ class LensTable(ABC):
 
     @property
     def size(self) -> int | None:
-        """Return the number of lenses; None of an endless set."""
+        """Number of lenses; None for an endless set."""
         return len(self)
 
     @property
     def names(self) -> list[str]:
-        """Return the n names of the lenses."""
+        """Names of the n lenses."""
         return self.names_of(self.index)
 
     @abstractmethod
@@ -93,9 +94,9 @@ class LensTable(ABC):
 
     @abstractmethod
     def values(self) -> dict[str, NDArray[np.float64]]:
-        """Return the values (n,) of each recorded parameter, of the first view.
+        """Return the values (n,) of each recorded parameter for the first view.
 
-        No image is made. One is read only if a reader has no parameters apart from images.
+        No image is simulated. Images are read only if the reader cannot read parameters alone.
         """
 
     @abstractmethod
@@ -103,13 +104,13 @@ class LensTable(ABC):
         """Yield the lenses in order, about `size` images at a time."""
 
     def select(self, rows: Rows) -> Self:
-        """Return the lenses of some rows, with their numbers."""
+        """Return the lenses of given rows; their numbers stay the same."""
         chosen = copy(self)
         chosen.index = self.numbers(rows)
         return chosen
 
     def numbers(self, rows: Rows) -> Numbers:
-        """Return the numbers of the lenses of some rows."""
+        """Return the numbers of the lenses of given rows."""
         chosen = np.asarray(rows)
         chosen = np.flatnonzero(chosen) if chosen.dtype == bool else chosen.astype(np.int64)
         # In a set of all lenses a row is the number of its lens.
@@ -117,14 +118,14 @@ class LensTable(ABC):
 
 
 class LensSet(LensTable):
-    """Lenses with images, which are made or read on demand.
+    """Lenses with images, which are simulated or read on demand.
 
     Attributes:
         image_shape: Channels, height and width of an image.
-        pixel_scale: Size of a pixel in arcsec, where it is known.
+        pixel_scale: Size of a pixel in arcsec; None if unknown.
         views: Number of views of a lens; None if it is unlimited.
         removable: Parameter groups whose light can be left out.
-        step: Neighbouring lenses that are best read together.
+        step: Number of neighbouring lenses that are best read together.
     """
 
     image_shape: tuple[int, int, int]
@@ -135,11 +136,11 @@ class LensSet(LensTable):
 
     @abstractmethod
     def read(self, rows: Rows, views: int = 1, omit: Iterable[str] = ()) -> Lenses:
-        """Return the first views of the lenses of some rows.
+        """Return the first views of the lenses of given rows.
 
         Args:
             rows: Rows of the set.
-            views: Views of each lens.
+            views: Number of views of each lens.
             omit: Groups of `removable` whose light is left out.
 
         Raises:
@@ -151,17 +152,17 @@ class LensSet(LensTable):
             yield self.read(rows, views, omit)
 
     def parts(self, size: int = CHUNK, views: int = 1) -> Iterator[range]:
-        """Yield the rows in order, about `size` images and whole steps at a time."""
+        """Yield the rows in order, about `size` images at a time, in multiples of `step`."""
         count = max(size // (self.step * views), 1) * self.step
         return (range(start, min(start + count, len(self))) for start in range(0, len(self), count))
 
     def to(self, device: torch.device | str) -> Self:
-        """Have images made on a device, if they are made."""
+        """Simulate images on this device. Stored images stay on the CPU."""
         return self
 
 
 class ArrayLenses(LensSet):
-    """Images in memory, of which nothing is recorded.
+    """Images in memory, without recorded parameters.
 
     Args:
         images: (n, channels, height, width).
@@ -184,7 +185,7 @@ class ArrayLenses(LensSet):
 
 
 def join_values(parts: Iterable[dict[str, NDArray[np.float64]]]) -> dict[str, NDArray[np.float64]]:
-    """Join values by name, part by part."""
+    """Concatenate the values of parts by name."""
     joined: dict[str, list[NDArray[np.float64]]] = {}
     for part in parts:
         for name, value in part.items():

@@ -1,4 +1,4 @@
-"""Memory of the process."""
+"""Memory allocation of the process."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ import torch
 
 
 def keep_freed_memory() -> None:
-    """Lets the C library keep up to 64 MB of what is freed, instead of getting it from the system again.
+    """Make the C library keep up to 64 MB of freed memory for later allocations.
 
-    glibc raises the size from which it does not when it frees something that large, to 32 MB at most. Without this a
-    batch's passes cost thousands of page faults, up to two thirds of the time on a busy machine.
+    glibc returns freed blocks above a threshold to the system. It raises the threshold, to 32 MB at most, when a block
+    of that size is freed. This function allocates and frees such a block. Without it, each batch causes thousands of
+    page faults, up to two thirds of the time on a busy machine.
     """
     torch.empty((32 << 20) - (1 << 16), dtype=torch.uint8)

@@ -1,8 +1,8 @@
-"""The order in which stored lenses are learned from: drawn anew for each pass, and yet read chunk by chunk.
+"""Random order of stored lenses in training, which reads whole chunks.
 
-Lenses that are stored together are read together, so it is the chunks that are shuffled; some of them make a window,
-within which the lenses are shuffled. The order is a function of the seed and of the number of the pass, whoever reads
-and from wherever it goes on.
+The lenses of a chunk are read together. Each pass over the data therefore shuffles the chunks. Several consecutive
+chunks form a window, and the lenses of a window are shuffled. The order depends only on the seed and the number of the
+pass, not on the number of processes or on a resumption.
 """
 
 from __future__ import annotations
@@ -16,16 +16,18 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 WINDOW_LENSES, WINDOW_CHUNKS = 1024, 8
-"""A window holds at least so many lenses, and chunks: it is what a batch's lenses are mixed from."""
+"""Minimum number of lenses, and of chunks, in a window. The lenses of a batch come from one window or a few."""
 
 Ints = NDArray[np.int64]
 
 
 class Order:
-    """Lenses by their places in the training stream; each comes once a pass.
+    """Mapping from places in the training stream to lenses.
+
+    A pass contains each lens once.
 
     Args:
-        lenses: How many lenses there are.
+        lenses: Number of lenses.
         chunk: Number of neighbouring lenses that are read together.
         seed: Seed of the order.
     """
@@ -37,7 +39,7 @@ class Order:
         self.windows_per_pass = -(-self.chunks // self.chunks_per_window)
 
     def at(self, places: Tensor) -> tuple[Tensor, range]:
-        """The lenses at some places of the stream, and the windows that they come from.
+        """Return the lenses at places of the stream, and the windows that contain them.
 
         Args:
             places: (n,) int64.
@@ -59,17 +61,17 @@ class Order:
         return torch.from_numpy(index), range(int(windows.min()), int(windows.max()) + 1)
 
     def chunks_of(self, window: int) -> list[int]:
-        """The chunks of a window, in the order in which they are read."""
+        """Return the chunks of a window, in the order in which they are read."""
         number, own = divmod(window, self.windows_per_pass)
         chunks, _ = _one_pass(self, number)
         return chunks[own * self.chunks_per_window : (own + 1) * self.chunks_per_window].tolist()
 
     def chunks_for(self, window: int, wanted: Callable[[Tensor], Tensor]) -> list[int]:
-        """The chunks of a window that hold lenses of some places, in the order in which they are read.
+        """Return the chunks of a window with lenses at wanted places, in reading order.
 
         Args:
-            window: Its number.
-            wanted: Which of some places (n,) these are: booleans (n,).
+            window: Number of the window.
+            wanted: Function from places (n,) to booleans (n,): whether a place is wanted.
         """
         lenses, start = _shuffled(self, window)
         first = window // self.windows_per_pass * self.lenses + start
@@ -78,13 +80,13 @@ class Order:
         return [chunk for chunk in self.chunks_of(window) if chunk in needed]
 
     def lenses_of(self, chunk: int) -> range:
-        """The lenses of a chunk."""
+        """Return the lenses of a chunk."""
         return range(chunk * self.chunk, min((chunk + 1) * self.chunk, self.lenses))
 
 
 @lru_cache(maxsize=4)
 def _one_pass(order: Order, number: int) -> tuple[Ints, Ints]:
-    """The chunks of one pass as they are read, and the first place of each window."""
+    """Return the chunks of a pass in reading order, and where each window begins."""
     chunks = _generator(order.seed, number).permutation(order.chunks)
     lengths = np.where(chunks == order.chunks - 1, order.lenses - (order.chunks - 1) * order.chunk, order.chunk)
     before = np.concatenate([[0], np.cumsum(lengths)[:-1]])
@@ -93,11 +95,11 @@ def _one_pass(order: Order, number: int) -> tuple[Ints, Ints]:
 
 @lru_cache(maxsize=4)
 def _shuffled(order: Order, window: int) -> tuple[Ints, int]:
-    """The lenses of a window in the order of the stream, and their first place within the pass."""
+    """Return the lenses of a window in stream order, and the first place in the pass."""
     number, own = divmod(window, order.windows_per_pass)
     lenses = np.concatenate([np.arange(r.start, r.stop) for r in map(order.lenses_of, order.chunks_of(window))])
-    if order.chunk > 1:  # else they are shuffled already, and come in the order in which they are read
-        # Counted from one: for numpy a seed that ends with zero is the one without it, which orders the chunks.
+    if order.chunk > 1:  # chunks of one lens are shuffled already, and stay in reading order
+        # Add one, because numpy ignores a zero at the end of a seed, and the shorter seed orders the chunks.
         lenses = _generator(order.seed, number, own + 1).permutation(lenses)
     return lenses, int(_one_pass(order, number)[1][own])
 

@@ -1,7 +1,7 @@
-"""Images that are turned by quarters and mirrored, and what that does to the parameters that are recorded with them.
+"""Rotation by multiples of 90 degrees, and mirroring, of images and parameters.
 
-x grows along the columns of an image and y along its rows, so that a turn from x to y is counter-clockwise where the
-first row is drawn at the bottom, as `lenskit show` does. An image is first mirrored, then turned.
+x increases with the column of an image and y with its row. A rotation from x to y is counter-clockwise if the first row
+is drawn at the bottom, as in `lenskit show`. An image is first mirrored, then rotated.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from lenskit.kinds.parameter import Parameter
 
 
 def orient_images(images: Tensor, quarters: Tensor, mirrored: Tensor) -> Tensor:
-    """Mirrors images, and turns them.
+    """Mirror images, and rotate them by multiples of 90 degrees.
 
     Args:
-        images: (..., channels, height, width), square if any is turned by an odd number of quarters.
-        quarters: (...) int64, quarters of a turn from x to y: 0 to 3.
+        images: (..., channels, height, width), square if any is rotated by an odd number of quarter turns.
+        quarters: (...) int64, number of quarter turns from x to y: 0 to 3.
         mirrored: (...) bool, whether x is first replaced by -x.
     """
     quarters, mirrored = (each[..., None, None, None] for each in (quarters, mirrored))
@@ -33,19 +33,19 @@ def orient_images(images: Tensor, quarters: Tensor, mirrored: Tensor) -> Tensor:
 def orient_values(
     values: Mapping[str, Tensor], quarters: Tensor, mirrored: Tensor, known: Iterable[Parameter] = ()
 ) -> dict[str, Tensor]:
-    """The parameters of images after `orient_images`.
+    """Return the parameters of images after `orient_images`.
 
-    With spin s, (a, b) = r (cos s phi, sin s phi), and m = (-1)^s: a mirror makes phi to pi - phi, so (a, b) to
-    (m a, -m b); a quarter of a turn makes (a, b) to (-b, a), s times.
+    A quantity of spin s has components (a, b) = r (cos s phi, sin s phi). A mirror replaces phi by pi - phi, so (a, b)
+    by (m a, -m b) with m = (-1)^s. A quarter turn replaces (a, b) by (-b, a), s times.
 
     Args:
         values: For each recorded parameter, its values, of the shape of `quarters`.
         quarters: int64, see `orient_images`.
         mirrored: bool, see `orient_images`.
-        known: What is known of the parameters; of one that is not among them, its name says how it turns.
+        known: The parameters. The spin of a parameter that is not among them follows from its name.
 
     Returns:
-        For each parameter its new values: NaN where these need a component that is not recorded.
+        For each parameter its new values; NaN if they need a component that is not recorded.
     """
     parameters = {parameter.name: parameter for parameter in known}
     new: dict[str, Tensor] = {}
@@ -66,7 +66,7 @@ def orient_values(
 
 
 def _component(first: bool, spin: int, own: Tensor, other: Tensor, quarters: Tensor, mirrored: Tensor) -> Tensor:
-    """One of two components, from both."""
+    """Return the new value of one component, from the old values of both."""
     sign = (-1) ** spin * (1 if first else -1)
     own, other = torch.where(mirrored, sign * own, own), torch.where(mirrored, -sign * other, other)
     quarters = (spin * quarters) % 4

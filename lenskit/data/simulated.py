@@ -1,4 +1,4 @@
-"""The lens set of a simulator."""
+"""Lens set of a simulator."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from lenskit.errors import LenskitError
 from lenskit.kinds.simulator import Simulator
 
 ENDLESS = 2**62
-"""Lenses of an endless set: no address is beyond."""
+"""Number of lenses in an endless set; larger than any number in use."""
 
 
 class SimulatedLenses(LensSet):
     """Lenses of a simulator.
 
     Args:
-        simulator: Draws and renders them.
-        seed: Their seed.
-        split: Their part of the data; training uses `train`.
-        index: Their number, counted from 0, or (n,) numbers. By default the set is endless: a row is the number of its
-            lens, and what has an end is a selection.
+        simulator: The simulator.
+        seed: Random seed of the lenses.
+        split: Part of the data that they belong to; training uses `train`.
+        index: Number of lenses n, for the lenses 0 to n - 1, or (n,) numbers of lenses. By default the set is endless:
+            a row is the number of its lens, and `select` gives finite sets.
         shared_groups: Parameter groups that all views of a lens share.
     """
 
@@ -80,8 +80,8 @@ class SimulatedLenses(LensSet):
         """Return the first views of lenses by their numbers, which need not be in the set.
 
         Args:
-            index: (n,) int64, on the device where images are made.
-            views: Views of each lens.
+            index: (n,) int64, on the device on which images are rendered.
+            views: Number of views of each lens.
             omit: Groups of `removable` whose light is left out.
 
         Raises:

@@ -1,4 +1,4 @@
-"""The lens set of a dataset, and how its pixels are read."""
+"""Lens set of a dataset."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ Pixels = tuple[Tensor, Tensor]
 """Images (n, draws, C, H, W) and parameters (n, draws, number of parameters), float32."""
 
 TOGETHER = 4096
-"""Lenses whose parameters are read at a time."""
+"""Number of lenses whose parameters are read at a time."""
 
 
 class StoredLenses(LensSet):
     """Lenses of a dataset.
 
     Args:
-        dataset: Reads them.
-        index: (n,) numbers of the lenses, if not all are meant.
+        dataset: The dataset.
+        index: (n,) numbers of the lenses; by default all lenses.
 
     Raises:
         LenskitError: The dataset is empty or incomplete.
@@ -66,7 +66,7 @@ class StoredLenses(LensSet):
         return self.made_of(*read_lenses(self.dataset, _as_range(index), draws=views), torch.from_numpy(index))
 
     def made_of(self, images: Tensor, known: Tensor, index: Tensor) -> Lenses:
-        """Return what was read as lenses.
+        """Return images and parameters that were read as `Lenses`.
 
         Args:
             images: (n, views, channels, height, width).
@@ -83,16 +83,18 @@ class StoredLenses(LensSet):
 
 
 def read_lenses(dataset: Dataset, lenses: Sequence[int], draws: int, into: Tensor | None = None) -> Pixels:
-    """Return lenses of a dataset, and the first `draws` images of each, their undefined pixels filled.
+    """Read the first `draws` images of lenses and their parameters.
+
+    Undefined pixels are filled.
 
     Args:
-        dataset: Where they are read from.
-        lenses: Their numbers.
-        draws: How many images of each.
+        dataset: The dataset.
+        lenses: Numbers of the lenses.
+        draws: Number of images of each lens.
         into: Memory for the images, (n or more, draws, C, H, W).
 
     Raises:
-        LenskitError: if all pixels of a channel are undefined.
+        LenskitError: All pixels of a channel are undefined.
     """
     into = torch.empty(len(lenses), draws, *dataset.image_shape) if into is None else into[: len(lenses)]
     values = dataset.read_into(into, lenses)
@@ -106,37 +108,37 @@ def read_lenses(dataset: Dataset, lenses: Sequence[int], draws: int, into: Tenso
 def _all_finite(images: Tensor) -> bool:
     """Whether all pixels are finite.
 
-    numpy looks, because torch would start threads in each reading thread.
+    The function uses numpy, because torch would start threads in each reading thread.
     """
     pixels = images.numpy().reshape(-1)
-    # A sum of squares, which one that is not finite cannot leave finite, takes no memory. It may overflow for others.
+    # A sum of squares allocates no memory, and is finite only if all pixels are. Large finite pixels may overflow it.
     return math.isfinite(np.einsum("i,i->", pixels, pixels)) or bool(np.isfinite(pixels).all())
 
 
 def _per_image(values: Tensor, draws: int) -> Tensor:
-    """Values (n,) or (n, views) as (n, draws)."""
+    """Return values (n,) or (n, views) as (n, draws)."""
     return values[:, None].expand(-1, draws) if values.ndim == 1 else values[:, :draws]
 
 
 def _as_range(index: Numbers) -> Sequence[int]:
-    """Return consecutive numbers as a range, which readers read as a whole; others as a list."""
+    """Return consecutive numbers as a range, which is fast to read; others as a list."""
     if len(index) and np.array_equal(index, np.arange(index[0], index[0] + len(index))):
         return range(int(index[0]), int(index[0]) + len(index))
     return index.tolist()
 
 
 def check_complete(dataset: Dataset) -> None:
-    """Raise unless a dataset holds lenses and all of them are there.
+    """Check that a dataset has lenses, and that all of them are stored.
 
     Raises:
-        LenskitError: It says how much is missing.
+        LenskitError: The dataset is empty or incomplete. The message has the number of missing lenses.
     """
     if not len(dataset):
         raise LenskitError("the data hold no lenses")
     if dataset.missing:
         raise LenskitError(
-            f"the data are incomplete: {dataset.missing} of {len(dataset)} lenses are still to be written "
-            "(the same `lenskit simulate` goes on where it stopped)"
+            f"the data are incomplete: {dataset.missing} of {len(dataset)} lenses are missing; repeat the command "
+            "`lenskit simulate` to resume"
         )
     if dataset.unfinished:
         raise LenskitError(f"the data are incomplete: {dataset.unfinished}")

@@ -1,4 +1,4 @@
-"""The training set: a lens set in training's order, made into pairs."""
+"""Training set: lenses in the order of training, and their views."""
 
 from __future__ import annotations
 
@@ -27,27 +27,31 @@ from lenskit.kinds.simulator import Simulator
 from lenskit.preprocessing.preprocess import Preprocess
 
 VIEWS = "views"
-"""Parameter group of the numbers that a pair strategy draws."""
+"""Parameter group of the random numbers of a pair strategy."""
 
 RESIDENT_BYTES = 2**30
-"""Stored images that need no more memory than this are kept there once they are read, if nothing is said."""
+"""By default, stored images that need at most this memory are kept in memory after they were read."""
 
 ALIKE = 16
-"""Simulated lenses that are looked at before training: each is drawn as the others are, and making them takes time."""
+"""Number of simulated lenses that are examined before training. A few suffice, because all come from the same
+distribution, and simulating them takes time."""
 
 NEIGHBOURS = 32
-"""Stored lenses, next to each other, that are looked at together."""
+"""Number of neighbouring stored lenses that are examined together."""
 
 LOOK_VALUES = 2**26
-"""Most values of stored images that are looked at before training: 256 MiB."""
+"""Maximum number of pixels of stored images that are examined before training: 256 MiB."""
 
 Keep = Literal["auto", "disk", "memory", "device"]
-"""Where stored images are held while they are learned from."""
+"""Place of stored images during training."""
 
 
 @dataclass(frozen=True)
 class Share:
-    """The part of each batch that this process makes: lenses `rank`, `rank + world_size`, ... of `batch_size`."""
+    """Part of each batch that this process makes.
+
+    It has the lenses `rank`, `rank + world_size`, ... of the `batch_size` lenses.
+    """
 
     batch_size: int
     rank: int = 0
@@ -61,29 +65,29 @@ class Share:
             )
 
     def of_batch(self, batch: int) -> Tensor:
-        """The places in the training stream of this process's lenses: (n,) int64."""
+        """Return the places in the training stream of this process's lenses: (n,) int64."""
         return torch.arange(self.rank, self.batch_size, self.world_size) + batch * self.batch_size
 
     def takes(self, places: Tensor) -> Tensor:
-        """Which of some places (n,) are this process's, whatever the batch: (n,) booleans."""
+        """Return whether the lens at each place (n,) belongs to this process: (n,)."""
         return places % self.batch_size % self.world_size == self.rank
 
 
 class TrainingSet(ABC):
-    """Lenses in the order of training, and the views that are made of them.
+    """Lenses in the order of training, and their views.
 
-    A batch is a pure function of its number. The host fetches (numbers of lenses, or pixels from disk), which a loader
-    may do ahead; the device that trains makes images and views.
+    A batch is a pure function of its number. The host fetches lens numbers, or pixels from disk; a loader may do this
+    ahead of time. The training device then makes images and views.
 
     Args:
         lenses: The lens set.
-        pairs: Makes views of the images.
-        preprocess: Prepares the images first.
-        seed: Seed of the order and of the pairs' draws.
+        pairs: Pair strategy, which makes views of the images.
+        preprocess: Stretch and resizing of the images, before views are made.
+        seed: Random seed of the order and of the pair strategy.
     """
 
     share: Share | None = None
-    """This process's places of each batch, of several processes: only their lenses are read ahead."""
+    """Part of each batch that this process makes, if there are several processes. Only its lenses are read ahead."""
 
     def __init__(self, lenses: LensSet, pairs: PairStrategy, preprocess: Preprocess, seed: int) -> None:
         check_stated(pairs)
@@ -93,13 +97,20 @@ class TrainingSet(ABC):
         pairs.prepare(self.parameters, preprocess.shape(self.image_shape))
 
     def resize(self, size: int | None) -> None:
-        """Resize images to another size in pixels than `input.size`, as the backbone takes them; before any batch."""
+        """Resize images to a size in pixels, in place of `input.size`.
+
+        It serves backbones that accept only some sizes. Call it before the first batch.
+        """
         self.preprocess.size = size
         self.pairs.prepare(self.parameters, self.preprocess.shape(self.image_shape))
 
     @abstractmethod
     def fetch(self, places: Tensor) -> dict[str, Any]:
-        """Return the host's part of the lenses at these places of the training stream: tensors, by name."""
+        """Return the host's data for the lenses at places of the training stream.
+
+        Returns:
+            Tensors by name, for `batch`.
+        """
 
     @abstractmethod
     def batch(self, fetched: dict[str, Any]) -> Batch:
@@ -107,16 +118,16 @@ class TrainingSet(ABC):
 
     @abstractmethod
     def _sample_rows(self, lenses: int) -> Sequence[int]:
-        """Return the rows of about this many lenses that show what all are like."""
+        """Return the rows of a representative sample of about this many lenses."""
 
     def by_index(self, index: Sequence[int]) -> Batch:
-        """Return the views of lenses by their numbers, as the first epoch has them."""
+        """Return the views of lenses by their numbers, the same as in the first epoch."""
         lenses = self.lenses.read(index, self.pairs.draws)
         numbers = lenses.lens[:: self.pairs.draws]
         return self.views(lenses, KeyedGenerator(self.seed, "train", VIEWS, numbers, torch.zeros_like(numbers)))
 
     def sample(self, lenses: int) -> Batch:
-        """Return the views of about this many lenses, or of all there are."""
+        """Return the views of a sample of about this many lenses, or of all lenses."""
         return self.by_index(self._sample_rows(lenses))
 
     def values(self, lenses: int) -> dict[str, Tensor]:
@@ -128,18 +139,24 @@ class TrainingSet(ABC):
         return lenses
 
     def meet(self) -> None:
-        """Make the views of a few lenses, which checks simulator or dataset, and pairs, before anything is written.
+        """Check the contracts of simulator, dataset and pairs with a few lenses.
+
+        It is called before any file is written.
 
         Raises:
             LenskitError: One of them breaks its contract.
         """
         self.by_index(range(self._available(LENSES)))
 
-    def check(self, device: torch.device) -> None:  # noqa: B027 - simulated lenses need nothing there
-        """Raise a UsageError if batches cannot be made on a device."""
+    def check(self, device: torch.device) -> None:  # noqa: B027 - simulated lenses need no memory there
+        """Check that batches can be made on a device.
+
+        Raises:
+            UsageError: Its memory is too small.
+        """
 
     def to(self, device: torch.device) -> None:
-        """Prepare for making batches on a device."""
+        """Prepare to make batches on a device."""
         self.lenses.to(device)
 
     def close(self) -> None:  # noqa: B027 - simulated lenses have nothing to stop
@@ -147,17 +164,17 @@ class TrainingSet(ABC):
 
     @torch.no_grad()
     def views(self, lenses: Lenses, rng: KeyedGenerator) -> Batch:
-        """Return the views that the pair strategy makes of `pairs.draws` raw images of each lens."""
+        """Return the views of lenses, made from `pairs.draws` raw images of each lens."""
         return self.pair_up(self.preprocess(lenses.images), lenses.values, rng)
 
     @torch.no_grad()
     def pair_up(self, prepared: Tensor, values: Mapping[str, Tensor], rng: KeyedGenerator) -> Batch:
-        """Return the same views of images that are stretched and resized already.
+        """Return the views of images that are stretched and resized already.
 
         Args:
             prepared: (n * draws, channels, height, width).
             values: (n * draws,) of each recorded parameter.
-            rng: The pairs' draws.
+            rng: Random numbers of the pair strategy.
         """
         draws = self.pairs.draws
         images, known = (
@@ -171,7 +188,10 @@ class TrainingSet(ABC):
 
 
 class SimulatedTrainingSet(TrainingSet):
-    """Lenses simulated while training: every lens is new, and nothing is stored."""
+    """Lenses that are simulated during training.
+
+    Every lens is new, and no image is stored.
+    """
 
     lenses: SimulatedLenses
 
@@ -197,16 +217,17 @@ class SimulatedTrainingSet(TrainingSet):
 
 
 class StoredTrainingSet(TrainingSet):
-    """Lenses read from a dataset, in an order drawn anew for each pass (see `Order`).
+    """Lenses of a dataset, in a new random order in each pass (see `Order`).
 
     Args:
-        dataset: Reads them.
-        pairs: Makes views of the images.
-        preprocess: Prepares the images first.
-        seed: Seed of the order and of the pairs' draws.
-        keep: Where images are held: on `disk`, from which they are read ahead, in `memory` once they are read, or all
-            on the `device` that trains. The batches are the same.
-        workers: Threads that read ahead.
+        dataset: The dataset.
+        pairs: Pair strategy, which makes views of the images.
+        preprocess: Stretch and resizing of the images, before views are made.
+        seed: Random seed of the order and of the pair strategy.
+        keep: Place of the images: on `disk`, with reading ahead; in `memory` after they were read; or all on the
+            training `device`. With `auto`, they are kept in memory if they need at most 1 GiB, otherwise on disk. The
+            batches do not depend on it.
+        workers: Number of threads that read ahead.
     """
 
     lenses: StoredLenses
@@ -250,21 +271,23 @@ class StoredTrainingSet(TrainingSet):
         fetched = {"index": index, "pass": places // len(self.dataset)}
         if self.keep == "device":
             return fetched
-        # The window after, too, unless the batch lies over two or more already: so much is held and no more.
+        # Also read the next window, unless the batch covers two windows or more. This bounds the memory.
         ahead = range(windows.start, max(windows.stop, windows.start + 2))
         self.cache.want(chunk for window in ahead for chunk in self._chunks_of(window))
         images, parameters = self.cache.lenses(index)
         return fetched | {"images": images, "parameters": parameters}
 
     def _chunks_of(self, window: int) -> list[int]:
-        """The chunks of a window that this process needs: all of them, unless they are so small that others have all
-        lenses of some."""
+        """Return the chunks of a window that this process needs.
+
+        If chunks are small, all lenses of a chunk may belong to other processes.
+        """
         if self.share is None or self.share.world_size == 1:
             return self.order.chunks_of(window)
         return self.order.chunks_for(window, self.share.takes)
 
     def _sample_rows(self, lenses: int) -> Sequence[int]:
-        # Neighbours, which lie together in most files, from places all over them.
+        # Read blocks of neighbours, which most files store together, from evenly spaced places.
         total, values = len(self.dataset), self.pairs.draws * math.prod(self.image_shape)
         blocks = range(0, total, NEIGHBOURS)
         wanted = min(len(blocks), max(min(lenses, LOOK_VALUES // values) // NEIGHBOURS, 1))
@@ -287,7 +310,7 @@ def training_set_of(config: Config) -> TrainingSet:
     """Return the training set of a configuration.
 
     Raises:
-        LenskitError: if something in it is wrong, or its data are not there.
+        LenskitError: The configuration is invalid, or its data do not exist.
     """
     inputs, seed, pairs = config.build("input"), config.build("train").seed, config.build("pairs")
     if "data" in config.sections:
@@ -299,7 +322,10 @@ def training_set_of(config: Config) -> TrainingSet:
 
 
 def simulator_of(training_set: TrainingSet) -> Simulator | None:
-    """Return the simulator of a training set, or the one that made its stored images; None if there is none."""
+    """Return the simulator of a training set, or of its stored images.
+
+    None if stored images have no usable configuration.
+    """
     if isinstance(training_set, SimulatedTrainingSet):
         return training_set.lenses.simulator
     assert isinstance(training_set, StoredTrainingSet)
@@ -315,10 +341,10 @@ def simulator_of(training_set: TrainingSet) -> Simulator | None:
 
 
 def check_groups(pairs: PairStrategy, simulator: Simulator) -> None:
-    """Raises if the pairs share groups that the simulator does not draw.
+    """Check that the simulator has all groups that the pairs share.
 
     Raises:
-        UsageError: naming them.
+        UsageError: It lacks groups. The message names them.
     """
     unknown = pairs.shared_groups - set(simulator.groups)
     if unknown:
@@ -329,11 +355,15 @@ def check_groups(pairs: PairStrategy, simulator: Simulator) -> None:
 
 
 def _check_views(dataset: Dataset, pairs: PairStrategy) -> None:
-    """Raises if the pairs want other images of a lens than the data hold."""
+    """Check that the data hold the images of a lens that the pairs need.
+
+    Raises:
+        UsageError: They hold fewer images, or images that share other groups.
+    """
     if pairs.draws > dataset.views:
         raise UsageError(
             f"the pairs want {pairs.draws} images of each lens, the data hold {dataset.views}: "
-            "use --pairs default, which makes its views from one"
+            "use --pairs default, which makes its views from one image"
         )
     if pairs.draws > 1 and pairs.shared_groups != dataset.shared_groups:
         wanted, there = (

@@ -1,4 +1,4 @@
-"""Features of images with what is known of these: a subject of evaluations, and files of several formats."""
+"""Embeddings: features of images with metadata, in memory and in files."""
 
 from lenskit.embeddings.embeddings import BACKBONE, PROJECTION, Embeddings
 from lenskit.embeddings.files import is_embeddings, may_be_embeddings

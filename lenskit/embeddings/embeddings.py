@@ -1,4 +1,4 @@
-"""Features of images, from wherever they come, with what is known of the images."""
+"""Features of images with the metadata of the images."""
 
 from __future__ import annotations
 
@@ -27,27 +27,30 @@ Array = NDArray[np.float64]
 __all__ = ["BACKBONE", "PROJECTION", "Embeddings"]
 
 SAMPLED = 1000
-"""Rows of features that tell two files apart."""
+"""Number of feature rows that enter the digest."""
 
 
 class Embeddings:
-    """Features of images, and what is known of each: what `lenskit embed` wrote, or anybody's array.
+    """Features of images with their parameters.
 
-    Evaluations take them in place of a run: `lenskit probe features.zarr`, or `lenskit.evaluate("probe", embeddings)`.
+    They come from `lenskit embed`, from a file or from any array. Evaluations take embeddings in place of a run:
+    `lenskit probe features.zarr`, or `lenskit.evaluate("probe", embeddings)`.
 
     Args:
-        features: (n, d) for each representation by its name; an array alone is that of the backbone.
-        values: Values (n,) of each parameter by name, NaN where not known; for a class, its number.
-        parameters: What is known of the parameters. One that is not listed is a number without a unit.
-        lens: (n,) whole numbers that say which lens an image shows. Images of one lens are never on both sides of a
-            split; by default each shows its own.
-        view: (n,) whole numbers of the images among those of their lens; by default 0.
+        features: (n, d) for each representation by name. A single array is the representation of the backbone.
+        values: Values (n,) of each parameter by name, NaN if unknown; for a class label, the number of the class.
+        parameters: Units, symbols and classes of the parameters. A parameter that is not listed is a number without a
+            unit.
+        lens: (n,) integers, number of the lens in each image. Images of one lens are never on both sides of a split.
+            By default each image shows a different lens.
+        view: (n,) integers, number of each image among the images of its lens; by default 0.
         names: n names of the images; by default their numbers.
-        path: The file they are in. What evaluations find goes into a folder `NAME-evaluations` of the working folder.
-        about: What else is known of them, as plain values: what was embedded, and by what.
+        path: File of the embeddings. Evaluations write results into a folder `NAME-evaluations` in the working
+            directory.
+        about: Further metadata as plain values: the embedded images, and the encoder.
 
     Raises:
-        UsageError: if the lengths do not agree, features are no finite numbers, or `lens` or `view` no whole ones.
+        UsageError: Lengths differ, features are not finite numbers, or `lens` or `view` are not integers.
     """
 
     def __init__(
@@ -82,13 +85,16 @@ class Embeddings:
 
     @property
     def features(self) -> Matrix:
-        """(n, d), of the backbone, or else of the first representation. Of large files they stay on disk: take rows,
-        `features[rows]`, or all with `np.asarray(features)`."""
+        """Features (n, d) of the backbone.
+
+        If the backbone is not among the representations, they are the features of the first representation. Features of
+        large files stay on disk. `features[rows]` reads rows, `np.asarray(features)` reads all.
+        """
         return self.representations.get(BACKBONE, next(iter(self.representations.values())))
 
     @property
     def id(self) -> str:
-        """Digest of their origin (`about`), their shapes and parameters, and the first `SAMPLED` rows of features."""
+        """Digest of metadata, shapes, parameters and the first `SAMPLED` feature rows."""
         shapes = {name: list(array.shape) for name, array in self.representations.items()}
         contents = [value.tobytes() for value in (self.lens, self.view, *self.values.values())]
         sample = np.ascontiguousarray(self.features[:SAMPLED], np.float64)
@@ -101,67 +107,78 @@ class Embeddings:
 
     @property
     def name(self) -> str:
-        """What tables call them."""
+        """Name in tables."""
         return self.path.stem
 
     def place(self, evaluation: str) -> Path:
-        """The folder that an evaluation writes to, which need not be there: `NAME-evaluations/EVALUATION` in the
-        working folder, or where `--output` says."""
+        """Return the folder for the results of an evaluation, which need not exist.
+
+        It is `NAME-evaluations/EVALUATION` in the working directory, or the folder of `--output`.
+        """
         return asked().place(self.key, evaluation) or working_folder(self.path, evaluation)
 
     def folder(self, evaluation: str) -> Path:
-        """The folder that an evaluation writes to, made if need be."""
+        """Create the folder for the results of an evaluation, and return it."""
         folder = self.place(evaluation)
         folder.mkdir(parents=True, exist_ok=True)
         return folder
 
     def save(self, path: Path | str, *, overwrite: bool = False) -> None:
-        """Writes them to a file, in the format that its ending means, such as `.zarr` or `.npz`; see `write`."""
+        """Write the embeddings to a file.
+
+        The suffix, such as `.zarr` or `.npz`, selects the format. See `write`.
+        """
         self.write(path, [self], len(self), overwrite=overwrite)
 
     @staticmethod
     def check_path(path: Path | str, *, overwrite: bool = False) -> None:
-        """Raises if no embeddings can be written there.
+        """Check that embeddings can be written to a path.
 
         Raises:
-            UsageError: if the ending says no format, or there is something that lenskit did not write, which may not
-                be overwritten or is a folder.
-            LenskitError: if what the format needs is not installed.
+            UsageError: No format has that suffix, or the path exists and lenskit did not write it. `overwrite` permits
+                to overwrite such a file, but not a folder.
+            LenskitError: A package that the format needs is not installed.
         """
         files.check(Path(path), overwrite)
 
     @staticmethod
     def about_in(path: Path | str) -> dict[str, Any]:
-        """Return `about` of a file that lenskit wrote, without opening its features; nothing of any other."""
+        """Return `about` of a file without opening its features.
+
+        It is empty if lenskit did not write the file.
+        """
         about = files.card_in(Path(path)).get("about")
         return about if isinstance(about, dict) else {}
 
     @staticmethod
     def write(path: Path | str, parts: Iterable[Embeddings], rows: int, *, overwrite: bool = False) -> None:
-        """Writes embeddings that come part by part, of which memory holds few at a time: the file is there whole, in
-        place of the one that was, or not at all.
+        """Write embeddings part by part, so that only a few parts are in memory.
+
+        The file appears only when it is complete. It then replaces an earlier file.
 
         Args:
-            path: The file; its ending says the format.
-            parts: Some rows each, at least one, of the same representations and values; the first says what they are.
-            rows: How many rows there will be.
-            overwrite: Whether a file that lenskit did not write is replaced.
+            path: The file; its suffix selects the format.
+            parts: Embeddings of one or more rows each, with the same representations and values. The first part
+                gives the metadata.
+            rows: Total number of rows.
+            overwrite: Whether to overwrite a file that lenskit did not write.
 
         Raises:
-            UsageError, LenskitError: as `check_path` does, or if other rows come than were announced.
+            UsageError, LenskitError: See `check_path`; or the number of rows differs from `rows`.
         """
         files.write(Path(path), (table_of(part) for part in parts), rows, overwrite)
 
     @classmethod
     def load(cls, path: Path | str) -> Self:
-        """Opens what `lenskit embed` or `save` wrote, or anybody's file.
+        """Open a file of `lenskit embed` or `save`, or a file of another program.
 
-        That is an array (n, d) as `.npy`, or as `.npz`, Zarr or Parquet a column `features` and further ones (n,),
-        which are parameters, but for `names`, `lens` and `view`. The features of `.npy` and Zarr stay on disk.
+        A `.npy` file of another program has an array (n, d). A `.npz`, Zarr or Parquet file has a column `features`;
+        further columns (n,) are parameters, except `names`, `lens` and `view`. The features of `.npy` and Zarr files
+        stay on disk.
 
         Raises:
-            UsageError: if there is nothing there.
-            LenskitError: if it is damaged, or holds no features.
+            UsageError: The path does not exist.
+            LenskitError: The file is damaged, or has no features.
         """
         path = Path(path)
         try:
@@ -171,7 +188,7 @@ class Embeddings:
 
 
 def table_of(embeddings: Embeddings) -> FeatureTable:
-    """Embeddings as columns and a card."""
+    """Return embeddings as columns and a card."""
     card = {
         "format": table.FORMAT,
         "format_version": table.VERSION,
@@ -203,12 +220,14 @@ def _matrix(name: str, value: Any) -> Matrix:
 def _column(name: str, value: ArrayLike, n: int) -> Array:
     array = _numbers(name, value, n)
     if array.dtype.kind in "iu" and (long := first_inexact(array, np.float64)) is not None:
-        raise UsageError(f"{name} holds {long}, which float64 does not: leave it out, or number the things from 0")
+        raise UsageError(
+            f"{name} holds {long}, which float64 cannot represent: leave it out, or number the objects from 0"
+        )
     return array.astype(np.float64)
 
 
 def _whole(name: str, value: ArrayLike, n: int) -> NDArray[np.int64]:
-    """Whole numbers, never by way of floats, which lose digits above 2^53: two lenses would become one."""
+    """Return integers; conversion to floats would merge numbers above 2^53."""
     array = _numbers(name, value, n)
     with np.errstate(invalid="ignore"):
         whole = array.astype(np.int64)

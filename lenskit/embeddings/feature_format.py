@@ -1,4 +1,4 @@
-"""Base of the formats of embeddings."""
+"""Base class of the file formats of embeddings."""
 
 from __future__ import annotations
 
@@ -11,37 +11,46 @@ from lenskit.kinds.format import FileFormat
 
 
 class FeatureFormat(FileFormat):
-    """A file of features with what is known of their images: columns, and a card of plain values as JSON holds them.
+    """File of features and image metadata: columns, and a card of JSON values.
 
-    A damaged file may raise a `ValueError`, `KeyError`, `TypeError` or `OSError`: lenskit makes it one line that names
-    the file.
+    For a damaged file, methods may raise a `ValueError`, `KeyError`, `TypeError` or `OSError`. lenskit reports it in
+    one line that names the file.
     """
 
     holds = "features"
 
     def check_installed(self) -> None:
-        """Raise a `LenskitError` that says how to get a package that the format needs and that is missing."""
+        """Check that the packages that the format needs are installed.
+
+        Raises:
+            LenskitError: A package is missing. The message has the command that installs it.
+        """
         return None
 
     @abstractmethod
     def has_features(self) -> bool:
-        """Whether the file at `path` holds features, written by lenskit or by others."""
+        """Whether the file at `path` holds features, from lenskit or another program."""
 
     def feature_card(self) -> Any:
-        """Return the card of the file as it was written; None if it has none."""
+        """Return the card of the file; None if it has no card."""
         return None
 
     def feature_strangers(self, card: dict[str, Any]) -> list[str]:
-        """Return names of what is in the folder at `path` and lenskit did not write. A single file has none."""
+        """Return the names of files in the folder at `path` that lenskit did not write.
+
+        The list is empty for a single file.
+        """
         return []
 
     def write_features(self, parts: Iterator[FeatureTable], rows: int) -> None:
-        """Write a file to `path`, which lenskit renames when it is whole. A format without this method is only read.
+        """Write a file to `path`, which lenskit renames when it is complete.
+
+        Without this method, the format can only be read.
 
         Args:
-            parts: Some rows each, at least one. All have the card and the columns of the first. A column is an array
-                (n,) of numbers, (n, d) of features, or (n,) of objects, which are texts.
-            rows: Number of rows of all parts.
+            parts: Tables of one or more rows each, all with the card and the columns of the first. A column is an
+                array (n,) of numbers, (n, d) of features, or (n,) of objects, which are texts.
+            rows: Total number of rows.
         """
         raise NotImplementedError
 
@@ -50,5 +59,5 @@ class FeatureFormat(FileFormat):
         """Return the columns by name; features may be a `StoredMatrix`.
 
         Args:
-            card: The checked card of a file of ours, else empty.
+            card: The checked card; empty if lenskit did not write the file.
         """

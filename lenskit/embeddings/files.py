@@ -1,4 +1,4 @@
-"""Files of embeddings: the format of each, and that a file is whole whenever it is there."""
+"""Reading and writing of embedding files; a file appears only when it is complete."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from lenskit.words import listed, reason
 
 
 def may_be_embeddings(path: Path) -> bool:
-    """Whether a path is named like a file of embeddings."""
-    return bool(_meant(path, _formats()))
+    """Whether a path has the suffix of an embedding file."""
+    return bool(_formats_of_suffix(path, _formats()))
 
 
 def is_embeddings(path: Path) -> bool:
-    """Whether a path looks like a file of embeddings; cheap."""
+    """Whether a path looks like an embedding file; the file is not read."""
     return may_be_embeddings(path) and (_format(path).has_features() if path.is_dir() else path.is_file())
 
 
 def check(path: Path, overwrite: bool = False) -> None:
-    """Raises if no embeddings can be written there; see `Embeddings.check_path`."""
+    """Check that embeddings can be written to a path; see `Embeddings.check_path`."""
     file = _format(path, writes=True)
     file.check_installed()
     if not path.exists() and not path.is_symlink():
@@ -45,13 +45,19 @@ def check(path: Path, overwrite: bool = False) -> None:
 
 
 def not_of_embeddings(path: Path) -> list[str] | None:
-    """Names of what is in a file of embeddings and lenskit did not write; None if lenskit did not write the file."""
+    """Return the names in an embedding file that lenskit did not write.
+
+    None if lenskit did not write the file at all.
+    """
     card = card_in(path)
     return _format(path).feature_strangers(card) if card else None
 
 
 def card_in(path: Path) -> dict[str, Any]:
-    """Return what a file of embeddings says of itself; nothing if lenskit did not write it, or if it is damaged."""
+    """Return the card of an embedding file.
+
+    It is empty if lenskit did not write the file, or if the file is damaged.
+    """
     if not may_be_embeddings(path) or path.is_symlink() or not (file := _format(path)).has_features():
         return {}
     try:
@@ -62,43 +68,45 @@ def card_in(path: Path) -> dict[str, Any]:
 
 
 def write(path: Path, parts: Iterator[FeatureTable], rows: int, overwrite: bool = False) -> None:
-    """Writes a file beside, and puts it in place when it is whole; see `Embeddings.write`.
+    """Write a temporary file, and rename it when it is complete.
+
+    See `Embeddings.write`.
 
     Args:
         path: The file.
         parts: Its rows.
-        rows: How many there will be.
-        overwrite: Whether a file that lenskit did not write is replaced.
+        rows: Total number of rows.
+        overwrite: Whether to overwrite a file that lenskit did not write.
     """
     check(path, overwrite)
-    # What a process that was killed has left there goes, too.
+    # Remove temporary files of killed processes.
     for left in leftovers(path, "part"):
         remove(left)
-    beside = scratch(path, "part")
-    beside.mkdir(parents=True)
+    temporary = scratch(path, "part")
+    temporary.mkdir(parents=True)
     try:
-        new = beside / path.name
+        new = temporary / path.name
         type(_format(path, writes=True))(new).write_features(_counted(parts, rows), rows)
-        check(path, overwrite)  # writing takes long
+        check(path, overwrite)  # check again, because writing takes long
         if path.is_dir():
-            path.rename(beside / "old")
+            path.rename(temporary / "old")
         try:
             new.replace(path)
         except OSError:
-            if (beside / "old").exists():
-                (beside / "old").rename(path)
+            if (temporary / "old").exists():
+                (temporary / "old").rename(path)
             raise
     except OSError as error:
-        if error.filename and beside not in Path(os.fsdecode(error.filename)).parents:
-            raise  # of something else, such as an image that was to be read
+        if error.filename and temporary not in Path(os.fsdecode(error.filename)).parents:
+            raise  # another file failed, such as an image that is read
         reason = os.strerror(error.errno) if error.errno else error
-        raise LenskitError(f"{path} cannot be written: {reason}; what was there before is unharmed") from error
+        raise LenskitError(f"{path} cannot be written: {reason}; an earlier file is unharmed") from error
     finally:
-        remove(beside)
+        remove(temporary)
 
 
 def read(path: Path) -> dict[str, Any]:
-    """Opens a file, and returns the arguments of its `Embeddings`; see `Embeddings.load`."""
+    """Open a file and return the arguments of `Embeddings`; see `Embeddings.load`."""
     if not path.exists():
         raise UsageError(f"there are no embeddings at {path}")
     file = _format(path)
@@ -109,50 +117,50 @@ def read(path: Path) -> dict[str, Any]:
     except LenskitError:
         raise
     except (AttributeError, *FAULTS, EOFError, zipfile.BadZipFile) as error:
-        said = f"{path} holds no embeddings, or is damaged: {reason(error)}"
-        raise too_many_files(error) or LenskitError(said) from None
+        message = f"{path} holds no embeddings, or is damaged: {reason(error)}"
+        raise too_many_files(error) or LenskitError(message) from None
 
 
 def _counted(parts: Iterator[FeatureTable], rows: int) -> Iterator[FeatureTable]:
-    """The parts, after which there have been so many rows."""
-    came = 0
+    """Yield the parts, and check the total number of rows."""
+    count = 0
     for part in parts:
-        came += len(part)
+        count += len(part)
         yield part
-    if came != rows or not rows:
-        raise LenskitError(f"{came} rows of embeddings came to be written, of {rows}")
+    if count != rows or not rows:
+        raise LenskitError(f"there are {count} rows of embeddings to write, {rows} were announced")
 
 
 def _formats(writes: bool = False) -> dict[str, type[FeatureFormat]]:
-    """The formats of features by name; with `writes`, without those that are only read."""
+    """Return the formats of features; with `writes`, only formats that can write."""
     formats = formats_of(FeatureFormat)
     only_read = FeatureFormat.write_features
     return {name: each for name, each in formats.items() if not writes or each.write_features is not only_read}
 
 
-def _meant(path: Path, formats: dict[str, type[FeatureFormat]]) -> list[str]:
-    """Names of the formats that the ending of a path means; a path without one means none."""
+def _formats_of_suffix(path: Path, formats: dict[str, type[FeatureFormat]]) -> list[str]:
+    """Return the names of the formats with the suffix of a path, if it has one."""
     return [name for name, each in formats.items() if path.suffix and path.suffix in each.endings]
 
 
 def _format(path: Path, writes: bool = False) -> FeatureFormat:
-    """The file in the format that its ending means.
+    """Return the file in the format that its suffix selects.
 
     Args:
         path: The file.
-        writes: Whether the format has to write.
+        writes: Whether the format must be able to write.
 
     Raises:
-        UsageError: No format has that ending, or several have it and not exactly one knows the file.
+        UsageError: No format has that suffix, or several have it and not exactly one recognises the file.
     """
     formats = _formats(writes)
-    meant = _meant(path, formats)
-    if len(meant) > 1:
-        meant = [name for name in meant if formats[name](path).has_features()] or meant
-    if len(meant) == 1:
-        return formats[meant[0]](path)
-    if meant:
-        raise UsageError(f"{path}: {listed(meant)} have that ending; LENSKIT_PLUGINS limits which plugins are loaded")
+    names = _formats_of_suffix(path, formats)
+    if len(names) > 1:
+        names = [name for name in names if formats[name](path).has_features()] or names
+    if len(names) == 1:
+        return formats[names[0]](path)
+    if names:
+        raise UsageError(f"{path}: {listed(names)} have that ending; LENSKIT_PLUGINS limits which plugins are loaded")
     endings = [ending for each in formats.values() for ending in each.endings if ending]
     hint = near(path.suffix, endings)
     raise UsageError(f"files of embeddings end with {', '.join(endings)}, not as {path.name} does{hint}")

@@ -1,4 +1,4 @@
-"""Features of a lens set, by one or several encoders."""
+"""Computation of features of a lens set by one or several encoders."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from lenskit.embeddings.embeddings import Embeddings
 
 
 class Embedder(Protocol):
-    """An encoder, or anything with its method `embed`."""
+    """Encoder, or another object with its method `embed`."""
 
     def embed(self, images: Tensor, batch_size: int = 256) -> NDArray[np.float32]:
         """Return features (n, d) of raw images (n, channels, height, width)."""
@@ -27,13 +27,15 @@ Name = TypeVar("Name", bound=str)
 def embed(
     embedders: Mapping[Name, Embedder], lenses: LensSet, omit: Iterable[str] = (), batch_size: int = CHUNK
 ) -> dict[Name, Embeddings]:
-    """Return the features of the first image of each lens; images are made or read once for all encoders.
+    """Return the features of the first image of each lens.
+
+    Images are simulated or read only once for all encoders.
 
     Args:
         embedders: The encoders by name.
         lenses: The lenses.
         omit: Groups of `lenses.removable` whose light is left out.
-        batch_size: Images at a time.
+        batch_size: Number of images that are embedded at a time.
 
     Raises:
         UsageError: Features are not finite.

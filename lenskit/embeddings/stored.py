@@ -1,4 +1,4 @@
-"""Features that stay on disk until rows of them are wanted."""
+"""Features that stay on disk until their rows are read."""
 
 from __future__ import annotations
 
@@ -11,16 +11,17 @@ from numpy.typing import DTypeLike, NDArray
 from lenskit.errors import LenskitError, too_many_files
 
 FAULTS = (ValueError, KeyError, TypeError, OSError, RuntimeError)
-"""What is raised of a file that is damaged."""
+"""Exceptions that a damaged file can raise."""
 
 
 class StoredMatrix:
-    """Features (n, d) of a file, of which rows are read: `matrix[rows]` for a slice, numbers or a mask of rows, and all
-    of them with `np.asarray(matrix)`.
+    """Features (n, d) in a file.
+
+    `matrix[rows]` reads rows, which are a slice, numbers or a mask. `np.asarray(matrix)` reads all rows.
 
     Args:
         path: The file, for messages.
-        array: An array of Zarr, or a memory map.
+        array: Zarr array or memory map.
     """
 
     ndim = 2
@@ -30,16 +31,16 @@ class StoredMatrix:
         self.shape: tuple[int, ...] = tuple(array.shape)
         self.dtype = np.dtype(array.dtype)
         if len(self.shape) != self.ndim:
-            raise ValueError(f"features have shape (n, d), these {self.shape}")
+            raise ValueError(f"features have shape (n, d), these have {self.shape}")
 
     def __len__(self) -> int:
         return self.shape[0]
 
     def __getitem__(self, rows: Any) -> NDArray[Any]:
-        """Some rows.
+        """Read rows.
 
         Raises:
-            LenskitError: if they are damaged, or not finite.
+            LenskitError: They are damaged, or not finite.
         """
         wanted = rows if isinstance(rows, slice) else np.asarray(rows)
         if not isinstance(wanted, slice):
@@ -49,8 +50,8 @@ class StoredMatrix:
         try:
             features = np.asarray(self._rows(wanted))
         except FAULTS as error:
-            said = f"{self.path} is damaged: {' '.join(str(error).split())[:160]}"
-            raise too_many_files(error) or LenskitError(said) from None
+            message = f"{self.path} is damaged: {' '.join(str(error).split())[:160]}"
+            raise too_many_files(error) or LenskitError(message) from None
         if not np.isfinite(features).all():
             raise LenskitError(f"{self.path} holds features that are not finite")
         return features
@@ -67,4 +68,4 @@ class StoredMatrix:
 
 
 Matrix = NDArray[Any] | StoredMatrix
-"""Features (n, d), of which rows can be taken."""
+"""Features (n, d) that support `features[rows]`."""

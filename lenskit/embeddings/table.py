@@ -1,4 +1,4 @@
-"""What every file of embeddings holds, whatever its format: named columns of as many rows, and a card."""
+"""Content of embedding files in every format: named columns and a card."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ VERSION = 1
 
 FEATURES, NAMES, LENS, VIEW = "features", "names", "lens", "view"
 OWN = (FEATURES, PROJECTION, NAMES, LENS, VIEW, "about", "image", "feature")
-"""Columns that are no parameters, and names that mean something else in some format."""
+"""Names that a parameter's column cannot have, because they have another meaning in some format."""
 
 log = logging.getLogger("lenskit")
 
@@ -40,10 +40,10 @@ class _Card(Record):
 
 @dataclass(frozen=True)
 class FeatureTable:
-    """Some rows of a file, or all.
+    """Rows of an embedding file.
 
     Attributes:
-        card: What the file says of itself, as JSON can hold it; empty for anybody's.
+        card: Metadata of the file as JSON values; empty if lenskit did not write the file.
         columns: Arrays (n,) or (n, d) by name; features may be a `StoredMatrix`.
     """
 
@@ -55,20 +55,20 @@ class FeatureTable:
 
     @property
     def parameters(self) -> dict[str, Parameter]:
-        """What is known of the columns that are parameters, by their names."""
+        """Parameters by the names of their columns."""
         parameters = parameters_of(self.card.get("parameters", ()))
         return {column_name(parameter.name): parameter for parameter in parameters}
 
 
 def card_of(found: Any, where: str) -> dict[str, Any]:
-    """The card that a file holds; nothing if it is anybody's.
+    """Return the checked card of a file; empty if lenskit did not write the file.
 
     Args:
-        found: Attributes of a group, or what was JSON.
-        where: How messages name it.
+        found: Attributes of a group, or parsed JSON.
+        where: Name of the file in messages.
 
     Raises:
-        LenskitError: if it is ours and damaged, or of another version of lenskit.
+        LenskitError: lenskit wrote the file, but the card is damaged or of another version.
     """
     if not isinstance(found, dict) or found.get("format") != FORMAT:
         return {}
@@ -79,22 +79,22 @@ def card_of(found: Any, where: str) -> dict[str, Any]:
     card: dict[str, Any] = checked(found, where, _Card)
     if card.pop("checksum", checksum := card_checksum(card)) != checksum:
         log.warning(
-            "%s: what it says of itself is not as it was written (its checksum differs). If nobody changed it, it is "
-            "damaged: restore it, or embed again",
+            "%s: the checksum of its metadata is wrong. Unless somebody edited the metadata, the file is damaged: "
+            "restore it, or repeat lenskit embed",
             where,
         )
     return card
 
 
 def arguments(table: FeatureTable, path: Path) -> dict[str, Any]:
-    """What a table says, as arguments of `Embeddings`.
+    """Return the arguments of `Embeddings` for a table.
 
     Args:
-        table: What a file holds.
+        table: Content of a file.
         path: The file, for messages.
 
     Raises:
-        LenskitError: if it holds no features, or is of another version of lenskit.
+        LenskitError: The table has no features.
     """
     card, columns = table.card, dict(table.columns)
     wanted = card.get("representations", [BACKBONE, PROJECTION])
@@ -107,7 +107,9 @@ def arguments(table: FeatureTable, path: Path) -> dict[str, Any]:
     for column, value in columns.items():
         array = np.asarray(value)
         if array.dtype.kind in "iu" and (long := first_inexact(array.ravel(), np.float64)) is not None:
-            log.warning("%s: the column %s holds %d, which float64 does not, and is left out", path, column, long)
+            log.warning(
+                "%s: the column %s holds %d, which float64 cannot represent, and is left out", path, column, long
+            )
         elif column in parameters or array.dtype.kind in "fiub":
             values[parameters[column].name if column in parameters else column] = value
         else:
@@ -124,7 +126,10 @@ def arguments(table: FeatureTable, path: Path) -> dict[str, Any]:
 
 
 def column_name(parameter: str) -> str:
-    """What a parameter's column is called: as the parameter, but for what would mean something else in some format."""
+    """Return the name of a parameter's column.
+
+    It is the name of the parameter, changed if that name has another meaning in some format.
+    """
     return f"parameter_{parameter}" if parameter in OWN or parameter[:1] in "._" else quote(parameter, safe="")
 
 

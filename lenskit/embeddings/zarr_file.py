@@ -1,4 +1,4 @@
-"""A Zarr v3 group of simulated images or of features, which xarray opens with named dimensions."""
+"""Format of a Zarr v3 group, which xarray opens with named dimensions."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from lenskit.reading.limits import check_bytes
 from lenskit.store.zarr_format import COORDINATE_CHUNK, ZarrFormat, create_array, strangers_among
 
 CHUNK_BYTES = 2**23
-"""Features of one chunk need no more."""
+"""Maximum size of a chunk of features in bytes."""
 IMAGE = "image"
 AXES = {FEATURES: "feature", PROJECTION: "projected"}
 """Names of the second dimension."""
 
 
 class ZarrFile(ZarrFormat, FeatureFormat):
-    """One Zarr v3 group.
+    """Zarr v3 group.
 
     A store has an array `images` and a coordinate for each parameter. Features have an array for each column, and the
     card as attributes.
@@ -46,7 +46,7 @@ class ZarrFile(ZarrFormat, FeatureFormat):
         return strangers_among([*OWN, *own, *FeatureTable(card, {}).parameters], self.path)
 
     def write_features(self, parts: Iterator[FeatureTable], rows: int) -> None:
-        """Gather rows to whole chunks; memory holds one chunk of each column."""
+        """Write whole chunks; one chunk of each column is in memory."""
         columns: dict[str, _Growing] = {}
         card: dict[str, Any] = {}
         for part in parts:
@@ -59,19 +59,19 @@ class ZarrFile(ZarrFormat, FeatureFormat):
         for column in columns.values():
             column.finish()
         group = {"zarr_format": 3, "node_type": "group", "attributes": card}
-        # xarray opens what has its metadata in one place, and warns of what has not.
+        # xarray warns unless the metadata are consolidated in one file.
         metadata = {name: json.loads((self.path / name / "zarr.json").read_text()) for name in columns}
         group["consolidated_metadata"] = {"kind": "inline", "must_understand": False, "metadata": metadata}
         (self.path / "zarr.json").write_text(json.dumps(group, indent=2) + "\n")
 
     def read_features(self, card: dict[str, Any]) -> dict[str, Any]:
-        """Columns (n,) are read, features stay on disk."""
+        """Read the columns (n,); features stay on disk."""
         import zarr
 
         group = zarr.open_group(self.path, mode="r")
         columns: dict[str, Any] = {}
         if not card and FEATURES not in group:
-            # Of something else, such as images, nothing is read.
+            # The group has other content, such as images: do not read it.
             return dict.fromkeys(group.array_keys())
         for name, array in group.arrays():
             if card:
@@ -80,13 +80,13 @@ class ZarrFile(ZarrFormat, FeatureFormat):
             if array.ndim != 2:
                 check_bytes(self.path, array.nbytes, name)
             columns[name] = StoredMatrix(self.path / name, array) if array.ndim == 2 else np.asarray(array[...])
-        # Arrays come in no particular order.
+        # Zarr lists arrays in arbitrary order.
         order = {name: place for place, name in enumerate((FEATURES, PROJECTION, *FeatureTable(card, {}).parameters))}
         return dict(sorted(columns.items(), key=lambda item: order.get(item[0], len(order))))
 
 
 class _Growing:
-    """An array that is filled from its beginning, whole chunks at a time.
+    """Array that is filled from its beginning in whole chunks.
 
     Args:
         array: The array.
@@ -109,7 +109,7 @@ class _Growing:
         if count:
             values = np.concatenate(self._held)
             self._array[self._done : self._done + count] = values[:count]
-            # A copy, so that what is written does not stay in memory with what is not.
+            # Copy, because a view would keep the written rows in memory.
             self._held, self._done = [values[count:].copy()], self._done + count
 
 
@@ -147,7 +147,7 @@ def _attributes(parameter: Parameter | None) -> dict[str, Any]:
 
 
 def _check_chunks(folder: Path, array: Any) -> None:
-    """Raises if chunks are missing, which would be read as NaN."""
+    """Raise a ValueError if chunks are missing, because Zarr would read them as NaN."""
     there = sum(1 for _, _, names in os.walk(folder) for name in names if name != "zarr.json")
     if there != (wanted := math.prod(array.cdata_shape)):
-        raise ValueError(f"of its array {folder.name} {wanted - there} of {wanted} chunks are missing")
+        raise ValueError(f"{wanted - there} of {wanted} chunks of its array {folder.name} are missing")

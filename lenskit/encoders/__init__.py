@@ -1,1 +1,1 @@
-"""Encoders that plugins bring: found by name, downloaded if need be, and judged in place of a run."""
+"""Encoders of plugins, found by name and evaluated in place of a run."""

@@ -1,4 +1,4 @@
-"""An encoder in place of a run, so that evaluations judge it as they judge runs."""
+"""Encoders with the interface of a run, for evaluations."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from lenskit.run import BEST, Run
 
 
 class _NoConfig(Config):
-    """The configuration of an encoder: the simulator that it was trained on, if its card names one."""
+    """Configuration of an encoder: the simulator of its training images, if known."""
 
     def build(self, section: str, *given: Any) -> Any:
         self._require(section)
@@ -38,19 +38,19 @@ class _NoConfig(Config):
 
 
 class EncoderRun(Run):
-    """An encoder's folder, taken as a run that has nothing but this encoder.
+    """Encoder with the interface of a run.
 
-    Results go to `NAME-evaluations/EVALUATION` in the working folder, or where `--output` says.
+    Results go to `NAME-evaluations/EVALUATION` in the working directory, or to the folder of `--output`.
 
     Args:
-        source: The encoder of a plugin, or the folder of any.
+        source: The encoder of a plugin, or the folder of any encoder.
 
     Raises:
-        LenskitError: if the encoder cannot be had, or its card is damaged.
+        LenskitError: The encoder cannot be downloaded or found, or its card is damaged.
     """
 
     head_file: ClassVar[str] = "head.safetensors"
-    """Name of the file of a fitted head in the folder."""
+    """Name of the file with a fitted head."""
 
     def __init__(self, source: NamedEncoder | Path) -> None:
         if isinstance(source, NamedEncoder):
@@ -67,7 +67,7 @@ class EncoderRun(Run):
 
     @property
     def name(self) -> str:
-        """Its name, as that of a folder."""
+        """Name that is valid as a folder name."""
         return self._name.replace(":", "-").replace(os.sep, "-")
 
     @property
@@ -76,7 +76,7 @@ class EncoderRun(Run):
 
     @cached_property
     def id(self) -> str:
-        """Digest of the weights, the backbone and its options, and the preprocessing of images."""
+        """Digest of weights, backbone with options, and preprocessing of images."""
         weights = self.path / "model.safetensors"
         card = {"backbone": self.card["backbone"] | self._options, "input": self.card["input"]}
         return digest(card, digest_of(weights) if weights.is_file() else "")
@@ -109,19 +109,19 @@ class EncoderRun(Run):
 
     def simulator(self, name: str | None = None, **options: Any) -> Simulator:
         if name is None and "simulator" not in self.config.sections:
-            raise UsageError(f"{self.title} does not say which simulator it was trained on: say --simulator or --data")
+            raise UsageError(f"the card of {self.title} names no simulator: pass --simulator NAME or --data PATH")
         return super().simulator(name, **options)
 
 
 def open_run(text: str | Path) -> Run:
-    """Open a run directory, an encoder's folder, or the encoder of a plugin by its name.
+    """Open a run directory, the folder of an encoder, or an encoder of a plugin.
 
     Args:
-        text: Path or name. What is there as a path is meant before an encoder of that name.
+        text: Path or name. A path that exists takes precedence over an encoder of the same name.
 
     Raises:
-        UsageError: if it is none of these.
-        LenskitError: if it is damaged, or the encoder cannot be had.
+        UsageError: It is none of these.
+        LenskitError: It is damaged, or the encoder cannot be downloaded.
     """
     text, path = str(text), Path(text)
     if named := find_named(text):

@@ -1,4 +1,4 @@
-"""Encoders by name: the encoder that a text means."""
+"""Encoders of plugins by name."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ log = logging.getLogger("lenskit")
 
 @dataclass(frozen=True)
 class NamedEncoder:
-    """An encoder that a plugin brings.
+    """Encoder of a plugin.
 
     Attributes:
-        record: How it was announced.
-        argument: The part of its name behind a colon, empty if there is none.
+        record: Its record in the registry.
+        argument: The part of its name after a colon; empty if there is none.
     """
 
     record: Record
@@ -31,60 +31,64 @@ class NamedEncoder:
 
     @property
     def name(self) -> str:
-        """Its name without the distribution."""
+        """Name without the distribution."""
         return f"{self.record.name}:{self.argument}" if self.argument else self.record.name
 
     @property
     def title(self) -> str:
-        """Its name as a user types it, which means no other encoder."""
+        """Unambiguous name that a user can type."""
         return f"{self.record.recorded}:{self.argument}" if self.argument else self.record.recorded
 
     @property
     def options(self) -> dict[str, Any]:
-        """Options of the backbone that its name states."""
+        """Options of the backbone that its name contains."""
         return {str(self.record.component.argument): self.argument} if self.argument else {}
 
     @property
     def folder(self) -> Path:
-        """Its folder, downloaded if need be.
+        """Folder of the encoder, which is downloaded if it is not in the cache.
 
         Raises:
-            LenskitError: if it cannot be had.
+            LenskitError: It cannot be downloaded or found.
         """
         return self.record.load()
 
     def load(self) -> Encoder:
-        """Opens it.
+        """Load the encoder.
 
         Raises:
-            LenskitError: if it cannot be had, or is damaged.
+            LenskitError: It cannot be downloaded or found, or it is damaged.
         """
         return Encoder.load(self.folder, self.options)
 
 
 def find_named(text: str) -> NamedEncoder | None:
-    """The encoder that a text names, or None if it names none or is a path.
+    """Return the encoder with this name; None if there is none.
 
-    A path that is there wins over an encoder of that name, and that is logged. `NAME@DISTRIBUTION` means the encoder.
+    A path that exists takes precedence over an encoder of the same name, with a warning. `NAME@DISTRIBUTION` always
+    means the encoder.
 
     Raises:
-        UsageError: if the name is one of several encoders, or lacks a part behind a colon.
+        UsageError: Several encoders have the name, or it lacks a part after a colon.
     """
     name, _, argument = parse(text)
-    brought = [record for record in registry().of_kind("encoder") if record.name == name]
-    if not brought:
+    records = [record for record in registry().of_kind("encoder") if record.name == name]
+    if not records:
         return None
     if os.path.lexists(text):
         log.warning(
-            "%s is the path here, and an encoder has that name, too: %s means the encoder",
-            text, brought[0].qualified,
+            "%s is both a path and the name of an encoder; using the path. For the encoder, type %s",
+            text, records[0].qualified,
         )  # fmt: skip
         return None
     return NamedEncoder(registry().find("encoder", text), argument)
 
 
 def not_named(text: str) -> str:
-    """The end of a complaint about a path that is not there: that it is no encoder's name either, and near names."""
+    """Return the end of a message about a missing path that is no encoder's name.
+
+    It suggests similar names.
+    """
     if os.sep in text or not text:
         return ""
     names = [record.typed for record in registry().of_kind("encoder")]

@@ -1,4 +1,4 @@
-"""The card of an encoder in words, for `lenskit info`."""
+"""Text of an encoder's card for `lenskit info`."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from typing import Any
 from lenskit.words import escaped
 
 FIGURES = {"r2": "R2", "mae": "mean absolute error", "bias": "bias", "spearman": "rank correlation"}
-"""Figures of a result, as people call them."""
+"""Full names of the figures of a result."""
 
 WITHIN = {"within_68": "68", "within_95": "95"}
-"""Shares of the labels within intervals, and the percentage that these promise."""
+"""Names of coverage fractions of intervals, and the nominal coverage in percent."""
 
 
 def told(card: Mapping[str, Any]) -> Iterator[str]:
-    """Lines that tell what an encoder is, was trained on, takes and predicts, and how well.
+    """Yield lines about an encoder: network, training, images, results.
 
     Args:
-        card: Its card, checked to be an `EncoderCard`.
+        card: Its card, which was checked as an `EncoderCard`.
     """
     for name, text in (
         ("summary", card.get("summary")),
@@ -41,9 +41,9 @@ def told(card: Mapping[str, Any]) -> Iterator[str]:
 
 def _network(card: Mapping[str, Any]) -> str:
     options = {key: value for key, value in card["backbone"].items() if key not in ("name", "pretrained", "weights")}
-    said = ", ".join(f"{key} {value}" for key, value in options.items() if value not in (None, False))
+    text = ", ".join(f"{key} {value}" for key, value in options.items() if value not in (None, False))
     features = f", {card['features']} features" if "features" in card else ""
-    return f"{card['backbone']['name']}{f' ({said})' if said else ''}{features}"
+    return f"{card['backbone']['name']}{f' ({text})' if text else ''}{features}"
 
 
 def _training(card: Mapping[str, Any]) -> str:
@@ -51,19 +51,19 @@ def _training(card: Mapping[str, Any]) -> str:
     how += [f"pairs {card['pairs']}"] if card.get("pairs") else []
     if trained := card.get("trained"):
         how.append(f"{trained['batches']} of {trained['of']} batches")
-    images = card.get("trained_on") or ("images that it does not name" if how else "")
+    images = card.get("trained_on") or ("unnamed images" if how else "")
     return f"{images} ({', '.join(how)})" if how else images
 
 
 def _images(card: Mapping[str, Any]) -> str:
     if card["image_shape"] is None:
-        said = "any number of pixels"
+        text = "any number of pixels"
     else:
-        said = " x ".join(map(str, card["image_shape"])) + " (channels, height, width)"
+        text = " x ".join(map(str, card["image_shape"])) + " (channels, height, width)"
     if card.get("pixel_scale"):
-        said += f', {card["pixel_scale"]:.4g}" a pixel'
+        text += f', {card["pixel_scale"]:.4g}" a pixel'
     options = [f"{name} {value}" for name, value in card["input"].items() if value not in (None, "none")]
-    return f"{said}; {', '.join(options)}" if options else said
+    return f"{text}; {', '.join(options)}" if options else text
 
 
 def _named(parameter: Mapping[str, Any]) -> str:
@@ -72,20 +72,20 @@ def _named(parameter: Mapping[str, Any]) -> str:
 
 
 def _widths(parameter: Mapping[str, Any]) -> str:
-    said = [
+    text = [
         f"+-{parameter[field]:.3g} ({level} %)"
         for field, level in (("half_width_68", 68), ("half_width_95", 95))
         if isinstance(parameter.get(field), int | float)
     ]
-    return f", {', '.join(said)}" if said else ""
+    return f", {', '.join(text)}" if text else ""
 
 
 def _result(result: Mapping[str, Any]) -> str:
     numbers = {key: value for key, value in result.items() if isinstance(value, int | float)}
-    said = [f"{words} {numbers[key]:.3g}" for key, words in FIGURES.items() if key in numbers]
-    said += [
+    text = [f"{words} {numbers[key]:.3g}" for key, words in FIGURES.items() if key in numbers]
+    text += [
         f"{100 * numbers[key]:.0f} % within the {level} % intervals" for key, level in WITHIN.items() if key in numbers
     ]
     count = f"{numbers['n']} lenses of " if "n" in numbers else ""
     name = _named({"name": result["parameter"], "unit": result.get("unit")})
-    return f"{name}, {count}{result['on']}: {', '.join(said)}"
+    return f"{name}, {count}{result['on']}: {', '.join(text)}"

@@ -1,1 +1,1 @@
-"""The base of evaluations: runs and lenses in, results out."""
+"""Common parts of evaluations: subjects, splits, tables and results."""

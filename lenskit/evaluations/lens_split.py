@@ -1,7 +1,7 @@
-"""Lenses to fit to and others to judge on, simulated, stored or embedded already.
+"""Division of lens sets and embeddings into training and held-out lenses.
 
-Images of one lens are never on both sides, nor are two that show the same galaxy of a collection as their source: see
-`splits.py`.
+Images of one lens are never on both sides. Images with the same galaxy of a collection as their source are not either,
+see `splits.py`.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ from lenskit.kinds.parameter import Parameter
 from lenskit.kinds.simulator import Simulator
 
 CHUNK = 256
-"""Lenses drawn at a time."""
+"""Number of lenses drawn at a time."""
 
 PATIENCE = 40
-"""One of this many drawn lenses, at least, must be on the right side of the split."""
+"""Drawing stops with an error if fewer than one of this number of drawn lenses is on the wanted side of the split."""
 
 
 @dataclass(frozen=True)
 class LensSplit:
-    """Lenses to fit to and others to judge on.
+    """Training lenses and held-out lenses.
 
     Attributes:
-        train: Those to fit to.
-        test: Those to judge on.
+        train: Training lenses, to which a model is fitted.
+        test: Held-out lenses, on which the model is evaluated.
     """
 
     train: LensSet
@@ -44,31 +44,37 @@ class LensSplit:
 
     @property
     def parameters(self) -> Sequence[Parameter]:
-        """Return the recorded parameters."""
+        """Recorded parameters."""
         return self.train.parameters
 
     @property
     def removable(self) -> frozenset[str]:
-        """Return the groups whose light can be left out."""
+        """Parameter groups whose light can be left out."""
         return self.train.removable
 
     def embed(self, embedders: Mapping[str, Embedder], omit: Iterable[str] = ()) -> dict[str, Split]:
-        """Return the features of both sides for each encoder; images are made or read once for all."""
+        """Return the features of both sides for each encoder.
+
+        Images are simulated or read only once for all encoders.
+        """
         train, test = (embed_rows(embedders, side, omit) for side in (self.train, self.test))
         return {name: Split(train[name], test[name], list(self.parameters)) for name in embedders}
 
 
 def simulated_split(simulator: Simulator, lenses: int, test_lenses: int, seed: int) -> LensSplit:
-    """Return lenses that no run was trained on: splits `probe-train` and `probe-test` of the seed.
+    """Return simulated lenses on which no run was trained.
 
-    Where sources are images of real galaxies, scenes are drawn at once, until each side has enough lenses with galaxies
-    of its own.
+    They belong to the splits `probe-train` and `probe-test` of the seed. If sources are images of real galaxies, scenes
+    are drawn until each side has enough lenses whose galaxies are not on the other side.
 
     Args:
-        simulator: Draws and renders them.
-        lenses: How many to fit to.
-        test_lenses: How many to judge on.
-        seed: Their seed.
+        simulator: The simulator.
+        lenses: Number of training lenses.
+        test_lenses: Number of held-out lenses.
+        seed: Random seed of the lenses.
+
+    Raises:
+        LenskitError: The simulator draws from too few real galaxies.
     """
     return LensSplit(
         _simulated_side(simulator, "probe-train", lenses, seed),
@@ -86,7 +92,7 @@ def _simulated_side(simulator: Simulator, split: str, count: int, seed: int) -> 
     while enough < count:
         if start > PATIENCE * max(enough, CHUNK):
             raise LenskitError(
-                f"of {start} simulated lenses only {enough} have sources that the other side of the split has not: "
+                f"only {enough} of {start} simulated lenses have sources that are not on the other side of the split: "
                 "the simulator draws from too few real galaxies"
             )
         number = np.arange(start, start + CHUNK)
@@ -101,10 +107,10 @@ def stored_split(dataset: Dataset, lenses: int, test_lenses: int, seed: int) -> 
     """Return the lenses of a dataset, split at random.
 
     Args:
-        dataset: The images.
-        lenses: How many lenses to fit to, at most.
-        test_lenses: How many to judge on, at most.
-        seed: Seed of the split.
+        dataset: The dataset.
+        lenses: Maximum number of training lenses.
+        test_lenses: Maximum number of held-out lenses.
+        seed: Random seed of the split.
 
     Raises:
         LenskitError: The dataset is incomplete, or one side would have no lens.
@@ -118,18 +124,25 @@ def stored_split(dataset: Dataset, lenses: int, test_lenses: int, seed: int) -> 
 
 
 def embed_rows(embedders: Mapping[str, Embedder], lenses: LensSet, omit: Iterable[str] = ()) -> dict[str, Rows]:
-    """Return features of a lens set from several encoders, as `embed` does, in double precision.
+    """Return the features of a lens set from several encoders, in double precision.
 
     Raises:
-        LenskitError: There are no lenses.
+        LenskitError: The lens set is empty.
     """
     if not len(lenses):
-        raise LenskitError("there are no lenses to judge on")
+        raise LenskitError("there are no lenses to evaluate on")
     return {name: Rows.of(embeddings) for name, embeddings in embed(embedders, lenses, omit).items()}
 
 
 def split_embeddings(embeddings: Embeddings, lenses: int, test_lenses: int, seed: int) -> Split:
-    """Return the two sides of embeddings."""
+    """Return embeddings, split at random.
+
+    Args:
+        embeddings: The embeddings.
+        lenses: Maximum number of training lenses.
+        test_lenses: Maximum number of held-out lenses.
+        seed: Random seed of the split.
+    """
     things = {p.name: embeddings.values[p.name] for p in embeddings.parameters if p.identity}
     sides = split_rows(embeddings.lens, things, lenses, test_lenses, seed)
     train, test = (Rows.of(embeddings, rows) for rows in sides)

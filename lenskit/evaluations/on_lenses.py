@@ -1,4 +1,4 @@
-"""The base of evaluations that fit something to some lenses and judge it on others."""
+"""Base class of evaluations that fit a model and evaluate it on held-out lenses."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from lenskit.options import at_most
 from lenskit.run import Run
 
 Seed = Annotated[int, Ge(0), at_most(4 * 10**9)]
-"""A seed that scikit-learn takes, of 32 bits, even where numbers are added to it."""
+"""Random seed that fits into the 32 bits of scikit-learn, even if small numbers are added to it."""
 
 
 class OnLenses(Evaluation):
-    """An evaluation that fits something to some lenses and judges it on others.
+    """Evaluation that fits a model and evaluates it on held-out lenses.
 
     Args:
-        data: Stored images to judge on, `[READER:]PATH`; without it, lenses of the first run's simulator.
-        lenses: Lenses to fit to, at most; of stored ones no more than are left.
-        test_lenses: Lenses to judge on, at most; of stored ones no more than a quarter.
-        seed: Seed of simulated lenses, of splits, and of all else that is random.
-        simulator: Simulator to judge on, instead of the first run's.
+        data: Stored images to evaluate on, `[READER:]PATH`. By default the lenses of the first run's simulator.
+        lenses: Maximum number of training lenses. Stored images may have fewer.
+        test_lenses: Maximum number of held-out lenses; at most a quarter of stored images.
+        seed: Random seed of simulated lenses, of splits, and of all other random choices.
+        simulator: Simulator of the lenses to evaluate on. By default the first run's simulator.
         set: Option of the simulator to change, `OPTION=VALUE`.
     """
 
@@ -52,20 +52,26 @@ class OnLenses(Evaluation):
 
     @property
     def lens_origin(self) -> Mapping[str, Any]:
-        """Where the lenses of the runs come from; nothing before they are opened, or without runs."""
+        """Origin of the lenses of runs; empty before they are opened, or without runs."""
         return self._origin
 
     def options(self) -> dict[str, Any]:
-        """Its options as plain values, for the record."""
+        """Return the options as plain values, for the results file."""
         return {key: value for key, value in vars(self).items() if not key.startswith("_")}
 
     @property
     def pool(self) -> int:
-        """Lenses to fit to, all together: an evaluation that fits several times, each time to others, takes more."""
+        """Total number of training lenses.
+
+        An evaluation that fits several times, each time to other lenses, overrides it with a larger number.
+        """
         return self.lenses
 
     def judged_on(self, run: Run) -> LensSplit:
-        """Return the lenses that runs are judged on; without options they are those of the first run's simulator."""
+        """Return the lenses on which runs are evaluated.
+
+        The options select them. By default they are lenses of the first run's simulator.
+        """
         if self.data:
             dataset = run.encoder().open(self.data)
             self._origin = stored_origin(self.data, dataset)
@@ -75,19 +81,19 @@ class OnLenses(Evaluation):
         return simulated_split(simulator, self.pool, self.test_lenses, self.seed)
 
     def check_options(self, runs: Mapping[str, Run]) -> None:
-        """Raises if options say what runs are judged on where there are none.
+        """Check that options for runs are used only with runs.
 
         Raises:
-            UsageError: naming the option.
+            UsageError: There are no runs, but an option that selects their lenses.
         """
         for flag, value in {"--data": self.data, "--simulator": self.simulator, "--set": self.set}.items():
             if value and not runs:
-                raise UsageError(f"{flag} is for runs: embeddings are judged on the images that they are of")
+                raise UsageError(f"{flag} is for runs: embeddings are evaluated on their own images")
 
     def splits(self, subjects: Sequence[Subject]) -> dict[str, Split]:
-        """Features of the lenses to fit to and to judge on, for each subject by its label.
+        """Return the features of training and held-out lenses, for each subject by label.
 
-        Images are made or read once for all runs; embeddings are split as they are.
+        Images are simulated or read only once for all runs. Embeddings are split without any images.
         """
         named = labelled(subjects)
         runs = {label: subject for label, subject in named.items() if isinstance(subject, Run)}
@@ -104,10 +110,10 @@ class OnLenses(Evaluation):
 
 
 def check_one_source(data: str | None, simulator: str | None, set: Sequence[str] | None) -> None:
-    """Raises if options name stored images and a simulator, too.
+    """Check that options select either stored images or a simulator.
 
     Raises:
-        UsageError: saying which.
+        UsageError: They select both.
     """
     if data and (simulator or set):
         other = "--simulator" if simulator else "--set, which changes a simulator,"

@@ -1,4 +1,4 @@
-"""Origins of the images that evaluations look at, as plain values for the record."""
+"""Origins of the images of evaluations, as plain values for the results file."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from lenskit.run import Run
 
 
 def stored_origin(data: str, dataset: Dataset) -> dict[str, Any]:
-    """Origin of stored images: reader, path, options of the reader, and the configuration that simulated them, if any.
+    """Return the origin of stored images.
+
+    It has the reader, the path, the options of the reader, and the configuration that simulated the images, if any.
 
     Args:
         data: `[READER:]PATH[?OPTION=VALUE&...]`.
@@ -30,13 +32,15 @@ def stored_origin(data: str, dataset: Dataset) -> dict[str, Any]:
 
 
 def simulated_origin(run: Run, simulator: str | None, changes: Sequence[str], seed: int) -> dict[str, Any]:
-    """Origin of simulated lenses: the simulator, the digest of its options, and the seed.
+    """Return the origin of simulated lenses.
+
+    It has the simulator, the digest of its options, and the seed.
 
     Args:
-        run: The run whose simulator it is, if none is named.
+        run: The run whose simulator is used if no other is named.
         simulator: Name of another simulator.
         changes: Changed options, `OPTION=VALUE` each.
-        seed: Seed of the lenses.
+        seed: Random seed of the lenses.
     """
     section = run.simulator_config(simulator, **simulator_options(changes)).sections["simulator"]
     return {"simulator": section["name"], "options": digest(section), "seed": seed}

@@ -1,4 +1,4 @@
-"""What every evaluation writes into a run: figures for programs, a table, and pictures."""
+"""Result files of evaluations: figures for programs, a table, and pictures."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ RESULT_FILES = ("results.json", "table.md", "table.csv")
 """Files that `write_results` writes in addition to pictures."""
 
 FEW = 4
-"""Pictures that are named on the screen one by one, at most."""
+"""Maximum number of pictures whose paths are logged one by one."""
 
 Content = str | bytes | Callable[[IO[bytes]], object]
-"""Contents that `write_atomically` takes."""
+"""Types of content that `write_atomically` takes."""
 
 
 def write_results(
@@ -53,40 +53,43 @@ def write_results(
     origin: Mapping[str, Any] | None = None,
     files: Sequence[Mapping[str, Content]] = (),
 ) -> None:
-    """Writes `results.json`, `table.md`, `table.csv` and a PNG for each picture into each folder, and prints the table.
+    """Write the results of an evaluation into each folder, and print the table.
 
-    `lenskit report` shows what is in these files, whichever evaluation wrote them.
+    The files are `results.json`, `table.md`, `table.csv` and a PNG for each picture. `lenskit report` shows these files
+    for every evaluation.
 
     Args:
-        folders: Where to write, made if need be; `run.folder(NAME)` of each run.
-        title: What the table shows, in a line.
-        settings: What the figures depend on, in addition to the options of the evaluation, which are recorded anyway.
+        folders: Folders to write to, which are created if they do not exist: `run.folder(NAME)` of each run.
+        title: Title of the table, in one line.
+        settings: Settings that the figures depend on, in addition to the options of the evaluation, which are recorded
+            in any case.
         results: The figures; NaN becomes null.
         table: Rows for people.
-        long: Rows for programs, in `table.csv`; by default those for people.
-        more: Further tables for people, by their titles; they stand below the first in `table.md`.
-        summary: For each subject by its label, its few figures that count, by name: such as
-            `{"theta_E R2": 0.889}`. `lenskit report` puts those of all evaluations into one row a run.
-        pictures: Figures by the names of their files, without the ending.
-        subjects: What was judged, by the labels in `summary`; by default as `labelled` calls the runs of the command.
-        origin: Where the lenses come from, as `simulated_origin` and `stored_origin` give it.
-        files: Further files of each folder, by their names.
+        long: Rows for programs, in `table.csv`; by default the same as `table`.
+        more: Further tables for people by title; they follow the first table in `table.md`.
+        summary: For each subject by label, its main figures by name, such as `{"theta_E R2": 0.889}`. `lenskit report`
+            collects the figures of all evaluations in one row for each run.
+        pictures: Matplotlib figures by file name, without the suffix.
+        subjects: The evaluated runs and embeddings, by the labels in `summary`. By default the runs of the command,
+            with the labels of `labelled`.
+        origin: Origin of the lenses, from `simulated_origin` or `stored_origin`.
+        files: Further files for each folder, by name.
 
-    `results.json` lists all that is written. What an earlier outcome of the same settings and subjects lists is
-    replaced; all else there stays.
+    `results.json` lists all files that are written. Files that earlier results of the same settings and subjects list
+    are replaced. All other files stay.
 
     Raises:
-        LenskitError: if a table, a figure of the summary or a picture is none; nothing is written then.
-        UsageError: if a file of such a name is there that no earlier outcome lists; nothing is written then.
+        LenskitError: A table, a figure of the summary or a picture has the wrong type. Nothing is written.
+        UsageError: A file of such a name exists that no earlier results list. Nothing is written.
     """
     wish = asked()
     judge = registry().named("evaluation", wish.evaluation)[0].origin if wish.evaluation else "the evaluation"
     every = {title: table, **({f"{title}, for programs": long} if long else {}), **(more or {})}
     check_results(judge, every, summary or {}, pictures or {})
-    # Drawn before anything is written: what cannot be drawn leaves nothing half-written.
+    # Draw before anything is written, so that a failure leaves no incomplete results.
     drawn = {f"{name}.png": _png(figure) for name, figure in (pictures or {}).items()}
     subjects = labelled(wish.judged) if subjects is None else subjects
-    # Without the core and without `subjects`, nobody knows what was judged.
+    # If the evaluation was not started by lenskit and passes no `subjects`, the subjects are unknown.
     ids = {label: subject.id for label, subject in subjects.items()} or None
     embedded = {label: subject for label, subject in subjects.items() if isinstance(subject, Embeddings)}
     images = {label: each.about["images"] for label, each in embedded.items() if "images" in each.about}
@@ -101,8 +104,8 @@ def write_results(
     }
     own = {name for each in files for name in each}
     names = [*RESULT_FILES, *drawn, *own]
-    said = {"evaluation": wish.evaluation, "asked": wish.identity, "of": wish.subjects}
-    plain = plain_values({**results, **facts, **said, "pictures": list(drawn), "files": sorted(names)})
+    command = {"evaluation": wish.evaluation, "asked": wish.identity, "of": wish.subjects}
+    plain = plain_values({**results, **facts, **command, "pictures": list(drawn), "files": sorted(names)})
     tables = {title: table, **(more or {})}
     content: dict[str, Content] = {
         "results.json": json.dumps({"id": digest(plain), **plain}, indent=1) + "\n",
@@ -110,22 +113,22 @@ def write_results(
         "table.csv": to_csv(long or table),
         **drawn,
     }
-    # In a folder of the user's what several subjects have in common is written once.
+    # With --output, write the common files of several subjects only once.
     shared = [wish.output] if wish.output and len(folders) > 1 else list(folders)
     each_own = dict(zip(folders, files, strict=True)) if files else {}
     places = {folder: (content if folder in shared else {}) | dict(each_own.get(folder, {})) for folder in
               [*shared, *(folder for folder in folders if folder not in shared)]}  # fmt: skip
-    for folder, what in places.items():
-        check_free(folder, what)
-    for folder, what in places.items():
-        if not what:
+    for folder, contents in places.items():
+        check_free(folder, contents)
+    for folder, contents in places.items():
+        if not contents:
             continue
         folder.mkdir(parents=True, exist_ok=True)
         _remove_former(folder, names)
-        if "results.json" not in what:
-            write_list(folder, what, wish.evaluation)
-        # First what lists them, so that a command that was killed can be repeated.
-        for name, data in what.items():
+        if "results.json" not in contents:
+            write_list(folder, contents, wish.evaluation)
+        # The list of files comes first, so that a command that was killed can be repeated.
+        for name, data in contents.items():
             write_atomically(folder / name, data)
     for name, rows in tables.items():
         show(rows, name, shared[0] / "table.md")
@@ -144,14 +147,14 @@ def _png(figure: Figure) -> bytes:
 
 
 def _remove_former(folder: Path, names: Sequence[str]) -> None:
-    """Removes files of the outcome that is replaced: beside another table its pictures would tell of other lenses."""
+    """Remove files of earlier results: old pictures would not match the new table."""
     for name in listed_in(folder, asked().evaluation, RESULT_FILES[:1]) - {*names}:
         if name == Path(name).name and not (folder / name).is_dir():
             (folder / name).unlink(missing_ok=True)
 
 
 def plain_values(value: Any) -> Any:
-    """The same as JSON can hold it: lists for arrays, and null for what is not a number."""
+    """Return a value as JSON values: lists for arrays, and None for NaN and infinity."""
     if isinstance(value, Mapping):
         return {str(key): plain_values(item) for key, item in value.items()}
     if isinstance(value, list | tuple | set | frozenset):

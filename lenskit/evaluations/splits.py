@@ -1,7 +1,7 @@
-"""Images on two sides that share no lens: those to fit to, and those to judge on.
+"""Division of images into training and held-out images that share no lens.
 
-Nor do two images straddle of which one parameter says that they show the same thing of a collection
-(`Parameter.identity`), such as one galaxy as the source.
+The sides also share no object of a collection, such as a galaxy that serves as the source of several images. A
+parameter with `Parameter.identity` gives the number of the object.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ from lenskit.kinds.parameter import Parameter
 Array = NDArray[np.float64]
 
 JUDGED_PART = 4
-"""Of the things of a collection, every so many-th belongs to the lenses that are judged on."""
+"""One object of a collection in this number belongs to the held-out lenses."""
 
 
 @dataclass(frozen=True)
 class Rows:
-    """Features of some images, and what is known of these.
+    """Features of images with their parameters.
 
     Attributes:
         features: (n, d).
-        values: Values (n,) of each parameter by name, NaN where not known.
-        lens: (n,), the number of the lens that each image shows.
-        names: n names.
+        values: Values (n,) of each parameter by name, NaN if unknown.
+        lens: (n,), number of the lens in each image.
+        names: Names of the n images.
     """
 
     features: Array
@@ -41,7 +41,7 @@ class Rows:
 
     @classmethod
     def of(cls, embeddings: Embeddings, rows: NDArray[np.int64] | None = None) -> Rows:
-        """Return all rows of embeddings, or some."""
+        """Return rows of embeddings, by default all."""
         number = np.arange(len(embeddings)) if rows is None else rows
         return cls(
             np.asarray(embeddings.features[number], np.float64),
@@ -54,11 +54,11 @@ class Rows:
         return len(self.features)
 
     def columns(self, names: Sequence[str]) -> Array:
-        """Some parameters' values, (n, names)."""
+        """Return the values of named parameters: (n, number of names)."""
         return np.stack([self.values[name] for name in names], axis=1) if names else np.empty((len(self), 0))
 
     def take(self, rows: NDArray[Any]) -> Rows:
-        """Some of them, by number or mask."""
+        """Return some of the rows, by numbers or mask."""
         numbers = np.arange(len(self))[rows]
         values = {name: value[numbers] for name, value in self.values.items()}
         return Rows(self.features[numbers], values, self.lens[numbers], [self.names[i] for i in numbers])
@@ -66,12 +66,12 @@ class Rows:
 
 @dataclass(frozen=True)
 class Split:
-    """The two sides.
+    """Features of training lenses and of held-out lenses.
 
     Attributes:
-        train: What is fitted to.
-        test: What is judged on.
-        parameters: What is known of both.
+        train: Training lenses, to which a model is fitted.
+        test: Held-out lenses, on which the model is evaluated.
+        parameters: Recorded parameters of both.
     """
 
     train: Rows
@@ -80,19 +80,21 @@ class Split:
 
     @property
     def continuous(self) -> list[Parameter]:
-        """The parameters that can be regressed; those that count come first."""
+        """Continuous parameters: first the group `lens`, and first headline parameters."""
         parameters = [parameter for parameter in self.parameters if parameter.continuous]
         return sorted(parameters, key=lambda parameter: (parameter.group != "lens", not parameter.headline))
 
     @property
     def classes(self) -> list[Parameter]:
-        """The parameters that are class labels."""
+        """Parameters that are class labels."""
         return [parameter for parameter in self.parameters if parameter.classes]
 
 
 def known_values(values: ArrayLike, parameter: Parameter) -> Array:
-    """Values (n,) of a parameter as float64, NaN where not known; a number that none of its classes has is not known,
-    such as the -1 that some catalogues write for no class."""
+    """Return the values (n,) of a parameter as float64, NaN if unknown.
+
+    A number that is no class of a class label is unknown, such as -1, which some catalogues use for no class.
+    """
     numbers = np.asarray(values, np.float64)
     usable = np.isin(numbers, np.arange(len(parameter.classes))) if parameter.classes else np.isfinite(numbers)
     return np.where(usable, numbers, np.nan)
@@ -101,20 +103,20 @@ def known_values(values: ArrayLike, parameter: Parameter) -> Array:
 def split_rows(
     lens: NDArray[np.int64], things: Mapping[str, Array], lenses: int, test_lenses: int, seed: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Divides images between two sides that share no lens and no thing.
+    """Split images into two sides that share no lens and no object of a collection.
 
     Args:
-        lens: (n,), the lens that each image shows.
-        things: (n,) each, numbers of the things that each image shows, below zero or NaN for none.
-        lenses: Lenses to fit to, at most.
-        test_lenses: Lenses to judge on, at most; no more than a quarter of all.
-        seed: Seed of the choice.
+        lens: (n,), number of the lens in each image.
+        things: (n,) for each collection by name, number of the object in each image; below zero or NaN for none.
+        lenses: Maximum number of training lenses.
+        test_lenses: Maximum number of held-out lenses; never more than a quarter of all lenses.
+        seed: Random seed of the split.
 
     Returns:
-        The rows to fit to and those to judge on, ascending.
+        The rows of training images and of held-out images, ascending.
 
     Raises:
-        LenskitError: if one side would have none.
+        LenskitError: One side would be empty.
     """
     unique, number = np.unique(lens, return_inverse=True)
     shuffled = np.random.default_rng(seed).permutation(len(unique))
@@ -127,22 +129,23 @@ def split_rows(
     left = left[np.isin(left, lens[fitted])][:lenses]
     train = fitted & np.isin(lens, left)
     if not test.any() or not train.any():
-        raise LenskitError(f"{len(order)} lenses cannot be split into some to fit to and others to judge on")
+        raise LenskitError(f"{len(order)} lenses cannot be split into training lenses and held-out lenses")
     return np.flatnonzero(train), np.flatnonzero(test)
 
 
 def sides_of(things: Mapping[str, Array], own: NDArray[np.int64]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Which images may be fitted to, and which judged on, so that the sides share nothing.
+    """Return masks of possible training and held-out images that share no object.
 
-    An image that shows no thing counts as showing one of its own. So images with and without are on either side as
-    often as they are among all; only those with several, which must all be of one side, are rarer among those judged.
+    An image without an object is treated as if it had a separate object. Images with one object and images without
+    objects therefore have the same fractions on both sides. Images with several objects, which must all belong to one
+    side, are rarer among held-out images.
 
     Args:
-        things: (n,) each, numbers of the things that each image shows, below zero or NaN for none.
-        own: (n,), numbers of things that images have to themselves, in no order that means anything.
+        things: (n,) for each collection by name, number of the object in each image; below zero or NaN for none.
+        own: (n,), number of the separate object of each image without objects, in random order.
 
     Returns:
-        Two masks (n,), of which at most one is true of an image; all true if nothing is a thing.
+        Two masks (n,). At most one of them is true for an image. Both are all true if there are no collections.
     """
     if not things:
         return np.ones(len(own), bool), np.ones(len(own), bool)
@@ -155,19 +158,22 @@ def sides_of(things: Mapping[str, Array], own: NDArray[np.int64]) -> tuple[NDArr
 
 
 def check_units(splits: Mapping[str, Split]) -> None:
-    """Raises if a parameter has one unit for one subject and another for another.
+    """Check that each parameter has the same unit in the splits of all subjects.
 
     Raises:
-        LenskitError: naming it.
+        LenskitError: Units differ.
     """
     check_same_units({label: split.parameters for label, split in splits.items()})
 
 
 def check_same_units(parameters: Mapping[str, Sequence[Parameter]]) -> None:
-    """The same, of what is known of each subject's parameters, before there are features.
+    """Check that each parameter has the same unit for all subjects.
+
+    Args:
+        parameters: Parameters of each subject, by its label.
 
     Raises:
-        LenskitError: naming it.
+        LenskitError: Units differ.
     """
     units: dict[str, tuple[str, str]] = {}
     for label, subject_parameters in parameters.items():

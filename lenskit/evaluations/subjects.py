@@ -1,4 +1,4 @@
-"""The runs and embeddings of an evaluation: their labels, encoders and simulators."""
+"""Subjects of an evaluation: runs and embeddings, their labels and simulators."""
 
 from __future__ import annotations
 
@@ -24,21 +24,23 @@ SubjectT = TypeVar("SubjectT", bound=Subject)
 
 
 def simulator_of(run: Run, name: str | None, assignments: Sequence[str]) -> Simulator:
-    """The simulator that a run is judged on: its own, or the one named, with some options changed.
+    """Return the simulator of the lenses on which a run is evaluated.
 
     Args:
         run: The run.
-        name: Name of a simulator, for runs trained on stored images.
-        assignments: `option=value` or `simulator.option=value`.
+        name: Name of a simulator; by default the simulator of the run. Runs on stored images need a name.
+        assignments: Changed options, `option=value` or `simulator.option=value` each.
     """
     return run.simulator(name, **simulator_options(assignments))
 
 
 def simulator_options(assignments: Sequence[str]) -> dict[str, Any]:
-    """`option=value` or `simulator.option=value` as the values of options, read as `lenskit train --set` reads them.
+    """Return the values of options from texts such as `option=value`.
+
+    The form `simulator.option=value` is allowed too. The values have the same syntax as in `lenskit train --set`.
 
     Raises:
-        UsageError: if one has another form, or names another simulator.
+        UsageError: A text has another form, or names another simulator.
     """
     options: dict[str, Any] = {}
     for text in assignments:
@@ -50,7 +52,7 @@ def simulator_options(assignments: Sequence[str]) -> dict[str, Any]:
             _say_once(option)
         read = read_assignment(f"simulator.{option}={value}")["simulator"]
         if "name" in read:
-            raise UsageError("--set changes options of the simulator; say another one with --simulator NAME")
+            raise UsageError("--set changes options of the simulator; choose another simulator with --simulator NAME")
         options |= read
     return options
 
@@ -61,24 +63,24 @@ def _say_once(option: str) -> None:
 
 
 def best_device() -> torch.device:
-    """Return the GPU, if there is one."""
+    """Return the GPU, or the CPU if there is no GPU."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def to_best_device(encoder: Encoder) -> Encoder:
-    """Put an encoder on the GPU, if there is one."""
+    """Move an encoder to the GPU if there is one."""
     return encoder.to(best_device())
 
 
 def labelled(subjects: Sequence[SubjectT], taken: Collection[str] = ()) -> dict[str, SubjectT]:
-    """Runs and embeddings by their names, or by their paths where two have the same.
+    """Return runs and embeddings by name, or by path if two have the same name.
 
     Args:
         subjects: Runs and embeddings.
-        taken: Names of baselines, which no subject gets.
+        taken: Names of baselines, which subjects must not have.
 
     Raises:
-        UsageError: if one is given twice, be it by two paths.
+        UsageError: A subject is given twice, possibly by two different paths.
     """
     names = [subject.name for subject in subjects]
     labels = [
@@ -91,7 +93,7 @@ def labelled(subjects: Sequence[SubjectT], taken: Collection[str] = ()) -> dict[
             seen[subject.key] = subject.path
             continue
         if isinstance(subject, Embeddings) and not subject.path.exists():
-            advice = "; embeddings that are in no file are told apart by their path="
+            advice = "; give embeddings without a file different values of path="
         else:
             first = seen[subject.key]
             advice = f"{f', also as {first}' if first != subject.path else ''}: leave one out"
@@ -100,5 +102,5 @@ def labelled(subjects: Sequence[SubjectT], taken: Collection[str] = ()) -> dict[
 
 
 def encoders_of(subjects: Mapping[str, Subject]) -> dict[str, Encoder]:
-    """The encoders of those that are runs."""
+    """Return the encoders of the subjects that are runs, by label."""
     return {label: to_best_device(run.encoder()) for label, run in subjects.items() if isinstance(run, Run)}

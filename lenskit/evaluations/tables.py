@@ -12,28 +12,28 @@ from lenskit.terminal import print_table
 from lenskit.words import as_markdown, escaped
 
 TableRows = Sequence[Mapping[str, Any]]
-"""Rows of a table by the names of its columns; a row may lack some."""
+"""Rows of a table, each by column name; a row may lack columns."""
 
 
 ROWS = 60
-"""Rows that `show` prints on a terminal, at most, of a table that is in a file."""
+"""Maximum number of rows that `show` prints on a terminal if a file has the complete table."""
 
 
 def to_markdown(rows: TableRows) -> str:
-    """A table in GitHub's Markdown."""
+    """Return a table in GitHub's Markdown."""
     header, lines = _cells(rows)
     marked = [[as_markdown(cell) for cell in line] for line in [header, ["---"] * len(header), *lines]]
     return "".join(f"| {' | '.join(line)} |\n" for line in marked)
 
 
 def as_text(rows: TableRows) -> list[dict[str, str]]:
-    """The same with every cell there, as it is shown."""
+    """Return the rows with all columns, each cell as the text that `show` prints."""
     header, lines = _cells(rows)
     return [dict(zip(header, line, strict=True)) for line in lines]
 
 
 def to_csv(rows: TableRows) -> str:
-    """Comma-separated values with a header; numbers are written so that they are read back the same."""
+    """Return comma-separated values with a header; numbers keep their full precision."""
     text = io.StringIO()
     writer = csv.DictWriter(text, _columns(rows), lineterminator="\n")
     writer.writeheader()
@@ -42,12 +42,14 @@ def to_csv(rows: TableRows) -> str:
 
 
 def show(rows: TableRows, title: str = "", file: str | PathLike[str] = "") -> None:
-    """Print a table; on a terminal only the first columns that fit, and the first `ROWS` rows.
+    """Print a table.
+
+    A terminal shows only the first columns that fit and, with `file`, the first `ROWS` rows.
 
     Args:
         rows: The rows.
         title: Line above the table.
-        file: File that holds the complete table, named where columns are left out.
+        file: File that holds the complete table. A message names it if columns or rows are left out.
     """
     header, lines = _cells(rows)
     complete = f"the complete table is in {fspath(file)}" if file else ""
@@ -55,12 +57,12 @@ def show(rows: TableRows, title: str = "", file: str | PathLike[str] = "") -> No
 
 
 def _columns(rows: TableRows) -> list[str]:
-    """All columns, in the order in which they first occur."""
+    """Return all columns, in the order of their first occurrence."""
     return list(dict.fromkeys(column for row in rows for column in row))
 
 
 def _cells(rows: TableRows) -> tuple[list[str], list[list[str]]]:
-    """Header and cells as text; numbers with three decimals."""
+    """Return header and cells as text; numbers have three decimals."""
     columns = _columns(rows)
     lines = [[_text(row.get(column, "")) for column in columns] for row in rows]
     return [escaped(column) for column in columns], lines

@@ -1,1 +1,1 @@
-"""Trained encoders for those who do not have lenskit."""
+"""Export of trained encoders for use without lenskit."""

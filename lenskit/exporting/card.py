@@ -1,4 +1,4 @@
-"""The model card: README.md as the Hugging Face Hub shows it, with what a stranger needs to use the encoder."""
+"""Model card of an exported encoder: a README.md for the Hugging Face Hub."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from lenskit.words import as_markdown, escaped
 
 @dataclass(frozen=True)
 class Facts:
-    """What is known of an encoder beside itself.
+    """Additional facts about an encoder.
 
     Attributes:
-        name: What to call it.
-        config: The run's configuration as TOML, if there is a run, without the folders of paths.
-        probe: The table of `lenskit probe`, if it was run, without absolute paths.
+        name: Name of the encoder.
+        config: The run's configuration as TOML, without the folders of paths; empty if there is no run.
+        probe: The table of `lenskit probe`, without absolute paths; empty if there is none.
         figures: The last line of the run's metrics.
     """
 
@@ -55,94 +55,97 @@ def readme(
     changes: Sequence[str] = (),
     args: Mapping[str, Any] | None = None,
 ) -> str:
-    """The card's text.
+    """Return the text of the card.
 
     Args:
         encoder: The encoder.
-        facts: What else is known of it.
+        facts: Additional facts about it.
         library: `timm` or `onnx`.
         architecture: Name of the model in timm.
-        changes: Lines that make the network of timm's `model`.
+        changes: Lines of Python that turn timm's `model` into the network.
         args: Arguments of `timm.create_model`.
     """
     use = _timm(encoder, architecture, changes, args or {}) if library == "timm" else _onnx()
     channels, height, width = encoder.fixed_shape
     card = encoder.card
     method, pairs = (_code(card.get(kind, "unknown")) for kind in ("method", "pairs"))
-    # A licence is its owner's to choose; the Hub wants it in the front matter.
+    # The owner chooses a licence. The Hub expects it in the front matter.
     parts = [
         f"---\nlibrary_name: {library}\ntags:\n- image-feature-extraction\n- {library}\n- lenskit\n- astronomy\n"
         "- gravitational-lensing\n- self-supervised-learning\n# license: yours to choose, such as mit\n---\n",
         f"# {as_markdown(facts.name)}\n",
-        f"An encoder of strong-gravitational-lens images: {channels} x {height} x {width} pixels to {encoder.features} "
-        f"features, by the backbone {_code(card['backbone']['name'])}, trained with the method "
-        f"{method} on {pairs} pairs by lenskit {__version__}.\n",
+        f"Encoder of strong-gravitational-lens images. It turns images of {channels} x {height} x {width} pixels into "
+        f"{encoder.features} features. The backbone is {_code(card['backbone']['name'])}. It was trained with the "
+        f"method {method} on {pairs} pairs by lenskit {__version__}.\n",
         f"## Images\n\n{_words(encoder)}\n",
         f"## Use\n\n{use}",
         _lenskit(library),
     ]
     if facts.probe:
-        parts.append(f"## What was learned\n\n{_demoted(facts.probe)}\n")
+        parts.append(f"## Evaluation\n\n{_demoted(facts.probe)}\n")
     if facts.figures:
-        parts.append(f"## Training\n\nIts last figures:\n\n```json\n{json.dumps(dict(facts.figures), indent=1)}\n```\n")
+        parts.append(
+            f"## Training\n\nLast metrics of the run:\n\n```json\n{json.dumps(dict(facts.figures), indent=1)}\n```\n"
+        )
     if facts.config:
         parts.append(
-            "Its configuration, which `lenskit train --config FILE` repeats. Files and folders stand by their names: "
-            f"put in where yours are.\n\n```toml\n{facts.config}```\n"
+            "Configuration of the run, which `lenskit train --config FILE` repeats. Paths are reduced to the names of "
+            f"files and folders: replace them by your paths.\n\n```toml\n{facts.config}```\n"
         )
     return "\n".join(parts)
 
 
 def _code(name: object) -> str:
-    """A name set as code, whatever is in it."""
+    """Return a name as Markdown code; special characters are escaped."""
     plain = escaped(str(name)).replace("`", "'")
     return f"`{plain}`"
 
 
 def _words(encoder: Encoder) -> str:
-    """What is done to an image first, in words and numbers."""
+    """Return a description of the preprocessing of images."""
     channels, height, _ = encoder.fixed_shape
     shape = encoder.preprocess.shape(encoder.fixed_shape)
     words = {
         "asinh": "Each channel is stretched to asinh(x / 3 sigma), where sigma, its noise, is "
-        f"{MAD_TO_SIGMA} times the median absolute deviation of its border, one pixel wide. So an image may have any "
-        "unit; its background is zero.",
-        "zscale": "Each channel is shown as IRAF's zscale does (astropy's ZScaleInterval with its own defaults): what "
-        "lies between the limits as 0 to 1, the rest cut off. So an image may have any unit.",
-        "linear": "Pixels come to the network as they are, in the unit of the images that it was trained on.",
+        f"{MAD_TO_SIGMA} times the median absolute deviation of its border, one pixel wide. An image may have any "
+        "unit, but its background must be zero.",
+        "zscale": "Each channel is scaled with the zscale algorithm of IRAF (astropy's ZScaleInterval with its "
+        "defaults): values between the limits are mapped to 0 to 1, other values are clipped. An image may have any "
+        "unit.",
+        "linear": "Pixels are not stretched. They must have the unit of the training images.",
         "imagenet": "Each image is divided by its maximum, then each channel is standardised: means "
         f"{', '.join(map(str, PHOTOGRAPHS[0]))}, deviations {', '.join(map(str, PHOTOGRAPHS[1]))}.",
         "unsharp": "Copies blurred by Gaussians with standard deviations of "
-        f"{', '.join(f'{blur:.4g}' for blur in encoder.preprocess.blurs)} pixels are taken off each channel: the "
-        "network sees asinh(x / 3 sigma) of what is left, sigma being the noise of the pixel. An image may have any "
-        "unit.",
-        "multipole": "A model of the galaxy in the middle, elliptical isophotes with m = 2 and 4, is taken off each "
-        "channel: the network sees asinh(x / 3 sigma) of what is left, sigma being the noise of the pixel. An image "
-        "may have any unit.",
+        f"{', '.join(f'{blur:.4g}' for blur in encoder.preprocess.blurs)} pixels are subtracted from each channel. The "
+        "network sees asinh(x / 3 sigma) of the residuals, where sigma is the noise of the pixel. An image may have "
+        "any unit.",
+        "multipole": "A model of the galaxy in the middle, elliptical isophotes with m = 2 and 4, is subtracted from "
+        "each channel. The network sees asinh(x / 3 sigma) of the residuals, where sigma is the noise of the pixel. An "
+        "image may have any unit.",
     }
     stretches = encoder.preprocess.stretches
-    said = " ".join(words[stretch] for stretch in stretches)
+    stretched = " ".join(words[stretch] for stretch in stretches)
     if len(stretches) > 1:
-        said = f"The network sees these channels, one after the other: {', '.join(stretches)}. {said}"
-    text = f"Images are float32, (n, {channels}, {height}, {height}). {said}"
+        stretched = f"The network sees these channels, in this order: {', '.join(stretches)}. {stretched}"
+    text = f"Images are float32, (n, {channels}, {height}, {height}). {stretched}"
     if shape[1] != height:
-        text += f" Then it is resized to {shape[1]} x {shape[1]} pixels (bilinear, antialiased)."
+        text += f" The image is then resized to {shape[1]} x {shape[1]} pixels (bilinear, antialiased)."
     if shape[0] != channels:
-        text += f" The one channel is repeated {shape[0]} times."
+        text += f" The single channel is repeated {shape[0]} times."
     return (
         text
         + {
             "none": "",
-            "peak": " At last each image is divided by its maximum, over all channels.",
-            "standard": " At last the mean of each image, over all channels, is taken off, and it is divided by its "
-            "standard deviation.",
+            "peak": " Finally each image is divided by its maximum over all channels.",
+            "standard": " Finally the mean of each image over all channels is subtracted, and the image is divided by "
+            "its standard deviation.",
         }[encoder.preprocess.normalise]
         + _scale(encoder)
     )
 
 
 def _scale(encoder: Encoder) -> str:
-    return f' Its pixels are {encoder.pixel_scale:g}" wide.' if encoder.pixel_scale else ""
+    return f' The pixel scale is {encoder.pixel_scale:g}".' if encoder.pixel_scale else ""
 
 
 def _timm(encoder: Encoder, architecture: str, changes: Sequence[str], args: Mapping[str, Any]) -> str:
@@ -154,20 +157,20 @@ def _timm(encoder: Encoder, architecture: str, changes: Sequence[str], args: Map
             'model.load_state_dict(safetensors.torch.load_file("model.safetensors"))',
         ]
         imports = "import safetensors.torch\nimport timm\nimport torch"
-        note = "The network differs from timm's in its first layers, so they are replaced first. In this folder:"
+        note = "The first layers differ from timm's network, so the code replaces them. In this folder:"
     else:
         lines = ['model = timm.create_model("local-dir:.", pretrained=True)']
         imports, note = "import timm\nimport torch", "With timm alone, in this folder (or `hf-hub:NAME` on the Hub):"
     body = "\n".join(lines)
     return (
         f"{note}\n\n```python\n{imports}\n\n{body}\nmodel = model.eval()\n\n\n{_prepare(encoder)}\n\n"
-        f"images = torch.rand(2, {', '.join(map(str, encoder.fixed_shape))})  # yours\n"
+        f"images = torch.rand(2, {', '.join(map(str, encoder.fixed_shape))})  # your images\n"
         "with torch.inference_mode():\n    features = model(prepare(images))\n```\n"
     )
 
 
 def _prepare(encoder: Encoder) -> str:
-    """The preprocessing as a function of torch alone."""
+    """Return the code of the preprocessing, which needs only torch."""
     stretches, size, channels = encoder.preprocess.stretches, encoder.preprocess.size, encoder.preprocess.channels
     lines = ["x, planes = images, []"]
     if REMOVES_LIGHT & set(stretches):
@@ -194,7 +197,7 @@ def _prepare(encoder: Encoder) -> str:
     elif normalise == "standard":
         lines += [
             "largest = images.abs().amax((-3, -2, -1), keepdim=True)",
-            "images = images / torch.where(largest > 0, largest, 1.0)  # squares of small numbers would be none",
+            "images = images / torch.where(largest > 0, largest, 1.0)  # else squares of small numbers underflow",
             "images = images - images.mean((-3, -2, -1), keepdim=True)",
             "deviation = images.square().mean((-3, -2, -1), keepdim=True).sqrt()",
             "images = images / torch.where(deviation > 0, deviation, 1.0)",
@@ -202,12 +205,13 @@ def _prepare(encoder: Encoder) -> str:
     body = "\n    ".join([*lines, "return images"])
     before = "".join(part + "\n\n\n" for part in _needed(stretches))
     return (
-        before + f'def prepare(images):\n    """What is done to an image before the network sees it."""\n    {body}\n'
+        before
+        + f'def prepare(images):\n    """Return images that are stretched and resized for the network."""\n    {body}\n'
     )
 
 
 def _plane(stretch: str, blurs: Sequence[float]) -> list[str]:
-    """Lines that add the channels of one stretch to `planes`."""
+    """Return lines of code that append the channels of one stretch to `planes`."""
     if stretch == "asinh":
         return [
             "border = torch.cat([x[..., 0, :], x[..., -1, :], x[..., 1:-1, 0], x[..., 1:-1, -1]], -1)",
@@ -226,7 +230,7 @@ def _plane(stretch: str, blurs: Sequence[float]) -> list[str]:
 
 
 def _needed(stretches: Sequence[str]) -> list[str]:
-    """The code that stretches need, as it stands in lenskit."""
+    """Return the code of lenskit that the stretches need."""
     modules = [zscale] if "zscale" in stretches else []
     if REMOVES_LIGHT & set(stretches):
         modules += [robust, lens_light]
@@ -241,7 +245,7 @@ def _needed(stretches: Sequence[str]) -> list[str]:
 
 
 def _code_of(module: ModuleType) -> str:
-    """A module's code without its imports."""
+    """Return the code of a module without its imports."""
     source = inspect.getsource(module)
     first = next(node for node in ast.parse(source).body if isinstance(node, ast.Assign))
     return "\n".join(source.splitlines()[first.lineno - 1 :]).strip()
@@ -249,9 +253,9 @@ def _code_of(module: ModuleType) -> str:
 
 def _onnx() -> str:
     return (
-        "The file takes images as they are: all of the above is in it. In this folder:\n\n```python\n"
+        "The file takes unprocessed images: it includes the steps above. In this folder:\n\n```python\n"
         'import onnxruntime\n\nsession = onnxruntime.InferenceSession("encoder.onnx")\n'
-        '(features,) = session.run(None, {"images": images})  # float32, as many as you like\n```\n'
+        '(features,) = session.run(None, {"images": images})  # float32, any number of images\n```\n'
     )
 
 
@@ -259,12 +263,12 @@ def _lenskit(library: str) -> str:
     if library != "timm":
         return ""
     return (
-        "With lenskit (`pip install lenskit-ssl`), which does all that itself:\n\n```python\nimport lenskit\n\n"
+        "With lenskit (`pip install lenskit-ssl`), which includes these steps:\n\n```python\nimport lenskit\n\n"
         'features = lenskit.LensEncoder(".").fit_transform(images)\n```\n'
     )
 
 
 def _demoted(text: str) -> str:
-    """A text whose headings go below the card's, and which holds no HTML."""
+    """Return a text with lower headings than the card and with escaped HTML."""
     text = escaped(text, keep="\n").replace("<", "&lt;")
     return "\n".join(f"##{line}" if line.startswith("#") else line for line in text.strip().splitlines())

@@ -1,4 +1,4 @@
-"""Writes a trained encoder for others: a folder for timm, or an ONNX file, each with a model card."""
+"""Export of a trained encoder as a timm folder or an ONNX file, with a model card."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ FORMATS: Mapping[str, Callable[[Encoder, Facts], Mapping[str, Content]]] = {
 }
 
 WRITTEN = {"timm": ("model.safetensors", "config.json", "README.md"), "onnx": ("encoder.onnx", "README.md")}
-"""The files of each format."""
+"""Names of the files of each format."""
 
 CARD = re.compile(r"---\nlibrary_name: (timm|onnx)\ntags:\n(- .*\n)*- lenskit\n")
 """Beginning of a model card."""
 
 
 def export(source: Run | Encoder, format: str = "timm", folder: Path | None = None, *, overwrite: bool = False) -> Path:
-    """Writes a trained encoder for those who do not have lenskit; see `lenskit.api.export`."""
+    """Write a trained encoder for use without lenskit; see `lenskit.api.export`."""
     if format not in FORMATS:
         raise UsageError(f"there is no format {format!r}{near(format, FORMATS)}; there are {', '.join(FORMATS)}")
     if isinstance(source, Run):
         folder = folder or source.path / "export" / format
         encoder, facts = source.encoder(), Facts.of_run(source)
     elif folder is None:
-        raise UsageError("an encoder without a run is exported to a folder: say which, with -o DIR")
+        raise UsageError("an encoder without a run needs an output folder: pass -o DIR")
     else:
         encoder, facts = source, Facts(name=folder.resolve().name)
     own = isinstance(source, Run) and same(folder, source.path / "export" / format)
@@ -55,18 +55,18 @@ def export(source: Run | Encoder, format: str = "timm", folder: Path | None = No
 
 
 def check_free(folder: Path, format: str, overwrite: bool, own: bool = False) -> None:
-    """Checks, before there is any work, that a format's files can be written to a folder.
+    """Check that the files of a format can be written to a folder.
 
     Args:
         folder: The folder.
         format: The format.
-        overwrite: Whether files of an earlier export are replaced.
-        own: Whether it is the folder of a run's exports.
+        overwrite: Whether to overwrite files of an earlier export.
+        own: Whether it is the export folder of the run itself.
 
     Raises:
-        UsageError: if files are in the way that lenskit did not write, or may not be replaced; or it is no folder, or
-            a part of a run.
-        LenskitError: if nothing can be written there.
+        UsageError: The folder has files that lenskit did not write, or files of an earlier export without `overwrite`.
+            Or the path is not a folder, or is a part of a run.
+        LenskitError: The folder is not writable.
     """
     if own:
         check_writable(folder)
@@ -81,11 +81,11 @@ def check_free(folder: Path, format: str, overwrite: bool, own: bool = False) ->
 
 
 def is_exported(folder: Path, name: str) -> bool:
-    """Whether a file of that name was written by an export."""
+    """Whether an export wrote the file of this name."""
     if name in ("model.safetensors", "config.json"):
         try:
             return timm_folder.is_export(folder)
         except LenskitError:  # it is no JSON
             return False
-    card = folder / "README.md"  # an ONNX file says of itself only what torch says
+    card = folder / "README.md"  # the ONNX file itself does not name lenskit
     return card.is_file() and bool(CARD.match(card.read_text(encoding="utf-8", errors="replace")))

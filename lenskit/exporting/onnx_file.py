@@ -1,4 +1,4 @@
-"""The whole encoder as an ONNX file: images in any unit go in, features come out."""
+"""Export of an encoder with its preprocessing as an ONNX file."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from lenskit.errors import LenskitError
 from lenskit.exporting.card import Facts, readme
 
 TOLERANCE = 1e-4
-"""Largest difference of a feature, over the size of features, that is taken for rounding."""
+"""Largest difference of a feature that counts as rounding, as a fraction of the largest feature."""
 
 NEEDED = ("onnx", "onnxscript")
 
 
 class _Whole(nn.Module):
-    """The encoder without its checks, which look at pixels and so cannot be traced."""
+    """Encoder without its checks, which depend on pixel values and cannot be traced."""
 
     def __init__(self, encoder: Encoder) -> None:
         super().__init__()
@@ -36,11 +36,11 @@ class _Whole(nn.Module):
 
 
 def contents(encoder: Encoder, facts: Facts) -> Mapping[str, str | bytes]:
-    """The files' names and contents; the model card comes last.
+    """Return the names and contents of the files; the model card comes last.
 
     Raises:
-        LenskitError: if the extra is missing, the backbone cannot be exported, or (where onnxruntime is installed)
-            the file gives other features.
+        LenskitError: A package of the extra `onnx` is missing, or the backbone cannot be exported. If onnxruntime is
+            installed: the file gives other features than the encoder.
     """
     missing = [name for name in NEEDED if find_spec(name) is None]
     if missing:
@@ -69,7 +69,7 @@ def _export(model: nn.Module, images: Tensor) -> bytes:
             assert program is not None
             program.save(Path(folder) / "encoder.onnx", external_data=False)
             return (Path(folder) / "encoder.onnx").read_bytes()
-    except Exception as error:  # the exporter has errors of many kinds, of which all mean that it cannot
+    except Exception as error:  # the exporter raises exceptions of many types
         reason = " ".join(str(error).split())[:200]
         raise LenskitError(f"this backbone cannot be exported to ONNX ({type(error).__name__}: {reason})") from error
     finally:

@@ -1,7 +1,8 @@
-"""A folder that timm loads by itself: model.safetensors, config.json and a model card.
+"""Export of an encoder as a folder that timm loads.
 
-`config.json` has timm's layout (`timm.create_model("local-dir:DIR", pretrained=True)` reads it, and the Hugging Face
-Hub too), and under `lenskit` what lenskit needs to open the folder again: the encoder's own card.
+The folder has model.safetensors, config.json and a model card. `config.json` has timm's layout, which
+`timm.create_model("local-dir:DIR", pretrained=True)` and the Hugging Face Hub read. Its key `lenskit` has the
+encoder's card, with which lenskit opens the folder.
 """
 
 from __future__ import annotations
@@ -21,18 +22,18 @@ from lenskit.exporting.card import Facts, readme
 from lenskit.records import Record, load_json
 
 TOLERANCE = 1e-5
-"""Largest difference of a feature, over the size of features, that is taken for rounding."""
+"""Largest difference of a feature that counts as rounding, as a fraction of the largest feature."""
 
 KEPT = ("crop_mode", "interpolation", "pool_size", "first_conv", "classifier", "fixed_input_size")
-"""What of timm's own entry for the architecture holds for our weights, too."""
+"""Keys of timm's entry for the architecture that are also valid for the exported weights."""
 
 
 def contents(encoder: Encoder, facts: Facts) -> Mapping[str, str | bytes]:
-    """The files' names and contents; the model card comes last.
+    """Return the names and contents of the files; the model card comes last.
 
     Raises:
-        UsageError: if timm has no such network.
-        LenskitError: if timm's network gives other features.
+        UsageError: timm has no equivalent network.
+        LenskitError: timm's network gives other features.
     """
     name = encoder.card["backbone"]["name"]
     counterpart = encoder.backbone.as_timm()
@@ -54,7 +55,7 @@ def contents(encoder: Encoder, facts: Facts) -> Mapping[str, str | bytes]:
         "model_args": arguments,
         "pretrained_cfg": {
             **{key: pretrained[key] for key in KEPT if key in pretrained},
-            # The stretch is no mean and standard deviation: what comes to the network is stretched already.
+            # timm cannot describe the stretch by mean and std. The card tells users to stretch images first.
             "input_size": [channels, *size], "mean": [0.0] * channels, "std": [1.0] * channels, "crop_pct": 1.0,
             "num_classes": 0,
         },
@@ -85,23 +86,23 @@ class _Config(Record):
 
 
 def is_export(folder: Path) -> bool:
-    """Whether a folder is one that `lenskit export` wrote for timm.
+    """Whether `lenskit export` wrote the folder for timm.
 
     Raises:
-        LenskitError: if its `config.json` cannot be read.
+        LenskitError: Its `config.json` cannot be read.
     """
     return (folder / "config.json").exists() and "lenskit" in load_json(folder / "config.json")
 
 
 def load_export(folder: Path) -> Encoder:
-    """The encoder of such a folder.
+    """Load the encoder from a folder that `lenskit export` wrote for timm.
 
     Raises:
-        LenskitError: if its weights are missing, damaged, or do not fit.
+        LenskitError: Its weights are missing, damaged, or do not fit.
     """
     card = load_json(folder / "config.json", _Config)["lenskit"]
     card.pop("changes", None)
-    # The backbone knows best how it reads weights that bear timm's names.
+    # Only the backbone can map timm's names of weights to its own.
     started = {**card["backbone"], "weights": str(folder / "model.safetensors")}
     encoder = Encoder.untrained({**card, "backbone": started})
     encoder.card = card

@@ -1,1 +1,4 @@
-"""The base class of each kind of component. Plugin authors import them from `lenskit.plugin`."""
+"""Base class of each kind of component.
+
+Plugin authors import them from `lenskit.plugin`.
+"""

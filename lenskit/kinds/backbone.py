@@ -1,4 +1,4 @@
-"""Backbones: what turns an image into a feature vector."""
+"""Base class of backbones, networks from images to feature vectors."""
 
 from __future__ import annotations
 
@@ -8,21 +8,24 @@ from typing import Any, ClassVar
 from torch import Tensor, nn
 
 STEPS = (4, 7, 14, 16, 32)
-"""Pixels of which the sizes that networks take are multiples."""
+"""Pixels: the sizes that networks accept are often multiples of one of these."""
 
 USUAL = (8, 16, 32, 48, 64, 96, 128, 224)
-"""Sizes in pixels that networks with a smallest or a fixed size take."""
+"""Sizes in pixels that networks with a minimum or a fixed size often accept."""
 
 
 def sizes_near(size: int, *also: int) -> list[int]:
-    """Return sizes that a network may take, the nearest to `size` first; of two equally near, the larger one first.
+    """Return sizes that a network may accept, the nearest to `size` first.
+
+    Of two equally near sizes, the larger comes first.
 
     Args:
-        size: Height and width in pixels. It is the first.
-        also: Further sizes to name, such as the one that a network was made for.
+        size: Height and width in pixels. It is the first size returned.
+        also: Further sizes to include, such as the size that a network was designed for.
 
     Returns:
-        Sizes of 8 pixels or more: the two multiples about `size` of 4, 7, 14, 16 and 32, and usual sizes up to 224.
+        `size`, then sizes of 8 pixels or more: for each of 4, 7, 14, 16 and 32 the multiples below and above `size`,
+        and usual sizes up to 224.
     """
     multiples = {size // step * step + above for step in STEPS for above in (0, step)}
     others = {near for near in {*multiples, *USUAL, *also} if near >= 8} - {size}
@@ -30,9 +33,9 @@ def sizes_near(size: int, *also: int) -> list[int]:
 
 
 class Backbone(nn.Module):
-    """A network from images to feature vectors.
+    """Network from images to feature vectors.
 
-    A subclass is constructed as `Backbone(channels, size, *, options)` and sets `features`. A network that takes only
+    A subclass is constructed as `Backbone(channels, size, *, options)` and sets `features`. A network that accepts only
     some sizes also implements `nearest_size`.
 
     Args:
@@ -44,25 +47,26 @@ class Backbone(nn.Module):
     """Length of the feature vector."""
 
     channels: int
-    """Number of image channels it takes."""
+    """Number of channels of the images."""
 
     start_options: ClassVar[frozenset[str]] = frozenset({"pretrained", "weights"})
-    """Options that say which weights to start from: not needed to load a trained backbone, or a random one."""
+    """Options that choose the initial weights. They are not needed to load a trained backbone or to start from random
+    weights."""
 
     def __init__(self, channels: int, size: int) -> None:
         super().__init__()
         self.channels, self.size = channels, size
 
     def forward(self, images: Tensor) -> Tensor:
-        """Images (n, channels, height, width) to features (n, `features`)."""
+        """Return the features (n, `features`) of images (n, channels, height, width)."""
         raise NotImplementedError
 
     @classmethod
     def nearest_size(cls, size: int, **options: Any) -> int:
-        """Return the size nearest to `size` that the network takes; by default `size` itself.
+        """Return the size nearest to `size` that the network accepts; by default `size`.
 
-        Unless `input.size` is set, a run resizes its images to it. A network that does not implement this method, and
-        refuses a size by a `UsageError` or a `RuntimeError`, is tried at the sizes of `sizes_near`.
+        Unless `input.size` is set, a run resizes its images to the returned size. If a network does not implement this
+        method, and refuses a size with a `UsageError` or a `RuntimeError`, the sizes of `sizes_near` are tried.
 
         Args:
             size: Height and width of the images in pixels.
@@ -71,10 +75,10 @@ class Backbone(nn.Module):
         return size
 
     def as_timm(self) -> tuple[nn.Module, Sequence[str]] | None:
-        """This network as a model of timm, for `lenskit export`; None if timm has none like it.
+        """Return this network as a model of timm, for `lenskit export`.
 
         Returns:
-            The model with the same weights, and the lines of Python that make it of the `model` that
-            `timm.create_model` gives for its architecture: mostly none.
+            The timm model with the same weights, and lines of Python that adapt the `model` that `timm.create_model`
+            returns for its architecture (usually no lines). None if timm has no equivalent model.
         """
         return None

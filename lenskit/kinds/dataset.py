@@ -1,4 +1,4 @@
-"""Datasets: what reads stored images."""
+"""Base class of datasets, which read stored images."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ from lenskit.undefined import Undefined
 
 
 class Dataset(ABC):
-    """Images on disk and what is known of them.
+    """Stored images with their labels and metadata.
 
-    A subclass takes the path as its first constructor argument; its keyword-only arguments are its options. The
-    constructor reads no pixels, and opens what is incomplete too: `missing` says so.
+    A subclass takes the path as its first constructor argument. Its keyword-only arguments are its options. The
+    constructor reads no pixels. It also opens incomplete data, and then sets `missing` or `unfinished`.
     """
 
     parameters: Sequence[Parameter] = ()
-    """The labels; `read` gives a value for each, NaN where it is not known."""
+    """The labels. `read` returns a value for each of them, NaN where it is unknown."""
 
     image_shape: tuple[int, int, int]
     """Channels, height and width of an image."""
 
     pixel_scale: float | None = None
-    """Size of a pixel in arcsec as `read` gives the images, where it is known and the same for all."""
+    """Size of a pixel in arcsec of the images that `read` returns; None unless it is known and the same for all."""
 
     pixel_scale_unclear: str = ""
-    """Why it is not known, in a few words, where the data speak of it; the reader has warned of that."""
+    """Reason why the pixel scale is unknown although the data mention one, in a few words. The reader has warned."""
 
     views: int = 1
     """Number of images stored of each lens."""
@@ -43,35 +43,38 @@ class Dataset(ABC):
     """Parameter groups that the stored images of a lens share."""
 
     chunk: int = 1
-    """Number of neighbouring lenses that are stored, and best read, together: i * chunk to (i + 1) * chunk - 1."""
+    """Number of neighbouring lenses that are stored together, and best read together: i * chunk to
+    (i + 1) * chunk - 1."""
 
     names: Sequence[str]
     """A name for each lens, such as its file's."""
 
     missing: int = 0
-    """Number of lenses that are still to be written, of data that are incomplete: these are only looked at
-    (`lenskit data info`), and nothing else is done with them."""
+    """Number of lenses that are not written yet. Incomplete data can only be inspected (`lenskit data info`)."""
 
     unfinished: str = ""
-    """What is still to be done, in one line, where no lens is missing but something else is; like data of which lenses
-    are missing they are only looked at."""
+    """The remaining work in one line, if no lens is missing but the data are unfinished for another reason. Unfinished
+    data, too, can only be inspected."""
 
     stored_as: str = ""
-    """How pixels are stored, such as `float16`; empty if the reader does not know without reading."""
+    """Type of the stored pixels, such as `float16`; empty if it is unknown before pixels are read."""
 
     configuration: Mapping[str, Any] | None = None
-    """The configuration that simulated the images, by section, if they hold it."""
+    """The configuration that simulated the images, by section, if the data contain it."""
 
     accepts: ClassVar[str] = ""
-    """One line that says which paths this reader takes, for error messages."""
+    """The paths that this reader takes, in one line for error messages."""
 
     general: ClassVar[bool] = False
-    """Whether it takes all files of a kind, whoever wrote them: of a path that names no reader it is asked after those
-    that know a layout."""
+    """Whether it reads all files of a format, whatever their layout. If a path names no reader, readers of one layout
+    are tried before general ones."""
 
     @classmethod
     def recognises(cls, path: Path) -> bool:
-        """Whether the path looks like this format, so that `--data PATH` needs no format named."""
+        """Whether this reader reads the path.
+
+        If so, `--data PATH` need not name the reader.
+        """
         return False
 
     def __len__(self) -> int:
@@ -79,66 +82,72 @@ class Dataset(ABC):
 
     @cached_property
     def undefined(self) -> Undefined:
-        """The undefined pixels that were filled so far, and what fills them.
+        """Filler of undefined pixels, with a record of the pixels filled so far.
 
-        A reader that cuts out the middle of images, or resamples them, fills them first by `undefined.fill`: pixels
-        outside the middle help. No other reader needs it.
+        A reader that crops or resamples images calls `undefined.fill` first, because pixels outside the crop help to
+        fill. No other reader needs it.
         """
         return Undefined()
 
     @property
     def pixel_scale_can_be_said(self) -> bool:
-        """Whether the reader has an option `pixel_scale` that is for these images: nothing says what simulated them."""
+        """Whether the reader's option `pixel_scale` applies to these images.
+
+        It applies if the reader has that option and the data do not contain the configuration that simulated them.
+        """
         return self.configuration is None and any(option.name == "pixel_scale" for option in options_of(type(self)))
 
     @abstractmethod
     def read(self, index: Sequence[int]) -> tuple[Tensor, dict[str, Tensor]]:
-        """Reads some lenses. Training calls it from several threads at once.
+        """Read lenses by their numbers.
+
+        Training calls it from several threads at once.
 
         Args:
-            index: n numbers of lenses, from 0 to `len(self)` - 1. Training asks for a whole chunk, as a `range`, or
-                for several chunks if they are small.
+            index: n numbers of lenses, from 0 to `len(self)` - 1. Training passes a whole chunk, as a `range`, or
+                several chunks if they are small.
 
         Returns:
             Images (n, views, channels, height, width), float32, and for each parameter its values as float32: (n,), or
             (n, views) where they differ between the images of a lens. NaN marks undefined pixels, such as masked ones.
-            Whoever reads lenses for a network fills them (`lenskit.fill`), as well as infinities.
+            The core fills them, and infinite pixels, before a network sees the image (`lenskit.fill`).
 
         Raises:
-            LenskitError: naming what cannot be read, or is damaged.
+            LenskitError: A file or a part of it cannot be read, or is damaged; the message names it.
         """
 
     def read_into(self, images: Tensor, index: Sequence[int]) -> dict[str, Tensor]:
-        """Reads as `read` does, but into memory that is there: training's way, from several threads at once.
+        """Read lenses into an existing tensor.
 
-        A reader that can read without a copy in between overrides it.
+        Training calls it from several threads at once. A reader that can avoid the intermediate copy overrides it.
 
         Args:
-            images: (n, draws, channels, height, width), float32, contiguous: the first so many images of each lens.
+            images: (n, draws, channels, height, width), float32, contiguous: receives the first `draws` images of each
+                lens.
             index: n numbers of lenses.
 
         Returns:
             The parameters.
         """
         pixels, values = self.read(index)
-        # By numpy, because torch would start threads of its own in each of ours.
+        # Copy with numpy, because torch would start further threads in each reading thread.
         np.copyto(images.numpy(), pixels[:, : images.shape[1]].numpy())
         return values
 
     def read_parameters(self, index: Sequence[int]) -> dict[str, Tensor]:
-        """Reads the parameters of some lenses, as `read` gives them.
+        """Read the parameters of lenses, in the form that `read` returns.
 
-        A reader whose format has them apart from the images overrides it.
+        A reader whose format stores parameters separately from images overrides it.
         """
         return self.read(index)[1]
 
     def check(self) -> Iterator[tuple[str, str]]:
-        """Reads everything through.
+        """Read all lenses, and yield the faults.
 
         A reader whose format has checksums overrides it to name the chunks that are damaged or absent.
 
         Yields:
-            For each part, in order, its name and what is wrong with it (nothing if it is sound).
+            For each part, in order, its name and its fault (empty if the part is sound).
         """
         for start in range(0, len(self), self.chunk):
             lenses = range(start, min(start + self.chunk, len(self)))

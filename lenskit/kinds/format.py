@@ -1,4 +1,4 @@
-"""Formats: kinds of file that lenskit writes."""
+"""Base class of the file formats that lenskit writes."""
 
 from __future__ import annotations
 
@@ -8,18 +8,19 @@ from typing import ClassVar
 
 
 class FileFormat(ABC):
-    """A file or folder of some format.
+    """File or folder of a given format.
 
     A format holds stores (`Format`), rendered images (`ImageFormat`) or features (`FeatureFormat`). One class may be
     a subclass of several of these bases.
 
     Args:
-        path: The file or folder, which need not exist.
+        path: The file or folder. It need not exist.
 
     Attributes:
-        holds: Word for the content, set by each of the bases.
-        endings: Suffixes of paths that mean the format, such as `.h5`. The empty text means paths without a suffix.
-        reader: Name of the dataset that reads it, if one does.
+        holds: Word for the content, set by each base.
+        endings: Suffixes of paths that select the format, such as `.h5`. The empty text selects it for paths without a
+            suffix.
+        reader: Name of the dataset that reads it; empty if none does.
     """
 
     holds: ClassVar[str]
@@ -31,5 +32,5 @@ class FileFormat(ABC):
 
     @classmethod
     def contents(cls) -> list[str]:
-        """Return what the format holds, some of `stores`, `images` and `features`."""
+        """Return the kinds of content: some of `stores`, `images` and `features`."""
         return [vars(base)["holds"] for base in cls.__mro__ if "holds" in vars(base)]

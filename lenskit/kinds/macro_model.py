@@ -1,4 +1,4 @@
-"""Macro models: a simulator's lens without substructure or noise, as a function of few numbers."""
+"""Base class of macro models: lenses without substructure or noise, for fits."""
 
 from __future__ import annotations
 
@@ -10,20 +10,22 @@ from torch import Tensor
 
 
 class MacroModel(ABC):
-    """Images without substructure or noise as a differentiable function of a few parameters, for fits.
+    """Differentiable model of a lens image without substructure or noise.
 
-    An image is a sum of `parts`, each with an amplitude of its own, after the PSF. `Simulator.macro_model` gives one.
+    An image is a sum of `parts`, each with its own amplitude, convolved with the PSF. `Simulator.macro_model` returns
+    the model of a simulator's lenses.
 
     Attributes:
         bounds: The fitted parameters by name, each with the smallest and the largest value that is plausible.
         parts: Names of the light's parts, each with the names of the parameters that it depends on.
         pixels: Height and width of the image.
         pixel_scale: Size of a pixel in arcsec.
-        noise_is_known: Whether `variance` is that of each image. If not, it is that of a typical one.
+        noise_is_known: Whether `variance` is the noise variance of each image. If not, it is the variance of a typical
+            image.
         traced_by: Names of the parameters that `traced` depends on; empty if the model traces no rays.
-        source_radii: Smallest and largest half-light radius of a source in arcsec, of a model that traces rays.
-        other_sources: Options of the simulator, as `name=value`, without which sources have other forms than the part
-            `source`.
+        source_radii: Smallest and largest half-light radius of a source in arcsec, if the model traces rays.
+        other_sources: Options that the simulator needs, as `name=value`, to give its sources the form of the part
+            `source`. Empty if they have it already.
     """
 
     ARC: ClassVar[str] = "source"
@@ -40,7 +42,9 @@ class MacroModel(ABC):
 
     @abstractmethod
     def surface(self, part: str, values: Mapping[str, Tensor]) -> Tensor:
-        """Return the light of one part before the PSF, differentiable by torch's forward mode.
+        """Return the light of one part before the PSF.
+
+        The function is differentiable in torch's forward mode.
 
         Args:
             part: One of `parts`.
@@ -51,7 +55,9 @@ class MacroModel(ABC):
         """
 
     def traced(self, values: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
-        """Return where rays start in the source plane, for a lensed source of any form.
+        """Return the positions of rays in the source plane.
+
+        They serve to lens a source of any form.
 
         Args:
             values: (n,) each of the parameters in `traced_by`.
@@ -67,14 +73,18 @@ class MacroModel(ABC):
 
     @abstractmethod
     def blur(self, light: Tensor) -> Tensor:
-        """Return light (n, channels, pixels, pixels) after the PSF, which is linear in the light."""
+        """Return light convolved with the PSF.
+
+        The result is linear in the light. Light and result have the shape (n, channels, pixels, pixels).
+        """
 
     @abstractmethod
     def variance(self, light: Tensor) -> Tensor:
         """Return the noise variance of each pixel.
 
         Args:
-            light: (n, pixels, pixels), the blurred light without noise in any unit; an image may have an offset beside.
+            light: (n, pixels, pixels), the blurred light without noise, in any unit. An image may have an additional
+                offset.
 
         Returns:
             (n, pixels, pixels) in that unit squared.

@@ -1,4 +1,4 @@
-"""Methods: what learns from the views of a lens, through a backbone."""
+"""Base classes of methods, which train a backbone on the views of lenses."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from lenskit.settings import OptimizerSettings
 
 @dataclass(frozen=True)
 class Budget:
-    """How long a run is, in the unit that everything counts in: batches.
+    """Length of a run in batches.
 
     Attributes:
         batch_size: Lenses a batch, over all processes.
@@ -45,32 +45,33 @@ class Budget:
 
 
 class Method(pl.LightningModule):
-    """A Lightning module that is given a backbone and learns from batches of views.
+    """Lightning module that trains a backbone on batches of views.
 
-    A subclass states how many `views` it takes and what `optimizer_defaults` its paper uses, and implements `step`. Its
-    keyword-only constructor arguments are its options. Further abilities are mixins: `Scorer`, `Reconstructor`. A
-    method that needs several optimisers, or another one, implements `configure_optimizers`.
+    A subclass sets the number of `views` that it takes and the `optimizer_defaults` of its paper, and implements
+    `step`. Its keyword-only constructor arguments are its options. Mixins add abilities: `Scorer`, `Reconstructor`,
+    `Predictor`. A method that needs several optimisers, or another one, implements `configure_optimizers`.
 
-    Everything that changes from batch to batch is a function of the number of batches done, given as `batches`: a run
-    that is killed and resumed is then the same run. Learning rates follow that rule by themselves, see `learning_rate`.
+    All quantities that change from batch to batch must be functions of `batches`, the number of batches done. A run
+    that is killed and resumed then equals a run without the interruption. Learning rates follow this rule already, see
+    `learning_rate`.
     """
 
     views: int
     """Number of views of each lens that the method takes."""
 
     optimizer_defaults: ClassVar[Mapping[str, Any] | None] = None
-    """The options of a run's section `optimizer` as the method's paper has them; None if the method makes its
-    optimisers itself, in `configure_optimizers`."""
+    """Options of the section `optimizer` from the method's paper. None if the method creates its optimisers itself, in
+    `configure_optimizers`."""
 
     default_sections: ClassVar[Mapping[str, Mapping[str, Any]]] = MappingProxyType({})
-    """Options of other sections that its paper has, such as `{"backbone": {"name": ...}, "input": {...}}`: defaults of
-    a run with this method."""
+    """Options of other sections from the method's paper, such as `{"backbone": {"name": ...}, "input": {...}}`. They
+    are the defaults of a run with this method."""
 
     judged_by: ClassVar[str] = ""
-    """Name of the evaluation that is suggested when a run ends, such as `probe`."""
+    """Name of the evaluation that is suggested at the end of a run, such as `probe`."""
 
     unused_parameters: bool = False
-    """Whether some weights that are trained get no gradient in a batch, which several processes have to expect."""
+    """Whether some trained weights may get no gradient in a batch. Training on several processes must allow for it."""
 
     seed: int
     budget: Budget
@@ -90,24 +91,24 @@ class Method(pl.LightningModule):
         """Learn from one batch.
 
         Returns:
-            `loss`, and for the collapse monitor, where they exist, `embedding` (n, features) and `projection` (n, d).
-            Other scalars are logged by their names.
+            `loss`; for the collapse monitor also `embedding` (n, features) and `projection` (n, d), if they exist.
+            Other scalars are logged under their names.
         """
         raise NotImplementedError
 
     def training_step(self, batch: Batch, batch_index: int) -> dict[str, Tensor]:
-        """Call `step`, as Lightning wants it, and check what it returns."""
+        """Call `step` for Lightning, and check its outputs."""
         outputs = self.step(batch)
         check_outputs(self, outputs, len(batch.index))
         return outputs
 
     def simulated(self, simulator: Simulator | None, preprocess: Preprocess) -> None:
-        """Take the simulator of the lenses. It is called once before `prepare`, and when a run is opened.
+        """Receive the simulator of the lenses.
 
-        Most methods need images alone.
+        It is called once before `prepare`, and when a run is opened. Most methods need only images and ignore it.
 
         Args:
-            simulator: The run's, or the one that made its stored images; None if there is none.
+            simulator: The simulator of the run, or the simulator of its stored images; None if there is none.
             preprocess: Applied to simulated images before the method sees them.
 
         Raises:
@@ -115,66 +116,85 @@ class Method(pl.LightningModule):
         """
 
     def prepare(self, parameters: Sequence[Parameter], sample: Callable[[int], dict[str, Tensor]]) -> None:
-        """Take the recorded parameters of the lenses. It is called once before training.
+        """Receive the recorded parameters of the lenses.
 
-        Most methods need none. A method that makes layers of them keeps in a checkpoint, as plain values, all that is
-        needed to make the layers without the training data: Lightning's `on_save_checkpoint` and `on_load_checkpoint`.
+        It is called once before training. Most methods need no parameters. A method that builds layers from them must
+        save all values that it needs to rebuild the layers without the training data. It saves them in the checkpoint,
+        as plain values, with Lightning's `on_save_checkpoint` and `on_load_checkpoint`.
 
         Args:
             parameters: The recorded parameters.
-            sample: Gives the values (n,) of each parameter for the first n lenses (or all there are), on the CPU.
+            sample: Function that returns the values (n,) of each parameter for the first n lenses (or for all lenses,
+                if there are fewer), on the CPU.
 
         Raises:
-            UsageError: The method cannot learn from lenses of which this is recorded.
+            UsageError: The method cannot learn from lenses with these recorded parameters.
         """
 
     def check_range(self, low: float, high: float) -> None:
-        """Refuse images by their values. It is called before training and while training, by all processes alike.
+        """Check the range of the pixel values.
 
-        Most methods take any images.
+        All processes call it, before training and during training, with the same range. Most methods accept any
+        range.
 
         Args:
-            low: Lowest pixel of images that the method is given.
-            high: Highest pixel.
+            low: Lowest pixel value of the images that the method receives.
+            high: Highest pixel value.
 
         Raises:
-            UsageError: The method cannot learn from images of such values.
+            UsageError: The method cannot learn from images with such values.
         """
 
     def after_update(self) -> None:
-        """Called once a batch, when the optimiser has changed the weights: momentum encoders follow here."""
+        """Update momentum encoders.
+
+        It is called once a batch, after the optimiser has changed the weights.
+        """
 
     def rng(self, batch: Batch, name: str) -> KeyedGenerator:
-        """Random numbers for each lens of a batch, such as masks: the same however many processes share the batch."""
+        """Return a generator of random numbers for each lens of a batch.
+
+        Masks, for example, need it. The numbers do not depend on the number of processes that share the batch.
+        """
         return KeyedGenerator(
             self.seed, "train", f"method/{name}", batch.index, torch.full_like(batch.index, self.batches)
         )
 
     def parameter_groups(self) -> list[dict[str, Any]]:
-        """What the optimiser changes: groups of `modules`, with `constant_lr` for a rate without a schedule."""
+        """Return the optimiser's parameter groups.
+
+        Each group has `modules`, the modules that it trains. A group with `constant_lr` has a learning rate without a
+        schedule.
+        """
         return [{"modules": [self]}]
 
     def configure_optimizers(self) -> Any:
-        """The optimiser, by default the run's. The `lr` of each parameter group is its peak; see `learning_rate`."""
+        """Return the optimiser; by default the optimiser of the run's settings.
+
+        The `lr` of each parameter group is its peak learning rate, see `learning_rate`.
+        """
         return make_optimizer(self.parameter_groups(), self.optimizer_settings, self.budget.batch_size)
 
     def embed(self, images: Tensor) -> Tensor:
-        """The representation of images (n, channels, height, width): (n, features)."""
+        """Return the representations (n, features) of images (n, channels, height, width)."""
         return self.backbone(images)
 
     def project(self, features: Tensor) -> Tensor | None:
-        """The projections (n, d) of features (n, features) of the backbone, on which the loss acts; the `projection`
-        that `step` returns. None for a method that has none."""
+        """Return the projections (n, d) of the backbone's features (n, features).
+
+        The loss acts on these projections. `step` returns them as `projection`. None if the method has no projections.
+        """
         return None
 
     def learning_rate(self, group: dict[str, Any], batches: int) -> float:
-        """The learning rate of a parameter group for the batch after `batches` batches.
+        """Return the learning rate of a parameter group after `batches` batches.
 
-        By default a linear warm-up over the group's `warmup_epochs` (0 if it has none; at most half of the run) to its
-        peak, then a half cosine to zero at the end of the run; a group with `constant_lr` keeps its peak throughout.
+        By default the rate rises linearly to its peak over the group's `warmup_epochs` (0 if not set; at most half of
+        the run). It then falls along a half cosine to zero at the end of the run. A group with `constant_lr` keeps its
+        peak rate throughout.
 
         Args:
-            group: The optimiser's parameter group; `peak_lr` is the rate that `configure_optimizers` gave it.
+            group: The optimiser's parameter group. Its `peak_lr` is the `lr` that `configure_optimizers` set.
             batches: Number of batches done.
         """
         peak = group["peak_lr"]
@@ -186,53 +206,63 @@ class Method(pl.LightningModule):
         return cosine_schedule(batches - warmup, self.budget.batches - warmup + 1, peak, 0.0)
 
     def weight_decay(self, group: dict[str, Any], batches: int) -> float:
-        """The weight decay of a parameter group for the batch after `batches` batches: by default the same throughout.
+        """Return the weight decay of a parameter group after `batches` batches.
+
+        By default it is constant.
 
         Args:
-            group: The optimiser's parameter group; `peak_weight_decay` is what `configure_optimizers` gave it.
+            group: The optimiser's parameter group. Its `peak_weight_decay` is the `weight_decay` that
+                `configure_optimizers` set.
             batches: Number of batches done.
         """
         return group["peak_weight_decay"]
 
 
 class Scorer(ABC):
-    """Mixin of a method that scores how unlike the training images others are: a detector of anomalies."""
+    """Mixin for methods that give images anomaly scores.
+
+    A score measures the difference of an image from the training images.
+    """
 
     scored_by: ClassVar[str] = ""
-    """Name of the score for tables, such as `chi-square`; by default `the method's score`, or `reconstruction error` of
-    a `Reconstructor`."""
+    """Name of the score for tables, such as `chi-square`. The default is `the method's score`, or `reconstruction
+    error` for a `Reconstructor`."""
 
     @abstractmethod
     def score(self, images: Tensor) -> Tensor | None:
-        """Return the scores (n,) of images, higher is stranger; None if this run's options leave it without a score.
+        """Return the anomaly scores (n,) of images; a higher score is more anomalous.
+
+        None if the method has no score with the options of this run.
 
         Args:
-            images: (n, channels, height, width), stretched and resized, as the backbone takes them.
+            images: (n, channels, height, width), stretched and resized for the backbone.
         """
 
     def figures(self, images: Tensor) -> Mapping[str, Tensor]:
-        """Return further figures (n,) of images by name: `lenskit anomaly` shows the mean of each class.
+        """Return further quantities (n,) of images by name.
+
+        `lenskit anomaly` shows their mean for each class.
 
         Args:
-            images: (n, channels, height, width), as `score` takes them.
+            images: (n, channels, height, width), as in `score`.
         """
         return {}
 
 
 class Reconstructor(ABC):
-    """Mixin of a method that reconstructs images from its representation of them."""
+    """Mixin for methods that reconstruct images from their representations."""
 
     @abstractmethod
     def reconstruct(self, images: Tensor) -> Tensor:
         """Return reconstructed images, of the same shape and scale.
 
         Args:
-            images: (n, channels, height, width), stretched and resized, as the backbone takes them.
+            images: (n, channels, height, width), stretched and resized for the backbone.
         """
 
 
 class Predictor(ABC):
-    """Mixin of a method that predicts recorded parameters.
+    """Mixin for methods that predict recorded parameters.
 
     Attributes:
         classes: For each predicted class column, the number of its classes.
@@ -242,16 +272,20 @@ class Predictor(ABC):
 
     @abstractmethod
     def predict(self, images: Tensor) -> dict[str, Tensor]:
-        """Return predictions (n,) for each target, in the parameter's unit; of a class column, the likeliest class.
+        """Return the predictions (n,) for each target by name.
+
+        A prediction is in the parameter's unit. For a class column it is the number of the most probable class.
 
         Args:
-            images: (n, channels, height, width), stretched and resized, as the backbone takes them.
+            images: (n, channels, height, width), stretched and resized for the backbone.
         """
 
     @abstractmethod
     def probabilities(self, images: Tensor) -> dict[str, Tensor]:
-        """Return the probabilities (n, classes) of each class column, in the order of its classes.
+        """Return the probabilities (n, classes) of each class column by name.
+
+        They are in the order of the classes.
 
         Args:
-            images: (n, channels, height, width), as `predict` takes them.
+            images: (n, channels, height, width), as in `predict`.
         """

@@ -1,4 +1,4 @@
-"""Outputs of a step, which are checked in every batch."""
+"""Check of the outputs of a method's step, in every batch."""
 
 from __future__ import annotations
 
@@ -11,15 +11,17 @@ from lenskit.breach import breach, check_tensor
 
 
 def check_outputs(method: pl.LightningModule, outputs: Any, lenses: int) -> None:
-    """Check the outputs of a method's step. No value is read, so that a GPU does not wait.
+    """Check the outputs of a method's step.
+
+    No value is read, so the GPU need not be synchronised.
 
     Args:
         method: The method.
-        outputs: What its `step` returned.
-        lenses: Lenses of the batch.
+        outputs: The value that its `step` returned.
+        lenses: Number of lenses in the batch.
 
     Raises:
-        LenskitError: There is no loss, or something has another type or shape.
+        LenskitError: There is no loss, or an output has the wrong type or shape.
     """
     if not isinstance(outputs, dict) or "loss" not in outputs:
         given = f"a dict with {', '.join(map(str, outputs)) or 'nothing'}" if isinstance(outputs, dict) else None

@@ -1,4 +1,4 @@
-"""Pair strategies: what the views of a lens share, and what is done to them."""
+"""Base classes of pair strategies, which make the views of lenses."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from lenskit.kinds.parameter import Parameter
 
 @dataclass
 class Batch:
-    """What a method learns from.
+    """Batch of views that a method learns from.
 
     Attributes:
         views: Each a batch of images (n, channels, height, width); row i of every view shows the same lens.
@@ -29,42 +29,45 @@ class Batch:
 
 
 class PairStrategy(ABC):
-    """Says how many renderings of a lens it wants, what they share, and makes views of them.
+    """Strategy that turns the renderings of each lens into views.
 
-    The strategy owns the views: a method never crops or blurs, because that may change what is to be learned.
+    It states the number of renderings and the parameter groups that they share. Only the strategy makes views: a method
+    never crops or blurs images, because that may change the properties that the representation should encode.
     """
 
     draws: int
-    """Number of renderings wanted of each lens."""
+    """Number of renderings of each lens that it takes."""
 
     shared_groups: frozenset[str] = frozenset()
-    """Parameter groups that those renderings share; all others are drawn anew for each."""
+    """Parameter groups that these renderings share. All other groups are drawn separately for each rendering."""
 
     views: int
-    """Number of views that come out."""
+    """Number of views of each lens that it makes."""
 
     known: Sequence[Parameter] = ()
-    """What is known of the recorded parameters, once there are images."""
+    """The recorded parameters, set by `prepare`."""
 
     def prepare(self, parameters: Sequence[Parameter], image_shape: tuple[int, int, int]) -> None:
-        """Called before the first batch, and again if images are resized to what the backbone takes.
+        """Receive the recorded parameters and the shape of the images.
+
+        It is called before the first batch, and again if images are resized to a size that the backbone accepts.
 
         Args:
             parameters: The recorded parameters.
-            image_shape: Channels, height and width of the images that views are made of.
+            image_shape: Channels, height and width of the images from which views are made.
 
         Raises:
-            UsageError: if no views can be made of such images.
+            UsageError: No views can be made from such images.
         """
         self.known = tuple(parameters)
 
     def __call__(self, images: Tensor, parameters: dict[str, Tensor], rng: KeyedGenerator) -> Batch:
-        """Makes the views: by default the renderings as they are.
+        """Make the views; by default the unchanged renderings.
 
         Args:
             images: (n, draws, channels, height, width).
             parameters: For each recorded parameter, its values (n, draws).
-            rng: The numbers of these lenses (group `views`), one row a lens.
+            rng: Random numbers of these lenses (group `views`), one row a lens.
 
         Returns:
             A batch with `views` views.
@@ -73,10 +76,11 @@ class PairStrategy(ABC):
 
 
 class Transform(PairStrategy):
-    """Does something to images, whatever they share.
+    """Pair strategy that transforms images.
 
-    Alone it takes one image and makes two views of it; behind a plus (`lens-fixed+blur`) it transforms the views that
-    stand before. Every view has random numbers of its own: name them with the view's number, as in `sigma/0`.
+    Alone it takes one image of a lens and makes two views of it. After a plus sign (`lens-fixed+blur`) it transforms
+    the views of the strategy before the plus. Every view needs its own random numbers: name them with the number of the
+    view, such as `sigma/0`.
     """
 
     draws = 1
@@ -86,19 +90,19 @@ class Transform(PairStrategy):
     def transform(
         self, images: Tensor, parameters: dict[str, Tensor], rng: KeyedGenerator
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Transforms views.
+        """Transform views.
 
         Args:
             images: (n, views, channels, height, width).
             parameters: For each recorded parameter, its values (n, views).
-            rng: The numbers of these lenses, one row a lens.
+            rng: Random numbers of these lenses, one row a lens.
 
         Returns:
-            Both, in the same shapes; parameters that the transformation changes are those of the new images.
+            New images and parameters, in the same shapes. The parameters describe the new images.
         """
 
     def __call__(self, images: Tensor, parameters: dict[str, Tensor], rng: KeyedGenerator) -> Batch:
-        """Makes `views` views of one image (n, 1, channels, height, width)."""
+        """Make `views` views of one image (n, 1, channels, height, width)."""
         copies = images.expand(-1, self.views, -1, -1, -1)
         values = {name: value.expand(-1, self.views) for name, value in parameters.items()}
         images, values = self.transform(copies, values, rng)
@@ -106,11 +110,11 @@ class Transform(PairStrategy):
 
 
 class Composition(PairStrategy):
-    """A strategy whose views are transformed: `lens-fixed+blur`.
+    """Pair strategy followed by transforms, such as `lens-fixed+blur`.
 
     Args:
-        first: Says what is drawn and shared, and makes the views.
-        transforms: By name, what is then done to them, in this order.
+        first: Strategy that makes the views.
+        transforms: Transforms of these views by name, in the order of their application.
     """
 
     def __init__(self, first: PairStrategy, transforms: Mapping[str, Transform]) -> None:
@@ -123,7 +127,10 @@ class Composition(PairStrategy):
             part.prepare(parameters, image_shape)
 
     def __call__(self, images: Tensor, parameters: dict[str, Tensor], rng: KeyedGenerator) -> Batch:
-        """The first strategy's views, transformed: each part has random numbers of its own."""
+        """Make the views of the first strategy and transform them.
+
+        Each transform has its own random numbers.
+        """
         batch = self.first(images, parameters, rng)
         views, values = torch.stack(batch.views, 1), batch.parameters
         for name, transform in self.transforms.items():

@@ -1,4 +1,4 @@
-"""What is known of a recorded parameter."""
+"""Recorded parameters: name, unit, symbol, and behaviour under rotations."""
 
 from __future__ import annotations
 
@@ -23,30 +23,30 @@ _POSITION_ANGLE = re.compile(r"(?:.*_)?(?:pa|phi|position_angle|orientation)(?:_
 
 @dataclass(frozen=True)
 class Parameter:
-    """A quantity that is recorded with each image, so that it can be probed, plotted and exported.
+    """Quantity that is recorded with each image, for probes, plots and exports.
 
-    What becomes of it when its image is turned or mirrored follows from its spin s: a turn by an angle turns the
-    quantity by s times that angle. Components have names that end in `1` and `2`, or in the words `x` or `dx` and `y`
-    or `dy`, and are taken together: `center_x` and `center_y` (s = 1), `e1` and `e2` (s = 2). A quantity in `rad` or
-    `deg` is the angle itself, counter-clockwise from +x and the same after each part of a turn, 2 pi / s.
+    Its spin s determines its new value after its image is rotated or mirrored: a rotation by an angle rotates the
+    quantity by s times that angle. The two components of a quantity have names that end in `1` and `2`, or in the words
+    `x` or `dx` and `y` or `dy`: `center_x` and `center_y` (s = 1), `e1` and `e2` (s = 2). A quantity in `rad` or `deg`
+    is an angle, counter-clockwise from +x, with a period of 2 pi / s.
 
     Args:
         name: Key of its values, such as `theta_E`.
         unit: `arcsec`, `rad`, or empty for a pure number.
-        symbol: How it is set in figures, such as `$\\theta_E$`.
-        group: Parameter group that it is drawn in, such as `lens`.
+        symbol: Symbol in figures, such as `$\\theta_E$`.
+        group: Parameter group in which it is drawn, such as `lens`.
         classes: Names of the classes, for a class label; empty for a continuous quantity.
-        headline: Whether it is one of those that say whether a representation is good: a quantity that is not given
-            away by something simpler in the image.
-        spin: 0 for what stays as it is, 1 for a vector or a direction, 2 for an ellipticity, a shear or a position
-            angle. Nothing lets the name decide: what ends in `x`, `dx`, `y` or `dy` as a word of its own
-            (`center_x`, `source_dx`) has spin 1; `e1`, `g1`, `gamma1`, `shear1`, `eps1` and their like, and angles
-            called `pa`, `phi`, `position_angle` or `orientation`, have spin 2; all others 0.
-        identity: Whether its values number things of a collection, such as stamps of real galaxies (-1 for none): there
-            is nothing to be predicted, but images that show the same thing stay on one side of a split.
+        headline: Whether it is a measure of the quality of a representation: a quantity that no simpler property of
+            the image reveals.
+        spin: 0 for a quantity that does not rotate, 1 for a vector or a direction, 2 for an ellipticity, a shear or a
+            position angle. If None, the name decides. Names that end in `x`, `dx`, `y` or `dy` as a separate word
+            (`center_x`, `source_dx`) have spin 1. `e1`, `g1`, `gamma1`, `shear1`, `eps1` and similar names, and angles
+            called `pa`, `phi`, `position_angle` or `orientation`, have spin 2. All other names have spin 0.
+        identity: Whether its values number objects of a collection, such as stamps of real galaxies (-1 for none).
+            Such a number cannot be predicted, but images of the same object stay on one side of a split.
 
     Raises:
-        ValueError: if it has a spin, and is neither a component nor an angle.
+        ValueError: It has a spin, and is neither a component nor an angle.
     """
 
     name: str
@@ -67,17 +67,17 @@ class Parameter:
 
     @property
     def label(self) -> str:
-        """Text for figures: its symbol, or else its name."""
+        """Label for figures: its symbol, or its name if it has no symbol."""
         return self.symbol or as_label(self.name)
 
     @property
     def continuous(self) -> bool:
-        """Whether its values are measures of something, rather than numbers of classes or things."""
+        """Whether its values are measurements, not numbers of classes or objects."""
         return not self.classes and not self.identity
 
     @property
     def turns(self) -> int:
-        """Its spin: what is said, or else what the name says."""
+        """Spin: the stated spin, or the spin that follows from its name and unit."""
         if self.spin is not None:
             return self.spin
         if self.is_angle:
@@ -86,22 +86,22 @@ class Parameter:
 
     @property
     def is_angle(self) -> bool:
-        """Whether it is an angle, and no component of something in such units."""
+        """Whether it is an angle. A component of a quantity in `rad` or `deg` is none."""
         return self.unit in ANGLES and not (_COMPONENT if self.spin else _BY_NAME[1]).fullmatch(self.name)
 
     @property
     def is_first(self) -> bool:
-        """Of a component, whether it is that along x (or the cosine)."""
+        """Whether a component is the one along x (or the cosine)."""
         return self.name[-1:] in ("x", "1")
 
     @property
     def partner(self) -> str:
-        """Of a component, the name of the other one."""
+        """Name of the other component, if it is a component."""
         return self.name[:-1] + self.name[-1:].translate(_PARTNER)
 
 
 class ParameterRecord(Record):
-    """A parameter in a file."""
+    """Record of a parameter in a file."""
 
     model_config = ConfigDict(strict=True, extra="forbid")
 
@@ -121,7 +121,11 @@ class ParameterRecord(Record):
 
 
 def parameters_of(records: Iterable[Mapping[str, Any]]) -> tuple[Parameter, ...]:
-    """The parameters that a file records, which were checked to be `ParameterRecord`s."""
+    """Return the parameters of a file.
+
+    Args:
+        records: Their records, which were checked as `ParameterRecord`s.
+    """
     return tuple(map(_parameter, records))
 
 

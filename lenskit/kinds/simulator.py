@@ -1,4 +1,4 @@
-"""Simulators: what draws scenes and renders them."""
+"""Base class of simulators."""
 
 from __future__ import annotations
 
@@ -15,16 +15,17 @@ from lenskit.kinds.macro_model import MacroModel
 from lenskit.kinds.parameter import Parameter
 
 Scene = dict[str, Tensor]
-"""Everything that determines a batch of images, by name: tensors whose first axis is the image."""
+"""All quantities that determine a batch of images, by name: tensors whose first axis is the image."""
 
 
 class Simulator(ABC):
-    """Draws scenes, group by group, and renders them as images.
+    """Simulator that draws scenes, group by group, and renders them as images.
 
     A subclass states its `groups`, its `parameters` and its `image_shape`, and implements `draw` and `render`. Its
     keyword-only constructor arguments are its options.
 
-    Nothing in a scene may depend on the scene's neighbours in the batch: an image is a function of its address.
+    A scene must not depend on the other scenes of its batch. An image is a function of its address only: the seed, the
+    split, the number of the lens and the number of the view.
     """
 
     groups: tuple[str, ...]
@@ -34,38 +35,39 @@ class Simulator(ABC):
     """The recorded parameters; each names a key of the scene whose value has shape (n,)."""
 
     known: Sequence[Parameter] = ()
-    """Others that it may draw: they are recorded where a table says them, with their units."""
+    """Further parameters that it may draw. They are recorded, with their units, if a table gives their values."""
 
     image_shape: tuple[int, int, int]
     """Channels, height and width of an image."""
 
     pixel_scale: float | None = None
-    """Size of a pixel in arcsec, where it has one: stores on disk have coordinates then."""
+    """Size of a pixel in arcsec, if it has one. Stores on disk then have coordinates."""
 
     removable: frozenset[str] = frozenset()
     """Groups whose light `render` can leave out, for control experiments."""
 
     natural_correlations: Mapping[str, str] = MappingProxyType({})
-    """Headline parameters that light other than the source's tells as it does in nature, and why; see the shortcut
-    control in docs/simulators.md."""
+    """Headline parameters that correlate with light other than the source's as they do in nature, and the reason for
+    each. See the shortcut control in docs/simulators.md."""
 
     shortcut_remedies: Mapping[str, str] = MappingProxyType({})
-    """What to do where such light tells a headline parameter and nature is not the reason."""
+    """Remedy for each headline parameter that correlates with such light for a reason other than nature."""
 
     remarks: Sequence[str] = ()
-    """Lines on what its options imply, such as what all sources are: said once, when a run is made."""
+    """Lines about consequences of its options, such as the kind of all sources. They are logged once, when a run or a
+    store is created."""
 
     anomaly_options: ClassVar[Mapping[str, Any]] = MappingProxyType({})
-    """Options under which it also makes what a detector of anomalies shall find, such as all classes of lenses."""
+    """Options with which it also simulates the anomalies that a detector should find, such as all classes of lenses."""
 
     @abstractmethod
     def draw(self, group: str, rng: KeyedGenerator, scene: Scene) -> Scene:
-        """Draws one group.
+        """Draw the quantities of one group.
 
         Args:
             group: One of `groups`.
-            rng: Gives numbers by name, one row an image: `rng.sample("theta_E", prior)`.
-            scene: What the groups before this one drew.
+            rng: Random numbers by name, one row an image: `rng.sample("theta_E", prior)`.
+            scene: The entries that earlier groups drew.
 
         Returns:
             The new entries of the scene; each tensor's first axis has length `rng.n`.
@@ -73,10 +75,10 @@ class Simulator(ABC):
 
     @abstractmethod
     def render(self, scene: Scene, omit: Iterable[str] = ()) -> Tensor:
-        """Renders scenes.
+        """Render scenes as images.
 
         Args:
-            scene: All groups' entries for n images.
+            scene: The entries of all groups for n images.
             omit: Groups of `removable` whose light is left out.
 
         Returns:
@@ -87,18 +89,18 @@ class Simulator(ABC):
         self, seed: int, split: str, index: Tensor, view: Tensor | int = 0, *,
         shared: Iterable[str] = (), dtype: torch.dtype = torch.float32, given: Mapping[str, Tensor] | None = None,
     ) -> Scene:  # fmt: skip
-        """Draws the scenes of a batch of addresses.
+        """Draw the scenes of a batch of addresses.
 
         Args:
             seed: Seed of the run.
             split: Part of the data, such as `train`.
-            index: (n,) int64, number of each lens; its device is the scene's.
+            index: (n,) int64, number of each lens. The scene is made on the same device.
             view: (n,) int64 or one number, number of each rendering of its lens.
-            shared: Groups that all renderings of a lens share: all that is drawn in them but pixel noise, which is
-                each rendering's own.
+            shared: Groups whose quantities are the same in all renderings of a lens. Pixel noise is not shared: each
+                rendering has its own.
             dtype: Floating-point type of the scene.
-            given: By the name under which it would be drawn, (n,) float64: what stands in for draws; NaN where it is
-                drawn even so. What follows from a draw follows from what is given.
+            given: Values that replace draws, by the name of the draw: (n,) float64, NaN where the quantity is drawn
+                all the same. Quantities that derive from a draw derive from the given value.
 
         Returns:
             The scene, with n images.
@@ -113,11 +115,13 @@ class Simulator(ABC):
         return scene
 
     def macro_model(self, free: Sequence[str] | None = None) -> MacroModel | None:
-        """Return the model of its lenses without substructure and noise, for fits; by default there is none.
+        """Return the model of its lenses without substructure and noise, for fits.
+
+        The default is None: no model.
 
         Args:
-            free: Parameters to be fitted although the simulator gives all lenses the same value; if not given, those
-                that nobody knows of a real lens.
+            free: Parameters to fit although the simulator gives all lenses the same value. By default the parameters
+                that are unknown for a real lens.
 
         Raises:
             UsageError: A parameter in `free` is unknown.
@@ -125,18 +129,20 @@ class Simulator(ABC):
         return None
 
     def refuses(self, given: Mapping[str, Tensor]) -> Iterator[tuple[int, str, str]]:
-        """What of some values it cannot make a scene of, though it draws such parameters: by default nothing.
+        """Yield the given values from which it cannot make a scene.
+
+        By default there are none. Only values of parameters that it draws are checked here.
 
         Args:
-            given: As `scene` takes it.
+            given: As in `scene`.
 
         Yields:
-            The row, the name, and what would be right, to stand behind the value: `is not between 0 and 40`.
+            The row, the name, and the reason, which a message puts after the value: `is not between 0 and 40`.
         """
         return iter(())
 
     def to(self, device: torch.device | str) -> Self:
-        """Moves the tensors that the simulator holds as attributes to a device."""
+        """Move the tensors among the simulator's attributes to a device."""
         for name, value in vars(self).items():
             if isinstance(value, Tensor):
                 setattr(self, name, value.to(device))

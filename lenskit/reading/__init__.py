@@ -1,1 +1,1 @@
-"""Reading of files that users give: tables, arrays, HDF5 and FITS, with the same rules everywhere."""
+"""Reading of users' files (tables, arrays, HDF5, FITS) with common rules."""

@@ -1,4 +1,4 @@
-"""Tables of text, such as CSV: one reader and one rule for numbers, whatever the table is for."""
+"""Reader of delimited text tables such as CSV, with one rule for numbers."""
 
 from __future__ import annotations
 
@@ -19,26 +19,26 @@ from numpy.typing import NDArray
 from lenskit.errors import UsageError
 
 NOT_KNOWN = {"", "nan", "-nan", "none", "null", "na", "n/a", "#n/a", "<na>", "--"}
-"""Cells that stand for no number, in small letters: as people, pandas, Excel and astropy write them."""
+"""Cells of unknown numbers in lower case, as people, pandas, Excel and astropy write them."""
 
 DELIMITERS = ",;\t"
 
 ECSV_UNIT = re.compile(r"^# ?- ?\{name: .*\bunit: ")
-"""Comment by which ECSV gives the unit of a column."""
+"""Comment that gives the unit of a column in ECSV."""
 
 Line = tuple[int, str]
-"""The number of a line of the file, from 1, and the line."""
+"""Number of a line in the file, from 1, and its text."""
 
 
 @dataclass(frozen=True)
 class Delimited:
-    """A table of text: cells without spaces around them, in rows that are as long as the header.
+    """Text table: stripped cells in rows of the same length as the header.
 
     Attributes:
-        header: Names of the columns, all different; only the first may be empty, as pandas writes an index.
-        header_line: The line of the file that has them, from 1.
-        rows: The cells.
-        lines: The line on which each row begins.
+        header: Names of the columns, all different. Only the first name may be empty, as pandas writes an index.
+        header_line: Number of the header's line in the file, from 1.
+        rows: Cells of each row.
+        lines: Number of the line on which each row begins.
     """
 
     header: list[str]
@@ -50,16 +50,16 @@ class Delimited:
 def read_delimited(path: Path, comments_below: bool = True) -> Delimited:
     """Read a table whose columns are separated by commas, semicolons or tabs.
 
-    The header is the first line that is not a comment; or, if that line holds numbers, the comment above it with as
-    many cells, as `numpy.savetxt` writes it. Comments begin with `#`. Empty lines are left out, and so are empty cells
-    behind the last column. The text is UTF-8, or UTF-16 with a byte order mark.
+    The header is the first line that is not a comment. If that line holds numbers, the header is the comment above it
+    with the same number of cells, as `numpy.savetxt` writes it. Comments begin with `#`. Empty lines, and empty cells
+    after the last column, are ignored. The text is UTF-8, or UTF-16 with a byte order mark.
 
     Args:
         path: The file.
         comments_below: Whether lines below the header that begin with `#` are comments, rather than rows.
 
     Raises:
-        UsageError: saying in one line what is wrong, and on which line of the file.
+        UsageError: The file is not such a table. The message names the fault and the line of the file.
     """
     lines, comment, first = enumerate(io.StringIO(_text(path), newline=""), 1), (0, ""), (0, "")
     for first in lines:
@@ -90,10 +90,12 @@ def read_delimited(path: Path, comments_below: bool = True) -> Delimited:
 
 
 def parse_number(text: str) -> float:
-    """Return the number of a cell; unlike `float`, never of one with underscores or digits of other scripts.
+    """Return the number in a cell.
+
+    Unlike `float`, the function refuses underscores and non-ASCII digits.
 
     Raises:
-        ValueError: if it is no number, or one that is too large for float64.
+        ValueError: The cell is not a number, or the number is too large for float64.
     """
     if "_" in text or not text.isascii():
         raise ValueError(f"no number: {text!r}")
@@ -104,22 +106,22 @@ def parse_number(text: str) -> float:
 
 
 def read_number(text: str) -> float:
-    """Return the number of a cell, NaN if the cell says that it is not known.
+    """Return the number in a cell, NaN if the cell stands for an unknown number.
 
     Raises:
-        ValueError: see `parse_number`.
+        ValueError: See `parse_number`.
     """
     return math.nan if text.lower() in NOT_KNOWN else parse_number(text)
 
 
 def read_numbers(cells: Sequence[str]) -> NDArray[np.float64]:
-    """Return the numbers of a column, NaN where they are not known.
+    """Return the numbers of a column, NaN if unknown.
 
     Raises:
-        ValueError: see `parse_number`.
+        ValueError: See `parse_number`.
     """
     text = "".join(cells)
-    if text.isascii() and "_" not in text:  # most columns are numbers only, which Python reads much faster
+    if text.isascii() and "_" not in text:  # most columns hold only numbers, and `float` alone is much faster
         with suppress(ValueError):
             values = np.array(list(map(float, cells)), np.float64)
             if not np.isinf(values).any():
@@ -144,9 +146,10 @@ def _is_comment(line: str) -> bool:
 
 
 def _records(path: Path, lines: Iterator[Line], delimiter: str, comments: bool) -> Iterator[tuple[int, list[str]]]:
-    """The cells of each record and the line on which it begins, without empty ones and, if there are any, comments.
+    """Yield the line number and the cells of each record.
 
-    A record is read by a reader of its own, so that a line in quotes that begins with `#` is no comment.
+    Empty records and comments are skipped. Each record has a separate `csv.reader`, so that a line within quotes that
+    begins with `#` is not a comment.
     """
     begun = False
     for number, line in lines:
@@ -163,11 +166,11 @@ def _records(path: Path, lines: Iterator[Line], delimiter: str, comments: bool) 
 
 
 def _header(path: Path, first: tuple[int, list[str]], comment: Line, delimiter: str) -> tuple[int, list[str]]:
-    """The header and its line: the first record, or the comment above if that record is one of data."""
+    """Return the header and its line: the first record, or the comment above data."""
     line, cells = first[0], _trimmed(first[1])
-    told = _trimmed([cell.strip().strip('"') for cell in comment[1].lstrip()[1:].split(delimiter)])
-    if any(map(_is_data, cells)) and len(told) == len(cells) and not any(map(_is_data, told)):
-        return comment[0], told
+    names = _trimmed([cell.strip().strip('"') for cell in comment[1].lstrip()[1:].split(delimiter)])
+    if any(map(_is_data, cells)) and len(names) == len(cells) and not any(map(_is_data, names)):
+        return comment[0], names
     if number := next((cell for cell in cells if _is_number(cell)), None):
         raise UsageError(
             f"{path} has no header: line {line} holds the number {number}; write the names of the columns into a line "
@@ -177,7 +180,7 @@ def _header(path: Path, first: tuple[int, list[str]], comment: Line, delimiter: 
 
 
 def _trimmed(cells: list[str]) -> list[str]:
-    """Cells without the empty ones at their end."""
+    """Return cells without empty cells at the end."""
     return cells[: max((place for place, cell in enumerate(cells, 1) if cell), default=0)]
 
 

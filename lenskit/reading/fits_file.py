@@ -1,4 +1,4 @@
-"""FITS files that a user gives: compressed ones are unpacked up to a limit."""
+"""Reader of FITS files, which unpacks compressed files up to a limit."""
 
 from __future__ import annotations
 
@@ -24,32 +24,32 @@ if TYPE_CHECKING:
 
 
 BLOCK = 2880
-"""Bytes of a block of a FITS file: astropy reads headers block by block."""
+"""Size of a block of a FITS file in bytes. astropy reads headers block by block."""
 
 MOST_HEADER = 2**24
-"""Bytes of a header, at most: 200,000 cards. A header without an end would be read to the end of its file."""
+"""Maximum size of a header in bytes: 200,000 cards. A header without END would be read to the end of its file."""
 
 
 class _Headers:
-    """Mixin of a stream that ends, for its reader, where a header is longer than `MOST_HEADER`."""
+    """Mixin for streams that end at a header longer than `MOST_HEADER`."""
 
     _blocks = 0
 
     def _is_endless(self, size: int | None) -> bool:
-        """Count blocks read in a row, and return whether they are more than a header has."""
+        """Count consecutive blocks, and return whether they exceed the maximum header."""
         self._blocks = self._blocks + 1 if size == BLOCK else 0
         return self._blocks > MOST_HEADER // BLOCK
 
 
 class _Plain(_Headers, FileIO):
-    """A file that is not compressed. astropy can map it into memory."""
+    """File that is not compressed. astropy can map it into memory."""
 
     def read(self, size: int | None = -1) -> bytes:
         if self._is_endless(size):
             return b""
         if size is None or size < 0:
             return super().read()
-        # Memory for all of it is taken at once, however short the file is.
+        # Limit the size, because FileIO allocates all of it at once even if the file is shorter.
         return super().read(min(size, os.path.getsize(self.name)))
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
@@ -58,10 +58,10 @@ class _Plain(_Headers, FileIO):
 
 
 class _Bounded(_Headers):
-    """Mixin that keeps a decompressed stream within the limit."""
+    """Mixin that limits the size of a decompressed stream."""
 
     def __init__(self, file: Path | str) -> None:
-        super().__init__(file, "rb")  # type: ignore[call-arg]  # of the class that is mixed in
+        super().__init__(file, "rb")  # type: ignore[call-arg]  # the other base class takes them
         self._file, self._most = file, allowed_bytes(file)
 
     def read(self, size: int | None = -1) -> bytes:
@@ -69,12 +69,12 @@ class _Bounded(_Headers):
             return b""
         room = self._most - self.tell()  # type: ignore[attr-defined]
         wanted = room + 1 if size is None or size < 0 else min(size, room + 1)
-        with self._told():
+        with self._errors_of_damage():
             content: bytes = super().read(wanted)  # type: ignore[misc]
         if len(content) > room:
             raise LenskitError(
-                f"{self._file} goes on behind {self._most} bytes when unpacked, which is the limit; if the file can be "
-                f"trusted, set the environment variable {VARIABLE} to more, such as {4 * self._most}"
+                f"{self._file} unpacks to more than the limit of {self._most} bytes; if the file can be trusted, set "
+                f"the environment variable {VARIABLE} to a larger number, such as {4 * self._most}"
             )
         return content
 
@@ -82,12 +82,15 @@ class _Bounded(_Headers):
         if whence == os.SEEK_SET:  # `tell` seeks by 0 from here
             self._blocks = 0
             check_bytes(self._file, offset)
-        with self._told():
+        with self._errors_of_damage():
             return int(super().seek(offset, whence))  # type: ignore[misc]
 
     @contextmanager
-    def _told(self) -> Iterator[None]:
-        """Makes damage an error that astropy does not take for the end of the file, as it does a wrong checksum."""
+    def _errors_of_damage(self) -> Iterator[None]:
+        """Turn errors of damaged files into a LenskitError.
+
+        astropy would take other errors, such as a wrong checksum, for the end of the file.
+        """
         try:
             yield
         except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
@@ -107,43 +110,43 @@ class _Xz(_Bounded, lzma.LZMAFile):
 
 
 COMPRESSED: dict[bytes, Any] = {b"\x1f\x8b": _Gzip, b"BZh": _Bzip2, b"\xfd7zXZ": _Xz}
-"""First bytes of compressed files, whatever their names, and the classes that unpack them."""
+"""First bytes of compressed files, which identify them, and the classes that unpack them."""
 
 
 def _opener(file: Path | str) -> Any:
-    """Return the class that unpacks a file, None if it is not compressed."""
+    """Return the class that unpacks a file; None if it is not compressed."""
     with open(file, "rb") as opened:
         start = opened.read(6)
     if start.startswith(b"PK\x03\x04"):
-        raise OSError("it is a ZIP archive: unpack it, and give the file in it")
+        raise OSError("it is a ZIP archive: unpack it, and use the file in it")
     return next((opener for magic, opener in COMPRESSED.items() if start.startswith(magic)), None)
 
 
 def open_bytes(file: Path | str) -> IO[bytes]:
-    """Open a file for reading bytes; a compressed one is unpacked, up to the limit.
+    """Open a file for reading bytes; a compressed file is unpacked, up to the limit.
 
-    A reader of FITS headers meets the end of the file where a header is longer than 16 MiB.
+    If a FITS header is longer than 16 MiB, the stream ends there.
 
     Raises:
-        OSError: if it cannot be read, or is a ZIP archive.
-        LenskitError: later, if more than the limit is read.
+        OSError: The file cannot be read, or is a ZIP archive.
+        LenskitError: During reading: the unpacked data exceed the limit, or the file is damaged.
     """
     return cast(IO[bytes], (_opener(file) or _Plain)(os.fspath(file)))
 
 
 @contextmanager
 def open_fits(file: Path | str, **options: Any) -> Iterator[fits.HDUList]:
-    """Open a FITS file for reading, as `astropy.io.fits.open` does, with a limit on what is unpacked.
+    """Open a FITS file like `astropy.io.fits.open`, with a limit on unpacked data.
 
-    Warnings of `astropy.io.fits` are ignored while it is open.
+    Warnings of `astropy.io.fits` are ignored while the file is open.
 
     Args:
         file: The file, compressed or not.
         options: Arguments of `astropy.io.fits.open`.
 
     Raises:
-        LenskitError: if it unpacks to more than the limit, or is damaged, now or when data are read.
-        Exception: of whatever kind astropy raises, if it is damaged.
+        LenskitError: The unpacked data exceed the limit, or the file is damaged. Also raised later, when data are read.
+        Exception: Any exception that astropy raises for a damaged file.
     """
     from astropy.io import fits
 
@@ -153,14 +156,14 @@ def open_fits(file: Path | str, **options: Any) -> Iterator[fits.HDUList]:
 
 
 def check_hdu(file: Path | str, hdu: Any) -> None:
-    """Check, before the data of an HDU are read, its cards, and that it is not larger than the limit or its file.
+    """Check the cards and the size of an HDU before its data are read.
 
     Args:
         file: The file.
-        hdu: An HDU of it.
+        hdu: An HDU of the file.
 
     Raises:
-        LenskitError: if a card is wrong or contradicts itself, or the HDU is larger.
+        LenskitError: A card is invalid or contradicts itself, or the HDU is larger than the limit or than its file.
     """
     from astropy.io import fits
 

@@ -1,4 +1,4 @@
-"""Cards of a FITS header on which the pixels depend: each is checked, and must not contradict itself."""
+"""Validity of the FITS header cards on which the pixels depend."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ if TYPE_CHECKING:
     from astropy.io import fits
 
 BITPIX = (8, 16, 32, 64, -32, -64)
-"""Types of pixels of the FITS standard."""
+"""Pixel types of the FITS standard."""
 
 MOST_AXES = 999
-"""Axes of the FITS standard, at most."""
+"""Maximum number of axes in the FITS standard."""
 
 
 def wrong_card(header: fits.Header) -> str:
-    """Return what is wrong with the first card that keeps pixels from being read; empty if all are right.
+    """Return the fault of the first invalid card that pixels depend on; empty if none.
 
-    These cards are BITPIX, NAXIS, NAXIS1 and so on, BSCALE, BZERO, and of integers BLANK.
+    These cards are BITPIX, NAXIS, NAXIS1 and so on, BSCALE, BZERO, and for integers BLANK.
 
     Args:
-        header: The header of an image, before astropy has read the pixels: it then removes cards.
+        header: The header of an image, before astropy reads the pixels, because astropy then removes cards.
 
     Returns:
         A clause such as "its card BITPIX = 17; 8, 16, 32, 64, -32 or -64 is right".
@@ -48,7 +48,9 @@ def wrong_card(header: fits.Header) -> str:
 
 
 def repeated(header: fits.Header, keys: Sequence[str]) -> str:
-    """Return which of some cards is repeated with another value, of which only the first would count.
+    """Return the first keyword that is repeated with another value, as a clause.
+
+    astropy would use only the first value.
 
     Args:
         header: A FITS header.
@@ -58,7 +60,7 @@ def repeated(header: fits.Header, keys: Sequence[str]) -> str:
         A clause such as "its card BZERO is there 2 times, as 0 and 32768; remove all but one"; empty if there is none.
 
     Raises:
-        VerifyError: of astropy, if a card cannot be parsed.
+        VerifyError: A card cannot be parsed (exception of astropy).
     """
     for key in keys:
         if key in header and (count := header.count(key)) > 1:
@@ -70,7 +72,10 @@ def repeated(header: fits.Header, keys: Sequence[str]) -> str:
 
 
 def _rules(header: fits.Header) -> Iterator[tuple[str, Any, str]]:
-    """Yield keywords, tests of their values, and descriptions of right values; each before what depends on it."""
+    """Yield keywords, tests of their values, and descriptions of valid values.
+
+    A keyword comes before the keywords that depend on it.
+    """
     yield "BITPIX", lambda value: _is_whole(value) and value in BITPIX, "8, 16, 32, 64, -32 or -64"
     yield "NAXIS", lambda value: _is_length(value) and value <= MOST_AXES, "a number of axes"
     for key in _axes(header):
@@ -98,7 +103,7 @@ def _is_length(value: Any) -> bool:
 
 
 def _differ(one: Any, other: Any) -> bool:
-    """Whether two values of a card contradict each other: 1 and 1.0 do not, 1 and True do."""
+    """Whether two values of a card differ: 1 and 1.0 do not, 1 and True do."""
     return bool(one != other or isinstance(one, bool) != isinstance(other, bool))
 
 

@@ -1,4 +1,4 @@
-"""HDF5 files that a user gives: nothing outside the file is read, and no piece larger than the limit."""
+"""Access to HDF5 files that reads no other files and no piece above the limit."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ from lenskit.errors import LenskitError
 from lenskit.reading.limits import check_bytes
 
 MOST_LINKS = 16
-"""Links to links are followed this far, as HDF5 does."""
+"""Maximum length of a chain of links, the same as in HDF5."""
 
 
 def hdf5_item(file: Any, name: str) -> Any:
-    """Return the data set or group of that name, if it is in the file itself.
+    """Return the data set or group with a given name.
 
     Args:
         file: An open `h5py.File`.
         name: Full name, such as `train/images`.
 
     Raises:
-        KeyError: if there is none of that name.
-        LenskitError: if it is, or needs, something in another file; or if it takes more memory than the limit to read
-            one of its chunks, which is twice the chunk if it is compressed.
+        KeyError: The file has no item of this name.
+        LenskitError: The item is in another file or needs another file. Or reading one of its chunks takes more memory
+            than the limit; a compressed chunk takes twice its size.
     """
     return _item(file, file, name, name, MOST_LINKS)
 
 
 def _item(file: Any, place: Any, path: str, name: str, most: int) -> Any:
-    """Return the item at a path below a place; messages call it by `name`, the path from the root."""
+    """Return the item at a path below a place; `name` is its full path for messages."""
     import h5py
 
     if not most:
@@ -58,7 +58,7 @@ def _check_dataset(file: Any, name: str, data: Any, most: int) -> None:
             _item(file, file, source.dset_name, name, most - 1)
     if data.chunks:
         size = math.prod(data.chunks) * data.dtype.itemsize
-        # A filter unpacks a chunk into memory of its own, from which the values are copied.
+        # A filter unpacks a chunk into a temporary buffer, from which the values are copied.
         if data.id.get_create_plist().get_nfilters() and size > os.path.getsize(file.filename):
             check_bytes(file.filename, 2 * size, f"{name} (twice a chunk of it, to unpack one)")
         check_bytes(file.filename, size, f"{name} (a chunk of it)")
@@ -66,6 +66,6 @@ def _check_dataset(file: Any, name: str, data: Any, most: int) -> None:
 
 def _outside(file: Any, name: str, why: str) -> LenskitError:
     return LenskitError(
-        f"{file.filename}: {name} {why}: other files are not read; if the file can be trusted, write its values into "
-        f"a file of their own with h5py, new[{name!r}] = old[{name!r}][...]"
+        f"{file.filename}: {name} {why}: other files are not read; if the file can be trusted, copy its values into "
+        f"a new file with h5py, new[{name!r}] = old[{name!r}][...]"
     )

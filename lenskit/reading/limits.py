@@ -1,7 +1,7 @@
-"""A limit on what a small file may become in memory.
+"""Limit on the memory of data that are larger than their file.
 
-A compressed file, or a header that announces more than there is, can ask for more memory than any machine has. A part
-that is no larger than its file is never refused.
+A small compressed file, or a header that announces more data than the file has, can demand more memory than any machine
+has. Data that are not larger than their file are never refused.
 """
 
 from __future__ import annotations
@@ -15,36 +15,39 @@ VARIABLE = "LENSKIT_MAX_BYTES"
 """Environment variable that sets the limit."""
 
 MAX_BYTES = 2**32
-"""The limit unless the variable sets another: 4 GiB, an image of 32768 x 32768 pixels in float32."""
+"""Default limit: 4 GiB, an image of 32768 x 32768 pixels in float32."""
 
 
 def max_bytes() -> int:
     """Return the limit in bytes.
 
     Raises:
-        UsageError: if the environment variable is not a positive whole number.
+        UsageError: The environment variable is not a positive integer.
     """
     text = os.environ.get(VARIABLE, "")
     if text and not (text.isascii() and text.isdecimal() and int(text)):
-        raise UsageError(f"{VARIABLE} is a positive number of bytes, such as {MAX_BYTES}, not {text!r}")
+        raise UsageError(f"{VARIABLE} must be a positive number of bytes, such as {MAX_BYTES}, not {text!r}")
     return int(text or MAX_BYTES)
 
 
 def allowed_bytes(file: Path | str) -> int:
-    """Return how many bytes a file may become: the limit, or the size of the file itself if that is larger."""
+    """Return the maximum size of a file's data in memory, in bytes.
+
+    It is the limit, or the size of the file if the file is larger.
+    """
     return max(max_bytes(), os.path.getsize(file) if os.path.isfile(file) else 0)
 
 
 def check_bytes(file: Path | str, size: int, part: str = "") -> None:
-    """Check that a part of a file which is about to be read is not too large.
+    """Check the size of a part of a file before it is read.
 
     Args:
         file: The file.
-        size: Bytes in memory.
-        part: Name of the part for the message, such as a data set; all of the file if empty.
+        size: Size in memory in bytes.
+        part: Name of the part for the message, such as a data set; empty for the entire file.
 
     Raises:
-        LenskitError: if it is larger than `allowed_bytes`.
+        LenskitError: The part is larger than `allowed_bytes`.
     """
     if size > max_bytes() and size > allowed_bytes(file):
         raise LenskitError(

@@ -1,4 +1,4 @@
-"""Files of numpy arrays that a user gives, read without pickles and within the limit of bytes."""
+"""Reader of numpy files, without pickles and within the memory limit."""
 
 from __future__ import annotations
 
@@ -18,14 +18,16 @@ from lenskit.reading.limits import check_bytes
 
 
 def load_array(file: Path | str) -> NDArray[Any]:
-    """Return the array of an .npy file, mapped into memory, so that a header which announces too much is an error.
+    """Return the array of an .npy file, mapped into memory.
+
+    Because of the mapping, a header that announces more data than the file has is an error.
 
     Raises:
-        ValueError: if it is no .npy file, is cut short, or holds Python objects.
+        ValueError: It is not an .npy file, is cut short, or holds Python objects.
     """
     with open(file, "rb") as stream:
         start = stream.read(len(npy.MAGIC_PREFIX))
-    if start and not start.startswith((npy.MAGIC_PREFIX, b"PK")):  # numpy takes it for a pickle
+    if start and not start.startswith((npy.MAGIC_PREFIX, b"PK")):  # numpy would take it for a pickle
         raise ValueError("it is no numpy file")
     array = np.load(file, mmap_mode="r", allow_pickle=False)
     if not isinstance(array, np.ndarray):
@@ -39,8 +41,8 @@ def open_arrays(file: Path | str | IO[bytes]) -> Iterator[Any]:
     """Open the arrays of an .npz file, by name.
 
     Raises:
-        LenskitError: if they take more memory than the limit when unpacked.
-        ValueError: or `zipfile.BadZipFile`, if it is no such file, or damaged.
+        LenskitError: The unpacked arrays take more memory than the limit.
+        ValueError, zipfile.BadZipFile: It is not an .npz file, or is damaged.
     """
     try:
         with ZipFile(file) as archive:
@@ -48,10 +50,10 @@ def open_arrays(file: Path | str | IO[bytes]) -> Iterator[Any]:
             for member in members:
                 _check_header(archive, member)
             check_bytes(str(file), sum(member.file_size for member in members if member.compress_type != ZIP_STORED))
-            # numpy need not read all of a member, and then nobody compares its checksum.
+            # Verify checksums here, because zipfile does so only at the end of a member, which numpy may not read.
             if damaged := archive.testzip():
                 raise BadZipFile(f"the checksum of {damaged[:80]!r} in it is wrong")
-    except (RuntimeError, zlib.error) as error:  # it is encrypted, or packed in some unknown way, or damaged
+    except (RuntimeError, zlib.error) as error:  # encrypted, packed by an unknown method, or damaged
         raise ValueError(str(error)) from error
     if not isinstance(file, Path | str):
         file.seek(0)
@@ -63,7 +65,10 @@ def open_arrays(file: Path | str | IO[bytes]) -> Iterator[Any]:
 
 
 def _check_header(archive: ZipFile, member: ZipInfo) -> None:
-    """Check that an array is there as far as its header says: numpy takes the memory before it reads."""
+    """Check that a member has all data that its header announces.
+
+    numpy allocates the memory before it reads the data.
+    """
     if not member.filename.endswith(".npy"):
         return
     with archive.open(member) as stream:

@@ -1,4 +1,7 @@
-"""Silences astropy while lenskit reads a FITS file: what a reader cannot use, it reports itself."""
+"""Suppression of astropy's warnings while lenskit reads FITS files.
+
+The readers of lenskit report data that they cannot use.
+"""
 
 from __future__ import annotations
 
@@ -15,9 +18,9 @@ _readers = 0
 
 @contextmanager
 def quiet_fits() -> Iterator[None]:
-    """Ignore the warnings of `astropy.io.fits`, such as of padding behind the last HDU.
+    """Ignore warnings of `astropy.io.fits`, such as of padding after the last HDU.
 
-    `warnings.catch_warnings` does not serve: it is not safe with threads, in which readers run.
+    `warnings.catch_warnings` cannot be used, because readers run in threads and it is not thread-safe.
     """
     global _readers
     with _LOCK:
@@ -30,5 +33,5 @@ def quiet_fits() -> Iterator[None]:
         with _LOCK:
             _readers -= 1
             if not _readers:
-                with suppress(ValueError):  # others have reset the filters meanwhile
+                with suppress(ValueError):  # other code may have reset the filters
                     warnings.filters.remove(_FILTER)  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""Units that the names of columns say: one rule for all files."""
+"""Units in the names of columns."""
 
 from __future__ import annotations
 
@@ -20,40 +20,45 @@ OTHER_NAMES = {
 }
 
 LENGTHS = {"kpc": "kpc", "mpc": "Mpc"}
-"""Units of lengths, by their names in small letters."""
+"""Units of lengths, by their names in lower case."""
 
 NO_ANGLES = {"pix", "pixel", "pixels", "px", "pc", *LENGTHS}
-"""Words that make an Einstein radius no angle. In other names `pix` may count, and `pc` be a principal component."""
+"""Words that show that an Einstein radius is not an angle. In other names they may have other meanings: `pc` may be a
+principal component."""
 
 MODELS = {"sie", "sis", "nie", "epl", "pl", "pemd", "spemd"}
-"""Models of the mass, which may stand behind `theta_E_`: `theta_E_sie` is the radius by that model."""
+"""Mass models whose names may follow `theta_E_`: `theta_E_sie` is the radius of that model."""
 
 _BRACKETS = re.compile(r"(.*?)\s*(?:\[([^\[\]]*)\]|\(([^()]*)\))")
 
 
 def unit_named(text: str) -> str:
-    """Return the usual name of a unit of angles, or the text as it is."""
+    """Return the standard name of a unit of angles; other texts are unchanged."""
     word = text.strip().lower()
     word = OTHER_NAMES.get(word, word)
     return word if word in ARCSEC else text.strip()
 
 
 def is_angle(unit: str) -> bool:
-    """Return whether a unit, by its usual name, is one of angles."""
+    """Whether a unit, given by its standard name, is a unit of angles."""
     return unit in ARCSEC
 
 
 def unit_in(column: str) -> str:
-    """Return the unit that a column's name has as a word, as `pa_deg_east`, `theta_E [mas]` or `r_kpc`; or nothing."""
+    """Return the unit in the name of a column; empty if there is none.
+
+    The unit is a separate word, as in `pa_deg_east`, `theta_E [mas]` or `r_kpc`.
+    """
     words = _words(column)
     angle = next((unit for unit in map(unit_named, words) if unit in ARCSEC), "")
     return angle or next((LENGTHS[word.lower()] for word in words if word.lower() in LENGTHS), "")
 
 
 def split_unit(column: str) -> tuple[str, str]:
-    """Return the quantity and the unit of a column whose name ends in a unit, else its name and nothing.
+    """Split the name of a column that ends in a unit into quantity and unit.
 
-    `theta_E_mas`, `theta_E [mas]` and `theta_E(mas)` are `theta_E` in mas. Units are those of angles and lengths.
+    `theta_E_mas`, `theta_E [mas]` and `theta_E(mas)` are `theta_E` in mas. Units of angles, lengths and pixels are
+    recognised. For other names the unit is empty.
     """
     match = _BRACKETS.fullmatch(column) or re.fullmatch(r"(.+)[_\s]([^_\s]+)", column)
     if match is None:
@@ -63,14 +68,16 @@ def split_unit(column: str) -> tuple[str, str]:
 
 
 def to_arcsec(column: str, unit: str = "") -> float:
-    """Return how many arcseconds one is of a column of radii; 1 if nothing says its unit.
+    """Return the factor that converts a column of radii to arcsec.
+
+    It is 1 if the unit is unknown.
 
     Args:
-        column: The name of the column.
-        unit: Its unit, if anything but the name says it.
+        column: Name of the column.
+        unit: Its unit, if it is known from another place than the name.
 
     Raises:
-        UsageError: if the name says that it is a length, not an angle.
+        UsageError: The name has a unit of length or pixels, not of angles.
     """
     if (unit := unit or unit_in(column)) in ARCSEC:
         return ARCSEC[unit]
@@ -80,9 +87,10 @@ def to_arcsec(column: str, unit: str = "") -> float:
 
 
 def theta_E_columns(columns: Iterable[str]) -> list[str]:
-    """Return the columns that are the Einstein radius: `theta_E`, or else that with a unit or the name of a model.
+    """Return the columns that are the Einstein radius.
 
-    Others, such as its error, its logarithm or a unit that is not known, are not the radius, nor is a length.
+    These are `theta_E`, or else names of `theta_E` with a unit, or else names with a mass model. An error, a logarithm,
+    a length or a column with an unknown unit is not the Einstein radius.
     """
     angles = [column for column in columns if not {word.lower() for word in _words(column)} & NO_ANGLES]
     exact = [column for column in angles if column == "theta_E"]

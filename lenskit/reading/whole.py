@@ -1,4 +1,4 @@
-"""Whole numbers that are too long for a float, such as the identifiers of objects in catalogues."""
+"""Integers too long for a float, such as identifiers of objects in catalogues."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ WHOLE = re.compile(r"[+-]?\d+", re.ASCII)
 
 
 def first_inexact(values: Iterable[int] | NDArray[np.integer], kind: DTypeLike) -> int | None:
-    """Return the first of some whole numbers that a type of floats does not hold exactly, if there is one.
+    """Return the first integer that a float type cannot represent exactly, if any.
 
     Args:
         values: The numbers.
@@ -26,11 +26,14 @@ def first_inexact(values: Iterable[int] | NDArray[np.integer], kind: DTypeLike) 
 
 
 def whole_numbers(cells: Sequence[str]) -> list[int] | None:
-    """Return a column's numbers if all its known cells are whole numbers without a point or an exponent."""
+    """Return the integers of a column; None unless all cells are plain integers.
+
+    A plain integer has no decimal point and no exponent.
+    """
     return [int(cell) for cell in cells] if all(map(WHOLE.fullmatch, cells)) else None
 
 
 def _fits(value: int, about: np.finfo) -> bool:
-    """Whether the digits of a number in base 2, without the zeros at its end, are no more than a float has."""
+    """Whether a float can represent an integer: it has enough digits and range."""
     zeros = (value & -value).bit_length() - 1
     return value.bit_length() - zeros <= about.nmant + 1 and value.bit_length() <= about.maxexp

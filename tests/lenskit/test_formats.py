@@ -50,10 +50,10 @@ def test_the_summary_says_what_a_format_holds_and_its_reader_is_a_dataset(record
 @pytest.mark.parametrize(
     ("name", "told"),
     [
-        ("hdf5", "holds stores and images; meant by NAME.h5, NAME.hdf5; read by the dataset hdf5"),
-        ("zarr", "holds stores and features; meant by NAME, NAME.zarr; read by the dataset zarr"),
-        ("fits", "holds stores; meant by --format only; read by the dataset lensiam-fits"),
-        ("mat", "holds images; meant by NAME.mat"),
+        ("hdf5", "holds stores and images; selected by NAME.h5, NAME.hdf5; read by the dataset hdf5"),
+        ("zarr", "holds stores and features; selected by NAME, NAME.zarr; read by the dataset zarr"),
+        ("fits", "holds stores; selected by --format only; read by the dataset lensiam-fits"),
+        ("mat", "holds images; selected by NAME.mat"),
     ],
 )
 def test_info_says_what_a_format_holds_which_paths_mean_it_and_what_reads_it(

@@ -1,4 +1,4 @@
-"""`lenskit benchmark`: a table, or JSON; the flags of train; bad input."""
+"""Verb `lenskit benchmark`."""
 
 from __future__ import annotations
 

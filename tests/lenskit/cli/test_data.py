@@ -1,4 +1,4 @@
-"""`lenskit data`: what there is, and whether it is sound."""
+"""Verb `lenskit data`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from lenskit.store.render import Renderer
 
 @pytest.fixture
 def folder() -> Path:
-    """Four images, three of them with a label."""
+    """Return a folder with four images, three of them with a label."""
     folder = Path("images")
     folder.mkdir()
     for number in range(4):
@@ -30,7 +30,7 @@ def folder() -> Path:
 
 @pytest.fixture
 def store(lenskit: Callable[..., Any]) -> Path:
-    """Twenty pairs in chunks of eight."""
+    """Return a store of twenty pairs in chunks of eight."""
     made = lenskit(
         "simulate", "--simulator", "blobs", "--lenses", 20, "--chunk", 8, "--workers", 1, "--out", "pairs.zarr"
     )
@@ -39,13 +39,13 @@ def store(lenskit: Callable[..., Any]) -> Path:
 
 
 def rows(text: str) -> dict[str, str]:
-    """The first table of `data info`."""
+    """Return the first table of `data info` by row."""
     return {line[:10].strip(): line[11:] for line in text.partition("\n\n")[0].splitlines()}
 
 
 def test_tells_of_a_folder(folder: Path, lenskit: Callable[..., Any]) -> None:
     outcome = lenskit("data", "info", f"fits-folder:{folder}")
-    assert outcome.status == 2  # not square, which the reader asks about
+    assert outcome.status == 2  # the images are not square, and the reader asks for a size
     for number in range(4):
         fits.writeto(folder / f"J{number}.fits", np.eye(16, dtype="f4"), overwrite=True)
     outcome = lenskit("data", "info", folder)
@@ -56,7 +56,7 @@ def test_tells_of_a_folder(folder: Path, lenskit: Callable[..., Any]) -> None:
         "images": "1 x 16 x 16 (channels, height, width)",
     }
     told = [" ".join(line.split()) for line in outcome.out.partition("\n\n")[2].splitlines()]
-    assert told[1:] == ["theta_E arcsec lens 0.5 to 1.25, known of 3 of 4", "n 1 lens 1 to 4, known of 3 of 4"]
+    assert told[1:] == ["theta_E arcsec lens 0.5 to 1.25, known for 3 of 4", "n 1 lens 1 to 4, known for 3 of 4"]
 
 
 def test_tells_of_a_store(store: Path, lenskit: Callable[..., Any]) -> None:
@@ -64,7 +64,7 @@ def test_tells_of_a_store(store: Path, lenskit: Callable[..., Any]) -> None:
     assert rows(outcome.out) == {
         "format": "zarr",
         "lenses": "20",
-        "views": "2 of each lens, which share lens",
+        "views": "2 of each lens, sharing lens",
         "images": "1 x 16 x 16 (channels, height, width)",
         "stored as": "float32",
         "chunks": "3 of 8 lenses",
@@ -97,11 +97,11 @@ def test_a_sound_store_and_a_damaged_one(store: Path, lenskit: Callable[..., Any
 
 def test_a_store_that_is_half_written(store: Path, lenskit: Callable[..., Any]) -> None:
     (store / "images" / "c.2.0.0.0.0").unlink()
-    assert rows(lenskit("data", "info", store).out)["lenses"] == "20, of which 4 are missing"
+    assert rows(lenskit("data", "info", store).out)["lenses"] == "20, 4 of them missing"
     outcome = lenskit("data", "check", store)
     assert outcome.status == 1
     assert outcome.out.startswith("images/c.2.0.0.0.0: ")
-    incomplete = "the data are incomplete: 4 of 20 lenses are still to be written"
+    incomplete = "the data are incomplete: 4 of 20 lenses are missing"
     for arguments in (
         ("train", "--recipe", "toys", "--data", store, "--batch-size", 4), ("show", "--data", store, "--lenses", 20)
     ):  # fmt: skip
@@ -110,7 +110,7 @@ def test_a_store_that_is_half_written(store: Path, lenskit: Callable[..., Any]) 
 
 
 def test_a_store_that_was_not_finished(lenskit: Callable[..., Any]) -> None:
-    """As it is when the last process is killed between the last chunk and the end."""
+    """The state after the last process was killed between the last chunk and the end."""
     resolved = Config.resolve({"simulator": {"name": "blobs"}}, only=("simulator", "pairs"))
     plan = Plan.of(resolved, lenses=8, chunk=4)
     store, render = open_format("zarr", Path("pairs.zarr")), Renderer(plan)

@@ -1,4 +1,4 @@
-"""`lenskit doctor`."""
+"""Verb `lenskit doctor`."""
 
 from __future__ import annotations
 

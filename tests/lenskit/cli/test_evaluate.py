@@ -1,4 +1,4 @@
-"""Evaluations as verbs, whoever brings them: `lenskit evaluate NAME RUN`, or shorter `lenskit NAME RUN`."""
+"""Evaluations as verbs: `lenskit evaluate NAME RUN` and `lenskit NAME RUN`."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def run(trained: Path) -> Path:
-    """A run in the current folder, of the name `blobs`."""
+    """Return a run directory `blobs` in the working directory."""
     return Path(shutil.copytree(trained, "blobs"))
 
 
@@ -69,7 +69,7 @@ def test_embeddings_in_place_of_a_run(run: Path, lenskit: Lenskit) -> None:
     assert list(api.Embeddings.load("mine.zarr").representations) == ["backbone"]
     assert lenskit("evaluate", "crowding", "mine.zarr", "--scale", 2).status == 0
     figures = found(Path("mine.zarr-evaluations"))["runs"]["mine"]
-    assert figures["n"] == 10  # a quarter
+    assert figures["n"] == 10  # held-out lenses are a quarter of all
     assert lenskit("crowding", "mine.zarr", "blobs", *FEW).status == 0
     assert list(found(Path("blobs/evaluations"))["runs"]) == ["mine", "blobs"]
 
@@ -84,7 +84,7 @@ def test_help_names_all_of_them(lenskit: Lenskit) -> None:
     assert lenskit("evaluate", "crowding", "--help").out.startswith("Usage: lenskit evaluate crowding [OPTIONS] RUN...")
     own = lenskit("crowding", "--help").out
     assert "--scale FLOAT > 0" in own
-    assert "--test-lenses" in own  # of its base
+    assert "--test-lenses" in own  # an option of the base class
 
 
 @pytest.mark.parametrize(
@@ -100,7 +100,7 @@ def test_help_names_all_of_them(lenskit: Lenskit) -> None:
         (["evaluate", "embed", "blobs", "mine.npz"], "embed takes runs, and mine.npz holds embeddings"),
         (["note", "mine.npz", "a.fits", "-o", "b"], "note takes runs, and mine.npz holds embeddings"),
         (["crowding", "blobs", "--scale", "0"], "evaluation 'crowding': option scale takes float > 0, got '0'"),
-        (["crowding", "mine.npz"], "1 lenses cannot be split into some to fit to and others to judge on"),
+        (["crowding", "mine.npz"], "1 lenses cannot be split into training lenses and held-out lenses"),
     ],
 )
 def test_wrong_usage_is_one_line(arguments: list[str], message: str, run: Path, lenskit: Lenskit) -> None:

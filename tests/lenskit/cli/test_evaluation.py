@@ -17,7 +17,7 @@ DEFAULTS = {"count": 3, "width": None, "style": "plain", "columns": [], "figure"
 
 @pytest.fixture
 def untrained() -> Path:
-    """A run directory with a configuration and nothing else."""
+    """Return a run directory that has only a configuration."""
     folder = Path("run")
     folder.mkdir()
     (folder / "run.toml").write_text(Config.resolve(read_recipe("toys")).to_toml())

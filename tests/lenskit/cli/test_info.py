@@ -1,4 +1,4 @@
-"""`lenskit info`."""
+"""Verb `lenskit info`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`lenskit list`."""
+"""Verb `lenskit list`."""
 
 from __future__ import annotations
 

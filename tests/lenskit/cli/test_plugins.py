@@ -1,4 +1,4 @@
-"""`lenskit plugins`."""
+"""Verb `lenskit plugins`."""
 
 from __future__ import annotations
 
@@ -27,5 +27,5 @@ def test_says_what_each_plugin_brings_or_why_it_failed(
 def test_says_that_there_are_none(monkeypatch: pytest.MonkeyPatch, lenskit: Callable[..., Any]) -> None:
     monkeypatch.setenv("LENSKIT_PLUGINS", "")
     registry.cache_clear()
-    assert lenskit("plugins").out == "no plugin is installed, or LENSKIT_PLUGINS names none\n"
+    assert lenskit("plugins").out == "no plugin is installed, or LENSKIT_PLUGINS excludes all of them\n"
     registry.cache_clear()

@@ -1,4 +1,4 @@
-"""`lenskit render`: a table's lenses as files, and bad input."""
+"""Verb `lenskit render`."""
 
 from __future__ import annotations
 

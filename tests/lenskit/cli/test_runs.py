@@ -1,4 +1,4 @@
-"""`lenskit runs`: what it prints, and bad input."""
+"""Verb `lenskit runs`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from lenskit.run import Run
 
 
 def make(path: Path, lines: list[dict[str, float]], **sections: Any) -> Run:
-    """A run directory as it is when training begins, with some figures."""
+    """Create a run directory with the state at the start of training and some metrics."""
     run = Run.create(path, Config.resolve({"simulator": {"name": "blobs"}, "backbone": {"name": "tiny"}}, sections))
     (path / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     return run
@@ -107,7 +107,10 @@ def test_nothing_there(lenskit: Callable[..., Any], tmp_path: Path) -> None:
     [
         (["compare", "runs/a"], "compare takes two runs or more"),
         (["compare", "runs/a", "runs/c"], "runs/c is no run directory: it has no run.toml"),
-        (["compare", "runs/a", "runs/b", "-o", "a.xls"], "the curves are plotted to a .png, .pdf or .svg file"),
+        (
+            ["compare", "runs/a", "runs/b", "-o", "a.xls"],
+            "-o takes a .png, .pdf or .svg file for the curves, got a.xls",
+        ),
         (["nowhere"], "there is no folder nowhere"),
     ],
 )

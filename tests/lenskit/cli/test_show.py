@@ -1,4 +1,4 @@
-"""`lenskit show`: a picture of live and of stored lenses, and bad input."""
+"""Verb `lenskit show`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ BLOBS = ("show", "--simulator", "blobs", "--lenses", 2, "--dpi", 50)
 
 @pytest.fixture
 def folder() -> Path:
-    """Three images, one of them with a label."""
+    """Return a folder with three images, one of them with a label."""
     folder = Path("images")
     folder.mkdir()
     for number in range(3):
@@ -62,7 +62,7 @@ def test_two_strategies_side_by_side(lenskit: Callable[..., Any]) -> None:
 
 
 def test_what_the_views_are_made_of_comes_first(lenskit: Callable[..., Any]) -> None:
-    """A third row for an image that is augmented twice."""
+    """If one image is augmented twice, `--before` adds a third row."""
     for flags, name in (((), "two.png"), (("--before",), "three.png")):
         assert lenskit(*BLOBS, "--pairs", "default", *flags, "-o", name).status == 0
     assert height_to_width("three.png") > 1.3 * height_to_width("two.png")
@@ -83,7 +83,7 @@ def test_draws_for_print(ending: str, lenskit: Callable[..., Any]) -> None:
 
 
 def test_draws_stored_lenses_as_they_are(folder: Path, lenskit: Callable[..., Any]) -> None:
-    """All there are, if fewer than are asked for; as pairs if these are."""
+    """All lenses are drawn if there are fewer than asked; stored pairs stay pairs."""
     for flags, name in (((), "single.png"), (("--lenses", 2), "fewer.png"), (("--pairs", "default"), "pairs.png")):
         assert lenskit("show", "--data", folder, "--dpi", 50, *flags, "-o", name).status == 0
     assert height_to_width("pairs.png") > 1.5 * height_to_width("single.png")
@@ -91,7 +91,7 @@ def test_draws_stored_lenses_as_they_are(folder: Path, lenskit: Callable[..., An
 
 
 BAD = {
-    "--output a.jpg": "a.jpg has to end in .png, .pdf, .svg",
+    "--output a.jpg": "a.jpg must end in .png, .pdf, .svg",
     "--output nowhere/a.png": "there is no folder nowhere",
     "--data nowhere": "there are no data at nowhere",
     "--data labels.txt": "no reader recognises labels.txt; name one",
@@ -104,10 +104,10 @@ BAD = {
     "--simulator blobs --stretch log": "section 'input': option stretch takes str, got 'log' ('log' is none of asinh, ",
     "--simulator blobs --size 3": "section 'input': option size takes int >= 8",
     "--simulator blobs --lenses 0": "Invalid value for '--lenses': 0 is not in the range 1<=x<=60.",
-    "--simulator blobs --rgb 1,2": "--rgb takes the numbers of three channels, such as 2,1,0, got '1,2'",
-    "--simulator blobs --rgb r,g,b": "--rgb takes the numbers of three channels, such as 2,1,0, got 'r,g,b'",
-    "--simulator blobs --rgb ²,1,0": "--rgb takes the numbers of three channels, such as 2,1,0, got '²,1,0'",
-    "--simulator blobs --rgb 0,1,2": "--rgb is for images of three channels or more, these have 1",
+    "--simulator blobs --rgb 1,2": "--rgb takes three channel numbers, such as 2,1,0, got '1,2'",
+    "--simulator blobs --rgb r,g,b": "--rgb takes three channel numbers, such as 2,1,0, got 'r,g,b'",
+    "--simulator blobs --rgb ²,1,0": "--rgb takes three channel numbers, such as 2,1,0, got '²,1,0'",
+    "--simulator blobs --rgb 0,1,2": "--rgb needs images with three channels or more, these have 1",
     "--data colours --rgb 0,1,9": "--rgb names channel 9: the images have channels 0 to 2",
     "--simulator blobs --first 9223372036854775808": "lenses have numbers below 2^63: there is no lens 92233720368",
     "--recipe toy": "no recipe is called 'toy' (did you mean toys?)",
@@ -153,7 +153,7 @@ def test_a_full_disk_is_one_line(lenskit: Callable[..., Any], monkeypatch: pytes
     assert list(Path().iterdir()) == []
 
 
-# --- What is there already ---
+# --- Existing files ---
 
 
 def test_only_a_picture_of_its_own_is_replaced_unasked(lenskit: Callable[..., Any]) -> None:

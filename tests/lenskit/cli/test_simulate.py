@@ -1,4 +1,4 @@
-"""`lenskit simulate`: flags, going on, and bad input."""
+"""Verb `lenskit simulate`."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_the_path_alone_goes_on_with_a_store(lenskit: Callable[..., Any], tmp_pa
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        ((), "say how many lenses to simulate: --lenses N"),
+        ((), "the number of lenses is missing: pass --lenses N"),
         (("--lenses", "0"), "Invalid value for '--lenses'"),
         (("--lenses", "3", "--set", "method.lr=1"), "takes options of simulator and pairs, not of method"),
         (("--lenses", "3", "--set", "simulator.pixel=9"), "no option 'pixel': did you mean pixels?"),

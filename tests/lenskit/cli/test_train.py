@@ -1,4 +1,4 @@
-"""`lenskit train`: flags, the configuration they come to, and bad input."""
+"""Verb `lenskit train`."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def test_what_is_printed_is_taken_back(arguments: list[str], lenskit: Callable[.
 
 
 def test_data_are_named_by_their_full_path(lenskit: Callable[..., Any]) -> None:
-    """So that the run resumes from whatever folder."""
+    """A run can therefore be resumed from any working directory."""
     assert printed(lenskit, "--data", "fits-folder:images", "--pairs", "default")["data"]["path"] == str(
         Path("images").resolve()
     )
@@ -154,9 +154,9 @@ BAD = {
     "--data bad.toml": "no reader recognises bad.toml; name one, as --data READER:PATH (deeplense-npy: ",
     "--data fits-folder:x --simulator hst": "--data and --simulator exclude each other",
     "--data fits-folder:x --set simulator.pixels=64": "data and simulator exclude each other",
-    "--resume run --epochs 3": "--resume goes on with a run as it is: it takes no other flag than --accelerator, ",
-    "--resume run --lr 3": "--resume goes on with a run as it is",
-    "--resume run --overwrite": "--resume goes on with a run as it is",
+    "--resume run --epochs 3": "--resume continues a run with its own configuration: it takes no other flag than --acc",
+    "--resume run --lr 3": "--resume continues a run with its own configuration",
+    "--resume run --overwrite": "--resume continues a run with its own configuration",
     "--recipe toys --accelerator cpu --strategy fsdp": "--strategy takes auto, ddp, ",
     "--recipe toys --accelerator foo": "--accelerator foo --devices auto --num-nodes 1 ",
     "--recipe toys --set simulator.pixels=0": "the images are 0 x 0 pixels: training takes 4 x 4 or more",

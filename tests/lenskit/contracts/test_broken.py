@@ -1,6 +1,7 @@
-"""Broken components, and the line that lenskit gives for each: `docs/plugin-faults.md` is made of this table.
+"""Broken components, and the error line for each of them.
 
-`python tests/lenskit/contracts/test_broken.py > docs/plugin-faults.md` writes the page again.
+`docs/plugin-faults.md` is generated from this table:
+`python tests/lenskit/contracts/test_broken.py > docs/plugin-faults.md`.
 """
 
 from __future__ import annotations
@@ -42,13 +43,13 @@ from lenskit.settings import InputSettings
 
 PAGE = Path(__file__).parents[3] / "docs" / "plugin-faults.md"
 
-HEAD = """# Faults of plugins, and what lenskit says
+HEAD = """# Faults of plugins, and their error messages
 
-lenskit checks a component when it is first used, where it hands something to the next one. The costly checks run once
-for each object, and take .3 s of one core for the default simulator with its pairs. A fault is one line that names the
-component, its distribution and what to change. An exception in the code of a plugin is one line with module and line
-number; `LENSKIT_STRICT=1` shows the traceback. [Ship a plugin](plugins.md#faults) lists what is found before
-that, when plugins are discovered.
+lenskit checks a component when it is first used, at the point where its output goes to another component. The costly
+checks run once for each object, and take .3 s of one core for the default simulator with its pairs. The error is one
+line with the component, its distribution and the remedy. An exception in the code of a plugin is reported in one line
+with module and line number; `LENSKIT_STRICT=1` shows the traceback. Faults that are found earlier, when plugins are
+discovered, are listed in [Ship a plugin](plugins.md#faults).
 """
 
 SHAPE = (1, 8, 8)
@@ -60,8 +61,8 @@ class Case:
 
     Attributes:
         kind: Its kind.
-        does: What it does wrong.
-        says: Part of the line that lenskit gives.
+        does: Its fault.
+        says: Part of the error message.
         component: The class.
     """
 
@@ -75,7 +76,7 @@ CASES: list[Case] = []
 
 
 def broken(kind: str, does: str, says: str) -> Callable[[type], type]:
-    """Put a class into the table."""
+    """Add a class to the table."""
 
     def add(component: type) -> type:
         remember(component, f"{kind} 'mine' of lenskit-mine 1.0")
@@ -86,7 +87,7 @@ def broken(kind: str, does: str, says: str) -> Callable[[type], type]:
 
 
 class Stars(Simulator):
-    """A star at a random place, with noise: it breaks nothing."""
+    """Sound simulator: a star at a random place, with noise."""
 
     groups = ("lens", "noise")
     parameters: Sequence[Parameter] = (Parameter("x", "arcsec"), Parameter("flux"))
@@ -128,7 +129,7 @@ class _(Stars):
     image_shape = (8, 8)  # type: ignore[assignment]
 
 
-@broken("simulator", "draws no value of a parameter", "states the parameter 'flux', and draws none")
+@broken("simulator", "draws no value of a parameter", "states the parameter 'flux' but draws no value of it")
 class _(Stars):
     def scene(self, *args: Any, **options: Any) -> Scene:
         return {name: value for name, value in super().scene(*args, **options).items() if name != "flux"}
@@ -206,26 +207,26 @@ class _(Stars):
         return torch.ones(len(scene["x"]), *SHAPE)
 
 
-@broken("simulator", "scales an image by the brightest of its batch", "renders another image of a lens alone")
+@broken("simulator", "scales images by the brightest pixel of the batch", "renders another image of a lens alone")
 class _(Stars):
     def render(self, scene: Scene, omit: Iterable[str] = ()) -> Tensor:
         images = super().render(scene)
         return images / images.max()
 
 
-@broken("simulator", "renders lenses in another order", "keep their order")
+@broken("simulator", "renders lenses in another order", "keep the order of the lenses")
 class _(Stars):
     def render(self, scene: Scene, omit: Iterable[str] = ()) -> Tensor:
         return super().render(scene).flip(0)
 
 
-@broken("simulator", "sorts its lenses", "keep their order")
+@broken("simulator", "sorts its lenses", "keep the order of the lenses")
 class _(Stars):
     def render(self, scene: Scene, omit: Iterable[str] = ()) -> Tensor:
         return super().render(scene)[scene["flux"].argsort()]
 
 
-@broken("simulator", "draws a parameter from the batch", "draws another 'flux' for a lens alone than among others")
+@broken("simulator", "draws a parameter from the batch", "draws another 'flux' for a lens alone than in a batch")
 class _(Stars):
     def draw(self, group: str, rng: KeyedGenerator, scene: Scene) -> Scene:
         drawn = super().draw(group, rng, scene)
@@ -251,13 +252,13 @@ class _(Stars):
         return super().draw(group, rng, scene) | {"y": torch.as_tensor(np.random.rand(rng.n))}
 
 
-@broken("simulator", "draws with Python's generator", "draws another 'flux' for a lens alone than among others")
+@broken("simulator", "draws with Python's generator", "draws another 'flux' for a lens alone than in a batch")
 class _(Stars):
     def draw(self, group: str, rng: KeyedGenerator, scene: Scene) -> Scene:
         return super().draw(group, rng, scene) | {"flux": torch.full((rng.n,), random.random())}
 
 
-@broken("simulator", "draws with a generator of its own", "draws another 'x' for a lens alone than among others")
+@broken("simulator", "draws with a separate generator", "draws another 'x' for a lens alone than in a batch")
 class _(Stars):
     def draw(self, group: str, rng: KeyedGenerator, scene: Scene) -> Scene:
         own = torch.as_tensor(np.random.default_rng().uniform(0, 7, rng.n)).float()
@@ -265,7 +266,7 @@ class _(Stars):
 
 
 class Twins(PairStrategy):
-    """Two views, one of which is mirrored: it breaks nothing."""
+    """Sound pair strategy: two views, one of them mirrored."""
 
     draws = 1
     views = 2
@@ -276,7 +277,7 @@ class Twins(PairStrategy):
 
 
 class Darker(Transform):
-    """Dims each view by a random factor: it breaks nothing."""
+    """Sound transform: dims each view by a random factor."""
 
     def transform(
         self, images: Tensor, parameters: dict[str, Tensor], rng: KeyedGenerator
@@ -301,7 +302,7 @@ class _(Twins):
         return super().__call__(images, parameters, rng).views
 
 
-@broken("pairs", "makes three views, not two", "states 2 views and makes 3")
+@broken("pairs", "makes three views, not two", "states 2 views but makes 3")
 class _(Twins):
     def __call__(self, images: Tensor, parameters: dict[str, Tensor], rng: KeyedGenerator) -> Batch:
         batch = super().__call__(images, parameters, rng)
@@ -352,14 +353,14 @@ class _(Twins):
         return Batch(batch.views, batch.parameters, batch.index + 1)
 
 
-@broken("pairs", "shuffles the lenses of one view", "makes other views of a lens alone than among others")
+@broken("pairs", "shuffles the lenses of one view", "makes other views of a lens alone than in a batch")
 class _(Twins):
     def __call__(self, images: Tensor, parameters: dict[str, Tensor], rng: KeyedGenerator) -> Batch:
         batch = super().__call__(images, parameters, rng)
         return Batch((batch.views[0], batch.views[1].roll(1, 0)), batch.parameters, batch.index)
 
 
-@broken("pairs", "shuffles the parameters", "gives a lens another 'x' alone than among others")
+@broken("pairs", "shuffles the parameters", "gives a lens another 'x' alone than in a batch")
 class _(Twins):
     def __call__(self, images: Tensor, parameters: dict[str, Tensor], rng: KeyedGenerator) -> Batch:
         return super().__call__(images, parameters | {"x": parameters["x"].flip(0)}, rng)
@@ -377,7 +378,7 @@ class _(Twins):
         return super().__call__(images / torch.zeros(()), parameters, rng)
 
 
-@broken("pairs", "standardises over the batch", "makes other views of a lens alone than among others")
+@broken("pairs", "standardises over the batch", "makes other views of a lens alone than in a batch")
 class _(Darker):
     def transform(
         self, images: Tensor, parameters: dict[str, Tensor], rng: KeyedGenerator
@@ -394,7 +395,7 @@ class _(Darker):
 
 
 class Plain(Backbone):
-    """A linear layer: it breaks nothing."""
+    """Sound backbone: a linear layer."""
 
     features = 4
 
@@ -454,7 +455,7 @@ class _(Plain):
 
 
 class Sum(Method):
-    """Pulls the features of two views together: it breaks nothing."""
+    """Sound method: minimises the distance of the features of two views."""
 
     views = 2
 
@@ -473,7 +474,7 @@ class _(Sum):
     judged_by = ("probe", "umap")  # type: ignore[assignment]
 
 
-@broken("method", "trains a copy of its backbone", "does not keep the backbone that it was given")
+@broken("method", "trains a copy of its backbone", "does not keep its backbone as `self.backbone`")
 class _(Sum):
     def __init__(self, backbone: Backbone) -> None:
         super().__init__(Plain(backbone.channels, backbone.size))
@@ -491,7 +492,7 @@ class _(Sum):
         super().step(batch)
 
 
-@broken("method", "calls its loss otherwise", "returns a dict with total from `step`: return a dict with `loss`")
+@broken("method", "names its loss `total`", "returns a dict with total from `step`: return a dict with `loss`")
 class _(Sum):
     def step(self, batch: Batch) -> dict[str, Tensor]:
         return {"total": super().step(batch)["loss"]}
@@ -534,7 +535,7 @@ class _(Sum):
 
 
 class Judging(Sum, Scorer, Reconstructor):
-    """Scores and reconstructs, too: it breaks nothing."""
+    """Sound method that also scores and reconstructs."""
 
     def score(self, images: Tensor) -> Tensor:
         return images.flatten(1).mean(1)
@@ -562,7 +563,7 @@ class _(Judging):
 
 
 class Pile(Dataset):
-    """Six images in memory, with a label: it breaks nothing."""
+    """Sound dataset: six images in memory, with a label."""
 
     parameters: Sequence[Parameter] = (Parameter("x"),)
     image_shape = SHAPE
@@ -626,31 +627,31 @@ class _(Pile):
         return images.double(), values
 
 
-@broken("dataset", "gives no label", "gives none of 'x' for 2 lenses")
+@broken("dataset", "gives no label", "gives no value of 'x' for 2 lenses")
 class _(Pile):
     def read(self, index: Sequence[int]) -> tuple[Tensor, dict[str, Tensor]]:
         return super().read(index)[0], {}
 
 
-@broken("dataset", "gives labels of all lenses", "gives (6,) of 'x' for 2 lenses")
+@broken("dataset", "gives labels of all lenses", "gives values (6,) of 'x' for 2 lenses")
 class _(Pile):
     def read(self, index: Sequence[int]) -> tuple[Tensor, dict[str, Tensor]]:
         return super().read(index)[0], {"x": torch.arange(6.0)}
 
 
-@broken("dataset", "reads the first lenses, whatever is asked for", "reads others by `read([5, 0])`")
+@broken("dataset", "reads the first lenses in place of the requested ones", "returns other lenses from `read([5, 0])`")
 class _(Pile):
     def read(self, index: Sequence[int]) -> tuple[Tensor, dict[str, Tensor]]:
         return super().read(range(len(index)))
 
 
-@broken("dataset", "reads another order into memory", "than by `read_into(images, [0, 5])`")
+@broken("dataset", "reads another order into memory", "than from `read_into(images, [0, 5])`")
 class _(Pile):
     def read_into(self, images: Tensor, index: Sequence[int]) -> dict[str, Tensor]:
         return super().read_into(images, list(reversed(index)))
 
 
-@broken("dataset", "forgets to fill the memory", "than by `read_into(images, [0, 5])`")
+@broken("dataset", "does not fill the memory", "than from `read_into(images, [0, 5])`")
 class _(Pile):
     def read_into(self, images: Tensor, index: Sequence[int]) -> dict[str, Tensor]:
         images.fill_(-1)
@@ -698,11 +699,11 @@ USES: Mapping[str, Callable[[Any], None]] = {
     "method": use_method,
     "dataset": use_dataset,
 }
-"""How a component of a kind is first used."""
+"""First use of a component of each kind."""
 
 
 def line_of(case: Case) -> str:
-    """Return the line that lenskit gives for a broken component."""
+    """Return the error message for a broken component."""
     with pytest.raises(LenskitError) as caught:
         USES[case.kind](case.component)
     return str(caught.value)
@@ -735,12 +736,12 @@ def test_lenses_of_constant_priors_may_be_the_same() -> None:
 
 
 def page() -> str:
-    """Return the page of the documentation."""
+    """Return the page `docs/plugin-faults.md`."""
     parts = [HEAD]
     for kind in USES:
         rows = [f"| {case.does} | {line_of(case).replace('|', chr(92) + '|')} |" for case in CASES if case.kind == kind]
         title = kind if kind == "pairs" else f"{kind}s"
-        parts.append("\n".join([f"## {title.capitalize()}\n", "| it ... | lenskit says |", "|---|---|", *rows, ""]))
+        parts.append("\n".join([f"## {title.capitalize()}\n", "| fault | message |", "|---|---|", *rows, ""]))
     return "\n".join(parts)
 
 

@@ -1,4 +1,4 @@
-"""Chunks are read once, ahead of need, and let go of; what goes wrong in a thread is told where it is needed."""
+"""Chunks are read once and ahead of time, then dropped; errors reach the caller."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from lenskit.preprocessing.preprocess import Preprocess
 
 
 class Watched(Dataset):
-    """Images of two pixels that counts which lenses are read, and how many images exist at once."""
+    """Dataset of small images that records its reads and the reading threads."""
 
     image_shape = (1, 2, 2)
 
@@ -41,7 +41,7 @@ class Watched(Dataset):
 
 
 def in_chunks(lenses: Sequence[int], order: Order) -> list[int]:
-    """The chunks that were read, each of them whole."""
+    """Return the chunks that were read, and check that each was read entirely."""
     chunks = list(dict.fromkeys(lens // order.chunk for lens in lenses))
     assert list(lenses) == [lens for chunk in chunks for lens in order.lenses_of(chunk)]
     return chunks
@@ -52,7 +52,7 @@ def source(dataset: Dataset, **held) -> StoredTrainingSet:
 
 
 def run_through(dataset: Dataset, batch_size: int, passes: int, rank: int = 0, world: int = 1, **held) -> None:
-    """Asks for all batches of some passes, in order, and checks them."""
+    """Fetch all batches of several passes in order, and check them."""
     stream = source(dataset, **held)
     try:
         for batch in range(passes * len(dataset) // batch_size):
@@ -75,10 +75,10 @@ def test_each_chunk_is_read_once_a_pass(workers: int, lenses: int, chunk: int, b
     run_through(dataset, batch_size, 2, world - 1, world, keep="disk", workers=workers)
     order = Order(lenses, chunk, 3)
     chunks = [read for reads in dataset.reads for read in in_chunks(reads, order)]
-    # The last batches may be left out, and the window after them read ahead.
+    # The last batches may be omitted, and the next window may be read ahead.
     ahead = 2 * order.chunks_per_window
     assert len(chunks) <= 2 * order.chunks + ahead
-    if world == 1 or chunk >= 40:  # one of several processes leaves out a small chunk in which nothing is its own
+    if world == 1 or chunk >= 40:  # a process skips a small chunk without lenses of its share
         assert len(chunks) >= 2 * order.chunks - ahead
     assert max(Counter(chunks).values()) <= 3
     assert any("lenskit-read" in name for name in dataset.threads) == bool(workers)
@@ -92,7 +92,7 @@ def test_each_chunk_is_read_once_a_pass(workers: int, lenses: int, chunk: int, b
 )
 @settings(deadline=None, max_examples=15)
 def test_several_processes_read_what_they_need(lenses: int, chunk: int, batch_size: int, world: int) -> None:
-    """And get the lenses that they would get if each read all."""
+    """Each process gets the same lenses as if it read all chunks."""
     for rank in range(world):
         share = Share(batch_size, rank, world)
         dataset = Watched(lenses, chunk)
@@ -124,13 +124,12 @@ def test_only_two_windows_are_held(chunk: int) -> None:
     window = stream.order.chunks_per_window * chunk
     for batch in range(230):
         stream.fetch(Share(128).of_batch(batch))
-        held = sum(len(future.result()[0]) for future in {future for future, _ in stream.cache._held.values()})
-        assert held <= 2 * window + 64
+        assert stream.cache.held() <= 2 * window + 64
     stream.close()
 
 
 def test_reads_ahead_of_need() -> None:
-    """The window after is read while the first is learned from."""
+    """The next window is read during training on the first."""
     dataset = Watched(10_000, 128)
     stream = source(dataset, keep="disk", workers=2)
     stream.fetch(torch.arange(4))
@@ -156,7 +155,7 @@ def test_what_cannot_be_read_is_told(workers: int, keep: str) -> None:
 
 
 class Holes(Watched):
-    """Images of a third party, some of whose pixels are undefined."""
+    """Third-party dataset with undefined pixels."""
 
     image_shape = (1, 4, 4)
 
@@ -175,11 +174,11 @@ class Holes(Watched):
 @pytest.mark.parametrize("value", [torch.nan, torch.inf, -torch.inf])
 @pytest.mark.parametrize("keep", ["disk", "memory", "device"])
 def test_undefined_pixels_are_filled(value: float, keep: str, caplog: pytest.LogCaptureFixture) -> None:
-    """Those of an image of one value with that value."""
+    """Undefined pixels of a constant image get its value."""
     caplog.set_level(logging.INFO)
     stream = source(Holes(value, rows=1), keep=keep)
     try:
-        for batch in range(4):  # each lens is read in both passes, and told of once
+        for batch in range(4):  # each lens is read in both passes, and reported once
             made = stream.batch(stream.fetch(Share(50).of_batch(batch)))
             expected = made.index.float()[:, None, None, None].expand(-1, 1, 4, 4)
             torch.testing.assert_close(made.views[0], expected)
@@ -209,7 +208,7 @@ def test_checking_counts_undefined_pixels_and_changes_none() -> None:
 
 @pytest.mark.parametrize("value", [3e38, 1e-42])
 def test_the_largest_and_smallest_pixels_are_finite(value: float) -> None:
-    """Their squares overflow, or vanish."""
+    """Squares of such pixels overflow or underflow."""
 
     class Extreme(Watched):
         def read(self, index: Sequence[int]) -> tuple[Tensor, dict[str, Tensor]]:
@@ -220,7 +219,7 @@ def test_the_largest_and_smallest_pixels_are_finite(value: float) -> None:
 
 
 def test_closing_stops_what_is_not_read_yet() -> None:
-    """And the source can be used again."""
+    """The cache can be used again afterwards."""
     gate = threading.Event()
 
     class Slow(Watched):

@@ -1,4 +1,4 @@
-"""Lens sets: a lens is the same one in whatever chunk, selection or view order it is read."""
+"""A lens is the same in every chunk, selection and order of views."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from lenskit.kinds.parameter import Parameter
 
 
 class Numbered(Dataset):
-    """Two images of each lens: the number of the lens, and that plus a half."""
+    """Dataset of two images per lens: the number of the lens, and the number plus 0.5."""
 
     parameters = (Parameter("number"),)
     image_shape, views = (1, 8, 8), 2
@@ -60,7 +60,7 @@ def test_simulated_lenses_do_not_depend_on_chunks(chunk: int) -> None:
 def test_a_selection_holds_the_lenses_of_its_rows(
     make: Callable[[], LensSet], data: st.DataObject, chunk: int, views: int
 ) -> None:
-    """Also a selection of a selection, and of an endless set."""
+    """The same holds for a selection of a selection, and for an endless set."""
     lenses = make()
     whole = lenses.read(range(12), views)
     rows = np.array(data.draw(st.lists(st.integers(0, 11), min_size=1, max_size=12)))
@@ -138,7 +138,7 @@ def test_readers_are_asked_for_ranges_where_lenses_are_consecutive() -> None:
 
     asked: list[Sequence[int]] = []
     lenses = StoredLenses(Watched(9))
-    lenses.read([0])  # the first time, the contract of the dataset is checked, too
+    lenses.read([0])  # the first read also checks the contract of the dataset
     asked.clear()
     lenses.read(range(2, 5))
     lenses.select([3, 4, 8]).read([1, 2])
@@ -156,7 +156,7 @@ def test_incomplete_data_are_refused() -> None:
     class Incomplete(Numbered):
         missing = 3
 
-    with pytest.raises(LenskitError, match="the data are incomplete: 3 of 7 lenses are still to be written"):
+    with pytest.raises(LenskitError, match="the data are incomplete: 3 of 7 lenses are missing"):
         StoredLenses(Incomplete(7))
     with pytest.raises(LenskitError, match="the data hold no lenses"):
         StoredLenses(Numbered(0))

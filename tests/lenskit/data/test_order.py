@@ -1,4 +1,4 @@
-"""Every lens comes once a pass, wherever one looks from, and chunks are read one after the other."""
+"""Each pass contains every lens once, and reads chunks one after the other."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_every_lens_comes_once_a_pass(lenses: int, chunk: int, seed: int) -> Non
 def test_a_place_has_its_lens_whatever_was_asked_before(
     lenses: int, chunk: int, seed: int, data: st.DataObject
 ) -> None:
-    """However batches and the shares of processes lie over the borders of windows and passes."""
+    """Batches and shares of processes may cross the borders of windows and passes."""
     size, world, first = (data.draw(st.integers(1, high)) for high in (3000, 4, 5 * lenses))
     places = torch.arange(first, first + size)
     together, windows = Order(lenses, chunk, seed).at(places)
@@ -45,7 +45,7 @@ def test_a_place_has_its_lens_whatever_was_asked_before(
 @given(SIZES, CHUNKS, SEEDS)
 @settings(deadline=None, max_examples=60)
 def test_chunks_are_read_once_a_pass(lenses: int, chunk: int, seed: int) -> None:
-    """A window's lenses are those of its chunks, windows follow one another, and all but the last are large."""
+    """A window has the lenses of its chunks. All windows but the last are large."""
     order = Order(lenses, chunk, seed)
     index, windows = order.at(torch.arange(lenses, 2 * lenses))
     assert windows == range(order.windows_per_pass, 2 * order.windows_per_pass)
@@ -65,7 +65,7 @@ def test_chunks_are_read_once_a_pass(lenses: int, chunk: int, seed: int) -> None
 
 @pytest.mark.parametrize("chunk", [1, 64, 256])
 def test_neighbours_in_the_store_are_apart_in_the_stream(chunk: int) -> None:
-    """In a full shuffle of n, places are uncorrelated, and two lenses are n / 3 apart on average."""
+    """In a full shuffle of n lenses, two lenses are n / 3 places apart on average."""
     lenses = 20_000
     index = Order(lenses, chunk, 0).at(torch.arange(lenses))[0].numpy()
     assert abs(np.corrcoef(np.arange(lenses), index)[0, 1]) < 4 * (chunk / lenses) ** 0.5

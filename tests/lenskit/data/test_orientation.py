@@ -1,5 +1,6 @@
-"""Turned and mirrored images, and the parameters that go with them, against complex numbers: a mirror makes
-x + iy to -x + iy, a quarter of a turn multiplies by i."""
+"""Rotated and mirrored images and parameters, compared with complex numbers.
+
+A mirror replaces x + iy by -x + iy. A quarter turn multiplies by i."""
 
 from __future__ import annotations
 
@@ -65,7 +66,7 @@ def test_components_turn_by_their_spin(a: float, b: float, spin: int, quarters: 
     known = [Parameter(name, spin=spin) for name in SPINS[spin]]
     values = {first: torch.tensor([[a]]), second: torch.tensor([[b]])}
     got = orient_values(values, *both(quarters, mirrored), known)
-    # The quantity is r e^(i s phi), and a mirror makes phi to pi - phi.
+    # The quantity is r e^(i s phi), and a mirror replaces phi by pi - phi.
     expected = complex(a, b)
     expected = (-1) ** spin * expected.conjugate() if mirrored else expected
     expected *= 1j ** (spin * quarters)
@@ -92,7 +93,7 @@ def test_what_needs_a_component_that_is_not_recorded_is_not_known() -> None:
     got = orient_values({"center_x": torch.ones(1, 4), "e1": torch.ones(1, 4)}, quarters, mirrored)
     assert got["center_x"].isnan().tolist() == [[False, True, False, True]]
     assert got["center_x"][0, 2] == -1
-    assert got["e1"].tolist() == [[1, -1, 1, -1]]  # an ellipticity's components are never mixed
+    assert got["e1"].tolist() == [[1, -1, 1, -1]]  # quarter turns do not mix the components of an ellipticity
 
 
 @pytest.mark.parametrize(

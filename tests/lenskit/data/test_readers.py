@@ -1,4 +1,4 @@
-"""Which reader a path behind `--data` is given to."""
+"""Choice of the reader for a path after `--data`."""
 
 from __future__ import annotations
 
@@ -57,9 +57,7 @@ def test_data_can_be_named_from_any_folder(folder: Path, monkeypatch: pytest.Mon
 
 
 def test_options_that_cannot_be(folder: Path) -> None:
-    with pytest.raises(
-        UsageError, match="behind [?] stand options of the reader, OPTION=VALUE joined by &, got 'size'"
-    ):
+    with pytest.raises(UsageError, match="[?] takes options of the reader, OPTION=VALUE joined by &, got 'size'"):
         open_dataset(f"{folder}?size")
     with pytest.raises(UsageError, match="dataset 'fits-folder' has no option 'sise': did you mean size"):
         open_dataset(f"{folder}?sise=16")
@@ -110,7 +108,7 @@ def test_what_is_deeper_than_expected_is_named(folder: Path) -> None:
 def test_links_that_lead_nowhere(tmp_path: Path) -> None:
     (tmp_path / "links").mkdir()
     (tmp_path / "links" / "a.fits").symlink_to("/nowhere/a.fits")
-    with pytest.raises(UsageError, match=r"links, where links lead nowhere \(such as a\.fits\); name one"):
+    with pytest.raises(UsageError, match=r"links, which has broken links \(such as a\.fits\); name one"):
         find_reader(str(tmp_path / "links"))
     with pytest.raises(UsageError, match=r"no data at \S*a\.fits: the link leads to /nowhere/a\.fits, which is not"):
         find_reader(str(tmp_path / "links" / "a.fits"))

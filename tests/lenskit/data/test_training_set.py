@@ -1,4 +1,4 @@
-"""Batches are a function of their number: live and stored, whatever the batch size, the order and the ranks."""
+"""A batch depends only on its number, for simulated and stored lenses."""
 
 from __future__ import annotations
 
@@ -23,7 +23,10 @@ SIMULATORS: dict[str, dict] = {"blobs": {}, "hst": {"pixels": 32, "theta_E": "un
 
 
 class Numbered(Dataset):
-    """Images that are filled with the number of their lens (plus a half in the second view), which is their label."""
+    """Dataset of constant images: the number of the lens, plus 0.5 in the second view.
+
+    The number is also the label.
+    """
 
     parameters = (Parameter("number"),)
     image_shape = (1, 8, 8)
@@ -90,12 +93,12 @@ def test_live_lenses_do_not_depend_on_the_batch(live: SimulatedTrainingSet, plac
 
 
 def test_views_show_what_the_pairs_share(live: SimulatedTrainingSet) -> None:
-    """Parameters line up with the views: those of shared groups are the same in both, the others are not."""
+    """Parameters of shared groups are equal in both views, other parameters differ."""
     batch = live.batch(live.fetch(torch.arange(32)))
     assert len(batch.views) == live.pairs.views == 2
     for parameter in live.parameters:
         one, other = batch.parameters[parameter.name].unbind(1)
-        if live.pairs.draws == 1:  # one image, of which a view may be mirrored
+        if live.pairs.draws == 1:  # there is one image, and a view may be its mirror image
             assert torch.equal(one.abs(), other.abs()), parameter.name
         else:
             assert torch.equal(one, other) == (parameter.group in live.pairs.shared_groups), parameter.name
@@ -138,7 +141,7 @@ def test_labels_line_up_with_images() -> None:
 @pytest.mark.parametrize("keep", ["disk", "memory", "device"])
 @pytest.mark.parametrize("workers", [0, 2])
 def test_batches_are_the_same_however_they_are_held(keep: Keep, workers: int) -> None:
-    """Also where batches lie over two passes, or more."""
+    """The same holds for batches that cover two or more passes."""
     plain, source = Numbered(7, chunk=3), stored_source(Numbered(7, chunk=3), keep=keep, workers=workers)
     for number in range(8):
         fetched = source.fetch(Share(5).of_batch(number))
@@ -151,10 +154,12 @@ def test_batches_are_the_same_however_they_are_held(keep: Keep, workers: int) ->
     source.close()
 
 
-@pytest.mark.parametrize(("limit", "keep"), [(7 * 8 * 8 * 4, "memory"), (7 * 8 * 8 * 4 - 1, "disk")])
-def test_small_data_are_kept_in_memory(limit: int, keep: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lenskit.data.training_set.RESIDENT_BYTES", limit)
-    assert stored_source(Numbered(7, views=3)).keep == keep
+@pytest.mark.parametrize(("lenses", "keep"), [(4, "memory"), (5, "disk")])
+def test_small_data_are_kept_in_memory(lenses: int, keep: str) -> None:
+    class Large(Numbered):
+        image_shape = (1, 2**13, 2**13)  # 256 MiB an image; no pixel is read
+
+    assert stored_source(Large(lenses, views=3)).keep == keep
 
 
 @pytest.mark.parametrize("keep", ["memory", "device"])
@@ -162,7 +167,7 @@ def test_what_does_not_fit_is_refused_before_it_is_read(keep: Keep) -> None:
     class Vast(Numbered):
         image_shape = (1, 2**20, 2**20)
 
-    with pytest.raises(UsageError, match=r"the images need 30786.* GB, memory has .* GB: say --set input.keep=disk"):
+    with pytest.raises(UsageError, match=r"the images need 30786.* GB, memory has .* GB: use --set input.keep=disk"):
         stored_source(Vast(7), keep=keep).check(torch.device("cpu"))
     stored_source(Vast(7), keep="disk").check(torch.device("cpu"))
 
@@ -207,7 +212,7 @@ def test_incomplete_data_are_refused() -> None:
     class Incomplete(Numbered):
         missing = 3
 
-    message = "the data are incomplete: 3 of 7 lenses are still to be written"
+    message = "the data are incomplete: 3 of 7 lenses are missing"
     with pytest.raises(LenskitError, match=message):
         stored_source(Incomplete(7))
     with pytest.raises(LenskitError, match="the data hold no lenses"):
@@ -251,6 +256,6 @@ def test_too_few_stored_views_are_refused() -> None:
     ("shared", "what"), [(set(), "nothing"), ({"source"}, "source"), ({"lens", "source"}, "lens, source")]
 )
 def test_stored_views_that_share_something_else_are_refused(shared: set[str], what: str) -> None:
-    """More is as wrong as less: the pairs draw all other groups anew."""
+    """Sharing more groups is refused too: the pairs draw other groups separately."""
     with pytest.raises(UsageError, match=f"the pairs share lens, but .* in the data share {what}: use data"):
         stored_source(Numbered(5, 2, frozenset(shared)), "lens-fixed")

@@ -1,4 +1,4 @@
-"""Features with what is known of them, in every format."""
+"""Features with their metadata, in every format."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ PARAMETERS = (
 )
 
 
-def made(n: int, seed: int = 0, views: int = 2) -> Embeddings:
-    """Embeddings of n images, some with names and values that formats find difficult."""
+def made(n: int, seed: int = 0, views: int = 2, width: int = 5) -> Embeddings:
+    """Return embeddings of n images, with names and values that formats may mishandle."""
     rng = np.random.default_rng(seed)
     values = {
         "theta_E": rng.normal(size=n),
@@ -35,7 +35,10 @@ def made(n: int, seed: int = 0, views: int = 2) -> Embeddings:
         "log10(M / Msun)": rng.normal(size=n),
     }
     return Embeddings(
-        {BACKBONE: rng.normal(size=(n, 5)).astype(np.float32), PROJECTION: rng.normal(size=(n, 3)).astype(np.float32)},
+        {
+            BACKBONE: rng.normal(size=(n, width)).astype(np.float32),
+            PROJECTION: rng.normal(size=(n, 3)).astype(np.float32),
+        },
         values,
         parameters=PARAMETERS,
         lens=np.arange(n) // views,
@@ -90,18 +93,15 @@ def test_what_is_written_part_by_part_is_read_as_it_was(
 
 
 @pytest.mark.parametrize("ending", ENDINGS)
-def test_files_of_many_chunks(tmp_path: Path, ending: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lenskit.embeddings.zarr_file.CHUNK_BYTES", 4 * 5 * 8)
-    monkeypatch.setattr("lenskit.embeddings.zarr_file.COORDINATE_CHUNK", 13)
-    monkeypatch.setattr("lenskit_datasets.formats.parquet.GROUP_BYTES", 1000)
-    monkeypatch.setattr("lenskit_datasets.formats.parquet.READ_ROWS", 17)
-    whole, path = made(100), tmp_path / f"features{ending}"
-    Embeddings.write(path, (rows(whole, slice(start, start + 11)) for start in range(0, 100, 11)), 100)
+def test_files_of_many_chunks(tmp_path: Path, ending: str) -> None:
+    n, step = 270_000, 29_000
+    whole, path = made(n, width=60), tmp_path / f"features{ending}"
+    Embeddings.write(path, (rows(whole, slice(start, start + step)) for start in range(0, n, step)), n)
     assert_same(whole, Embeddings.load(path))
     if ending == ".zarr":
-        # 13 chunks of 8 rows, and 8 of 13 (the last ones in part).
-        assert len(list((path / "features").glob("c.*"))) == 13
-        assert len(list((path / "theta_E").glob("c.*"))) == 8
+        # Chunks have 2^15 rows of features (at most 8 MiB) and 2^17 rows of other columns.
+        assert len(list((path / "features").glob("c.*"))) == 9
+        assert len(list((path / "theta_E").glob("c.*"))) == 3
 
 
 @given(data=st.data())
@@ -119,7 +119,7 @@ def test_features_on_disk_are_taken_by_rows_as_an_array_is(stored: Embeddings, d
 
 @pytest.fixture(scope="module", params=[".zarr", ".npy"])
 def stored(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Embeddings:
-    """Embeddings whose features stay on disk."""
+    """Return embeddings whose features stay on disk."""
     path = tmp_path_factory.mktemp("stored") / f"features{request.param}"
     if request.param == ".npy":
         np.save(path, made(30).features)
@@ -242,6 +242,6 @@ def test_other_rows_than_announced_are_an_error_and_no_file(tmp_path: Path) -> N
         yield made(4)
 
     for ending in ENDINGS:
-        with pytest.raises(LenskitError, match="4 rows of embeddings came to be written, of 5"):
+        with pytest.raises(LenskitError, match="there are 4 rows of embeddings to write, 5 were announced"):
             Embeddings.write(tmp_path / f"features{ending}", parts(), 5)
     assert list(tmp_path.iterdir()) == []

@@ -1,4 +1,4 @@
-"""Encoders by name, wherever a run is taken."""
+"""Named encoders in place of runs."""
 
 from __future__ import annotations
 
@@ -14,9 +14,8 @@ import lenskit
 import lenskit_toys
 from lenskit.download import digest_of
 from lenskit.encoder import Encoder
-from lenskit.encoders.encoder_run import EncoderRun, open_run
+from lenskit.encoders.encoder_run import open_run
 from lenskit.errors import LenskitError, UsageError
-from lenskit.evaluation import Run
 
 FOLDER = Path(lenskit_toys.__file__).parent / "encoders" / "dotty"
 
@@ -40,23 +39,11 @@ def test_a_name_opens_what_its_folder_holds() -> None:
     np.testing.assert_allclose(estimator.transform(images()), by_path.embed(images()), rtol=1e-6)
 
 
-def test_a_name_is_taken_as_a_run_and_so_is_a_folder(tmp_path: Path) -> None:
-    named = "dotty@lenskit-ssl-toys"
-    for text, title in (("dotty", named), (str(FOLDER), str(FOLDER)), (named, named)):
-        run = open_run(text)
-        assert isinstance(run, EncoderRun)
-        assert (run.name, run.title, run.key) == ("dotty", title, FOLDER)
-        assert run.place("probe") == tmp_path / "dotty-evaluations" / "probe"
-        assert run.simulator().image_shape == (1, 16, 16)
-        assert run.embed(4)[0].shape == (4, 16)
-        assert isinstance(open_run(run.address), EncoderRun)
-
-
 def test_a_path_wins_and_that_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     shutil.copytree(FOLDER, tmp_path / "dotty")
     assert open_run("dotty").key == tmp_path / "dotty"
-    assert "dotty is the path here" in caplog.text
-    assert "dotty@lenskit-ssl-toys means the encoder" in caplog.text
+    assert "dotty is both a path and the name of an encoder" in caplog.text
+    assert "For the encoder, type dotty@lenskit-ssl-toys" in caplog.text
     assert open_run("dotty@lenskit-ssl-toys").key == FOLDER
     shutil.rmtree(tmp_path / "dotty")
     (tmp_path / "dotty").mkdir()
@@ -75,19 +62,6 @@ def test_an_unknown_name_is_one_line_with_near_ones() -> None:
         open_run("dotty@nobody")
     with pytest.raises(UsageError, match="needs a part behind a colon: timm:MODEL"):
         open_run("timm")
-
-
-def test_what_only_a_run_has_is_refused_in_one_line() -> None:
-    run = open_run("dotty")
-    with pytest.raises(
-        LenskitError, match="dotty@lenskit-ssl-toys is an encoder without the method that trained it: give a run"
-    ):
-        run.method()
-    with pytest.raises(UsageError, match="an encoder has no configuration, so it has no section 'pairs': give a run"):
-        run.config.build("pairs")
-    lite = open_run("efficientnet-lite0")
-    with pytest.raises(UsageError, match="efficientnet-lite0 does not say .*: say --simulator or --data"):
-        lite.simulator()
 
 
 def test_an_encoder_of_an_address(tmp_path: Path, install, monkeypatch: pytest.MonkeyPatch, lenskit) -> None:
@@ -126,45 +100,6 @@ def test_what_cannot_be_had_is_one_line(tmp_path: Path, install, lenskit) -> Non
         assert "\n" not in lenskit("embed", name, "--lenses", 2).complaint(1)
 
 
-def test_the_command_line_lists_and_explains(lenskit) -> None:
-    assert "dotty" in lenskit("list", "encoders").out
-    told = lenskit("info", "dotty").out
-    for line in (
-        "dotty (encoder): Widths of Gaussian blobs",
-        "network: tiny (dropout 0.1, norm True), 16 features",
-        "trained on: lenses of simulator blobs (method restless, pairs default, 16 of 16 batches)",
-        "images: 1 x 16 x 16 (channels, height, width); stretch asinh",
-        "licence: CC0-1.0",
-        "use it in place of a run: lenskit predict dotty IMAGES; in Python lenskit.load('dotty')",
-    ):
-        assert line in told
-    assert "predicts: width [arcsec], +-" in told
-    assert "result: width [arcsec], 100 lenses of simulator blobs: R2 0.9" in told
-
-
-def test_results_go_to_the_working_folder_or_where_output_says(tmp_path: Path, lenskit) -> None:
-    few = ("--lenses", 20, "--test-lenses", 20)
-    assert lenskit("crowding", "dotty", *few).status == 0
-    assert (tmp_path / "dotty-evaluations" / "crowding" / "results.json").is_file()
-    assert lenskit("crowding", "dotty", FOLDER, *few).complaint().endswith("dotty is given twice: leave one out")
-    assert lenskit("crowding", "dotty", *few, "--output", "mine").status == 0
-    assert (tmp_path / "mine" / "results.json").is_file()
-    assert sorted(path.name for path in FOLDER.iterdir()) == ["encoder.json", "head.safetensors", "model.safetensors"]
-
-
-def test_a_run_is_still_a_run(tmp_path: Path) -> None:
-    run = lenskit.train("toys", out=tmp_path / "dotted", set={"train.epochs": 1}, progress=False)
-    opened = open_run(str(run.path))
-    assert type(opened) is Run
-    assert opened.head is None
-    assert Path(opened.address) == run.path.resolve()
-    shutil.copytree(run.path / "encoder", run.path / "best")
-    best = open_run(str(run.path / "best"))
-    assert type(best) is Run
-    assert best.best
-    assert open_run(best.address).key == best.key
-
-
 def test_half_precision_is_read_as_float32(tmp_path: Path) -> None:
     encoder = Encoder.load(FOLDER)
     encoder.save(tmp_path / "whole")
@@ -172,7 +107,7 @@ def test_half_precision_is_read_as_float32(tmp_path: Path) -> None:
     weights = [Encoder.load(tmp_path / name).backbone.state_dict() for name in ("whole", "half")]
     for whole, half in zip(*(each.values() for each in weights), strict=True):
         assert half.dtype == whole.dtype
-        # The shipped weights were rounded before.
+        # The shipped weights were rounded.
         torch.testing.assert_close(half, whole, rtol=0, atol=0)
     sizes = [(tmp_path / name / "model.safetensors").stat().st_size for name in ("whole", "half")]
     assert sizes[1] < sizes[0]

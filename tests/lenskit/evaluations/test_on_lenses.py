@@ -1,4 +1,4 @@
-"""What evaluations judge runs on."""
+"""Lenses on which runs are evaluated."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ torch.set_num_threads(1)
 
 @pytest.fixture
 def stamps(tmp_path: Path) -> Path:
-    """Twenty galaxies on an empty sky."""
+    """Create images of twenty galaxies on an empty sky."""
     folder = tmp_path / "stamps"
     folder.mkdir()
     y, x = np.indices((50, 50)) - 24.5
@@ -46,7 +46,7 @@ def test_no_galaxy_is_on_both_sides(stamps: Path) -> None:
     assert shown[0]
     assert shown[1]
     assert not shown[0] & shown[1]
-    # A lens is the one of its number, however it was chosen.
+    # The number determines the lens, in every selection.
     read = lenses.test.read(range(4))
     scene = lenses.test.simulator.scene(0, "probe-test", torch.from_numpy(lenses.test.index[:4]))
     torch.testing.assert_close(read.values["theta_E"], scene["theta_E"])
@@ -57,7 +57,7 @@ def test_one_galaxy_is_on_one_side(stamps: Path) -> None:
     for path in sorted(stamps.iterdir())[1:]:
         path.unlink()
     drawn = simulator(stamps, cosmos_fraction=1.0, merger_fraction=0.0)
-    with pytest.raises(LenskitError, match="only 0 have sources that the other side of the split has not"):
+    with pytest.raises(LenskitError, match="only 0 of .* have sources that are not on the other side"):
         simulated_split(drawn, 12, 12, 0)
 
 
@@ -74,7 +74,7 @@ def test_stored_lenses_are_split_by_lens(run: Run, images: Path) -> None:
 
 
 class Judge(OnLenses):
-    """Splits, and no more."""
+    """Evaluation that returns its splits."""
 
     def __call__(self, runs, inputs=()):
         return self.splits(runs)
@@ -92,7 +92,7 @@ def test_options_that_would_do_nothing_are_refused() -> None:
 def test_what_is_given_twice_is_not_judged_once() -> None:
     rows = [Embeddings(np.ones((20, 2)), path=path) for path in ("a.npz", "a.npz", "b.npz")]
     assert list(labelled(rows[1:])) == ["a", "b"]
-    with pytest.raises(UsageError, match=r"a\.npz is given twice; embeddings .* told apart by their path="):
+    with pytest.raises(UsageError, match=r"a\.npz is given twice; give embeddings .* different values of path="):
         labelled(rows)
 
 

@@ -1,4 +1,4 @@
-"""What every outcome records: its identity, its settings, what was judged, and where the lenses come from."""
+"""Records in results.json: identity, settings, subjects and origin of the lenses."""
 
 from __future__ import annotations
 

@@ -13,7 +13,10 @@ from lenskit.plugin import Parameter
 
 @st.composite
 def collections(draw):
-    """Images of lenses, up to three a lens, that show galaxies 0 to 39 as source and companion, or none."""
+    """Draw images of lenses: up to three per lens, with galaxies 0 to 39 or none.
+
+    The galaxies are source and companion.
+    """
     n = draw(st.integers(30, 80))
     rng = np.random.default_rng(draw(st.integers(0, 1000)))
     lens = rng.integers(0, n, n) * 7
@@ -38,7 +41,7 @@ def test_sides_share_neither_lens_nor_thing(given_, lenses, test_lenses, seed):
     if not things:
         assert len(np.unique(lens[test])) == min(test_lenses, count // 4)
         assert len(np.unique(lens[train])) == min(lenses, count - len(np.unique(lens[test])))
-        # every image of a lens that was chosen is there
+        # all images of a chosen lens are included
         assert set(np.flatnonzero(np.isin(lens, lens[train]))) == set(train)
     again = split_rows(lens, things, lenses, test_lenses, seed)
     assert all(np.array_equal(a, b) for a, b in zip(again, (train, test), strict=True))
@@ -50,7 +53,7 @@ def test_images_with_and_without_a_thing_are_as_frequent_on_either_side():
     for mask, share in zip(sides_of({"stamp": stamp}, np.arange(40_000)), (1 - 1 / JUDGED_PART, 1 / JUDGED_PART),
                            strict=True):  # fmt: skip
         assert mask.mean() == pytest.approx(share, abs=0.01)
-        # of 10,000 at least: the standard error of the share is below .0044
+        # for at least 10,000 images the standard error of the fraction is below .0044
         assert (stamp[mask] >= 0).mean() == pytest.approx(0.75, abs=0.018)
 
 

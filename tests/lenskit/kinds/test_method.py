@@ -1,4 +1,4 @@
-"""The learning rate as a function of the number of batches done, against its closed form."""
+"""Learning rate after a number of batches, compared with its closed form."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def rates(made: Method, **group: float) -> list[float]:
 
 
 def test_warm_up_and_cosine() -> None:
-    """Linear to the peak over 2 epochs of 5 batches, then 0.3 (1 + cos(pi t)) / 2 over the other 40."""
+    """Linear rise over 2 epochs of 5 batches, then 0.3 (1 + cos(pi t)) / 2 over 40."""
     expected = [0.3 * (batch + 1) / 10 for batch in range(10)]
     expected += [0.3 * (1 + cos(pi * batch / 40)) / 2 for batch in range(40)]
     assert rates(method(5, 10), warmup_epochs=2) == pytest.approx(expected, rel=1e-12)
@@ -55,7 +55,7 @@ def test_is_continuous_and_never_beyond_the_peak(batches_per_epoch: int, epochs:
     assert max(drawn) == pytest.approx(0.3)
     assert drawn[warmup] == pytest.approx(0.3)
     assert drawn == sorted(drawn[:warmup]) + sorted(drawn[warmup:], reverse=True)
-    # no step is larger than the warm-up's or the cosine's steepest
+    # no step exceeds the steepest step of the warm-up or of the cosine
     largest = 0.3 * max(1 / max(warmup, 1), pi / 2 / (total - warmup))
     assert all(abs(a - b) <= largest + 1e-12 for a, b in pairwise(drawn))
     if total - warmup > 20:

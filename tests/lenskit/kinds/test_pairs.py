@@ -1,4 +1,4 @@
-"""Pairs that are put together with a plus: each part does its own, in order, with numbers of its own."""
+"""Compositions of pairs: parts act in order, each with separate random numbers."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from lenskit.preprocessing.preprocess import Preprocess
 
 
 class Drawn(Transform):
-    """Adds to an image the number that it draws, and multiplies it."""
+    """Transform that adds a drawn number to an image, and multiplies the image."""
 
     def __init__(self, factor: float = 1.0) -> None:
         self.factor = factor
@@ -49,7 +49,7 @@ ZEROS = torch.zeros(400, 2, 1, 2, 2)
 
 
 def numbers(*parts: str) -> Tensor:
-    """What parts of these names draw for the views of 400 lenses, in all."""
+    """Return all numbers that named parts draw for the views of 400 lenses."""
     composition = Composition(pairs("lens-fixed"), {part: Drawn() for part in parts})
     return views(composition, ZEROS)[..., 0, 0, 0]
 
@@ -81,7 +81,7 @@ def test_the_first_part_says_what_is_drawn_shared_and_how_many_views_there_are()
 
 
 def test_the_first_part_is_as_if_it_were_alone() -> None:
-    """`default+noise` is noise on the very views that `default` makes."""
+    """`default+noise` adds noise to exactly the views of `default`."""
     alone, nothing = (
         views(pairs("default"), IMAGES[:, :1]),
         views(pairs("default+noise", noise={"level": 0}), IMAGES[:, :1]),
@@ -148,7 +148,10 @@ def test_images_that_no_view_can_be_made_of_are_refused_before_the_first_batch(t
 
 
 def test_stored_pairs_are_transformed(lenskit: Callable[..., Any]) -> None:
-    """Stored for one composition, in which only the first part counts, and shown and trained on with others."""
+    """Images stored for one composition can be drawn and trained on with others.
+
+    Only the first part of a composition matters for the stored images.
+    """
     make = ("simulate", "--simulator", "blobs", "--lenses", 16, "--workers", 1)
     assert lenskit(*make, "--pairs", "lens-fixed+blur", "--out", "a.zarr").status == 0
     assert lenskit("simulate", "--out", "a.zarr").status == 0

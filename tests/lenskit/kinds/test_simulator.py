@@ -1,4 +1,4 @@
-"""What holds of every simulator: a scene is a function of its address and of nothing else."""
+"""Property of every simulator: a scene depends only on its address."""
 
 from __future__ import annotations
 
@@ -59,13 +59,13 @@ def simulator(name: str, options: dict[str, Any]) -> Simulator:
 
 @pytest.fixture(scope="module")
 def whole(simulator: Simulator) -> tuple[Scene, Tensor]:
-    """Scenes and images of a dozen addresses, made in one batch."""
+    """Return scenes and images of a dozen addresses, made in one batch."""
     scene = simulator.scene(1, "train", INDEX, VIEW)
     return scene, simulator.render(scene)
 
 
 def keys_of(simulator: Simulator, group: str) -> set[str]:
-    """The entries of the scene that a group draws."""
+    """Return the names of the scene's entries that a group draws."""
     scene: Scene = {}
     for each in simulator.groups:
         drawn = simulator.draw(each, KeyedGenerator(1, "train", each, INDEX, VIEW), scene)
@@ -93,7 +93,10 @@ def test_records_what_it_says(simulator: Simulator, whole: tuple[Scene, Tensor])
 def test_neighbours_in_the_batch_do_not_matter(
     chosen: list[int], simulator: Simulator, whole: tuple[Scene, Tensor]
 ) -> None:
-    """Draws to the last bit, pixels to 1e-5 of their peak, whatever the size and the order of the batch."""
+    """Batches of other sizes and orders give the same draws and images.
+
+    Draws agree exactly, pixels within 1e-5 of the peak.
+    """
     scene, images = whole
     some = simulator.scene(1, "train", INDEX[chosen], VIEW[chosen])
     for key, value in some.items():
@@ -116,7 +119,7 @@ def test_sharing_a_group_shares_exactly_that(simulator: Simulator) -> None:
         if key in lens:
             assert torch.equal(shared[key], value), key
             assert not torch.equal(free[key], value), key
-        elif key not in FOLLOWS and (value != value[:1]).any():  # it varies at all
+        elif key not in FOLLOWS and (value != value[:1]).any():  # the quantity varies
             assert not torch.equal(shared[key], value), key
 
 
@@ -126,7 +129,7 @@ def test_splits_seeds_and_views_are_other_lenses(simulator: Simulator) -> None:
     scenes = [simulator.scene(seed, split, index, view) for split, seed, view in streams]
     for parameter in simulator.parameters:
         for one, other in combinations((scene[parameter.name] for scene in scenes), 2):
-            by_chance = (one[:, None] == other).float().mean()  # of any two lenses: more than 0 for whole numbers
+            by_chance = (one[:, None] == other).float().mean()  # two lenses may be equal: integers repeat
             assert (one == other).float().mean() <= by_chance + 0.2, parameter.name
 
 
@@ -139,7 +142,7 @@ def test_another_prior_leaves_the_other_parameters_alone(
     assert not torch.equal(before[changed], after[changed])
     for key in keys_of(simulator, "lens") - {changed}:
         assert torch.equal(before[key], after[key]), key
-    if name == "blobs":  # where nothing else follows from that parameter
+    if name == "blobs":  # if no other quantity derives from that parameter
         assert all(torch.equal(before[key], after[key]) for key in before if key != changed)
     assert torch.equal(before["noise"], after["noise"])
 
@@ -170,7 +173,7 @@ def test_devices_agree(options: dict[str, Any], name: str, whole: tuple[Scene, T
 def test_nothing_waits_for_the_host(name: str, options: dict[str, Any]) -> None:
     there = build("simulator", name, options).to("cuda")
     index, view = INDEX.cuda(), VIEW.cuda()
-    there.render(there.scene(1, "train", index, view))  # what is kept on the device is brought there once
+    there.render(there.scene(1, "train", index, view))  # constants are moved to the device only once
     torch.cuda.set_sync_debug_mode("error")
     try:
         there.render(there.scene(1, "train", index + 1, view))

@@ -1,4 +1,4 @@
-"""Tables of text as people and programs write them, and what is wrong with others in one line."""
+"""Text tables of people and programs, and one line about faulty tables."""
 
 from __future__ import annotations
 

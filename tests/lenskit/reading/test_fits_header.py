@@ -1,4 +1,4 @@
-"""Cards that keep pixels from being read."""
+"""Invalid cards on which pixels depend."""
 
 from __future__ import annotations
 

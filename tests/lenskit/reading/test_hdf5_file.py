@@ -1,4 +1,4 @@
-"""HDF5 items that are in the file, and those that are not."""
+"""HDF5 items within the file and in other files."""
 
 from __future__ import annotations
 

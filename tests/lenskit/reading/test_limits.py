@@ -1,4 +1,4 @@
-"""The limit of bytes, and that what its message advises works."""
+"""The memory limit, and the advice of its error message."""
 
 from __future__ import annotations
 
@@ -31,7 +31,9 @@ def test_no_part_of_a_file_is_too_large_that_is_not_larger_than_the_file(monkeyp
 @pytest.mark.parametrize("text", ["1e9", "-1", "0", "4G", "²", "1_000"])
 def test_the_limit_is_a_positive_number(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
     monkeypatch.setenv(VARIABLE, text)
-    with pytest.raises(UsageError, match=r"LENSKIT_MAX_BYTES is a positive number of bytes, such as 4294967296, not"):
+    with pytest.raises(
+        UsageError, match=r"LENSKIT_MAX_BYTES must be a positive number of bytes, such as 4294967296, not"
+    ):
         max_bytes()
     monkeypatch.setenv(VARIABLE, "")
     assert max_bytes() == MAX_BYTES

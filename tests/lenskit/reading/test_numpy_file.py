@@ -1,4 +1,4 @@
-"""Arrays of numpy: archives and headers that would ask for more memory than the limit."""
+"""numpy files whose archives or headers demand more memory than the limit."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_an_archive_that_unpacks_to_more_than_the_limit(monkeypatch: pytest.Monk
     with open_arrays("a.npz") as arrays:
         assert arrays["x"].shape == (10**6,)
     monkeypatch.setenv(VARIABLE, "10")
-    np.savez("b.npz", x=np.zeros(10))  # not compressed: no more than the file
+    np.savez("b.npz", x=np.zeros(10))  # not compressed: no larger than the file
     with open_arrays("b.npz") as arrays:
         assert arrays["x"].shape == (10,)
 

@@ -15,7 +15,7 @@ from lenskit.reading.quiet import quiet_fits
 
 @pytest.fixture
 def padded() -> str:
-    """A file that astropy warns of."""
+    """Create a FITS file for which astropy warns."""
     fits.PrimaryHDU(np.ones((20, 20), np.float32)).writeto("a.fits")
     with Path("a.fits").open("ab") as file:
         file.write(b"\0" * 2880)
@@ -32,7 +32,7 @@ def test_a_reader_is_quiet_and_others_are_not(padded: str) -> None:
 
 @pytest.mark.filterwarnings("error")
 def test_readers_that_end_in_another_order_than_they_began() -> None:
-    """As in threads."""
+    """Readers in threads may do so."""
     before = list(warnings.filters)
     first, second = quiet_fits(), quiet_fits()
     first.__enter__()

@@ -1,4 +1,4 @@
-"""Whole numbers that floats do not hold: compared with Python's exact ones."""
+"""Integers that floats cannot represent, compared with Python's exact integers."""
 
 from __future__ import annotations
 
