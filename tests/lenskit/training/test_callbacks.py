@@ -99,7 +99,7 @@ def test_damaged_figures_and_logs_never_block_a_checkpoint(
     assert [line["batches"] for line in figures(run)] == list(range(first, 25, 2))
     assert (run.path / "metrics.jsonl.1").exists()
     assert "metrics.jsonl is damaged" in caplog.text
-    assert "this run keeps no log" in caplog.text
+    assert "this run has no log file" in caplog.text
 
 
 def test_a_run_that_was_just_trained_can_be_evaluated(toys, tmp_path: Path) -> None:
@@ -238,8 +238,8 @@ def test_a_checkpoint_that_cannot_be_written_leaves_the_old_one(
         Job(config).fit(run, None, False, [LimitFiles(after, size)])
     assert "\n" not in str(caught.value)
     assert str(caught.value) == (
-        f"the checkpoint cannot be saved in {run.path / 'checkpoints'}: File too large; what was saved before is "
-        "unharmed"
+        f"the checkpoint cannot be saved in {run.path / 'checkpoints'}: File too large; earlier checkpoints are "
+        "undamaged"
     )
     assert load(run)["lenskit"]["batches"] == saved
     run.encoder()
@@ -313,7 +313,7 @@ def test_ctrl_c_saves_and_says_how_to_go_on(
     assert not run.finished
     assert [record.getMessage() for record in caplog.records] == [
         "stopping at the end of this batch; press Ctrl-C again to stop at once",
-        f"stopped after 11 of 24 batches; go on with: lenskit train --resume {run.path}",
+        f"stopped after 11 of 24 batches; resume with: lenskit train --resume {run.path}",
     ]
     assert signal.getsignal(signal.SIGINT) is before
 

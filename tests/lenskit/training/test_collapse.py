@@ -196,7 +196,7 @@ def test_a_run_that_collapses_is_stopped_if_it_is_asked_to(tmp_path: Path) -> No
     assert done < 130
     assert str(caught.value) == (
         "the representation has collapsed: std x sqrt(d) of the projection is "
-        f"{figures[-1]['collapse_std']:.3f} (evenly spread is 1) at batch {done}: stopped there; what was learned is "
+        f"{figures[-1]['collapse_std']:.3f} (evenly spread is 1) at batch {done}: training stopped; the encoder is "
         f"in {run.path / 'encoder'}"
     )
     assert caught.value.status != 0
@@ -206,7 +206,7 @@ def test_a_run_that_collapses_is_stopped_if_it_is_asked_to(tmp_path: Path) -> No
 
     (tmp_path / "again").mkdir()
     cut_short = simsiam(tmp_path / "again", False, Interrupt(done - 5), stop_on_collapse=True)
-    with pytest.raises(LenskitError, match=f"at batch {done}: stopped there"):
+    with pytest.raises(LenskitError, match=f"at batch {done}: training stopped"):
         resume(cut_short.path, progress=False)
 
 

@@ -108,11 +108,11 @@ def test_time_left_is_known_after_two_batches() -> None:
 def test_a_message_stands_on_a_line_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     screen = StringIO()
     monkeypatch.setattr(sys, "stderr", screen)
-    record = logging.makeLogRecord({"msg": "a probe every 2 batches"})
+    record = logging.makeLogRecord({"msg": "probe every 2 batches"})
     with TrainingDisplay(BUDGET, shown=Console(force_terminal=True, width=80, stderr=True)) as display:
         display.advance(1)
         Screen().handle(record)
-    assert "a probe every 2 batches" in [line.strip() for line in without_codes(screen.getvalue())]
+    assert "probe every 2 batches" in [line.strip() for line in without_codes(screen.getvalue())]
 
 
 def test_a_file_gets_no_control_characters() -> None:

@@ -73,7 +73,7 @@ def test_stopped_and_resumed_by_two_and_one_and_two(together: Together, toys, tm
     assert cluster.run() == [statuses for *_, statuses in stops], [p.read_text() for p in tmp_path.glob("?.?")]
     # All at the end of the batch in which the signal came, of which the first says how to go on.
     for number, done in enumerate((6, 13, 15, 18)):
-        assert cluster.said(number, 0).count(f"stopped after {done} of 24 batches; go on with: lenskit train") == 1
+        assert cluster.said(number, 0).count(f"stopped after {done} of 24 batches; resume with: lenskit train") == 1
         assert cluster.said(number, 0).count("stopping at the end of this batch") == (number in (1, 2))
     for number in (0, 2, 3, 4):
         assert cluster.said(number, 1) == ""
@@ -96,7 +96,7 @@ def test_one_process_that_is_killed_ends_the_others_and_the_run_goes_on(
     for name, value in whole["state_dict"].items():
         assert torch.equal(run["state_dict"][name], value), name
     last = cluster.said(1, 0).splitlines()[-1]
-    assert last.startswith("lenskit: another process of this run has ended; what it said tells why (")
+    assert last.startswith("lenskit: another process of this run has ended; see its error message (")
     assert "Traceback" not in cluster.said(1, 0)
     # Only the first says what batch norms do.
     assert cluster.said(0, 0).count("1 batch norms are synchronised on GPUs only: on CPUs, each of 2 processes") == 1

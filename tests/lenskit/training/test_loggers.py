@@ -93,4 +93,4 @@ def test_one_that_cannot_write_costs_a_line(toys, tmp_path: Path, caplog: pytest
     loggers.write(2, {"loss": 1.0})
     loggers.close("success")
     assert len(caplog.records) == 1
-    assert caplog.messages[0].startswith("no figures go to tensorboard from here: ")
+    assert caplog.messages[0].startswith("logger tensorboard failed and gets no more metrics:")

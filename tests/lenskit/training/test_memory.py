@@ -76,10 +76,10 @@ def test_what_is_advised_fits(parts: int, processes: int, share: int, fits: int)
 
 def test_what_is_advised() -> None:
     assert advice(400, 1, 1, 100) == (
-        "100 would fit: use --batch-size 100, or keep the batch and take it in parts with --set train.accumulate=4"
+        "100 would fit: use --batch-size 100, or keep the batch and divide it into parts with --set train.accumulate=4"
     )
     assert advice(128, 2, 2, 16) == (
-        "16 would fit: use --batch-size 64, or keep the batch and take it in parts with --set train.accumulate=4"
+        "16 would fit: use --batch-size 64, or keep the batch and divide it into parts with --set train.accumulate=4"
     )
     assert advice(127, 1, 1, 63) == "63 would fit: use --batch-size 63"
     assert "not even a batch of 2 lenses fits" in advice(127, 1, 1, None)
@@ -111,9 +111,9 @@ class Hungry(Tiny):
     ("flags", "message"),
     [
         ("", "cpu is out of memory with 32 lenses at a time: 8 would fit: use --batch-size 8, or keep the batch and "
-         "take it in parts with --set train.accumulate=4"),
+         "divide it into parts with --set train.accumulate=4"),
         ("--set train.accumulate=2", "cpu is out of memory with 16 lenses at a time: 8 would fit: use --batch-size 16, "
-         "or keep the batch and take it in parts with --set train.accumulate=4"),
+         "or keep the batch and divide it into parts with --set train.accumulate=4"),
         ("--method two-optimizers", "cpu is out of memory with 32 lenses at a time: 8 would fit: use --batch-size 8"),
         ("--set backbone.most=1", "cpu is out of memory with 32 lenses at a time: not even a batch of 2 lenses fits: "
          "use a smaller --backbone, or smaller images (--set input.size=N)"),

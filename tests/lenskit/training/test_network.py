@@ -47,7 +47,7 @@ def test_bf16_learns_nearly_the_same(name: str, toys, tmp_path: Path) -> None:
     ("precision", "device", "message"),
     [
         ("16-mixed", "cpu", "a CPU has no fp16: use --precision bf16-mixed or 32-true"),
-        ("64-true", "mps", "is not to be had on Apple's GPUs: use --precision 32-true"),
+        ("64-true", "mps", "is not available on Apple's GPUs: use --precision 32-true"),
     ],
 )
 def test_a_precision_that_the_device_lacks(precision: str, device: str, message: str) -> None:
@@ -193,7 +193,7 @@ def test_a_compiler_that_fails_costs_a_line(
     # torch's own notes may be among the records.
     ours = [record for record in caplog.records if record.name == "lenskit" and record.levelno >= logging.WARNING]
     (warning,) = [record.getMessage() for record in ours]
-    assert warning.startswith("the backbone cannot be compiled, and is trained without train.compile: ")
+    assert warning.startswith("the backbone cannot be compiled; training goes on without train.compile: ")
     assert "\n" not in warning
     assert len(warning) < 350
     assert all(torch.equal(weights(run)[name], value) for name, value in weights(usual).items())

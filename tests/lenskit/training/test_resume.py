@@ -255,5 +255,7 @@ def test_a_checkpoint_older_than_an_option_goes_on(stopped: Run, edited: Callabl
 
 
 def test_from_python_too_only_where_it_trains_may_change(stopped: Run) -> None:
-    with pytest.raises(UsageError, match=r"a run goes on as it is: epochs, seed cannot be changed, but accelerator, "):
+    with pytest.raises(
+        UsageError, match=r"epochs, seed cannot be changed when a run resumes: change only accelerator,"
+    ):
         resume(stopped.path, progress=False, epochs=5, seed=3, devices=1)
