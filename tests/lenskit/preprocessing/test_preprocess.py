@@ -147,7 +147,7 @@ def test_photographs_are_standardised_as_torchvision_does() -> None:
         (
             Preprocess(channels=3),
             (2, 8, 8),
-            "input.channels=3 repeats the channel of images that have one, these have 2",
+            "input.channels=3 needs images with one channel, which it repeats; these have 2",
         ),
         (
             Preprocess("imagenet"),

@@ -162,13 +162,13 @@ def test_the_ending_says_the_format() -> None:
 @pytest.mark.parametrize(
     ("out", "format", "complaint"),
     [
-        ("", "npy", "-o takes the path of what to write"),
+        ("", "npy", "-o takes the path of the output"),
         ("there.npy", "npy", "there.npy exists: choose another -o, or replace it with --overwrite"),
         ("lenses.npy", "npy", "lenses.parameters.csv exists"),
         ("table.csv", "mat", "table.csv is the table itself"),
         ("folder", "mat", "folder is a folder"),
         ("there.npy", "png", "there.npy is no folder"),
-        ("folder", "png", "folder holds other things than rendered images"),
+        ("folder", "png", "folder holds other files than rendered images"),
         ("pictures", "png", "pictures exists"),
     ],
 )
@@ -192,7 +192,7 @@ def test_no_folder_that_holds_more_than_images_is_replaced(blobs: Rendering, for
     path = Path("lenses") / foreign
     path.parent.mkdir(exist_ok=True)
     path.write_text("")
-    with pytest.raises(UsageError, match=f"lenses holds other things than rendered images, {foreign[:4]}"):
+    with pytest.raises(UsageError, match=f"lenses holds other files than rendered images, {foreign[:4]}"):
         check_out(Path("lenses"), "png", overwrite=True)
     with pytest.raises(UsageError, match="lenses holds by now other things"):
         write(blobs, Path("lenses"), "png")
@@ -280,4 +280,4 @@ def test_a_format_of_a_third_party_is_written_and_replaced(images: np.ndarray, c
             np.testing.assert_allclose(np.asarray(picture) / 65535, np.clip(image / image.max(), 0, 1), atol=1 / 65535)
     Path("lenses.pgm/one.png").write_text("mine")
     complaint = cli(*line, "--overwrite").complaint()
-    assert complaint.startswith("lenses.pgm holds other things than rendered images, one.png")
+    assert complaint.startswith("lenses.pgm holds other files than rendered images, one.png")

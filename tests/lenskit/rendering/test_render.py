@@ -112,16 +112,19 @@ def test_what_is_drawn_and_recorded_or_an_option_can_be_given() -> None:
 @pytest.mark.parametrize(
     ("columns", "complaint"),
     [
-        ({"shifted": [1.0]}, "column shifted is derived by derived from what it draws, and cannot be given"),
+        ({"shifted": [1.0]}, "column shifted cannot be given, because derived derives it from other parameters: "),
         ({"inner": [1.0]}, "column inner is derived"),
-        ({"most": [1.0]}, "column most is nothing that derived draws with these options; there are plain, kind"),
+        ({"most": [1.0]}, "column most is not drawn by derived with these options; there are plain, kind"),
         ({"plane": [1.0]}, r"column plane is unknown to derived (did you mean plain?); there are plain, kind"),
         ({"plain": [1.0, np.nan]}, "row 1 (from 0), column plain: nan is not finite"),
-        ({"plain": ["one"]}, "row 0 (from 0), column plain: 'one' is no number"),
-        ({"kind": ["none", "som"]}, "row 1 (from 0), column kind: 'som' is no class (did you mean some?); there are"),
-        ({"kind": [3]}, "row 0 (from 0), column kind: 3 is no class; there are none, some, all"),
-        ({"kind": [0.5]}, "row 0 (from 0), column kind: 0.5 is no class"),
-        ({"number": [2, 7]}, "row 1 (from 0), column number: 7 does not come to be: with all else that is given"),
+        ({"plain": ["one"]}, "row 0 (from 0), column plain: 'one' is not a number"),
+        (
+            {"kind": ["none", "som"]},
+            "row 1 (from 0), column kind: 'som' is not a class (did you mean some?); there are",
+        ),
+        ({"kind": [3]}, "row 0 (from 0), column kind: 3 is not a class; there are none, some, all"),
+        ({"kind": [0.5]}, "row 0 (from 0), column kind: 0.5 is not a class"),
+        ({"number": [2, 7]}, "row 1 (from 0), column number: 7 is not possible: with the other given values"),
     ],
 )
 def test_what_cannot_be_given_is_refused_with_its_place(columns: dict[str, Any], complaint: str) -> None:
