@@ -160,7 +160,9 @@ def test_stretches_joined_are_channels() -> None:
 
 
 def test_bad_input_is_one_line() -> None:
-    with pytest.raises(UsageError, match="how large the images' pixels are is not known: say it, as in --data"):
+    with pytest.raises(
+        UsageError, match="needs the pixel scale of the images, which is unknown: use, for example, --data"
+    ):
         Preprocess("unsharp", unsharp_scale=(0.2,))
     with pytest.raises(UsageError, match="needs images of 16 pixels or more, these have 15 x 40"):
         Preprocess("multipole").shape((1, 15, 40))

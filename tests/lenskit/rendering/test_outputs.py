@@ -194,7 +194,7 @@ def test_no_folder_that_holds_more_than_images_is_replaced(blobs: Rendering, for
     path.write_text("")
     with pytest.raises(UsageError, match=f"lenses holds other files than rendered images, {foreign[:4]}"):
         check_out(Path("lenses"), "png", overwrite=True)
-    with pytest.raises(UsageError, match="lenses holds by now other things"):
+    with pytest.raises(UsageError, match="lenses now holds other files"):
         write(blobs, Path("lenses"), "png")
     assert path.is_file()
     assert sorted(each.name for each in Path().iterdir()) == ["lenses"]
@@ -203,7 +203,9 @@ def test_no_folder_that_holds_more_than_images_is_replaced(blobs: Rendering, for
 def test_parameters_and_scratch_of_others_are_left_alone(blobs: Rendering) -> None:
     for name in ("lenses.parameters.csv", ".lenses.npy.part", ".lenses.npy.old"):
         Path(name).write_text("mine")
-    with pytest.raises(UsageError, match="lenses.parameters.csv exists, where the parameters of lenses.npy would go"):
+    with pytest.raises(
+        UsageError, match="lenses.parameters.csv exists, but the parameters of lenses.npy would go there"
+    ):
         check_out(Path("lenses.npy"), "npy", overwrite=True)
     write(blobs, Path("lenses.npy"), "npy")
     assert {Path(name).read_text() for name in (".lenses.npy.part", ".lenses.npy.old")} == {"mine"}

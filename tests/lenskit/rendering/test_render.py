@@ -113,7 +113,7 @@ def test_what_is_drawn_and_recorded_or_an_option_can_be_given() -> None:
     ("columns", "complaint"),
     [
         ({"shifted": [1.0]}, "column shifted cannot be given, because derived derives it from other parameters: "),
-        ({"inner": [1.0]}, "column inner is derived"),
+        ({"inner": [1.0]}, "column inner cannot be given"),
         ({"most": [1.0]}, "column most is not drawn by derived with these options; there are plain, kind"),
         ({"plane": [1.0]}, r"column plane is unknown to derived (did you mean plain?); there are plain, kind"),
         ({"plain": [1.0, np.nan]}, "row 1 (from 0), column plain: nan is not finite"),

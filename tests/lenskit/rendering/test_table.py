@@ -205,7 +205,7 @@ def test_json_that_python_does_not_take(text: str) -> None:
     [
         (
             r'[{"name": "a", "q": 1}, {"name": "\ud800", "q": 1}]',
-            r"row 1 \(from 0\), column name: '\\ud800' is no valid",
+            r"row 1 \(from 0\), column name: '\\ud800' is not valid",
         ),
         (r'{"\udfff": [1]}', r"lenses.json: the name of column '\\udfff' is not valid Unicode"),
     ],

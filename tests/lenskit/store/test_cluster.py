@@ -71,7 +71,9 @@ def test_a_task_never_writes_into_another_store(plan: Callable[..., Plan], tmp_p
     with claims.joined(lambda: None):
         begin(open_format("zarr", out), other, claims, overwrite=False)
     before = tree(tmp_path)
-    with pytest.raises(LenskitError, match="is another store by now: it differs in configuration.simulator.width"):
+    with pytest.raises(
+        LenskitError, match="was replaced by another store: it differs in configuration.simulator.width"
+    ):
         make_chunk(0, format="zarr", path=str(out), card=json.dumps(wanted.attributes()))
     assert tree(tmp_path) == before
     make_chunk(0, format="zarr", path=str(out), card=json.dumps(other.attributes()))

@@ -56,7 +56,7 @@ def test_what_lies_beside_a_store_stays(name: str, lenskit: Callable[..., Any]) 
     Path(name).write_text("mine")
     outcome = lenskit(*BLOBS, "--out", "s.zarr")
     if name.endswith(".lock"):
-        assert outcome.complaint().endswith("in the way, and no lock of lenskit: move it, or choose another --out")
+        assert outcome.complaint().endswith("is not a lock file of lenskit: move it, or choose another --out")
     else:
         assert lenskit("simulate", "--out", "s.zarr", "--seed", 1, "--workers", 1, "--overwrite").status == 0
     assert Path(name).read_text() == "mine"

@@ -245,7 +245,7 @@ def test_what_is_no_store_is_never_touched(plan: Make, tmp_path: Path) -> None:
     (tmp_path / "file.h5").write_text("more of it")
     before = tree(tmp_path)
     for name, format in (("thesis", "zarr"), ("downloads", "fits"), ("thesis", "hdf5"), ("file.h5", "hdf5")):
-        with pytest.raises(UsageError, match=f"{name} exists and is no {format} store"):
+        with pytest.raises(UsageError, match=f"{name} exists and is not a {format} store"):
             simulate(plan(), tmp_path / name, format=format, overwrite=True)
     assert tree(tmp_path) == before
 
@@ -266,9 +266,9 @@ def test_a_link_to_a_store_is_the_store(plan: Make, tmp_path: Path, format: str)
 @pytest.mark.parametrize("path", ["", ".", "/"])
 @pytest.mark.parametrize("format", OUT)
 def test_a_path_without_a_name_is_refused(plan: Make, path: str, format: str) -> None:
-    with pytest.raises(UsageError, match="is no name for a store: say, for example, --out pairs.zarr"):
+    with pytest.raises(UsageError, match="is not a name for a store: use, for example, --out pairs.zarr"):
         format_name(Path(path))
-    with pytest.raises(UsageError, match="is no name for a store"):
+    with pytest.raises(UsageError, match="is not a name for a store"):
         simulate(plan(), path, format=format)
 
 
@@ -318,7 +318,9 @@ def test_a_full_disk_is_one_line_and_the_same_command_goes_on(plan: Make, tmp_pa
     def fill() -> None:
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (largest - 1000, largest - 1000))
-        with pytest.raises(LenskitError, match="cannot be written: File too large; what is there is sound") as raised:
+        with pytest.raises(
+            LenskitError, match="cannot be written: File too large; existing chunks are undamaged"
+        ) as raised:
             simulate(wanted, out, format=format)
         assert "\n" not in str(raised.value)
 
@@ -354,7 +356,7 @@ def test_without_locks_one_process_does_everything(
     folder = tmp_path / "new"
     simulate(plan(seed=6), folder / "pairs.zarr", workers=1000)
     assert [record.getMessage() for record in caplog.records] == [
-        f"{folder / 'pairs.zarr.lock'} cannot be locked: this process works alone; let no other fill the store"
+        f"{folder / 'pairs.zarr.lock'} cannot be locked: use only this process to fill the store"
     ]
     simulate(plan(), folder / "pairs.zarr", overwrite=True)
     assert tree(folder) == tree(tmp_path / "whole")

@@ -169,13 +169,13 @@ def test_what_is_no_store_or_another_version_is_told(out: Path, tmp_path: Path) 
     group = json.loads((out / "zarr.json").read_text())
     group["attributes"]["format_version"] = 2
     (out / "zarr.json").write_text(json.dumps(group))
-    with pytest.raises(UsageError, match="differs in format_version: it has 2, this version of lenskit knows 1"):
+    with pytest.raises(UsageError, match="differs in format_version: it has 2, this version of lenskit supports 1"):
         Store(out)
     assert is_store(out)
     for text in ("{", "[]", "{}", '{"attributes": {"format": "other"}}'):
         (out / "zarr.json").write_text(text)
         assert not is_store(out)
-        with pytest.raises(UsageError, match="is no store of simulated pairs"):
+        with pytest.raises(UsageError, match="is not a store of simulated pairs"):
             Store(out)
     with pytest.raises(UsageError, match="there is no store"):
         Store(tmp_path / "nowhere")
