@@ -51,7 +51,7 @@ class ZarrFormat(Format):
         return strangers_among([IMAGES, STAGING, *AXES[2:], *map(coordinate_name, parameters)], self.path)
 
     def create(self, plan: Plan) -> None:
-        """Create the missing arrays. Each file is written atomically, the group's first."""
+        """Create the missing arrays; each file is written atomically."""
         self._open.clear()
         self.path.mkdir(parents=True, exist_ok=True)
         if not self.exists:
@@ -72,7 +72,7 @@ class ZarrFormat(Format):
         return Store(self.path).lacks(chunk)
 
     def write(self, plan: Plan, chunk: int, images: NDArray[Any], values: NDArray[np.float64]) -> None:
-        """Write a chunk: first its parameters, if the store is incomplete, then its images."""
+        """Write a chunk: in an incomplete store its parameters first, then its images."""
         lenses = plan.lenses_of(chunk)
         if not Store(self.path).complete:
             padded = np.full((*values.shape[:2], max(1, values.shape[2])), np.nan)

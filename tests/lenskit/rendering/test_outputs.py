@@ -1,4 +1,4 @@
-"""What is written can be read by those it is written for, and is there as a whole or not at all."""
+"""Outputs can be read by common tools, and are written completely or not at all."""
 
 from __future__ import annotations
 
@@ -36,7 +36,10 @@ def blobs() -> Rendering:
 
 @pytest.fixture
 def cli(request: pytest.FixtureRequest) -> Callable[..., Any]:
-    """Runs a command line, as the fixture `lenskit` does, whose name the package has here."""
+    """Run a command line like the fixture `lenskit`.
+
+    That name is the package here.
+    """
     return request.getfixturevalue("lenskit")
 
 
@@ -132,7 +135,7 @@ def test_the_asinh_stretch_is_as_it_says() -> None:
 
 @pytest.mark.parametrize("format", formats_of(ImageFormat))
 def test_an_output_is_whole_or_not_there(format: str) -> None:
-    """The second lens has no image: nothing is left, and what was there before stays."""
+    """The second lens has no image: no file is left, and the earlier output stays."""
     out = Path("lenses.x")
     broken: dict[str, Any] = {"hidden": [0.1, 2e38]}
     with pytest.raises(LenskitError, match="not finite"):

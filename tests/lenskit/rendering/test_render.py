@@ -1,4 +1,4 @@
-"""Lenses of a table: what can be given, and that it is what is rendered."""
+"""Lenses of a table: the values that can be given, and their images."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ UNIT = Distribution.parse("uniform(0, 1)")
 
 
 class Derived(Simulator):
-    """Records what it draws as it is, changed, and by way of a class."""
+    """Simulator that records draws unchanged, changed, and as the number of a class."""
 
     groups = ("lens",)
     parameters = (
@@ -101,7 +101,7 @@ def test_some_of_the_addresses_draw_as_all_do() -> None:
     assert torch.equal(some.noise("n", 4), rng.noise("n", 4)[rows])
 
 
-# --- What can be given ---
+# --- Given values ---
 
 
 def test_what_is_drawn_and_recorded_or_an_option_can_be_given() -> None:
@@ -150,11 +150,11 @@ def test_an_image_that_is_not_finite_is_no_image() -> None:
         list(rendered({"hidden": [1.0, 2e38]}))
 
 
-# --- What is rendered ---
+# --- Rendered images ---
 
 
 def test_a_row_is_one_lens_and_nothing_is_multiplied() -> None:
-    """Three values of one parameter and of another are three lenses, not nine."""
+    """Three values of each of two parameters are three lenses, not nine."""
     (part,) = rendered({"plain": [1.0, 2.0, 3.0], "hidden": [0.0, 0.5, 1.0], "kind": ["all", 1, None]})
     assert part.images.shape == (3, 1, 2, 2)
     np.testing.assert_allclose(part.images[:, 0, 0, 0], [1 + 0, 2 + 1.5, 3 + 3])
@@ -175,7 +175,7 @@ def test_what_the_table_does_not_say_is_drawn_for_the_row() -> None:
 
 
 def test_recorded_values_give_the_same_images() -> None:
-    """The toy's width is all that is drawn but for place and noise, which belong to the row."""
+    """The toy draws only the width; place and noise depend on the row."""
     simulator = Blobs(pixels=8)
     scene = simulator.scene(5, "render", torch.arange(9))
     images, values = lenskit.render({"width": scene["width"].tolist()}, "blobs", set={"pixels": 8}, seed=5)

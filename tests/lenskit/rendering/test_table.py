@@ -1,4 +1,4 @@
-"""Tables from CSV, JSON and Python, and what is wrong with them in one line."""
+"""Tables from CSV, JSON and Python, and one-line errors for invalid ones."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def numbers(table: Table) -> dict[str, list[float | None]]:
 
 @given(columns=COLUMNS)
 def test_all_that_hold_the_same_are_read_as_the_same(columns: dict[str, list[float | None]]) -> None:
-    """Whatever the numbers: as columns, as rows, and as JSON of either."""
+    """Numbers as columns, as rows, and as JSON of either give the same table."""
     rows = [dict(zip(columns, cells, strict=True)) for cells in zip(*columns.values(), strict=True)]
     for read in (columns, rows, json.loads(json.dumps(columns))):
         assert numbers(read_table(read)) == columns

@@ -65,7 +65,7 @@ def test_an_unreachable_cluster_is_one_line_within_seconds(
 
 
 def test_a_task_never_writes_into_another_store(plan: Callable[..., Plan], tmp_path: Path) -> None:
-    """A task of a command that was stopped comes late: meanwhile another store is where its own was."""
+    """A task of a stopped command runs late, when another store has replaced its own."""
     out, wanted, other = tmp_path / "pairs.zarr", plan(), plan({"width": "1.5"})
     claims = Claims(out)
     with claims.joined(lambda: None):
@@ -109,5 +109,7 @@ def test_a_worker_says_what_hinders_it(plan: Callable[..., Plan], tmp_path: Path
     with pytest.raises(LenskitError, match="a worker of the cluster does not see .*pairs.zarr: --out must be on"):
         make_chunk(0, format="zarr", path=str(tmp_path / "pairs.zarr"), card=card)
     wanted.mode["instructions"] = "ABACUS"
-    with pytest.raises(LenskitError, match="a worker of the cluster differs in instructions: it has .*, the store ABA"):
+    with pytest.raises(
+        LenskitError, match="a worker of the cluster differs in instructions: it has .*, the store has ABA"
+    ):
         make_chunk(0, format="zarr", path=str(tmp_path / "pairs.zarr"), card=json.dumps(wanted.attributes()))

@@ -1,4 +1,7 @@
-"""Formats of stores: how they are found, those of third parties, and files of others, which are never removed."""
+"""Store formats: discovery, third-party formats, and foreign files.
+
+Files of others are never removed.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +42,7 @@ def test_what_others_put_into_a_store_stays(format: str, lenskit: Callable[..., 
         mine = Path(name) if format == "hdf5" else out / name
         mine.parent.mkdir(exist_ok=True)
         mine.write_text("mine")
-        assert lenskit("simulate", "--out", out, "--workers", 1).status == 0  # goes on, and sweeps
+        assert lenskit("simulate", "--out", out, "--workers", 1).status == 0  # resumes, and removes temporary files
         complaint = lenskit("simulate", "--out", out, "--seed", 1, "--workers", 1).complaint()
         assert complaint.endswith("choose another --out")
         complaint = lenskit("simulate", "--out", out, "--seed", 1, "--workers", 1, "--overwrite").complaint()

@@ -1,4 +1,4 @@
-"""Plans: what a store shall hold."""
+"""Plans of stores."""
 
 from __future__ import annotations
 

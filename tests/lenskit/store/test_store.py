@@ -1,4 +1,4 @@
-"""Reading a store: what is missing or damaged is never taken for images."""
+"""Reading of stores: missing or damaged files are never read as images."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ def reshape(file: Path) -> None:
 def test_doing_what_is_said_of_damage_makes_the_store_whole(
     plan: Make, out: Path, file: str, harm: Callable[[Path], None], part: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And no image is rendered for it that is there."""
+    """No existing image is rendered again."""
     whole = tree(out)
     harm(out / file)
     assert tree(out) != whole
@@ -148,7 +148,7 @@ def test_restored_parameters_are_made_in_the_same_way(plan: Make, tmp_path: Path
 
 
 def test_damaged_parameters_of_an_incomplete_store_are_drawn_again(plan: Make, out: Path, tmp_path: Path) -> None:
-    """Of the last chunk too, which has fewer lenses than the others."""
+    """This includes the last chunk, which has fewer lenses than the others."""
     part = tmp_path / "part.zarr"
     claims = Claims(part)
     with claims.joined(lambda: None):

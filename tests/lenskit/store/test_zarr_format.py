@@ -1,4 +1,4 @@
-"""Zarr stores as they are written."""
+"""Zarr stores as written."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from lenskit.store.zarr_format import ZarrFormat
 
 
 def test_what_numbers_things_says_so(plan: Callable[..., Plan], tmp_path: Path) -> None:
-    """The attribute that readers of other files look for, and that a copy of a data set keeps."""
+    """The attribute marks identities for readers, and a copy of a data set keeps it."""
     store = ZarrFormat(tmp_path / "a.zarr")
     stamp, width = Parameter("stamp", identity=True), Parameter("width")
     assert store._create_coordinate(plan(), stamp).attrs["identity"] is True

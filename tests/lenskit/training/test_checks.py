@@ -1,4 +1,4 @@
-"""Bad input through the command line: one line each, and nothing is written."""
+"""Bad input on the command line: the error is one line, and nothing is written."""
 
 from __future__ import annotations
 
@@ -113,7 +113,10 @@ FITTING = re.compile(r"use --batch-size (\d+)")
     ],
 )
 def test_a_batch_that_is_advised_is_one_that_can_be_taken(line: str, lenskit: Callable[..., Any]) -> None:
-    """As of pytorch/pytorch#4534: the number of lenses is no multiple of a batch, or below one."""
+    """The number of lenses may not be a multiple of a batch, or smaller than one.
+
+    The same fault as in pytorch/pytorch#4534.
+    """
     toys = ("train", "--recipe", "toys", "--accelerator", "cpu")
     advised = FITTING.search(lenskit(*toys, *line.split()).complaint())
     assert advised

@@ -1,4 +1,4 @@
-"""The Trainer that settings and launchers come to, and what is said when they do not fit."""
+"""The Trainer for settings and launchers, and errors if they do not fit."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ SLURM = {
 
 @pytest.fixture(autouse=True)
 def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
-    """Without the traces of a launcher that may have started the tests."""
+    """Remove the environment variables of a launcher that may have started the tests."""
     for name in os.environ:
         if name.startswith(("SLURM_", "TORCHELASTIC_")) or name in ("RANK", "LOCAL_RANK", "WORLD_SIZE"):
             monkeypatch.delenv(name)
@@ -99,7 +99,7 @@ def test_one_task_of_slurm_may_have_several_devices(environment: pytest.MonkeyPa
 
 
 def test_slurm_without_srun_is_told(environment: pytest.MonkeyPatch) -> None:
-    """The other tasks would be waited for in vain."""
+    """Otherwise the run would wait for the other tasks forever."""
     say(environment, SLURM | {"SLURM_NTASKS": 4, "SLURM_NTASKS_PER_NODE": 4})
     with pytest.raises(UsageError, match=r"room for 4 tasks in this job, but only one was started: use `srun lenskit"):
         make_trainer(settings(), 1)
@@ -115,7 +115,7 @@ def test_strategies_that_runs_are_not_made_for(strategy: str) -> None:
 
 @pytest.mark.slow
 def test_processes_that_lightning_starts_stop_with_the_status_of_the_first(toys, tmp_path: Path) -> None:
-    """It kills the first if another ends with a status of its own."""
+    """Lightning kills the first process if another one ends with an error."""
     (tmp_path / "run.toml").write_text(toys(train={"devices": 2}).to_toml())
     answer = subprocess.run(
         [sys.executable, "-m", "lenskit.cli", "train", "--config", "run.toml", "--out", "run"],

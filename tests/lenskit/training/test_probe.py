@@ -1,4 +1,4 @@
-"""The probe while training: its figures in closed form, and that it changes nothing of the run."""
+"""The probe: its figures in closed form, and that it does not change the run."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def same(a: dict[str, Tensor], b: dict[str, Tensor]) -> bool:
 @given(st.floats(0, math.pi), st.floats(0.1, 10))
 @settings(deadline=None, max_examples=30)
 def test_alignment_of_views_at_an_angle(angle: float, length: float) -> None:
-    """Chords of the unit circle: (2 sin(angle / 2)) squared, however long the features are."""
+    """Chords of the unit circle, (2 sin(angle / 2))^2, for features of any length."""
     a = torch.tensor([[1.0, 0.0], [0.0, 2.0]])
     turn = torch.tensor([[math.cos(angle), math.sin(angle)], [-math.sin(angle), math.cos(angle)]])
     expected = 4 * math.sin(angle / 2) ** 2
@@ -74,7 +74,7 @@ def test_alignment_of_views_at_an_angle(angle: float, length: float) -> None:
 
 
 def test_uniformity_in_closed_form() -> None:
-    """Two opposite points, at distance 2; and all in one place."""
+    """Two opposite points at distance 2; and all points in one place."""
     assert float(uniformity(torch.tensor([[3.0, 0.0], [-0.5, 0.0]]))) == pytest.approx(-8)
     assert float(uniformity(torch.ones(10, 4))) == pytest.approx(0, abs=1e-6)
     # Three axes: every pair at distance sqrt(2).
@@ -96,7 +96,7 @@ def test_what_lies_on_a_line_is_read_off_and_noise_is_not() -> None:
 
 
 def test_r2_is_that_of_a_ridge_regression_on_the_same_lenses() -> None:
-    """The best of scikit-learn's plain ridge regressions over the penalties is no better than chance would have it."""
+    """It equals scikit-learn's ridge regression for one of the penalties."""
     x = normal(400, 20).double().numpy()
     y = x[:, 0] + x[:, 1] ** 2 + 0.5 * normal(400, 1, 3)[:, 0].double().numpy()
     found = read_off(x, {"y": y}, [Parameter("y")])["r2/y"]
@@ -138,7 +138,10 @@ def test_the_score_is_the_mean_of_the_headline_parameters() -> None:
 
 
 def test_what_is_judged(toys) -> None:
-    """Headline parameters and what the pair shares; a pair of one image is judged by the headline ones' groups."""
+    """Headline parameters and shared groups.
+
+    For pairs of one image, the groups of the headline parameters count as shared.
+    """
     x = Parameter("x", group="source")
     width, y = Parameter("width", headline=True), Parameter("y")
     assert judged((width, y, x), toys().build("pairs")) == [width, y]
@@ -150,7 +153,7 @@ def test_what_is_judged(toys) -> None:
 
 @pytest.mark.parametrize("pairs", ["lens-fixed", "default"])
 def test_lenses_are_of_a_split_of_their_own(toys, pairs: str) -> None:
-    """And the same ones for every seed; the pairs' views of the first are compared."""
+    """They are the same for every seed; the views of the first lenses are compared."""
     job = Job(toys(pairs={"name": pairs}, train={"seed": 7}))
     lenses = held_out(job.training_set, 300)
     drawn = SimulatedLenses(job.config.build("simulator"), seed=0, split="probe").read(range(300))
@@ -180,7 +183,7 @@ def test_stored_lenses_are_judged_on_lenses_of_the_simulator_that_made_them(toys
     lenses = held_out(job.training_set, 100)
     assert not lenses.seen
     assert torch.equal(lenses.images, held_out(Job(toys()).training_set, 100).images)
-    # Without what made them there are only themselves.
+    # Without the simulator there are only the stored lenses.
     job.training_set.dataset.configuration = None
     lenses = held_out(job.training_set, 100)
     assert lenses.seen
@@ -196,7 +199,7 @@ def test_stored_lenses_are_judged_on_lenses_of_the_simulator_that_made_them(toys
 
 def test_a_probe_leaves_the_network_and_the_random_numbers_alone() -> None:
     network = nn.Sequential(nn.Linear(3, 8), nn.BatchNorm1d(8), nn.Dropout(), nn.Linear(8, 4))
-    network[1].eval()  # frozen, as a method may have it
+    network[1].eval()  # frozen, as a method may do
     before = {name: value.clone() for name, value in network.state_dict().items()}
     lenses = ProbeLenses(
         normal(64, 3), (normal(64, 3), normal(64, 3, 2)), {"width": normal(64, 1)[:, 0].double()}, (), False
@@ -260,7 +263,7 @@ def test_the_best_encoder_is_kept(probed: Run, toys) -> None:
     card = read_card(probed.path / "best")
     assert card["trained"] == {"batches": best["batches"], "of": 24}
     assert card["probe"]["score"] == best["probe"]
-    # What is judged is what is kept: its figures again, from the folder.
+    # The encoder in `best/` has the figures in its card.
     encoder = probed.encoder("best")
     lenses = held_out(Job(toys()).training_set, 128)
     assert probe(encoder.backbone, lenses, [WIDTH])["probe"] == pytest.approx(best["probe"], abs=1e-6)

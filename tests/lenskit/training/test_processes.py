@@ -1,4 +1,4 @@
-"""Several processes train what one trains, and stop together."""
+"""Several processes train the same weights as one process, and stop together."""
 
 from __future__ import annotations
 
@@ -39,13 +39,16 @@ def figures(path: Path) -> list[dict[str, float]]:
 
 
 def of_method(method: str) -> Config:
-    """Two epochs of four batches, with what depends on a process left out: dropout and noise of its own."""
+    """Return two epochs of four batches without dropout and noise.
+
+    These depend on the process.
+    """
     load = registry().find("method", method).load()
     names = [option.name for option in options_of(load)]
     small = {name: size for name in names for end, size in SMALL.items() if name.endswith(end)}
     own = {"noise": 0.0, "spread": 0.0} if method == "restless" else {}
     backbone = {"mae": {"name": "timm:test_vit"}, "rbm": {"name": "rbm-hidden", "hidden": 32}}.get(method, EXACT)
-    # An RBM's pixels are from 0 to 1, and the blobs have noise below zero.
+    # An RBM needs pixels from 0 to 1, and the noise of the blobs is negative in places.
     return Config.resolve({
         "train": TRAIN, "monitor": {"log_every": 1}, "simulator": {"name": "blobs", "pixels": 32},
         "input": {"stretch": "zscale"} if method == "rbm" else {},
@@ -55,7 +58,10 @@ def of_method(method: str) -> Config:
 
 @pytest.fixture(scope="module")
 def trained(together: Callable[..., list[list[int]]], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a run METHOD-1 of one process and METHOD-2 of two at half the batch for each method."""
+    """Return a folder with runs METHOD-1 (one process) and METHOD-2 (two processes).
+
+    Each of the two processes has half of the batch.
+    """
     folder = tmp_path_factory.mktemp("methods")
     groups = []
     for processes in (1, 2):
@@ -73,7 +79,7 @@ def trained(together: Callable[..., list[list[int]]], tmp_path_factory: pytest.T
 @pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
 def test_two_processes_end_with_the_weights_of_one(method: str, trained: Path) -> None:
-    """Batch norms left out, which are synchronised on GPUs only."""
+    """Without batch norm, which is synchronised on GPUs only."""
     one, two = state(trained / f"{method}-1"), state(trained / f"{method}-2")
     assert one.keys() == two.keys()
     for name, value in one.items():

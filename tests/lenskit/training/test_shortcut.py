@@ -1,4 +1,4 @@
-"""The shortcut control: what it finds, what it leaves alone, and what it says."""
+"""The shortcut control: its figures and its lines."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ N = 400
 
 
 def blobs(width: Tensor, channels: int = 1, pixels: int = 24) -> Tensor:
-    """Round Gaussians with noise, (n, channels, pixels, pixels)."""
+    """Return round Gaussians with noise, (n, channels, pixels, pixels)."""
     axis = torch.arange(pixels) - (pixels - 1) / 2
     r2 = axis**2 + axis[:, None] ** 2
     noise = 0.02 * torch.randn(len(width), channels, pixels, pixels, generator=torch.Generator().manual_seed(2))

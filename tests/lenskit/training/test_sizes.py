@@ -1,4 +1,4 @@
-"""A run's images have the nearest size that its backbone takes, and predictions resize images in the same way."""
+"""Images are resized to the nearest size of the backbone."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ VIT = "timm:test_vit"  # patches of 16 pixels
 
 
 class Sixteens(Backbone):
-    """Refuses sizes that are no multiple of 16 when it is built, and says nothing else of them."""
+    """Backbone that rejects sizes other than multiples of 16, only when it is built."""
 
     features = 4
 
@@ -46,7 +46,7 @@ class Sixteens(Backbone):
 
 
 class Fixed(Backbone):
-    """Has weights for each of 64 x 64 pixels, whatever it is asked for."""
+    """Backbone with weights for 64 x 64 pixels, whatever the size of the images."""
 
     features = 4
 
@@ -59,7 +59,7 @@ class Fixed(Backbone):
 
 
 class Stating(Fixed):
-    """States its size."""
+    """Backbone that states its size."""
 
     @classmethod
     def nearest_size(cls, size: int, **options: Any) -> int:
@@ -129,7 +129,7 @@ def test_other_faults_than_a_size_are_told_as_they_are() -> None:
 
 
 class Interrupt(pl.Callback):
-    """Stops a run after its third batch."""
+    """Callback that stops a run after its third batch."""
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: Any, *_: Any) -> None:
         if pl_module.batches == 2:
@@ -165,7 +165,7 @@ def test_the_size_is_in_the_card_and_not_in_the_configuration(
         assert torch.equal(encoder(images), encoder.backbone(Preprocess("asinh", size=32)(images)))
     assert run.method().backbone.size == 32
 
-    # Another backbone over its run.toml gets a size of its own.
+    # Another backbone in its run.toml gets its own size.
     layer = Config.from_toml(run.path / "run.toml").sections
     assert Job(Config.resolve(layer, {"backbone": {"name": "tiny"}})).encoder.card["input"]["size"] is None
 
