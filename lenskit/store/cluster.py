@@ -20,19 +20,20 @@ from lenskit.store.plan import Plan, differences
 from lenskit.store.render import Renderer
 
 TIMEOUT = 5
-"""Timeout in seconds for the connection to a scheduler."""
+"""Default timeout in seconds for the connection to a scheduler."""
 
 log = logging.getLogger("lenskit")
 _working = threading.Lock()
 
 
 @contextmanager
-def connected(address: str, workers: int) -> Iterator[Any]:
+def connected(address: str, workers: int, timeout: float = TIMEOUT) -> Iterator[Any]:
     """Yield a client of a cluster.
 
     Args:
         address: Address of the scheduler, or `local` for a cluster on this machine.
         workers: Number of processes of a local cluster.
+        timeout: Timeout in seconds for the connection to a scheduler.
 
     Raises:
         LenskitError: Dask is not installed, or the scheduler cannot be reached.
@@ -57,7 +58,7 @@ def connected(address: str, workers: int) -> Iterator[Any]:
             }
             target = stack.enter_context(LocalCluster(n_workers=workers, threads_per_worker=1, **quiet))
         try:
-            client = stack.enter_context(Client(target, timeout=TIMEOUT, set_as_default=False))
+            client = stack.enter_context(Client(target, timeout=timeout, set_as_default=False))
         except (OSError, ValueError) as error:
             raise LenskitError(f"there is no Dask scheduler at {address}: {' '.join(str(error).split())}") from error
         if not client.scheduler_info()["workers"]:

@@ -42,6 +42,7 @@ def simulate(
     dask: str | None = None,
     overwrite: bool = False,
     tell: Tell = lambda done: None,
+    pause: float = PAUSE,
 ) -> None:
     """Make a store, or the missing chunks of a store.
 
@@ -54,6 +55,7 @@ def simulate(
         dask: Address of a Dask scheduler whose workers do the work, or `local` for a cluster of `workers` processes.
         overwrite: Whether to overwrite a store with another configuration, version or mode.
         tell: Function that is called from time to time with the number of chunks done.
+        pause: Shortest time in seconds between two counts of the chunks done.
 
     Raises:
         UsageError: There is something else at `out`, or a store that differs from the plan; or `out` is inside a run
@@ -80,7 +82,7 @@ def simulate(
             fill_on_cluster(client, store, plan, tell)
         else:
             with _helpers(store, plan, workers - 1):
-                fill(store, plan, claims, tell)
+                fill(store, plan, claims, tell, pause=pause)
         with claims.setup(), written(store.path):
             store.finish(plan)
 
@@ -143,7 +145,12 @@ def check_same(store: Format, plan: Plan) -> None:
 
 
 def fill(
-    store: Format, plan: Plan, claims: Claims, tell: Tell | None = None, between: Callable[[], object] = lambda: None
+    store: Format,
+    plan: Plan,
+    claims: Claims,
+    tell: Tell | None = None,
+    between: Callable[[], object] = lambda: None,
+    pause: float = PAUSE,
 ) -> None:
     """Make chunks until none is missing.
 
@@ -155,8 +162,9 @@ def fill(
         claims: Claims on the store, joined.
         tell: Function that is called with the number of chunks done by all processes.
         between: Function that is called after each chunk that this process made.
+        pause: Shortest time in seconds between two counts of the chunks done.
     """
-    render, told = None, _Progress(store, plan, tell)
+    render, told = None, _Progress(store, plan, tell, pause)
     while missing := store.missing(plan):
         told.say(missing)
         any_made = False
@@ -183,10 +191,12 @@ class _Progress:
         store: The store.
         plan: Plan of the store.
         tell: Function that is called with the number; None for no reports.
+        pause: Shortest time in seconds between two counts.
     """
 
-    def __init__(self, store: Format, plan: Plan, tell: Tell | None) -> None:
-        self._store, self._plan, self._tell, self._next = store, plan, tell, time.monotonic() + PAUSE
+    def __init__(self, store: Format, plan: Plan, tell: Tell | None, pause: float) -> None:
+        self._store, self._plan, self._tell, self._pause = store, plan, tell, pause
+        self._next = time.monotonic() + pause
 
     def say(self, missing: list[int]) -> None:
         """Report the number of chunks done, given the missing chunks."""
@@ -198,7 +208,7 @@ class _Progress:
         if self._tell and (began := time.monotonic()) >= self._next:
             self.say(self._store.missing(self._plan))
             now = time.monotonic()
-            self._next = now + max(PAUSE, 10 * (now - began))
+            self._next = now + max(self._pause, 10 * (now - began))
 
 
 @contextmanager

@@ -11,7 +11,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import lenskit
-from lenskit.chosen import build
 from lenskit.distributions import Distribution
 from lenskit.errors import LenskitError, UsageError
 from lenskit.generator import KeyedGenerator
@@ -183,12 +182,13 @@ def test_recorded_values_give_the_same_images() -> None:
     np.testing.assert_array_equal(values["x"], scene["x"])
 
 
-def test_many_rows_are_rendered_in_parts_that_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
-    whole, _ = lenskit.render({"width": [1.0, 2.0, None] * 4}, "blobs")
-    monkeypatch.setattr("lenskit.store.plan.CHUNK_BYTES", 4 * 16 * 16 * 2)
-    rendering = Rendering(read_table({"width": [1.0, 2.0, None] * 4}), build("simulator", "blobs", {}), "blobs")
-    parts = list(rendering)
-    assert len(parts) == 6
+def test_many_rows_are_rendered_in_parts_that_do_not_matter() -> None:
+    """Two images of 1024 pixels fill a part."""
+    simulator = Blobs(pixels=1024)
+    given = {"width": torch.tensor([1.0, 2.0, torch.nan, 1.0, 2.0, torch.nan], dtype=torch.float64)}
+    whole = simulator.render(simulator.scene(0, "render", torch.arange(6), given=given))
+    parts = list(Rendering(read_table({"width": [1.0, 2.0, None] * 2}), simulator, "blobs"))
+    assert len(parts) == 3
     np.testing.assert_allclose(np.concatenate([part.images for part in parts]), whole, atol=1e-6)
 
 

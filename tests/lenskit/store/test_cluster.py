@@ -52,15 +52,18 @@ def test_a_worker_that_is_killed_loses_nothing(plan: Callable[..., Plan], tmp_pa
 
 
 @pytest.mark.parametrize("address", ["tcp://127.0.0.1:9", "127.0.0.1:9", "nowhere", "nonsense://x"])
-def test_an_unreachable_cluster_is_one_line_within_seconds(
-    plan: Callable[..., Plan], tmp_path: Path, address: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("lenskit.store.cluster.TIMEOUT", 1)
-    began = time.monotonic()
-    with pytest.raises(LenskitError, match=f"there is no Dask scheduler at {address}: ") as raised:
-        simulate(plan(), tmp_path / "pairs.zarr", dask=address)
+def test_an_unreachable_cluster_is_one_line(address: str) -> None:
+    with (
+        pytest.raises(LenskitError, match=f"there is no Dask scheduler at {address}: ") as raised,
+        connected(address, 1, timeout=1),
+    ):
+        pass
     assert "\n" not in str(raised.value)
-    assert time.monotonic() - began < 60
+
+
+def test_an_unreachable_cluster_leaves_no_files(plan: Callable[..., Plan], tmp_path: Path) -> None:
+    with pytest.raises(LenskitError, match="there is no Dask scheduler at nonsense://x: "):
+        simulate(plan(), tmp_path / "pairs.zarr", dask="nonsense://x")
     assert list(tmp_path.iterdir()) == []
 
 

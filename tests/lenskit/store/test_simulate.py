@@ -371,9 +371,8 @@ def test_without_locks_one_process_does_everything(
     assert tree(folder) == tree(tmp_path / "whole")
 
 
-def test_chunks_that_others_made_count_as_done(plan: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_chunks_that_others_made_count_as_done(plan: Make, tmp_path: Path) -> None:
     """Another process makes three of five chunks while this one makes its first."""
-    monkeypatch.setattr("lenskit.store.simulate.PAUSE", 0)
     wanted, out, told = plan(lenses=20), tmp_path / "pairs.zarr", []
 
     def tell(done: int) -> None:
@@ -383,7 +382,7 @@ def test_chunks_that_others_made_count_as_done(plan: Make, tmp_path: Path, monke
                 store.write(wanted, chunk, *render(chunk))
         told.append(done)
 
-    simulate(wanted, out, tell=tell)
+    simulate(wanted, out, tell=tell, pause=0)
     # The last chunk may be reported before it is counted.
     assert sorted(set(told)) == [0, 4, 5]
     assert told == sorted(told)
