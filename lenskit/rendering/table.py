@@ -89,7 +89,7 @@ class Table:
         for row, cell in enumerate(self.columns[NAME]):
             name = "" if cell is None else str(cell)
             if not name or name in (".", "..") or any(mark in name for mark in "/\\\0\n\r"):
-                raise self.fault(row, NAME, f"{name!r} is no name for an image")
+                raise self.fault(row, NAME, f"{name!r} is not a valid name for an image")
             if len(name.encode(errors="surrogatepass")) > LONGEST_NAME:
                 raise self.fault(row, NAME, f"{name[:20]!r}... has more than {LONGEST_NAME} bytes, too many for a file")
             if name in names:

@@ -192,7 +192,7 @@ class Store:
             if (file := self.path / STAGING / f"c.{chunk}.0.0").is_file():
                 yield self._checked(file, partial(self._sound, file, partial(self._staged, chunk)))
         lacking = f"{len(self.missing())} of {self.plan.chunks} chunks are missing"
-        yield "zarr.json", f"says that the store is incomplete ({lacking}); finish it with: {self.finish_with}"
+        yield "zarr.json", f"marks the store as incomplete ({lacking}); finish it with: {self.finish_with}"
 
     def _checked(self, file: Path, read: Callable[[], object]) -> tuple[str, str]:
         name = str(file.relative_to(self.path))

@@ -122,9 +122,9 @@ def test_what_is_no_finite_number_is_refused_with_its_place(cell: str) -> None:
     ("names", "complaint"),
     [
         ("x,y,x", "line 4, column name: 'x' is also the name of line 2"),
-        ("x,../y,z", "line 3, column name: '../y' is no name for an image"),
-        ("x,.,z", "line 3, column name: '.' is no name for an image"),
-        ("x,,z", "line 3, column name: '' is no name for an image"),
+        ("x,../y,z", "line 3, column name: '../y' is not a valid name for an image"),
+        ("x,.,z", "line 3, column name: '.' is not a valid name for an image"),
+        ("x,,z", "line 3, column name: '' is not a valid name for an image"),
     ],
 )
 def test_names_name_one_image_each(names: str, complaint: str) -> None:

@@ -159,7 +159,7 @@ def test_damaged_parameters_of_an_incomplete_store_are_drawn_again(plan: Make, o
     complaints = {name: wrong for name, wrong in Store(part).check() if wrong}
     assert list(complaints) == ["images/c.1.0.0.0.0", "staging/c.2.0.0", "zarr.json"]
     assert complaints["zarr.json"] == (
-        f"says that the store is incomplete (1 of 3 chunks are missing); finish it with: lenskit simulate --out {part}"
+        f"marks the store as incomplete (1 of 3 chunks are missing); finish it with: lenskit simulate --out {part}"
     )
     simulate(plan(), part)
     assert tree(part) == tree(out)

@@ -26,7 +26,7 @@ EXACT = {
     "method": {"name": "restless", "noise": 0.0, "spread": 0.0},
     "backbone": {"name": "tiny", "dropout": 0.0, "norm": False},
 }
-"""With what depends on a process left out: batch norm, dropout, noise of its own."""
+"""Options without batch norm, dropout and noise, which differ between processes."""
 
 
 def checkpoint(path: Path) -> dict[str, Any]:

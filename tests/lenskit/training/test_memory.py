@@ -141,7 +141,7 @@ def test_a_user_is_told_which_batch_would_fit(
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(sys.platform != "linux", reason="address space is limited as Linux does it")
+@pytest.mark.skipif(sys.platform != "linux", reason="the limit of the address space works on Linux only")
 def test_a_process_that_may_take_no_more_memory(together, tmp_path: Path) -> None:
     """A run that needs gigabytes (4096 lenses of 64 x 64 pixels) gets 400 MiB."""
     flags = "--recipe toys --accelerator cpu --set simulator.pixels=64 --lenses 4096 --batch-size 4096 --out run"

@@ -17,14 +17,14 @@ from lenskit.registry import registry
 METHODS = [r.name for r in registry().of_kind("method") if "toys" not in r.plugin.distribution] + ["restless"]
 
 SMALL = {"_dim": 16, "_depth": 1, "queue": 32, "slices": 16}
-"""What options become whose names end so, to be quick."""
+"""Small values of options by the ends of their names, to be fast."""
 
 TRAIN = {
     "lenses": 32, "epochs": 2, "batch_size": 8, "checkpoint_every": 3, "accelerator": "cpu", "precision": "64-true",
 }  # fmt: skip
 
 EXACT = {"name": "tiny", "dropout": 0.0, "norm": False}
-"""A backbone whose outcome for a lens depends on no other lens, and on no chance."""
+"""A backbone whose features of a lens do not depend on other lenses or on random numbers."""
 
 
 def state(path: Path) -> dict[str, Tensor]:

@@ -34,7 +34,7 @@ CUTS = [
     ("restless", "SIGINT+SIGINT:10", 130),  # the second one stops it within the batch
     ("two-optimizers", "SIGKILL:13", -signal.SIGKILL),
 ]
-"""Methods, what happens to them in which batch, and the exit status."""
+"""Method, signal and its batch, and exit status."""
 
 CUT_SHORT = """
 import json, os, sys

@@ -24,7 +24,7 @@ from lenskit.data.training_set import StoredTrainingSet
 from lenskit.training.runner import Job
 
 GPU = torch.device("cuda", 7)
-"""One that no other test uses: what is kept for it has no values."""
+"""A device that no other test uses, because tensors cached for it have no values."""
 
 HST = {"name": "hst", "pixels": 32, "theta_E": "uniform(0.3, 0.6)"}
 TRAIN = {"batch_size": 8, "lenses": 64, "epochs": 1, "accelerator": "cpu"}
@@ -44,7 +44,7 @@ def imagined() -> bool:
     return False
 
 
-pytestmark = pytest.mark.skipif(not imagined(), reason="torch asks for CUDA's driver, which is not here")
+pytestmark = pytest.mark.skipif(not imagined(), reason="torch needs CUDA's driver, which is not installed")
 
 
 class Copies(TorchDispatchMode):
