@@ -24,7 +24,7 @@ from lenskit.rendering.render import Rendering
 from lenskit.rendering.table import read_table
 from lenskit_datasets.formats.png import greys
 
-from .test_render import Derived, rendered
+from .conftest import Derived, rendered
 
 TABLE = {"name": ["one", "two", "three"], "width": [1.5, None, 2.25]}
 

@@ -1,8 +1,6 @@
-"""Lenses of a table: the values that can be given, and their images."""
+"""The images and parameters of the lenses of a table."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import numpy as np
 import pytest
@@ -11,54 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import lenskit
-from lenskit.distributions import Distribution
-from lenskit.errors import LenskitError, UsageError
+from lenskit.errors import LenskitError
 from lenskit.generator import KeyedGenerator
-from lenskit.kinds.parameter import Parameter
-from lenskit.kinds.simulator import Scene, Simulator
-from lenskit.rendering.overrides import givable
 from lenskit.rendering.render import Rendering
 from lenskit.rendering.table import read_table
 from lenskit_toys.components import Blobs
 
-UNIT = Distribution.parse("uniform(0, 1)")
-
-
-class Derived(Simulator):
-    """Simulator that records draws unchanged, changed, and as the number of a class."""
-
-    groups = ("lens",)
-    parameters = (
-        Parameter("plain"),
-        Parameter("shifted"),
-        Parameter("kind", classes=("none", "some", "all")),
-        Parameter("number"),
-        Parameter("inner"),
-    )
-    image_shape = (1, 2, 2)
-
-    def __init__(self, *, plain: str = "normal(0, 1)", hidden: str = "uniform(0, 1)", most: int = 3) -> None:
-        self.plain, self.hidden, self.most = map(Distribution.parse, (plain, hidden, most))  # type: ignore[arg-type]
-
-    def draw(self, group: str, rng: KeyedGenerator, scene: Scene) -> Scene:
-        drawn = rng.samples({"plain": self.plain, "shifted": UNIT})
-        most = self.most.bounds[1]
-        return {
-            "plain": drawn["plain"],
-            "shifted": drawn["plain"] + drawn["shifted"],
-            "kind": rng.integers("kind", 3),
-            "number": rng.sample("number", self.most).clamp(max=most),
-            "inner": rng.part("inside").sample("inner", UNIT),
-            "all": rng.sample("hidden", self.hidden, 3).sum(1),
-        }
-
-    def render(self, scene: Scene, omit=()) -> torch.Tensor:
-        return (scene["plain"] + scene["all"])[:, None, None, None].expand(-1, 1, 2, 2)
-
-
-def rendered(columns: dict[str, Any], simulator: Simulator | None = None, seed: int = 0) -> Rendering:
-    return Rendering(read_table(columns), simulator or Derived(), "derived", seed)
-
+from .conftest import UNIT, rendered
 
 # --- Draws ---
 
@@ -100,56 +57,12 @@ def test_some_of_the_addresses_draw_as_all_do() -> None:
     assert torch.equal(some.noise("n", 4), rng.noise("n", 4)[rows])
 
 
-# --- Given values ---
-
-
-def test_what_is_drawn_and_recorded_or_an_option_can_be_given() -> None:
-    assert givable(Derived()) == ["plain", "kind", "number", "hidden"]
-    assert givable(Blobs()) == ["width"]
-
-
-@pytest.mark.parametrize(
-    ("columns", "complaint"),
-    [
-        ({"shifted": [1.0]}, "column shifted cannot be given, because derived derives it from other parameters: "),
-        ({"inner": [1.0]}, "column inner cannot be given"),
-        ({"most": [1.0]}, "column most is not drawn by derived with these options; there are plain, kind"),
-        ({"plane": [1.0]}, r"column plane is unknown to derived (did you mean plain?); there are plain, kind"),
-        ({"plain": [1.0, np.nan]}, "row 1 (from 0), column plain: nan is not finite"),
-        ({"plain": ["one"]}, "row 0 (from 0), column plain: 'one' is not a number"),
-        (
-            {"kind": ["none", "som"]},
-            "row 1 (from 0), column kind: 'som' is not a class (did you mean some?); there are",
-        ),
-        ({"kind": [3]}, "row 0 (from 0), column kind: 3 is not a class; there are none, some, all"),
-        ({"kind": [0.5]}, "row 0 (from 0), column kind: 0.5 is not a class"),
-        ({"number": [2, 7]}, "row 1 (from 0), column number: 7 is not possible: with the other given values"),
-    ],
-)
-def test_what_cannot_be_given_is_refused_with_its_place(columns: dict[str, Any], complaint: str) -> None:
-    with pytest.raises(UsageError) as error:
-        list(rendered(columns))
-    message = str(error.value).removeprefix("the table").lstrip(":, ")
-    assert message.startswith(complaint)
-    assert "\n" not in message
-
-
-def test_a_simulator_can_refuse_values() -> None:
-    class Careful(Derived):
-        def refuses(self, given):
-            for row in (given["plain"] > 5).nonzero().flatten().tolist():
-                yield row, "plain", "is not below 5"
-
-    with pytest.raises(UsageError, match=r"^the table, row 2 \(from 0\), column plain: 6 is not below 5$"):
-        rendered({"plain": [1, None, 6]}, Careful())
+# --- Rendered images ---
 
 
 def test_an_image_that_is_not_finite_is_no_image() -> None:
     with pytest.raises(LenskitError, match=r"the table, row 1 \(from 0\): the image is not finite"):
         list(rendered({"hidden": [1.0, 2e38]}))
-
-
-# --- Rendered images ---
 
 
 def test_a_row_is_one_lens_and_nothing_is_multiplied() -> None:
