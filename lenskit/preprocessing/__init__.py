@@ -1,1 +1,1 @@
-"""From an image in any unit to what a network sees: stretch, size and channels."""
+"""Preprocessing of images for a network: stretch, size and channels."""

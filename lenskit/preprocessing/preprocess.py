@@ -1,4 +1,4 @@
-"""What is done to an image before a network sees it: the same for simulated and real ones."""
+"""Preprocessing of images for a network, the same for simulated and real images."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ from lenskit.settings import InputSettings, stretches
 
 
 def border_noise(images: Tensor) -> Tensor:
-    """The noise of each channel: the median absolute deviation of its border pixels, scaled to a standard deviation.
+    """Return the noise of each channel, measured in the border pixels.
+
+    The noise is their median absolute deviation, scaled to a standard deviation.
 
     Args:
         images: (..., H, W).
@@ -26,37 +28,40 @@ def border_noise(images: Tensor) -> Tensor:
     """
     edge = border(images)
     sigma = MAD_TO_SIGMA * median((edge - median(edge)).abs())
-    # A border without any noise (a simulated image, or a real one filled with a constant) falls back on the peak.
+    # A border without noise (a simulated image, or a real image filled with a constant): use 1e-3 of the peak.
     peak = images.abs().flatten(-2).amax(-1, keepdim=True)
     return torch.where(sigma > 0, sigma, 1e-3 * peak).clamp(min=torch.finfo(images.dtype).tiny)[..., None]
 
 
 PHOTOGRAPHS = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-"""Mean and standard deviation of the red, green and blue of ImageNet, as torchvision's weights take them."""
+"""Mean and standard deviation of the red, green and blue channels of ImageNet, as in torchvision."""
 
 
 REMOVES_LIGHT = {"unsharp", "multipole"}
-"""Stretches that take the smooth light of the lens galaxy off."""
+"""Stretches that subtract the smooth light of the lens galaxy."""
 
 
 class Preprocess(nn.Module):
-    """Stretches images, resizes them, repeats their channel, and normalises them; all in floats.
+    """Preprocessing of images: stretch, resize, repeat the channel, normalise.
+
+    All values are floats.
 
     Args:
-        stretch: `asinh` for asinh(x / 3 sigma), with sigma the noise of the border (the scale, and so the unit, drops
-            out); `zscale` for what lies between the limits of `zscale_limits`, as 0 to 1; `linear` for the values as
-            they are; `imagenet` for x over its maximum in the image, less the mean and over the standard deviation of
-            photographs, which is for three channels; `unsharp` and `multipole` for asinh(x / 3) of images without lens
-            light, see `WithoutLensLight`. Several, joined by +, give as many channels each.
-        size: Height and width in pixels that come out, or None to leave them.
-        channels: Number of channels that one is repeated to, or None to leave it.
-        normalise: What is done last to each image, over all of its channels: `none`; `peak` divides by the maximum
-            (unless it is not positive); `standard` takes the mean off and divides by the standard deviation.
-        unsharp_scale: Standard deviations in arcsec of the blurs of `unsharp`, which give a channel each.
-        pixel_scale: Size of the images' pixels in arcsec, which `unsharp` needs.
+        stretch: One stretch, or several joined by `+`, whose channels are concatenated. `asinh` is asinh(x / 3 sigma),
+            with sigma the noise of the border; it does not depend on the unit of x. `zscale` maps the range of
+            `zscale_limits` to 0 to 1. `linear` leaves the values unchanged. `imagenet` divides by the maximum of the
+            image, subtracts ImageNet's mean and divides by its standard deviation; it needs three channels. `unsharp`
+            and `multipole` are asinh(x / 3) of images without lens light, see `WithoutLensLight`.
+        size: Height and width in pixels of the result, or None to leave them unchanged.
+        channels: Number of channels to which a single channel is repeated, or None to leave it unchanged.
+        normalise: Normalisation of each image over all of its channels, made last. `none` changes nothing. `peak`
+            divides by the maximum, if that is positive. `standard` subtracts the mean and divides by the standard
+            deviation.
+        unsharp_scale: Standard deviations in arcsec of the blurs of `unsharp`; each blur gives one set of channels.
+        pixel_scale: Size of a pixel in arcsec, which `unsharp` needs.
 
     Raises:
-        UsageError: The size of the pixels is not known, and `unsharp` needs it.
+        UsageError: The pixel scale is unknown, but `unsharp` needs it.
     """
 
     def __init__(
@@ -77,14 +82,19 @@ class Preprocess(nn.Module):
         if "unsharp" in self.stretches:
             if pixel_scale is None:
                 raise UsageError(
-                    "input.stretch=unsharp blurs over a scale in arcsec, and how large the images' pixels are is not "
-                    'known: say it, as in --data "PATH?pixel_scale=0.05", or take input.stretch=multipole'
+                    "input.stretch=unsharp needs the pixel scale of the images, which is unknown: use, for example, "
+                    '--data "PATH?pixel_scale=0.05" (in arcsec), or input.stretch=multipole'
                 )
             self.blurs = tuple(scale / pixel_scale for scale in unsharp_scale)
 
     @classmethod
     def of(cls, inputs: InputSettings, pixel_scale: float | None) -> Preprocess:
-        """The one that settings describe, for images with pixels of a size in arcsec, or None if it is not known."""
+        """Return the preprocessing that settings describe.
+
+        Args:
+            inputs: Settings of the section `input`.
+            pixel_scale: Size of a pixel in arcsec, or None if it is unknown.
+        """
         return cls(
             inputs.stretch,
             inputs.size,
@@ -95,10 +105,13 @@ class Preprocess(nn.Module):
         )
 
     def shape(self, image_shape: tuple[int, int, int]) -> tuple[int, int, int]:
-        """Channels, height and width that come out of images of such a shape.
+        """Return the channels, height and width of preprocessed images.
+
+        Args:
+            image_shape: Channels, height and width of the images.
 
         Raises:
-            UsageError: if such images have too many channels, or too few.
+            UsageError: The images are too small or their number of channels does not fit.
         """
         given, height, width = image_shape
         if REMOVES_LIGHT & set(self.stretches) and min(height, width) < SMALLEST:
@@ -109,7 +122,7 @@ class Preprocess(nn.Module):
         channels = self.channels or given
         if given not in (1, channels):
             raise UsageError(
-                f"input.channels={channels} repeats the channel of images that have one, these have {given}: "
+                f"input.channels={channels} needs images with one channel, which it repeats; these have {given}: "
                 "leave it out"
             )
         if self.stretch == "imagenet" and channels != 3:
@@ -120,14 +133,17 @@ class Preprocess(nn.Module):
         return channels, self.size or height, self.size or width
 
     def forward(self, images: Tensor) -> Tensor:
-        """Images (n, C, H, W) to (n, channels, size, size); channels of one stretch stand together."""
+        """Preprocess images (n, C, H, W) to (n, channels, size, size).
+
+        The channels of one stretch follow each other.
+        """
         images = self._stretched(images)
         if self.size is not None and images.shape[-2:] != (self.size, self.size):
             images = F.interpolate(images, (self.size, self.size), mode="bilinear", antialias=True)
         if self.channels is not None:
             images = images.expand(-1, self.channels, -1, -1)
         if self.stretch == "imagenet":
-            # Channel by channel, because a tensor of constants would have to be copied to the images' device.
+            # Channel by channel: a tensor of constants would have to be copied to the device.
             bands = zip(images.unbind(1), *PHOTOGRAPHS, strict=True)
             images = torch.stack([(band - mean) / std for band, mean, std in bands], 1)
         return normalised(images, self.normalise)
@@ -153,12 +169,17 @@ class Preprocess(nn.Module):
 
 
 def normalised(images: Tensor, how: str) -> Tensor:
-    """Each of the images (n, C, H, W) normalised: `none`, `peak` or `standard`, see `Preprocess`."""
+    """Normalise each of the images (n, C, H, W).
+
+    Args:
+        images: (n, C, H, W).
+        how: `none`, `peak` or `standard`, see `Preprocess`.
+    """
     if how == "peak":
         peak = images.amax((-3, -2, -1), keepdim=True)
         return images / torch.where(peak > 0, peak, 1.0)
     if how == "standard":
-        # Over the largest value first, as squares of 1e-20 are none in single precision.
+        # Divide by the largest value first: squares of values of 1e-20 underflow in single precision.
         largest = images.abs().amax((-3, -2, -1), keepdim=True)
         images = images / torch.where(largest > 0, largest, 1.0)
         images = images - images.mean((-3, -2, -1), keepdim=True)

@@ -1,8 +1,9 @@
-"""The range of values that IRAF's zscale shows of an image: the faint end, most of it background.
+"""IRAF's zscale for batches of images: display limits around the background.
 
-The algorithm is that of astropy's `ZScaleInterval` (https://docs.astropy.org/en/stable/visualization/), for a batch of
-images at once: a straight line is fitted to sorted samples of the pixels, samples far from it are left out and the fit
-is repeated, and the slope, over `CONTRAST`, says how far from the median the limits lie. No step waits for a device.
+The algorithm is the same as in astropy's `ZScaleInterval` (https://docs.astropy.org/en/stable/visualization/), for a
+batch of images at once. A straight line is fitted to sorted samples of the pixels. Samples far from the line are
+rejected and the fit is repeated. The slope over `CONTRAST` gives the distance of the limits from the median. No step
+makes the host wait for the device.
 """
 
 from __future__ import annotations
@@ -12,29 +13,30 @@ from torch import Tensor
 from torch.nn import functional as F
 
 SAMPLES, CONTRAST, ROUNDS, SIGMAS = 1000, 0.25, 5, 2.5
-"""Pixels that are sampled of an image, the part of the sorted samples' slope that is kept, fits, and the distance from
-the line, in standard deviations, beyond which a sample is left out."""
+"""Number of sampled pixels of an image, divisor of the slope, number of fits, and threshold for the distance from the
+line in standard deviations, above which a sample is rejected."""
 
 LEAST, KEPT, GROWN = 5, 0.5, 0.01
-"""If fewer samples than this, or than this part of them, are left, the limits are those of the samples. The neighbours
-of what is left out, this part of the samples, are left out too."""
+"""If fewer than `LEAST` samples, or less than the fraction `KEPT` of them, are left, the limits are the minimum and
+maximum of the samples. Neighbours of rejected samples, in a window of the fraction `GROWN` of all samples, are rejected
+too."""
 
 FLAT = 1e-9
-"""Limits that are no further apart than this part of the range of all values are one, but for rounding."""
+"""Limits are considered equal if their distance is at most this fraction of the range of all values."""
 
 
 def zscale_limits(images: Tensor) -> tuple[Tensor, Tensor]:
-    """The lower and the upper limit of each channel.
+    """Return the lower and upper zscale limit of each channel.
 
     Args:
         images: (..., H, W), finite.
 
     Returns:
-        (..., 1, 1) each, of the images' type.
+        Lower and upper limits, (..., 1, 1) each, with the type of the images.
     """
     pixels = images.flatten(-2)
     sorted_, _ = pixels[..., :: max(pixels.shape[-1] // SAMPLES, 1)][..., :SAMPLES].sort(-1)
-    # About the median and in units of the range, where no square is too small for a float.
+    # Relative to the median and in units of the range, so that no square underflows.
     samples = sorted_.double()
     n = samples.shape[-1]
     median = (samples[..., (n - 1) // 2] + samples[..., n // 2])[..., None] / 2
@@ -49,15 +51,15 @@ def zscale_limits(images: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def zscale(images: Tensor) -> Tensor:
-    """Images (..., H, W) between their limits, as 0 to 1; what is beyond is cut off.
+    """Map images (..., H, W) from their zscale limits to 0 to 1 and clip them.
 
-    Where the limits are one, as of an image that has no noise, it is what lies between the smallest and the largest
-    value; what is constant becomes 0.
+    If the limits are equal, as for an image without noise, the range from the smallest to the largest value is mapped
+    instead. A constant image becomes 0.
     """
     lower, upper = zscale_limits(images)
     pixels = images.flatten(-2)
     least, largest = (values[..., None, None] for values in (pixels.amin(-1), pixels.amax(-1)))
-    # In double precision, since what is faint may lie on a bright pedestal.
+    # In double precision, because a faint signal may lie on a bright pedestal.
     lower, upper, least, largest = lower.double(), upper.double(), least.double(), largest.double()
     flat = upper - lower <= FLAT * (largest - least)
     lower, upper = torch.where(flat, least, lower), torch.where(flat, largest, upper)
@@ -66,9 +68,12 @@ def zscale(images: Tensor) -> Tensor:
 
 
 def _line(samples: Tensor) -> tuple[Tensor, Tensor]:
-    """The slope (..., 1) of the line through sorted samples (..., n), and how many (..., 1) it was fitted to last.
+    """Fit a line to sorted samples (..., n) with rejection of outliers.
 
-    An image whose fit is done keeps its slope while others go on.
+    An image whose fit has converged keeps its slope during further rounds.
+
+    Returns:
+        The slope (..., 1), and the number of samples (..., 1) left after the last rejection.
     """
     n = samples.shape[-1]
     x = torch.arange(n, device=samples.device, dtype=samples.dtype)
@@ -82,7 +87,7 @@ def _line(samples: Tensor) -> tuple[Tensor, Tensor]:
         dx = good * (x - mean_x)
         new = (dx * samples).sum(-1, keepdim=True) / (dx * dx).sum(-1, keepdim=True).clamp(min=1)
         flat = samples - mean - new * (x - mean_x)
-        # The mean of what is left is zero about its own line, and so is that of the residuals.
+        # The residuals of the fitted samples have zero mean, so no mean is subtracted.
         threshold = SIGMAS * ((good * flat * flat).sum(-1, keepdim=True) / count).sqrt()
         bad = _grown((1 - good).bool() | (flat.abs() > threshold))
         slope, before = torch.where(active, new, slope), torch.where(active, left, before)
@@ -92,7 +97,7 @@ def _line(samples: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _grown(bad: Tensor) -> Tensor:
-    """What is bad (..., n), with its neighbours: those that numpy's `same` convolution with ones reaches."""
+    """Extend a mask (..., n) to neighbours, like numpy's `same` convolution."""
     width = max(1, int(bad.shape[-1] * GROWN))
     after = (width - 1) // 2
     marks = F.pad(bad.float().flatten(0, -2)[:, None], (width - 1 - after, after))

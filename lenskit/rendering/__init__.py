@@ -1,1 +1,1 @@
-"""Images of the lenses of a table: one row is one lens."""
+"""Rendering of the lenses of a table, in which each row is a lens."""

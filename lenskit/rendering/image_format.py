@@ -12,14 +12,14 @@ if TYPE_CHECKING:
 
 
 class ImageFormat(FileFormat):
-    """A file of rendered images, or a folder of them, which is written at once.
+    """A file or a folder of rendered images, written in one go.
 
     Attributes:
-        folder_of: Suffix of the files of a format that is a folder, such as `.png`. Each is called `NAME` as its image,
-            or `NAME-0`, `NAME-1`, ... for its channels. lenskit adds the parameters as `parameters.csv`. The empty text
-            means a single file.
-        parameters_beside: Whether the file has no place for parameters: lenskit then writes them beside it, in
-            `NAME.parameters.csv`.
+        folder_of: Suffix of the files in the folder, such as `.png`, if the format writes a folder. A file is named
+            `NAME` after its image, or `NAME-0`, `NAME-1`, ... for its channels. lenskit adds the parameters as
+            `parameters.csv`. The empty string means a single file.
+        parameters_beside: Whether the file cannot hold the parameters. lenskit then writes them to
+            `NAME.parameters.csv` in the same folder.
     """
 
     holds = "images"
@@ -28,10 +28,12 @@ class ImageFormat(FileFormat):
 
     @abstractmethod
     def write_images(self, rendering: Rendering) -> None:
-        """Write the images of a rendering to `path`, which lenskit renames when they are all there.
+        """Write the images of a rendering to `path`.
+
+        lenskit renames `path` when all images are written.
 
         Args:
-            rendering: Iterating over it renders: each part has `first`, the number of its first image, and `images`,
+            rendering: Iterate over it to render. Each part has `first`, the number of its first image, and `images`,
                 float32 (n, channels, height, width). Afterwards `rendering.values` has all parameters.
 
         Raises:

@@ -1,4 +1,4 @@
-"""Where rendered images go, whatever their format: whole or not at all."""
+"""Output of rendered images in any format, written completely or not at all."""
 
 from __future__ import annotations
 
@@ -28,10 +28,14 @@ PARAMETERS = "parameters.csv"
 
 
 def format_of(out: Path, name: str | None = None) -> str:
-    """The format of that name, or the one that the ending of a path means.
+    """Return the name of the format of an output path.
+
+    Args:
+        out: The output path.
+        name: Name of a format; None to find the format by the suffix of `out`.
 
     Raises:
-        UsageError: No format of images has that name, or the ending means none.
+        UsageError: No image format has that name or that suffix.
     """
     if name is None:
         return meant_by(ImageFormat, out, out.suffix.lower())
@@ -40,20 +44,20 @@ def format_of(out: Path, name: str | None = None) -> str:
 
 
 def check_out(out: Path, format: str, overwrite: bool, table: Path | None = None, inputs: Sequence[Path] = ()) -> None:
-    """Checks, before anything is rendered, that an output can be written.
+    """Check, before rendering, that an output can be written.
 
     Args:
-        out: The file or folder.
-        format: Its format.
-        overwrite: Whether what lenskit wrote there is replaced, and a file of others that `out` names.
-        table: The table whose lenses are rendered.
-        inputs: What else is read.
+        out: Output file or folder.
+        format: Name of the format.
+        overwrite: Whether to overwrite a file at `out`, or a folder of rendered images.
+        table: Path of the table, if it is a file.
+        inputs: Other input files.
 
     Raises:
-        UsageError: if something is there that may not be replaced.
+        UsageError: Something at the output path must not be overwritten.
     """
     if not out.name or out.name == "..":
-        raise UsageError(f"-o takes the path of what to write, such as lenses.h5, got {str(out)!r}")
+        raise UsageError(f"-o takes the path of the output, such as lenses.h5, got {str(out)!r}")
     chosen = find_format(ImageFormat, format)
     for path in (out, beside(out)) if chosen.parameters_beside else (out,):
         if table is not None and path.exists() and path.samefile(table):
@@ -63,16 +67,19 @@ def check_out(out: Path, format: str, overwrite: bool, table: Path | None = None
         if table is not None and path.is_dir() and table.resolve().is_relative_to(path.resolve()):
             raise UsageError(f"{path} holds the table {table}: choose another -o")
         if path.is_dir() and (others := _not_of_images(path, chosen.folder_of)):
-            raise UsageError(f"{path} holds other things than rendered images, {listed(others, 3)}: choose another -o")
+            raise UsageError(f"{path} holds other files than rendered images, {listed(others, 3)}: choose another -o")
         if path != out and os.path.lexists(path) and not os.path.lexists(out):
-            raise UsageError(f"{path} exists, where the parameters of {out} would go: choose another -o")
+            raise UsageError(f"{path} exists, but the parameters of {out} would go there: choose another -o")
         if path.is_dir() and any(path.iterdir()) and not overwrite:
             raise UsageError(f"{path} exists: choose another -o, or replace it with --overwrite")
         check_output(path, overwrite=overwrite, inputs=inputs, ours=Path.is_dir, flag="-o")
 
 
 def _not_of_images(folder: Path, suffix: str) -> list[str]:
-    """Names of what is in a folder and no image with that suffix of those that its table of parameters lists."""
+    """Return the names of entries of a folder that are not images of its table.
+
+    Images have that suffix and a name in the folder's `parameters.csv`.
+    """
     try:
         with (folder / PARAMETERS).open(encoding="utf-8", newline="") as file:
             names = {row.get(NAME) for row in csv.DictReader(file)}
@@ -87,16 +94,16 @@ def _not_of_images(folder: Path, suffix: str) -> list[str]:
 
 
 def beside(out: Path) -> Path:
-    """Where the parameters of images are that have no place in their file: `lenses.parameters.csv` by `lenses.npy`."""
+    """Return the path of the parameters: `lenses.parameters.csv` for `lenses.npy`."""
     return out.with_name(f"{out.stem}.{PARAMETERS}")
 
 
 def write(rendering: Rendering, out: Path, format: str, **options: Any) -> None:
-    """Write the images of a table, whole or not at all.
+    """Write the images of a table, completely or not at all.
 
     Args:
-        rendering: The images.
-        out: The file or folder.
+        rendering: Images to write.
+        out: Output file or folder.
         format: Name of the format.
         options: Options of the format.
     """
@@ -113,7 +120,10 @@ def write(rendering: Rendering, out: Path, format: str, **options: Any) -> None:
 
 
 def _csv(rendering: Rendering) -> bytes:
-    """A table as `lenskit render` reads it: names, and each parameter; what is not known is empty."""
+    """Return the names and parameters as CSV, which `lenskit render` can read.
+
+    Unknown values are empty cells.
+    """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow([NAME, *rendering.values])
@@ -123,7 +133,7 @@ def _csv(rendering: Rendering) -> bytes:
 
 
 def _texts(values: NDArray[Any]) -> Sequence[str]:
-    """Numbers with the fewest digits that are the same in single precision, if that is what they are."""
+    """Return numbers as text; single-precision numbers with as few digits as possible."""
     if values.dtype.kind == "U":
         return values.tolist()
     return [
@@ -133,9 +143,10 @@ def _texts(values: NDArray[Any]) -> Sequence[str]:
 
 @contextmanager
 def _part(out: Path, folder_of: str) -> Iterator[Path]:
-    """A file or folder beside, put in place when it is whole, and removed when it does not come to that.
+    """Yield a temporary path and rename it to `out` at the end of the context.
 
-    Where a link to a folder is, the folder is replaced, and the link stays.
+    If the context fails, the temporary file or folder is removed. If `out` is a link to a folder, the folder is
+    replaced and the link stays.
     """
     out = out.resolve() if folder_of else out
     part, old = (scratch(out, ending) for ending in ("part", "old"))
@@ -150,7 +161,9 @@ def _part(out: Path, folder_of: str) -> Iterator[Path]:
             yield part
         if out.is_dir():
             if others := _not_of_images(out, folder_of):
-                raise UsageError(f"{out} holds by now other things than rendered images: {listed(others, 3)}")
+                raise UsageError(
+                    f"{out} now holds other files than rendered images, {listed(others, 3)}: choose another -o"
+                )
             out.rename(old)
         part.replace(out)
         remove(old)

@@ -1,8 +1,8 @@
-"""What a table says instead of a simulator's draws.
+"""Values from a table that override the draws of a simulator.
 
-What can be given is what the simulator draws under that name, and what follows from it then follows from what is given.
-It is a recorded parameter, or an option, whose prior the table stands in for. If the scene has an entry of the name,
-that is what is given, which is tried out: what is derived from a draw cannot be given.
+A table can give each quantity that the simulator draws under its own name: a recorded parameter, or an option whose
+prior is drawn from. Quantities derived from a draw follow from the given value; they cannot be given themselves. If the
+scene has an entry of that name, it must equal the given value. `givable` tests this with a few lenses.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from lenskit.options import options_of
 from lenskit.rendering.table import Table, number
 
 SPLIT = "render"
-"""Part of the data that the rows of tables are: what is drawn for them is that of no other lenses."""
+"""Split of the rows of tables. Their draws differ from the draws of training and other splits."""
 TRIED = 4
-"""Lenses that are drawn to see what is drawn, and under which names."""
+"""Number of lenses drawn to find the names under which the simulator draws."""
 
 
 class _Asked(dict[str, Tensor]):
-    """Values that are given, and the names that were asked for."""
+    """Mapping of given values that records the requested names."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -37,7 +37,13 @@ class _Asked(dict[str, Tensor]):
 
 
 def givable(simulator: Simulator, seed: int = 0, among: Container[str] | None = None) -> list[str]:
-    """The names of what a table can give to a simulator, of some or of all."""
+    """Return the names that a table can give to a simulator.
+
+    Args:
+        simulator: The simulator.
+        seed: Random seed of the lenses drawn to find the names.
+        among: Names to test; None for all.
+    """
     asked, index = _Asked(), torch.arange(TRIED)
     scene = simulator.scene(seed, SPLIT, index, given=asked)
     options = {option.name for option in options_of(type(simulator))}
@@ -52,36 +58,38 @@ def is_entry(scene: Scene, name: str) -> bool:
 
 
 def _comes_back(simulator: Simulator, seed: int, name: str, scene: Scene) -> bool:
-    """Whether an entry of the scene becomes what is given under its name (of each lens, another one's), or stays as it
-    was, where a lens has nothing of the kind."""
+    """Whether an entry of the scene takes the value given under its name.
+
+    Each lens is given the value of another lens. An entry may also keep its value, if the lens has no such component.
+    """
     before = scene[name].double()
     values = before.roll(1)
     try:
         made = simulator.scene(seed, SPLIT, torch.arange(len(values)), given={name: values})[name].double()
-    except (IndexError, RuntimeError):  # of numbers that stand for something else than what is recorded
+    except (IndexError, RuntimeError):  # the drawn numbers are not the recorded ones, for example indices
         return False
     return bool((_same(made, values) | _same(made, before)).all())
 
 
 def _same(one: Tensor, other: Tensor) -> Tensor:
-    """Where numbers are the same, but for their rounding."""
+    """Return a mask of the elements that are equal up to rounding."""
     return torch.isclose(one, other, rtol=1e-5, atol=1e-12, equal_nan=True)
 
 
 def read_given(table: Table, simulator: Simulator, name: str, seed: int = 0) -> dict[str, Tensor]:
-    """What a table gives to a simulator.
+    """Return the values that a table gives to a simulator.
 
     Args:
         table: The table.
         simulator: The simulator.
-        name: What it is called in messages.
-        seed: Seed of what is drawn.
+        name: Name of the simulator, for messages.
+        seed: Random seed of the draws.
 
     Returns:
-        By name, (n,) float64: NaN in empty cells.
+        Values (n,) float64 by name; NaN for empty cells.
 
     Raises:
-        UsageError: naming the row and the column, if a column is none of `givable`, or the simulator refuses a value.
+        UsageError: A column is not in `givable`, or the simulator rejects a value. The message names the place.
     """
     by_name = {parameter.name: parameter for parameter in simulator.parameters}
     possible = givable(simulator, seed, table.parameters)
@@ -95,16 +103,16 @@ def read_given(table: Table, simulator: Simulator, name: str, seed: int = 0) -> 
 
 
 def check_made(table: Table, scene: Scene, given: Mapping[str, Tensor], first: int) -> None:
-    """Checks that what a scene records is what a table gives.
+    """Check that the values recorded in a scene equal the given values.
 
     Args:
         table: The table.
-        scene: Of some of its rows.
-        given: What it gives for these.
-        first: The number of the first of these rows.
+        scene: Scene of some rows of the table.
+        given: Given values of these rows, by name.
+        first: Number of the first of these rows.
 
     Raises:
-        UsageError: naming the first that is not.
+        UsageError: A value differs. The message names its row and column.
     """
     for name, values in given.items():
         if not is_entry(scene, name):
@@ -114,16 +122,16 @@ def check_made(table: Table, scene: Scene, given: Mapping[str, Tensor], first: i
             raise table.fault(
                 first + row,
                 name,
-                f"{table.columns[name][first + row]} does not come to be: with all else that is given and set, the "
-                f"simulator makes {made[row].item():g}",
+                f"{table.columns[name][first + row]} is not possible: with the other given values and the options, "
+                f"the simulator makes {made[row].item():g}",
             )
 
 
 def _values(table: Table, column: str, parameter: Parameter | None) -> Tensor:
-    """A column as numbers; names of classes become theirs.
+    """Return a column as numbers; the name of a class becomes its number.
 
     Raises:
-        UsageError: if a cell is no number, or no class.
+        UsageError: A cell is not a number or not a class.
     """
     classes = parameter.classes if parameter else ()
     values = torch.empty(len(table), dtype=torch.float64)
@@ -143,23 +151,23 @@ def _values(table: Table, column: str, parameter: Parameter | None) -> Tensor:
 
 
 def _no_class(cell: object, classes: tuple[str, ...]) -> str:
-    return f"{cell!r} is no class{near(str(cell), classes)}; there are {', '.join(classes)}"
+    return f"{cell!r} is not a class{near(str(cell), classes)}; there are {', '.join(classes)}"
 
 
 def _why_not(column: str, simulator: Simulator, name: str, possible: list[str]) -> str:
-    """Why a column cannot be given, to stand behind its name."""
+    """Return the reason why a column cannot be given, for a message."""
     recorded = {parameter.name for parameter in simulator.parameters}
     if column in recorded:
         return (
-            f"is derived by {name} from what it draws, and cannot be given: leave it out, or say --ignore {column}; "
-            f"there are {', '.join(possible)}"
+            f"cannot be given, because {name} derives it from other parameters: leave it out, or use --ignore "
+            f"{column}; there are {', '.join(possible)}"
         )
     if column in {option.name for option in options_of(type(simulator))}:
         more = " ".join(
             f"--set simulator.{option}={_text(value)}" for option, value in simulator.anomaly_options.items()
         )
         hint = f" (with {more} it draws more)" if more else ""
-        return f"is nothing that {name} draws with these options{hint}; there are {', '.join(possible)}"
+        return f"is not drawn by {name} with these options{hint}; there are {', '.join(possible)}"
     return f"is unknown to {name}{near(column, possible)}; there are {', '.join(possible)}"
 
 

@@ -1,4 +1,4 @@
-"""Renders the lenses of a table, some at a time."""
+"""The images and parameters of the lenses of a table, rendered in parts."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from lenskit.store.plan import default_chunk
 
 @dataclass(frozen=True)
 class Part:
-    """Some of a table's lenses.
+    """Some of the lenses of a table.
 
     Attributes:
-        first: Number of the first of them.
-        images: (n, channels, height, width) float32.
-        values: (n,) float64 of each parameter, by name; of a class its number.
+        first: Number of the first lens.
+        images: Images, (n, channels, height, width) float32.
+        values: Values (n,) float64 of each parameter, by name; for a class, its number.
     """
 
     first: int
@@ -39,19 +39,19 @@ class Part:
 
 
 class Rendering:
-    """The images of a table's lenses, and all that is recorded of them.
+    """The images and recorded parameters of the lenses of a table.
 
-    What the table does not say is drawn from the simulator's priors, or fixed by its options. A draw belongs to the
-    seed and the number of the row, not to the rows beside it.
+    Parameters that the table does not give are drawn from the simulator's priors, or fixed by its options. A draw
+    depends on the seed and the number of the row, not on other rows. Iteration renders and yields parts.
 
     Args:
-        table: One row a lens.
-        simulator: What makes them.
-        name: What it is called in messages.
-        seed: Of what is drawn.
+        table: Table with one row per lens.
+        simulator: Simulator that renders them.
+        name: Name of the simulator, for messages.
+        seed: Random seed of the draws.
 
     Raises:
-        UsageError: naming row and column, if the table gives what the simulator cannot take.
+        UsageError: The simulator does not accept a column or a value. The message names it.
     """
 
     def __init__(self, table: Table, simulator: Simulator, name: str, seed: int = 0) -> None:
@@ -63,9 +63,10 @@ class Rendering:
         self._given = read_given(table, simulator, name, seed)
         more = (continuous.get(column, Parameter(column)) for column in self._given if column not in recorded)
         self.parameters: tuple[Parameter, ...] = (*simulator.parameters, *more)
-        """What is recorded, and what else is given: that is NaN where it is drawn and no entry of the scene."""
+        """Recorded parameters, and given parameters that are not recorded. The latter are NaN for rows where they are
+        drawn, unless the scene has them."""
         self.values = {parameter.name: np.full(len(table), np.nan) for parameter in self.parameters}
-        """The parameters (n,) by name, of a class its numbers; NaN until an image is rendered."""
+        """Values (n,) of the parameters by name; for a class, its number. NaN until an image is rendered."""
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
@@ -91,27 +92,30 @@ class Rendering:
             yield Part(first, images.numpy(), values)
 
     def column(self, parameter: Parameter) -> NDArray[Any]:
-        """The values of a parameter (n,) of the images that are rendered; of a class its names."""
+        """Return the values (n,) of a parameter; for a class, the class names.
+
+        All images must be rendered.
+        """
         values = self.values[parameter.name]
         return np.asarray(parameter.classes)[values.astype(np.int64)] if parameter.classes else values
 
 
 def simulator_for(table: Table, *layers: Layer) -> tuple[Simulator, str]:
-    """The simulator that makes a table's lenses, and its name.
+    """Return the simulator for the lenses of a table, and its name.
 
-    Where the table says of which class a lens is, it makes those that a detector of anomalies shall find, too, unless
-    the layers have it otherwise.
+    If the table has a column with classes, the simulator's `anomaly_options` are the defaults, so that it can render
+    anomalies. The layers override them.
 
     Args:
         table: The table.
-        layers: Configurations, each over the one before; their section `simulator` counts.
+        layers: Configuration layers, each overriding the previous one. Only their section `simulator` is used.
 
     Raises:
-        UsageError: if they are of stored images, or something is unknown or wrong in them.
+        UsageError: The configuration has no simulator, or a name or a value in it is invalid.
     """
     resolved = Config.resolve(*layers, only=("simulator",))
     if "simulator" not in resolved.sections:
-        raise UsageError("the configuration is of stored images: say which --simulator to use")
+        raise UsageError("the configuration has no simulator, only stored images: pass --simulator NAME")
     name, simulator = resolved.name("simulator"), resolved.build("simulator")
     if simulator.anomaly_options and any(p.classes and p.name in table.columns for p in simulator.parameters):
         below = {"simulator": {"name": name, **simulator.anomaly_options}}

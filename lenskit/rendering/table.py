@@ -1,4 +1,4 @@
-"""Tables of parameters, from a CSV or JSON file or from Python: one row is one lens."""
+"""Tables of lens parameters from CSV files, JSON files or Python objects."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ from lenskit.reading.units import ARCSEC, split_unit
 from lenskit.reading.whole import WHOLE, first_inexact
 
 NAME = "name"
-"""The column that says what each image is called."""
+"""Column with the names of the images."""
 
 LONGEST_NAME = 240
-"""Bytes of a name, for files' names have at most 255, an ending and a channel's number included."""
+"""Largest length of a name in bytes. File names have at most 255, including a channel number and a suffix."""
 
 Cell = str | float | None
-"""What a table says: a number, a text that is one or names a class, or nothing."""
+"""A cell of a table: a number, a text with a number or the name of a class, or None if it is empty."""
 
 
 @dataclass(frozen=True)
 class Table:
-    """Columns of as many rows.
+    """A table of lens parameters, in which each row is a lens.
 
     Attributes:
-        source: What it is called in messages.
-        columns: Cells by name, those of `NAME` included.
-        places: Where each row stands, such as `line 3`.
+        source: Name of the table in messages, such as its path.
+        columns: Cells of each column, by name, including the column `NAME`.
+        places: Place of each row in the source, such as `line 3`.
     """
 
     source: str
@@ -48,18 +48,24 @@ class Table:
 
     @property
     def parameters(self) -> dict[str, list[Cell]]:
-        """All columns but the names."""
+        """All columns except `NAME`."""
         return {name: cells for name, cells in self.columns.items() if name != NAME}
 
-    def fault(self, row: int, column: str, what: str) -> UsageError:
-        """An error that says where it is."""
-        return UsageError(f"{self.source}, {self.places[row]}, column {column}: {what}")
+    def fault(self, row: int, column: str, message: str) -> UsageError:
+        """Return an error that names the source, row and column.
+
+        Args:
+            row: Number of the row.
+            column: Name of the column.
+            message: Description of the fault.
+        """
+        return UsageError(f"{self.source}, {self.places[row]}, column {column}: {message}")
 
     def without(self, names: Iterable[str]) -> Table:
-        """The table without some columns.
+        """Return the table without some columns.
 
         Raises:
-            UsageError: if there is none of that name.
+            UsageError: The table has no column of a given name.
         """
         from lenskit.errors import near
 
@@ -69,10 +75,12 @@ class Table:
         return Table(self.source, {n: cells for n, cells in self.columns.items() if n not in names}, self.places)
 
     def names(self) -> list[str]:
-        """What each image is called: as the column `NAME` says, or else its number from 0, as files sort.
+        """Return the name of each image, from the column `NAME`.
+
+        Without that column, the names are numbers from 0, padded with zeros.
 
         Raises:
-            UsageError: if a name is missing, is there twice, or cannot be that of a file.
+            UsageError: A name is missing, occurs twice, or cannot be a file name.
         """
         if NAME not in self.columns:
             digits = len(str(len(self) - 1))
@@ -81,20 +89,20 @@ class Table:
         for row, cell in enumerate(self.columns[NAME]):
             name = "" if cell is None else str(cell)
             if not name or name in (".", "..") or any(mark in name for mark in "/\\\0\n\r"):
-                raise self.fault(row, NAME, f"{name!r} is no name for an image")
+                raise self.fault(row, NAME, f"{name!r} is not a valid name for an image")
             if len(name.encode(errors="surrogatepass")) > LONGEST_NAME:
                 raise self.fault(row, NAME, f"{name[:20]!r}... has more than {LONGEST_NAME} bytes, too many for a file")
             if name in names:
-                raise self.fault(row, NAME, f"{name!r} is the name of {self.places[names[name]]}, too")
+                raise self.fault(row, NAME, f"{name!r} is also the name of {self.places[names[name]]}")
             names[name] = row
         return list(names)
 
 
 def number(table: Table, row: int, column: str) -> float:
-    """A cell as a number: NaN if it is empty.
+    """Return a cell as a number; NaN if it is empty.
 
     Raises:
-        UsageError: if it is something else, or not finite.
+        UsageError: The cell is not a number, not finite, or has too many digits for float64.
     """
     cell = table.columns[column][row]
     if cell is None:
@@ -102,34 +110,39 @@ def number(table: Table, row: int, column: str) -> float:
     try:
         value = parse_number(cell) if isinstance(cell, str) else float(cell)
     except (ValueError, OverflowError):
-        raise table.fault(row, column, f"{str(cell)[:40]!r} is no number") from None
+        raise table.fault(row, column, f"{str(cell)[:40]!r} is not a number") from None
     whole = int(cell) if isinstance(cell, int) or WHOLE.fullmatch(str(cell)) else 0
     if first_inexact([whole], np.float64) is not None:
         raise table.fault(row, column, f"{whole} has too many digits: float64 holds whole numbers below 2^53")
     if not math.isfinite(value):
-        raise table.fault(row, column, f"{cell!r} is not finite; an empty cell stands for what is to be drawn")
+        raise table.fault(row, column, f"{cell!r} is not finite; leave the cell empty to draw a value")
     return value
 
 
 def with_units(table: Table, parameters: Mapping[str, Parameter]) -> Table:
-    """The table with the columns that say a unit of angles, such as `theta_E_mas`, in the unit of their parameter.
+    """Convert columns with a unit of angles to the unit of their parameter.
+
+    For example, `theta_E_mas` becomes `theta_E` in arcsec.
 
     Args:
         table: The table.
-        parameters: What a simulator knows, by name.
+        parameters: Parameters of the simulator, by name.
+
+    Returns:
+        The converted table.
 
     Raises:
-        UsageError: if a unit is no angle, two columns are of one parameter, or a cell is no number.
+        UsageError: A unit is not an angle, two columns have the same parameter, or a cell is not a number.
     """
     for column in table.parameters:
         name, unit = split_unit(column)
         if column in parameters or name not in parameters or parameters[name].unit not in ARCSEC:
             continue
         if name in table.columns:
-            raise UsageError(f"{table.source}: the columns {name} and {column} are of one parameter, {name}")
+            raise UsageError(f"{table.source}: columns {name} and {column} are the same parameter: remove one")
         if unit not in ARCSEC:
             raise UsageError(
-                f"{table.source}: the column {column} is in {unit}, {name} in {parameters[name].unit}: convert it"
+                f"{table.source}: column {column} is in {unit}, but {name} is in {parameters[name].unit}: convert it"
             )
         factor, cells = ARCSEC[unit] / ARCSEC[parameters[name].unit], table.columns[column]
         if factor != 1:
@@ -140,21 +153,21 @@ def with_units(table: Table, parameters: Mapping[str, Parameter]) -> Table:
 
 
 def read_table(table: str | PathLike[str] | Any) -> Table:
-    """Reads a table.
+    """Read a table of lens parameters.
 
     Args:
-        table: The path of a CSV file with a header (lines that begin with `#` are left out), or of a JSON file with a
-            list of objects or an object of lists; or such a list or mapping itself, or a DataFrame.
+        table: Path of a CSV file with a header (lines that begin with `#` are ignored), or of a JSON file with a list
+            of objects or an object of lists; or such a list or mapping itself, or a DataFrame.
 
     Raises:
-        UsageError: with one line that says where it is wrong.
+        UsageError: The table cannot be read or is invalid. The message names the place.
     """
     if not isinstance(table, str | PathLike):
         return _checked(_of_python(table, "the table"))
     path = Path(table)
     readers: dict[str, Callable[[Path], Table]] = {".csv": _read_csv, ".json": _read_json}
     if path.suffix.lower() not in readers:
-        raise UsageError(f"tables end with {' or '.join(readers)}, not as {path.name or path} does")
+        raise UsageError(f"a table must end with {' or '.join(readers)}, got {path.name or path}")
     try:
         return _checked(readers[path.suffix.lower()](path))
     except OSError as error:
@@ -168,14 +181,14 @@ def _checked(table: Table) -> Table:
         raise UsageError(f"{table.source} has no rows: each row is one lens")
     for column, cells in table.columns.items():
         if not _is_unicode(column):
-            raise UsageError(f"{table.source}: the name of column {column!r} is no valid Unicode")
+            raise UsageError(f"{table.source}: the name of column {column!r} is not valid Unicode")
         if (row := next((row for row, cell in enumerate(cells) if not _is_unicode(cell)), None)) is not None:
-            raise table.fault(row, column, f"{cells[row]!r} is no valid Unicode")
+            raise table.fault(row, column, f"{cells[row]!r} is not valid Unicode")
     return table
 
 
 def _is_unicode(cell: Cell) -> bool:
-    """Whether it is no text with half of a character, as JSON can say it: no file takes that."""
+    """Whether a cell can be encoded: JSON allows lone surrogates, UTF-8 does not."""
     return not isinstance(cell, str) or not any("\ud800" <= sign <= "\udfff" for sign in cell)
 
 
@@ -194,27 +207,29 @@ def _read_json(path: Path) -> Table:
         fields: dict[str, Any] = {}
         for key, value in pairs:
             if key in fields:
-                raise UsageError(f"{path}: {key!r} is there twice in one object")
+                raise UsageError(f"{path}: {key!r} occurs twice in one object")
             fields[key] = value
         return fields
 
     try:
         read = json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=distinct)
     except json.JSONDecodeError as error:
-        raise UsageError(f"{path}, line {error.lineno}, column {error.colno}: no JSON: {error.msg}") from None
+        raise UsageError(f"{path}, line {error.lineno}, column {error.colno}: invalid JSON: {error.msg}") from None
     except (UsageError, UnicodeDecodeError):
         raise
     except (ValueError, RecursionError):
-        raise UsageError(f"{path} is no table: it has a number of thousands of digits, or lists in lists") from None
+        raise UsageError(
+            f"{path} is not a table: a number has thousands of digits, or lists are nested too deeply"
+        ) from None
     return _of_python(read, str(path))
 
 
 def _of_python(read: Any, source: str) -> Table:
-    """A table from a list of mappings, one a row, or from a mapping of columns (a DataFrame is as good as one)."""
+    """Return a table from a list of rows, a mapping of columns or a DataFrame."""
     if hasattr(read, "columns") and hasattr(read, "to_dict"):
         if twice := next((name for name, count in Counter(read.columns).items() if count > 1), None):
             raise UsageError(f"{source}: two columns are called {twice!r}")
-        read = read.astype(object).where(read.notna(), None).to_dict("list")  # what is missing there is an empty cell
+        read = read.astype(object).where(read.notna(), None).to_dict("list")  # missing values become empty cells
     if isinstance(read, Mapping):
         columns = {name: _column(source, name, values) for name, values in read.items()}
         rows = len(next(iter(columns.values()), []))
@@ -226,11 +241,11 @@ def _of_python(read: Any, source: str) -> Table:
         columns = {name: [row.get(name) for row in read] for name in names}
         rows = len(read)
     else:
-        raise UsageError(f"{source} is no table: a list of objects, one for each lens, or an object of lists is right")
+        raise UsageError(f"{source} is not a table: use a list of objects, one for each lens, or an object of lists")
     table = Table(source, columns, [f"row {row} (from 0)" for row in range(rows)])
     for name, cells in columns.items():
         if not isinstance(name, str) or not name:
-            raise UsageError(f"{source}: {name!r} is no name of a column")
+            raise UsageError(f"{source}: {name!r} cannot be the name of a column")
         for row, cell in enumerate(cells):
             cells[row] = cell = cell.item() if hasattr(cell, "item") else cell
             if isinstance(cell, bool) or not isinstance(cell, str | int | float | None):
@@ -241,7 +256,7 @@ def _of_python(read: Any, source: str) -> Table:
 
 
 def _column(source: str, name: Any, values: Any) -> list[Any]:
-    """A column of a mapping as a list; numpy's numbers become Python's."""
+    """Return a column of a mapping as a list, with numpy numbers as Python numbers."""
     values = values.tolist() if hasattr(values, "tolist") else values
     if not isinstance(values, list | tuple):
         raise UsageError(f"{source}: column {name} is {values!r}, not a list with an entry for each lens")

@@ -1,1 +1,1 @@
-"""Simulations on disk: what is stored and how, and how it is written and read."""
+"""Stores of simulated images on disk: their content, formats, writing and reading."""

@@ -1,14 +1,14 @@
-"""Who makes what, where several processes fill one store.
+"""Locks of chunks, with which several processes share the work on one store.
 
-There is one lock file beside a store, of which every process that fills the store locks bytes. The kernel gives a
-lock back when its process ends, in whatever way, so there are no stale ones.
+A store has one lock file, `STORE.lock`. Each process that fills the store locks bytes of it. The kernel releases the
+locks when a process ends in any way, so there are no stale locks.
 
-    byte 0         every writer, shared: whoever holds it exclusively is alone and may sweep
-    byte 1         whoever begins or finishes the store
-    byte 2 + n     whoever makes chunk n
+    byte 0         all writers, shared; a process that holds it exclusively is alone and may remove temporary files
+    byte 1         the process that creates or finishes the store
+    byte 2 + n     the process that makes chunk n
 
-POSIX record locks belong to a process and are lost when it closes *any* descriptor of the file: a process opens it
-once a store.
+POSIX record locks belong to a process. They are lost when the process closes *any* descriptor of the file. Therefore a
+process opens the lock file of a store only once.
 """
 
 from __future__ import annotations
@@ -33,12 +33,15 @@ UNAVAILABLE = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errn
 class Claims:
     """The claims of this process on a store.
 
-    Where there are no locks (some network file systems), everything is granted and nobody is ever alone: work may be
-    done twice, and left-over files stay; what is written is right all the same. `available` says whether there are,
-    once one has joined.
+    Some network file systems have no locks. Then every claim is granted and no process is ever alone. Work may be done
+    twice and temporary files remain, but the written data are correct.
 
     Args:
-        store: The store; its lock file is `STORE.lock`.
+        store: Path of the store; its lock file is `STORE.lock`.
+
+    Attributes:
+        path: Path of the lock file.
+        available: Whether there are locks. Known after `joined`.
     """
 
     def __init__(self, store: Path) -> None:
@@ -48,7 +51,16 @@ class Claims:
 
     @contextmanager
     def joined(self, sweep: Callable[[], object]) -> Iterator[None]:
-        """Is one of the writers; the last one sweeps at the end, and removes the lock file."""
+        """Register this process as a writer inside the context.
+
+        At the end, the last writer calls `sweep` and removes the lock file.
+
+        Args:
+            sweep: Function that removes temporary files of killed processes.
+
+        Raises:
+            UsageError: There is another file at the path of the lock file.
+        """
         self._open()
         try:
             yield
@@ -56,7 +68,7 @@ class Claims:
             with self.alone() as alone:
                 if alone:
                     sweep()
-                    # Whoever opened it meanwhile waits for byte 0, and will find that it is gone.
+                    # A process that opened it meanwhile waits for byte 0, and `_open` will find that the file is gone.
                     self.path.unlink(missing_ok=True)
             os.close(self._file)
             self._file = -1
@@ -66,7 +78,7 @@ class Claims:
     def _open(self) -> None:
         ours = self.path.is_file() and not self.path.is_symlink() and not self.path.stat().st_size
         if os.path.lexists(self.path) and not ours:
-            raise UsageError(f"{self.path} is in the way, and no lock of lenskit: move it, or choose another --out")
+            raise UsageError(f"{self.path} is not a lock file of lenskit: move it, or choose another --out")
         while self._file < 0:
             self._file = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o666)
             self._lock(WRITERS, shared=True)
@@ -78,7 +90,10 @@ class Claims:
 
     @contextmanager
     def alone(self) -> Iterator[bool]:
-        """Whether this is the only writer; none can join before the end of the context if it is."""
+        """Yield whether this process is the only writer.
+
+        If it is, no other process can join before the end of the context.
+        """
         alone = self._lock(WRITERS, wait=False) and self.available
         try:
             yield alone
@@ -88,7 +103,7 @@ class Claims:
 
     @contextmanager
     def setup(self) -> Iterator[None]:
-        """Waits until nobody else begins or finishes the store."""
+        """Wait until no other process creates or finishes the store, and lock that step."""
         self._lock(SETUP)
         try:
             yield
@@ -97,7 +112,12 @@ class Claims:
 
     @contextmanager
     def chunk(self, chunk: int, wait: bool = False) -> Iterator[bool]:
-        """Claims a chunk: whether it is granted, if one does not wait for it."""
+        """Claim a chunk inside the context and yield whether it is granted.
+
+        Args:
+            chunk: Number of the chunk.
+            wait: Whether to wait until it is granted.
+        """
         granted = self._lock(FIRST_CHUNK + chunk, wait=wait)
         try:
             yield granted

@@ -1,4 +1,4 @@
-"""Fills a store on a Dask cluster."""
+"""Filling of a store by a Dask cluster."""
 
 from __future__ import annotations
 
@@ -20,36 +20,37 @@ from lenskit.store.plan import Plan, differences
 from lenskit.store.render import Renderer
 
 TIMEOUT = 5
-"""Seconds after which a scheduler that does not answer is not there."""
+"""Default timeout in seconds for the connection to a scheduler."""
 
 log = logging.getLogger("lenskit")
 _working = threading.Lock()
 
 
 @contextmanager
-def connected(address: str, workers: int) -> Iterator[Any]:
-    """A client of a cluster.
+def connected(address: str, workers: int, timeout: float = TIMEOUT) -> Iterator[Any]:
+    """Yield a client of a cluster.
 
     Args:
-        address: Address of its scheduler, or `local` for a cluster on this machine.
-        workers: Processes of a local cluster.
+        address: Address of the scheduler, or `local` for a cluster on this machine.
+        workers: Number of processes of a local cluster.
+        timeout: Timeout in seconds for the connection to a scheduler.
 
     Raises:
-        LenskitError: if there is no Dask, or the scheduler cannot be reached.
+        LenskitError: Dask is not installed, or the scheduler cannot be reached.
     """
     try:
         import dask
         from dask.distributed import Client, LocalCluster
     except ImportError:
         raise LenskitError("Dask is not installed: pip install 'lenskit-ssl[dask]'") from None
-    # Every coming and going is logged otherwise.
+    # Otherwise each connection and disconnection is logged.
     logging.getLogger("distributed").setLevel(logging.ERROR)
     with ExitStack() as stack:
         target: Any = address
         if address == "local":
             scratch = stack.enter_context(TemporaryDirectory(prefix="lenskit-dask-"))
             stack.enter_context(dask.config.set(temporary_directory=scratch))
-            # Without a dashboard it would still want the dashboard's port, and warn if another has it.
+            # Even without a dashboard, Dask reserves its port and warns if the port is in use.
             quiet: dict[str, Any] = {
                 "dashboard_address": "127.0.0.1:0",
                 "scheduler_kwargs": {"dashboard": False},
@@ -57,25 +58,27 @@ def connected(address: str, workers: int) -> Iterator[Any]:
             }
             target = stack.enter_context(LocalCluster(n_workers=workers, threads_per_worker=1, **quiet))
         try:
-            client = stack.enter_context(Client(target, timeout=TIMEOUT, set_as_default=False))
+            client = stack.enter_context(Client(target, timeout=timeout, set_as_default=False))
         except (OSError, ValueError) as error:
             raise LenskitError(f"there is no Dask scheduler at {address}: {' '.join(str(error).split())}") from error
         if not client.scheduler_info()["workers"]:
-            log.info("the cluster at %s has no workers yet: waiting for some", address)
+            log.info("the cluster at %s has no workers yet: waiting", address)
         yield client
 
 
 def fill_on_cluster(client: Any, store: Format, plan: Plan, tell: Callable[[int], object]) -> None:
-    """Makes what is missing, a task a chunk. A chunk whose worker is lost is made by another.
+    """Make the missing chunks of a store, with one task per chunk.
+
+    If a worker is lost, another worker makes its chunk.
 
     Args:
         client: A client of the cluster.
-        store: The store, begun, on a file system that the workers see at the same path.
-        plan: Its plan.
-        tell: Is told how many chunks are done.
+        store: The created store, on a file system that the workers see at the same path.
+        plan: Plan of the store.
+        tell: Function that is called with the number of chunks done.
 
     Raises:
-        LenskitError: if a worker cannot make a chunk.
+        LenskitError: A worker cannot make a chunk, or writes to another disk.
     """
     from dask.distributed import as_completed
 
@@ -98,24 +101,24 @@ def fill_on_cluster(client: Any, store: Format, plan: Plan, tell: Callable[[int]
     if still := store.missing(plan):
         raise LenskitError(
             f"the cluster has made all chunks, but {len(still)} are not at {store.path}: its workers write to another "
-            "disk; --out must be on one that all share"
+            "disk; --out must be on a disk that all share"
         )
 
 
 def make_chunk(chunk: int, *, format: str, path: str, card: str) -> None:
-    """Makes one chunk, if it is missing, on the worker that calls it.
+    """Make one chunk, if it is missing, in a worker of the cluster.
 
     Args:
-        chunk: Its number.
-        format: The store's format.
-        path: The store.
-        card: Attributes of its plan, as JSON.
+        chunk: Number of the chunk.
+        format: Name of the store's format.
+        path: Path of the store.
+        card: Attributes of the store's plan, as JSON.
     """
     plan, render = _prepared(card)
     store = open_format(format, Path(path))
     if not store.exists:
         raise LenskitError(f"a worker of the cluster does not see {path}: --out must be on a disk that all share")
-    # One thread a process, however many the worker has: so it is with rendering, and with the claims of a process.
+    # Rendering and the claims work in one thread per process, even if the worker has several.
     with _working, ExitStack() as stack:
         claims = Claims(store.path)
         with written(store.path):
@@ -124,22 +127,22 @@ def make_chunk(chunk: int, *, format: str, path: str, card: str) -> None:
         _require_same(store, plan)
         if store.lacks(plan, chunk):
             images, values = render(chunk)
-            # Where there are no locks, it may have been replaced meanwhile.
+            # Without locks, another process may have replaced the store meanwhile.
             _require_same(store, plan)
             with written(store.path):
                 store.write(plan, chunk, images, values)
 
 
 def _require_same(store: Format, plan: Plan) -> None:
-    """Checks that a store is still the one that its task was made for."""
+    """Check that a store still has the plan of the task."""
     held = store.card()
     for name, _, _ in differences(held, plan.attributes() | {"complete": held.get("complete")}):
-        raise LenskitError(f"{store.path} is another store by now: it differs in {name}")
+        raise LenskitError(f"{store.path} was replaced by another store: it differs in {name}")
 
 
 @lru_cache(maxsize=1)
 def _prepared(card: str) -> tuple[Plan, Renderer]:
     plan = Plan.from_attributes(json.loads(card))
     for name, one, other in differences(plan.mode, plan.made_here().mode):
-        raise LenskitError(f"a worker of the cluster differs in {name}: it has {other}, the store {one}")
+        raise LenskitError(f"a worker of the cluster differs in {name}: it has {other}, the store has {one}")
     return plan, Renderer(plan)

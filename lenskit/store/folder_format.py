@@ -1,4 +1,4 @@
-"""Base of formats that are a folder with a file for each lens."""
+"""Base of store formats that are a folder with one file per lens."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from lenskit.store.store import size_of, sizes_in
 
 
 class FolderFormat(Format):
-    """A folder with a file for each lens, named by its number, and a card in JSON.
+    """A folder with one file per lens, named by its number, and a card in JSON.
 
-    All files of a store have one size. A file of another size was cut short, and is made again.
+    All files of a store have the same size. A file of another size was cut short and is made again.
 
     Attributes:
         suffix: Suffix of the files, such as `.fits`.
@@ -38,16 +38,18 @@ class FolderFormat(Format):
 
     @abstractmethod
     def content(self, plan: Plan, images: NDArray[Any], values: NDArray[np.float64]) -> bytes | memoryview:
-        """The file of a lens. Its size does not depend on the values.
+        """Return the content of the file of a lens.
+
+        Its size must not depend on the values.
 
         Args:
-            plan: The plan of the store.
-            images: (views, channels, height, width).
-            values: (views, parameters).
+            plan: Plan of the store.
+            images: Images of the lens, (views, channels, height, width).
+            values: Parameters of the lens, (views, parameters).
         """
 
     def names(self, plan: Plan, lenses: range) -> list[str]:
-        """Names of the files of some lenses."""
+        """Return the names of the files of some lenses."""
         digits = len(str(plan["lenses"] - 1))
         return [f"{lens:0{digits}}{self.suffix}" for lens in lenses]
 
@@ -63,7 +65,7 @@ class FolderFormat(Format):
         except UsageError:
             raise
         except LenskitError as error:
-            raise UsageError(f"{self.path} is no store of simulated pairs: {error}") from None
+            raise UsageError(f"{self.path} is not a store of simulated pairs: {error}") from None
 
     def create(self, plan: Plan) -> None:
         self.path.mkdir(parents=True, exist_ok=True)
@@ -85,7 +87,7 @@ class FolderFormat(Format):
     def write(self, plan: Plan, chunk: int, images: NDArray[Any], values: NDArray[np.float64]) -> None:
         for name, pixels, row in zip(self.names(plan, plan.lenses_of(chunk)), images, values, strict=True):
             file = self.path / name
-            # Not synchronised with the disk one by one, which would take longer than all the rest.
+            # No fsync for each file, which would take longer than everything else.
             part = file.with_name(f"{name}.{uuid4().hex}.part")
             try:
                 part.write_bytes(self.content(plan, pixels, row))
@@ -114,7 +116,7 @@ class FolderFormat(Format):
         return strangers(self.path, owns)
 
     def _size(self, plan: Plan) -> int:
-        """Size of every file in bytes."""
+        """Return the size of each file in bytes."""
         if self._bytes is None:
             values = np.zeros((plan["views"], len(plan.parameters)))
             self._bytes = len(self.content(plan, np.zeros(plan.shape[1:], plan["dtype"]), values))

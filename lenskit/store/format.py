@@ -1,6 +1,6 @@
-"""Base of the formats of stores.
+"""Base of store formats.
 
-A store is begun, filled chunk by chunk in any order, and finished. Each step may be repeated after a kill.
+A store is created, filled chunk by chunk in any order, and finished. Each step can be repeated after a kill.
 """
 
 from __future__ import annotations
@@ -25,21 +25,21 @@ from lenskit.store.plan import FORMAT, Plan, checked_attributes
 from lenskit.words import listed
 
 DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
-"""Faults of a disk that may pass."""
+"""Errors of a disk that may be temporary."""
 
 
 class Format(FileFormat):
-    """A store in some format, which is filled by steps.
+    """A store in some format, which is filled step by step.
 
-    Several processes may fill one store, each with an object of its own. A chunk is claimed by one of them at a time.
+    Several processes may fill one store, each with its own object. Only one process at a time claims a chunk.
 
     Args:
-        path: Where it is, or shall be.
+        path: Path of an existing or new store.
 
     Attributes:
-        card_file: Name of the file that says what a folder is, which is written first. No other format uses it. A
-            format that writes a single file leaves it out.
-        name: Name by which the format was found. Only stores that `open_format` made have one.
+        card_file: Name of the file with the card, in a format that writes a folder. It is written first and its name
+            must differ from those of other formats. A format that writes a single file leaves it empty.
+        name: Name of the format. Only stores that `open_format` returned have it.
     """
 
     holds = "stores"
@@ -48,62 +48,68 @@ class Format(FileFormat):
 
     @abstractmethod
     def card(self) -> dict[str, Any]:
-        """What the store says of itself; nothing if there is none."""
+        """Return the card, the metadata of the store; empty if there is no store."""
 
     @property
     def exists(self) -> bool:
-        """Whether there is a store, filled or not, of whatever version of the format."""
+        """Whether there is a store, complete or not, of any version of the format."""
         return self.card().get("format") == FORMAT
 
     def attributes(self) -> dict[str, Any]:
-        """What the store says of itself, see `Plan.attributes`, and whether it is `complete`.
+        """Return the attributes of the store: those of `Plan.attributes`, and `complete`.
 
         Raises:
-            UsageError: if it is no store, or one of another version of the format.
+            UsageError: There is no store, or it has another version of the format.
         """
         return checked_attributes(self.path, self.card())
 
     @abstractmethod
     def create(self, plan: Plan) -> None:
-        """Makes what a store has before it has any images, unless it is there."""
+        """Create the files that a store has before its images, if they are missing."""
 
     def missing(self, plan: Plan) -> list[int]:
-        """The chunks that are to be written. Override this if one look at the folder is faster than one a chunk."""
+        """Return the missing chunks.
+
+        Override this method if one listing of the folder is faster than a test of each chunk.
+        """
         return [chunk for chunk in range(plan.chunks) if self.lacks(plan, chunk)]
 
     @abstractmethod
     def lacks(self, plan: Plan, chunk: int) -> bool:
-        """Whether a chunk is to be written."""
+        """Whether a chunk is missing."""
 
     def whole(self, plan: Plan) -> bool:
-        """Whether there is nothing left to do."""
+        """Whether the store is complete and no chunk is missing."""
         return self.attributes()["complete"] and not self.missing(plan)
 
     @abstractmethod
     def write(self, plan: Plan, chunk: int, images: NDArray[Any], values: NDArray[np.float64]) -> None:
-        """Writes a chunk, so that it is whole if it is there.
+        """Write a chunk atomically: after a kill it is either missing or whole.
 
         Args:
-            plan: The plan of the store.
-            chunk: Its number.
-            images: (n, views, channels, height, width).
-            values: (n, views, parameters).
+            plan: Plan of the store.
+            chunk: Number of the chunk.
+            images: Images of the chunk, (n, views, channels, height, width).
+            values: Parameters of the chunk, (n, views, parameters).
         """
 
     @abstractmethod
     def finish(self, plan: Plan) -> None:
-        """Makes a store with all its chunks complete; does nothing to one that is."""
+        """Mark a store with all its chunks as complete; a complete store is unchanged."""
 
     @abstractmethod
     def strangers(self) -> list[str]:
-        """Names of what is in the store and lenskit did not write."""
+        """Return the names of files in the store that lenskit did not write."""
 
     def is_part(self, name: str) -> bool:
-        """Whether a file of that name, in the folder of a store, is one that a killed process was writing."""
+        """Whether a file of that name in the store's folder is a temporary file."""
         return False
 
     def sweep(self) -> None:
-        """Removes what somebody began to write or to remove and did not finish. Nobody may be writing."""
+        """Remove temporary files and partly removed stores.
+
+        No other process may write to the store.
+        """
         if not self.exists:
             return
         for removed in leftovers(self.path, "removed"):
@@ -114,18 +120,20 @@ class Format(FileFormat):
                     Path(folder, name).unlink(missing_ok=True)
 
     def remove(self) -> None:
-        """Removes the store. Nobody may be writing.
+        """Remove the store.
+
+        No other process may write to it.
 
         Raises:
-            UsageError: if there is something in it that lenskit did not write.
+            UsageError: The store holds a file that lenskit did not write.
         """
         if strangers := self.strangers():
             raise UsageError(
-                f"{self.path} holds {listed(strangers, 3)}, which lenskit did not write, so --overwrite leaves it "
-                "alone: move what is yours, or choose another --out"
+                f"{self.path} holds {listed(strangers, 3)}, which lenskit did not write, so --overwrite does not "
+                "remove it: move your files, or choose another --out"
             )
         if self.path.is_dir():
-            # What was removed in part must not look like a store that has to be filled up.
+            # Rename first: a partly removed store must not look like an incomplete store.
             aside = scratch(self.path, "removed")
             self.path.rename(aside)
             shutil.rmtree(aside)
@@ -134,7 +142,7 @@ class Format(FileFormat):
 
     @property
     def blank(self) -> bool:
-        """Whether a new store can be made: there is nothing, or only a card that was cut short."""
+        """Whether a new store can be created: nothing exists, or only a partial card."""
         if self.path.is_dir():
             return all(is_part(child.name) == self.card_file for child in self.path.iterdir())
         return not self.path.exists()
@@ -142,13 +150,16 @@ class Format(FileFormat):
 
 @contextmanager
 def written(path: Path) -> Iterator[None]:
-    """Turns a full disk and other faults of writing a store into one line.
+    """Replace an `OSError` while writing a store by one line.
+
+    Args:
+        path: Path of the store, for errors without a file name.
 
     Raises:
-        LenskitError: instead of any `OSError`.
+        LenskitError: Instead of any `OSError`.
     """
     try:
         yield
     except OSError as error:
-        comfort = "; what is there is sound, and the same command goes on" if error.errno in DISK else ""
-        raise LenskitError(f"{error.filename or path} cannot be written: {error.strerror or error}{comfort}") from error
+        advice = "; existing chunks are undamaged, and the same command resumes" if error.errno in DISK else ""
+        raise LenskitError(f"{error.filename or path} cannot be written: {error.strerror or error}{advice}") from error

@@ -1,4 +1,4 @@
-"""Formats of stores by name, and the format that a path means."""
+"""Look-up of store formats by name or path."""
 
 from __future__ import annotations
 
@@ -11,10 +11,12 @@ from lenskit.store.format import Format
 
 
 def format_name(path: Path, name: str | None = None) -> str:
-    """The format of that name, or of the store at a path, or the one that the ending of the path means.
+    """Return the name of the format of a store.
+
+    It is `name` if given, else the format of the store at the path, else the format of the path's suffix.
 
     Raises:
-        UsageError: No format of stores has that name, or the path does not tell.
+        UsageError: No store format has that name, or the suffix belongs to no format.
     """
     if name is not None:
         find_format(Format, name)
@@ -27,10 +29,12 @@ def format_name(path: Path, name: str | None = None) -> str:
 
 
 def open_format(name: str, path: Path) -> Format:
-    """The store at a path, in the format of that name. It, its lock and its parts lie where links lead.
+    """Return the store at a path, in the format of that name.
+
+    Links are resolved: the store, its lock file and its temporary files are at the resolved path.
 
     Raises:
-        UsageError: No format of stores has that name, or the path has no name, as `.` and `/` have none.
+        UsageError: No store format has that name, or the path has no name, such as `.` and `/`.
         LenskitError: The format cannot be loaded.
     """
     store = find_format(Format, name)(_real(path))
@@ -39,14 +43,14 @@ def open_format(name: str, path: Path) -> Format:
 
 
 def check_in_no_store(path: Path, flag: str = "--out") -> None:
-    """Check that a path is in no store, whatever its format.
+    """Check that a path is not inside a store of any format.
 
     Args:
-        path: Path where a run or a store will be made.
-        flag: Flag that gave it.
+        path: Path of a new run or store.
+        flag: Command-line flag of the path, for the message.
 
     Raises:
-        UsageError: It is in a store, which the message names.
+        UsageError: The path is inside a store. The message names the store.
     """
     formats = formats_of(Format).values()
     for absolute in dict.fromkeys([Path(os.path.abspath(path)), path.resolve()]):
@@ -58,5 +62,5 @@ def check_in_no_store(path: Path, flag: str = "--out") -> None:
 def _real(path: Path) -> Path:
     real = path.resolve()
     if not (path.name and real.name):
-        raise UsageError(f"{path} is no name for a store: say, for example, --out pairs.zarr")
+        raise UsageError(f"{path} is not a name for a store: use, for example, --out pairs.zarr")
     return real

@@ -1,4 +1,4 @@
-"""What a store shall hold, or holds: which images, of which configuration, made in which way."""
+"""The plan of a store: its images, their configuration and the mode of rendering."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ FORMAT = "lenskit-pairs"
 VERSION = 1
 
 CHUNK_BYTES = 8 * 2**20
-"""Chunks have as many lenses (a power of two) as need no more than this in float32; and so many images are rendered at
-a time."""
+"""Largest size of a chunk in bytes, as float32. A chunk has the largest power of two of lenses that fits. Likewise, the
+largest power of two of images that fits is rendered at a time."""
 
 
 Count = Annotated[int, Gt(0), Le(2**48)]
@@ -61,7 +61,7 @@ class _Mode(Record):
 
 
 class _Card(Record):
-    """Metadata of a store."""
+    """Card of a store: its metadata."""
 
     configuration: _Configuration
     parameters: list[ParameterRecord]
@@ -73,15 +73,15 @@ class _Card(Record):
 
 @dataclass(frozen=True)
 class Plan:
-    """What a store shall hold.
+    """The plan of a store.
 
     Attributes:
-        configuration: Plain values by section: `simulator` and `pairs` as resolved, and `simulate` with lenses,
-            views, shared groups, seed, split, dtype and the number of lenses a chunk.
-        parameters: What is recorded of each image.
+        configuration: Plain values by section: the resolved `simulator` and `pairs`, and `simulate` with the number of
+            lenses, views, shared groups, seed, split, dtype and number of lenses per chunk.
+        parameters: Parameters recorded for each image.
         image_shape: Channels, height and width.
-        pixel_scale: Size of a pixel in arcsec, if the simulator says so.
-        mode: What the last bits of the images depend on beside the configuration.
+        pixel_scale: Size of a pixel in arcsec; None if the simulator does not give it.
+        mode: Versions and other properties of the rendering process on which the last bits of the images depend.
     """
 
     configuration: dict[str, dict[str, Any]]
@@ -102,22 +102,22 @@ class Plan:
         dtype: str = "float32",
         chunk: int | None = None,
     ) -> Self:
-        """The plan for a configuration's simulator and pairs.
+        """Return the plan for a configuration's simulator and pairs.
 
         Args:
-            config: Its sections `simulator` and `pairs` count.
-            lenses: How many.
-            views: Images of each lens; as many as the pairs draw if not given.
-            seed: Seed of the lenses.
-            split: Part of the data; training uses `train`.
+            config: Configuration; only its sections `simulator` and `pairs` are used.
+            lenses: Number of lenses.
+            views: Number of images of each lens. By default, the number that the pairs draw.
+            seed: Random seed of the lenses.
+            split: Split of the lenses; training uses `train`.
             dtype: `float32` or `float16`.
-            chunk: Lenses a chunk; by default such that a chunk has up to 8 MB.
+            chunk: Number of lenses per chunk. By default, a chunk has up to 8 MiB as float32.
 
         Raises:
-            UsageError: if the pairs share what the simulator does not draw, or there is no simulator.
+            UsageError: The pairs share a group that the simulator does not draw, or there is no simulator.
         """
         if "simulator" not in config.sections:
-            raise UsageError("the configuration is of stored images: say which --simulator to use")
+            raise UsageError("the configuration has no simulator, only stored images: pass --simulator NAME")
         simulator, pairs = simulator_of(config.sections["simulator"]), config.build("pairs")
         check_groups(pairs, simulator)
         views = views or pairs.draws
@@ -141,7 +141,7 @@ class Plan:
 
     @classmethod
     def from_attributes(cls, attributes: Mapping[str, Any]) -> Self:
-        """The plan that a store's attributes tell of."""
+        """Return the plan in the attributes of a store."""
         return cls(
             attributes["configuration"],
             parameters_of(attributes["parameters"]),
@@ -151,11 +151,11 @@ class Plan:
         )
 
     def made_here(self) -> Self:
-        """The same plan, carried out by this process."""
+        """Return the same plan with the mode of this process."""
         return replace(self, mode=current_mode(self.configuration["simulator"]["name"], self.image_shape))
 
     def attributes(self) -> dict[str, Any]:
-        """Metadata of a store, for JSON."""
+        """Return the metadata of a store, for JSON."""
         return {
             "format": FORMAT,
             "format_version": VERSION,
@@ -167,7 +167,7 @@ class Plan:
         }
 
     def __getitem__(self, name: str) -> Any:
-        """One of the settings: `plan["lenses"]`."""
+        """Return a setting of the section `simulate`, such as `plan["lenses"]`."""
         return self.configuration["simulate"][name]
 
     @property
@@ -181,16 +181,19 @@ class Plan:
         return -(-self["lenses"] // self["chunk"])
 
     def lenses_of(self, chunk: int) -> range:
-        """Numbers of the lenses of a chunk."""
+        """Return the numbers of the lenses of a chunk."""
         return range(chunk * self["chunk"], min((chunk + 1) * self["chunk"], self["lenses"]))
 
     def is_shared(self, parameter: Parameter) -> bool:
-        """Whether all images of a lens have the same value of it."""
+        """Whether all images of a lens have the same value of a parameter."""
         return self["views"] == 1 or parameter.group in self["shared"]
 
 
 def simulator_of(section: Mapping[str, Any]) -> Simulator:
-    """The simulator that a configuration's section describes; asked for twice, the same one, for some are large."""
+    """Return the simulator that a section of a configuration describes.
+
+    The latest simulator is cached, because some are large.
+    """
     return _built(json.dumps(section))
 
 
@@ -201,15 +204,23 @@ def _built(section: str) -> Simulator:
 
 
 def default_chunk(values: int) -> int:
-    """Lenses a chunk, of `values` pixels each: a power of two."""
+    """Return the default number of lenses per chunk, a power of two.
+
+    Args:
+        values: Number of pixel values per lens.
+    """
     return 2 ** max(0, int(math.log2(CHUNK_BYTES / (4 * values)))) if 4 * values < CHUNK_BYTES else 1
 
 
 def current_mode(simulator: str, image_shape: tuple[int, int, int]) -> dict[str, Any]:
-    """How this process would render images of that shape with the simulator of that name.
+    """Return the mode in which this process renders images.
 
-    The last bits of an image depend on how many are rendered at a time, on the instructions that a processor has, on
-    whether code is compiled, and on versions.
+    The last bits of an image depend on the number of images rendered at a time, the instructions of the processor,
+    compilation and versions.
+
+    Args:
+        simulator: Name of the simulator.
+        image_shape: Channels, height and width.
     """
     import numpy
     import torch
@@ -228,7 +239,10 @@ def current_mode(simulator: str, image_shape: tuple[int, int, int]) -> dict[str,
 
 
 def differences(held: Mapping[str, Any], wanted: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any, Any]]:
-    """Where two nested mappings differ: the field's name and both values (None where there is none)."""
+    """Yield the differences of two nested mappings.
+
+    A difference is the dotted name of a field and both values, None for a missing value.
+    """
     for name in dict.fromkeys([*held, *wanted]):
         one, other = held.get(name), wanted.get(name)
         if isinstance(one, Mapping) and isinstance(other, Mapping):
@@ -238,17 +252,17 @@ def differences(held: Mapping[str, Any], wanted: Mapping[str, Any], prefix: str 
 
 
 def checked_attributes(path: Path, attributes: Mapping[str, Any]) -> dict[str, Any]:
-    """The attributes of the store at a path, if they are such.
+    """Return the attributes of the store at a path after checking them.
 
     Raises:
-        UsageError: if they are of something else, or of another version of the format.
+        UsageError: The attributes are not from a store, or from another version of the format.
     """
     if attributes.get("format") != FORMAT:
-        raise UsageError(f"{path} is no store of simulated pairs: it does not say that its format is {FORMAT}")
+        raise UsageError(f"{path} is not a store of simulated pairs: its format is not {FORMAT}")
     if attributes.get("format_version") != VERSION:
         raise UsageError(
             f"{path} differs in format_version: it has {attributes.get('format_version')}, "
-            f"this version of lenskit knows {VERSION}"
+            f"this version of lenskit supports {VERSION}"
         )
     card: dict[str, Any] = checked(dict(attributes), f"{path} is damaged: its card", _Card)
     return card

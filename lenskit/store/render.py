@@ -1,4 +1,4 @@
-"""Renders the images of one chunk of a store."""
+"""Rendering of the images of one chunk of a store."""
 
 from __future__ import annotations
 
@@ -18,10 +18,12 @@ from lenskit.store.plan import Plan, simulator_of
 
 
 class Renderer:
-    """Makes chunks, one thread and one batch size, so that each is the same whoever makes it.
+    """Renderer of the chunks of a store.
+
+    It always uses the plan's number of threads and batch size, so that each process makes the same chunk.
 
     Args:
-        plan: Which images.
+        plan: Plan of the store.
     """
 
     def __init__(self, plan: Plan) -> None:
@@ -29,10 +31,16 @@ class Renderer:
         self._type = torch.float16 if plan["dtype"] == "float16" else torch.float32
 
     def __call__(self, chunk: int) -> tuple[NDArray[Any], NDArray[np.float64]]:
-        """Images (n, views, channels, height, width) and parameters (n, views, parameters) of a chunk.
+        """Render a chunk.
+
+        Args:
+            chunk: Number of the chunk.
+
+        Returns:
+            Images (n, views, channels, height, width) and parameters (n, views, parameters).
 
         Raises:
-            LenskitError: if an image is not finite, or the type cannot hold its values.
+            LenskitError: An image is not finite, or has values that float16 cannot hold.
         """
         images, values = [], []
         with _threads(self.plan.mode["threads"]):
@@ -45,7 +53,7 @@ class Renderer:
         return self._by_lens(images), self._by_lens(values)
 
     def values(self, chunk: int) -> NDArray[np.float64]:
-        """Parameters of a chunk, (n, views, parameters), as they come with its images, but without rendering these."""
+        """Return the parameters of a chunk, (n, views, parameters), without rendering."""
         with _threads(self.plan.mode["threads"]):
             return self._by_lens([self._known(scene, len(lens)) for lens, _, scene in self._scenes(chunk)])
 
@@ -53,7 +61,7 @@ class Renderer:
         return torch.cat(parts).unflatten(0, (-1, self.plan["views"])).numpy()
 
     def _scenes(self, chunk: int) -> Iterator[tuple[Tensor, Tensor, Scene]]:
-        """Lenses, views and scenes of a chunk, as many at a time as are rendered at a time."""
+        """Yield lenses, views and scenes of a chunk, in batches of the rendering."""
         plan, lenses = self.plan, self.plan.lenses_of(chunk)
         lens = torch.arange(lenses.start, lenses.stop).repeat_interleave(plan["views"])
         view = torch.arange(plan["views"]).repeat(len(lenses))
@@ -76,7 +84,7 @@ class Renderer:
 
 @contextmanager
 def _threads(count: int) -> Iterator[None]:
-    """Renders with so many threads, and without gradients."""
+    """Use `count` threads and no gradients inside the context."""
     before = torch.get_num_threads()
     torch.set_num_threads(count)
     try:

@@ -1,7 +1,7 @@
-"""Simulates lenses to disk.
+"""Simulation of lenses into a store on disk.
 
-Every process that works on a store does the same: it looks which chunks are missing, claims one, renders it, writes it,
-and looks again. So a run that was killed is gone on with by the same command, and two commands share the work.
+Each process that fills a store repeats the same steps: list the missing chunks, claim a chunk, render it and write it.
+Therefore the same command resumes a simulation that was killed, and two commands share the work.
 """
 
 from __future__ import annotations
@@ -25,9 +25,10 @@ from lenskit.store.plan import Plan, differences
 from lenskit.store.render import Renderer
 
 Tell = Callable[[int], object]
-"""Is told how many chunks are done."""
+"""Function that is called with the number of chunks done."""
 PAUSE = 1.0
-"""Seconds between two looks at how many are; and at least ten times as long as looking takes."""
+"""Shortest time in seconds between two counts of the chunks done. The time is also at least ten times the duration of a
+count."""
 
 log = logging.getLogger("lenskit")
 
@@ -41,36 +42,39 @@ def simulate(
     dask: str | None = None,
     overwrite: bool = False,
     tell: Tell = lambda done: None,
+    pause: float = PAUSE,
 ) -> None:
-    """Makes a store, or what of it is missing.
+    """Make a store, or the missing chunks of a store.
 
     Args:
-        plan: What it shall hold.
-        out: Where.
-        format: Name of a format. The default is that of the store at `out`, or what the ending of `out` means.
-        workers: Processes; this one is the first of them.
+        plan: Plan of the store.
+        out: Path of the store.
+        format: Name of a format. The default is the format of the store at `out`, or else follows from the suffix of
+            `out`.
+        workers: Number of processes, including this one.
         dask: Address of a Dask scheduler whose workers do the work, or `local` for a cluster of `workers` processes.
-        overwrite: Whether a store of another configuration, version or mode is replaced.
-        tell: Is called with the number of chunks that are done, now and then.
+        overwrite: Whether to overwrite a store with another configuration, version or mode.
+        tell: Function that is called from time to time with the number of chunks done.
+        pause: Shortest time in seconds between two counts of the chunks done.
 
     Raises:
-        UsageError: if there is something else at `out`, or a store that differs from the plan; or it is in a run or
-            another store.
-        LenskitError: if the disk is full or cannot be written, or the cluster cannot be reached.
+        UsageError: There is something else at `out`, or a store that differs from the plan; or `out` is inside a run
+            or another store.
+        LenskitError: The disk is full or cannot be written, or the cluster cannot be reached.
     """
     store = open_format(format_name(Path(out), format), Path(out))
     if not store.exists:
         check_outside(Path(out))
         check_in_no_store(Path(out))
     with ExitStack() as stack:
-        # A cluster that cannot be reached shall leave nothing behind.
+        # Connect first, so that nothing is written if the cluster cannot be reached.
         client = stack.enter_context(connected(dask, workers)) if dask else None
         claims = Claims(store.path)
         with written(store.path):
             store.path.parent.mkdir(parents=True, exist_ok=True)
             stack.enter_context(claims.joined(store.sweep))
         if not claims.available:
-            log.info("%s cannot be locked: this process works alone; let no other fill the store", claims.path)
+            log.info("%s cannot be locked: use only this process to fill the store", claims.path)
             workers = 1
         with claims.setup():
             begin(store, plan, claims, overwrite)
@@ -78,15 +82,29 @@ def simulate(
             fill_on_cluster(client, store, plan, tell)
         else:
             with _helpers(store, plan, workers - 1):
-                fill(store, plan, claims, tell)
+                fill(store, plan, claims, tell, pause=pause)
         with claims.setup(), written(store.path):
             store.finish(plan)
 
 
 def begin(store: Format, plan: Plan, claims: Claims, overwrite: bool) -> None:
-    """Makes the store, or checks that the one that is there is the one asked for, and sweeps it."""
+    """Create the store, or check that the existing store has the same plan.
+
+    If no other process writes to the store, temporary files of killed processes are removed.
+
+    Args:
+        store: Store to create or check.
+        plan: Plan of the store.
+        claims: Claims on the store, joined.
+        overwrite: Whether to overwrite a store with another plan.
+
+    Raises:
+        UsageError: Something else exists at the path, or a store with another plan that is not overwritten.
+    """
     if not store.exists and not store.blank:
-        raise UsageError(f"{store.path} exists and is no {store.name} store of simulated pairs: choose another --out")
+        raise UsageError(
+            f"{store.path} exists and is not a {store.name} store of simulated pairs: choose another --out"
+        )
     with claims.alone() as alone:
         try:
             if store.exists:
@@ -105,12 +123,12 @@ def begin(store: Format, plan: Plan, claims: Claims, overwrite: bool) -> None:
 
 
 def check_same(store: Format, plan: Plan) -> None:
-    """Checks that the store at a path is the one of a plan.
+    """Check that an existing store has a given plan.
 
-    How it was rendered (versions, instructions) counts only where there is something left to render.
+    The mode of rendering (versions, instructions) is compared only if chunks are missing.
 
     Raises:
-        UsageError: naming the field that differs.
+        UsageError: A field differs. The message names it.
     """
     held, wanted = store.attributes(), plan.attributes()
     fields = ["configuration", "image_shape", "pixel_scale", "parameters"]
@@ -127,18 +145,26 @@ def check_same(store: Format, plan: Plan) -> None:
 
 
 def fill(
-    store: Format, plan: Plan, claims: Claims, tell: Tell | None = None, between: Callable[[], object] = lambda: None
+    store: Format,
+    plan: Plan,
+    claims: Claims,
+    tell: Tell | None = None,
+    between: Callable[[], object] = lambda: None,
+    pause: float = PAUSE,
 ) -> None:
-    """Makes chunks until none is missing, those included that another process claimed and did not finish.
+    """Make chunks until none is missing.
+
+    This includes chunks that another process claimed but did not finish.
 
     Args:
-        store: The store, begun.
-        plan: Its plan.
-        claims: The claims on it, joined.
-        tell: Is told how many chunks are done, whoever made them.
-        between: Is called after each chunk that is made here.
+        store: The created store.
+        plan: Plan of the store.
+        claims: Claims on the store, joined.
+        tell: Function that is called with the number of chunks done by all processes.
+        between: Function that is called after each chunk that this process made.
+        pause: Shortest time in seconds between two counts of the chunks done.
     """
-    render, told = None, _Progress(store, plan, tell)
+    render, told = None, _Progress(store, plan, tell, pause)
     while missing := store.missing(plan):
         told.say(missing)
         any_made = False
@@ -159,36 +185,41 @@ def fill(
 
 
 class _Progress:
-    """Tells how many chunks are done, whoever made them.
+    """Reports of the number of chunks done by all processes.
 
     Args:
         store: The store.
-        plan: Its plan.
-        tell: Who is told, if anybody is.
+        plan: Plan of the store.
+        tell: Function that is called with the number; None for no reports.
+        pause: Shortest time in seconds between two counts.
     """
 
-    def __init__(self, store: Format, plan: Plan, tell: Tell | None) -> None:
-        self._store, self._plan, self._tell, self._next = store, plan, tell, time.monotonic() + PAUSE
+    def __init__(self, store: Format, plan: Plan, tell: Tell | None, pause: float) -> None:
+        self._store, self._plan, self._tell, self._pause = store, plan, tell, pause
+        self._next = time.monotonic() + pause
 
     def say(self, missing: list[int]) -> None:
-        """Says that these are missing."""
+        """Report the number of chunks done, given the missing chunks."""
         if self._tell:
             self._tell(self._plan.chunks - len(missing))
 
     def look(self) -> None:
-        """Looks which are missing and says so, if the last look was long enough ago."""
+        """Count the missing chunks and report, if the last count was long enough ago."""
         if self._tell and (began := time.monotonic()) >= self._next:
             self.say(self._store.missing(self._plan))
             now = time.monotonic()
-            self._next = now + max(PAUSE, 10 * (now - began))
+            self._next = now + max(self._pause, 10 * (now - began))
 
 
 @contextmanager
 def _helpers(store: Format, plan: Plan, count: int) -> Iterator[None]:
-    """Has processes that fill the store beside this one. Whatever hinders one will hinder this one too, and is told
-    here: a chunk that a helper could not make is still missing."""
+    """Run `count` helper processes that fill the store inside the context.
+
+    The error of a helper is not reported: a chunk that it could not make is still missing, so this process tries the
+    chunk too and raises the same error.
+    """
     context = multiprocessing.get_context("spawn")
-    # Daemons end with this process; one that is killed is noticed by its helpers.
+    # Daemons end with this process. If this process is killed, its helpers notice it in `_end_with_parent`.
     helpers: list[BaseProcess] = [
         context.Process(target=_help, args=(store.name, store.path, plan), daemon=True) for _ in range(count)
     ]
@@ -205,7 +236,7 @@ def _helpers(store: Format, plan: Plan, count: int) -> Iterator[None]:
 
 
 def _help(name: str, path: Path, plan: Plan) -> None:
-    """What a helper does."""
+    """Fill the store; the main function of a helper process."""
     import signal
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -1,15 +1,15 @@
-"""A store of simulated images, as it is read.
+"""Reading of a Zarr store of simulated images.
 
 ```
-pairs.zarr/                     a Zarr v3 group; its attributes are those of `Plan.attributes`, and `complete`
-  images/                       (lens, view, channel, y, x), a file a chunk, checksummed, filled with NaN
-  theta_E/ ...                  a coordinate a parameter: (lens,) where the images of a lens share it, else (lens, view)
-  channel/, y/, x/              coordinates of pixels; y and x in arcsec if the simulator gives its pixel scale
-  staging/                      (lens, view, parameter): the parameters, while the store is filled
+pairs.zarr/                     a Zarr v3 group with the attributes of `Plan.attributes`, and `complete`
+  images/                       (lens, view, channel, y, x); one file per chunk with a checksum; fill value NaN theta_E/
+  ...                  one coordinate per parameter: (lens,) if the images of a lens share it, else (lens, view)
+  channel/, y/, x/              coordinates of pixels; y and x in arcsec if the simulator gives its pixel scale staging/
+  (lens, view, parameter): the parameters, until the store is complete
 ```
 
-A chunk's parameters are written before its images, so that a chunk whose images are there is done. Chunks are put in
-place whole; and because none is compressed, all their files have one size that is known.
+The parameters of a chunk are written before its images, so a chunk with images is done. Chunks are written atomically.
+They are not compressed, so all their files have the same known size.
 """
 
 from __future__ import annotations
@@ -33,20 +33,20 @@ IMAGES, STAGING = "images", "staging"
 AXES = ("lens", "view", "channel", "y", "x")
 CHECKSUM_BYTES = 4
 PIECE = 2**18
-"""Bytes that are read and summed at a time: they are still in the processor's cache then."""
+"""Number of bytes read at a time; the checksum is then computed while they are in the processor's cache."""
 FAULTS = (ValueError, KeyError, TypeError, OSError, RuntimeError)
 """Errors that Zarr and its codecs raise for a damaged file."""
 
 SizeOf = Callable[[str], int | None]
-"""The size of a file of that name in some folder, None if there is none."""
+"""Function from the name of a file in some folder to its size; None if there is no such file."""
 
 
 class Unsound(LenskitError):
-    """A file of a store is missing or damaged.
+    """Error of a missing or damaged file of a store.
 
     Args:
-        message: Which, what is wrong, and what to do.
-        told: The same without the file's name.
+        message: File, fault and remedy.
+        told: Fault and remedy, without the file.
     """
 
     def __init__(self, message: str, told: str = "") -> None:
@@ -55,7 +55,10 @@ class Unsound(LenskitError):
 
 
 def coordinate_name(parameter: Parameter) -> str:
-    """What a parameter's array is called: as the parameter, but for names that mean something else here."""
+    """Return the name of a parameter's array.
+
+    It is the parameter's name, with the prefix `parameter_` if that is the name of another array or axis.
+    """
     return f"parameter_{parameter.name}" if parameter.name in (IMAGES, STAGING, *AXES) else parameter.name
 
 
@@ -63,10 +66,10 @@ class Store:
     """A store on disk, complete or not.
 
     Args:
-        path: The folder.
+        path: Folder of the store.
 
     Raises:
-        UsageError: if it is no store, or one of another version of the format.
+        UsageError: The folder is not a store, or has another version of the format.
     """
 
     def __init__(self, path: Path | str) -> None:
@@ -76,13 +79,13 @@ class Store:
         try:
             card = _load_card(self.path)
         except LenskitError as error:
-            raise UsageError(f"{self.path} is no store of simulated pairs: {error}") from None
+            raise UsageError(f"{self.path} is not a store of simulated pairs: {error}") from None
         self.attributes = checked_attributes(self.path, card)
         self.plan = Plan.from_attributes(self.attributes)
 
     @property
     def complete(self) -> bool:
-        """Whether it was filled to the end."""
+        """Whether the store was filled and finished."""
         return self.attributes["complete"]
 
     @property
@@ -91,15 +94,15 @@ class Store:
 
     @property
     def finish_with(self) -> str:
-        """The command that makes what is missing."""
+        """Command that makes the missing chunks."""
         return f"lenskit simulate --out {self.path}"
 
     def chunk_file(self, chunk: int) -> Path:
-        """The file of a chunk's images."""
+        """Return the path of a chunk's images."""
         return self.path / IMAGES / f"c.{chunk}.0.0.0.0"
 
     def missing(self) -> list[int]:
-        """The chunks that are still to be written (or to be written again: cut short or removed)."""
+        """Return the missing chunks, including those that were cut short or removed."""
         images, staged = sizes_in(self.path / IMAGES), sizes_in(self.path / STAGING)
         return [chunk for chunk in range(self.plan.chunks) if self._lacks(chunk, images.get, staged.get)]
 
@@ -118,17 +121,19 @@ class Store:
         return not self.complete and staged_size(f"c.{chunk}.0.0") != plan["chunk"] * value_bytes + CHECKSUM_BYTES
 
     def read(self, chunk: int, into: NDArray[Any] | None = None) -> NDArray[Any]:
-        """The images of a chunk: (n, views, channels, height, width) as they are stored, finite.
+        """Return the images of a chunk, (n, views, channels, height, width), as stored.
+
+        They are finite.
 
         Args:
-            chunk: Its number.
-            into: Memory for them, contiguous, with room for a whole chunk; new memory if there is none.
+            chunk: Number of the chunk.
+            into: Contiguous array for the images, with the shape of a whole chunk; None for a new array.
 
         Raises:
-            LenskitError: if the chunk is missing, or its checksum is wrong.
+            LenskitError: The chunk is missing, or its checksum is wrong.
         """
         file, lenses = self.chunk_file(chunk), self.plan.lenses_of(chunk)
-        # An absent chunk would be read as NaNs.
+        # Zarr would read a missing chunk as NaN.
         if not file.is_file():
             raise self._unsound(file, "is missing", "make it with")
         images = self._sound(self._metadata, lambda: self.images)
@@ -136,10 +141,13 @@ class Store:
         return whole[: len(lenses)]
 
     def values(self, parameter: Parameter) -> NDArray[np.float64]:
-        """A parameter's values: (lenses,), or (lenses, views) where they differ between the images of a lens.
+        """Return the values of a parameter.
+
+        Returns:
+            (lenses,), or (lenses, views) if the images of a lens do not share the parameter.
 
         Raises:
-            LenskitError: if the store is incomplete, or the values are damaged.
+            LenskitError: The store is incomplete, or the values are damaged.
         """
         if not self.complete:
             raise LenskitError(
@@ -149,10 +157,10 @@ class Store:
         return self.coordinate(coordinate_name(parameter))
 
     def coordinate(self, name: str) -> NDArray[Any]:
-        """All values of a parameter or an axis, by the name of its array.
+        """Return all values of a parameter or an axis, by the name of its array.
 
         Raises:
-            LenskitError: if they are damaged.
+            LenskitError: The array is missing or damaged.
         """
         folder = self.path / name
         array = self._sound(folder, lambda: open_array(folder))
@@ -165,14 +173,15 @@ class Store:
         return self._sound(folder, lambda: array[...])
 
     def check(self) -> Iterator[tuple[str, str]]:
-        """Reads everything, and yields the name of each part and what is wrong with it.
+        """Read all files, and yield the name and the fault of each part.
 
-        Parts are the metadata of the images, the chunks of images, and parameters and axes; or, while the store is
-        not complete, chunks of parameters, and the store itself.
+        The fault is empty if there is none. Parts are the metadata of the images, the chunks of images, and the
+        parameters and axes. In an incomplete store, chunks of parameters and the store itself take the place of the
+        parameters and axes.
         """
         metadata = self._checked(self._metadata, lambda: self._sound(self._metadata, lambda: self.images))
         yield metadata
-        # Without it no chunk can be read, which says nothing of them.
+        # With damaged metadata no chunk can be read, so the chunks are not checked.
         for chunk in () if metadata[1] else range(self.plan.chunks):
             yield self._checked(self.chunk_file(chunk), partial(self.read, chunk))
         if self.complete:
@@ -183,7 +192,7 @@ class Store:
             if (file := self.path / STAGING / f"c.{chunk}.0.0").is_file():
                 yield self._checked(file, partial(self._sound, file, partial(self._staged, chunk)))
         lacking = f"{len(self.missing())} of {self.plan.chunks} chunks are missing"
-        yield "zarr.json", f"says that the store is incomplete ({lacking}); finish it with: {self.finish_with}"
+        yield "zarr.json", f"marks the store as incomplete ({lacking}); finish it with: {self.finish_with}"
 
     def _checked(self, file: Path, read: Callable[[], object]) -> tuple[str, str]:
         name = str(file.relative_to(self.path))
@@ -195,10 +204,10 @@ class Store:
 
     @cached_property
     def images(self) -> Any:
-        """The array of all images.
+        """Array of all images.
 
         Raises:
-            ValueError: or another of `FAULTS`, if its metadata is damaged.
+            ValueError: The metadata is damaged. It may be another error of `FAULTS`.
         """
         array, plan = open_array(self.path / IMAGES), self.plan
         if (array.shape, array.chunks, array.dtype) != (plan.shape, (plan["chunk"], *plan.shape[1:]), plan["dtype"]):
@@ -218,7 +227,7 @@ class Store:
         return Unsound(f"{file} {fault}{more}; {remedy}", f"{fault}; {remedy}")
 
     def _sound(self, file: Path, read: Callable[[], Any], remedy: str = "restore it with") -> Any:
-        """What `read` gives, whose faults are errors that name the file."""
+        """Return the result of `read`; raise an error that names the file if it fails."""
         try:
             return read()
         except FAULTS as error:
@@ -226,12 +235,12 @@ class Store:
                 raise instead from error
             why = " ".join(str(error).split())
             why = "its checksum is wrong" if "checksum" in why else why[:60]
-            more = f", lenskit data check {self.path} looks for more"
+            more = f"; to find more damage, use lenskit data check {self.path}"
             raise self._unsound(file, f"is damaged ({why})", remedy, more) from error
 
 
 def read_card(path: Path) -> dict[str, Any]:
-    """The attributes of a Zarr group; nothing if there is none that can be read. Cheap."""
+    """Return the attributes of a Zarr group; empty if there is no readable group."""
     try:
         return _load_card(path)
     except LenskitError:
@@ -239,7 +248,7 @@ def read_card(path: Path) -> dict[str, Any]:
 
 
 class _Group(Record):
-    """The metadata of a Zarr group."""
+    """Metadata of a Zarr group."""
 
     attributes: dict[str, Any]
 
@@ -249,25 +258,29 @@ def _load_card(path: Path) -> dict[str, Any]:
 
 
 def is_store(path: Path) -> bool:
-    """Whether a path is a store of simulated pairs, of whatever version of the format; cheap."""
+    """Whether a path is a store of simulated pairs, of any version of the format."""
     return read_card(path).get("format") == FORMAT
 
 
 def open_array(path: Path) -> Any:
-    """A Zarr array, opened for reading."""
+    """Open a Zarr array for reading."""
     import zarr
 
     return zarr.open_array(path, mode="r", zarr_format=3)
 
 
 def _uncompressed(file: Path, array: Any, into: NDArray[Any] | None) -> NDArray[Any]:
-    """A chunk as it lies on disk, its checksum verified.
+    """Read an uncompressed chunk from disk and verify its checksum.
 
-    Zarr's own reading copies it several times, in one thread however many call it: three times the processor's time.
+    Args:
+        file: File of the chunk.
+        array: Zarr array with the shape and type of the chunk.
+        into: Array for the values; None for a new array.
 
     Raises:
-        ValueError: if it is damaged.
+        ValueError: The chunk is damaged.
     """
+    # Zarr's own reader copies a chunk several times, always in one thread, and needs three times the processor time.
     import google_crc32c
 
     stored = array.dtype.newbyteorder("<")
@@ -289,7 +302,7 @@ def _uncompressed(file: Path, array: Any, into: NDArray[Any] | None) -> NDArray[
 
 
 def size_of(file: Path | os.DirEntry[str]) -> int | None:
-    """Size of a file, if it is there."""
+    """Return the size of a file in bytes; None if it does not exist."""
     try:
         return file.stat().st_size
     except FileNotFoundError:
@@ -297,9 +310,9 @@ def size_of(file: Path | os.DirEntry[str]) -> int | None:
 
 
 def sizes_in(folder: Path) -> dict[str, int]:
-    """Sizes of a folder's files, by name."""
+    """Return the sizes of a folder's files in bytes, by name."""
     if not folder.is_dir():
         return {}
     with os.scandir(folder) as entries:
-        # Another process may just have renamed what it was writing.
+        # A file may be gone already, because another process renamed its temporary file.
         return {entry.name: size for entry in entries if (size := size_of(entry)) is not None}

@@ -1,4 +1,4 @@
-"""Writes a store in Zarr v3; see `lenskit.store.store` for what is in it."""
+"""Writing of stores in Zarr v3; `lenskit.store.store` describes their content."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from lenskit.store.render import Renderer
 from lenskit.store.store import AXES, FAULTS, IMAGES, STAGING, Store, coordinate_name, open_array, read_card
 
 PART = re.compile(r"(zarr(\.json)?|c(\.\d+)*)(\.?[0-9a-f]{8,32})?\.(part|partial)")
-"""Names of files that lenskit or Zarr began to write."""
+"""Names of temporary files that lenskit or Zarr writes."""
 COORDINATE_CHUNK = 2**17
-"""Lenses a chunk of a coordinate: a million lenses take a few files a parameter."""
+"""Lenses per chunk of a coordinate. A million lenses need only a few files per parameter."""
 
 
 class ZarrFormat(Format):
@@ -51,7 +51,7 @@ class ZarrFormat(Format):
         return strangers_among([IMAGES, STAGING, *AXES[2:], *map(coordinate_name, parameters)], self.path)
 
     def create(self, plan: Plan) -> None:
-        """Makes the arrays that are not there yet. Each file is put in place whole, the group's first."""
+        """Create the missing arrays; each file is written atomically."""
         self._open.clear()
         self.path.mkdir(parents=True, exist_ok=True)
         if not self.exists:
@@ -72,7 +72,7 @@ class ZarrFormat(Format):
         return Store(self.path).lacks(chunk)
 
     def write(self, plan: Plan, chunk: int, images: NDArray[Any], values: NDArray[np.float64]) -> None:
-        """Writes a chunk: its parameters, while the store is not complete, then its images."""
+        """Write a chunk: in an incomplete store its parameters first, then its images."""
         lenses = plan.lenses_of(chunk)
         if not Store(self.path).complete:
             padded = np.full((*values.shape[:2], max(1, values.shape[2])), np.nan)
@@ -86,7 +86,7 @@ class ZarrFormat(Format):
         return self._open[name]
 
     def finish(self, plan: Plan) -> None:
-        """Makes coordinates of the parameters. What was cut short is simply done again."""
+        """Write the parameters as coordinates; a step that was cut short is repeated."""
         if not Store(self.path).complete:
             self._complete(plan)
         shutil.rmtree(self.path / STAGING, ignore_errors=True)
@@ -99,13 +99,13 @@ class ZarrFormat(Format):
         attributes = plan.attributes() | {"complete": complete}
         group = {"zarr_format": 3, "node_type": "group", "attributes": attributes}
         if complete:
-            # xarray opens what has its metadata in one place, and warns of what has not.
+            # xarray warns about groups without consolidated metadata.
             metadata = {name: json.loads((self.path / name / "zarr.json").read_text()) for name in _members(plan)}
             group["consolidated_metadata"] = {"kind": "inline", "must_understand": False, "metadata": metadata}
         write_atomically(self.path / "zarr.json", json.dumps(group, indent=2) + "\n")
 
     def _has_coordinates(self, plan: Plan) -> bool:
-        """Whether all that a complete store has beside its images can be read: they are small."""
+        """Whether all coordinates can be read."""
         store = Store(self.path)
         try:
             for name in _members(plan)[1:]:
@@ -126,7 +126,7 @@ class ZarrFormat(Format):
     def _require(
         self, name: str, chunk: int, shape: tuple[int, ...], dtype: str, names: tuple[str, ...], attributes: Any = None
     ) -> None:
-        """Makes an array, unless it is there and what it shall be. Chunks that are there are kept."""
+        """Create an array, unless it exists with the right metadata; keep existing chunks."""
         folder, chunks = self.path / name, (chunk, *shape[1:])
         with suppress(*FAULTS):
             array = open_array(folder)
@@ -146,8 +146,10 @@ class ZarrFormat(Format):
                 array[start : start + len(block)] = values[:, 0] if plan.is_shared(parameter) else values
 
     def _values(self, plan: Plan, lenses: range) -> NDArray[np.float64]:
-        """Parameters of some lenses, (n, views, parameters): from the staging array, or drawn again if it is damaged
-        or no more there."""
+        """Return the parameters of some lenses, (n, views, parameters).
+
+        They come from the staging array. If it is damaged or missing, they are drawn again.
+        """
         staging = self.path / STAGING
         if staging.is_dir():
             with suppress(*FAULTS):
@@ -174,7 +176,10 @@ class ZarrFormat(Format):
         return create_array(folder, shape, chunk, "float64", AXES[: len(shape)], attributes)
 
     def _write_axis(self, name: str, length: int, pixel_scale: float | None) -> None:
-        """Coordinates of an axis of pixels: arcsec from the middle, or else numbers."""
+        """Write the coordinates of an axis: channel numbers, or pixel positions.
+
+        Pixel positions are in arcsec from the middle, or pixel numbers if the pixel scale is unknown.
+        """
         values: NDArray[Any] = np.arange(length)
         attributes = {}
         if name != "channel" and pixel_scale:
@@ -184,14 +189,14 @@ class ZarrFormat(Format):
 
 
 def _members(plan: Plan) -> list[str]:
-    """The arrays of a complete store."""
+    """Return the names of the arrays of a complete store, the images first."""
     return [IMAGES, *AXES[2:], *map(coordinate_name, plan.parameters)]
 
 
 def strangers_among(arrays: Iterable[str], group: Path) -> list[str]:
-    """Names of what is in a group of Zarr beside arrays of these names."""
+    """Return the names of entries of a Zarr group that do not belong to these arrays."""
     names = "|".join(map(re.escape, arrays))
-    # Chunks of images have flat keys, those of texts have not.
+    # Chunks of images have flat keys, chunks of texts have nested ones.
     nested = r"c/(\d+/)*(\d+(\.[0-9a-f]{32}\.partial)?)?"
     pattern = re.compile(rf"(({names})/)?(zarr\.json|c(\.\d+)*|{PART.pattern})?|({names})/{nested}")
     return strangers(group, lambda name: bool(pattern.fullmatch(name)))
@@ -206,10 +211,18 @@ def create_array(
     attributes: dict[str, Any] | None = None,
     overwrite: bool = True,
 ) -> Any:
-    """Makes an array in place of any that is there, or around the chunks that are: uncompressed (noise does not
-    compress) and checksummed.
+    """Create a Zarr array without compression, because noise does not compress.
 
-    Its file keys are flat, for a folder a chunk would double the number of files.
+    Chunks have checksums. Their keys are flat, because one folder per chunk would double the number of files.
+
+    Args:
+        path: Folder of the array.
+        shape: Shape of the array.
+        chunks: Shape of a chunk.
+        dtype: Data type.
+        names: Names of the axes.
+        attributes: Attributes of the array.
+        overwrite: Whether to overwrite an existing array. Otherwise existing chunks are kept.
     """
     import zarr
     from zarr.codecs import Crc32cCodec
@@ -233,7 +246,7 @@ def create_array(
 
 
 def open_to_write(path: Path) -> Any:
-    """An array that is there, whose chunks are written whatever they hold."""
+    """Open an array for writing; chunks of fill values are written too."""
     import zarr
 
     return zarr.open_array(path, mode="r+", zarr_format=3, config={"write_empty_chunks": True})

@@ -1,1 +1,1 @@
-"""The runner: Lightning's Trainer, fed by a training set, whose batches are a function of their number."""
+"""Training with Lightning's Trainer, whose batches depend only on their number."""

@@ -1,6 +1,6 @@
-"""Batches that are learned from in parts, one after the other, because a whole one does not fit into memory.
+"""Gradient accumulation for batches that do not fit into memory.
 
-To everything else a batch stays one batch: what hangs on the Trainer counts, saves and stops at whole ones.
+Other callbacks count, save and stop at whole batches, as without accumulation.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from lenskit.kinds.pairs import Batch
 
 
 class Parts:
-    """A batch in parts, each of which is made when it is asked for.
+    """A batch in parts; iteration makes one part at a time.
 
     Args:
-        fetched: What the host contributes to each.
-        make: Makes a part of that.
+        fetched: Data that the host fetched for each part.
+        make: Function that makes a part from its data.
     """
 
     def __init__(self, fetched: Sequence[dict[str, Any]], make: Callable[[dict[str, Any]], Batch]) -> None:
@@ -34,14 +34,15 @@ class Parts:
 
 
 class Accumulation(pl.Callback):
-    """Has a method learn from each part of a batch, and the optimiser step once for all.
+    """Callback that accumulates the gradients of all parts of a batch.
 
-    The gradient is that of the mean over the parts. Lightning's own accumulation would make a batch of each part: for
-    schedules, figures, checkpoints, and for where a run can be stopped.
+    The optimiser makes one step for each batch. The gradient is the gradient of the mean loss over the parts.
+    Lightning's own accumulation would count each part as a batch in schedules, metrics and checkpoints, and could stop
+    a run between parts.
     """
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        # Three hooks of the module are where Lightning lets one in between a batch and the optimiser's step.
+        # Lightning has no hook between a batch and the optimiser's step, so three methods of the module are wrapped.
         method: Any = pl_module
         self._step, self._optimize, self._clear = (
             method.training_step, method.optimizer_step, method.optimizer_zero_grad,
@@ -64,7 +65,10 @@ class Accumulation(pl.Callback):
         self._optimize(epoch, batch_index, optimizer, partial(self._learn, optimizer_closure))
 
     def _learn(self, closure: Callable[[], Any]) -> Any:
-        """Takes each part forwards and backwards; processes exchange gradients with the last."""
+        """Run forward and backward for each part.
+
+        Processes exchange gradients with the last part only.
+        """
         result = None
         for number, part in enumerate(self._parts, 1):
             self._part = part
@@ -74,11 +78,14 @@ class Accumulation(pl.Callback):
         return result
 
     def optimizer_zero_grad(self, epoch: int, batch_index: int, optimizer: torch.optim.Optimizer) -> None:
-        if len(self._outputs) == 1:  # what is called between the first part's two halves
+        if len(self._outputs) == 1:  # between forward and backward of the first part
             self._clear(epoch, batch_index, optimizer)
 
     def training_step(self, batch: Parts, batch_index: int) -> dict[str, Any]:
-        """One part's share of the loss; with the last part the value of all, and what else the parts gave."""
+        """Return one part's share of the loss; for the last part, all of the batch.
+
+        The value after the last part is the loss of the whole batch, with the joined outputs of its parts.
+        """
         count = len(batch.fetched)
         outputs = dict(self._step(self._part, batch_index))
         share = outputs.pop("loss") / count
@@ -90,7 +97,10 @@ class Accumulation(pl.Callback):
 
 
 def _joined(values: list[Any]) -> Any:
-    """A scalar's mean over the parts, the rows of all, or, of anything else, the last."""
+    """Join the values of the parts.
+
+    Scalars are averaged and the rows of tensors concatenated. Of anything else, the last value is returned.
+    """
     if not isinstance(values[-1], Tensor):
         return values[-1]
     return torch.stack(values).float().mean() if values[-1].ndim == 0 else torch.cat(values)

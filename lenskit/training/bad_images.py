@@ -1,4 +1,4 @@
-"""Images that are to blame for a loss that is not finite."""
+"""Search for the images that cause a loss that is not finite."""
 
 from __future__ import annotations
 
@@ -11,21 +11,24 @@ from lenskit.origin import origin_of
 from lenskit.words import listed
 
 TOGETHER = 64
-"""Lenses that are made at a time."""
+"""Number of lenses made at a time."""
 
 
 @torch.no_grad()
 def bad_images(training_set: TrainingSet, batch_size: int, batch: int, device: torch.device) -> str | None:
-    """Make a batch again, and return a line on its views that are not finite; None if all are finite.
+    """Make a batch again and describe its views that are not finite.
 
     Args:
         training_set: The training set.
-        batch_size: Lenses of a batch, over all processes.
+        batch_size: Lenses per batch, over all processes.
         batch: Number of the batch.
-        device: Where images are made.
+        device: Device that makes the images.
+
+    Returns:
+        One line that names the component at fault and the lenses; None if all views are finite.
     """
     bad: list[int] = []
-    rendered = False  # whether the simulator's own images are to blame
+    rendered = False  # whether the rendered images are not finite, before pairs and stretch
     for places in (torch.arange(batch_size) + batch * batch_size).split(TOGETHER):
         fetched = {name: value.to(device) for name, value in training_set.fetch(places).items()}
         views = training_set.batch(fetched)
@@ -44,7 +47,7 @@ def bad_images(training_set: TrainingSet, batch_size: int, batch: int, device: t
 
 
 def _raw_are_finite(training_set: TrainingSet, index: Tensor) -> bool:
-    """Whether the images that views are made of are finite."""
+    """Whether the rendered images are finite; always True for stored images."""
     if not isinstance(training_set.lenses, SimulatedLenses):
         return True
     return bool(training_set.lenses.render(index, training_set.pairs.draws).images.isfinite().all())

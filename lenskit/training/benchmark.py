@@ -1,6 +1,7 @@
-"""Time and memory of a run's batches, by stage; beside a bare PyTorch loop, if asked for.
+"""Benchmark of training: time per batch and stage, and peak memory.
 
-Methods are wrapped: torch.profiler records each operation, 9,000 events and 16 % more time in a batch of 16 pairs.
+A bare PyTorch loop can be timed for comparison. Times come from wrapped methods instead of torch.profiler, which
+records each operation: 9,000 events and 16 % more time for a batch of 16 pairs.
 """
 
 from __future__ import annotations
@@ -34,21 +35,25 @@ from lenskit.training.runner import Job
 log = logging.getLogger("lenskit")
 
 STAGES = ("waiting for data", "drawing", "rendering", "augmentation", "forward", "backward", "optimiser", "rest")
-"""Parts of a batch. Augmentation is all between rendered or stored images and views: the stretch, too. The rest is the
-run's own: copies to the device, moving averages, figures."""
+"""Stages of a batch. Augmentation includes all steps from rendered or stored images to views, the stretch too. The rest
+is the runner's overhead: copies to the device, moving averages, metrics."""
 
 WARM_UP = 2
-"""First batches, which are not counted: memory is found, and kernels are chosen."""
+"""Number of first batches that are not counted: memory is allocated and kernels are selected."""
 
 
 class Timeline:
-    """Moments of a processor; of a GPU as it comes to them, so that nothing waits for it while it works."""
+    """Clock of a device; on a GPU it records events, so that the host does not wait.
+
+    Args:
+        device: Device that does the work.
+    """
 
     def __init__(self, device: torch.device) -> None:
         self.on_gpu = device.type == "cuda"
 
     def now(self) -> Any:
-        """This moment."""
+        """Return the present moment: seconds, or a CUDA event."""
         if not self.on_gpu:
             return time.perf_counter()
         event = torch.cuda.Event(enable_timing=True)
@@ -56,7 +61,7 @@ class Timeline:
         return event
 
     def seconds(self, start: Any, end: Any) -> float:
-        """From one moment to another; waits for a GPU to come to it."""
+        """Return the seconds between two moments; a GPU must reach the second one."""
         if not self.on_gpu:
             return end - start
         end.synchronize()
@@ -64,10 +69,12 @@ class Timeline:
 
 
 class Stopwatch(pl.Callback):
-    """Times the stages of each batch of a job, from the end of the batch before.
+    """Callback that times the stages of each batch of a job.
+
+    A batch counts from the end of the previous batch.
 
     Args:
-        job: What will be trained.
+        job: Job to time. Methods of its training set, simulator and method are wrapped.
     """
 
     def __init__(self, job: Job) -> None:
@@ -112,7 +119,7 @@ class Stopwatch(pl.Callback):
     def on_before_optimizer_step(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, optimizer: Optimizer
     ) -> None:
-        # The optimiser's own hook comes too early: it is given the two passes to do.
+        # The optimiser's own pre-step hook is too early: Lightning runs forward and backward inside the step.
         self._step = self.timeline.now()
 
     def _stepped(self, *_: Any) -> None:
@@ -124,8 +131,10 @@ class Stopwatch(pl.Callback):
         self._spans = []
 
     def times(self) -> list[dict[str, float]]:
-        """Seconds of each stage, for every batch that counts: not the first ones, nor the last, with which a run's last
-        checkpoint is saved."""
+        """Return the seconds of each stage, for every counted batch.
+
+        The first `WARM_UP` batches do not count. Nor does the last batch, because the last checkpoint is saved then.
+        """
         counted = range(WARM_UP, len(self._ends) - 1)
         return [self._batch(self._batches[i], self._ends[i - 1], self._ends[i]) for i in counted]
 
@@ -139,7 +148,13 @@ class Stopwatch(pl.Callback):
 
 @dataclass(frozen=True)
 class Spread:
-    """The middle of some values, and their quartiles."""
+    """Median and quartiles of some values.
+
+    Attributes:
+        median: Median.
+        low: Lower quartile.
+        high: Upper quartile.
+    """
 
     median: float
     low: float
@@ -153,14 +168,14 @@ class Spread:
 
 @dataclass(frozen=True)
 class Measurement:
-    """What some batches took.
+    """Result of a benchmark.
 
     Attributes:
-        batch_size: Pairs (lenses) of each.
-        times: For each batch, seconds of each stage.
-        device: What they were trained on.
-        memory: Peak in bytes, of the process on a CPU, of what was allocated on a GPU.
-        bare: For each round, seconds a batch of the run, and of a bare loop.
+        batch_size: Pairs (lenses) per batch.
+        times: Seconds of each stage, for each batch.
+        device: Description of the device.
+        memory: Peak memory in bytes: of the process on a CPU, of allocated memory on a GPU.
+        bare: Seconds per batch of the run and of a bare loop, for each round.
     """
 
     batch_size: int
@@ -171,31 +186,31 @@ class Measurement:
 
     @property
     def totals(self) -> list[float]:
-        """Seconds of each batch."""
+        """Seconds per batch, for each batch."""
         return [sum(batch.values()) for batch in self.times]
 
     @property
     def rate(self) -> Spread:
-        """Pairs a second."""
+        """Pairs per second."""
         return Spread.of([self.batch_size / total for total in self.totals])
 
     @property
     def stages(self) -> dict[str, tuple[Spread, float]]:
-        """Of each stage, seconds a batch and its share of all batches' time."""
+        """Seconds per batch of each stage, and the stage's share of the total time."""
         whole = sum(self.totals)
         columns = {stage: [batch.get(stage, 0.0) for batch in self.times] for stage in STAGES}
         return {s: (Spread.of(values), sum(values) / whole) for s, values in columns.items() if any(values)}
 
     @property
     def ratio(self) -> Spread | None:
-        """How many times as long as a bare loop's batch the run's takes."""
+        """Time per batch of the run over that of the bare loop."""
         ratios = [ours / bare for ours, bare in self.bare]
         return Spread.of(ratios * 2 if len(ratios) == 1 else ratios) if ratios else None
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Leaves to warnings what a run says of itself."""
+    """Hide log lines below the level of warnings inside the context."""
     before = log.level
     log.setLevel(logging.WARNING)
     try:
@@ -205,22 +220,23 @@ def _quiet() -> Iterator[None]:
 
 
 def benchmark(config: Config, batches: int = 20, bare_rounds: int = 0) -> Measurement:
-    """Trains some batches in a temporary folder, and times them.
+    """Train some batches in a temporary folder and time them.
 
     Args:
-        config: What would be trained.
-        batches: How many batches count.
-        bare_rounds: How often as many batches are also trained by a bare PyTorch loop, in turns with the run.
+        config: Configuration of the training.
+        batches: Number of batches that count.
+        bare_rounds: Number of rounds in which a bare PyTorch loop trains the same number of batches. The run and the
+            bare loop alternate.
 
     Raises:
-        LenskitError: as training would.
+        LenskitError: Training with this configuration fails.
     """
     short = _shortened(config, batches)
     times: list[dict[str, float]] = []
     bare = []
     with _quiet():
         for number in range(max(bare_rounds, 1)):
-            # In turns, either first, so that what else the machine does meets both.
+            # They take turns to be first, so that other work on the machine slows down both.
             before = [bare_loop(Job(short), batches, WARM_UP)] if bare_rounds and number % 2 == 0 else []
             watch = _train(short)
             after = [bare_loop(Job(short), batches, WARM_UP)] if bare_rounds and number % 2 else []
@@ -232,7 +248,7 @@ def benchmark(config: Config, batches: int = 20, bare_rounds: int = 0) -> Measur
 
 
 def _shortened(config: Config, batches: int) -> Config:
-    """The configuration of a run of so many batches, and those that do not count."""
+    """Return the configuration of a short run with `batches` counted batches."""
     if batches < 2:
         raise UsageError(f"{batches} batches have no spread: use --batches 2 or more")
     lenses = config.sections["train"]["batch_size"] * (WARM_UP + batches + 1)
@@ -248,7 +264,7 @@ def _train(config: Config) -> Stopwatch:
     watch = Stopwatch(job)
     with tempfile.TemporaryDirectory(prefix="lenskit-benchmark-") as folder:
         path = Path(folder) / "run"
-        # Only the first process of several makes the directory; it tells the others.
+        # Only the first process creates the directory. `Checkpoints.setup` broadcasts its path to the others.
         run = Run.create(path, config) if is_first() else Run(path, config)
         if job.fit(run, None, False, [watch]).stopped_by:
             raise KeyboardInterrupt
@@ -256,9 +272,9 @@ def _train(config: Config) -> Stopwatch:
 
 
 def peak_memory() -> int:
-    """The most memory that this process ever had, in bytes."""
+    """Return the peak memory of this process in bytes."""
     status = Path("/proc/self/status")
-    if status.is_file():  # getrusage's begins with that of the process that started this one
+    if status.is_file():  # the value of getrusage starts with the peak of the parent process
         return int(status.read_text().partition("VmHWM:")[2].split()[0]) * 1024
     import resource
 
@@ -267,7 +283,7 @@ def peak_memory() -> int:
 
 
 def describe(device: torch.device) -> str:
-    """A device in words."""
+    """Return the name of a device for a report; with the number of threads for a CPU."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     return f"{platform.machine()} {device.type}, {torch.get_num_threads()} thread(s)"

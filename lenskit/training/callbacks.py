@@ -1,4 +1,4 @@
-"""What happens around each batch: figures and checkpoints."""
+"""Callbacks that record a run's metrics and save its checkpoints."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ from lenskit.training.stream import Stream
 log = logging.getLogger("lenskit")
 
 RANK_EVERY = 5
-"""Lines of figures from one measurement of the effective rank to the next: it costs more than all others."""
+"""Lines of metrics between two measurements of the effective rank, which costs more time than all others."""
 
 
 class Display(Protocol):
-    """Shows a run's figures while it trains."""
+    """Protocol of a display that shows a run's metrics during training."""
 
     def advance(self, batches: int) -> None: ...
 
@@ -46,16 +46,18 @@ class Display(Protocol):
 
 
 class Monitor(pl.Callback):
-    """Measures: loss, rate and collapse go to `metrics.jsonl`, the loggers and the display every few batches.
+    """Callback that measures loss, rate and collapse.
 
-    On a GPU nothing is read back between two such lines, so a step never waits for the host; a loss that is not
-    finite is remembered on the device with its batch, and raised at the next line or before the next checkpoint.
+    The metrics are measured every `settings.log_every` batches. They go to `metrics.jsonl`, the loggers and the
+    display. On a GPU, nothing is read back between two lines of metrics, so a step never waits for the host. The device
+    remembers the first batch whose loss is not finite; the error is raised with the next line of metrics or before the
+    next checkpoint.
 
     Args:
-        run: Where figures go.
-        stream: Says how far the run is.
-        display: Shows them, if there is one.
-        settings: How often, where else, and whether a collapse stops the run.
+        run: Run whose directory holds `metrics.jsonl`.
+        stream: Training stream, with the number of batches done.
+        display: Display of the metrics, if there is one.
+        settings: Interval of the metrics, loggers, and whether a collapse stops the run.
     """
 
     def __init__(self, run: Run, stream: Stream, display: Display | None, settings: MonitorSettings) -> None:
@@ -68,11 +70,11 @@ class Monitor(pl.Callback):
         self._bad: Tensor | None = None
         self._loggers: Loggers | None = None
         self.stopped: str | None = None
-        """Why the run is to stop, if it is."""
+        """Reason to stop the run, if there is one."""
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._start, self._timed_from = time.monotonic(), self.stream.batches
-        self._losses = [loss.to(pl_module.device) for loss in self._losses]  # of before a resumption
+        self._losses = [loss.to(pl_module.device) for loss in self._losses]  # those of a checkpoint are on the CPU
         if trainer.is_global_zero:
             _drop_lines_after(self.path, self.stream.batches)
             self._loggers = Loggers(self.settings.loggers, self.run, self.stream.batches)
@@ -86,10 +88,13 @@ class Monitor(pl.Callback):
             self._loggers.close("failed")
 
     def state_dict(self) -> dict[str, Any]:
-        """What makes the lines of a resumed run those of one that was not stopped, but for the rate: the losses since
-        the last line, and what is known of a collapse."""
-        # Of several processes only the first one's state is saved, and each has losses of its own lenses: theirs are
-        # left out, so that the first line of a resumed run is of fewer batches. Nothing waits for another process here.
+        """Return the losses since the last line, and the collapse monitor's state.
+
+        With this state, a resumed run writes the same metrics as a run that was never stopped, except for the rate.
+        """
+        # Only the first process saves its state, but each process has the losses of its own lenses. With several
+        # processes no losses are saved: the first line of a resumed run covers fewer batches. Gathering the losses
+        # here would make the processes wait for each other.
         losses = self._losses if processes() == 1 else []
         return {
             "losses": torch.stack(losses).cpu() if losses else torch.empty(0),
@@ -118,7 +123,7 @@ class Monitor(pl.Callback):
         self._losses.append(loss)
         done = self.stream.batches
         bad = torch.full_like(loss, -1, dtype=torch.int64) if self._bad is None else self._bad
-        # Of several processes all know it, and end alike.
+        # Shared among the processes, so that all raise the same error.
         self._bad = largest(torch.where(loss.isfinite() | (bad >= 0), bad, done - 1))
         if "embedding" in outputs:
             self.collapse.add(outputs["embedding"])
@@ -132,11 +137,11 @@ class Monitor(pl.Callback):
             self._warn_or_stop(trainer)
 
     def check(self, method: Any) -> None:
-        """Raise if a loss was not finite, or the method was given images that it cannot learn from.
+        """Check the losses and the range of the images.
 
         Raises:
-            LenskitError: It names the batch, the last good checkpoint and what to try.
-            UsageError: The method refuses the images, see `Method.check_range`.
+            LenskitError: A loss is not finite. The message names the batch, the last good checkpoint and a remedy.
+            UsageError: The method rejects the images, see `Method.check_range`.
         """
         if self._bad is not None and (first := int(self._bad)) >= 0:
             raise self._not_finite(f"the loss of batch {first}", first, method.device)
@@ -145,10 +150,12 @@ class Monitor(pl.Callback):
             method.check_range(-below, above)
 
     def check_weights(self, module: pl.LightningModule) -> None:
-        """Raises if a weight is not finite, which the loss shows one batch later.
+        """Check that all weights are finite.
+
+        The loss shows such a weight one batch later.
 
         Raises:
-            LenskitError: as `check` does.
+            LenskitError: A weight is not finite. The message is as in `check`.
         """
         if not torch.stack([parameter.isfinite().all() for parameter in module.parameters()]).all():
             last = self.stream.batches - 1
@@ -160,13 +167,13 @@ class Monitor(pl.Callback):
         good = f"the last good checkpoint is {checkpoint}" if checkpoint.is_file() else "there is no checkpoint yet"
         if why := bad_images(self.stream.training_set, self.stream.budget.batch_size, batch, device):
             return LenskitError(f"{what} (epoch {epoch}) is not finite: {why}; {good}")
-        # A method that makes its optimisers itself has no warm-up of ours.
+        # A method that builds its own optimisers does not use lenskit's warm-up.
         other = ", --precision 32-true, or a longer warm-up" if self.lr == "--lr" else " or --precision 32-true"
         return LenskitError(f"{what} (epoch {epoch}) is not finite; {good}; try a lower {self.lr}{other}")
 
     @property
     def lr(self) -> str:
-        """The option of the learning rate, which a method that makes its optimisers itself has of its own."""
+        """Option of the learning rate, which depends on who builds the optimiser."""
         return "--lr" if "optimizer" in self.run.config.sections else "--set method.lr"
 
     def _measure(self, trainer: pl.Trainer, outputs: dict[str, Any]) -> None:
@@ -189,10 +196,15 @@ class Monitor(pl.Callback):
             self.record(figures)
 
     def record(self, figures: dict[str, float]) -> None:
-        """Writes figures of now wherever figures go; only the first process of several does.
+        """Write metrics at the present batch to file, loggers and display.
+
+        Of several processes, only the first may call this.
+
+        Args:
+            figures: Metrics by name.
 
         Raises:
-            LenskitError: if the disk is full.
+            LenskitError: The run directory is gone, or `metrics.jsonl` cannot be written.
         """
         done = self.stream.batches
         line = {"batches": done, "epoch": round(done / self.stream.budget.batches_per_epoch, 4)} | figures
@@ -208,20 +220,20 @@ class Monitor(pl.Callback):
             self.display.update(done, figures)
 
     def leave_out(self, seconds: float) -> None:
-        """Has the rate not count so many seconds, in which something else was done."""
+        """Exclude some seconds from the rate, because they were not spent on training."""
         self._start += seconds
 
     def _warn_or_stop(self, trainer: pl.Trainer) -> None:
         collapsed = self.collapse.collapsed
         if self.settings.stop_on_collapse:
-            if collapsed:  # which several processes agree on: they measure the lenses of all
+            if collapsed:  # the same in all processes, because they measure the lenses of all
                 self.stopped = f"{collapsed} at batch {self.stream.batches}"
                 trainer.should_stop = True
         elif collapsed and not self._warned and trainer.is_global_zero:
             self._warned = True
             log.warning(
                 "%s at batch %d. The loss does not show it. Try a lower %s, a larger --batch-size, or another "
-                "method; --stop-on-collapse stops such a run.",
+                "method; use --stop-on-collapse to stop such a run.",
                 collapsed,
                 self.stream.batches,
                 self.lr,
@@ -229,14 +241,23 @@ class Monitor(pl.Callback):
 
 
 class Checkpoints(pl.Callback):
-    """Saves what the run resumes from, and the encoder as it is then: every few batches, at the end of every epoch
-    and when the run is asked to stop."""
+    """Callback that saves the checkpoint and the encoder.
+
+    It saves every `every` batches, at the end of every epoch and when a run is stopped.
+
+    Args:
+        run: Run to save.
+        stream: Training stream, with the number of batches done.
+        monitor: Monitor that checks losses and weights before each save.
+        encoder: Encoder to save.
+        every: Batches between two checkpoints.
+    """
 
     def __init__(self, run: Run, stream: Stream, monitor: Monitor, encoder: Encoder, every: int) -> None:
         self.run, self.stream, self.monitor, self.encoder, self.every = run, stream, monitor, encoder, every
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        # Of several processes only the first knows for sure which directory it made.
+        # The first process created the directory; the others may have another path.
         self.run.path = trainer.strategy.broadcast(self.run.path)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -250,13 +271,18 @@ class Checkpoints(pl.Callback):
             self.save(trainer)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        # Also a run that was asked to stop comes by here.
+        # Lightning calls this also when a run is stopped before its end.
         if self._saved != self.stream.batches:
             self.save(trainer)
 
     def save(self, trainer: pl.Trainer) -> None:
-        """Saves the encoder, then the checkpoint: a run that is killed in between goes on from the one before, and
-        saves that encoder again."""
+        """Save the encoder, then the checkpoint.
+
+        A run that is killed between the two resumes from the previous checkpoint and saves the encoder again.
+
+        Raises:
+            LenskitError: A loss or a weight is not finite, or the disk is full.
+        """
         self.monitor.check(trainer.lightning_module)
         self.monitor.check_weights(trainer.lightning_module)
         try:
@@ -267,8 +293,8 @@ class Checkpoints(pl.Callback):
             trainer.save_checkpoint(self.run.checkpoint)
         except OSError as error:
             raise LenskitError(
-                f"the checkpoint cannot be saved in {self.run.checkpoint.parent}: {error.strerror}; what "
-                "was saved before is unharmed"
+                f"the checkpoint cannot be saved in {self.run.checkpoint.parent}: {error.strerror}; earlier "
+                "checkpoints are undamaged"
             ) from error
         self._saved = self.stream.batches
 
@@ -279,14 +305,14 @@ class Checkpoints(pl.Callback):
 
 
 class WholeFiles(TorchCheckpointIO):
-    """Writes a checkpoint in place of the old one, or not at all.
+    """Checkpoint writer that replaces the old checkpoint atomically.
 
-    Lightning's own way passes through the system's folder for temporary files, which may be small, and leaves the
-    new one there if it is killed.
+    Lightning's own writer uses the system's temporary folder, which may be small. If Lightning is killed, it leaves
+    the new checkpoint there.
     """
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
-        # In memory first, as Lightning does: torch's writer hides the reason when it cannot write to disk.
+        # In memory first, as in Lightning: torch's writer hides the reason when it cannot write to disk.
         buffer = io.BytesIO()
         torch.save(checkpoint, buffer)
         Path(path).parent.mkdir(exist_ok=True)
@@ -294,8 +320,11 @@ class WholeFiles(TorchCheckpointIO):
 
 
 def _drop_lines_after(path: Path, batches: int) -> None:
-    """Takes back the lines of batches that a resumed run does again, and one that was cut short. A file that is damaged
-    is kept aside, and what can be read of it goes on."""
+    """Drop the lines of batches that a resumed run repeats.
+
+    A last line that was cut short is dropped too. A damaged file is renamed and kept; its readable lines go into the
+    new file.
+    """
     if not os.path.lexists(path):
         return
     try:
@@ -305,12 +334,12 @@ def _drop_lines_after(path: Path, batches: int) -> None:
     if figures.faults:
         aside = _aside(path)
         path.rename(aside)
-        log.warning("%s is damaged (%s): it is kept as %s, and figures go on without", path, figures.faults[0], aside)
+        log.warning("%s is damaged (%s): it is kept as %s; a new file continues", path, figures.faults[0], aside)
     lines = (json.dumps(line) + "\n" for line in figures.lines if line["batches"] <= batches)
     write_atomically(path, "".join(lines))
 
 
 def _aside(path: Path) -> Path:
-    """A name that is free."""
+    """Return the first of `NAME.1`, `NAME.2`, ... that does not exist."""
     numbers = itertools.count(1)
     return next(free for number in numbers if not os.path.lexists(free := path.with_name(f"{path.name}.{number}")))

@@ -1,4 +1,4 @@
-"""What can be wrong with a run although each of its options is right, found before anything is written."""
+"""Tests of combinations of options, made before a run writes anything."""
 
 from __future__ import annotations
 
@@ -15,60 +15,61 @@ from lenskit.settings import TrainSettings
 
 
 def check_views(method: Method, name: str, pairs: str, views: int) -> None:
-    """Raises if pairs make another number of views than the method takes.
+    """Check that pairs make the number of views that the method needs.
 
     Args:
         method: The method.
-        name: Its name.
-        pairs: The name of the pairs.
-        views: How many they make.
+        name: Name of the method.
+        pairs: Name of the pair strategy.
+        views: Number of views that the pairs make.
 
     Raises:
-        UsageError: naming pairs that make as many.
+        UsageError: The numbers differ. The message names pair strategies that fit.
     """
     if method.views == views:
         return
     names = _pairs_of(method.views)
-    fitting = f"use --pairs {' or '.join(names)}" if names else "`lenskit list pairs` has those there are"
+    fitting = f"use --pairs {' or '.join(names)}" if names else "see `lenskit list pairs`"
     if names and method.views == Transform.views:
-        fitting += ", or one that makes its views of one image, such as default (`lenskit list pairs`)"
+        fitting += ", or pairs that make their views from one image, such as default (`lenskit list pairs`)"
     raise UsageError(
         f"method {name!r} takes {method.views} view(s) of each lens, pairs {pairs!r} make {views}: {fitting}"
     )
 
 
 def check_batch(settings: TrainSettings, method: Method, name: str, processes: int, lenses: int = sys.maxsize) -> None:
-    """Raises if a batch cannot be divided among parts and processes as the settings have it.
+    """Check that a batch can be divided evenly among parts and processes.
 
     Args:
-        settings: The run's.
+        settings: Settings of the run.
         method: The method.
-        name: Its name.
-        processes: How many share each part.
-        lenses: Lenses an epoch, which a batch has no more of.
+        name: Name of the method.
+        processes: Number of processes that share each part.
+        lenses: Lenses per epoch, the largest possible batch.
 
     Raises:
-        UsageError: saying which batch can.
+        UsageError: The batch cannot be divided, or a process gets a single lens for a batch norm. The message names a
+            batch size that works.
     """
     batch_size, parts = settings.batch_size, settings.accumulate
 
     def advice(unit: int) -> str:
-        """The next batch that can be divided by a unit."""
+        """Return advice with the nearest batch size that is a multiple of `unit`."""
         fitting = -(-batch_size // unit) * unit
         if fitting > lenses:
             fitting = lenses // unit * unit
         fewer = "fewer processes, a smaller train.accumulate or more lenses"
-        return f"use --batch-size {fitting}" if fitting >= 2 else f"use {fewer}: there are {lenses} an epoch"
+        return f"use --batch-size {fitting}" if fitting >= 2 else f"use {fewer}: an epoch has {lenses} lenses"
 
     if batch_size % parts:
         raise UsageError(
-            f"a batch of {batch_size} lenses cannot be taken in {parts} equal parts: "
+            f"a batch of {batch_size} lenses cannot be divided into {parts} equal parts: "
             f"{advice(parts)}, or another train.accumulate"
         )
     if parts > 1 and not method.automatic_optimization:
         raise UsageError(
-            f"method {name!r} steps its optimisers itself, so its batches cannot be taken in parts: "
-            "use --set train.accumulate=1, and a smaller --batch-size if memory is short"
+            f"method {name!r} steps its optimisers itself, so its batches cannot be divided into parts: "
+            "use --set train.accumulate=1, and a smaller --batch-size if there is too little memory"
         )
     if batch_size % (parts * processes):
         what = "part" if parts > 1 else "batch"
@@ -87,22 +88,25 @@ def check_batch(settings: TrainSettings, method: Method, name: str, processes: i
 
 
 def check_clip(clip: float, method: Method, name: str) -> None:
-    """Raises if gradients should be clipped that only the method itself can reach.
+    """Check that gradients are not clipped if the method steps its optimisers itself.
 
     Raises:
-        UsageError: saying so.
+        UsageError: `optimizer.clip` is set for such a method.
     """
     if clip and not method.automatic_optimization:
         raise UsageError(f"method {name!r} steps its optimisers itself: use --set optimizer.clip=0")
 
 
 def _pairs_of(views: int) -> list[str]:
-    """Names of the pairs that make so many views, leaving out what only transforms them."""
+    """Return the names of pair strategies that make `views` views.
+
+    Subclasses of `Transform` are left out.
+    """
     names = []
     for record in registry().of_kind("pairs"):
         try:
             pairs = record.load()
-        except Exception:  # a broken plugin's, which `lenskit plugins` tells of
+        except Exception:  # a broken plugin, which `lenskit plugins` reports
             continue
         if getattr(pairs, "views", None) == views and not issubclass(pairs, Transform):
             names.append(record.name)

@@ -1,4 +1,4 @@
-"""Notices when a representation collapses, which a loss does not tell: it looks perfect then."""
+"""Detection of a collapsed representation, which the loss does not show."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from lenskit.training.processes import gathered, processes
 
 
 def projection_std(projection: Tensor) -> Tensor:
-    """Standard deviation of the normalised projection, times sqrt(d).
+    """Return the standard deviation of the normalised projection, times sqrt(d).
 
-    About 1 for directions spread evenly over the sphere, 0 when all are the same (Chen & He 2021, section 4.1,
+    It is about 1 for directions spread evenly over the sphere, and 0 if all are the same (Chen & He 2021, section 4.1,
     https://arxiv.org/abs/2011.10566).
 
     Args:
@@ -29,9 +29,10 @@ def projection_std(projection: Tensor) -> Tensor:
 
 
 def effective_rank(embedding: Tensor) -> Tensor:
-    """RankMe: the exponential of the entropy of the normalised singular values (https://arxiv.org/abs/2210.02885).
+    """Return the effective rank, RankMe (https://arxiv.org/abs/2210.02885).
 
-    At most min(n, d): a figure means something only together with its sample size.
+    It is the exponential of the entropy of the normalised singular values. It cannot exceed min(n, d), so compare
+    values only at the same sample size.
 
     Args:
         embedding: (n, d).
@@ -39,8 +40,8 @@ def effective_rank(embedding: Tensor) -> Tensor:
     Returns:
         A scalar from 1 to min(n, d).
     """
-    # The singular values are the roots of the eigenvalues of the smaller product, which is several times faster; in
-    # double precision, because the square of a small one is lost in single.
+    # The singular values are the square roots of the eigenvalues of the smaller Gram matrix, which is several times
+    # faster. In double precision, because the square of a small singular value underflows in single precision.
     x = embedding.double()
     product = x @ x.mT if len(x) < x.shape[1] else x.mT @ x
     values = torch.linalg.eigvalsh(product).clamp(min=0).sqrt()
@@ -49,16 +50,18 @@ def effective_rank(embedding: Tensor) -> Tensor:
 
 
 class CollapseMonitor:
-    """Follows both figures over the latest batches and says when the representation has collapsed.
+    """Monitor that detects a collapse of the representation.
 
-    Collapsed is a projection whose directions are all the same, and an embedding that varies along a line: a batch norm
-    without scale keeps such a projection spread.
+    It measures both figures over the latest batches. A representation has collapsed if its projections all have the
+    same direction, or if its embeddings vary along a single line. The second test is needed because a batch norm
+    without scale keeps the projections spread even then.
 
     Args:
-        window: Number of latest embeddings that the effective rank is taken from.
-        threshold: Collapsed is a projection whose standard deviation times sqrt(d) is below this.
-        rank_threshold: And an embedding whose effective rank, after its mean is subtracted, is below this.
-        patience: For so many measurements in a row.
+        window: Number of latest embeddings from which the effective rank is computed.
+        threshold: The projection has collapsed if its standard deviation times sqrt(d) is below this threshold.
+        rank_threshold: The embedding has collapsed if its effective rank, after its mean is subtracted, is below this
+            threshold.
+        patience: Number of measurements in a row that must be below a threshold.
     """
 
     def __init__(
@@ -70,29 +73,29 @@ class CollapseMonitor:
         self._low = self._flat = 0
 
     def add(self, embedding: Tensor) -> None:
-        """Remembers a batch's embeddings (n, d)."""
+        """Store the embeddings (n, d) of a batch."""
         self._latest.append(embedding.detach())
         while sum(map(len, self._latest)) - len(self._latest[0]) >= self.window / processes():
             self._latest.popleft()
 
     def measure(self, projection: Tensor | None, rank: bool = True) -> dict[str, float]:
-        """The figures of now, of the lenses of all processes.
+        """Measure the figures over the lenses of all processes.
 
         Args:
-            projection: (n, d), of a method that projects.
-            rank: Whether the effective rank is measured, too.
+            projection: Projections (n, d), if the method has them.
+            rank: Whether to measure the effective rank too.
 
         Returns:
-            `collapse_std` of the projection; `effective_rank` of the latest embeddings as they are,
-            `effective_rank_centred` after their mean is subtracted, and `effective_rank_samples`, their number.
+            `collapse_std` of the projection; `effective_rank` of the latest embeddings, `effective_rank_centred` after
+            their mean is subtracted, and `effective_rank_samples`, their number.
         """
         figures: dict[str, float] = {}
         if projection is not None:
             figures["collapse_std"] = float(projection_std(gathered(projection)))
             self._low = self._low + 1 if figures["collapse_std"] < self.threshold else 0
         if rank and self._latest:
-            # On the CPU, which is quicker with eigenvalues of so small a matrix.
-            device = self._latest[-1].device  # those of before a resumption are on the CPU
+            # On the CPU, which finds the eigenvalues of such a small matrix faster than a GPU.
+            device = self._latest[-1].device  # embeddings from a checkpoint are on the CPU
             embeddings = gathered(torch.cat([part.to(device, torch.float32) for part in self._latest])).cpu()
             figures["effective_rank"] = float(effective_rank(embeddings))
             figures["effective_rank_centred"] = float(effective_rank(embeddings - embeddings.mean(0)))
@@ -102,24 +105,24 @@ class CollapseMonitor:
         return figures
 
     def state_dict(self) -> dict[str, Any]:
-        """What a resumed run goes on from: how often the figures were low, and the latest embeddings."""
-        # Of several processes only the first one's state is saved, so it holds only what all of them have in common.
+        """Return counts of low measurements, figures and latest embeddings."""
+        # Only the first process saves its state, so with several processes it holds nothing that differs among them.
         latest = self._still_needed() if processes() == 1 else []
         return {
             "low": self._low,
             "flat": self._flat,
             "figures": dict(self._figures),
-            # Copied: a part of a larger tensor would be saved together with all of that.
+            # Copied, because torch.save writes the entire storage of a view.
             "latest": [part.to("cpu", torch.float32, copy=True) for part in latest],
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self._low, self._flat, self._figures = state["low"], state["flat"], dict(state["figures"])
-        # Several processes that now go on with it would each count them.
+        # If the run resumes with several processes, each of them would count these embeddings.
         self._latest = deque(state["latest"] if processes() == 1 else [])
 
     def _still_needed(self) -> list[Tensor]:
-        """The latest batches, fewer than `window` embeddings, that one more of the same size will not push out."""
+        """Return the latest batches that stay in the window when the next batch is added."""
         needed: list[Tensor] = []
         for part in reversed(self._latest):
             if sum(map(len, needed)) + len(part) >= self.window:
@@ -129,7 +132,7 @@ class CollapseMonitor:
 
     @property
     def collapsed(self) -> str | None:
-        """What has collapsed, in words."""
+        """Message on a collapse; None if there is none."""
         if self._low >= self.patience:
             return (
                 "the representation has collapsed: std x sqrt(d) of the projection is "
@@ -137,7 +140,7 @@ class CollapseMonitor:
             )
         if self._flat >= self.patience:
             return (
-                "the representation has collapsed: the effective rank of the embeddings about their mean is "
+                "the representation has collapsed: the effective rank of the embeddings around their mean is "
                 f"{self._figures['effective_rank_centred']:.2f} (a line is 1)"
             )
         return None

@@ -1,4 +1,4 @@
-"""The devices a run trains on: Lightning's Trainer, made of a run's settings."""
+"""Lightning's Trainer for the devices that a run's settings select."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ from lenskit.training.callbacks import WholeFiles
 log = logging.getLogger("lenskit")
 
 STRATEGIES = ("auto", "ddp", "ddp_find_unused_parameters_true", "ddp_find_unused_parameters_false")
-"""Those that leave whole weights in each process, as a run's encoder and checkpoints have them, and that come back from
-training in the process that started it."""
+"""Strategies that a run can use. With them, each process holds all weights, which the encoder and checkpoints need, and
+training returns in the process that started it."""
 
 
 def make_trainer(
@@ -40,19 +40,21 @@ def make_trainer(
     root: Path | None = None,
     unused: bool = False,
 ) -> pl.Trainer:
-    """Lightning's Trainer as a run's settings have it, and as torchrun or SLURM have started it.
+    """Return Lightning's Trainer for a run's settings.
 
-    Several processes work together by DistributedDataParallel, on GPUs with synchronised batch norm.
+    The settings must agree with the processes that torchrun or SLURM started, if there are any. Several processes use
+    DistributedDataParallel. On CUDA GPUs batch norm is synchronised.
 
     Args:
-        settings: Which devices, and how they work together.
+        settings: Devices, number of nodes, strategy and precision.
         epochs: Epochs of the run.
-        callbacks: What hangs on it.
+        callbacks: Callbacks of the Trainer.
         root: The run directory.
-        unused: Whether processes have to expect weights without a gradient, if the strategy is `auto`.
+        unused: Whether the strategy `auto` must allow weights without a gradient when there are several processes.
 
     Raises:
-        UsageError: if there are no such devices, or other processes were started.
+        UsageError: The devices, precision or strategy are not available, or torchrun or SLURM started a different
+            number of processes.
     """
     if settings.strategy not in STRATEGIES:
         raise UsageError(f"--strategy takes {', '.join(STRATEGIES)}, got {settings.strategy!r}")
@@ -82,25 +84,33 @@ def make_trainer(
         trainer = make(settings.strategy)
         if unused and settings.strategy == "auto" and trainer.num_devices * trainer.num_nodes > 1:
             trainer = make("ddp_find_unused_parameters_true")
-    except Exception as error:  # Lightning asks libraries of devices, which raise what they like
+    except Exception as error:  # Lightning calls libraries of devices, which may raise anything
         reason = " ".join(str(error).split())[:200]
         strategy = "" if settings.strategy == "auto" else f"--strategy {settings.strategy} "
         raise UsageError(
             f"--accelerator {settings.accelerator} --devices {settings.devices} --num-nodes {settings.num_nodes} "
-            f"{strategy}--precision {settings.precision} is not to be had here: {reason}"
+            f"{strategy}--precision {settings.precision} is not available here: {reason}"
         ) from None
     _check(trainer, settings, launch)
     return trainer
 
 
 def _on_cuda(accelerator: str) -> bool:
-    """Whether training is on GPUs that batch norm can be synchronised on, before a Trainer exists."""
+    """Whether training will use CUDA GPUs, where batch norm can be synchronised."""
     return accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available()
 
 
 @dataclass(frozen=True)
 class _Launch:
-    """Devices a node and nodes, and whose environment Lightning shall go by if not by what it finds."""
+    """Devices and nodes of a run, and the launcher that started the processes.
+
+    Attributes:
+        devices: Devices per node, as Lightning takes them.
+        num_nodes: Number of nodes.
+        by: Name of the launcher, `torchrun` or `SLURM`; empty if Lightning starts the processes.
+        processes: Number of processes that the launcher started.
+        environment: Cluster environment for Lightning; None to let Lightning find it.
+    """
 
     devices: Any
     num_nodes: int
@@ -110,7 +120,7 @@ class _Launch:
 
     @classmethod
     def found(cls, settings: TrainSettings) -> _Launch:
-        """As torchrun or SLURM have started this process, where the settings leave it open."""
+        """Return the launch by torchrun or SLURM, whose counts replace default settings."""
         devices, num_nodes, env = settings.devices, settings.num_nodes, os.environ
         if TorchElasticEnvironment.detect():
             world, local = int(env["WORLD_SIZE"]), int(env["LOCAL_WORLD_SIZE"])
@@ -119,11 +129,11 @@ class _Launch:
             return cls(devices, num_nodes)
         tasks = int(env["SLURM_NTASKS"])
         if tasks == 1:
-            # One task that may have several devices: Lightning starts the processes itself, as it does anywhere.
+            # One task that may have several devices: Lightning starts the processes itself.
             return cls(devices, num_nodes, environment=LightningEnvironment())
         if not {"SLURM_STEP_ID", "SLURM_STEPID"} & env.keys():
             raise UsageError(
-                f"SLURM has room for {tasks} tasks in this job, but only one was started: say `srun lenskit train ...`"
+                f"SLURM has room for {tasks} tasks in this job, but only one was started: use `srun lenskit train ...`"
             )
         nodes = int(env.get("SLURM_NNODES", 1))
         local = int(env.get("SLURM_NTASKS_PER_NODE", tasks // nodes))
@@ -143,19 +153,19 @@ def _check(trainer: pl.Trainer, settings: TrainSettings, launch: _Launch) -> Non
     if launch.processes not in (None, world):
         raise UsageError(
             f"{launch.by} has started {launch.processes} processes, but --devices {settings.devices} --num-nodes "
-            f"{settings.num_nodes} makes {world}: leave both out"
+            f"{settings.num_nodes} needs {world}: leave both out"
         )
     if isinstance(trainer.strategy.launcher, _MultiProcessingLauncher):
-        raise UsageError("several devices cannot train from a notebook: use one, as devices=1, or `lenskit train`")
+        raise UsageError("several devices cannot train from a notebook: use devices=1, or `lenskit train`")
 
 
 def check_batch_norm(trainer: pl.Trainer, module: pl.LightningModule) -> None:
-    """Says so if batch norms of several processes go each by its own lenses, which they do on CPUs."""
+    """Warn if batch norm is not synchronised across processes, as on CPUs."""
     if trainer.world_size > 1 and trainer.strategy.root_device.type != "cuda" and trainer.is_global_zero:
         norms = sum(isinstance(part, _BatchNorm) for part in module.modules())
         if norms:
             log.warning(
-                "%d batch norms are synchronised on GPUs only: on CPUs, each of %d processes goes by its own lenses",
+                "%d batch norms are synchronised on GPUs only: on CPUs, each of %d processes uses only its own lenses",
                 norms,
                 trainer.world_size,
             )
@@ -163,7 +173,7 @@ def check_batch_norm(trainer: pl.Trainer, module: pl.LightningModule) -> None:
 
 @contextmanager
 def quiet_lightning() -> Iterator[None]:
-    """Keeps Lightning's notes on hardware and loaders off the screen: ours say what matters."""
+    """Hide Lightning's messages on hardware and loaders inside the context."""
     loggers = [logging.getLogger(name) for name in ("pytorch_lightning", "lightning.pytorch", "lightning_fabric")]
     before = [logger.level for logger in loggers]
     for logger in loggers:

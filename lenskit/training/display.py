@@ -14,20 +14,22 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 BESIDE = 20
-"""Columns of a terminal that a bar of four and the time left take, with spaces."""
+"""Columns of a terminal for a bar four columns wide, the time left, and spaces."""
 
 SPREAD = "spread: 1 if the projections point evenly in all directions, 0 if they have collapsed to one"
-RANK = "rank: number of dimensions that the features fill in effect, near 1 if they have collapsed"
+RANK = "rank: effective number of dimensions of the features, near 1 if they have collapsed"
 """Explanations of figures, printed when a run shows one of them for the first time."""
 
 
 class TrainingDisplay:
-    """Epoch, loss, pairs a second, collapse, probe and time left: a bar on a terminal, a line an epoch elsewhere.
+    """Display of a run: epoch, loss, pairs per second, collapse, probe, time left.
+
+    On a terminal it is a progress bar. Elsewhere it is one line per epoch.
 
     Args:
         budget: Length of the run.
         done: Batches done already.
-        shown: Where to draw.
+        shown: Console to print to; standard error by default.
     """
 
     def __init__(self, budget: Budget, done: int = 0, shown: Console | None = None) -> None:
@@ -44,11 +46,11 @@ class TrainingDisplay:
         )
 
     def advance(self, batches: int) -> None:
-        """Moves the bar; the time left follows from the batches that it saw."""
+        """Move the bar; the time left follows from its speed."""
         self._progress.update(self._task, completed=batches, epoch=self._epoch(batches))
 
     def update(self, batches: int, figures: dict[str, float]) -> None:
-        """Shows these figures and the latest of all others."""
+        """Show these figures and the latest values of all others."""
         self._latest |= figures
         self._explain(figures)
         epoch = self._epoch(batches)
@@ -63,7 +65,7 @@ class TrainingDisplay:
             self._say(f"epoch {epoch}/{self.budget.epochs}  {describe(self._latest)}{left}")
 
     def _explain(self, figures: dict[str, float]) -> None:
-        """Says once what spread and rank are; a method that projects nothing has no spread."""
+        """Print once the meaning of rank and, if it is measured, spread."""
         spread, rank = "collapse_std" in figures, "effective_rank" in figures or "probe_rank" in figures
         if not self._explained and (spread or rank):
             self._explained = True
@@ -73,7 +75,7 @@ class TrainingDisplay:
         return min(batches // self.budget.batches_per_epoch, self.budget.epochs)
 
     def _say(self, line: str) -> None:
-        """Prints a line above the bar."""
+        """Print a line above the bar."""
         width = self.console.width if self.console.is_terminal else None
         self.console.print(wrapped(line, width), soft_wrap=True)
 
@@ -88,20 +90,21 @@ class TrainingDisplay:
 
 
 def describe(figures: dict[str, float], width: int | None = None) -> str:
-    """The figures of one moment in a few words: those that there are.
+    """Return a short text with the given figures.
 
     Args:
-        figures: By the names in `metrics.jsonl`.
-        width: Columns; where there are more figures than fit, loss and the last one stay longest. None for any.
+        figures: Figures by their names in `metrics.jsonl`.
+        width: Columns available; None for no limit. If not all figures fit, those between the loss and the last one
+            are dropped first, from the end.
     """
     parts = []
     if "loss" in figures:
         loss = figures["loss"]
-        # Squared errors of pixels are small.
+        # Losses that are squared errors of pixels are small.
         parts += [f"loss {loss:.3f}" if abs(loss) >= 0.1 else f"loss {loss:.3g}", f"{figures['rate']:.0f} pairs/s"]
     if "collapse_std" in figures:
         parts.append(f"spread {figures['collapse_std']:.2f}")
-    # Side by side they are too wide for a terminal, and a probe says more than a rank.
+    # Both together are too wide for a terminal, and a probe is more informative than a rank.
     if "probe" in figures:
         parts.append(f"R2 {figures['probe']:.2f}")
     elif "effective_rank" in figures:

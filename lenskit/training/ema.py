@@ -1,4 +1,4 @@
-"""An average of a method's weights over the latest batches, which the encoder and a method's scores go by."""
+"""Exponential moving average of a method's weights."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ from lenskit.kinds.method import Method
 
 
 class Averaging(pl.Callback):
-    """Averages a method's weights and buffers, and has the encoder be the average. Comes before what saves or judges
-    the encoder.
+    """Callback that keeps a moving average of a method's weights and buffers.
 
-    The average begins as the method after the first batch. Integers, such as the count of the batches that a batch
-    norm has seen, are always the latest. Checkpoints hold the average beside the weights that are trained.
+    The encoder and the method's scores use the average. It must come before callbacks that save or probe the encoder.
+    The average starts from the weights after the first batch. Integer buffers, such as the number of batches in batch
+    norm statistics, are copied and not averaged. Checkpoints hold both the average and the trained weights.
 
     Args:
-        encoder: The encoder, whose backbone is the method's.
-        method: The method that is trained.
-        decay: How much of the average one batch leaves: it reaches back over some 1 / (1 - decay) batches.
+        encoder: Encoder; its backbone is replaced by the average.
+        method: Method that is trained.
+        decay: Factor on the average at each batch. The average covers about 1 / (1 - decay) batches.
     """
 
-    # Not torch's AveragedModel: that one counts on a device, which each batch would have to wait for.
+    # Not torch's AveragedModel: it counts updates on the device, and each batch would wait for that.
 
     def __init__(self, encoder: Encoder, method: Method, decay: float) -> None:
         self.method, self.decay, self.updates = method, decay, 0
         self.average = copy.deepcopy(method.backbone).requires_grad_(False)
         saved = method.state_dict().keys()
         self.rest = {name: value.detach().clone() for name, value in _beside_backbone(method).items() if name in saved}
-        """The average of all tensors but the backbone's, by their names in the method."""
+        """Average of all tensors outside the backbone, by their names in the method."""
         self._rest_begins = True
         encoder.backbone = self.average
         encoder.card["ema"] = decay
@@ -59,7 +59,12 @@ class Averaging(pl.Callback):
         self._rest_begins = False
 
     def _follow(self, pairs: Sequence[tuple[Tensor, Tensor]], begins: bool) -> None:
-        """Moves averages towards the latest values, or to them."""
+        """Update averages in place.
+
+        Args:
+            pairs: Averages and latest values.
+            begins: Whether to copy the latest values, because there is no average yet.
+        """
         averages: list[Tensor] = []
         latest: list[Tensor] = []
         for average, value in pairs:
@@ -77,7 +82,7 @@ class Averaging(pl.Callback):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.updates = state_dict["updates"]
         self.average.load_state_dict(state_dict["average"])
-        # Checkpoints of before have an average of the backbone only: that of the rest begins now.
+        # Checkpoints of older versions average only the backbone. The average of the rest begins now.
         rest = state_dict.get("rest", {})
         self._rest_begins = rest.keys() != self.rest.keys()
         if not self._rest_begins:
@@ -86,7 +91,10 @@ class Averaging(pl.Callback):
 
 
 def _beside_backbone(method: Method) -> dict[str, Tensor]:
-    """A method's weights and buffers but those of its backbone, also under each of several names."""
+    """Return a method's weights and buffers outside its backbone, by name.
+
+    A tensor with several names is listed under each name.
+    """
     named = [*method.named_parameters(remove_duplicate=False), *method.named_buffers(remove_duplicate=False)]
     return {name: value for name, value in named if not name.startswith(BACKBONE)}
 

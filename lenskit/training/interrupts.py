@@ -1,4 +1,4 @@
-"""Stops a run at the end of a batch when a signal asks for it: Ctrl-C, or a cluster that wants its nodes back."""
+"""Stop of a run after a signal, such as Ctrl-C or a cluster's SIGTERM."""
 
 from __future__ import annotations
 
@@ -17,32 +17,33 @@ from lenskit.training.processes import is_first, largest
 log = logging.getLogger("lenskit")
 
 SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGUSR1") if hasattr(signal, name))
-"""Ctrl-C; `kill`, `scancel` and the end of a job's time; what `sbatch --signal=USR1@120` sends before that."""
+"""Ctrl-C sends SIGINT. `kill`, `scancel` and the end of a job's time send SIGTERM. `sbatch --signal=USR1@120` sends
+SIGUSR1 two minutes before the end."""
 
 
 class Stopping(pl.Callback):
-    """Stops a run at the end of the batch in which a signal came, where it is saved. Comes last among callbacks.
+    """Callback that stops a run at the end of the batch in which a signal arrived.
 
-    A signal may reach one process of several: they tell each other, and all stop after the same batch. So they do when
-    `trainer.should_stop` is set in one of them.
+    It must be the last callback. If a signal reaches only one of several processes, or one sets `trainer.should_stop`,
+    all stop after the same batch.
 
     Args:
-        every: How often processes on GPUs tell each other, in batches, as their hosts have to wait for it. On CPUs
-            they do after each batch.
+        every: Batches between two exchanges of the processes on GPUs, whose hosts have to wait for an exchange. On
+            CPUs the processes exchange after each batch.
     """
 
     def __init__(self, every: int) -> None:
         self.every = every
         self.signal = 0
-        """Number of the signal that came, or 0."""
+        """Number of the signal that arrived, or 0."""
         self._asked = self._pressed = False
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        # Now, because Lightning has just set handlers of its own. It gives back the ones from before at the end.
-        with suppress(ValueError):  # not in the main thread, where signals are not ours to handle
+        # Not earlier, because Lightning has just set its own handlers. At the end it restores the previous ones.
+        with suppress(ValueError):  # only the main thread can set handlers
             for number in SIGNALS:
                 signal.signal(number, self._hear)
-        # Lightning's processes tell each other of a SIGTERM before each batch, for which a GPU's host has to wait.
+        # Lightning's processes exchange SIGTERMs before each batch, and a GPU's host would have to wait for that.
         loop: Any = trainer.fit_loop.epoch_loop
         if hasattr(loop, "_broadcast_sigterm_tensor"):
             loop._broadcast_sigterm_tensor = lambda: None
@@ -62,7 +63,7 @@ class Stopping(pl.Callback):
         trainer.should_stop = self._asked or self.signal > 0
 
     def _hear(self, number: int, frame: Any) -> None:
-        # Clusters may send theirs more than once, which changes nothing; a second Ctrl-C is meant.
+        # A cluster may send its signal more than once, which changes nothing. A second Ctrl-C stops at once.
         if number == signal.SIGINT and self._pressed:
             raise KeyboardInterrupt
         self._pressed |= number == signal.SIGINT
@@ -74,8 +75,13 @@ class Stopping(pl.Callback):
 
 @contextmanager
 def restored_signals() -> Iterator[None]:
-    """Gives signals back to who handled them before, and makes a KeyboardInterrupt again of what Lightning makes of
-    one."""
+    """Restore the signal handlers at the end of the context.
+
+    Lightning turns a KeyboardInterrupt into SystemExit; it is turned back.
+
+    Raises:
+        KeyboardInterrupt: Instead of SystemExit.
+    """
     before = {number: signal.getsignal(number) for number in SIGNALS}
     try:
         yield

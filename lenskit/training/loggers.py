@@ -1,7 +1,7 @@
-"""Where figures go beside `metrics.jsonl`: TensorBoard, Weights & Biases, MLflow, through Lightning's loggers.
+"""Loggers of a run's metrics: TensorBoard, Weights & Biases and MLflow.
 
-All keep what they hold in the run's folder, and a resumed run goes on in the same curves, over the number of batches
-done.
+They are Lightning's loggers. They store their files in the run's folder. Curves are over the number of batches done. A
+resumed run continues the same curves.
 """
 
 from __future__ import annotations
@@ -22,31 +22,31 @@ from lenskit.run import Run
 log = logging.getLogger("lenskit")
 
 PROJECT = "lenskit"
-"""Project (W&B) or experiment (MLflow) that runs stand in; `WANDB_PROJECT` and `MLFLOW_EXPERIMENT_NAME` change it."""
+"""Default project (W&B) or experiment (MLflow). `WANDB_PROJECT` and `MLFLOW_EXPERIMENT_NAME` override it."""
 
 
 def check_installed(names: Iterable[str]) -> None:
-    """Raises if a logger that is asked for is not installed.
+    """Check that the packages of some loggers are installed.
 
     Raises:
-        UsageError: naming it, and how to install it.
+        UsageError: A package is missing. The message gives the command that installs it.
     """
     for name in names:
         spec = find_spec(name)
-        # A folder of that name, which the logger leaves where it runs, is found too; it has no origin.
+        # A logger leaves a folder of its name in the working directory. It is found as a module without an origin.
         if spec is None or spec.origin is None:
             raise UsageError(f"logger {name!r} is not installed: pip install 'lenskit-ssl[{name}]'")
 
 
 class Loggers:
-    """The loggers of a run, from the batch at which it stands.
+    """The loggers of a run.
 
-    One that fails on the way (a server that is gone) costs a warning, and is left out from there.
+    A logger that fails, for example because its server is down, is dropped with a warning.
 
     Args:
-        names: Which ones.
+        names: Names of the loggers: `tensorboard`, `wandb` or `mlflow`.
         run: The run.
-        batches: Batches done.
+        batches: Batches done; more than 0 if the run is resumed.
     """
 
     def __init__(self, names: Iterable[str], run: Run, batches: int) -> None:
@@ -62,15 +62,15 @@ class Loggers:
             logger.log_hyperparams(run.config.sections)
 
     def write(self, batches: int, figures: Mapping[str, float]) -> None:
-        """Writes figures at so many batches done."""
+        """Write metrics at a number of batches done."""
         for name, logger in [*self._loggers.items()]:
             self._guarded(name, lambda logger=logger: logger.log_metrics(dict(figures), step=batches))
 
     def close(self, status: str) -> None:
-        """Ends them; `status` is `success` or `failed`."""
+        """Close the loggers; `status` is `success` or `failed`."""
         for name, logger in [*self._loggers.items()]:
             self._guarded(name, lambda logger=logger: logger.finalize(status))
-            # Lightning leaves this to the end of the process, and another run of it would go on in the same curves.
+            # Otherwise W&B finishes at the end of the process, and another run in it would continue the same curves.
             if name == "wandb":
                 self._guarded(name, lambda logger=logger: logger.experiment.finish())
         self._loggers = {}
@@ -81,13 +81,13 @@ class Loggers:
         except Exception as error:
             self._loggers.pop(name, None)
             reason = " ".join(str(error).split())[:200]
-            log.warning("no figures go to %s from here: %s: %s", name, type(error).__name__, reason)
+            log.warning("logger %s failed and gets no more metrics: %s: %s", name, type(error).__name__, reason)
 
 
 def _tensorboard(run: Run, batches: int) -> Logger:
     from pytorch_lightning.loggers import TensorBoardLogger
 
-    # What a killed run wrote beyond its checkpoint is taken back.
+    # Remove the figures that a killed run wrote after its last checkpoint.
     purge: dict[str, Any] = {"purge_step": batches + 1} if batches else {}
     return TensorBoardLogger(run.path, name="tensorboard", version="", default_hp_metric=False, **purge)
 

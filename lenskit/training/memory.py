@@ -1,4 +1,4 @@
-"""Running out of memory while training: finding the batch that would fit."""
+"""Errors when training runs out of memory, with advice on a batch that fits."""
 
 from __future__ import annotations
 
@@ -19,18 +19,22 @@ from lenskit.training.stream import Stream
 
 
 @contextmanager
-def building(what: str, advice: str) -> Iterator[None]:
-    """Say what needs too much memory while something is built.
+def building(name: str, advice: str) -> Iterator[None]:
+    """Replace an out-of-memory error inside the context by one line with advice.
+
+    Args:
+        name: Name of the object that is built, for the message.
+        advice: Text on how to need less memory.
 
     Raises:
-        LenskitError: in the place of the error that says that there is none.
+        LenskitError: Instead of the out-of-memory error.
     """
     try:
         yield
     except (MemoryError, RuntimeError, ValueError) as error:
         if not is_out_of_memory(error):
             raise
-        raise LenskitError(f"there is not enough memory for {what}{asked_for(error)}: {advice}") from None
+        raise LenskitError(f"there is not enough memory for {name}{asked_for(error)}: {advice}") from None
 
 
 SMALLER_IMAGES = (
@@ -39,7 +43,7 @@ SMALLER_IMAGES = (
 
 
 def release(error: BaseException) -> None:
-    """Gives back the memory that an error's traceback still holds."""
+    """Free the memory that the traceback of an error still holds."""
     traceback.clear_frames(error.__traceback__)
     gc.collect()
     if torch.cuda.is_available():
@@ -47,15 +51,15 @@ def release(error: BaseException) -> None:
 
 
 def largest_that_fits(step: Callable[[int], object], lenses: int, least: int = 2) -> int | None:
-    """The largest half, quarter, ... of a batch that fits into memory.
+    """Return the largest half, quarter, ... of a batch that fits into memory.
 
     Args:
-        step: Learns from a batch of so many lenses, as training does.
-        lenses: The batch that did not fit.
-        least: The smallest that makes sense.
+        step: Function that trains on a batch of a given number of lenses.
+        lenses: Number of lenses of the batch that did not fit.
+        least: Smallest number of lenses to try.
 
     Returns:
-        That many lenses; None if not even the least fit.
+        Number of lenses; None if even the smallest batch does not fit.
     """
     while (lenses := lenses // 2) >= least:
         try:
@@ -69,14 +73,14 @@ def largest_that_fits(step: Callable[[int], object], lenses: int, least: int = 2
 
 
 def advice(batch_size: int, parts: int, processes: int, fits: int | None, divisible: bool = True) -> str:
-    """What would need less memory, as a user says it.
+    """Return advice on options that need less memory.
 
     Args:
-        batch_size: Lenses a batch, over all processes.
-        parts: Parts that it is taken in.
-        processes: How many share each part.
-        fits: Lenses that fit at once in one process; None if none do.
-        divisible: Whether the method can take a batch in parts.
+        batch_size: Lenses per batch, over all processes.
+        parts: Number of parts of a batch.
+        processes: Number of processes that share each part.
+        fits: Number of lenses that fit at once in one process; None if not even 2 fit.
+        divisible: Whether the method supports batches in parts.
     """
     if fits is None:
         return "not even a batch of 2 lenses fits: use a smaller --backbone, or smaller images (--set input.size=N)"
@@ -84,16 +88,21 @@ def advice(batch_size: int, parts: int, processes: int, fits: int | None, divisi
     smaller = f"{fits} would fit: use --batch-size {at_once * parts}"
     for more in range(parts + 1, batch_size // (2 * processes) + 1) if divisible else ():
         if batch_size % (more * processes) == 0 and batch_size // more <= at_once:
-            return f"{smaller}, or keep the batch and take it in parts with --set train.accumulate={more}"
+            return f"{smaller}, or keep the batch and divide it into parts with --set train.accumulate={more}"
     return smaller
 
 
 @contextmanager
 def explained(trainer: pl.Trainer, method: Method, stream: Stream) -> Iterator[None]:
-    """Says which batch would fit, of a run that has no memory for its own.
+    """Replace an out-of-memory error in training by advice on a batch that fits.
+
+    Args:
+        trainer: Trainer of the run.
+        method: Method of the run.
+        stream: Training stream of the run.
 
     Raises:
-        LenskitError: in the place of the error that says that there is none.
+        LenskitError: Instead of the out-of-memory error.
     """
     try:
         yield
@@ -104,13 +113,13 @@ def explained(trainer: pl.Trainer, method: Method, stream: Stream) -> Iterator[N
         release(error)
         processes, device = trainer.world_size, trainer.strategy.root_device
         lenses = stream.budget.batch_size // stream.parts // processes
-        # Processes that share a batch do not run out of memory together, and could not try one together.
+        # With several processes no smaller batch is tried, because not all of them have run out of memory. Guess half.
         half = lenses // 2 if lenses >= 4 else None
         fits = half
         if processes == 1:
             try:
                 fits = largest_that_fits(partial(_learn, trainer, method, stream), lenses)
-            except Exception:  # a method that cannot learn outside of training: then a guess has to do
+            except Exception:  # the method's step does not work outside of Trainer.fit: guess half
                 fits = half
         said = advice(stream.budget.batch_size, stream.parts, processes, fits, method.automatic_optimization)
         if fits is None and largest_that_fits(partial(_make, trainer, stream), 4) is None:
@@ -121,18 +130,18 @@ def explained(trainer: pl.Trainer, method: Method, stream: Stream) -> Iterator[N
 
 
 def _make(trainer: pl.Trainer, stream: Stream, lenses: int) -> None:
-    """The images of a batch."""
+    """Make the images of a batch."""
     stream.make(move_data_to_device(stream.training_set.fetch(torch.arange(lenses)), trainer.strategy.root_device))
 
 
 def _learn(trainer: pl.Trainer, method: Method, stream: Stream, lenses: int) -> None:
-    """What a run does with a batch, from nothing: the run is over, so nothing of its state matters any more."""
+    """Train on one batch with new optimisers; the state of the run changes."""
     precision, device = trainer.strategy.precision_plugin, trainer.strategy.root_device
     method.zero_grad(set_to_none=True)
     method.to(device).train()
     trainer.strategy.setup_optimizers(trainer)
     batch = stream.make(move_data_to_device(stream.training_set.fetch(torch.arange(lenses)), device))
-    # Not the instance's own, which may be that of a batch in parts.
+    # Not the instance's training_step, which `Accumulation` may have wrapped.
     with precision.train_step_context():
         loss = type(method).training_step(method, batch, 0)["loss"]
     if method.automatic_optimization:

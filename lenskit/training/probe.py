@@ -1,4 +1,4 @@
-"""The small probe while training: what can be read off the features of lenses that training never sees."""
+"""The probe during training: regression of lens parameters on features."""
 
 from __future__ import annotations
 
@@ -38,25 +38,26 @@ log = logging.getLogger("lenskit")
 Array = NDArray[np.float64]
 
 FEWEST = 32
-"""Lenses of which a parameter must be known to be probed."""
+"""A parameter must be known for at least this many lenses to be probed."""
 
 LENSES_BETWEEN = 10
-"""Unless something else is said, training learns from so many times the probe's lenses between two probes, and a run
-has at most `PROBES` of them."""
+"""Default interval of probes: training learns from this many times the probe's lenses between two probes."""
 
 PROBES = 20
+"""Largest number of probes in a run with the default interval."""
 
 CONTROLLED = 1024
-"""Lenses that are rendered without their source, at most: they are looked at once, when training begins."""
+"""Largest number of lenses rendered without their source, for the shortcut control when training begins."""
 
 
 def alignment(a: Tensor, b: Tensor) -> Tensor:
-    """Mean squared distance of two views' unit features: 0 where they agree (Wang & Isola 2020, section 4.1,
-    https://arxiv.org/abs/2005.10242, with alpha = 2).
+    """Return the mean squared distance of the unit features of two views.
+
+    It is 0 if the views agree (Wang & Isola 2020, section 4.1, https://arxiv.org/abs/2005.10242, with alpha = 2).
 
     Args:
-        a: (n, d).
-        b: (n, d), row i of the lens of row i.
+        a: Features of one view of each lens, (n, d).
+        b: Features of another view of the same lenses, (n, d).
 
     Returns:
         A scalar from 0 to 4.
@@ -65,8 +66,10 @@ def alignment(a: Tensor, b: Tensor) -> Tensor:
 
 
 def uniformity(features: Tensor) -> Tensor:
-    """Logarithm of the mean Gaussian potential of pairs of unit features: 0 where all are the same, the lower the more
-    evenly they are spread (Wang & Isola 2020, section 4.1, with t = 2).
+    """Return the logarithm of the mean Gaussian potential of pairs of unit features.
+
+    It is 0 if all features are the same. It is lower if they are spread more evenly (Wang & Isola 2020, section 4.1,
+    https://arxiv.org/abs/2005.10242, with t = 2).
 
     Args:
         features: (n, d).
@@ -78,24 +81,28 @@ def uniformity(features: Tensor) -> Tensor:
 
 
 def judged(parameters: tuple[Parameter, ...], pairs: PairStrategy) -> list[Parameter]:
-    """The parameters that a probe judges: the headline ones, and all of the groups that the pair shares.
+    """Return the parameters that the probe predicts.
 
-    What makes its views of one image shares everything; there it is the groups of the headline ones.
+    These are the headline parameters, and all parameters of the groups that the views of a lens share. If all views
+    come from one image, they share every group; then it is the groups of the headline parameters. Identities count
+    only if they are headline parameters.
     """
     groups = pairs.shared_groups if pairs.draws > 1 else {p.group for p in parameters if p.headline}
     return [p for p in parameters if p.headline or (p.group in groups and not p.identity)]
 
 
 def read_off(features: Array, values: Mapping[str, Array], parameters: list[Parameter]) -> dict[str, float]:
-    """How well parameters are read off features: three quarters of the lenses fit, one judges.
+    """Measure how well features predict parameters.
 
-    A ridge regression (for a class, a ridge classifier) on standardised features; its penalty is the one of
-    `ridge.PENALTIES` with the least leave-one-out error.
+    A ridge regression (for classes, a ridge classifier) on standardised features is fitted to three quarters of the
+    lenses and scored on the last quarter. Its penalty is the one of `ridge.PENALTIES` with the smallest leave-one-out
+    error.
 
     Args:
         features: (n, d).
-        values: For each parameter (n,), NaN where not known; for a class, its number.
-        parameters: Those to judge. One that is known of too few lenses, or does not vary, is left out.
+        values: Values (n,) of each parameter, NaN where unknown; for a class, its number.
+        parameters: Parameters to predict. A parameter is left out if it is known for fewer than `FEWEST` lenses or
+            does not vary.
 
     Returns:
         `r2/NAME` for each continuous parameter, `accuracy/NAME` for each class.
@@ -129,27 +136,30 @@ def read_off(features: Array, values: Mapping[str, Array], parameters: list[Para
 
 
 def score(figures: Mapping[str, float], parameters: list[Parameter]) -> float | None:
-    """The one figure of a probe: the mean R2 of the headline parameters, or of all where there are none."""
+    """Return the score of a probe: the mean R2 of its headline parameters.
+
+    Without headline parameters it is the mean R2 of all parameters; without any R2 it is None.
+    """
     r2 = {p: figures[f"r2/{p.name}"] for p in parameters if f"r2/{p.name}" in figures}
     chosen = [value for p, value in r2.items() if p.headline] or list(r2.values())
     return sum(chosen) / len(chosen) if chosen else None
 
 
 def probe(backbone: nn.Module, lenses: ProbeLenses, parameters: list[Parameter]) -> dict[str, float]:
-    """Probes a backbone as it is now, and leaves it and the global random numbers as they were.
+    """Probe a backbone without changing it or the global random generators.
 
     Args:
-        backbone: Images to features.
-        lenses: What it is probed on.
-        parameters: Which parameters are read off.
+        backbone: Network from images to features.
+        lenses: Lenses to probe it on.
+        parameters: Parameters to predict.
 
     Returns:
-        `probe` (see `score`), what `read_off` returns, `probe_rank` (the effective rank of the features of all
-        lenses), and `alignment` and `uniformity`, where there are two views.
+        `probe` (see `score`), the figures of `read_off`, `probe_rank` (the effective rank of the features of all
+        lenses), and `alignment` and `uniformity` if the lenses have two views. Empty if a feature is not finite.
     """
     with undisturbed(backbone):
         features = embed(backbone, lenses.images)
-        # The first view of pairs that do nothing to an image is that image.
+        # If the pairs do not change images, the first views are the images: reuse their features.
         same = bool(lenses.views) and torch.equal(lenses.views[0], lenses.images[: len(lenses.views[0])])
         computed = [features[: len(lenses.views[0])]] if same else []
         views = computed + [embed(backbone, view) for view in lenses.views[len(computed) :]]
@@ -168,7 +178,7 @@ def probe(backbone: nn.Module, lenses: ProbeLenses, parameters: list[Parameter])
 
 
 def embed(backbone: nn.Module, images: Tensor, chunk: int = 256) -> Tensor:
-    """Features (n, d) of images (n, C, H, W), both on the CPU."""
+    """Return the features (n, d) of images (n, C, H, W), both on the CPU."""
     first = next(backbone.parameters())
     kind = first.dtype if first.dtype == torch.float64 else torch.float32
     return torch.cat([backbone(part.to(first.device, kind)).float().cpu() for part in images.split(chunk)])
@@ -176,7 +186,10 @@ def embed(backbone: nn.Module, images: Tensor, chunk: int = 256) -> Tensor:
 
 @contextmanager
 def undisturbed(module: nn.Module) -> Iterator[None]:
-    """In eval mode and without gradients; afterwards everything is as it was, the global random numbers too."""
+    """Switch a module to eval mode without gradients inside the context.
+
+    Afterwards the modes and the states of the global random generators are restored.
+    """
     modes = [(part, part.training) for part in module.modules()]
     device = next(module.parameters()).device
     module.eval()
@@ -184,7 +197,7 @@ def undisturbed(module: nn.Module) -> Iterator[None]:
         with (
             torch.no_grad(),
             torch.random.fork_rng([device] if device.type == "cuda" else []),
-            # A compiled backbone would be compiled again for this mode and these batches.
+            # Otherwise a compiled backbone would be compiled again for eval mode and this batch size.
             torch.compiler.set_stance("force_eager"),
         ):
             yield
@@ -194,8 +207,11 @@ def undisturbed(module: nn.Module) -> Iterator[None]:
 
 
 def batches_between(settings: MonitorSettings, budget: Budget) -> int:
-    """Batches from one probe to the next, 0 for none: what is said, or else as many as learn from ten times the
-    probe's lenses, and at least a twentieth of the run; none in a run that is shorter."""
+    """Return the number of batches between two probes; 0 means no probes.
+
+    It is `settings.probe_every` if that is set. By default, training learns from ten times the probe's lenses between
+    two probes, and the interval is at least a twentieth of the run. A run shorter than the interval has no probes.
+    """
     if settings.probe_every is not None:
         return settings.probe_every
     every = max(ceil(LENSES_BETWEEN * settings.probe_lenses / budget.batch_size), ceil(budget.batches / PROBES))
@@ -203,19 +219,20 @@ def batches_between(settings: MonitorSettings, budget: Budget) -> int:
 
 
 class Probing(pl.Callback):
-    """Probes every few batches and at the end of the run, and keeps the encoder that did best.
+    """Callback that probes the encoder and saves the best one in `best/`.
 
-    The first process of several does it, the others wait. What is best so far stands in the card of `best/`: a run
-    that is killed and resumed probes what it does again, with the same outcome.
+    It probes every `every` batches and at the end of the run. Of several processes only the first one probes, and the
+    others wait. The best score is stored in the card of `best/`. A run that is killed and resumed repeats the probes
+    since its checkpoint, with the same results.
 
     Args:
-        run: Where the best encoder is kept.
-        stream: Says how far the run is.
-        monitor: Takes the figures.
-        encoder: What is probed, as it is saved.
-        training_set: Says which lenses there are.
-        every: Batches from one probe to the next.
-        lenses: How many lenses it takes.
+        run: Run whose directory holds the best encoder.
+        stream: Training stream, with the number of batches done.
+        monitor: Monitor that records the figures.
+        encoder: Encoder to probe and to save.
+        training_set: Training set of the run, from which the held-out lenses follow.
+        every: Batches between two probes.
+        lenses: Number of lenses to probe.
     """
 
     def __init__(
@@ -236,15 +253,15 @@ class Probing(pl.Callback):
             return
         self.lenses = held_out(self.training_set, self.count, trainer.strategy.root_device)
         self.parameters = judged(self.lenses.parameters, self.training_set.pairs)
-        names = ", ".join(p.name for p in self.parameters) or "nothing, for no parameters are recorded: rank and spread"
-        origin = "stored lenses, which training sees too" if self.lenses.seen else "held-out lenses"
-        log.info("a probe every %d batches, of %d %s: %s", self.every, len(self.lenses.images), origin, names)
+        names = ", ".join(p.name for p in self.parameters) or "only rank and spread, because no parameters are recorded"
+        origin = "stored lenses, which training uses too" if self.lenses.seen else "held-out lenses"
+        log.info("probe every %d batches, of %d %s: %s", self.every, len(self.lenses.images), origin, names)
         self.best = _best(self.run) if self.stream.batches else float("-inf")
         if not self.stream.batches:
             self._control(trainer.strategy.root_device)
 
     def _control(self, device: torch.device) -> None:
-        """Say which headline parameters the simulator gives away without a source."""
+        """Log the headline parameters that can be predicted from images without a source."""
         simulator = simulator_of(self.training_set)
         wanted = [p.name for p in self.parameters if p.headline and p.continuous]
         if simulator is None or SOURCE not in simulator.removable or not wanted:
@@ -290,7 +307,10 @@ class Probing(pl.Callback):
 
 
 def describe(figures: Mapping[str, float], parameters: list[Parameter]) -> str:
-    """A probe in a line: the R2 of the headline parameters, or of all."""
+    """Return one line about a probe, for the log.
+
+    It has the R2 of the headline parameters (of all if there are none), accuracies, mean R2 and effective rank.
+    """
     headline = [p.name for p in parameters if p.headline] or [p.name for p in parameters]
     parts = [f"{name} {figures[f'r2/{name}']:.3f}" for name in headline if f"r2/{name}" in figures]
     parts += [f"{key.partition('/')[2]} {value:.3f}" for key, value in figures.items() if key.startswith("accuracy/")]
@@ -299,11 +319,11 @@ def describe(figures: Mapping[str, float], parameters: list[Parameter]) -> str:
 
 
 def _best(run: Run) -> float:
-    """The score of the best encoder so far; if there is none that can be read, any is better."""
+    """Return the score of the best encoder so far; minus infinity if none can be read."""
     if not (run.path / BEST / "encoder.json").exists():
         return float("-inf")
     try:
         return float(read_card(run.path / BEST)["probe"]["score"])
     except (LenskitError, KeyError, TypeError) as error:
-        log.warning("the best encoder so far cannot be read, and the next one replaces it: %s", error)
+        log.warning("the best encoder so far cannot be read; the next probe replaces it: %s", error)
         return float("-inf")

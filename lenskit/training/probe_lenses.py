@@ -1,4 +1,4 @@
-"""The lenses of the probe: held out from training where there is a simulator."""
+"""Lenses of the probe, held out from training if there is a simulator."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ from lenskit.kinds.simulator import Simulator
 from lenskit.training.shortcut import SOURCE
 
 SPLIT, SEED = "probe", 0
-"""Lenses of a split of their own, the same for every seed of a run, so that probes of runs compare."""
+"""Split and seed of the probe's lenses. They do not depend on the run's seed, so probes of different runs compare."""
 
 COMPARED = 256
-"""Lenses whose views are compared with each other: alignment and uniformity need no more."""
+"""Number of lenses whose views are compared. Alignment and uniformity need no more."""
 
 CHUNK = 128
-"""Lenses rendered or read at a time."""
+"""Number of lenses rendered or read at a time."""
 
 
 @dataclass(frozen=True)
 class ProbeLenses:
-    """Images that a probe looks at, on the CPU.
+    """Images and parameters of a probe, on the CPU.
 
     Attributes:
-        images: (n, C, H, W), stretched and resized: one image of each lens.
-        views: The first two views of the first lenses, as the pairs make them, (m, C, H, W) each; empty if there is
-            but one.
-        values: For each recorded parameter (n,), NaN where not known.
-        parameters: What can be probed.
-        seen: Whether training learns from these lenses too.
+        images: One preprocessed image of each lens, (n, C, H, W).
+        views: The first two views of the first lenses, as the pairs make them, (m, C, H, W) each. Empty if there is
+            only one view, or the views differ in shape from the images.
+        values: Values (n,) of each recorded parameter, NaN where unknown.
+        parameters: Parameters that can be probed.
+        seen: Whether training uses these lenses too.
     """
 
     images: Tensor
@@ -50,13 +50,13 @@ class ProbeLenses:
 def held_out(training_set: TrainingSet, lenses: int, device: torch.device | str = "cpu") -> ProbeLenses:
     """Return lenses for the probe of a run.
 
-    They are simulated, in a split that training never draws from, by the run's simulator or by the one that made its
-    store. Of stored images without a simulator they are the first ones, which training learns from too.
+    They are simulated in a split that training never uses, with the run's simulator or the simulator of its store.
+    Without a simulator they are the first stored images, which training uses too.
 
     Args:
-        training_set: The run's.
-        lenses: How many, at most.
-        device: Where they are rendered and made into views.
+        training_set: Training set of the run.
+        lenses: Largest number of lenses.
+        device: Device that renders them and makes their views.
     """
     simulator, pairs = simulator_of(training_set), training_set.pairs
     if simulator is None:
@@ -77,7 +77,7 @@ def held_out(training_set: TrainingSet, lenses: int, device: torch.device | str 
             rng = KeyedGenerator(SEED, SPLIT, VIEWS, first.lens, first.view)
             views.append(tuple(view.cpu() for view in training_set.pair_up(prepared, read.values, rng).views[:2]))
     two = tuple(torch.cat(parts) for parts in zip(*views, strict=True))
-    # Views of another size, such as small crops, are not what the encoder is made for.
+    # The encoder expects the size of the images. Views of another size, such as small crops, are not compared.
     alike = len(two) == 2 and all(view.shape[1:] == images[0].shape[1:] for view in two)
     return ProbeLenses(
         torch.cat(images), two if alike else (), _tensors(values), tuple(lens_set.parameters), simulator is None
@@ -87,13 +87,16 @@ def held_out(training_set: TrainingSet, lenses: int, device: torch.device | str 
 def omit_source(
     simulator: Simulator, training_set: TrainingSet, lenses: int, device: torch.device | str = "cpu"
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """Return the images of `held_out` without the light of their sources, and their parameters, on the CPU.
+    """Return the images of `held_out` without the light of their sources.
 
     Args:
-        simulator: That of the training set; it can leave sources out.
-        training_set: The run's.
-        lenses: How many.
-        device: Where they are rendered.
+        simulator: Simulator of the training set, which can leave sources out.
+        training_set: Training set of the run.
+        lenses: Number of lenses.
+        device: Device that renders them.
+
+    Returns:
+        The images (n, C, H, W) and their parameters (n,) by name, on the CPU.
     """
     images: list[Tensor] = []
     values: list[dict[str, NDArray[np.float64]]] = []

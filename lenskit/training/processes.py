@@ -1,4 +1,4 @@
-"""What the processes of one run tell each other. Where there is only one, everything is as it was."""
+"""Communication between the processes of one run."""
 
 from __future__ import annotations
 
@@ -17,30 +17,30 @@ from lenskit.errors import LenskitError
 log = logging.getLogger("lenskit")
 
 _LOST = re.compile(r"connection (closed|reset|refused)|broken pipe|socket|store|nccl|gloo|timed out", re.IGNORECASE)
-"""What the backends of torch.distributed say when a process that they talk to is gone."""
+"""Errors of the backends of torch.distributed when another process has ended."""
 
 
 def is_first() -> bool:
-    """Whether this is the first process of a run; also known before a Trainer exists."""
+    """Whether this is the first process of a run. Works before a Trainer exists."""
     return getattr(rank_zero_only, "rank", None) in (0, None)
 
 
 def let_first_speak() -> None:
-    """Of several processes only the first says how things go; warnings come from all."""
+    """Hide log lines below the level of warnings in all processes but the first."""
     if not is_first():
         log.setLevel(logging.WARNING)
 
 
 def processes() -> int:
-    """How many processes train together."""
+    """Return the number of processes that train together."""
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
 
 
 def gathered(tensor: Tensor) -> Tensor:
-    """The rows of all processes.
+    """Return the rows of all processes.
 
     Args:
-        tensor: (n, ...), with the same shape in each.
+        tensor: (n, ...), with the same shape in each process.
 
     Returns:
         (n * processes, ...), without gradients.
@@ -53,7 +53,7 @@ def gathered(tensor: Tensor) -> Tensor:
 
 
 def largest(tensor: Tensor) -> Tensor:
-    """The largest value of all processes, element by element."""
+    """Return the largest value over all processes, for each element."""
     if processes() == 1:
         return tensor
     tensor = tensor.detach().clone()
@@ -62,7 +62,7 @@ def largest(tensor: Tensor) -> Tensor:
 
 
 def mean(tensor: Tensor) -> Tensor:
-    """The mean over all processes, element by element."""
+    """Return the mean over all processes, for each element."""
     if processes() == 1:
         return tensor
     tensor = tensor.detach().clone()
@@ -72,13 +72,13 @@ def mean(tensor: Tensor) -> Tensor:
 
 @contextmanager
 def explained(module: nn.Module) -> Iterator[None]:
-    """Says in one line what torch says in many when processes cannot go on together.
+    """Replace torch's long errors of distributed training by one line.
 
     Args:
-        module: What they train.
+        module: Module that the processes train.
 
     Raises:
-        LenskitError: naming weights without a gradient; or if another process is gone.
+        LenskitError: Some weights got no gradient, which the message names; or another process has ended.
     """
     try:
         yield
@@ -86,15 +86,15 @@ def explained(module: nn.Module) -> Iterator[None]:
         text = str(error)
         if "not used in producing the loss" in text or "finished reduction in the prior iteration" in text:
             raise LenskitError(
-                f"{_without_gradient(module)} got no gradient, which several processes have to expect: give "
+                f"{_without_gradient(module)} got no gradient, which several processes do not allow by default: use "
                 "--strategy ddp_find_unused_parameters_true (or set `unused_parameters = True` in the method)"
             ) from None
         if processes() > 1 and _LOST.search(text):
-            raise LenskitError(f"another process of this run has ended; what it said tells why ({text[:80]})") from None
+            raise LenskitError(f"another process of this run has ended; see its error message ({text[:80]})") from None
         raise
 
 
 def _without_gradient(module: nn.Module) -> str:
-    """Names of the weights that got no gradient in the batch before."""
+    """Return the names of up to three weights without a gradient, for a message."""
     names = [name for name, weight in module.named_parameters() if weight.requires_grad and weight.grad is None]
     return f"{', '.join(names[:3])}{' and others' if len(names) > 3 else ''}" if names else "some weights"

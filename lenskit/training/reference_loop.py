@@ -1,4 +1,4 @@
-"""The loop that a user would write by hand: what the runner is measured against."""
+"""A bare training loop in plain PyTorch, the reference for the runner's speed."""
 
 from __future__ import annotations
 
@@ -19,23 +19,25 @@ MIXED = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
 
 
 def bare_loop(job: Job, batches: int, warm_up: int) -> float:
-    """Seconds a batch of a loop in plain PyTorch: the same model, batches, precision and optimiser as a run's, without
-    its figures, checkpoints and schedules.
+    """Return the seconds per batch of a training loop in plain PyTorch.
+
+    The model, batches, precision and optimiser are the same as in a run. Metrics, checkpoints and schedules are left
+    out.
 
     Args:
-        job: What is trained.
-        batches: How many batches count.
-        warm_up: How many before that do not.
+        job: Job to train.
+        batches: Number of batches that count.
+        warm_up: Number of batches before them, which do not count.
 
     Raises:
-        UsageError: if it is not one process, or the method does more than compute a loss.
+        UsageError: The settings use several processes, or the method steps its optimisers itself.
     """
     with quiet_lightning():
         trainer = make_trainer(job.settings, 1)
     if trainer.world_size > 1:
         raise UsageError("--bare compares in one process: use --devices 1")
     if not job.method.automatic_optimization:
-        raise UsageError(f"method {job.config.name('method')!r} steps its optimisers itself, as no bare loop does")
+        raise UsageError(f"method {job.config.name('method')!r} steps its optimisers itself: leave out --bare")
     device, settings = trainer.strategy.root_device, job.settings
     method = job.method.to(device).train()
     if settings.precision == "64-true":
@@ -73,7 +75,12 @@ def bare_loop(job: Job, batches: int, warm_up: int) -> float:
 
 
 def views_of(job: Job, fetched: dict[str, Tensor]) -> Batch:
-    """A batch as the network wants it, of what was fetched for it and is on its device."""
+    """Return a batch with views in the network's precision and memory format.
+
+    Args:
+        job: Job with the training set and settings.
+        fetched: Tensors that `TrainingSet.fetch` returned, on the device.
+    """
     batch = job.training_set.batch(fetched)
     layout = torch.channels_last if job.settings.channels_last else torch.preserve_format
     dtype = torch.float64 if job.settings.precision == "64-true" else None

@@ -1,4 +1,4 @@
-"""Goes on with a run that was stopped or killed."""
+"""Resumption of a run that was stopped or killed."""
 
 from __future__ import annotations
 
@@ -23,23 +23,28 @@ log = logging.getLogger("lenskit")
 
 
 def resume(path: Path, *, progress: bool = True, **devices: Any) -> Run:
-    """Goes on with a run that was stopped or killed; it ends as if it had not been.
+    """Resume a run that was stopped or killed.
+
+    The result is the same as without the interruption.
 
     Args:
         path: The run directory.
         progress: Whether to draw a progress bar.
-        devices: `accelerator`, `devices`, `num_nodes` and `strategy`, where they are others than before.
+        devices: New values of `accelerator`, `devices`, `num_nodes` and `strategy`; None keeps a value.
+
+    Returns:
+        The run.
 
     Raises:
-        LenskitError: if there is nothing to resume, the checkpoint is not this run's, or the run's configuration was
-            changed in more than `FREE`.
+        LenskitError: There is nothing to resume, the checkpoint is not of this run, or an option outside of `FREE`
+            was changed.
     """
     let_first_speak()
     run = Run(path)
     changed = {key: value for key, value in devices.items() if value is not None}
     if fixed := changed.keys() - FREE["train"]:
         raise UsageError(
-            f"a run goes on as it is: {', '.join(sorted(fixed))} cannot be changed, but "
+            f"{', '.join(sorted(fixed))} cannot be changed when a run resumes: change only "
             f"{', '.join(sorted(FREE['train']))}"
         )
     config = Config.resolve(run.config.sections, {"train": changed}) if changed else run.config
@@ -56,7 +61,7 @@ def resume(path: Path, *, progress: bool = True, **devices: Any) -> Run:
 
 
 def _mend_encoder(run: Run, job: Job) -> None:
-    """Saves the encoder of a finished run again, if it is damaged: the checkpoint has it, too."""
+    """Restore a damaged encoder of a finished run from its checkpoint."""
     try:
         run.encoder("last")
         if is_as_written(run.path / "encoder"):
@@ -72,4 +77,4 @@ def _mend_encoder(run: Run, job: Job) -> None:
     job.encoder.card["trained"] = {"batches": job.budget.batches, "of": job.budget.batches}
     with held(run.path):
         job.encoder.save(run.path / "encoder")
-    log.info("the encoder was saved again, from %s", run.checkpoint)
+    log.info("the encoder was restored from %s", run.checkpoint)

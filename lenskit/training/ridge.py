@@ -1,4 +1,4 @@
-"""Ridge regressions by which parameters are read off features."""
+"""Ridge regressions of parameters on features."""
 
 from __future__ import annotations
 
@@ -12,15 +12,17 @@ PENALTIES = np.logspace(-6, 3, 10)
 
 
 def predicted(features: Array, values: Array, judge: Array) -> Array:
-    """Predict parameters by a ridge regression on standardised features, see `fit_ridge`.
+    """Predict parameters by a ridge regression on standardised features.
+
+    See `fit_ridge` for the choice of the penalty.
 
     Args:
-        features: (n, d), to fit to.
-        values: (n, parameters), to fit to.
-        judge: (m, d).
+        features: Features of the lenses to fit to, (n, d).
+        values: Parameters of the lenses to fit to, (n, parameters).
+        judge: Features of the lenses to predict, (m, d).
 
     Returns:
-        (m, parameters).
+        Predictions for `judge`, (m, parameters).
     """
     from sklearn.preprocessing import StandardScaler
 
@@ -30,11 +32,12 @@ def predicted(features: Array, values: Array, judge: Array) -> Array:
 
 
 def fit_ridge(x: Array, y: Array, penalties: Array) -> tuple[Array, Array]:
-    """Fit a ridge regression without intercept at the penalty with the least leave-one-out error.
+    """Fit a ridge regression without intercept at the best penalty.
 
-    Leaving image i out changes its residual from r_i to r_i / (1 - h_i), with h its leverage (PRESS, Allen 1974,
-    https://doi.org/10.1080/00401706.1974.10489157); 1/n of the leverage is the mean's that was subtracted.
-    scikit-learn's `RidgeCV` finds the same, but takes minutes for 8,000 images with 2,048 features.
+    The best penalty has the smallest leave-one-out error. Leaving out image i changes its residual from r_i to r_i / (1
+    - h_i), where h_i is its leverage (PRESS, Allen 1974, https://doi.org/10.1080/00401706.1974.10489157). The
+    subtracted mean contributes 1/n to the leverage. scikit-learn's `RidgeCV` gives the same result, but needs minutes
+    for 8,000 images with 2,048 features.
 
     Args:
         x: (n, features), with a mean of zero.
@@ -59,6 +62,11 @@ def fit_ridge(x: Array, y: Array, penalties: Array) -> tuple[Array, Array]:
 
 
 def r2(truth: Array, prediction: Array) -> Array:
-    """Return R2 of each parameter (n, parameters): (parameters,); NaN where the truth does not vary."""
+    """Return R2 of each parameter, (parameters,); NaN where the truth does not vary.
+
+    Args:
+        truth: True values, (n, parameters).
+        prediction: Predicted values, (n, parameters).
+    """
     variation = ((truth - truth.mean(0)) ** 2).sum(0)
     return 1 - ((truth - prediction) ** 2).sum(0) / np.where(variation > 0, variation, np.nan)

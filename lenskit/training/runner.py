@@ -1,4 +1,4 @@
-"""Trains: builds what a configuration names and hands it to Lightning's Trainer."""
+"""Training of the run that a configuration describes, with Lightning's Trainer."""
 
 from __future__ import annotations
 
@@ -45,45 +45,45 @@ from lenskit.words import quoted
 log = logging.getLogger("lenskit")
 
 LOOKED_AT = 1024
-"""Images whose values are looked at before training."""
+"""Number of images whose range of values is checked before training."""
 
 FEWEST_PIXELS = 4
-"""Height and width of an image on which there is anything to be learned."""
+"""Smallest height and width in pixels of images that a run trains on."""
 
 
 def train(
     config: Config, out: Path, *, overwrite: bool = False, progress: bool = True, recipe: str | None = None
 ) -> Run:
-    """Trains a new run.
+    """Train a new run.
 
     Args:
-        config: What to train.
-        out: The run directory to make.
-        overwrite: Whether to replace a run that is there.
+        config: Configuration of the run.
+        out: Run directory to create.
+        overwrite: Whether to replace an existing run at `out`.
         progress: Whether to draw a progress bar.
-        recipe: Name of the recipe that the configuration comes from, to be written down.
+        recipe: Name of the recipe that the configuration comes from. It is recorded in the run.
 
     Returns:
-        The run, finished or stopped by an interrupt (`Run.finished` tells).
+        The run. It is finished, or a signal stopped it; see `Run.finished`.
 
     Raises:
-        LenskitError: with one line that says what was wrong.
+        LenskitError: The configuration, the output directory or the training failed. The message is one line.
     """
     let_first_speak()
     if is_first():
         check_run_free(out, overwrite)  # before any work
         check_no_input(out, config)
     job = build(config)
-    # Only the first process of several makes the directory; it tells the others.
+    # Only the first process creates the directory. `Checkpoints.setup` broadcasts its path to the others.
     run = Run.create(out, config, overwrite, recipe) if is_first() else Run(out, config)
     return job.fit(run, None, progress)
 
 
 def build(config: Config) -> Job:
-    """Builds a configuration.
+    """Build the components of a configuration and check them.
 
     Raises:
-        LenskitError: if something in it is wrong, or there is no memory for it.
+        LenskitError: The configuration is invalid, or there is not enough memory.
     """
     name = config.name("method")
     with memory.building("this", f"use a smaller --backbone, or smaller widths or another queue of method {name!r}"):
@@ -91,10 +91,12 @@ def build(config: Config) -> Job:
 
 
 class Job:
-    """A configuration, built: everything is checked here, before anything is written.
+    """A training job: the built components of a configuration.
+
+    The constructor makes all checks before anything is written.
 
     Args:
-        config: What to build.
+        config: Configuration to build.
     """
 
     def __init__(self, config: Config) -> None:
@@ -102,7 +104,7 @@ class Job:
         self.settings: TrainSettings = config.build("train")
         self.monitor: MonitorSettings = config.build("monitor")
         check_installed(self.monitor.loggers)
-        # Built before the seed is set, so that a lens set that draws cannot change the initial weights.
+        # Built before the seed is set: a lens set that draws random numbers must not change the initial weights.
         self.training_set, channels, size = self._images_to_learn_from()
         torch.manual_seed(self.settings.seed)
         backbone = self._backbone(channels, size)
@@ -116,7 +118,7 @@ class Job:
         )
 
     def _images_to_learn_from(self) -> tuple[TrainingSet, int, int]:
-        """Return the training set, and the channels and the size of its images as a network sees them."""
+        """Return the training set, and the channels and size of its final images."""
         with memory.building("the images", memory.SMALLER_IMAGES):
             training_set = training_set_of(self.config)
         if min(training_set.image_shape[1:]) < FEWEST_PIXELS:
@@ -126,18 +128,21 @@ class Job:
             )
         channels, height, width = training_set.preprocess.shape(training_set.image_shape)
         if height != width:
-            raise UsageError(f"the images are {height} x {width} pixels: say --set input.size=N to make them square")
+            raise UsageError(f"the images are {height} x {width} pixels: use --set input.size=N to make them square")
         return training_set, channels, height
 
     def _backbone(self, channels: int, size: int) -> Backbone:
-        """Return the backbone; images are resized to the nearest size that it takes, unless `input.size` is set."""
+        """Return the backbone, and resize the images if it does not accept their size.
+
+        The images get the nearest size that the backbone accepts, unless `input.size` is set.
+        """
         chosen = self.config.validated["backbone"]
         assert isinstance(chosen, Chosen)
         backbone = backbone_for(chosen, channels, size, may_resize=self.training_set.preprocess.size is None)
         if backbone.size != size:
             self.training_set.resize(backbone.size)
             log.info(
-                "images of %d x %d pixels are resized to %d x %d, the nearest that backbone %s takes",
+                "images of %d x %d pixels are resized to %d x %d, the nearest size that backbone %s accepts",
                 size, size, backbone.size, backbone.size, quoted(chosen.name),
             )  # fmt: skip
         return backbone
@@ -149,7 +154,10 @@ class Job:
         return method
 
     def _prepare_method(self) -> None:
-        """Give the method all that it learns with, and let it check the images."""
+        """Give the method its settings, and let it check the images.
+
+        The settings are the budget, the seed, the optimizer's settings and the simulator.
+        """
         method, training_set = self.method, self.training_set
         with memory.building("the images", memory.SMALLER_IMAGES):
             training_set.meet()
@@ -171,7 +179,10 @@ class Job:
         return type(self.method).check_range is not Method.check_range
 
     def _check_devices(self) -> None:
-        """Check that the devices exist, have room, and share the batch."""
+        """Check that the devices can train this job.
+
+        They must exist, support the precision, share a batch evenly, and have memory for the images.
+        """
         with quiet_lightning():
             trainer = self._trainer()
         check_precision(self.settings.precision, trainer.strategy.root_device)
@@ -182,12 +193,12 @@ class Job:
 
     def _place_weights(self) -> None:
         if self.settings.precision == "64-true":
-            self.method.double()  # before a checkpoint is read into it, which Lightning does too late
+            self.method.double()  # Lightning converts the weights only after it has loaded a checkpoint
         if self.settings.channels_last:
             self.method.to(memory_format=torch.channels_last)
 
     def _card(self, backbone: Backbone) -> dict[str, Any]:
-        """Return the card of the encoder."""
+        """Return the card of the encoder, a mapping for `encoder.json`."""
         inputs = self.config.build("input").shown() | {"size": self.training_set.preprocess.size}
         section = self.config.sections["backbone"]
         card: dict[str, Any] = {
@@ -207,7 +218,20 @@ class Job:
         return trainer
 
     def fit(self, run: Run, done: int | None, progress: bool, callbacks: Sequence[pl.Callback] = ()) -> Run:
-        """Trains from the start, or from the run's checkpoint if `done` batches are done."""
+        """Train a run from the start, or from its checkpoint.
+
+        Args:
+            run: The run to train.
+            done: Number of batches in the run's checkpoint; None to train from the start.
+            progress: Whether to draw a progress bar.
+            callbacks: Additional Lightning callbacks.
+
+        Returns:
+            The same run.
+
+        Raises:
+            LenskitError: Training failed, or a collapse stopped it.
+        """
         settings, budget = self.settings, self.budget
         stream = Stream(self.training_set, budget, settings.accumulate, settings.channels_last, self._watches_range)
         display = TrainingDisplay(budget, done or 0) if progress and is_first() else None
@@ -249,21 +273,21 @@ class Job:
             if is_first():
                 run.check_there()
             if monitor.stopped:
-                raise LenskitError(f"{monitor.stopped}: stopped there; what was learned is in {run.path / 'encoder'}")
+                raise LenskitError(f"{monitor.stopped}: training stopped; the encoder is in {run.path / 'encoder'}")
             if stream.batches < budget.batches and is_first():
                 log.warning(
-                    "stopped after %d of %d batches; go on with: lenskit train --resume %s",
+                    "stopped after %d of %d batches; resume with: lenskit train --resume %s",
                     stream.batches, budget.batches, run.path,
                 )  # fmt: skip
         return run
 
     def _weights(self) -> list[pl.Callback]:
-        """What changes weights otherwise than one step of the optimiser after each batch does."""
+        """Return the callbacks for gradient accumulation and the moving average."""
         averaging = [Averaging(self.encoder, self.method, self.settings.ema)] if self.settings.ema else []
         return [*([Accumulation()] if self.settings.accumulate > 1 else []), *averaging]
 
     def compile(self, trainer: pl.Trainer) -> None:
-        """Compile the backbones for a part of a batch on the device of a trainer."""
+        """Compile the backbones for one part of a batch, on the device of a trainer."""
         lenses = self.budget.batch_size // self.settings.accumulate // (trainer.num_devices * trainer.num_nodes)
         images = torch.randn(lenses, self.method.backbone.channels, *[self.method.backbone.size] * 2)
         if self.settings.channels_last:
@@ -278,7 +302,7 @@ class Job:
 
 @contextmanager
 def _kept(run: Run) -> Iterator[None]:
-    """Holds the run's directory, and keeps its log."""
+    """Lock the run's directory and write its log inside the context."""
     with held(run.path) as still, _log_to(run.path / "train.log"):
         sweep(run.path)
         run.is_there = still
@@ -289,7 +313,10 @@ def _kept(run: Run) -> Iterator[None]:
 
 
 class _LogFile(logging.FileHandler):
-    """A log that leaves it to the figures and checkpoints on the same disk to say that it is full."""
+    """Log file that ignores write errors.
+
+    Metrics and checkpoints are on the same disk, and report a full disk.
+    """
 
     def handleError(self, record: logging.LogRecord) -> None:
         pass
@@ -304,14 +331,14 @@ def _log_to(path: Path) -> Iterator[None]:
     try:
         handler: logging.Handler = _LogFile(path)
     except OSError as error:
-        log.warning("%s cannot be written (%s): this run keeps no log", path, error.strerror)
+        log.warning("%s cannot be written (%s): this run has no log file", path, error.strerror)
         handler = logging.NullHandler()
     handler.setFormatter(OneLine("%(asctime)s %(levelname)s %(message)s"))
     log.addHandler(handler)
     try:
         yield
     except BaseException as error:
-        # Only to the file: whoever catches it says it on the screen.
+        # Only to the file: the caller prints the error on the screen.
         handler.handle(logging.makeLogRecord({"levelname": "ERROR", "msg": f"{type(error).__name__}: {error}"}))
         raise
     finally:

@@ -1,6 +1,6 @@
-"""The shortcut control: whether a simulator gives a parameter away by light that is not lensed.
+"""The shortcut control: a test whether unlensed light predicts a parameter.
 
-A network that is trained on such simulations need not look at arcs, and real lenses need not follow the simulator.
+A network trained on such simulations can ignore the arcs. Real lenses need not have the same correlation.
 """
 
 from __future__ import annotations
@@ -22,21 +22,22 @@ SOURCE = "source"
 """Group of parameters whose light the control leaves out."""
 
 LIMIT = 0.05
-"""R2 above which a parameter counts as given away."""
+"""Threshold of the lower end of the interval of R2, above which a parameter is reported."""
 
 RINGS = 9
-"""Rings about the middle whose brightness is looked at."""
+"""Number of rings around the centre of the image whose brightness is measured."""
 
 FOLDS, RESAMPLED = 4, 200
+"""Number of folds of the cross-validation, and number of bootstrap samples."""
 
 
 @dataclass(frozen=True)
 class Reading:
-    """How well a parameter is predicted from images without a source.
+    """Accuracy with which a parameter is predicted from images without a source.
 
     Attributes:
-        r2: R2 on images that the prediction was not fitted to.
-        low: Lower end of its 95 % interval.
+        r2: R2 on images that were not used in the fit.
+        low: Lower end of the 95 % confidence interval of R2.
     """
 
     r2: float
@@ -44,14 +45,18 @@ class Reading:
 
 
 def read_without_source(images: Tensor, values: Mapping[str, NDArray[np.float64]]) -> dict[str, Reading]:
-    """Predict parameters from the brightness of images without a source in rings.
+    """Predict parameters from the brightness in rings of images without a source.
 
-    A ridge regression on the rings' medians, their squares and products, with four-fold cross-validation; the interval
-    is a bootstrap over the images. It finds what a light profile tells: brightness, size, steepness.
+    The predictor is a ridge regression on the rings' medians, their squares and products, with four-fold
+    cross-validation. The confidence interval is a bootstrap over the images. These features measure the brightness,
+    size and steepness of a light profile.
 
     Args:
-        images: (n, C, H, W) as a network sees them.
-        values: (n,) of each parameter. Those that do not vary, or are not known of all images, are left out.
+        images: Preprocessed images, (n, C, H, W).
+        values: Values (n,) of each parameter. A parameter is left out if it does not vary or is unknown for an image.
+
+    Returns:
+        One reading for each remaining parameter. Empty if a feature is not finite or there are fewer than 8 images.
     """
     from sklearn.model_selection import KFold
 
@@ -70,13 +75,15 @@ def read_without_source(images: Tensor, values: Mapping[str, NDArray[np.float64]
 
 
 def ring_features(images: Tensor) -> Tensor:
-    """Median brightness of each channel in rings of equal logarithmic width, with squares and products.
+    """Return the median brightness in rings, with its squares and products.
+
+    The rings have equal logarithmic width. Brightness is standardised over the images.
 
     Args:
         images: (n, C, H, W).
 
     Returns:
-        (n, features), of standardised brightness.
+        (n, features).
     """
     height, width = images.shape[-2:]
     y, x = torch.meshgrid(*(torch.arange(size) - (size - 1) / 2 for size in (height, width)), indexing="ij")
@@ -90,24 +97,24 @@ def ring_features(images: Tensor) -> Tensor:
 
 
 def shortcuts(simulator: Simulator, readings: Mapping[str, Reading]) -> Sequence[tuple[str, bool]]:
-    """Say what a simulator gives away.
+    """Describe the parameters that images without a source predict.
 
     Args:
-        simulator: What made the images.
-        readings: How well each parameter is predicted from images without a source.
+        simulator: Simulator of the images.
+        readings: Reading of each parameter, from images without a source.
 
     Returns:
-        For each parameter that is, by the lower end of the interval, a line and whether it is a warning: it is none
-        where the simulator states that nature has this correlation.
+        A line, and whether it is a warning, for each parameter whose R2 is above `LIMIT` at the lower end of its
+        interval. It is not a warning if the simulator states that nature has this correlation.
     """
     lines = []
     for name, reading in readings.items():
         if not isfinite(reading.low) or reading.low <= LIMIT:
             continue
-        evidence = f"images without a source tell {name} (R2 {reading.r2:.2f}, at least {reading.low:.2f})"
+        evidence = f"images without a source predict {name} (R2 {reading.r2:.2f}, at least {reading.low:.2f})"
         if name in simulator.natural_correlations:
             lines.append((f"{evidence}, as in nature: {simulator.natural_correlations[name]}", False))
         else:
             remedy = simulator.shortcut_remedies.get(name, "draw the other light independently of it")
-            lines.append((f"shortcut: {evidence}, which real lenses need not follow; {remedy}", True))
+            lines.append((f"shortcut: {evidence}, but real lenses may not have this correlation; {remedy}", True))
     return lines

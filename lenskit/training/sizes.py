@@ -1,4 +1,4 @@
-"""Builds a run's backbone for the size of its images, or for the nearest size that it takes."""
+"""The backbone of a run, built for the nearest image size that it accepts."""
 
 from __future__ import annotations
 
@@ -15,22 +15,23 @@ from lenskit.words import quoted, reason
 
 
 def backbone_for(chosen: Chosen, channels: int, size: int, *, may_resize: bool) -> Backbone:
-    """Build a backbone and check it with two images, which changes neither weights nor later random draws.
+    """Build a backbone and check it with two images.
 
-    The initial weights are those of a run with that size as `input.size`.
+    The check changes neither the weights nor later random draws. If the images are resized, the initial weights are the
+    same as in a run that sets `input.size` to the new size.
 
     Args:
-        chosen: The backbone.
+        chosen: Name and options of the backbone.
         channels: Number of channels of the images.
         size: Height and width of the images in pixels.
-        may_resize: Whether the images may be resized to the nearest size that the backbone takes.
+        may_resize: Whether the images may be resized to the nearest size that the backbone accepts.
 
     Returns:
-        The backbone, whose `size` is the one that images are to have.
+        The backbone. Its `size` is the height and width that the images must have.
 
     Raises:
-        UsageError: The backbone takes no such images; names a size that it takes.
-        LenskitError: It states a size that no image can have, or breaks its contract.
+        UsageError: The backbone does not accept the images. The message names a size that it accepts.
+        LenskitError: The backbone requires a size that images cannot have, or breaks its contract.
     """
     near = _nearest_size(chosen, size) if may_resize else size
     state = torch.get_rng_state()
@@ -47,7 +48,7 @@ def backbone_for(chosen: Chosen, channels: int, size: int, *, may_resize: bool) 
         raise fault
     if not may_resize:
         raise UsageError(
-            f"backbone {quoted(chosen.name)} does not take images of {size} x {size} pixels ({reason(fault)}): "
+            f"backbone {quoted(chosen.name)} does not accept images of {size} x {size} pixels ({reason(fault)}): "
             f"leave out input.size, or use --set input.size={other}"
         )
     torch.set_rng_state(state)
@@ -55,20 +56,23 @@ def backbone_for(chosen: Chosen, channels: int, size: int, *, may_resize: bool) 
 
 
 def _nearest_size(chosen: Chosen, size: int) -> int:
-    """The size in pixels that a backbone states to be the nearest that it takes."""
-    with torch.random.fork_rng(devices=[]):  # it may build networks, and keep what it found for the next call
+    """Return the size in pixels from the backbone's `nearest_size`."""
+    with torch.random.fork_rng(devices=[]):  # nearest_size may build networks, and cache its result
         component: type[Backbone] = chosen.component
         near = component.nearest_size(size, **chosen.arguments)
     if near != size and not SMALLEST <= near <= LARGEST:
         raise LenskitError(
-            f"backbone {quoted(chosen.name)} asks for images of {near!r} pixels, and images are resized to {SMALLEST} "
-            f"to {LARGEST}: use another --backbone"
+            f"backbone {quoted(chosen.name)} needs images of {near!r} pixels, but images can be resized only to "
+            f"{SMALLEST} to {LARGEST} pixels: use another --backbone"
         )
     return near
 
 
 def _other_size(chosen: Chosen, channels: int, size: int) -> int | None:
-    """The nearest other size at which a backbone works; None if there is none, or the size is not what is wrong."""
+    """Return the nearest other size at which a backbone works.
+
+    None if there is none, or if the backbone works at `size` without its start options: the size is not the fault then.
+    """
     component: type[Backbone] = chosen.component
     start = component.start_options
     plain = replace(chosen, arguments={name: value for name, value in chosen.arguments.items() if name not in start})
@@ -79,15 +83,15 @@ def _other_size(chosen: Chosen, channels: int, size: int) -> int | None:
 
 
 def _takes(chosen: Chosen, channels: int, size: int) -> bool:
-    """Whether a backbone can be built for images of this size in pixels, and works on one."""
+    """Whether a backbone works on images of this size in pixels."""
     try:
         return _fault(chosen.build(channels, size), channels, size) is None
-    except UsageError:  # by which a backbone refuses a size
+    except UsageError:  # a backbone rejects a size with this error
         return False
 
 
 def _fault(backbone: Backbone, channels: int, size: int) -> RuntimeError | None:
-    """Error by which the layers of a backbone refuse images of a size."""
+    """Return the error of a backbone on images of a size; None if it works."""
     try:
         meet_backbone(backbone, channels, size)
     except RuntimeError as error:

@@ -1,9 +1,10 @@
-"""The training stream: which batch comes next, also after a run was killed.
+"""The training stream: the sequence of batches of a run.
 
-The one thing that says how far a run is, is the number of batches done. It is raised at the end of every batch and
-saved with every checkpoint; addresses, learning rates and the state of the global generators follow from it.
-Lightning's own loop counters are left out of checkpoints: they would restart the loader but not the batch index within
-an epoch, count steps once an optimiser, and be one off after an interrupt.
+A resumed run continues the sequence exactly. The state of a run is a single number: the batches done. It increases at
+the end of every batch and is saved in every checkpoint. The lenses of a batch, the learning rate and the state of the
+global random generators follow from it. Lightning's own loop counters are left out of checkpoints. They would restart
+the loader but not the batch index within an epoch, count one step for each optimiser, and be off by one after an
+interrupt.
 """
 
 from __future__ import annotations
@@ -28,14 +29,16 @@ _COUNTS = ("ready", "started", "processed", "completed")
 
 
 class Stream(pl.LightningDataModule):
-    """Feeds the batches of a training set to the Trainer, from the batch at which the run stands.
+    """Data module that yields the batches of a training set.
+
+    It starts at the first batch that is not done.
 
     Args:
-        training_set: Makes the batches.
+        training_set: Training set that makes the batches.
         budget: Length of the run.
-        parts: Parts that each batch is taken in (`Parts` come then).
-        channels_last: Whether views lie in memory with their channels last.
-        watch_range: Whether the lowest and the highest pixel are remembered.
+        parts: Number of parts of a batch; if more than 1, the stream yields `Parts` instead of a `Batch`.
+        channels_last: Whether views use the memory format `channels_last`.
+        watch_range: Whether to record the lowest and the highest pixel value.
     """
 
     def __init__(
@@ -50,7 +53,7 @@ class Stream(pl.LightningDataModule):
         self.training_set, self.budget, self.parts = training_set, budget, parts
         self.channels_last, self.watch_range = channels_last, watch_range
         self.reach: Tensor | None = None
-        """How far pixels went below and above zero, (2,); on the device, because nothing waits for it in a step."""
+        """Largest pixel values below and above zero, (2,). On the device, so that no step waits for it."""
         self.batches = 0
 
     @property
@@ -77,7 +80,13 @@ class Stream(pl.LightningDataModule):
         return self.make(batch[0]) if self.parts == 1 else Parts(batch, self.make)
 
     def make(self, fetched: dict[str, Any]) -> Batch:
-        """A batch, or a part of one, of what was fetched for it, as the network wants it."""
+        """Return a batch, or a part of one, in the network's format.
+
+        The views have the network's precision and memory format.
+
+        Args:
+            fetched: Tensors that `TrainingSet.fetch` returned for these lenses.
+        """
         made = self.trainer_.precision_plugin.convert_input(self.training_set.batch(fetched))
         if self.watch_range:
             reach = torch.stack([torch.stack([-view.min(), view.max()]) for view in made.views]).amax(0)
@@ -88,11 +97,11 @@ class Stream(pl.LightningDataModule):
 
 
 class _Places(IterableDataset):
-    """What the host contributes to each part of each batch, from the run's batch to the end of its epoch.
+    """Data that the host fetches for the batches up to the end of an epoch.
 
-    A process has its share of each part: whichever way a batch is divided, its lenses are the same.
-
-    It has no length: an epoch that is resumed is shorter than the others.
+    Iteration starts at the present batch and yields a list with one entry for each part. Each process fetches its share
+    of each part. The lenses of a batch do not depend on the numbers of parts and processes. The data set has no length,
+    because a resumed epoch is shorter than the others.
     """
 
     def __init__(self, stream: Stream, share: Share) -> None:
@@ -106,7 +115,14 @@ class _Places(IterableDataset):
 
 
 class BatchCounter(pl.Callback):
-    """Sets everything that follows from the number of batches done, and counts them. Comes first among callbacks."""
+    """Callback that counts the batches done.
+
+    It sets learning rates, weight decays and random seeds from the count. It must be the first callback.
+
+    Args:
+        stream: Stream whose `batches` it increases.
+        seed: Random seed of the run.
+    """
 
     def __init__(self, stream: Stream, seed: int) -> None:
         self.stream, self.seed = stream, seed
@@ -144,10 +160,18 @@ class BatchCounter(pl.Callback):
 
 
 def seed_generators(seed: int, batches: int, rank: int) -> None:
-    """Seeds the global generators for one batch of one process: dropout, sampling and masks follow from these."""
+    """Seed the global random generators for one batch of one process.
+
+    Dropout, sampling and masks depend on them.
+
+    Args:
+        seed: Random seed of the run.
+        batches: Batches done.
+        rank: Number of the process.
+    """
     words = np.random.SeedSequence([seed & 0xFFFFFFFF, batches, rank]).generate_state(2, np.uint32)
     value = int(words[0]) << 32 | int(words[1])
-    # torch.manual_seed writes down the whole stack for each kind of device that is not in use, which takes its time.
+    # Not torch.manual_seed: it records the entire call stack for each type of device not in use, which is slow.
     torch.default_generator.manual_seed(value)
     for device in (torch.cuda, torch.xpu):
         if device.is_initialized():

@@ -281,7 +281,7 @@ def test_what_it_does_not_take(tmp_path: Path, simulated) -> None:
     with pytest.raises(UsageError, match="simulation.json says what there is: leave out keys"):
         LensiamFits(tmp_path / "ours", keys=["width"])
     (tmp_path / "ours" / "simulation.json").write_text("{")
-    with pytest.raises(UsageError, match="ours is no store of simulated pairs"):
+    with pytest.raises(UsageError, match="ours is not a store of simulated pairs"):
         LensiamFits(tmp_path / "ours")
 
 

@@ -61,7 +61,7 @@ def test_a_recipe_says_which_simulator(lenskit: Callable[..., Any], table: str) 
         ),
         (("lenses.csv", "-o", "a", "--simulator", "blob"), "did you mean blobs"),
         (("lenses.csv", "-o", "a", "--set", "method.lr=1"), "render takes options of simulator, not of method"),
-        (("wrong.csv", "-o", "a"), "wrong.csv, line 3, column width: 'x' is no number"),
+        (("wrong.csv", "-o", "a"), "wrong.csv, line 3, column width: 'x' is not a number"),
         (
             ("other.csv", "-o", "a"),
             "other.csv: column widht is unknown to blobs@lenskit-ssl-toys (did you mean width?); there are width",

@@ -124,7 +124,7 @@ def test_a_card_of_images_of_any_shape(tmp_path: Path) -> None:
     with torch.inference_mode():
         assert encoder(torch.rand(2, 1, 20, 30)).shape == (2, 16)
         assert encoder(torch.rand(2, 2, 12, 12)).shape == (2, 16)
-        with pytest.raises(UsageError, match=r"input.channels=2 repeats the channel .* these have 3"):
+        with pytest.raises(UsageError, match=r"input.channels=2 needs images with one channel, .* these have 3"):
             encoder(torch.rand(2, 3, 12, 12))
         with pytest.raises(UsageError, match="takes images .*n, channels x height x width.*, got 2 x 3"):
             encoder.check_shape((2, 3))

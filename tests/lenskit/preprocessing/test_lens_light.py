@@ -1,4 +1,4 @@
-"""Lens light is taken off, arcs stay, and what is left is over the noise."""
+"""Lens light is subtracted, arcs stay, and the result is in units of the noise."""
 
 from __future__ import annotations
 
@@ -25,7 +25,10 @@ def axes() -> tuple[Tensor, Tensor]:
 
 
 def galaxy(q: float = 0.7, angle: float = 0.5, center: tuple[float, float] = (0.0, 0.0), n: float = 2.0) -> Tensor:
-    """A Sersic profile of 12 pixels with a core of 1.5, (1, SIZE, SIZE); its centre has a brightness of about 10."""
+    """Return a Sersic profile of 12 pixels with a core of 1.5, (1, SIZE, SIZE).
+
+    Its brightness at the centre is about 10.
+    """
     x, y = axes()
     dx, dy = x - center[0], y - center[1]
     u = dx * math.cos(angle) + dy * math.sin(angle)
@@ -36,7 +39,7 @@ def galaxy(q: float = 0.7, angle: float = 0.5, center: tuple[float, float] = (0.
 
 
 def arc(radius: float = 20.0, span: float = 0.6) -> Tensor:
-    """An arc of peak 1 at some radius, `span` radians to either side of +x."""
+    """Return an arc with peak 1 at a radius, `span` radians to either side of +x."""
     x, y = axes()
     along = torch.atan2(y, x) / span
     return (-((torch.hypot(x, y) - radius).square() / (2 * 2.0**2) + along**4)).exp()[None]
@@ -72,7 +75,7 @@ def test_the_models_shape_and_centre_are_the_galaxys(q: float, angle: float) -> 
 
 @pytest.mark.parametrize("q", [0.5, 0.75, 1.0])
 def test_of_a_galaxy_without_arcs_noise_is_left(q: float) -> None:
-    """Beyond the seeing, where pixels sample the profile."""
+    """Outside the inner pixels, which do not resolve the profile."""
     sigma = 0.02
     left = WithoutLensLight((galaxy(q, n=4.0) + noise(sigma, 8))[:, None]).multipole()[:, 0]
     x, y = axes()
@@ -93,7 +96,7 @@ def test_an_arc_stays_whole(radius: float) -> None:
 
 
 def test_the_noise_is_that_of_the_sky_and_of_photons() -> None:
-    """Variance .02^2 + light / 2000, of 8 images."""
+    """The variance is 0.02^2 + light / 2000, in 8 images."""
     light = galaxy(n=4.0).expand(8, -1, -1)
     sigma = (0.02**2 + light / 2000).sqrt()
     images = light + sigma * noise(1.0, 8)
@@ -109,7 +112,7 @@ def test_the_noise_is_that_of_the_sky_and_of_photons() -> None:
 def test_unit_and_background_drop_out(unit: float, background: float) -> None:
     images = (galaxy() + arc() + noise(0.02) + 1e-3)[:, None]
     plain, other = WithoutLensLight(images), WithoutLensLight(images.double().add(background).mul(unit).float())
-    # As far as single precision keeps an image on a background.
+    # The limit is the single precision of an image on a background.
     for one, two in ((plain.multipole(), other.multipole()), (plain.unsharp(5), other.unsharp(5))):
         assert (one - two).abs().mean() < 0.02
 
@@ -125,7 +128,7 @@ def test_images_do_not_depend_on_each_other() -> None:
     images = torch.stack([galaxy(0.6) + arc(), galaxy(0.9), galaxy(1.0, n=4.0)]) + noise(0.02, 3)[:, None]
     together = WithoutLensLight(images).multipole()
     for i in range(3):
-        # A point near the limit of clipping may fall to either side by rounding.
+        # Rounding may decide whether a point near the threshold is clipped.
         assert (WithoutLensLight(images[i : i + 1]).multipole()[0] - together[i]).abs().mean() < 0.05
 
 
@@ -160,7 +163,9 @@ def test_stretches_joined_are_channels() -> None:
 
 
 def test_bad_input_is_one_line() -> None:
-    with pytest.raises(UsageError, match="how large the images' pixels are is not known: say it, as in --data"):
+    with pytest.raises(
+        UsageError, match="needs the pixel scale of the images, which is unknown: use, for example, --data"
+    ):
         Preprocess("unsharp", unsharp_scale=(0.2,))
     with pytest.raises(UsageError, match="needs images of 16 pixels or more, these have 15 x 40"):
         Preprocess("multipole").shape((1, 15, 40))

@@ -1,4 +1,4 @@
-"""What an encoder sees of an image, against numpy, scipy and torchvision."""
+"""Preprocessing, compared with numpy, scipy and torchvision."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from lenskit.preprocessing.preprocess import Preprocess, border_noise
 
 
 def noisy(n: int = 4, channels: int = 2, size: int = 33, sigma: float = 0.02) -> Tensor:
-    """A bright blob on noise."""
+    """Return images of a bright blob on noise."""
     rng = np.random.default_rng(1)
     axis = np.arange(size) - size / 2
     blob = np.exp(-(axis**2 + axis[:, None] ** 2) / 18)
@@ -38,7 +38,10 @@ def test_sigma_is_the_scaled_median_absolute_deviation_of_the_border() -> None:
 
 
 def test_sigma_is_that_of_the_noise() -> None:
-    """4000 borders of 128 pixels, each good to 10 % and biased by 0.6 % (Croux & Rousseeuw 1992)."""
+    """4000 borders of 128 pixels, each with an error of 10 % and a bias of 0.6 %.
+
+    See Croux & Rousseeuw 1992.
+    """
     images = noisy(4000, 1)
     assert float(border_noise(images).mean()) == pytest.approx(0.02, rel=0.01)
 
@@ -107,14 +110,14 @@ def test_resizes_as_torchvision_does() -> None:
 
 
 def test_resizing_does_not_alias() -> None:
-    """A chequerboard is grey from afar; taking every other pixel would make it black or white."""
+    """A chequerboard becomes grey; every other pixel would be black or white."""
     board = ((torch.arange(32) + torch.arange(32)[:, None]) % 2).float()[None, None]
     inside = Preprocess("linear", 8)(board)[..., 1:-1, 1:-1]
     torch.testing.assert_close(inside, torch.full_like(inside, 0.5), rtol=0, atol=1e-3)
 
 
 def test_stretches_before_it_resizes() -> None:
-    """So that the noise is that of the image's own pixels."""
+    """Therefore the noise is measured in the original pixels."""
     images = noisy()
     torch.testing.assert_close(Preprocess("asinh", 16)(images), Preprocess("linear", 16)(Preprocess("asinh")(images)))
 
@@ -128,7 +131,7 @@ def test_one_channel_is_repeated() -> None:
 
 
 def test_photographs_are_standardised_as_torchvision_does() -> None:
-    """What its weights take: from 0 to 1, then `normalize` with the figures that come with them."""
+    """torchvision scales images to 0 to 1, then applies the weights' constants."""
     images = noisy()[:, :1]
     peak = images.amax((1, 2, 3), keepdim=True)
     for channels, bands in (
@@ -147,7 +150,7 @@ def test_photographs_are_standardised_as_torchvision_does() -> None:
         (
             Preprocess(channels=3),
             (2, 8, 8),
-            "input.channels=3 repeats the channel of images that have one, these have 2",
+            "input.channels=3 needs images with one channel, which it repeats; these have 2",
         ),
         (
             Preprocess("imagenet"),
@@ -189,7 +192,10 @@ def test_images_are_standardised_over_their_channels(stretch: str, size: int | N
 @pytest.mark.parametrize("how", ["peak", "standard"])
 @pytest.mark.parametrize("stretch", ["linear", "asinh", "zscale"])
 def test_the_unit_drops_out_of_what_is_normalised(stretch: str, how: str, exponent: float) -> None:
-    """Also where squares of the values are no floats any more: the Lens Finding Challenge's values are 1e-12."""
+    """Even if squares of the values underflow.
+
+    Images of the Lens Finding Challenge have values of 1e-12.
+    """
     images, preprocess = noisy(), Preprocess(stretch, normalise=how)
     torch.testing.assert_close(preprocess(images * 10**exponent), preprocess(images), rtol=1e-4, atol=1e-5)
 

@@ -1,4 +1,4 @@
-"""The limits of zscale, against astropy's."""
+"""The limits of zscale, compared with astropy."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ from lenskit.preprocessing.zscale import zscale, zscale_limits
 
 
 def agree(images: np.ndarray) -> None:
-    """The limits of images (n, H, W) are astropy's, to a millionth of the distance between them."""
+    """Assert that the limits of images (n, H, W) equal astropy's.
+
+    The tolerance is 1e-6 of their distance.
+    """
     lower, upper = zscale_limits(torch.from_numpy(images))
     assert lower.shape == upper.shape == (len(images), 1, 1)
     assert lower.dtype == torch.float32
@@ -38,7 +41,7 @@ def test_real_lenses(real_data: Path) -> None:
 @given(seed=st.integers(0, 2**32 - 1), size=st.integers(2, 70), tail=st.floats(1, 20), unit=st.floats(1e-20, 1e15))
 @settings(deadline=None, max_examples=40)
 def test_images_of_any_size_and_unit(seed: int, size: int, tail: float, unit: float) -> None:
-    """Heavy tails, so that samples are left out over several rounds, and one image is done before another."""
+    """Heavy tails: images differ in the number of rounds that reject samples."""
     values = np.random.default_rng(seed).standard_t(tail, (4, size, size)).clip(-1e4, 1e4)
     values[1] += np.hypot(*np.mgrid[:size, :size]) / size
     values[2] = np.exp(values[2].clip(-3, 9))
@@ -46,7 +49,7 @@ def test_images_of_any_size_and_unit(seed: int, size: int, tail: float, unit: fl
 
 
 def test_few_values() -> None:
-    """Where most samples are equal there is no slope, and where all are there is nothing to show."""
+    """If most samples are equal the slope is zero; if all are, the limits are equal."""
     rng = np.random.default_rng(0)
     agree(1 + (rng.random((5, 30, 30)) > 0.8).astype(np.float32))
     agree(np.full((2, 9, 9), 3, np.float32))

@@ -1,4 +1,4 @@
-"""What is written can be read by those it is written for, and is there as a whole or not at all."""
+"""Outputs can be read by common tools, and are written completely or not at all."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from lenskit.rendering.render import Rendering
 from lenskit.rendering.table import read_table
 from lenskit_datasets.formats.png import greys
 
-from .test_render import Derived, rendered
+from .conftest import Derived, rendered
 
 TABLE = {"name": ["one", "two", "three"], "width": [1.5, None, 2.25]}
 
@@ -36,7 +36,10 @@ def blobs() -> Rendering:
 
 @pytest.fixture
 def cli(request: pytest.FixtureRequest) -> Callable[..., Any]:
-    """Runs a command line, as the fixture `lenskit` does, whose name the package has here."""
+    """Run a command line like the fixture `lenskit`.
+
+    That name is the package here.
+    """
     return request.getfixturevalue("lenskit")
 
 
@@ -132,7 +135,7 @@ def test_the_asinh_stretch_is_as_it_says() -> None:
 
 @pytest.mark.parametrize("format", formats_of(ImageFormat))
 def test_an_output_is_whole_or_not_there(format: str) -> None:
-    """The second lens has no image: nothing is left, and what was there before stays."""
+    """The second lens has no image: no file is left, and the earlier output stays."""
     out = Path("lenses.x")
     broken: dict[str, Any] = {"hidden": [0.1, 2e38]}
     with pytest.raises(LenskitError, match="not finite"):
@@ -162,13 +165,13 @@ def test_the_ending_says_the_format() -> None:
 @pytest.mark.parametrize(
     ("out", "format", "complaint"),
     [
-        ("", "npy", "-o takes the path of what to write"),
+        ("", "npy", "-o takes the path of the output"),
         ("there.npy", "npy", "there.npy exists: choose another -o, or replace it with --overwrite"),
         ("lenses.npy", "npy", "lenses.parameters.csv exists"),
         ("table.csv", "mat", "table.csv is the table itself"),
         ("folder", "mat", "folder is a folder"),
         ("there.npy", "png", "there.npy is no folder"),
-        ("folder", "png", "folder holds other things than rendered images"),
+        ("folder", "png", "folder holds other files than rendered images"),
         ("pictures", "png", "pictures exists"),
     ],
 )
@@ -192,9 +195,9 @@ def test_no_folder_that_holds_more_than_images_is_replaced(blobs: Rendering, for
     path = Path("lenses") / foreign
     path.parent.mkdir(exist_ok=True)
     path.write_text("")
-    with pytest.raises(UsageError, match=f"lenses holds other things than rendered images, {foreign[:4]}"):
+    with pytest.raises(UsageError, match=f"lenses holds other files than rendered images, {foreign[:4]}"):
         check_out(Path("lenses"), "png", overwrite=True)
-    with pytest.raises(UsageError, match="lenses holds by now other things"):
+    with pytest.raises(UsageError, match="lenses now holds other files"):
         write(blobs, Path("lenses"), "png")
     assert path.is_file()
     assert sorted(each.name for each in Path().iterdir()) == ["lenses"]
@@ -203,7 +206,9 @@ def test_no_folder_that_holds_more_than_images_is_replaced(blobs: Rendering, for
 def test_parameters_and_scratch_of_others_are_left_alone(blobs: Rendering) -> None:
     for name in ("lenses.parameters.csv", ".lenses.npy.part", ".lenses.npy.old"):
         Path(name).write_text("mine")
-    with pytest.raises(UsageError, match="lenses.parameters.csv exists, where the parameters of lenses.npy would go"):
+    with pytest.raises(
+        UsageError, match="lenses.parameters.csv exists, but the parameters of lenses.npy would go there"
+    ):
         check_out(Path("lenses.npy"), "npy", overwrite=True)
     write(blobs, Path("lenses.npy"), "npy")
     assert {Path(name).read_text() for name in (".lenses.npy.part", ".lenses.npy.old")} == {"mine"}
@@ -280,4 +285,4 @@ def test_a_format_of_a_third_party_is_written_and_replaced(images: np.ndarray, c
             np.testing.assert_allclose(np.asarray(picture) / 65535, np.clip(image / image.max(), 0, 1), atol=1 / 65535)
     Path("lenses.pgm/one.png").write_text("mine")
     complaint = cli(*line, "--overwrite").complaint()
-    assert complaint.startswith("lenses.pgm holds other things than rendered images, one.png")
+    assert complaint.startswith("lenses.pgm holds other files than rendered images, one.png")

@@ -1,8 +1,6 @@
-"""Lenses of a table: what can be given, and that it is what is rendered."""
+"""The images and parameters of the lenses of a table."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import numpy as np
 import pytest
@@ -11,55 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import lenskit
-from lenskit.chosen import build
-from lenskit.distributions import Distribution
-from lenskit.errors import LenskitError, UsageError
+from lenskit.errors import LenskitError
 from lenskit.generator import KeyedGenerator
-from lenskit.kinds.parameter import Parameter
-from lenskit.kinds.simulator import Scene, Simulator
-from lenskit.rendering.overrides import givable
 from lenskit.rendering.render import Rendering
 from lenskit.rendering.table import read_table
 from lenskit_toys.components import Blobs
 
-UNIT = Distribution.parse("uniform(0, 1)")
-
-
-class Derived(Simulator):
-    """Records what it draws as it is, changed, and by way of a class."""
-
-    groups = ("lens",)
-    parameters = (
-        Parameter("plain"),
-        Parameter("shifted"),
-        Parameter("kind", classes=("none", "some", "all")),
-        Parameter("number"),
-        Parameter("inner"),
-    )
-    image_shape = (1, 2, 2)
-
-    def __init__(self, *, plain: str = "normal(0, 1)", hidden: str = "uniform(0, 1)", most: int = 3) -> None:
-        self.plain, self.hidden, self.most = map(Distribution.parse, (plain, hidden, most))  # type: ignore[arg-type]
-
-    def draw(self, group: str, rng: KeyedGenerator, scene: Scene) -> Scene:
-        drawn = rng.samples({"plain": self.plain, "shifted": UNIT})
-        most = self.most.bounds[1]
-        return {
-            "plain": drawn["plain"],
-            "shifted": drawn["plain"] + drawn["shifted"],
-            "kind": rng.integers("kind", 3),
-            "number": rng.sample("number", self.most).clamp(max=most),
-            "inner": rng.part("inside").sample("inner", UNIT),
-            "all": rng.sample("hidden", self.hidden, 3).sum(1),
-        }
-
-    def render(self, scene: Scene, omit=()) -> torch.Tensor:
-        return (scene["plain"] + scene["all"])[:, None, None, None].expand(-1, 1, 2, 2)
-
-
-def rendered(columns: dict[str, Any], simulator: Simulator | None = None, seed: int = 0) -> Rendering:
-    return Rendering(read_table(columns), simulator or Derived(), "derived", seed)
-
+from .conftest import UNIT, rendered
 
 # --- Draws ---
 
@@ -101,45 +57,7 @@ def test_some_of_the_addresses_draw_as_all_do() -> None:
     assert torch.equal(some.noise("n", 4), rng.noise("n", 4)[rows])
 
 
-# --- What can be given ---
-
-
-def test_what_is_drawn_and_recorded_or_an_option_can_be_given() -> None:
-    assert givable(Derived()) == ["plain", "kind", "number", "hidden"]
-    assert givable(Blobs()) == ["width"]
-
-
-@pytest.mark.parametrize(
-    ("columns", "complaint"),
-    [
-        ({"shifted": [1.0]}, "column shifted is derived by derived from what it draws, and cannot be given"),
-        ({"inner": [1.0]}, "column inner is derived"),
-        ({"most": [1.0]}, "column most is nothing that derived draws with these options; there are plain, kind"),
-        ({"plane": [1.0]}, r"column plane is unknown to derived (did you mean plain?); there are plain, kind"),
-        ({"plain": [1.0, np.nan]}, "row 1 (from 0), column plain: nan is not finite"),
-        ({"plain": ["one"]}, "row 0 (from 0), column plain: 'one' is no number"),
-        ({"kind": ["none", "som"]}, "row 1 (from 0), column kind: 'som' is no class (did you mean some?); there are"),
-        ({"kind": [3]}, "row 0 (from 0), column kind: 3 is no class; there are none, some, all"),
-        ({"kind": [0.5]}, "row 0 (from 0), column kind: 0.5 is no class"),
-        ({"number": [2, 7]}, "row 1 (from 0), column number: 7 does not come to be: with all else that is given"),
-    ],
-)
-def test_what_cannot_be_given_is_refused_with_its_place(columns: dict[str, Any], complaint: str) -> None:
-    with pytest.raises(UsageError) as error:
-        list(rendered(columns))
-    message = str(error.value).removeprefix("the table").lstrip(":, ")
-    assert message.startswith(complaint)
-    assert "\n" not in message
-
-
-def test_a_simulator_can_refuse_values() -> None:
-    class Careful(Derived):
-        def refuses(self, given):
-            for row in (given["plain"] > 5).nonzero().flatten().tolist():
-                yield row, "plain", "is not below 5"
-
-    with pytest.raises(UsageError, match=r"^the table, row 2 \(from 0\), column plain: 6 is not below 5$"):
-        rendered({"plain": [1, None, 6]}, Careful())
+# --- Rendered images ---
 
 
 def test_an_image_that_is_not_finite_is_no_image() -> None:
@@ -147,11 +65,8 @@ def test_an_image_that_is_not_finite_is_no_image() -> None:
         list(rendered({"hidden": [1.0, 2e38]}))
 
 
-# --- What is rendered ---
-
-
 def test_a_row_is_one_lens_and_nothing_is_multiplied() -> None:
-    """Three values of one parameter and of another are three lenses, not nine."""
+    """Three values of each of two parameters are three lenses, not nine."""
     (part,) = rendered({"plain": [1.0, 2.0, 3.0], "hidden": [0.0, 0.5, 1.0], "kind": ["all", 1, None]})
     assert part.images.shape == (3, 1, 2, 2)
     np.testing.assert_allclose(part.images[:, 0, 0, 0], [1 + 0, 2 + 1.5, 3 + 3])
@@ -172,7 +87,7 @@ def test_what_the_table_does_not_say_is_drawn_for_the_row() -> None:
 
 
 def test_recorded_values_give_the_same_images() -> None:
-    """The toy's width is all that is drawn but for place and noise, which belong to the row."""
+    """The toy draws only the width; place and noise depend on the row."""
     simulator = Blobs(pixels=8)
     scene = simulator.scene(5, "render", torch.arange(9))
     images, values = lenskit.render({"width": scene["width"].tolist()}, "blobs", set={"pixels": 8}, seed=5)
@@ -180,12 +95,13 @@ def test_recorded_values_give_the_same_images() -> None:
     np.testing.assert_array_equal(values["x"], scene["x"])
 
 
-def test_many_rows_are_rendered_in_parts_that_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
-    whole, _ = lenskit.render({"width": [1.0, 2.0, None] * 4}, "blobs")
-    monkeypatch.setattr("lenskit.store.plan.CHUNK_BYTES", 4 * 16 * 16 * 2)
-    rendering = Rendering(read_table({"width": [1.0, 2.0, None] * 4}), build("simulator", "blobs", {}), "blobs")
-    parts = list(rendering)
-    assert len(parts) == 6
+def test_many_rows_are_rendered_in_parts_that_do_not_matter() -> None:
+    """Two images of 1024 pixels fill a part."""
+    simulator = Blobs(pixels=1024)
+    given = {"width": torch.tensor([1.0, 2.0, torch.nan, 1.0, 2.0, torch.nan], dtype=torch.float64)}
+    whole = simulator.render(simulator.scene(0, "render", torch.arange(6), given=given))
+    parts = list(Rendering(read_table({"width": [1.0, 2.0, None] * 2}), simulator, "blobs"))
+    assert len(parts) == 3
     np.testing.assert_allclose(np.concatenate([part.images for part in parts]), whole, atol=1e-6)
 
 

@@ -1,4 +1,4 @@
-"""Tables from CSV, JSON and Python, and what is wrong with them in one line."""
+"""Tables from CSV, JSON and Python, and one-line errors for invalid ones."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def numbers(table: Table) -> dict[str, list[float | None]]:
 
 @given(columns=COLUMNS)
 def test_all_that_hold_the_same_are_read_as_the_same(columns: dict[str, list[float | None]]) -> None:
-    """Whatever the numbers: as columns, as rows, and as JSON of either."""
+    """Numbers as columns, as rows, and as JSON of either give the same table."""
     rows = [dict(zip(columns, cells, strict=True)) for cells in zip(*columns.values(), strict=True)]
     for read in (columns, rows, json.loads(json.dumps(columns))):
         assert numbers(read_table(read)) == columns
@@ -79,15 +79,15 @@ def test_a_csv_file_that_is_no_table_is_refused(text: str, complaint: str) -> No
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
-        ("[{}", "lenses.json, line 1, column 4: no JSON"),
-        ("3", "lenses.json is no table: a list of objects, one for each lens, or an object of lists is right"),
+        ("[{}", "lenses.json, line 1, column 4: invalid JSON"),
+        ("3", "lenses.json is not a table: use a list of objects, one for each lens, or an object of lists"),
         ("[]", "lenses.json has no rows"),
-        ('[{"a": 1, "a": 2}]', "lenses.json: 'a' is there twice in one object"),
+        ('[{"a": 1, "a": 2}]', "lenses.json: 'a' occurs twice in one object"),
         ('[{"a": true}]', "lenses.json, row 0 (from 0), column a: True is neither a number nor a text"),
         ('[{"a": 1}, {"a": [1]}]', "lenses.json, row 1 (from 0), column a: [1] is neither a number nor a text"),
         ('{"a": 1}', "lenses.json: column a is 1, not a list with an entry for each lens"),
         ('{"a": [1], "b": [1, 2]}', "lenses.json: column b has 2 rows, and a has 1"),
-        ('{"": [1]}', "lenses.json: '' is no name of a column"),
+        ('{"": [1]}', "lenses.json: '' cannot be the name of a column"),
     ],
 )
 def test_json_that_is_no_table_is_refused(text: str, complaint: str) -> None:
@@ -98,7 +98,7 @@ def test_json_that_is_no_table_is_refused(text: str, complaint: str) -> None:
 
 @pytest.mark.parametrize(
     ("path", "complaint"),
-    [("lenses.txt", "tables end with .csv or .json"), ("none.csv", "none.csv cannot be read: No such file")],
+    [("lenses.txt", "a table must end with .csv or .json"), ("none.csv", "none.csv cannot be read: No such file")],
 )
 def test_a_file_that_cannot_be_a_table_is_refused(path: str, complaint: str) -> None:
     with pytest.raises(UsageError, match=complaint):
@@ -121,10 +121,10 @@ def test_what_is_no_finite_number_is_refused_with_its_place(cell: str) -> None:
 @pytest.mark.parametrize(
     ("names", "complaint"),
     [
-        ("x,y,x", "line 4, column name: 'x' is the name of line 2, too"),
-        ("x,../y,z", "line 3, column name: '../y' is no name for an image"),
-        ("x,.,z", "line 3, column name: '.' is no name for an image"),
-        ("x,,z", "line 3, column name: '' is no name for an image"),
+        ("x,y,x", "line 4, column name: 'x' is also the name of line 2"),
+        ("x,../y,z", "line 3, column name: '../y' is not a valid name for an image"),
+        ("x,.,z", "line 3, column name: '.' is not a valid name for an image"),
+        ("x,,z", "line 3, column name: '' is not a valid name for an image"),
     ],
 )
 def test_names_name_one_image_each(names: str, complaint: str) -> None:
@@ -177,9 +177,9 @@ def test_units_in_names_of_columns(column: str, given: list, name: str, expected
 @pytest.mark.parametrize(
     ("columns", "complaint"),
     [
-        ({"theta_E": [1], "theta_E_mas": [1]}, "the table: the columns theta_E and theta_E_mas are of one parameter"),
-        ({"theta_E_kpc": [1]}, "the table: the column theta_E_kpc is in kpc, theta_E in arcsec: convert it"),
-        ({"theta_E_mas": ["x"]}, "the table, row 0 (from 0), column theta_E_mas: 'x' is no number"),
+        ({"theta_E": [1], "theta_E_mas": [1]}, "the table: columns theta_E and theta_E_mas are the same parameter"),
+        ({"theta_E_kpc": [1]}, "the table: column theta_E_kpc is in kpc, but theta_E is in arcsec: convert it"),
+        ({"theta_E_mas": ["x"]}, "the table, row 0 (from 0), column theta_E_mas: 'x' is not a number"),
     ],
 )
 def test_units_that_cannot_be_taken(columns: dict, complaint: str) -> None:
@@ -190,13 +190,13 @@ def test_units_that_cannot_be_taken(columns: dict, complaint: str) -> None:
 
 @pytest.mark.parametrize("cell", ["41229853041234567", 41229853041234567, "1_2", "--"])
 def test_what_no_float_holds_or_only_python_reads(cell: object) -> None:
-    with pytest.raises(UsageError, match=r"column a: .*(has too many digits|is no number)"):
+    with pytest.raises(UsageError, match=r"column a: .*(has too many digits|is not a number)"):
         number(read_table({"a": [cell]}), 0, "a")
 
 
 @pytest.mark.parametrize("text", ["[" * 100_000, "[" + "9" * 5000 + "]"])
 def test_json_that_python_does_not_take(text: str) -> None:
-    with pytest.raises(UsageError, match="lenses.json is no table: "):
+    with pytest.raises(UsageError, match="lenses.json is not a table: "):
         read_table(written(text, "lenses.json"))
 
 
@@ -205,9 +205,9 @@ def test_json_that_python_does_not_take(text: str) -> None:
     [
         (
             r'[{"name": "a", "q": 1}, {"name": "\ud800", "q": 1}]',
-            r"row 1 \(from 0\), column name: '\\ud800' is no valid",
+            r"row 1 \(from 0\), column name: '\\ud800' is not valid",
         ),
-        (r'{"\udfff": [1]}', r"lenses.json: the name of column '\\udfff' is no valid Unicode"),
+        (r'{"\udfff": [1]}', r"lenses.json: the name of column '\\udfff' is not valid Unicode"),
     ],
 )
 def test_json_with_half_a_character(text: str, message: str) -> None:

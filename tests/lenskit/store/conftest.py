@@ -1,4 +1,4 @@
-"""What the tests of stores share: small plans, stores as bytes, and processes that can be killed."""
+"""Fixtures of the tests of stores: small plans, stores as bytes, processes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ from lenskit.store.plan import Plan
 
 @pytest.fixture
 def plan() -> Callable[..., Plan]:
-    """Makes plans of the toys' blobs, eight pixels wide: `plan(lenses=10, simulator={"width": "uniform(1, 2)"})`."""
+    """Make plans of the toys' blobs, eight pixels wide.
+
+    For example `plan(lenses=10, simulator={"width": "uniform(1, 2)"})`.
+    """
 
     def make(simulator: dict[str, Any] | None = None, pairs: str = "lens-fixed", **settings: Any) -> Plan:
         layer = {"simulator": {"name": "blobs", "pixels": 8} | (simulator or {}), "pairs": {"name": pairs}}
@@ -28,7 +31,7 @@ def plan() -> Callable[..., Plan]:
 
 
 def tree(path: Path) -> dict[str, bytes | None]:
-    """Everything in a folder (or a file), by its path: bytes of files, None for folders."""
+    """Return all files of a folder (or a file) as bytes by path; folders are None."""
     if path.is_file():
         return {"": path.read_bytes()}
     found = sorted(path.rglob("*"))
@@ -36,7 +39,7 @@ def tree(path: Path) -> dict[str, bytes | None]:
 
 
 def forked(work: Callable[[], object]) -> int:
-    """Runs something in a process of its own, which has all that this one has loaded, and gives its number."""
+    """Call a function in a forked process and return the number of the process."""
     pid = os.fork()
     if pid:
         return pid
@@ -49,12 +52,15 @@ def forked(work: Callable[[], object]) -> int:
 
 
 def ended(pid: int) -> int:
-    """Waits for a process: its exit status, or minus the number of the signal that killed it."""
+    """Wait for a process and return its exit status.
+
+    The status is minus the number of a signal that killed it.
+    """
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
 def wait_until(condition: Callable[[], bool], seconds: float = 120) -> None:
-    """Waits until a condition holds, and fails after some time."""
+    """Wait until a condition holds, and fail after some time."""
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, f"still waiting after {seconds:g} s"

@@ -15,7 +15,7 @@ from .conftest import ended, forked, wait_until
 
 
 def holding(store: Path, chunk: int) -> int:
-    """A process that holds a chunk of a store until it is killed."""
+    """Start a process that holds a chunk of a store until it is killed."""
 
     def hold() -> None:
         claims = Claims(store)
@@ -67,7 +67,10 @@ def test_only_the_last_sweeps_and_removes_the_lock_file(tmp_path: Path) -> None:
 
 
 def test_whoever_opens_a_lock_file_that_is_then_removed_takes_the_new_one(tmp_path: Path) -> None:
-    """Processes join and leave at once, each removing the file if it can: no two are ever alone at the same time."""
+    """No two processes are ever alone at the same time.
+
+    Processes join and leave at once, and each removes the lock file if it can.
+    """
     store = tmp_path / "pairs.zarr"
 
     def work() -> None:

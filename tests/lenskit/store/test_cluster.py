@@ -52,26 +52,31 @@ def test_a_worker_that_is_killed_loses_nothing(plan: Callable[..., Plan], tmp_pa
 
 
 @pytest.mark.parametrize("address", ["tcp://127.0.0.1:9", "127.0.0.1:9", "nowhere", "nonsense://x"])
-def test_an_unreachable_cluster_is_one_line_within_seconds(
-    plan: Callable[..., Plan], tmp_path: Path, address: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("lenskit.store.cluster.TIMEOUT", 1)
-    began = time.monotonic()
-    with pytest.raises(LenskitError, match=f"there is no Dask scheduler at {address}: ") as raised:
-        simulate(plan(), tmp_path / "pairs.zarr", dask=address)
+def test_an_unreachable_cluster_is_one_line(address: str) -> None:
+    with (
+        pytest.raises(LenskitError, match=f"there is no Dask scheduler at {address}: ") as raised,
+        connected(address, 1, timeout=1),
+    ):
+        pass
     assert "\n" not in str(raised.value)
-    assert time.monotonic() - began < 60
+
+
+def test_an_unreachable_cluster_leaves_no_files(plan: Callable[..., Plan], tmp_path: Path) -> None:
+    with pytest.raises(LenskitError, match="there is no Dask scheduler at nonsense://x: "):
+        simulate(plan(), tmp_path / "pairs.zarr", dask="nonsense://x")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_task_never_writes_into_another_store(plan: Callable[..., Plan], tmp_path: Path) -> None:
-    """A task of a command that was stopped comes late: meanwhile another store is where its own was."""
+    """A task of a stopped command runs late, when another store has replaced its own."""
     out, wanted, other = tmp_path / "pairs.zarr", plan(), plan({"width": "1.5"})
     claims = Claims(out)
     with claims.joined(lambda: None):
         begin(open_format("zarr", out), other, claims, overwrite=False)
     before = tree(tmp_path)
-    with pytest.raises(LenskitError, match="is another store by now: it differs in configuration.simulator.width"):
+    with pytest.raises(
+        LenskitError, match="was replaced by another store: it differs in configuration.simulator.width"
+    ):
         make_chunk(0, format="zarr", path=str(out), card=json.dumps(wanted.attributes()))
     assert tree(tmp_path) == before
     make_chunk(0, format="zarr", path=str(out), card=json.dumps(other.attributes()))
@@ -107,5 +112,7 @@ def test_a_worker_says_what_hinders_it(plan: Callable[..., Plan], tmp_path: Path
     with pytest.raises(LenskitError, match="a worker of the cluster does not see .*pairs.zarr: --out must be on"):
         make_chunk(0, format="zarr", path=str(tmp_path / "pairs.zarr"), card=card)
     wanted.mode["instructions"] = "ABACUS"
-    with pytest.raises(LenskitError, match="a worker of the cluster differs in instructions: it has .*, the store ABA"):
+    with pytest.raises(
+        LenskitError, match="a worker of the cluster differs in instructions: it has .*, the store has ABA"
+    ):
         make_chunk(0, format="zarr", path=str(tmp_path / "pairs.zarr"), card=json.dumps(wanted.attributes()))

@@ -1,4 +1,7 @@
-"""Formats of stores: how they are found, those of third parties, and files of others, which are never removed."""
+"""Store formats: discovery, third-party formats, and foreign files.
+
+Files of others are never removed.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +42,7 @@ def test_what_others_put_into_a_store_stays(format: str, lenskit: Callable[..., 
         mine = Path(name) if format == "hdf5" else out / name
         mine.parent.mkdir(exist_ok=True)
         mine.write_text("mine")
-        assert lenskit("simulate", "--out", out, "--workers", 1).status == 0  # goes on, and sweeps
+        assert lenskit("simulate", "--out", out, "--workers", 1).status == 0  # resumes, and removes temporary files
         complaint = lenskit("simulate", "--out", out, "--seed", 1, "--workers", 1).complaint()
         assert complaint.endswith("choose another --out")
         complaint = lenskit("simulate", "--out", out, "--seed", 1, "--workers", 1, "--overwrite").complaint()
@@ -56,7 +59,7 @@ def test_what_lies_beside_a_store_stays(name: str, lenskit: Callable[..., Any]) 
     Path(name).write_text("mine")
     outcome = lenskit(*BLOBS, "--out", "s.zarr")
     if name.endswith(".lock"):
-        assert outcome.complaint().endswith("in the way, and no lock of lenskit: move it, or choose another --out")
+        assert outcome.complaint().endswith("is not a lock file of lenskit: move it, or choose another --out")
     else:
         assert lenskit("simulate", "--out", "s.zarr", "--seed", 1, "--workers", 1, "--overwrite").status == 0
     assert Path(name).read_text() == "mine"

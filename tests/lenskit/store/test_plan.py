@@ -1,4 +1,4 @@
-"""Plans: what a store shall hold."""
+"""Plans of stores."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_pairs_may_share_only_what_the_simulator_draws(install: Callable[..., No
 
 
 def test_stored_images_are_not_simulated() -> None:
-    with pytest.raises(UsageError, match="say which --simulator"):
+    with pytest.raises(UsageError, match="pass --simulator NAME"):
         Plan.of(Config({"pairs": {"name": "single"}}), lenses=2)
 
 

@@ -1,4 +1,4 @@
-"""Simulating to disk: what is stored, kills at any moment, several writers, and bad input."""
+"""Simulation to disk: content, kills at any moment, several writers, bad input."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_views_are_as_many_as_the_pairs_want_unless_said(plan: Make, tmp_path: P
 @pytest.mark.slow
 @pytest.mark.parametrize(("format", "step"), [("zarr", 4), ("fits", 7), ("hdf5", 4)])
 def test_a_kill_before_a_file_operation_loses_nothing(plan: Make, tmp_path: Path, format: str, step: int) -> None:
-    """Kills a run before each step-th operation on files, looks at what is there, and lets another run finish it."""
+    """Kill a run before each step-th file operation, check its files, and finish it."""
     wanted = plan(lenses=3, chunk=2)
     simulate(wanted, tmp_path / "whole" / OUT[format], format=format)
     whole = _content(tmp_path / "whole")
@@ -102,7 +102,10 @@ def test_a_kill_before_a_file_operation_loses_nothing(plan: Make, tmp_path: Path
 
 
 def _content(folder: Path) -> dict[str, Any]:
-    """Files as bytes, but those of HDF5 as their arrays and attributes: old versions of it leave padding as it was."""
+    """Return files as bytes, and HDF5 files as their arrays and attributes.
+
+    Old versions of HDF5 leave arbitrary bytes in padding.
+    """
     found: dict[str, Any] = dict(tree(folder))
     for name in [name for name in found if name.endswith(".h5")]:
         with h5py.File(folder / name) as file:
@@ -112,7 +115,10 @@ def _content(folder: Path) -> dict[str, Any]:
 
 
 def _kill_before(number: int, folder: Path) -> None:
-    """Has this process killed before it opens, renames, makes or removes something in a folder the number-th time."""
+    """Kill this process before its number-th file operation in a folder.
+
+    Operations are opening, renaming, creating and removing.
+    """
     left = number
 
     def hook(event: str, arguments: tuple[Any, ...]) -> None:
@@ -147,7 +153,7 @@ def test_many_kills_while_two_others_work(plan: Make, tmp_path: Path) -> None:
 
 
 def test_a_fellow_that_was_killed_has_its_chunk_made_by_another(plan: Make, tmp_path: Path) -> None:
-    """One process stops in the middle of a chunk; another waits for it, and takes over when it is killed."""
+    """Another process waits for the chunk, and makes it when the first one is killed."""
     wanted = plan(lenses=8)
     stopped = forked(lambda: (_stop_in_rendering(), simulate(wanted, tmp_path / "pairs.zarr")))
     os.waitpid(stopped, os.WUNTRACED)
@@ -162,7 +168,10 @@ def test_a_fellow_that_was_killed_has_its_chunk_made_by_another(plan: Make, tmp_
 
 
 def _stop_in_rendering() -> None:
-    """Stops this process before it first writes a chunk of parameters, whatever the file is called meanwhile."""
+    """Stop this process before it first writes a chunk of parameters.
+
+    The temporary name of the file does not matter.
+    """
 
     def hook(event: str, arguments: tuple[Any, ...]) -> None:
         if event == "open" and arguments[2] & os.O_CREAT and "staging/c." in str(arguments[0]):
@@ -245,14 +254,14 @@ def test_what_is_no_store_is_never_touched(plan: Make, tmp_path: Path) -> None:
     (tmp_path / "file.h5").write_text("more of it")
     before = tree(tmp_path)
     for name, format in (("thesis", "zarr"), ("downloads", "fits"), ("thesis", "hdf5"), ("file.h5", "hdf5")):
-        with pytest.raises(UsageError, match=f"{name} exists and is no {format} store"):
+        with pytest.raises(UsageError, match=f"{name} exists and is not a {format} store"):
             simulate(plan(), tmp_path / name, format=format, overwrite=True)
     assert tree(tmp_path) == before
 
 
 @pytest.mark.parametrize("format", OUT)
 def test_a_link_to_a_store_is_the_store(plan: Make, tmp_path: Path, format: str) -> None:
-    """The store that a link leads to is replaced where it lies, and the link stays."""
+    """The linked store is replaced in its folder, and the link stays."""
     real, link = tmp_path / "disk" / OUT[format], tmp_path / "home" / OUT[format]
     link.parent.mkdir()
     link.symlink_to(real)
@@ -266,14 +275,14 @@ def test_a_link_to_a_store_is_the_store(plan: Make, tmp_path: Path, format: str)
 @pytest.mark.parametrize("path", ["", ".", "/"])
 @pytest.mark.parametrize("format", OUT)
 def test_a_path_without_a_name_is_refused(plan: Make, path: str, format: str) -> None:
-    with pytest.raises(UsageError, match="is no name for a store: say, for example, --out pairs.zarr"):
+    with pytest.raises(UsageError, match="is not a name for a store: use, for example, --out pairs.zarr"):
         format_name(Path(path))
-    with pytest.raises(UsageError, match="is no name for a store"):
+    with pytest.raises(UsageError, match="is not a name for a store"):
         simulate(plan(), path, format=format)
 
 
 def test_a_file_that_was_not_finished_is_known_without_its_ending(plan: Make, tmp_path: Path) -> None:
-    """HDF5 under a name that says nothing of it: its images are gathered beside it."""
+    """The HDF5 file has no suffix; its images are first collected in another file."""
     assert format_name(tmp_path / "pairs") == "zarr"
     claims = Claims(tmp_path / "pairs")
     with claims.joined(lambda: None):
@@ -308,7 +317,7 @@ def test_images_that_are_not_finite_or_too_bright_for_float16_are_not_stored(
 
 @pytest.mark.parametrize("format", OUT)
 def test_a_full_disk_is_one_line_and_the_same_command_goes_on(plan: Make, tmp_path: Path, format: str) -> None:
-    """A limit on the size of files stands for the disk: a write fails in the middle of a file."""
+    """A limit on the size of files acts like a full disk: a write fails within a file."""
     wanted = plan(lenses=40, chunk=20)
     simulate(wanted, tmp_path / "whole" / OUT[format], format=format)
     largest = max(len(data) for data in tree(tmp_path / "whole").values() if data is not None)
@@ -318,13 +327,15 @@ def test_a_full_disk_is_one_line_and_the_same_command_goes_on(plan: Make, tmp_pa
     def fill() -> None:
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (largest - 1000, largest - 1000))
-        with pytest.raises(LenskitError, match="cannot be written: File too large; what is there is sound") as raised:
+        with pytest.raises(
+            LenskitError, match="cannot be written: File too large; existing chunks are undamaged"
+        ) as raised:
             simulate(wanted, out, format=format)
         assert "\n" not in str(raised.value)
 
     assert ended(forked(fill)) == 0
     assert not [file for file in out.parent.rglob("*") if file.suffix in (".part", ".partial", ".lock")]
-    # Only of an HDF5 file are all images there: its copy did not fit.
+    # Only in HDF5 are all images done: the final copy did not fit.
     missing = open_format(format, out).missing(wanted)
     assert missing == ([] if format == "hdf5" else [0, 1])
     simulate(wanted, out, format=format)
@@ -332,7 +343,7 @@ def test_a_full_disk_is_one_line_and_the_same_command_goes_on(plan: Make, tmp_pa
 
 
 def test_what_cannot_be_written_is_named(plan: Make, tmp_path: Path) -> None:
-    """A fault that does not pass promises nothing."""
+    """For a permanent error, the message does not promise that the command resumes."""
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(LenskitError, match=f"^{tmp_path / 'file'} cannot be written: (Not a directory|File exists)$"):
         simulate(plan(), tmp_path / "file" / "pairs.zarr")
@@ -354,15 +365,14 @@ def test_without_locks_one_process_does_everything(
     folder = tmp_path / "new"
     simulate(plan(seed=6), folder / "pairs.zarr", workers=1000)
     assert [record.getMessage() for record in caplog.records] == [
-        f"{folder / 'pairs.zarr.lock'} cannot be locked: this process works alone; let no other fill the store"
+        f"{folder / 'pairs.zarr.lock'} cannot be locked: use only this process to fill the store"
     ]
     simulate(plan(), folder / "pairs.zarr", overwrite=True)
     assert tree(folder) == tree(tmp_path / "whole")
 
 
-def test_chunks_that_others_made_count_as_done(plan: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Another process makes the last three of five chunks while this one makes its first."""
-    monkeypatch.setattr("lenskit.store.simulate.PAUSE", 0)
+def test_chunks_that_others_made_count_as_done(plan: Make, tmp_path: Path) -> None:
+    """Another process makes three of five chunks while this one makes its first."""
     wanted, out, told = plan(lenses=20), tmp_path / "pairs.zarr", []
 
     def tell(done: int) -> None:
@@ -372,15 +382,18 @@ def test_chunks_that_others_made_count_as_done(plan: Make, tmp_path: Path, monke
                 store.write(wanted, chunk, *render(chunk))
         told.append(done)
 
-    simulate(wanted, out, tell=tell)
-    # The last one may be seen by itself before it is counted.
+    simulate(wanted, out, tell=tell, pause=0)
+    # The last chunk may be reported before it is counted.
     assert sorted(set(told)) == [0, 4, 5]
     assert told == sorted(told)
 
 
 @pytest.mark.slow
 def test_helpers_share_the_work_and_end_with_their_parent(plan: Make, tmp_path: Path) -> None:
-    """The command line with two processes, killed in the middle, leaves none behind, and its store is finished."""
+    """A command with two processes is killed: no process remains.
+
+    The store can be finished.
+    """
     simulate(plan(lenses=1200), tmp_path / "whole.zarr")
     command = ["simulate", "--simulator", "blobs", "--set", "simulator.pixels=8", "--lenses", "1200", "--chunk", "4"]
     command += ["--seed", "5", "--out", "pairs.zarr", "--workers"]
@@ -395,7 +408,7 @@ def test_helpers_share_the_work_and_end_with_their_parent(plan: Make, tmp_path: 
 
 
 def _session(leader: int) -> list[int]:
-    """Processes of a session that run."""
+    """Return the running processes of a session."""
     found = []
     for status in Path("/proc").glob("[0-9]*/stat"):
         try:

@@ -1,4 +1,4 @@
-"""Reading a store: what is missing or damaged is never taken for images."""
+"""Reading of stores: missing or damaged files are never read as images."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ def reshape(file: Path) -> None:
 def test_doing_what_is_said_of_damage_makes_the_store_whole(
     plan: Make, out: Path, file: str, harm: Callable[[Path], None], part: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And no image is rendered for it that is there."""
+    """No existing image is rendered again."""
     whole = tree(out)
     harm(out / file)
     assert tree(out) != whole
@@ -148,7 +148,7 @@ def test_restored_parameters_are_made_in_the_same_way(plan: Make, tmp_path: Path
 
 
 def test_damaged_parameters_of_an_incomplete_store_are_drawn_again(plan: Make, out: Path, tmp_path: Path) -> None:
-    """Of the last chunk too, which has fewer lenses than the others."""
+    """This includes the last chunk, which has fewer lenses than the others."""
     part = tmp_path / "part.zarr"
     claims = Claims(part)
     with claims.joined(lambda: None):
@@ -159,7 +159,7 @@ def test_damaged_parameters_of_an_incomplete_store_are_drawn_again(plan: Make, o
     complaints = {name: wrong for name, wrong in Store(part).check() if wrong}
     assert list(complaints) == ["images/c.1.0.0.0.0", "staging/c.2.0.0", "zarr.json"]
     assert complaints["zarr.json"] == (
-        f"says that the store is incomplete (1 of 3 chunks are missing); finish it with: lenskit simulate --out {part}"
+        f"marks the store as incomplete (1 of 3 chunks are missing); finish it with: lenskit simulate --out {part}"
     )
     simulate(plan(), part)
     assert tree(part) == tree(out)
@@ -169,13 +169,13 @@ def test_what_is_no_store_or_another_version_is_told(out: Path, tmp_path: Path) 
     group = json.loads((out / "zarr.json").read_text())
     group["attributes"]["format_version"] = 2
     (out / "zarr.json").write_text(json.dumps(group))
-    with pytest.raises(UsageError, match="differs in format_version: it has 2, this version of lenskit knows 1"):
+    with pytest.raises(UsageError, match="differs in format_version: it has 2, this version of lenskit supports 1"):
         Store(out)
     assert is_store(out)
     for text in ("{", "[]", "{}", '{"attributes": {"format": "other"}}'):
         (out / "zarr.json").write_text(text)
         assert not is_store(out)
-        with pytest.raises(UsageError, match="is no store of simulated pairs"):
+        with pytest.raises(UsageError, match="is not a store of simulated pairs"):
             Store(out)
     with pytest.raises(UsageError, match="there is no store"):
         Store(tmp_path / "nowhere")

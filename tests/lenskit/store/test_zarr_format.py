@@ -1,18 +1,22 @@
-"""Zarr stores as they are written."""
+"""Zarr stores as written."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from lenskit.plugin import Parameter
 from lenskit.store.plan import Plan
+from lenskit.store.store import open_array
 from lenskit.store.zarr_format import ZarrFormat
 
 
-def test_what_numbers_things_says_so(plan: Callable[..., Plan], tmp_path: Path) -> None:
-    """The attribute that readers of other files look for, and that a copy of a data set keeps."""
+def test_an_identity_is_marked(plan: Callable[..., Plan], tmp_path: Path) -> None:
+    """The attribute marks identities for readers, and a copy of a data set keeps it."""
+    wanted = replace(plan(), parameters=(Parameter("stamp", identity=True), Parameter("width")))
     store = ZarrFormat(tmp_path / "a.zarr")
-    stamp, width = Parameter("stamp", identity=True), Parameter("width")
-    assert store._create_coordinate(plan(), stamp).attrs["identity"] is True
-    assert "identity" not in store._create_coordinate(plan(), width).attrs
+    store.create(wanted)
+    store.finish(wanted)
+    assert open_array(store.path / "stamp").attrs["identity"] is True
+    assert "identity" not in open_array(store.path / "width").attrs

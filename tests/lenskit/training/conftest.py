@@ -1,4 +1,4 @@
-"""What the tests of training share: a run of small components that takes a fraction of a second."""
+"""Fixtures of the tests of training, with runs that take a fraction of a second."""
 
 from __future__ import annotations
 
@@ -32,14 +32,20 @@ TOYS: Layer = {
 
 @pytest.fixture(scope="session")
 def toys() -> Toys:
-    """A configuration of three epochs of eight batches, a checkpoint after every third batch; `toys(method={"name":
-    "exploding"}, train={"seed": 1})` changes some of it."""
+    """Return a function that makes a configuration of three epochs of eight batches.
+
+    A checkpoint is saved after every third batch. Arguments override options, for example `toys(method={"name":
+    "exploding"}, train={"seed": 1})`.
+    """
     return lambda **changes: Config.resolve(TOYS, changes)
 
 
 @pytest.fixture(scope="package", autouse=True)
 def one_thread() -> Iterator[None]:
-    """Sums of floating-point numbers depend on the number of threads; and these networks are too small for two."""
+    """Use one thread: sums of floats depend on the number of threads.
+
+    The networks are also too small to be faster with two threads.
+    """
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -47,7 +53,7 @@ def one_thread() -> Iterator[None]:
 
 
 class Recorder(pl.Callback):
-    """Keeps what each batch was and what came of it."""
+    """Callback that records each batch, its count, learning rates and loss."""
 
     def __init__(self) -> None:
         self.batches: list[Batch] = []
@@ -67,7 +73,7 @@ class Recorder(pl.Callback):
 
     @property
     def index(self) -> list[int]:
-        """The lenses in the order in which they were learned from."""
+        """Lenses in the order in which the run learned from them."""
         return torch.cat([batch.index for batch in self.batches]).tolist()
 
 
@@ -78,7 +84,10 @@ def recorder() -> Callable[[], Recorder]:
 
 @pytest.fixture(scope="session")
 def together() -> Iterator[Callable[..., list[list[int]]]]:
-    """Runs groups of processes, and gives the exit status of each: see `together.py`, started once for all tests."""
+    """Return a function that runs groups of processes and returns their exit statuses.
+
+    See `together.py`, which is started once for all tests.
+    """
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("SLURM_", "TOYS_"))}
     with subprocess.Popen(
         [sys.executable, Path(__file__).with_name("together.py")],

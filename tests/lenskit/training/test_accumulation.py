@@ -1,4 +1,7 @@
-"""Batches in parts: the weights of whole ones where a loss looks at each lens by itself, and whole ones to all else."""
+"""Accumulation gives the weights of whole batches, which callbacks see too.
+
+The weights are equal only for losses that do not compare the lenses of a batch.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,10 @@ from lenskit.training.runner import Job, train
 
 
 def each_lens_by_itself(toys, **train: Any) -> Config:
-    """Without batch norm, dropout, noise, and what compares the lenses of a batch; in double precision."""
+    """Return options without batch norm, dropout, noise and comparisons of lenses.
+
+    In double precision.
+    """
     return toys(
         train={"precision": "64-true"} | train,
         method={"name": "restless", "noise": 0.0, "spread": 0.0},
@@ -48,7 +54,7 @@ def test_parts_learn_what_the_whole_learns(parts: int, whole: Run, toys, tmp_pat
     run = train(each_lens_by_itself(toys, accumulate=parts), tmp_path / "run", progress=False)
     for name, value in weights(whole).items():
         torch.testing.assert_close(weights(run)[name], value, rtol=1e-10, atol=1e-14)
-    # and the figures are those of whole batches
+    # and the metrics are those of whole batches
     for ours, theirs in zip(figures(run), figures(whole), strict=True):
         assert ours.keys() == theirs.keys()
         same = [name for name in ours if name != "rate"]
@@ -56,7 +62,7 @@ def test_parts_learn_what_the_whole_learns(parts: int, whole: Run, toys, tmp_pat
 
 
 class Counting(pl.Callback):
-    """What a callback sees of batches, and the method of parts."""
+    """Callback that records the batches of callbacks and the parts of the method."""
 
     def __init__(self) -> None:
         self.batches: list[list[int]] = []
@@ -82,7 +88,7 @@ def test_everything_else_counts_whole_batches(toys, tmp_path: Path) -> None:
 
 
 class InTheMiddle(pl.Callback):
-    """Does something once, between the first and the second part of a batch."""
+    """Callback that acts once, between the first and the second part of a batch."""
 
     def __init__(self, batch: int, what: Callable[[], Any]) -> None:
         self.batch, self.what, self.parts = batch, what, 0
@@ -100,7 +106,10 @@ def crash() -> None:
 
 @pytest.mark.parametrize("what", [crash, lambda: os.kill(os.getpid(), signal.SIGINT)], ids=["crash", "interrupt"])
 def test_a_run_that_ends_between_parts_goes_on_exactly(what: Callable[[], Any], toys, tmp_path: Path) -> None:
-    """From the checkpoint before, or from the end of the batch that was begun; with batch norm, dropout and noise."""
+    """A resumed run equals an undisturbed run, with batch norm, dropout and noise.
+
+    It resumes from the previous checkpoint, or after the end of the batch that was interrupted.
+    """
     config = toys(train={"accumulate": 4}, optimizer={"name": "adamw", "clip": 0.05})
     whole = train(config, tmp_path / "whole", progress=False)
     run = Run.create(tmp_path / "run", config)

@@ -1,4 +1,4 @@
-"""The benchmark times what a run does, changes nothing of it, and leaves nothing behind."""
+"""The benchmark times a run without changing it, and leaves no files behind."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_nothing_is_left_behind(toys: Any, tmp_path: Path, monkeypatch: pytest.M
     ids=str,
 )
 def test_a_bare_loop_learns_the_same(toys: Any, train: dict[str, Any], tmp_path: Path) -> None:
-    """With the same rates: the loop has no schedule, so the run is given none."""
+    """The bare loop has no schedule, so the run gets a constant learning rate."""
     config = toys(
         train={"epochs": 1} | train,
         method={"name": "simsiam", "projection_dim": 16, "hidden_dim": 16},
@@ -66,7 +66,7 @@ def test_a_bare_loop_learns_the_same(toys: Any, train: dict[str, Any], tmp_path:
     run.method.learning_rate = lambda group, batches: group["peak_lr"]  # type: ignore[method-assign]
     run.fit(Run.create(tmp_path / "run", config), None, False)
     bare_loop(loop, 6, 2)
-    # bfloat16 has three digits, of which the two orders of clipping round the last differently.
+    # bfloat16 has three digits, and the two orders of clipping differ in the last one.
     atol = 3e-3 if train.get("precision") == "bf16-mixed" else 1e-5
     torch.testing.assert_close(loop.method.state_dict(), run.method.state_dict(), rtol=1e-4, atol=atol)
 
@@ -91,7 +91,10 @@ def test_too_few_batches_are_refused(toys: Any) -> None:
 
 
 def test_peak_memory_is_that_of_the_process() -> None:
-    """Between what it has now and what the system counts, which may begin with another process's."""
+    """The peak is between the present memory of the process and the system's figure.
+
+    The system's figure may start from the peak of the parent process.
+    """
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     assert pages * resource.getpagesize() <= peak_memory() <= most * 1.01

@@ -1,4 +1,4 @@
-"""Figures, checkpoints and stopping: what is on disk when things go well and when they do not."""
+"""Metrics, checkpoints and stops: the files on disk after success and errors."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_a_line_of_figures_every_few_batches(toys, recorder, tmp_path: Path) -> 
     means = [float(torch.stack(part).mean()) for part in (seen.losses[i : i + 5] for i in (0, 5, 10, 15))]
     assert [line["loss"] for line in lines] == pytest.approx(means, rel=1e-6)
     assert [line["lr"] for line in lines] == [seen.rates[batch - 1][0] for batch in (5, 10, 15, 16)]
-    # Which costs more than the others: with every fifth line, and the last.
+    # It costs more time than the others, so it is in every fifth line and the last.
     assert [line.get("effective_rank_samples") for line in lines] == [None, None, None, 128]
     assert all(line["rate"] > 0 and line["collapse_std"] > 0 for line in lines)
 
@@ -54,7 +54,7 @@ def test_a_line_of_figures_every_few_batches(toys, recorder, tmp_path: Path) -> 
 def test_lines_of_batches_that_are_done_again_are_taken_back(
     toys, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As after a kill: lines beyond the checkpoint, and the last one cut short."""
+    """Lines after the checkpoint are dropped, and a last line that was cut short."""
     monkeypatch.setenv("TOYS_SIGNAL", "SIGINT:10")
     run = train(toys(monitor={"log_every": 2}), tmp_path / "run", progress=False)
     monkeypatch.delenv("TOYS_SIGNAL")
@@ -94,12 +94,12 @@ def test_damaged_figures_and_logs_never_block_a_checkpoint(
     (run.path / "train.log").unlink()
     (run.path / "train.log").mkdir()
     assert resume(run.path, progress=False).finished
-    # What is sound goes on, and what is there is kept aside.
+    # Readable lines continue, and the damaged file is kept.
     first = 12 if how == "folder" else 2
     assert [line["batches"] for line in figures(run)] == list(range(first, 25, 2))
     assert (run.path / "metrics.jsonl.1").exists()
     assert "metrics.jsonl is damaged" in caplog.text
-    assert "this run keeps no log" in caplog.text
+    assert "this run has no log file" in caplog.text
 
 
 def test_a_run_that_was_just_trained_can_be_evaluated(toys, tmp_path: Path) -> None:
@@ -112,7 +112,7 @@ def test_a_run_that_was_just_trained_can_be_evaluated(toys, tmp_path: Path) -> N
 
 
 class Remove(pl.Callback):
-    """Removes or replaces the run's directory after some batch."""
+    """Callback that removes or replaces the run's directory after a given batch."""
 
     def __init__(self, run: Run, after: int, replace: bool) -> None:
         self.run, self.after, self.replace = run, after, replace
@@ -127,7 +127,7 @@ class Remove(pl.Callback):
 @pytest.mark.parametrize("replace", [False, True])
 @pytest.mark.parametrize("after", [4, 24])
 def test_a_run_that_is_removed_while_it_trains_is_an_error(replace: bool, after: int, toys, tmp_path: Path) -> None:
-    """Whatever is there in its place is another run's."""
+    """Another run's directory in its place is not changed."""
     config = toys(monitor={"log_every": 100})
     run = Run.create(tmp_path / "run", config)
     with pytest.raises(LenskitError, match="run was removed or moved while it was in use"):
@@ -140,7 +140,10 @@ def test_a_run_that_is_removed_while_it_trains_is_an_error(replace: bool, after:
 def test_a_resumed_run_writes_the_lines_of_one_that_was_not_stopped(
     stop: int, toys, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Between two lines, and while embeddings of before are still in the window; only the rate is its own."""
+    """Only the rate differs.
+
+    The run stops between two lines, while earlier embeddings are still in the window.
+    """
     config = toys(train={"lenses": 56, "epochs": 4}, monitor={"log_every": 5})
     whole = train(config, tmp_path / "whole", progress=False)
     monkeypatch.setenv("TOYS_SIGNAL", f"SIGINT:{stop - 1}")
@@ -161,7 +164,7 @@ def test_a_resumed_run_writes_the_lines_of_one_that_was_not_stopped(
 
 
 def test_a_checkpoint_holds_plain_values(toys, tmp_path: Path) -> None:
-    """And so loads with weights only; Lightning's counters of batches are not in it."""
+    """It loads with `weights_only`, and has none of Lightning's batch counters."""
     run = train(toys(), tmp_path / "run", progress=False)
     state = load(run)
     assert state["lenskit"] == {"config": run.config.sections, "batches": 24}
@@ -183,7 +186,10 @@ def test_the_encoder_is_that_of_the_checkpoint(toys, tmp_path: Path) -> None:
 
 
 class Crash(pl.Callback):
-    """Ends the run at once after some batch, before its checkpoint if it comes first."""
+    """Callback that raises an error after a given batch.
+
+    A checkpoint after that batch is saved before, unless this callback comes first.
+    """
 
     def __init__(self, after: int) -> None:
         self.after = after
@@ -206,7 +212,7 @@ def test_checkpoints_are_saved_every_few_batches_and_at_the_end_of_epochs(
 
 
 class LimitFiles(pl.Callback):
-    """From some batch on no file can be longer than so many bytes, as on a disk that is nearly full."""
+    """Callback that limits the size of files from a given batch on, like a full disk."""
 
     def __init__(self, after: int, size: int) -> None:
         self.after, self.size = after, size
@@ -229,8 +235,11 @@ def limits_restored() -> Iterator[None]:
 def test_a_checkpoint_that_cannot_be_written_leaves_the_old_one(
     size: int, after: int, saved: int, toys, tmp_path: Path
 ) -> None:
-    """Whether there is room for the encoder (6 kB) and not for the checkpoint (19 kB), or for neither; and if it is
-    the last one of all, so that the encoder is finished and the checkpoint is not."""
+    """The disk has room for the encoder only, or for neither file.
+
+    The encoder has 6 kB and the checkpoint 19 kB. For the last checkpoint of a run, the encoder is then finished and
+    the checkpoint is not.
+    """
     config = toys()
     whole = train(config, tmp_path / "whole", progress=False)
     run = Run.create(tmp_path / "run", config)
@@ -238,8 +247,8 @@ def test_a_checkpoint_that_cannot_be_written_leaves_the_old_one(
         Job(config).fit(run, None, False, [LimitFiles(after, size)])
     assert "\n" not in str(caught.value)
     assert str(caught.value) == (
-        f"the checkpoint cannot be saved in {run.path / 'checkpoints'}: File too large; what was saved before is "
-        "unharmed"
+        f"the checkpoint cannot be saved in {run.path / 'checkpoints'}: File too large; earlier checkpoints are "
+        "undamaged"
     )
     assert load(run)["lenskit"]["batches"] == saved
     run.encoder()
@@ -264,7 +273,7 @@ def test_a_checkpoint_that_cannot_be_written_leaves_the_old_one(
     ],
 )
 def test_a_loss_that_is_not_finite_stops_the_run(options: dict, what: str, saved: int, toys, tmp_path: Path) -> None:
-    """And what is on disk is from before."""
+    """The files on disk are those from before the error."""
     path = tmp_path / "run"
     with pytest.raises(LenskitError) as caught:
         train(toys(method={"name": "exploding"} | options), path, progress=False)
@@ -313,7 +322,7 @@ def test_ctrl_c_saves_and_says_how_to_go_on(
     assert not run.finished
     assert [record.getMessage() for record in caplog.records] == [
         "stopping at the end of this batch; press Ctrl-C again to stop at once",
-        f"stopped after 11 of 24 batches; go on with: lenskit train --resume {run.path}",
+        f"stopped after 11 of 24 batches; resume with: lenskit train --resume {run.path}",
     ]
     assert signal.getsignal(signal.SIGINT) is before
 

@@ -1,4 +1,4 @@
-"""Bad input through the command line: one line each, and nothing is written."""
+"""Bad input on the command line: the error is one line, and nothing is written."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from lenskit_toys.components import Restless
 TOYS = ("train", "--recipe", "toys", "--accelerator", "cpu", "--lenses", "64")
 
 BAD = {
-    "--batch-size 8 --set train.accumulate=3": "a batch of 8 lenses cannot be taken in 3 equal parts: "
+    "--batch-size 8 --set train.accumulate=3": "a batch of 8 lenses cannot be divided into 3 equal parts: "
     "use --batch-size 9, or another train.accumulate",
-    "--batch-size 8 --set train.accumulate=16": "a batch of 8 lenses cannot be taken in 16 equal parts: "
+    "--batch-size 8 --set train.accumulate=16": "a batch of 8 lenses cannot be divided into 16 equal parts: "
     "use --batch-size 16, or another train.accumulate",
     "--batch-size 8 --set train.accumulate=8": "batch norm needs 2 lenses or more at a time, and a batch of 8 in 8 "
     "parts gives it 1: use --batch-size 16 or more",
@@ -32,7 +32,7 @@ BAD = {
     "processes: use --batch-size 16",
     "--batch-size 65": "64 lenses an epoch are fewer than a batch of 65: use --batch-size 64 or less",
     "--method two-optimizers --batch-size 8 --set train.accumulate=2": "method 'two-optimizers@lenskit-ssl-toys' "
-    "steps its optimisers itself, so its batches cannot be taken in parts: use --set train.accumulate=1, and a "
+    "steps its optimisers itself, so its batches cannot be divided into parts: use --set train.accumulate=1, and a "
     "smaller --batch-size",
     "--backbone timm:test_vit --set input.size=40": "timm:test_vit takes sizes that are multiples of 16 pixels, the ",
     "--pairs single": "method 'restless@lenskit-ssl-toys' takes 2 view(s) of each lens, pairs 'single' make 1: "
@@ -53,7 +53,7 @@ def test_images_that_are_too_small_are_enlarged(lenskit: Callable[..., Any], cap
     line = (*TOYS, "--set", "simulator.pixels=5", "--set", "train.epochs=1", "--batch-size", "32")
     assert lenskit(*line).status == 0
     assert (
-        "images of 5 x 5 pixels are resized to 8 x 8, the nearest that backbone 'tiny@lenskit-ssl-toys' takes"
+        "images of 5 x 5 pixels are resized to 8 x 8, the nearest size that backbone 'tiny@lenskit-ssl-toys' accepts"
         in caplog.text
     )
 
@@ -113,7 +113,10 @@ FITTING = re.compile(r"use --batch-size (\d+)")
     ],
 )
 def test_a_batch_that_is_advised_is_one_that_can_be_taken(line: str, lenskit: Callable[..., Any]) -> None:
-    """As of pytorch/pytorch#4534: the number of lenses is no multiple of a batch, or below one."""
+    """The number of lenses may not be a multiple of a batch, or smaller than one.
+
+    The same fault as in pytorch/pytorch#4534.
+    """
     toys = ("train", "--recipe", "toys", "--accelerator", "cpu")
     advised = FITTING.search(lenskit(*toys, *line.split()).complaint())
     assert advised
@@ -138,4 +141,4 @@ def test_one_lens_is_no_batch(lenskit: Callable[..., Any]) -> None:
     line = lenskit(
         "train", "--recipe", "toys", "--lenses", 2, "--batch-size", 2, "--set", "train.accumulate=2"
     ).complaint()
-    assert line.endswith("use fewer processes, a smaller train.accumulate or more lenses: there are 2 an epoch")
+    assert line.endswith("use fewer processes, a smaller train.accumulate or more lenses: an epoch has 2 lenses")

@@ -1,4 +1,4 @@
-"""The two measures of collapse in closed form, and the monitor on a run that collapses and on one that does not."""
+"""The measures of collapse in closed form, and the monitor on two runs."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def normal(n: int, d: int) -> Tensor:
 
 @pytest.mark.parametrize("d", [2, 16, 128])
 def test_std_of_directions_spread_evenly_is_one(d: int) -> None:
-    """Exactly for plus and minus each axis, of whatever length; nearly for isotropic ones."""
+    """Exact for plus and minus each axis, approximate for isotropic directions."""
     axes = torch.cat([torch.eye(d), -torch.eye(d)]) * torch.linspace(1, 100, 2 * d)[:, None]
     assert float(projection_std(axes)) == pytest.approx(1)
     assert float(projection_std(normal(5000, d))) == pytest.approx(1, rel=0.01)
@@ -44,7 +44,7 @@ def test_std_of_one_direction_is_zero() -> None:
 
 
 def test_std_of_a_cone() -> None:
-    """Directions of an axis plus isotropic noise s: what is perpendicular has the variance s^2 / d / (1 + s^2)."""
+    """Along each other axis, the variance of the directions is s^2 / d / (1 + s^2)."""
     d, s = 400, 0.1
     x = s * normal(2000, d) / d**0.5
     x[:, 0] += 1
@@ -80,7 +80,7 @@ def test_window_holds_the_latest_embeddings() -> None:
     assert monitor.measure(None) == {}
     for batch in range(5):
         monitor.add(torch.eye(30) * (batch >= 3))  # the first three are zero
-        expected = min(30 * (batch + 1), 120)  # whole batches, as many as cover the window
+        expected = min(30 * (batch + 1), 120)  # whole batches that cover the window
         assert monitor.measure(None)["effective_rank_samples"] == expected
     for _ in range(4):
         monitor.add(normal(30, 1) * normal(1, 30))
@@ -88,7 +88,7 @@ def test_window_holds_the_latest_embeddings() -> None:
 
 
 def test_patience() -> None:
-    """Collapsed is what is low for three measurements in a row."""
+    """A collapse is three low measurements in a row."""
     monitor = CollapseMonitor()
     low, high = torch.ones(8, 4), torch.cat([torch.eye(4), -torch.eye(4)])
     seen = []
@@ -99,7 +99,7 @@ def test_patience() -> None:
 
 
 def test_an_embedding_on_a_line_has_collapsed() -> None:
-    """After three measurements of the rank, wherever the line lies; two dimensions of a size are none."""
+    """A line anywhere in space is a collapse after three measurements; a plane is not."""
     line, plane = normal(64, 1) * normal(1, 8) + 100, normal(64, 2) @ normal(2, 8)
     for embedding, collapsed in ((line, True), (plane, False)):
         monitor = CollapseMonitor(window=64)
@@ -116,7 +116,10 @@ def test_an_embedding_on_a_line_has_collapsed() -> None:
 
 @pytest.mark.parametrize("size", [1, 7, 50, 99, 100, 101, 300])
 def test_a_restored_monitor_goes_on_as_the_one_that_was_saved(size: int) -> None:
-    """From a file of plain values that holds fewer embeddings than the window, and not all that they are a part of."""
+    """The state holds fewer embeddings than the window, as plain values.
+
+    It does not hold the larger tensors that they are views into.
+    """
     monitor, restored = CollapseMonitor(window=100), CollapseMonitor(window=100)
     line = (normal(size, 1) * normal(1, 8)).bfloat16()
     for _ in range(120 // size + 2):
@@ -139,7 +142,7 @@ def test_a_restored_monitor_goes_on_as_the_one_that_was_saved(size: int) -> None
 
 
 class Interrupt(pl.Callback):
-    """Presses Ctrl-C in that batch."""
+    """Callback that presses Ctrl-C in a given batch."""
 
     def __init__(self, batch: int) -> None:
         self.batch = batch
@@ -168,7 +171,10 @@ def simsiam(tmp_path: Path, stop_gradient: bool, *callbacks: pl.Callback, **moni
 
 @pytest.mark.parametrize("stop_gradient", [True, False])
 def test_a_run_that_collapses_is_noticed(stop_gradient: bool, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """SimSiam without stop-gradient (Chen & He 2021, figure 2): warned of once; with it: not at all."""
+    """SimSiam without stop-gradient gets one warning; with it, none.
+
+    See Chen & He 2021, figure 2.
+    """
     caplog.set_level(logging.WARNING, "lenskit")
     run = simsiam(tmp_path, stop_gradient)
     figures = [json.loads(line) for line in (run.path / "metrics.jsonl").read_text().splitlines()]
@@ -178,15 +184,17 @@ def test_a_run_that_collapses_is_noticed(stop_gradient: bool, tmp_path: Path, ca
         assert warnings == []
     else:
         assert figures[-1]["collapse_std"] < 0.1
-        assert figures[-1]["loss"] < -0.99  # and looks perfect
+        assert figures[-1]["loss"] < -0.99  # the loss does not show the collapse
         assert len(warnings) == 1
         assert "std x sqrt(d) of the projection is 0.0" in warnings[0]
         assert warnings[0] in (run.path / "train.log").read_text()
 
 
 def test_a_run_that_collapses_is_stopped_if_it_is_asked_to(tmp_path: Path) -> None:
-    """After the third line below the threshold, also if it is stopped and resumed between them; what was learned is
-    saved."""
+    """The run stops after the third low measurement, even if it was resumed.
+
+    The encoder is saved.
+    """
     with pytest.raises(LenskitError) as caught:
         simsiam(tmp_path, stop_gradient=False, stop_on_collapse=True)
     run = Run(tmp_path / "run")
@@ -196,7 +204,7 @@ def test_a_run_that_collapses_is_stopped_if_it_is_asked_to(tmp_path: Path) -> No
     assert done < 130
     assert str(caught.value) == (
         "the representation has collapsed: std x sqrt(d) of the projection is "
-        f"{figures[-1]['collapse_std']:.3f} (evenly spread is 1) at batch {done}: stopped there; what was learned is "
+        f"{figures[-1]['collapse_std']:.3f} (evenly spread is 1) at batch {done}: training stopped; the encoder is "
         f"in {run.path / 'encoder'}"
     )
     assert caught.value.status != 0
@@ -206,7 +214,7 @@ def test_a_run_that_collapses_is_stopped_if_it_is_asked_to(tmp_path: Path) -> No
 
     (tmp_path / "again").mkdir()
     cut_short = simsiam(tmp_path / "again", False, Interrupt(done - 5), stop_on_collapse=True)
-    with pytest.raises(LenskitError, match=f"at batch {done}: stopped there"):
+    with pytest.raises(LenskitError, match=f"at batch {done}: training stopped"):
         resume(cut_short.path, progress=False)
 
 

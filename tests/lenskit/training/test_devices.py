@@ -1,4 +1,4 @@
-"""The Trainer that settings and launchers come to, and what is said when they do not fit."""
+"""The Trainer for settings and launchers, and errors if they do not fit."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ SLURM = {
 
 @pytest.fixture(autouse=True)
 def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
-    """Without the traces of a launcher that may have started the tests."""
+    """Remove the environment variables of a launcher that may have started the tests."""
     for name in os.environ:
         if name.startswith(("SLURM_", "TORCHELASTIC_")) or name in ("RANK", "LOCAL_RANK", "WORLD_SIZE"):
             monkeypatch.delenv(name)
@@ -75,7 +75,7 @@ def test_as_many_as_torchrun_has_started(environment: pytest.MonkeyPatch) -> Non
     assert (trainer.num_devices, trainer.num_nodes, trainer.world_size) == (3, 2, 6)
     assert isinstance(trainer.strategy.cluster_environment, TorchElasticEnvironment)
     assert make_trainer(settings(devices="3", num_nodes=2), 1).world_size == 6
-    message = "torchrun has started 6 processes, but --devices 2 --num-nodes 1 makes 4: leave both out"
+    message = "torchrun has started 6 processes, but --devices 2 --num-nodes 1 needs 4: leave both out"
     with pytest.raises(UsageError, match=re.escape(message)):
         make_trainer(settings(devices=2), 1)
 
@@ -86,7 +86,7 @@ def test_as_many_as_srun_has_started(environment: pytest.MonkeyPatch) -> None:
     assert (trainer.num_devices, trainer.num_nodes, trainer.world_size) == (4, 2, 8)
     assert isinstance(trainer.strategy.cluster_environment, SLURMEnvironment)
     assert not trainer.strategy.cluster_environment.auto_requeue
-    with pytest.raises(UsageError, match="SLURM has started 8 processes, but --devices 2 --num-nodes 1 makes 4"):
+    with pytest.raises(UsageError, match="SLURM has started 8 processes, but --devices 2 --num-nodes 1 needs 4"):
         make_trainer(settings(devices=2), 1)
 
 
@@ -99,9 +99,9 @@ def test_one_task_of_slurm_may_have_several_devices(environment: pytest.MonkeyPa
 
 
 def test_slurm_without_srun_is_told(environment: pytest.MonkeyPatch) -> None:
-    """The other tasks would be waited for in vain."""
+    """Otherwise the run would wait for the other tasks forever."""
     say(environment, SLURM | {"SLURM_NTASKS": 4, "SLURM_NTASKS_PER_NODE": 4})
-    with pytest.raises(UsageError, match=r"room for 4 tasks in this job, but only one was started: say `srun lenskit"):
+    with pytest.raises(UsageError, match=r"room for 4 tasks in this job, but only one was started: use `srun lenskit"):
         make_trainer(settings(), 1)
     environment.setenv("SLURM_JOB_NAME", "interactive")
     assert make_trainer(settings(), 1).world_size == 1
@@ -115,7 +115,7 @@ def test_strategies_that_runs_are_not_made_for(strategy: str) -> None:
 
 @pytest.mark.slow
 def test_processes_that_lightning_starts_stop_with_the_status_of_the_first(toys, tmp_path: Path) -> None:
-    """It kills the first if another ends with a status of its own."""
+    """Lightning kills the first process if another one ends with an error."""
     (tmp_path / "run.toml").write_text(toys(train={"devices": 2}).to_toml())
     answer = subprocess.run(
         [sys.executable, "-m", "lenskit.cli", "train", "--config", "run.toml", "--out", "run"],
@@ -142,7 +142,7 @@ def test_weights_without_a_gradient_are_named(together, toys, tmp_path: Path) ->
     assert together(*groups) == [[1, 1], [0, 0]]
     said = (tmp_path / "log-False.0").read_text().splitlines()[-1]
     assert said == (
-        "lenskit: nothing.weight, nothing.bias got no gradient, which several processes have to expect: give "
+        "lenskit: nothing.weight, nothing.bias got no gradient, which several processes do not allow by default: use "
         "--strategy ddp_find_unused_parameters_true (or set `unused_parameters = True` in the method)"
     )
     assert "Traceback" not in (tmp_path / "log-False.1").read_text()

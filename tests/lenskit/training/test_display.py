@@ -1,4 +1,4 @@
-"""What is shown of a run while it trains."""
+"""The display of a run during training."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_a_terminal_gets_a_bar(done: int, batches: list[int], text: str) -> None
 
 
 def test_a_probe_is_shown_with_the_latest_figures() -> None:
-    """In place of the rank: both are too wide for 80 columns."""
+    """It takes the place of the rank, because both are too wide for 80 columns."""
     assert describe(FIGURES | {"probe": 0.456}) == "loss -0.876  32 pairs/s  spread 0.93  R2 0.46"
     console = Console(file=StringIO(), force_terminal=True, width=80)
     with TrainingDisplay(BUDGET, shown=console) as display:
@@ -92,7 +92,7 @@ def test_a_bar_is_as_wide_as_the_terminal_and_cuts_nothing(width: int) -> None:
 
 
 def without_codes(shown: str) -> list[str]:
-    """Lines and frames of a bar, without what moves the cursor."""
+    """Return the lines and frames of a bar, without control codes."""
     return re.split(r"[\r\n]+", re.sub(r"\x1b\[[?0-9;]*[A-Za-z]", "", shown))
 
 
@@ -108,11 +108,11 @@ def test_time_left_is_known_after_two_batches() -> None:
 def test_a_message_stands_on_a_line_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     screen = StringIO()
     monkeypatch.setattr(sys, "stderr", screen)
-    record = logging.makeLogRecord({"msg": "a probe every 2 batches"})
+    record = logging.makeLogRecord({"msg": "probe every 2 batches"})
     with TrainingDisplay(BUDGET, shown=Console(force_terminal=True, width=80, stderr=True)) as display:
         display.advance(1)
         Screen().handle(record)
-    assert "a probe every 2 batches" in [line.strip() for line in without_codes(screen.getvalue())]
+    assert "probe every 2 batches" in [line.strip() for line in without_codes(screen.getvalue())]
 
 
 def test_a_file_gets_no_control_characters() -> None:

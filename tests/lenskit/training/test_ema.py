@@ -1,4 +1,4 @@
-"""The average of weights against its recursion, as the encoder, and after a run was resumed."""
+"""The average of weights: its recursion, its use as encoder, and resumption."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from lenskit.training.runner import Job, train
 
 
 class Following(pl.Callback):
-    """The method's state after each batch."""
+    """Callback that records the method's state after each batch."""
 
     def __init__(self) -> None:
         self.states: list[dict[str, Tensor]] = []
@@ -29,7 +29,10 @@ class Following(pl.Callback):
 
 
 def recursion(states: list[dict[str, Tensor]], decay: float) -> dict[str, Tensor]:
-    """a <- decay a + (1 - decay) w, from the weights after the first batch; what is counted is the latest."""
+    """Compute a <- decay a + (1 - decay) w from the weights after the first batch.
+
+    Counts are copied.
+    """
     found = {name: value.double() for name, value in states[0].items()}
     for state in states[1:]:
         found = {name: decay * value + (1 - decay) * state[name].double() for name, value in found.items()}
@@ -46,7 +49,7 @@ def recursion(states: list[dict[str, Tensor]], decay: float) -> dict[str, Tensor
     ids=str,
 )
 def test_encoder_and_method_are_the_average(method: dict[str, Any], pairs: str, toys, tmp_path: Path) -> None:
-    """Also of the statistics of batch norms."""
+    """Batch norm statistics are averaged too."""
     config = toys(train={"ema": 0.9}, method=method, pairs={"name": pairs})
     seen = Following()
     run = Job(config).fit(Run.create(tmp_path / "run", config), None, False, [seen])
@@ -58,7 +61,7 @@ def test_encoder_and_method_are_the_average(method: dict[str, Any], pairs: str, 
     assert read_card(run.path / "encoder")["ema"] == 0.9
     for name, value in run.encoder().backbone.state_dict().items():
         assert torch.equal(value, saved[f"backbone.{name}"])
-    # what goes on learning is not the average
+    # the trained weights are not the average
     last = torch.load(run.checkpoint, weights_only=True)["state_dict"]
     for name, value in seen.states[-1].items():
         assert torch.equal(last[name], value)
@@ -95,7 +98,7 @@ def test_the_average_goes_on_after_a_resume(stop: int, toys, tmp_path: Path, mon
     monkeypatch.delenv("TOYS_SIGNAL")
     assert not run.finished
     kept = torch.load(run.checkpoint, weights_only=True)["callbacks"]["Averaging"]
-    assert kept["updates"] == stop + 1  # the batch in which the signal comes is finished
+    assert kept["updates"] == stop + 1  # the batch in which the signal arrives is finished
     assert resume(run.path, progress=False).finished
     for name, value in whole.encoder().state_dict().items():
         assert torch.equal(run.encoder().state_dict()[name], value), name
@@ -106,7 +109,10 @@ def test_the_average_goes_on_after_a_resume(stop: int, toys, tmp_path: Path, mon
 def test_a_checkpoint_with_the_average_of_a_backbone_only(
     toys, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As all were at first: the method has the weights of the last batch, and an average begins with a resumption."""
+    """Checkpoints of older versions: the method has the weights of the last batch.
+
+    The average of the rest begins when the run resumes.
+    """
     config = toys(train={"ema": 0.9})
     monkeypatch.setenv("TOYS_SIGNAL", "SIGINT:5")
     run = train(config, tmp_path / "run", progress=False)

@@ -1,4 +1,7 @@
-"""A signal to one of several processes stops all of them after the same batch, and what goes on is the same run."""
+"""A signal to one of several processes stops all after the same batch.
+
+The resumed run equals an undisturbed run.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,7 @@ EXACT = {
     "method": {"name": "restless", "noise": 0.0, "spread": 0.0},
     "backbone": {"name": "tiny", "dropout": 0.0, "norm": False},
 }
-"""With what depends on a process left out: batch norm, dropout, noise of its own."""
+"""Options without batch norm, dropout and noise, which differ between processes."""
 
 
 def checkpoint(path: Path) -> dict[str, Any]:
@@ -36,13 +39,13 @@ def write(config: Config, path: Path) -> str:
 
 
 class Cluster:
-    """Commands that are run by so many processes, and how they ended."""
+    """Commands that each run in several processes, with their exit statuses."""
 
     def __init__(self, together: Together, folder: Path) -> None:
         self.together, self.folder, self.groups = together, folder, list[dict[str, Any]]()
 
     def add(self, processes: int, *arguments: object, by: str = "torchrun", **signals: str) -> None:
-        """`_1="SIGINT:5"` sends that to the second process in batch 5."""
+        """Add a command; `_1="SIGINT:5"` sends SIGINT to the second process in batch 5."""
         self.groups.append({
             "by": by if processes > 1 else "", "processes": processes, "log": str(self.folder / f"{len(self.groups)}"),
             "tasks": [["train", *map(str, arguments)]], "signals": {name[1:]: what for name, what in signals.items()},
@@ -71,9 +74,9 @@ def test_stopped_and_resumed_by_two_and_one_and_two(together: Together, toys, tm
         start = ("--resume", out) if number else ("--config", file, "--out", out)
         cluster.add(processes, *start, by=by, **signals)
     assert cluster.run() == [statuses for *_, statuses in stops], [p.read_text() for p in tmp_path.glob("?.?")]
-    # All at the end of the batch in which the signal came, of which the first says how to go on.
+    # All stop at the end of the batch in which the signal arrived. Only the first logs how to resume.
     for number, done in enumerate((6, 13, 15, 18)):
-        assert cluster.said(number, 0).count(f"stopped after {done} of 24 batches; go on with: lenskit train") == 1
+        assert cluster.said(number, 0).count(f"stopped after {done} of 24 batches; resume with: lenskit train") == 1
         assert cluster.said(number, 0).count("stopping at the end of this batch") == (number in (1, 2))
     for number in (0, 2, 3, 4):
         assert cluster.said(number, 1) == ""
@@ -86,7 +89,7 @@ def test_stopped_and_resumed_by_two_and_one_and_two(together: Together, toys, tm
 def test_one_process_that_is_killed_ends_the_others_and_the_run_goes_on(
     together: Together, toys, tmp_path: Path
 ) -> None:
-    """To the last bit, with batch norm, dropout and noise of each process's own."""
+    """Equal in every bit, with batch norm, dropout and noise of each process."""
     file, cluster = write(toys(), tmp_path / "toys.toml"), Cluster(together, tmp_path)
     cluster.add(2, "--config", file, "--out", tmp_path / "whole")
     cluster.add(2, "--config", file, "--out", tmp_path / "run", _1="SIGKILL:13")
@@ -96,9 +99,9 @@ def test_one_process_that_is_killed_ends_the_others_and_the_run_goes_on(
     for name, value in whole["state_dict"].items():
         assert torch.equal(run["state_dict"][name], value), name
     last = cluster.said(1, 0).splitlines()[-1]
-    assert last.startswith("lenskit: another process of this run has ended; what it said tells why (")
+    assert last.startswith("lenskit: another process of this run has ended; see its error message (")
     assert "Traceback" not in cluster.said(1, 0)
-    # Only the first says what batch norms do.
+    # Only the first warns about batch norm.
     assert cluster.said(0, 0).count("1 batch norms are synchronised on GPUs only: on CPUs, each of 2 processes") == 1
     assert cluster.said(0, 1) == ""
 
@@ -116,7 +119,7 @@ def test_a_signal_stops_after_its_batch_and_handlers_are_given_back(
 
 
 def test_a_cluster_says_twice_that_it_ends(toys, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """SLURM does, to the step and through srun; only a second Ctrl-C is impatient."""
+    """SLURM signals the step and srun; only a second Ctrl-C stops at once."""
     monkeypatch.setenv("TOYS_SIGNAL", "SIGUSR1+SIGTERM+SIGTERM+SIGINT:4")
     run = train(toys(), tmp_path / "run", progress=False)
     assert checkpoint(run.path)["lenskit"]["batches"] == 5

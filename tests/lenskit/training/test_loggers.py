@@ -1,4 +1,4 @@
-"""Figures in TensorBoard, read back; and loggers that are not there, or fail."""
+"""Metrics in TensorBoard, read back; and loggers that are not installed or fail."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MONITOR = {"loggers": ["tensorboard"], "log_every": 2, "probe_every": 6, "probe_
 
 
 def curves(run: Run) -> dict[str, list[tuple[int, float]]]:
-    """What TensorBoard shows of a run: for each tag, steps and values."""
+    """Return the curves in TensorBoard: steps and values for each tag."""
     events = EventAccumulator(str(run.path / "tensorboard"))
     events.Reload()
     tags = events.Tags()["scalars"]
@@ -28,7 +28,7 @@ def curves(run: Run) -> dict[str, list[tuple[int, float]]]:
 
 
 def written(run: Run) -> dict[str, list[tuple[int, float]]]:
-    """The same of metrics.jsonl."""
+    """Return the same curves from metrics.jsonl."""
     found: dict[str, list[tuple[int, float]]] = {}
     for text in (run.path / "metrics.jsonl").read_text().splitlines():
         line = json.loads(text)
@@ -48,7 +48,7 @@ def test_tensorboard_shows_every_figure_over_batches(toys, tmp_path: Path) -> No
 
 
 def test_a_resumed_run_goes_on_in_the_same_curves(toys, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """From the checkpoint after batch 9: what was written of batches that are done again is shown once."""
+    """The run resumes after batch 9; batches that are repeated appear once."""
     monkeypatch.setenv("TOYS_SIGNAL", "SIGINT+SIGINT:11")
     with pytest.raises(KeyboardInterrupt):
         train(toys(monitor=MONITOR), tmp_path / "run", progress=False)
@@ -63,7 +63,7 @@ def test_a_resumed_run_goes_on_in_the_same_curves(toys, tmp_path: Path, monkeypa
 def test_one_that_is_not_installed_is_said_before_anything_is_written(
     toys, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Also where the logger has left a folder of its name."""
+    """A folder with the name of the logger does not count as its package."""
     monkeypatch.setattr(sys, "path", [str(tmp_path), *(p for p in sys.path if "site-packages" not in p)])
     (tmp_path / "wandb").mkdir()
     with pytest.raises(UsageError) as caught:
@@ -93,4 +93,4 @@ def test_one_that_cannot_write_costs_a_line(toys, tmp_path: Path, caplog: pytest
     loggers.write(2, {"loss": 1.0})
     loggers.close("success")
     assert len(caplog.records) == 1
-    assert caplog.messages[0].startswith("no figures go to tensorboard from here: ")
+    assert caplog.messages[0].startswith("logger tensorboard failed and gets no more metrics:")

@@ -1,4 +1,4 @@
-"""Out of memory: how it is noticed, which batch would fit, and that a user is told so in one line."""
+"""Out of memory: its detection, a batch that fits, and a one-line error."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_other_errors_are_not_hidden() -> None:
 @given(st.integers(1, 8), st.integers(1, 4), st.integers(1, 200), st.integers(2, 300))
 @settings(deadline=None, max_examples=100)
 def test_what_is_advised_fits(parts: int, processes: int, share: int, fits: int) -> None:
-    """And both ways are ones that a run takes: whole parts, of two lenses or more in each process."""
+    """The advice is valid: whole parts with 2 lenses or more in each process."""
     batch_size = parts * processes * share
     words = advice(batch_size, parts, processes, fits).replace(",", "").split()
     smaller = int(words[words.index("--batch-size") + 1])
@@ -76,10 +76,10 @@ def test_what_is_advised_fits(parts: int, processes: int, share: int, fits: int)
 
 def test_what_is_advised() -> None:
     assert advice(400, 1, 1, 100) == (
-        "100 would fit: use --batch-size 100, or keep the batch and take it in parts with --set train.accumulate=4"
+        "100 would fit: use --batch-size 100, or keep the batch and divide it into parts with --set train.accumulate=4"
     )
     assert advice(128, 2, 2, 16) == (
-        "16 would fit: use --batch-size 64, or keep the batch and take it in parts with --set train.accumulate=4"
+        "16 would fit: use --batch-size 64, or keep the batch and divide it into parts with --set train.accumulate=4"
     )
     assert advice(127, 1, 1, 63) == "63 would fit: use --batch-size 63"
     assert "not even a batch of 2 lenses fits" in advice(127, 1, 1, None)
@@ -111,9 +111,9 @@ class Hungry(Tiny):
     ("flags", "message"),
     [
         ("", "cpu is out of memory with 32 lenses at a time: 8 would fit: use --batch-size 8, or keep the batch and "
-         "take it in parts with --set train.accumulate=4"),
+         "divide it into parts with --set train.accumulate=4"),
         ("--set train.accumulate=2", "cpu is out of memory with 16 lenses at a time: 8 would fit: use --batch-size 16, "
-         "or keep the batch and take it in parts with --set train.accumulate=4"),
+         "or keep the batch and divide it into parts with --set train.accumulate=4"),
         ("--method two-optimizers", "cpu is out of memory with 32 lenses at a time: 8 would fit: use --batch-size 8"),
         ("--set backbone.most=1", "cpu is out of memory with 32 lenses at a time: not even a batch of 2 lenses fits: "
          "use a smaller --backbone, or smaller images (--set input.size=N)"),
@@ -141,9 +141,9 @@ def test_a_user_is_told_which_batch_would_fit(
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(sys.platform != "linux", reason="address space is limited as Linux does it")
+@pytest.mark.skipif(sys.platform != "linux", reason="the limit of the address space works on Linux only")
 def test_a_process_that_may_take_no_more_memory(together, tmp_path: Path) -> None:
-    """A run of 4096 lenses of 64 x 64 pixels, which takes gigabytes, where there are 400 MiB."""
+    """A run that needs gigabytes (4096 lenses of 64 x 64 pixels) gets 400 MiB."""
     flags = "--recipe toys --accelerator cpu --set simulator.pixels=64 --lenses 4096 --batch-size 4096 --out run"
     task, log = ["train", *flags.split()], tmp_path / "log"
     status = together({"by": "", "processes": 1, "tasks": [task], "log": str(log), "room": 400 * 2**20})

@@ -1,4 +1,4 @@
-"""Precisions, memory format and compilation: what a device lacks, and that names and runs stay as they are."""
+"""Precisions, memory formats and compilation, and devices without them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def weights(run: Run) -> dict[str, Tensor]:
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_bf16_learns_nearly_the_same(name: str, toys, tmp_path: Path) -> None:
-    """The change of the weights points the same way; the weights themselves stay in single precision."""
+    """The weights change in the same direction, and stay in single precision."""
     quiet = {"method": {"name": "restless", "noise": 0.0}, "backbone": {"name": "tiny", "dropout": 0.0}}
     single, half = (
         weights(train(toys(train={"precision": p}, optimizer={"name": name}, **quiet), tmp_path / p, progress=False))
@@ -47,7 +47,7 @@ def test_bf16_learns_nearly_the_same(name: str, toys, tmp_path: Path) -> None:
     ("precision", "device", "message"),
     [
         ("16-mixed", "cpu", "a CPU has no fp16: use --precision bf16-mixed or 32-true"),
-        ("64-true", "mps", "is not to be had on Apple's GPUs: use --precision 32-true"),
+        ("64-true", "mps", "is not available on Apple's GPUs: use --precision 32-true"),
     ],
 )
 def test_a_precision_that_the_device_lacks(precision: str, device: str, message: str) -> None:
@@ -61,7 +61,10 @@ def test_precisions_of_a_cpu(precision: str) -> None:
 
 
 class Scaled(pl.Callback):
-    """Mixed precision with losses scaled by far too much, as fp16 begins on a GPU: the first gradients overflow."""
+    """Mixed precision whose loss scale is so large that the first gradients overflow.
+
+    fp16 begins like this on a GPU.
+    """
 
     def __init__(self) -> None:
         self.scaler = torch.amp.GradScaler("cpu", init_scale=2.0**60, backoff_factor=2.0**-8, growth_interval=1000)
@@ -79,7 +82,10 @@ class Scaled(pl.Callback):
 @pytest.mark.parametrize("parts", [1, 2])
 @pytest.mark.parametrize("clip", [0.0, 1.0])
 def test_steps_that_fp16_skips_do_not_end_a_run(clip: float, parts: int, toys, tmp_path: Path) -> None:
-    """Gradients that are not finite change nothing, and the loss is told as it is; checkpoints are saved meanwhile."""
+    """Gradients that are not finite change no weights; the logged loss is correct.
+
+    Checkpoints are saved during these steps.
+    """
     config, scaled = toys(train={"accumulate": parts, "checkpoint_every": 1}, optimizer={"clip": clip}), Scaled()
     run = Job(config).fit(Run.create(tmp_path / "run", config), None, False, [scaled])
     assert run.finished
@@ -105,7 +111,7 @@ def test_fp16_trains_on_a_gpu(name: str, toys, tmp_path: Path) -> None:
 
 
 class Formats(pl.Callback):
-    """In which formats views, weights and gradients lie."""
+    """Callback that records the memory formats of views, weights and gradients."""
 
     def __init__(self) -> None:
         self.seen: set[bool] = set()
@@ -137,7 +143,7 @@ def test_channels_last_learns_the_same(toys, tmp_path: Path, monkeypatch: pytest
 
 
 class Compiled(pl.Callback):
-    """Whether the backbone is."""
+    """Callback that records whether the backbone is compiled."""
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
         self.found = [part._compiled_call_impl is not None for part in pl_module.modules()]
@@ -166,11 +172,14 @@ def test_a_compiled_backbone_learns_the_same_under_the_same_names(toys, tmp_path
 
 
 def test_a_teacher_and_its_student_are_both_compiled(toys) -> None:
-    """The teacher, which is the backbone, gets no gradients; it is tried as if it did, and stays as it was."""
+    """The teacher is the backbone and requires no gradients, also afterwards.
+
+    The trial uses a copy with gradients.
+    """
     sizes = {"output_dim": 8, "hidden_dim": 8, "bottleneck_dim": 8}
     method: Any = Job(toys(method={"name": "dino", **sizes})).method
     images = torch.randn(4, method.backbone.channels, *[method.backbone.size] * 2)
-    with torch.compiler.set_stance("force_eager"):  # what is compiled is the compiler's business
+    with torch.compiler.set_stance("force_eager"):  # this test is not about the compiled code
         assert compile_backbones(method, images, Precision())
     compiled = {name for name, part in method.named_modules() if part._compiled_call_impl is not None}
     assert compiled == {"backbone", "student"}
@@ -183,17 +192,20 @@ def test_a_teacher_and_its_student_are_both_compiled(toys) -> None:
 def test_a_compiler_that_fails_costs_a_line(
     toys, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Here because there is no C++ compiler; the run is then that without compilation."""
+    """The log has one warning, and the run equals a run without compilation.
+
+    Compilation fails because there is no C++ compiler.
+    """
     from torch._inductor import config as inductor
 
     usual = train(toys(train={"epochs": 1}), tmp_path / "usual", progress=False)
     monkeypatch.setattr(inductor.cpp, "cxx", ("no-such-compiler",))
     caplog.set_level(logging.WARNING, "lenskit")
     run = train(toys(train={"epochs": 1, "compile": True}), tmp_path / "run", progress=False)
-    # torch's own notes may be among the records.
+    # torch may have logged records too.
     ours = [record for record in caplog.records if record.name == "lenskit" and record.levelno >= logging.WARNING]
     (warning,) = [record.getMessage() for record in ours]
-    assert warning.startswith("the backbone cannot be compiled, and is trained without train.compile: ")
+    assert warning.startswith("the backbone cannot be compiled; training goes on without train.compile: ")
     assert "\n" not in warning
     assert len(warning) < 350
     assert all(torch.equal(weights(run)[name], value) for name, value in weights(usual).items())

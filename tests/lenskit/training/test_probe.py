@@ -1,4 +1,4 @@
-"""The probe while training: its figures in closed form, and that it changes nothing of the run."""
+"""The probe: its figures in closed form, and that it does not change the run."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import math
 import random
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -17,8 +16,6 @@ from hypothesis import strategies as st
 from sklearn.linear_model import Ridge
 from torch import Tensor, nn
 
-from lenskit.config import Config
-from lenskit.data.simulated import SimulatedLenses
 from lenskit.encoder_card import read_card
 from lenskit.errors import LenskitError
 from lenskit.kinds.method import Budget
@@ -36,7 +33,7 @@ from lenskit.training.probe import (
     undisturbed,
     uniformity,
 )
-from lenskit.training.probe_lenses import COMPARED, ProbeLenses, held_out
+from lenskit.training.probe_lenses import ProbeLenses, held_out
 from lenskit.training.resume import resume
 from lenskit.training.runner import Job, train
 
@@ -66,7 +63,7 @@ def same(a: dict[str, Tensor], b: dict[str, Tensor]) -> bool:
 @given(st.floats(0, math.pi), st.floats(0.1, 10))
 @settings(deadline=None, max_examples=30)
 def test_alignment_of_views_at_an_angle(angle: float, length: float) -> None:
-    """Chords of the unit circle: (2 sin(angle / 2)) squared, however long the features are."""
+    """Chords of the unit circle, (2 sin(angle / 2))^2, for features of any length."""
     a = torch.tensor([[1.0, 0.0], [0.0, 2.0]])
     turn = torch.tensor([[math.cos(angle), math.sin(angle)], [-math.sin(angle), math.cos(angle)]])
     expected = 4 * math.sin(angle / 2) ** 2
@@ -74,7 +71,7 @@ def test_alignment_of_views_at_an_angle(angle: float, length: float) -> None:
 
 
 def test_uniformity_in_closed_form() -> None:
-    """Two opposite points, at distance 2; and all in one place."""
+    """Two opposite points at distance 2; and all points in one place."""
     assert float(uniformity(torch.tensor([[3.0, 0.0], [-0.5, 0.0]]))) == pytest.approx(-8)
     assert float(uniformity(torch.ones(10, 4))) == pytest.approx(0, abs=1e-6)
     # Three axes: every pair at distance sqrt(2).
@@ -96,7 +93,7 @@ def test_what_lies_on_a_line_is_read_off_and_noise_is_not() -> None:
 
 
 def test_r2_is_that_of_a_ridge_regression_on_the_same_lenses() -> None:
-    """The best of scikit-learn's plain ridge regressions over the penalties is no better than chance would have it."""
+    """It equals scikit-learn's ridge regression for one of the penalties."""
     x = normal(400, 20).double().numpy()
     y = x[:, 0] + x[:, 1] ** 2 + 0.5 * normal(400, 1, 3)[:, 0].double().numpy()
     found = read_off(x, {"y": y}, [Parameter("y")])["r2/y"]
@@ -138,57 +135,14 @@ def test_the_score_is_the_mean_of_the_headline_parameters() -> None:
 
 
 def test_what_is_judged(toys) -> None:
-    """Headline parameters and what the pair shares; a pair of one image is judged by the headline ones' groups."""
+    """Headline parameters and shared groups.
+
+    For pairs of one image, the groups of the headline parameters count as shared.
+    """
     x = Parameter("x", group="source")
     width, y = Parameter("width", headline=True), Parameter("y")
     assert judged((width, y, x), toys().build("pairs")) == [width, y]
     assert judged((width, y, x), toys(pairs={"name": "default"}).build("pairs")) == [width, y]
-
-
-# --- Lenses ---
-
-
-@pytest.mark.parametrize("pairs", ["lens-fixed", "default"])
-def test_lenses_are_of_a_split_of_their_own(toys, pairs: str) -> None:
-    """And the same ones for every seed; the pairs' views of the first are compared."""
-    job = Job(toys(pairs={"name": pairs}, train={"seed": 7}))
-    lenses = held_out(job.training_set, 300)
-    drawn = SimulatedLenses(job.config.build("simulator"), seed=0, split="probe").read(range(300))
-    assert torch.allclose(lenses.images, job.training_set.preprocess(drawn.images), atol=1e-4)
-    assert torch.equal(lenses.values["width"], drawn.values["width"].double())
-    assert not lenses.seen
-    assert [len(view) for view in lenses.views] == [COMPARED, COMPARED]
-    assert torch.equal(lenses.views[0], lenses.images[:COMPARED]) == (pairs == "lens-fixed")
-    trained = job.training_set.by_index(torch.arange(300)).parameters["width"]
-    assert not set(lenses.values["width"].tolist()) & set(trained.double().flatten().tolist())
-
-
-def test_one_view_is_compared_with_nothing(toys) -> None:
-    job = Job(toys(pairs={"name": "default"}))
-    job.training_set.pairs = toys(pairs={"name": "single"}).build("pairs")
-    lenses = held_out(job.training_set, 64)
-    assert lenses.views == ()
-    assert "alignment" not in probe(job.encoder.backbone, lenses, [WIDTH])
-
-
-def test_stored_lenses_are_judged_on_lenses_of_the_simulator_that_made_them(toys, lenskit, tmp_path: Path) -> None:
-    made = lenskit("simulate", "--simulator", "blobs", "--pairs", "lens-fixed", "--lenses", 64, "--out", "pairs.zarr")
-    assert made.status == 0, made.err
-    data: dict[str, Any] = {"name": "zarr", "path": str(tmp_path / "pairs.zarr")}
-    plain = {key: value for key, value in toys().sections.items() if key != "simulator"}
-    job = Job(Config.resolve(plain | {"data": data}))
-    lenses = held_out(job.training_set, 100)
-    assert not lenses.seen
-    assert torch.equal(lenses.images, held_out(Job(toys()).training_set, 100).images)
-    # Without what made them there are only themselves.
-    job.training_set.dataset.configuration = None
-    lenses = held_out(job.training_set, 100)
-    assert lenses.seen
-    assert len(lenses.images) == 64
-    first = job.training_set.by_index(torch.arange(64))
-    assert torch.equal(lenses.images, first.views[0])
-    assert torch.equal(lenses.values["width"], first.parameters["width"][:, 0].double())
-    job.training_set.close()
 
 
 # --- Not disturbing ---
@@ -196,7 +150,7 @@ def test_stored_lenses_are_judged_on_lenses_of_the_simulator_that_made_them(toys
 
 def test_a_probe_leaves_the_network_and_the_random_numbers_alone() -> None:
     network = nn.Sequential(nn.Linear(3, 8), nn.BatchNorm1d(8), nn.Dropout(), nn.Linear(8, 4))
-    network[1].eval()  # frozen, as a method may have it
+    network[1].eval()  # frozen, as a method may do
     before = {name: value.clone() for name, value in network.state_dict().items()}
     lenses = ProbeLenses(
         normal(64, 3), (normal(64, 3), normal(64, 3, 2)), {"width": normal(64, 1)[:, 0].double()}, (), False
@@ -260,7 +214,7 @@ def test_the_best_encoder_is_kept(probed: Run, toys) -> None:
     card = read_card(probed.path / "best")
     assert card["trained"] == {"batches": best["batches"], "of": 24}
     assert card["probe"]["score"] == best["probe"]
-    # What is judged is what is kept: its figures again, from the folder.
+    # The encoder in `best/` has the figures in its card.
     encoder = probed.encoder("best")
     lenses = held_out(Job(toys()).training_set, 128)
     assert probe(encoder.backbone, lenses, [WIDTH])["probe"] == pytest.approx(best["probe"], abs=1e-6)

@@ -1,4 +1,4 @@
-"""Several processes train what one trains, and stop together."""
+"""Several processes train the same weights as one process, and stop together."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from lenskit.registry import registry
 METHODS = [r.name for r in registry().of_kind("method") if "toys" not in r.plugin.distribution] + ["restless"]
 
 SMALL = {"_dim": 16, "_depth": 1, "queue": 32, "slices": 16}
-"""What options become whose names end so, to be quick."""
+"""Small values of options by the ends of their names, to be fast."""
 
 TRAIN = {
     "lenses": 32, "epochs": 2, "batch_size": 8, "checkpoint_every": 3, "accelerator": "cpu", "precision": "64-true",
 }  # fmt: skip
 
 EXACT = {"name": "tiny", "dropout": 0.0, "norm": False}
-"""A backbone whose outcome for a lens depends on no other lens, and on no chance."""
+"""A backbone whose features of a lens do not depend on other lenses or on random numbers."""
 
 
 def state(path: Path) -> dict[str, Tensor]:
@@ -39,13 +39,16 @@ def figures(path: Path) -> list[dict[str, float]]:
 
 
 def of_method(method: str) -> Config:
-    """Two epochs of four batches, with what depends on a process left out: dropout and noise of its own."""
+    """Return two epochs of four batches without dropout and noise.
+
+    These depend on the process.
+    """
     load = registry().find("method", method).load()
     names = [option.name for option in options_of(load)]
     small = {name: size for name in names for end, size in SMALL.items() if name.endswith(end)}
     own = {"noise": 0.0, "spread": 0.0} if method == "restless" else {}
     backbone = {"mae": {"name": "timm:test_vit"}, "rbm": {"name": "rbm-hidden", "hidden": 32}}.get(method, EXACT)
-    # An RBM's pixels are from 0 to 1, and the blobs have noise below zero.
+    # An RBM needs pixels from 0 to 1, and the noise of the blobs is negative in places.
     return Config.resolve({
         "train": TRAIN, "monitor": {"log_every": 1}, "simulator": {"name": "blobs", "pixels": 32},
         "input": {"stretch": "zscale"} if method == "rbm" else {},
@@ -55,7 +58,10 @@ def of_method(method: str) -> Config:
 
 @pytest.fixture(scope="module")
 def trained(together: Callable[..., list[list[int]]], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a run METHOD-1 of one process and METHOD-2 of two at half the batch for each method."""
+    """Return a folder with runs METHOD-1 (one process) and METHOD-2 (two processes).
+
+    Each of the two processes has half of the batch.
+    """
     folder = tmp_path_factory.mktemp("methods")
     groups = []
     for processes in (1, 2):
@@ -73,7 +79,7 @@ def trained(together: Callable[..., list[list[int]]], tmp_path_factory: pytest.T
 @pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
 def test_two_processes_end_with_the_weights_of_one(method: str, trained: Path) -> None:
-    """Batch norms left out, which are synchronised on GPUs only."""
+    """Without batch norm, which is synchronised on GPUs only."""
     one, two = state(trained / f"{method}-1"), state(trained / f"{method}-2")
     assert one.keys() == two.keys()
     for name, value in one.items():

@@ -1,4 +1,4 @@
-"""A run that was killed or stopped, and resumed, is the run that was not."""
+"""A run that was killed or stopped, and resumed, equals an undisturbed run."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ CUTS = [
     ("restless", "SIGINT+SIGINT:10", 130),  # the second one stops it within the batch
     ("two-optimizers", "SIGKILL:13", -signal.SIGKILL),
 ]
-"""Methods, what happens to them in which batch, and the exit status."""
+"""Method, signal and its batch, and exit status."""
 
 CUT_SHORT = """
 import json, os, sys
-import lenskit.training.runner  # which takes longest, so once for all
+import lenskit.training.runner  # the slowest import, made once for all tests
 from lenskit.cli.main import run
 
 children = []
@@ -65,14 +65,17 @@ def lines(run: Run) -> list[int]:
 
 @pytest.fixture(scope="module")
 def whole(toys, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Run]:
-    """The run of a method that nothing happened to."""
+    """Train an undisturbed run of a method."""
     folder = tmp_path_factory.mktemp("whole")
     return cache(lambda method: train(config(toys, method), folder / method, progress=False))
 
 
 @pytest.fixture(scope="module")
 def cut_short(toys, tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str], tuple[Path, int]]:
-    """For each of `CUTS`, trained in a process of its own: the run directory, and how the process ended."""
+    """Train each of `CUTS` in its own process.
+
+    Return the run directory and the exit status of each.
+    """
     folder = tmp_path_factory.mktemp("cut")
     outs = [folder / f"{method}-{cut.replace(':', '-')}" for method, cut, _ in CUTS]
     tasks = []
@@ -146,7 +149,7 @@ def test_a_card_with_a_wrong_checksum_is_written_again(toys, tmp_path: Path) -> 
     assert resume(run.path, progress=False).finished
     assert file.read_bytes() == whole
     del card["checksum"]
-    file.write_text(json.dumps(card))  # as a user says that it is right
+    file.write_text(json.dumps(card))  # a user declares the file correct
     assert resume(run.path, progress=False).finished
     assert json.loads(file.read_text()) == card
 
@@ -202,7 +205,7 @@ CHANGES = {
 
 @pytest.fixture(scope="module")
 def stopped(toys, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """A run that was stopped after its sixth batch."""
+    """Train a run and stop it after its sixth batch."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TOYS_SIGNAL", "SIGINT:5")
         return train(toys(), tmp_path_factory.mktemp("stopped") / "run", progress=False)
@@ -210,7 +213,7 @@ def stopped(toys, tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 @pytest.fixture
 def edited(stopped: Run, tmp_path: Path) -> Callable[[dict[str, Any]], Path]:
-    """A copy of that run whose run.toml was edited."""
+    """Copy that run with an edited run.toml."""
 
     def edit(changes: dict[str, Any]) -> Path:
         path = tmp_path / "edited"
@@ -255,5 +258,7 @@ def test_a_checkpoint_older_than_an_option_goes_on(stopped: Run, edited: Callabl
 
 
 def test_from_python_too_only_where_it_trains_may_change(stopped: Run) -> None:
-    with pytest.raises(UsageError, match=r"a run goes on as it is: epochs, seed cannot be changed, but accelerator, "):
+    with pytest.raises(
+        UsageError, match=r"epochs, seed cannot be changed when a run resumes: change only accelerator,"
+    ):
         resume(stopped.path, progress=False, epochs=5, seed=3, devices=1)

@@ -1,4 +1,4 @@
-"""What is checked before a run starts, what it leaves behind, and one run in two processes."""
+"""Errors before a run, its files, and one run in two processes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from lenskit.training.runner import Job, train
 
 
 def stored(tmp_path: Path, n: int = 20) -> dict:
-    """A section `data` of so many FITS images."""
+    """Return a section `data` with a number of FITS images."""
     folder = tmp_path / "images"
     folder.mkdir()
     for number in range(n):
@@ -81,7 +81,7 @@ def test_the_encoder_knows_the_size_of_the_pixels_that_it_was_trained_on(
 
 
 def test_initial_weights_follow_from_the_seed_alone(toys) -> None:
-    """Not from what was drawn before, nor from what the images are."""
+    """They do not depend on earlier random draws or on the images."""
 
     def weights(**changes: dict) -> list[torch.Tensor]:
         torch.rand(7)
@@ -111,13 +111,13 @@ def test_the_log_says_what_happened(toys, tmp_path: Path, caplog: pytest.LogCapt
     text = (tmp_path / "run" / "train.log").read_text()
     assert f"INFO {tmp_path / 'run'}: 3 epochs of 8 batches of 8 lenses" in text
     assert f"ERROR LenskitError: {caught.value}" in text
-    # and everything is as it was before
+    # and the state is restored
     assert logging.getLogger("lenskit").handlers == []
     assert {name: logging.getLogger(name).level for name in levels} == levels
 
 
 def test_trains_outside_the_main_thread(toys, tmp_path: Path) -> None:
-    """Where signals cannot be handled."""
+    """Signals cannot be handled there."""
     runs: list[Run] = []
     config = toys(train={"epochs": 1})
     thread = threading.Thread(target=lambda: runs.append(train(config, tmp_path / "run", progress=False)))
@@ -172,9 +172,9 @@ TORCHRUN = ["torch.distributed.run", "--nproc-per-node=2", "--standalone", "-m"]
 
 @pytest.mark.slow
 def test_two_processes_are_one(toys, tmp_path: Path) -> None:
-    """With what depends on a process left out (batch norm, dropout, noise of its own) the weights are the same.
+    """Without batch norm, dropout and noise, the weights equal those of one process.
 
-    The command is that of a user who names no run directory: the processes have to agree on one.
+    The command has no --out, so the processes have to agree on a run directory.
     """
     config = toys(
         train={"precision": "64-true", "epochs": 2},
@@ -192,7 +192,7 @@ def test_two_processes_are_one(toys, tmp_path: Path) -> None:
     ours, theirs = (torch.load(r.checkpoint, weights_only=True)["state_dict"] for r in (run, whole))
     for name, value in theirs.items():
         torch.testing.assert_close(ours[name], value, rtol=1e-10, atol=1e-12)
-    # Only the first process speaks.
+    # Only the first process logs.
     assert answer.stderr.count("2 epochs of 8 batches of 8 lenses") == 1
     assert answer.stderr.count("the encoder is in") == 1
     assert (run.path / "metrics.jsonl").read_text().count("\n") == 2

@@ -1,4 +1,4 @@
-"""The shortcut control: what it finds, what it leaves alone, and what it says."""
+"""The shortcut control: its figures and its lines."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ N = 400
 
 
 def blobs(width: Tensor, channels: int = 1, pixels: int = 24) -> Tensor:
-    """Round Gaussians with noise, (n, channels, pixels, pixels)."""
+    """Return round Gaussians with noise, (n, channels, pixels, pixels)."""
     axis = torch.arange(pixels) - (pixels - 1) / 2
     r2 = axis**2 + axis[:, None] ** 2
     noise = 0.02 * torch.randn(len(width), channels, pixels, pixels, generator=torch.Generator().manual_seed(2))
@@ -65,14 +65,14 @@ def test_what_is_said() -> None:
     simulator = HST(pixels=16)
     readings = {"theta_E": Reading(0.2, 0.14), "gamma": Reading(0.09, 0.04), "e1": Reading(0.9, 0.8)}
     (first, warns), (second, also) = shortcuts(simulator, readings)
-    assert first.startswith("shortcut: images without a source tell theta_E (R2 0.20, at least 0.14)")
+    assert first.startswith("shortcut: images without a source predict theta_E (R2 0.20, at least 0.14)")
     assert "light_radius_unit=arcsec" in first
     assert second.endswith("draw the other light independently of it")
     assert warns
     assert also
     simulator.natural_correlations = MappingProxyType({"theta_E": "bigger is heavier"})
     assert shortcuts(simulator, {"theta_E": Reading(0.2, 0.14)}) == [
-        ("images without a source tell theta_E (R2 0.20, at least 0.14), as in nature: bigger is heavier", False)
+        ("images without a source predict theta_E (R2 0.20, at least 0.14), as in nature: bigger is heavier", False)
     ]
     assert shortcuts(simulator, {"theta_E": Reading(0.2, float("nan"))}) == []
     assert not HST(pixels=16, light_radius_unit="arcsec").shortcut_remedies
@@ -101,4 +101,4 @@ def test_the_training_log_warns_of_a_shortcut(
     train(config, tmp_path / "run", progress=False)
     said = [record.getMessage() for record in caplog.records if "shortcut" in record.getMessage()]
     assert len(said) == warned
-    assert all("images without a source tell theta_E" in line for line in said)
+    assert all("images without a source predict theta_E" in line for line in said)

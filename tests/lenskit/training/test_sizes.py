@@ -1,4 +1,4 @@
-"""A run's images have the nearest size that its backbone takes, and predictions resize images in the same way."""
+"""Images are resized to the nearest size of the backbone."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ VIT = "timm:test_vit"  # patches of 16 pixels
 
 
 class Sixteens(Backbone):
-    """Refuses sizes that are no multiple of 16 when it is built, and says nothing else of them."""
+    """Backbone that rejects sizes other than multiples of 16, only when it is built."""
 
     features = 4
 
@@ -46,7 +46,7 @@ class Sixteens(Backbone):
 
 
 class Fixed(Backbone):
-    """Has weights for each of 64 x 64 pixels, whatever it is asked for."""
+    """Backbone with weights for 64 x 64 pixels, whatever the size of the images."""
 
     features = 4
 
@@ -59,7 +59,7 @@ class Fixed(Backbone):
 
 
 class Stating(Fixed):
-    """States its size."""
+    """Backbone that states its size."""
 
     @classmethod
     def nearest_size(cls, size: int, **options: Any) -> int:
@@ -111,7 +111,7 @@ def test_the_nearest_size_is_taken_stated_or_tried(component: type[Backbone], si
 
 def test_a_size_that_the_user_sets_is_not_changed() -> None:
     for component in (Fixed, Stating):
-        with pytest.raises(UsageError, match=r"'mine' does not take images of 60 x 60 .* --set input.size=64$"):
+        with pytest.raises(UsageError, match=r"'mine' does not accept images of 60 x 60 .* --set input.size=64$"):
             backbone_for(chosen(component), 1, 60, may_resize=False)
     with pytest.raises(UsageError, match="60 is no multiple of 16"):
         backbone_for(chosen(Sixteens), 1, 60, may_resize=False)
@@ -122,12 +122,14 @@ def test_other_faults_than_a_size_are_told_as_they_are() -> None:
         backbone_for(chosen(Sixteens, weights="nowhere"), 1, 64, may_resize=True)
     with pytest.raises(RuntimeError, match="never"):
         backbone_for(chosen(Nothing), 1, 64, may_resize=True)
-    with pytest.raises(LenskitError, match=r"'mine' asks for images of 0 pixels, .* 8 to 4096: use another --backbone"):
+    with pytest.raises(
+        LenskitError, match=r"'mine' needs images of 0 pixels, .* 8 to 4096 pixels: use another --backbone"
+    ):
         backbone_for(chosen(Absurd), 1, 60, may_resize=True)
 
 
 class Interrupt(pl.Callback):
-    """Stops a run after its third batch."""
+    """Callback that stops a run after its third batch."""
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: Any, *_: Any) -> None:
         if pl_module.batches == 2:
@@ -150,7 +152,9 @@ def test_the_size_is_in_the_card_and_not_in_the_configuration(
     with caplog.at_level("INFO"):
         run = train(short(toys), Path("run"), progress=False)
     (line,) = (record.getMessage() for record in caplog.records if "resized" in record.getMessage())
-    assert line.startswith(f"images of 30 x 30 pixels are resized to 32 x 32, the nearest that backbone {VIT!r} takes")
+    assert line.startswith(
+        f"images of 30 x 30 pixels are resized to 32 x 32, the nearest size that backbone {VIT!r} accepts"
+    )
     assert "size" not in run.config.sections["input"]
     card = read_card(run.path / "encoder")
     assert (card["input"]["size"], card["image_shape"]) == (32, [1, 30, 30])
@@ -161,7 +165,7 @@ def test_the_size_is_in_the_card_and_not_in_the_configuration(
         assert torch.equal(encoder(images), encoder.backbone(Preprocess("asinh", size=32)(images)))
     assert run.method().backbone.size == 32
 
-    # Another backbone over its run.toml gets a size of its own.
+    # Another backbone in its run.toml gets its own size.
     layer = Config.from_toml(run.path / "run.toml").sections
     assert Job(Config.resolve(layer, {"backbone": {"name": "tiny"}})).encoder.card["input"]["size"] is None
 

@@ -1,4 +1,4 @@
-"""Which batches a run learns from, at which rates, and with which random numbers."""
+"""Batches, learning rates and random seeds of a run."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_a_run_learns_from_every_lens_once_and_in_order(toys, recorder, tmp_path
 
 
 def test_rates_follow_the_number_of_batches(toys, recorder, tmp_path: Path) -> None:
-    """One epoch of warm-up is the optimiser's own wish."""
+    """The optimiser asks for one epoch of warm-up."""
     config, seen = toys(), recorder()
     job = Job(config)
     job.fit(Run.create(tmp_path / "run", config), None, False, [seen])
@@ -41,7 +41,7 @@ def test_rates_follow_the_number_of_batches(toys, recorder, tmp_path: Path) -> N
 def test_a_resumed_run_goes_on_with_the_next_lens(
     stop: int, toys, recorder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Stopped within an epoch, in its last batch, and in the first of the next."""
+    """The run stops within an epoch, in its last batch, or in the first of the next."""
     config, whole, before, after = toys(), recorder(), recorder(), recorder()
     Job(config).fit(Run.create(tmp_path / "whole", config), None, False, [whole])
     run = Run.create(tmp_path / "run", config)
@@ -61,7 +61,7 @@ def test_a_resumed_run_goes_on_with_the_next_lens(
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Sixty pairs of the toys' simulator in chunks of eight."""
+    """Make a store of sixty pairs of the toys' simulator in chunks of eight."""
     path = tmp_path_factory.mktemp("store") / "pairs.zarr"
     flags = "--simulator blobs --lenses 60 --chunk 8 --workers 1 --out"
     assert lenskit(["simulate", *flags.split(), str(path)]) == 0
@@ -72,7 +72,10 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_run_on_stored_lenses_goes_on_with_the_next(
     keep: str, store: Path, toys, recorder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """However they are held, and wherever it stops: passes of 60 lenses, windows of 24, epochs of 64."""
+    """For each way of holding the images and each stop.
+
+    Passes have 60 lenses, windows 24 and epochs 64.
+    """
     monkeypatch.setattr("lenskit.data.order.WINDOW_LENSES", 24)
     monkeypatch.setattr("lenskit.data.order.WINDOW_CHUNKS", 3)
     data = {"name": "zarr", "path": str(store)}
@@ -121,7 +124,7 @@ def draw() -> tuple[float, float, float]:
 
 
 def test_generators_are_seeded_for_one_batch_of_one_process() -> None:
-    """The same again, whatever was drawn before; all different for another seed, batch or rank."""
+    """Seeds do not depend on earlier draws, and differ for each seed, batch and rank."""
     drawn = []
     for arguments in [(1, 2, 3), (1, 2, 3), (2, 2, 3), (1, 3, 3), (1, 2, 4), (-1, 2, 3), (3, 2, 1)]:
         seed_generators(*arguments)
@@ -133,7 +136,7 @@ def test_generators_are_seeded_for_one_batch_of_one_process() -> None:
 
 
 def test_generators_of_devices_are_seeded_as_by_torch() -> None:
-    """Of the CPU, and of a GPU where there is one."""
+    """On the CPU, and on a GPU if there is one."""
     seed_generators(1, 2, 3)
     seed, devices = torch.initial_seed(), ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
     for device in devices:

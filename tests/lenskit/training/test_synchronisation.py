@@ -1,8 +1,8 @@
 """Nothing within a step on a GPU waits for the host, or makes the host wait.
 
-Told without a GPU: tensors that have a device and a shape but no values. What asks for a value (`item`, `nonzero`, a
-boolean index) fails, and every copy between devices is seen. That covers what makes a batch, the forward pass and the
-optimiser's step; backward passes cannot be taken on such tensors.
+The test needs no GPU: its tensors have a device and a shape but no values. Operations that need a value (`item`,
+`nonzero`, a boolean index) fail, and every copy between devices is recorded. This covers making a batch, the forward
+pass and the optimiser's step. Backward passes do not work on such tensors.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from lenskit.data.training_set import StoredTrainingSet
 from lenskit.training.runner import Job
 
 GPU = torch.device("cuda", 7)
-"""One that no other test uses: what is kept for it has no values."""
+"""A device that no other test uses, because tensors cached for it have no values."""
 
 HST = {"name": "hst", "pixels": 32, "theta_E": "uniform(0.3, 0.6)"}
 TRAIN = {"batch_size": 8, "lenses": 64, "epochs": 1, "accelerator": "cpu"}
@@ -32,7 +32,7 @@ METHODS = ("byol", "simclr", "moco", "vicreg", "barlow-twins", "lejepa")
 
 
 def imagined() -> bool:
-    """Whether this torch, without a GPU, goes without CUDA's driver for tensors that have no values."""
+    """Whether this torch supports CUDA tensors without values when there is no driver."""
     try:
         with FakeTensorMode():
             x = torch.empty(4, device=GPU)
@@ -44,11 +44,11 @@ def imagined() -> bool:
     return False
 
 
-pytestmark = pytest.mark.skipif(not imagined(), reason="torch asks for CUDA's driver, which is not here")
+pytestmark = pytest.mark.skipif(not imagined(), reason="torch needs CUDA's driver, which is not installed")
 
 
 class Copies(TorchDispatchMode):
-    """Sees tensors that go from one device to another."""
+    """Mode that records copies between devices."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -64,7 +64,7 @@ class Copies(TorchDispatchMode):
 
 
 def move(module: nn.Module) -> None:
-    """Weights and buffers without values."""
+    """Replace weights and buffers by tensors without values."""
     for part in module.modules():
         for name, weight in part._parameters.items():
             if weight is not None:
@@ -83,7 +83,10 @@ def step(job: Job, optimizer: Any, fetched: dict[str, Tensor]) -> None:
 
 
 def copies_in_a_step(config: Config) -> list[str]:
-    """The copies between devices in the second step: with the first, constants are brought to a device and kept."""
+    """Return the copies between devices in the second step.
+
+    In the first step, constants are copied to a device and kept.
+    """
     job = Job(config)
     with FakeTensorMode(allow_non_fake_inputs=True):
         move(job.method)

@@ -1,16 +1,18 @@
-"""A program that runs tasks in processes which torchrun or SLURM seem to have started: the tests' cluster.
+"""A program that runs tasks in processes as torchrun or SLURM would start them.
 
-It is started once and has loaded what takes long. Each line of standard input is a folder to work in and groups,
-as JSON, that are run one after the other. A group has
+It is the cluster of the tests. It starts once and has made the slow imports. Each line of standard input has a working
+directory and, as JSON, groups to run one after the other. A group has
 
-by         "torchrun", "slurm", or "" for a process of its own
-processes  how many
-tasks      one after the other: arguments of `lenskit`; or {"config": FILE, "out": DIR}, trained without batch norms
-signals    what happens to which process in which batch: {"1": "SIGTERM:5"}; see the toys' method `restless`
-log        a file for each process's standard error, with its rank behind the name
-room       bytes of address space that each may take beyond what it has; as many as there are without it
+by         launcher: "torchrun" or "slurm"; "" for a single process without one
+processes  number of processes
+tasks      tasks to run one after the other: arguments of `lenskit`, or {"config": FILE, "out": DIR} to train without
+           batch norm
+signals    signal of a process in a batch, such as {"1": "SIGTERM:5"}; see the toys' method `restless`
+log        file for the standard error of each process; its rank is appended to the name
+room       bytes of additional address space for each process; no limit by default
 
-The line that answers is, for each group, the exit status of each process. What each learned from is in DIR.RANK.json.
+The answer is one line with the exit status of each process, for each group. DIR.RANK.json lists the lenses of each
+process.
 """
 
 from __future__ import annotations
@@ -30,7 +32,7 @@ from pytorch_lightning.utilities.rank_zero import rank_zero_only
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-import lenskit.training.resume  # what takes longest, so once for all
+import lenskit.training.resume  # the slowest import, made once for all tests
 from lenskit.cli.main import run as lenskit
 from lenskit.config import Config
 from lenskit.run import Run
@@ -58,10 +60,10 @@ def start(group: dict[str, Any], rank: int, port: int) -> int:
     status = 70
     try:
         os.dup2(os.open(f"{group['log']}.{rank}", os.O_WRONLY | os.O_CREAT, 0o644), 2)
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # our answer goes there, and gloo prints to it, too
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # gloo prints to standard output, which is for the answers
         os.environ.update(environment(group["by"], rank, group["processes"], port))
         os.environ["TOYS_SIGNAL"] = group.get("signals", {}).get(str(rank), "")
-        rank_zero_only.rank = rank  # which Lightning takes from the environment when it is imported
+        rank_zero_only.rank = rank  # Lightning reads it from the environment when it is imported
         torch.set_num_threads(1)
         if room := group.get("room"):
             limit(room)
@@ -90,13 +92,13 @@ def environment(by: str, rank: int, processes: int, port: int) -> dict[str, str]
 
 
 def limit(room: int) -> None:
-    torch.zeros(4, 4).requires_grad_().mm(torch.ones(4, 4)).sum().backward()  # its threads need room, too
+    torch.zeros(4, 4).requires_grad_().mm(torch.ones(4, 4)).sum().backward()  # its threads need memory too
     used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (used + room,) * 2)
 
 
 class Seen(pl.Callback):
-    """Which lenses each epoch learned from."""
+    """Callback that records the lenses of each epoch."""
 
     def __init__(self) -> None:
         self.lenses: dict[int, list[int]] = {}

@@ -46,6 +46,6 @@ def test_a_second_run_leaves_the_file_alone(
 
 def test_an_empty_folder_is_no_place_for_a_file(simulated: Callable[..., Path], tmp_path: Path) -> None:
     (tmp_path / "a.h5").mkdir()
-    with pytest.raises(UsageError, match=r"a\.h5 exists and is no hdf5 store of simulated pairs"):
+    with pytest.raises(UsageError, match=r"a\.h5 exists and is not a hdf5 store of simulated pairs"):
         simulated(tmp_path / "a.h5", "hdf5")
     assert [file.name for file in tmp_path.rglob("*")] == ["a.h5"]

@@ -56,13 +56,17 @@ def test_that_a_lens_has_none_of_what_other_classes_have_can_be_said() -> None:
 @pytest.mark.parametrize(
     ("columns", "options", "complaint"),
     [
-        ({"substructure": ["vortexx"]}, {}, "row 0 (from 0), column substructure: 'vortexx' is no class (did you mean"),
+        (
+            {"substructure": ["vortexx"]},
+            {},
+            "row 0 (from 0), column substructure: 'vortexx' is not a class (did you mean",
+        ),
         (
             {"substructure": ["none", "vortex"]},
             {"classes": ("none", "spherical")},
             "row 1 (from 0), column substructure: vortex is none of the classes that there are",
         ),
-        ({"string_length": [1]}, {}, "column string_length is nothing that deeplense-a draws with these options (with"),
+        ({"string_length": [1]}, {}, "column string_length is not drawn by deeplense-a with these options (with"),
         (
             {"substructure": ["none"], "string_length": [1]},
             {},
@@ -81,7 +85,7 @@ def test_that_a_lens_has_none_of_what_other_classes_have_can_be_said() -> None:
             "row 0 (from 0), column log_axion_mass: -23 has no effect",
         ),
         ({"substructure": ["spherical"], "subhalos": [900]}, {}, "row 0 (from 0), column subhalos: 900 is above"),
-        ({"gamma1": [0.1]}, {}, "column gamma1 is derived by deeplense-a from what it draws"),
+        ({"gamma1": [0.1]}, {}, "column gamma1 cannot be given, because deeplense-a derives it"),
         ({"lens_q": [0.7]}, {}, "row 0 (from 0), column lens_q: 0.7 is not what its prior is, 1 throughout"),
         ({"snr": [20, 0]}, {}, "row 1 (from 0), column snr: 0 is not above 0"),
         ({"z_lens": [0.5, 1.1]}, {}, "row 1 (from 0), column z_lens: 1.1 is wrong: the lens, at 1.1, has to be before"),

@@ -278,7 +278,7 @@ def test_a_control_that_tells_a_headline_parameter_is_a_shortcut(caplog: pytest.
     assert _given_away(lenses, None) == _given_away(lenses, control(0.04)) == []
     assert not caplog.records
     (line,) = _given_away(lenses, control(0.11))
-    assert "images without a source tell theta_E (R2 0.16, at least 0.11)" in line
+    assert "images without a source predict theta_E (R2 0.16, at least 0.11)" in line
     assert [record.levelname for record in caplog.records] == ["WARNING"]
 
 
