@@ -1,7 +1,7 @@
-"""lenskit: learning from strong-gravitational-lens images without labels.
+"""Self-supervised learning on images of strong gravitational lenses.
 
-`lenskit.train`, `lenskit.resume` and `lenskit.load` do what the command line does; see docs/api.md. All names are
-loaded when they are first asked for, because they bring torch.
+`lenskit.train`, `lenskit.resume` and `lenskit.load` do the same as the command line; see docs/api.md. Each name is
+imported at its first use, because the import of torch is slow.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -31,7 +31,7 @@ _NAMES = {
     "lenskit.estimator": "LensEncoder",
     "lenskit.run": "Run",
 }
-"""Names by the module that they are loaded from."""
+"""Names by the module that they are imported from."""
 
 _LAZY = {name: module for module, names in _NAMES.items() for name in names.split()}
 

@@ -1,4 +1,7 @@
-"""lenskit from Python: what `import lenskit` offers, with the outcome that the command line has."""
+"""Python interface of lenskit: the functions behind `import lenskit`.
+
+Each function does the same as the command of its name.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,7 @@ from lenskit.embeddings import Embeddings, is_embeddings, may_be_embeddings
 from lenskit.encoder import Encoder
 from lenskit.encoders.encoder_run import open_run
 from lenskit.encoders.named import find_named, not_named
-from lenskit.errors import LenskitError, UsageError, near
+from lenskit.errors import LenskitError, UsageError, meant
 from lenskit.exporting.export import export as export_encoder
 from lenskit.exporting.timm_folder import is_export, load_export
 from lenskit.flags import CHOICES
@@ -50,29 +53,31 @@ def train(
     progress: bool = True,
     **choices: Any,
 ) -> Run:
-    """Trains an encoder, as `lenskit train` does: the same choices come to the same weights.
+    """Train an encoder, as `lenskit train` does.
+
+    The same choices give the same weights as on the command line.
 
     Args:
         recipe: Name or path of the recipe to start from; see `lenskit list recipes`.
         config: Path of a configuration to start from, such as a run's `run.toml`.
-        data: Stored images to train on instead of live simulations, `[READER:]PATH`.
+        data: Stored images to train on instead of simulated ones, `[READER:]PATH`.
         set: Any options, by `section.option`: `{"simulator.theta_E": "uniform(0.5, 2)", "pairs.noise.level": 1.0}`.
-        out: The run directory to make; by default `runs/METHOD-PAIRS`.
-        overwrite: Whether to replace the run directory if there is one.
+        out: The run directory to create; by default `runs/METHOD-PAIRS`.
+        overwrite: Whether to replace an existing run directory.
         progress: Whether to draw a progress bar.
-        choices: What else has a flag of its own, with underscores: `simulator`, `pairs`, `method`, `backbone`,
-            `lenses`, `epochs`, `batch_size`, `lr`, `optimizer`, `seed`, `precision`, `accelerator`, `devices` and
-            further ones of `lenskit train --help`. None is as good as nothing.
+        choices: Options that have a flag of `lenskit train`, with underscores: `simulator`, `pairs`, `method`,
+            `backbone`, `lenses`, `epochs`, `batch_size`, `lr`, `optimizer`, `seed`, `precision`, `accelerator`,
+            `devices` and the other flags of `lenskit train --help`. None means that the option is not given.
 
     Returns:
-        The run, finished or stopped by an interrupt (`Run.finished` tells).
+        The run. `Run.finished` is false if an interrupt stopped it.
 
     Raises:
-        UsageError: for what is unknown, contradicts itself, or has a wrong value.
-        LenskitError: if training cannot go on.
+        UsageError: if a name is unknown, options contradict each other, or a value is wrong.
+        LenskitError: if training fails.
     """
     if out is not None and not fspath(out):
-        raise UsageError("--out takes the run directory to make, got nothing")
+        raise UsageError("--out needs the path of the run directory, got an empty text")
     resolved = configuration(recipe, config=config, data=data, set=set, **choices)
     folder = _free_folder(resolved) if out is None else Path(out)
     name = None if recipe is None else fspath(recipe)
@@ -87,13 +92,17 @@ def configuration(
     set: Mapping[str, Any] | None = None,
     **choices: Any,
 ) -> Config:
-    """The configuration that `train` would train, as `lenskit train --print-config` shows it; see `train`."""
+    """Return the configuration that `train` would use.
+
+    It is the one that `lenskit train --print-config` prints. The arguments are those of `train`.
+    """
     from lenskit.data.readers import read_section
 
     given = {name: value for name, value in choices.items() if value not in (None, ())}
     for name in given:
         if name not in CHOICES:
-            raise UsageError(f"there is no choice {name!r}{near(name, CHOICES)}; there are {', '.join(CHOICES)}")
+            hint = meant(name, CHOICES, f"the options are {', '.join(CHOICES)}")
+            raise UsageError(f"unknown option {name!r}; {hint}")
     if data is not None and "simulator" in given:
         raise UsageError("--data and --simulator exclude each other: images are stored or simulated")
     flags: list[Layer] = [_flag(name, value) for name, value in given.items()]
@@ -104,15 +113,15 @@ def configuration(
 
 
 def resume(path: Text, *, progress: bool = True, **devices: Any) -> Run:
-    """Goes on with a run that was stopped or killed, as `lenskit train --resume` does.
+    """Resume a run that was stopped or killed, as `lenskit train --resume` does.
 
     Args:
         path: The run directory.
         progress: Whether to draw a progress bar.
-        devices: `accelerator`, `devices`, `num_nodes`, ... where they are others than before.
+        devices: `accelerator`, `devices`, `num_nodes`, ... if they differ from those of the first start.
 
     Raises:
-        LenskitError: if there is nothing to resume, or the checkpoint is not this run's.
+        LenskitError: if there is nothing to resume, or the checkpoint belongs to another run.
     """
     return resume_run(Path(path), progress=progress, **devices)
 
@@ -123,24 +132,24 @@ def evaluate(
     inputs: Sequence[Text] = (),
     **options: Any,
 ) -> Any:
-    """Judges runs, as `lenskit EVALUATION RUN...` does.
+    """Evaluate runs, as `lenskit EVALUATION RUN...` does.
 
-    Every evaluation has the options `output`, the folder to write to in place of those in the runs (`embed`, `explore`,
-    `predict` and `report` take a file, too), and `overwrite`, whether files that it did not write, and
-    its outcomes of other settings, data or runs are replaced.
+    Every evaluation has two more options. `output` is the folder to write to, instead of a folder in each run; `embed`,
+    `explore`, `predict` and `report` also accept a file. `overwrite` allows two replacements: files that the evaluation
+    did not write, and its own results from other settings, data or runs.
 
     Args:
-        evaluation: Its name; see `lenskit list evaluations`.
+        evaluation: Name of the evaluation; see `lenskit list evaluations`.
         runs: A run, embeddings, the path of either, the name of an encoder (`lenskit list encoders`), or several of
-            these; some evaluations need none.
-        inputs: The paths behind the run, for an evaluation that takes some (`predict`).
-        options: Those of the evaluation, with underscores; see `lenskit info EVALUATION`.
+            these. Some evaluations need none.
+        inputs: The paths after the run on the command line, for an evaluation that takes any (`predict`).
+        options: Options of the evaluation, with underscores; see `lenskit info EVALUATION`.
 
     Returns:
-        What the evaluation returns; it also writes what it finds into the runs.
+        The return value of the evaluation. The results are also written into the runs.
 
     Raises:
-        UsageError: for what is unknown, or no run.
+        UsageError: if a name is unknown, or a path is no run.
     """
     subjects = [runs] if isinstance(runs, Run | Embeddings | str | PathLike) else list(runs)
     own = {option.name for option in options_of(registry().find("evaluation", evaluation).load())}
@@ -161,10 +170,12 @@ def evaluate(
 
 
 def _sound(subjects: Sequence[Run | Embeddings | Text]) -> tuple[list[Run | Embeddings | Text], dict[str, str]]:
-    """The runs that can be opened, and of the others that are runs, why not; what is no run is left out in one line.
+    """Return the runs that can be opened, and for each damaged run the reason.
+
+    Paths that are no runs are left out with one warning.
 
     Raises:
-        LenskitError: if none can be opened, for the first one.
+        LenskitError: if no run can be opened; it is the error of the first one.
     """
     sound: list[Run | Embeddings | Text] = []
     damaged: dict[str, str] = {}
@@ -186,12 +197,12 @@ def _sound(subjects: Sequence[Run | Embeddings | Text]) -> tuple[list[Run | Embe
     if first and not sound:
         raise first
     if others:
-        log.warning("left out, for they are no runs: %s", listed(others, 6))
+        log.warning("left out, because they are not runs: %s", listed(others, 6))
     return sound, damaged
 
 
 def _open(subject: Text) -> Run | Embeddings:
-
+    """-"""
     path = Path(subject)
     return Embeddings.load(path) if may_be_embeddings(path) else open_run(fspath(subject))
 
@@ -204,26 +215,27 @@ def render(
     seed: int = 0,
     ignore: Sequence[str] = (),
 ) -> tuple[NDArray[np.float32], dict[str, NDArray[Any]]]:
-    """Makes images of the lenses of a table, as `lenskit render` does: one row is one lens.
+    """Render the lenses of a table, as `lenskit render` does: one image a row.
 
     Args:
-        table: Path of a CSV or JSON file; or a mapping of columns, a list of mappings, one a row, or a DataFrame.
-            Columns are parameters by the names that the simulator has for them; what none says, or is None, is drawn.
-        simulator: Its name; see `lenskit list simulators`. None takes the default one.
-        set: Any of its options: `{"simulator.theta_E": "uniform(0.5, 2)"}`, or without the section.
-        seed: Of what is drawn.
+        table: Path of a CSV or JSON file; or a mapping of columns, a list of mappings (one a row), or a DataFrame.
+            Columns have the names of the simulator's parameters. A parameter that has no column, or is None, is drawn.
+        simulator: Name of the simulator; see `lenskit list simulators`. None is the default simulator.
+        set: Options of the simulator: `{"simulator.theta_E": "uniform(0.5, 2)"}`, or without the section.
+        seed: Random seed of the drawn parameters.
         ignore: Columns to leave out.
 
     Returns:
-        Images (n, channels, height, width), and by name all that is recorded of them, (n,) each: numbers, the names of
-        classes, and as `name` what the images are called.
+        Images (n, channels, height, width), and the recorded values by name, (n,) each: numbers, names of classes, and
+        under `name` the names of the images.
 
     Raises:
-        UsageError: naming row and column, if the table is none, or gives what the simulator cannot take.
+        UsageError: if the table cannot be read, or has a value that the simulator does not accept; the message names
+            the row and the column.
     """
     options = {name.removeprefix("simulator."): value for name, value in (set or {}).items()}
     if "name" in options:
-        raise UsageError("set changes options of the simulator; say another one with simulator=NAME")
+        raise UsageError("set changes options of the simulator; choose another simulator with simulator=NAME")
     read = read_table(table).without(ignore)
     named = {"name": simulator} if simulator else {}
     rendering = Rendering(read, *simulator_for(read, {"simulator": named | options}), seed)
@@ -232,12 +244,12 @@ def render(
 
 
 def load(path: Text) -> Run | Encoder:
-    """Opens what lenskit wrote.
+    """Open a run, an encoder or an export that lenskit wrote.
 
     Args:
-        path: A run directory (or its folder `best`, for the same run with the encoder that did best) gives a `Run`;
-            an encoder's folder, or one that `lenskit export` wrote for timm, or a file in one of these, an `Encoder`;
-            so does the name of an encoder (`lenskit list encoders`), if there is no such path.
+        path: A run directory gives a `Run`; its folder `best` gives the same run with its best encoder. The folder of
+            an encoder, a folder that `lenskit export` wrote for timm, or a file in one of these gives an `Encoder`. If
+            there is no such path, the name of an encoder (`lenskit list encoders`) also gives an `Encoder`.
 
     Raises:
         UsageError: if it is none of these.
@@ -248,7 +260,7 @@ def load(path: Text) -> Run | Encoder:
     path = Path(path)
     folder = path.parent if path.is_file() else path
     if path.suffix == ".onnx":
-        raise UsageError(f"{path} is opened with onnxruntime: lenskit loads runs, encoders and exports for timm")
+        raise UsageError(f"open {path} with onnxruntime: lenskit loads runs, encoders and exports for timm")
     if (folder / "run.toml").is_file() or (folder.name == "best" and (folder.parent / "run.toml").is_file()):
         return Run(folder)
     if (folder / "encoder.json").is_file():
@@ -265,21 +277,21 @@ def load(path: Text) -> Run | Encoder:
 def export(
     source: Run | Encoder | Text, format: str = "timm", folder: Text | None = None, *, overwrite: bool = False
 ) -> Path:
-    """Writes a trained encoder for those who do not have lenskit, as `lenskit export` does.
+    """Write a trained encoder for use without lenskit, as `lenskit export` does.
 
     Args:
-        source: The run or the encoder, or whatever `load` opens.
-        format: `timm` for safetensors and a JSON card that timm loads by itself; `onnx` for the whole encoder, with
-            stretching and resizing, as one file.
-        folder: Where to write; by default `export/FORMAT` in the run.
+        source: The run or the encoder, or a path or name that `load` opens.
+        format: `timm` for safetensors and a JSON card, which timm loads without lenskit; `onnx` for one file with the
+            whole encoder, including stretching and resizing.
+        folder: Folder to write to; by default `export/FORMAT` in the run.
         overwrite: Whether to replace the files of an earlier export.
 
     Returns:
         The folder.
 
     Raises:
-        UsageError: if there is no such format, or files are in the way, or the backbone is no model of timm.
-        LenskitError: if there is no encoder yet, the format's extra is not installed, or what would be written gives
+        UsageError: if the format is unknown, files would be overwritten, or the backbone is no model of timm.
+        LenskitError: if there is no encoder yet, the extra of the format is not installed, or the exported files give
             other features than the encoder.
     """
     opened = load(source) if isinstance(source, str | PathLike) else source
@@ -287,13 +299,16 @@ def export(
 
 
 def load_encoder(path: Text) -> Encoder:
-    """The encoder of whatever `load` opens: for a run, its trained one."""
+    """Return the encoder of a path or name that `load` opens; of a run, its trained one."""
     loaded = load(path)
     return loaded if isinstance(loaded, Encoder) else loaded.encoder()
 
 
 def _flag(name: str, value: Any) -> Layer:
-    """Make the layer of a choice, as the command line has it: a number of devices is a text there, too."""
+    """Return the layer of an option that has a flag, as the command line builds it.
+
+    A number of devices becomes a text, as on the command line.
+    """
     choice = CHOICES[name]
     return {choice.section: {choice.option: str(value) if choice.kind is str else value}}
 

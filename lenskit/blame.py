@@ -1,4 +1,4 @@
-"""The plugin that an error comes from."""
+"""Identification of the plugin in whose code an error arose."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from lenskit.registry import registry
 
 
 def fault_of_plugin(error: BaseException) -> str | None:
-    """Return a line that names the third party's component in whose code an error arose; None if it is ours.
+    """Return a line that blames a third party's plugin for an error, or None.
 
-    The line names the component, its distribution, the module and the line number:
-    `method 'mine' of lenskit-mine 1.0 failed: KeyError: 'x' (lenskit_mine.method, line 12)`.
+    None means that the error arose in lenskit itself. The line names the component, its distribution, the module and the
+    line number: `method 'mine' of lenskit-mine 1.0 failed: KeyError: 'x' (lenskit_mine.method, line 12)`.
 
     Args:
         error: The error, with its traceback.
@@ -31,7 +31,7 @@ def fault_of_plugin(error: BaseException) -> str | None:
 
 
 def _packages() -> dict[str, Plugin]:
-    """Third parties' plugins by the package of their components."""
+    """Return the plugins of third parties by the package of their components."""
     foreign = [record for record in registry().records if not record.is_bundled]
     return {record.component.target.partition(":")[0].partition(".")[0]: record.plugin for record in foreign}
 

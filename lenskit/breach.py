@@ -15,11 +15,14 @@ from lenskit.errors import LenskitError
 from lenskit.origin import origin_of
 
 TOLERANCE = 1e-4
-"""Largest difference that counts as rounding, as a part of the range of values."""
+"""Largest difference that counts as rounding, as a fraction of the largest absolute value."""
 
 
 class Met:
-    """Components that were checked already, by identity: they need not be hashable."""
+    """Components that were already checked.
+
+    They are found by `id`, because a component need not be hashable.
+    """
 
     def __init__(self) -> None:
         self._components: WeakValueDictionary[int, Any] = WeakValueDictionary()
@@ -28,16 +31,16 @@ class Met:
         return self._components.get(id(component)) is component
 
     def add(self, component: Any) -> None:
-        """Remember a component as long as it lives."""
+        """Remember a component until it is deleted."""
         self._components[id(component)] = component
 
 
 def breach(component: object, fault: str) -> LenskitError:
-    """Return the error of a component that breaks its contract.
+    """Return the error for a component that breaks its contract.
 
     Args:
         component: The component.
-        fault: What it does wrong, to stand behind its name: `returns a list`.
+        fault: The fault, as it follows the component's name: `returns a list`.
     """
     return LenskitError(f"{origin_of(component)} {fault}")
 
@@ -50,18 +53,18 @@ def check_tensor(
     device: torch.device | None = None,
     floats: bool = True,
 ) -> None:
-    """Raise unless a component gave a tensor of the right shape.
+    """Check that a component returned a tensor of the right shape.
 
     Args:
         component: The component.
         what: Name of the value for the message, such as `images`.
         value: The value.
-        shape: Its shape; None stands for any length.
-        device: Its device, if it matters.
-        floats: Whether its numbers are to be floats.
+        shape: Required shape; None stands for any length.
+        device: Required device; None for any.
+        floats: Whether the tensor must hold floats.
 
     Raises:
-        LenskitError: It says what was given, and what would be right.
+        LenskitError: if it does not; the message names the value and the required one.
     """
     wanted = " x ".join("n" if length is None else str(length) for length in shape)
     if not isinstance(value, Tensor):
@@ -77,10 +80,10 @@ def check_tensor(
 
 
 def check_finite(component: object, what: str, value: Tensor) -> None:
-    """Raise if a component gave values that are not finite.
+    """Check that a component returned finite values.
 
     Raises:
-        LenskitError: It says how many.
+        LenskitError: if some are not finite; the message gives their number.
     """
     finite = value.isfinite()
     if not finite.all():
@@ -89,7 +92,7 @@ def check_finite(component: object, what: str, value: Tensor) -> None:
 
 
 def differ(one: Tensor, other: Tensor) -> bool:
-    """Whether two tensors of one shape differ by more than rounding."""
+    """Whether two tensors of the same shape differ by more than rounding."""
     finite = torch.cat([one.flatten(), other.flatten()]).nan_to_num(0.0, 0.0, 0.0)
     reach = float(finite.abs().max()) if len(finite) else 0.0
     return not torch.allclose(one, other, rtol=0, atol=reach * TOLERANCE, equal_nan=True)
@@ -97,13 +100,14 @@ def differ(one: Tensor, other: Tensor) -> bool:
 
 @contextmanager
 def no_global_generator(component: object) -> Iterator[None]:
-    """Raise if a component takes numbers from a global generator of torch or numpy, and put the generators back.
+    """Check that a component draws no numbers from a global generator.
 
-    Python's own is not looked at, because other threads use it: numbers from it show as another image alone than among
-    others.
+    The generators of torch and numpy are checked, and restored afterwards. Python's own generator is not, because other
+    threads use it. A component that draws from it fails another check: its image of a lens alone differs from that in
+    a batch.
 
     Raises:
-        LenskitError: It names the generator.
+        LenskitError: if it draws from one; the message names the generator.
     """
     before, array = _generators(), np.random.get_state()
     fault: LenskitError | None = None
@@ -111,7 +115,7 @@ def no_global_generator(component: object) -> Iterator[None]:
         try:
             yield
         except LenskitError as error:
-            fault = error  # which a global generator may be the reason of
+            fault = error  # a global generator may be the cause
         finally:
             after = _generators()
             np.random.set_state(array)

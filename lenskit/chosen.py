@@ -1,4 +1,4 @@
-"""A component chosen by name, with validated options."""
+"""Component chosen by name, with validated options."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
+from lenskit.component import in_words
 from lenskit.errors import LenskitError, UsageError
 from lenskit.interface import old_names
 from lenskit.naming import without_distribution
@@ -17,14 +18,14 @@ from lenskit.words import quoted, reason, shortened
 
 @dataclass(frozen=True)
 class Chosen:
-    """A component with options that were validated.
+    """Component with validated options.
 
     Attributes:
         kind: Kind, such as `method`.
         name: Name that files record.
         component: The class.
-        arguments: Validated options, as the constructor takes them.
-        plain: The same as plain values that TOML can hold, without those that are None.
+        arguments: Validated options as arguments of the constructor.
+        plain: The same as plain values that TOML can hold; options that are None are left out.
     """
 
     kind: str
@@ -40,28 +41,32 @@ class Chosen:
             given: Positional arguments of the constructor.
 
         Raises:
-            UsageError: The constructor refuses its options by a `ValueError`.
+            UsageError: The constructor raises a `ValueError` for its options.
+            LenskitError: The component was written for plugin interface 1.
         """
         try:
             component = self.component(*given, **deepcopy(self.arguments))
         except LenskitError:
             raise
         except ValueError as error:
-            raise UsageError(f"{self.kind} {quoted(self.name)} does not take these options: {reason(error)}") from error
+            raise UsageError(
+                f"{in_words(self.kind)} {quoted(self.name)} does not accept these options: {reason(error)}"
+            ) from error
         if changes := old_names(self.kind, component):
             raise LenskitError(
-                f"{self.kind} {quoted(self.name)} was written for plugin interface 1: change {', '.join(changes)}"
+                f"{in_words(self.kind)} {quoted(self.name)} was written for plugin interface 1: change "
+                f"{', '.join(changes)}"
             )
         return component
 
 
 @dataclass(frozen=True)
 class ChosenPairs:
-    """Pairs that several components make together (`lens-fixed+blur`).
+    """Pair strategy composed of several components (`lens-fixed+blur`).
 
     Attributes:
         first: Component that makes the views.
-        rest: Components that transform them, in their order.
+        rest: Components that transform the views, in this order.
     """
 
     first: Chosen
@@ -74,31 +79,31 @@ class ChosenPairs:
 
     @property
     def arguments(self) -> dict[str, Any]:
-        """Validated options; those of a part behind the first as `PART.OPTION`."""
+        """Validated options; an option of a later part is `PART.OPTION`."""
         parts = self._by_part().items()
         return self.first.arguments | {f"{key}.{name}": v for key, part in parts for name, v in part.arguments.items()}
 
     @property
     def plain(self) -> dict[str, Any]:
-        """Options as plain values: those of the first, and a table of each other's."""
+        """Options as plain values: those of the first part, and a table for each other part."""
         return self.first.plain | {key: part.plain for key, part in self._by_part().items()}
 
     def _by_part(self) -> dict[str, Chosen]:
-        """Return the parts behind the first, by the names of their tables of options."""
+        """Return the parts after the first, by the names of their tables of options."""
         return {without_distribution(part.name): part for part in self.rest}
 
     def build(self) -> Any:
         """Construct the components.
 
         Raises:
-            UsageError: One behind the first makes views of its own.
+            UsageError: A part after the first is no transform, but makes views itself.
         """
         from lenskit.kinds.pairs import Composition, Transform
 
         transforms = {key: part.build() for key, part in self._by_part().items()}
         for name, transform in transforms.items():
             if not isinstance(transform, Transform):
-                raise UsageError(f"pairs {name!r} make views of their own: only the first of several may do so")
+                raise UsageError(f"pair strategy {name!r} makes views itself, so it must be the first part")
         return Composition(self.first.build(), transforms)
 
 
@@ -107,30 +112,30 @@ def choose(kind: str, name: str, options: Mapping[str, Any]) -> Chosen:
 
     Args:
         kind: Kind, such as `method`.
-        name: Name as a user types it. The part behind a colon is an option's value.
+        name: Name as a user types it. The text after a colon is the value of an option.
         options: Options.
 
     Raises:
-        UsageError: There is no such component, or an option is wrong.
+        UsageError: The name is unknown, or an option is wrong.
         LenskitError: The component cannot be loaded.
     """
     record = registry().find(kind, name)
     component, argument = record.load(), record.component.argument
     if argument and argument in options:
-        raise UsageError(f"{kind} {name!r} has its {argument} behind the colon, and no option {argument!r}")
+        raise UsageError(f"{in_words(kind)} {name!r} sets {argument} after the colon: remove the option {argument!r}")
     behind = {argument: name.partition(":")[2]} if argument else {}
     arguments, plain = validate(
-        component, {**options, **behind}, f"{kind} {quoted(name)}", f"`lenskit info {record.typed}`"
+        component, {**options, **behind}, f"{in_words(kind)} {quoted(name)}", f"`lenskit info {record.typed}`"
     )
     plain = {key: value for key, value in plain.items() if key not in behind}
     return Chosen(kind, registry().recorded(kind, name), component, arguments, plain)
 
 
 def choose_pairs(name: str, options: Mapping[str, Any]) -> Chosen | ChosenPairs:
-    """Choose pairs, which may be put together by `+`.
+    """Choose a pair strategy, which may consist of parts joined by `+`.
 
-    The options of the first stand in the section itself, as if it were alone; those of each other in a table of its
-    name, without the distribution.
+    The options of the first part are in the section itself. Those of each other part are in a table with its name,
+    without the distribution.
 
     Raises:
         UsageError: A part is named twice, or its options are no table.
@@ -138,11 +143,11 @@ def choose_pairs(name: str, options: Mapping[str, Any]) -> Chosen | ChosenPairs:
     first, *rest = name.split("+")
     tables = {without_distribution(part): part for part in rest}
     if len({without_distribution(first), *tables}) <= len(rest):
-        raise UsageError(f"pairs {quoted(name)} name a part twice")
+        raise UsageError(f"pair strategy {quoted(name)} names a part twice")
     for key, part in tables.items():
         if not isinstance(options.get(key, {}), Mapping):
             raise UsageError(
-                f"pairs {quoted(part)} has options, such as --set pairs.{shortened(key)}.OPTION=VALUE, "
+                f"pair strategy {quoted(part)} takes options, such as --set pairs.{shortened(key)}.OPTION=VALUE, "
                 f"got {quoted(options[key])}"
             )
     head = choose("pairs", first, {key: value for key, value in options.items() if key not in tables})
@@ -160,7 +165,7 @@ def build(kind: str, name: str, options: Mapping[str, Any], *given: Any) -> Any:
         given: Positional arguments of the constructor.
 
     Raises:
-        UsageError: There is no such component, or an option is wrong.
+        UsageError: The name is unknown, or an option is wrong.
         LenskitError: The component cannot be loaded.
     """
     return choose(kind, name, options).build(*given)

@@ -1,4 +1,4 @@
-"""What a plugin says of each thing it brings."""
+"""Record by which a plugin announces a component."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 INTERFACE = 2
-"""Version of the plugin interface. It is raised when plugins written for the old one would break."""
+"""Version of the plugin interface. It increases when plugins for the previous version would break."""
 
 KINDS = {
     "simulator": "simulators",
@@ -21,27 +21,32 @@ KINDS = {
     "instrument": "instruments",
     "recipe": "recipes",
 }
-"""The kinds of component, and the plural by which hooks and `lenskit list` name them."""
+"""Kinds of components, and their plurals in the names of hooks and in `lenskit list`."""
 
 FILES = ("instrument", "recipe")
 """Kinds that are TOML files. Encoders are folders, commands are `click.Command`; all other kinds are classes."""
 
 
+def in_words(kind: str) -> str:
+    """Return the name of a kind for messages: `pair strategy` for `pairs`."""
+    return {"pairs": "pair strategy", "dataset": "reader"}.get(kind, kind)
+
+
 @dataclass(frozen=True, slots=True)
 class Component:
-    """A named component and where to find it.
+    """Named component, and the place of its implementation.
 
     Args:
-        name: What a user types, such as `simsiam`.
-        target: Import string `package.module:Class`, imported only when the component is used. Of a command it is that
-            of a `click.Command`. Of a kind that is a TOML file, an instrument or a recipe, it is
-            `package:path/of/file.toml`. Of an encoder it is `package:path/of/folder`, or the address of a folder:
-            `hf://OWNER/REPO[@REVISION]/PATH` or `https://...`.
+        name: Name that a user types, such as `simsiam`.
+        target: Import string `package.module:Class`, which is imported only when the component is used. For a command
+            it names a `click.Command`. For an instrument or a recipe it is `package:path/of/file.toml`. For an encoder
+            it is `package:path/of/folder`, or the address of a folder: `hf://OWNER/REPO[@REVISION]/PATH` or
+            `https://...`.
         summary: One line for `lenskit list`.
-        argument: Name of the option that the part behind a colon sets, for components that stand for many
-            (`timm:NAME` sets the option `model` of `timm`). Of an encoder it is an option of its backbone.
+        argument: Name of the option that the part after a colon sets, for a component that stands for many (`timm:NAME`
+            sets the option `model` of `timm`). For an encoder it is an option of the backbone.
         interface: Version of the plugin interface that the component was written for.
-        digests: Of an encoder with an address, the SHA-256 digest of each of its files by name.
+        digests: For an encoder with an address, the SHA-256 digest of each file by name.
     """
 
     name: str

@@ -1,14 +1,14 @@
-"""A run's configuration: which components with which options.
+"""Configuration of a run: its components and their options.
 
-Layers, lowest first: the method's own defaults, the recipe `default`, the recipe, the file, the flags. Options of a
-higher layer go over those of a lower one, by three rules:
+Layers, lowest first: the method's defaults, the recipe `default`, the recipe, the file, the flags. Options of a higher
+layer override those of a lower one, with three rules:
 
-- A layer that names another method than the chosen one loses its sections `method` and `optimizer`, and whatever either
-  method sets by default: sections of components as a whole, settings by option.
-- Naming another component replaces its section. `data` and `simulator` replace each other.
-- Naming another optimizer takes that one's defaults.
+- If a layer names another method than the chosen one, its sections `method` and `optimizer` are dropped. So are the
+  defaults of either method: whole sections of components, and single options of settings.
+- A layer that names another component replaces the section. `data` and `simulator` replace each other.
+- A layer that names another optimizer takes the defaults of that optimizer.
 
-The outcome is validated once. It holds every option's value, so that `run.toml` repeats the run when defaults change.
+The result is validated once. It holds the value of every option, so `run.toml` repeats the run even if defaults change.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from typing import Any
 import tomli_w
 
 from lenskit.chosen import Chosen, ChosenPairs, choose, choose_pairs
+from lenskit.component import in_words
 from lenskit.errors import UsageError
 from lenskit.layers import (
     COMPONENTS,
@@ -49,7 +50,7 @@ DEFAULT = ("default", "lenskit-ssl")
 
 @dataclass(frozen=True)
 class Settings:
-    """Settings that were validated.
+    """Validated settings.
 
     Attributes:
         component: The class.
@@ -68,11 +69,11 @@ class Settings:
 
 @dataclass(frozen=True)
 class Config:
-    """A resolved configuration.
+    """Resolved configuration.
 
     Attributes:
-        sections: For each section its plain values; component sections have a `name`, and `data` a `path`.
-        validated: For each section the object that `build` constructs from.
+        sections: Plain values of each section; a section of a component has a `name`, and `data` also a `path`.
+        validated: For each section, the object that `build` constructs from.
     """
 
     sections: dict[str, dict[str, Any]]
@@ -80,14 +81,15 @@ class Config:
 
     @classmethod
     def resolve(cls, *layers: Layer, only: Container[str] = SECTIONS) -> Config:
-        """Put layers together, over the defaults, and check the outcome.
+        """Merge layers over the defaults, and validate the result.
 
         Args:
-            layers: Layers, each over the one before.
-            only: Sections that are wanted; the components of others are not even loaded.
+            layers: Layers; each overrides the one before.
+            only: Sections to resolve. The components of other sections are not loaded.
 
         Raises:
-            UsageError: A section, component or option is unknown, or a value is wrong; names the file that has it.
+            UsageError: A section, component or option is unknown, or a value is wrong. If a file has the fault, the
+                message names it.
         """
         try:
             return cls._resolve(layers, only)
@@ -99,7 +101,7 @@ class Config:
 
     @classmethod
     def _fault(cls, layers: Sequence[Layer], only: Container[str]) -> str:
-        """Return the message of the error in some layers, empty if there is none."""
+        """Return the message of the error in some layers, or an empty text."""
         try:
             cls._resolve(layers, only)
         except UsageError as error:
@@ -128,22 +130,22 @@ class Config:
 
     @classmethod
     def from_toml(cls, path: Path | str) -> Config:
-        """Read a file that holds all of a configuration, such as a run's.
+        """Read a file with a complete configuration, such as a run's `run.toml`.
 
         Raises:
-            UsageError: A section or option is wrong; names it, and the file.
+            UsageError: A section or option is wrong; the message names it and the file.
         """
         return cls.resolve(read_layer(Path(path)))
 
     def build(self, section: str, *given: Any) -> Any:
-        """Construct the component of a section, or its settings.
+        """Construct the component or the settings of a section.
 
         Args:
-            section: One of the sections.
+            section: Name of the section.
             given: Positional arguments of the component's constructor.
 
         Raises:
-            UsageError: The constructor refuses its options.
+            UsageError: The constructor does not accept its options.
         """
         return self.validated[section].build(*given)
 
@@ -152,7 +154,10 @@ class Config:
         return self.sections[section]["name"]
 
     def to_toml(self) -> str:
-        """Return the configuration as TOML, with escape sequences for letters that a terminal would not print."""
+        """Return the configuration as TOML.
+
+        Characters that a terminal would not print are written as escape sequences.
+        """
         text = tomli_w.dumps(self.sections)
         return "".join(c if c.isprintable() or c == "\n" else f"\\U{ord(c):08x}" for c in text)
 
@@ -164,13 +169,15 @@ def read_layers(
     set: Mapping[str, Any],
     only: Container[str] = SECTIONS,
 ) -> list[Layer]:
-    """Read the arguments of a command into layers, each over the one before.
+    """Read the arguments of a command into layers.
+
+    Each layer overrides the one before.
 
     Args:
         recipe: Name or path of a recipe, see `read_recipe`.
         config: Path of a configuration.
         flags: Layers of flags.
-        set: Values by `section.option`, over the flags, see `assignment`; or a section's options by its name.
+        set: Values by `section.option`, which override the flags (see `assignment`), or a section's options by its name.
         only: Sections that the command uses.
 
     Raises:
@@ -200,11 +207,11 @@ def read_layers(
 
 
 def _advice(key: str, value: Any, layers: Sequence[Layer], only: Container[str]) -> str:
-    """Say which section has an option, or else give an example of one."""
+    """Return advice for an option without a section: its section, or an example."""
     if key in SETTINGS:
         return f"{key} is a section, with options such as {key}.{next(iter(options_of(SETTINGS[key]))).name}"
     if key in SECTIONS:
-        return f"{key} is a section; say {key}.name={shortened(str(value))}"
+        return f"{key} is a section; use {key}.name={shortened(str(value))}"
     try:
         config = Config.resolve(*layers, only=only)
     except UsageError as error:
@@ -212,23 +219,23 @@ def _advice(key: str, value: Any, layers: Sequence[Layer], only: Container[str])
     options = {section: chosen.arguments for section, chosen in config.validated.items()}
     places = [f"{section}.{option}" for section, names in options.items() for option in names]
     if matches := [place for place in places if place.endswith(f".{key}")]:
-        return f"say {' or '.join(matches)}"
+        return f"use {' or '.join(matches)}"
     section = next((name for name in ("method", "simulator") if options.get(name)), "train")
-    return f"no section has {quoted(key)}; options are such as {section}.{next(iter(options[section]))}"
+    return f"no section has the option {quoted(key)}; an example is {section}.{next(iter(options[section]))}"
 
 
 def _default() -> Layer:
-    """Read the recipe `default`; empty if its plugin was not loaded."""
+    """Return the recipe `default`; empty if its plugin was not loaded."""
     records = (r for r in registry().of_kind("recipe") if (r.name, r.plugin.distribution) == DEFAULT)
     return next((parse_toml(record.load(), "recipe 'default'") for record in records), {})
 
 
 def _merged(layers: Sequence[Layer], with_method: bool) -> dict[str, dict[str, Any]]:
-    """Merge layers by the rules above.
+    """Merge layers by the rules of this module.
 
     Args:
-        layers: Layers, each over the one before.
-        with_method: Whether the method counts.
+        layers: Layers; each overrides the one before.
+        with_method: Whether the rules about the method apply.
     """
     for layer in layers:
         check_sections(layer)
@@ -253,7 +260,10 @@ def _merged(layers: Sequence[Layer], with_method: bool) -> dict[str, dict[str, A
 
 
 def _recorded(layer: Layer) -> Layer:
-    """Name the components of a layer as files record them: each has one name then, however it was typed."""
+    """Replace the names of a layer's components by the names that files record.
+
+    Each component then has a single name, no matter how it was typed.
+    """
     return {section: _recorded_section(section, values) for section, values in layer.items()}
 
 
@@ -273,7 +283,7 @@ def _method(name: str) -> Any:
 
 
 def _without_replaced(layer: Layer, chosen: str) -> Layer:
-    """Drop settings that belong to the layer's own method, if another one is chosen."""
+    """Drop settings that belonged to the layer's own method, if another one is chosen."""
     own = layer.get("method", {}).get("name", chosen)
     if own == chosen or not isinstance(own, str):
         return layer
@@ -300,9 +310,9 @@ def _component(section: str, values: Mapping[str, Any]) -> tuple[dict[str, Any],
     Raises:
         UsageError: An entry is missing or wrong.
     """
-    reserved = {"name": f"the {COMPONENTS[section]} to use"}
+    reserved = {"name": f"the {in_words(COMPONENTS[section])} to use"}
     if section == "data":
-        reserved["path"] = "where the data are"
+        reserved["path"] = "the file or folder of the data"
     for key, meaning in reserved.items():
         if not isinstance(values.get(key), str):
             got = f", got {quoted(values[key])}" if key in values else ""
@@ -316,17 +326,19 @@ def _component(section: str, values: Mapping[str, Any]) -> tuple[dict[str, Any],
 
 
 def _optimizer(method: Any, values: Mapping[str, Any]) -> Settings | None:
-    """Return the settings of the optimizer: the method's, and the given ones over them; None for its own optimizers.
+    """Return the settings of the optimizer; None if the method makes its own.
+
+    Given settings override those of the method.
 
     Raises:
-        UsageError: Something is given, and the method makes its optimizers itself.
+        UsageError: Settings are given, but the method makes its optimizers itself.
     """
     own = method.component.optimizer_defaults
     if own is None:
         if values:
             raise UsageError(
-                f"method {method.name!r} makes its optimisers itself, and takes no --optimizer, --lr or options of "
-                f"that section: see `lenskit info {method.name}` for those of its own"
+                f"method {method.name!r} makes its optimisers itself: omit --optimizer, --lr and the section "
+                f"optimizer, and see `lenskit info {method.name}` for its own options"
             )
         return None
     name = values.get("name", own["name"])

@@ -1,14 +1,14 @@
-"""Finds plugins, and the components that they bring.
+"""Discovery of plugins and their components.
 
-Each entry point of the group `lenskit.plugins` is loaded in a guard of its own, and so is each of its hooks. A fault
-costs a line on standard error and a remark in `lenskit plugins`, and no more than it has to:
+Each entry point of the group `lenskit.plugins` is loaded separately, and so is each of its hooks. A fault gives a line
+on standard error and a remark in `lenskit plugins`. It affects as little as possible:
 
 - A plugin that cannot be imported is left out.
-- A hook that fails, is unknown or lacks `@hookimpl` brings nothing; the plugin's other hooks do.
+- A hook that fails, is unknown or lacks `@hookimpl` is left out. The other hooks of the plugin are called.
 - A component that breaks a rule (`naming.py`) is left out alone.
 
-Two environment variables steer this: `LENSKIT_STRICT=1` raises instead, `LENSKIT_PLUGINS=a,b` (or an empty value)
-limits what is loaded.
+Two environment variables change this. `LENSKIT_STRICT=1` raises the error instead. `LENSKIT_PLUGINS=a,b` (or an empty
+value) restricts the plugins that are loaded.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ import pluggy
 
 from lenskit import hookspecs
 from lenskit.captured import captured
-from lenskit.component import KINDS, Component
+from lenskit.component import KINDS, Component, in_words
 from lenskit.errors import UsageError, near
 from lenskit.found import Plugin, Record, Refusal
 from lenskit.naming import DISTRIBUTION, fault, shown
@@ -37,16 +37,16 @@ from lenskit.words import MESSAGE, escaped, shortened
 GROUP = "lenskit.plugins"
 
 HOOKS = {f"lenskit_{plural}": kind for kind, plural in KINDS.items()}
-"""Kind of the components of each hook."""
+"""Kind of the components that each hook returns."""
 
 
 def find_plugins(
     entry_points: Iterable[metadata.EntryPoint] | None = None,
 ) -> tuple[list[Plugin], list[Record]]:
-    """Load plugins, and return them with the components that they bring.
+    """Load plugins, and return them with their components.
 
     Args:
-        entry_points: Their entry points, by default those of all distributions that are installed.
+        entry_points: Entry points of plugins; by default those of all installed distributions.
     """
     if entry_points is None:
         entry_points = metadata.entry_points(group=GROUP)
@@ -72,18 +72,21 @@ def find_plugins(
 
 @cache
 def _origin(distribution: metadata.Distribution | None) -> tuple[str, str]:
-    """Name and version of a distribution: read once, for they are parsed anew at each access."""
+    """Return name and version of a distribution.
+
+    The result is cached, because the metadata are parsed again at each access.
+    """
     headers = distribution.metadata if distribution else None
-    if not headers:  # there is no distribution, or it has lost its metadata
+    if not headers:  # there is no distribution, or its metadata are missing
         return "unknown", "?"
     name, version = str(headers["Name"]), str(headers["Version"])
     return (name, version) if DISTRIBUTION.fullmatch(name) else ("unknown", version)
 
 
 def _load(entry_point: metadata.EntryPoint, plugin: Plugin, manager: pluggy.PluginManager) -> list[Record]:
-    """Load a plugin, and call each of its hooks, alone in the manager.
+    """Load a plugin, and call each of its hooks.
 
-    What goes wrong is noted in the plugin, or raised if strict.
+    The manager holds no other plugin meanwhile. A fault is recorded in the plugin, or raised if strict.
     """
     start, module = perf_counter(), None
     records: list[Record] = []
@@ -122,7 +125,9 @@ def _call(hook: pluggy.HookCaller, plugin: Plugin, module: str) -> list[Record]:
     try:
         components = next(iter(hook()), None)  # pluggy leaves None out
         if isinstance(components, str | bytes | Mapping) or not isinstance(components, Iterable):
-            _refuse(plugin, Refusal(f"hook {name}", f"it returned {shown(components)}, which is no list of Components"))
+            _refuse(
+                plugin, Refusal(f"hook {name}", f"it returned {shown(components)}, which is not a list of Components")
+            )
             return []
         every = list(components)
     except (Exception, SystemExit) as error:
@@ -133,7 +138,7 @@ def _call(hook: pluggy.HookCaller, plugin: Plugin, module: str) -> list[Record]:
     records = []
     for component in every:
         if not isinstance(component, Component):
-            _refuse(plugin, Refusal(f"an entry of hook {name}", f"{shown(component)} is no Component"))
+            _refuse(plugin, Refusal(f"an entry of hook {name}", f"{shown(component)} is not a Component"))
         elif why := fault(kind, component):
             _refuse(plugin, _refusal(kind, component, why))
         else:
@@ -142,9 +147,10 @@ def _call(hook: pluggy.HookCaller, plugin: Plugin, module: str) -> list[Record]:
 
 
 def _without_doubles(records: list[Record]) -> list[Record]:
-    """Leave out components that nobody could ask for: a second one of a name, or a second verb.
+    """Leave out components whose names are taken.
 
-    A command gives way to an evaluation, and any evaluation to a bundled command.
+    A name is taken by an earlier component of the same kind and distribution. A command also gives way to an evaluation
+    of its name, and an evaluation to a bundled command.
     """
     evaluations = {r.name for r in records if r.kind == "evaluation"}
     commands = {r.name for r in records if r.kind == "command" and r.is_bundled}
@@ -153,7 +159,7 @@ def _without_doubles(records: list[Record]) -> list[Record]:
     for record in records:
         why = ""
         if (record.kind, record.qualified) in known:
-            why = f"{record.plugin.distribution} brings another one of that name"
+            why = f"{record.plugin.distribution} has another one of that name"
         elif record.kind == "command" and not record.is_bundled and record.name in evaluations:
             why = "there is an evaluation of that name"
         elif record.kind == "evaluation" and record.name in commands:
@@ -167,7 +173,7 @@ def _without_doubles(records: list[Record]) -> list[Record]:
 
 
 def _meant(records: list[Record]) -> list[Record]:
-    """Mark the components that their name alone does not mean."""
+    """Mark the components whose name alone is ambiguous."""
     owners: dict[tuple[str, str], list[Record]] = {}
     for record in records:
         owners.setdefault((record.kind, record.name), []).append(record)
@@ -178,7 +184,7 @@ def _meant(records: list[Record]) -> list[Record]:
 
 def _refusal(kind: str, component: Component, why: str) -> Refusal:
     name = component.name if isinstance(component.name, str) else ""
-    return Refusal(f"{kind} {shown(component.name)}", why, kind, name)
+    return Refusal(f"{in_words(kind)} {shown(component.name)}", why, kind, name)
 
 
 def _refuse(plugin: Plugin, refusal: Refusal) -> None:
@@ -188,7 +194,7 @@ def _refuse(plugin: Plugin, refusal: Refusal) -> None:
 
 
 def _tell(plugin: Plugin) -> None:
-    """Say in one line what of a plugin is left out."""
+    """Report in one line the parts of a plugin that are left out."""
     if plugin.error:
         say(f"plugin {plugin.name!r} of {plugin.distribution} {plugin.version} is left out: {plugin.error}")
     elif plugin.refused:
@@ -198,5 +204,5 @@ def _tell(plugin: Plugin) -> None:
 
 
 def say(line: str) -> None:
-    """Print a line on standard error, whatever a plugin has put into it."""
+    """Print a line on standard error, shortened and without control characters."""
     print(f"lenskit: {shortened(escaped(line), MESSAGE)}", file=sys.stderr)

@@ -1,7 +1,7 @@
-"""What evaluations need: runs, lens sets, splits, embeddings and results.
+"""Runs, lens sets, splits, embeddings and results for evaluations.
 
 An evaluation is a subclass of `lenskit.plugin.Evaluation`, or of `OnLenses`, which fits on some lenses and judges on
-others. It writes with `write_results`, so that `lenskit report` shows it.
+others. It writes its results with `write_results`; then `lenskit report` shows them.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Names of a facade, loaded when they are first asked for."""
+"""Names of a facade, imported at their first use."""
 
 from __future__ import annotations
 
@@ -12,11 +12,13 @@ from lenskit.errors import near
 from lenskit.interface import MOVED_NAMES
 
 FACADES = ("lenskit.plugin", "lenskit.evaluation", "lenskit.toolbox")
-"""The facades."""
+"""Modules whose names are imported at their first use."""
 
 
 def modules_in(file: str) -> dict[str, str]:
-    """Return the module of each name that a facade imports for type checkers, so that the names are listed once.
+    """Return the module of each name that a facade imports under TYPE_CHECKING.
+
+    Each name is thus listed only once.
 
     Args:
         file: The facade's `__file__`.
@@ -27,11 +29,11 @@ def modules_in(file: str) -> dict[str, str]:
 
 
 def loaded(name: str, facade: str, modules: Mapping[str, str]) -> Any:
-    """Return what a facade offers by a name.
+    """Return the object of a name in a facade.
 
     Raises:
-        ImportError: Another facade has the name, or this one has one like it; it says which.
-        AttributeError: No facade has it.
+        ImportError: Another facade has the name, or this facade has a similar one; the message gives it.
+        AttributeError: No facade has the name.
     """
     if name in modules:
         return getattr(import_module(modules[name]), name)

@@ -1,4 +1,4 @@
-"""Formats by name, by what they hold, and by the ending of a path."""
+"""Lookup of formats by name, by base class, and by the ending of a path."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ F = TypeVar("F", bound=FileFormat)
 def formats_of(base: type[F]) -> dict[str, type[F]]:
     """Return the formats that are subclasses of a base, by name.
 
-    A format that cannot be loaded costs a warning, and the others work.
+    A format that cannot be loaded gives a warning and is left out.
     """
     return {name: each for name, each in _loaded(registry()).items() if issubclass(each, base)}
 
 
 def find_format(base: type[F], name: str) -> type[F]:
-    """Return the format of that name.
+    """Return the format of a name.
 
     Raises:
-        UsageError: No format has that name, or it holds something else.
+        UsageError: The name is unknown, or the format is for something else than the base.
         LenskitError: The format cannot be loaded.
     """
     component = _load(registry().find("format", name))
     if not issubclass(component, base):
-        raise UsageError(f"format {name!r} holds no {base.holds}: say {listed(formats_of(base))}")
+        raise UsageError(f"format {name!r} does not hold {base.holds}: use {listed(formats_of(base))}")
     return component
 
 
@@ -50,12 +50,12 @@ def meant_by(base: type[F], path: Path, ending: str) -> str:
     if len(meant) == 1:
         return meant[0]
     if not formats:
-        raise UsageError(f"{path} cannot be written: no plugin brings a format of {base.holds}; see `lenskit plugins`")
+        raise UsageError(f"{path} cannot be written: no plugin has a format for {base.holds}; see `lenskit plugins`")
     if meant:
-        raise UsageError(f"say the --format of {path}: {listed(meant)} have that ending")
+        raise UsageError(f"give the --format of {path}: {listed(meant)} have that ending")
     endings = [end for each in formats.values() for end in each.endings if end]
     hint = near(ending, endings)
-    raise UsageError(f"say the --format of {path} ({listed(formats)}), or end it with {listed(endings)}{hint}")
+    raise UsageError(f"give the --format of {path} ({listed(formats)}), or use an ending of {listed(endings)}{hint}")
 
 
 @lru_cache(maxsize=1)
@@ -73,7 +73,7 @@ def _load(record: Record) -> type[FileFormat]:
     """Load the class of a format.
 
     Raises:
-        LenskitError: It cannot be loaded, is no format, or lacks methods.
+        LenskitError: The class cannot be loaded, is no format, or lacks methods.
     """
     loaded: type[FileFormat] = record.load()
     if lacking := loaded.__abstractmethods__:

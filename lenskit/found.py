@@ -1,4 +1,4 @@
-"""Plugins and components that were found: their names, their faults, and how a component is loaded."""
+"""Records of plugins and components that were found, and loading of a component."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from lenskit.component import FILES, Component
+from lenskit.component import FILES, Component, in_words
 from lenskit.errors import LenskitError
 from lenskit.interface import old_names
 from lenskit.naming import BUNDLED, is_same_distribution
@@ -24,10 +24,10 @@ BASES = {
     "evaluation": ("lenskit.kinds.evaluation", "Evaluation"),
     "format": ("lenskit.kinds.format", "FileFormat"),
 }
-"""Module and name of the base that a class of a kind derives from. It is imported only when the class is."""
+"""Module and name of the base class of each kind. The module is imported only when a component is loaded."""
 
 OFFERED = {"FileFormat": "Format, ImageFormat or FeatureFormat"}
-"""Names that plugins have for a base, where they are others."""
+"""Names of a base class in `lenskit.plugin`, where they differ."""
 
 SLOW = 0.2
 """Seconds after which loading a plugin counts as slow."""
@@ -35,10 +35,10 @@ SLOW = 0.2
 
 @dataclass(frozen=True)
 class Refusal:
-    """Something of a plugin that is left out.
+    """Component or hook of a plugin that is left out.
 
     Attributes:
-        what: Words for it, such as `method 'mine'` or `hook lenskit_methods`.
+        what: Its kind and name, such as `method 'mine'` or `hook lenskit_methods`.
         why: The reason.
         kind: Kind, if it is a component.
         name: Name, if it is a component.
@@ -53,23 +53,23 @@ class Refusal:
         return f"{self.what} is left out: {self.why}"
 
     def of(self, plugin: Plugin) -> str:
-        """Say it with the plugin's distribution and version."""
+        """Return the message with the plugin's distribution and version."""
         return f"{self.what} of {plugin.distribution} {plugin.version} is left out: {self.why}"
 
 
 @dataclass
 class Plugin:
-    """A plugin that was found.
+    """Plugin that was found.
 
     Attributes:
         name: Name of its entry point.
         distribution: Name of its distribution.
-        version: Version of that.
-        error: Why it could not be imported.
+        version: Version of its distribution.
+        error: Reason why it could not be imported.
         components: Number of its components.
-        refused: What of it is left out.
-        printed: What it printed or logged while it was loaded.
-        seconds: Time that it took to load.
+        refused: Its components and hooks that are left out.
+        printed: Text that it printed or logged while it was loaded.
+        seconds: Time in seconds that it took to load.
     """
 
     name: str
@@ -83,7 +83,7 @@ class Plugin:
 
     @property
     def remarks(self) -> list[str]:
-        """Lines for its author."""
+        """Lines for the author of the plugin."""
         lines = [str(refusal) for refusal in self.refused]
         if self.seconds > SLOW:
             lines.append(f"took {self.seconds:.2g} s to load: hooks and packages' __init__ import nothing heavy")
@@ -94,10 +94,10 @@ class Plugin:
 
 @dataclass(frozen=True)
 class Record:
-    """A component together with its kind and the plugin that brought it.
+    """Component together with its kind and its plugin.
 
     Attributes:
-        is_meant: Whether its name alone means it; else the distribution has to be named, too.
+        is_meant: Whether its name alone means it. Otherwise the distribution has to be given, too.
     """
 
     kind: str
@@ -111,38 +111,40 @@ class Record:
 
     @property
     def is_bundled(self) -> bool:
-        """Whether lenskit brings the component itself."""
+        """Whether the component is part of lenskit's own distribution."""
         return is_same_distribution(self.plugin.distribution, BUNDLED)
 
     @property
     def qualified(self) -> str:
-        """The name with the distribution: `simsiam@lenskit-ssl`."""
+        """Name with the distribution: `simsiam@lenskit-ssl`."""
         return f"{self.name}@{self.plugin.distribution}"
 
     @property
     def recorded(self) -> str:
-        """The name that files record: with the distribution, unless the component is bundled."""
+        """Name that files record: with the distribution, unless the component is bundled."""
         return self.name if self.is_bundled else self.qualified
 
     @property
     def typed(self) -> str:
-        """The name as a user types it: without the distribution if that need not be named."""
+        """Name that a user has to type: with the distribution only if it is needed."""
         return self.name if self.is_meant else self.qualified
 
     @property
     def title(self) -> str:
-        """The same, with the part behind a colon if one is expected: `timm:MODEL`."""
+        """Name to type, with the argument after the colon if there is one: `timm:MODEL`."""
         argument = self.component.argument
         return f"{self.typed}:{argument.upper()}" if argument else self.typed
 
     @property
     def origin(self) -> str:
-        """Where it comes from, for messages: `method 'simsiam' of lenskit-ssl 0.1.0`."""
-        return f"{self.kind} {self.name!r} of {self.plugin.distribution} {self.plugin.version}"
+        """Kind, name and distribution for messages: `method 'simsiam' of lenskit-ssl 0.1.0`."""
+        return f"{in_words(self.kind)} {self.name!r} of {self.plugin.distribution} {self.plugin.version}"
 
     def load(self) -> Any:
-        """Imports the class or the command that the component names; reads the file of a recipe or an instrument;
-        finds the folder of an encoder, and downloads it if need be.
+        """Load the component.
+
+        A class or a command is imported. The TOML text of a recipe or an instrument is read. The folder of an encoder is
+        returned, and downloaded first if necessary.
 
         Raises:
             LenskitError: if the class was written for another interface, or cannot be loaded.
@@ -159,10 +161,10 @@ class Record:
                 import click
 
                 if not isinstance(loaded, click.Command):
-                    raise TypeError(f"{attribute} is no click.Command")
+                    raise TypeError(f"{attribute} is not a click.Command")
                 return loaded
             if not isinstance(loaded, type):
-                raise TypeError(f"{attribute} is no class")
+                raise TypeError(f"{attribute} is not a class")
             if renames := old_names(self.kind, loaded):
                 raise LenskitError(
                     f"{where} was written for plugin interface 1: update the plugin, or change {', '.join(renames)}"
@@ -181,15 +183,15 @@ class Record:
         return loaded
 
     def folder(self, *names: str) -> Path:
-        """The folder of an encoder.
+        """Return the folder of an encoder.
 
         Args:
-            names: Files that are wanted, if it has to be downloaded; none means all.
+            names: Files to download, if the encoder has to be downloaded; none means all.
 
         Raises:
-            LenskitError: if it cannot be had.
+            LenskitError: if the files are missing and cannot be downloaded.
         """
-        from lenskit.download import folder_of  # brings http and ssl, which no list needs
+        from lenskit.download import folder_of  # imports http and ssl, which `lenskit list` does not need
 
         try:
             return folder_of(self.component.target, self.component.digests, *names)

@@ -1,7 +1,7 @@
-"""The hooks that a plugin implements: one a kind of component, each returning records.
+"""Hooks that a plugin implements: one for each kind of component.
 
-A hook runs whenever lenskit starts, so it (and the module it stands in) imports nothing heavy: records name their
-classes by import string.
+A hook returns records of components. It runs whenever lenskit starts. So the hook and its module import nothing heavy:
+records name their classes by import string.
 """
 
 from __future__ import annotations
@@ -20,66 +20,96 @@ hookimpl = pluggy.HookimplMarker(PROJECT)
 
 @hookspec
 def lenskit_simulators() -> Iterable[Component]:
-    """Simulators: subclasses of `lenskit.plugin.Simulator`, which draw scenes and render images."""
+    """Return simulators: subclasses of `lenskit.plugin.Simulator`.
+
+    They draw scenes and render images.
+    """
     return ()
 
 
 @hookspec
 def lenskit_datasets() -> Iterable[Component]:
-    """Readers of stored images: subclasses of `lenskit.plugin.Dataset`."""
+    """Return readers of stored images: subclasses of `lenskit.plugin.Dataset`."""
     return ()
 
 
 @hookspec
 def lenskit_pairs() -> Iterable[Component]:
-    """Pair strategies: subclasses of `lenskit.plugin.PairStrategy`, which say what the views of a lens share."""
+    """Return pair strategies: subclasses of `lenskit.plugin.PairStrategy`.
+
+    They define the parameters that the views of a lens share.
+    """
     return ()
 
 
 @hookspec
 def lenskit_methods() -> Iterable[Component]:
-    """Methods: subclasses of `lenskit.plugin.Method`, which learn from views through a backbone."""
+    """Return methods: subclasses of `lenskit.plugin.Method`.
+
+    They train a backbone on views.
+    """
     return ()
 
 
 @hookspec
 def lenskit_backbones() -> Iterable[Component]:
-    """Backbones: subclasses of `lenskit.plugin.Backbone`, which turn images into feature vectors."""
+    """Return backbones: subclasses of `lenskit.plugin.Backbone`.
+
+    They map images to feature vectors.
+    """
     return ()
 
 
 @hookspec
 def lenskit_encoders() -> Iterable[Component]:
-    """Encoders: folders with a card `encoder.json`, named `package:path/of/folder`, or an address with digests."""
+    """Return encoders: folders with a card `encoder.json`.
+
+    The target is `package:path/of/folder`, or an address with the digest of each file.
+    """
     return ()
 
 
 @hookspec
 def lenskit_evaluations() -> Iterable[Component]:
-    """Evaluations: subclasses of `lenskit.plugin.Evaluation`, each of which is also a verb `lenskit NAME RUN`."""
+    """Return evaluations: subclasses of `lenskit.plugin.Evaluation`.
+
+    Each evaluation is also a command `lenskit NAME RUN`.
+    """
     return ()
 
 
 @hookspec
 def lenskit_commands() -> Iterable[Component]:
-    """Commands: instances of `click.Command`, each of which is a verb `lenskit NAME` with arguments of its own."""
+    """Return commands: instances of `click.Command`.
+
+    Each is a command `lenskit NAME` with its own arguments.
+    """
     return ()
 
 
 @hookspec
 def lenskit_formats() -> Iterable[Component]:
-    """Formats: subclasses of `lenskit.plugin.Format` for stores of `lenskit simulate`, of `ImageFormat` for images of
-    `lenskit render`, of `FeatureFormat` for features of `lenskit embed`, or of several of these."""
+    """Return formats: subclasses of one or several of the three base classes.
+
+    The base classes are `lenskit.plugin.Format` for stores of `lenskit simulate`, `ImageFormat` for images of
+    `lenskit render`, and `FeatureFormat` for features of `lenskit embed`.
+    """
     return ()
 
 
 @hookspec
 def lenskit_instruments() -> Iterable[Component]:
-    """Instruments: TOML files, named `package:path/of/instrument.toml`, of what simulators need to know of a camera."""
+    """Return instruments: TOML files with the properties of a camera for simulators.
+
+    The target is `package:path/of/instrument.toml`.
+    """
     return ()
 
 
 @hookspec
 def lenskit_recipes() -> Iterable[Component]:
-    """Recipes: TOML files of choices and options, named `package:path/of/recipe.toml`."""
+    """Return recipes: TOML files with the components and options of a run.
+
+    The target is `package:path/of/recipe.toml`.
+    """
     return ()

@@ -1,4 +1,4 @@
-"""Renames of plugin interface 2, and how a class that was written for interface 1 is recognised."""
+"""Names that plugin interface 2 changed, and detection of classes for interface 1."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ RENAMED: Mapping[str, Mapping[str, str]] = {
     "dataset": {"shared": "shared_groups"},
     "simulator": {"anomalous": "anomaly_options", "render(without)": "render(omit)"},
 }
-"""New names by kind: of attributes, and of functions with the parameter that tells them."""
+"""New names by kind, for attributes and functions. A parameter in parentheses identifies the old form of a function."""
 
 MIXINS = {"score": "Scorer", "reconstruct": "Reconstructor", "predict": "Predictor"}
-"""Mixins that a method derives from, by what it implements."""
+"""Mixin that a method derives from, by the function that it implements."""
 
 MOVED_NAMES: Mapping[str, str] = {
     "Chunk": "lenskit.evaluation.Lenses",
@@ -31,10 +31,10 @@ MOVED_NAMES: Mapping[str, str] = {
     "spelled_out": "lenskit.evaluation.absolute_spec",
     "stored": "lenskit.evaluation.StoredLenses",
 }
-"""Where a name of `lenskit.plugin` went that has another name now."""
+"""New places of names of `lenskit.plugin` that were renamed."""
 
 OURS = ("lenskit", "torch", "pytorch_lightning", "lightning", "abc", "builtins")
-"""Packages whose classes are not looked at."""
+"""Packages whose classes are not checked."""
 
 
 def old_names(kind: str, component: object) -> list[str]:
@@ -42,7 +42,7 @@ def old_names(kind: str, component: object) -> list[str]:
 
     Args:
         kind: Its kind.
-        component: Its class, or the object, whose own attributes are then looked at, too.
+        component: Its class, or an object. The own attributes of an object are checked, too.
     """
     loaded = component if isinstance(component, type) else type(component)
     own: list[Mapping[str, Any]] = [
@@ -61,7 +61,10 @@ def old_names(kind: str, component: object) -> list[str]:
 
 
 def _has(names: Mapping[str, Any], old: str) -> bool:
-    """Whether a namespace has an attribute, or a function with a parameter: `render(without)`."""
+    """Whether a namespace has an attribute, or a function with a parameter.
+
+    `render(without)` is the function `render` with a parameter `without`.
+    """
     name, _, parameter = old.partition("(")
     if name not in names:
         return False

@@ -1,7 +1,7 @@
-"""Layers of a configuration: recipes, files, flags and assignments, as they are given.
+"""Layers of a configuration: recipes, files, flags and assignments.
 
-A layer holds options by section. It need not be complete, and nothing in it is checked but its form: `config.py` puts
-layers together and checks the outcome.
+A layer holds options by section, and need not be complete. Only its form is checked here. `config.py` merges layers and
+validates the result.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
 
-from lenskit.errors import UsageError, near
+from lenskit.errors import UsageError, meant
 from lenskit.records import load_toml, parse_toml
 from lenskit.registry import registry
 from lenskit.words import listed, quoted
@@ -21,16 +21,16 @@ from lenskit.words import listed, quoted
 Layer = Mapping[str, Mapping[str, Any]]
 
 COMPONENTS = {"simulator": "simulator", "data": "dataset", "pairs": "pairs", "method": "method", "backbone": "backbone"}
-"""Sections that name a component, and its kind."""
+"""Sections that name a component, and the kind of each."""
 
 SECTIONS = ("train", "input", "monitor", *COMPONENTS, "optimizer")
 
 UNREADABLE = (ValueError, RecursionError)
-"""Raised for a text that is no TOML, no UTF-8, has a number of too many digits, or lists in lists without end."""
+"""Errors of tomllib: no valid TOML, no UTF-8, a number with too many digits, or lists nested too deeply."""
 
 
 class FileLayer(dict[str, Any]):
-    """A layer that a file holds.
+    """Layer from a file.
 
     Args:
         path: The file, for messages.
@@ -46,26 +46,29 @@ def read_layer(path: Path) -> dict[str, Any]:
     """Read a TOML file.
 
     Raises:
-        UsageError: There is no such file, or it is not TOML.
+        UsageError: The file is missing, or is not valid TOML.
     """
     return FileLayer(path, load_toml(path, error=UsageError))
 
 
 def read_recipe(name: str) -> Layer:
-    """Read the recipe of that name, or the file of that path if the name ends in `.toml`; see `read_toml`."""
+    """Read a recipe by name, or by path if the name ends in `.toml`.
+
+    See `read_toml`.
+    """
     return read_toml("recipe", name)
 
 
 def read_toml(kind: str, name: str) -> dict[str, Any]:
-    """Read a component that is a TOML file: the one of that name, or the file of that path if it ends in `.toml`.
+    """Read a TOML component by name, or by path if the name ends in `.toml`.
 
     Args:
         kind: `recipe` or `instrument`.
         name: Name or path.
 
     Raises:
-        UsageError: There is no such component or file, or the file is not TOML.
-        LenskitError: A plugin's file cannot be read, or is not TOML.
+        UsageError: The name is unknown, or the file is missing or not valid TOML.
+        LenskitError: The file of a plugin cannot be read, or is not valid TOML.
     """
     if name.endswith(".toml"):
         return read_layer(Path(name))
@@ -74,7 +77,9 @@ def read_toml(kind: str, name: str) -> dict[str, Any]:
 
 
 def read_assignment(text: str) -> Layer:
-    """Read `section.option=value` (`--set`); the value is TOML, or else a plain string.
+    """Read `section.option=value` (`--set`).
+
+    The value is read as TOML. If that fails, it is a plain string.
 
     Raises:
         UsageError: The text has another form, or several lines.
@@ -96,18 +101,20 @@ def split_assignment(text: str) -> tuple[str, str]:
 
 
 def assignment(key: str, value: Any) -> Layer:
-    """Make the layer that sets one option; a text is read as TOML, or else is a plain string.
+    """Return the layer that sets one option.
+
+    A text is read as TOML. If that fails, it is a plain string.
 
     Args:
-        key: `section.option`; more dots lead into tables.
+        key: `section.option`; each further dot enters a table.
         value: The value, or its text.
 
     Raises:
-        UsageError: The key has another form, or the text several lines.
+        UsageError: The key has another form, or the text has several lines.
     """
     if isinstance(value, str):
         if len((text := f"{key}={value}").splitlines()) > 1:
-            raise UsageError(f"--set takes one option in one line, got {quoted(text)}: say --set for each")
+            raise UsageError(f"--set takes one option in one line, got {quoted(text)}: repeat --set for each option")
         value = value.strip()
         with suppress(*UNREADABLE):  # raised for a plain string
             value = tomllib.loads(f"value = {value}")["value"]
@@ -123,15 +130,17 @@ def assignment(key: str, value: Any) -> Layer:
 
 
 def not_assigned(text: str) -> UsageError:
-    """Return the error of a text that is no assignment."""
+    """Return the error for a text that is not an assignment."""
     return UsageError(f"--set takes SECTION.OPTION=VALUE, such as train.epochs=10, got {quoted(text)}")
 
 
 def merge(layers: Iterable[Layer]) -> Layer:
-    """Put layers that name no component twice, such as the flags of one command, into one.
+    """Merge layers, such as the flags of one command, into one layer.
+
+    No component may be named in two of them.
 
     Raises:
-        UsageError: A section is unknown or no table.
+        UsageError: A section is unknown, or is not a table.
     """
     merged: dict[str, dict[str, Any]] = {}
     for layer in layers:
@@ -142,7 +151,10 @@ def merge(layers: Iterable[Layer]) -> Layer:
 
 
 def over(below: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
-    """Put options over others; a table, such as the options of a part of pairs, over the table below."""
+    """Override options by others.
+
+    Nested tables, such as the options of a part of a pair strategy, are merged.
+    """
     return {**below} | {
         name: over(below[name], value) if isinstance(value, Mapping) and isinstance(below.get(name), Mapping) else value
         for name, value in values.items()
@@ -150,14 +162,14 @@ def over(below: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def check_sections(layer: Mapping[str, Any]) -> None:
-    """Check that a layer holds tables of known names.
+    """Check that a layer holds only tables of known names.
 
     Raises:
-        UsageError: One is unknown or no table.
+        UsageError: A section is unknown, or is not a table.
     """
     for section, values in layer.items():
         if section not in SECTIONS:
-            there = listed(SECTIONS)
-            raise UsageError(f"there is no section {quoted(section)}{near(section, SECTIONS)}; there are {there}")
+            hint = meant(section, SECTIONS, f"the sections are {listed(SECTIONS)}")
+            raise UsageError(f"unknown section {quoted(section)}; {hint}")
         if not isinstance(values, Mapping):
             raise UsageError(f"section {section!r} holds options, got {quoted(values)}")

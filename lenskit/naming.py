@@ -1,4 +1,4 @@
-"""Names of components, and the rules that a component has to keep."""
+"""Names of components, and the rules for components."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from lenskit.verbs import VERBS
 from lenskit.words import quoted
 
 BUNDLED = "lenskit-ssl"
-"""Distribution whose components files record by their names alone."""
+"""Distribution of the bundled components. Files record these by their names alone."""
 
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 DISTRIBUTION = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
 """Form of a distribution's name, https://packaging.python.org/en/latest/specifications/name-normalization."""
 
 WITHOUT_ARGUMENT = ("dataset", "command", "format", *FILES)
-"""Kinds whose names take nothing behind a colon."""
+"""Kinds whose names take no argument after a colon."""
 
 BEST = "best"
-"""Folder among the results of a run, in which those of its best encoder are."""
+"""Folder of a run's results that holds the results of its best encoder."""
 
 
 class Name(NamedTuple):
-    """The parts of `head@distribution:argument`; those that are missing are empty."""
+    """Parts of `head@distribution:argument`; missing parts are empty."""
 
     head: str
     distribution: str
@@ -49,7 +49,7 @@ def without_distribution(name: str) -> str:
 
 
 def is_same_distribution(one: str, other: str) -> bool:
-    """Whether two names mean one distribution: `Lenskit_Foo` and `lenskit-foo` do."""
+    """Whether two names mean the same distribution, such as `Lenskit_Foo` and `lenskit-foo`."""
     return _normal(one) == _normal(other)
 
 
@@ -58,7 +58,7 @@ def _normal(distribution: str) -> str:
 
 
 def shown(value: Any) -> str:
-    """Return any value as a short text, even if it has no proper one."""
+    """Return any value as a short text, even if its `repr` fails."""
     try:
         return quoted(value)
     except Exception:
@@ -66,13 +66,13 @@ def shown(value: Any) -> str:
 
 
 def fault(kind: str, component: Component) -> str:
-    """Return the reason for which a component cannot be taken; empty if it can."""
+    """Return the reason why a component is invalid, or an empty text."""
     return _interface_fault(component.interface) or _name_fault(kind, component.name) or _other_fault(kind, component)
 
 
 def _interface_fault(interface: Any) -> str:
     if type(interface) is not int:
-        return f"its interface is {shown(interface)}, which is no integer"
+        return f"its interface is {shown(interface)}, which is not an integer"
     if interface == INTERFACE:
         return ""
     update = "the plugin" if interface < INTERFACE else BUNDLED

@@ -1,7 +1,7 @@
-"""A component's options: its keyword-only constructor arguments.
+"""Options of a component: the keyword-only arguments of its constructor.
 
-There is nothing to declare: annotations say what an option takes, defaults what it is when not given, and the `Args:`
-part of the docstring what it means. They are validated by pydantic before any work starts.
+A component declares nothing else. The annotation of an argument gives the type of the option, the default its value if
+omitted, and the `Args:` section of the docstring its meaning. pydantic validates options before any work starts.
 """
 
 from __future__ import annotations
@@ -34,9 +34,10 @@ LARGEST = 3.4028234663852886e38
 
 
 def at_most(limit: float) -> AfterValidator:
-    """An upper limit that keeps nonsense out, and is not worth a word where an option is explained.
+    """Return a validator for an upper limit that excludes only absurd values.
 
-    It is written behind the type as in `Annotated[int, Ge(1), at_most(64)]`.
+    Unlike `Le`, the limit is not shown when the option is explained. Write it after the type, as in
+    `Annotated[int, Ge(1), at_most(64)]`.
     """
 
     def check(value: float) -> float:
@@ -49,7 +50,14 @@ def at_most(limit: float) -> AfterValidator:
 
 @dataclass(frozen=True)
 class Option:
-    """One option of a component."""
+    """Option of a component.
+
+    Attributes:
+        name: Name of the option.
+        annotation: Type annotation.
+        default: Default; `REQUIRED` if there is none.
+        meaning: Text from the `Args:` section of the docstring.
+    """
 
     name: str
     annotation: Any
@@ -58,7 +66,7 @@ class Option:
 
     @property
     def takes(self) -> str:
-        """What it takes, in words: `int > 0`, `'torch' or 'lenstronomy'`."""
+        """Accepted values in words: `int > 0`, `'torch' or 'lenstronomy'`."""
         return _describe(self.annotation)
 
     @property
@@ -68,10 +76,12 @@ class Option:
 
 @cache
 def options_of(component: type) -> tuple[Option, ...]:
-    """The options of a class, its own first, then what it passes on to its ancestors through `**options`.
+    """Return the options of a class, its own first.
+
+    Options of an ancestor follow if the constructor passes them on through `**options`.
 
     Raises:
-        LenskitError: if an annotation names what cannot be found at run time.
+        LenskitError: if an annotation uses a name that cannot be found at run time.
     """
     options: dict[str, Option] = {}
     meanings = _meanings(component)
@@ -97,27 +107,27 @@ def options_of(component: type) -> tuple[Option, ...]:
 
 
 def description(component: type) -> str:
-    """A class's docstring up to its `Args:`."""
+    """Return a class's docstring up to its `Args:`."""
     return inspect.cleandoc(component.__doc__ or "").split("\n\nArgs:")[0]
 
 
 def validate(
     component: type, values: Mapping[str, Any], where: str, see: str = ""
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Checks options and fills in defaults.
+    """Validate options and fill in defaults.
 
     Args:
         component: The class.
-        values: What was given.
-        where: How messages name the component, such as `method 'simsiam'`.
+        values: The given options.
+        where: Name of the component in messages, such as `method 'simsiam'`.
         see: Command that shows all options.
 
     Returns:
-        The arguments to construct the class with, and the same as plain values that TOML can hold (without those that
-        are None).
+        The arguments of the class's constructor, and the same as plain values that TOML can hold. The latter lack options
+        that are None.
 
     Raises:
-        UsageError: naming the option, what it takes, and the nearest name.
+        UsageError: if an option is unknown or has a wrong value; the message names it, and the values that it accepts.
     """
     options = {option.name: option for option in options_of(component)}
     for name in values:
@@ -132,12 +142,12 @@ def validate(
         if first["type"] == "missing":
             raise UsageError(f"{where} needs option {name} ({options[name].takes}): {options[name].meaning}") from None
         got = quoted(values.get(name, options[name].default))
-        # Quotes the value again, in many words.
+        # The message of pydantic may quote the whole value again.
         reason = shortened(first["msg"].removeprefix("Value error, "), 200)
         raise UsageError(f"{where}: option {name} takes {options[name].takes}, got {got} ({reason})") from None
     arguments = {name: getattr(checked, name) for name in options}
     for name, value in values.items():
-        # pydantic would take true for 1.
+        # pydantic accepts true as 1.
         if isinstance(value, bool) and isinstance(arguments[name], int | float) and arguments[name] is not value:
             raise UsageError(f"{where}: option {name} takes {options[name].takes}, got {value!r}")
         if arguments[name] != options[name].default and (wrong := _unfit(arguments[name])):
@@ -147,7 +157,10 @@ def validate(
 
 
 def _unfit(value: Any) -> str:
-    """Why a value, or one in it, can be no option of any component; nothing if it can."""
+    """Return the reason why no option can hold a value, or an empty text.
+
+    Values in lists and tables are checked, too.
+    """
     if isinstance(value, Mapping):
         return next(filter(None, map(_unfit, [*value, *value.values()])), "")
     if isinstance(value, list | tuple | set | frozenset):
@@ -157,14 +170,14 @@ def _unfit(value: Any) -> str:
     if isinstance(value, str | PurePath) and not is_text(value):
         return "it is not valid UTF-8"
     if isinstance(value, int) and value not in INTEGERS:
-        return "an integer has 64 bits"
+        return "an integer has at most 64 bits"
     if isinstance(value, float) and not abs(value) <= LARGEST:
-        return "a number is finite, and below 3.4e38 as float32 is"
+        return "a number must be finite and within float32, below 3.4e38"
     return ""
 
 
 def is_text(text: str | PurePath) -> bool:
-    """Whether a text can be written to a file: the name of a file that is not UTF-8 cannot."""
+    """Whether a text can be written to a file as UTF-8; some file names cannot."""
     try:
         str(text).encode()
     except UnicodeEncodeError:
@@ -179,23 +192,26 @@ def _model(component: type) -> type[BaseModel]:
     }
     config = ConfigDict(arbitrary_types_allowed=True, validate_default=True, protected_namespaces=())
     with warnings.catch_warnings():
-        # An option may well be called `copy` or `schema`, as old methods of pydantic's models are.
+        # An option may be called `copy` or `schema`, like old methods of pydantic's models.
         warnings.filterwarnings("ignore", message="Field name .* shadows an attribute", category=UserWarning)
         return create_model(component.__name__, __config__=config, **fields)
 
 
 def _meanings(component: type) -> dict[str, str]:
-    """What the docstrings of a class and its constructor, or else those of its ancestors, say of each argument."""
+    """Return the meaning of each argument in the docstrings of a class.
+
+    The docstrings of the class and its constructor come before those of its ancestors.
+    """
     meanings: dict[str, str] = {}
     for ancestor in reversed(component.__mro__):
         for text in (ancestor.__doc__, getattr(vars(ancestor).get("__init__"), "__doc__", None)):
             text = inspect.cleandoc(text or "")
-            if text.startswith("Args:\n"):  # a constructor's, in which formatters take the indentation away
+            if text.startswith("Args:\n"):  # a constructor's docstring, which `cleandoc` dedents entirely
                 text = "\nArgs:\n" + textwrap.indent(text.removeprefix("Args:\n"), "    ")
             try:
                 parsed = docstring_parser.parse(text, docstring_parser.DocstringStyle.GOOGLE)
             except docstring_parser.ParseError:
-                continue  # a docstring of another style explains nothing here, and harms nothing
+                continue  # a docstring of another style has no `Args:`
             for parameter in parsed.params:
                 meanings[parameter.arg_name] = " ".join((parameter.description or "").split())
     return meanings
@@ -221,6 +237,6 @@ def _describe(annotation: Any) -> str:
 
 
 def _describe_bounds(extra: Any) -> str:
-    """The bounds that one of annotated_types' objects stands for, such as `Gt(0)` or an `Interval`."""
+    """Return the bounds of an object of annotated_types, such as `Gt(0)` or `Interval`."""
     bounds = ((sign, getattr(extra, name, None)) for name, sign in _SIGNS.items())
     return " and ".join(f"{sign} {bound}" for sign, bound in bounds if bound is not None)

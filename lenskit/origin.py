@@ -1,4 +1,4 @@
-"""Origins of components for messages, and errors in one line with their place."""
+"""Origins of components for messages, and errors as one line with their place."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ _origins: dict[type, str] = {}
 
 
 def is_strict() -> bool:
-    """Whether `LENSKIT_STRICT=1` asks for tracebacks of faults in plugins."""
+    """Whether `LENSKIT_STRICT=1` is set, so that faults in plugins give tracebacks."""
     return os.environ.get("LENSKIT_STRICT", "") not in ("", "0")
 
 
 def remember(component: type, origin: str) -> None:
-    """Keep the origin of a component's class.
+    """Store the origin of a component's class.
 
     Args:
         component: The class.
@@ -26,7 +26,7 @@ def origin_of(component: object) -> str:
     """Return the origin of a component: `method 'simsiam' of lenskit-ssl 0.1.0`.
 
     Args:
-        component: A class or an object. One that no registry loaded is named by its module and class.
+        component: A class or an object. If no registry loaded it, its module and class are returned.
     """
     cls = component if isinstance(component, type) else type(component)
     return _origins.get(cls, f"{cls.__module__}.{cls.__qualname__}")
@@ -42,7 +42,8 @@ def told(error: BaseException, module: str) -> str:
 
     Args:
         error: The error.
-        module: A module of the plugin. The place is the last one in the module's package, if there is any.
+        module: A module of the plugin. The place is the last one in the traceback that lies in the module's package. If
+            there is none, no place is given.
     """
     line = " ".join(f"{type(error).__name__}: {error}".split())
     package, place, traceback = module.partition(".")[0], "", error.__traceback__

@@ -1,4 +1,4 @@
-"""Base classes and the few helpers that every component needs.
+"""Base classes and helpers for components of plugins.
 
 A plugin is a distribution with an entry point in the group `lenskit.plugins` that names a module of hooks:
 
@@ -7,18 +7,18 @@ from lenskit.plugin import Component, hookimpl
 
 @hookimpl
 def lenskit_pairs():
-    return [Component("speckle", "my_plugin.pairs:Speckle", "Each view with speckle")]
+    return [Component("speckle", "my_plugin.pairs:Speckle", "Views with independent speckle noise")]
 ```
 
-and, in the module that the record names, a subclass of the kind's base class:
+The module `my_plugin.pairs` then has a subclass of the base class of the kind:
 
 ```python
 from lenskit.plugin import Transform
 ```
 
-`Component`, `hookimpl` and the errors cost nothing to import. The rest is loaded when it is first asked for, because it
-brings torch. Evaluations find runs, lens sets and results in `lenskit.evaluation`; helpers for files, images and
-messages are in `lenskit.toolbox`.
+`Component`, `hookimpl` and the errors are cheap to import. Every other name is imported at its first use, because the
+import of torch is slow. Runs, lens sets and results for evaluations are in `lenskit.evaluation`. Helpers for files,
+images and messages are in `lenskit.toolbox`.
 """
 
 from __future__ import annotations

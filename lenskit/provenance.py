@@ -1,4 +1,4 @@
-"""The origin of a result: command, versions, devices and git revision."""
+"""Origin of a result: command, versions, devices and git revision."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 
+from lenskit.component import in_words
 from lenskit.errors import LenskitError
 from lenskit.layers import COMPONENTS
 from lenskit.naming import DISTRIBUTION, is_same_distribution, parse
@@ -23,7 +24,7 @@ from lenskit.words import listed, quoted
 
 
 def provenance() -> dict[str, Any]:
-    """Return what a result depends on apart from the configuration."""
+    """Return everything besides the configuration that a result depends on."""
     packages = ("lenskit-ssl", "torch", "torchvision", "lightly", "pytorch-lightning", "timm", "lenstronomy", "numpy")
     return {
         "command": sys.argv,
@@ -38,16 +39,17 @@ def provenance() -> dict[str, Any]:
 
 
 def not_installed(run: Path, sections: Mapping[str, Any]) -> str:
-    """Say which distributions a run was made with that are not installed, or in another version.
+    """Return a line on the missing distributions of a run, or an empty text.
 
-    Runs of earlier versions record components without their distribution: then any of the run's may be meant.
+    A distribution is missing if it is not installed, or if the installed version lacks the component. Runs of earlier
+    versions record components without their distribution; then any distribution of the run may be meant.
 
     Args:
         run: The run directory.
         sections: Its configuration, as it was read.
 
     Returns:
-        One line; empty if no distribution is missing.
+        One line with the `pip install` command; empty if no distribution is missing.
     """
     versions = _recorded_versions(run)
     for kind, name in _components(sections):
@@ -59,17 +61,17 @@ def not_installed(run: Path, sections: Mapping[str, Any]) -> str:
         if gone := {d: v for d, v in made_with.items() if _version(d) is None}:
             state = "which is not installed" if len(gone) == 1 else "which are not installed"
         elif gone := {d: v for d, v in made_with.items() if own and v != _version(d) and _is_sound(d)}:
-            state = f"and version {_version(own)}, which is installed, has none"
+            state = f"and the installed version {_version(own)} does not have it"
         else:
             continue
-        told = listed((f"{d} {v}" if v else d for d, v in gone.items()), 3)
+        missing = listed((f"{d} {v}" if v else d for d, v in gone.items()), 3)
         packages = " ".join(f'"{d}=={v}"' if v else d for d, v in gone.items())
-        return f"run {run} was made with {kind} {quoted(head)} of {told}, {state}: pip install {packages}"
+        return f"run {run} was made with {in_words(kind)} {quoted(head)} of {missing}, {state}: pip install {packages}"
     return ""
 
 
 def _recorded_versions(run: Path) -> dict[str, str | None]:
-    """Read the versions of the distributions whose plugins there were when a run was made."""
+    """Return the versions of the plugins' distributions that a run records."""
     try:
         plugins = load_json(run / ORIGIN)["plugins"]
         versions = {str(plugin).rpartition("@")[2]: version for plugin, version in plugins.items()}
@@ -79,7 +81,7 @@ def _recorded_versions(run: Path) -> dict[str, str | None]:
 
 
 def _components(sections: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """List the components of a configuration: kind and name."""
+    """Yield kind and name of each component of a configuration."""
     for section, kind in COMPONENTS.items():
         values = sections.get(section)
         name = values.get("name") if isinstance(values, Mapping) else None
@@ -88,12 +90,12 @@ def _components(sections: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _same(distribution: str, own: str) -> bool:
-    """Whether a distribution is the one that a name states, if it states one."""
+    """Whether a distribution is the one that a name states; true if it states none."""
     return not own or is_same_distribution(distribution, own)
 
 
 def _is_sound(distribution: str) -> bool:
-    """Whether a plugin of a distribution was loaded as a whole."""
+    """Whether all plugins of a distribution were loaded completely."""
     plugins = [plugin for plugin in registry().plugins if is_same_distribution(plugin.distribution, distribution)]
     return bool(plugins) and not any(plugin.error or plugin.refused for plugin in plugins)
 

@@ -1,7 +1,7 @@
-"""Finds components by name.
+"""Registry of the installed components, and lookup by name.
 
-Two components of one kind may have the same name. A bundled one is meant by its name alone; among others, only asking
-for that name is an error. `name@distribution` picks one.
+Two components of one kind may have the same name. If one of them is bundled, the name alone means the bundled one.
+Otherwise a lookup by that name is an error. `name@distribution` selects one of them.
 """
 
 from __future__ import annotations
@@ -11,16 +11,16 @@ from collections.abc import Iterable
 from functools import cache
 from importlib import metadata
 
-from lenskit.component import KINDS
+from lenskit.component import KINDS, in_words
 from lenskit.discovery import find_plugins, say
-from lenskit.errors import UsageError, near
+from lenskit.errors import UsageError, meant
 from lenskit.found import Plugin, Record
 from lenskit.naming import is_same_distribution, parse
 from lenskit.words import listed, quoted, shortened
 
 
 class Registry:
-    """The plugins that were found and the components they bring."""
+    """Plugins that were found, and their components."""
 
     def __init__(self, plugins: list[Plugin], records: list[Record]) -> None:
         self.plugins = plugins
@@ -29,34 +29,40 @@ class Registry:
 
     @classmethod
     def discover(cls, entry_points: Iterable[metadata.EntryPoint] | None = None) -> Registry:
-        """Loads every plugin that is installed (or the given entry points, for tests)."""
+        """Load every installed plugin, or those of the given entry points (for tests)."""
         return cls(*find_plugins(entry_points))
 
     def of_kind(self, kind: str) -> list[Record]:
-        """All components of a kind, by name; of one name, the bundled one is first."""
+        """Return all components of a kind, sorted by name.
+
+        A bundled component comes before others of the same name.
+        """
         records = (record for record in self.records if record.kind == kind)
         return sorted(records, key=lambda r: (r.name, not r.is_bundled, r.plugin.distribution))
 
     def find(self, kind: str, name: str) -> Record:
-        """The component of that name: `name`, `name@distribution`, or `name:argument`.
+        """Return the component of a name: `name`, `name@distribution` or `name:argument`.
 
-        Of several of one name, the bundled one is meant, which is said once on standard error.
+        If several components have the name, the bundled one is returned. A line on standard error reports this once.
 
         Raises:
-            UsageError: if there is none (the near ones are suggested), or if two distributions bring it.
+            UsageError: if no component has the name (the message suggests similar names), or if two distributions bring one
+                and none is bundled.
         """
         record, *others = self.named(kind, name)
         if others and (kind, record.name) not in self._told:
             self._told.add((kind, record.name))
             choices = " or ".join(r.qualified for r in others)
-            say(f"{kind} {record.name!r} is that of {record.plugin.distribution}; for another, say {choices}")
+            say(f"{in_words(kind)} {record.name!r} is from {record.plugin.distribution}; for another, type {choices}")
         return record
 
     def named(self, kind: str, name: str) -> list[Record]:
-        """The components of a name, beginning with the one that the name means. Prints nothing.
+        """Return all components of a name, first the one that the name means.
+
+        Nothing is printed.
 
         Raises:
-            UsageError: as `find` does.
+            UsageError: as for `find`.
         """
         head, distribution, argument = parse(name)
         candidates = [r for r in self.of_kind(kind) if r.name == head and _is_of(r.plugin, distribution)]
@@ -67,20 +73,20 @@ class Registry:
             origins = sorted({f"{r.plugin.distribution} {r.plugin.version}" for r in candidates})
             choices = sorted({r.qualified for r in candidates})
             raise UsageError(
-                f"{kind} {head!r} is brought by {len(candidates)} plugins ({', '.join(origins)}): "
-                f"say which, as {' or '.join(choices)}"
+                f"{in_words(kind)} {head!r} is in {len(candidates)} plugins ({', '.join(origins)}): "
+                f"type {' or '.join(choices)}"
             )
         if argument and not record.component.argument:
-            raise UsageError(f"{kind} {head!r} takes nothing behind a colon, got {quoted(name)}")
+            raise UsageError(f"{in_words(kind)} {head!r} takes no argument after a colon, got {quoted(name)}")
         if record.component.argument and not argument:
-            raise UsageError(f"{kind} {head!r} needs a part behind a colon: {record.title}")
+            raise UsageError(f"{in_words(kind)} {head!r} needs an argument after a colon: {record.title}")
         return candidates
 
     def recorded(self, kind: str, name: str) -> str:
-        """The name by which files record a component, whatever else is installed later.
+        """Return the name of a component for files; later installations do not change it.
 
         It is `name` for a bundled component and `name@distribution` for another, with `:argument` if there is one. A
-        name that means no component, or several, stays as it is.
+        name that means no component, or several, is returned unchanged.
         """
         try:
             record = self.named(kind, name)[0]
@@ -90,7 +96,7 @@ class Registry:
         return f"{record.recorded}:{argument}" if argument else record.recorded
 
     def find_any(self, name: str) -> list[Record]:
-        """The components of that name, of whatever kind, for `lenskit info`.
+        """Return the components of a name, of any kind, for `lenskit info`.
 
         Raises:
             UsageError: if there is none.
@@ -101,12 +107,12 @@ class Registry:
         if not matches:
             if refused := self.why_refused(name):
                 raise UsageError(refused)
-            hint = near(head, [r.name for r in self.records if r not in named])
-            raise UsageError(f"no component is called {quoted(name)}{hint}; `lenskit list` shows all")
+            hint = meant(head, [r.name for r in self.records if r not in named], "`lenskit list` shows all")
+            raise UsageError(f"unknown component {quoted(name)}; {hint}")
         return matches
 
     def why_refused(self, name: str, kind: str | None = None) -> str:
-        """Say why a component is left out; empty if none of that name is."""
+        """Return the reason for leaving out a component, or an empty text."""
         head, distribution, _ = parse(name)
         for plugin in self.plugins:
             for refusal in plugin.refused:
@@ -115,20 +121,22 @@ class Registry:
         return ""
 
     def _unknown(self, kind: str, name: str) -> str:
+        """Return the message for a name that no component has."""
         if refused := self.why_refused(name, kind):
             return refused
         distribution = parse(name).distribution
         records = self.of_kind(kind)
         typed = [r.title for r in records]
-        hint = near(name, [r.qualified for r in records] if distribution else typed)
-        message = f"no {kind} is called {quoted(name)}{hint}"
-        if distribution and not hint and not any(_is_of(plugin, distribution) for plugin in self.plugins):
-            message += f": no plugin of {shortened(distribution)} is installed"
-        message += (
-            f"; there are {listed(typed, see=f'`lenskit list {KINDS[kind]}`')}" if typed else "; no plugin brings one"
-        )
+        message = f"unknown {in_words(kind)} {quoted(name)}"
+        if hint := meant(name, [r.qualified for r in records] if distribution else typed):
+            message += f"; {hint}"
+        else:
+            if distribution and not any(_is_of(plugin, distribution) for plugin in self.plugins):
+                message += f": no plugin of {shortened(distribution)} is installed"
+            known = listed(typed, see=f"`lenskit list {KINDS[kind]}`")
+            message += f"; there are {known}" if typed else "; no plugin has any"
         if "LENSKIT_PLUGINS" in os.environ:
-            message += " (LENSKIT_PLUGINS limits what is loaded)"
+            message += " (LENSKIT_PLUGINS restricts the plugins that are loaded)"
         if broken := sum(bool(p.error or p.refused) for p in self.plugins):
             message += f" ({broken} plugin(s) could not be loaded in full: see `lenskit plugins`)"
         return message
@@ -136,10 +144,10 @@ class Registry:
 
 @cache
 def registry() -> Registry:
-    """The registry of this process, made at its first use."""
+    """Return the registry of this process; the first call creates it."""
     return Registry.discover()
 
 
 def _is_of(plugin: Plugin, distribution: str) -> bool:
-    """Whether a plugin is of a distribution; of any if that is empty."""
+    """Whether a plugin is of a distribution; an empty text means any distribution."""
     return not distribution or is_same_distribution(plugin.distribution, distribution)

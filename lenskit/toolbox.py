@@ -1,7 +1,7 @@
-"""Helpers for components: files that users give, images, stores, lenses of several processes, text for messages.
+"""Helpers for components: files, images, stores, processes and messages.
 
-No component needs them. They read FITS, HDF5, numpy and tables within limits, write files that are whole whenever they
-are there, show progress, and keep messages short and safe to print.
+No component has to use them. They read FITS, HDF5, numpy and tables within size limits, write files atomically, show
+progress, and make messages short and safe to print.
 """
 
 from __future__ import annotations
