@@ -12,11 +12,10 @@ import pytest
 
 from lenskit.cli.main import run as lenskit
 from lenskit.errors import UsageError
-from lenskit.evaluation import Embeddings, Rows, Run
+from lenskit.evaluation import Embeddings, Run
 from lenskit.plugin import Parameter
 from lenskit_evaluation.baselines import PIXELS, RANDOM
 from lenskit_evaluation.invariance.evaluation import Invariance
-from lenskit_evaluation.invariance.sides import truths
 
 SMALL = {"lenses": 80, "test_lenses": 60}
 
@@ -47,21 +46,6 @@ def test_features_in_closed_form(features: str, score: float, tmp_path: Path) ->
     found = Invariance()([embeddings(features, tmp_path / "known.npz")])["known"].selectivity
     assert found.score.value == pytest.approx(score, abs=0.1)
     assert list(found.items) == ["theta_E", "mass", "x", "psf"]  # the stamp's number is nothing to be read
-
-
-def test_truths_are_filled_with_what_was_fitted_to() -> None:
-    def side(count: int, **values: list[float]) -> Rows:
-        known = {name: np.array(value, float) for name, value in values.items()}
-        return Rows(np.zeros((count, 1)), known, np.arange(count), [""] * count)
-
-    nan = np.nan
-    train = side(3, a=[1, 5, nan], b=[1, 2, 3], c=[nan] * 3, k=[0, 1, nan])
-    test = side(2, a=[9, nan], b=[nan] * 2, c=[1, 2], k=[1, 1])
-    parameters = [*(Parameter(name) for name in "abc"), Parameter("k", classes=("x", "y"))]
-    first, second = truths(train, test, parameters)
-    np.testing.assert_array_equal(first.features, [[1, 1, 0], [5, 0, 1], [3, 0, 0]])
-    np.testing.assert_array_equal(second.features, [[9, 0, 1], [3, 0, 1]])
-    assert [rows.features.shape for rows in truths(train, test, parameters[1:3])] == [(3, 1), (2, 1)]
 
 
 def test_leftovers_behind_a_nonlinearity_count(tmp_path: Path) -> None:
