@@ -56,6 +56,13 @@ class Blobs(Simulator):
         return BlobModel(self.width.bounds, self.pixels)
 
 
+class Indelible(Blobs):
+    """Blobs whose source stays in the image even if it is omitted."""
+
+    def render(self, scene: Scene, omit=()) -> Tensor:
+        return super().render(scene)
+
+
 class BlobModel(MacroModel):
     """A blob without noise.
 

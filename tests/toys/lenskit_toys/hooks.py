@@ -7,6 +7,7 @@ from lenskit.plugin import Component, hookimpl
 def lenskit_simulators():
     return [
         Component("blobs", "lenskit_toys.components:Blobs", "Gaussian blobs of some width before noise"),
+        Component("indelible", "lenskit_toys.components:Indelible", "Blobs whose source cannot be omitted"),
         Component("marked", "lenskit_toys.strange:Marked", "Blobs, some of which have a bright row or column"),
     ]
 
