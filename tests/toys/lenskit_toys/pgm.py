@@ -9,7 +9,7 @@ from lenskit.toolbox import Rendering
 
 
 class Pgm(ImageFormat):
-    """A folder of PGM pictures, one for each image of one channel, linear from zero to the peak."""
+    """A folder of PGM pictures of images with one channel, linear from 0 to the peak."""
 
     endings = (".pgm",)
     folder_of = ".pgm"
