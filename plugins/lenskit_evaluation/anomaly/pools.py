@@ -180,12 +180,12 @@ def class_label(
         return labels[name]
     meant = [label for label in labels.values() if not is_numbered(label) or normal in label.classes]
     if not meant:
-        problem, remedy = "no class is recorded of these images", ""
+        problem, remedy = "these images have no class label", ""
         if labels:
             problem = f"the classes of {' and '.join(labels)} are plain numbers, not named anomalies"
             remedy = "; if one of these numbers is the normal class, pass --label NAME --normal NUMBER"
         such = f"--simulator deeplense-a --set pixels={pixels}" if pixels else "`lenskit embed RUN --data FOLDER`"
-        raise UsageError(f"{problem}: use images with a class label, for example from {such}{remedy}")
+        raise UsageError(f"{problem}: use images with named classes, for example from {such}{remedy}")
     if len(meant) > 1:
         raise UsageError(
             f"there are several class labels, {', '.join(p.name for p in meant)}: choose one with --label NAME"

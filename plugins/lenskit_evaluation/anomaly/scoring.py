@@ -173,10 +173,11 @@ def labelled_images(pool: Pool, normal: str, options: Options) -> tuple[Pool, Tr
         chosen = np.sort(np.random.default_rng(options.seed).choice(chosen, options.lenses, replace=False))
     pool, truth = pool.take(chosen), Truth(classes, labels[chosen].astype(np.int64), normal)
     there = [name for name in classes if truth.is_class(name).any()]
-    if there == [normal] or normal not in there:
+    if there == [normal]:
+        raise LenskitError(f"all {len(chosen)} images are of the class {normal}: without anomalies AUC is not defined")
+    if normal not in there:
         raise LenskitError(
-            f"of the {len(chosen)} images {'all are' if there == [normal] else 'none is'} {normal}: a ROC curve and "
-            "its AUC are defined only where there are normal images and anomalies"
+            f"none of the {len(chosen)} images is of the class {normal}: without normal images AUC is not defined"
         )
     assert pool.parameter is not None
     return pool, Truth(classes, truth.label, normal, pool.lenses.names, pool.parameter.name)

@@ -265,7 +265,7 @@ def _learning_curves(starts: Sequence[Trained]) -> Figure:
         axes.plot(epochs, history.train, color=color, lw=1, ls=":")
         axes.plot(epochs, history.validation, color=color, lw=1.5, label=as_label(start.label))
         axes.plot(history.best, history.validation[history.best - 1], "o", color=color, ms=6)
-    axes.plot([], [], color="0.3", lw=1, ls=":", label="of those learned from")
+    axes.plot([], [], color="0.3", lw=1, ls=":", label="training loss")
     axes.plot([], [], "o", color="0.3", ms=6, label="weights kept")
     values = [value for start in starts if start.history for value in (*start.history.train, *start.history.validation)]
     if min(values) > 0 and max(values) > 20 * min(values):

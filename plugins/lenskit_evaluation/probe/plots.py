@@ -49,7 +49,7 @@ def label_curves(points: Sequence[Point], parameters: Sequence[Parameter]) -> Fi
     for axes in panels:
         axes.set_visible(False)
     for number in range(len(parameters)):
-        if number + columns >= len(parameters):  # nothing below
+        if number + columns >= len(parameters):  # no panel below
             figure.axes[number].set_xlabel("labelled lenses")
             figure.axes[number].tick_params(labelbottom=True)
     figure.supylabel(r"$R^2$ of a ridge regression", fontsize=10)

@@ -166,7 +166,7 @@ def energy_distance(a: Array, b: Array, seed: int = 0) -> tuple[float, float]:
     weights = np.where(np.arange(len(x)) < len(a), 1 / len(a), -1 / len(b))
     rng = np.random.default_rng(seed)
     drawn = np.stack([weights, *(rng.permutation(weights) for _ in range(PERMUTATIONS))], axis=1)
-    # 2 E|a - b| - E|a - a'| - E|b - b'|, as one quadratic form.
+    # The energy distance 2 E|a - b| - E|a - a'| - E|b - b'|, as one quadratic form for all permutations.
     energies = -np.einsum("ip,ip->p", drawn, apart @ drawn)
     return float(energies[0] / (2 * cross)), float((energies >= energies[0] * (1 - 1e-9)).mean())
 

@@ -70,7 +70,7 @@ def distance_histograms(gaps: Mapping[str, Gap]) -> Figure:
             median = float(np.median(distance.percentile))
             axes.set_title(f"{label}, {kind}: median of the images at {median:.0f} %", loc="left", fontsize=9)
         axes_row[1].text(
-            0.98, 0.92, f"told apart: AUC {gap.auc.value:.2f}\nenergy distance {gap.energy:.3f} (p {gap.p:.3f})",
+            0.98, 0.92, f"classifier: AUC {gap.auc.value:.2f}\nenergy distance {gap.energy:.3f} (p {gap.p:.3f})",
             transform=axes_row[1].transAxes, ha="right", va="top", fontsize=8,
         )  # fmt: skip
     handles, labels = figure.axes[0].get_legend_handles_labels()

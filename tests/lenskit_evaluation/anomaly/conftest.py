@@ -39,13 +39,13 @@ def train_toy(tmp_path_factory: pytest.TempPathFactory) -> Train:
 
 @pytest.fixture(scope="session")
 def linear(train_toy: Train) -> Run:
-    """A run that reconstructs, trained on normal blobs."""
+    """Return a run with reconstructions, trained on normal blobs."""
     return train_toy("linear")
 
 
 @pytest.fixture(scope="session")
 def restless(train_toy: Train) -> Run:
-    """A siamese run, trained on normal blobs."""
+    """Return a siamese run, trained on normal blobs."""
     return train_toy("restless")
 
 

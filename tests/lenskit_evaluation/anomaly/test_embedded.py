@@ -100,7 +100,7 @@ def test_what_cannot_be_judged_is_said_in_one_line(tmp_path: Path) -> None:
     none = Embeddings(np.eye(9), {"kind": np.ones(9)}, parameters=[CLASS])
     mine, other = features(about=about), features(100, path="other.npz")
     cases: list[tuple[tuple[Embeddings, ...], dict[str, Any], str]] = [
-        ((plain,), {}, "no class is recorded of these images: .* example from `lenskit embed RUN --data FOLDER`"),
+        ((plain,), {}, "these images have no class label: .* example from `lenskit embed RUN --data FOLDER`"),
         ((mine,), {"data": "images"}, "--data is for runs: embeddings have their own images"),
         ((mine, other), {}, "mine and other hold features of different images"),
         ((one,), {}, r"holds 1 lenses of the class none, .* with --reference"),

@@ -14,11 +14,10 @@ import torch
 
 from lenskit.config import Config
 from lenskit.errors import LenskitError
-from lenskit.plugin import Parameter, UsageError
+from lenskit.plugin import UsageError
 from lenskit.run import Run
 from lenskit.store.simulate import simulate
 from lenskit.toolbox import Plan
-from lenskit_evaluation.anomaly.pools import class_label
 from lenskit_evaluation.anomaly.reconstructions import wasserstein
 from lenskit_evaluation.anomaly.scored import Options
 from lenskit_evaluation.anomaly.scoring import judge_runs
@@ -178,15 +177,15 @@ def test_a_run_on_stored_images_takes_its_neighbours_from_these(train_toy, store
     {
         "nothing strange": (
             {"set": ["marks=['none']"]},
-            "of the 60 images all are none: a ROC curve and its AUC are def",
+            "all 60 images are of the class none: without anomalies AUC is not",
         ),
-        "nothing normal": ({"set": ["marks=['row']"]}, "of the 60 images none is none"),
+        "nothing normal": ({"set": ["marks=['row']"]}, "none of the 60 images is of the class none: without"),
         "no such class": (
             {"normal": "nome"},
             "there is no class 'nome' (did you mean none?); there are none, row, c",
         ),
         "no such label": ({"label": "marc"}, "there is no class label 'marc' (did you mean mark?); there are mark"),
-        "no label": ({"simulator": "blobs"}, "no class is recorded of these images"),
+        "no label": ({"simulator": "blobs"}, "these images have no class label"),
         "other images": ({"set": ["pixels=32"]}, "the encoder takes images (n, 1 x 16 x 16), got 1 x 1 x 32 x 32"),
     }.values(),
 )
@@ -285,19 +284,6 @@ def test_simulated_pixels_of_another_size_are_warned_of(train_toy, caplog: pytes
     (said,) = warnings(caplog)
     assert said.startswith('the images have pixels of 0.05", those that the encoder was trained on 0.1"')
     assert "FITS" not in said
-
-
-def test_numbered_classes_are_no_anomalies():
-    psf, kind = Parameter("psf", classes=("0", "1", "2")), Parameter("kind", classes=("none", "row"))
-    with pytest.raises(UsageError) as caught:
-        class_label([psf], None, None, 110)
-    assert str(caught.value) == (
-        "the classes of psf are plain numbers, not named anomalies: use images with a class label, for example from "
-        "--simulator deeplense-a --set pixels=110; if one of these numbers is the normal class, pass --label NAME "
-        "--normal NUMBER"
-    )
-    assert class_label([psf, kind], None, None, 110) is kind
-    assert class_label([psf], "psf", None, 110) is class_label([psf], None, "0", 110) is psf
 
 
 def test_runs_on_images_of_different_sizes_are_named(linear: Run, train_toy):

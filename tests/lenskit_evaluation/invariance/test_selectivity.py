@@ -32,11 +32,11 @@ def score(theta_E: float, e1: float, x: float, size: float, **given):
     ("skills", "expected"),
     [
         ((1, 1, 0, 0), 1),  # the lens and nothing else
-        ((0, 0, 1, 1), -1),  # all but the lens
+        ((0, 0, 1, 1), -1),  # everything except the lens
         ((1, 1, 1, 1), 0),  # everything
         ((0, 0, 0, 0), 0),  # collapsed
         ((0.8, 0.4, 0.3, 0.1), 0.4),
-        ((0.8, -3, 0.3, -1), 0.25),  # worse than a constant is not worse than nothing
+        ((0.8, -3, 0.3, -1), 0.25),  # negative skills count as 0
     ],
 )
 def test_without_anything_given(skills: tuple[float, ...], expected: float) -> None:
@@ -82,7 +82,7 @@ def test_intervals_hold_the_truth() -> None:
         rest = Reading(v, v + np.sqrt(0.8) * rng.normal(size=150), 0, "ridge")
         found = selectivity({"u": kept}, {"v": rest}, lens=np.arange(150), resamples=200, seed=trial).score
         inside += found.low < 0.3 < found.high
-    assert inside >= 85  # of 95 expected; binomial errors 2.2
+    assert inside >= 85  # 95 are expected, with a binomial error of 2.2
 
 
 def test_images_of_a_lens_are_resampled_together() -> None:

@@ -38,7 +38,7 @@ def test_draws(lens, size, count, seed):
     total = len(set(lens))
     for draw in draws:
         shown = some.lens[draw]
-        assert len(set(shown)) == len(shown) <= size  # one image a lens
+        assert len(set(shown)) == len(shown) <= size  # one image per lens
     everything = np.concatenate([some.lens[draw] for draw in draws])
     if size * count <= total:
         assert len(set(everything)) == len(everything) == size * count
