@@ -62,12 +62,12 @@ class Finetune(OnLenses):
     architecture, a constant and, with --imagenet, a network that was pre-trained on photographs. R2 is scikit-learn's,
     over all test lenses, in eval mode. It depends on the spread of the labels, so compare RMSE as well.
 
-    A linear layer on the features predicts the targets. The loss is the mean squared error of numbers in units of
-    their standard deviation, and the cross-entropy of class labels. The settings of the fine-tuning in the LenSiam
-    paper were never released. Here all starts use the same settings: AdamW with weight decay 0.05, learning rates of 1e-3 for
-    the head and 1e-4 for the backbone, a cosine schedule down to zero, batches of 32 images and at most 60 epochs. A
-    fifth of the labelled lenses is the validation set for early stopping. The weights of the epoch with the best
-    validation loss are kept.
+    A linear layer on the features predicts the targets. The loss is the mean squared error of numbers in units of their
+    standard deviation, and the cross-entropy of class labels. The settings of the fine-tuning in the LenSiam paper were
+    never released. Here all starts use the same settings: AdamW with weight decay 0.05, learning rates of 1e-3 for the
+    head and 1e-4 for the backbone, a cosine schedule down to zero, batches of 32 images and at most 60 epochs. A fifth
+    of the labelled lenses is the validation set for early stopping. The weights of the epoch with the best validation
+    loss are kept.
 
     The model of the first seed is saved for each run in a folder of RUN/evaluations/finetune. `lenskit predict RUN
     IMAGES --model NAME` uses it.
