@@ -1,10 +1,10 @@
-"""Screens of 80 and 100 columns: run every verb on tiny runs in pseudo-terminals, and write what each shows.
+"""Terminal output of every verb at 80 and 100 columns, for inspection by a person.
 
     python -m tests.captures OUT [VERB...]
 
-For each verb and width it writes `OUT/VERB-WIDTH.txt`: the lines as a terminal shows them at the end. The runs that
-the verbs read are in `OUT/work`, and are made when they are missing. It takes some ten minutes on two cores, and is
-no test: someone looks at the files.
+Every verb runs on tiny runs in a pseudo-terminal. For each verb and width the program writes `OUT/VERB-WIDTH.txt` with
+the lines that the terminal shows at the end. The runs that verbs read are in `OUT/work`. The program takes about ten
+minutes on two cores. It is not a test.
 """
 
 from __future__ import annotations
@@ -64,13 +64,16 @@ VERBS = {
     "export": "export runs/a --format onnx --out exported --overwrite",
     "report": "report runs/a runs/b --output report.html --overwrite",
 }
-"""Command lines by the names of their captures, in an order in which each finds what it reads."""
+"""Command lines by the name of the capture; commands come after those whose files they read."""
 
 SEQUENCE = re.compile(r"\x1b\[([?0-9;]*)([A-Za-z])|\x1b\][^\x07]*\x07")
 
 
 def shown(output: str, width: int) -> str:
-    """Lines of a terminal of some width after an output: carriage returns, wraps, cursor moves and erasures apply."""
+    """Return the lines that a terminal shows after an output.
+
+    Carriage returns, line wraps, cursor movements and erasures are applied.
+    """
     lines: list[list[str]] = [[]]
     row = column = place = 0
     while place < len(output):
@@ -100,7 +103,7 @@ def shown(output: str, width: int) -> str:
 
 
 def output_of(arguments: list[str], width: int, folder: Path) -> str:
-    """All that a command line writes to a terminal of some width, in a folder."""
+    """Return the output of a command line in a folder to a terminal of some width."""
     near, far = pty.openpty()
     fcntl.ioctl(far, termios.TIOCSWINSZ, struct.pack("HHHH", HEIGHT, width, 0, 0))
     environment = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}

@@ -1,4 +1,4 @@
-"""What all tests share."""
+"""Settings and fixtures of all tests."""
 
 from __future__ import annotations
 
@@ -19,20 +19,23 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parent.parent
 TOYS = ROOT / "tests" / "toys"
 
-# The toys are a distribution of a third party, found through its entry point, here and in processes that tests start.
+# The toys are a third party's distribution. This process and child processes find it through its entry point.
 sys.path.insert(0, str(TOYS))
 os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(TOYS), os.environ.get("PYTHONPATH")]))
 
-# Where hypothesis keeps what it found, for a run that shall leave no caches in the tree; .hypothesis if it is not set.
+# Folder of hypothesis's database, for runs that must not write into the source tree; the default is .hypothesis.
 set_hypothesis_home_dir(os.environ.get("HYPOTHESIS_STORAGE_DIRECTORY"))
-# A busy machine is slow, and no fault.
+# No deadline, because a busy machine is slow.
 settings.register_profile("lenskit", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("lenskit")
 
 
 @pytest.fixture(scope="session")
 def real_data() -> Path:
-    """Folder of real galaxies, PSFs and lenses (`LENSKIT_TEST_DATA`, default ../shared/data beside the checkout)."""
+    """Return the folder of real galaxies, PSFs and lenses.
+
+    It is `LENSKIT_TEST_DATA`, by default ../shared/data relative to the checkout. Tests are skipped without it.
+    """
     folder = Path(os.environ.get("LENSKIT_TEST_DATA", ROOT.parent / "shared" / "data"))
     if not folder.is_dir():
         pytest.skip(f"no real data at {folder}: set LENSKIT_TEST_DATA")
@@ -41,20 +44,22 @@ def real_data() -> Path:
 
 @pytest.fixture(autouse=True, scope="session")
 def own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Nothing is left in the user's cache, or taken from it."""
+    """Use an empty cache instead of the user's cache."""
     os.environ["LENSKIT_CACHE"] = str(tmp_path_factory.mktemp("cache"))
 
 
 Galaxies = Callable[..., Path]
-"""Draws galaxies: see `draw_galaxies`."""
+"""Function that writes images of galaxies, see `draw_galaxies`."""
 
 
 @pytest.fixture(scope="session")
 def draw_galaxies() -> Galaxies:
-    """Writes FITS images of galaxies with noise: `draw_galaxies(folder, 5, q=(0.6, 0.9))`.
+    """Return a function that writes FITS images of galaxies with noise.
 
-    Sersic profiles of index 2 and 8 pixels with a core, of axis ratios evenly between two, at any angle, and within a
-    pixel of the middle. The noise is .002 of the brightest pixel, which is about `unit`.
+    An example is `draw_galaxies(folder, 5, q=(0.6, 0.9))`. Galaxies are Sersic profiles with an index of 2, a radius of
+    8 pixels and a core. The axis ratios are evenly spaced between both values of `q`, the angles are random, and the
+    centres are within a pixel of the middle of the image. The brightest pixel is about `unit`, and the standard
+    deviation of the noise is 0.002 `unit`.
     """
 
     def draw(
@@ -81,7 +86,10 @@ def draw_galaxies() -> Galaxies:
 
 @pytest.fixture(scope="module")
 def one_thread() -> Iterator[None]:
-    """One thread: sums of floating-point numbers depend on their number, and small networks gain nothing from two."""
+    """Use one thread, because floating-point sums depend on the number of threads.
+
+    Small networks are not slower with one thread.
+    """
     import torch
 
     before = torch.get_num_threads()
@@ -92,13 +100,13 @@ def one_thread() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def in_tmp_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tests run in a folder of their own, so that nothing is left behind in the tree."""
+    """Use a temporary working directory, to keep the source tree clean."""
     monkeypatch.chdir(tmp_path)
 
 
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run on the toys' blobs. Tests use copies of it."""
+    """Return the path of a run trained on blobs; tests use copies of it."""
     from lenskit.config import Config
     from lenskit.training.runner import train
 
@@ -115,7 +123,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def run(trained: Path, tmp_path: Path) -> Run:
-    """A fresh copy of the run."""
+    """Return a new copy of the trained run."""
     import shutil
 
     from lenskit.run import Run
@@ -126,7 +134,10 @@ def run(trained: Path, tmp_path: Path) -> Run:
 
 @pytest.fixture
 def images(tmp_path: Path, run: Run) -> Path:
-    """A folder of simulated blobs as FITS files, two pixels larger than the encoder takes, with their widths."""
+    """Return a folder of simulated blobs as FITS files, with a table of their widths.
+
+    The images are two pixels larger than the encoder's input.
+    """
     import torch
     from astropy.io import fits
 

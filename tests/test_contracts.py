@@ -1,4 +1,4 @@
-"""Who may import whom: the contracts in pyproject.toml hold, cover every plugin, and notice what breaks them."""
+"""Import contracts in pyproject.toml: they hold, and they detect violations."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PLUGINS = sorted(folder.name for folder in (ROOT / "plugins").iterdir() if (fold
 
 
 def lint(project: Path) -> subprocess.CompletedProcess[str]:
-    """Checks the contracts of a source tree."""
+    """Check the contracts of a source tree with import-linter."""
     command = [str(Path(sys.executable).with_name("lint-imports")), "--no-cache", "--no-logo"]
     paths = os.pathsep.join([str(project), str(project / "plugins")])
     environment = os.environ | {"PYTHONPATH": paths, "COLUMNS": "200"}
@@ -26,7 +26,7 @@ def lint(project: Path) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
-    """A copy of the modules that a test may spoil."""
+    """Return a copy of the source tree that a test may change."""
     for folder in ("lenskit", "plugins"):
         for file in (ROOT / folder).rglob("*.py"):
             place = tmp_path / file.relative_to(ROOT)

@@ -1,6 +1,6 @@
-"""What holds for every method there is: later ones, and those of other plugins, fall under these tests by themselves.
+"""Properties of all registered methods, including new methods and other plugins.
 
-That two processes learn what one learns is in lenskit/training/test_processes.py.
+tests/lenskit/training/test_processes.py compares training in one and two processes.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ TOYS = {record.name for record in registry().of_kind("method") if "toys" in reco
 RESNET, VIT, TINY_VIT = "resnet18", "timm:vit_tiny_patch16_224", "timm:test_vit"
 
 SMALL = {"_dim": 32, "_depth": 1, "queue": 64, "slices": 32}
-"""What options become whose names end so, to be quick."""
+"""Small values of options, by the end of the option's name."""
 
 
 def load(method: str) -> type[Method]:
@@ -43,19 +43,22 @@ def load(method: str) -> type[Method]:
 
 @cache
 def needed(method: str) -> str | None:
-    """The backbone that a method asks for where it cannot learn through another, in the one line that it says then."""
+    """Return the backbone that a method requires; None if any backbone works.
+
+    It is taken from the error message for another backbone.
+    """
     try:
         Job(config(method, {"name": "tiny"}))
     except UsageError as error:
         said = re.fullmatch(rf"method {method!r} (needs|learns) .*: use --backbone (\S+)", str(error))
-        assert said, error  # noqa: PT017 - there may be none
+        assert said, error  # noqa: PT017 - an error is not required
         return said[2]
     return None
 
 
 @cache
 def steps_itself(method: str) -> bool:
-    """Whether a method steps its optimisers itself, which only a Trainer lets it do."""
+    """Whether a method uses manual optimisation, which needs a Trainer."""
     return not Job(config(method)).method.automatic_optimization
 
 
@@ -64,7 +67,7 @@ def small_backbone(method: str) -> str:
 
 
 def config(method: str, backbone: dict[str, Any] | None = None) -> Config:
-    """Two epochs of four batches of eight lenses."""
+    """Return the configuration of two epochs with four batches of eight lenses."""
     names = [option.name for option in options_of(load(method))]
     small = {name: size for name in names for end, size in SMALL.items() if name.endswith(end)}
     return Config.resolve({
@@ -76,7 +79,7 @@ def config(method: str, backbone: dict[str, Any] | None = None) -> Config:
 
 
 class Interrupt(pl.Callback):
-    """Presses Ctrl-C in that batch."""
+    """A callback that sends an interrupt (Ctrl-C) in one batch."""
 
     def __init__(self, batch: int) -> None:
         self.batch = batch
@@ -95,7 +98,7 @@ def checkpoint(run: Run) -> dict[str, Any]:
 
 
 def assert_equal(a: Any, b: Any, where: str) -> None:
-    """To the last bit."""
+    """Check that two values are equal bit by bit."""
     if isinstance(a, Tensor):
         assert torch.equal(a, b), where
     elif isinstance(a, dict):
@@ -163,7 +166,7 @@ def test_one_step_reaches_all_weights(method: str, backbone: str) -> None:
     for name, parameter in trained.items():
         assert parameter.grad is not None, name
         assert parameter.grad.isfinite().all(), name
-    # A toy may learn without its backbone.
+    # Toys need not use their backbone.
     assert method in TOYS or sum(bool(parameter.grad.any()) for parameter in trained.values()) > 0.9 * len(trained)
 
 

@@ -1,4 +1,4 @@
-"""What is installed: the wheel carries every file, and works where the source tree is not."""
+"""Wheel and dependencies: completeness, and use without the source tree."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ PLUGINS = sorted(folder for folder in (ROOT / "plugins").iterdir() if (folder / 
 
 
 def test_every_dependency_has_a_floor() -> None:
-    """`make test-lowest` installs these; without one pip may take a release of ten years ago."""
+    """`make test-lowest` installs these versions; without them pip may choose any."""
     extras = PROJECT["project"]["optional-dependencies"].values()
     wanted = [*PROJECT["build-system"]["requires"], *PROJECT["project"]["dependencies"], *chain(*extras)]
     own = PROJECT["project"]["name"]
@@ -35,7 +35,7 @@ def test_every_dependency_has_a_floor() -> None:
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel, built from the sdist, built from the source tree."""
+    """Return the wheel, which is built from the sdist of the source tree."""
     folder = tmp_path_factory.mktemp("dist")
     command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(folder), str(ROOT)]
     done = subprocess.run(command, capture_output=True, text=True)
@@ -46,7 +46,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder that holds the installed wheel and nothing else."""
+    """Return a folder with the installed wheel and nothing else."""
     folder = tmp_path_factory.mktemp("installed")
     pip = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--no-index", "--no-compile"]
     subprocess.run([*pip, "--target", str(folder), str(wheel)], check=True)
@@ -80,11 +80,11 @@ print(json.dumps({"lenskit": lenskit.__file__, "found": found, "errors": errors,
 
 @pytest.fixture(scope="module")
 def seen(installed: Path) -> dict[str, Any]:
-    """What a process sees, lists and resolves that finds the installed wheel and not the source tree."""
-    # The tree is on the path where the project is installed editable; a virtual environment may lie within it.
+    """Return the output of `LOOK` in a process with the wheel and no source tree."""
+    # An editable installation puts the source tree on the path. A virtual environment inside the tree must stay there.
     tree = [str(ROOT), str(ROOT / "plugins")]
     isolate = f"import sys\nsys.path[:] = [{str(installed)!r}, *(p for p in sys.path if p not in {tree!r})]\n"
-    # Isolated, it does not ask the environment where bytecode is kept: without it all of torch is compiled anew.
+    # An isolated process ignores the environment variable of the bytecode folder, and would compile all of torch again.
     kept = ["-X", f"pycache_prefix={sys.pycache_prefix}"] if sys.pycache_prefix else []
     done = subprocess.run([sys.executable, "-I", *kept, "-c", isolate + LOOK], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
@@ -92,7 +92,7 @@ def seen(installed: Path) -> dict[str, Any]:
 
 
 def sources() -> dict[str, bytes]:
-    """Every file of the packages, by its path in the wheel."""
+    """Return the content of every file of the packages by its path in the wheel."""
     files = [*(ROOT / "lenskit").rglob("*"), *(file for plugin in PLUGINS for file in plugin.rglob("*"))]
     kept = (file for file in files if file.is_file() and "__pycache__" not in file.parts)
     return {str(file.relative_to(ROOT)).removeprefix("plugins/"): file.read_bytes() for file in kept}
@@ -148,7 +148,7 @@ def test_every_plugin_is_packaged_and_has_an_entry_point() -> None:
 
 
 def imported(*folders: str) -> Iterator[str]:
-    """Top-level packages that the modules of some folders import, at whatever depth."""
+    """Yield the top-level packages that the modules of some folders import anywhere."""
     for folder in folders:
         for file in (ROOT / folder).rglob("*.py"):
             for node in ast.walk(ast.parse(file.read_text())):
@@ -163,7 +163,7 @@ def declared(requirements: list[str]) -> set[str]:
 
 
 def needed(*folders: str) -> set[str]:
-    """Distributions that some folders import from, but for ours, our programs' files and the standard library."""
+    """Return the distributions of other projects that some folders import."""
     owners = metadata.packages_distributions()
     programs = {file.stem for folder in ("examples", "tests/reliability") for file in (ROOT / folder).rglob("*.py")}
     ours = {"lenskit", "lenskit_toys", *(plugin.name for plugin in PLUGINS), *programs}
@@ -172,7 +172,7 @@ def needed(*folders: str) -> set[str]:
 
 
 THROUGH_OTHERS = {"tensorboard", "wandb", "mlflow", "onnx", "onnxscript", "faiss-cpu"}
-"""Loggers that Lightning imports for us, what torch exports to ONNX with, and what is imported by its name."""
+"""Optional packages that another package imports (loggers, ONNX), or that are imported by name."""
 
 
 def test_every_dependency_that_is_imported_is_declared_and_the_other_way_round() -> None:
@@ -186,7 +186,7 @@ def test_every_dependency_that_is_imported_is_declared_and_the_other_way_round()
 def test_so_is_every_dependency_of_the_tests() -> None:
     extras = PROJECT["project"]["optional-dependencies"]
     (own,) = (name for name in extras["dev"] if name.startswith("lenskit-ssl["))
-    # Loggers of other companies' services are left out.
+    # The tests do not use the loggers of mlflow and wandb.
     assert set(own.removeprefix("lenskit-ssl[").removesuffix("]").split(",")) == extras.keys() - {
         "dev",
         "mlflow",

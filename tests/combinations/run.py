@@ -1,9 +1,10 @@
-"""Train two steps of every combination of components: `python tests/combinations/run.py --help`.
+"""Train two steps of every combination of components.
 
-`make combinations` runs it. The only other options are the sizes of a run. The encoder of each run is opened and embeds
-images. What is done is kept in a file, one line a combination: a second call goes on, and tries again what failed.
+Usage: `python tests/combinations/run.py --help`; `make combinations` runs it. All options except the sizes of a run
+have their defaults. The encoder of each run is opened and embeds images. Results are appended to a file, one line for
+each combination. A second call skips combinations that are done, and repeats failed ones.
 
-The components that do not go together are in `SENSELESS`; docs/methods.md has them as a table.
+Components that do not fit together are in `SENSELESS`; docs/methods.md has them as a table.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from lenskit.registry import registry
 
 BACKBONES = ("resnet18", "resnet101", "timm:vit_tiny_patch16_224", "timm:convnext_atto")
 PAIRS = ("", "lens-fixed", "default")
-"""Names, and nothing for the method's own."""
+"""Names of pairs; the empty name stands for the method's default pairs."""
 SIMULATORS = ("hst", "euclid-challenge", "deeplense-a")
 METHODS = tuple(r.name for r in registry().of_kind("method") if r.is_bundled)
 
@@ -37,7 +38,7 @@ MARKS = {TRAINED: "yes", REFUSED: "-", FAILED: "FAILED", "": ""}
 
 @dataclass(frozen=True)
 class Combination:
-    """Names of components; no name of pairs for the method's own."""
+    """Names of components; empty `pairs` are the method's default pairs."""
 
     method: str
     backbone: str
@@ -45,19 +46,19 @@ class Combination:
     simulator: str
 
     def sections(self) -> dict[str, dict[str, Any]]:
-        """The layer of a configuration that names these components."""
+        """Return the configuration layer with these components."""
         return {kind: {"name": name} for kind, name in asdict(self).items() if name}
 
 
 @dataclass(frozen=True)
 class Senseless:
-    """Components that do not go together.
+    """Rule for components that do not fit together.
 
     Attributes:
         method: The methods, for the table.
-        other: What they do not go with, for the table.
-        says: A part of the error's line.
-        when: Whether a combination is such a one.
+        other: Components that do not fit to them, for the table.
+        says: A part of the error message.
+        when: Function that returns whether the rule applies to a combination.
     """
 
     method: str
@@ -101,13 +102,13 @@ SENSELESS = (
 
 
 def senseless_table() -> str:
-    """The table of docs/methods.md."""
+    """Return the table for docs/methods.md."""
     rows = [f"| {part.method} | {part.other} | {part.says} |" for part in SENSELESS]
     return "\n".join(["| method | does not go with | the error says |", "|---|---|---|", *rows])
 
 
 def refusals(combination: Combination) -> list[str]:
-    """What the errors say by which a combination may be refused; empty if it makes sense."""
+    """Return parts of the error messages for a combination; empty if it is valid."""
     return [part.says for part in SENSELESS if part.when(combination)]
 
 
@@ -117,14 +118,20 @@ def combinations(
     pairs: Sequence[str] = PAIRS,
     simulators: Sequence[str] = SIMULATORS,
 ) -> Iterator[Combination]:
-    """All combinations; pairs of two views are left out where they are the method's own."""
+    """Yield all combinations.
+
+    The method's default pairs are left out for methods with two views, because they are pairs of the list, too.
+    """
     for simulator, method, pair, backbone in itertools.product(simulators, methods, pairs, backbones):
         if pair or method in ONE_VIEW:
             yield Combination(method, backbone, pair, simulator)
 
 
 def covering(pool: Sequence[Combination]) -> list[Combination]:
-    """Some combinations in which every two names that occur together in a pool do: greedily, the first of the best."""
+    """Choose combinations that contain every two names that occur together in a pool.
+
+    The choice is greedy: the next combination is the first one with the most new pairs of names.
+    """
     wanted = {pair for combination in pool for pair in _two(combination)}
     chosen = []
     while wanted:
@@ -143,16 +150,16 @@ def outcome(combination: Combination, trial: Callable[[dict[str, dict[str, Any]]
 
     Args:
         combination: The names.
-        trial: Does something with the layer that has them.
+        trial: Function that uses the configuration layer of the combination.
 
     Returns:
-        `status`, and the error's line as `said`.
+        `status`, and the error message as `said`.
     """
     from lenskit.errors import UsageError
 
     try:
         trial(combination.sections())
-    except Exception as error:  # a failure is what is looked for
+    except Exception as error:  # every error is a result
         said = " ".join(str(error).split())
         refused = isinstance(error, UsageError) and any(part in said for part in refusals(combination))
         return {
@@ -179,7 +186,10 @@ def train(layer: dict[str, dict[str, Any]], lenses: int, batch_size: int) -> Non
 
 
 def matrix(done: Mapping[Combination, Mapping[str, str]]) -> str:
-    """The outcomes: a row for each method with its pairs, a column for each simulator with each backbone."""
+    """Return the table of results.
+
+    It has a row for each method with its pairs, and a column for each simulator with each backbone.
+    """
     columns = list(dict.fromkeys((c.simulator, c.backbone) for c in done))
     rows = sorted({(METHODS.index(c.method), c.pairs) for c in done})
     lines = [
@@ -196,10 +206,10 @@ def matrix(done: Mapping[Combination, Mapping[str, str]]) -> str:
 
 
 def main() -> int:
-    """Print the matrix, and the lines of failures."""
+    """Print the table, and a line for each failure."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, default=Path("combinations.jsonl"), help="what is done")
-    parser.add_argument("--table", type=Path, help="file for the matrix, in Markdown")
+    parser.add_argument("--out", type=Path, default=Path("combinations.jsonl"), help="file of the results")
+    parser.add_argument("--table", type=Path, help="file for the table, in Markdown")
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=METHODS)
     parser.add_argument("--backbones", nargs="+", default=BACKBONES)
     parser.add_argument("--simulators", nargs="+", default=SIMULATORS)
@@ -221,7 +231,7 @@ def main() -> int:
             if done.get(combination, {}).get("status") in (TRAINED, REFUSED):
                 continue
             done[combination] = result = outcome(combination, trial)
-            gc.collect()  # a run holds its weights several times
+            gc.collect()  # frees memory, because a run holds its weights several times
             print(json.dumps(asdict(combination) | result), file=file, flush=True)
             names = " ".join(filter(None, asdict(combination).values()))
             print(f"{number}/{len(wanted)} {names}: {result['status']} {result['said']}", flush=True)

@@ -1,4 +1,4 @@
-"""A bounded part of `make combinations`: every two choices together, in small; one step of each."""
+"""Small part of `make combinations`: one training step for every two choices."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ _spec = importlib.util.spec_from_file_location("combinations_run", HERE / "run.p
 assert _spec is not None
 assert _spec.loader is not None
 run = importlib.util.module_from_spec(_spec)
-sys.modules[_spec.name] = run  # where a dataclass looks for its module
+sys.modules[_spec.name] = run  # dataclasses look up their module here
 _spec.loader.exec_module(run)
 
 SMALL = {"_dim": 32, "_depth": 1, "queue": 8, "slices": 32}
-"""What options become whose names end so, to be quick."""
+"""Small values of options, by the end of the option's name."""
 
 ALL = list(run.combinations(backbones=("timm:test_resnet", "timm:test_vit", "timm:test_convnext")))
 SENSIBLE = [combination for combination in ALL if not run.refusals(combination)]
@@ -37,15 +37,8 @@ SENSIBLE = [combination for combination in ALL if not run.refusals(combination)]
 REFUSED = {(run.refusals(c)[0], c.method): c for c in ALL if len(run.refusals(c)) == 1}
 
 
-@pytest.fixture(autouse=True)
-def few_lenses(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Methods that standardise parameters look at few lenses: those of `euclid-challenge` cost a rendering each."""
-    for module in ("lenskit_siamese.supervised", "lenskit_deeplense.refit.method"):
-        monkeypatch.setattr(f"{module}.SAMPLE", 16)
-
-
 def job_of(layer: dict[str, dict[str, Any]], **simulator: Any) -> Job:
-    """Build a run of a few lenses and small heads."""
+    """Build a run with a few lenses and small heads."""
     method = layer["method"]["name"]
     names = [option.name for option in options_of(registry().find("method", method).load())]
     small = {name: size for name in names for end, size in SMALL.items() if name.endswith(end)}
@@ -54,10 +47,10 @@ def job_of(layer: dict[str, dict[str, Any]], **simulator: Any) -> Job:
 
 
 def step(layer: dict[str, dict[str, Any]]) -> None:
-    """Take a step on small images, and embed images as they are simulated."""
-    # Of 40 pixels: no multiple of 16, and large enough for a ConvNeXt.
+    """Take a training step on small images, and embed images of the simulated size."""
+    # 40 pixels are not a multiple of 16, and enough for a ConvNeXt.
     job = job_of(layer, **({} if layer["simulator"]["name"] == "euclid-challenge" else {"pixels": 40}))
-    if job.method.automatic_optimization:  # otherwise only a Trainer can
+    if job.method.automatic_optimization:  # manual optimisation needs a Trainer
         loss = job.method.step(job.training_set.by_index(range(2)))["loss"]
         loss.backward()
         assert loss.isfinite()

@@ -1,4 +1,4 @@
-"""List the docstrings, comments, messages and pages that break a rule of plain English.
+"""List docstrings, comments, messages and pages that break rules of plain English.
 
     python tests/docs/plain_english.py [FOLDER OR FILE ...]      # breaches, a line each
     python tests/docs/plain_english.py --draw 60 --seed 0        # docstrings drawn at random, for a reader to grade
@@ -71,7 +71,10 @@ def comments(path: Path, source: str) -> Iterator[Text]:
 
 
 def messages(path: Path, tree: ast.Module) -> Iterator[Text]:
-    """Yield strings of four words and more that are not docstrings; values in f-strings become `{}`."""
+    """Yield strings of at least four words that are not docstrings.
+
+    Values in f-strings become `{}`.
+    """
     skipped = {id(node.body[0].value) for node, _ in _named(tree, "") if ast.get_docstring(node)}
     for node in ast.walk(tree):
         if isinstance(node, ast.JoinedStr):

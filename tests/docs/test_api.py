@@ -1,4 +1,4 @@
-"""What docs/api.md shows runs as it stands, one block after the other."""
+"""Code blocks of docs/api.md run one after the other."""
 
 from __future__ import annotations
 

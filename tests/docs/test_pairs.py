@@ -1,4 +1,4 @@
-"""What docs/pairs.md shows runs, and its tables name all pairs there are."""
+"""Code blocks of docs/pairs.md run, and its tables name all pairs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What docs/physics.md shows in Python runs, each block on its own, and ends where it says."""
+"""Code blocks of docs/physics.md run independently, with the results of the page."""
 
 from __future__ import annotations
 

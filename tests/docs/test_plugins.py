@@ -25,7 +25,7 @@ TEXT = (Path(__file__).parents[2] / "docs" / "plugins.md").read_text(encoding="u
 
 
 def names_in(example: str) -> dict[str, Any]:
-    """What the block defines that holds a text."""
+    """Run the code block that contains a text, and return the names that it defines."""
     (block,) = (block for block in re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL) if example in block)
     names: dict[str, Any] = {}
     exec(compile(block, "docs/plugins.md", "exec"), names)
@@ -42,7 +42,7 @@ def test_the_command_prints_the_brightest_pixel_of_each_lens() -> None:
 
 
 def test_the_formats_are_those_of_the_toys() -> None:
-    """Which the tests of formats use."""
+    """Toys and page define the same classes; other tests use the toys."""
     for example, toy in {
         "class NpyFolder": lenskit_toys.npy_folder.NpyFolder,
         "class Pgm": lenskit_toys.pgm.Pgm,

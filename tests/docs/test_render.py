@@ -1,4 +1,4 @@
-"""What docs/render.md shows is rendered, and it names what there is."""
+"""The table of docs/render.md is rendered, and its options exist."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The batch script of the page on several devices does what the page says."""
+"""The batch script of docs/scale.md starts, requeues and resumes a run."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ exit $SRUN_STATUS
 
 @pytest.fixture
 def job(tmp_path: Path) -> Path:
-    """The script, and commands that only write down how SLURM's were called."""
+    """Return the batch script, next to SLURM commands that only record their calls."""
     script = re.search(r"```bash\n(.*?)```", PAGE, re.DOTALL)
     assert script
     (tmp_path / "job.sh").write_text(script[1].replace("/shared/", "shared/"))

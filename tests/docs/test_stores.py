@@ -1,4 +1,4 @@
-"""What docs/stores.md shows can be run as it stands."""
+"""Code blocks of docs/stores.md run without changes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ PAGE = Path(__file__).resolve().parents[2] / "docs" / "stores.md"
 
 @pytest.fixture
 def run_example() -> Any:
-    """Runs the example that holds a text, beside a store `pairs.zarr` of 64 real pairs, and gives what it defines."""
+    """Return a function that runs the example with a text and returns its names.
+
+    The working directory has a store `pairs.zarr` of 64 simulated pairs.
+    """
     resolved = Config.resolve({"simulator": {"name": "hst"}}, only=("simulator", "pairs"))
     simulate(Plan.of(resolved, lenses=64, chunk=16), "pairs.zarr")
 
@@ -31,7 +34,7 @@ def run_example() -> Any:
 
 
 def test_the_example_of_xarray_runs(run_example: Any) -> None:
-    """Where Dask is installed xarray opens its arrays, which are read when they are needed."""
+    """The example also runs if Dask is installed; then xarray reads arrays lazily."""
     pytest.importorskip("xarray")
     names = run_example("xarray.open_zarr")
     theta_E = names["pairs"].theta_E.values

@@ -144,7 +144,7 @@ def test_bad_wishes_are_one_line(run: Run, packaged: Path, images: Path, tmp_pat
     with pytest.raises(UsageError, match="--judge is for the head: leave out --no-head"):
         lenskit.evaluate("package", run, output="other", head=False, judge="a")
     (images / "labels.csv").write_text((images / "labels.csv").read_text().replace("width", "shape"))
-    with pytest.raises(UsageError, match="has the labels shape, .*: none of them is the same"):
+    with pytest.raises(UsageError, match="has the labels shape, .*: there is no common label"):
         lenskit.evaluate("package", run, output="other", judge=str(images), **FEW)
     with pytest.raises(UsageError, match="package takes one run, got 2"):
         lenskit.evaluate("package", [run, packaged], output="other")

@@ -1,4 +1,4 @@
-"""Command lines drawn at random: most nearly right, with one or two things wrong."""
+"""Random command lines, most with one or two mistakes."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ SKELETONS: tuple[str, ...] = (
     "finetune made/run --data mine/images --target width --labels 6",
     "evaluate note made/run",
 )
-"""Command lines that are in order, but for some that need more images than there are."""
+"""Valid command lines; some need more images than there are."""
 
 NUMBERS: tuple[str, ...] = (
     "0", "-1", "1", "2", "3", "5", "7", "8", "16", "0.5", "1.5", "-0.0", "1_000", "nan", "inf", "-inf", "1e-300",
@@ -74,7 +74,7 @@ PATHS: tuple[str, ...] = (
     "made/store.zarr", "made/features.npz", "made/store.zarr/images", "out", "out/new", "out/new.png", "out/new.npz",
     "out/new.csv", "out/a/b/c", "out/new.xyz", ".", "..", "../keep.txt", "not/there", "mine/images/blob00.fits", "",
 )  # fmt: skip
-"""None is outside the desk but the file above it."""
+"""Paths on the desk; only `../keep.txt` is outside."""
 NAMES: tuple[str, ...] = (
     "auto", "cpu", "cuda", "tpu", "train", "test", "asinh", "linear", "zscale", "peak", "simsiam", "byol", "mae",
     "rbm", "restless",
@@ -94,11 +94,11 @@ ODD: tuple[str, ...] = (
 VALUES = (*NUMBERS, *PATHS, *NAMES, *ODD)
 
 LEFT_OUT = {"--dask", "--num-nodes", "--devices", "--logger", "--workers", "--strategy"}
-"""Options that a drawn line gets only with absurd values: right ones start other processes."""
+"""Options that a random line gets only with absurd values, because valid ones start other processes."""
 ABSURD = ("", "-1", "nan", "1e30", str(2**64), "9" * 400, "a\nb", "[bold]b[/bold]")
 
 LONGEST = 500
-"""Characters of a message at most, on its one line: 400 of a message, and a path or two of ours."""
+"""Maximum number of characters of a message: 400 of the message, and one or two paths."""
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
@@ -115,12 +115,12 @@ class Tally:
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """Parts that command lines are made of.
+    """Parts of command lines.
 
     Attributes:
-        flags: Of each verb, its long options with values that suit them; nothing for one that takes no value.
-        settings: `SECTION.OPTION` of every component, with values that suit it.
-        likely: Those of the components that the skeletons use.
+        flags: Long options of each verb with suitable values; no values for a flag.
+        settings: `SECTION.OPTION` of every component with suitable values.
+        likely: The settings of the components in `SKELETONS`.
     """
 
     flags: dict[str, list[tuple[str, tuple[str, ...]]]]
@@ -132,8 +132,8 @@ def draw(rng: random.Random, words: Vocabulary) -> list[str]:
     """Draw one command line.
 
     Args:
-        rng: Where it is drawn from.
-        words: See `vocabulary`.
+        rng: Random number generator.
+        words: Parts of command lines, from `vocabulary`.
     """
 
     def value(suited: tuple[str, ...]) -> str:
@@ -164,7 +164,7 @@ def draw(rng: random.Random, words: Vocabulary) -> list[str]:
 
 
 def vocabulary() -> Vocabulary:
-    """The options of every verb, and the settings of every component and of training."""
+    """Return the options of all verbs and the settings of training and components."""
     from lenskit import settings as training
     from lenskit.cli.main import cli
     from lenskit.options import options_of
@@ -211,14 +211,14 @@ def vocabulary() -> Vocabulary:
 
 
 def _suited(takes: str) -> tuple[str, ...]:
-    """Values for what an option takes, in words or as click calls it."""
+    """Return values for a type of option, which is a description or click's name."""
     if any(word in takes for word in ("int", "float", "distribution")):
         return NUMBERS
     return ("true", "false") if takes.startswith("bool") else (*PATHS, *NAMES)
 
 
 def faults_of(ended: Ended) -> Iterator[str]:
-    """Return, in words, the fault of how a command line ended."""
+    """Yield descriptions of faults in the end of a command line."""
     if "Traceback (most recent call last)" in ended.err + ended.out:
         yield "traceback"
     if ended.status not in (0, 1, 2, 130):
@@ -233,16 +233,16 @@ def faults_of(ended: Ended) -> Iterator[str]:
 
 
 def try_lines(desk: Path, count: int, seed: int, share: tuple[int, int] = (0, 1)) -> dict[str, Tally]:
-    """Run command lines, each in a process of its own, on a desk that is put in order after each.
+    """Run each command line in a separate process, and restore the desk after each.
 
     Args:
-        desk: See `world.build`.
-        count: How many lines.
-        seed: Seed of what is drawn; line `n` of a seed is the same on every machine with these components.
-        share: Which lines are run here: those whose number leaves the first over the second.
+        desk: Folder from `world.build`.
+        count: Number of lines.
+        seed: Random seed. Line `n` of a seed is the same on every machine with the same components.
+        share: (remainder, divisor): only lines whose number has this remainder are run.
 
     Returns:
-        What came of them, by verb.
+        The results by verb.
     """
     words = vocabulary()
     tallies: dict[str, Tally] = {}
@@ -267,7 +267,7 @@ def try_lines(desk: Path, count: int, seed: int, share: tuple[int, int] = (0, 1)
         for fault in found:
             print(fault, file=sys.stderr, flush=True)
         if any("changed" in fault for fault in faults):
-            break  # the desk is no more what it was
+            break  # the user's files are changed, so that later lines would fail, too
         if world.restore(desk, before, after, made):
             made = world.times(desk / world.MADE)
     return tallies

@@ -1,4 +1,4 @@
-"""Files of a run with a flipped bit, or with other content: either noticed, or without effect."""
+"""Damaged files, and the commands that must report the damage."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class Tally:
 
 
 def try_flips(desk: Path, count: int, seed: int) -> dict[str, Tally]:
-    """Flip one bit of a file of weights, and read it: an error, or the same outcome as without."""
+    """Flip one bit of a file of weights, and check that its reader reports the file."""
     rng, tallies = random.Random(seed), {}
     for name, command in WEIGHTS.items():
         tally = tallies[name.removeprefix("made/")] = Tally()
@@ -90,7 +90,7 @@ def try_flips(desk: Path, count: int, seed: int) -> dict[str, Tally]:
 
 
 def try_records(desk: Path, count: int, seed: int) -> dict[str, Tally]:
-    """Replace a record, or one value in it, by something else, and read it: no traceback, and one line."""
+    """Replace a record or one value in it, and check the output of its reader."""
     rng, tallies = random.Random(seed), {}
     ended = call(["crowding", "made/run", "--lenses", "16"], desk, seconds=120)
     assert ended.status == 0, ended
@@ -115,7 +115,7 @@ def try_records(desk: Path, count: int, seed: int) -> dict[str, Tally]:
 
 
 def _changed(sound: bytes, rng: random.Random) -> bytes:
-    """A record with one value replaced, a piece cut out, or other content."""
+    """Return a record with one value replaced, a piece cut out, or other content."""
     way = rng.choice(("whole", "cut", "value", "value"))
     if way == "whole":
         return rng.choice(WHOLE)
@@ -125,14 +125,14 @@ def _changed(sound: bytes, rng: random.Random) -> bytes:
     lines = sound.splitlines(keepends=True)
     try:
         records = [json.loads(sound)] if sound.lstrip().startswith(b"{\n") else [json.loads(line) for line in lines]
-    except ValueError:  # TOML: replace what stands behind an equals sign
+    except ValueError:  # TOML: replace the text after an equals sign
         places = [number for number, line in enumerate(lines) if b"=" in line]
         place = rng.choice(places)
         value = json.dumps(rng.choice([part for part in PARTS if part is not None]))
         lines[place] = lines[place].partition(b"=")[0] + b"= " + value.encode() + b"\n"
         return b"".join(lines)
     record = rng.choice(records)
-    while True:  # ends at a leaf: every step goes down
+    while True:  # ends at a leaf, because every step goes one level down
         keys = list(record) if isinstance(record, dict) else list(range(len(record)))
         key = rng.choice(keys)
         if not isinstance(record[key], (dict, list)) or not record[key] or rng.random() < 0.3:

@@ -1,4 +1,7 @@
-"""Commands killed before a file operation: what they leave can be finished, and then equals what nobody killed."""
+"""Commands killed before a file operation, which a second command must finish.
+
+The files in the end must equal those of a command that was not killed.
+"""
 
 from __future__ import annotations
 
@@ -23,14 +26,14 @@ Files = dict[str, bytes]
 
 @dataclass(frozen=True)
 class Scenario:
-    """A command that is killed.
+    """Command that is killed.
 
     Attributes:
-        name: What it is called in the table.
-        command: The command line, on the desk of `world.build`.
-        out: What it makes.
-        finish: The command line that finishes what a kill left; the command itself by default.
-        compared: Which files must be the same in the end: those with this ending.
+        name: Name in the table.
+        command: Command line, on the desk of `world.build`.
+        out: File or folder that the command writes.
+        finish: Function of the output path that returns the command line after a kill; by default `command`.
+        compared: Ending of the names of files that must be equal in the end.
     """
 
     name: str
@@ -41,7 +44,7 @@ class Scenario:
 
 
 def _resumed(out: Path) -> list[str]:
-    """Command after a killed training: go on if there is a run, begin again otherwise."""
+    """Return the command after a killed training: resume a run, or start again."""
     if (out / "run.toml").is_file():
         return ["train", "--resume", f"out/{out.name}"]
     return [*TRAIN, "--out", f"out/{out.name}", *(["--overwrite"] if out.exists() else [])]
@@ -78,10 +81,10 @@ class Tally:
 
 
 def try_kills(desk: Path, count: int, seed: int) -> dict[str, Tally]:
-    """Kill each scenario's command as often as the others', before operations drawn at random.
+    """Kill the command of each scenario equally often, before random operations.
 
     Returns:
-        What came of it, by the scenario's name.
+        The results by the name of the scenario.
     """
     rng, tallies = random.Random(seed), {}
     for scenario, kills in zip(SCENARIOS, _shares(count, len(SCENARIOS)), strict=True):
@@ -131,13 +134,16 @@ def _clear(desk: Path) -> None:
 
 
 def _files(out: Path, ending: str) -> Files:
-    """Files that must be the same, by their path; none of a folder that is not there."""
+    """Return the compared files by their path; none if the folder does not exist."""
     files = [out] if out.is_file() else sorted(path for path in out.rglob("*") if path.is_file())
     return {str(path.relative_to(out.parent)): _content(path) for path in files if path.name.endswith(ending)}
 
 
 def _content(path: Path) -> bytes:
-    """The bytes of a file; of an HDF5 file those of its arrays, since old versions leave padding as it was."""
+    """Return the bytes of a file, or of the arrays of an HDF5 file.
+
+    Old versions of HDF5 leave random bytes in the padding.
+    """
     if path.suffix != ".h5":
         return path.read_bytes()
     with h5py.File(path) as file:
@@ -152,7 +158,15 @@ def _run(
     count_to: Path | None = None,
     watched: Path | None = None,
 ) -> Ended:
-    """Run a command; kill it before that operation on the files watched, or count these operations into a file."""
+    """Run a command, and kill it before an operation or count its operations.
+
+    Args:
+        desk: Working directory.
+        command: The command line.
+        kill_before: Number of the operation on files below `watched` before which the process is killed.
+        count_to: File for the number of operations.
+        watched: Folder of the operations that count.
+    """
 
     def work() -> int:
         from lenskit.cli.main import run
@@ -179,7 +193,7 @@ def _run(
 
 
 def _writes(event: str, arguments: tuple[Any, ...]) -> bool:
-    """Whether an audit event is an operation that changes files, on a path."""
+    """Whether an audit event is an operation on a path that changes files."""
     if not arguments or not isinstance(arguments[0], (str, bytes, os.PathLike)):
         return False
     if event == "open":

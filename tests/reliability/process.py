@@ -1,4 +1,4 @@
-"""One command line in a forked process: how it ended, and what it printed."""
+"""Command lines in forked processes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 GRACE = 60
-"""Seconds in which a process ends after it was interrupted."""
+"""Seconds until an interrupted process is killed."""
 
 
 @dataclass(frozen=True)
@@ -23,10 +23,10 @@ class Ended:
     """End of a process.
 
     Attributes:
-        status: Its exit status, or minus the signal that ended it.
-        out: What it printed.
-        err: What it printed to standard error.
-        interrupted: Whether it was interrupted, because its time was over.
+        status: Exit status, or minus the number of the signal that ended the process.
+        out: Standard output.
+        err: Standard error.
+        interrupted: Whether the process was interrupted after its time limit.
     """
 
     status: int
@@ -36,7 +36,7 @@ class Ended:
 
 
 def call(arguments: Sequence[str], folder: Path, *, seconds: float = 20) -> Ended:
-    """Run a command line of lenskit in a folder; after some seconds it is interrupted as by Ctrl-C."""
+    """Run a command line of lenskit in a folder, with an interrupt after a time limit."""
 
     def work() -> int:
         from lenskit.cli.main import run
@@ -48,9 +48,9 @@ def call(arguments: Sequence[str], folder: Path, *, seconds: float = 20) -> Ende
 
 
 def forked(work: Callable[[], int], folder: Path, *, seconds: float) -> Ended:
-    """Do something in a forked process, in a folder, and wait for its end.
+    """Call a function in a forked process in a folder, and wait for its end.
 
-    A process that is still there `GRACE` seconds after its interrupt is killed: its status is -9.
+    The process is interrupted after `seconds`, and killed `GRACE` seconds later; then its status is -9.
     """
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         sys.stdout.flush()
@@ -75,7 +75,7 @@ def forked(work: Callable[[], int], folder: Path, *, seconds: float) -> Ended:
 
 
 def _become(out: int, err: int, folder: Path) -> None:
-    """Turn this process into one that a shell might have started: own group, own output, bounded."""
+    """Give this process its own group, output files and resource limits."""
     os.setpgid(0, 0)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(out, 1)
@@ -91,7 +91,7 @@ def _become(out: int, err: int, folder: Path) -> None:
 
 
 def _status(work: Callable[[], int]) -> int:
-    """The status that the interpreter would exit with."""
+    """Return the exit status of the interpreter for a function."""
     try:
         status = work()
     except SystemExit as error:
@@ -105,7 +105,7 @@ def _status(work: Callable[[], int]) -> int:
 
 
 def _end_group(leader: int) -> None:
-    """End helpers that a process may have left."""
+    """Kill the remaining processes of a group."""
     deadline = time.monotonic() + 5
     while time.monotonic() < deadline:
         try:

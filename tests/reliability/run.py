@@ -1,6 +1,7 @@
-"""Try what must not go wrong, on random input: `python tests/reliability/run.py --help`.
+"""Reliability tests with random input.
 
-`make reliability` runs 10,000 command lines and 50 kills, and writes docs/reliability.md.
+Usage: `python tests/reliability/run.py --help`. `make reliability` runs 10,000 command lines and 50 kills, and writes
+docs/reliability.md.
 """
 
 from __future__ import annotations
@@ -59,7 +60,7 @@ line, or not to depend on the change.
 
 
 def main() -> int:
-    """Try everything that is asked for; the exit status is 1 if there was a fault."""
+    """Run the chosen parts, and return 1 if there was a fault."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--lines", type=int, default=0, help="command lines")
     parser.add_argument("--kills", type=int, default=0, help="killed commands")
@@ -70,7 +71,7 @@ def main() -> int:
     parser.add_argument("--share", type=int, default=0, help=argparse.SUPPRESS)
     parser.add_argument("--page", type=Path, help="the page to write, in Markdown")
     arguments = parser.parse_args()
-    # Before anything forks: threads do not survive it.
+    # Set before the first fork, because threads do not survive a fork.
     os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", COLUMNS="200")
     sys.path[:0] = [str(ROOT / "tests" / "toys")]
     began = time.monotonic()
@@ -86,14 +87,14 @@ def main() -> int:
 
 
 def _helper(arguments: argparse.Namespace, share: int) -> subprocess.Popen[str]:
-    """A process that runs its share of the command lines, on a desk of its own."""
+    """Start a process that runs its share of the command lines on its own desk."""
     said = {"lines": arguments.lines, "seed": arguments.seed, "jobs": arguments.jobs, "share": share}
     flags = [part for name, value in said.items() for part in (f"--{name}", str(value))]
     return subprocess.Popen([sys.executable, __file__, *flags], stdout=subprocess.PIPE, text=True)
 
 
 def _add(found: dict[str, Any], more: dict[str, Any]) -> None:
-    """Add the tallies of a helper."""
+    """Add the tallies of a helper to the results."""
     for part, tallies in more.items():
         for name, tally in tallies.items():
             known = found.setdefault(part, {}).setdefault(name, {key: type(value)() for key, value in tally.items()})
@@ -102,14 +103,14 @@ def _add(found: dict[str, Any], more: dict[str, Any]) -> None:
 
 
 def try_all(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Outcome of each part, as plain records."""
+    """Run the chosen parts and return their results as plain values."""
     import world
     from command_lines import try_lines
     from damage import try_flips, try_records
     from kills import try_kills
 
     import lenskit.api
-    import lenskit.training.runner  # noqa: F401  (loaded once, for all that are forked)
+    import lenskit.training.runner  # noqa: F401  (loaded once for all forked processes)
 
     tries = dict(zip(PARTS, (try_lines, try_kills, try_flips, try_records), strict=True))
     found: dict[str, Any] = {}
@@ -125,7 +126,7 @@ def try_all(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def page(found: dict[str, Any], seed: int, minutes: float) -> str:
-    """The page, in Markdown."""
+    """Return docs/reliability.md."""
     import torch
     from command_lines import LONGEST
 
@@ -151,7 +152,7 @@ def page(found: dict[str, Any], seed: int, minutes: float) -> str:
 
 
 def table(tallies: dict[str, dict[str, Any]]) -> str:
-    """A table of tallies, a row a name, with their sum."""
+    """Return a table of tallies with their sum, one row per name."""
     if not tallies:
         return "Not tried."
     columns = list(next(iter(tallies.values())))

@@ -1,4 +1,4 @@
-"""A bounded part of `make reliability`: no fault among a few command lines, kills and damaged files."""
+"""Small part of `make reliability`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A desk with a user's files and lenskit's, on which command lines are tried."""
+"""Desk: a folder with a user's files and lenskit's files, to try command lines on."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from PIL import Image
 from process import call
 
 MINE, MADE, OUT = "mine", "made", "out"
-"""Folders of the desk: what the user has, what lenskit made, and where new things go."""
+"""Folders of the desk: the user's files, lenskit's files, and new files."""
 
 SMALL = "--set method.hidden_dim=8 --set method.projection_dim=8 --set method.predictor_dim=4"
-"""Options of SimSiam that make it a matter of kilobytes."""
+"""Options that reduce SimSiam to kilobytes."""
 
 HOSTILE = "[red]x \x1b[31m$x$.fits"
 """Name of a file with markup, an escape sequence and half a formula."""
@@ -26,7 +26,7 @@ def build(folder: Path) -> Path:
     """Make the desk in a folder.
 
     Returns:
-        The desk; `keep.txt` and `mine` are above and in it, and no command line may change them.
+        The desk. No command line may change `mine` in the desk and `keep.txt` in its parent folder.
     """
     desk = folder / "desk"
     for part in (MINE, MADE, OUT):
@@ -74,7 +74,10 @@ def _blob(rng: np.random.Generator, width: float) -> np.ndarray:
 
 
 def state(folder: Path) -> dict[str, str]:
-    """The digest of each file in a folder, by its path; links and folders by what they are."""
+    """Return the digest of each file in a folder by path.
+
+    The value of a link is its target, and the value of a folder is `folder`.
+    """
     found = {}
     for parent, folders, files in os.walk(folder):
         for name in [*folders, *files]:
@@ -87,7 +90,10 @@ def state(folder: Path) -> dict[str, str]:
 
 
 def times(folder: Path) -> dict[str, tuple[int, int, int]]:
-    """Size, time and number of each file and folder in a folder: they change if it is written to."""
+    """Return size, time and inode number of each file and folder in a folder by path.
+
+    One of them changes with every write.
+    """
     found = {}
     for parent, folders, files in os.walk(folder):
         for name in [*folders, *files]:
@@ -97,7 +103,9 @@ def times(folder: Path) -> dict[str, tuple[int, int, int]]:
 
 
 def restore(desk: Path, before: dict[str, str], mine: dict[str, str], made: dict[str, tuple[int, int, int]]) -> bool:
-    """Put the desk back: remove what is new, and lay what lenskit made as it was.
+    """Restore the desk after a command line.
+
+    New files are removed, and lenskit's files are copied again if they changed.
 
     Args:
         desk: The desk.
@@ -106,7 +114,7 @@ def restore(desk: Path, before: dict[str, str], mine: dict[str, str], made: dict
         made: The `times` of lenskit's files before it.
 
     Returns:
-        Whether lenskit's files were laid anew.
+        Whether lenskit's files were copied again.
     """
     shutil.rmtree(desk / OUT, ignore_errors=True)
     (desk / OUT).mkdir()

@@ -1,1 +1,1 @@
-"""How well scores tell anomalies from what is normal."""
+"""`lenskit anomaly`: anomaly scores evaluated by ROC curves."""

@@ -1,7 +1,7 @@
-"""How figures of ranks would scatter with other images: a stratified bootstrap that all detectors share.
+"""Stratified bootstrap of ROC figures, with the same resamples for all detectors.
 
-Normal images and those of each class are resampled apart, so that every resample has as many of each. All detectors are
-judged on the same resamples, so that what makes an image hard for all of them drops out of their differences.
+Each class is resampled separately, so that every resample has the same number of images of each class. All detectors
+use the same resamples, so that images that are difficult for all detectors do not add variance to their differences.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from lenskit_evaluation.bootstrap import LEVEL, Array, Estimate, estimate, resam
 from lenskit_evaluation.rank import LEVELS, Ranking
 
 AREA, AVERAGE_PRECISION = 0, 1
-"""Their places among the figures of `Ranking.figures`."""
+"""Row numbers of these figures in the result of `Ranking.figures`."""
 
 
 @dataclass(frozen=True)
 class Difference(Estimate):
-    """AUC of one detector minus that of another on the same images.
+    """AUC of one detector minus the AUC of another detector on the same images.
 
     Attributes:
-        p: Two-sided p-value of no difference: 1 - level of the widest interval that excludes zero, but never less than
-            2 / (resamples + 1).
+        p: Two-sided p-value of the hypothesis of no difference. It is 1 - level of the widest interval that excludes
+            zero, but at least 2 / (resamples + 1).
     """
 
     p: float = np.nan
@@ -41,14 +41,14 @@ class Difference(Estimate):
 
 @dataclass(frozen=True)
 class Resampled:
-    """Figures of one ranking, and of resamples of its images.
+    """Figures of one ranking and of resamples of its images.
 
     Attributes:
-        values: (k,) as `Ranking.figures` has them.
-        resamples: (k, resamples).
-        normal: How many normal images there are.
-        anomalous: How many anomalies there are.
-        erring: Effective number of images that are ranked on the wrong side of others, see `erring_images`.
+        values: (k,) figures in the order of `Ranking.figures`.
+        resamples: (k, resamples) figures of the resamples.
+        normal: Number of normal images.
+        anomalous: Number of anomalies.
+        erring: Effective number of erring images, see `erring_images`.
     """
 
     values: Array
@@ -59,26 +59,31 @@ class Resampled:
 
     @property
     def fewer(self) -> int:
-        """How many normal images there are or how many anomalies, whichever are fewer."""
+        """Number of normal images or of anomalies, whichever is smaller."""
         return min(self.normal, self.anomalous)
 
     def unseen(self, level: float = LEVEL) -> float:
-        """Return the largest share of pairs of a normal image and an anomaly that may be ranked otherwise where all are
-        ranked alike: among as many pairs as `fewer`, which share no image, one is with a probability of (1 + level) / 2
-        (Clopper & Pearson 1934, https://doi.org/10.1093/biomet/26.4.404)."""
+        """Return an upper limit of the share of wrong pairs if none was observed.
+
+        A pair is a normal image and an anomaly. The sample has `fewer` pairs that share no image. The limit is the
+        Clopper-Pearson limit for zero events in `fewer` trials (1934, https://doi.org/10.1093/biomet/26.4.404): with a
+        larger share, at least one pair would be ranked wrongly (an anomaly below a normal image) with a probability
+        above (1 + level) / 2.
+        """
         return float(1 - ((1 - level) / 2) ** (1 / self.fewer))
 
     def estimates(self) -> list[Estimate]:
-        """The figures with their intervals: of AUC see `area`, of all others the percentiles of the resamples (Efron
-        1979, https://doi.org/10.1214/aos/1176344552).
+        """Return the figures with their confidence intervals.
 
-        Where no image contradicts another, no resample does: figures that are 0 or 1 or the same in all resamples have
-        intervals that reach as far as `unseen`. Average precision, for which that is no bound, has none there.
+        The interval of AUC is a score interval, see `area`. The intervals of the other figures are percentiles of the
+        resamples (Efron 1979, https://doi.org/10.1214/aos/1176344552). A figure that is 0 or 1, or equal in all
+        resamples, has no such scatter; the limit `unseen` gives its interval. Average precision has no interval then,
+        because `unseen` is no limit for it.
         """
         return [self.area(), *(self._estimate(number) for number in range(1, len(self.values)))]
 
     def area(self, level: float = LEVEL) -> Estimate:
-        """Return AUC with its score interval, which has the variance of the resamples."""
+        """Return AUC with a score interval from the variance of the resamples."""
         value, drawn = float(self.values[AREA]), self.resamples[AREA]
         if self._contradicted(AREA):
             ends = score_interval(value, float(drawn.var()), self.normal, self.anomalous, self.erring, level)
@@ -86,10 +91,10 @@ class Resampled:
         return self._alike(AREA, level)
 
     def minus(self, other: Resampled) -> Difference:
-        """Return its AUC minus that of another detector on the same resamples.
+        """Return this AUC minus the AUC of another detector on the same resamples.
 
-        The interval is put together from those of both, see `difference_interval`. Of detectors that rank all images
-        alike it is zero, unless they make no error.
+        The interval follows from both intervals, see `difference_interval`. Its width is zero for detectors with equal
+        AUC in all resamples, unless the AUC has no scatter.
         """
         one, two = self.resamples[AREA], other.resamples[AREA]
         value = float(self.values[AREA] - other.values[AREA])
@@ -103,7 +108,10 @@ class Resampled:
             return difference_interval(self.area(level), other.area(level), correlation)
 
         def excess(p: float) -> float:
-            """How far from zero the nearer end of the interval of level 1 - p is, negative if zero is inside."""
+            """Return the distance of zero from an interval, negative if zero is inside.
+
+            The level of the interval is 1 - p.
+            """
             low, high = ends(1 - p)
             return low if value > 0 else -high
 
@@ -122,11 +130,11 @@ class Resampled:
         return self._alike(number)
 
     def _contradicted(self, number: int) -> bool:
-        """Whether some image contradicts another, so that the figure differs between resamples."""
+        """Whether the figure is neither 0 nor 1 and differs between resamples."""
         return bool(self.values[number] not in (0, 1) and np.ptp(self.resamples[number]) > 1e-12)
 
     def _alike(self, number: int, level: float = LEVEL) -> Estimate:
-        """A figure that all images agree on, with the interval that `unseen` bounds."""
+        """Return a figure without scatter with an interval from `unseen`."""
         value, unseen = float(self.values[number]), self.unseen(level)
         drawn, unlike = estimate(value, self.resamples[number], level), value * (1 - unseen)
         return Estimate(value, min(drawn.low, unlike), max(drawn.high, unlike + unseen))
@@ -141,21 +149,21 @@ def resample_ranks(
     resamples: int = 1000,
     seed: int = 0,
 ) -> dict[str, dict[str, Resampled]]:
-    """Figures of several detectors on the same resamples.
+    """Return figures of several detectors on the same resamples.
 
     Args:
-        truth: What n images are.
-        scores: (n,) of each detector by its name.
-        groups: Anomalies that are judged together: names of classes by the name of the group.
-        levels: False-positive rates at which the true-positive rate is told.
-        resamples: How many resamples.
-        seed: Their seed.
+        truth: True classes of n images.
+        scores: Scores (n,) of each detector by name.
+        groups: Classes of anomalies that are evaluated together, by the name of the group.
+        levels: False-positive rates for the true-positive rates.
+        resamples: Number of resamples.
+        seed: Random seed of the resamples.
 
     Returns:
-        For each detector, each group.
+        The figures by detector and group.
 
     Raises:
-        LenskitError: if there are no normal images or none of a group, or a score is NaN.
+        LenskitError: There are no normal images or no images of a group, or a score is NaN.
     """
     normal = np.flatnonzero(truth.is_class(truth.normal))
     members = {
@@ -200,15 +208,18 @@ def paired_difference(
     resamples: int = 1000,
     seed: int = 0,
 ) -> Difference:
-    """AUC of one detector minus that of another on the same images, see `Resampled.minus`.
+    """Return the AUC of one detector minus the AUC of another on the same images.
+
+    See `Resampled.minus`.
 
     Args:
-        truth: What n images are.
-        scores: (n,) of the one; or (seeds, n) of several trainings of it, of which the mean AUC counts.
-        others: The same of the other.
+        truth: True classes of n images.
+        scores: Scores (n,) of the first detector, or (seeds, n) of several trainings. The AUC of several trainings is
+            their mean AUC.
+        others: Scores of the other detector, likewise.
         among: Class of the anomalies; by default all.
-        resamples: How many resamples.
-        seed: Their seed.
+        resamples: Number of resamples.
+        seed: Random seed of the resamples.
     """
     sides = {"one": np.atleast_2d(np.asarray(scores)), "other": np.atleast_2d(np.asarray(others))}
     named = {f"{side} {number}": row for side, rows in sides.items() for number, row in enumerate(rows)}
@@ -221,7 +232,10 @@ def paired_difference(
 
 
 def mean_of(parts: Sequence[Resampled]) -> Resampled:
-    """The mean figures of several rankings with the same resamples; its interval takes the smallest of their sizes."""
+    """Return the mean figures of several rankings with the same resamples.
+
+    The interval of the mean uses the smallest sample sizes among the rankings.
+    """
     return Resampled(
         np.mean([each.values for each in parts], axis=0),
         np.mean([each.resamples for each in parts], axis=0),
@@ -232,7 +246,10 @@ def mean_of(parts: Sequence[Resampled]) -> Resampled:
 
 
 def resampled_means(truth: Truth, values: ArrayLike, resamples: int = 1000, seed: int = 0) -> dict[str, Estimate]:
-    """The mean of values (n,) over the images of each class there is, with bootstrap intervals."""
+    """Return the mean of values (n,) over each class, with bootstrap intervals.
+
+    Classes without images are left out.
+    """
     array = np.asarray(values, np.float64)
     rows = {name: np.flatnonzero(truth.is_class(name)) for name in truth.classes}
     rows = {name: those for name, those in rows.items() if len(those)}
@@ -243,6 +260,9 @@ def resampled_means(truth: Truth, values: ArrayLike, resamples: int = 1000, seed
 
 
 def _erring(ranking: Ranking) -> float:
-    """How many images err; of a ranking that is worse than chance, how many do not."""
+    """Return the effective number of erring images.
+
+    For an AUC below 0.5 it is the number of the reversed ranking.
+    """
     normal, anomalous = ranking.errors()
     return erring_images(normal, anomalous) if normal.mean() <= 0.5 else erring_images(1 - normal, 1 - anomalous)

@@ -1,5 +1,6 @@
-"""What says how strange an image is: the score of a run's method, how far an image lies from those trained on, and what
-a critic would put beside them, fitted to the very images that the network was trained on.
+"""Detectors of anomalies: scores of methods, distances, and baselines.
+
+The baselines are fitted to the images that the run was trained on, so that they have the same information.
 """
 
 from __future__ import annotations
@@ -23,26 +24,26 @@ from lenskit_evaluation.baselines import LARGEST, ONE_CLASS, PCA_RESIDUAL, PIXEL
 Single = NDArray[np.float32]
 
 WHOLE = 160
-"""Pixels along a side up to which principal components are those of whole images; larger ones are averaged first."""
+"""Largest side in pixels for principal components of unchanged images; larger images are averaged first."""
 
 COMPONENTS = 256
-"""Principal components, at most."""
+"""Maximum number of principal components."""
 
 SAME = 1e-5
-"""Distance, of features of unit length, up to which images count as the same: so much comes of rounding."""
+"""Distance between features of unit length below which images count as equal; rounding causes such distances."""
 
 OUTSIDE = 0.1
-"""Share of the training images that the one-class SVM may leave outside."""
+"""Parameter nu of the one-class SVM: upper bound of the share of training images that count as outliers."""
 
 
 class Detector(ABC):
-    """Scores images.
+    """A detector that gives each image an anomaly score.
 
     Attributes:
-        kind: What its score is, in words.
-        run: Label of the run whose detector it is; empty for one that belongs to none.
-        training_lenses: Lenses of the training that it was fitted to; none for one that was not.
-        shared: The network that it shares with other detectors, if it does.
+        kind: Description of the score.
+        run: Label of the run that the detector belongs to; empty if it belongs to no run.
+        training_lenses: Number of training lenses that the detector was fitted to; None if it was not fitted.
+        shared: Network that the detector shares with others; None if it shares none.
     """
 
     kind: str
@@ -52,28 +53,28 @@ class Detector(ABC):
 
     @property
     def saved(self) -> float:
-        """Seconds of work, so far, that the network need not do because another detector had asked for it."""
+        """Seconds saved so far, because other detectors computed the same outputs."""
         return self.shared.saved if self.shared else 0.0
 
     @abstractmethod
     def score(self, images: Tensor) -> NDArray[np.float64]:
-        """How strange raw images (n, C, H, W) are: (n,), higher is stranger."""
+        """Return the anomaly scores (n,) of raw images (n, C, H, W); higher is stranger."""
 
     def reconstruct(self, images: Tensor) -> tuple[Tensor, Tensor] | None:
-        """The images as the detector sees them, and as it makes them anew; None if it makes none."""
+        """Return preprocessed images and their reconstructions, or None."""
         return None
 
     def figures(self, images: Tensor) -> Mapping[str, Tensor]:
-        """Return further figures of raw images, (n,) each by name."""
+        """Return further figures of raw images by name, (n,) each."""
         return {}
 
 
 class OwnScore(Detector):
-    """What a method says itself.
+    """The score that a method computes itself.
 
     Args:
         method: The method, on the encoder's device.
-        encoder: What images go through first.
+        encoder: Encoder that preprocesses the images.
     """
 
     kind = "the method's score"
@@ -112,12 +113,12 @@ class OwnScore(Detector):
 
 
 class NotNormal(OwnScore):
-    """The probability that an image is of any class but the normal one, as a classifier of these has it.
+    """The probability that an image is not normal, according to a classifier.
 
     Args:
         method: The classifier; its `probabilities(images)` are (n, classes) by label.
-        encoder: What images go through first.
-        label: The label.
+        encoder: Encoder that preprocesses the images.
+        label: Name of the class label.
         normal: Number of the normal class.
     """
 
@@ -130,27 +131,28 @@ class NotNormal(OwnScore):
     def score(self, images: Tensor) -> NDArray[np.float64]:
         assert isinstance(self.method, Predictor)
         classes = self.method.probabilities(self._prepared(images))[self.label].double()
-        # The sum of the others, not one less the normal one's: small numbers keep their order.
+        # Sum over the other classes: 1 - p(normal) would round small probabilities to the same number.
         others = [number for number in range(classes.shape[1]) if number != self.normal]
         return classes[:, others].sum(1).cpu().numpy()
 
 
 class Neighbours(Detector):
-    """The distance to the k-th nearest image of the training, of features of unit length.
+    """The distance from the k-th nearest training image in features of unit length.
 
     Sun et al. 2022, "Out-of-distribution detection with deep nearest neighbors" (https://arxiv.org/abs/2204.06507).
 
     Args:
-        features: Features (n, d) of raw images.
-        training: Raw images, some at a time.
-        neighbours: Which of the nearest counts: k.
-        kind: What the features are, in words.
+        features: Function that returns the features (n, d) of raw images.
+        training: Batches of raw training images.
+        neighbours: k, the number of the neighbour that the distance is measured to.
+        kind: Description of the features.
 
     Attributes:
-        met: Hashes of the images scored that are among those of the training.
+        met: Hashes of the scored images that equal a training image.
 
     Raises:
-        LenskitError: if there are fewer images, or features are not finite.
+        UsageError: There are fewer than k training images.
+        LenskitError: Features are not finite.
     """
 
     def __init__(
@@ -161,8 +163,8 @@ class Neighbours(Detector):
         reference = np.concatenate([_unit(features(images)) for images in training])
         if len(reference) < neighbours:
             raise UsageError(
-                f"--neighbours {neighbours} are more than the {len(reference)} training lenses there are: use "
-                f"--neighbours {len(reference)} or less"
+                f"--neighbours {neighbours} is more than the {len(reference)} training lenses: use --neighbours "
+                f"{len(reference)} or less"
             )
         if not np.isfinite(reference).all():
             raise LenskitError("features of some training lenses are not finite: the encoder is broken")
@@ -172,7 +174,7 @@ class Neighbours(Detector):
 
     @classmethod
     def of_features(cls, training: Iterable[Tensor], neighbours: int) -> Neighbours:
-        """The same for features (n, d) in place of images."""
+        """Return a detector whose images are features (n, d) already."""
         return cls(lambda features: features.numpy(), training, neighbours, "features")
 
     def score(self, images: Tensor) -> NDArray[np.float64]:
@@ -186,7 +188,7 @@ class Neighbours(Detector):
 
 
 def embedding(encoder: Encoder) -> Callable[[Tensor], Single]:
-    """The features of an encoder."""
+    """Return a function from raw images (n, C, H, W) to features (n, d)."""
     encoder.eval()
 
     @torch.inference_mode()
@@ -197,8 +199,10 @@ def embedding(encoder: Encoder) -> Callable[[Tensor], Single]:
 
 
 def pixels(encoder: Encoder, largest: int = LARGEST) -> Callable[[Tensor], Single]:
-    """The pixels that an encoder's network is given; those of images larger than `largest` a side averaged to
-    `LARGEST`."""
+    """Return a function from raw images (n, C, H, W) to preprocessed pixels (n, d).
+
+    Images with a side of more than `largest` pixels are averaged to a side of `LARGEST` pixels.
+    """
 
     @torch.inference_mode()
     def features(images: Tensor) -> Single:
@@ -209,20 +213,20 @@ def pixels(encoder: Encoder, largest: int = LARGEST) -> Callable[[Tensor], Singl
 
 def _seen(encoder: Encoder, images: Tensor, largest: int) -> Tensor:
     prepared = encoder.prepare(images.to(next(encoder.parameters()).device))
-    if images.shape[1] == 1:  # which is all that its copies say, too
+    if images.shape[1] == 1:  # an encoder of RGB images copies the only channel
         prepared = prepared[:, :1]
     return F.adaptive_avg_pool2d(prepared, LARGEST) if prepared.shape[-1] > largest else prepared
 
 
 class Components(Detector):
-    """What principal components leave of an image: the mean square of the residual.
+    """The mean squared residual of an image after projection on principal components.
 
-    As many components as explain 99 % of the variance of the training images, and no more than 256.
+    The components explain 99 % of the variance of the training images; there are at most 256.
 
     Args:
-        encoder: What images go through first.
-        training: Raw images, some at a time.
-        seed: Seed of the search for components.
+        encoder: Encoder that preprocesses the images.
+        training: Batches of raw training images.
+        seed: Random seed of the search for components.
     """
 
     kind = "reconstruction error"
@@ -246,11 +250,13 @@ class Components(Detector):
 
 
 class OneClass(Detector):
-    """A one-class SVM (Schoelkopf et al. 2001, https://doi.org/10.1162/089976601750264965) on principal components: a
-    Gaussian kernel as wide as they spread, and nu = 0.1.
+    """The decision function of a one-class SVM on principal components.
+
+    Schoelkopf et al. 2001, https://doi.org/10.1162/089976601750264965. The width of the Gaussian kernel follows from
+    the variance of the components (scikit-learn's `gamma="scale"`); nu is 0.1.
 
     Args:
-        components: Principal components that were fitted to the images it learns from.
+        components: Principal components of the training images.
     """
 
     kind = "decision function"
@@ -269,13 +275,13 @@ class OneClass(Detector):
 def baselines(
     encoder: Encoder, training: Callable[[], Iterable[Tensor]], neighbours: int, seed: int
 ) -> dict[str, Detector]:
-    """What a critic would put beside a run's detector, fitted to the images that its network is given.
+    """Return the baseline detectors by name, fitted to preprocessed training images.
 
     Args:
-        encoder: The run's.
-        training: Gives normal images of its training, raw, some at a time.
-        neighbours: Which of the nearest counts.
-        seed: Seed of what is random.
+        encoder: Encoder of the run.
+        training: Function that returns batches of raw, normal training images.
+        neighbours: k of the distance from the k-th nearest image.
+        seed: Random seed.
     """
     components = Components(encoder, training(), seed)
     return {
@@ -286,19 +292,21 @@ def baselines(
 
 
 def _unit(features: Single) -> Single:
-    """Features (n, d) scaled to unit length; those that are zero stay so."""
+    """Scale features (n, d) to unit length; rows of zeros stay zero."""
     length = np.linalg.norm(features, axis=1, keepdims=True)
     return (features / np.where(length > 0, length, 1)).astype(np.float32)
 
 
 def own_detector(method: Method, encoder: Encoder, label: Parameter | None, normal: str) -> Detector | None:
-    """What a run's method says of images itself; None if it says nothing.
+    """Return the detector that uses the score of a run's method.
+
+    Returns None if the method has no score.
 
     Args:
         method: The method, on the encoder's device.
         encoder: The run's encoder.
-        label: The class label of its training.
-        normal: Name of the class that is no anomaly.
+        label: Class label of the training images.
+        normal: Name of the normal class.
     """
     if isinstance(method, Predictor):
         usual = called(normal, label.classes) if label else None

@@ -1,4 +1,4 @@
-"""Embeddings in, scores out: distances to the features of normal images."""
+"""Scoring of embeddings by their distance from the features of normal images."""
 
 from __future__ import annotations
 
@@ -24,22 +24,22 @@ log = logging.getLogger("lenskit")
 
 
 def judge_embeddings(subjects: Sequence[Embeddings], options: Options) -> tuple[Truth, dict[str, Scored]]:
-    """Score images by the distance of their features to those of normal images.
+    """Score images by the distance from the features of normal images.
 
-    The normal images are those of `options.reference`, or else half of the normal lenses of each file, which are not
-    judged then.
+    The normal images are those of `options.reference`. Without a reference they are half of the normal lenses of each
+    file, and these are not scored.
 
     Args:
         subjects: Embeddings of the same images, by any encoders.
-        options: The evaluation's.
+        options: Options of the evaluation.
 
     Returns:
-        What the images are, and what each encoder's features say of them.
+        The true classes of the scored images, and the scores by the label of the embeddings.
 
     Raises:
-        UsageError: if an option is for runs only, no class is recorded, the files are of different images, or the
-            reference is no reference for them.
-        LenskitError: if there are no normal images, or nothing but these.
+        UsageError: An option is for runs only, there is no class label, the files hold different images, or the
+            reference has another encoder or the same images.
+        LenskitError: There are no normal images, or no anomalies.
     """
     _check_options(options)
     named = labelled(subjects)
@@ -51,7 +51,9 @@ def judge_embeddings(subjects: Sequence[Embeddings], options: Options) -> tuple[
     normal = options.normal
     if options.reference:
         if others:
-            raise UsageError(f"--reference holds features of one encoder: judge {first} and {others[0]} apart")
+            raise UsageError(
+                f"--reference holds features of one encoder: evaluate {first} and {others[0]} with one command each"
+            )
         reference = _reference(Path(options.reference), first, named[first], label)
         normal = normal_class(normal, label, reference)
         reference, judged = normal_ones(reference, normal), np.arange(len(pools[first]))
@@ -70,8 +72,8 @@ def judge_embeddings(subjects: Sequence[Embeddings], options: Options) -> tuple[
         scored[name] = replace(scores, images_per_second=None)
         if detector.met:
             log.warning(
-                "%s: %d or more of the %d images have the very features of images that they are compared with, which "
-                "flatters it", name, len(detector.met), len(those),
+                "%s: at least %d of the %d images have the same features as an image of the reference, so its figures "
+                "are too good", name, len(detector.met), len(those),
             )  # fmt: skip
     return truth, scored
 
@@ -79,47 +81,55 @@ def judge_embeddings(subjects: Sequence[Embeddings], options: Options) -> tuple[
 def _check_options(options: Options) -> None:
     for flag, value in {"--data": options.data, "--simulator": options.simulator, "--set": options.set}.items():
         if value:
-            raise UsageError(f"{flag} is for runs: embeddings are judged on the images that they are of")
+            raise UsageError(f"{flag} is for runs: embeddings have their own images")
 
 
 def _check_same_images(first: str, other: str, named: Mapping[str, Embeddings], label: Parameter) -> None:
     one, another = named[first], named[other]
     same = one.names == another.names and np.array_equal(one.lens, another.lens) and label.name in another.values
     if not same or not np.array_equal(one.values[label.name], another.values[label.name], equal_nan=True):
-        raise UsageError(f"{first} and {other} hold features of different images: judge them apart, a command each")
+        raise UsageError(f"{first} and {other} hold features of different images: evaluate them with one command each")
 
 
 def _reference(path: Path, name: str, judged: Embeddings, label: Parameter) -> Pool:
-    """The embeddings at a path, as a reference for others.
+    """Load the embeddings at a path as a reference for the embeddings `judged`.
 
     Raises:
-        UsageError: if another encoder made them, or they are of the same images.
+        UsageError: Another encoder made them, or they have the same images.
     """
     reference = Embeddings.load(path)
     widths = reference.features.shape[1], judged.features.shape[1]
     cards: list[Any] = [each.about.get("encoder") for each in (reference, judged)]
     if widths[0] != widths[1]:
         raise UsageError(
-            f"{path} holds {widths[0]} features an image, {name} {widths[1]}: one encoder has to make both"
+            f"{path} has {widths[0]} features an image, {name} has {widths[1]}: make both with one encoder"
         )
     if None not in cards and cards[0] != cards[1]:
-        raise UsageError(f"{path} and {name} are by two encoders: one has to make both")
+        raise UsageError(f"{path} and {name} are by two encoders: make both with one encoder")
     if "images" in reference.about and reference.about["images"] == judged.about.get("images"):
-        raise UsageError(f"{path} and {name} are of the same images, which flatters: take normal images of a training")
+        raise UsageError(
+            f"{path} and {name} have the same images, so the figures would be too good: use normal images of the "
+            "training"
+        )
     return Pool.embedded(reference, label_of(reference.parameters, label))
 
 
 def _some(count: int, options: Options) -> NDArray[np.int64]:
-    """The numbers of those to fit to, ascending."""
+    """Return up to `options.train_lenses` random numbers below `count`, ascending."""
     chosen = np.random.default_rng(options.seed).permutation(count)[: options.train_lenses]
     return np.sort(chosen)
 
 
 def _halves(source: Embeddings, pool: Pool, normal: str, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The rows of half of the normal lenses, and all rows that share neither a lens nor a thing with them.
+    """Split rows into reference and scored rows.
+
+    They share no lens, and no identity such as a source galaxy.
+
+    Returns:
+        Rows of up to half of the normal lenses, as the reference, and the rows to score.
 
     Raises:
-        LenskitError: if there are fewer than two normal lenses.
+        LenskitError: There are too few normal lenses.
     """
     things = {p.name: source.values[p.name] for p in source.parameters if p.identity}
     unique, number = np.unique(source.lens, return_inverse=True)
@@ -131,8 +141,8 @@ def _halves(source: Embeddings, pool: Pool, normal: str, seed: int) -> tuple[NDA
     chosen = np.unique(place[fitted])[: len(lenses) // 2]
     if not len(chosen):
         raise LenskitError(
-            f"{source.path} holds {len(lenses)} lenses of the class {normal}, and half of these are what others are "
-            "compared with: give embeddings of more, or of the training with --reference"
+            f"{source.path} holds {len(lenses)} lenses of the class {normal}, too few to use half of them as the "
+            "reference: give embeddings of more lenses, or of training images with --reference"
         )
     shared = np.isin(place, chosen)
     return np.flatnonzero(fitted & shared), np.flatnonzero(judged & ~shared)

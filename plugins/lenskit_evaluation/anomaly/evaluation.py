@@ -1,4 +1,4 @@
-"""`lenskit anomaly`: how well scores tell anomalies from what is normal."""
+"""`lenskit anomaly`: ROC curves of anomaly scores with confidence intervals."""
 
 from __future__ import annotations
 
@@ -30,31 +30,35 @@ from lenskit_evaluation.anomaly.scoring import judge_runs
 
 
 class Anomaly(Evaluation):
-    """How well scores tell anomalies from normal images: ROC curves with bootstrap intervals, by class and together.
+    """ROC curves of anomaly scores with confidence intervals.
 
-    A run scores images by what its method reconstructs of them, or by how far they lie from lenses of its training in
-    its features; raw scores are ranked as they are, higher is stranger. Embeddings (`lenskit embed`) are judged by the
-    distance to the features of normal images. A table of anybody's scores is judged in the same way, without any run.
+    There is a curve for each class of anomalies and one for all anomalies together.
+
+    A run scores images with its method, for example by the reconstruction error. A method without a score is scored
+    by the distance of the features from those of its training lenses. A higher score means a stranger image; scores are
+    ranked without rescaling. Embeddings (`lenskit embed`) are scored by the distance from the features of normal
+    images. A table of scores from any other program can be evaluated in the same way, without a run.
 
     Args:
-        data: Stored images to judge on, `[READER:]PATH`, with a class label; without it, lenses of the first run's
+        data: Stored images to score, `[READER:]PATH`, with a class label; without it, lenses of the first run's
             simulator.
-        scores: A table of scores to judge in place of runs: CSV with a column `score`, or several `score_NAME`, and
-            `label` (1 for an anomaly) or `class`.
-        reference: Embeddings of images of the training, by the encoder of the embeddings that are judged, which their
-            features are compared with; without it, half of the normal lenses of these.
-        label: Class label to judge by; by default the one there is, in a table its column `label` or `class`.
-        normal: Class that is no anomaly; by default that of the runs' training, or `none`.
-        lenses: Lenses to judge on, at most.
-        train_lenses: Lenses of the training, or of the reference, that baselines and distances to neighbours are fitted
-            to, at most.
-        neighbours: Which of the nearest lenses of the training a distance is to: k, of the k-th.
-        baselines: Whether principal components, a one-class SVM, neighbours among pixels, and neighbours in the
-            features of runs that have a score of their own stand beside the runs.
+        scores: Table of scores to evaluate instead of runs: CSV with a column `score`, or several columns
+            `score_NAME`, and a column `label` (1 for an anomaly) or `class`.
+        reference: Embeddings of training images, made by the same encoder as the scored embeddings. Distances are
+            measured from these; without it, from half of the normal lenses of the scored embeddings.
+        label: Class label that separates anomalies from normal images; by default the only class label, in a table
+            the column `label` or `class`.
+        normal: Class that is not an anomaly; by default the class that the first run was trained on, or `none`.
+        lenses: Maximum number of lenses to score.
+        train_lenses: Maximum number of lenses, of the training or of the reference, to which baselines and distances
+            to neighbours are fitted.
+        neighbours: k of the score "distance to the k-th nearest training lens".
+        baselines: Whether to add baselines: the residual of principal components, a one-class SVM, nearest neighbours
+            in pixels, and nearest neighbours in the features of each run whose method has its own score.
         batch_size: Images scored at a time.
-        resamples: Bootstrap resamples that the intervals are from.
-        seed: Seed of simulated lenses, of resamples, and of all else that is random.
-        simulator: Simulator to judge on, instead of the first run's.
+        resamples: Number of bootstrap resamples for the confidence intervals.
+        seed: Random seed of simulated lenses, resamples and detectors.
+        simulator: Simulator that makes the lenses to score, instead of the first run's.
         set: Option of the simulator to change, `OPTION=VALUE`.
     """
 
@@ -83,9 +87,9 @@ class Anomaly(Evaluation):
         check_one_source(data, simulator, set)
         if scores and (data or simulator or set):
             other = "--data" if data else "--simulator" if simulator else "--set"
-            raise UsageError(f"--scores holds scores already, and {other} says what to score: give one of them")
+            raise UsageError(f"--scores is a table of scores, and {other} chooses images to score: give one of them")
         if scores and reference:
-            raise UsageError("--reference is for embeddings, and --scores holds scores already: give one of them")
+            raise UsageError("--reference is for embeddings, and --scores is a table of scores: give one of them")
         self.data, self.scores, self.reference, self.label, self.normal = data, scores, reference, label, normal
         self.lenses, self.train_lenses, self.neighbours, self.baselines = lenses, train_lenses, neighbours, baselines
         self.batch_size, self.resamples, self.seed = batch_size, resamples, seed
@@ -93,12 +97,15 @@ class Anomaly(Evaluation):
 
     @property
     def options(self) -> Options:
-        """Options of what is scored, and how."""
+        """Options that choose the images, the class label and the detectors."""
         return Options(**{field.name: getattr(self, field.name) for field in fields(Options)})
 
     def __call__(self, runs: Sequence[Run | Embeddings], inputs: Sequence[str] = ()) -> Judged:
-        """Judges runs, embeddings or a table, writes what it found into each run, or for a file into a folder
-        `FILE-evaluations` of the working folder, and returns it."""
+        """Evaluate runs, embeddings or a table, write the results and return them.
+
+        Results of a run are written into the run. Results of a file are written into a folder `FILE-evaluations` of the
+        working directory.
+        """
         if self.scores:
             return self._judge_table(runs, Path(self.scores))
         if not runs:
@@ -107,10 +114,11 @@ class Anomaly(Evaluation):
         embedded = [run for run in runs if isinstance(run, Embeddings)]
         if trained and embedded:
             raise UsageError(
-                f"{trained[0].path} is a run and {embedded[0].path} holds embeddings: judge them apart, a command each"
+                f"{trained[0].path} is a run and {embedded[0].path} holds embeddings: evaluate them with one command "
+                "each"
             )
         if trained and self.reference:
-            raise UsageError("--reference is for embeddings: a run is compared with the images that it was trained on")
+            raise UsageError("--reference is for embeddings: a run is compared with its own training images")
         if trained:
             truth, scored, shown = judge_runs(trained, self.options)
         else:
@@ -120,14 +128,14 @@ class Anomaly(Evaluation):
         names = list(labelled(runs))
         what = f"Anomalies of {self.data or self.simulator or ('simulated lenses' if trained else ', '.join(names))}"
         settings = {**vars(self), "label": truth.parameter, "normal": truth.normal}
-        # What there was, which may be less than what was asked for.
+        # The number actually used, which may be less than the option.
         settings["train_lenses"] = max(each.training_lenses or 0 for each in scored.values())
         write([run.folder("anomaly") for run in runs], judged, what, settings, names)
         return judged
 
     def _judge_table(self, runs: Sequence[Run | Embeddings], path: Path) -> Judged:
         if runs:
-            raise UsageError(f"--scores holds scores already: give {path} or runs")
+            raise UsageError(f"--scores is a table of scores and needs no run: give {path} or runs, not both")
         folder = asked().output or free_place(working_folder(path, "anomaly"))
         check_free(folder, self.files)
         truth, scored = read_scores(path, self.label, self.normal)

@@ -1,4 +1,4 @@
-"""What is to be said of detectors: their figures with intervals, and how they differ."""
+"""Figures of anomaly detectors with confidence intervals, and their differences."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ log = logging.getLogger("lenskit")
 Array = NDArray[np.float64]
 
 TOGETHER = "all anomalies"
-"""What the anomalies of all classes are called, where there are several."""
+"""Name of the group of all anomalies, used if there are several classes of them."""
 
 MANY = 4
-"""Classes of anomalies beyond which tables and pictures have the worst one, and a mean, in place of all."""
+"""With more classes of anomalies, tables and pictures show only the worst class and the mean of all."""
 
 FEW = 10
 """Warn if a class has fewer images than this."""
@@ -33,12 +33,12 @@ FEW = 10
 
 @dataclass(frozen=True)
 class Curve:
-    """A ROC curve, and how it would scatter.
+    """A ROC curve with a confidence band.
 
     Attributes:
         false_positive: False-positive rates, from 0 to 1, at each distinct score.
         true_positive: True-positive rates there.
-        levels: False-positive rates at which there is a band.
+        levels: False-positive rates of the band.
         low: Lower end of the 95 % interval of the true-positive rate at each of them.
         high: Upper end.
     """
@@ -52,13 +52,13 @@ class Curve:
 
 @dataclass(frozen=True)
 class Figures:
-    """How well a detector tells some anomalies from normal images.
+    """Figures of a detector for one group of anomalies against normal images.
 
     Attributes:
         auc: Area under the ROC curve.
-        average_precision: Average precision, which depends on how many anomalies there are among the images.
-        true_positive: The true-positive rate by the false-positive rate that is not exceeded; NaN where that is not 0
-            and yet less than one of the normal images: so few do not resolve it.
+        average_precision: Average precision; it depends on the share of anomalies among the images.
+        true_positive: True-positive rate for each maximum false-positive rate. NaN if the false-positive rate is above
+            0 but corresponds to less than one normal image.
         curve: The ROC curve.
     """
 
@@ -70,13 +70,13 @@ class Figures:
 
 @dataclass(frozen=True)
 class Judgement:
-    """What is to be said of one detector.
+    """Results of one detector.
 
     Attributes:
-        scored: What it says of the images.
-        figures: For each class of anomalies and, where there are several, for all together.
-        errors: For detectors that reconstruct, the mean of each figure of an image over each class.
-        mean: The mean AUC of the classes of anomalies.
+        scored: Scores of the images.
+        figures: Figures by class of anomalies and, if there are several classes, for all anomalies.
+        errors: Mean of each figure in `scored.errors` over each class, by figure and class.
+        mean: Mean AUC over the classes of anomalies.
     """
 
     scored: Scored
@@ -86,25 +86,25 @@ class Judgement:
 
     @property
     def worst(self) -> str:
-        """The class of anomalies that it tells worst, by AUC."""
+        """Class of anomalies with the smallest AUC."""
         classes = {name: figures.auc.value for name, figures in self.figures.items() if name != TOGETHER}
         return min(classes, key=lambda name: classes[name])
 
     @property
     def together(self) -> Figures:
-        """Of all anomalies."""
+        """Figures of all anomalies together."""
         return list(self.figures.values())[-1]
 
 
 @dataclass(frozen=True)
 class Judged:
-    """What was found.
+    """Results of `lenskit anomaly`.
 
     Attributes:
-        truth: What the images are.
-        detectors: The detectors by their names.
-        differences: AUC of all anomalies of one detector minus that of another, by their names.
-        shown: Some images beside what is made of them, if a detector makes something of them.
+        truth: True classes of the images.
+        detectors: Results of the detectors by name.
+        differences: AUC of all anomalies of one detector minus the AUC of another, by both names.
+        shown: Some images with their reconstructions; None if no detector reconstructs.
     """
 
     truth: Truth
@@ -114,8 +114,11 @@ class Judged:
 
     @property
     def groups(self) -> list[str]:
-        """The anomalies that pictures show apart: each class and all together; of more than `MANY` the class that the
-        first detector tells worst, and all together."""
+        """Groups of anomalies that pictures show.
+
+        These are each class and all anomalies together. With more than `MANY` classes they are only the worst class of
+        the first detector, and all anomalies together.
+        """
         first = next(iter(self.detectors.values()))
         return [first.worst, TOGETHER] if len(self.truth.anomalies) > MANY else list(first.figures)
 
@@ -123,17 +126,17 @@ class Judged:
 def judge(
     truth: Truth, scored: Mapping[str, Scored], shown: Shown | None = None, *, resamples: int = 1000, seed: int = 0
 ) -> Judged:
-    """Judges detectors on the same images and the same resamples of them.
+    """Evaluate detectors on the same images and the same resamples of these.
 
     Args:
-        truth: What the images are.
-        scored: What each detector says of them.
-        shown: Some of them, to be shown.
-        resamples: Bootstrap resamples that intervals are from.
-        seed: Their seed.
+        truth: True classes of the images.
+        scored: Scores of each detector by name.
+        shown: Images for the picture of reconstructions.
+        resamples: Number of bootstrap resamples for confidence intervals.
+        seed: Random seed of the resamples.
 
     Raises:
-        LenskitError: if there are no normal images or no anomalies, or a score is NaN.
+        LenskitError: There are no normal images or no anomalies, or a score is NaN.
     """
     check(truth, scored)
     groups: dict[str, tuple[str, ...]] = {name: (name,) for name in truth.anomalies}
@@ -162,10 +165,10 @@ def judge(
 
 
 def check(truth: Truth, scored: Mapping[str, Scored]) -> None:
-    """Raises if there is nothing to rank, and warns if there is little.
+    """Check that ROC curves are defined, and warn about classes with few images.
 
     Raises:
-        LenskitError: if there are no normal images or no anomalies, or a score is NaN.
+        LenskitError: There are no normal images or no anomalies, or a score is NaN.
     """
     n, names = len(truth.label), list(truth.names) or [f"number {i}" for i in range(len(truth.label))]
     counts = {name: int(truth.is_class(name).sum()) for name in (truth.normal, *truth.anomalies)}
@@ -180,7 +183,7 @@ def check(truth: Truth, scored: Mapping[str, Scored]) -> None:
             raise LenskitError(f"{name}: {len(bad)} of {n} scores are NaN, the first of image {names[bad[0]]}")
     if few := [f"{name} ({count})" for name, count in counts.items() if count < FEW]:
         log.warning(
-            "%s with fewer than %d images: %s; their figures say little, and intervals are a rough guide",
+            "%s with fewer than %d images: %s; the figures are uncertain and the intervals only approximate",
             "a class" if len(few) == 1 else "classes", FEW, listed(few),
         )  # fmt: skip
 
@@ -200,12 +203,15 @@ def _figures(truth: Truth, scores: Array, classes: tuple[str, ...], drawn: Resam
 
 
 def resolved(level: float, normal: int) -> bool:
-    """Whether a false-positive rate is at least one of so many normal images."""
+    """Whether a false-positive rate is at least one of `normal` normal images."""
     return level * normal * (1 + 1e-12) >= 1
 
 
 def _grid(normal: int) -> Array:
-    """False-positive rates of a band: evenly, and evenly in their logarithm down to a single normal image; but for 1,
-    at which all are caught whatever the scores are."""
+    """Return the false-positive rates at which the band is computed.
+
+    They are the union of an even spacing and an even logarithmic spacing. The smallest positive rate is one normal
+    image. The rate 1 is left out, because the true-positive rate is 1 there.
+    """
     grid = np.unique(np.concatenate([[0.0], np.geomspace(1 / normal, 1, 60), np.linspace(0, 1, 101)]))
     return grid[grid < 1]

@@ -1,4 +1,4 @@
-"""Pictures of scores: ROC curves, histograms by class, and images beside what is made of them."""
+"""Pictures of `lenskit anomaly`: ROC curves, histograms and reconstructions."""
 
 from __future__ import annotations
 
@@ -18,21 +18,24 @@ from lenskit_evaluation.plots import COLORS
 BINS = 40
 
 WIDE = 30
-"""Scores whose largest percentile is so many times the smallest are drawn in steps of equal ratios."""
+"""Histograms are logarithmic if the 99.9th percentile of the scores is more than `WIDE` times the 0.1th percentile."""
 
 SMALLEST, LARGEST = 1e-200, 1e200
-"""Magnitudes between which scores are drawn: of what lies beyond, widths and ratios are no numbers any more."""
+"""Limits of drawn scores; beyond them, bin widths and ratios would underflow or overflow."""
 
 NORMAL = "0.55"
 """Colour of normal images."""
 
 PANEL, HEAD, GAP, SIDE = 1.1, 0.5, 0.15, 0.35
-"""Width and height of an image, and what is left above, below and beside images, in inches."""
+"""Side of an image, and the space above, below and to the left of images, in inches."""
 
 
 def roc_curves(judged: Judged) -> Figure:
-    """ROC curves of all detectors with their 95 % bands: a column for each class of anomalies, and for all together;
-    below, the same with the false-positive rate in steps of equal ratios, where only few are allowed."""
+    """Draw the ROC curves of all detectors with their 95 % bands.
+
+    Each group of anomalies has a column of two panels: the upper one has a linear false-positive rate, the lower one
+    a logarithmic false-positive rate.
+    """
     groups = judged.groups
     lines = len(judged.detectors)
     width, height = 1.0 + 3.6 * len(groups), 7.4 + 0.2 * lines
@@ -63,16 +66,16 @@ def roc_curves(judged: Judged) -> Figure:
 def _roc(axes: Axes, one: Judgement, group: str, name: str, color: str, line: str) -> None:
     figures = one.figures[group]
     curve = figures.curve
-    # On a scale of ratios there is no zero: what is caught without any false alarm stands at the left edge.
+    # A logarithmic axis has no zero: points with a false-positive rate of 0 are drawn at the left edge.
     x, levels = (np.maximum(rates, 1e-12) for rates in (curve.false_positive, curve.levels))
     axes.fill_between(levels, curve.low, curve.high, color=color, alpha=0.15, lw=0)
-    # Steps: a threshold between two scores catches no more than the higher one.
+    # Steps: a threshold between two scores finds no more anomalies than a threshold at the higher score.
     label = f"{as_label(name)}: AUC {figures.auc}"
     axes.plot(x, curve.true_positive, color=color, lw=1.4, ls=line, label=label, drawstyle="steps-post")
 
 
 def score_histograms(judged: Judged) -> Figure:
-    """How scores are distributed in each class: a panel for each detector."""
+    """Draw histograms of the scores of each class, with a panel for each detector."""
     count = len(judged.detectors)
     columns = min(3, count)
     rows = -(-count // columns)
@@ -113,7 +116,7 @@ def _histogram(axes: Axes, judged: Judged, scores: NDArray[np.float64]) -> None:
     axes.set_xlim(low, high)
     for number, name in enumerate((truth.normal, *folded)):
         label = as_label(name)
-        # What lies beyond stands in the outermost bins.
+        # Scores outside the drawn range are counted in the outermost bins.
         rows = ~truth.is_class(truth.normal) if name == TOGETHER else truth.is_class(name)
         mine = scores[rows].clip(low, high)
         share = np.full(len(mine), 1 / len(mine))
@@ -133,17 +136,17 @@ def _histogram(axes: Axes, judged: Judged, scores: NDArray[np.float64]) -> None:
 
 
 def reconstructions(shown: Shown) -> Figure:
-    """For each detector that reconstructs, a line of images, one of what is made of them, and one of what is left.
+    """Draw images, reconstructions and residuals of the detectors that reconstruct.
 
-    Images and reconstructions are drawn on one scale, and all residuals of a detector on another, symmetric one. Of
-    images with several channels the mean is drawn.
+    Images and reconstructions have the same colour scale. All residuals of a detector have one symmetric scale. The
+    picture of an image with several channels is the mean of the channels.
     """
     columns, block = len(shown.classes), HEAD + 3 * PANEL + GAP
     width, height = SIDE + columns * PANEL + 2 * SIDE, len(shown.images) * block
     figure = Figure(figsize=(width, height))
 
     def panel(left: float, top: float, wide: float, high: float) -> Axes:
-        """At so many inches from the left and from the top."""
+        """Add axes at distances in inches from the left and the top."""
         return figure.add_axes((left / width, 1 - (top + high) / height, wide / width, high / height))
 
     for number, (name, images) in enumerate(shown.images.items()):
@@ -152,7 +155,7 @@ def reconstructions(shown: Shown) -> Figure:
         image, made = (np.asarray(each, np.float64).mean(1) for each in (images, shown.reconstructions[name]))
         left = image - made
         most = max(float(np.quantile(np.abs(left), 0.999)), np.finfo(float).tiny)
-        # The root of the brightness: an arc is far fainter than the lens it surrounds.
+        # Square root scale, because an arc is far fainter than the lens inside it.
         scale: dict[str, Any] = {"cmap": "magma", "norm": PowerNorm(0.5, float(image.min()), float(image.max()))}
         lines = {"image": (image, scale), "reconstruction": (made, scale)}
         lines["residual"] = (left, {"cmap": "RdBu_r", "vmin": -most, "vmax": most})

@@ -1,4 +1,4 @@
-"""Images whose classes are known before one of them is made or read: those judged on, and those trained on."""
+"""Pools of lenses whose classes are known before images are simulated or read."""
 
 from __future__ import annotations
 
@@ -26,11 +26,14 @@ from lenskit.evaluation import (
 from lenskit.plugin import Dataset, Parameter, Simulator, UsageError, near
 
 CHUNK = 256
-"""Rows of embeddings at a time."""
+"""Number of rows of embeddings in a chunk."""
 
 
 class Origin(NamedTuple):
-    """Which lenses a simulator draws, whatever its options: one of the same number is the same but for these."""
+    """Identity of a sequence of simulated lenses.
+
+    Lenses of the same number in sequences of the same origin differ only by the simulator's options.
+    """
 
     simulator: str
     seed: int
@@ -42,12 +45,12 @@ class Origin(NamedTuple):
 
 @dataclass(frozen=True)
 class Pool:
-    """Lenses, an image each, and their class label.
+    """Lenses with one image each, and their class label.
 
     Attributes:
-        lenses: The lenses; of embedded ones features stand in for the images.
-        parameter: The class label; none if there is none.
-        origin: Which simulated lenses they are; none if that is not known.
+        lenses: The lenses. Embeddings have features instead of images.
+        parameter: The class label; None without a class label.
+        origin: Origin of simulated lenses; None if it is not known.
         path: File or folder of stored lenses.
     """
 
@@ -64,7 +67,7 @@ class Pool:
 
     @classmethod
     def stored(cls, dataset: Dataset, path: Path, index: NDArray[np.int64], parameter: Parameter | None) -> Pool:
-        """Return lenses of a dataset by their numbers."""
+        """Return the lenses of a dataset with the numbers `index`."""
         return cls(StoredLenses(dataset, index), parameter, _origin_of(dataset.configuration or {}), path)
 
     @classmethod
@@ -76,15 +79,19 @@ class Pool:
         return len(self.lenses)
 
     def take(self, rows: NDArray[np.int64] | NDArray[np.bool_]) -> Pool:
-        """Return some of them."""
+        """Return the lenses of these rows."""
         return replace(self, lenses=self.lenses.select(rows))
 
     def images(self, batch_size: int) -> Iterator[Tensor]:
-        """Yield their images (up to `batch_size`, C, H, W), raw, or features (up to `batch_size`, d), on any device."""
+        """Yield batches of raw images or features, on any device.
+
+        The shape is (n, C, H, W) for images and (n, d) for features, with n up to `batch_size`.
+        """
         return (read.images for read in self.lenses.chunks(batch_size))
 
     def is_of(self, other: Pool) -> bool:
-        """Whether both are stored in the same data: an option of the reader may say which images a file has."""
+        """Whether both pools are stored at the same path and begin with the same image."""
+        # The path is not enough: an option of the reader may select the images of a file.
         if not (self.path and other.path) or self.path.resolve() != other.path.resolve():
             return False
         one, another = (
@@ -96,23 +103,23 @@ class Pool:
 
     @cached_property
     def labels(self) -> Array:
-        """The number of each one's class (n,), NaN where it is not known."""
+        """Class number (n,) of each lens, NaN if it is not known."""
         if self.parameter is None:
             return np.full(len(self), np.nan)
         return known_values(self.lenses.values()[self.parameter.name], self.parameter)
 
     @property
     def classes(self) -> NDArray[np.str_]:
-        """The name of each one's class (n,), empty where it is not known."""
+        """Class name (n,) of each lens, empty if it is not known."""
         names = self.parameter.classes if self.parameter else ()
         return np.array([*names, ""])[np.where(np.isnan(self.labels), -1, self.labels).astype(int)]
 
 
 class EmbeddedLenses(LensTable):
-    """Rows of embeddings, whose features stand in for images.
+    """Rows of embeddings, with features instead of images.
 
     Args:
-        embeddings: The features. Those of large files stay on disk.
+        embeddings: The embeddings. Features of large files stay on disk.
     """
 
     def __init__(self, embeddings: Embeddings) -> None:
@@ -134,7 +141,7 @@ class EmbeddedLenses(LensTable):
 
 
 def _origin_of(configuration: Mapping[str, Any]) -> Origin | None:
-    """Which simulated lenses stored ones are, if they say so."""
+    """Return the origin of stored simulated lenses, if the configuration has it."""
     drawn = configuration.get("simulate", {})
     if "simulator" not in configuration or not {"seed", "split"} <= drawn.keys():
         return None
@@ -142,23 +149,28 @@ def _origin_of(configuration: Mapping[str, Any]) -> Origin | None:
 
 
 def is_numbered(parameter: Parameter) -> bool:
-    """Whether its classes are but numbered, such as models of a PSF: none of them is an anomaly of the others."""
+    """Whether all class names are plain numbers.
+
+    Examples are the models of a PSF. Such classes do not separate anomalies from normal images.
+    """
     return all(name.isdecimal() for name in parameter.classes)
 
 
 def class_label(
     parameters: Sequence[Parameter], name: str | None, normal: str | None, pixels: int | None = None
 ) -> Parameter:
-    """The class label of that name, or the only one whose classes have names.
+    """Return the class label of a name, or the only suitable class label.
+
+    Without a name it is the only label whose classes are not plain numbers.
 
     Args:
-        parameters: What is recorded of the images.
-        name: Its name, if one is named.
-        normal: The class that is no anomaly, if one is named: classes that are plain numbers are meant, too, then.
-        pixels: How large images are to be, for a hint; none of embeddings.
+        parameters: Parameters recorded with the images.
+        name: Name of the class label, if the user gave one.
+        normal: Name of the normal class, if the user gave one. A label with this class may have plain numbers.
+        pixels: Side of the images in pixels, for a hint in the message; None for embeddings.
 
     Raises:
-        UsageError: if there is no such, or none, or there are several.
+        UsageError: There is no label of that name, no class label, or more than one.
     """
     labels = {parameter.name: parameter for parameter in parameters if parameter.classes}
     if name is not None and name not in labels:
@@ -168,14 +180,14 @@ def class_label(
         return labels[name]
     meant = [label for label in labels.values() if not is_numbered(label) or normal in label.classes]
     if not meant:
-        problem, remedy = "no class is recorded of these images", ""
+        problem, remedy = "these images have no class label", ""
         if labels:
-            problem = f"the classes of {' and '.join(labels)} are plain numbers, and no anomalies"
-            remedy = "; or, if one of these numbers is what is normal, say so with --label and --normal"
+            problem = f"the classes of {' and '.join(labels)} are plain numbers, not named anomalies"
+            remedy = "; if one of these numbers is the normal class, pass --label NAME --normal NUMBER"
         such = f"--simulator deeplense-a --set pixels={pixels}" if pixels else "`lenskit embed RUN --data FOLDER`"
-        raise UsageError(
-            f"{problem}: anomalies are judged on images whose classes are known, such as those of {such}{remedy}"
-        )
+        raise UsageError(f"{problem}: use images with named classes, for example from {such}{remedy}")
     if len(meant) > 1:
-        raise UsageError(f"there are several class labels, {', '.join(p.name for p in meant)}: say which with --label")
+        raise UsageError(
+            f"there are several class labels, {', '.join(p.name for p in meant)}: choose one with --label NAME"
+        )
     return meant[0]

@@ -1,6 +1,6 @@
-"""Reconstructions of images: their errors, and the few that are shown.
+"""Reconstruction errors, and a gallery of reconstructions.
 
-The errors are those of DeepLense (Alexander et al. 2020, arXiv:2008.12731).
+The errors are those of DeepLense (Alexander et al. 2020, https://arxiv.org/abs/2008.12731).
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ from torch import Tensor
 from lenskit_evaluation.anomaly.scored import Shown, Truth
 
 EACH = 3
-"""Images of each class that are shown."""
+"""Images per class in the gallery."""
 
 CLASSES = 4
-"""Classes of anomalies that are shown, at most."""
+"""Maximum number of classes of anomalies in the gallery."""
 
 
 def errors(images: Tensor, reconstructions: Tensor) -> dict[str, Tensor]:
-    """What is published of reconstructions.
+    """Return the reconstruction errors that DeepLense publishes.
 
     Args:
-        images: (n, C, H, W), as the network is given them.
-        reconstructions: What it makes of them, the same shape.
+        images: Preprocessed images (n, C, H, W).
+        reconstructions: Reconstructions of the same shape.
 
     Returns:
         `MSE` and `W1`, (n,) float64 each.
@@ -34,33 +34,35 @@ def errors(images: Tensor, reconstructions: Tensor) -> dict[str, Tensor]:
 
 
 def mean_squared_error(images: Tensor, reconstructions: Tensor) -> Tensor:
-    """The mean over all pixels of the squared residual: (n,) float64."""
+    """Return the mean squared residual over all pixels and channels, (n,) float64."""
     return (images.double() - reconstructions.double()).square().flatten(1).mean(1)
 
 
 def wasserstein(images: Tensor, reconstructions: Tensor) -> Tensor:
-    """The first Wasserstein distance of an image from its reconstruction as DeepLense publishes it.
+    """Return the first Wasserstein distance of images from reconstructions.
 
-    Each image is summed over its rows, and the sums of its columns are taken for a sample of numbers of equal weight,
-    whichever column they are of. Two such samples of one size are as far apart as their sorted values are on average
-    (Ramdas et al. 2017, https://doi.org/10.3390/e19020047, section 4). The sums of all channels are one sample.
+    The definition is that of DeepLense. Each image is summed over its rows. The sums of the columns of all channels are
+    a sample of numbers of equal weight, without regard to their order. The distance of two samples of equal size is the
+    mean absolute difference of their sorted values (Ramdas et al. 2017, https://doi.org/10.3390/e19020047, section 4).
 
     Args:
         images: (n, C, H, W).
         reconstructions: The same shape.
 
     Returns:
-        (n,) float64, what `scipy.stats.wasserstein_distance` says of the sums.
+        (n,) float64, equal to `scipy.stats.wasserstein_distance` of the sums.
     """
     columns, made = (each.double().sum(-2).flatten(1).sort(1).values for each in (images, reconstructions))
     return (columns - made).abs().mean(1)
 
 
 class Gallery:
-    """Collects the first images of each class, or of the first few, normal ones first, while all are scored.
+    """A collector of the first images of some classes and their reconstructions.
+
+    The classes are the normal class and up to `CLASSES` classes of anomalies, with up to `EACH` images each.
 
     Args:
-        truth: What the images are.
+        truth: True classes of the images.
     """
 
     def __init__(self, truth: Truth) -> None:
@@ -72,12 +74,12 @@ class Gallery:
         self._made: dict[str, dict[int, NDArray[np.float32]]] = defaultdict(dict)
 
     def add(self, label: str, start: int, images: Tensor, reconstructions: Tensor) -> None:
-        """Keeps those of some images in a row that are shown.
+        """Keep the images of a batch that belong to the gallery.
 
         Args:
-            label: The detector.
-            start: Which image the first of these is.
-            images: (n, C, H, W), as the detector sees them.
+            label: Label of the detector.
+            start: Number of the batch's first image.
+            images: Preprocessed images (n, C, H, W).
             reconstructions: The same shape.
         """
         for row in self.rows[(self.rows >= start) & (self.rows < start + len(images))]:
@@ -85,7 +87,7 @@ class Gallery:
             self._made[label][row] = reconstructions[row - start].float().cpu().numpy()
 
     def shown(self) -> Shown | None:
-        """What was collected; nothing if no detector reconstructs."""
+        """Return the collected images; None if no detector reconstructs."""
         if not self._images:
             return None
         images, made = (

@@ -1,4 +1,4 @@
-"""What is written of anomalies: tables, figures for programs, and pictures."""
+"""Result files of `lenskit anomaly`: tables, figures, scores and pictures."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from lenskit_evaluation.bootstrap import Estimate
 from lenskit_evaluation.rank import LEVELS
 
 SCORES = "scores.csv"
-"""The scores themselves, so that anyone can judge them anew."""
+"""File of the scores of all images, which `--scores` can read."""
 
 FILES = (*RESULT_FILES, SCORES, "roc.png", "scores.png", "reconstructions.png")
 
 
 def write(
-    folders: Sequence[Path], judged: Judged, what: str, settings: Mapping[str, Any], runs: Sequence[str] = ()
+    folders: Sequence[Path], judged: Judged, subject: str, settings: Mapping[str, Any], runs: Sequence[str] = ()
 ) -> None:
-    """Writes what was found, as `write_results` does, and the scores of each image.
+    """Write the results in the way of `write_results`, and the scores of all images.
 
     Args:
-        folders: Where to write.
-        judged: What was found.
-        what: What was judged on, in words.
-        settings: What the figures depend on.
-        runs: Names of the runs.
+        folders: Folders to write into.
+        judged: The results.
+        subject: Description of the images or scores, for the title of the table.
+        settings: Settings to record with the results.
+        runs: Names of the runs or embeddings; empty for a table of scores.
     """
     truth = judged.truth
     counts = {name: int(truth.is_class(name).sum()) for name in (truth.normal, *truth.anomalies)}
@@ -42,7 +42,7 @@ def write(
         more[f"AUC of all anomalies, each minus that of {next(iter(judged.detectors))}"] = _differences(judged)
     write_results(
         folders,
-        title=f"{what}: {_listed(counts, truth.normal)} (95 % intervals{_unresolved(counts[truth.normal])})",
+        title=f"{subject}: {_listed(counts, truth.normal)} (95 % intervals{_unresolved(counts[truth.normal])})",
         settings={**settings, "images": counts},
         results={
             "detectors": {name: _plain(one) for name, one in judged.detectors.items()},
@@ -57,7 +57,7 @@ def write(
         summary=summary,
         pictures=pictures,
         origin=truth.origin,
-        files=[{SCORES: _scores(judged)} for _ in folders],
+        files=[{SCORES: scores_csv(judged)} for _ in folders],
     )
 
 
@@ -70,13 +70,13 @@ def _listed(counts: Mapping[str, int], normal: str) -> str:
 
 
 def _unresolved(normal: int) -> str:
-    """Why some figures are not told, if any are not."""
+    """Return why some true-positive rates are NaN; empty if none is."""
     coarse = " and ".join(f"{level:.0%}" for level in LEVELS if level and not resolved(level, normal))
     return f"; {coarse} FPR is less than one of {normal} normal images" if coarse else ""
 
 
 def _row(name: str, one: Judgement, normal: str) -> dict[str, Any]:
-    """A row for people."""
+    """Return a detector's row of the printed table."""
     row: dict[str, Any] = {"detector": name}
     together = {f"AUC {TOGETHER}": str(one.together.auc)}
     if len(one.figures) - 1 > MANY:
@@ -95,12 +95,12 @@ def _row(name: str, one: Judgement, normal: str) -> dict[str, Any]:
 
 
 def _digits(estimate: Estimate) -> str:
-    """Errors are small: with three digits that count, not three decimals."""
+    """Format an error with three significant digits: it may be far below 0.001."""
     return f"{estimate.value:.3g} ({estimate.low:.3g} to {estimate.high:.3g})"
 
 
 def _differences(judged: Judged) -> list[dict[str, Any]]:
-    """How each detector differs from the first."""
+    """Return rows with the difference of each detector from the first."""
     first = next(iter(judged.detectors))
     return [
         {"detector": one, "difference": str(difference), "p": f"{difference.p:.3f}"}
@@ -110,7 +110,7 @@ def _differences(judged: Judged) -> list[dict[str, Any]]:
 
 
 def _lines(name: str, one: Judgement) -> list[dict[str, Any]]:
-    """Rows for programs: one a figure."""
+    """Return machine-readable rows of a detector, one for each figure."""
     lines = []
     for group, figures in one.figures.items():
         estimates = {"AUC": figures.auc, "average precision": figures.average_precision}
@@ -152,7 +152,7 @@ def _interval(estimate: Estimate) -> dict[str, float]:
 
 
 def _summary(run: str, judged: Judged) -> dict[str, float]:
-    """What `lenskit report` says of a run: AUC of its detectors."""
+    """Return the AUC of a run's detectors, for `lenskit report`."""
     own = {name: one for name, one in judged.detectors.items() if one.scored.run == run}
     return {"AUC" if name == run else "AUC (neighbours)": one.together.auc.value for name, one in own.items()}
 
@@ -161,8 +161,8 @@ def _all(judged: Judged) -> dict[str, dict[str, float]]:
     return {name: {"AUC": one.together.auc.value} for name, one in judged.detectors.items()}
 
 
-def _scores(judged: Judged) -> str:
-    """A table as `--scores` takes it, which does not mind how well images are reconstructed."""
+def scores_csv(judged: Judged) -> str:
+    """Return the table of scores and reconstruction errors, which `--scores` can read."""
     truth = judged.truth
     names = truth.names or [str(number) for number in range(len(truth.label))]
     columns = {f"score_{name}": one.scored.scores.tolist() for name, one in judged.detectors.items()}

@@ -1,4 +1,4 @@
-"""Anybody's scores: a table of comma-separated values, of which every line is checked."""
+"""Reader of a table of scores from any program, with a check of every line."""
 
 from __future__ import annotations
 
@@ -14,35 +14,40 @@ from lenskit.toolbox import first_inexact, parse_number, read_delimited, whole_n
 from lenskit_evaluation.anomaly.scored import Scored, Truth
 
 SCORE = "score"
-"""The column of scores; or what those of several detectors begin with: `score_NAME`."""
+"""Name of the column of scores, and prefix of the columns of several detectors, `score_NAME`."""
 
 LABEL, CLASS = "label", "class"
 NAMES = ("name", "image")
 
 MEANING = {"0": 0, "1": 1, "false": 0, "true": 1, "0.0": 0, "1.0": 1}
-"""What labels may be: normal, or an anomaly."""
+"""Valid texts of labels: 0 for normal, 1 for an anomaly."""
 
 SIDES = ("normal", "anomaly")
 
 Cells = Sequence[tuple[int, str]]
-"""Cells of a column with the lines that they are on."""
+"""Cells of a column with their line numbers."""
 
 
 def read_scores(path: Path, label: str | None = None, normal: str | None = None) -> tuple[Truth, dict[str, Scored]]:
-    """Reads the scores of one or more detectors, and what the images are.
+    """Read the scores of one or more detectors, and the true classes of the images.
 
-    The table has a header. It has a column `score`, or `score_NAME` for each detector; and `label` (0 for a normal
-    image and 1 for an anomaly, or false and true), or `class` with names of classes, one of which is normal. A column
-    `name` or `image` names the images. Others do not matter, nor do empty lines, lines above the header that begin with
-    `#` (below it, names of images may), and spaces around cells. Semicolons or tabs may stand in place of commas.
+    The table has a header and these columns:
+
+    - `score`, or `score_NAME` for each detector.
+    - `label` (0 or false for a normal image, 1 or true for an anomaly), or `class` with names of classes.
+    - `name` or `image`, with the names of the images; optional.
+
+    Other columns are ignored, as are empty lines, spaces around cells, and lines above the header that begin with `#`.
+    (Below the header, a name of an image may begin with `#`.) The separator is a comma, a semicolon or a tab.
 
     Args:
         path: The file.
-        label: The column that says what images are; by default `class` if a normal class is named, and `label` if not.
-        normal: The class that is no anomaly.
+        label: Column of the true classes; by default `class` if `normal` is given, else `label`, or `class` if there
+            is no column `label`.
+        normal: Name of the normal class.
 
     Raises:
-        UsageError: saying in a line what is wrong, and on which line of the file.
+        UsageError: The table is invalid; the message gives the fault and the line.
     """
     columns = _columns(path)
     scores = {name: cells for name, cells in columns.items() if name == SCORE or name.startswith(f"{SCORE}_")}
@@ -58,16 +63,18 @@ def read_scores(path: Path, label: str | None = None, normal: str | None = None)
         classes, numbers, normal = SIDES, _labels(path, kept, columns[kept]), SIDES[0]
     called = {name: name.removeprefix(f"{SCORE}_") for name in scores}
     if "" in called.values():
-        raise UsageError(f"{path}: the column {SCORE}_ names no detector: it is {SCORE}, or {SCORE}_NAME")
+        raise UsageError(f"{path}: the column {SCORE}_ names no detector: rename it to {SCORE} or {SCORE}_NAME")
     if SCORE in scores and f"{SCORE}_{SCORE}" in scores:
-        raise UsageError(f"{path}: the columns {SCORE} and {SCORE}_{SCORE} are of one detector, {SCORE}")
+        raise UsageError(
+            f"{path}: the columns {SCORE} and {SCORE}_{SCORE} have the same detector name {SCORE}: rename one of them"
+        )
     detectors = {called[name]: _scores(path, name, cells) for name, cells in scores.items()}
     truth = Truth(classes, np.array(numbers, np.int64), normal, names)
     return truth, {name: Scored(values, "score") for name, values in detectors.items()}
 
 
 def _columns(path: Path) -> dict[str, Cells]:
-    """The columns by their names."""
+    """Read the columns of the table by name."""
     if not path.is_file():
         raise UsageError(f"{path} is a folder, not a table of scores" if path.is_dir() else f"there is no file {path}")
     table = read_delimited(path, comments_below=False)
@@ -78,10 +85,10 @@ def _columns(path: Path) -> dict[str, Cells]:
 
 
 def _scores(path: Path, column: str, cells: Cells) -> NDArray[np.float64]:
-    """Scores as numbers.
+    """Return the scores of a column as numbers.
 
     Raises:
-        UsageError: if one is text or missing, or a whole number that float64 does not hold.
+        UsageError: A score is text, missing or NaN, or a whole number that float64 cannot represent exactly.
     """
     values = np.empty(len(cells))
     for row, (line, text) in enumerate(cells):
@@ -101,29 +108,29 @@ def _scores(path: Path, column: str, cells: Cells) -> NDArray[np.float64]:
 
 
 def _labels(path: Path, column: str, cells: Cells) -> list[int]:
-    """0 for a normal image, 1 for an anomaly."""
+    """Return 0 for each normal image and 1 for each anomaly."""
     for line, text in cells:
         if text.lower() in MEANING:
             continue
         if column != LABEL:
             there = _some(dict.fromkeys(text for _, text in cells))
-            raise UsageError(f"--normal says which class is no anomaly: in the column {column} of {path} are {there}")
+            raise UsageError(f"{path}: the column {column} has the classes {there}: pass the normal one, --normal NAME")
         raise UsageError(
-            f"{path}, line {line}: the label {text!r} is neither 0 (normal) nor 1 (anomaly); classes are judged "
-            f"by name with --label {LABEL} --normal NAME"
+            f"{path}, line {line}: the label {text!r} is neither 0 (normal) nor 1 (anomaly); for named classes pass "
+            f"--label {LABEL} --normal NAME"
         )
     return [MEANING[text.lower()] for _, text in cells]
 
 
 def _classes(path: Path, column: str, cells: Cells, normal: str) -> tuple[tuple[str, ...], list[int]]:
-    """The names of classes, the normal one first, and the number of each image's."""
+    """Return the class names, the normal one first, and the class number of images."""
     for line, text in cells:
         if not text:
-            raise UsageError(f"{path}, line {line}: there is no {column}")
+            raise UsageError(f"{path}, line {line}: the {column} is missing")
     there = dict.fromkeys(text for _, text in cells)
     if normal not in there:
         hint = near(normal, list(there))
-        raise UsageError(f"no image of {path} is of class {normal!r}{hint}; in the column {column} are {_some(there)}")
+        raise UsageError(f"no image of {path} is of class {normal!r}{hint}; the column {column} has {_some(there)}")
     classes = (normal, *(name for name in there if name != normal))
     numbers = {name: number for number, name in enumerate(classes)}
     return classes, [numbers[text] for _, text in cells]
@@ -136,6 +143,6 @@ def _missing(path: Path, wanted: str, columns: Iterable[str]) -> NoReturn:
 
 
 def _some(names: Iterable[str], most: int = 12) -> str:
-    """The names, or the first of very many."""
+    """Join the names for a message, at most `most` of them."""
     listed = list(names)
     return ", ".join(listed[:most]) + (f" and {len(listed) - most} more" if len(listed) > most else "")

@@ -1,4 +1,4 @@
-"""What is scored and how, the scores of a detector of anomalies, and the true classes of the images."""
+"""Records of options, true classes, scores and reconstructions."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class Options:
-    """What is scored, and by which distances; see `Anomaly`, which has the defaults."""
+    """Options that choose images and detectors; see `Anomaly` for their meaning."""
 
     data: str | None
     reference: str | None
@@ -30,15 +30,15 @@ class Options:
 
 @dataclass(frozen=True)
 class Truth:
-    """What n images really are.
+    """True classes of n images.
 
     Attributes:
         classes: Names of the classes.
-        label: (n,) number of each image's class.
-        normal: Name of the class that is no anomaly.
-        names: n names of the images; without, they are numbered.
+        label: (n,) class number of each image.
+        normal: Name of the normal class.
+        names: n names of the images; if empty, images are numbered.
         parameter: Name of the class label.
-        origin: Where the images come from, if they are no embeddings.
+        origin: Description of the source of the images; empty for embeddings.
     """
 
     classes: tuple[str, ...]
@@ -50,27 +50,27 @@ class Truth:
 
     @property
     def anomalies(self) -> tuple[str, ...]:
-        """The other classes of which there are images."""
+        """Names of the classes other than the normal class that have images."""
         there = set(np.unique(self.label).tolist())
         return tuple(c for i, c in enumerate(self.classes) if c != self.normal and i in there)
 
     def is_class(self, name: str) -> NDArray[np.bool_]:
-        """(n,) whether an image is of that class."""
+        """Return a mask (n,) of the images of a class."""
         return self.label == self.classes.index(name)
 
 
 @dataclass(frozen=True)
 class Scored:
-    """What one detector says of n images.
+    """Scores of n images by one detector.
 
     Attributes:
-        scores: (n,), higher is stranger; ranked as they are.
-        kind: What the score is, in words: `reconstruction error`, `distance to neighbours`, ...
-        errors: Figures of each image (n,) by name: `MSE`, and `W1` as DeepLense has it, of detectors that reconstruct;
-            and those of the method, such as failed fits.
-        images_per_second: How fast it scored them, where it was measured.
-        run: Label of the run whose detector it is; empty for one that belongs to none.
-        training_lenses: Lenses of the training that it was fitted to; none for one that was not.
+        scores: (n,), higher is stranger.
+        kind: Description of the score: `reconstruction error`, `distance in features`, ...
+        errors: Further figures (n,) of each image by name: for detectors that reconstruct `MSE` and the `W1` of
+            DeepLense, and figures of the method, such as failed fits.
+        images_per_second: Speed of the scoring; None if it was not measured.
+        run: Label of the run that the detector belongs to; empty if it belongs to no run.
+        training_lenses: Number of training lenses that the detector was fitted to; None if it was not fitted.
     """
 
     scores: NDArray[np.float64]
@@ -83,11 +83,11 @@ class Scored:
 
 @dataclass(frozen=True)
 class Shown:
-    """Some images of each class, and what detectors that reconstruct make of them.
+    """Some images of each class with their reconstructions.
 
     Attributes:
         classes: Class of each of m images.
-        images: (m, C, H, W) by the label of the detector, as it sees them.
+        images: Preprocessed images (m, C, H, W) by the label of the detector.
         reconstructions: (m, C, H, W) by the same labels.
     """
 

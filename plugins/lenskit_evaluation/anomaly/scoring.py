@@ -1,4 +1,4 @@
-"""Runs and data in, scores out: every image is made or read once, and shown to all detectors."""
+"""Scoring of images by all detectors of the runs, with one pass over the images."""
 
 from __future__ import annotations
 
@@ -42,23 +42,22 @@ from lenskit_evaluation.anomaly.training import (
 log = logging.getLogger("lenskit")
 
 SPLIT = "anomaly-test"
-"""Part of the data that simulated lenses are of, which no run is trained on."""
+"""Split of the simulated lenses to score; no run is trained on it."""
 
 
 def judge_runs(runs: Sequence[Run], options: Options) -> tuple[Truth, dict[str, Scored], Shown | None]:
-    """Scores images by what runs make of them.
+    """Score images with the detectors of runs and with baselines.
 
     Args:
-        runs: The runs; what images are judged on, and what is normal, follows from the first if the options do not
-            say it.
-        options: The evaluation's.
+        runs: The runs. The first run defines the images and the normal class if the options do not.
+        options: Options of the evaluation.
 
     Returns:
-        What the images are, what each detector says of them, and a few of them beside what is made of them.
+        The true classes, the scores of each detector by name, and a few images with their reconstructions.
 
     Raises:
-        UsageError: if something is asked for that is not there.
-        LenskitError: if there is nothing to be told apart, or a detector's scores are no numbers.
+        UsageError: A class, a label or data do not exist, or the runs do not fit together.
+        LenskitError: There are no normal images or no anomalies, or scores are NaN.
     """
     named = labelled(runs)
     first = next(iter(named.values()))
@@ -95,42 +94,42 @@ def judge_runs(runs: Sequence[Run], options: Options) -> tuple[Truth, dict[str, 
     scored = score_images(detectors, images, gallery, options.seed)
     if met := sum(len(each.met) for each in beside.values() if isinstance(each, Neighbours)):
         log.warning(
-            "%d or more of the %d images are, pixel by pixel, images that %s was trained on, which flatters it",
+            "at least %d of the %d images are equal to training images of %s, so its figures are too good",
             met, len(pool), next(iter(named)),
         )  # fmt: skip
     return truth, scored, gallery.shown()
 
 
 def _origin(run: Run, pool: Pool, options: Options) -> dict[str, Any]:
-    """Where the images come from."""
+    """Return the description of the source of the images."""
     if isinstance(pool.lenses, StoredLenses):
         return stored_origin(str(options.data), pool.lenses.dataset)
     return simulated_origin(run, options.simulator, options.set, options.seed)
 
 
 def _free(name: str, taken: Collection[str]) -> str:
-    """The name of a baseline, or, if a run has taken it, one that says what it is."""
+    """Return a name that is not taken, with " (baseline)" appended if necessary."""
     while name in taken:
         name += " (baseline)"
     return name
 
 
 def pool_of(run: Run, options: Options, encoders: Mapping[str, Encoder]) -> Pool:
-    """The images that runs are judged on, whatever their classes.
+    """Return the lenses to score, of all classes.
 
     Args:
         run: The first run.
-        options: The evaluation's.
-        encoders: The runs' encoders by their labels, the first run's first.
+        options: Options of the evaluation.
+        encoders: Encoders of the runs by label, in the order of the runs.
 
     Raises:
-        UsageError: if not all runs take these images, or no class is known of them.
+        UsageError: An encoder does not take these images, or they have no class label.
     """
     (label, encoder), *others = encoders.items()
     for name, other in others:
         if other.image_shape and encoder.image_shape and other.image_shape != encoder.image_shape:
             one, another = (" x ".join(map(str, shape)) for shape in (other.image_shape, encoder.image_shape))
-            raise UsageError(f"{name} takes images of {one}, {label} of {another}: judge them apart, a command each")
+            raise UsageError(f"{name} takes images of {one}, {label} of {another}: evaluate them with one command each")
     pixels = encoder.image_shape[-1] if encoder.image_shape else None
     if options.data:
         dataset = encoder.open(options.data)
@@ -141,7 +140,7 @@ def pool_of(run: Run, options: Options, encoders: Mapping[str, Encoder]) -> Pool
         pool = Pool.stored(dataset, find_reader(options.data)[1], np.arange(len(dataset)), parameter)
     else:
         if options.simulator is None and "data" in run.config.sections:
-            raise UsageError(f"{run.path} was trained on stored images: say which to judge it on, with --data")
+            raise UsageError(f"{run.path} was trained on stored images: pass other images with --data PATH")
         asked = simulator_options(options.set)
         simulator = run.simulator(options.simulator)
         if missing := {name: value for name, value in simulator.anomaly_options.items() if name not in asked}:
@@ -160,10 +159,10 @@ def pool_of(run: Run, options: Options, encoders: Mapping[str, Encoder]) -> Pool
 
 
 def labelled_images(pool: Pool, normal: str, options: Options) -> tuple[Pool, Truth]:
-    """Those images whose class is known, no more than asked for, and what they are.
+    """Return up to `options.lenses` images of known class, and their true classes.
 
     Raises:
-        LenskitError: if not both normal ones and anomalies are among them: no ROC curve is defined then.
+        LenskitError: There are no normal images or no anomalies among them, so that no ROC curve is defined.
     """
     assert pool.parameter is not None
     labels, classes = pool.labels, pool.parameter.classes
@@ -174,10 +173,11 @@ def labelled_images(pool: Pool, normal: str, options: Options) -> tuple[Pool, Tr
         chosen = np.sort(np.random.default_rng(options.seed).choice(chosen, options.lenses, replace=False))
     pool, truth = pool.take(chosen), Truth(classes, labels[chosen].astype(np.int64), normal)
     there = [name for name in classes if truth.is_class(name).any()]
-    if there == [normal] or normal not in there:
+    if there == [normal]:
+        raise LenskitError(f"all {len(chosen)} images are of the class {normal}: without anomalies AUC is not defined")
+    if normal not in there:
         raise LenskitError(
-            f"of the {len(chosen)} images {'all are' if there == [normal] else 'none is'} {normal}: a ROC curve and "
-            "its AUC are defined only where there are normal images and anomalies"
+            f"none of the {len(chosen)} images is of the class {normal}: without normal images AUC is not defined"
         )
     assert pool.parameter is not None
     return pool, Truth(classes, truth.label, normal, pool.lenses.names, pool.parameter.name)
@@ -186,27 +186,27 @@ def labelled_images(pool: Pool, normal: str, options: Options) -> tuple[Pool, Tr
 def score_images(
     detectors: Mapping[str, Detector], images: Iterator[Tensor], gallery: Gallery, seed: int
 ) -> dict[str, Scored]:
-    """Shows images to all detectors, some at a time.
+    """Score batches of images with all detectors, and measure their speed.
 
-    How fast one is, is measured by the host's clock over its scoring alone, images in memory to scores in memory. Work
-    of the network that another detector had done before counts, too. Each has scored the first images once before, so
-    that nothing is measured that happens but once.
+    The speed is measured with the host's clock from images in memory to scores in memory, without reconstructions.
+    Network outputs that come from the cache count with the time of their computation. Every detector scores the first
+    batch once before the measurement, so that one-time costs do not count.
 
     Args:
         detectors: The detectors by label.
-        images: Raw images, some at a time.
-        gallery: Keeps some of what is reconstructed.
-        seed: Seed of what detectors draw.
+        images: Batches of raw images.
+        gallery: Collector of reconstructions for the picture.
+        seed: Random seed of the detectors.
 
     Raises:
-        LenskitError: if a detector's scores are not numbers.
+        LenskitError: A score is NaN.
     """
     scores: dict[str, list[NDArray[np.float64]]] = defaultdict(list)
     figures: dict[str, dict[str, list[NDArray[np.float64]]]] = defaultdict(lambda: defaultdict(list))
     seconds, start = dict.fromkeys(detectors, 0.0), 0
     for some in images:
         if some.is_cuda:
-            torch.cuda.synchronize()  # they may only just be in the making
+            torch.cuda.synchronize()  # the kernels that make the images may still run
         if not start:
             for detector in detectors.values():
                 _seeded(seed, start, detector.score, some.clone())
@@ -226,7 +226,7 @@ def score_images(
     for label, detector in detectors.items():
         together = np.concatenate(scores[label])
         if lost := int(np.isnan(together).sum()):
-            raise LenskitError(f"{label} gives {lost} of {start} images a score that is no number (NaN)")
+            raise LenskitError(f"{label} gives {lost} of {start} images the score NaN")
         own = {name: np.concatenate(parts) for name, parts in figures[label].items()}
         speed = start / seconds[label]
         scored[label] = Scored(together, detector.kind, own, speed, detector.run, detector.training_lenses)
@@ -234,7 +234,10 @@ def score_images(
 
 
 def _seeded(seed: int, start: int, function: Callable[[Tensor], Any], images: Tensor) -> Any:
-    """What a function makes of images, drawing from torch's generators as if it were the first to do so."""
+    """Call a function with a random seed derived from `seed` and `start`.
+
+    So a detector's scores do not depend on the other detectors.
+    """
     with torch.random.fork_rng():
         torch.manual_seed(int(np.random.SeedSequence([seed, start]).generate_state(1)[0]))
         return function(images)
@@ -243,11 +246,15 @@ def _seeded(seed: int, start: int, function: Callable[[Tensor], Any], images: Te
 def _detectors(
     run: Run, encoder: Encoder, method: Method | None, training: Pool, truth: Truth, options: Options
 ) -> dict[str, Detector]:
-    """What a run detects anomalies by, under no name, and, beside a score of its own, its neighbours."""
+    """Return the detectors of a run by name.
+
+    The main detector has the name "". If it is the score of the method, `neighbours` is a second detector. Without a
+    score of the method the nearest neighbours are the main detector.
+    """
     supervised = isinstance(method, Predictor)
     if not supervised:
         warn_of_anomalies(run, training, truth)
-    # Who has learned labels may know them here, too.
+    # A supervised method has used the labels of its training, so its neighbours may use them as well.
     reference = normal_ones(training, truth.normal) if supervised else training
 
     def images() -> Iterator[Tensor]:
@@ -263,7 +270,7 @@ def _detectors(
 
 
 def _method_of(run: Run, encoder: Encoder) -> Method | None:
-    """A run's method, on the encoder's device; none if there is only a backbone."""
+    """Return a run's method on the encoder's device; None without a full checkpoint."""
     if run.best or not run.checkpoint.is_file():
         return None
     return run.method().to(next(encoder.parameters()).device)

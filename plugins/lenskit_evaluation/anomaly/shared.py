@@ -1,4 +1,4 @@
-"""One pass of a run's network over images that several detectors look at."""
+"""Network outputs that several detectors of a run share."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from lenskit.plugin import Method, Reconstructor
 
 
 class Shared:
-    """Have a network prepare, encode and reconstruct the same images once, however many detectors ask.
+    """A cache of network outputs for the latest batch of images.
 
-    The encoder and the method are changed in place. Answers are those of the latest images, and are found by the
-    identity of the tensor.
+    Several detectors of one run preprocess, encode and reconstruct the same images. The cache computes each output
+    once. It recognises a batch by the identity of the tensor. The encoder and the method are changed in place.
 
     Args:
-        encoder: A run's encoder, which is set to eval mode.
-        method: The run's method, if it has a say. It takes the encoder's backbone if that has the same weights.
+        encoder: Encoder of the run; it is set to eval mode.
+        method: Method of the run, if a detector uses it. It gets the encoder's backbone if both have the same weights.
 
     Attributes:
-        saved: Seconds that the answers from memory took when they were computed.
+        saved: Seconds of computation that the cache saved.
     """
 
     def __init__(self, encoder: Encoder, method: Method | None = None) -> None:
@@ -40,7 +40,7 @@ class Shared:
             method.reconstruct = self._once(method.reconstruct)
 
     def _once(self, function: Callable[[Tensor], Any]) -> Callable[[Tensor], Any]:
-        """The function, which answers from memory if it is given the tensor of its latest call."""
+        """Return the function with a cache of its latest call."""
         latest: list[Any] = []
         seconds = 0.0
 
@@ -53,7 +53,7 @@ class Shared:
             result = function(images)
             if images.is_cuda:
                 torch.cuda.synchronize()
-            # A part that was answered from memory would have taken time, too.
+            # Without the cache, the cached parts of the call would have taken time, too.
             seconds = perf_counter() - began + self.saved - before
             latest[:] = [images, result]
             return result

@@ -1,4 +1,4 @@
-"""The lenses that a run learned from: what is normal, and what its detectors without a score are fitted to."""
+"""Training lenses of a run: the normal class and the reference of detectors."""
 
 from __future__ import annotations
 
@@ -17,20 +17,23 @@ from lenskit_evaluation.anomaly.scored import Truth
 log = logging.getLogger("lenskit")
 
 NORMAL = ("none", "no_sub", "no_substructure", "normal")
-"""Names of classes that are no anomaly, if nothing else says which is."""
+"""Names, in lower case, that mark a class as normal if neither an option nor the training defines the normal class."""
 
 
 def training_of(run: Run, count: int, seed: int, label: Parameter | None = None) -> Pool:
-    """Some of the lenses that a run was trained on: the first ones of a live simulation, or any of those stored.
+    """Return some of the lenses that a run was trained on.
+
+    These are the first lenses of a live simulation, or a random choice of stored lenses.
 
     Args:
         run: The run.
-        count: How many, at most.
-        seed: Seed of the choice among stored ones.
-        label: The class label judged by: theirs is the one of the same name, or the only one.
+        count: Maximum number of lenses.
+        seed: Random seed of the choice of stored lenses.
+        label: Class label of the scored images. The training lenses get the label of the same name, or their only
+            class label.
 
     Raises:
-        LenskitError: if its data are not there any more.
+        LenskitError: The training data are missing.
     """
     sections = run.config.sections
     if "data" in sections:
@@ -41,7 +44,7 @@ def training_of(run: Run, count: int, seed: int, label: Parameter | None = None)
             index = np.sort(np.random.default_rng(seed).choice(index, count, replace=False))
         return Pool.stored(dataset, path, index, label_of(dataset.parameters, label))
     simulator, trained_with, seen = run.simulator(), 0, count
-    if not isinstance(run, EncoderRun):  # an encoder does not say its seed: lenses of any are like those
+    if not isinstance(run, EncoderRun):  # an encoder has no seed; lenses of any seed have the same distribution
         settings = run.config.build("train")
         trained_with = settings.seed
         seen = run.encoder().card.get("trained", {}).get("batches", 0) * settings.batch_size or count
@@ -50,7 +53,10 @@ def training_of(run: Run, count: int, seed: int, label: Parameter | None = None)
 
 
 def label_of(parameters: Sequence[Parameter], like: Parameter | None) -> Parameter | None:
-    """The class label of a training: the one of the same name as another, or the only one whose classes have names."""
+    """Return the class label of the training that corresponds to the label `like`.
+
+    This is the label of the same name, or else the only label whose classes are not plain numbers.
+    """
     labels = [parameter for parameter in parameters if parameter.classes]
     named = [parameter for parameter in labels if like is not None and parameter.name == like.name]
     meant = named or [parameter for parameter in labels if not is_numbered(parameter)]
@@ -58,15 +64,17 @@ def label_of(parameters: Sequence[Parameter], like: Parameter | None) -> Paramet
 
 
 def check_unseen(name: str, training: Pool, judged: Pool) -> None:
-    """Raises if a run is to be judged on what it was trained on, or on the same lenses with other options.
+    """Check that a run was not trained on the lenses to score.
+
+    Simulated lenses with other options count as the same lenses.
 
     Args:
-        name: The run's.
-        training: Lenses of its training.
-        judged: What it is to be judged on.
+        name: Name of the run.
+        training: Training lenses of the run.
+        judged: Lenses to score.
 
     Raises:
-        UsageError: saying which.
+        UsageError: The run was trained on these lenses.
     """
     if judged.origin is not None and judged.origin == training.origin:
         overlap = f"lenses of {judged.origin}"
@@ -75,21 +83,24 @@ def check_unseen(name: str, training: Pool, judged: Pool) -> None:
     else:
         return
     raise UsageError(
-        f"{name} was trained on {overlap}, which flatters it: judge it on others, such as "
+        f"{name} was trained on {overlap}, so its scores would be too good: use other lenses, for example those of "
         "`lenskit simulate --split test`"
     )
 
 
 def normal_class(asked: str | None, label: Parameter, training: Pool) -> str:
-    """Which class is no anomaly: the one that is named; or the one that was trained on; or one called so.
+    """Return the name of the normal class.
+
+    This is the class `asked`, or else the only class of the training lenses, or else the only class with one of the
+    names in `NORMAL`.
 
     Args:
-        asked: Its name, if one is named.
-        label: The class label judged by.
-        training: Lenses of the training.
+        asked: Name of the normal class, if the user gave one.
+        label: Class label of the images to score.
+        training: Training lenses.
 
     Raises:
-        UsageError: if there is no such class, or none is to be found.
+        UsageError: There is no class of the name `asked`, or the normal class is unclear.
     """
     classes = label.classes
     if asked is not None:
@@ -102,15 +113,17 @@ def normal_class(asked: str | None, label: Parameter, training: Pool) -> str:
     usual = [name for name in classes if name.lower() in NORMAL]
     if len(usual) == 1:
         return usual[0]
-    raise UsageError(f"which of the classes {', '.join(classes)} is no anomaly? Say so with --normal")
+    raise UsageError(f"which of the classes {', '.join(classes)} is normal? Pass --normal NAME")
 
 
 def called(normal: str, classes: Sequence[str]) -> str | None:
-    """What a training calls the class that is no anomaly: data from elsewhere may call `no_sub` what it calls `none`.
+    """Return the name of the normal class in the training data, if it exists.
+
+    The names may differ: `no_sub` in one data set is `none` in another, see `NORMAL`.
 
     Args:
-        normal: Name of the class that is no anomaly.
-        classes: The training's classes.
+        normal: Name of the normal class in the images to score.
+        classes: Classes of the training data.
     """
     if normal in classes:
         return normal
@@ -119,25 +132,26 @@ def called(normal: str, classes: Sequence[str]) -> str | None:
 
 
 def normal_ones(training: Pool, normal: str) -> Pool:
-    """The lenses of a training that are not known to be anomalies; all, if there are no others."""
+    """Return the training lenses that are normal or of unknown class, or else all."""
     classes = training.classes
     usable = (classes == called(normal, [*np.unique(classes)])) | (classes == "")
     return training.take(usable) if usable.any() else training
 
 
 def warn_of_anomalies(run: Run, training: Pool, truth: Truth) -> None:
-    """Warns if a sample of what a run was trained on holds anomalies, as far as their labels say so.
+    """Warn if the labels of a sample of training lenses contain anomalies.
 
     Args:
         run: The run.
-        training: The sample.
-        truth: What is judged on; labels of the training that know none of its classes are about something else.
+        training: Sample of the training lenses.
+        truth: True classes of the images to score. If the training has none of these classes, its label has another
+            meaning and there is no warning.
     """
     counts = Counter(training.classes.tolist())
     usual = called(truth.normal, [*counts])
     strange = {name: count for name, count in sorted(counts.items()) if name not in ("", usual)}
     if strange and (usual is not None or not strange.keys().isdisjoint(truth.classes)):
         log.warning(
-            "%s was trained on anomalies, too: of %d of its training lenses %s; what it has seen it finds less strange",
+            "%s was trained on anomalies, too: of %d training lenses %s; anomalies in the training get lower scores",
             run.path, len(training), " and ".join(f"{count} are {name}" for name, count in strange.items()),
         )  # fmt: skip

@@ -1,1 +1,1 @@
-"""`lenskit finetune`: what few labels are worth after pre-training."""
+"""`lenskit finetune`: training of pre-trained encoders on a few labelled images."""

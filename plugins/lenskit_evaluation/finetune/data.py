@@ -1,4 +1,4 @@
-"""Labelled images in memory: those that a model is fine-tuned on, and those that it is judged on."""
+"""Labelled images in memory, for fine-tuning and for testing."""
 
 from __future__ import annotations
 
@@ -15,22 +15,24 @@ from lenskit.plugin import Dataset, Parameter, UsageError, meant
 from lenskit.toolbox import orient_images, orient_values
 
 USUAL = "theta_E"
-"""What the paper predicts."""
+"""Default target: the parameter that the LenSiam paper predicts."""
 
 ORIENTATIONS = tuple((quarters, mirrored) for mirrored in (False, True) for quarters in range(4))
-"""The eight ways in which a square lies on a square: quarters of a turn, after a mirror or not. The first leaves all
-as it is."""
+"""The eight orientations of a square image: (quarter turns, whether it is mirrored first).
+
+The first is the identity.
+"""
 
 
 @dataclass(frozen=True)
 class Labelled:
-    """Images of which the targets are known, one of each lens.
+    """Images with known targets, one image of each lens.
 
     Attributes:
         images: (n, C, H, W), float32, on the CPU.
-        values: All that is recorded of them, (n,) each.
+        values: All recorded parameters by name, (n,) each.
         names: n names.
-        dropped: Images that were left out because a target of them is not known.
+        dropped: Number of images that were left out because a target is not known.
     """
 
     images: Tensor
@@ -42,23 +44,26 @@ class Labelled:
         return len(self.names)
 
     def labels(self, targets: Sequence[Parameter]) -> Array:
-        """The values of the targets: (n, targets)."""
+        """Return the values (n, targets) of the targets."""
         return np.stack([self.values[target.name] for target in targets], axis=1)
 
 
 def known_split(
     dataset: Dataset, targets: Sequence[Parameter], lenses: int, test_lenses: int, seed: int
 ) -> tuple[LensSplit, tuple[int, int]]:
-    """Return the lenses of a dataset of which the targets are known, and how many others each side had.
+    """Return training and test lenses with known targets, and how many were left out.
 
     Args:
         dataset: The images.
-        targets: What has to be known.
-        lenses: How many lenses to learn from, at most.
-        test_lenses: How many to judge on, at most; no more than a quarter of all.
-        seed: Seed of the split and of the choice.
+        targets: Parameters that must be known.
+        lenses: Maximum number of training lenses.
+        test_lenses: Maximum number of test lenses; at most a quarter of the dataset.
+        seed: Random seed of the split and of the choice.
+
+    Returns:
+        The split, and the numbers of training and test lenses without a target.
     """
-    # Of all, whatever is known of them: which lenses are judged on does not depend on the target.
+    # The whole dataset is split first, so that the test lenses do not depend on the targets.
     sides = stored_split(dataset, len(dataset), test_lenses, seed)
     has_labels = [_known(side.values(), targets) for side in (sides.train, sides.test)]
     chosen = np.random.default_rng(seed).permutation(np.flatnonzero(has_labels[0]))[:lenses]
@@ -67,16 +72,16 @@ def known_split(
 
 
 def gather(lenses: LensSet, targets: Sequence[Parameter], dropped: int, use: str) -> Labelled:
-    """Return the images of lenses of which all targets are known.
+    """Return the images of the lenses with known targets.
 
     Args:
         lenses: The lenses.
-        targets: What has to be known.
-        dropped: Lenses that were left out before.
-        use: Their use, for messages: `judge on`.
+        targets: Parameters that must be known.
+        dropped: Number of lenses that were left out before.
+        use: Use of the lenses, for messages: `learn from` or `judge on`.
 
     Raises:
-        UsageError: There is none.
+        UsageError: No lens has all targets.
     """
     images: list[Tensor] = []
     values: list[dict[str, Array]] = []
@@ -90,30 +95,33 @@ def gather(lenses: LensSet, targets: Sequence[Parameter], dropped: int, use: str
         dropped += int((~has_labels).sum())
     if not names:
         wanted = " and ".join(target.name for target in targets)
-        raise UsageError(f"{wanted}: known of none of the {dropped} lenses to {use}")
+        raise UsageError(f"{wanted}: known for none of the {dropped} lenses to {use}")
     return Labelled(torch.cat(images), join_values(values), names, dropped)
 
 
 def _known(values: Mapping[str, Array], targets: Sequence[Parameter]) -> NDArray[np.bool_]:
-    """Of which images all targets are known, (n,)."""
+    """Return a mask (n,) of the images with all targets known."""
     columns = np.stack([known_values(values[target.name], target) for target in targets])
     return np.asarray(np.isfinite(columns).all(axis=0))
 
 
 def choose_targets(names: Sequence[str], parameters: Sequence[Parameter], where: str) -> list[Parameter]:
-    """What is to be predicted: the parameters of these names, or else theta_E, or else the headline ones.
+    """Return the parameters to predict.
+
+    These are the parameters called `names`. Without names they are theta_E, or else the headline parameters, or else
+    the only parameter.
 
     Args:
-        names: What was asked for.
-        parameters: What is recorded.
-        where: How messages call the images.
+        names: Names that the user gave.
+        parameters: Recorded parameters.
+        where: Name of the source of the images, for messages.
 
     Raises:
-        UsageError: if something is not recorded, or nothing was asked for and nothing stands out.
+        UsageError: A name is not recorded, or there are no names and no default.
     """
     recorded = {parameter.name: parameter for parameter in parameters if not parameter.identity}
     if not recorded:
-        raise UsageError(f"{where} has no labels: fine-tuning needs images of which something is known")
+        raise UsageError(f"{where} has no labels: fine-tuning needs labelled images")
     for name in names:
         if name not in recorded:
             hint = meant(name, recorded, f"there are {', '.join(recorded)}")
@@ -124,28 +132,33 @@ def choose_targets(names: Sequence[str], parameters: Sequence[Parameter], where:
         return [recorded[USUAL]]
     chosen = [p for p in recorded.values() if p.headline] or (list(recorded.values()) if len(recorded) == 1 else [])
     if not chosen:
-        raise UsageError(f"{where} has the labels {', '.join(recorded)}: say which to predict, --target NAME")
+        raise UsageError(f"{where} has the labels {', '.join(recorded)}: choose one with --target NAME")
     return chosen
 
 
 def check_labels(labels: Array, targets: Sequence[Parameter], where: str) -> None:
-    """Raises if there is nothing to learn in some labels (n, targets).
+    """Check that the labels (n, targets) of each target differ.
 
     Raises:
-        UsageError: for labels that are all the same.
+        UsageError: All labels of a target are equal.
     """
     for target, values in zip(targets, labels.T, strict=True):
         if np.ptp(values) == 0:
             label = target.classes[int(values[0])] if target.classes else f"{values[0]:g}"
             undefined = "no AUC" if target.classes else "no R2"
             raise UsageError(
-                f"{where}: {target.name} is {label} for all of the {len(values)} lenses to learn from, so that there "
-                f"is nothing to learn, and {undefined}"
+                f"{where}: {target.name} is {label} for all of the {len(values)} lenses to learn from: there is "
+                f"nothing to learn and {undefined}"
             )
 
 
 def orient(images: Tensor, orientation: Tensor) -> Tensor:
-    """Turns and mirrors images (n, C, H, W), each by the number (n,) of one of `ORIENTATIONS`."""
+    """Rotate and mirror images (n, C, H, W).
+
+    Args:
+        images: The images.
+        orientation: (n,) index of each image's orientation in `ORIENTATIONS`.
+    """
     ways = torch.tensor(ORIENTATIONS)[orientation]
     return orient_images(images, ways[:, 0], ways[:, 1] == 1)
 
@@ -153,19 +166,19 @@ def orient(images: Tensor, orientation: Tensor) -> Tensor:
 def oriented_labels(
     values: Mapping[str, Array], parameters: Sequence[Parameter], targets: Sequence[Parameter], turned: bool
 ) -> Tensor:
-    """The targets of images in each of `ORIENTATIONS`, or only as they are.
+    """Return the targets of images in all orientations, or only in the first one.
 
     Args:
-        values: What is recorded of n images.
-        parameters: What is known of that.
-        targets: What is predicted.
-        turned: Whether images are turned.
+        values: Recorded values of n images by name.
+        parameters: Recorded parameters.
+        targets: Parameters to predict.
+        turned: Whether images are rotated and mirrored, in all `ORIENTATIONS`.
 
     Returns:
         (8 or 1, n, targets), float32.
 
     Raises:
-        UsageError: if a target turns with its image, and how cannot be told without another that is not known.
+        UsageError: A target changes with the orientation, and the other component that the change needs is unknown.
     """
     tensors = {name: torch.from_numpy(np.asarray(value)) for name, value in values.items()}
     n = len(next(iter(tensors.values())))
@@ -177,6 +190,7 @@ def oriented_labels(
     for target, column in zip(targets, labels.unbind(2), strict=True):
         if not column.isfinite().all():
             raise UsageError(
-                f"{target.name} turns with its image, for which {target.partner} has to be known too: use --no-augment"
+                f"{target.name} changes when its image is rotated, and {target.partner}, which the change needs, is "
+                "not known: use --no-augment"
             )
     return labels.float()

@@ -1,4 +1,4 @@
-"""`lenskit finetune`: what few labels are worth after pre-training, and a model that predicts."""
+"""`lenskit finetune`: training of encoders on labelled images, and their test."""
 
 from __future__ import annotations
 
@@ -52,50 +52,50 @@ from lenskit_evaluation.outliers import fit_outlier_detector
 log = logging.getLogger("lenskit")
 
 FEWEST = 5
-"""Labelled lenses at least."""
+"""Minimum number of labelled lenses."""
 
 
 class Finetune(OnLenses):
-    """Trains encoders further on a few labelled images, and judges them on others.
+    """Training of encoders on a few labelled images, and their test on other images.
 
-    Several runs are trained and judged on the same lenses with the same seeds, beside a random start of the same
+    All runs are trained and tested on the same lenses with the same seeds. Baselines are a random start of the same
     architecture, a constant and, with --imagenet, a network that was pre-trained on photographs. R2 is scikit-learn's,
-    over all lenses to judge on, in eval mode. It depends on how much the labels spread: compare RMSE, too.
+    over all test lenses, in eval mode. It depends on the spread of the labels, so compare RMSE as well.
 
-    A linear layer on the features predicts the targets: numbers in units of their spread by least squares, class
-    labels by cross-entropy. The paper's own choices of this training were never released; these are the same for all
-    starts: AdamW, rates of 1e-3 for the head and 1e-4 for the backbone that fall to zero along half a cosine, weight
-    decay 0.05, batches of 32, at most 60 epochs; a fifth of the labelled lenses is not learned from but says when to
-    stop, and the weights of its best epoch are kept.
+    A linear layer on the features predicts the targets. The loss is the mean squared error of numbers in units of their
+    standard deviation, and the cross-entropy of class labels. The settings of the fine-tuning in the LenSiam paper were
+    never released. Here all starts use the same settings: AdamW with weight decay 0.05, learning rates of 1e-3 for the
+    head and 1e-4 for the backbone, a cosine schedule down to zero, batches of 32 images and at most 60 epochs. A fifth
+    of the labelled lenses is the validation set for early stopping. The weights of the epoch with the best validation
+    loss are kept.
 
-    Each run gets its model of the first seed, in a folder of RUN/evaluations/finetune; `lenskit predict RUN IMAGES
-    --model NAME` uses it.
+    The model of the first seed is saved for each run in a folder of RUN/evaluations/finetune. `lenskit predict RUN
+    IMAGES --model NAME` uses it.
 
     Args:
         data: Stored images with labels, `[READER:]PATH`, cropped to the size that the encoder takes; without it,
             lenses of the first run's simulator.
         target: Name of the parameter or class label to predict; may be given more than once. By default theta_E, or
             else the headline parameters.
-        labels: Labelled lenses to learn from, those included that say when to stop.
-        seed: Seed of the lenses, of splits, of training and of the bootstrap.
-        seeds: How often each start is trained: with SEED, SEED + 1, ..., each time on other labelled lenses, or on
-            another part of all where there are too few.
-        freeze: What of the backbone is held still: `frozen` all of it, batch norms in eval mode, so that only the
-            head learns; `partial` all but the last stages, which hold a quarter of the weights at least (layer4 of a
-            ResNet, the last third of a ViT); `full` nothing.
-        validation: Share of the labelled lenses that says when to stop.
-        augment: Whether images to learn from are turned by quarters and mirrored at random, and their labels with
-            them.
-        epochs: Epochs at most.
-        patience: Epochs without a better validation loss after which training ends.
-        batch_size: Images a batch.
+        labels: Number of labelled lenses for training and validation together.
+        seed: Random seed of the lenses, splits, training and bootstrap.
+        seeds: Number of trainings of each start, with seeds SEED, SEED + 1, ... Each training uses other labelled
+            lenses, or, if there are too few, another random part of all.
+        freeze: Frozen part of the backbone: `frozen` for the entire backbone, with batch norm in eval mode, so that
+            only the head is trained; `partial` for all but the last stages, which hold at least a quarter of the
+            weights (layer4 of a ResNet, the last third of a ViT); `full` for no part, full training.
+        validation: Share of the labelled lenses in the validation set for early stopping.
+        augment: Whether training images are rotated by quarter turns and mirrored at random, with their labels.
+        epochs: Maximum number of epochs.
+        patience: Training ends after this number of epochs without a better validation loss.
+        batch_size: Images per batch.
         lr: Learning rate of the head.
         backbone_lr: Learning rate of the backbone.
-        random: Whether to train a random start of the first run's architecture, too.
-        imagenet: Whether to train one that starts from ImageNet's weights, too.
-        imagenet_weights: File of such weights, where they cannot be downloaded.
-        name: Folder of what is written; by default it says targets, data, what is frozen and the number of labels, and
-            with --output there is none.
+        random: Whether to train the first run's architecture from random weights, too.
+        imagenet: Whether to train the first run's architecture from ImageNet weights, too.
+        imagenet_weights: File of ImageNet weights, for machines that cannot download them.
+        name: Folder of the results; by default its name has targets, data, frozen part and number of labels. With
+            --output there is no such folder.
     """
 
     embeddings: ClassVar[bool] = False
@@ -129,13 +129,13 @@ class Finetune(OnLenses):
             data=data, lenses=labels * seeds, test_lenses=test_lenses, seed=seed, simulator=simulator, set=set
         )
         if name is not None and not re.fullmatch(r"\w[\w.+-]*", name):
-            raise UsageError(f"--name takes the name of a folder, got {name!r}")
+            raise UsageError(f"--name takes the name of a folder without a path, got {name!r}")
         self.target, self.labels, self.seeds, self.validation = target or [], labels, seeds, validation
         self.random, self.imagenet, self.imagenet_weights, self.name = random, imagenet, imagenet_weights, name
         self.recipe = Recipe(freeze, epochs, patience, batch_size, lr, backbone_lr, augment=augment)
 
     def __call__(self, runs: Sequence[Run], inputs: Sequence[str] = ()) -> Findings:
-        """Fine-tunes the runs, writes models and what was found into each, and returns it."""
+        """Fine-tune the runs, write models and results, and return the results."""
         with torch.random.fork_rng(range(torch.cuda.device_count())):
             return self._finetune(runs)
 
@@ -155,12 +155,12 @@ class Finetune(OnLenses):
 
         starts = Starts(encoders, random=self.random, imagenet=self.imagenet, weights=self.imagenet_weights)
         pool, test = self._lenses(origin, targets, where)
-        parts = self._parts(len(pool))
+        parts = self.parts(len(pool))
         for train, _ in parts:
             check_labels(pool.labels(targets)[train], targets, where)
         turned = oriented_labels(pool.values, parameters, targets, self.recipe.augment)
         log.info(
-            "fine-tuning (%s) %s on %d labelled lenses of %s, %d of them to stop by; judging on %d",
+            "fine-tuning (%s) %s on %d labelled lenses of %s, %d of them for validation; testing on %d",
             self.recipe.freeze, ", ".join(starts.labels), self.labels, where, len(parts[0][1]), len(test),
         )  # fmt: skip
 
@@ -181,11 +181,11 @@ class Finetune(OnLenses):
         trained.sort(key=lambda each: (order.index(each.label), each.seed))
         models = {label: models[label] for label in folders}
         findings = Findings(trained, targets, test, models, list(folders.values()))
-        how = f"{self.recipe.freeze}, {len(parts[0][0])} lenses of {where} to learn from, {len(parts[0][1])} to stop by"
+        how = f"{self.recipe.freeze}, {len(parts[0][0])} training and {len(parts[0][1])} validation lenses of {where}"
         write_report(
             findings,
             self._settings(where),
-            f"Fine-tuned ({how}) and judged on {len(test)} others, {self.seeds} seed(s) from {self.seed}, with 95 % "
+            f"Fine-tuned ({how}), results on {len(test)} test lenses, {self.seeds} seed(s) from {self.seed}, with 95 % "
             "bootstrap intervals",
             {"to learn from": pool.dropped, "to judge on": test.dropped},
             named,
@@ -199,7 +199,7 @@ class Finetune(OnLenses):
         return findings
 
     def origin(self, run: Run) -> tuple[Dataset | Simulator, str]:
-        """Where lenses come from, and how it is called."""
+        """Return the source of the lenses, and its name."""
         if self.data:
             dataset = run.encoder().open(self.data)
             self._origin = stored_origin(self.data, dataset)
@@ -210,7 +210,7 @@ class Finetune(OnLenses):
         return simulator, " ".join([f"simulator {name}", *self.set])
 
     def _lenses(self, origin: Dataset | Simulator, targets: list[Parameter], where: str) -> tuple[Labelled, Labelled]:
-        """Those to learn from, of all seeds, and those to judge on."""
+        """Return the labelled lenses of all seeds, and the test lenses."""
         if isinstance(origin, Dataset):
             lenses, dropped = known_split(origin, targets, self.lenses, self.test_lenses, self.seed)
         else:
@@ -218,28 +218,31 @@ class Finetune(OnLenses):
         pool = gather(lenses.train, targets, dropped[0], "learn from")
         test = gather(lenses.test, targets, dropped[1], "judge on")
         wanted = " and ".join(target.name for target in targets)
-        for side, what in ((pool, "learn from"), (test, "judge on")):
+        for side, use in ((pool, "learn from"), (test, "judge on")):
             if side.dropped:
-                log.warning("%d lenses to %s are left out: %s is not known of them", side.dropped, what, wanted)
+                log.warning("%d lenses to %s are left out: %s is not known", side.dropped, use, wanted)
         if len(pool) < self.labels:
-            hint = f"use --labels {len(pool)} or fewer" if len(pool) >= FEWEST else f"it takes {FEWEST} at least"
+            hint = f"use --labels {len(pool)} or fewer" if len(pool) >= FEWEST else f"at least {FEWEST} are needed"
             raise UsageError(
-                f"{where} has {len(pool)} lenses to learn from of which {wanted} is known, beside {len(test)} to judge "
-                f"on, and not {self.labels}: {hint}"
+                f"{where} has only {len(pool)} lenses to learn from with a known {wanted}, in addition to {len(test)} "
+                f"to judge on, but --labels is {self.labels}: {hint}"
             )
         return pool, test
 
-    def _parts(self, pool: int) -> list[tuple[np.ndarray, np.ndarray]]:
-        """For each seed the numbers of the lenses to learn from, and of those that say when to stop.
+    def parts(self, pool: int) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Return the numbers of the training and validation lenses of each seed.
 
-        Seeds have no lens in common if there are enough; otherwise each takes a random part of all.
+        Seeds have no lens in common if there are enough lenses; otherwise each seed uses a random part of all.
+
+        Args:
+            pool: Number of labelled lenses.
         """
         size = self.labels
         if size * self.seeds <= pool:
             order = np.random.default_rng(self.seed).permutation(pool)
             chosen = [order[start : start + size] for start in range(0, size * self.seeds, size)]
         else:
-            log.info("%d lenses are too few for %d seeds of %d: these have lenses in common", pool, self.seeds, size)
+            log.info("%d lenses are too few for %d seeds of %d: seeds have lenses in common", pool, self.seeds, size)
             seeds = range(self.seed, self.seed + self.seeds)
             chosen = [np.random.default_rng(seed).permutation(pool)[:size] for seed in seeds]
         held = min(max(round(self.validation * size), 1), size - 2)
@@ -249,7 +252,7 @@ class Finetune(OnLenses):
         self, label: str, model: FineTuned, pool: Labelled, labels: Tensor, train: np.ndarray, validation: np.ndarray,
         test: Labelled, seed: int,
     ) -> tuple[Trained, Predicted]:  # fmt: skip
-        """Trains one model and judges it."""
+        """Train one model and evaluate it."""
 
         def report(epoch: int, train_loss: float, check: float) -> None:
             if epoch % 10 == 0:
@@ -273,7 +276,7 @@ class Finetune(OnLenses):
         return scores
 
     def _constant(self, labels: Array, targets: Sequence[Parameter], test: Labelled, seed: int) -> Trained:
-        """What the mean label of those to learn from predicts, or the share of each class among them."""
+        """Return the result of predicting the mean label, or the share of each class."""
         predictions: dict[str, Array] = {}
         for target, column in zip(targets, labels.T, strict=True):
             if target.classes:
@@ -287,7 +290,10 @@ class Finetune(OnLenses):
         self, where: str, run: Run, pool: Labelled, train: np.ndarray, validation: np.ndarray, test: Labelled,
         trained: Trained,
     ) -> dict[str, Any]:  # fmt: skip
-        """The card of a model, which may be handed on: without the folders of the data."""
+        """Return the card of a model.
+
+        It has no local folders, because a model may be published.
+        """
         assert trained.history is not None
         return {
             "run": run.name,
@@ -311,7 +317,7 @@ class Finetune(OnLenses):
 
 
 def to_device(model: FineTuned) -> FineTuned:
-    """Puts a model on a GPU, if there is one."""
+    """Move a model to a GPU, if there is one."""
     to_best_device(model.encoder)
     return model.to(next(model.encoder.parameters()).device)
 
@@ -319,8 +325,11 @@ def to_device(model: FineTuned) -> FineTuned:
 def _complete(
     model: FineTuned, about: dict[str, Any], images: Tensor, test: Labelled, predicted: Predicted
 ) -> FineTuned:
-    """A model with its card, with intervals from the residuals of the lenses that were judged on, and with the
-    distance from those that it was fitted to."""
+    """Add the card, confidence intervals and an outlier detector to a model.
+
+    The intervals come from the residuals of the test lenses. The outlier detector measures the distance from the
+    training lenses.
+    """
     model.card = about
     continuous = [target.name for target in model.continuous]
     if continuous:
@@ -329,5 +338,5 @@ def _complete(
     try:
         model.outliers = fit_outlier_detector(model.predict([images]).features, predicted.features)
     except LenskitError as error:
-        log.warning("predictions will carry no warning flag: %s", error)
+        log.warning("predictions will have no flag for outliers: %s", error)
     return model

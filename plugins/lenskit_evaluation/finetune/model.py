@@ -1,4 +1,4 @@
-"""A fine-tuned model: an encoder with a linear head, with all that `lenskit predict` needs."""
+"""Fine-tuned model: an encoder with a linear head, its file and its predictions."""
 
 from __future__ import annotations
 
@@ -38,7 +38,8 @@ class Predicted:
 
     Attributes:
         features: (n, features).
-        values: For each continuous target (n,), in its unit; for each class label, probabilities (n, classes).
+        values: By target: values (n,) of a continuous target in its unit, or probabilities (n, classes) of a class
+            label.
     """
 
     features: Array
@@ -46,16 +47,17 @@ class Predicted:
 
 
 class FineTuned(nn.Module):
-    """An encoder and a linear layer on its features, which predicts some parameters of an image.
+    """An encoder with a linear layer that predicts parameters of an image.
 
-    Continuous targets are predicted in units of their spread, class labels by the softmax of one output a class.
-    Features are standardised first by what they were before fine-tuning, so that one learning rate of the head suits
-    any encoder, and the head starts at zero: at the mean label.
+    Continuous targets are predicted in units of their standard deviation. Class labels are predicted by a softmax with
+    one output per class. Features are standardised by their mean and standard deviation before fine-tuning, so that the
+    same learning rate of the head suits all encoders. The weights of the head start at zero, which predicts the mean
+    label.
 
     Args:
-        encoder: Images to features.
-        targets: What is predicted.
-        card: What else is known of it, as plain values.
+        encoder: The encoder.
+        targets: Parameters to predict.
+        card: Further facts about the model, as plain values.
     """
 
     mean: Tensor
@@ -76,35 +78,41 @@ class FineTuned(nn.Module):
         ):  # fmt: skip
             self.register_buffer(name, torch.full((length,), value))
         self.intervals: Intervals | None = None
-        """Residuals of the continuous targets of images that it was not fitted to."""
+        """Intervals of the continuous targets, from residuals of images outside the training."""
         self.outliers: OutlierDetector | None = None
-        """How far images are from those that it was fitted to."""
+        """Detector of images that are far from the training images."""
 
     @property
     def continuous(self) -> list[Parameter]:
-        """The targets that are no classes."""
+        """Targets that are not class labels."""
         return [target for target in self.targets if not target.classes]
 
     def standardise(self, features: Tensor, labels: Tensor) -> None:
-        """Takes the mean and the spread of features (n, features) and labels (n, targets) as units."""
+        """Set the units of features (n, features) and labels (n, targets).
+
+        The units are their mean and standard deviation.
+        """
         spread = features.std(0, correction=0)
         self.mean.copy_(features.mean(0))
-        # What float32 features that are all equal vary by is no spread.
+        # Equal features may differ by float32 rounding, which is not a standard deviation to divide by.
         self.scale.copy_(torch.where(spread > 1e-6 * self.mean.abs().cpu(), spread, 1.0))
         for i, target in enumerate(self.targets):
             if not target.classes:
                 self.center[i], self.spread[i] = labels[:, i].mean(), labels[:, i].std(correction=0)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Images (n, C, H, W) in any unit to outputs (n, outputs)."""
+        """Return the outputs (n, outputs) of images (n, C, H, W) in any unit."""
         return self.outputs(self.encoder(images))
 
     def outputs(self, features: Tensor) -> Tensor:
-        """Features (n, features) to outputs (n, outputs)."""
+        """Return the outputs (n, outputs) of features (n, features)."""
         return self.head((features - self.mean) / self.scale)
 
     def loss(self, outputs: Tensor, labels: Tensor) -> Tensor:
-        """The mean squared error in units of the spread, the cross-entropy of class labels; the mean over targets.
+        """Return the mean loss over the targets.
+
+        The loss of a number is the squared error in units of its standard deviation. The loss of a class label is the
+        cross-entropy.
 
         Args:
             outputs: (n, outputs).
@@ -120,11 +128,14 @@ class FineTuned(nn.Module):
 
     @torch.inference_mode()
     def predict(self, images: Iterable[Tensor], batch_size: int = 256) -> Predicted:
-        """Predicts from images, in eval mode.
+        """Return the predictions for images, in eval mode.
 
         Args:
-            images: Some (n, C, H, W) at a time, in any unit.
-            batch_size: Images at a time.
+            images: Chunks of images (n, C, H, W), in any unit.
+            batch_size: Maximum number of images in a batch of the network.
+
+        Raises:
+            LenskitError: There are no images.
         """
         self.eval()
         device = self.head.weight.device
@@ -144,15 +155,21 @@ class FineTuned(nn.Module):
         return Predicted(torch.cat(features).cpu().double().numpy(), values)
 
     def half_width(self, level: float) -> dict[str, float]:
-        """Half the width of the intervals that hold the truth with this probability, of each continuous target."""
+        """Return half the width of the confidence interval of each continuous target.
+
+        Args:
+            level: Probability that the interval contains the true value.
+        """
         if self.intervals is None or not self.continuous:
             return {}
         widths = np.asarray(self.intervals.half_width(level)).tolist()
         return dict(zip([target.name for target in self.continuous], widths, strict=True))
 
     def files(self) -> dict[str, bytes | str]:
-        """The content of `model.safetensors`, which says everything, and of `card.json`, which says for people what
-        that is."""
+        """Return the contents of `model.safetensors` and of `card.json` by name.
+
+        The first file is complete. The second repeats its card as readable text.
+        """
         card = self.card | {
             "format": FORMAT,
             "targets": [asdict(target) for target in self.targets],
@@ -165,16 +182,16 @@ class FineTuned(nn.Module):
         return {MODEL: save_tensors(tensors, {"card": json.dumps(card)}), CARD: json.dumps(card, indent=2) + "\n"}
 
     def save(self, folder: Path) -> None:
-        """Writes `files` into a folder."""
+        """Write `files` into a folder."""
         for name, content in self.files().items():
             write_atomically(folder / name, content)
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        """Reads what `save` wrote; on the CPU, in eval mode.
+        """Read a model that `save` wrote, on the CPU and in eval mode.
 
         Raises:
-            LenskitError: if there is none, or it is damaged.
+            LenskitError: The folder has no model, or the file is damaged.
         """
         card = read_card(folder)
         tensors, _ = load_tensors(folder / MODEL, "fine-tune again, or restore it")
@@ -193,10 +210,10 @@ class FineTuned(nn.Module):
 
 
 def read_card(folder: Path) -> dict[str, Any]:
-    """What the model in a folder says of itself.
+    """Read the card of the model in a folder.
 
     Raises:
-        LenskitError: if there is none, or it is damaged or of another format.
+        LenskitError: The folder has no model, or the file is damaged or of another format.
     """
     path = folder / MODEL
     if not path.is_file():
@@ -214,14 +231,14 @@ def read_card(folder: Path) -> dict[str, Any]:
 
 
 class _Card(Record):
-    """Metadata of a model."""
+    """Fields of a model's card that are checked."""
 
     targets: list[ParameterRecord]
     encoder: EncoderCard
 
 
 def _pop(tensors: dict[str, Tensor], name: str) -> dict[str, Any]:
-    """Takes the arrays of a part out; those that are single numbers as such."""
+    """Remove and return the arrays of a part; arrays of no dimension become numbers."""
     keys = [key for key in tensors if key.startswith(f"{name}.")]
     arrays = {key.removeprefix(f"{name}."): tensors.pop(key).numpy() for key in keys}
     return {key: array if array.ndim else array.item() for key, array in arrays.items()}

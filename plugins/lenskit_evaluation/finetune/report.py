@@ -1,4 +1,4 @@
-"""What fine-tuning found, and how it is told: a table, pictures, and figures for programs."""
+"""Results of fine-tuning and their files: tables, pictures and predictions."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ FILES = (*RESULT_FILES, PREDICTIONS, f"{CURVES}.png", MODEL, CARD)
 
 NUMBER = {"r2": "R2", "mae": "MAE", "rmse": "RMSE"}
 CLASS = {"accuracy": "accuracy", "balanced_accuracy": "balanced accuracy", "roc_auc": "ROC AUC"}
-"""Figures of continuous targets and of class labels, and how columns call them."""
+"""Figures of continuous targets and of class labels, with the names of their columns."""
 
 
 @dataclass(frozen=True)
 class Trained:
-    """One fine-tuning.
+    """Result of one training.
 
     Attributes:
-        label: Where it started: the name of a run or of a baseline.
-        seed: Its seed.
-        scores: How good it is on the lenses to judge on, for each target by name.
-        predictions: What it predicted of these, see `Predicted`.
-        history: Its losses; none of a constant.
+        label: Label of the start: a run or a baseline.
+        seed: Random seed.
+        scores: Scores on the test lenses by target.
+        predictions: Predictions for the test lenses by target, in the form of `Predicted.values`.
+        history: Losses of the training; None for a constant.
     """
 
     label: str
@@ -52,14 +52,14 @@ class Trained:
 
 @dataclass(frozen=True)
 class Findings:
-    """What a fine-tuning found.
+    """Results of `lenskit finetune`.
 
     Attributes:
-        trained: One for each start and seed.
-        targets: What was predicted.
-        test: The lenses that were judged on.
-        models: The models by the names of their runs, of the first seed.
-        folders: Where each run's are, in the same order.
+        trained: Results of all starts and seeds.
+        targets: Predicted parameters.
+        test: Test lenses.
+        models: Model of the first seed by the label of the run.
+        folders: Folder of each run's results, in the same order.
     """
 
     trained: list[Trained]
@@ -69,7 +69,7 @@ class Findings:
     folders: list[Path]
 
     def r2(self, label: str, target: str | None = None) -> float:
-        """The mean over seeds of the R2 of one start."""
+        """Return the mean R2 of one start over the seeds, by default of the first target."""
         name = target or self.targets[0].name
         scores = [each.scores[name] for each in self.trained if each.label == label]
         return float(np.mean([s.r2.value for s in scores if isinstance(s, Score)]))
@@ -83,15 +83,15 @@ def write_report(
     subjects: Mapping[str, Subject],
     origin: Mapping[str, Any],
 ) -> None:
-    """Writes what was found into each folder, and prints the table.
+    """Write the results into each folder and print the table.
 
     Args:
-        findings: What was found.
-        settings: What it depends on.
-        title: What was done, in a line.
-        dropped: Lenses left out because a target of them is not known, by what they were for.
-        subjects: The runs by their labels.
-        origin: Where the lenses come from.
+        findings: The results.
+        settings: Settings to record with the results.
+        title: Title of the table, in one line.
+        dropped: Numbers of lenses that were left out because a target is not known, by their use.
+        subjects: The runs by label.
+        origin: Description of the source of the lenses.
     """
     first = {each.label: each for each in reversed(findings.trained)}
     chosen = {label: first[label] for label in dict.fromkeys(each.label for each in findings.trained)}
@@ -101,7 +101,7 @@ def write_report(
         draw = _confusion if target.classes else _truth_against_prediction
         pictures[target.name] = _panels(draw, findings.test, target, starts)
     predictions = to_csv(_predictions(findings, starts))
-    # The model is the last to be written: it is there only with the report that says how good it is.
+    # The model is written last, so that a model is never without its scores.
     files = [{PREDICTIONS: predictions, **model.files()} for model in findings.models.values()]
     write_results(
         findings.folders,
@@ -127,7 +127,7 @@ def write_report(
 
 
 def _main(target: Parameter) -> tuple[str, str]:
-    """The one figure that counts, and its name."""
+    """Return the attribute and the name of the main figure of a target."""
     return next(iter((CLASS if target.classes else NUMBER).items()))
 
 
@@ -136,13 +136,13 @@ def _scores(findings: Findings, label: str, target: Parameter) -> list[Score | C
 
 
 def _mean(findings: Findings, label: str, target: Parameter, figure: str) -> Estimate:
-    """The means over the seeds, of a figure and of the ends of its interval."""
+    """Return the means of a figure and of the ends of its interval over the seeds."""
     estimates = [getattr(score, figure) for score in _scores(findings, label, target)]
     return Estimate(*(float(np.mean([getattr(each, end) for each in estimates])) for end in ("value", "low", "high")))
 
 
 def _rows(findings: Findings, target: Parameter, labels: Sequence[str]) -> list[dict[str, str]]:
-    """A row for each start."""
+    """Return the rows of the printed table, one for each start."""
     names, unit = with_units(findings.targets)
     truth = findings.test.values[target.name]
     rows = []
@@ -167,7 +167,7 @@ def _rows(findings: Findings, target: Parameter, labels: Sequence[str]) -> list[
 
 
 def _line(each: Trained, target: Parameter) -> dict[str, Any]:
-    """One target of one training, for programs."""
+    """Return the machine-readable row of one target of one training."""
     score = each.scores[target.name]
     line: dict[str, Any] = {"start": each.label, "seed": each.seed, "target": target.name, "unit": target.unit}
     line |= {"n": score.n, "dropped": score.dropped, "epochs": "", "best_epoch": ""}
@@ -186,7 +186,7 @@ def _plain(each: Trained) -> dict[str, Any]:
 
 
 def _predictions(findings: Findings, starts: Sequence[Trained]) -> list[dict[str, Any]]:
-    """Truth and predictions of each lens that was judged on, of the first seed."""
+    """Return rows with true and predicted values of the test lenses, first seed."""
     rows: list[dict[str, Any]] = []
     for number, name in enumerate(findings.test.names):
         row: dict[str, Any] = {"name": name}
@@ -204,7 +204,7 @@ def _predictions(findings: Findings, starts: Sequence[Trained]) -> list[dict[str
 
 
 def _panels(draw: Any, test: Labelled, target: Parameter, starts: Sequence[Trained]) -> Figure:
-    """A panel for each start."""
+    """Draw a panel for each start with the function `draw`."""
     columns = min(len(starts), 4)
     lines = -(-len(starts) // columns)
     figure = Figure(figsize=(3.4 * columns + 0.4, 3.7 * lines), layout="constrained")
@@ -222,7 +222,7 @@ def _truth_against_prediction(axes: Axes, target: Parameter, truth: Array, each:
     symbol, unit = target.label, f" [{target.unit}]" if target.unit else ""
     low, high = truth.min(), truth.max()
     margin = 0.08 * (high - low) or 0.5
-    # The limits are the truth's, the same in all panels; a prediction beyond them lies on the edge.
+    # All panels have the limits of the true values; predictions outside them are drawn at the edge.
     limits = (low - margin, high + margin)
     axes.scatter(truth, predicted.clip(*limits), s=6, color=COLORS[0], alpha=0.5, lw=0)
     axes.plot(limits, limits, color="0.25", lw=1)
@@ -255,7 +255,7 @@ def _confusion(axes: Axes, target: Parameter, truth: Array, each: Trained) -> No
 
 
 def _learning_curves(starts: Sequence[Trained]) -> Figure:
-    """Both losses of each start, with the epoch whose weights were kept."""
+    """Draw the losses of each start, and mark the epoch whose weights were kept."""
     figure = Figure(figsize=(6.4, 4.2), layout="constrained")
     axes = figure.subplots()
     for number, start in enumerate(starts):
@@ -265,7 +265,7 @@ def _learning_curves(starts: Sequence[Trained]) -> Figure:
         axes.plot(epochs, history.train, color=color, lw=1, ls=":")
         axes.plot(epochs, history.validation, color=color, lw=1.5, label=as_label(start.label))
         axes.plot(history.best, history.validation[history.best - 1], "o", color=color, ms=6)
-    axes.plot([], [], color="0.3", lw=1, ls=":", label="of those learned from")
+    axes.plot([], [], color="0.3", lw=1, ls=":", label="training loss")
     axes.plot([], [], "o", color="0.3", ms=6, label="weights kept")
     values = [value for start in starts if start.history for value in (*start.history.train, *start.history.validation)]
     if min(values) > 0 and max(values) > 20 * min(values):

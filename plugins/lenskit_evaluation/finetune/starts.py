@@ -1,4 +1,4 @@
-"""Where fine-tuning starts: at the encoders of runs, at random weights, at weights learned from photographs."""
+"""Initial encoders of fine-tuning: runs, random weights and ImageNet weights."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ log = logging.getLogger("lenskit")
 
 
 class Starts:
-    """Encoders to start from, a new one each time.
+    """Encoders to start fine-tuning from; each call returns a new copy.
 
     Args:
-        encoders: Those of runs, by name; the first says which architecture the others have.
-        random: Whether there is one that was never trained.
-        imagenet: Whether there is one that was trained on photographs, if it can be had.
-        weights: File of its weights; without it they are downloaded.
+        encoders: Encoders of the runs by label. The first one has the architecture of the other starts.
+        random: Whether to include a start from random weights.
+        imagenet: Whether to include a start from ImageNet weights; a warning is logged if they are not available.
+        weights: File of ImageNet weights; without it they are downloaded.
     """
 
     def __init__(
@@ -42,20 +42,19 @@ class Starts:
                 self.labels.append(IMAGENET)
 
     def encoder(self, label: str, seed: int, images: Tensor) -> Encoder:
-        """An encoder to start from.
+        """Return an encoder to start from.
 
         Args:
             label: One of `labels`.
-            seed: Seed of random weights.
-            images: Images to learn from, of which the batch norms of a random start get the statistics, as training
-                would have given them.
+            seed: Random seed of random weights.
+            images: Training images. They give the batch norm statistics of a random start, which no training has set.
         """
         if label == RANDOM_START:
             return _normed(Encoder.untrained(self._card, seed), images)
         return copy.deepcopy(self._encoders[label])
 
     def _photographs(self, weights: str | None) -> Encoder:
-        """The architecture with ImageNet's weights."""
+        """Return the first run's architecture with ImageNet weights."""
         choice: dict[str, Any] = {"weights": weights} if weights else {"pretrained": True}
         card = self._card | {"backbone": self._card["backbone"] | choice}
         encoder = Encoder.untrained(card, seed=0)
@@ -65,7 +64,7 @@ class Starts:
 
 @torch.no_grad()
 def _normed(encoder: Encoder, images: Tensor) -> Encoder:
-    """An encoder whose batch norms have the statistics of some images."""
+    """Set the batch norm statistics of an encoder to those of some images."""
     norms = [module for module in encoder.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
     encoder.eval()
     momenta = [norm.momentum for norm in norms]

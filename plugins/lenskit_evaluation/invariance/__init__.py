@@ -1,1 +1,1 @@
-"""`lenskit invariance`: was the lens kept and the rest forgotten?"""
+"""`lenskit invariance`: selectivity of features for shared parameters of pairs."""

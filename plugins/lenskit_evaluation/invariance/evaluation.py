@@ -1,4 +1,4 @@
-"""`lenskit invariance`: was what the pair shares kept, and the rest forgotten?"""
+"""`lenskit invariance`: selectivity of features for shared parameters of pairs."""
 
 from __future__ import annotations
 
@@ -34,25 +34,25 @@ from lenskit_evaluation.statistics import Statistics, statistics_of, statistics_
 log = logging.getLogger("lenskit")
 
 COMPONENTS = 256
-"""Principal components of the pixels, at most."""
+"""Maximum number of principal components of the pixels."""
 
 CONTROL = "source"
-"""What the control leaves out."""
+"""Group of the scene that the control omits."""
 
 TITLE = (
-    "Parameters kept and forgotten (95 % intervals); of each, R2 or kappa"
+    "Parameters kept and forgotten (95 % intervals); R2 or kappa of each"
     " [part that lens light or other parameters give away]"
 )
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What is to be said of one representation.
+    """Results of one representation.
 
     Attributes:
-        selectivity: What it kept, what is left of the rest, and the score.
-        over_random: Its score minus that of the encoder that was never trained; None without one.
-        statistics: Figures of the features.
+        selectivity: Scores of kept and forgotten parameters.
+        over_random: Score minus the score of the untrained encoder; None without that baseline.
+        statistics: Statistics of the features.
     """
 
     selectivity: Selectivity
@@ -61,27 +61,28 @@ class Finding:
 
 
 class Invariance(OnLenses):
-    """How far a representation kept what the images of a pair share, and forgot the rest.
+    """Score of features that keep shared parameters of a pair and forget the rest.
 
-    A pair of LenSiam shares the lens; source, lens light, noise and PSF are drawn anew for either image. A
-    representation that learned from such pairs should tell the one and not the other. Every recorded parameter is read
-    off frozen features, by the best of a ridge regression, nearest neighbours and a small network, so that nothing
-    hides behind a probe that is too simple.
+    The images of a LenSiam pair share the lens; source, lens light, noise and PSF are drawn independently for each
+    image. Features learned from such pairs should predict the parameters of the lens and no others. Every recorded
+    parameter is predicted from frozen features by the best of a ridge regression, a nearest-neighbour regression and a
+    small network, so that information that a linear probe misses is found as well.
 
-    What lens light gives away of the lens is taken off: a control reads the same parameters off features of the same
-    scenes without their source, and what it reads counts for nothing. What follows from the lens is not held against a
-    representation: how well the rest is read off the true parameters of the lens is taken off, too. The score is the
-    share of the one that was kept, less the share of the other that is left: 1 for the lens and nothing else, 0 for
-    everything or nothing, -1 for all but the lens. Beside the runs stand an encoder that was never trained and the
-    principal components of the pixels.
+    The score is kept - left. "Kept" is the predicted share of the shared parameters, "left" the predicted share of the
+    other parameters. The score is 1 for features of the lens alone, 0 for features of everything or nothing, and -1 for
+    features of everything except the lens. Two corrections are made. The lens light gives away a part of the lens
+    parameters: a control predicts them from the same scenes without the source, and this part does not count as kept.
+    Other parameters follow in part from the lens: the part that is predicted from the true lens parameters does not
+    count as left. The baselines are an untrained encoder and the principal components of the pixels.
 
-    What is kept are the groups that the first run's pairs share. Pairs of one image, cropped and jittered, share all
-    there is: for these, and for embeddings, it is the groups of the headline parameters, as for lens-fixed pairs.
+    The parameters to keep are the groups that the first run's pairs share. Pairs of one image, cropped and jittered,
+    share all parameters. For these pairs, and for embeddings, the groups of the headline parameters are used, as for
+    lens-fixed pairs.
 
     Args:
-        shared: Group that counts as what is to be kept, instead.
-        baselines: Whether to judge the two baselines, too.
-        options: As of every evaluation on lenses.
+        shared: Group of parameters to keep, instead of the groups that pairs share; may be given more than once.
+        baselines: Whether to evaluate the two baselines, too.
+        options: Options of every evaluation on lenses.
     """
 
     files = (*RESULT_FILES, "invariance.png")
@@ -91,13 +92,13 @@ class Invariance(OnLenses):
         self.shared, self.baselines = shared or [], baselines
 
     def __call__(self, subjects: Sequence[Subject], inputs: Sequence[str] = ()) -> dict[str, Finding]:
-        """Judges the subjects, writes what it found into each, and returns it by their labels."""
+        """Evaluate runs and embeddings, write the results, and return them by label."""
         named = labelled(subjects, BASELINES)
         runs = {label: subject for label, subject in named.items() if isinstance(subject, Run)}
         self.check_options(runs)
         lenses = self.judged_on(next(iter(runs.values()))) if runs else None
         embeddings = {label: subject for label, subject in named.items() if isinstance(subject, Embeddings)}
-        # Before anything is rendered or read.
+        # The groups are checked before images are simulated or read.
         parameters = [lenses.parameters] if lenses else []
         groups = self._groups(runs, [*parameters, *(each.parameters for each in embeddings.values())])
 
@@ -106,11 +107,11 @@ class Invariance(OnLenses):
         splits |= {k: split_embeddings(e, self.lenses, self.test_lenses, self.seed) for k, e in embeddings.items()}
         check_units(splits)
         selectivities: dict[str, Selectivity] = {}
-        # The same for all that are judged on the same lenses.
+        # Results under "" are shared by all runs and baselines, which have the same lenses.
         implied: dict[str, dict[str, Reading]] = {}
         pixels = [self._given(control[PIXELS], groups)] if control else []
         for label, split in splits.items():
-            log.info("reading %d parameters off %s", sum(map(len, sides(split.parameters, groups))), label)
+            log.info("predicting %d parameters from %s", sum(map(len, sides(split.parameters, groups))), label)
             whose = label if label in embeddings else ""
             if whose not in implied:
                 implied[whose] = self._implied(split, groups)
@@ -124,7 +125,7 @@ class Invariance(OnLenses):
             if label == PIXELS:
                 figures = statistics_of_rows(splits[label].test.features, splits[label].test.lens)
             elif label == RANDOM:
-                # Of the first run's pairs.
+                # The statistics of pairs need a run: the first one.
                 figures = statistics_of(next(iter(runs.values())), lenses=self.test_lenses, encoder=embedders[RANDOM])
             else:
                 figures = statistics_of(named[label], lenses=self.test_lenses)
@@ -133,48 +134,58 @@ class Invariance(OnLenses):
         return findings
 
     def _groups(self, runs: Mapping[str, Run], known: Sequence[Sequence[Parameter]]) -> list[str]:
-        """The groups that are to be kept.
+        """Return the groups of parameters to keep.
+
+        Args:
+            runs: Runs by label.
+            known: Recorded parameters of the lenses of the runs and of each file of embeddings.
 
         Raises:
-            UsageError: if there are none, or nothing but these.
+            UsageError: No recorded parameter is in these groups, or all are.
         """
         pairs = {label: run.config.build("pairs") for label, run in runs.items()}
         own = {label: each.shared_groups if each.draws > 1 else frozenset[str]() for label, each in pairs.items()}
         first = next(iter(own.values()), frozenset())
         groups = set(self.shared) or set(first) or {p.group for p in known[0] if p.headline}
-        why = "as said" if self.shared else "what the first run's pairs share" if first else "those of what counts"
+        why = "--shared" if self.shared else "shared by the first run's pairs" if first else "headline parameters"
         for parameters in known:
             there = {p.group for p in parameters if not p.identity}
             if not groups or not groups & there or not there - groups:
                 names = ", ".join(sorted(there)) or "none"
                 raise UsageError(
-                    f"some groups of parameters are to be kept and others forgotten, but the parameters are of {names} "
-                    f"and to be kept is {', '.join(sorted(groups)) or 'none'}: say which with --shared"
+                    "parameters to keep and parameters to forget are both needed, but the groups of parameters are "
+                    f"{names} and the groups to keep are {', '.join(sorted(groups)) or 'none'}: pass --shared GROUP"
                 )
         rest = {p.group for p in known[0] if not p.identity} - groups
-        log.info("to be kept: %s (%s); to be forgotten: %s", ", ".join(sorted(groups)), why, ", ".join(sorted(rest)))
+        log.info("to keep: %s (%s); to forget: %s", ", ".join(sorted(groups)), why, ", ".join(sorted(rest)))
         for label, shared in own.items():
             if shared != first and shared and not self.shared:
-                log.warning("the pairs of %s share %s: it is judged by the same as the first", label, ", ".join(shared))
+                log.warning(
+                    "the pairs of %s share %s, but it is evaluated with the groups of the first run",
+                    label, ", ".join(shared),
+                )  # fmt: skip
         return sorted(groups)
 
     def _embedders(self, runs: Mapping[str, Run], lenses: LensSplit) -> dict[str, Any]:
-        """What is judged on the lenses: the runs' encoders and the baselines."""
+        """Return the runs' encoders and the baselines by label."""
         embedders: dict[str, Any] = {label: to_best_device(run.encoder()) for label, run in runs.items()}
         first = next(iter(embedders.values()))
         if self.baselines:
             embedders[RANDOM] = untrained(first, lenses.train, self.seed)
-        return embedders | {PIXELS: Pixels(first)}  # a baseline, and the control of all
+        return embedders | {PIXELS: Pixels(first)}  # always, because all encoders need the pixels as a control
 
     def _of_runs(
         self, embedders: Mapping[str, Embedder], lenses: LensSplit, groups: Sequence[str]
     ) -> tuple[dict[str, Split], dict[str, Split]]:
-        """Features of all, and those of the same scenes without their source where these can be had."""
+        """Return the features of the scenes, and of the same scenes without the source.
+
+        The latter are empty if the images cannot omit the source, or if no headline parameter is to be kept.
+        """
         log.info("embedding with %s", ", ".join(embedders))
         splits = lenses.embed(embedders)
         control: dict[str, Split] = {}
         if CONTROL not in lenses.removable:
-            log.warning("no control: from these images the source cannot be left out, so nothing is taken off for it")
+            log.warning("no control: these images cannot omit the source, so kept parameters are not corrected for it")
         elif headline(lenses.parameters) & set(groups):
             control = lenses.embed(embedders, omit=[CONTROL])
         for embedded in (splits, control):
@@ -185,7 +196,7 @@ class Invariance(OnLenses):
         return splits, control
 
     def _implied(self, split: Split, groups: Sequence[str]) -> dict[str, Reading]:
-        """What is read of the rest off the true values of what is to be kept."""
+        """Predict the parameters to forget from the true values of the parameters to keep."""
         kept, rest = sides(split.parameters, groups)
         train, test = truths(split.train, split.test, kept)
         return read_off(train, test, rest, self.seed) if len(train) and len(test) else {}
@@ -201,10 +212,11 @@ class Invariance(OnLenses):
         return selectivity(kept, rest, controls=controls, implied=implied, lens=split.test.lens, seed=self.seed)
 
     def _given(self, split: Split, groups: Sequence[str]) -> dict[str, Reading]:
-        """What is read of what is to be kept off the control.
+        """Predict the parameters to keep from the control.
 
-        It says what is given away of the lens. What is read of the source or the instrument without the source is not
-        given away, so of other groups than those of the headline parameters nothing is read."""
+        Only the groups of the headline parameters are predicted. The lens light gives away parameters of the lens, but
+        not of the source or the instrument.
+        """
         kept, _ = sides(split.parameters, groups)
         given = [p for p in kept if p.group in headline(split.parameters)]
         return read_off(split.train, split.test, given, self.seed)
@@ -256,13 +268,14 @@ class Invariance(OnLenses):
 
 
 def _principal(split: Split, seed: int) -> Split:
-    """Pixels' principal components; of the last of as many as images nothing is left but rounding."""
+    """Return the principal components of pixels."""
+    # At most half as many as images, because the last components would be rounding errors.
     components = find_components(split.train, min(COMPONENTS, len(split.train) // 2), seed)
     return Split(in_components(split.train, components), in_components(split.test, components), split.parameters)
 
 
 def _column(finding: Finding, shown: Sequence[str]) -> dict[str, str]:
-    """A column of the table for people."""
+    """Return a column of the printed table."""
     chosen = finding.selectivity
     over = {"over random": "-" if finding.over_random is None else str(finding.over_random)}
     figures = {"score": str(chosen.score), **over, "kept": str(chosen.kept), "left": str(chosen.left)}
@@ -289,7 +302,7 @@ def _plain(finding: Finding) -> dict[str, Any]:
 
 
 def _long(label: str, finding: Finding, known: Mapping[str, Parameter]) -> list[dict[str, Any]]:
-    """Rows for programs, one a parameter."""
+    """Return machine-readable rows, one for each parameter."""
     return [
         {
             "encoder": label,

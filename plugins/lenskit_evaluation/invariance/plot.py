@@ -1,4 +1,4 @@
-"""The picture of what was kept and what was forgotten."""
+"""Picture of kept and forgotten parameters."""
 
 from __future__ import annotations
 
@@ -15,12 +15,14 @@ from lenskit_evaluation.plots import COLORS, name_groups
 
 
 def invariance_bars(found: Mapping[str, Selectivity], symbols: Mapping[str, str], kept: str) -> Figure:
-    """Bars of each parameter's skill: what is to be kept on the left, the rest in the middle; scores on the right.
+    """Draw bars of the skills of all parameters, and of the scores.
+
+    Parameters to keep are on the left, parameters to forget in the middle, and scores on the right.
 
     Args:
-        found: What each representation kept, by its name.
-        symbols: How each parameter is set, in the order in which they are shown.
-        kept: What is to be kept, in words.
+        found: Results by the label of the representation.
+        symbols: Symbols of the parameters by name, in the order of the bars.
+        kept: Names of the groups to keep.
     """
     items = [(name, item) for each in found.values() for name, item in each.items.items()]
     of_side = {
@@ -30,11 +32,11 @@ def invariance_bars(found: Mapping[str, Selectivity], symbols: Mapping[str, str]
     widths = [max(len(names), 1) * (0.35 + 0.13 * len(found)) for names in of_side.values()]
     figure = Figure(figsize=(max(8.0, sum(widths) + 4.0), 4.6), layout="constrained")
     left, right, scores = figure.subplots(1, 3, width_ratios=[*widths, 2.4])
-    for axes, side, title in ((left, True, f"to be kept: {kept}"), (right, False, "to be forgotten")):
+    for axes, side, title in ((left, True, f"to keep: {kept}"), (right, False, "to forget")):
         _bars(axes, found, of_side[side], symbols)
         axes.set_title(title, loc="left", fontsize=11)
     right.sharey(left)
-    left.set_ylabel("read off: $R^2$, or kappa of a class")
+    left.set_ylabel("skill: $R^2$, or kappa of a class")
     _scores(scores, found)
     handles, labels = left.get_legend_handles_labels()
     if not handles:
@@ -55,7 +57,7 @@ def _bars(axes: Axes, found: Mapping[str, Selectivity], names: list[str], symbol
         shown = [(place, selectivity.items[name]) for place, name in enumerate(names) if name in selectivity.items]
         shown = [(place, item) for place, item in shown if np.isfinite(item.skill.value)]
         x = np.array([place for place, _ in shown]) + shift
-        # Intervals end where they end, though a bar of what is told worse than by the mean starts at 0.
+        # Negative skills are drawn as 0, but the upper end of the interval stays where it is.
         ends = np.array([(i.skill.value, i.skill.low, i.skill.high) for _, i in shown]).reshape(-1, 3)
         skill, low, high = ends.clip(0).T
         errors = np.nan_to_num([skill - low, high - skill]).clip(0)
@@ -75,7 +77,7 @@ def _bars(axes: Axes, found: Mapping[str, Selectivity], names: list[str], symbol
 
 
 def _scores(axes: Axes, found: Mapping[str, Selectivity]) -> None:
-    """The score of each."""
+    """Draw the score of each representation."""
     for number, selectivity in enumerate(found.values()):
         score = selectivity.score
         if not np.isfinite(score.value):

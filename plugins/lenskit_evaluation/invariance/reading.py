@@ -1,8 +1,8 @@
-"""What can be read off features at all: each parameter by the probe that does best at it.
+"""Prediction of each parameter from features by the best of several probes.
 
-Information that a linear probe does not find may be there still. So a ridge regression, one on nearest neighbours and a
-small network are tried on lenses of the side that is fitted to; the best of them for a parameter is fitted again to all
-of that side, and judged. None is chosen on the lenses that are judged on.
+A linear probe may miss information. So a ridge regression, a nearest-neighbour regression and a small network are
+fitted to a part of the training lenses, and compared on the other training lenses. The best probe of a parameter is
+fitted again to all training lenses and evaluated on the test lenses. The test lenses do not influence the choice.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ from lenskit_evaluation.regression import fit_linear_probe, fit_neighbor_probe, 
 log = logging.getLogger("lenskit")
 
 FEWEST = 20
-"""Images that a parameter must be known of to be read off."""
+"""Minimum number of training images, and of test images, with a known value of a parameter."""
 
 APART = 0.25
-"""Share of the lenses fitted to on which probes are compared."""
+"""Share of the training lenses on which probes are compared."""
 
 
 @dataclass(frozen=True)
 class Reading:
-    """What is read off the features of the lenses judged on.
+    """Predictions of a parameter for the test images.
 
     Attributes:
-        truth: (n,), NaN where not known; for a class, its number.
-        prediction: (n,), likewise.
+        truth: True values (n,), NaN if unknown; class numbers for a class label.
+        prediction: Predicted values (n,) or class numbers.
         classes: Number of classes, 0 for a continuous parameter.
-        probe: Which did best.
+        probe: Name of the best probe.
     """
 
     truth: Array
@@ -45,26 +45,26 @@ class Reading:
     probe: str
 
     def skill(self, weights: Array | None = None) -> Array:
-        """How good it is: 1 for the truth, 0 for no better than knowing nothing; see `skill`."""
+        """Return the skill, 1 for perfect predictions and 0 for the best constant."""
         return skill(self.truth, self.prediction, self.classes, weights)
 
 
 def read_off(train: Rows, test: Rows, parameters: Sequence[Parameter], seed: int = 0) -> dict[str, Reading]:
-    """Reads parameters off features.
+    """Predict parameters from features, each with its best probe.
 
     Args:
-        train: What is fitted to.
-        test: What is judged on.
-        parameters: What is read, classes too: a class is read as numbers that say whether an image is of it, of which
-            the largest wins. A number that no class has is not known.
-        seed: Seed of what is set apart, and of the network.
+        train: Features and values of the training images.
+        test: Features and values of the test images.
+        parameters: Parameters to predict. A class label is predicted by one number per class, and the largest number
+            defines the predicted class. A value that is not the number of a class counts as unknown.
+        seed: Random seed of the split of the training lenses, and of the network.
 
     Returns:
-        For each parameter by name, what was read. One that does not vary, or is known of too few, is left out, and
-        logged.
+        Predictions by parameter. A parameter that does not vary, or has fewer than `FEWEST` known values, is left out
+        with a warning.
 
     Raises:
-        LenskitError: if features are not finite.
+        LenskitError: Features are not finite.
     """
     if not (np.isfinite(train.features).all() and np.isfinite(test.features).all()):
         raise LenskitError("some features are not finite: the encoder is broken, or was given such images")
@@ -76,9 +76,12 @@ def read_off(train: Rows, test: Rows, parameters: Sequence[Parameter], seed: int
     for parameter in parameters:
         usable, judged = (np.isfinite(side.values[parameter.name]) for side in (train, test))
         if min(usable.sum(), judged.sum()) < FEWEST:
-            log.warning("%s is known of %d and %d lenses: left out", parameter.name, usable.sum(), judged.sum())
+            log.warning(
+                "%s is known for %d training and %d test images, fewer than %d: left out",
+                parameter.name, usable.sum(), judged.sum(), FEWEST,
+            )  # fmt: skip
         elif not all(np.ptp(s.values[parameter.name][k]) > 0 for s, k in ((train, usable), (test, judged))):
-            log.warning("%s is the same in all lenses, so it cannot be read off: left out", parameter.name)
+            log.warning("%s is the same in all lenses: left out", parameter.name)
         else:
             together.setdefault(usable.tobytes(), []).append(parameter)
     readings: dict[str, Reading] = {}
@@ -89,16 +92,19 @@ def read_off(train: Rows, test: Rows, parameters: Sequence[Parameter], seed: int
 
 
 def skill(truth: ArrayLike, prediction: ArrayLike, classes: int = 0, weights: Array | None = None) -> Array:
-    """R2 of a continuous parameter, Cohen's kappa of a class: both are 1 for the truth, and 0 for the best constant.
+    """Return R2 of a continuous parameter, or Cohen's kappa of a class label.
+
+    Both are 1 for perfect predictions and 0 for the best constant.
 
     Args:
-        truth: (n,), NaN where not known.
-        prediction: (n,).
+        truth: True values (n,), NaN if unknown.
+        prediction: Predicted values (n,).
         classes: Number of classes, 0 for a continuous parameter.
-        weights: (n, resamples), how often each image counts; by default once.
+        weights: (n, resamples), number of times that an image is in a resample; by default one resample with each image
+            once.
 
     Returns:
-        (resamples,), NaN where not defined.
+        (resamples,), NaN where the skill is not defined.
     """
     true, predicted = np.asarray(truth, np.float64), np.asarray(prediction, np.float64)
     finite = np.isfinite(true)
@@ -108,7 +114,7 @@ def skill(truth: ArrayLike, prediction: ArrayLike, classes: int = 0, weights: Ar
     with np.errstate(invalid="ignore", divide="ignore"):
         if classes:
             numbers = np.arange(classes)
-            # What agrees by chance (Cohen 1960, https://doi.org/10.1177/001316446002000104).
+            # Agreement by chance (Cohen 1960, https://doi.org/10.1177/001316446002000104).
             shares = [(side[:, None] == numbers).T.astype(float) @ weights / total for side in (true, predicted)]
             chance = (shares[0] * shares[1]).sum(0)
             agreed = (true == predicted).astype(float) @ weights / total
@@ -120,7 +126,7 @@ def skill(truth: ArrayLike, prediction: ArrayLike, classes: int = 0, weights: Ar
 
 
 def _read_together(train: Rows, test: Rows, parameters: Sequence[Parameter], seed: int) -> dict[str, Reading]:
-    """Reads parameters that are known of the same lenses."""
+    """Predict parameters that are known for the same training images."""
     targets = [_target(train.values[p.name], p) for p in parameters]
     width = np.cumsum([0, *(target.shape[1] for target in targets)])
     y = np.concatenate(targets, axis=1)
@@ -129,7 +135,7 @@ def _read_together(train: Rows, test: Rows, parameters: Sequence[Parameter], see
     fit, apart = split_lenses(train.lens, APART, seed)
 
     def read(number: int, predicted: Array, truth: Array) -> Array:
-        """Parameter `number` in its own unit, out of what a probe says."""
+        """Return the values of parameter `number`, in its unit, from a probe's outputs."""
         part = predicted[:, width[number] : width[number + 1]]
         if parameters[number].classes:
             scale = np.where(targets[number].std(0) > 0, targets[number].std(0), 1)
@@ -157,7 +163,7 @@ def _read_together(train: Rows, test: Rows, parameters: Sequence[Parameter], see
 
 
 def _target(values: Array, parameter: Parameter) -> Array:
-    """What a probe is fitted to: the values (n, 1), or for a class whether an image is of each (n, classes)."""
+    """Return the target of a probe: values (n, 1), or one-hot classes (n, classes)."""
     if not parameter.classes:
         return values[:, None]
     return (values[:, None] == np.arange(len(parameter.classes))).astype(np.float64)
@@ -168,4 +174,4 @@ PROBES: dict[str, Callable[[Array, Array, list[str], int], Any]] = {
     "kNN": lambda x, y, names, seed: fit_neighbor_probe(x, y, names),
     "MLP": lambda x, y, names, seed: fit_network_probe(x, y, names, seed),
 }
-"""By name, what fits features (n, d) to numbers (n, k), and returns what predicts these."""
+"""Functions by name that fit features (n, d) to numbers (n, k), and return a fitted probe."""

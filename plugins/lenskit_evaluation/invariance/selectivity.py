@@ -1,28 +1,28 @@
-"""One score of how far a representation kept what its pairs share and forgot the rest.
+"""Score of a representation that keeps shared parameters and forgets others.
 
-What can be read off features is a skill from 0 to 1 for each parameter: R2, or Cohen's kappa of a class. Not all of it
-is to the representation's credit, or against it:
+A parameter is predicted from features with a skill from 0 to 1: R2, or Cohen's kappa of a class label. Two parts of the
+skill do not count:
 
-- Of what is to be kept, some is **given away** by something simpler: the lens light follows the mass, so e1, e2 and the
-  centre are read off images that show no arc at all. How well, the control says: the same scenes without their source,
-  seen by the same representation or as pixels, whichever tell more. (With the former alone, a representation that
-  overlooks the lens light would be asked to find the ellipticity elsewhere, and one that sees it would not.)
-- Of what is to be forgotten, some is **implied** by what is kept: a steeper lens magnifies less. How well, a probe says
-  that is given the true values of what is kept.
+- A part of the kept parameters is **given away** by something simpler. The lens light follows the mass, so that e1, e2
+  and the centre can be predicted from images without an arc. A control measures this part: the same scenes without
+  their source, as features of the same representation or as pixels, whichever have the higher skill. (With the
+  representation's own features alone, the given part would be smaller for a representation that ignores the lens light
+  than for one that uses it.)
+- A part of the other parameters is **implied** by the kept ones: a steeper lens magnifies less, for example. A probe of
+  the true values of the kept parameters measures this part.
 
-So the figure of a side is pooled over its parameters: of all that is left to be found once this is taken off, the share
-that is found,
+The parameters of a side are pooled. The share of a side is the found part of everything that was left to find:
 
     share = sum of max(0, skill - given) / sum of (1 - given),
 
-where skill and given are clipped to 0..1. It is the mean skill if nothing is given, and a parameter that is given away
-entirely counts nothing: neither for a representation nor against it. This is conservative: what the arcs tell of e1
-beyond what the light tells does not count unless the sum of both is the better.
+where skill and given are clipped to 0..1. Without a given part the share is the mean skill. A parameter that is given
+away completely has no weight. This is conservative: information of the arcs about e1 only counts if the skill with arcs
+exceeds the skill of the control.
 
-`kept` is the share of what is to be kept, `left` that of what is to be forgotten, and the score is kept - left. It is 1
-for features of the lens alone, -1 for features of all but the lens, and 0 for those that show no preference: that tell
-everything, or nothing (a collapsed encoder). It is a difference, so that what tells two runs apart can be told apart,
-too; which of both it is, `kept` and `left` say.
+`kept` is the share of the parameters to keep, `left` is the share of the parameters to forget, and the score is
+kept - left. It is 1 for features of the lens alone, -1 for features of everything except the lens, and 0 for features
+without a preference, of everything or of nothing (a collapsed encoder). `kept` and `left` separate the last two cases.
+The score is a difference and not a ratio, so that scores of two runs can be subtracted with a confidence interval.
 """
 
 from __future__ import annotations
@@ -40,14 +40,14 @@ from lenskit_evaluation.invariance.reading import Reading
 
 @dataclass(frozen=True)
 class Item:
-    """One parameter.
+    """Result of one parameter.
 
     Attributes:
-        kept: Whether it is to be kept.
-        skill: How well it is read off: R2, or Cohen's kappa.
-        given: How well it is read off without looking: off a control, if it is to be kept, or else off the true values
-            of what is kept. Not a number where this is not known; it counts as 0 then.
-        probe: What it was read off with.
+        kept: Whether the parameter is to be kept.
+        skill: R2 or Cohen's kappa.
+        given: Skill from a control for a parameter to keep, or from the true values of the kept parameters for a
+            parameter to forget. NaN if it was not measured; it counts as 0 then.
+        probe: Name of the probe.
     """
 
     kept: bool
@@ -58,13 +58,13 @@ class Item:
 
 @dataclass(frozen=True)
 class Selectivity:
-    """What was kept, and what was left of the rest.
+    """Score of one representation.
 
     Attributes:
         score: kept - left.
-        kept: Share of what is to be kept.
-        left: Share of what is to be forgotten.
-        items: Each parameter by name.
+        kept: Share of the parameters to keep.
+        left: Share of the parameters to forget.
+        items: Results by parameter.
         resampled: Scores (resamples,) of resampled lenses.
     """
 
@@ -86,23 +86,25 @@ def selectivity(
     level: float = 0.95,
     seed: int = 0,
 ) -> Selectivity:
-    """Scores what was read off the features of some lenses; see above.
+    """Return the score of predictions; the module's docstring defines it.
 
-    Intervals are percentiles of bootstrap resamples of the lenses (Efron 1979, https://doi.org/10.1214/aos/1176344552),
-    the same for all parameters and for the control. They say how the figures would scatter with other test lenses, not
-    with another training.
+    Intervals are percentiles of bootstrap resamples of the lenses (Efron 1979, https://doi.org/10.1214/aos/1176344552).
+    All parameters and the controls have the same resamples. The intervals describe the scatter with other test lenses,
+    not with another training.
 
     Args:
-        kept: What was read of the parameters that are to be kept, by name.
-        rest: Of those that are to be forgotten.
-        controls: What was read of the first off the control, by any means; of the same lenses. The best counts.
-        implied: What was read of the second off the true values of the first; of the same lenses.
-        lens: (n,), the lens that each image shows.
+        kept: Predictions of the parameters to keep, by name.
+        rest: Predictions of the parameters to forget, by name.
+        controls: Predictions of the parameters to keep from each control, for the same lenses. The control with the
+            highest skill counts.
+        implied: Predictions of the parameters to forget from the true values of the parameters to keep, for the same
+            lenses.
+        lens: (n,) number of the lens in each image.
         resamples: Number of resamples.
-        level: Probability that the intervals contain.
-        seed: Seed of the resamples.
+        level: Probability that an interval contains the true value.
+        seed: Random seed of the resamples.
     """
-    # The first column is the lenses themselves.
+    # The first column has each lens once.
     weights = np.concatenate([np.ones((len(lens), 1)), *resample(lens, resamples, seed)], axis=1)
     sides, items = [], {}
     for is_kept, read, given in ((True, kept, controls), (False, rest, [implied or {}])):
@@ -121,14 +123,14 @@ def selectivity(
 
 
 def share(skill: Mapping[str, Array], given: Mapping[str, Array]) -> Array:
-    """Of what is left to be found, the share that is found.
+    """Return the found share of everything that was left to find.
 
     Args:
         skill: Skills (resamples,) by parameter.
-        given: Those that take no representation; 0 where absent.
+        given: Given skills (resamples,) by parameter; 0 if missing.
 
     Returns:
-        (resamples,), NaN where nothing is left to be found.
+        (resamples,), NaN if everything is given.
     """
     gained = left = np.zeros(1)
     for name, values in skill.items():
@@ -140,5 +142,8 @@ def share(skill: Mapping[str, Array], given: Mapping[str, Array]) -> Array:
 
 
 def difference(a: Selectivity, b: Selectivity, level: float = 0.95) -> Estimate:
-    """The score of one representation minus that of another, of the same lenses: its interval is narrower than both."""
+    """Return the score of one representation minus the score of another.
+
+    Both need the same lenses and resamples. Then the interval accounts for the correlation of the scores.
+    """
     return estimate(a.score.value - b.score.value, a.resampled - b.resampled, level)

@@ -1,4 +1,4 @@
-"""The two sides that `lenskit invariance` weighs against each other."""
+"""Parameters to keep and parameters to forget."""
 
 from __future__ import annotations
 
@@ -12,21 +12,24 @@ from lenskit.plugin import Parameter
 
 
 def headline(parameters: Iterable[Parameter]) -> set[str]:
-    """The groups of the parameters that count."""
+    """Return the groups of the headline parameters."""
     return {parameter.group for parameter in parameters if parameter.headline}
 
 
 def sides(parameters: Iterable[Parameter], groups: Sequence[str]) -> tuple[list[Parameter], list[Parameter]]:
-    """The parameters that are to be kept, and the others; numbers of things, such as stamps, are neither."""
+    """Return the parameters to keep and the parameters to forget.
+
+    Identities, such as the number of a galaxy stamp, are in neither list.
+    """
     plain = [parameter for parameter in parameters if not parameter.identity]
     return [p for p in plain if p.group in groups], [p for p in plain if p.group not in groups]
 
 
 def truths(train: Rows, test: Rows, parameters: Sequence[Parameter]) -> tuple[Rows, Rows]:
-    """Lenses of two sides with their true parameters in place of features, in the same columns.
+    """Return training and test lenses with true parameters as features.
 
-    Where a number is not known, it is the mean of those fitted to, on either side; what is known of no lens of one side
-    is left out of both.
+    Both have the same columns. Class labels are one-hot columns. An unknown number is replaced by the mean of the
+    training lenses. A number that is unknown for all training lenses or all test lenses is left out.
     """
     both = (train, test)
     columns: list[list[Array]] = [[np.zeros((len(side), 0)) for side in both]]

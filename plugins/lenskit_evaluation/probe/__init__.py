@@ -1,1 +1,1 @@
-"""`lenskit probe`: how well parameters are read off frozen features."""
+"""`lenskit probe`: prediction of parameters from frozen features."""

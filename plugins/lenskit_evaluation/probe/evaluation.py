@@ -1,4 +1,4 @@
-"""`lenskit probe`: how well parameters are read off frozen features."""
+"""`lenskit probe`: prediction of parameters from frozen features."""
 
 from __future__ import annotations
 
@@ -65,34 +65,36 @@ from lenskit_evaluation.statistics import statistics_of_rows
 log = logging.getLogger("lenskit")
 
 SUPERVISED = "supervised"
-"""Name of the method whose runs were told the parameters."""
+"""Name of the method that is trained with the true parameters."""
 
 
 class Probe(OnLenses):
-    """How well each parameter is read off frozen features of lenses that were never trained on.
+    """R2 of each parameter predicted from frozen features of held-out lenses.
 
-    A ridge regression, one on nearest neighbours and a small network are fitted to some labelled lenses and judged
-    on others: R2 and mean absolute error of every recorded parameter (of class labels, balanced accuracy), with
-    bootstrap intervals. Each is fitted several times, to other labelled lenses and with another start of the network;
-    the table has the mean and the standard deviation over these. Beside the runs stand an encoder of the same kind that
-    was never trained, the principal components of the pixels, a constant, and two controls: the first run's encoder,
-    given the same scenes without their source, or without the lens's light. What is read off without a source is given
-    away by the lens light, which follows the mass (e1, e2 and the centre); theta_E, gamma and the shear are the
-    parameters that count, and come first. If one of these is read off without a source, the simulator has a shortcut,
-    and a warning says so. A supervised run among the runs is the upper line.
+    A ridge regression, a nearest-neighbour regression and a small network are fitted to labelled lenses and tested on
+    other lenses. The table has R2 and the mean absolute error of every recorded parameter (the balanced accuracy of a
+    class label) with bootstrap intervals. Each probe is fitted several times, to different labelled lenses and with
+    different initial weights of the network; the table shows the mean and the standard deviation.
 
-    Further rows are judged on nearly round lenses (|e| < 0.3), and on lenses of another prior (--shift). Pictures show
-    R2, R2 with fewer labels, and how errors depend on the arc's signal-to-noise ratio, on |e| and on magnification.
+    The baselines are an untrained encoder of the same architecture, the principal components of the pixels, and a
+    constant. In two controls the first run's encoder gets the same scenes without the source, or without the lens
+    light. A parameter that can be predicted without the source is given away by the lens light, which follows the mass:
+    this is expected for e1, e2 and the centre. If a headline parameter (theta_E, gamma, the shear) can be predicted
+    without the source, the simulator has a shortcut, and a warning is logged. Headline parameters come first in the
+    table. A supervised run, if given, is an upper limit.
+
+    Further rows are for nearly round lenses (|e| < 0.3) and for lenses of another prior (--shift). Pictures show R2, R2
+    with fewer labels, and the dependence of errors on the arc's signal-to-noise ratio, |e| and magnification.
 
     Args:
-        lenses: Labelled lenses that each probe is fitted to. Of stored images and of embeddings, which may be too few
-            for each probe to have its own, no more than 80 % of those that are not judged on.
-        seeds: How often each probe is fitted: each time to other labelled lenses, and the network from another start.
+        lenses: Number of labelled lenses for each probe. Stored images and embeddings may be too few for separate
+            lenses; then each probe uses at most 80 % of the lenses that are not test lenses.
+        seeds: Number of fits of each probe, with different labelled lenses and different initial weights.
         mlp: Whether to fit the small network.
         curves: Whether to fit the ridge regression with fewer labels, too.
         controls: Whether to run the two controls.
-        shift: Prior of other lenses to judge the same probes on, `OPTION=VALUE`, such as `theta_E=uniform(0.5, 2.2)`.
-        options: Those of every evaluation on lenses.
+        shift: Prior of other lenses to test the same probes on, `OPTION=VALUE`, such as `theta_E=uniform(0.5, 2.2)`.
+        options: Options of every evaluation on lenses.
     """
 
     files = (*RESULT_FILES, *FILES, "r2.png", "curves.png", "residuals.png")
@@ -111,14 +113,16 @@ class Probe(OnLenses):
         super().__init__(lenses=lenses, **options)
         self.seeds, self.mlp, self.curves, self.controls, self.shift = seeds, mlp, curves, controls, shift or []
         if self.shift and self.data:
-            raise UsageError("--shift draws lenses from a simulator, and --data are stored: leave one of them out")
+            raise UsageError(
+                "--shift draws lenses from a simulator, and --data has stored images: leave one of them out"
+            )
 
     @property
     def pool(self) -> int:
         return self.lenses * self.seeds
 
     def __call__(self, runs: Sequence[Subject], inputs: Sequence[str] = ()) -> Findings:
-        """Probes the runs, and writes what it found into each."""
+        """Probe the runs or embeddings, write the results, and return them."""
         subjects = _told_apart(runs)
         main = next(iter(subjects))
         groups, lenses, shifted = self._groups(subjects)
@@ -144,7 +148,7 @@ class Probe(OnLenses):
             if lenses is not None and self.controls and isinstance(subjects[first], Run):
                 controls = self._control_rows(first, subjects[first], lenses, targets)
                 rows += list(controls.values())
-                given_away = _given_away(lenses, controls.get(SOURCE))
+                given_away = shortcut_lines(lenses, controls.get(SOURCE))
             rows += bench.elsewhere(group, others, _constant(group, subjects))
             if self.curves:
                 for label, split in group.items():
@@ -184,8 +188,13 @@ class Probe(OnLenses):
     def _groups(
         self, subjects: Mapping[str, Subject]
     ) -> tuple[list[dict[str, Split]], LensSplit | None, dict[str, dict[str, Rows]]]:
-        """Features of what is judged on the same lenses: of all runs and what they are held against, and of each
-        embeddings. Then the lenses of the runs, and features of lenses of other priors."""
+        """Return the features of all subjects, in groups with the same lenses.
+
+        All runs with their baselines are one group. Each file of embeddings is a group of its own.
+
+        Returns:
+            Splits by label for each group, the lenses of the runs, and test features by shifted prior and label.
+        """
         runs = {label: subject for label, subject in subjects.items() if isinstance(subject, Run)}
         recorded = {label: each.parameters for label, each in subjects.items() if isinstance(each, Embeddings)}
         groups: dict[str, dict[str, Split]] = {}
@@ -199,7 +208,7 @@ class Probe(OnLenses):
                 raise LenskitError(f"{self.data or first} has no labels: there is nothing to probe")
             check_same_units({first: lenses.parameters, **recorded})
             encoders = encoders_of(runs)
-            log.info("making images of lenses, and features of %s", ", ".join([*runs, RANDOM, PIXELS]))
+            log.info("computing images of lenses and features of %s", ", ".join([*runs, RANDOM, PIXELS]))
             baselines: dict[str, Embedder] = {
                 RANDOM: untrained(encoders[first], lenses.train, self.seed),
                 PIXELS: Pixels(encoders[first]),
@@ -210,18 +219,18 @@ class Probe(OnLenses):
             self._find_components(group, shifted, encoders[first])
             groups[first] = group
         elif self.shift:
-            raise UsageError("--shift draws lenses from a run's simulator, and embeddings have none")
+            raise UsageError("--shift draws lenses from a run's simulator, and embeddings have none: leave it out")
         else:
             check_same_units(recorded)
-            log.info("embeddings are held against a constant: all other baselines and controls need images")
+            log.info("the only baseline of embeddings is a constant: other baselines and controls need images")
         for label, subject in subjects.items():
             if isinstance(subject, Embeddings):
                 groups[label] = {label: split_embeddings(subject, self.pool, self.test_lenses, self.seed)}
-        # The first to be judged first, whatever it is.
+        # In the order of the subjects, runs and embeddings mixed.
         return [groups[label] for label in subjects if label in groups], lenses, shifted
 
     def _shifted(self, run: Run) -> dict[str, LensSplit]:
-        """Return lenses of each other prior."""
+        """Return lenses of each shifted prior, by the prior."""
         lenses: dict[str, LensSplit] = {}
         for shift in self.shift:
             simulator = simulator_of(run, self.simulator, [*self.set, shift])
@@ -231,7 +240,10 @@ class Probe(OnLenses):
     def _find_components(
         self, group: dict[str, Split], shifted: Mapping[str, dict[str, Rows]], encoder: Encoder
     ) -> None:
-        """Puts principal components in the place of pixels, as many as the encoder has features."""
+        """Replace the pixels by principal components.
+
+        Their number is at most the number of features of the encoder.
+        """
         pixels = group[PIXELS]
         components = find_components(pixels.train, encoder.features, self.seed)
         share = 100 * components.explained_variance_ratio_.sum()
@@ -242,14 +254,15 @@ class Probe(OnLenses):
             moved[PIXELS] = in_components(moved[PIXELS], components)
 
     def _control_rows(self, label: str, subject: Subject, lenses: LensSplit, targets: Targets) -> dict[str, Row]:
-        """One probe for each group that is left out: making images once more is most of what probing costs."""
+        """Return a row for each control, with one probe each."""
+        # One probe is enough: the time of a control is mostly that of making the images again.
         rows = {}
         if isinstance(lenses.train, SimulatedLenses):
             lenses = LensSplit(lenses.train.select(range(self.lenses)), lenses.test)
         encoder = encoders_of({label: subject})
         for group, words in CONTROLS.items():
             if group not in lenses.removable:
-                log.warning("no control %r: %s cannot be left out of these images", words, group)
+                log.warning("no control %r: the simulator or data cannot omit %s", words, group)
                 continue
             log.info("control: %s", words)
             split = lenses.embed(encoder, [group])[label]
@@ -257,16 +270,19 @@ class Probe(OnLenses):
         return rows
 
     def _residuals(self, split: Split, targets: Targets, bench: Bench) -> list[Binned]:
-        """Errors of the first run's ridge regression in bins."""
+        """Return the errors of the first run's ridge regression in bins."""
         for name, why in covariates(split.test.values)[1].items():
-            log.info("no errors against %s: %s", name, why)
+            log.info("no picture of errors against %s: %s", name, why)
         numbers = [parameter for parameter in targets.parameters if not parameter.classes]
         counted = [p for p in numbers if p.headline] or [p for p in numbers if p.group == "lens"][:4] or numbers[:4]
         predicted = targets.read(bench.predict(RIDGE, split, [split.test.features])[0])
         return binned(split.test, predicted, [parameter.name for parameter in counted])
 
     def _fitted(self, subject: Subject, split: Split, first: Run | None) -> Mapping[str, Content]:
-        """The files of a probe that is fitted to all labelled lenses, those of the first run, for `lenskit predict`."""
+        """Return the files of a run's probe for `lenskit predict`.
+
+        The probe is fitted to all labelled lenses. Embeddings have no such files.
+        """
         numbers = [p for p in split.continuous if np.isfinite(split.train.values[p.name]).sum() >= 2]
         lens = [parameter for parameter in numbers if parameter.group == "lens"] or numbers
         if lens and first and isinstance(subject, Run):
@@ -280,12 +296,14 @@ class Probe(OnLenses):
         return {}
 
 
-def _given_away(lenses: LensSplit, control: Row | None) -> list[str]:
-    """Lines on headline parameters that images without a source tell; warns of those that nature does not explain.
+def shortcut_lines(lenses: LensSplit, control: Row | None) -> list[str]:
+    """Return and log a line for each headline parameter predicted without a source.
+
+    The line is a warning unless the simulator states that the correlation exists in nature.
 
     Args:
-        lenses: What was judged on.
-        control: The row of the control without a source, if there is one.
+        lenses: The lenses; stored images give no lines.
+        control: Row of the control without a source; None without this control.
     """
     if control is None or not isinstance(lenses.test, SimulatedLenses):
         return []
@@ -300,13 +318,13 @@ def _given_away(lenses: LensSplit, control: Row | None) -> list[str]:
 
 
 def _constant(group: Mapping[str, Split], subjects: Mapping[str, Subject]) -> str:
-    """What the row of the mean label is called: embeddings have one each."""
+    """Return the label of a group's constant; each file of embeddings has its own."""
     first = next(iter(group))
     return f"{first}, {CONSTANT}" if isinstance(subjects[first], Embeddings) else CONSTANT
 
 
 def _told_apart(runs: Sequence[Subject]) -> dict[str, Subject]:
-    """Subjects by names that no baseline has; what was told the parameters says so."""
+    """Return the subjects by label; supervised runs are marked in their label."""
     named: dict[str, Subject] = {}
     for name, subject in labelled(runs, BASELINES).items():
         if isinstance(subject, Run):

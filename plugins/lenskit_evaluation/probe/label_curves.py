@@ -1,4 +1,4 @@
-"""How much is read off with how many labels."""
+"""R2 of ridge regressions against the number of labels."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from lenskit_evaluation.metrics import score
 from lenskit_evaluation.probe.probing import RIDGE, Targets, draw_lenses, predict_draws
 
 MOST_DRAWS = 10
-"""Draws of a size, at most."""
+"""Maximum number of draws of the same size."""
 
 
 @dataclass(frozen=True)
 class Point:
-    """R2 of a parameter with so many labels.
+    """Scores of a parameter for one number of labels.
 
     Attributes:
-        label: Name of the encoder.
+        label: Label of the encoder.
         parameter: Name of the parameter.
-        labels: Labelled lenses.
-        r2: Of each draw of them.
+        labels: Number of labelled lenses.
+        r2: R2 of each draw of lenses.
         mae: Mean absolute error of each draw, in the parameter's unit.
     """
 
@@ -35,27 +35,28 @@ class Point:
 
 
 def sizes(most: int) -> list[int]:
-    """10, 30, 100, 300, ... and the most there are."""
+    """Return 10, 30, 100, 300, ... up to and including `most`."""
     steps = [step * 10**power for power in range(1, 7) for step in (1, 3)]
     return [*(step for step in steps if step < most), most]
 
 
 def label_curve(label: str, split: Split, targets: Targets, most: int, draws: int, seed: int) -> list[Point]:
-    """R2 of a ridge regression on ever more labels, up to what the table has.
+    """Return the scores of ridge regressions with increasing numbers of labels.
 
     Args:
-        label: Name of the encoder.
-        split: Its features.
-        targets: What is read off; class labels are not.
-        most: Labels of the table's probes, where there are as many.
-        draws: Draws of as many; of fewer labels there are more draws, while they have no lens in common.
-        seed: Seed of the draws.
+        label: Label of the encoder.
+        split: Features of the encoder.
+        targets: Parameters to predict; class labels are ignored.
+        most: Number of labels of the probes in the table, and maximum of the curve.
+        draws: Number of draws with `most` labels. Smaller sizes have up to `MOST_DRAWS` draws, if these need no common
+            lenses.
+        seed: Random seed of the draws.
     """
     numbers = Targets(tuple(parameter for parameter in targets.parameters if not parameter.classes))
     if not numbers.parameters:
         return []
     points, lenses = [], len(np.unique(split.train.lens))
-    # Of stored lenses there may be fewer: sizes that do not exist would all be the same point.
+    # There may be fewer stored lenses than `most`: all larger sizes would give the same point.
     most = len(draw_lenses(split.train, most, draws, seed)[0])
     for size in sizes(most):
         count = draws if size == most else min(max(lenses // size, draws), MOST_DRAWS)
@@ -72,6 +73,6 @@ def label_curve(label: str, split: Split, targets: Targets, most: int, draws: in
 
 
 def of_parameter(points: Sequence[Point], parameter: str) -> dict[str, list[Point]]:
-    """The curves of a parameter, by encoder."""
+    """Return the curves of a parameter by encoder."""
     labels = dict.fromkeys(point.label for point in points)
     return {label: [p for p in points if (p.label, p.parameter) == (label, parameter)] for label in labels}

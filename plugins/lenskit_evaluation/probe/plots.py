@@ -1,4 +1,4 @@
-"""Pictures of `lenskit probe`: label-fraction curves, and errors against what an image is like."""
+"""Pictures of `lenskit probe`: R2 against labels, and errors in bins."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from lenskit_evaluation.probe.label_curves import Point, of_parameter
 from lenskit_evaluation.probe.residuals import ELLIPTICITY, ROUND, Binned
 
 LINEAR = (ELLIPTICITY,)
-"""What is drawn on a linear axis."""
+"""Quantities with a linear axis; the others have a logarithmic one."""
 
 
 def label_curves(points: Sequence[Point], parameters: Sequence[Parameter]) -> Figure:
-    """R2 against the number of labels, a panel for each parameter and a line for each encoder.
+    """Draw R2 against the number of labels, with a panel for each parameter.
 
-    The line is the median over the draws of labels, the band holds their middle half.
+    Each encoder has a line at the median over the draws of labels, and a band between the quartiles.
 
     Args:
-        points: All curves.
-        parameters: What is shown.
+        points: Points of all curves.
+        parameters: Parameters to show.
     """
     columns = min(len(parameters), 2)
     rows = -(-len(parameters) // columns)
@@ -32,7 +32,7 @@ def label_curves(points: Sequence[Point], parameters: Sequence[Parameter]) -> Fi
     panels = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True).flat
     for axes, parameter in zip(panels, parameters, strict=False):
         for label, curve in of_parameter(points, parameter.name).items():
-            if not curve:  # of another data set, which lacks this label
+            if not curve:  # the data set of this encoder lacks the label
                 continue
             color = COLORS[labels.index(label) % len(COLORS)]
             style = "-" if labels.index(label) < len(COLORS) else "--"
@@ -49,7 +49,7 @@ def label_curves(points: Sequence[Point], parameters: Sequence[Parameter]) -> Fi
     for axes in panels:
         axes.set_visible(False)
     for number in range(len(parameters)):
-        if number + columns >= len(parameters):  # nothing below
+        if number + columns >= len(parameters):  # no panel below
             figure.axes[number].set_xlabel("labelled lenses")
             figure.axes[number].tick_params(labelbottom=True)
     figure.supylabel(r"$R^2$ of a ridge regression", fontsize=10)
@@ -64,12 +64,14 @@ def label_curves(points: Sequence[Point], parameters: Sequence[Parameter]) -> Fi
 
 
 def residual_panels(found: Sequence[Binned], parameters: Mapping[str, Parameter], title: str) -> Figure:
-    """Mean absolute error and bias in bins: a row of panels for each parameter, a column for what the bins are of.
+    """Draw the mean absolute error and the bias in bins.
+
+    There is a row of panels for each parameter and a column for each binned quantity.
 
     Args:
-        found: The errors.
-        parameters: What is known of the parameters, by name.
-        title: Whose errors they are.
+        found: The errors in bins.
+        parameters: Parameters by name.
+        title: Title of the figure.
     """
     rows = list(dict.fromkeys(each.parameter for each in found))
     columns = list(dict.fromkeys(each.against for each in found))

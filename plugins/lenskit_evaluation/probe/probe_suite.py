@@ -1,4 +1,4 @@
-"""Probes of several encoders on the same draws of the same lenses."""
+"""Probes of several encoders with the same draws of the same lenses."""
 
 from __future__ import annotations
 
@@ -15,11 +15,19 @@ log = logging.getLogger("lenskit")
 
 ROUND_LENSES = f"|e| < {ROUND}"
 FEWEST = 20
-"""Lenses of a subset that is judged apart, at least."""
+"""Minimum number of nearly round lenses for separate rows."""
 
 
 class Bench:
-    """Fits probes to the same draws of the same lenses, whatever makes features of them."""
+    """The same draws of lenses for probes of all encoders.
+
+    Args:
+        targets: Parameters to predict.
+        split: Features of any encoder, which define the lenses and their labels.
+        lenses: Maximum number of labelled lenses in a draw.
+        seeds: Number of draws.
+        seed: Random seed of draws, networks and bootstrap.
+    """
 
     def __init__(self, targets: Targets, split: Split, lenses: int, seeds: int, seed: int) -> None:
         self.targets, self.seed = targets, seed
@@ -29,22 +37,29 @@ class Bench:
         count = len(np.unique(split.train.lens))
         if seeds > 1 and self.labels * seeds > count:
             log.info(
-                "%d draws of %d of %d labelled lenses have many in common: with other lenses figures would differ more",
+                "%d draws of %d of %d labelled lenses have many in common, so their standard deviation is too small",
                 seeds, self.labels, count,
             )  # fmt: skip
 
     def predict(self, probe: str, split: Split, features: Sequence[Array]) -> list[Array]:
-        """Predictions (draws, n, columns) of each."""
+        """Return the predictions (draws, n, columns) for each set of features."""
         return predict_draws(probe, split.train, self.draws, self.targets, features, self.seed)
 
     def row(self, label: str, probe: str, split: Split) -> Row:
+        """Return the row of a probe on the test lenses of a split."""
         (prediction,) = self.predict(probe, split, [split.test.features])
         return self._row(label, probe, split, split.test, prediction)
 
     def elsewhere(
         self, group: Mapping[str, Split], shifted: Mapping[str, Mapping[str, Rows]], constant: str
     ) -> list[Row]:
-        """The ridge regressions, judged on nearly round lenses and on those of other priors."""
+        """Return rows of ridge regressions on nearly round lenses and shifted priors.
+
+        Args:
+            group: Splits by the label of the encoder.
+            shifted: Test features by shifted prior and label.
+            constant: Label of the constant.
+        """
         nearly = is_round(self.test)
         apart = nearly is not None and FEWEST <= nearly.sum() < len(nearly)
         if not shifted and not apart:

@@ -1,4 +1,4 @@
-"""Probes that are fitted to several draws of labelled lenses, and judged on others."""
+"""Probes fitted to several draws of labelled lenses, and their scores."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ RIDGE, NEIGHBORS, NETWORK, NONE = "ridge", "kNN", "MLP", "-"
 PROBES = (RIDGE, NEIGHBORS, NETWORK)
 
 SPARED = 0.8
-"""Part of all labelled lenses that a draw takes at most, where they are few: draws of all of them would not differ."""
+"""Maximum share of the labelled lenses in a draw, if draws have lenses in common; larger draws would hardly differ."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """What one kind of probe gets from one encoder.
+    """Scores of one kind of probe on the features of one encoder.
 
     Attributes:
-        label: Name of the encoder, or of the control.
-        probe: `ridge`, `kNN`, `MLP`, or `-` where there is none.
-        scores: For each parameter by name, how good it is; of a class label, how well it is told.
-        labels: Labelled lenses that each probe was fitted to.
-        draws: How many probes there are, each fitted to another draw of lenses.
-        judged: Which lenses it is judged on, if not those of the split: a subset, or such of another prior.
-        features: Number of features.
+        label: Label of the encoder or the control.
+        probe: `ridge`, `kNN`, `MLP`, or `-` for a constant.
+        scores: Scores by parameter.
+        labels: Number of labelled lenses in each draw.
+        draws: Number of draws; a probe is fitted to each.
+        judged: Description of the test lenses if they are not those of the split: a subset, or a shifted prior.
+        features: Number of features; 0 for a constant.
     """
 
     label: str
@@ -48,12 +48,13 @@ class Row:
 
 @dataclass(frozen=True)
 class Targets:
-    """What is read off features: a column for each number, and for a class label one a class, 1 for its members.
+    """Parameters to predict, encoded as columns of numbers.
 
-    A class is told by the largest of its columns, whatever probe predicts them.
+    A number has one column. A class label has one column per class (one-hot encoding). The predicted class is the one
+    with the largest column.
 
     Attributes:
-        parameters: What is read off, those that are numbers first.
+        parameters: The parameters, numbers before class labels.
     """
 
     parameters: tuple[Parameter, ...]
@@ -64,7 +65,7 @@ class Targets:
         return [f"{p.name} {c}".strip() for p in self.parameters for c in (p.classes or ("",))]
 
     def labels(self, rows: Rows) -> Array:
-        """Values (n, columns), NaN where not known."""
+        """Return the columns (n, columns) of lenses, NaN for unknown values."""
         columns: list[Array] = []
         for parameter in self.parameters:
             values = known_values(rows.values[parameter.name], parameter)
@@ -76,7 +77,10 @@ class Targets:
         return np.stack(columns, axis=1)
 
     def read(self, prediction: Array) -> dict[str, Array]:
-        """Columns (..., columns) to the values (...) of each parameter; of a class label, its number."""
+        """Decode columns (..., columns) into values (...) by parameter.
+
+        The value of a class label is the number of the class.
+        """
         values, start = {}, 0
         for parameter in self.parameters:
             columns = prediction[..., start : start + max(len(parameter.classes), 1)]
@@ -90,14 +94,14 @@ class Targets:
 
 
 def targets_of(split: Split, where: str) -> tuple[Targets, list[str]]:
-    """What can be read off the lenses of a split, and what is to be said of their labels, in lines.
+    """Return the parameters that can be probed, and remarks on incomplete labels.
 
     Args:
         split: The lenses.
-        where: What they are, for messages.
+        where: Name of the lenses, for messages.
 
     Raises:
-        LenskitError: if there is nothing to read off.
+        LenskitError: No parameter can be probed.
     """
     wanted = [*split.continuous, *split.classes]
     if not wanted:
@@ -109,13 +113,15 @@ def targets_of(split: Split, where: str) -> tuple[Targets, list[str]]:
         missing = len(train) + len(test) - sum(counts)
         if counts[0] < 2 or counts[1] < 1:
             notes.append(
-                f"{parameter.name} is left out: it is known of {counts[0]} of {len(train)} images to fit to and of "
+                f"{parameter.name} is left out: it is known for {counts[0]} of {len(train)} images to fit to and for "
                 f"{counts[1]} of {len(test)} to judge on"
             )
             continue
         kept.append(parameter)
         if missing:
-            notes.append(f"{parameter.name} is not known of {missing} of {len(train) + len(test)} images: left out")
+            notes.append(
+                f"{parameter.name} is not known for {missing} of {len(train) + len(test)} images, which are left out"
+            )
         if np.nanmin(test) == np.nanmax(test):
             notes.append(f"{parameter.name} is {np.nanmin(test):g} for all lenses judged on: it has no R2")
     if not kept:
@@ -124,21 +130,22 @@ def targets_of(split: Split, where: str) -> tuple[Targets, list[str]]:
 
 
 def draw_lenses(rows: Rows, size: int, count: int, seed: int) -> list[NDArray[np.intp]]:
-    """Some draws of labelled lenses, each of one image of as many lenses.
+    """Draw sets of labelled lenses, with one image of each lens.
 
-    They have no lens in common if there are enough; otherwise each is a random part of all, at most `SPARED` of them.
+    The draws have no lens in common if there are enough lenses. Otherwise each draw is a random part of all, at most
+    the share `SPARED`.
 
     Args:
-        rows: All there are.
-        size: Lenses a draw, at most.
+        rows: All labelled lenses.
+        size: Maximum number of lenses in a draw.
         count: Number of draws.
-        seed: Seed of the draws.
+        seed: Random seed.
 
     Returns:
-        Numbers of the rows of each draw, ascending.
+        Row numbers of each draw, ascending.
 
     Raises:
-        LenskitError: if there are too few lenses to draw any.
+        LenskitError: A draw would have fewer than two lenses.
     """
     rng = np.random.default_rng(seed)
     first = np.unique(rows.lens, return_index=True)[1]
@@ -159,18 +166,19 @@ def predict_draws(
     features: Sequence[Array],
     seed: int,
 ) -> list[Array]:
-    """Fits a probe to each draw, and predicts.
+    """Fit a probe to each draw, and predict for several sets of images.
 
     Args:
-        probe: Which, of `PROBES`; `-` predicts the mean of the draw.
-        train: What is drawn from.
-        draws: Rows of each.
-        targets: What is predicted.
-        features: Features (n, d) of some sets of images.
-        seed: Seed of the networks; each draw has its own.
+        probe: One of `PROBES`, or `-` to predict the mean of the draw.
+        train: Labelled lenses.
+        draws: Row numbers of each draw.
+        targets: Parameters to predict.
+        features: Features (n, d) of each set of images.
+        seed: Random seed of the networks; draw number i uses seed + i.
 
     Returns:
-        For each set, predictions (draws, n, columns). NaN where a column is known of fewer than two lenses of a draw.
+        Predictions (draws, n, columns) for each set. They are NaN if a column is known for fewer than two lenses of
+        the draw.
     """
     labels = targets.labels(train)
     predictions = [np.full((len(draws), len(x), labels.shape[1]), np.nan) for x in features]
@@ -196,20 +204,20 @@ def predict_draws(
 
 
 def judge(targets: Targets, test: Rows, prediction: Array, seed: int) -> dict[str, Score | BalancedAccuracy]:
-    """How good predictions are, for each parameter by name.
+    """Return the scores of predictions by parameter.
 
     Args:
-        targets: What was predicted.
-        test: The images.
-        prediction: (draws, n, columns), as `predict_draws` gives them.
-        seed: Seed of the bootstrap.
+        targets: Predicted parameters.
+        test: Test images.
+        prediction: (draws, n, columns), from `predict_draws`.
+        seed: Random seed of the bootstrap.
     """
     predicted = targets.read(prediction)
     scores: dict[str, Score | BalancedAccuracy] = {}
     for parameter in targets.parameters:
         truth, values = known_values(test.values[parameter.name], parameter), predicted[parameter.name]
         if not np.isfinite(values).all():
-            nothing, note = Estimate(np.nan), "known of fewer than two lenses of a draw"
+            nothing, note = Estimate(np.nan), "known for fewer than two lenses of a draw"
             n = int(np.isfinite(truth).sum())
             scores[parameter.name] = (
                 BalancedAccuracy(n, len(truth) - n, nothing, np.nan, note=note)
@@ -224,7 +232,7 @@ def judge(targets: Targets, test: Rows, prediction: Array, seed: int) -> dict[st
 
 
 def main_figure(scores: Mapping[str, Score | BalancedAccuracy], name: str) -> Estimate:
-    """R2 of a number, balanced accuracy of a class label; NaN for what is not there."""
+    """Return R2 of a number, balanced accuracy of a class label, or else NaN."""
     result = scores.get(name)
     if result is None:
         return Estimate(np.nan)

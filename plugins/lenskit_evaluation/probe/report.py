@@ -1,4 +1,4 @@
-"""What `lenskit probe` writes and prints: tables, pictures, and the figures for a program to read."""
+"""Results of `lenskit probe` and their files: tables, figures and pictures."""
 
 from __future__ import annotations
 
@@ -25,26 +25,25 @@ from lenskit_evaluation.statistics import Statistics
 FIGURES = ("r2", "mae", "rmse", "bias", "spearman")
 
 PANELS = 4
-"""Parameters that curves and errors are drawn of, at most."""
-
+"""Maximum number of parameters in the pictures of curves and errors."""
 
 TINY = 1e-6
-"""Errors smaller than this, such as those of an axion's mass in eV, are written with a power of ten."""
+"""Smaller errors, such as those of an axion mass in eV, are printed with a power of ten."""
 
 
 @dataclass(frozen=True)
 class Findings:
-    """What `lenskit probe` found.
+    """Results of `lenskit probe`.
 
     Attributes:
-        rows: The table: a row for each encoder and probe, and for each baseline and control.
-        parameters: What was probed, those that count first.
+        rows: Rows of the table, for each encoder and probe, and each baseline and control.
+        parameters: Probed parameters, headline parameters first.
         curves: R2 with fewer labels.
-        residuals: Errors of the first run's ridge regression against what images are like.
-        statistics: Figures of the features of the lenses judged on, by encoder.
-        main: Name of the first run or embeddings.
-        subjects: Names of what was to be judged, as given.
-        given_away: Lines on headline parameters that images without a source tell.
+        residuals: Errors of the first run's ridge regression in bins of properties of the image.
+        statistics: Statistics of the features of the test lenses by encoder.
+        main: Label of the first run or embeddings.
+        subjects: Labels of all runs and embeddings, in the order of the command.
+        given_away: Lines about headline parameters that are predicted from images without a source.
     """
 
     rows: list[Row]
@@ -58,12 +57,12 @@ class Findings:
 
     @property
     def shown(self) -> list[Parameter]:
-        """Parameters of the lens, or all where there are none."""
+        """Parameters of the group `lens`, or all parameters without that group."""
         return [parameter for parameter in self.parameters if parameter.group == "lens"] or self.parameters
 
     @property
     def headline(self) -> list[Parameter]:
-        """The numbers that count, or else the first ones."""
+        """Headline parameters that are numbers, or else the first `PANELS` numbers."""
         numbers = [parameter for parameter in self.shown if not parameter.classes]
         return [parameter for parameter in numbers if parameter.headline] or numbers[:PANELS]
 
@@ -77,16 +76,16 @@ def write_report(
     origin: Mapping[str, Any],
     judged: int,
 ) -> None:
-    """Writes it all into each folder, and prints the tables.
+    """Write the results into each folder and print the tables.
 
     Args:
-        findings: What was found.
-        folders: Where to write.
+        findings: The results.
+        folders: Folders to write into.
         files: Further files of each folder.
-        settings: What the figures depend on.
-        subjects: What was judged, by their labels.
-        origin: Where the lenses come from.
-        judged: Number of lenses judged on.
+        settings: Settings to record with the results.
+        subjects: Runs and embeddings by label.
+        origin: Description of the source of the lenses.
+        judged: Number of test lenses.
     """
     first = findings.rows[0]
     probes = f"mean of {first.draws} probes, each fitted to {first.labels} other labelled lenses"
@@ -145,7 +144,7 @@ def _pictures(findings: Findings) -> dict[str, Figure]:
     for judged in dict.fromkeys(row.judged for row in findings.rows if row.judged):
         rows = [row for row in findings.rows if row.judged == judged]
         panels[f"{RIDGE}, judged on {judged}"] = _estimates(rows, symbols)
-    # What has no figure, such as R2 of labels that are all the same, is left out, and so is a picture of nothing else.
+    # R2 of labels that are all equal is NaN and not drawn. A picture of NaN only is not made.
     pictures = {}
     if any(np.isfinite(e.value) for rows in panels.values() for row in rows.values() for e in row.values()):
         pictures["r2"] = r2_panels(panels, symbols)
@@ -169,7 +168,7 @@ def _mae(scores: Mapping[str, Any], name: str) -> Estimate:
 
 
 def _wide(row: Row, columns: Mapping[str, str], figure: Any) -> dict[str, str]:
-    """A row for people: a figure of each parameter."""
+    """Return a row of the printed table, with a figure of each parameter."""
     cells = {"encoder": row.label, "probe": row.probe}
     for name, column in columns.items():
         cells[column] = _text(figure(row.scores, name), has_unit=figure is _mae)
@@ -177,7 +176,7 @@ def _wide(row: Row, columns: Mapping[str, str], figure: Any) -> dict[str, str]:
 
 
 def _elsewhere(findings: Findings) -> list[dict[str, str]]:
-    """Rows of what is judged on a subset or on another prior."""
+    """Return the rows for a subset of the lenses or a shifted prior."""
     columns = {p.name: p.name for p in findings.shown}
     lines = []
     for row in findings.rows:
@@ -188,7 +187,7 @@ def _elsewhere(findings: Findings) -> list[dict[str, str]]:
 
 
 def _unjudged(findings: Findings) -> list[dict[str, str]]:
-    """Why a parameter has no figure, as of the first probe that has none."""
+    """Return rows with the reason why a parameter has no figure, by the first probe."""
     why: dict[str, str] = {}
     for row in findings.rows:
         for name, score in row.scores.items():
@@ -207,7 +206,7 @@ def _text(estimate: Estimate, has_unit: bool = False) -> str:
 
 
 def _long(findings: Findings) -> list[dict[str, Any]]:
-    """Rows for programs: all figures, a row for each parameter."""
+    """Return machine-readable rows with all figures, one for each parameter."""
     lines = []
     for row in findings.rows:
         for parameter in findings.parameters:

@@ -1,4 +1,4 @@
-"""How errors depend on what an image is like."""
+"""Errors of predictions in bins of properties of the image."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from numpy.typing import NDArray
 from lenskit.evaluation import Array, Rows
 
 BINS = 6
-"""Bins with equally many lenses."""
+"""Number of bins, with equal numbers of lenses."""
 
 ROUND = 0.3
-"""Lenses below this ellipticity are judged apart: real ones are rarely above."""
+"""Limit of the ellipticity of nearly round lenses; real lenses are rarely above it."""
 
 ELLIPTICITY, MAGNIFICATION, SIGNAL = "|e|", "magnification", "arc S/N"
 
 
 @dataclass(frozen=True)
 class Binned:
-    """Errors of a parameter in bins of something else.
+    """Errors of a parameter in bins of another quantity.
 
     Attributes:
         parameter: Name of the parameter.
-        against: What the bins are of.
+        against: Name of the binned quantity.
         low: Lower edge of each bin.
         high: Upper edge.
-        n: Lenses in each.
+        n: Number of lenses in each bin.
         mae: Mean absolute error, in the parameter's unit.
         mae_error: Half of its 95 % interval, from the scatter within the bin.
         bias: Mean of prediction - truth.
@@ -47,17 +47,18 @@ class Binned:
 
 
 def covariates(values: Mapping[str, Array]) -> tuple[dict[str, Array], dict[str, str]]:
-    """What errors may depend on, from what is recorded of the lenses.
+    """Compute the quantities that errors may depend on from recorded parameters.
 
-    The ellipticity is the modulus of (e1, e2). The arc's signal-to-noise ratio is that of its brightest pixel: white
-    noise is recorded relative to the image's maximum, which is that of the arc or of the lens light, whichever is
-    brighter (where they overlap it is their sum, twice as much at most).
+    The quantities are the ellipticity |(e1, e2)|, the magnification of the source, and the signal-to-noise ratio of the
+    brightest pixel of the arc. White noise is recorded relative to the maximum of the image. This maximum is taken as
+    the maximum of the arc or of the lens light, whichever is brighter; if both overlap, the true maximum is their sum,
+    which is at most twice as large.
 
     Args:
         values: Values (n,) of the recorded parameters by name.
 
     Returns:
-        Values (n,) by name, and for each that cannot be had, why.
+        Values (n,) by name, and the reason for each missing quantity by name.
     """
     computed, missing = {}, {}
     needs = {
@@ -82,13 +83,13 @@ def covariates(values: Mapping[str, Array]) -> tuple[dict[str, Array], dict[str,
 
 
 def binned(test: Rows, predicted: Mapping[str, Array], parameters: Sequence[str], bins: int = BINS) -> list[Binned]:
-    """Errors of some parameters in bins of all that they may depend on.
+    """Return the errors of parameters in bins of all quantities from `covariates`.
 
     Args:
-        test: The lenses judged on.
-        predicted: Predictions (draws, n) of each parameter by name.
-        parameters: Which.
-        bins: Number of bins, with equally many lenses.
+        test: Test lenses.
+        predicted: Predictions (draws, n) by parameter.
+        parameters: Names of the parameters.
+        bins: Number of bins, with equal numbers of lenses.
     """
     results = []
     for name in parameters:
@@ -98,7 +99,7 @@ def binned(test: Rows, predicted: Mapping[str, Array], parameters: Sequence[str]
             if usable.sum() < 2 * bins or np.ptp(value[usable]) == 0:
                 continue
             groups = np.array_split(np.flatnonzero(usable)[np.argsort(value[usable], kind="stable")], bins)
-            # One error a lens: the mean over the fits, of which each lens has all.
+            # One error per lens, the mean over the fits, because errors of a lens in several fits are correlated.
             absolute, signed = np.abs(error).mean(0), error.mean(0)
             results.append(
                 Binned(
@@ -114,11 +115,11 @@ def binned(test: Rows, predicted: Mapping[str, Array], parameters: Sequence[str]
 
 
 def is_round(rows: Rows) -> NDArray[np.bool_] | None:
-    """Which lenses are nearly round, (n,), if that is known."""
+    """Return a mask (n,) of nearly round lenses; None without recorded ellipticities."""
     ellipticity = covariates(rows.values)[0].get(ELLIPTICITY)
     return None if ellipticity is None else ellipticity < ROUND
 
 
 def _mean(values: Array) -> tuple[float, float]:
-    """The mean, and half of its 95 % interval."""
+    """Return the mean and half of its 95 % interval."""
     return float(values.mean()), float(1.96 * values.std(ddof=1) / len(values) ** 0.5)

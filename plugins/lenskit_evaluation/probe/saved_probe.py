@@ -1,4 +1,4 @@
-"""A fitted probe with all that `lenskit predict` needs."""
+"""Fitted probe on disk, for `lenskit predict`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from lenskit_evaluation.outliers import OutlierDetector, fit_outlier_detector
 from lenskit_evaluation.regression import LinearProbe, fit_linear_probe
 
 ABOUT = "fitted.json"
-"""File that says what a probe was fitted to."""
+"""File that records the data that a probe was fitted to."""
 
 PARTS = ("linear", "intervals", "outliers")
 FILES = (*(f"{name}.npz" for name in PARTS), ABOUT)
@@ -27,13 +27,13 @@ FILES = (*(f"{name}.npz" for name in PARTS), ABOUT)
 
 @dataclass(frozen=True)
 class FittedProbe:
-    """A linear probe, how far off its predictions are, and what it should not be trusted with.
+    """A linear probe with confidence intervals and an outlier detector.
 
     Attributes:
-        linear: Features to parameters.
-        intervals: Residuals of held-out lenses.
-        outliers: Distance from the lenses it was fitted to.
-        about: What it was fitted to, as plain values: `data`, `lenses`, `seed`; empty where that was not stored.
+        linear: Linear map from features to parameters.
+        intervals: Intervals from the residuals of held-out lenses.
+        outliers: Detector of images that are far from the lenses of the fit.
+        about: Record of the fit: `data`, `lenses` and `seed`; empty for probes without this record.
     """
 
     linear: LinearProbe
@@ -45,7 +45,14 @@ class FittedProbe:
     def fit(
         cls, train: Rows, held_out: Rows, parameters: Sequence[Parameter], about: Mapping[str, Any] | None = None
     ) -> Self:
-        """Fits a probe of some parameters to an encoder's features of all lenses that may be fitted to."""
+        """Fit a probe of some parameters to an encoder's features of labelled lenses.
+
+        Args:
+            train: Features and values of all labelled lenses.
+            held_out: Features and values of test lenses, for intervals and the threshold of outliers.
+            parameters: Parameters to predict.
+            about: Record of the fit.
+        """
         names = [parameter.name for parameter in parameters]
         units = [parameter.unit for parameter in parameters]
         linear = fit_linear_probe(train.features, train.columns(names), names, units)
@@ -54,33 +61,37 @@ class FittedProbe:
         return cls(linear, intervals, outliers, dict(about or {}))
 
     def predict(self, features: Array) -> dict[str, Array]:
-        """Each parameter's predictions (n,) by its name."""
+        """Return predictions (n,) by parameter."""
         return dict(zip(self.linear.names, self.linear.predict(features).T, strict=True))
 
     def half_width(self, level: float) -> dict[str, float]:
-        """Half the width of the intervals that hold the truth of simulated lenses with this probability."""
+        """Return half the width of the confidence interval by parameter.
+
+        Args:
+            level: Probability that an interval contains the true value of a simulated lens.
+        """
         return dict(zip(self.linear.names, np.asarray(self.intervals.half_width(level)).tolist(), strict=True))
 
     def files(self) -> dict[str, Content]:
-        """A file for each part, by their names."""
+        """Return the files of the probe by name."""
         parts: dict[str, Content] = {f"{name}.npz": part.save for name, part in self._parts().items()}
         return parts | {ABOUT: json.dumps(dict(self.about)) + "\n"}
 
     def save(self, folder: Path) -> None:
-        """Writes a file for each part."""
+        """Write `files` into a folder."""
         for name, content in self.files().items():
             write_atomically(folder / name, content)
 
     @classmethod
     def load(cls, folder: Path, title: str = "") -> Self:
-        """Reads what `files` are.
+        """Read a probe that `lenskit probe` or `save` wrote.
 
         Args:
             folder: The folder.
-            title: What the run is called, by default its path.
+            title: Name of the run for messages, by default its path.
 
         Raises:
-            LenskitError: if there is none.
+            LenskitError: The folder has no complete probe.
         """
         missing = [name for name in PARTS if not (folder / f"{name}.npz").is_file()]
         if missing:

@@ -1,1 +1,1 @@
-"""`lenskit transfer`: from simulations to real images with labels."""
+"""`lenskit transfer`: probes of simulated lenses tested on real images."""

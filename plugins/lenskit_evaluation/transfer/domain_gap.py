@@ -1,8 +1,9 @@
-"""How far images lie from those that a probe was fitted to: each of them, and all together.
+"""Domain gap between images and the training images of a probe, in feature space.
 
-A probe knows only what is like the images it was fitted to. Where others lie is told in the space of the features, in
-which it works: of each image by its distance, against the distances of images that are drawn like those fitted to; of
-the set by whether it can be told from these at all. Many images that are each within the usual may be off together.
+A probe is only reliable for images that resemble its training images. The features of both are compared in two ways.
+The distance of each image from the training images is compared with the distances of held-out images of the same
+distribution. And the set of all images is compared with the set of held-out images, because images may differ as a set
+although the distance of each image is usual.
 """
 
 from __future__ import annotations
@@ -20,24 +21,25 @@ from lenskit_evaluation.outliers import fit_outlier_detector
 Array = NDArray[np.float64]
 
 NEIGHBORS = 10
-"""Neighbours whose mean distance is taken."""
+"""Number of nearest neighbours in the mean distance."""
 
 FOLDS = 5
-"""Parts in which images are told apart, each by what was fitted to the others."""
+"""Folds of the cross-validation of the classifier."""
 
 FEWEST = 10
-"""Images below which a set is not told apart: an interval over fewer says nothing."""
+"""Minimum number of images for the classifier; intervals from fewer images would be meaningless."""
 
 PERMUTATIONS = 999
+"""Number of permutations for the p-value of the energy distance."""
 
 
 @dataclass(frozen=True)
 class Distance:
-    """A distance of each image from those fitted to.
+    """Distances from the training images.
 
     Attributes:
-        images: (n,), of the images in question.
-        usual: (m,), of held-out images like those fitted to.
+        images: Distances (n,) of the images to compare.
+        usual: Distances (m,) of held-out images of the same distribution as the training images.
     """
 
     images: Array
@@ -45,8 +47,11 @@ class Distance:
 
     @property
     def percentile(self) -> Array:
-        """Percentage (n,) of the usual distances that are smaller: uniform from 0 to 100 for images like them, and 100
-        for one that is farther away than all."""
+        """Percentage (n,) of the usual distances below each image's distance.
+
+        It is uniform between 0 and 100 for images of the same distribution, and 100 for an image farther away than all
+        held-out images. Equal distances count half.
+        """
         ordered = np.sort(self.usual)
         lower, upper = (np.searchsorted(ordered, self.images, side=side) for side in ("left", "right"))
         return 50.0 * (lower + upper) / len(ordered)
@@ -54,17 +59,17 @@ class Distance:
 
 @dataclass(frozen=True)
 class Gap:
-    """How far images lie from those fitted to.
+    """Domain gap between images and training images.
 
     Attributes:
-        mahalanobis: Distance from their mean, in units of their covariance (shrunk).
-        neighbors: Mean distance from the nearest of them, in features of unit variance: far from all, rather than far
-            from their middle.
-        auc: Probability that a linear classifier tells an image from a held-out simulated one, out of sample: .5 where
-            they are alike, 1 where each can be told. Its interval is that of the images in question.
-        energy: Energy distance over twice the mean distance of the one from the others, 0 where they are alike and at
-            most 1 (Szekely & Rizzo 2013, https://doi.org/10.1016/j.jspi.2013.03.018).
-        p: Share of random parts of all images that have an energy distance as large.
+        mahalanobis: Mahalanobis distance from the mean of the training images, with a shrunk covariance.
+        neighbors: Mean distance from the nearest training images, in features of unit variance. Unlike the Mahalanobis
+            distance it is large for images in a gap between clusters of training images.
+        auc: Out-of-sample area under the ROC curve of a linear classifier between the images and held-out simulated
+            images: 0.5 for equal distributions, 1 for a perfect separation. The interval is over the images.
+        energy: Energy distance divided by twice the mean distance between images of both sets. It is between 0 (equal
+            distributions) and 1 (Szekely & Rizzo 2013, https://doi.org/10.1016/j.jspi.2013.03.018).
+        p: Share of random permutations of all images with an energy distance at least as large.
     """
 
     mahalanobis: Distance
@@ -75,16 +80,16 @@ class Gap:
 
 
 def find_gap(fitted: ArrayLike, held_out: ArrayLike, images: ArrayLike, seed: int = 0) -> Gap:
-    """Measures how far images lie from others.
+    """Measure the domain gap of images.
 
     Args:
-        fitted: (k, d) features of the images that the probe was fitted to.
-        held_out: (m, d) of images drawn like them.
-        images: (n, d) of those in question.
-        seed: Seed of the folds, of the permutations and of the bootstrap.
+        fitted: Features (k, d) of the training images of the probe.
+        held_out: Features (m, d) of held-out images of the same distribution.
+        images: Features (n, d) of the images to compare.
+        seed: Random seed of the folds, the permutations and the bootstrap.
 
     Raises:
-        LenskitError: if features are not finite, or do not vary.
+        LenskitError: Features are not finite, or do not vary.
     """
     x, usual, these = (np.asarray(each, np.float64) for each in (fitted, held_out, images))
     if not np.isfinite(these).all():
@@ -104,9 +109,18 @@ def find_gap(fitted: ArrayLike, held_out: ArrayLike, images: ArrayLike, seed: in
 
 
 def told_apart(images: Array, others: Array, seed: int = 0) -> Estimate:
-    """How well a linear classifier tells images (n, d) from others (m, d), both of about unit variance: the area under
-    the ROC curve, each image judged by a classifier that saw neither it nor those it is compared with; NaN for fewer
-    than `FEWEST` of either."""
+    """Return the cross-validated AUC of a linear classifier between two sets.
+
+    The classifier of a fold is trained on the other folds, and an image is only compared with images of its own fold.
+
+    Args:
+        images: Features (n, d), of about unit variance.
+        others: Features (m, d), of about unit variance.
+        seed: Random seed of the folds and the bootstrap.
+
+    Returns:
+        The area with a bootstrap interval over `images`; NaN if a set has fewer than `FEWEST` images.
+    """
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import StratifiedKFold
@@ -125,15 +139,23 @@ def told_apart(images: Array, others: Array, seed: int = 0) -> Estimate:
         ordered = np.sort(scores[~is_image[judge]])
         lower, upper = (np.searchsorted(ordered, scores, side=side) for side in ("left", "right"))
         place[judge] = (lower + upper) / 2 / len(ordered)
-    # The share of others below an image, averaged over the images, is the area.
+    # The area is the mean, over the images, of the share of others with a lower score.
     areas = place[is_image]
     drawn = [areas @ counts / len(areas) for counts in resample(np.arange(len(areas)), 1000, seed)]
     return estimate(areas.mean(), np.concatenate(drawn))
 
 
 def energy_distance(a: Array, b: Array, seed: int = 0) -> tuple[float, float]:
-    """The energy distance of two samples (n, d) and (m, d), normalised to 0..1, and the share of permutations of all
-    rows that have one as large."""
+    """Return the normalised energy distance of two samples, and its p-value.
+
+    Args:
+        a: First sample (n, d).
+        b: Second sample (m, d).
+        seed: Random seed of the permutations.
+
+    Returns:
+        The distance between 0 and 1, and the share of permutations of all rows with a distance at least as large.
+    """
     from scipy.spatial.distance import cdist
 
     x = np.concatenate([a, b])
@@ -144,13 +166,13 @@ def energy_distance(a: Array, b: Array, seed: int = 0) -> tuple[float, float]:
     weights = np.where(np.arange(len(x)) < len(a), 1 / len(a), -1 / len(b))
     rng = np.random.default_rng(seed)
     drawn = np.stack([weights, *(rng.permutation(weights) for _ in range(PERMUTATIONS))], axis=1)
-    # 2 E|a - b| - E|a - a'| - E|b - b'|, as one quadratic form.
+    # The energy distance 2 E|a - b| - E|a - a'| - E|b - b'|, as one quadratic form for all permutations.
     energies = -np.einsum("ip,ip->p", drawn, apart @ drawn)
     return float(energies[0] / (2 * cross)), float((energies >= energies[0] * (1 - 1e-9)).mean())
 
 
 def _from_neighbors(fitted: Array, features: Array) -> Array:
-    """Mean distance (n,) of features from the nearest of those fitted to."""
+    """Return the mean distance (n,) from the nearest neighbours in `fitted`."""
     from sklearn.neighbors import NearestNeighbors
 
     count = min(NEIGHBORS, len(fitted))

@@ -1,4 +1,4 @@
-"""`lenskit transfer`: fitted to simulations, judged on real images with labels."""
+"""`lenskit transfer`: probes of simulated lenses tested on real images."""
 
 from __future__ import annotations
 
@@ -42,23 +42,23 @@ from lenskit_evaluation.transfer.plots import coverage_curves, distance_histogra
 log = logging.getLogger("lenskit")
 
 LEVELS = (0.5, 0.68, 0.95)
-"""Probabilities of the intervals that are held against the labels."""
+"""Probabilities of the intervals whose coverage is measured."""
 
 DRAWN = 0.68
-"""Probability of the intervals that are drawn."""
+"""Probability of the intervals in pictures and in the table of predictions."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What one encoder makes of one label.
+    """Results of one encoder for one label.
 
     Attributes:
-        score: On the images.
-        simulated: On held-out simulated lenses; None for a constant.
-        coverage: For each probability of an interval, the share of the labels within it, and the 95 % interval of that
-            share (Wilson).
-        prediction: (n,), of the images.
-        half_width: Half the width of the interval of each probability.
+        score: Score on the images.
+        simulated: Score on held-out simulated lenses; None for a constant.
+        coverage: Share of the labels inside the confidence interval, by the probability of the interval, with Wilson's
+            95 % interval.
+        prediction: Predictions (n,) for the images.
+        half_width: Half the width of the confidence interval, by its probability.
     """
 
     score: Score
@@ -70,13 +70,13 @@ class Finding:
 
 @dataclass(frozen=True)
 class Transferred:
-    """What was found.
+    """Results of `lenskit transfer`.
 
     Attributes:
-        names: Of the images.
+        names: Names of the images.
         truth: Labels (n,) by parameter.
-        findings: For each parameter, each encoder by its name, and the best constant.
-        gaps: For each encoder, how far the images lie from simulated ones.
+        findings: Results by parameter and label of the encoder; one label is the best constant.
+        gaps: Domain gap between the images and simulated lenses by label of the encoder.
     """
 
     names: list[str]
@@ -86,21 +86,21 @@ class Transferred:
 
 
 class Transfer(Evaluation):
-    """How well what was learned of simulated lenses is worth something for real ones.
+    """Errors on real images of probes that were fitted to simulated lenses.
 
-    A ridge regression is fitted to features of simulated lenses, and predicts the labels of stored images with labels,
-    such as real lenses: nothing is adapted to these. Beside the runs stand an encoder that was never trained, and the
-    best constant, which is the median of the very labels. Intervals come from the residuals of held-out simulated
-    lenses; whether they hold the stated share of the labels is told, too, and so is how far the images lie from
-    simulated ones in the features of each encoder.
+    A ridge regression is fitted to the features of simulated lenses. It predicts the labels of stored images, for
+    example of real lenses, without any adaptation to these images. The baselines are an untrained encoder and the best
+    constant, which is the median of the labels themselves. Confidence intervals come from the residuals of held-out
+    simulated lenses. The results include the share of labels inside these intervals, and the domain gap between the
+    images and simulated lenses in the features of each encoder.
 
     Args:
         data: Stored images with labels, `[READER:]PATH`.
-        labels: Label to judge; by default all that the simulations record in the same unit, too.
-        lenses: Simulated lenses to fit to.
-        test_lenses: Simulated lenses that are held out, for intervals and distances.
-        seed: Seed of the lenses, of the untrained encoder and of all else that is random.
-        simulator: Simulator to fit to, instead of the first run's.
+        labels: Label to predict; by default all labels that the simulator records in the same unit.
+        lenses: Number of simulated lenses to fit to.
+        test_lenses: Number of held-out simulated lenses, for intervals and distances.
+        seed: Random seed of the lenses, the untrained encoder, the folds and the bootstrap.
+        simulator: Simulator of the lenses to fit to, instead of the first run's.
         set: Option of the simulator to change, `OPTION=VALUE`.
     """
 
@@ -121,7 +121,7 @@ class Transfer(Evaluation):
         self.seed, self.simulator, self.set = seed, simulator, set or []
 
     def __call__(self, runs: Sequence[Run], inputs: Sequence[str] = ()) -> Transferred:
-        """Judges the runs, writes what it found into each, and returns it."""
+        """Evaluate the runs, write the results into each run, and return them."""
         named = labelled(runs, BASELINES)
         embedders: dict[str, Any] = {label: to_best_device(run.encoder()) for label, run in named.items()}
         first = next(iter(embedders.values()))
@@ -141,7 +141,9 @@ class Transfer(Evaluation):
         )
         if len(dataset) < FEWEST:
             log.info(
-                "%d images are too few to tell the set from simulations: %d or more are right", len(dataset), FEWEST
+                "%d images are too few for a classifier between images and simulations: it needs %d",
+                len(dataset),
+                FEWEST,
             )
         images = embed_rows(embedders, real)
         splits = lenses.embed(embedders)
@@ -178,7 +180,7 @@ class Transfer(Evaluation):
         )
 
     def _constant(self, truth: Array) -> Finding:
-        # The median of the very labels: no constant has a smaller mean absolute error.
+        # The median of the labels is the constant with the smallest mean absolute error.
         constant = np.full_like(truth, np.median(truth[np.isfinite(truth)]))
         return Finding(score(truth, constant, seed=self.seed), None, {}, constant, {})
 
@@ -239,17 +241,20 @@ class Transfer(Evaluation):
 
 
 def _title(parameter: Parameter, label: str, named: Mapping[str, Run]) -> str:
-    """The name of the picture of what a run makes of a label."""
+    """Return the name of the picture of a run's predictions of a parameter."""
     return parameter.name if len(named) == 1 else f"{parameter.name}-{label.replace('/', '-')}"
 
 
 def _calibration(parameter: Parameter) -> str:
+    """Return the name of the picture of the coverage of a parameter's intervals."""
     return f"calibration-{parameter.name}"
 
 
 def share_within(error: Array, half_width: float) -> Estimate:
-    """The share of errors (n,) within a half-width, with Wilson's 95 % interval
-    (https://doi.org/10.1080/01621459.1927.10502953)."""
+    """Return the share of absolute errors (n,) up to a half-width, NaN without errors.
+
+    The 95 % interval is Wilson's (https://doi.org/10.1080/01621459.1927.10502953).
+    """
     from scipy.stats import binomtest
 
     if not len(error):
@@ -260,7 +265,7 @@ def share_within(error: Array, half_width: float) -> Estimate:
 
 
 def _row(name: str, unit: str, label: str, one: Finding, gap: Gap | None) -> dict[str, str]:
-    """A row for people."""
+    """Return a row of the printed table."""
     judged = one.score
     row = {
         "label": name,
@@ -294,7 +299,7 @@ def _plain(one: Finding) -> dict[str, Any]:
 
 
 def _long(found: Transferred, parameters: Sequence[Parameter]) -> list[dict[str, Any]]:
-    """Rows for programs, one an image and encoder."""
+    """Return machine-readable rows, one for each encoder and image."""
     lines = []
     for label, gap in found.gaps.items():
         for number, name in enumerate(found.names):

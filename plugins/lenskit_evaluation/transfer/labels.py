@@ -1,4 +1,4 @@
-"""Which labels `lenskit transfer` judges: those known of the images and of simulated lenses, in one unit."""
+"""Choice of the labels that images and simulated lenses have in common."""
 
 from __future__ import annotations
 
@@ -15,16 +15,17 @@ log = logging.getLogger("lenskit")
 def common(
     data: str, known: Sequence[Parameter], simulated: Sequence[Parameter], wanted: Sequence[str] = ()
 ) -> list[Parameter]:
-    """The parameters that are both known of the images and of simulated lenses, before any work is done.
+    """Return the continuous parameters that images and simulated lenses share.
 
     Args:
-        data: What the images are called.
-        known: What is known of them.
-        simulated: What is known of simulated lenses.
-        wanted: Names of those that are to be judged; by default all, but for such in another unit, which is logged.
+        data: Name of the images, for messages.
+        known: Labels of the images.
+        simulated: Parameters of simulated lenses.
+        wanted: Names of the labels that the user chose; by default all. Without a choice, labels in another unit are
+            left out with a warning.
 
     Raises:
-        UsageError: if there is none, or one that is wanted is not among them, or is in another unit.
+        UsageError: There is no common parameter, or a chosen label is missing or in another unit.
     """
     labels = {parameter.name: parameter for parameter in known}
     possible = {parameter.name: parameter for parameter in simulated if parameter.continuous}
@@ -32,36 +33,42 @@ def common(
         if name not in labels:
             raise UsageError(f"{data} has no label {name}: it has {', '.join(labels) or 'none'}")
         if name not in possible:
-            raise UsageError(f"simulated lenses have no measured parameter {name}: they have {', '.join(possible)}")
+            raise UsageError(f"simulated lenses have no continuous parameter {name}: they have {', '.join(possible)}")
     shared = [parameter for name, parameter in possible.items() if name in (wanted or labels)]
     if not shared:
         raise UsageError(
-            f"{data} has the labels {', '.join(labels) or '(none)'}, simulated lenses {', '.join(possible)}: "
-            "none of them is the same"
+            f"{data} has the labels {', '.join(labels) or '(none)'}, simulated lenses have {', '.join(possible)}: "
+            "there is no common label"
         )
     foreign = {
-        parameter.name: f"{parameter.name} is in {labels[parameter.name].unit or 'no unit'} in {data}, but in "
-        f"{parameter.unit or 'no unit'} of simulated lenses: they cannot be compared"
+        parameter.name: f"{parameter.name} has {_unit(labels[parameter.name])} in {data}, but {_unit(parameter)} in "
+        "simulated lenses"
         for parameter in shared
         if labels[parameter.name].unit != parameter.unit
     }
     if foreign and (wanted or len(foreign) == len(shared)):
-        raise UsageError("; ".join(foreign.values()))
+        raise UsageError(f"{'; '.join(foreign.values())}: labels must have the unit of the simulator")
     for why in foreign.values():
-        log.warning("%s, so it is left out (--labels says which are to be judged)", why)
+        log.warning("%s: it is left out; choose labels with --labels NAME", why)
     return [parameter for parameter in shared if parameter.name not in foreign]
 
 
+def _unit(parameter: Parameter) -> str:
+    return f"the unit {parameter.unit}" if parameter.unit else "no unit"
+
+
 def of_known_values(data: str, dataset: Dataset, parameters: Sequence[Parameter]) -> list[Parameter]:
-    """The parameters of which some image has a value, before any image is made; what cannot be judged is logged.
+    """Return the parameters that have a value for at least one image.
+
+    Other parameters, and parameters with only one distinct value, are logged.
 
     Args:
-        data: What the images are called.
-        dataset: These.
-        parameters: Some of what is known of them.
+        data: Name of the images, for messages.
+        dataset: The images.
+        parameters: Parameters to check.
 
     Raises:
-        UsageError: if there is none.
+        UsageError: No parameter has a value.
     """
     count, kept = len(dataset), []
     values = dataset.read_parameters(range(count))
@@ -72,17 +79,15 @@ def of_known_values(data: str, dataset: Dataset, parameters: Sequence[Parameter]
             kept.append(parameter)
             if len(finite) > 1 and np.ptp(finite) == 0:
                 log.warning(
-                    "%s is %g for all %d images that it is known of: it has no R2 and no rank correlation",
+                    "%s is %g for all %d images with a known value: it has no R2 and no rank correlation",
                     parameter.name, finite[0], len(finite),
                 )  # fmt: skip
     lost = [parameter.name for parameter in parameters if parameter not in kept]
     if not kept:
-        raise UsageError(
-            f"{', '.join(lost)}: known of none of the {count} images of {data}, so there is nothing to judge"
-        )
+        raise UsageError(f"{', '.join(lost)}: known for none of the {count} images of {data}; use images with labels")
     if lost:
         log.warning(
-            "%d of %d labels are known of none of the %d images, and left out: %s",
+            "%d of %d labels are known for none of the %d images, and left out: %s",
             len(lost), len(parameters), count, ", ".join(lost),
         )  # fmt: skip
     return kept

@@ -1,4 +1,4 @@
-"""Pictures of a transfer: whether intervals hold, and where real images lie among simulated ones."""
+"""Pictures of `lenskit transfer`: coverage of intervals, and distances of images."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ BINS = 40
 
 
 def coverage_curves(found: Mapping[str, Mapping[float, Estimate]], symbol: str, count: int) -> Figure:
-    """The share of labels within intervals, against the share that should be.
+    """Draw the share of labels inside intervals against the stated probability.
 
     Args:
-        found: For each encoder, the share for each probability of the interval.
-        symbol: How the parameter is set.
-        count: Labels.
+        found: Share by the label of the encoder and the probability of the interval.
+        symbol: Symbol of the parameter, for the title.
+        count: Number of labels.
     """
     figure = Figure(figsize=(4.8, 4.8), layout="constrained")
     axes = figure.subplots()
     axes.plot([0, 1], [0, 1], color="0.25", lw=1, label="as stated")
     for number, (label, shares) in enumerate(found.items()):
-        # Side by side, so that one interval does not hide the other.
+        # Shifted sideways, so that error bars do not hide each other.
         x = np.array(list(shares)) + 0.012 * (number - (len(found) - 1) / 2)
         values = np.array([share.value for share in shares.values()])
         ends = np.array([(share.value - share.low, share.high - share.value) for share in shares.values()])
@@ -43,16 +43,18 @@ def coverage_curves(found: Mapping[str, Mapping[float, Estimate]], symbol: str, 
 
 
 def distance_histograms(gaps: Mapping[str, Gap]) -> Figure:
-    """For each encoder, distances of held-out simulated lenses as a histogram, and of the images as lines.
+    """Draw the distances of images from simulated lenses.
+
+    Held-out simulated lenses are drawn as a histogram, and images as lines.
 
     Args:
-        gaps: How far the images are, by encoder.
+        gaps: Domain gap by the label of the encoder.
     """
     figure = Figure(figsize=(9.5, 0.8 + 2.3 * len(gaps)), layout="constrained")
     for axes_row, (label, gap) in zip(figure.subplots(len(gaps), 2, squeeze=False), gaps.items(), strict=True):
         kinds = {"Mahalanobis": gap.mahalanobis, "10 nearest neighbours": gap.neighbors}
         for axes, (kind, distance) in zip(axes_row, kinds.items(), strict=True):
-            # In steps of equal ratios: some images are many times farther away.
+            # Logarithmic, because some images are many times farther away.
             both = np.concatenate([distance.images, distance.usual]).clip(1e-9)
             edges = np.geomspace(both.min(), both.max() * (1 + 1e-9) + 1e-12, BINS + 1)
             axes.hist(
@@ -68,7 +70,7 @@ def distance_histograms(gaps: Mapping[str, Gap]) -> Figure:
             median = float(np.median(distance.percentile))
             axes.set_title(f"{label}, {kind}: median of the images at {median:.0f} %", loc="left", fontsize=9)
         axes_row[1].text(
-            0.98, 0.92, f"told apart: AUC {gap.auc.value:.2f}\nenergy distance {gap.energy:.3f} (p {gap.p:.3f})",
+            0.98, 0.92, f"classifier: AUC {gap.auc.value:.2f}\nenergy distance {gap.energy:.3f} (p {gap.p:.3f})",
             transform=axes_row[1].transAxes, ha="right", va="top", fontsize=8,
         )  # fmt: skip
     handles, labels = figure.axes[0].get_legend_handles_labels()

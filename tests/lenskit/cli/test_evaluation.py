@@ -74,13 +74,13 @@ def test_a_run_whose_configuration_is_damaged(untrained: Path, lenskit: Callable
 
 def test_help_names_the_options_what_they_mean_and_their_defaults(lenskit: Callable[..., Any]) -> None:
     text = " ".join(lenskit("note", "--help").out.split())
-    assert text.startswith("Usage: lenskit note [OPTIONS] RUN IMAGES... Prints its arguments as JSON.")
+    assert text.startswith("Usage: lenskit note [OPTIONS] RUN IMAGES... Print the arguments as JSON.")
     assert "-o, --output STR File to name. [required] --count" in text
-    assert "--count INT >= 1 How many. [default: 3]" in text
-    assert "--figure / --no-figure Whether to draw one. [default: True]" in text
-    assert "--width FLOAT How wide, in pixels, which" in text
-    assert "--style 'plain' or 'bold' How it is set. [default: plain]" in text
-    assert "--columns STR Which columns; may be given more than once. --figure" in text
+    assert "--count INT >= 1 Number of lenses. [default: 3]" in text
+    assert "--figure / --no-figure Whether to draw a figure. [default: True]" in text
+    assert "--width FLOAT Width in pixels, with a text" in text
+    assert "--style 'plain' or 'bold' Style of the font. [default: plain]" in text
+    assert "--columns STR Column to print; may be given more than once. --figure" in text
 
 
 @pytest.mark.parametrize("verb", ["embed", "probe", "predict"])

@@ -1,4 +1,4 @@
-"""Runs on blobs that are to find those with a bright row or column."""
+"""Trained runs on blobs; blobs with a bright row or column are anomalies."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ Train = Callable[..., Run]
 
 @pytest.fixture(scope="session")
 def train_toy(tmp_path_factory: pytest.TempPathFactory) -> Train:
-    """Trains a run of some method for two batches; tests only read what comes of it."""
+    """Return a function that trains a run of a method for two batches.
+
+    Tests must not change the run.
+    """
 
     def made(name: str, **sections: Any) -> Run:
         config = {
@@ -36,19 +39,19 @@ def train_toy(tmp_path_factory: pytest.TempPathFactory) -> Train:
 
 @pytest.fixture(scope="session")
 def linear(train_toy: Train) -> Run:
-    """A run that reconstructs, trained on normal blobs."""
+    """Return a run with reconstructions, trained on normal blobs."""
     return train_toy("linear")
 
 
 @pytest.fixture(scope="session")
 def restless(train_toy: Train) -> Run:
-    """A siamese run, trained on normal blobs."""
+    """Return a siamese run, trained on normal blobs."""
     return train_toy("restless")
 
 
 @pytest.fixture(scope="session")
 def stored_marks(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder a class of such blobs as arrays, ten each."""
+    """Return a folder with ten arrays of each class of blobs, in subfolders."""
     import numpy as np
     import torch
 

@@ -1,4 +1,4 @@
-"""Intervals of an area under a ROC curve and of differences, against published figures and closed forms."""
+"""Intervals of areas under ROC curves, against published figures and closed forms."""
 
 from __future__ import annotations
 
@@ -22,14 +22,17 @@ SIDES = st.lists(st.integers(0, 9), min_size=1, max_size=20)
 
 
 def test_the_variance_of_hanley_and_mcneil() -> None:
-    """Their example (1982, table II): .893 of 58 normal and 51 abnormal images has a standard error of .032."""
+    """Reproduce table II of Hanley & McNeil (1982).
+
+    An area of .893 from 58 normal and 51 abnormal images has a standard error of .032.
+    """
     assert np.sqrt(hanley_mcneil(0.893, 58, 51)) == pytest.approx(0.032, abs=0.0005)
     for area in (0.0, 1.0):
         assert hanley_mcneil(area, 30, 40) == 0
 
 
 def test_an_end_is_where_the_area_is_just_not_contradicted() -> None:
-    """With the variance of the formula itself the interval is Newcombe's."""
+    """If the sample variance equals the formula, the interval is Newcombe's."""
     area, n, m = 0.95, 40, 60
     low, high = score_interval(area, hanley_mcneil(area, n, m), n, m, 10.0)
     for end in (low, high):
@@ -70,8 +73,10 @@ def test_images_that_err() -> None:
 def test_the_interval_of_a_difference_of_independent_shares(
     counts: tuple[int, int, int, int], expected: tuple[float, float]
 ) -> None:
-    """With Wilson's intervals it is method 10 of Newcombe (1998, table II,
-    https://doi.org/10.1002/(SICI)1097-0258(19980430)17:8<873::AID-SIM779>3.0.CO;2-I)."""
+    """With Wilson's intervals the result is method 10 of Newcombe (1998), table II.
+
+    https://doi.org/10.1002/(SICI)1097-0258(19980430)17:8<873::AID-SIM779>3.0.CO;2-I
+    """
 
     def share(found: int, of: int) -> Estimate:
         ends = binomtest(found, of).proportion_ci(method="wilson")

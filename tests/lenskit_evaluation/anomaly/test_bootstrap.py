@@ -1,4 +1,4 @@
-"""Intervals: stratified, shared by all detectors, and as wide as they should be."""
+"""Bootstrap intervals: stratification, shared resamples, width and coverage."""
 
 from __future__ import annotations
 
@@ -24,8 +24,10 @@ def drawn(seed: int, shift: float = 1.0) -> np.ndarray:
 
 
 def test_the_interval_is_as_wide_as_the_variance_of_the_statistic() -> None:
-    """DeLong, DeLong & Clarke-Pearson (1988, https://doi.org/10.2307/2531595) have its standard error without any
-    resampling."""
+    """The width agrees with the standard error of DeLong, DeLong & Clarke-Pearson.
+
+    They compute it without resampling (1988, https://doi.org/10.2307/2531595).
+    """
     scores = drawn(0)
     groups = {"all": TRUTH.anomalies, "spherical": ("spherical",)}
     found = resample_ranks(TRUTH, {"a": scores}, groups, resamples=2000)["a"]
@@ -60,7 +62,7 @@ def test_where_no_image_contradicts_another_the_interval_is_the_exact_binomial_o
             assert each.value == value
             assert (each.low, each.high) == pytest.approx((expected.low, expected.high))
         assert np.isnan(precision.low)
-        # Nor do two detectors that both find all of them.
+        # The difference of two perfect detectors has the width of their intervals.
         nothing = found.minus(found)
         width = expected.high - expected.low
         assert (nothing.value, nothing.low, nothing.high) == pytest.approx((0, -width, width))
@@ -73,7 +75,10 @@ def test_where_no_image_contradicts_another_the_interval_is_the_exact_binomial_o
 @pytest.mark.parametrize("spread", [1.0, 2.0])
 @pytest.mark.parametrize("number", [30, 150])
 def test_intervals_contain_an_area_close_to_one(number: int, spread: float) -> None:
-    """Of 95 % intervals of normally distributed scores; the standard error of each share is .015 or less."""
+    """About 95 % of the intervals contain the true area.
+
+    Scores are normally distributed. The standard error of each share is .015 or less.
+    """
     truth = Truth(("none", "vortex"), np.repeat([0, 1], number), "none")
     rng, replications, contained = np.random.default_rng(0), 200, []
     for area in (0.97, 0.98, 0.99, 0.995, 0.998):
@@ -92,8 +97,10 @@ def test_intervals_contain_an_area_close_to_one(number: int, spread: float) -> N
 
 @pytest.mark.parametrize(("number", "common"), [(50, 0.8), (150, 0.3)])
 def test_intervals_contain_the_difference_of_two_areas(number: int, common: float) -> None:
-    """Of 95 % intervals of normally distributed scores with the correlation `common`; the standard error of each share
-    is .02 or less."""
+    """About 95 % of the intervals contain the true difference.
+
+    Scores are normally distributed with the correlation `common`. The standard error of each share is .02 or less.
+    """
     truth = Truth(("none", "vortex"), np.repeat([0, 1], number), "none")
     rng, replications, contained = np.random.default_rng(0), 120, []
     for areas in ((0.97, 0.95), (0.998, 0.99), (0.9, 0.9), (0.7, 0.65)):
@@ -113,7 +120,10 @@ def test_intervals_contain_the_difference_of_two_areas(number: int, common: floa
 
 
 def test_with_many_images_a_difference_scatters_as_its_variance_says() -> None:
-    """DeLong, DeLong & Clarke-Pearson (1988, https://doi.org/10.2307/2531595) have it, with the covariance of both."""
+    """The width and p agree with the variance of DeLong, DeLong & Clarke-Pearson.
+
+    Their variance includes the covariance of both areas (1988, https://doi.org/10.2307/2531595).
+    """
     one, other = (drawn(0) + 0.5 * drawn(seed, 0.5) for seed in (1, 2))
     components = []
     for scores in (one, other):
@@ -126,7 +136,7 @@ def test_with_many_images_a_difference_scatters_as_its_variance_says() -> None:
 
 
 def test_a_detector_without_errors_beside_one_that_errs() -> None:
-    """Nothing is known of their correlation: the interval is that of independent areas."""
+    """Without errors of one detector, the interval is the one of independent areas."""
     perfect, other = 100.0 * (LABEL > 0), drawn(0)
     found = resample_ranks(TRUTH, {"a": perfect, "b": other}, {"": TRUTH.anomalies}, levels=())
     one, two = found["a"][""], found["b"][""]
@@ -138,7 +148,7 @@ def test_a_detector_without_errors_beside_one_that_errs() -> None:
 
 
 def test_pairing_narrows_a_difference() -> None:
-    # Two detectors that err on the same images, of which one is better.
+    # Two detectors make errors on the same images, and one detector is better.
     hard = drawn(0)
     one, other = hard + 0.1 * drawn(1, 3.0), hard + 0.1 * drawn(2, 0.0)
     paired = paired_difference(TRUTH, one, other)

@@ -1,4 +1,4 @@
-"""Detectors, against scikit-learn and closed forms."""
+"""Detectors of anomalies, against scikit-learn and closed forms."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from lenskit_evaluation.anomaly.detectors import (
 
 @pytest.fixture
 def blobs(linear: Run) -> tuple[torch.Tensor, torch.Tensor]:
-    """Normal blobs, and blobs of which some are not."""
+    """Return normal blobs, and a mixture of normal and strange blobs."""
     normal, mixed = linear.simulator(), linear.simulator(marks=("none", "row"))
     return normal.render(normal.scene(1, "a", torch.arange(40))), mixed.render(mixed.scene(2, "b", torch.arange(30)))
 
@@ -43,12 +43,12 @@ def test_a_score_is_the_distance_to_the_kth_neighbour_of_unit_features():
     a, b = (flat(x) / np.linalg.norm(flat(x), axis=1, keepdims=True) for x in (asked, known))
     expected = np.sort(np.linalg.norm(a[:, None] - b, axis=2), 1)[:, 2]
     assert found == pytest.approx(expected, rel=1e-5)
-    # Brightness is no sign of strangeness: features count by their direction.
+    # Brighter images get the same scores, because features are scaled to unit length.
     assert Neighbours(flat, [known], 3, "pixels").score(5 * asked) == pytest.approx(expected, rel=1e-5)
 
 
 def test_more_neighbours_than_lenses_are_refused():
-    with pytest.raises(UsageError, match="--neighbours 9 are more than the 4 training lenses there are"):
+    with pytest.raises(UsageError, match="--neighbours 9 is more than the 4 training lenses: use"):
         Neighbours(lambda images: images.flatten(1).numpy(), [torch.rand(4, 1, 2, 2)], 9, "pixels")
 
 

@@ -1,4 +1,4 @@
-"""From embeddings to scores."""
+"""Anomaly scores of embeddings."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ CLASS = Parameter("kind", classes=("none", "vortex"))
 
 
 def features(n: int = 200, seed: int = 0, shift: float = 1.0, **more: Any) -> Embeddings:
-    """Two classes in turn: directions about an axis, those of the second turned away from it."""
+    """Return features of two alternating classes, with different mean directions."""
     rng = np.random.default_rng(seed)
     kind = np.arange(n) % 2
     x = rng.normal(size=(n, 4)) * 0.3 + np.stack([np.ones(n), shift * kind, np.zeros(n), np.zeros(n)], 1)
@@ -48,7 +48,7 @@ def test_images_are_compared_with_a_reference(tmp_path: Path) -> None:
 
 
 def test_without_one_half_of_the_normal_lenses_is_compared_with() -> None:
-    """Of a lens with several views, all are on one side."""
+    """All views of a lens are on the same side."""
     lens = np.arange(200) // 4 * 2 + np.arange(200) % 2
     truth, scored = judge_embeddings([features(lens=lens)], Anomaly(normal="none").options)
     assert scored["mine"].training_lenses == 50
@@ -100,17 +100,17 @@ def test_what_cannot_be_judged_is_said_in_one_line(tmp_path: Path) -> None:
     none = Embeddings(np.eye(9), {"kind": np.ones(9)}, parameters=[CLASS])
     mine, other = features(about=about), features(100, path="other.npz")
     cases: list[tuple[tuple[Embeddings, ...], dict[str, Any], str]] = [
-        ((plain,), {}, "no class is recorded of these images: .* such as those of `lenskit embed RUN --data FOLDER`"),
-        ((mine,), {"data": "images"}, "--data is for runs: embeddings are judged on the images that they are of"),
+        ((plain,), {}, "these images have no class label: .* example from `lenskit embed RUN --data FOLDER`"),
+        ((mine,), {"data": "images"}, "--data is for runs: embeddings have their own images"),
         ((mine, other), {}, "mine and other hold features of different images"),
         ((one,), {}, r"holds 1 lenses of the class none, .* with --reference"),
         ((none,), {"normal": "none"}, r"holds 0 lenses of the class none"),
         ((mine,), {"normal": "vortx"}, r"did you mean vortex\?"),
-        ((mine,), {"neighbours": 1000}, "--neighbours 1000 are more than the 50 training lenses"),
-        ((mine,), {"reference": str(tmp_path / "wide.npz")}, "wide.npz holds 5 features an image, mine 4"),
+        ((mine,), {"neighbours": 1000}, "--neighbours 1000 is more than the 50 training lenses"),
+        ((mine,), {"reference": str(tmp_path / "wide.npz")}, "wide.npz has 5 features an image, mine has 4"),
         ((mine,), {"reference": str(tmp_path / "byol.npz")}, "byol.npz and mine are by two encoders"),
-        ((mine,), {"reference": str(tmp_path / "same.npz")}, "same.npz and mine are of the same images"),
-        ((mine, features(path="b.npz")), {"reference": "known.npz"}, "judge mine and b apart"),
+        ((mine,), {"reference": str(tmp_path / "same.npz")}, "same.npz and mine have the same images"),
+        ((mine, features(path="b.npz")), {"reference": "known.npz"}, "evaluate mine and b with one command each"),
     ]
     for subjects, said, complaint in cases:
         with pytest.raises(LenskitError, match=complaint) as error:
@@ -119,7 +119,7 @@ def test_what_cannot_be_judged_is_said_in_one_line(tmp_path: Path) -> None:
 
 
 def test_runs_and_embeddings_are_judged_apart(linear: Run) -> None:
-    with pytest.raises(UsageError, match=r"is a run and mine.npz holds embeddings: judge them apart"):
+    with pytest.raises(UsageError, match=r"is a run and mine.npz holds embeddings: evaluate them with one"):
         Anomaly()([linear, features()])
     with pytest.raises(UsageError, match="--reference is for embeddings: a run is compared with"):
         Anomaly(reference="known.npz")([linear])
@@ -130,4 +130,4 @@ def test_runs_and_embeddings_are_judged_apart(linear: Run) -> None:
 def test_a_flattering_reference_is_warned_of(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     features().save(tmp_path / "known.npz")
     judge_embeddings([features()], Anomaly(reference=str(tmp_path / "known.npz")).options)
-    assert "100 or more of the 200 images have the very features of images that they are compared with" in caplog.text
+    assert "at least 100 of the 200 images have the same features as an image of the reference" in caplog.text

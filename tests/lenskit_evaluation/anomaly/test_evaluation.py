@@ -1,4 +1,4 @@
-"""The verb: what it writes, prints and refuses."""
+"""Files, printed tables and errors of `lenskit anomaly`."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from lenskit_evaluation.report.evaluation import Report
 
 @pytest.fixture
 def table(tmp_path: Path) -> Path:
-    """Scores of two detectors of forty images, some of them tied."""
+    """Return a table of scores of forty images by two detectors, with ties."""
     rng = np.random.default_rng(0)
     lines = ["name,class,score_a,score_b"]
     for number in range(40):
@@ -52,7 +52,7 @@ def test_a_table_is_judged_without_any_run(table: Path, capsys: pytest.CaptureFi
     values = [stored["detectors"][name]["figures"]["vortex"]["auc"]["value"] for name in "ba"]
     assert difference["value"] == pytest.approx(values[0] - values[1])
     assert {path.name for path in folder.glob("*.png")} == {"roc.png", "scores.png"}
-    # What is written can be judged anew, and comes out the same.
+    # An evaluation of the written scores gives the same figures.
     again = lenskit.evaluate("anomaly", scores=str(folder / "scores.csv"), normal="none")
     assert again.detectors["a"].together.auc.value == stored["detectors"]["a"]["figures"]["vortex"]["auc"]["value"]
     assert again.detectors["a"].together.auc.low == stored["detectors"]["a"]["figures"]["vortex"]["auc"]["low"]
@@ -60,7 +60,7 @@ def test_a_table_is_judged_without_any_run(table: Path, capsys: pytest.CaptureFi
 
 
 def test_many_classes_are_folded(tmp_path: Path) -> None:
-    """The table and the pictures have the mean and the worst class; the files have each."""
+    """Tables and pictures show the mean and the worst class; files have all classes."""
     rng, names = np.random.default_rng(0), ["none", *(f"kind {number}" for number in range(6))]
     lines = ["name,class,score_a,score_b"]
     for number in range(280):
@@ -110,7 +110,7 @@ def test_a_run_is_judged_on_what_its_simulator_makes(linear: Run, tmp_path: Path
     again = lenskit.evaluate("anomaly", scores=str(folder / "scores.csv"), normal="none", resamples=100)
     assert [*again.detectors] == [*judged.detectors]
     assert [each["class"] for each in scores] == [judged.truth.classes[number] for number in judged.truth.label]
-    # The row that `lenskit report` has of the run.
+    # The row of the run in `lenskit report`.
     (line,) = Report(output=str(tmp_path / "report.html"))([linear])
     assert line["anomaly: AUC"] == one.together.auc.value
     assert "anomaly: AUC (neighbours)" in line
@@ -120,10 +120,10 @@ def test_a_run_is_judged_on_what_its_simulator_makes(linear: Run, tmp_path: Path
     ("flags", "said"),
     [
         ([], "anomaly needs a run, embeddings, or --scores with a table of scores"),
-        (["--scores", "scores.csv"], "--normal says which class is no anomaly"),
+        (["--scores", "scores.csv"], "has the classes none, vortex: pass the normal one, --normal NAME"),
         (["--scores", "scores.csv", "--normal", "vortx"], "'vortx' (did you mean vortex?)"),
-        (["--scores", "scores.csv", "--data", "images"], "--scores holds scores already, and --data says what to"),
-        (["--scores", "scores.csv", "--set", "classes=none"], "and --set says what to score: give one of them"),
+        (["--scores", "scores.csv", "--data", "images"], "--scores is a table of scores, and --data chooses images"),
+        (["--scores", "scores.csv", "--set", "classes=none"], "and --set chooses images to score: give one of them"),
         (["--data", "images", "--simulator", "blobs"], "--data and --simulator are two sources"),
         (["--scores", "one.csv"], "all 2 images are of the class normal: without anomalies AUC is not defined"),
         (["--scores", "ones.csv"], "no image is of the class normal, all 2 are of anomaly: AUC is not defined"),
@@ -150,5 +150,5 @@ def test_what_cannot_be_drawn_leaves_nothing(table: Path, monkeypatch: pytest.Mo
 
 
 def test_runs_and_a_table_are_not_judged_together(linear: Run, table: Path) -> None:
-    with pytest.raises(lenskit.UsageError, match="--scores holds scores already: give .* or runs"):
+    with pytest.raises(lenskit.UsageError, match="--scores is a table of scores and needs no run: give .* or runs"):
         Anomaly(scores=str(table), normal="none")([linear])

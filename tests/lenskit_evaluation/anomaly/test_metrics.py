@@ -1,4 +1,4 @@
-"""What is said of detectors, and what is refused."""
+"""Figures of detectors, against scikit-learn, and invalid input."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pictures of scores."""
+"""Pictures of `lenskit anomaly`."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_curves_are_those_of_the_table(judged: Judged) -> None:
         line = axes.lines[0]
         np.testing.assert_allclose(line.get_xdata(), curve.false_positive, atol=1e-9)
         np.testing.assert_array_equal(line.get_ydata(), curve.true_positive)
-        # Two detectors of one order have one curve.
+        # Two detectors that rank images in the same order have the same curve.
         np.testing.assert_array_equal(axes.lines[1].get_ydata(), line.get_ydata())
     texts = [text.get_text() for text in figure.legends[0].get_texts()]
     assert texts[0] == f"line: AUC {judged.detectors['line'].together.auc}"
@@ -53,7 +53,7 @@ def test_scores_of_any_size_are_drawn(scores: np.ndarray) -> None:
     figure.savefig(BytesIO(), format="png")
     low, high = figure.axes[0].get_xlim()
     assert low < high
-    # All images of a class in a bin: each outline reaches one.
+    # All images of a class are in one bin, so that each outline reaches 1.
     assert [patch.get_xy()[:, 1].max() for patch in figure.axes[0].patches] == pytest.approx([1, 1, 1])
 
 
@@ -73,7 +73,7 @@ def test_every_image_is_in_a_histogram(judged: Judged) -> None:
     for axes in figure.axes:
         for patch, label in zip(axes.patches, ("none", "spherical", "vortex"), strict=True):
             assert patch.get_label() == label
-            # The outline of a histogram: an even number of points a bin, whose heights are the shares.
+            # The outline of a histogram has two points a bin; their heights are the shares.
             x, y = patch.get_xy().T
             top = y[1 : np.argmax(x) + 1 : 2] if label == "none" else y[1:-1:2]
             assert top.sum() == pytest.approx(1)

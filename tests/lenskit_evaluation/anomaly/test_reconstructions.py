@@ -1,4 +1,4 @@
-"""The published errors of reconstructions, against SciPy."""
+"""Reconstruction errors, against SciPy and NumPy."""
 
 from __future__ import annotations
 

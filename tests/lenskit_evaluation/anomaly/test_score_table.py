@@ -1,4 +1,4 @@
-"""Tables of scores: what is read, and the one line that says what is wrong."""
+"""Tables of scores, and the messages for invalid ones."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from lenskit.errors import UsageError
 from lenskit.files import write_atomically
 from lenskit_evaluation.anomaly.metrics import Judged, Judgement
-from lenskit_evaluation.anomaly.report import _scores
+from lenskit_evaluation.anomaly.report import scores_csv
 from lenskit_evaluation.anomaly.score_table import read_scores
 from lenskit_evaluation.anomaly.scored import Scored, Truth
 from lenskit_evaluation.bootstrap import Estimate
@@ -71,17 +71,16 @@ def test_a_class_goes_before_a_label_where_one_is_normal(tmp_path: Path) -> None
         ("score,lable\n1,0\n", {}, "no column label (or class, with --normal NAME) (did you mean lable?); it has"),
         ("score,label\n1,0\n", {"normal": "none"}, "has no column class; it has score, label"),
         ("score,label\n1,0\n", {"label": "labels"}, "has no column labels (did you mean label?)"),
-        ("score,class\n1,a\n2,b\n3,a\n", {}, "--normal says which class is no anomaly: in the column class of"),
-        ("score,class\n1,a\n2,b\n3,a\n", {}, "are a, b"),
-        ("score,class\n1,none\n2,vortex\n", {"normal": "nome"}, "'nome' (did you mean none?); in the column class"),
-        ("score,class\n1,none\n2, \n", {"normal": "none"}, "line 3: there is no class"),
+        ("score,class\n1,a\n2,b\n3,a\n", {}, "scores.csv: the column class has the classes a, b: pass the normal one"),
+        ("score,class\n1,none\n2,vortex\n", {"normal": "nome"}, "'nome' (did you mean none?); the column class has"),
+        ("score,class\n1,none\n2, \n", {"normal": "none"}, "line 3: the class is missing"),
         ("# table\nscore,label\n1,0\n\n2,2\n", {}, "line 5: the label '2' is neither 0 (normal) nor 1 (anomaly)"),
         ("score,label\n1,0\nhigh,1\n", {}, "line 3: the score 'high' is no number"),
         ("score,label\n1,0\nnan,1\n,0\n", {}, "2 of 3 values of score are NaN or missing, the first on line 3"),
         ("score,label\n1,0\n1\n", {}, "line 3: 1 cells, where the header has 2"),
         ("score,label\n1,0\n# no row\n", {}, "1 cells, where the header has 2; comments stand above the header"),
-        ("score,score_score,label\n1,1,0\n", {}, "the columns score and score_score are of one detector, score"),
-        ("score_,label\n1,0\n", {}, "the column score_ names no detector: it is score, or score_NAME"),
+        ("score,score_score,label\n1,1,0\n", {}, "the columns score and score_score have the same detector name"),
+        ("score_,label\n1,0\n", {}, "the column score_ names no detector: rename it to score or score_NAME"),
         ("score,score,label\n1,1,0\n", {}, "line 1: two columns are called 'score'"),
         ('score,label\n"1,0\n', {}, "line 2: no comma-separated values: unexpected end of data"),
     ],
@@ -112,7 +111,7 @@ def test_what_is_written_is_read_back_whole(
                   "none", names)  # fmt: skip
     path = tmp_path_factory.mktemp("scores") / "scores.csv"
     judgement = Judgement(Scored(np.array(scores), "score"), {}, {}, Estimate(np.nan))
-    write_atomically(path, _scores(Judged(truth, {"a": judgement}, {})))
+    write_atomically(path, scores_csv(Judged(truth, {"a": judgement}, {})))
     again, scored = read_scores(path, normal="none")
     assert list(again.names) == [name.strip() for name in names]
     assert [again.classes[number] for number in again.label] == list(classes)

@@ -1,4 +1,4 @@
-"""One pass of a network for all that look at the same images."""
+"""Network outputs that several detectors share."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from lenskit_evaluation.anomaly.shared import Shared
 
 
 class Halves(Method, Scorer, Reconstructor):
-    """Reconstruct half of an image, with a term that needs its features."""
+    """A method that reconstructs half of the image, with a term from the features."""
 
     def __init__(self, backbone: Backbone) -> None:
         super().__init__(backbone)
@@ -29,7 +29,7 @@ class Halves(Method, Scorer, Reconstructor):
 
 
 def passes(encoder: Encoder) -> list[int]:
-    """Sizes of the batches that go through a network."""
+    """Return a list that grows by the size of each batch that goes through a network."""
     found: list[int] = []
     first = next(module for module in encoder.backbone.modules() if not [*module.children()])
     first.register_forward_hook(lambda _, inputs, __: found.append(len(inputs[0])))

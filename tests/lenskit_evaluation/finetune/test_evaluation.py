@@ -1,4 +1,4 @@
-"""What `lenskit finetune` does, finds and writes."""
+"""Training, results and files of `lenskit finetune`."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from matplotlib.figure import Figure
 from sklearn.metrics import accuracy_score, mean_absolute_error, r2_score, root_mean_squared_error
 from torch import Tensor
 
@@ -27,7 +28,7 @@ QUICK: dict[str, Any] = {"target": ["width"], "labels": 40, "test_lenses": 40, "
 
 
 class Kinds(Dataset):
-    """Noise, brighter where `bright`; in memory."""
+    """Images of noise in memory; those of the class `bright` have a bright spot."""
 
     image_shape = (1, 16, 16)
 
@@ -51,7 +52,7 @@ class Kinds(Dataset):
 
 
 class Given(Finetune):
-    """Fine-tuning on a data set in memory."""
+    """`lenskit finetune` on a data set in memory."""
 
     def __init__(self, dataset: Dataset, **options: Any) -> None:
         super().__init__(**{"test_lenses": 40, "labels": 60, "epochs": 3, "lr": 0.05, "random": False} | options)
@@ -97,7 +98,7 @@ def test_what_is_frozen_stays(run: Run, freeze: str) -> None:
     before = run.encoder().state_dict()
     after = Finetune(**QUICK, freeze=freeze, random=False)([run]).models["blobs"].encoder.state_dict()
     same = {name: torch.equal(value, after[name]) for name, value in before.items()}
-    # Weights, and running means, variances and counts of the batch norm.
+    # Weights and batch norm statistics.
     assert any("running_mean" in name for name in same)
     assert set(same.values()) == {freeze == "frozen"}
 
@@ -111,10 +112,10 @@ def test_the_same_seed_gives_the_same_and_disturbs_nothing(run: Run, tmp_path: P
     torch.manual_seed(2)
     second = Finetune(**QUICK, seeds=2, random=False)([Run(tmp_path / "again" / "blobs")])
     for a, b in zip(first.trained, second.trained, strict=True):
-        assert repr((a.label, a.seed, a.scores)) == repr((b.label, b.seed, b.scores))  # NaN is not NaN
+        assert repr((a.label, a.seed, a.scores)) == repr((b.label, b.seed, b.scores))  # repr, because NaN != NaN
     weights = [next(findings.folders[0].glob("*.safetensors")).read_bytes() for findings in (first, second)]
     assert weights[0] == weights[1]
-    # Another seed trains on other lenses, and the model kept is the first seed's.
+    # Another seed trains on other lenses. The saved model is the one of the first seed.
     assert first.trained[0].scores != first.trained[1].scores
     kept = first.models["blobs"].predict([first.test.images]).values["width"]
     assert kept.tolist() == first.trained[0].predictions["width"].tolist()
@@ -123,11 +124,11 @@ def test_the_same_seed_gives_the_same_and_disturbs_nothing(run: Run, tmp_path: P
 def test_seeds_learn_from_other_lenses_while_there_are_enough(caplog: pytest.LogCaptureFixture) -> None:
     evaluation = Finetune(labels=20, seeds=3, validation=0.25)
     with caplog.at_level("INFO", "lenskit"):
-        parts = evaluation._parts(60)
+        parts = evaluation.parts(60)
         assert not caplog.text
         assert sorted(np.concatenate([lens for part in parts for lens in part])) == list(range(60))
-        few = evaluation._parts(59)
-    assert "59 lenses are too few for 3 seeds of 20: these have lenses in common" in caplog.text
+        few = evaluation.parts(59)
+    assert "59 lenses are too few for 3 seeds of 20: seeds have lenses in common" in caplog.text
     for train, validation in (*parts, *few):
         assert (len(train), len(validation)) == (15, 5)
         assert not set(train) & set(validation)
@@ -139,7 +140,7 @@ def test_several_runs_share_lenses_and_each_gets_its_model(run: Run, tmp_path: P
     findings = Finetune(**QUICK, freeze="frozen")([run, Run(tmp_path / "other")])
     labels = [each.label for each in findings.trained]
     assert labels == ["blobs", "other", "random start", CONSTANT]
-    # The same encoder, the same lenses and the same seed.
+    # Both runs have the same encoder, lenses and seed.
     a, b = (findings.trained[number].predictions["width"] for number in (0, 1))
     assert a.tolist() == b.tolist()
     assert findings.r2("blobs") == findings.r2("other") != findings.r2("random start")
@@ -170,16 +171,16 @@ def test_labels_that_are_not_known_are_dropped_and_counted(run: Run, caplog: pyt
     assert np.isfinite(findings.test.values["width"]).all()
     assert findings.test.dropped + len(findings.test) == 30  # a quarter of 120
     assert findings.trained[0].scores["width"].dropped == findings.test.dropped > 0
-    assert "width is not known of them" in caplog.text
-    with pytest.raises(UsageError, match=r"memory has \d\d lenses to learn from .*: use --labels \d\d or fewer"):
+    assert "to learn from are left out: width is not known" in caplog.text
+    with pytest.raises(UsageError, match=r"memory has only \d\d lenses to learn from .*: use --labels \d\d or fewer"):
         Given(Kinds(width=width), target=["width"], labels=60)([run])
-    with pytest.raises(UsageError, match="known of none of the 90 lenses to learn from"):
+    with pytest.raises(UsageError, match="known for none of the 90 lenses to learn from"):
         Given(Kinds(width=np.full(120, np.nan)), target=["width"])([run])
 
 
 @pytest.mark.parametrize("wrong", [-1.0, 2.0])
 def test_numbers_that_no_class_has_are_not_known(run: Run, wrong: float) -> None:
-    """Some catalogues write -1 where there is no class. The same as if it said nothing."""
+    """A number without a class, such as -1 in some catalogues, is a missing value."""
     bright = np.arange(120) % 2.0
     bright[::5] = wrong
     same = bright.copy()
@@ -195,7 +196,7 @@ def test_no_model_without_its_report(run: Run, monkeypatch: pytest.MonkeyPatch) 
     def fails(*_: Any, **__: Any) -> None:
         raise RuntimeError("no picture")
 
-    monkeypatch.setattr("lenskit_evaluation.finetune.report._panels", fails)
+    monkeypatch.setattr(Figure, "savefig", fails)
     with pytest.raises(RuntimeError, match="no picture"):
         Given(Kinds(), target=["width"])([run])
     assert not [path for path in run.folder("finetune").rglob("*") if path.is_file()]
@@ -210,9 +211,9 @@ def test_says_what_is_wrong_before_it_works(run: Run) -> None:
         Given(Kinds(width=np.ones(120)), target=["width"])([run])
     with pytest.raises(UsageError, match="bright is bright for all of the .* no AUC"):
         Given(Kinds(bright=np.ones(120)), target=["bright"])([run])
-    with pytest.raises(UsageError, match="bright: known of none of the 90 lenses"):
+    with pytest.raises(UsageError, match="bright: known for none of the 90 lenses"):
         Given(Kinds(bright=np.full(120, 7.0)), target=["bright"])([run])
-    with pytest.raises(UsageError, match="has the labels bright, width: say which to predict, --target NAME"):
+    with pytest.raises(UsageError, match="has the labels bright, width: choose one with --target NAME"):
         Given(Kinds())([run])
     nothing = Kinds()
     nothing.parameters = []
@@ -224,7 +225,7 @@ def test_says_what_is_wrong_before_it_works(run: Run) -> None:
         Given(three, target=["width"])([run])
     with pytest.raises(UsageError, match="--name takes the name of a folder"):
         Finetune(name="../up")
-    with pytest.raises(UsageError, match="center_x turns with its image, for which center_y has to be known too"):
+    with pytest.raises(UsageError, match="center_x changes when its image is rotated, and center_y, which the"):
         Given(Kinds(center_x=np.random.default_rng(0).random(120)), target=["center_x"])([run])
     assert not any(run.folder("finetune").iterdir())
 

@@ -1,4 +1,4 @@
-"""A fine-tuned model on disk: whatever changes in its file is found, and a wrong field is named."""
+"""File of a fine-tuned model: damage is detected, and a wrong field is named."""
 
 from __future__ import annotations
 

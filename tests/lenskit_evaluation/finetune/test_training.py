@@ -1,4 +1,4 @@
-"""What of a backbone is trained, and when that ends."""
+"""Trained parts of a backbone, early stopping and losses."""
 
 from __future__ import annotations
 
@@ -12,11 +12,10 @@ from torch import Tensor, nn
 from torchvision.models import get_model
 
 from lenskit.encoder import Encoder
-from lenskit.errors import LenskitError, UsageError
+from lenskit.errors import LenskitError
 from lenskit.plugin import Parameter
 from lenskit.preprocessing.preprocess import Preprocess
-from lenskit.toolbox import orient_values
-from lenskit_evaluation.finetune.data import ORIENTATIONS, orient, oriented_labels
+from lenskit_evaluation.finetune.data import orient
 from lenskit_evaluation.finetune.model import FineTuned
 from lenskit_evaluation.finetune.training import Recipe, fit, trained_parts
 from lenskit_toys.components import Tiny
@@ -31,7 +30,7 @@ def model(*targets: Parameter) -> FineTuned:
 
 
 def noise(n: int = 60) -> tuple[Tensor, Tensor]:
-    """Images that say nothing of their labels."""
+    """Return images of noise with independent labels."""
     generator = torch.Generator().manual_seed(1)
     return torch.randn(n, 1, 16, 16, generator=generator), torch.rand(1, n, 1, generator=generator)
 
@@ -79,7 +78,7 @@ def test_stops_and_keeps_the_best() -> None:
     train, validation = np.arange(40), np.arange(40, 60)
     history = fit(tuned, images, labels, train, validation, RECIPE, 0)
     assert history.best == 1 + int(np.argmin(history.validation))
-    # There is nothing to learn but the 40 images themselves, so that it ends early.
+    # Training only overfits the 40 images, so that it ends early.
     assert len(history.validation) == history.best + RECIPE.patience < RECIPE.epochs
     predicted = torch.from_numpy(tuned.predict([images[validation]]).values["width"])
     truth = labels[0, :, 0].double()
@@ -100,7 +99,7 @@ def test_a_frozen_backbone_is_asked_once_and_gives_the_same() -> None:
     order = torch.randperm(40, generator=generator).tensor_split(3)[0]
     turn = torch.randint(8, (len(order),), generator=generator)
     before = asked.loss(asked(orient(images[order], turn)), labels[turn, order])
-    # At its start the head is zero, so that the first batch's loss is that of the mean.
+    # The head starts at zero, so that the loss of the first batch is the loss of the mean label.
     z = (labels[0, order, 0] - labels[0, :40, 0].mean()) / labels[0, :40, 0].std(correction=0)
     assert float(before) == pytest.approx(float(z.square().mean()), rel=1e-5)
     assert len(history.train) == 3
@@ -125,29 +124,3 @@ def test_classes_and_numbers_are_learned_together() -> None:
     assert np.mean(found["kind"].argmax(1) == bright.numpy()) > 0.9
     assert np.corrcoef(found["width"], bright.numpy())[0, 1] > 0.9
     assert found["width"].mean() == pytest.approx(6, abs=0.5)
-
-
-def test_labels_turn_with_their_images() -> None:
-    rng = np.random.default_rng(0)
-    parameters = [Parameter(name) for name in ("theta_E", "e1", "center_x", "center_y")]
-    values = {parameter.name: rng.normal(size=5) for parameter in parameters}
-    labels = oriented_labels(values, parameters, parameters, True).numpy()
-    assert labels.shape == (8, 5, 4)
-    for number, (quarters, mirrored) in enumerate(ORIENTATIONS):
-        np.testing.assert_allclose(labels[number, :, 0], values["theta_E"], rtol=1e-6)
-        # Of spin 2: a quarter of a turn changes the sign, a mirror does not.
-        np.testing.assert_allclose(labels[number, :, 1], (-1) ** quarters * values["e1"], rtol=1e-6)
-        x, y = (-values["center_x"] if mirrored else values["center_x"]), values["center_y"]
-        place = (x + 1j * y) * 1j**quarters
-        np.testing.assert_allclose(labels[number, :, 2:], np.stack([place.real, place.imag], 1), rtol=1e-5, atol=1e-6)
-    # A spot where the centre says goes where the turned centre says.
-    image = torch.zeros(8, 1, 5, 5)
-    image[:, 0, 2 + 2, 2 + 1] = 1  # x 1, y 2
-    turned = orient(image, torch.arange(8))
-    spot = {"x": torch.ones(1, dtype=torch.float64), "y": torch.full((1,), 2.0, dtype=torch.float64)}
-    for number, (quarters, mirrored) in enumerate(ORIENTATIONS):
-        row, column = (int(each) for each in turned[number, 0].nonzero()[0])
-        new = orient_values(spot, torch.tensor([quarters]), torch.tensor([bool(mirrored)]))
-        assert (column - 2, row - 2) == (int(new["x"]), int(new["y"]))
-    with pytest.raises(UsageError, match="center_x turns with its image, for which center_y has to be known too"):
-        oriented_labels({"center_x": np.ones(2)}, [parameters[2]], [parameters[2]], True)

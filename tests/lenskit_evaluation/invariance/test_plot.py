@@ -1,3 +1,5 @@
+"""Picture of kept and forgotten parameters."""
+
 from __future__ import annotations
 
 import numpy as np

@@ -1,4 +1,4 @@
-"""What is read off features, against scikit-learn and closed forms."""
+"""Predictions from features, against scikit-learn and closed forms."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from lenskit_evaluation.invariance.reading import read_off, skill
 
 
 def rows(n: int, seed: int, features) -> Rows:
-    """Images of a number u and a class k, of which features are made."""
+    """Return images with a number u and a class k, and features as a function of both."""
     rng = np.random.default_rng(seed)
     u, k = rng.uniform(-1, 1, n), rng.integers(3, size=n).astype(float)
     return Rows(features(u, k, rng), {"u": u, "k": k}, np.arange(n), [str(i) for i in range(n)])
@@ -49,7 +49,7 @@ def test_skill_knows_what_it_does_not_know() -> None:
 
 
 def test_what_a_linear_probe_does_not_see_is_found() -> None:
-    def hidden(u, k, rng):  # u is an angle's place on a circle, traversed twice; k is where noise is wide
+    def hidden(u, k, rng):  # u is an angle on a circle
         noise = rng.normal(size=(len(u), 2)) * 0.02
         return (
             np.column_stack([np.cos(2 * np.pi * u), np.sin(np.pi * u) ** 3, np.sin(2 * np.pi * u)])[:, [0, 2]] + noise
@@ -85,7 +85,7 @@ def test_a_number_that_no_class_has_is_not_known() -> None:
     reading = read_off(train, test, [K])["k"]
     assert np.isnan(reading.truth[:20]).all()
     assert reading.skill()[0] == 1
-    assert (test.values["k"][:20] == 3).all()  # what is given stays as it is
+    assert (test.values["k"][:20] == 3).all()  # the input does not change
 
 
 def test_what_is_not_known_is_left_out(caplog: pytest.LogCaptureFixture) -> None:
@@ -98,7 +98,7 @@ def test_what_is_not_known_is_left_out(caplog: pytest.LogCaptureFixture) -> None
     assert list(found) == ["u"]
     assert found["u"].skill()[0] > 0.99
     assert "same is the same in all lenses" in caplog.text
-    assert "rare is known of 5 and 200 lenses" in caplog.text
+    assert "rare is known for 5 training and 200 test images, fewer than 20" in caplog.text
     train.features[0, 0] = np.inf
     with pytest.raises(LenskitError, match="not finite"):
         read_off(train, test, [U])

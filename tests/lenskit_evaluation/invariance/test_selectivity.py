@@ -1,4 +1,4 @@
-"""The score of what was kept and forgotten, in closed form."""
+"""Score of kept and forgotten parameters, in closed form."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LENS = np.arange(200)
 
 
 def reading(name: str, r2: float) -> Reading:
-    """What has exactly this R2: the truth with an error of the right size at right angles to it."""
+    """Return predictions with exactly this R2: the truth plus a scaled random error."""
     truth = TRUTH[name]
     error = np.random.default_rng(len(name)).normal(size=len(truth))
     error *= np.sqrt((1 - r2) * truth.var() / (error**2).mean())
@@ -32,11 +32,11 @@ def score(theta_E: float, e1: float, x: float, size: float, **given):
     ("skills", "expected"),
     [
         ((1, 1, 0, 0), 1),  # the lens and nothing else
-        ((0, 0, 1, 1), -1),  # all but the lens
+        ((0, 0, 1, 1), -1),  # everything except the lens
         ((1, 1, 1, 1), 0),  # everything
         ((0, 0, 0, 0), 0),  # collapsed
         ((0.8, 0.4, 0.3, 0.1), 0.4),
-        ((0.8, -3, 0.3, -1), 0.25),  # worse than a constant is not worse than nothing
+        ((0.8, -3, 0.3, -1), 0.25),  # negative skills count as 0
     ],
 )
 def test_without_anything_given(skills: tuple[float, ...], expected: float) -> None:
@@ -47,13 +47,13 @@ def test_without_anything_given(skills: tuple[float, ...], expected: float) -> N
 
 def test_what_is_given_away_is_taken_off() -> None:
     control = {"theta_E": reading("theta_E", 0.2), "e1": reading("e1", 0.9)}
-    # (.6 - .2 + 0) / (.8 + .1): the light tells e1 better than the image with its source does.
+    # (.6 - .2 + 0) / (.8 + .1): the control predicts e1 better than the image with its source.
     assert score(0.6, 0.5, 0, 0, controls=[control]).kept.value == pytest.approx(0.4 / 0.9)
-    # What follows from the lens is no leftover: features of the lens alone still score 1.
+    # Implied parameters do not count as left: features of the lens alone still score 1.
     implied = {"x": reading("x", 0.3)}
     assert score(1, 1, 0.3, 0, controls=[control], implied=implied).score.value == pytest.approx(1)
     assert score(1, 1, 1, 0, implied=implied).left.value == pytest.approx(0.7 / 1.7)
-    # Of two controls the better counts.
+    # The better of two controls counts.
     blind = {"theta_E": reading("theta_E", 0.0), "e1": reading("e1", 0.3)}
     assert score(0.6, 0.5, 0, 0, controls=[blind, control]).kept.value == pytest.approx(0.4 / 0.9)
     everything = {"theta_E": reading("theta_E", 1.0), "e1": reading("e1", 1.0)}
@@ -72,17 +72,17 @@ def test_a_share_is_one(pairs: list[tuple[float, float]]) -> None:
 
 
 def test_intervals_hold_the_truth() -> None:
-    """Of many test sets, about 95 % have the score of all lenses in their interval."""
+    """About 95 % of the intervals of many test sets contain the true score."""
     rng = np.random.default_rng(1)
     inside = 0
     for trial in range(100):
         u, v = rng.normal(size=(2, 150))
-        # R2 is .5 for what is kept, .2 for the rest.
+        # R2 is .5 for the kept parameter and .2 for the other one.
         kept = Reading(u, u + np.sqrt(0.5) * rng.normal(size=150), 0, "ridge")
         rest = Reading(v, v + np.sqrt(0.8) * rng.normal(size=150), 0, "ridge")
         found = selectivity({"u": kept}, {"v": rest}, lens=np.arange(150), resamples=200, seed=trial).score
         inside += found.low < 0.3 < found.high
-    assert inside >= 85  # of 95 expected; binomial errors 2.2
+    assert inside >= 85  # 95 are expected, with a binomial error of 2.2
 
 
 def test_images_of_a_lens_are_resampled_together() -> None:

@@ -1,4 +1,4 @@
-"""What `lenskit probe` finds, writes and prints."""
+"""Results, files and printed tables of `lenskit probe`."""
 
 from __future__ import annotations
 
@@ -16,14 +16,12 @@ from sklearn.preprocessing import StandardScaler
 
 from lenskit.cli.main import run as lenskit
 from lenskit.errors import LenskitError, UsageError
-from lenskit.evaluation import Embeddings, Run, SimulatedLenses, simulated_split
+from lenskit.evaluation import Embeddings, Run, simulated_split
 from lenskit.plugin import Parameter
 from lenskit_evaluation.bootstrap import Estimate
 from lenskit_evaluation.metrics import Score
 from lenskit_evaluation.predict import Predict
-from lenskit_evaluation.probe.evaluation import Probe, _given_away
-from lenskit_evaluation.probe.label_curves import Point
-from lenskit_evaluation.probe.plots import label_curves
+from lenskit_evaluation.probe.evaluation import Probe, shortcut_lines
 from lenskit_evaluation.probe.probing import Row
 from lenskit_evaluation.probe.saved_probe import FittedProbe
 from lenskit_lensing.simulators.hst import HST
@@ -44,15 +42,15 @@ def test_the_table_its_baselines_and_pictures(run: Run, capsys: pytest.CaptureFi
     ]  # fmt: skip
     constant = rows["constant", "-", ""].scores["width"]
     assert constant.r2.value == pytest.approx(0, abs=0.05)
-    # Without its blob an image is noise, in which there is no width.
+    # An image without its blob is noise, so that the width cannot be predicted.
     assert rows["blobs, no source", "ridge", ""].scores["width"].r2.value < 0.1
-    # 64 neighbours are most of the 100 lenses there are.
+    # kNN is worse, because 64 neighbours are most of the 100 lenses.
     for probe, least in (("ridge", 0.5), ("kNN", 0.1)):
         row = rows["blobs", probe, ""]
         assert row.scores["width"].r2.value > least
         assert (row.labels, row.draws, row.scores["width"].n) == (100, 3, 100)
         assert row.scores["width"].r2.spread > 0
-    # A constant is off by the shift of the mean, 1, and by no more than 1.5 for any lens.
+    # The bias of a constant is the shift of the mean, 1.
     assert rows["constant", "-", shift].scores["width"].bias.value == pytest.approx(1, abs=0.15)
     assert rows["blobs", "ridge", shift].scores["width"].mae.value < 1
 
@@ -90,7 +88,7 @@ def test_agrees_with_scikit_learn(run: Run) -> None:
 
 
 def embeddings(n: int = 300, **values: np.ndarray) -> Embeddings:
-    """Features from which theta_E can be read off, and a class."""
+    """Return embeddings that determine theta_E and, with noise, a class label."""
     rng = np.random.default_rng(0)
     x = rng.normal(size=(n, 8))
     known = {"theta_E": 1 + 0.1 * x[:, 0], "is_lens": (x[:, 1] + 0.3 * rng.normal(size=n) > 0).astype(float), **values}
@@ -113,18 +111,18 @@ def test_embeddings(caplog: pytest.LogCaptureFixture) -> None:
     assert ridge["gamma"].n + ridge["gamma"].dropped == 75
     assert np.isnan(ridge["z_lens"].r2.value)
     assert "z_lens is 0.2 for all lenses judged on: it has no R2" in caplog.text
-    assert "gamma is not known of 20 of 300 images: left out" in caplog.text
-    assert "e1 is left out: it is known of 0 of 225 images to fit to" in caplog.text
-    assert "embeddings are held against a constant" in caplog.text
+    assert "gamma is not known for 20 of 300 images, which are left out" in caplog.text
+    assert "e1 is left out: it is known for 0 of 225 images to fit to" in caplog.text
+    assert "the only baseline of embeddings is a constant" in caplog.text
     assert "z_lens" in Path("mine.npz-evaluations/probe/table.md").read_text()
 
 
 def test_what_is_refused(run: Run) -> None:
     with pytest.raises(LenskitError, match="mine has no labels: there is nothing to probe"):
         Probe()([Embeddings(np.ones((40, 2)), path="mine.npz")])
-    with pytest.raises(LenskitError, match="theta_E is left out: it is known of 1 of 1 images to fit to"):
+    with pytest.raises(LenskitError, match="theta_E is left out: it is known for 1 of 1 images to fit to"):
         Probe()([embeddings(2)])
-    with pytest.raises(UsageError, match="--shift draws lenses from a simulator, and --data are stored"):
+    with pytest.raises(UsageError, match="--shift draws lenses from a simulator, and --data has stored"):
         Probe(data="somewhere", shift=["width=2"])
     with pytest.raises(UsageError, match="embeddings have none"):
         Probe(shift=["width=2"])([embeddings()])
@@ -139,11 +137,11 @@ def test_what_is_refused(run: Run) -> None:
 def test_stored_images_need_no_simulator(run: Run, images: Path) -> None:
     found = Probe(**SMALL, data=str(images))([run])
     assert [row.label for row in found.rows if row.probe == "ridge"] == ["blobs", "random", "pixels"]
-    assert found.rows[0].labels == 7  # of 12 lenses 3 are judged on, and a draw takes four fifths of the others
+    assert found.rows[0].labels == 7  # 3 of 12 lenses are test lenses, and a draw has four fifths of the others
 
 
 def test_predict_tells_which_probe_it_uses(run: Run, images: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """A run has one; the last that was fitted takes the place of the one before."""
+    """A run has one fitted probe; a new one overwrites it."""
     quick = {**SMALL, "controls": False}
     lenses, blobs = SMALL["lenses"] * 3, "simulator blobs@lenskit-ssl-toys"
     with caplog.at_level("INFO", "lenskit"):
@@ -155,7 +153,7 @@ def test_predict_tells_which_probe_it_uses(run: Run, images: Path, caplog: pytes
             caplog.clear()
             Predict()([run], [str(images)])
             assert f"probe fitted to {count} lenses of {data}, seed {seed}" in caplog.messages
-    (run.folder("probe") / "fitted.json").unlink()  # as of a probe that is older than this
+    (run.folder("probe") / "fitted.json").unlink()  # as for a probe of an older version
     assert not FittedProbe.load(run.folder("probe")).about
 
 
@@ -176,25 +174,6 @@ def test_predicts_files(run: Run, images: Path, tmp_path: Path, capsys: pytest.C
     printed = list(csv.DictReader(capsys.readouterr().out.splitlines()))
     assert printed[0]["width"] == rows[0]["width"]
     assert float(printed[0]["width_low"]) < float(rows[0]["width_low"])
-
-
-def test_intervals_hold_what_they_promise(run: Run) -> None:
-    Probe(lenses=500, test_lenses=500, seeds=1, mlp=False, curves=False, controls=False)([run])
-    probe = FittedProbe.load(run.folder("probe"))
-    features, truth = run.embed(1000, split="another")
-    error = np.abs(probe.predict(features)["width"] - truth["width"])
-    inside = np.mean(error <= probe.half_width(0.68)["width"])
-    # Binomial errors of 1,000 new lenses and of the 500 that the interval was set by: .015 and .021.
-    assert inside == pytest.approx(0.68, abs=4 * np.hypot(0.015, 0.021))
-
-
-def test_flags_what_is_unlike_the_simulations(run: Run) -> None:
-    Probe(lenses=500, test_lenses=500, seeds=1, mlp=False, curves=False, controls=False)([run])
-    probe, encoder = FittedProbe.load(run.folder("probe")), run.encoder()
-    images = SimulatedLenses(run.simulator(), seed=0, split="another").read(range(500)).images
-    like, unlike = encoder.embed(images), encoder.embed(-images)
-    assert probe.outliers.is_outlier(like).mean() < 0.04
-    assert probe.outliers.is_outlier(unlike).mean() > 0.5
 
 
 def test_two_runs_of_one_name_are_told_apart(run: Run, tmp_path: Path) -> None:
@@ -228,7 +207,10 @@ def test_labels_that_are_all_the_same(values: dict[str, np.ndarray], note: str, 
 
 
 def test_labels_of_tiny_numbers() -> None:
-    """Such as the mass of an axion in eV: R2 does not depend on the unit, and its error is not 0.000."""
+    """R2 does not depend on the unit, and tiny errors are not printed as 0.000.
+
+    An example is the mass of an axion in eV.
+    """
     x = np.random.default_rng(0).normal(size=(300, 4)).astype(np.float32)
     mass = 1 + np.abs(x[:, 0])
     mine = Embeddings(x, {"mass": mass, "mass_eV": mass * np.float32(1e-23)}, path="mine.npz")
@@ -246,7 +228,7 @@ def test_a_headline_label_that_few_images_have() -> None:
     Probe(lenses=20, mlp=False)([mine])
     folder = mine.folder("probe")
     assert [path.stem for path in folder.glob("*.png")] == ["r2"]
-    assert "| theta_E | known of fewer than two lenses of a draw |" in (folder / "table.md").read_text()
+    assert "| theta_E | known for fewer than two lenses of a draw |" in (folder / "table.md").read_text()
 
 
 def test_stored_images_whose_labels_are_all_the_same(run: Run, images: Path) -> None:
@@ -255,15 +237,6 @@ def test_stored_images_whose_labels_are_all_the_same(run: Run, images: Path) -> 
     Probe(lenses=100, test_lenses=100, mlp=False, data=str(images))([run])
     assert not list((run.path / "evaluations" / "probe").glob("*.png"))
     assert "all labels are 1.5" in (run.path / "evaluations" / "probe" / "table.md").read_text()
-
-
-def test_curves_of_labels_that_only_one_of_two_data_sets_has() -> None:
-    points = [
-        Point(label, name, n, (0.5, 0.6), (0.1, 0.1)) for label, name in (("a", "q"), ("b", "p")) for n in (10, 30)
-    ]
-    figure = label_curves(points, [Parameter("p"), Parameter("q")])
-    assert [[line.get_label() for line in axes.lines[:-1]] for axes in figure.axes] == [["b"], ["a"]]
-    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["b", "a"]
 
 
 def test_a_control_that_tells_a_headline_parameter_is_a_shortcut(caplog: pytest.LogCaptureFixture) -> None:
@@ -275,15 +248,18 @@ def test_a_control_that_tells_a_headline_parameter_is_a_shortcut(caplog: pytest.
         scores = {name: Score(10, 0, Estimate(low + 0.05, low, low + 0.1), *[none] * 4) for name in ("theta_E", "e1")}
         return Row("run, no source", "ridge", scores, 10, 1)
 
-    assert _given_away(lenses, None) == _given_away(lenses, control(0.04)) == []
+    assert shortcut_lines(lenses, None) == shortcut_lines(lenses, control(0.04)) == []
     assert not caplog.records
-    (line,) = _given_away(lenses, control(0.11))
+    (line,) = shortcut_lines(lenses, control(0.11))
     assert "images without a source predict theta_E (R2 0.16, at least 0.11)" in line
     assert [record.levelname for record in caplog.records] == ["WARNING"]
 
 
 def test_the_table_has_the_shortcut(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
-    """Scenes of `hst`, whose lens light follows the mass; judged with the encoder of a run that never saw them."""
+    """Scenes of `hst` have a shortcut, because their lens light follows the mass.
+
+    The encoder was not trained on such scenes.
+    """
     options = ["pixels=16", "pixel_scale=0.2", "theta_E=choice(0.3, 2)", "light_radius=1", "light_n=1"]
     found = Probe(**SMALL, seeds=1, simulator="hst", set=options)([run])
     assert found.given_away

@@ -1,4 +1,4 @@
-"""How far images lie from others, against closed forms and scipy."""
+"""Domain gaps, against closed forms and SciPy."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ def test_images_like_those_fitted_to() -> None:
 
 
 def test_images_off_together() -> None:
-    """Each is within the usual, but all lie to one side: only the set tells."""
+    """Images may differ as a set although the distance of each image is usual."""
     shifted = gauss(60, 3) + 0.9 * np.eye(6)[0]
     gap = find_gap(gauss(600, 1), gauss(300, 2), shifted)
     assert np.median(gap.mahalanobis.percentile) < 80
     assert gap.p == 0.001
-    # Of two normals at a distance delta the best classifier has an area of Phi(delta / sqrt 2).
+    # The best classifier of two normal distributions at a distance delta has an area of Phi(delta / sqrt 2).
     assert gap.auc.value == pytest.approx(stats.norm.cdf(0.9 / 2**0.5), abs=0.08)
 
 
 def test_images_between_clusters_have_no_neighbours() -> None:
-    """The middle of a ring is near in Mahalanobis's sense, and far from every image."""
+    """The middle of a ring has a small Mahalanobis distance, but no neighbours."""
     angle = np.random.default_rng(0).uniform(0, 2 * np.pi, 900)
     ring = np.column_stack([np.cos(angle), np.sin(angle)]) + 0.05 * gauss(900, 1, 2)
     gap = find_gap(ring[:600], ring[600:], 0.05 * gauss(20, 2, 2))
@@ -51,7 +51,7 @@ def test_energy_distance_is_scipys() -> None:
     a, b = gauss(40, 1, 1), gauss(50, 2, 1) + 1
     cross = np.abs(a - b.T).mean()
     expected = stats.energy_distance(a[:, 0], b[:, 0]) ** 2 / (2 * cross)
-    # scipy takes the root of twice the integral, which is the energy distance.
+    # SciPy returns the square root of the energy distance.
     assert energy_distance(a, b)[0] == pytest.approx(expected)
     assert energy_distance(a, a) == (pytest.approx(0, abs=1e-12), 1.0)
     apart = energy_distance(a, a + 1e6)
@@ -65,7 +65,7 @@ def test_p_is_uniform_where_there_is_no_difference() -> None:
 
 @pytest.mark.parametrize(("images", "is_told"), [(1, False), (9, False), (10, True)])
 def test_few_images_are_not_told_apart(images: int, is_told: bool) -> None:
-    """Two images that differ give an area of 1, with an interval from 1 to 1."""
+    """Few images have no area, because the interval could be from 1 to 1."""
     assert np.isfinite(told_apart(gauss(images, 1), gauss(20, 2)).value) == is_told
 
 

@@ -1,4 +1,4 @@
-"""What `lenskit transfer` finds, writes and refuses."""
+"""Results, files and errors of `lenskit transfer`."""
 
 from __future__ import annotations
 
@@ -12,20 +12,17 @@ from astropy.io import fits
 from scipy.stats import binomtest, spearmanr
 
 from lenskit.cli.main import run as lenskit
-from lenskit.errors import UsageError
 from lenskit.evaluation import Run
-from lenskit.plugin import Parameter
 from lenskit_evaluation.baselines import BEST_CONSTANT, RANDOM
 from lenskit_evaluation.regression import fit_linear_probe
 from lenskit_evaluation.transfer.evaluation import Transfer, share_within
-from lenskit_evaluation.transfer.labels import common
 
 SMALL = {"lenses": 200, "test_lenses": 80}
 
 
 @pytest.fixture
 def labelled(images: Path) -> Path:
-    """The folder of blobs, with widths that have their unit, one of them not known."""
+    """Return the folder of blobs, with widths in arcsec and one missing width."""
     lines = (images / "labels.csv").read_text().replace("name,width", "name,width_arcsec").splitlines()
     name, _ = lines[5].split(",")
     (images / "labels.csv").write_text("\n".join([*lines[:5], f"{name},", *lines[6:]]) + "\n")
@@ -34,28 +31,6 @@ def labelled(images: Path) -> Path:
 
 def data_of(folder: Path) -> str:
     return f"fits-folder:{folder}?columns.width=width_arcsec"
-
-
-def test_common_parameters(caplog: pytest.LogCaptureFixture) -> None:
-    width, x = Parameter("width", "arcsec"), Parameter("x", group="source")
-    stamp, kind = Parameter("stamp", identity=True), Parameter("kind", classes=("a", "b"))
-    simulations = [width, x, stamp, kind]
-    assert common("data", [x, width, kind, Parameter("q")], simulations) == [width, x]
-    assert common("data", [x, Parameter("width", "px")], simulations, ["x"]) == [x]
-    assert not caplog.records
-    other = "width is in px in data, but in arcsec of simulated lenses"
-    assert common("data", [x, Parameter("width", "px")], simulations) == [x]
-    assert other in caplog.text
-    assert "--labels" in caplog.text
-    for known, wanted in (([x, Parameter("width", "px")], ["x", "width"]), ([Parameter("width", "px")], [])):
-        with pytest.raises(UsageError, match=other):
-            common("data", known, simulations, wanted)
-    with pytest.raises(UsageError, match="data has the labels q, simulated lenses width, x: none of them is the same"):
-        common("data", [Parameter("q")], simulations)
-    with pytest.raises(UsageError, match="data has no label width: it has x"):
-        common("data", [x], simulations, ["width"])
-    with pytest.raises(UsageError, match="no measured parameter kind: they have width, x"):
-        common("data", [kind, x], simulations, ["kind"])
 
 
 def test_share_within_is_that_of_scipy() -> None:
@@ -72,7 +47,7 @@ def test_blobs(run: Run, labelled: Path, capsys: pytest.CaptureFixture[str]) -> 
     known = np.isfinite(truth)
     assert (known.sum(), findings["blobs"].score.n, findings["blobs"].score.dropped) == (11, 11, 1)
 
-    # By hand, with what the readers say of each file.
+    # The same computation without `Transfer`, from the files themselves.
     encoder = run.encoder()
     features, parameters = run.embed(200, split="probe-train")
     probe = fit_linear_probe(features, parameters["width"][:, None], ["width"])
@@ -87,7 +62,7 @@ def test_blobs(run: Run, labelled: Path, capsys: pytest.CaptureFixture[str]) -> 
     within = np.abs(expected - truth)[known] <= findings["blobs"].half_width[0.68]
     assert findings["blobs"].coverage[0.68].value == pytest.approx(within.mean())
 
-    # These images are drawn as the simulated ones are: they are not far from them, and intervals hold.
+    # The images have the same distribution as the simulated ones: there is no gap, and the coverage is right.
     gap = found.gaps["blobs"]
     assert gap.auc.low < 0.6
     assert gap.p > 0.005
@@ -118,7 +93,7 @@ def test_images_unlike_the_simulations_are_noticed(run: Run, labelled: Path) -> 
 
 
 def relabel(images: Path, **columns: str) -> None:
-    """Writes labels that are the same for all images."""
+    """Write a table with the same labels for all images."""
     names = sorted(path.stem for path in images.glob("*.fits"))
     lines = [",".join(["name", *columns]), *(",".join([name, *columns.values()]) for name in names)]
     (images / "labels.csv").write_text("\n".join(lines) + "\n")
@@ -132,14 +107,14 @@ def test_labels_without_values(
     command = ["transfer", str(run.path), "--lenses", "60", "--test-lenses", "50", "--data", data]
     relabel(images, width_arcsec="nan", x_arcsec="nan")
     assert lenskit(command) == 2
-    assert "width, x: known of none of the 12 images of" in capfd.readouterr().err
+    assert "width, x: known for none of the 12 images of" in capfd.readouterr().err
     assert not (run.path / "evaluations").exists()
-    # One without a value, and one that does not vary.
+    # One label has no value, and the other is constant.
     relabel(images, width_arcsec="1.5", x_arcsec="nan")
     assert lenskit(command) == 0
     said = caplog.text
-    assert "1 of 2 labels are known of none of the 12 images, and left out: x" in said
-    assert "width is 1.5 for all 12 images that it is known of: it has no R2 and no rank correlation" in said
+    assert "1 of 2 labels are known for none of the 12 images, and left out: x" in said
+    assert "width is 1.5 for all 12 images with a known value: it has no R2 and no rank correlation" in said
     found = json.loads((run.path / "evaluations/transfer/results.json").read_text())["parameters"]
     assert list(found) == ["width"]
     score = found["width"]["blobs"]["score"]
@@ -150,9 +125,9 @@ def test_labels_without_values(
 
 
 def test_bad_input(run: Run, images: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    # The labels have no unit, and those of the simulator have.
+    # The labels have no unit, but the simulator's parameter has one.
     assert lenskit(["transfer", str(run.path), "--data", str(images)]) == 2
-    assert "width is in no unit in" in capfd.readouterr().err
+    assert "width has no unit in" in capfd.readouterr().err
     assert lenskit(["transfer", str(run.path), "--data", str(images), "--labels", "height"]) == 2
     assert "has no label height: it has width" in capfd.readouterr().err
     assert not (run.path / "evaluations").exists()
@@ -160,7 +135,7 @@ def test_bad_input(run: Run, images: Path, capfd: pytest.CaptureFixture[str]) ->
 
 @pytest.mark.slow
 def test_slacs(real_data: Path) -> None:
-    """The whole way, from simulations to SLACS: everything is written, and a constant's figure is the known one."""
+    """A run on SLACS writes all files, and the score of the best constant is right."""
     command = ["train", "--recipe", "quickstart", "--lenses", "32", "--epochs", "1", "--batch-size", "16"]
     small = ["--set", "method.projection_dim=32", "--set", "method.hidden_dim=32", "--set", "input.size=32",
              "--set", "monitor.probe_every=0"]  # fmt: skip

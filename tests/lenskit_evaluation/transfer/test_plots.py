@@ -1,4 +1,4 @@
-"""Pictures of a transfer."""
+"""Pictures of `lenskit transfer`."""
 
 from __future__ import annotations
 

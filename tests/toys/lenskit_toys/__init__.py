@@ -1,1 +1,1 @@
-"""A third party's plugin: small components that the tests train in seconds."""
+"""Plugin of a third party, with small components that train in seconds."""

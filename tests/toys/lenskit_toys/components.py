@@ -1,4 +1,4 @@
-"""The components of the toys."""
+"""Toy simulators, backbone and methods."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from lenskit.toolbox import MacroModel
 
 
 class Blobs(Simulator):
-    """Gaussian blobs: the width is the lens, the place the source.
+    """Gaussian blobs: the width is the lens, and the position is the source.
 
     Args:
         width: Standard deviation of a blob, in pixels.
@@ -56,6 +56,13 @@ class Blobs(Simulator):
         return BlobModel(self.width.bounds, self.pixels)
 
 
+class Indelible(Blobs):
+    """Blobs whose source stays in the image even if it is omitted."""
+
+    def render(self, scene: Scene, omit=()) -> Tensor:
+        return super().render(scene)
+
+
 class BlobModel(MacroModel):
     """A blob without noise.
 
@@ -89,8 +96,8 @@ class Tiny(Backbone):
     """A small network with batch norm and dropout.
 
     Args:
-        dropout: Share of features dropped.
-        norm: Whether it normalises over the batch.
+        dropout: Share of the features that dropout sets to zero.
+        norm: Whether to use batch norm.
     """
 
     features = 16
@@ -107,11 +114,11 @@ class Tiny(Backbone):
 
 
 class Restless(Method):
-    """Pulls views together with noise from the global generator.
+    """A method that pulls views together, with noise from the global generator.
 
     Args:
-        noise: Standard deviation of that noise.
-        spread: Reward for projections that differ within a batch.
+        noise: Standard deviation of the noise.
+        spread: Weight of the reward for the standard deviation of projections in a batch.
     """
 
     views = 2
@@ -134,7 +141,7 @@ class Restless(Method):
         return {"loss": loss, "embedding": a.detach(), "projection": a.detach()}
 
     def _obey(self) -> None:
-        """Sends this process the signals of TOYS_SIGNAL=NAME+NAME...:BATCH in that batch."""
+        """Send this process the signals of TOYS_SIGNAL=NAME+NAME...:BATCH in that batch."""
         names, _, batch = os.environ.get("TOYS_SIGNAL", "").partition(":")
         if names and self.batches == int(batch):
             for name in names.split("+"):
@@ -142,10 +149,12 @@ class Restless(Method):
 
 
 class Idle(Restless):
-    """The same with weights that do nothing, as several processes have to be told.
+    """`Restless` with weights that get no gradient.
+
+    Distributed training needs a declaration of such weights.
 
     Args:
-        declared: Whether they are.
+        declared: Whether `unused_parameters` declares these weights.
     """
 
     def __init__(self, backbone: Backbone, *, declared: bool = True) -> None:
@@ -155,10 +164,10 @@ class Idle(Restless):
 
 
 class TwoOptimizers(Restless):
-    """The same with two optimisers, stepped by hand.
+    """`Restless` with two optimisers and manual optimisation.
 
     Args:
-        lr: Their learning rate.
+        lr: Learning rate of both optimisers.
     """
 
     optimizer_defaults = None
@@ -186,11 +195,11 @@ class TwoOptimizers(Restless):
 
 
 class Exploding(Restless):
-    """Its loss is not a number from some batch on.
+    """`Restless` with an infinite or NaN loss from one batch on.
 
     Args:
-        at: That batch.
-        silently: Whether it is the loss's gradient that is none: the loss of that batch is fine then.
+        at: Number of the first such batch.
+        silently: Whether only the gradient of the loss is NaN, and the loss of that batch is finite.
     """
 
     def __init__(self, backbone: Backbone, *, at: int = 5, silently: bool = False, **options) -> None:

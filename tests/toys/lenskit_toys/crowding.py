@@ -1,4 +1,4 @@
-"""An evaluation as a third party writes one: how crowded features are, of runs and of embeddings."""
+"""Evaluation of a third party: the mean distance of features from their centre."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Crowding(OnLenses):
     """Measure the mean distance of features of held-out lenses from the training mean.
 
     Args:
-        scale: What it is divided by.
+        scale: Divisor of the distance.
     """
 
     def __init__(self, *, scale: Annotated[float, Gt(0)] = 1.0, **options: Any) -> None:

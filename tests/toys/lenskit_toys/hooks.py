@@ -1,4 +1,4 @@
-"""What this plugin brings."""
+"""Hooks of the toy plugin."""
 
 from lenskit.plugin import Component, hookimpl
 
@@ -6,8 +6,9 @@ from lenskit.plugin import Component, hookimpl
 @hookimpl
 def lenskit_simulators():
     return [
-        Component("blobs", "lenskit_toys.components:Blobs", "Gaussian blobs of some width before noise"),
-        Component("marked", "lenskit_toys.strange:Marked", "Blobs, some of which have a bright row or column"),
+        Component("blobs", "lenskit_toys.components:Blobs", "Gaussian blobs of random width with noise"),
+        Component("indelible", "lenskit_toys.components:Indelible", "Blobs whose source cannot be omitted"),
+        Component("marked", "lenskit_toys.strange:Marked", "Blobs; some images have a bright row or column"),
     ]
 
 
@@ -24,19 +25,19 @@ def lenskit_encoders():
 @hookimpl
 def lenskit_methods():
     return [
-        Component("restless", "lenskit_toys.components:Restless", "SimSiam-like, drawing from the global generator"),
+        Component("restless", "lenskit_toys.components:Restless", "Like SimSiam, with noise from the global generator"),
         Component("two-optimizers", "lenskit_toys.components:TwoOptimizers", "Manual optimisation with two optimisers"),
-        Component("idle", "lenskit_toys.components:Idle", "With weights that get no gradient"),
-        Component("exploding", "lenskit_toys.components:Exploding", "Its loss is not finite from some batch on"),
-        Component("linear", "lenskit_toys.strange:Linear", "Makes images anew from four numbers"),
+        Component("idle", "lenskit_toys.components:Idle", "A method with weights that get no gradient"),
+        Component("exploding", "lenskit_toys.components:Exploding", "A method with a loss that becomes NaN"),
+        Component("linear", "lenskit_toys.strange:Linear", "Linear autoencoder with four latent numbers"),
     ]
 
 
 @hookimpl
 def lenskit_evaluations():
     return [
-        Component("note", "lenskit_toys.note:Note", "What was asked for, as JSON"),
-        Component("crowding", "lenskit_toys.crowding:Crowding", "How far features are from their mean"),
+        Component("note", "lenskit_toys.note:Note", "The arguments of the command, as JSON"),
+        Component("crowding", "lenskit_toys.crowding:Crowding", "Mean distance of features from their mean"),
     ]
 
 

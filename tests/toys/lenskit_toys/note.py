@@ -1,4 +1,4 @@
-"""An evaluation that says what it was asked for."""
+"""Evaluation that prints its arguments."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from lenskit.plugin import Evaluation, UsageError
 
 
 class Note(Evaluation):
-    """Prints its arguments as JSON.
+    """Print the arguments as JSON.
 
-    It has an option of every kind that a verb can have.
+    There is an option of every type that a verb can have.
 
     Args:
         output: File to name.
-        count: How many.
-        width: How wide, in pixels, which is a thing that takes more than a line to say.
-        style: How it is set.
-        columns: Which columns; may be given more than once.
-        figure: Whether to draw one.
+        count: Number of lenses.
+        width: Width in pixels, with a text that is longer than a line.
+        style: Style of the font.
+        columns: Column to print; may be given more than once.
+        figure: Whether to draw a figure.
         pair_size: Views of a pair.
     """
 
     inputs = "IMAGES"
-    short = {"output": "-o"}  # noqa: RUF012 - as third parties write it
+    short = {"output": "-o"}  # noqa: RUF012 - third parties write it without ClassVar
 
     def __init__(
         self,

@@ -19,7 +19,7 @@ class NpyFolder(FolderFormat):
     suffix = ".npy"
 
     def content(self, plan: Plan, images: NDArray[Any], values: NDArray[np.float64]) -> bytes:
-        """See `FolderFormat.content`."""
+        """Return the content of one file, see `FolderFormat.content`."""
         file = BytesIO()
         fields = [("images", images.dtype, images.shape), ("values", values.dtype, values.shape)]
         np.save(file, np.array((images, values), fields))

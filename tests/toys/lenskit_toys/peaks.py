@@ -1,4 +1,4 @@
-"""A command as a third party writes one: the brightest pixels of stored images."""
+"""Command of a third party that prints the brightest pixels of stored images."""
 
 from __future__ import annotations
 

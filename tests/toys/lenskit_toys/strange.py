@@ -1,4 +1,4 @@
-"""Blobs of which some are anomalies, and a method that tells them."""
+"""A simulator with anomalies, and a method that scores them."""
 
 from __future__ import annotations
 
@@ -13,18 +13,20 @@ from lenskit_toys.components import Blobs
 
 
 class Marked(Blobs):
-    """Blobs, some of which have a bright row or a bright column beside them.
+    """Blobs; some images have a bright row or a bright column as well.
 
     Args:
-        marks: Which there are, of `none`, `row` and `column`; each as often as the others.
+        marks: Marks of the images: `none`, `row` and `column`. All are equally frequent.
+        pixel_scale: Size of a pixel in arcsec; by default unknown.
     """
 
     parameters = (*Blobs.parameters, Parameter("mark", group="mark", classes=("none", "row", "column")))
     groups = (*Blobs.groups, "mark")
     anomaly_options = MappingProxyType({"marks": ("none", "row", "column")})
 
-    def __init__(self, *, marks: tuple[str, ...] = ("none",), **options) -> None:
+    def __init__(self, *, marks: tuple[str, ...] = ("none",), pixel_scale: float | None = None, **options) -> None:
         super().__init__(**options)
+        self.pixel_scale = pixel_scale
         self.marks = tuple(self.parameters[-1].classes.index(mark) for mark in marks)
 
     def draw(self, group: str, rng: KeyedGenerator, scene: Scene) -> Scene:
@@ -41,11 +43,11 @@ class Marked(Blobs):
 
 
 class Linear(Method, Scorer, Reconstructor):
-    """Makes each image anew from its mean and four numbers.
+    """A linear autoencoder with a latent vector of four numbers.
 
     Args:
-        draw: Standard deviation of noise in what it makes.
-        broken: Whether its scores are no numbers.
+        draw: Standard deviation of the noise that is added to reconstructions.
+        broken: Whether all scores are NaN.
     """
 
     views = 1

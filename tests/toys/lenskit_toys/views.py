@@ -1,4 +1,4 @@
-"""Views of toys: what a method can learn from in a second."""
+"""Toy views, from which a method learns in a second."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class SmallNetwork(Backbone):
     Args:
         channels: Number of channels of the images.
         size: Height and width of the images in pixels.
-        norm: Whether it normalises over the batch.
+        norm: Whether to use batch norm.
     """
 
     features = 32
@@ -38,23 +38,23 @@ class SmallNetwork(Backbone):
 
 
 def pairs(n: int, generator: torch.Generator, signal: float = 0.5) -> Batch:
-    """Two images of one smooth field, each under noise of its own."""
+    """Return two images of the same smooth field, with independent noise."""
     field = F.interpolate(torch.randn(n, 1, 4, 4, generator=generator), size=16, mode="bilinear")
     views = tuple(signal * field + torch.randn(n, 1, 16, 16, generator=generator) for _ in range(2))
     return Batch(views, {}, torch.arange(n))
 
 
 def train(method: Method, batches: int, n: int = 64, signal: float = 2.0) -> dict[str, Tensor]:
-    """Trains a method on pairs, as the runner would.
+    """Train a method on pairs in the way of the runner.
 
     Args:
-        method: With its `optimization` set.
-        batches: Number of batches, an epoch.
-        n: Lenses a batch.
-        signal: What is the same in both views, in units of the noise.
+        method: The method, with its `optimization` set.
+        batches: Number of batches of the only epoch.
+        n: Lenses per batch.
+        signal: Amplitude of the common field, in units of the noise.
 
     Returns:
-        What the last training step returned.
+        The outputs of the last training step.
     """
     method.budget = Budget(batch_size=n, batches_per_epoch=batches, epochs=1)
     optimiser, generator = method.configure_optimizers(), torch.Generator().manual_seed(0)
@@ -74,7 +74,10 @@ def train(method: Method, batches: int, n: int = 64, signal: float = 2.0) -> dic
 
 @torch.no_grad()
 def matched(method: Method, n: int = 128, signal: float = 2.0) -> float:
-    """The share of n new pairs whose second view is the most like the first, of all second views."""
+    """Return the share of n new pairs whose views are recognised as a pair.
+
+    A pair is recognised if the nearest second view of the first view is its own.
+    """
     views = pairs(n, torch.Generator().manual_seed(99), signal).views
     a, b = (F.normalize(x - x.mean(0), dim=1) for x in map(method.embed, views))
     nearest = (a @ b.T).argmax(1)
