@@ -129,7 +129,7 @@ def test_projections_are_written_where_there_are_any(run: Run, caplog: pytest.Lo
 
     run.checkpoint.unlink()
     assert list(Embed(lenses=5)([run])[run.name].representations) == ["backbone"]
-    assert "has no checkpoint of its method: without projections" in caplog.text
+    assert "has no checkpoint of its method: no projections are written" in caplog.text
     with pytest.raises(LenskitError, match="has no checkpoint"):
         Embed(lenses=5, projection=True)([run])
 

@@ -85,16 +85,16 @@ def test_damage_is_one_line(head: Head, tmp_path: Path) -> None:
     with pytest.raises(LenskitError, match=r"head\.safetensors is damaged"):
         Head.load(path)
     path.write_bytes(save_tensors({"a": torch.zeros(1)}))
-    with pytest.raises(LenskitError, match="is no head of an encoder"):
+    with pytest.raises(LenskitError, match="is not the head of an encoder"):
         Head.load(path)
     tensors = safetensors.torch.load(whole)
     path.write_bytes(whole)
     told = safetensors.safe_open(path, "pt").metadata()
     path.write_bytes(save_tensors({n: t for n, t in tensors.items() if n != "linear.coef"}, {"head": told["head"]}))
-    with pytest.raises(LenskitError, match=r"is no whole head of an encoder: .*linear.coef"):
+    with pytest.raises(LenskitError, match=r"is not a complete head of an encoder: .*linear.coef"):
         Head.load(path)
     path.write_bytes(save_tensors(tensors | {"linear.coef": torch.zeros(2, 16).double()}, {"head": told["head"]}))
-    with pytest.raises(LenskitError, match="is no whole head of an encoder"):
+    with pytest.raises(LenskitError, match="is not a complete head of an encoder"):
         Head.load(path)
     path.write_bytes(save_tensors(tensors, {"head": told["head"].replace('"format": 1', '"format": 2')}))
     with pytest.raises(LenskitError, match="has format 2, this lenskit reads 1"):

@@ -122,7 +122,7 @@ def test_without_a_head_nothing_is_fitted(run: Run, tmp_path: Path, images: Path
         torch.testing.assert_close(Encoder.load(folder)(shown), run.encoder()(shown), rtol=0, atol=0)
     with pytest.raises(LenskitError, match=r"bare has no fitted probe yet: run `lenskit probe .*bare` first"):
         lenskit.evaluate("predict", folder, [str(images)])
-    with pytest.raises(UsageError, match="bare comes with no head: `lenskit package` makes an encoder that has one"):
+    with pytest.raises(UsageError, match="bare has no head: `lenskit package` makes an encoder with a head"):
         lenskit.evaluate("predict", folder, [str(images)], model="shipped")
 
 
@@ -139,9 +139,9 @@ def test_a_fine_tuned_model_is_packaged(run: Run, images: Path, tmp_path: Path) 
 
 
 def test_bad_wishes_are_one_line(run: Run, packaged: Path, images: Path, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="nothing is not known of these lenses; known are width"):
+    with pytest.raises(UsageError, match="the lenses have no parameter 'nothing'; they have width"):
         lenskit.evaluate("package", run, output="other", parameter=["nothing"], **FEW)
-    with pytest.raises(UsageError, match="--judge is for the head: leave out --no-head"):
+    with pytest.raises(UsageError, match="--judge tests the head: leave out --no-head"):
         lenskit.evaluate("package", run, output="other", head=False, judge="a")
     (images / "labels.csv").write_text((images / "labels.csv").read_text().replace("width", "shape"))
     with pytest.raises(UsageError, match="has the labels shape, .*: none of them is the same"):

@@ -93,7 +93,7 @@ def test_says_which_models_there_are(run: Run, images: Path) -> None:
     Finetune(**QUICK, name="mine")([run])
     with pytest.raises(UsageError, match=r"has no fine-tuned model 'mind': did you mean mine\?"):
         Predict(model="mind")([run], [str(images)])
-    with pytest.raises(UsageError, match="--model head is for runs that were trained to predict.*is restless"):
+    with pytest.raises(UsageError, match="--model head is for runs of a method that predicts.*is restless"):
         Predict(model="head")([run], [str(images)])
     (images / "labels.csv").unlink()
     for file in images.glob("*.fits"):
