@@ -17,7 +17,7 @@ Array = NDArray[np.float64]
 LEVEL = 0.95
 """Confidence level of the intervals."""
 
-_BLOCK = 400_000
+BLOCK = 400_000
 """Number of elements in the array of a block of resamples, which limits the memory."""
 
 
@@ -44,7 +44,9 @@ class Estimate:
         return f"{self.value:.3f}{interval}"
 
 
-def resample(units: ArrayLike, resamples: int, seed: int, strata: ArrayLike = 0) -> Iterator[Array]:
+def resample(
+    units: ArrayLike, resamples: int, seed: int, strata: ArrayLike = 0, *, elements: int = BLOCK
+) -> Iterator[Array]:
     """Yield the counts of n images in bootstrap resamples, in blocks (n, resamples of the block).
 
     The block size limits the memory and does not change the counts.
@@ -56,11 +58,12 @@ def resample(units: ArrayLike, resamples: int, seed: int, strata: ArrayLike = 0)
         seed: Random seed of the resamples.
         strata: (n,) number of the class of each image, the same for all images of a lens. Each class is resampled
             separately, with its own random generator: all resamples have the same number of lenses of a class.
+        elements: Maximum number of elements in a block.
     """
     _, first, unit = np.unique(np.asarray(units), return_index=True, return_inverse=True)
     stratum = np.broadcast_to(np.asarray(strata), len(unit))[first]
     members = [(np.random.default_rng([seed, each]), np.flatnonzero(stratum == each)) for each in np.unique(stratum)]
-    block = max(1, _BLOCK // len(unit))
+    block = max(1, elements // len(unit))
     for start in range(0, resamples if len(first) > 1 else 1, block):
         size = min(block, resamples - start) if len(first) > 1 else 0
         counts = np.zeros((len(first), size))

@@ -66,15 +66,15 @@ def score_classes(
         nothing = Estimate(np.nan)
         return ClassScore(0, dropped, nothing, nothing, nothing, note="no label is known")
     label, predicted = true[has_label].astype(np.intp), predicted[has_label]
-    values = _figures(label, predicted, np.ones((n, 1)))[:, 0]
-    drawn = [_figures(label, predicted, counts) for counts in resample(np.arange(n), resamples, seed)]
+    values = resampled_figures(label, predicted, np.ones((n, 1)))[:, 0]
+    drawn = [resampled_figures(label, predicted, counts) for counts in resample(np.arange(n), resamples, seed)]
     estimates = [estimate(*each, level) for each in zip(values, np.concatenate(drawn, axis=1), strict=True)]
     absent = sorted(set(range(predicted.shape[1])) - set(label.tolist()))
     note = f"no image is of class {', '.join(map(str, absent))}: no AUC" if absent else ""
     return ClassScore(n, dropped, *estimates, note=note)
 
 
-def _figures(label: NDArray[np.intp], probabilities: Array, counts: Array) -> Array:
+def resampled_figures(label: NDArray[np.intp], probabilities: Array, counts: Array) -> Array:
     """Return accuracy, balanced accuracy and area under the ROC curve.
 
     Args:

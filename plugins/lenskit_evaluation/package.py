@@ -153,7 +153,7 @@ class Package(OnLenses):
         parameters = self._parameters(split, tuned)
         names = [parameter.name for parameter in parameters]
         if tuned:
-            linear = _linear_of(tuned, names)
+            linear = linear_of(tuned, names)
         else:
             units = [parameter.unit for parameter in parameters]
             linear = fit_linear_probe(split.train.features, split.train.columns(names), names, units)
@@ -223,7 +223,7 @@ def rounded(encoder: Encoder) -> Encoder:
     return encoder
 
 
-def _linear_of(tuned: FineTuned, names: Sequence[str]) -> LinearProbe:
+def linear_of(tuned: FineTuned, names: Sequence[str]) -> LinearProbe:
     """Return the head of a fine-tuned model as a linear map from features to its continuous targets."""
     starts = np.cumsum([0, *tuned.widths])
     numbers = [i for i, target in enumerate(tuned.targets) if target.name in names]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lenskit_evaluation import bootstrap
 from lenskit_evaluation.bootstrap import Estimate, estimate, resample
 
 LABEL = np.repeat([0, 2, 1], [200, 150, 50])
@@ -33,11 +32,11 @@ def test_images_of_a_lens_are_drawn_together() -> None:
     assert (in_classes[::2].sum(0) == 100).all()
 
 
-def test_resamples_are_the_same_in_blocks_of_any_size(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_resamples_are_the_same_in_blocks_of_any_size() -> None:
     whole = counted(np.arange(400), 40, 1, LABEL)
-    monkeypatch.setattr(bootstrap, "_BLOCK", 7 * len(LABEL))
-    assert len(list(resample(np.arange(400), 40, 1, LABEL))) == 6
-    np.testing.assert_array_equal(counted(np.arange(400), 40, 1, LABEL), whole)
+    blocks = list(resample(np.arange(400), 40, 1, LABEL, elements=7 * 400))
+    assert len(blocks) == 6
+    np.testing.assert_array_equal(np.concatenate(blocks, axis=1), whole)
     assert not np.array_equal(counted(np.arange(400), 40, 2, LABEL), whole)
 
 

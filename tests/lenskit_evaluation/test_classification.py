@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, roc_auc_score
 
 from lenskit.errors import LenskitError
-from lenskit_evaluation.classification import _figures, score_classes
+from lenskit_evaluation.classification import resampled_figures, score_classes
 
 
 def predicted(n: int, classes: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -45,7 +45,7 @@ def test_a_resample_is_a_weight() -> None:
     counts = np.random.default_rng(2).integers(0, 4, size=(50, 1)).astype(float)
     counts[:3] = 1
     np.testing.assert_allclose(
-        _figures(truth, probabilities, counts)[:, 0], reference(truth, probabilities, counts[:, 0])
+        resampled_figures(truth, probabilities, counts)[:, 0], reference(truth, probabilities, counts[:, 0])
     )
 
 

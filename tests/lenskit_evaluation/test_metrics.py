@@ -13,7 +13,7 @@ from sklearn import metrics as sklearn_metrics
 
 from lenskit.errors import LenskitError
 from lenskit.plugin import Parameter
-from lenskit_evaluation.metrics import _figures, balanced_accuracy, score, with_units
+from lenskit_evaluation.metrics import balanced_accuracy, resampled_figures, score, with_units
 
 FIGURES = ("r2", "mae", "rmse", "bias", "spearman")
 
@@ -52,7 +52,7 @@ class TestFigures:
     @given(truth=numbers, prediction=numbers, counts=arrays(int, (12, 3), elements=st.integers(0, 3)))
     def test_of_resamples(self, truth, prediction, counts):
         counts[0] += 1
-        figures = _figures(truth, prediction, counts.astype(float))
+        figures = resampled_figures(truth, prediction, counts.astype(float))
         for found, count in zip(figures.T, counts.T, strict=True):
             repeated = truth.repeat(count), prediction.repeat(count)
             if min(map(np.ptp, repeated)) > 0:

@@ -65,7 +65,7 @@ def test_saved_and_loaded(detector, tmp_path):
 
 
 def test_bad_input(detector):
-    with pytest.raises(LenskitError, match="fitted to 64 features"):
+    with pytest.raises(LenskitError, match="takes 64 features"):
         detector.distance(np.zeros((2, 63)))
     with pytest.raises(LenskitError, match="collapsed"):
         fit_outlier_detector(np.full((20, 3), 0.1), np.full((20, 3), 0.1))

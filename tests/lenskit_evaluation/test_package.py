@@ -1,4 +1,4 @@
-"""Encoders that are packaged with a head, and what may be done with an encoder in place of a run."""
+"""Tests of `lenskit package`, and of packaged encoders used in place of runs."""
 
 from __future__ import annotations
 
@@ -16,14 +16,18 @@ from lenskit.cli.main import run as command
 from lenskit.encoder import Encoder
 from lenskit.errors import LenskitError, UsageError
 from lenskit.evaluation import EncoderRun, Run, StoredLenses, open_run
+from lenskit.plugin import Parameter
+from lenskit_evaluation.finetune.model import FineTuned
 from lenskit_evaluation.head import Head
+from lenskit_evaluation.package import linear_of
+from lenskit_evaluation.regression import LinearProbe
 
 FEW: dict[str, Any] = {"lenses": 80, "test_lenses": 60}
 
 
 @pytest.fixture
 def labelled(images: Path) -> str:
-    """The images, with the unit of their labels."""
+    """Images whose labels have a unit."""
     labels = images / "labels.csv"
     labels.write_text(labels.read_text().replace("name,width", "name,width_arcsec"))
     return f"fits-folder:{images}?columns.width=width_arcsec"
@@ -208,3 +212,22 @@ def test_an_encoder_of_any_shape_stands_beside_a_run(run: Run, images: Path, tmp
     assert len(lenskit.evaluate("predict", "public", [str(images)], model=model.name, output="p.csv")) == 12
     np.save("one.npy", np.random.default_rng(0).random((20, 30)))
     assert len(lenskit.evaluate("neighbours", "public", ["one.npy"], archive=str(images), k=2)) == 2
+
+
+def test_a_fine_tuned_head_is_the_same_linear_map() -> None:
+
+    card = {"backbone": {"name": "tiny"}, "input": {}, "image_shape": [1, 16, 16]}
+    encoder = Encoder.untrained(card, seed=0).eval()
+    targets = [Parameter("a", "arcsec"), Parameter("kind", classes=("x", "y")), Parameter("b")]
+    model = FineTuned(encoder, targets)
+    images = torch.rand(20, 1, 16, 16, generator=torch.Generator().manual_seed(1))
+    with torch.inference_mode():
+        labels = torch.stack([torch.linspace(1, 2, 20), torch.arange(20) % 2, torch.linspace(-3, 5, 20)], 1)
+        model.standardise(encoder(images), labels)
+    torch.nn.init.normal_(model.head.weight)
+    torch.nn.init.normal_(model.head.bias)
+    found = model.predict([images])
+    linear = linear_of(model, ["a", "b"])
+    assert isinstance(linear, LinearProbe)
+    assert (linear.names, linear.units) == (("a", "b"), ("arcsec", ""))
+    np.testing.assert_allclose(linear.predict(found.features), np.stack([found.values[n] for n in "ab"], 1), rtol=1e-4)

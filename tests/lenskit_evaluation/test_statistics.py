@@ -77,7 +77,7 @@ def test_of_a_run(run: Run) -> None:
 
 
 def test_bad_input() -> None:
-    with pytest.raises(LenskitError, match="two lenses at least, got 1"):
+    with pytest.raises(LenskitError, match="at least two lenses, got 1"):
         statistics(np.ones((1, 3)))
     with pytest.raises(LenskitError, match="not finite"):
         statistics([[1.0, np.nan], [1, 2]])

@@ -123,14 +123,14 @@ def test_the_best_encoder_has_evaluations_of_its_own(two: list[Run], tmp_path: P
 
 
 def test_bad_input_is_one_line(two: list[Run], tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"name of a page, such as report\.html, got report\.pdf"):
+    with pytest.raises(UsageError, match=r"name of an HTML file, such as report\.html, got report\.pdf"):
         Report(output="report.pdf")
     with pytest.raises(UsageError, match="there is no folder .*nowhere to write a.html into"):
         Report(output=str(tmp_path / "nowhere" / "a.html"))(two)
     with pytest.raises(UsageError, match="blobs is given twice"):
         Report(output=str(tmp_path / "a.html"))([two[0], two[0]])
     (tmp_path / "README.md").write_text("mine")
-    with pytest.raises(UsageError, match=r"README\.md is there already, .*: choose another --output"):
+    with pytest.raises(UsageError, match=r"README\.md exists already, .*: choose another --output"):
         Report(output=str(tmp_path / "README.html"))(two)
     assert (tmp_path / "README.md").read_text() == "mine"
 
@@ -147,7 +147,7 @@ def test_results_that_are_damaged_are_left_out(damaged: bytes, two: list[Run], t
     assert not [name for name in row if name.startswith("crowding")]
     (told,) = [each.message for each in caplog.records if "results.json" in each.message]
     assert told.startswith(f"{file} is damaged: it ")
-    assert told.endswith("; it is not shown: remove it, or evaluate again with --overwrite")
+    assert told.endswith("; the report leaves it out: remove it, or evaluate again with --overwrite")
     assert lenskit([*crowding, "--overwrite"]) == 0
     assert file.read_bytes() == whole
 
@@ -232,7 +232,7 @@ def test_results_of_several_runs_of_an_earlier_version(
     renamed = Run(run.path.rename(tmp_path / "renamed"))
     (row,) = Report(output=str(tmp_path / "a.html"))([renamed])
     assert "probe: width R2" not in row
-    assert f"{renamed.path}/evaluations/probe/results.json does not say which figures are of" in caplog.text
+    assert f"{renamed.path}/evaluations/probe/results.json does not show which figures belong to" in caplog.text
     assert "probe: renamed" in Reader((tmp_path / "a.html").read_text()).headings
 
 
