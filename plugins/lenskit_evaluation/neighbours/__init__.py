@@ -1,1 +1,1 @@
-"""`lenskit neighbours`: the lenses of an archive like an image."""
+"""`lenskit neighbours`: search for the lenses of an archive that are most similar to an image."""

@@ -90,12 +90,12 @@ def test_one_file_is_of_one_run(run: Run, tmp_path: Path) -> None:
 
 def test_embeddings_have_the_pictures_of_their_names_or_none(images: Path, tmp_path: Path) -> None:
     path = tmp_path / "own.npz"
-    with pytest.raises(UsageError, match="holds no image of 0, and of 40 of 40 embeddings"):
+    with pytest.raises(UsageError, match="has no image named 0; images of 40 of 40 embeddings are missing"):
         Explore(data=str(images))([Embeddings(features(), path=path)])
     twice = Embeddings(features(), names=["blob00"] * 40, path=path)
     with pytest.raises(UsageError, match="not unique"):
         Explore(data=str(images))([twice])
-    with pytest.raises(UsageError, match="nothing is simulated for them"):
+    with pytest.raises(UsageError, match="leave out --simulator and --set"):
         Explore(simulator="blobs")([Embeddings(features(), path=path)])
     with pytest.raises(UsageError, match="14 lenses are too few"):
         Explore()([Embeddings(features(14), path=path)])

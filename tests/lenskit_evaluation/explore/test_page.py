@@ -297,7 +297,7 @@ def test_without_pictures_and_parameters_the_map_is_there(chromium: Browser, sho
     path = tmp_path / "bare.html"
     path.write_text(page(bare), encoding="utf-8")
     chromium.open(path)
-    assert chromium.texts("header p") == ["There are no pictures: these are features without their images."]
+    assert chromium.texts("header p") == ["There are no pictures, because a file of embeddings contains no images."]
     assert chromium.texts("main label") == []
     assert chromium.texts("#gallery button") == list(shown.names)
     chromium.point((5, 5), chromium.place(33))

@@ -71,9 +71,9 @@ def test_classes_have_a_legend_and_an_accuracy(tmp_path: Path) -> None:
 
 def test_what_cannot_be_shown_is_one_line(tmp_path: Path) -> None:
     subject = embeddings(tmp_path / "f.npz")
-    with pytest.raises(UsageError, match="no parameter 'widht' to colour f by; there are width, kind"):
+    with pytest.raises(UsageError, match="f has no parameter 'widht' to colour by; it has width, kind"):
         Umap(color=["widht"])([subject])
-    with pytest.raises(UsageError, match="none is recorded"):
+    with pytest.raises(UsageError, match="no parameter is known in all"):
         Umap()([Embeddings(np.random.default_rng(0).normal(size=(40, 3)), path=tmp_path / "g.npz")])
     other = embeddings(tmp_path / "g.npz", parameters=[Parameter("width", "deg"), KIND])
     with pytest.raises(LenskitError, match="width is in arcsec for f, but in deg for g"):

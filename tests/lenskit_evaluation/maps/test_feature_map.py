@@ -11,7 +11,6 @@ from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
 
 from lenskit.errors import LenskitError, UsageError
 from lenskit.kinds.parameter import Parameter
-from lenskit_evaluation.maps import feature_map
 from lenskit_evaluation.maps.feature_map import FeatureMap, local_predictability, nearest, trustworthiness
 
 WIDTH = Parameter("width", "arcsec")
@@ -60,16 +59,15 @@ def test_components_keep_the_angles_between_positive_features() -> None:
     assert (found.components, found.variance) == (8, pytest.approx(1, abs=1e-3))
 
 
-def test_neighbours_found_by_trying_all_make_as_good_a_map(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(feature_map, "EXACT", (50, 1000))
-    found = FeatureMap.fit(made(120)[0], components=5, seed=3)
+def test_an_exact_search_of_neighbours_makes_as_good_a_map() -> None:
+    found = FeatureMap.fit(made(120)[0], components=5, seed=3, exact=(50, 1000))
     others, _ = made(40, seed=1)
     assert trustworthiness(others, found.transform(others), 5).value > 0.9
 
 
 def test_what_cannot_be_mapped_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     features, _ = made(20)
-    with pytest.raises(UsageError, match="more than 25 images, and here are 20"):
+    with pytest.raises(UsageError, match="more than 25 images, got 20"):
         FeatureMap.fit(features, n_neighbors=25)
     with pytest.raises(LenskitError, match="collapsed"):
         FeatureMap.fit(np.ones((40, 3)))
@@ -123,10 +121,10 @@ def test_trustworthiness_is_not_defined_for_few() -> None:
 def test_few_images_are_refused_or_mapped_as_is_advised() -> None:
     """As of lmcinnes/umap#201: a map of 3 or 5 images."""
     for count in (1, 2, 3):
-        with pytest.raises(UsageError, match=f"fitted to 4 images or more, and here are {count}: use more images"):
+        with pytest.raises(UsageError, match=f"a map needs at least 4 images, got {count}: use more images"):
             FeatureMap.fit(made(count)[0], n_neighbors=2)
     for count in (4, 5):
-        with pytest.raises(UsageError, match=f"use more, or --n-neighbors {count - 1}$"):
+        with pytest.raises(UsageError, match=f"use more images, or --n-neighbors {count - 1}$"):
             FeatureMap.fit(made(count)[0])
         fitted = FeatureMap.fit(made(count)[0], n_neighbors=count - 1)
         assert np.isfinite(fitted.coordinates).all()

@@ -42,7 +42,7 @@ def test_each_class_has_a_colour_of_its_own(classes: int, listed: bool) -> None:
     else:
         assert legend is None
         bar = figure.axes[-1]
-        assert bar.get_xlabel() == f"{classes} classes in their order: neighbours look alike"
+        assert bar.get_xlabel() == f"{classes} classes; adjacent colours are similar"
         assert [text.get_text() for text in bar.get_xticklabels()] == [
             "psf 00", f"psf {(classes - 1) // 2:02}", f"psf {classes - 1:02}",
         ]  # fmt: skip

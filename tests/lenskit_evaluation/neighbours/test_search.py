@@ -83,7 +83,7 @@ def test_a_feature_that_does_not_vary_counts_nothing() -> None:
 
 
 def test_what_cannot_be_searched_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(UsageError, match="9 neighbours are wanted, and the archive holds 5 images"):
+    with pytest.raises(UsageError, match="--k 9 is more than the 5 images of the archive"):
         search(features(5), features(1), 9)
     with pytest.raises(LenskitError, match="collapsed"):
         search(np.ones((9, 3)), np.ones((1, 3)), 2, metric="euclidean")
