@@ -1,4 +1,4 @@
-"""Baselines for trained encoders: an untrained encoder, and principal components of the pixels."""
+"""Baselines for trained encoders: an untrained encoder, and PCA of the pixels."""
 
 from __future__ import annotations
 
@@ -73,7 +73,9 @@ def untrained(like: Encoder, lenses: LensSet, seed: int) -> Encoder:
 
 
 class Pixels:
-    """Baseline whose features are the preprocessed pixels, averaged to `LARGEST` pixels per side if there are more.
+    """Baseline whose features are the preprocessed pixels.
+
+    Images with more than `LARGEST` pixels per side are averaged to this size.
 
     Args:
         encoder: Encoder whose preprocessing is applied.

@@ -1,4 +1,6 @@
-"""Bootstrap resamples and confidence intervals (Efron 1979, https://doi.org/10.1214/aos/1176344552).
+"""Bootstrap resamples and confidence intervals.
+
+Source: Efron 1979, https://doi.org/10.1214/aos/1176344552.
 
 A resample is stored as the count of each image. `scipy.stats.bootstrap` cannot resample groups of images, and it would
 sort every resample to compute ranks; with counts, one sort is enough.
@@ -47,7 +49,9 @@ class Estimate:
 def resample(
     units: ArrayLike, resamples: int, seed: int, strata: ArrayLike = 0, *, elements: int = BLOCK
 ) -> Iterator[Array]:
-    """Yield the counts of n images in bootstrap resamples, in blocks (n, resamples of the block).
+    """Yield the counts of n images in bootstrap resamples, in blocks.
+
+    A block is an array (n, resamples of the block).
 
     The block size limits the memory and does not change the counts.
 
@@ -74,7 +78,9 @@ def resample(
 
 
 def estimate(values: ArrayLike, resampled: Array, level: float = LEVEL) -> Estimate:
-    """Return a metric with its confidence interval, from percentiles over the resamples.
+    """Return a metric with its confidence interval.
+
+    The ends of the interval are percentiles over the resamples.
 
     Args:
         values: Value of the metric, or its values (fits,) for several fits.

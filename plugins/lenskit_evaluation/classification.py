@@ -100,7 +100,10 @@ def resampled_figures(label: NDArray[np.intp], probabilities: Array, counts: Arr
 
 
 def _area(member: NDArray[np.bool_], score: Array, counts: Array) -> Array:
-    """Return the area under the ROC curve of a class (resamples,); NaN if all images belong to it, or none."""
+    """Return the area under the ROC curve of a class (resamples,).
+
+    It is NaN if all images belong to the class, or none.
+    """
     if member.all() or not member.any():
         return np.full(counts.shape[1], np.nan)
     return Ranking(score[~member], score[member]).figures(counts[~member], counts[member], levels=())[0]

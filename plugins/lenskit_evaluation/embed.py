@@ -159,7 +159,10 @@ class Embed(Evaluation):
 
 
 def _may_replace(identity: str, path: Path) -> bool:
-    """Whether a file may be overwritten: a task of this identity made it, or it holds no embeddings of lenskit."""
+    """Whether a task of this identity may overwrite a file.
+
+    It may if the same task made the file, or if the file holds no embeddings of lenskit.
+    """
     about = Embeddings.about_in(path)
     return not about or about.get("asked") == identity
 
@@ -170,7 +173,7 @@ def _is_other(identity: str, folder: Path) -> bool:
 
 
 def _reported(parts: Iterable[Embeddings], rows: int, identity: str) -> Iterator[Embeddings]:
-    """Record the identity of the task in each part and yield it; log the progress every `TELL_EVERY` seconds."""
+    """Record the identity of the task in each part, yield it and log the progress."""
     began = logged = monotonic()
     done = 0
     for part in parts:

@@ -48,7 +48,9 @@ Start = Callable[[range], Any]
 
 @dataclass(frozen=True)
 class Task:
-    """The images to embed and the encoder, as plain values that can be sent to the workers of a cluster.
+    """The images to embed and the encoder, as plain values.
+
+    These can be sent to the workers of a cluster.
 
     Attributes:
         run: Path of the run, or name of an encoder; see `Run.address`.
@@ -76,7 +78,9 @@ class Task:
 
 
 class EmbedWorker:
-    """Embedder of the parts of a task. Several threads may call it if the images are stored.
+    """Embedder of the parts of a task.
+
+    Several threads may call it if the images are stored.
 
     Args:
         task: The task.
@@ -177,7 +181,10 @@ class EmbedWorker:
 
 
 def in_order(start: Start, parts: Iterable[range], ahead: Callable[[], int]) -> Iterator[Embeddings]:
-    """Yield the embeddings of parts in their order; start at most `ahead()` parts before their results are needed."""
+    """Yield the embeddings of parts in their order.
+
+    At most `ahead()` parts are computed before their results are needed.
+    """
     begun: deque[Any] = deque()
     for part in parts:
         begun.append(start(part))
@@ -231,7 +238,10 @@ class _Remote:
 
 
 def embed_part(task: Task, start: int, stop: int) -> Embeddings:
-    """Embed lenses `start` to `stop` - 1 of a task on the worker that runs this function."""
+    """Embed lenses `start` to `stop` - 1 of a task.
+
+    A worker of the cluster runs this function.
+    """
     # A worker may have several threads, but features are the same to the last bit only if one computes them.
     with _one_at_a_time, _one_thread():
         return _opened(task)(range(start, stop))

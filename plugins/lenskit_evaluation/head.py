@@ -1,4 +1,4 @@
-"""Linear head of an encoder: predicted parameters with calibrated intervals and an outlier flag."""
+"""Linear head of an encoder, with calibrated intervals and an outlier flag."""
 
 from __future__ import annotations
 
@@ -88,7 +88,10 @@ class Head:
         return Predicted(np.concatenate([each.features for each in predicted]), values)
 
     def half_width(self, level: float) -> dict[str, float]:
-        """Return half the width of the intervals of each parameter that contain the truth with probability `level`."""
+        """Return the half-widths of intervals, by parameter.
+
+        The intervals contain the truth with probability `level`.
+        """
         widths = np.asarray(self.intervals.half_width(level)).tolist()
         return dict(zip([parameter.name for parameter in self.parameters], widths, strict=True))
 

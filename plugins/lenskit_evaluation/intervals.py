@@ -1,4 +1,4 @@
-"""Prediction intervals from the residuals of held-out images (split conformal prediction)."""
+"""Prediction intervals from residuals of held-out images (split conformal)."""
 
 from __future__ import annotations
 
@@ -39,7 +39,9 @@ class Intervals(Stored):
         return cls(np.sort(residuals, axis=0))
 
     def half_width(self, level: float) -> NDArray[np.float64]:
-        """Return half the width of the intervals that contain the truth with at least the probability `level`.
+        """Return half the width of the intervals (parameters,).
+
+        The intervals contain the truth with at least the probability `level`.
 
         Returns:
             (parameters,), infinite if there are too few held-out images for this level.

@@ -139,7 +139,7 @@ def balanced_accuracy(
 
 
 def resampled_figures(truth: Array, prediction: Array, counts: Array, ranks: bool = True) -> Array:
-    """Return R2, mean absolute error, root mean squared error, bias and rank correlation.
+    """Return R2, mean absolute and root mean squared error, bias, rank correlation.
 
     Args:
         truth: (n,).
@@ -165,7 +165,10 @@ def resampled_figures(truth: Array, prediction: Array, counts: Array, ranks: boo
 
 
 def _centred_ranks(values: Array, counts: Array) -> Array:
-    """Return the ranks of images in each resample minus their mean (n, resamples); ties have their mean rank."""
+    """Return the centred ranks of images in each resample (n, resamples).
+
+    These are ranks minus their mean; ties have their mean rank.
+    """
     order = np.argsort(values)
     smaller, not_greater = (np.searchsorted(values[order], values, side=side) for side in ("left", "right"))
     below = np.zeros((len(counts) + 1, counts.shape[1]))
@@ -174,7 +177,7 @@ def _centred_ranks(values: Array, counts: Array) -> Array:
 
 
 def _note(truth: Array, prediction: Array) -> str:
-    """Return the reason why R2 or the rank correlation is not defined, or an empty text."""
+    """Return the reason why R2 or the rank correlation is not defined, or ""."""
     if len(truth) == 1:
         return "one image: no R2 and no rank correlation"
     if np.ptp(truth) == 0:
@@ -185,7 +188,9 @@ def _note(truth: Array, prediction: Array) -> str:
 
 
 def with_units(parameters: Sequence[Parameter]) -> tuple[dict[str, str], str]:
-    """Return the labels of rows and columns that show the units, for a table with a row for each parameter.
+    """Return labels of rows and a suffix of columns that show the units in a table.
+
+    The table has a row for each parameter.
 
     The unit is in the column names if it is the same for all parameters, otherwise in the labels of the rows.
 

@@ -14,7 +14,7 @@ from lenskit_evaluation.stored import Stored
 
 @dataclass(frozen=True)
 class OutlierDetector(Stored):
-    """Outlier detector that uses the Mahalanobis distance from the features of the training images.
+    """Outlier detector: Mahalanobis distance from features of training images.
 
     Attributes:
         mean: (features,), mean features of the training images.
@@ -31,7 +31,7 @@ class OutlierDetector(Stored):
         return _distance(features, self.mean, self.whitening)
 
     def is_outlier(self, features: ArrayLike) -> NDArray[np.bool_]:
-        """Return an array (n,) that is True for features (n, features) farther away than the threshold."""
+        """Whether features (n, features) are farther away than the threshold: (n,)."""
         return ~(self.distance(features) <= self.threshold)  # True for NaN, too
 
 

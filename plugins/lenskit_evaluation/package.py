@@ -1,4 +1,4 @@
-"""`lenskit package`: a folder with an encoder and its calibrated head, to distribute."""
+"""`lenskit package`: a folder with an encoder and its calibrated head."""
 
 from __future__ import annotations
 
@@ -50,7 +50,9 @@ LEVELS = {"half_width_68": 0.68, "half_width_95": 0.95}
 
 
 class Package(OnLenses):
-    """Write an encoder and its calibrated head to a folder that a plugin can distribute.
+    """Write an encoder and its calibrated head to a folder for distribution.
+
+    A plugin can distribute the folder.
 
     The weights are rounded to float16, which halves their size. The head is a ridge regression on the features of the
     rounded encoder. It is fitted to lenses of the run's simulator or of --data, and its intervals are calibrated on
@@ -130,7 +132,10 @@ class Package(OnLenses):
         return folder
 
     def _card(self, run: Run, encoder: Encoder) -> dict[str, Any]:
-        """Return the card of the encoder, with its training data, summary and licence, and without an older head."""
+        """Return the card of the encoder without an older head.
+
+        The training data, the summary and the licence are added.
+        """
         card = dict(encoder.card)
         sections = run.config.sections
         if "simulator" in sections:
@@ -146,7 +151,10 @@ class Package(OnLenses):
         return card
 
     def _fitted(self, run: Run, encoder: Encoder, tuned: FineTuned | None) -> tuple[Head, list[dict[str, Any]]]:
-        """Return the head, and its scores on the calibration lenses and on the images of --judge."""
+        """Return the head, and its scores.
+
+        The scores are those on the calibration lenses and on the images of --judge.
+        """
         lenses = self.judged_on(run)
         judged = encoder.open(self.judge, measures=True) if self.judge else None
         split = lenses.embed({"": encoder})[""]
@@ -162,7 +170,7 @@ class Package(OnLenses):
             return encoder.embed(images).astype(np.float64)
 
         def guess(rows: Rows, side: LensSet) -> Array:
-            """Return predictions (n, parameters) for lenses whose features are already computed."""
+            """Return predictions (n, parameters) from features that are already computed."""
             if not self.average:
                 return linear.predict(rows.features)
             parts = [predict(linear, parameters, True, embed, read.images.cpu()) for read in side.chunks()]
@@ -209,7 +217,9 @@ class Package(OnLenses):
 
 
 def rounded(encoder: Encoder) -> Encoder:
-    """Return a copy of an encoder whose float32 weights are rounded to values that float16 can represent.
+    """Return a copy of an encoder with weights rounded to float16.
+
+    The weights are still stored as float32.
 
     Raises:
         LenskitError: A weight is too large for float16.
@@ -224,7 +234,10 @@ def rounded(encoder: Encoder) -> Encoder:
 
 
 def linear_of(tuned: FineTuned, names: Sequence[str]) -> LinearProbe:
-    """Return the head of a fine-tuned model as a linear map from features to its continuous targets."""
+    """Return the head of a fine-tuned model as a linear map.
+
+    The map takes features to the continuous targets of the model.
+    """
     starts = np.cumsum([0, *tuned.widths])
     numbers = [i for i, target in enumerate(tuned.targets) if target.name in names]
     rows, units = [int(starts[i]) for i in numbers], tuple(tuned.targets[i].unit for i in numbers)
@@ -242,7 +255,10 @@ def _columns(found: Predicted, names: Sequence[str]) -> Array:
 
 
 def _head_card(head: Head, options: dict[str, Any]) -> dict[str, Any]:
-    """Return the description of a head for the card: parameters, half-widths of intervals, data."""
+    """Return the description of a head for the card.
+
+    It lists the parameters, the half-widths of their intervals, and the data of the fit.
+    """
     widths = {field: head.half_width(level) for field, level in LEVELS.items()}
     parameters = []
     for number, parameter in enumerate(head.parameters):
@@ -257,7 +273,10 @@ def _head_card(head: Head, options: dict[str, Any]) -> dict[str, Any]:
 def _results(
     on: str, parameters: Sequence[Parameter], truth: Array, found: Array, head: Head | None, seed: int
 ) -> list[dict[str, Any]]:
-    """Return the scores of predictions (n, parameters), for each parameter with labels for three images or more."""
+    """Return the scores of predictions (n, parameters).
+
+    Parameters with labels for fewer than three images are left out.
+    """
     records = []
     for number, parameter in enumerate(parameters):
         finite = np.isfinite(truth[:, number])

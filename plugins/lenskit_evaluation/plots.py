@@ -49,7 +49,9 @@ def r2_bars(
 
 
 def r2_panels(panels: Mapping[str, Mapping[str, Mapping[str, Estimate]]], symbols: Mapping[str, str]) -> Figure:
-    """Draw several panels of R2 bars below each other; rows of the same name have the same colour in all panels.
+    """Draw several panels of R2 bars below each other.
+
+    Rows of the same name have the same colour in all panels.
 
     Args:
         panels: Rows of each panel by its title; see `r2_bars`.
@@ -112,9 +114,11 @@ def _bars(
 def truth_against_prediction(
     truth: ArrayLike, prediction: ArrayLike, score: Score, *,
     symbol: str, unit: str = "", constant: float | None = None, half_width: ArrayLike | None = None,
-    names: Sequence[str] = (), what: str = "images",
+    names: Sequence[str] = (), noun: str = "images",
 ) -> Figure:  # fmt: skip
-    """Draw prediction against truth, with a point for each image and the line prediction = truth.
+    """Draw prediction against truth.
+
+    The figure has a point for each image and the line prediction = truth.
 
     Args:
         truth: (n,), NaN if not known; such images are left out.
@@ -125,7 +129,7 @@ def truth_against_prediction(
         constant: Best constant prediction, drawn as a horizontal line.
         half_width: Half the width of the interval of each prediction, (n,) or one number for all.
         names: (n,) names of the images, written next to the points if there are at most `NAMED_POINTS` points.
-        what: Plural noun for the images in the title, for example "lenses".
+        noun: Plural noun for the images in the title, for example "lenses".
     """
     finite = np.isfinite(np.asarray(truth, np.float64))
     x, y = np.asarray(truth, np.float64)[finite], np.asarray(prediction, np.float64)[finite]
@@ -146,7 +150,7 @@ def truth_against_prediction(
     axes.set(xlim=limits, ylim=limits, aspect="equal")
     in_unit = f" [{unit}]" if unit else ""
     axes.set(xlabel=f"true {symbol}{in_unit}", ylabel=f"predicted {symbol}{in_unit}")
-    axes.set_title(_summary(symbol, unit, score, what), loc="left", fontsize=9)
+    axes.set_title(_summary(symbol, unit, score, noun), loc="left", fontsize=9)
     figure.legend(loc="outside lower center", ncols=2, fontsize=8, frameon=False)
     if len(names) and few:
         _name_points(figure, axes, x, y, [name for name, shown in zip(names, finite, strict=True) if shown])
@@ -164,7 +168,7 @@ def name_groups(axes: Axes, words: Sequence[str], fontsize: float) -> None:
 
 
 def plain_ticks(axes: Axes, steps: Sequence[float]) -> None:
-    """Label a logarithmic x axis with plain numbers, at the given steps within each decade."""
+    """Label a logarithmic x axis with plain numbers at steps within each decade."""
     axes.xaxis.set_major_locator(LogLocator(subs=steps))
     axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     axes.xaxis.set_minor_formatter(NullFormatter())
@@ -174,17 +178,20 @@ def _defined(estimate: Estimate | None) -> bool:
     return estimate is not None and bool(np.isfinite(estimate.value))
 
 
-def _summary(symbol: str, unit: str, score: Score, what: str) -> str:
+def _summary(symbol: str, unit: str, score: Score, noun: str) -> str:
     in_unit = f" in {unit}" if unit else ""
     return (
-        f"{symbol} of {score.n} {what}{in_unit}\n"
+        f"{symbol} of {score.n} {noun}{in_unit}\n"
         f"rank correlation {score.spearman}, $R^2$ {score.r2}\n"
         f"mean absolute error {score.mae}, bias {score.bias}"
     )
 
 
 def _name_points(figure: Figure, axes: Axes, x: np.ndarray, y: np.ndarray, names: Sequence[str]) -> None:
-    """Write a name next to each point, at the position with the least overlap with points and other names."""
+    """Write a name next to each point.
+
+    Each name has the position with the least overlap with points and other names.
+    """
     settle_texts(figure)
     figure.canvas.draw()  # computes the final layout, which the positions of the names depend on
     figure.set_layout_engine("none")

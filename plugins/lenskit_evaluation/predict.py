@@ -54,7 +54,7 @@ class Model(Protocol):
 
 
 class Predict(Evaluation):
-    """Predict the parameters of images, with intervals and a warning flag, as a CSV table.
+    """Predict parameters of images, with intervals and a flag, as a CSV table.
 
     An encoder with a head (`lenskit list encoders`, `lenskit package`) can predict at once. For a run, the default
     model is the linear probe that `lenskit probe RUN` fitted. `--model` chooses a model that `lenskit finetune RUN`

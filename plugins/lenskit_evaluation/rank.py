@@ -19,7 +19,9 @@ LEVELS = (0.0, 0.01, 0.1)
 
 
 class Ranking:
-    """Sorted scores of normal images and of anomalies, from which metrics of many resamples are computed.
+    """Sorted scores of normal images and of anomalies.
+
+    The metrics of many resamples are computed from a single sort.
 
     Args:
         normal: (n,) scores of normal images; a higher score is more anomalous.
@@ -48,7 +50,9 @@ class Ranking:
     def figures(
         self, normal: ArrayLike | None = None, anomalous: ArrayLike | None = None, levels: Sequence[float] = LEVELS
     ) -> Array:
-        """Return AUC, average precision and true-positive rates of all images, or of resamples.
+        """Return AUC, average precision and true-positive rates.
+
+        They are computed for all images, or for each resample.
 
         AUC is the Mann-Whitney statistic: the share of pairs of a normal image and an anomaly in which the anomaly has
         the higher score; ties count half (Hanley & McNeil 1982, https://doi.org/10.1148/radiology.143.1.7063747).
@@ -82,7 +86,9 @@ class Ranking:
         return np.concatenate([[area, precision], caught / m])
 
     def errors(self) -> tuple[Array, Array]:
-        """Return the share of wrongly ordered pairs of each normal image and of each anomaly, in ascending score order.
+        """Return the share of wrongly ordered pairs of each normal image and anomaly.
+
+        Both arrays are in ascending order of the scores.
 
         For a normal image it is the share of anomalies with a lower score, for an anomaly the share of normal images
         with a higher score. Ties count half. The mean of either array is 1 - AUC.
@@ -112,7 +118,10 @@ def average_precision(normal: ArrayLike, anomalous: ArrayLike) -> float:
 
 
 def true_positive_rate(normal: ArrayLike, anomalous: ArrayLike, level: float) -> float:
-    """Return the true-positive rate at a false-positive rate of at most `level`; see `Ranking.figures`."""
+    """Return the true-positive rate at a false-positive rate of at most `level`.
+
+    See `Ranking.figures`.
+    """
     return float(Ranking(normal, anomalous).figures(levels=[level])[2, 0])
 
 

@@ -119,7 +119,9 @@ def fit_linear_probe(
 
 
 def fit_neighbor_probe(features: ArrayLike, labels: ArrayLike, names: Sequence[str]) -> RegressionProbe:
-    """Fit a k-nearest-neighbour regression, weighted by inverse distance, to standardised features.
+    """Fit a k-nearest-neighbour regression to standardised features.
+
+    Neighbours are weighted by inverse distance.
 
     The number of neighbours is `NEIGHBORS`, or one in `PART` of the images if that is fewer; a log line reports it.
 
@@ -145,7 +147,7 @@ def fit_neighbor_probe(features: ArrayLike, labels: ArrayLike, names: Sequence[s
 
 @cache
 def _log_neighbors(k: int, n: int) -> None:
-    """Log the number of neighbours, once for all repetitions and encoders with the same numbers."""
+    """Log the number of neighbours, once for fits with the same numbers."""
     log.info("kNN uses %d neighbours instead of %d, because there are only %d images to fit", k, NEIGHBORS, n)
 
 
@@ -209,7 +211,9 @@ def split_lenses(lenses: ArrayLike, held_out: float = 0.5, seed: int = 0) -> tup
 
 
 def _checked(features: ArrayLike, labels: ArrayLike, names: Sequence[str]) -> tuple[Array, Array, Array, Array]:
-    """Return standardised features, labels, and the mean and scale of the features (scale 1 if constant).
+    """Return standardised features, labels, and mean and scale of the features.
+
+    The scale of a constant feature is 1.
 
     Raises:
         LenskitError: A feature is not finite, or a parameter has labels for fewer than two images.
@@ -233,7 +237,10 @@ def _standardised(features: ArrayLike, mean: Array, scale: Array) -> Array:
 
 
 def _known_together(labels: Array) -> Iterator[tuple[NDArray[np.intp], NDArray[np.bool_]]]:
-    """Yield each set of columns with labels in the same rows: the columns, and a mask of these rows."""
+    """Yield each set of columns with labels in the same rows, and these rows.
+
+    Columns are numbers, and rows a mask.
+    """
     patterns, which = np.unique(np.isfinite(labels), axis=1, return_inverse=True)
     for number, rows in enumerate(patterns.T):
         yield np.flatnonzero(which.ravel() == number), rows

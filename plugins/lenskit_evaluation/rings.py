@@ -34,7 +34,7 @@ def draw_rings(
     names: Sequence[str],
     pixel_scale: float,
 ) -> Figure:
-    """Draw images without lens light, each with a ring of its radius around the centre.
+    """Draw images without lens light, each with a ring around the centre.
 
     A shaded band shows the interval of the radius.
 

@@ -1,4 +1,7 @@
-"""Statistics of features that need no labels: effective rank, spread, alignment and uniformity."""
+"""Statistics of features without labels.
+
+The statistics are effective rank, spread, alignment and uniformity.
+"""
 
 from __future__ import annotations
 
@@ -128,7 +131,7 @@ def statistics_of(subject: Run | Embeddings, *, lenses: int = 1000, encoder: Enc
 
 
 def statistics_of_rows(features: ArrayLike, lens: NDArray[Any]) -> Statistics:
-    """Compute the statistics of features (n, d) of images, where `lens` (n,) is the number of the lens in each image.
+    """Compute the statistics of features (n, d) with lens numbers `lens` (n,).
 
     The first image of each lens is its row, and the first two images are its views.
     """

@@ -1,4 +1,4 @@
-"""Storage of fitted models as plain arrays, which cannot execute code when they are loaded."""
+"""Storage of fitted models as plain arrays, which cannot execute code."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from lenskit.toolbox import open_arrays, reason
 
 @dataclass(frozen=True)
 class Stored:
-    """Dataclass of arrays, numbers and tuples of strings, stored in numpy's `.npz` format."""
+    """Dataclass of arrays, numbers and tuples of strings in the `.npz` format."""
 
     def save(self, file: str | Path | IO[bytes]) -> None:
         """Write all fields to a file; numpy's ending `.npz` is not added to its name."""
@@ -42,7 +42,7 @@ class Stored:
 
 
 def _plain(array: np.ndarray) -> Any:
-    """Convert an array of strings to a tuple and a 0-d array to a number; return other arrays unchanged."""
+    """Convert an array of strings to a tuple, and a 0-d array to a number."""
     if array.dtype.kind == "U":
         return tuple(array.tolist())
     return array if array.ndim else array.item()

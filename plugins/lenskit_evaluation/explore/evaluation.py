@@ -80,7 +80,10 @@ class Explored:
 
 @dataclass(frozen=True)
 class _Lenses:
-    """Lenses of a page: features, parameters, names, pictures, and their origin as text (`source`) and as a record."""
+    """Lenses of a page: features, parameters, names and pictures.
+
+    `source` is their origin as text, and `origin` is the same as a record.
+    """
 
     features: NDArray[np.float32]
     values: dict[str, NDArray[np.float64]]
@@ -139,7 +142,7 @@ class Explore(Evaluation):
         self.n_neighbors, self.min_dist, self.metric = n_neighbors, min_dist, metric
 
     def __call__(self, runs: Sequence[Run | Embeddings], inputs: Sequence[str] = ()) -> list[Explored]:
-        """Write a page for each run or file of embeddings, and return the pages with their content."""
+        """Write a page for each run or file of embeddings, and return the pages."""
         if self.output and len(runs) > 1 and in_folder(self.output, PAGE) == Path(self.output):
             raise UsageError(
                 f"--output names one file, but {len(runs)} runs are given: leave it out, or give a folder or one run"
@@ -194,7 +197,10 @@ class Explore(Evaluation):
         return Explored(path, fitted.coordinates, lenses.names, trust.value, trust.n, size)
 
     def _trust(self, features: NDArray[Any], places: NDArray[Any]) -> Trust:
-        """Return the trustworthiness of the map, from at most `TRUSTED` lenses drawn at random."""
+        """Return the trustworthiness of the map, from at most `TRUSTED` lenses.
+
+        More lenses are reduced to a random subset.
+        """
         judged = np.arange(len(features))
         if len(features) > TRUSTED:
             judged = np.sort(np.random.default_rng(self.seed).choice(len(features), TRUSTED, replace=False))
@@ -230,7 +236,7 @@ class Explore(Evaluation):
         )  # fmt: skip
 
     def _embedded(self, embeddings: Embeddings) -> _Lenses:
-        """Return the lenses of a file of embeddings, with their images if `--data` is given."""
+        """Return the lenses of a file of embeddings, with images if `--data` is given."""
         if self.simulator or self.set:
             raise UsageError(f"{embeddings.path} is a file of embeddings: leave out --simulator and --set")
         rows = self._some(len(embeddings))
@@ -271,7 +277,7 @@ class Explore(Evaluation):
             raise UsageError(f"{n} lenses are too few for --n-neighbors {self.n_neighbors}: use more lenses{fewer}")
 
     def _some(self, n: int) -> list[int]:
-        """Return at most `self.lenses` numbers from 0 to n - 1, drawn at random, in ascending order."""
+        """Return at most `self.lenses` random numbers from 0 to n - 1, ascending."""
         if n <= self.lenses:
             return list(range(n))
         chosen = np.random.default_rng(self.seed).choice(n, self.lenses, replace=False)

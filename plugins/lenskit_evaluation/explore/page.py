@@ -96,7 +96,9 @@ def page(shown: Shown) -> str:
 
 
 def described(parameter: Parameter, values: Array) -> dict[str, Any]:
-    """Return the description of a parameter that page.js uses: labels, colour scale, bins and values.
+    """Return the description of a parameter for page.js.
+
+    It consists of labels, colour scale, bins and values.
 
     Args:
         parameter: The parameter.

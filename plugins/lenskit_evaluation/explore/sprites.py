@@ -25,7 +25,9 @@ QUALITY = 80
 
 
 def thumbnails(images: torch.Tensor, side: int) -> Thumbnails:
-    """Draw images as `lenskit show` does: with an asinh stretch by the noise at their border.
+    """Draw images as `lenskit show` does.
+
+    The images have an asinh stretch by the noise at their border.
 
     Images with three channels or more are drawn in colour, the others as the mean of their channels.
 
@@ -61,7 +63,7 @@ class Sprites:
         return cls(side, [_sheet(pictures[start : start + each]) for start in range(0, len(pictures), each)])
 
     def css(self) -> str:
-        """Return a CSS rule for each sheet: class `sheet-0` has the first sheet as background image."""
+        """Return the CSS: class `sheet-0` has the first sheet as background image."""
         rules = (
             f".sheet-{number} {{ background-image: url(data:image/jpeg;base64,{base64.b64encode(sheet).decode()}) }}"
             for number, sheet in enumerate(self.sheets)

@@ -40,6 +40,9 @@ def _sign(command: re.Match[str]) -> str:
 
 
 def label(parameter: Parameter) -> str:
-    """Return the symbol and the unit of a parameter, such as `θ_E (arcsec)`, or its name if it has no symbol."""
+    """Return the symbol and the unit of a parameter, such as `θ_E (arcsec)`.
+
+    A parameter without a symbol is shown with its name.
+    """
     name = plain(parameter.symbol) or parameter.name.replace("$", "")
     return f"{name} ({plain(parameter.unit)})" if parameter.unit else name

@@ -64,7 +64,9 @@ class Mapped:
 
 
 class Umap(OnLenses):
-    """Draw the features as a map (UMAP), coloured by parameters, as in Figure 2 of the LenSiam paper.
+    """Draw the features as a map (UMAP), coloured by parameters.
+
+    The figure follows Figure 2 of the LenSiam paper.
 
     The figure has a row for each run and a column for each parameter. The map is fitted to some lenses and shows
     held-out lenses, so it shows no structure that results from overfitting. The number below each panel measures how
@@ -106,7 +108,7 @@ class Umap(OnLenses):
             )
 
     def __call__(self, subjects: Sequence[Subject], inputs: Sequence[str] = ()) -> dict[str, Mapped]:
-        """Write figures, results and coordinates, and return the map of each run by its label."""
+        """Write figures, results and coordinates, and return the map of each run."""
         check_umap()
         splits = self.splits(subjects)
         parameters = coloured_by(splits, self.color)

@@ -35,7 +35,9 @@ JUDGED = 4000
 
 @dataclass(frozen=True)
 class FeatureMap:
-    """UMAP of features in two dimensions (McInnes, Healy & Melville 2018, https://arxiv.org/abs/1802.03426).
+    """UMAP of features in two dimensions.
+
+    Source: McInnes, Healy & Melville 2018, https://arxiv.org/abs/1802.03426.
 
     Attributes:
         coordinates: (n, 2), coordinates of the images of the fit.
@@ -165,7 +167,10 @@ def _reduced(x: Array, components: int, metric: str, seed: int) -> tuple[Array, 
 
 
 def _exact(x: Array, k: int, metric: str) -> tuple[Any, Any, Any]:
-    """Return the exact neighbours of each image, their distances and a search index, in the form that UMAP takes."""
+    """Return the exact neighbours of each image, in the form that UMAP takes.
+
+    These are rows, distances and a search index.
+    """
     from pynndescent import NNDescent
     from sklearn.neighbors import NearestNeighbors
 
@@ -188,7 +193,9 @@ def _exact(x: Array, k: int, metric: str) -> tuple[Any, Any, Any]:
 
 @dataclass(frozen=True)
 class Trust:
-    """Trustworthiness of a map (Venna & Kaski 2001, https://doi.org/10.1007/3-540-44668-0_68).
+    """Trustworthiness of a map.
+
+    Source: Venna & Kaski 2001, https://doi.org/10.1007/3-540-44668-0_68.
 
     It is 1 if all neighbours on the map are neighbours in the features, and about 0.5 for a random map.
 
@@ -204,7 +211,9 @@ class Trust:
 
 
 def trustworthiness(features: ArrayLike, places: ArrayLike, k: int, metric: str = "euclidean") -> Trust:
-    """Compute the trustworthiness of a map with scikit-learn. Memory grows with the square of n.
+    """Compute the trustworthiness of a map with scikit-learn.
+
+    Memory grows with the square of n.
 
     Args:
         features: (n, d).
@@ -242,7 +251,7 @@ class Local:
 
 
 def nearest(among: ArrayLike, places: ArrayLike, k: int, metric: str = "euclidean") -> NDArray[np.int64]:
-    """Return the row numbers (n, k) of the points in `among` (m, d) that are nearest to each of `places` (n, d)."""
+    """Return the rows (n, k) of `among` (m, d) that are nearest to `places` (n, d)."""
     from sklearn.neighbors import NearestNeighbors
 
     search = NearestNeighbors(n_neighbors=k, metric=metric).fit(np.asarray(among, np.float32))

@@ -1,4 +1,4 @@
-"""Figures of maps coloured by parameters, and of the predictability of parameters from neighbours."""
+"""Figures of maps coloured by parameters, and of scores of neighbours."""
 
 from __future__ import annotations
 
@@ -44,7 +44,9 @@ def umap_figure(
     local: Mapping[str, Mapping[str, Local]],
     title: str,
 ) -> Figure:
-    """Draw maps in rows and parameters in columns, with the same colour scale in all rows of a column.
+    """Draw maps in rows and parameters in columns.
+
+    All rows of a column have the same colour scale.
 
     Args:
         maps: Coordinates (n, 2) of each map by its label.
@@ -103,7 +105,10 @@ class _Paint:
 
     @property
     def height(self) -> float:
-        """Height of the legend of classes below the panels, in inches; 0 if there is a colour bar."""
+        """Height of the legend of classes below the panels, in inches.
+
+        It is 0 if there is a colour bar.
+        """
         listed = len(self.classes) if self.parameter.classes and len(self.classes) <= MOST else 0
         return 0.18 * -(-listed // 3) + (0.25 if listed else 0)
 
@@ -157,7 +162,10 @@ class _Paint:
 
 
 def _scatter(panel: Axes, places: Array, colours: Array) -> None:
-    """Draw the points of a map, without ticks because coordinates of a UMAP have no meaning."""
+    """Draw the points of a map.
+
+    There are no ticks, because coordinates of a UMAP have no meaning.
+    """
     # All points together cover about a third of the panel.
     size = float(np.clip(0.33 * (PANEL * 72) ** 2 / max(len(places), 1), 0.4, 18))
     grey = (colours[:, :3] == _rgba(UNKNOWN)[0]).all(1)
@@ -195,7 +203,9 @@ def _trust_text(trust: Trust) -> str:
 def local_figure(
     rows: Mapping[str, tuple[Mapping[str, Local], Mapping[str, Local]]], parameters: Sequence[Parameter], k: int
 ) -> Figure:
-    """Draw bars of how well neighbours predict each parameter: on the map (filled), in the features (outlined).
+    """Draw bars of how well neighbours predict each parameter.
+
+    Filled bars are neighbours on the map, outlined bars are neighbours in the features.
 
     Args:
         rows: For each label, the scores of neighbours on the map and in the features, of each parameter by its name.

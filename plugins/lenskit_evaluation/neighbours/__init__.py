@@ -1,1 +1,1 @@
-"""`lenskit neighbours`: search for the lenses of an archive that are most similar to an image."""
+"""`lenskit neighbours`: search for the most similar lenses of an archive."""

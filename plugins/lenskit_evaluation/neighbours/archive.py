@@ -1,4 +1,7 @@
-"""Archives of embedded images, and access to the images: read again or simulated again."""
+"""Archives of embedded images, and access to their images.
+
+The images are read or simulated again.
+"""
 
 from __future__ import annotations
 
@@ -46,7 +49,10 @@ class Images(Protocol):
 def embed_archive(
     run: Run, data: str | None, *, lenses: int, seed: int, simulator: str | None, changes: Sequence[str]
 ) -> Embeddings:
-    """Embed stored images or `lenses` simulated lenses, as `lenskit embed` does, and return them without a file."""
+    """Embed stored images or `lenses` simulated lenses, and return the embeddings.
+
+    This is `lenskit embed` without a file.
+    """
     data = absolute_spec(data) if data else None
     task = Task(
         run=run.address, projection="none", data=data, all_views=False,
@@ -142,7 +148,10 @@ def check_archive(archive: Embeddings, encoder: Encoder, images: Images | None, 
 
 
 def _stored(archive: Embeddings, data: str, encoder: Encoder) -> Images:
-    """Return a function that reads stored images, after a check that they are the images of the archive."""
+    """Return a function that reads the stored images of an archive.
+
+    Their names are compared with the archive first.
+    """
     dataset = encoder.open(data)
     lenses, views = archive.lens, archive.view
     if len(archive) and (lenses.max() >= len(dataset) or views.max() >= dataset.views):
@@ -160,7 +169,10 @@ def _stored(archive: Embeddings, data: str, encoder: Encoder) -> Images:
 
 
 def _shown(archive: Embeddings, lenses: LensSet) -> Images:
-    """Return a function from rows of an archive to images; the lens number of a row is the row in the lens set."""
+    """Return a function from rows of an archive to images of a lens set.
+
+    The number of a lens in the archive is its row in the lens set.
+    """
 
     def read(rows: Sequence[int]) -> Tensor:
         lens, view = archive.lens[list(rows)], archive.view[list(rows)]

@@ -1,4 +1,4 @@
-"""`lenskit neighbours`: search for the lenses of an archive that are most similar to an image."""
+"""`lenskit neighbours`: search for the most similar lenses of an archive."""
 
 from __future__ import annotations
 
@@ -63,7 +63,9 @@ class Queries:
 
 
 class Neighbours(Evaluation):
-    """Find the lenses of an archive that are most similar to an image, with their pictures and parameters.
+    """Find the lenses of an archive that are most similar to an image.
+
+    The results include pictures and parameters.
 
     Images are FITS files, numpy arrays (`.npy`) or other files that a reader opens (`[READER:]PATH`). The archive is a
     file of embeddings that `lenskit embed` made with the same encoder, or stored images, or lenses of the run's
@@ -114,7 +116,10 @@ class Neighbours(Evaluation):
             raise UsageError("--data gives the images of a file of embeddings: add that file with --archive PATH")
 
     def __call__(self, runs: Sequence[Run], inputs: Sequence[str] = ()) -> list[dict[str, Any]]:
-        """Write the table and the picture, and return a row for each neighbour of each image, the nearest first."""
+        """Write the table and the picture, and return the rows of the table.
+
+        There is a row for each neighbour of each image, the nearest first.
+        """
         (run,) = runs
         check_index(self.index)
         encoder = to_best_device(run.encoder())
@@ -207,7 +212,9 @@ def read_queries(path: str, encoder: Encoder) -> Queries:
 
 
 def joined(parts: Sequence[Queries]) -> Queries:
-    """Join several sets of query images; a parameter that is missing from a set is NaN there.
+    """Join several sets of query images.
+
+    A parameter that is missing from a set is NaN there.
 
     Raises:
         LenskitError: A parameter has different units in two sets.
@@ -233,7 +240,7 @@ def joined(parts: Sequence[Queries]) -> Queries:
 
 
 def _from_numpy(path: Path, encoder: Encoder) -> Tensor:
-    """Return the images (n, C, H, W) of a `.npy` file, cropped to the input size of the encoder."""
+    """Return the images (n, C, H, W) of a `.npy` file, cropped to the encoder."""
     try:
         array = np.array(load_array(path))  # a copy, because torch takes no read-only arrays
     except (OSError, EOFError, ValueError) as error:
@@ -254,7 +261,10 @@ def _from_numpy(path: Path, encoder: Encoder) -> Tensor:
 
 
 def shown_parameters(archive: Embeddings, names: Sequence[str]) -> list[Parameter]:
-    """Return the named parameters; without names the headline parameters, or the first `TOLD` if there are none."""
+    """Return the named parameters, by default the headline parameters.
+
+    If there are no headline parameters, the default is the first `TOLD`.
+    """
     parameters = {parameter.name: parameter for parameter in archive.parameters}
     for name in names:
         if name not in parameters:

@@ -53,7 +53,9 @@ class Row:
 def neighbours_figure(
     rows: Sequence[Row], parameters: Sequence[Parameter], own: Sequence[Parameter], title: str
 ) -> Figure:
-    """Draw a row for each query image: the image, and its neighbours with distances and parameters.
+    """Draw a row for each query image.
+
+    It shows the image, and its neighbours with distances and parameters.
 
     Args:
         rows: One row or more.

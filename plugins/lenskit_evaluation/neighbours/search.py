@@ -1,4 +1,7 @@
-"""Search for nearest neighbours among features, exact (in parts of a large archive) or approximate."""
+"""Exact and approximate search for nearest neighbours among features.
+
+The exact search reads a large archive in parts.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +32,9 @@ class Matrix(Protocol):
 
 @dataclass(frozen=True)
 class Space:
-    """Transformation of features to points whose Euclidean distances rank them like the metric.
+    """Transformation of features to points with Euclidean distances.
+
+    Euclidean distances between the points have the same order as distances in the metric.
 
     Attributes:
         metric: `cosine` of the features, or `euclidean` of the features standardised on the archive.
@@ -43,7 +48,9 @@ class Space:
 
     @classmethod
     def of(cls, archive: Matrix, metric: Metric) -> Space:
-        """Return the space of an archive; for the Euclidean distance, this reads the entire archive once.
+        """Return the space of an archive.
+
+        For the Euclidean distance, this reads the entire archive once.
 
         Raises:
             LenskitError: All images have the same features.
@@ -72,7 +79,9 @@ class Space:
         return x.astype(np.float32)
 
     def distance(self, a: Array, b: Array) -> Array:
-        """Return the distances (n,) between points (n, d): 1 - cosine of the angle, or the Euclidean distance.
+        """Return the distances (n,) between points (n, d).
+
+        They are 1 - cosine of the angle, or Euclidean distances.
 
         The distance between equal points is exactly 0.
         """

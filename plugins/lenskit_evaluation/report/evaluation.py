@@ -78,7 +78,10 @@ class Finding:
 
     @property
     def way(self) -> str:
-        """Digest of the settings and the data; only figures with the same digest can be compared."""
+        """Digest of the settings and the data.
+
+        Only figures with the same digest can be compared.
+        """
         origin = self.results.get("origin")
         # The same data can be spelled in several ways in the settings, but not in the origin.
         left_out = {*WHO, *(("data", "inputs") if origin else ())}
@@ -106,7 +109,9 @@ class Finding:
 
 
 class Report(Evaluation):
-    """Write a report that compares runs: one self-contained HTML page, and one table in Markdown.
+    """Write a report that compares runs, as HTML and Markdown.
+
+    There is one self-contained HTML page, and one table in Markdown.
 
     The page shows the differences between the configurations, the training curves, and the table and the pictures of
     each evaluation of the runs. `lenskit report` shows the evaluations that exist, also those of plugins, and starts
@@ -160,7 +165,10 @@ def _is_former(path: Path, beginning: re.Pattern[str]) -> bool:
 
 
 def _findings(runs: Mapping[str, Run]) -> list[Finding]:
-    """Return the outcomes of all evaluations of the runs; an outcome that several runs contain is listed once."""
+    """Return the outcomes of all evaluations of the runs.
+
+    An outcome that several runs contain is listed once.
+    """
     unique: dict[tuple[str, str], Finding] = {}
     for label, run in runs.items():
         for file in _results(run):
@@ -203,7 +211,10 @@ def _results(run: Run) -> Iterator[Path]:
 
 
 def _copies(runs: Mapping[str, Run]) -> dict[str, str]:
-    """Return the labels of runs that are copies, with the label of the first run of the same identity."""
+    """Return the labels of copied runs, with the label of the original.
+
+    A copy has the same identity as an earlier run in the list.
+    """
     first: dict[str, str] = {}
     for label, run in runs.items():
         first.setdefault(run.id, label)
@@ -211,7 +222,7 @@ def _copies(runs: Mapping[str, Run]) -> dict[str, str]:
 
 
 def _overview(runs: Mapping[str, Run], findings: Sequence[Finding]) -> list[dict[str, Any]]:
-    """Return a row for each run: its configuration, its progress and its summary figures."""
+    """Return a row for each run: configuration, progress and summary figures."""
     rows = []
     for (label, run), state in zip(runs.items(), compare_runs([r.path for r in runs.values()]).runs, strict=True):
         row: dict[str, Any] = {
@@ -235,7 +246,10 @@ def _overview(runs: Mapping[str, Run], findings: Sequence[Finding]) -> list[dict
 
 
 def _figures_first(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Move the figures before the names of components, because a terminal cuts off the last columns."""
+    """Move figures before names of components.
+
+    A terminal shows only the first columns of a wide table.
+    """
     columns = dict.fromkeys(column for row in rows for column in row)
     last = [column for column in ("note", "batches", "method", "pairs", "backbone", "recipe") if column in columns]
     order = [*(column for column in columns if column not in last), *last]
@@ -247,7 +261,10 @@ def _number(value: Any) -> Any:
 
 
 def _training(runs: Sequence[Run]) -> Iterator[Chapter]:
-    """Yield the chapters on the differences between configurations, the training curves and the configurations."""
+    """Yield the chapters on the configurations and the training curves.
+
+    The first chapter lists the differences between the configurations.
+    """
     paths = list(dict.fromkeys(run.path for run in runs))
     comparison = compare_runs(paths)
     names = [run.path for run in comparison.runs]
@@ -269,7 +286,10 @@ def _training(runs: Sequence[Run]) -> Iterator[Chapter]:
 
 
 def _pictures(finding: Finding) -> list[Path]:
-    """Return the pictures that an outcome lists, or all PNG files in its folder if it has no list."""
+    """Return the pictures that an outcome lists.
+
+    If it has no list, return all PNG files in its folder.
+    """
     named = finding.results.get("pictures")
     if named is None:
         return sorted(finding.folder.glob("*.png"))
