@@ -69,7 +69,7 @@ def fastest(works: dict[str, Work], rounds: int) -> dict[str, float]:
 
 
 COSTS = {"log": 20, "exp": 20, "cos": 20, "sqrt": 8, "rsqrt": 8, "div": 4, "reciprocal": 4}
-"""Arithmetic operations that functions take, roughly; others take one, and a Fourier transform 5 n log2(n)."""
+"""Approximate operations per element; other functions count as one, and a Fourier transform as 5 n log2(n)."""
 
 
 class Count(TorchDispatchMode):

@@ -1,4 +1,4 @@
-"""Resamples, against the moments of the multinomial distribution, and intervals."""
+"""Tests of resamples against moments of the multinomial distribution."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def test_each_class_keeps_its_number() -> None:
     assert counts.shape == (400, 40)
     for number in range(3):
         assert (counts[number == LABEL].sum(0) == (number == LABEL).sum()).all()
-    # Each image is drawn once on average, with the variance of one of n trials.
+    # The counts are multinomial: mean 1 and variance close to 1.
     assert counts[LABEL == 0].var() == pytest.approx(1, abs=0.1)
 
 

@@ -1,4 +1,4 @@
-"""Scores of classes against scikit-learn's."""
+"""Tests of class metrics against scikit-learn."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from lenskit_evaluation.classification import resampled_figures, score_classes
 
 
 def predicted(n: int, classes: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Truth, in which each class occurs, and probabilities with ties that say something of it."""
+    """Return labels with all classes, and informative probabilities with ties."""
     rng = np.random.default_rng(seed)
     truth = np.concatenate([np.arange(classes), rng.integers(classes, size=n - classes)])
     raw = np.round(rng.random((n, classes)), 1) + 0.3 * np.eye(classes)[truth] + 0.01

@@ -1,4 +1,4 @@
-"""Features of images, any number of them, to a file."""
+"""Tests of `lenskit embed`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,10 @@ WIDTH = Parameter("width", "arcsec", "$w$", "lens", headline=True)
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Store of 300 lenses with two images each, in chunks of 32: several parts, and several batches per part."""
+    """Store of 300 lenses with two images each, in chunks of 32.
+
+    This gives several parts, and several batches per part.
+    """
     path = tmp_path_factory.mktemp("store") / "pairs.zarr"
     flags = "--simulator blobs --pairs lens-fixed --lenses 300 --chunk 32 --seed 5 --workers 1 --out"
     assert lenskit(["simulate", *flags.split(), str(path)]) == 0

@@ -61,7 +61,7 @@ def test_a_plain_head_is_its_linear_map(head: Head) -> None:
 
 @pytest.mark.parametrize(("quarters", "mirrored"), ORIENTATIONS)
 def test_an_average_turns_with_its_image(head: Head, quarters: int, mirrored: bool) -> None:
-    """Whatever the head, its average over orientations has the symmetry of what it measures."""
+    """The average over orientations transforms with the image, for any head."""
     images = draw(6, 4)
     turn, mirror = torch.full((6,), quarters), torch.full((6,), mirrored)
     plain = predict(head.linear, PARAMETERS, True, pixels, images).values

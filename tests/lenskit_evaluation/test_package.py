@@ -63,7 +63,7 @@ def test_the_card_says_what_the_head_does(packaged: Path) -> None:
     assert told["half_width_95"] == pytest.approx(head.half_width(0.95)["width"], abs=1e-5)
     assert (card["head"]["lenses"], card["head"]["calibrated_on"]) == (80, 60)
     (result,) = card["results"]
-    # Residuals of the lenses that it was calibrated on.
+    # The residuals of the calibration lenses.
     assert result["mae"] == pytest.approx(head.intervals.residuals.mean(), abs=1e-4)
     assert result["n"] == 60
 

@@ -27,7 +27,7 @@ NAMES = ["theta_E", "gamma", "e1"]
 
 
 def encoded(n: int, features: int, noise: float = 0.5, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Correlated features of unequal scales, and three parameters that are linear in them but for noise."""
+    """Return correlated features of unequal scales, and noisy linear parameters."""
     rng = np.random.default_rng(seed)
     x = rng.normal(size=(n, features)) @ rng.normal(size=(features, features)) + 3
     x *= np.logspace(-3, 2, features)

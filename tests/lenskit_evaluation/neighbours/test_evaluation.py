@@ -1,4 +1,4 @@
-"""`lenskit neighbours`, and archives whose images can be had again."""
+"""Tests of `lenskit neighbours`, and of archives with access to their images."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from lenskit_evaluation.neighbours.evaluation import Neighbours
 
 
 def blobs(run: Run, numbers: list[int], pixels: int = 16) -> np.ndarray:
-    """Images (n, 1, H, W) of the archive that `embed` makes with its seed, 0."""
+    """Return the images (n, 1, H, W) of the archive that `embed` makes with seed 0."""
     simulator = run.simulator(pixels=pixels)
     return simulator.render(simulator.scene(0, "embed", torch.tensor(numbers))).numpy()
 

@@ -1,4 +1,4 @@
-"""The page that shows runs side by side."""
+"""Tests of `lenskit report`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from lenskit_evaluation.report.evaluation import Report
 
 
 class Reader(HTMLParser):
-    """What a browser would see: headings, cells, sources of pictures, and tags."""
+    """Parser that collects headings, cells, sources of pictures, and tags."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -44,7 +44,7 @@ class Reader(HTMLParser):
 
 
 def another(run: Run, path: Path) -> Run:
-    """A run like another, with an identity of its own."""
+    """Copy a run and give the copy a new identity."""
     shutil.copytree(run.path, path)
     origin = json.loads((path / "provenance.json").read_text())
     (path / "provenance.json").write_text(json.dumps(origin | {"id": digest(str(path))}))
@@ -53,7 +53,7 @@ def another(run: Run, path: Path) -> Run:
 
 @pytest.fixture
 def two(run: Run, tmp_path: Path) -> list[Run]:
-    """Two runs of which one was evaluated alone, and both together."""
+    """Two runs, with an evaluation of the first, and an evaluation of both together."""
     runs = [run, another(run, tmp_path / "other")]
     settings = {"seed": 0}
     for name, those in {"probe": runs, "odd <b>": runs[:1]}.items():
@@ -153,7 +153,7 @@ def test_results_that_are_damaged_are_left_out(damaged: bytes, two: list[Run], t
 
 
 def write_together(runs: dict[str, Run]) -> None:
-    """An outcome of several runs, of which the n-th has R2 = n / 10."""
+    """Write an outcome of several runs; the n-th run has R2 = n / 10."""
     write_results(
         [each.folder("probe") for each in runs.values()],
         title="Together",
@@ -205,7 +205,7 @@ def test_figures_of_runs_of_one_identity_are_not_mixed_up(run: Run, tmp_path: Pa
 
 
 def write_former(run: Run, summary: dict[str, dict[str, float]]) -> None:
-    """Results as an earlier version wrote them."""
+    """Write results in the form of an earlier version."""
     former = {
         "title": "R2", "settings": {"runs": list(summary), "lenses": 100}, "summary": summary, "of": [], "pictures": [],
         "table": [{"encoder": "blobs"}], "rows": [], "evaluation": "probe", "files": ["results.json"],
@@ -248,7 +248,7 @@ def test_figures_of_different_data_stand_in_columns_of_their_own(two: list[Run],
             subjects={run.name: run},
             pictures={"dots": Figure(figsize=(1, 1))},
         )
-    # The pictures of the former outcome tell of other lenses.
+    # The pictures of the earlier outcome show other lenses.
     assert sorted(path.name for path in two[0].folder("probe").glob("*.png")) == ["dots.png"]
     rows = Report(output=str(tmp_path / "a.html"))(two)
     assert [[name for name in row if name.startswith("probe")] for row in rows] == [
