@@ -1,11 +1,13 @@
-"""Sources of one's own: galaxies cut out of the Hubble eXtreme Deep Field, and lenses that magnify them.
+"""Cut galaxies out of the Hubble XDF and use them as lensed sources.
 
-    pip install scikit-image                    (which brings the picture: NASA, ESA, G. Illingworth and others)
+The XDF is the Hubble eXtreme Deep Field.
+
+    pip install scikit-image                    (includes the picture: NASA, ESA, G. Illingworth and others)
     python examples/hubble_deep_field.py [hubble_galaxies] [--image PICTURE]
 
-It makes a folder of stamps, which any simulation takes, as `lenskit train --set simulator.stamps=hubble_galaxies`; and
-beside it `hubble_galaxies.png`, with a few of the galaxies and lenses that show them. The picture has been stretched
-for the eye, so that it is no photometry: it shows how stamps are made of an image that is.
+The script writes a folder of stamps for any simulation, as in `lenskit train --set simulator.stamps=hubble_galaxies`.
+It also writes `hubble_galaxies.png`, a figure with some of the galaxies before and after lensing. The picture has a
+display stretch, so its fluxes are not linear. Use it as a template for your own calibrated images.
 """
 
 from __future__ import annotations
@@ -26,19 +28,19 @@ Image = NDArray[np.float64]
 
 SMOOTHING = 1.5  # pixels
 THRESHOLD = 8.0  # standard deviations of the smoothed sky
-BORDERS = 2.2  # size of a stamp over that of its galaxy, so that there is sky around
-LEAST_AREA = 60  # pixels: what is smaller shows nothing but the telescope's PSF
-SMALLEST, LARGEST = 32, 160  # pixels a side
-SATURATED = 0.99  # of the image's maximum: stars, and galaxies whose cores are cut off
+BORDERS = 2.2  # size of a stamp divided by the size of its galaxy, so that the stamp includes sky
+LEAST_AREA = 60  # pixels; smaller objects look like the PSF of the telescope
+SMALLEST, LARGEST = 32, 160  # pixels per side
+SATURATED = 0.99  # share of the maximum of the image; brighter objects are stars or galaxies with saturated cores
 
 SHOWN = 6
 
 
 def main() -> None:
-    """Cuts out the galaxies, saves them, and draws lenses."""
+    """Cut out the galaxies, save them, and draw lenses."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("folder", nargs="?", default="hubble_galaxies", help="where to put the stamps")
-    parser.add_argument("--image", help="another picture or image: anything that matplotlib reads")
+    parser.add_argument("folder", nargs="?", default="hubble_galaxies", help="folder for the stamps")
+    parser.add_argument("--image", help="another picture, in any format that matplotlib reads")
     arguments = parser.parse_args()
 
     stamps = cut_out(brightness(arguments.image))
@@ -55,7 +57,7 @@ def main() -> None:
 
 
 def brightness(path: str | None) -> Image:
-    """One band of a picture, (height, width): the sum of its colours."""
+    """Return the sum of the colour channels of a picture (height, width)."""
     if path is None:
         from skimage.data import hubble_deep_field
 
@@ -67,9 +69,11 @@ def brightness(path: str | None) -> Image:
 
 
 def cut_out(image: Image) -> list[Image]:
-    """Stamps of the galaxies of an image, each in the middle of its own, from the brightest to the faintest.
+    """Return stamps of the galaxies in an image, the brightest first.
 
-    Neighbours and sky stay in: they are taken out when the stamps are read.
+    Each stamp is centred on its galaxy.
+
+    The stamps include neighbours and sky, which lenskit removes when it reads the stamps.
     """
     smooth = ndimage.gaussian_filter(image, SMOOTHING)
     sky = np.median(smooth)
@@ -86,18 +90,17 @@ def cut_out(image: Image) -> list[Image]:
         half = round(max(BORDERS * extent, SMALLEST) / 2)
         top, left = (at - half for at in middle)
         stamp = image[max(top, 0) : top + 2 * half, max(left, 0) : left + 2 * half]
-        if (
-            stamp.shape == (2 * half, 2 * half) and 2 * half <= LARGEST
-        ):  # the others lie across the border, or are blends
+        # Other stamps extend beyond the border of the image, or contain blended galaxies.
+        if stamp.shape == (2 * half, 2 * half) and 2 * half <= LARGEST:
             found.append((light.sum(), stamp))
     return [stamp for _, stamp in sorted(found, key=lambda pair: -pair[0])]
 
 
 def draw(stamps: list[Image], simulator: HST) -> Figure:
-    """Stamps as they were cut out, as they are used, and lensed."""
+    """Draw stamps as cut out, as prepared by lenskit, and as lensed sources."""
     galaxies = simulator.sources.stamps
     assert galaxies is not None
-    chosen = torch.linspace(0, len(galaxies.images) // 2, SHOWN).long()  # of the brighter half
+    chosen = torch.linspace(0, len(galaxies.images) // 2, SHOWN).long()  # from the brighter half
     scene = simulator.scene(0, "example", torch.arange(SHOWN))
     scene["source_stamp_scale"] *= galaxies.half_light[scene["source_stamp"]] / galaxies.half_light[chosen]
     scene["source_amplitude"] = 1 / (galaxies.flux[chosen] * scene["source_stamp_scale"] ** 2)

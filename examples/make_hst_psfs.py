@@ -1,12 +1,14 @@
-"""Makes the 23 HST-like PSFs that lenskit ships (plugins/lenskit_lensing/data/hst_acs_f814w_psfs.npz).
+"""Make the 23 HST-like PSFs of lenskit.
+
+The file is plugins/lenskit_lensing/data/hst_acs_f814w_psfs.npz.
 
     pip install poppy
     python examples/make_hst_psfs.py [OUTPUT.npz]
 
-Stand-ins for Tiny Tim PSFs of ACS/WFC in F814W: the diffraction pattern of Hubble's pupil with small wavefront errors,
-averaged over the band, integrated over 0.05" pixels, with a faint halo for what the pupil model leaves out (mirror
-figure at middle and high spatial frequencies, dust) and the blur of charge diffusing in the CCD. Geometric distortion
-is left out, as in drizzled images.
+The PSFs approximate Tiny Tim PSFs of ACS/WFC in F814W. They are the diffraction pattern of Hubble's pupil with small
+wavefront errors, averaged over the band and integrated over 0.05" pixels. A faint halo represents effects that the
+pupil model leaves out: errors of the mirror figure at middle and high spatial frequencies, and dust. The PSFs include
+the blur by charge diffusion in the CCD. They do not include geometric distortion, as in drizzled images.
 """
 
 from __future__ import annotations
@@ -22,26 +24,26 @@ from scipy.ndimage import convolve, gaussian_filter
 
 Image = NDArray[np.float64]
 
-SEED = 2023  # any: another one gives 23 other PSFs of the same kind
-COUNT = 23  # as many as LenSiam draws from
-SIZE = 41  # pixels a side: 98.7 % of the flux
+SEED = 2023  # arbitrary; another seed gives 23 other PSFs with the same distribution
+COUNT = 23  # the number of PSFs in LenSiam
+SIZE = 41  # pixels per side, which contain 98.7 % of the flux
 PIXEL_SCALE = 0.05  # arcsec
-OVERSAMPLE = 5  # odd, so that the star is in the middle of a pixel
+OVERSAMPLE = 5  # odd, so that the star is at the centre of a pixel
 
 # Hubble's pupil (Krist & Hook 2004, Tiny Tim user's guide; Burrows 1990), in units of the primary's radius.
 PRIMARY_RADIUS = 1.2  # metres
 SECONDARY_RADIUS = 0.33
 SPIDER_WIDTH = 0.022
-SPIDER_ANGLES = (0, 90, 180, 270)  # degrees, as the spikes lie in ACS/WFC's frame
+SPIDER_ANGLES = (0, 90, 180, 270)  # degrees, the directions of the spikes in the frame of ACS/WFC
 PAD_RADIUS = 0.065
 PAD_POSITIONS = ((0.0, 0.8921), (0.7555, -0.4615), (-0.7606, -0.4564))
 PUPIL_PIXELS = 512
 
-# Throughput of ACS/WFC in F814W, coarsely: pivot wavelength 805 nm (ACS Instrument Handbook).
+# Approximate throughput of ACS/WFC in F814W; pivot wavelength 805 nm (ACS Instrument Handbook).
 WAVELENGTHS = np.arange(700, 960, 25) * 1e-9
 THROUGHPUT = np.array([0.20, 0.42, 0.43, 0.43, 0.42, 0.40, 0.36, 0.32, 0.26, 0.19, 0.10])
 
-# Wavefront errors: rms in waves at 547 nm over the pupil, and their ranges among the PSFs.
+# Ranges of the wavefront errors of the PSFs: rms over the pupil, in waves at 547 nm.
 REFERENCE_WAVELENGTH = 547e-9
 ABERRATIONS = {
     "focus": (0.02, 0.05),
@@ -52,22 +54,22 @@ ABERRATIONS = {
     "clover_y": (0.0, 0.02),
     "clover_x": (0.0, 0.02),
     "spherical": (-0.025, -0.025),
-}  # Noll's Zernikes 4 to 11, in his order
+}  # Zernike polynomials 4 to 11 in Noll's order
 
-# Charge that diffuses across an edge and across a corner of a 0.05" pixel in the middle of the chips: the extremes that
-# Tiny Tim states for spectra of stars over the band (Krist 2003, ACS ISR 2003-06).
+# Share of charge that diffuses across an edge and across a corner of a 0.05" pixel at the centre of the chips. These
+# are the extremes of Tiny Tim for stellar spectra in this band (Krist 2003, ACS ISR 2003-06).
 DIFFUSION_MOST, DIFFUSION_LEAST = (0.0700, 0.0163), (0.0645, 0.0146)
 
-JITTER = 0.006  # arcsec rms an axis, of the pointing
+JITTER = 0.006  # pointing jitter, arcsec rms per axis
 
-# An exponential profile. With halo and jitter the FWHM, the peak and the energy within 0.1", 0.25", 0.5" and 0.75" are,
-# on average, Tiny Tim's to about one per cent.
+# Exponential profile. With the halo and the jitter, the mean FWHM, peak and energy within 0.1", 0.25", 0.5" and 0.75"
+# agree with Tiny Tim to about one per cent.
 HALO_FLUX = 0.02
 HALO_SCALE = 0.25  # arcsec
 
 
 def pupil() -> Image:
-    """Transmission of the pupil, (PUPIL_PIXELS, PUPIL_PIXELS)."""
+    """Return the transmission of the pupil (PUPIL_PIXELS, PUPIL_PIXELS)."""
     metre = PRIMARY_RADIUS * u.m
     secondary = poppy.AsymmetricSecondaryObscuration(
         secondary_radius=SECONDARY_RADIUS * metre,
@@ -87,12 +89,14 @@ def pupil() -> Image:
 
 
 def diffraction(transmission: Image, wavefront: Image, size: int) -> Image:
-    """PSF of optics and pointing over the band, (size, size) pixels, as a fraction of all light.
+    """Return the PSF of optics and pointing jitter (size, size).
+
+    It is averaged over the band and is a fraction of all light.
 
     Args:
-        transmission: Of the pupil.
+        transmission: Transmission of the pupil.
         wavefront: Optical path difference over the pupil, in metres.
-        size: Pixels a side.
+        size: Pixels per side.
     """
     optics = poppy.OpticalSystem(oversample=OVERSAMPLE, npix=PUPIL_PIXELS, pupil_diameter=2 * PRIMARY_RADIUS * u.m)
     optics.add_pupil(
@@ -107,7 +111,10 @@ def diffraction(transmission: Image, wavefront: Image, size: int) -> Image:
 
 
 def halo(size: int) -> Image:
-    """Light scattered at wide angles, (size, size) pixels, as a fraction of all of it."""
+    """Return the light scattered at wide angles (size, size).
+
+    It is a fraction of all scattered light.
+    """
     fine_scale = PIXEL_SCALE / OVERSAMPLE
     offset = (np.arange(size * OVERSAMPLE) - (size * OVERSAMPLE - 1) / 2) * fine_scale
     radius = np.hypot(offset[:, None], offset)
@@ -115,13 +122,16 @@ def halo(size: int) -> Image:
 
 
 def binned(fine: Image) -> Image:
-    """Light in whole pixels."""
+    """Return the sums of an oversampled image over detector pixels."""
     size = len(fine) // OVERSAMPLE
     return fine.reshape(size, OVERSAMPLE, size, OVERSAMPLE).sum((1, 3))
 
 
 def diffusion(share: float) -> Image:
-    """Where the charge of one pixel ends up, (3, 3): 1 for the spectrum that diffuses most, 0 for the least."""
+    """Return the diffusion kernel (3, 3) of charge.
+
+    `share` is 1 for the spectrum with the most diffusion and 0 for the least.
+    """
     edge, corner = np.array(DIFFUSION_MOST) * share + np.array(DIFFUSION_LEAST) * (1 - share)
     kernel = np.array([[corner, edge, corner], [edge, 0, edge], [corner, edge, corner]])
     kernel[1, 1] = 1 - kernel.sum()
@@ -129,7 +139,7 @@ def diffusion(share: float) -> Image:
 
 
 def main() -> None:
-    """Draws wavefronts and spectra, and writes the PSFs."""
+    """Draw random wavefronts and spectra, and write the PSFs."""
     plugin = Path(__file__).resolve().parent.parent / "plugins" / "lenskit_lensing"
     output = Path(sys.argv[1]) if len(sys.argv) > 1 else plugin / "data" / "hst_acs_f814w_psfs.npz"
     rng = np.random.default_rng(SEED)
@@ -139,7 +149,7 @@ def main() -> None:
 
     transmission = pupil()
     zernikes = poppy.zernike.arbitrary_basis(transmission, nterms=11, outside=0)[3:]  # orthonormal over this pupil
-    margin = 1  # what diffuses in across the border
+    margin = 1  # pixels outside the border, whose charge diffuses into the image
     scattered = halo(SIZE + 2 * margin)
     psfs = []
     for waves, share in zip(aberrations, diffusion_shares, strict=True):

@@ -1,8 +1,8 @@
-"""Two detectors on the same images, each trained several times: figures and their differences, with intervals.
+"""Comparison of two detectors, each trained several times, on the same images.
 
-Resamples are drawn of the images that are judged on, which both detectors share, and of their trainings, which they do
-not: a training of one is nothing to that of the other, though both were given the same seed. Intervals of an error are
-percentiles of these resamples, those of AUC are `lenskit anomaly`'s, with the scatter of these resamples.
+The test images are resampled, and both detectors use the same resamples. The trainings are resampled separately for
+each detector, because trainings with the same seed are still independent. Intervals of an error are percentiles of
+these resamples. Intervals of AUC are computed as in `lenskit anomaly`, with the scatter of these resamples.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ RESAMPLES = 1000
 
 @dataclass(frozen=True)
 class Compared:
-    """One figure of ours and of theirs.
+    """Figure of lenskit and of the original package.
 
     Attributes:
-        ours: Mean over trainings.
-        theirs: The same.
+        ours: Mean over the trainings of lenskit.
+        theirs: Mean over the trainings of the original package.
         low: Lower end of the 95 % interval of ours - theirs.
-        high: Its upper end.
-        higher_is_better: Whether it is.
+        high: Upper end of this interval.
+        higher_is_better: Whether a higher figure is better.
     """
 
     ours: float
@@ -41,25 +41,25 @@ class Compared:
 
     @property
     def difference(self) -> float:
-        """Ours - theirs."""
+        """Difference ours - theirs."""
         return self.ours - self.theirs
 
     @property
     def verdict(self) -> str:
-        """`better` or `worse` if the interval excludes zero, else nothing."""
+        """`better` or `worse` if the interval excludes zero, otherwise an empty text."""
         if self.low <= 0 <= self.high:
             return ""
         return "better" if (self.low > 0) == self.higher_is_better else "worse"
 
 
 def compare_auc(truth: Truth, ours: Array, theirs: Array, seed: int = 0) -> Compared:
-    """AUC of all anomalies together.
+    """Compare the AUC of all anomalies together.
 
     Args:
-        truth: What the n images are.
-        ours: Scores (trainings, n).
-        theirs: The same.
-        seed: Seed of the resamples.
+        truth: Classes of the n images.
+        ours: Scores (trainings, n) of lenskit.
+        theirs: Scores (trainings, n) of the original package.
+        seed: Random seed of the resamples.
     """
     sides = {"ours": ours, "theirs": theirs}
     scores = {f"{side} {number}": row for side, rows in sides.items() for number, row in enumerate(rows)}
@@ -76,7 +76,10 @@ def compare_auc(truth: Truth, ours: Array, theirs: Array, seed: int = 0) -> Comp
 
 
 def compare_normal(truth: Truth, ours: Array, theirs: Array, seed: int = 0) -> Compared:
-    """The mean over normal images of an error (trainings, n), lower is better; see `compare_auc`."""
+    """Compare the mean over normal images of an error (trainings, n).
+
+    A lower error is better; see `compare_auc`.
+    """
     normal = truth.is_class(truth.normal)
     sides = {"ours": ours[:, normal], "theirs": theirs[:, normal]}
     counts = np.concatenate(list(resample(np.arange(normal.sum()), RESAMPLES, seed)), axis=1)
@@ -87,7 +90,10 @@ def compare_normal(truth: Truth, ours: Array, theirs: Array, seed: int = 0) -> C
 
 
 def _over_trainings(resamples: dict[str, Array], seed: int) -> dict[str, Array]:
-    """Return means (resamples,) over trainings of resamples (trainings, resamples), with trainings drawn in each."""
+    """Return the mean (resamples,) over trainings drawn with replacement.
+
+    The trainings of (trainings, resamples) are drawn separately for each column.
+    """
     rng = np.random.default_rng([seed, 1])
     drawn = {}
     for side, rows in resamples.items():

@@ -1,4 +1,4 @@
-"""Figure: AUC of the adversarial autoencoder against the number of its updates."""
+"""Figure of the AUC of the adversarial autoencoder against the number of updates."""
 
 from __future__ import annotations
 
@@ -11,14 +11,16 @@ from published import TOGETHER
 
 
 def draw_curve(told: Mapping[str, Any], path: Path) -> bool:
-    """Draw AUC against updates, a line a model, from its rows `aae-UPDATES` and `aae`.
+    """Draw AUC against updates, with a line for each model.
+
+    The points are the rows `aae-UPDATES` and `aae`.
 
     Args:
         told: Result of `outcome`.
         path: Image to write.
 
     Returns:
-        Whether there was anything to draw: two points or more.
+        Whether the figure was drawn, which needs at least two points.
     """
     size = told["settings"]
     last = size["train"] * size["epochs"] // (size["batch_size"] or 1)

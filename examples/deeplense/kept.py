@@ -1,4 +1,4 @@
-"""Folders of work that the same command goes on with."""
+"""Working folders, in which a repeated command resumes its work."""
 
 from __future__ import annotations
 
@@ -12,14 +12,17 @@ from lenskit.files import write_atomically
 
 
 def remember(settings: Mapping[str, Any], work: Path) -> None:
-    """Writes the settings into a folder; or, where what is done there was done with others, says so and exits."""
+    """Write the settings into a working folder.
+
+    If the folder has other settings, exit with a message.
+    """
     path = work / "settings.json"
     wanted = json.loads(json.dumps(settings))
     if path.is_file():
         held = json.loads(path.read_text(encoding="utf-8"))
         if other := [name for name in wanted | held if wanted.get(name) != held.get(name)]:
-            told = ", ".join(f"{name} {held.get(name)}, not {wanted.get(name)}" for name in other)
-            sys.exit(f"{work} holds what was done with {told}: choose another --work")
+            differences = ", ".join(f"{name} {held.get(name)}, not {wanted.get(name)}" for name in other)
+            sys.exit(f"{work} was made with {differences}: choose another --work")
         return
     work.mkdir(parents=True, exist_ok=True)
     write_atomically(path, json.dumps(wanted, indent=1) + "\n")

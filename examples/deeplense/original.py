@@ -1,15 +1,17 @@
-"""Trains and evaluates a method of the published package `unsupervised-lensing` 0.1.2, by its public functions alone.
+"""Train and evaluate a method of the package `unsupervised-lensing` 0.1.2.
 
-`side_by_side.py` calls this in a process of its own, in a folder of its own (the package writes weights and
-reconstructions), with things set from outside, without two of which today's torch does not run it:
+The script uses only the public functions of this published package.
 
-- the environment variable TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD, for it saves whole modules, which torch refuses to load
-  since 2.6;
-- on a GPU, torch's default device: its adversarial autoencoder never moves its networks there;
-- the environment variable TQDM_BAR_FORMAT, so that its progress bar is nothing but the seconds that its loop over the
-  epochs took.
+`side_by_side.py` runs this script in a separate process and a separate folder, because the package writes weights and
+reconstructions to the working directory. Three settings are changed from outside; current versions of torch need the
+first two:
 
-It imports neither lenskit nor anything but numpy, torch and the package.
+- The environment variable TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD: the package saves entire modules, which torch no longer
+  loads by default since 2.6.
+- The default device of torch, on a GPU: the adversarial autoencoder of the package does not move its networks there.
+- The environment variable TQDM_BAR_FORMAT: it reduces the progress bar to the seconds of the loop over epochs.
+
+The script imports only numpy, torch and the package, not lenskit.
 """
 
 from __future__ import annotations
@@ -27,11 +29,14 @@ MODULES = {"aae": "Adversarial_AE", "vae": "Variational_AE", "dcae": "Convolutio
 
 
 def main() -> None:
-    """Trains, evaluates, and writes `outcome.npz`: seconds of training, and each test image's error."""
+    """Train, evaluate, and write `outcome.npz`.
+
+    The file contains the seconds of training and the error of each test image.
+    """
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("method", choices=MODULES)
     parser.add_argument("train", type=Path, help="npy file of images (batches, 100, 1, 150, 150)")
-    parser.add_argument("test", type=Path, help="the same, of the images to judge on")
+    parser.add_argument("test", type=Path, help="npy file of test images, in the same shape")
     parser.add_argument("--epochs", type=int, required=True)
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--threads", type=int, required=True)
@@ -43,7 +48,7 @@ def main() -> None:
     if arguments.device == "cuda":
         torch.set_default_device("cuda")
     warm_up(arguments.device)
-    # Imported this late, because it is there only for those who have installed it.
+    # The name of the module depends on the method.
     module = importlib.import_module(f"unsupervised_lensing.models.{MODULES[arguments.method]}")
     Path("weights").mkdir()
     Path("results").mkdir()
@@ -51,7 +56,7 @@ def main() -> None:
     with contextlib.redirect_stderr(io.StringIO()) as bar:
         module.train(data_path=arguments.train, epochs=arguments.epochs, checkpoint_path="weights", pretrain=False)
     seconds = float(bar.getvalue().split()[-1])
-    # `continue` is its word for the weights that it has just saved, rather than those on the authors' Google Drive.
+    # `continue` selects the weights that `train` has just saved, not those on the Google Drive of the authors.
     errors = module.evaluate(
         data_path=arguments.test, checkpoint_path="weights", out_path="results", pretrain_mode="continue"
     )
@@ -59,7 +64,10 @@ def main() -> None:
 
 
 def warm_up(device: str) -> None:
-    """One step of an optimiser: the first one of a process takes seconds that are not training."""
+    """Run one optimiser step.
+
+    The first step of a process takes seconds of initialisation, which are not part of the training.
+    """
     weight = torch.zeros(1, device=device, requires_grad=True)
     optimizer = torch.optim.Adam([weight])
     weight.sum().backward()

@@ -1,6 +1,6 @@
-"""What DeepLense published of unsupervised detectors, and our figures beside it.
+"""Published figures of the detectors of DeepLense, and tables with ours.
 
-Alexander et al. 2020 (https://arxiv.org/abs/2008.12731) and the authors' slides.
+Sources: Alexander et al. 2020 (https://arxiv.org/abs/2008.12731), and slides of the authors.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ PUBLISHED: Mapping[str, Mapping[str, Figures]] = {
         ONE_CLASS: {"AUC": {TOGETHER: 0.52221}},
     },
 }
-"""By model, detector, figure and class. W1 and MSE are means over test images of a class."""
+"""Published figures by model, detector, figure and class. W1 and MSE are means over the test images of a class."""
 
 COLUMNS = (
     ("AUC", TOGETHER, ".3f"),
@@ -53,19 +53,19 @@ COLUMNS = (
     ("W1", "none", ".3f"),
     ("MSE", "none", ".2e"),
 )
-"""Figure, class and format of the columns that have the published ones beside them."""
+"""Figure, class and number format of each column that is compared with the published figures."""
 
 
 def outcome(
     size: str, settings: Mapping[str, Any], results: Mapping[str, Mapping[str, Mapping[str, Any]]], work: Path
 ) -> dict[str, Any]:
-    """Everything that is known, for programs.
+    """Return all results as plain values for the JSON file.
 
     Args:
-        size: Its name.
-        settings: Its amounts.
-        results: `results.json` of `lenskit anomaly`, by model and seed.
-        work: Folder of the runs, `MODEL/seed-SEED/RUN`.
+        size: Name of the size.
+        settings: Settings of the size.
+        results: Content of `results.json` of `lenskit anomaly`, by model and seed.
+        work: Folder of the runs `MODEL/seed-SEED/RUN`.
     """
     here = provenance()
     trained = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(work.glob("?/*/*/provenance.json"))]
@@ -96,7 +96,10 @@ def outcome(
 
 
 def over_seeds(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Figures of each detector: of one seed with their intervals, of several their mean, lowest and highest value."""
+    """Return the figures of each detector over all seeds.
+
+    One seed gives intervals; several seeds give the mean, the lowest and the highest value.
+    """
     names = dict.fromkeys(name for found in results for name in found["detectors"])
     merged = {}
     for name in names:
@@ -117,18 +120,18 @@ def _merged(each: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def _figures(detector: Mapping[str, Any]) -> dict[str, Any]:
-    """Figure by class, each with its interval, as `PUBLISHED` has them."""
+    """Return the figures of a detector with intervals, as in `PUBLISHED`."""
     areas = {group: figures["auc"] for group, figures in detector["figures"].items()}
     return {"AUC": areas, **detector["errors"]}
 
 
 def markdown(told: Mapping[str, Any], notes: str, drawn: bool = False) -> str:
-    """The same for people.
+    """Return the results as a page of Markdown.
 
     Args:
         told: Result of `outcome`.
-        notes: Meaning of the differences, in Markdown.
-        drawn: Whether a figure of AUC against updates was drawn.
+        notes: Notes on the differences, in Markdown.
+        drawn: Whether there is a figure of AUC against updates.
     """
     size = told["settings"]
     batches = f"batches of {size['batch_size']}" if size["batch_size"] else "batches as in the recipes"
@@ -160,17 +163,20 @@ def markdown(told: Mapping[str, Any], notes: str, drawn: bool = False) -> str:
 
 
 GROUPS = {"refit": "macro model known", "resnet18": "labels known"}
-"""Groups of rows that are no image-only detectors without labels."""
+"""Groups of rows that use more information than the images."""
 
 
 def _group(name: str) -> int:
-    """Number of a row's group: 0 for detectors that see images only, or their training's in the order of `GROUPS`."""
+    """Return the number of the group of a row.
+
+    It is 0 for detectors that use images only, otherwise the position in `GROUPS` from 1.
+    """
     training = name.partition(" ")[0]
     return list(GROUPS).index(training) + 1 if training in GROUPS else 0
 
 
 def table(found: Mapping[str, Any]) -> list[dict[str, str]]:
-    """A row a detector: each figure, and the published one beside it."""
+    """Return a row for each detector, with our figures and the published ones."""
     rows = []
     detectors = found["detectors"]
     for name in sorted(detectors, key=_group):
@@ -196,13 +202,16 @@ def _with_interval(estimate: Mapping[str, float], digits: str) -> str:
 
 
 def _without_empty(rows: Sequence[Mapping[str, str]]) -> list[dict[str, str]]:
-    """Columns in which there is something."""
+    """Remove columns without any figure."""
     columns = [name for name in rows[0] if any(row[name] != "-" for row in rows)]
     return [{name: row[name] for name in columns} for row in rows]
 
 
 def _noise(found: Mapping[str, Any]) -> str:
-    """The published error of the AAE bounds the noise of its images; ours does that of ours."""
+    """Return a sentence on the noise of the images.
+
+    The errors of the AAEs are upper limits of the noise.
+    """
     ours = found["detectors"].get("aae", {}).get("MSE", {}).get("none")
     if ours is None:
         return ""

@@ -1,20 +1,21 @@
-"""DeepLense's published table of unsupervised detectors, made anew on simulations of its description.
+"""Reproduce the table of unsupervised detectors of DeepLense.
 
     python examples/deeplense/published_table.py --size small --work runs/deeplense-small          two CPU cores
     python examples/deeplense/published_table.py --size full --work runs/deeplense --device cuda   a GPU
 
-It trains the recipes `deeplense-{a,b}-{aae,vae,dcae,rbm,refit,resnet18}` on Models A and B, judges them by `lenskit
-anomaly` on images that none has seen, with one-class SVM and principal components beside them, and writes
-`docs/results/deeplense-SIZE.json` and `.md` with the published figures in the next column. The sizes `small` and
-`medium` learn from live images, each seen once; `full` from as many stored ones as the original. Each store, run and
-evaluation is kept in `--work` when it is done, and a run that was cut short goes on: after a stop, the same command
-makes what is missing. With `--models`, `--methods` and `--seeds` it does a part of the table at a time; the table shows
-all that is done.
+The simulations follow the description in the publication. The script trains the recipes
+`deeplense-{a,b}-{aae,vae,dcae,rbm,refit,resnet18}` on Models A and B. It judges them with `lenskit anomaly` on held-out
+images, together with a one-class SVM and principal components. It writes `docs/results/deeplense-SIZE.json` and `.md`,
+with the published figures next to ours.
+
+The sizes `small` and `medium` train on live images, each used once. The size `full` trains on the same number of stored
+images as the original. Each finished store, run and evaluation is stored in `--work`. After an interruption, the same
+command resumes the work. `--models`, `--methods` and `--seeds` choose a part of the table; the table shows all finished
+parts.
 
 `aae-100`, `aae-400`, ... are AAEs with 100, 400, ... updates, for the figure of AUC against updates.
 
-The meaning of the differences is written by hand, in `docs/results/deeplense-SIZE.notes.md`, which stands below the
-table.
+The file `docs/results/deeplense-SIZE.notes.md` is written by hand and is added below the table.
 """
 
 from __future__ import annotations
@@ -49,21 +50,21 @@ CLASSES = ("none", "spherical", "vortex")
 
 @dataclass(frozen=True)
 class Size:
-    """Amounts of images, epochs and seeds.
+    """Numbers of images, epochs and seeds.
 
     Attributes:
-        train: Images without substructure that the detectors learn from.
-        labelled: Images of all classes together, about as many of each, that the ResNet learns from.
-        test: Images of each class that all are judged on, about.
-        epochs: Number of times that the detectors see each image.
-        batch_size: Images a batch; nothing is as the recipe has it.
-        live: Whether images are simulated while training, each seen once in all.
-        refit: Images that `refit` learns from.
-        seeds: Number of seeds of training, if the command line does not say which.
-        curve: Numbers of updates of further AAEs.
-        fitted: Training images that baselines are fitted to.
-        supervised: Options of the ResNet that are not its recipe's.
-        simulator: Options of the simulators that are not their defaults.
+        train: Number of images without substructure to train the detectors on.
+        labelled: Number of images to train the ResNet on, with about the same number of each class.
+        test: Approximate number of test images of each class.
+        epochs: Number of epochs of the detectors.
+        batch_size: Images per batch; by default the number in the recipe.
+        live: Whether images are simulated during training, each used once.
+        refit: Number of images to train `refit` on.
+        seeds: Number of training seeds, unless the command line lists them.
+        curve: Numbers of updates of additional AAEs.
+        fitted: Number of training images that the baselines are fitted to.
+        supervised: Overrides of options in the recipe of the ResNet.
+        simulator: Overrides of options of the simulators.
     """
 
     train: int
@@ -84,7 +85,7 @@ FAST = {
     "train.epochs": 1, "train.batch_size": 20,
     "optimizer.lr": 3e-4, "optimizer.lr_batch": 0, "optimizer.warmup_epochs": 0.05,
 }  # fmt: skip
-"""A ResNet that sees each image once."""
+"""Options of a ResNet that is trained for a single epoch."""
 
 SIZES = {
     "full": Size(train=25_000, labelled=75_000, test=2500, epochs=500, fitted=5000),
@@ -104,7 +105,7 @@ SIZES = {
 
 
 def main() -> None:
-    """Make what is missing, and write the table of what there is."""
+    """Make the missing runs and evaluations, and write the table of all finished ones."""
     arguments = parsed()
     size: Size = arguments.size_of
     work: Path = arguments.work
@@ -122,7 +123,7 @@ def main() -> None:
 
 
 def stored(model: str, folder: Path, method: str, size: Size) -> Path:
-    """The store that a method learns from, made if it is missing."""
+    """Return the training store of a method; make it if it is missing."""
     if method == SUPERVISED:
         simulate(model, folder / "labelled.zarr", CLASSES, "labelled", size.labelled, size)
         return folder / "labelled.zarr"
@@ -131,19 +132,19 @@ def stored(model: str, folder: Path, method: str, size: Size) -> Path:
 
 
 def parsed() -> argparse.Namespace:
-    """What the command line says, and the size that follows from it."""
+    """Parse the command line and determine the size."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--size", choices=SIZES, required=True)
-    parser.add_argument("--work", type=Path, required=True, help="folder for stores, runs and what is done so far")
+    parser.add_argument("--work", type=Path, required=True, help="folder for stores, runs and intermediate results")
     parser.add_argument("--out", type=Path, default=Path("docs/results"), help="folder of the table")
     parser.add_argument("--device", default="auto", help="cpu, cuda or auto")
     parser.add_argument("--models", nargs="+", choices=MODELS, default=list(MODELS))
     parser.add_argument("--methods", nargs="+", help="some of aae, aae-UPDATES, vae, dcae, rbm, refit, resnet18")
-    parser.add_argument("--seeds", nargs="+", type=int, help="seeds of training, in place of the size's")
-    parser.add_argument("--train", type=int, help="images that detectors learn from, in place of the size's")
-    parser.add_argument("--labelled", type=int, help="images that the ResNet learns from, in place of the size's")
-    parser.add_argument("--test", type=int, help="test images of each class, in place of the size's")
-    parser.add_argument("--epochs", type=int, help="epochs of the detectors, in place of the size's")
+    parser.add_argument("--seeds", nargs="+", type=int, help="training seeds; by default those of the size")
+    parser.add_argument("--train", type=int, help="training images of the detectors; by default those of the size")
+    parser.add_argument("--labelled", type=int, help="training images of the ResNet; by default those of the size")
+    parser.add_argument("--test", type=int, help="test images of each class; by default those of the size")
+    parser.add_argument("--epochs", type=int, help="epochs of the detectors; by default those of the size")
     arguments = parser.parse_args()
     changed = {name: getattr(arguments, name) for name in ("train", "labelled", "test", "epochs")}
     changed = {name: value for name, value in changed.items() if value is not None}
@@ -153,23 +154,23 @@ def parsed() -> argparse.Namespace:
     possible = [*METHODS, *(f"aae-{updates}" for updates in size.curve)]
     arguments.methods = arguments.methods or possible
     if unknown := [name for name in arguments.methods if name not in possible]:
-        parser.error(f"--methods: {', '.join(unknown)} is none of {', '.join(possible)}")
+        parser.error(f"--methods: {', '.join(unknown)} is not one of {', '.join(possible)}")
     arguments.seeds = list(range(size.seeds)) if arguments.seeds is None else arguments.seeds
     return arguments
 
 
 def simulate(model: str, store: Path, classes: tuple[str, ...], split: str, lenses: int, size: Size) -> None:
-    """Makes a store, or what of it is missing, as `lenskit simulate` does."""
+    """Make or complete a store, as `lenskit simulate` does."""
     section = {"name": f"deeplense-{model}", "classes": list(classes), **size.simulator}
     config = Config.resolve({"simulator": section, "pairs": {"name": "single"}}, only=("simulator", "pairs"))
     plan = Plan.of(config, lenses=lenses, seed=0, split=split)
     print(f"{store}: {lenses} lenses", flush=True)
-    # A process that helps takes some seconds to start.
+    # A worker process takes seconds to start, which is worthwhile for several chunks only.
     make_store(plan, store, workers=min(os.cpu_count() or 1, 1 + plan.chunks // 4))
 
 
 def train(model: str, method: str, store: Path | None, out: Path, seed: int, size: Size, device: str) -> None:
-    """Train a run, or go on with it; one that is finished is left alone."""
+    """Train a run, or resume it; skip a finished run."""
     accelerator = {"cuda": "gpu"}.get(device, device)
     start = time.perf_counter()
     if (out / "run.toml").is_file():
@@ -187,11 +188,11 @@ def train(model: str, method: str, store: Path | None, out: Path, seed: int, siz
         )
     print(f"{out}: {time.perf_counter() - start:.0f} s", flush=True)
     if not run.finished:
-        sys.exit(f"{out} was stopped: the same command goes on with it")
+        sys.exit(f"{out} was stopped: repeat the command to resume it")
 
 
 def options_of(method: str, size: Size) -> dict[str, Any]:
-    """Options of a run that differ from its recipe's at this size."""
+    """Return the overrides of the recipe of a method for a size."""
     options: dict[str, Any] = {"monitor.probe_every": 0}
     if "pixels" in size.simulator:
         options["input.size"] = size.simulator["pixels"]
@@ -206,7 +207,10 @@ def options_of(method: str, size: Size) -> dict[str, Any]:
 
 
 def judge(folder: Path, test: Path, seed: int, size: Size) -> None:
-    """Judge all finished runs of a model and a seed on the same images, unless that is done."""
+    """Judge all finished runs of a model and a seed on the same images.
+
+    Skip this if it is finished.
+    """
     names = [*METHODS, *(f"aae-{updates}" for updates in size.curve)]
     runs = [folder / name for name in names if (folder / name / "run.toml").is_file()]
     runs = [path for path in runs if Run(path).finished]
@@ -229,7 +233,7 @@ def judge(folder: Path, test: Path, seed: int, size: Size) -> None:
 
 
 def write(work: Path, arguments: argparse.Namespace) -> None:
-    """Write the table of all that is judged, for programs and for people, and the figure of AUC against updates."""
+    """Write the table of all finished evaluations, and the figure of the AUC."""
     results: dict[str, dict[str, Any]] = {}
     for model in MODELS:
         for path in sorted((work / model).glob("seed-*/judged.json")):

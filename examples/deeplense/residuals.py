@@ -1,10 +1,10 @@
-"""Residuals of fitted lenses, with and without substructure, over their noise.
+"""Draw the residuals of fitted lenses, with and without substructure.
 
     python examples/deeplense/residuals.py runs/refit-a --out docs/results/refit-residuals.png
 
-It draws the same ten lenses of the run's simulator without substructure, with subhalos and with a vortex: the image,
-and below it the residual of the fit in bins, over its standard deviation, with the chi-square that is the score. A fit
-that did not converge has an exclamation mark.
+The figure shows ten lenses of the run's simulator, each without substructure, with subhalos and with a vortex. Below
+each image is the binned residual of the fit, divided by its standard deviation, and the chi-square, which is the
+score. An exclamation mark denotes a fit that did not converge.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from lenskit_deeplense.refit.residuals import estimated_variance
 CLASSES = ("none", "spherical", "vortex")
 LENSES = 10
 MOST = 6
-"""Standard deviations at which colours end."""
+"""Limit of the colour scale in standard deviations."""
 
 
 def main() -> None:
@@ -36,7 +36,7 @@ def main() -> None:
     run = lenskit.load(arguments.run)
     method = run.method()
     if not isinstance(method, Refit):
-        parser.error(f"{arguments.run} is no run of method refit")
+        parser.error(f"{arguments.run} is not a run of method refit")
     encoder = run.encoder()
     figure = Figure(figsize=(1.5 * LENSES, 3.2 * len(CLASSES)), layout="constrained")
     axes = figure.subplots(2 * len(CLASSES), LENSES)

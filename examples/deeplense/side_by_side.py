@@ -1,18 +1,21 @@
-"""lenskit's four unsupervised detectors beside those of the authors' package, on the same images with the same budget.
+"""Compare the unsupervised detectors of lenskit with those of DeepLense.
+
+The detectors of DeepLense are those of the authors' package. Both sides use the same images.
 
     pip install --target original --no-deps unsupervised-lensing==0.1.2 googledrivedownloader==0.4.0
     pip install --target original requests
     python examples/deeplense/side_by_side.py --original original --work runs/side-by-side
 
-`--no-deps` because the package pins torch 1.6 and numpy 1.18, of which there are none for today's Python; it imports
-`googledrivedownloader`, whose 0.4.0 imports `requests`. Nothing of it is changed: `original.py` calls its public
-functions in a process of its own. What of the package does not run, and why, is in docs/deeplense.md.
+`--no-deps` is necessary because the package pins torch 1.6 and numpy 1.18, which do not exist for current versions of
+Python. The package imports `googledrivedownloader`, and version 0.4.0 of this imports `requests`. The package is not
+changed: `original.py` calls its public functions in a separate process. docs/deeplense.md lists the parts of the
+package that do not run, with the reasons.
 
-Images are simulated once, into the numpy arrays that the package takes and lenskit reads (`deeplense-npy`). Both sides
-are trained from scratch on the same ones, as often, in batches of 100 (the package's adversarial autoencoder takes no
-others) and with as many threads. Images/s are those of the training alone, which saves the weights after each epoch:
-the package's by its progress bar, ours by the run's figures. Each training is saved in `--work` when it is done, and
-the same command goes on from there.
+Images are simulated once and stored as numpy arrays, which the package and lenskit (`deeplense-npy`) read. Both sides
+are trained from scratch on the same images, with the same numbers of epochs and of threads, in batches of 100. The
+adversarial autoencoder of the package requires this batch size. Images/s are measured for the training alone, which
+includes saving the weights after each epoch: from the progress bar of the package, and from the metrics of our run.
+Each finished training is stored in `--work`. After an interruption, the same command resumes the work.
 """
 
 from __future__ import annotations
@@ -34,7 +37,7 @@ from kept import remember
 from numpy.typing import NDArray
 from original import warm_up
 
-import lenskit.training.runner  # all of it is loaded before anything is timed
+import lenskit.training.runner  # imported here so that the import is not timed
 from lenskit.config import Config
 from lenskit.data.simulated import SimulatedLenses
 from lenskit.evaluation import show, to_markdown
@@ -54,14 +57,14 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Settings:
-    """What the outcome depends on.
+    """Settings that determine the results.
 
     Attributes:
-        train: Images to train on.
-        test: Images of each class to judge on.
-        epochs: How often each image is trained on.
-        threads: Of the processor, for either side.
-        device: `cpu` or `cuda`, for either side.
+        train: Number of training images.
+        test: Number of test images of each class.
+        epochs: Number of epochs.
+        threads: Number of CPU threads for each side.
+        device: Device for both sides, `cpu` or `cuda`.
     """
 
     train: int
@@ -73,7 +76,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class Cell:
-    """One training of one method by one side, on images of one model."""
+    """Training of a method by one side, with one seed, on images of one model."""
 
     model: str
     method: str
@@ -85,7 +88,7 @@ class Cell:
 
 
 def main() -> None:
-    """Trains what is not trained yet, and prints the table."""
+    """Run the missing trainings, and print the table."""
     arguments = parsed()
     settings = Settings(arguments.train, arguments.test, arguments.epochs, arguments.threads, arguments.device)
     torch.set_num_threads(settings.threads)
@@ -97,7 +100,7 @@ def main() -> None:
         make_images(model, settings, work)
         for method in arguments.methods:
             for seed in range(arguments.seeds):
-                # Sides in turns, so that a machine that is busy for a while is so for both.
+                # The sides alternate, so that other load on the machine affects both.
                 for side in SIDES:
                     cell = Cell(model, method, side, seed)
                     if not (work / f"{cell}.npz").is_file():
@@ -125,26 +128,26 @@ def main() -> None:
 
 
 def parsed() -> argparse.Namespace:
-    """What the command line says."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
-        "--original", type=Path, help="folder that the package was installed into, if not beside lenskit"
+        "--original", type=Path, help="folder with the installed package; by default the environment of lenskit"
     )
-    parser.add_argument("--work", type=Path, required=True, help="folder for images, runs and what is done so far")
+    parser.add_argument("--work", type=Path, required=True, help="folder for images, runs and intermediate results")
     parser.add_argument("--out", type=Path, help="also write the table to OUT.json and OUT.md")
     parser.add_argument("--models", nargs="+", choices=("a", "b"), default=["a", "b"])
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
-    parser.add_argument("--train", type=int, default=500, help="images to train on; hundreds")
-    parser.add_argument("--test", type=int, default=500, help="images of each class to judge on; hundreds")
+    parser.add_argument("--train", type=int, default=500, help="training images; a multiple of 100")
+    parser.add_argument("--test", type=int, default=500, help="test images of each class; a multiple of 100")
     parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
-    parser.add_argument("--limit", type=float, default=3600, help="seconds that one training of the package may take")
+    parser.add_argument("--limit", type=float, default=3600, help="time limit of a training of the package, in seconds")
     arguments = parser.parse_args()
     for name in ("train", "test"):
         if getattr(arguments, name) <= 0 or getattr(arguments, name) % BATCH:
-            parser.error(f"--{name} must be a multiple of {BATCH}: the package takes whole batches of so many images")
+            parser.error(f"--{name} must be a multiple of {BATCH}, the batch size of the package")
     if min(arguments.epochs, arguments.seeds, arguments.threads) < 1:
         parser.error("--epochs, --seeds and --threads must be 1 or more")
     arguments.original = arguments.original and arguments.original.resolve()
@@ -153,21 +156,27 @@ def parsed() -> argparse.Namespace:
 
 
 def make_images(model: str, settings: Settings, work: Path) -> None:
-    """Simulates training and test images, if they are not there: (batches, 100, 1, 150, 150), and the test's labels."""
+    """Simulate missing training and test images, and labels of the test images.
+
+    The images have the shape (batches, 100, 1, 150, 150).
+    """
     train, test, labels = (work / f"{model}-{name}.npy" for name in ("train", "test", "labels"))
     if labels.is_file():
         return
     images, _ = simulation(model, CLASSES[:1], "train", settings.train)
     save(train, images)
     images, label = simulation(model, CLASSES, "test", settings.test * len(CLASSES))
-    # Mixed, for the package's batch norm never leaves training: it normalises by the statistics of the test's batches.
+    # Shuffled, because the package always uses batch norm in training mode, with the statistics of each test batch.
     order = np.random.default_rng(0).permutation(len(images))
     save(test, images[order])
     np.save(labels, label[order])
 
 
 def simulation(model: str, classes: tuple[str, ...], split: str, count: int) -> tuple[NDArray[np.float32], Array]:
-    """Images (n, 1, 150, 150) of so many of each class in equal parts, and the number of the class of each."""
+    """Return `count` images (n, 1, 150, 150), and the number of their class (n,).
+
+    All classes have equal numbers of images.
+    """
     section = {"name": f"deeplense-{model}", "classes": list(classes)}
     simulator = Config.resolve({"simulator": section}, only=("simulator",)).build("simulator")
     chunks = [*SimulatedLenses(simulator, seed=0, split=split, index=count).chunks(BATCH)]
@@ -178,12 +187,15 @@ def simulation(model: str, classes: tuple[str, ...], split: str, count: int) -> 
 
 
 def save(path: Path, images: NDArray[np.float32]) -> None:
-    """In the shape that the package takes."""
+    """Save images in the shape that the package takes (batches, 100, 1, 150, 150)."""
     np.save(path, images.reshape(-1, BATCH, *images.shape[1:]))
 
 
 def fill(cell: Cell, settings: Settings, work: Path, original: Path | None, limit: float) -> str:
-    """Trains, scores and saves; what went wrong in a line, or nothing."""
+    """Train and score a cell, and save the outcome.
+
+    Return an error as one line, or an empty text.
+    """
     train, test = work / f"{cell.model}-train.npy", work / f"{cell.model}-test.npy"
     print(f"{cell} ...", flush=True)
     try:
@@ -202,7 +214,10 @@ def fill(cell: Cell, settings: Settings, work: Path, original: Path | None, limi
 
 
 def ours(cell: Cell, settings: Settings, train: Path, test: Path, out: Path) -> dict[str, Any]:
-    """Seconds of training, and score, MSE and W1 (n,) of each test image."""
+    """Train with lenskit; return seconds, and score, MSE and W1 of test images.
+
+    `seconds` is the time of the training; the others have the shape (n,).
+    """
     run = lenskit.train(
         f"deeplense-{cell.model}-{cell.method}",
         data=f"deeplense-npy:{train}",
@@ -216,7 +231,7 @@ def ours(cell: Cell, settings: Settings, train: Path, test: Path, out: Path) -> 
         overwrite=True,
         progress=False,
     )
-    # Each line of figures has the rate since the one before.
+    # Each entry of the metrics has the rate since the previous entry.
     batches, rates = np.array(run.metrics["batches"]), np.array(run.metrics["rate"])
     seconds = (np.diff(batches, prepend=0) * BATCH / rates).sum()
     images = flat(test)
@@ -228,7 +243,7 @@ def ours(cell: Cell, settings: Settings, train: Path, test: Path, out: Path) -> 
 def theirs(
     cell: Cell, settings: Settings, train: Path, test: Path, original: Path | None, limit: float
 ) -> dict[str, Any]:
-    """The same of the package."""
+    """Train with the original package; return the same values as `ours`."""
     paths = [str(original)] if original else []
     environment = os.environ | {
         "PYTHONPATH": os.pathsep.join([*paths, *filter(None, [os.environ.get("PYTHONPATH")])]),
@@ -248,17 +263,20 @@ def theirs(
 
 
 def flat(path: Path) -> NDArray[np.float32]:
-    """The images of an array of batches, (n, 1, 150, 150)."""
+    """Load an array of batches as images (n, 1, 150, 150)."""
     return np.load(path).reshape(-1, 1, PIXELS, PIXELS)
 
 
 def fidelity(images: NDArray[np.float32], made: NDArray[np.float32]) -> dict[str, Array]:
-    """MSE and W1 of each image, as `lenskit anomaly` has them of either side."""
+    """Return MSE and W1 (n,) of reconstructions, as in `lenskit anomaly`.
+
+    Both sides use this function.
+    """
     return {name: each.numpy() for name, each in errors(torch.from_numpy(images), torch.from_numpy(made)).items()}
 
 
 def compared(model: str, method: str, seeds: range, settings: Settings, work: Path) -> dict[str, Compared] | None:
-    """Figures by name; nothing if a training is missing."""
+    """Return the compared figures by name, or None if a training is missing."""
     paths = {side: [work / f"{Cell(model, method, side, seed)}.npz" for seed in seeds] for side in SIDES}
     if not all(path.is_file() for each in paths.values() for path in each):
         return None
@@ -275,13 +293,13 @@ def compared(model: str, method: str, seeds: range, settings: Settings, work: Pa
         "AUC": compare_auc(truth, *figure("scores")),
         "W1": compare_normal(truth, *figure("W1")),
         "MSE": compare_normal(truth, *figure("MSE")),
-        # Three timings are not resampled: the interval is from the least to the largest difference of any two.
+        # Three timings are too few to resample: the interval is the range of the differences of all pairs.
         "images/s": Compared(rates[0].mean(), rates[1].mean(), spread.min(), spread.max(), higher_is_better=True),
     }
 
 
 def row_of(model: str, method: str, found: dict[str, Compared]) -> dict[str, Any]:
-    """A row of the table."""
+    """Return a row of the table."""
     row: dict[str, Any] = {"images": model.upper(), "method": method}
     for name, each in found.items():
         digits = {"AUC": ".3f", "W1": ".3f", "MSE": ".2e", "images/s": ".0f"}[name]
@@ -295,7 +313,7 @@ def row_of(model: str, method: str, found: dict[str, Compared]) -> dict[str, Any
 
 
 def write(rows: list[dict[str, Any]], title: str, worse: list[str], settings: Settings, arguments: Any) -> None:
-    """The table for people and for programs."""
+    """Write the table as JSON and as Markdown."""
     known = provenance()
     origin = {name: known[name] for name in ("python", "packages", "devices", "git")}
     told = {"title": title, "settings": asdict(settings), "seeds": arguments.seeds, "provenance": origin}

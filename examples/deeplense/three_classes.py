@@ -1,13 +1,14 @@
-"""Three classes of substructure from self-supervised features, on Models I, II and III.
+"""Classify three classes of substructure from self-supervised features.
 
     python examples/deeplense/three_classes.py --size small --work runs/three-classes          two CPU cores
     python examples/deeplense/three_classes.py --size full --work runs/three-classes-full      a GPU
 
-It trains SimSiam, BYOL and VICReg on Models I to III without labels, on default pairs and on pairs that share lens and
-substructure, and a supervised ResNet on as many images. A logistic regression on frozen features, fitted to labelled
-lenses, and fine-tuning of the whole encoder give the classes of lenses that none has seen. It writes
-`docs/results/three-classes-SIZE.json` and `.md`: the area under the ROC curve of each class against the rest, beside
-the published ones. Runs and figures are kept in `--work`: after a stop, the same command makes what is missing.
+The script trains SimSiam, BYOL and VICReg on Models I to III without labels, on default pairs and on pairs that share
+lens and substructure. It trains a supervised ResNet on the same number of images. Two classifiers predict the classes
+of held-out lenses: a logistic regression on frozen features, fitted to labelled lenses, and the fine-tuned encoder.
+The script writes `docs/results/three-classes-SIZE.json` and `.md` with the area under the ROC curve of each class
+against the rest, next to the published values. Runs and figures are stored in `--work`. After an interruption, the
+same command resumes the work.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ from lenskit_evaluation.anomaly.scored import Truth
 
 CLASSES = ("none", "spherical", "vortex")
 COLUMNS = {"vortex": "axion", "spherical": "cdm", "none": "no_sub"}
-"""Classes in the order of the published table, by their names there."""
+"""Our names and the published names of the classes, in the order of the published table."""
 
 PAIRS = ("default", "substructure-fixed")
 
@@ -47,22 +48,22 @@ PUBLISHED: Mapping[str, Mapping[str, tuple[float, float, float]]] = {
     "rotation pretext (published)": {"1": (0.92, 0.91, 1.0), "2": (0.99, 0.99, 1.0), "3": (1.0, 0.99, 1.0)},
     "BYOL (published)": {"1": (0.95, 0.93, 1.0), "2": (1.0, 0.98, 1.0), "3": (0.98, 0.92, 0.98)},
 }
-"""AUC of axion, cdm and no_sub by detector and model (ML4SCI 2023)."""
+"""Published AUC of axion, cdm and no_sub by detector and model (ML4SCI 2023)."""
 
 
 @dataclass(frozen=True)
 class Size:
-    """Amounts of images.
+    """Numbers of images, and the network.
 
     Attributes:
         models: Models of the table.
         methods: Self-supervised methods.
         backbone: Network of all rows.
-        pixels: Size that images are resized to.
-        batches: Batches of a training.
-        batch_size: Lenses a batch.
-        labelled: Labelled lenses for the logistic regression and for fine-tuning.
-        test: Lenses judged on.
+        pixels: Height and width that images are resized to.
+        batches: Number of batches of a training.
+        batch_size: Lenses per batch.
+        labelled: Number of labelled lenses for the logistic regression and for fine-tuning.
+        test: Number of test lenses.
         epochs: Epochs of fine-tuning.
     """
 
@@ -86,10 +87,10 @@ SIZES = {
 
 
 def main() -> None:
-    """Make what is missing, and write the table of what there is."""
+    """Make the missing runs and figures, and write the table of all finished ones."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--size", choices=SIZES, required=True)
-    parser.add_argument("--work", type=Path, required=True, help="folder for runs and what is done so far")
+    parser.add_argument("--work", type=Path, required=True, help="folder for runs and intermediate results")
     parser.add_argument("--out", type=Path, default=Path("docs/results"), help="folder of the table")
     parser.add_argument("--accelerator", default="auto", help="cpu, gpu or auto")
     arguments = parser.parse_args()
@@ -105,7 +106,7 @@ def main() -> None:
 
 
 def trained(arguments: argparse.Namespace, size: Size, model: str, row: str, given: Mapping[str, str]) -> None:
-    """Train a run and judge it, as far as that is not done."""
+    """Train a run and judge it; skip the parts that are finished."""
     out = arguments.work / model / row.replace(", ", "-").replace(" ", "-")
     figures = out.with_suffix(".json")
     if figures.is_file():
@@ -125,12 +126,16 @@ def trained(arguments: argparse.Namespace, size: Size, model: str, row: str, giv
     else:
         run = lenskit.resume(out, accelerator=arguments.accelerator)
     if not run.finished:
-        sys.exit(f"{out} was stopped: the same command goes on with it")
+        sys.exit(f"{out} was stopped: repeat the command to resume it")
     write_atomically(figures, json.dumps(judged(run, size), indent=1) + "\n")
 
 
 def judged(run: Run, size: Size) -> dict[str, Any]:
-    """AUC of each class against the rest: of a logistic regression on frozen features, and after fine-tuning."""
+    """Return the AUC after a linear fit and after fine-tuning.
+
+    `linear` is the AUC of each class against the rest for a logistic regression, and `finetuned` is the mean over
+    classes after fine-tuning.
+    """
     features, values = run.embed(size.labelled, split="labelled")
     test, truth = run.embed(size.test, split="judged")
     model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000))
@@ -143,7 +148,7 @@ def judged(run: Run, size: Size) -> dict[str, Any]:
 
 
 def areas(probability: NDArray[np.float64], truth: NDArray[np.int64]) -> dict[str, dict[str, float]]:
-    """AUC of each class against the rest, with 95 % intervals over the lenses."""
+    """Return the AUC of each class against the rest, with 95 % intervals."""
     found = {}
     for number, name in enumerate(CLASSES):
         alone = Truth(("rest", name), (truth == number).astype(np.int64), "rest")
@@ -154,14 +159,14 @@ def areas(probability: NDArray[np.float64], truth: NDArray[np.int64]) -> dict[st
 
 
 def tuned(run: Run) -> dict[str, float]:
-    """Mean over classes of the AUC against the rest after fine-tuning."""
+    """Return the mean over classes of the AUC against the rest after fine-tuning."""
     path = run.path.with_name(f"{run.path.name}-finetune") / "results.json"
     found = json.loads(path.read_text(encoding="utf-8"))
     return dict(_auc(found))
 
 
 def _auc(found: Any) -> Mapping[str, float]:
-    """The first `roc_auc` anywhere in the results."""
+    """Return the first entry `roc_auc` at any depth of the results, or nothing."""
     if isinstance(found, Mapping):
         if isinstance(found.get("roc_auc"), Mapping):
             return found["roc_auc"]
@@ -173,7 +178,7 @@ def _auc(found: Any) -> Mapping[str, float]:
 
 
 def write(arguments: argparse.Namespace, size: Size) -> None:
-    """Write the table, for programs and for people."""
+    """Write the table as JSON and as Markdown."""
     done: dict[str, dict[str, Any]] = {}
     for model in size.models:
         for path in sorted((arguments.work / model).glob("*.json")):
@@ -187,16 +192,16 @@ def write(arguments: argparse.Namespace, size: Size) -> None:
         f"# Three classes of substructure, size `{arguments.size}`",
         f"`python examples/deeplense/three_classes.py --size {arguments.size}`. {size.backbone}, images resized to "
         f"{size.pixels} pixels, {size.batches:,} batches of {size.batch_size} live lenses, seed 0. Linear: a logistic "
-        f"regression on features of {size.labelled:,} labelled lenses; fine-tuned: the whole encoder on as many, "
-        f"mean over the classes. Areas under the ROC curve of a class against the rest on {size.test:,} lenses, with "
-        "95 % intervals over the lenses.",
+        f"regression on features of {size.labelled:,} labelled lenses. Fine-tuned: the whole encoder on the same "
+        f"number of lenses, mean over the classes. The figures are areas under the ROC curve of a class against the "
+        f"rest on {size.test:,} lenses, with 95 % intervals over the lenses.",
     ]
     for model, rows in done.items():
         table = [
             {
                 "row": name,
-                **{f"{COLUMNS[group]} ({group})": _told(found["linear"][group]) for group in COLUMNS},
-                "fine-tuned, mean": _told(found["finetuned"]),
+                **{f"{COLUMNS[group]} ({group})": _with_interval(found["linear"][group]) for group in COLUMNS},
+                "fine-tuned, mean": _with_interval(found["finetuned"]),
             }
             for name, found in rows.items()
         ]
@@ -219,7 +224,7 @@ def write(arguments: argparse.Namespace, size: Size) -> None:
     print(f"{path}.md")
 
 
-def _told(estimate: Mapping[str, float]) -> str:
+def _with_interval(estimate: Mapping[str, float]) -> str:
     if not estimate:
         return "-"
     return f"{estimate['value']:.3f} ({estimate['low']:.3f} to {estimate['high']:.3f})"

@@ -1,8 +1,10 @@
-"""The result of `make demo` in a few lines: R2 of theta_E by encoder, and where all else is.
+"""Print the result of `make demo`: R2 of theta_E for each encoder.
+
+The script also prints the paths of the other results.
 
     python examples/demo/result.py [RUNS]
 
-RUNS is the folder of both runs, by default `runs`; `lenskit probe` has judged them.
+RUNS is the folder of both runs, by default `runs`. Run `lenskit probe` on them first.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ NAMES = {
     "pixels": "pixels (no network)",
     "constant": "constant",
 }
-"""Rows of the table, and what they are."""
+"""Labels of the rows of the table, and their descriptions."""
 
 NEXT = (
     "lenskit explore {}/lensiam",
@@ -31,13 +33,13 @@ NEXT = (
 
 
 def lines(runs: Path) -> list[str]:
-    """Lines of the result.
+    """Return the lines of the result.
 
     Args:
         runs: Folder of the runs `lensiam` and `simsiam`.
 
     Raises:
-        SystemExit: if they have not been probed.
+        SystemExit: The runs have not been probed.
     """
     file = runs / RESULTS / "results.json"
     if not file.is_file():
@@ -47,12 +49,12 @@ def lines(runs: Path) -> list[str]:
     scores = {row["label"]: row["scores"][PARAMETER] for row in chosen}
     judged = max(score["n"] for score in scores.values())
     return [
-        f"R2 of {PARAMETER}, the Einstein radius, read off frozen features of {judged} lenses:",
+        f"R2 of {PARAMETER}, the Einstein radius, from frozen features of {judged} lenses:",
         "",
         *(f"  {text:32} {_interval(scores[name]['r2'])}" for name, text in NAMES.items() if name in scores),
         "",
         f"page          {runs / 'report.html'}",
-        f"rings         {runs / 'rings.png'}, drawn by the encoder in the box",
+        f"rings         {runs / 'rings.png'}, from the encoder that lenskit includes",
         f"tables        {runs / RESULTS / 'table.md'}, {runs / 'tables.txt'}",
         *(
             f"{'try next' if number == 0 else '':13} {command.format(runs)}"

@@ -1,4 +1,4 @@
-"""Predictions of Einstein radii, judged on real images and on simulated lenses, and the columns of a table."""
+"""Metrics of predicted Einstein radii, and the columns of a table."""
 
 from __future__ import annotations
 
@@ -24,26 +24,26 @@ from lenskit_evaluation.metrics import score
 
 RADIUS = "theta_E"
 OUTLIER = 0.15
-"""Fractional error of an outlier."""
+"""Relative error above which a prediction is an outlier."""
 
 LEVELS = (0.68, 0.95)
 """Probabilities of intervals, as in `lenskit transfer`."""
 
 Array = NDArray[np.float64]
 Guess = Callable[[Tensor], Array]
-"""Images (n, C, H, W) to Einstein radii (n,) in arcsec."""
+"""Function from images (n, C, H, W) to Einstein radii (n,) in arcsec."""
 
 
 def parser_of(text: str | None, sizes: Iterable[str]) -> argparse.ArgumentParser:
-    """Return a parser of the arguments that both tables have.
+    """Return a parser of the arguments that both scripts share.
 
     Args:
-        text: The docstring of the script, whose first line describes it.
-        sizes: Names of its sizes.
+        text: Docstring of the script, whose first line describes it.
+        sizes: Names of the sizes of the script.
     """
     parser = argparse.ArgumentParser(description=(text or "").partition("\n")[0])
     parser.add_argument("--data", required=True, help="real images with labels, [READER:]PATH")
-    parser.add_argument("--work", type=Path, required=True, help="folder for runs and what is done so far")
+    parser.add_argument("--work", type=Path, required=True, help="folder for runs and intermediate results")
     parser.add_argument("--size", choices=sizes, default="small")
     parser.add_argument("--out", type=Path, default=Path("docs/results"), help="folder of the table")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
@@ -54,12 +54,12 @@ def judged(guess: Guess, images: Dataset, held_out: LensSet) -> dict[str, Any]:
     """Judge predictions as `lenskit transfer` does, without its pictures.
 
     Args:
-        guess: Predicts.
+        guess: Function that predicts Einstein radii.
         images: Real images with labels.
-        held_out: Simulated lenses, which give the intervals.
+        held_out: Simulated lenses to calibrate the intervals on.
 
     Returns:
-        `truth`, and `prediction`, `simulated R2` and `coverage`, as plain values.
+        `truth`, `prediction`, `simulated R2`, `coverage` and `told from simulations` (None), as plain values.
     """
     expected, guessed = _both(guess, held_out)
     truth, prediction = _both(guess, StoredLenses(images))
@@ -76,7 +76,7 @@ def judged(guess: Guess, images: Dataset, held_out: LensSet) -> dict[str, Any]:
 
 
 def _both(guess: Guess, lenses: LensSet) -> tuple[Array, Array]:
-    """Labels and predictions (n,)."""
+    """Return labels and predictions (n,)."""
     truth, found = [], []
     for read in lenses.chunks():
         truth.append(read.arrays()[RADIUS])
@@ -85,7 +85,9 @@ def _both(guess: Guess, lenses: LensSet) -> tuple[Array, Array]:
 
 
 def columns(truth: Sequence[float], one: Mapping[str, Any], constant: bool = False) -> dict[str, float]:
-    """Figures of an encoder's predictions, NaN for those that it has not.
+    """Return the figures of the predictions of an encoder, by column.
+
+    Missing figures are NaN.
 
     Args:
         truth: Labels.
@@ -109,7 +111,7 @@ def columns(truth: Sequence[float], one: Mapping[str, Any], constant: bool = Fal
 
 
 def words(seeds: Sequence[Mapping[str, float]]) -> dict[str, str]:
-    """Figures of several seeds as text: the mean, the lowest and the highest."""
+    """Format the figures of several seeds: the mean, the lowest and the highest value."""
     return {name: _words([each[name] for each in seeds], 0 if "[%]" in name else 3) for name in seeds[0]}
 
 
@@ -121,13 +123,13 @@ def _words(values: list[float], digits: int) -> str:
 
 
 def write_table(path: Path, head: str, rows: Sequence[Mapping[str, str]], kept: Mapping[str, Any]) -> None:
-    """Write a table as Markdown, with the notes beside it, and what is behind it as JSON.
+    """Write a table with its notes as Markdown, and the data of the table as JSON.
 
     Args:
-        path: Where, without an ending.
+        path: Path of the files without an ending; the notes are read from `PATH.notes.md`, if it exists.
         head: Text above the table.
-        rows: The rows.
-        kept: What goes into the JSON file; what it was made with is added.
+        rows: Rows of the table.
+        kept: Content of the JSON file; versions, devices and commit are added.
     """
     notes = path.with_suffix(".notes.md")
     here = provenance()

@@ -1,16 +1,16 @@
-"""What labelled simulated lenses are worth: learned from them alone, or a head on features of pairs without labels.
+"""Compare supervised and self-supervised training for N labelled lenses.
 
     python examples/real_lenses/labels.py --data "fits-folder:slacs?pixel_scale=0.05" --work runs/scoreboard
 
-For N labelled lenses of the recipe `hst-lens` there are two encoders. One is trained on them, with the method
-`supervised`, and predicts with its own head; it sees as many images as all rows of the scoreboard, which is the same N
-again and again. The other is that of the scoreboard's row `VICReg, lens-fixed`, which learned from pairs without
-labels; a ridge regression on its features is fitted to the same N lenses. Both predict the same real images, whose
-labels neither sees.
+There are two encoders for each N, with labelled lenses from the recipe `hst-lens`. The first is trained on the N lenses
+with the method `supervised` and predicts with its own head. It sees as many images as in the rows of the scoreboard,
+with the N lenses repeated. The second is the encoder of the row `VICReg, lens-fixed` of the scoreboard, which was
+trained on pairs without labels; a ridge regression on its features is fitted to the same N lenses. Both predict the
+same real images, whose labels are never used for training.
 
-It writes `docs/results/real-lenses-labels-SIZE.json` and `.md`. With the scoreboard's `--work` its run of VICReg is
-taken if it is there. After a stop, the same command makes what is missing. Notes in `real-lenses-labels-SIZE.notes.md`
-stand below the table.
+The script writes `docs/results/real-lenses-labels-SIZE.json` and `.md`. It uses the VICReg run of the scoreboard if
+`--work` is the same folder and the run exists. After an interruption, the same command resumes the work. The file
+`real-lenses-labels-SIZE.notes.md` is added below the table.
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ from lenskit.store.simulate import simulate
 from lenskit_evaluation.regression import fit_linear_probe
 
 AMOUNTS = {"small": (100, 1000, 10_000), "full": (100, 1000, 10_000), "smoke": (64,)}
-"""Labelled lenses."""
+"""Numbers of labelled lenses for each size."""
 
 SUPERVISED, PAIRS = "supervised", "VICReg, lens-fixed"
 WAYS = {SUPERVISED: "supervised", PAIRS: "pairs without labels, and a head"}
 
 
 def main() -> None:
-    """Make what is missing, and write the table of what there is."""
+    """Make the missing runs, and write the table of all finished ones."""
     arguments = parser_of(__doc__, SIZES).parse_args()
     size = SIZES[arguments.size]
     for seed in arguments.seeds:
@@ -55,15 +55,15 @@ def main() -> None:
 
 
 def make(way: str, count: int, work: Path, seed: int, data: str, size: Size) -> None:
-    """Train and judge an encoder with some labelled lenses, but for what is done already.
+    """Train and judge an encoder with some labelled lenses, unless that is finished.
 
     Args:
         way: One of `WAYS`.
-        count: Labelled lenses.
-        work: Folder of the seed.
-        seed: Seed of the training and of the labelled lenses.
+        count: Number of labelled lenses.
+        work: Folder of the results of this seed.
+        seed: Random seed of the training and of the labelled lenses.
         data: Real images with labels, `[READER:]PATH`.
-        size: Amounts.
+        size: Numbers of lenses and size of the network.
     """
     done = work / f"labels-{count}" / f"{folder_of(way)}.json"
     if done.is_file():
@@ -84,20 +84,26 @@ def make(way: str, count: int, work: Path, seed: int, data: str, size: Size) -> 
 
 
 def configuration(size: Size) -> Config:
-    """Return the recipe's simulator and pairs, in this size."""
+    """Return the simulator and the pairs of the recipe, with the image size of `size`."""
     pixels = {"simulator": {"pixels": size.pixels}}
     return Config.resolve(read_recipe(LEARNED), pixels, only=("simulator", "pairs", "train"))
 
 
 def labelled(count: int, work: Path, seed: int, size: Size) -> Path:
-    """Make a store of labelled lenses, or what of it is missing; a smaller one holds the first lenses of a larger."""
+    """Make or complete a store of labelled lenses.
+
+    A smaller store has the first lenses of a larger store.
+    """
     path = work / f"labels-{count}" / "lenses.zarr"
     simulate(Plan.of(configuration(size), lenses=count, seed=seed), path)
     return path
 
 
 def with_head(run: Run, store: Path) -> Guess:
-    """Fit a ridge regression on a run's features to the lenses of a store."""
+    """Return predictions of a ridge regression on the features of a run.
+
+    The regression is fitted to the lenses of a store.
+    """
     encoder = to_best_device(run.encoder())
 
     def embed(images: Tensor) -> Array:
@@ -122,16 +128,16 @@ def supervised(run: Run) -> Guess:
 
 
 def write(arguments: argparse.Namespace, size: Size) -> None:
-    """Write the table of all that is judged."""
+    """Write the table of all finished encoders."""
     rows, kept = [], {}
     for count in AMOUNTS[arguments.size]:
-        for way, said in WAYS.items():
+        for way, title in WAYS.items():
             found = read(sorted(arguments.work.glob(f"seed-*/labels-{count}/{folder_of(way)}.json")))
             if found:
                 kept[f"{way}, {count}"] = found
                 figures = words([columns(one["truth"], one) for one in found])
                 figures.pop("told from simulations")
-                rows.append({"labelled lenses": f"{count:,}", "learning": said} | figures)
+                rows.append({"labelled lenses": f"{count:,}", "learning": title} | figures)
     head = (
         f"# Labelled simulated lenses and real ones, size `{arguments.size}`\n\n"
         "`python examples/real_lenses/labels.py`. Encoders `"

@@ -1,10 +1,12 @@
-"""Images of lenses with and without the smooth light of the lens galaxy, as a network sees them.
+"""Draw lenses with and without the smooth light of the lens galaxy.
+
+The images are shown as the input of a network.
 
     python examples/real_lenses/lens_light.py slacs -o lens-light.png --lenses J0946+1006 J1106+5228
 
-Each column is a lens: asinh of the image, of the image less a blurred copy (`unsharp`), and of the image less a model
-of elliptical isophotes (`multipole`), the last two over the noise. The path is anything that `lenskit train --data`
-takes.
+Each column shows a lens, with three inputs from top to bottom: asinh of the image, of the image minus a blurred copy
+(`unsharp`), and of the image minus a model of elliptical isophotes (`multipole`). The last two are divided by the
+noise. The path has the same form as for `lenskit train --data`.
 """
 
 from __future__ import annotations
@@ -25,9 +27,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("data", help="images, [READER:]PATH")
     parser.add_argument("-o", "--output", default="lens-light.png")
-    parser.add_argument("--lenses", nargs="+", help="their names; by default the first six")
-    parser.add_argument("--size", type=int, default=101, help="pixels of the middle that are shown")
-    parser.add_argument("--unsharp-scale", type=float, default=0.25, help="of the blur, in arcsec")
+    parser.add_argument("--lenses", nargs="+", help="names of lenses; by default the first six")
+    parser.add_argument("--size", type=int, default=101, help="height and width of the central crop, in pixels")
+    parser.add_argument("--unsharp-scale", type=float, default=0.25, help="width of the blur, in arcsec")
     arguments = parser.parse_args()
     dataset = open_dataset(arguments.data, size=arguments.size)
     names = arguments.lenses or list(dataset.names[:6])

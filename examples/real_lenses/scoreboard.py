@@ -1,14 +1,15 @@
-"""Einstein radii of real lenses, measured with encoders that learned from simulations: which step buys how much.
+"""Measure Einstein radii of real lenses with encoders from simulations.
 
     python examples/real_lenses/scoreboard.py --data "fits-folder:slacs?pixel_scale=0.05" --work runs/scoreboard
 
-Each row trains an encoder with the recipe `hst-lens`, but for what the row says, and has `lenskit transfer` judge it on
-the images, whose labels no row ever sees: a ridge regression is fitted to features of simulated lenses, and predicts
-the images. Rows stand in groups: the input, the scenes, and the way of learning. It writes
-`docs/results/real-lenses-SIZE.json` and `.md`. Each run and evaluation is kept in `--work` when it is done: after a
-stop, the same command makes what is missing, and `--rows` makes some of them; the table shows all that is done.
+Each row of the table trains an encoder with the recipe `hst-lens` and a change, to show the effect of this change.
+`lenskit transfer` judges the encoder on the real images: a ridge regression is fitted to features of simulated lenses
+and predicts the radii of the images. The labels of the images are never used for training. There are three groups of
+rows: the input, the scenes, and the learning.
 
-The meaning of the differences is written by hand, in `real-lenses-SIZE.notes.md`, which stands below the table.
+The script writes `docs/results/real-lenses-SIZE.json` and `.md`. Each finished run and evaluation is stored in
+`--work`. After an interruption, the same command resumes the work. `--rows` chooses some rows; the table shows all
+finished ones. The file `real-lenses-SIZE.notes.md` is written by hand and is added below the table.
 """
 
 from __future__ import annotations
@@ -36,11 +37,11 @@ from lenskit.run import Run
 from lenskit_evaluation.baselines import BASELINES, BEST_CONSTANT, RANDOM
 
 LEARNED = "hst-lens"
-"""The recipe that rows differ from."""
+"""Recipe that the rows change."""
 
 RECIPE, WIDE = "recipe", "wide"
 PRIORS = {RECIPE: (), WIDE: ("theta_E=uniform(0.5, 2.2)",)}
-"""The priors of theta_E under which the regression is fitted: the recipe's, and a wider one."""
+"""Priors of theta_E for the simulated lenses of the regression: the prior of the recipe, and a wider prior."""
 
 
 @dataclass(frozen=True)
@@ -48,13 +49,13 @@ class Row:
     """An encoder of the table.
 
     Attributes:
-        group: What the row varies: `input`, `scenes` or `learning`.
-        set: Options that differ from the recipe's.
-        pairs: Images of a lens that a method learns from.
-        method: Method that learns.
-        plain: Whether the scenes are those of `hst` without the recipe's.
-        zooms: Factors of zoomed copies of an image, whose predictions by the recipe's encoder are averaged.
-        encoder: Name of an encoder of others, which is not trained. Its weights are fetched if they are not there.
+        group: Subject of the change: `input`, `scenes` or `learning`.
+        set: Overrides of options of the recipe.
+        pairs: Pair strategy of the method.
+        method: Training method.
+        plain: Whether to use the defaults of the simulator `hst` instead of the scenes of the recipe.
+        zooms: Magnifications of copies of an image; the row is the median of the predictions of the recipe's encoder.
+        encoder: Name of a published encoder, which is not trained. Its weights are downloaded if they are missing.
         painted: Whether arcs are painted onto cutouts of real galaxies.
     """
 
@@ -72,7 +73,7 @@ SMOOTH = {
     "simulator.wide_fraction": 0.0, "simulator.disc_fraction": 0.0, "simulator.light_twist": "0",
     "simulator.light_m3": "0", "simulator.light_m4": "0", "simulator.neighbours": "0",
 }  # fmt: skip
-"""Scenes without the structure of real galaxies, with sources near the lens."""
+"""Overrides for scenes without the structure of real galaxies, and with sources close to the lens."""
 
 ROWS: Mapping[str, Row] = {
     "unsharp+multipole": Row("input"),
@@ -92,22 +93,22 @@ ROWS: Mapping[str, Row] = {
     "LeJEPA, lens-fixed": Row("learning", pairs="lens-fixed", method="lejepa"),
     "efficientnet-lite0": Row("learning", encoder="efficientnet-lite0"),
 }
-"""All rows. The first is the recipe as it is. Rows without a method are supervised."""
+"""All rows. The first row is the recipe without changes. Rows without a method are supervised."""
 
 FIRST = next(iter(ROWS))
 
 
 @dataclass(frozen=True)
 class Size:
-    """Amounts.
+    """Numbers of lenses and the size of the network.
 
     Attributes:
-        lenses: Simulated lenses that an encoder learns from, each seen once.
+        lenses: Number of simulated lenses for the training, each used once.
         backbone: Network.
-        fitted: Simulated lenses that the regression is fitted to.
-        held_out: Simulated lenses that give intervals.
-        pixels: Height and width of images; larger real ones are cropped.
-        expander: Width of VICReg's expander, if it is not the paper's.
+        fitted: Number of simulated lenses for the regression.
+        held_out: Number of held-out simulated lenses, which calibrate the intervals.
+        pixels: Height and width of images; larger real images are cropped.
+        expander: Width of the expander of VICReg, if it differs from the paper.
     """
 
     lenses: int
@@ -126,7 +127,7 @@ SIZES = {
 
 
 def main() -> None:
-    """Make what is missing, and write the table of what there is."""
+    """Make the missing runs and evaluations, and write the table of all finished rows."""
     arguments = parsed()
     size = SIZES[arguments.size]
     for seed in arguments.seeds:
@@ -136,27 +137,27 @@ def main() -> None:
 
 
 def parsed() -> argparse.Namespace:
-    """Read the command line."""
+    """Parse the command line."""
     parser = parser_of(__doc__, SIZES)
     parser.add_argument("--rows", nargs="+", default=list(ROWS), help=f"some of: {', '.join(ROWS)}")
     parser.add_argument(
-        "--stamps", help="cutouts of real galaxies that are no lenses, [READER:]PATH, for the row injection"
+        "--stamps", help="cutouts of real galaxies without lensed arcs, [READER:]PATH, for the row injection"
     )
     arguments = parser.parse_args()
     if unknown := [name for name in arguments.rows if name not in ROWS]:
-        parser.error(f"--rows: {', '.join(unknown)} is none of {', '.join(ROWS)}")
+        parser.error(f"--rows: {', '.join(unknown)} is not one of {', '.join(ROWS)}")
     return arguments
 
 
 def make(name: str, work: Path, seed: int, arguments: argparse.Namespace, size: Size) -> None:
-    """Train and judge a row, but for what is done already.
+    """Train and judge a row; skip the parts that are finished.
 
     Args:
-        name: The row.
-        work: Folder of the seed.
-        seed: Seed of the training.
-        arguments: Those of the command line.
-        size: Amounts.
+        name: Name of the row.
+        work: Folder of the results of this seed.
+        seed: Random seed of the training.
+        arguments: Arguments of the command line.
+        size: Numbers of lenses and size of the network.
     """
     row, folder = ROWS[name], work / folder_of(name)
     if row.encoder:
@@ -166,22 +167,22 @@ def make(name: str, work: Path, seed: int, arguments: argparse.Namespace, size: 
         train(ROWS[FIRST], run, seed, size)
         judge_zooms(row, run, folder, arguments, size)
     elif row.painted and not arguments.stamps:
-        print(f"{name}: skipped: give cutouts of real galaxies that are no lenses, --stamps [READER:]PATH", flush=True)
+        print(f"{name}: skipped: add cutouts of galaxies without lensed arcs, --stamps [READER:]PATH", flush=True)
     else:
         train(row, folder / "run", seed, size, stamps=arguments.stamps)
         judge(folder / "run", folder, arguments.data, size)
 
 
 def train(row: Row, out: Path, seed: int, size: Size, *, stamps: str | None = None, data: str | None = None) -> None:
-    """Train a run, or go on with it; one that is finished is left alone.
+    """Train a run, or resume it; skip a finished run.
 
     Args:
-        row: How.
-        out: The run.
-        seed: Seed of everything that is drawn.
-        size: Amounts.
+        row: Row of the table.
+        out: Folder of the run.
+        seed: Random seed of the training.
+        size: Numbers of lenses and size of the network.
         stamps: Cutouts of real galaxies that arcs are painted onto, `[READER:]PATH`.
-        data: Stored lenses to learn from, `[READER:]PATH`.
+        data: Stored lenses to train on instead of simulated ones, `[READER:]PATH`.
     """
     start = time.perf_counter()
     if (out / "run.toml").is_file():
@@ -210,7 +211,7 @@ def train(row: Row, out: Path, seed: int, size: Size, *, stamps: str | None = No
         )
     print(f"{out}: {time.perf_counter() - start:.0f} s", flush=True)
     if not run.finished:
-        sys.exit(f"{out} was stopped: the same command goes on with it")
+        sys.exit(f"{out} was stopped: repeat the command to resume it")
 
 
 PLAIN = {
@@ -218,38 +219,40 @@ PLAIN = {
     "train.ema": 0.998, "optimizer.lr": 1e-3, "optimizer.lr_batch": 0,
     "method.targets": ["theta_E", "e1", "e2", "gamma1", "gamma2"],
 }  # fmt: skip
-"""The recipe without its scenes."""
+"""Options of the recipe without its scenes."""
 
 
 def painted(stamps: str) -> dict[str, Any]:
-    """Options of the simulator `injection` for these cutouts; those that it shares with `hst` are the recipe's.
+    """Return the options of the simulator `injection`.
+
+    Options that it shares with `hst` come from the recipe.
 
     Args:
-        stamps: `[READER:]PATH`.
+        stamps: Cutouts of real galaxies, `[READER:]PATH`.
     """
     known = {option.name for option in options_of(registry().find("simulator", "injection").load())}
-    # Cutouts have noise already; a prior of exposure times is not for them.
+    # The cutouts already contain noise, so they need no exposure time.
     shared = known & recipe_scenes().keys() - {"exposure_time", "pixels"}
     return {f"simulator.{name}": recipe_scenes()[name] for name in sorted(shared)} | {"simulator.galaxies": stamps}
 
 
 def recipe_scenes() -> dict[str, Any]:
-    """The recipe's options of the simulator `hst`."""
+    """Return the options of the simulator `hst` in the recipe."""
     return {name: value for name, value in read_recipe(LEARNED)["simulator"].items() if name != "name"}
 
 
 def judge(
     subject: Path | str, folder: Path, data: str, size: Size, simulator: str | None = None, options: Sequence[str] = ()
 ) -> None:
-    """Judge a run or an encoder under each prior, unless that is done.
+    """Judge a run or an encoder with each prior; skip finished priors.
 
     Args:
-        subject: The run, or the name of an encoder.
-        folder: Where the figures go.
+        subject: Run, or name of an encoder.
+        folder: Folder for the figures.
         data: Real images with labels, `[READER:]PATH`.
-        size: Amounts.
-        simulator: Simulator to fit to, if it is not the run's.
-        options: Options of it, `OPTION=VALUE`.
+        size: Numbers of lenses and size of the network.
+        simulator: Simulator of the regression, if it is not the run's.
+        options: Options of this simulator, `OPTION=VALUE`.
     """
     for prior, changed in PRIORS.items():
         done = folder / f"{prior}.json"
@@ -280,7 +283,10 @@ def judge(
 
 
 def judge_foreign(name: str, folder: Path, arguments: argparse.Namespace, size: Size) -> None:
-    """Judge an encoder of others on the recipe's scenes, or say why its weights cannot be had."""
+    """Judge a published encoder on the scenes of the recipe.
+
+    If its weights are not available, print the reason.
+    """
     if all((folder / f"{prior}.json").is_file() for prior in PRIORS):
         return
     try:
@@ -289,14 +295,14 @@ def judge_foreign(name: str, folder: Path, arguments: argparse.Namespace, size: 
         print(f"{name}: skipped: {error}", flush=True)
         return
     data = arguments.data
-    if encoder.image_shape is None:  # It takes whole frames, and simulated ones are smaller.
+    if encoder.image_shape is None:  # The encoder takes entire frames, but simulated frames are smaller.
         data += f"{'&' if '?' in data else '?'}size={size.pixels}"
     scenes = [f"{option}={value}" for option, value in (recipe_scenes() | {"pixels": size.pixels}).items()]
     judge(name, folder, data, size, read_recipe(LEARNED)["simulator"]["name"], scenes)
 
 
 def judge_zooms(row: Row, run: Path, folder: Path, arguments: argparse.Namespace, size: Size) -> None:
-    """Judge the median over zoomed copies under each prior, unless that is done."""
+    """Judge the median over zoomed copies with each prior; skip finished priors."""
     for prior, changed in PRIORS.items():
         done = folder / f"{prior}.json"
         if done.is_file():
@@ -310,13 +316,13 @@ def judge_zooms(row: Row, run: Path, folder: Path, arguments: argparse.Namespace
 
 
 def keep(path: Path, told: Mapping[str, Any]) -> None:
-    """Write what is done."""
+    """Write intermediate results as JSON."""
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, json.dumps(told, indent=1) + "\n")
 
 
 def write(arguments: argparse.Namespace, size: Size) -> None:
-    """Write the table of all that is judged."""
+    """Write the table of all finished rows."""
     rows: list[dict[str, str]] = []
     kept: dict[str, Any] = {"size": asdict(size), "data": data_name(arguments.data), "rows": {}}
     others = [RANDOM, BEST_CONSTANT]
@@ -342,12 +348,12 @@ def write(arguments: argparse.Namespace, size: Size) -> None:
 
 
 def read(paths: Sequence[Path]) -> list[dict[str, Any]]:
-    """What there is of files."""
+    """Return the content of the JSON files that exist."""
     return [json.loads(path.read_text(encoding="utf-8")) for path in paths if path.is_file()]
 
 
 def _figures(found: Mapping[str, list[dict[str, Any]]], encoder: str) -> dict[str, str]:
-    """The columns of a row."""
+    """Return the cells of a row."""
     by_prior = {
         prior: [columns(one["truth"], one["encoders"][encoder], constant=encoder == BEST_CONSTANT) for one in seeds]
         for prior, seeds in found.items()

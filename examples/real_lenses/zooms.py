@@ -1,4 +1,7 @@
-"""Medians of predictions of zoomed copies of an image, each scaled back."""
+"""Median of the predictions for zoomed copies of an image.
+
+Each prediction is divided by its zoom.
+"""
 
 from __future__ import annotations
 
@@ -21,21 +24,21 @@ from lenskit_evaluation.regression import fit_linear_probe
 def judge_zoomed(
     run: Run, data: str, zooms: Sequence[float], options: Sequence[str], lenses: int, test_lenses: int
 ) -> dict[str, Any]:
-    """Judge the median of predictions of zoomed copies.
+    """Judge the median of the predictions for zoomed copies of the images.
 
-    A ridge regression is fitted to features of simulated lenses as they are. Frames are larger than the encoder takes,
-    so that copies that are zoomed out have no empty border.
+    A ridge regression is fitted to features of simulated lenses without a zoom. The frames are larger than the input of
+    the encoder, so that copies with a zoom below 1 have no empty border.
 
     Args:
-        run: Whose encoder.
+        run: Run with the encoder.
         data: Real images with labels, `[READER:]PATH`.
-        zooms: Factors by which copies are larger.
+        zooms: Magnifications of the copies.
         options: Options of the simulator, `OPTION=VALUE`.
-        lenses: Simulated lenses to fit to.
-        test_lenses: Simulated lenses that give intervals.
+        lenses: Number of simulated lenses to fit to.
+        test_lenses: Number of simulated lenses to calibrate the intervals on.
 
     Raises:
-        UsageError: if the frames are too small.
+        UsageError: The frames are too small.
     """
     encoder = to_best_device(run.encoder())
     pixels = encoder.fixed_shape[-1]
@@ -61,9 +64,9 @@ def judge_zoomed(
 
 
 def zoomed(images: Tensor, zoom: float, pixels: int) -> Tensor:
-    """The middle of images (n, C, H, W), enlarged about their centre: (n, C, pixels, pixels).
+    """Return the enlarged centre (n, C, pixels, pixels) of images (n, C, H, W).
 
-    Interpolation is by cubic splines. Without a zoom, the pixels are those of the images.
+    The interpolation uses cubic splines. With a zoom of 1, the pixels are not changed.
     """
     planes = images.float().cpu().flatten(0, 1).numpy()
     first = [(side - 1) / 2 - (pixels - 1) / 2 / zoom for side in planes.shape[1:]]

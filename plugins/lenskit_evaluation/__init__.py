@@ -1,1 +1,1 @@
-"""Evaluations: a folder for each that is more than one file; beside them what several use."""
+"""Evaluations of trained encoders, and the modules that several of them share."""

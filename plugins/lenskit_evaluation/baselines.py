@@ -1,4 +1,4 @@
-"""What a trained encoder is held against: one that was never trained, and the pixels themselves."""
+"""Baselines for trained encoders: an untrained encoder, and PCA of the pixels."""
 
 from __future__ import annotations
 
@@ -14,44 +14,45 @@ from torch.nn import functional as F
 from lenskit.evaluation import Encoder, LensSet, Rows, to_best_device
 
 RANDOM, PIXELS, CONSTANT = "random", "pixels", "constant"
-"""Names of the encoder that was never trained, of the principal components of the pixels, and of the mean label."""
+"""Names of the untrained encoder, of the principal components of the pixels, and of the mean label."""
 
 BEST_CONSTANT = "the best constant"
-"""Name of the median of the labels that are judged on."""
+"""Name of the median of the test labels."""
 
 RANDOM_START, IMAGENET = "random start", "ImageNet"
-"""Names of fine-tuning that starts from random weights, and from weights learned from photographs."""
+"""Names of fine-tuning from random weights, and from weights pre-trained on photographs."""
 
 PCA_RESIDUAL, ONE_CLASS = "PCA", "one-class SVM"
-"""Names of detectors of anomalies: the residual of principal components, and a support vector machine on these."""
+"""Names of anomaly detectors: the residual of principal components, and a support vector machine on the components."""
 
 BASELINES = frozenset({RANDOM, PIXELS, CONSTANT, BEST_CONSTANT, RANDOM_START, IMAGENET, PCA_RESIDUAL, ONE_CLASS})
-"""All names of baselines. A run that has such a name is called by its path where baselines stand in the same table."""
+"""Names of all baselines. A run of such a name is labelled with its path in tables that contain baselines."""
 
 SOURCE = "source"
 CONTROLS = {SOURCE: "no source", "lens_light": "no lens light"}
-"""What a control leaves out of the images, and how it is called."""
+"""Components of the images that a control leaves out, and the names of the controls."""
 
 LARGEST = 64
-"""Pixels along a side above which images are averaged, so that their components are found in seconds."""
+"""Pixels per side. Larger images are averaged to this size, so that their principal components take seconds."""
 
 EXPLAINED = 0.99
-"""Part of the variance that components explain, if fewer than the encoder has features do that."""
+"""Share of the variance that the components explain, unless that takes more components than the encoder has
+features."""
 
 STATISTICS = 512
-"""Images that batch norms take their statistics from."""
+"""Number of images that batch norm statistics are computed from."""
 
 
 def untrained(like: Encoder, lenses: LensSet, seed: int) -> Encoder:
-    """An encoder of the same kind with random weights.
+    """Return an encoder of the same architecture with random weights.
 
-    Its batch norms are given the statistics of some images, which training would give them too: without them its
-    features are of any size, and the baseline is weaker than it need be.
+    Its batch norm statistics are computed from images, as in training. Without them, the features would be badly scaled
+    and the baseline unfairly weak.
 
     Args:
-        like: The encoder whose kind it is.
-        lenses: Their images; the first `STATISTICS` of them are looked at.
-        seed: Seed of the weights.
+        like: Encoder whose architecture and preprocessing to use.
+        lenses: Lenses whose images give the batch norm statistics: the first `STATISTICS`, rounded up to a chunk.
+        seed: Random seed of the weights.
     """
     encoder = to_best_device(Encoder.untrained(like.card, seed))
     norms = [module for module in encoder.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
@@ -72,10 +73,12 @@ def untrained(like: Encoder, lenses: LensSet, seed: int) -> Encoder:
 
 
 class Pixels:
-    """The pixels that an encoder's network is given, as features; of large images, averaged to `LARGEST` a side.
+    """Baseline whose features are the preprocessed pixels.
+
+    Images with more than `LARGEST` pixels per side are averaged to this size.
 
     Args:
-        encoder: Whose preprocessing is done.
+        encoder: Encoder whose preprocessing is applied.
     """
 
     def __init__(self, encoder: Encoder) -> None:
@@ -83,7 +86,7 @@ class Pixels:
 
     @torch.no_grad()
     def embed(self, images: Tensor, batch_size: int = 256) -> NDArray[np.float32]:
-        """Return the pixels (n, pixels) of raw images, as an encoder returns features."""
+        """Return the preprocessed pixels (n, pixels) of raw images (n, C, H, W)."""
         prepared = self.encoder.preprocess(images.to(next(self.encoder.parameters()).device))
         if prepared.shape[-1] > LARGEST:
             prepared = F.adaptive_avg_pool2d(prepared, LARGEST)
@@ -93,16 +96,16 @@ class Pixels:
 
 
 def find_components(pixels: Rows, most: int, seed: int) -> PCA:
-    """Principal components of the pixels of the images to fit to: as many as explain `EXPLAINED` of the variance.
+    """Fit the principal components of pixels that explain `EXPLAINED` of the variance.
 
-    What comes after those is noise of these very images, and standardised it would be as large as all else.
+    Further components are mostly noise of the training images. A probe would standardise them and so amplify the noise.
 
     Args:
-        pixels: These.
-        most: Number of components, at most.
-        seed: Seed of the search for them.
+        pixels: Pixels of the training images.
+        most: Maximum number of components.
+        seed: Random seed of the randomized singular value decomposition.
     """
-    # In single precision, for numbers that come from images; twice as fast.
+    # Single precision is enough for pixels, and twice as fast.
     x = pixels.features.astype(np.float32)
     pca = PCA(min(most, *x.shape), svd_solver="randomized", random_state=seed).fit(x)
     enough = int(np.searchsorted(np.cumsum(pca.explained_variance_ratio_), EXPLAINED)) + 1
@@ -113,5 +116,5 @@ def find_components(pixels: Rows, most: int, seed: int) -> PCA:
 
 
 def in_components(pixels: Rows, components: PCA) -> Rows:
-    """The same images with their components as features."""
+    """Return the same images with their principal components as features."""
     return replace(pixels, features=components.transform(pixels.features.astype(np.float32)).astype(np.float64))

@@ -1,6 +1,9 @@
-"""Bootstrap resamples and intervals of figures (Efron 1979, https://doi.org/10.1214/aos/1176344552).
+"""Bootstrap resamples and confidence intervals.
 
-`scipy.stats.bootstrap` knows no groups of images and would sort each resample for its ranks; counts need one sort.
+Source: Efron 1979, https://doi.org/10.1214/aos/1176344552.
+
+A resample is stored as the count of each image. `scipy.stats.bootstrap` cannot resample groups of images, and it would
+sort every resample to compute ranks; with counts, one sort is enough.
 """
 
 from __future__ import annotations
@@ -14,21 +17,21 @@ from numpy.typing import ArrayLike, NDArray
 Array = NDArray[np.float64]
 
 LEVEL = 0.95
-"""Probability that intervals contain."""
+"""Confidence level of the intervals."""
 
-_BLOCK = 400_000
-"""Elements of the arrays that are worked on at a time."""
+BLOCK = 400_000
+"""Number of elements in the array of a block of resamples, which limits the memory."""
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A figure and its interval; NaN where it is not defined.
+    """Estimate of a metric with its confidence interval; undefined numbers are NaN.
 
     Attributes:
-        value: The figure; of several fits, their mean.
-        low: Lower end of its interval.
-        high: Upper end of its interval.
-        spread: Standard deviation of the figure from fit to fit, if there are several.
+        value: Value of the metric, or its mean over several fits.
+        low: Lower end of the interval.
+        high: Upper end of the interval.
+        spread: Standard deviation of the metric over several fits; NaN for a single fit.
     """
 
     value: float
@@ -43,21 +46,28 @@ class Estimate:
         return f"{self.value:.3f}{interval}"
 
 
-def resample(units: ArrayLike, resamples: int, seed: int, strata: ArrayLike = 0) -> Iterator[Array]:
-    """Count each of n images in bootstrap resamples, in blocks (n, some) whose size changes no count.
+def resample(
+    units: ArrayLike, resamples: int, seed: int, strata: ArrayLike = 0, *, elements: int = BLOCK
+) -> Iterator[Array]:
+    """Yield the counts of n images in bootstrap resamples, in blocks.
+
+    A block is an array (n, resamples of the block).
+
+    The block size limits the memory and does not change the counts.
 
     Args:
-        units: (n,) name or number of the lens that each image shows; images of one lens are drawn together. A single
-            unit has no resamples: the block is (n, 0).
+        units: (n,) name or number of the lens that each image shows; images of one lens are drawn together. For a
+            single lens there are no resamples: the block is (n, 0).
         resamples: Number of resamples.
-        seed: Seed of the resamples.
-        strata: (n,) number of each image's class, the same for all images of a unit. Each class is resampled with a
-            generator of its own, so that all resamples have as many units of it.
+        seed: Random seed of the resamples.
+        strata: (n,) number of the class of each image, the same for all images of a lens. Each class is resampled
+            separately, with its own random generator: all resamples have the same number of lenses of a class.
+        elements: Maximum number of elements in a block.
     """
     _, first, unit = np.unique(np.asarray(units), return_index=True, return_inverse=True)
     stratum = np.broadcast_to(np.asarray(strata), len(unit))[first]
     members = [(np.random.default_rng([seed, each]), np.flatnonzero(stratum == each)) for each in np.unique(stratum)]
-    block = max(1, _BLOCK // len(unit))
+    block = max(1, elements // len(unit))
     for start in range(0, resamples if len(first) > 1 else 1, block):
         size = min(block, resamples - start) if len(first) > 1 else 0
         counts = np.zeros((len(first), size))
@@ -68,12 +78,14 @@ def resample(units: ArrayLike, resamples: int, seed: int, strata: ArrayLike = 0)
 
 
 def estimate(values: ArrayLike, resampled: Array, level: float = LEVEL) -> Estimate:
-    """Return a figure with its interval, the percentiles of its resamples.
+    """Return a metric with its confidence interval.
+
+    The ends of the interval are percentiles over the resamples.
 
     Args:
-        values: The figure, or that of each of several fits (fits,).
-        resampled: (resamples,) the figure, or its mean over the fits; NaN where it is not defined.
-        level: Probability that the interval contains.
+        values: Value of the metric, or its values (fits,) for several fits.
+        resampled: (resamples,) value of the metric, or its mean over the fits; NaN if it is not defined.
+        level: Confidence level of the interval.
     """
     each = np.atleast_1d(np.asarray(values, np.float64))
     value, spread = float(each.mean()), float(each.std(ddof=1)) if len(each) > 1 else np.nan

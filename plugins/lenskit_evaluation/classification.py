@@ -1,4 +1,4 @@
-"""How good predicted probabilities of classes are, with bootstrap intervals."""
+"""Metrics of predicted class probabilities, with bootstrap intervals."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class ClassScore:
-    """What is to be said of the predictions of one class label.
+    """Metrics of the predictions of one class label.
 
     Attributes:
-        n: Images judged.
-        dropped: Images left out because the truth is not known.
-        accuracy: Share of images whose likeliest class is the true one.
-        balanced_accuracy: The mean of that share over the classes that occur.
-        roc_auc: Area under the receiver operating characteristic: the probability that of two images, one of the class
-            and one not, the first has the higher probability of it. Of more than two classes, the mean over all, each
-            against the rest; not defined if one does not occur.
-        note: Why something is not defined, empty if all is.
+        n: Number of images with a known label.
+        dropped: Number of images left out because their label is not known.
+        accuracy: Share of images whose most probable class is the true one.
+        balanced_accuracy: Mean of this share over the classes that occur.
+        roc_auc: Area under the receiver operating characteristic (ROC) curve. It is the probability that an image of
+            the class gets a higher predicted probability of the class than an image of another class. For more than two
+            classes, the mean over the classes, each against the rest; not defined if a class does not occur.
+        note: Reason why a metric is not defined; empty if all are.
     """
 
     n: int
@@ -40,22 +40,22 @@ class ClassScore:
 def score_classes(
     truth: ArrayLike, probabilities: ArrayLike, *, resamples: int = 1000, level: float = 0.95, seed: int = 0
 ) -> ClassScore:
-    """Judges the predictions of one class label, as scikit-learn's `accuracy_score`, `balanced_accuracy_score` and
-    `roc_auc_score` do (of several classes: `multi_class="ovr"`).
+    """Compute the metrics of the predictions of one class label.
 
-    Intervals are percentiles of bootstrap resamples of the images (Efron 1979,
-    https://doi.org/10.1214/aos/1176344552).
+    The values are those of scikit-learn's `accuracy_score`, `balanced_accuracy_score` and `roc_auc_score`
+    (`multi_class="ovr"` for more than two classes). Intervals are percentiles over bootstrap resamples of the images
+    (Efron 1979, https://doi.org/10.1214/aos/1176344552).
 
     Args:
-        truth: (n,) numbers of classes, anything else, such as NaN or -1, where not known; such images are left out and
-            counted.
+        truth: (n,) numbers of the true classes. Images with any other value, for example NaN or -1, have no known
+            label; they are left out and counted.
         probabilities: (n, classes), finite.
         resamples: Number of bootstrap resamples.
-        level: Probability that the intervals contain.
-        seed: Seed of the bootstrap.
+        level: Confidence level of the intervals.
+        seed: Random seed of the bootstrap.
 
     Raises:
-        LenskitError: if a probability is not finite.
+        LenskitError: A probability is not finite.
     """
     true, predicted = np.asarray(truth, np.float64), np.asarray(probabilities, np.float64)
     if not np.isfinite(predicted).all():
@@ -66,24 +66,24 @@ def score_classes(
         nothing = Estimate(np.nan)
         return ClassScore(0, dropped, nothing, nothing, nothing, note="no label is known")
     label, predicted = true[has_label].astype(np.intp), predicted[has_label]
-    values = _figures(label, predicted, np.ones((n, 1)))[:, 0]
-    drawn = [_figures(label, predicted, counts) for counts in resample(np.arange(n), resamples, seed)]
+    values = resampled_figures(label, predicted, np.ones((n, 1)))[:, 0]
+    drawn = [resampled_figures(label, predicted, counts) for counts in resample(np.arange(n), resamples, seed)]
     estimates = [estimate(*each, level) for each in zip(values, np.concatenate(drawn, axis=1), strict=True)]
     absent = sorted(set(range(predicted.shape[1])) - set(label.tolist()))
     note = f"no image is of class {', '.join(map(str, absent))}: no AUC" if absent else ""
     return ClassScore(n, dropped, *estimates, note=note)
 
 
-def _figures(label: NDArray[np.intp], probabilities: Array, counts: Array) -> Array:
-    """Accuracy, balanced accuracy and area under the curve.
+def resampled_figures(label: NDArray[np.intp], probabilities: Array, counts: Array) -> Array:
+    """Return accuracy, balanced accuracy and area under the ROC curve.
 
     Args:
-        label: (n,).
+        label: (n,) numbers of the true classes.
         probabilities: (n, classes).
-        counts: How often each image is in each resample, (n, resamples).
+        counts: (n, resamples) count of each image in each resample.
 
     Returns:
-        (3, resamples), NaN where not defined.
+        (3, resamples); NaN if not defined.
     """
     classes = probabilities.shape[1]
     right = (probabilities.argmax(1) == label).astype(np.float64)
@@ -93,14 +93,17 @@ def _figures(label: NDArray[np.intp], probabilities: Array, counts: Array) -> Ar
         recalls = np.stack([(member * right) @ counts / (member @ counts) for member in members])
         occurs = np.isfinite(recalls)
         balanced = np.where(occurs, recalls, 0).sum(0) / occurs.sum(0)
-        # Of two classes, either against the other gives the same.
+        # With two classes, both have the same area.
         judged = [1] if classes == 2 else range(classes)
         areas = [_area(members[number], probabilities[:, number], counts) for number in judged]
     return np.stack([accuracy, balanced, np.mean(areas, axis=0)])
 
 
 def _area(member: NDArray[np.bool_], score: Array, counts: Array) -> Array:
-    """Area under the ROC curve of one class in each resample (resamples,), NaN if all images are of it, or none."""
+    """Return the area under the ROC curve of a class (resamples,).
+
+    It is NaN if all images belong to the class, or none.
+    """
     if member.all() or not member.any():
         return np.full(counts.shape[1], np.nan)
     return Ranking(score[~member], score[member]).figures(counts[~member], counts[member], levels=())[0]

@@ -1,4 +1,4 @@
-"""`lenskit embed`: features of images, any number of them, to a file."""
+"""`lenskit embed`: features of any number of images, written to a file."""
 
 from __future__ import annotations
 
@@ -37,34 +37,34 @@ from lenskit_evaluation.embed_worker import EmbedWorker, Task, in_order, on_clus
 log = logging.getLogger("lenskit")
 
 NAME = "features.zarr"
-"""The file in a folder."""
+"""Name of the file, if `--output` is a folder or is omitted."""
 
 TELL_EVERY = 30.0
-"""Seconds between two lines that say how far it is."""
+"""Seconds between two log lines that report the progress."""
 
 
 class Embed(Evaluation):
-    """Features of stored images, or of simulated ones that were never trained on, to a file.
+    """Write the features of stored or newly simulated images to a file.
 
-    The file is a Zarr group, a Parquet table or numpy's `.npz`, by its ending, or has another format of features that
-    `lenskit list formats` names. It holds the backbone's features, the
-    projections, each recorded parameter, names, and the number of the lens and of the view that each row shows. Images
-    are read and embedded part by part, so that memory does not depend on how many there are.
+    The simulated lenses are never used in training. The ending of the file name chooses the format: a Zarr group, a
+    Parquet table, numpy's `.npz`, or another format of features that `lenskit list formats` names. The file holds the
+    features of the backbone, the projections, each recorded parameter, the names, and the numbers of the lens and of
+    the view that each row shows. Images are read and embedded in parts, so memory does not grow with their number.
 
     Args:
-        data: Images to embed, `[READER:]PATH`; without it, lenses of the run's simulator.
-        views: Of stored images, whether the first of each lens is embedded, or all.
-        projection: Whether the projections are written, too, on which the loss of training acts; by default where the
-            run has them.
+        data: Images to embed, `[READER:]PATH`; by default lenses of the run's simulator.
+        views: For stored images: embed the `first` image of each lens, or `all`.
+        projection: Whether to write the projections too, which the training loss acts on; by default if the run has
+            them.
         lenses: Number of simulated lenses.
-        seed: Seed of the simulated lenses.
-        simulator: Simulator to use, instead of the run's.
-        set: Option of the simulator to change, `OPTION=VALUE`.
-        workers: Threads that embed stored images on a CPU, or processes of a local Dask cluster; by default one a
+        seed: Random seed of the simulated lenses.
+        simulator: Simulator to use instead of the run's.
+        set: Option of the simulator to override, `OPTION=VALUE`.
+        workers: Threads that embed stored images on a CPU, or processes of a local Dask cluster; by default one per
             core.
-        dask: Work on a Dask cluster: the address of its scheduler, or `local`. Run and data must be on a disk that its
-            workers see.
-        output: File to write, or a folder for `features.zarr`, instead of one in the run.
+        dask: Dask cluster to use: the address of its scheduler, or `local`. Its workers must have access to the files
+            of the run and of the data.
+        output: File to write, or folder for `features.zarr`; by default a folder in the run.
     """
 
     files: ClassVar[tuple[str, ...]] = ()
@@ -86,13 +86,13 @@ class Embed(Evaluation):
     ) -> None:
         check_one_source(data, simulator, set)
         if views == "all" and not data:
-            raise UsageError("--views all is for stored images: say which, with --data")
+            raise UsageError("--views all is for stored images: add --data PATH")
         self.data, self.views, self.projection, self.lenses, self.seed = data, views, projection, lenses, seed
         self.simulator, self.set, self.dask, self.output = simulator, set or [], dask, output
         self.workers = workers or _cores()
 
     def __call__(self, runs: Sequence[Run], inputs: Sequence[str] = ()) -> dict[str, Embeddings]:
-        """Writes each run's embeddings, and returns them by its name."""
+        """Write the embeddings of each run, and return them by the label of the run."""
         overwrite = asked().overwrite
         named = labelled(runs)
         tasks = {label: self._task(run) for label, run in named.items()}
@@ -109,11 +109,11 @@ class Embed(Evaluation):
             for label, path in paths.items():
                 embedder = EmbedWorker(tasks[label])
                 if self.output and embedder.reads(path):
-                    raise UsageError(f"{path} holds the images that are to be embedded: choose another --output")
+                    raise UsageError(f"{path} holds the images to embed: choose another --output")
                 threads = 1 if embedder.simulated else self.workers
                 submit = on_cluster(client, embedder) if client else on_threads(embedder, threads)
                 with submit as (start, ahead):
-                    parts = _told(in_order(start, embedder.parts(), ahead), embedder.rows, identities[label])
+                    parts = _reported(in_order(start, embedder.parts(), ahead), embedder.rows, identities[label])
                     Embeddings.write(path, parts, embedder.rows, overwrite=overwrite)
                 stored[label] = Embeddings.load(path)
                 shapes = " and ".join(f"{name} {each.shape[1]}" for name, each in stored[label].representations.items())
@@ -121,10 +121,10 @@ class Embed(Evaluation):
         return stored
 
     def _paths(self, named: Mapping[str, Run], identities: Mapping[str, str]) -> dict[str, Path]:
-        """Where each run's embeddings go, by its label."""
+        """Return the path of each run's embeddings, by the label of the run."""
         path = in_folder(self.output, NAME) if self.output else None
         if self.output and is_embeddings(Path(self.output)):
-            path = Path(self.output)  # a folder, in some formats
+            path = Path(self.output)  # in some formats embeddings are a folder
         if self.output and len(named) > 1 and path == Path(self.output):
             raise UsageError(
                 f"--output names one file, but {len(named)} runs are given: leave it out, or give a folder or one run"
@@ -143,7 +143,7 @@ class Embed(Evaluation):
         if projection is None:
             projection = not run.best and run.checkpoint.is_file()
             if not projection and not isinstance(run, EncoderRun):
-                log.info("%s has no checkpoint of its method: without projections", run.name)
+                log.info("%s has no checkpoint of its method: no projections are written", run.name)
         data = absolute_spec(self.data) if self.data else None
         return Task(
             run=run.address,
@@ -159,27 +159,30 @@ class Embed(Evaluation):
 
 
 def _may_replace(identity: str, path: Path) -> bool:
-    """Whether a file holds no embeddings of lenskit, or those that a task of this identity made."""
+    """Whether a task of this identity may overwrite a file.
+
+    It may if the same task made the file, or if the file holds no embeddings of lenskit.
+    """
     about = Embeddings.about_in(path)
     return not about or about.get("asked") == identity
 
 
 def _is_other(identity: str, folder: Path) -> bool:
-    """Whether a folder holds embeddings that another task made."""
+    """Whether a folder holds the embeddings of another task."""
     return not _may_replace(identity, folder / NAME)
 
 
-def _told(parts: Iterable[Embeddings], rows: int, identity: str) -> Iterator[Embeddings]:
-    """Yield the parts, which record the identity of the task; log the progress now and then."""
-    began = told = monotonic()
+def _reported(parts: Iterable[Embeddings], rows: int, identity: str) -> Iterator[Embeddings]:
+    """Record the identity of the task in each part, yield it and log the progress."""
+    began = logged = monotonic()
     done = 0
     for part in parts:
         part.about["asked"] = identity
         yield part
         done += len(part)
-        if (now := monotonic()) - told > TELL_EVERY:
-            told = now
-            log.info("%d of %d images, %.0f a second", done, rows, done / (now - began))
+        if (now := monotonic()) - logged > TELL_EVERY:
+            logged = now
+            log.info("%d of %d images, %.0f per second", done, rows, done / (now - began))
 
 
 def _cores() -> int:

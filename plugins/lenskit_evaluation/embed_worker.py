@@ -1,7 +1,7 @@
-"""Embeds many images part by part, in this process or on a Dask cluster, with the same outcome.
+"""Embedding of many images in parts, in this process or on a Dask cluster.
 
-A part is a range of lenses, the same whoever embeds it, and on a CPU each is embedded by one thread: then the features
-are the same to the last bit, too.
+A part is a range of lenses. The ranges do not depend on the number of workers, and on a CPU one thread embeds each
+part. Therefore the features are the same to the last bit, however many workers there are.
 """
 
 from __future__ import annotations
@@ -34,32 +34,36 @@ from lenskit.evaluation import (
 from lenskit.plugin import LenskitError, Method
 
 PART = 256
-"""About so many images at a time."""
+"""Approximate number of images in a part."""
 CPU_BATCH = 64
-"""On a CPU no more of them go through the network together: each thread has memory for so many."""
+"""Images in a batch on a CPU, where each thread needs memory for a batch."""
 SPLIT = "embed"
-"""Part of the data that simulated lenses are of; training uses `train`."""
+"""Split of the simulated lenses; training uses `train`."""
 
 _one_at_a_time = threading.Lock()
 
 Start = Callable[[range], Any]
-"""Starts to embed a part, and gives a future of its `Embeddings`."""
+"""Function that starts to embed a part and returns a future of its `Embeddings`."""
 
 
 @dataclass(frozen=True)
 class Task:
-    """What is to be embedded, by what: plain values, for the workers of a cluster.
+    """The images to embed and the encoder, as plain values.
+
+    These can be sent to the workers of a cluster.
 
     Attributes:
-        run: The run's path, or the name of an encoder; see `Run.address`.
-        projection: Whether projections are to be given; it is an error if they are wanted and there are none.
-        data: `READER:PATH` of stored images, or None for simulated ones.
-        all_views: Whether all images of each stored lens are embedded.
+        run: Path of the run, or name of an encoder; see `Run.address`.
+        projection: Whether to compute projections: `wanted` raises an error if the method has none, `if any` does not,
+            `none` skips them.
+        data: `READER:PATH` of stored images, or None for simulated images.
+        all_views: Whether to embed all images of each stored lens, or the first only.
         lenses: Number of simulated lenses.
-        seed: Their seed.
-        simulator: Name of their simulator, if it is not the run's.
-        changes: `OPTION=VALUE`, what is changed of the simulator.
-        token: Of this command alone: a worker that lives long never takes the run or data of an earlier one for these.
+        seed: Random seed of the simulated lenses.
+        simulator: Name of the simulator, if it is not the run's.
+        changes: Overrides of the simulator's options, `OPTION=VALUE`.
+        token: Identifier of this command. It keeps a long-lived worker from using the run or the data that it opened
+            for an earlier command.
     """
 
     run: str
@@ -74,13 +78,15 @@ class Task:
 
 
 class EmbedWorker:
-    """Carries out a task, part by part; from several threads at once, if it is of stored images.
+    """Embedder of the parts of a task.
+
+    Several threads may call it if the images are stored.
 
     Args:
-        task: What to do.
+        task: The task.
 
     Raises:
-        LenskitError: if something is missing, before anything is done.
+        LenskitError: if the run, its method or the data cannot be opened.
     """
 
     def __init__(self, task: Task) -> None:
@@ -99,7 +105,7 @@ class EmbedWorker:
 
     @property
     def simulated(self) -> bool:
-        """Whether the lenses are simulated, which one thread does."""
+        """Whether the lenses are simulated, which only one thread at a time may do."""
         return isinstance(self.lenses, SimulatedLenses)
 
     def _method(self) -> Method | None:
@@ -116,20 +122,20 @@ class EmbedWorker:
 
     @property
     def rows(self) -> int:
-        """Number of images."""
+        """Number of images to embed."""
         return len(self.lenses) * self.views
 
     def parts(self) -> Iterator[range]:
-        """Return the lenses, in parts."""
+        """Return the ranges of lenses that are the parts."""
         return self.lenses.parts(PART, self.views)
 
     def reads(self, path: Path) -> bool:
-        """Whether a path is that of the images."""
+        """Whether the images are read from this path."""
         return not self.simulated and path.resolve() == self.path.resolve()
 
     @torch.inference_mode()
     def __call__(self, lenses: range) -> Embeddings:
-        """Embeds some lenses.
+        """Embed a range of lenses.
 
         Raises:
             LenskitError: if an image cannot be read, or features are not finite.
@@ -157,8 +163,10 @@ class EmbedWorker:
 
     @property
     def about(self) -> dict[str, Any]:
-        """Where the features come from. With the numbers of lens and view that each row has, it is the images'
-        address."""
+        """Origin of the features: run, encoder and images.
+
+        With the numbers of lens and view in each row, it is enough to find or render the images again.
+        """
         if isinstance(self.lenses, SimulatedLenses):
             section = self.run.config.sections.get("simulator")
             if self.task.simulator:
@@ -173,7 +181,10 @@ class EmbedWorker:
 
 
 def in_order(start: Start, parts: Iterable[range], ahead: Callable[[], int]) -> Iterator[Embeddings]:
-    """What becomes of parts, in their order, of which no more are begun than `ahead()` says."""
+    """Yield the embeddings of parts in their order.
+
+    At most `ahead()` parts are computed before their results are needed.
+    """
     begun: deque[Any] = deque()
     for part in parts:
         begun.append(start(part))
@@ -185,8 +196,11 @@ def in_order(start: Start, parts: Iterable[range], ahead: Callable[[], int]) -> 
 
 @contextmanager
 def on_threads(embedder: EmbedWorker, workers: int) -> Iterator[tuple[Start, Callable[[], int]]]:
-    """Embeds parts in threads of this process: of stored images several at once on a CPU; on a GPU two, so that one
-    part is read while another is computed."""
+    """Embed parts in threads of this process.
+
+    On a CPU `workers` threads embed one part each. On a GPU at most two do, so that one part is read while another is
+    computed.
+    """
     count = workers if embedder.device.type == "cpu" else min(workers, 2)
     pool = ThreadPoolExecutor(count, "lenskit-embed")
     with nullcontext() if embedder.simulated else _one_thread():
@@ -198,7 +212,7 @@ def on_threads(embedder: EmbedWorker, workers: int) -> Iterator[tuple[Start, Cal
 
 @contextmanager
 def on_cluster(client: Any, embedder: EmbedWorker) -> Iterator[tuple[Start, Callable[[], int]]]:
-    """Embeds parts on the workers of a cluster, each of which opens run and data for itself."""
+    """Embed parts on the workers of a cluster; each worker opens the run and the data."""
     task = embedder.task
 
     def start(part: range) -> _Remote:
@@ -208,7 +222,7 @@ def on_cluster(client: Any, embedder: EmbedWorker) -> Iterator[tuple[Start, Call
 
 
 class _Remote:
-    """A cluster's future, whose faults are one line."""
+    """Future of a cluster that reports an error of a worker as one line."""
 
     def __init__(self, future: Any) -> None:
         self._future = future
@@ -224,8 +238,11 @@ class _Remote:
 
 
 def embed_part(task: Task, start: int, stop: int) -> Embeddings:
-    """Embeds lenses `start` to `stop` - 1 of a task, on the worker that calls it."""
-    # One thread a process, however many the worker has.
+    """Embed lenses `start` to `stop` - 1 of a task.
+
+    A worker of the cluster runs this function.
+    """
+    # A worker may have several threads, but features are the same to the last bit only if one computes them.
     with _one_at_a_time, _one_thread():
         return _opened(task)(range(start, stop))
 
@@ -233,13 +250,13 @@ def embed_part(task: Task, start: int, stop: int) -> Embeddings:
 @lru_cache(maxsize=1)
 def _opened(task: Task) -> EmbedWorker:
     if Path(task.run).is_absolute() and not Path(task.run).is_dir():
-        raise LenskitError(f"a worker of the cluster does not see {task.run}: it must be on a disk that all share")
+        raise LenskitError(f"a worker of the cluster cannot find {task.run}: put it on a disk that all workers share")
     return EmbedWorker(task)
 
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """Lets torch compute with one thread."""
+    """Let torch compute with one thread inside the `with` block."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

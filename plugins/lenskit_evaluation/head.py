@@ -1,4 +1,4 @@
-"""A fitted head that travels with an encoder: parameters of images, with calibrated intervals and a warning flag."""
+"""Linear head of an encoder, with calibrated intervals and an outlier flag."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ from lenskit_evaluation.regression import LinearProbe
 FORMAT = 1
 
 Embed = Callable[[Tensor], Array]
-"""Images (n, C, H, W) to features (n, features)."""
+"""Function from images (n, C, H, W) to features (n, features)."""
 
 
 class _About(Record):
-    """Metadata of the file."""
+    """Metadata in the header of `head.safetensors`."""
 
     format: int
     parameters: list[ParameterRecord]
@@ -49,16 +49,16 @@ class _About(Record):
 
 @dataclass(frozen=True)
 class Head:
-    """A linear map from features to parameters, calibrated on lenses that it was not fitted to.
+    """Linear map from features to parameters, calibrated on held-out lenses.
 
     Attributes:
-        linear: Features to parameters.
-        parameters: What is predicted.
-        intervals: Residuals of the lenses that it was calibrated on.
-        outliers: Distance from the lenses that it was fitted to.
-        average: Whether predictions are the mean over the eight orientations of an image. Those of the turned images
-            are turned back.
-        about: What it was fitted to and calibrated on, as plain values.
+        linear: Linear map from features to parameters.
+        parameters: Predicted parameters.
+        intervals: Residuals of the calibration lenses, for the intervals.
+        outliers: Detector of images unlike the lenses that the map was fitted to.
+        average: Whether to average predictions over the eight orientations of an image. The predictions of the rotated
+            and mirrored images are transformed back first.
+        about: Data and numbers of lenses of the fit and of the calibration, as plain values.
     """
 
     linear: LinearProbe
@@ -71,14 +71,14 @@ class Head:
     PARTS: ClassVar[Mapping[str, type]] = {"linear": LinearProbe, "intervals": Intervals, "outliers": OutlierDetector}
 
     def predict(self, embed: Embed, images: Iterable[Tensor]) -> Predicted:
-        """Predict from images.
+        """Predict the parameters of images.
 
         Args:
-            embed: Makes their features.
-            images: Some (n, C, H, W) at a time, square if predictions are averaged.
+            embed: Function that computes features of images.
+            images: Batches of images (n, C, H, W), square if predictions are averaged over orientations.
 
         Raises:
-            LenskitError: if there are none.
+            LenskitError: There are no images.
         """
         predicted = [predict(self.linear, self.parameters, self.average, embed, part) for part in images]
         if not predicted:
@@ -88,12 +88,15 @@ class Head:
         return Predicted(np.concatenate([each.features for each in predicted]), values)
 
     def half_width(self, level: float) -> dict[str, float]:
-        """Half the width of the intervals that hold the truth with this probability."""
+        """Return the half-widths of intervals, by parameter.
+
+        The intervals contain the truth with probability `level`.
+        """
         widths = np.asarray(self.intervals.half_width(level)).tolist()
         return dict(zip([parameter.name for parameter in self.parameters], widths, strict=True))
 
     def to_bytes(self) -> bytes:
-        """The content of `head.safetensors`."""
+        """Return the content of the file `head.safetensors`."""
         tensors = {}
         for name in self.PARTS:
             part = getattr(self, name)
@@ -109,19 +112,19 @@ class Head:
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """Read what `to_bytes` gives.
+        """Load a head from a file with the content of `to_bytes`.
 
         Raises:
-            LenskitError: if it is damaged or no head.
+            LenskitError: The file cannot be read, is damaged or is not a head.
         """
         try:
-            tensors, metadata = load_tensors(path, "get the encoder again from where it came from")
+            tensors, metadata = load_tensors(path, "get a new copy of the encoder")
         except Damaged:
             raise
         except OSError as error:
             raise LenskitError(f"{path} cannot be read: {error.strerror}") from None
         if "head" not in metadata:
-            raise LenskitError(f"{path} is no head of an encoder: it does not say what it predicts")
+            raise LenskitError(f"{path} is not the head of an encoder: its header has no entry 'head'")
         about = parse_json(metadata["head"], f"{path}: its header", _About)
         if about["format"] != FORMAT:
             raise LenskitError(f"{path} has format {about['format']}, this lenskit reads {FORMAT}")
@@ -137,26 +140,26 @@ class Head:
                 len(head.linear.intercept),
                 head.intervals.residuals.shape[1],
             }:
-                raise ValueError("its parts are of different parameters")
+                raise ValueError("its parts have different numbers of parameters")
         except (KeyError, ValueError, IndexError, LenskitError) as error:
-            raise LenskitError(f"{path} is no whole head of an encoder: {reason(error)}") from None
+            raise LenskitError(f"{path} is not a complete head of an encoder: {reason(error)}") from None
         return head
 
 
 def predict(
     linear: LinearProbe, parameters: Iterable[Parameter], average: bool, embed: Embed, images: Tensor
 ) -> Predicted:
-    """Predict parameters of images with a linear map, averaged over their orientations if asked for.
+    """Predict parameters of images with a linear map.
 
     Args:
-        linear: Features to parameters.
-        parameters: The parameters, in its order.
-        average: Whether to average.
-        embed: Makes features of images.
+        linear: Linear map from features to parameters.
+        parameters: Parameters in the order of the map.
+        average: Whether to average over the eight orientations of the images.
+        embed: Function that computes features of images.
         images: (n, C, H, W).
 
     Returns:
-        The features of the images as they are, and the predictions.
+        The features of the images in their original orientation, and the predictions.
     """
     parameters = list(parameters)
     ways = ORIENTATIONS if average else ORIENTATIONS[:1]
@@ -167,7 +170,7 @@ def predict(
         features = embedded if features is None else features
         values = {p.name: torch.from_numpy(v) for p, v in zip(parameters, linear.predict(embedded).T, strict=True)}
         if average:
-            # A mirror with a turn is its own inverse; a turn alone is undone by the rest of a full turn.
+            # A reflection followed by a rotation is its own inverse; a rotation alone needs the opposite one.
             values = orient_values(values, turn if mirrored else (4 - turn) % 4, mirror, parameters)
         stack = torch.stack([values[p.name] for p in parameters], 1)
         total = stack if total is None else total + stack
@@ -178,14 +181,17 @@ def predict(
 
 
 def averaged(parameters: Iterable[Parameter]) -> list[Parameter]:
-    """Those of some parameters that can be averaged over orientations: no angles, and no components without partner."""
+    """Return the parameters that can be averaged over orientations.
+
+    These are all but angles and vector components whose partner component is missing.
+    """
     parameters = list(parameters)
     names = {parameter.name for parameter in parameters}
     return [p for p in parameters if not p.is_angle and (not p.turns or p.partner in names)]
 
 
 def _arrays(kind: type) -> list[str]:
-    """Names of a part's fields that are arrays or numbers."""
+    """Return the names of the fields of a part that are arrays or numbers."""
     return [each.name for each in fields(kind) if each.name not in ("names", "units")]
 
 

@@ -1,4 +1,4 @@
-"""What this plugin brings."""
+"""Components of this plugin."""
 
 from lenskit.plugin import Component, hookimpl
 
@@ -6,36 +6,54 @@ from lenskit.plugin import Component, hookimpl
 @hookimpl
 def lenskit_evaluations() -> list[Component]:
     return [
-        Component("embed", "lenskit_evaluation.embed:Embed", "Features of images, to a file"),
+        Component("embed", "lenskit_evaluation.embed:Embed", "Write the features of images to a file"),
         Component(
-            "probe", "lenskit_evaluation.probe.evaluation:Probe", "How well parameters are read off frozen features"
+            "probe",
+            "lenskit_evaluation.probe.evaluation:Probe",
+            "Measure how well a probe predicts parameters from frozen features",
         ),
         Component(
             "invariance",
             "lenskit_evaluation.invariance.evaluation:Invariance",
-            "Was the lens kept and the rest forgotten?",
+            "Test whether features keep the lens and ignore the rest of the image",
         ),
         Component(
             "finetune",
             "lenskit_evaluation.finetune.evaluation:Finetune",
-            "What few labels are worth after pre-training",
+            "Fine-tune an encoder on few labels, compared with a random start",
         ),
         Component(
             "explore",
             "lenskit_evaluation.explore.evaluation:Explore",
-            "The features as a map to explore, in one HTML page",
-        ),
-        Component("predict", "lenskit_evaluation.predict:Predict", "Parameters of images, with intervals, to a table"),
-        Component("package", "lenskit_evaluation.package:Package", "An encoder with its head, as a folder to ship"),
-        Component("report", "lenskit_evaluation.report.evaluation:Report", "Runs side by side, in one page"),
-        Component(
-            "transfer", "lenskit_evaluation.transfer.evaluation:Transfer", "From simulations to real images with labels"
+            "Write an interactive UMAP of the features as one HTML page",
         ),
         Component(
-            "anomaly", "lenskit_evaluation.anomaly.evaluation:Anomaly", "How well scores tell anomalies from the rest"
+            "predict", "lenskit_evaluation.predict:Predict", "Predict parameters of images, with intervals, as a table"
         ),
-        Component("umap", "lenskit_evaluation.maps.evaluation:Umap", "The features as a map, coloured by parameters"),
         Component(
-            "neighbours", "lenskit_evaluation.neighbours.evaluation:Neighbours", "Lenses of an archive like an image"
+            "package",
+            "lenskit_evaluation.package:Package",
+            "Save an encoder and its calibrated head as a folder to distribute",
+        ),
+        Component(
+            "report", "lenskit_evaluation.report.evaluation:Report", "Compare runs side by side in one HTML page"
+        ),
+        Component(
+            "transfer",
+            "lenskit_evaluation.transfer.evaluation:Transfer",
+            "Test on real, labelled images a probe that was fitted to simulations",
+        ),
+        Component(
+            "anomaly",
+            "lenskit_evaluation.anomaly.evaluation:Anomaly",
+            "Measure how well scores separate anomalies from normal images",
+        ),
+        Component(
+            "umap", "lenskit_evaluation.maps.evaluation:Umap", "Draw the features as a UMAP, coloured by parameters"
+        ),
+        Component(
+            "neighbours",
+            "lenskit_evaluation.neighbours.evaluation:Neighbours",
+            "Find the lenses of an archive that are most similar to an image",
         ),
     ]

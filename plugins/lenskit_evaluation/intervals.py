@@ -1,4 +1,4 @@
-"""Prediction intervals from the residuals of held-out images (split conformal prediction)."""
+"""Prediction intervals from residuals of held-out images (split conformal)."""
 
 from __future__ import annotations
 
@@ -15,35 +15,39 @@ from lenskit_evaluation.stored import Stored
 class Intervals(Stored):
     """Half-widths of intervals that contain the truth with a stated probability.
 
-    They hold for images drawn as the held-out ones were, on average over them (Lei et al. 2018,
-    https://doi.org/10.1080/01621459.2017.1307116, Theorem 2.2): not for one kind of lens among them, and not for real
-    images if the held-out ones were simulated.
+    The probability is an average over images drawn from the same distribution as the held-out images (Lei et al. 2018,
+    https://doi.org/10.1080/01621459.2017.1307116, Theorem 2.2). It is not valid for a subset of the lenses, nor for
+    real images if the held-out images were simulated.
 
     Attributes:
-        residuals: (held-out images, parameters), absolute and ascending, NaN at the end.
+        residuals: (held-out images, parameters), absolute values in ascending order, with NaN at the end.
     """
 
     residuals: NDArray[np.float64]
 
     @classmethod
     def fit(cls, truth: ArrayLike, prediction: ArrayLike) -> Self:
-        """From images that neither the encoder nor the probe was fitted to.
+        """Return the intervals that follow from the residuals of held-out images.
+
+        Neither the encoder nor the probe may have been fitted to these images.
 
         Args:
-            truth: (n, parameters), NaN where not known.
+            truth: (n, parameters), NaN if not known.
             prediction: (n, parameters).
         """
         residuals = np.abs(np.asarray(truth, np.float64) - np.asarray(prediction, np.float64))
         return cls(np.sort(residuals, axis=0))
 
     def half_width(self, level: float) -> NDArray[np.float64]:
-        """Half the width of the intervals that contain the truth with at least this probability.
+        """Return half the width of the intervals (parameters,).
+
+        The intervals contain the truth with at least the probability `level`.
 
         Returns:
-            (parameters,), infinite where there are too few held-out images for that level.
+            (parameters,), infinite if there are too few held-out images for this level.
         """
         count = np.isfinite(self.residuals).sum(0)
-        # The next residual's rank among the n known ones is uniform on 1 .. n + 1.
+        # The rank of a new residual among the n known ones is uniformly distributed on 1 .. n + 1.
         rank = np.ceil(level * (count + 1) * (1 - 1e-12)).astype(int)
         endless = np.full((1, self.residuals.shape[1]), np.inf)
         ladder = np.concatenate([self.residuals, endless])

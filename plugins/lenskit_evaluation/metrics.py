@@ -1,4 +1,4 @@
-"""How good predictions are, with bootstrap intervals."""
+"""Metrics of predicted parameters and class labels, with bootstrap intervals."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Score:
-    """What is to be said of the predictions of one parameter.
+    """Metrics of the predictions of one parameter.
 
     Attributes:
-        n: Images judged.
-        dropped: Images left out because the truth is not known.
+        n: Number of images with a known label.
+        dropped: Number of images left out because their label is not known.
         r2: Coefficient of determination: 1 - sum of squared errors / sum of squared deviations from the mean.
         mae: Mean absolute error, in the parameter's unit.
-        rmse: Root of the mean squared error, in the parameter's unit.
+        rmse: Root mean squared error, in the parameter's unit.
         bias: Mean of prediction - truth, in the parameter's unit.
-        spearman: Rank correlation.
-        note: Why something is not defined, empty if all is.
+        spearman: Spearman's rank correlation.
+        note: Reason why a metric is not defined; empty if all are.
     """
 
     n: int
@@ -41,14 +41,15 @@ class Score:
 
 @dataclass(frozen=True)
 class BalancedAccuracy:
-    """How well one class label is predicted.
+    """Balanced accuracy of the predictions of one class label.
 
     Attributes:
-        n: Images judged.
-        dropped: Images left out because the truth is not known.
-        accuracy: Balanced accuracy: the share of each class that is recognised, averaged over the classes there are.
-        chance: What guessing gets: one over the number of those classes.
-        note: Why something is not defined, empty if all is.
+        n: Number of images with a known label.
+        dropped: Number of images left out because their label is not known.
+        accuracy: Balanced accuracy: the share of correct predictions in each class, averaged over the classes that
+            occur.
+        chance: Balanced accuracy of random guesses: one over the number of these classes.
+        note: Reason why the accuracy is not defined; empty if it is.
     """
 
     n: int
@@ -62,24 +63,24 @@ def score(
     truth: ArrayLike, prediction: ArrayLike, *,
     lenses: ArrayLike | None = None, resamples: int = 1000, level: float = 0.95, seed: int = 0, ranks: bool = True,
 ) -> Score:  # fmt: skip
-    """Judges the predictions of one parameter.
+    """Compute the metrics of the predictions of one parameter.
 
-    Intervals are percentiles of bootstrap resamples (Efron 1979, https://doi.org/10.1214/aos/1176344552): of images, or
-    of whole lenses if there are several images of one. They say how the figure would scatter if other test images were
-    drawn, with the same encoder and probe; a single lens has none. Of several fits every figure is the mean over them,
-    its interval is that of the mean, and its spread is the standard deviation over them.
+    Intervals are percentiles over bootstrap resamples (Efron 1979, https://doi.org/10.1214/aos/1176344552) of images,
+    or of lenses if several images show the same lens. They measure the scatter between random sets of test images, with
+    the same encoder and probe. A single lens has no interval. For several fits, each metric is the mean over the fits,
+    the interval belongs to this mean, and the spread is the standard deviation over the fits.
 
     Args:
-        truth: (n,), NaN where not known; such images are left out and counted.
-        prediction: (n,) or, of several fits, (fits, n); finite.
-        lenses: (n,) number or name of the lens that each image shows, if several show the same.
+        truth: (n,) true values; images whose value is NaN are left out and counted.
+        prediction: (n,), or (fits, n) for several fits; finite.
+        lenses: (n,) number or name of the lens that each image shows; by default every image shows a different lens.
         resamples: Number of bootstrap resamples.
-        level: Probability that the intervals contain.
-        seed: Seed of the bootstrap.
-        ranks: Whether the rank correlation has an interval, which takes most of the time.
+        level: Confidence level of the intervals.
+        seed: Random seed of the bootstrap.
+        ranks: Whether to compute the interval of the rank correlation, which takes most of the time.
 
     Raises:
-        LenskitError: if a prediction is not finite.
+        LenskitError: A prediction is not finite.
     """
     true, predicted = np.asarray(truth, np.float64), np.atleast_2d(np.asarray(prediction, np.float64))
     if not np.isfinite(predicted).all():
@@ -91,9 +92,9 @@ def score(
         return Score(0, dropped, *[nothing] * 5, note="no label is known")
     true, predicted = true[finite], predicted[:, finite]
     lens = np.arange(n) if lenses is None else np.asarray(lenses)[finite]
-    values = np.stack([_figures(true, each, np.ones((n, 1)))[:, 0] for each in predicted])
+    values = np.stack([resampled_figures(true, each, np.ones((n, 1)))[:, 0] for each in predicted])
     resampled = np.concatenate(
-        [np.mean([_figures(true, each, counts, ranks) for each in predicted], axis=0)
+        [np.mean([resampled_figures(true, each, counts, ranks) for each in predicted], axis=0)
          for counts in resample(lens, resamples, seed)], axis=1,
     )  # fmt: skip
     estimates = [estimate(*each, level) for each in zip(values.T, resampled, strict=True)]
@@ -104,22 +105,24 @@ def balanced_accuracy(
     truth: ArrayLike, prediction: ArrayLike, *,
     lenses: ArrayLike | None = None, resamples: int = 1000, level: float = 0.95, seed: int = 0,
 ) -> BalancedAccuracy:  # fmt: skip
-    """Judges the predictions of one class label, with intervals and spread as `score`.
+    """Compute the balanced accuracy of the predictions of one class label.
+
+    The interval and the spread are defined as in `score`.
 
     Args:
-        truth: (n,) numbers of classes, NaN where not known; such images are left out and counted.
-        prediction: (n,) numbers of classes or, of several fits, (fits, n).
-        lenses: (n,) number or name of the lens that each image shows, if several show the same.
+        truth: (n,) numbers of the true classes; images whose value is NaN are left out and counted.
+        prediction: (n,) numbers of the predicted classes, or (fits, n) for several fits.
+        lenses: (n,) number or name of the lens that each image shows; by default every image shows a different lens.
         resamples: Number of bootstrap resamples.
-        level: Probability that the intervals contain.
-        seed: Seed of the bootstrap.
+        level: Confidence level of the interval.
+        seed: Random seed of the bootstrap.
     """
     true, predicted = np.asarray(truth, np.float64), np.atleast_2d(np.asarray(prediction, np.float64))
     finite = np.isfinite(true)
     n, dropped = int(finite.sum()), int((~finite).sum())
     classes, number = np.unique(true[finite], return_inverse=True)
     if len(classes) < 2:
-        note = f"all labels are {classes[0]:g}: nothing to tell apart" if n else "no label is known"
+        note = f"all labels are {classes[0]:g}: no accuracy" if n else "no label is known"
         return BalancedAccuracy(n, dropped, Estimate(np.nan), np.nan, note=note)
     lens = np.arange(n) if lenses is None else np.asarray(lenses)[finite]
     member = (number == np.arange(len(classes))[:, None]).astype(np.float64)
@@ -135,17 +138,17 @@ def balanced_accuracy(
     return BalancedAccuracy(n, dropped, estimate(values, resampled, level), 1 / len(classes))
 
 
-def _figures(truth: Array, prediction: Array, counts: Array, ranks: bool = True) -> Array:
-    """R2, mean absolute, root mean squared and mean error, and rank correlation.
+def resampled_figures(truth: Array, prediction: Array, counts: Array, ranks: bool = True) -> Array:
+    """Return R2, mean absolute and root mean squared error, bias, rank correlation.
 
     Args:
         truth: (n,).
         prediction: (n,).
-        counts: How often each image is in each resample, (n, resamples).
-        ranks: Whether the rank correlation is wanted; it is NaN otherwise.
+        counts: (n, resamples) count of each image in each resample.
+        ranks: Whether to compute the rank correlation; otherwise it is NaN.
 
     Returns:
-        (5, resamples), NaN where not defined.
+        (5, resamples); NaN if not defined.
     """
     error, deviation = prediction - truth, truth - truth.mean()
     total, *sums = np.stack([np.ones_like(error), error**2, np.abs(error), error, deviation, deviation**2]) @ counts
@@ -162,7 +165,10 @@ def _figures(truth: Array, prediction: Array, counts: Array, ranks: bool = True)
 
 
 def _centred_ranks(values: Array, counts: Array) -> Array:
-    """Ranks of images in each resample minus their mean, the mean rank for ties: (n, resamples)."""
+    """Return the centred ranks of images in each resample (n, resamples).
+
+    These are ranks minus their mean; ties have their mean rank.
+    """
     order = np.argsort(values)
     smaller, not_greater = (np.searchsorted(values[order], values, side=side) for side in ("left", "right"))
     below = np.zeros((len(counts) + 1, counts.shape[1]))
@@ -171,7 +177,7 @@ def _centred_ranks(values: Array, counts: Array) -> Array:
 
 
 def _note(truth: Array, prediction: Array) -> str:
-    """Why R2 or the rank correlation is not defined."""
+    """Return the reason why R2 or the rank correlation is not defined, or ""."""
     if len(truth) == 1:
         return "one image: no R2 and no rank correlation"
     if np.ptp(truth) == 0:
@@ -182,11 +188,14 @@ def _note(truth: Array, prediction: Array) -> str:
 
 
 def with_units(parameters: Sequence[Parameter]) -> tuple[dict[str, str], str]:
-    """Places of the units in a table with a row for each parameter.
+    """Return labels of rows and a suffix of columns that show the units in a table.
+
+    The table has a row for each parameter.
+
+    The unit is in the column names if it is the same for all parameters, otherwise in the labels of the rows.
 
     Returns:
-        Text for the cells that name the parameters, by their names, and text that follows the names of columns in the
-        parameters' unit. The columns have the unit if it is the same for all, else the cells have.
+        Label of the row of each parameter by its name, and a suffix for the names of columns in the parameter's unit.
     """
     units = {p.name: f" [{p.unit}]" if p.unit else "" for p in parameters}
     if len(set(units.values())) == 1:

@@ -1,4 +1,4 @@
-"""Which images are unlike those that the probe was fitted to."""
+"""Detector of images whose features are unlike those of the training images."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from lenskit_evaluation.stored import Stored
 
 @dataclass(frozen=True)
 class OutlierDetector(Stored):
-    """The Mahalanobis distance of an image's features from those of the training images.
+    """Outlier detector: Mahalanobis distance from features of training images.
 
     Attributes:
-        mean: (features,).
-        whitening: (features, features), float32: takes features minus the mean to unit covariance.
+        mean: (features,), mean features of the training images.
+        whitening: (features, features), float32: matrix that gives features minus the mean unit covariance.
         threshold: Distance above which an image is an outlier.
     """
 
@@ -27,31 +27,33 @@ class OutlierDetector(Stored):
     threshold: float
 
     def distance(self, features: ArrayLike) -> NDArray[np.float64]:
-        """Features (n, features) to distances (n,)."""
+        """Return the distances (n,) of features (n, features)."""
         return _distance(features, self.mean, self.whitening)
 
     def is_outlier(self, features: ArrayLike) -> NDArray[np.bool_]:
-        """Features (n, features) to whether each is farther away than the threshold: (n,)."""
-        return ~(self.distance(features) <= self.threshold)  # a feature that is not finite makes one, too
+        """Whether features (n, features) are farther away than the threshold: (n,)."""
+        return ~(self.distance(features) <= self.threshold)  # True for NaN, too
 
 
 def fit_outlier_detector(features: ArrayLike, held_out: ArrayLike, quantile: float = 0.99) -> OutlierDetector:
-    """Fits a Gaussian to features, with the covariance shrunk (Ledoit & Wolf 2004,
-    https://doi.org/10.1016/S0047-259X(03)00096-4) so that directions in which they hardly vary do not decide.
+    """Fit an outlier detector to the features of training images.
+
+    The covariance is shrunk (Ledoit & Wolf 2004, https://doi.org/10.1016/S0047-259X(03)00096-4). Without shrinkage,
+    directions of almost no variance would dominate the distance.
 
     Args:
-        features: (n, features) of the images that the probe was fitted to.
-        held_out: (m, features) of images drawn like them, to set the threshold: 1 - `quantile` of them are beyond it.
-        quantile: Fraction of such images that are not called outliers.
+        features: (n, features) of the training images of the probe.
+        held_out: (m, features) of held-out images from the same distribution, which set the threshold.
+        quantile: Fraction of the held-out images below the threshold.
 
     Raises:
-        LenskitError: if there are features that are not finite, or none that varies.
+        LenskitError: A feature is not finite, or all features are constant.
     """
     x = np.asarray(features, np.float64)
     if not (np.isfinite(x).all() and np.isfinite(held_out).all()):
         raise LenskitError("some features are not finite: the encoder is broken, or was given such images")
     mean, scale = x.mean(0), x.std(0)
-    varies = scale > 1e-7 * np.abs(mean)  # by more than the rounding of float32
+    varies = scale > 1e-7 * np.abs(mean)  # more than rounding errors of float32
     if not varies.any():
         raise LenskitError("all images have the same features: the encoder has collapsed")
     scale[~varies] = np.median(scale[varies])
@@ -65,5 +67,5 @@ def fit_outlier_detector(features: ArrayLike, held_out: ArrayLike, quantile: flo
 def _distance(features: ArrayLike, mean: NDArray[np.float64], whitening: NDArray[np.float32]) -> NDArray[np.float64]:
     x = np.asarray(features, np.float64)
     if x.shape[1:] != mean.shape:
-        raise LenskitError(f"the outlier detector was fitted to {len(mean)} features an image, not {x.shape[1:]}")
+        raise LenskitError(f"the outlier detector takes {len(mean)} features per image, got {x.shape[1:]}")
     return np.linalg.norm((x - mean) @ whitening, axis=1)

@@ -1,4 +1,4 @@
-"""`lenskit package`: an encoder with a calibrated head, as a folder to ship."""
+"""`lenskit package`: a folder with an encoder and its calibrated head."""
 
 from __future__ import annotations
 
@@ -46,31 +46,35 @@ log = logging.getLogger("lenskit")
 WEIGHTS, CARD, HEAD = "model.safetensors", "encoder.json", EncoderRun.head_file
 
 LEVELS = {"half_width_68": 0.68, "half_width_95": 0.95}
-"""Fields of the card, and the probabilities of their intervals."""
+"""Fields of the card that hold half-widths of intervals, and the probabilities of these intervals."""
 
 
 class Package(OnLenses):
-    """An encoder with a calibrated head, as a folder that a plugin can ship.
+    """Write an encoder and its calibrated head to a folder for distribution.
 
-    The weights are rounded to float16, which halves their size. A ridge regression is fitted to features of the rounded
-    encoder, for lenses of the run's simulator or of --data, and its intervals come from other such lenses. So `lenskit
-    predict FOLDER IMAGES` needs no simulation, and what the card says holds for what is in the folder. They hold for
-    lenses like these, and promise nothing of others: judge on real lenses with --judge.
+    A plugin can distribute the folder.
+
+    The weights are rounded to float16, which halves their size. The head is a ridge regression on the features of the
+    rounded encoder. It is fitted to lenses of the run's simulator or of --data, and its intervals are calibrated on
+    other lenses of the same kind. Therefore `lenskit predict FOLDER IMAGES` needs no simulation, and the figures on the
+    card describe the rounded weights. The intervals are valid for lenses of this kind only: use --judge to test the
+    head on real lenses.
 
     Args:
-        output: Folder to write, for `encoder.json`, `model.safetensors` and `head.safetensors`.
+        output: Folder to write, with `encoder.json`, `model.safetensors` and `head.safetensors`.
         lenses: Lenses to fit the head to.
-        test_lenses: Lenses to calibrate it on.
-        parameter: Parameter that the head predicts; may be given several times. By default the headline ones.
-        model: Name of a model that `lenskit finetune RUN` made, to take encoder and head from, in place of the run's
-            encoder and a ridge regression.
-        average: Whether the head averages over the eight orientations of an image, at eight times the cost.
-        head: Whether there is a head; without one, nothing is fitted.
-        half: Whether weights are rounded to float16.
-        judge: Stored images with labels, `[READER:]PATH`, such as real lenses: the card tells how well the head does.
-        summary: One line of what it is.
-        licence: Terms under which the weights may be used.
-        options: Those of every evaluation on lenses.
+        test_lenses: Held-out lenses to calibrate the intervals on.
+        parameter: Parameter that the head predicts; may be given several times. By default the headline parameters.
+        model: Name of a model that `lenskit finetune RUN` trained; its encoder and its head replace the run's encoder
+            and the ridge regression.
+        average: Whether the head averages over the eight orientations of an image, which takes eight times as long.
+        head: Whether to fit a head.
+        half: Whether to round the weights to float16.
+        judge: Stored images with labels, `[READER:]PATH`, for example real lenses; the scores of the head on them are
+            added to the card.
+        summary: One line that describes the encoder.
+        licence: Licence of the weights.
+        options: Options of every evaluation on lenses.
     """
 
     embeddings: ClassVar[bool] = False
@@ -95,18 +99,18 @@ class Package(OnLenses):
     ) -> None:
         super().__init__(lenses=lenses, test_lenses=test_lenses, **options)
         if judge and not head:
-            raise UsageError("--judge is for the head: leave out --no-head")
+            raise UsageError("--judge tests the head: leave out --no-head")
         self.output, self.parameter, self.model, self.average = output, parameter or [], model, average
         self.head, self.half, self.judge, self.summary, self.licence = head, half, judge, summary, licence
 
     def __call__(self, runs: Sequence[Run | Embeddings], inputs: Sequence[str] = ()) -> Path:
-        """Writes the folder and returns its path."""
+        """Write the folder and return its path."""
         if len(runs) != 1 or not isinstance(runs[0], Run):
             raise UsageError(f"package takes one run, got {len(runs)}")
         run, folder = runs[0], Path(self.output)
         check_folder(folder)
         for name in (CARD, WEIGHTS, HEAD):
-            # An encoder does not say which settings made it.
+            # The files do not record the settings that made them, so any older file needs --overwrite.
             check_output(folder / name, ours=lambda path: False)
         tuned = fine_tuned(run, self.model) if self.model else None
         encoder = tuned.encoder if tuned else run.encoder()
@@ -116,7 +120,7 @@ class Package(OnLenses):
         if self.head:
             encoder = to_best_device(encoder)
             head, results = self._fitted(run, encoder, tuned)
-            encoder.card |= {"head": _told(head, self.options()), "results": results}
+            encoder.card |= {"head": _head_card(head, self.options()), "results": results}
         encoder.save(folder, half=self.half)
         if head:
             write_atomically(folder / HEAD, head.to_bytes())
@@ -128,7 +132,10 @@ class Package(OnLenses):
         return folder
 
     def _card(self, run: Run, encoder: Encoder) -> dict[str, Any]:
-        """The encoder's card, with what a reader wants to know of it."""
+        """Return the card of the encoder without an older head.
+
+        The training data, the summary and the licence are added.
+        """
         card = dict(encoder.card)
         sections = run.config.sections
         if "simulator" in sections:
@@ -144,14 +151,17 @@ class Package(OnLenses):
         return card
 
     def _fitted(self, run: Run, encoder: Encoder, tuned: FineTuned | None) -> tuple[Head, list[dict[str, Any]]]:
-        """The head, and how well it does on each set of images."""
+        """Return the head, and its scores.
+
+        The scores are those on the calibration lenses and on the images of --judge.
+        """
         lenses = self.judged_on(run)
         judged = encoder.open(self.judge, measures=True) if self.judge else None
         split = lenses.embed({"": encoder})[""]
         parameters = self._parameters(split, tuned)
         names = [parameter.name for parameter in parameters]
         if tuned:
-            linear = _linear_of(tuned, names)
+            linear = linear_of(tuned, names)
         else:
             units = [parameter.unit for parameter in parameters]
             linear = fit_linear_probe(split.train.features, split.train.columns(names), names, units)
@@ -160,7 +170,7 @@ class Package(OnLenses):
             return encoder.embed(images).astype(np.float64)
 
         def guess(rows: Rows, side: LensSet) -> Array:
-            """Predictions (n, parameters) of lenses whose features are known."""
+            """Return predictions (n, parameters) from features that are already computed."""
             if not self.average:
                 return linear.predict(rows.features)
             parts = [predict(linear, parameters, True, embed, read.images.cpu()) for read in side.chunks()]
@@ -188,7 +198,7 @@ class Package(OnLenses):
         """Return the parameters that the head predicts.
 
         Raises:
-            UsageError: if it cannot.
+            UsageError: The lenses have no labels of a parameter, or it cannot be averaged over orientations.
         """
         possible = {p.name: p for p in split.continuous if np.isfinite(split.train.values[p.name]).sum() >= 2}
         if tuned:
@@ -197,9 +207,9 @@ class Package(OnLenses):
             wanted = self.parameter or [p.name for p in possible.values() if p.headline] or list(possible)
         for name in wanted:
             if name not in possible:
-                raise UsageError(f"{name} is not known of these lenses; known are {', '.join(possible) or 'none'}")
+                raise UsageError(f"the lenses have no parameter {name!r}; they have {', '.join(possible) or 'none'}")
         if not wanted:
-            raise UsageError("nothing is known of these lenses that a head could predict: use --no-head")
+            raise UsageError("the lenses have no parameter that a head can predict: use --no-head")
         chosen = [possible[name] for name in dict.fromkeys(wanted)]
         if self.average and (left := [p.name for p in chosen if p not in averaged(chosen)]):
             raise UsageError(f"{', '.join(left)} cannot be averaged over orientations: leave out --average")
@@ -207,10 +217,12 @@ class Package(OnLenses):
 
 
 def rounded(encoder: Encoder) -> Encoder:
-    """A copy of an encoder with the weights that float16 can hold, still in float32.
+    """Return a copy of an encoder with weights rounded to float16.
+
+    The weights are still stored as float32.
 
     Raises:
-        LenskitError: if a weight is too large for float16.
+        LenskitError: A weight is too large for float16.
     """
     encoder = copy.deepcopy(encoder).cpu()
     for name, tensor in encoder.backbone.state_dict().items():
@@ -221,8 +233,11 @@ def rounded(encoder: Encoder) -> Encoder:
     return encoder
 
 
-def _linear_of(tuned: FineTuned, names: Sequence[str]) -> LinearProbe:
-    """The head of a fine-tuned model as a linear map to its continuous targets."""
+def linear_of(tuned: FineTuned, names: Sequence[str]) -> LinearProbe:
+    """Return the head of a fine-tuned model as a linear map.
+
+    The map takes features to the continuous targets of the model.
+    """
     starts = np.cumsum([0, *tuned.widths])
     numbers = [i for i, target in enumerate(tuned.targets) if target.name in names]
     rows, units = [int(starts[i]) for i in numbers], tuple(tuned.targets[i].unit for i in numbers)
@@ -239,14 +254,17 @@ def _columns(found: Predicted, names: Sequence[str]) -> Array:
     return np.stack([found.values[name] for name in names], 1)
 
 
-def _told(head: Head, options: dict[str, Any]) -> dict[str, Any]:
-    """What the card says of a head."""
+def _head_card(head: Head, options: dict[str, Any]) -> dict[str, Any]:
+    """Return the description of a head for the card.
+
+    It lists the parameters, the half-widths of their intervals, and the data of the fit.
+    """
     widths = {field: head.half_width(level) for field, level in LEVELS.items()}
     parameters = []
     for number, parameter in enumerate(head.parameters):
         own = {field: width[parameter.name] for field, width in widths.items()}
         finite = {field: round(width, 6) for field, width in own.items() if np.isfinite(width)}
-        # Standardised features have a mean of zero, so that the intercept is the mean prediction.
+        # Standardised features have a mean of zero, so the intercept is the mean prediction.
         mean = {} if options["model"] else {"mean": round(float(head.linear.intercept[number]), 6)}
         parameters.append({"name": parameter.name, "unit": parameter.unit, **mean, **finite})
     return {"parameters": parameters, "average_over_orientations": head.average, **head.about}
@@ -255,7 +273,10 @@ def _told(head: Head, options: dict[str, Any]) -> dict[str, Any]:
 def _results(
     on: str, parameters: Sequence[Parameter], truth: Array, found: Array, head: Head | None, seed: int
 ) -> list[dict[str, Any]]:
-    """Records of how well predictions (n, parameters) are, of parameters that are known of three images at least."""
+    """Return the scores of predictions (n, parameters).
+
+    Parameters with labels for fewer than three images are left out.
+    """
     records = []
     for number, parameter in enumerate(parameters):
         finite = np.isfinite(truth[:, number])

@@ -1,4 +1,4 @@
-"""Pictures of how good predictions are."""
+"""Figures of the accuracy of predictions."""
 
 from __future__ import annotations
 
@@ -18,43 +18,44 @@ from lenskit_evaluation.bootstrap import Estimate
 from lenskit_evaluation.metrics import Score
 
 COLORS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#999999")
-"""Okabe and Ito's colours, told apart by colour-blind readers too (https://jfly.uni-koeln.de/color/); grey for
-black."""
+"""Okabe and Ito's palette for colour-blind readers (https://jfly.uni-koeln.de/color/), with grey instead of black."""
 
 LOWEST_R2 = -0.25
-"""Where the axis of R2 ends; bars that go on are labelled."""
+"""Lower end of the R2 axis; longer bars are labelled with their value."""
 
 NAMED_POINTS = 40
-"""Points that are named at most."""
+"""Maximum number of points whose names are written."""
 
 Box = tuple[float, float, float, float]
 """Left, bottom, right and top, in pixels."""
 
 _DIRECTIONS = ((1, 0), (-1, 0), (0, 1), (0, -1), (1, 1), (-1, 1), (1, -1), (-1, -1))
 _DISTANCES = (7, 14, 21)
-"""Where names may stand beside their points: to which side, and how many points away."""
+"""Possible positions of a name next to its point: directions, and distances in typographic points."""
 
 
 def r2_bars(
     rows: Mapping[str, Mapping[str, Estimate]], symbols: Mapping[str, str], title: str = "Linear probe"
 ) -> Figure:
-    """A group of bars for each parameter, one for each row.
+    """Draw R2 as a group of bars for each parameter, with one bar for each row.
 
     Args:
-        rows: For each row of the table (a run, a baseline, a control) by its name, R2 of each parameter by its name. A
-            parameter that a row lacks, or whose R2 is not defined, has no bar there.
-        symbols: How each parameter is set, such as `$\\theta_E$`, in the order of the groups.
-        title: What is shown.
+        rows: R2 of each parameter by its name, for each row of the table (a run, a baseline or a control) by its name.
+            There is no bar if a row lacks the parameter, or if its R2 is not defined.
+        symbols: Symbol of each parameter, such as `$\\theta_E$`, in the order of the groups.
+        title: Title of the figure.
     """
     return r2_panels({title: rows}, symbols)
 
 
 def r2_panels(panels: Mapping[str, Mapping[str, Mapping[str, Estimate]]], symbols: Mapping[str, str]) -> Figure:
-    """Panels of bars below each other, each as `r2_bars` has it; a row of one name has one colour in all.
+    """Draw several panels of R2 bars below each other.
+
+    Rows of the same name have the same colour in all panels.
 
     Args:
-        panels: The rows of each by its title.
-        symbols: As of `r2_bars`.
+        panels: Rows of each panel by its title; see `r2_bars`.
+        symbols: Symbol of each parameter; see `r2_bars`.
     """
     labels = list(dict.fromkeys(label for rows in panels.values() for label in rows))
     most = max(map(len, panels.values()))
@@ -113,20 +114,22 @@ def _bars(
 def truth_against_prediction(
     truth: ArrayLike, prediction: ArrayLike, score: Score, *,
     symbol: str, unit: str = "", constant: float | None = None, half_width: ArrayLike | None = None,
-    names: Sequence[str] = (), what: str = "images",
+    names: Sequence[str] = (), noun: str = "images",
 ) -> Figure:  # fmt: skip
-    """A point for each image, with the line on which all would lie.
+    """Draw prediction against truth.
+
+    The figure has a point for each image and the line prediction = truth.
 
     Args:
-        truth: (n,), NaN where not known; such images are left out.
+        truth: (n,), NaN if not known; such images are left out.
         prediction: (n,).
-        score: What is to be said of them, for the title.
-        symbol: How the parameter is set, such as `$\\theta_E$`.
-        unit: Its unit.
-        constant: The best prediction that takes no look at an image, drawn as a line.
-        half_width: Half the width of the interval of each prediction, (n,) or one for all.
-        names: (n,) names of the images; no more than `NAMED_POINTS` of them are written.
-        what: What the images show, in the plural.
+        score: Metrics of the predictions, for the title.
+        symbol: Symbol of the parameter, such as `$\\theta_E$`.
+        unit: Unit of the parameter.
+        constant: Best constant prediction, drawn as a horizontal line.
+        half_width: Half the width of the interval of each prediction, (n,) or one number for all.
+        names: (n,) names of the images, written next to the points if there are at most `NAMED_POINTS` points.
+        noun: Plural noun for the images in the title, for example "lenses".
     """
     finite = np.isfinite(np.asarray(truth, np.float64))
     x, y = np.asarray(truth, np.float64)[finite], np.asarray(prediction, np.float64)[finite]
@@ -147,7 +150,7 @@ def truth_against_prediction(
     axes.set(xlim=limits, ylim=limits, aspect="equal")
     in_unit = f" [{unit}]" if unit else ""
     axes.set(xlabel=f"true {symbol}{in_unit}", ylabel=f"predicted {symbol}{in_unit}")
-    axes.set_title(_summary(symbol, unit, score, what), loc="left", fontsize=9)
+    axes.set_title(_summary(symbol, unit, score, noun), loc="left", fontsize=9)
     figure.legend(loc="outside lower center", ncols=2, fontsize=8, frameon=False)
     if len(names) and few:
         _name_points(figure, axes, x, y, [name for name, shown in zip(names, finite, strict=True) if shown])
@@ -155,8 +158,8 @@ def truth_against_prediction(
 
 
 def name_groups(axes: Axes, words: Sequence[str], fontsize: float) -> None:
-    """Writes a name below each group of bars, slanted if any is long."""
-    # What stands between dollars is shorter than it is written.
+    """Write a name below each group of bars, slanted if any name is long."""
+    # Formulas between dollar signs are drawn shorter than their source text.
     long = any(len(re.sub(r"\$[^$]*\$", "$", word)) > 4 for word in words)
     slant: dict[str, Any] = {"rotation": 30, "ha": "right", "rotation_mode": "anchor"} if long else {}
     axes.set_xticks(
@@ -165,7 +168,7 @@ def name_groups(axes: Axes, words: Sequence[str], fontsize: float) -> None:
 
 
 def plain_ticks(axes: Axes, steps: Sequence[float]) -> None:
-    """Numbers as one would write them on a logarithmic axis, at these steps within a decade."""
+    """Label a logarithmic x axis with plain numbers at steps within each decade."""
     axes.xaxis.set_major_locator(LogLocator(subs=steps))
     axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     axes.xaxis.set_minor_formatter(NullFormatter())
@@ -175,19 +178,22 @@ def _defined(estimate: Estimate | None) -> bool:
     return estimate is not None and bool(np.isfinite(estimate.value))
 
 
-def _summary(symbol: str, unit: str, score: Score, what: str) -> str:
+def _summary(symbol: str, unit: str, score: Score, noun: str) -> str:
     in_unit = f" in {unit}" if unit else ""
     return (
-        f"{symbol} of {score.n} {what}{in_unit}\n"
+        f"{symbol} of {score.n} {noun}{in_unit}\n"
         f"rank correlation {score.spearman}, $R^2$ {score.r2}\n"
         f"mean absolute error {score.mae}, bias {score.bias}"
     )
 
 
 def _name_points(figure: Figure, axes: Axes, x: np.ndarray, y: np.ndarray, names: Sequence[str]) -> None:
-    """Writes a name beside each point, where it covers the least of the points and of other names."""
+    """Write a name next to each point.
+
+    Each name has the position with the least overlap with points and other names.
+    """
     settle_texts(figure)
-    figure.canvas.draw()  # settles the layout, which the places of the names depend on
+    figure.canvas.draw()  # computes the final layout, which the positions of the names depend on
     figure.set_layout_engine("none")
     pixel = figure.dpi / 72  # pixels a point
     points = axes.transData.transform(np.column_stack([x, y]))
@@ -214,10 +220,10 @@ def _name_points(figure: Figure, axes: Axes, x: np.ndarray, y: np.ndarray, names
 
 
 def _overlap(a: Box, b: Box) -> float:
-    """Area that two boxes share."""
+    """Return the area of the intersection of two boxes."""
     return max(0.0, min(a[2], b[2]) - max(a[0], b[0])) * max(0.0, min(a[3], b[3]) - max(a[1], b[1]))
 
 
 def _outside(box: Box, frame: Box) -> float:
-    """Area of a box outside of the frame."""
+    """Return the area of the part of a box that is outside the frame."""
     return (box[2] - box[0]) * (box[3] - box[1]) - _overlap(box, frame)

@@ -1,4 +1,4 @@
-"""`lenskit predict`: parameters of images, to a table."""
+"""`lenskit predict`: parameters of images, as a table."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ from lenskit_evaluation.probe.saved_probe import FittedProbe
 log = logging.getLogger("lenskit")
 
 PROBE, SUPERVISED, SHIPPED = "probe", "head", "shipped"
-"""The models that are no fine-tuned ones."""
+"""Names of the models that are not fine-tuned ones."""
 
 RADIUS = "theta_E"
-"""Parameter that rings are drawn of."""
+"""Parameter that gives the radius of the rings."""
 
 
 class Model(Protocol):
-    """What predicts.
+    """Model that predicts parameters of images.
 
     Attributes:
-        encoder: Says which images it takes.
+        encoder: Encoder, whose card states which images the model takes.
         classes: Names of the classes of each class label.
-        measures: Whether it predicts anything else, which pixels of another size would make wrong.
-        outliers: The distance from the images that it was fitted to, if that is known.
-        unlike: What the column is called that says whether an image is unlike these.
+        measures: Whether the model predicts continuous parameters, which images of another pixel size would falsify.
+        outliers: Detector of images unlike those that the model was fitted to; None if the model has none.
+        unlike: Name of the column that flags such images.
     """
 
     encoder: Encoder
@@ -54,26 +54,29 @@ class Model(Protocol):
 
 
 class Predict(Evaluation):
-    """Parameters of images, with intervals and a warning flag, as a CSV table.
+    """Predict parameters of images, with intervals and a flag, as a CSV table.
 
-    An encoder that comes with a fitted head (`lenskit list encoders`, `lenskit package`) needs nothing else. Of a run,
-    the linear probe that `lenskit probe RUN` fitted is applied to the images; or, by its name, a model that `lenskit
-    finetune RUN` made; or the head of a run of the method `supervised` (--model head).
+    An encoder with a head (`lenskit list encoders`, `lenskit package`) can predict at once. For a run, the default
+    model is the linear probe that `lenskit probe RUN` fitted. `--model` chooses a model that `lenskit finetune RUN`
+    trained, or the head of a run of the method `supervised` (`--model head`).
 
-    For each parameter there are `NAME`, `NAME_low` and `NAME_high`; the interval holds the truth of the stated share of
-    lenses like those that the model was judged on, and promises nothing of images unlike them. For a class label
-    there are `NAME`, the likeliest class, and the probability of each, `NAME_p_CLASS`. `unlike_simulations`
-    (`unlike_training` for a fine-tuned model) is 1 for an image whose features are farther from those of the images
-    that the model was fitted to than 99 % of others like these are: do not trust its row. `distance` is that distance,
-    over the one at which the flag is raised. A head has neither intervals nor that flag.
+    Each continuous parameter has the columns `NAME`, `NAME_low` and `NAME_high`. The interval contains the true value
+    for the stated share of lenses, if they are drawn like the lenses that the model was tested on. It is not valid for
+    other images. Each class label has the columns `NAME`, the most probable class, and `NAME_p_CLASS`, the probability
+    of each class.
+
+    The column `unlike_simulations` (`unlike_training` for all models but the probe) warns of outliers. It is 1 if the
+    features of the image are farther from those of the training images than 99 % of held-out images are: do not trust
+    this row. `distance` is that distance divided by the threshold of the flag. `--model head` has neither intervals nor
+    this flag.
 
     Args:
-        output: File to write, or a folder for `predictions.csv`; without it the table is printed.
-        level: Share of lenses whose truth lies in its interval.
-        model: `shipped`, the head that comes with an encoder; `probe` (or `probe-2`, the folder of another outcome);
-            `head`; or the name of a fine-tuned model, a folder of RUN/evaluations/finetune, or the path of such a
-            folder. By default `shipped` if there is one, and else `probe`.
-        rings: PNG file for a picture of the first images, each with a ring of its predicted theta_E.
+        output: File to write, or folder for `predictions.csv`; by default the table is printed.
+        level: Share of lenses whose interval contains the true value.
+        model: `shipped`, the head that comes with an encoder; `probe` (or `probe-2`, the folder of another probe);
+            `head`; or a fine-tuned model, by its name in RUN/evaluations/finetune or by the path of its folder. By
+            default `shipped` if the encoder has a head, otherwise `probe`.
+        rings: PNG file to write, a picture of the first images with rings at their predicted theta_E.
     """
 
     inputs: ClassVar[str | None] = "IMAGES"
@@ -91,17 +94,17 @@ class Predict(Evaluation):
         self.output, self.level, self.model, self.rings = output, level, model, rings
 
     def __call__(self, runs: Sequence[Run], inputs: Sequence[str] = ()) -> list[dict[str, str]]:
-        """Returns the table's rows, and writes or prints it."""
+        """Write or print the table, and return its rows."""
         (run,) = runs
         path = None if self.output is None else in_folder(self.output, "predictions.csv")
         if path:
-            # A table says nothing of who wrote it.
+            # A CSV table has no mark that shows which command wrote it.
             check_output(path, ours=lambda there: False)
         picture = None if self.rings is None else Path(self.rings)
         if picture:
             if picture.suffix != ".png":
                 raise UsageError(f"--rings takes the name of a PNG file, got {self.rings}")
-            # What options name counts as an input, this one too; a file that lenskit drew is replaced.
+            # Every path in an option counts as an input, this one too; a picture that lenskit drew may be replaced.
             check_output(picture, inputs=[each for each in asked().inputs if each != picture], flag="--rings")
         model = open_model(run, self.model)
         datasets = [_open(data, model) for data in inputs]
@@ -114,21 +117,26 @@ class Predict(Evaluation):
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, to_csv(rows))
         flagged = sum(row.get(model.unlike) == "1" for row in rows)
-        what = model.unlike.replace("_", " the ").replace("training", "training images")
-        log.info("%d images are in %s%s", len(rows), path, f"; {flagged} of them are {what}" if model.outliers else "")
+        flag = model.unlike.replace("_", " the ").replace("training", "training images")
+        log.info(
+            "predictions for %d images are in %s%s",
+            len(rows),
+            path,
+            f"; {flagged} of them are {flag}" if model.outliers else "",
+        )
         return rows
 
     def _draw_rings(
         self, path: Path, datasets: Sequence[Dataset], rows: Sequence[Mapping[str, str]], model: Model
     ) -> None:
-        """Draw the first images with rings of their predicted Einstein radii."""
+        """Draw the first images with rings at their predicted Einstein radii."""
         from lenskit_evaluation.rings import MOST, draw_rings
 
         scale = next((each for each in (*(d.pixel_scale for d in datasets), model.encoder.pixel_scale) if each), None)
         if RADIUS not in rows[0]:
             raise UsageError(f"--rings draws {RADIUS}, and the model predicts {', '.join(list(rows[0])[1:])}")
         if scale is None:
-            raise UsageError('--rings needs the size of a pixel: say it, as in "READER:PATH?pixel_scale=0.05"')
+            raise UsageError('--rings needs the pixel size in arcsec: use "READER:PATH?pixel_scale=0.05"')
         images: list[Tensor] = []
         for dataset in datasets:
             images += StoredLenses(dataset).read(range(min(len(dataset), MOST - len(images)))).images
@@ -167,16 +175,16 @@ class Predict(Evaluation):
 
 
 def open_model(run: Run, name: str | None = None) -> Model:
-    """The model of a run that predicts.
+    """Load a model of a run that predicts parameters.
 
     Args:
         run: The run.
-        name: `shipped`, `probe`, `head`, or the name or the folder of a fine-tuned model; by default `shipped` if there
-            is a head that comes with the encoder, and else `probe`.
+        name: `shipped`, `probe`, `head`, or the name or the folder of a fine-tuned model; by default `shipped` if the
+            encoder comes with a head, otherwise `probe`.
 
     Raises:
-        LenskitError: if the run has not been probed, or what it holds is damaged.
-        UsageError: if there is no such model.
+        LenskitError: The run has no probe yet, or the file of the model is damaged.
+        UsageError: The run has no model of that name.
     """
     name = name or (SHIPPED if run.head else PROBE)
     if name == SHIPPED:
@@ -185,7 +193,7 @@ def open_model(run: Run, name: str | None = None) -> Model:
     there = sorted(path.parent.name for path in folder.glob(f"*/{MODEL}"))
     probes = sorted(path.name for path in run.place(PROBE).parent.glob(f"{PROBE}-*")) if name not in there else []
     if re.fullmatch(rf"{PROBE}-\d+", name) and name not in [*there, *probes]:
-        raise UsageError(f"{run.path} has no {name}: it has {', '.join([PROBE, *probes])}")
+        raise UsageError(f"{run.path} has no {name}; it has {', '.join([PROBE, *probes])}")
     if name == PROBE or (re.fullmatch(rf"{PROBE}-\d+", name) and name not in there):
         try:
             return _Probe(run, name)
@@ -197,15 +205,15 @@ def open_model(run: Run, name: str | None = None) -> Model:
 
 
 def fine_tuned(run: Run, name: str) -> FineTuned:
-    """The fine-tuned model of a run.
+    """Load a fine-tuned model of a run.
 
     Args:
         run: The run.
-        name: Its name or its folder.
+        name: Name or folder of the model.
 
     Raises:
-        UsageError: if there is none.
-        LenskitError: if it is damaged.
+        UsageError: The run has no model of that name.
+        LenskitError: The file of the model is damaged.
     """
     folder = run.place("finetune")
     there = sorted(path.parent.name for path in folder.glob(f"*/{MODEL}"))
@@ -218,24 +226,24 @@ def fine_tuned(run: Run, name: str) -> FineTuned:
 
 
 class _Shipped:
-    """The head that comes with an encoder."""
+    """Head that was distributed with an encoder."""
 
     unlike: str = "unlike_training"
     measures: bool = True
 
     def __init__(self, run: Run) -> None:
         if run.head is None:
-            raise UsageError(f"{run.name} comes with no head: `lenskit package` makes an encoder that has one")
+            raise UsageError(f"{run.name} has no head: `lenskit package` makes an encoder with a head")
         self.head = Head.load(run.head)
         if about := self.head.about:
-            log.info("head fitted to %s lenses of %s", about.get("lenses", "some"), about.get("data", "its encoder"))
+            log.info("head fitted to %s lenses of %s", about.get("lenses", "some"), about.get("data", "unknown data"))
         self.classes: Mapping[str, Sequence[str]] = {}
         self.encoder = to_best_device(run.encoder())
         self.outliers: OutlierDetector | None = self.head.outliers
         if self.encoder.features != len(self.head.linear.mean):
             raise LenskitError(
-                f"{run.head} is the head of another encoder: it takes {len(self.head.linear.mean)} features, and "
-                f"{run.name} gives {self.encoder.features}"
+                f"{run.head} is the head of another encoder: it takes {len(self.head.linear.mean)} features, but "
+                f"{run.name} has {self.encoder.features}"
             )
 
     def predict(self, images: Iterator[Tensor]) -> Predicted:
@@ -246,7 +254,7 @@ class _Shipped:
 
 
 class _Probe:
-    """The linear probe."""
+    """Linear probe that `lenskit probe` fitted."""
 
     unlike: str = "unlike_simulations"
     measures: bool = True
@@ -268,7 +276,7 @@ class _Probe:
 
 
 class _FineTuned:
-    """A fine-tuned model."""
+    """Model that `lenskit finetune` trained."""
 
     unlike: str = "unlike_training"
 
@@ -287,7 +295,7 @@ class _FineTuned:
 
 
 class _Head:
-    """The head that a supervised run was trained with, on its own backbone."""
+    """Head of a supervised run, on the backbone that it was trained with."""
 
     unlike: str = "unlike_training"
     measures: bool = True
@@ -299,8 +307,8 @@ class _Head:
         name = run.config.name("method")
         if not isinstance(method, Predictor):
             raise UsageError(
-                f"--model head is for runs that were trained to predict; the method of {run.path} is {name}: "
-                f"use the probe, or `lenskit finetune {run.path}`"
+                f"--model head is for runs of a method that predicts parameters, but the method of {run.path} is "
+                f"{name}: use --model probe, or `lenskit finetune {run.path}`"
             )
         self._method = method.to("cuda" if torch.cuda.is_available() else "cpu")
         self.classes: Mapping[str, Sequence[str]] = {}
@@ -323,7 +331,7 @@ class _Head:
 
 
 def _open(data: str, model: Model) -> Dataset:
-    """Stored images that a model takes."""
+    """Open stored images, and check that the model takes images of their size."""
     encoder = model.encoder
     dataset = encoder.open(data, measures=model.measures)
     if encoder.image_shape and tuple(dataset.image_shape) != encoder.image_shape:

@@ -23,33 +23,34 @@ log = logging.getLogger("lenskit")
 Array = NDArray[np.float64]
 
 PENALTIES = np.logspace(-6, 3, 28)
-"""Penalties that the ridge regression chooses from, in units of the number of images."""
+"""Ridge penalties to choose from, in units of the number of images."""
 
 NEIGHBORS = 64
-"""Neighbours of the kNN regression, when there are images enough."""
+"""Neighbours of the kNN regression, if there are at least `PART` times as many images."""
 
 PART = 8
-"""It takes no more than one in so many of the images: their mean would be all that it says."""
+"""Smallest ratio of images to neighbours. With more neighbours, predictions would be close to the mean of all
+images."""
 
 HIDDEN = 128
-"""Units of the hidden layer of the small network."""
+"""Units of the hidden layer of the network probe."""
 
 VALIDATED = 0.15
-"""Part of the images by which its training is stopped."""
+"""Share of the images that are held out for early stopping of the network."""
 
 
 @dataclass(frozen=True)
 class LinearProbe(Stored):
-    """A linear map from features to parameters.
+    """Linear map from features to parameters.
 
     Attributes:
         mean: (features,), subtracted from the features.
-        scale: (features,), by which they are divided then.
+        scale: (features,), divides the features after the subtraction.
         coef: (parameters, features).
         intercept: (parameters,).
-        penalty: (parameters,), the ridge penalty chosen for each, in units of the number of images.
+        penalty: (parameters,), the chosen ridge penalty of each parameter, in units of the number of images.
         names: Names of the parameters.
-        units: Their units, empty for pure numbers.
+        units: Units of the parameters, empty for pure numbers.
     """
 
     mean: Array
@@ -61,7 +62,7 @@ class LinearProbe(Stored):
     units: tuple[str, ...]
 
     def predict(self, features: ArrayLike) -> Array:
-        """Features (n, features) to parameters (n, parameters)."""
+        """Return the parameters (n, parameters) predicted from features (n, features)."""
         return _standardised(features, self.mean, self.scale) @ self.coef.T + self.intercept
 
 
@@ -71,8 +72,8 @@ class RegressionProbe:
 
     Attributes:
         mean: (features,), subtracted from the features.
-        scale: (features,), by which they are divided then.
-        regressors: For each set of parameters that are known of the same images: their columns, and the regression.
+        scale: (features,), divides the features after the subtraction.
+        regressors: For each set of parameters with labels for the same images: their columns, and the regression.
         names: Names of the parameters.
     """
 
@@ -82,7 +83,7 @@ class RegressionProbe:
     names: tuple[str, ...]
 
     def predict(self, features: ArrayLike) -> Array:
-        """Features (n, features) to parameters (n, parameters)."""
+        """Return the parameters (n, parameters) predicted from features (n, features)."""
         x = _standardised(features, self.mean, self.scale)
         prediction = np.empty((len(x), len(self.names)))
         for columns, regressor in self.regressors:
@@ -93,19 +94,19 @@ class RegressionProbe:
 def fit_linear_probe(
     features: ArrayLike, labels: ArrayLike, names: Sequence[str], units: Sequence[str] | None = None
 ) -> LinearProbe:
-    """Fits a ridge regression to standardised features.
+    """Fit a ridge regression to standardised features.
 
-    The penalty of each parameter is the one of `PENALTIES` with the least leave-one-out error, so every row should be
-    another lens.
+    Each parameter gets the penalty in `PENALTIES` with the lowest leave-one-out error. Every row should therefore show
+    a different lens.
 
     Args:
         features: (n, features).
-        labels: (n, parameters), NaN where not known.
+        labels: (n, parameters), NaN if not known.
         names: Names of the parameters.
         units: Units of the parameters.
 
     Raises:
-        LenskitError: if there are features that are not finite, or a parameter is known of fewer than two images.
+        LenskitError: A feature is not finite, or a parameter has labels for fewer than two images.
     """
     x, y, mean, scale = _checked(features, labels, names)
     coef, intercept, penalty = np.empty((y.shape[1], x.shape[1])), np.empty(y.shape[1]), np.empty(y.shape[1])
@@ -118,17 +119,19 @@ def fit_linear_probe(
 
 
 def fit_neighbor_probe(features: ArrayLike, labels: ArrayLike, names: Sequence[str]) -> RegressionProbe:
-    """Fits a regression on nearest neighbours, weighted by inverse distance, to standardised features.
+    """Fit a k-nearest-neighbour regression to standardised features.
 
-    It takes `NEIGHBORS` of them, or where that is fewer one in `PART` of the images, and logs it then.
+    Neighbours are weighted by inverse distance.
+
+    The number of neighbours is `NEIGHBORS`, or one in `PART` of the images if that is fewer; a log line reports it.
 
     Args:
         features: (n, features).
-        labels: (n, parameters), NaN where not known.
+        labels: (n, parameters), NaN if not known.
         names: Names of the parameters.
 
     Raises:
-        LenskitError: as `fit_linear_probe`.
+        LenskitError: A feature is not finite, or a parameter has labels for fewer than two images.
     """
     x, y, mean, scale = _checked(features, labels, names)
     regressors = []
@@ -136,32 +139,32 @@ def fit_neighbor_probe(features: ArrayLike, labels: ArrayLike, names: Sequence[s
         n = int(rows.sum())
         k = min(NEIGHBORS, max(1, n // PART))
         if k < NEIGHBORS:
-            _tell_neighbors(k, n)
+            _log_neighbors(k, n)
         regressor = KNeighborsRegressor(k, weights="distance", algorithm="brute")
         regressors.append((columns, regressor.fit(x[rows], y[np.ix_(rows, columns)])))
     return RegressionProbe(mean, scale, tuple(regressors), tuple(names))
 
 
 @cache
-def _tell_neighbors(k: int, n: int) -> None:
-    """Once: every draw of every encoder has as many."""
-    log.info("kNN takes %d neighbours instead of %d: there are %d images to fit", k, NEIGHBORS, n)
+def _log_neighbors(k: int, n: int) -> None:
+    """Log the number of neighbours, once for fits with the same numbers."""
+    log.info("kNN uses %d neighbours instead of %d, because there are only %d images to fit", k, NEIGHBORS, n)
 
 
 def fit_network_probe(features: ArrayLike, labels: ArrayLike, names: Sequence[str], seed: int = 0) -> RegressionProbe:
-    """Fits a network with one hidden layer to standardised features and labels.
+    """Fit a network with one hidden layer to standardised features and labels.
 
-    Parameters that are known of the same images share one network. Its training stops when the error of images that are
-    kept apart from it, `VALIDATED` of all, has stopped to fall, so every row should be another lens.
+    Parameters with labels for the same images share one network. A share `VALIDATED` of the images is held out, and
+    training stops when the error on these no longer falls. Every row should therefore show a different lens.
 
     Args:
         features: (n, features).
-        labels: (n, parameters), NaN where not known.
+        labels: (n, parameters), NaN if not known.
         names: Names of the parameters.
-        seed: Seed of the first weights, of the order of images and of which are kept apart.
+        seed: Random seed of the initial weights, of the order of the images, and of the held-out images.
 
     Raises:
-        LenskitError: as `fit_linear_probe`.
+        LenskitError: A feature is not finite, or a parameter has labels for fewer than two images.
     """
     from sklearn.compose import TransformedTargetRegressor
     from sklearn.exceptions import ConvergenceWarning
@@ -171,7 +174,7 @@ def fit_network_probe(features: ArrayLike, labels: ArrayLike, names: Sequence[st
     x, y, mean, scale = _checked(features, labels, names)
     regressors = []
     for columns, rows in _known_together(y):
-        # Of a few images none can be spared to stop by.
+        # Early stopping needs at least two held-out images.
         spare = rows.sum() * VALIDATED >= 2
         network = MLPRegressor(
             hidden_layer_sizes=(HIDDEN,), early_stopping=bool(spare), validation_fraction=VALIDATED, random_state=seed
@@ -185,50 +188,59 @@ def fit_network_probe(features: ArrayLike, labels: ArrayLike, names: Sequence[st
 
 
 def split_lenses(lenses: ArrayLike, held_out: float = 0.5, seed: int = 0) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Parts images in two, all images of a lens in the same part.
+    """Split images into two parts, with all images of a lens in the same part.
 
     Args:
         lenses: (n,) number or name of the lens that each image shows.
-        held_out: Fraction of the lenses in the second part; either has one at least.
-        seed: Seed of the shuffle.
+        held_out: Fraction of the lenses in the second part; each part has at least one lens.
+        seed: Random seed of the shuffle.
 
     Returns:
-        The numbers of the images in the first part and in the second, ascending.
+        The numbers of the images in the first part and in the second part, in ascending order.
 
     Raises:
-        LenskitError: if all images show the same lens.
+        LenskitError: All images show the same lens.
     """
     lenses = np.asarray(lenses)
     count = len(np.unique(lenses))
     if count < 2:
-        raise LenskitError(f"{len(lenses)} images of {count} lens cannot be parted: it takes two lenses at least")
+        raise LenskitError(f"{len(lenses)} images of {count} lens cannot be split: use at least two lenses")
     size = min(max(round(held_out * count), 1), count - 1)
     first, second = next(GroupShuffleSplit(1, test_size=size, random_state=seed).split(lenses, groups=lenses))
     return np.sort(first), np.sort(second)
 
 
 def _checked(features: ArrayLike, labels: ArrayLike, names: Sequence[str]) -> tuple[Array, Array, Array, Array]:
-    """Standardised features, labels, and the mean and scale of the features; 1 for a feature that does not vary."""
+    """Return standardised features, labels, and mean and scale of the features.
+
+    The scale of a constant feature is 1.
+
+    Raises:
+        LenskitError: A feature is not finite, or a parameter has labels for fewer than two images.
+    """
     x, y = np.asarray(features, np.float64), np.asarray(labels, np.float64)
     if not np.isfinite(x).all():
         raise LenskitError("some features are not finite: the encoder is broken, or was given such images")
     for name, count in zip(names, np.isfinite(y).sum(0), strict=True):
         if count < 2:
-            raise LenskitError(f"{name} is known of {count} of {len(y)} images; a probe needs two at least")
+            raise LenskitError(f"{name} is known for {count} of {len(y)} images; a probe needs at least two")
     mean, scale = x.mean(0), x.std(0)
-    scale[scale <= 1e-7 * np.abs(mean)] = 1  # what float32 features that are all equal vary by
+    scale[scale <= 1e-7 * np.abs(mean)] = 1  # rounding errors of constant float32 features
     return (x - mean) / scale, y, mean, scale
 
 
 def _standardised(features: ArrayLike, mean: Array, scale: Array) -> Array:
     x = np.asarray(features, np.float64)
     if x.shape[1:] != mean.shape:
-        raise LenskitError(f"the probe was fitted to {len(mean)} features an image, but is given {x.shape[1:]}")
+        raise LenskitError(f"the probe takes {len(mean)} features per image, got {x.shape[1:]}")
     return (x - mean) / scale
 
 
 def _known_together(labels: Array) -> Iterator[tuple[NDArray[np.intp], NDArray[np.bool_]]]:
-    """For each set of columns that are known in the same rows: the columns, and which rows."""
+    """Yield each set of columns with labels in the same rows, and these rows.
+
+    Columns are numbers, and rows a mask.
+    """
     patterns, which = np.unique(np.isfinite(labels), axis=1, return_inverse=True)
     for number, rows in enumerate(patterns.T):
         yield np.flatnonzero(which.ravel() == number), rows

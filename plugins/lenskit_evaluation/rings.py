@@ -1,4 +1,4 @@
-"""Images of lenses with a ring where their Einstein radius was predicted."""
+"""Pictures of lenses with a ring at the predicted Einstein radius."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch import Tensor
 from lenskit.toolbox import Preprocess, as_label
 
 MOST = 40
-"""Images that are drawn at most."""
+"""Maximum number of images in a picture."""
 
 COLUMNS = 5
 
@@ -23,7 +23,7 @@ PANEL = 2.2
 COLOUR = "#56B4E9"
 
 FAINT, BRIGHT = -1, 2
-"""Limits of the colours: asinh of a third of the light over its noise."""
+"""Limits of the colour scale, in units of asinh(signal / (3 noise))."""
 
 
 def draw_rings(
@@ -34,13 +34,15 @@ def draw_rings(
     names: Sequence[str],
     pixel_scale: float,
 ) -> Figure:
-    """Draw lenses without their lens light, each with a ring of its radius about the middle, as wide as its interval.
+    """Draw images without lens light, each with a ring around the centre.
+
+    A shaded band shows the interval of the radius.
 
     Args:
         images: n images (C, H, W), in any unit.
-        radius: Of each, in arcsec.
-        half_width: Half the width of the intervals in arcsec, if there are any.
-        names: Of the images.
+        radius: (n,) radii in arcsec.
+        half_width: Half the width of the intervals in arcsec; None if there are no intervals.
+        names: (n,) names of the images.
         pixel_scale: Size of a pixel in arcsec.
 
     Raises:
@@ -65,14 +67,14 @@ def draw_rings(
         )
         if np.isfinite(value) and value > 0:
             panel.add_patch(Circle(middle, value / pixel_scale, fill=False, color=COLOUR, linewidth=1))
-        told = f"{value:.2f}''"
+        caption = f"{value:.2f}''"
         if half_width is not None and np.isfinite(value):
-            told += f" +- {half_width:.2f}''"
+            caption += f" +- {half_width:.2f}''"
             outer = (value + half_width) / pixel_scale
             band = min(2 * half_width / pixel_scale, outer)
             panel.add_patch(Wedge(middle, outer, 0, 360, width=band, color=COLOUR, alpha=0.25, linewidth=0))
         panel.set(xticks=[], yticks=[], xlim=(-0.5, width - 0.5), ylim=(-0.5, height - 0.5))
-        panel.set_title(f"{as_label(name)}\n{told}", fontsize=7)
+        panel.set_title(f"{as_label(name)}\n{caption}", fontsize=7)
     for panel in panels[len(images) :]:
         panel.set_axis_off()
     return figure

@@ -1,4 +1,7 @@
-"""Statistics of record: figures of a representation that need no labels."""
+"""Statistics of features without labels.
+
+The statistics are effective rank, spread, alignment and uniformity.
+"""
 
 from __future__ import annotations
 
@@ -25,29 +28,30 @@ from lenskit.evaluation import (
 from lenskit.plugin import LenskitError
 
 MOST = 10_000
-"""Lenses that the figures are taken of, at most: more say the same, but take memory."""
+"""Maximum number of lenses; more would need more memory and hardly change the statistics."""
 
 COMPARED = 1000
-"""Lenses whose features are compared with each other, at most: uniformity takes all their pairs."""
+"""Maximum number of lenses for the uniformity, which needs the distances between all pairs."""
 
 
 @dataclass(frozen=True)
 class Statistics:
-    """Figures of features; NaN where there is nothing to take one from.
+    """Statistics of features; undefined ones are NaN.
 
     Attributes:
-        n: Images, each of another lens, of which the effective rank and the spread are taken.
-        features: Their number d.
-        effective_rank: RankMe of the features as they are, from 1 to min(n, d) (Garrido et al. 2023,
-            https://arxiv.org/abs/2210.02885). It means something only together with n.
-        effective_rank_centred: The same after their mean is subtracted, which the first figure hides behind.
-        std: Standard deviation of the L2-normalised features, times sqrt(d): 1 for directions spread evenly, 0 when all
-            are the same (Chen & He 2021, section 4.1, https://arxiv.org/abs/2011.10566).
-        pairs: Lenses of which there are two views, for alignment.
-        alignment: Mean squared distance of the unit features of two views of a lens, from 0, where they agree, to 4; 2
-            for unrelated ones (Wang & Isola 2020, section 4.1, https://arxiv.org/abs/2005.10242).
-        uniformity: Logarithm of the mean Gaussian potential of the unit features of different lenses: 0 where all are
-            the same, the lower the more evenly they are spread, about -4 at best (same place, t = 2).
+        n: Number of images, each of a different lens, for the effective rank and the standard deviation.
+        features: Number of features d.
+        effective_rank: RankMe of the features without centring, from 1 to min(n, d) (Garrido et al. 2023,
+            https://arxiv.org/abs/2210.02885). It depends on n: compare it only for equal n.
+        effective_rank_centred: RankMe of the features minus their mean. A large mean lowers `effective_rank`, but not
+            this number.
+        std: Standard deviation of the L2-normalised features, times sqrt(d): 1 for evenly distributed directions, 0 if
+            all are the same (Chen & He 2021, section 4.1, https://arxiv.org/abs/2011.10566).
+        pairs: Number of lenses with two views, for the alignment.
+        alignment: Mean squared distance between the L2-normalised features of two views of a lens: 0 if they are equal,
+            2 if they are unrelated, at most 4 (Wang & Isola 2020, section 4.1, https://arxiv.org/abs/2005.10242).
+        uniformity: Logarithm of the mean Gaussian potential (t = 2) between the L2-normalised features of different
+            lenses (same section): 0 if all are the same, lower if they are distributed more evenly, about -4 at best.
     """
 
     n: int
@@ -60,7 +64,7 @@ class Statistics:
     uniformity: float
 
     def row(self) -> Mapping[str, Any]:
-        """The figures for a table of people."""
+        """Return the statistics as formatted cells of a table row."""
         return {
             "effective rank": f"{self.effective_rank:.1f} of {self.features} (n {self.n})",
             "centred": f"{self.effective_rank_centred:.1f}",
@@ -71,20 +75,20 @@ class Statistics:
 
 
 def statistics(features: ArrayLike, views: tuple[ArrayLike, ArrayLike] | None = None) -> Statistics:
-    """The figures of features.
+    """Compute the statistics of features.
 
     Args:
-        features: (n, d), a row a lens; of more than `MOST` some are drawn by lot, which `n` says.
-        views: (m, d) twice: features of two views of each of m lenses, row by row. Uniformity is that of the first; of
-            `features` where there are none.
+        features: (n, d), one row per lens; from more than `MOST` rows, `MOST` are drawn at random.
+        views: Two arrays (m, d), the features of the first and of the second view of m lenses. The uniformity is
+            computed from the first view, or from `features` if there are no views.
 
     Raises:
-        LenskitError: if there are fewer than two rows, or features that are not finite.
+        LenskitError: There are fewer than two rows, or a feature is not finite.
     """
     x = _tensor(_some(features, MOST))
     first, second = (_tensor(_some(view, MOST)) for view in views) if views is not None else (x, None)
     if len(x) < 2 or len(first) < 2:
-        raise LenskitError(f"statistics of features need two lenses at least, got {min(len(x), len(first))}")
+        raise LenskitError(f"statistics of features need at least two lenses, got {min(len(x), len(first))}")
     return Statistics(
         n=len(x),
         features=x.shape[1],
@@ -98,17 +102,19 @@ def statistics(features: ArrayLike, views: tuple[ArrayLike, ArrayLike] | None = 
 
 
 def statistics_of(subject: Run | Embeddings, *, lenses: int = 1000, encoder: Encoder | None = None) -> Statistics:
-    """The figures of a run's features, or of embeddings.
+    """Compute the statistics of the features of a run, or of embeddings.
 
-    Of a run: of lenses that training never sees (see `held_out`; without a simulator they are stored ones), and of two
-    views of the first 256 of them as the run's own pairs make them: so alignment says how well the run does what it
-    was trained to do, and compares runs of the same pairs only. Where views are of another size there is none.
-    Of embeddings: one image of each lens, and where `lens` says that a lens has several, the first two as its views.
+    For a run, the lenses are held out from training (see `held_out`; without a simulator they are stored ones). The
+    views are two images of each of the first 256 lenses, made with the run's own pair strategy. The alignment therefore
+    measures the training goal of the run: compare it between runs with the same pairs only. It is not defined if the
+    views have another size than the images.
+
+    For embeddings, each lens has one image. If `lens` lists several images of a lens, the first two are its views.
 
     Args:
-        subject: What is looked at.
-        lenses: Lenses of a run.
-        encoder: Another encoder than the run's, such as one that was never trained, on the run's lenses and views.
+        subject: Run or embeddings.
+        lenses: Number of lenses for a run.
+        encoder: Encoder to use instead of the run's, for example an untrained one, on the lenses and views of the run.
     """
     if isinstance(subject, Embeddings):
         return statistics_of_rows(subject.features, subject.lens)
@@ -125,8 +131,10 @@ def statistics_of(subject: Run | Embeddings, *, lenses: int = 1000, encoder: Enc
 
 
 def statistics_of_rows(features: ArrayLike, lens: NDArray[Any]) -> Statistics:
-    """The figures of features (n, d) of images, of which `lens` (n,) says what each shows: the first image of each lens
-    is its row, and the first two are its views."""
+    """Compute the statistics of features (n, d) with lens numbers `lens` (n,).
+
+    The first image of each lens is its row, and the first two images are its views.
+    """
     x = np.asarray(features)
     order = np.argsort(lens, kind="stable")
     ordered = np.asarray(lens)[order]
@@ -138,14 +146,14 @@ def statistics_of_rows(features: ArrayLike, lens: NDArray[Any]) -> Statistics:
 
 @torch.inference_mode()
 def _embed(encoder: Encoder, images: Tensor, chunk: int = 256) -> Tensor:
-    """Features of images that are stretched and resized already."""
+    """Return the features (n, d) of images that are already preprocessed."""
     encoder.eval()
     device = next(encoder.parameters()).device
     return torch.cat([encoder.backbone(part.to(device)).float().cpu() for part in images.split(chunk)])
 
 
 def _some(rows: ArrayLike, most: int) -> NDArray[Any]:
-    """So many rows at most, drawn by lot, for files are often sorted."""
+    """Return at most `most` rows, drawn at random because files are often sorted."""
     x = np.asarray(rows)
     return x if len(x) <= most else x[np.random.default_rng(0).permutation(len(x))[:most]]
 

@@ -1,4 +1,4 @@
-"""Fitted things as plain arrays in a file: nothing in it can run code."""
+"""Storage of fitted models as plain arrays, which cannot execute code."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from lenskit.toolbox import open_arrays, reason
 
 @dataclass(frozen=True)
 class Stored:
-    """A dataclass of arrays, numbers and tuples of strings that saves itself in numpy's `.npz` format."""
+    """Dataclass of arrays, numbers and tuples of strings in the `.npz` format."""
 
     def save(self, file: str | Path | IO[bytes]) -> None:
-        """Writes all fields to a file (to exactly this name, if it is one)."""
+        """Write all fields to a file; numpy's ending `.npz` is not added to its name."""
         arrays = {field.name: np.asarray(getattr(self, field.name)) for field in fields(self)}
         if isinstance(file, str | Path):
             with Path(file).open("wb") as opened:
@@ -27,22 +27,22 @@ class Stored:
 
     @classmethod
     def load(cls, file: str | Path | IO[bytes]) -> Self:
-        """Reads what `save` wrote.
+        """Load an instance from a file that `save` wrote.
 
         Raises:
-            LenskitError: if the file holds anything else, such as an array of Python objects.
+            LenskitError: The file is damaged or has other content, for example an array of Python objects.
         """
         try:
             with open_arrays(file) as arrays:
                 return cls(**{field.name: _plain(arrays[field.name]) for field in fields(cls)})
         except LenskitError:
             raise
-        except Exception as error:  # a damaged archive raises whatever its bytes happen to spell
-            raise LenskitError(f"{file} holds no {cls.__name__}: {reason(error)}") from error
+        except Exception as error:  # a damaged archive can raise any exception
+            raise LenskitError(f"{file} does not contain a {cls.__name__}: {reason(error)}") from error
 
 
 def _plain(array: np.ndarray) -> Any:
-    """An array of strings as a tuple, a single number as a number, any other array as it is."""
+    """Convert an array of strings to a tuple, and a 0-d array to a number."""
     if array.dtype.kind == "U":
         return tuple(array.tolist())
     return array if array.ndim else array.item()

@@ -1,14 +1,14 @@
-"""Training steps of DeepLense's detectors beside those of the authors' package, and the gain of each way to compute.
+"""Time of the training steps of the DeepLense detectors, ours and the authors'.
 
     pip install --target original --no-deps unsupervised-lensing==0.1.2 googledrivedownloader==0.4.0
     pip install --target original requests
     PYTHONPATH=original python tests/benchmarks/autoencoders.py [--device cuda] [--methods aae vae] [--rounds 12]
 
-A step is forward, backward and optimiser on the same 100 images of 150 x 150 pixels. Ours is computed plainly, with
-channels last, compiled, in bf16, and with all of those together that are faster alone. Theirs is the loop of the
-package's `train` with its own networks; it is left out if the package is not there. All are in one process, on one
-thread, and take turns: a ratio is of two steps of the same round. Times are processor time on the CPU, which other work
-on the machine disturbs less, and wall-clock time on a GPU.
+A step is forward pass, backward pass and optimiser on the same 100 images of 150 x 150 pixels. Our steps are computed
+without options, with channels last, compiled, in bf16, and with all options together that are faster alone. The steps
+of the authors are the loop of `train` in their package with its networks; they are left out if the package is not
+installed. All steps alternate in one process on one thread, and a ratio compares two steps of the same round. Times are
+CPU time on the CPU, which other work on the machine disturbs less, and wall-clock time on a GPU.
 """
 
 from __future__ import annotations
@@ -45,14 +45,14 @@ OPTIONS: Mapping[str, Mapping[str, Any]] = {
     "compile": {"train.compile": True},
     "bf16": {"train.precision": "bf16-mixed"},
 }
-"""Ways to compute, by the options of `lenskit train`."""
+"""Options of `lenskit train` for each variant of the computation."""
 
 FASTER = 1.02
-"""A way that is this much faster alone is among those that are tried together."""
+"""Speed-up above which a variant is included in the combination of all variants."""
 
 
 def main() -> None:
-    """Print a table: milliseconds of a step, and how many times as fast as plain and as theirs."""
+    """Print a table of step times in milliseconds, with speed-ups."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--methods", nargs="+", choices=THEIRS, default=list(THEIRS))
@@ -84,7 +84,10 @@ def main() -> None:
 
 
 def taken(steps: Mapping[str, Step], rounds: int, device: torch.device) -> dict[str, Any]:
-    """Seconds (rounds,) of each step; all take turns, and the order is reversed after each round."""
+    """Return the seconds (rounds,) of each step.
+
+    All steps alternate, and the order is reversed after each round.
+    """
     for step in steps.values():
         for _ in range(2):
             step()
@@ -98,7 +101,7 @@ def taken(steps: Mapping[str, Step], rounds: int, device: torch.device) -> dict[
 
 
 def now(device: torch.device) -> float:
-    """Seconds of the processor, or of the clock once the GPU is done."""
+    """Return the CPU time, or the wall-clock time after the GPU has finished."""
     if device.type == "cuda":
         torch.cuda.synchronize()
         return time.perf_counter()
@@ -106,7 +109,7 @@ def now(device: torch.device) -> float:
 
 
 def table(method: str, times: Mapping[str, Any], names: list[str], note: str = "") -> list[dict[str, str]]:
-    """Rows for people: medians, and in brackets the quartiles of the ratios of all rounds."""
+    """Return rows of the table: medians, and in brackets the quartiles of the ratios."""
 
     def ratio(name: str, to: str) -> str:
         if to not in times:
@@ -128,7 +131,7 @@ def table(method: str, times: Mapping[str, Any], names: list[str], note: str = "
 
 
 def pictures() -> Tensor:
-    """The images: (100, 1, 150, 150), from 0 to 1, of the recipes' simulator."""
+    """Return images (100, 1, 150, 150), from 0 to 1, of the simulator of the recipes."""
     source = Job(configuration("deeplense-a-vae", set={"train.accelerator": "cpu"})).training_set
     (images,) = source.by_index(torch.arange(IMAGES)).views
     source.close()
@@ -136,7 +139,7 @@ def pictures() -> Tensor:
 
 
 def ours(method_name: str, options: Mapping[str, Any], images: Tensor) -> Step:
-    """A step of a recipe's method with some options, as the runner takes it."""
+    """Return a training step of the method of a recipe with some options."""
     device = images.device
     accelerator = "gpu" if device.type == "cuda" else "cpu"
     fixed = {"train.batch_size": IMAGES, "train.lenses": IMAGES * 100, "train.accelerator": accelerator}
@@ -147,7 +150,7 @@ def ours(method_name: str, options: Mapping[str, Any], images: Tensor) -> Step:
         with quiet_lightning():
             job.compile(make_trainer(job.settings, 1))
     optimizers: Any = method.configure_optimizers()
-    # Lightning has these of its loop, which is not what is timed.
+    # Lightning takes these values from its loop, which is not timed.
     object.__setattr__(method, "optimizers", lambda: optimizers)
     object.__setattr__(method, "manual_backward", lambda loss: loss.backward())
     if job.settings.channels_last:
@@ -167,7 +170,7 @@ def ours(method_name: str, options: Mapping[str, Any], images: Tensor) -> Step:
 
 
 def theirs_aae(images: Tensor) -> Iterator[None]:
-    """`Adversarial_AE.train`."""
+    """Return the step of `Adversarial_AE.train`."""
     nets = importlib.import_module("unsupervised_lensing.models.AAE_Nets")
     encoder, decoder, discriminator = (
         make().to(images.device) for make in (nets.Encoder, nets.Decoder, nets.Discriminator)
@@ -195,7 +198,7 @@ def theirs_aae(images: Tensor) -> Iterator[None]:
 
 
 def theirs_vae(images: Tensor) -> Iterator[None]:
-    """`Variational_AE.train`, with the default `beta` of 0."""
+    """Return the step of `Variational_AE.train`, with the default `beta` of 0."""
     nets = importlib.import_module("unsupervised_lensing.models.VAE_Nets")
     model = nets.VAE(nets.Encoder(), nets.Decoder())
 
@@ -207,13 +210,13 @@ def theirs_vae(images: Tensor) -> Iterator[None]:
 
 
 def theirs_dcae(images: Tensor) -> Iterator[None]:
-    """`Convolutional_AE.train`."""
+    """Return the step of `Convolutional_AE.train`."""
     model = importlib.import_module("unsupervised_lensing.models.DCAE_Nets").DCA()
     return _with_adam(model, images, lambda seen: F.mse_loss(model(seen), seen))
 
 
 def theirs_rbm(images: Tensor) -> Iterator[None]:
-    """`RBM_Model.train`."""
+    """Return the step of `RBM_Model.train`."""
     model = importlib.import_module("unsupervised_lensing.models.RBM_Nets").RBM()
 
     def loss(seen: Tensor) -> Tensor:

@@ -1,12 +1,12 @@
-"""Memory and time that a COSMOS catalogue takes: prepared for the first time, loaded again, and used.
+"""Memory and time to prepare, load and use a COSMOS catalogue.
 
-The limit is 3 GB for 80,000 galaxies, all in all: the process that prepares them and its helpers together.
+The limit is 3 GB for 80,000 galaxies, for the process that prepares them and its worker processes together.
 
     python tests/benchmarks/cosmos_memory.py --rows 80000       (10,000 by default; a quarter of an hour on two cores)
 
-The catalogue is made up, in the layout of the public releases: a table, and files of cutouts for a thousand rows each.
-To save disk each file holds 20 different cutouts, which 50 rows name; all pass the cuts. Their sizes are like those of
-real cutouts of at least 50 pixels: up to 190, half of them above 61.
+The catalogue is synthetic, in the layout of the public releases: a table, and files of cutouts for a thousand rows
+each. To save disk space, each file has 20 different cutouts, each used by 50 rows; all pass the cuts. Their sizes have
+a distribution like real cutouts of at least 50 pixels: up to 190 pixels, half of them above 61.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ print(time.monotonic() - begun, resource.getrusage(resource.RUSAGE_SELF).ru_maxr
 
 
 def write_catalogue(folder: Path, rows: int) -> None:
-    """Writes a release of made-up galaxies: exponential discs of any axis ratio on a noisy sky."""
+    """Write a release of synthetic galaxies: exponential discs on a noisy sky."""
     rng = np.random.default_rng(0)
     number = np.arange(rows)
     names = np.char.mod("real_galaxy_images_25.2_n%d.fits", 1 + number // ROWS_A_FILE)
@@ -85,7 +85,7 @@ def galaxy(size: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def measured(work: str, folder: Path, cache: Path) -> tuple[float, float]:
-    """Runs a program; returns its seconds and its peak resident memory in GB."""
+    """Run a program; return its seconds and its peak resident memory in GB."""
     program = MEASURED.format(work=work.format(folder=str(folder)))
     environment = os.environ | {"LENSKIT_CACHE": str(cache), "OMP_NUM_THREADS": "1"}
     output = subprocess.run(
@@ -100,7 +100,7 @@ def measured(work: str, folder: Path, cache: Path) -> tuple[float, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rows", type=int, default=10_000, help="galaxies in the catalogue")
-    parser.add_argument("--folder", help="where to put catalogue and cache, which are removed at the end")
+    parser.add_argument("--folder", help="folder for catalogue and cache, which are removed at the end")
     arguments = parser.parse_args()
 
     with tempfile.TemporaryDirectory(dir=arguments.folder) as place:

@@ -1,11 +1,12 @@
-"""Training at full speed on one GPU: live lens-fixed pairs against the forward and backward pass alone.
+"""Speed of training on one GPU with live lens-fixed pairs, and its upper limit.
 
     python tests/benchmarks/gpu.py --out gpu.json [--batch-size 256] [--small]
 
-ResNet-101 and SimSiam at 112 pixels in bf16, channels last, compiled. Compared are pairs a second of lenskit, of
-a bare loop, of forward, backward and optimiser on one batch again and again, and images a second that are drawn and
-rendered. The goal is that live training reaches at least half of what the passes alone do. Each figure is written as
-soon as it is there. `--small` tries it all with a small network in about a minute; without a GPU there is no other.
+The benchmark uses ResNet-101 and SimSiam at 112 pixels in bf16, channels last, compiled. It measures the pairs per
+second of lenskit, of a plain training loop, and of forward pass, backward pass and optimiser on the same batch
+repeatedly. It also measures the images per second that are drawn and rendered. The goal of live training is at least
+half the speed of the passes on the same batch. Each figure is written as soon as it is measured. `--small` runs all
+steps with a small network in about a minute; it is necessary on a machine without a GPU.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def seconds(work: Callable[[], Any], steps: int, rounds: int = 3) -> list[float]:
-    """Seconds a call, of some rounds of so many calls."""
+    """Return the seconds per call in each round of `steps` calls."""
     for _ in range(2):
         work()
     times = []
@@ -52,7 +53,7 @@ def _now() -> float:
 
 
 def passes_alone(config: Config) -> Callable[[], None]:
-    """One batch, learned from again and again: nothing is drawn, rendered or waited for."""
+    """Return a training step that uses the same batch each time and renders nothing."""
     job = Job(config)
     method = job.method.to(DEVICE).train()
     if job.settings.compile:
@@ -74,7 +75,7 @@ def passes_alone(config: Config) -> Callable[[], None]:
 
 
 def rendering(config: Config) -> Callable[[], None]:
-    """Batches of views, each drawn and rendered anew."""
+    """Return a function that draws and renders a new batch of views."""
     job = Job(config)
     job.training_set.to(DEVICE)
     share, number = Share(job.budget.batch_size), iter(range(10**9))
@@ -87,7 +88,7 @@ def rendering(config: Config) -> Callable[[], None]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, help="where figures are written, as each is there; nowhere by default")
+    parser.add_argument("--out", type=Path, help="JSON file for the figures; by default they are only printed")
     parser.add_argument("--batch-size", type=int, help="pairs; 256, or 4 with --small")
     parser.add_argument("--small", action="store_true", help="a small network and few steps")
     arguments = parser.parse_args()

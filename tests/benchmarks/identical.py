@@ -1,11 +1,11 @@
-"""Draws, images and trained weights of two commits, compared by their sha256.
+"""Comparison of parameters, images and trained weights of two commits by sha256.
 
     python tests/benchmarks/identical.py                # the working tree: prints its digests
     python tests/benchmarks/identical.py COMMIT         # a commit and the working tree: exits with 1 if they differ
 
-Only commands are used, so that a commit before a change of structure is comparable to one after it. Floating-point
-numbers are rounded otherwise on other processors, so this is no test: both sides run on one machine, one after the
-other, on one thread.
+The script uses only command lines, so it can compare commits before and after a change of the code structure. Rounding
+of floating-point numbers depends on the processor, so this is not a test: both commits run on the same machine, one
+after the other, on one thread.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def main() -> None:
 
 
 def digests_of(tree: Path) -> dict[str, str]:
-    """Return the digests of what the code of a folder writes."""
+    """Return the digests of the output files of the code in a folder."""
     environment = os.environ | {"PYTHONPATH": f"{tree}:{tree / 'plugins'}", "OMP_NUM_THREADS": "1"}
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, __file__, DIGESTS]
@@ -72,7 +72,7 @@ def digests_of(tree: Path) -> dict[str, str]:
 
 
 def digests() -> dict[str, str]:
-    """Run all commands in the working folder; return the digests of what they wrote."""
+    """Run all commands in the working directory; return the digests of their output."""
     from lenskit.cli.main import run
 
     found: dict[str, str] = {}
@@ -90,7 +90,7 @@ def digests() -> dict[str, str]:
 
 
 def digest(path: Path) -> str:
-    """Return the sha256 of a file, or of a folder's files but for their descriptions."""
+    """Return the sha256 of a file, or of the files in a folder except descriptions."""
     files = [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.is_file())
     contents = [file.read_bytes() for file in files if file.name != "zarr.json"]
     return hashlib.sha256(b"".join(contents)).hexdigest()

@@ -1,9 +1,10 @@
-"""How many of the true neighbours each index of `lenskit neighbours` finds, and how long it takes.
+"""Recall and time of each index of `lenskit neighbours`.
 
     python tests/benchmarks/neighbours.py [--images 2000] [--features 16]
 
-Features are Gaussian, which is hard: those of a network lie along few directions. A search takes compiling in the first
-time, and the same seed finds the same neighbours again, or it is an error.
+Features are Gaussian, which is harder than features of a network, because these vary in few directions. The first
+search includes the time of compilation. The benchmark fails if a second search with the same seed finds other
+neighbours.
 """
 
 from __future__ import annotations

@@ -1,17 +1,18 @@
-"""How fast lenses are simulated, beside lenstronomy and caustics: one thread, one process, in turns.
+"""Speed of simulation compared with lenstronomy and caustics, on one thread.
 
     python tests/benchmarks/render.py [--lenses 96] [--rounds 7]
     LENSKIT_COMPILE=1 python tests/benchmarks/render.py     # with torch.compile
-    python tests/benchmarks/render.py --device cuda         # lenskit alone, images a second
+    python tests/benchmarks/render.py --device cuda         # lenskit alone, images per second
 
-The scenes are LenSiam's, the defaults of `hst`: 110 x 110 pixels, power law with |e| up to .71 and shear, core-Sersic
-sources, Sersic lens light averaged around its centre, PSFs of 41 x 41 pixels, white noise. caustics has no core-Sersic
-profile and no averages, so that beside it all sources are single Sersic profiles, and its lens light is sampled once a
-pixel. It renders batches by `torch.vmap`, on a frame with a margin of half a PSF, and without for comparison.
-lenstronomy goes through its ImageModel, which is made once a PSF.
+The scenes are those of LenSiam, the defaults of `hst`: 110 x 110 pixels, power law with |e| up to 0.71 and shear,
+core-Sersic sources, Sersic lens light averaged around its centre, PSFs of 41 x 41 pixels, white noise. caustics has no
+core-Sersic profile and no averages. For the comparison with caustics, all sources are therefore single Sersic profiles,
+and the lens light of caustics is sampled once per pixel. caustics renders batches with `torch.vmap`, on a frame with a
+margin of half a PSF, and without the margin for comparison. lenstronomy uses its ImageModel, which is made once per
+PSF.
 
-Times are the process's own. Each row is timed in each round, the rounds one after the other, and its fastest round
-counts: other processes then matter little, and the ratios less than the times.
+All code runs in one process, and times are the CPU time of this process. Each row is timed in each round, and the
+fastest round counts. Other processes then have little effect, especially on the ratios.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ Work = Callable[[], object]
 
 
 def rows(scene: Scene, batch: int) -> list[dict[str, Tensor]]:
-    """A scene in batches."""
+    """Split a scene into batches."""
     n = len(scene["theta_E"])
     return [{name: values[i : i + batch] for name, values in scene.items()} for i in range(0, n, batch)]
 
@@ -49,13 +50,13 @@ def to_double(scene: Scene) -> dict[str, Tensor]:
 
 
 def single_sersic(scene: Scene) -> dict[str, Tensor]:
-    """The same scenes with one Sersic profile a source: a core-Sersic without a core."""
+    """Return the same scenes with a Sersic profile (no core) for each source."""
     nothing = torch.zeros_like(scene["theta_E"])
     return {**scene, "source_Rb": nothing, "source_core_slope": nothing, "companion_flux": nothing}
 
 
 def fastest(works: dict[str, Work], rounds: int) -> dict[str, float]:
-    """Seconds of processor time."""
+    """Return the seconds of CPU time."""
     for work in works.values():
         work()
     best = dict.fromkeys(works, math.inf)
@@ -68,11 +69,11 @@ def fastest(works: dict[str, Work], rounds: int) -> dict[str, float]:
 
 
 COSTS = {"log": 20, "exp": 20, "cos": 20, "sqrt": 8, "rsqrt": 8, "div": 4, "reciprocal": 4}
-"""Arithmetic operations that functions take, roughly; others take one, and a Fourier transform 5 n log2(n)."""
+"""Approximate operations per element; other functions count as one, and a Fourier transform as 5 n log2(n)."""
 
 
 class Count(TorchDispatchMode):
-    """Operations, and bytes that go in and out of them, if nothing stays in registers."""
+    """Counter of operations, and of bytes of their inputs and outputs."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -96,7 +97,10 @@ class Count(TorchDispatchMode):
 
 
 def floor(renderer: Any, part: Scene, milliseconds: float) -> str:
-    """How far an image is from what its arithmetic, and its memory traffic, would take."""
+    """Return a comparison of the time of an image with lower limits.
+
+    The limits follow from its arithmetic operations and from its memory traffic.
+    """
     with Count() as count:
         renderer(part)
     a, b, c = (torch.rand(768, 768) for _ in range(3))
@@ -115,13 +119,13 @@ def floor(renderer: Any, part: Scene, milliseconds: float) -> str:
 
 
 class Caustics:
-    """caustics' power law, shear and Sersic profiles.
+    """Power law, shear and Sersic profiles of caustics.
 
     Args:
         psfs: (k, s, s).
-        terms: Of the power law's series.
-        margin: Whether its LensSource blurs, on a frame wider by half a PSF on each side. Otherwise its profiles
-            are evaluated on the frame alone, and blurred likewise.
+        terms: Number of terms in the series of the power law.
+        margin: Whether the LensSource of caustics applies the PSF, on a frame that is wider by half a PSF on each side.
+            Otherwise its profiles are evaluated on the frame without a margin, and the PSF is applied in the same way.
     """
 
     def __init__(self, psfs: Tensor, terms: int, margin: bool) -> None:
@@ -139,16 +143,16 @@ class Caustics:
         self.psfs, self.margin = psfs, margin
 
     def __call__(self, scene: Scene) -> Tensor:
-        """Arc and lens light, (n, 2, 110, 110)."""
+        """Return arc and lens light (n, 2, 110, 110)."""
 
         def axes(name: str) -> list[Tensor]:
-            """Axis ratio and position angle."""
+            """Return the axis ratio and the position angle."""
             e1, e2 = scene[f"{name}e1"], scene[f"{name}e2"]
             e = torch.hypot(e1, e2)
             return [(1 - e) / (1 + e), torch.atan2(e2, e1) / 2]
 
         def sersic(name: str, n: str) -> list[Tensor]:
-            """Its radius is along the major axis."""
+            """Return Sersic parameters of caustics, whose radius is along the major axis."""
             q, phi = axes(name)
             return [scene[f"{name}x"], scene[f"{name}y"], q, phi, scene[n], scene[f"{name}R_sersic"] / q.sqrt()]
 
@@ -175,7 +179,7 @@ class Caustics:
 
 
 def lenstronomy(profile: str) -> HST:
-    """The reference with one of lenstronomy's two implementations of the power law."""
+    """Return the reference with a power-law implementation of lenstronomy."""
     from lenstronomy.LensModel.lens_model import LensModel
 
     simulator = HST(renderer="lenstronomy")
@@ -184,7 +188,7 @@ def lenstronomy(profile: str) -> HST:
 
 
 def difference(ours: Tensor, theirs: Tensor, margin: int = 0) -> float:
-    """Largest, relative to each image's peak."""
+    """Return the largest difference relative to the peak of each image."""
     inner = slice(margin, ours.shape[-1] - margin)
     apart = (normalised(ours.double()) - normalised(theirs.double())).abs()
     return float(apart[:, inner, inner].max())
@@ -245,7 +249,7 @@ def on_one_thread(lenses: int, rounds: int) -> None:
 
 
 def on_device(device: str, rounds: int) -> None:
-    """Images a second of lenskit alone."""
+    """Print the images per second of lenskit alone."""
     simulator = HST()
     for batch in (256, 1024, 4096):
         index = torch.arange(batch, device=device)

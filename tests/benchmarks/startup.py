@@ -1,8 +1,9 @@
-"""How long `lenskit --help` and `lenskit list` take with 30 plugins of third parties installed.
+"""Time of `lenskit --help` and `lenskit list` with 30 third-party plugins.
 
     python tests/benchmarks/startup.py
 
-Whole processes are timed, interpreter included; `python -c pass` stands beside them to show how busy the machine is.
+Times include the start of the Python interpreter. `python -c pass` is timed too, as a measure of the load of the
+machine.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ COMMANDS = {
     "lenskit list": ([LENSKIT, "list"], 0.3),
 }
 
-HOOKS = '''"""What this plugin brings."""
+HOOKS = '''"""Components of this plugin."""
 
 from lenskit.plugin import Component, hookimpl
 
@@ -41,7 +42,7 @@ def lenskit_evaluations():
 
 
 def install(folder: Path, number: int) -> None:
-    """Writes what installing a distribution with one plugin of four components leaves behind."""
+    """Write the installed files of a distribution with one plugin of four components."""
     module = f"lenskit_third_party_{number}"
     (folder / f"{module}.py").write_text(HOOKS.replace("NUMBER", str(number)))
     info = folder / f"lenskit_ssl_third_party_{number}-1.0.dist-info"
@@ -51,21 +52,21 @@ def install(folder: Path, number: int) -> None:
 
 
 def seconds(command: list[str]) -> float:
-    """Wall time of one process."""
+    """Return the wall-clock time of a process in seconds."""
     start = time.perf_counter()
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     return time.perf_counter() - start
 
 
 def main() -> None:
-    """Measures and prints the table."""
+    """Measure the times and print the table."""
     with tempfile.TemporaryDirectory() as folder:
         for number in range(PLUGINS):
             install(Path(folder), number)
         os.environ |= {"PYTHONPATH": folder, "PYTHONPYCACHEPREFIX": f"{folder}/cache"}
         os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
         rounds = [[seconds(command) for command, _ in COMMANDS.values()] for _ in range(PROCESSES + 1)]
-    # The first round compiles the modules; the commands take turns, so that other work on the machine hits all alike.
+    # The first round compiles the modules. The commands alternate, so that other work on the machine affects all.
     columns = zip(*rounds[1:], strict=True)
     print(f"{PLUGINS} plugins of third parties, {PROCESSES} processes each")
     print(f"{'':16}  median  fastest  budget")

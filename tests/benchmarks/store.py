@@ -1,13 +1,15 @@
-"""Images a second that training gets from a Zarr store, beside plain reading of the same files, and memory.
+"""Speed and memory of reading a Zarr store for training.
 
     python tests/benchmarks/store.py [--pairs 8192] [--folder DIR]
 
-The store holds noise: pairs of images of 110 x 110 pixels, float32, as `lenskit simulate` writes them. What is timed is
-the training set by itself: batches of 128 pairs on the host, shuffled (`StoredTrainingSet.fetch`), from the second
-window on. The floor is `np.fromfile` of the store's chunks, one after the other, on one thread: neither checksums nor
-shuffling. Files are in the operating system's cache in both cases, as far as it is large enough. Figures are from one
-process, the best of several rounds in which all alternate. Memory is the peak of a process of its own that reads one
-pass, above what it needs for a store of a single chunk; it is to be the same for half the store.
+The store contains noise: pairs of images of 110 x 110 pixels, float32, in the format of `lenskit simulate`. The
+benchmark times the training set alone: shuffled batches of 128 pairs on the host (`StoredTrainingSet.fetch`), from the
+second window on. The reference is `np.fromfile` on the chunks of the store, one after the other, on one thread, without
+checksums and shuffling. In both cases the files are in the cache of the operating system, if it is large enough. All
+variants alternate in one process, and the best of several rounds counts.
+
+Memory is the peak of a separate process that reads the store once, minus the peak for a store of a single chunk. It
+should be the same for a store of half the size.
 """
 
 from __future__ import annotations
@@ -35,7 +37,7 @@ BATCH, ROUNDS, WORKERS = 128, 3, (0, 1, 2)
 
 
 def make(path: Path, pairs: int) -> Path:
-    """A store of so many pairs of noise."""
+    """Write a store of `pairs` pairs of noise."""
     plan = Plan.of(Config.resolve(), lenses=pairs)
     store = ZarrFormat(path)
     store.create(plan)
@@ -49,13 +51,13 @@ def make(path: Path, pairs: int) -> Path:
 
 
 def read_plainly(path: Path) -> int:
-    """Images in the store's files, all of them read."""
+    """Read all files of the store; return the number of images in them."""
     files = sorted((path / "images").glob("c.*"))
     return sum(np.fromfile(file, np.float32, count=file.stat().st_size // 4).size for file in files) // 110**2
 
 
 def stream(path: Path, workers: int, keep: str = "disk") -> int:
-    """Images of one pass in batches."""
+    """Read the store once in batches; return the number of images."""
     source = StoredTrainingSet(
         open_dataset(str(path)), build("pairs", "lens-fixed", {}), Preprocess(), 0, keep=keep, workers=workers
     )
@@ -67,14 +69,14 @@ def stream(path: Path, workers: int, keep: str = "disk") -> int:
 
 
 def measure(work: Callable[[], int]) -> tuple[float, float]:
-    """Images a second, and microseconds of processor time an image (of all threads)."""
+    """Return images per second, and microseconds of CPU time per image (all threads)."""
     start, busy = time.perf_counter(), time.process_time()
     images = work()
     return images / (time.perf_counter() - start), (time.process_time() - busy) / images * 1e6
 
 
 def peak_memory(path: Path) -> float:
-    """Peak memory in MB of a process that reads a store once, with two workers."""
+    """Return the peak memory in MB of a process with two workers that reads a store."""
     answer = subprocess.run([sys.executable, __file__, "--read", str(path)], capture_output=True, text=True, check=True)
     return float(answer.stdout.split()[-1])
 
@@ -82,13 +84,15 @@ def peak_memory(path: Path) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--pairs", type=int, default=8192, help="pairs in the store, about 0.1 MB each")
-    parser.add_argument("--folder", type=Path, help="where stores are made, and left; a temporary one by default")
+    parser.add_argument(
+        "--folder", type=Path, help="folder for the stores, which are kept; by default a temporary folder"
+    )
     parser.add_argument("--read", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     if arguments.read:
         stream(arguments.read, 2)
-        # Not getrusage's, which begins with that of the process that started this one.
+        # The peak of getrusage is not used, because it starts at the peak of the parent process.
         status = Path("/proc/self/status").read_text()
         print(float(status.partition("VmHWM:")[2].split()[0]) / 1e3)
         return

@@ -1,9 +1,10 @@
-"""What each setting of `supersampling` is worth: errors of the arc after the PSF, and what it costs.
+"""Errors of the arc after the PSF, and cost, for each setting of `supersampling`.
 
     python tests/benchmarks/supersampling.py [--lenses 64] [--cosmos FOLDER]
 
-Against 16 x 16 rays in every pixel, over LenSiam's prior: the error of the arc's maximum, by which images are
-normalised, and the largest difference anywhere, both in percent of the maximum; median and 95 % of all lenses.
+The reference has 16 x 16 rays in every pixel, and the lenses are drawn from the prior of LenSiam. The benchmark prints
+the error of the maximum of the arc, which normalises the images, and the largest difference in any pixel. Both are in
+percent of the maximum, as median and 95th percentile over the lenses.
 """
 
 from __future__ import annotations
@@ -19,13 +20,13 @@ from lenskit_lensing.simulators.hst import HST
 
 SETTINGS: tuple[Rays, ...] = (1, 2, 3, 4, 8, "adaptive")
 BATCH = 4
-"""Lenses at a time: 16 x 16 rays are a gigabyte."""
+"""Lenses per batch; the reference with 16 x 16 rays takes a gigabyte."""
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--lenses", type=int, default=64)
-    parser.add_argument("--cosmos", help="folder of a COSMOS catalogue: all sources are its galaxies")
+    parser.add_argument("--cosmos", help="folder of a COSMOS catalogue, whose galaxies replace all sources")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     simulator = HST(cosmos=arguments.cosmos, cosmos_fraction=1.0)

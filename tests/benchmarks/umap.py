@@ -1,10 +1,11 @@
-"""How long `lenskit umap` takes for many images, and how much memory: of the whole process, compiling included.
+"""Time and memory of `lenskit umap` for many images.
 
     python tests/benchmarks/umap.py [--images 100000] [--features 512] [--set "--components 0"]
 
-The features are made up, but like those of a network: a few directions hold most, and none are below zero. Of them
-three quarters are fitted to and a quarter is shown. Give all of a machine to it, or two cores with `taskset -c 0,1`.
-With `--threads` it is measured, too, what UMAP itself would take on all cores without a seed, and on one with it.
+Time and memory are those of the entire process, including compilation. The features are synthetic, but similar to
+features of a network: a few directions have most of the variance, and no feature is negative. The map is fitted to
+three quarters of the images and shows the others. Use an otherwise idle machine, or two cores with `taskset -c 0,1`.
+With `--threads`, the benchmark also measures UMAP alone, on all cores without a seed and on one core with a seed.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from lenskit.kinds.parameter import Parameter
 
 LIBRARY = """
 import sys, time, warnings
-sys.path.pop(0)  # this file is called umap, too
+sys.path.pop(0)  # the folder of this file, which is also named umap
 import numpy as np, umap
 from sklearn.decomposition import PCA
 x = PCA(50, random_state=0).fit_transform(np.load(sys.argv[1])["features"])
@@ -39,7 +40,7 @@ for name in ("first, with compilation", "again"):
 
 
 def make(path: Path, images: int, features: int) -> None:
-    """A file of embeddings."""
+    """Write a file of embeddings."""
     rng = np.random.default_rng(0)
     hidden = rng.uniform(-1, 1, (images, 8)).astype(np.float32)
     mixed = np.tanh(hidden @ rng.normal(size=(8, 64)).astype(np.float32)) @ rng.normal(size=(64, features)) / 8
@@ -50,7 +51,7 @@ def make(path: Path, images: int, features: int) -> None:
 
 
 def measure(command: list[str], folder: Path) -> str:
-    """Runs a command, and says how long it took and its peak memory."""
+    """Run a command, and print its time and its peak memory."""
     with (folder / "log").open("wb") as log:
         start = time.perf_counter()
         process = subprocess.Popen(command, cwd=folder, stdout=log, stderr=subprocess.STDOUT)

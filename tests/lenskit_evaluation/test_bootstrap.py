@@ -1,11 +1,10 @@
-"""Resamples, against the moments of the multinomial distribution, and intervals."""
+"""Tests of resamples against moments of the multinomial distribution."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from lenskit_evaluation import bootstrap
 from lenskit_evaluation.bootstrap import Estimate, estimate, resample
 
 LABEL = np.repeat([0, 2, 1], [200, 150, 50])
@@ -20,7 +19,7 @@ def test_each_class_keeps_its_number() -> None:
     assert counts.shape == (400, 40)
     for number in range(3):
         assert (counts[number == LABEL].sum(0) == (number == LABEL).sum()).all()
-    # Each image is drawn once on average, with the variance of one of n trials.
+    # The counts are multinomial: mean 1 and variance close to 1.
     assert counts[LABEL == 0].var() == pytest.approx(1, abs=0.1)
 
 
@@ -33,11 +32,11 @@ def test_images_of_a_lens_are_drawn_together() -> None:
     assert (in_classes[::2].sum(0) == 100).all()
 
 
-def test_resamples_are_the_same_in_blocks_of_any_size(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_resamples_are_the_same_in_blocks_of_any_size() -> None:
     whole = counted(np.arange(400), 40, 1, LABEL)
-    monkeypatch.setattr(bootstrap, "_BLOCK", 7 * len(LABEL))
-    assert len(list(resample(np.arange(400), 40, 1, LABEL))) == 6
-    np.testing.assert_array_equal(counted(np.arange(400), 40, 1, LABEL), whole)
+    blocks = list(resample(np.arange(400), 40, 1, LABEL, elements=7 * 400))
+    assert len(blocks) == 6
+    np.testing.assert_array_equal(np.concatenate(blocks, axis=1), whole)
     assert not np.array_equal(counted(np.arange(400), 40, 2, LABEL), whole)
 
 

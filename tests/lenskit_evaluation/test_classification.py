@@ -1,4 +1,4 @@
-"""Scores of classes against scikit-learn's."""
+"""Tests of class metrics against scikit-learn."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, roc_auc_score
 
 from lenskit.errors import LenskitError
-from lenskit_evaluation.classification import _figures, score_classes
+from lenskit_evaluation.classification import resampled_figures, score_classes
 
 
 def predicted(n: int, classes: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Truth, in which each class occurs, and probabilities with ties that say something of it."""
+    """Return labels with all classes, and informative probabilities with ties."""
     rng = np.random.default_rng(seed)
     truth = np.concatenate([np.arange(classes), rng.integers(classes, size=n - classes)])
     raw = np.round(rng.random((n, classes)), 1) + 0.3 * np.eye(classes)[truth] + 0.01
@@ -45,7 +45,7 @@ def test_a_resample_is_a_weight() -> None:
     counts = np.random.default_rng(2).integers(0, 4, size=(50, 1)).astype(float)
     counts[:3] = 1
     np.testing.assert_allclose(
-        _figures(truth, probabilities, counts)[:, 0], reference(truth, probabilities, counts[:, 0])
+        resampled_figures(truth, probabilities, counts)[:, 0], reference(truth, probabilities, counts[:, 0])
     )
 
 

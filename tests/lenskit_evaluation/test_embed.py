@@ -1,4 +1,4 @@
-"""Features of images, any number of them, to a file."""
+"""Tests of `lenskit embed`."""
 
 from __future__ import annotations
 
@@ -20,22 +20,18 @@ WIDTH = Parameter("width", "arcsec", "$w$", "lens", headline=True)
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A store of 40 lenses with two images each, in chunks of 8."""
+    """Store of 300 lenses with two images each, in chunks of 32.
+
+    This gives several parts, and several batches per part.
+    """
     path = tmp_path_factory.mktemp("store") / "pairs.zarr"
-    flags = "--simulator blobs --pairs lens-fixed --lenses 40 --chunk 8 --seed 5 --workers 1 --out"
+    flags = "--simulator blobs --pairs lens-fixed --lenses 300 --chunk 32 --seed 5 --workers 1 --out"
     assert lenskit(["simulate", *flags.split(), str(path)]) == 0
     return path
 
 
-@pytest.fixture(autouse=True)
-def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Forty lenses are several parts, and a part several batches."""
-    monkeypatch.setattr("lenskit_evaluation.embed_worker.PART", 16)
-    monkeypatch.setattr("lenskit_evaluation.embed_worker.CPU_BATCH", 7)
-
-
 def projected(run: Run, images: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
-    """Features and projections of images, one by one."""
+    """Return features and projections of images, embedded one by one."""
     with torch.no_grad():
         features = torch.cat([run.encoder()(image[None]) for image in images])
         return features.numpy(), run.method().project(features).numpy()
@@ -68,11 +64,11 @@ def test_embeds_to_a_format_of_a_third_party(tmp_path: Path) -> None:
 
 def test_all_views_of_stored_lenses_say_which_lens_they_show(run: Run, store: Path) -> None:
     found = Embed(data=str(store), views="all")([run])[run.name]
-    assert found.lens.tolist() == [lens for lens in range(40) for _ in range(2)]
-    assert found.view.tolist() == [0, 1] * 40
+    assert found.lens.tolist() == [lens for lens in range(300) for _ in range(2)]
+    assert found.view.tolist() == [0, 1] * 300
     simulated = found.about["images"]["simulated"]["simulate"]
     assert (simulated["seed"], simulated["split"]) == (5, "train")
-    # The address says which image it is.
+    # The recorded origin is enough to render the image again.
     simulator = run.simulator()
     lens, view = torch.from_numpy(found.lens[77:78]), torch.from_numpy(found.view[77:78])
     scene = simulator.scene(5, "train", lens, view, shared=simulated["shared"])
@@ -98,7 +94,7 @@ def test_embeds_simulated_lenses_that_training_did_not_see(run: Run) -> None:
     np.testing.assert_array_equal(found.values["width"], scene["width"].double())
     features, _ = projected(run, simulator.render(scene))
     np.testing.assert_allclose(np.asarray(found.features), features, rtol=1e-4, atol=1e-5)
-    # The same lenses, whatever their number.
+    # The lenses do not depend on their number.
     more = Embed(lenses=37, seed=3)([run])[run.name]
     np.testing.assert_array_equal(more.values["width"][:20], found.values["width"])
 
@@ -129,7 +125,7 @@ def test_projections_are_written_where_there_are_any(run: Run, caplog: pytest.Lo
 
     run.checkpoint.unlink()
     assert list(Embed(lenses=5)([run])[run.name].representations) == ["backbone"]
-    assert "has no checkpoint of its method: without projections" in caplog.text
+    assert "has no checkpoint of its method: no projections are written" in caplog.text
     with pytest.raises(LenskitError, match="has no checkpoint"):
         Embed(lenses=5, projection=True)([run])
 
@@ -142,13 +138,11 @@ def test_projections_are_written_where_there_are_any(run: Run, caplog: pytest.Lo
         (["--data", "nowhere"], "there are no data at nowhere"),
         (["-o", "f.csv"], "embeddings end with .fjson, .npz, .parquet, .zarr, not as f.csv does"),
         (["-o", "blobs"], "files of embeddings end with"),
-        (["--dask", "tcp://127.0.0.1:9"], "there is no Dask scheduler at tcp://127.0.0.1:9"),
     ],
 )
 def test_wrong_usage_is_one_line_before_anything_is_written(
-    flags: list[str], message: str, run: Run, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    flags: list[str], message: str, run: Run, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("lenskit.store.cluster.TIMEOUT", 1)
     assert lenskit(["embed", str(run.path), *flags]) in (1, 2)
     error = capsys.readouterr().err
     assert error.count("\n") == 1
@@ -181,7 +175,10 @@ def test_an_image_that_cannot_be_read_leaves_no_file(run: Run, store: Path, tmp_
 
 
 def test_threads_and_a_cluster_write_the_same_file(run: Run, store: Path, tmp_path: Path) -> None:
-    """The cluster's worker is a thread, which is sent the same as a process would be; test_cluster.py has processes."""
+    """Threads and a cluster write the same bytes.
+
+    The cluster's worker is a thread, which receives the same messages as a process; test_cluster.py uses processes.
+    """
     distributed = pytest.importorskip("distributed")
     with distributed.LocalCluster(
         n_workers=1, threads_per_worker=1, processes=False, protocol="tcp", dashboard_address=None, silence_logs=50

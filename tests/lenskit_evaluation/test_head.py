@@ -1,4 +1,4 @@
-"""Heads that travel with encoders."""
+"""Tests of the linear heads of encoders."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from lenskit.toolbox import orient_images, orient_values, save_tensors
 from lenskit_evaluation.head import ORIENTATIONS, Head, averaged, predict
 from lenskit_evaluation.intervals import Intervals
 from lenskit_evaluation.outliers import fit_outlier_detector
-from lenskit_evaluation.regression import LinearProbe, fit_linear_probe
+from lenskit_evaluation.regression import fit_linear_probe
 
 PARAMETERS = (Parameter("theta_E", "arcsec", headline=True), Parameter("e1"), Parameter("e2"))
 
 
 def pixels(images: Tensor) -> np.ndarray:
-    """The features of these tests: the pixels."""
+    """Return the pixels, which serve as features in these tests."""
     return images.flatten(1).double().numpy()
 
 
@@ -61,7 +61,7 @@ def test_a_plain_head_is_its_linear_map(head: Head) -> None:
 
 @pytest.mark.parametrize(("quarters", "mirrored"), ORIENTATIONS)
 def test_an_average_turns_with_its_image(head: Head, quarters: int, mirrored: bool) -> None:
-    """Whatever the head, its average over orientations has the symmetry of what it measures."""
+    """The average over orientations transforms with the image, for any head."""
     images = draw(6, 4)
     turn, mirror = torch.full((6,), quarters), torch.full((6,), mirrored)
     plain = predict(head.linear, PARAMETERS, True, pixels, images).values
@@ -85,39 +85,17 @@ def test_damage_is_one_line(head: Head, tmp_path: Path) -> None:
     with pytest.raises(LenskitError, match=r"head\.safetensors is damaged"):
         Head.load(path)
     path.write_bytes(save_tensors({"a": torch.zeros(1)}))
-    with pytest.raises(LenskitError, match="is no head of an encoder"):
+    with pytest.raises(LenskitError, match="is not the head of an encoder"):
         Head.load(path)
     tensors = safetensors.torch.load(whole)
     path.write_bytes(whole)
     told = safetensors.safe_open(path, "pt").metadata()
     path.write_bytes(save_tensors({n: t for n, t in tensors.items() if n != "linear.coef"}, {"head": told["head"]}))
-    with pytest.raises(LenskitError, match=r"is no whole head of an encoder: .*linear.coef"):
+    with pytest.raises(LenskitError, match=r"is not a complete head of an encoder: .*linear.coef"):
         Head.load(path)
     path.write_bytes(save_tensors(tensors | {"linear.coef": torch.zeros(2, 16).double()}, {"head": told["head"]}))
-    with pytest.raises(LenskitError, match="is no whole head of an encoder"):
+    with pytest.raises(LenskitError, match="is not a complete head of an encoder"):
         Head.load(path)
     path.write_bytes(save_tensors(tensors, {"head": told["head"].replace('"format": 1', '"format": 2')}))
     with pytest.raises(LenskitError, match="has format 2, this lenskit reads 1"):
         Head.load(path)
-
-
-def test_a_fine_tuned_head_is_the_same_linear_map() -> None:
-    from lenskit.evaluation import Encoder
-    from lenskit_evaluation.finetune.model import FineTuned
-    from lenskit_evaluation.package import _linear_of
-
-    card = {"backbone": {"name": "tiny"}, "input": {}, "image_shape": [1, 16, 16]}
-    encoder = Encoder.untrained(card, seed=0).eval()
-    targets = [Parameter("a", "arcsec"), Parameter("kind", classes=("x", "y")), Parameter("b")]
-    model = FineTuned(encoder, targets)
-    images = torch.rand(20, 1, 16, 16, generator=torch.Generator().manual_seed(1))
-    with torch.inference_mode():
-        labels = torch.stack([torch.linspace(1, 2, 20), torch.arange(20) % 2, torch.linspace(-3, 5, 20)], 1)
-        model.standardise(encoder(images), labels)
-    torch.nn.init.normal_(model.head.weight)
-    torch.nn.init.normal_(model.head.bias)
-    found = model.predict([images])
-    linear = _linear_of(model, ["a", "b"])
-    assert isinstance(linear, LinearProbe)
-    assert (linear.names, linear.units) == (("a", "b"), ("arcsec", ""))
-    np.testing.assert_allclose(linear.predict(found.features), np.stack([found.values[n] for n in "ab"], 1), rtol=1e-4)

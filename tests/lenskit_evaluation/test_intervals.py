@@ -9,7 +9,7 @@ from lenskit_evaluation.intervals import Intervals
 @pytest.mark.parametrize("level", [0.5, 0.68, 0.9])
 @pytest.mark.parametrize("held_out", [19, 99])
 def test_coverage_is_the_stated_one(level, held_out):
-    # For continuous residuals coverage is exactly ceil(level (n + 1)) / (n + 1) on average, whatever their law.
+    # For any continuous distribution of residuals, the mean coverage is exactly ceil(level (n + 1)) / (n + 1).
     rng = np.random.default_rng(0)
     residuals = rng.standard_t(2, size=(held_out + 1, 20_000))
     half = Intervals.fit(residuals[:-1], np.zeros((held_out, 20_000))).half_width(level)

@@ -13,7 +13,7 @@ from sklearn import metrics as sklearn_metrics
 
 from lenskit.errors import LenskitError
 from lenskit.plugin import Parameter
-from lenskit_evaluation.metrics import _figures, balanced_accuracy, score, with_units
+from lenskit_evaluation.metrics import balanced_accuracy, resampled_figures, score, with_units
 
 FIGURES = ("r2", "mae", "rmse", "bias", "spearman")
 
@@ -34,7 +34,7 @@ def predictions(n: int, correlation: float = 0.8, seed: int = 0) -> tuple[np.nda
 
 
 class TestFigures:
-    # few distinct values, so that there are ties
+    # Few distinct values, to have ties.
     numbers = arrays(float, 12, elements=st.integers(-3, 3).map(lambda i: i / 2 + 100))
 
     @settings(max_examples=100, deadline=None)
@@ -52,7 +52,7 @@ class TestFigures:
     @given(truth=numbers, prediction=numbers, counts=arrays(int, (12, 3), elements=st.integers(0, 3)))
     def test_of_resamples(self, truth, prediction, counts):
         counts[0] += 1
-        figures = _figures(truth, prediction, counts.astype(float))
+        figures = resampled_figures(truth, prediction, counts.astype(float))
         for found, count in zip(figures.T, counts.T, strict=True):
             repeated = truth.repeat(count), prediction.repeat(count)
             if min(map(np.ptp, repeated)) > 0:
@@ -79,7 +79,7 @@ class TestIntervals:
         drawn = [reference(truth[rows], prediction[rows]) for rows in rng.integers(60, size=(1000, 60))]
         result = score(truth, prediction, resamples=4000)
         for name, low, high in zip(FIGURES, *np.quantile(drawn, [0.025, 0.975], axis=0), strict=True):
-            # the ends of a bootstrap of 1000 resamples scatter by some 4 % of its width
+            # The ends of an interval from 1000 resamples scatter by about 4 % of its width.
             assert getattr(result, name).low == pytest.approx(low, abs=0.15 * (high - low)), name
             assert getattr(result, name).high == pytest.approx(high, abs=0.15 * (high - low)), name
 
@@ -97,7 +97,7 @@ class TestIntervals:
         naive = score(truth.repeat(5), prediction.repeat(5))
         width = once.r2.high - once.r2.low
         assert repeated.r2.high - repeated.r2.low == pytest.approx(width, rel=0.1)
-        assert naive.r2.high - naive.r2.low < 0.6 * width  # what would be claimed without
+        assert naive.r2.high - naive.r2.low < 0.6 * width  # too narrow if images of a lens count as independent
 
     def test_same_seed_same_interval(self):
         truth, prediction = predictions(30)
@@ -120,7 +120,7 @@ class TestSeveralFits:
             values = [getattr(each, name).value for each in single]
             assert getattr(result, name).value == pytest.approx(np.mean(values))
             assert getattr(result, name).spread == pytest.approx(np.std(values, ddof=1), abs=1e-12)
-        # Means of the same errors and of shifted ones have the interval of the errors, shifted by the mean.
+        # With equal errors but for a constant shift, the interval is that of the errors, shifted by the mean.
         shifted = score(truth, fits[:2]).bias
         assert (shifted.low, shifted.high) == pytest.approx((single[0].bias.low + 0.15, single[0].bias.high + 0.15))
 

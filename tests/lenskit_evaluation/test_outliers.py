@@ -12,7 +12,7 @@ MIXING = RNG.normal(size=(FEATURES, FEATURES)) * np.logspace(-2, 1, FEATURES)
 
 
 def encoded(n: int, seed: int) -> np.ndarray:
-    """Correlated features of unequal scales, with a mean; some are not used by the encoder."""
+    """Return correlated features of unequal scales with a mean; some are constant."""
     x = np.random.default_rng(seed).normal(size=(n, FEATURES)) @ MIXING + 5
     x[:, :4] = np.float32(0.3)
     return x
@@ -24,7 +24,7 @@ def detector() -> OutlierDetector:
 
 
 def test_one_in_a_hundred_of_the_same_kind_is_flagged(detector):
-    # 8000 new images: the rate scatters by .0011, the threshold's own by .0022
+    # With 8000 new images, the rate scatters by 0.0011, and by 0.0022 because of the threshold.
     assert detector.is_outlier(encoded(8000, 3)).mean() == pytest.approx(0.01, abs=0.007)
 
 
@@ -42,7 +42,7 @@ def test_other_images_are_flagged(detector):
 
 
 def test_distance_is_mahalanobis():
-    # With many images of a Gaussian, the squared distance is chi-squared: mean d, variance 2 d.
+    # For many Gaussian images, the squared distance has a chi-squared distribution: mean d, variance 2 d.
     x = np.random.default_rng(0).normal(size=(20_000, 10)) @ np.random.default_rng(1).normal(size=(10, 10)) + 7
     squared = fit_outlier_detector(x[:10_000], x[:100]).distance(x[10_000:]) ** 2
     assert squared.mean() == pytest.approx(10, rel=0.05)
@@ -65,7 +65,7 @@ def test_saved_and_loaded(detector, tmp_path):
 
 
 def test_bad_input(detector):
-    with pytest.raises(LenskitError, match="fitted to 64 features"):
+    with pytest.raises(LenskitError, match="takes 64 features"):
         detector.distance(np.zeros((2, 63)))
     with pytest.raises(LenskitError, match="collapsed"):
         fit_outlier_detector(np.full((20, 3), 0.1), np.full((20, 3), 0.1))

@@ -1,4 +1,4 @@
-"""Encoders that are packaged with a head, and what may be done with an encoder in place of a run."""
+"""Tests of `lenskit package`, and of packaged encoders used in place of runs."""
 
 from __future__ import annotations
 
@@ -16,14 +16,18 @@ from lenskit.cli.main import run as command
 from lenskit.encoder import Encoder
 from lenskit.errors import LenskitError, UsageError
 from lenskit.evaluation import EncoderRun, Run, StoredLenses, open_run
+from lenskit.plugin import Parameter
+from lenskit_evaluation.finetune.model import FineTuned
 from lenskit_evaluation.head import Head
+from lenskit_evaluation.package import linear_of
+from lenskit_evaluation.regression import LinearProbe
 
 FEW: dict[str, Any] = {"lenses": 80, "test_lenses": 60}
 
 
 @pytest.fixture
 def labelled(images: Path) -> str:
-    """The images, with the unit of their labels."""
+    """Images whose labels have a unit."""
     labels = images / "labels.csv"
     labels.write_text(labels.read_text().replace("name,width", "name,width_arcsec"))
     return f"fits-folder:{images}?columns.width=width_arcsec"
@@ -59,7 +63,7 @@ def test_the_card_says_what_the_head_does(packaged: Path) -> None:
     assert told["half_width_95"] == pytest.approx(head.half_width(0.95)["width"], abs=1e-5)
     assert (card["head"]["lenses"], card["head"]["calibrated_on"]) == (80, 60)
     (result,) = card["results"]
-    # Residuals of the lenses that it was calibrated on.
+    # The residuals of the calibration lenses.
     assert result["mae"] == pytest.approx(head.intervals.residuals.mean(), abs=1e-4)
     assert result["n"] == 60
 
@@ -122,7 +126,7 @@ def test_without_a_head_nothing_is_fitted(run: Run, tmp_path: Path, images: Path
         torch.testing.assert_close(Encoder.load(folder)(shown), run.encoder()(shown), rtol=0, atol=0)
     with pytest.raises(LenskitError, match=r"bare has no fitted probe yet: run `lenskit probe .*bare` first"):
         lenskit.evaluate("predict", folder, [str(images)])
-    with pytest.raises(UsageError, match="bare comes with no head: `lenskit package` makes an encoder that has one"):
+    with pytest.raises(UsageError, match="bare has no head: `lenskit package` makes an encoder with a head"):
         lenskit.evaluate("predict", folder, [str(images)], model="shipped")
 
 
@@ -139,9 +143,9 @@ def test_a_fine_tuned_model_is_packaged(run: Run, images: Path, tmp_path: Path) 
 
 
 def test_bad_wishes_are_one_line(run: Run, packaged: Path, images: Path, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="nothing is not known of these lenses; known are width"):
+    with pytest.raises(UsageError, match="the lenses have no parameter 'nothing'; they have width"):
         lenskit.evaluate("package", run, output="other", parameter=["nothing"], **FEW)
-    with pytest.raises(UsageError, match="--judge is for the head: leave out --no-head"):
+    with pytest.raises(UsageError, match="--judge tests the head: leave out --no-head"):
         lenskit.evaluate("package", run, output="other", head=False, judge="a")
     (images / "labels.csv").write_text((images / "labels.csv").read_text().replace("width", "shape"))
     with pytest.raises(UsageError, match="has the labels shape, .*: there is no common label"):
@@ -208,3 +212,22 @@ def test_an_encoder_of_any_shape_stands_beside_a_run(run: Run, images: Path, tmp
     assert len(lenskit.evaluate("predict", "public", [str(images)], model=model.name, output="p.csv")) == 12
     np.save("one.npy", np.random.default_rng(0).random((20, 30)))
     assert len(lenskit.evaluate("neighbours", "public", ["one.npy"], archive=str(images), k=2)) == 2
+
+
+def test_a_fine_tuned_head_is_the_same_linear_map() -> None:
+
+    card = {"backbone": {"name": "tiny"}, "input": {}, "image_shape": [1, 16, 16]}
+    encoder = Encoder.untrained(card, seed=0).eval()
+    targets = [Parameter("a", "arcsec"), Parameter("kind", classes=("x", "y")), Parameter("b")]
+    model = FineTuned(encoder, targets)
+    images = torch.rand(20, 1, 16, 16, generator=torch.Generator().manual_seed(1))
+    with torch.inference_mode():
+        labels = torch.stack([torch.linspace(1, 2, 20), torch.arange(20) % 2, torch.linspace(-3, 5, 20)], 1)
+        model.standardise(encoder(images), labels)
+    torch.nn.init.normal_(model.head.weight)
+    torch.nn.init.normal_(model.head.bias)
+    found = model.predict([images])
+    linear = linear_of(model, ["a", "b"])
+    assert isinstance(linear, LinearProbe)
+    assert (linear.names, linear.units) == (("a", "b"), ("arcsec", ""))
+    np.testing.assert_allclose(linear.predict(found.features), np.stack([found.values[n] for n in "ab"], 1), rtol=1e-4)

@@ -69,7 +69,7 @@ class TestScatter:
         names = [f"J{i:04d}+0000" for i in range(n)]
         self.score = score(truth, prediction)
         return truth_against_prediction(
-            truth, prediction, self.score, symbol=r"$\theta_E$", unit="arcsec", names=names, what="lenses", **options
+            truth, prediction, self.score, symbol=r"$\theta_E$", unit="arcsec", names=names, noun="lenses", **options
         )
 
     def test_names_are_beside_their_points_and_apart(self):

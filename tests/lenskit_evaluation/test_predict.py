@@ -1,4 +1,7 @@
-"""What `lenskit predict` writes, of fine-tuned models and of heads; of probes see test_probe.py."""
+"""Tests of `lenskit predict` with fine-tuned models and heads.
+
+The tests with probes are in probe/.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +29,7 @@ QUICK: dict[str, Any] = {"target": ["width"], "labels": 60, "test_lenses": 60, "
 
 
 def pixels(images: Path) -> torch.Tensor:
-    """The middle 16 x 16 pixels of the files, in their order."""
+    """Return the central 16 x 16 pixels of the files, in their order."""
     files = sorted(images.glob("*.fits"))
     return torch.from_numpy(np.stack([fits.getdata(file)[1:17, 1:17].astype(np.float32) for file in files]))[:, None]
 
@@ -51,7 +54,7 @@ def test_intervals_hold_the_stated_share_of_those_judged_on(run: Run) -> None:
     findings = Finetune(**QUICK)([run])
     model, test = findings.models["blobs"], findings.test
     error = np.abs(model.predict([test.images]).values["width"] - test.values["width"])
-    # The smallest half-width that holds 68 % of 61, one more than were judged on.
+    # The smallest half-width with a coverage of 68 % for 61 images, one more than the 60 test images.
     assert np.sum(error <= model.half_width(0.68)["width"]) == np.ceil(0.68 * 61)
 
 
@@ -93,7 +96,7 @@ def test_says_which_models_there_are(run: Run, images: Path) -> None:
     Finetune(**QUICK, name="mine")([run])
     with pytest.raises(UsageError, match=r"has no fine-tuned model 'mind': did you mean mine\?"):
         Predict(model="mind")([run], [str(images)])
-    with pytest.raises(UsageError, match="--model head is for runs that were trained to predict.*is restless"):
+    with pytest.raises(UsageError, match="--model head is for runs of a method that predicts.*is restless"):
         Predict(model="head")([run], [str(images)])
     (images / "labels.csv").unlink()
     for file in images.glob("*.fits"):

@@ -1,4 +1,4 @@
-"""Figures of ranks, against scipy, scikit-learn and all pairs."""
+"""Tests of ranking metrics against scipy, scikit-learn and counts of all pairs."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from lenskit_evaluation.rank import (
     true_positive_rate,
 )
 
-# Few values make ties, any floats make neighbours that differ in the last bit.
+# Few distinct values make ties; arbitrary floats make pairs that differ in the last bit.
 SCORES = st.one_of(
     arrays(np.float64, st.integers(1, 30), elements=st.integers(-3, 3).map(float)),
     arrays(np.float64, st.integers(1, 30), elements=st.floats(allow_nan=False)),
@@ -32,7 +32,7 @@ FEW = settings(max_examples=25, deadline=None)
 
 
 def both(normal, anomalous):
-    """As scikit-learn takes them: which are anomalies, and all scores."""
+    """Return labels and scores in the form of scikit-learn."""
     return np.repeat([0, 1], [len(normal), len(anomalous)]), np.concatenate([normal, anomalous])
 
 
@@ -66,7 +66,7 @@ def test_figures_are_those_of_scikit_learn(normal, anomalous) -> None:
     np.testing.assert_allclose([false, true], expected[:2], atol=1e-12)
     assert trapezoid(true, false) == pytest.approx(auc(normal, anomalous), abs=1e-12)
     for level in (*LEVELS, 0.25, 1.0):
-        # The best of all thresholds there are.
+        # The best of all possible thresholds.
         best = max(t for f, t in zip(*expected[:2], strict=True) if f <= level)
         assert true_positive_rate(normal, anomalous, level) == pytest.approx(best, abs=1e-12)
 
@@ -94,11 +94,11 @@ def test_scores_that_are_all_tied_tell_nothing() -> None:
 
 
 def test_tied_scores_are_caught_together_or_not_at_all() -> None:
-    # Of ten normal images one may be called strange, and two are as strange as three of the anomalies.
+    # One of ten normal images may be above the threshold, but two have the same score as three of the anomalies.
     normal, anomalous = [*range(8), 9, 9], [9, 9, 9, 10]
     assert true_positive_rate(normal, anomalous, 0.1) == 0.25
     assert true_positive_rate(normal, anomalous, 0.2) == 1
-    # .29 * 100 is less than 29: the level is reached none the less.
+    # 0.29 * 100 is less than 29 in floating point, but the level counts as reached.
     assert true_positive_rate(np.arange(100), [70.5], 0.29) == 1
 
 
@@ -120,7 +120,7 @@ def test_a_resample_is_judged_as_the_images_it_has(zeros, ones, data) -> None:
 
 
 def test_what_has_no_ranks_is_refused() -> None:
-    with pytest.raises(LenskitError, match="0 normal images and 2 anomalies have no ranks: AUC is undefined"):
+    with pytest.raises(LenskitError, match="AUC is not defined for 0 normal images and 2 anomalies"):
         auc([], [1, 2])
     with pytest.raises(LenskitError, match="2 scores are NaN"):
         auc([np.nan, 1], [2, np.nan])

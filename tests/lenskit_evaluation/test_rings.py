@@ -1,4 +1,4 @@
-"""Rings lie where the radius was predicted."""
+"""Tests of rings at predicted Einstein radii."""
 
 from __future__ import annotations
 

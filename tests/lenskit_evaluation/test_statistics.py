@@ -1,4 +1,4 @@
-"""Statistics of record, against closed forms and a direct computation."""
+"""Tests of statistics of features against closed forms and a direct computation."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from lenskit_evaluation.statistics import statistics, statistics_of
 
 
 def directions(n: int, d: int, seed: int = 0) -> np.ndarray:
-    """Spread evenly over the sphere, of unequal lengths."""
+    """Return vectors with uniform directions and unequal lengths."""
     rng = np.random.default_rng(seed)
     return rng.normal(size=(n, d)) * rng.uniform(0.5, 2, size=(n, 1))
 
@@ -23,8 +23,8 @@ def test_evenly_spread_directions() -> None:
     found = statistics(directions(4000, 32), (directions(4000, 32), directions(4000, 32, 1)))
     assert found.std == pytest.approx(1, abs=0.02)
     assert found.effective_rank == pytest.approx(32, rel=0.01)
-    assert found.alignment == pytest.approx(2, abs=0.03)  # unrelated directions are at right angles
-    # E exp(-2 |u - v|^2) = e^-4 E exp(4 u.v), and u.v of a sphere in d dimensions is nearly normal of variance 1/d.
+    assert found.alignment == pytest.approx(2, abs=0.03)  # independent directions are orthogonal on average
+    # E exp(-2 |u - v|^2) = e^-4 E exp(4 u.v), and in d dimensions u.v is nearly normal with variance 1/d.
     assert found.uniformity == pytest.approx(-4 + 8 / 32, abs=0.03)
     assert (found.n, found.features, found.pairs) == (4000, 32, 4000)
 
@@ -62,7 +62,7 @@ def test_two_images_of_a_lens_are_its_views() -> None:
 def test_of_a_run(run: Run) -> None:
     found = statistics_of(run, lenses=300)
     assert (found.n, found.pairs) == (300, 256)
-    # The same by hand: two renderings that share the lens, in the split that training never draws from.
+    # The same computed directly: two renderings that share the lens, in the split that training does not use.
     import torch
 
     simulator, encoder = run.simulator(), run.encoder()
@@ -77,7 +77,7 @@ def test_of_a_run(run: Run) -> None:
 
 
 def test_bad_input() -> None:
-    with pytest.raises(LenskitError, match="two lenses at least, got 1"):
+    with pytest.raises(LenskitError, match="at least two lenses, got 1"):
         statistics(np.ones((1, 3)))
     with pytest.raises(LenskitError, match="not finite"):
         statistics([[1.0, np.nan], [1, 2]])

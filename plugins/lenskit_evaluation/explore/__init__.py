@@ -1,1 +1,1 @@
-"""`lenskit explore`: a map of the features to explore, in one HTML page."""
+"""`lenskit explore`: an interactive UMAP of the features as one HTML page."""

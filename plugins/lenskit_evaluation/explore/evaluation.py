@@ -1,4 +1,4 @@
-"""`lenskit explore`: the features as a map to wander about in, one HTML page."""
+"""`lenskit explore`: an interactive UMAP of the features as one HTML page."""
 
 from __future__ import annotations
 
@@ -45,28 +45,28 @@ from lenskit_evaluation.maps.feature_map import FEWEST, FeatureMap, Trust, trust
 log = logging.getLogger("lenskit")
 
 PAGE = "explore.html"
-"""The page in a folder."""
+"""Name of the page, if `--output` is a folder or is omitted."""
 
 TRUSTED = 4000
-"""Lenses at most that trustworthiness is computed on: memory grows with their square."""
+"""Maximum number of lenses for the trustworthiness, whose memory grows with the square of the number."""
 
 
 def _is_page(path: Path) -> bool:
-    """Whether a file is the page of the same settings."""
+    """Whether a file is a page that the same settings wrote."""
     return is_stamped(path) and stamp().encode() in path.read_bytes()
 
 
 @dataclass(frozen=True)
 class Explored:
-    """A page and what is on it.
+    """Page and its content.
 
     Attributes:
-        page: Where it is.
-        places: (n, 2), where each lens lies on the map.
+        page: Path of the page.
+        places: (n, 2), coordinates of each lens on the map.
         names: n names of the lenses.
-        trustworthiness: Of the map: 1 if all neighbours on it are neighbours in the features; NaN if there are too few
-            lenses to tell.
-        judged_on: Lenses that the trustworthiness was computed on.
+        trustworthiness: Trustworthiness of the map: 1 if all neighbours on the map are neighbours in the features; NaN
+            if there are too few lenses.
+        judged_on: Number of lenses that the trustworthiness was computed from.
         megabytes: Size of the page.
     """
 
@@ -80,7 +80,10 @@ class Explored:
 
 @dataclass(frozen=True)
 class _Lenses:
-    """Lenses with all that a page tells of them; `source` and `origin` say where they come from."""
+    """Lenses of a page: features, parameters, names and pictures.
+
+    `source` is their origin as text, and `origin` is the same as a record.
+    """
 
     features: NDArray[np.float32]
     values: dict[str, NDArray[np.float64]]
@@ -92,23 +95,25 @@ class _Lenses:
 
 
 class Explore(Evaluation):
-    """The features as a map (UMAP), in one HTML page that needs no other file and no network.
+    """Write an interactive map (UMAP) of the features as one self-contained HTML page.
 
-    It zooms, is coloured by any parameter, shows the image and the parameters of the lens under the pointer, and for
-    what is selected with a box or a lasso a gallery and how its parameters differ from those of all. Of a file of
-    embeddings the images are not known: they are shown if `data` holds one of each name.
+    The page opens in a browser without a network. The reader can zoom the map and colour it by any parameter. The page
+    shows the image and the parameters of the lens under the pointer. For lenses selected with a box or a lasso, it
+    shows a gallery of their images, and histograms that compare their parameters with all lenses. A file of embeddings
+    contains no images: pass --data to show them, with an image for each name in the file.
 
     Args:
-        data: Stored images to show, `[READER:]PATH`; without it, lenses of the run's simulator.
-        lenses: Lenses to show; of stored ones and embeddings at most so many, drawn at random.
-        seed: Seed of simulated lenses, of the choice among others, and of the map.
-        simulator: Simulator to show lenses of, instead of the run's.
-        set: Option of the simulator to change, `OPTION=VALUE`.
-        n_neighbors: Neighbours of each lens that the map tries to keep near: few for details, many for the whole.
-        min_dist: How close points may be on the map.
+        data: Stored images to show, `[READER:]PATH`; by default lenses of the run's simulator.
+        lenses: Number of simulated lenses, or maximum number of stored lenses or embeddings, drawn at random.
+        seed: Random seed of the simulated lenses, of the random choice and of the map.
+        simulator: Simulator to use instead of the run's.
+        set: Option of the simulator to override, `OPTION=VALUE`.
+        n_neighbors: Number of neighbours of each lens that the map keeps close: low for details, high for the overall
+            structure.
+        min_dist: Minimum distance between points on the map.
         metric: Distance between features.
         thumbnail: Height and width of the images on the page, in pixels.
-        output: File to write, instead of one in the run; or a folder for the page and all else.
+        output: File to write, or folder for the page and the other results; by default a folder in the run.
     """
 
     embeddings: ClassVar[bool] = True
@@ -137,7 +142,7 @@ class Explore(Evaluation):
         self.n_neighbors, self.min_dist, self.metric = n_neighbors, min_dist, metric
 
     def __call__(self, runs: Sequence[Run | Embeddings], inputs: Sequence[str] = ()) -> list[Explored]:
-        """Writes a page for each run or file of embeddings, and returns what is on them."""
+        """Write a page for each run or file of embeddings, and return the pages."""
         if self.output and len(runs) > 1 and in_folder(self.output, PAGE) == Path(self.output):
             raise UsageError(
                 f"--output names one file, but {len(runs)} runs are given: leave it out, or give a folder or one run"
@@ -150,7 +155,7 @@ class Explore(Evaluation):
         return [self._explore(each, *place) for each, place in zip(runs, places.values(), strict=True)]
 
     def _place(self, label: str, subject: Run | Embeddings, several: bool) -> tuple[Path, Path]:
-        """Where the page of a subject goes, and the folder of its results."""
+        """Return the path of the page of a subject, and the folder of its results."""
         if not self.output or (path := in_folder(self.output, PAGE)) == Path(self.output):
             folder = subject.place("explore")
             return Path(self.output) if self.output else folder / PAGE, folder
@@ -159,7 +164,7 @@ class Explore(Evaluation):
 
     def _explore(self, subject: Run | Embeddings, path: Path, folder: Path) -> Explored:
         lenses = self._embedded(subject) if isinstance(subject, Embeddings) else self._embed(subject)
-        log.info("a map of %d x %d features", *lenses.features.shape)
+        log.info("fit a map to %d lenses with %d features", *lenses.features.shape)
         fitted = FeatureMap.fit(
             lenses.features, n_neighbors=self.n_neighbors, min_dist=self.min_dist, metric=self.metric, seed=self.seed
         )
@@ -192,14 +197,17 @@ class Explore(Evaluation):
         return Explored(path, fitted.coordinates, lenses.names, trust.value, trust.n, size)
 
     def _trust(self, features: NDArray[Any], places: NDArray[Any]) -> Trust:
-        """The map's trustworthiness, of some lenses if there are many."""
+        """Return the trustworthiness of the map, from at most `TRUSTED` lenses.
+
+        More lenses are reduced to a random subset.
+        """
         judged = np.arange(len(features))
         if len(features) > TRUSTED:
             judged = np.sort(np.random.default_rng(self.seed).choice(len(features), TRUSTED, replace=False))
         return trustworthiness(features[judged], places[judged], self.n_neighbors, self.metric)
 
     def _embed(self, run: Run) -> _Lenses:
-        """Lenses as a run's encoder sees them."""
+        """Return stored or simulated lenses with their features from the encoder of a run."""
         encoder = to_best_device(run.encoder())
         if self.data:
             dataset = encoder.open(self.data)
@@ -228,9 +236,9 @@ class Explore(Evaluation):
         )  # fmt: skip
 
     def _embedded(self, embeddings: Embeddings) -> _Lenses:
-        """Lenses of a file of embeddings, with their images if `data` holds them."""
+        """Return the lenses of a file of embeddings, with images if `--data` is given."""
         if self.simulator or self.set:
-            raise UsageError(f"{embeddings.path} are embeddings: nothing is simulated for them")
+            raise UsageError(f"{embeddings.path} is a file of embeddings: leave out --simulator and --set")
         rows = self._some(len(embeddings))
         self._check_number(len(rows))
         names = [embeddings.names[row] for row in rows]
@@ -240,32 +248,36 @@ class Explore(Evaluation):
         return _Lenses(embeddings.features[rows], values, embeddings.parameters, names, pictures, source)
 
     def _pictures(self, names: Sequence[str], data: str) -> Thumbnails:
-        """The images of those names.
+        """Return the thumbnails of the images with these names.
 
         Raises:
-            UsageError: if the data have none of some name, or two.
+            UsageError: The data have no image of some name, or several.
         """
         lenses = StoredLenses(open_dataset(data))
         number = {name: row for row, name in enumerate(lenses.names)}
         missing = [name for name in names if name not in number]
         if missing:
             raise UsageError(
-                f"{data} holds no image of {missing[0]}, and of {len(missing)} of {len(names)} embeddings: "
-                "--data takes the images that were embedded, or leave it out"
+                f"{data} has no image named {missing[0]}; images of {len(missing)} of {len(names)} embeddings are "
+                "missing: give --data the images that were embedded, or leave it out"
             )
         if len(number) < len(lenses) or len(set(names)) < len(names):
-            raise UsageError(f"names of embeddings or of images in {data} are not unique: leave --data out")
+            raise UsageError(f"names of embeddings or of images in {data} are not unique: leave out --data")
         shown = lenses.select([number[name] for name in names])
         return np.concatenate([thumbnails(read.images, self.thumbnail) for read in shown.chunks()])
 
     def _check_number(self, n: int) -> None:
-        """Raises if there are too few lenses for a map, or for the neighbours that are looked at."""
+        """Check that there are enough lenses for a map and for the number of neighbours.
+
+        Raises:
+            UsageError: There are too few lenses.
+        """
         if n <= max(self.n_neighbors, FEWEST - 1):
-            fewer = f", or --n-neighbors {n - 1}" if n >= FEWEST else f", a map takes {FEWEST} at least"
-            raise UsageError(f"{n} lenses are too few for --n-neighbors {self.n_neighbors}: use more{fewer}")
+            fewer = f", or --n-neighbors {n - 1}" if n >= FEWEST else f"; a map needs at least {FEWEST}"
+            raise UsageError(f"{n} lenses are too few for --n-neighbors {self.n_neighbors}: use more lenses{fewer}")
 
     def _some(self, n: int) -> list[int]:
-        """At most `lenses` numbers of so many, ascending."""
+        """Return at most `self.lenses` random numbers from 0 to n - 1, ascending."""
         if n <= self.lenses:
             return list(range(n))
         chosen = np.random.default_rng(self.seed).choice(n, self.lenses, replace=False)

@@ -1,11 +1,11 @@
-// What the page of `lenskit explore` does. Bokeh draws the map and the histograms, and calls `start`, `hover` and
-// `select`; the rest is plain HTML, into which texts are put as text and never as HTML.
+// Behaviour of the page of `lenskit explore`. Bokeh draws the map and the histograms, and calls `start`, `hover` and
+// `select`. The rest is plain HTML; all texts are inserted as text, never as HTML.
 "use strict";
 
 const explore = (() => {
-  const GALLERY = 120; // pictures, at most
+  const GALLERY = 120; // maximum number of pictures
   const at = (id) => document.getElementById(id);
-  let page; // what page.py hands over
+  let page; // the data that page.py passes to `start`
   let selected = [];
 
   const whole = (n) => n.toLocaleString("en");
@@ -17,12 +17,12 @@ const explore = (() => {
     return made;
   }
 
-  function told(parameter, value) {
+  function formatted(parameter, value) {
     if (Number.isNaN(value)) return "not known";
     return parameter.classes[value] ?? String(Number(value.toPrecision(4)));
   }
 
-  // The picture of a lens, so many times as large as it is stored.
+  // Returns an element with the picture of a lens, enlarged by the factor `zoom`.
   function picture(lens, zoom) {
     const made = element("span", "picture");
     if (!page.side) return made;
@@ -45,7 +45,7 @@ const explore = (() => {
     at("name").textContent = page.names[lens];
     const rows = page.parameters.map((parameter) => {
       const row = element("div");
-      row.append(element("dt", "", parameter.label), element("dd", "", told(parameter, parameter.values[lens])));
+      row.append(element("dt", "", parameter.label), element("dd", "", formatted(parameter, parameter.values[lens])));
       row.title = parameter.name;
       return row;
     });
@@ -53,13 +53,13 @@ const explore = (() => {
     at("picture").replaceChildren(...(page.side ? [picture(lens, Math.max(Math.round(144 / page.side), 1))] : []));
   }
 
-  // Draws a ring around a lens on the map, or none. All of the map is drawn again, so not while the pointer is on it.
+  // Draws a ring around a lens on the map, or removes it. This redraws the entire map, so `hover` draws no rings.
   function mark(lens) {
     const { x, y } = page.points.data;
     page.here.data = lens === undefined ? { x: [], y: [] } : { x: [x[lens]], y: [y[lens]] };
   }
 
-  // Of the points under the pointer, the nearest one.
+  // Shows the nearest of the points under the pointer.
   function hover({ index, geometry }) {
     const { x, y } = page.points.data;
     const distance = (lens) => Math.hypot(x[lens] - geometry.x, y[lens] - geometry.y);
@@ -88,7 +88,7 @@ const explore = (() => {
     gallery();
   }
 
-  // Some of the selected lenses, or of all, in the order of the parameter that colours the map.
+  // Shows up to GALLERY of the selected lenses, or of all lenses, in order of the parameter that colours the map.
   function gallery() {
     const all = page.names.length;
     const lenses = selected.length ? selected : Array.from({ length: all }, (_, lens) => lens);
@@ -111,7 +111,7 @@ const explore = (() => {
     at("clear").hidden = !selected.length;
   }
 
-  // Shares of some lenses in the bins of a parameter; the outermost hold what lies beyond them.
+  // Returns the share of lenses in each bin of a parameter; the first and last bins include all values beyond them.
   function shares(parameter, lenses) {
     const { edges, values } = parameter;
     const bins = edges.length - 1;

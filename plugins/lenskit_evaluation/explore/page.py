@@ -1,4 +1,4 @@
-"""A map of features as one HTML page that needs nothing else: no other file, no network."""
+"""Self-contained HTML page with an interactive map of features."""
 
 from __future__ import annotations
 
@@ -19,33 +19,33 @@ from lenskit_evaluation.explore.text import label
 Array = NDArray[np.float64]
 
 MIDDLE = (1, 99)
-"""Percentiles of a parameter's values that its colours span: a few odd ones change nothing."""
+"""Percentiles of a parameter at the ends of its colour scale, so that outliers do not stretch the scale."""
 
 BEYOND = 0.25
-"""How far its histogram may reach beyond these on either side, as a share of what they span."""
+"""Margin of a histogram on either side of these percentiles, as a share of the range between them."""
 
 BINS = 24
-"""Of a histogram."""
+"""Number of bins of a histogram."""
 
 SIZES = (3.5, 9.0)
-"""Diameters in pixels of the points of very many lenses, and of few."""
+"""Smallest and largest diameter of the points in pixels; points are smaller if there are more lenses."""
 
 UNKNOWN, ALL, CHOSEN = "#bdbdbd", "#c4c4c4", "#0b5cad"
-"""Colours of points whose value is not known, and of histograms."""
+"""Colours of points without a known value, of histograms of all lenses, and of histograms of selected lenses."""
 
 
 @dataclass(frozen=True)
 class Shown:
-    """Contents of a page.
+    """Content of a page.
 
     Attributes:
-        heading: Its title.
-        facts: What is shown, in some lines.
-        places: (n, 2), where each lens lies on the map.
-        names: n names.
-        parameters: What is known of the lenses, in this order.
-        values: Values (n,) of each of them by name; NaN where not known.
-        sprites: Their pictures, if there are any.
+        heading: Title of the page.
+        facts: Lines of text that describe the lenses and the map.
+        places: (n, 2), coordinates of each lens on the map.
+        names: n names of the lenses.
+        parameters: Parameters of the lenses, in the order of display.
+        values: Values (n,) of each parameter by its name; NaN if not known.
+        sprites: Pictures of the lenses; None if there are none.
     """
 
     heading: str
@@ -58,7 +58,7 @@ class Shown:
 
 
 def page(shown: Shown) -> str:
-    """The page's HTML."""
+    """Return the HTML of the page."""
     from bokeh.document import Document
     from bokeh.embed import file_html
     from bokeh.events import DocumentReady
@@ -96,11 +96,13 @@ def page(shown: Shown) -> str:
 
 
 def described(parameter: Parameter, values: Array) -> dict[str, Any]:
-    """What the page has to know of a parameter, as page.js reads it.
+    """Return the description of a parameter for page.js.
+
+    It consists of labels, colour scale, bins and values.
 
     Args:
-        parameter: What it is.
-        values: (n,), NaN where not known.
+        parameter: The parameter.
+        values: (n,), NaN if not known.
     """
     from bokeh.palettes import Viridis256
 
@@ -114,7 +116,7 @@ def described(parameter: Parameter, values: Array) -> dict[str, Any]:
         low, high = np.percentile(finite, MIDDLE) if len(finite) else (0.0, 1.0)
         margin = BEYOND * (high - low)
         first, last = max(low - margin, min(finite, default=low)), min(high + margin, max(finite, default=high))
-        if not high > low:  # constant values are drawn in one colour and one bin
+        if not high > low:  # constant values have one colour and one bin
             low, high = first, last = low - 0.5, low + 0.5
     return {
         "name": parameter.name,
@@ -130,7 +132,7 @@ def described(parameter: Parameter, values: Array) -> dict[str, Any]:
 
 
 def _categories(n: int) -> list[str]:
-    """Colours that differ; of more than twenty, some are used again."""
+    """Return n colours, all different for up to twenty; further ones repeat."""
     from bokeh.palettes import Bright6, Category20_20
 
     colours: Sequence[str] = Bright6 if n <= len(Bright6) else Category20_20
@@ -138,7 +140,7 @@ def _categories(n: int) -> list[str]:
 
 
 def _map(shown: Shown) -> tuple[Any, dict[str, Any]]:
-    """The figure, and what of it page.js changes."""
+    """Return the Bokeh figure of the map, and the models in it that page.js changes."""
     from bokeh.models import ColumnDataSource, CustomJS, HoverTool, LinearColorMapper
     from bokeh.models.annotations import ColorBar
     from bokeh.palettes import Viridis256
@@ -162,7 +164,7 @@ def _map(shown: Shown) -> tuple[Any, dict[str, Any]]:
         outline_line_color="#cccccc",
     )
     plot.toolbar.logo = None
-    plot.axis.visible = False  # distances on the map have no unit
+    plot.axis.visible = False  # coordinates of a UMAP have no meaning
     plot.grid.visible = False
     dots = plot.scatter(
         "x",
@@ -184,7 +186,7 @@ def _map(shown: Shown) -> tuple[Any, dict[str, Any]]:
 
 
 def _histogram(parameter: Mapping[str, Any], number: int) -> tuple[Any, Any]:
-    """The small figure of a parameter, and its data."""
+    """Return the Bokeh figure of the histogram of a parameter, and its data source."""
     from bokeh.models import ColumnDataSource, Range1d
     from bokeh.plotting import figure
 
@@ -220,7 +222,7 @@ def _histogram(parameter: Mapping[str, Any], number: int) -> tuple[Any, Any]:
 
 
 def _short(name: str, classes: int) -> str:
-    """A class's name as far as there is room for it beneath its bar."""
+    """Shorten the name of a class to the width of its bar."""
     room = max(24 // classes, 2)
     return name if len(name) <= room else name[: room - 1] + "…"
 

@@ -1,4 +1,4 @@
-"""Small pictures of many lenses, some hundred to a sheet, in a web page without files beside it."""
+"""Thumbnails of many lenses on a few sheets, embedded in a web page."""
 
 from __future__ import annotations
 
@@ -15,28 +15,31 @@ from torch.nn import functional as F
 from lenskit.toolbox import border_noise, colours
 
 Thumbnails = NDArray[np.uint8]
-"""(n, side, side, 3): red, green and blue, the first row at the top."""
+"""(n, side, side, 3): red, green and blue, with the first row at the top."""
 
 COLUMNS = 16
-"""Thumbnails side by side on a sheet, and below one another: a sheet takes few milliseconds to decode."""
+"""Rows and columns of thumbnails on a sheet; a browser decodes a sheet of this size in a few milliseconds."""
 
 QUALITY = 80
-"""Of the JPEG, of 100: noise looks like noise, and a thumbnail of 48 pixels takes about a kilobyte."""
+"""JPEG quality, up to 100. Noise keeps its appearance, and a thumbnail of 48 x 48 pixels takes about 1 kB."""
 
 
 def thumbnails(images: torch.Tensor, side: int) -> Thumbnails:
-    """Images (n, C, H, W) in any unit as `lenskit show` draws them: stretched by the noise of their border, three
-    channels or more in colour, the others by their mean.
+    """Draw images as `lenskit show` does.
+
+    The images have an asinh stretch by the noise at their border.
+
+    Images with three channels or more are drawn in colour, the others as the mean of their channels.
 
     Args:
-        images: The images.
-        side: Height and width of what comes out.
+        images: (n, C, H, W), in any unit.
+        side: Height and width of the thumbnails in pixels.
     """
     images = (images / (3 * border_noise(images))).asinh()
     if images.shape[-2:] != (side, side):
         images = F.interpolate(images, (side, side), mode="bilinear", antialias=True)
     drawn = np.stack([colours(image) for image in images.float().cpu().numpy()])
-    # The first row of an image is at the bottom.
+    # Astronomical images have their first row at the bottom.
     return (255 * drawn[:, ::-1] + 0.5).astype(np.uint8)
 
 
@@ -45,9 +48,9 @@ class Sprites:
     """Sheets of thumbnails.
 
     Attributes:
-        side: Height and width of a thumbnail.
-        sheets: Each a JPEG of `COLUMNS` x `COLUMNS` thumbnails, row by row from the top; the last is filled up in
-            black.
+        side: Height and width of a thumbnail in pixels.
+        sheets: JPEG data of sheets of `COLUMNS` x `COLUMNS` thumbnails, row by row from the top. Unused places of the
+            last sheet are black.
     """
 
     side: int
@@ -55,12 +58,12 @@ class Sprites:
 
     @classmethod
     def of(cls, pictures: Thumbnails) -> Sprites:
-        """Puts thumbnails on sheets."""
+        """Return the sheets of thumbnails."""
         side, each = pictures.shape[1], COLUMNS**2
         return cls(side, [_sheet(pictures[start : start + each]) for start in range(0, len(pictures), each)])
 
     def css(self) -> str:
-        """A rule for each sheet: what has the class `sheet-3` shows the fourth."""
+        """Return the CSS: class `sheet-0` has the first sheet as background image."""
         rules = (
             f".sheet-{number} {{ background-image: url(data:image/jpeg;base64,{base64.b64encode(sheet).decode()}) }}"
             for number, sheet in enumerate(self.sheets)
@@ -76,7 +79,7 @@ def _sheet(pictures: Thumbnails) -> bytes:
     sheet[:n] = pictures
     rows = sheet.reshape(COLUMNS, COLUMNS, side, side, 3).transpose(0, 2, 1, 3, 4)
     file = io.BytesIO()
-    # Colours at full resolution, so that none runs over into the neighbour's picture.
+    # Without chroma subsampling, colours cannot spread into the next thumbnail.
     options = {"quality": QUALITY, "subsampling": 0, "optimize": True}
     imsave(file, rows.reshape(COLUMNS * side, COLUMNS * side, 3), format="jpg", pil_kwargs=options)
     return file.getvalue()

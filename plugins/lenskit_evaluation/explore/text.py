@@ -1,4 +1,4 @@
-"""Symbols as plain text, for a page that has no formulas."""
+"""Conversion of symbols from LaTeX to plain text, for a page without formulas."""
 
 from __future__ import annotations
 
@@ -16,8 +16,10 @@ _SMALL = {"_": str.maketrans("0123456789+-", "₀₁₂₃₄₅₆₇₈₉₊�
 
 
 def plain(symbol: str) -> str:
-    r"""A symbol such as `$\theta_E$` as text such as `θ_E`: Greek letters and raised or lowered digits as characters,
-    everything else as it reads."""
+    r"""Convert a symbol such as `$\theta_E$` to text such as `θ_E`.
+
+    Greek letters, superscript digits and subscript digits become Unicode characters; other text stays the same.
+    """
     text = _SPACES.sub(" ", symbol.replace("$", ""))
     text = _COMMAND.sub(_sign, _FONTS.sub("", text))
     text = re.sub(r"[{}\\]", "", text)
@@ -26,7 +28,7 @@ def plain(symbol: str) -> str:
 
 
 def _sign(command: re.Match[str]) -> str:
-    """The character that a command stands for, or its name."""
+    """Return the character of a LaTeX command, or its name if there is none."""
     name = command[1]
     if name.lower() in _SIGNS and name.islower():
         return _SIGNS[name]
@@ -38,6 +40,9 @@ def _sign(command: re.Match[str]) -> str:
 
 
 def label(parameter: Parameter) -> str:
-    """Symbol and unit, such as `θ_E (arcsec)`; without a symbol the name."""
+    """Return the symbol and the unit of a parameter, such as `θ_E (arcsec)`.
+
+    A parameter without a symbol is shown with its name.
+    """
     name = plain(parameter.symbol) or parameter.name.replace("$", "")
     return f"{name} ({plain(parameter.unit)})" if parameter.unit else name

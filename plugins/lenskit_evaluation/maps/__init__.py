@@ -1,1 +1,1 @@
-"""Maps of features, and `lenskit umap`."""
+"""UMAPs of features, and the evaluation `lenskit umap`."""

@@ -1,4 +1,4 @@
-"""`lenskit umap`: the features as a map, coloured by parameters."""
+"""`lenskit umap`: figures of the UMAP of the features, coloured by parameters."""
 
 from __future__ import annotations
 
@@ -30,26 +30,26 @@ from lenskit_evaluation.maps.plots import local_figure, umap_figure
 log = logging.getLogger("lenskit")
 
 PAPER = ("theta_E", "e1", "gamma")
-"""What Figure 2 of the LenSiam paper (https://arxiv.org/abs/2311.10100) is coloured by."""
+"""Parameters in Figure 2 of the LenSiam paper (https://arxiv.org/abs/2311.10100)."""
 
 FEW = 3
-"""Parameters that are shown where none is asked for and none is a headline one."""
+"""Number of parameters shown by default if there are no headline parameters."""
 
 
 @dataclass(frozen=True)
 class Mapped:
-    """The map of one run's features.
+    """Map of the features of one run.
 
     Attributes:
-        places: (n, 2), of the images that are shown.
-        names: Their names.
-        values: Values (n,) of each parameter by name.
-        fitted: Images that the map was fitted to.
-        components: Principal components that it was fitted to; 0 if to the features themselves.
-        variance: Share of the features' variance that these hold.
-        trust: Trustworthiness of the part shown.
-        local: How well neighbours in the map tell each parameter that it is coloured by.
-        local_features: The same for neighbours in the features.
+        places: (n, 2), coordinates of the held-out images that are shown.
+        names: n names of these images.
+        values: Values (n,) of each parameter by its name.
+        fitted: Number of images that the map was fitted to.
+        components: Number of principal components that the map was fitted to; 0 if it was fitted to the features.
+        variance: Share of the variance of the features in these components.
+        trust: Trustworthiness of the map of the images shown.
+        local: Predictability of each colouring parameter from the neighbours on the map.
+        local_features: Predictability of each colouring parameter from the neighbours in the features.
     """
 
     places: NDArray[np.float64]
@@ -64,21 +64,24 @@ class Mapped:
 
 
 class Umap(OnLenses):
-    """Draw the features as a map (UMAP), coloured by parameters: Figure 2 of the LenSiam paper.
+    """Draw the features as a map (UMAP), coloured by parameters.
 
-    Runs are rows, parameters columns. The map is fitted to some lenses and others are placed in it, which are those
-    shown: structure that only the fit has made is not there. Beneath each panel stands how well neighbours in the map
-    tell the parameter: for the eye finds order in any map.
+    The figure follows Figure 2 of the LenSiam paper.
+
+    The figure has a row for each run and a column for each parameter. The map is fitted to some lenses and shows
+    held-out lenses, so it shows no structure that results from overfitting. The number below each panel measures how
+    well the neighbours on the map predict the parameter, because a map can look ordered by chance.
 
     Args:
-        color: Parameter to colour by; may be given several times. By default theta_E, e1 and gamma, as in the paper;
-            where these are not recorded, the headline parameters.
-        n_neighbors: Neighbours of each image that are to stay near; also those that trustworthiness and the figures
-            beneath the panels look at.
-        min_dist: How close points may lie.
-        components: Principal components that features are reduced to first, if they have more; 0 for none.
+        color: Parameter to colour by; may be given several times. By default theta_E, e1 and gamma, as in the paper, or
+            the headline parameters if the lenses lack one of these.
+        n_neighbors: Number of neighbours of each image that the map keeps close; also the number for trustworthiness
+            and for the numbers below the panels.
+        min_dist: Minimum distance between points on the map.
+        components: Number of principal components that the features are reduced to before the fit, if there are more
+            features than this; 0 for no reduction.
         metric: Distance between features.
-        options: See `OnLenses`.
+        options: Options of every evaluation on lenses.
     """
 
     files = (*RESULT_FILES, "umap.png", "local.png", "umap.pdf", "coordinates.csv")
@@ -100,12 +103,12 @@ class Umap(OnLenses):
             raise UsageError(f"--min-dist is at most 1, the scale of the map, got {min_dist:g}")
         if self.lenses <= n_neighbors:
             raise UsageError(
-                f"--lenses {self.lenses} are too few to fit a map of {n_neighbors} neighbours to: use more, or "
+                f"--lenses {self.lenses} are too few to fit a map of {n_neighbors} neighbours: use more lenses, or "
                 f"--n-neighbors {self.lenses - 1}"
             )
 
     def __call__(self, subjects: Sequence[Subject], inputs: Sequence[str] = ()) -> dict[str, Mapped]:
-        """Returns the map of each run by its label, and writes pictures, figures and coordinates."""
+        """Write figures, results and coordinates, and return the map of each run."""
         check_umap()
         splits = self.splits(subjects)
         parameters = coloured_by(splits, self.color)
@@ -115,9 +118,9 @@ class Umap(OnLenses):
 
     def _map(self, label: str, split: Split, parameters: Sequence[Parameter]) -> Mapped:
         train, k = split.train, self.n_neighbors
-        # Drawn in no order that means anything, so that what lies on top does not, either.
+        # Points are drawn in random order, so that the order of the file does not decide which points cover others.
         test = split.test.take(np.random.default_rng(self.seed).permutation(len(split.test)))
-        log.info("%s: a map is fitted to %d images, and %d others are shown in it", label, len(train), len(test))
+        log.info("%s: fit a map to %d images, and show %d others on it", label, len(train), len(test))
         fitted = FeatureMap.fit(
             train.features, n_neighbors=k, min_dist=self.min_dist, components=self.components, metric=self.metric,
             seed=self.seed,
@@ -175,10 +178,12 @@ class Umap(OnLenses):
 
 
 def coloured_by(splits: Mapping[str, Split], names: Sequence[str]) -> list[Parameter]:
-    """The parameters to colour by: those named, or the paper's, or the headline ones, or else the first few.
+    """Return the parameters to colour by.
+
+    These are the named ones, or else those of the LenSiam paper, the headline parameters or the first `FEW`.
 
     Raises:
-        UsageError: if one that is named is not recorded everywhere, or none is.
+        UsageError: A named parameter is missing from a run, or the runs have no parameter in common.
     """
     named = {
         label: {p.name: p for p in split.parameters if not p.identity and p.name in split.test.values}
@@ -189,9 +194,9 @@ def coloured_by(splits: Mapping[str, Split], names: Sequence[str]) -> list[Param
         for label, own in named.items():
             if name not in own:
                 there = ", ".join(own) or "none"
-                raise UsageError(f"there is no parameter {name!r} to colour {label} by; there are {there}")
+                raise UsageError(f"{label} has no parameter {name!r} to colour by; it has {there}")
     if not common:
-        raise UsageError("there is no parameter to colour by: none is recorded with all that is to be mapped")
+        raise UsageError("there is no parameter to colour by: no parameter is known in all runs and embeddings")
     if names:
         return [common[name] for name in dict.fromkeys(names)]
     if all(name in common for name in PAPER):
@@ -200,7 +205,7 @@ def coloured_by(splits: Mapping[str, Split], names: Sequence[str]) -> list[Param
 
 
 def coordinates(mapped: Mapped) -> list[dict[str, Any]]:
-    """A row for each image shown: its name, its place, and all that is recorded of it."""
+    """Return a row for each image shown: its name, its coordinates and its parameters."""
     columns = {"umap_1": mapped.places[:, 0], "umap_2": mapped.places[:, 1], **mapped.values}
     rows = np.stack(list(columns.values()), axis=1).tolist()
     return [

@@ -1,4 +1,4 @@
-"""Maps of features: UMAP fitted to some images and applied to others, and how far such a map is to be trusted."""
+"""UMAPs of features, and measures of their quality."""
 
 from __future__ import annotations
 
@@ -20,26 +20,31 @@ from lenskit_evaluation.metrics import score
 Array = NDArray[Any]
 
 EXACT = 4096, 100_000
-"""Numbers of images between which their neighbours are found by trying all: it takes less time than to compile what
-finds them approximately, which each process does anew. Below UMAP tries all by itself."""
+"""Smallest and largest number of images for an exact search of neighbours.
+
+In this range, a brute-force search is faster than the approximate search of UMAP, which every process has to compile
+first. For fewer images, UMAP uses brute force itself.
+"""
 
 FEWEST = 4
-"""Images that a map is fitted to, at least: UMAP starts from the eigenvectors of a matrix of them."""
+"""Minimum number of images for a fit, because UMAP starts from eigenvectors of a matrix of this size."""
 
 JUDGED = 4000
-"""Images at most that a map is judged on: trustworthiness takes the distances of all pairs of them."""
+"""Maximum number of images for the quality measures; trustworthiness needs the distances of all pairs."""
 
 
 @dataclass(frozen=True)
 class FeatureMap:
-    """A UMAP of features (McInnes, Healy & Melville 2018, https://arxiv.org/abs/1802.03426) in two dimensions.
+    """UMAP of features in two dimensions.
+
+    Source: McInnes, Healy & Melville 2018, https://arxiv.org/abs/1802.03426.
 
     Attributes:
-        coordinates: (n, 2), of the images that it was fitted to.
-        variance: Share of the features' variance that the principal components hold that it was fitted to; for cosine,
-            of features of length 1.
-        components: Their number; 0 if it was fitted to the features themselves.
-        reduce: What makes them of features.
+        coordinates: (n, 2), coordinates of the images of the fit.
+        variance: Share of the variance of the features in the principal components; for the cosine distance, of the
+            L2-normalised features.
+        components: Number of principal components; 0 if the map was fitted to the features themselves.
+        reduce: Function from features to principal components.
     """
 
     coordinates: Array
@@ -58,51 +63,56 @@ class FeatureMap:
         components: int = 50,
         metric: str = "euclidean",
         seed: int = 0,
+        exact: tuple[int, int] = EXACT,
     ) -> FeatureMap:
-        """Fits one.
+        """Fit a map to features.
 
-        The seed fixes the map, for which UMAP arranges the points on one thread. Distances are those between principal
-        components: nearly those between features, of which few directions vary much, in a tenth of the time. Components
-        of which cosines are taken are those about zero, of features of length 1: about the mean all angles are others.
+        The same seed gives the same map; UMAP uses a single thread for this purpose.
+
+        Distances are measured between principal components. They are close to the distances between features, because
+        features vary in few directions, and take a tenth of the time. For the cosine distance, the components are those
+        of the L2-normalised features without subtraction of the mean, because subtraction would change all angles.
 
         Args:
             features: (n, d), finite.
-            n_neighbors: How many neighbours of each image are to stay near.
-            min_dist: How close points may be in the map.
-            components: Principal components that features are reduced to first, if they have more; 0 for none.
+            n_neighbors: Number of neighbours of each image that the map keeps close.
+            min_dist: Minimum distance between points on the map.
+            components: Number of principal components that the features are reduced to, if there are more features
+                than this; 0 for no reduction.
             metric: Distance between features, `euclidean` or `cosine`.
-            seed: Seed of all that is random.
+            seed: Random seed.
+            exact: Smallest and largest number of images for an exact search of neighbours.
 
         Raises:
-            UsageError: if there are too few images for so many neighbours, or UMAP is not installed.
-            LenskitError: if features are not finite, or all the same.
+            UsageError: There are too few images for this number of neighbours, or UMAP is not installed.
+            LenskitError: A feature is not finite, or all images have the same features.
         """
         x = np.asarray(features, np.float32)
         if not np.isfinite(x).all():
             raise LenskitError("some features are not finite: the encoder is broken, or was given such images")
         if len(x) < FEWEST:
-            raise UsageError(f"a map is fitted to {FEWEST} images or more, and here are {len(x)}: use more images")
+            raise UsageError(f"a map needs at least {FEWEST} images, got {len(x)}: use more images")
         if len(x) <= n_neighbors:
             raise UsageError(
-                f"a map of {n_neighbors} neighbours is fitted to more than {n_neighbors} images, and here are {len(x)}:"
-                f" use more, or --n-neighbors {len(x) - 1}"
+                f"a map with {n_neighbors} neighbours needs more than {n_neighbors} images, got {len(x)}: use more "
+                f"images, or --n-neighbors {len(x) - 1}"
             )
         if not (x.std(0) > 1e-6 * np.abs(x).mean(0)).any():
-            raise LenskitError("all images have the same features, of which there is no map: the encoder has collapsed")
+            raise LenskitError("all images have the same features, so there is no map: the encoder has collapsed")
         umap = load_umap()
         x, reduce, variance, kept = _reduced(x, components, metric, seed)
         with warnings.catch_warnings():
-            # Of eigenvectors that are not found to the last digit, and graphs in several parts: UMAP goes on with both.
+            # UMAP warns of inaccurate eigenvectors and of disconnected graphs, but handles both.
             warnings.simplefilter("ignore", UserWarning)
             fitted = umap.UMAP(
                 n_neighbors=n_neighbors, min_dist=min_dist, metric=metric, low_memory=True,
                 random_state=seed, transform_seed=seed, n_jobs=1,
-                precomputed_knn=_exact(x, n_neighbors, metric),
+                precomputed_knn=_exact(x, n_neighbors, metric) if exact[0] <= len(x) <= exact[1] else (None,) * 3,
             ).fit(x)  # fmt: skip
         return cls(np.asarray(fitted.embedding_, np.float64), variance, kept, reduce, fitted)
 
     def transform(self, features: ArrayLike) -> Array:
-        """Features (n, d) of other images to places (n, 2) in the map."""
+        """Return the coordinates (n, 2) of the features (n, d) of other images on the map."""
         x = np.asarray(features, np.float32)
         if not np.isfinite(x).all():
             raise LenskitError("some features are not finite: the encoder is broken, or was given such images")
@@ -112,20 +122,20 @@ class FeatureMap:
 
 
 def check_umap() -> None:
-    """Raises if UMAP is not installed, without the wait for its import.
+    """Check that UMAP is installed, without its slow import.
 
     Raises:
-        UsageError: saying what to install.
+        UsageError: UMAP is not installed.
     """
     if find_spec("umap") is None:
         raise UsageError("a map needs umap-learn, which is not installed: pip install umap-learn")
 
 
 def load_umap() -> ModuleType:
-    """UMAP's module, whose import takes a while: it compiles.
+    """Import the module of UMAP, which compiles functions and takes some seconds.
 
     Raises:
-        UsageError: if it is not installed, or cannot be imported.
+        UsageError: UMAP is not installed, or cannot be imported.
     """
     check_umap()
     try:
@@ -138,9 +148,11 @@ def load_umap() -> ModuleType:
 
 
 def _reduced(x: Array, components: int, metric: str, seed: int) -> tuple[Array, Callable[[Array], Array], float, int]:
-    """Principal components of features, what makes them of others, the share of variance they hold, and their number.
+    """Reduce features to principal components.
 
-    Without a reduction they are the features themselves, and their number is 0.
+    Returns:
+        The components of the features, the function that computes them, their share of the variance, and their number.
+        Without a reduction, the first is the features themselves and the number is 0.
     """
     from sklearn.decomposition import PCA, TruncatedSVD
     from sklearn.pipeline import make_pipeline
@@ -155,17 +167,17 @@ def _reduced(x: Array, components: int, metric: str, seed: int) -> tuple[Array, 
 
 
 def _exact(x: Array, k: int, metric: str) -> tuple[Any, Any, Any]:
-    """The exact neighbours of each image, and what finds those of others, as UMAP takes them; nothing where it had
-    better look for them itself."""
-    if not EXACT[0] <= len(x) <= EXACT[1]:
-        return None, None, None
+    """Return the exact neighbours of each image, in the form that UMAP takes.
+
+    These are rows, distances and a search index.
+    """
     from pynndescent import NNDescent
     from sklearn.neighbors import NearestNeighbors
 
     search = NearestNeighbors(n_neighbors=k, algorithm="brute", metric=metric).fit(x)
 
     class Exact(NNDescent):
-        """All that UMAP uses of the index that it would build."""
+        """Search index with the attributes and methods that UMAP needs."""
 
         _angular_trees = False
 
@@ -181,13 +193,16 @@ def _exact(x: Array, k: int, metric: str) -> tuple[Any, Any, Any]:
 
 @dataclass(frozen=True)
 class Trust:
-    """Trustworthiness of a map (Venna & Kaski 2001, https://doi.org/10.1007/3-540-44668-0_68): 1 if all neighbours in
-    it are neighbours in the features, about 0.5 if they are any.
+    """Trustworthiness of a map.
+
+    Source: Venna & Kaski 2001, https://doi.org/10.1007/3-540-44668-0_68.
+
+    It is 1 if all neighbours on the map are neighbours in the features, and about 0.5 for a random map.
 
     Attributes:
-        value: It, NaN if there are too few images.
-        n: Images that it was computed on.
-        k: Neighbours that were looked at.
+        value: Trustworthiness; NaN if there are too few images.
+        n: Number of images that it was computed from.
+        k: Number of neighbours of each image.
     """
 
     value: float
@@ -196,12 +211,14 @@ class Trust:
 
 
 def trustworthiness(features: ArrayLike, places: ArrayLike, k: int, metric: str = "euclidean") -> Trust:
-    """Judges a map by all features, as scikit-learn does. Memory grows with the square of n.
+    """Compute the trustworthiness of a map with scikit-learn.
+
+    Memory grows with the square of n.
 
     Args:
         features: (n, d).
-        places: (n, 2), of the same images.
-        k: Neighbours that are looked at.
+        places: (n, 2), coordinates of the same images on the map.
+        k: Number of neighbours of each image.
         metric: Distance between features.
     """
     from sklearn.manifold import trustworthiness as judge
@@ -214,15 +231,15 @@ def trustworthiness(features: ArrayLike, places: ArrayLike, k: int, metric: str 
 
 @dataclass(frozen=True)
 class Local:
-    """How well a parameter of an image is told by its neighbours.
+    """Score of the prediction of a parameter of an image from its neighbours.
 
     Attributes:
-        measure: `R2`, or `accuracy` of a class.
-        value: It, with its 95 % interval; NaN where it is not defined.
-        chance: What it is if nothing is told: 0, or the share of the commonest class.
-        n: Images judged.
-        dropped: Images left out, because their value is not known or those of all their neighbours.
-        note: Why it is not defined.
+        measure: `R2`, or `accuracy` for a class label.
+        value: Score with its 95 % interval; NaN if it is not defined.
+        chance: Score without any information: 0, or the share of the most frequent class.
+        n: Number of images in the score.
+        dropped: Number of images left out, because their value is not known or no value of a neighbour is known.
+        note: Reason why the score is not defined; empty if it is.
     """
 
     measure: str
@@ -234,7 +251,7 @@ class Local:
 
 
 def nearest(among: ArrayLike, places: ArrayLike, k: int, metric: str = "euclidean") -> NDArray[np.int64]:
-    """The numbers (n, k) of the nearest of `among` (m, d) to each of `places` (n, d)."""
+    """Return the rows (n, k) of `among` (m, d) that are nearest to `places` (n, d)."""
     from sklearn.neighbors import NearestNeighbors
 
     search = NearestNeighbors(n_neighbors=k, metric=metric).fit(np.asarray(among, np.float32))
@@ -242,12 +259,14 @@ def nearest(among: ArrayLike, places: ArrayLike, k: int, metric: str = "euclidea
 
 
 def local_predictability(neighbours: ArrayLike, values: ArrayLike, parameter: Parameter) -> Local:
-    """How well a parameter of images is the mean of their neighbours', or for a class the commonest of theirs.
+    """Score the prediction of a parameter of images from their neighbours.
+
+    The prediction is the mean of the values of the neighbours, or their most frequent class.
 
     Args:
-        neighbours: (n, k), values of the neighbours of each image, NaN where not known.
-        values: (n,), their own.
-        parameter: What the values are.
+        neighbours: (n, k), values of the neighbours of each image, NaN if not known.
+        values: (n,), values of the images themselves.
+        parameter: The parameter.
     """
     theirs, own = np.asarray(neighbours, np.float64), np.asarray(values, np.float64)
     usable = np.isfinite(own) & np.isfinite(theirs).any(1)
@@ -264,5 +283,5 @@ def local_predictability(neighbours: ArrayLike, values: ArrayLike, parameter: Pa
     among = np.unique(theirs[np.isfinite(theirs)])
     commonest = among[np.stack([(theirs == each).sum(1) for each in among]).argmax(0)]
     right = float((commonest == truth).mean())
-    low, high = binom.interval(LEVEL, n, right)  # the bootstrap of a share, in closed form
+    low, high = binom.interval(LEVEL, n, right)  # a bootstrap of a share has this closed form
     return Local(measure, Estimate(right, float(low / n), float(high / n)), float(counts.max() / n), n, dropped)

@@ -1,4 +1,4 @@
-"""Pictures of maps: the points coloured by parameters, and how well neighbours in the map tell them."""
+"""Figures of maps coloured by parameters, and of scores of neighbours."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ PANEL = 3.1
 """Width and height of a panel in inches."""
 
 UNKNOWN = "0.85"
-"""Colour of points whose value is not known: a light grey."""
+"""Colour of points without a known value: light grey."""
 
 MOST = 20
-"""Classes that are told apart by their colours, at most; more have a bar of colours in place of a legend."""
+"""Maximum number of classes in a legend; for more classes there is a colour bar."""
 
 SHOWN = 1.0, 99.0
-"""Percentiles of a parameter's values at which its colours end."""
+"""Percentiles of a parameter at the ends of its colour scale."""
 
 
 def umap_figure(
@@ -44,15 +44,17 @@ def umap_figure(
     local: Mapping[str, Mapping[str, Local]],
     title: str,
 ) -> Figure:
-    """A row for each map and a column for each parameter, whose colours mean the same in all rows.
+    """Draw maps in rows and parameters in columns.
+
+    All rows of a column have the same colour scale.
 
     Args:
-        maps: Places (n, 2) by the label of what was mapped.
-        values: For each of them, values (n,) of each parameter by name; NaN is drawn grey.
-        parameters: What the columns are coloured by.
+        maps: Coordinates (n, 2) of each map by its label.
+        values: For each map, values (n,) of each parameter by its name; NaN is drawn grey.
+        parameters: Parameter of each column.
         trust: Trustworthiness of each map.
-        local: For each map, how well neighbours in it tell each parameter.
-        title: What is shown.
+        local: For each map, predictability of each parameter from the neighbours on the map.
+        title: Title of the figure.
     """
     paints = [_Paint(each, np.concatenate([values[label][each.name] for label in maps])) for each in parameters]
     height = 1.1 + (PANEL + 0.1) * len(maps) + max(paint.height for paint in paints)
@@ -63,9 +65,9 @@ def umap_figure(
         for row, (label, places) in enumerate(maps.items()):
             panel = panels[row, column]
             _scatter(panel, places, paint.colours(values[label][parameter.name]))
-            panel.set_xlabel(_told(local[label][parameter.name]), fontsize=8)
+            panel.set_xlabel(_local_text(local[label][parameter.name]), fontsize=8)
             if column == 0:
-                panel.set_ylabel("\n".join([*wrap(as_label(label), 40), _trusted(trust[label])]), fontsize=8)
+                panel.set_ylabel("\n".join([*wrap(as_label(label), 40), _trust_text(trust[label])]), fontsize=8)
             if row == 0:
                 panel.set_title(parameter.label, fontsize=12)
         paint.explain(figure, panels[:, column])
@@ -73,11 +75,11 @@ def umap_figure(
 
 
 class _Paint:
-    """What colour a value has.
+    """Colour scale of a parameter.
 
     Args:
-        parameter: What the values are.
-        values: (n,), all that are drawn in a column.
+        parameter: The parameter.
+        values: (n,), all values in a column of the figure.
     """
 
     def __init__(self, parameter: Parameter, values: Array) -> None:
@@ -87,7 +89,7 @@ class _Paint:
             names = dict(enumerate(parameter.classes))
             present = np.unique(finite).astype(int).tolist()
             self.classes = {number: names.get(number, str(number)) for number in present}
-            # Okabe and Ito's colours are told apart best, but there are no more than eight.
+            # Okabe and Ito's palette is the easiest to distinguish, but has only eight colours.
             self.cmap = colormaps["turbo"].resampled(len(present)) if len(present) > MOST else colormaps["tab20"]
             self.palette: dict[int, Any] = {number: self.cmap(place) for place, number in enumerate(present)}
             if set(present) <= set(range(len(COLORS))):
@@ -96,19 +98,22 @@ class _Paint:
         low, high = np.percentile(finite, SHOWN) if len(finite) else (0.0, 1.0)
         self.beyond = bool(len(finite)) and (finite.min() < low or finite.max() > high)
         self.norm = Normalize(low, high if high > low else low + 1)
-        # A quantity of both signs has its middle at zero.
+        # The scale of a parameter with both signs is symmetric about zero.
         if low < 0 < high and min(-low, high) > 0.5 * max(-low, high):
             self.norm = Normalize(-max(-low, high), max(-low, high))
         self.cmap = colormaps["viridis"]
 
     @property
     def height(self) -> float:
-        """What a legend needs beneath the panels, in inches; bars of colours of other columns stand below it."""
+        """Height of the legend of classes below the panels, in inches.
+
+        It is 0 if there is a colour bar.
+        """
         listed = len(self.classes) if self.parameter.classes and len(self.classes) <= MOST else 0
         return 0.18 * -(-listed // 3) + (0.25 if listed else 0)
 
     def colours(self, values: Array) -> Array:
-        """Values (n,) to colours (n, 4)."""
+        """Return the colours (n, 4) of values (n,)."""
         colours = np.array([_rgba(UNKNOWN)] * len(values)).reshape(-1, 4)
         finite = np.isfinite(values)
         if self.parameter.classes:
@@ -119,7 +124,7 @@ class _Paint:
         return colours
 
     def explain(self, figure: Figure, panels: Array) -> None:
-        """Adds a legend of classes, or a bar of colours with the unit, beneath a column."""
+        """Add a legend of classes, or a colour bar with the unit, below a column."""
         if self.parameter.classes and len(self.classes) > MOST:
             last = len(self.classes) - 1
             norm = Normalize(-0.5, last + 0.5)
@@ -134,7 +139,7 @@ class _Paint:
             )
             names, places = list(self.classes.values()), (0, last // 2, last)
             bar.set_ticks(places, labels=[names[place][:14] for place in places])
-            bar.set_label(f"{len(names)} classes in their order: neighbours look alike", fontsize=8)
+            bar.set_label(f"{len(names)} classes; adjacent colours are similar", fontsize=8)
             bar.ax.tick_params(labelsize=7)
             return
         if self.parameter.classes:
@@ -157,11 +162,14 @@ class _Paint:
 
 
 def _scatter(panel: Axes, places: Array, colours: Array) -> None:
-    """Points no larger than there is room for, without frame or ticks: the axes of a map mean nothing."""
-    # Points of all together cover about a third of the panel.
+    """Draw the points of a map.
+
+    There are no ticks, because coordinates of a UMAP have no meaning.
+    """
+    # All points together cover about a third of the panel.
     size = float(np.clip(0.33 * (PANEL * 72) ** 2 / max(len(places), 1), 0.4, 18))
     grey = (colours[:, :3] == _rgba(UNKNOWN)[0]).all(1)
-    for which in (grey, ~grey):  # what is known lies on top
+    for which in (grey, ~grey):  # known values are drawn on top
         panel.scatter(places[which, 0], places[which, 1], s=size, c=colours[which], lw=0, alpha=0.9, rasterized=True)
     panel.set(xticks=[], yticks=[], box_aspect=1, anchor="N")
     for spine in panel.spines.values():
@@ -174,19 +182,19 @@ def _rgba(colour: Any) -> tuple[float, float, float, float]:
     return to_rgba(colour)
 
 
-def _told(local: Local) -> str:
+def _local_text(local: Local) -> str:
     about = [f"by chance {local.chance:.2f}"] if local.chance else []
     about += [f"{local.dropped} unknown"] if local.dropped else []
-    # Beneath each other: side by side they are longer than a panel, and run into those of the next.
+    # On a line of its own, because a single line would be wider than the panel.
     more = f"\n({', '.join(about)})" if about else ""
     if np.isnan(local.value.value):
         return f"{local.measure} not defined{more}"
     measure = "$R^2$" if local.measure == "R2" else local.measure
     value = f"{local.value.value:.2f}".replace("-0.00", "0.00")
-    return f"neighbours tell: {measure} = {value}{more}"
+    return f"from neighbours: {measure} = {value}{more}"
 
 
-def _trusted(trust: Trust) -> str:
+def _trust_text(trust: Trust) -> str:
     if np.isnan(trust.value):
         return f"trustworthiness not defined\n({trust.n} images for {trust.k} neighbours)"
     return f"trustworthiness {trust.value:.3f}\n(k = {trust.k}, n = {trust.n})"
@@ -195,12 +203,14 @@ def _trusted(trust: Trust) -> str:
 def local_figure(
     rows: Mapping[str, tuple[Mapping[str, Local], Mapping[str, Local]]], parameters: Sequence[Parameter], k: int
 ) -> Figure:
-    """How well neighbours tell each parameter: in the map (filled), and in the features (outlined).
+    """Draw bars of how well neighbours predict each parameter.
+
+    Filled bars are neighbours on the map, outlined bars are neighbours in the features.
 
     Args:
-        rows: For each label, what neighbours in the map and in the features tell of each parameter by name.
-        parameters: The groups of bars.
-        k: Neighbours that were looked at.
+        rows: For each label, the scores of neighbours on the map and in the features, of each parameter by its name.
+        parameters: Parameter of each group of bars.
+        k: Number of neighbours.
     """
     figure = Figure(
         figsize=(max(5.0, 1.5 + len(parameters) * (0.5 + 0.5 * len(rows))), 3.4 + 0.2 * len(rows)), layout="constrained"
@@ -230,7 +240,7 @@ def local_figure(
     name_groups(axes, [p.label for p in parameters], 12)
     kinds = {"accuracy (dotted: by chance)" if parameter.classes else "$R^2$" for parameter in parameters}
     axes.set_ylabel(" or ".join(sorted(kinds)))
-    axes.set_title(f"What the {k} nearest neighbours tell, with 95 % intervals", loc="left", fontsize=10)
+    axes.set_title(f"Prediction from the {k} nearest neighbours, with 95 % intervals", loc="left", fontsize=10)
     axes.grid(axis="y", color="0.9")
     axes.set_axisbelow(True)
     handles = _legend(rows)

@@ -1,1 +1,1 @@
-"""`lenskit neighbours`: the lenses of an archive like an image."""
+"""`lenskit neighbours`: search for the most similar lenses of an archive."""

@@ -1,4 +1,7 @@
-"""An archive of embedded images, whose images can be had again: rendered from their addresses, or read."""
+"""Archives of embedded images, and access to their images.
+
+The images are read or simulated again.
+"""
 
 from __future__ import annotations
 
@@ -28,17 +31,17 @@ from lenskit_evaluation.embed_worker import EmbedWorker, Task
 log = logging.getLogger("lenskit")
 
 CHECKED = 4
-"""Images of an archive that are embedded anew, to see whether it is this encoder that made its features."""
+"""Number of images of an archive that are embedded again, to check that this encoder made its features."""
 
 TOLERANCE = 0.02
-"""Part of a feature vector's length that it may differ by on another device."""
+"""Largest relative difference between two feature vectors that different devices may cause."""
 
 SAME = ("backbone", "input", "image_shape", "method", "pairs", "trained")
-"""What two encoders have in common that are one, of what they say of themselves."""
+"""Fields of the cards of two encoders that are equal if the encoders are the same."""
 
 
 class Images(Protocol):
-    """Gives the images (n, C, H, W) of rows of an archive."""
+    """Function that returns the images (n, C, H, W) of rows of an archive."""
 
     def __call__(self, rows: Sequence[int]) -> Tensor: ...
 
@@ -46,7 +49,10 @@ class Images(Protocol):
 def embed_archive(
     run: Run, data: str | None, *, lenses: int, seed: int, simulator: str | None, changes: Sequence[str]
 ) -> Embeddings:
-    """Embeds stored images, or so many of a simulator's lenses, in memory, as `lenskit embed` does to a file."""
+    """Embed stored images or `lenses` simulated lenses, and return the embeddings.
+
+    This is `lenskit embed` without a file.
+    """
     data = absolute_spec(data) if data else None
     task = Task(
         run=run.address, projection="none", data=data, all_views=False,
@@ -55,7 +61,7 @@ def embed_archive(
     embedder = EmbedWorker(task)
     parts = [embedder(part) for part in embedder.parts()]
     if not parts:
-        raise LenskitError(f"there are no images in {data}")
+        raise LenskitError(f"{data} holds no images")
     return Embeddings(
         np.concatenate([np.asarray(part.features) for part in parts]),
         {name: np.concatenate([part.values[name] for part in parts]) for name in parts[0].values},
@@ -68,28 +74,33 @@ def embed_archive(
 
 
 def images_of(archive: Embeddings, run: Run, encoder: Encoder, data: str | None = None) -> Images | None:
-    """What gives the images of an archive, or None if it does not say where they are, or they are not there.
+    """Return a function that reads or simulates the images of an archive.
+
+    The result is None if the archive does not record their path, or if the path no longer exists.
 
     Args:
-        archive: What `lenskit embed` wrote.
-        run: The run whose encoder it was.
-        encoder: That encoder.
-        data: Where stored images are now, `[READER:]PATH`, instead of where the archive says.
+        archive: Embeddings from `lenskit embed`.
+        run: Run of the encoder that made the embeddings.
+        encoder: This encoder.
+        data: Stored images, `[READER:]PATH`, instead of the path in the archive.
 
     Raises:
-        UsageError: if `data` holds others.
+        UsageError: `data` holds other images.
     """
     origin: Mapping[str, Any] = archive.about.get("images") or {}
     if data is None and "path" in origin:
         path = Path(origin["path"])
         if not path.exists():
-            log.warning("no pictures of neighbours: their images are no longer at %s; say where, with --data", path)
+            log.warning("no pictures of neighbours: %s no longer exists; give their images with --data PATH", path)
             return None
         data = f"{origin['reader']}:{path}{origin.get('options', '')}"
     if data is not None:
         return _stored(archive, data, encoder)
     if "simulator" not in origin:
-        log.warning("no pictures of neighbours: %s does not say where its images are; say so with --data", archive.path)
+        log.warning(
+            "no pictures of neighbours: %s does not record the path of its images; give them with --data PATH",
+            archive.path,
+        )
         return None
     section = dict(origin["simulator"])
     simulator = run.simulator(section.pop("name"), **section | simulator_options(origin.get("set", ())))
@@ -98,28 +109,30 @@ def images_of(archive: Embeddings, run: Run, encoder: Encoder, data: str | None 
 
 
 def check_archive(archive: Embeddings, encoder: Encoder, images: Images | None, run: Run) -> None:
-    """Raises unless an archive's features are those of an encoder, as far as can be seen.
+    """Check that an encoder made the features of an archive.
+
+    The check compares the number of features and the cards of the encoders. If the images are available, it also embeds
+    the first `CHECKED` images again.
 
     Raises:
-        UsageError: if they are not.
+        UsageError: Another encoder made the features.
     """
-    again = f"make them again with `lenskit embed {run.path}`"
+    again = f"make the archive again with `lenskit embed {run.path}`"
     if archive.features.shape[1] != encoder.features:
         raise UsageError(
-            f"{archive.path} holds {archive.features.shape[1]} features an image, the encoder of {run.path} makes "
+            f"{archive.path} has {archive.features.shape[1]} features per image, but the encoder of {run.path} has "
             f"{encoder.features}: {again}"
         )
     theirs = archive.about.get("encoder")
     if theirs is None:
-        log.warning("%s does not say which encoder made it: that it was that of %s is taken for granted", archive.path,
-                    run.path)  # fmt: skip
+        log.warning("%s does not record which encoder made it; the encoder of %s is assumed", archive.path, run.path)
         return
     for key in SAME:
         ours, other = _plain(encoder.card.get(key)), _plain(theirs.get(key))
         if ours != other:
             raise UsageError(
-                f"{archive.path} was made by another encoder, whose {key} is {other}, not {ours} as that of "
-                f"{run.path}: {again}"
+                f"another encoder made {archive.path}: its {key} is {other}, but the encoder of {run.path} has {ours}: "
+                f"{again}"
             )
     if images is None:
         return
@@ -129,29 +142,37 @@ def check_archive(archive: Embeddings, encoder: Encoder, images: Images | None, 
     off = np.linalg.norm(made - stored, axis=1) / np.linalg.norm(stored, axis=1).clip(1e-12)
     if off.max() > TOLERANCE:
         raise UsageError(
-            f"{archive.path} does not hold what the encoder of {run.path} makes of its images (features differ by "
+            f"{archive.path} differs from the features of the same images by the encoder of {run.path} (by "
             f"{off.max():.0%}): another encoder made it, or the images have changed; {again}"
         )
 
 
 def _stored(archive: Embeddings, data: str, encoder: Encoder) -> Images:
-    """What reads images."""
+    """Return a function that reads the stored images of an archive.
+
+    Their names are compared with the archive first.
+    """
     dataset = encoder.open(data)
     lenses, views = archive.lens, archive.view
     if len(archive) and (lenses.max() >= len(dataset) or views.max() >= dataset.views):
-        raise UsageError(f"{data} holds {len(dataset)} lenses, fewer than the archive: it is not what was embedded")
+        raise UsageError(
+            f"{data} holds {len(dataset)} lenses, fewer than the archive: give --data the images of the archive"
+        )
     for row in range(0, len(archive), max(len(archive) // 100, 1)):
         if dataset.names[lenses[row]] != archive.names[row]:
             raise UsageError(
-                f"{data} is not what was embedded: its lens {lenses[row]} is called {dataset.names[lenses[row]]}, that "
-                f"of the archive {archive.names[row]}"
+                f"lens {lenses[row]} is named {dataset.names[lenses[row]]} in {data}, but {archive.names[row]} in the "
+                "archive: give --data the images of the archive"
             )
 
     return _shown(archive, StoredLenses(dataset))
 
 
 def _shown(archive: Embeddings, lenses: LensSet) -> Images:
-    """Return the images of rows of an archive, whose numbers of lenses are rows of a lens set."""
+    """Return a function from rows of an archive to images of a lens set.
+
+    The number of a lens in the archive is its row in the lens set.
+    """
 
     def read(rows: Sequence[int]) -> Tensor:
         lens, view = archive.lens[list(rows)], archive.view[list(rows)]
@@ -165,7 +186,7 @@ def _shown(archive: Embeddings, lenses: LensSet) -> Images:
 
 
 def _plain(value: Any) -> Any:
-    """A value as JSON gives it back: lists for tuples."""
+    """Convert tuples to lists in a value, for comparison with values from JSON."""
     if isinstance(value, Mapping):
         return {key: _plain(each) for key, each in value.items()}
     return [_plain(each) for each in value] if isinstance(value, list | tuple) else value

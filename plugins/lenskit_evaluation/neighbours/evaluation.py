@@ -1,4 +1,4 @@
-"""`lenskit neighbours`: the lenses of an archive that are most like an image."""
+"""`lenskit neighbours`: search for the most similar lenses of an archive."""
 
 from __future__ import annotations
 
@@ -37,22 +37,22 @@ from lenskit_evaluation.neighbours.search import Index, Metric, check_index, sea
 log = logging.getLogger("lenskit")
 
 SHOWN = 20
-"""Queries that are drawn and printed at most; the table on disk has all."""
+"""Maximum number of query images that are drawn and printed; the table on disk has all."""
 
 TOLD = 4
-"""Parameters that are told beneath a picture where none is asked for."""
+"""Number of parameters below a picture by default, if there are no headline parameters."""
 
 
 @dataclass(frozen=True)
 class Queries:
-    """Images whose neighbours are looked for.
+    """Query images, whose neighbours are searched for.
 
     Attributes:
-        names: n names.
+        names: n names of the images.
         features: (n, d).
-        images: (m, C, H, W), the first of them, for pictures.
-        values: Values (n,) of what is known of them, by name.
-        parameters: What that is.
+        images: (m, C, H, W), the first images, for pictures.
+        values: Values (n,) of their known parameters by name.
+        parameters: These parameters.
     """
 
     names: list[str]
@@ -63,25 +63,29 @@ class Queries:
 
 
 class Neighbours(Evaluation):
-    """Find the lenses of an archive that are most like an image, with their pictures and parameters.
+    """Find the lenses of an archive that are most similar to an image.
 
-    Images are FITS files, numpy arrays (`.npy`), or whatever a reader takes (`[READER:]PATH`). The archive is a file of
-    embeddings that `lenskit embed` made with the same encoder, or stored images, or lenses of the run's simulator.
+    The results include pictures and parameters.
+
+    Images are FITS files, numpy arrays (`.npy`) or other files that a reader opens (`[READER:]PATH`). The archive is a
+    file of embeddings that `lenskit embed` made with the same encoder, or stored images, or lenses of the run's
+    simulator.
 
     Args:
-        archive: Where neighbours are looked for: a file of embeddings, or stored images, `[READER:]PATH`; without it,
-            lenses of the run's simulator.
-        k: Neighbours of each image.
-        metric: What is near: `cosine`, the angle between features; or `euclidean`, the distance between features that
-            are standardised on the archive.
-        index: How neighbours are found: `exact`, or approximate by `pynndescent` or `faiss`, which pay for thousands of
+        archive: File of embeddings, or stored images, `[READER:]PATH`, to search for neighbours; by default lenses of
+            the run's simulator.
+        k: Number of neighbours of each image.
+        metric: Distance between features: `cosine` of the angle between them, or `euclidean` after standardisation on
+            the archive.
+        index: Search method: `exact`, or approximate by `pynndescent` or `faiss`, which save time for thousands of
             images and large archives.
-        parameter: Parameter to tell beneath the pictures; may be given several times. By default the headline ones.
-        data: Where the images of a file of embeddings are, `[READER:]PATH`, if no longer where they were.
-        lenses: Simulated lenses of the archive.
-        seed: Seed of simulated lenses, and of the approximate search.
+        parameter: Parameter to show below the pictures; may be given several times. By default the headline
+            parameters.
+        data: Images of a file of embeddings, `[READER:]PATH`, if they are no longer at the path in the file.
+        lenses: Number of simulated lenses in the archive.
+        seed: Random seed of the simulated lenses and of the approximate search.
         simulator: Simulator of the archive, instead of the run's.
-        set: Option of the simulator to change, `OPTION=VALUE`.
+        set: Option of the simulator to override, `OPTION=VALUE`.
     """
 
     inputs: ClassVar[str | None] = "IMAGES"
@@ -103,22 +107,25 @@ class Neighbours(Evaluation):
         set: list[str] | None = None,
     ) -> None:
         if archive and (simulator or set):
-            raise UsageError("--archive and --simulator or --set are two archives: give one of them")
+            raise UsageError("--archive and --simulator or --set define two archives: give one of them")
         self.archive, self.k, self.metric, self.index = archive, k, metric, index
         self.parameter, self.data, self.lenses, self.seed = parameter or [], data, lenses, seed
         self.simulator, self.set = simulator, set or []
         self._embedded = bool(archive) and is_embeddings(Path(str(archive)))
         if data and not self._embedded:
-            raise UsageError("--data says where the images of a file of embeddings are: give that as --archive")
+            raise UsageError("--data gives the images of a file of embeddings: add that file with --archive PATH")
 
     def __call__(self, runs: Sequence[Run], inputs: Sequence[str] = ()) -> list[dict[str, Any]]:
-        """Returns a row for each neighbour of each image, the nearest first, and writes table and picture."""
+        """Write the table and the picture, and return the rows of the table.
+
+        There is a row for each neighbour of each image, the nearest first.
+        """
         (run,) = runs
         check_index(self.index)
         encoder = to_best_device(run.encoder())
         queries = joined([read_queries(path, encoder) for path in inputs])
         archive = Embeddings.load(str(self.archive)) if self._embedded else self._embed(run)
-        told = _told(archive, self.parameter)
+        shown = shown_parameters(archive, self.parameter)
         images = images_of(archive, run, encoder, self.data)
         if self._embedded:
             check_archive(archive, encoder, images, run)
@@ -146,8 +153,8 @@ class Neighbours(Evaluation):
                 )
                 for query, name in enumerate(queries.names[: len(queries.images)])
             ]  # fmt: skip
-            pictures = {"neighbours": neighbours_figure(drawn, told, queries.parameters, self._title(archive))}
-        columns = ["query", "rank", "neighbour", "distance", *(parameter.name for parameter in told)]
+            pictures = {"neighbours": neighbours_figure(drawn, shown, queries.parameters, self._title(archive))}
+        columns = ["query", "rank", "neighbour", "distance", *(parameter.name for parameter in shown)]
         write_results(
             [run.folder("neighbours")],
             title=self._title(archive),
@@ -174,15 +181,15 @@ class Neighbours(Evaluation):
 
 
 def read_queries(path: str, encoder: Encoder) -> Queries:
-    """Reads and embeds images.
+    """Read and embed the query images.
 
     Args:
-        path: A numpy array (H, W), (C, H, W) or (n, C, H, W) as `.npy`, or `[READER:]PATH`. Images larger than the
-            encoder takes are cut to their middle.
-        encoder: What embeds them.
+        path: `.npy` file of an array (H, W), (C, H, W) or (n, C, H, W), or `[READER:]PATH`. Images larger than the
+            input of the encoder are cropped about their centre.
+        encoder: Encoder of the images.
 
     Raises:
-        UsageError: if there are none there that the encoder takes.
+        UsageError: The path has no images, or images that the encoder cannot take.
     """
     if path.endswith(".npy") and Path(path).is_file():
         images: Tensor | Dataset = _from_numpy(Path(path), encoder)
@@ -205,10 +212,12 @@ def read_queries(path: str, encoder: Encoder) -> Queries:
 
 
 def joined(parts: Sequence[Queries]) -> Queries:
-    """Several as one; what is known of some is NaN for the others.
+    """Join several sets of query images.
+
+    A parameter that is missing from a set is NaN there.
 
     Raises:
-        LenskitError: if one parameter has different units in two.
+        LenskitError: A parameter has different units in two sets.
     """
     parameters: dict[str, Parameter] = {}
     for part in parts:
@@ -216,7 +225,7 @@ def joined(parts: Sequence[Queries]) -> Queries:
             if parameters.setdefault(parameter.name, parameter).unit != parameter.unit:
                 raise LenskitError(
                     f"{parameter.name} is in {parameter.unit or 'no unit'} for some images, and in "
-                    f"{parameters[parameter.name].unit or 'no unit'} for others: give both in one unit"
+                    f"{parameters[parameter.name].unit or 'no unit'} for others: use one unit for all"
                 )
     return Queries(
         [name for part in parts for name in part.names],
@@ -231,9 +240,9 @@ def joined(parts: Sequence[Queries]) -> Queries:
 
 
 def _from_numpy(path: Path, encoder: Encoder) -> Tensor:
-    """Images (n, C, H, W), cut to what the encoder takes."""
+    """Return the images (n, C, H, W) of a `.npy` file, cropped to the encoder."""
     try:
-        array = np.array(load_array(path))  # torch takes no array that cannot be written to
+        array = np.array(load_array(path))  # a copy, because torch takes no read-only arrays
     except (OSError, EOFError, ValueError) as error:
         raise LenskitError(f"{path} cannot be read as a numpy array: {reason(error)}") from None
     shape = encoder.image_shape
@@ -251,8 +260,11 @@ def _from_numpy(path: Path, encoder: Encoder) -> Tensor:
         raise UsageError(f"{path}: {error}") from None
 
 
-def _told(archive: Embeddings, names: Sequence[str]) -> list[Parameter]:
-    """The parameters of those names; the headline ones if there are none, or else the first few."""
+def shown_parameters(archive: Embeddings, names: Sequence[str]) -> list[Parameter]:
+    """Return the named parameters, by default the headline parameters.
+
+    If there are no headline parameters, the default is the first `TOLD`.
+    """
     parameters = {parameter.name: parameter for parameter in archive.parameters}
     for name in names:
         if name not in parameters:

@@ -1,4 +1,4 @@
-"""A picture of images and their neighbours."""
+"""Figure of query images and their neighbours."""
 
 from __future__ import annotations
 
@@ -19,26 +19,26 @@ PANEL = 1.45
 """Width and height of an image in inches."""
 
 CAPTION = 0.145
-"""Height of a line beneath an image in inches."""
+"""Height of a line of text below an image in inches."""
 
 CHARACTERS = 22
-"""How many of a name fit beneath an image."""
+"""Maximum number of characters of a name below an image."""
 
 UNITS = {"": "", "arcsec": "''", "rad": " rad", "deg": "°"}
 
 
 @dataclass(frozen=True)
 class Row:
-    """An image and its neighbours.
+    """Query image and its neighbours.
 
     Attributes:
-        name: The image's.
-        image: (C, H, W).
-        values: What is known of it.
-        neighbours: k names.
-        images: (k, C, H, W).
-        distances: (k,).
-        neighbour_values: Values (k,) by name.
+        name: Name of the query image.
+        image: (C, H, W), the query image.
+        values: Values of the known parameters of the query image by name.
+        neighbours: k names of the neighbours.
+        images: (k, C, H, W), images of the neighbours.
+        distances: (k,), distances of the neighbours.
+        neighbour_values: Values (k,) of each parameter of the neighbours by name.
     """
 
     name: str
@@ -53,13 +53,15 @@ class Row:
 def neighbours_figure(
     rows: Sequence[Row], parameters: Sequence[Parameter], own: Sequence[Parameter], title: str
 ) -> Figure:
-    """A line for each image: it, and its neighbours with their distances and parameters.
+    """Draw a row for each query image.
+
+    It shows the image, and its neighbours with distances and parameters.
 
     Args:
-        rows: At least one.
-        parameters: What is told of the neighbours.
-        own: What is known of the images, of which the same is told.
-        title: What is shown.
+        rows: One row or more.
+        parameters: Parameters to show of the neighbours.
+        own: Known parameters of the query images; those that are also in `parameters` are shown.
+        title: Title of the figure.
     """
     columns = 1 + len(rows[0].neighbours)
     height = PANEL + CAPTION * (2 + len(parameters)) + 0.1
@@ -73,8 +75,8 @@ def neighbours_figure(
         def panel(column: int, bottom: float = bottom) -> Axes:
             return figure.add_axes((column / columns + 0.02 / columns, bottom, 0.96 / columns, PANEL / total))
 
-        told = [parameter for parameter in own if parameter.name in wanted]
-        _draw(panel(0), row.image, [row.name, "(query)", *_texts(told, row.values)], frame="#D55E00")
+        known = [parameter for parameter in own if parameter.name in wanted]
+        _draw(panel(0), row.image, [row.name, "(query)", *_texts(known, row.values)], frame="#D55E00")
         for column, name in enumerate(row.neighbours):
             values = {key: float(value[column]) for key, value in row.neighbour_values.items()}
             lines = [name, f"distance {_number(row.distances[column])}", *_texts(parameters, values)]
@@ -97,7 +99,7 @@ def _texts(parameters: Sequence[Parameter], values: Mapping[str, float]) -> list
 
 
 def _text(parameter: Parameter, value: float) -> str:
-    """Such as `$\\theta_E$ = 1.23''`."""
+    """Return a parameter and its value as text, such as `$\\theta_E$ = 1.23''`."""
     symbol = parameter.label
     if np.isnan(value):
         return f"{symbol}: not known"
@@ -107,5 +109,5 @@ def _text(parameter: Parameter, value: float) -> str:
 
 
 def _number(distance: float) -> str:
-    """With as many digits as tell small ones from none."""
+    """Format a distance, with enough digits to distinguish a small distance from zero."""
     return f"{distance:.3f}" if distance >= 0.01 or distance < 1e-9 else f"{distance:.1e}"

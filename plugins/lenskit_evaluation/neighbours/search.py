@@ -1,4 +1,7 @@
-"""Nearest neighbours among features: exact, a part of a big archive at a time, or approximate."""
+"""Exact and approximate search for nearest neighbours among features.
+
+The exact search reads a large archive in parts.
+"""
 
 from __future__ import annotations
 
@@ -16,11 +19,11 @@ Metric = Literal["cosine", "euclidean"]
 Index = Literal["exact", "pynndescent", "faiss"]
 
 PART = 50_000
-"""Rows of an archive that are searched at a time."""
+"""Number of rows of an archive that are searched at a time."""
 
 
 class Matrix(Protocol):
-    """Features (n, d) in memory or on disk, of which rows can be taken."""
+    """Features (n, d) in memory or on disk, indexed by rows."""
 
     def __len__(self) -> int: ...
 
@@ -29,12 +32,14 @@ class Matrix(Protocol):
 
 @dataclass(frozen=True)
 class Space:
-    """Where distances are measured: features are brought to a form in which all are euclidean.
+    """Transformation of features to points with Euclidean distances.
+
+    Euclidean distances between the points have the same order as distances in the metric.
 
     Attributes:
-        metric: `cosine`, of features as they are; or `euclidean`, of features that are standardised on the archive.
-        mean: (d,) of the archive.
-        scale: (d,) standard deviations of the archive; one for a feature that does not vary.
+        metric: `cosine` of the features, or `euclidean` of the features standardised on the archive.
+        mean: (d,), mean features of the archive.
+        scale: (d,), standard deviations of the archive; 1 for a constant feature.
     """
 
     metric: Metric
@@ -43,15 +48,17 @@ class Space:
 
     @classmethod
     def of(cls, archive: Matrix, metric: Metric) -> Space:
-        """The space of an archive, which is read once for the euclidean distance.
+        """Return the space of an archive.
+
+        For the Euclidean distance, this reads the entire archive once.
 
         Raises:
-            LenskitError: if no feature varies.
+            LenskitError: All images have the same features.
         """
         if metric == "cosine":
             return cls(metric, np.zeros(1), np.ones(1))
         total, squares = np.zeros(1), np.zeros(1)
-        first = np.asarray(archive[:1], np.float64)  # taken off, lest the squares lose digits
+        first = np.asarray(archive[:1], np.float64)  # subtracted, so that the sum of squares loses no precision
         for _, part in _parts(archive):
             x = part.astype(np.float64) - first
             total, squares = total + x.sum(0), squares + (x**2).sum(0)
@@ -63,7 +70,7 @@ class Space:
         return cls(metric, mean + first[0], np.where(varies, scale, 1.0))
 
     def __call__(self, features: ArrayLike) -> Array:
-        """Features (n, d) to points (n, d), float32, between which euclidean distances are measured."""
+        """Return the points (n, d), float32, of features (n, d)."""
         x = np.asarray(features, np.float64)
         if self.metric == "cosine":
             x = x / np.linalg.norm(x, axis=1, keepdims=True).clip(1e-30)
@@ -72,8 +79,12 @@ class Space:
         return x.astype(np.float32)
 
     def distance(self, a: Array, b: Array) -> Array:
-        """Distances (n,) between points (n, d): 1 - cosine of the angle, or the euclidean one; exactly 0 for points
-        that are the same."""
+        """Return the distances (n,) between points (n, d).
+
+        They are 1 - cosine of the angle, or Euclidean distances.
+
+        The distance between equal points is exactly 0.
+        """
         squared = ((a.astype(np.float64) - b) ** 2).sum(-1)
         return squared / 2 if self.metric == "cosine" else np.sqrt(squared)
 
@@ -81,28 +92,28 @@ class Space:
 def search(
     archive: Matrix, queries: ArrayLike, k: int, *, metric: Metric = "cosine", index: Index = "exact", seed: int = 0
 ) -> tuple[NDArray[np.int64], Array]:
-    """The nearest rows of an archive.
+    """Return the rows of an archive that are nearest to each query.
 
     Args:
         archive: (n, d).
         queries: (m, d).
-        k: Neighbours of each query.
-        metric: What is near; see `Space`.
-        index: `exact`; or approximate by `pynndescent` or `faiss` (a graph, HNSW), whose index is built first, which
-            pays for many queries only.
-        seed: Seed of `pynndescent`.
+        k: Number of neighbours of each query.
+        metric: Distance between features; see `Space`.
+        index: `exact`, or approximate by `pynndescent` or `faiss` (HNSW graph). The approximate search first builds an
+            index, which saves time only for many queries.
+        seed: Random seed of `pynndescent`.
 
     Returns:
-        Rows (m, k), the nearest first, and distances (m, k). Distances are computed anew from the features, whatever
-        found the rows.
+        Row numbers (m, k), the nearest first, and distances (m, k). The distances are always computed from the
+        features, not taken from the index.
 
     Raises:
-        UsageError: if there are fewer rows than neighbours, or what finds them is not installed.
-        LenskitError: if features are all the same.
+        UsageError: The archive has fewer than k rows, or the package of the index is not installed.
+        LenskitError: All images have the same features, or an approximate search found too few neighbours.
     """
     if len(archive) < k:
         raise UsageError(
-            f"{k} neighbours are wanted, and the archive holds {len(archive)} images: use --k {len(archive)} or less"
+            f"--k {k} is more than the {len(archive)} images of the archive: use --k {len(archive)} or less"
         )
     space = Space.of(archive, metric)
     points = space(queries)
@@ -120,10 +131,10 @@ def search(
 
 
 def check_index(index: Index) -> None:
-    """Raises if what the index needs is not installed.
+    """Check that the package of an index is installed.
 
     Raises:
-        UsageError: saying what to install.
+        UsageError: The package cannot be imported.
     """
     if index != "exact":
         _load(index)
@@ -171,7 +182,7 @@ def _faiss(held: Array, points: Array, k: int) -> NDArray[np.int64]:
     graph = faiss.IndexHNSWFlat(held.shape[1], 32)
     graph.hnsw.efConstruction, graph.hnsw.efSearch = 200, max(128, 4 * k)
     threads = faiss.omp_get_max_threads()
-    faiss.omp_set_num_threads(1)  # several build another graph each time
+    faiss.omp_set_num_threads(1)  # with several threads, the graph is different each time
     graph.add(held)
     faiss.omp_set_num_threads(threads)
     return np.asarray(graph.search(points, k)[1], np.int64)

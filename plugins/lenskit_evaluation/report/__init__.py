@@ -1,1 +1,1 @@
-"""`lenskit report`: runs side by side, in one page."""
+"""`lenskit report`: one page that compares runs side by side."""

@@ -1,4 +1,4 @@
-"""`lenskit report`: runs side by side, in one page."""
+"""`lenskit report`: one page that compares runs side by side."""
 
 from __future__ import annotations
 
@@ -32,15 +32,15 @@ from lenskit_evaluation.report.page import Chapter, page
 log = logging.getLogger("lenskit")
 
 FIRST = ("probe", "invariance", "transfer", "finetune", "umap", "anomaly")
-"""Evaluations in the order in which they are shown; whatever others there are come behind, by name."""
+"""Order of the evaluations on the page; other evaluations follow in alphabetical order."""
 
 
 WHO = ("runs", "subjects")
-"""Settings of earlier versions that say who was judged, and not how."""
+"""Settings of earlier versions that name the runs, not the options of the evaluation."""
 
 
 class Outcome(Record):
-    """Fields of a `results.json` that a page shows."""
+    """Fields of a `results.json` that the page shows."""
 
     id: str | None = None
     evaluation: str | None = None
@@ -55,19 +55,19 @@ class Outcome(Record):
 
 FORMER_PAGE = re.compile(r"<!doctype html>.*<style>\n:root \{ color-scheme: light; \}\nbody .*<h1>", re.DOTALL)
 FORMER_TABLE = re.compile(r"# [^\n]*\n\n\| run \| state \| recipe \| method \| pairs \| backbone \|")
-"""Beginnings of pages and tables of earlier versions, which have no mark."""
+"""Beginnings of pages and tables of earlier versions, which had no stamp of lenskit."""
 
 
 @dataclass
 class Finding:
-    """What an evaluation wrote about some runs.
+    """Outcome of an evaluation of one or several runs.
 
     Attributes:
-        evaluation: Its name; a folder in its folder has both names.
-        folder: Where it is.
-        results: What is in `results.json`.
-        runs: Labels of the runs that hold this outcome.
-        title: The evaluation's name, and a number where runs were judged in different ways.
+        evaluation: Name of the evaluation, followed by the subfolder of the outcome, if there is one.
+        folder: Folder of the outcome.
+        results: Content of `results.json`.
+        runs: Labels of the runs that contain this outcome.
+        title: Name of the evaluation, with a number if runs were evaluated with different settings or data.
     """
 
     evaluation: str
@@ -78,17 +78,21 @@ class Finding:
 
     @property
     def way(self) -> str:
-        """What the figures depend on beside the runs: those of different data do not compare."""
+        """Digest of the settings and the data.
+
+        Only figures with the same digest can be compared.
+        """
         origin = self.results.get("origin")
-        left_out = {*WHO, *(("data", "inputs") if origin else ())}  # which the origin has, in one spelling
+        # The same data can be spelled in several ways in the settings, but not in the origin.
+        left_out = {*WHO, *(("data", "inputs") if origin else ())}
         settings = {key: value for key, value in (self.results.get("settings") or {}).items() if key not in left_out}
         return digest(settings, origin)
 
     def figures(self, run: Run) -> Mapping[str, Any]:
-        """The few figures of a run that count.
+        """Return the summary figures of a run.
 
-        An outcome names its runs by their identities; one of an earlier version, by their names in its settings. A name
-        counts only among several such runs, or if runs of one identity have different figures.
+        An outcome lists its runs by their identities, or by their names if an earlier version wrote it. The name
+        decides only if several runs with the same identity have different figures.
         """
         summary = self.results.get("summary") or {}
         subjects, settings = self.results.get("subjects"), self.results.get("settings") or {}
@@ -100,20 +104,22 @@ class Finding:
             labels = [label for label in labels if label == run.name]
             if not labels:
                 results = self.folder / "results.json"
-                log.info("%s does not say which figures are of %s: evaluate again", results, run.title)
+                log.info("%s does not show which figures belong to %s: evaluate again", results, run.title)
         return summary[labels[0]] if labels else {}
 
 
 class Report(Evaluation):
-    """Runs side by side: one self-contained HTML page, and one table in Markdown.
+    """Write a report that compares runs, as HTML and Markdown.
 
-    The page has the configurations where they differ, the curves of training, and the table and the pictures of each
-    evaluation that was made of the runs, whoever wrote it: `lenskit report` makes none itself. The table has a row for
-    each run with the few figures that count.
+    There is one self-contained HTML page, and one table in Markdown.
+
+    The page shows the differences between the configurations, the training curves, and the table and the pictures of
+    each evaluation of the runs. `lenskit report` shows the evaluations that exist, also those of plugins, and starts
+    none. The table has a row for each run with the summary figures of these evaluations.
 
     Args:
-        output: The page to write, or a folder for `report.html`; the table lies beside it, with the ending `.md`.
-        title: What the page is called.
+        output: Page to write, or folder for `report.html`; the table gets the same name with the ending `.md`.
+        title: Title of the page.
     """
 
     files: ClassVar[tuple[str, ...]] = ()
@@ -124,17 +130,17 @@ class Report(Evaluation):
         self.output, self.title = in_folder(output, "report.html"), title
         self._in_folder = self.output != Path(output)
         if self.output.suffix not in (".html", ".htm"):
-            raise UsageError(f"--output takes the name of a page, such as report.html, got {output}")
+            raise UsageError(f"--output takes the name of an HTML file, such as report.html, got {output}")
 
     def __call__(self, runs: Sequence[Run], inputs: Sequence[str] = ()) -> list[dict[str, Any]]:
-        """Writes both files, and returns the table's rows."""
+        """Write the page and the table, and return the rows of the table."""
         named = labelled(runs)
         if not self._in_folder and not self.output.parent.is_dir():
             raise UsageError(f"there is no folder {self.output.parent} to write {self.output.name} into")
         table = self.output.with_suffix(".md")
         check_output(self.output, ours=lambda path: is_stamped(path) or _is_former(path, FORMER_PAGE))
         if os.path.lexists(table) and not (is_stamped(table) or _is_former(table, FORMER_TABLE)):
-            raise UsageError(f"{table} is there already, beside which the page would lie: choose another --output")
+            raise UsageError(f"{table} exists already, and the table would overwrite it: choose another --output")
         findings = _findings(named)
         rows = _overview(named, findings)
         for label, first in _copies(named).items():
@@ -148,7 +154,7 @@ class Report(Evaluation):
         show(_figures_first(rows), self.title, table)
         bare = [label for label in named if not any(label in finding.runs for finding in findings)]
         if bare:
-            log.info("not evaluated yet: %s (`lenskit probe RUN` and others do)", ", ".join(bare))
+            log.info("not evaluated yet: %s (use `lenskit probe RUN`, for example)", ", ".join(bare))
         log.info("page: %s", self.output)
         log.info("table: %s", table)
         return rows
@@ -159,19 +165,23 @@ def _is_former(path: Path, beginning: re.Pattern[str]) -> bool:
 
 
 def _findings(runs: Mapping[str, Run]) -> list[Finding]:
-    """What evaluations wrote, each outcome once however many runs it is in."""
+    """Return the outcomes of all evaluations of the runs.
+
+    An outcome that several runs contain is listed once.
+    """
     unique: dict[tuple[str, str], Finding] = {}
     for label, run in runs.items():
         for file in _results(run):
             try:
                 results = load_json(file, where=f"{file} is damaged: it")
             except LenskitError as error:
-                log.warning("%s; it is not shown: remove it, or evaluate again with --overwrite", error)
+                log.warning("%s; the report leaves it out: remove it, or evaluate again with --overwrite", error)
                 continue
             try:
                 checked(results, str(file), Outcome)
             except LenskitError as error:
-                log.warning("%s: it is not shown", error)  # strangers may have other uses for a name
+                # A plugin's evaluation may use the names of these fields for something else.
+                log.warning("%s: the report leaves it out", error)
                 continue
             first, *inner = file.parent.relative_to(_evaluations(run)).parts or [""]
             evaluation = "/".join([results.get("evaluation") or first, *inner])
@@ -188,7 +198,7 @@ def _findings(runs: Mapping[str, Run]) -> list[Finding]:
 
 
 def _evaluations(run: Run) -> Path:
-    """The folder of a run's evaluations, or of its best encoder's."""
+    """Return the folder of the evaluations of a run, or of its best encoder."""
     folder = run.path / "evaluations"
     return folder / "best" if run.best else folder
 
@@ -201,7 +211,10 @@ def _results(run: Run) -> Iterator[Path]:
 
 
 def _copies(runs: Mapping[str, Run]) -> dict[str, str]:
-    """Labels of runs that are copies, and the label of the first run of the same identity."""
+    """Return the labels of copied runs, with the label of the original.
+
+    A copy has the same identity as an earlier run in the list.
+    """
     first: dict[str, str] = {}
     for label, run in runs.items():
         first.setdefault(run.id, label)
@@ -209,7 +222,7 @@ def _copies(runs: Mapping[str, Run]) -> dict[str, str]:
 
 
 def _overview(runs: Mapping[str, Run], findings: Sequence[Finding]) -> list[dict[str, Any]]:
-    """A row for each run: what it is, how far it is, and what counts of what evaluations found."""
+    """Return a row for each run: configuration, progress and summary figures."""
     rows = []
     for (label, run), state in zip(runs.items(), compare_runs([r.path for r in runs.values()]).runs, strict=True):
         row: dict[str, Any] = {
@@ -233,7 +246,10 @@ def _overview(runs: Mapping[str, Run], findings: Sequence[Finding]) -> list[dict
 
 
 def _figures_first(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """The same rows with figures before the names of components: a terminal shows as many columns as fit."""
+    """Move figures before names of components.
+
+    A terminal shows only the first columns of a wide table.
+    """
     columns = dict.fromkeys(column for row in rows for column in row)
     last = [column for column in ("note", "batches", "method", "pairs", "backbone", "recipe") if column in columns]
     order = [*(column for column in columns if column not in last), *last]
@@ -245,7 +261,10 @@ def _number(value: Any) -> Any:
 
 
 def _training(runs: Sequence[Run]) -> Iterator[Chapter]:
-    """How runs differ, and their curves."""
+    """Yield the chapters on the configurations and the training curves.
+
+    The first chapter lists the differences between the configurations.
+    """
     paths = list(dict.fromkeys(run.path for run in runs))
     comparison = compare_runs(paths)
     names = [run.path for run in comparison.runs]
@@ -267,7 +286,10 @@ def _training(runs: Sequence[Run]) -> Iterator[Chapter]:
 
 
 def _pictures(finding: Finding) -> list[Path]:
-    """The pictures that an evaluation names, or else those that lie there."""
+    """Return the pictures that an outcome lists.
+
+    If it has no list, return all PNG files in its folder.
+    """
     named = finding.results.get("pictures")
     if named is None:
         return sorted(finding.folder.glob("*.png"))
@@ -276,7 +298,7 @@ def _pictures(finding: Finding) -> list[Path]:
 
 
 def _chapter(finding: Finding) -> Chapter:
-    """An evaluation as it lies on disk."""
+    """Return the chapter of an outcome, with the table and the pictures of its folder."""
     table, about = finding.results.get("table"), finding.results.get("title")
     settings = finding.results.get("settings")
     return Chapter(

@@ -1,4 +1,4 @@
-"""A page of tables and pictures in one HTML file that needs nothing else: no script, no network."""
+"""Self-contained HTML page of tables and pictures, without scripts."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from jinja2 import Template
 from lenskit.evaluation import as_text, stamp
 
 NUMBER = tuple("-+.0123456789")
-"""What numbers begin with."""
+"""Characters that a number can begin with."""
 
 
 @dataclass(frozen=True)
 class Chapter:
-    """A part of the page.
+    """Chapter of the page.
 
     Attributes:
-        title: Its heading.
+        title: Heading.
         tables: Rows of each table.
-        pictures: Name and PNG file of each picture, shown below the tables.
-        text: A sentence above them.
-        folded: Texts that are shown when they are asked for, by what they are.
+        pictures: Name and PNG data of each picture, shown below the tables.
+        text: Sentence above the tables.
+        folded: Texts that the reader can unfold, by their title.
     """
 
     title: str
@@ -36,13 +36,13 @@ class Chapter:
 
 
 def page(title: str, chapters: Sequence[Chapter]) -> str:
-    """The page's HTML; all that is given is text, and shown as such."""
+    """Return the HTML of the page; all texts are escaped, so none can act as HTML."""
     text = files(__package__).joinpath("page.html").read_text(encoding="utf-8")
     template = Template(text, autoescape=True, trim_blocks=True, keep_trailing_newline=True)
     return template.render(title=title, chapters=chapters, stamp=stamp(), cells=_cells, base64=b64encode)
 
 
 def _cells(rows: Sequence[Mapping[str, Any]]) -> tuple[list[dict[str, str]], set[str]]:
-    """The cells of a table as text, and the columns in which all are numbers."""
+    """Return the cells of a table as text, and the names of the columns of numbers."""
     lines = as_text(rows)
     return lines, {name for name in (lines or [{}])[0] if all(line[name].startswith(NUMBER) for line in lines)}

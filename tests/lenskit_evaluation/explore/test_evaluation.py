@@ -1,4 +1,4 @@
-"""`lenskit explore`: which lenses are on the page, with which pictures, and what is said where there can be none."""
+"""Tests of `lenskit explore`: lenses and pictures on the page, and errors."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from lenskit_evaluation.explore.evaluation import Explore
 
 
 def features(n: int = 40) -> np.ndarray:
-    """Features of lenses along a line."""
+    """Return features of lenses along a line."""
     return np.linspace(0, 1, n)[:, None] + 0.01 * np.random.default_rng(0).normal(size=(n, 4))
 
 
 def on_page(path: Path) -> dict[str, int]:
-    """How many sheets and header lines a page has."""
+    """Return the numbers of sheets and of header lines of a page."""
     html = path.read_text(encoding="utf-8")
     return {"sheets": len(re.findall(r"^\.sheet-\d", html, re.MULTILINE)), "none": html.count("There are no pictures")}
 
 
-@pytest.mark.slow  # UMAP compiles when it is first used
+@pytest.mark.slow  # UMAP compiles at its first use
 def test_a_page_of_a_run_of_stored_images_and_of_embeddings(run: Run, images: Path, tmp_path: Path) -> None:
     (found,) = lenskit.evaluate("explore", run, lenses=40, n_neighbors=5, seed=3)
     assert found.page == run.folder("explore") / "explore.html"
@@ -42,7 +42,7 @@ def test_a_page_of_a_run_of_stored_images_and_of_embeddings(run: Run, images: Pa
     assert "<p>40 simulated lenses (blobs@lenskit-ssl-toys, seed 3), never trained on.</p>" in html
     assert f"trustworthiness {found.trustworthiness:.3f} of 40 lenses.</p>" in html
 
-    # The same lenses have the same places; a page need not lie in the run.
+    # The same lenses have the same coordinates, and the page can be outside the run.
     output = tmp_path / "again.html"
     (again,) = Explore(lenses=40, n_neighbors=5, seed=3, output=str(output))([run])
     assert again.page == output
@@ -59,7 +59,7 @@ def test_a_page_of_a_run_of_stored_images_and_of_embeddings(run: Run, images: Pa
     (bare,) = lenskit.evaluate("explore", own, n_neighbors=5)
     assert bare.page == tmp_path / "own.npz-evaluations" / "explore" / "explore.html"
     assert on_page(bare.page) == {"sheets": 0, "none": 1}
-    # What lies along a line does so on the map: neighbours are nearer than others.
+    # Neighbours on the line are closer on the map than other lenses.
     steps = np.linalg.norm(np.diff(bare.places, axis=0), axis=1)
     assert np.median(steps) < 0.3 * np.linalg.norm(bare.places - np.roll(bare.places, 20, axis=0), axis=1).mean()
     named = Embeddings(features(12), names=stored.names, path=tmp_path / "named.npz")
@@ -90,12 +90,12 @@ def test_one_file_is_of_one_run(run: Run, tmp_path: Path) -> None:
 
 def test_embeddings_have_the_pictures_of_their_names_or_none(images: Path, tmp_path: Path) -> None:
     path = tmp_path / "own.npz"
-    with pytest.raises(UsageError, match="holds no image of 0, and of 40 of 40 embeddings"):
+    with pytest.raises(UsageError, match="has no image named 0; images of 40 of 40 embeddings are missing"):
         Explore(data=str(images))([Embeddings(features(), path=path)])
     twice = Embeddings(features(), names=["blob00"] * 40, path=path)
     with pytest.raises(UsageError, match="not unique"):
         Explore(data=str(images))([twice])
-    with pytest.raises(UsageError, match="nothing is simulated for them"):
+    with pytest.raises(UsageError, match="leave out --simulator and --set"):
         Explore(simulator="blobs")([Embeddings(features(), path=path)])
     with pytest.raises(UsageError, match="14 lenses are too few"):
         Explore()([Embeddings(features(14), path=path)])

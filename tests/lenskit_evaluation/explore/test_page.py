@@ -1,4 +1,4 @@
-"""The page of `lenskit explore` in a browser without a screen, and without a network."""
+"""Tests of the page of `lenskit explore` in a headless browser without network."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ PARAMETERS = [
 
 
 def lenses() -> Shown:
-    """Lenses on a grid, of which each has a picture of its own colour."""
+    """Return lenses on a grid, each with a picture in a different colour."""
     number = np.arange(LENSES)
     colours = np.random.default_rng(1).integers(0, 256, (LENSES, 3))
     pictures = np.broadcast_to(colours[:, None, None].astype(np.uint8), (LENSES, 16, 16, 3))
@@ -63,7 +63,7 @@ def html(shown: Shown) -> str:
 
 
 class Browser:
-    """Chromium with the page."""
+    """Chromium with the open page."""
 
     def __init__(self, driver: Any) -> None:
         self.driver = driver
@@ -88,7 +88,7 @@ class Browser:
         return self.script("return [...document.querySelectorAll(arguments[0])].map(e => e.textContent)", selector)
 
     def place(self, lens: int) -> tuple[int, int]:
-        """Where a lens is on the screen."""
+        """Return the position of a lens on the screen."""
         code = """
             const map = Bokeh.index.get_by_id(Bokeh.documents[0].get_model_by_name("map").id);
             const {x, y} = map.model.renderers[0].data_source.data, {x_scale, y_scale} = map.frame;
@@ -99,7 +99,7 @@ class Browser:
         return round(x), round(y)
 
     def point(self, *places: tuple[int, int], drag: bool = False) -> None:
-        """Moves the pointer to places, one after the other; with its button down from the first to the last."""
+        """Move the pointer to several places, with the button down from first to last."""
         from selenium.webdriver.common.action_chains import ActionChains
 
         actions = ActionChains(self.driver, duration=20)
@@ -112,7 +112,7 @@ class Browser:
         actions.perform()
 
     def choose(self, parameter: int) -> None:
-        """Colours by a parameter, from the keyboard."""
+        """Choose the colouring parameter with the keyboard."""
         from selenium.webdriver.common.keys import Keys
 
         select = self.driver.find_element("id", "parameter")
@@ -120,7 +120,7 @@ class Browser:
         self.wait(lambda: select.get_property("value") == str(parameter))
 
     def pixel(self, place: tuple[int, int]) -> np.ndarray:
-        """The colour of the screen there, 0 to 1."""
+        """Return the colour of the screen at a position, 0 to 1."""
         return imread(io.BytesIO(self.driver.get_screenshot_as_png()))[place[1], place[0], :3]
 
     def select(self, *corners: tuple[int, int]) -> None:
@@ -155,7 +155,7 @@ def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
 
 @pytest.fixture(scope="module")
 def opened(chromium: Browser, html: str, tmp_path_factory: pytest.TempPathFactory) -> Browser:
-    """The browser with the page, opened once."""
+    """Browser with the page, opened once for all tests."""
     path = tmp_path_factory.mktemp("page") / "page.html"
     path.write_text(html, encoding="utf-8")
     chromium.open(path)
@@ -164,16 +164,16 @@ def opened(chromium: Browser, html: str, tmp_path_factory: pytest.TempPathFactor
 
 @pytest.fixture
 def browser(opened: Browser) -> Iterator[Browser]:
-    """The page as it was opened; and no test may have broken it."""
+    """Browser with the page in its initial state; check for script errors after the test."""
     yield opened
     opened.clear()
     opened.choose(0)
-    assert opened.script("return document.documentElement.dataset.broken") is None  # an alert raises in selenium
+    assert opened.script("return document.documentElement.dataset.broken") is None  # selenium raises an error if there is an alert
     assert [entry for entry in opened.driver.get_log("browser") if entry["level"] == "SEVERE"] == []
 
 
 class Loaded(HTMLParser):
-    """What a page asks for."""
+    """Parser that collects the resources that a page loads."""
 
     def __init__(self, html: str) -> None:
         super().__init__()
@@ -247,7 +247,7 @@ def test_another_parameter_gives_other_colours(browser: Browser, shown: Shown) -
 
 
 def histograms(browser: Browser) -> list[dict[str, list[float]]]:
-    """The bars of each histogram."""
+    """Return the bars of each histogram."""
     code = """
         const models = arguments[0].map((_, i) => Bokeh.documents[0].get_model_by_name(`histogram-${i}`));
         return models.map(({renderers}) => Object.fromEntries(
@@ -297,7 +297,7 @@ def test_without_pictures_and_parameters_the_map_is_there(chromium: Browser, sho
     path = tmp_path / "bare.html"
     path.write_text(page(bare), encoding="utf-8")
     chromium.open(path)
-    assert chromium.texts("header p") == ["There are no pictures: these are features without their images."]
+    assert chromium.texts("header p") == ["There are no pictures, because a file of embeddings contains no images."]
     assert chromium.texts("main label") == []
     assert chromium.texts("#gallery button") == list(shown.names)
     chromium.point((5, 5), chromium.place(33))

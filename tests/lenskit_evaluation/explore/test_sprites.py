@@ -1,4 +1,4 @@
-"""Thumbnails on sheets: each where the page looks for it."""
+"""Tests of thumbnails on sheets: each is at the position that the page expects."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_each_thumbnail_lies_in_its_place() -> None:
     assert [sheet.shape for sheet in sheets] == [(COLUMNS * 12, COLUMNS * 12, 3)] * 2
     for lens in (0, 1, COLUMNS, EACH - 1, EACH, EACH + 4):
         row, column = divmod(lens % EACH, COLUMNS)
-        # Its middle: the borders of JPEG's blocks of 8 are not those of thumbnails of 12.
+        # Only the centre, because JPEG blocks of 8 pixels overlap the borders of thumbnails of 12 pixels.
         found = sheets[lens // EACH][12 * row + 4 : 12 * row + 8, 12 * column + 4 : 12 * column + 8].mean((0, 1))
         assert found == pytest.approx(pictures[lens, 0, 0].astype(float), abs=20)
     assert sheets[1][24:].max() < 10
@@ -43,7 +43,7 @@ def test_the_rules_hold_the_sheets() -> None:
 @pytest.mark.parametrize("channels", [1, 2, 4])
 def test_thumbnails_look_like_what_lenskit_show_draws(channels: int) -> None:
     images = torch.randn(3, channels, 20, 20, generator=torch.Generator().manual_seed(0))
-    images[:, 0, 2:6, 10:14] += 30  # near the bottom, where an image's first rows are
+    images[:, 0, 2:6, 10:14] += 30  # near the bottom, because the first row of an image is at the bottom
     found = thumbnails(images, 20)
     assert found.dtype == np.uint8
     expected = np.stack([colours(image) for image in Preprocess("asinh")(images).numpy()])[:, ::-1]
@@ -56,6 +56,6 @@ def test_thumbnails_look_like_what_lenskit_show_draws(channels: int) -> None:
 
 def test_what_is_drawn_does_not_depend_on_the_unit() -> None:
     images = torch.randn(2, 1, 16, 16, generator=torch.Generator().manual_seed(0))
-    # The stretch is of the noise, but for the last digit.
+    # The stretch scales with the noise, up to rounding.
     difference = thumbnails(images, 8).astype(int) - thumbnails(1e-20 * images, 8).astype(int)
     assert np.abs(difference).max() <= 1

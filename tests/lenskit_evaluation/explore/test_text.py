@@ -1,4 +1,4 @@
-"""Symbols as plain text."""
+"""Tests of symbols as plain text."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`lenskit umap`."""
+"""Tests of `lenskit umap`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ KIND = Parameter("kind", classes=("blob", "a|b <i>", "ring"))
 
 
 def embeddings(path: Path, n: int = 120, **options: object) -> Embeddings:
-    """Features that tell the width, with a width that is not known and a class that is not told."""
+    """Return features that determine the width but not the class; one width is unknown."""
     rng = np.random.default_rng(1)
     width = rng.uniform(1, 3, n)
     features = np.stack([np.sin((number + 1) * width) for number in range(12)], 1) + 0.01 * rng.normal(size=(n, 12))
@@ -40,7 +40,7 @@ def test_a_run_above_embeddings(run: Run, tmp_path: Path) -> None:
     results = json.loads((folder / "results.json").read_text())
     assert list(results["maps"]) == ["blobs", "features"]
     told = results["maps"]["features"]
-    assert (told["fitted"], told["shown"]) == (60, 30)  # no more than a quarter is shown
+    assert (told["fitted"], told["shown"]) == (60, 30)  # at most a quarter is shown
     assert told["trustworthiness"]["k"] == 8
     assert told["local"]["width"]["value"]["value"] > 0.8
     assert told["local"]["width"]["dropped"] > 0
@@ -50,7 +50,7 @@ def test_a_run_above_embeddings(run: Run, tmp_path: Path) -> None:
         rows = list(csv.DictReader(table))
     assert len(rows) == 30
     assert set(rows[0]) == {"name", "umap_1", "umap_2", "width", "kind"}
-    # Each name stands beside its own values.
+    # Each name is in the row of its own values.
     source = Embeddings.load(file)
     for row in rows:
         assert float(row["kind"]) == source.values["kind"][source.names.index(row["name"])]
@@ -60,10 +60,10 @@ def test_classes_have_a_legend_and_an_accuracy(tmp_path: Path) -> None:
     subject = embeddings(tmp_path / "f.npz")
     found = Umap(color=["kind", "width"], n_neighbors=5)([subject])["f"]
     assert found.local["kind"].measure == "accuracy"
-    assert found.local["kind"].value.value < 0.7  # nothing tells the class
+    assert found.local["kind"].value.value < 0.7  # the features are independent of the class
     assert found.local["width"].measure == "R2"
     assert found.places.shape == (30, 2)
-    # The 12 features are fewer than the components that they might have been reduced to.
+    # 12 features are fewer than the default number of components, so they are not reduced.
     assert found.components == 0
     told = json.loads((subject.folder("umap") / "results.json").read_text())
     assert "euclidean distance between features, seed 0" in told["title"]
@@ -71,9 +71,9 @@ def test_classes_have_a_legend_and_an_accuracy(tmp_path: Path) -> None:
 
 def test_what_cannot_be_shown_is_one_line(tmp_path: Path) -> None:
     subject = embeddings(tmp_path / "f.npz")
-    with pytest.raises(UsageError, match="no parameter 'widht' to colour f by; there are width, kind"):
+    with pytest.raises(UsageError, match="f has no parameter 'widht' to colour by; it has width, kind"):
         Umap(color=["widht"])([subject])
-    with pytest.raises(UsageError, match="none is recorded"):
+    with pytest.raises(UsageError, match="no parameter is known in all"):
         Umap()([Embeddings(np.random.default_rng(0).normal(size=(40, 3)), path=tmp_path / "g.npz")])
     other = embeddings(tmp_path / "g.npz", parameters=[Parameter("width", "deg"), KIND])
     with pytest.raises(LenskitError, match="width is in arcsec for f, but in deg for g"):

@@ -1,4 +1,4 @@
-"""Maps of features, and how far they are to be trusted."""
+"""Tests of UMAPs of features and of their quality measures."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
 
 from lenskit.errors import LenskitError, UsageError
 from lenskit.kinds.parameter import Parameter
-from lenskit_evaluation.maps import feature_map
 from lenskit_evaluation.maps.feature_map import FeatureMap, local_predictability, nearest, trustworthiness
 
 WIDTH = Parameter("width", "arcsec")
@@ -19,7 +18,7 @@ KIND = Parameter("kind", classes=("a", "b", "c"))
 
 
 def made(n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Features of 30 numbers on a curve with some noise, and the place along it."""
+    """Return 30 noisy features on a curve, and the position along the curve."""
     rng = np.random.default_rng(seed)
     place = rng.uniform(0, 1, n)
     curve = np.stack([np.sin((number + 1) * place / 5) for number in range(30)], axis=1)
@@ -49,27 +48,26 @@ def test_others_are_placed_beside_those_like_them(fitted: FeatureMap) -> None:
 
 def test_components_keep_the_angles_between_positive_features() -> None:
     rng = np.random.default_rng(0)
-    # Five hidden directions and a brightness, of which an angle knows nothing.
+    # Five hidden directions, and a brightness that does not change angles.
     x = rng.gamma(1, 1, (300, 5)) @ rng.gamma(1, 1, (5, 40)) * rng.uniform(0.3, 3, (300, 1))
     x = (x + 0.02 * rng.random(x.shape)).astype(np.float32)
     found = FeatureMap.fit(x[:200], n_neighbors=5, components=8, metric="cosine")
     near = nearest(x[:200], x[200:], 15, "cosine")
     kept = nearest(found.reduce(x[:200]), found.reduce(x[200:]), 15, "cosine")
     overlap = np.mean([np.isin(a, b).mean() for a, b in zip(near, kept, strict=True)])
-    assert overlap > 0.98  # 0.3 of components about the mean
+    assert overlap > 0.98  # 0.3 for components after subtraction of the mean
     assert (found.components, found.variance) == (8, pytest.approx(1, abs=1e-3))
 
 
-def test_neighbours_found_by_trying_all_make_as_good_a_map(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(feature_map, "EXACT", (50, 1000))
-    found = FeatureMap.fit(made(120)[0], components=5, seed=3)
+def test_an_exact_search_of_neighbours_makes_as_good_a_map() -> None:
+    found = FeatureMap.fit(made(120)[0], components=5, seed=3, exact=(50, 1000))
     others, _ = made(40, seed=1)
     assert trustworthiness(others, found.transform(others), 5).value > 0.9
 
 
 def test_what_cannot_be_mapped_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     features, _ = made(20)
-    with pytest.raises(UsageError, match="more than 25 images, and here are 20"):
+    with pytest.raises(UsageError, match="more than 25 images, got 20"):
         FeatureMap.fit(features, n_neighbors=25)
     with pytest.raises(LenskitError, match="collapsed"):
         FeatureMap.fit(np.ones((40, 3)))
@@ -121,12 +119,12 @@ def test_trustworthiness_is_not_defined_for_few() -> None:
 
 
 def test_few_images_are_refused_or_mapped_as_is_advised() -> None:
-    """As of lmcinnes/umap#201: a map of 3 or 5 images."""
+    """Maps of 3 or 5 images; see lmcinnes/umap#201."""
     for count in (1, 2, 3):
-        with pytest.raises(UsageError, match=f"fitted to 4 images or more, and here are {count}: use more images"):
+        with pytest.raises(UsageError, match=f"a map needs at least 4 images, got {count}: use more images"):
             FeatureMap.fit(made(count)[0], n_neighbors=2)
     for count in (4, 5):
-        with pytest.raises(UsageError, match=f"use more, or --n-neighbors {count - 1}$"):
+        with pytest.raises(UsageError, match=f"use more images, or --n-neighbors {count - 1}$"):
             FeatureMap.fit(made(count)[0])
         fitted = FeatureMap.fit(made(count)[0], n_neighbors=count - 1)
         assert np.isfinite(fitted.coordinates).all()

@@ -11,7 +11,7 @@ from lenskit_evaluation.maps.plots import umap_figure
 
 
 def drawn(classes: int, labels: tuple[str, ...] = ("a", "b")) -> Figure:
-    """Maps of 120 images coloured by a number and by as many classes, laid out."""
+    """Return the drawn figure of maps of 120 images, coloured by a number and by classes."""
     rng = np.random.default_rng(0)
     maps = {label: rng.normal(size=(120, 2)) for label in labels}
     parameters = [
@@ -42,7 +42,7 @@ def test_each_class_has_a_colour_of_its_own(classes: int, listed: bool) -> None:
     else:
         assert legend is None
         bar = figure.axes[-1]
-        assert bar.get_xlabel() == f"{classes} classes in their order: neighbours look alike"
+        assert bar.get_xlabel() == f"{classes} classes; adjacent colours are similar"
         assert [text.get_text() for text in bar.get_xticklabels()] == [
             "psf 00", f"psf {(classes - 1) // 2:02}", f"psf {classes - 1:02}",
         ]  # fmt: skip

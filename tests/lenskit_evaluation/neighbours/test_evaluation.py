@@ -1,4 +1,4 @@
-"""`lenskit neighbours`, and archives whose images can be had again."""
+"""Tests of `lenskit neighbours`, and of archives with access to their images."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from lenskit_evaluation.neighbours.evaluation import Neighbours
 
 
 def blobs(run: Run, numbers: list[int], pixels: int = 16) -> np.ndarray:
-    """Images (n, 1, H, W) of the archive that `embed` makes with its seed, 0."""
+    """Return the images (n, 1, H, W) of the archive that `embed` makes with seed 0."""
     simulator = run.simulator(pixels=pixels)
     return simulator.render(simulator.scene(0, "embed", torch.tensor(numbers))).numpy()
 
@@ -75,7 +75,7 @@ def test_stored_images_are_looked_for_where_data_says(run: Run, images: Path, tm
     Neighbours(archive=str(tmp_path / "f.npz"), k=1, data=str(moved))([run], query)
     assert (run.folder("neighbours") / "neighbours.png").exists()
     (moved / "blob05.fits").unlink()
-    with pytest.raises(UsageError, match="not what was embedded"):
+    with pytest.raises(UsageError, match="give --data the images of the archive"):
         Neighbours(archive=str(tmp_path / "f.npz"), k=1, data=str(moved))([run], query)
 
 
@@ -87,24 +87,24 @@ def test_an_archive_of_another_encoder_is_refused(run: Run, images: Path, tmp_pa
         for weights in encoder.backbone.parameters():
             weights += 0.3 * torch.randn_like(weights)
     encoder.save(run.path / "encoder")
-    with pytest.raises(UsageError, match="does not hold what the encoder of .* makes of its images"):
+    with pytest.raises(UsageError, match="differs from the features of the same images by the encoder of "):
         Neighbours(archive=file)([run], [str(images)])
     stored = Embeddings.load(file)
     stored.about["encoder"]["pairs"] = "default"
     stored.save(file)
-    with pytest.raises(UsageError, match="another encoder, whose pairs is default"):
+    with pytest.raises(UsageError, match="another encoder made .*: its pairs is default"):
         Neighbours(archive=file)([run], [str(images)])
     Embeddings(np.ones((20, 3)), path=file).save(file)
-    with pytest.raises(UsageError, match="3 features an image, the encoder of .* makes 16"):
+    with pytest.raises(UsageError, match="3 features per image, but the encoder of .* has 16"):
         Neighbours(archive=file)([run], [str(images)])
 
 
 def test_what_cannot_be_done_is_one_line(run: Run, images: Path, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="13 neighbours are wanted, and the archive holds 12"):
+    with pytest.raises(UsageError, match="--k 13 is more than the 12 images of the archive"):
         Neighbours(archive=str(images), k=13)([run], [str(images)])
     with pytest.raises(UsageError, match="no parameter 'theta_E'; it has width"):
         Neighbours(archive=str(images), parameter=["theta_E"])([run], [str(images)])
-    with pytest.raises(UsageError, match="give that as --archive"):
+    with pytest.raises(UsageError, match="add that file with --archive PATH"):
         Neighbours(data=str(images))
     with pytest.raises(UsageError, match="two archives"):
         Neighbours(archive=str(images), simulator="blobs")

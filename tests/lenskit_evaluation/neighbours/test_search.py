@@ -1,4 +1,4 @@
-"""Nearest neighbours: exact, in parts, and approximate."""
+"""Tests of the search for nearest neighbours: exact, in parts, and approximate."""
 
 from __future__ import annotations
 
@@ -44,7 +44,10 @@ def test_what_is_in_the_archive_finds_itself(metric: str, index: str) -> None:
 
 
 def test_approximate_finds_nearly_all_that_exact_does() -> None:
-    """Of faiss. pynndescent compiles for more than a minute: `tests/benchmarks/neighbours.py` judges it."""
+    """Recall of faiss.
+
+    pynndescent compiles for more than a minute; `tests/benchmarks/neighbours.py` measures its recall.
+    """
     archive, queries = features(2000, d=16), features(100, seed=1, d=16)
     exact, _ = search(archive, queries, 8)
     rows, _ = search(archive, queries, 8, index="faiss")
@@ -55,7 +58,7 @@ def test_approximate_finds_nearly_all_that_exact_does() -> None:
 
 
 def test_pynndescent_is_asked_for_what_it_can_find(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Beside a stand-in that compiles nothing."""
+    """The arguments for pynndescent, with a stand-in that needs no compilation."""
 
     class NNDescent:
         def __init__(self, held: np.ndarray, *, metric: str, n_neighbors: int, random_state: int) -> None:
@@ -83,7 +86,7 @@ def test_a_feature_that_does_not_vary_counts_nothing() -> None:
 
 
 def test_what_cannot_be_searched_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(UsageError, match="9 neighbours are wanted, and the archive holds 5 images"):
+    with pytest.raises(UsageError, match="--k 9 is more than the 5 images of the archive"):
         search(features(5), features(1), 9)
     with pytest.raises(LenskitError, match="collapsed"):
         search(np.ones((9, 3)), np.ones((1, 3)), 2, metric="euclidean")

@@ -1,4 +1,4 @@
-"""The page that shows runs side by side."""
+"""Tests of `lenskit report`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from lenskit_evaluation.report.evaluation import Report
 
 
 class Reader(HTMLParser):
-    """What a browser would see: headings, cells, sources of pictures, and tags."""
+    """Parser that collects headings, cells, sources of pictures, and tags."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -44,7 +44,7 @@ class Reader(HTMLParser):
 
 
 def another(run: Run, path: Path) -> Run:
-    """A run like another, with an identity of its own."""
+    """Copy a run and give the copy a new identity."""
     shutil.copytree(run.path, path)
     origin = json.loads((path / "provenance.json").read_text())
     (path / "provenance.json").write_text(json.dumps(origin | {"id": digest(str(path))}))
@@ -53,7 +53,7 @@ def another(run: Run, path: Path) -> Run:
 
 @pytest.fixture
 def two(run: Run, tmp_path: Path) -> list[Run]:
-    """Two runs of which one was evaluated alone, and both together."""
+    """Two runs, with an evaluation of the first, and an evaluation of both together."""
     runs = [run, another(run, tmp_path / "other")]
     settings = {"seed": 0}
     for name, those in {"probe": runs, "odd <b>": runs[:1]}.items():
@@ -123,14 +123,14 @@ def test_the_best_encoder_has_evaluations_of_its_own(two: list[Run], tmp_path: P
 
 
 def test_bad_input_is_one_line(two: list[Run], tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"name of a page, such as report\.html, got report\.pdf"):
+    with pytest.raises(UsageError, match=r"name of an HTML file, such as report\.html, got report\.pdf"):
         Report(output="report.pdf")
     with pytest.raises(UsageError, match="there is no folder .*nowhere to write a.html into"):
         Report(output=str(tmp_path / "nowhere" / "a.html"))(two)
     with pytest.raises(UsageError, match="blobs is given twice"):
         Report(output=str(tmp_path / "a.html"))([two[0], two[0]])
     (tmp_path / "README.md").write_text("mine")
-    with pytest.raises(UsageError, match=r"README\.md is there already, .*: choose another --output"):
+    with pytest.raises(UsageError, match=r"README\.md exists already, .*: choose another --output"):
         Report(output=str(tmp_path / "README.html"))(two)
     assert (tmp_path / "README.md").read_text() == "mine"
 
@@ -147,13 +147,13 @@ def test_results_that_are_damaged_are_left_out(damaged: bytes, two: list[Run], t
     assert not [name for name in row if name.startswith("crowding")]
     (told,) = [each.message for each in caplog.records if "results.json" in each.message]
     assert told.startswith(f"{file} is damaged: it ")
-    assert told.endswith("; it is not shown: remove it, or evaluate again with --overwrite")
+    assert told.endswith("; the report leaves it out: remove it, or evaluate again with --overwrite")
     assert lenskit([*crowding, "--overwrite"]) == 0
     assert file.read_bytes() == whole
 
 
 def write_together(runs: dict[str, Run]) -> None:
-    """An outcome of several runs, of which the n-th has R2 = n / 10."""
+    """Write an outcome of several runs; the n-th run has R2 = n / 10."""
     write_results(
         [each.folder("probe") for each in runs.values()],
         title="Together",
@@ -205,7 +205,7 @@ def test_figures_of_runs_of_one_identity_are_not_mixed_up(run: Run, tmp_path: Pa
 
 
 def write_former(run: Run, summary: dict[str, dict[str, float]]) -> None:
-    """Results as an earlier version wrote them."""
+    """Write results in the form of an earlier version."""
     former = {
         "title": "R2", "settings": {"runs": list(summary), "lenses": 100}, "summary": summary, "of": [], "pictures": [],
         "table": [{"encoder": "blobs"}], "rows": [], "evaluation": "probe", "files": ["results.json"],
@@ -232,7 +232,7 @@ def test_results_of_several_runs_of_an_earlier_version(
     renamed = Run(run.path.rename(tmp_path / "renamed"))
     (row,) = Report(output=str(tmp_path / "a.html"))([renamed])
     assert "probe: width R2" not in row
-    assert f"{renamed.path}/evaluations/probe/results.json does not say which figures are of" in caplog.text
+    assert f"{renamed.path}/evaluations/probe/results.json does not show which figures belong to" in caplog.text
     assert "probe: renamed" in Reader((tmp_path / "a.html").read_text()).headings
 
 
@@ -248,7 +248,7 @@ def test_figures_of_different_data_stand_in_columns_of_their_own(two: list[Run],
             subjects={run.name: run},
             pictures={"dots": Figure(figsize=(1, 1))},
         )
-    # The pictures of the former outcome tell of other lenses.
+    # The pictures of the earlier outcome show other lenses.
     assert sorted(path.name for path in two[0].folder("probe").glob("*.png")) == ["dots.png"]
     rows = Report(output=str(tmp_path / "a.html"))(two)
     assert [[name for name in row if name.startswith("probe")] for row in rows] == [
