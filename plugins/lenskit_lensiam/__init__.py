@@ -1,1 +1,1 @@
-"""LenSiam: the lens-fixed pair strategy and the recipes of the paper."""
+"""LenSiam's lens-fixed pair strategy and recipes."""

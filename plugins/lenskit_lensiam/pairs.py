@@ -1,8 +1,9 @@
-"""LenSiam's pair, two images of one lens; and pairs that share something else, which are its control experiments.
+"""LenSiam's lens-fixed pairs, and control pairs that share other parameters.
 
-What a pair shares is what is learned: a representation of source-fixed pairs should tell of the source and not of the
-lens, and one of instrument-only pairs of neither. None of them does anything to the images, for a crop would change
-the Einstein radius, which is to be learned.
+A network learns the information that both images of a pair share. A representation of source-fixed pairs should
+describe the source and not the lens. A representation of instrument-only pairs should describe neither. Images are not
+augmented, except for the rotations and reflections of `LensFixedDihedral`: a crop would change the Einstein radius,
+which the network has to learn.
 """
 
 from __future__ import annotations
@@ -17,56 +18,56 @@ from lenskit_siamese.dihedral import Dihedral
 
 
 class Renderings(PairStrategy):
-    """Two renderings that share a group of parameters, as they are."""
+    """Two unchanged renderings that share a group of parameters."""
 
     draws = 2
     views = 2
 
 
 class LensFixed(Renderings):
-    """Two images of the same lens with another source, lens light, PSF and noise.
+    """Two images of the same lens with different sources, lens light, PSFs and noise.
 
-    In LenSiam (https://openreview.net/forum?id=xww53DuKJO) the parameters of the lens's mass are the group `lens`,
-    which both images share; every other group is drawn anew. Nothing is done to the images, for a crop would change
-    the Einstein radius, which is to be learned.
+    In LenSiam (https://openreview.net/forum?id=xww53DuKJO) the parameters of the lens's mass are the group `lens`. Both
+    images share this group, and all other groups are drawn separately for each image. Images are not augmented: a crop
+    would change the Einstein radius, which the network has to learn.
     """
 
     shared_groups = frozenset({"lens"})
 
 
 class SourceFixed(Renderings):
-    """Two images of the same source behind another lens, with another lens light, PSF and noise: a control experiment.
+    """Two images of the same source behind different lenses: a control experiment.
 
-    Both images share the group `source`: how the source looks, and where it lies. A simulator may place it relative
-    to the lens (`hst` does, and moves it where this lens would not magnify it enough); its position on the sky is
-    then not shared.
+    Lens, lens light, PSF and noise differ. Both images share the group `source`: the source's shape and position. A
+    simulator may place the source relative to the lens. `hst` does, and moves it where the lens would not magnify it
+    enough. Its position on the sky is then not shared.
     """
 
     shared_groups = frozenset({"source"})
 
 
 class InstrumentOnly(Renderings):
-    """Two images through the same instrument and of nothing else in common: a control experiment.
+    """Two images that share only the instrument: a control experiment.
 
-    Both images share the group `instrument`: of `hst` the PSF, the level of the noise and of a gradient. Pixel noise
-    is no parameter: every rendering has its own (as it has its own cosmic rays), because the same noise twice would be
-    a fingerprint, and all that is learned. Lens, source and lens light are drawn anew.
+    Both images share the group `instrument`. For `hst` it holds the PSF, the noise level and the level of a background
+    gradient. Lens, source and lens light are drawn separately for each image. Pixel noise and cosmic rays are not
+    parameters and differ between the images: a network would learn nothing but to recognize the same noise pattern.
     """
 
     shared_groups = frozenset({"instrument"})
 
 
 class LensFixedDihedral(LensFixed):
-    """Two images of the same lens, turned by quarters and mirrored.
+    """Two images of the same lens, rotated by multiples of 90 degrees and mirrored.
 
-    Alike, which is the default, both still show one lens: there are eight lenses for each that is stored.
-    Independently, they share the lens but for the way it lies: theta_E, gamma and |e| are learned, the directions of
-    the ellipticity, of the shear and of the centre are not. The recorded parameters turn with the image; see
-    `dihedral`: `lens-fixed+dihedral` is the same with other defaults.
+    With `alike` (the default) both images still show one lens, and each stored lens gives eight. With `independently`
+    the images share the lens except for its orientation. The network then learns theta_E, gamma and |e|, but not the
+    directions of the ellipticity, shear and centre. The recorded parameters change with the image. The strategy
+    `lens-fixed+dihedral` does the same with other defaults; see `dihedral`.
 
     Args:
-        turn: Whether both are turned, and then alike or each on its own.
-        mirror: Whether both are mirrored, likewise.
+        turn: Whether the images are rotated: both by the same multiple of 90 degrees, independently, or not at all.
+        mirror: Whether the images are mirrored: both or neither, independently, or not at all.
     """
 
     def __init__(
@@ -82,5 +83,5 @@ class LensFixedDihedral(LensFixed):
         self.dihedral.prepare(parameters, image_shape)
 
     def __call__(self, images: Tensor, parameters: dict[str, Tensor], rng: KeyedGenerator) -> Batch:
-        """The two renderings (n, 2, channels, height, width), turned and mirrored."""
+        """Return the two renderings (n, 2, channels, height, width), rotated and mirrored."""
         return super().__call__(*self.dihedral.transform(images, parameters, rng), rng)

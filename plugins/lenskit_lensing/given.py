@@ -1,4 +1,4 @@
-"""Values that stand in for draws of scenes: what they may be, as `lenskit render` has it."""
+"""Checks of given values that replace random draws of scene parameters."""
 
 from __future__ import annotations
 
@@ -25,14 +25,19 @@ def refused(
     left_out: Mapping[str, float] = NONE,
     merger_fraction: float = 1.0,
 ) -> Faults:
-    """What of values a simulator cannot render; see `Simulator.refuses`.
+    """Yield the given values that a simulator cannot render.
+
+    Each item is a row number, a parameter name and a reason, as in `Simulator.refuses`.
 
     Args:
-        priors: Of what is drawn where nothing is given; simulators plan for what these give.
-        given: Values (n,) by name, NaN where they are drawn.
-        domains: What each of them may be.
-        left_out: Values that, as constant priors, make a simulator leave something out: others come too late then.
-        merger_fraction: Of sources; what is said of mergers has no effect if there are none.
+        priors: Priors of the parameters that are drawn. The simulator is prepared for the values that these priors
+            give.
+        given: Values (n,) by parameter name; NaN where the parameter is drawn.
+        domains: Allowed range of each parameter.
+        left_out: Values that switch off a part of the simulator if a prior is constant and equal to them. Other given
+            values then have no effect, so they are refused.
+        merger_fraction: Fraction of sources that are mergers. If it is 0, merger parameters have no effect and are
+            refused.
     """
     for name, values in given.items():
         if name in domains:
@@ -41,7 +46,8 @@ def refused(
                 yield row, name, f"is not {words}"
         if name in left_out and priors[name].bounds == (left_out[name],) * 2:
             for row in _rows(values.isfinite() & (values != left_out[name])):
-                yield row, name, f"is not what its prior is, {left_out[name]:g} throughout: --set another one"
+                fixed = f"{left_out[name]:g}"
+                yield row, name, f"differs from its prior, the constant {fixed}: --set simulator.{name} to another prior"
         if name.startswith("merger_") and merger_fraction == 0:
             for row in _rows(values.isfinite()):
                 yield row, name, "has no effect: there are no mergers with a simulator.merger_fraction of 0"
@@ -56,31 +62,44 @@ def refused(
 
 
 def _too_long(priors: Priors, given: Given, pair: tuple[str, str]) -> Faults:
-    """Where the components of a vector are too long together, or longer than is planned for."""
-    what, bound = JOINTLY[pair]
+    """Yield the rows whose vector is longer than allowed or than planned for.
+
+    A vector is an ellipticity or a shear.
+    """
+    quantity, bound = JOINTLY[pair]
     norm = torch.hypot(*(_magnitude(priors, given, name) for name in pair))
     name = next(name for name in reversed(pair) if name in given)
     for row in _rows(norm >= bound):
-        yield row, name, f"makes {what} of {norm[row]:.3g}; below {bound} is right"
+        yield row, name, f"makes {quantity} of {norm[row]:.3g}; below {bound} is right"
     planned = largest_norm(priors, *pair)
-    if pair == ("e1", "e2"):  # of which the deflection's series is as long as it has to be
+    if pair == ("e1", "e2"):  # the number of terms in the deflection's series was chosen for the priors' largest |e|
         for row in _rows(norm > planned * (1 + 1e-6)):
             wider = f"--set simulator.{name}='uniform(-0.6, 0.6)'"
             yield (
                 row,
                 name,
-                f"makes {what} of {norm[row]:.3g}, and its priors reach {planned:.3g}: widen one, as by {wider}",
+                f"makes {quantity} of {norm[row]:.3g}, and its priors reach {planned:.3g} at most: widen one, {wider}",
             )
 
 
 def _magnitude(priors: Priors, given: Given, name: str) -> Tensor:
-    """The absolute values (n,) of a component, or the largest that its prior has, where it is drawn."""
+    """Return the absolute values (n,) of a component.
+
+    Where the component is drawn, the value is the largest that its prior gives.
+    """
     largest = torch.tensor(max(map(abs, priors[name].bounds)), dtype=torch.float64)
     return torch.where(given[name].isnan(), largest, given[name].abs()) if name in given else largest
 
 
 def or_bound(priors: Priors, given: Given, name: str, side: int) -> Tensor:
-    """Values (n,), or a bound of their prior, where they are drawn."""
+    """Return values (n,), replaced by a bound of their prior where they are drawn.
+
+    Args:
+        priors: Priors by parameter name.
+        given: Values (n,) by parameter name, NaN where they are drawn.
+        name: The parameter.
+        side: 0 for the lower bound of the prior, 1 for the upper bound.
+    """
     bound = torch.tensor(priors[name].bounds[side], dtype=torch.float64)
     if name in given:
         return torch.where(given[name].isnan(), bound, given[name])

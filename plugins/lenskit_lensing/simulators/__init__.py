@@ -1,1 +1,1 @@
-"""The simulators."""
+"""Simulators of strong lenses."""

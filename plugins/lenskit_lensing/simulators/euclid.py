@@ -1,8 +1,8 @@
-"""Lenses and non-lenses as Euclid sees them, like those of the Lens Finding Challenge 2.
+"""Simulator of Euclid images as in the Lens Finding Challenge 2.
 
-The challenge (http://metcalf1.difa.unibo.it/blf-portal/gg_challenge.html; of its first round Metcalf et al. 2019,
+The challenge (http://metcalf1.difa.unibo.it/blf-portal/gg_challenge.html; first round: Metcalf et al. 2019,
 https://arxiv.org/abs/1802.03609) took its galaxies and haloes from cosmological simulations, which cannot be drawn
-live. Here scenes are drawn from priors; docs/euclid.md says where these come from, and which are assumed.
+live. Here scenes are drawn from priors. docs/euclid.md lists their sources and the assumptions.
 """
 
 from __future__ import annotations
@@ -39,36 +39,37 @@ from lenskit_lensing.sources.population import real_galaxies
 Fraction = Annotated[float, Ge(0), Le(1)]
 
 BANDS = {"nisp": ("H", "J", "Y"), "vis": ("VIS",)}
-"""Channels of either instrument, in the order in which LenSiam's authors used them."""
+"""Channels of each instrument, in the order that LenSiam's authors used."""
 
 SIZES = {"nisp": (66, 0.3, 3), "vis": (200, 0.1, 2)}
-"""Of the challenge's images: pixels, and arcsec per pixel; and rays along each side of a pixel."""
+"""The challenge's pixels and arcsec per pixel, and the rays along each side of a pixel."""
 
 TASKS = {
     "regression": ("lognormal(0.7419, 0.38)", 0.5, 5.0, 1.0),
     "detection": ("loguniform(0.15, 5)", 0.15, 5.0, 0.7),
 }
-"""Prior of the Einstein radius with its bounds, and fraction of scenes that are meant to be lenses."""
+"""Prior of the Einstein radius, its bounds, and the fraction of scenes intended as lenses."""
 
 MIN_LIGHT_RADIUS = 0.1
 """Smallest half-light radius of a lens galaxy in arcsec."""
 
 
 class EuclidChallenge(Simulator):
-    """Lenses and non-lenses as in the Lens Finding Challenge 2: Euclid NISP in H, J, Y, or Euclid VIS.
+    """Lenses and non-lenses as in the Lens Finding Challenge 2.
 
-    A red galaxy with an elliptical power law and external shear for its mass lenses a blue source. Images are in
-    electrons per second, with the noise of the sky, of reading out and of the photons themselves. Whether a scene is a
-    lens is told by the challenge's own rule, applied to the source's noise-free pixels (see
-    `lenskit_lensing.simulators.euclid_labels`); the entry `source_candidate` says what it was meant to be.
+    Images are those of Euclid NISP in H, J and Y, or of Euclid VIS. A red galaxy lenses a blue source. Its mass is an
+    elliptical power law with external shear. Images are in electrons per second, with noise of the sky, the readout and
+    the photons. The challenge's own rule decides whether a scene is a lens. The rule is applied to the source's
+    noise-free pixels (see `lenskit_lensing.simulators.euclid_labels`). The entry `source_candidate` records whether the
+    scene was intended as a lens.
 
-    A scene is the same, number by number, in both instruments; its label follows from the pixels of the one that looks.
+    A scene has the same parameters in both instruments. Its label depends on the pixels of the instrument.
     """
 
     groups = ("lens", "source", "lens_light", "field", "instrument")
     removable = frozenset({"source", "lens_light", "field"})
     natural_correlations = MappingProxyType(
-        {"theta_E": "the brighter and the larger a lens galaxy, the more massive it is"}
+        {"theta_E": "brighter and larger lens galaxies are more massive"}
     )
 
     def __init__(
@@ -142,38 +143,39 @@ class EuclidChallenge(Simulator):
         neighbour_J_H: Prior = "normal(0.25, 0.15)",
     ) -> None:
         """Args:
-        bands: `nisp` for H, J and Y with 66 pixels of 0.3 arcsec, `vis` for VIS with 200 pixels of 0.1 arcsec.
-        task: `regression` for lenses alone, with Einstein radii lognormal about 2.1 arcsec; `detection` for lenses and
-            non-lenses of the same scenes, log-uniform from 0.15 to 5 arcsec.
-        instrument: Another instrument with those bands; `euclid-nisp` or `euclid-vis` if not given.
-        supersampling: Rays along each side of a pixel, over which the arc is averaged; 3 for NISP and 2 for VIS if not
-            given.
-        cosmos: Folder of a COSMOS real-galaxy catalogue; without it and `stamps` all sources are core-Sersic profiles.
-        cosmos_min_pixels: Real galaxies with smaller cutouts are left out.
-        cosmos_max_noise: Real galaxies with noise above this fraction of their maximum are left out.
-        cosmos_good_stamps: Leave out the cutouts that the catalogue's table of selection criteria makes suspect.
-        stamps: Folder of a user's own images of galaxies, instead of `cosmos`.
-        stamps_clean: The images in it show galaxies on an empty sky already. Otherwise sky, noise and neighbours are
-            taken out of them, as of COSMOS cutouts.
-        real_fraction: Fraction of source galaxies that are real ones.
-        lens_fraction: Fraction of scenes that are meant to be lenses; 1 for regression and 0.7 for detection if not
-            given.
-        absent_fraction: Fraction of scenes without a source, of those that are not meant to be lenses and have no
-            look-alike; in the others it lies 2 to 4 Einstein radii away.
-        look_alike_ring: Fraction of scenes with a ring around the galaxy, of those that are not meant to be lenses. A
-            look-alike stands in place of the source, and has the flux that its images would have.
+        bands: `nisp` for H, J and Y with 66 pixels of 0.3 arcsec; `vis` for VIS with 200 pixels of 0.1 arcsec.
+        task: `regression` for lenses only, with Einstein radii from a lognormal distribution around 2.1 arcsec;
+            `detection` for lenses and non-lenses in similar scenes, log-uniform from 0.15 to 5 arcsec.
+        instrument: Another instrument with these bands; `euclid-nisp` or `euclid-vis` if not given.
+        supersampling: Rays along each side of a pixel; the arc is averaged over them. If not given, 3 for NISP and 2
+            for VIS.
+        cosmos: Folder of a COSMOS real-galaxy catalogue. Without it and without `stamps`, all sources are core-Sersic
+            profiles.
+        cosmos_min_pixels: Smallest cutout in pixels; real galaxies with smaller cutouts are left out.
+        cosmos_max_noise: Largest noise as a fraction of the galaxy's maximum; noisier real galaxies are left out.
+        cosmos_good_stamps: Leave out the cutouts that the catalogue's selection table marks as suspect.
+        stamps: Folder of FITS or numpy images of galaxies, instead of a COSMOS catalogue.
+        stamps_clean: Whether the images in `stamps` already show galaxies on an empty sky. Otherwise sky, noise and
+            neighbours are removed, as for COSMOS cutouts.
+        real_fraction: Fraction of source galaxies that are real galaxies.
+        lens_fraction: Fraction of scenes that are intended as lenses. If not given, 1 for regression and 0.7 for
+            detection.
+        absent_fraction: Fraction of scenes without a source, among the scenes that are not intended as lenses and have
+            no look-alike. In the others the source lies 2 to 4 Einstein radii away.
+        look_alike_ring: Fraction of scenes with a ring around the galaxy, among the scenes that are not intended as
+            lenses. A look-alike replaces the source and has the flux that the source's images would have.
         look_alike_spiral: Fraction of these scenes with a disc and spiral arms.
         look_alike_merger: Fraction of these scenes with one or two companions and a tidal arc.
-        look_alike_edge_on: Fraction of these scenes with a disc that is seen edge-on.
-        theta_E: Einstein radius in arcsec; the task's if not given.
-        theta_E_min: Below which it is never drawn; 0.5 for regression and 0.15 for detection if not given.
-        theta_E_max: Above which it is never drawn; 5 if not given.
-        velocity_dispersion: In km/s. Given together with the redshifts, it takes the place of theta_E, which follows as
-            that of an isothermal sphere, whatever its bounds.
-        z_lens: Redshift of the lens.
-        z_source: Redshift of the source, above any of a lens.
-        cosmology: Name of a flat cosmology of astropy, or FlatLambdaCDM(H0, Om0).
-        gamma: Slope of the mass density, 2 is isothermal.
+        look_alike_edge_on: Fraction of these scenes with a disc seen edge-on.
+        theta_E: Einstein radius in arcsec; the default depends on the task.
+        theta_E_min: Smallest Einstein radius in arcsec. If not given, 0.5 for regression and 0.15 for detection.
+        theta_E_max: Largest Einstein radius in arcsec; 5 if not given.
+        velocity_dispersion: Velocity dispersion of the lens in km/s. With the two redshifts it replaces theta_E, which
+            is then that of a singular isothermal sphere. `theta_E_min` and `theta_E_max` have no effect.
+        z_lens: Redshift of the lens, needed with a velocity dispersion.
+        z_source: Redshift of the source, needed with a velocity dispersion; larger than every `z_lens`.
+        cosmology: Cosmology for theta_E from a velocity dispersion: a name in astropy, or `FlatLambdaCDM(H0, Om0)`.
+        gamma: Slope of the mass density; 2 is isothermal.
         e1: Ellipticity of the mass.
         e2: Ellipticity of the mass.
         center_x: Centre of the mass in arcsec.
@@ -188,16 +190,16 @@ class EuclidChallenge(Simulator):
         source_e2: Ellipticity of a source.
         source_core_radius: Break radius of a source in units of its Sersic radius.
         source_core_slope: Slope of a source inside the break radius.
-        source_magnitude: AB magnitude of the source without a lens in VIS.
+        source_magnitude: AB magnitude of the unlensed source in VIS.
         source_I_Y: Colour of the source, VIS - Y.
         source_Y_J: Colour of the source, Y - J.
         source_J_H: Colour of the source, J - H.
-        merger_fraction: Fraction of sources that are two galaxies put together.
+        merger_fraction: Fraction of sources that consist of two galaxies.
         merger_distance: Distance of a merger's second galaxy in units of the first one's half-light radius.
         merger_flux_ratio: Flux of a merger's second galaxy over that of the first.
         lens_magnitude: AB magnitude in VIS of a lens galaxy with an Einstein radius of 1 arcsec.
-        lens_brightening: Power of theta_E that the lens galaxy's flux grows with; 2 would be Faber and Jackson's
-            L ~ sigma^4.
+        lens_brightening: Exponent of the growth of the lens galaxy's flux with theta_E. The relation of Faber and
+            Jackson, L ~ sigma^4, would be 2.
         lens_I_Y: Colour of the lens galaxy, VIS - Y.
         lens_Y_J: Colour of the lens galaxy, Y - J.
         lens_J_H: Colour of the lens galaxy, J - H.
@@ -206,8 +208,8 @@ class EuclidChallenge(Simulator):
         light_ellipticity_scatter: Standard deviation of the light's e1 and e2 from those of the mass.
         light_center_scatter: Standard deviation of the light's centre from that of the mass in arcsec.
         neighbours: Number of other galaxies in the frame, rounded down.
-        neighbour_x: Place of a neighbour in units of the frame's side.
-        neighbour_y: Place of a neighbour in units of the frame's side.
+        neighbour_x: Position of a neighbour relative to the middle of the frame, in units of the frame's width.
+        neighbour_y: Position of a neighbour, likewise.
         neighbour_magnitude: AB magnitude of a neighbour in VIS.
         neighbour_radius: Half-light radius of a neighbour in arcsec.
         neighbour_n: Sersic index of a neighbour.
@@ -236,7 +238,7 @@ class EuclidChallenge(Simulator):
         self.bands = [camera.band(name).at(pixels=pixels, pixel_scale=pixel_scale) for name in BANDS[bands]]
         for band in self.bands:
             if band.missing_for_noise:
-                raise UsageError(f"instrument {camera.name!r}: band {band.name} has no {band.missing_for_noise}")
+                raise UsageError(f"instrument {camera.name!r}: band {band.name} lacks {band.missing_for_noise}")
         self.image_shape, self.pixel_scale = (len(self.bands), pixels, pixels), pixel_scale
         ellipticity = largest_norm(self.priors, "e1", "e2")
         galaxies = real_galaxies(
@@ -279,11 +281,14 @@ class EuclidChallenge(Simulator):
         )
 
     def refuses(self, given: Mapping[str, Tensor]) -> Iterator[tuple[int, str, str]]:
-        """See `Simulator.refuses`."""
+        """Yield the given values that cannot be rendered; see `Simulator.refuses`."""
         return refused(self.priors, given, merger_fraction=self.sources.merger_fraction)
 
     def draw(self, group: str, rng: KeyedGenerator, scene: Scene) -> Scene:
-        """Draws one group; `instrument` holds the blurred arc too, on which its labels are measured."""
+        """Draw one group of scene entries.
+
+        The group `instrument` also holds the blurred arc, on which the labels are measured.
+        """
         if group == "lens":
             return self.lenses.draw(rng) | self.sources.intend(rng)
         if group == "source":
@@ -296,7 +301,7 @@ class EuclidChallenge(Simulator):
         return self._draw_instrument(rng, scene)
 
     def _draw_lens_light(self, rng: KeyedGenerator, scene: Scene) -> Scene:
-        """Light that is brighter where theta_E is larger."""
+        """Draw the lens light, brighter for a larger theta_E."""
         light = self.lens_light.draw(rng, scene)
         brighter = 2.5 * self.brightening * scene["theta_E"].log10()
         return light | {"lens_magnitude": light["lens_magnitude"] - brighter}
@@ -314,41 +319,67 @@ class EuclidChallenge(Simulator):
         return seen | {"arc": arc} | measure(arc, sigma, self._source_flux(scene))
 
     def _source_flux(self, scene: Scene) -> Tensor:
-        """Flux of the source without a lens in electrons per second, (n, bands); 0 where there is none."""
+        """Return the flux of the unlensed source in electrons per second, (n, bands).
+
+        The flux is 0 where there is no source.
+        """
         return rates(scene, "source", self.bands) * (scene["source_flux"] > 0)[:, None]
 
     def _arc(self, scene: Scene, psf: Tensor) -> Tensor:
-        """The lensed source after the PSF in electrons per second, (n, bands, pixels, pixels)."""
+        """Return the blurred lensed source in electrons per second.
+
+        The shape is (n, bands, pixels, pixels).
+        """
         whole = (scene["source_flux"] + scene["companion_flux"]).clamp(min=1e-6)
         flux = self._source_flux(scene) / whole[:, None]
         return self.renderer.convolve(self._in_bands(self.renderer.arc(scene), flux), psf)
 
     def _lens_light(self, scene: Scene) -> Tensor:
-        """The lens galaxy before the PSF in electrons per second, (n, bands, pixels, pixels)."""
+        """Return the lens galaxy before the PSF in electrons per second.
+
+        The shape is (n, bands, pixels, pixels).
+        """
         flux = rates(scene, "lens", self.bands) / total_light(scene["light_R_sersic"], scene["light_n"])[:, None]
         return self._in_bands(self.renderer.lens_light(scene), flux)
 
     def _field(self, scene: Scene) -> Tensor:
-        """The neighbours before the PSF in electrons per second, (n, bands, pixels, pixels)."""
+        """Return the neighbours before the PSF in electrons per second.
+
+        The shape is (n, bands, pixels, pixels).
+        """
         flux = self.renderer.pixel_scale**2 * rates(scene, "neighbour", self.bands)
         return neighbour_light(scene, self.renderer, flux)
 
     def _look_alike(self, scene: Scene) -> Tensor:
-        """Look-alikes before the PSF in electrons per second, (n, bands, pixels, pixels)."""
+        """Return the look-alikes before the PSF in electrons per second.
+
+        The shape is (n, bands, pixels, pixels).
+        """
         flux = rates(scene, "source", self.bands) * scene["look_alike_magnification"][:, None]
         return self._in_bands(look_alike_light(scene, self.renderer), flux)
 
     def _in_bands(self, profile: Tensor, flux: Tensor) -> Tensor:
-        """Surface brightness (n, pixels, pixels) with a flux (n, bands) each, as what pixels collect."""
+        """Return the light in each pixel from surface brightness and flux.
+
+        Args:
+            profile: Surface brightness (n, pixels, pixels) per square arcsec.
+            flux: Factor (n, bands) for each band.
+
+        Returns:
+            (n, bands, pixels, pixels).
+        """
         return profile[:, None] * (self.renderer.pixel_scale**2 * flux)[:, :, None, None]
 
     def render(self, scene: Scene, omit: Iterable[str] = ()) -> Tensor:
-        """Renders scenes: (n, bands, pixels, pixels) in electrons per second, the sky subtracted.
+        """Render scenes in electrons per second, with the sky subtracted.
 
         Args:
-            scene: All groups' entries for n images.
-            omit: What to leave out: `source` (or the look-alike in its place), `lens_light` or `field`; the noise
-                of its photons goes with it.
+            scene: Entries of all groups for n images.
+            omit: Parts to leave out: `source` (or the look-alike that replaces it), `lens_light` or `field`. The photon
+                noise of these parts is left out, too.
+
+        Returns:
+            (n, bands, pixels, pixels).
         """
         image = torch.zeros_like(scene["arc"])
         if "lens_light" not in omit:
@@ -365,7 +396,7 @@ class EuclidChallenge(Simulator):
 
 
 def _stacked(psfs: Sequence[Tensor]) -> Tensor:
-    """PSFs of all bands in one stack, smaller ones surrounded with zeros."""
+    """Return the PSFs of all bands in one stack, with zeros around smaller ones."""
     size = max(stack.shape[-1] for stack in psfs)
     margins = ((size - stack.shape[-1]) // 2 for stack in psfs)
     return torch.cat([pad(stack, (m, m, m, m)) for stack, m in zip(psfs, margins, strict=True)])

@@ -1,12 +1,14 @@
-"""The Lens Finding Challenge 2's own rule for what a lens is, applied to measured pixels.
+"""Label rule of the Lens Finding Challenge 2, applied to measured pixels.
 
     lens = n_source_im > 0 and mag_eff > 1.6 and n_pix_source > 20
 
 The challenge (http://metcalf1.difa.unibo.it/blf-portal/gg_challenge.html) publishes these columns in its catalogue, and
-its contestants use the rule, but how the columns were measured is not documented. Assumed here: a pixel shows the
-source if the lensed source alone, blurred and without noise, exceeds the standard deviation of the background in at
-least one band; `n_pix_source` counts these pixels, `n_source_im` counts their groups, and `mag_eff` is their flux over
-that of the source without a lens, in the first band.
+its contestants use the rule. The measurement of the columns is not documented. The assumptions here are:
+
+- A pixel shows the source if the lensed source alone, blurred and without noise, exceeds the standard deviation of the
+  background in at least one band.
+- `n_pix_source` is the number of these pixels, and `n_source_im` the number of their connected groups.
+- `mag_eff` is the flux of these pixels divided by the flux of the unlensed source, in the first band.
 """
 
 from __future__ import annotations
@@ -18,28 +20,30 @@ from torch import Tensor
 from torch.nn.functional import max_pool2d
 
 MIN_MAGNIFICATION = 1.6
-"""Effective magnification above which the challenge speaks of a lens."""
+"""Effective magnification above which a scene counts as a lens."""
 
 MIN_PIXELS = 20
-"""Number of pixels that show the source above which the challenge speaks of a lens."""
+"""Number of pixels that show the source, above which a scene counts as a lens."""
 
 GROUPED_PIXELS = 67
-"""Side of the image, at most, in which groups of pixels are told apart: finer ones are coarsened first."""
+"""Largest side of an image in which groups of pixels are counted; larger images are coarsened first."""
 
 ROUNDS = 6
-"""Of joining neighbouring groups. Pixels that percolate, the worst there is, need five on 200 x 200 pixels."""
+"""Number of rounds that join neighbouring groups. Percolating pixels are the worst case and need five on 200 x 200 pixels.
+"""
 
 
 def measure(arc: Tensor, sigma: Sequence[float], flux: Tensor) -> dict[str, Tensor]:
-    """The columns of the challenge's catalogue that its rule needs, and what the rule says.
+    """Measure the columns of the challenge's catalogue that its rule needs.
 
     Args:
-        arc: The lensed source after the PSF, without noise, (n, bands, height, width).
+        arc: Lensed source after the PSF, without noise, (n, bands, height, width).
         sigma: Standard deviation of the background in a pixel of each band, in the arc's unit.
-        flux: Of the source without a lens in each band, (n, bands), in the arc's unit; 0 where there is no source.
+        flux: Flux of the unlensed source in each band, (n, bands), in the arc's unit; 0 where there is no source.
 
     Returns:
-        `n_source_im`, `mag_eff` and `n_pix_source` of the arc's type, and `is_lens`, int64, 0 or 1; (n,) each.
+        `n_source_im`, `mag_eff` and `n_pix_source` in the arc's dtype, and the result of the rule, `is_lens`, int64, 0
+        or 1; (n,) each.
     """
     shown = torch.stack([arc[:, i] > limit for i, limit in enumerate(sigma)]).any(0)
     light = torch.where(shown, arc[:, 0], 0).sum((1, 2))
@@ -55,17 +59,22 @@ def measure(arc: Tensor, sigma: Sequence[float], flux: Tensor) -> dict[str, Tens
 
 
 def rule(n_source_im: Tensor, mag_eff: Tensor, n_pix_source: Tensor) -> Tensor:
-    """What is a lens, by the challenge's rule: bool, of the arguments' shape; a NaN makes it none."""
+    """Whether scenes are lenses by the challenge's rule.
+
+    The result is bool, of the arguments' shape; False where an argument is NaN.
+    """
     return (n_source_im > 0) & (mag_eff > MIN_MAGNIFICATION) & (n_pix_source > MIN_PIXELS)
 
 
 def count_groups(shown: Tensor) -> Tensor:
-    """Number of groups of pixels that touch, along sides or at corners.
+    """Return the number of groups of pixels that touch at sides or corners.
 
-    Every pixel carries the number of a pixel of its group. In each round it takes the largest one among its
-    neighbours', tells it to the pixel that its old number names, and goes on to what the new number's pixel carries:
-    as labels grow together in pairs, a few rounds do, without asking a GPU whether they did. In images of more than
-    `GROUPED_PIXELS`, groups between which less than a coarse pixel lies are one.
+    Every pixel of a group starts with its own index as its label. In each round a pixel takes the largest label among
+    itself and its eight neighbours. It passes this label to the pixel whose index was its old label. Then it follows
+    the labels twice: its label becomes the label of the pixel with that index. Groups of labels merge in pairs, so that
+    few rounds suffice. The number of rounds is fixed, so a GPU is never asked whether the labels have converged.
+
+    Images larger than `GROUPED_PIXELS` are coarsened. Groups that are less than a coarse pixel apart then count as one.
 
     Args:
         shown: bool (n, height, width).
@@ -89,7 +98,10 @@ def count_groups(shown: Tensor) -> Tensor:
 
 
 def _largest_around(label: Tensor) -> Tensor:
-    """Of each pixel and its eight neighbours the largest label; (n, height, width)."""
+    """Return the largest label of each pixel and its eight neighbours.
+
+    The shape is (n, height, width).
+    """
     for axis in (1, 2):
         before, after = label.narrow(axis, 0, label.shape[axis] - 1), label.narrow(axis, 1, label.shape[axis] - 1)
         largest = label.clone()

@@ -1,4 +1,4 @@
-"""What the scenes of `euclid-challenge` are made of, before any pixel: radii, places, magnitudes and colours."""
+"""Source population, magnitudes and colours of `euclid-challenge`."""
 
 from __future__ import annotations
 
@@ -17,17 +17,21 @@ from lenskit_lensing.scenes.look_alikes import KINDS, LookAlikes
 from lenskit_lensing.sources.population import SourcePopulation
 
 COLOURS = {"Y": "I_Y", "J": "Y_J", "H": "J_H"}
-"""By which colour a band's magnitude is below that of the band before it; before Y comes VIS."""
+"""Colour that is subtracted from the magnitude of the previous band to get a band's magnitude. The band before Y is VIS.
+"""
 
 PHOTOMETRY = ("magnitude", *COLOURS.values())
-"""What is drawn of each galaxy for its brightness in all bands."""
+"""Parameters drawn for each galaxy that give its brightness in all bands."""
 
 UNIT = Distribution.parse("uniform(0, 1)")
 
 
 @dataclass(frozen=True)
 class Cut(Distribution):
-    """A continuous distribution within bounds: what lies outside is never drawn, the rest in its old proportions."""
+    """Continuous distribution restricted to an interval.
+
+    Values outside are never drawn; values inside keep their relative probabilities.
+    """
 
     whole: Distribution
     low: float
@@ -41,7 +45,7 @@ class Cut(Distribution):
         object.__setattr__(self, "_between", (first, last))
 
     def _probability(self, bound: float) -> float:
-        """The probability of what is below a bound, by bisection."""
+        """Return the probability of values below a bound, by bisection."""
         low, high = 0.0, 1.0
         for _ in range(60):
             middle = (low + high) / 2
@@ -64,15 +68,15 @@ class Cut(Distribution):
 
 @dataclass
 class ChallengeSources(SourcePopulation):
-    """Sources within reach of their lens, or not lensed by it, or absent.
+    """Sources that are lensed, not lensed, or absent.
 
     The priors of `source_offset_x` and `source_offset_y` are in units of the Einstein radius, from the point behind the
-    lens's centre. Of the scenes that are not to be lenses some have no source; in the others it lies further out, in
-    the same direction, at a distance between `outside` of theta_E. Which scene is which, `intend` draws with the lens,
-    such that renderings of one lens are all meant to be lenses or all not. What the label rule makes of a scene is
-    another question.
+    lens's centre. A scene that is not intended as a lens has no source, or its source lies farther out in the same
+    direction. Its distance is then between the two values of `outside`, in units of theta_E. `intend` draws this choice
+    with the lens, so all renderings of one lens are intended as lenses, or none is. The label rule may give a different
+    result.
 
-    A scene that is not to be a lens may have light that looks like one, in place of a source: see `LookAlikes`.
+    A scene that is not intended as a lens may have a look-alike instead of a source: see `LookAlikes`.
     """
 
     lens_fraction: float = 1.0
@@ -82,15 +86,15 @@ class ChallengeSources(SourcePopulation):
 
     @property
     def has_look_alikes(self) -> bool:
-        """Whether there may be look-alikes."""
+        """Whether scenes may have look-alikes."""
         return bool(self.look_alikes) and self.lens_fraction < 1
 
     def intend(self, rng: KeyedGenerator) -> Scene:
-        """Draws what scenes are meant to be, as entries of the group `lens`.
+        """Draw whether scenes are intended as lenses, as entries of the group `lens`.
 
         Returns:
-            `source_candidate`, int64, 1 for a lens and else 0; `source_absent`, bool; and, if there may be look-alikes,
-            `look_alike`, int64, a number in `look_alikes.KINDS`; (n,) each.
+            `source_candidate`, int64, 1 for a lens and 0 otherwise; `source_absent`, bool; and, if there may be
+            look-alikes, `look_alike`, int64, an index into `look_alikes.KINDS`; (n,) each.
         """
         uniforms = rng.samples({"candidate": UNIT, "absent": UNIT, "look_alike_kind": UNIT})
         candidate = uniforms["candidate"] < self.lens_fraction
@@ -102,7 +106,12 @@ class ChallengeSources(SourcePopulation):
         return {"source_candidate": candidate.long(), "source_absent": absent, "look_alike": look_alike}
 
     def draw(self, rng: KeyedGenerator, lens: Scene) -> Scene:
-        """See `SourcePopulation`; `lens` has what `intend` drew, too."""
+        """Draw sources as `SourcePopulation` does.
+
+        Args:
+            rng: Generator of the group.
+            lens: Entries of the group `lens`, including those of `intend`.
+        """
         scene = super().draw(rng, lens)
         for galaxy in ("source", "companion"):
             for name, none in (("flux", 0), ("stamp", -1)):
@@ -114,11 +123,11 @@ class ChallengeSources(SourcePopulation):
         return scene
 
     def _offset(self, rng: KeyedGenerator) -> Scene:
-        """Positions in units of theta_E that sources have if they are to be lensed."""
+        """Draw positions in units of theta_E for sources that are to be lensed."""
         return rng.samples({name: self.priors[name] for name in ("source_offset_x", "source_offset_y")})
 
     def _place(self, rng: KeyedGenerator, lens: Scene, half_light_radius: Tensor) -> Scene:
-        """Positions, relative to the point behind the lens's centre and absolute."""
+        """Draw positions, absolute and relative to the point behind the lens's centre."""
         dx, dy = self._offset(rng).values()
         low, high = self.outside
         far = (low + (high - low) * rng.sample("outside", UNIT)) / torch.hypot(dx, dy).clamp(min=1e-3)
@@ -131,10 +140,10 @@ class ChallengeSources(SourcePopulation):
 
 
 def theta_E_prior(given: Distribution | str | None, default: str, low: float, high: float) -> Distribution:
-    """The prior of the Einstein radius, cut.
+    """Return the prior of the Einstein radius, restricted to an interval.
 
     Raises:
-        UsageError: if nothing is left of it.
+        UsageError: The prior gives no value in the interval.
     """
     try:
         return Cut(Distribution.parse(default if given is None else given), low, high)
@@ -143,15 +152,12 @@ def theta_E_prior(given: Distribution | str | None, default: str, low: float, hi
 
 
 def rates(scene: Scene, galaxy: str, bands: Sequence[Band]) -> Tensor:
-    """Fluxes in electrons per second.
+    """Return fluxes in electrons per second, (n, bands, ...).
 
     Args:
-        scene: With the entries `..._magnitude`, in VIS, and `..._I_Y`, `..._Y_J`, `..._J_H`; (n, ...) each.
-        galaxy: What their names begin with.
-        bands: Of the names VIS, Y, J and H.
-
-    Returns:
-        (n, bands, ...).
+        scene: Entries `..._magnitude` in VIS, `..._I_Y`, `..._Y_J` and `..._J_H`; (n, ...) each.
+        galaxy: Prefix of the entries' names.
+        bands: Bands with the names VIS, Y, J or H.
     """
     magnitude = scene[f"{galaxy}_magnitude"]
     of_band = {"VIS": magnitude}
@@ -164,12 +170,12 @@ def rates(scene: Scene, galaxy: str, bands: Sequence[Band]) -> Tensor:
 def recorded_parameters(
     physical: bool, detection: bool, stamps: bool = False, mergers: bool = False, look_alikes: bool = False
 ) -> Sequence[Parameter]:
-    """What is recorded.
+    """Return the recorded parameters.
 
     Args:
         physical: Whether Einstein radii follow from velocity dispersions and redshifts.
-        detection: Whether being a lens is what a representation shall tell.
-        stamps: Whether sources may be real galaxies, of which each is to stay on one side of a split.
+        detection: Whether `is_lens` is a headline parameter.
+        stamps: Whether sources may be real galaxies. Each real galaxy has to stay in one part of a split.
         mergers: Whether sources may be two galaxies.
         look_alikes: Whether there may be look-alikes.
     """

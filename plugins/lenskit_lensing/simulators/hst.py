@@ -1,4 +1,7 @@
-"""HST-like galaxy-scale lenses: the scene of LenSiam (Chang et al. 2023, https://arxiv.org/abs/2311.10100)."""
+"""Simulator of HST-like galaxy-scale lenses, as in LenSiam.
+
+LenSiam is Chang et al. 2023, https://arxiv.org/abs/2311.10100.
+"""
 
 from __future__ import annotations
 
@@ -24,28 +27,30 @@ from lenskit_lensing.sources.population import SourcePopulation, real_galaxies
 Fraction = Annotated[float, Ge(0), Le(1)]
 
 EINSTEIN_RADIUS = "uniform(0.8, 1.8)"
-"""The default, which a configuration holds even where a velocity dispersion takes its place."""
+"""Default prior. It is in the configuration even if a velocity dispersion replaces it."""
 
 
 class HST(Simulator):
     """HST-like images of galaxy-scale lenses.
 
-    An elliptical power law with external shear lenses a source: a core-Sersic profile, the image of a real galaxy, or
-    two of these. The lens light is a Sersic profile that follows the mass but for a small deviation; options give it a
-    size and shape of its own, a disc, and isophotes that are no ellipses. Both are blurred by a PSF; the image is
+    The mass is an elliptical power law with external shear. The source is a core-Sersic profile, the image of a real
+    galaxy, or two of these. The lens light is a Sersic profile that follows the mass with small deviations. Options
+    give the lens light its own size and shape, a disc, and isophotes that are not elliptical. A PSF blurs the arc and
+    the lens light; the image is
 
         arc / max(arc) + 10^log_light_to_arc light / max(light),
 
-    divided by its maximum, plus white noise of rms 10^log_noise, and again divided by its maximum. With
-    `noise="instrument"` the image is first scaled to electrons per second, such that the lens light has its magnitude,
-    and the noise is that of the instrument's sky, reading out and photons.
+    divided by its maximum, plus white noise of rms 10^log_noise, and divided by its maximum again. With
+    `noise="instrument"` the image is first scaled to electrons per second so that the lens light has its magnitude. The
+    noise is then that of the instrument: sky, readout and photons.
 
-    Neighbours, where there are any, are blurred and scaled with the lens light.
+    Neighbours, if there are any, are blurred and scaled together with the lens light.
 
-    Source positions are drawn relative to the point behind the lens's centre, and drawn again (from 16 candidates, the
-    most magnified one if none will do) where the magnification is below `min_magnification`. It is estimated with a
-    round Gaussian of the source's half-light radius: as the flux that arrives within the circle about the frame, over
-    the flux without a lens.
+    Source positions are drawn relative to the point behind the lens's centre. If the magnification is below
+    `min_magnification`, the position is drawn again. There are 16 candidates; if none reaches it, the candidate with
+    the largest magnification is used. The magnification is estimated with a round Gaussian that has the source's
+    half-light radius. It is the flux that arrives within the circle around the frame, divided by the flux without a
+    lens.
     """
 
     groups: tuple[str, ...] = ("lens", "source", "lens_light", "instrument")
@@ -126,35 +131,37 @@ class HST(Simulator):
         masked_pixels: Prior = "0",
     ) -> None:
         """Args:
-        instrument: The camera: its pixels, PSFs and noise. A name of `lenskit list instruments`, or the path of a
-            `.toml` file.
-        band: Which of the instrument's bands; the first one if not given.
+        instrument: Camera that sets pixels, PSFs and noise: a name of `lenskit list instruments`, or the path of a
+        `.toml` file.
+        band: Band of the instrument; its first band if not given.
         pixels: Height and width of the image; the instrument's if not given.
         pixel_scale: Size of a pixel in arcsec; the instrument's if not given.
-        noise: White noise of a level relative to the image's maximum, or that of the instrument.
-        renderer: What renders: batched torch code, or lenstronomy as the reference.
-        supersampling: Rays along each side of a pixel, over which the arc is averaged, at a cost that grows as the
-            square. One ray gives the maximum of an analytic source's average to 3 % (median; 95 %: 12 %), 2 x 2 to
-            0.5 % (5 %), 4 x 4 to 0.1 % (0.5 %). `adaptive`, 8 x 8 rays where it matters, gives it to 0.04 % (0.2 %) at
-            the cost of about three rays a pixel. The PSF, which counts the pixel once more, adds some percent to
-            either (docs/simulators.md, Accuracy).
+        noise: `white` noise with a level relative to the image's maximum, or the noise of the `instrument`.
+        renderer: `torch` for batched torch code, or `lenstronomy` as the reference.
+        supersampling: Rays along each side of a pixel; the arc is averaged over them, and the cost grows with the
+            square of their number. For an analytic source, one ray has a median error of 3 % (95 %: 12 %) in the arc's
+            maximum, 2 x 2 rays 0.5 % (5 %), and 4 x 4 rays 0.1 % (0.5 %). `adaptive` uses 8 x 8 rays where they matter:
+            its error is 0.04 % (0.2 %), and it costs about three rays a pixel. The PSF counts the pixel a second time,
+            which adds a few percent to each of these errors (docs/simulators.md, Accuracy).
         psf: FITS or numpy file of PSFs, or a folder of them; the instrument's if not given.
-        cosmos: Folder of a COSMOS real-galaxy catalogue; without it, or `stamps`, all sources are core-Sersic profiles.
-        cosmos_fraction: Fraction of source galaxies that are real ones, of the catalogue or of `stamps`.
-        cosmos_min_pixels: Real galaxies with smaller cutouts are left out.
-        cosmos_max_noise: Real galaxies with noise above this fraction of their maximum are left out.
-        cosmos_good_stamps: Leave out the cutouts that the catalogue's table of selection criteria makes suspect.
+        cosmos: Folder of a COSMOS real-galaxy catalogue. Without it and without `stamps`, all sources are core-Sersic
+            profiles.
+        cosmos_fraction: Fraction of source galaxies that are real galaxies, from the catalogue or from `stamps`.
+        cosmos_min_pixels: Smallest cutout in pixels; real galaxies with smaller cutouts are left out.
+        cosmos_max_noise: Largest noise as a fraction of the galaxy's maximum; noisier real galaxies are left out.
+        cosmos_good_stamps: Leave out the cutouts that the catalogue's selection table marks as suspect.
         stamps: Folder of FITS or numpy images of galaxies, instead of a COSMOS catalogue.
-        stamps_clean: The images in it show galaxies on an empty sky already. Otherwise sky, noise and neighbours are
-            taken out of them, as of COSMOS cutouts.
-        merger_fraction: Fraction of sources that are two galaxies put together.
-        min_magnification: Magnification below which a source's position is drawn again.
-        theta_E: Einstein radius in arcsec; none but the default may be given with a velocity dispersion.
-        velocity_dispersion: Of the lens in km/s. With the redshifts it gives theta_E, as of an isothermal sphere.
-        z_lens: Redshift of the lens, given with a velocity dispersion.
-        z_source: Redshift of the source, given with a velocity dispersion; above all of `z_lens`.
-        cosmology: For that, one of astropy's, or `FlatLambdaCDM(H0, Om0)`.
-        gamma: Slope of the mass density, 2 is isothermal.
+        stamps_clean: Whether the images in `stamps` already show galaxies on an empty sky. Otherwise sky, noise and
+            neighbours are removed, as for COSMOS cutouts.
+        merger_fraction: Fraction of sources that consist of two galaxies.
+        min_magnification: Magnification below which the source position is drawn again.
+        theta_E: Einstein radius in arcsec. It cannot be set together with a velocity dispersion.
+        velocity_dispersion: Velocity dispersion of the lens in km/s. With the two redshifts it gives theta_E, as for a
+            singular isothermal sphere.
+        z_lens: Redshift of the lens, needed with a velocity dispersion.
+        z_source: Redshift of the source, needed with a velocity dispersion; larger than every `z_lens`.
+        cosmology: Cosmology for theta_E from a velocity dispersion: a name in astropy, or `FlatLambdaCDM(H0, Om0)`.
+        gamma: Slope of the mass density; 2 is isothermal.
         e1: Ellipticity of the mass.
         e2: Ellipticity of the mass.
         center_x: Centre of the mass in arcsec.
@@ -163,7 +170,7 @@ class HST(Simulator):
         gamma2: External shear.
         source_dx: Source position in arcsec, from the point behind the lens's centre.
         source_dy: Source position in arcsec.
-        wide_fraction: Fraction of scenes whose source lies farther out, by the next three options.
+        wide_fraction: Fraction of scenes whose source lies farther from the axis, as set by the next three options.
         wide_dx: Source position in arcsec in these scenes, from the point behind the lens's centre.
         wide_dy: Source position in arcsec in these scenes.
         wide_min_magnification: Magnification below which the position is drawn again in these scenes.
@@ -179,35 +186,35 @@ class HST(Simulator):
             fraction of the width of their priors.
         light_n: Sersic index of the lens light.
         light_radius: Half-light radius of the lens light, or of its bulge, in units of `light_radius_unit`.
-        light_radius_unit: `arcsec` makes the light's size independent of the mass. In units of theta_E the lens light
-            alone tells theta_E.
-        light_q: Axis ratio of the lens light; if not given, its ellipticity follows that of the mass.
-        light_angle: Position angle of the lens light from that of the mass in degrees, with `light_q`.
-        light_twist: Turn of the lens light's isophotes in degrees per decade in radius.
-        light_m3: Amplitude of the isophotes' departure from ellipses of order 3, in any direction, relative to the
-            radius.
-        light_m4: Amplitude of order 4, along the axes: above 0 discy, below 0 boxy.
-        disc_fraction: Fraction of lens galaxies that have an exponential disc beside the bulge, at its position angle
-            and seen from a random direction.
+        light_radius_unit: `arcsec` makes the size of the lens light independent of the mass. With `theta_E` the lens
+            light alone reveals theta_E.
+        light_q: Axis ratio of the lens light. If not given, its ellipticity follows the ellipticity of the mass.
+        light_angle: Position angle of the lens light minus that of the mass in degrees; used with `light_q`.
+        light_twist: Twist of the lens light's isophotes in degrees per decade in radius.
+        light_m3: Amplitude of the isophotes' multipole of order 3 in a random direction, relative to the radius.
+        light_m4: Amplitude of the multipole of order 4 along the axes: above 0 discy, below 0 boxy.
+        disc_fraction: Fraction of lens galaxies with an exponential disc in addition to the bulge. The disc has the
+            bulge's position angle and a random inclination.
         disc_flux_ratio: Flux of a disc over that of the bulge.
         disc_radius: Half-light radius of a disc in units of the bulge's.
-        disc_thickness: Axis ratio of a disc that is seen edge-on.
-        light_magnitude: AB magnitude of all the lens light, for the instrument's noise.
-        log_light_to_arc: Decimal logarithm of the lens light's maximum over the arc's.
-        log_noise: Decimal logarithm of white noise's rms over the image's maximum.
-        exposure_time: Total exposure time in seconds, for the instrument's noise; the instrument's if not given. The
-            background's noise falls as its root.
-        neighbours: Number of other galaxies in the frame, rounded down, at most 32: such as `choice(0, 1, 2, 3)`.
-        neighbour_x: Position of a neighbour, from the middle of the frame and in units of its width.
-        neighbour_y: Position of a neighbour.
-        neighbour_log_flux: Decimal logarithm of a neighbour's flux over that of all the lens light.
+        disc_thickness: Axis ratio of a disc seen edge-on.
+        light_magnitude: AB magnitude of all the lens light; used with the instrument's noise.
+        log_light_to_arc: Decimal logarithm of the lens light's maximum divided by the arc's maximum.
+        log_noise: Decimal logarithm of the rms of white noise divided by the image's maximum.
+        exposure_time: Total exposure time in seconds for the instrument's noise; the instrument's own if not given. The
+            background noise decreases as the square root of the time.
+        neighbours: Number of other galaxies in the frame, rounded down, at most 32; for example `choice(0, 1, 2, 3)`.
+        neighbour_x: Position of a neighbour relative to the middle of the frame, in units of the frame's width.
+        neighbour_y: Position of a neighbour, likewise.
+        neighbour_log_flux: Decimal logarithm of a neighbour's flux divided by the flux of all the lens light.
         neighbour_radius: Half-light radius of a neighbour in arcsec.
         neighbour_n: Sersic index of a neighbour.
         neighbour_e1: Ellipticity of a neighbour.
         neighbour_e2: Ellipticity of a neighbour.
-        background_gradient: By how much the background rises from one side of the frame to the other, in some
-            direction, in units of the noise's rms where there is no light.
-        masked_pixels: Expected fraction of pixels without data: zeros in patches as cosmic rays leave them.
+        background_gradient: Rise of the background from one side of the frame to the other in a random direction, in
+            units of the noise rms where there is no light.
+        masked_pixels: Expected fraction of pixels without data. They are zero and form patches like those of cosmic
+            rays.
         """
         given = {name: value for name, value in locals().items() if name in DOMAINS and value is not None}
         self.priors = parse_priors(given)
@@ -215,8 +222,8 @@ class HST(Simulator):
         self.band = camera.band(band).at(pixels=pixels, pixel_scale=pixel_scale)
         if noise == "instrument" and self.band.missing_for_noise:
             raise UsageError(
-                f"option noise: instrument {camera.name!r} has in band {self.band.name} no "
-                f"{self.band.missing_for_noise}, which its noise needs; 'white' is right"
+                f"option noise: band {self.band.name} of instrument {camera.name!r} lacks "
+                f"{self.band.missing_for_noise}, so its noise is unknown; use noise=white"
             )
         pixels, white = self.band.pixels, noise == "white"
         self.image_shape, self.pixel_scale = (1, pixels, pixels), self.band.pixel_scale
@@ -236,7 +243,7 @@ class HST(Simulator):
             clean=stamps_clean,
         )
         if galaxies is None:
-            self.remarks = ("no real galaxies given (options cosmos, stamps): all sources are core-Sersic profiles",)
+            self.remarks = ("COSMOS is not configured (options cosmos, stamps); using core-Sersic sources",)
         frame = pixels * self.band.pixel_scale
         self.lenses = LensPopulation(self.priors, cosmology, chosen=str(self.priors["theta_E"]) != EINSTEIN_RADIUS)
         self.sources = SourcePopulation(
@@ -279,10 +286,13 @@ class HST(Simulator):
         self.parameters, self.known = self._parameters(only_profiles=galaxies is None), RECORDED
 
     def macro_model(self, free: Sequence[str] | None = None) -> MacroModel:
-        """See `Simulator.macro_model`.
+        """Return the macro model that is fitted to this simulator's images.
+
+        Args:
+            free: Parameters to be fitted although the simulator fixes them.
 
         Raises:
-            UsageError: Options make lenses that the macro model does not describe.
+            UsageError: The options produce lenses that the macro model does not describe.
         """
         from lenskit_lensing.simulators.hst_macro import HSTMacroModel
 
@@ -314,11 +324,14 @@ class HST(Simulator):
         )
 
     def refuses(self, given: Mapping[str, Tensor]) -> Iterator[tuple[int, str, str]]:
-        """See `Simulator.refuses`."""
+        """Yield the given values that cannot be rendered; see `Simulator.refuses`."""
         return refused(self.priors, given, merger_fraction=self.sources.merger_fraction)
 
     def draw(self, group: str, rng: KeyedGenerator, scene: Scene) -> Scene:
-        """Draws one group; see the recorded parameters, and the class that draws each group for its entries."""
+        """Draw one group of scene entries.
+
+        `RECORDED` lists the recorded parameters. The class that draws a group documents its entries.
+        """
         if group == "lens":
             return self.lenses.draw(rng)
         if group == "source":
@@ -331,12 +344,12 @@ class HST(Simulator):
         return self.exposure.draw(rng)
 
     def render(self, scene: Scene, omit: Iterable[str] = ()) -> Tensor:
-        """Renders scenes: (n, 1, pixels, pixels), the maximum of each image is one.
+        """Render scenes to images (n, 1, pixels, pixels) with a maximum of one each.
 
         Args:
-            scene: All groups' entries for n images.
-            omit: What to leave out: `source`, `lens_light` or, where there are neighbours, `field`. White noise
-                keeps its level relative to what is left; the instrument's is that of what is left.
+            scene: Entries of all groups for n images.
+            omit: Parts to leave out: `source`, `lens_light` or, if there are neighbours, `field`. White noise keeps its
+                level relative to the remaining light. Instrument noise is computed from the remaining light.
         """
         with_field = "field" in self.groups and "field" not in omit
         extra = self._field(scene) if with_field else None
@@ -353,18 +366,27 @@ class HST(Simulator):
         return normalised(self.exposure.observe(image, scene))[:, None]
 
     def _field(self, scene: Scene) -> Tensor:
-        """The neighbours before the PSF, (n, 1, pixels, pixels), in units as the renderer has the lens light in."""
+        """Return neighbours before the PSF, in the renderer's units of the lens light.
+
+        The shape is (n, 1, pixels, pixels).
+        """
         lens_light = lens_flux(scene)[:, None]
         ratio = (10 ** scene["neighbour_log_flux"].double()).to(lens_light.dtype)
         return neighbour_light(scene, self.renderer, (ratio * lens_light)[:, None])
 
     def _electrons(self, scene: Scene) -> Tensor:
-        """Electrons per second in a pixel, of the lens light's surface brightness at its half-light radius."""
+        """Return the electrons per second in a pixel for lens light of one, (n, 1, 1).
+
+        The renderer's lens light is one at its half-light radius.
+        """
         rate = self.band.rate(scene["light_magnitude"]) / lens_flux(scene)
         return rate[:, None, None] * self.band.pixel_scale**2
 
     def _parameters(self, only_profiles: bool) -> Sequence[Parameter]:
-        """What is recorded: what has one meaning for all scenes, and is not the same in all by the options."""
+        """Return the recorded parameters.
+
+        A parameter is recorded if it has the same meaning in all scenes and the options let it vary.
+        """
         wanted = {
             "source_n": only_profiles,
             "velocity_dispersion": self.lenses.is_physical,
@@ -397,18 +419,24 @@ class HST(Simulator):
 
 
 def peak(images: Tensor) -> Tensor:
-    """Maxima (n, 1, 1) of images (n, height, width), one where there is nothing above zero."""
+    """Return the maxima (n, 1, 1) of images (n, height, width).
+
+    The value is one where no pixel is above zero.
+    """
     largest = images.amax((1, 2), keepdim=True)
     return torch.where(largest > 0, largest, 1)
 
 
 def normalised(images: Tensor) -> Tensor:
-    """Images (n, height, width) divided by their maxima, where these are above zero."""
+    """Return images (n, height, width) divided by their maxima.
+
+    Images without a pixel above zero stay unchanged.
+    """
     return images / peak(images)
 
 
 def renderer_class(name: str) -> type:
-    """The renderer of that name, imported when it is used."""
+    """Return the renderer class with this name, imported on demand."""
     if name == "torch":
         from lenskit_lensing.render.torch_renderer import TorchRenderer
 
@@ -454,4 +482,4 @@ RECORDED = (
     Parameter("source_stamp", "", "stamp", "source", identity=True),
     Parameter("companion_stamp", "", "companion's stamp", "source", identity=True),
 )
-"""All that may be recorded. A source's index is, if every source has one; its PSF, if there are several."""
+"""All parameters that may be recorded. `source_n` is recorded only if every source has a Sersic index."""

@@ -1,4 +1,7 @@
-"""The macro model of HST-like lenses: a power law with shear, a core-Sersic source and a Sersic lens light."""
+"""Macro model of HST-like lenses.
+
+The mass is a power law with shear, the source a core-Sersic profile and the lens light a Sersic profile.
+"""
 
 from __future__ import annotations
 
@@ -24,27 +27,30 @@ SOURCE = (
 LENS_LIGHT = ("light_n", "light_radius")
 
 DEVIATIONS = {"light_e1": "e1", "light_e2": "e2", "light_x": "center_x", "light_y": "center_y"}
-"""Parameters of the lens light, and those of the mass that they follow. Their differences are fitted, as
-`light_e1_deviation` and so on."""
+"""Parameters of the lens light, and the parameters of the mass that they follow. Their differences are fitted, with names
+such as `light_e1_deviation`.
+"""
 
 WIDTHS = 3.0
 """Largest plausible deviation in standard deviations."""
 
 
 class HSTMacroModel(MacroModel):
-    """The macro model of `HST` with one PSF and without neighbours. Its source is a core-Sersic profile.
+    """Macro model of `HST` with one PSF and without neighbours.
+
+    The source is a core-Sersic profile.
 
     Args:
-        priors: The simulator's.
+        priors: Priors of the simulator.
         free: Parameters to be fitted although the simulator fixes them.
         theta_E: Smallest and largest Einstein radius in arcsec.
         scatter: Standard deviation of each of `DEVIATIONS`.
-        renderer: The simulator's.
-        exposure: The simulator's.
-        other_sources: See `MacroModel`.
+        renderer: Renderer of the simulator.
+        exposure: Exposure of the simulator.
+        other_sources: Options, as `name=value`, that would restrict sources to core-Sersic profiles; see `MacroModel`.
 
     Raises:
-        UsageError: No parameter has a name in `free`.
+        UsageError: A name in `free` is not a parameter.
     """
 
     def __init__(
@@ -91,12 +97,15 @@ class HSTMacroModel(MacroModel):
         return x - center_x, y - center_y
 
     def _scene(self, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """The fixed parameters and the given ones."""
+        """Return the fixed parameters and the given ones."""
         like = next(iter(values.values()))
         return {name: torch.full_like(like, value) for name, value in self._fixed.items()} | dict(values)
 
     def _source(self, scene: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """A source as `SourcePopulation` draws it, with an amplitude of one; and no second one."""
+        """Return a source as drawn by `SourcePopulation`.
+
+        Its amplitude is one, and it has no companion.
+        """
         core, n, slope = (scene[f"source_{name}"] for name in ("core_radius", "n", "core_slope"))
         _, unit_radius = core_sersic_light(core, n, slope)
         R_sersic = scene["source_half_light_radius"] / unit_radius
@@ -121,13 +130,19 @@ class HSTMacroModel(MacroModel):
         return self._renderer.convolve(light, torch.zeros(len(light), dtype=torch.long, device=light.device))
 
     def variance(self, light: Tensor) -> Tensor:
-        """That of white noise with the middle of the prior's level, relative to the brightest pixel."""
+        """Return the variance of white noise, relative to the brightest pixel.
+
+        The level is the middle of the prior's range.
+        """
         peak = light.amax((1, 2), keepdim=True)
         return (self._noise * torch.where(peak > 0, peak, 1)).square().expand_as(light)
 
 
 def _source_center(scene: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
-    """Position (n,) of the source in arcsec, of its distance from the point behind the lens's centre."""
+    """Return the source position (n,) in arcsec.
+
+    The scene gives the offset from the point behind the lens's centre.
+    """
     center = columns(scene["center_x"], scene["center_y"])
     shear_x, shear_y = shear(*center, gamma1=scene["gamma1"], gamma2=scene["gamma2"])
     x = scene["center_x"] - shear_x.flatten() + scene["source_dx"]

@@ -1,4 +1,4 @@
-"""Arcs that are painted onto cutouts of real galaxies."""
+"""Simulator that adds arcs to cutouts of real galaxies."""
 
 from __future__ import annotations
 
@@ -26,17 +26,18 @@ FOLLOW_LIGHT = ("e1", "e2", "center_x", "center_y")
 class Injection(Simulator):
     """Lensed sources added to cutouts of real galaxies.
 
-    An elliptical power law with external shear lenses a source, both as in `hst`, but the mass follows the light of the
-    galaxy in the cutout: its centre, ellipticity and position angle are measured once at the start and scatter by
-    options. The Einstein radius has its own prior, which knows nothing of the galaxy. The lensed source is blurred by a
-    PSF and added to the cutout, which keeps its noise, neighbours and defects. The image is
+    The mass is an elliptical power law with external shear, and the source is drawn as in `hst`. The mass follows the
+    light of the galaxy in the cutout. The centre, ellipticity and position angle of the light are measured once at the
+    start, and options set the scatter of the mass around them. The Einstein radius has its own prior, which does not
+    depend on the galaxy. A PSF blurs the lensed source, which is then added to the cutout. The cutout keeps its noise,
+    neighbours and defects. The image is
 
         cutout / max(cutout) + 10^log_arc_to_noise (noise of the sky) arc / max(arc),
 
-    so that the unit of the cutouts does not matter.
+    so the unit of the cutouts does not matter.
 
-    Galaxies are turned by quarters and mirrored at random. Where two renderings share a lens, the second shows it
-    through another galaxy of nearly the same axis ratio, turned to the first one's position angle.
+    Galaxies are rotated by multiples of 90 degrees and mirrored at random. If two renderings share a lens, the second
+    one shows another galaxy of nearly the same axis ratio, rotated to the position angle of the first.
     """
 
     groups: tuple[str, ...] = ("lens", "source", "lens_light", "instrument")
@@ -90,40 +91,44 @@ class Injection(Simulator):
         exposure_time: Annotated[float, Gt(0)] | None = None,
     ) -> None:
         """Args:
-        galaxies: Cutouts of galaxies as any reader of data takes them, `[READER:]PATH?OPTION=VALUE&...`, such as
-            `fits-folder:mine?pixel_scale=0.05`: one galaxy in the middle of each, one band.
-        pixels: Height and width of the image; those of the cutouts if not given.
-        axis_ratio_tolerance: Largest difference of the axis ratios of two galaxies that show the same lens.
-        instrument: The camera whose PSFs blur the arcs. A name of `lenskit list instruments`, or the path of a `.toml`
+        galaxies: Cutouts of galaxies in any format that lenskit reads, `[READER:]PATH?OPTION=VALUE&...`, for example
+        `fits-folder:mine?pixel_scale=0.05`. Each cutout has one band and one galaxy in its middle.
+        pixels: Height and width of the image; the size of the cutouts if not given.
+        axis_ratio_tolerance: Largest difference between the axis ratios of two galaxies that show the same lens.
+        instrument: Camera whose PSFs blur the arcs: a name of `lenskit list instruments`, or the path of a `.toml`
             file.
-        band: Which of the instrument's bands; the first one if not given.
+        band: Band of the instrument; its first band if not given.
         psf: FITS or numpy file of PSFs, or a folder of them; the instrument's if not given.
-        supersampling: Rays along each side of a pixel, over which the arc is averaged, see `hst`.
-        cosmos: Folder of a COSMOS real-galaxy catalogue; without it, or `stamps`, all sources are core-Sersic profiles.
-        cosmos_fraction: Fraction of source galaxies that are real ones, of the catalogue or of `stamps`.
-        cosmos_min_pixels: Real galaxies with smaller cutouts are left out.
-        cosmos_max_noise: Real galaxies with noise above this fraction of their maximum are left out.
-        cosmos_good_stamps: Leave out the cutouts that the catalogue's table of selection criteria makes suspect.
+        supersampling: Rays along each side of a pixel; the arc is averaged over them (see `hst`).
+        cosmos: Folder of a COSMOS real-galaxy catalogue. Without it and without `stamps`, all sources are core-Sersic
+            profiles.
+        cosmos_fraction: Fraction of source galaxies that are real galaxies, from the catalogue or from `stamps`.
+        cosmos_min_pixels: Smallest cutout in pixels; real galaxies with smaller cutouts are left out.
+        cosmos_max_noise: Largest noise as a fraction of the galaxy's maximum; noisier real galaxies are left out.
+        cosmos_good_stamps: Leave out the cutouts that the catalogue's selection table marks as suspect.
         stamps: Folder of FITS or numpy images of source galaxies, instead of a COSMOS catalogue.
-        stamps_clean: The images in it show galaxies on an empty sky already.
-        merger_fraction: Fraction of sources that are two galaxies put together.
-        min_magnification: Magnification below which a source's position is drawn again.
-        theta_E: Einstein radius in arcsec; none but the default may be given with a velocity dispersion.
-        velocity_dispersion: Of the lens in km/s. With the redshifts it gives theta_E, as of an isothermal sphere.
-        z_lens: Redshift of the lens, given with a velocity dispersion.
-        z_source: Redshift of the source, given with a velocity dispersion; above all of `z_lens`.
-        cosmology: For that, one of astropy's, or `FlatLambdaCDM(H0, Om0)`.
-        gamma: Slope of the mass density, 2 is isothermal.
+        stamps_clean: Whether the images in `stamps` already show galaxies on an empty sky. Otherwise sky, noise and
+            neighbours are removed, as for COSMOS cutouts.
+        merger_fraction: Fraction of sources that consist of two galaxies.
+        min_magnification: Magnification below which the source position is drawn again.
+        theta_E: Einstein radius in arcsec. It cannot be set together with a velocity dispersion.
+        velocity_dispersion: Velocity dispersion of the lens in km/s. With the two redshifts it gives theta_E, as for a
+            singular isothermal sphere.
+        z_lens: Redshift of the lens, needed with a velocity dispersion.
+        z_source: Redshift of the source, needed with a velocity dispersion; larger than every `z_lens`.
+        cosmology: Cosmology for theta_E from a velocity dispersion: a name in astropy, or `FlatLambdaCDM(H0, Om0)`.
+        gamma: Slope of the mass density; 2 is isothermal.
         gamma1: External shear.
         gamma2: External shear.
-        center_scatter: Standard deviation in arcsec of the mass's centre from the light's, along x and y.
-        ellipticity_scatter: Standard deviation of the mass's ellipticity |e| from the light's. The default is the
-            scatter of the axis ratio of 0.11 that Koopmans et al. 2006 found
+        center_scatter: Standard deviation in arcsec of the mass centre around the light centre, along x and y.
+        ellipticity_scatter: Standard deviation of the mass ellipticity |e| around the light ellipticity. The default
+            corresponds to the scatter of 0.11 in axis ratio that Koopmans et al. 2006 found
             (https://arxiv.org/abs/astro-ph/0601628).
-        angle_scatter: Standard deviation in degrees of the mass's position angle from the light's; 10 likewise.
+        angle_scatter: Standard deviation in degrees of the mass position angle around the light position angle. The
+            default is from the same paper.
         source_dx: Source position in arcsec, from the point behind the lens's centre.
         source_dy: Source position in arcsec.
-        wide_fraction: Fraction of scenes whose source lies farther out, by the next three options.
+        wide_fraction: Fraction of scenes whose source lies farther from the axis, as set by the next three options.
         wide_dx: Source position in arcsec in these scenes, from the point behind the lens's centre.
         wide_dy: Source position in arcsec in these scenes.
         wide_min_magnification: Magnification below which the position is drawn again in these scenes.
@@ -135,10 +140,10 @@ class Injection(Simulator):
         source_core_slope: Slope of a core-Sersic source inside the break radius.
         merger_distance: Distance of a merger's second galaxy in units of the first one's half-light radius.
         merger_flux_ratio: Flux of a merger's second galaxy over that of the first.
-        log_arc_to_noise: Decimal logarithm of the arc's brightest pixel over the standard deviation of the sky's noise
-            in the cutout.
-        exposure_time: Total exposure time in seconds of cutouts in electrons per second (1 for cutouts in electrons):
-            the arc then has the noise of its own photons. Without it the arc has no noise.
+        log_arc_to_noise: Decimal logarithm of the arc's brightest pixel divided by the standard deviation of the sky
+            noise in the cutout.
+        exposure_time: Total exposure time in seconds of cutouts in electrons per second (1 for cutouts in electrons).
+            With it, the arc has the noise of its own photons; without it, the arc has no noise.
         """
         options = locals()
         given = {name: options[name] for name in DOMAINS if isinstance(options.get(name), Distribution | str)}
@@ -162,7 +167,7 @@ class Injection(Simulator):
             clean=stamps_clean,
         )
         if real is None:
-            self.remarks = ("no real galaxies given (options cosmos, stamps): all sources are core-Sersic profiles",)
+            self.remarks = ("COSMOS is not configured (options cosmos, stamps); using core-Sersic sources",)
         names = tuple(name for name in LENS if name not in FOLLOW_LIGHT)
         chosen = str(self.priors["theta_E"]) != EINSTEIN_RADIUS
         self.lenses = LensPopulation(self.priors, cosmology, chosen=chosen, names=names)
@@ -189,11 +194,14 @@ class Injection(Simulator):
         self.parameters, self.known = self._parameters(), (*RECORDED, *OWN)
 
     def refuses(self, given: Mapping[str, Tensor]) -> Iterator[tuple[int, str, str]]:
-        """See `Simulator.refuses`."""
+        """Yield the given values that cannot be rendered; see `Simulator.refuses`."""
         return refused(self.priors, given, merger_fraction=self.sources.merger_fraction)
 
     def draw(self, group: str, rng: KeyedGenerator, scene: Scene) -> Scene:
-        """Draws one group; see the recorded parameters, and the class that draws each group for its entries."""
+        """Draw one group of scene entries.
+
+        `RECORDED` and `OWN` list the recorded parameters. The class that draws a group documents its entries.
+        """
         if group == "lens":
             return self.lenses.draw(rng) | self.lens_light.draw_lens(rng)
         if group == "source":
@@ -207,11 +215,13 @@ class Injection(Simulator):
         return instrument
 
     def render(self, scene: Scene, omit: Iterable[str] = ()) -> Tensor:
-        """Renders scenes: (n, 1, pixels, pixels), in units of each cutout's maximum.
+        """Render scenes to images (n, 1, pixels, pixels).
+
+        The unit is each cutout's maximum.
 
         Args:
-            scene: All groups' entries for n images.
-            omit: What to leave out: `source` leaves the cutouts alone.
+            scene: Entries of all groups for n images.
+            omit: Parts to leave out: with `source`, the images are the cutouts alone.
         """
         image = self.lens_light.image(scene)
         if "source" in omit:
@@ -219,7 +229,10 @@ class Injection(Simulator):
         return (image + self.arc(scene))[:, None]
 
     def arc(self, scene: Scene) -> Tensor:
-        """Return the light that is added to the cutouts, (n, pixels, pixels), in units of their maxima."""
+        """Return the light that is added to the cutouts, in units of their maxima.
+
+        The shape is (n, pixels, pixels).
+        """
         cutouts, galaxy = self.lens_light.cutouts, scene["lens_galaxy"]
         arc = normalised(self.renderer.convolve(self.renderer.arc(scene)[:, None], scene["psf"])[:, 0])
         height = 10 ** scene["log_arc_to_noise"].double() * cutouts.noise[galaxy]
@@ -230,12 +243,12 @@ class Injection(Simulator):
         return arc + (arc.clamp(min=0) / electrons).sqrt() * scene["noise"]
 
     def to(self, device: torch.device | str) -> Self:
-        """See `Simulator.to`."""
+        """Move the simulator and its cutouts to a device; see `Simulator.to`."""
         self.lens_light.cutouts = self.lens_light.cutouts.to(device)
         return super().to(device)
 
     def _parameters(self) -> list[Parameter]:
-        """What is recorded."""
+        """Return the recorded parameters."""
         only_profiles, physical = self.sources.stamps is None, self.lenses.is_physical
         wanted = {
             "velocity_dispersion": physical,
@@ -257,4 +270,4 @@ OWN = (
     Parameter("light_q", "", "$q_l$", "lens_light"),
     Parameter("lens_galaxy", "", "galaxy", "lens_light", identity=True),
 )
-"""What is recorded beside the parameters of `hst`."""
+"""Parameters that are recorded in addition to those of `hst`."""
