@@ -157,7 +157,7 @@ def test_what_cannot_be_learned_is_said_in_a_line(targets, values, complaint):
 
 
 def test_lenses_of_which_nothing_is_recorded():
-    with pytest.raises(UsageError, match="of these there is nothing"):
+    with pytest.raises(UsageError, match="needs recorded parameters or classes, and these lenses have none"):
         supervised(parameters=())
 
 
@@ -208,9 +208,9 @@ def test_without_a_class_column_there_is_no_score():
 @pytest.mark.parametrize(
     ("targets", "normal", "complaint"),
     [
-        ("kind", "doubel", "no class 'doubel' to be the normal one: did you mean double?"),
+        ("kind", "doubel", "no class 'doubel' for method.normal: did you mean double?"),
         ("kind", "xyz", "there are ring, quad, double"),
-        ("gamma", "ring", "no class column is among the targets, such as --set method.targets=NAME"),
+        ("gamma", "ring", "no class column is among the targets; name one with --set method.targets=NAME"),
     ],
 )
 def test_an_unknown_normal_class_is_refused(targets, normal, complaint):
