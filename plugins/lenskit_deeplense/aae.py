@@ -33,7 +33,7 @@ Width = Annotated[int, Gt(0), at_most(10**6)]
 class AAE(Autoencoder):
     """AAE: reconstruct images from latent vectors that resemble draws of a prior.
 
-    A discriminator learns to distinguish the latent vectors from draws of the prior. The encoder learns to prevent this.
+    A discriminator learns to distinguish latent vectors from draws of the prior. The encoder learns to prevent this.
 
     Args:
         backbone: Encoder network, whose features give the latent vector.
@@ -100,7 +100,7 @@ class AAE(Autoencoder):
         }
 
     def prior(self, batch: Batch) -> Tensor:
-        """Draw latent vectors (n, latent_dim) from the prior, one for each lens of a batch."""
+        """Draw latent vectors (n, latent_dim) from the prior, one for each lens."""
         return self.prior_std * self.rng(batch, "prior").noise("latent", self.to_latent.out_features)
 
     def _step(self, optimizer: Any, loss: Tensor) -> None:

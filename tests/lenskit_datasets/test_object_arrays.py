@@ -131,18 +131,20 @@ def test_pickles_made_to_harm_are_refused(tmp_path: Path, data: bytes) -> None:
     [
         ((np.eye(3),), r"an object array of the shape \(1,\)"),
         ((np.eye(3), 1e-23, 2), r"an object array of the shape \(3,\)"),
-        ((1e-23, np.eye(3)), r"whose first item is no image"),
-        ((np.zeros((2, 3, 3)), 1e-23), r"whose first item is no image"),
-        ((np.eye(3) * 1j, 1e-23), r"whose first item is no image"),
-        ((objects(1, 2), 1e-23), r"whose first item is no image"),
-        ((np.eye(3), "1e-23"), r"whose second item is no number"),
-        ((np.eye(3), None), r"whose second item is no number"),
-        ((np.eye(3), np.complex64(1)), r"whose second item is no number"),
+        ((1e-23, np.eye(3)), r"whose first item is not an image"),
+        ((np.zeros((2, 3, 3)), 1e-23), r"whose first item is not an image"),
+        ((np.eye(3) * 1j, 1e-23), r"whose first item is not an image"),
+        ((objects(1, 2), 1e-23), r"whose first item is not an image"),
+        ((np.eye(3), "1e-23"), r"whose second item is not a number"),
+        ((np.eye(3), None), r"whose second item is not a number"),
+        ((np.eye(3), np.complex64(1)), r"whose second item is not a number"),
         ((np.eye(3), {1: 2}), r"a pickle of other Python objects"),
     ],
 )
 def test_other_objects_are_refused(tmp_path: Path, items: tuple[Any, ...], complaint: str) -> None:
-    with pytest.raises(UsageError, match=rf"pair\.npy holds .*{complaint}.*; of Python objects only") as error:
+    with pytest.raises(
+        UsageError, match=rf"pair\.npy holds .*{complaint}.*; the only Python objects that are read"
+    ) as error:
         read_pair(saved(tmp_path, objects(*items)))
     assert "\n" not in str(error.value)
 

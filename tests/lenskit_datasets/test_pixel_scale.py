@@ -45,9 +45,10 @@ def test_the_comment_of_a_key_may_begin_with_its_unit(comment: str, found: float
 @pytest.mark.parametrize(
     ("comment", "complaint"),
     [
-        ("pixels per arcsec", "gives PIXSCALE in pixels per arcsec; arcsec per pixel is right"),
-        ("[pix/arcsec]", "gives PIXSCALE in pixels per arcsec"), ("[kpc] at z", "PIXSCALE in kpc, which is no angle"),
-        ("[nonsense]", "PIXSCALE in nonsense, which is no angle"),
+        ("pixels per arcsec", "gives PIXSCALE in pixels per arcsec; it must be in arcsec per pixel"),
+        ("[pix/arcsec]", "gives PIXSCALE in pixels per arcsec"),
+        ("[kpc] at z", "PIXSCALE in kpc, which is not an angle"),
+        ("[nonsense]", "PIXSCALE in nonsense, which is not an angle"),
     ],
 )  # fmt: skip
 def test_a_unit_that_is_no_angle_is_unclear(comment: str, complaint: str) -> None:
@@ -173,10 +174,10 @@ def test_further_forms(cards: dict, scale: float) -> None:
         (SKY | {"CDELT1": 1.0, "CDELT2": 1.0}, 'its header gives pixels of 3600", which no camera has'),
         (SKY | {"CDELT1": 1e-30, "CDELT2": 1e-30}, 'its header gives pixels of 3.6e-27", which no camera has'),
         (SKY | {"CDELT1": -1e-5, "CDELT2": 2e-5}, 'its pixels are not square: 0.036" x 0.072"'),
-        (SKY | STEPS | {"CROTA2": "north"}, "its card CROTA2 = 'north' is no number"),
-        (SKY | {"CD1_1": 1e-5, "CD2_2": 0.0}, "its coordinates are none that astropy.wcs can read"),
-        (SKY | STEPS | {"CUNIT1": "furlong"}, "its coordinates are none that astropy.wcs can read"),
-        ({"PIXSCALE": -1}, "its header gives PIXSCALE = -1 as pixel scale; a positive number of arcsec is right"),
+        (SKY | STEPS | {"CROTA2": "north"}, "its card CROTA2 = 'north' is not a number"),
+        (SKY | {"CD1_1": 1e-5, "CD2_2": 0.0}, "astropy.wcs cannot read its coordinates"),
+        (SKY | STEPS | {"CUNIT1": "furlong"}, "astropy.wcs cannot read its coordinates"),
+        ({"PIXSCALE": -1}, "its header gives PIXSCALE = -1 as pixel scale; it must be a positive number of arcsec"),
     ],
 )  # fmt: skip
 def test_what_is_unclear_is_said(cards: dict, why: str) -> None:
@@ -224,7 +225,7 @@ def test_a_common_scale() -> None:
     assert common_scale([0.05, 0.0505, 0.05], "abc") == 0.05
     assert common_scale([0.05, None], "ab") is None
     assert common_scale([None, None], "ab") is None
-    with pytest.raises(UsageError, match=r'b has pixels of 0\.06", a of 0\.05": say resample=0\.06 .* or pixel_scale'):
+    with pytest.raises(UsageError, match=r'b has pixels of 0\.06", a of 0\.05": use resample=0\.06 .* or pixel_scale'):
         common_scale([0.05, 0.06, None], "abc")
 
 

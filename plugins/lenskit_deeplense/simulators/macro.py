@@ -107,7 +107,10 @@ class SubstructureMacroModel(MacroModel):
         return self._blur(light.flatten(0, 1)).view_as(light)
 
     def variance(self, light: Tensor) -> Tensor:
-        """Return the variance of photon and background noise; at least one photon per pixel."""
+        """Return the variance of photon and background noise.
+
+        Photon noise is at least that of one photon per pixel.
+        """
         peak = light.amax((1, 2), keepdim=True)
         peak = torch.where(peak > 0, peak, 1)
         photon = self._noise.photon

@@ -27,7 +27,7 @@ Noise = Literal["once", "twice", "none"]
 
 
 class DeepLense1(SubstructureScenes):
-    """Model I of DeepLenseSim: an isothermal ellipsoid, 150 x 150 pixels of 0.05 arcsec.
+    """Model I of DeepLenseSim: an isothermal ellipsoid, 150 pixels of 0.05 arcsec.
 
     Images are in counts. The classes are no substructure (`no_sub` in the public code), 25 point masses (`cdm`) and
     strings of 100 point masses (`axion`). There is no lens light.
@@ -152,14 +152,17 @@ class DeepLense1(SubstructureScenes):
         return drawn
 
     def deflection_scale(self) -> float:
-        """Return the factor of all deflections at the middle redshifts; 1 without `z_convention`."""
+        """Return the factor of all deflections; 1 without `z_convention`.
+
+        Lens and source are at the middle of their redshifts.
+        """
         if self.z_convention is None:
             return 1.0
         z_lens, z_source = (torch.tensor([sum(self.priors[z].bounds) / 2]) for z in ("z_lens", "z_source"))
         return self._deflection_scale(z_lens, z_source, self.z_convention).item()
 
     def _deflection_scale(self, z_lens: Tensor, z_source: Tensor, z_convention: float) -> Tensor:
-        """Return deflections for sources at `z_source`, divided by those at `z_convention`."""
+        """Return deflections at the redshift `z_source` over those at `z_convention`."""
         meant = self.cosmology.critical_density(z_lens, z_source * 0 + z_convention)
         return meant / self.cosmology.critical_density(z_lens, z_source)
 
@@ -198,9 +201,10 @@ class DeepLense1(SubstructureScenes):
         return drawn | {name: rng.noise(name, pixels, pixels) for name in names.get(self.noise, ())}
 
     def observe(self, images: Tensor, scene: Scene) -> Tensor:
-        """Return counts (n, pixels, pixels) for blurred images in counts per second and square arcsec.
+        """Return counts (n, pixels, pixels) for blurred images.
 
-        Without noise, the result is twice the counts per second, as the public code saves them.
+        Blurred images are in counts per second and square arcsec. Without noise, the result is twice the counts per
+        second, as the public code saves them.
         """
         rate = images.clamp(min=0) * self.lenses.pixel_scale**2  # the convolution's rounding errors can be negative
         if self.noise == "none":
@@ -211,7 +215,9 @@ class DeepLense1(SubstructureScenes):
 
 
 class DeepLense2(DeepLense1):
-    """Model II of DeepLenseSim: Model I seen by Euclid's VIS, 64 pixels of 0.101 arcsec.
+    """Model II of DeepLenseSim: Euclid's VIS, 64 pixels of 0.101 arcsec.
+
+    It is Model I as Euclid sees it.
 
     With `as_released`, images have no noise and are twice the model, because the public code adds the image to itself
     instead of the noise. Deflections are those of a source at redshift 2.5; for the source at redshift 1, the lens then
@@ -243,10 +249,10 @@ class DeepLense2(DeepLense1):
 
 
 class DeepLense3(DeepLense2):
-    """Model III of DeepLenseSim: as Model II, seen by HST's WFC3, 64 pixels of 0.08 arcsec.
+    """Model III of DeepLenseSim: HST's WFC3, 64 pixels of 0.08 arcsec.
 
-    The public code names HST but has no settings for it. Here they are lenstronomy's settings for WFC3 in F160W with a
-    Gaussian PSF, which is a guess.
+    It is Model II as HST sees it. The public code names HST but has no settings for it. Here they are lenstronomy's
+    settings for WFC3 in F160W with a Gaussian PSF, which is a guess.
     """
 
     def __init__(

@@ -185,5 +185,8 @@ class Blur:
 
 
 def _rows_of(positions: Tensor, rows: Tensor) -> Tensor:
-    """Return the positions of some images; positions without an image axis are those of all."""
+    """Return the positions of some images.
+
+    Positions without an image axis are the same for all images.
+    """
     return positions[rows] if positions.ndim == 3 else positions

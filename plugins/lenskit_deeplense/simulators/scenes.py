@@ -1,4 +1,4 @@
-"""Scenes of lenses with dark-matter substructure: none, spherical subhalos, or a vortex."""
+"""Base class of simulators of lenses with dark-matter substructure."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ class SubstructureScenes(Simulator):
     """Galaxy-scale lenses with or without dark-matter substructure.
 
     An isothermal lens with external shear and substructure (subhalos or a vortex) lenses a Sersic galaxy. The lens
-    light is a Sersic profile. Both are blurred. A subclass adds noise: it draws the group `instrument` in `draw_instrument`
-    and converts blurred light to images in `observe`.
+    light is a Sersic profile. Both are blurred. A subclass adds noise: it draws the group `instrument` in
+    `draw_instrument` and converts blurred light to images in `observe`.
 
     The label `substructure` is the class of a lens. Lenses of different classes differ in their substructure only: lens
     7 of `classes=none` is lens 7 of `classes=vortex` without the string.
@@ -231,7 +231,7 @@ class SubstructureScenes(Simulator):
         """Return the noise of images of lenses without substructure."""
 
     def macro_model(self, free: Sequence[str] | None = None) -> SubstructureMacroModel:
-        """Return the macro model without substructure, as in `Simulator.macro_model`.
+        """Return the macro model; see `Simulator.macro_model`.
 
         Args:
             free: Parameters to be fitted although the simulator fixes them; by default `UNKNOWN`.
@@ -255,12 +255,12 @@ class SubstructureScenes(Simulator):
         )
 
     def deflection_scale(self) -> float:
-        """Return the factor of all deflections, for lenses and sources at the middle redshifts."""
+        """Return the factor of all deflections at the middle redshifts."""
         return 1.0
 
     @abstractmethod
     def observe(self, images: Tensor, scene: Scene) -> Tensor:
-        """Add noise to blurred images (n, pixels, pixels) of surface brightness, and scale them."""
+        """Add noise to blurred surface brightness (n, pixels, pixels), and scale it."""
 
     def render(self, scene: Scene, omit: Iterable[str] = ()) -> Tensor:
         """Render scenes: (n, 1, pixels, pixels).
@@ -273,7 +273,7 @@ class SubstructureScenes(Simulator):
         return self.observe(self.clean(scene, omit), scene)[:, None]
 
     def clean(self, scene: Scene, omit: Iterable[str] = ()) -> Tensor:
-        """Return blurred surface brightness without noise, (n, pixels, pixels); see `render`."""
+        """Return blurred surface brightness (n, pixels, pixels) without noise."""
         no_light = self.priors["light_amplitude"].bounds == (0, 0)
         left_out = {*omit, "lens_light"} if no_light else set(omit)
         return self.blur(self.lenses(scene, left_out))

@@ -13,8 +13,8 @@ are interchangeable: they differ only in the extent of m.
   (2020, https://arxiv.org/abs/1908.06983) for 1e8 solar masses at 50 kpc. (A real subhalo of that mass is the remnant
   of a heavier halo. This history is not simulated.)
 - A pseudo-Jaffe profile is a nearly singular isothermal sphere, truncated at the tidal radius of Vegetti & Koopmans
-  (2009, https://arxiv.org/abs/0805.0201): r_t = sqrt(b theta_E). The subhalo's own Einstein radius is b = theta^2 / r_t.
-  This gives r_t = (theta^2 theta_E)^(1/3).
+  (2009, https://arxiv.org/abs/0805.0201): r_t = sqrt(b theta_E). The subhalo's own Einstein radius is
+  b = theta^2 / r_t. This gives r_t = (theta^2 theta_E)^(1/3).
 """
 
 from __future__ import annotations

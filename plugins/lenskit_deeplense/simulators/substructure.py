@@ -18,9 +18,9 @@ class Substructure(SubstructureScenes):
     """Galaxy-scale lenses with or without dark-matter substructure.
 
     An isothermal lens with external shear and substructure (subhalos or a vortex) lenses a Sersic galaxy. The lens
-    light is a Sersic profile. Both are blurred and observed with photon noise. The exposure is such that the brightest pixel
-    has the signal-to-noise ratio `snr`, including the noise of the background. Each image is then scaled so that its
-    faintest pixel is 0 and its brightest is 1.
+    light is a Sersic profile. Both are blurred and observed with photon noise. The exposure is such that the brightest
+    pixel has the signal-to-noise ratio `snr`, including the noise of the background. Each image is then scaled so that
+    its faintest pixel is 0 and its brightest is 1.
 
     The label `substructure` is the class of a lens. Lenses of different classes differ in their substructure only: lens
     7 of `classes=none` is lens 7 of `classes=vortex` without the string.
@@ -49,7 +49,7 @@ class Substructure(SubstructureScenes):
             )
 
     def macro_noise(self) -> MacroNoise:
-        """Return the noise of images without substructure, for the middle of both priors."""
+        """Return the noise without substructure, for the middle of both priors."""
         bounds = [self.priors[name].bounds for name in ("snr", "background_rms")]
         snr, background = ((low + high) / 2 for low, high in bounds)
         return MacroNoise(snr**-2 - background**2, background, is_known=all(low == high for low, high in bounds))
@@ -67,10 +67,10 @@ class Substructure(SubstructureScenes):
         return drawn
 
     def counts(self, images: Tensor, scene: Scene) -> Tensor:
-        """Return photon counts (n, pixels, pixels) of blurred images, with background noise.
+        """Return photon counts (n, pixels, pixels) of blurred images.
 
-        With a signal-to-noise ratio s in the brightest pixel, and a background noise b relative to this pixel, the
-        pixel has 1 / (1 / s^2 - b^2) photons on average.
+        They include the noise of the background. With a signal-to-noise ratio s in the brightest pixel, and a
+        background noise b relative to this pixel, the pixel has 1 / (1 / s^2 - b^2) photons on average.
         """
         images = images.clamp(min=0)  # the convolution's rounding errors can be negative
         snr, background = columns(scene["snr"], scene["background_rms"])

@@ -1,4 +1,4 @@
-"""Vortices: strings of mass through the lens's centre, as in a superfluid of light axions."""
+"""Vortices: strings of mass through the lens, as in a superfluid of light axions."""
 
 from __future__ import annotations
 

@@ -73,6 +73,6 @@ def test_a_file_that_was_cut_short_is_made_again(
 
 
 def test_fits_has_no_float16(simulated: Callable[..., Path], tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="FITS knows no float16: use --dtype float32, or --format zarr"):
+    with pytest.raises(UsageError, match="FITS has no float16: use --dtype float32, or --format zarr"):
         simulated(tmp_path / "pairs", "fits", dtype="float16")
     assert list(tmp_path.iterdir()) == []

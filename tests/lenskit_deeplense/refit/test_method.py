@@ -126,7 +126,7 @@ def test_the_network_predicts_in_the_parameters_units() -> None:
 
 
 def test_other_stretches_are_refused() -> None:
-    with pytest.raises(UsageError, match="not stretched by asinh: use --set input.stretch=linear"):
+    with pytest.raises(UsageError, match="these are stretched by asinh: use --set input.stretch=linear"):
         Job(Config.resolve(config().sections, {"input": {"stretch": "asinh"}}))
 
 

@@ -85,7 +85,11 @@ def test_that_a_lens_has_none_of_what_other_classes_have_can_be_said() -> None:
         ({"lens_q": [0.7]}, {}, "row 0 (from 0), column lens_q: 0.7 is not what its prior is, 1 throughout"),
         ({"snr": [20, 0]}, {}, "row 1 (from 0), column snr: 0 is not above 0"),
         ({"z_lens": [0.5, 1.1]}, {}, "row 1 (from 0), column z_lens: 1.1 is wrong: the lens, at 1.1, has to be before"),
-        ({"snr": [99]}, {"background_rms": 0.0105}, "row 0 (from 0), column snr: 99 is wrong: no snr of 99 goes with"),
+        (
+            {"snr": [99]},
+            {"background_rms": 0.0105},
+            "row 0 (from 0), column snr: 99 is too large: snr (99) x background_rms (0.0105) must be below 1",
+        ),
     ],
 )
 def test_what_cannot_be_rendered_is_refused_with_its_place(
