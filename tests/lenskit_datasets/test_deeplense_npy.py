@@ -1,4 +1,4 @@
-"""DeepLense's layouts: arrays of many images, and a folder a class."""
+"""DeepLense's layouts: arrays of many images, and a folder per class."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_a_file_a_class(tmp_path: Path, axes: str, kind: str, order: str) -> Non
 
 
 def test_a_folder_a_class(tmp_path: Path) -> None:
-    """As later releases have it: an array of one image a file."""
+    """Later releases have one array per image and file."""
     for number, name in enumerate(CLASSES):
         for i in range(2):
             save(tmp_path / name / f"{i}.npy", pixels(1, 10, 10, seed=10 * number + i))
@@ -66,7 +66,7 @@ def test_a_folder_a_class(tmp_path: Path) -> None:
     images, values = data.read([3, 1])
     np.testing.assert_array_equal(images[0, 0], pixels(1, 10, 10, seed=21)[:, 2:8, 2:8])
     assert values["substructure"].tolist() == [0, 1]
-    only = DeepLenseNpy(tmp_path, classes=["no_sub"])  # what anomaly detection trains on
+    only = DeepLenseNpy(tmp_path, classes=["no_sub"])  # the training set of an anomaly detector
     assert (len(only), only.read_parameters([0])["class"].tolist()) == (2, [0])
 
 
@@ -116,7 +116,7 @@ def test_one_array(tmp_path: Path) -> None:
         assert (len(data), list(data.parameters), data.names[6]) == (7, [], "lenses/6")
     save(tmp_path / "other.npy", pixels(10, 10))
     save(tmp_path / "lenses.npy", pixels(10, 10))
-    assert list(DeepLenseNpy(tmp_path).parameters) == []  # names of lenses are no classes
+    assert list(DeepLenseNpy(tmp_path).parameters) == []  # names of lenses are not classes
 
 
 def test_other_arrays_beside_other_images(tmp_path: Path) -> None:
@@ -126,7 +126,7 @@ def test_other_arrays_beside_other_images(tmp_path: Path) -> None:
 
 
 def test_only_what_is_read_is_in_memory(tmp_path: Path) -> None:
-    """A file that is longer than its pixels need on disk: 4 GB of zeros, but for one image."""
+    """The file is sparse: 4 GB of zeros, except for one image."""
     file = tmp_path / "vast.npy"
     vast = np.lib.format.open_memmap(file, "w+", np.float32, (100_000, 100, 100))
     vast[76_543] = pixels(100, 100)
@@ -213,7 +213,7 @@ def test_the_limit_of_open_files_is_blamed_on_none(tmp_path: Path) -> None:
 
 
 def pair(path: Path, image: np.ndarray, mass: object) -> Path:
-    """As DeepLenseSim saves a lens with a vortex."""
+    """Save a lens with a vortex as DeepLenseSim does."""
     array = np.empty(2, object)
     array[:] = [image, mass]
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -222,7 +222,7 @@ def pair(path: Path, image: np.ndarray, mass: object) -> Path:
 
 
 def test_masses_of_axions_are_parameters(tmp_path: Path) -> None:
-    """A folder a class and a file an image, as DeepLenseSim has them."""
+    """The layout is DeepLenseSim's: a folder per class and a file per image."""
     masses = [3e-24, 5e-23, 1e-22]
     for number, mass in enumerate(masses):
         pair(tmp_path / "axion" / f"{number}.npy", pixels(10, 10, seed=number).astype("f8"), mass)
@@ -264,7 +264,7 @@ def test_images_of_pairs_have_one_size(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"use size=8"):
         DeepLenseNpy(tmp_path)
     assert DeepLenseNpy(tmp_path, size=8).read([1])[0].shape == (1, 1, 1, 8, 8)
-    # Of files of one length only the first is opened to the end; the others are looked at when they are read.
+    # Of all files with the same length only the first is read at the start; the others are checked when they are read.
     pair(tmp_path / "1.npy", pixels(4, 16), 1e-23)
     data = DeepLenseNpy(tmp_path)
     with pytest.raises(LenskitError, match=r"1.npy is missing: the file has changed"):

@@ -52,7 +52,7 @@ class TestSlacs:
         assert values["theta_E"].tolist() == pytest.approx([0.79, 1.38, 1.16])
 
     def test_masked_pixels_are_filled(self, real_data):
-        # J0405-0455 holds exact zeros in gaps, some of them in its bright core.
+        # J0405-0455 has exact zeros in gaps, some of them in its bright core.
         slacs = real_data / "slacs"
         raw = FitsFolder(slacs, size=110, noise="").read([3])[0][0, 0, 0]
         filled = FitsFolder(slacs, size=110).read([3])[0][0, 0, 0]
@@ -125,7 +125,7 @@ class TestFiles:
             return
         image = image_of(dataset)[0]
         assert image.shape == (size, size)
-        # the middle of the crop is within half a pixel of the image's
+        # the centre of the crop is within half a pixel of the image's
         start = float(image[0, 0]) / 2
         assert abs(start + (size - 1) / 2 - (length - 1) / 2) <= 0.5
 
@@ -198,7 +198,7 @@ class TestMasks:
         assert sorted(zip(*np.nonzero(changed), strict=True)) == [(4, 4), (4, 5), (9, 9), (12, 12), (13, 13)]
         dataset.read([0])
         assert [r.getMessage() for r in caplog.records] == ["lens: 5 of 400 pixels are undefined and are filled"]
-        assert caplog.records[0].name == "lenskit"  # the one that the command line shows
+        assert caplog.records[0].name == "lenskit"  # the logger that the command line shows
 
     def test_each_channel_has_its_mask(self, tmp_path):
         data, noise = pixels(2, 16, 16), np.ones((2, 16, 16), np.float32)
@@ -247,13 +247,13 @@ class TestLabels:
 
 
 def sky(scale: float) -> dict[str, float | str]:
-    """Header cards of pixels of that size in arcsec."""
+    """Return header cards for a pixel size in arcsec."""
     step = scale / 3600
     return {"CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", "CD1_1": -step, "CD1_2": 0.0, "CD2_1": 0.0, "CD2_2": step}
 
 
 def blob(length: int, scale: float) -> np.ndarray:
-    """A Gaussian of .5", .2" right of the centre."""
+    """Return a Gaussian of .5", .2" right of the centre."""
     axis = (np.arange(length) - (length - 1) / 2) * scale
     return np.exp(-2 * ((axis - 0.2) ** 2 + axis[:, None] ** 2)).astype(np.float32)
 
@@ -304,7 +304,7 @@ class TestPixelScale:
         np.testing.assert_allclose(dataset.read([0])[0][0, 0, 0], blob(45, 0.2), atol=0.04)
 
     def test_real_lenses(self, real_data):
-        """SLACS at twice the pixels: the same light."""
+        """SLACS at half of the pixel size has the same light."""
         fine = FitsFolder(real_data / "slacs", pixel_scale=0.05, size=100)
         coarse = FitsFolder(real_data / "slacs", pixel_scale=0.05, resample=0.1, size=50)
         assert (fine.pixel_scale, coarse.pixel_scale) == (0.05, 0.1)

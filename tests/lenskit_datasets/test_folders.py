@@ -1,4 +1,4 @@
-"""Selection of the files of a folder that belong to a data set."""
+"""Search for the files of a data set in a folder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""HDF5 files: ours, and others'."""
+"""HDF5 files of lenskit and of others."""
 
 from __future__ import annotations
 
@@ -206,7 +206,7 @@ def test_what_is_no_label_is_told(tmp_path: Path, caplog) -> None:
 
 def test_images_of_another_name(tmp_path: Path) -> None:
     path = write(tmp_path / "a.hdf", pixels(4, 8, 8), "train/x", **{"train/y": np.arange(4), "y": np.arange(4)})
-    data = Hdf5(path)  # the only one with so many axes
+    data = Hdf5(path)  # the only data set with this number of axes
     assert ([p.name for p in data.parameters], data.read_parameters([2])["y"].tolist()) == (["y"], [2])
     write(tmp_path / "b.hdf", pixels(4, 8, 8), "train/x", **{"test/x": pixels(2, 8, 8)})
     with pytest.raises(
@@ -220,7 +220,7 @@ def test_images_of_another_name(tmp_path: Path) -> None:
 def test_cut_and_filled(tmp_path: Path) -> None:
     images = pixels(3, 20, 20)
     images[1, 8, 9] = np.nan
-    images[2, 0, 0] = np.inf  # outside of what is cut out
+    images[2, 0, 0] = np.inf  # outside of the central part
     read = Hdf5(write(tmp_path / "a.h5", images), size=10).read(range(3))[0][:, 0, 0].numpy()
     assert np.isfinite(read).all()
     assert np.argwhere(read != images[:, 5:15, 5:15]).tolist() == [[1, 3, 4]]
@@ -323,7 +323,7 @@ def test_an_attribute_of_another_type_is_named(
 
 
 def test_attributes_of_one_element(tmp_path: Path) -> None:
-    """MATLAB writes such, and empty ones."""
+    """MATLAB writes attributes of one element, and empty ones."""
     path = write(tmp_path / "a.h5", pixels(4, 8, 8), stamp=np.arange(4), pa=np.ones(4))
     with h5py.File(path, "a") as file:
         file["stamp"].attrs.update({"identity": np.ones((1, 1), "u1"), "units": h5py.Empty("S1")})
@@ -374,7 +374,8 @@ def test_values_of_other_kinds(tmp_path: Path, caplog) -> None:
     assert values["word"].tolist() == [2, 0, 1]
     told = [record.getMessage().partition("a.h5: ")[2] for record in caplog.records]
     assert told == [
-        "left out, because these data sets do not have one number or text for each lens: point (3,), row (3,), wave (3,)",
+        "left out, because these data sets do not have one number or text for each lens: "
+        "point (3,), row (3,), wave (3,)",
         "data sets are left out: text holds text that is not in UTF-8",
         "e1: 2 values are outside the range of float32 and are unknown",
     ]

@@ -1,4 +1,7 @@
-"""Pictures, read as deep as they are stored. Written by Pillow and tifffile, and 16-bit colours by hand."""
+"""Pictures, read at full depth.
+
+Pillow and tifffile write them; pictures with 16-bit colours are made by hand.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,7 @@ from lenskit_datasets.image_folder import ImageFolder
 
 
 def numbers(*shape: int, kind: str = "u1", seed: int = 0) -> np.ndarray:
-    """Random numbers over the whole range of a type."""
+    """Return random numbers over the entire range of a type."""
     rng = np.random.default_rng(seed)
     if np.dtype(kind).kind == "f":
         return rng.normal(size=shape).astype(kind)
@@ -34,7 +37,10 @@ def picture(path: Path, pixels: np.ndarray, **options: object) -> Path:
 
 
 def deep_png(path: Path, pixels: np.ndarray) -> Path:
-    """16 bits in each of 1 (gray), 2 (and alpha), 3 (RGB) or 4 (and alpha) channels, by the PNG specification."""
+    """Write a PNG with 16 bits in each of its channels, by the specification.
+
+    The channels are 1 (gray), 2 (gray and alpha), 3 (RGB) or 4 (RGB and alpha).
+    """
 
     def part(name: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
@@ -61,7 +67,7 @@ def test_gray_pictures_of_8_and_16_bits(tmp_path: Path, ending: str, kind: str) 
 
 
 def test_16_bits_are_never_cut_down_to_8(tmp_path: Path) -> None:
-    """As Pillow does with colours, without a word."""
+    """Pillow reduces colours to 8 bits without a warning."""
     gray = numbers(6, 6, 1, kind="u2")
     np.testing.assert_array_equal(image_of(deep_png(tmp_path / "gray.png", gray))[0], gray[..., 0])
     for channels in (2, 3, 4):
@@ -99,7 +105,7 @@ def test_colours_palettes_and_transparency(tmp_path: Path) -> None:
     )
     smooth = np.add.outer(np.arange(16), np.arange(16)).astype("u1") * 8
     read = image_of(picture(tmp_path / "a.JPG", smooth, quality=95))
-    assert np.abs(read[0] - smooth).max() < 8  # JPEG loses some, but not of what it stores
+    assert np.abs(read[0] - smooth).max() < 8  # the loss of JPEG
 
 
 @pytest.mark.parametrize(("shape", "read"), [((8, 8), (1, 8, 8)), ((2, 8, 8), (2, 8, 8)), ((8, 8, 3), (3, 8, 8))])
@@ -195,7 +201,7 @@ def test_sizes_that_differ(tmp_path: Path) -> None:
 
 
 def test_fits_come_first(tmp_path: Path) -> None:
-    """A picture beside a FITS file is a preview."""
+    """A picture next to a FITS file is a preview."""
     picture(tmp_path / "J1" / "preview.png", numbers(8, 8))
     fits.writeto(tmp_path / "J1" / "image.fits", numbers(8, 8, kind="f4"))
     assert find_reader(str(tmp_path))[0] == "fits-folder"
@@ -272,7 +278,7 @@ def test_what_it_does_not_take(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("ending", ["png", "tif", "jpg"])
 def test_pictures_larger_than_the_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: str) -> None:
-    """Whatever Pillow's own limit, which stays as it is."""
+    """Pillow's own limit has no effect and does not change."""
     path = picture(tmp_path / f"a.{ending}", numbers(60, 60))
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
     monkeypatch.setenv("LENSKIT_MAX_BYTES", "14399")

@@ -38,11 +38,11 @@ def test_columns_become_parameters(table, caplog):
     assert values[:, 2].tolist() == pytest.approx([0.5, math.nan, math.nan], nan_ok=True)
     assert "no row for 1 of 3 images" in caplog.text
     assert "left out, because some entries are not numbers: survey ('SLACS')" in caplog.text
-    assert {record.name for record in caplog.records} == {"lenskit"}  # the one that the command line shows
+    assert {record.name for record in caplog.records} == {"lenskit"}  # the logger that the command line shows
 
 
 def test_entries_that_are_not_known(table, caplog):
-    """They cost no column; text does, and is told in one line however many columns hold some."""
+    """Unknown entries keep the column; columns of text are left out with one warning."""
     path = table('name,q,z,note,limit\na,N/A,none,"far: off",>1\nb,.5,NULL,x,2\nc,NaN,1,y,3\n')
     parameters, values = read_labels(path, NAMES, {})
     assert [p.name for p in parameters] == ["q", "z"]
@@ -120,7 +120,7 @@ def test_a_header_behind_a_comment_mark(table):
 @pytest.mark.parametrize("unit", ["arcsec", "mas", "arcmin", "deg", "rad"])
 @pytest.mark.parametrize("name", ["theta_E_{}", "theta_E [{}]", "theta_E({})", "theta_E_sie_{}", "b_{}"])
 def test_einstein_radii_are_converted_to_arcsec(table, unit, name):
-    """A column that is named for theta_E, too."""
+    """A column named in `columns` for theta_E is converted too."""
     value = float((1.25 * u.arcsec).to(unit).value)
     columns = {"theta_E": "b_" + unit} if name == "b_{}" else {}
     parameters, values = read_labels(table(f"name,{name.format(unit)},q\na,{value!r},1\n"), ["a"], columns)

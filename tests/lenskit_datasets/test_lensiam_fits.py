@@ -1,4 +1,4 @@
-"""LenSiam's pairs: those of its authors, and ours."""
+"""LenSiam's pairs: those of its authors and those of lenskit."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def write(path: Path, data: np.ndarray, checksum: bool = False, **header: object
 
 
 def test_pairs_as_they_were_released(tmp_path: Path) -> None:
-    """(y, x, view), and eight keys, which FITS writes in capitals."""
+    """Axes are (y, x, view); FITS writes the eight keys in capitals."""
     for number in range(3):
         lens = LENS | {"theta_E": 1 + number / 8}
         write(tmp_path / f"pair_{number}.fits", pixels(110, 110, 2, seed=number), **lens)
@@ -122,7 +122,7 @@ def test_several_channels(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", [">f4", ">f8", ">i2", "u2", ">i4"])
 def test_types(tmp_path: Path, kind: str) -> None:
-    """Unsigned integers are scaled: FITS has none."""
+    """Unsigned integers are stored with an offset, because FITS has none."""
     data = (np.arange(12 * 12 * 2).reshape(12, 12, 2) * 200).astype(kind)
     read = LensiamFits(write(tmp_path / "a.fits", data, checksum=True)).read([0])[0]
     np.testing.assert_array_equal(read[0, :, 0], np.moveaxis(data, -1, 0).astype(np.float32))
@@ -187,7 +187,7 @@ def test_keys_that_a_file_lacks_are_not_known(tmp_path: Path) -> None:
 def test_keys_that_the_first_file_lacks_are_known_of_others(tmp_path: Path, caplog) -> None:
     for number in range(MOST_HEADERS + 8):
         write(tmp_path / f"{number:02d}.fits", pixels(12, 12, 2), **{} if number < 2 else LENS | {"z_lens": number})
-    os.truncate(tmp_path / "39.fits", 100)  # what is damaged is told when it is read
+    os.truncate(tmp_path / "39.fits", 100)  # a damaged file is reported when it is read
     data = LensiamFits(tmp_path)
     assert [parameter.name for parameter in data.parameters] == list(LENS)
     assert data.read_parameters([0, 2])["theta_E"].tolist() == pytest.approx([np.nan, 1.25], nan_ok=True)
@@ -222,7 +222,7 @@ def test_pixels_that_are_not_finite_are_filled_and_told(tmp_path: Path, caplog) 
     assert [r.getMessage() for r in caplog.records] == [
         f"{tmp_path / 'a.fits'}: 2 of 800 pixels are undefined and are filled"
     ]
-    assert caplog.records[0].name == "lenskit"  # the one that the command line shows
+    assert caplog.records[0].name == "lenskit"  # the logger that the command line shows
 
 
 BAD = {

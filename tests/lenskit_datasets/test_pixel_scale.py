@@ -1,4 +1,7 @@
-"""The size of pixels: from headers, against astropy's own coordinates; changed, against closed forms and torch."""
+"""Pixel size: from headers, compared with astropy's coordinates, and resampled.
+
+Resampled images are compared with closed forms and torch.
+"""
 
 from __future__ import annotations
 
@@ -65,7 +68,7 @@ def test_pixels_without_right_angles_are_unclear(skewed: tuple[float, float]) ->
 
 
 def header(scale: float, angle: float = 0, form: str = "cd", projection: str = "TAN") -> fits.Header:
-    """Coordinates about a point of the sky, in one of the forms that FITS has for them."""
+    """Return coordinates about a point of the sky, in one of the forms of FITS."""
     cards = {"CTYPE1": f"RA---{projection}", "CTYPE2": f"DEC--{projection}", "CRVAL1": 150.0, "CRVAL2": 2.2}
     cards |= {"CRPIX1": 10.5, "CRPIX2": 10.5}
     step, c, s = scale / 3600, np.cos(np.radians(angle)), np.sin(np.radians(angle))
@@ -188,7 +191,7 @@ def test_what_is_unclear_is_said(cards: dict, why: str) -> None:
 
 
 def broken(key: str, value: str) -> fits.Header:
-    """A header with a card that astropy cannot parse."""
+    """Return a header with a card that astropy cannot parse."""
     header = fits.Header(SKY | STEPS | {"CROTA2": 0.0, "CRVAL1": 0.0, "OBJECT": "x"})
     text = header.tostring(sep="\n", endcard=False).splitlines()
     return fits.Header.fromstring("\n".join(f"{key:8}= {value}" if c.startswith(key) else c for c in text), sep="\n")
@@ -199,7 +202,7 @@ def test_cards_that_cannot_be_parsed_matter_only_where_they_say_the_scale() -> N
         stated_scale(broken("CROTA2", "                 NaN"))
     for key in ("CRVAL1", "OBJECT"):
         assert pixel_scale_of(broken(key, "                 NaN")) == pytest.approx(0.05)
-    assert pixel_scale_of(broken("CROTA2", "")) == pytest.approx(0.05)  # undefined, as if it were not there
+    assert pixel_scale_of(broken("CROTA2", "")) == pytest.approx(0.05)  # undefined, like a missing card
 
 
 def test_coordinates_may_stand_in_another_hdu_about_the_same_pixels() -> None:
@@ -233,7 +236,10 @@ def test_a_common_scale() -> None:
 
 
 def gaussian(length: int, scale: float, sigma: float, x: float = 0, y: float = 0) -> np.ndarray:
-    """A Gaussian's surface brightness at the centres of pixels; all lengths in arcsec, about the image's centre."""
+    """Return the surface brightness of a Gaussian at the centres of pixels.
+
+    All lengths are in arcsec, about the image's centre.
+    """
     axis = (np.arange(length) - (length - 1) / 2) * scale
     return np.exp(-((axis - x) ** 2 + (axis[:, None] - y) ** 2) / (2 * sigma**2)).astype(np.float32)
 

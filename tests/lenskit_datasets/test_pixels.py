@@ -1,4 +1,4 @@
-"""The middle of images of all sizes."""
+"""The central part of images of all sizes."""
 
 from __future__ import annotations
 

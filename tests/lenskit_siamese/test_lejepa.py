@@ -1,4 +1,4 @@
-"""LeJEPA: the sliced test for a Gaussian, its directions and the loss."""
+"""LeJEPA: sliced test for a Gaussian, directions and loss."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_the_loss_is_lightlys_with_the_same_directions() -> None:
     theirs = SIGReg(num_vectors=50)
     theirs._generate_unit_vectors = lambda *_: method.directions(torch.device("cpu"))
     torch.testing.assert_close(out["sigreg"], theirs(projections).detach())
-    # Of a pair, each is half of the way from their middle.
+    # Each projection of a pair is half of their distance from their mean.
     z1, z2 = projections
     torch.testing.assert_close(out["invariance"], ((z1 - z2) / 2).square().mean().detach())
     torch.testing.assert_close(out["loss"].detach(), 0.7 * out["invariance"] + 0.3 * out["sigreg"])

@@ -1,4 +1,4 @@
-"""MoCo v2: its heads, loss, queue, key encoder and optimiser."""
+"""MoCo v2: heads, loss, queue, key encoder and optimiser."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def small(norm: bool = True, **options) -> MoCo:
 
 
 def running_mean(method: MoCo) -> Tensor:
-    """Of the key encoder's first batch norm."""
+    """Return the running mean of the key encoder's first batch norm."""
     return method.key_encoder.state_dict()["0.network.1.running_mean"]
 
 
@@ -48,7 +48,7 @@ def test_the_heads_are_those_of_the_paper():
 
 def test_the_loss_is_equation_1():
     method, batch = small(norm=False, temperature=0.3), pairs(8, torch.Generator().manual_seed(1))
-    with torch.no_grad():  # a key encoder that is not the query encoder
+    with torch.no_grad():  # make the key encoder differ from the query encoder
         for parameter in method.key_encoder.parameters():
             parameter.mul_(1.1).add_(0.01)
     out = method.step(batch)

@@ -1,4 +1,4 @@
-"""Supervised learning: what is predicted, in which units, and what is left out."""
+"""Supervised learning: predictions, their units, and left-out values."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ VALUES = {
 
 
 class Flat(Backbone):
-    """Features are the pixels."""
+    """Features equal to the pixels."""
 
     features = 4
 
@@ -184,7 +184,7 @@ def test_strange_is_what_is_not_of_the_normal_class(normal, number):
     method = scored("theta_E", "kind", normal=normal)
     (images,) = batch().views
     torch.testing.assert_close(method.score(images), 1 - method.probabilities(images)["kind"][:, number])
-    with torch.no_grad():  # what is normal beyond the rounding of 1 - p is ranked even so
+    with torch.no_grad():  # images for which 1 - p rounds to 0 are ranked too
         method.head.weight[:, :] = 0
         method.head.weight[1 + number, 0] = 1
     images = torch.tensor([20.0, 21.0, 22.0]).view(3, 1, 1, 1).expand(3, 1, 2, 2)

@@ -1,4 +1,4 @@
-"""The augmentations one by one, more noise, and turned images."""
+"""Single augmentations, added noise, and rotated images."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_a_flip_is_a_mirror_image_with_its_parameters() -> None:
 
 
 def test_a_blur_has_the_width_that_is_asked_for() -> None:
-    """The second moment of a point's image, in pixels of an image of 224."""
+    """Measure the second moment of a point's image, in pixels of an image of 224."""
     point = torch.zeros(20, 1, 1, 112, 112)
     point[..., 56, 56] = 1
     view, _ = Blur(sigma=4.0, kernel=61, probability=1)(point, {}, generator(torch.arange(20))).views
@@ -90,12 +90,12 @@ def test_a_kernel_may_be_as_wide_as_it_likes() -> None:
 
 @pytest.mark.parametrize("scale", [1.0, 1e-12, 1e6])
 def test_noise_is_that_of_the_border_times_its_level(scale: float) -> None:
-    """On a sky of white noise, 110 x 110 pixels: one more level of it makes the variance 1 + level^2 times as large."""
+    """A level of white noise multiplies the variance of a white sky by 1 + level^2."""
     sky = scale * images(60, 1, 1, 110) * torch.linspace(0.1, 10, 60)[:, None, None, None, None]
     view, _ = Noise(level=1.5)(sky, {}, generator(torch.arange(60))).views
     ratio = view.flatten(1).std(1) / sky.flatten(1).std(1)
     assert ratio.mean().item() == pytest.approx((1 + 1.5**2) ** 0.5, rel=0.02)
-    torch.testing.assert_close(ratio, torch.full((60,), (1 + 1.5**2) ** 0.5), rtol=0.15, atol=0)  # of each by itself
+    torch.testing.assert_close(ratio, torch.full((60,), (1 + 1.5**2) ** 0.5), rtol=0.15, atol=0)  # for each image
     added = (view - sky[:, 0]) / border_noise(sky[:, 0])
     assert added.flatten(1).std(1).mean().item() == pytest.approx(1.5, rel=0.01)
     correlation = torch.corrcoef(torch.stack([added.flatten(), (sky / border_noise(sky)).flatten()]))[0, 1]
@@ -103,7 +103,7 @@ def test_noise_is_that_of_the_border_times_its_level(scale: float) -> None:
 
 
 def test_noise_of_a_shorter_exposure_is_what_is_added_to_a_stretched_sky() -> None:
-    """As a network sees it: noise added before the stretch and after it is as large, but for its curvature."""
+    """Noise added before and after the stretch is equal, except for the curvature."""
     sky = images(60, 1, 1, 110)
     stretched = (sky / 3).asinh()
     after, _ = Noise(level=1.0)(stretched, {}, generator(torch.arange(60))).views
@@ -124,7 +124,7 @@ def test_levels_are_drawn_for_every_view() -> None:
 
 
 def orientations(dihedral: Dihedral, n: int) -> torch.Tensor:
-    """Which of the eight ways each of two views lies, (n, 2): told from the image."""
+    """Return the orientation (n, 2) of two views, one of eight, measured in the image."""
     square = torch.arange(9.0).view(1, 1, 1, 3, 3).expand(n, 2, -1, -1, -1)
     views, _ = dihedral.transform(square, {}, generator(torch.arange(n)))
     ways = [torch.rot90(each, k, (-2, -1)) for each in (square[0, 0], square[0, 0].flip(-1)) for k in range(4)]

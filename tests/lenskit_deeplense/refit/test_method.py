@@ -1,4 +1,4 @@
-"""Refit: it trains without labels, scores what substructure leaves, and says where it cannot."""
+"""Refit: training without labels, scores of substructure, refused images."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def made(**method: Any) -> Refit:
 
 
 def lenses(label: str, n: int = 16) -> tuple[Tensor, dict[str, Tensor]]:
-    """Images and the truth."""
+    """Return images and their true parameters."""
     simulator = Config.resolve(
         {"simulator": {"name": "deeplense-a", **LENSES, "classes": [label]}}, only=("simulator",)
     ).build("simulator")
@@ -113,7 +113,7 @@ def test_reconstructions_are_the_fits_of_the_score() -> None:
 
 
 def test_the_network_predicts_in_the_parameters_units() -> None:
-    """With an output of zero it predicts the mean."""
+    """A head with zero output predicts the mean."""
     method = made()
     torch.nn.init.zeros_(method.head.weight)
     torch.nn.init.zeros_(method.head.bias)

@@ -1,4 +1,7 @@
-"""Lenses with substructure: against lenstronomy and astropy, their classes, noise and mass function, and bad input."""
+"""Lenses with substructure: deflection, classes, noise, masses and bad input.
+
+The references are lenstronomy and astropy.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +37,7 @@ LENSTRONOMY = {"point": "POINT_MASS", "tnfw": "TNFW", "pjaffe": "PJAFFE"}
 
 
 def subhalos_of(simulator: Substructure, scene: Scene, row: int) -> tuple[list[str], list[dict[str, float]]]:
-    """The subhalos of one lens for lenstronomy."""
+    """Return the subhalos of one lens, for lenstronomy."""
     kind = simulator.kinds["spherical"]
     assert isinstance(kind, Subhalos)
     names = ("theta_E", "Rs", "r_trunc", "x", "y")
@@ -68,7 +71,7 @@ def test_profiles_have_the_mass_of_the_point(profile: str) -> None:
 
 
 def test_a_truncated_halo_is_what_its_docstring_says() -> None:
-    """Mass and scale radius against lenstronomy's TNFW and astropy's densities."""
+    """Mass and scale radius agree with lenstronomy's TNFW and astropy's densities."""
     simulator = Substructure(classes="spherical", subhalos="1", subhalo_mass_fraction="0", halo_mass="1e12")
     scene = simulator.scene(3, "train", FEW, dtype=torch.float64)
     critical = Planck18.critical_density(0.5).to_value("Msun / kpc3")
@@ -84,7 +87,7 @@ def test_a_truncated_halo_is_what_its_docstring_says() -> None:
 
 
 def test_concentrations_are_those_of_dutton_and_maccio() -> None:
-    """Their Table 3: log c_200 = 0.905 - 0.101 log(M / 1e12 h^-1) at z = 0."""
+    """Compare with Table 3: log c_200 = 0.905 - 0.101 log(M / 1e12 h^-1) at z = 0."""
     mass = torch.tensor([1e12, 1e10], dtype=torch.float64)
     zero = torch.zeros(2, dtype=torch.float64)
     assert concentration(mass, zero).log10().tolist() == pytest.approx([0.905, 0.905 + 0.202])
@@ -133,7 +136,7 @@ def test_a_clean_image_is_lenstronomys(options: dict[str, Any], profiles: int) -
 
 
 def substructure_of(simulator: Substructure, scene: Scene, row: int) -> tuple[list[str], list[dict[str, float]]]:
-    """The profiles of one lens for lenstronomy, of subhalos or a string of points."""
+    """Return the profiles of one lens's subhalos or string of points, for lenstronomy."""
     kind = next(iter(simulator.kinds.values()))
     if isinstance(kind, Subhalos):
         return subhalos_of(simulator, scene, row)
@@ -143,7 +146,7 @@ def substructure_of(simulator: Substructure, scene: Scene, row: int) -> tuple[li
 
 
 def test_the_line_looks_like_its_points() -> None:
-    """The deflection of a string of A, by the reference's bound away from it."""
+    """A line and 100 points deflect alike, within the reference's bound away from it."""
     line, points = (DeepLenseA(classes="vortex", vortex=vortex, strength="nominal") for vortex in ("line", "points"))
     scene = line.scene(1, "train", FEW)
     axis = (torch.arange(60, dtype=torch.float32) - 29.5) * 0.05
@@ -169,7 +172,7 @@ def test_masses_and_einstein_radii_are_astropys() -> None:
 
 
 def test_the_published_lens_has_the_published_einstein_radius() -> None:
-    """1e12 solar masses at z = 0.5 before z = 1: 1.66 arcsec in the reference's cosmology."""
+    """The reference is 1.66 arcsec for 1e12 solar masses at z = 0.5, source at z = 1."""
     scene = Substructure(halo_mass="1e12", cosmology="FlatLambdaCDM(70, 0.3)").scene(0, "train", FEW[:1])
     assert float(scene["theta_E"]) == pytest.approx(1.66, abs=0.01)
 
@@ -221,7 +224,7 @@ def test_fractions_are_of_the_mass_within_the_einstein_radius(classes: str) -> N
 
 
 def test_an_axions_mass_gives_the_length() -> None:
-    """The reference: half the length is .06 / (2 m) 1e-22 arcsec."""
+    """The reference: half of the length is .06 / (2 m) 1e-22 arcsec."""
     scene = Substructure(classes="vortex", log_axion_mass="-23").scene(0, "train", FEW)
     assert scene["string_length"].tolist() == pytest.approx([0.6] * 4)
 
@@ -250,7 +253,7 @@ def test_nothing_depends_on_neighbours() -> None:
 
 @pytest.mark.parametrize(("options", "target"), [({}, 60.0), ({"snr": "12", "background_rms": "0.05"}, 12.0)])
 def test_the_brightest_pixel_has_the_signal_to_noise_ratio(options: dict[str, Any], target: float) -> None:
-    """Measured over renderings that share everything but the noise, before they are divided by their maxima."""
+    """Measure renderings that differ in their noise only, before they are scaled."""
     simulator = DeepLenseA(pixels=16, **options)
     draws = 4000
     scene = simulator.scene(
@@ -266,12 +269,12 @@ def test_the_brightest_pixel_has_the_signal_to_noise_ratio(options: dict[str, An
 
 
 PUBLISHED = {"a": (DeepLenseA, 1.28e-4, 0.09), "b": (DeepLenseB, 1.06e-4, 0.16)}
-"""Mean of the published AAE's errors without substructure, and their standard deviation over the mean."""
+"""Mean of the published AAE's errors without substructure, and their standard deviation divided by the mean."""
 
 
 @pytest.mark.parametrize("model", PUBLISHED)
 def test_noise_has_the_level_and_the_scatter_of_the_published_errors(model: str) -> None:
-    """An autoencoder's error is at least that of the noise, which it cannot know."""
+    """An autoencoder's error is at least the noise, which it cannot predict."""
     simulator, mean, scatter = PUBLISHED[model]
     error = noise_errors(simulator())
     assert 0.75 * mean < error.mean() < mean
@@ -279,27 +282,30 @@ def test_noise_has_the_level_and_the_scatter_of_the_published_errors(model: str)
 
 
 def test_clipped_noise_has_half_the_error_of_the_sky() -> None:
-    """The closed form: a clipped normal number has a mean square of 1/2 about the sky's level."""
+    """A clipped normal number has a mean square of 1/2 about the sky's level."""
     plain, clipped = (noise_errors(DeepLenseA(clip=clip, light_amplitude="0")) for clip in (False, True))
     assert 0.5 < clipped.mean() / plain.mean() < 0.7
 
 
 def noise_errors(simulator: Substructure) -> np.ndarray:
-    """Mean square of the noise of 60 images, as they are scaled."""
+    """Return the mean square of the noise of 60 images, after scaling."""
     scene = simulator.scene(0, "train", torch.arange(60))
     clean, seen = simulator.clean(scene), simulator.render(scene)[:, 0]
     n = len(clean)
     errors = []
     for row in range(n):
-        # The scaling is linear in the light: least squares finds it.
+        # The scaling is linear in the light, so least squares finds it.
         model = np.stack([clean[row].numpy().ravel(), np.ones(clean[row].numel())], axis=1)
         errors.append(np.linalg.lstsq(model, seen[row].numpy().ravel(), rcond=None)[1][0] / len(model))
     return np.array(errors)
 
 
 def test_substructure_is_as_strong_as_in_the_published_images() -> None:
-    """Substructure of the authors' package changes an image by a mean square of 8.0e-5 and 9.1e-5 in an independent
-    calculation. The paper's nominal one is weaker, subhalos by more than a factor of 30."""
+    """Compare the change of an image with an independent calculation.
+
+    Substructure of the authors' package changes an image by a mean square of 8.0e-5 and 9.1e-5. The paper's nominal
+    substructure is weaker, for subhalos by more than a factor of 30.
+    """
     change = {}
     for strength in ("effective", "nominal"):
         images = {}
