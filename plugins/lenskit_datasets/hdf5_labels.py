@@ -152,7 +152,7 @@ class Labels:
             return f"is in {named} by its name, and in {stated} by its attribute"
         plain = data.dtype.kind in "iu" and not _is_enum(data) and not (attributes.identity or attributes.classes)
         if plain and (long := first_inexact(data[...], np.float32)) is not None:
-            return f"holds whole numbers that float32 cannot hold, such as {long} (the attribute identity=true keeps them)"
+            return f"holds whole numbers too large for float32, such as {long} (the attribute identity=true keeps them)"
         return ""
 
     def _label(self, name: str, full: str) -> Label:

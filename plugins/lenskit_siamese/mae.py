@@ -83,18 +83,22 @@ class MAE(Method):
             patches, decoder_dim, decoder_depth, decoder_heads, num_prefix_tokens=self.prefix
         )
         self.predict_pixels = nn.Linear(decoder_dim, self.patch**2 * backbone.channels)
-        # The tuple keeps this wrapper of the backbone from being registered as a second module.
+        # The tuple keeps the wrapper of the backbone from being registered as a second module.
         unused = nn.Parameter(torch.zeros(1, 1, vit.embed_dim), requires_grad=False)
         self._through = (MaskedVisionTransformerTIMM(vit, unused, "skip", pos_embed_initialization="skip"),)
         # Some models have a norm after the mean of the patches. The loss gives it no gradient.
         vit.fc_norm.requires_grad_(False)
 
+    @property
+    def masked_vit(self) -> MaskedVisionTransformerTIMM:
+        """The backbone's ViT, which can encode a part of the tokens."""
+        return self._through[0]
+
     def step(self, batch: Batch) -> dict[str, Tensor]:
         """Return the mean squared error of the hidden patches' pixels (paper, Sec. 3)."""
         images = batch.views[0]
         seen, hidden = self.masks(batch)
-        (masked,) = self._through
-        tokens = masked.encode(images, idx_keep=seen)
+        tokens = self.masked_vit.encode(images, idx_keep=seen)
         embedded = self.embed_tokens(tokens)
         unknown = self.decoder.mask_token.to(embedded.dtype).expand(len(images), self.decoder.sequence_length, -1)
         decoded = self.decoder(set_at_index(unknown, seen, embedded))
@@ -103,7 +107,7 @@ class MAE(Method):
         if self.normalize_target:
             target = normalize_mean_var(target)
         loss = (predicted - target).square().mean()
-        embedding = masked.vit.forward_head(tokens.detach(), pre_logits=True)
+        embedding = self.masked_vit.vit.forward_head(tokens.detach(), pre_logits=True)
         return {"loss": loss, "embedding": embedding.detach()}
 
     def masks(self, batch: Batch) -> tuple[Tensor, Tensor]:

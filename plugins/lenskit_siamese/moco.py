@@ -102,7 +102,7 @@ class MoCo(Method):
         """
         features = self.backbone(batch.views[0])
         projection = self.project(features)
-        queries, keys = F.normalize(projection, dim=1), self._keys(batch.views[1])
+        queries, keys = F.normalize(projection, dim=1), self.keys(batch.views[1])
         positive = (queries * keys).sum(1, keepdim=True)
         logits = torch.cat([positive, queries @ self.queue.T], 1) / self.temperature
         loss = F.cross_entropy(logits, torch.zeros(len(logits), dtype=torch.long, device=logits.device))
@@ -110,7 +110,7 @@ class MoCo(Method):
         return {"loss": loss, "embedding": features.detach(), "projection": projection.detach()}
 
     @torch.no_grad()
-    def _keys(self, images: Tensor) -> Tensor:
+    def keys(self, images: Tensor) -> Tensor:
         """Return the keys (n, projection_dim) of images, of unit length.
 
         The authors' code shuffles images between GPUs, and each GPU has its own batch norm statistics. Here batch norm

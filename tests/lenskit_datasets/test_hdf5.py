@@ -354,9 +354,7 @@ def test_long_numbers_are_identities_or_left_out(tmp_path: Path, caplog) -> None
         file["star"].attrs["identity"] = file["stamp"].attrs["identity"] = True
     data = Hdf5(path)
     assert [p.name for p in data.parameters] == ["stamp", "star"]
-    assert (
-        f"left out: oid holds whole numbers that float32 cannot hold, such as {2**63 + 5} (the attribute" in caplog.text
-    )
+    assert f"left out: oid holds whole numbers too large for float32, such as {2**63 + 5} (the attribute" in caplog.text
     values = data.read_parameters(range(3))
     assert (values["star"].tolist(), values["stamp"].tolist()) == ([1, 0, 1], [1, -1, 0])
     with pytest.raises(UsageError, match="oid is no label: it holds whole numbers"):

@@ -93,7 +93,7 @@ def test_seeing_all_is_what_the_backbone_sees(model, size):
     # A class token alone, a class token with a register, and features that are the mean of the patches.
     method = mae(size, 2, model).eval()
     pixels = images(2, 2, size).views[0]
-    (masked,) = method._through
+    masked = method.masked_vit
     everything = torch.arange(masked.sequence_length).expand(2, -1)
     with torch.no_grad():
         tokens = masked.encode(pixels, idx_keep=everything)

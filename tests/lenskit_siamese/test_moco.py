@@ -132,17 +132,17 @@ def test_the_key_encoder_follows():
 def test_keys_are_computed_in_shuffled_parts_and_put_back():
     images = pairs(16, torch.Generator().manual_seed(1)).views[1]
     plain = small(norm=False, shuffle=4)
-    torch.testing.assert_close(plain._keys(images), keys_of(plain, images))  # the parts cannot be told
+    torch.testing.assert_close(plain.keys(images), keys_of(plain, images))  # the parts cannot be told
     # With batch norm they can: only a key encoder that sees all at once has the statistics of all.
-    torch.testing.assert_close(small(shuffle=1)._keys(images), keys_of(small(), images))
-    assert not torch.allclose(small(shuffle=4)._keys(images), keys_of(small(), images), atol=1e-4)
+    torch.testing.assert_close(small(shuffle=1).keys(images), keys_of(small(), images))
+    assert not torch.allclose(small(shuffle=4).keys(images), keys_of(small(), images), atol=1e-4)
 
 
 @pytest.mark.parametrize("n", range(2, 20))
 def test_no_part_is_too_small_for_batch_norm(n):
     method, sizes = small(), []
     method.key_encoder.register_forward_hook(lambda module, inputs, output: sizes.append(len(output)))
-    method._keys(torch.randn(n, 1, 16, 16))
+    method.keys(torch.randn(n, 1, 16, 16))
     assert sum(sizes) == n
     assert min(sizes) >= 2
 

@@ -10,10 +10,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lenskit import checkpoint
 from lenskit.config import Config
 from lenskit.plugin import Backbone, Batch, Parameter, UsageError
 from lenskit.run import Run
+from lenskit.store.plan import Plan
+from lenskit.store.simulate import simulate
 from lenskit.training.runner import Job
 from lenskit_siamese.supervised import Supervised
 
@@ -218,12 +219,13 @@ def test_an_unknown_normal_class_is_refused(targets, normal, complaint):
         scored(targets, normal=normal)
 
 
-def test_a_run_is_asked_without_its_lenses_unless_it_is_an_old_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_run_is_asked_without_its_lenses_unless_it_is_an_old_one(tmp_path: Path) -> None:
+    lenses = tmp_path / "lenses.zarr"
+    marked = {"simulator": {"name": "marked"}, "pairs": {"name": "single"}}
+    simulate(Plan.of(Config.resolve(marked, only=("simulator", "pairs")), lenses=16, chunk=8), lenses)
     config = Config.resolve({
-        "train": {"lenses": 16, "epochs": 1, "batch_size": 8, "accelerator": "cpu"},
-        "simulator": {"name": "marked"},
+        "train": {"epochs": 1, "batch_size": 8, "accelerator": "cpu"},
+        "data": {"name": "zarr", "path": str(lenses)},
         "method": {"name": "supervised", "targets": ["width", "mark"]},
         "backbone": {"name": "tiny"},
     })  # fmt: skip
@@ -233,15 +235,12 @@ def test_a_run_is_asked_without_its_lenses_unless_it_is_an_old_one(
     expected = job.method.eval().score(run.encoder().prepare(images))
     saved = torch.load(run.checkpoint, weights_only=True)
 
-    def gone(config: Config) -> None:
-        raise FileNotFoundError
-
-    with monkeypatch.context() as patched:
-        patched.setattr(checkpoint, "training_set_of", gone)
-        before = torch.get_rng_state()
-        torch.testing.assert_close(torch.from_numpy(run.score(images, device="cpu")[0]), expected.double())
-        assert torch.equal(torch.get_rng_state(), before)
-        predicted = run.method().predict(images)
+    away = lenses.rename(tmp_path / "away.zarr")
+    before = torch.get_rng_state()
+    torch.testing.assert_close(torch.from_numpy(run.score(images, device="cpu")[0]), expected.double())
+    assert torch.equal(torch.get_rng_state(), before)
+    predicted = run.method().predict(images)
+    away.rename(lenses)
     assert predicted["width"].tolist() == job.method.predict(images)["width"].tolist()
 
     del saved["targets"]
