@@ -179,6 +179,6 @@ class Known(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> Any:
         (x,) = ctx.saved_tensors
-        # Subnormal numbers, as a sigmoid near 0 gives, make the product three times slower on a CPU.
+        # Subnormal numbers, which a sigmoid near 0 returns, make the product three times slower on a CPU.
         gradient = gradient.masked_fill(gradient.abs() < torch.finfo(gradient.dtype).tiny, 0)
         return None, None, gradient.mT @ x, gradient.sum(0)

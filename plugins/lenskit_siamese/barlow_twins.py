@@ -33,7 +33,7 @@ class BarlowTwins(Method):
     views = 2
     judged_by = "probe"
     # Paper, Sec. 2.2, for 1000 epochs in batches of 2048 (authors' code: weight decay 1e-6). LARS and weight decay
-    # leave out norms and biases, as here. There the learning rate ends at a thousandth of its peak, here at 0.
+    # leave out norms and biases, as here. The learning rate of the paper ends at a thousandth of its peak, here at 0.
     optimizer_defaults = MappingProxyType({"name": "lars", "lr": 0.2, "weight_decay": 1.5e-6, "warmup_epochs": 10})
 
     def __init__(

@@ -74,7 +74,7 @@ class BYOL(Method):
         with torch.no_grad():
             backbone, projector = self.target
             target1, target2 = (projector(backbone(view)) for view in batch.views)
-        # The criterion is -cos.
+        # The criterion returns -cos.
         loss = 4 + 2 * (self.criterion(self.predictor(z1), target2) + self.criterion(self.predictor(z2), target1))
         return {"loss": loss, "embedding": features[0].detach(), "projection": z1.detach()}
 

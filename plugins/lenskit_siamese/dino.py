@@ -60,7 +60,7 @@ class DINO(Method):
     """
 
     judged_by = "probe"
-    # Paper, Sec. 3.1 "Implementation details"; the clipping from the authors' code.
+    # Paper, Sec. 3.1 "Implementation details"; the clipping is from the authors' code.
     optimizer_defaults = MappingProxyType(
         {"name": "adamw", "lr": 5e-4, "weight_decay": 0.04, "warmup_epochs": 10, "clip": 3.0}
     )

@@ -47,8 +47,8 @@ class MoCo(Method):
 
     views = 2
     judged_by = "probe"
-    # MoCo, Sec. 4, and paper, Sec. 3: a cosine schedule, no warm-up. There weight decay also acts on norms and
-    # biases: `--set optimizer.decay_all=true`.
+    # MoCo, Sec. 4, and paper, Sec. 3: a cosine schedule, no warm-up. In both, weight decay also acts on norms
+    # and biases; use `--set optimizer.decay_all=true` for this.
     optimizer_defaults = MappingProxyType({"name": "sgd", "lr": 0.03, "weight_decay": 1e-4, "warmup_epochs": 0})
 
     queue: Tensor

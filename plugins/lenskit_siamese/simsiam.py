@@ -39,8 +39,8 @@ class SimSiam(Method):
 
     views = 2
     judged_by = "probe"
-    # LenSiam, and the paper for CIFAR-10 (paper for ImageNet: lr 0.05, weight decay 1e-4, no warm-up). There weight
-    # decay also acts on norms and biases: `--set optimizer.decay_all=true`.
+    # LenSiam, and the paper for CIFAR-10 (paper for ImageNet: lr 0.05, weight decay 1e-4, no warm-up). In both,
+    # weight decay also acts on norms and biases; use `--set optimizer.decay_all=true` for this.
     optimizer_defaults = MappingProxyType({"name": "sgd", "lr": 0.03, "weight_decay": 5e-4, "warmup_epochs": 10})
 
     def __init__(
@@ -69,7 +69,7 @@ class SimSiam(Method):
 
         D is the negative cosine similarity.
         """
-        # Each view goes through by itself, so that batch norm sees the statistics of one view, as in the authors' code.
+        # Each view has its own pass, so that batch norm uses the statistics of one view, as in the authors' code.
         features = [self.backbone(view) for view in batch.views]
         z1, z2 = (self.project(f) for f in features)
         p1, p2 = self.predictor(z1), self.predictor(z2)

@@ -37,7 +37,7 @@ class VICReg(Method):
     views = 2
     judged_by = "probe"
     # Paper, Sec. 4.2, for 1000 epochs in batches of 2048. LARS and weight decay leave out norms and biases, as here.
-    # There the learning rate ends at 0.002 (authors' code: a thousandth of the peak), here at 0.
+    # The learning rate of the paper ends at 0.002 (authors' code: a thousandth of the peak), here at 0.
     optimizer_defaults = MappingProxyType({"name": "lars", "lr": 0.2, "weight_decay": 1e-6, "warmup_epochs": 10})
 
     def __init__(
