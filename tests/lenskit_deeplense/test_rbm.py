@@ -6,6 +6,7 @@ import itertools
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -15,7 +16,7 @@ from lenskit.config import Config
 from lenskit.generator import KeyedGenerator
 from lenskit.plugin import Batch, UsageError
 from lenskit.run import Run
-from lenskit.training.runner import Job, train
+from lenskit.training.runner import LOOKED_AT, Job, train
 from lenskit_deeplense.hidden import RBMHidden
 from lenskit_deeplense.rbm import RBM, Known
 from lenskit_toys.components import Tiny
@@ -204,17 +205,20 @@ def test_images_are_looked_at_before_anything_is_written(tmp_path: Path) -> None
 
 def test_images_are_looked_at_while_training(tmp_path: Path) -> None:
     """The check before training covers only a part of the images."""
+    images = np.random.default_rng(0).random((2 * LOOKED_AT, 4, 4), np.float32)
+    np.save(tmp_path / "lenses.npy", images)
     config = Config.resolve({
-        "train": {"lenses": 8, "batch_size": 4, "epochs": 1, "accelerator": "cpu"},
-        "input": {"stretch": "linear"},
-        "simulator": {"name": "blobs"},
-        "method": {"name": "rbm", "visible": "gaussian"},
+        "train": {"batch_size": 256, "epochs": 1, "accelerator": "cpu"},
+        "input": {"stretch": "linear", "normalise": "none"},
+        "data": {"name": "deeplense-npy", "path": str(tmp_path / "lenses.npy")},
+        "method": {"name": "rbm"},
         "backbone": {"hidden": 4},
     })  # fmt: skip
-    job = Job(config)
-    job.method.gaussian = False
-    with pytest.raises(UsageError, match="takes pixels from 0 to 1 as probabilities, and these go from -"):
-        job.fit(Run.create(tmp_path / "run", config), None, False)
+    covered = Job(config).training_set.sample(LOOKED_AT).index.tolist()
+    images[min(set(range(len(images))) - set(covered)), 0, 0] = -1
+    np.save(tmp_path / "lenses.npy", images)
+    with pytest.raises(UsageError, match="takes pixels from 0 to 1 as probabilities, and these go from -1"):
+        Job(config).fit(Run.create(tmp_path / "run", config), None, False)
     assert not (tmp_path / "run" / "checkpoints").exists()
 
 
