@@ -142,7 +142,7 @@ def _nearest_size(size: int, model: str) -> int:
 
 
 def _features(network: nn.Module, model: str, channels: int, size: int) -> Tensor:
-    """Return the features of one empty image of a size."""
+    """Return a network's features of one black image."""
     _check_patches(network, model, size)
     with torch.no_grad():
         return network.eval()(torch.zeros(1, channels, size, size))

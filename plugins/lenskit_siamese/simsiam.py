@@ -21,7 +21,9 @@ Width = Annotated[int, Gt(0), at_most(10**6)]
 
 
 class SimSiam(Method):
-    """SimSiam: predict the projection of one view from the other, without a gradient.
+    """SimSiam: predict one view's projection from the other view.
+
+    The predicted projection is held constant: it gets no gradient.
 
     Args:
         backbone: Network whose features are learned.

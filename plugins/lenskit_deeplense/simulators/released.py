@@ -29,8 +29,8 @@ Noise = Literal["once", "twice", "none"]
 class DeepLense1(SubstructureScenes):
     """Model I of DeepLenseSim: an isothermal ellipsoid, 150 pixels of 0.05 arcsec.
 
-    Images are in counts. The classes are no substructure (`no_sub` in the public code), 25 point masses (`cdm`) and
-    strings of 100 point masses (`axion`). There is no lens light.
+    Images have 150 x 150 pixels and are in counts. The classes are no substructure (`no_sub` in the public code), 25
+    point masses (`cdm`) and strings of 100 point masses (`axion`). There is no lens light.
 
     With `as_released` the simulator does the same as the public code: Einstein radii follow from luminosity distances
     (1.28 arcsec for 1e12 solar masses; 1.66 is right), the slope of the mass function is -0.9, the number of subhalos
@@ -217,7 +217,7 @@ class DeepLense1(SubstructureScenes):
 class DeepLense2(DeepLense1):
     """Model II of DeepLenseSim: Euclid's VIS, 64 pixels of 0.101 arcsec.
 
-    It is Model I as Euclid sees it.
+    It is Model I as Euclid sees it, with 64 x 64 pixels.
 
     With `as_released`, images have no noise and are twice the model, because the public code adds the image to itself
     instead of the noise. Deflections are those of a source at redshift 2.5; for the source at redshift 1, the lens then
@@ -251,8 +251,8 @@ class DeepLense2(DeepLense1):
 class DeepLense3(DeepLense2):
     """Model III of DeepLenseSim: HST's WFC3, 64 pixels of 0.08 arcsec.
 
-    It is Model II as HST sees it. The public code names HST but has no settings for it. Here they are lenstronomy's
-    settings for WFC3 in F160W with a Gaussian PSF, which is a guess.
+    It is Model II as HST sees it, with 64 x 64 pixels. The public code names HST but has no settings for it. Here they
+    are lenstronomy's settings for WFC3 in F160W with a Gaussian PSF, which is a guess.
     """
 
     def __init__(
