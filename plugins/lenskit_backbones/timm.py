@@ -1,4 +1,4 @@
-"""The image models of timm (https://huggingface.co/docs/timm) without their classifier."""
+"""timm's image models without classifier (https://huggingface.co/docs/timm)."""
 
 from __future__ import annotations
 
@@ -18,29 +18,28 @@ from lenskit.toolbox import reason, sizes_near
 from lenskit_backbones.weights import load_state, read_state, without_prefix
 
 SOURCES = ("hf-hub", "local-dir")
-"""Prefixes of models that are not of timm's own list."""
+"""Prefixes of models from outside timm's own list."""
 
 CONFIG = ("classifier", "first_conv", "fixed_input_size", "input_size")
-"""Fields of a model's entry that are read."""
+"""Fields that are read from a model's configuration."""
 
 
 class Timm(Backbone):
-    """A model of timm; its features are what it hands to its classifier.
+    """Image model of timm; its features are the input of its classifier.
 
     Args:
-        channels: Number of channels of the images. Pretrained weights of the first convolution are adapted to it so
-            that a grey image gives the same response.
-        size: Height and width of the images in pixels. Models that are made for one size are made for this one.
+        channels: Number of channels of the images. The pretrained first convolution is adapted to it, so that a grey
+            image gives the same response.
+        size: Height and width of the images in pixels. Models of a fixed size are built for this size.
         model: Name of the model in timm, such as `vit_tiny_patch16_224`, with or without the tag of its weights;
-            `hf-hub:OWNER/REPO` for one on the Hugging Face Hub, or `local-dir:FOLDER` for one on disk.
+            `hf-hub:OWNER/REPO` for a model on the Hugging Face Hub, or `local-dir:FOLDER` for a model on disk.
         pretrained: Start from the model's pretrained weights, which are downloaded once.
-        weights: Start from the weights in this file (`.safetensors`, `.pt` or `.pth`), of this lenskit run, or of
-            the encoder of this name (`lenskit list encoders`).
-            Absolute position embeddings of another image size are interpolated.
+        weights: Start from the weights of this file (`.safetensors`, `.pt` or `.pth`), lenskit run or encoder
+            (`lenskit list encoders`). Absolute position embeddings for another image size are interpolated.
 
     Raises:
-        UsageError: timm has no such model, or it cannot take images of this size.
-        LenskitError: The weights do not fit or cannot be had.
+        UsageError: timm has no such model, or the model does not accept images of this size.
+        LenskitError: The weights do not fit or cannot be downloaded.
     """
 
     def __init__(
@@ -61,29 +60,32 @@ class Timm(Backbone):
 
     @classmethod
     def nearest_size(cls, size: int, **options: Any) -> int:
-        """Return the nearest size that the model takes; `size` if none is found."""
+        """Return the nearest size that the model accepts; `size` if none is found."""
         return _nearest_size(size, options["model"])
 
     def forward(self, images: Tensor) -> Tensor:
-        """Images (n, channels, height, width) to features (n, `features`)."""
+        """Map images (n, channels, height, width) to features (n, `features`)."""
         return self.network(images)
 
     def as_timm(self) -> tuple[nn.Module, Sequence[str]]:
         return self.network, ()
 
     def _inputs(self) -> Sequence[str]:
-        """The layers that see the image: with branches, or with kernels that are added up, several do."""
+        """Return the layers that see the image; models with branches have several."""
         first = self.config.first_conv or ()
         return [first] if isinstance(first, str) else list(first)
 
     def _build(self) -> tuple[nn.Module, int]:
-        """The network and the length of its features, measured: not every model's `num_features` says it."""
+        """Return the network and the length of its features.
+
+        The length is measured, because `num_features` is not correct for every model.
+        """
         try:
             network = _create(self.model, self.config, self.channels, self.size)
             features = _features(network, self.model, self.channels, self.size)
         except UsageError:
             raise
-        except Exception as error:  # a model of timm that cannot take a size or a number of channels raises anything
+        except Exception as error:  # timm's models raise any exception for a size or a number of channels
             reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
             raise UsageError(
                 f"timm:{self.model} cannot take {self.channels} x {self.size} x {self.size} images ({reason}): "
@@ -94,12 +96,12 @@ class Timm(Backbone):
         return network.train(), features.shape[1]
 
     def _other_size(self) -> str:
-        """What to say of the nearest size that the model takes."""
+        """Return advice on the nearest size that the model accepts, for messages."""
         near = self.nearest_size(self.size, model=self.model)
-        return f"; --set input.size={near} would do" if near != self.size else ""
+        return f"; use --set input.size={near}" if near != self.size else ""
 
     def _pretrained(self) -> dict[str, Tensor]:
-        """The pretrained weights for the three channels that they were made for, at this image size."""
+        """Return the pretrained weights for three channels and this image size."""
         try:
             return _create(self.model, self.config, 3, self.size, pretrained=True).state_dict()
         except (OSError, RuntimeError) as error:
@@ -109,7 +111,7 @@ class Timm(Backbone):
             ) from error
 
     def _fitted(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
-        """The state with absolute position embeddings interpolated to this image size."""
+        """Return the state with position embeddings interpolated to this image size."""
         state = without_prefix(state, self.network)
         network: Any = self.network
         given, wanted = state.get("pos_embed"), getattr(network, "pos_embed", None)
@@ -122,12 +124,15 @@ class Timm(Backbone):
 
 @cache
 def _nearest_size(size: int, model: str) -> int:
-    """The nearest size that a model takes, tried without weights; `size` if none is found."""
+    """Return the nearest size that a model accepts; `size` if none is found.
+
+    Sizes are tried without weights.
+    """
     config, patch = _config(model), 1
     for near in sizes_near(size, config.input_size[-1]):
         if near % patch:
             continue
-        # Models of timm raise anything; some cannot be made without weights.
+        # timm's models raise any exception; some cannot be built without weights.
         with suppress(Exception), torch.device("meta"):
             network = _create(model, config, 3, near)
             patch = max(_patches(network), default=1)
@@ -137,24 +142,24 @@ def _nearest_size(size: int, model: str) -> int:
 
 
 def _features(network: nn.Module, model: str, channels: int, size: int) -> Tensor:
-    """What a network makes of one image of a size."""
+    """Return a network's features of one black image."""
     _check_patches(network, model, size)
     with torch.no_grad():
         return network.eval()(torch.zeros(1, channels, size, size))
 
 
 def _create(model: str, config: Any, channels: int, size: int, *, pretrained: bool = False) -> nn.Module:
-    # Only models made for one size know the argument; timm drops arguments that are None.
+    # Only models of a fixed size accept the argument; timm drops arguments that are None.
     fixed = size if config.fixed_input_size else None
     return timm.create_model(model, pretrained=pretrained, in_chans=channels, num_classes=0, img_size=fixed)
 
 
 def _config(model: str) -> Any:
-    """What timm knows of a model: its usual image size, the name of its classifier."""
+    """Return timm's configuration of a model, such as its image size."""
     if model.partition(":")[0] in SOURCES:
         try:
             config: Any = timm.create_model(model, num_classes=0).pretrained_cfg
-        except Exception as error:  # whatever a hub, a folder or its config.json makes timm raise
+        except Exception as error:  # a hub, a folder or its config.json can make timm raise any exception
             raise LenskitError(f"timm cannot open {model}: {reason(error)}") from error
         return SimpleNamespace(**{name: config.get(name) for name in CONFIG})
     if not timm.is_model(model):
@@ -169,17 +174,21 @@ def _config(model: str) -> Any:
 
 
 def _patches(network: nn.Module) -> list[int]:
-    """Height in pixels of the patches of each layer that cuts the image into some."""
+    """Return the patch height in pixels of each layer that cuts images into patches."""
     return [layer.patch_size[0] for layer in network.modules() if isinstance(layer, PatchEmbed)]
 
 
 def _check_patches(network: nn.Module, model: str, size: int) -> None:
-    """timm would cut off, without a word, what does not fill a patch."""
+    """Check that the size is a multiple of the patches; timm would cut off the rest.
+
+    Raises:
+        UsageError: Part of the image would be cut off.
+    """
     for patch in _patches(network):
         if rest := size % patch:
             below, above = size - rest, size - rest + patch
             sizes = f"{below} or {above}" if below else f"{above}"
             raise UsageError(
                 f"timm:{model} takes sizes that are multiples of {patch} pixels, the images have {size}: "
-                f"resize them to {sizes}, as with --set input.size={above}"
+                f"resize them to {sizes}, for example with --set input.size={above}"
             )

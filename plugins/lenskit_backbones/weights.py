@@ -1,4 +1,4 @@
-"""Reading weights from a file and fitting them to a network with another number of channels."""
+"""Weights from a file, fitted to a network with another number of channels."""
 
 from __future__ import annotations
 
@@ -19,26 +19,26 @@ _SHOWN = 3
 
 
 def read_state(path: str | Path) -> State:
-    """The tensors of a file, by name. Nothing in the file is executed.
+    """Return the tensors of a file, by name. Nothing in the file is executed.
 
     Args:
-        path: A `.safetensors` file, or a `.pt`, `.pth` or `.ckpt` that holds a state dict, or one under the key
-            `state_dict` or `model` as training programs write it; or a lenskit run (or its folder `best`), an
-            encoder's folder, or an export for timm; or the name of an encoder that a plugin brings.
+        path: One of: a `.safetensors` file; a `.pt`, `.pth` or `.ckpt` file with a state dict, at the top or under the
+            key `state_dict` or `model`; a lenskit run (or its folder `best`); the folder of an encoder; an export for
+            timm; the name of an encoder from a plugin.
 
     Returns:
-        The tensors by name; those of half precision as float32.
+        The tensors by name. Half precision is converted to float32.
 
     Raises:
         UsageError: There is no such file or folder.
-        LenskitError: It holds no weights, or something that would have to be executed.
+        LenskitError: The file has no weights, or needs code to be executed.
     """
     path = _file(str(path))
     try:
         content = _content(path)
     except Damaged as error:
         raise LenskitError(f"{path} cannot be read as weights: it is damaged: {error.told}") from None
-    except Exception as error:  # a damaged file raises whatever its bytes happen to spell
+    except Exception as error:  # a damaged file can raise any exception
         raise LenskitError(
             f"{path} cannot be read as weights: it is damaged, or holds objects that would have to be executed "
             f"({type(error).__name__}); give a .safetensors file, or a .pt or .pth file of tensors alone"
@@ -55,12 +55,12 @@ def read_state(path: str | Path) -> State:
 
 
 def _content(path: Path) -> Any:
-    """All that a file holds, if its checksums are right: torch compares none."""
+    """Return all content of a file; check its checksums, which torch ignores."""
     remedy = "get it again from where it came from"
     if path.suffix == ".safetensors":
         return load_tensors(path, remedy)[0]
     with path.open("rb") as file:
-        if file.read(4) == b"PK\3\4":  # files of torch before 1.6 are no archives
+        if file.read(4) == b"PK\3\4":  # files of torch before 1.6 are not archives
             check_archive(path, remedy)
     return torch.load(path, "cpu", weights_only=True)
 
@@ -70,7 +70,7 @@ def _full(tensor: Tensor) -> Tensor:
 
 
 def _file(text: str) -> Path:
-    """The file of weights that a text names: a file, or the encoder's of a run or of a plugin."""
+    """Return the weight file that a text names, directly or as a run or encoder."""
     named = find_named(text)
     path = named.folder if named else Path(text)
     if named and not (path / "model.safetensors").is_file():
@@ -90,17 +90,17 @@ def _file(text: str) -> Path:
 
 
 def adapt_channels(weight: Tensor, channels: int) -> Tensor:
-    """A first convolution's weight for another number of channels, with the same response to a grey image.
+    """Adapt a first convolution's weight to another number of channels.
 
-    Down to fewer channels each takes an equal share of the sum; up to more, the filters are repeated in turn and
-    divided by the number of their copies.
+    The response to a grey image stays the same. For fewer channels, each gets an equal share of the sum. For more
+    channels, the filters are repeated in turn and divided by the number of their copies.
 
     Args:
         weight: (out, in, height, width).
-        channels: Number of channels wanted.
+        channels: New number of channels.
 
     Returns:
-        (out, `channels`, height, width), whose sum over channels is that of `weight`.
+        (out, `channels`, height, width), with the same sum over channels as `weight`.
     """
     given = weight.shape[1]
     if channels < given:
@@ -111,10 +111,10 @@ def adapt_channels(weight: Tensor, channels: int) -> Tensor:
 
 
 def without_prefix(state: Mapping[str, Tensor], network: nn.Module) -> State:
-    """The part of a state dict under the shortest prefix that makes it one of this network.
+    """Return the part of a state dict that belongs to a network, without its prefix.
 
-    A checkpoint of a whole training program holds the weights of a backbone as `backbone.conv1.weight` or
-    `module.encoder_q.conv1.weight`, and other things besides.
+    The checkpoint of another training program may hold a backbone's weights as `backbone.conv1.weight` or
+    `module.encoder_q.conv1.weight`, next to other tensors. The shortest prefix that fits is used.
     """
     first = next(iter(network.state_dict()))
     prefixes = [key.removesuffix(first) for key in state if key == first or key.endswith(f".{first}")]
@@ -130,18 +130,18 @@ def load_state(
     ignore: Sequence[str] = (),
     inputs: Sequence[str] = (),
 ) -> None:
-    """Loads weights into a network, adapting the layers that see the image to its number of channels.
+    """Load weights into a network; adapt its first layers to the number of channels.
 
     Args:
-        network: The network.
-        state: Tensors by name; a prefix common to all may stand before the names.
-        channels: Number of channels that the network takes.
-        source: Where the weights come from, for error messages.
-        ignore: Layers that may be in the state without being in the network, such as a classifier.
-        inputs: Layers that see the image, beside the first convolution.
+        network: Network to load the weights into.
+        state: Tensors by name; the names may have a common prefix.
+        channels: Number of channels of the network's images.
+        source: Origin of the weights, for error messages.
+        ignore: Layers that may be in the state and not in the network, such as a classifier.
+        inputs: Layers that see the image, in addition to the first convolution.
 
     Raises:
-        LenskitError: They do not fit; the message names the first layers and their shapes.
+        LenskitError: The weights do not fit; the message names the first layers and their shapes.
     """
     wanted = network.state_dict()
     state = without_prefix(state, network)
@@ -151,7 +151,7 @@ def load_state(
         weight = f"{name}.weight"
         if weight in state and weight in wanted:
             state[weight] = _adapted(state[weight], wanted[weight], channels)
-    # Weights from before PyTorch counted the batches of a batch norm lack the count, which nothing depends on.
+    # Weights from early versions of PyTorch lack the batch counter of a batch norm, which has no effect here.
     missing = [n for n in wanted if n not in state and not n.endswith(".num_batches_tracked")]
     surplus = [n for n in state if n not in wanted and not n.startswith(tuple(f"{layer}." for layer in ignore))]
     wrong = [n for n in wanted if n in state and state[n].shape != wanted[n].shape]
@@ -165,11 +165,14 @@ def load_state(
 
 
 def _adapted(weight: Tensor, wanted: Tensor, channels: int) -> Tensor:
-    """A weight for the wanted number of channels; as it is, if it differs in more, which is then said."""
+    """Return a weight for the wanted number of channels.
+
+    If it differs in more than the channels, it is returned unchanged, and the caller reports the difference.
+    """
     if weight.ndim == wanted.ndim == 4 and wanted.shape[1] == channels:
         return adapt_channels(weight, channels)
     if weight.ndim == wanted.ndim == 2 and weight.shape[1] != wanted.shape[1]:
-        # A linear layer over the pixels of a patch, with the channels of a pixel side by side.
+        # A linear layer over the pixels of a patch, with the channels of a pixel next to each other.
         pixels, rest = divmod(wanted.shape[1], channels)
         if not rest and weight.shape[1] % pixels == 0:
             return adapt_channels(weight.unflatten(1, (pixels, -1)).mT[..., None], channels)[..., 0].mT.flatten(1)

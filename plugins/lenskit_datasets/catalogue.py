@@ -1,4 +1,4 @@
-"""The catalogues of the Lens Finding Challenges: CSV files that number the images."""
+"""Catalogues of the Lens Finding Challenges: CSV files with a row per image."""
 
 from __future__ import annotations
 
@@ -18,13 +18,15 @@ Array = NDArray[np.float64]
 
 
 def read_catalogue(path: Path) -> dict[str, Array]:
-    """The columns of numbers of a CSV file with a header, whatever number of `#` lines stands before it.
+    """Return the numeric columns of a CSV file with a header.
+
+    Any number of lines that begin with `#` may stand before the header.
 
     Args:
-        path: The file. Empty entries and NaNs are not known.
+        path: Path of the file. Empty entries and NaNs are unknown values.
 
     Raises:
-        UsageError: if it is no table, or has no column `ID` of whole numbers that are all different and below 2^53.
+        UsageError: The file is not a table, or has no column `ID` of different whole numbers below 2^53.
     """
     read = read_delimited(path)
     table: dict[str, Array] = {}
@@ -33,15 +35,15 @@ def read_catalogue(path: Path) -> dict[str, Array]:
         try:
             values = read_numbers(cells)
         except ValueError:
-            log.info("%s: column %r is left out: not all of it is numbers", path, name)
+            log.info("%s: column %r is left out: some entries are not numbers", path, name)
             continue
         finite = [cell for cell, value in zip(cells, values, strict=True) if np.isfinite(value)]
         if (long := first_inexact(whole_numbers(finite) or (), np.float64)) is None:
             table[name] = values
         elif name == "ID":
-            raise UsageError(f"{path}: the ID {long} has too many digits: float64 holds whole numbers below 2^53")
+            raise UsageError(f"{path}: the ID {long} has too many digits: IDs must be below 2^53 (float64)")
         else:
-            log.warning("%s: column %r is left out: float64 does not hold its whole number %d", path, name, long)
+            log.warning("%s: column %r is left out: float64 cannot hold its whole number %d", path, name, long)
     if "ID" not in table or not np.equal(np.mod(table["ID"], 1), 0).all():
         raise UsageError(f"{path} has no column ID that numbers the images; it has {', '.join(read.header)}")
     if len(np.unique(table["ID"])) < len(table["ID"]):
@@ -50,10 +52,10 @@ def read_catalogue(path: Path) -> dict[str, Array]:
 
 
 def column(table: Mapping[str, Array], name: str) -> Array:
-    """A column that has to be there.
+    """Return a required column.
 
     Raises:
-        UsageError: if it is not.
+        UsageError: The column is missing.
     """
     if name not in table:
         raise UsageError(f"the catalogue has no column of numbers {name!r}; it has {', '.join(table)}")
@@ -61,7 +63,7 @@ def column(table: Mapping[str, Array], name: str) -> Array:
 
 
 def all_of(*conditions: tuple[Array, float]) -> Array:
-    """Whether values are above their limits: 1 if all are, 0 if one is known not to be, else NaN."""
+    """Return 1 if all values are above their limits, 0 if one is not, NaN if unknown."""
     known_not = np.any([np.isfinite(values) & ~(values > limit) for values, limit in conditions], axis=0)
     unknown = np.any([np.isnan(values) for values, _ in conditions], axis=0)
     return np.where(known_not, 0.0, np.where(unknown, np.nan, 1.0))

@@ -1,4 +1,4 @@
-"""What the Lens Finding Challenges have in common: a file for each lens and band, and a catalogue."""
+"""Base class of readers of the Lens Finding Challenges."""
 
 from __future__ import annotations
 
@@ -31,44 +31,45 @@ from lenskit_datasets.reader import Reader, check_contrast
 log = logging.getLogger("lenskit")
 
 Label = tuple[Parameter, Array]
-"""A parameter and its values, NaN where not known."""
+"""Parameter and its values, NaN if unknown."""
 
 ARCSEC = 180 * 3600 / pi
 """Arcseconds in a radian."""
 
 FILE = re.compile(r"image(?P<band>[A-Za-z]+_[A-Za-z]+)-(?P<id>\d+)")
-"""Names of files, without the ending of a FITS file."""
+"""File names, without the ending of a FITS file."""
 
 
 @dataclass(frozen=True)
 class Band:
-    """A band: how its files are called, `image<LABEL>-<ID>.fits`, and how large its pixels are, in arcsec."""
+    """Band of a challenge: its files are `image<LABEL>-<ID>.fits`; scale in arcsec."""
 
     label: str
     pixel_scale: float
 
 
 class Challenge(Reader):
-    """Images of a Lens Finding Challenge and what its catalogue says of them.
+    """Images of a Lens Finding Challenge and the labels of its catalogue.
 
     Args:
-        path: The folder.
+        path: Folder with the images.
         bands: Names of the bands, which become channels in this order.
-        catalogue: CSV file, found here or in the folder; by default the one in the folder, if there is one.
-        only_lenses: Whether only what the catalogue calls a lens is read. The area that theta_E comes from is given for
-            others too.
-        theta_E: How theta_E comes from the catalogue's area: `area` is sqrt(area / pi), the radius of the circle that
-            has it; `authors` is sqrt(area), 1.772 times as much, as LenSiam's authors have it.
-        factor: What pixels, of about 1e-11, are multiplied by; LenSiam's authors took 1e9. It matters to
+        catalogue: CSV file, in the working directory or in the folder; by default the catalogue in the folder, if
+            there is one.
+        only_lenses: Whether to read only images that the catalogue calls a lens. Non-lenses have an area for theta_E
+            too.
+        theta_E: Conversion of the catalogue's area to theta_E: `area` is sqrt(area / pi), the radius of a circle with
+            this area; `authors` is sqrt(area), 1.772 times as much, as LenSiam's authors use it.
+        factor: Factor of the pixels, which are about 1e-11; LenSiam's authors used 1e9. It matters for
             `input.stretch=linear` only.
-        size: Height and width in pixels of the middle of each image that is used; by default all of it.
-        resample: Size in arcsec that pixels are brought to, before the middle is cut out: that of the images that a
-            network was trained on. By default that of the band with the largest pixels, for all bands.
+        size: Height and width in pixels of the central part to use; by default the entire image.
+        resample: New pixel size in arcsec, before the central part is cut out. Use the pixel size of the images that a
+            network was trained on. By default it is the largest of the bands, for all bands.
     """
 
     known_bands: ClassVar[Mapping[str, Band]]
     catalogues: ClassVar[re.Pattern[str]]
-    """Names of catalogues."""
+    """Pattern of the names of catalogues."""
 
     def __init__(
         self,
@@ -95,7 +96,7 @@ class Challenge(Reader):
         table = self._catalogue(catalogue, tables)
         self._labels: list[Label] = self._align(table, only_lenses) if table else []
         if only_lenses and not table:
-            raise UsageError(f"only_lenses needs a catalogue that says what a lens is, and there is none in {path}")
+            raise UsageError(f"only_lenses needs a catalogue, and there is none in {path}: give catalogue=FILE")
         self._values = {p.name: as_float32(values, f"{table}: {p.name}") for p, values in self._labels}
         self.parameters = [parameter for parameter, _ in self._labels]
         self.names = [str(number) for number in self._ids]
@@ -104,17 +105,17 @@ class Challenge(Reader):
 
     @abstractmethod
     def labels(self, table: Mapping[str, Array]) -> list[Label]:
-        """What is known of the lenses of a catalogue; `is_lens` is among it.
+        """Return the labels of the lenses of a catalogue, including `is_lens`.
 
         Args:
             table: The columns, (n,) each.
         """
 
     def read(self, index: Sequence[int]) -> tuple[Tensor, dict[str, Tensor]]:
-        """See `Dataset.read`.
+        """Read images and parameters; see `Dataset.read`.
 
         Raises:
-            LenskitError: if a file cannot be read, has another size than the others, or holds no image.
+            LenskitError: A file cannot be read, has another size than the others, or has no image.
         """
         images = np.empty((len(index), 1, *self.image_shape), np.float32)
         for row, lens in zip(images, index, strict=True):
@@ -123,19 +124,19 @@ class Challenge(Reader):
         return torch.from_numpy(images), self.read_parameters(index)
 
     def read_parameters(self, index: Sequence[int]) -> dict[str, Tensor]:
-        """See `Dataset.read_parameters`; no image is read."""
+        """Return parameters without reading images; see `Dataset.read_parameters`."""
         wanted = np.asarray(index, int)
         return {name: torch.from_numpy(values[wanted]) for name, values in self._values.items()}
 
     def radius(self, area: Array) -> Label:
-        """theta_E from an area in steradian; not known where that is not positive."""
+        """Return theta_E from an area in steradian; NaN if the area is not positive."""
         with np.errstate(invalid="ignore"):
             area = np.where(area > 0, area, np.nan)
         value = ARCSEC * np.sqrt(area / pi if self._theta_E == "area" else area)
         return Parameter("theta_E", "arcsec", r"$\theta_E$", headline=True), value
 
     def _find(self) -> tuple[dict[str, dict[int, str]], list[Path]]:
-        """The file of each lens by band, and the catalogues."""
+        """Return the file of each lens by band, and the catalogues."""
         files: dict[str, dict[int, str]] = {band.label: {} for band in self._bands}
         others: set[str] = set()
         tables = []
@@ -148,7 +149,7 @@ class Challenge(Reader):
             elif parts["band"] not in files:
                 others.add(parts["band"])
             elif files[parts["band"]].setdefault(int(parts["id"]), str(file)) != str(file):
-                raise UsageError(f"{file.name} is twice in {self._root}: name one of the folders that it is in")
+                raise UsageError(f"{file.name} is twice in {self._root}: open one of the folders that contain it")
         for label, of_band in files.items():
             if not of_band:
                 bands = sorted(others | {other for other, lenses in files.items() if lenses})
@@ -157,13 +158,13 @@ class Challenge(Reader):
         return files, sorted(tables)
 
     def _complete(self) -> list[int]:
-        """The lenses that have an image in each band, ascending."""
+        """Return the numbers of lenses with an image in each band, ascending."""
         of_bands = [set(files) for files in self._files.values()]
         complete, all_ = set.intersection(*of_bands), set.union(*of_bands)
         if not complete:
             raise UsageError(f"no lens in {self._root} has an image in each of the bands {', '.join(self._files)}")
         if len(complete) < len(all_):
-            log.warning("%s: %d lenses lack a band, and are left out", self._root, len(all_) - len(complete))
+            log.warning("%s: %d lenses lack a band and are left out", self._root, len(all_) - len(complete))
         return sorted(complete)
 
     def _catalogue(self, name: str | None, found: Sequence[Path]) -> Path | None:
@@ -173,19 +174,19 @@ class Challenge(Reader):
             if not found:
                 for path in candidates:
                     check_file(path, "catalogue")
-                raise UsageError(f"there is no catalogue {name}, neither here nor in {self._root}")
+                raise UsageError(f"there is no catalogue {name}, neither in the working directory nor in {self._root}")
         if len(found) > 1:
             names = ", ".join(str(path.relative_to(self._root)) for path in found)
-            raise UsageError(f"there are several catalogues in {self._root}: say catalogue, one of {names}")
+            raise UsageError(f"there are several catalogues in {self._root}: use catalogue=FILE, one of {names}")
         if not found:
             for path in self._root.iterdir():
                 if self.catalogues.fullmatch(path.name):
                     check_file(path, "catalogue")
-            log.info("%s has no catalogue: nothing is known of its images", self._root)
+            log.info("%s has no catalogue: the images have no labels", self._root)
         return found[0] if found else None
 
     def _align(self, path: Path, only_lenses: bool) -> list[Label]:
-        """The labels of each lens that has images; with `only_lenses`, others are taken out."""
+        """Return the labels of lenses with images; with `only_lenses` remove the others."""
         table = read_catalogue(path)
         row_of = {int(number): row for row, number in enumerate(table["ID"])}
         rows = np.array([row_of.get(number, -1) for number in self._ids])
@@ -193,7 +194,7 @@ class Challenge(Reader):
             raise UsageError(f"{path} has no row for any of the images (such as {self._ids[0]})")
         without = len(row_of) - int((rows >= 0).sum())
         if without:
-            log.warning("%s: %d of %d rows have no image, and are left out", path, without, len(row_of))
+            log.warning("%s: %d of %d rows have no image and are left out", path, without, len(row_of))
         if (rows < 0).any():
             log.warning("%s has no row for %d of %d images, which have no labels", path, (rows < 0).sum(), len(rows))
         labels = [(p, np.where(rows < 0, np.nan, values[rows])) for p, values in self.labels(table)]
@@ -201,25 +202,25 @@ class Challenge(Reader):
             return labels
         kept = next(values for p, values in labels if p.name == "is_lens") == 1
         if not kept.any():
-            raise UsageError(f"{path} calls none of the images a lens")
+            raise UsageError(f"{path} marks none of the images as a lens")
         self._ids = [number for number, keep in zip(self._ids, kept, strict=True) if keep]
         return [(p, values[kept]) for p, values in labels]
 
     def _shape(self, size: int | None) -> tuple[int, int, int]:
-        """Channels, height and width of an image, by the files of the first lens."""
+        """Return channels, height and width of an image, from the first lens's files."""
         files = [self._files[band.label][self._ids[0]] for band in self._bands]
         lengths = [self._length(band, file, _area(file)) for band, file in zip(self._bands, files, strict=True)]
         if size is not None and min(lengths) < size:
             raise UsageError(
                 f'{files[int(np.argmin(lengths))]} has {by([min(lengths)] * 2)} pixels of {self.pixel_scale:g}", fewer '
-                f"than size={size}: resample to smaller pixels, or take a smaller size"
+                f"than size={size}: resample to smaller pixels, or use a smaller size"
             )
         return len(self._bands), size or min(lengths), size or min(lengths)
 
     def _length(self, band: Band, file: str, area: Sequence[int]) -> int:
-        """Height and width of a file's image in the pixels that it is brought to."""
+        """Return height and width of a file's image in new pixels."""
         if len(area) != 2 or area[0] != area[1]:
-            raise LenskitError(f"{file} holds {by(area) or 'no'} pixels: no square image")
+            raise LenskitError(f"{file} has {by(area) or 'no'} pixels: the image must be square")
         ratio = self._ratio(band)
         check_resampled(file, area, band.pixel_scale, band.pixel_scale / ratio)
         return resampled_length(area[0], ratio)
@@ -229,7 +230,7 @@ class Challenge(Reader):
         return band.pixel_scale / self.pixel_scale
 
     def _image(self, band: Band, lens: int) -> NDArray[np.float32]:
-        """One band of a lens, (height, width), filled, in the pixels wanted."""
+        """Return one band of a lens, (height, width), with filled and resampled pixels."""
         file = self._files[band.label][self._ids[lens]]
         with opened(file) as hdus:
             hdu = next((hdu for hdu in hdus if hdu.is_image and hdu.shape), None)
@@ -240,7 +241,7 @@ class Challenge(Reader):
         length = self._length(band, file, pixels.shape)
         if length < size:
             raise LenskitError(
-                f"{file} has {by(pixels.shape)} pixels, others have more: say size={length}, or remove it"
+                f"{file} has {by(pixels.shape)} pixels, others have more: use size={length}, or remove it"
             )
         ratio = self._ratio(band)
         used = seen(pixels.shape, ratio, size)
@@ -250,16 +251,16 @@ class Challenge(Reader):
 
 
 def _area(file: str) -> tuple[int, ...]:
-    """Height and width of a file's image, by its header."""
+    """Return height and width of a file's image, from its header."""
     with opened(file) as hdus:
         return next((tuple(hdu.shape) for hdu in hdus if hdu.is_image and hdu.shape), ())
 
 
 def image_name(file: str | Path) -> re.Match[str] | None:
-    """The band and the number that the name of a FITS file gives, if it is called as those of a challenge are."""
+    """Match a challenge's file name; the groups are `band` and `id`."""
     return FILE.fullmatch(stem(os.path.basename(file))) if has_ending(file) else None
 
 
 def images_in(folder: Path) -> dict[Path, re.Match[str]]:
-    """The images of a challenge in a folder and in those in it, and what their names say."""
+    """Return the images in a folder and its subfolders, with matches of their names."""
     return {Path(file): name for file in each_file(folder, 1) if (name := image_name(file))}

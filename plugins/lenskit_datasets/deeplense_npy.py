@@ -1,4 +1,4 @@
-"""DeepLense's data: arrays of many images, or one image a file, in a folder a class."""
+"""Reader of DeepLense's data: numpy arrays or pictures, in one folder per class."""
 
 from __future__ import annotations
 
@@ -20,38 +20,39 @@ from lenskit_datasets.object_arrays import holds_objects, read_pair
 from lenskit_datasets.pictures import picture_pixels, picture_shape
 
 USUAL = {2: "hw", 3: "nhw", 4: "nchw", 5: "bnchw"}
-"""What the axes of an array are, by their number: images n, batches of images b."""
+"""Default axes by number of axes: images n, batches of images b."""
 
 AXION_MASS = (
     Parameter("axion_mass", "eV", "$m$"),
     Parameter("log_axion_mass", "log10 eV", r"$\log_{10} m$", headline=True),
 )
-"""Parameters of files that hold an image and the mass of an axion."""
+"""Parameters of files with an image and an axion mass."""
 
 Axes = Literal["hw", "chw", "nhw", "nchw", "bnchw"]
 
 
 class DeepLenseNpy(ImageFiles):
-    """Simulated lenses of several classes of substructure, as the DeepLense papers share them.
+    """Simulated lenses in classes of substructure, as the DeepLense papers share them.
 
     ```
-    train/                    a folder a class            train/              a file a class
-      no_sub/1.npy, ...         one image a file,           no_sub.npy          (n, 150, 150), (n, 1, 150, 150),
+    train/                    a folder per class          train/              a file per class
+      no_sub/1.npy, ...         one image per file,         no_sub.npy          (n, 150, 150), (n, 1, 150, 150),
       sphere/1.npy, ...         npy or PNG, JPEG, TIFF      sphere.npy          or (batches, n, 1, 150, 150)
       vortex/1.npy, ...                                     vortex.npy
     ```
 
-    The class is the label: the folder's name or, of arrays of many images in one folder, the file's. Arrays are
-    mapped into memory, so that what is not read needs none.
+    The class is the label. It is the name of the folder, or for arrays of many images in one folder, the name of the
+    file. Arrays are mapped into memory, so that unread parts need no memory.
 
     DeepLenseSim (https://github.com/mwt5345/DeepLenseSim) saves lenses with vortices as `np.array([image, mass])`, a
-    pickled array of Python objects: see `object_arrays` for how it is read. The axion's mass in eV becomes the
-    parameters `axion_mass` and `log_axion_mass`, which are NaN for all other images. Other pickles are refused.
+    pickled array of Python objects. `object_arrays` reads these without executing the pickle. The axion's mass in eV
+    becomes the parameters `axion_mass` and `log_axion_mass`, which are NaN for all other images. Other pickles are
+    refused.
 
     Args:
         path: File or folder.
-        axes: What the axes of the arrays are: batches b, images n, channels c, height h and width w. By default as
-            shown above, by their number.
+        axes: Axes of the arrays: batches b, images n, channels c, height h and width w. By default they follow from the
+            number of axes, as shown above.
     """
 
     accepts = "a folder of npy files, or of folders of npy files or pictures, one for each class; or an npy file"
@@ -71,13 +72,13 @@ class DeepLenseNpy(ImageFiles):
 
     @classmethod
     def recognises(cls, path: Path) -> bool:
-        """Whether it is an npy file, or a folder with such and neither pictures nor FITS files."""
+        """Whether a path is an npy file, or a folder with npy files and no other images."""
         return kinds_in(path) == {ARRAYS} if path.is_dir() else has_ending(path, ARRAYS)
 
     def shape_of(self, file: Path) -> tuple[int, int, int, int]:
-        """See `ImageFiles`.
+        """Return images, channels, height and width of a file; see `ImageFiles`.
 
-        Of pairs of image and mass, only the first of each length in bytes is read: the pickle has no header.
+        Pickled pairs have no header. So of all pairs with the same length in bytes, only the first is read.
         """
         if not has_ending(file, ARRAYS):
             return (1, *picture_shape(file))
@@ -90,7 +91,7 @@ class DeepLenseNpy(ImageFiles):
         return self._shapes[length]
 
     def images_of(self, file: Path) -> NDArray[Any]:
-        """See `ImageFiles`."""
+        """Return the images of a file; see `ImageFiles`."""
         if not has_ending(file, ARRAYS):
             return picture_pixels(file)[None]
         if file in self._pairs:
@@ -103,7 +104,7 @@ class DeepLenseNpy(ImageFiles):
             raise UsageError(f"{file} holds an array {array.shape}; its axes should be {wanted}")
         if self._axes is None and axes == "nhw" and 1 < len(array) <= 4:
             raise UsageError(
-                f"{file} holds an array {array.shape}: {len(array)} images (say axes=nhw) or channels (axes=chw)?"
+                f"{file} holds an array {array.shape}: {len(array)} images (use axes=nhw) or channels (axes=chw)?"
             )
         channels = array.shape[-3] if "c" in axes else 1
         if channels > min(array.shape[-2:]):
@@ -113,7 +114,10 @@ class DeepLenseNpy(ImageFiles):
         return array.reshape(-1, channels, *array.shape[-2:])
 
     def read_parameters(self, index: Sequence[int]) -> dict[str, Tensor]:
-        """See `Dataset.read_parameters`; files with a mass are read once, all others not at all."""
+        """Return parameters; read files with a mass once, and no others.
+
+        See `Dataset.read_parameters`.
+        """
         parameters = super().read_parameters(index)
         if self._pairs:
             files = np.searchsorted(self._ends, np.asarray(index, np.int64), "right")
@@ -124,7 +128,7 @@ class DeepLenseNpy(ImageFiles):
         return parameters
 
     def _mass(self, file: Path) -> float:
-        """The mass in eV that a file holds, NaN if it holds none."""
+        """Return the axion mass in eV of a file, NaN if the file has none."""
         if file not in self._pairs:
             return np.nan
         if file not in self._masses:
@@ -132,7 +136,7 @@ class DeepLenseNpy(ImageFiles):
         return self._masses[file]
 
     def _class(self, file: Path) -> str | None:
-        """The folder in the root that a file is in, or else its own name."""
+        """Return the name of a file's class: its folder in the root, or its own name."""
         return super()._class(file) or (file.stem if file != self._root else None)
 
     def _are_classes(self, found: Any) -> bool:

@@ -1,4 +1,4 @@
-"""FITS files, opened: the HDU of an image, and its pixels."""
+"""Access to FITS files: the HDU of an image, and its pixels."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from lenskit.plugin import LenskitError, UsageError
 from lenskit.toolbox import check_hdu, open_bytes, open_fits, quiet_fits, too_many_files, wrong_card
 
 FAULTS = (OSError, EOFError, ValueError, TypeError, KeyError, IndexError, zlib.error, fits.VerifyError)
-"""Errors that astropy raises for a damaged file."""
+"""Exceptions that astropy raises for a damaged file."""
 
 
 @contextmanager
 def opened(file: str | Path, **options: Any) -> Iterator[fits.HDUList]:
-    """An open FITS file, whose faults are errors that name it.
+    """Open a FITS file; turn its faults into errors with its name.
 
-    Its integers are scaled as signed ones: only then does astropy make undefined pixels (BLANK) NaN. `pixels_of` reads
-    those of 64 bits.
+    Integers are scaled as signed integers: only then does astropy convert undefined pixels (BLANK) to NaN. `pixels_of`
+    reads integers of 64 bits.
 
     Raises:
-        LenskitError: if it cannot be read.
+        LenskitError: The file cannot be read.
     """
     try:
         with open_fits(file, uint=False, **options) as hdus:
@@ -39,7 +39,7 @@ def opened(file: str | Path, **options: Any) -> Iterator[fits.HDUList]:
 
 
 def unreadable(file: str | Path, error: BaseException) -> LenskitError:
-    """The error that says why a FITS file cannot be read."""
+    """Return the error for a FITS file that cannot be read."""
     if isinstance(error, FileNotFoundError):
         return LenskitError(f"{file} is missing")
     why = _wrong_card(file) or " ".join(str(error).split())[:200]
@@ -47,7 +47,7 @@ def unreadable(file: str | Path, error: BaseException) -> LenskitError:
 
 
 def _wrong_card(file: str | Path) -> str:
-    """Return what is wrong with the first wrong card of a file; empty if none is found."""
+    """Return the fault of the first wrong header card; empty if there is none."""
     try:
         with quiet_fits(), open_bytes(file) as stream:
             while True:
@@ -58,20 +58,20 @@ def _wrong_card(file: str | Path) -> str:
                     return ""
                 stream.seek(stream.tell() + size)
     except (LenskitError, *FAULTS):
-        return ""  # a header is missing, or the file ends: the error at hand says more
+        return ""  # a header is missing, or the file ends: the caller's own error says more
 
 
 def holds_image(hdu: Any) -> bool:
-    """Whether an HDU has two axes of pixels or more."""
+    """Whether an HDU has at least two axes of pixels."""
     return bool(hdu.is_image and len(hdu.shape) >= 2)
 
 
 def select_image(file: str | Path, hdus: fits.HDUList, name: int | str | None = None) -> Any:
-    """The HDU of that number or name, or the first that holds an image.
+    """Return the HDU with a number or name, or the first with an image.
 
     Raises:
-        UsageError: if there is no such HDU, or it holds no image.
-        LenskitError: if none holds an image, or it is larger than the limit of bytes.
+        UsageError: There is no such HDU, or it has no image.
+        LenskitError: No HDU has an image, or the image exceeds the limit of bytes.
     """
     if name is not None:
         try:
@@ -88,15 +88,15 @@ def select_image(file: str | Path, hdus: fits.HDUList, name: int | str | None = 
 
 
 def pixels_of(hdus: fits.HDUList, hdu: Any) -> NDArray[Any]:
-    """The pixels of an HDU of a file that is `opened`; undefined ones are NaN, whatever their type.
+    """Return the pixels of an HDU of an `opened` file; undefined pixels are NaN.
 
     Raises:
-        Exception: one of `FAULTS`, if it is damaged.
+        Exception: One of `FAULTS`, if the file is damaged.
     """
     unsigned, blank_zero = is_unsigned_64(hdu.header), is_blank_zero(hdu.header)  # astropy removes the cards it used
     if not unsigned and not blank_zero:
         blank, data = hdu.header.get("BLANK"), hdu.data
-        # Before version 7, astropy leaves undefined pixels of compressed images as they are.
+        # Before version 7, astropy does not convert undefined pixels of compressed images.
         return np.where(data == blank, np.nan, data) if isinstance(blank, int) and data.dtype.kind in "iu" else data
     number = next(number for number, each in enumerate(hdus) if each is hdu)
     if unsigned:
@@ -107,17 +107,23 @@ def pixels_of(hdus: fits.HDUList, hdu: Any) -> NDArray[Any]:
 
 
 def is_unsigned_64(header: fits.Header) -> bool:
-    """Whether pixels are unsigned integers of 64 bits: in float64, small ones would be lost in the offset."""
+    """Whether pixels are unsigned integers of 64 bits.
+
+    In float64 small values would be lost, because the offset is large.
+    """
     return header.get("BITPIX") == 64 and header.get("BZERO") == 2**63
 
 
 def is_blank_zero(header: fits.Header) -> bool:
-    """Whether integers are undefined where 0 is stored, which astropy leaves as they are."""
+    """Whether a stored integer of 0 is undefined, which astropy does not convert."""
     blank = header.get("BLANK")
     return isinstance(blank, int) and blank == 0 and header["BITPIX"] > 0
 
 
 def undefined_as_nan(data: NDArray[Any], header: fits.Header) -> NDArray[Any]:
-    """Unsigned integers of 64 bits with NaN where they are undefined (BLANK), which astropy leaves as they are."""
+    """Return unsigned integers of 64 bits with NaN for undefined pixels (BLANK).
+
+    astropy does not convert them.
+    """
     blank = header.get("BLANK")
     return np.where(data == np.uint64(blank + 2**63), np.nan, data) if isinstance(blank, int) else data

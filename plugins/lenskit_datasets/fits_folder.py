@@ -1,4 +1,4 @@
-"""Images in FITS files: one file, a folder of files, or a folder for each lens."""
+"""Reader of FITS images: one file, a folder of files, or a folder for each lens."""
 
 from __future__ import annotations
 
@@ -45,13 +45,16 @@ IMAGE = "image"
 """Name of an image, without its ending, in a folder that is named after the lens."""
 
 NOISE = "noise.fits"
-"""Name of the noise map that is looked for unless another is given."""
+"""Default name of a noise map."""
+
+NOT_GIVEN = "its header does not give it"
+"""Reason for an unknown pixel scale if nothing in a header refers to one."""
 
 
 class FitsFolder(Reader):
     """Lens images in FITS files, with their masks and labels.
 
-    Any of these is a path to read:
+    Possible paths are:
 
     ```
     slacs/                      a folder for each lens          lens.fits   one file
@@ -60,29 +63,30 @@ class FitsFolder(Reader):
       J0008-0004/noise.fits     1e5 and more: masked              b.fits.gz
     ```
 
-    A lens is called by its file's name without the ending; by its folder's, if the file is called `image.fits`. An
-    image has axes (height, width), or (channel, height, width) in numpy's order, and the lens in its middle. Masked
-    pixels are undefined. Files are opened when they are read; at the start only their headers are.
+    The name of a lens is the name of its file without the ending, or of its folder if the file is `image.fits`. An
+    image has axes (height, width), or (channel, height, width) in numpy's order, and the lens in its centre. Masked
+    pixels are undefined. At the start only headers are read; images are read when they are needed.
 
     Args:
         path: File or folder.
-        pattern: Which files of the folder are images, such as `*_F814W.fits` or `**/sci.fits`. By default
-            `*/image.fits` if there are any, else `image.fits`, else all FITS files in the folder, which may end in
-            .fits, .fit or .fts, in capitals or not, and in .gz or .fz behind that.
-        size: Height and width in pixels of the middle of each image that is used. By default all of it, and all
-            must have the same size.
-        labels: CSV file whose first column names the lens and whose columns of numbers are its parameters. By
+        pattern: Pattern of the image files in the folder, such as `*_F814W.fits` or `**/sci.fits`. By default
+            `*/image.fits`, if there are any, else `image.fits`, else all FITS files in the folder. These end in .fits,
+            .fit or .fts, in upper or lower case, and optionally in .gz or .fz after that.
+        size: Height and width in pixels of the central part to use. By default the entire image; then all images must
+            have the same size.
+        labels: CSV file with labels. Its first column is the name of the lens, its numeric columns are parameters. By
             default `labels.csv` in the folder, if there is one.
-        columns: Columns of parameters that are called otherwise in the table, such as
-            `{theta_E = "b_SIE"}`. A column whose name begins with `theta_E_` is found without, and converted to
-            arcsec if its name says another unit of angles.
-        noise: Name of the noise map in the folder of each image, or nothing to ignore them; an image without one has
-            no mask.
-        mask_above: Pixels whose noise is at least this, or not a number, are masked.
-        hdu: Number or name of the extension that holds the image. By default the first that holds any.
-        pixel_scale: Size of a pixel in arcsec, of all images. By default each file's coordinates say it, if it has any.
-        resample: Size in arcsec that pixels are brought to, before the middle is cut out: that of the images that a
-            network was trained on. Values are kept (surface brightness), not their sum.
+        columns: Columns of parameters that have other names in the table, such as `{theta_E = "b_SIE"}`. A column whose
+            name begins with `theta_E_` is found without this. It is converted to arcsec if its name ends in another
+            unit of angles.
+        noise: Name of the noise map in the folder of each image; empty to ignore noise maps. An image without a noise
+            map has no mask.
+        mask_above: Pixels with noise of at least this value, or NaN, are masked.
+        hdu: Number or name of the extension with the image. By default the first with an image.
+        pixel_scale: Size of a pixel in arcsec, for all images. By default it is read from each file's coordinates, if
+            there are any.
+        resample: New pixel size in arcsec, before the central part is cut out. Use the pixel size of the images that a
+            network was trained on. Surface brightness is kept: the values, not their sum.
     """
 
     accepts = "a FITS file, a folder of FITS files, or a folder of folders each with an image.fits"
@@ -110,7 +114,7 @@ class FitsFolder(Reader):
         check_names(self._root, self.names)
         self._noise_of = self._noise_maps()
         if noise not in ("", NOISE) and not self._noise_of:
-            raise UsageError(f"no image in {path} has a noise map {noise} beside it")
+            raise UsageError(f"no image in {path} has a noise map {noise} in its folder")
         described = [self._describe(file) for file in self._files]
         stated = [(pixel_scale, "") if pixel_scale else (scale, why) for _, scale, why in described]
         scales = [scale for scale, _ in stated]
@@ -132,34 +136,34 @@ class FitsFolder(Reader):
 
     @classmethod
     def recognises(cls, path: Path) -> bool:
-        """Whether it is a FITS file, or a folder with some in it or in the folders in it."""
+        """Whether a path is a FITS file, or a folder with FITS files in one or two levels."""
         if path.is_dir():
             return any(_of_layouts(path, [Path(file) for file in each_file(path, 1) if has_ending(file)]))
         return path.is_file() and has_ending(path)
 
     def read(self, index: Sequence[int]) -> tuple[Tensor, dict[str, Tensor]]:
-        """See `Dataset.read`.
+        """Read images and parameters; see `Dataset.read`.
 
         Raises:
-            LenskitError: if a file cannot be read, or holds no image: one with all pixels equal, or none good.
+            LenskitError: A file cannot be read, or it has no image because all good pixels are equal or none is good.
         """
         images = np.stack([self._image(int(i)) for i in index]) if len(index) else np.zeros((0, *self.image_shape))
         return torch.from_numpy(images[:, None].astype(np.float32, copy=False)), self.read_parameters(index)
 
     def read_parameters(self, index: Sequence[int]) -> dict[str, Tensor]:
-        """See `Dataset.read_parameters`; no image is read."""
+        """Return parameters without reading images; see `Dataset.read_parameters`."""
         labels = torch.from_numpy(self._labels[np.asarray(index, int)])
         return {parameter.name: labels[:, i] for i, parameter in enumerate(self.parameters)}
 
     def _find(self, pattern: str | None) -> list[Path]:
-        """The image files, in the order of their names."""
+        """Return the image files, sorted by name."""
         if self._root.is_file():
             return [self._root]
         if not self._root.is_dir():
             raise UsageError(f"there is no file or folder {self._root}; fits-folder takes {self.accepts}")
         listing = matching(self._root, pattern) if pattern else look_through(self._root, depth=1)
         listing.tell(self._root)
-        # A pattern that ends in * takes no tables and notes along.
+        # A pattern that ends in * would also match tables and notes.
         there = listing.files if pattern and not pattern.endswith("*") else listing.ending(FITS)
         there = [file for file in there if not self._is_noise(file)]
         files = there if pattern else next(filter(None, _of_layouts(self._root, there)), [])
@@ -174,7 +178,7 @@ class FitsFolder(Reader):
         return files
 
     def _elsewhere(self) -> str:
-        """Where FITS files are instead of where they were looked for; else, what there should be."""
+        """Return where FITS files are instead, or the accepted paths if there are none."""
         deeper = [file for file in look_through(self._root, DEPTH).ending(FITS) if not self._is_noise(file)]
         if not deeper:
             return f"fits-folder takes {self.accepts}"
@@ -182,14 +186,14 @@ class FitsFolder(Reader):
         pattern = "/".join(["*"] * (len(first.relative_to(self._root).parts) - 1) + [f"{IMAGE}*" if of_folder else "*"])
         return (
             f"there are {len(deeper)} in folders in it, such as {first.relative_to(self._root)}: "
-            f"open {first.parents[1 if of_folder else 0]}, or say pattern={pattern} for all such"
+            f"open {first.parents[1 if of_folder else 0]}, or use pattern={pattern} for all of them"
         )
 
     def _is_noise(self, file: Path) -> bool:
         return bool(self._noise) and stem(file.name) == stem(self._noise)
 
     def _noise_maps(self) -> dict[Path, Path]:
-        """The noise map in each folder of images that has one, whatever the ending of a FITS file that it has."""
+        """Return the noise map of each folder that has one, with any FITS ending."""
         maps = {}
         for folder in {file.parent for file in self._files} if self._noise else ():
             there = [file for file in look_through(folder, depth=0).files if self._is_noise(file)]
@@ -206,36 +210,34 @@ class FitsFolder(Reader):
     def _to(
         self, resample: float | None, shapes: Sequence[Shape], stated: Sequence[tuple[float | None, str]]
     ) -> list[float]:
-        """By how much each image's pixels become more."""
+        """Return the ratio of old to new pixel size of each image."""
         if resample is None:
             return [1.0] * len(stated)
         ratios = []
         for file, (_, *area), (scale, why) in zip(self._files, shapes, stated, strict=True):
             if scale is None:
                 raise UsageError(
-                    f"{file} does not say how large its pixels are{f': {why}' if why else ''}: say pixel_scale, in "
-                    "arcsec, to resample"
+                    f"{file} does not give the size of its pixels{f': {why}' if why else ''}: to resample, use "
+                    "pixel_scale=ARCSEC"
                 )
             check_resampled(file, area, scale, resample)
             ratios.append(scale / resample)
         return ratios
 
     def _tell_of_unknown(self, stated: Sequence[tuple[float | None, str]]) -> None:
-        """Warns, in one line, of headers that leave the size of their pixels open where they or others speak of it."""
+        """Warn, in one line, if only some files give a pixel size, or a header is unclear."""
         unknown = [
-            (file, why or "its header does not say it")
-            for file, (scale, why) in zip(self._files, stated, strict=True)
-            if scale is None
+            (file, why or NOT_GIVEN) for file, (scale, why) in zip(self._files, stated, strict=True) if scale is None
         ]
         if any(why for _, why in stated) or 0 < len(unknown) < len(stated):
-            file, self.pixel_scale_unclear = min(unknown, key=lambda each: each[1] == "its header does not say it")
+            file, self.pixel_scale_unclear = min(unknown, key=lambda each: each[1] == NOT_GIVEN)
             log.warning(
                 "%s: the pixel scale is unknown for %d of %d images, such as %s: %s; give pixel_scale, in arcsec",
                 self._root, len(unknown), len(stated), file.name, self.pixel_scale_unclear,
             )  # fmt: skip
 
     def _describe(self, file: Path) -> tuple[Shape, float | None, str]:
-        """Channels, height and width of a file's image, the size of its pixels, and why that is not clear."""
+        """Return a file's image shape, its pixel size, and why the size is unclear."""
         scale, why = None, ""
         with opened(file) as hdus:
             hdu = select_image(file, hdus, self._hdu)
@@ -254,7 +256,7 @@ class FitsFolder(Reader):
         return (channels, height, width), scale, why
 
     def _image(self, index: int) -> NDArray[np.float32]:
-        """One image, (channels, height, width), filled and cut out."""
+        """Return one image (channels, height, width), filled and cut out."""
         file = self._files[index]
         with opened(file) as hdus:
             image = self.in_single_precision(pixels_of(hdus, select_image(file, hdus, self._hdu)))
@@ -265,14 +267,14 @@ class FitsFolder(Reader):
         for channel, pixels in enumerate(image[..., *middle]):
             good = pixels[np.isfinite(pixels)]
             if not good.size or np.ptp(good) == 0:
-                what = f"all good pixels are {good[0]:g}" if good.size else "all pixels are masked or undefined"
+                why = f"all good pixels are {good[0]:g}" if good.size else "all pixels are masked or undefined"
                 where = f" in channel {channel}" if len(image) > 1 else ""
-                raise LenskitError(f"{file} holds no image{where}: {what} in the middle {by(pixels.shape)}")
+                raise LenskitError(f"{file} holds no image{where}: {why} in the middle {by(pixels.shape)}")
         name = self.names[index]
         return regrid(self.undefined.fill(image, name, name, middle), ratio, size)
 
     def _mask(self, file: Path, shape: tuple[int, ...]) -> NDArray[np.bool_]:
-        """Where the noise map beside an image marks its pixels as masked: of the image's shape."""
+        """Return the mask of an image, of its shape: True where its noise map masks it."""
         path = self._noise_of.get(file.parent)
         if path is None:
             return np.zeros(shape, bool)
@@ -285,7 +287,7 @@ class FitsFolder(Reader):
 
 
 def _of_layouts(root: Path, files: Sequence[Path]) -> Iterator[list[Path]]:
-    """The FITS files of a folder that are images by each layout, the one to try first at the front."""
+    """Yield the image files of a folder for each layout, the preferred one first."""
     called = [file for file in files if stem(file.name).lower() == IMAGE]
     yield [file for file in called if file.parent != root]
     yield [file for file in called if file.parent == root]

@@ -1,4 +1,4 @@
-"""Images in one HDF5 file."""
+"""Reader of images in one HDF5 file."""
 
 from __future__ import annotations
 
@@ -23,34 +23,34 @@ from lenskit_datasets.simulated import Numbered, follow_plan
 
 IMAGES = "images"
 FAULTS = (OSError, RuntimeError, KeyError, ValueError, TypeError)
-"""What h5py raises of a file that is damaged."""
+"""Exceptions that h5py raises for a damaged file."""
 
 
 class Hdf5(Reader):
-    """Lens images in an HDF5 file: one that `lenskit simulate --format hdf5` wrote, or any other.
+    """Lens images in an HDF5 file, from `lenskit simulate --format hdf5` or elsewhere.
 
-    Of a file of ours nothing has to be said. Of any other, the images are one data set with axes (lens, height,
-    width), (lens, channel, height, width) or (lens, view, channel, height, width), and each parameter is a data set
-    with a number for each lens, or for each of its views. Its unit is the attribute `units` (or `unit`), or
-    what its name says; `theta_E` is converted to arcsec, and taken in arcsec without either. One with the attribute
-    `identity` numbers things. Texts and enumerations are class labels; an empty text, or a number of no class, is not
-    known. Whole numbers that float32 does not hold are left out, unless they are identities. Nothing outside the file
-    is read. It is opened whenever it is read.
+    A file of lenskit needs no options. In another file the images are one data set with axes (lens, height, width),
+    (lens, channel, height, width) or (lens, view, channel, height, width). Each parameter is a data set with one number
+    for each lens, or for each of its views. Its unit is the attribute `units` (or `unit`), or else the unit in its
+    name. `theta_E` is converted to arcsec; without a unit it is taken to be in arcsec. A data set with the attribute
+    `identity` holds identity numbers. Texts and enumerations are class labels; an empty text, or a number without a
+    class, is unknown. Whole numbers that float32 cannot hold are left out, unless they are identities.
+
+    Nothing outside the file is read. The file is opened for each read.
 
     Args:
-        path: The file.
-        images: Name of the data set of images, such as `train/images`. By default `images`, or the only one with
+        path: Path of the file.
+        images: Name of the data set of images, such as `train/images`. By default `images`, or the only data set with
             three to five axes.
-        labels: Names of the data sets that are parameters. By default all in the group of the images that have a
-            number, or a text, for each lens.
-        columns: Parameters whose data sets are called otherwise, such as `{theta_E = "b_SIE"}`.
+        labels: Names of the data sets of parameters. By default all in the group of the images with one number or text
+            for each lens.
+        columns: Data sets of parameters that have other names in the file, such as `{theta_E = "b_SIE"}`.
         channels_last: Whether the last axis is the channel: (lens, height, width, channel).
-        views: Whether of four axes it is the view, not the channel, that is beside the lens: (lens, view, height,
-            width).
-        shared: Parameter groups that the stored views of a lens share. Parameters that differ between views are in
-            the group that their attribute `group` names, or else in `image`.
-        size: Height and width in pixels of the middle of each image that is used; by default all of it.
-        pixel_scale: Size of a pixel in arcsec, where the file does not say what simulated it.
+        views: Whether the second of four axes is the view and not the channel: (lens, view, height, width).
+        shared: Parameter groups that the stored views of a lens share. Parameters that differ between views belong to
+            the group in their attribute `group`, or else to `image`.
+        size: Height and width in pixels of the central part to use; by default the entire image.
+        pixel_scale: Size of a pixel in arcsec, for files that were not made by lenskit.
     """
 
     accepts = "an HDF5 file, of `lenskit simulate --format hdf5` or with a data set of images"
@@ -89,7 +89,7 @@ class Hdf5(Reader):
 
     @classmethod
     def recognises(cls, path: Path) -> bool:
-        """Whether it is an HDF5 file."""
+        """Whether a path is an HDF5 file."""
         if not path.is_file():
             return False
         import h5py
@@ -97,10 +97,12 @@ class Hdf5(Reader):
         return bool(h5py.is_hdf5(path))
 
     def read(self, index: Sequence[int]) -> tuple[Tensor, dict[str, Tensor]]:
-        """See `Dataset.read`. HDF5 reads for one thread at a time.
+        """Read images and parameters; see `Dataset.read`.
+
+        HDF5 reads in one thread at a time.
 
         Raises:
-            LenskitError: if the file is damaged (its checksums are verified where it has them), or a lens has no image.
+            LenskitError: The file is damaged (checksums are verified, if it has them), or a lens has no image.
         """
         wanted = np.asarray(index, np.int64)
         images = np.empty((len(wanted), self.views, *self.image_shape), np.float32)
@@ -112,7 +114,7 @@ class Hdf5(Reader):
         return torch.from_numpy(images), self.read_parameters(index)
 
     def read_parameters(self, index: Sequence[int]) -> dict[str, Tensor]:
-        """See `Dataset.read_parameters`; no image is read."""
+        """Return parameters without reading images; see `Dataset.read_parameters`."""
         if len(self._values) < len(self._labels):
             with self._opened() as file:
                 for label in self._labels:
@@ -124,7 +126,7 @@ class Hdf5(Reader):
         filling = Hdf5Format(self._path).filling.path
         if filling.is_dir() and not self._path.is_file():
             raise LenskitError(
-                f"{self._path} is still to be made, from what is in {filling}: "
+                f"{self._path} is not finished, its parts are in {filling}: "
                 f"finish it with: lenskit simulate --out {self._path}"
             )
         if not self._path.is_file():
@@ -136,7 +138,7 @@ class Hdf5(Reader):
         self._labels = [Label(coordinate_name(parameter), parameter) for parameter in plan.parameters]
 
     def _look(self, file: Any, images: str | None, size: int | None, shared: frozenset[str]) -> None:
-        """Takes name, shape and type of the images from the file."""
+        """Take the name, shape and type of the images from the file."""
         self._images = images or _only_images(self._path, file)
         if not is_there(file, self._images):
             raise UsageError(f"{self._path} has no data set {self._images}; it has {told(file)}")
@@ -148,7 +150,7 @@ class Hdf5(Reader):
         if channels > min(height, width):
             raise UsageError(
                 f"{self._path}: {self._images} has the axes {data.shape}, so {channels} channels of {height} x {width} "
-                f"pixels: say channels_last={str(not self._channels_last).lower()} if that is wrong"
+                f"pixels: use channels_last={str(not self._channels_last).lower()} if that is wrong"
             )
         if not lenses:
             raise UsageError(f"{self._path}: {self._images} is empty: {data.shape}")
@@ -158,14 +160,14 @@ class Hdf5(Reader):
         self.names = Numbered(lenses)
         self.image_shape = common_shape([(channels, height, width)], [f"{self._path}: {self._images}"], size)
         self.stored_as, self.shared_groups = data.dtype.name, shared if self.views > 1 else frozenset()
-        # What is compressed or checksummed together is read together.
+        # Rows that are compressed or checksummed together are read together.
         self.chunk = data.chunks[0] if data.chunks else 1
 
     def _rows(self, data: Any, wanted: NDArray[np.int64]) -> NDArray[Any]:
-        """Some rows of a data set, in any order; neighbours are read at once.
+        """Return some rows of a data set, in any order; read adjacent rows at once.
 
         Raises:
-            LenskitError: naming the first that cannot be read.
+            LenskitError: A row cannot be read; the message names the first.
         """
         rows, places = np.unique(wanted, return_inverse=True)
         parts = []
@@ -183,29 +185,29 @@ class Hdf5(Reader):
             raise LenskitError(f"{self._path}: {self._images}[{row}] cannot be read: {_told_by(error)}") from error
 
     def _in_order(self, stored: NDArray[Any]) -> NDArray[Any]:
-        """Images as (n, views, channels, height, width)."""
+        """Return images with the axes (n, views, channels, height, width)."""
         if self._channels_last and stored.ndim > 3:
             stored = np.moveaxis(stored, -1, -3)
         return stored.reshape(_axes(stored.shape, False, self._of_views))
 
     @contextmanager
     def _opened(self) -> Iterator[Any]:
-        """The file, open for reading; its faults are errors that name it."""
+        """Open the file for reading; turn its faults into errors with its name."""
         import h5py
 
         try:
-            # Others may write to it or not, on a disk that has locks or none: nothing is changed here.
+            # Reading changes nothing, so it needs no lock, even if another process writes or the disk has no locks.
             with h5py.File(self._path, "r", locking=False) as file:
                 yield file
         except LenskitError:
             raise
         except FAULTS as error:
-            said = f"{self._path} cannot be read as HDF5: {_told_by(error)}"
-            raise too_many_files(error) or LenskitError(said) from error
+            message = f"{self._path} cannot be read as HDF5: {_told_by(error)}"
+            raise too_many_files(error) or LenskitError(message) from error
 
 
 def _axes(shape: Sequence[int], channels_last: bool, of_views: bool) -> tuple[int, int, int, int, int]:
-    """Lenses, views, channels, height and width."""
+    """Return the numbers of lenses, views and channels, the height and the width."""
     if channels_last and len(shape) > 3:
         shape = (*shape[:-3], shape[-1], *shape[-3:-1])
     lenses, *rest = shape
@@ -216,7 +218,7 @@ def _axes(shape: Sequence[int], channels_last: bool, of_views: bool) -> tuple[in
 
 
 def _only_images(path: Path, file: Any) -> str:
-    """The data set of images, if none was named."""
+    """Return the name of the data set of images, if none was given."""
     if is_there(file, IMAGES) and is_dataset(hdf5_item(file, IMAGES)):
         return IMAGES
     names: list[str] = []

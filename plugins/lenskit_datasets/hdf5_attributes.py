@@ -1,4 +1,4 @@
-"""Attributes of a label in an HDF5 file: each is checked before it is used."""
+"""Attributes of a label in an HDF5 file, checked before use."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ import numpy as np
 from lenskit.toolbox import quoted, unit_named
 
 NO_UNIT = ("1", "dimensionless", "none")
-"""Unit of a pure number, as files write it, in small letters."""
+"""Units of a pure number, in lower case."""
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Attributes:
-    """Description of a label by its attributes; None or empty where the data set has no such attribute.
+    """Description of a label by its attributes; missing attributes are None or empty.
 
     Attributes:
         unit: From `units`, or else `unit`; empty for a pure number.
         symbol: From `long_name`.
         group: From `group`, the parameter group.
         classes: From `classes`, the names of the classes 0, 1, ...
-        identity: From `identity`, whether the values number things.
+        identity: From `identity`, whether the values are identity numbers.
     """
 
     unit: str
@@ -39,8 +39,8 @@ def read_attributes(data: Any) -> Attributes:
     """Read the attributes of an `h5py.Dataset`.
 
     Raises:
-        ValueError: if one is damaged or of another type. The message says which, and can follow the name of the data
-            set: "has the attribute identity='false'; right is true or false".
+        ValueError: An attribute is damaged or has the wrong type. The message can follow the name of the data set:
+            "has the attribute identity='false'; use true or false".
     """
     units = "units" if "units" in data.attrs else "unit"
     unit = unit_named(_read(data, units, _text, "one text in UTF-8") or "")
@@ -54,7 +54,7 @@ def read_attributes(data: Any) -> Attributes:
 
 
 def _read(data: Any, name: str, convert: Callable[[Any], T], right: str) -> T | None:
-    """Return the value of an attribute; None if there is none, or an empty one."""
+    """Return the value of an attribute; None if it is missing or empty."""
     import h5py
 
     if name not in data.attrs:
@@ -62,18 +62,18 @@ def _read(data: Any, name: str, convert: Callable[[Any], T], right: str) -> T | 
     try:
         value = data.attrs[name]
     except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
-        raise ValueError(f"has the attribute {name}, which cannot be read; right is {right}") from error
+        raise ValueError(f"has the attribute {name}, which cannot be read; use {right}") from error
     if isinstance(value, h5py.Empty):
         return None
     try:
         return convert(value)
     except (ValueError, TypeError) as error:
         shown = value.tolist() if isinstance(value, np.ndarray | np.generic) else value
-        raise ValueError(f"has the attribute {name}={quoted(shown)}; right is {right}") from error
+        raise ValueError(f"has the attribute {name}={quoted(shown)}; use {right}") from error
 
 
 def _one(value: Any) -> Any:
-    """Return a scalar, also where it is stored as an array of one element, as MATLAB does."""
+    """Return a scalar, also if it is an array of one element, as MATLAB stores it."""
     return value.item() if isinstance(value, np.ndarray | np.generic) else value
 
 
@@ -81,7 +81,7 @@ def _text(value: Any) -> str:
     text = _one(value)
     if not isinstance(text, str | bytes):
         raise TypeError("no text")
-    # h5py replaces bytes that are not UTF-8 by characters that cannot be encoded.
+    # h5py replaces bytes that are not UTF-8 by surrogates, which cannot be encoded.
     return (text if isinstance(text, bytes) else text.encode()).decode()
 
 

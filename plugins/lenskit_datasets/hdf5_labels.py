@@ -1,4 +1,4 @@
-"""Labels in an HDF5 file: which data sets they are, their units and classes, and their values."""
+"""Labels in an HDF5 file: their data sets, units, classes and values."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ log = logging.getLogger("lenskit")
 
 @dataclass(frozen=True)
 class Label:
-    """A data set that has a value for each lens.
+    """Data set with a value for each lens.
 
     Attributes:
         name: Full name of the data set.
-        parameter: What its values are.
-        factor: What brings them to the parameter's unit.
+        parameter: Description of the values.
+        factor: Factor that converts the values to the parameter's unit.
     """
 
     name: str
@@ -34,47 +34,49 @@ class Label:
     factor: float = 1.0
 
     def read(self, path: Path, file: Any) -> NDArray[np.float32]:
-        """All values, (lenses,) or (lenses, views): of a class its number, and NaN where not known.
+        """Return all values, (lenses,) or (lenses, views).
+
+        Class labels are numbers. Unknown values are NaN.
 
         Args:
-            path: The file.
-            file: The same, opened.
+            path: Path of the file.
+            file: The same file, opened.
 
         Raises:
-            LenskitError: if they are in another file, or take more memory than the limit.
+            LenskitError: The values are in another file, or need more memory than the limit.
         """
-        data, what = hdf5_item(file, self.name), f"{path}: {self.name}"
+        data, place = hdf5_item(file, self.name), f"{path}: {self.name}"
         check_bytes(path, data.size * data.dtype.itemsize, self.name)
-        return as_float32(_values(what, data, self.parameter) * self.factor, what)
+        return as_float32(_values(place, data, self.parameter) * self.factor, place)
 
 
 class Labels:
-    """Finds the labels of the images of a file.
+    """Search for the labels of the images of a file.
 
     Args:
-        path: The file.
-        file: The same, opened.
+        path: Path of the file.
+        file: The same file, opened.
         images: Full name of the data set of images.
-        shapes: Which shapes labels have: that of the lenses, that of lenses and views.
+        shapes: Allowed shapes of labels: (lenses,) and (lenses, views).
     """
 
     def __init__(self, path: Path, file: Any, images: str, shapes: Sequence[tuple[int, ...]]) -> None:
         self._path, self._file, self._images, self._shapes = path, file, hdf5_item(file, images), shapes
 
     def find(self, labels: Sequence[str] | None, columns: Mapping[str, str]) -> list[Label]:
-        """The labels: those that are named, or else all in the group of the images.
+        """Return the named labels, or by default all in the group of the images.
 
         Args:
-            labels: Names of data sets, as they are called in the file or beside the images.
-            columns: The data sets of parameters that are called otherwise.
+            labels: Names of data sets: full names, or names within the group of the images.
+            columns: Data sets of parameters that have other names in the file.
 
         Raises:
-            UsageError: if one that is named is not there, or is no label.
-            LenskitError: if one that is named is in another file, or takes more memory than the limit.
+            UsageError: A named data set is missing, or is not a label.
+            LenskitError: A named data set is in another file, or needs more memory than the limit.
         """
         named = {name.rpartition("/")[2]: self._beside(name) for name in labels or ()}
         if len(named) < len(labels or ()):
-            raise UsageError(f"two of the labels {', '.join(labels or ())} have one name: give one another by columns")
+            raise UsageError(f"two of the labels {', '.join(labels or ())} have one name: rename one with columns")
         named |= {name: self._beside(column) for name, column in columns.items()}
         for name, full in named.items():
             if not is_there(self._file, full):
@@ -87,11 +89,11 @@ class Labels:
         return [self._label(name, full) for name, full in chosen.items()]
 
     def _unnamed(self, others: set[str]) -> dict[str, str]:
-        """The labels beside the images; what else has something for each lens is told in a line."""
+        """Return the labels in the group of the images; warn about similar data sets."""
         chosen, shapes, reasons = {}, {}, {}
         for name in self._images.parent:
             full = self._beside(name)
-            if name in others or not is_there(self._file, full):  # a link that leads nowhere
+            if name in others or not is_there(self._file, full):  # a broken link
                 continue
             try:
                 data, why = hdf5_item(self._file, full), self._why_not(full)
@@ -107,7 +109,7 @@ class Labels:
                 shapes[full] = data.shape
         if shapes:
             log.warning(
-                "%s: no labels, for they have not one number, or text, a lens: %s%s",
+                "%s: left out, because these data sets do not have one number or text for each lens: %s%s",
                 self._path, listed(f"{name} {shape}" for name, shape in shapes.items()), self._views_hint(shapes),
             )  # fmt: skip
         if reasons:
@@ -119,10 +121,10 @@ class Labels:
     def _views_hint(self, others: Mapping[str, tuple[int, ...]]) -> str:
         images = self._images
         view = images.ndim == 4 and images.shape[1] > 1 and images.shape[:2] in others.values()
-        return f"; say views=true if {images.name.strip('/')} has {images.shape[1]} views rather than channels" * view
+        return f"; use views=true if {images.name.strip('/')} has {images.shape[1]} views rather than channels" * view
 
     def _beside(self, name: str) -> str:
-        """The full name of a data set, which may be named as it is called beside the images."""
+        """Return the full name of a data set, given by it or within the images' group."""
         beside = f"{self._images.parent.name.strip('/')}/{name}".strip("/")
         return beside if is_there(self._file, beside) else name
 
@@ -131,7 +133,7 @@ class Labels:
         return readable and data.shape in self._shapes and data.name != self._images.name
 
     def _why_not(self, full: str) -> str:
-        """Why a data set is no label, to stand behind its name; nothing if it is one."""
+        """Return why a data set is not a label, as text that follows its name; else empty."""
         data = hdf5_item(self._file, full)
         if not self._may_be_label(data):
             return f"has not a number, or a text, for each of {self._shapes[0][0]} lenses"
@@ -150,7 +152,7 @@ class Labels:
             return f"is in {named} by its name, and in {stated} by its attribute"
         plain = data.dtype.kind in "iu" and not _is_enum(data) and not (attributes.identity or attributes.classes)
         if plain and (long := first_inexact(data[...], np.float32)) is not None:
-            return f"holds whole numbers that float32 does not, such as {long} (the attribute identity=true keeps them)"
+            return f"holds whole numbers too large for float32, such as {long} (the attribute identity=true keeps them)"
         return ""
 
     def _label(self, name: str, full: str) -> Label:
@@ -168,7 +170,7 @@ class Labels:
 
 
 def is_there(file: Any, name: str) -> bool:
-    """Whether a file has something of that name, or says that another file has."""
+    """Whether a file has an item of a name, also if this is a link to another file."""
     try:
         hdf5_item(file, name)
     except KeyError:
@@ -179,14 +181,14 @@ def is_there(file: Any, name: str) -> bool:
 
 
 def is_dataset(item: Any) -> bool:
-    """Whether something of a file is a data set."""
+    """Whether an item of a file is a data set."""
     import h5py
 
     return isinstance(item, h5py.Dataset)
 
 
 def told(file: Any) -> str:
-    """The data sets that there are, and their shapes."""
+    """Return the names and shapes of the data sets of a file, as text."""
     datasets: list[str] = []
     file.visititems(lambda name, item: datasets.append(f"{name} {item.shape}") if is_dataset(item) else None)
     more = f" and {len(datasets) - 20} more" if len(datasets) > 20 else ""
@@ -210,7 +212,10 @@ def _texts(data: Any) -> NDArray[np.str_]:
 
 
 def _classes(data: Any, named: tuple[str, ...]) -> tuple[str, ...]:
-    """Names of the classes of a label: of an enumeration by number, of texts by name, of numbers by attribute."""
+    """Return the class names of a label.
+
+    An enumeration lists them by number, texts are sorted by name, and numbers have them as an attribute.
+    """
     import h5py
 
     if (numbers := h5py.check_enum_dtype(data.dtype)) is not None:
@@ -221,7 +226,7 @@ def _classes(data: Any, named: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _values(what: str, data: Any, parameter: Parameter) -> NDArray[np.float64]:
-    """All values; of a class its number."""
+    """Return all values; class labels as numbers."""
     import h5py
 
     if _is_text(data):
@@ -235,10 +240,10 @@ def _values(what: str, data: Any, parameter: Parameter) -> NDArray[np.float64]:
         places = np.searchsorted(numbers, values).clip(max=len(numbers) - 1)
         matches = numbers[places] == values
         if nameless := np.count_nonzero(~matches & (values == values)):
-            log.warning("%s: %d values are of no class, and taken as not known", what, nameless)
+            log.warning("%s: %d values belong to no class and are unknown", what, nameless)
         return np.where(matches, places, np.nan)
     if parameter.identity and values.dtype.kind in "iu" and first_inexact(values, np.float32) is not None:
-        log.info("%s: the numbers of things are too long for float32, and are numbered from 0 instead", what)
+        log.info("%s: the identity numbers are too large for float32 and are numbered from 0 instead", what)
         things = values[values >= 0]
         return np.where(values < 0, -1, np.searchsorted(np.unique(things), values)).astype(np.float64)
     return values.astype(np.float64)

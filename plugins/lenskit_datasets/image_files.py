@@ -1,4 +1,4 @@
-"""What readers of folders of images have in common: which files there are, their names, classes and labels."""
+"""Base class of readers of image files: selection, names, classes and labels."""
 
 from __future__ import annotations
 
@@ -24,26 +24,27 @@ from lenskit_datasets.reader import Reader
 
 
 class ImageFiles(Reader):
-    """Images in files of some kind: one file, a folder of them, or a folder for each class.
+    """Images in files: one file, a folder of files, or a folder for each class.
 
-    Files are opened when they are read; at the start only their headers are.
+    At the start only headers are read; images are read when they are needed.
 
     Args:
         path: File or folder.
-        pattern: Which files of the folder are images, such as `train/*/*`. By default all files of the kinds that are
-            read, in the folder or in its folders. The class is the folder below the last that all of them are in.
-        size: Height and width in pixels of the middle of each image that is used. By default all of it, and all
-            must have the same size.
+        pattern: Pattern of the image files in the folder, such as `train/*/*`. By default all files of the supported
+            kinds, in the folder and its subfolders. The class is the folder below the last folder that all files share.
+        size: Height and width in pixels of the central part to use. By default the entire image; then all images must
+            have the same size.
         pixel_scale: Size of a pixel in arcsec.
-        label: Name of the class label; empty for none.
-        classes: The classes, in the order of their numbers; others are left out. By default all, by name.
-        labels: CSV file whose first column names the image and whose columns of numbers are its parameters. By
+        label: Name of the class label; empty for no label.
+        classes: Names of the classes, in the order of their numbers; other classes are left out. By default all, sorted
+            by name.
+        labels: CSV file with labels. Its first column is the name of the image, its numeric columns are parameters. By
             default `labels.csv` in the folder, if there is one.
-        columns: Columns of parameters that are called otherwise in the table, such as `{theta_E = "b_SIE"}`.
+        columns: Columns of parameters that have other names in the table, such as `{theta_E = "b_SIE"}`.
     """
 
     endings: ClassVar[tuple[str, ...]]
-    """How the names of such files end, in small letters."""
+    """Endings of the files that are read, in lower case."""
 
     general = True
 
@@ -78,36 +79,40 @@ class ImageFiles(Reader):
         of_table = self._table(labels, columns or {})
         for parameter in of_table[0]:
             if of_class[0] and parameter.name == label:
-                raise UsageError(f"the labels have a column {label}, as the folders: say label=... for these")
+                raise UsageError(f"{label} is both the class label and a column of the labels: use label=NAME")
         self.parameters = [*of_class[0], *of_table[0]]
         self._labels = np.concatenate([of_class[1], of_table[1]], 1)
 
     @abstractmethod
     def shape_of(self, file: Path) -> tuple[int, int, int, int]:
-        """Images in a file, channels, height and width, from its header.
+        """Return the number of images of a file, channels, height and width.
+
+        They are read from the header.
 
         Raises:
-            Exception: of whatever kind, if it cannot be read.
+            Exception: Of any type, if the file cannot be read.
         """
 
     @abstractmethod
     def images_of(self, file: Path) -> NDArray[Any]:
-        """The images of a file (n, channels, height, width), of any real type; mapped if there are many.
+        """Return the images of a file (n, channels, height, width), of any real type.
+
+        Files of many images may be mapped into memory.
 
         Raises:
-            Exception: of whatever kind, if it cannot be read.
+            Exception: Of any type, if the file cannot be read.
         """
 
     def read(self, index: Sequence[int]) -> tuple[Tensor, dict[str, Tensor]]:
-        """See `Dataset.read`.
+        """Read images and parameters; see `Dataset.read`.
 
         Raises:
-            LenskitError: if a file cannot be read, is not as it was at the start, or holds no image.
+            LenskitError: A file cannot be read, has changed since the start, or has no image.
         """
         images = np.empty((len(index), 1, *self.image_shape), np.float32)
         files = np.searchsorted(self._ends, np.asarray(index, np.int64), "right")
         last, stored = -1, np.empty(0)
-        # File by file, and each closed when the next is open: a process may only have some hundreds open.
+        # One file after the other, each closed before the next: the number of open files is limited.
         for place in np.argsort(files, kind="stable"):
             i = int(files[place])
             if i != last:
@@ -118,20 +123,20 @@ class ImageFiles(Reader):
         return torch.from_numpy(images), self.read_parameters(index)
 
     def read_parameters(self, index: Sequence[int]) -> dict[str, Tensor]:
-        """See `Dataset.read_parameters`; no image is read."""
+        """Return parameters without reading images; see `Dataset.read_parameters`."""
         labels = torch.from_numpy(self._labels[np.asarray(index, int)])
-        # A reader may add parameters of its own behind these.
+        # A subclass may add parameters after these.
         return {parameter.name: column for parameter, column in zip(self.parameters, labels.T, strict=False)}
 
     def _one(self, images: NDArray[Any], row: int, name: str) -> NDArray[Any]:
         channels, height, width = self.image_shape
         shape = images.shape[1:]
         if row >= len(images) or shape[0] != channels or shape[1] < height or shape[2] < width:
-            raise LenskitError(f"{name} is not there any more: the file has changed since it was opened")
+            raise LenskitError(f"{name} is missing: the file has changed since it was opened")
         return images[row]
 
     def _find(self, pattern: str | None) -> list[Path]:
-        """The files, in the order of their names."""
+        """Return the files, sorted by name."""
         if self._root.is_file():
             return [self._root]
         if not self._root.is_dir():
@@ -140,14 +145,14 @@ class ImageFiles(Reader):
         listing.tell(self._root)
         files = listing.ending(self.endings)
         if not files:
-            wanted = f"no file of the pattern {pattern}" if pattern else "none"
+            wanted = f"no file of the pattern {pattern}" if pattern else "no file"
             raise UsageError(f"there is {wanted} in {self._root} that ends in {', '.join(self.endings)}")
         here = [file for file in files if file.parent == self._root]
         if here and len(here) < len(files):
             raise UsageError(
                 f"{self._root} holds images itself (such as {here[0].name}) and in folders (such as "
                 f"{next(file for file in files if file.parent != self._root).relative_to(self._root)}): "
-                "say which by a pattern, such as pattern=* or pattern=*/*"
+                "choose with a pattern, such as pattern=* or pattern=*/*"
             )
         return files
 
@@ -156,7 +161,7 @@ class ImageFiles(Reader):
         return stem(relative.as_posix(), self.endings)
 
     def _named(self) -> list[str]:
-        """A name for each image: its file's, with its number if that holds several."""
+        """Return a name for each image: its file's, with a number if the file has several."""
         names = [self._name(file) for file in self._files]
         check_names(self._root, names)
         if (self._counts == 1).all():
@@ -164,12 +169,12 @@ class ImageFiles(Reader):
         return [f"{name}/{row}" for name, count in zip(names, self._counts, strict=True) for row in range(count)]
 
     def _class(self, file: Path) -> str | None:
-        """The class of a file's images: the folder that it is in, of those that lie side by side."""
+        """Return the class of a file's images: the folder below the common folder."""
         parts = file.relative_to(self._base).parts
         return parts[0] if len(parts) > 1 else None
 
     def _are_classes(self, found: Sequence[str | None]) -> bool:
-        """Whether what files are called by are classes, rather than names of lenses."""
+        """Whether the names of folders are classes, rather than names of lenses."""
         images: Counter[str | None] = Counter()
         for name, count in zip(found, self._counts, strict=True):
             images[name] += count
@@ -184,10 +189,11 @@ class ImageFiles(Reader):
             raise UsageError(f"classes name one twice: {', '.join(classes)}")
 
     def _check_level(self) -> None:
-        """Refuses folders in folders, or files of many images, of which either could be the classes: train/ring/a.png.
+        """Check that the level of the classes is clear; in train/ring/a.png it may not be.
 
         Raises:
-            UsageError: if so. A pattern says which it is.
+            UsageError: Two levels of folders, or folders and files of many images, could be the classes. A pattern
+                resolves this.
         """
         placed = [file.relative_to(self._base).parts for file in self._files]
         prefix = self._base.relative_to(self._root).parts if self._root.is_dir() else ()
@@ -196,7 +202,7 @@ class ImageFiles(Reader):
             outer, inner = ("/".join([*prefix, *start, *"*" * (len(deep) - len(start))]) for start in ((), deep[:1]))
             raise UsageError(
                 f"which level is the class? {self._root} has {'/'.join([*prefix, *deep])}: "
-                f"say pattern={inner} if it is {deep[1]}, pattern={outer} if it is {deep[0]}, label= for none"
+                f"use pattern={inner} if it is {deep[1]}, pattern={outer} if it is {deep[0]}, label= for none"
             )
         arrays = [parts for parts, n in zip(placed, self._counts, strict=True) if len(parts) == 2 and n > 1]
         names = Counter(name for _, name in arrays)
@@ -204,12 +210,12 @@ class ImageFiles(Reader):
             top, name = arrays[0]
             raise UsageError(
                 f"which level is the class? {self._root} has {'/'.join([*prefix, top, name])}, with many images: "
-                f"open {self._base / top} if it is {name}, say pattern={'/'.join([*prefix, '*/*'])} if it is {top}, "
+                f"open {self._base / top} if it is {name}, use pattern={'/'.join([*prefix, '*/*'])} if it is {top}, "
                 "label= for none"
             )
 
     def _class_label(self, label: str, classes: Sequence[str] | None) -> tuple[list[Parameter], NDArray[np.float32]]:
-        """The class label, if there is one, and its values (images, 0 or 1)."""
+        """Return the class label, if there is one, and its values (images, 0 or 1)."""
         class_names = [self._class(file) for file in self._files]
         if not label or (classes is None and not self._are_classes(class_names)):
             return [], np.zeros((len(self.names), 0), np.float32)
@@ -218,7 +224,7 @@ class ImageFiles(Reader):
         return [Parameter(label, classes=order)], np.repeat(numbers, self._counts)[:, None]
 
     def _table(self, labels: str | None, columns: dict[str, str]) -> tuple[list[Parameter], NDArray[np.float32]]:
-        """What a table of labels says, if there is one."""
+        """Return the parameters and values of a table of labels, if there is one."""
         folder = self._root if self._root.is_dir() else self._root.parent
         table = find_table(folder, labels)
         if table is None:
@@ -229,20 +235,23 @@ class ImageFiles(Reader):
         return list(parameters), values
 
     def _sound(self, read: Any, file: Path) -> Any:
-        """What `read` makes of a file, whose faults are errors that name it."""
+        """Return `read(file)`; turn its exceptions into errors with the file's name."""
         try:
             return read(file)
         except LenskitError:
             raise
         except FileNotFoundError as error:
             raise LenskitError(f"{file} is missing") from error
-        except Exception as error:  # there is no telling what a decoder raises of a damaged file
-            said = f"{file} cannot be read: {' '.join(str(error).split())[:200]}"
-            raise too_many_files(error) or LenskitError(said) from error
+        except Exception as error:  # a decoder can raise any exception for a damaged file
+            message = f"{file} cannot be read: {' '.join(str(error).split())[:200]}"
+            raise too_many_files(error) or LenskitError(message) from error
 
 
 def _base(root: Path, files: Sequence[Path]) -> Path:
-    """The folder that holds the folders of the files: one below the root if a pattern leads there."""
+    """Return the folder that contains the class folders.
+
+    It is below the root if a pattern leads there.
+    """
     if root.is_file():
         return root.parent
     base = Path(os.path.commonpath([file.parent for file in files]))

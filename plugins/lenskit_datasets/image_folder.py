@@ -1,4 +1,4 @@
-"""Images in picture files, in a folder or a folder a class."""
+"""Reader of picture files, in one folder or in a folder per class."""
 
 from __future__ import annotations
 
@@ -16,18 +16,20 @@ from lenskit_datasets.pictures import picture_pixels, picture_shape
 
 
 class ImageFolder(ImageFiles):
-    """Pictures: one PNG, JPEG, TIFF or npy file an image, in a folder or, as torchvision has it, a folder a class.
+    """Pictures: PNG, JPEG, TIFF or npy files, one per image.
+
+    They are in one folder, or in a folder per class as in torchvision:
 
     ```
-    lenses/                     a folder           lenses/            a folder a class
+    lenses/                     a folder           lenses/            a folder per class
       J0008-0004.png                                 ring/a.tif
       J0044+0113.png                                 double/b.tif
       labels.csv                                     labels.csv
     ```
 
-    Pixels are read as they are stored, 8 or 16 bits, integers or floats, in one channel or three; transparency is left
-    out. An array is (height, width), (channel, height, width) or (height, width, channel). Folders of one image each
-    are lenses, not classes.
+    Pixels are read as they are stored: 8 or 16 bits, integers or floats, one channel or three. Transparency is ignored.
+    An array is (height, width), (channel, height, width) or (height, width, channel). Folders with one image each are
+    lenses, not classes.
 
     Args:
         path: File or folder.
@@ -41,17 +43,17 @@ class ImageFolder(ImageFiles):
 
     @classmethod
     def recognises(cls, path: Path) -> bool:
-        """Whether it is a picture, or a folder with some in it or in the folders in it."""
+        """Whether a path is a picture, or a folder with pictures in one or two levels."""
         return PICTURES in kinds_in(path) if path.is_dir() else has_ending(path, PICTURES)
 
     def shape_of(self, file: Path) -> tuple[int, int, int, int]:
-        """See `ImageFiles`."""
+        """Return images, channels, height and width of a file; see `ImageFiles`."""
         if has_ending(file, ARRAYS):
             return self.images_of(file).shape
         return (1, *picture_shape(file))
 
     def images_of(self, file: Path) -> NDArray[Any]:
-        """See `ImageFiles`."""
+        """Return the images of a file; see `ImageFiles`."""
         if not has_ending(file, ARRAYS):
             return picture_pixels(file)[None]
         array = load_array(file)
@@ -62,17 +64,17 @@ class ImageFolder(ImageFiles):
         if array.ndim == 3 and array.shape[0] <= min(array.shape[1:]):
             return array[None]
         raise UsageError(
-            f"{file} holds an array {array.shape}; one image is (height, width), with channels before or behind; "
+            f"{file} holds an array {array.shape}; one image is (height, width), with channels first or last; "
             "arrays of many images are read by deeplense-npy"
         )
 
 
 def load_array(file: Path) -> NDArray[Any]:
-    """An array of real numbers, mapped into memory.
+    """Return an array of real numbers, mapped into memory.
 
     Raises:
-        UsageError: if it holds anything else.
-        Exception: of whatever kind, if it is damaged.
+        UsageError: The file contains anything else.
+        Exception: Of any type, if the file is damaged.
     """
     try:
         array = load(file)

@@ -1,4 +1,4 @@
-"""Tables of labels: what is known of each lens, from a CSV file."""
+"""Tables of labels: parameters of lenses from a CSV file."""
 
 from __future__ import annotations
 
@@ -27,20 +27,20 @@ from lenskit_datasets.folders import FITS, stem
 log = logging.getLogger("lenskit")
 
 LABELS = "labels.csv"
-"""Name of the table that is read unless another is named."""
+"""Default name of the table."""
 
 
 def find_table(folder: Path, name: str | None, option: str = "labels") -> Path | None:
     """Return the path of a table of labels, if there is one.
 
     Args:
-        folder: The folder of the images.
-        name: Path of the table, from here or from the folder; by default `labels.csv` in the folder, which may be
-            missing.
-        option: The option that names the table, for messages.
+        folder: Folder of the images.
+        name: Path of the table, from the working directory or from the folder. By default `labels.csv` in the folder,
+            which may be missing.
+        option: Name of the option for the table, for messages.
 
     Raises:
-        UsageError: if a table that is named is missing, or if the path is a folder, a pipe or a broken link.
+        UsageError: A named table is missing, or the path is a folder, a pipe or a broken link.
     """
     candidates = [Path(name), folder / name] if name else [folder / LABELS]
     if table := next((path for path in candidates if path.is_file()), None):
@@ -48,49 +48,50 @@ def find_table(folder: Path, name: str | None, option: str = "labels") -> Path |
     for path in candidates:
         check_file(path, option)
     if name:
-        raise UsageError(f"there is no table of labels {name}, neither here nor in {folder}")
+        raise UsageError(f"there is no table of labels {name}, neither in the working directory nor in {folder}")
     return None
 
 
 def check_file(path: Path, option: str) -> None:
-    """Check that the path of a table, if anything is there, is a file.
+    """Check that the path of a table is a file, if it exists.
 
     Raises:
-        UsageError: if it is a folder, a pipe, a device or a broken link.
+        UsageError: The path is a folder, a pipe, a device or a broken link.
     """
     if os.path.lexists(path) and not path.is_file():
-        kind = "a folder" if path.is_dir() else "a pipe or a device" if path.exists() else "a link that leads nowhere"
+        kind = "a folder" if path.is_dir() else "a pipe or a device" if path.exists() else "a broken link"
         raise UsageError(f"{path} is {kind}, not a table: move it away, or name a table: {option}=FILE")
 
 
 def read_labels(
     path: Path, names: Sequence[str], columns: Mapping[str, str], endings: Sequence[str] = FITS
 ) -> tuple[list[Parameter], NDArray[np.float32]]:
-    """Reads the labels of lenses from a CSV file with a header.
+    """Read the labels of lenses from a CSV file with a header.
 
-    The first column names the lens, with or without the ending of its file; each other column whose entries are all
-    numbers (or not known: empty, NaN, N/A, none, null or --) is a parameter of that name. Columns that hold other text,
-    or whole numbers too long for float32, are left out, with one warning. Lines that begin with `#` are left out.
+    The first column is the name of the lens, with or without the ending of its file. Each other column is a parameter
+    with the column's name, if all entries are numbers or unknown (empty, NaN, N/A, none, null or --). Columns of other
+    text, or of whole numbers too large for float32, are left out with one warning. Lines that begin with `#` are
+    ignored.
 
     Args:
-        path: The file.
-        names: n names of lenses.
-        columns: Column of each parameter that is not in the column of its own name. Unless it is named here, `theta_E`
-            is taken from the column `theta_E`, or else from the only one whose name begins with `theta_E_`. It is
-            converted to arcsec if the column's name says another unit of angles.
-        endings: How the names of files end, in small letters.
+        path: Path of the file.
+        names: Names of n lenses.
+        columns: Columns of parameters that have other names in the table. Without an entry here, `theta_E` is the
+            column `theta_E`, or else the only column whose name begins with `theta_E_`. It is converted to arcsec if
+            the column's name contains another unit of angles.
+        endings: Endings of the image files, in lower case.
 
     Returns:
-        The parameters, and their values (n, parameters): NaN where the table has none.
+        The parameters, and their values (n, parameters): NaN if the table has none.
 
     Raises:
-        UsageError: if the table cannot be read, names a lens twice, or none of these.
+        UsageError: The table cannot be read, names a lens twice, or names none of these lenses.
     """
     table = read_delimited(path)
     if len(table.header) == 1:
         raise UsageError(
             f"{path} has one column only, {table.header[0][:40]!r}: a table of labels has comma-separated columns, the "
-            "name of the lens and what is known of it"
+            "name of the lens and its parameters"
         )
     rows = table.rows
     row_of = {stem(row[0], endings): number for number, row in enumerate(rows)}
@@ -115,14 +116,14 @@ def read_labels(
 
 
 def with_theta_E(path: Path, chosen: Mapping[str, str]) -> dict[str, str]:
-    """The column of each parameter, in which `theta_E` is found if it is called otherwise.
+    """Return the column of each parameter, with `theta_E` found under similar names.
 
     Args:
-        path: The file, for messages.
+        path: Path of the file, for messages.
         chosen: The columns so far.
 
     Raises:
-        UsageError: if several columns may be `theta_E`.
+        UsageError: Several columns may be `theta_E`.
     """
     similar = [] if "theta_E" in chosen else theta_E_columns(chosen)
     if len(similar) > 1:
@@ -131,15 +132,17 @@ def with_theta_E(path: Path, chosen: Mapping[str, str]) -> dict[str, str]:
 
 
 def labelled(name: str, column: str, unit: str = "") -> tuple[Parameter, float]:
-    """A parameter, and the factor that brings its values to its unit: `theta_E` to arcsec, all others as they are.
+    """Return a parameter and the factor that converts its values to its unit.
+
+    `theta_E` is converted to arcsec; other parameters keep their unit.
 
     Args:
         name: Name of the parameter.
-        column: Name of the column, which may say its unit.
-        unit: The unit, if anything but the name says it.
+        column: Name of the column, which may contain its unit.
+        unit: Unit, if it is known from elsewhere.
 
     Raises:
-        UsageError: if it is `theta_E`, and by the column's name no angle.
+        UsageError: The parameter is `theta_E`, and the column's name has a unit that is not an angle.
     """
     if name != "theta_E":
         return Parameter(name, unit or unit_in(column)), 1.0
@@ -148,23 +151,25 @@ def labelled(name: str, column: str, unit: str = "") -> tuple[Parameter, float]:
     return Parameter(name, "arcsec" if angle else unit, r"$\theta_E$", headline=True), factor
 
 
-def as_float32(values: NDArray[np.floating], what: str) -> NDArray[np.float32]:
-    """Values as float32: NaN, and one warning, where they are infinite, or too large or too small for it.
+def as_float32(values: NDArray[np.floating], name: str) -> NDArray[np.float32]:
+    """Return values as float32; values outside its range become NaN, with one warning.
+
+    Infinite values, and values too large or too small for float32, become NaN.
 
     Args:
-        values: The values, of any shape.
-        what: What they are called in messages.
+        values: Values of any shape.
+        name: Name of the values in messages.
     """
     with np.errstate(over="ignore", under="ignore"):
         narrow = values.astype(np.float32)
     if (lost := np.isinf(narrow) | ((narrow == 0) & (values != 0))).any():
-        log.warning("%s: %d values are beyond the range of float32, and taken as not known", what, lost.sum())
+        log.warning("%s: %d values are outside the range of float32 and are unknown", name, lost.sum())
         narrow[lost] = np.nan
     return narrow
 
 
 def _numbers(path: Path, header: Sequence[str], rows: Iterable[Sequence[str]]) -> dict[str, NDArray[np.float64]]:
-    """The columns behind the first whose entries are all numbers; of the others, one line tells."""
+    """Return the numeric columns after the first; warn about the others in one line."""
     columns: dict[str, NDArray[np.float64]] = {}
     other, long = [], []
     for name, cells in zip(header, zip(*rows, strict=True), strict=False):
@@ -180,17 +185,17 @@ def _numbers(path: Path, header: Sequence[str], rows: Iterable[Sequence[str]]) -
             long.append(f"{name} ({first})")
             del columns[name]
     if other:
-        log.warning("%s: columns are left out, since they hold other than numbers: %s", path, listed(other))
+        log.warning("%s: columns are left out, because some entries are not numbers: %s", path, listed(other))
     if long:
         log.warning(
-            "%s: columns are left out, since float32 does not hold their whole numbers: %s; numbers with a decimal "
+            "%s: columns are left out, because float32 cannot hold their whole numbers: %s; numbers with a decimal "
             "point are rounded and kept", path, listed(long),
         )  # fmt: skip
     return columns
 
 
 def _parameters(path: Path, numeric: Sequence[str], columns: Mapping[str, str]) -> dict[str, str]:
-    """The column of each parameter."""
+    """Return the column of each parameter."""
     for parameter, column in columns.items():
         if column not in numeric:
             raise UsageError(f"{path} has no column of numbers {column!r} for {parameter}; it has {listed(numeric)}")

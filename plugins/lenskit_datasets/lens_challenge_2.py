@@ -1,4 +1,7 @@
-"""Images of the second Lens Finding Challenge (http://metcalf1.difa.unibo.it/blf-portal/gg_challenge.html)."""
+"""Reader of the second Lens Finding Challenge.
+
+See http://metcalf1.difa.unibo.it/blf-portal/gg_challenge.html.
+"""
 
 from __future__ import annotations
 
@@ -24,11 +27,11 @@ KNOWN = (
     Parameter("mag_eff", "", r"$\mu_\mathrm{eff}$", "instrument"),
     Parameter("n_pix_source", "", r"$n_\mathrm{pix}$", "instrument"),
 )
-"""Columns that are taken as they are; their names are those of the simulator `euclid-challenge`, where it has them."""
+"""Columns that become parameters without a change; names are those of `euclid-challenge`, if it has them."""
 
 
 class LensChallenge2(Challenge):
-    """Images of the second Lens Finding Challenge: Euclid's near infrared and visible bands.
+    """Images of the second Lens Finding Challenge, in Euclid's bands.
 
     ```
     challenge2/
@@ -37,15 +40,16 @@ class LensChallenge2(Challenge):
       EUC_VIS/imageEUC_VIS-200001.fits      about 200 x 200 pixels of 0.1"
     ```
 
-    The catalogue gives `theta_E` (from `ein_area`), redshifts, magnitudes and more. `is_lens` is the challenge's rule,
-    n_source_im > 0 and mag_eff > 1.6 and n_pix_source > 20; where one of these is not known and the others hold, nor is
-    it. `source_ID` keeps images of one source on one side of a split. Rows without an image, and lenses that lack a
-    band, are left out; images without a row have no labels; all are counted.
+    The catalogue gives `theta_E` (from `ein_area`), redshifts, magnitudes and more. `is_lens` follows the challenge's
+    rule: n_source_im > 0 and mag_eff > 1.6 and n_pix_source > 20. If one of these is unknown and the others hold,
+    `is_lens` is unknown. `source_ID` keeps all images of a source on one side of a split. Rows without an image, and
+    lenses without an image in every band, are left out. Images without a row have no labels. Messages give the numbers.
 
     Args:
-        bands: Bands that become channels, in this order: VIS, H, J, Y. VIS beside others is brought to their pixels.
-        columns: Further columns of the catalogue to take as they are, such as `halo_mass`, whose units are not
-            documented and left empty.
+        bands: Bands that become channels, in this order: VIS, H, J, Y. VIS is resampled to the pixels of the others, if
+            there are any.
+        columns: Further columns of the catalogue to use as parameters, such as `halo_mass`. Their units are not
+            documented and stay empty.
     """
 
     accepts = "a folder with EUC_H/imageEUC_H-ID.fits, ... and image_catalog*.csv"
@@ -56,7 +60,7 @@ class LensChallenge2(Challenge):
         self,
         path: str | Path,
         *,
-        bands: list[Name] = ["H", "J", "Y"],  # noqa: B006 - nothing changes it
+        bands: list[Name] = ["H", "J", "Y"],  # noqa: B006 - it is never changed
         columns: list[str] | None = None,
         **options: Any,
     ) -> None:
@@ -65,7 +69,7 @@ class LensChallenge2(Challenge):
 
     @classmethod
     def recognises(cls, path: Path) -> bool:
-        """Whether it is a folder with a folder for a band of Euclid."""
+        """Whether a path is a folder with a subfolder for a band of Euclid."""
         return path.is_dir() and any(
             name["band"].startswith("EUC_") and file.parent.name.startswith("EUC_") and file.parent != path
             for file, name in images_in(path).items()
@@ -87,7 +91,7 @@ class LensChallenge2(Challenge):
 
 
 def _numbered(identities: Array) -> Array:
-    """Identities as numbers from 0, which float32 can hold; -1 for none."""
+    """Return identities as numbers from 0, which float32 can hold; -1 for none."""
     positive = identities > 0
     numbers = np.full(len(identities), -1.0)
     numbers[positive] = np.unique(identities[positive], return_inverse=True)[1]

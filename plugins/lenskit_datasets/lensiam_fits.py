@@ -1,4 +1,4 @@
-"""LenSiam's pairs: one FITS file a lens, with all its views."""
+"""Reader of LenSiam's pairs: one FITS file per lens, with all its views."""
 
 from __future__ import annotations
 
@@ -37,39 +37,40 @@ RELEASED = (
     Parameter("center_x", "arcsec", "$x_c$"),
     Parameter("center_y", "arcsec", "$y_c$"),
 )
-"""The parameters of the released pairs: the lens, which the two images share."""
+"""Parameters of the released pairs: those of the lens, which the two images share."""
 
 ENDINGS = tuple(ending for ending in FITS if not ending.endswith(".fz"))
-"""Endings of files: tile-compressed images are not in the primary HDU."""
+"""Endings of the files. Tile-compressed images (.fz) are left out, because they are not in the primary HDU."""
 CARD = FitsFormat.card_file
 MOST_VIEWS = 4
-"""Three axes are (y, x, view) rather than (channel, y, x) if the last one is this short, and the others are longer."""
+"""Largest number of views. Three axes are (y, x, view) if the last is at most this and the others are longer;
+otherwise they are (channel, y, x)."""
 MOST_HEADERS = 32
-"""So many headers, spread over the files, are looked at for parameters."""
+"""Number of headers, spread over the files, that are searched for parameters."""
 BLOCK = 2880
-"""FITS files come in blocks of so many bytes."""
+"""Size in bytes of the blocks of a FITS file."""
 
 
 class LensiamFits(Reader):
-    """Pairs of images as LenSiam released them, and as `lenskit simulate --format fits` writes them.
+    """Pairs of images from LenSiam's release or `lenskit simulate --format fits`.
 
     ```
     pairs/
       00.fits               primary HDU (y, x, view) or (channel, y, x, view), in numpy's order;
-      01.fits               theta_E, gamma, ... as header keys, or theta_E_1, theta_E_2 where the views differ
-      simulation.json       what made them: ours have it, and it says everything
+      01.fits               theta_E, gamma, ... as header keys, or theta_E_1, theta_E_2 if the views differ
+      simulation.json       configuration of the simulation, in files of lenskit
     ```
 
-    Without `simulation.json` the views of a pair are taken to share the lens, and nothing else; and a parameter that
-    a header lacks is not known. Checksums are verified where files have them. Files are opened when they are read,
-    and some at the start for their headers.
+    Without `simulation.json` the views of a pair share the lens and nothing else, and a parameter that a header lacks
+    is unknown. Checksums are verified if files have them. Files are opened when they are read, and some at the start
+    for their headers.
 
     Args:
         path: Folder, or one file.
-        size: Height and width in pixels of the middle of each image that is used; by default all of it.
-        keys: Header keys that are parameters, where there is no `simulation.json`. By default LenSiam's eight, as far
-            as any of some files has them.
-        pixel_scale: Size of a pixel in arcsec, where there is no `simulation.json`. LenSiam's have 0.05.
+        size: Height and width in pixels of the central part to use; by default the entire image.
+        keys: Header keys that are parameters, if there is no `simulation.json`. By default those of LenSiam's eight
+            that any of the searched headers has.
+        pixel_scale: Size of a pixel in arcsec, if there is no `simulation.json`. LenSiam's pairs have 0.05.
     """
 
     accepts = "a folder of pairs, each a FITS file (y, x, view), as LenSiam's or of `lenskit simulate --format fits`"
@@ -87,7 +88,7 @@ class LensiamFits(Reader):
         self._root, self._size, self.pixel_scale = Path(path), size, pixel_scale
         if (self._root / CARD).is_file():
             if keys is not None or pixel_scale is not None:
-                raise UsageError(f"{self._root / CARD} says what there is: leave out keys and pixel_scale")
+                raise UsageError(f"{self._root / CARD} has all the facts: leave out keys and pixel_scale")
             self._follow_plan(size)
         else:
             self._files = self._find()
@@ -97,11 +98,14 @@ class LensiamFits(Reader):
         self._columns = [key for keys in self._keys.values() for key in keys]
         self._table = np.full((len(self._files), len(self._columns)), np.nan, np.float32)
         self._taken = np.zeros(len(self._files), bool)
-        """The values of each key, and which rows have been read: astropy takes longer for them than for pixels."""
+        """Rows of `_table` that have been read: astropy takes longer for header keys than for pixels."""
 
     @classmethod
     def recognises(cls, path: Path) -> bool:
-        """Whether it is a folder that `lenskit simulate` wrote, or a FITS file (the first of a folder) holds views."""
+        """Whether a path is a folder of `lenskit simulate`, or has FITS files of views.
+
+        In a folder, only the first file is checked.
+        """
         if path.is_dir():
             if FitsFormat(path).exists:
                 return True
@@ -114,10 +118,10 @@ class LensiamFits(Reader):
             return False
 
     def read(self, index: Sequence[int]) -> tuple[Tensor, dict[str, Tensor]]:
-        """See `Dataset.read`.
+        """Read images and parameters; see `Dataset.read`.
 
         Raises:
-            LenskitError: if a file is missing, damaged, of another shape than the first, or holds no image.
+            LenskitError: A file is missing or damaged, has another shape than the first, or has no image.
         """
         images = np.empty((len(index), self.views, *self.image_shape), np.float32)
         for place, number in enumerate(index):
@@ -127,14 +131,14 @@ class LensiamFits(Reader):
         return torch.from_numpy(images), self._values(index)
 
     def read_parameters(self, index: Sequence[int]) -> dict[str, Tensor]:
-        """See `Dataset.read_parameters`; no pixel is read."""
+        """Return parameters without reading images; see `Dataset.read_parameters`."""
         for number in index:
             if not self._taken[number]:
                 self._take_values(number, self._sound(_header, self._files[number]))
         return self._values(index)
 
     def check(self) -> Iterator[tuple[str, str]]:
-        """See `Dataset.check`; parts are files."""
+        """Check all files; see `Dataset.check`."""
         for number, file in enumerate(self._files):
             try:
                 self.read([number])
@@ -146,7 +150,7 @@ class LensiamFits(Reader):
             yield CARD, self.unfinished
 
     def _follow_plan(self, size: int | None) -> None:
-        """Takes from `simulation.json` what it says, and looks which files there are."""
+        """Take the description of the files from `simulation.json`; find missing files."""
         store = FitsFormat(self._root)
         attributes = store.attributes()
         plan = Plan.from_attributes(attributes)
@@ -157,7 +161,9 @@ class LensiamFits(Reader):
         self._keys = {p.name: self._keys_of(p.name, not plan.is_shared(p)) for p in plan.parameters}
         self.missing = sum(len(plan.lenses_of(chunk)) for chunk in store.missing(plan))
         if not self.missing and not attributes["complete"]:
-            self.unfinished = f"all files are there, but not yet said to be: run lenskit simulate --out {self._root}"
+            self.unfinished = (
+                f"all files are there, but not marked as complete: run lenskit simulate --out {self._root}"
+            )
 
     def _find(self) -> list[Path]:
         if self._root.is_file():
@@ -172,7 +178,7 @@ class LensiamFits(Reader):
         return files
 
     def _look_at_first(self, size: int | None, keys: list[str] | None) -> None:
-        """Takes the shape from the header of the first file, and the parameters from those of some more."""
+        """Take the shape from the first header, and the parameters from several headers."""
         file = self._files[0]
         header = self._sound(_header, file)
         if not _holds_views(header):
@@ -204,11 +210,11 @@ class LensiamFits(Reader):
         }
         told = [f"{name} in {len(files)} (such as {files[0].name})" for name, files in lacking.items() if files]
         if told:
-            wanting = f"of {len(headers)} files looked at, some lack keys, which are not known there"
+            wanting = f"of {len(headers)} headers searched, some lack keys, which are unknown there"
             log.warning("%s: %s: %s", self._root, wanting, ", ".join(told))
 
     def _some_headers(self) -> dict[Path, fits.Header]:
-        """Headers of files behind the first; of damaged ones is told when they are read."""
+        """Return some headers after the first; ignore damaged ones until they are read."""
         headers = {}
         for number in np.unique(np.linspace(0, len(self._files) - 1, MOST_HEADERS).astype(int))[1:]:
             with suppress(LenskitError):
@@ -219,7 +225,7 @@ class LensiamFits(Reader):
         return [f"{name}_{view + 1}" for view in range(self.views)] if differs else [name]
 
     def _take_values(self, number: int, header: fits.Header) -> None:
-        """Checks a header, once, and keeps the parameters that it holds."""
+        """Check a header and store its parameters, once for each file."""
         if not self._taken[number]:
             if wrong := wrong_card(header):
                 raise LenskitError(f"{self._files[number]} cannot be read as FITS: {wrong}")
@@ -227,7 +233,7 @@ class LensiamFits(Reader):
             self._taken[number] = True
 
     def _values(self, index: Sequence[int]) -> dict[str, Tensor]:
-        """The parameters of lenses whose headers were read."""
+        """Return the parameters of lenses whose headers were read."""
         table = torch.from_numpy(self._table[np.asarray(index, np.int64)])
         columns = table.split([len(keys) for keys in self._keys.values()], 1) if self._keys else ()
         return {
@@ -236,7 +242,7 @@ class LensiamFits(Reader):
         }
 
     def _read(self, file: Path) -> tuple[fits.Header, NDArray[Any]]:
-        """Header and images (views, channels, height, width) of a file."""
+        """Return the header and the images (views, channels, height, width) of a file."""
         header, data = self._sound(_header_and_data, file)
         *channels, height, width, views = data.shape if data.ndim in (3, 4) else (0, 0, 0)
         if (views, *(channels or [1]), height, width) != (self.views, *self._stored_shape):
@@ -246,7 +252,7 @@ class LensiamFits(Reader):
         return header, np.moveaxis(data.reshape(*self._stored_shape, views), -1, 0)
 
     def _sound(self, read: Any, file: Path) -> Any:
-        """What `read` makes of a file, whose faults are errors that name it."""
+        """Return `read(file)`; turn its exceptions into errors with the file's name."""
         try:
             with quiet_fits():
                 return read(file)
@@ -263,7 +269,7 @@ def _holds_views(header: fits.Header) -> bool:
 
 
 def _shape(header: fits.Header) -> tuple[int, ...]:
-    """In numpy's order."""
+    """Return the shape of an image in numpy's order."""
     return tuple(header[f"NAXIS{axis}"] for axis in range(header["NAXIS"], 0, -1))
 
 
@@ -276,10 +282,10 @@ def _header(file: Path) -> fits.Header:
 
 
 def _header_and_data(file: Path) -> tuple[fits.Header, NDArray[Any]]:
-    """The primary HDU. Not by `fits.open`, which takes more than twice the time.
+    """Return header and data of the primary HDU, twice as fast as `fits.open`.
 
     Raises:
-        ValueError: or another of `FAULTS`, if it is damaged.
+        ValueError: The file is damaged; other `FAULTS` are possible too.
     """
     with open_bytes(file) as stream:
         header = fits.Header.fromfile(stream)
@@ -288,23 +294,23 @@ def _header_and_data(file: Path) -> tuple[fits.Header, NDArray[Any]]:
         end = start + -(-math.prod(shape) * stored.itemsize // BLOCK) * BLOCK
         stream.seek(0)
         content = stream.read(end)
-        stream.read(1)  # at the end of a compressed file its checksum is verified
+        stream.read(1)  # at its end, a compressed file's checksum is verified
     if len(content) < end:
         raise ValueError("it was cut short")
-    # The standard's checksum: with it, the words of an HDU add up to zero in ones' complement.
+    # The standard's checksum: with it, the words of an HDU sum to zero in ones' complement.
     if "CHECKSUM" in header and int(np.frombuffer(content[:end], ">u4").sum(dtype=np.uint64)) % (2**32 - 1):
         raise ValueError("its checksum is wrong")
     pixels = np.frombuffer(content, stored, math.prod(shape), start).reshape(shape)
     if is_unsigned_64(header):
         return header, undefined_as_nan(fits.PrimaryHDU.fromstring(content[:end], uint=True).data, header)
-    if stored.kind != "f" or header.get("BSCALE", 1) != 1 or header.get("BZERO", 0) != 0:  # astropy scales them
+    if stored.kind != "f" or header.get("BSCALE", 1) != 1 or header.get("BZERO", 0) != 0:  # let astropy scale them
         data = fits.PrimaryHDU.fromstring(content[:end], uint=False).data
         return header, np.where(pixels == 0, np.nan, data) if is_blank_zero(header) else data
     return header, pixels
 
 
 def _number(file: Path, header: fits.Header, key: str) -> float:
-    """A key's value, NaN if it has none."""
+    """Return the value of a key, NaN if it has none."""
     try:
         contradiction = repeated(header, [key])
         value = header.get(key)
@@ -315,9 +321,7 @@ def _number(file: Path, header: fits.Header, key: str) -> float:
     if value is None or isinstance(value, fits.card.Undefined):
         return math.nan
     if isinstance(value, bool | str) or not isinstance(value, int | float):
-        raise LenskitError(f"{file}: the header key {key} is {value!r}, parameters are numbers")
+        raise LenskitError(f"{file}: the header key {key} is {value!r}, but parameters are numbers")
     if not abs(value) <= np.finfo(np.float32).max or first_inexact([value] if isinstance(value, int) else [], "f4"):
-        raise LenskitError(
-            f"{file}: the header key {key} is {value}, which float32 does not hold: leave it out of keys"
-        )
+        raise LenskitError(f"{file}: the header key {key} is {value}, which float32 cannot hold: leave it out of keys")
     return float(value)

@@ -1,8 +1,8 @@
-"""An image and a number in a pickled numpy array, read without running anything that the pickle asks for.
+"""Image and number from a pickled numpy array, read without executing the pickle.
 
 `np.save` pickles arrays of Python objects, and a pickle can call any function. Here the pickle becomes a tree of
-records: each names a function of numpy and holds its arguments, and nothing calls it. The arrays and numbers are then
-made from the bytes in the records, so that they need no more memory than the file is long.
+records: each record has the name of a function of numpy and its arguments, and the function is not called. Arrays and
+numbers are then made from the bytes in the records, so that they need no more memory than the length of the file.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ ADMITTED = {
     ("_codecs", "encode"),
     *((f"numpy.{core}.multiarray", name) for core in ("core", "_core") for name in ("_reconstruct", "scalar")),
 }
-"""Functions and classes that pickles of arrays and numbers name, from protocol 2 on, by numpy 1 and 2."""
+"""Functions and classes in pickles of arrays and numbers, from protocol 2 on, by numpy 1 and 2."""
 
 # fmt: off
 OPCODES = frozenset((
@@ -39,20 +39,20 @@ OPCODES = frozenset((
     "BUILD", "MEMOIZE", "BINPUT", "LONG_BINPUT", "BINGET", "LONG_BINGET",
 ))
 # fmt: on
-"""Opcodes in such pickles. Others are refused: hashing the keys of a dictionary, for one, can take forever."""
+"""Opcodes in such pickles. Others are refused; for example, hashing the keys of a dictionary can take forever."""
 
 MOST_OPCODES = 1000
-"""Opcodes of a pickle, at most; an image and a number take about 60."""
+"""Largest number of opcodes of a pickle; an image and a number take about 60."""
 
 NUMBERS = re.compile("[fiub][1248]")
-"""Types of numbers, as numpy names them in pickles."""
+"""Types of numbers, under numpy's names in pickles."""
 
 
 def holds_objects(file: Path) -> bool:
-    """Whether a file is an .npy file of Python objects, from its header.
+    """Whether a file is an .npy file of Python objects, by its header.
 
     Raises:
-        ValueError: if the header is damaged.
+        ValueError: The header is damaged.
     """
     with open(file, "rb") as stream:
         if stream.read(len(npy.MAGIC_PREFIX)) != npy.MAGIC_PREFIX:
@@ -62,7 +62,9 @@ def holds_objects(file: Path) -> bool:
 
 
 def read_pair(file: Path) -> tuple[NDArray[Any], float]:
-    """Return the image and the number of a file written by `np.save(file, np.array([image, number], dtype=object))`.
+    """Return the image and the number of a pickled pair.
+
+    The file was written by `np.save(file, np.array([image, number], dtype=object))`.
 
     Args:
         file: An .npy file of Python objects.
@@ -71,8 +73,8 @@ def read_pair(file: Path) -> tuple[NDArray[Any], float]:
         The image (H, W) of real numbers, read-only, and the number.
 
     Raises:
-        UsageError: if it holds anything else; nothing in it is run.
-        Exception: of whatever kind, if it is damaged.
+        UsageError: The file has anything else; nothing in it is executed.
+        Exception: Of any type, if the file is damaged.
     """
     with open(file, "rb") as stream:
         shape, _ = _header(stream)
@@ -86,14 +88,14 @@ def read_pair(file: Path) -> tuple[NDArray[Any], float]:
         _refuse(file, "something else")
     image, number = _array(items[4][0]), _number(items[4][1])
     if image is None or image.ndim != 2:
-        _refuse(file, "an object array whose first item is no image (height, width) of real numbers")
+        _refuse(file, "an object array whose first item is not an image (height, width) of real numbers")
     if number is None:
-        _refuse(file, "an object array whose second item is no number")
+        _refuse(file, "an object array whose second item is not a number")
     return image, number
 
 
 def _header(stream: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:
-    """The shape and type of an array."""
+    """Return the shape and type of an array."""
     version = npy.read_magic(stream)
     read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
     shape, _, kind = read(stream)
@@ -102,12 +104,16 @@ def _header(stream: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:
 
 def _refuse(file: Path, found: str) -> NoReturn:
     raise UsageError(
-        f"{file} holds {found}; of Python objects only a pair of an image (height, width) and a number is read"
+        f"{file} holds {found}; the only Python objects that are read are a pair of an image (height, width) and a "
+        "number"
     )
 
 
 def _check_opcodes(file: Path, data: bytes) -> None:
-    """Refuse opcodes that arrays do not need, lengths beyond the data, and a memo of gigabytes."""
+    """Check the opcodes of a pickle before it is loaded.
+
+    Opcodes that arrays do not need, lengths beyond the data, and a memo of gigabytes are refused.
+    """
     for number, (opcode, argument, _) in enumerate(pickletools.genops(data)):
         if opcode.name not in OPCODES or number >= MOST_OPCODES:
             _refuse(file, "a pickle of other Python objects")
@@ -117,7 +123,7 @@ def _check_opcodes(file: Path, data: bytes) -> None:
 
 @dataclass
 class _Record:
-    """The call of a function, and the state that is to be given to its result."""
+    """Recorded call of a function, and the state for its result."""
 
     function: str
     arguments: tuple[Any, ...]
@@ -128,7 +134,7 @@ class _Record:
 
 
 class _Function:
-    """A stand-in for a function or class, whose calls are recorded."""
+    """Stand-in for a function or class that records its calls."""
 
     __slots__ = ("_name",)
 
@@ -143,7 +149,7 @@ class _Function:
 
 
 class _Records(pickle.Unpickler):
-    """Turns a pickle into records."""
+    """Unpickler that makes records."""
 
     def __init__(self, file: Path, data: bytes) -> None:
         super().__init__(BytesIO(data))
@@ -156,14 +162,14 @@ class _Records(pickle.Unpickler):
 
 
 def _state(item: Any, function: str) -> tuple[Any, ...] | None:
-    """The state of a record of that function; none if it is no such record."""
+    """Return the state of a record of a function; None if it is not such a record."""
     if not isinstance(item, _Record) or item.function != function or not isinstance(item.state, tuple):
         return None
     return item.state if len(item.state) >= 5 else None
 
 
 def _array(item: Any) -> NDArray[Any] | None:
-    """The array of real numbers that a record describes."""
+    """Return the array of real numbers that a record describes."""
     state = _state(item, "_reconstruct")
     if state is None:
         return None
@@ -179,7 +185,7 @@ def _array(item: Any) -> NDArray[Any] | None:
 
 
 def _number(item: Any) -> float | None:
-    """The number that a pickle holds as Python's, as a scalar of numpy or as an array without axes."""
+    """Return the number of an item: Python's, numpy's scalar or an array without axes."""
     if type(item) in (int, float):
         return float(item)
     if isinstance(item, _Record) and item.function == "scalar" and len(item.arguments) == 2:
@@ -192,7 +198,7 @@ def _number(item: Any) -> float | None:
 
 
 def _type(item: Any) -> np.dtype[Any] | None:
-    """The type of real numbers that a record describes."""
+    """Return the type of real numbers that a record describes."""
     state = _state(item, "dtype")
     name = item.arguments[0] if state is not None and item.arguments else None
     if (
@@ -206,7 +212,7 @@ def _type(item: Any) -> np.dtype[Any] | None:
 
 
 def _bytes(item: Any) -> bytes | None:
-    """Bytes, which protocol 2 holds as text."""
+    """Return bytes, which protocol 2 stores as text."""
     if isinstance(item, _Record) and item.function == "encode" and len(item.arguments) == 2:
         text, encoding = item.arguments
         return text.encode("latin1") if isinstance(text, str) and encoding == "latin1" else None

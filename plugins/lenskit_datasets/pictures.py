@@ -1,4 +1,4 @@
-"""PNG, JPEG and TIFF files, at their full depth: 16 bits stay 16 bits, and floats floats."""
+"""Pixels of PNG, JPEG and TIFF files at their full depth, up to 16 bits or floats."""
 
 from __future__ import annotations
 
@@ -17,27 +17,27 @@ from lenskit.plugin import LenskitError, UsageError
 from lenskit.toolbox import check_bytes
 from lenskit_datasets.pixels import IN_MEMORY
 
-logging.getLogger("tifffile").addHandler(logging.NullHandler())  # what cannot be read is an error, in one line
+logging.getLogger("tifffile").addHandler(logging.NullHandler())  # unreadable files become an error of one line
 
 TIFF = (".tif", ".tiff")
 OWN_CODECS = (1, 8, 32773, 32946, 34925)
 """TIFF compressions that tifffile reads without imagecodecs: none, deflate (twice), packbits and LZMA."""
 CHANNELS = {"1": 1, "L": 1, "LA": 1, "I": 1, "I;16": 1, "I;16B": 1, "F": 1, "P": 3, "RGB": 3, "RGBA": 3}
-"""Channels by Pillow's modes; what is transparent is no channel."""
+"""Number of channels of Pillow's modes; transparency is not a channel."""
 DEFLATE = (8, 32946)
-"""Compression by zlib, as TIFF numbers it."""
+"""TIFF's numbers of compression by zlib."""
 SMALL = 2**16
-"""Bytes that zlib cannot unpack to more than 1032 times as many."""
+"""Compressed bytes that need no check: zlib expands at most 1032 times."""
 _LOCK = Lock()
-"""Held while Pillow's limit is off, which is the same for all threads."""
+"""Lock while Pillow's limit is off, which all threads share."""
 
 
 def picture_shape(file: Path) -> tuple[int, int, int]:
-    """Channels, height and width, from the header.
+    """Return channels, height and width, from the header.
 
     Raises:
-        UsageError: if it is of a kind that is not read.
-        Exception: of whatever kind, if it is damaged.
+        UsageError: The kind of picture is not supported.
+        Exception: Of any type, if the file is damaged.
     """
     if file.suffix.lower() in TIFF:
         import tifffile
@@ -49,16 +49,16 @@ def picture_shape(file: Path) -> tuple[int, int, int]:
             raise UsageError(f"{file} is a picture of mode {picture.mode}; grayscale and RGB are read")
         if _is_cut_down(picture):
             raise UsageError(
-                f"{file} has 16 bits in each of several channels, of which Pillow reads 8: save it as TIFF or npy"
+                f"{file} has 16 bits in each of several channels, and Pillow reads 8 of them: save it as TIFF or npy"
             )
         return CHANNELS[picture.mode], picture.height, picture.width
 
 
 def picture_pixels(file: Path) -> NDArray[Any]:
-    """The pixels (channels, height, width), of the type that they are stored in.
+    """Return the pixels (channels, height, width) in the type of the file.
 
     Raises:
-        Exception: see `picture_shape`.
+        Exception: See `picture_shape`.
     """
     if file.suffix.lower() in TIFF:
         return _tiff_pixels(file)
@@ -74,7 +74,7 @@ def _by_pillow(file: Path) -> NDArray[Any]:
 
 
 def _opened(file: Path) -> Any:
-    """A picture whose pixels are not read yet, however many it has: our limit stands in for Pillow's."""
+    """Open a picture of any size without reading its pixels; Pillow's limit is off."""
     from PIL import Image
 
     with _LOCK:
@@ -86,7 +86,7 @@ def _opened(file: Path) -> Any:
 
 
 def _is_cut_down(picture: Any) -> bool:
-    """Whether Pillow, which knows 16 bits in one channel only, would read 8 bits of 16."""
+    """Whether Pillow would read only 8 of 16 bits, as it does for several channels."""
     stored = picture.tile[0][3] if picture.tile else ""
     mode, _, bits = str(stored if isinstance(stored, str) else stored[0]).partition(";")
     return bits.startswith("16") and mode in ("LA", "RGB", "RGBA")
@@ -107,9 +107,9 @@ def _tiff_pixels(file: Path) -> NDArray[Any]:
 
 
 def _check_segments(file: Path, tiff: Any) -> None:
-    """Checks that no strip or tile is larger than the limit, nor unpacks to more than it should.
+    """Check that no strip or tile exceeds the limit or expands beyond its size.
 
-    tifffile unpacks what zlib compressed without a limit; small strips cannot become large.
+    tifffile has no limit when it decompresses zlib. Small strips cannot become large.
     """
     page = tiff.pages[0]
     size = math.prod(page.chunks) * page.dtype.itemsize
@@ -120,18 +120,18 @@ def _check_segments(file: Path, tiff: Any) -> None:
         if count > SMALL:
             tiff.filehandle.seek(offset)
             if len(zlib.decompressobj().decompress(tiff.filehandle.read(count), size + 1)) > size:
-                raise LenskitError(f"{file} is damaged: a strip or tile unpacks to more than the {size} bytes it has")
+                raise LenskitError(f"{file} is damaged: a strip or tile expands to more than its {size} bytes")
 
 
 def _tiff_axes(file: Path, tiff: Any) -> tuple[tuple[int, int, int], bool]:
-    """Channels, height and width of the only page, and whether its channels come last."""
+    """Return channels, height, width of the only page, and whether channels are last."""
     import tifffile
 
     if len(tiff.pages) != 1:
         raise UsageError(f"{file} has {len(tiff.pages)} pages; pictures of one page are read")
     page = tiff.pages[0]
     samples, photometric, kinds = page.samplesperpixel, page.photometric, tifffile.PHOTOMETRIC
-    # JPEGs hold RGB as YCbCr, and every decoder gives RGB.
+    # JPEGs store RGB as YCbCr, and every decoder returns RGB.
     read = (kinds.MINISBLACK, kinds.RGB, *([kinds.YCBCR] if page.compression == tifffile.COMPRESSION.JPEG else []))
     if samples not in (1, 2, 3, 4) or photometric not in read:
         raise UsageError(f"{file} has {samples} channels of the kind {photometric.name}; grayscale and RGB are read")
@@ -140,19 +140,19 @@ def _tiff_axes(file: Path, tiff: Any) -> tuple[tuple[int, int, int], bool]:
     if not _has_codec(page) and not _pillow_reads_all(file, page):
         raise UsageError(
             f"{file} is compressed as {tifffile.COMPRESSION(page.compression).name}, with {page.dtype} pixels, which "
-            "takes a further package: pip install imagecodecs"
+            "needs another package: pip install imagecodecs"
         )
     last = samples > 1 and page.shape[-1] == samples and page.axes.endswith("S")
     return (1 if samples < 3 else 3, page.imagelength, page.imagewidth), last
 
 
 def _has_codec(page: Any) -> bool:
-    """Whether tifffile can decompress a page, by itself or with imagecodecs."""
+    """Whether tifffile can decompress a page, alone or with imagecodecs."""
     return (page.compression in OWN_CODECS and page.predictor in (1, 2)) or find_spec("imagecodecs") is not None
 
 
 def _pillow_reads_all(file: Path, page: Any) -> bool:
-    """Whether Pillow, which brings codecs of its own, reads a page as it is stored: at full depth, and not turned."""
+    """Whether Pillow, with its own codecs, reads a page at full depth and not rotated."""
     from PIL import Image, UnidentifiedImageError
 
     if str(page.dtype) not in ("uint8", "uint16", "int16", "int32", "float32") or page.tags.valueof(274, 1) != 1:

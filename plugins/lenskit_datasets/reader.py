@@ -1,4 +1,4 @@
-"""The base of the bundled readers: which pixels are undefined, and images that networks can learn from."""
+"""Base class of the bundled readers: undefined pixels, and checks of images."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from lenskit_datasets.pixels import middle
 
 
 class Reader(Dataset):
-    """Base of readers whose images may have undefined pixels.
+    """Base class of readers whose images may have undefined pixels.
 
     Args:
-        blank: Value of undefined pixels, or several, such as `-9999` or `[-9999, 0]`. They are filled, as NaNs are.
-            Values are compared in single precision, as a FITS file's BSCALE and BZERO give them.
+        blank: Value of undefined pixels, or several, such as `-9999` or `[-9999, 0]`. They are filled like NaNs. Values
+            are compared in single precision, after the BSCALE and BZERO of a FITS file.
     """
 
     def __init__(self, *, blank: float | list[float] | None = None) -> None:
@@ -28,10 +28,10 @@ class Reader(Dataset):
             pixels[pixels == value] = np.nan
 
     def in_single_precision(self, image: ArrayLike) -> NDArray[np.float32]:
-        """Return a copy of an image in float32 whose undefined pixels are not finite.
+        """Return a copy of an image in float32; undefined pixels are not finite.
 
         Args:
-            image: Pixels of any type of real numbers and any byte order. Values too large for float32 become infinite.
+            image: Pixels of any real type and byte order. Values too large for float32 become infinite.
         """
         with np.errstate(over="ignore"):
             pixels = np.asarray(image).astype(np.float32, order="C")
@@ -39,19 +39,19 @@ class Reader(Dataset):
         return pixels
 
     def clean(self, image: ArrayLike, name: str, lens: str, size: int | None = None) -> NDArray[np.float32]:
-        """Return the middle of an image, or of those of a lens, with its undefined pixels filled.
+        """Return the centre of an image, or of a lens's images, without undefined pixels.
 
         Args:
-            image: (..., height, width), of any type of real numbers and any byte order.
+            image: (..., height, width), of any real type and byte order.
             name: Name of the image in messages.
             lens: Name of its lens.
-            size: Height and width of the middle in pixels. By default all of the image.
+            size: Height and width of the central part in pixels. By default the entire image.
 
         Returns:
             (..., height, width), float32 and finite.
 
         Raises:
-            LenskitError: if there is no image: all pixels of a channel are equal, or undefined.
+            LenskitError: There is no image: all pixels of a channel are equal or undefined.
         """
         pixels = self.in_single_precision(image)
         used = middle(pixels.shape[-2:], size)
@@ -61,10 +61,10 @@ class Reader(Dataset):
 
 
 def check_contrast(image: NDArray[np.float32], name: str) -> None:
-    """Check that an image (..., height, width) is none whose pixels are all equal.
+    """Check that the pixels of an image (..., height, width) are not all equal.
 
     Raises:
-        LenskitError: if all pixels of a channel are equal.
+        LenskitError: All pixels of a channel are equal.
     """
     flat = np.argwhere(image.max((-2, -1)) == image.min((-2, -1)))
     if len(flat):

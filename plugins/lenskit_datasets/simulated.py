@@ -1,4 +1,4 @@
-"""What readers of simulated pairs have in common: what the plan says that the pairs were made by."""
+"""Base of readers of simulated pairs: the description in their plan."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from lenskit_datasets.pixels import by
 
 
 def follow_plan(dataset: Dataset, plan: Plan, size: int | None = None) -> None:
-    """Takes over what a plan says of its images: parameters, shape, views, chunks, configuration.
+    """Copy parameters, shape, views, chunks and configuration from a plan to a reader.
 
-    Chunks are the same whatever the format, and with them the order in which the lenses are learned from.
+    Chunks are the same in every format, so that the order of the lenses in training is the same too.
 
     Args:
-        dataset: The reader.
-        plan: What the pairs were made by.
-        size: Height and width of the middle of each image that is used, if not all of it.
+        dataset: Reader to describe.
+        plan: Plan of the simulation.
+        size: Height and width of the central part of each image; by default the entire image.
 
     Raises:
-        UsageError: if the images are smaller than that.
+        UsageError: The images are smaller than `size`.
     """
     channels, height, width = plan.image_shape
     if size is not None and size > min(height, width):
@@ -33,10 +33,10 @@ def follow_plan(dataset: Dataset, plan: Plan, size: int | None = None) -> None:
 
 
 class Numbered(Sequence[str]):
-    """Names of lenses that are called by their numbers, made when they are asked for.
+    """Names of lenses that are their numbers, made on demand.
 
     Args:
-        count: How many.
+        count: Number of lenses.
     """
 
     def __init__(self, count: int) -> None:

@@ -1,4 +1,4 @@
-"""Simulated images in a Zarr store."""
+"""Reader of simulated images in a Zarr store."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from lenskit_datasets.simulated import Numbered, follow_plan
 
 
 class ZarrStore(Reader):
-    """What `lenskit simulate` wrote: images of lenses, their parameters, and how they were made.
+    """Store of `lenskit simulate`: images, their parameters and the configuration.
 
     Args:
-        path: The folder.
+        path: Folder of the store.
     """
 
     accepts = "a Zarr store that `lenskit simulate` wrote"
@@ -34,28 +34,33 @@ class ZarrStore(Reader):
         self.names = Numbered(plan["lenses"])
         self.missing = sum(len(plan.lenses_of(chunk)) for chunk in self.store.missing())
         if not self.missing and not self.store.complete:
-            self.unfinished = f"all chunks are there, parameters not yet collected: run {self.store.finish_with}"
+            self.unfinished = f"all chunks are there, but parameters are not collected: run {self.store.finish_with}"
         self._values: dict[str, Tensor] = {}
 
     @classmethod
     def recognises(cls, path: Path) -> bool:
-        """Whether it is a Zarr group of simulated pairs, of whatever version."""
+        """Whether a path is a Zarr group of simulated pairs, of any version."""
         return is_store(path)
 
     def read(self, index: Sequence[int]) -> tuple[Tensor, dict[str, Tensor]]:
-        """See `Dataset.read`. Chunks are read whole: neighbours are best read together.
+        """Read images and parameters; see `Dataset.read`.
+
+        Chunks are read as a whole, so that adjacent lenses are best read together.
 
         Raises:
-            LenskitError: if a chunk is missing or damaged, or the store is incomplete.
+            LenskitError: A chunk is missing or damaged, or the store is incomplete.
         """
-        # Parameters first: of an incomplete store nothing else is read.
+        # Parameters come first, because they raise for an incomplete store.
         values = self.read_parameters(index)
         images = self._images(np.asarray(index, dtype=np.int64))
         self.mark(images.numpy())
         return images, values
 
     def read_into(self, images: Tensor, index: Sequence[int]) -> dict[str, Tensor]:
-        """See `Dataset.read_into`. Whole chunks of float32 come from their files without a copy in between."""
+        """Read images into a tensor; see `Dataset.read_into`.
+
+        Whole chunks of float32 are read from their files without another copy.
+        """
         chunks = self._whole_chunks(index)
         if not chunks or images.shape[1] != self.views or self.stored_as != "float32":
             return super().read_into(images, index)
@@ -66,7 +71,7 @@ class ZarrStore(Reader):
         return values
 
     def _whole_chunks(self, index: Sequence[int]) -> list[int]:
-        """The chunks that some lenses are, if they are whole ones, in order; else none."""
+        """Return the chunks that lenses fill entirely and in order, else an empty list."""
         wanted = np.asarray(index, dtype=np.int64)
         if len(wanted) % self.chunk:
             return []
@@ -75,7 +80,7 @@ class ZarrStore(Reader):
         return chunks.tolist() if (parts == chunks[:, None] * self.chunk + np.arange(self.chunk)).all() else []
 
     def read_parameters(self, index: Sequence[int]) -> dict[str, Tensor]:
-        """See `Dataset.read_parameters`; no image is read."""
+        """Return parameters without reading images; see `Dataset.read_parameters`."""
         wanted = torch.from_numpy(np.asarray(index, dtype=np.int64))
         return {parameter.name: self._known(parameter)[wanted] for parameter in self.parameters}
 
@@ -97,8 +102,8 @@ class ZarrStore(Reader):
         return self._values[parameter.name]
 
     def check(self) -> Iterator[tuple[str, str]]:
-        """See `Dataset.check`; parts are files of chunks, and parameters.
+        """Check the chunks and the parameters; see `Dataset.check`.
 
-        Simulated images have undefined pixels only if `blank` says so; the images are then read as well.
+        Simulated images have undefined pixels only if `blank` is given; then the images are read too.
         """
         return chain(self.store.check(), super().check()) if len(self._blank) else self.store.check()

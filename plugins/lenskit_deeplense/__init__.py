@@ -1,1 +1,1 @@
-"""DeepLense without labels: lenses with and without dark-matter substructure, and detectors of anomalies."""
+"""DeepLense: simulators of dark-matter substructure, and anomaly detectors."""

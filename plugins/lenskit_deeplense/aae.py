@@ -1,12 +1,16 @@
-"""AAE, DeepLense's adversarial autoencoder (Alexander et al. 2020, https://arxiv.org/abs/2008.12731; the idea is from
-Makhzani et al. 2015, https://arxiv.org/abs/1511.05644).
+"""AAE: DeepLense's adversarial autoencoder.
 
-Three steps a batch, as in the authors' package (unsupervised-lensing 0.1.2), each by an Adam of its own: encoder and
-decoder make images anew; a discriminator tells latents from draws of the prior; the encoder makes latents that it takes
-for such. It departs from the package in three things that change no published number: the logarithms of the
-discriminator's probability are taken of its logit, where the package adds 1e-15 to the probability and has no gradient
-left where that is needed most; images are encoded once for the last two steps, between which the encoder stays as it
-is; and as many latents are drawn as a batch has images (in the package always 100).
+The paper is Alexander et al. 2020 (https://arxiv.org/abs/2008.12731); the idea is from Makhzani et al. 2015
+(https://arxiv.org/abs/1511.05644). Each batch has three steps with an Adam optimiser each, as in the authors' package
+(unsupervised-lensing 0.1.2). First, encoder and decoder learn to reconstruct the images. Second, a discriminator learns
+to distinguish latent vectors from draws of the prior. Third, the encoder learns to make latent vectors that the
+discriminator takes for draws of the prior.
+
+There are three differences from the package, which change no published number:
+- The logarithm of the discriminator's probability is computed from its logit. The package adds 1e-15 to the
+  probability, so that the gradient vanishes where it is needed most.
+- Images are encoded once for the last two steps, because the encoder does not change between them.
+- The number of draws of the prior is the batch size (in the package always 100).
 """
 
 from __future__ import annotations
@@ -27,19 +31,21 @@ Width = Annotated[int, Gt(0), at_most(10**6)]
 
 
 class AAE(Autoencoder):
-    """AAE: images through a latent vector and back, with latents that a discriminator cannot tell from a prior's.
+    """AAE: reconstruct images from latent vectors that resemble draws of a prior.
+
+    A discriminator learns to distinguish latent vectors from draws of the prior. The encoder learns to prevent this.
 
     Args:
-        backbone: Network whose features an image is made anew from.
+        backbone: Encoder network, whose features give the latent vector.
         latent_dim: Length of the latent vector (paper: 1000).
         prior_std: Standard deviation of the prior, a normal distribution of independent latents (paper: 5).
         discriminator_dim: Width of the discriminator's two hidden layers (paper: 256).
-        lr: Learning rate of encoder and decoder, throughout and whatever the batch (authors' package: 1e-3).
+        lr: Learning rate of encoder and decoder, constant and independent of the batch size (authors' package: 1e-3).
         discriminator_lr: Learning rate of the discriminator (authors' package: 1e-3).
-        generator_lr: Learning rate of the encoder where it works against the discriminator (authors' package: 1e-4).
+        generator_lr: Learning rate of the encoder in the step against the discriminator (authors' package: 1e-4).
     """
 
-    # Not each of the three steps has a gradient for all weights.
+    # Each of the three steps has gradients for only some of the weights.
     unused_parameters = True
 
     def __init__(
@@ -94,7 +100,7 @@ class AAE(Autoencoder):
         }
 
     def prior(self, batch: Batch) -> Tensor:
-        """Draws of the prior for each lens of a batch: (n, latent_dim)."""
+        """Draw latent vectors (n, latent_dim) from the prior, one for each lens."""
         return self.prior_std * self.rng(batch, "prior").noise("latent", self.to_latent.out_features)
 
     def _step(self, optimizer: Any, loss: Tensor) -> None:
@@ -104,7 +110,7 @@ class AAE(Autoencoder):
 
     @staticmethod
     def _taken_for(real: int, logit: Tensor) -> Tensor:
-        """-log D of draws of the prior, -log(1 - D) of latents: the mean over a batch."""
+        """Return the mean of -log D (`real` = 1) or -log(1 - D) (`real` = 0)."""
         return F.binary_cross_entropy_with_logits(logit, torch.full_like(logit, real))
 
     def configure_optimizers(self) -> Any:

@@ -1,7 +1,7 @@
-"""What DeepLense's detectors have in common (Alexander et al. 2020, https://arxiv.org/abs/2008.12731): how strange an
-image is, is the error of its reconstruction.
+"""Base class of DeepLense's detectors, which score by the reconstruction error.
 
-In these files "the paper" is that one, "the authors' package" https://pypi.org/project/unsupervised-lensing/, 0.1.2.
+In these files "the paper" is Alexander et al. 2020 (https://arxiv.org/abs/2008.12731); "the authors' package" is
+https://pypi.org/project/unsupervised-lensing/, version 0.1.2.
 """
 
 from __future__ import annotations
@@ -15,24 +15,27 @@ from lenskit.plugin import Method, Reconstructor, Scorer, UsageError
 SINGLE = MappingProxyType({"name": "single"})
 
 INPUT = MappingProxyType({"stretch": "linear", "normalise": "peak"})
-"""The paper's images are as they are, from 0 to 1."""
+"""The paper's images are not stretched and lie between 0 and 1."""
 
 ROUNDING = 1e-4
-"""How far beyond 1 a value may be."""
+"""Largest excess of a pixel above 1 that is accepted as rounding."""
 
 
 class Autoencoder(Method, Scorer, Reconstructor):
-    """Makes images anew from little; one that it makes badly is strange.
+    """Autoencoder: reconstruct images from a latent vector.
 
-    A subclass implements `project` and has a `decoder`, or implements `reconstruct` otherwise. Its latents are no
-    `projection` of a step: the collapse monitor would look at their directions, which may well be one, for they are
-    about no centre; and an autoencoder that collapses shows it in its loss.
+    The reconstruction error is the anomaly score. A subclass implements `project` and has a `decoder`, or implements
+    `reconstruct` itself.
+
+    `step` does not return the latent vectors as `projection`. The collapse monitor would compare their directions,
+    which may agree without a collapse, because latent vectors are not centred. A collapsed autoencoder is visible in
+    its loss.
 
     Args:
-        backbone: Network whose features an image is made anew from.
+        backbone: Encoder network, whose features give the latent vector.
 
     Raises:
-        UsageError: Images have values that the decoder cannot make.
+        UsageError: Images have values outside the decoder's range.
     """
 
     views = 1
@@ -43,10 +46,10 @@ class Autoencoder(Method, Scorer, Reconstructor):
     )
 
     decoder: nn.Module
-    """Images (n, channels, size, size) of latents (n, latent_dim), which are what `project` gives."""
+    """Network from the latent vectors (n, latent_dim) of `project` to images (n, channels, size, size)."""
 
     def check_range(self, low: float, high: float) -> None:
-        # Noise far below zero is no reason to stop: it is reconstructed as -1.
+        # Noise far below zero is accepted: it is reconstructed as -1.
         if high > 1 + ROUNDING:
             raise UsageError(
                 f"an autoencoder's tanh makes values from -1 to 1, and these images reach {high:.3g}: "
@@ -57,5 +60,5 @@ class Autoencoder(Method, Scorer, Reconstructor):
         return self.decoder(self.project(self.backbone(images)))
 
     def score(self, images: Tensor) -> Tensor:
-        """The mean squared error of each image's reconstruction: (n,)."""
+        """Return the mean squared reconstruction error (n,) of each image."""
         return (self.reconstruct(images) - images).square().flatten(1).mean(1)

@@ -1,7 +1,8 @@
-"""DCAE, DeepLense's deep convolutional autoencoder (Alexander et al. 2020, https://arxiv.org/abs/2008.12731).
+"""DCAE: DeepLense's deep convolutional autoencoder.
 
-The authors' package (unsupervised-lensing 0.1.2) scores images with the batch norm still in training, so that a score
-depends on the other images of its batch; here it goes by the statistics of the training.
+The paper is Alexander et al. 2020 (https://arxiv.org/abs/2008.12731). The authors' package (unsupervised-lensing 0.1.2)
+scores images with batch norm in training mode, so that a score depends on the other images of its batch. Here batch
+norm uses the statistics of the training.
 """
 
 from __future__ import annotations
@@ -20,11 +21,11 @@ from lenskit_deeplense.one_cycle import OneCycle
 
 
 class DCAE(OneCycle, Autoencoder):
-    """DCAE: images through a narrow layer and back, by least squares.
+    """DCAE: reconstruct images through a narrow layer, by least squares.
 
     Args:
-        backbone: Network whose features an image is made anew from.
-        latent_dim: Length of the latent vector that stands between encoder and decoder (paper: 1000).
+        backbone: Encoder network, whose features give the latent vector.
+        latent_dim: Length of the latent vector between encoder and decoder (paper: 1000).
     """
 
     default_sections = MappingProxyType(

@@ -1,4 +1,4 @@
-"""The hidden layer of a restricted Boltzmann machine, as a network whose features are its units."""
+"""Backbone whose features are the hidden units of a restricted Boltzmann machine."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from lenskit.plugin import Backbone, at_most
 
 
 class RBMHidden(Backbone):
-    """A layer of sigmoid units, each of which sees all pixels: the features are the probabilities that they are on.
+    """One layer of sigmoid units that see all pixels.
+
+    The features are the probabilities that the units are on.
 
     Args:
         channels: Number of channels of the images.

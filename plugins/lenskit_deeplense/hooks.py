@@ -1,4 +1,4 @@
-"""What this plugin brings."""
+"""Simulators, pair strategies, methods, backbones and recipes of this plugin."""
 
 from lenskit.plugin import Component, hookimpl
 
@@ -19,7 +19,7 @@ def lenskit_simulators() -> list[Component]:
         Component(
             "deeplense-b",
             "lenskit_deeplense.simulators.deeplense:DeepLenseB",
-            "DeepLense's Model B: as Model A, with more that is drawn",
+            "DeepLense's Model B: as Model A, with more random parameters",
         ),
         Component(
             "deeplense-1",
@@ -45,7 +45,7 @@ def lenskit_pairs() -> list[Component]:
         Component(
             "substructure-fixed",
             "lenskit_deeplense.pairs:SubstructureFixed",
-            "Two images of the same lens and substructure with other source, light, PSF and noise",
+            "Two images of one lens and its substructure with different source, lens light, PSF and noise",
         )
     ]
 
@@ -57,7 +57,9 @@ def lenskit_methods() -> list[Component]:
         Component("vae", "lenskit_deeplense.vae:VAE", "DeepLense's variational autoencoder"),
         Component("aae", "lenskit_deeplense.aae:AAE", "DeepLense's adversarial autoencoder"),
         Component("rbm", "lenskit_deeplense.rbm:RBM", "DeepLense's restricted Boltzmann machine"),
-        Component("refit", "lenskit_deeplense.refit.method:Refit", "Residuals of a fitted macro model"),
+        Component(
+            "refit", "lenskit_deeplense.refit.method:Refit", "Chi-square of the residual of a fitted macro model"
+        ),
     ]
 
 
@@ -75,15 +77,15 @@ def lenskit_recipes() -> list[Component]:
         Component(
             f"deeplense-{model}-{method}",
             f"lenskit_deeplense:recipes/deeplense-{model}-{method}.toml",
-            f"DeepLense's {what} on its Model {model.upper()}",
+            f"DeepLense's {method_name} on its Model {model.upper()}",
         )
         for model in ("a", "b")
-        for method, what in (
+        for method, method_name in (
             ("aae", "adversarial autoencoder"),
             ("vae", "variational autoencoder"),
             ("dcae", "convolutional autoencoder"),
             ("rbm", "Boltzmann machine"),
-            ("resnet18", "upper line, a ResNet-18 with labels,"),
+            ("resnet18", "supervised upper bound, a ResNet-18 with labels,"),
         )
     ] + [
         Component(

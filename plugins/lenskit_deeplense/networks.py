@@ -1,7 +1,8 @@
-"""DeepLense's convolutions (Alexander et al. 2020, https://arxiv.org/abs/2008.12731), for images of any size.
+"""DeepLense's convolutional encoder and decoder, for images of any size.
 
-The paper has them for 150 x 150 pixels. What follows from that size there follows here from any: strides are those that
-bring an image nearest to 9 x 9, and the decoder's last two kernels what leads back to the image's own size.
+The paper (Alexander et al. 2020, https://arxiv.org/abs/2008.12731) defines them for 150 x 150 pixels. For other sizes
+the strides are those that bring the image nearest to 9 x 9, and the decoder's last two kernels are those that give the
+image's own size again.
 """
 
 from __future__ import annotations
@@ -20,18 +21,18 @@ MAP = 9
 """Height and width of the encoder's last layer in the paper."""
 
 SMALLEST = 3 * (KERNEL - 1) + 1 - 2 * 2
-"""Smallest height and width in pixels: three kernels leave one. The first two convolutions pad one on each side."""
+"""Smallest height and width in pixels: three kernels leave one pixel; two convolutions pad by one on each side."""
 
 STRIDES = (1, 2, 3, 4, 5)
-"""Larger ones would leave gaps between the decoder's kernels."""
+"""Allowed strides. Larger ones would leave gaps between the decoder's kernels."""
 
 
 @dataclass(frozen=True)
 class Shape:
-    """How images of one size pass through the three layers.
+    """Sizes and strides of the three layers for one image size.
 
     Attributes:
-        strides: Of the first and the second convolution; the third has none.
+        strides: Strides of the first and the second convolution; the third has stride 1.
         sizes: Height and width of the image and after each convolution.
     """
 
@@ -45,13 +46,15 @@ class Shape:
 
 
 def shape_for(size: int) -> Shape:
-    """The strides, equal or the first one larger, that end nearest to 9 x 9, as 3 and 3 do for 150 pixels.
+    """Return the strides that end nearest to 9 x 9, as 3 and 3 do for 150 pixels.
+
+    The two strides are equal, or the first is larger by one.
 
     Args:
         size: Height and width of the images in pixels.
 
     Raises:
-        UsageError: if the images are too small.
+        UsageError: The images are too small.
     """
     shapes = [_shape(size, (s, t)) for s in STRIDES for t in STRIDES if t in (s - 1, s)]
     fitting = [shape for shape in shapes if shape.sizes[-1] > 0]
@@ -70,10 +73,10 @@ def _shape(size: int, strides: tuple[int, int]) -> Shape:
 
 
 def _back(inside: int, outside: int, size: int, stride: int) -> nn.ConvTranspose2d:
-    """The transposed convolution that ends at `size`, where a convolution of that stride began.
+    """Return the transposed convolution that inverts a strided convolution's size.
 
-    Of the rows that the stride left over, up to two are output padding, and the kernel has the others: in the paper
-    this makes kernels of 7 and 6.
+    Its output has the size `size`. Of the rows that the stride left over, up to two are output padding and the others
+    enlarge the kernel. In the paper this gives kernels of 7 and 6.
     """
     left_over = (size + 2 - KERNEL) % stride
     padding = min(2, stride - 1)
@@ -81,12 +84,14 @@ def _back(inside: int, outside: int, size: int, stride: int) -> nn.ConvTranspose
 
 
 class DeepLenseConv(Backbone):
-    """Three convolutions of 16, 32 and 64 channels, flattened: 5184 features of images of 150 x 150 pixels.
+    """Three convolutions of 16, 32 and 64 channels, flattened.
+
+    Images of 150 x 150 pixels give 5184 features.
 
     Args:
         channels: Number of channels of the images.
         size: Height and width of the images in pixels, 15 or more.
-        last_relu: Whether a ReLU follows the third convolution, as it does the others (not so in `dcae`).
+        last_relu: Whether a ReLU follows the third convolution too (in `dcae` it does not).
 
     Raises:
         UsageError: The images are too small.
@@ -112,15 +117,15 @@ class DeepLenseConv(Backbone):
         return max(size, SMALLEST)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Images (n, channels, size, size) to features (n, `features`)."""
+        """Map images (n, channels, size, size) to features (n, `features`)."""
         return self.network(images)
 
 
 class Decoder(nn.Module):
-    """The way back: a linear layer and three transposed convolutions, the last with a tanh.
+    """Decoder: a linear layer and three transposed convolutions, the last with a tanh.
 
     Args:
-        latent_dim: Length of what images are made of.
+        latent_dim: Length of the latent vector.
         channels: Number of channels of the images.
         size: Height and width of the images in pixels, 15 or more.
 
@@ -144,5 +149,8 @@ class Decoder(nn.Module):
         )
 
     def forward(self, latent: Tensor) -> Tensor:
-        """Latents (n, latent_dim) to images (n, channels, size, size) with values from -1 to 1."""
+        """Map latent vectors (n, latent_dim) to images with values from -1 to 1.
+
+        The images have the shape (n, channels, size, size).
+        """
         return self.network(latent)

@@ -1,5 +1,7 @@
-"""The one-cycle policy (Smith & Topin 2018, https://arxiv.org/abs/1708.07120) as DeepLense's networks are trained with:
-that of torch's `OneCycleLR` with its defaults, here a function of the number of batches done.
+"""One-cycle policy of learning rate and momentum, as DeepLense uses it.
+
+The policy is from Smith & Topin 2018 (https://arxiv.org/abs/1708.07120). It is torch's `OneCycleLR` with its defaults,
+here as a function of the number of finished batches.
 """
 
 from __future__ import annotations
@@ -13,22 +15,22 @@ from annotated_types import Ge, Gt
 from lenskit.plugin import Backbone, Batch, Method, at_most
 
 RISE = 0.3
-"""Share of a run in which the learning rate rises."""
+"""Fraction of a run in which the learning rate rises."""
 
 START, END = 1 / 25, 1 / 25e4
-"""Learning rate at the start and at the end of a run, of the peak's."""
+"""Learning rate at the start and at the end of a run, divided by the peak."""
 
 BETA1, BETA1_AT_PEAK = 0.95, 0.85
-"""Adam's beta1 where the learning rate is small, and at its peak."""
+"""Adam's beta1 at the start and end of a run, and at the peak of the learning rate."""
 
 
 def one_cycle(done: int, total: int, peak: float) -> tuple[float, float]:
-    """The learning rate and Adam's beta1 for the batch after `done` of `total` batches.
+    """Return the learning rate and Adam's beta1 for a batch.
 
     Args:
-        done: Number of batches done, from 0 to `total` - 1.
-        total: Batches of the run, 1 or more.
-        peak: The largest learning rate.
+        done: Number of batches before this one, from 0 to `total` - 1.
+        total: Number of batches of the run, 1 or more.
+        peak: Largest learning rate.
     """
     top = RISE * total - 1
     if done <= top:
@@ -41,14 +43,14 @@ def one_cycle(done: int, total: int, peak: float) -> tuple[float, float]:
 
 
 class OneCycle(Method):
-    """A method whose weights are all changed by one Adam, along one cycle over the run.
+    """Base class of methods trained by one Adam optimiser with the one-cycle policy.
 
-    It stands first among the bases of a method: `class DCAE(OneCycle, Autoencoder)`. Its options become those of the
-    method, which passes `**options` on.
+    Put it first among the base classes of a method: `class DCAE(OneCycle, Autoencoder)`. Its options become options of
+    the method, which must pass on `**options`.
 
     Args:
         backbone: Network whose features are learned.
-        lr: Learning rate of Adam at its peak, 0.3 of the way through the run (authors' code: 2e-3).
+        lr: Learning rate of Adam at its peak, which is at 0.3 of the run (authors' code: 2e-3).
         weight_decay: Weight decay of Adam, as L2 regularisation of all weights (authors' code: 1e-5).
     """
 
@@ -73,7 +75,7 @@ class OneCycle(Method):
         return one_cycle(batches, self.budget.batches, group["peak_lr"])[0]
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
-        """Sets beta1, as the runner sets the learning rate."""
+        """Set Adam's beta1. The runner sets the learning rate."""
         beta1 = one_cycle(self.batches, self.budget.batches, self.lr)[1]
         optimizer: Any = self.optimizers(use_pl_optimizer=False)
         for group in optimizer.param_groups:

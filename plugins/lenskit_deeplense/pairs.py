@@ -1,4 +1,4 @@
-"""Pairs that share a lens with its substructure."""
+"""Pair strategy whose views share a lens and its substructure."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ from lenskit.plugin import PairStrategy
 
 
 class SubstructureFixed(PairStrategy):
-    """Two images of the same lens and the same substructure with another source, lens light, PSF and noise.
+    """Two images of one lens and its substructure; all else differs.
 
-    It is LenSiam's pair (https://openreview.net/forum?id=xww53DuKJO) for simulators whose group `substructure` is drawn
-    apart from the group `lens`. Both groups are shared, so the representation can keep the class of substructure. The
-    pair `lens-fixed` draws another class for each image.
+    Source, lens light, PSF and noise are drawn separately for each image. It is LenSiam's pair
+    (https://openreview.net/forum?id=xww53DuKJO) for simulators that draw the group `substructure` separately from the
+    group `lens`. Both groups are shared, so the representation can keep the class of substructure. The pair strategy
+    `lens-fixed` draws another class for each image.
     """
 
     draws = 2

@@ -1,11 +1,12 @@
-"""DeepLense's restricted Boltzmann machine (Alexander et al. 2020, https://arxiv.org/abs/2008.12731).
+"""RBM: DeepLense's restricted Boltzmann machine (Alexander et al. 2020).
 
-"The authors' code" is their package unsupervised-lensing 0.1.2; "Hinton" his practical guide to training these
-(https://www.cs.toronto.edu/~hinton/absps/guideTR.pdf), "Cho" the Gaussian one of Cho et al. 2011
-(https://doi.org/10.1007/978-3-642-21735-7_2), here in units of the images instead of their noise.
+The paper is https://arxiv.org/abs/2008.12731; "the authors' code" is its package unsupervised-lensing 0.1.2. "Hinton"
+is Hinton's practical guide to training (https://www.cs.toronto.edu/~hinton/absps/guideTR.pdf). "Cho" is the Gaussian
+machine of Cho et al. 2011 (https://doi.org/10.1007/978-3-642-21735-7_2), here in the images' unit instead of units of
+their noise.
 
-Pixels v and hidden units h of 0 and 1 have the energy E(v, h) = V(v) - h.(W v + c), with V(v) = -b.v for Bernoulli
-pixels and V(v) = |v - b|^2 / (2 sigma^2) for Gaussian ones.
+Pixels v and binary hidden units h (0 or 1) have the energy E(v, h) = V(v) - h.(W v + c). Here V(v) = -b.v for Bernoulli
+pixels and V(v) = |v - b|^2 / (2 sigma^2) for Gaussian pixels.
 """
 
 from __future__ import annotations
@@ -23,27 +24,28 @@ from lenskit_deeplense.hidden import RBMHidden
 from lenskit_deeplense.one_cycle import OneCycle
 
 ROUNDING = 1e-4
-"""How far beyond 0 and 1 a Bernoulli pixel may be."""
+"""Largest distance of a Bernoulli pixel from the range 0 to 1 that is accepted as rounding."""
 
 
 class RBM(OneCycle, Scorer, Reconstructor):
-    """An RBM, by contrastive divergence: images shall be likelier than what a few steps of sampling make of them.
+    """RBM: a restricted Boltzmann machine, trained by contrastive divergence.
 
-    The score of an image is the mean squared error of its reconstruction by way of the hidden units.
+    Training makes images more probable than samples that start from them. The anomaly score of an image is the mean
+    squared error of its reconstruction from the hidden units.
 
     Args:
-        backbone: Its hidden layer: `rbm-hidden`.
-        visible: What pixels are: `bernoulli`, the probability of being bright, from 0 to 1 (authors' code); or
-            `gaussian`, any real values.
-        sigma: Standard deviation of Gaussian pixels about what the hidden units say, in the images' unit.
-        k: Steps of sampling, there and back, that make the image to compare with (authors' code: 1).
-        init_std: Standard deviation of all weights and biases at the start; if not given, 1 for Bernoulli pixels
-            (authors' code) and 0.01 for Gaussian ones (Hinton, Sec. 8).
-        reconstruction: `mean`, without chance: each layer says how likely the other is; or `sample`: both layers are
-            drawn, so that Bernoulli pixels come out as 0 or 1 (authors' code). The draws are the same for each image.
+        backbone: Hidden layer of the machine: `rbm-hidden`.
+        visible: Model of the pixels: `bernoulli`, where a pixel from 0 to 1 is the probability of being bright
+            (authors' code), or `gaussian`, for any real values.
+        sigma: Standard deviation of Gaussian pixels about their mean given the hidden units, in the images' unit.
+        k: Number of Gibbs sampling steps that make the image to compare with (authors' code: 1).
+        init_std: Standard deviation of the initial weights and biases; by default 1 for Bernoulli pixels (authors'
+            code) and 0.01 for Gaussian pixels (Hinton, Sec. 8).
+        reconstruction: `mean` passes the expected values from layer to layer, without random numbers. `sample` draws
+            both layers, so that Bernoulli pixels become 0 or 1 (authors' code); all images get the same random numbers.
 
     Raises:
-        UsageError: The backbone is another, or Bernoulli pixels are not from 0 to 1.
+        UsageError: The backbone is not `rbm-hidden`, or Bernoulli pixels are not from 0 to 1.
     """
 
     views = 1
@@ -51,7 +53,7 @@ class RBM(OneCycle, Scorer, Reconstructor):
     default_sections = MappingProxyType({
         "pairs": {"name": "single"},
         "backbone": {"name": "rbm-hidden"},
-        # The paper's images are from 0 to 1 as they are. Those with noise about zero are not, until they are stretched.
+        # The paper's images lie between 0 and 1. Images with noise about zero do so only after a stretch.
         "input": {"stretch": "zscale", "normalise": "peak"},
     })  # fmt: skip
 
@@ -79,9 +81,9 @@ class RBM(OneCycle, Scorer, Reconstructor):
             nn.init.normal_(parameter, std=std)
 
     def step(self, batch: Batch) -> dict[str, Tensor]:
-        """The difference of the free energies of the images and of what sampling makes of them (CD-k)."""
+        """Return the difference of the free energies of images and samples (CD-k)."""
         v = batch.views[0].flatten(1)
-        # These are differences of large numbers, which half precision has not.
+        # Half precision is too coarse for differences of large numbers.
         with torch.autocast(v.device.type, enabled=False):
             v = v.to(self.bias.dtype)
             with torch.no_grad():
@@ -93,40 +95,40 @@ class RBM(OneCycle, Scorer, Reconstructor):
                     sampled = self.draw(self.hidden(sampled), rng, f"{step}/")
                 both = torch.cat([v, sampled])
                 hidden_inputs = torch.cat([inputs, self.backbone.layer(sampled)])
-            # The gradients of both at once: a matrix of all weights is made, instead of two and their sum.
+            # One pass for both halves makes a single gradient matrix of the weights, instead of two and their sum.
             inputs = Known.apply(both, hidden_inputs, self.backbone.layer.weight, self.backbone.layer.bias)
             energy, of_sampled = self._free_energy(both, inputs).chunk(2)
             loss = (energy - of_sampled).mean()
         return {"loss": loss, "embedding": features}
 
     def free_energy(self, v: Tensor) -> Tensor:
-        """F(v) = -log sum_h exp(-E(v, h)) of pixels (n, visible): (n,)."""
+        """Return F(v) = -log sum_h exp(-E(v, h)), (n,), of pixels (n, visible)."""
         return self._free_energy(v, self.backbone.layer(v))
 
     def _free_energy(self, v: Tensor, inputs: Tensor) -> Tensor:
-        """The same, given what goes into the hidden units (n, hidden)."""
+        """Return the free energy, given the inputs (n, hidden) of the hidden units."""
         visible = (v - self.bias).square().sum(1) / (2 * self.sigma**2) if self.gaussian else -(v @ self.bias)
         return visible - F.softplus(inputs).sum(1)
 
     def hidden(self, v: Tensor) -> Tensor:
-        """The probabilities (n, hidden) of the hidden units, given pixels (n, visible)."""
+        """Return the hidden units' probabilities (n, hidden), given pixels (n, visible)."""
         return self.backbone(v)
 
     def pixels(self, h: Tensor) -> Tensor:
-        """The means (n, visible) of the pixels, given hidden units (n, hidden)."""
+        """Return the pixels' means (n, visible), given hidden units (n, hidden)."""
         if self.gaussian:
             return self.bias + self.sigma**2 * (h @ self.backbone.layer.weight)
         return (self.bias + h @ self.backbone.layer.weight).sigmoid()
 
     def draw(self, hidden: Tensor, rng: KeyedGenerator, names: str = "") -> Tensor:
-        """Pixels (n, visible), drawn given hidden units that are drawn themselves.
+        """Draw hidden units, and then pixels (n, visible) given these.
 
         Args:
             hidden: Probabilities (n, hidden) of the hidden units.
-            rng: Numbers of n images, or of one that serve all.
-            names: What the names of these numbers begin with.
+            rng: Generator for n images, or for one image, whose numbers all images then share.
+            names: Prefix of the names of the random numbers.
         """
-        # Noise rather than uniform numbers, because it is several times cheaper.
+        # Normal instead of uniform numbers, because they are several times cheaper.
         on = torch.special.ndtr(rng.noise(f"{names}hidden", self.backbone.features)) < hidden
         means, noise = self.pixels(on.to(hidden.dtype)), rng.noise(f"{names}visible", self.backbone.visible)
         if self.gaussian:
@@ -154,8 +156,8 @@ class RBM(OneCycle, Scorer, Reconstructor):
             return
         remedy = "method.visible=gaussian takes any values"
         remedy += (
-            ", and input.stretch=zscale cuts off what is below, such as noise" if low < -ROUNDING
-            else ", and input.normalise=peak makes the largest one"
+            ", and input.stretch=zscale sets low values such as noise to 0" if low < -ROUNDING
+            else ", and input.normalise=peak makes the largest value 1"
         )  # fmt: skip
         raise UsageError(
             f"method 'rbm' takes pixels from 0 to 1 as probabilities, and these go from {low:.3g} to {high:.3g}: train "
@@ -164,8 +166,10 @@ class RBM(OneCycle, Scorer, Reconstructor):
 
 
 class Known(torch.autograd.Function):
-    """A linear layer whose outputs are known already: `apply(x, outputs, weight, bias)` are the outputs, with the
-    gradients of its weights."""
+    """Linear layer whose outputs are already known.
+
+    `apply(x, outputs, weight, bias)` returns the outputs, with gradients for the weight and the bias.
+    """
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, outputs: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
@@ -175,6 +179,6 @@ class Known(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> Any:
         (x,) = ctx.saved_tensors
-        # Subnormal numbers, as a sigmoid near 0 gives, make the product three times slower on a CPU.
+        # Subnormal numbers, which a sigmoid near 0 returns, make the product three times slower on a CPU.
         gradient = gradient.masked_fill(gradient.abs() < torch.finfo(gradient.dtype).tiny, 0)
         return None, None, gradient.mT @ x, gradient.sum(0)

@@ -1,8 +1,8 @@
-"""VAE, DeepLense's variational autoencoder (Alexander et al. 2020, https://arxiv.org/abs/2008.12731).
+"""VAE: DeepLense's variational autoencoder.
 
-The authors' package (unsupervised-lensing 0.1.2) sums the divergence over the batch, too, so that its beta is ours
-divided by the number of an image's values and by that of a batch's images; its default is 0 as ours is. It draws the
-latents of a reconstruction, where ours has the mean.
+The paper is Alexander et al. 2020 (https://arxiv.org/abs/2008.12731). The authors' package (unsupervised-lensing 0.1.2)
+also sums the divergence over the batch. So its beta is this beta, divided by the number of values of an image and by
+the batch size; both defaults are 0. The package reconstructs from a random latent vector; here the mean is used.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ from lenskit_deeplense.one_cycle import OneCycle
 
 
 class VAE(OneCycle, Autoencoder):
-    """VAE: images through a latent vector with noise of its own, and back, by least squares.
+    """VAE: reconstruct images from random latent vectors, by least squares.
 
-    The loss is the mean squared error of an image's N values, plus beta / N times the divergence of its latents from a
-    standard normal (summed over the latents, mean over the batch). So beta is that of beta-VAE
-    (https://openreview.net/forum?id=Sy2fzU9gl), whose reconstruction error is summed over the values: with 1, the loss
-    times N is the negative evidence bound of a decoder with a variance of 1/2.
+    The loss is the mean squared error of an image's N values plus beta / N times the divergence of its latent
+    distribution from a standard normal (summed over the latents, averaged over the batch). So beta is that of beta-VAE
+    (https://openreview.net/forum?id=Sy2fzU9gl), whose reconstruction error is summed over the values. With beta = 1,
+    the loss times N is the negative evidence lower bound for a decoder with a variance of 1/2.
 
     Args:
-        backbone: Network whose features an image is made anew from.
+        backbone: Encoder network, whose features give the latent distribution.
         latent_dim: Length of the latent vector (paper: 1000).
-        beta: Weight of the divergence (authors' package: 0, with which nothing but the error is learned from).
+        beta: Weight of the divergence (authors' package: 0, where the loss is the reconstruction error alone).
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class VAE(OneCycle, Autoencoder):
         self.decoder = Decoder(latent_dim, backbone.channels, backbone.size)
 
     def project(self, features: Tensor) -> Tensor:
-        """The mean of the latents."""
+        """Return the mean latent vector (n, latent_dim) of features."""
         return self.mean(features)
 
     def step(self, batch: Batch) -> dict[str, Tensor]:
@@ -59,7 +59,7 @@ class VAE(OneCycle, Autoencoder):
         noise = self.rng(batch, "latent").noise("noise", mean.shape[1]).to(mean.dtype)
         error = F.mse_loss(self.decoder(mean + (log_variance / 2).exp() * noise), images)
         divergence = kl_divergence(mean, log_variance).mean()
-        # A divergence of infinity, which a beta of 0 allows, would not be 0 times anything.
+        # With beta = 0 the divergence may be infinite, and 0 times infinity is NaN.
         loss = error + self.beta / images[0].numel() * divergence if self.beta else error
         return {
             "loss": loss,
@@ -70,15 +70,15 @@ class VAE(OneCycle, Autoencoder):
 
 
 def kl_divergence(mean: Tensor, log_variance: Tensor) -> Tensor:
-    """The Kullback-Leibler divergence from a standard normal, in nats.
+    """Return the Kullback-Leibler divergence from a standard normal, in nats.
 
     Args:
-        mean: (n, d).
-        log_variance: (n, d), of independent normals.
+        mean: Means (n, d) of independent normal distributions.
+        log_variance: Logarithms (n, d) of their variances.
 
     Returns:
-        (n,), in single precision at least.
+        (n,), at least in single precision.
     """
     mean, log_variance = (x.to(torch.promote_types(x.dtype, torch.float32)) for x in (mean, log_variance))
-    # expm1: near the prior the difference of two large parts would be left.
+    # expm1 avoids the difference of two almost equal numbers near the prior.
     return (mean.square() + log_variance.expm1() - log_variance).sum(1) / 2

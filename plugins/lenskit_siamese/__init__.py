@@ -1,1 +1,1 @@
-"""Siamese methods (SimSiam) and the pair strategies that go with images as such."""
+"""Self-supervised methods, and pair strategies that augment single images."""

@@ -1,8 +1,10 @@
-"""Augmentations of whole batches on their device, with parameters of their own for every image.
+"""Augmentations of image batches with separate parameters for each image.
 
-The operations are torchvision's, image by image, but in floating point throughout, for any number of channels, and
-never clamped: images of lenses have negative pixels. Random numbers are arguments, so that they can belong to an
-address; neutral arguments (the whole image, a factor of 1, a standard deviation of 0) leave an image as it is.
+Images stay on their device. The operations follow torchvision's, with three differences. They compute in floating
+point, they take any number of channels, and they never clamp, because images of lenses have negative pixels.
+
+Random numbers are arguments, so that the caller can derive them from the address of a lens. Neutral arguments (the
+whole image, a factor of 1, a standard deviation of 0) leave an image unchanged.
 """
 
 from __future__ import annotations
@@ -16,20 +18,22 @@ def random_crops(
     size: tuple[int, int], scale: tuple[float, float], ratio: tuple[float, float],
     *, area: Tensor, aspect: Tensor, top: Tensor, left: Tensor,
 ) -> Tensor:  # fmt: skip
-    """Places of random crops by the rule of torchvision's `RandomResizedCrop`: the first of several attempts whose
-    crop is not larger than the image, else the largest central one whose aspect ratio is allowed.
+    """Return the positions and sizes of random crops.
+
+    The rule is that of torchvision's `RandomResizedCrop`. The first attempt whose crop fits into the image is used. If
+    none fits, it is the largest central crop with an allowed aspect ratio.
 
     Args:
         size: Height and width of the images in pixels.
-        scale: Smallest and largest area, as a fraction of the image's.
+        scale: Smallest and largest area, as a fraction of the image's area.
         ratio: Smallest and largest ratio of width to height.
         area: (n, attempts) uniform numbers between 0 and 1, for the area.
-        aspect: (n, attempts) such numbers for the aspect ratio, which is uniform in its logarithm.
-        top: (n,) such numbers for the vertical place.
-        left: (n,) such numbers for the horizontal place.
+        aspect: (n, attempts) uniform numbers between 0 and 1, for the aspect ratio, which is log-uniform.
+        top: (n,) uniform numbers between 0 and 1, for the vertical position.
+        left: (n,) uniform numbers between 0 and 1, for the horizontal position.
 
     Returns:
-        (n, 4) whole numbers: top, left, height and width in pixels.
+        (n, 4) integers: top, left, height and width in pixels.
     """
     rows, columns = size
     # In double precision, so that rounding to whole pixels does not depend on the device.
@@ -50,15 +54,15 @@ def random_crops(
 
 
 def resized_crop(images: Tensor, crops: Tensor, flip: Tensor | None = None) -> Tensor:
-    """Cuts out a part of each image, enlarges it to the image's size by bilinear interpolation and may mirror it.
+    """Crop each image, enlarge the crop to the image's size and mirror it if asked.
 
-    Agrees with torchvision's `resized_crop`, whose antialiasing has nothing to do when a crop is enlarged, followed
-    by `horizontal_flip`.
+    The interpolation is bilinear. The result agrees with torchvision's `resized_crop` followed by `horizontal_flip`:
+    torchvision's antialiasing has no effect when a crop is enlarged.
 
     Args:
         images: (n, channels, height, width).
         crops: (n, 4) top, left, height and width in pixels.
-        flip: (n,) bool, whether left and right change places; nothing for none.
+        flip: (n,) bool, whether to swap left and right. None mirrors no image.
     """
     rows, columns = images.shape[-2:]
     top, left, height, width = crops.to(images.dtype).T
@@ -72,18 +76,20 @@ def resized_crop(images: Tensor, crops: Tensor, flip: Tensor | None = None) -> T
 
 
 def _positions(size: int, start: Tensor, length: Tensor) -> Tensor:
-    """Where `size` output pixels lie in the input, in pixels along one axis: (n, size). Clamped to the crop, so that
-    nothing beyond its edge is mixed in."""
+    """Return the positions (n, size) of output pixels in the input along one axis.
+
+    The unit is a pixel of the input. Positions are clamped to the crop, so that pixels outside it do not contribute.
+    """
     centre = torch.arange(size, dtype=start.dtype, device=start.device) + 0.5
     offset = centre * (length[:, None] / size) - 0.5
     return start[:, None] + torch.minimum(offset.clamp(min=0), length[:, None] - 1)
 
 
 def jitter(images: Tensor, brightness: Tensor, contrast: Tensor) -> Tensor:
-    """Multiplies images, then stretches them about their mean over pixels and channels.
+    """Multiply images by a factor, then change their contrast about their mean.
 
-    torchvision's `adjust_brightness` and `adjust_contrast` without their clamping, which makes their order irrelevant;
-    the mean is over the bands where torchvision takes the luminance of red, green and blue.
+    The operations are torchvision's `adjust_brightness` and `adjust_contrast` without clamping, so their order does not
+    matter. The mean is over pixels and channels, where torchvision uses the luminance of red, green and blue.
 
     Args:
         images: (n, channels, height, width).
@@ -96,19 +102,21 @@ def jitter(images: Tensor, brightness: Tensor, contrast: Tensor) -> Tensor:
 
 
 def gaussian_blur(images: Tensor, sigma: Tensor, radius: int) -> Tensor:
-    """Convolves each image with a Gaussian of its own, reflecting at the borders as torchvision's `gaussian_blur`.
+    """Convolve each image with a Gaussian of its own width.
+
+    Borders are reflected, as in torchvision's `gaussian_blur`.
 
     Args:
         images: (n, channels, height, width).
-        sigma: (n,) standard deviations in pixels; 0 leaves the image as it is.
+        sigma: (n,) standard deviations in pixels; 0 leaves the image unchanged.
         radius: The kernel spans 2 `radius` + 1 pixels.
     """
     n, channels, rows, _ = images.shape
     offset = torch.arange(-radius, radius + 1, dtype=images.dtype, device=images.device)
-    # Below some hundredths of a pixel the kernel is exactly a delta function.
+    # The clamp avoids a division by zero; with so narrow a Gaussian the kernel is exactly a delta function.
     kernel = torch.softmax(-0.5 * (offset / sigma.clamp(min=1e-3)[:, None]) ** 2, dim=1)
     kernel = kernel.repeat_interleave(channels, dim=0)[:, None, :, None]
-    # One group an image and channel, because every image has its own kernel.
+    # One group per image and channel, because every image has its own kernel.
     padded = F.pad(images, (radius,) * 4, mode="reflect").reshape(1, n * channels, rows + 2 * radius, -1)
     blurred = F.conv2d(F.conv2d(padded, kernel, groups=n * channels), kernel.mT, groups=n * channels)
     return blurred.reshape(images.shape)

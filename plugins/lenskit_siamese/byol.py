@@ -1,6 +1,7 @@
-"""BYOL (Grill et al. 2020, https://arxiv.org/abs/2006.07733): an online network predicts a slowly following target.
+"""BYOL: a network predicts its own moving average (Grill et al. 2020).
 
-"The paper" below is that one, "the authors' code" https://github.com/google-deepmind/deepmind-research/tree/master/byol.
+"The paper" is https://arxiv.org/abs/2006.07733; "the authors' code" is
+https://github.com/google-deepmind/deepmind-research/tree/master/byol.
 """
 
 from __future__ import annotations
@@ -23,14 +24,17 @@ Width = Annotated[int, Gt(0), at_most(10**6)]
 
 
 class BYOL(Method):
-    """BYOL: the features of one view predict those that a moving average of the network has of the other.
+    """BYOL: predict the moving-average network's projection of the other view.
+
+    The online network is trained; the target network is its moving average.
 
     Args:
         backbone: Network whose features are learned.
         projection_dim: Length of the projections that are compared (paper, Sec. 3.3: 256).
         hidden_dim: Width of the hidden layer of projector and predictor (paper: 4096).
-        momentum: How slowly the target follows, at first; it rises to 1 with a cosine over the run, when the target
-            stands still (paper: 0.996, for 1000 epochs; authors' code: 0.99 for 300 and 100, 0.97 for 40).
+        momentum: Momentum of the target network at the start. It rises to 1 along a cosine over the run, and at 1 the
+            target no longer changes (paper: 0.996 for 1000 epochs; authors' code: 0.99 for 300 and 100 epochs, 0.97
+            for 40).
     """
 
     views = 2
@@ -50,35 +54,42 @@ class BYOL(Method):
         super().__init__(backbone)
         self.projector = BYOLProjectionHead(backbone.features, hidden_dim, projection_dim)
         self.predictor = BYOLPredictionHead(projection_dim, hidden_dim, projection_dim)
-        # A copy, where the authors' code draws other weights; they saw no difference.
+        # The target starts as a copy. In the authors' code it starts from other weights; they saw no difference.
         self.target = nn.ModuleList([deepcopy(self.backbone), deepcopy(self.projector)])
         deactivate_requires_grad(self.target)
         self.criterion = NegativeCosineSimilarity()
         self.momentum = momentum
 
     def project(self, features: Tensor) -> Tensor:
-        """See `Method.project`."""
+        """Return the projections (n, projection_dim) of features."""
         return self.projector(features)
 
     def step(self, batch: Batch) -> dict[str, Tensor]:
-        """The squared distance of normalised prediction and target, 2 - 2 cos, of either view (paper, Eq. 2)."""
+        """Return the squared distance of prediction and target, summed over the views.
+
+        Both have unit length, so that the distance is 2 - 2 cos (paper, Eq. 2).
+        """
         features = [self.backbone(view) for view in batch.views]
         z1, z2 = (self.project(f) for f in features)
         with torch.no_grad():
             backbone, projector = self.target
             target1, target2 = (projector(backbone(view)) for view in batch.views)
-        # The criterion is -cos.
+        # The criterion returns -cos.
         loss = 4 + 2 * (self.criterion(self.predictor(z1), target2) + self.criterion(self.predictor(z2), target1))
         return {"loss": loss, "embedding": features[0].detach(), "projection": z1.detach()}
 
     def target_momentum(self, batches: int) -> float:
-        """How much of the target stays after the batch that comes after `batches` batches (paper, Sec. 3.3):
-        1 - (1 - momentum) (cos(pi k / K) + 1) / 2."""
+        """Return the target's momentum for the batch after `batches` batches.
+
+        It is 1 - (1 - momentum) (cos(pi k / K) + 1) / 2 (paper, Sec. 3.3).
+        """
         return cosine_schedule(batches, self.budget.batches + 1, self.momentum, 1.0)
 
     def after_update(self) -> None:
-        """The target's weights follow the online network's. The statistics of its batch norms are its own, of what it
-        has seen, as in the authors' code."""
+        """Move the target's weights towards the online network's.
+
+        The target keeps batch norm statistics of its own inputs, as in the authors' code.
+        """
         momentum = self.target_momentum(self.batches)
         for online, target in zip((self.backbone, self.projector), self.target, strict=True):
             update_momentum(online, target, momentum)

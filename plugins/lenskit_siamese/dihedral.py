@@ -1,4 +1,4 @@
-"""Turns by quarters and mirror images: the eight ways in which a square lies on a square."""
+"""Rotations by quarter turns and reflections: the eight symmetries of a square."""
 
 from __future__ import annotations
 
@@ -15,17 +15,20 @@ How = Literal["alike", "independently", "no"]
 
 
 class Dihedral(Transform):
-    """Each view is turned by 0, 90, 180 or 270 degrees and mirrored or not, each as likely as the others.
+    """Rotate each view by 0, 90, 180 or 270 degrees and mirror it at random.
 
-    No pixel is interpolated, and the recorded parameters turn with the image: centres and positions as vectors,
-    ellipticities, shears and position angles by twice the angle (docs/pairs.md has the formulae).
+    All orientations are equally probable. No pixel is interpolated. The recorded parameters are transformed with the
+    image: centres and positions as vectors; ellipticities, shears and position angles by twice the angle (docs/pairs.md
+    has the formulae).
 
-    What is done to the views of a lens independently, they do not share, and is not learned: which way a lens lies,
-    while theta_E, gamma and |e| stay. What is done to them alike they share: it only makes eight lenses of one.
+    With `independently`, the views of a lens have different orientations. A network then does not learn the
+    orientation of a lens, but still learns theta_E, gamma and |e|. With `alike`, the views share one orientation. This
+    only augments the data: each lens appears in eight orientations.
 
     Args:
-        turn: Whether the views of a lens are turned, and then alike or each on its own.
-        mirror: Whether they are mirrored, likewise.
+        turn: Whether to rotate the views: `alike` gives the views of a lens the same rotation, `independently` gives
+            each view its own, `no` rotates none.
+        mirror: Whether to mirror the views, with the same three choices.
     """
 
     def __init__(self, *, turn: How = "independently", mirror: How = "independently") -> None:
@@ -37,13 +40,13 @@ class Dihedral(Transform):
         if self.turn != "no" and height != width:
             raise UsageError(
                 f"images of {height} x {width} pixels cannot be turned by a quarter: "
-                "make them square, --set input.size=N, or turn them not at all, turn=no"
+                "make them square with --set input.size=N, or do not turn them: turn=no"
             )
 
     def transform(
         self, images: Tensor, parameters: dict[str, Tensor], rng: KeyedGenerator
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Turns and mirrors each view."""
+        """Rotate and mirror each view."""
         views = images.shape[1]
         quarters = _drawn(rng, "turn", 4, views, self.turn)
         mirrored = _drawn(rng, "mirror", 2, views, self.mirror) == 1
@@ -51,7 +54,7 @@ class Dihedral(Transform):
 
 
 def _drawn(rng: KeyedGenerator, name: str, count: int, views: int, how: How) -> Tensor:
-    """Whole numbers below `count`: (n, views)."""
+    """Return random integers (n, views) from 0 to `count` - 1."""
     if how == "no":
         return torch.zeros(rng.n, views, dtype=torch.int64, device=rng.device)
     numbers = [rng.integers(f"{name}/{view if how == 'independently' else 0}", count) for view in range(views)]

@@ -1,7 +1,8 @@
-"""LeJEPA (Balestriero & LeCun 2025, https://arxiv.org/abs/2511.08544): views agree, and embeddings are Gaussian.
+"""LeJEPA: views agree, and embeddings are Gaussian (Balestriero & LeCun 2025).
 
-No teacher, no stop-gradient, no predictor. "The authors' code" is https://github.com/rbalestr-lab/lejepa. It departs
-from both in the views: these are the pair strategy's, a plain pair, and not two large and six small crops.
+"The paper" is https://arxiv.org/abs/2511.08544; "the authors' code" is https://github.com/rbalestr-lab/lejepa. The
+method has no teacher, no stop-gradient and no predictor. It differs from both in the views: here they are the pair
+strategy's two views, there two large and six small crops.
 """
 
 from __future__ import annotations
@@ -24,24 +25,26 @@ Width = Annotated[int, Gt(0), at_most(10**6)]
 
 
 class LeJEPA(Method):
-    """LeJEPA: projections of a pair agree, and those of a batch are spread as an isotropic Gaussian (SIGReg).
+    """LeJEPA: make a pair's projections agree and a batch's projections Gaussian.
+
+    The regulariser SIGReg compares the projections of a batch with an isotropic Gaussian.
 
     Args:
         backbone: Network whose features are learned.
-        sigreg: Weight of SIGReg in the loss, the one trade-off there is; the pair's agreement has the rest (authors'
-            code: 0.05, its minimal example 0.02; paper: anything from 0.01 to 0.1).
-        slices: Directions along which a batch of projections is compared with a Gaussian, drawn anew for every batch
-            (authors' code: 1024).
-        knots: Frequencies at which their characteristic functions are compared (authors' code: 17).
-        largest_frequency: The largest of these (authors' minimal example: 3).
+        sigreg: Weight of SIGReg in the loss; the agreement of the pair has the weight 1 - `sigreg` (authors' code:
+            0.05, its minimal example 0.02; paper: anything from 0.01 to 0.1).
+        slices: Number of directions along which a batch of projections is compared with a Gaussian. They are drawn
+            again for every batch (authors' code: 1024).
+        knots: Number of frequencies at which the characteristic functions are compared (authors' code: 17).
+        largest_frequency: Largest of these frequencies (authors' minimal example: 3).
         projection_dim: Length of the projections (authors' minimal example: 16).
         hidden_dim: Width of the projector's two hidden layers (authors' minimal example: 2048).
     """
 
     views = 2
     judged_by = "probe"
-    # Authors' code ("GOTO hyperparameters"), which takes a weight decay of 5e-4 for ResNets. It names no batch and no
-    # warm-up: 256 and 1 epoch are those of its minimal example.
+    # Authors' code ("GOTO hyperparameters"), which uses a weight decay of 5e-4 for ResNets. It gives no batch size and
+    # no warm-up: 256 and 1 epoch are those of its minimal example.
     optimizer_defaults = MappingProxyType({"name": "adamw", "lr": 5e-4, "weight_decay": 0.05, "warmup_epochs": 1})
 
     def __init__(
@@ -62,21 +65,21 @@ class LeJEPA(Method):
             (hidden_dim, projection_dim, None, None),
         ])  # fmt: skip
         self.sigreg, self.slices, self.projection_dim = sigreg, slices, projection_dim
-        # lightly's gives the frequencies and their weights; its own directions come from the global generator, which
-        # differs from process to process.
+        # Only lightly's frequencies and weights are used. Its directions come from the global generator, which differs
+        # between processes.
         self.quadrature = SIGReg(knots=knots, t_max=largest_frequency, num_vectors=1)
 
     def project(self, features: Tensor) -> Tensor:
-        """See `Method.project`."""
+        """Return the projections (n, projection_dim) of features."""
         return self.projector(features)
 
     def step(self, batch: Batch) -> dict[str, Tensor]:
-        """(1 - sigreg) x invariance + sigreg x SIGReg (paper, Sec. 5)."""
-        # All views at once, as in the authors' code, so that batch norm sees the statistics of all.
+        """Return (1 - sigreg) x invariance + sigreg x SIGReg (paper, Sec. 5)."""
+        # All views go through in one pass, as in the authors' code, so that they share batch norm statistics.
         features = self.backbone(torch.cat(batch.views))
         projected = self.project(features)
         with torch.autocast(features.device.type, enabled=False):
-            # At least in single precision, for sums over a batch.
+            # At least single precision, for sums over a batch.
             projections = projected.to(torch.promote_types(projected.dtype, torch.float32)).unflatten(0, (2, -1))
             invariance = lejepa_invariance_loss(all_proj=projections, global_proj=projections)
             directions = self.directions(projections.device).to(projections.dtype)
@@ -91,25 +94,29 @@ class LeJEPA(Method):
         }
 
     def directions(self, device: torch.device) -> Tensor:
-        """This batch's unit vectors, as columns (`projection_dim`, `slices`): the same in every process."""
+        """Return this batch's unit vectors (projection_dim, slices).
+
+        They are the same in every process.
+        """
         row = torch.arange(self.projection_dim, device=device)
         rng = KeyedGenerator(self.seed, "train", "method/directions", row, torch.full_like(row, self.batches))
         return F.normalize(rng.normal("direction", self.slices), dim=0)
 
 
 def sliced_distance(projections: Tensor, directions: Tensor, quadrature: SIGReg) -> Tensor:
-    """SIGReg: the mean over directions of the test of Epps and Pulley for a standard normal (paper, Sec. 4).
+    """Return SIGReg: the Epps-Pulley test of normality, averaged over directions.
 
-    It is the number of lenses times the integral of |phi(t) - exp(-t^2 / 2)|^2 exp(-t^2 / 2) over frequencies t, phi
-    being the characteristic function of the projections along a direction, of the batch over all processes.
+    The test is the number of lenses times the integral over frequencies t of
+    |phi(t) - exp(-t^2 / 2)|^2 exp(-t^2 / 2). Here phi is the characteristic function of the projections along a
+    direction, over the batch of all processes (paper, Sec. 4).
 
     Args:
-        projections: (views, n, d); views are compared one by one.
+        projections: (views, n, d); each view is tested by itself.
         directions: (d, slices) unit vectors.
         quadrature: Frequencies and weights.
 
     Returns:
-        A scalar. Its gradient is such that the mean over processes is the gradient for their whole batch.
+        A scalar. The mean of its gradient over processes is the gradient for the whole batch.
     """
     phase = (projections @ directions).unsqueeze(-1) * quadrature.t
     real, imaginary = phase.cos().mean(1), phase.sin().mean(1)

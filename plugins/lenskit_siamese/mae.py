@@ -1,8 +1,9 @@
-"""MAE, the masked autoencoder (He et al. 2022, https://arxiv.org/abs/2111.06377): most patches are predicted from few.
+"""MAE: a masked autoencoder that predicts most patches from few (He et al. 2022).
 
-"The paper" below is that one, "the authors' code" https://github.com/facebookresearch/mae. It departs from both in
-these: the encoder starts from the backbone's own weights and keeps its own (learned) position embeddings, so that
-pretrained ones can be continued from; and there is no random crop, for views belong to the pair strategy.
+"The paper" is https://arxiv.org/abs/2111.06377; "the authors' code" is https://github.com/facebookresearch/mae. There
+are two differences from both. The encoder starts from the backbone's own weights and keeps its own (learned) position
+embeddings, so that pretrained weights can be trained further. There is no random crop, because the pair strategy makes
+the views.
 """
 
 from __future__ import annotations
@@ -25,31 +26,31 @@ Width = Annotated[int, Gt(0), at_most(10**6)]
 
 
 VIT = "timm:vit_tiny_patch16_224"
-"""Backbone if none is named: the smallest ViT of plain patches."""
+"""Default backbone: the smallest ViT with plain patches."""
 
 
 class MAE(Method):
-    """MAE: a ViT sees a quarter of an image's patches, and a small decoder predicts the pixels of the others.
+    """MAE: a ViT sees a quarter of the patches; a decoder predicts the other pixels.
 
-    What it learns is embedded as by the backbone itself: the whole image goes through the ViT, and the features are
-    its class token, or the mean of its patches, whichever the model of timm takes. The decoder is thrown away.
+    An image is embedded by the backbone alone: the whole image goes through the ViT. The features are its class token
+    or the mean of its patches, as the timm model defines. The decoder is not used after training.
 
     Args:
         backbone: Network whose features are learned: a ViT of timm.
         mask_ratio: Share of the patches that are hidden (paper, Sec. 4.1: 0.75).
         normalize_target: Whether the pixels to predict are normalised patch by patch (paper, Table 1d: better).
-        decoder_dim: Width of the decoder, a multiple of 4 and of its heads (paper, Table 1b: 512).
-        decoder_depth: Blocks of the decoder (paper, Table 1a: 8).
-        decoder_heads: Attention heads of the decoder (authors' code: 16).
+        decoder_dim: Width of the decoder: a multiple of 4 and of `decoder_heads` (paper, Table 1b: 512).
+        decoder_depth: Number of blocks of the decoder (paper, Table 1a: 8).
+        decoder_heads: Number of attention heads of the decoder (authors' code: 16).
 
     Raises:
-        UsageError: The backbone is no ViT, the images are too few patches, or the decoder cannot be made.
+        UsageError: The backbone is not a ViT, the images have too few patches, or the decoder's width is not allowed.
     """
 
     views = 1
     judged_by = "probe"
     default_sections = MappingProxyType({"pairs": {"name": "single"}, "backbone": {"name": VIT}})
-    # Paper, App. A.1, Table 8, for a batch of 4096 whose rate is scaled from 256.
+    # Paper, App. A.1, Table 8, for a batch of 4096; the learning rate there is given for a batch of 256.
     optimizer_defaults = MappingProxyType(
         {"name": "adamw", "lr": 1.5e-4, "weight_decay": 0.05, "betas": (0.9, 0.95), "warmup_epochs": 40}
     )
@@ -82,18 +83,22 @@ class MAE(Method):
             patches, decoder_dim, decoder_depth, decoder_heads, num_prefix_tokens=self.prefix
         )
         self.predict_pixels = nn.Linear(decoder_dim, self.patch**2 * backbone.channels)
-        # Only a way through the backbone, so it is kept from being registered as a module of its own.
+        # The tuple keeps the wrapper of the backbone from being registered as a second module.
         unused = nn.Parameter(torch.zeros(1, 1, vit.embed_dim), requires_grad=False)
         self._through = (MaskedVisionTransformerTIMM(vit, unused, "skip", pos_embed_initialization="skip"),)
-        # A norm behind the mean of the patches, which some models have, sees nothing of the loss.
+        # Some models have a norm after the mean of the patches. The loss gives it no gradient.
         vit.fc_norm.requires_grad_(False)
 
+    @property
+    def masked_vit(self) -> MaskedVisionTransformerTIMM:
+        """The backbone's ViT, which can encode a part of the tokens."""
+        return self._through[0]
+
     def step(self, batch: Batch) -> dict[str, Tensor]:
-        """The mean squared error of the hidden patches' pixels (paper, Sec. 3)."""
+        """Return the mean squared error of the hidden patches' pixels (paper, Sec. 3)."""
         images = batch.views[0]
         seen, hidden = self.masks(batch)
-        (masked,) = self._through
-        tokens = masked.encode(images, idx_keep=seen)
+        tokens = self.masked_vit.encode(images, idx_keep=seen)
         embedded = self.embed_tokens(tokens)
         unknown = self.decoder.mask_token.to(embedded.dtype).expand(len(images), self.decoder.sequence_length, -1)
         decoded = self.decoder(set_at_index(unknown, seen, embedded))
@@ -102,12 +107,15 @@ class MAE(Method):
         if self.normalize_target:
             target = normalize_mean_var(target)
         loss = (predicted - target).square().mean()
-        embedding = masked.vit.forward_head(tokens.detach(), pre_logits=True)
+        embedding = self.masked_vit.vit.forward_head(tokens.detach(), pre_logits=True)
         return {"loss": loss, "embedding": embedding.detach()}
 
     def masks(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Each image's tokens that are seen, class token and the like included, and those that are hidden: (n, number)
-        each. They belong to the lenses, so they do not depend on how these are shared among processes."""
+        """Return the indices (n, number) of the visible and of the hidden tokens.
+
+        Prefix tokens such as the class token are always visible. The random numbers belong to the lenses, so the masks
+        do not depend on the distribution of lenses over processes.
+        """
         patches = self.decoder.num_patches
         order = self.rng(batch, "mask").uniform("order", patches).argsort(dim=1, stable=True) + self.prefix
         always = torch.arange(self.prefix, device=order.device).expand(len(order), -1)
@@ -115,10 +123,10 @@ class MAE(Method):
 
 
 def _vit(backbone: Backbone) -> VisionTransformer:
-    """The backbone's ViT.
+    """Return the backbone's ViT.
 
     Raises:
-        UsageError: if it has none, or one that is not plain patches and position embeddings.
+        UsageError: The backbone has no ViT, or its ViT does not have plain patches and position embeddings.
     """
     network = getattr(backbone, "network", None)
     instead = f"use --backbone {VIT}"

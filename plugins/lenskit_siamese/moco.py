@@ -1,7 +1,7 @@
-"""MoCo v2 (Chen et al. 2020, https://arxiv.org/abs/2003.04297): a query finds its key among a queue of earlier keys.
+"""MoCo v2: a query finds its key among a queue of earlier keys (Chen et al. 2020).
 
-"The paper" below is that one, "MoCo" the first of the name, https://arxiv.org/abs/1911.05722 (He et al. 2020), and "the
-authors' code" https://github.com/facebookresearch/moco.
+"The paper" is https://arxiv.org/abs/2003.04297; "MoCo" is the first version, https://arxiv.org/abs/1911.05722 (He et
+al. 2020); "the authors' code" is https://github.com/facebookresearch/moco.
 """
 
 from __future__ import annotations
@@ -29,29 +29,30 @@ Width = Annotated[int, Gt(0), at_most(10**6)]
 
 
 class MoCo(Method):
-    """MoCo v2: the query of one view finds the key of the other among those of many earlier lenses.
+    """MoCo v2: match one view's query with the other's key, against a queue of keys.
 
     Args:
         backbone: Network whose features are learned.
         projection_dim: Length of queries and keys (MoCo, Sec. 3.3: 128).
         hidden_dim: Width of the projector's hidden layer (paper, Sec. 3: 2048).
-        temperature: What similarities are divided by (paper, Sec. 3: 0.2).
-        momentum: How much of the key encoder stays at each batch (MoCo, Sec. 4.1: 0.999).
-        queue: Keys that are kept as negatives (MoCo, Sec. 4.1: 65536). Of stored lenses, take fewer than there are:
-            the key of a lens would otherwise be among its negatives.
-        shuffle: Parts that a process's keys are computed in, after a shuffle, where the backbone has batch norms, each
-            part with statistics of its own (MoCo, Sec. 3.3, which has 8 GPUs): those of a query and its key would
-            otherwise be of the same lenses, and betray the key. 1 for no such thing; a part has at least two lenses.
+        temperature: Divisor of the similarities (paper, Sec. 3: 0.2).
+        momentum: Momentum of the key encoder (MoCo, Sec. 4.1: 0.999).
+        queue: Number of earlier keys used as negatives (MoCo, Sec. 4.1: 65536). With stored lenses, use fewer keys than
+            there are lenses: otherwise the queue holds an earlier key of the same lens, as a negative.
+        shuffle: Number of parts into which a process's keys are divided after a shuffle. Each part has its own batch
+            norm statistics (MoCo, Sec. 3.3, which uses 8 GPUs). Without this, a query and its key share statistics of
+            the same lenses, which reveal the right key. Use 1 for no division. A part has at least two lenses.
+            Backbones without batch norm ignore this.
     """
 
     views = 2
     judged_by = "probe"
-    # MoCo, Sec. 4, and paper, Sec. 3: a cosine schedule, no warm-up. There weight decay also acts on norms and
-    # biases: `--set optimizer.decay_all=true`.
+    # MoCo, Sec. 4, and paper, Sec. 3: a cosine schedule, no warm-up. In both, weight decay also acts on norms
+    # and biases; use `--set optimizer.decay_all=true` for this.
     optimizer_defaults = MappingProxyType({"name": "sgd", "lr": 0.03, "weight_decay": 1e-4, "warmup_epochs": 0})
 
     queue: Tensor
-    """(size, projection_dim), normalised, the latest first: random at first, as in the authors' code."""
+    """Keys (size, projection_dim) of unit length, latest first; random at the start, as in the authors' code."""
 
     def __init__(
         self,
@@ -68,8 +69,8 @@ class MoCo(Method):
         self.projector = MoCoProjectionHead(backbone.features, hidden_dim, projection_dim)
         self.key_encoder = nn.Sequential(deepcopy(self.backbone), deepcopy(self.projector))
         deactivate_requires_grad(self.key_encoder)
-        # Not lightly's memory bank: that one is not part of the state, loses keys where it is full, and at each step
-        # reads from the GPU where it stands.
+        # Not lightly's memory bank: it is not part of the state, it loses keys when it is full, and at each step it
+        # reads its position from the GPU.
         self.register_buffer("queue", F.normalize(torch.randn(queue, projection_dim), dim=1))
         self.temperature, self.momentum = temperature, momentum
         normalises = any(isinstance(module, _BatchNorm) for module in self.key_encoder.modules())
@@ -86,19 +87,22 @@ class MoCo(Method):
             )
         if lenses < size:
             log.warning(
-                "MoCo's queue of %d keys will not be full within this run, which sees %d lenses: the rest of it are "
+                "MoCo's queue of %d keys will not be full within this run, which sees %d lenses: the other keys are "
                 "random negatives. Try --set method.queue=%d.", size, lenses, max(lenses // 4, self.budget.batch_size),
             )  # fmt: skip
 
     def project(self, features: Tensor) -> Tensor:
-        """See `Method.project`."""
+        """Return the projections (n, projection_dim) of features."""
         return self.projector(features)
 
     def step(self, batch: Batch) -> dict[str, Tensor]:
-        """InfoNCE: the first view asks, the second is the positive key (MoCo, Eq. 1 and Algorithm 1)."""
+        """Return the InfoNCE loss: the first view is the query, the second the key.
+
+        See MoCo, Eq. 1 and Algorithm 1.
+        """
         features = self.backbone(batch.views[0])
         projection = self.project(features)
-        queries, keys = F.normalize(projection, dim=1), self._keys(batch.views[1])
+        queries, keys = F.normalize(projection, dim=1), self.keys(batch.views[1])
         positive = (queries * keys).sum(1, keepdim=True)
         logits = torch.cat([positive, queries @ self.queue.T], 1) / self.temperature
         loss = F.cross_entropy(logits, torch.zeros(len(logits), dtype=torch.long, device=logits.device))
@@ -106,11 +110,11 @@ class MoCo(Method):
         return {"loss": loss, "embedding": features.detach(), "projection": projection.detach()}
 
     @torch.no_grad()
-    def _keys(self, images: Tensor) -> Tensor:
-        """The keys (n, projection_dim) of images, normalised.
+    def keys(self, images: Tensor) -> Tensor:
+        """Return the keys (n, projection_dim) of images, of unit length.
 
-        The authors' code shuffles images among GPUs, each of which has batch statistics of its own. Here batch norm is
-        synchronised among processes and a run may have only one, so the keys are computed part by part instead.
+        The authors' code shuffles images between GPUs, and each GPU has its own batch norm statistics. Here batch norm
+        is synchronised between processes, and a run may have only one process. So the keys are computed in parts.
         """
         parts = max(min(self.shuffle, len(images) // 2), 1)
         order = torch.randperm(len(images), device=images.device)
@@ -118,8 +122,11 @@ class MoCo(Method):
         return F.normalize(keys, dim=1)[order.argsort()]
 
     def after_update(self) -> None:
-        """The batch's keys, of all processes, take the place of the oldest, and the key encoder follows. The
-        statistics of its batch norms are its own, of what it has seen, as in the authors' code."""
+        """Put the batch's keys of all processes into the queue and update the key encoder.
+
+        The new keys replace the oldest. The key encoder keeps batch norm statistics of its own inputs, as in the
+        authors' code.
+        """
         with torch.no_grad():
             keys = gather(torch.cat(self._new))
             self.queue.copy_(torch.cat([keys, self.queue])[: len(self.queue)])

@@ -1,7 +1,7 @@
-"""The crops of DINO and its relatives: two large ones and some small ones of one image.
+"""Multi-crop views: two large crops and several small crops of one image.
 
 "The paper" is DINO (Caron et al. 2021, https://arxiv.org/abs/2104.14294, Sec. 3), after SwAV
-(https://arxiv.org/abs/2006.09882), "the authors' code" https://github.com/facebookresearch/dino.
+(https://arxiv.org/abs/2006.09882); "the authors' code" is https://github.com/facebookresearch/dino.
 """
 
 from __future__ import annotations
@@ -16,26 +16,28 @@ from lenskit.plugin import KeyedGenerator, Transform, at_most
 from lenskit_siamese.transforms import Crop
 
 LARGE = 2
-"""Large crops; these come first."""
+"""Number of large crops; they come first."""
 
 
 class MultiCrop(Transform):
-    """One image, cropped twice in large and some times in small, for methods of many views such as `dino`.
+    """Two large crops and several small crops of one image.
 
-    All crops are enlarged to the size of the image. Here it departs from the paper, whose small crops come to the
-    network as smaller images (96 pixels instead of 224, to save time): views are of one size here, so that every
-    backbone takes them, and a small crop costs as much as a large one. The paper's other augmentations are there by
-    themselves: `--pairs multi-crop+flip+jitter+blur`.
+    They are for methods with many views, such as `dino`.
 
-    Behind a plus it crops the views that stand before it: the first two in large, any others in small. The recorded
-    parameters stay those of the whole image: a crop is not entered into them.
+    All crops are enlarged to the size of the image. In the paper the small crops are smaller images (96 pixels instead
+    of 224), which saves time. Here all views have one size, so that every backbone accepts them, and a small crop costs
+    as much as a large one. Add the paper's other augmentations by name: `--pairs multi-crop+flip+jitter+blur`.
+
+    After a plus (`NAME+multi-crop`) this crops the views of the strategy before it: the first two are cropped large,
+    any others small. The recorded parameters stay those of the whole image: the crop does not change them.
 
     Args:
-        small: How many small crops there are (authors' code: 8; paper, Table 8: 10). The method has to take 2 + `small`
-            views: `--set method.local_views=8` of `dino`.
-        large_scale: Smallest and largest area of the two large crops, as a fraction of the image's (authors' code for
-            ViTs; 0.14 to 1 for ResNets).
-        small_scale: The same for small crops (authors' code for ViTs; 0.05 to 0.14 for ResNets).
+        small: Number of small crops (authors' code: 8; paper, Table 8: 10). The method must take 2 + `small` views; for
+            `dino`, set `--set method.local_views=8`.
+        large_scale: Smallest and largest area of the two large crops, as a fraction of the image's area (authors' code
+            for ViTs; 0.14 to 1 for ResNets).
+        small_scale: Smallest and largest area of the small crops, likewise (authors' code for ViTs; 0.05 to 0.14 for
+            ResNets).
         ratio: Smallest and largest aspect ratio (width to height) of a crop.
     """
 
@@ -53,7 +55,7 @@ class MultiCrop(Transform):
     def transform(
         self, images: Tensor, parameters: dict[str, Tensor], rng: KeyedGenerator
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Crops each view; it keeps its size."""
+        """Crop each view and enlarge it to its former size."""
         views = [self.large.transform(images[:, :LARGE], {}, rng.part("large"))[0]]
         if images.shape[1] > LARGE:
             views.append(self.small.transform(images[:, LARGE:], {}, rng.part("small"))[0])

@@ -1,4 +1,4 @@
-"""More noise."""
+"""White noise added to each view."""
 
 from __future__ import annotations
 
@@ -10,19 +10,20 @@ from lenskit.toolbox import border_noise
 
 
 class Noise(Transform):
-    """White noise in addition to what an image has, of a level of its own for every view.
+    """Add white noise to each view, with a random level for each.
 
-    The level counts in units of the view's own noise, which is that of its border, so that it means the same whatever
-    the unit, the stretch and the size of the images: with 1 the sky is as noisy as in half of the exposure time. It
-    is added to the image as a network sees it: after a stretch, and after resizing. On the sky, where
-    asinh(x / 3 sigma) is nearly linear, that is (to 6 %) what a shorter exposure would have added; where an arc or a
-    lens is bright, the stretch has made its noise small, and what is added stands for more, as photon noise does.
+    The level is in units of the view's own noise, which is measured at its border. So it means the same for any unit,
+    stretch and size of the images. With level 1 the sky is as noisy as in half of the exposure time.
 
-    It comes before a crop in a composition (`noise+crop`, `lens-fixed+noise+crop`): a crop's border says less of the
-    noise.
+    The noise is added to the image as the network sees it: after the stretch and after resizing. On the sky
+    asinh(x / 3 sigma) is nearly linear, so the added noise equals (to 6 %) that of a shorter exposure. Where an arc or
+    a lens is bright, the stretch has reduced the noise, so the same added noise represents more, as photon noise does.
+
+    In a composition, put `noise` before a crop (`noise+crop`, `lens-fixed+noise+crop`): the border of a crop is a worse
+    measure of the noise.
 
     Args:
-        level: Standard deviation of the noise that is added, over that of the border.
+        level: Standard deviation of the added noise, divided by that of the border.
     """
 
     def __init__(self, *, level: Distribution = "uniform(0, 2)") -> None:  # type: ignore[assignment]
@@ -33,7 +34,10 @@ class Noise(Transform):
     def transform(
         self, images: Tensor, parameters: dict[str, Tensor], rng: KeyedGenerator
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Adds noise to each view. The recorded parameters, a level of noise among them, are those before it."""
+        """Add noise to each view; keep the recorded parameters.
+
+        A recorded noise level is that before the addition.
+        """
         views = range(images.shape[1])
         levels = rng.samples({f"level/{view}": self.level for view in views}).values()
         sigma = torch.stack(list(levels), 1)[..., None, None, None] * border_noise(images)

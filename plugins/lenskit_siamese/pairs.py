@@ -1,4 +1,4 @@
-"""The pair of SimSiam and its relatives: one image, augmented twice. And no pair at all."""
+"""Pair strategies of SimSiam and of methods with a single view."""
 
 from __future__ import annotations
 
@@ -13,34 +13,34 @@ from lenskit_siamese.transforms import Augmentation, Blur, Crop, Flip, Jitter, P
 
 
 class Single(PairStrategy):
-    """One image, as it is: for autoencoders and supervision."""
+    """One image, unchanged: for autoencoders and supervision."""
 
     draws = 1
     views = 1
 
 
 class Default(Augmentation):
-    """One image, augmented twice: a random resized crop, a flip, jitter of brightness and contrast, and a blur.
+    """Two augmented copies of one image: random crop, flip, jitter and blur.
 
-    The augmentations of SimSiam (https://arxiv.org/abs/2011.10566, Sec. 3, after SimCLR and MoCo v2), in floating
-    point for any number of channels and without clamping, so that negative noise and a stretch survive. Saturation,
-    hue and grayscale are left out: they mix the red, green and blue that the eye sees, which bands of a survey are
-    not (and on one band they do nothing).
+    These are the augmentations of SimSiam (https://arxiv.org/abs/2011.10566, Sec. 3, after SimCLR and MoCo v2). They
+    compute in floating point for any number of channels and do not clamp, so that negative noise and a stretch are
+    preserved. Saturation, hue and grayscale are left out: they mix red, green and blue as the eye sees them, and the
+    bands of a survey are not these colours. For one band they have no effect.
 
-    Each is there by itself too: `crop`, `flip`, `jitter`, `blur`. The recorded parameters are those of the rendered
-    image but for the flip: a crop is not entered into them.
+    Each augmentation is also a pair strategy: `crop`, `flip`, `jitter`, `blur`. The recorded parameters are those of
+    the rendered image, except that the flip changes them: a crop does not.
 
     Args:
-        scale: Smallest and largest area of the crop, as a fraction of the image's; the crop is then enlarged to
-            the image's size.
+        scale: Smallest and largest area of the crop, as a fraction of the image's area. The crop is enlarged to the
+            image's size.
         ratio: Smallest and largest aspect ratio (width to height) of the crop.
         flip: Probability of a horizontal flip.
         brightness: Brightness factors are uniform between 1 - `brightness` (at least 0) and 1 + `brightness`.
         contrast: Contrast factors are uniform between 1 - `contrast` (at least 0) and 1 + `contrast`.
         jitter: Probability that brightness and contrast are changed.
-        blur_sigma: Smallest and largest standard deviation of the Gaussian blur, in pixels of an image of 224
-            pixels as in the papers; it is scaled with the size of the images.
-        blur_kernel: Width of the blur's kernel, in such pixels too.
+        blur_sigma: Smallest and largest standard deviation of the Gaussian blur, in pixels of an image of 224 pixels as
+            in the papers. It is scaled with the size of the images.
+        blur_kernel: Width of the blur's kernel, in pixels of an image of 224 pixels too.
         blur: Probability of a blur.
     """
 

@@ -1,6 +1,6 @@
-"""SimCLR (Chen et al. 2020, https://arxiv.org/abs/2002.05709): each view finds its partner among all others.
+"""SimCLR: each view finds its partner among all other views (Chen et al. 2020).
 
-"The paper" below is that one, "the authors' code" https://github.com/google-research/simclr.
+"The paper" is https://arxiv.org/abs/2002.05709; "the authors' code" is https://github.com/google-research/simclr.
 """
 
 from __future__ import annotations
@@ -21,20 +21,21 @@ Width = Annotated[int, Gt(0), at_most(10**6)]
 
 
 class SimCLR(Method):
-    """SimCLR: two views of a lens are alike, those of different lenses are not.
+    """SimCLR: make two views of a lens similar, and views of other lenses dissimilar.
 
     Args:
         backbone: Network whose features are learned.
         projection_dim: Length of the projections that are compared (paper, Sec. 2.3: 128).
-        hidden_dim: Width of the projector's hidden layers (paper: that of the features, 2048 of a ResNet-50).
-        projector_layers: Layers of the projector (paper: 2; 3 in SimCLR v2, https://arxiv.org/abs/2006.10029).
-        temperature: What similarities are divided by: small ones look at the hardest negatives (authors' code: 0.1
-            for ImageNet, 0.5 for CIFAR-10; paper, Table 5).
+        hidden_dim: Width of the projector's hidden layers (paper: that of the features, 2048 for a ResNet-50).
+        projector_layers: Number of layers of the projector (paper: 2; 3 in SimCLR v2,
+            https://arxiv.org/abs/2006.10029).
+        temperature: Divisor of the similarities; a small one emphasises the hardest negatives (authors' code: 0.1 for
+            ImageNet, 0.5 for CIFAR-10; paper, Table 5).
     """
 
     views = 2
     judged_by = "probe"
-    # Paper, Sec. 2.3, for batches of 4096; for small ones App. B.1 finds lr = 0.075 sqrt(batch) better, which is
+    # Paper, Sec. 2.3, for batches of 4096. For small ones App. B.1 finds lr = 0.075 sqrt(batch) better, which is
     # `--set optimizer.lr_batch=0 --lr ...` here. LARS and weight decay leave out norms and biases, as here.
     optimizer_defaults = MappingProxyType({"name": "lars", "lr": 0.3, "weight_decay": 1e-6, "warmup_epochs": 10})
 
@@ -48,17 +49,20 @@ class SimCLR(Method):
         temperature: Annotated[float, Gt(0)] = 0.1,
     ) -> None:
         super().__init__(backbone)
-        # With a batch norm after either layer, which the authors' code has and the paper does not mention.
+        # Each layer is followed by a batch norm, as in the authors' code; the paper does not mention it.
         self.projector = SimCLRProjectionHead(backbone.features, hidden_dim, projection_dim, projector_layers)
         self.temperature = temperature
 
     def project(self, features: Tensor) -> Tensor:
-        """See `Method.project`."""
+        """Return the projections (n, projection_dim) of features."""
         return self.projector(features)
 
     def step(self, batch: Batch) -> dict[str, Tensor]:
-        """The normalised temperature-scaled cross entropy, NT-Xent (paper, Eq. 1 and Algorithm 1)."""
-        # The authors' code passes both views at once. Each by itself keeps batch norm from telling views apart.
+        """Return the loss NT-Xent: normalised temperature-scaled cross-entropy.
+
+        See the paper, Eq. 1 and Algorithm 1.
+        """
+        # The authors' code passes both views at once. Here each view has its own batch norm statistics, as in SimSiam.
         features = [self.backbone(view) for view in batch.views]
         z1, z2 = (self.project(f) for f in features)
         return {
@@ -69,14 +73,15 @@ class SimCLR(Method):
 
 
 def nt_xent(z1: Tensor, z2: Tensor, temperature: float) -> Tensor:
-    """The mean over this process's views, each of which looks for its partner among those of all processes.
+    """Return the NT-Xent loss, averaged over this process's views.
 
-    lightly's `NTXentLoss` is the same, but picks what is compared with a mask, for which the host waits for the GPU.
+    Each view looks for its partner among the views of all processes. The result equals that of lightly's `NTXentLoss`,
+    which selects the compared views with a mask and so makes the host wait for the GPU.
 
     Args:
         z1: (n, d), projections of one view.
-        z2: (n, d), those of the other.
-        temperature: What cosines are divided by.
+        z2: (n, d), projections of the other view.
+        temperature: Divisor of the cosines.
 
     Returns:
         A scalar.

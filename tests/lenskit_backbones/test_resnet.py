@@ -53,7 +53,7 @@ def test_the_small_stem_keeps_the_resolution():
 
 
 def test_the_adapted_first_convolution_starts_as_torchvisions():
-    # He initialisation over the fan out: a standard deviation of sqrt(2 / (64 * 7 * 7)), whatever the channels.
+    # He initialisation over the fan out: a standard deviation of sqrt(2 / (64 * 7 * 7)) for any number of channels.
     torch.manual_seed(0)
     deviation = ResNet18(8, 64).network.conv1.weight.std().item()
     assert deviation == pytest.approx((2 / (64 * 49)) ** 0.5, rel=0.02)
@@ -94,7 +94,7 @@ def test_weights_of_another_depth_are_refused(tmp_path):
 
 
 def test_a_failed_download_is_an_error_of_one_line(monkeypatch, tmp_path):
-    # torch's downloader is told to look where there is nothing: the machine's network stays out of it.
+    # torch's downloader fails at once here, so that the test does not use the network.
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
 
     def unreachable(*args, **kwargs):
@@ -120,7 +120,7 @@ def test_every_option_says_what_it_means():
 def test_timm_has_the_same_network(network, channels, small_stem):
     torch.manual_seed(0)
     backbone = network(channels, 64, small_stem=small_stem)
-    backbone(torch.randn(8, channels, 64, 64))  # so that the norms have statistics of their own
+    backbone(torch.randn(8, channels, 64, 64))  # gives the norms their statistics
     model, changes = backbone.eval().as_timm()
     assert bool(changes) == small_stem
     images = torch.randn(2, channels, 64, 64)

@@ -11,12 +11,12 @@ from lenskit.plugin import LenskitError, UsageError
 from lenskit_backbones.timm import Timm
 
 VIT = "vit_tiny_patch16_224"
-SMALL_VIT = "test_vit"  # timm's own for tests: 64 features, patches of 16 pixels
+SMALL_VIT = "test_vit"  # timm's own model for tests: 64 features, patches of 16 pixels
 
 
 @pytest.mark.parametrize(
     ("model", "features"),
-    # mobilenetv3's num_features (576) is not the length of what it gives
+    # mobilenetv3's num_features (576) is not the length of its output
     [("resnet10t", 512), (VIT, 192), ("mobilenetv3_small_100", 1024), ("swin_tiny_patch4_window7_224", 768)],
 )
 @pytest.mark.parametrize("channels", [1, 3])
@@ -62,7 +62,7 @@ def test_a_size_that_a_model_cannot_take_is_refused():
     ],
 )  # fmt: skip
 def test_the_nearest_size_that_a_model_takes(model, size, nearest):
-    """Of the sizes that it takes by its architecture: any, multiples of 16 or 14 pixels, or 224."""
+    """Sizes depend on the architecture: any, multiples of 16 or 14 pixels, or 224."""
     assert Timm.nearest_size(size, model=model) == nearest
 
 
@@ -95,7 +95,7 @@ def test_weights_answer_a_grey_image_as_in_timm(tmp_path, model, channels):
     ("model", "channels"), [("repvgg_a0", 1), ("fastvit_t8", 5), ("naflexvit_base_patch16_gap", 1)]
 )
 def test_every_layer_that_sees_the_image_is_adapted(tmp_path, model, channels):
-    """Kernels of two sizes that are added up, and a linear layer over the pixels of a patch."""
+    """The models have kernels of two sizes, and a linear layer over a patch's pixels."""
     torch.manual_seed(0)
     published = timm.create_model(model, num_classes=0).eval()
     torch.save(published.state_dict(), tmp_path / "weights.pt")
@@ -122,7 +122,7 @@ def test_whatever_a_model_raises_is_one_line_with_a_size_that_would_do(model, si
         would_do = int(str(caught.value).split("input.size=")[1].split()[0])
         assert Timm(1, would_do, model=model).features > 0
     else:
-        assert model == "crossvit_9_240"  # for multiples of 120 pixels
+        assert model == "crossvit_9_240"  # accepts multiples of 120 pixels
 
 
 def test_position_embeddings_of_another_size_are_interpolated_as_in_timm(tmp_path):

@@ -1,4 +1,4 @@
-"""Reading and adapting weights."""
+"""Reading and adapting of weights."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_a_state_dict_is_found_in_a_training_programs_checkpoint(tmp_path, key):
 
 
 class Evil:
-    """A pickle of this runs a command when it is loaded."""
+    """Object whose pickle runs a command when it is loaded."""
 
     def __init__(self, trace) -> None:
         self.trace = trace
@@ -59,7 +59,7 @@ def test_a_pickle_that_runs_code_is_refused_and_not_run(tmp_path):
         read_state(path)
     assert not trace.exists()
     torch.load(path, weights_only=False)
-    assert trace.exists()  # so it would have done harm
+    assert trace.exists()  # shows that the pickle is harmful
 
 
 @pytest.mark.filterwarnings("ignore:Detected pickle protocol")
@@ -176,7 +176,7 @@ def test_an_ignored_layer_may_be_there():
 
 @pytest.mark.parametrize("name", ["a.safetensors", "a.pt"])
 def test_a_bit_that_changed_is_found(tmp_path, name):
-    """Files that lenskit wrote as `.safetensors`, and every archive of torch."""
+    """Changes are found in `.safetensors` files of lenskit and in archives of torch."""
     path, state = tmp_path / name, {"conv1.weight": torch.randn(40, 40)}
     if name == "a.pt":
         torch.save(state, path)

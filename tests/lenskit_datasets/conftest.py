@@ -1,4 +1,4 @@
-"""What the tests of readers share: simulated pairs."""
+"""Fixtures for the tests of readers: simulated pairs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ Simulated = Callable[..., Path]
 
 @pytest.fixture
 def simulated() -> Simulated:
-    """Simulates toys' blobs to a path: `simulated(tmp_path / "a.h5", "hdf5", pairs="single", lenses=5)`."""
+    """Simulate blobs to a path.
+
+    Call `simulated(tmp_path / "a.h5", "hdf5", pairs="single", lenses=5)`.
+    """
 
     def make(path: Path, format: str = "zarr", pairs: str = "lens-fixed", **settings: Any) -> Path:
         layer = {"simulator": {"name": "blobs", "pixels": 8}, "pairs": {"name": pairs}}

@@ -1,4 +1,4 @@
-"""DeepLense's layouts: arrays of many images, and a folder a class."""
+"""DeepLense's layouts: arrays of many images, and a folder per class."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_a_file_a_class(tmp_path: Path, axes: str, kind: str, order: str) -> Non
 
 
 def test_a_folder_a_class(tmp_path: Path) -> None:
-    """As later releases have it: an array of one image a file."""
+    """Later releases have one array per image and file."""
     for number, name in enumerate(CLASSES):
         for i in range(2):
             save(tmp_path / name / f"{i}.npy", pixels(1, 10, 10, seed=10 * number + i))
@@ -66,7 +66,7 @@ def test_a_folder_a_class(tmp_path: Path) -> None:
     images, values = data.read([3, 1])
     np.testing.assert_array_equal(images[0, 0], pixels(1, 10, 10, seed=21)[:, 2:8, 2:8])
     assert values["substructure"].tolist() == [0, 1]
-    only = DeepLenseNpy(tmp_path, classes=["no_sub"])  # what anomaly detection trains on
+    only = DeepLenseNpy(tmp_path, classes=["no_sub"])  # the training set of an anomaly detector
     assert (len(only), only.read_parameters([0])["class"].tolist()) == (2, [0])
 
 
@@ -84,13 +84,13 @@ def test_models_of_classes_are_asked_for_the_level_of_the_class(tmp_path: Path) 
             for number in range(2):
                 save(tmp_path / "files" / model / name / f"{number}.npy", pixels(1, 10, 10))
     with pytest.raises(
-        UsageError, match=r"which level.*Model_A/no_sub/0.npy: say pattern=Model_A/\*/\* if it is no_sub"
+        UsageError, match=r"which level.*Model_A/no_sub/0.npy: use pattern=Model_A/\*/\* if it is no_sub"
     ):
         DeepLenseNpy(tmp_path / "files")
     assert DeepLenseNpy(tmp_path / "files", pattern="Model_A/*/*").parameters[0].classes == CLASSES
     arrays = tmp_path / "arrays"
     with pytest.raises(
-        UsageError, match=r"which level.*: open .*/Model_A if it is no_sub.npy, say pattern=\*/\* if it is"
+        UsageError, match=r"which level.*: open .*/Model_A if it is no_sub.npy, use pattern=\*/\* if it is"
     ):
         DeepLenseNpy(arrays)
     assert DeepLenseNpy(arrays / "Model_A").parameters[0].classes == CLASSES
@@ -116,7 +116,7 @@ def test_one_array(tmp_path: Path) -> None:
         assert (len(data), list(data.parameters), data.names[6]) == (7, [], "lenses/6")
     save(tmp_path / "other.npy", pixels(10, 10))
     save(tmp_path / "lenses.npy", pixels(10, 10))
-    assert list(DeepLenseNpy(tmp_path).parameters) == []  # names of lenses are no classes
+    assert list(DeepLenseNpy(tmp_path).parameters) == []  # names of lenses are not classes
 
 
 def test_other_arrays_beside_other_images(tmp_path: Path) -> None:
@@ -126,7 +126,7 @@ def test_other_arrays_beside_other_images(tmp_path: Path) -> None:
 
 
 def test_only_what_is_read_is_in_memory(tmp_path: Path) -> None:
-    """A file that is longer than its pixels need on disk: 4 GB of zeros, but for one image."""
+    """The file is sparse: 4 GB of zeros, except for one image."""
     file = tmp_path / "vast.npy"
     vast = np.lib.format.open_memmap(file, "w+", np.float32, (100_000, 100, 100))
     vast[76_543] = pixels(100, 100)
@@ -139,7 +139,7 @@ def test_only_what_is_read_is_in_memory(tmp_path: Path) -> None:
 
 def test_channels_or_images(tmp_path: Path) -> None:
     file = save(tmp_path / "a.npy", pixels(3, 10, 10))
-    with pytest.raises(UsageError, match=r"3 images \(say axes=nhw\) or channels \(axes=chw\)\?"):
+    with pytest.raises(UsageError, match=r"3 images \(use axes=nhw\) or channels \(axes=chw\)\?"):
         DeepLenseNpy(file)
     assert DeepLenseNpy(file, axes="nhw").image_shape == (1, 10, 10)
     assert (len(DeepLenseNpy(file, axes="chw")), DeepLenseNpy(file, axes="chw").image_shape) == (1, (3, 10, 10))
@@ -171,7 +171,7 @@ def test_what_it_does_not_take(tmp_path: Path) -> None:
         r"last.npy: channels must come before height and width, but the axes are \(5, 8, 8, 3\)": pixels(5, 8, 8, 3),
         "none.npy holds no images": pixels(0, 8, 8),
         "complex.npy holds values of the type complex64": pixels(5, 8, 8) * np.complex64(1j),
-        "wide.npy has 8 x 9 pixels: say size=8": pixels(5, 8, 9),
+        "wide.npy has 8 x 9 pixels: use size=8": pixels(5, 8, 9),
     }
     for complaint, array in arrays.items():
         file = save(tmp_path / complaint.partition(".npy")[0], array).with_suffix(".npy")
@@ -213,7 +213,7 @@ def test_the_limit_of_open_files_is_blamed_on_none(tmp_path: Path) -> None:
 
 
 def pair(path: Path, image: np.ndarray, mass: object) -> Path:
-    """As DeepLenseSim saves a lens with a vortex."""
+    """Save a lens with a vortex as DeepLenseSim does."""
     array = np.empty(2, object)
     array[:] = [image, mass]
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -222,7 +222,7 @@ def pair(path: Path, image: np.ndarray, mass: object) -> Path:
 
 
 def test_masses_of_axions_are_parameters(tmp_path: Path) -> None:
-    """A folder a class and a file an image, as DeepLenseSim has them."""
+    """The layout is DeepLenseSim's: a folder per class and a file per image."""
     masses = [3e-24, 5e-23, 1e-22]
     for number, mass in enumerate(masses):
         pair(tmp_path / "axion" / f"{number}.npy", pixels(10, 10, seed=number).astype("f8"), mass)
@@ -261,11 +261,11 @@ def test_a_table_says_more_than_the_files(tmp_path: Path) -> None:
 def test_images_of_pairs_have_one_size(tmp_path: Path) -> None:
     pair(tmp_path / "0.npy", pixels(8, 8), 1e-23)
     pair(tmp_path / "1.npy", pixels(9, 9), 1e-23)
-    with pytest.raises(UsageError, match=r"say size=8"):
+    with pytest.raises(UsageError, match=r"use size=8"):
         DeepLenseNpy(tmp_path)
     assert DeepLenseNpy(tmp_path, size=8).read([1])[0].shape == (1, 1, 1, 8, 8)
-    # Of files of one length only the first is opened to the end; the others are looked at when they are read.
+    # Of all files with the same length only the first is read at the start; the others are checked when they are read.
     pair(tmp_path / "1.npy", pixels(4, 16), 1e-23)
     data = DeepLenseNpy(tmp_path)
-    with pytest.raises(LenskitError, match=r"1.npy is not there any more: the file has changed"):
+    with pytest.raises(LenskitError, match=r"1.npy is missing: the file has changed"):
         data.read([1])

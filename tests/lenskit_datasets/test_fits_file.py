@@ -1,4 +1,4 @@
-"""Pixels of FITS files: undefined ones, of every type that integers are stored in."""
+"""Undefined pixels of FITS files, for every type of stored integers."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def read(path: Path) -> np.ndarray:
 @pytest.mark.parametrize("packed", [False, True], ids=["plain", "compressed"])
 @pytest.mark.parametrize("kind", ["u1", "i1", "i2", "u2", "i4", "u4", "i8", "u8"])
 def test_undefined_pixels_are_nan_whatever_their_type(tmp_path: Path, kind: str, packed: bool) -> None:
-    """BLANK is the value as it is stored: of unsigned integers, before their offset."""
+    """BLANK is the stored value, for unsigned integers the value before the offset."""
     if packed and kind in ("i8", "u8"):
         pytest.skip("Rice compression has no integers of 64 bits")
     numbers = np.arange(48).reshape(6, 8).astype(kind)
@@ -39,7 +39,7 @@ def test_undefined_pixels_are_nan_whatever_their_type(tmp_path: Path, kind: str,
 
 
 def test_without_undefined_pixels_unsigned_integers_are_exact(tmp_path: Path) -> None:
-    """In float64, what is small is lost in the offset of 2**63."""
+    """In float64 small values would be lost in the offset of 2**63."""
     for kind in ("u2", "u4", "u8"):
         numbers = np.arange(1, 37, dtype=kind).reshape(6, 6)
         fits.writeto(tmp_path / f"{kind}.fits", numbers)
@@ -58,7 +58,7 @@ def test_undefined_pixels_of_scaled_integers(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", ["u1", "i2", "i4", "i8", "u2", "i1"])
 @pytest.mark.parametrize("scaled", [False, True], ids=["as stored", "scaled"])
 def test_zero_may_stand_for_undefined_pixels(tmp_path: Path, kind: str, scaled: bool, packed: str) -> None:
-    """It is what is stored that counts: unsigned integers have an offset."""
+    """The stored value counts: unsigned integers have an offset."""
     if packed == ".fz" and kind == "i8":
         pytest.skip("Rice compression has no integers of 64 bits")
     if scaled and kind in ("u2", "i1"):
@@ -102,7 +102,7 @@ def test_no_file_is_to_blame_if_too_many_are_open() -> None:
 
 
 def write_cards(path: Path, pixels: np.ndarray, *cards: str) -> None:
-    """Write a file whose header has these cards in place of those of the same keywords, or else at its end."""
+    """Write a file with header cards that replace those of the same keywords."""
     header = fits.PrimaryHDU(pixels).header
     lines = [str(card) for card in header.cards if not any(new.startswith(card.keyword.ljust(8)) for new in cards)]
     lines[1:1] = [card.ljust(80) for card in cards]

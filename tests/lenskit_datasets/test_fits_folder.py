@@ -52,7 +52,7 @@ class TestSlacs:
         assert values["theta_E"].tolist() == pytest.approx([0.79, 1.38, 1.16])
 
     def test_masked_pixels_are_filled(self, real_data):
-        # J0405-0455 holds exact zeros in gaps, some of them in its bright core.
+        # J0405-0455 has exact zeros in gaps, some of them in its bright core.
         slacs = real_data / "slacs"
         raw = FitsFolder(slacs, size=110, noise="").read([3])[0][0, 0, 0]
         filled = FitsFolder(slacs, size=110).read([3])[0][0, 0, 0]
@@ -125,14 +125,14 @@ class TestFiles:
             return
         image = image_of(dataset)[0]
         assert image.shape == (size, size)
-        # the middle of the crop is within half a pixel of the image's
+        # the centre of the crop is within half a pixel of the image's
         start = float(image[0, 0]) / 2
         assert abs(start + (size - 1) / 2 - (length - 1) / 2) <= 0.5
 
     def test_names_that_occur_twice(self, tmp_path):
         write(tmp_path / "a.fits", pixels(6, 6))
         (tmp_path / "a.fits.gz").write_bytes(gzip.compress((tmp_path / "a.fits").read_bytes()))
-        with pytest.raises(UsageError, match=r"2 files in .* are called a: say which by a pattern"):
+        with pytest.raises(UsageError, match=r"2 files in .* are called a: choose one with a pattern"):
             FitsFolder(tmp_path)
 
     def test_reading_none(self, tmp_path):
@@ -198,7 +198,7 @@ class TestMasks:
         assert sorted(zip(*np.nonzero(changed), strict=True)) == [(4, 4), (4, 5), (9, 9), (12, 12), (13, 13)]
         dataset.read([0])
         assert [r.getMessage() for r in caplog.records] == ["lens: 5 of 400 pixels are undefined and are filled"]
-        assert caplog.records[0].name == "lenskit"  # the one that the command line shows
+        assert caplog.records[0].name == "lenskit"  # the logger that the command line shows
 
     def test_each_channel_has_its_mask(self, tmp_path):
         data, noise = pixels(2, 16, 16), np.ones((2, 16, 16), np.float32)
@@ -220,7 +220,7 @@ class TestMasks:
         write(tmp_path / "b" / "image.fits", pixels(8, 8))
         images = FitsFolder(tmp_path, noise="rms.fits").read([0, 1])[0][:, 0, 0].numpy()
         assert np.argwhere(images != pixels(8, 8)).tolist() == [[0, 2, 2]]
-        with pytest.raises(UsageError, match=r"no image in .* has a noise map err\.fits beside it"):
+        with pytest.raises(UsageError, match=r"no image in .* has a noise map err\.fits in its folder"):
             FitsFolder(tmp_path, noise="err.fits")
 
     def test_noise_of_another_size(self, tmp_path):
@@ -247,13 +247,13 @@ class TestLabels:
 
 
 def sky(scale: float) -> dict[str, float | str]:
-    """Header cards of pixels of that size in arcsec."""
+    """Return header cards for a pixel size in arcsec."""
     step = scale / 3600
     return {"CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", "CD1_1": -step, "CD1_2": 0.0, "CD2_1": 0.0, "CD2_2": step}
 
 
 def blob(length: int, scale: float) -> np.ndarray:
-    """A Gaussian of .5", .2" right of the centre."""
+    """Return a Gaussian of .5", .2" right of the centre."""
     axis = (np.arange(length) - (length - 1) / 2) * scale
     return np.exp(-2 * ((axis - 0.2) ** 2 + axis[:, None] ** 2)).astype(np.float32)
 
@@ -274,7 +274,7 @@ class TestPixelScale:
     def test_images_of_several_scales_are_told_of(self, tmp_path):
         write(tmp_path / "a.fits", pixels(80, 80), **sky(0.05))
         write(tmp_path / "b.fits", pixels(80, 80), **sky(0.06))
-        with pytest.raises(UsageError, match=r'b\.fits has pixels of 0\.06", .*a\.fits of 0\.05": say resample=0\.06'):
+        with pytest.raises(UsageError, match=r'b\.fits has pixels of 0\.06", .*a\.fits of 0\.05": use resample=0\.06'):
             FitsFolder(tmp_path)
         assert FitsFolder(tmp_path, pixel_scale=0.05).image_shape == (1, 80, 80)
 
@@ -298,13 +298,13 @@ class TestPixelScale:
 
     def test_what_does_not_say_it_is_not_resampled(self, tmp_path):
         write(tmp_path / "a.fits", blob(90, 0.1))
-        with pytest.raises(UsageError, match=r"a\.fits does not say how large its pixels are: .* pixel_scale"):
+        with pytest.raises(UsageError, match=r"a\.fits does not give the size of its pixels: .* pixel_scale"):
             FitsFolder(tmp_path, resample=0.2)
         dataset = FitsFolder(tmp_path, resample=0.2, pixel_scale=0.1)
         np.testing.assert_allclose(dataset.read([0])[0][0, 0, 0], blob(45, 0.2), atol=0.04)
 
     def test_real_lenses(self, real_data):
-        """SLACS at twice the pixels: the same light."""
+        """SLACS at half of the pixel size has the same light."""
         fine = FitsFolder(real_data / "slacs", pixel_scale=0.05, size=100)
         coarse = FitsFolder(real_data / "slacs", pixel_scale=0.05, resample=0.1, size=50)
         assert (fine.pixel_scale, coarse.pixel_scale) == (0.05, 0.1)
@@ -324,11 +324,11 @@ class TestBadInput:
     def test_sizes(self, tmp_path):
         write(tmp_path / "a.fits", pixels(20, 20))
         write(tmp_path / "b.fits", pixels(14, 16))
-        with pytest.raises(UsageError, match=r"b\.fits has 14 x 16 pixels, .*a\.fits has 20 x 20: say size=14"):
+        with pytest.raises(UsageError, match=r"b\.fits has 14 x 16 pixels, .*a\.fits has 20 x 20: use size=14"):
             FitsFolder(tmp_path)
         with pytest.raises(UsageError, match=r"b\.fits has 14 x 16 pixels, fewer than size=15"):
             FitsFolder(tmp_path, size=15)
-        with pytest.raises(UsageError, match=r"b\.fits has 14 x 16 pixels: say size=14"):
+        with pytest.raises(UsageError, match=r"b\.fits has 14 x 16 pixels: use size=14"):
             FitsFolder(tmp_path / "b.fits")
         assert FitsFolder(tmp_path, size=14).read([0, 1])[0].shape == (2, 1, 1, 14, 14)
 
@@ -397,7 +397,7 @@ class TestWhichFiles:
     def test_names_that_differ_in_the_case_of_their_endings(self, tmp_path):
         write(tmp_path / "a.fits", pixels(6, 6))
         write(tmp_path / "a.FITS", pixels(6, 6))
-        with pytest.raises(UsageError, match=r"2 files in .* are called a: say which by a pattern"):
+        with pytest.raises(UsageError, match=r"2 files in .* are called a: choose one with a pattern"):
             FitsFolder(tmp_path)
         assert FitsFolder(tmp_path, pattern="*.FITS").names == ["a"]
 
@@ -421,7 +421,7 @@ class TestWhichFiles:
         write(tmp_path / "a.fits", pixels(6, 6))
         (tmp_path / "b.fits").symlink_to("/nowhere/b.fits")
         assert FitsFolder(tmp_path).names == ["a"]
-        assert "1 link leads nowhere and is left out: b.fits" in caplog.text
+        assert "1 link is broken and is left out: b.fits" in caplog.text
 
     def test_files_deeper_than_expected_are_explained_by_what_works(self, tmp_path):
         for name in ("flat/train/a.FITS", "flat/test/b.fits", "deep/x/J1/image.fits", "deep/x/J2/image.fits"):
@@ -433,7 +433,7 @@ class TestWhichFiles:
             FitsFolder(tmp_path / "flat")
         assert FitsFolder(tmp_path / "flat" / "test").names == ["b"]
         assert FitsFolder(tmp_path / "flat", pattern="*/*").names == ["test/b", "train/a"]
-        with pytest.raises(UsageError, match=r"open \S*deep/x, or say pattern=[*]/[*]/image[*] for all"):
+        with pytest.raises(UsageError, match=r"open \S*deep/x, or use pattern=[*]/[*]/image[*] for all"):
             FitsFolder(tmp_path / "deep")
         assert FitsFolder(tmp_path / "deep" / "x").names == ["J1", "J2"]
         assert len(FitsFolder(tmp_path / "deep", pattern="*/*/image*")) == 2
@@ -482,12 +482,12 @@ class TestHeaders:
             write(tmp_path / f"{number}.fits", pixels(6, 6), **(SKY if number else {}))
         assert FitsFolder(tmp_path).pixel_scale is None
         (record,) = caplog.records
-        assert "unknown for 1 of 3 images, such as 0.fits: its header does not say it" in record.getMessage()
+        assert "unknown for 1 of 3 images, such as 0.fits: its header does not give it" in record.getMessage()
 
     def test_scales_that_no_camera_has_are_not_resampled(self, tmp_path):
         write(tmp_path / "a.fits", pixels(6, 6), CTYPE1="RA---TAN", CTYPE2="DEC--TAN", CDELT1=1.0, CDELT2=1.0)
         with pytest.raises(
-            UsageError, match=r'a\.fits does not say .*: its header gives pixels of 3600", which no cam'
+            UsageError, match=r'a\.fits does not give .*: its header gives pixels of 3600", which no cam'
         ):
             FitsFolder(tmp_path, resample=0.05)
         with pytest.raises(UsageError, match=r'a\.fits has 6 x 6 pixels of 3600", which are 4.32e.05 x'):

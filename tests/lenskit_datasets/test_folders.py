@@ -1,4 +1,4 @@
-"""Selection of the files of a folder that belong to a data set."""
+"""Search for the files of a data set in a folder."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_loops_of_links_end_and_no_folder_is_read_twice(tmp_path: Path, caplog: 
     assert [file.relative_to(root).as_posix() for file in found.files] == ["none/b.png", "other/c.png", "ring/a.png"]
     found.tell(root)
     nowhere, loops = (record.getMessage() for record in caplog.records)
-    assert nowhere == f"{root}: 1 link leads nowhere and is left out: self"
+    assert nowhere == f"{root}: 1 link is broken and is left out: self"
     assert loops == f"{root}: 5 links lead back to folders and are left out: again, latest, none/back and 2 more"
 
 
@@ -77,7 +77,7 @@ def test_links_that_lead_nowhere_are_counted_and_named(tmp_path: Path, caplog: p
         find.tell(tmp_path)
         (record,) = caplog.records
         assert (record.levelno, record.getMessage()) == (
-            logging.WARNING, f"{tmp_path}: 1 link leads nowhere and is left out: b.fits"
+            logging.WARNING, f"{tmp_path}: 1 link is broken and is left out: b.fits"
         )  # fmt: skip
 
 
@@ -98,7 +98,7 @@ def test_folders_that_may_not_be_read(tmp_path: Path, caplog: pytest.LogCaptureF
 
 @pytest.mark.parametrize("pattern", ["/x", "**x", ""])
 def test_what_is_no_pattern_is_refused(tmp_path: Path, pattern: str) -> None:
-    with pytest.raises(UsageError, match=r"is no pattern of files in .*right is, say, pattern=[*]/[*]"):
+    with pytest.raises(UsageError, match=r"is not a pattern of files in .*use, for example, pattern=[*]/[*]"):
         matching(tmp_path, pattern)
 
 

@@ -1,4 +1,4 @@
-"""HDF5 files: ours, and others'."""
+"""HDF5 files of lenskit and of others."""
 
 from __future__ import annotations
 
@@ -49,9 +49,7 @@ def test_what_we_simulate_is_what_a_zarr_store_holds(simulated, tmp_path: Path, 
 
 def test_one_that_is_still_to_be_made(simulated, tmp_path: Path) -> None:
     simulated(tmp_path / "pairs.h5.filling")
-    with pytest.raises(
-        LenskitError, match="pairs.h5 is still to be made, from what is in .*filling: finish it with: l"
-    ):
+    with pytest.raises(LenskitError, match="pairs.h5 is not finished, its parts are in .*filling: finish it with: l"):
         Hdf5(tmp_path / "pairs.h5")
 
 
@@ -97,7 +95,7 @@ def test_channels_last(tmp_path: Path, stored: tuple[int, ...]) -> None:
     expected = images[:, None, ..., None] if len(stored) == 3 else images.reshape(4, -1, 8, 8, 3)
     np.testing.assert_array_equal(data.read(range(4))[0], np.moveaxis(expected, -1, 2))
     if len(stored) > 3:
-        with pytest.raises(UsageError, match=r"8 channels of 8 x 3 pixels: say channels_last=true if that is wrong"):
+        with pytest.raises(UsageError, match=r"8 channels of 8 x 3 pixels: use channels_last=true if that is wrong"):
             Hdf5(tmp_path / "a.h5")
 
 
@@ -149,7 +147,7 @@ def test_labels_and_their_units(tmp_path: Path) -> None:
 
 def test_two_labels_of_one_name(tmp_path: Path) -> None:
     path = write(tmp_path / "a.h5", pixels(4, 8, 8), **{"a/z": np.ones(4), "b/z": np.full(4, 2.0)})
-    with pytest.raises(UsageError, match="two of the labels a/z, b/z have one name: give one another by columns"):
+    with pytest.raises(UsageError, match="two of the labels a/z, b/z have one name: rename one with columns"):
         Hdf5(path, labels=["a/z", "b/z"])
     values = Hdf5(path, labels=["a/z"], columns={"z2": "b/z"}).read_parameters([0])
     assert {name: value.item() for name, value in values.items()} == {"z": 1, "z2": 2}
@@ -195,7 +193,7 @@ def test_what_is_no_label_is_told(tmp_path: Path, caplog) -> None:
     (told,) = caplog.records
     assert (told.name, told.levelname) == ("lenskit", "WARNING")
     assert told.getMessage().endswith(
-        "a lens: noise (4, 8, 8), theta_E (4, 2); say views=true if images has 2 views rather than channels"
+        "each lens: noise (4, 8, 8), theta_E (4, 2); use views=true if images has 2 views rather than channels"
     )
     data = Hdf5(path, views=True)
     assert ([p.name for p in data.parameters], data.views, data.image_shape) == (["e1", "theta_E"], 2, (1, 8, 8))
@@ -208,7 +206,7 @@ def test_what_is_no_label_is_told(tmp_path: Path, caplog) -> None:
 
 def test_images_of_another_name(tmp_path: Path) -> None:
     path = write(tmp_path / "a.hdf", pixels(4, 8, 8), "train/x", **{"train/y": np.arange(4), "y": np.arange(4)})
-    data = Hdf5(path)  # the only one with so many axes
+    data = Hdf5(path)  # the only data set with this number of axes
     assert ([p.name for p in data.parameters], data.read_parameters([2])["y"].tolist()) == (["y"], [2])
     write(tmp_path / "b.hdf", pixels(4, 8, 8), "train/x", **{"test/x": pixels(2, 8, 8)})
     with pytest.raises(
@@ -222,7 +220,7 @@ def test_images_of_another_name(tmp_path: Path) -> None:
 def test_cut_and_filled(tmp_path: Path) -> None:
     images = pixels(3, 20, 20)
     images[1, 8, 9] = np.nan
-    images[2, 0, 0] = np.inf  # outside of what is cut out
+    images[2, 0, 0] = np.inf  # outside of the central part
     read = Hdf5(write(tmp_path / "a.h5", images), size=10).read(range(3))[0][:, 0, 0].numpy()
     assert np.isfinite(read).all()
     assert np.argwhere(read != images[:, 5:15, 5:15]).tolist() == [[1, 3, 4]]
@@ -244,7 +242,7 @@ def test_what_it_does_not_take(tmp_path: Path) -> None:
         "images holds no images": (write(tmp_path / "b.h5", pixels(4, 8)), "images"),
         "has no data set cutouts; it has images (40, 8, 8)": (tmp_path / "a.h5", "cutouts"),
         "is empty": (write(tmp_path / "c.h5", pixels(0, 8, 8)), "images"),
-        "has 8 x 9 pixels: say size=8": (write(tmp_path / "d.h5", pixels(4, 8, 9)), "images"),
+        "has 8 x 9 pixels: use size=8": (write(tmp_path / "d.h5", pixels(4, 8, 9)), "images"),
         "images holds no images (lens": (write(tmp_path / "e.h5", pixels(4, 8, 8) * 1j), "images"),
     }
     for complaint, (path, name) in complaints.items():
@@ -318,14 +316,14 @@ def test_an_attribute_of_another_type_is_named(
         file["stamp"].attrs[name] = value
     assert [p.name for p in Hdf5(path).parameters] == ["q"]
     (told,) = caplog.records
-    why = f"has the attribute {name}={shown}; right is {right}"
+    why = f"has the attribute {name}={shown}; use {right}"
     assert re.search(f"a.h5: data sets are left out: stamp {why}", told.getMessage())
     with pytest.raises(UsageError, match=f"a.h5: stamp is no label: it {why}"):
         Hdf5(path, labels=["stamp"])
 
 
 def test_attributes_of_one_element(tmp_path: Path) -> None:
-    """MATLAB writes such, and empty ones."""
+    """MATLAB writes attributes of one element, and empty ones."""
     path = write(tmp_path / "a.h5", pixels(4, 8, 8), stamp=np.arange(4), pa=np.ones(4))
     with h5py.File(path, "a") as file:
         file["stamp"].attrs.update({"identity": np.ones((1, 1), "u1"), "units": h5py.Empty("S1")})
@@ -344,8 +342,8 @@ def test_classes_without_a_name_are_not_known(tmp_path: Path, caplog) -> None:
     np.testing.assert_array_equal(values["code"], [1, 0, np.nan, np.nan, np.nan])
     np.testing.assert_array_equal(values["number"], [0, 1, np.nan, np.nan, np.nan])
     assert [record.getMessage().partition("a.h5: ")[2] for record in caplog.records] == [
-        "code: 3 values are of no class, and taken as not known",
-        "number: 2 values are of no class, and taken as not known",
+        "code: 3 values belong to no class and are unknown",
+        "number: 2 values belong to no class and are unknown",
     ]
 
 
@@ -356,7 +354,7 @@ def test_long_numbers_are_identities_or_left_out(tmp_path: Path, caplog) -> None
         file["star"].attrs["identity"] = file["stamp"].attrs["identity"] = True
     data = Hdf5(path)
     assert [p.name for p in data.parameters] == ["stamp", "star"]
-    assert f"left out: oid holds whole numbers that float32 does not, such as {2**63 + 5} (the attribute" in caplog.text
+    assert f"left out: oid holds whole numbers too large for float32, such as {2**63 + 5} (the attribute" in caplog.text
     values = data.read_parameters(range(3))
     assert (values["star"].tolist(), values["stamp"].tolist()) == ([1, 0, 1], [1, -1, 0])
     with pytest.raises(UsageError, match="oid is no label: it holds whole numbers"):
@@ -374,9 +372,10 @@ def test_values_of_other_kinds(tmp_path: Path, caplog) -> None:
     assert values["word"].tolist() == [2, 0, 1]
     told = [record.getMessage().partition("a.h5: ")[2] for record in caplog.records]
     assert told == [
-        "no labels, for they have not one number, or text, a lens: point (3,), row (3,), wave (3,)",
+        "left out, because these data sets do not have one number or text for each lens: "
+        "point (3,), row (3,), wave (3,)",
         "data sets are left out: text holds text that is not in UTF-8",
-        "e1: 2 values are beyond the range of float32, and taken as not known",
+        "e1: 2 values are outside the range of float32 and are unknown",
     ]
 
 

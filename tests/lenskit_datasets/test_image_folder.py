@@ -1,4 +1,7 @@
-"""Pictures, read as deep as they are stored. Written by Pillow and tifffile, and 16-bit colours by hand."""
+"""Pictures, read at full depth.
+
+Pillow and tifffile write them; pictures with 16-bit colours are made by hand.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,7 @@ from lenskit_datasets.image_folder import ImageFolder
 
 
 def numbers(*shape: int, kind: str = "u1", seed: int = 0) -> np.ndarray:
-    """Random numbers over the whole range of a type."""
+    """Return random numbers over the entire range of a type."""
     rng = np.random.default_rng(seed)
     if np.dtype(kind).kind == "f":
         return rng.normal(size=shape).astype(kind)
@@ -34,7 +37,10 @@ def picture(path: Path, pixels: np.ndarray, **options: object) -> Path:
 
 
 def deep_png(path: Path, pixels: np.ndarray) -> Path:
-    """16 bits in each of 1 (gray), 2 (and alpha), 3 (RGB) or 4 (and alpha) channels, by the PNG specification."""
+    """Write a PNG with 16 bits in each of its channels, by the specification.
+
+    The channels are 1 (gray), 2 (gray and alpha), 3 (RGB) or 4 (RGB and alpha).
+    """
 
     def part(name: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
@@ -61,11 +67,11 @@ def test_gray_pictures_of_8_and_16_bits(tmp_path: Path, ending: str, kind: str) 
 
 
 def test_16_bits_are_never_cut_down_to_8(tmp_path: Path) -> None:
-    """As Pillow does with colours, without a word."""
+    """Pillow reduces colours to 8 bits without a warning."""
     gray = numbers(6, 6, 1, kind="u2")
     np.testing.assert_array_equal(image_of(deep_png(tmp_path / "gray.png", gray))[0], gray[..., 0])
     for channels in (2, 3, 4):
-        with pytest.raises(UsageError, match="colour.png has 16 bits in each of several channels, of which Pillow rea"):
+        with pytest.raises(UsageError, match="colour.png has 16 bits in each of several channels, and Pillow rea"):
             ImageFolder(deep_png(tmp_path / "colour.png", numbers(6, 6, channels, kind="u2")))
 
 
@@ -99,7 +105,7 @@ def test_colours_palettes_and_transparency(tmp_path: Path) -> None:
     )
     smooth = np.add.outer(np.arange(16), np.arange(16)).astype("u1") * 8
     read = image_of(picture(tmp_path / "a.JPG", smooth, quality=95))
-    assert np.abs(read[0] - smooth).max() < 8  # JPEG loses some, but not of what it stores
+    assert np.abs(read[0] - smooth).max() < 8  # the loss of JPEG
 
 
 @pytest.mark.parametrize(("shape", "read"), [((8, 8), (1, 8, 8)), ((2, 8, 8), (2, 8, 8)), ((8, 8, 3), (3, 8, 8))])
@@ -131,7 +137,7 @@ def test_a_folder_a_class(tmp_path: Path) -> None:
         for number in range(count):
             picture(tmp_path / folder / "deep" / f"{number}.png", numbers(8, 8, seed=number))
     (tmp_path / "labels.csv").write_text("name,class\nring/deep/0,1\n")
-    with pytest.raises(UsageError, match="the labels have a column class, as the folders: say label="):
+    with pytest.raises(UsageError, match="class is both the class label and a column of the labels: use label="):
         ImageFolder(tmp_path)
     data = ImageFolder(tmp_path, label="shape")
     assert [(p.name, p.classes) for p in data.parameters] == [("shape", ("arc", "double", "ring")), ("class", ())]
@@ -156,7 +162,7 @@ def test_folders_in_folders_are_asked_for_the_level_of_the_class(tmp_path: Path)
     with pytest.raises(UsageError, match="which level is the class") as raised:
         ImageFolder(tmp_path)
     assert str(raised.value).partition("? ")[2] == (
-        f"{tmp_path} has data/test/arc/0.png: say pattern=data/test/*/* if it is arc, "
+        f"{tmp_path} has data/test/arc/0.png: use pattern=data/test/*/* if it is arc, "
         "pattern=data/*/*/* if it is test, label= for none"
     )
     for pattern, kinds in {"data/test/*/*": ("arc", "ring"), "data/*/*/*": ("test", "train")}.items():
@@ -185,7 +191,7 @@ def test_folders_of_one_image_each_are_lenses(tmp_path: Path) -> None:
 def test_sizes_that_differ(tmp_path: Path) -> None:
     picture(tmp_path / "a.png", numbers(10, 10))
     picture(tmp_path / "b.png", numbers(13, 12))
-    with pytest.raises(UsageError, match=r"b.png has 13 x 12 pixels, .*a.png has 10 x 10: say size=10 to use the mid"):
+    with pytest.raises(UsageError, match=r"b.png has 13 x 12 pixels, .*a.png has 10 x 10: use size=10 to cut out"):
         ImageFolder(tmp_path)
     with pytest.raises(UsageError, match="a.png has 10 x 10 pixels, fewer than size=11"):
         ImageFolder(tmp_path, size=11)
@@ -195,7 +201,7 @@ def test_sizes_that_differ(tmp_path: Path) -> None:
 
 
 def test_fits_come_first(tmp_path: Path) -> None:
-    """A picture beside a FITS file is a preview."""
+    """A picture next to a FITS file is a preview."""
     picture(tmp_path / "J1" / "preview.png", numbers(8, 8))
     fits.writeto(tmp_path / "J1" / "image.fits", numbers(8, 8, kind="f4"))
     assert find_reader(str(tmp_path))[0] == "fits-folder"
@@ -234,7 +240,7 @@ def test_what_is_not_finite_is_filled(tmp_path: Path) -> None:
 def test_what_it_does_not_take(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="there is no file or folder nowhere; this reader takes a folder of PNG"):
         ImageFolder("nowhere")
-    with pytest.raises(UsageError, match="there is none in .* that ends in .png, .jpg"):
+    with pytest.raises(UsageError, match="there is no file in .* that ends in .png, .jpg"):
         ImageFolder(tmp_path)
     Image.fromarray(numbers(8, 8, 4), "CMYK").save(tmp_path / "cmyk.jpg")
     tifffile.imwrite(tmp_path / "pages.tif", numbers(3, 8, 8), photometric="minisblack")
@@ -263,7 +269,7 @@ def test_what_it_does_not_take(tmp_path: Path) -> None:
         ImageFolder(tmp_path / "both")
     picture(tmp_path / "twice" / "a.png", numbers(8, 8))
     picture(tmp_path / "twice" / "a.tif", numbers(8, 8))
-    with pytest.raises(UsageError, match="2 files in .* are called a: say which by a pattern"):
+    with pytest.raises(UsageError, match="2 files in .* are called a: choose one with a pattern"):
         ImageFolder(tmp_path / "twice")
     picture(tmp_path / "twice" / "b.png", numbers(8, 8, 3))
     with pytest.raises(UsageError, match=r"b.png has 3 channels, .*a.png has 1: all must agree"):
@@ -272,7 +278,7 @@ def test_what_it_does_not_take(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("ending", ["png", "tif", "jpg"])
 def test_pictures_larger_than_the_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: str) -> None:
-    """Whatever Pillow's own limit, which stays as it is."""
+    """Pillow's own limit has no effect and does not change."""
     path = picture(tmp_path / f"a.{ending}", numbers(60, 60))
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
     monkeypatch.setenv("LENSKIT_MAX_BYTES", "14399")
@@ -298,7 +304,7 @@ def test_a_strip_that_unpacks_to_more_than_it_should(tmp_path: Path) -> None:
     for place, value in zip(tags, (len(content), len(bomb)), strict=True):
         content[place : place + 4] = struct.pack("<I", value)
     path.write_bytes(content + bomb)
-    with pytest.raises(LenskitError, match=r"a.tif is damaged: a strip or tile unpacks to more than the 180000 bytes"):
+    with pytest.raises(LenskitError, match=r"a.tif is damaged: a strip or tile expands to more than its 180000 bytes"):
         ImageFolder(path).read([0])
 
 

@@ -1,4 +1,4 @@
-"""LenSiam's pairs: those of its authors, and ours."""
+"""LenSiam's pairs: those of its authors and those of lenskit."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def write(path: Path, data: np.ndarray, checksum: bool = False, **header: object
 
 
 def test_pairs_as_they_were_released(tmp_path: Path) -> None:
-    """(y, x, view), and eight keys, which FITS writes in capitals."""
+    """Axes are (y, x, view); FITS writes the eight keys in capitals."""
     for number in range(3):
         lens = LENS | {"theta_E": 1 + number / 8}
         write(tmp_path / f"pair_{number}.fits", pixels(110, 110, 2, seed=number), **lens)
@@ -122,7 +122,7 @@ def test_several_channels(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", [">f4", ">f8", ">i2", "u2", ">i4"])
 def test_types(tmp_path: Path, kind: str) -> None:
-    """Unsigned integers are scaled: FITS has none."""
+    """Unsigned integers are stored with an offset, because FITS has none."""
     data = (np.arange(12 * 12 * 2).reshape(12, 12, 2) * 200).astype(kind)
     read = LensiamFits(write(tmp_path / "a.fits", data, checksum=True)).read([0])[0]
     np.testing.assert_array_equal(read[0, :, 0], np.moveaxis(data, -1, 0).astype(np.float32))
@@ -171,7 +171,7 @@ def test_a_compressed_file_that_unpacks_to_more_than_the_limit(tmp_path: Path, m
 def test_a_key_with_more_digits_than_float32_has(tmp_path: Path) -> None:
     write(tmp_path / "a.fits", pixels(12, 12, 2), OBJID=41229853041234567, pa_deg=3.0)
     assert [p.unit for p in LensiamFits(tmp_path, keys=["pa_deg"]).parameters] == ["deg"]
-    with pytest.raises(LenskitError, match="key OBJID is 41229853041234567, which float32 does not hold: leave it out"):
+    with pytest.raises(LenskitError, match="key OBJID is 41229853041234567, which float32 cannot hold: leave it out"):
         LensiamFits(tmp_path, keys=["OBJID"]).read_parameters([0])
 
 
@@ -187,13 +187,13 @@ def test_keys_that_a_file_lacks_are_not_known(tmp_path: Path) -> None:
 def test_keys_that_the_first_file_lacks_are_known_of_others(tmp_path: Path, caplog) -> None:
     for number in range(MOST_HEADERS + 8):
         write(tmp_path / f"{number:02d}.fits", pixels(12, 12, 2), **{} if number < 2 else LENS | {"z_lens": number})
-    os.truncate(tmp_path / "39.fits", 100)  # what is damaged is told when it is read
+    os.truncate(tmp_path / "39.fits", 100)  # a damaged file is reported when it is read
     data = LensiamFits(tmp_path)
     assert [parameter.name for parameter in data.parameters] == list(LENS)
     assert data.read_parameters([0, 2])["theta_E"].tolist() == pytest.approx([np.nan, 1.25], nan_ok=True)
     (told,) = caplog.records
     assert (told.name, told.levelname) == ("lenskit", "WARNING")
-    assert "some lack keys, which are not known there: theta_E in 2 (such as 00.fits), gamma in 2" in told.getMessage()
+    assert "some lack keys, which are unknown there: theta_E in 2 (such as 00.fits), gamma in 2" in told.getMessage()
     assert LensiamFits(tmp_path, keys=["z_lens"]).read_parameters([1, 7])["z_lens"][1].item() == 7
     with pytest.raises(UsageError, match="00.fits has no header key z, nor z_1, nor have 30 more files"):
         LensiamFits(tmp_path, keys=["z"])
@@ -222,7 +222,7 @@ def test_pixels_that_are_not_finite_are_filled_and_told(tmp_path: Path, caplog) 
     assert [r.getMessage() for r in caplog.records] == [
         f"{tmp_path / 'a.fits'}: 2 of 800 pixels are undefined and are filled"
     ]
-    assert caplog.records[0].name == "lenskit"  # the one that the command line shows
+    assert caplog.records[0].name == "lenskit"  # the logger that the command line shows
 
 
 BAD = {
@@ -232,7 +232,7 @@ BAD = {
     "plane": "b.fits has 12 x 12 pixels, the others 12 x 12 x 2",
     "short": "b.fits cannot be read as FITS: it was cut short",
     "header": "b.fits cannot be read as FITS",
-    "text": "b.fits: the header key theta_E is 'wide', parameters are numbers",
+    "text": "b.fits: the header key theta_E is 'wide', but parameters are numbers",
     "gone": "b.fits is missing",
 }
 
@@ -274,11 +274,11 @@ def test_what_it_does_not_take(tmp_path: Path, simulated) -> None:
     write(tmp_path / "bands" / "a.fits", pixels(3, 12, 12))
     for folder in ("single", "bands"):
         assert find_reader(str(tmp_path / folder))[0] == "fits-folder"
-    with pytest.raises(UsageError, match="has 12 x 14 pixels: say size=12"):
+    with pytest.raises(UsageError, match="has 12 x 14 pixels: use size=12"):
         LensiamFits(write(tmp_path / "wide" / "a.fits", pixels(12, 14, 2)))
     with pytest.raises(UsageError, match="8 x 8 pixels, fewer than size=9"):
         LensiamFits(simulated(tmp_path / "ours", "fits"), size=9)
-    with pytest.raises(UsageError, match="simulation.json says what there is: leave out keys"):
+    with pytest.raises(UsageError, match="simulation.json has all the facts: leave out keys"):
         LensiamFits(tmp_path / "ours", keys=["width"])
     (tmp_path / "ours" / "simulation.json").write_text("{")
     with pytest.raises(UsageError, match="ours is not a store of simulated pairs"):

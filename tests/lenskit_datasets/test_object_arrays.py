@@ -1,4 +1,4 @@
-"""Pickled arrays: pairs of an image and a number are read, and nothing that a pickle asks for is run."""
+"""Pickled pairs of image and number are read; nothing in a pickle is executed."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def objects(*items: Any) -> np.ndarray:
 
 
 def saved(folder: Path, array: np.ndarray, protocol: int | None = None) -> Path:
-    """As `np.save` of some version writes it."""
+    """Save an array as `np.save` does, with a pickle protocol."""
     file = folder / "pair.npy"
     if protocol is None:
         np.save(file, array, allow_pickle=True)
@@ -63,7 +63,7 @@ def test_what_numpy_saves_is_read(
 
 
 def test_pickles_of_numpy_1_are_read(tmp_path: Path) -> None:
-    """The same but for the name of a module, as its length is a byte before it."""
+    """The file differs only in the name of a module and its length, a byte before it."""
     file = saved(tmp_path, objects(np.eye(3), np.float64(1e-23)), 3)
     data = file.read_bytes().replace(b"cnumpy._core.multiarray", b"cnumpy.core.multiarray")
     file.write_bytes(data)
@@ -72,7 +72,7 @@ def test_pickles_of_numpy_1_are_read(tmp_path: Path) -> None:
 
 
 class Runs:
-    """Makes a file as soon as it is unpickled."""
+    """Object that makes a file when it is unpickled."""
 
     def __init__(self, command: str) -> None:
         self.command = command
@@ -96,7 +96,7 @@ def test_code_is_not_run(tmp_path: Path, place: int | None) -> None:
         read_pair(file)
     assert "\n" not in str(error.value)
     assert not made.exists()
-    pickle.loads(pickle.dumps(bad))  # it would have been
+    pickle.loads(pickle.dumps(bad))  # shows that the pickle makes the file
     assert made.exists()
 
 
@@ -109,7 +109,7 @@ NUMPY = b"cnumpy\nndarray\n"
         b"\x80\x02cnumpy.core.multiarray\nscalar\n}(X\x0c\0\0\0__defaults__)ub.",  # attributes of a function
         b"\x80\x02" + NUMPY + b"N}X\x01\0\0\0aNs\x86b.",  # attributes of a class
         b"\x80\x04" + NUMPY + b")\x81.",  # an object without its constructor
-        b"\x80\x02Nr" + struct.pack("<I", 2**31) + b".",  # a place in the memo that takes 32 GB
+        b"\x80\x02Nr" + struct.pack("<I", 2**31) + b".",  # an index of the memo that needs 32 GB
         b"\x80\x05\x96" + struct.pack("<Q", 2**40) + b".",  # a terabyte of zeros
         b"\x80\x04\x8e" + struct.pack("<Q", 2**40) + b".",
         b"\x80\x02)" + 200 * b"2\x86" + b"N}\x85s.",  # a key whose hash takes forever
@@ -131,18 +131,20 @@ def test_pickles_made_to_harm_are_refused(tmp_path: Path, data: bytes) -> None:
     [
         ((np.eye(3),), r"an object array of the shape \(1,\)"),
         ((np.eye(3), 1e-23, 2), r"an object array of the shape \(3,\)"),
-        ((1e-23, np.eye(3)), r"whose first item is no image"),
-        ((np.zeros((2, 3, 3)), 1e-23), r"whose first item is no image"),
-        ((np.eye(3) * 1j, 1e-23), r"whose first item is no image"),
-        ((objects(1, 2), 1e-23), r"whose first item is no image"),
-        ((np.eye(3), "1e-23"), r"whose second item is no number"),
-        ((np.eye(3), None), r"whose second item is no number"),
-        ((np.eye(3), np.complex64(1)), r"whose second item is no number"),
+        ((1e-23, np.eye(3)), r"whose first item is not an image"),
+        ((np.zeros((2, 3, 3)), 1e-23), r"whose first item is not an image"),
+        ((np.eye(3) * 1j, 1e-23), r"whose first item is not an image"),
+        ((objects(1, 2), 1e-23), r"whose first item is not an image"),
+        ((np.eye(3), "1e-23"), r"whose second item is not a number"),
+        ((np.eye(3), None), r"whose second item is not a number"),
+        ((np.eye(3), np.complex64(1)), r"whose second item is not a number"),
         ((np.eye(3), {1: 2}), r"a pickle of other Python objects"),
     ],
 )
 def test_other_objects_are_refused(tmp_path: Path, items: tuple[Any, ...], complaint: str) -> None:
-    with pytest.raises(UsageError, match=rf"pair\.npy holds .*{complaint}.*; of Python objects only") as error:
+    with pytest.raises(
+        UsageError, match=rf"pair\.npy holds .*{complaint}.*; the only Python objects that are read"
+    ) as error:
         read_pair(saved(tmp_path, objects(*items)))
     assert "\n" not in str(error.value)
 
@@ -152,7 +154,7 @@ def test_any_part_of_a_file_or_damage_to_it_gives_an_error_or_a_pair(tmp_path: P
     whole = file.read_bytes()
     for end in range(len(whole)):
         file.write_bytes(whole[:end])
-        with pytest.raises(Exception):  # noqa: B017, PT011 - of whatever kind: the reader of files names the file
+        with pytest.raises(Exception):  # noqa: B017, PT011 - of any type: the reader adds the file's name
             read_pair(file)
     for place in range(len(whole)):
         file.write_bytes(whole[:place] + bytes([whole[place] ^ 0x15]) + whole[place + 1 :])

@@ -1,4 +1,7 @@
-"""The size of pixels: from headers, against astropy's own coordinates; changed, against closed forms and torch."""
+"""Pixel size: from headers, compared with astropy's coordinates, and resampled.
+
+Resampled images are compared with closed forms and torch.
+"""
 
 from __future__ import annotations
 
@@ -45,9 +48,10 @@ def test_the_comment_of_a_key_may_begin_with_its_unit(comment: str, found: float
 @pytest.mark.parametrize(
     ("comment", "complaint"),
     [
-        ("pixels per arcsec", "gives PIXSCALE in pixels per arcsec; arcsec per pixel is right"),
-        ("[pix/arcsec]", "gives PIXSCALE in pixels per arcsec"), ("[kpc] at z", "PIXSCALE in kpc, which is no angle"),
-        ("[nonsense]", "PIXSCALE in nonsense, which is no angle"),
+        ("pixels per arcsec", "gives PIXSCALE in pixels per arcsec; it must be in arcsec per pixel"),
+        ("[pix/arcsec]", "gives PIXSCALE in pixels per arcsec"),
+        ("[kpc] at z", "PIXSCALE in kpc, which is not an angle"),
+        ("[nonsense]", "PIXSCALE in nonsense, which is not an angle"),
     ],
 )  # fmt: skip
 def test_a_unit_that_is_no_angle_is_unclear(comment: str, complaint: str) -> None:
@@ -64,7 +68,7 @@ def test_pixels_without_right_angles_are_unclear(skewed: tuple[float, float]) ->
 
 
 def header(scale: float, angle: float = 0, form: str = "cd", projection: str = "TAN") -> fits.Header:
-    """Coordinates about a point of the sky, in one of the forms that FITS has for them."""
+    """Return coordinates about a point of the sky, in one of the forms of FITS."""
     cards = {"CTYPE1": f"RA---{projection}", "CTYPE2": f"DEC--{projection}", "CRVAL1": 150.0, "CRVAL2": 2.2}
     cards |= {"CRPIX1": 10.5, "CRPIX2": 10.5}
     step, c, s = scale / 3600, np.cos(np.radians(angle)), np.sin(np.radians(angle))
@@ -173,10 +177,10 @@ def test_further_forms(cards: dict, scale: float) -> None:
         (SKY | {"CDELT1": 1.0, "CDELT2": 1.0}, 'its header gives pixels of 3600", which no camera has'),
         (SKY | {"CDELT1": 1e-30, "CDELT2": 1e-30}, 'its header gives pixels of 3.6e-27", which no camera has'),
         (SKY | {"CDELT1": -1e-5, "CDELT2": 2e-5}, 'its pixels are not square: 0.036" x 0.072"'),
-        (SKY | STEPS | {"CROTA2": "north"}, "its card CROTA2 = 'north' is no number"),
-        (SKY | {"CD1_1": 1e-5, "CD2_2": 0.0}, "its coordinates are none that astropy.wcs can read"),
-        (SKY | STEPS | {"CUNIT1": "furlong"}, "its coordinates are none that astropy.wcs can read"),
-        ({"PIXSCALE": -1}, "its header gives PIXSCALE = -1 as pixel scale; a positive number of arcsec is right"),
+        (SKY | STEPS | {"CROTA2": "north"}, "its card CROTA2 = 'north' is not a number"),
+        (SKY | {"CD1_1": 1e-5, "CD2_2": 0.0}, "astropy.wcs cannot read its coordinates"),
+        (SKY | STEPS | {"CUNIT1": "furlong"}, "astropy.wcs cannot read its coordinates"),
+        ({"PIXSCALE": -1}, "its header gives PIXSCALE = -1 as pixel scale; it must be a positive number of arcsec"),
     ],
 )  # fmt: skip
 def test_what_is_unclear_is_said(cards: dict, why: str) -> None:
@@ -187,7 +191,7 @@ def test_what_is_unclear_is_said(cards: dict, why: str) -> None:
 
 
 def broken(key: str, value: str) -> fits.Header:
-    """A header with a card that astropy cannot parse."""
+    """Return a header with a card that astropy cannot parse."""
     header = fits.Header(SKY | STEPS | {"CROTA2": 0.0, "CRVAL1": 0.0, "OBJECT": "x"})
     text = header.tostring(sep="\n", endcard=False).splitlines()
     return fits.Header.fromstring("\n".join(f"{key:8}= {value}" if c.startswith(key) else c for c in text), sep="\n")
@@ -198,7 +202,7 @@ def test_cards_that_cannot_be_parsed_matter_only_where_they_say_the_scale() -> N
         stated_scale(broken("CROTA2", "                 NaN"))
     for key in ("CRVAL1", "OBJECT"):
         assert pixel_scale_of(broken(key, "                 NaN")) == pytest.approx(0.05)
-    assert pixel_scale_of(broken("CROTA2", "")) == pytest.approx(0.05)  # undefined, as if it were not there
+    assert pixel_scale_of(broken("CROTA2", "")) == pytest.approx(0.05)  # undefined, like a missing card
 
 
 def test_coordinates_may_stand_in_another_hdu_about_the_same_pixels() -> None:
@@ -224,7 +228,7 @@ def test_a_common_scale() -> None:
     assert common_scale([0.05, 0.0505, 0.05], "abc") == 0.05
     assert common_scale([0.05, None], "ab") is None
     assert common_scale([None, None], "ab") is None
-    with pytest.raises(UsageError, match=r'b has pixels of 0\.06", a of 0\.05": say resample=0\.06 .* or pixel_scale'):
+    with pytest.raises(UsageError, match=r'b has pixels of 0\.06", a of 0\.05": use resample=0\.06 .* or pixel_scale'):
         common_scale([0.05, 0.06, None], "abc")
 
 
@@ -232,7 +236,10 @@ def test_a_common_scale() -> None:
 
 
 def gaussian(length: int, scale: float, sigma: float, x: float = 0, y: float = 0) -> np.ndarray:
-    """A Gaussian's surface brightness at the centres of pixels; all lengths in arcsec, about the image's centre."""
+    """Return the surface brightness of a Gaussian at the centres of pixels.
+
+    All lengths are in arcsec, about the image's centre.
+    """
     axis = (np.arange(length) - (length - 1) / 2) * scale
     return np.exp(-((axis - x) ** 2 + (axis[:, None] - y) ** 2) / (2 * sigma**2)).astype(np.float32)
 

@@ -1,4 +1,4 @@
-"""The middle of images of all sizes."""
+"""The central part of images of all sizes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from lenskit_datasets.pixels import common_shape, middle
 
 
-@pytest.mark.parametrize(("size", "told"), [(100, "an odd size keeps it"), (101, ""), (201, "")])
+@pytest.mark.parametrize(("size", "told"), [(100, "an odd size avoids this"), (101, ""), (201, "")])
 def test_a_middle_off_centre_is_told(size: int, told: str, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO, "lenskit"):
         assert common_shape([(1, 201, 201)] * 3, ["a", "b", "c"], size) == (1, size, size)

@@ -1,4 +1,4 @@
-"""The option `blank` of every bundled reader: values that mark undefined pixels."""
+"""The option `blank` of every bundled reader: values of undefined pixels."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from lenskit_datasets.lens_challenge_1 import LensChallenge1
 from lenskit_datasets.reader import Reader
 
 BLANK = -9999.5
-"""In single precision it is exact."""
+"""Value that is exact in single precision."""
 
 
 def image() -> np.ndarray:
-    """An image of 24 x 24 pixels whose sixteen masked ones are at rows and columns 5 to 8."""
+    """Return an image of 24 x 24 pixels, masked at rows and columns 5 to 8."""
     pixels = np.random.default_rng(2).normal(size=(24, 24)).astype(np.float32)
     pixels[5:9, 5:9] = BLANK
     return pixels
@@ -44,7 +44,7 @@ def compressed_fits(path: Path) -> str:
 
 
 def scaled_fits(path: Path) -> str:
-    """Pixels are compared as they are after scaling: -9999.5 is stored as 1."""
+    """Write a file whose pixels are scaled: -9999.5 is stored as 1."""
     stored = np.random.default_rng(2).integers(20000, 20010, (24, 24)).astype("i2")
     stored[5:9, 5:9] = 1
     hdu = fits.PrimaryHDU(stored)
@@ -131,7 +131,7 @@ def test_an_image_of_that_value_is_an_error(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("draws", [1, 2])
 def test_simulated_images_may_have_such_a_value(simulated: Any, tmp_path: Path, draws: int) -> None:
-    """Whole chunks come from a store without a copy; others do not."""
+    """Whole chunks are read from a store without a copy; other lenses are copied."""
     path = simulated(tmp_path / "pairs.zarr")
     plain = open_dataset(str(path)).read(range(10))[0].numpy()
     value = plain[3, 0, 0, 2, 2]
@@ -146,7 +146,7 @@ def test_simulated_images_may_have_such_a_value(simulated: Any, tmp_path: Path, 
 
 
 class TestFirstChallenge:
-    """Masked pixels of the images from the ground are 100, where others are of about 1e-12."""
+    """Masked pixels of the images from the ground are 100, others about 1e-12."""
 
     @pytest.fixture
     def ground(self, tmp_path: Path) -> Path:

@@ -1,4 +1,4 @@
-"""The reader of stores that `lenskit simulate` wrote."""
+"""Reader of the Zarr stores of `lenskit simulate`."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_parameters_are_read_without_images(tmp_path: Path) -> None:
 def test_views_show_the_same_lens_and_different_sources(tmp_path: Path) -> None:
     images, values = ZarrStore(made(tmp_path / "pairs.zarr", lenses=300, chunk=64)).read(range(300))
     assert abs(np.corrcoef(values["x"].T)[0, 1]) < 0.2
-    # A blob's centroid is its source's place, in pixels from the middle, whatever its width.
+    # A blob's centroid is its source's position, in pixels from the centre, for any width.
     axis = torch.arange(8.0) - 3.5
     bright = images[:, :, 0].clamp(min=0.2) - 0.2
     centroid = (bright.sum(2) * axis).sum(-1) / bright.sum((2, 3))

@@ -1,4 +1,7 @@
-"""AAE: a run of it is the published one in plain torch, with probabilities instead of logits, in one process or two."""
+"""AAE: a run equals the published training in plain torch.
+
+The reference uses probabilities instead of logits. Runs have one process or two.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +42,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 
 class Published:
-    """The published training, of modules that it is given: four optimisers, and probabilities."""
+    """Published training of given modules, with four optimisers and probabilities."""
 
     def __init__(self, encoder: nn.Module, decoder: nn.Module, discriminator: nn.Module) -> None:
         self.encoder, self.decoder = encoder, decoder
@@ -94,7 +97,7 @@ def test_draws_of_the_prior_are_normal_and_belong_to_lens_and_batch() -> None:
 
 
 def test_a_discriminator_that_is_sure_leaves_a_gradient() -> None:
-    # log(D + 1e-15) with D = e^-100 has none: the encoder would never come back.
+    # log(D + 1e-15) with D = e^-100 has no gradient: the encoder would never recover.
     logit = torch.tensor([[-100.0]], requires_grad=True)
     AAE._taken_for(1, logit).backward()
     assert logit.grad.item() == pytest.approx(-1.0)

@@ -1,4 +1,4 @@
-"""What holds for each of DeepLense's autoencoders: the score, any backbone, what is usual, and what is refused."""
+"""Properties of all DeepLense autoencoders: score, backbones, defaults, bad input."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_the_score_is_the_mean_squared_error_of_each_image(method: str, channels
     given = images(3, channels, 20)
     with torch.no_grad():
         made, score = trained.reconstruct(given), trained.score(given)
-        assert torch.equal(trained.reconstruct(given), made)  # without chance
+        assert torch.equal(trained.reconstruct(given), made)  # deterministic
     assert made.shape == given.shape
     expected = [((a - b) ** 2).sum().item() / (channels * 400) for a, b in zip(made, given, strict=True)]
     assert score.tolist() == pytest.approx(expected, rel=1e-5)
@@ -61,7 +61,7 @@ def test_the_score_is_the_mean_squared_error_of_each_image(method: str, channels
 def test_a_perfect_reconstruction_is_not_strange(method: str) -> None:
     trained = make(method, DeepLenseConv(1, 20))
     *_, weight, bias = trained.decoder.parameters()
-    with torch.no_grad():  # all that it makes is a grey image
+    with torch.no_grad():  # every reconstruction is a grey image
         weight.zero_()
         bias.fill_(math.atanh(0.5))
     given = torch.full((3, 1, 20, 20), 0.5)

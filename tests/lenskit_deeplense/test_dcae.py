@@ -1,4 +1,4 @@
-"""DCAE: a run of it is one of the paper's table in plain torch, with torch's own scheduler."""
+"""DCAE: a run equals the paper's network in plain torch, with torch's scheduler."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from lenskit_deeplense.networks import DeepLenseConv
 
 
 def published(size_of_map: int, latent_dim: int, strides: tuple[int, int], last: tuple[int, int]) -> nn.Module:
-    """The paper's network, written down anew; `last` are the last layer's kernel and output padding."""
+    """Return the paper's network; `last`: the last layer's kernel and output padding."""
     features = 64 * size_of_map**2
     first, second = strides
     return nn.Sequential(
@@ -32,7 +32,7 @@ def published(size_of_map: int, latent_dim: int, strides: tuple[int, int], last:
 
 
 def copy(state: dict[str, torch.Tensor], into: nn.Module) -> None:
-    """Weights in the order in which they come, whatever their names."""
+    """Copy weights in their order; ignore their names."""
     into.load_state_dict(dict(zip(into.state_dict(), state.values(), strict=True)))
 
 
@@ -45,7 +45,7 @@ def test_it_is_the_papers_network() -> None:
 
 
 def test_a_run_is_that_of_plain_torch(tmp_path: Path) -> None:
-    # 16 pixels, whose layers have strides of 1.
+    # For 16 pixels, the layers have strides of 1.
     config = Config.resolve({
         "train": {"lenses": 16, "epochs": 3, "batch_size": 4, "accelerator": "cpu", "precision": "64-true"},
         "simulator": {"name": "blobs"},

@@ -1,4 +1,4 @@
-"""DeepLense's convolutions: the paper's at 150 pixels, and what leads there and back for any other size."""
+"""DeepLense's convolutions: the paper's at 150 pixels, and those for other sizes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from lenskit.plugin import UsageError
 from lenskit_deeplense.networks import Decoder, DeepLenseConv
 
-# The paper's table: channels in, channels out, kernel, and the pixels that come out.
+# The paper's table: channels in, channels out, kernel, and the output size in pixels.
 ENCODER = [(1, 16, 7, 49), (16, 32, 7, 15), (32, 64, 7, 9)]
 DECODER = [(64, 32, 7, 15), (32, 16, 7, 49), (16, 1, 6, 150)]
 FEATURES, LATENT = 5184, 1000
@@ -26,7 +26,7 @@ def in_table(table: list[tuple[int, int, int, int]]) -> int:
 
 
 def sizes(module: nn.Module, x: Tensor, kind: type) -> list[int]:
-    """Height and width of what each layer of a kind gives."""
+    """Return height and width of the outputs of all layers of one type."""
     seen: list[int] = []
     for layer in module.modules():
         if isinstance(layer, kind):

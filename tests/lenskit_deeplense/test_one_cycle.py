@@ -1,4 +1,4 @@
-"""The one-cycle policy is torch's, in a run too."""
+"""One-cycle policy: equal to torch's, also in a run."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from lenskit_deeplense.one_cycle import OneCycle, one_cycle
 
 
 def torchs(total: int, peak: float) -> list[tuple[float, float]]:
-    """Learning rate and beta1 of each batch, by torch's scheduler."""
+    """Return the learning rate and beta1 of each batch, from torch's scheduler."""
     optimizer = torch.optim.Adam([nn.Parameter(torch.zeros(1))], lr=peak)
     scheduler = OneCycleLR(optimizer, peak, total_steps=total)
     seen = []
@@ -41,7 +41,7 @@ def test_it_is_torchs(total: int, peak: float) -> None:
 
 
 class Squares(OneCycle):
-    """A loss whatever, and what Adam was told in each batch."""
+    """Method with an arbitrary loss that records Adam's settings in each batch."""
 
     views = 2
 

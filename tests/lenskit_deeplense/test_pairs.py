@@ -1,4 +1,4 @@
-"""Pairs that share lens and substructure."""
+"""Pairs that share the lens and its substructure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The RBM: its free energies and probabilities are those of its energy, summed over all states."""
+"""RBM: free energies and probabilities, compared with sums over all states."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import itertools
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -15,7 +16,7 @@ from lenskit.config import Config
 from lenskit.generator import KeyedGenerator
 from lenskit.plugin import Batch, UsageError
 from lenskit.run import Run
-from lenskit.training.runner import Job, train
+from lenskit.training.runner import LOOKED_AT, Job, train
 from lenskit_deeplense.hidden import RBMHidden
 from lenskit_deeplense.rbm import RBM, Known
 from lenskit_toys.components import Tiny
@@ -29,7 +30,7 @@ KINDS: tuple[Visible, ...] = ("bernoulli", "gaussian")
 
 
 def rbm(visible: Visible = "bernoulli", size: int = 2, hidden: int = 3, **options: Any) -> RBM:
-    """Four pixels and three hidden units, if nothing else is said."""
+    """Return a machine with four pixels and three hidden units by default."""
     torch.manual_seed(0)
     method = RBM(RBMHidden(1, size, hidden=hidden), visible=visible, **{"sigma": SIGMA, "init_std": 1.0} | options)
     method.seed = 0
@@ -41,7 +42,7 @@ def pixels(n: int = 5, size: int = 2) -> Tensor:
 
 
 def energy(method: RBM, v: Tensor, h: Tensor) -> Tensor:
-    """E(v, h) of all pairs of (n, visible) and (m, hidden), term by term: (n, m)."""
+    """Return E(v, h) (n, m) of all pairs of (n, visible) and (m, hidden), by terms."""
     w, c, b = method.backbone.layer.weight, method.backbone.layer.bias, method.bias
     own = ((v - b) ** 2).sum(1) / (2 * SIGMA**2) if method.gaussian else -(v * b).sum(1)
     return own[:, None] - torch.einsum("mj,ji,ni->nm", h, w, v) - (h * c).sum(1)
@@ -68,7 +69,7 @@ def test_bernoulli_pixels_are_on_as_often_as_their_energy_says() -> None:
 
 
 def test_gaussian_pixels_are_normal_with_the_mean_that_their_energy_says() -> None:
-    """The energy less that of the density of this normal distribution is the same for all pixels."""
+    """The energy differs from that of the normal density by a constant."""
     method, v = rbm("gaussian"), pixels()
     normal = torch.distributions.Normal(method.pixels(HIDDEN), SIGMA)
     rest = energy(method, v, HIDDEN) + normal.log_prob(v[:, None]).sum(2)
@@ -78,7 +79,10 @@ def test_gaussian_pixels_are_normal_with_the_mean_that_their_energy_says() -> No
 @pytest.mark.parametrize("k", [1, 3])
 @pytest.mark.parametrize("visible", KINDS)
 def test_the_gradient_is_that_of_contrastive_divergence(visible: Visible, k: int) -> None:
-    """<h v> under the data less <h v> under the samples, and the same of the biases (Hinton 2002, Eq. 5)."""
+    """The gradient is <h v> under the data minus <h v> under the samples.
+
+    The same holds for the biases (Hinton 2002, Eq. 5).
+    """
     method, v = rbm(visible, k=k), pixels()
     batch = Batch((v.view(-1, 1, 2, 2),), {}, torch.arange(5))
     method.step(batch)["loss"].backward()
@@ -95,7 +99,7 @@ def test_the_gradient_is_that_of_contrastive_divergence(visible: Visible, k: int
 
 
 def test_weights_have_the_gradient_of_a_linear_layer_where_units_are_certain() -> None:
-    """Gradients of certain units are subnormal numbers, which are taken for zero: nothing beside what rounding does."""
+    """Subnormal gradients of certain units become zero, which changes only rounding."""
     generator = torch.Generator().manual_seed(0)
     x, weight, bias = (torch.randn(shape, generator=generator) for shape in ((20, 7), (5, 7), (5,)))
     inputs = torch.linspace(-110, 20, 100).reshape(20, 5)
@@ -110,7 +114,7 @@ def test_weights_have_the_gradient_of_a_linear_layer_where_units_are_certain() -
 
 @pytest.mark.parametrize("visible", KINDS)
 def test_draws_are_distributed_as_the_layers_say(visible: Visible) -> None:
-    """The mean over many draws of the pixels is the mean over hidden states of theirs; 5 sigma."""
+    """The mean of the pixels agrees with that over all hidden states, within 5 sigma."""
     method, n = rbm(visible), 20_000
     given = method.hidden(pixels(1))
     rng = KeyedGenerator(0, "test", "gibbs", torch.arange(n), torch.zeros(n, dtype=torch.int64))
@@ -141,7 +145,7 @@ def test_scores_are_mean_squared_errors_and_repeat_whatever_the_batch(visible: V
 
 
 def test_it_learns_the_images_it_is_shown() -> None:
-    """Two patterns of 36 pixels: what is shown is made anew, and what is not has a far larger score."""
+    """Learned patterns of 36 pixels are reconstructed; others have a far larger score."""
     method = rbm(size=6, hidden=8, init_std=0.01)
     patterns = torch.rand(2, 36, dtype=torch.float64, generator=torch.Generator().manual_seed(2)).round()
     batch = Batch((patterns.repeat(16, 1).view(-1, 1, 6, 6),), {}, torch.arange(32))
@@ -156,7 +160,10 @@ def test_it_learns_the_images_it_is_shown() -> None:
 
 
 def test_weights_and_biases_start_as_wide_as_is_said() -> None:
-    """The standard deviation of a thousand weights and more, to 5 sigma: their number is in the tolerance."""
+    """Check the standard deviation of at least a thousand numbers, within 5 sigma.
+
+    The tolerance contains their number.
+    """
     for options, std in (({}, 1.0), ({"visible": "gaussian"}, 0.01), ({"init_std": 0.1}, 0.1)):
         method = rbm(size=16, hidden=256, **{"init_std": None} | options)
         for parameter in method.parameters():
@@ -197,18 +204,21 @@ def test_images_are_looked_at_before_anything_is_written(tmp_path: Path) -> None
 
 
 def test_images_are_looked_at_while_training(tmp_path: Path) -> None:
-    """Those that are looked at before training are a few of many."""
+    """The check before training covers only a part of the images."""
+    images = np.random.default_rng(0).random((2 * LOOKED_AT, 4, 4), np.float32)
+    np.save(tmp_path / "lenses.npy", images)
     config = Config.resolve({
-        "train": {"lenses": 8, "batch_size": 4, "epochs": 1, "accelerator": "cpu"},
-        "input": {"stretch": "linear"},
-        "simulator": {"name": "blobs"},
-        "method": {"name": "rbm", "visible": "gaussian"},
+        "train": {"batch_size": 256, "epochs": 1, "accelerator": "cpu"},
+        "input": {"stretch": "linear", "normalise": "none"},
+        "data": {"name": "deeplense-npy", "path": str(tmp_path / "lenses.npy")},
+        "method": {"name": "rbm"},
         "backbone": {"hidden": 4},
     })  # fmt: skip
-    job = Job(config)
-    job.method.gaussian = False
-    with pytest.raises(UsageError, match="takes pixels from 0 to 1 as probabilities, and these go from -"):
-        job.fit(Run.create(tmp_path / "run", config), None, False)
+    covered = Job(config).training_set.sample(LOOKED_AT).index.tolist()
+    images[min(set(range(len(images))) - set(covered)), 0, 0] = -1
+    np.save(tmp_path / "lenses.npy", images)
+    with pytest.raises(UsageError, match="takes pixels from 0 to 1 as probabilities, and these go from -1"):
+        Job(config).fit(Run.create(tmp_path / "run", config), None, False)
     assert not (tmp_path / "run" / "checkpoints").exists()
 
 

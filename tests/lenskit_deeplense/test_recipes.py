@@ -1,4 +1,4 @@
-"""The recipes: each resolves, is what was published, and trains."""
+"""Recipes: each resolves, equals the publication, and trains."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_these_are_all() -> None:
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_trains_two_batches_of_a_smaller_kind(name: str, tmp_path: Path) -> None:
-    """The recipe's components and options, with fewer and smaller lenses, and a small network."""
+    """Use the recipe's components and options, with fewer lenses and a small network."""
     recipe = read_recipe(name)
     small = {
         "train": {"lenses": 8, "batch_size": 4, "epochs": 1, "accelerator": "cpu"},
@@ -75,8 +75,11 @@ def test_images_are_deeplenses(name: str) -> None:
 @pytest.mark.parametrize("method", DETECTORS)
 @pytest.mark.parametrize("model", ["a", "b"])
 def test_a_detector_is_as_published(model: str, method: str) -> None:
-    """Alexander et al. 2020 and the authors' package: 25,000 lenses without substructure, 500 epochs; three of the four
-    with Adam at 2e-3, weight decay 1e-5 and one cycle."""
+    """Compare with Alexander et al. 2020 and the authors' package.
+
+    There are 25,000 lenses without substructure and 500 epochs. Three of the four detectors use Adam at 2e-3 with
+    weight decay 1e-5 and one cycle.
+    """
     config = Config.resolve(read_recipe(f"deeplense-{model}-{method}"))
     assert config.name("method") == method
     settings = config.build("train")
@@ -110,5 +113,5 @@ def test_the_upper_line_knows_the_classes() -> None:
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_a_recipe_says_nothing_of_the_machine(name: str) -> None:
-    """What depends on it is left to whoever runs it."""
+    """Settings of the machine are left to the user."""
     assert not {"accelerator", "devices", "num_nodes", "strategy"} & set(read_recipe(name)["train"])

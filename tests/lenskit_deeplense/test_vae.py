@@ -1,4 +1,4 @@
-"""VAE: its divergence is torch's, its loss the published one, and what is drawn belongs to lens and batch."""
+"""VAE: divergence, loss, and random numbers that belong to lens and batch."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def images(n: int = 4) -> Batch:
 
 
 def drawn(method: VAE, batch: Batch) -> tuple[dict[str, Tensor], Tensor]:
-    """What a step gives, and the latents that it draws."""
+    """Return the outputs of a step, and its random latent vectors."""
     latents: list[Tensor] = []
     hook = method.decoder.register_forward_pre_hook(lambda _, given: latents.append(given[0].detach()))
     outputs = method.step(batch)
@@ -62,7 +62,7 @@ def test_the_loss_is_a_bound_of_the_evidence_divided_by_the_pixels(beta: float) 
         features = method.backbone(pixels)
         posterior = Normal(method.mean(features), (method.log_variance(features) / 2).exp())
         kl = kl_of(posterior, Normal(0.0, 1.0)).sum(1).mean()
-        # Up to a constant, -log p(x | z) of a variance of 1/2 is the sum of the squares.
+        # Up to a constant, -log p(x | z) with a variance of 1/2 is the sum of the squares.
         likelihood = Normal(method.decoder(latent), 0.5**0.5)
         nothing = Normal(pixels, 0.5**0.5).log_prob(pixels)
         error = -(likelihood.log_prob(pixels) - nothing).flatten(1).sum(1).mean()

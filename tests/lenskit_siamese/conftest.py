@@ -1,4 +1,4 @@
-"""What the tests of this plugin share."""
+"""Fixtures for the tests of this plugin."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 
 @pytest.fixture(autouse=True)
 def one_thread() -> Iterator[None]:
-    """Networks and batches this small are slower on several threads, much slower where cores are shared."""
+    """Use one thread: networks and batches of this size are slower on several threads."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield

@@ -1,4 +1,4 @@
-"""Batched augmentations against torchvision's, image by image."""
+"""Batched augmentations, compared with torchvision's, image by image."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ UNIT = st.floats(0, 1, exclude_max=True)
 
 
 def images(n: int, channels: int, height: int, width: int, seed: int = 0) -> torch.Tensor:
-    """A smooth scene with noise, negative pixels included; values between about -3 and 3."""
+    """Return smooth images with noise, from about -3 to 3, including negative pixels."""
     return torch.randn(n, channels, height, width, generator=torch.Generator().manual_seed(seed))
 
 
@@ -35,7 +35,7 @@ def test_resized_crop_is_torchvisions(data, channels, size):
     batch = images(len(places), channels, height, width)
     ours = resized_crop(batch, torch.tensor(places), torch.tensor(flips))
     for image, got, place, flip in zip(batch, ours, places, flips, strict=True):
-        for antialias in (False, True):  # the same, for a crop is never made smaller
+        for antialias in (False, True):  # both are the same, because a crop is never reduced
             wanted = tv.resized_crop(image, *place, size=[height, width], antialias=antialias)
             wanted = tv.horizontal_flip(wanted) if flip else wanted
             torch.testing.assert_close(got, wanted, atol=1e-4, rtol=0)
@@ -93,7 +93,7 @@ def test_neutral_arguments_leave_an_image_as_it_is():
 
 
 def reference_crop(height, width, scale, ratio, area, aspect, top, left) -> list[int]:
-    """The rule of torchvision's RandomResizedCrop, for one image, with the random numbers given."""
+    """Return a crop by the rule of torchvision's RandomResizedCrop, for one image."""
     for a, r in zip(area, aspect, strict=True):
         pixels = height * width * (scale[0] + (scale[1] - scale[0]) * a)
         shape = math.exp(math.log(ratio[0]) + (math.log(ratio[1]) - math.log(ratio[0])) * r)

@@ -1,4 +1,4 @@
-"""Barlow Twins: its projector, loss and optimiser."""
+"""Barlow Twins: projector, loss and optimiser."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""BYOL: its heads, loss, target and optimiser."""
+"""BYOL: heads, loss, target and optimiser."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def layers(head: nn.Module) -> list[tuple]:
 
 
 def test_the_heads_are_those_of_the_paper():
-    # Sec. 3.3: a linear layer of 4096 with batch norm and ReLU, then a linear one of 256; the predictor is the same.
+    # Sec. 3.3: a linear layer of 4096 with batch norm and ReLU, then a linear layer of 256; the predictor is the same.
     backbone = SmallNetwork()
     backbone.features = 2048
     with torch.device("meta"):
@@ -117,7 +117,7 @@ def test_the_optimiser_is_the_papers():
     for group in (decayed, spared):
         assert (group["lr"], group["momentum"]) == (pytest.approx(0.2 * 16), 0.9)
         assert (group["trust_coeff"], group["warmup_epochs"]) == (0.001, 10)
-    # Biases and batch norms are neither decayed nor adapted by LARS.
+    # LARS neither decays nor adapts biases and batch norms.
     assert (decayed["weight_decay"], spared["weight_decay"]) == (1.5e-6, 0)
     assert all(parameter.ndim > 1 for parameter in decayed["params"])
     assert all(parameter.ndim == 1 for parameter in spared["params"])

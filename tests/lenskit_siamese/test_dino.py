@@ -1,4 +1,4 @@
-"""DINO: its loss, its centre, its teacher and its schedules."""
+"""DINO: loss, centre, teacher and schedules."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from lenskit_siamese.dino import DINO
 
 
 class Flat(Backbone):
-    """Features linear in the pixels, behind a batch norm."""
+    """Features linear in the pixels, after a batch norm."""
 
     features = 12
 
@@ -40,7 +40,7 @@ def views(count: int, n: int = 6) -> Batch:
 
 
 def disturbed(method: DINO) -> DINO:
-    """As after some training: the student is no more the teacher, and the centre has moved."""
+    """Change weights and centre as training would: student and teacher differ."""
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():
         for parameter in [*method.student.parameters(), *method.student_head.layers.parameters()]:
@@ -102,7 +102,7 @@ def test_the_teacher_is_what_is_embedded_and_learns_nothing_itself():
 
 @pytest.mark.parametrize("parts", [1, 3])
 def test_the_centre_moves_once_a_batch_in_however_many_parts(parts):
-    """Every part sees the centre that the batch before left, and it then moves on as lightly's for the whole."""
+    """Every part uses the last batch's centre; then the centre moves as lightly's."""
     method, theirs = disturbed(dino()), DINOLoss(20, center_momentum=0.9)
     theirs.center.copy_(method.criterion.center)
     for _ in range(2):
@@ -160,7 +160,7 @@ def test_schedules_are_the_papers():
     for epoch, temperature in ((0, 0.04), (15, 0.055), (30, 0.07), (99, 0.07)):
         method.batches = 10 * epoch
         assert method.teacher_temperature() == pytest.approx(temperature)
-    # A run that is too short for the warm-up spends half of itself on it.
+    # In a run shorter than the warm-up, the warm-up takes half of the run.
     method.budget = Budget(batch_size=256, batches_per_epoch=10, epochs=10)
     method.batches = 25
     assert method.teacher_temperature() == pytest.approx(0.055)

@@ -1,4 +1,4 @@
-"""MAE: its masks, what it sees of an image, its loss, and the backbones that it refuses."""
+"""MAE: masks, visible patches, loss, and refused backbones."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def images(n: int = 3, channels: int = 1, size: int = 64) -> Batch:
 
 
 def patches(views: Tensor, hidden: Tensor) -> Tensor:
-    """The pixels (n, number, channels x 16 x 16) of the patches of those numbers, each by itself."""
+    """Return the pixels (n, number, channels x 16 x 16) of patches with given indices."""
     all_of_them = F.unfold(views, 16, stride=16).mT
     return torch.stack([image[numbers] for image, numbers in zip(all_of_them, hidden, strict=True)])
 
@@ -90,10 +90,10 @@ def test_the_loss_is_that_of_hidden_pixels(channels, normalize):
 @pytest.mark.parametrize("size", [32, 64, 96])
 @pytest.mark.parametrize("model", ["test_vit", "test_vit4"])
 def test_seeing_all_is_what_the_backbone_sees(model, size):
-    # A class token alone, or one beside a register, and features that are the mean of the patches.
+    # A class token alone, a class token with a register, and features that are the mean of the patches.
     method = mae(size, 2, model).eval()
     pixels = images(2, 2, size).views[0]
-    (masked,) = method._through
+    masked = method.masked_vit
     everything = torch.arange(masked.sequence_length).expand(2, -1)
     with torch.no_grad():
         tokens = masked.encode(pixels, idx_keep=everything)
@@ -111,7 +111,7 @@ def test_all_that_is_trained_gets_a_gradient_and_is_stored_once(model):
 
 
 def test_it_learns_to_fill_in_what_follows_from_the_rest():
-    # Images of one value each: what is hidden can be known.
+    # Each image has one value, so that its hidden patches are predictable.
     method = mae(size=32, mask_ratio=0.5, normalize_target=False)
     optimiser = torch.optim.AdamW(method.parameters(), lr=2e-3)
     generator = torch.Generator().manual_seed(0)

@@ -1,4 +1,4 @@
-"""MoCo v2: its heads, loss, queue, key encoder and optimiser."""
+"""MoCo v2: heads, loss, queue, key encoder and optimiser."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def small(norm: bool = True, **options) -> MoCo:
 
 
 def running_mean(method: MoCo) -> Tensor:
-    """Of the key encoder's first batch norm."""
+    """Return the running mean of the key encoder's first batch norm."""
     return method.key_encoder.state_dict()["0.network.1.running_mean"]
 
 
@@ -48,7 +48,7 @@ def test_the_heads_are_those_of_the_paper():
 
 def test_the_loss_is_equation_1():
     method, batch = small(norm=False, temperature=0.3), pairs(8, torch.Generator().manual_seed(1))
-    with torch.no_grad():  # a key encoder that is not the query encoder
+    with torch.no_grad():  # make the key encoder differ from the query encoder
         for parameter in method.key_encoder.parameters():
             parameter.mul_(1.1).add_(0.01)
     out = method.step(batch)
@@ -132,17 +132,17 @@ def test_the_key_encoder_follows():
 def test_keys_are_computed_in_shuffled_parts_and_put_back():
     images = pairs(16, torch.Generator().manual_seed(1)).views[1]
     plain = small(norm=False, shuffle=4)
-    torch.testing.assert_close(plain._keys(images), keys_of(plain, images))  # the parts cannot be told
+    torch.testing.assert_close(plain.keys(images), keys_of(plain, images))  # the parts cannot be told
     # With batch norm they can: only a key encoder that sees all at once has the statistics of all.
-    torch.testing.assert_close(small(shuffle=1)._keys(images), keys_of(small(), images))
-    assert not torch.allclose(small(shuffle=4)._keys(images), keys_of(small(), images), atol=1e-4)
+    torch.testing.assert_close(small(shuffle=1).keys(images), keys_of(small(), images))
+    assert not torch.allclose(small(shuffle=4).keys(images), keys_of(small(), images), atol=1e-4)
 
 
 @pytest.mark.parametrize("n", range(2, 20))
 def test_no_part_is_too_small_for_batch_norm(n):
     method, sizes = small(), []
     method.key_encoder.register_forward_hook(lambda module, inputs, output: sizes.append(len(output)))
-    method._keys(torch.randn(n, 1, 16, 16))
+    method.keys(torch.randn(n, 1, 16, 16))
     assert sum(sizes) == n
     assert min(sizes) >= 2
 

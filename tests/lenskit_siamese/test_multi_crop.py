@@ -1,4 +1,4 @@
-"""The pair strategy `multi-crop`."""
+"""Pair strategy `multi-crop`."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ def generator(index: Tensor, seed: int = 0) -> KeyedGenerator:
 
 
 def places(n: int, size: int) -> Tensor:
-    """Images (n, 1, 2, size, size) whose pixels say where they are: column in one channel, row in the other."""
+    """Return images (n, 1, 2, size, size) whose two channels are column and row."""
     axis = torch.arange(size, dtype=torch.float32)
     image = torch.stack([axis.expand(size, size), axis[:, None].expand(size, size)])
     return image.expand(n, 1, -1, -1, -1)
 
 
 def extents(view: Tensor) -> Tensor:
-    """Width and height in pixels of the part of the image that a view of `places` shows: (n, 2)."""
+    """Return width and height (n, 2) in pixels of the part that a view shows."""
     return view.amax((2, 3)) - view.amin((2, 3)) + 1
 
 
@@ -43,13 +43,13 @@ def test_two_crops_are_large_and_the_others_small(seed: int, small: int) -> None
         assert view.shape == (n, 2, size, size)
         low, high = (0.5, 0.9) if number < 2 else (0.05, 0.2)
         width, height = extents(view).unbind(1)
-        # Whole pixels: half a pixel more or less on either side.
+        # The extent is uncertain by half a pixel on either side.
         assert ((width + 0.5) * (height + 0.5) >= low * size**2).all()
         assert ((width - 0.5) * (height - 0.5) <= high * size**2).all()
 
 
 def test_no_two_views_are_the_same_crop() -> None:
-    # Nor is a small one where a large one is: they are drawn by themselves.
+    # A small crop is not at the place of a large one: they are drawn independently.
     views = MultiCrop(small=3, large_scale=(0.2, 0.2), small_scale=(0.2, 0.2))(
         places(64, 64), {}, generator(torch.arange(64))
     ).views
@@ -72,7 +72,7 @@ def test_it_goes_together_with_others() -> None:
     first = Composition(MultiCrop(small=2), {"flip": Flip(probability=1.0)})(images, values, generator(torch.arange(4)))
     assert len(first.views) == 4
     assert torch.equal(first.parameters["theta_E"], torch.arange(4.0)[:, None].expand(4, 4))
-    # Behind a plus it has as many views as there were: here one, a large one.
+    # After a plus it has as many views as the strategy before it: here one large view.
     behind = Composition(Single(), {"multi-crop": MultiCrop(large_scale=(0.8, 0.8))})
     (view,) = behind(images, values, generator(torch.arange(4))).views
     assert (extents(view).prod(1) > 0.7 * 32**2).all()

@@ -1,4 +1,4 @@
-"""The pair strategies `default` and `single`."""
+"""Pair strategies `default` and `single`."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_default_keeps_negative_and_large_values():
     views = torch.stack(Default()(stack, {}, generator(torch.arange(64))).views)
     assert views.min() < -200
     assert views.max() > 100
-    # Nothing is lost to a floor: brightness, contrast and blur keep the mean of each image up to the crop's choice.
+    # Without clamping, brightness, contrast and blur keep the mean of each image up to the choice of the crop.
     assert (views.mean((2, 3, 4)) < -20).all()
 
 
@@ -72,7 +72,7 @@ def test_default_with_neutral_options_leaves_images_as_they_are(channels):
 
 
 def test_default_applies_each_operation_as_often_as_asked():
-    # A ramp from left to right tells the operations apart, in images that are not cropped.
+    # A ramp from left to right distinguishes the operations in images that are not cropped.
     n, size = 2000, 24
     ramp = torch.linspace(1, 2, size).expand(n, 1, 1, size, size)
     options = {"scale": (1.0, 1.0), "flip": 0.0, "jitter": 0.0, "blur": 0.0}
@@ -92,7 +92,7 @@ def test_default_draws_factors_and_widths_from_their_ranges():
     )
     offset = torch.arange(size) - size // 2
     sigma = (views.views[0].sum(2)[:, 0] * offset**2).sum(1).sqrt() * 224 / size
-    # Pixels of an image of 224; narrow kernels on this grid are narrower than the Gaussian they sample.
+    # Pixels of an image of 224; narrow kernels on this grid are narrower than the Gaussian that they sample.
     assert 5 < sigma.max() < 6.05
     flat = torch.ones(n, 1, 1, 4, 4)
     views = Default(jitter=1, blur=0)(flat, {}, generator(torch.arange(n)))

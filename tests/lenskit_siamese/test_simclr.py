@@ -1,4 +1,4 @@
-"""SimCLR: its head, loss and optimiser."""
+"""SimCLR: head, loss and optimiser."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def small(**options) -> SimCLR:
 
 
 def test_the_head_is_that_of_the_paper():
-    # Sec. 2.1 and 2.3: two layers to 128 dimensions; batch norms are the authors' code's.
+    # Sec. 2.1 and 2.3: two layers to 128 dimensions; the batch norms are from the authors' code.
     backbone = SmallNetwork()
     backbone.features = 2048
     with torch.device("meta"):

@@ -1,4 +1,4 @@
-"""SimSiam: its heads, loss and optimiser, and the collapse without stop-gradient."""
+"""SimSiam: heads, loss and optimiser, and the collapse without stop-gradient."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_the_loss_is_equation_4():
 
 
 def test_each_view_has_batch_statistics_of_its_own():
-    # Views that differ by an offset: batch norm of each by itself takes it away, of both together it would not.
+    # The views differ by an offset. Batch norm of each view removes it; batch norm of both together would not.
     method = small()
     view = pairs(8, torch.Generator().manual_seed(1)).views[0]
     batches = [Batch((view, view * factor), {}, torch.arange(8)) for factor in (1.0, 100.0)]
@@ -98,7 +98,7 @@ def test_the_optimiser_is_the_papers():
 
 
 def train(method: SimSiam, batches: int) -> tuple[float, Tensor]:
-    """The last batch's loss and projection."""
+    """Train and return the last batch's loss and projection."""
     method.budget = Budget(batch_size=128, batches_per_epoch=batches, epochs=1)
     optimiser, generator = method.configure_optimizers(), torch.Generator().manual_seed(0)
     for index in range(batches):
@@ -110,12 +110,15 @@ def train(method: SimSiam, batches: int) -> tuple[float, Tensor]:
 
 
 def spread(projection: Tensor) -> float:
-    """std x sqrt(d) of the normalised projection: 1 on a sphere, 0 at a point (paper, Sec. 4.1)."""
+    """Return std x sqrt(d) of the normalised projection: 1 on a sphere, 0 at a point.
+
+    See the paper, Sec. 4.1.
+    """
     return (F.normalize(projection, dim=1).std(0).mean() * projection.shape[1] ** 0.5).item()
 
 
 def test_without_stop_gradient_it_collapses_to_a_point_with_a_perfect_loss():
-    # Figure 2 of the paper, in small.
+    # A small version of the paper's Figure 2.
     loss, projection = train(small(lr=1.0, stop_gradient=False), 200)
     assert loss < -0.99
     assert spread(projection) < 0.1
@@ -126,7 +129,7 @@ def test_without_stop_gradient_it_collapses_to_a_point_with_a_perfect_loss():
 
 @pytest.mark.parametrize("scale", [1e-2, 1.0, 1e4])
 def test_without_an_offset_the_projections_cannot_become_a_point(scale):
-    # Whatever the features: each component has mean zero, and variance v / (v + eps) if the last layer's output has v.
+    # For any features: each component has mean zero, and variance v / (v + eps) if the last layer's output has v.
     method = small(projector_affine=False).double()
     features = scale * torch.randn(64, 32, dtype=torch.float64, generator=torch.Generator().manual_seed(1)) + 5 * scale
     projection = method.project(features)
@@ -134,7 +137,7 @@ def test_without_an_offset_the_projections_cannot_become_a_point(scale):
     before = method.projector.layers[:-1](features).var(0, correction=0)
     torch.testing.assert_close(projection.mean(0), torch.zeros(32, dtype=torch.float64), atol=1e-9, rtol=0)
     torch.testing.assert_close(projection.var(0, correction=0), before / (before + last.eps), atol=1e-9, rtol=0)
-    # With an offset they can: the paper's projector with a scale of zero.
+    # With an offset a collapse to a point is possible: the paper's projector with a scale of zero.
     method = small().double()
     torch.nn.init.zeros_(method.projector.layers[-1].weight)
     torch.nn.init.ones_(method.projector.layers[-1].bias)

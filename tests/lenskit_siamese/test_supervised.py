@@ -1,4 +1,4 @@
-"""Supervised learning: what is predicted, in which units, and what is left out."""
+"""Supervised learning: predictions, their units, and left-out values."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lenskit import checkpoint
 from lenskit.config import Config
 from lenskit.plugin import Backbone, Batch, Parameter, UsageError
 from lenskit.run import Run
+from lenskit.store.plan import Plan
+from lenskit.store.simulate import simulate
 from lenskit.training.runner import Job
 from lenskit_siamese.supervised import Supervised
 
@@ -28,7 +29,7 @@ VALUES = {
 
 
 class Flat(Backbone):
-    """Features are the pixels."""
+    """Features equal to the pixels."""
 
     features = 4
 
@@ -157,7 +158,7 @@ def test_what_cannot_be_learned_is_said_in_a_line(targets, values, complaint):
 
 
 def test_lenses_of_which_nothing_is_recorded():
-    with pytest.raises(UsageError, match="of these there is nothing"):
+    with pytest.raises(UsageError, match="needs recorded parameters or classes, and these lenses have none"):
         supervised(parameters=())
 
 
@@ -184,7 +185,7 @@ def test_strange_is_what_is_not_of_the_normal_class(normal, number):
     method = scored("theta_E", "kind", normal=normal)
     (images,) = batch().views
     torch.testing.assert_close(method.score(images), 1 - method.probabilities(images)["kind"][:, number])
-    with torch.no_grad():  # what is normal beyond the rounding of 1 - p is ranked even so
+    with torch.no_grad():  # images for which 1 - p rounds to 0 are ranked too
         method.head.weight[:, :] = 0
         method.head.weight[1 + number, 0] = 1
     images = torch.tensor([20.0, 21.0, 22.0]).view(3, 1, 1, 1).expand(3, 1, 2, 2)
@@ -208,9 +209,9 @@ def test_without_a_class_column_there_is_no_score():
 @pytest.mark.parametrize(
     ("targets", "normal", "complaint"),
     [
-        ("kind", "doubel", "no class 'doubel' to be the normal one: did you mean double?"),
+        ("kind", "doubel", "no class 'doubel' for method.normal: did you mean double?"),
         ("kind", "xyz", "there are ring, quad, double"),
-        ("gamma", "ring", "no class column is among the targets, such as --set method.targets=NAME"),
+        ("gamma", "ring", "no class column is among the targets; name one with --set method.targets=NAME"),
     ],
 )
 def test_an_unknown_normal_class_is_refused(targets, normal, complaint):
@@ -218,12 +219,13 @@ def test_an_unknown_normal_class_is_refused(targets, normal, complaint):
         scored(targets, normal=normal)
 
 
-def test_a_run_is_asked_without_its_lenses_unless_it_is_an_old_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_run_is_asked_without_its_lenses_unless_it_is_an_old_one(tmp_path: Path) -> None:
+    lenses = tmp_path / "lenses.zarr"
+    marked = {"simulator": {"name": "marked"}, "pairs": {"name": "single"}}
+    simulate(Plan.of(Config.resolve(marked, only=("simulator", "pairs")), lenses=16, chunk=8), lenses)
     config = Config.resolve({
-        "train": {"lenses": 16, "epochs": 1, "batch_size": 8, "accelerator": "cpu"},
-        "simulator": {"name": "marked"},
+        "train": {"epochs": 1, "batch_size": 8, "accelerator": "cpu"},
+        "data": {"name": "zarr", "path": str(lenses)},
         "method": {"name": "supervised", "targets": ["width", "mark"]},
         "backbone": {"name": "tiny"},
     })  # fmt: skip
@@ -233,15 +235,12 @@ def test_a_run_is_asked_without_its_lenses_unless_it_is_an_old_one(
     expected = job.method.eval().score(run.encoder().prepare(images))
     saved = torch.load(run.checkpoint, weights_only=True)
 
-    def gone(config: Config) -> None:
-        raise FileNotFoundError
-
-    with monkeypatch.context() as patched:
-        patched.setattr(checkpoint, "training_set_of", gone)
-        before = torch.get_rng_state()
-        torch.testing.assert_close(torch.from_numpy(run.score(images, device="cpu")[0]), expected.double())
-        assert torch.equal(torch.get_rng_state(), before)
-        predicted = run.method().predict(images)
+    away = lenses.rename(tmp_path / "away.zarr")
+    before = torch.get_rng_state()
+    torch.testing.assert_close(torch.from_numpy(run.score(images, device="cpu")[0]), expected.double())
+    assert torch.equal(torch.get_rng_state(), before)
+    predicted = run.method().predict(images)
+    away.rename(lenses)
     assert predicted["width"].tolist() == job.method.predict(images)["width"].tolist()
 
     del saved["targets"]

@@ -1,4 +1,4 @@
-"""VICReg: its expander, loss and optimiser."""
+"""VICReg: expander, loss and optimiser."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""The bundled formats of stores, images and features, except Zarr, which the core itself uses."""
+"""Formats of stores, images and features, except Zarr, which the core provides."""

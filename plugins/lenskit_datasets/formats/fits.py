@@ -1,4 +1,4 @@
-"""Writes a folder of FITS files in the layout in which LenSiam's pairs were released."""
+"""Format of stores: FITS files in the layout of LenSiam's released pairs."""
 
 from __future__ import annotations
 
@@ -13,12 +13,11 @@ from lenskit.toolbox import FolderFormat, Plan
 
 
 class FitsFormat(FolderFormat):
-    """A folder of FITS files in the layout in which LenSiam's pairs were released.
+    """Folder of FITS files in the layout of LenSiam's released pairs.
 
-    There is a file for each lens, named by its number. The primary HDU holds the images as (y, x, view), or
-    (channel, y, x, view) if there are several channels, in numpy's order. Parameters are header keys of their names.
-    The keys of a parameter that differs between the images of a lens end with `_1`, `_2`, ... `simulation.json` holds
-    the configuration.
+    There is one file for each lens, named by its number. The primary HDU holds the images with axes (y, x, view), or
+    (channel, y, x, view) for several channels, in numpy's order. Parameters are header keys. If a parameter differs
+    between the images of a lens, its keys end in `_1`, `_2`, ... The file `simulation.json` holds the configuration.
     """
 
     reader = "lensiam-fits"
@@ -27,21 +26,21 @@ class FitsFormat(FolderFormat):
 
     def create(self, plan: Plan) -> None:
         if plan["dtype"] != "float32":
-            raise UsageError(f"FITS knows no {plan['dtype']}: use --dtype float32, or --format zarr")
+            raise UsageError(f"FITS has no {plan['dtype']}: use --dtype float32, or --format zarr")
         super().create(plan)
 
     def content(self, plan: Plan, images: NDArray[Any], values: NDArray[np.float64]) -> memoryview:
-        """See `FolderFormat.content`. A card of the header has 80 bytes, whatever its value."""
-        file = BytesIO()  # astropy does not say which fault of the disk there was
+        """Return the bytes of a lens's file; a header card always has 80 bytes."""
+        file = BytesIO()  # errors of the disk are clearer without astropy
         _hdu(plan, images, values).writeto(file)
         return file.getbuffer()
 
 
 def _hdu(plan: Plan, pixels: NDArray[Any], known: NDArray[np.float64]) -> Any:
-    """The primary HDU of a lens.
+    """Return the primary HDU of a lens.
 
     Args:
-        plan: The plan of the store.
+        plan: Plan of the store.
         pixels: (views, channels, height, width).
         known: (views, parameters).
     """
@@ -55,15 +54,17 @@ def _hdu(plan: Plan, pixels: NDArray[Any], known: NDArray[np.float64]) -> Any:
             key = parameter.name if shared else f"{parameter.name}_{view + 1}"
             value = _shortest(known[view, place])
             comment = parameter.unit if np.isfinite(value) else "not known"
-            # FITS has no NaN: a key without a value is what its standard calls undefined.
+            # FITS has no NaN: a key without a value is undefined in its standard.
             card = (key if len(key) <= 8 else f"HIERARCH {key}", value if np.isfinite(value) else None, comment)
             hdu.header.append(card, end=True)
-    # The comments would hold the time.
+    # By default the comments of the checksum would contain the time.
     hdu.add_checksum(when="")
     return hdu
 
 
 def _shortest(value: np.float64) -> float:
-    """The number with the fewest digits that is the same in float32, if that is what it was drawn in: a card has room
-    for 16 digits."""
+    """Return a float32 number with its fewest digits, because a card has room for 16.
+
+    A number that float32 cannot represent stays as it is.
+    """
     return float(str(np.float32(value))) if np.float32(value) == value else float(value)

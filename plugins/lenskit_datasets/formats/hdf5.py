@@ -1,7 +1,7 @@
-"""One HDF5 file: a store with the same arrays as one of Zarr, or rendered images.
+"""Format of stores and rendered images: one HDF5 file.
 
-HDF5 can be written by one process only, and is lost when that is killed: the images of a store are gathered in a
-Zarr store beside the file, `FILE.filling`, and copied when all are there.
+A store has the same arrays as in Zarr. Only one process can write HDF5, and the file is lost if the process is killed.
+So the images of a store are collected in a Zarr store `FILE.filling` next to the file, and copied when all are there.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ from lenskit.toolbox import (
 )
 
 CARD = "lenskit"
-"""Attribute that holds what the file says of itself, as JSON."""
+"""Attribute with the description of the file, as JSON."""
 
 
 class Hdf5Format(Format, ImageFormat):
     """One HDF5 file.
 
-    A store has the same arrays as one of Zarr. Its images are gathered in a Zarr store `FILE.filling`, and copied when
-    all are there. Rendered images are a data set `images` (n, channels, height, width), with a data set for each
-    parameter, which has `units`; the names of the images are in `table/name`.
+    A store has the same arrays as in Zarr. Its images are collected in a Zarr store `FILE.filling`, and copied when all
+    are there. Rendered images are a data set `images` (n, channels, height, width), with one data set for each
+    parameter, which has the attribute `units`. The names of the images are in `table/name`.
     """
 
     endings = (".h5", ".hdf5")
@@ -119,11 +119,11 @@ class Hdf5Format(Format, ImageFormat):
                 images.attrs["pixel_scale"] = simulator.pixel_scale
             file.create_dataset("table/name", data=rendering.names, dtype=h5py.string_dtype(), track_times=False)
             for parameter in rendering.parameters:
-                # A parameter called as something else here would hide that, or be hidden.
+                # A parameter must not have the name of another item of the file.
                 name = f"parameter_{parameter.name}" if parameter.name in ("images", "table") else parameter.name
                 values = rendering.values[parameter.name]
                 data = file.create_dataset(name, data=values, fletcher32=True, track_times=False)
-                if parameter in (*simulator.parameters, *simulator.known):  # of others the unit is not known
+                if parameter in (*simulator.parameters, *simulator.known):  # the unit of others is unknown
                     said = {"units": parameter.unit or "1", "long_name": parameter.symbol or parameter.name}
                     data.attrs.update(said | {"group": parameter.group})
                 if parameter.classes:
@@ -132,7 +132,10 @@ class Hdf5Format(Format, ImageFormat):
                     data.attrs["identity"] = True
 
     def _copy(self, plan: Plan, part: Path) -> None:
-        """Copies the store into a file, chunk by chunk. Times would make every file another."""
+        """Copy the store into a file, chunk by chunk.
+
+        No times are stored, so that equal stores give equal files.
+        """
         import zarr
 
         store = Store(self.filling.path)

@@ -1,4 +1,4 @@
-"""MATLAB's file of rendered images."""
+"""Format of rendered images: one MATLAB file."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from lenskit.plugin import ImageFormat, UsageError
 from lenskit.toolbox import Rendering
 
 MOST_BYTES = 2**31
-"""Bytes that a variable in a MATLAB file of version 5 has to stay below."""
+"""Limit of the bytes of a variable in a MATLAB file of version 5 (not included)."""
 LONGEST_NAME = 63
-"""Characters that the name of a field may have there."""
+"""Largest number of characters in the name of a field."""
 
 
 class MatFormat(ImageFormat):
     """One MATLAB file of version 5.
 
-    It holds `images` (n, channels, height, width), `names`, and the structures `parameters` and `units` with a field
-    each.
+    It holds `images` (n, channels, height, width), `names`, and the structures `parameters` and `units` with one field
+    per parameter.
     """
 
     endings = (".mat",)
@@ -32,7 +32,7 @@ class MatFormat(ImageFormat):
             raise UsageError(f"{rendering.shape[0]} images are too many for a MATLAB file (2 GB): use --format hdf5")
         for parameter in rendering.parameters:
             if not (parameter.name.isidentifier() and parameter.name.isascii() and len(parameter.name) <= LONGEST_NAME):
-                raise UsageError(f"MATLAB has no field called {parameter.name!r}: use --format hdf5")
+                raise UsageError(f"MATLAB does not allow a field {parameter.name!r}: use --format hdf5")
         content = {
             "images": np.concatenate([part.images for part in rendering]),
             "names": np.array(rendering.names, dtype=object),

@@ -1,4 +1,4 @@
-"""numpy's file of one array: rendered images, or anybody's features."""
+"""Format of rendered images and of features: one numpy array."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from lenskit.toolbox import Rendering, StoredMatrix, load_array
 class NpyFormat(ImageFormat, FeatureFormat):
     """One array of numpy.
 
-    Rendered images are (n, channels, height, width), float32; their parameters lie beside the file. An array (n, d) of
-    features is read, and stays on disk until rows of it are wanted.
+    Rendered images are (n, channels, height, width), float32; their parameters are in a file next to it. An array
+    (n, d) of features is read too; its rows stay on disk until they are needed.
     """
 
     endings = (".npy",)

@@ -1,4 +1,4 @@
-"""numpy's archive of features: an array a column, and the card as JSON in `about`."""
+"""Format of features: numpy's archive, one array per column."""
 
 from __future__ import annotations
 
@@ -18,7 +18,10 @@ ABOUT, FEATURES, NAMES = "about", "features", "names"
 
 
 class NpzFormat(FeatureFormat):
-    """One archive of numpy: an array for each column, uncompressed, and the card as JSON in `about`."""
+    """One archive of numpy: an array for each column, uncompressed.
+
+    The card is JSON in `about`.
+    """
 
     endings = (".npz",)
 
@@ -35,7 +38,10 @@ class NpzFormat(FeatureFormat):
         return parse_json(text, f"{self.path}: its {ABOUT}", None)
 
     def write_features(self, parts: Iterator[FeatureTable], rows: int) -> None:
-        """Write each column to a temporary file, then join the files; only names are kept in memory."""
+        """Write each column to a temporary file, then join the files.
+
+        Only the names are kept in memory.
+        """
         names: list[str] = []
         card: dict[str, Any] = {}
         folder = self.path.parent
@@ -71,5 +77,5 @@ class NpzFormat(FeatureFormat):
 
 
 def _member(archive: ZipFile, column: str) -> IO[bytes]:
-    """A file of the archive, with the date that a `ZipInfo` has by itself: always the same."""
+    """Open a file of the archive for writing; its date is always the same."""
     return archive.open(ZipInfo(f"{column}.npy"), "w", force_zip64=True)

@@ -1,4 +1,4 @@
-"""A Parquet table of features: these are lists of one length, the card is in the schema's metadata."""
+"""Format of features: a Parquet table."""
 
 from __future__ import annotations
 
@@ -16,12 +16,15 @@ from lenskit.toolbox import FeatureTable, check_bytes, first_inexact, parse_json
 FEATURES = "features"
 KEY = b"lenskit"
 GROUP_BYTES = 2**26
-"""A row group has about so many bytes."""
+"""Approximate number of bytes of a row group."""
 READ_ROWS = 2**13
 
 
 class ParquetFormat(FeatureFormat):
-    """One Parquet table. Features are lists of one length, and the card is in the metadata of the schema."""
+    """One Parquet table; features are lists of one length.
+
+    The card is in the metadata of the schema.
+    """
 
     endings = (".parquet",)
 
@@ -45,7 +48,7 @@ class ParquetFormat(FeatureFormat):
         return parse_json((read_schema(self.path).metadata or {}).get(KEY, b"null"), f"{self.path}: its metadata", None)
 
     def write_features(self, parts: Iterator[FeatureTable], rows: int) -> None:
-        """Rows are gathered to groups, of which memory holds one."""
+        """Write the rows in groups, to hold only one group in memory."""
         import pyarrow
         from pyarrow.parquet import ParquetWriter
 
@@ -58,7 +61,7 @@ class ParquetFormat(FeatureFormat):
                     schema = _schema(part)
                     lists = [field.name for field in schema if pyarrow.types.is_fixed_size_list(field.type)]
                     others = [field.name for field in schema if field.name not in lists]
-                    # Features are different in each row, which a dictionary of them would only double.
+                    # Features differ in each row, so a dictionary would only double their size.
                     writer = ParquetWriter(self.path, schema, use_dictionary=others, write_page_checksum=True)
                 held.append(pyarrow.table([_cells(part.columns[field.name]) for field in schema], schema=schema))
                 if sum(each.nbytes for each in held) >= GROUP_BYTES:
@@ -71,7 +74,7 @@ class ParquetFormat(FeatureFormat):
                 writer.close()
 
     def read_features(self, card: dict[str, Any]) -> dict[str, Any]:
-        """All columns are read, some rows at a time, so that there is little in memory beside them."""
+        """Read all columns, some rows at a time, to use little additional memory."""
         import pyarrow
         from pyarrow.parquet import ParquetFile
 
@@ -122,7 +125,7 @@ def _array(name: str, cells: Any) -> NDArray[Any]:
 
     kind = cells.type
     if pyarrow.types.is_integer(kind) and cells.null_count:
-        # pyarrow makes float64 of them, whatever digits are lost.
+        # pyarrow would convert these to float64 and lose digits.
         whole = cells.drop_null().to_numpy(zero_copy_only=False)
         if first_inexact(whole, np.float64) is not None:
             return np.asarray(cells.to_pylist(), object)
@@ -130,5 +133,5 @@ def _array(name: str, cells: Any) -> NDArray[Any]:
         return np.asarray(cells.to_numpy(zero_copy_only=False))
     lengths = pyarrow.compute.unique(pyarrow.compute.list_value_length(cells))
     if len(lengths) != 1 or not lengths[0].as_py():
-        raise ValueError(f"the lists in column {name} are not all of one length")
+        raise ValueError(f"the lists in column {name} have different lengths")
     return np.asarray(cells.flatten().to_numpy(zero_copy_only=False)).reshape(len(cells), -1)

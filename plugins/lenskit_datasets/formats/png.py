@@ -1,4 +1,4 @@
-"""A folder of grey PNG pictures of rendered images."""
+"""Format of rendered images: a folder of grey PNG pictures."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from lenskit.plugin import ImageFormat
 from lenskit.toolbox import Rendering
 
 SOFTENING = 0.05
-"""Fraction of the peak where the asinh stretch turns from linear to logarithmic."""
+"""Fraction of the peak at which the asinh stretch changes from linear to logarithmic."""
 
 
 class PngFormat(ImageFormat):
-    """A folder with a grey PNG of each image, or of each of its channels.
+    """Folder with a grey PNG for each image, or for each of its channels.
 
-    The first row of an image is at the top of its picture.
+    The first row of an image is at the top of the picture.
 
     Args:
-        path: The folder.
+        path: Folder to write.
         bits: Bits of a pixel.
-        stretch: Brightness of a pixel by x, its value over the peak of the image: `linear`, or `asinh`, which is
-            asinh(x / 0.05) / asinh(20). Zero and below are black.
+        stretch: Brightness of a pixel as a function of x, its value over the peak of the image: `linear`, or `asinh`,
+            which is asinh(x / 0.05) / asinh(20). Zero and negative values are black.
     """
 
     endings = ("", ".png")
@@ -49,12 +49,14 @@ class PngFormat(ImageFormat):
 
 
 def greys(image: NDArray[np.float32], bits: int, stretch: str) -> NDArray[np.uint8] | NDArray[np.uint16]:
-    """An image as whole numbers: its peak is the largest there is, zero and below are 0.
+    """Convert an image to integers.
+
+    The peak becomes the largest integer; zero and negative values become 0.
 
     Args:
         image: (channels, height, width); all channels have one scale.
         bits: 8 or 16.
-        stretch: Of the image over its peak, x: `linear`, or `asinh`, asinh(x / 0.05) / asinh(1 / 0.05).
+        stretch: Function of the image over its peak, x: `linear`, or `asinh`, asinh(x / 0.05) / asinh(1 / 0.05).
     """
     peak = image.max()
     x = np.clip(image / peak, 0, 1).astype(np.float64) if peak > 0 else np.zeros(image.shape)

@@ -1,1 +1,1 @@
-"""A detector of anomalies that fits the macro model of a lens to its image."""
+"""Anomaly detector that fits the macro model of a lens to its image."""

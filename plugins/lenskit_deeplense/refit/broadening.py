@@ -1,4 +1,4 @@
-"""Convolution of images with a Gaussian of a width that is fitted."""
+"""Convolution of images with a Gaussian whose width is fitted."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 MARGIN = 8
-"""Pixels about an image that repeat its border, so that nothing wraps around: five standard deviations and more."""
+"""Border of repeated pixels around an image, so that nothing wraps around: at least five standard deviations."""
 
 
 def broadened(images: Tensor, sigma: Tensor) -> Tensor:
@@ -17,13 +17,16 @@ def broadened(images: Tensor, sigma: Tensor) -> Tensor:
 
     Args:
         images: (n, c, pixels, pixels).
-        sigma: (n,) standard deviation in pixels; its sign does not matter.
+        sigma: (n,) standard deviations in pixels; the sign does not matter.
     """
     return _filtered(images, sigma, derivative=False)
 
 
 def broadening(images: Tensor, sigma: Tensor) -> Tensor:
-    """Return the derivative of `broadened` with respect to the standard deviation, of the same shape as images."""
+    """Return the derivative of `broadened` by the standard deviation.
+
+    The shape is that of the images.
+    """
     return _filtered(images, sigma, derivative=True)
 
 

@@ -1,14 +1,14 @@
-"""Levenberg-Marquardt fits of macro models to images: many at a time, each with its own damping.
+"""Levenberg-Marquardt fits of macro models to images, with a damping for each.
 
 The amplitudes of the light's parts and an offset are linear parameters. They are solved for in each step, so that only
 the other parameters are damped and need a start (variable projection: Golub & Pereyra 1973,
-https://doi.org/10.1137/0710036, with the derivative of Kaufman 1975). Damping is Marquardt's (1963,
-https://doi.org/10.1137/0111030): a step that lowers the chi-square is accepted and lowers the damping, another is
+https://doi.org/10.1137/0710036, with the derivative of Kaufman 1975). The damping follows Marquardt (1963,
+https://doi.org/10.1137/0111030): a step that lowers the chi-square is accepted and lowers the damping; another step is
 rejected and raises it.
 
-A source of many components has a Gaussian prior of their amplitudes, whose width is found from each image by the
-evidence (MacKay 1992, https://doi.org/10.1162/neco.1992.4.3.415; of lensed sources: Suyu et al. 2006,
-https://arxiv.org/abs/astro-ph/0601493), so that the noise is not fitted.
+A source of many components has a Gaussian prior on their amplitudes, so that the noise is not fitted. The width of the
+prior is found for each image by maximising the evidence (MacKay 1992, https://doi.org/10.1162/neco.1992.4.3.415; for
+lensed sources: Suyu et al. 2006, https://arxiv.org/abs/astro-ph/0601493).
 """
 
 from __future__ import annotations
@@ -24,26 +24,26 @@ FIRST, LESS, MORE = 1e-2, 0.1, 10.0
 """Damping of the first step, and its factors after an accepted and a rejected step."""
 
 CHUNK = 8
-"""Images at a time on a CPU: few enough for its cache."""
+"""Number of images fitted together on a CPU: few enough for its cache."""
 
 ENOUGH = 1e-4
-"""A fit has converged when a step lowers its chi-square by less than this part, of 1 a pixel or more: by 1 for 10,000
-pixels of noise."""
+"""Relative decrease of the chi-square below which a fit has converged. The chi-square counts as at least 1 per pixel,
+so for 10,000 pixels of noise the limit is a decrease by 1."""
 
 STUCK = 1e5
-"""Damping at which no step helps any more: the fit is at a minimum to rounding."""
+"""Damping above which no step helps: the fit is at a minimum to rounding."""
 
 WALL = 0.05
 """Distance beyond a bound, in half ranges of the parameter, that costs as much as one standard deviation."""
 
 STRENGTHS = 3
-"""Times that the strength of the penalty is found before the first step; in each step once."""
+"""Iterations for the strength of the penalty before the first step; later there is one in each step."""
 
 WEAKEST = 1e-6
-"""Least strength of the penalty over that of the data: more than rounding errors."""
+"""Smallest strength of the penalty, divided by that of the data: above rounding errors."""
 
 LIMIT = 4 * WALL
-"""Distance beyond a bound that no step passes; nor does one pass half of a bound above zero."""
+"""Largest distance beyond a bound, in half ranges. A positive lower bound is also never passed by more than half."""
 
 
 @dataclass(frozen=True)
@@ -54,8 +54,8 @@ class Fit:
         values: (n, p) parameters.
         light: (n, parts, pixels, pixels), the blurred parts.
         offset: (n,) constant brightness.
-        converged: (n,) whether the fit ended at a minimum, and all parts are bright.
-        steps: (n,) steps that were taken.
+        converged: (n,) whether the fit ended at a minimum and all parts have positive light.
+        steps: (n,) number of steps.
     """
 
     values: Tensor
@@ -66,7 +66,7 @@ class Fit:
 
     @property
     def image(self) -> Tensor:
-        """The model image (n, pixels, pixels)."""
+        """Model images (n, pixels, pixels)."""
         return self.light.sum(1) + self.offset[:, None, None]
 
 
@@ -74,13 +74,13 @@ def fit(rendered: Rendered, images: Tensor, start: Tensor, steps: int) -> Fit:
     """Fit macro models to images.
 
     Args:
-        rendered: The macro model.
+        rendered: Macro model.
         images: (n, pixels, pixels) in any unit, with any offset.
         start: Parameters (n, p) to start from.
         steps: Largest number of steps.
     """
     size = CHUNK if images.device.type == "cpu" else max(len(images), 1)
-    # Forward-mode derivatives need tensors that are no inference tensors.
+    # Forward-mode derivatives do not work on inference tensors.
     with torch.inference_mode(False), torch.no_grad():
         parts = zip(images.clone().split(size), start.clone().split(size), strict=True)
         fits = [_Fitting(rendered, *part).run(steps) for part in parts]
@@ -88,7 +88,7 @@ def fit(rendered: Rendered, images: Tensor, start: Tensor, steps: int) -> Fit:
 
 
 class _Fitting:
-    """The state of the fits of n images; converged ones are no longer rendered."""
+    """State of the fits of n images; converged fits are no longer rendered."""
 
     def __init__(self, rendered: Rendered, images: Tensor, start: Tensor) -> None:
         self.rendered, self.images = rendered, images
@@ -103,7 +103,7 @@ class _Fitting:
         self.prior = torch.tensor([*rendered.penalty, 0.0], dtype=torch.float64, device=images.device)
         self.strength = torch.zeros(n, dtype=torch.float64, device=images.device)
         self.amplitudes = images.new_zeros(n, self.components.shape[1])
-        # First with even noise, then with its variation over the image.
+        # The first pass assumes uniform noise, the second its variation over the image.
         for first in (True, False):
             weights = torch.ones_like(images) if first else self._weights(slice(None))
             normal, right = _equations(self.components, weights, images)
@@ -126,7 +126,7 @@ class _Fitting:
         light = torch.stack(
             [_combined(self.components[:, part], self.amplitudes[:, part]) for part in self.rendered.parts.values()], 1
         )
-        bright = (light.sum((2, 3)) > 0).all(1)  # False for what is not finite
+        bright = (light.sum((2, 3)) > 0).all(1)  # False for light that is not finite
         return Fit(self.values, light, self.amplitudes[:, -1], self.converged & bright, self.steps)
 
     def _step(self, rows: Tensor) -> None:
@@ -159,7 +159,7 @@ class _Fitting:
         trial_components = self._components(trial)
         solved = _solved(*_equations(trial_components, weights, images), penalty).to(images.dtype)
         after = _chi2(images, trial_components, solved, weights, penalty) + self._walls(trial)
-        better = after < before  # False for what is not finite
+        better = after < before  # False for values that are not finite
         gain = before - after
         chosen = rows[better]
         self.values[chosen], self.components[chosen] = trial[better], trial_components[better]
@@ -171,26 +171,28 @@ class _Fitting:
         self.steps[rows] += 1
 
     def _components(self, values: Tensor) -> Tensor:
-        """The blurred components and a constant: (n, components + 1, pixels, pixels)."""
+        """Return blurred components and a constant: (n, components + 1, pixels, pixels)."""
         components = self.rendered.components(values)
         return torch.cat([components, torch.ones_like(components[:, :1])], 1)
 
     def _weights(self, rows: Tensor | slice) -> Tensor:
-        """Inverse variances by the present models."""
+        """Return the inverse variances of the noise, for the current models."""
         light = _combined(self.components[rows, :-1], self.amplitudes[rows, :-1])
         return 1 / self.rendered.model.variance(light)
 
     def _sensitivity(self, normal: Tensor) -> Tensor:
-        """Mean (n,) of the penalised components' diagonal over their prior."""
+        """Return the mean (n,) of the penalised components' diagonal over their prior."""
         penalised = self.prior > 0
         return (normal.diagonal(dim1=1, dim2=2) / self.prior)[:, penalised].mean(1).nan_to_num(0.0)
 
     def _strength(self, normal: Tensor, penalty: Tensor, amplitudes: Tensor) -> Tensor:
-        """Strength (n,) of the penalty by the evidence: the number of amplitudes that are measured over their squares.
+        """Return the strength (n,) of the penalty that maximises the evidence.
+
+        It is the number of amplitudes that the data determine, divided by the sum of their squares.
 
         Args:
             normal: Normal equations (n, c, c) without the penalty.
-            penalty: (n, c), so far.
+            penalty: Current penalty (n, c).
             amplitudes: (n, c).
         """
         if not self.prior.any():
@@ -202,7 +204,10 @@ class _Fitting:
         return strength.nan_to_num(0.0).clamp(WEAKEST * sensitivity, sensitivity / WEAKEST)
 
     def _beyond(self, values: Tensor) -> Tensor:
-        """Signed distance of parameters (n, p) beyond their bounds, in half ranges; 0 within the bounds."""
+        """Return the signed distance of parameters (n, p) beyond their bounds.
+
+        The unit is half of the range; the distance is 0 within the bounds.
+        """
         place = ((values - self.middle) / self.half).double()
         return place - place.clamp(-1, 1)
 
@@ -219,19 +224,25 @@ def _combined(components: Tensor, amplitudes: Tensor) -> Tensor:
 
 
 def _equations(design: Tensor, weights: Tensor, images: Tensor) -> tuple[Tensor, Tensor]:
-    """Normal equations (n, c, c) of images as sums of a design (n, c, pixels, pixels), and their right sides (n, c)."""
+    """Return the normal equations (n, c, c) and their right sides (n, c).
+
+    They are those of images as sums of the components of a design (n, c, pixels, pixels).
+    """
     design = design.flatten(2)
     weighted = design * weights.flatten(1)[:, None]
     return (weighted @ design.mT).double(), (weighted @ images.flatten(1)[:, :, None])[:, :, 0].double()
 
 
 def _solved(normal: Tensor, right: Tensor, penalty: Tensor) -> Tensor:
-    """Amplitudes (n, c) of the least chi-square with a penalty of their squares (n, c)."""
+    """Return the amplitudes (n, c) that minimise the chi-square plus the penalty.
+
+    The penalty (n, c) multiplies the squares of the amplitudes.
+    """
     ridge = 1e-9 * normal.diagonal(dim1=1, dim2=2) + penalty
     return torch.linalg.solve_ex(normal + ridge.diag_embed(), right)[0]
 
 
 def _chi2(images: Tensor, components: Tensor, amplitudes: Tensor, weights: Tensor, penalty: Tensor) -> Tensor:
-    """Chi-square of each image and penalty of its amplitudes, (n,), float64."""
+    """Return the chi-square plus the penalty of the amplitudes, (n,), float64."""
     chi2 = ((images - _combined(components, amplitudes)).square() * weights).flatten(1).sum(1, dtype=torch.float64)
     return chi2 + (penalty * amplitudes.double().square()).sum(1)

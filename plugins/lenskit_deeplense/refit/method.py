@@ -1,9 +1,9 @@
-"""A detector of anomalies that fits the macro model of a lens to its image.
+"""Refit: an anomaly detector that fits the macro model of a lens to its image.
 
-A network reads the parameters of the macro model off an image (Hezaveh et al. 2017, https://arxiv.org/abs/1708.08842),
-and a fit with the simulator's own renderer refines them. The score is the chi-square of the residual where there is arc
-light, as substructure is looked for in images of single lenses (Vegetti & Koopmans 2009,
-https://arxiv.org/abs/0805.0201).
+A network predicts the parameters of the macro model from an image (Hezaveh et al. 2017,
+https://arxiv.org/abs/1708.08842), and a fit with the simulator's own renderer refines them. The score is the chi-square
+of the residual where there is arc light. Substructure in images of single lenses is searched for in a similar way
+(Vegetti & Koopmans 2009, https://arxiv.org/abs/0805.0201).
 """
 
 from __future__ import annotations
@@ -27,34 +27,36 @@ from lenskit_deeplense.refit.residuals import binned_chi2, estimated_variance
 log = logging.getLogger("lenskit")
 
 SAMPLE = 1024
-"""Lenses that give the mean and the standard deviation of each parameter: to 3 % of the latter."""
+"""Number of lenses that give the mean and the standard deviation of each parameter (to 3 %)."""
 
 TARGETS = "refit_targets"
 """Key of the names of the predicted parameters in a checkpoint."""
 
 
 class Refit(Method, Scorer, Reconstructor):
-    """Refit: a network predicts the macro model of an image, a fit refines it, and the residual's chi-square is the
-    score.
+    """Refit: score an image by the chi-square of the residual of a fitted macro model.
 
-    It is trained on lenses without substructure and needs no class label. Other than detectors that see images alone it
-    knows the simulator: the family of lens, source and lens light, the PSF and the noise. An image that lies outside
-    this family has a high score whether it has substructure or not.
+    A network predicts the macro model and a fit refines the prediction. The network is trained on lenses without
+    substructure and needs no labels. Unlike detectors that see images only, the method uses the simulator: the model of
+    lens, source and lens light, the PSF and the noise. An image outside this model has a high score, with or without
+    substructure.
 
     Args:
-        backbone: Network whose features the parameters are predicted from.
+        backbone: Network that predicts the parameters from an image.
         steps: Largest number of Levenberg-Marquardt steps.
-        bin: Pixels along each side of the bins that residuals are averaged in.
-        arc: Bins count in which the model's arc is brighter than this fraction of its brightest bin.
-        free: Parameters to be fitted although the simulator fixes them, such as `source_n` or `light_radius`; if not
-            given, those that nobody knows of a real lens, such as `theta_E`. `psf_sigma` is the width of a Gaussian
-            that broadens the simulator's PSF.
-        noise: Variance of the noise by the simulator, where it gives all images the same noise; or estimated from the
-            residual of each image.
-        jacobian: Derivatives of images by finite differences, which are three times as fast on a CPU, or by automatic
-            differentiation.
-        source: Form of the source: the simulator's profile, a sum of shapelets, which has any form, or the sum of both.
-        shapelet_order: Highest order of the shapelets; there are (order + 1) (order + 2) / 2 of them.
+        bin: Width in pixels of the bins over which residuals are averaged.
+        arc: Smallest brightness of the model's arc in a bin that enters the chi-square, as a fraction of the brightest
+            bin.
+        free: Names of parameters to fit although the simulator fixes them, such as `source_n` or `light_radius`. By
+            default those that are never known for a real lens, such as `theta_E`. `psf_sigma` is the width of a
+            Gaussian that broadens the simulator's PSF.
+        noise: Source of the noise variance: `simulator`, if all images have the same noise, or `image`, estimated from
+            the residual of each image.
+        jacobian: Derivatives of images: `differences` for finite differences, three times as fast on a CPU, or
+            `autodiff` for automatic differentiation.
+        source: Model of the source: `simulator` for the simulator's profile, `shapelets` for a sum of shapelets, which
+            can have any form, or `both` for the sum of the two.
+        shapelet_order: Highest order of the shapelets; their number is (order + 1) (order + 2) / 2.
     """
 
     views = 1
@@ -101,31 +103,31 @@ class Refit(Method, Scorer, Reconstructor):
         """Take the macro model of the simulator.
 
         Raises:
-            UsageError: There is none, or images are not what it renders but for their unit.
+            UsageError: The simulator has no macro model, or the images differ from its images by more than their unit.
         """
         of_model = None if self.free is None else [name for name in self.free if name != PSF_SIGMA]
         model = simulator.macro_model(of_model) if simulator is not None else None
         if model is None:
-            what = "and this one has none" if simulator is not None else "and these images come without one"
+            why = "and this one has none" if simulator is not None else "and these images come without a simulator"
             raise UsageError(
-                f"method 'refit' fits the simulator's macro model, {what}: use --simulator deeplense-a, deeplense-b, "
+                f"method 'refit' fits the simulator's macro model, {why}: use --simulator deeplense-a, deeplense-b, "
                 "deeplense-1, deeplense-2, deeplense-3, substructure or hst"
             )
         if preprocess.stretch != "linear":
             raise UsageError(
-                f"method 'refit' fits brightness as it is, not stretched by {preprocess.stretch}: "
+                f"method 'refit' fits unstretched images, and these are stretched by {preprocess.stretch}: "
                 "use --set input.stretch=linear"
             )
         if self.backbone.size != model.pixels:
             raise UsageError(
                 f"method 'refit' fits images of {model.pixels} pixels as they are simulated, not resized to "
-                f"{self.backbone.size}: leave out input.size, and use a backbone of any size, as --backbone resnet18"
+                f"{self.backbone.size}: leave out input.size, and use a backbone for any size: --backbone resnet18"
             )
         if self.source != "simulator" and not model.traced_by:
             raise UsageError(f"the simulator's macro model traces no rays: leave out method.source={self.source}")
         if self.source == "simulator" and model.other_sources:
             raise UsageError(
-                "sources of the simulator have other forms than its macro model's: use method.source=shapelets, or "
+                "the simulator's sources have other forms than its macro model's: use method.source=shapelets, or "
                 f"simulator.{', simulator.'.join(model.other_sources)}"
             )
         self.model = model
@@ -135,12 +137,12 @@ class Refit(Method, Scorer, Reconstructor):
             log.info("the noise differs from image to image: method 'refit' estimates it from each image's residual")
 
     def prepare(self, parameters: Sequence[Parameter], sample: Callable[[int], dict[str, Tensor]]) -> None:
-        """Make the layer that predicts parameters, with the mean and standard deviation of each."""
+        """Make the layer that predicts parameters; store their means and spreads."""
         values = {name: value.double() for name, value in sample(SAMPLE).items() if name in self.model.bounds}
         values = {name: value[value.isfinite()] for name, value in values.items()}
         varied = {name: value for name, value in values.items() if len(value) > 1 and value.min() < value.max()}
         if not varied:
-            raise UsageError("method 'refit' predicts parameters of lenses, and all lenses have the same")
+            raise UsageError("method 'refit' predicts parameters that differ between lenses, and none differs here")
         self._make_layers(tuple(varied))
         for i, value in enumerate(varied.values()):
             self.mean[i], self.std[i] = value.mean(), value.std()
@@ -155,12 +157,12 @@ class Refit(Method, Scorer, Reconstructor):
         checkpoint[TARGETS] = self.targets
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Make the layers of a run that is opened, which `prepare` has not made."""
+        """Make the layers of a loaded run, for which `prepare` does not run."""
         if not self.targets and TARGETS in checkpoint:
             self._make_layers(tuple(checkpoint[TARGETS]))
 
     def step(self, batch: Batch) -> dict[str, Tensor]:
-        """The mean squared error of all parameters in units of their standard deviation."""
+        """Return the mean squared error of all parameters, in standard deviations."""
         features = self.backbone(batch.views[0])
         values = torch.stack([batch.parameters[name][:, 0] for name in self.targets], 1)
         target = ((values - self.mean) / self.std).to(features.dtype)
@@ -168,17 +170,21 @@ class Refit(Method, Scorer, Reconstructor):
         return {"loss": loss, "r2": 1 - loss.detach(), "embedding": features.detach()}
 
     def predict_macro(self, images: Tensor) -> dict[str, Tensor]:
-        """Return the network's values (n,) of the parameters that vary, for images as the backbone takes them."""
+        """Return the network's values (n,) of the predicted parameters.
+
+        Args:
+            images: Images (n, channels, pixels, pixels), preprocessed as for the backbone.
+        """
         values = self.head(self.backbone(images)) * self.std + self.mean
         return dict(zip(self.targets, values.unbind(1), strict=True))
 
     @torch.no_grad()
     def fit(self, images: Tensor, start: Mapping[str, Tensor] | None = None) -> Fit:
-        """Fit the macro model to images (n, channels, pixels, pixels), of which the first channel counts.
+        """Fit the macro model to the first channel of images.
 
         Args:
-            images: As the backbone takes them.
-            start: Parameters (n,) to start from; by default the network's. Parameters that are not named start from
+            images: Images (n, channels, pixels, pixels), preprocessed as for the backbone.
+            start: Parameters (n,) to start from; by default the network's. Parameters that are not given start from
                 the middle of their range.
         """
         start = self.predict_macro(images) if start is None else start
@@ -192,15 +198,15 @@ class Refit(Method, Scorer, Reconstructor):
         return fits
 
     def score(self, images: Tensor) -> Tensor:
-        """The chi-square of the fits: (n,), 1 on average for noise alone."""
+        """Return the chi-square (n,) of the fits: 1 on average for noise alone."""
         return self.chi2(images, self.fit(images))
 
     def chi2(self, images: Tensor, found: Fit) -> Tensor:
         """Return the chi-square (n,) of the binned residual where there is arc light.
 
         Args:
-            images: As the backbone takes them.
-            found: Their fits.
+            images: Images, preprocessed as for the backbone.
+            found: Fits of these images.
         """
         residual, light = images[:, 0] - found.image, found.light.sum(1)
         if self.noise == "simulator" and self.model.noise_is_known:
@@ -211,15 +217,15 @@ class Refit(Method, Scorer, Reconstructor):
         return binned_chi2(residual, variance, arc, bin=self.bin, fraction=self.arc)
 
     def reconstruct(self, images: Tensor) -> Tensor:
-        """The fitted models."""
+        """Return the fitted model images."""
         return self._fitted(images).image[:, None].expand_as(images)
 
     def figures(self, images: Tensor) -> dict[str, Tensor]:
-        """Whether a fit had not converged after all steps."""
+        """Return 1 for fits that have not converged after all steps, else 0."""
         return {"failed fits": (~self._fitted(images).converged).double()}
 
     def _fitted(self, images: Tensor) -> Fit:
-        """The fits of images, which were mostly scored just before."""
+        """Return the fits of images; do not repeat the last fit for the same images."""
         if self._last is not None and self._last[0].shape == images.shape and torch.equal(self._last[0], images):
             return self._last[1]
         return self.fit(images)

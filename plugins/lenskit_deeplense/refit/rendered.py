@@ -1,4 +1,4 @@
-"""A macro model's images and their derivatives, for many lenses at a time."""
+"""Images of a macro model and their derivatives, for many lenses together."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from lenskit_deeplense.refit.shapelets import orders, shapelets
 Jacobian = Literal["autodiff", "differences"]
 
 STEP = 2.5e-4
-"""Step of finite differences over the range of the parameter."""
+"""Step of finite differences, as a fraction of the parameter's range."""
 
 SCALE = "source_scale"
 """Name of the scale of shapelets in arcsec."""
 
 SCALES = 0.2, 0.8
-"""Plausible scales of shapelets over the smallest and the largest half-light radius of a source."""
+"""Plausible scales of shapelets, divided by the smallest and the largest half-light radius of a source."""
 
 
 PSF_SIGMA = "psf_sigma"
 """Name of the standard deviation in arcsec of a Gaussian that broadens the PSF."""
 
 PSF_SIGMAS = 0.0, 1.0
-"""Plausible standard deviations of it in pixels."""
+"""Plausible standard deviations of this Gaussian in pixels."""
 
 Source = Literal["simulator", "shapelets", "both"]
 
@@ -43,8 +43,8 @@ class _Layer:
 
     Attributes:
         depends: Names of their parameters, fitted and fixed ones.
-        components: Their places among all components.
-        surfaces: The components (n, c, pixels, pixels) before the PSF.
+        components: Positions among all components.
+        surfaces: Function that returns the components (n, c, pixels, pixels) before the PSF.
     """
 
     depends: frozenset[str]
@@ -53,22 +53,22 @@ class _Layer:
 
 
 class Rendered:
-    """Renders a macro model as a function of a vector of parameters.
+    """Renderer of a macro model as a function of a vector of parameters.
 
-    An image is a sum of components with an amplitude each: one for each part of the macro model, and one for each
-    shapelet.
+    An image is a sum of components with one amplitude each. There is one component for each part of the macro model
+    and one for each shapelet.
 
     Args:
-        model: The macro model.
+        model: Macro model.
         jacobian: Derivatives by forward-mode automatic differentiation or by finite differences.
-        source: Lensed light of the macro model's form, of shapelets, or the sum of both.
+        source: Lensed light: the macro model's profile, shapelets, or the sum of both.
         order: Highest order of the shapelets.
-        broad: Whether a Gaussian broadens the PSF, whose width is a parameter.
+        broad: Whether a Gaussian broadens the PSF; its width is then a parameter.
 
     Attributes:
-        bounds: The fitted parameters by name, each with the smallest and the largest value that is plausible.
-        parts: For each part the places of its components.
-        penalty: How strongly the square of each component's amplitude is penalised, relative to the others.
+        bounds: Smallest and largest plausible value of each fitted parameter, by name.
+        parts: Positions of the components of each part.
+        penalty: Weight of the square of each component's amplitude in the penalty, relative to the others.
     """
 
     def __init__(
@@ -100,16 +100,21 @@ class Rendered:
         self.names = tuple(self.bounds)
 
     def components(self, values: Tensor) -> Tensor:
-        """Return the blurred components (n, components, pixels, pixels) of parameters (n, p)."""
+        """Return the blurred components of parameters (n, p).
+
+        The shape is (n, components, pixels, pixels).
+        """
         blurred = self.model.blur(torch.cat([layer.surfaces(self._named(layer, values)) for layer in self._layers], 1))
         return blurred if PSF_SIGMA not in self.bounds else broadened(blurred, self._sigma(values))
 
     def derivatives(self, values: Tensor, amplitudes: Tensor) -> Tensor:
-        """Return the derivatives of images; forward mode needs that torch's inference mode is off.
+        """Return the derivatives of images by the parameters.
+
+        Forward mode works only outside torch's inference mode.
 
         Args:
             values: Parameters (n, p).
-            amplitudes: (n, components), held.
+            amplitudes: (n, components), held constant.
 
         Returns:
             (n, p, pixels, pixels).
@@ -161,7 +166,7 @@ class Rendered:
         return images if rays == 1 else avg_pool2d(images, rays)
 
     def _sigma(self, values: Tensor) -> Tensor:
-        """Standard deviation (n,) in pixels of the Gaussian that broadens the PSF."""
+        """Return the width (n,) in pixels of the Gaussian that broadens the PSF."""
         return values[:, self.names.index(PSF_SIGMA)] / self.model.pixel_scale
 
     def _named(self, layer: _Layer, values: Tensor) -> dict[str, Tensor]:

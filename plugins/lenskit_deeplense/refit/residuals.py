@@ -1,4 +1,4 @@
-"""Residuals of fitted lens models: their noise, and their chi-square where there is arc light."""
+"""Residuals of fitted lens models: their noise, and their chi-square on the arcs."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from torch.nn.functional import avg_pool2d
 
 
 def binned_chi2(residual: Tensor, variance: Tensor, arc: Tensor, *, bin: int, fraction: float) -> Tensor:
-    """Return the mean over bins with arc light of the squared residual over its noise.
+    """Return the mean over bins with arc light of squared residual over variance.
 
-    Substructure moves arcs by less than the noise of a pixel, but over several pixels alike: the mean of a bin has less
-    noise, and keeps that.
+    Substructure moves an arc by less than the noise of a pixel, but by similar amounts in neighbouring pixels. The mean
+    of a bin has less noise and keeps this signal.
 
     Args:
         residual: (n, pixels, pixels), image minus model.
-        variance: Of the noise, the same shape.
+        variance: Variance of the noise, the same shape.
         arc: The model's lensed light, the same shape.
-        bin: Pixels along each side of a bin.
-        fraction: Bins count in which the arc is brighter than this fraction of its brightest bin.
+        bin: Width of a bin in pixels.
+        fraction: Smallest brightness of the arc in a bin that counts, as a fraction of the brightest bin.
 
     Returns:
-        (n,); 1 on average where residuals are noise.
+        (n,); 1 on average if residuals are noise.
     """
     residual, variance, arc = (avg_pool2d(each[:, None], bin)[:, 0] for each in (residual, variance, arc.abs()))
     bright = arc >= fraction * arc.amax((1, 2), keepdim=True)
@@ -30,17 +30,18 @@ def binned_chi2(residual: Tensor, variance: Tensor, arc: Tensor, *, bin: int, fr
 
 
 def estimated_variance(residual: Tensor, light: Tensor) -> Tensor:
-    """Return the variance of the noise as a straight line in the model's light, found from the residual.
+    """Return the variance of the noise as a linear function of the model's light.
 
-    Differences of neighbouring pixels have the noise of both and little else. Their squares are fitted by least squares
-    with weights of the squared variance, twice.
+    The function is fitted to the residual. Differences of neighbouring pixels contain the noise of both and little
+    else. Their squares are fitted by least squares three times: first with equal weights, then twice with the inverse
+    squared variance of the last fit as weights.
 
     Args:
         residual: (n, pixels, pixels), image minus model.
         light: The model's light without offset, the same shape.
 
     Returns:
-        The same shape; positive.
+        Positive variances of the same shape.
     """
     pairs = [(slice(None), slice(1, None), slice(None)), (slice(None), slice(None), slice(1, None))]
     firsts = [(slice(None), slice(None, -1), slice(None)), (slice(None), slice(None), slice(None, -1))]

@@ -1,7 +1,7 @@
-"""Model A and Model B of DeepLense's comparison of unsupervised detectors.
+"""Models A and B of DeepLense's comparison of unsupervised detectors.
 
-Alexander et al. 2020 (https://arxiv.org/abs/2008.12731). Their images are not public; docs/substructure.md says where
-each number comes from, and how the images compare with the published losses.
+Alexander et al. 2020 (https://arxiv.org/abs/2008.12731). Their images are not public. docs/substructure.md gives the
+source of each number and compares the images with the published losses.
 """
 
 from __future__ import annotations
@@ -39,15 +39,16 @@ STRENGTHS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
         },
     }
 )
-"""Substructure as the authors' package PyLensing 0.1 deflects light by default, and as the paper describes it."""
+"""Options for substructure as strong as in the authors' package PyLensing 0.1 (its defaults) and as in the paper."""
 
 
 class DeepLenseA(Substructure):
-    """DeepLense's Model A: an isothermal sphere at fixed redshifts, with the noise of the published losses.
+    """DeepLense's Model A: an isothermal sphere at fixed redshifts.
 
-    By default, substructure is as strong as the authors' package PyLensing 0.1 makes it: 25 equal point masses with
-    8.3 % of the lens's mass, or a string of 25 points, 1 arcsec long, with the same mass. With `strength=nominal` it is
-    as the paper describes it: subhalos of dN/dM ~ M^-1.9 with 1 % of the mass, or strings of 3 to 5.5 %.
+    The noise is that of the published losses. By default, substructure is as strong as in the authors' package
+    PyLensing 0.1: 25 equal point masses with 8.3 % of the lens's mass, or a string of 25 points, 1 arcsec long, with
+    the same mass. With `strength=nominal` it is as the paper describes it: subhalos with dN/dM ~ M^-1.9 and 1 % of the
+    mass, or strings with 3 to 5.5 %.
     """
 
     def __init__(
@@ -71,7 +72,7 @@ class DeepLenseA(Substructure):
     ) -> None:
         """Args:
         strength: Strength of substructure: `effective`, as in the authors' images, or `nominal`, as in their paper. It
-            sets those of the options `subhalo...`, `vortex...` and `string...` that are not given.
+            sets the defaults of the options `subhalo...`, `vortex...` and `string...`.
         """
         of_strength = {
             "subhalos": subhalos,
@@ -96,7 +97,10 @@ class DeepLenseA(Substructure):
 
 
 class DeepLenseB(DeepLenseA):
-    """DeepLense's Model B: as Model A, with redshifts, the source's size and shape and the background drawn."""
+    """DeepLense's Model B: as Model A, with more random parameters.
+
+    The redshifts, the size and shape of the source and the background noise are also random.
+    """
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""Values that stand in for draws of lenses with substructure: what they may be, as `lenskit render` has it."""
+"""Check of given values that replace random values of lenses with substructure."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from lenskit_lensing.given import or_bound
 from lenskit_lensing.given import refused as refused_of_any
 
 LEFT_OUT = {"lens_q": 1.0, "background_rms": 0.0, "light_amplitude": 0.0}
-"""Priors with which a lens is a sphere, and there is no background or lens light."""
+"""Values that mean: the lens is a sphere, there is no background noise, there is no lens light."""
 
 OF_CLASS = {"subhalo": "spherical", "string_": "vortex", "log_axion_mass": "vortex"}
-"""How the names of what only one class has begin, and that class."""
+"""Prefixes of names that belong to one class only, and this class."""
 
 NONE_OF_IT = ("subhalos", "subhalo_mass_fraction", "string_mass_fraction")
-"""What is zero where a lens is of another class."""
+"""Names whose value is zero for lenses of another class."""
 
 
 def refused(
     priors: Mapping[str, Distribution], given: Mapping[str, Tensor], classes: Container[str], most: int
 ) -> Iterator[tuple[int, str, str]]:
-    """What of values cannot be rendered; see `Simulator.refuses`.
+    """Yield the values that cannot be rendered, as `Simulator.refuses` does.
 
     Args:
-        priors: Of what is drawn where nothing is given.
-        given: Values (n,) by name, NaN where they are drawn.
-        classes: Those that there are.
-        most: The largest number of subhalos.
+        priors: Priors of the values that are not given.
+        given: Values (n,) by name; NaN values are drawn.
+        classes: Classes of the simulator.
+        most: Largest number of subhalos.
     """
     for number, name in enumerate(CLASSES):
         if name not in classes and "substructure" in given:
@@ -42,16 +42,19 @@ def refused(
         yield from _of_others(given)
     if "subhalos" in given:
         for row in (given["subhalos"] >= most + 1).nonzero().flatten().tolist():
-            yield row, "subhalos", f"is above {most}, the most that its prior gives: --set simulator.subhalos, too"
+            yield row, "subhalos", f"is above {most}, the largest number of its prior: raise --set simulator.subhalos"
     if given.keys() & {"snr", "background_rms"}:
         snr, background = (or_bound(priors, given, name, 1) for name in ("snr", "background_rms"))
         name = "background_rms" if "background_rms" in given else "snr"
         for row in (snr * background >= 1).nonzero().flatten().tolist():
-            yield row, name, f"is wrong: no snr of {snr[row]:g} goes with a background_rms of {background[row]:g}"
+            yield row, name, f"is too large: snr ({snr[row]:g}) x background_rms ({background[row]:g}) must be below 1"
 
 
 def _of_others(given: Mapping[str, Tensor]) -> Iterator[tuple[int, str, str]]:
-    """What is said of subhalos or strings of lenses that have none: it would be recorded, and not be there."""
+    """Yield values of subhalos or strings for lenses without them.
+
+    Such values would be recorded but have no effect.
+    """
     label = given["substructure"]
     for name, values in given.items():
         for start, owner in OF_CLASS.items():

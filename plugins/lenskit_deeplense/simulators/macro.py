@@ -1,4 +1,4 @@
-"""The macro model of lenses with substructure: lens, shear, source and lens light, without the substructure."""
+"""Macro model of lenses with substructure: lens, shear, source and lens light."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ MASS = ("theta_E", "center_x", "center_y", "e1", "e2", "gamma1", "gamma2")
 SOURCE = ("source_x", "source_y", "source_radius", "source_n", "source_e1", "source_e2")
 LENS_LIGHT = ("light_radius", "light_n", "light_e1", "light_e2", "center_x", "center_y")
 FITTED = tuple(dict.fromkeys((*MASS, *SOURCE, *LENS_LIGHT)))
-"""All that can be fitted, beside the amplitudes of source and lens light."""
+"""All parameters that can be fitted, except the amplitudes of source and lens light."""
 
 UNKNOWN = ("theta_E",)
 """Parameters that are fitted by default although the simulator fixes them. Substructure adds to the mass of a lens: if
-the Einstein radius were known, a ring of another size would be enough to find it."""
+the Einstein radius were known, the size of the ring alone would reveal it."""
 
 
 @dataclass(frozen=True)
 class MacroNoise:
-    """Noise of an image, by that of its brightest pixel.
+    """Noise of an image, relative to its brightest pixel.
 
     Attributes:
-        photon: Variance of the brightest pixel's photons over its squared brightness.
-        background: Standard deviation of the background over the brightest pixel's brightness.
-        is_known: Whether all images have this noise. If not, it is that of a typical one.
+        photon: Variance of the brightest pixel's photon noise, divided by its squared brightness.
+        background: Standard deviation of the background noise, divided by the brightest pixel's brightness.
+        is_known: Whether all images have this noise. If not, it is the noise of a typical image.
     """
 
     photon: float
@@ -46,19 +46,20 @@ AMPLITUDES = {"source": "source_amplitude", "lens_light": "light_amplitude"}
 
 
 class SubstructureMacroModel(MacroModel):
-    """The macro model of `SubstructureScenes`.
+    """Macro model of `SubstructureScenes`.
 
     Args:
-        priors: The simulator's.
+        priors: Priors of the simulator.
         free: Parameters to be fitted although the simulator fixes them; by default `UNKNOWN`.
-        einstein_radius: Einstein radii in arcsec of masses in solar masses at redshifts of lens and source.
-        lenses: Renders without substructure.
-        blur: The simulator's.
-        noise: The simulator's.
+        einstein_radius: Function that returns Einstein radii in arcsec of masses in solar masses, at redshifts of lens
+            and source.
+        lenses: Renderer without substructure.
+        blur: PSF of the simulator.
+        noise: Noise of the simulator.
         deflection_scale: Factor of all deflections.
 
     Raises:
-        UsageError: No parameter has a name in `free`.
+        UsageError: A name in `free` is not the name of a parameter.
     """
 
     def __init__(
@@ -98,7 +99,7 @@ class SubstructureMacroModel(MacroModel):
         return self._lenses.traced(self._scene(values))
 
     def _scene(self, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """The fixed parameters and the given ones."""
+        """Return the given parameters together with the fixed ones."""
         like = next(iter(values.values()))
         return {name: torch.full_like(like, value) for name, value in self._fixed.items()} | dict(values)
 
@@ -106,7 +107,10 @@ class SubstructureMacroModel(MacroModel):
         return self._blur(light.flatten(0, 1)).view_as(light)
 
     def variance(self, light: Tensor) -> Tensor:
-        """The photons' and the background's; at least one photon a pixel."""
+        """Return the variance of photon and background noise.
+
+        Photon noise is at least that of one photon per pixel.
+        """
         peak = light.amax((1, 2), keepdim=True)
         peak = torch.where(peak > 0, peak, 1)
         photon = self._noise.photon
@@ -114,7 +118,7 @@ class SubstructureMacroModel(MacroModel):
 
 
 def _ranges(priors: Mapping[str, Distribution], einstein_radius: EinsteinRadius) -> dict[str, Range]:
-    """The smallest and the largest value of each of `FITTED`."""
+    """Return the smallest and the largest value of each parameter in `FITTED`."""
     ranges = {name: priors[name].bounds for name in FITTED if name in priors}
     if "halo_mass" in priors:
         corners = [torch.tensor(priors[name].bounds) for name in ("halo_mass", "z_lens", "z_source")]
@@ -132,7 +136,7 @@ def _ranges(priors: Mapping[str, Distribution], einstein_radius: EinsteinRadius)
 
 
 def _components(name: str, norm: Range, angle: Range) -> dict[str, Range]:
-    """Ranges of the two components of an ellipticity or a shear."""
+    """Return the ranges of the two components of an ellipticity or a shear."""
     low, high = norm
     if low == high and (high == 0 or angle[0] == angle[1]):
         values = high * math.cos(2 * angle[0]), high * math.sin(2 * angle[0])

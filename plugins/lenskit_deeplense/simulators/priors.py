@@ -1,4 +1,4 @@
-"""Priors of lenses with substructure: what each may be."""
+"""Allowed ranges of the priors of lenses with substructure."""
 
 from __future__ import annotations
 
@@ -48,4 +48,4 @@ DOMAINS: dict[str, Domain] = {
     "exposure": (1e-3, 1e9, "between 0.001 and 1e9 s, both excluded"),
     "sky_rms": (-1e-300, 1e6, "at least 0 and below 1e6"),
 }
-"""Of each prior the open interval that it has to lie in, and that in words."""
+"""Open interval in which each prior must lie, with a description."""

@@ -1,4 +1,4 @@
-"""What is recorded of lenses with substructure: what differs from lens to lens."""
+"""Recorded parameters of lenses with substructure: those that vary."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ FOLLOWING: tuple[tuple[Parameter, tuple[str, ...]], ...] = (
     (Parameter("exposure", "s", r"$t$", "instrument"), ("exposure",)),
     (Parameter("sky_rms", "1/s", r"$\sigma_s$", "instrument"), ("sky_rms",)),
 )
-"""Parameters, and the priors that make them differ."""
+"""Parameters, and the priors whose variation makes them vary."""
 
 KNOWN = (
     *(parameter for parameter, _ in FOLLOWING),
@@ -62,7 +62,7 @@ KNOWN = (
     Parameter("string_mass_fraction", "", r"$f_\mathrm{string}$", "substructure"),
     Parameter("log_axion_mass", "log10 eV", r"$\log_{10} m$", "substructure"),
 )
-"""What a table may say: those, and priors that others are drawn with."""
+"""Columns that a table of lenses may have: the parameters above, and the priors of others."""
 
 ANGLE_OF = {
     "lens_angle": ("lens_q", 1.0),
@@ -70,13 +70,13 @@ ANGLE_OF = {
     "source_angle": ("source_q", 1.0),
     "shear_angle": ("shear", 0.0),
 }
-"""Of each angle the quantity, and the value with which there is nothing that it turns."""
+"""For each angle the parameter that it belongs to, and the value at which the angle has no effect."""
 
 OF_ANY = (
     Parameter("substructure_mass", "Msun", r"$M_\mathrm{sub}$", "substructure"),
     Parameter("substructure_fraction", "", r"$f_\mathrm{sub}$", "substructure"),
 )
-"""Zero where there is no substructure."""
+"""Parameters that are zero without substructure."""
 
 OF_SPHERICAL = (Parameter("subhalos", "", "$N$", "substructure"),)
 
@@ -84,15 +84,15 @@ OF_VORTEX = (
     Parameter("string_length", "arcsec", r"$\ell$", "substructure"),
     Parameter("string_angle", "rad", r"$\psi$", "substructure", spin=2),
 )
-"""NaN, not known, where there is no string."""
+"""Parameters that are NaN (unknown) without a string."""
 
 
 def recorded(priors: Mapping[str, Distribution], kinds: Container[str]) -> tuple[Parameter, ...]:
-    """The recorded parameters.
+    """Return the recorded parameters.
 
     Args:
-        priors: Those that are used.
-        kinds: Which of `spherical` and `vortex` there are.
+        priors: Priors in use.
+        kinds: Kinds of substructure in use: `spherical`, `vortex` or both.
     """
     varied = {name for name, prior in priors.items() if prior.bounds[0] < prior.bounds[1]}
     varied -= {
@@ -102,7 +102,7 @@ def recorded(priors: Mapping[str, Distribution], kinds: Container[str]) -> tuple
     if varied.intersection((drawn, *REDSHIFTS)):
         varied.add(derived)
     if "source_r" in priors and priors["source_r"].bounds != (0, 0):
-        varied.add("source_r")  # in a direction that is drawn
+        varied.add("source_r")  # its direction is random
     following = tuple(parameter for parameter, names in FOLLOWING if varied.intersection(names))
     spherical = OF_SPHERICAL if "spherical" in kinds else ()
     vortex = OF_VORTEX if "vortex" in kinds else ()

@@ -1,7 +1,7 @@
-"""Models I, II and III of DeepLenseSim, the public simulations of the DeepLense group (https://github.com/mwt5345/DeepLenseSim).
+"""Models I, II and III of DeepLenseSim, the public simulations of DeepLense.
 
-Facts were read from that code. Where it does something else than it says, an option has both values: `as_released`
-chooses those of the code, without it those that were meant.
+The code is https://github.com/mwt5345/DeepLenseSim; all facts were read from it. Where the code differs from its
+intention, an option has both values: `as_released` chooses the values of the code, otherwise the intended values apply.
 """
 
 from __future__ import annotations
@@ -27,12 +27,14 @@ Noise = Literal["once", "twice", "none"]
 
 
 class DeepLense1(SubstructureScenes):
-    """Model I of DeepLenseSim: an isothermal ellipsoid, 150 x 150 pixels of 0.05 arcsec, images in counts.
+    """Model I of DeepLenseSim: an isothermal ellipsoid, 150 pixels of 0.05 arcsec.
 
-    Classes are no substructure (`no_sub` there), 25 point masses (`cdm`) and strings of 100 point masses (`axion`).
-    There is no lens light. With `as_released` the simulator does what the public code does: Einstein radii follow from
-    luminosity distances (1.28 arcsec for 1e12 solar masses, 1.66 is right), the slope of the mass function is -0.9, the
-    number of subhalos is always 25, the source has a fixed ellipticity, and noise enters twice.
+    Images have 150 x 150 pixels and are in counts. The classes are no substructure (`no_sub` in the public code), 25
+    point masses (`cdm`) and strings of 100 point masses (`axion`). There is no lens light.
+
+    With `as_released` the simulator does the same as the public code: Einstein radii follow from luminosity distances
+    (1.28 arcsec for 1e12 solar masses; 1.66 is right), the slope of the mass function is -0.9, the number of subhalos
+    is always 25, the source has a fixed ellipticity, and noise is added twice.
     """
 
     points_to_ends = True
@@ -48,7 +50,7 @@ class DeepLense1(SubstructureScenes):
             "source_e2": ("0.1", "uniform(-0.1, 0.1)"),
         }
     )
-    """Values of options as the code has them, and as they were meant."""
+    """Values of options in the public code, and the intended values."""
 
     def __init__(
         self,
@@ -85,15 +87,16 @@ class DeepLense1(SubstructureScenes):
         **options: Any,
     ) -> None:
         """Args:
-        as_released: Use the values of the public code for those of `distances`, `noise`, `z_convention`, `subhalos`,
-            `subhalo_slope`, `source_e1` and `source_e2` that are not given; without it, the values that were meant.
-        distances: Distances from which Einstein radii follow: luminosity distances, or angular-diameter distances,
-            which are right.
-        noise: Noise added `once`: photons and the sky. Counts drawn a second time around noisy counts: `twice`. Twice
-            the image without noise: `none`.
-        z_convention: Redshift of the source for which all deflections are computed; nothing for that of the source.
+        as_released: Use the values of the public code as defaults of `distances`, `noise`, `z_convention`, `subhalos`,
+            `subhalo_slope`, `source_e1` and `source_e2`; otherwise use the intended values.
+        distances: Distances for the Einstein radii: `luminosity`, or `angular` for angular-diameter distances, which
+            are right.
+        noise: `once` adds photon noise and sky noise. `twice` draws counts again around the noisy counts. `none` gives
+            twice the image without noise.
+        z_convention: Redshift of the source for which all deflections are computed; by default the source's own
+            redshift, or 2.5 in `deeplense-2` and `deeplense-3` as released.
         theta_E: Einstein radius in arcsec; by default it follows from `halo_mass`.
-        halo_mass: Mass in solar masses; 1e12 if neither it nor `theta_E` is given.
+        halo_mass: Mass in solar masses; by default 1e12, unless `theta_E` is given.
         exposure: Exposure time in seconds.
         sky_rms: Noise of the sky in counts per second and pixel.
         """
@@ -149,21 +152,25 @@ class DeepLense1(SubstructureScenes):
         return drawn
 
     def deflection_scale(self) -> float:
-        """See `SubstructureScenes.deflection_scale`; 1 without `z_convention`."""
+        """Return the factor of all deflections; 1 without `z_convention`.
+
+        Lens and source are at the middle of their redshifts.
+        """
         if self.z_convention is None:
             return 1.0
         z_lens, z_source = (torch.tensor([sum(self.priors[z].bounds) / 2]) for z in ("z_lens", "z_source"))
         return self._deflection_scale(z_lens, z_source, self.z_convention).item()
 
     def _deflection_scale(self, z_lens: Tensor, z_source: Tensor, z_convention: float) -> Tensor:
-        """Deflections of sources at the redshift `z_source` over those at `z_convention`."""
+        """Return deflections at the redshift `z_source` over those at `z_convention`."""
         meant = self.cosmology.critical_density(z_lens, z_source * 0 + z_convention)
         return meant / self.cosmology.critical_density(z_lens, z_source)
 
     def macro_noise(self) -> MacroNoise:
-        """See `SubstructureScenes.macro_noise`: of the middle of the exposures, for a source as bright as its centre.
+        """Return the noise for a middle exposure and a source as bright as its centre.
 
-        Images without noise are judged as if they had it `once`: then a residual over the noise still has a meaning.
+        Images without noise are evaluated as if their noise were `once`, so that the residual over the noise has a
+        meaning.
         """
         exposure, sky, amplitude, n = (
             sum(self.priors[name].bounds) / 2 for name in ("exposure", "sky_rms", "source_amplitude", "source_n")
@@ -173,9 +180,10 @@ class DeepLense1(SubstructureScenes):
         return MacroNoise(draws / (rate * exposure), sky / rate, is_known=self.noise == "none")
 
     def einstein_radius(self, mass: Tensor, z_lens: Tensor, z_source: Tensor) -> Tensor:
-        """Einstein radius in arcsec of a mass in solar masses, by the chosen distances.
+        """Return the Einstein radius in arcsec of a mass in solar masses.
 
-        The public code has theta_E^2 = 4 G M / c^2 (D_s - D_l) / (D_l D_s) with luminosity distances.
+        It follows from the chosen distances. The public code uses theta_E^2 = 4 G M / c^2 (D_s - D_l) / (D_l D_s) with
+        luminosity distances.
         """
         if self.distances == "angular":
             return super().einstein_radius(mass, z_lens, z_source)
@@ -186,18 +194,19 @@ class DeepLense1(SubstructureScenes):
         return (square.sqrt() / ARCSEC).to(mass.dtype)
 
     def draw_instrument(self, rng: KeyedGenerator) -> Scene:
-        """Draw exposure and sky, and normal numbers (n, pixels, pixels) for the noise."""
+        """Draw exposure, sky noise, and normal numbers (n, pixels, pixels) for the noise."""
         pixels = self.image_shape[1]
         drawn = rng.samples({name: self.priors[name] for name in ("exposure", "sky_rms")})
         names = {"once": ("photon_noise", "sky_noise"), "twice": ("photon_noise", "sky_noise", "second_noise")}
         return drawn | {name: rng.noise(name, pixels, pixels) for name in names.get(self.noise, ())}
 
     def observe(self, images: Tensor, scene: Scene) -> Tensor:
-        """Counts (n, pixels, pixels) of blurred surface brightness in counts per second and square arcsec.
+        """Return counts (n, pixels, pixels) for blurred images.
 
-        Without noise, the result is twice the counts per second, as the public code saves them.
+        Blurred images are in counts per second and square arcsec. Without noise, the result is twice the counts per
+        second, as the public code saves them.
         """
-        rate = images.clamp(min=0) * self.lenses.pixel_scale**2  # rounding errors of the convolution
+        rate = images.clamp(min=0) * self.lenses.pixel_scale**2  # the convolution's rounding errors can be negative
         if self.noise == "none":
             return 2 * rate
         exposure, sky = columns(scene["exposure"], scene["sky_rms"])
@@ -206,11 +215,13 @@ class DeepLense1(SubstructureScenes):
 
 
 class DeepLense2(DeepLense1):
-    """Model II of DeepLenseSim: Model I as Euclid's VIS sees it, 64 x 64 pixels of 0.101 arcsec.
+    """Model II of DeepLenseSim: Euclid's VIS, 64 pixels of 0.101 arcsec.
+
+    It is Model I as Euclid sees it, with 64 x 64 pixels.
 
     With `as_released`, images have no noise and are twice the model, because the public code adds the image to itself
-    in place of the noise. Deflections are also those of a source at redshift 2.5: with its source at 1, the lens has an
-    Einstein radius of 0.81 arcsec.
+    instead of the noise. Deflections are those of a source at redshift 2.5; for the source at redshift 1, the lens then
+    has an Einstein radius of 0.81 arcsec.
     """
 
     oddities = MappingProxyType({**DeepLense1.oddities, "noise": ("none", "once"), "z_convention": (2.5, None)})
@@ -238,10 +249,10 @@ class DeepLense2(DeepLense1):
 
 
 class DeepLense3(DeepLense2):
-    """Model III of DeepLenseSim: as Model II, with HST's WFC3 in F160W, 64 x 64 pixels of 0.08 arcsec.
+    """Model III of DeepLenseSim: HST's WFC3, 64 pixels of 0.08 arcsec.
 
-    The public code names HST, but has no settings for it. Here they are lenstronomy's of WFC3 in F160W with a Gaussian
-    PSF, which is a guess.
+    It is Model II as HST sees it, with 64 x 64 pixels. The public code names HST but has no settings for it. Here they
+    are lenstronomy's settings for WFC3 in F160W with a Gaussian PSF, which is a guess.
     """
 
     def __init__(

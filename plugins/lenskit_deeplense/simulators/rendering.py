@@ -1,4 +1,4 @@
-"""Pixels of lenses with substructure: light, its deflection, and the PSF."""
+"""Renderer of lenses with substructure: light, deflection and PSF."""
 
 from __future__ import annotations
 
@@ -18,20 +18,21 @@ from lenskit_lensing.render.cusp import cusp_rule, put_blocks
 from lenskit_lensing.render.supersampling import Rays, averaged
 
 CHUNK = 8
-"""Images at a time on a CPU, with one ray a pixel: few enough for its cache."""
+"""Number of images rendered together on a CPU, with one ray per pixel: few enough for its cache."""
 
 Deflection = Callable[[Tensor, Tensor, Scene], tuple[Tensor, Tensor]]
 
 
 class Lenses:
-    """Renders the lensed source and the lens light, before the PSF.
+    """Renderer of the lensed source and the lens light, before the PSF.
 
     Args:
         pixels: Height and width of the image.
         pixel_scale: Size of a pixel in arcsec.
-        rays: Along each side of a pixel, over which the arc is averaged.
+        rays: Number of rays along each side of a pixel, over which the arc is averaged.
         is_round: Whether all lenses are spheres.
-        substructure: Deflections by the class's number in the scene's `substructure`; zero in scenes of other classes.
+        substructure: Deflection functions by the class number in the scene's `substructure`; they return zero for
+            scenes of other classes.
     """
 
     def __init__(
@@ -47,7 +48,12 @@ class Lenses:
         self.is_round, self.substructure = is_round, substructure
 
     def __call__(self, scene: Scene, omit: Container[str] = ()) -> Tensor:
-        """Surface brightness (n, pixels, pixels), of what is not left out of `source` and `lens_light`."""
+        """Return the surface brightness (n, pixels, pixels).
+
+        Args:
+            scene: Entries of n lenses.
+            omit: Parts to leave out: `source`, `lens_light`.
+        """
         n = len(scene["theta_E"])
         rays = 2 if self.rays == "adaptive" else self.rays
         size = max(CHUNK // rays**2, 1) if scene["theta_E"].device.type == "cpu" else max(n, 1)
@@ -55,7 +61,10 @@ class Lenses:
         return torch.cat([self._light(chunk, omit) for chunk in chunks])
 
     def deflection(self, x: Tensor, y: Tensor, scene: Scene) -> tuple[Tensor, Tensor]:
-        """Deflection of the lens, the shear and the substructure in arcsec, (n, height, width) each."""
+        """Return the deflection of lens, shear and substructure in arcsec.
+
+        Both components have the shape (n, height, width).
+        """
         center = {"center_x": scene["center_x"], "center_y": scene["center_y"]}
         if self.is_round:
             alpha_x, alpha_y = sis(x, y, theta_E=scene["theta_E"], **center)
@@ -64,7 +73,7 @@ class Lenses:
         shear_x, shear_y = shear(x, y, gamma1=scene["gamma1"], gamma2=scene["gamma2"])
         alpha_x, alpha_y = alpha_x + shear_x, alpha_y + shear_y
         for label, deflection in self.substructure.items():
-            if x.device.type != "cpu":  # zero masses cost less than to wait for the host
+            if x.device.type != "cpu":  # on a GPU, zero masses cost less than waiting for the host
                 more_x, more_y = deflection(x, y, scene)
                 alpha_x, alpha_y = alpha_x + more_x, alpha_y + more_y
                 continue
@@ -80,7 +89,12 @@ class Lenses:
         return alpha_x, alpha_y
 
     def part(self, name: str, scene: Scene) -> Tensor:
-        """Surface brightness (n, pixels, pixels) of `source`, which is lensed, or of `lens_light`."""
+        """Return the surface brightness (n, pixels, pixels) of one part.
+
+        Args:
+            name: `source`, which is lensed, or `lens_light`.
+            scene: Entries of n lenses.
+        """
         like = next(iter(scene.values()))
         middles = torch.arange(self.pixels, dtype=like.dtype, device=like.device) - (self.pixels - 1) / 2
         middles = middles * self.pixel_scale
@@ -90,9 +104,10 @@ class Lenses:
         return averaged(lambda x, y: self._arc(x, y, needed), middles, self.pixel_scale, self.rays)
 
     def traced(self, scene: Scene) -> tuple[Tensor, Tensor]:
-        """Source plane positions of rays in arcsec from the source's centre, (n, rays, rays) each.
+        """Return source plane positions of rays in arcsec from the source's centre.
 
-        Each pixel has `rays` x `rays` of them; 2 x 2 if their number is adaptive.
+        Both coordinates have the shape (n, rays, rays). Each pixel has `rays` x `rays` rays, or 2 x 2 if their number
+        is adaptive.
         """
         like = scene["theta_E"]
         rays = 2 if self.rays == "adaptive" else self.rays
@@ -140,13 +155,13 @@ class Lenses:
 
 
 class Blur:
-    """Convolves images with one PSF.
+    """Convolution of images with one PSF.
 
     Args:
         pixels: Height and width of the image.
         pixel_scale: Size of a pixel in arcsec.
         psf: `airy`, `gaussian` or `none`.
-        fwhm: Of the PSF in arcsec.
+        fwhm: Full width at half maximum of the PSF in arcsec.
     """
 
     def __init__(
@@ -158,7 +173,7 @@ class Blur:
             self._convolver = Convolver(make(fwhm, pixel_scale, pixels=pixels)[None], pixels)
 
     def __call__(self, images: Tensor) -> Tensor:
-        """Images (n, pixels, pixels) after the PSF."""
+        """Return images (n, pixels, pixels) convolved with the PSF."""
         if self._convolver is None or not len(images):
             return images
         size = CHUNK if images.device.type == "cpu" else len(images)
@@ -170,5 +185,8 @@ class Blur:
 
 
 def _rows_of(positions: Tensor, rows: Tensor) -> Tensor:
-    """Positions of some of the images; a grid's are those of all."""
+    """Return the positions of some images.
+
+    Positions without an image axis are the same for all images.
+    """
     return positions[rows] if positions.ndim == 3 else positions

@@ -1,4 +1,4 @@
-"""Scenes of lenses with dark-matter substructure: none, spherical subhalos, or a vortex."""
+"""Base class of simulators of lenses with dark-matter substructure."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from lenskit_lensing.cosmology import cosmology_named
 from lenskit_lensing.priors import Prior, parse_priors
 
 THETA_E = "1.2"
-"""The default, which a configuration holds even where a halo's mass takes its place."""
+"""Default of theta_E. A configuration contains it even if a halo's mass replaces it."""
 
 HALF_TURN = f"uniform(0, {math.pi:.15g})"
 
@@ -35,18 +35,18 @@ SOURCE = ("source_amplitude", "source_n", "source_radius")
 
 
 class SubstructureScenes(Simulator):
-    """Galaxy-scale lenses whose dark matter may have substructure: subhalos, or a vortex.
+    """Galaxy-scale lenses with or without dark-matter substructure.
 
-    An isothermal lens with external shear, and its substructure, lenses a Sersic galaxy; the lens's own light is a
-    Sersic profile. Both are blurred. A subclass adds noise: it draws the group `instrument` in `draw_instrument` and
-    makes images of blurred light in `observe`.
+    An isothermal lens with external shear and substructure (subhalos or a vortex) lenses a Sersic galaxy. The lens
+    light is a Sersic profile. Both are blurred. A subclass adds noise: it draws the group `instrument` in
+    `draw_instrument` and converts blurred light to images in `observe`.
 
-    The label `substructure` names the class of a lens. A lens is the same in all classes but for its substructure:
-    lens 7 of `classes=none` is lens 7 of `classes=vortex` without the string.
+    The label `substructure` is the class of a lens. Lenses of different classes differ in their substructure only: lens
+    7 of `classes=none` is lens 7 of `classes=vortex` without the string.
     """
 
     points_to_ends: ClassVar[bool] = False
-    """Whether a string of points has points on its ends."""
+    """Whether the first and last point of a string of points lie on its ends."""
 
     groups: tuple[str, ...] = ("lens", "substructure", "source", "lens_light", "instrument")
     removable = frozenset({"source", "lens_light"})
@@ -106,19 +106,19 @@ class SubstructureScenes(Simulator):
         source_y: Prior | None = None,
     ) -> None:
         """Args:
-        noise: Priors of the noise that a subclass adds, by their names.
-        classes: Classes that lenses are drawn from, each as often as the others: none, spherical, vortex.
+        noise: Priors of the noise that a subclass adds, by name.
+        classes: Classes of the lenses: none, spherical, vortex. Each is drawn with the same probability.
         pixels: Height and width of the image.
         pixel_scale: Size of a pixel in arcsec.
-        supersampling: Rays along each side of a pixel, over which the arc is averaged, or `adaptive`: 8 x 8 rays where
-            it matters, at the cost of about three a pixel.
-        psf: What blurs: the Airy pattern of a round aperture, a Gaussian, or nothing.
+        supersampling: Rays along each side of a pixel, over which the arc is averaged; or `adaptive`: 8 x 8 rays in
+            pixels that need them, about three per pixel on average.
+        psf: Point spread function: the Airy pattern of a round aperture, a Gaussian, or none.
         psf_fwhm: Full width at half maximum in arcsec, before the integration over pixels.
-        theta_E: Einstein radius in arcsec; none but the default may be given with `halo_mass`.
-        halo_mass: Mass in solar masses that takes the place of theta_E: that within the Einstein radius, which follows
-            by the redshifts' angular-diameter distances.
+        theta_E: Einstein radius in arcsec. Leave it at its default if you give `halo_mass`.
+        halo_mass: Mass within the Einstein radius in solar masses. It replaces `theta_E`, which follows from it and the
+            angular-diameter distances.
         z_lens: Redshift of the lens.
-        z_source: Redshift of the source, above any of `z_lens`.
+        z_source: Redshift of the source; all values must be above those of `z_lens`.
         cosmology: Name of a flat cosmology of astropy, or FlatLambdaCDM(H0, Om0).
         lens_q: Axis ratio of the mass; 1 is a sphere.
         lens_angle: Direction of the mass's long axis in radians, from +x towards +y.
@@ -127,22 +127,24 @@ class SubstructureScenes(Simulator):
         shear: Absolute value of the external shear.
         shear_angle: Direction of the shear in radians.
         subhalos: Number of subhalos, rounded down: `25`, `poisson(25)` or `choice(0, 10, 20)`.
-        subhalo_profile: Points, truncated NFW or pseudo-Jaffe profiles, all of the same total mass.
-        subhalo_masses: A power law between two masses, or equal masses, whose sum is `subhalo_mass_fraction`.
+        subhalo_profile: Profile of the subhalos: points, truncated NFW or pseudo-Jaffe, with the same total mass.
+        subhalo_masses: Masses from a power law between two bounds, or equal masses with the sum
+            `subhalo_mass_fraction`.
         subhalo_mass_min: Smallest mass of the power law in solar masses.
         subhalo_mass_max: Largest mass of the power law in solar masses.
-        subhalo_slope: Of the mass function dN/dM ~ M^slope.
-        subhalo_mass_fraction: Mass of all subhalos over the lens's, which they are scaled to; 0 leaves them as drawn.
-        subhalo_r: Distance of subhalos from the middle of the frame in arcsec.
+        subhalo_slope: Slope of the mass function dN/dM ~ M^slope.
+        subhalo_mass_fraction: Total mass of the subhalos, divided by the lens's mass; they are scaled to it. 0 leaves
+            the masses as drawn.
+        subhalo_r: Distance of a subhalo from the centre of the image in arcsec.
         subhalo_truncation: Truncation radius of truncated NFW profiles in scale radii.
-        vortex: A string of equal point masses, or a line of mass.
-        vortex_points: Number of those points.
+        vortex: Model of a string: `points` for equal point masses, or `line` for a line of mass.
+        vortex_points: Number of point masses of a string.
         string_length: Length of a string from end to end in arcsec.
-        log_axion_mass: Decimal logarithm of the axion's mass in eV, which takes the place of `string_length`: half the
-            length is 0.03 arcsec 1e-22 eV / m.
-        string_mass_fraction: Mass of a string over the lens's.
-        string_mass: In solar masses, which takes the place of `string_mass_fraction`.
-        light_amplitude: Surface brightness of the lens light at its half-light radius; 0 is no lens light.
+        log_axion_mass: Decimal logarithm of the axion's mass in eV. It replaces `string_length`: half of the length is
+            0.03 arcsec x 1e-22 eV / mass.
+        string_mass_fraction: Mass of a string, divided by the lens's mass.
+        string_mass: Mass of a string in solar masses. It replaces `string_mass_fraction`.
+        light_amplitude: Surface brightness of the lens light at its half-light radius; 0 for no lens light.
         light_n: Sersic index of the lens light.
         light_radius: Half-light radius of the lens light in arcsec.
         light_q: Axis ratio of the lens light.
@@ -152,10 +154,10 @@ class SubstructureScenes(Simulator):
         source_radius: Half-light radius of the source in arcsec.
         source_q: Axis ratio of the source.
         source_angle: Direction of the source's long axis in radians.
-        source_e1: Ellipticity of the source, which with `source_e2` takes the place of its axis ratio and angle.
+        source_e1: Ellipticity of the source. Together with `source_e2` it replaces the axis ratio and the angle.
         source_e2: Ellipticity of the source.
-        source_r: Distance of the source from the middle of the frame in arcsec, in any direction.
-        source_x: Position of the source in arcsec, which with `source_y` takes the place of `source_r`.
+        source_r: Distance of the source from the centre of the image in arcsec, in a random direction.
+        source_x: Position of the source in arcsec. Together with `source_y` it replaces `source_r`.
         source_y: Position of the source in arcsec.
         """
         given: dict[str, Prior] = {
@@ -166,7 +168,7 @@ class SubstructureScenes(Simulator):
         self.priors = parse_priors(given, DOMAINS)
         for first, second in (("source_e1", "source_e2"), ("source_x", "source_y")):
             if (first in given) != (second in given):
-                raise UsageError(f"options {first} and {second} are given together or not at all")
+                raise UsageError(f"give the options {first} and {second} together or not at all")
         if halo_mass is not None and str(self.priors["theta_E"]) != THETA_E:
             raise UsageError("options theta_E and halo_mass: one of them is right, not both")
         self._check(subhalo_mass_min, subhalo_mass_max)
@@ -176,7 +178,7 @@ class SubstructureScenes(Simulator):
                     del self.priors[name]
         if self.priors["subhalo_mass_fraction"].bounds == (0, 0):
             if subhalo_masses == "equal":
-                raise UsageError("option subhalo_masses: equal masses take a subhalo_mass_fraction above 0")
+                raise UsageError("subhalo_masses=equal needs a subhalo_mass_fraction above 0")
             del self.priors["subhalo_mass_fraction"]
         self.image_shape, self.pixel_scale = (1, pixels, pixels), pixel_scale
         self.cosmology = cosmology_named(cosmology)
@@ -207,7 +209,7 @@ class SubstructureScenes(Simulator):
         keep_freed_memory()
 
     def draw(self, group: str, rng: KeyedGenerator, scene: Scene) -> Scene:
-        """Draws one group."""
+        """Draw the random values of one group."""
         if group == "lens":
             return self._draw_lens(rng)
         if group == "substructure":
@@ -229,7 +231,11 @@ class SubstructureScenes(Simulator):
         """Return the noise of images of lenses without substructure."""
 
     def macro_model(self, free: Sequence[str] | None = None) -> SubstructureMacroModel:
-        """See `Simulator.macro_model`; `UNKNOWN` are free if nothing else is given."""
+        """Return the macro model; see `Simulator.macro_model`.
+
+        Args:
+            free: Parameters to be fitted although the simulator fixes them; by default `UNKNOWN`.
+        """
         fitted = UNKNOWN if free is None else free
         lenses = Lenses(
             pixels=self.lenses.pixels,
@@ -249,37 +255,37 @@ class SubstructureScenes(Simulator):
         )
 
     def deflection_scale(self) -> float:
-        """Return the factor of all deflections, of lenses and sources in the middle of their redshifts."""
+        """Return the factor of all deflections at the middle redshifts."""
         return 1.0
 
     @abstractmethod
     def observe(self, images: Tensor, scene: Scene) -> Tensor:
-        """Add noise to blurred images (n, pixels, pixels) of surface brightness, and scale them."""
+        """Add noise to blurred surface brightness (n, pixels, pixels), and scale it."""
 
     def render(self, scene: Scene, omit: Iterable[str] = ()) -> Tensor:
         """Render scenes: (n, 1, pixels, pixels).
 
         Args:
-            scene: All groups' entries for n images.
-            omit: Parts left out, `source` or `lens_light`. The noise of their photons is left out with them, and
-                images are scaled by the light that is left.
+            scene: Entries of all groups for n images.
+            omit: Parts to leave out, `source` or `lens_light`. Their photon noise is left out too, and images are
+                scaled by the remaining light.
         """
         return self.observe(self.clean(scene, omit), scene)[:, None]
 
     def clean(self, scene: Scene, omit: Iterable[str] = ()) -> Tensor:
-        """Blurred images without noise, (n, pixels, pixels), as surface brightness; see `render`."""
+        """Return blurred surface brightness (n, pixels, pixels) without noise."""
         no_light = self.priors["light_amplitude"].bounds == (0, 0)
         left_out = {*omit, "lens_light"} if no_light else set(omit)
         return self.blur(self.lenses(scene, left_out))
 
     def refuses(self, given: Mapping[str, Tensor]) -> Iterator[tuple[int, str, str]]:
-        """See `Simulator.refuses`."""
+        """Yield the given values that cannot be rendered, as in `Simulator.refuses`."""
         spherical = self.kinds.get("spherical")
         most = spherical.most if isinstance(spherical, Subhalos) else 0
         return refused(self.priors, given, self.classes, most)
 
     def einstein_radius(self, mass: Tensor, z_lens: Tensor, z_source: Tensor) -> Tensor:
-        """Einstein radius in arcsec of a halo's mass in solar masses."""
+        """Return the Einstein radius in arcsec of a mass in solar masses."""
         return self.cosmology.einstein_radius_point(mass, z_lens, z_source)
 
     def _draw_lens(self, rng: KeyedGenerator) -> Scene:
@@ -316,12 +322,12 @@ class SubstructureScenes(Simulator):
         if farthest >= nearest:
             raise UsageError(
                 f"options z_lens and z_source: lenses reach a redshift of {farthest:g} and sources begin at "
-                f"{nearest:g}; all sources behind all lenses are right"
+                f"{nearest:g}; all sources must be behind all lenses"
             )
         if lightest > heaviest:
             raise UsageError(
-                f"options subhalo_mass_min and subhalo_mass_max: {lightest:g} is above {heaviest:g}; the smaller mass "
-                "first is right"
+                f"options subhalo_mass_min and subhalo_mass_max: {lightest:g} is above {heaviest:g}; exchange the two "
+                "values"
             )
 
 
@@ -332,15 +338,19 @@ REPLACED: Mapping[tuple[str, ...], str] = {
     ("source_q", "source_angle"): "source_e1",
     ("source_r",): "source_x",
 }
-"""Priors with defaults, and the prior that takes their place where it is given."""
+"""Priors with defaults, and the prior that replaces them if it is given."""
 
 
 def chosen_classes(classes: Sequence[str] | str) -> tuple[str, ...]:
-    """The names of classes, checked: a sequence, or a text with commas between them."""
+    """Return the names of classes from a sequence or from text with commas.
+
+    Raises:
+        UsageError: There is no name, or a name is not that of a class.
+    """
     names = tuple(name.strip() for name in classes.split(",")) if isinstance(classes, str) else tuple(classes)
     listed = ", ".join(CLASSES)
     if not names:
-        raise UsageError(f"option classes: none is given; some of {listed} are right")
+        raise UsageError(f"option classes: none is given; choose from {listed}")
     for name in names:
         if name not in CLASSES:
             raise UsageError(f"option classes: no class is called {name!r}{near(name, CLASSES)}; there are {listed}")
@@ -348,11 +358,16 @@ def chosen_classes(classes: Sequence[str] | str) -> tuple[str, ...]:
 
 
 def ellipticity(q: Tensor, angle: Tensor) -> tuple[Tensor, Tensor]:
-    """Components (1 - q) / (1 + q) (cos 2 angle, sin 2 angle) of an axis ratio and the long axis's direction."""
+    """Return the ellipticity (1 - q) / (1 + q) (cos 2 angle, sin 2 angle).
+
+    Args:
+        q: Axis ratio.
+        angle: Direction of the long axis in radians.
+    """
     norm = (1 - q) / (1 + q)
     return norm * (2 * angle).cos(), norm * (2 * angle).sin()
 
 
 def of_group(priors: Mapping[str, Distribution], prefix: str) -> dict[str, Distribution]:
-    """The priors whose names begin so."""
+    """Return the priors whose names begin with a prefix."""
     return {name: prior for name, prior in priors.items() if name.startswith(prefix)}

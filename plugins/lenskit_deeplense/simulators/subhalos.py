@@ -1,20 +1,20 @@
-"""Spherical subhalos: how many, how heavy, where, and what they deflect.
+"""Spherical subhalos: their number, masses, positions and deflection.
 
-Masses are total masses. A subhalo of mass m deflects light far from it as a point does, by theta^2 / r with
+Masses are total masses. Far from a subhalo of mass m, light is deflected as by a point mass, by theta^2 / r with
 
-    theta^2 = theta_E^2 m / M,
+    theta^2 = theta_E^2 m / M.
 
-M being the mass within the lens's Einstein radius theta_E, by whichever distances that follows from. So profiles can be
-exchanged for each other: they differ in how far m is spread.
+M is the mass within the lens's Einstein radius theta_E, with the distances that theta_E follows from. So the profiles
+are interchangeable: they differ only in the extent of m.
 
-- A point: not at all.
-- A truncated NFW profile: its scale radius is that of a field halo of mass M_200 = m, by the concentrations of Dutton &
-  Maccio (2014, https://arxiv.org/abs/1402.7073); it is truncated at 5 scale radii unless told otherwise, about where
-  Gilman et al. (2020, https://arxiv.org/abs/1908.06983) have it for 1e8 solar masses at 50 kpc. (A real subhalo of that
-  mass is what is left of a heavier halo, which is not followed.)
-- A pseudo-Jaffe profile: a nearly singular isothermal sphere, truncated where Vegetti & Koopmans (2009,
-  https://arxiv.org/abs/0805.0201) have its tidal radius, sqrt(b theta_E) for its own Einstein radius b = theta^2 / r_t:
-  so at r_t = (theta^2 theta_E)^(1/3).
+- A point mass has no extent.
+- A truncated NFW profile has the scale radius of a field halo of mass M_200 = m, with the concentrations of Dutton &
+  Maccio (2014, https://arxiv.org/abs/1402.7073). By default it is truncated at 5 scale radii, about as in Gilman et al.
+  (2020, https://arxiv.org/abs/1908.06983) for 1e8 solar masses at 50 kpc. (A real subhalo of that mass is the remnant
+  of a heavier halo. This history is not simulated.)
+- A pseudo-Jaffe profile is a nearly singular isothermal sphere, truncated at the tidal radius of Vegetti & Koopmans
+  (2009, https://arxiv.org/abs/0805.0201): r_t = sqrt(b theta_E). The subhalo's own Einstein radius is
+  b = theta^2 / r_t. This gives r_t = (theta^2 theta_E)^(1/3).
 """
 
 from __future__ import annotations
@@ -34,25 +34,25 @@ from lenskit_lensing.mass import pjaffe, tnfw
 from lenskit_lensing.mass.points import point_masses
 
 CORE = 0.02
-"""Core radius of a pseudo-Jaffe profile in units of its truncation radius: small, but not a cusp without end."""
+"""Core radius of a pseudo-Jaffe profile, divided by its truncation radius: small, but without a singular cusp."""
 
 NO_MASS = 1e-100
-"""In solar masses: stands in for a total of zero, to be divided by, and is less than any other."""
+"""Replacement of a total mass of zero in a division, in solar masses; smaller than any real mass."""
 
 OVERDENSITY = 200
-"""Mean density of a halo over the critical one, by which its radius and concentration are defined."""
+"""Mean density of a halo divided by the critical density; it defines the halo's radius and concentration."""
 
 
 @dataclass(frozen=True)
 class Subhalos:
-    """Draws subhalos, padded with masses of zero to the largest number that the prior allows.
+    """Random subhalos, padded with zero masses to the largest number of the prior.
 
     Args:
-        priors: Of `subhalos`, `subhalo_r` and `subhalo_truncation`, and maybe `subhalo_mass_fraction`.
+        priors: Priors of `subhalos`, `subhalo_r` and `subhalo_truncation`, and optionally `subhalo_mass_fraction`.
         masses: Smallest and largest mass in solar masses; None for equal masses.
-        slope: Of dN/dM ~ M^slope between them.
+        slope: Slope of the mass function dN/dM ~ M^slope between these masses.
         profile: `point`, `tnfw` or `pjaffe`.
-        cosmology: For the scale radii of halos.
+        cosmology: Cosmology for the scale radii of halos.
     """
 
     priors: Mapping[str, Distribution]
@@ -62,20 +62,20 @@ class Subhalos:
     cosmology: Cosmology
 
     def __post_init__(self) -> None:
-        _ = hubble_now(self.cosmology), self.most  # known from here on: no draw has to wait for a number
+        _ = hubble_now(self.cosmology), self.most  # computed once, so that no draw waits for the device
 
     @cached_property
     def most(self) -> int:
-        """The largest number of subhalos."""
+        """Largest number of subhalos."""
         return int(self.priors["subhalos"].bounds[1])
 
     def draw(self, rng: KeyedGenerator, scene: Scene, present: Tensor) -> Scene:
-        """Subhalos of a batch of lenses: (n, most) entries, and their number and total mass in each.
+        """Draw the subhalos of n lenses: (n, most) entries, their number and total mass.
 
         Args:
-            rng: The group's generator.
-            scene: With theta_E, halo_mass and the redshifts.
-            present: (n,) bool, lenses that have subhalos at all.
+            rng: Generator of the group.
+            scene: Entries of the lenses, with theta_E, halo_mass and the redshifts.
+            present: (n,) bool, whether a lens has subhalos.
         """
         most = self.most
         number = rng.sample("subhalos", self.priors["subhalos"]).floor() * present
@@ -103,15 +103,15 @@ class Subhalos:
             drawn["subhalo_Rs"] = self._scale_radius(mass, scene["z_lens"]).to(rng.dtype)
             drawn["subhalo_r_trunc"] = drawn["subhalo_Rs"] * truncation
         elif self.profile == "pjaffe":
-            # Where there is no mass any radius will do.
+            # The clamp sets an arbitrary radius for zero masses.
             size = (theta2 * scene["theta_E"].double()[:, None]).pow(1 / 3).clamp(min=1e-4)
             drawn["subhalo_Rs"] = size.to(rng.dtype)
         return drawn
 
     def deflection(self, x: Tensor, y: Tensor, scene: Scene) -> tuple[Tensor, Tensor]:
-        """Deflection of all subhalos in arcsec, (n, height, width) each."""
+        """Return the deflection of all subhalos in arcsec, (n, height, width) each."""
         k = scene["subhalo_theta_E"].shape[1]
-        if x.device.type == "cpu":  # those that have no mass in any lens need not be looked at
+        if x.device.type == "cpu":  # skip entries that have no mass in any lens
             k = int(scene["subhalos"].max())
         names = ("theta_E", "Rs", "r_trunc", "x", "y")
         one = {name: scene[f"subhalo_{name}"][:, :k] for name in names if f"subhalo_{name}" in scene}
@@ -127,7 +127,11 @@ class Subhalos:
         return total_x, total_y
 
     def lenstronomy(self, halos: Mapping[str, Tensor]) -> dict[str, Any]:
-        """Parameters by lenstronomy's names, (n, k) each, of halos by the scene's (without `subhalo_`)."""
+        """Return the parameters of subhalos under lenstronomy's names, (n, k) each.
+
+        Args:
+            halos: Entries of the scene, without the prefix `subhalo_`.
+        """
         center = {"center_x": halos["x"], "center_y": halos["y"]}
         theta2 = halos["theta_E"] ** 2
         if self.profile == "point":
@@ -140,12 +144,15 @@ class Subhalos:
         return {"alpha_Rs": theta2 * (1 - math.log(2)) / (Rs * whole), "Rs": Rs, "r_trunc": halos["r_trunc"], **center}
 
     def _scale_radius(self, mass: Tensor, z: Tensor) -> Tensor:
-        """NFW scale radii in arcsec of halos of that mass (n, k), by the concentrations of Dutton & Maccio."""
+        """Return the NFW scale radii in arcsec of halos with the given masses (n, k).
+
+        The concentrations are those of Dutton & Maccio.
+        """
         z = z.double()
         step = 1e-4
         rise = self.cosmology.comoving_distance(z + step) - self.cosmology.comoving_distance(z - step)
-        hubble = 2 * step / rise  # over the speed of light, in 1 / Mpc
-        density = 3 * hubble**2 / (8 * math.pi * G_OVER_C2)  # solar masses in a cubic Mpc
+        hubble = 2 * step / rise  # divided by the speed of light, in 1 / Mpc
+        density = 3 * hubble**2 / (8 * math.pi * G_OVER_C2)  # in solar masses per cubic Mpc
         h = hubble_now(self.cosmology)
         mass = mass.clamp(min=1)
         radius = (mass / (4 / 3 * math.pi * OVERDENSITY * density[:, None])).pow(1 / 3)
@@ -155,7 +162,7 @@ class Subhalos:
 
 @cache
 def hubble_now(cosmology: Cosmology) -> float:
-    """h, the Hubble constant in units of 100 km/s/Mpc."""
+    """Return h, the Hubble constant in units of 100 km/s/Mpc."""
     step = torch.tensor(1e-4, dtype=torch.float64)
     distance = float(cosmology.comoving_distance(step))
     twice = float(cosmology.comoving_distance(2 * step))
@@ -163,10 +170,12 @@ def hubble_now(cosmology: Cosmology) -> float:
 
 
 def concentration(mass_h: Tensor, z: Tensor) -> Tensor:
-    """Mean concentration r_200 / r_s of halos: Dutton & Maccio 2014 (https://arxiv.org/abs/1402.7073), equation 8.
+    """Return the mean concentration r_200 / r_s of halos.
+
+    The formula is equation 8 of Dutton & Maccio 2014 (https://arxiv.org/abs/1402.7073).
 
     Args:
-        mass_h: M_200 in solar masses over h.
+        mass_h: M_200 in solar masses / h.
         z: Redshift.
     """
     slope = -0.101 + 0.026 * z
@@ -175,7 +184,7 @@ def concentration(mass_h: Tensor, z: Tensor) -> Tensor:
 
 
 def power_law_quantile(u: Tensor, low: float, high: float, slope: float) -> Tensor:
-    """The value below which a fraction u lies, for a density ~ x^slope between two bounds."""
+    """Return the quantile at the fraction u of a density ~ x^slope between two bounds."""
     power = slope + 1
     if abs(power) < 1e-6:
         return low * (high / low) ** u

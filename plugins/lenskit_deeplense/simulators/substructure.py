@@ -1,4 +1,4 @@
-"""Lenses with substructure whose noise is given by a signal-to-noise ratio."""
+"""Simulator of lenses with substructure and a given signal-to-noise ratio."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from lenskit_lensing.priors import Prior
 
 
 class Substructure(SubstructureScenes):
-    """Galaxy-scale lenses whose dark matter may have substructure: subhalos, or a vortex.
+    """Galaxy-scale lenses with or without dark-matter substructure.
 
-    An isothermal lens with external shear, and its substructure, lenses a Sersic galaxy; the lens's own light is a
-    Sersic profile. Both are blurred, and seen by counting photons: such that the brightest pixel has the
-    signal-to-noise ratio `snr`, noise of the background included. Each image is then scaled from its faintest pixel to
-    its brightest, so that it lies between 0 and 1.
+    An isothermal lens with external shear and substructure (subhalos or a vortex) lenses a Sersic galaxy. The lens
+    light is a Sersic profile. Both are blurred and observed with photon noise. The exposure is such that the brightest
+    pixel has the signal-to-noise ratio `snr`, including the noise of the background. Each image is then scaled so that
+    its faintest pixel is 0 and its brightest is 1.
 
-    The label `substructure` names the class of a lens. A lens is the same in all classes but for its substructure:
-    lens 7 of `classes=none` is lens 7 of `classes=vortex` without the string.
+    The label `substructure` is the class of a lens. Lenses of different classes differ in their substructure only: lens
+    7 of `classes=none` is lens 7 of `classes=vortex` without the string.
     """
 
     def __init__(
@@ -35,8 +35,8 @@ class Substructure(SubstructureScenes):
         **options: Any,
     ) -> None:
         """Args:
-        snr: Signal-to-noise ratio of the brightest pixel, noise of its photons and of the background together.
-        background_rms: Noise of the background over the brightest pixel; below 1 / snr.
+        snr: Signal-to-noise ratio of the brightest pixel, with the noise of its photons and of the background.
+        background_rms: Noise of the background, divided by the brightest pixel; below 1 / snr.
         clip: Set counts below the sky's mean level to zero, which halves the sky's noise and biases its mean.
         """
         super().__init__({"snr": snr, "background_rms": background_rms}, **options)
@@ -45,17 +45,20 @@ class Substructure(SubstructureScenes):
         if best * sky >= 1:
             raise UsageError(
                 f"options snr and background_rms: with a background noise of {sky:g} no signal-to-noise ratio "
-                f"reaches {best:g}; below {1 / best:g} is right"
+                f"reaches {best:g}; use a background_rms below {1 / best:g}"
             )
 
     def macro_noise(self) -> MacroNoise:
-        """See `SubstructureScenes.macro_noise`, and `counts`."""
+        """Return the noise without substructure, for the middle of both priors."""
         bounds = [self.priors[name].bounds for name in ("snr", "background_rms")]
         snr, background = ((low + high) / 2 for low, high in bounds)
         return MacroNoise(snr**-2 - background**2, background, is_known=all(low == high for low, high in bounds))
 
     def draw_instrument(self, rng: KeyedGenerator) -> Scene:
-        """Draw the noise: its level, and normal numbers (n, pixels, pixels) of photons and background."""
+        """Draw the noise: its level, and normal numbers (n, pixels, pixels).
+
+        There are normal numbers for the photons and for the background.
+        """
         pixels = self.image_shape[1]
         drawn = rng.samples({name: self.priors[name] for name in ("snr", "background_rms")})
         drawn["photon_noise"] = rng.noise("photons", pixels, pixels)
@@ -64,12 +67,12 @@ class Substructure(SubstructureScenes):
         return drawn
 
     def counts(self, images: Tensor, scene: Scene) -> Tensor:
-        """Photons counted (n, pixels, pixels) of blurred images, and the background's noise.
+        """Return photon counts (n, pixels, pixels) of blurred images.
 
-        With a ratio s of signal to noise in the brightest pixel, of which the background makes b, that has
-        1 / (1 / s^2 - b^2) photons on average.
+        They include the noise of the background. With a signal-to-noise ratio s in the brightest pixel, and a
+        background noise b relative to this pixel, the pixel has 1 / (1 / s^2 - b^2) photons on average.
         """
-        images = images.clamp(min=0)  # rounding errors of the convolution
+        images = images.clamp(min=0)  # the convolution's rounding errors can be negative
         snr, background = columns(scene["snr"], scene["background_rms"])
         brightest = 1 / (snr**-2 - background**2)
         seen = photons(_over_maximum(images) * brightest, scene["photon_noise"])
@@ -78,7 +81,10 @@ class Substructure(SubstructureScenes):
         return seen
 
     def observe(self, images: Tensor, scene: Scene) -> Tensor:
-        """Blurred images (n, pixels, pixels) as observed, from 0 to 1; zeros where nothing is seen at all."""
+        """Return observed images (n, pixels, pixels) from 0 to 1, for blurred images.
+
+        Images without any light are zero.
+        """
         counts = self.counts(images, scene)
         if self.clip:
             return _over_maximum(counts.clamp(min=0))
@@ -86,6 +92,6 @@ class Substructure(SubstructureScenes):
 
 
 def _over_maximum(images: Tensor) -> Tensor:
-    """Images divided by their maxima, where these are above zero."""
+    """Return images divided by their maxima, if these are above zero."""
     peak = images.amax((1, 2), keepdim=True)
     return images / peak.where(peak > 0, 1)

@@ -1,4 +1,4 @@
-"""Vortices: a string of mass through the lens's centre, as a superfluid of light axions may have them."""
+"""Vortices: strings of mass through the lens, as in a superfluid of light axions."""
 
 from __future__ import annotations
 
@@ -15,17 +15,18 @@ from lenskit_lensing.mass.points import line_mass, point_masses
 HALF_TURN = Distribution.parse(f"uniform(0, {math.pi})")
 
 AXION_HALF_LENGTH = 0.03e-22
-"""Half the length of a string in arcsec, times the axion's mass in eV: .06 / (2 m) 1e-22."""
+"""Half of the length of a string in arcsec, times the axion's mass in eV: .06 / (2 m) 1e-22."""
 
 
 @dataclass(frozen=True)
 class Vortex:
-    """Draws strings.
+    """Random strings.
 
     Args:
-        priors: Of `log_axion_mass` or else `string_length`, and of `string_mass` or else `string_mass_fraction`.
-        points: Number of equal point masses that the string is made of; 0 for a line.
-        to_ends: Whether points stand on the string's ends, or in the middles of equal parts of it.
+        priors: Priors of `log_axion_mass` or `string_length`, and of `string_mass` or `string_mass_fraction`. The first
+            of each pair wins.
+        points: Number of equal point masses of the string; 0 for a line.
+        to_ends: Whether the outer points lie on the string's ends. If not, the points lie in the middle of equal parts.
     """
 
     priors: Mapping[str, Distribution]
@@ -33,12 +34,14 @@ class Vortex:
     to_ends: bool = False
 
     def draw(self, rng: KeyedGenerator, scene: Scene, present: Tensor) -> Scene:
-        """Strings of a batch of lenses, (n,) entries. What is recorded is NaN, or a mass of zero, where there is none.
+        """Draw the strings of n lenses: (n,) entries.
+
+        Lenses without a string have a mass of zero; the length and the angle that are recorded are NaN.
 
         Args:
-            rng: The group's generator.
-            scene: With theta_E, halo_mass and the center of the lens.
-            present: (n,) bool, lenses that have a string.
+            rng: Generator of the group.
+            scene: Entries of the lenses, with theta_E, halo_mass and the centre of the lens.
+            present: (n,) bool, whether a lens has a string.
         """
         drawn = rng.samples(dict(self.priors) | {"string_angle": HALF_TURN})
         if "log_axion_mass" in drawn:
@@ -61,7 +64,7 @@ class Vortex:
         }
 
     def deflection(self, x: Tensor, y: Tensor, scene: Scene) -> tuple[Tensor, Tensor]:
-        """Deflection of the string in arcsec, (n, height, width) each."""
+        """Return the deflection of the string in arcsec, (n, height, width) each."""
         if self.points:
             return point_masses(x, y, **self.as_points(scene))
         return line_mass(
@@ -75,7 +78,7 @@ class Vortex:
         )
 
     def as_points(self, scene: Scene) -> dict[str, Tensor]:
-        """The string's points by lenstronomy's names, (n, points) each."""
+        """Return the string's points under lenstronomy's names, (n, points) each."""
         half, angle = scene["string_half_length"], scene["string_direction"]
         parts = max(self.points - 1, 1) if self.to_ends else self.points
         along = (2 * torch.arange(self.points, device=half.device) + 1 - self.points) / parts * half[:, None]

@@ -117,7 +117,7 @@ def test_a_store_that_was_not_finished(lenskit: Callable[..., Any]) -> None:
     store.create(plan)
     for chunk in range(plan.chunks):
         store.write(plan, chunk, *render(chunk))
-    advice = "all chunks are there, parameters not yet collected: run lenskit simulate --out pairs.zarr"
+    advice = "all chunks are there, but parameters are not collected: run lenskit simulate --out pairs.zarr"
     outcome = lenskit("data", "info", "pairs.zarr")
     assert (outcome.status, rows(outcome.out)["unfinished"]) == (0, advice)
     for arguments in (("train", "--recipe", "toys", "--data", "pairs.zarr"), ("show", "--data", "pairs.zarr")):

@@ -76,7 +76,7 @@ def test_the_path_alone_goes_on_with_a_store(lenskit: Callable[..., Any], tmp_pa
         (("--lenses", "3", "--out", ""), "--out takes the path of the store, such as pairs.zarr, got ''"),
         (("--lenses", "3", "--out", "."), "--out takes the path of the store, such as pairs.zarr, got '.'"),
         (("--lenses", "3", "--out", "/"), "--out takes the path of the store, such as pairs.zarr, got '/'"),
-        (("--lenses", "3", "--dtype", "float16", "--format", "fits"), "FITS knows no float16"),
+        (("--lenses", "3", "--dtype", "float16", "--format", "fits"), "FITS has no float16"),
     ],
 )
 def test_bad_input_is_one_line_and_leaves_nothing(

@@ -185,7 +185,7 @@ def test_anybodys_table(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> Non
     assert "the column survey holds no numbers, and is left out" in caplog.text
 
     frame.assign(features=[[1.0, 2.0], [3.0]]).to_parquet(tmp_path / "ragged.parquet")
-    with pytest.raises(LenskitError, match="the lists in column features are not all of one length"):
+    with pytest.raises(LenskitError, match="the lists in column features have different lengths"):
         Embeddings.load(tmp_path / "ragged.parquet")
 
 

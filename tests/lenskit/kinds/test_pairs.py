@@ -168,5 +168,6 @@ def test_a_title_and_an_explanation_name_every_part(lenskit: Callable[..., Any])
     assert lenskit(*show, "--pairs", "lens-fixed+blur", "--pairs", "single").status == 0
     explained = lenskit("info", "lens-fixed+blur").out
     assert "lens-fixed (pairs): " in explained
-    assert "\nthen, with options --set pairs.blur.OPTION=VALUE:\nblur (pairs): Each view blurred\n" in explained
+    part = "blur (pairs): Each view blurred at random"
+    assert f"\nthen, with options --set pairs.blur.OPTION=VALUE:\n{part}\n" in explained
     assert lenskit("info", "lens-fixed+single").complaint().startswith("pairs 'single' make views of their own")

@@ -1,4 +1,4 @@
-"""What the tests of formats share: stores as bytes."""
+"""Fixtures for the tests of formats: stores as bytes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 @pytest.fixture
 def tree() -> Callable[[Path], dict[str, bytes]]:
-    """Reads all files in a folder: their bytes by path."""
+    """Read all files in a folder: their bytes by path."""
     return lambda folder: {
         str(file.relative_to(folder)): file.read_bytes() for file in sorted(folder.rglob("*")) if file.is_file()
     }

@@ -23,7 +23,7 @@ LENSIAM = ("theta_E", "e1", "e2", "center_x", "center_y", "gamma", "gamma1", "ga
 
 
 def test_a_pair_is_a_file_as_lensiam_s(tmp_path: Path) -> None:
-    """The layout in which LenSiam's pairs were released: (y, x, 2), and eight parameters as keys of their names."""
+    """LenSiam's release has the axes (y, x, 2) and eight parameters as header keys."""
     resolved = Config.resolve({"simulator": {"name": "hst", "pixels": 24}}, only=("simulator", "pairs"))
     plan = Plan.of(resolved, lenses=11, chunk=4)
     simulate(plan, tmp_path / "pairs", format="fits")
@@ -73,6 +73,6 @@ def test_a_file_that_was_cut_short_is_made_again(
 
 
 def test_fits_has_no_float16(simulated: Callable[..., Path], tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="FITS knows no float16: use --dtype float32, or --format zarr"):
+    with pytest.raises(UsageError, match="FITS has no float16: use --dtype float32, or --format zarr"):
         simulated(tmp_path / "pairs", "fits", dtype="float16")
     assert list(tmp_path.iterdir()) == []

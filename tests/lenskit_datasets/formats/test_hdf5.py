@@ -1,4 +1,4 @@
-"""One HDF5 file, read by h5py."""
+"""HDF5 files of lenskit, read by h5py."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Convolution with a Gaussian: widths add in quadrature, and the derivative is that of a difference."""
+"""Convolution with a Gaussian: widths add in quadrature; the derivative is right."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ SIGMAS = st.floats(0, 1.2)
 
 
 def blob(width: float, pixels: int = 41) -> torch.Tensor:
-    """A Gaussian of unit sum about the middle of the image."""
+    """Return a Gaussian with unit sum in the middle of the image."""
     axis = torch.arange(pixels, dtype=torch.float64) - pixels // 2
     return torch.exp(-(axis**2 + axis[:, None] ** 2) / (2 * width**2)) / (2 * torch.pi * width**2)
 

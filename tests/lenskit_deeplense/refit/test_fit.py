@@ -1,4 +1,4 @@
-"""Fits of macro models: from the truth, from near it, and with what has no minimum."""
+"""Macro models are fitted: from the truth, from near it, and without a minimum."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_a_fit_from_near_the_truth_ends_where_one_from_the_truth_does(jacobian: 
     best = fit(Rendered(MODEL), images, TRUTH, 30)
     found = fit(Rendered(MODEL, jacobian), images, near(), 30)  # type: ignore[arg-type]
     assert found.converged.all()
-    # A fit that has converged is within about 1 of its minimum, which is near the number of pixels.
+    # A converged fit is within about 1 of its minimum, which is near the number of pixels.
     torch.testing.assert_close(chi2(images, found), chi2(images, best), rtol=0, atol=5)
     assert (chi2(images, best) / 50**2).mean().item() == pytest.approx(1, abs=0.05)
 
@@ -64,7 +64,7 @@ def test_each_fit_is_its_own() -> None:
 
 
 def test_bounds_are_soft() -> None:
-    """A lens beyond the bounds is fitted by one near them, at a cost."""
+    """A lens beyond the bounds is fitted by values near them, at a cost in chi-square."""
     far = TRUTH.clone()
     gamma1 = list(MODEL.bounds).index("gamma1")
     far[:, gamma1] = 0.5
@@ -106,7 +106,7 @@ def test_runs_in_inference_mode() -> None:
 
 
 def test_shapelets_do_not_fit_the_noise() -> None:
-    """Of 36 further amplitudes few are used, for sources without structure."""
+    """For sources without structure, few of 36 more amplitudes are used."""
     images = noisy()
     plain = fit(Rendered(MODEL), images, TRUTH, 12)
     rendered = Rendered(MODEL, source="both", order=7)
@@ -118,7 +118,7 @@ def test_shapelets_do_not_fit_the_noise() -> None:
 
 
 def test_shapelets_fit_sources_with_structure() -> None:
-    """Lenses whose source has clumps: shapelets leave noise, a Sersic profile much more."""
+    """For sources with clumps, shapelets leave noise and a Sersic profile much more."""
     rendered = Rendered(MODEL, source="both", order=8)
     truth = torch.cat([TRUTH, TRUTH[:, [MODEL_NAMES.index("source_radius")]] / 3], 1)
     clumps = torch.randn(N, 45, generator=torch.Generator().manual_seed(4))
@@ -137,7 +137,7 @@ def test_shapelets_fit_sources_with_structure() -> None:
 
 
 def test_the_width_of_the_psf_is_fitted() -> None:
-    """Images of a Gaussian PSF that is wider than the simulator's."""
+    """The images have a Gaussian PSF that is wider than the simulator's."""
     options = {"pixels": 50, "pixel_scale": 0.1, "snr": "60", "psf": "gaussian"}
     narrow, wide = (build("simulator", "deeplense-b", {**options, "psf_fwhm": fwhm}) for fwhm in (0.2, 0.24))
     scene = wide.scene(0, "test", torch.arange(N))

@@ -1,4 +1,4 @@
-"""Derivatives of macro models' images, in two ways."""
+"""Derivatives of macro models' images by two methods."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def test_finite_differences_agree_with_automatic_differentiation() -> None:
     model = made.macro_model(EVERYTHING)
     scene = made.scene(0, "test", torch.arange(4), dtype=torch.float64)
     values = torch.stack([scene[name] for name in model.bounds], 1)
-    values[:, list(model.bounds).index("e1")] = 0.05  # the closed form, not the series about 0
+    values[:, list(model.bounds).index("e1")] = 0.05  # uses the closed form, not the series about 0
     with torch.no_grad():
         held = torch.ones(4, 2, dtype=torch.float64)
         exact = Rendered(model, "autodiff").derivatives(values, held)
@@ -68,5 +68,5 @@ def test_shapelets_are_derived_with_amplitudes_held(supersampling: int) -> None:
             step[:, i] = 1e-6
             central = (image(values + step) - image(values - step)) / 2e-6
             torch.testing.assert_close(exact[:, i], central, rtol=1e-5, atol=1e-5 * central.abs().max().item())
-    # Next to the centre of the lens, rays turn by much for a small step.
+    # Near the centre of the lens, a small step turns rays by a large angle.
     assert ((close - exact).flatten(2).norm(dim=2) / exact.flatten(2).norm(dim=2)).max() < 0.1

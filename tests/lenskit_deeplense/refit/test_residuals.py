@@ -1,4 +1,4 @@
-"""The chi-square of residuals, and the noise that is estimated from them."""
+"""Chi-square of residuals, and the noise that is estimated from them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from lenskit_deeplense.refit.residuals import binned_chi2, estimated_variance
 
 
 def ring(n: int, pixels: int = 64) -> torch.Tensor:
-    """An arc of unit brightness and a radius of a third of the frame."""
+    """Return an arc of unit brightness with a radius of a third of the frame."""
     axis = torch.arange(pixels) - (pixels - 1) / 2
     r = torch.hypot(axis, axis[:, None])
     return torch.exp(-((r - pixels / 3) ** 2) / 18).expand(n, -1, -1)
@@ -22,7 +22,7 @@ def test_noise_has_a_chi_square_of_one(bin: int) -> None:
     noise = variance.sqrt() * torch.randn(arc.shape, generator=torch.Generator().manual_seed(bin))
     found = binned_chi2(noise, variance, arc, bin=bin, fraction=0.1)
     assert found.shape == (200,)
-    # About 100 bins of 4 pixels an image, each with a variance of 2: 1 % for 200 images.
+    # About 100 bins of 4 pixels per image, each with a variance of 2: 1 % for 200 images.
     assert found.mean().item() == pytest.approx(1, abs=0.04)
 
 

@@ -1,4 +1,4 @@
-"""Shapelets have lenstronomy's values, and are orthonormal."""
+"""Shapelets: equal to lenstronomy's, and orthonormal."""
 
 from __future__ import annotations
 

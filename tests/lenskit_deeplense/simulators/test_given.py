@@ -1,4 +1,4 @@
-"""Tables of lenses with substructure: the classes that they name, and what is refused."""
+"""Tables of lenses with substructure: their classes, and refused values."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_what_substructure_is_made_of_can_be_given() -> None:
 
 
 def test_that_a_lens_has_none_of_what_other_classes_have_can_be_said() -> None:
-    """As in a table of what was recorded; and where the class is drawn, nothing is known before."""
+    """A table of recorded values has this form; a random class is not checked."""
     none = {"subhalos": [0], "subhalo_mass_fraction": [0], "string_mass_fraction": [0]}
     lenskit.render({"substructure": ["none"], **none}, "deeplense-a", set=SMALL)
     lenskit.render({"substructure": [None, "none"], "subhalo_r": [1, None]}, "deeplense-a", set=SMALL)
@@ -89,7 +89,11 @@ def test_that_a_lens_has_none_of_what_other_classes_have_can_be_said() -> None:
         ({"lens_q": [0.7]}, {}, "row 0 (from 0), column lens_q: 0.7 is not what its prior is, 1 throughout"),
         ({"snr": [20, 0]}, {}, "row 1 (from 0), column snr: 0 is not above 0"),
         ({"z_lens": [0.5, 1.1]}, {}, "row 1 (from 0), column z_lens: 1.1 is wrong: the lens, at 1.1, has to be before"),
-        ({"snr": [99]}, {"background_rms": 0.0105}, "row 0 (from 0), column snr: 99 is wrong: no snr of 99 goes with"),
+        (
+            {"snr": [99]},
+            {"background_rms": 0.0105},
+            "row 0 (from 0), column snr: 99 is too large: snr (99) x background_rms (0.0105) must be below 1",
+        ),
     ],
 )
 def test_what_cannot_be_rendered_is_refused_with_its_place(
@@ -101,7 +105,10 @@ def test_what_cannot_be_rendered_is_refused_with_its_place(
 
 
 def test_what_only_the_table_says_has_its_unit() -> None:
-    """Priors that do not vary are not recorded, but are where they are given: with unit, symbol and group."""
+    """Parameters from a table are recorded with unit, symbol and group.
+
+    Their priors do not vary, so that they are not recorded without the table.
+    """
     table = {"theta_E": [1.0], "shear_angle": [0.3], "source_r": [0.2], "snr": [15]}
     rendering = Rendering(read_table(table), build("simulator", "deeplense-a", SMALL), "deeplense-a")
     found = {p.name: (p.unit, p.group) for p in rendering.parameters if p.name in table}

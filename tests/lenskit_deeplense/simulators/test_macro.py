@@ -1,4 +1,4 @@
-"""The macro model of lenses with substructure renders the simulator's images without substructure."""
+"""Macro model: equal to the simulator's images without substructure."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_renders_what_the_simulator_renders(name: str, options: dict[str, Any]) 
 
 @pytest.mark.parametrize("rays", [1, 2])
 def test_rays_are_traced_to_the_source(rays: int) -> None:
-    """A Sersic profile where rays start is the source that is rendered."""
+    """A Sersic profile at the rays' source positions is the rendered source."""
     made = simulator("substructure", supersampling=rays)
     model = made.macro_model()
     scene = made.scene(0, "test", torch.arange(4))
@@ -99,7 +99,7 @@ def test_a_misspelt_parameter_is_refused() -> None:
 
 @pytest.mark.parametrize("background", ["0", "0.02"])
 def test_the_variance_is_that_of_the_simulators_noise(background: str) -> None:
-    """Counts of many exposures of one lens, in units of the brightest pixel's mean count."""
+    """Compare with many exposures of one lens, in units of the brightest pixel's mean."""
     made = simulator("deeplense-a", snr="20", background_rms=background)
     assert isinstance(made, Substructure)
     model = made.macro_model()
@@ -113,7 +113,7 @@ def test_the_variance_is_that_of_the_simulators_noise(background: str) -> None:
     expected = model.variance(clean / clean.max())[0]
     bright = clean[0] > 0.02 * clean.max()
     ratio = measured[bright] / expected[bright]
-    # The scatter of a variance of 4,000 numbers is 2.2 %; of the mean of many pixels less.
+    # A variance of 4,000 numbers has a scatter of 2.2 %; the mean over many pixels has less.
     assert ratio.mean().item() == pytest.approx(1, abs=0.01)
     assert ratio.std().item() < 2 * math.sqrt(2 / 4000)
 
@@ -124,7 +124,10 @@ def test_noise_that_differs_from_image_to_image_is_not_known() -> None:
 
 @pytest.mark.parametrize("draws", ["once", "twice"])
 def test_the_variance_of_models_i_to_iii_is_typical(draws: str) -> None:
-    """Within a factor of 2, because the peak of the arc is taken to be as bright as the source's centre."""
+    """The variance is right within a factor of 2.
+
+    The peak of the arc is assumed to be as bright as the source's centre.
+    """
     made = simulator("deeplense-1", noise=draws, exposure="2000", theta_E="1.2")
     model = made.macro_model()
     assert not model.noise_is_known

@@ -1,4 +1,7 @@
-"""Models I to III against lenstronomy, driven as by the public code; only the PSF is integrated over pixels."""
+"""Models I to III, compared with lenstronomy as the public code uses it.
+
+Only the integration of the PSF over pixels differs.
+"""
 
 from __future__ import annotations
 
@@ -36,12 +39,12 @@ SOURCE = {"R_sersic": 0.25, "n_sersic": 1, "e1": -0.1, "e2": 0.1}
 
 
 def macro(theta_E: float) -> list[dict[str, float]]:
-    """The lens of the public code."""
+    """Return the lens of the public code, for lenstronomy."""
     return [{"theta_E": theta_E, "e1": 0.1, "e2": 0, "center_x": 0, "center_y": 0}, {"gamma1": 0.05, "gamma2": 0}]
 
 
 def points_of(model: DeepLense1, scene: dict[str, torch.Tensor], row: int) -> list[dict[str, float]]:
-    """The point masses of one lens for lenstronomy."""
+    """Return the point masses of one lens, for lenstronomy."""
     kind: Any = next(iter(model.kinds.values()))
     if model.classes == ("vortex",):
         points = {name: values[row].tolist() for name, values in kind.as_points(scene).items()}
@@ -52,7 +55,7 @@ def points_of(model: DeepLense1, scene: dict[str, torch.Tensor], row: int) -> li
 
 
 def test_the_einstein_radius_follows_from_luminosity_distances() -> None:
-    """The reference: 1.28 arcsec, where 1.66 is right."""
+    """The reference is 1.28 arcsec for luminosity distances; 1.66 is right."""
     for released, theta_E in ((True, 1.28), (False, 1.66)):
         assert float(DeepLense1(as_released=released).scene(0, "train", FEW)["theta_E"][0]) == pytest.approx(
             theta_E, abs=0.01
@@ -80,7 +83,7 @@ def test_model_1_is_lenstronomys(name: str) -> None:
 @pytest.mark.parametrize("kind", BANDS)
 @pytest.mark.parametrize("name", CLASSES)
 def test_models_2_and_3_are_lenstronomys(kind: type[DeepLense2], name: str) -> None:
-    """With deflections in the convention of a source at redshift 2.5, as the public code has them."""
+    """Deflections are for a source at redshift 2.5, as in the public code."""
     model = kind(classes=name)
     scene = model.scene(0, "train", FEW, dtype=torch.float64)
     ours = model.render(scene)[:, 0].numpy()
@@ -126,14 +129,14 @@ def test_noise_is_that_of_lenstronomys_bands(kind: type[DeepLense2]) -> None:
 
 
 def test_noise_enters_twice_as_released() -> None:
-    """Closed forms of the variance of counts at one pixel, over many draws of the noise."""
+    """Compare with closed forms of the variance of counts at one pixel."""
     draws = 4000
     for noise, times in (("once", 1), ("twice", 2)):
         model = DeepLense1(noise=noise, exposure="2000", pixels=16)  # type: ignore[arg-type]
         same = torch.zeros(draws, dtype=torch.long)
         shared = [group for group in model.groups if group != "instrument"]
         scene = model.scene(0, "train", same, torch.arange(draws), shared=shared)
-        bright = torch.full((draws, 16, 16), 40.0)  # 40 x .05^2 = .1 counts a second
+        bright = torch.full((draws, 16, 16), 40.0)  # 40 x .05^2 = .1 counts per second
         counts = model.observe(bright, scene)[:, 8, 8].double()
         expected = times * 200 + (2000 * 0.01) ** 2
         assert float(counts.mean()) == pytest.approx(200, abs=4 * math.sqrt(expected / draws))

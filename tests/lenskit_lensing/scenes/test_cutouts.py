@@ -86,7 +86,7 @@ def test_cutouts_of_several_sizes_are_cropped(draw_galaxies: Galaxies, tmp_path:
     fits.PrimaryHDU(image[2:-2, 2:-2], header).writeto(folder / "g003.fits")
     cutouts, pixels, _ = load_cutouts(str(folder), 40, 0.3)
     assert (pixels, len(cutouts)) == (40, 4)
-    with pytest.raises(UsageError, match="option galaxies: .* say size=44"):
+    with pytest.raises(UsageError, match="option galaxies: .* use size=44"):
         load_cutouts(str(folder), None, 0.3)
 
 

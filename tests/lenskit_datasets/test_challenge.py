@@ -1,4 +1,4 @@
-"""The Lens Finding Challenges, in files laid out as theirs are."""
+"""The Lens Finding Challenges, with files in their layout."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ LENS: dict[str, Any] = {
 
 
 def area(theta_E: float) -> float:
-    """Of a circle on the sky, in steradian."""
+    """Return the area of a circle on the sky, in steradian."""
     return np.pi * np.radians(theta_E / 3600) ** 2
 
 
 def pixels(length: int, seed: int) -> np.ndarray:
-    """Noise of 1e-12 with a blob of 1e-10 in its middle, as the challenges' values are."""
+    """Return noise of 1e-12 with a blob of 1e-10 in the centre, as in the challenges."""
     axis = np.arange(length) - (length - 1) / 2
     blob = np.exp(-(axis**2 + axis[:, None] ** 2) / (2 * (length / 8) ** 2))
     return (1e-10 * blob + 1e-12 * np.random.default_rng(seed).normal(size=(length, length))).astype(np.float32)
@@ -63,7 +63,10 @@ def catalogue(path: Path, rows: dict[int, dict[str, Any]], comments: int = 28) -
 
 @pytest.fixture
 def second(tmp_path: Path) -> Path:
-    """Six lenses in H, J and Y; one more has no Y. The catalogue has three rows too many, and one too few."""
+    """Make six lenses in H, J and Y, and one without Y.
+
+    The catalogue has three rows without images, and lacks the row of one image.
+    """
     folder = tmp_path / "challenge2"
     ids = list(range(200001, 200007))
     for label in ("EUC_H", "EUC_J", "EUC_Y"):
@@ -125,7 +128,10 @@ class TestSecond:
         assert known["source_ID"].identity
 
     def test_the_area_is_a_circles_and_the_authors_square_is_larger(self, second: Path) -> None:
-        """LenSiam's code has (180 / pi) 3600 sqrt(ein_area): for 2.953e-10 sr 3.545 arcsec, not 2.000."""
+        """LenSiam's code has (180 / pi) 3600 sqrt(ein_area).
+
+        For 2.953e-10 sr this is 3.545 arcsec, not 2.000.
+        """
         ours, theirs = (values(LensChallenge2(second, theta_E=how), "theta_E") for how in ("area", "authors"))
         assert ours[2] == pytest.approx(2.0, abs=2e-3)
         assert theirs[2] == pytest.approx(180 / np.pi * 3600 * np.sqrt(2.953e-10))
@@ -150,8 +156,8 @@ class TestSecond:
         caplog.set_level(logging.INFO)
         LensChallenge2(second)
         said = caplog.text
-        assert "1 lenses lack a band, and are left out" in said
-        assert "3 of 8 rows have no image, and are left out" in said
+        assert "1 lenses lack a band and are left out" in said
+        assert "3 of 8 rows have no image and are left out" in said
         assert "has no row for 1 of 6 images, which have no labels" in said
 
     def test_only_lenses(self, second: Path) -> None:
@@ -171,7 +177,9 @@ class TestSecond:
         for name, value in before.items():
             torch.testing.assert_close(after[name], value, equal_nan=True, rtol=0, atol=0)
         original.write_text("\n".join(lines))
-        with pytest.raises(UsageError, match=r"several catalogues.*: say catalogue, one of image_catalog2\.0train"):
+        with pytest.raises(
+            UsageError, match=r"several catalogues.*: use catalogue=FILE, one of image_catalog2\.0train"
+        ):
             LensChallenge2(second)
         assert len(LensChallenge2(second, catalogue="image_catalog2.0train_v2.csv").parameters) == len(before)
 
@@ -198,9 +206,9 @@ class TestSecond:
         both = LensChallenge2(second, bands=["VIS", "H"])
         assert (both.image_shape, both.pixel_scale) == ((2, 66, 66), 0.3)
         vis, h = both.read([0])[0][0, 0].double().numpy()
-        # The blob of VIS is 2.5" wide, that of H 2.475".
+        # The blob is 2.5" wide in VIS and 2.475" in H.
         assert vis[20:46, 20:46] == pytest.approx(h[20:46, 20:46], abs=6e-12)
-        assert vis[:10, :10].std() < 0.6e-12  # a mean of some nine pixels
+        assert vis[:10, :10].std() < 0.6e-12  # a mean of about nine pixels
 
     def test_pixels_can_be_made_smaller(self, second: Path) -> None:
         dataset = LensChallenge2(second, bands=["H"], resample=0.05, size=110)
@@ -222,7 +230,7 @@ class TestSecond:
         assert image[30, 30] == pytest.approx(pixels(66, 200002)[30, 30], rel=0.1)
 
     def test_small_values_survive_all_that_is_done_to_them(self, second: Path) -> None:
-        """Their squares, 1e-24 to 1e-20, are floats, but hardly."""
+        """Preprocessing must not lose squares of the pixels, which are 1e-24 to 1e-20."""
         small = LensChallenge2(second).read(range(6))[0][:, 0]
         large = LensChallenge2(second, factor=1e9).read(range(6))[0][:, 0]
         torch.testing.assert_close(large, small * 1e9)
@@ -236,8 +244,8 @@ class TestSecond:
         [
             (np.zeros((66, 66)), r"200003\.fits holds no image: all pixels are 0"),
             (np.full((66, 66), np.nan), r"200003\.fits holds no image: all pixels are undefined"),
-            (pixels(60, 0), r"200003\.fits has 60 x 60 pixels, others have more: say size=60"),
-            (pixels(66, 0)[:50], r"200003\.fits holds 50 x 66 pixels: no square image"),
+            (pixels(60, 0), r"200003\.fits has 60 x 60 pixels, others have more: use size=60"),
+            (pixels(66, 0)[:50], r"200003\.fits has 50 x 66 pixels: the image must be square"),
         ],
         ids=["empty", "all NaN", "small", "cut off"],
     )

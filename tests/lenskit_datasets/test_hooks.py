@@ -1,4 +1,4 @@
-"""Every reader: found by what it reads, looked at and checked by command, and learned from."""
+"""All readers: found by path, described and checked by commands, trained on."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from lenskit.run import Run
 
 @pytest.fixture(autouse=True)
 def one_thread() -> None:
-    """Sums of floating-point numbers depend on the number of threads."""
+    """Use one thread: sums of floating-point numbers depend on the number of threads."""
     torch.set_num_threads(1)
 
 
@@ -61,7 +61,7 @@ WRITTEN: dict[str, tuple[Callable[[Path], None], str]] = {
     "deeplense-npy": (arrays, "default"),
     "image-folder": (pictures, "default"),
 }
-"""What writes data for each reader, and pairs that can be made of them."""
+"""For each reader a function that writes its data, and a pair strategy for them."""
 
 
 def weights(run: Run) -> dict[str, Tensor]:
@@ -98,7 +98,7 @@ def test_each_is_found_looked_at_checked_and_learned_from(reader: str, capsys, m
 
 
 def test_the_same_is_learned_whatever_the_format(simulated, tmp_path: Path) -> None:
-    """Bit for bit: the pixels are the same, and the order."""
+    """Training is the same bit for bit, because the pixels and their order are."""
     runs = [
         learned(format, str(simulated(tmp_path / f"pairs.{format}", format, lenses=8)), "lens-fixed")
         for format in ("zarr", "fits", "hdf5")
