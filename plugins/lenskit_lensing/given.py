@@ -47,7 +47,11 @@ def refused(
         if name in left_out and priors[name].bounds == (left_out[name],) * 2:
             for row in _rows(values.isfinite() & (values != left_out[name])):
                 fixed = f"{left_out[name]:g}"
-                yield row, name, f"differs from its prior, the constant {fixed}: --set simulator.{name} to another prior"
+                yield (
+                    row,
+                    name,
+                    f"differs from its prior, the constant {fixed}: --set simulator.{name} to another prior",
+                )
         if name.startswith("merger_") and merger_fraction == 0:
             for row in _rows(values.isfinite()):
                 yield row, name, "has no effect: there are no mergers with a simulator.merger_fraction of 0"

@@ -68,9 +68,7 @@ class EuclidChallenge(Simulator):
 
     groups = ("lens", "source", "lens_light", "field", "instrument")
     removable = frozenset({"source", "lens_light", "field"})
-    natural_correlations = MappingProxyType(
-        {"theta_E": "brighter and larger lens galaxies are more massive"}
-    )
+    natural_correlations = MappingProxyType({"theta_E": "brighter and larger lens galaxies are more massive"})
 
     def __init__(
         self,

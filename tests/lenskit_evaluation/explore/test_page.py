@@ -168,7 +168,9 @@ def browser(opened: Browser) -> Iterator[Browser]:
     yield opened
     opened.clear()
     opened.choose(0)
-    assert opened.script("return document.documentElement.dataset.broken") is None  # selenium raises an error if there is an alert
+    assert (
+        opened.script("return document.documentElement.dataset.broken") is None
+    )  # selenium raises an error if there is an alert
     assert [entry for entry in opened.driver.get_log("browser") if entry["level"] == "SEVERE"] == []
 
 
