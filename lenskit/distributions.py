@@ -69,7 +69,7 @@ class Distribution(ABC):
             return Constant(value)
         kind = _KINDS.get(match[1])
         if kind is None:
-            raise ValueError(f"no distribution is called {quoted(match[1])}; {_FORMS}")
+            raise ValueError(f"unknown distribution {quoted(match[1])}; {_FORMS}")
         try:
             arguments = [float(part) for part in match[2].split(",")]
         except ValueError:

@@ -68,7 +68,7 @@ def _astropy_cosmology(name: str) -> Any:
         return library.FlatLambdaCDM(H0=H0, Om0=Om0)
     if name not in library.available:
         available = ", ".join(library.available)
-        raise UsageError(f"no cosmology is called {name!r}: {available} and FlatLambdaCDM(H0, Om0) are there")
+        raise UsageError(f"unknown cosmology {name!r}; use {available} or FlatLambdaCDM(H0, Om0)")
     return getattr(library, name)
 
 

@@ -26,7 +26,7 @@ def check_free(free: Iterable[str], known: Collection[str]) -> None:
     for name in free:
         if name not in known:
             hint = meant(name, known, f"there are {', '.join(known)}")
-            raise UsageError(f"option free: no parameter of the macro model is called {name!r}; {hint}")
+            raise UsageError(f"option free: unknown parameter {name!r} of the macro model; {hint}")
 
 
 def fitted_ranges(ranges: Mapping[str, Range], free: Container[str]) -> dict[str, Range]:

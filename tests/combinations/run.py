@@ -104,7 +104,7 @@ SENSELESS = (
 def senseless_table() -> str:
     """Return the table for docs/methods.md."""
     rows = [f"| {part.method} | {part.other} | {part.says} |" for part in SENSELESS]
-    return "\n".join(["| method | does not go with | the error says |", "|---|---|---|", *rows])
+    return "\n".join(["| method | does not work with | error message |", "|---|---|---|", *rows])
 
 
 def refusals(combination: Combination) -> list[str]:

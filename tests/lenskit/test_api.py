@@ -134,9 +134,9 @@ def test_a_finished_run_is_resumed_to_itself(run: Run) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"metod": "simsiam"}, "there is no choice 'metod' (did you mean method?)"),
-        ({"method": "simsaim"}, "no method is called 'simsaim' (did you mean simsiam?)"),
-        ({"set": {"lr": 1}}, "--set takes SECTION.OPTION=VALUE, got 'lr=1': say optimizer.lr"),
+        ({"metod": "simsiam"}, "unknown option 'metod'; did you mean method?"),
+        ({"method": "simsaim"}, "unknown method 'simsaim'; did you mean simsiam"),
+        ({"set": {"lr": 1}}, "--set takes SECTION.OPTION=VALUE, got 'lr=1': use optimizer.lr"),
         ({"set": {3: 1}}, "set takes options by name, such as {'train.epochs': 10}, got 3"),
         ({"set": {"train.epoch": 1}}, "section 'train' has no option 'epoch'"),
         ({"epochs": 0}, "epochs"),
@@ -178,7 +178,7 @@ def test_loading_what_is_nothing_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "empty" / "config.json").write_text('{"architecture": "resnet18"}')
     with pytest.raises(UsageError, match="neither a run"):
         lenskit.load(tmp_path / "empty")
-    with pytest.raises(UsageError, match="a.onnx is opened with onnxruntime"):
+    with pytest.raises(UsageError, match="open a.onnx with onnxruntime"):
         lenskit.load("a.onnx")
 
 

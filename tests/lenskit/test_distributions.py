@@ -115,7 +115,7 @@ def test_a_number_is_a_constant() -> None:
         ("uniform(0, 1, 2)", "uniform takes (low, high)"),
         ("uniform(a, b)", "the arguments of 'uniform(a, b)' are not all numbers"),
         ("choice()", "the arguments of 'choice()' are not all numbers"),
-        ("gauss(0, 1)", "no distribution is called 'gauss'; write uniform(low, high)"),
+        ("gauss(0, 1)", "unknown distribution 'gauss'; write uniform(low, high)"),
         ("uniform(0, 1", "'uniform(0, 1' is no distribution"),
         ("", "'' is no distribution"),
         (True, "True is no distribution"),

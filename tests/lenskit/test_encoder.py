@@ -207,7 +207,7 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
         change_weights(lambda w: w.update({"body.0.weight": torch.zeros(8, 3, 3, 3)})),
         "do not fit its encoder.json: .*size mismatch for body.0.weight",
     ),
-    "unknown backbone": (change_card(backbone={"name": "tinny"}), "no backbone is called 'tinny'.*did you mean tiny"),
+    "unknown backbone": (change_card(backbone={"name": "tinny"}), "unknown backbone 'tinny'.*did you mean tiny"),
     "unknown option": (
         change_card(backbone={"name": "tiny", "drop_out": 0.1}),
         "backbone 'tiny' has no option 'drop_out': did you mean dropout",

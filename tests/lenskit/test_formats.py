@@ -63,11 +63,13 @@ def test_info_says_what_a_format_holds_which_paths_mean_it_and_what_reads_it(
 
 
 def test_a_format_that_holds_something_else_is_refused(lenskit: Callable[..., Any]) -> None:
-    with pytest.raises(UsageError, match="format 'png' holds no stores: say fits, hdf5, npy-folder, zarr"):
+    with pytest.raises(UsageError, match="format 'png' does not hold stores: use fits, hdf5, npy-folder, zarr"):
         find_format(Format, "png")
     complaint = lenskit("simulate", "--simulator", "blobs", "--lenses", 1, "--out", "a", "--format", "mat").complaint()
-    assert complaint == "format 'mat' holds no stores: say fits, hdf5, npy-folder, zarr"
-    with pytest.raises(UsageError, match=r"say the --format of a.png \(fits, hdf5, npy-folder, zarr\), or end it with"):
+    assert complaint == "format 'mat' does not hold stores: use fits, hdf5, npy-folder, zarr"
+    with pytest.raises(
+        UsageError, match=r"give the --format of a.png \(fits, hdf5, npy-folder, zarr\), or end it with"
+    ):
         meant_by(Format, Path("a.png"), ".png")
     with pytest.raises(UsageError, match=r"not as a.npx does \(did you mean .npz"):
         Embeddings([[1.0]]).save("a.npx")

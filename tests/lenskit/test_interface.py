@@ -47,7 +47,7 @@ def test_what_a_constructor_sets_is_found_when_it_is_built() -> None:
         def __init__(self) -> None:
             self.shared = frozenset({"lens"})
 
-    with pytest.raises(LenskitError, match="pairs 'old' was written for plugin interface 1: change shared to"):
+    with pytest.raises(LenskitError, match="pair strategy 'old' was written for plugin interface 1: change shared to"):
         Chosen("pairs", "old", Old, {}, {}).build()
 
 

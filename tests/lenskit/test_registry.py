@@ -60,7 +60,7 @@ def test_a_plugin_that_cannot_be_imported_costs_one_line_and_nothing_else(
     assert err == f"lenskit: plugin 'acme' of lenskit-ssl-acme 2.1 is left out: {plugin.error}\n"
     assert registry().find("method", "stripes").plugin.distribution == "lenskit-ssl-zebra"
     assert registry().find("method", "simsiam").plugin.distribution == "lenskit-ssl"
-    with pytest.raises(UsageError, match=r"no method is called 'never'.*\(1 plugin\(s\) could not be loaded in full"):
+    with pytest.raises(UsageError, match=r"unknown method 'never'.*\(1 plugin\(s\) could not be loaded in full"):
         registry().find("method", "never")
 
 
@@ -75,7 +75,7 @@ FAULTY = {
     ),
     "returns nothing": (
         "@hookimpl\ndef lenskit_pairs():\n    [Component('a', 'b:C', 'd')]",
-        "hook lenskit_pairs", "it returned None, which is no list of Components",
+        "hook lenskit_pairs", "it returned None, which is not a list of Components",
     ),
     "forgets the list": (
         "@hookimpl\ndef lenskit_pairs():\n    return Component('noise', 'b:C', 'd')",
@@ -83,7 +83,7 @@ FAULTY = {
     ),
     "returns a text": (
         "@hookimpl\ndef lenskit_pairs():\n    return 'noise'",
-        "hook lenskit_pairs", "it returned 'noise', which is no list of Components",
+        "hook lenskit_pairs", "it returned 'noise', which is not a list of Components",
     ),
     "is not marked": (
         "def lenskit_pairs():\n    return [Component('a', 'b:C', 'd')]", "hook lenskit_pairs", "it lacks @hookimpl",
@@ -94,7 +94,7 @@ FAULTY = {
     ),
     "brings no Component": (
         "@hookimpl\ndef lenskit_pairs():\n    return ['noise']",
-        "an entry of hook lenskit_pairs", "'noise' is no Component",
+        "an entry of hook lenskit_pairs", "'noise' is not a Component",
     ),
 }  # fmt: skip
 
@@ -178,7 +178,7 @@ BAD = {
     ),
     "interface that is a text": (
         "methods", "Component('a', 'b:C', 'd', interface='2')", "method 'a'",
-        "its interface is '2', which is no integer",
+        "its interface is '2', which is not an integer",
     ),
     "old interface": (
         "methods", "Component('a', 'b:C', 'd', interface=1)", "method 'a'",
@@ -193,7 +193,7 @@ BAD = {
         "digests holds the digest of each file by name, got None",
     ),
     "twice": (
-        "methods", "Component('good', 'b:C', 'd')", "method 'good'", "lenskit-ssl-acme brings another one of that name",
+        "methods", "Component('good', 'b:C', 'd')", "method 'good'", "lenskit-ssl-acme has another one of that name",
     ),
 }  # fmt: skip
 
@@ -244,7 +244,7 @@ def test_asking_for_what_is_left_out_says_why(install: Install, lenskit: Lenskit
         assert str(error.value) == said
         assert lenskit("info", name).complaint() == said
         assert lenskit("train", "--method", name).complaint() == said
-    with pytest.raises(UsageError, match="no simulator is called 'old'"):
+    with pytest.raises(UsageError, match="unknown simulator 'old'"):
         registry().find("simulator", "old")
 
 
@@ -348,7 +348,9 @@ def test_the_environment_limits_what_is_loaded(
     install("acme", "raise RuntimeError")
     assert [p.name for p in registry().plugins] == names
     assert capsys.readouterr().err == ""
-    with pytest.raises(UsageError, match=r"no simulator is called 'hst'.*\(LENSKIT_PLUGINS limits what is loaded\)"):
+    with pytest.raises(
+        UsageError, match=r"unknown simulator 'hst'.*\(LENSKIT_PLUGINS restricts the plugins that are loaded\)"
+    ):
         registry().find("simulator", "hst")
 
 
@@ -358,13 +360,13 @@ def test_a_name_that_two_strangers_bring(install: Install, capsys: pytest.Captur
     with pytest.raises(UsageError) as error:
         registry().find("method", "stripes")
     assert str(error.value) == (
-        "method 'stripes' is brought by 2 plugins (lenskit-ssl-acme 0.3, lenskit-ssl-zebra 1.0): "
+        "method 'stripes' is in 2 plugins (lenskit-ssl-acme 0.3, lenskit-ssl-zebra 1.0): "
         "say which, as stripes@lenskit-ssl-acme or stripes@lenskit-ssl-zebra"
     )
     for name in ("stripes@lenskit-ssl-acme", "stripes@Lenskit_SSL.acme"):
         assert registry().find("method", name).plugin.name == "acme"
     assert capsys.readouterr().err == ""
-    with pytest.raises(UsageError, match="no method is called 'stripes@nobody': no plugin of nobody is installed; "):
+    with pytest.raises(UsageError, match="unknown method 'stripes@nobody': no plugin of nobody is installed; "):
         registry().find("method", "stripes@nobody")
     with pytest.raises(UsageError, match=r"'stripes@lenskit-acme' \(did you mean stripes@lenskit-ssl-acme"):
         registry().find("method", "stripes@lenskit-acme")
@@ -377,7 +379,7 @@ def test_a_bundled_component_keeps_its_name(install: Install, capsys: pytest.Cap
     for _ in range(2):
         assert registry().find("method", "simsiam").load().__name__ == "SimSiam"
     assert capsys.readouterr().err == (
-        "lenskit: method 'simsiam' is that of lenskit-ssl; for another, say simsiam@lenskit-ssl-acme\n"
+        "lenskit: method 'simsiam' is from lenskit-ssl; for another, type simsiam@lenskit-ssl-acme\n"
     )
     assert registry().find("method", "simsiam@lenskit-ssl").load().__name__ == "SimSiam"
     assert registry().find("method", "simsiam@lenskit-ssl-acme").plugin.name == "acme"
@@ -432,7 +434,7 @@ def test_the_same_name_in_two_kinds_is_no_conflict(install: Install) -> None:
 def test_a_part_behind_a_colon_is_the_components_own() -> None:
     for name in ("timm:vit_tiny_patch16_224", "timm@lenskit-ssl:hf-hub:timm/vit_tiny", "timm:a@b"):
         assert registry().find("backbone", name).name == "timm"
-    with pytest.raises(UsageError, match="backbone 'timm' needs a part behind a colon: timm:MODEL"):
+    with pytest.raises(UsageError, match="backbone 'timm' needs an argument after a colon: timm:MODEL"):
         registry().find("backbone", "timm")
     with pytest.raises(UsageError, match="backbone 'resnet18' takes nothing behind a colon, got 'resnet18:small'"):
         registry().find("backbone", "resnet18:small")
@@ -441,10 +443,10 @@ def test_a_part_behind_a_colon_is_the_components_own() -> None:
 @pytest.mark.parametrize(
     ("kind", "name", "message"),
     [
-        ("method", "simsaim", "no method is called 'simsaim' (did you mean simsiam?); there are "),
+        ("method", "simsaim", "unknown method 'simsaim'; did you mean simsiam"),
         ("backbone", "resnet181", "(did you mean resnet18 or resnet101"),
         ("pairs", "lensfixed", "(did you mean lens-fixed or lens-fixed-dihedral?)"),
-        ("simulator", "qqqq", "no simulator is called 'qqqq'; there are blobs, deeplense-1, deeplense-2, "),
+        ("simulator", "qqqq", "unknown simulator 'qqqq'; there are blobs, deeplense-1, deeplense-2, "),
     ],
 )
 def test_near_names_are_suggested(kind: str, name: str, message: str) -> None:
@@ -454,7 +456,7 @@ def test_near_names_are_suggested(kind: str, name: str, message: str) -> None:
 
 
 def test_near_names_are_suggested_of_any_kind() -> None:
-    with pytest.raises(UsageError, match=r"no component is called 'quikstart' \(did you mean quickstart\?\)"):
+    with pytest.raises(UsageError, match=r"unknown component 'quikstart'; did you mean quickstart"):
         registry().find_any("quikstart")
     assert near("qqqq", ["simsiam"]) == ""
 

@@ -422,7 +422,7 @@ def test_a_run_whose_plugin_is_gone_says_which_version_to_install(faint_run: Pat
             "pip install lenskit-ssl-acme"
         )
     else:
-        assert complaint(faint_run).startswith("no pairs is called 'faint'")
+        assert complaint(faint_run).startswith("unknown pair strategy 'faint'")
 
 
 def test_a_run_whose_plugin_is_there_in_another_version(faint_run: Path, install: Callable[..., None]) -> None:
@@ -437,11 +437,13 @@ def test_a_run_whose_plugin_is_there_in_another_version(faint_run: Path, install
 def test_a_run_whose_plugin_is_broken_says_so(faint_run: Path, install: Callable[..., None]) -> None:
     remove("acme")
     install("acme", FAINT.replace("'Fainter images'", "3"), version="2.0")
-    assert complaint(faint_run).startswith("pairs 'faint' of lenskit-ssl-acme 2.0 is left out: a summary is one line")
+    assert complaint(faint_run).startswith(
+        "pair strategy 'faint' of lenskit-ssl-acme 2.0 is left out: a summary is one line"
+    )
 
 
 def test_a_run_names_no_other_command_than_to_install_a_distribution(faint_run: Path) -> None:
     remove("acme")
     text = (faint_run / "run.toml").read_text()
     (faint_run / "run.toml").write_text(text.replace("lenskit-ssl-acme", "x; rm -r y"))
-    assert complaint(faint_run).startswith("no pairs is called 'faint@x; rm -r y'")
+    assert complaint(faint_run).startswith("unknown pair strategy 'faint@x; rm -r y'")

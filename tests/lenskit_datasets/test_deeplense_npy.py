@@ -205,7 +205,7 @@ def test_the_limit_of_open_files_is_blamed_on_none(tmp_path: Path) -> None:
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
     try:
         resource.setrlimit(resource.RLIMIT_NOFILE, (0, limits[1]))
-        with pytest.raises(LenskitError, match="no more files may be open .* ulimit -n") as error:
+        with pytest.raises(LenskitError, match="too many files are open .* ulimit -n") as error:
             dataset.read([0])
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, limits)

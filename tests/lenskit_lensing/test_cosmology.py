@@ -129,8 +129,8 @@ def test_gradients_flow() -> None:
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("Planck", "no cosmology is called 'Planck': .*Planck18"),
-        ("FlatLambdaCDM(70)", "no cosmology is called"),
+        ("Planck", "unknown cosmology 'Planck'; .*Planck18"),
+        ("FlatLambdaCDM(70)", "unknown cosmology"),
         ("FlatLambdaCDM(70, 1.3)", "Om0 from 0 to 1"),
         ("FlatLambdaCDM(a, b)", "Om0 from 0 to 1"),
     ],

@@ -11,7 +11,7 @@ from typing import Annotated, ClassVar, Literal
 from annotated_types import Ge, Gt, Le
 from torch import Tensor
 
-from lenskit.plugin import Distribution, KeyedGenerator, Scene, Simulator, UsageError, at_most, near
+from lenskit.plugin import Distribution, KeyedGenerator, Scene, Simulator, UsageError, at_most, meant
 from lenskit.toolbox import keep_freed_memory
 from lenskit_deeplense.simulators.given import refused
 from lenskit_deeplense.simulators.macro import UNKNOWN, MacroNoise, SubstructureMacroModel
@@ -353,7 +353,7 @@ def chosen_classes(classes: Sequence[str] | str) -> tuple[str, ...]:
         raise UsageError(f"option classes: none is given; choose from {listed}")
     for name in names:
         if name not in CLASSES:
-            raise UsageError(f"option classes: no class is called {name!r}{near(name, CLASSES)}; there are {listed}")
+            raise UsageError(f"option classes: unknown class {name!r}; {meant(name, CLASSES, f'there are {listed}')}")
     return names
 
 

@@ -132,7 +132,7 @@ class HST(Simulator):
     ) -> None:
         """Args:
         instrument: Camera that sets pixels, PSFs and noise: a name of `lenskit list instruments`, or the path of a
-        `.toml` file.
+            `.toml` file.
         band: Band of the instrument; its first band if not given.
         pixels: Height and width of the image; the instrument's if not given.
         pixel_scale: Size of a pixel in arcsec; the instrument's if not given.

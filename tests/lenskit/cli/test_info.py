@@ -98,6 +98,6 @@ def test_one_name_in_two_kinds_is_explained_twice(install: Callable[..., None], 
 
 
 def test_an_unknown_name(lenskit: Callable[..., Any]) -> None:
-    message = "no component is called 'simsaim' (did you mean simsiam"
+    message = "unknown component 'simsaim'; did you mean simsiam"
     assert lenskit("info", "simsaim").complaint().startswith(message)
-    assert "no component is called 'hst@nobody'" in lenskit("info", "hst@nobody").complaint()
+    assert "unknown component 'hst@nobody'" in lenskit("info", "hst@nobody").complaint()

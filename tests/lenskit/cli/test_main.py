@@ -157,7 +157,7 @@ def test_two_evaluations_of_one_name_are_a_question(
     shown = [line.split()[0] for line in lenskit("--help").out.splitlines() if "  fail" in line]
     assert shown == ["fail@lenskit-ssl-acme", "fail@lenskit-ssl-zebra"]
     assert lenskit("fail", untrained).complaint().startswith(
-        "evaluation 'fail' is brought by 2 plugins (lenskit-ssl-acme 1.0, lenskit-ssl-zebra 1.0): say which"
+        "evaluation 'fail' is in 2 plugins (lenskit-ssl-acme 1.0, lenskit-ssl-zebra 1.0): type "
     )  # fmt: skip
     assert lenskit("fail@lenskit-ssl-zebra", untrained, "--error", "KeyboardInterrupt()").status == 130
 
@@ -243,7 +243,7 @@ def test_a_command_returns_its_exit_status(install: Callable[..., None], lenskit
     install("acme", HOOK.format(name="acme"), acme=ACME)
     assert lenskit("acme").status == 3
     install("zebra", HOOK.format(name="acme"))
-    message = "command 'acme' is brought by 2 plugins (lenskit-ssl-acme 1.0, lenskit-ssl-zebra 1.0): say which, as "
+    message = "command 'acme' is in 2 plugins (lenskit-ssl-acme 1.0, lenskit-ssl-zebra 1.0): type "
     assert lenskit("acme").complaint().startswith(message)
     assert lenskit("acme@lenskit-ssl-zebra").status == 3
 

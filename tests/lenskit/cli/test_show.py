@@ -98,8 +98,8 @@ BAD = {
     "--data images --simulator blobs": "--data and --simulator exclude each other",
     "--data images --first 3": "the data hold 3 lenses: there is no lens 3",
     "--data images --pairs lens-fixed": "the pairs want 2 images of each lens, the data hold 1",
-    "--simulator blobbs": "no simulator is called 'blobbs' (did you mean blobs?)",
-    "--simulator blobs --pairs lensfixed": "no pairs is called 'lensfixed' (did you mean lens-fixed",
+    "--simulator blobbs": "unknown simulator 'blobbs'; did you mean blobs",
+    "--simulator blobs --pairs lensfixed": "unknown pair strategy 'lensfixed'; did you mean lens-fixed",
     "--simulator blobs --parameters widht": "there is no parameter 'widht' (did you mean width?); there are width, x",
     "--simulator blobs --stretch log": "section 'input': option stretch takes str, got 'log' ('log' is none of asinh, ",
     "--simulator blobs --size 3": "section 'input': option size takes int >= 8",
@@ -110,7 +110,7 @@ BAD = {
     "--simulator blobs --rgb 0,1,2": "--rgb needs images with three channels or more, these have 1",
     "--data colours --rgb 0,1,9": "--rgb names channel 9: the images have channels 0 to 2",
     "--simulator blobs --first 9223372036854775808": "lenses have numbers below 2^63: there is no lens 92233720368",
-    "--recipe toy": "no recipe is called 'toy' (did you mean toys?)",
+    "--recipe toy": "unknown recipe 'toy'; did you mean toys",
     "--simulator blobs --set simulator.widht=3": "simulator 'blobs@lenskit-ssl-toys' has no option 'widht'",
 }
 

@@ -72,7 +72,7 @@ def test_the_path_alone_goes_on_with_a_store(lenskit: Callable[..., Any], tmp_pa
         (("--lenses", "3", "--set", "method.lr=1"), "takes options of simulator and pairs, not of method"),
         (("--lenses", "3", "--set", "simulator.pixel=9"), "no option 'pixel': did you mean pixels?"),
         (("--lenses", "3", "--pairs", "lens-fixd"), "did you mean lens-fixed"),
-        (("--lenses", "3", "--out", "pairs.tar"), "say the --format of pairs.tar (fits, hdf5, npy-folder"),
+        (("--lenses", "3", "--out", "pairs.tar"), "give the --format of pairs.tar (fits, hdf5, npy-folder"),
         (("--lenses", "3", "--out", ""), "--out takes the path of the store, such as pairs.zarr, got ''"),
         (("--lenses", "3", "--out", "."), "--out takes the path of the store, such as pairs.zarr, got '.'"),
         (("--lenses", "3", "--out", "/"), "--out takes the path of the store, such as pairs.zarr, got '/'"),

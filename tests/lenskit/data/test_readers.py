@@ -59,7 +59,7 @@ def test_data_can_be_named_from_any_folder(folder: Path, monkeypatch: pytest.Mon
 def test_options_that_cannot_be(folder: Path) -> None:
     with pytest.raises(UsageError, match="[?] takes options of the reader, OPTION=VALUE joined by &, got 'size'"):
         open_dataset(f"{folder}?size")
-    with pytest.raises(UsageError, match="dataset 'fits-folder' has no option 'sise': did you mean size"):
+    with pytest.raises(UsageError, match="reader 'fits-folder' has no option 'sise': did you mean size"):
         open_dataset(f"{folder}?sise=16")
     with pytest.raises(UsageError, match="there are no data at .*nowhere"):
         open_dataset(f"{folder}/nowhere?size=16")

@@ -58,9 +58,9 @@ def test_an_unknown_name_is_one_line_with_near_ones() -> None:
         lenskit.load("dottie")
     with pytest.raises(UsageError, match="there is no run directory runs/a$"):
         open_run("runs/a")
-    with pytest.raises(UsageError, match="no encoder is called 'dotty@nobody'"):
+    with pytest.raises(UsageError, match="unknown encoder 'dotty@nobody'"):
         open_run("dotty@nobody")
-    with pytest.raises(UsageError, match="needs a part behind a colon: timm:MODEL"):
+    with pytest.raises(UsageError, match="needs an argument after a colon: timm:MODEL"):
         open_run("timm")
 
 

@@ -112,11 +112,11 @@ def test_every_part_learns_what_is_recorded() -> None:
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("lens-fixed+single", "pairs 'single' make views of their own: only the first of several may do so"),
-        ("blur+lens-fixed", "pairs 'lens-fixed' make views of their own"),
-        ("lens-fixed+blur+blur", "pairs 'lens-fixed[+]blur[+]blur' name a part twice"),
-        ("lens-fixed+blurr", "no pairs is called 'blurr' .did you mean blur?"),
-        ("lens-fixed+", "no pairs is called ''"),
+        ("lens-fixed+single", "pair strategy 'single' makes views itself, so it must be the first part"),
+        ("blur+lens-fixed", "pair strategy 'lens-fixed' makes views itself"),
+        ("lens-fixed+blur+blur", "pair strategy 'lens-fixed[+]blur[+]blur' names a part twice"),
+        ("lens-fixed+blurr", "unknown pair strategy 'blurr'; did you mean blur"),
+        ("lens-fixed+", "unknown pair strategy ''"),
     ],
 )
 def test_what_cannot_be_put_together_is_one_line(name: str, message: str) -> None:
@@ -125,7 +125,7 @@ def test_what_cannot_be_put_together_is_one_line(name: str, message: str) -> Non
 
 
 def test_options_of_a_wrong_part_are_one_line() -> None:
-    with pytest.raises(UsageError, match="pairs 'lens-fixed' has no option 'blur'"):
+    with pytest.raises(UsageError, match="pair strategy 'lens-fixed' has no option 'blur'"):
         pairs("lens-fixed+noise", blur={"sigma": 1})
     with pytest.raises(UsageError, match="sigma is -1: the standard deviation of a blur is not negative"):
         pairs("lens-fixed+blur", blur={"sigma": -1})
@@ -170,4 +170,4 @@ def test_a_title_and_an_explanation_name_every_part(lenskit: Callable[..., Any])
     assert "lens-fixed (pairs): " in explained
     part = "blur (pairs): Each view blurred at random"
     assert f"\nthen, with options --set pairs.blur.OPTION=VALUE:\n{part}\n" in explained
-    assert lenskit("info", "lens-fixed+single").complaint().startswith("pairs 'single' make views of their own")
+    assert lenskit("info", "lens-fixed+single").complaint().startswith("pair strategy 'single' makes views itself")

@@ -108,8 +108,8 @@ def test_nothing_is_made_in_a_store(
 
 def test_an_unknown_format_is_one_line(lenskit: Callable[..., Any], tmp_path: Path) -> None:
     complaint = lenskit(*BLOBS, "--out", "x", "--format", "npy-foldr").complaint()
-    assert complaint.startswith("no format is called 'npy-foldr' (did you mean npy-folder?); there are fits, hdf5, ")
-    with pytest.raises(UsageError, match="no format is called 'Zarr'"):
+    assert complaint.startswith("unknown format 'npy-foldr'; did you mean npy-folder")
+    with pytest.raises(UsageError, match="unknown format 'Zarr'"):
         open_format("Zarr", tmp_path / "x")
 
 
@@ -122,7 +122,7 @@ def test_of_two_formats_with_one_ending_a_user_chooses(
     acme = "from lenskit_toys.npy_folder import NpyFolder\n\nclass Acme(NpyFolder):\n    card_file = 'acme.json'\n"
     install("acme", HOOK.format(name="acme"), acme=acme)
     complaint = lenskit(*BLOBS, "--out", "x.npys").complaint()
-    assert complaint == "say the --format of x.npys: acme, npy-folder have that ending"
+    assert complaint == "give the --format of x.npys: acme, npy-folder have that ending"
     assert lenskit(*BLOBS, "--out", "x.npys", "--format", "acme").status == 0
     assert lenskit("simulate", "--out", "x.npys", "--workers", 1).status == 0
     assert Path("x.npys/acme.json").is_file()
@@ -132,7 +132,7 @@ def test_of_two_formats_with_one_name_a_user_chooses(install: Callable[..., None
     acme = "from lenskit_toys.npy_folder import NpyFolder\n\nclass Acme(NpyFolder):\n    card_file = 'acme.json'\n"
     install("acme", HOOK.format(name="fits"), acme=acme)
     bundled = lenskit(*BLOBS, "--out", "bundled", "--format", "fits")
-    assert "format 'fits' is that of lenskit-ssl; for another, say fits@lenskit-ssl-acme" in bundled.err
+    assert "format 'fits' is from lenskit-ssl; for another, type fits@lenskit-ssl-acme" in bundled.err
     assert not Path("bundled/acme.json").exists()
     assert lenskit(*BLOBS, "--out", "x", "--format", "fits@lenskit-ssl-acme").status == 0
     Path("x/2.npy").unlink()

@@ -49,7 +49,7 @@ def test_all_of_them_are_given_or_none(missing: str) -> None:
         ({"z_lens": -0.1}, "option z_lens: -0.1 gives -0.1 to -0.1; between 0 and 20"),
         ({"z_source": "uniform(1, 25)"}, "option z_source"),
         ({"velocity_dispersion": "normal(200, 100)"}, "option velocity_dispersion: .* gives -.* is right"),
-        ({"cosmology": "Plank18"}, "no cosmology is called 'Plank18'"),
+        ({"cosmology": "Plank18"}, "unknown cosmology 'Plank18'"),
     ],
 )
 def test_what_is_no_lens_is_refused(options: dict[str, str], complaint: str) -> None:

@@ -286,5 +286,5 @@ def test_what_cannot_be_is_one_line(options: dict, message: str) -> None:
 def test_a_camera_without_noise_figures_is_one_line(tmp_path) -> None:
     camera = tmp_path / "mine.toml"
     camera.write_text('source = "mine"\n[bands.VIS]\npixels = 64\npixel_scale = 0.1\nfwhm = 0.2\n')
-    with pytest.raises(UsageError, match="band VIS has no zero_point, exposure_time"):
+    with pytest.raises(UsageError, match="band VIS lacks zero_point, exposure_time"):
         EuclidChallenge(bands="vis", instrument=str(camera))

@@ -209,9 +209,7 @@ def test_missing_galaxies_are_a_remark_and_no_message(caplog: pytest.LogCaptureF
     """Every evaluation builds the simulator: only a run that is made says it."""
     with caplog.at_level(logging.INFO, logger="lenskit"):
         simulator = HST()
-    assert simulator.remarks == (
-        "no real galaxies given (options cosmos, stamps): all sources are core-Sersic profiles",
-    )
+    assert simulator.remarks == ("COSMOS is not configured (options cosmos, stamps); using core-Sersic sources",)
     assert not caplog.records
 
 

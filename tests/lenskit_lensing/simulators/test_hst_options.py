@@ -192,7 +192,7 @@ def test_what_is_recorded_follows_the_options() -> None:
 @pytest.mark.parametrize(
     ("options", "complaint"),
     [
-        ({"instrument": "euclid-viz"}, "no instrument is called 'euclid-viz' .did you mean euclid-vis"),
+        ({"instrument": "euclid-viz"}, "unknown instrument 'euclid-viz'; did you mean euclid-vis"),
         ({"instrument": "lsst", "band": "K"}, "instrument 'lsst' has no band 'K'; it has g, r, i"),
         (
             {"instrument": "pinhole", "noise": "instrument"},
