@@ -281,7 +281,7 @@ def test_pairs_are_put_together() -> None:
     assert (pairs.draws, pairs.views, pairs.shared_groups) == (2, 2, {"lens"})
     with pytest.raises(UsageError, match="pair strategy 'default' has no option 'sigma'"):
         Config.resolve(config.sections, {"pairs": {"default": {"sigma": 1}}})
-    with pytest.raises(UsageError, match="pairs 'default' has options, such as"):
+    with pytest.raises(UsageError, match="pair strategy 'default' takes options, such as"):
         Config.resolve(config.sections, {"pairs": {"default": 3}})
 
 

@@ -68,7 +68,7 @@ def test_a_format_that_holds_something_else_is_refused(lenskit: Callable[..., An
     complaint = lenskit("simulate", "--simulator", "blobs", "--lenses", 1, "--out", "a", "--format", "mat").complaint()
     assert complaint == "format 'mat' does not hold stores: use fits, hdf5, npy-folder, zarr"
     with pytest.raises(
-        UsageError, match=r"give the --format of a.png \(fits, hdf5, npy-folder, zarr\), or end it with"
+        UsageError, match=r"give the --format of a.png \(fits, hdf5, npy-folder, zarr\), or use an ending of"
     ):
         meant_by(Format, Path("a.png"), ".png")
     with pytest.raises(UsageError, match=r"not as a.npx does \(did you mean .npz"):

@@ -123,10 +123,10 @@ BAD = {
     "path": ("methods", "Component('../../evil', 'b:C', 'd')", "method '../../evil'", LETTERS),
     "upper case": ("simulators", "Component('HST', 'b:C', 'd')", "simulator 'HST'", LETTERS),
     "space": ("encoders", "Component('a b', 'b:C', 'd')", "encoder 'a b'", LETTERS),
-    "plus": ("pairs", "Component('a+b', 'b:C', 'd')", "pairs 'a+b'", LETTERS),
+    "plus": ("pairs", "Component('a+b', 'b:C', 'd')", "pair strategy 'a+b'", LETTERS),
     "at": ("backbones", "Component('a@b', 'b:C', 'd')", "backbone 'a@b'", LETTERS),
     "empty": ("formats", "Component('', 'b:C', 'd')", "format ''", LETTERS),
-    "number": ("datasets", "Component(3, 'b:C', 'd')", "dataset 3", LETTERS),
+    "number": ("datasets", "Component(3, 'b:C', 'd')", "reader 3", LETTERS),
     "nothing": ("instruments", "Component(None, 'b:c.toml', 'd')", "instrument None", LETTERS),
     "long": ("recipes", "Component('a' * 65, 'b:c.toml', 'd')", f"recipe '{'a' * 65}'", LETTERS),
     "file": (
@@ -134,7 +134,7 @@ BAD = {
         "a name does not end in .toml, which means a file",
     ),
     "dot in pairs": (
-        "pairs", "Component('a.b', 'b:C', 'd')", "pairs 'a.b'",
+        "pairs", "Component('a.b', 'b:C', 'd')", "pair strategy 'a.b'",
         "a name of pairs has no dot, which stands before an option (--set pairs.NAME.OPTION=VALUE)",
     ),
     "verb": ("evaluations", "Component('train', 'b:C', 'd')", "evaluation 'train'", "lenskit has a verb of that name"),
@@ -173,7 +173,7 @@ BAD = {
         "argument is the name of an option, got ['x']",
     ),
     "argument of a reader": (
-        "datasets", "Component('a', 'b:C', 'd', argument='x')", "dataset 'a'",
+        "datasets", "Component('a', 'b:C', 'd', argument='x')", "reader 'a'",
         "components of this kind have no argument",
     ),
     "interface that is a text": (
@@ -361,14 +361,14 @@ def test_a_name_that_two_strangers_bring(install: Install, capsys: pytest.Captur
         registry().find("method", "stripes")
     assert str(error.value) == (
         "method 'stripes' is in 2 plugins (lenskit-ssl-acme 0.3, lenskit-ssl-zebra 1.0): "
-        "say which, as stripes@lenskit-ssl-acme or stripes@lenskit-ssl-zebra"
+        "type stripes@lenskit-ssl-acme or stripes@lenskit-ssl-zebra"
     )
     for name in ("stripes@lenskit-ssl-acme", "stripes@Lenskit_SSL.acme"):
         assert registry().find("method", name).plugin.name == "acme"
     assert capsys.readouterr().err == ""
     with pytest.raises(UsageError, match="unknown method 'stripes@nobody': no plugin of nobody is installed; "):
         registry().find("method", "stripes@nobody")
-    with pytest.raises(UsageError, match=r"'stripes@lenskit-acme' \(did you mean stripes@lenskit-ssl-acme"):
+    with pytest.raises(UsageError, match=r"'stripes@lenskit-acme'; did you mean stripes@lenskit-ssl-acme"):
         registry().find("method", "stripes@lenskit-acme")
 
 
@@ -436,7 +436,7 @@ def test_a_part_behind_a_colon_is_the_components_own() -> None:
         assert registry().find("backbone", name).name == "timm"
     with pytest.raises(UsageError, match="backbone 'timm' needs an argument after a colon: timm:MODEL"):
         registry().find("backbone", "timm")
-    with pytest.raises(UsageError, match="backbone 'resnet18' takes nothing behind a colon, got 'resnet18:small'"):
+    with pytest.raises(UsageError, match="backbone 'resnet18' takes no argument after a colon, got 'resnet18:small'"):
         registry().find("backbone", "resnet18:small")
 
 
@@ -444,8 +444,8 @@ def test_a_part_behind_a_colon_is_the_components_own() -> None:
     ("kind", "name", "message"),
     [
         ("method", "simsaim", "unknown method 'simsaim'; did you mean simsiam"),
-        ("backbone", "resnet181", "(did you mean resnet18 or resnet101"),
-        ("pairs", "lensfixed", "(did you mean lens-fixed or lens-fixed-dihedral?)"),
+        ("backbone", "resnet181", "unknown backbone 'resnet181'; did you mean resnet18 or resnet101"),
+        ("pairs", "lensfixed", "unknown pair strategy 'lensfixed'; did you mean lens-fixed or lens-fixed-dihedral?"),
         ("simulator", "qqqq", "unknown simulator 'qqqq'; there are blobs, deeplense-1, deeplense-2, "),
     ],
 )
@@ -477,7 +477,7 @@ def test_a_class_that_was_written_for_interface_1_says_what_to_rename(install: I
     [
         ("acme_method:Method", None, "ModuleNotFoundError: No module named 'acme_method'"),
         ("acme_method:Method", "Methods = 1", "AttributeError: module 'acme_method' has no attribute 'Method'"),
-        ("acme_method:Method", "Method = 1", "TypeError: Method is no class"),
+        ("acme_method:Method", "Method = 1", "TypeError: Method is not a class"),
         ("acme_method:Method", "raise ValueError('one\\ntwo')", "ValueError: one two (acme_method, line 1)"),
         ("acme_method:Method", "class Method(:", "SyntaxError: invalid syntax (acme_method.py, line 1)"),
     ],

@@ -157,7 +157,7 @@ def test_predict_keeps_its_probe(run: Path, lenskit: Callable[..., Any]) -> None
     assert tables[0] == tables[1] != ""
     assert lenskit("predict", run, "pairs.zarr", "--model", "probe-2").out not in ("", tables[0])
     complaint = lenskit("predict", run, "pairs.zarr", "--model", "probe-3").complaint()
-    assert complaint == f"{run} has no probe-3: it has probe, probe-2"
+    assert complaint == f"{run} has no probe-3; it has probe, probe-2"
 
 
 def test_the_same_data_in_another_spelling_are_the_same(run: Path, lenskit: Callable[..., Any]) -> None:

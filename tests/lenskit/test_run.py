@@ -412,13 +412,13 @@ def test_a_run_whose_plugin_is_gone_says_which_version_to_install(faint_run: Pat
         assert Run(faint_run).config.name("pairs") == "lens-fixed+faint@lenskit-ssl-acme"
     remove("acme")
     assert complaint(faint_run) == (
-        f"run {faint_run} was made with pairs 'faint' of lenskit-ssl-acme 1.2, which is not installed: "
+        f"run {faint_run} was made with pair strategy 'faint' of lenskit-ssl-acme 1.2, which is not installed: "
         'pip install "lenskit-ssl-acme==1.2"'
     )
     (faint_run / "provenance.json").write_text("{}")
     if age == "new":
         assert complaint(faint_run) == (
-            f"run {faint_run} was made with pairs 'faint' of lenskit-ssl-acme, which is not installed: "
+            f"run {faint_run} was made with pair strategy 'faint' of lenskit-ssl-acme, which is not installed: "
             "pip install lenskit-ssl-acme"
         )
     else:
@@ -429,8 +429,8 @@ def test_a_run_whose_plugin_is_there_in_another_version(faint_run: Path, install
     remove("acme")
     install("acme", "", version="2.0")
     assert complaint(faint_run) == (
-        f"run {faint_run} was made with pairs 'faint' of lenskit-ssl-acme 1.2, and version 2.0, which is installed, "
-        'has none: pip install "lenskit-ssl-acme==1.2"'
+        f"run {faint_run} was made with pair strategy 'faint' of lenskit-ssl-acme 1.2, and the installed version 2.0 "
+        'does not have it: pip install "lenskit-ssl-acme==1.2"'
     )
 
 

@@ -58,7 +58,7 @@ def test_lists_and_values_are_short() -> None:
         (["train", "--method", NASTY], "unknown method"),
         (["train", "--data", NASTY], "there are no data at"),
         (["train", "--set", f"method.{NASTY}=1"], "--set takes one option in one line"),
-        (["train", "--set", f"{NASTY[:12]}.lr=1"], "there is no section"),
+        (["train", "--set", f"{NASTY[:12]}.lr=1"], "unknown section"),
         (["train", "--recipe", f"{NASTY}.toml"], "cannot be read"),
         (["train", "--" + NASTY], "o such option"),
         ([NASTY], "there is no verb"),

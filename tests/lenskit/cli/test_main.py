@@ -296,5 +296,5 @@ def test_a_target_that_is_no_command_is_one_line(
     for line in (["acme"], ["acme", "--help"], ["info", "acme"]):
         outcome = lenskit(*line)
         assert outcome.status == 1
-        assert outcome.err == f"lenskit: {where}: TypeError: acme is no click.Command\n"
+        assert outcome.err == f"lenskit: {where}: TypeError: acme is not a click.Command\n"
     assert lenskit("--help").status == 0

@@ -52,7 +52,7 @@ def test_a_recipe_says_which_simulator(lenskit: Callable[..., Any], table: str) 
         (("none.csv", "-o", "a"), "none.csv cannot be read: No such file or directory"),
         (
             ("lenses.csv", "-o", "a.tif"),
-            "give the --format of a.tif (hdf5, mat, npy, pgm, png), or end it with .h5",
+            "give the --format of a.tif (hdf5, mat, npy, pgm, png), or use an ending of .h5",
         ),
         (("lenses.csv", "-o", "a.npy", "--bits", "8"), "--bits is for PNG, not for npy"),
         (

@@ -158,7 +158,7 @@ def test_the_ending_says_the_format() -> None:
         format_of(Path("a.npi"))
     with pytest.raises(UsageError, match=r"unknown format 'hdf'; did you mean hdf5"):
         format_of(Path("a.h5"), "hdf")
-    with pytest.raises(UsageError, match="format 'fits' holds no images: say hdf5, mat, npy, pgm, png"):
+    with pytest.raises(UsageError, match="format 'fits' does not hold images: use hdf5, mat, npy, pgm, png"):
         format_of(Path("a"), "fits")
 
 
