@@ -20,7 +20,7 @@ torch.set_num_threads(1)
 
 DOCS = (Path(__file__).parents[3] / "docs" / "simulators.md").read_text(encoding="utf-8")
 
-COMMAND = shlex.split(DOCS.partition("**Like SLACS.**")[2].split("```")[1])
+COMMAND = shlex.split(DOCS.partition("**SLACS-like lenses**")[2].split("```")[1])
 SLACS = dict(word.removeprefix("simulator.").split("=", 1) for word in COMMAND if word.startswith("simulator."))
 """The options that the documentation gives for lenses as those of SLACS."""
 
@@ -196,7 +196,7 @@ def test_what_is_recorded_follows_the_options() -> None:
         ({"instrument": "lsst", "band": "K"}, "instrument 'lsst' has no band 'K'; it has g, r, i"),
         (
             {"instrument": "pinhole", "noise": "instrument"},
-            "instrument 'pinhole' has in band white no zero_point, exposure_time, background_rms .or sky and read_noi",
+            "band white of instrument 'pinhole' lacks zero_point, exposure_time, background_rms .or sky and read_noise.",
         ),
         ({"neighbours": "uniform(-1, 3)"}, "option neighbours: .* at least 0 and below 33 is right"),
         ({"neighbours": 40}, "option neighbours"),
