@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).resolve().parents[2]
 CODE = ("lenskit", "plugins", "examples", "tests")
 SUMMARY = 80  # characters of a docstring's first line
 

@@ -1,1 +1,1 @@
-"""Cameras: what is known of them, their PSFs and their noise."""
+"""Cameras, their PSFs and their noise."""

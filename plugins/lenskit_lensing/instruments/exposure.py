@@ -1,4 +1,4 @@
-"""What a camera makes of light: noise, a background that is not even, pixels without data."""
+"""Observation of an image: noise, background gradients, and pixels without data."""
 
 from __future__ import annotations
 
@@ -15,20 +15,23 @@ from lenskit_lensing.instruments.noise import blurred, correlated_noise, correla
 from lenskit_lensing.mass.coordinates import columns
 
 HOLE_SIZE = 1.5
-"""Correlation length in pixels of what decides which pixels are masked: holes then have 7 pixels in the mean, as those
-that cosmic rays left in the shallower frames of the SLACS survey."""
+"""Correlation length in pixels of the random field that defines masked pixels.
+
+Patches then have 7 pixels on average, like cosmic rays in the shallower frames of the SLACS survey.
+"""
 
 UNIT = Distribution.parse("uniform(0, 1)")
 
 
 @dataclass
 class Exposure:
-    """Draws the group `instrument`, and makes an observed image of light that is blurred already.
+    """Draw of the group `instrument`, and observation of PSF-convolved images.
 
     Args:
-        priors: Of `log_noise`, `background_gradient` and `masked_pixels`, and of `exposure_time` if depths differ.
-        band: The camera.
-        white: Whether noise is white, of a level relative to the image's maximum, or the band's.
+        priors: Priors of `log_noise`, `background_gradient` and `masked_pixels`, and of `exposure_time` if depths
+            differ.
+        band: The band of the camera.
+        white: Whether noise is white, with a level relative to the maximum of the image. Otherwise the band defines it.
         psfs: Number of PSFs.
     """
 
@@ -38,7 +41,7 @@ class Exposure:
     psfs: int
 
     def draw(self, rng: KeyedGenerator) -> Scene:
-        """Draws the number of the PSF, noise of unit variance, and what there is of gradients and holes."""
+        """Draw the number of the PSF, noise of unit variance, gradients and masked pixels."""
         pixels = self.band.pixels
         scene = rng.samples({"log_noise": self.priors["log_noise"]}) if self.white else {}
         if "exposure_time" in self.priors:
@@ -53,15 +56,15 @@ class Exposure:
         return scene
 
     def has(self, name: str) -> bool:
-        """Whether a prior gives anything but zero."""
+        """Whether a prior gives values other than zero."""
         return self.priors[name].bounds != (0, 0)
 
     def observe(self, image: Tensor, scene: Scene) -> Tensor:
-        """Images (n, pixels, pixels) as observed.
+        """Return observed images (n, pixels, pixels).
 
         Args:
-            image: For white noise divided by its maximum, for the band's in electrons per second.
-            scene: With the group's entries.
+            image: Images divided by their maximum for white noise, in electrons per second for the noise of the band.
+            scene: Scene with the entries of the group.
         """
         background: Tensor | float
         if self.white:
@@ -81,11 +84,11 @@ class Exposure:
 
 
 def slope(like: Tensor, angle: Tensor) -> Tensor:
-    """A plane that rises by one over the width of the frame, in some direction, with a mean of zero.
+    """Return planes that rise by one across the frame and have a mean of zero.
 
     Args:
         like: Images (n, pixels, pixels).
-        angle: Where it rises to, from +x towards +y, in units of a full turn; (n,).
+        angle: Direction of the rise, from +x towards +y, in units of a full turn; (n,).
     """
     pixels = like.shape[-1]
     axis = (torch.arange(pixels, dtype=like.dtype, device=like.device) - (pixels - 1) / 2) / pixels
@@ -94,17 +97,17 @@ def slope(like: Tensor, angle: Tensor) -> Tensor:
 
 
 def holes(rng: KeyedGenerator, fraction: Tensor, pixels: int) -> Tensor:
-    """Small patches of pixels without data, (n, pixels, pixels) bool.
+    """Return masks of small patches of pixels without data, (n, pixels, pixels) bool.
 
-    Where a smooth field of noise is high: the patches are as irregular as those that cosmic rays leave.
+    A patch is where a smooth random field exceeds a threshold. Patches are as irregular as those of cosmic rays.
 
     Args:
-        rng: The group's generator.
+        rng: The generator of the group.
         fraction: Expected fraction of the pixels, (n,).
         pixels: Height and width.
     """
     taps = correlation_taps(HOLE_SIZE)
     size = pixels + len(taps) - 1
-    # In float64, so that no pixel depends on the scene's type.
+    # float64, so that masks do not depend on the dtype of the scene
     field = blurred(rng.noise("holes", size, size).double(), taps)
     return field > columns(torch.special.ndtri(1 - fraction.double()))[0]

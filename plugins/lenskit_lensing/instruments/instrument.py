@@ -1,7 +1,7 @@
-"""Instruments as data: what a simulator has to know of a camera, read from a TOML file.
+"""Instruments as data: the properties of a camera, read from a TOML file.
 
-Those that are shipped lie in `instruments/`; a plugin brings its own by the hook `lenskit_instruments`, and the path of
-a file that ends in `.toml` works wherever a name does. docs/simulators.md explains the format.
+The bundled files are in `instruments/`. Plugins provide instruments through the hook `lenskit_instruments`. A path that
+ends in `.toml` is accepted in place of a name. docs/simulators.md explains the format.
 """
 
 from __future__ import annotations
@@ -28,32 +28,33 @@ Count = Annotated[int, Strict()]
 Text = Annotated[str, Strict()]
 
 NOISE_KEYS = ("zero_point", "exposure_time")
-"""What physical noise needs, beside `background_rms` or both `sky` and `read_noise`."""
+"""Keys that instrument noise needs, in addition to `background_rms` or both `sky` and `read_noise`."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Band:
     """One band of a camera.
 
-    The PSF is a Gaussian of a given `fwhm`, with `moffat_beta` a Moffat profile, or what a file holds. The noise is
-    that of `sky` and `read_noise`, or what was measured; all of it may be missing where only PSF and pixels are known.
+    The PSF is a Gaussian of width `fwhm`, a Moffat profile with `moffat_beta`, or read from a file. The noise follows
+    from `sky` and `read_noise`, or from a measured `background_rms`. The keys of the noise may be missing if only PSF
+    and pixels are known.
 
     Attributes:
-        name: Such as `VIS`.
+        name: Name of the band, for example `VIS`.
         pixels: Height and width of an image.
         pixel_scale: Size of a pixel in arcsec.
-        fwhm: Full width at half maximum of the PSF in arcsec, before it is integrated over pixels.
+        fwhm: Full width at half maximum of the PSF in arcsec, before the integration over pixels.
         moffat_beta: Exponent of a Moffat profile (1 + (r/a)^2)^-beta.
-        psf_file: PSFs that `load_psfs` reads; relative to the TOML file, or `package:path/of/file`.
-        psf_scale: Size in arcsec of the pixels of PSFs in files that do not say it; `pixel_scale` if not given.
+        psf_file: File of PSFs for `load_psfs`: relative to the TOML file, or `package:path/of/file`.
+        psf_scale: Pixel size in arcsec for PSF files that do not state it. The default is `pixel_scale`.
         zero_point: AB magnitude of a source that gives one electron per second.
         sky: Brightness of the sky in AB magnitudes per square arcsec.
-        read_noise: Standard deviation of reading a pixel out once, in electrons.
+        read_noise: Standard deviation of one readout of a pixel, in electrons.
         background_rms: Measured standard deviation of the background in a pixel of the combined image, in electrons per
             second, instead of `sky` and `read_noise`.
-        exposure_time: Of one exposure, in seconds.
-        exposures: Number of exposures that are combined.
-        noise_correlation: Standard deviation in pixels of the Gaussian by which the noise, white before, looks blurred.
+        exposure_time: Time of one exposure, in seconds.
+        exposures: Number of combined exposures.
+        noise_correlation: Standard deviation in pixels of the Gaussian that would correlate white noise equally.
     """
 
     __pydantic_config__ = ConfigDict(extra="forbid", allow_inf_nan=False)
@@ -85,7 +86,7 @@ class Band:
 
     @property
     def missing_for_noise(self) -> str:
-        """The keys without which there is no physical noise, in words; empty if nothing is missing."""
+        """List the keys that the noise of the instrument lacks; empty if complete."""
         missing = [key for key in NOISE_KEYS if getattr(self, key) is None]
         if self.background_rms is None and (self.sky is None or self.read_noise is None):
             missing.append("background_rms (or sky and read_noise)")
@@ -93,14 +94,14 @@ class Band:
 
     @property
     def total_exposure(self) -> float:
-        """Exposure time of all exposures together, in seconds."""
+        """Total exposure time in seconds."""
         return self.exposures * _known(self.exposure_time)
 
     @property
     def background_sigma(self) -> float:
         """Standard deviation of a pixel without a source, in electrons per second.
 
-        sqrt(exposures read_noise^2 + t sky) / t, with the total exposure t and the sky's electrons per second in a
+        sqrt(exposures read_noise^2 + t sky) / t, with the total exposure time t and the sky in electrons per second per
         pixel: lenstronomy's `bkg_noise`.
         """
         if self.background_rms is not None:
@@ -110,9 +111,9 @@ class Band:
         return math.sqrt(read + self.total_exposure * sky) / self.total_exposure
 
     def background_sigma_after(self, exposure: Tensor) -> Tensor:
-        """`background_sigma` with other total exposure times in seconds, and as many exposures.
+        """Return `background_sigma` for other total exposure times in s.
 
-        A measured background is taken as that of the sky: it falls as the root of the time.
+        The number of exposures stays the same. A measured background counts as sky noise: it scales as 1 / sqrt(time).
         """
         if self.background_rms is not None:
             return self.background_rms * (self.total_exposure / exposure).sqrt()
@@ -121,14 +122,14 @@ class Band:
         return (read + exposure * sky).sqrt() / exposure
 
     def rate(self, magnitude: Any) -> Any:
-        """Electrons per second of a source with that AB magnitude; a number or a tensor."""
+        """Return electrons per second for an AB magnitude (number or tensor)."""
         return 10 ** (-0.4 * (magnitude - _known(self.zero_point)))
 
     def psfs(self) -> Tensor:
-        """PSFs (k, s, s), s odd, integrated over pixels; float64, each sums to one.
+        """Return the PSFs (k, s, s), s odd, integrated over pixels; float64, each of sum one.
 
         Raises:
-            UsageError: if they are in a file that holds none.
+            UsageError: The PSF file contains no valid PSF.
         """
         from lenskit_lensing.instruments.psf import load_psfs, profile_psf
 
@@ -144,7 +145,10 @@ class Band:
             raise UsageError(f"psf_file {self.psf_file!r}: there is no package {package!r}") from None
 
     def at(self, *, pixels: int | None = None, pixel_scale: float | None = None) -> Band:
-        """The same camera with other pixels: a measured background changes as the sky's does, PSFs keep their size."""
+        """Return the same camera with other pixels.
+
+        A measured background scales like the sky, and PSFs keep their size in arcsec.
+        """
         pixels, pixel_scale = pixels or self.pixels, pixel_scale or self.pixel_scale
         factor = pixel_scale / self.pixel_scale
         rms = None if self.background_rms is None else self.background_rms * factor
@@ -165,9 +169,9 @@ class Instrument:
     """A camera.
 
     Attributes:
-        name: As it was asked for.
+        name: Name or path that selects it.
         bands: Its bands, at least one.
-        source: Where the numbers come from.
+        source: Reference of the numbers.
     """
 
     name: str
@@ -175,10 +179,10 @@ class Instrument:
     source: str = ""
 
     def band(self, name: str | None = None) -> Band:
-        """The band of that name, or the first one.
+        """Return the band of this name, by default the first.
 
         Raises:
-            UsageError: if there is none of that name.
+            UsageError: There is no band of this name.
         """
         bands = [band for band in self.bands if name in (None, band.name)]
         if not bands:
@@ -188,10 +192,11 @@ class Instrument:
 
 
 def load_instrument(name: str) -> Instrument:
-    """Reads the instrument of that name, or the file of that path if the name ends in `.toml`.
+    """Load an instrument by name, or from a file if the name ends in `.toml`.
 
     Raises:
-        UsageError: if there is no such instrument (near ones are suggested), or its file is wrong: names the key.
+        UsageError: The instrument does not exist (similar names are suggested), or its file is invalid (the message
+            names the key).
     """
     data = read_toml("instrument", name)
     where = name if name.endswith(".toml") else f"instrument {name!r}"
@@ -205,7 +210,7 @@ def load_instrument(name: str) -> Instrument:
 
 
 def _band(where: str, name: str, table: Any, common: Mapping[str, Any], folder: Path | None) -> Band:
-    """A band from its table, over what the file says of all bands."""
+    """Return a band from its table and the keys common to all bands."""
     if not isinstance(table, Mapping):
         raise UsageError(f"{where}: bands.{name} = {table!r}; a table is right: [bands.{name}]")
     values = dict(common) | dict(table)
@@ -233,7 +238,7 @@ def _band(where: str, name: str, table: Any, common: Mapping[str, Any], folder: 
 
 
 KEYS = tuple(field.name for field in fields(Band) if field.name != "name")
-"""What a band's table may hold."""
+"""Valid keys in the table of a band."""
 
 
 @cache
@@ -242,7 +247,7 @@ def _adapter() -> TypeAdapter[Band]:
 
 
 def _known(value: float | None) -> float:
-    """A number that has been checked to be there."""
+    """Return a value that is known not to be None."""
     if value is None:
         raise ValueError("the band lacks a number that is needed here; see Band.missing_for_noise")
     return value

@@ -1,4 +1,4 @@
-"""Noise of images: correlated from pixel to pixel, and as large as sky, reading out and photons make it."""
+"""Noise of images: sky, read and photon noise, correlated between pixels."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from lenskit.plugin import KeyedGenerator
 from lenskit_lensing.instruments.instrument import Band
 
 SMALLEST_TAP = 1e-4
-"""Where the weights of correlated noise end, relative to the largest."""
+"""Smallest weight of correlated noise, relative to the largest."""
 
 
 def noise_sigma(image: Tensor, band: Band, exposure: Tensor | None = None) -> Tensor:
-    """Standard deviation of an image's noise, in electrons per second and of the image's shape.
+    """Return the standard deviation of the noise of each pixel in electrons per s.
 
-    sigma^2 = background^2 + image / t, with the total exposure t: photons counted in a Gaussian approximation, as
-    lenstronomy has it. Where the image is negative it has no photons.
+    sigma^2 = background^2 + image / t, with the total exposure time t: photon noise in the Gaussian approximation, as
+    in lenstronomy. Negative pixels have no photon noise.
 
     Args:
         image: Electrons per second in each pixel, without noise.
-        band: With all that noise needs.
+        band: A band with all keys of the noise.
         exposure: Total exposure times in seconds that broadcast with the image, instead of the band's.
     """
     if exposure is not None:
@@ -32,16 +32,16 @@ def noise_sigma(image: Tensor, band: Band, exposure: Tensor | None = None) -> Te
 
 
 def correlated_noise(rng: KeyedGenerator, name: str, pixels: int, sigma: float) -> Tensor:
-    """Normal noise with a variance of one that looks like white noise blurred by a Gaussian, as drizzling leaves it.
+    """Draw normal noise of unit variance, correlated like drizzled images.
 
-    Its correlation between pixels at a distance d is exp(-d^2 / (4 sigma^2)). Nothing is different at the borders: the
-    white noise reaches beyond them.
+    It looks like white noise blurred by a Gaussian: the correlation of pixels at a distance d is exp(-d^2 / (4
+    sigma^2)). The borders are not special, because the white noise extends beyond them.
 
     Args:
-        rng: The group's generator.
-        name: By which the white noise is drawn.
+        rng: The generator of the group.
+        name: Name of the draw of white noise.
         pixels: Height and width.
-        sigma: Standard deviation of the Gaussian in pixels; 0 leaves the noise white.
+        sigma: Standard deviation of the Gaussian in pixels; 0 gives white noise.
 
     Returns:
         (n, pixels, pixels).
@@ -52,9 +52,9 @@ def correlated_noise(rng: KeyedGenerator, name: str, pixels: int, sigma: float) 
 
 
 def blurred(images: Tensor, taps: tuple[float, ...]) -> Tensor:
-    """Images (n, height, width) weighted with the taps along both axes, without the borders that have no neighbours.
+    """Convolve images (n, height, width) with taps along both axes, inside only.
 
-    A sum of a few shifted images: each pixel is summed up in the same order, whatever the batch and device.
+    The sum runs over shifted images, so each pixel is summed in the same order for every batch and device.
     """
     for axis in (1, 2):
         length = images.shape[axis] - len(taps) + 1
@@ -67,11 +67,11 @@ def blurred(images: Tensor, taps: tuple[float, ...]) -> Tensor:
 
 @cache
 def correlation_taps(sigma: float) -> tuple[float, ...]:
-    """Weights, odd in number and symmetric, that give white noise the correlation exp(-d^2 / (4 sigma^2)).
+    """Return filter weights for the correlation exp(-d^2 / (4 sigma^2)).
 
-    Their squares sum to one. They are the Fourier transform of the root of the correlation's: taps that are themselves
-    a Gaussian, sampled or integrated over pixels, would correlate neighbours too little or too much where sigma is
-    below a pixel.
+    The weights are symmetric and odd in number, and their squares sum to one. They are the Fourier transform of the root of the correlation's
+    Fourier transform. Gaussian taps, sampled or integrated over pixels, would give neighbours a wrong correlation for
+    sigma below a pixel.
     """
     if sigma == 0:
         return (1.0,)

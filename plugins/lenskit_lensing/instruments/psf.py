@@ -1,8 +1,8 @@
-"""Point-spread functions: the bundled ones of HST ACS/WFC in F814W, and a user's own.
+"""Point-spread functions: bundled PSFs of HST ACS/WFC in F814W, and PSFs of users.
 
-A PSF here is a kernel: what the detector records of a point source, integrated over pixels of the simulator's scale.
-Files may hold it at another sampling if they say at which: it is then resampled, and Tiny Tim's subsampled files are
-blurred by the charge diffusion that they leave out.
+A PSF is a kernel: the image of a point source on the detector, integrated over pixels of the simulator's scale. Files
+with another pixel scale are resampled if they state it. Tiny Tim's subsampled files lack charge diffusion, which is
+applied.
 """
 
 from __future__ import annotations
@@ -37,37 +37,37 @@ BUNDLED = "data/hst_acs_f814w_psfs.npz"
 
 SUFFIXES = (*FITS, ".npy", ".npz")
 LARGEST = 8193
-"""Pixels across a PSF, at most: twice the largest image, and half a gigabyte."""
+"""Largest number of pixels across a PSF: twice the largest image, and half a gigabyte."""
 
 SCALE = "pixel_scale"
-"""Name of the array of an .npz file that holds the size of the pixels."""
+"""Name of the array of the pixel size in an .npz file."""
 
 SAME_SCALE = 1e-3
-"""Relative difference below which two pixel scales are taken to be the same."""
+"""Relative difference below which two pixel scales are equal."""
 
 COARSEST = 10
-"""Pixels of a PSF that are larger than this many of the simulator's show nothing of it."""
+"""Largest pixels of a PSF, in pixels of the simulator: larger pixels do not resolve the PSF."""
 
 DETECTOR_SCALES = {"ACS_WFC": 0.05, "WFC3_UVIS": 0.04}
-"""Arcsec per detector pixel, by the start of the INSTRUME that Tiny Tim writes."""
+"""Arcsec per detector pixel, by the beginning of Tiny Tim's INSTRUME."""
 
 
 def load_psfs(source: str | Path | None, pixel_scale: float, unstated: float | None = None) -> Tensor:
-    """Reads PSFs and brings them to the simulator's pixel scale.
+    """Load PSFs at the pixel scale of the simulator.
 
     Args:
-        source: A FITS file, an .npy or .npz file (one PSF or a stack), or a folder of such files. An .npz file holds
-            one array of PSFs, called `psfs` if there are several arrays, and may hold the number `pixel_scale`. None
-            takes the bundled PSFs.
-        pixel_scale: The simulator's pixels, in arcsec.
-        unstated: The pixels of files that do not say theirs, in arcsec; the simulator's if not given.
+        source: A FITS file, an .npy or .npz file (one PSF or a stack), or a folder of such files. An .npz file has one
+            array of PSFs, called `psfs` if there are several arrays, and optionally the number `pixel_scale`. None
+            selects the bundled PSFs.
+        pixel_scale: Pixel size of the simulator in arcsec.
+        unstated: Pixel size in arcsec of files that do not state it. The default is that of the simulator.
 
     Returns:
-        (k, s, s) float64 with s odd, in the order of the files' names; each sums to one. Smaller ones are surrounded
-        with zeros.
+        (k, s, s) float64 with s odd, in the order of the file names; each sums to one. Smaller PSFs are padded with
+        zeros.
 
     Raises:
-        UsageError: Nothing is there, or something that is no PSF.
+        UsageError: There is no file, or a file is not a PSF.
     """
     if source is None:
         with as_file(files("lenskit_lensing") / BUNDLED) as bundled:
@@ -80,7 +80,7 @@ def load_psfs(source: str | Path | None, pixel_scale: float, unstated: float | N
 
 
 def _paths(source: Path) -> list[Path]:
-    """The files to read."""
+    """Return the files to read."""
     if source.is_file():
         return [source]
     if not source.is_dir():
@@ -95,7 +95,7 @@ def _paths(source: Path) -> list[Path]:
 
 
 def _read(path: Path, pixel_scale: float, unstated: float) -> list[NDArray[np.float64]]:
-    """The PSFs of one file, checked and at the wanted scale."""
+    """Return the PSFs of one file, checked and at the pixel scale of the simulator."""
     stack, header, scale = _load(path)
     scale = scale or unstated
     psfs = [_diffused(_checked(psf, path), header, scale, path) for psf in stack]
@@ -112,7 +112,7 @@ def _read(path: Path, pixel_scale: float, unstated: float) -> list[NDArray[np.fl
 
 
 def _load(path: Path) -> tuple[NDArray[Any], fits.Header, float | None]:
-    """A file's PSFs (k, y, x), its header, and its pixels in arcsec, as far as it has these."""
+    """Return the PSFs (k, y, x) of a file, its header, and its pixel size in arcsec if stated."""
     header, scale = fits.Header(), None
     try:
         if has_ending(path, (".npy",)):
@@ -140,10 +140,12 @@ def _load(path: Path) -> tuple[NDArray[Any], fits.Header, float | None]:
 
 
 def _psfs_in(path: Path, names: Sequence[str]) -> str:
-    """Name of the array of an .npz file that holds the PSFs: `psfs`, or else the only one beside the scale.
+    """Return the name of the array of PSFs in an .npz file.
+
+    This is `psfs`, or else the only array apart from the pixel scale.
 
     Raises:
-        UsageError: if there is none, or if there are several.
+        UsageError: There is no such array, or there are several.
     """
     others = [name for name in names if name != SCALE]
     if "psfs" in others or len(others) == 1:
@@ -155,10 +157,10 @@ def _psfs_in(path: Path, names: Sequence[str]) -> str:
 
 
 def _scale_in(path: Path, arrays: Any) -> float | None:
-    """Size of the pixels of an .npz file in arcsec, None if it has no array `pixel_scale`.
+    """Return the pixel size of an .npz file in arcsec, None without an array `pixel_scale`.
 
     Raises:
-        UsageError: if that is not one positive number, or not the size of pixels of any camera.
+        UsageError: It is not one positive number, or impossible for a camera.
     """
     if SCALE not in arrays:
         return None
@@ -172,10 +174,11 @@ def _scale_in(path: Path, arrays: Any) -> float | None:
 
 
 def _check_scale(path: Path, size: int, scale: float, pixel_scale: float) -> None:
-    """Refuses a PSF whose pixels are of another kind of size than the simulator's: in degrees, say, or in mas.
+    """Check that the pixel size of a PSF has the right order of magnitude.
 
     Raises:
-        UsageError: if they are too large to show a PSF, or all of them are a small part of one.
+        UsageError: One pixel exceeds a PSF, or all pixels together are a small part of a PSF (as for sizes in degrees
+            or mas).
     """
     if scale > COARSEST * pixel_scale or size * scale < pixel_scale / COARSEST:
         header = "header", "the header, in arcsec (PIXSCALE) or degrees (CDELT1, CDELT2)"
@@ -187,7 +190,7 @@ def _check_scale(path: Path, size: int, scale: float, pixel_scale: float) -> Non
 
 
 def _checked(psf: NDArray[Any], path: Path) -> NDArray[np.float64]:
-    """A PSF in the machine's float64, if it is one."""
+    """Return a valid PSF as native float64."""
     height, width = psf.shape
     psf = np.asarray(psf, dtype=np.float64)
     if height != width:
@@ -204,10 +207,10 @@ def _checked(psf: NDArray[Any], path: Path) -> NDArray[np.float64]:
 
 
 def _diffused(psf: NDArray[np.float64], header: fits.Header, scale: float, path: Path) -> NDArray[np.float64]:
-    """Blurs a subsampled Tiny Tim PSF by the charge diffusion kernel that its header asks for.
+    """Blur a subsampled Tiny Tim PSF with the charge diffusion kernel of its header.
 
-    The kernel is for whole detector pixels. Applied to the subsampled PSF with its taps one detector pixel apart, it
-    gives what rebinning first would give, at any scale.
+    The kernel is for whole detector pixels. It is applied to the subsampled PSF with taps one detector pixel apart. The
+    result equals that of rebinning first, at any scale.
     """
     comments = "\n".join(header["COMMENT"]) if "COMMENT" in header else ""
     if "diffusion kernel was" not in comments:
@@ -226,18 +229,18 @@ def _diffused(psf: NDArray[np.float64], header: fits.Header, scale: float, path:
 
 
 def resample(psf: NDArray[np.float64], factor: float) -> NDArray[np.float64]:
-    """Integrates a PSF over pixels of another size, keeping its centre and the flux that lies within.
+    """Integrate a PSF over pixels of another size, preserving its centre and flux.
 
-    The light up to each edge of the new pixels is read off a cubic spline through the light up to each edge of the old
-    ones, axis by axis. (Sharing out every old pixel evenly would widen an HST PSF's core by 8 to 16 %.)
+    A cubic spline interpolates the cumulative light at the edges of the pixels, axis by axis. (Even division of the old
+    pixels would widen the core of an HST PSF by 8 to 16 %.)
 
     Args:
         psf: (s, s).
-        factor: The old pixel's size in new pixels.
+        factor: Size of the old pixels in new pixels.
 
     Returns:
-        The largest odd square that the old one covers, but at least one pixel; nowhere below the old one's minimum or
-        zero, which a spline may undershoot beside an undersampled peak.
+        The largest odd square inside the old one, at least one pixel. No value is below zero or the minimum of the old
+        PSF, although a spline can undershoot near an undersampled peak.
     """
     size = len(psf)
     new_size = max(1, 2 * int((size * factor - 1) / 2) + 1)
@@ -252,24 +255,23 @@ def resample(psf: NDArray[np.float64], factor: float) -> NDArray[np.float64]:
 
 
 NARROWEST = 1 / 32
-"""Of a pixel: narrower PSFs are taken as this wide. All of a Gaussian's light is in one pixel then, and 99 % of an Airy
-pattern's."""
+"""Minimum width in pixels. It holds all light of a Gaussian in one pixel, and 99 % of an Airy pattern."""
 
 
 def profile_psf(fwhm: float, pixel_scale: float, moffat_beta: float | None = None, pixels: int | None = None) -> Tensor:
-    """A round Gaussian or Moffat PSF, integrated over pixels.
+    """Return a round Gaussian or Moffat PSF, integrated over pixels.
 
-    The kernel reaches 5 standard deviations of a Gaussian, and as far as 99.5 % of a Moffat's light. It is averaged
-    over pixels by a Gauss-Legendre rule with at least 20 nodes in the width.
+    The kernel extends to 5 standard deviations of a Gaussian, or to 99.5 % of the light of a Moffat profile. It is
+    averaged over pixels by a Gauss-Legendre rule with at least 20 nodes per FWHM.
 
     Args:
         fwhm: Full width at half maximum in arcsec, before the integration.
         pixel_scale: Size of a pixel in arcsec.
         moffat_beta: Exponent of the Moffat profile (1 + (r/a)^2)^-beta, above 1; None is a Gaussian.
-        pixels: Of the images, which a kernel need not reach across.
+        pixels: Size of the images, which limits the kernel.
 
     Returns:
-        (s, s) float64, s odd, with a sum of one, but for what is cut off because of `pixels`.
+        (s, s) float64, s odd, with a sum of one minus the light that is cut off because of `pixels`.
     """
     fwhm = max(fwhm, NARROWEST * pixel_scale)
     if moffat_beta is None:
@@ -291,17 +293,18 @@ def profile_psf(fwhm: float, pixel_scale: float, moffat_beta: float | None = Non
 
 
 def airy_psf(fwhm: float, pixel_scale: float, pixels: int | None = None) -> Tensor:
-    """The Airy pattern of a round aperture without obstruction, (2 J_1(v) / v)^2, integrated over pixels.
+    """Return the Airy pattern of a round unobstructed aperture, integrated over pixels.
 
-    The kernel reaches as far as 99 % of the light: its rings carry 2 / (pi v) of it beyond v (Born & Wolf, 8.5.2).
+    The pattern is (2 J_1(v) / v)^2. The kernel extends to 99 % of the light: the rings beyond v have the fraction 2 /
+    (pi v) (Born & Wolf, 8.5.2).
 
     Args:
         fwhm: Full width at half maximum in arcsec, 1.029 wavelengths over the aperture, before the integration.
         pixel_scale: Size of a pixel in arcsec.
-        pixels: Of the images, which a kernel need not reach across.
+        pixels: Size of the images, which limits the kernel.
 
     Returns:
-        (s, s) float64, s odd, with a sum of one, but for what is cut off because of `pixels`.
+        (s, s) float64, s odd, with a sum of one minus the light that is cut off because of `pixels`.
     """
     fwhm = max(fwhm, NARROWEST * pixel_scale)
     per_arcsec = AIRY_WIDTH / fwhm
@@ -315,7 +318,7 @@ def airy_psf(fwhm: float, pixel_scale: float, pixels: int | None = None) -> Tens
 
 
 AIRY_WIDTH = 3.2326799
-"""Where (2 J_1(v) / v)^2 has its full width at half maximum: v = 1.6163400 on either side."""
+"""Full width at half maximum of (2 J_1(v) / v)^2 in v: v = 1.6163400 on either side."""
 
 
 def _integrated(
@@ -326,10 +329,10 @@ def _integrated(
     pixel_scale: float,
     pixels: int | None,
 ) -> Tensor:
-    """Round light, given as a function of the squared radius, averaged over pixels and with a sum of one.
+    """Return round light, a function of the squared radius, averaged over pixels, with sum one.
 
-    One quarter is computed, row by row, for wide kernels on fine pixels do not fit into memory with all their nodes.
-    What is cut off counts as light that is there: of the `total` within reach.
+    One quarter is computed row by row, because all nodes of wide kernels on fine pixels do not fit into memory. The sum
+    is relative to `total`, the light within reach, so light that is cut off is missing.
     """
     whole = max(1, math.ceil(reach / pixel_scale - 0.5))
     half = whole if pixels is None else min(whole, max(1, pixels - 1))

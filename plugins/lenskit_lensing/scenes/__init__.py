@@ -1,1 +1,1 @@
-"""Parts of scenes: what is drawn of lenses, of their light and of what else is in the frame."""
+"""Parts of scenes: lenses, their light, and other objects in the frame."""

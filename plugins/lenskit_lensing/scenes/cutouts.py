@@ -1,4 +1,4 @@
-"""Cutouts of real galaxies onto which arcs are painted, and the shapes of these galaxies."""
+"""Cutouts of real galaxies for simulated arcs, and the shapes of these galaxies."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ from lenskit_lensing.render.turned import frame_for, framed
 log = logging.getLogger("lenskit")
 
 TOGETHER = 64
-"""Cutouts that are read and measured at a time."""
+"""Number of cutouts that are read and measured together."""
 
 FAINTEST = 3.0
-"""Mean brightness of the `CORE` pixels in the middle over the noise of the sky, below which there is no galaxy."""
+"""Minimum mean brightness of the `CORE` central pixels for a galaxy, relative to the noise of the sky."""
 
 CORE = 5
 
 FARTHEST = 4.0
-"""Distance in pixels along x or y from the middle, from which on a galaxy is not in the middle."""
+"""Maximum distance in pixels along x or y between a central galaxy and the centre of the frame."""
 
 DIGITS = 4
-"""Decimals of measured shapes: rounding errors of a processor are smaller, and change no draw."""
+"""Decimals of measured shapes: larger than the rounding errors of processors, so draws are identical everywhere."""
 
 
 class Shape(NamedTuple):
-    """What is measured on the galaxies in the middle of n cutouts, float64.
+    """Measured shapes of the central galaxies of n cutouts, float64.
 
     Attributes:
         ellipticity: (n, 2), (1 - q) / (1 + q) times cos and sin of twice the angle from +x towards +y.
-        center: (n, 2), x and y in pixels from the middle of the frame.
+        center: (n, 2), x and y in pixels from the centre of the frame.
         noise: (n,) standard deviation of the sky.
         peak: (n,) largest value.
         there: (n,) whether there is a galaxy.
@@ -51,19 +51,19 @@ class Shape(NamedTuple):
 
 @dataclass(frozen=True)
 class Cutouts:
-    """Galaxies in the order of their data set, without those that are left out.
+    """Usable galaxies in the order of their data set.
 
     Attributes:
         images: (g, size, size) float32, divided by their largest value.
-        number: (g,) int64, number of each in its data set.
+        number: (g,) int64, index of each galaxy in its data set.
         ellipticity: (g, 2) float64, see `Shape`.
         center: (g, 2) float64, see `Shape`.
-        noise: (g,) float64, standard deviation of the sky over the largest value.
+        noise: (g,) float64, standard deviation of the sky relative to the largest value.
         peak: (g,) float64, largest value in the unit of the data set.
-        by_q: (g,) int64, places of the galaxies in the order of their axis ratios.
-        rank: (g,) int64, the place of each in that order.
-        first: (g,) int64, for each galaxy the first place in that order of those that are alike.
-        last: (g,) int64, the last one. Each has at least one other galaxy that is alike.
+        by_q: (g,) int64, indices of the galaxies sorted by axis ratio.
+        rank: (g,) int64, rank of each galaxy in that order.
+        first: (g,) int64, for each galaxy the first rank of the similar galaxies.
+        last: (g,) int64, the last rank. Each galaxy has at least one other similar galaxy.
     """
 
     images: Tensor
@@ -81,31 +81,34 @@ class Cutouts:
         return len(self.images)
 
     def to(self, device: torch.device | str) -> Cutouts:
-        """The same on a device."""
+        """Return the cutouts on a device."""
         return replace(self, **{each.name: getattr(self, each.name).to(device) for each in fields(self)})
 
     def alike(self, galaxy: Tensor, u: Tensor) -> Tensor:
-        """For each galaxy (n,) another one of its axis ratio, chosen by uniform numbers u (n,) from 0 to 1."""
+        """Choose another galaxy of similar axis ratio for each galaxy (n,).
+
+        The choice is by uniform numbers u (n,) from 0 to 1.
+        """
         first, others, rank = self.first[galaxy], (self.last - self.first)[galaxy], self.rank[galaxy]
         place = first + torch.minimum((u * others).long(), others - 1)
         return self.by_q[place + (place >= rank)]
 
 
 def load_cutouts(text: str, pixels: int | None, tolerance: float) -> tuple[Cutouts, int, float]:
-    """Read cutouts and measure the galaxies in their middle.
+    """Read cutouts and measure their central galaxies.
 
     Args:
         text: `[READER:]PATH[?OPTION=VALUE&...]`.
-        pixels: Height and width of images; those of the cutouts if not given. Of larger cutouts more is kept, which
-            fills the corners of turned images.
-        tolerance: Largest difference of the axis ratios of galaxies that are alike.
+        pixels: Height and width of images; by default those of the cutouts. More pixels of larger cutouts are kept to
+            fill the corners of rotated images.
+        tolerance: Largest difference of axis ratios of similar galaxies.
 
     Returns:
-        The galaxies, the height and width of images, and the size of a pixel in arcsec.
+        The galaxies, the height and width of images, and the pixel size in arcsec.
 
     Raises:
-        UsageError: There are no such data, their pixel scale is not known, they are too small or of several bands, or
-            fewer than two galaxies are left.
+        UsageError: The data do not exist, their pixel scale is unknown, they are too small or have several bands, or
+            fewer than two galaxies are usable.
     """
     lenses = _opened(text, pixels)
     dataset = lenses.dataset
@@ -152,7 +155,7 @@ def load_cutouts(text: str, pixels: int | None, tolerance: float) -> tuple[Cutou
 
 
 def _opened(text: str, pixels: int | None) -> StoredLenses:
-    """The data set, with all of its images if they have one size, and else with their middle of `pixels`."""
+    """Return the data set with complete images, or cropped to `pixels` if sizes differ."""
     try:
         try:
             dataset = open_dataset(text)
@@ -166,13 +169,13 @@ def _opened(text: str, pixels: int | None) -> StoredLenses:
 
 
 def axis_ratio(ellipticity: Tensor) -> Tensor:
-    """Axis ratios (n,) of ellipticities (n, 2)."""
+    """Return axis ratios (n,) of ellipticities (n, 2)."""
     norm = torch.hypot(*ellipticity.unbind(1))
     return (1 - norm) / (1 + norm)
 
 
 def _checked(dataset: Dataset, text: str, pixels: int | None) -> tuple[int, float]:
-    """The height and width of images, and their pixel scale."""
+    """Return the height and width of images, and their pixel scale."""
     channels, height, width = dataset.image_shape
     if channels != 1:
         raise UsageError(f"option galaxies: {text} has {channels} channels; images of one band are right")
@@ -192,13 +195,16 @@ def _checked(dataset: Dataset, text: str, pixels: int | None) -> tuple[int, floa
 
 
 def _even(images: Tensor, pixels: int) -> Tensor:
-    """Images (n, height, width) without a last row or column, where their middle would lie between pixels otherwise."""
+    """Crop images (n, height, width) so that their centre is that of a smaller image.
+
+    The last row or column is dropped if the centre would otherwise be between pixels.
+    """
     height, width = (length - (length - pixels) % 2 for length in images.shape[-2:])
     return images[:, :height, :width]
 
 
 def _measured(images: Tensor) -> Shape:
-    """Measures the galaxies in the middle of images (n, pixels, pixels)."""
+    """Measure the central galaxies of images (n, pixels, pixels)."""
     model = smooth_light(images)
     center, noise = model.center.double().round(decimals=DIGITS), noise_map(images, model.image)
     sky = noise.flatten(1).amin(1)
@@ -215,7 +221,7 @@ def _measured(images: Tensor) -> Shape:
 
 
 def _neighbourhoods(q: Tensor, tolerance: float, text: str) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """`by_q`, `rank`, `first` and `last` of `Cutouts`."""
+    """Return `by_q`, `rank`, `first` and `last` of `Cutouts`."""
     ordered, by_q = q.sort(stable=True)
     rank = torch.empty_like(by_q)
     rank[by_q] = torch.arange(len(q))

@@ -1,4 +1,4 @@
-"""What else is in a frame: galaxies that are not lensed."""
+"""Other galaxies in a frame, which are not lensed."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from lenskit_lensing.priors import TAIL
 from lenskit_lensing.scenes.lens_light import total_light
 
 SHAPE = ("x", "y", "radius", "n", "e1", "e2")
-"""What is drawn for every neighbour from priors called `neighbour_...`."""
+"""Entries of every neighbour, drawn from priors called `neighbour_...`."""
 
 
 @dataclass
 class Neighbours:
-    """Draws the group `field`: other galaxies in the frame, with Sersic profiles.
+    """Draw of the group `field`: other galaxies in the frame, with Sersic profiles.
 
-    Entries: `neighbours`, their number; and of each, (n, most), those that begin with `neighbour_`: the centre `x`, `y`
-    in arcsec, `radius` (half-light, arcsec), `n`, `e1`, `e2`, and what tells their brightness. Those beyond the number
-    are there, but are not rendered.
+    The entry `neighbours` is their number. The entries `neighbour_...` (n, most) are the centre `x`, `y` in arcsec,
+    `radius` (half-light, arcsec), `n`, `e1`, `e2`, and the brightness. Entries beyond the number exist but are not
+    rendered.
 
     Args:
-        priors: Of `neighbours`, the number, rounded down; of `SHAPE`, the centre in units of the frame; and of
+        priors: Priors of `neighbours` (the number, rounded down), of `SHAPE` (the centre in units of the frame), and of
             `brightness`.
         frame: Height and width of the image in arcsec.
-        brightness: Names, without `neighbour_`, of what tells a neighbour's brightness.
+        brightness: Names of the entries of brightness, without `neighbour_`.
     """
 
     priors: Mapping[str, Distribution]
@@ -38,11 +38,11 @@ class Neighbours:
 
     @property
     def most(self) -> int:
-        """The largest number there may be: `uniform(0, 4)` gives three."""
+        """Largest possible number: three for `uniform(0, 4)`."""
         return int(self.priors["neighbours"].quantile(torch.tensor(1 - TAIL, dtype=torch.float64)))
 
     def draw(self, rng: KeyedGenerator) -> Scene:
-        """Draws neighbours."""
+        """Draw neighbours."""
         names, indices = (*SHAPE, *self.brightness), range(self.most)
         wanted = {f"{name}/{k}": self.priors[f"neighbour_{name}"] for name in names for k in indices}
         drawn = rng.samples({"neighbours": self.priors["neighbours"]} | wanted)
@@ -57,12 +57,12 @@ class Neighbours:
 
 
 def neighbour_light(scene: Scene, renderer: Any, flux: Tensor) -> Tensor:
-    """The neighbours' surface brightness before the PSF.
+    """Return the surface brightness of the neighbours before the PSF.
 
     Args:
-        scene: With the entries of `Neighbours`.
-        renderer: Its `lens_light` renders them, each as one more lens.
-        flux: Of each, (n, bands, most); that of those beyond the number does not matter.
+        scene: Scene with the entries of `Neighbours`.
+        renderer: Its `lens_light` renders each neighbour like the light of a lens.
+        flux: Flux of each, (n, bands, most); values beyond the number are ignored.
 
     Returns:
         (n, bands, pixels, pixels), in units of flux per square arcsec.
@@ -72,7 +72,7 @@ def neighbour_light(scene: Scene, renderer: Any, flux: Tensor) -> Tensor:
     total = flux.new_zeros(*flux.shape[:2], renderer.pixels, renderer.pixels)
     for k in range(flux.shape[2]):
         there = k < scene["neighbours"]
-        # On a CPU only those that are there; a GPU would have to wait for the host to know which these are.
+        # A CPU renders existing neighbours only; on a GPU the selection would synchronise with the host.
         rows = there.nonzero().squeeze(1) if flux.device.type == "cpu" else slice(None)
         profile = {f"light_{theirs}": scene[f"neighbour_{ours}"][rows, k] for theirs, ours in names.items()}
         own = torch.where(there[rows, None], amplitude[rows, :, k], 0)

@@ -1,4 +1,4 @@
-"""The light of lens galaxies."""
+"""Light of lens galaxies."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from lenskit.plugin import Distribution, KeyedGenerator, Scene
 from lenskit_lensing.light import sersic_b
 
 MAX_ELLIPTICITY = 0.95
-"""Bound of the lens light's |e|, where its deviation from the mass leads beyond."""
+"""Upper limit of |e| of the lens light, for large deviations from the mass."""
 
 STANDARD_NORMAL = Distribution.parse("normal(0, 1)")
 
 
 FOLLOWS = {"light_e1": "e1", "light_e2": "e2", "light_x": "center_x", "light_y": "center_y"}
-"""Which of the mass's parameters each of the light's follows."""
+"""Parameters of the light, and the parameters of the mass that they follow."""
 
 
 @dataclass
 class LensLight:
-    """Draws the group `lens_light`: a Sersic profile that follows the mass but for Gaussian deviations.
+    """Draw of the group `lens_light`: a Sersic profile that follows the mass with scatter.
 
     Args:
-        priors: Those of `names`.
-        scatter: Standard deviation of each of `FOLLOWS` from the mass's.
-        names: What is drawn as it is: at least `light_n`, `light_radius`.
-        smallest: Half-light radius in arcsec, below which there is none.
+        priors: Priors of `names`.
+        scatter: Standard deviation of the difference between each of `FOLLOWS` and the mass.
+        names: Parameters that are drawn directly: at least `light_n`, `light_radius`.
+        smallest: Minimum half-light radius in arcsec.
         in_arcsec: Whether `light_radius` is in arcsec; otherwise in units of theta_E.
     """
 
@@ -41,7 +41,7 @@ class LensLight:
     in_arcsec: bool = False
 
     def draw(self, rng: KeyedGenerator, scene: Scene) -> Scene:
-        """Draws the light of these lenses; `light_R_sersic` is its half-light radius in arcsec."""
+        """Draw the light of these lenses; `light_R_sersic` is its half-light radius in arcsec."""
         light = rng.samples({name: self.priors[name] for name in self.names} | dict.fromkeys(FOLLOWS, STANDARD_NORMAL))
         for name, of_mass in FOLLOWS.items():
             light[name] = scene[of_mass] + self.scatter[name] * light[name]
@@ -53,24 +53,28 @@ class LensLight:
 
 
 def lens_flux(scene: Scene) -> Tensor:
-    """Flux of all the lens light, (n,), in units as `total_light` has it for the Sersic profile; with a disc's."""
+    """Return the total flux of the lens light (n,), in the units of `total_light`.
+
+    A disc is included.
+    """
     bulge = total_light(scene["light_R_sersic"], scene["light_n"])
     return bulge * (1 + scene["disc_flux_ratio"]) if "disc_flux_ratio" in scene else bulge
 
 
 def total_light(R_sersic: Tensor, n_sersic: Tensor) -> Tensor:
-    """Flux of Sersic profiles whose surface brightness is one at R_sersic, whatever their ellipticity.
+    """Return the flux of Sersic profiles with a surface brightness of one at R_sersic.
 
-    2 pi n R^2 e^b b^(-2n) Gamma(2n) (e.g. Graham & Driver 2005, https://arxiv.org/abs/astro-ph/0503176, eq. 4).
+    The flux does not depend on the ellipticity: 2 pi n R^2 e^b b^(-2n) Gamma(2n) (e.g. Graham & Driver 2005,
+    https://arxiv.org/abs/astro-ph/0503176, eq. 4).
 
     Args:
         R_sersic: Half-light radius in arcsec.
         n_sersic: Index.
 
     Returns:
-        In units of that surface brightness times square arcsec.
+        Flux in units of that surface brightness times square arcsec.
     """
-    # In float64, so that draws do not depend on how a batch is summed up.
+    # float64, so that draws do not depend on the order of summation in a batch
     n, b = n_sersic.double(), sersic_b(n_sersic.double())
     total = 2 * math.pi * n * R_sersic.double() ** 2 * (b - 2 * n * b.log() + torch.lgamma(2 * n)).exp()
     return total.to(R_sersic.dtype)

@@ -1,4 +1,4 @@
-"""Which lenses there are: Einstein radii from a prior, or from velocity dispersions and redshifts."""
+"""Population of lenses: priors of theta_E, or of velocity dispersion and redshifts."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from lenskit.plugin import Distribution, KeyedGenerator, Scene, UsageError
 LENS = ("theta_E", "gamma", "e1", "e2", "center_x", "center_y", "gamma1", "gamma2")
 
 PHYSICAL = ("velocity_dispersion", "z_lens", "z_source")
-"""What theta_E follows from, where priors of these are given."""
+"""Parameters that determine theta_E, if their priors are given."""
 
 
 class LensPopulation:
-    """Draws the group `lens`: the parameters of `LENS` and, where they are given, of `PHYSICAL`.
+    """Draw of the group `lens`: the parameters of `LENS` and, if given, of `PHYSICAL`.
 
     Args:
-        priors: Of `names`, and of all of `PHYSICAL` or none. With them the Einstein radius is that of an isothermal
-            sphere, 4 pi (sigma / c)^2 D_ls / D_s, and its prior is not used.
-        cosmology: See `cosmology_named`; used for that only.
-        chosen: Whether the prior of the Einstein radius is a user's, and not a default that may be passed over.
-        names: Those of `LENS` that are drawn, with theta_E as the first.
+        priors: Priors of `names`, and of all of `PHYSICAL` or none. With `PHYSICAL` the Einstein radius is that of an
+            isothermal sphere, 4 pi (sigma / c)^2 D_ls / D_s, and its prior is not used.
+        cosmology: Cosmology for this radius, see `cosmology_named`.
+        chosen: Whether the user set the prior of the Einstein radius. A default may be ignored.
+        names: The parameters of `LENS` that are drawn, theta_E first.
 
     Raises:
-        UsageError: if `PHYSICAL` are given and a user's theta_E, too, or only some of them, or sources may lie before
+        UsageError: `PHYSICAL` are given together with a user's theta_E, or incompletely, or sources may be in front of
             lenses.
     """
 
@@ -53,7 +53,7 @@ class LensPopulation:
 
     @property
     def einstein_radii(self) -> tuple[float, float]:
-        """The smallest and the largest Einstein radius in arcsec."""
+        """Return the smallest and the largest Einstein radius in arcsec."""
         if not self.is_physical:
             return self._priors["theta_E"].bounds
         corners = torch.meshgrid(*(torch.tensor(self._priors[name].bounds) for name in PHYSICAL), indexing="ij")
@@ -61,7 +61,7 @@ class LensPopulation:
         return float(radii.min()), float(radii.max())
 
     def draw(self, rng: KeyedGenerator) -> Scene:
-        """Draws lenses."""
+        """Draw lenses."""
         lens = rng.samples(self._priors)
         if self.is_physical:
             lens["theta_E"] = self._cosmology.einstein_radius_sis(*(lens[name] for name in PHYSICAL))

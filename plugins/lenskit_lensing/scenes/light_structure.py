@@ -15,25 +15,25 @@ from lenskit_lensing.scenes.lens_light import total_light
 UNIT = Distribution.parse("uniform(0, 1)")
 
 ISOPHOTES = ("light_twist", "light_m3", "light_m4")
-"""Departures from ellipses; none of them is drawn if all are zero by their priors."""
+"""Deviations from ellipses. None is drawn if all priors are zero."""
 
 DISC = ("disc_flux_ratio", "disc_radius", "disc_thickness")
 
 
 @dataclass
 class LightStructure:
-    """Draws further entries of the group `lens_light`: a shape of its own, a disc, and isophotes that are no ellipses.
+    """Draw of an independent shape, a disc, and isophotes that are not elliptical.
 
-    Nothing is drawn for what is off. Entries:
+    These are further entries of the group `lens_light`. Options that are off are not drawn. Entries:
 
     - with a prior of `light_q`: `light_q`, `light_angle`, and new values of `light_e1`, `light_e2`;
-    - of isophotes, as `isophotal_sersic` takes them: those of `ISOPHOTES` and `light_m3_angle`;
-    - with discs: `disc_flux_ratio` (the disc's flux over the bulge's, 0 without a disc), `disc_q`, `disc_R_sersic` in
-      arcsec, `disc_e1`, `disc_e2`, and `disc_amplitude`, the surface brightness at that radius over the bulge's at its
-      own.
+    - for isophotes, as arguments of `isophotal_sersic`: those of `ISOPHOTES` and `light_m3_angle`;
+    - with discs: `disc_flux_ratio` (flux of the disc relative to the bulge, 0 without a disc), `disc_q`,
+      `disc_R_sersic` in arcsec, `disc_e1`, `disc_e2`, and `disc_amplitude`, the surface brightness at that radius
+      relative to that of the bulge at its own radius.
 
     Args:
-        priors: Of those of `ISOPHOTES` and `DISC`, and of `light_q` and `light_angle` if the light has its own shape.
+        priors: Priors of `ISOPHOTES` and `DISC`, and of `light_q` and `light_angle` for an independent shape.
         disc_fraction: Fraction of lens galaxies with a disc.
     """
 
@@ -42,7 +42,7 @@ class LightStructure:
 
     @property
     def own_shape(self) -> bool:
-        """Whether the light's ellipticity is drawn independently of that of the mass."""
+        """Whether the ellipticity of the light is independent of the mass."""
         return "light_q" in self.priors
 
     @property
@@ -51,16 +51,16 @@ class LightStructure:
         return any(map(self.has, ISOPHOTES))
 
     def has(self, name: str) -> bool:
-        """Whether a prior gives anything but zero."""
+        """Whether a prior gives values other than zero."""
         return self.priors[name].bounds != (0, 0)
 
     def draw(self, rng: KeyedGenerator, scene: Scene, light: Scene) -> Scene:
-        """Draws the structure of these lenses' light.
+        """Draw the structure of the light of these lenses.
 
         Args:
-            rng: The group's generator.
-            scene: With the mass's `e1`, `e2`.
-            light: With `light_R_sersic`, `light_n`, `light_e1`, `light_e2`.
+            rng: The generator of the group.
+            scene: Scene with `e1`, `e2` of the mass.
+            light: Entries `light_R_sersic`, `light_n`, `light_e1`, `light_e2`.
         """
         structure: Scene = {}
         e1, e2 = light["light_e1"], light["light_e2"]
@@ -77,10 +77,10 @@ class LightStructure:
         return structure
 
     def _disc(self, rng: KeyedGenerator, light: Scene, e1: Tensor, e2: Tensor) -> Scene:
-        """An exponential disc with the bulge's position angle, seen from a random direction.
+        """Draw an exponential disc with the position angle of the bulge and random inclination.
 
         An oblate spheroid of axis ratio t (its thickness) at an inclination i has the projected axis ratio
-        sqrt(cos^2 i + t^2 sin^2 i); for random directions cos i is uniform.
+        sqrt(cos^2 i + t^2 sin^2 i). For random directions cos i is uniform.
         """
         drawn = rng.samples(
             {name: self.priors[name] for name in DISC} | dict.fromkeys(("disc", "disc_cos_inclination"), UNIT)
@@ -106,6 +106,6 @@ class LightStructure:
 
 
 def ellipticity(q: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor]:
-    """Components e1, e2 for an axis ratio, and cosine and sine of twice the position angle."""
+    """Return e1, e2 from an axis ratio and cosine and sine of twice the position angle."""
     e = (1 - q) / (1 + q)
     return e * cos, e * sin

@@ -1,17 +1,17 @@
-"""Galaxies that look like lenses: rings, spirals, mergers and edge-on discs.
+"""Galaxies that resemble lenses: rings, spirals, mergers and edge-on discs.
 
-Finders of lenses take such galaxies for lenses, and how well they do depends on the non-lenses that they learn from
-(Canameras et al. 2020, https://arxiv.org/abs/2004.13048). Each look-alike is light around or beside the lens galaxy, in
-place of arcs. Sizes are in units of theta_E, and the flux is that of a magnified source, so that neither tells lenses
-from look-alikes.
+Lens finders confuse such galaxies with lenses, and their performance depends on the non-lenses in their training set
+(Canameras et al. 2020, https://arxiv.org/abs/2004.13048). A look-alike is light around or next to the lens galaxy, in
+place of arcs. Sizes are in units of theta_E, and the flux is that of a magnified source, so that neither separates
+lenses from look-alikes.
 
-- Ring: a smooth ring around an elliptical, as in Hoag's object (Schweizer et al. 1987, ApJ 320, 454).
-- Spiral: an exponential disc with logarithmic arms around a bulge, with usual pitch angles (Kennicutt 1981, AJ 86,
+- Ring: a smooth ring around an elliptical galaxy, as in Hoag's object (Schweizer et al. 1987, ApJ 320, 454).
+- Spiral: an exponential disc with logarithmic arms around a bulge, with typical pitch angles (Kennicutt 1981, AJ 86,
   1847).
 - Merger: one or two companions with a faint arc of tidal debris, either a tail, which bends around the main galaxy, or
   a bridge between both (Toomre & Toomre 1972, https://doi.org/10.1086/151823).
-- Edge-on disc: an exponential disc, a tenth to a quarter as thick as long; 1 / 7.3 is the mean of Kregel et al.
-  (2002, https://arxiv.org/abs/astro-ph/0204154).
+- Edge-on disc: an exponential disc with a thickness of a tenth to a quarter of its length; the mean of Kregel et al.
+  (2002, https://arxiv.org/abs/astro-ph/0204154) is 1 / 7.3.
 """
 
 from __future__ import annotations
@@ -62,27 +62,27 @@ PRIORS = {
         "triple": "uniform(0, 1)",
     }.items()
 }
-"""What is drawn of a look-alike, each under its name with `look_alike_` before it."""
+"""Priors of look-alikes. Each option has the prefix `look_alike_`."""
 
 MAX_WIDTH = 0.25
-"""Largest standard deviation of a ring or tidal arc across, in units of its radius: a wider one is a disc."""
+"""Largest standard deviation of the width of a ring or tidal arc, in units of its radius; a wider one is a disc."""
 
 TAIL_CONCENTRATION, TAIL_TURN = 4.0, 0.6
-"""Of a tail: an arc about one radian long, whose middle is so far in radians from the companion that it begins at."""
+"""Parameters of a tail: an arc of about one radian, and the angle in radians between its centre and its companion."""
 
 BRIDGE_CONCENTRATION = 1.5
-"""Of a bridge: half a circle through both galaxies."""
+"""Parameter of a bridge: half a circle through both galaxies."""
 
 
 @dataclass(frozen=True)
 class LookAlikes:
-    """Draws galaxies that look like lenses, for scenes that are none.
+    """Draw of galaxies that resemble lenses, for scenes without a lens.
 
     Args:
-        fractions: Of rings, spirals, mergers and edge-on discs among scenes that are not meant to be lenses.
+        fractions: Fractions of rings, spirals, mergers and edge-on discs among scenes that are not lens candidates.
 
     Raises:
-        UsageError: if they add up to more than one.
+        UsageError: The sum of the fractions exceeds one.
     """
 
     fractions: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
@@ -96,7 +96,7 @@ class LookAlikes:
         return any(self.fractions)
 
     def kind(self, u: Tensor) -> Tensor:
-        """Kinds, numbers in `KINDS` as int64 (n,), for uniform numbers (n,)."""
+        """Return kinds, indices of `KINDS` as int64 (n,), for uniform numbers (n,)."""
         kind, below = torch.zeros_like(u, dtype=torch.int64), 0.0
         for number, fraction in enumerate(self.fractions, 1):
             kind = torch.where((u >= below) & (u < below + fraction), number, kind)
@@ -104,18 +104,20 @@ class LookAlikes:
         return kind
 
     def draw(self, rng: KeyedGenerator, lens: Scene, source: Scene) -> Scene:
-        """Draws the light of these look-alikes, as entries of the group `source`; what is not there has a share of 0.
+        """Draw the light of look-alikes, as entries of the group `source`.
+
+        Components that are absent have a share of 0.
 
         Args:
-            rng: The group's generator.
-            lens: With `look_alike`, `theta_E`, `gamma`, `e1`, `e2`, `center_x`, `center_y`.
+            rng: The generator of the group.
+            lens: Entries `look_alike`, `theta_E`, `gamma`, `e1`, `e2`, `center_x`, `center_y`.
             source: The source that the scene would have, with `offset`, its distance behind the lens in units of
-                theta_E. Its look is that of the first companion, and `companion_...` that of the second.
+                theta_E. The first companion has its shape; the second has that of `companion_...`.
 
         Returns:
-            `look_alike_magnification`, the flux over that of the source, and what `look_alike_light` needs.
+            `look_alike_magnification`, the flux relative to that of the source, and the entries for `look_alike_light`.
         """
-        # In float64, so that draws do not depend on how a batch is summed up.
+        # float64, so that draws do not depend on the order of summation in a batch
         drawn = {
             name.removeprefix("look_alike_"): values.double()
             for name, values in rng.samples({f"look_alike_{name}": prior for name, prior in PRIORS.items()}).items()
@@ -136,7 +138,7 @@ class LookAlikes:
         }
 
     def _spiral(self, drawn: Scene, lens: Scene) -> Scene:
-        """A disc with arms around the mass's centre, and with its position angle."""
+        """Return a disc with arms, with the centre and position angle of the mass."""
         e1, e2 = _along(lens, drawn["spiral_q"])
         way = torch.where(drawn["side"] < 0.5, -1.0, 1.0)
         return {
@@ -150,9 +152,10 @@ class LookAlikes:
         }
 
     def _companions(self, drawn: Scene, lens: Scene, source: Scene, flux: Tensor) -> dict[str, Scene]:
-        """The galaxies beside the main one; the first entry is also an edge-on disc on it.
+        """Return the companion galaxies; the first entry also serves as edge-on disc.
 
-        A companion has the surface brightness of the source: its area grows with its flux, as that of an image does.
+        A companion has the surface brightness of the source: its area is proportional to its flux, like that of a
+        lensed image.
         """
         merger, disc = lens["look_alike"] == MERGER, lens["look_alike"] == EDGE_ON
         share = 1 - drawn["tail_share"]
@@ -188,7 +191,7 @@ class LookAlikes:
         return companions
 
     def _band(self, drawn: Scene, lens: Scene, source: Scene) -> Scene:
-        """A ring, or the tidal arc of a merger."""
+        """Return a ring, or the tidal arc of a merger."""
         is_ring = lens["look_alike"] == RING
         bridge = drawn["bridge"] < 0.5
         side = torch.where(drawn["side"] < 0.5, -1.0, 1.0)
@@ -218,14 +221,14 @@ class LookAlikes:
 
 
 def magnification(offset: Tensor, size: Tensor, gamma: Tensor) -> Tensor:
-    """Flux of the images of a source over its own, behind a round power law, near the optical axis.
+    """Return the magnification by a round power law near the optical axis.
 
-    A point at `offset` has two images, together magnified by 2 / ((gamma - 1) offset); 2 / offset is exact for an
-    isothermal sphere. An exponential disc right behind the lens is magnified as much as a point at 0.6 of the disc's
+    A point at `offset` has two images with a total magnification of 2 / ((gamma - 1) offset). 2 / offset is exact for
+    an isothermal sphere. An exponential disc centred behind the lens has the magnification of a point at 0.6 of its
     half-light radius.
 
     Args:
-        offset: (n,) distance of the source from the point behind the lens's centre, in units of theta_E.
+        offset: (n,) distance of the source from the point behind the centre of the lens, in units of theta_E.
         size: (n,) half-light radius of the source in units of theta_E.
         gamma: (n,) slope of the mass density, above 1.
     """
@@ -233,12 +236,12 @@ def magnification(offset: Tensor, size: Tensor, gamma: Tensor) -> Tensor:
 
 
 def look_alike_light(scene: Scene, renderer: TorchRenderer) -> Tensor:
-    """The surface brightness of look-alikes before the PSF, (n, pixels, pixels) per square arcsec, of a flux of one.
+    """Return the surface brightness of look-alikes before the PSF, with a flux of one.
 
-    It is 0 in scenes without one.
+    The shape is (n, pixels, pixels), the unit is per square arcsec. It is 0 in scenes without a look-alike.
 
     Args:
-        scene: With the entries of `LookAlikes.draw`, and `look_alike`, `center_x`, `center_y`.
+        scene: Scene with the entries of `LookAlikes.draw`, and `look_alike`, `center_x`, `center_y`.
         renderer: Averages light over pixels.
     """
     of = {name.removeprefix("look_alike_"): v for name, v in scene.items() if name.startswith("look_alike_")}
@@ -247,7 +250,7 @@ def look_alike_light(scene: Scene, renderer: TorchRenderer) -> Tensor:
     profiles: dict[str, Callable[..., Tensor]] = {"band": ring, "first": galaxy, "second": galaxy, "spiral": spiral}
     total = of["magnification"].new_zeros(len(scene["look_alike"]), renderer.pixels, renderer.pixels)
     for part, profile in profiles.items():
-        # On a CPU only those that are there; a GPU would have to wait for the host to know which these are.
+        # A CPU renders existing look-alikes only; on a GPU the selection would synchronise with the host.
         rows = (share[part] > 0).nonzero().squeeze(1) if total.device.type == "cpu" else slice(None)
         some = {
             name.removeprefix(f"{part}_"): values[rows]
@@ -261,11 +264,11 @@ def look_alike_light(scene: Scene, renderer: TorchRenderer) -> Tensor:
 
 
 def galaxy(x: Tensor, y: Tensor, *, R_sersic: Tensor, n: Tensor, **place: Tensor) -> Tensor:
-    """A Sersic profile with a flux of one, see `sersic`: (n, height, width)."""
+    """Return Sersic profiles with a flux of one (n, height, width), see `sersic`."""
     return sersic(x, y, R_sersic=R_sersic, n_sersic=n, **place) / total_light(R_sersic, n)[:, None, None]
 
 
 def _along(lens: Scene, q: Tensor) -> tuple[Tensor, Tensor]:
-    """Ellipticity of an axis ratio with the position angle of the mass."""
+    """Return the ellipticity of an axis ratio with the position angle of the mass."""
     angle = torch.atan2(lens["e2"], lens["e1"])
     return ellipticity(q, angle.cos(), angle.sin())

@@ -1,4 +1,4 @@
-"""Lenses whose light is a real galaxy's: the mass follows the light that is seen in a cutout."""
+"""Lenses with the light of real galaxies: the mass follows the light of a cutout."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ FLATTEST = 0.6
 
 @dataclass
 class RealLight:
-    """Draws which galaxy a lens is, the shape of its mass, and the galaxy that each rendering shows.
+    """Draw of the galaxy of a lens, the shape of its mass, and the galaxy of each rendering.
 
-    A lens is one of the galaxies, turned by quarters and mirrored at random, which leaves pixels as they are. A
-    rendering that has not drawn its lens itself, but shares it with another one, shows another galaxy of that axis
-    ratio instead: mirrored at random, turned to the first one's position angle and shifted to its centre.
+    A lens is one of the galaxies, rotated by a multiple of 90 degrees and mirrored at random, which preserves pixel
+    values. A rendering that shares its lens with another rendering shows another galaxy of similar axis ratio. This
+    galaxy is mirrored at random, rotated to the position angle of the first galaxy and shifted to its centre.
 
     Args:
         cutouts: The galaxies.
         pixels: Height and width of the image.
-        pixel_scale: In arcsec.
-        center_scatter: Standard deviation in arcsec of the mass's centre from the light's, along x and y.
-        ellipticity_scatter: Standard deviation of the mass's |e| from the light's.
-        angle_scatter: Standard deviation of the mass's position angle from the light's in degrees.
+        pixel_scale: Pixel size in arcsec.
+        center_scatter: Standard deviation in arcsec of the difference of the centres of mass and light, along x and y.
+        ellipticity_scatter: Standard deviation of the difference of |e| of mass and light.
+        angle_scatter: Standard deviation in degrees of the difference of the position angles of mass and light.
     """
 
     cutouts: Cutouts
@@ -44,11 +44,12 @@ class RealLight:
     angle_scatter: float
 
     def draw_lens(self, rng: KeyedGenerator) -> Scene:
-        """Draws the entries `e1`, `e2`, `center_x` and `center_y` of the mass, and which galaxy it is:
+        """Draw `e1`, `e2`, `center_x` and `center_y` of the mass, and its galaxy.
 
-        `first_galaxy`, `first_quarters` and `first_mirrored`, and as `lens_view` the rendering that draws it.
+        The galaxy is given by `first_galaxy`, `first_quarters` and `first_mirrored`. `lens_view` is the rendering that
+        draws it.
         """
-        # In float64, so that draws do not depend on how a batch is computed, and then rounded.
+        # float64, then rounded, so that draws do not depend on the order of computation in a batch
         exact = KeyedGenerator(rng.seed, rng.split, rng.group, rng.index, rng.view, torch.float64, rng.rendering)
         off = exact.samples(dict.fromkeys(("e_off", "angle_off", "x_off", "y_off"), NORMAL))
         galaxy = rng.integers("galaxy", len(self.cutouts))
@@ -74,10 +75,10 @@ class RealLight:
         }
 
     def draw_light(self, rng: KeyedGenerator, scene: Scene) -> Scene:
-        """Draws `lens_galaxy` and its axis ratio `light_q`, and how it lies in the image:
+        """Draw `lens_galaxy`, its axis ratio `light_q`, and its orientation in the image.
 
-        mirrored (`light_mirrored`), turned by `light_quarters` and further by `light_turn` in radians, and then shifted
-        by `light_dx` and `light_dy` in pixels.
+        The galaxy is mirrored (`light_mirrored`), rotated by `light_quarters` and then by `light_turn` in radians, and
+        shifted by `light_dx` and `light_dy` in pixels.
         """
         exact = KeyedGenerator(rng.seed, rng.split, rng.group, rng.index, rng.view, torch.float64, rng.rendering)
         drawn = exact.samples(dict.fromkeys(("other", "half", "mirror"), UNIT))
@@ -106,7 +107,7 @@ class RealLight:
         }
 
     def image(self, scene: Scene) -> Tensor:
-        """The cutouts (n, pixels, pixels) as they lie in the images, over their largest values."""
+        """Return oriented cutouts (n, pixels, pixels), divided by their largest values."""
         images = self.cutouts.images[scene["lens_galaxy"]].to(scene["light_q"].dtype)
         images = orient_images(images[:, None], scene["light_quarters"], scene["light_mirrored"])[:, 0]
         angle, x, y = (scene[name] for name in ("light_turn", "light_dx", "light_dy"))
@@ -118,11 +119,14 @@ class RealLight:
                 result = result.clone()
                 result[rows] = turned(images[rows], angle[rows], x[rows], y[rows], self.pixels)
             return result
-        # Elsewhere it would take longer to learn which are turned than to turn all.
+        # On other devices the selection would take longer than the rotation of all images.
         return torch.where(is_moved[:, None, None], turned(images, angle, x, y, self.pixels), result)
 
     def _oriented(self, galaxy: Tensor, quarters: Tensor, mirrored: Tensor) -> tuple[Tensor, Tensor]:
-        """Position angles (n,) in radians and centres (n, 2) in pixels of galaxies, mirrored and turned by quarters."""
+        """Return angles and centres of galaxies after mirroring and rotation by quarters.
+
+        The position angles (n,) are in radians, and the centres (n, 2) in pixels.
+        """
         e1, e2 = self.cutouts.ellipticity[galaxy].unbind(1)
         x, y = self.cutouts.center[galaxy].unbind(1)
         angle = torch.atan2(torch.where(mirrored, -e2, e2), e1) / 2 + math.pi / 2 * quarters
