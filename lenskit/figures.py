@@ -1,4 +1,4 @@
-"""The figures of a run, `metrics.jsonl`: a line of numbers every few batches."""
+"""Reader of the metrics of a run, `metrics.jsonl`: a line of numbers every few batches."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from lenskit.errors import LenskitError
 from lenskit.records import Record, parse_json
 
 LARGEST = 2**28
-"""Bytes of a file that is read: a million lines."""
+"""Largest size of a file in bytes: about a million lines."""
 
 Lines = list[dict[str, Any]]
-"""A dictionary of numbers for each line, one of which is `batches`."""
+"""A dictionary of numbers for each line. It always has the key `batches`."""
 
 
 class Line(Record):
-    """A line: how many batches were done, and numbers, which need not be finite."""
+    """Line of the file: the number of batches so far, and metrics, which need not be finite."""
 
     model_config = ConfigDict(strict=True, extra="allow", allow_inf_nan=True)
 
@@ -31,12 +31,12 @@ class Line(Record):
 
 @dataclass
 class Figures:
-    """Contents of a file of figures.
+    """Content of a metrics file.
 
     Attributes:
-        lines: Its sound lines.
-        faults: What is wrong with others, each with the line's number. The last one may be being written, and is no
-            fault if it is cut short.
+        lines: The valid lines.
+        faults: A message for each invalid line, with its line number. An incomplete last line is not a fault, because
+            it may be being written.
     """
 
     lines: Lines = field(default_factory=list)
@@ -44,10 +44,10 @@ class Figures:
 
 
 def read_figures(path: Path) -> Figures:
-    """Reads the lines that can be read; none if there is no file.
+    """Read a metrics file. A missing file gives no lines.
 
     Raises:
-        LenskitError: if it is no file that can be read, or is too large.
+        LenskitError: The file cannot be read, or is too large.
     """
     figures = Figures()
     try:
@@ -58,14 +58,14 @@ def read_figures(path: Path) -> Figures:
     except OSError as error:
         raise LenskitError(f"{path} cannot be read: {error.strerror}") from None
     if len(content) > LARGEST:
-        raise LenskitError(f"{path} is larger than {LARGEST >> 20} MiB, more than such a file may have")
+        raise LenskitError(f"{path} is larger than {LARGEST >> 20} MiB, the limit for a metrics file")
     *whole, last = content.split(b"\n")
     for number, text in enumerate(whole, 1):
         try:
-            figures.lines.append(parse_json(text, f"line {number} holds no figures: it", Line))
+            figures.lines.append(parse_json(text, f"line {number} holds no metrics: it", Line))
         except LenskitError as error:
             figures.faults.append(str(error))
     if last:
-        with suppress(LenskitError):  # it is being written, or was cut short
+        with suppress(LenskitError):  # the line is being written, or the command was killed
             figures.lines.append(parse_json(last, "the last line", Line))
     return figures

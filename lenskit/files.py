@@ -1,4 +1,4 @@
-"""Files that are whole whenever they are there."""
+"""Atomic writing of files: a file is either complete or absent."""
 
 from __future__ import annotations
 
@@ -11,23 +11,26 @@ from pathlib import Path
 from typing import IO
 
 PART = re.compile(r"(?P<name>.+)\.[0-9a-f]{8}\.part")
-"""The name of a file that is being written, or was when its command was killed."""
+"""Form of the name of a partial file, `NAME.1a2b3c4d.part`: it is being written, or its command was killed."""
 
 
 def is_part(name: str) -> str | None:
-    """The name of the file that a part is of, if it is one."""
+    """Return the name of the final file of a partial file, or None for any other file."""
     match = PART.fullmatch(name)
     return match["name"] if match else None
 
 
 def part_of(path: Path) -> Path:
-    """A free name beside a file, for its new content. What killed commands left there of the same file is removed."""
+    """Return the path of a new partial file, in the folder of the final file.
+
+    Partial files that killed commands left of the same file are removed.
+    """
     sweep_parts(path)
     return path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")
 
 
 def sweep_parts(path: Path) -> None:
-    """Removes what killed commands left beside a file that they were writing."""
+    """Remove the partial files that killed commands left of a file."""
     for entry in os.scandir(path.parent):
         if is_part(entry.name) == path.name:
             Path(entry.path).unlink(missing_ok=True)
@@ -35,10 +38,10 @@ def sweep_parts(path: Path) -> None:
 
 @contextmanager
 def naming(path: Path) -> Iterator[None]:
-    """Has whatever cannot be written here name a file.
+    """Add a file's path to an `OSError` raised in the context that names no file.
 
     Raises:
-        OSError: with the file's name, in place of one without.
+        OSError: The error with the path. An error that names a file is not changed.
     """
     try:
         yield
@@ -49,14 +52,17 @@ def naming(path: Path) -> Iterator[None]:
 
 
 def write_atomically(path: Path, content: str | bytes | memoryview | Callable[[IO[bytes]], object]) -> None:
-    """Writes a file so that whoever reads it finds the old content or the new, whatever happens in between.
+    """Write a file atomically.
+
+    A reader finds either the old content or the new content, even if the process is killed. The content is written
+    to a partial file, which then replaces the file.
 
     Args:
         path: The file.
         content: Its text or bytes, or a function that writes it to an open binary file.
 
     Raises:
-        OSError: naming the file, if it cannot be written.
+        OSError: The file cannot be written. The error names the file.
     """
     temporary = part_of(path)
     try:
@@ -64,7 +70,7 @@ def write_atomically(path: Path, content: str | bytes | memoryview | Callable[[I
             if callable(content):
                 content(file)
             else:
-                # The name of a file need not be valid text.
+                # A text may contain the name of a file, which need not be valid UTF-8.
                 file.write(content.encode(errors="backslashreplace") if isinstance(content, str) else content)
             file.flush()
             os.fsync(file.fileno())

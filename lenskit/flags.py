@@ -1,4 +1,7 @@
-"""Options of a run with their own flag of `lenskit train` and argument of `lenskit.train`."""
+"""Options of a run that have their own flag in `lenskit train`.
+
+Each of them is also an argument of `lenskit.train`.
+"""
 
 from __future__ import annotations
 
@@ -9,12 +12,12 @@ from lenskit.component import in_words
 
 @dataclass(frozen=True)
 class Choice:
-    """Option with its own flag.
+    """Option of a run with its own flag.
 
     Attributes:
         section: Its section of the configuration.
         option: Its name there.
-        kind: `str`, `int`, `float` or `bool`; `tuple` for several texts.
+        kind: Type of the value: `str`, `int`, `float` or `bool`; `tuple` for several texts.
         text: Help text.
     """
 

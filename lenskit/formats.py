@@ -30,7 +30,7 @@ def find_format(base: type[F], name: str) -> type[F]:
     """Return the format of a name.
 
     Raises:
-        UsageError: The name is unknown, or the format is for something else than the base.
+        UsageError: The name is unknown, or the format is not a subclass of the base.
         LenskitError: The format cannot be loaded.
     """
     component = _load(registry().find("format", name))
@@ -40,7 +40,12 @@ def find_format(base: type[F], name: str) -> type[F]:
 
 
 def meant_by(base: type[F], path: Path, ending: str) -> str:
-    """Return the name of the format that the ending of a path means.
+    """Return the name of the format that the ending of a path selects.
+
+    Args:
+        base: Base class of the format.
+        path: The path, for messages.
+        ending: Its ending, such as `.h5`.
 
     Raises:
         UsageError: No format has that ending, or several have it.

@@ -24,10 +24,10 @@ BASES = {
     "evaluation": ("lenskit.kinds.evaluation", "Evaluation"),
     "format": ("lenskit.kinds.format", "FileFormat"),
 }
-"""Module and name of the base class of each kind. The module is imported only when a component is loaded."""
+"""Module and name of the base class of each kind. A module is imported only when a component is loaded."""
 
 OFFERED = {"FileFormat": "Format, ImageFormat or FeatureFormat"}
-"""Names of a base class in `lenskit.plugin`, where they differ."""
+"""Names of a base class in `lenskit.plugin`, if they differ."""
 
 SLOW = 0.2
 """Seconds after which loading a plugin counts as slow."""
@@ -38,23 +38,23 @@ class Refusal:
     """Component or hook of a plugin that is left out.
 
     Attributes:
-        what: Its kind and name, such as `method 'mine'` or `hook lenskit_methods`.
+        label: Its kind and name, such as `method 'mine'` or `hook lenskit_methods`.
         why: The reason.
         kind: Kind, if it is a component.
         name: Name, if it is a component.
     """
 
-    what: str
+    label: str
     why: str
     kind: str = ""
     name: str = ""
 
     def __str__(self) -> str:
-        return f"{self.what} is left out: {self.why}"
+        return f"{self.label} is left out: {self.why}"
 
     def of(self, plugin: Plugin) -> str:
         """Return the message with the plugin's distribution and version."""
-        return f"{self.what} of {plugin.distribution} {plugin.version} is left out: {self.why}"
+        return f"{self.label} of {plugin.distribution} {plugin.version} is left out: {self.why}"
 
 
 @dataclass
@@ -86,7 +86,9 @@ class Plugin:
         """Lines for the author of the plugin."""
         lines = [str(refusal) for refusal in self.refused]
         if self.seconds > SLOW:
-            lines.append(f"took {self.seconds:.2g} s to load: hooks and packages' __init__ import nothing heavy")
+            lines.append(
+                f"took {self.seconds:.2g} s to load: import no heavy packages in hooks or in a package's __init__"
+            )
         if self.printed.strip():
             lines.append(f"printed while it was loaded: {shortened(' '.join(self.printed.split()), MESSAGE)}")
         return lines
@@ -97,7 +99,10 @@ class Record:
     """Component together with its kind and its plugin.
 
     Attributes:
-        is_meant: Whether its name alone means it. Otherwise the distribution has to be given, too.
+        kind: Its kind, such as `method`.
+        component: The component.
+        plugin: Its plugin.
+        is_meant: Whether its name alone selects it. Otherwise the user has to give the distribution, too.
     """
 
     kind: str
@@ -131,7 +136,7 @@ class Record:
 
     @property
     def title(self) -> str:
-        """Name to type, with the argument after the colon if there is one: `timm:MODEL`."""
+        """Name to type, with the argument if there is one: `timm:MODEL`."""
         argument = self.component.argument
         return f"{self.typed}:{argument.upper()}" if argument else self.typed
 
@@ -143,11 +148,12 @@ class Record:
     def load(self) -> Any:
         """Load the component.
 
-        A class or a command is imported. The TOML text of a recipe or an instrument is read. The folder of an encoder is
-        returned, and downloaded first if necessary.
+        Returns:
+            The class or the command; the TOML text of a recipe or an instrument; the folder of an encoder, which is
+            downloaded first if necessary.
 
         Raises:
-            LenskitError: if the class was written for another interface, or cannot be loaded.
+            LenskitError: The class was written for another interface, or the component cannot be loaded.
         """
         where = self.origin
         if self.kind == "encoder":
@@ -186,10 +192,10 @@ class Record:
         """Return the folder of an encoder.
 
         Args:
-            names: Files to download, if the encoder has to be downloaded; none means all.
+            names: Files to download if they are not on disk; all files by default.
 
         Raises:
-            LenskitError: if the files are missing and cannot be downloaded.
+            LenskitError: The files are missing and cannot be downloaded.
         """
         from lenskit.download import folder_of  # imports http and ssl, which `lenskit list` does not need
 

@@ -1,4 +1,7 @@
-"""Features of the whole batch, for losses that compare lenses, where several processes share it."""
+"""Features of the entire batch, collected from all processes.
+
+Losses that compare lenses need them.
+"""
 
 from __future__ import annotations
 
@@ -8,13 +11,19 @@ from torch import Tensor
 
 
 def gather(rows: Tensor) -> Tensor:
-    """Return the rows of all processes with gradients: (n, d) of each as (processes x n, d), in the order of the batch.
+    """Return the rows of all processes, with gradients.
 
-    Lens i of a batch belongs to process i mod (number of processes), and all have equally many.
+    Lens i of a batch belongs to process i mod (number of processes). All processes have the same number of lenses.
 
-    The gradient that comes back is the sum of those of all processes' losses. Lightning and torch then take the mean
-    of the processes' gradients, so that a loss that every process computes of the whole batch, or the mean of one
-    that each computes of its own lenses, has the gradient it would have in a single process.
+    The gradient of `rows` is the sum of the gradients of the losses of all processes. Lightning and torch then take the
+    mean of the gradients over the processes. So the gradient equals the gradient of a single process in two cases:
+    every process computes the loss of the entire batch, or each computes the mean loss of its own lenses.
+
+    Args:
+        rows: Rows of this process, (n, d).
+
+    Returns:
+        (processes x n, d), in the order of the batch.
     """
     if dist.world_size() == 1:
         return rows
@@ -22,5 +31,5 @@ def gather(rows: Tensor) -> Tensor:
 
 
 def places(n: int, device: torch.device) -> Tensor:
-    """Return the places of this process's n rows among those gathered: (n,) int64."""
+    """Return the indices of this process's n rows in the gathered rows: (n,) int64."""
     return torch.arange(n, device=device) * dist.world_size() + dist.rank()

@@ -1,13 +1,15 @@
-"""Random numbers that belong to an address.
+"""Random numbers that depend only on the address of an image.
 
-Every number is a pure function of the address of an image `(seed, split, index, view)`, the parameter group and the
-parameter's name: counter-based generators have no state that could depend on batches, workers or ranks. Scalars come
-from Philox4x32-10 (Salmon et al. 2011, https://doi.org/10.1145/2063384.2063405, the generator of cuRAND and numpy);
-pixel noise comes from two rounds of a 32-bit integer hash (https://github.com/skeeto/hash-prospector, "lowbias32")
-with Box-Muller, which is several times cheaper.
+Every number is a pure function of the address `(seed, split, index, view)`, the parameter group and the name of the
+parameter. Counter-based generators have no state that could depend on batches, workers or ranks. There are two:
 
-Integer arithmetic is the same on every device. What is computed from it in floating point is done in float64 and then
-rounded, so that draws agree to the last bit on one kind of device, and but for rounding on different ones.
+- Parameters come from Philox4x32-10 (Salmon et al. 2011, https://doi.org/10.1145/2063384.2063405), which cuRAND and
+  numpy use, too.
+- Pixel noise comes from two rounds of a 32-bit integer hash ("lowbias32" of
+  https://github.com/skeeto/hash-prospector) and the Box-Muller transform, which is several times cheaper.
+
+Integer arithmetic gives the same result on every device. Parameters are computed from the integers in float64, and then
+rounded. So draws agree bit by bit on devices of one kind, and up to rounding on different kinds.
 """
 
 from __future__ import annotations
@@ -29,19 +31,19 @@ _WEYL = (0x9E3779B9, 0xBB67AE85)
 
 
 def philox(counter: Sequence[Tensor], key: Sequence[Tensor]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Philox4x32-10: four independent 32-bit words for each counter and key.
+    """Return four independent 32-bit words for each counter and key: Philox4x32-10.
 
     Args:
-        counter: four int64 tensors of values below 2^32.
-        key: two such tensors; all six broadcast with each other.
+        counter: Four int64 tensors of values below 2^32.
+        key: Two int64 tensors of values below 2^32. All six tensors broadcast with each other.
 
     Returns:
-        Four int64 tensors of the common shape, values below 2^32.
+        Four int64 tensors of the common shape, with values below 2^32.
     """
     a, b, c, d = counter
     k0, k1 = key
     for _ in range(10):
-        # int64 products wrap modulo 2^64, which leaves their bits right; the shift's sign bits are masked away.
+        # int64 products wrap modulo 2^64, so their bits are right. The mask removes the sign bits of the shift.
         p0, p1 = a * _MULTIPLIERS[0], c * _MULTIPLIERS[1]
         a, b, c, d = (
             ((p1 >> 32) & _MASK) ^ b ^ k0,
@@ -54,22 +56,22 @@ def philox(counter: Sequence[Tensor], key: Sequence[Tensor]) -> tuple[Tensor, Te
 
 
 class KeyedGenerator:
-    """The random numbers of one parameter group for a batch of addresses.
+    """Random numbers of one parameter group for a batch of n addresses.
 
-    Each method takes the *name* of what is drawn: another name is another, independent stream, so a change to one
-    parameter leaves all others as they were. Names are drawn once a group; drawing one again gives the same numbers.
+    Each method takes the name of the parameter to draw. Different names give independent streams, so a change to one
+    parameter does not change the others. Draw each name once per group: a second draw gives the same numbers.
 
     Args:
-        seed: Seed of the run, any integer.
-        split: Part of the data, such as `train`: other splits are other lenses.
+        seed: Random seed of the run, any integer.
+        split: Part of the data, such as `train`. Different splits have different lenses.
         group: Parameter group.
         index: (n,) int64, number of each lens.
-        view: (n,) int64, number of the rendering; 0 throughout for a group that the renderings share.
-        dtype: Type of what is returned.
-        rendering: (n,) int64, number of the rendering even so, for pixel noise: two exposures have the same level of
-            noise, never the same noise. `view` if not given.
-        given: By name, (n,) float64: what stands in for draws of that name, of whatever shape; NaN where it is drawn.
-            Pixel noise, and parts, are always drawn.
+        view: (n,) int64, number of the rendering; 0 everywhere for a group that the renderings share.
+        dtype: Floating-point type of the numbers.
+        rendering: (n,) int64, number of the rendering for pixel noise, also for a group that the renderings share: two
+            exposures may have the same noise level, but never the same noise. `view` if omitted.
+        given: Fixed values by name, (n,) float64. They replace the draws of that name, of any shape; NaN means that
+            the number is drawn. Pixel noise and parts are always drawn.
     """
 
     def __init__(
@@ -95,44 +97,58 @@ class KeyedGenerator:
         return len(self.index)
 
     def part(self, name: str) -> KeyedGenerator:
-        """The numbers of a part of this group, independent of the group's own, whatever they are called."""
+        """Return the generator of a part of this group.
+
+        Its numbers are independent of the numbers of the group, even for equal names.
+        """
         group = f"{self.group}\0{name}"
         return KeyedGenerator(self.seed, self.split, group, self.index, self.view, self.dtype, self.rendering)
 
     def of(self, rows: Tensor) -> KeyedGenerator:
-        """The numbers of some of the addresses, (m,) int64, or bool (n,)."""
+        """Return the generator of some of the addresses.
+
+        Args:
+            rows: Indices of addresses, (m,) int64, or a mask, (n,) bool.
+        """
         given = None if self.given is None else {name: values[rows] for name, values in self.given.items()}
         index, view, rendering = (numbers[rows] for numbers in (self.index, self.view, self.rendering))
         return KeyedGenerator(self.seed, self.split, self.group, index, view, self.dtype, rendering, given)
 
     def sample(self, name: str, distribution: Distribution, *shape: int) -> Tensor:
-        """Draws from a distribution: (n, *shape)."""
+        """Draw from a distribution: (n, *shape)."""
         return self._or_given(name, distribution.quantile(self._uniform64(name, shape))).to(self.dtype)
 
     def samples(self, priors: Mapping[str, Distribution]) -> dict[str, Tensor]:
-        """Draws one number a prior, (n,) each: the same as `sample` gives one by one, in one go."""
+        """Draw one number from each prior, (n,) each.
+
+        The numbers equal those of one `sample` per prior, but are computed together.
+        """
         a, b, _, _ = self._words(list(priors), 1)
         u = _to_uniform(a, b).squeeze(2)
         drawn = {name: prior.quantile(u[:, i]) for i, (name, prior) in enumerate(priors.items())}
         return {name: self._or_given(name, values).to(self.dtype) for name, values in drawn.items()}
 
     def uniform(self, name: str, *shape: int) -> Tensor:
-        """Uniform numbers strictly between 0 and 1 before rounding to the type: (n, *shape)."""
+        """Draw uniform numbers: (n, *shape).
+
+        They lie strictly between 0 and 1 before they are rounded to `dtype`.
+        """
         return self._or_given(name, self._uniform64(name, shape)).to(self.dtype)
 
     def normal(self, name: str, *shape: int) -> Tensor:
-        """Standard normal numbers: (n, *shape)."""
+        """Draw standard normal numbers: (n, *shape)."""
         return self._or_given(name, torch.special.ndtri(self._uniform64(name, shape))).to(self.dtype)
 
     def integers(self, name: str, high: int, *shape: int) -> Tensor:
-        """Integers from 0 to `high` - 1, as int64: (n, *shape)."""
+        """Draw integers from 0 to `high` - 1: (n, *shape), int64."""
         return self._or_given(name, (self._uniform64(name, shape) * high).long().clamp_(max=high - 1))
 
     def noise(self, name: str, *shape: int) -> Tensor:
-        """Standard normal noise for many pixels, cheaply: (n, *shape). Renderings that share the group share no noise.
+        """Draw standard normal noise for many pixels: (n, *shape).
 
-        Good to 24 bits in the core and out to 5.7 sigma, independent from pixel to pixel and from address to address
-        (tested); for parameters use `normal`.
+        This is cheaper than `normal`, which parameters need. Renderings have different noise even if they share the
+        group. The noise is accurate to 24 bits in the core of the distribution, and reaches 5.7 sigma. Tests check that
+        pixels and addresses are independent.
         """
         pixels = math.prod(shape)
         half = (pixels + 1) // 2
@@ -150,7 +166,7 @@ class KeyedGenerator:
         return both.reshape(self.n, *shape).to(self.dtype)
 
     def _or_given(self, name: str, drawn: Tensor) -> Tensor:
-        """What is drawn under a name, (n, ...), or what is given instead."""
+        """Replace the draws of a name, (n, ...), by its given values unless they are NaN."""
         values = None if self.given is None else self.given.get(name)
         if values is None:
             return drawn
@@ -158,7 +174,7 @@ class KeyedGenerator:
         return torch.where(values.isnan(), drawn, values.nan_to_num().to(drawn.dtype))
 
     def _uniform64(self, name: str, shape: Sequence[int]) -> Tensor:
-        """float64 uniforms of 52 bits, strictly inside (0, 1): (n, *shape)."""
+        """Draw uniform float64 numbers of 52 bits, strictly between 0 and 1: (n, *shape)."""
         count = math.prod(shape)
         a, b, c, d = (word[:, 0] for word in self._words([name], (count + 1) // 2))
         pairs = torch.stack([_to_uniform(a, b), _to_uniform(c, d)], dim=-1)
@@ -167,7 +183,10 @@ class KeyedGenerator:
     def _words(
         self, names: Sequence[str], blocks: int, view: Tensor | None = None
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Four 32-bit words for each address, name and block: (n, names, blocks) each."""
+        """Return four 32-bit words for each address, name and block.
+
+        Each of the four tensors is (n, names, blocks).
+        """
         keys = _keys(self.seed, self.split, self.group, tuple(names), self.device)
         index, view = self.index[:, None, None], (self.view if view is None else view)[:, None, None]
         block = torch.arange(blocks, dtype=torch.int64, device=self.device)
@@ -176,20 +195,26 @@ class KeyedGenerator:
 
 @lru_cache(maxsize=1024)
 def _keys(seed: int, split: str, group: str, names: tuple[str, ...], device: torch.device) -> Tensor:
-    """Two 32-bit words for each name: (names, 2). Kept on the device, because copying there waits for it."""
-    # Parted by a character that no name holds: `a/b` of group `c` is another stream than `b` of group `c/a`.
+    """Return two 32-bit words for each name: (names, 2).
+
+    They are cached on the device, because each copy to it would wait for the device.
+    """
+    # No name contains the separator, so name `a/b` of group `c` and name `b` of group `c/a` have different streams.
     texts = ("\0".join((str(seed), split, group, name)) for name in names)
     digests = b"".join(hashlib.blake2b(text.encode(), digest_size=8).digest() for text in texts)
     return torch.from_numpy(np.frombuffer(digests, dtype="<u4").astype(np.int64)).to(device)
 
 
 def _to_uniform(high: Tensor, low: Tensor) -> Tensor:
-    """52 bits of two words as a float64 strictly inside (0, 1)."""
+    """Convert 52 bits of two words to a float64 strictly between 0 and 1."""
     return ((high << 20) | (low >> 12)).to(torch.float64).add_(0.5).mul_(2.0**-52)
 
 
 def _hash32(x: Tensor) -> Tensor:
-    """lowbias32 on a fresh int32 tensor, in place: products wrap, and masks make the shifts logical."""
+    """Apply the hash lowbias32 to an int32 tensor, in place.
+
+    The caller must not need the old values. int32 products wrap, and the masks turn the shifts into logical ones.
+    """
     x ^= (x >> 16).bitwise_and_(0xFFFF)
     x *= 0x7FEB352D
     x ^= (x >> 15).bitwise_and_(0x1FFFF)

@@ -1,4 +1,4 @@
-"""Writes HDF5 files so that a full disk is an error and no crash."""
+"""Writing of HDF5 files, with an error instead of a crash if the disk is full."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ Check = Callable[[], None]
 
 @contextmanager
 def new_hdf5(path: Path) -> Iterator[tuple[Any, Check]]:
-    """Makes an HDF5 file.
+    """Create an HDF5 file.
 
-    The HDF5 library crashes if it cannot write what it holds when it closes a file. So it is told that all was
-    written, and the fault is raised by us: at the end, or when the function that comes with the file is called.
+    The HDF5 library crashes if it closes a file and cannot write its buffers. So a write error is hidden from the
+    library. It is raised at the end of the context, or by the function that is returned with the file.
 
     Args:
-        path: The file. What is there is replaced.
+        path: The file. An existing file is overwritten.
 
     Yields:
-        The `h5py.File`, and a function that raises if something could not be written.
+        The `h5py.File`, and a function that raises the first write error, if there was one.
 
     Raises:
-        OSError: if it cannot be written.
+        OSError: The file cannot be written.
     """
     import h5py
 
@@ -35,14 +35,14 @@ def new_hdf5(path: Path) -> Iterator[tuple[Any, Check]]:
             with h5py.File(disk, "w", track_order=True) as file:
                 yield file, disk.check
         finally:
-            disk.check()  # whatever else went wrong came of that
+            disk.check()  # replaces any other error, because the write error caused it
         os.fsync(disk.fileno())
 
 
 class _Disk(FileIO):
-    """A file that remembers its first fault, and pretends from there on that all goes well.
+    """File that records its first write error, and reports success from then on.
 
-    HDF5 may read again what it wrote. So what the disk did not take is held in memory.
+    HDF5 may read back its own data. So data that the disk did not take are kept in memory.
     """
 
     def __init__(self, path: Path) -> None:
@@ -51,7 +51,11 @@ class _Disk(FileIO):
         self._held: list[tuple[int, bytes]] = []
 
     def check(self) -> None:
-        """Raises the fault, if there was one."""
+        """Check that there was no write error.
+
+        Raises:
+            OSError: The first write error.
+        """
         if self._fault:
             raise OSError(self._fault.errno, self._fault.strerror) from self._fault
 
@@ -60,7 +64,7 @@ class _Disk(FileIO):
         size = len(left)
         while len(left) and not self._fault:
             try:
-                left = left[super().write(left) :]  # a full disk takes the first part
+                left = left[super().write(left) :]  # a full disk may take only the first part
             except OSError as error:
                 self._fault = error
         if len(left):

@@ -1,6 +1,7 @@
-"""Identities of runs, encoders, embeddings and results: texts of 32 hexadecimal digits.
+"""Identities of runs, encoders, embeddings and results.
 
-A new run gets a random one, which its provenance keeps. Anything else is known by the SHA-256 digest of its content.
+An identity is a text of 32 hexadecimal digits. A new run gets a random identity, which its provenance records. The
+identity of anything else is the SHA-256 digest of its content, cut to 32 digits.
 """
 
 from __future__ import annotations
@@ -26,23 +27,25 @@ def digest(*parts: Any) -> str:
     """Return the identity of some content.
 
     Args:
-        parts: Bytes, or plain values; one that JSON cannot hold counts as its text.
+        parts: Bytes, or plain values. A value that JSON cannot hold is replaced by its text.
     """
     import hashlib
 
     hasher = hashlib.sha256()
     for part in parts:
-        # Through JSON twice, because keys that are no texts cannot be sorted with others.
+        # Through JSON twice: the first pass turns keys into texts, because keys of mixed types cannot be sorted.
         plain = part if isinstance(part, bytes) else json.loads(json.dumps(part, default=str))
         hasher.update(part if isinstance(part, bytes) else json.dumps(plain, sort_keys=True).encode())
     return hasher.hexdigest()[:DIGITS]
 
 
 def recorded_id(file: Path) -> str:
-    """Return the identity that a JSON file records as its `id`, or the digest of a file without one.
+    """Return the identity of a file: its recorded `id`, or the digest of its content.
+
+    The digest is used if the file is not valid JSON or has no valid `id`.
 
     Raises:
-        LenskitError: if the file cannot be read.
+        LenskitError: The file cannot be read.
     """
     try:
         content = file.read_bytes()

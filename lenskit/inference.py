@@ -1,4 +1,4 @@
-"""Images through a trained encoder or method, wherever the images come from."""
+"""Application of a trained encoder or method to images of any source."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ def lens_set_of(encoder: Encoder, simulator: Callable[[], Simulator], images: An
     """Return images as a lens set.
 
     Args:
-        encoder: Will take the images.
-        simulator: Makes the simulator, if lenses are to be drawn.
-        images: As `Run.embed` takes them.
-        seed: Seed of simulated lenses.
-        split: Part of the data that simulated lenses are of.
+        encoder: The encoder that the images are for.
+        simulator: Returns the simulator; called only if `images` is a number.
+        images: A number of lenses to simulate, a path, a dataset or an array, as for `Run.embed`.
+        seed: Random seed of simulated lenses.
+        split: Split of simulated lenses, such as `train`.
 
     Raises:
-        UsageError: The encoder does not take such images.
+        UsageError: The encoder does not accept the images.
     """
     if isinstance(images, int):
         if images < 1:
@@ -49,23 +49,26 @@ def lens_set_of(encoder: Encoder, simulator: Callable[[], Simulator], images: An
 
 
 def apply_method(
-    method: Method, encoder: Encoder, lenses: LensSet, what: Answer, batch_size: int, missing: str
+    method: Method, encoder: Encoder, lenses: LensSet, hook: Answer, batch_size: int, missing: str
 ) -> tuple[NDArray[Any], dict[str, NDArray[np.float64]]]:
-    """Return what a method says of images; see `Run.score` and `Run.reconstruct`.
+    """Return the scores or reconstructions of images; see `Run.score` and `Run.reconstruct`.
 
     Args:
         method: The trained method.
-        encoder: Its encoder, on the same device, which prepares the images.
+        encoder: Its encoder, on the same device. It prepares the images.
         lenses: The images.
-        what: The hook of the method.
-        batch_size: Images at a time.
-        missing: Message if the method does not answer.
+        hook: Function of the method: `score` or `reconstruct`.
+        batch_size: Images per batch.
+        missing: Message of the error if the method does not have the function.
+
+    Returns:
+        The scores or reconstructions, and the recorded values of the images.
 
     Raises:
-        UsageError: if there are no images.
-        LenskitError: if the method does not answer, or images hold pixels that are not finite.
+        UsageError: There are no images.
+        LenskitError: The method does not have the function, or images have pixels that are not finite.
     """
-    if not isinstance(method, Scorer if what == "score" else Reconstructor):
+    if not isinstance(method, Scorer if hook == "score" else Reconstructor):
         raise LenskitError(missing)
     where = next(encoder.parameters()).device
     answers: list[Tensor] = []
@@ -75,12 +78,12 @@ def apply_method(
             if len(part):
                 prepared = encoder.prepare(part.to(where))
                 with torch.inference_mode():
-                    answer = getattr(method, what)(prepared)
+                    answer = getattr(method, hook)(prepared)
                     if answer is None:
                         raise LenskitError(missing)
-                    check_answer(method, what, answer, prepared)
-                    answers.append((answer.double() if what == "score" else answer.float()).cpu())
+                    check_answer(method, hook, answer, prepared)
+                    answers.append((answer.double() if hook == "score" else answer.float()).cpu())
         values.append(read.arrays())
     if not answers:
-        raise UsageError(f"there are no images to {what}")
+        raise UsageError(f"there are no images to {hook}")
     return torch.cat(answers).numpy(), join_values(values)

@@ -1,4 +1,4 @@
-"""Says that a run is being trained, for as long as the process that does it lives."""
+"""Lock of a run directory, held by the process that trains the run."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from lenskit.errors import LenskitError
 
 try:
     import fcntl
-except ImportError:  # Windows, where a run is never known to be running
+except ImportError:  # Windows has no such locks: `is_held` is always false there
     fcntl = None  # type: ignore[assignment]
 
 NAME = "run.lock"
@@ -19,15 +19,17 @@ NAME = "run.lock"
 
 @contextmanager
 def held(folder: Path) -> Iterator[Callable[[], bool]]:
-    """Holds a run's directory. The kernel gives it back when the process ends, in whatever way.
+    """Hold the lock of a run directory.
 
-    Where there are no locks (some network file systems), everything is granted.
+    The kernel releases the lock when the process ends, even if the process is killed. Windows and some network file
+    systems have no locks. The context is entered without a lock there.
 
     Yields:
-        A function that says whether the directory is still the one that is held, and no other in its place.
+        A function that returns whether the locked directory is still in its place. With no lock, it returns whether
+        there is a directory.
 
     Raises:
-        LenskitError: if another process holds it.
+        LenskitError: Another process holds the lock.
     """
     if fcntl is None:
         yield folder.is_dir
@@ -57,7 +59,7 @@ def held(folder: Path) -> Iterator[Callable[[], bool]]:
 
 
 def is_held(folder: Path) -> bool:
-    """Whether a process is training a run's directory."""
+    """Whether a process holds the lock of a run directory, because it trains the run."""
     if fcntl is None:
         return False
     try:

@@ -1,4 +1,4 @@
-"""Log records as text: the format of a line, and the handler of the screen."""
+"""Format of log records, and the handler that writes them to the screen."""
 
 from __future__ import annotations
 
@@ -9,23 +9,30 @@ from lenskit.terminal import width_of, wrapped
 from lenskit.words import escaped, shortened
 
 LONGEST = 2000
-"""Characters of a line, at most."""
+"""Largest number of characters of a line."""
 
 
 class OneLine(logging.Formatter):
-    """Writes each record in one line without control characters, and not without end; a traceback stands below it."""
+    """Formatter that writes the message of a record in one line.
+
+    Control characters are escaped, and a line is cut at `LONGEST` characters. A traceback follows below the line.
+    """
 
     def formatMessage(self, record: logging.LogRecord) -> str:
         return shortened(escaped(super().formatMessage(record)), LONGEST)
 
 
 class Screen(logging.Handler):
-    """Writes records to stderr as it is then, so that they stand above a progress bar; a terminal's at its width."""
+    """Handler that writes records to stderr, wrapped at the width of a terminal.
+
+    Each record goes to the current `sys.stderr`. A progress bar may have replaced it, so that lines appear above the
+    bar.
+    """
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write a record."""
         try:
             sys.stderr.write(wrapped(self.format(record), width_of(sys.stderr)) + "\n")
             sys.stderr.flush()
-        except Exception:  # as in logging.StreamHandler: a log that fails stops no work
+        except Exception:  # as in logging.StreamHandler: an error of the log must not stop the work
             self.handleError(record)

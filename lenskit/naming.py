@@ -44,7 +44,7 @@ def parse(name: str) -> Name:
 
 
 def without_distribution(name: str) -> str:
-    """Return a name without its distribution: `noise:1` for `noise@lenskit-foo:1`."""
+    """Remove the distribution from a name: `noise@lenskit-foo:1` gives `noise:1`."""
     return str(parse(name)._replace(distribution=""))
 
 

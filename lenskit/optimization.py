@@ -12,17 +12,32 @@ from lenskit.errors import LenskitError
 from lenskit.settings import OptimizerSettings
 
 TOKENS = ("pos_embed", "cls_token", "reg_token", "mask_token", "dist_token")
-"""Learned tokens and position embeddings of transformers, which no weight decay acts on."""
+"""Names of the learned tokens and position embeddings of transformers, which have no weight decay."""
 
 
 def scaled_lr(settings: OptimizerSettings, batch_size: int) -> float:
-    """The peak learning rate for a batch of so many lenses, over all processes: the linear scaling rule of
-    https://arxiv.org/abs/1706.02677."""
+    """Return the peak learning rate for a batch size.
+
+    It is proportional to the batch size: the linear scaling rule of https://arxiv.org/abs/1706.02677. It is not scaled
+    if `lr_batch` is 0.
+
+    Args:
+        settings: Settings of the optimiser.
+        batch_size: Lenses per batch, over all processes.
+    """
     return settings.lr * batch_size / settings.lr_batch if settings.lr_batch else settings.lr
 
 
 def describe(settings: OptimizerSettings, batch_size: int, epochs: int) -> str:
-    """The optimiser of a run of so many epochs in a line: `lr 0.0469 = 0.03 x 400 / 256, sgd, momentum 0.9, ...`."""
+    """Return the settings of the optimiser in one line.
+
+    For example `lr 0.0469 = 0.03 x 400 / 256, sgd, momentum 0.9, ...`.
+
+    Args:
+        settings: Settings of the optimiser.
+        batch_size: Lenses per batch, over all processes.
+        epochs: Number of epochs of the run.
+    """
     warmup = min(settings.warmup_epochs, epochs / 2)
     asked = "" if warmup == settings.warmup_epochs else f" (half of the run; {settings.warmup_epochs:g} asked for)"
     scaling = f" = {settings.lr:g} x {batch_size} / {settings.lr_batch}" if settings.lr_batch else ""
@@ -38,12 +53,13 @@ def describe(settings: OptimizerSettings, batch_size: int, epochs: int) -> str:
 
 
 def make_optimizer(groups: Iterable[dict[str, Any]], settings: OptimizerSettings, batch_size: int) -> Optimizer:
-    """Makes the optimiser.
+    """Return the optimiser.
 
     Args:
-        groups: Each with `modules` (a list), and whatever else the method's `learning_rate` looks at.
-        settings: The run's.
-        batch_size: Lenses a batch, over all processes.
+        groups: Parameter groups: dictionaries with a list `modules`. Other keys are copied to the optimiser's groups,
+            where the `learning_rate` of the method can read them.
+        settings: Settings of the optimiser.
+        batch_size: Lenses per batch, over all processes.
     """
     lr = scaled_lr(settings, batch_size)
     parts: list[dict[str, Any]] = []
@@ -58,17 +74,21 @@ def make_optimizer(groups: Iterable[dict[str, Any]], settings: OptimizerSettings
         return AdamW(parts, lr=lr, betas=settings.betas)
     if settings.name == "sgd":
         return SGD(parts, lr=lr, momentum=settings.momentum)
-    # That of timm, because lightly's, which has the same steps, reads two norms a weight back to the host.
+    # timm's LARS: lightly's takes the same steps, but copies two norms per weight back to the host.
     from timm.optim import Lars
 
     return Lars(parts, lr=lr, momentum=settings.momentum)
 
 
 def check_groups(module: nn.Module, groups: Iterable[dict[str, Any]]) -> None:
-    """Raises unless each parameter of a module that is to be trained is in one group.
+    """Check that each trained parameter of a module is in exactly one group.
+
+    Args:
+        module: The module. Its trained parameters have `requires_grad`.
+        groups: Parameter groups: dictionaries with a list `modules`.
 
     Raises:
-        LenskitError: naming the first that is in none or in several.
+        LenskitError: A parameter is in no group or in several. The message names the first one.
     """
     times: dict[Tensor, int] = {}
     for group in groups:
@@ -78,12 +98,16 @@ def check_groups(module: nn.Module, groups: Iterable[dict[str, Any]]) -> None:
         if parameter.requires_grad and (count := times.get(parameter, 0)) != 1:
             raise LenskitError(
                 f"parameter_groups() of {type(module).__name__} has the parameter {name} in "
-                f"{f'{count} groups' if count else 'no group'}: each that has requires_grad set belongs in one"
+                f"{f'{count} groups' if count else 'no group'}: put each parameter with requires_grad into one"
             )
 
 
 def _split(modules: Iterable[nn.Module], decay_all: bool) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
-    """The trained parameters that weight decay acts on, and those that it does not; each once."""
+    """Return the trained parameters with and without weight decay, each once.
+
+    Biases, scales and offsets of norms, `TOKENS`, and parameters that a network excludes have no weight decay, unless
+    `decay_all` is set.
+    """
     decayed: dict[nn.Parameter, None] = {}
     kept: dict[nn.Parameter, None] = {}
     for module in modules:
@@ -96,7 +120,10 @@ def _split(modules: Iterable[nn.Module], decay_all: bool) -> tuple[list[nn.Param
 
 
 def _not_decayed(module: nn.Module) -> Iterator[str]:
-    """Names of the parameters that networks themselves say should not decay, as those of timm do."""
+    """Yield the names of parameters that a network excludes from weight decay.
+
+    It lists them in its method `no_weight_decay`, as the networks of timm do.
+    """
     for prefix, part in module.named_modules():
         if callable(getattr(part, "no_weight_decay", None)):
             for name in part.no_weight_decay():

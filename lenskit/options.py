@@ -81,7 +81,7 @@ def options_of(component: type) -> tuple[Option, ...]:
     Options of an ancestor follow if the constructor passes them on through `**options`.
 
     Raises:
-        LenskitError: if an annotation uses a name that cannot be found at run time.
+        LenskitError: An annotation uses a name that is not defined at run time.
     """
     options: dict[str, Option] = {}
     meanings = _meanings(component)
@@ -123,11 +123,11 @@ def validate(
         see: Command that shows all options.
 
     Returns:
-        The arguments of the class's constructor, and the same as plain values that TOML can hold. The latter lack options
-        that are None.
+        The arguments of the class's constructor, and the same as plain values that TOML can hold. The plain values do
+        not contain options that are None.
 
     Raises:
-        UsageError: if an option is unknown or has a wrong value; the message names it, and the values that it accepts.
+        UsageError: An option is unknown or has a wrong value. The message names the option and its accepted values.
     """
     options = {option.name: option for option in options_of(component)}
     for name in values:
@@ -142,7 +142,7 @@ def validate(
         if first["type"] == "missing":
             raise UsageError(f"{where} needs option {name} ({options[name].takes}): {options[name].meaning}") from None
         got = quoted(values.get(name, options[name].default))
-        # The message of pydantic may quote the whole value again.
+        # The message of pydantic may quote the entire value again.
         reason = shortened(first["msg"].removeprefix("Value error, "), 200)
         raise UsageError(f"{where}: option {name} takes {options[name].takes}, got {got} ({reason})") from None
     arguments = {name: getattr(checked, name) for name in options}
@@ -237,6 +237,6 @@ def _describe(annotation: Any) -> str:
 
 
 def _describe_bounds(extra: Any) -> str:
-    """Return the bounds of an object of annotated_types, such as `Gt(0)` or `Interval`."""
+    """Return the bounds of an annotation, such as `Gt(0)` or `Interval`, as a text."""
     bounds = ((sign, getattr(extra, name, None)) for name, sign in _SIGNS.items())
     return " and ".join(f"{sign} {bound}" for sign, bound in bounds if bound is not None)

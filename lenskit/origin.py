@@ -1,4 +1,4 @@
-"""Origins of components for messages, and errors as one line with their place."""
+"""Origins of components and places of errors, for messages."""
 
 from __future__ import annotations
 
@@ -38,12 +38,14 @@ def is_known(component: object) -> bool:
 
 
 def told(error: BaseException, module: str) -> str:
-    """Return an error in one line with its place: `KeyError: 'x' (my_plugin.sim, line 12)`.
+    """Return an error in one line with its place.
+
+    For example `KeyError: 'x' (my_plugin.sim, line 12)`.
 
     Args:
         error: The error.
-        module: A module of the plugin. The place is the last one in the traceback that lies in the module's package. If
-            there is none, no place is given.
+        module: A module of the plugin. The place is the last line of the traceback in the module's package. If the
+            traceback has no such line, the place is omitted.
     """
     line = " ".join(f"{type(error).__name__}: {error}".split())
     package, place, traceback = module.partition(".")[0], "", error.__traceback__

@@ -1,4 +1,4 @@
-"""Errors that say that there was no memory."""
+"""Recognition of errors that report a lack of memory."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ SIGNS = (
     "failed to allocate",
     "Storage size calculation overflowed",
 )
-"""Words of errors about memory that have no type of their own: of cuBLAS, oneDNN and the allocator, and about tensors
-whose size in bytes is beyond 64 bits."""
+"""Words of memory errors that are a plain RuntimeError. They come from cuBLAS, oneDNN and the allocator, or report a
+tensor whose size in bytes exceeds 64 bits."""
 
 TOO_BIG = ("array is too big", "Maximum allowed dimension exceeded")
-"""Words of numpy about arrays whose size is beyond 64 bits."""
+"""Words of numpy's errors about arrays whose size exceeds 64 bits."""
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that there was no memory, on whatever device."""
-    import torch  # heavy, and needed after an error alone
+    """Whether an error reports a lack of memory, on the CPU or another device."""
+    import torch  # heavy, and needed only after an error
     from pytorch_lightning.utilities.memory import is_oom_error
 
     if isinstance(error, MemoryError | torch.OutOfMemoryError) or is_oom_error(error):
@@ -32,7 +32,10 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def asked_for(error: BaseException) -> str:
-    """Return the memory that was asked for, as ` (4.4 TB at once)`; nothing if the error does not say it."""
+    """Return the amount of memory that an allocation requested.
+
+    The form is ` (4.4 TB at once)`. The text is empty if the error does not give the amount.
+    """
     match = re.search(r"allocate ([\d.]+) ?(bytes|[KMGTPE]i?B)", str(error))
     if not match:
         return ""

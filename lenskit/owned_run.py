@@ -1,4 +1,7 @@
-"""What a run directory may hold, and when it may be replaced: files of others are never removed."""
+"""Replacement of run directories.
+
+Files that lenskit did not write are never removed.
+"""
 
 from __future__ import annotations
 
@@ -24,14 +27,17 @@ from lenskit.words import listed
 _LOGGED = re.compile(
     r"wandb/(offline-)?run-(?P<wandb>[^/@]+)/.* | mlflow/artifacts/(?P<mlflow>[^/]+)(/.*)?", re.VERBOSE
 )
-"""Files that loggers keep of single runs, in folders named by the run's identifier: W&B's begin with a date."""
+"""Files of loggers for a single run. Their folder's name holds the identifier of the run, for W&B after a date."""
 
 
 def not_of_a_run(path: Path) -> list[str] | None:
-    """Names of what is in a run directory and lenskit did not write; None if it is no run directory.
+    """Return the names of files in a run directory that lenskit did not write.
 
-    A run has its configuration and where it comes from; one that was killed while it was made or removed, one of the
-    two, or only the beginning of one.
+    A run directory has a configuration (`run.toml`) and a provenance (`provenance.json`). If a command was killed while
+    it made or removed the run, there may be only one of the two files, or only a partial file.
+
+    Returns:
+        Paths relative to the directory; None if it is not a run directory.
     """
     if not path.is_dir():
         return None
@@ -50,12 +56,15 @@ def not_of_a_run(path: Path) -> list[str] | None:
 
 
 def _identity(file: Path) -> str:
-    """Identifier that a logger knows the run by, empty if it has none."""
+    """Return a logger's identifier of the run, or an empty text if there is none."""
     return file.read_text(errors="replace").strip() if file.is_file() else ""
 
 
 def _is_logged_by_another(name: str, identity: Mapping[str, str]) -> bool:
-    """Whether an entry belongs to another run of a logger: of W&B, or of an experiment that MLflow keeps here."""
+    """Whether a file belongs to another run of W&B or MLflow.
+
+    MLflow may keep several runs of an experiment in this directory.
+    """
     if not (logged := _LOGGED.fullmatch(name)):
         return False
     logger = "wandb" if logged["wandb"] else "mlflow"
@@ -63,7 +72,10 @@ def _is_logged_by_another(name: str, identity: Mapping[str, str]) -> bool:
 
 
 def _marked(path: Path) -> list[str]:
-    """A lock that is not empty is nobody's but the user's."""
+    """Return the name of the lock file if it has content.
+
+    The lock file of lenskit is empty, so this is a file of the user.
+    """
     lock = path / "run.lock"
     return [lock.name] if lock.is_file() and not lock.is_symlink() and lock.stat().st_size else []
 
@@ -77,7 +89,7 @@ def _is_origin(path: Path) -> bool:
 
 
 def _may_be_config(path: Path) -> bool:
-    """Whether run.toml is a configuration, or was removed just before the command was killed."""
+    """Whether run.toml is a configuration, or only the provenance file is left."""
     if not (path / RUN).exists():
         return {child.name for child in path.iterdir()} == {ORIGIN}
     try:
@@ -87,7 +99,10 @@ def _may_be_config(path: Path) -> bool:
 
 
 def _is_own_config(path: Path) -> bool:
-    """Whether run.toml is as lenskit writes it, which nobody does by hand: every option of every section is there."""
+    """Whether run.toml has exactly the text that lenskit writes.
+
+    A file written by hand would lack some of the options, which lenskit writes completely.
+    """
     try:
         return Config.from_toml(path / RUN).to_toml() == (path / RUN).read_text(encoding="utf-8")
     except (LenskitError, OSError, UnicodeDecodeError):
@@ -95,12 +110,16 @@ def _is_own_config(path: Path) -> bool:
 
 
 def check_run_free(path: Path, overwrite: bool = False) -> None:
-    """Checks that a run directory can be made at a path.
+    """Check that a run directory can be created at a path.
+
+    Args:
+        path: The path. An empty directory is always free.
+        overwrite: Whether an existing run may be replaced.
 
     Raises:
-        UsageError: if something is there already and `overwrite` is not set; or is set, and what is there is no
-            run, is being trained, or holds what lenskit did not write; or the path is in a run or a store.
-        LenskitError: if nothing can be written there.
+        UsageError: The path exists and `overwrite` is not set. Or `overwrite` is set, but the path is not a run
+            directory, is being trained, or holds files that lenskit did not write. Or the path is in a run or a store.
+        LenskitError: The directory cannot be written.
     """
     check_outside(path)
     check_in_no_store(path)
@@ -129,15 +148,19 @@ def check_run_free(path: Path, overwrite: bool = False) -> None:
     if strangers:
         raise UsageError(
             f"{path} holds {listed(strangers, 3)}, which lenskit did not write there, so --overwrite leaves it "
-            "alone: move what is yours, or choose another --out"
+            "alone: move your files, or choose another --out"
         )
 
 
 def check_no_input(out: Path, config: Config) -> None:
-    """Checks that nothing which a configuration reads is in the run directory that a new one shall replace.
+    """Check that a run directory to be replaced contains no input of the new run.
+
+    Args:
+        out: The run directory.
+        config: Configuration of the new run.
 
     Raises:
-        UsageError: naming it.
+        UsageError: An input is in the directory. The message names it.
     """
     for text in _texts(config.sections):
         if os.sep in text and os.path.exists(text) and inside(Path(text), out):
@@ -153,7 +176,10 @@ def _texts(value: Any) -> Iterator[str]:
 
 
 def sweep(path: Path) -> None:
-    """Removes what commands that were killed began to write into a run, which nobody else is training."""
+    """Remove partial files that killed commands left in a run.
+
+    No other process may be training the run.
+    """
     for folder in (path, path / "checkpoints", path / "encoder", path / "best"):
         for child in folder.iterdir() if folder.is_dir() else ():
             name = child.relative_to(path).as_posix()
@@ -162,7 +188,11 @@ def sweep(path: Path) -> None:
 
 
 def empty_run(path: Path) -> None:
-    """Remove the contents of a run directory, if there is one: lists of files after the files, marks of a run last."""
+    """Remove the contents of a run directory, if there is one.
+
+    The order keeps the rest recognisable if the process is killed: lists of files are removed after their files, and
+    `run.toml` and `provenance.json` last.
+    """
     if not path.is_dir():
         return
     for results in sorted(path.glob("evaluations/**/*"), key=lambda each: (each.name in LISTS, -len(each.parts))):

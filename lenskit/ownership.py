@@ -1,8 +1,9 @@
-"""Files that lenskit wrote, and may therefore replace: files of others are never removed.
+"""Recognition of files that lenskit wrote.
 
-A folder of lenskit's has only entries whose names are known for it, or that are in a list there: in the `files` of a
-`results.json`, or in `lenskit-files.json` where an evaluation wrote what it does not list itself. A single file says in
-itself that lenskit wrote it (`STAMP`). A link is nothing that lenskit writes, and none is followed.
+lenskit replaces its own files, and never removes other files. In a folder, a file is lenskit's if the folder's kind has
+a file of that name, or if a list in the folder names it. The lists are `files` in a `results.json`, and
+`lenskit-files.json`, which names the files of evaluations that do not list them. A single page or picture contains a
+mark (`STAMP`). Links are not followed, and count as files of others unless the folder's kind has such a link.
 """
 
 from __future__ import annotations
@@ -25,19 +26,19 @@ from lenskit.records import load_json
 from lenskit.registry import registry
 
 LISTS = RESULTS, LIST = "results.json", "lenskit-files.json"
-"""Files with a list `files` of what was written beside them."""
+"""Files with a list `files` of the results in the same folder."""
 
 STAMP = "written by lenskit, which may replace it"
-"""Is in every page and picture, so that the next one may take its place."""
+"""Mark in every page and picture, which allows lenskit to replace it."""
 
 Owns = Callable[[str], bool]
-"""Whether lenskit writes an entry of that name, relative to the folder; a folder's ends with `/`, a link's with `@`."""
+"""Whether lenskit writes an entry of a name. It is relative to the folder; a folder ends with `/`, a link with `@`."""
 
 
 def stamp() -> str:
-    """Return the mark in every page of lenskit, by which the next one may replace it.
+    """Return the mark of a page, which allows lenskit to replace the page.
 
-    It ends with the identity of the command that writes the page, if an evaluation does.
+    If an evaluation writes the page, the mark ends with the identity of the command.
     """
     return f"{STAMP} {asked().identity}".strip()
 
@@ -45,15 +46,18 @@ def stamp() -> str:
 def strangers(
     folder: Path, owns: Owns, tree: Callable[[Path], list[str] | None] = lambda path: None, at: str = ""
 ) -> list[str]:
-    """Names of what is in a folder and neither known nor listed, by their paths in it.
-
-    A folder of which nothing is known is named, and not what is in it.
+    """Return the files in a folder that lenskit did not write.
 
     Args:
         folder: The folder.
-        owns: What lenskit writes there.
-        tree: Names of what is a stranger in a folder that says of itself what it is; None of any other.
-        at: What stands before names.
+        owns: Whether lenskit writes an entry of a name.
+        tree: Returns the files in an inner folder that lenskit did not write, if the folder's content shows its kind.
+            It returns None for other folders, which `owns` and the lists decide on.
+        at: Prefix of the names in the folder.
+
+    Returns:
+        Paths relative to the folder, after the prefix. An unknown inner folder is one entry that ends with `/`; its
+        content is not listed.
     """
     names: list[str] = []
     listed = {at + name for name in listed_in(folder)}
@@ -78,17 +82,17 @@ def strangers(
 
 
 def listed_in(folder: Path, evaluation: str = "", lists: Sequence[str] = LISTS) -> set[str]:
-    """Names of the files that the lists in a folder name.
+    """Return the file names in the lists of a folder, and the names of the lists.
 
     Args:
         folder: The folder.
-        evaluation: If given, what another evaluation lists does not count.
-        lists: The lists that count.
+        evaluation: Name of an evaluation. Lists of other evaluations are ignored; empty: no list is ignored.
+        lists: Names of the lists to read.
     """
     names: set[str] = set()
     for file in lists:
         content = object_in(folder / file)
-        # Somebody else's file may have a list `files`, too.
+        # A file that lenskit did not write may have a list `files`, too.
         files = content.get("files") if "evaluation" in content else None
         if not isinstance(files, list):
             files = _unlisted(folder, content) if file == RESULTS else []
@@ -99,14 +103,17 @@ def listed_in(folder: Path, evaluation: str = "", lists: Sequence[str] = LISTS) 
 
 
 def write_list(folder: Path, names: Iterable[str], evaluation: str) -> None:
-    """Adds names to the list of what an evaluation wrote into a folder."""
+    """Add names to the list of files that an evaluation wrote into a folder."""
     listed = set(object_in(folder / LIST).get("files") or ())
     content = {"evaluation": evaluation, "asked": asked().identity, "files": sorted(listed | set(names))}
     write_atomically(folder / LIST, json.dumps(content, indent=1) + "\n")
 
 
 def object_in(path: Path) -> dict[str, Any]:
-    """Read the object in a JSON file; an empty one for a link, or a file that cannot be read."""
+    """Read the object in a JSON file.
+
+    The result is empty if the file is a link, is missing or cannot be read.
+    """
     try:
         return dict(load_json(path)) if path.is_file() and not path.is_symlink() else {}
     except LenskitError:
@@ -114,7 +121,10 @@ def object_in(path: Path) -> dict[str, Any]:
 
 
 def _unlisted(folder: Path, results: Mapping[str, Any]) -> list[str]:
-    """Names of the files of an evaluation of an earlier version, which kept no list but always used the same names."""
+    """Return the names of the result files of an earlier version.
+
+    That version kept no list, but always used the same names.
+    """
     if not {"title", "settings", "table"} <= results.keys():
         return []
     records = {record.typed: record for record in registry().of_kind("evaluation")}
@@ -127,7 +137,14 @@ def _unlisted(folder: Path, results: Mapping[str, Any]) -> list[str]:
 
 @contextmanager
 def listing(folders: Iterable[Path], evaluation: str) -> Iterator[None]:
-    """Lists whatever comes to be in folders meanwhile, for an evaluation that does not list it itself."""
+    """List files that are created or changed in the context.
+
+    Their names are added to the `lenskit-files.json` of their folder. This is for evaluations that do not list their files.
+
+    Args:
+        folders: The folders.
+        evaluation: Name of the evaluation.
+    """
     before = {place: _unlisted_files(place) for place in folders}
     try:
         yield
@@ -139,9 +156,15 @@ def listing(folders: Iterable[Path], evaluation: str) -> Iterator[None]:
 
 
 def _unlisted_files(folder: Path, known: Collection[str] | None = None) -> dict[str, tuple[int, int, int]]:
-    """Files of a folder that no list names, with inode, size and time, which show a change.
+    """Return the files of a folder that no list names.
 
-    Folders among the `known` strangers are not looked into.
+    Args:
+        folder: The folder.
+        known: Result of an earlier call. Inner folders that are not in it are new, so their files are returned. Without
+            it, inner folders are returned as one entry.
+
+    Returns:
+        Inode, size and modification time by name. A difference shows that a file has changed.
     """
 
     def ours(name: str) -> bool:
@@ -153,7 +176,7 @@ def _unlisted_files(folder: Path, known: Collection[str] | None = None) -> dict[
 
 
 def is_stamped(path: Path) -> bool:
-    """Whether a file says that lenskit wrote it."""
+    """Whether a file contains the mark of lenskit."""
     if not path.is_file() or not path.stat().st_size:
         return False
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
@@ -161,12 +184,15 @@ def is_stamped(path: Path) -> bool:
 
 
 def scratch(path: Path, ending: str) -> Path:
-    """A free name beside a path for what is being made or removed: `.NAME.1a2b3c4d.ENDING`."""
+    """Return a temporary path in the same folder, `.NAME.1a2b3c4d.ENDING`.
+
+    It is for a file or a folder that is being written or removed.
+    """
     return path.with_name(f".{path.name}.{secrets.token_hex(4)}.{ending}")
 
 
 def leftovers(path: Path, ending: str) -> list[Path]:
-    """Paths of the form of `scratch` that killed commands left behind."""
+    """Return the temporary paths (see `scratch`) that killed commands left behind."""
     pattern = re.compile(rf"\.{re.escape(path.name)}\.[0-9a-f]{{8}}\.{ending}")
     if not path.parent.is_dir():
         return []
@@ -174,7 +200,7 @@ def leftovers(path: Path, ending: str) -> list[Path]:
 
 
 def remove(path: Path) -> None:
-    """Removes a file or a folder of lenskit's; of a link the link."""
+    """Remove a file, a folder with its content, or a link without its target."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:

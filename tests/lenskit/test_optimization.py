@@ -125,9 +125,9 @@ def test_every_parameter_belongs_in_one_group() -> None:
     model = network()
     check_groups(model, [{"modules": [model]}])
     check_groups(model, [{"modules": [model[0], model[0]]}, {"modules": [model[1], model[3]]}])
-    with pytest.raises(LenskitError, match=r"Sequential has the parameter 1.weight in no group: each that"):
+    with pytest.raises(LenskitError, match=r"Sequential has the parameter 1.weight in no group: put each"):
         check_groups(model, [{"modules": [model[0], model[3]]}])
-    with pytest.raises(LenskitError, match=r"Sequential has the parameter 3.weight in 2 groups: each that"):
+    with pytest.raises(LenskitError, match=r"Sequential has the parameter 3.weight in 2 groups: put each"):
         check_groups(model, [{"modules": [model]}, {"modules": [model[3]]}])
     model[1].requires_grad_(False)
     check_groups(model, [{"modules": [model[0], model[3]]}])

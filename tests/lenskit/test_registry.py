@@ -107,7 +107,7 @@ def test_a_faulty_hook_costs_one_line_and_no_other_hook(
     plugin = found("acme")
     assert (plugin.error, plugin.components) == (None, 1)
     (refusal,) = plugin.refused
-    assert refusal.what == what
+    assert refusal.label == what
     assert refusal.why.startswith(why)
     out, err = capsys.readouterr()
     assert out == ""
@@ -293,7 +293,7 @@ def test_output_of_a_plugin_is_kept_for_the_table(install: Install, lenskit: Len
 def test_a_plugin_that_takes_long_is_told(install: Install) -> None:
     assert Plugin("acme", "lenskit-ssl-acme", "1.0", seconds=0.1).remarks == []
     assert Plugin("acme", "lenskit-ssl-acme", "1.0", seconds=0.31).remarks == [
-        "took 0.31 s to load: hooks and packages' __init__ import nothing heavy"
+        "took 0.31 s to load: import no heavy packages in hooks or in a package's __init__"
     ]
 
 

@@ -118,7 +118,7 @@ DAMAGES = [
     ("run.toml", "", "run.toml: holds no sections"),
     ("provenance.json", "{", "provenance.json: "),
     ("provenance.json", "[]", "provenance.json: holds no object"),
-    ("metrics.jsonl", '{"loss": 1}\n{"batches": 2}\n', "metrics.jsonl: line 1 holds no figures"),
+    ("metrics.jsonl", '{"loss": 1}\n{"batches": 2}\n', "metrics.jsonl: line 1 holds no metrics"),
     ("encoder/encoder.json", "\0", "encoder.json: "),
     ("best/encoder.json", "nothing", "encoder.json: "),
 ]
