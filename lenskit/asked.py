@@ -1,4 +1,4 @@
-"""Options of the current command on where the results of an evaluation go."""
+"""Output options of the current evaluation command."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Asked:
-    """Options of a command on where the results of an evaluation go.
+    """Output options of a command.
 
     Attributes:
-        evaluation: Its name; empty if it was called without the core.
+        evaluation: Name of the evaluation; empty if it was called without the core.
         output: The folder in place of those in the runs.
-        overwrite: Whether files of others are replaced.
-        labels: Names of the subjects' folders in `output` by the subjects' keys, where there are several.
-        inputs: What the command reads: nothing is written to it.
-        subjects: What is judged, if it is no run.
+        overwrite: Whether to replace files that the evaluation did not write.
+        labels: Names of the subfolders of `output` by the keys of the subjects, if there are several.
+        inputs: Inputs of the command, which are never overwritten.
+        subjects: Paths of the subjects, if they are not runs.
         judged: The runs and embeddings that are judged.
         settings: The value of each option of the evaluation, and its inputs, as plain values.
-        identity: Identity of all that the outcome depends on: the evaluation, its settings and the subjects.
-        places: Folders for the results of subjects, by their keys, if there is no `output`.
+        identity: Identity of the result: a digest of the evaluation, its settings and the subjects.
+        places: Folders of the results by the keys of the subjects, if there is no `output`.
     """
 
     evaluation: str = ""
@@ -39,7 +39,7 @@ class Asked:
     places: Mapping[Path, Path] = field(default_factory=dict)
 
     def place(self, subject: Path, evaluation: str) -> Path | None:
-        """The folder for the results of a subject of that key, if the command has chosen one."""
+        """Return the folder that the command chose for the results of a subject, if any."""
         if self.output:
             return self.output / self.labels.get(subject, "")
         return self.places.get(subject) if evaluation == self.evaluation else None
@@ -50,13 +50,13 @@ _asked: ContextVar[Asked] = ContextVar("asked", default=_NOTHING)
 
 
 def asked() -> Asked:
-    """Return the options on where the results of the current evaluation go."""
+    """Return the output options of the current evaluation."""
     return _asked.get()
 
 
 @contextmanager
 def asking(wish: Asked) -> Iterator[None]:
-    """Has `asked` say so meanwhile."""
+    """Set the output options within the context."""
     token = _asked.set(wish)
     try:
         yield

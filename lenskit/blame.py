@@ -12,8 +12,8 @@ from lenskit.registry import registry
 def fault_of_plugin(error: BaseException) -> str | None:
     """Return a line that blames a third party's plugin for an error, or None.
 
-    None means that the error arose in lenskit itself. The line names the component, its distribution, the module and the
-    line number: `method 'mine' of lenskit-mine 1.0 failed: KeyError: 'x' (lenskit_mine.method, line 12)`.
+    None means that the error arose in lenskit itself. The line names the component, its distribution, the module and
+    the line number: `method 'mine' of lenskit-mine 1.0 failed: KeyError: 'x' (lenskit_mine.method, line 12)`.
 
     Args:
         error: The error, with its traceback.

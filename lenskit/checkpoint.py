@@ -1,4 +1,4 @@
-"""Reads the checkpoint of a run: its metadata, its method, and whether it fits the configuration."""
+"""Reader of checkpoints: metadata, method and agreement with the configuration."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from lenskit.registry import registry
 from lenskit.words import reason
 
 LAST = Path("checkpoints", "last.ckpt")
-"""The checkpoint from which a run resumes, in its directory."""
+"""Checkpoint from which a run resumes, relative to its directory."""
 
 AVERAGE = "Averaging"
-"""Key of the average of weights among the states of callbacks."""
+"""Key of the averaged weights among the states of callbacks."""
 
 BACKBONE = "backbone."
-"""How the names of a method's tensors begin that are its backbone's."""
+"""Prefix of the backbone's tensors in a method."""
 
 FREE: Mapping[str, frozenset[str]] = {
     "train": frozenset(
@@ -38,8 +38,9 @@ FREE: Mapping[str, frozenset[str]] = {
     "input": frozenset({"keep", "workers"}),
     "data": frozenset({"path"}),
 }
-"""What may change while a run is stopped: on what it trains, where its data lie, how often it saves. So may all that is
-watched, and what only says how a backbone starts. Not the epochs: rates would have fallen otherwise from the start."""
+"""Options that may change while a run is stopped: hardware, paths of data, checkpoint intervals, all monitoring, and the initial
+weights of a backbone. Epochs may not change, because they determine the learning rate from the first batch.
+"""
 
 
 class _Named(Record):
@@ -66,8 +67,8 @@ def read_checkpoint(run: Path, config: Config) -> dict[str, Any]:
         config: Its configuration.
 
     Raises:
-        LenskitError: if it cannot be read without running code in it, or is of another method or backbone.
-        UsageError: if it is of another configuration.
+        LenskitError: It cannot be read without running code in it, or has another method or backbone.
+        UsageError: It has another configuration.
     """
     file, path = run / "run.toml", run / LAST
     remedy = f"restore it from a copy, or train anew: lenskit train --config {file} --out ANOTHER"
@@ -84,7 +85,7 @@ def read_checkpoint(run: Path, config: Config) -> dict[str, Any]:
         saved, wanted = registry().recorded(section, state["config"][section]["name"]), config.name(section)
         if saved != wanted:
             raise LenskitError(f"{path} is of the {section} {saved!r}, but {file} says {wanted!r}")
-    # Resolved, because the checkpoint may be older than some options.
+    # The configuration is resolved again, because the checkpoint may be older than some options.
     if changes := changed_fields(Config.resolve(state["config"]), config):
         more = f" and {len(changes) - 6} more" if len(changes) > 6 else ""
         raise UsageError(
@@ -95,14 +96,16 @@ def read_checkpoint(run: Path, config: Config) -> dict[str, Any]:
 
 
 def load_method(run: Path, config: Config) -> Method:
-    """Load the method of a run from its checkpoint, in eval mode, on the CPU; with `train.ema`, the average weights.
+    """Load the method of a run from its checkpoint, in eval mode, on the CPU.
+
+    With `train.ema` the averaged weights are loaded.
 
     Args:
         run: The run directory.
         config: Its configuration.
 
     Raises:
-        LenskitError: if there is no checkpoint, or it does not fit.
+        LenskitError: There is no checkpoint, or it does not fit.
     """
     path = run / LAST
     if not path.is_file():
@@ -126,7 +129,7 @@ def load_method(run: Path, config: Config) -> Method:
     try:
         method.on_load_checkpoint(checkpoint)
         if weights.keys() != method.state_dict().keys():
-            # Earlier versions did not save what some methods make layers of: only the lenses tell.
+            # Earlier versions did not save the parameters from which some methods build layers.
             method, training_set, settings = build(), training_set_of(config), config.build("train")
             method.budget, method.seed = budget_of(settings, training_set), settings.seed
             method.prepare(training_set.parameters, training_set.values)
@@ -137,15 +140,20 @@ def load_method(run: Path, config: Config) -> Method:
 
 
 def without_start(config: Config) -> Config:
-    """Drop the options that say how the backbone starts: the checkpoint has its weights, and their file may be gone."""
+    """Drop the options of the backbone's initial weights.
+
+    The checkpoint has its weights, and the file of the initial weights may be gone.
+    """
     start = registry().find("backbone", config.name("backbone")).load().start_options
     backbone = {key: value for key, value in config.sections["backbone"].items() if key not in start}
     return Config.resolve(config.sections | {"backbone": backbone})
 
 
 def changed_fields(before: Config, after: Config) -> list[str]:
-    """What differs between two configurations beside what may: `train.epochs (was 3, is 5)`; of components that were
-    replaced, the names."""
+    """List the differences between two configurations that may not change.
+
+    An entry is `train.epochs (was 3, is 5)`. For a replaced component it has the names.
+    """
     changes: list[str] = []
     for section in dict.fromkeys([*before.sections, *after.sections]):
         if section == "monitor":
@@ -164,7 +172,7 @@ def changed_fields(before: Config, after: Config) -> list[str]:
 
 
 def _flat(values: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
-    """Options by name; those in a table by the table's name and theirs."""
+    """Yield options by their dotted names."""
     for key, value in values.items():
         if isinstance(value, Mapping):
             yield from _flat(value, f"{above}{key}.")

@@ -1,8 +1,8 @@
-"""Checksums of files of weights: whatever changes in such a file, be it one bit, is found before it is used.
+"""Checksums of files of weights, which detect any change before a file is used.
 
-A checkpoint is a zip archive, whose comment gets the checksum of all before it. Of archives without such a comment
-(those of before, and other people's) the checksums that zip keeps of each member are compared: they leave out headers
-and padding. A file of safetensors gets the checksum of all else in its metadata; one that has none is opened as it is.
+A checkpoint is a zip archive, whose comment is the checksum of all preceding bytes. For archives without such a comment
+(of earlier versions, or of others) the checksums of the zip members are verified, which exclude headers and padding. A
+safetensors file has the checksum of all other bytes in its metadata; a file without a checksum is opened.
 """
 
 from __future__ import annotations
@@ -27,21 +27,21 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 PIECE = 2**18
-"""Bytes that are read and summed at a time: they are still in the processor's cache then."""
+"""Bytes that are read and summed together; they fit into the processor's cache."""
 END = struct.Struct("<4s16sH")
-"""The end of a zip archive: its mark, where its directory is, and the length of the comment behind."""
+"""End of a zip archive: its magic number, the position of its directory, and the length of the comment."""
 COMMENT = b"lenskit crc32c "
 DIGITS = 8
 FIELD = re.compile(rb'"checksum":"([^"]{8})"')
 
 
 class Damaged(LenskitError):
-    """A file is damaged.
+    """Error of a damaged file.
 
     Args:
         path: The file.
-        fault: What is wrong.
-        remedy: What to do.
+        fault: Description of the fault.
+        remedy: Advice.
     """
 
     def __init__(self, path: Path, fault: str, remedy: str) -> None:
@@ -51,7 +51,7 @@ class Damaged(LenskitError):
 
 
 def seal_archive(archive: BytesIO) -> memoryview:
-    """The bytes of a zip archive without a comment, and its checksum as that."""
+    """Return a zip archive without a comment with its checksum as comment."""
     archive.seek(-2, os.SEEK_END)
     archive.write((len(COMMENT) + DIGITS).to_bytes(2, "little") + COMMENT)
     archive.write(_digits(_extended(0, archive.getbuffer())))
@@ -59,15 +59,15 @@ def seal_archive(archive: BytesIO) -> memoryview:
 
 
 def check_archive(path: Path, remedy: str) -> None:
-    """Compares the checksums of a zip archive that `torch.save` or `seal_archive` wrote.
+    """Verify the checksums of a zip archive of `torch.save` or `seal_archive`.
 
     Args:
         path: The file.
-        remedy: What to do if it is damaged.
+        remedy: Advice if it is damaged.
 
     Raises:
-        Damaged: if it is, or is no archive.
-        OSError: if it cannot be read.
+        Damaged: It is damaged, or not an archive.
+        OSError: It cannot be read.
     """
     with path.open("rb") as file:
         size = os.fstat(file.fileno()).st_size
@@ -87,14 +87,17 @@ def check_archive(path: Path, remedy: str) -> None:
         try:
             with zipfile.ZipFile(file) as archive:
                 bad = archive.testzip()
-        except Exception as error:  # whatever a decompressor says of what its bytes happen to spell
+        except Exception as error:  # a decompressor may raise any error for damaged bytes
             raise Damaged(path, " ".join(str(error).split())[:120] or type(error).__name__, remedy) from None
         if bad is not None:
             raise Damaged(path, f"the checksum of {bad[:80]!r} in it is wrong", remedy)
 
 
 def save_tensors(tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> bytes:
-    """A file of safetensors with a checksum in its metadata. The same tensors give the same bytes."""
+    """Return a safetensors file with a checksum in its metadata.
+
+    The same tensors give the same bytes.
+    """
     import safetensors.torch
 
     content = safetensors.torch.save(dict(tensors))
@@ -108,15 +111,15 @@ def save_tensors(tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | No
 
 
 def load_tensors(path: Path, remedy: str) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """The tensors of a file of safetensors and the texts of its metadata, by name, if its checksum is right.
+    """Load the tensors and the metadata of a verified safetensors file.
 
     Args:
-        path: The file. One without a checksum is opened, too.
-        remedy: What to do if it is damaged.
+        path: The file. A file without a checksum is opened as well.
+        remedy: Advice if it is damaged.
 
     Raises:
-        Damaged: if it is.
-        OSError: if it cannot be read.
+        Damaged: It is damaged.
+        OSError: It cannot be read.
     """
     import safetensors.torch
     from safetensors import SafetensorError
@@ -136,18 +139,21 @@ def load_tensors(path: Path, remedy: str) -> tuple[dict[str, Tensor], dict[str, 
 
 
 def card_checksum(card: Mapping[str, Any]) -> str:
-    """The checksum of plain values beside their own field `checksum`, however JSON writes them."""
+    """Return the checksum of plain values, without their own field `checksum`.
+
+    It does not depend on the formatting of JSON.
+    """
     content = json.loads(json.dumps({name: value for name, value in card.items() if name != "checksum"}))
     return _digits(_extended(0, json.dumps(content, sort_keys=True).encode())).decode()
 
 
 def _start(content: bytes) -> int:
-    """Where the tensors begin: behind the length of the header and the header."""
+    """Return the offset of the tensors, after the header and its length."""
     return min(8 + int.from_bytes(content[:8], "little"), len(content))
 
 
 def _sum_of(file: BinaryIO, size: int) -> int:
-    """Of the next bytes of a file."""
+    """Return the checksum of the next bytes of a file."""
     checksum = 0
     while size > 0 and (piece := file.read(min(PIECE, size))):
         checksum, size = _extended(checksum, piece), size - len(piece)
@@ -155,7 +161,7 @@ def _sum_of(file: BinaryIO, size: int) -> int:
 
 
 def _extended(checksum: int, content: bytes | memoryview) -> int:
-    """The checksum of what it is of and more behind that."""
+    """Extend a checksum by more bytes."""
     return int(google_crc32c.extend(checksum, np.frombuffer(content, np.uint8)))
 
 

@@ -177,7 +177,7 @@ def read_layers(
         recipe: Name or path of a recipe, see `read_recipe`.
         config: Path of a configuration.
         flags: Layers of flags.
-        set: Values by `section.option`, which override the flags (see `assignment`), or a section's options by its name.
+        set: Values by `section.option`, which override the flags (see `assignment`), or options by section.
         only: Sections that the command uses.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Where a command may write: checked before there is any work."""
+"""Output paths of a command, which are checked before any work."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ log = logging.getLogger("lenskit")
 
 
 def check_free(folder: Path, names: Collection[str]) -> None:
-    """Checks, before there is any work, that results can be written to a folder.
+    """Check that results can be written to a folder.
 
     Args:
         folder: The folder, which need not exist.
-        names: Files that will be written there. Those of an earlier outcome of the same evaluation are replaced.
+        names: Names of the files of the results. Those of an earlier result of the same evaluation are replaced.
 
     Raises:
-        UsageError: if nothing is to be overwritten, and there is a file of such a name that the evaluation did not
-            write, or its outcome of other settings or subjects; or it is no folder.
-        LenskitError: if nothing can be written there.
+        UsageError: The command does not overwrite, and the folder has a file of such a name that the evaluation did not
+            write, or a result with other settings or subjects; or the path is not a folder.
+        LenskitError: The folder cannot be written.
     """
     check_writable(folder)
     wish = asked()
@@ -50,14 +50,14 @@ def check_free(folder: Path, names: Collection[str]) -> None:
     if taken := [name for name in names if name not in own and os.path.lexists(folder / name)]:
         raise UsageError(
             f"{folder} holds {listed(taken, 3)}, which {wish.evaluation or 'this evaluation'} did not write: move "
-            "what is yours, choose another --output, or replace it with --overwrite"
+            "your files, choose another --output, or replace it with --overwrite"
         )
 
 
 def holds_other(folder: Path) -> bool:
-    """Whether a folder holds an outcome of the current evaluation that other settings, data or runs led to.
+    """Whether a folder has a result of this evaluation with other settings, data or runs.
 
-    Outcomes of earlier versions, which do not say so, count as others.
+    Results of earlier versions, which do not record these, count as others.
     """
     wish = asked()
     return bool(wish.identity) and any(
@@ -67,11 +67,11 @@ def holds_other(folder: Path) -> bool:
 
 
 def free_place(folder: Path, is_other: Callable[[Path], bool] = holds_other) -> Path:
-    """Return where an outcome goes: a folder, or one with a number behind its name if the first holds another outcome.
+    """Return a folder for a result, with a number if the folder has another result.
 
     Args:
-        folder: The folder. It is returned as it is if the command overwrites.
-        is_other: Whether a folder holds another outcome.
+        folder: The folder. It is returned unchanged if the command overwrites.
+        is_other: Whether a folder has another result.
     """
     if asked().overwrite or not is_other(folder):
         return folder
@@ -83,13 +83,14 @@ def free_place(folder: Path, is_other: Callable[[Path], bool] = holds_other) -> 
 
 
 def working_folder(judged: Path, evaluation: str, name: str = "") -> Path:
-    """Where results go that are of no run: `NAME-evaluations/EVALUATION` in the working folder, with a number if those
-    of another file of that name are there.
+    """Return the folder of results that belong to no run, in the working directory.
+
+    It is `NAME-evaluations/EVALUATION`, with a number if results of another file of that name are there.
 
     Args:
-        judged: The file or folder that is judged.
-        evaluation: The evaluation.
-        name: Its name, if that is not the name of the file.
+        judged: File or folder that the evaluation judges.
+        evaluation: Name of the evaluation.
+        name: Name to use in place of the file name.
     """
     stem = name or judged.name
     for number in count(1):
@@ -109,19 +110,19 @@ def check_output(
     ours: Callable[[Path], bool] = is_stamped,
     flag: str = "--output",
 ) -> None:
-    """Checks, before there is any work, that a file can be written where a user wants it.
+    """Check that a file can be written to a path of the user.
 
     Args:
         path: The file.
-        overwrite: Whether a file of others is replaced. An input and a part of a run never are. By default as the
-            command of the evaluation says.
-        inputs: What the command reads; by default what that of the evaluation does.
-        ours: Whether what is there was written by this verb.
-        flag: How the path was given.
+        overwrite: Whether to replace a file that this verb did not write. An input, and a part of a run, are never
+            replaced. The default is the option of the current command.
+        inputs: Inputs of the command; by default those of the current evaluation.
+        ours: Whether this verb wrote an existing file.
+        flag: Flag of the path.
 
     Raises:
-        UsageError: if something is there that may not be replaced.
-        LenskitError: if nothing can be written there.
+        UsageError: An existing file may not be replaced.
+        LenskitError: The file cannot be written.
     """
     other = f"choose another {flag}"
     overwrite = asked().overwrite if overwrite is None else overwrite
@@ -142,15 +143,15 @@ def check_output(
 
 
 def check_no_part(path: Path, flag: str, folder: bool = False) -> None:
-    """Raises if a path is that of a part of a run or a store, or in one.
+    """Check that a path is not a part of a run or a store, and not inside one.
 
     Args:
         path: The path.
-        flag: How it was given.
-        folder: Whether it is that of a folder to write to, which is no store, either.
+        flag: Flag of the path.
+        folder: Whether it is a folder to write to, which may not be a store either.
 
     Raises:
-        UsageError: naming the run or the store.
+        UsageError: The path belongs to a run or a store, which the message names.
     """
     for absolute in dict.fromkeys([Path(os.path.abspath(path)), path.resolve()]):
         for above in (absolute, *absolute.parents):
@@ -165,18 +166,18 @@ def check_no_part(path: Path, flag: str, folder: bool = False) -> None:
 
 
 def check_outside(path: Path, flag: str = "--out") -> None:
-    """Checks, before there is any work, that a path where a run or a store shall be made is in no run or Zarr group.
+    """Check that the path of a new run or store is not inside a run or a Zarr group.
 
     Args:
         path: The path.
-        flag: How it was given.
+        flag: Flag of the path.
 
     Raises:
-        UsageError: naming the run or the group that it is in.
+        UsageError: It is inside; the message names the run or the group.
     """
     for absolute in dict.fromkeys([Path(os.path.abspath(path)), path.resolve()]):
         for above in absolute.parents:
-            # A run that is half made, too, has a folder `best` of its own.
+            # A partially created run also has its own folder `best`.
             if is_run(above) or (absolute == above / "best" and (above / RUN).is_file()):
                 raise UsageError(f"{path} is a part of the run {above}: choose another {flag}")
             if object_in(above / "zarr.json").get("node_type"):
@@ -184,10 +185,10 @@ def check_outside(path: Path, flag: str = "--out") -> None:
 
 
 def check_folder(path: Path, inputs: Iterable[Path] = (), flag: str = "--output") -> None:
-    """Checks, before there is any work, that results can go to a folder that a user names.
+    """Check that results can be written to a folder of the user.
 
     Raises:
-        UsageError: if it is no folder, a part of a run or a store, or holds what the command reads.
+        UsageError: It is not a folder, it is a part of a run or a store, or it contains an input of the command.
     """
     for given in inputs:
         if same(path, given) or (given.is_dir() and inside(path, given)):
@@ -198,11 +199,11 @@ def check_folder(path: Path, inputs: Iterable[Path] = (), flag: str = "--output"
 
 
 def check_writable(folder: Path, flag: str = "") -> None:
-    """Raises if files cannot be written to a folder, which need not exist.
+    """Check that files can be written to a folder, which need not exist.
 
     Raises:
-        UsageError: if there is something that is no folder.
-        LenskitError: if it is read-only.
+        UsageError: The path exists and is not a folder.
+        LenskitError: It is read-only.
     """
     hint = f": choose another {flag}" if flag else ""
     there = next(each for each in (folder, *folder.absolute().parents) if os.path.lexists(each))
@@ -213,7 +214,7 @@ def check_writable(folder: Path, flag: str = "") -> None:
 
 
 def same(a: Path, b: Path) -> bool:
-    """Whether two paths are one thing, however they are spelled."""
+    """Whether two paths are the same file, however they are spelled."""
     return a.resolve() == b.resolve() or (a.exists() and b.exists() and a.samefile(b))
 
 
@@ -223,7 +224,10 @@ def inside(path: Path, folder: Path) -> bool:
 
 
 def in_folder(output: str, name: str) -> Path:
-    """The file that an output means: itself; or in a folder, or what has no ending, one of that name."""
+    """Return the file of an output path: the path, or a file of this name in the folder.
+
+    A path without extension is a folder.
+    """
     path = Path(output)
     wanted = path.suffix != Path(name).suffix if path.is_dir() else bool(output) and not path.suffix
     return path / name if wanted and not is_run(path) else path

@@ -1,8 +1,8 @@
-"""Prior distributions that read and write themselves: `uniform(0.5, 2.5)`, `normal(0, 0.1)`, `1.2`.
+"""Prior distributions with a text form: `uniform(0.5, 2.5)`, `normal(0, 0.1)`, `1.2`.
 
-A distribution turns uniform random numbers into draws (inverse transform), so that one stream of counters serves all,
-and a draw depends on nothing but its own number. `Distribution` is also a type for options: pydantic reads one from
-its text or from a plain number.
+A distribution maps uniform random numbers to draws (inverse transform). So one stream of random numbers serves all
+distributions, and a draw depends only on its own number. `Distribution` is also a type for options: pydantic reads it
+from text or from a number.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class Distribution(ABC):
-    """A one-dimensional distribution.
+    """One-dimensional distribution.
 
     `str(d)` is the text it was read from, and `Distribution.parse(str(d)) == d`.
     """
@@ -31,7 +31,7 @@ class Distribution(ABC):
 
     @abstractmethod
     def quantile(self, u: Tensor) -> Tensor:
-        """The value below which a fraction `u` of all draws lie.
+        """Return the quantile: the value below which a fraction `u` of all draws lie.
 
         Args:
             u: float64 tensor of any shape, strictly between 0 and 1.
@@ -43,15 +43,17 @@ class Distribution(ABC):
     @property
     @abstractmethod
     def bounds(self) -> tuple[float, float]:
-        """The smallest and the largest value that can be drawn (infinite where there is none)."""
+        """Return the smallest and the largest possible value, infinite without a limit."""
 
     @staticmethod
     def parse(text: str | float | Distribution) -> Distribution:
-        """Reads `uniform(low, high)`, `loguniform(low, high)`, `normal(mean, std)`, `lognormal(mu, sigma)`,
-        `poisson(mean)`, `choice(a, b, ...)` or a plain number.
+        """Parse a distribution from its text form or from a number.
+
+        The forms are `uniform(low, high)`, `loguniform(low, high)`, `normal(mean, std)`, `lognormal(mu, sigma)`,
+        `poisson(mean)`, `choice(a, b, ...)` and a plain number.
 
         Raises:
-            ValueError: with one line that says what is wrong.
+            ValueError: The text has another form; the message is one line.
         """
         if isinstance(text, Distribution):
             return text
@@ -95,7 +97,7 @@ class Distribution(ABC):
 
 
 def _text(value: float) -> str:
-    """The shortest text that reads back as the same number."""
+    """Return the shortest text that is read as the same number."""
     return repr(float(value)).removesuffix(".0")
 
 
@@ -176,7 +178,7 @@ class LogNormal(Distribution):
 
     def __post_init__(self) -> None:
         _need(math.isfinite(self.mu) and 0 <= self.sigma < math.inf, f"{self} needs a finite mu and a sigma >= 0")
-        # A normal number that is made of 52 random bits is at most 8.2.
+        # A normal number from 52 random bits is at most 8.2.
         _need(self.mu + 8.3 * self.sigma < 700, f"{self} draws numbers that no float can hold")
 
     def quantile(self, u: Tensor) -> Tensor:
@@ -191,7 +193,7 @@ class LogNormal(Distribution):
 
 @dataclass(frozen=True)
 class Poisson(Distribution):
-    """A whole number of independent things, `mean` of them on average."""
+    """Poisson-distributed integer with the given `mean`."""
 
     mean: float
     name: ClassVar[str] = "poisson"
@@ -212,7 +214,7 @@ class Poisson(Distribution):
 
 @lru_cache(maxsize=64)
 def _poisson_sums(mean: float) -> tuple[float, ...]:
-    """Probabilities of at most 0, 1, 2, ..., until float64 knows no more of them."""
+    """Return the probabilities of at most 0, 1, 2, ..., to the precision of float64."""
     import torch
 
     counts = torch.arange(math.ceil(mean + 12 * math.sqrt(mean) + 30), dtype=torch.float64)
@@ -221,7 +223,7 @@ def _poisson_sums(mean: float) -> tuple[float, ...]:
 
 @dataclass(frozen=True)
 class Choice(Distribution):
-    """One of some values, each as likely as the others."""
+    """One of several values with equal probability."""
 
     values: tuple[float, ...]
     name: ClassVar[str] = "choice"
@@ -243,7 +245,7 @@ class Choice(Distribution):
 
 @dataclass(frozen=True)
 class Constant(Distribution):
-    """Always the same value."""
+    """Constant value."""
 
     value: float
     name: ClassVar[str] = "constant"
@@ -264,7 +266,7 @@ class Constant(Distribution):
 
 @lru_cache(maxsize=256)
 def _on_device(values: tuple[float, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
-    """Numbers as a tensor, kept on the device, because copying there waits for it."""
+    """Return numbers as a tensor, cached on the device to avoid copies."""
     import torch
 
     return torch.tensor(values, dtype=dtype, device=device)

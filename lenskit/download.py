@@ -1,6 +1,6 @@
-"""The folder of an encoder that a plugin brings: in its package, or downloaded to the cache.
+"""Folders of encoders of plugins: in a package, or downloaded to the cache.
 
-A file is used only if it has the digest that the plugin states.
+A file is used only if its digest is the one that the plugin declares.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ CARD = "encoder.json"
 SCHEMES = ("hf", "https", "http", "file")
 
 PIECE = 2**20
-"""Bytes that are read at a time."""
+"""Bytes that are read together."""
 
 TIMEOUT = 30.0
-"""Seconds without a byte after which a download has failed."""
+"""Seconds without a byte after which a download fails."""
 
 _HUB = re.compile(r"hf://(?P<repo>[\w.-]+/[\w.-]+)(@(?P<revision>[\w.-]+))?(/(?P<path>.+?))?/?")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
@@ -47,15 +47,15 @@ def is_address(target: str) -> bool:
 
 
 def folder_of(target: str, digests: Mapping[str, str], *names: str) -> Path:
-    """Return the folder that a component names.
+    """Return the folder of a component.
 
     Args:
         target: `package:path/of/folder`, or an address.
-        digests: Of an address, the digests of its files.
-        names: Files of an address that are wanted; none means all.
+        digests: For an address, the digests of its files.
+        names: Files of an address that are needed; none means all.
 
     Raises:
-        LenskitError: if there is none.
+        LenskitError: The folder does not exist.
     """
     if is_address(target):
         return fetch(target, digests, *names)
@@ -67,16 +67,16 @@ def folder_of(target: str, digests: Mapping[str, str], *names: str) -> Path:
 
 
 def fetch(address: str, digests: Mapping[str, str], *names: str) -> Path:
-    """Return the folder in the cache that holds files of an address, downloaded if they are not there.
+    """Return the cache folder of an address, and download missing files.
 
     Args:
         address: `hf://OWNER/REPO[@REVISION][/PATH]` on the Hugging Face Hub, or `https://.../FOLDER`.
         digests: The SHA-256 digest of each file by its name, in hexadecimal digits.
-        names: The files that are wanted; none means all.
+        names: Files that are needed; none means all.
 
     Raises:
-        LenskitError: if the address or the digests are malformed, or a file is not there, cannot be downloaded, is cut
-            short or has another digest.
+        LenskitError: The address or the digests are malformed; or a file does not exist, cannot be downloaded, is
+            truncated or has another digest.
     """
     _check(address, digests)
     contents = "\n".join(f"{name} {digest}" for name, digest in sorted(digests.items()))
@@ -116,10 +116,10 @@ def url_of(address: str, name: str) -> str:
 
 
 def _check(address: str, digests: Mapping[str, str]) -> None:
-    """Raises if a plugin announced an address or digests that cannot be used.
+    """Check the address and the digests of a plugin.
 
     Raises:
-        LenskitError: saying what is wrong.
+        LenskitError: They are malformed.
     """
     scheme = address.partition("://")[0]
     if scheme not in SCHEMES or (scheme == "hf" and not _HUB.fullmatch(address)):
@@ -134,10 +134,10 @@ def _check(address: str, digests: Mapping[str, str]) -> None:
 
 
 def _download(url: str, path: Path, digest: str) -> None:
-    """Writes a file from a URL, if its digest is right.
+    """Download a file from a URL, and verify its digest.
 
     Raises:
-        LenskitError: saying what failed.
+        LenskitError: The download failed.
     """
     log.info("downloading %s", url)
     try:
@@ -165,10 +165,10 @@ def _download(url: str, path: Path, digest: str) -> None:
 
 
 def _copy(answer: IO[bytes], file: IO[bytes], url: str, length: str | None, digest: str) -> None:
-    """Copies what a server sends.
+    """Copy the response of a server.
 
     Raises:
-        LenskitError: if it is shorter than announced, or has another digest.
+        LenskitError: It is shorter than announced, or has another digest.
     """
     hasher, done = hashlib.sha256(), 0
     while True:

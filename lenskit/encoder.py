@@ -1,8 +1,8 @@
-"""A trained backbone together with all that is needed to feed it: images in, features out.
+"""Encoder: a trained backbone with its preprocessing, from images to features.
 
-On disk it is a folder of two files that say everything: `model.safetensors`, and `encoder.json`, which names the
-backbone and its options, the images it takes and what is done to them first. An encoder whose weights its backbone can
-get by itself (`pretrained`) has only the second.
+On disk it is a folder of two files: `model.safetensors`, and `encoder.json` with the backbone and its options, the
+shape of the images and the preprocessing. If the backbone loads its own weights (`pretrained`), there is only the
+second file.
 """
 
 from __future__ import annotations
@@ -40,14 +40,14 @@ SAME_SCALE = 0.02
 
 
 class Encoder(nn.Module):
-    """Raw images to features.
+    """Network from raw images to features.
 
     Args:
         backbone: The network.
-        preprocess: What is done to an image first.
-        image_shape: Channels, height and width of the images it takes; None if it resizes any image.
-        card: What else is known of it, as plain values: `backbone` (a name and options) and `input` at least;
-            `pixel_scale` if the images that it was trained on have one, in arcsec.
+        preprocess: The preprocessing.
+        image_shape: Channels, height and width of the images; None if it resizes any image.
+        card: Further information as plain values: `backbone` (a name and options) and `input` at least; `pixel_scale`
+            in arcsec if that of the training images is known.
     """
 
     def __init__(
@@ -63,20 +63,20 @@ class Encoder(nn.Module):
         self.features = backbone.features
 
     def forward(self, images: Tensor) -> Tensor:
-        """Images (n, C, H, W) in any unit to features (n, `features`).
+        """Compute features (n, `features`) of images (n, C, H, W) in any unit.
 
         Raises:
-            UsageError: if the images have another shape than the encoder was trained with.
-            LenskitError: if they hold NaNs.
+            UsageError: The shape of the images differs from that of the training.
+            LenskitError: The images contain NaN.
         """
         return self.backbone(self.prepare(images))
 
     def prepare(self, images: Tensor) -> Tensor:
-        """Images (n, C, H, W) in any unit as the backbone takes them: stretched and resized.
+        """Stretch and resize images (n, C, H, W) in any unit for the backbone.
 
         Raises:
-            UsageError: if they have another shape than the encoder was trained with.
-            LenskitError: if they hold NaNs.
+            UsageError: The shape of the images differs from that of the training.
+            LenskitError: The images contain NaN.
         """
         self.check_shape(images.shape)
         if not images.isfinite().all():
@@ -86,11 +86,11 @@ class Encoder(nn.Module):
 
     @torch.inference_mode()
     def embed(self, images: Tensor, batch_size: int = 256) -> NDArray[np.float32]:
-        """Return features of images, in eval mode.
+        """Compute features of images in eval mode.
 
         Args:
             images: (n, channels, height, width), raw.
-            batch_size: Images at a time.
+            batch_size: Images per batch.
 
         Returns:
             (n, `features`).
@@ -102,10 +102,10 @@ class Encoder(nn.Module):
         return torch.cat(features).numpy() if features else np.empty((0, self.features), np.float32)
 
     def images(self, images: Any) -> Tensor:
-        """Images (n, C, H, W), or what numpy can make of them, as a float32 tensor.
+        """Convert images (n, C, H, W) to a float32 tensor.
 
         Raises:
-            UsageError: if they are no real numbers, or have another shape than the encoder takes.
+            UsageError: They are not real numbers, or have another shape than the encoder takes.
         """
         if not isinstance(images, Tensor):
             try:
@@ -113,8 +113,10 @@ class Encoder(nn.Module):
             except (TypeError, ValueError):
                 array = np.empty(0, object)
             if array.dtype.kind not in "fiub":
-                raise UsageError(f"the encoder takes images {self._wanted}, got what is no array of real numbers")
-            # FITS files hold numbers in the other order of bytes, which torch does not take.
+                raise UsageError(
+                    f"the encoder takes images {self._wanted}, got an object that is not an array of real numbers"
+                )
+            # torch does not accept the big-endian numbers of FITS files.
             images = torch.from_numpy(array.astype(np.float32))
         elif images.is_complex():
             raise UsageError(f"the encoder takes images {self._wanted}, got complex numbers")
@@ -122,10 +124,10 @@ class Encoder(nn.Module):
         return images.float()
 
     def check_shape(self, shape: Sequence[int]) -> None:
-        """Raises if images have another shape than (n, C, H, W), as the encoder takes them.
+        """Check that the shape of images (n, C, H, W) is the shape that the encoder takes.
 
         Raises:
-            UsageError: saying both.
+            UsageError: It differs; the message names both.
         """
         if len(shape) != 4 or self.image_shape not in (None, tuple(shape[1:])):
             raise UsageError(f"the encoder takes images {self._wanted}, got {_shape(shape) or 'one number'}")
@@ -134,10 +136,10 @@ class Encoder(nn.Module):
 
     @property
     def fixed_shape(self) -> tuple[int, int, int]:
-        """Channels, height and width of the images it takes, for exports, which take no others.
+        """Return channels, height and width of the images, for exports of a fixed shape.
 
         Raises:
-            UsageError: if it takes images of any shape.
+            UsageError: The encoder takes images of any shape.
         """
         if self.image_shape is None:
             raise UsageError("an encoder that takes images of any shape cannot be exported; train one from its weights")
@@ -145,29 +147,29 @@ class Encoder(nn.Module):
 
     @property
     def pixel_scale(self) -> float | None:
-        """Size in arcsec of a pixel of the images that it was trained on, if it is known."""
+        """Pixel size in arcsec of the training images, if known."""
         return self.card.get("pixel_scale")
 
     def open(self, data: str, *, measures: bool = False) -> Dataset:
-        """Opens stored images, cropped to the size that the encoder takes, if it takes only one.
+        """Open stored images, cropped to the size of the encoder if it takes only one.
 
         Args:
             data: `[READER:]PATH`, see `lenskit.data.readers.open_dataset`.
-            measures: Whether lengths will be told of them by what was learned of the images trained on.
+            measures: Whether the caller measures lengths in these images.
 
         Raises:
-            UsageError: if `measures`, and pixels are known to have another size than in training.
+            UsageError: `measures` is set, and the pixel size is known to differ from that of the training.
         """
         dataset = open_dataset(data, size=self.image_shape and self.image_shape[-1])
         self.check_pixel_scale(dataset, measures=measures)
         return dataset
 
     def check_pixel_scale(self, images: Dataset | Simulator, *, measures: bool = False) -> None:
-        """Warns if the pixels of images have another size than those of the images trained on, or none that is known.
+        """Warn if the pixel size of images differs from that of the training, or is unknown.
 
         Raises:
-            UsageError: if they are known to have another, and lengths will be told of them (`measures`): all would be
-                wrong by that factor.
+            UsageError: It is known to differ, and the caller measures lengths (`measures`): all would be wrong by that
+                factor.
         """
         ours, theirs = self.pixel_scale, images.pixel_scale
         if ours and not theirs and isinstance(images, Dataset):
@@ -179,12 +181,12 @@ class Encoder(nn.Module):
         if not ours or not theirs or abs(theirs / ours - 1) <= SAME_SCALE:
             return
         said = (
-            f'the images have pixels of {theirs:.4g}", those that the encoder was trained on {ours:.4g}": what it has '
-            f"learned of lengths is wrong for them by a factor of {theirs / ours:.3g}"
+            f'the images have pixels of {theirs:.4g}", those that the encoder was trained on {ours:.4g}": lengths that '
+            f"it measures are wrong by a factor of {theirs / ours:.3g}"
         )
         if isinstance(images, Dataset):
             said += (
-                ". A reader of FITS files brings them to that with its option resample, as in "
+                ". The option resample of readers of FITS files changes the pixel size: "
                 f'"READER:PATH?resample={ours:.4g}"'
             )
         if measures:
@@ -196,11 +198,11 @@ class Encoder(nn.Module):
         return f"(n, {_shape(self.image_shape) if self.image_shape else 'channels x height x width'})"
 
     def save(self, folder: Path, half: bool = False) -> None:
-        """Writes the folder; each of its two files is replaced as a whole.
+        """Write the folder; each of its two files is replaced atomically.
 
         Args:
             folder: The folder.
-            half: Whether matrices and kernels are written as float16. `load` makes float32 of them.
+            half: Whether matrices and kernels are written as float16. `load` converts them to float32.
         """
         folder.mkdir(parents=True, exist_ok=True)
         weights = {name: value.detach().cpu().contiguous() for name, value in self.backbone.state_dict().items()}
@@ -213,14 +215,15 @@ class Encoder(nn.Module):
 
     @classmethod
     def load(cls, folder: Path, options: Mapping[str, Any] | None = None) -> Encoder:
-        """Reads the folder.
+        """Load an encoder from its folder.
 
         Args:
             folder: The folder.
             options: Further options of the backbone.
 
         Raises:
-            LenskitError: if it is none, or its files do not fit each other, or the backbone cannot get its weights.
+            LenskitError: It is not the folder of an encoder, its files do not match, or the backbone cannot load its
+                weights.
         """
         card = read_card(folder)
         card |= {"backbone": card["backbone"] | dict(options or {})}
@@ -252,15 +255,15 @@ class Encoder(nn.Module):
 
     @classmethod
     def untrained(cls, card: dict[str, Any], seed: int | None = None) -> Encoder:
-        """The encoder that a card describes, with random weights (drawn from `seed`, if given).
+        """Return the encoder of a card with random weights (from `seed`, if given).
 
         Raises:
-            LenskitError: if the card states no size of images.
+            LenskitError: The card has no size of images.
         """
         inputs = validate(InputSettings, card["input"], "the encoder's input")[0]
         shape: tuple[int, int, int] | None = card["image_shape"] and tuple(card["image_shape"])
         if shape is None and not (inputs["size"] and inputs["channels"]):
-            raise LenskitError("images of any shape need input.size and input.channels, which say what comes of them")
+            raise LenskitError("images of any shape need input.size and input.channels, the shape after resizing")
         preprocess = Preprocess.of(InputSettings(**inputs), card.get("pixel_scale"))
         channels, _, width = preprocess.shape(shape or (1, inputs["size"], inputs["size"]))
         options = {key: value for key, value in card["backbone"].items() if key != "name"}
@@ -272,15 +275,15 @@ class Encoder(nn.Module):
 
 
 def is_halved(tensor: Tensor) -> bool:
-    """Whether a weight is written as float16 where that is asked for.
+    """Whether a weight is written as float16 when half precision is requested.
 
-    Vectors are not: they are small, and float16 has no room for some variances of batch norms.
+    Vectors are not: they are small, and float16 cannot represent some variances of batch norms.
     """
     return tensor.is_floating_point() and tensor.ndim > 1
 
 
 def _without_start(card: dict[str, Any]) -> dict[str, Any]:
-    """A card whose backbone has no options that say which weights to start from."""
+    """Return a card without the backbone options of initial weights."""
     start = registry().find("backbone", card["backbone"]["name"]).load().start_options
     return card | {"backbone": {key: value for key, value in card["backbone"].items() if key not in start}}
 
@@ -294,10 +297,10 @@ def _one_line(error: Exception) -> str:
 
 
 def find_device(name: str) -> torch.device:
-    """The device of that name, or with `auto` a GPU if there is one.
+    """Return the device of this name, or with `auto` a GPU if there is one.
 
     Raises:
-        UsageError: if there is no such device here.
+        UsageError: This machine has no such device.
     """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")

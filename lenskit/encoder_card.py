@@ -1,4 +1,4 @@
-"""The card of an encoder, `encoder.json`: its backbone, the images it takes and what is known of it."""
+"""Card of an encoder, `encoder.json`: its backbone, its images and its origin."""
 
 from __future__ import annotations
 
@@ -52,9 +52,9 @@ class EncoderCard(Record):
 
     Attributes:
         backbone: Name and options of the backbone.
-        input: What is done to an image first.
+        input: Options of the preprocessing.
         image_shape: Channels, height and width of the images it takes; None if it resizes any image.
-        pixel_scale: Size in arcsec of a pixel of the images that it was trained on.
+        pixel_scale: Pixel size of the training images in arcsec.
         method: Name of the method that trained it.
         pairs: Name of its pairs.
         trained: Batches done, and batches planned.
@@ -63,8 +63,8 @@ class EncoderCard(Record):
         trained_on: The images that it was trained on, in words.
         licence: Terms under which the weights may be used.
         simulator: Name and options of the simulator that it was trained on.
-        results: How well it does, one record a parameter and set of images.
-        head: What its head predicts.
+        results: Measured performance, one record per parameter and set of images.
+        head: Description of the predictions of its head.
     """
 
     backbone: _Backbone
@@ -87,7 +87,7 @@ def read_card(folder: Path) -> dict[str, Any]:
     """Read the card of the encoder in a folder.
 
     Raises:
-        LenskitError: if there is none, or it is of another format, or damaged.
+        LenskitError: There is no card, it has another format, or it is damaged.
     """
     path = folder / "encoder.json"
     require(path)
@@ -97,7 +97,7 @@ def read_card(folder: Path) -> dict[str, Any]:
     if isinstance(version, bool) or version != FORMAT:
         raise LenskitError(f"the encoder in {folder} has format {version!r:.40}, this lenskit reads {FORMAT}")
     checked(card, where, EncoderCard)
-    # A card is for people, too, who may change it: an error would be too much.
+    # People may edit a card, so a wrong checksum is not an error.
     if card.pop("checksum", checksum := card_checksum(card)) != checksum:
         log.warning(
             "%s is not as it was written: its checksum differs. If nobody changed it, it is damaged: restore it, or "
@@ -108,17 +108,17 @@ def read_card(folder: Path) -> dict[str, Any]:
 
 
 def is_as_written(folder: Path) -> bool:
-    """Whether the card of the encoder in a folder fits its checksum, or has none.
+    """Whether the card in a folder agrees with its checksum, or has none.
 
     Raises:
-        LenskitError: if it cannot be read.
+        LenskitError: It cannot be read.
     """
     card = load_json(folder / "encoder.json")
     return "checksum" not in card or card["checksum"] == card_checksum(card)
 
 
 def remake(folder: Path) -> str:
-    """Return advice on making an encoder again."""
+    """Return advice on restoring an encoder."""
     if not (folder.parent / "run.toml").is_file():
         return "make it again"
     if folder.name == "encoder":
@@ -127,10 +127,10 @@ def remake(folder: Path) -> str:
 
 
 def require(path: Path) -> None:
-    """Raise if a file of an encoder's folder is missing.
+    """Check that a file of an encoder's folder exists.
 
     Raises:
-        LenskitError: naming it.
+        LenskitError: The file is missing; the message names it.
     """
     if not path.exists():
         raise LenskitError(f"{path.parent} holds no encoder: {path.name} is missing")

@@ -1,4 +1,4 @@
-"""A trained encoder as a transformer of scikit-learn."""
+"""Trained encoder as a transformer of scikit-learn."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from lenskit.errors import UsageError
 
 
 class LensEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
-    """Images (n, C, H, W) to features (n, d), by an encoder that lenskit trained.
+    """Transformer from images (n, C, H, W) to features (n, d) by a trained encoder.
 
-    `fit` loads the encoder and learns nothing: `LensEncoder("runs/a").fit_transform(images)`. What it then does to an
-    image does not depend on the other images.
+    `fit` loads the encoder and trains nothing: `LensEncoder("runs/a").fit_transform(images)`. Features of an image do
+    not depend on the other images.
 
     Args:
-        path: Whatever `lenskit.load` opens: a run, an encoder's folder, or an export for timm.
-        batch_size: Images at a time.
-        device: `cpu`, `cuda`, ...; `auto` takes a GPU if there is one.
+        path: Path or name for `lenskit.load`: a run, the folder of an encoder, or an export for timm.
+        batch_size: Images per batch.
+        device: `cpu`, `cuda`, ...; `auto` selects a GPU if there is one.
 
     Attributes:
         encoder_: The encoder, after `fit`.
-        image_shape_: Channels, height and width of the images that it takes.
+        image_shape_: Channels, height and width of its images.
     """
 
     def __init__(self, path: str | PathLike[str], batch_size: int = 256, device: str = "auto") -> None:
@@ -38,15 +38,15 @@ class LensEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         self.device = device
 
     def fit(self, X: Any = None, y: Any = None) -> LensEncoder:
-        """Loads the encoder.
+        """Load the encoder.
 
         Args:
-            X: Images (n, C, H, W), looked at for their shape only; or nothing.
-            y: Nothing that matters.
+            X: Images (n, C, H, W), to check their shape only; or nothing.
+            y: Ignored.
 
         Raises:
-            UsageError: (a ValueError) if there is no encoder at the path, no such device, or the images have another
-                shape than it takes.
+            UsageError: (a ValueError) There is no encoder at the path, no such device, or the images have another shape
+                than the encoder takes.
         """
         if self.batch_size < 1:
             raise UsageError(f"batch_size is the number of images at a time, 1 or more, got {self.batch_size}")
@@ -60,7 +60,7 @@ class LensEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         return self
 
     def transform(self, X: Any) -> NDArray[np.float32]:
-        """Features of images.
+        """Compute features of images.
 
         Args:
             X: Images (n, C, H, W), an array or a tensor, in any unit.
@@ -69,16 +69,19 @@ class LensEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
             (n, d).
 
         Raises:
-            NotFittedError: before `fit`.
-            UsageError: (a ValueError) if the images have another shape than the encoder takes.
-            LenskitError: if images hold pixels that are not finite.
+            NotFittedError: `fit` was not called.
+            UsageError: (a ValueError) The images have another shape than the encoder takes.
+            LenskitError: Images have pixels that are not finite.
         """
         check_is_fitted(self, "encoder_")
         encoder = self.encoder_.to(find_device(self.device))
         return encoder.embed(encoder.images(X), self.batch_size)
 
     def __getstate__(self) -> dict[str, Any]:
-        """What is pickled: the weights on the CPU, so that a machine without a GPU reads them."""
+        """Return the state for pickle, with the weights on the CPU.
+
+        So a machine without a GPU can load it.
+        """
         state: dict[str, Any] = dict(super().__getstate__())
         if "encoder_" in state:
             state["encoder_"] = copy.deepcopy(state["encoder_"]).cpu()

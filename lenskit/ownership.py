@@ -139,7 +139,7 @@ def _unlisted(folder: Path, results: Mapping[str, Any]) -> list[str]:
 def listing(folders: Iterable[Path], evaluation: str) -> Iterator[None]:
     """List files that are created or changed in the context.
 
-    Their names are added to the `lenskit-files.json` of their folder. This is for evaluations that do not list their files.
+    Their names are added to the `lenskit-files.json` of their folder. For evaluations that do not list their files.
 
     Args:
         folders: The folders.

@@ -1,4 +1,4 @@
-"""Pictures of lenses: what the views of a pair look like, and the parameters that they have in common or not."""
+"""Pictures of the views of lenses, with their shared and unshared parameters."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ from lenskit.ownership import STAMP
 from lenskit.words import as_label, shortened
 
 PER_LINE = 6
-"""Lenses side by side, at most."""
+"""Largest number of lenses in a row."""
 
 PANEL = 1.75
 """Width and height of an image in inches."""
 
 DARK, BRIGHT = 1.0, 99.95
-"""Percentiles of an image's pixels that are drawn black and white: a few bad pixels change nothing."""
+"""Percentiles of an image's pixels that are drawn black and white, so that a few bad pixels have no effect."""
 
 CHARACTERS = 28
-"""How many fit beneath an image."""
+"""Number of characters that fit below an image."""
 
 RGB = (0, 1, 2)
 """Channels that are drawn red, green and blue, of images that have three."""
@@ -46,15 +46,15 @@ MAGMA = colormaps["magma"]
 
 @dataclass(frozen=True)
 class Views:
-    """Views of some lenses, drawn together.
+    """Views of several lenses that are drawn together.
 
     Attributes:
-        title: What they are.
-        labels: What each view is called.
+        title: Title of the group.
+        labels: Label of each view.
         images: (lenses, views, channels, height, width).
-        parameters: Those that are told, in this order.
-        values: For each of them, (lenses, views); NaN where it is not known.
-        names: What each lens is called; nothing for those without a name.
+        parameters: Parameters in the captions, in this order.
+        values: For each of them, (lenses, views); NaN if unknown.
+        names: Name of each lens; empty for lenses without names.
     """
 
     title: str
@@ -66,12 +66,12 @@ class Views:
 
 
 def draw_views(groups: Sequence[Views], rgb: Sequence[int] = RGB) -> Figure:
-    """Draws groups of views side by side: lenses as columns, their views as rows.
+    """Draw groups of views next to each other: lenses as columns, their views as rows.
 
-    Beneath a lens stand the parameters that all its views have in common, beneath a view its own.
+    Parameters that all views share are below the lens, the others below each view.
 
     Args:
-        groups: What is drawn.
+        groups: The groups.
         rgb: Channels that are drawn red, green and blue.
     """
     layouts = [_Layout(group) for group in groups]
@@ -85,14 +85,14 @@ def draw_views(groups: Sequence[Views], rgb: Sequence[int] = RGB) -> Figure:
     )[0]
     for part, group, layout in zip(parts, groups, layouts, strict=True):
         if lines:
-            # All of the same height, so that images beside one another are at one height.
+            # All groups have the same height, so that their images are aligned.
             part.suptitle("\n".join(layout.title + [" "] * (lines - len(layout.title))), fontsize=10)
         _draw_group(part, group, layout, rgb)
     return figure
 
 
 def write_picture(figure: Figure, path: Path, dpi: int) -> None:
-    """Writes a figure to a file, in the format that its ending says; it says in itself that lenskit wrote it."""
+    """Write a figure to a file; metadata mark it as a file of lenskit."""
     picture = BytesIO()
     key = "Software" if path.suffix == ".png" else "Creator"
     save_figure(figure, picture, format=path.suffix[1:], dpi=dpi, metadata={key: STAMP})
@@ -100,7 +100,7 @@ def write_picture(figure: Figure, path: Path, dpi: int) -> None:
 
 
 class _Layout:
-    """What stands where in a group, and how large that is in inches."""
+    """Positions of the elements of a group, in inches."""
 
     def __init__(self, group: Views) -> None:
         lenses, self.views, _, height, width = group.images.shape
@@ -114,7 +114,10 @@ class _Layout:
 
 
 def _captions(group: Views) -> list[list[list[str]]]:
-    """For each lens and view the lines beneath it: what is the view's own, and beneath the last what all have."""
+    """Return the lines below each view of each lens.
+
+    Parameters of one view are below it, and shared parameters below the last view.
+    """
     common: list[Parameter] = []
     own: list[Parameter] = []
     for parameter in group.parameters:
@@ -151,7 +154,7 @@ def _draw_group(part: SubFigure, group: Views, layout: _Layout, rgb: Sequence[in
 
 
 def _draw_image(panel: Axes, image: NDArray[np.float32], rgb: Sequence[int]) -> None:
-    """One image (channels, height, width): three channels in colour, else the mean of all."""
+    """Draw an image: three channels in colour, any other number as their mean."""
     panel.set_axis_on()
     panel.set(xticks=[], yticks=[])
     for spine in panel.spines.values():
@@ -164,7 +167,12 @@ def _draw_image(panel: Axes, image: NDArray[np.float32], rgb: Sequence[int]) -> 
 
 
 def colours(image: NDArray[np.float32], rgb: Sequence[int] = RGB) -> NDArray[np.float64]:
-    """One stretched image (channels, height, width) as colours (height, width, 3) from 0 to 1, as figures show it."""
+    """Return a stretched image as colours (height, width, 3) from 0 to 1, as in figures.
+
+    Args:
+        image: (channels, height, width).
+        rgb: Channels that are drawn red, green and blue.
+    """
     if len(image) > 2 and len(rgb) == 3:
         return composite(image[list(rgb)]).astype(np.float64)
     grey, low, high = _grey(image)
@@ -172,22 +180,24 @@ def colours(image: NDArray[np.float32], rgb: Sequence[int] = RGB) -> NDArray[np.
 
 
 def _grey(image: NDArray[np.float32]) -> tuple[NDArray[np.float32], float, float]:
-    """The mean of all channels, and the values that are drawn black and white."""
+    """Return the mean of all channels, and the values that are drawn black and white."""
     grey = image.mean(0)
     low, high = np.percentile(grey, (DARK, BRIGHT))
     return grey, float(low), float(high)
 
 
 def composite(image: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Three channels (3, height, width) as colours (height, width, 3) from 0 to 1: black is each channel's own, and
-    one step is as bright in all, so that what is red stays red."""
+    """Return three channels (3, height, width) as colours (height, width, 3) from 0 to 1.
+
+    Each channel has its own black level, but all have the same scale, so that red objects stay red.
+    """
     low = np.percentile(image, 10 * DARK, axis=(1, 2), keepdims=True)
     bright = np.percentile(image - low, BRIGHT)
     return ((image - low) / (bright or 1.0)).clip(0, 1).transpose(1, 2, 0)
 
 
 def _packed(texts: Sequence[str]) -> list[str]:
-    """As many to a line as there is room for beneath an image."""
+    """Join texts to lines that fit below an image."""
     lines: list[str] = []
     for text in texts:
         if lines and _length(lines[-1]) + 3 + _length(text) <= CHARACTERS:
@@ -198,23 +208,23 @@ def _packed(texts: Sequence[str]) -> list[str]:
 
 
 def _length(text: str) -> int:
-    """About how many characters of a text with formulas are seen."""
+    """Estimate the visible number of characters of a text with formulas."""
     return len(re.sub(r"[${}_^]|\\,", "", re.sub(r"\\[a-z]+", "x", text)))
 
 
 def _digits(values: Tensor) -> int:
-    """Decimals with which values of this size have three digits, but three at most."""
+    """Return the number of decimals, at most 3, for three significant digits."""
     largest = float(values.nan_to_num(0, 0, 0).abs().max())
     return min(max(2 - math.floor(math.log10(largest)), 0), 3) if largest > 0 else 0
 
 
 def _text(parameter: Parameter, value: float, digits: int) -> str:
-    """Such as `$\\theta_E = 1.23''$`."""
+    """Return a parameter with its value, such as `$\\theta_E = 1.23''$`."""
     symbol = parameter.label
     if parameter.classes and 0 <= value < len(parameter.classes):
         return f"{symbol}: {as_label(parameter.classes[int(value)])}"
     unit = {"": "", "arcsec": "''", "rad": r"\,\mathrm{rad}"}.get(parameter.unit)
-    # What is a formula altogether is set as one, for the space around the sign.
+    # A complete formula is set as one formula, for the spacing of its signs.
     formula = symbol[1:-1] if re.fullmatch(r"\$[^$]*\$", symbol) else ""
     before = f"${formula} =" if formula else f"{symbol} ${{}}="
     return (

@@ -1,7 +1,6 @@
-"""Reads small files of plain values, JSON or TOML, and checks what they hold with pydantic models.
+"""Reader of JSON and TOML files, which are validated with pydantic models.
 
-Whatever such a file holds, there is either a value whose fields are as the model says, or one line that names the file
-and the field.
+The result has the fields of the model. Any error is one line that names the file and the field.
 """
 
 from __future__ import annotations
@@ -19,11 +18,11 @@ from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from lenskit.errors import LenskitError
 
 LARGEST = {"JSON": 2**26, "TOML": 2**20}
-"""Bytes of a file that is read. tomllib takes a second for a megabyte."""
+"""Largest size of a file in bytes. tomllib takes a second for a megabyte."""
 DEEPEST = 64
-"""Levels of lists and tables: whoever walks through them may do so by recursion."""
+"""Largest depth of lists and tables, so that readers can use recursion."""
 BITS = 64
-"""Of a whole number: numpy, torch and other readers of JSON have no room for more."""
+"""Largest number of bits of an integer: numpy, torch and other readers of JSON accept no more."""
 
 
 _LONG_KEY = re.compile(rf"""(?:\.[ \t]*[\w"'-]+[ \t]*){{{DEEPEST}}}""")
@@ -31,16 +30,16 @@ _LONG_KEY = re.compile(rf"""(?:\.[ \t]*[\w"'-]+[ \t]*){{{DEEPEST}}}""")
 
 
 class Record(BaseModel):
-    """Model of a file. Fields that it does not name are left as they are.
+    """Model of a file. Further fields are kept unchanged.
 
-    Types are strict: `"1"` and `true` are no numbers. Numbers are finite.
+    Types are strict: `"1"` and `true` are not numbers. Numbers are finite.
     """
 
     model_config = ConfigDict(strict=True, extra="allow", allow_inf_nan=False, protected_namespaces=())
 
 
 class FiniteRecord(Record):
-    """A record all of whose numbers are finite, those of fields that the model does not name, too."""
+    """Record whose numbers are all finite, including those of further fields."""
 
     @model_validator(mode="before")
     @classmethod
@@ -53,19 +52,19 @@ class FiniteRecord(Record):
 def load_json(
     path: Path, model: type[Record] | None = Record, where: str = "", error: type[LenskitError] = LenskitError
 ) -> Any:
-    """Reads a JSON file that holds an object.
+    """Read a JSON file that contains an object.
 
     Args:
         path: The file.
-        model: What it has to hold; None if it may hold any value, which the caller checks.
-        where: How messages name it; by default its path.
-        error: Class of what is raised.
+        model: Model of its contents; None if the caller checks them.
+        where: Name of the file in messages; by default its path.
+        error: Class of errors.
 
     Returns:
-        All that is in it, as plain values.
+        All contents, as plain values.
 
     Raises:
-        LenskitError: if it cannot be read, is no JSON, or is not as the model says; of the class `error`.
+        LenskitError: The file cannot be read, is not JSON, or does not fit the model. The class is `error`.
     """
     where = where or str(path)
     return parse_json(_content(path, "JSON", where, error), where, model, error)
@@ -74,7 +73,7 @@ def load_json(
 def load_toml(
     path: Path, model: type[Record] = Record, where: str = "", error: type[LenskitError] = LenskitError
 ) -> dict[str, Any]:
-    """Reads a TOML file; see `load_json`."""
+    """Read a TOML file; see `load_json`."""
     where = where or str(path)
     return parse_toml(_content(path, "TOML", where, error), where, model, error)
 
@@ -82,7 +81,7 @@ def load_toml(
 def parse_json(
     content: str | bytes, where: str, model: type[Record] | None = Record, error: type[LenskitError] = LenskitError
 ) -> Any:
-    """Reads an object from JSON that is in memory; see `load_json`."""
+    """Read an object from JSON in memory; see `load_json`."""
     try:
         value = json.loads(_text(content), object_pairs_hook=_distinct)
     except (ValueError, RecursionError) as fault:
@@ -93,7 +92,7 @@ def parse_json(
 def parse_toml(
     content: str | bytes, where: str, model: type[Record] = Record, error: type[LenskitError] = LenskitError
 ) -> dict[str, Any]:
-    """Reads TOML that is in memory; see `load_json`."""
+    """Read TOML in memory; see `load_json`."""
     try:
         if _LONG_KEY.search(text := _text(content)):
             raise RecursionError
@@ -106,10 +105,10 @@ def parse_toml(
 def checked(
     found: Any, where: str, model: type[Record] | None = Record, error: type[LenskitError] = LenskitError
 ) -> Any:
-    """Plain values, if they are an object that is as a model says; see `load_json`.
+    """Validate plain values with a model; see `load_json`.
 
     Raises:
-        LenskitError: naming the field; of the class `error`.
+        LenskitError: They do not fit; the message names the field. The class is `error`.
     """
     if model and not isinstance(found, dict):
         raise error(f"{where} holds no object")
@@ -142,12 +141,12 @@ def _content(path: Path, kind: str, where: str, error: type[LenskitError]) -> by
 
 
 def _text(content: str | bytes) -> str:
-    """Text, without the mark that some editors put before it."""
+    """Decode text, without the byte order mark of some editors."""
     return content.decode("utf-8-sig") if isinstance(content, bytes) else content
 
 
 def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object, whose keys JSON allows to be there twice: readers would take one or the other."""
+    """Build an object, and refuse keys that occur twice, which JSON permits."""
     fields = dict(pairs)
     if len(fields) < len(pairs):
         keys = [key for key, _ in pairs]
@@ -164,8 +163,11 @@ def _reason(fault: Exception) -> str:
 
 
 def _unsound(found: Any) -> tuple[str, str] | None:
-    """The first field that no reader can be trusted with, and why. Not by recursion, which is what it guards."""
-    # A place is its key and the place above it: names are made for messages alone.
+    """Return the first field that is unsafe for readers, and the reason.
+
+    The function does not use recursion, because it guards against deep nesting.
+    """
+    # A place is its key and the place above it. Names are needed for messages only.
     waiting: list[tuple[Any, Any, int]] = [(None, found, 0)]
     while waiting:
         place, value, depth = waiting.pop()
@@ -187,7 +189,7 @@ def _unsound(found: Any) -> tuple[str, str] | None:
 
 
 def _has_infinite(found: Any) -> bool:
-    """Whether a number in plain values, which are not deep, is NaN or infinite."""
+    """Whether plain values (not deeply nested) contain NaN or infinities."""
     if isinstance(found, dict):
         return any(map(_has_infinite, found.values()))
     if isinstance(found, list):
@@ -204,6 +206,6 @@ def _path(place: Any) -> str:
 
 
 def _name(parts: Any) -> str:
-    """`targets[0].name`, shortened where it is long."""
+    """Return a name such as `targets[0].name`, shortened if long."""
     name = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in parts).removeprefix(".")
     return name if len(name) <= 80 else f"{name[:77]}..."

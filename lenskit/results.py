@@ -1,4 +1,4 @@
-"""Where the results of an evaluation go, and what is checked of that before there is any work."""
+"""Output folders of evaluations, which are checked before any work."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from lenskit.run import Run
 
 NO_INPUTS = ("output", "name", "title", "simulator", "set")
-"""Options of evaluations that are no paths of what is read, though something may be called as they are."""
+"""Options of evaluations that are not input paths, even if a file has such a name."""
 
 
 @contextmanager
@@ -39,20 +39,20 @@ def going_to(
     output: str | PathLike[str] | None = None,
     overwrite: bool = False,
 ) -> Iterator[None]:
-    """Has an evaluation write where a command says, and lists what it does not list itself.
+    """Direct the output of an evaluation, and list files that it does not list itself.
 
     Args:
-        name: What the evaluation is called.
+        name: Name of the evaluation.
         judge: The evaluation.
-        subjects: What it judges.
+        subjects: Its subjects.
         options: Its options, as given. Those that are paths are never written to.
         given: Its inputs, which are never written to either.
-        output: The folder in place of those in the runs; of several subjects, each has one of its name in it.
-        overwrite: Whether files that the evaluation did not write are replaced.
+        output: The folder in place of those in the runs. For several subjects it has one subfolder each.
+        overwrite: Whether to replace files that the evaluation did not write.
 
     Raises:
-        UsageError: if something is in the way.
-        LenskitError: if nothing can be written there.
+        UsageError: An existing file is in the way.
+        LenskitError: The folder cannot be written.
     """
     if output is not None and not fspath(output):
         raise UsageError("--output takes a folder, got nothing")
@@ -63,7 +63,7 @@ def going_to(
     inputs = tuple(dict.fromkeys([*read, *paths_of(tables)]))
     record = registry().find("evaluation", name)
     evaluation = record.name
-    # Where there is no run, what is judged is what the options name.
+    # Without a run, the subjects are the data in the options.
     of = tuple(str(table.resolve()) for table in tables or (() if subjects else inputs))
     wish = Asked(evaluation, folder, overwrite, _labels(subjects), inputs, of, tuple(subjects))
     settings = _settings(judge, options) | ({"inputs": list(given)} if given else {})
@@ -87,13 +87,16 @@ def going_to(
 
 
 def _settings(judge: Evaluation, options: Mapping[str, Any]) -> dict[str, Any]:
-    """The value of each option but `output`, as plain values."""
+    """Return the value of each option except `output`, as plain values."""
     plain = validate(type(judge), options, "the evaluation")[1]
     return {option.name: plain.get(option.name) for option in options_of(type(judge)) if option.name != "output"}
 
 
 def _without_place(value: Any) -> Any:
-    """Reduce `[READER:]PATH[?OPTION=VALUE]` to reader and options: the same data are the same in any spelling."""
+    """Reduce `[READER:]PATH[?OPTION=VALUE]` to reader and options.
+
+    So the same data are equal in any spelling.
+    """
     if isinstance(value, list | tuple):
         return [_without_place(each) for each in value]
     if not isinstance(value, str) or not any(True for _ in paths_of([value])):
@@ -106,7 +109,7 @@ def _without_place(value: Any) -> Any:
 
 
 def _labels(subjects: Sequence[Run | Embeddings]) -> dict[Path, str]:
-    """Names of folders, one a subject if there are several."""
+    """Return the folder names of several subjects; empty for one."""
     labels: dict[Path, str] = {}
     for subject in subjects if len(subjects) > 1 else ():
         name, number = subject.name, 1
@@ -118,13 +121,13 @@ def _labels(subjects: Sequence[Run | Embeddings]) -> dict[Path, str]:
 
 
 def paths_of(given: Iterable[Any]) -> Iterator[Path]:
-    """Those of some values that are paths of what is there: `[READER:]PATH[?OPTION=VALUE]`."""
+    """Yield existing paths among `[READER:]PATH[?OPTION=VALUE]`."""
     for value in given:
         if isinstance(value, list | tuple):
             yield from paths_of(value)
         elif isinstance(value, str | PathLike):
             text = fspath(value)
             for word in (text, text.partition("?")[0], text.partition("?")[0].partition(":")[2]):
-                # A word that is no path by its look is none, though something may be called so.
+                # A word without the form of a path is not a path, even if a file has this name.
                 if word and (path.sep in word or "." in word or ":" in text or path.isdir(word)) and path.exists(word):
                     yield Path(word)

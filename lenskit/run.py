@@ -1,15 +1,15 @@
-"""A run directory: what is in it, and how it is opened again.
+"""Run directory: its contents, and how it is opened.
 
 run.toml            the resolved configuration: `lenskit train --config DIR/run.toml` repeats the run
 provenance.json     its identity; versions, plugin distributions, command, device, git revision of the folder it was
                     started in
-metrics.jsonl       a line of figures every few batches
+metrics.jsonl       a line of metrics every few batches
 checkpoints/        last.ckpt, from which the run resumes
 encoder/            the encoder: model.safetensors and encoder.json
-best/               the encoder that did best in the probes while training, if there were any
-evaluations/        a folder for each evaluation
-run.lock            held by the process that trains it
-train.log           what happened
+best/               the best encoder by the probes during training, if there were any
+evaluations/        one folder per evaluation
+run.lock            locked by the training process
+train.log           log of the training
 """
 
 from __future__ import annotations
@@ -54,16 +54,16 @@ BEST = "best"
 
 
 class Run:
-    """A run directory that exists.
+    """Existing run directory.
 
     Args:
         path: The directory; or its folder `best`, for the same run with its best encoder in place of its last.
-        config: Its configuration, for a process of several that does not make the directory: another is just making
-            it, so nothing is looked for.
+        config: Configuration, for a process of several that does not create the directory. Another process is creating
+            it, so no file is read.
 
     Raises:
-        UsageError: if it is no run directory.
-        LenskitError: if a section is missing in its configuration.
+        UsageError: The path is not a run directory.
+        LenskitError: A section is missing in its configuration.
     """
 
     def __init__(self, path: Path | str, config: Config | None = None) -> None:
@@ -85,7 +85,7 @@ class Run:
         file = self.path / "run.toml"
         layer = read_layer(file)
         for section in ("train", "method", "backbone", "pairs", "data" if "data" in layer else "simulator"):
-            # What is cut off would else be taken from defaults, which were not what was trained.
+            # Missing options would otherwise get default values, which may differ from those of the training.
             if section not in layer or layer[section] == {}:
                 raise LenskitError(f"{file} is damaged: it has no section {section!r}; restore it from a copy")
         try:
@@ -97,14 +97,14 @@ class Run:
 
     @classmethod
     def create(cls, path: Path, config: Config, overwrite: bool = False, recipe: str | None = None) -> Run:
-        """Makes a run directory, in which the name of the recipe is written down, if there was one.
+        """Create a run directory and record the name of the recipe, if any.
 
-        What makes it a run, its `run.toml`, is written first and removed last: a directory whose making or removal
-        was cut short can be resumed or overwritten.
+        `run.toml` marks the directory as a run. It is written first and removed last, so an interrupted creation or
+        removal can be resumed or overwritten.
 
         Raises:
-            UsageError: if something is there already and `overwrite` is not set, or is set for what is no run.
-            LenskitError: if the directory cannot be written.
+            UsageError: The directory exists and `overwrite` is not set, or it is not a run.
+            LenskitError: The directory cannot be written.
         """
         check_run_free(path, overwrite)
         origin = {"id": new_id()} | provenance() | {"recipe": recipe and registry().recorded("recipe", recipe)}
@@ -124,10 +124,12 @@ class Run:
 
     @property
     def id(self) -> str:
-        """Identity of the run and its encoder, which stays when the run is resumed, moved or copied.
+        """Identity of the run and its encoder.
 
-        It is made with the run and recorded in `provenance.json`. Runs of earlier versions have the digest of that file
-        instead. The identity of the best encoder ends with `-best`.
+        It does not change when the run is resumed, moved or copied.
+
+        It is created with the run and recorded in `provenance.json`. Runs of earlier versions have the digest of that
+        file instead. The identity of the best encoder ends with `-best`.
         """
         origin = self.path / ORIGIN
         identity = recorded_id(origin if origin.is_file() else self.path / RUN)
@@ -135,34 +137,34 @@ class Run:
 
     @property
     def key(self) -> Path:
-        """Path that identifies the run and its encoder: that of the last batch, or the best."""
+        """Path that identifies the run and its encoder, the last or the best."""
         return self.path.resolve() / (BEST if self.best else "")
 
     @property
     def title(self) -> str:
-        """Its name in messages, which commands take, too."""
+        """Name in messages, which commands also accept."""
         return str(self.path / BEST if self.best else self.path)
 
     @property
     def address(self) -> str:
-        """Text from which `open_run` opens it again, in any working folder."""
+        """Text from which `open_run` opens the run in any working directory."""
         return str(self.key)
 
     @property
     def head(self) -> Path | None:
-        """File of the fitted head that comes with its encoder; None for a run, which has what was fitted to it."""
+        """File of the fitted head of an encoder; None for a run."""
         return None
 
     @property
     def checkpoint(self) -> Path:
-        """The checkpoint from which the run resumes (which need not exist yet)."""
+        """Path of the checkpoint from which the run resumes. It may not exist yet."""
         return self.path / LAST
 
     def check_there(self) -> None:
-        """Raises if the directory was removed or moved, which whoever writes into it would make again.
+        """Check that the directory exists, because a write would recreate it.
 
         Raises:
-            LenskitError: saying so.
+            LenskitError: The directory does not exist.
         """
         if not self.is_there():
             raise LenskitError(
@@ -179,37 +181,40 @@ class Run:
         return trained is not None and trained["batches"] == trained["of"]
 
     def place(self, evaluation: str) -> Path:
-        """The folder that an evaluation writes to, which need not be there: in the run, or where `--output` says."""
+        """Return the output folder of an evaluation, in the run or in `--output`.
+
+        The folder may not exist.
+        """
         own = self.path / "evaluations" / (BEST if self.best else "") / evaluation
         return asked().place(self.key, evaluation) or own
 
     def folder(self, evaluation: str) -> Path:
-        """The folder that an evaluation writes to, made if need be."""
+        """Return the output folder of an evaluation, and create it if necessary."""
         self.check_there()
         folder = self.place(evaluation)
         folder.mkdir(parents=True, exist_ok=True)
         return folder
 
     def encoder(self, which: Literal["last", "best"] | None = None) -> Encoder:
-        """The trained encoder, in eval mode, on the CPU.
+        """Return the trained encoder, in eval mode, on the CPU.
 
         Args:
-            which: `last` is the one at the end of training, `best` the one that did best in the probes on the way;
-                nothing is the last, or the best of a run that was opened as `RUN/best`.
+            which: `last` is the encoder at the end of training, `best` the best encoder by the probes during training.
+                The default is the last, or the best for a run that was opened as `RUN/best`.
 
         Raises:
-            LenskitError: if the run has not saved one yet.
+            LenskitError: The run has not saved an encoder yet.
         """
         best = self.best if which is None else which == BEST
         return Encoder.load(self.path / (BEST if best else "encoder"))
 
     def method(self) -> Method:
-        """The trained method, in eval mode, on the CPU: backbone, projector and whatever else it learns with.
+        """Return the trained method, in eval mode, on the CPU, with backbone and heads.
 
-        Of a run with `train.ema` it has the average of all its weights, as the encoder has that of the backbone's.
+        With `train.ema` all weights are averaged, as those of the encoder are.
 
         Raises:
-            LenskitError: if the run has no checkpoint, or was opened as `RUN/best`, which has only a backbone.
+            LenskitError: The run has no checkpoint, or was opened as `RUN/best`, which has only a backbone.
         """
         if self.best:
             raise LenskitError(
@@ -220,22 +225,22 @@ class Run:
     def embed(
         self, images: Any = 1000, *, seed: int = 0, split: str = "embed", batch_size: int = 256, device: str = "auto"
     ) -> tuple[NDArray[np.float32], dict[str, NDArray[np.float64]]]:
-        """Features of images, as `lenskit embed` makes them.
+        """Return features of images, like `lenskit embed`.
 
         Args:
-            images: An array or tensor (n, C, H, W); or `[READER:]PATH` of stored images, or a dataset, of which each
-                lens's first image is taken; or a number of lenses, which the run's simulator draws.
+            images: An array or tensor (n, C, H, W); or `[READER:]PATH` of stored images, or a dataset, with the first
+                image of each lens; or a number of lenses to simulate with the simulator of the run.
             seed: Seed of simulated lenses.
-            split: Part of the data that simulated lenses are of; training uses `train`.
-            batch_size: Images at a time.
-            device: `cpu`, `cuda`, ...; `auto` takes a GPU if there is one.
+            split: Split of simulated lenses; training uses `train`.
+            batch_size: Images per batch.
+            device: `cpu`, `cuda`, ...; `auto` selects a GPU if there is one.
 
         Returns:
-            Features (n, d), and the values (n,) of each recorded parameter: none for an array.
+            Features (n, d), and the values (n,) of each recorded parameter; no values for an array.
 
         Raises:
-            UsageError: if the images are none that the encoder takes, or features are not finite.
-            LenskitError: if there is no encoder yet, or images hold pixels that are not finite.
+            UsageError: The encoder cannot take the images, or features are not finite.
+            LenskitError: There is no encoder yet, or images have pixels that are not finite.
         """
         encoder = self.encoder().to(find_device(device))
         lenses = lens_set_of(encoder, self.simulator, images, seed, split)
@@ -245,17 +250,18 @@ class Run:
     def score(
         self, images: Any = 1000, *, seed: int = 0, split: str = "embed", batch_size: int = 256, device: str = "auto"
     ) -> tuple[NDArray[np.float64], dict[str, NDArray[np.float64]]]:
-        """Score how unlike the training images others are, by the run's method; it takes what `embed` does.
+        """Return anomaly scores of images by the method of the run.
 
-        The seed is also that of torch's generator while the method looks at the images. Methods of lenskit draw
-        nothing from it: their scores of an image do not depend on the seed.
+        The arguments are those of `embed`. The seed is also that of torch's generator during scoring. Bundled methods
+        draw no numbers from it, so their scores do not depend on the seed.
 
         Returns:
-            Scores (n,), higher is stranger, and the values (n,) of each recorded parameter: none for an array.
+            Scores (n,), higher is more anomalous, and the values (n,) of each recorded parameter; no values for an
+            array.
 
         Raises:
-            UsageError: if the images are none that the run's network takes.
-            LenskitError: if the method has no score, or there is none but a backbone.
+            UsageError: The network of the run cannot take the images.
+            LenskitError: The method has no score, or there is only a backbone.
         """
         missing = "has no score of its own; an evaluation may judge it by other means: see `lenskit list evaluations`"
         return self._apply("score", missing, images, seed, split, batch_size, device)
@@ -263,15 +269,15 @@ class Run:
     def reconstruct(
         self, images: Any = 1000, *, seed: int = 0, split: str = "embed", batch_size: int = 256, device: str = "auto"
     ) -> tuple[NDArray[np.float32], dict[str, NDArray[np.float64]]]:
-        """Reconstruct images with the run's method; it takes what `score` does.
+        """Reconstruct images with the method of the run; the arguments are those of `score`.
 
         Returns:
-            Images (n, channels, height, width) on the scale of those that the network is given, which
-            `run.encoder().prepare(images)` gives, and the values (n,) of each recorded parameter.
+            Images (n, channels, height, width) on the scale of the preprocessed images `run.encoder().prepare(images)`,
+            and the values (n,) of each recorded parameter.
 
         Raises:
-            UsageError: if the images are none that the run's network takes.
-            LenskitError: if the method makes no images, or there is none but a backbone.
+            UsageError: The network of the run cannot take the images.
+            LenskitError: The method cannot reconstruct, or there is only a backbone.
         """
         return self._apply("reconstruct", "makes no images", images, seed, split, batch_size, device)
 
@@ -279,7 +285,7 @@ class Run:
         self, what: Answer, missing: str, images: Any, seed: int, split: str, batch_size: int, device: str
     ) -> tuple[NDArray[Any], dict[str, NDArray[np.float64]]]:
         where = find_device(device)
-        with torch.random.fork_rng():  # the first weights of what is opened are random, too
+        with torch.random.fork_rng():  # the initial weights are random, before the saved ones are loaded
             method, encoder = self.method().to(where), self.encoder().to(where)
             torch.manual_seed(seed)
             lenses = lens_set_of(encoder, self.simulator, images, seed, split)
@@ -288,9 +294,9 @@ class Run:
 
     @property
     def metrics(self) -> dict[str, list[Any]]:
-        """The run's figures, one list a name with one entry a line of `metrics.jsonl`, ready for a data frame.
+        """Return the metrics of the run as columns, ready for a data frame.
 
-        What a line lacks is None.
+        Each column has one entry per line of `metrics.jsonl`, None if the line lacks it.
         """
         path = self.path / "metrics.jsonl"
         figures = read_figures(path)
@@ -301,10 +307,10 @@ class Run:
         return {name: [line.get(name) for line in lines] for name in names}
 
     def simulator(self, name: str | None = None, **options: Any) -> Simulator:
-        """The run's simulator, or the one of that name, with some options changed.
+        """Return the simulator of the run, or a named one, with some options changed.
 
         Raises:
-            UsageError: if the run was trained on stored images, and none is named.
+            UsageError: The run was trained on stored images, and no simulator is named.
         """
         if name is None and "simulator" not in self.config.sections:
             raise UsageError(f"{self.path} was trained on stored images: say which --simulator to judge it on")

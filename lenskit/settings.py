@@ -1,4 +1,4 @@
-"""The options of a run that belong to no component."""
+"""Options of a run that belong to no component."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ BILLION = 10**9
 
 
 SMALLEST, LARGEST = 8, 4096
-"""Heights and widths in pixels that images can be resized to."""
+"""Valid heights and widths in pixels of resized images."""
 
 
 def _devices(value: int | str) -> int | str:
@@ -33,7 +33,7 @@ def stretches(stretch: str) -> tuple[str, ...]:
     """Return the parts of a stretch such as `unsharp+multipole`.
 
     Raises:
-        ValueError: One is none of `STRETCHES`, comes twice, or is `imagenet` beside others.
+        ValueError: A part is not one of `STRETCHES`, occurs twice, or is `imagenet` together with others.
     """
     parts = tuple(part.strip() for part in stretch.split("+"))
     if unknown := [part for part in parts if part not in STRETCHES]:
@@ -57,27 +57,27 @@ def _scales(scales: tuple[float, ...]) -> tuple[float, ...]:
 
 @dataclass(kw_only=True)
 class TrainSettings:
-    """How long and on what a run trains.
+    """Options of the length and the hardware of a training.
 
     Args:
-        lenses: Lenses an epoch. Live lenses are new in every epoch; of stored ones, nothing means all.
-        epochs: Epochs of the run.
-        batch_size: Lenses a batch, over all processes together.
-        seed: Seed of everything that is drawn.
-        precision: Arithmetic of the network, as Lightning names it.
-        accelerator: `cpu`, `gpu`, ... as Lightning names it; `auto` takes the best there is.
-        devices: How many devices a node: a number, or `auto` for all (for one process on a CPU); torchrun and SLURM say
-            it themselves.
-        num_nodes: Nodes.
-        strategy: How several devices work together, as Lightning names it: `ddp`, or
-            `ddp_find_unused_parameters_true` where weights get no gradient; `auto` is the one that the method needs.
-        accumulate: Parts that a batch is taken in, one after the other, to need less memory: gradients are summed, and
-            the weights change once a batch. What a loss or a batch norm compares is the lenses of one part.
-        channels_last: Whether images lie in memory with their channels last, which convolutions on GPUs prefer.
-        compile: Whether the backbone is compiled (torch.compile): a minute or more at the start, faster from there.
-        ema: Decay an optimiser step of an average of the method's weights, which is then what is saved as the encoder,
-            and what scores and reconstructs: 0 for none; 0.999 averages over some thousand batches.
-        checkpoint_every: Batches from one checkpoint to the next; the end of an epoch saves one too.
+        lenses: Lenses per epoch. Simulated lenses are new in every epoch; for stored lenses the default is all.
+        epochs: Number of epochs.
+        batch_size: Lenses per batch, over all processes together.
+        seed: Seed of all random numbers.
+        precision: Precision of the network, as Lightning names it.
+        accelerator: `cpu`, `gpu`, ... as Lightning names it; `auto` selects the best one.
+        devices: Number of devices per node, or `auto` for all (one process on a CPU). torchrun and SLURM set it
+            themselves.
+        num_nodes: Number of nodes.
+        strategy: Strategy of several devices, as Lightning names it: `ddp`, or `ddp_find_unused_parameters_true` if
+            some weights get no gradient; `auto` selects the one that the method needs.
+        accumulate: Number of parts of a batch, processed one after another to save memory. Gradients are summed, and
+            the weights change once per batch. Losses that compare lenses, and batch norms, see the lenses of one part.
+        channels_last: Use the channels-last memory layout, which is faster for convolutions on GPUs.
+        compile: Compile the backbone (torch.compile): a minute or more at the start, faster afterwards.
+        ema: Decay per optimiser step of averaged weights, which are saved as the encoder and used for scores and
+            reconstructions: 0 for none; 0.999 averages over about a thousand batches.
+        checkpoint_every: Batches between checkpoints; the end of an epoch saves one as well.
     """
 
     lenses: Annotated[int, Ge(1), at_most(BILLION)] | None = None
@@ -98,21 +98,21 @@ class TrainSettings:
 
 @dataclass(kw_only=True)
 class OptimizerSettings:
-    """How a method's weights are changed. What is not said is as the method's paper has it.
+    """Options of the optimizer. The defaults are those of the method's paper.
 
-    A method that makes its optimisers itself has options of its own instead of these.
+    A method that constructs its own optimizers has its own options instead.
 
     Args:
         name: `sgd`, `lars` (https://arxiv.org/abs/1708.03888) or `adamw` (https://arxiv.org/abs/1711.05101).
-        lr: Peak learning rate for a batch of `lr_batch` lenses; it is scaled in proportion to the batch.
-        lr_batch: That batch; 0 takes `lr` as it is.
+        lr: Peak learning rate for a batch of `lr_batch` lenses; it is scaled in proportion to the batch size.
+        lr_batch: Reference batch size of `lr`; 0 disables the scaling.
         warmup_epochs: Epochs of linear warm-up, at most half of the run; a cosine to zero follows.
-        weight_decay: Weight decay; where it is 0, LARS adapts no rates either, and is SGD.
-        decay_all: Whether weight decay also acts on biases, on the scales and offsets of norms and on the tokens and
-            position embeddings of transformers (and LARS adapts the rates of these).
+        weight_decay: Weight decay; if 0, LARS does not adapt rates either, and equals SGD.
+        decay_all: Apply weight decay (and the rates of LARS) also to biases, to scales and offsets of norms, and to
+            tokens and position embeddings of transformers.
         momentum: Momentum of `sgd` and `lars`.
-        betas: Decay of the averages of `adamw`.
-        clip: Largest norm of the gradient, over all weights; a larger one is scaled down to it. 0 for any.
+        betas: Decay rates of the averages of `adamw`.
+        clip: Maximum norm of the gradient over all weights; larger gradients are scaled down. 0 for no limit.
     """
 
     name: Literal["sgd", "lars", "adamw"] = "sgd"
@@ -136,16 +136,16 @@ USUAL: dict[str, dict[str, Any]] = {
 
 @dataclass(kw_only=True)
 class MonitorSettings:
-    """What is watched while a run trains.
+    """Options of monitoring during training.
 
     Args:
-        log_every: Batches from one line of metrics to the next.
-        probe_every: Batches from one small probe of what was learned to the next, 0 for none; the last batch is
-            followed by one, too. Nothing takes as many as learn from ten times the probe's lenses, so that probes cost
-            about 2 % of the run, and at most 20 probes a run; a shorter run has none.
-        probe_lenses: Lenses of that probe, which training never sees; three quarters fit it, one judges.
-        stop_on_collapse: Whether a run whose representation has collapsed stops, instead of a warning.
-        loggers: Where figures go beside metrics.jsonl: `tensorboard`, `wandb`, `mlflow`, where these are installed.
+        log_every: Batches between lines of metrics.
+        probe_every: Batches between small probes during training, 0 for none; one also follows the last batch. By
+            default a probe runs after as many batches as train on ten times its lenses, which costs about 2 % of the
+            run, and at most 20 times; a shorter run has no probe.
+        probe_lenses: Held-out lenses of this probe; three quarters fit it, one quarter judges it.
+        stop_on_collapse: Stop a run if its representation collapses, instead of a warning.
+        loggers: Loggers in addition to metrics.jsonl: `tensorboard`, `wandb`, `mlflow`, if they are installed.
     """
 
     log_every: Annotated[int, Ge(1), at_most(BILLION)] = 10
@@ -157,25 +157,25 @@ class MonitorSettings:
 
 @dataclass(kw_only=True)
 class InputSettings:
-    """What is done to an image, simulated or real, before a network sees it, and where stored ones are held.
+    """Options of preprocessing and of reading stored images.
 
     Args:
-        stretch: `asinh` is asinh(x / 3 sigma), sigma being the noise of the image's border; `zscale` is the range that
-            IRAF's zscale shows, as 0 to 1: what is faint, with all that is bright cut off; `linear` leaves the
-            values as they are; `imagenet` is for three channels that a network of photographs shall see: an image
-            is divided by its maximum, then each channel is standardised as ImageNet's are. `unsharp` and `multipole`
-            take the smooth light of the galaxy in the middle off, so that faint arcs show: asinh(x / 3 sigma) of the
-            image less a blurred copy, or less a model of elliptical isophotes, sigma being the noise of the pixel.
-            Several joined by +, such as `unsharp+multipole`, are channels of one image.
+        stretch: `asinh` is asinh(x / 3 sigma), with sigma from the noise of the border. `zscale` scales the range of
+            IRAF's zscale to 0 to 1: it shows faint structure and clips bright pixels. `linear` keeps the values.
+            `imagenet` is for networks of photographs, with three channels: an image is divided by its maximum, then
+            each channel is standardised like ImageNet. `unsharp` and `multipole` remove the smooth light of the central
+            galaxy: asinh(x / 3 sigma) of the image minus a blurred copy, or minus a model of elliptical isophotes, with
+                sigma the noise of each pixel. A plus combines several
+            as channels of one image, such as `unsharp+multipole`.
         unsharp_scale: Standard deviations in arcsec of the blurs of `unsharp`; each gives a channel.
-        size: Height and width in pixels that images are resized to; nothing leaves them as they are, or makes them the
+        size: Height and width in pixels to which images are resized. By default images keep their size, or get the
             nearest size that the backbone takes.
-        channels: Number of channels that the one of an image is repeated to; nothing leaves it as it is.
-        normalise: What is done last to each image, all channels together: `peak` makes its maximum one, `standard` its
-            mean zero and its standard deviation one.
-        keep: Where stored images are held while they are learned from: `disk` reads them ahead, in as much memory
-            whatever their number; `memory` keeps them once they are read; `device` loads all onto the one that
-            trains; `auto` is memory if they need less than a GiB there, and else disk. The batches are the same.
+        channels: Number of channels to which a single channel is repeated; by default it is not repeated.
+        normalise: Last step for each image, over all channels: `peak` divides by the maximum, `standard` gives mean
+            zero and standard deviation one.
+        keep: Place of stored images during training. `disk` reads ahead, with constant memory; `memory` keeps images
+            once they are read; `device` loads all onto the training device; `auto` is memory if they need less than a
+            GiB, else disk. The batches are the same.
         workers: Threads that read stored images ahead; 0 reads them when they are needed.
     """
 
@@ -188,7 +188,7 @@ class InputSettings:
     workers: Annotated[int, Ge(0), at_most(1024)] = 2
 
     def shown(self) -> dict[str, Any]:
-        """What is done to an image, as the card of an encoder has it."""
+        """Return the preprocessing options for the card of an encoder."""
         names = ["stretch", "size", "channels", "normalise"]
         if "unsharp" in stretches(self.stretch):
             names.append("unsharp_scale")

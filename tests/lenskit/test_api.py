@@ -220,7 +220,7 @@ def test_embedding_a_store_gives_its_parameters(run: Run, request: pytest.Fixtur
         (np.zeros((3, 1, 20, 20)), "got 3 x 1 x 20 x 20"),
         (torch.zeros(1, 16, 16), "got 1 x 16 x 16"),
         (1.5, "got one number"),
-        ([["a"]], "got what is no array of real numbers"),
+        ([["a"]], "got an object that is not an array of real numbers"),
         (0, "the number of lenses to draw is 1 or more, got 0"),
         ("nowhere", "there are no data at nowhere"),
     ],

@@ -157,7 +157,7 @@ def test_images_that_are_not_finite_are_refused(value: float) -> None:
 
 @pytest.mark.parametrize("given", [np.ones((2, 1, 16, 16), complex), [["a"]], [[1.0], [2.0, 3.0]], None])
 def test_what_is_no_array_of_real_numbers_is_refused(given: Any) -> None:
-    with pytest.raises(UsageError, match="got what is no array of real numbers"):
+    with pytest.raises(UsageError, match="got an object that is not an array of real numbers"):
         Encoder.untrained(CARD).images(given)
 
 

@@ -71,7 +71,7 @@ def test_a_file_of_an_outputs_name_stops_before_the_work(name: str, run: Path, l
         (folder / "notes.txt").write_text("stay")
         before = tree(folder)
         complaint = lenskit("probe", run, *FEW, *flags).complaint()
-        assert f"{folder} holds {name}, which probe did not write: move what is yours" in complaint
+        assert f"{folder} holds {name}, which probe did not write: move your files" in complaint
         assert tree(folder) == before
 
 

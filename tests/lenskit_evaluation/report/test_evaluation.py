@@ -284,7 +284,7 @@ def test_what_is_no_run_is_left_out_and_what_is_damaged_is_a_row(
     assert [row["state"] for row in rows] == ["finished", "damaged", "damaged"]
     assert rows[1]["note"].startswith("run.toml is no valid TOML")
     assert rows[2]["note"].startswith("damaged: metrics.jsonl: line 1 holds no metrics")
-    assert "left out, for they are no runs: README, notes" in caplog.text
+    assert "left out, because they are not runs: README, notes" in caplog.text
     assert "[b]broken" in page.read_text()
     with pytest.raises(UsageError, match="there is no run directory|is no run directory"):
         evaluate("report", [tmp_path / "notes", tmp_path / "README"], output=str(page))
