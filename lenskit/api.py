@@ -299,7 +299,7 @@ def export(
 
 
 def load_encoder(path: Text) -> Encoder:
-    """Return the encoder of a path or name that `load` opens; of a run, its trained one."""
+    """Return the encoder of a path or name that `load` opens."""
     loaded = load(path)
     return loaded if isinstance(loaded, Encoder) else loaded.encoder()
 

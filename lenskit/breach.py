@@ -47,7 +47,7 @@ def breach(component: object, fault: str) -> LenskitError:
 
 def check_tensor(
     component: object,
-    what: str,
+    name: str,
     value: Any,
     shape: tuple[int | None, ...],
     device: torch.device | None = None,
@@ -57,7 +57,7 @@ def check_tensor(
 
     Args:
         component: The component.
-        what: Name of the value for the message, such as `images`.
+        name: Name of the value for the message, such as `images`.
         value: The value.
         shape: Required shape; None stands for any length.
         device: Required device; None for any.
@@ -68,18 +68,18 @@ def check_tensor(
     """
     wanted = " x ".join("n" if length is None else str(length) for length in shape)
     if not isinstance(value, Tensor):
-        raise breach(component, f"gives {what} as {_article(type(value).__name__)}: give a tensor ({wanted})")
+        raise breach(component, f"gives {name} as {_article(type(value).__name__)}: give a tensor ({wanted})")
     fits = value.ndim == len(shape) and all(n in (None, m) for n, m in zip(shape, value.shape, strict=True))
     if not fits:
         given = " x ".join(map(str, value.shape)) or "one number"
-        raise breach(component, f"gives {what} of shape {given}: give {wanted}")
+        raise breach(component, f"gives {name} of shape {given}: give {wanted}")
     if floats and not value.is_floating_point():
-        raise breach(component, f"gives {what} of {_dtype(value)}: give floats")
+        raise breach(component, f"gives {name} of {_dtype(value)}: give floats")
     if device is not None and value.device.type != device.type:
-        raise breach(component, f"gives {what} on {value.device.type}: give them on {device.type}, as it got its input")
+        raise breach(component, f"gives {name} on {value.device.type}: give them on {device.type}, as it got its input")
 
 
-def check_finite(component: object, what: str, value: Tensor) -> None:
+def check_finite(component: object, name: str, value: Tensor) -> None:
     """Check that a component returned finite values.
 
     Raises:
@@ -88,7 +88,7 @@ def check_finite(component: object, what: str, value: Tensor) -> None:
     finite = value.isfinite()
     if not finite.all():
         bad = int((~finite).sum())
-        raise breach(component, f"gives {what} with NaN or infinite values ({bad} of {finite.numel()})")
+        raise breach(component, f"gives {name} with NaN or infinite values ({bad} of {finite.numel()})")
 
 
 def differ(one: Tensor, other: Tensor) -> bool:

@@ -8,7 +8,7 @@ from lenskit.kinds.method import Budget
 from lenskit.settings import TrainSettings
 
 LIVE_LENSES = 10_000
-"""Lenses an epoch of live simulation, when nothing is said."""
+"""Default number of lenses per epoch of live simulation."""
 
 
 def lenses_of(settings: TrainSettings, training_set: TrainingSet) -> int:

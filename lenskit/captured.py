@@ -9,7 +9,10 @@ from typing import Any
 
 
 class _Stream:
-    """A stream that keeps text at first, and later passes it on: handlers of loggers may hold it for good."""
+    """Stream that first stores text and later passes it on.
+
+    Handlers of loggers may keep a reference to it after the capture.
+    """
 
     def __init__(self, stream: Any, texts: list[str]) -> None:
         self._stream, self._texts = stream, texts
@@ -31,7 +34,7 @@ class _Stream:
 
 @contextmanager
 def captured() -> Iterator[list[str]]:
-    """Keep text that Python code writes to standard output and error, also as warnings and logs.
+    """Capture output, errors, warnings and logs of Python code.
 
     Handlers of the root logger are put back, so that a `logging.basicConfig` of the code has no effect.
 
@@ -51,7 +54,10 @@ def captured() -> Iterator[list[str]]:
 
 
 def _set_root(handlers: Iterable[Any] = (), level: int | None = None) -> tuple[list[Any], int | None]:
-    """Change the root logger, if anyone has imported `logging`, which costs time; return its handlers and level."""
+    """Change the root logger, and return its old handlers and level.
+
+    Nothing is done if `logging` is not imported, because the import costs time.
+    """
     if "logging" not in sys.modules:
         return [], None
     root = sys.modules["logging"].getLogger()

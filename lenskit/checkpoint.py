@@ -38,8 +38,8 @@ FREE: Mapping[str, frozenset[str]] = {
     "input": frozenset({"keep", "workers"}),
     "data": frozenset({"path"}),
 }
-"""Options that may change while a run is stopped: hardware, paths of data, checkpoint intervals, all monitoring, and the initial
-weights of a backbone. Epochs may not change, because they determine the learning rate from the first batch.
+"""Options that may change while a run is stopped: hardware, paths of data, checkpoint intervals, all monitoring, and
+the initial weights of a backbone. Epochs may not change, because they determine the learning rate from the first batch.
 """
 
 
@@ -71,7 +71,7 @@ def read_checkpoint(run: Path, config: Config) -> dict[str, Any]:
         UsageError: It has another configuration.
     """
     file, path = run / "run.toml", run / LAST
-    remedy = f"restore it from a copy, or train anew: lenskit train --config {file} --out ANOTHER"
+    remedy = f"restore it from a copy, or train again: lenskit train --config {file} --out ANOTHER"
     wrong = f"{path} is no checkpoint of lenskit, or is damaged:"
     try:
         check_archive(path, remedy)
@@ -89,8 +89,8 @@ def read_checkpoint(run: Path, config: Config) -> dict[str, Any]:
     if changes := changed_fields(Config.resolve(state["config"]), config):
         more = f" and {len(changes) - 6} more" if len(changes) > 6 else ""
         raise UsageError(
-            f"{file} was changed since its checkpoint was saved: {', '.join(changes[:6])}{more}; put back what it was "
-            f"to go on, or train anew: lenskit train --config {file} --out ANOTHER"
+            f"{file} was changed since its checkpoint was saved: {', '.join(changes[:6])}{more}; restore the old "
+            f"values to resume, or train again: lenskit train --config {file} --out ANOTHER"
         )
     return state
 
@@ -185,7 +185,7 @@ def _told(values: Mapping[str, Any], key: str) -> str:
 
 
 def _averaged(checkpoint: Mapping[str, Any]) -> dict[str, Tensor]:
-    """Return the average of all weights in a checkpoint, by their names in the method; empty if there is none."""
+    """Return the averaged weights of a checkpoint by name; empty if there are none."""
     kept = checkpoint.get("callbacks", {}).get(AVERAGE, {})
     if "rest" not in kept:
         return {}

@@ -85,7 +85,7 @@ class ChosenPairs:
 
     @property
     def plain(self) -> dict[str, Any]:
-        """Options as plain values: those of the first part, and a table for each other part."""
+        """Return the options as plain values, with one table for each further part."""
         return self.first.plain | {key: part.plain for key, part in self._by_part().items()}
 
     def _by_part(self) -> dict[str, Chosen]:

@@ -55,7 +55,7 @@ def check_free(folder: Path, names: Collection[str]) -> None:
 
 
 def holds_other(folder: Path) -> bool:
-    """Whether a folder has a result of this evaluation with other settings, data or runs.
+    """Whether a folder has a result with other settings, data or runs.
 
     Results of earlier versions, which do not record these, count as others.
     """
@@ -224,7 +224,7 @@ def inside(path: Path, folder: Path) -> bool:
 
 
 def in_folder(output: str, name: str) -> Path:
-    """Return the file of an output path: the path, or a file of this name in the folder.
+    """Return the file of an output path, in the folder if the path is a folder.
 
     A path without extension is a folder.
     """

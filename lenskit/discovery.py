@@ -120,7 +120,7 @@ def _hooks_of(module: Any, plugin: Plugin, manager: pluggy.PluginManager) -> lis
 
 
 def _call(hook: pluggy.HookCaller, plugin: Plugin, module: str) -> list[Record]:
-    """Call one hook, and check what it returns."""
+    """Call one hook, and check its result."""
     name, kind = hook.name, HOOKS[hook.name]
     try:
         components = next(iter(hook()), None)  # pluggy leaves None out

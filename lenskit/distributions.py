@@ -1,4 +1,4 @@
-"""Prior distributions with a text form: `uniform(0.5, 2.5)`, `normal(0, 0.1)`, `1.2`.
+"""Prior distributions with a text form, such as `uniform(0.5, 2.5)` and `1.2`.
 
 A distribution maps uniform random numbers to draws (inverse transform). So one stream of random numbers serves all
 distributions, and a draw depends only on its own number. `Distribution` is also a type for options: pydantic reads it

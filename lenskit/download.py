@@ -42,7 +42,7 @@ _NAME = re.compile(r"\w[\w.-]*")
 
 
 def is_address(target: str) -> bool:
-    """Whether the target of a component is an address rather than a folder in a package."""
+    """Whether a target is an address, and not a folder in a package."""
     return "://" in target
 
 

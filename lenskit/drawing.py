@@ -12,13 +12,13 @@ from lenskit.words import escaped
 
 
 def save_figure(figure: Figure, file: str | IO[bytes], **options: Any) -> None:
-    """Write a figure, as its method `savefig` does, whatever its texts hold; see `settle_texts`."""
+    """Write a figure with `savefig`, whatever its texts contain; see `settle_texts`."""
     settle_texts(figure)
     figure.savefig(file, **options)
 
 
 def settle_texts(figure: Figure) -> None:
-    """Set texts of a figure as they are where matplotlib can draw neither their formulas nor their characters."""
+    """Escape texts of a figure that matplotlib cannot draw as formulas."""
     for axes in figure.axes:
         axes.get_xticklabels(), axes.get_yticklabels()  # which are made when they are asked for
     for text in figure.findobj(Text):

@@ -165,7 +165,7 @@ class Encoder(nn.Module):
         return dataset
 
     def check_pixel_scale(self, images: Dataset | Simulator, *, measures: bool = False) -> None:
-        """Warn if the pixel size of images differs from that of the training, or is unknown.
+        """Warn if the pixel size of images differs from the training or is unknown.
 
         Raises:
             UsageError: It is known to differ, and the caller measures lengths (`measures`): all would be wrong by that

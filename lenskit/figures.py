@@ -1,4 +1,4 @@
-"""Reader of the metrics of a run, `metrics.jsonl`: a line of numbers every few batches."""
+"""Reader of `metrics.jsonl`, the metrics of a run."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Lines = list[dict[str, Any]]
 
 
 class Line(Record):
-    """Line of the file: the number of batches so far, and metrics, which need not be finite."""
+    """Line of the file: the number of batches, and metrics, which may be NaN."""
 
     model_config = ConfigDict(strict=True, extra="allow", allow_inf_nan=True)
 

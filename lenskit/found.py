@@ -142,7 +142,7 @@ class Record:
 
     @property
     def origin(self) -> str:
-        """Kind, name and distribution for messages: `method 'simsiam' of lenskit-ssl 0.1.0`."""
+        """Description for messages, such as `method 'simsiam' of lenskit-ssl 0.1.0`."""
         return f"{in_words(self.kind)} {self.name!r} of {self.plugin.distribution} {self.plugin.version}"
 
     def load(self) -> Any:

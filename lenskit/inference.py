@@ -51,7 +51,7 @@ def lens_set_of(encoder: Encoder, simulator: Callable[[], Simulator], images: An
 def apply_method(
     method: Method, encoder: Encoder, lenses: LensSet, hook: Answer, batch_size: int, missing: str
 ) -> tuple[NDArray[Any], dict[str, NDArray[np.float64]]]:
-    """Return the scores or reconstructions of images; see `Run.score` and `Run.reconstruct`.
+    """Return scores or reconstructions of images, for `Run.score` and `reconstruct`.
 
     Args:
         method: The trained method.

@@ -49,7 +49,7 @@ def without_distribution(name: str) -> str:
 
 
 def is_same_distribution(one: str, other: str) -> bool:
-    """Whether two names mean the same distribution, such as `Lenskit_Foo` and `lenskit-foo`."""
+    """Whether two names are the same distribution: `Lenskit_Foo`, `lenskit-foo`."""
     return _normal(one) == _normal(other)
 
 

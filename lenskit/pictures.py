@@ -167,7 +167,7 @@ def _draw_image(panel: Axes, image: NDArray[np.float32], rgb: Sequence[int]) -> 
 
 
 def colours(image: NDArray[np.float32], rgb: Sequence[int] = RGB) -> NDArray[np.float64]:
-    """Return a stretched image as colours (height, width, 3) from 0 to 1, as in figures.
+    """Return the colours (height, width, 3) of a stretched image, from 0 to 1.
 
     Args:
         image: (channels, height, width).
@@ -187,7 +187,7 @@ def _grey(image: NDArray[np.float32]) -> tuple[NDArray[np.float32], float, float
 
 
 def composite(image: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return three channels (3, height, width) as colours (height, width, 3) from 0 to 1.
+    """Return the colours (height, width, 3) of three channels, from 0 to 1.
 
     Each channel has its own black level, but all have the same scale, so that red objects stay red.
     """

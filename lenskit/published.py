@@ -1,4 +1,4 @@
-"""Paths in cards and other texts for publication, reduced to the names of files and folders."""
+"""Paths in texts for publication, reduced to names of files and folders."""
 
 from __future__ import annotations
 
@@ -41,5 +41,5 @@ def _options(text: str) -> list[tuple[str, str, str]]:
 
 
 def without_absolute_paths(text: str) -> str:
-    """Return a text whose absolute paths are reduced to the names of files and folders."""
+    """Reduce the absolute paths in a text to names of files and folders."""
     return _ABSOLUTE.sub(lambda match: PurePosixPath(match[0]).name, text)

@@ -46,8 +46,8 @@ class Registry:
         If several components have the name, the bundled one is returned. A line on standard error reports this once.
 
         Raises:
-            UsageError: if no component has the name (the message suggests similar names), or if two distributions bring one
-                and none is bundled.
+            UsageError: No component has the name (the message suggests similar names), or two plugins have one and
+                none is bundled.
         """
         record, *others = self.named(kind, name)
         if others and (kind, record.name) not in self._told:

@@ -269,7 +269,7 @@ class Run:
     def reconstruct(
         self, images: Any = 1000, *, seed: int = 0, split: str = "embed", batch_size: int = 256, device: str = "auto"
     ) -> tuple[NDArray[np.float32], dict[str, NDArray[np.float64]]]:
-        """Reconstruct images with the method of the run; the arguments are those of `score`.
+        """Reconstruct images with the method of the run; arguments as in `score`.
 
         Returns:
             Images (n, channels, height, width) on the scale of the preprocessed images `run.encoder().prepare(images)`,

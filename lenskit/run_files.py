@@ -25,7 +25,10 @@ _OLD_PART = re.compile(r"((run\.toml|provenance\.json|checkpoints/last\.ckpt)|(e
 
 
 def writes(name: str) -> bool:
-    """Whether an entry of a run has a name that lenskit writes there, but for the results of evaluations."""
+    """Whether lenskit writes an entry of this name to a run.
+
+    Results of evaluations are not included.
+    """
     return bool(_WRITTEN.fullmatch(name) or (_OLD_PART.fullmatch(name) and writes(name.removesuffix(".part"))))
 
 

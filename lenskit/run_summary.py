@@ -1,4 +1,4 @@
-"""Runs at a glance: which there are, how they stand, how two differ, and their curves."""
+"""Overview of runs: their states, differences and curves."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ CURVES = {
     "effective_rank": "effective rank",
     "probe_rank": "effective rank, probe",
 }
-"""What is plotted, where a run has it, and how it is called; whatever else has one curve a panel is left to others."""
+"""Plotted metrics and their labels. Metrics with one curve per panel are left to other plots."""
 
 
 HUGE = 1e100
@@ -43,21 +43,21 @@ HUGE = 1e100
 
 @dataclass(frozen=True)
 class Summary:
-    """How a run stands.
+    """State of a run.
 
     Attributes:
         path: Its directory.
         state: `running` in some process; `finished`; `stopped` by a user or killed; `failed` with an error; `damaged`
-            where it cannot be told.
-        recipe: Name of the recipe it was started from, if any.
+            if it cannot be read.
+        recipe: Name of its recipe, if any.
         method: Name of its method.
         pairs: Name of its pair strategy.
         backbone: Name of its backbone.
-        batches: Batches done, as far as figures or the encoder say.
-        of: Batches of the whole run, once a first encoder is saved.
+        batches: Completed batches, by its metrics or its encoder.
+        of: Batches of the complete run, after a first encoder is saved.
         probe: Best score of its probes.
-        rate: Median of its lenses a second.
-        note: Why it failed, or what is damaged.
+        rate: Median number of lenses per second.
+        note: Reason of a failure, or the damaged file.
     """
 
     path: str
@@ -75,13 +75,13 @@ class Summary:
 
 @dataclass(frozen=True)
 class Comparison:
-    """How runs differ.
+    """Differences between runs.
 
     Attributes:
         runs: Their summaries.
-        differences: By `section.option`, what each run has; None where it has no such option.
-        figures: By name, the latest figure of each run; None where it has none.
-        lines: Their figures.
+        differences: Values of each run by `section.option`; None for a run without the option.
+        figures: Latest metrics of each run by name; None for a run without the metric.
+        lines: Their metrics.
     """
 
     runs: list[Summary]
@@ -97,16 +97,16 @@ class _Origin(Record):
 
 
 def find(folders: Iterable[Path]) -> list[Summary]:
-    """Summaries of runs.
+    """Return summaries of runs.
 
     Args:
         folders: Runs, or folders of runs.
 
     Returns:
-        In the order of `folders`, and of names within one.
+        Summaries in the order of `folders`, and by name within a folder.
 
     Raises:
-        UsageError: if a folder is not there.
+        UsageError: A folder does not exist.
     """
     summaries = []
     for folder in folders:
@@ -120,12 +120,12 @@ def find(folders: Iterable[Path]) -> list[Summary]:
 
 
 def _is_run(folder: Path) -> bool:
-    # A run whose run.toml is lost is still to be seen, as damaged.
+    # A run without run.toml is listed as damaged.
     return any((folder / name).is_file() for name in (*MARKS, "provenance.json", "metrics.jsonl"))
 
 
 def summary(folder: Path) -> Summary:
-    """How a run stands; never raises for what is damaged in it."""
+    """Return the state of a run, also of a damaged run."""
     damages: list[str] = []
     config = _read(damages, folder / "run.toml", lambda path: _sections(read_layer(path)), {})
     if config == {} and not damages:
@@ -161,7 +161,7 @@ def _state(folder: Path, finished: bool) -> tuple[State, str]:
         return "running", ""
     if finished:
         return "finished", ""
-    # Whoever is killed, or stopped by a user, has nothing more to say; an error is the last thing in the log.
+    # A killed or stopped run logs nothing more; an error is the last line of the log.
     try:
         said = _LOG_LINE.findall((folder / "train.log").read_text(errors="replace"))
     except OSError:
@@ -172,7 +172,7 @@ def _state(folder: Path, finished: bool) -> tuple[State, str]:
 
 
 def _read(damages: list[str], path: Path, read: Any, otherwise: Any) -> Any:
-    """Contents of a file: nothing if it is not there, and a note if it cannot be read."""
+    """Return the contents of a file, or a default; record damage."""
     if not os.path.lexists(path):
         return otherwise
     try:
@@ -185,7 +185,7 @@ def _read(damages: list[str], path: Path, read: Any, otherwise: Any) -> Any:
 
 
 def _part(path: Path, field: str) -> dict[str, Any]:
-    """One of the fields of an encoder's card that a run's encoder always has."""
+    """Return a field that the card of a run's encoder always has."""
     value = read_card(path.parent).get(field)
     if value is None:
         raise LenskitError(f"lacks the field {field}")
@@ -199,11 +199,11 @@ def _sections(layer: dict[str, Any]) -> dict[str, Any]:
 
 
 def figures(path: Path) -> Lines:
-    """The lines of a `metrics.jsonl`; the last one may be being written, and is left out if it is cut short.
+    """Return the lines of a `metrics.jsonl`, without an incomplete last line.
 
     Raises:
-        ValueError: if another line is no object of numbers with `batches`.
-        LenskitError: if it cannot be read.
+        ValueError: Another line is not an object of numbers with `batches`.
+        LenskitError: It cannot be read.
     """
     figures = read_figures(path)
     if figures.faults:
@@ -212,7 +212,7 @@ def figures(path: Path) -> Lines:
 
 
 def unsound(folder: Path) -> str:
-    """Why a folder cannot be compared with runs, in a few words; nothing if it can."""
+    """Return the reason why a folder cannot be compared with runs; empty if it can."""
     if not (folder / "run.toml").is_file():
         return "no run: it has no run.toml"
     run = summary(folder)
@@ -220,11 +220,11 @@ def unsound(folder: Path) -> str:
 
 
 def compare_runs(folders: Sequence[Path]) -> Comparison:
-    """Compares runs.
+    """Compare runs.
 
     Raises:
-        UsageError: if one is no run.
-        LenskitError: if one is damaged.
+        UsageError: A folder is not a run.
+        LenskitError: A run is damaged.
     """
     for folder in folders:
         if not (folder / "run.toml").is_file():
@@ -259,10 +259,10 @@ def _flat(sections: Mapping[str, Any], before: str = "") -> Iterable[tuple[str, 
 
 
 def plot_runs(comparison: Comparison) -> Figure:
-    """The curves of runs over each other: loss, probe and collapse, over batches.
+    """Plot the curves of runs together: loss, probe and collapse by batches.
 
     Raises:
-        LenskitError: if no run has written figures yet.
+        LenskitError: No run has written metrics yet.
     """
     from matplotlib.figure import Figure
 

@@ -131,7 +131,7 @@ USUAL: dict[str, dict[str, Any]] = {
     "lars": {"lr": 0.2, "weight_decay": 1.5e-6},
     "adamw": {"lr": 1e-3, "weight_decay": 0.05},
 }
-"""What is usual for an optimiser, where it is not the method's own."""
+"""Default options of an optimiser that is not the method's own."""
 
 
 @dataclass(kw_only=True)

@@ -1,4 +1,4 @@
-"""Output that fits the terminal: its width, text wrapped at words, tables and progress bars."""
+"""Output that fits the terminal: wrapped text, tables and progress bars."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ NARROWEST = 24
 
 
 def width_of(stream: TextIO) -> int | None:
-    """Columns of the terminal that a stream writes to; None if it writes to a file or a pipe."""
+    """Return the width of the terminal of a stream; None for a file or a pipe."""
     if not stream.isatty():
         return None
     with suppress(KeyError, ValueError):
@@ -45,14 +45,14 @@ def width_of(stream: TextIO) -> int | None:
 
 
 def wrapped(text: str, width: int | None, indent: int = 2) -> str:
-    """Lines of a text, wrapped at spaces.
+    """Wrap the lines of a text at spaces.
 
-    A word that is longer than a line, such as a path, is not broken: it can be copied from the terminal as it is.
+    A word that is longer than a line, such as a path, stays whole, so that it can be copied.
 
     Args:
         text: One line or several.
-        width: Columns; None to wrap nothing.
-        indent: Spaces before each further line that a line is wrapped to.
+        width: Width in columns; None for no wrapping.
+        indent: Spaces before continuation lines.
     """
     if width is None:
         return text
@@ -66,7 +66,7 @@ def wrapped(text: str, width: int | None, indent: int = 2) -> str:
 
 
 def console(**options: Any) -> Console:
-    """Return a console of rich that takes no text for markup or emoji."""
+    """Return a console of rich without markup and emoji."""
     from rich.console import Console
 
     return Console(markup=False, emoji=False, highlight=False, **options)
@@ -128,25 +128,24 @@ def print_table(
 
 
 def fit(header: Sequence[str], rows: Sequence[Sequence[str]], width: int | None) -> list[int]:
-    """Widths of the columns of a table that fit beside each other.
+    """Return the widths of the columns of a table that fit next to each other.
 
-    Headers and long texts are wrapped at words first; then columns are left out from the right. Two columns always
-    stay.
+    Headers and long texts are wrapped first; then columns are left out from the right. Two columns always stay.
 
     Args:
         header: Names of the columns.
-        rows: Cells of each row, as many as there are columns.
-        width: Columns of the terminal; None for any.
+        rows: Cells of each row, one per column.
+        width: Width of the terminal; None for no limit.
 
     Returns:
-        One width a column that is shown.
+        One width for each column that is shown.
     """
     cells = [[row[number] for row in rows] for number in range(len(header))]
     natural = [max(map(_length, [name, *own])) for name, own in zip(header, cells, strict=True)]
     if width is None or sum(natural) + GAP * (len(natural) - 1) <= width:
         return natural
     least = [max(_longest_word(name), *map(_least, own), 1) for name, own in zip(header, cells, strict=True)]
-    # Headers that are single long words, and paths, shall not push all else out.
+    # Long words in headers, and paths, must not displace other columns.
     most = (width - GAP) // 2
     if sum(least[:2]) + GAP > width:
         least[:2] = [min(own, most) for own in least[:2]]
@@ -162,7 +161,10 @@ def fit(header: Sequence[str], rows: Sequence[Sequence[str]], width: int | None)
 
 
 def broken(text: str, width: int) -> str:
-    """Lines of a cell of a table: wrapped at spaces, a long path after a slash, and any longer word anywhere."""
+    """Wrap the text of a cell.
+
+    It is wrapped at spaces, long paths after a slash, and longer words anywhere.
+    """
     lines: list[str] = []
     for word in text.split(" "):
         joined = f"{lines[-1]} {word}" if lines else word
@@ -184,7 +186,7 @@ def broken(text: str, width: int) -> str:
 
 
 def _fitting(text: str, width: int) -> int:
-    """Number of first characters that fit into a width; one at least."""
+    """Return the number of leading characters that fit into a width, at least one."""
     return max(1, next(n for n in range(len(text), -1, -1) if _length(text[:n]) <= width))
 
 
@@ -195,24 +197,27 @@ def _length(text: str) -> int:
 
 
 def _longest_word(text: str) -> int:
-    """Width of the longest word; a long path may be broken after a slash."""
+    """Return the width of the longest word; a long path can be wrapped after a slash."""
     words = [part for word in text.split(" ") for part in (PARTS.findall(word) if len(word) > PROSE else [word])]
     return max(map(_length, words), default=0)
 
 
 def _least(cell: str) -> int:
-    """Smallest width of a cell: a long text or path may be wrapped, a figure with its interval stays whole."""
+    """Return the minimum width of a cell.
+
+    A long text or path may be wrapped. A number with its interval stays whole.
+    """
     length = _length(cell)
     return min(max(_longest_word(cell), NARROWEST), length) if length > PROSE else length
 
 
 def progress(*columns: ProgressColumn, shown: Console, transient: bool = False) -> Progress:
-    """Return a progress bar as wide as the terminal, with the time left at its end once two steps are done.
+    """Return a progress bar as wide as the terminal.
 
-    Messages that are printed or logged meanwhile stand above it. Nothing is drawn where there is no terminal.
+    After two steps it ends with the remaining time. Messages appear above it. Without a terminal nothing is drawn.
 
     Args:
-        columns: Texts beside the bar; the first stands before it.
+        columns: Texts next to the bar; the first is before it.
         shown: Where to draw.
         transient: Whether to remove the bar at the end.
     """
@@ -220,7 +225,7 @@ def progress(*columns: ProgressColumn, shown: Console, transient: bool = False) 
     from rich.table import Column
 
     first, *others = columns
-    # The bar takes the room that all else leaves.
+    # The bar fills the remaining width.
     bar, left = Column(ratio=1), Column(no_wrap=True)
     return Progress(
         first, BarColumn(None, table_column=bar), *others, TimeRemainingColumn(table_column=left), TextColumn("left"),
@@ -230,7 +235,7 @@ def progress(*columns: ProgressColumn, shown: Console, transient: bool = False) 
         disable=not shown.is_interactive,
         # Steps that take minutes have a rate, too.
         speed_estimate_period=3600,
-        # Output that goes to a file stays there.
+        # Redirected output is not captured.
         redirect_stdout=sys.stdout.isatty(),
     )  # fmt: skip
 

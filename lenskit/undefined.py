@@ -1,4 +1,4 @@
-"""Undefined pixels of the images that a reader returns: filled, reported and counted."""
+"""Undefined pixels of stored images: filled, reported and counted."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class Undefined:
 
 
 def plane_of(plane: tuple[int, ...], shape: tuple[int, ...]) -> str:
-    """Return the words that tell one plane of an image from the others, such as ` in view 0, channel 1`.
+    """Return the name of a plane of an image, such as ` in view 0, channel 1`.
 
     Args:
         plane: Numbers of view and channel, or fewer.

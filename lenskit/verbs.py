@@ -1,4 +1,7 @@
-"""The verbs of `lenskit` itself, and their summaries. No command of a plugin may have one of these names."""
+"""The verbs of `lenskit` itself, with their summaries.
+
+Commands of plugins must have other names.
+"""
 
 VERBS = {
     "train": "Train an encoder",

@@ -1,4 +1,4 @@
-"""Names, values and lists as text: short, in one line, and obeyed by no terminal, page or figure."""
+"""Text of users in messages: short, in one line, and without control characters."""
 
 from __future__ import annotations
 
@@ -6,26 +6,26 @@ from collections.abc import Iterable
 from typing import Any
 
 MESSAGE = 400
-"""Characters of a complaint, at most."""
+"""Largest number of characters of a message."""
 
 VALUE = 80
-"""Characters of one value in a message, at most."""
+"""Largest number of characters of one value in a message."""
 
 PATH = 200
-"""Characters of one path or name in a message, at most."""
+"""Largest number of characters of one path or name in a message."""
 
 LIST = 260
-"""Characters of a list in a message, beyond its first name, at most."""
+"""Largest number of characters of a list in a message, after its first name."""
 
 
 def escaped(text: str, keep: str = "") -> str:
-    """Replace what a terminal would not print by Python's escape sequences, such as `\\x1b`.
+    """Replace unprintable characters by Python's escape sequences, such as `\\x1b`.
 
-    These are control characters, marks that change the direction of text, and bytes that are no text.
+    These are control characters, characters that change the direction of text, and bytes that are not text.
 
     Args:
         text: Any text.
-        keep: Characters that stay, such as a line feed.
+        keep: Characters to keep, such as a line feed.
     """
     if text.isprintable():
         return text
@@ -33,7 +33,10 @@ def escaped(text: str, keep: str = "") -> str:
 
 
 def shortened(text: str, most: int = VALUE) -> str:
-    """Cut the middle out of a long text: it begins with what it is about and ends with advice."""
+    """Shorten a long text by removing its middle.
+
+    The beginning has the subject, and the end has the advice.
+    """
     if len(text) <= most:
         return text
     end = (most - 5) // 2
@@ -41,7 +44,7 @@ def shortened(text: str, most: int = VALUE) -> str:
 
 
 def quoted(value: Any) -> str:
-    """A value as Python writes it, on one short line."""
+    """Return the Python form of a value on one short line."""
     try:
         return shortened(escaped(repr(value)))
     except ValueError:  # an integer with more digits than Python writes
@@ -49,13 +52,13 @@ def quoted(value: Any) -> str:
 
 
 def listed(names: Iterable[object], most: int = 12, see: str = "") -> str:
-    """List names, separated by commas: as many as fit into a message, and the number of the others.
+    """Join names with commas, as far as a message permits, and count the others.
 
-    A long path is shown whole, at the cost of the names after it.
+    A long first path is shown completely.
 
     Args:
         names: The names.
-        most: Number of names shown, at most.
+        most: Largest number of names.
         see: Command or option that shows all of them.
     """
     every = [shortened(escaped(str(name)), PATH) for name in names]
@@ -72,23 +75,26 @@ def listed(names: Iterable[object], most: int = 12, see: str = "") -> str:
 
 
 def as_markdown(text: str) -> str:
-    """A text in Markdown: it makes no table cell, HTML element, code or link."""
+    """Escape text for Markdown, so that it forms no table cell, HTML, code or link."""
     for sign, instead in (("&", "&amp;"), ("<", "&lt;"), ("|", r"\|"), ("`", r"\`"), ("](", r"]\(")):
         text = text.replace(sign, instead)
     return escaped(text)
 
 
 def as_label(text: str) -> str:
-    """A name in a figure of matplotlib, which would set what stands between dollars as a formula."""
+    """Escape a name for figures of matplotlib, where dollar signs mark formulas."""
     return escaped(text, keep="\n").replace("$", r"\$")
 
 
 UNSAFE = ("weights_only", "allow_pickle", "pickled data", "Unsupported operand", "unpickl")
-"""Words of torch and numpy about a file that could run code, which they tell how to run."""
+"""Words in errors of torch and NumPy that advise on loading files that can run code."""
 
 
 def reason(error: BaseException) -> str:
-    """An error of a library on one short line, without advice to load a file in a way that runs code in it."""
+    """Return an error of a library on one short line.
+
+    Advice to load a file in a way that runs code is removed.
+    """
     text = str(error)
     if any(sign in text for sign in UNSAFE):
         return "it is damaged, or holds Python objects, which could run code"

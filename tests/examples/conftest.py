@@ -1,4 +1,4 @@
-"""The scripts of the folders of examples, which import each other as modules of one folder."""
+"""Fixture that imports the scripts of examples, which import each other."""
 
 from __future__ import annotations
 
@@ -15,8 +15,11 @@ EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 
 @pytest.fixture(scope="module")
 def example(request: pytest.FixtureRequest) -> Iterator[ModuleType]:
-    """The script that a test module names as `SCRIPT`, of the folder that is called as the module's; nothing of the
-    folder stays imported."""
+    """Script that a test module names as `SCRIPT`.
+
+    It is imported from the folder of examples with the name of the test's folder. Afterwards, no script of the folder
+    stays imported.
+    """
     folder = EXAMPLES / request.path.parent.name
     sys.path.insert(0, str(folder))
     try:

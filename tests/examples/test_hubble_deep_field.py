@@ -1,4 +1,4 @@
-"""The example that cuts its own sources out of a picture."""
+"""Tests of the example that cuts sources out of a picture."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def disc(shape: tuple[int, int], x: float, y: float, scale: float, peak: float) 
 
 
 def test_galaxies_are_cut_out_in_the_middle_of_their_stamps(example: ModuleType) -> None:
-    """Two are; not one across the border, one that is saturated, and one that is tiny."""
+    """Two galaxies are cut out; one at the border, a saturated one and a tiny one are not."""
     shape = (300, 260)
     image = 5 + np.random.default_rng(0).normal(0, 0.05, shape)
     for x, y, scale, peak in (

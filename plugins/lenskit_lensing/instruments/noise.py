@@ -70,8 +70,8 @@ def correlation_taps(sigma: float) -> tuple[float, ...]:
     """Return filter weights for the correlation exp(-d^2 / (4 sigma^2)).
 
     The weights are symmetric and odd in number, and their squares sum to one. They are the Fourier
-    transform of the root of the correlation's Fourier transform. Gaussian taps, sampled or integrated over pixels, would give neighbours a wrong correlation for
-    sigma below a pixel.
+    transform of the root of the correlation's Fourier transform. Gaussian taps, sampled or integrated over pixels,
+    would give neighbours a wrong correlation for sigma below a pixel.
     """
     if sigma == 0:
         return (1.0,)

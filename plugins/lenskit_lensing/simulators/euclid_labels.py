@@ -29,7 +29,9 @@ GROUPED_PIXELS = 67
 """Largest side of an image in which groups of pixels are counted; larger images are coarsened first."""
 
 ROUNDS = 6
-"""Number of rounds that join neighbouring groups. Percolating pixels are the worst case and need five on 200 x 200 pixels.
+"""Number of rounds that join neighbouring groups.
+
+Percolating pixels are the worst case and need five on 200 x 200 pixels.
 """
 
 

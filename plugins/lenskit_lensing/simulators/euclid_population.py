@@ -17,7 +17,7 @@ from lenskit_lensing.scenes.look_alikes import KINDS, LookAlikes
 from lenskit_lensing.sources.population import SourcePopulation
 
 COLOURS = {"Y": "I_Y", "J": "Y_J", "H": "J_H"}
-"""Colour that is subtracted from the magnitude of the previous band to get a band's magnitude. The band before Y is VIS.
+"""Colour of each band: the magnitude of the previous band minus its magnitude. The band before Y is VIS.
 """
 
 PHOTOMETRY = ("magnitude", *COLOURS.values())

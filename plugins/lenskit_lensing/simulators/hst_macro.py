@@ -27,8 +27,8 @@ SOURCE = (
 LENS_LIGHT = ("light_n", "light_radius")
 
 DEVIATIONS = {"light_e1": "e1", "light_e2": "e2", "light_x": "center_x", "light_y": "center_y"}
-"""Parameters of the lens light, and the parameters of the mass that they follow. Their differences are fitted, with names
-such as `light_e1_deviation`.
+"""Parameters of the lens light, and the parameters of the mass that they follow. Their differences are fitted, with
+names such as `light_e1_deviation`.
 """
 
 WIDTHS = 3.0

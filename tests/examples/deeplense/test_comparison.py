@@ -1,4 +1,4 @@
-"""The figures of the side by side, against scikit-learn and closed forms."""
+"""Tests of the comparison of detectors, against scikit-learn and closed forms."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_equal_scores_do_not_differ_at_all(example: ModuleType) -> None:
 
 
 def test_the_interval_of_a_mean_difference_is_that_of_paired_samples(example: ModuleType) -> None:
-    """Student's t, to a tenth: what is common to both sides drops out."""
+    """The width is that of Student's t to 10 %, because the common part cancels."""
     rng = np.random.default_rng(0)
     common = rng.normal(5, 10, 300)
     ours, theirs = (common + rng.normal(0, 1, (1, 300)) for _ in range(2))
@@ -48,7 +48,7 @@ def test_the_interval_of_a_mean_difference_is_that_of_paired_samples(example: Mo
 
 
 def test_trainings_that_differ_widen_the_interval(example: ModuleType) -> None:
-    """The images are alike, so that all there is comes from the trainings: theirs are at 0, ours at 0 and 3."""
+    """All images have equal scores, so only the trainings differ: theirs are 0, ours are 0 and 3."""
     ours = np.repeat([[0.0], [3.0]], 300, axis=1)
     found = example.compare_normal(TRUTH, ours, np.zeros((2, 300)))
     assert (found.ours, found.theirs, found.low, found.high) == (1.5, 0, 0, 3)

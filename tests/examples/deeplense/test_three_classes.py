@@ -1,4 +1,4 @@
-"""The table of three classes as one command, at a size of seconds."""
+"""Tests of the table of three classes, with few images."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The last lines of `make demo`."""
+"""Tests of the last lines of `make demo`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ SCRIPT = "result"
 
 
 def probed(folder: Path) -> Path:
-    """Figures as `lenskit probe` writes them."""
+    """Write results in the form of `lenskit probe`."""
     values = {"lensiam": 0.889, "simsiam": 0.756, "random": 0.63, "pixels": 0.5, "lensiam, no source": 0.16}
     rows = [
         {"label": label, "probe": probe, "judged": judged, "scores": {"theta_E": score(value - shift)}}

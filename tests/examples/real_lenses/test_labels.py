@@ -1,4 +1,4 @@
-"""The table of labelled lenses as one command, at a size of seconds; simulated lenses stand in for real ones."""
+"""Test of the table of labelled lenses, with few simulated lenses."""
 
 from __future__ import annotations
 

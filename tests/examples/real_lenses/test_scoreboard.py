@@ -1,4 +1,4 @@
-"""The scoreboard of real lenses as one command, at a size of seconds; simulated lenses stand in for real ones."""
+"""Tests of the scoreboard of real lenses, with few simulated lenses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Zoomed copies of images."""
+"""Tests of zoomed copies of images."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SCRIPT = "zooms"
 
 
 def gaussian(pixels: int, sigma: float) -> Tensor:
-    """A round Gaussian in the middle of an image (1, 1, pixels, pixels)."""
+    """Return an image (1, 1, pixels, pixels) of a round Gaussian at the centre."""
     axis = torch.arange(pixels) - (pixels - 1) / 2
     return (-(axis**2 + axis[:, None] ** 2) / (2 * sigma**2)).exp()[None, None]
 

@@ -145,7 +145,7 @@ BAD = {
     ),
     "--recipe=": "unknown recipe ''",
     "--method aae --set depth=1": (
-        "--set takes SECTION.OPTION=VALUE, got 'depth=1': no section has the option 'depth'; an example is method.latent"
+        "--set takes SECTION.OPTION=VALUE, got 'depth=1': no section has the option 'depth'; an example is method."
     ),
     "--set method.name=3": "section 'method' needs a name, the method to use, got 3",
     "--epochs 0": "section 'train': option epochs takes int >= 1, got 0",

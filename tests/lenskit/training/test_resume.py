@@ -232,8 +232,8 @@ def test_a_changed_configuration_is_refused_and_named(change: str, edited: Calla
     with pytest.raises(UsageError) as caught:
         resume(path, progress=False)
     assert str(caught.value) == (
-        f"{file} was changed since its checkpoint was saved: {named}; put back what it was to go on, or train anew: "
-        f"lenskit train --config {file} --out ANOTHER"
+        f"{file} was changed since its checkpoint was saved: {named}; restore the old values to resume, or train "
+        f"again: lenskit train --config {file} --out ANOTHER"
     )
     assert (path / "checkpoints" / "last.ckpt").read_bytes() == before
 

@@ -142,7 +142,7 @@ def test_a_bit_that_changed_in_a_checkpoint_is_found(sealed: bool, toys, tmp_pat
         changed[place] ^= 1 << place % 8
         run.checkpoint.write_bytes(changed)
         with pytest.raises(
-            LenskitError, match="checksum.*; restore it from a copy, or train anew: lenskit train --config"
+            LenskitError, match="checksum.*; restore it from a copy, or train again: lenskit train --config"
         ):
             resume(run.path, progress=False)
 

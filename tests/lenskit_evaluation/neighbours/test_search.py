@@ -58,7 +58,7 @@ def test_approximate_finds_nearly_all_that_exact_does() -> None:
 
 
 def test_pynndescent_is_asked_for_what_it_can_find(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The arguments for pynndescent, with a stand-in that needs no compilation."""
+    """Use valid arguments for pynndescent; a stand-in saves its compilation."""
 
     class NNDescent:
         def __init__(self, held: np.ndarray, *, metric: str, n_neighbors: int, random_state: int) -> None:

@@ -84,8 +84,8 @@ def test_a_row_a_run_and_a_chapter_an_outcome(two: list[Run], tmp_path: Path, ca
         "Overview", "Configurations where they differ", "Training", "Configurations", "probe: blobs, other",
         "odd <b>: blobs",
     ]  # fmt: skip
-    assert read.cells.count("0.250") >= 5  # three in the overview, and each table's
-    # What both share is there once; nothing comes from elsewhere, and nothing that was given is a tag.
+    assert read.cells.count("0.250") >= 5  # three in the overview, and one in each table
+    # The pictures of a common outcome appear once. The page loads no other resources, and no text became a tag.
     assert len(read.sources) == 3
     assert all(source.startswith("data:image/png;base64,") for source in read.sources)
     assert not {"script", "link", "b"} & read.tags
