@@ -1,1 +1,1 @@
-"""Source galaxies: drawn from profiles or from images of real ones."""
+"""Source galaxies from profiles or from images of real galaxies."""

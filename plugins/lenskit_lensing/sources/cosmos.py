@@ -1,9 +1,9 @@
 """Real galaxies as sources: the COSMOS real-galaxy catalogue.
 
-The catalogue (Mandelbaum et al. 2012, https://zenodo.org/records/3242143) is a folder with a table that names each
-galaxy's cutout by file and HDU, `real_galaxy_catalog_23.5.fits` or `..._25.2.fits`, tables of fits and of selection
-criteria beside it, and many files of cutouts of HST ACS images in F814W, 0.03 arcsec a pixel. HDUs are counted from 0,
-as by GalSim (https://galsim-developers.github.io/GalSim/_build/html/real_gal.html).
+The catalogue (Mandelbaum et al. 2012, https://zenodo.org/records/3242143) is a folder with a table of the file and HDU
+of each galaxy's cutout, `real_galaxy_catalog_23.5.fits` or `..._25.2.fits`, tables of fits and of selection criteria in
+the same folder, and many files of cutouts of HST ACS images in F814W with pixels of 0.03 arcsec. HDUs are counted from
+0, as in GalSim (https://galsim-developers.github.io/GalSim/_build/html/real_gal.html).
 """
 
 from __future__ import annotations
@@ -26,13 +26,12 @@ from lenskit_lensing.sources.stamp_sources import SIZE, SMALLEST, StampSources, 
 from lenskit_lensing.sources.stamps import isolate
 
 COLUMNS = ("GAL_FILENAME", "GAL_HDU", "NOISE_VARIANCE")
-"""What is read of the catalogue, and tells it from the tables beside it."""
+"""Columns that are read, which also distinguish the catalogue from the other tables."""
 
 SELECTION = ("sn_ellip_gauss", "min_mask_dist_pixels", "average_mask_adjacent_pixel_count", "peak_image_pixel_count")
 
 PART = 1000
-"""Cutouts at a time: as many as a file of the public releases holds. Reading on in a larger file takes half a
-millisecond for each HDU before."""
+"""Cutouts per part: the number in a file of the public releases. In larger files each preceding HDU costs half a millisecond."""
 
 
 def load_cosmos(
@@ -43,23 +42,24 @@ def load_cosmos(
     good_stamps: bool = False,
     size: int = SIZE,
 ) -> StampSources:
-    """Reads and prepares galaxies of a COSMOS real-galaxy catalogue; the default cuts are LenSiam's.
+    """Load galaxies of a COSMOS catalogue, prepared as sources.
 
-    Cutouts are read file by file, and prepared once: they are kept in `lenskit.plugin.cache_folder()`.
+    The default cuts are LenSiam's. Cutouts are read file by file and prepared once; the result is stored in
+    `lenskit.plugin.cache_folder()`.
 
     Args:
-        folder: The catalogue's folder, or its table.
-        min_pixels: Cutouts with fewer pixels on their shorter side are left out.
-        max_noise: Cutouts whose noise (standard deviation) is not below this fraction of their maximum are left out.
-        good_stamps: Leave out also those that the table of selection criteria makes suspect (a low signal to noise, or
-            a mask close by), as GalSim's COSMOSCatalog does by default.
-        size: Side of the prepared images in pixels. Galaxies that do not fit in are shrunk.
+        folder: The folder of the catalogue, or its table.
+        min_pixels: Skip cutouts with fewer pixels on their shorter side.
+        max_noise: Skip cutouts whose noise (standard deviation) is not below this fraction of their maximum.
+        good_stamps: Also skip cutouts that the table of selection criteria flags (a low signal-to-noise ratio, or a
+            mask nearby), as GalSim's COSMOSCatalog does by default.
+        size: Side of the prepared images in pixels. Larger galaxies are reduced.
 
     Returns:
-        The galaxies, file by file and HDU by HDU; `rows` tells which they are.
+        The galaxies, by file and HDU; `rows` are their rows in the catalogue.
 
     Raises:
-        UsageError: There is no catalogue, more than 1 % of its cutouts are missing, or nothing of it is left.
+        UsageError: There is no catalogue, more than 1 % of its cutouts are missing, or none is left.
     """
     if min(min_pixels, size) < SMALLEST:
         raise UsageError(f"min_pixels={min_pixels}, size={size}: at least {SMALLEST} is right for both")
@@ -95,14 +95,14 @@ def load_cosmos(
 
 
 def _split(rows: NDArray[np.intp], hdus: NDArray[np.int64]) -> Iterator[NDArray[np.intp]]:
-    """The rows of one file, a part at a time, in the order of their HDUs."""
+    """Yield the rows of one file in parts, in the order of their HDUs."""
     ordered = rows[np.argsort(hdus[rows], kind="stable")]
     return (ordered[start : start + PART] for start in range(0, len(ordered), PART))
 
 
 @dataclass(frozen=True)
 class Cuts:
-    """Which cutouts are left out, and what the others become."""
+    """Cuts on cutouts, and the size of the prepared images."""
 
     min_pixels: int
     max_noise: float
@@ -126,14 +126,14 @@ class Cuts:
 
 @dataclass(frozen=True)
 class CutoutsOfAFile:
-    """Cutouts of one file, which `preparation.each_prepared` prepares.
+    """Cutouts of one file, for `preparation.each_prepared`.
 
     Args:
         path: The file.
         rows: (k,) their rows in the catalogue.
         hdus: (k,) their HDUs.
         noise: (k,) standard deviations.
-        cuts: Which to leave out.
+        cuts: Cuts on the cutouts.
     """
 
     path: Path
@@ -155,7 +155,7 @@ class CutoutsOfAFile:
     def _prepare(self, hdus: fits.HDUList, row: int, number: int, noise: float, result: Prepared) -> None:
         try:
             hdu = hdus[number]
-            if len(hdu.shape) == 2 and min(hdu.shape) < self.cuts.min_pixels:  # the header says so: no pixel is read
+            if len(hdu.shape) == 2 and min(hdu.shape) < self.cuts.min_pixels:  # from the header, without reading pixels
                 result.left_out[self.cuts.small] += 1
                 return
             check_hdu(self.path, hdu)
@@ -176,7 +176,7 @@ class CutoutsOfAFile:
 
 
 def _find(folder: Path) -> Path:
-    """The catalogue's table."""
+    """Return the path of the catalogue's table."""
     there = look_through(folder, depth=0).ending(FITS) if folder.is_dir() else []
     near = [path for path in there if "catalog" in path.name.lower()]
     tables = [path for path in ([folder] if folder.is_file() else near) if _is_catalogue(path)]
@@ -192,10 +192,10 @@ def _find(folder: Path) -> Path:
 
 
 def _table(path: Path, columns: Sequence[str]) -> dict[str, NDArray[Any]]:
-    """Some columns of the table in a file, as far as it has them.
+    """Return those of some columns that the table in a file has.
 
     Raises:
-        LenskitError: if it cannot be read.
+        LenskitError: It cannot be read.
     """
     with opened(path) as hdus:
         check_hdu(path, hdus[1])
@@ -209,9 +209,10 @@ def _is_catalogue(path: Path) -> bool:
 
 
 def _good(catalogue: Path, count: int) -> NDArray[np.bool_]:
-    """Which stamps are above suspicion, (count,): the criteria of GREAT3 (Mandelbaum et al. 2014, section 4.1).
+    """Return which cutouts pass the selection criteria of GREAT3, (count,).
 
-    The limits depend on how bright the sample is; they are those of GalSim's COSMOSCatalog.
+    The criteria are in Mandelbaum et al. 2014, section 4.1. The limits depend on the brightness of the sample; they are
+    those of GalSim's COSMOSCatalog.
     """
     path = catalogue.with_name(f"{catalogue.stem}_selection.fits")
     if not path.is_file():

@@ -1,4 +1,4 @@
-"""Source galaxies: what they look like and where they lie behind their lens."""
+"""Population of source galaxies: their light and their positions behind the lens."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from lenskit_lensing.mass import epl, epl_terms, shear
 from lenskit_lensing.sources.stamp_sources import StampSources
 
 CANDIDATES = 16
-"""Positions that are tried for a source."""
+"""Number of candidate positions of a source."""
 
 RADIAL_STEP, ANGULAR_STEP = 0.15, 0.35
 """Spacing in arcsec of the rays that magnifications are estimated with, at most: along the radius, and around."""
@@ -25,29 +25,29 @@ UNIT = Distribution.parse("uniform(0, 1)")
 OFFSET = ("source_dx", "source_dy")
 
 APPEARANCE = ("half_light_radius", "n", "e1", "e2", "core_radius", "core_slope")
-"""What is drawn for a galaxy from priors called `source_...`."""
+"""Entries of a galaxy that are drawn from priors `source_...`."""
 
 
 @dataclass
 class SourcePopulation:
-    """Draws the group `source`.
+    """Draw of the group `source`.
 
-    A scene's source is one galaxy, or two put together. Each is a core-Sersic profile or a stamp (an image of a real
-    galaxy), and has entries that begin with `source_` or `companion_`: `flux` (0 where there is no companion), the
-    centre `x`, `y` in arcsec, `amplitude` (of the surface brightness, such that the flux is right), `stamp` (-1 for a
-    profile), `half_light_radius`; of profiles `n`, `e1`, `e2`, `R_sersic`, `Rb`, `core_slope`; of stamps `stamp_scale`
+    The source of a scene is one galaxy or a merger of two. Each is a core-Sersic profile or a stamp (an image of a real
+    galaxy), with entries that begin with `source_` or `companion_`: `flux` (0 without a companion), the centre `x`, `y`
+    in arcsec, `amplitude` (of the surface brightness, for the right flux), `stamp` (-1 for a profile),
+    `half_light_radius`; for profiles `n`, `e1`, `e2`, `R_sersic`, `Rb`, `core_slope`; for stamps `stamp_scale`
     (arcsec), `angle` and `mirror`.
 
     Args:
-        priors: Of `source_dx`, `source_dy`, `merger_distance`, `merger_flux_ratio` and each of `APPEARANCE`.
-        merger_fraction: Fraction of sources that are two.
+        priors: Priors of `source_dx`, `source_dy`, `merger_distance`, `merger_flux_ratio` and each of `APPEARANCE`.
+        merger_fraction: Fraction of mergers.
         stamp_fraction: Fraction of galaxies that are stamps.
         stamps: The images of real galaxies; None if there are none.
-        min_magnification: Below which a position is drawn again.
+        min_magnification: Magnification below which a position is drawn again.
         frame: Height and width of the image in arcsec.
-        ellipticity: Bound of the mass's |e| over the whole prior.
-        wide_fraction: Fraction of sources whose positions have the priors `wide_dx` and `wide_dy` instead.
-        wide_min_magnification: Below which a position of these is drawn again.
+        ellipticity: Upper limit of the mass's |e| over the complete prior.
+        wide_fraction: Fraction of sources with the priors `wide_dx` and `wide_dy` of positions.
+        wide_min_magnification: Magnification below which the position of such a source is drawn again.
     """
 
     priors: Mapping[str, Distribution]
@@ -62,7 +62,7 @@ class SourcePopulation:
     _columns: dict[torch.device, tuple[Tensor, Tensor]] = field(default_factory=dict, init=False, repr=False)
 
     def draw(self, rng: KeyedGenerator, lens: Scene) -> Scene:
-        """Draws sources behind these lenses."""
+        """Draw sources behind these lenses."""
         wanted = {"merger": UNIT, "merger_direction": UNIT}
         wanted |= {name: self.priors[name] for name in ("merger_distance", "merger_flux_ratio")}
         for galaxy in ("source", "companion"):
@@ -89,8 +89,8 @@ class SourcePopulation:
         return scene
 
     def _light(self, drawn: Scene, galaxies: tuple[str, ...]) -> dict[str, tuple[Tensor, Tensor]]:
-        """Flux and half-light radius of each galaxy as a profile with R_sersic = 1."""
-        # In one go, and in float64, so that draws do not depend on how a batch is summed up.
+        """Return flux and half-light radius of each galaxy as a profile with R_sersic = 1."""
+        # Together, and in float64, so that draws do not depend on the order of summation in a batch.
         shape = ("core_radius", "n", "core_slope")
         together = (torch.cat([drawn[f"{galaxy}_{name}"] for galaxy in galaxies]).double() for name in shape)
         flux, radius = (
@@ -101,7 +101,7 @@ class SourcePopulation:
     def _galaxy(
         self, look: dict[str, Tensor], flux: Tensor, light: tuple[Tensor, Tensor], stamp: Tensor | None
     ) -> Scene:
-        """What renders one galaxy of each scene, but for its place."""
+        """Return the entries of one galaxy of each scene, without its position."""
         radius, slope = look["half_light_radius"], look["core_slope"]
         unit_flux, unit_radius = light
         R_sersic = radius / unit_radius
@@ -120,7 +120,7 @@ class SourcePopulation:
         if stamp is None or self.stamps is None:
             return entries
         is_stamp = look["is_stamp"] < self.stamp_fraction
-        if radius.device not in self._columns:  # copied once: each copy would be waited for
+        if radius.device not in self._columns:  # one copy, because each copy synchronises
             self._columns[radius.device] = self.stamps.half_light.to(radius.device), self.stamps.flux.to(radius.device)
         stamp_radius, stamp_flux = (column[stamp].to(radius.dtype) for column in self._columns[radius.device])
         scale = radius / stamp_radius
@@ -133,16 +133,17 @@ class SourcePopulation:
         }
 
     def _place(self, rng: KeyedGenerator, lens: Scene, half_light_radius: Tensor) -> Scene:
-        """Positions, relative to the point behind the lens's centre and absolute, and their magnification.
+        """Draw positions and their magnification.
 
-        Of each scene's candidates the first that is magnified enough is taken; if none is, the most magnified one.
+        Positions are relative to the point behind the centre of the lens, and absolute. The first candidate with
+        sufficient magnification is used, or else the candidate of highest magnification.
         """
         rays = Rays.through(lens, self.frame, self.ellipticity)
         wide = rng.sample("wide", UNIT) < self.wide_fraction if self.wide_fraction else None
         dx, dy = self._offsets(rng, wide)  # the first candidates
         magnification = rays.magnification(dx, dy, half_light_radius)
         if rng.device.type == "cpu":
-            # Few scenes need another candidate. Elsewhere it takes longer to learn which than to try them for all.
+            # Few scenes need another candidate. On other devices the selection takes longer than trying all candidates.
             rows = (magnification < self._least(wide)).nonzero().squeeze(1)
             if len(rows):
                 some = (dx[rows], dy[rows], magnification[rows], half_light_radius[rows])
@@ -164,7 +165,10 @@ class SourcePopulation:
         }
 
     def _offsets(self, rng: KeyedGenerator, wide: Tensor | None, *shape: int) -> list[Tensor]:
-        """Positions (n, *shape) by the priors of each scene: both are given the same random numbers."""
+        """Draw positions (n, *shape) by the priors of each scene.
+
+        Both priors use the same random numbers.
+        """
         if wide is None and not shape:
             return list(rng.samples({name: self.priors[name] for name in OFFSET}).values())
         usual = [rng.sample(name, self.priors[name], *shape) for name in OFFSET]
@@ -175,7 +179,7 @@ class SourcePopulation:
         return [torch.where(rows, *both) for both in zip(far, usual, strict=True)]
 
     def _least(self, wide: Tensor | None) -> Tensor | float:
-        """The smallest magnification that will do, for each scene."""
+        """Return the minimum magnification of each scene."""
         if wide is None:
             return self.min_magnification
         return torch.where(wide, self.wide_min_magnification, self.min_magnification)
@@ -190,7 +194,7 @@ class SourcePopulation:
         half_light_radius: Tensor,
         wide: Tensor | None = None,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """The candidates that are taken, and their magnification, without waiting for a device to tell which."""
+        """Select candidates without synchronising with the device."""
         all_dx, all_dy = self._offsets(rng, wide, CANDIDATES)
         least = self._least(wide)
         for candidate in range(1, CANDIDATES):
@@ -204,18 +208,18 @@ class SourcePopulation:
 
 @dataclass
 class Rays:
-    """Where rays end that are traced back through each lens, for estimates of magnifications.
+    """Source-plane positions of rays through each lens, to estimate magnifications.
 
-    They lie on circles about the lens's centre, out to the frame's corners. A power law's deflection is of one shape on
-    all circles, and shear is linear, so that both are needed on half of the unit circle only. In float64, so that which
-    position is taken does not depend on how a batch is summed up.
+    The rays lie on circles around the centre of the lens, out to the corners of the frame. The deflection of a power
+    law has the same shape on all circles, and shear is linear, so both are computed on half of the unit circle only.
+    float64 is used, so that the selection of positions does not depend on the order of summation in a batch.
 
     Args:
-        x: (n, m) in arcsec, relative to the point behind the lens's centre. Each stands also for the ray through the
-            opposite point, which ends at -x, -y.
+        x: (n, m) in arcsec, relative to the point behind the centre of the lens. Each ray also represents the ray
+            through the opposite point, which ends at -x, -y.
         y: (n, m).
         r2: (n, m), x^2 + y^2.
-        area: (m,) in square arcsec, of the image plane that each ray stands for.
+        area: (m,) area of the image plane that each ray represents, in square arcsec.
     """
 
     x: Tensor
@@ -225,12 +229,12 @@ class Rays:
 
     @classmethod
     def through(cls, lens: Scene, frame: float, ellipticity: float) -> Rays:
-        """The rays through some lenses.
+        """Return the rays through lenses.
 
         Args:
             lens: Power laws with shear.
             frame: Height and width of the image in arcsec.
-            ellipticity: Bound of the mass's |e| over the whole prior.
+            ellipticity: Upper limit of the mass's |e| over the complete prior.
         """
         reach = frame / math.sqrt(2)
         circles, angles = math.ceil(reach / RADIAL_STEP), math.ceil(math.pi * reach / ANGULAR_STEP)
@@ -249,17 +253,18 @@ class Rays:
         return cls(x, y, (x * x).addcmul_(y, y), area.repeat_interleave(angles))
 
     def of(self, rows: Tensor) -> Rays:
-        """The rays through some of the lenses."""
+        """Return the rays through some of the lenses."""
         return Rays(self.x[rows], self.y[rows], self.r2[rows], self.area)
 
     def magnification(self, dx: Tensor, dy: Tensor, half_light_radius: Tensor) -> Tensor:
-        """Flux that arrives within the circle about the frame, over the flux without a lens, of round Gaussian sources.
+        """Estimate the magnification of round Gaussian sources.
 
-        Good to a few per cent for half-light radii from 0.1 arcsec. Core-Sersic galaxies of the same half-light radius
-        are magnified 8 % less in the mean, for their wings.
+        It is the flux within the circle around the frame, divided by the flux without a lens. The error is a few per
+        cent for half-light radii from 0.1 arcsec. Core-Sersic galaxies of the same half-light radius are magnified 8 %
+        less on average, because of their wings.
 
         Args:
-            dx: (n,) positions in the source plane in arcsec, from the point behind the lens's centre.
+            dx: (n,) positions in the source plane in arcsec, from the point behind the centre of the lens.
             dy: (n,) positions.
             half_light_radius: (n,) in arcsec.
 
@@ -268,7 +273,7 @@ class Rays:
         """
         dx, dy, radius = (values.double()[:, None] for values in (dx, dy, half_light_radius))
         variance = radius**2 / (2 * math.log(2))
-        # Of both rays: exp(-|ray -+ position|^2 / (2 variance)).
+        # Sum of both rays: exp(-|ray -+ position|^2 / (2 variance)).
         even = (self.r2 + (dx * dx + dy * dy)).mul_(-0.5 / variance)
         odd = (self.x * (dx / variance)).addcmul_(self.y, dy / variance)
         light = (even + odd).exp_().add_((even - odd).exp_()) @ self.area
@@ -284,18 +289,18 @@ def real_galaxies(
     stamps: str | None = None,
     clean: bool = False,
 ) -> StampSources | None:
-    """The real galaxies that a simulator's options name: of a COSMOS catalogue, of a folder of stamps, or none.
+    """Load the real galaxies of a simulator's options, if any.
 
     Args:
-        cosmos: Folder of a catalogue; this and the next three as `load_cosmos` takes them.
-        min_pixels: Its smallest cutouts.
-        max_noise: Its noisiest ones.
-        good_stamps: Whether it is to leave out suspect ones.
-        stamps: Folder of stamps; this and the next one as `load_stamps` takes them.
+        cosmos: Folder of a COSMOS catalogue; for this and the next three options see `load_cosmos`.
+        min_pixels: Minimum size of its cutouts.
+        max_noise: Maximum noise of its cutouts.
+        good_stamps: Whether to skip flagged cutouts.
+        stamps: Folder of stamps; for this and the next option see `load_stamps`.
         clean: Whether they show galaxies on an empty sky.
 
     Raises:
-        UsageError: Both are given, or what is given is wrong.
+        UsageError: Both `cosmos` and `stamps` are given, or one is invalid.
     """
     if cosmos is not None and stamps is not None:
         raise UsageError("cosmos and stamps are both given; one of them is right: a catalogue, or a folder of images")

@@ -1,8 +1,8 @@
-"""Preparing many stamps as sources: part by part, in processes of one thread each.
+"""Preparation of stamps as sources: part by part, in processes of one thread each.
 
-The processes are programs of their own that are sent parts and send back what these gave. Unlike those of
-`multiprocessing` they can be had wherever a simulator is built (in a worker of a cluster, in a notebook, in a script
-without `__main__`), and they need not import torch.
+The processes are separate programs that receive parts and return the results. Unlike those of `multiprocessing` they
+work wherever a simulator is built (in a worker of a cluster, in a notebook, in a script without `__main__`), and do not
+import torch.
 """
 
 from __future__ import annotations
@@ -28,23 +28,24 @@ from lenskit.plugin import LenskitError
 from lenskit_lensing.sources.stamps import Image, centred, half_light_radius
 
 WORTH_A_PROCESS = 300
-"""Stamps for which it takes about as long to start a process as to prepare them."""
+"""Number of stamps whose preparation takes as long as starting a process."""
 
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 @dataclass
 class Prepared:
-    """What a part of a catalogue gave.
+    """Result of a part of a catalogue.
 
     Args:
         size: Side of the images in pixels.
-        images: (size, size) each, whose maximum is one: a sum of one would leave float16 few bits.
-        half_light: Radius in pixels of each.
-        rows: Number of each in its catalogue.
-        left_out: How many stamps were left out for which reason.
-        missing: What the catalogue names and is not there, a line each.
-        seen: Stamps in this part, where `rows` counts from its beginning; 0 where it counts from the catalogue's.
+        images: (size, size) each, with a maximum of one, because a sum of one would leave few bits of float16.
+        half_light: Half-light radius of each in pixels.
+        rows: Index of each in its catalogue.
+        left_out: Number of skipped stamps by reason.
+        missing: One line for each missing entry of the catalogue.
+        seen: Number of stamps in this part, if `rows` counts from its beginning; 0 if `rows` counts from that of the
+            catalogue.
     """
 
     size: int
@@ -56,7 +57,7 @@ class Prepared:
     seen: int = 0
 
     def add(self, row: int, galaxy: Image) -> None:
-        """Adds a galaxy on an empty sky: nowhere negative, somewhere positive."""
+        """Add a galaxy on an empty sky: no pixel is negative, some are positive."""
         image = centred(galaxy, self.size)
         self.images.append((image / image.max()).astype(np.float16))
         self.half_light.append(half_light_radius(image))
@@ -64,26 +65,26 @@ class Prepared:
 
 
 class Part(Protocol):
-    """Part of a catalogue, which is prepared at one go. It is sent to another process: names and numbers, no pixels."""
+    """Part of a catalogue. It is sent to another process, so it holds no pixels."""
 
     def __len__(self) -> int:
-        """Number of its stamps, or of their files, for the display of progress."""
+        """Number of its stamps, or of their files, for the progress bar."""
 
     def __call__(self) -> Prepared:
-        """Reads and prepares them."""
+        """Read and prepare the stamps."""
 
 
 def processes_for(stamps: int) -> int:
-    """How many processes are worth their start."""
+    """Return the number of processes that save time."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, min(cores, math.ceil(stamps / WORTH_A_PROCESS)))
 
 
 def each_prepared(parts: Sequence[Part], processes: int) -> Generator[Prepared]:
-    """What the parts give, in their order and whatever the number of processes; few of them at a time are in memory.
+    """Yield the results of parts in order; few of them are in memory at a time.
 
     Raises:
-        LenskitError: A part is wrong (as the part itself says), or a process was killed.
+        LenskitError: A part is invalid, or a process was killed.
     """
     if processes == 1:
         yield from (part() for part in parts)
@@ -112,7 +113,7 @@ def _start() -> subprocess.Popen[bytes]:
 
 
 def _sent(part: Part, idle: SimpleQueue[subprocess.Popen[bytes]]) -> Prepared:
-    """Has a part prepared by the next process that is idle."""
+    """Prepare a part in the next idle process."""
     process = idle.get()
     assert process.stdin is not None
     assert process.stdout is not None
@@ -133,8 +134,8 @@ def _sent(part: Part, idle: SimpleQueue[subprocess.Popen[bytes]]) -> Prepared:
 
 
 def serve() -> None:
-    """The program of a process: prepares what it is sent until nothing more comes."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the key reaches all processes, and the first one ends the others
+    """Run as a process that prepares the parts it receives, until there are no more."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes, and the parent ends the others
     results, sys.stdout = sys.stdout.buffer, sys.stderr
     while True:
         try:
@@ -149,4 +150,4 @@ def serve() -> None:
             pickle.dump(result, results)
             results.flush()
         except BrokenPipeError:
-            os._exit(1)  # who asked has gone; the interpreter's own flush would complain of it
+            os._exit(1)  # the parent is gone; without this the interpreter's flush would print an error

@@ -1,7 +1,7 @@
-"""Files of prepared stamps: written image by image, mapped when they are read, and trusted only if they are whole.
+"""Files of prepared stamps: written image by image, memory-mapped, and verified.
 
-The format is that of safetensors (https://huggingface.co/docs/safetensors): eight bytes with the length of a header,
-the header in JSON, the tensors' bytes. Room is left for the header, which is known at the end.
+The format is safetensors (https://huggingface.co/docs/safetensors): eight bytes with the length of a header, the header
+in JSON, the bytes of the tensors. Space is reserved for the header, which is known at the end.
 """
 
 from __future__ import annotations
@@ -19,22 +19,22 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 ROOM = 1 << 13
-"""Bytes of a file before its tensors."""
+"""Number of bytes before the tensors."""
 
 BLOCK = 1 << 24
-"""Bytes at a time when a file is checked."""
+"""Bytes that are verified together."""
 
 TYPES = {"images": "F16", "half_light": "F32", "flux": "F32", "rows": "I64"}
-"""A file's tensors in their order, and how safetensors calls their types."""
+"""Tensors of a file in order, with their safetensors types."""
 
 log = logging.getLogger("lenskit")
 
 
 class StampWriter:
-    """Writes prepared stamps as they come.
+    """Writer of prepared stamps, one at a time.
 
     Args:
-        file: Where to, from its beginning.
+        file: Output file, from its beginning.
         size: Side of the images in pixels.
     """
 
@@ -51,18 +51,18 @@ class StampWriter:
         return len(self._rows)
 
     def add(self, image: NDArray[np.float16], *, half_light: float, row: int) -> None:
-        """Adds a stamp; see `StampSources`."""
+        """Add a stamp; see `StampSources`."""
         self._put(image, "<f2")
         self._half_light.append(half_light)
         self._flux.append(float(image.sum(dtype=np.float64)))
         self._rows.append(row)
 
     def finish(self, digest: str, name: str) -> None:
-        """Writes what is known at the end.
+        """Write the header and the small tensors.
 
         Args:
-            digest: Of what the stamps were made of and how, which a reader asks for.
-            name: Of the catalogue, for the curious.
+            digest: Digest of the inputs and options of the preparation.
+            name: Name of the catalogue, for information.
         """
         pixels = self.count * self._size**2
         lengths = [2 * pixels] + [
@@ -86,14 +86,14 @@ class StampWriter:
 
 
 def read_stamps(path: Path, digest: str) -> dict[str, Tensor] | None:
-    """The tensors of a file, by name; the images are mapped, not read.
+    """Return the tensors of a file by name; images are memory-mapped.
 
     Args:
         path: The file.
-        digest: What it has to be made of.
+        digest: Required digest of inputs and options.
 
     Returns:
-        None if there is no such file, or it is damaged or another one: the latter is logged.
+        None if the file does not exist, is damaged or has another digest; the last two cases are logged.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -111,7 +111,7 @@ def read_stamps(path: Path, digest: str) -> dict[str, Tensor] | None:
 
 
 def _checksum(path: Path) -> int:
-    """Of all that follows the header."""
+    """Return the checksum of all bytes after the header."""
     checksum = 0
     with path.open("rb") as file:
         file.seek(ROOM)

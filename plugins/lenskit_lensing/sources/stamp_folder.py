@@ -1,4 +1,4 @@
-"""Real galaxies as sources: any folder of FITS or numpy images of galaxies."""
+"""Real galaxies as sources: a folder of FITS or NumPy images of galaxies."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from lenskit_lensing.sources.stamps import isolate
 SUFFIXES = (*FITS, ".npy", ".npz")
 
 PART = 256
-"""Files, or images of one .npy file, that are prepared at one go."""
+"""Number of files, or of images of one .npy file, per part."""
 
 SMALL = f"smaller than {SMALLEST} pixels"
 BROKEN = "with NaN pixels"
@@ -32,22 +32,22 @@ DARK = "with no light"
 
 
 def load_stamps(folder: str | Path, *, clean: bool = False, size: int = SIZE) -> StampSources:
-    """Reads and prepares the images of galaxies in a folder, of any units and each of any size.
+    """Load the images of galaxies in a folder, prepared as sources.
 
-    They are prepared once: they are kept in `lenskit.plugin.cache_folder()`.
+    Units and sizes may differ. The images are prepared once; the result is stored in `lenskit.plugin.cache_folder()`.
 
     Args:
-        folder: A folder of files that end in one of `SUFFIXES`, or one such file. A FITS file holds images in any of
+        folder: A folder of files with an extension of `SUFFIXES`, or one such file. A FITS file has images in any of
             its HDUs, an .npz file in any of its arrays: each is (height, width), or a stack of such images.
-        clean: The images show each a galaxy on an empty sky, and are taken as they are but for negative pixels. If not,
-            sky, noise and neighbours are taken out of them, as of COSMOS cutouts: the galaxy has to be in the middle.
-        size: Side of the prepared images in pixels. Galaxies that do not fit in are shrunk.
+        clean: The images show galaxies on an empty sky, and only negative pixels are changed. Otherwise sky, noise and
+            neighbours are removed, as for COSMOS cutouts: the galaxy has to be in the centre.
+        size: Side of the prepared images in pixels. Larger galaxies are reduced.
 
     Returns:
-        The galaxies in the order of the files' names; `rows` counts all their images.
+        The galaxies in the order of the file names; `rows` counts all images.
 
     Raises:
-        UsageError: There are no images, a file holds something else, or none is left.
+        UsageError: There are no images, a file has other contents, or no image is usable.
     """
     if size < SMALLEST:
         raise UsageError(f"size={size}: at least {SMALLEST} is right")
@@ -63,7 +63,7 @@ def load_stamps(folder: str | Path, *, clean: bool = False, size: int = SIZE) ->
 
 
 def _paths(folder: Path) -> list[Path]:
-    """The files to read."""
+    """Return the files to read."""
     if folder.is_file():
         return [folder]
     if not folder.is_dir():
@@ -76,7 +76,7 @@ def _paths(folder: Path) -> list[Path]:
 
 
 def _parts(paths: list[Path], clean: bool, size: int) -> Iterator[Part]:
-    """The files, some at a time; of a stack in an .npy file, which can be read anywhere, some images at a time."""
+    """Yield several files at a time, or parts of a stack in an .npy file."""
     together: list[Path] = []
     for path in paths:
         images = _length(path)
@@ -92,7 +92,7 @@ def _parts(paths: list[Path], clean: bool, size: int) -> Iterator[Part]:
 
 
 def _length(path: Path) -> int:
-    """Number of images in an .npy file, as far as its header says; one for any other file."""
+    """Return the number of images in an .npy file by its header; one for other files."""
     if not has_ending(path, (".npy",)):
         return 1
     shape = _mapped(path).shape
@@ -101,11 +101,11 @@ def _length(path: Path) -> int:
 
 @dataclass(frozen=True)
 class SomeFiles:
-    """Files of images, which `preparation.each_prepared` prepares.
+    """Files of images, for `preparation.each_prepared`.
 
     Args:
         paths: The files.
-        clean: Whether galaxies are on an empty sky already.
+        clean: Whether galaxies are already on an empty sky.
         size: Side of the prepared images.
     """
 
@@ -122,7 +122,7 @@ class SomeFiles:
 
 @dataclass(frozen=True)
 class PartOfStack:
-    """`PART` images of an .npy file, from `start`; else as `SomeFiles`."""
+    """`PART` images of an .npy file, from `start`; otherwise like `SomeFiles`."""
 
     path: Path
     start: int
@@ -156,7 +156,7 @@ def _prepared(images: Iterator[NDArray[Any]], clean: bool, size: int) -> Prepare
 
 
 def _images(path: Path) -> Iterator[NDArray[Any]]:
-    """The images of one file, (height, width) each."""
+    """Yield the images of one file, (height, width) each."""
     if has_ending(path, (".npy",)):
         arrays = [_mapped(path)]
     else:
@@ -196,7 +196,7 @@ def _unreadable(path: Path, error: Exception | None = None) -> LenskitError:
 
 
 def _checked(array: NDArray[Any], path: Path) -> NDArray[Any]:
-    """A stack of images (k, height, width), if an array is one or a single image."""
+    """Return an array of one or several images as a stack (k, height, width)."""
     if array.ndim not in (2, 3) or array.size == 0 or array.dtype.kind not in "iuf":
         raise UsageError(
             f"{path}: a {array.dtype} array of shape {array.shape}; numbers, (height, width) or a stack of such images,"

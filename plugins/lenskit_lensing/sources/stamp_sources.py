@@ -1,7 +1,7 @@
-"""Galaxies that are ready as sources, prepared once and kept on disk.
+"""Galaxies as sources, prepared once and cached on disk.
 
-Preparing a whole catalogue takes minutes and its images take a gigabyte. They are therefore written to a file of the
-user's cache as they come, and used from there: mapped into memory, where all processes of a machine share them.
+The preparation of a catalogue takes minutes, and its images take a gigabyte. They are written to a file in the user's
+cache, and memory-mapped, so that all processes of a machine share them.
 """
 
 from __future__ import annotations
@@ -28,18 +28,20 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 VERSION = 1
-"""Of the preparation: to be raised whenever anything in it changes, as files of other versions are not used."""
+"""Version of the preparation, to be raised with any change of it, because files of other versions are not used."""
 
 SIZE = 96
-"""Side of prepared images in pixels. Galaxies that do not fit in are shrunk: of those that pass LenSiam's cuts as many
-as at 128 (a quarter), with half-light radii within 0.1 %; shrunk, they still have more pixels within their half-light
-radius than most others."""
+"""Side of prepared images in pixels. Larger galaxies are reduced.
+
+With LenSiam's cuts this is a quarter of the galaxies, as with 128 pixels, and half-light radii stay within 0.1 %. A
+reduced galaxy still has more pixels within its half-light radius than most others.
+"""
 
 SMALLEST = 16
-"""Pixels a side below which a cutout has no sky to speak of, or a prepared image no detail."""
+"""Minimum side of a cutout and of a prepared image in pixels."""
 
 MISSING = 0.01
-"""Fraction of a catalogue's stamps that may be missing before it counts as incomplete."""
+"""Maximum fraction of missing stamps of a complete catalogue."""
 
 log = logging.getLogger("lenskit")
 
@@ -49,11 +51,11 @@ class StampSources:
     """Images of galaxies on an empty sky.
 
     Args:
-        images: (k, size, size) float16: each has a maximum of one and its galaxy's centroid in the middle, and is zero
-            all along its border and nowhere negative. They are mapped from a file: private, but not to be written to.
-        half_light: (k,) float32, radius in pixels of `images` of the circle with half of the light.
+        images: (k, size, size) float16. Each has a maximum of one and the centroid of its galaxy in the centre. Border
+            pixels are zero, and no pixel is negative. They are mapped from a file and must not be changed.
+        half_light: (k,) float32, radius in pixels of the circle with half of the light.
         flux: (k,) float32, sum of each image.
-        rows: (k,) int64, number of each galaxy in its catalogue, from 0.
+        rows: (k,) int64, index of each galaxy in its catalogue, from 0.
     """
 
     images: Tensor
@@ -71,17 +73,17 @@ def stamp_sources(
     size: int,
     reasons: Mapping[str, int],
 ) -> StampSources:
-    """The sources that a catalogue gives: from the cache, or prepared and put there.
+    """Return the sources of a catalogue, from the cache or newly prepared.
 
-    Where there is no folder to keep them in, they are prepared for this process alone.
+    Without a usable cache folder they are prepared for this process only.
 
     Args:
-        name: The catalogue's, for messages.
-        parts: What it consists of.
-        files: All that is read. If one changes (its name, size or time), the catalogue is another one.
-        cuts: Whatever else tells one preparation from another.
+        name: Name of the catalogue in messages.
+        parts: Parts of the catalogue.
+        files: All files that are read. If the name, size or time of a file changes, the catalogue is prepared again.
+        cuts: All other options of the preparation.
         size: Side of the prepared images in pixels.
-        reasons: For which stamps are left out, and how many of them before the parts are looked at.
+        reasons: Reasons for skipping stamps, with the number skipped before the parts are read.
 
     Raises:
         UsageError: More than a few stamps are missing, or none is left.
@@ -98,13 +100,13 @@ def stamp_sources(
         return StampSources(**tensors)
     try:
         with _alone(path):
-            tensors = read_stamps(path, digest)  # another process may have been at it
+            tensors = read_stamps(path, digest)  # another process may have prepared it
             if tensors is None:
                 work.into(path)
                 tensors = read_stamps(path, digest)
     except _NoFolder as error:
         log.warning("%s; stamps are prepared for this process alone; LENSKIT_CACHE names another folder", error)
-        with tempfile.TemporaryDirectory() as folder:  # what is mapped stays when it is removed
+        with tempfile.TemporaryDirectory() as folder:  # mapped data stay valid when the file is removed
             path = Path(folder, path.name)
             work.into(path)
             tensors = read_stamps(path, digest)
@@ -114,12 +116,12 @@ def stamp_sources(
 
 
 class _NoFolder(Exception):
-    """The cache cannot be used."""
+    """Error of an unusable cache."""
 
 
 @contextmanager
 def _alone(path: Path) -> Iterator[None]:
-    """Keeps other processes from preparing the same: they wait, and find it done."""
+    """Lock a preparation, so that other processes wait for it and use its result."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = path.with_suffix(".lock").open("wb")
@@ -138,7 +140,7 @@ def _alone(path: Path) -> Iterator[None]:
 
 @dataclass
 class _Preparation:
-    """Prepares a catalogue into a file."""
+    """Preparation of a catalogue into a file."""
 
     name: str
     parts: Sequence[Part]
@@ -147,7 +149,7 @@ class _Preparation:
     reasons: Mapping[str, int]
 
     def into(self, path: Path) -> None:
-        """Writes the file, whole or not at all."""
+        """Write the file atomically."""
         total = sum(map(len, self.parts))
         processes = processes_for(total)
         log.info("%s: stamps are prepared, once, in %d process(es), and kept as %s", self.name, processes, path)

@@ -1,7 +1,7 @@
-"""From a cutout of a survey to the image of one galaxy on an empty sky.
+"""Conversion of a survey cutout to the image of one galaxy on an empty sky.
 
-A lensed stamp must not carry along what a cutout has besides its galaxy: the sky's noise, the neighbours and the
-cutout's outline would be magnified with it, and a network would read the lens off them.
+The noise of the sky, neighbours and the outline of the cutout must be removed. They would be magnified with the galaxy,
+and a network could read the lens from them.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ Image = NDArray[np.floating]
 Mask = NDArray[np.bool_]
 
 BORDER = 3
-"""Width in pixels of the frame that the sky is measured in."""
+"""Width in pixels of the border in which the sky is measured."""
 
 SMOOTHING = 2.0
-"""Standard deviation in pixels of the Gaussian that a galaxy is detected with."""
+"""Standard deviation in pixels of the Gaussian for detection."""
 
 THRESHOLD = 1.5
-"""What belongs to a galaxy, in standard deviations of the smoothed sky."""
+"""Detection threshold in standard deviations of the smoothed sky."""
 
 SPUR = 3.0
-"""Standard deviation in pixels of the Gaussian that rounds off a galaxy's outline."""
+"""Standard deviation in pixels of the Gaussian that smooths the outline of a galaxy."""
 
 BLEND = 0.1
 """Standard deviation of the Gaussian whose separate peaks are separate galaxies, as a fraction of the side."""
@@ -46,14 +46,14 @@ MAD_TO_SIGMA = 1.4826
 
 
 def isolate(stamp: Image) -> Image | None:
-    """Keeps the galaxy in the middle of a cutout.
+    """Isolate the galaxy in the centre of a cutout.
 
     Args:
         stamp: (height, width), finite.
 
     Returns:
-        The same pixels without sky, neighbours and noise: nowhere negative, and zero all around. None if there is no
-        galaxy in the middle.
+        The same pixels without sky, neighbours and noise: no pixel is negative, and border pixels are zero. None if
+        there is no galaxy in the centre.
     """
     sky = np.ones(stamp.shape, dtype=bool)
     sky[BORDER:-BORDER, BORDER:-BORDER] = False
@@ -72,11 +72,14 @@ def isolate(stamp: Image) -> Image | None:
 
 
 def _segments(image: Image, sky: Mask) -> tuple[Mask, Mask]:
-    """The pixels of the object in the middle that stand out of the smoothed sky, and those of all other objects."""
+    """Return the pixels of the central object, and those of all other objects.
+
+    The objects exceed the smoothed sky.
+    """
     smooth = ndimage.gaussian_filter(image, SMOOTHING)
     bright = smooth > THRESHOLD * _sigma(smooth[sky])
     objects, _ = ndimage.label(ndimage.gaussian_filter(bright.astype(float), SPUR) > 0.5)
-    # Objects that touch are parted along the valleys of a coarse image, in which a galaxy's clumps are one peak.
+    # Touching objects are separated along the valleys of a smoothed image, in which the clumps of a galaxy are one peak.
     peaks = _peaks(ndimage.gaussian_filter(image, BLEND * min(image.shape)))
     objects = np.where(objects > 0, objects * image.size + peaks, 0)
     y, x = (length // 2 for length in image.shape)
@@ -87,7 +90,7 @@ def _segments(image: Image, sky: Mask) -> tuple[Mask, Mask]:
 
 
 def _peaks(image: Image) -> NDArray[np.int64]:
-    """The flat index of the peak that is reached from each pixel along the steepest ascent."""
+    """Return for each pixel the flat index of the peak reached by steepest ascent."""
     around = sliding_window_view(np.pad(image, 1, constant_values=-np.inf), (3, 3))
     step_y, step_x = np.divmod(around.reshape(*image.shape, 9).argmax(-1), 3)
     y, x = np.indices(image.shape)
@@ -98,11 +101,11 @@ def _peaks(image: Image) -> NDArray[np.int64]:
 
 
 def _denoised(image: Image, sky: Mask) -> Image:
-    """Takes out details that the sky could have made, scale by scale.
+    """Remove details that are consistent with noise, scale by scale.
 
-    The image is split into differences of Gaussians, as with wavelets, whose noise is measured in the sky, so that it
-    may be correlated. Each is then weighed by its signal's share of the power around a pixel, as in Wiener's filter: a
-    compact core and the trough around it are weighed alike, so that light stays where it was.
+    The image is split into differences of Gaussians, as with wavelets. Their noise is measured in the sky, so it may be
+    correlated. Each is weighted by the fraction of signal in the power around a pixel, as in a Wiener filter. A compact
+    core and the trough around it have the same weight, so light stays in place.
     """
     fine, kept = image, np.zeros_like(image)
     for scale in SCALES:
@@ -116,33 +119,33 @@ def _denoised(image: Image, sky: Mask) -> Image:
 
 
 def _sigma(sky: Image) -> float:
-    """Standard deviation, whatever stars or galaxies stick out."""
+    """Return the standard deviation, robust against stars and galaxies."""
     return MAD_TO_SIGMA * float(np.median(np.abs(sky - np.median(sky))))
 
 
 def _cosine(share: Image) -> Image:
-    """From 0 at 0 to 1 at 1, smoothly, and no further."""
+    """Return a smooth step from 0 at 0 to 1 at 1."""
     return (1 - np.cos(np.pi * np.clip(share, 0, 1))) / 2
 
 
 def _taper(length: int) -> Image:
-    """Weights along a side: 0 at the outermost pixels, 1 in the middle."""
+    """Return weights along a side: 0 at the outermost pixels, 1 in the centre."""
     from_edge = np.minimum(np.arange(length), np.arange(length)[::-1])
     return _cosine(from_edge / (TAPER * length))
 
 
 def centred(image: Image, size: int) -> Image:
-    """Brings a galaxy on an empty sky to the middle of a square frame and to unit flux.
+    """Centre a galaxy on an empty sky in a square frame, with unit flux.
 
-    Every pixel's light is shared out over the new pixels that it overlaps. A galaxy that does not fit in, with an empty
-    pixel all around, is shrunk.
+    The light of every pixel is divided among the new pixels that it overlaps. A galaxy that does not fit, with an empty
+    pixel all around, is reduced.
 
     Args:
-        image: (height, width), nowhere negative, somewhere positive.
+        image: (height, width), no pixel negative, some positive.
         size: Side of the frame in pixels, at least 4.
 
     Returns:
-        (size, size), whose outermost pixels are exactly zero and whose sum is one.
+        (size, size), with outermost pixels of exactly zero and a sum of one.
     """
     light = [image.sum(axis) for axis in (1, 0)]  # along y, along x
     centre = [np.average(np.arange(len(side)) + 0.5, weights=side) for side in light]
@@ -161,13 +164,16 @@ def centred(image: Image, size: int) -> Image:
 
 
 def half_light_radius(image: Image) -> float:
-    """Radius in pixels, about the middle, of the circle with half of the light."""
+    """Return the radius in pixels of the central circle with half of the light."""
     y, x = (np.arange(length) - (length - 1) / 2 for length in image.shape)
     distance = np.hypot(y[:, None], x)
     total = image.sum()
 
     def excess(radius: float) -> float:
-        """Light within a radius, over one half; a pixel counts by how far the circle's edge has crossed it."""
+        """Return the fraction of light within a radius, minus one half.
+
+        A pixel counts by the fraction inside the circle.
+        """
         return float((image * np.clip(radius - distance + 0.5, 0, 1)).sum() / total - 0.5)
 
     return float(brentq(excess, 0, distance.max() + 0.5))
