@@ -113,6 +113,7 @@ def assert_equal(a: Any, b: Any, where: str) -> None:
         assert a == b, where
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
 def test_a_run_that_was_stopped_and_resumed_is_the_run_that_was_not(method: str, tmp_path: Path) -> None:
     if method == "exploding":
@@ -135,6 +136,7 @@ def test_a_run_that_was_stopped_and_resumed_is_the_run_that_was_not(method: str,
     assert_equal(dict(checkpoint(whole)["state_dict"]), dict(again.state_dict()), "method")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backbone", [RESNET, VIT])
 @pytest.mark.parametrize("method", METHODS)
 def test_one_step_reaches_all_weights(method: str, backbone: str) -> None:

@@ -175,6 +175,7 @@ THROUGH_OTHERS = {"tensorboard", "wandb", "mlflow", "onnx", "onnxscript", "faiss
 """Optional packages that another package imports (loggers, ONNX), or that are imported by name."""
 
 
+@pytest.mark.slow
 def test_every_dependency_that_is_imported_is_declared_and_the_other_way_round() -> None:
     extras = PROJECT["project"]["optional-dependencies"]
     optional = declared([name for extra in extras if extra != "dev" for name in extras[extra]])
@@ -183,6 +184,7 @@ def test_every_dependency_that_is_imported_is_declared_and_the_other_way_round()
     assert needed("lenskit", "plugins") == declared(PROJECT["project"]["dependencies"]) | optional
 
 
+@pytest.mark.slow
 def test_so_is_every_dependency_of_the_tests() -> None:
     extras = PROJECT["project"]["optional-dependencies"]
     (own,) = (name for name in extras["dev"] if name.startswith("lenskit-ssl["))

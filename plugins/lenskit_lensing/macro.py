@@ -30,7 +30,7 @@ def check_free(free: Iterable[str], known: Collection[str]) -> None:
 
 
 def fitted_ranges(ranges: Mapping[str, Range], free: Container[str]) -> dict[str, Range]:
-    """Return the ranges of the parameters that differ from lens to lens, and of those in `free`.
+    """Return the ranges of the parameters that vary, and of those in `free`.
 
     Args:
         ranges: The smallest and the largest value of each parameter; equal if all lenses have the same.

@@ -57,6 +57,7 @@ def step(layer: dict[str, dict[str, Any]]) -> None:
     assert job.encoder.embed(torch.randn(2, *job.encoder.fixed_shape)).shape == (2, job.encoder.features)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("combination", run.covering(SENSIBLE), ids=lambda c: "-".join(asdict(c).values()))
 def test_every_two_choices_train(combination: Any) -> None:
     assert run.outcome(combination, step) == {"status": run.TRAINED, "said": ""}
@@ -69,6 +70,7 @@ def test_what_makes_no_sense_is_refused_in_one_line(combination: Any) -> None:
     assert "use " in outcome["said"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", run.METHODS)
 def test_a_method_is_built_by_its_name_alone(method: str) -> None:
     job = job_of({"method": {"name": method}})

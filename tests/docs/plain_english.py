@@ -25,7 +25,7 @@ THIRD_PERSON = re.compile(
     r"(Adds|Applies|Asks|Builds|Calls|Checks|Collects|Compares|Computes|Converts|Copies|Counts|Creates|Cuts|Draws"
     r"|Embeds|Ends|Fills|Finds|Fits|Gives|Goes|Has|Holds|Judges|Keeps|Learns|Lets|Loads|Makes|Moves|Opens|Prints|Puts"
     r"|Raises|Reads|Refuses|Removes|Renders|Replaces|Returns|Runs|Saves|Says|Sets|Shows|Simulates|Splits|Starts|Stops"
-    r"|Takes|Tells|Trains|Tries|Turns|Uses|Waits|Walks|Warns|Writes|Yields),? "
+    r"|Takes|Tells|Trains|Tries|Turns|Uses|Waits|Walks|Warns|Writes|Yields),? (?!of |and |for )"
 )
 PHRASES = re.compile(
     r"\b(beside|anew|so many|of which|(?:is|are|was|were) (?:told|said)|comes? to|goes by|saying so|says so"

@@ -31,6 +31,7 @@ def template(names: dict[str, Any], folder: Path) -> None:
 CLAIMS = (shapes, fit, template)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("block", "claim"), list(zip(BLOCKS, CLAIMS, strict=True)))
 def test_every_block_does_what_it_says(block: str, claim: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)

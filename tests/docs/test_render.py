@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
+
 import lenskit
 from lenskit.options import options_of
 from lenskit_deeplense.simulators.substructure import Substructure
@@ -12,6 +14,7 @@ from lenskit_deeplense.simulators.substructure import Substructure
 PAGE = (Path(__file__).parents[2] / "docs" / "render.md").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_the_table_is_rendered() -> None:
     (table,) = re.findall(r"```\n(# four.*?)```", PAGE, re.DOTALL)
     Path("lenses.csv").write_text(table)

@@ -33,6 +33,7 @@ def run_example() -> Any:
     return run
 
 
+@pytest.mark.slow
 def test_the_example_of_xarray_runs(run_example: Any) -> None:
     """The example also runs if Dask is installed; then xarray reads arrays lazily."""
     pytest.importorskip("xarray")
@@ -44,6 +45,7 @@ def test_the_example_of_xarray_runs(run_example: Any) -> None:
     assert names["wide"].notnull().all()
 
 
+@pytest.mark.slow
 def test_the_example_of_lenskit_runs(run_example: Any) -> None:
     names = run_example("open_dataset")
     assert tuple(names["images"].shape) == (64, 2, 1, 110, 110)

@@ -32,6 +32,7 @@ def truncate(content: bytes) -> bytes:
     return content[: len(content) // 2]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "damage",
     [lambda content: b"", lambda content: b"junk", truncate, lambda content: content[100:]],

@@ -58,6 +58,7 @@ def test_every_bit_of_a_sealed_archive_counts(tmp_path: Path) -> None:
             check_archive(path, "restore it")
 
 
+@pytest.mark.slow
 def test_no_bit_of_an_archive_of_before_changes_what_is_read(tmp_path: Path) -> None:
     path, content = tmp_path / "a.ckpt", archive().getvalue()
     path.write_bytes(content)

@@ -84,6 +84,7 @@ def resolved() -> list[Config]:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", range(5))
 def test_what_is_resolved_resolves_to_itself(number: int, tmp_path: Path) -> None:
     config = resolved()[number]
@@ -93,6 +94,7 @@ def test_what_is_resolved_resolves_to_itself(number: int, tmp_path: Path) -> Non
     assert Config.from_toml(tmp_path / "run.toml") == config
 
 
+@pytest.mark.slow
 @given(
     st.fixed_dictionaries(
         {},

@@ -105,6 +105,7 @@ def test_an_address_has_these_numbers() -> None:
 # --- Distributions ---
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("along", ["addresses", "one address"])
 def test_uniform_is_uniform(along: str) -> None:
     index = torch.arange(200_000 if along == "addresses" else 1)
@@ -132,6 +133,7 @@ def test_normal_numbers_are_normal(method: str) -> None:
             assert abs(beyond.sum() - expected) < 5 * expected**0.5, sigma
 
 
+@pytest.mark.slow
 def test_noise_reaches_as_far_as_24_bits_allow() -> None:
     """Box-Muller's largest radius from 24 bits, and nothing infinite: 32 million numbers reach 5 sigma."""
     largest = max(float(generator(torch.arange(i, i + 400)).noise("x", 200, 200).abs().max()) for i in (0, 400))
@@ -233,6 +235,7 @@ def test_no_two_streams_share_a_key(one: tuple, other: tuple) -> None:
 addresses = st.lists(st.tuples(st.integers(0, 2**40), st.integers(0, 3)), min_size=1, max_size=40)
 
 
+@pytest.mark.slow
 @given(addresses, st.data(), st.sampled_from([torch.float32, torch.float64]))
 @settings(deadline=None, max_examples=40)
 def test_draws_do_not_depend_on_the_batch(all_: list, data: st.DataObject, dtype: torch.dtype) -> None:

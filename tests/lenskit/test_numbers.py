@@ -43,6 +43,7 @@ def numbers_in(value: Any) -> Iterator[float]:
         yield value
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("where", "component"), list(components()), ids=lambda value: value if isinstance(value, str) else ""
 )

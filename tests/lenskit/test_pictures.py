@@ -67,6 +67,7 @@ def test_unknown_values_are_left_out_and_classes_named() -> None:
     assert not any(panel.get_ylabel() for panel in panels)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lenses", [1, 5, PER_LINE + 1, 2 * PER_LINE + 2])
 def test_many_lenses_take_several_lines(lenses: int) -> None:
     group = views(lenses, 2, names=[f"J{i}" for i in range(lenses)])

@@ -73,6 +73,7 @@ def test_hooks_of_bundled_plugins_are_light() -> None:
     assert not heavy_after("\n".join(f"import {module}" for module in hooks))
 
 
+@pytest.mark.slow
 def test_a_base_class_brings_torch_when_it_is_asked_for() -> None:
     assert "torch" in heavy_after("from lenskit.plugin import Simulator")
 

@@ -147,6 +147,7 @@ def test_an_outcome_of_an_earlier_version_stays(run: Path, lenskit: Callable[...
     assert names(run / "evaluations") == ["crowding", "crowding-2"]
 
 
+@pytest.mark.slow
 def test_predict_keeps_its_probe(run: Path, lenskit: Callable[..., Any]) -> None:
     blobs = ("simulate", "--simulator", "blobs", "--set", "simulator.pixels=12", "--workers", 1, "--lenses", 2)
     assert lenskit(*blobs, "--out", "pairs.zarr").status == 0
@@ -285,6 +286,7 @@ def test_what_a_third_party_writes_is_listed_for_it(
     assert names(run) == ["provenance.json", "run.toml"]
 
 
+@pytest.mark.slow
 def test_a_run_with_results_of_every_kind_is_replaced(run: Path, lenskit: Callable[..., Any]) -> None:
     assert lenskit("embed", run, "--lenses", 20).status == 0
     for verb in ("crowding", "probe"):

@@ -316,6 +316,7 @@ def create_and_die(path: Path, config: Config, overwrite: bool, steps: int) -> b
     return status == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("overwrite", [False, True])
 def test_a_directory_is_never_stuck(overwrite: bool, config: Config, tmp_path: Path) -> None:
     """Killed at any step of its making or of the removal of another, it can be made, resumed or overwritten."""

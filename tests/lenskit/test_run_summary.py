@@ -180,6 +180,7 @@ def test_options_that_only_one_component_has(runs: Path, copy: Path) -> None:
     assert differences["method.noise"] == [0.1, None]
 
 
+@pytest.mark.slow
 def test_curves_are_those_of_the_figures(runs: Path, tmp_path: Path) -> None:
     comparison = compare_runs([runs / "a", runs / "b"])
     figure = plot_runs(comparison)

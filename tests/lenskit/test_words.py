@@ -33,6 +33,7 @@ def test_what_is_escaped_can_be_printed_and_read_back(text: str) -> None:
         assert escaped(text).encode("latin-1", "backslashreplace").decode("unicode_escape") == text
 
 
+@pytest.mark.slow
 @given(st.text(), st.integers(10, 50))
 def test_a_shortened_text_has_its_beginning_and_its_end(text: str, most: int) -> None:
     short = shortened(text, most)
@@ -166,6 +167,7 @@ def test_names_in_markdown_make_no_markup() -> None:
     assert as_markdown("theta_E [arcsec]") == "theta_E [arcsec]"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", ["$x$y$", r"$\frac{$", "a$b", "$$", r"$\bad$", r"\$", "$_$", "a\x1b\udcffb", "$5 and $6"]
 )

@@ -65,6 +65,7 @@ def test_zero_init_residual_starts_every_block_as_the_identity():
     torch.testing.assert_close(network.layer1(x), x)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("channels", [1, 4])
 def test_published_weights_answer_a_grey_image_as_in_torchvision(tmp_path, channels):
     torch.manual_seed(0)
@@ -78,6 +79,7 @@ def test_published_weights_answer_a_grey_image_as_in_torchvision(tmp_path, chann
     torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_weights_of_our_own_backbone_are_read(tmp_path):
     first = ResNet18(1, 32, small_stem=True)
     torch.save({"backbone." + name: value for name, value in first.state_dict().items()}, tmp_path / "run.pt")
@@ -85,6 +87,7 @@ def test_weights_of_our_own_backbone_are_read(tmp_path):
     assert all(torch.equal(a, b) for a, b in zip(first.parameters(), second.parameters(), strict=True))
 
 
+@pytest.mark.slow
 def test_weights_of_another_depth_are_refused(tmp_path):
     torch.save(torchvision.models.resnet34().state_dict(), tmp_path / "resnet34.pt")
     with pytest.raises(LenskitError, match=r"resnet34\.pt do not fit: layer1\.2\.conv1\.weight .* has no place"):
@@ -116,6 +119,7 @@ def test_every_option_says_what_it_means():
     assert all(option.meaning for option in options_of(ResNet18))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("network", "channels", "small_stem"), [(ResNet50, 1, False), (ResNet18, 3, True)])
 def test_timm_has_the_same_network(network, channels, small_stem):
     torch.manual_seed(0)

@@ -14,6 +14,7 @@ VIT = "vit_tiny_patch16_224"
 SMALL_VIT = "test_vit"  # timm's own model for tests: 64 features, patches of 16 pixels
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("model", "features"),
     # mobilenetv3's num_features (576) is not the length of its output
@@ -45,6 +46,7 @@ def test_a_size_that_does_not_divide_into_patches_is_refused():
         Timm(1, 100, model=VIT)
 
 
+@pytest.mark.slow
 def test_a_size_that_a_model_cannot_take_is_refused():
     with pytest.raises(
         UsageError, match=r"timm:efficientformer_l1 cannot take 1 x 64 x 64 images .* made for 224 pixels"
@@ -52,6 +54,7 @@ def test_a_size_that_a_model_cannot_take_is_refused():
         Timm(1, 64, model="efficientformer_l1")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("model", "size", "nearest"),
     [
@@ -91,6 +94,7 @@ def test_weights_answer_a_grey_image_as_in_timm(tmp_path, model, channels):
     torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("model", "channels"), [("repvgg_a0", 1), ("fastvit_t8", 5), ("naflexvit_base_patch16_gap", 1)]
 )
@@ -113,6 +117,7 @@ def test_families_take_images_at_their_own_size(model, channels, size):
     assert backbone(torch.randn(2, channels, size, size)).shape == (2, backbone.features)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("model", "size"), [("dla46x_c", 110), ("crossvit_9_240", 64)])
 def test_whatever_a_model_raises_is_one_line_with_a_size_that_would_do(model, size):
     with pytest.raises(UsageError, match=rf"timm:{model} cannot take 1 x {size} x {size} images") as caught:

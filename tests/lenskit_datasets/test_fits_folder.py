@@ -27,6 +27,7 @@ def image_of(dataset, index: int = 0) -> np.ndarray:
 
 
 class TestSlacs:
+    @pytest.mark.slow
     def test_lenses_and_labels(self, real_data):
         slacs = FitsFolder(real_data / "slacs", size=110)
         images, values = slacs.read(range(len(slacs)))
@@ -303,6 +304,7 @@ class TestPixelScale:
         dataset = FitsFolder(tmp_path, resample=0.2, pixel_scale=0.1)
         np.testing.assert_allclose(dataset.read([0])[0][0, 0, 0], blob(45, 0.2), atol=0.04)
 
+    @pytest.mark.slow
     def test_real_lenses(self, real_data):
         """SLACS at half of the pixel size has the same light."""
         fine = FitsFolder(real_data / "slacs", pixel_scale=0.05, size=100)

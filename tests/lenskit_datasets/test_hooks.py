@@ -75,6 +75,7 @@ def learned(out: str, data: str, pairs: str) -> Run:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("reader", WRITTEN)
 def test_each_is_found_looked_at_checked_and_learned_from(reader: str, capsys, monkeypatch) -> None:
     write, pairs = WRITTEN[reader]
@@ -97,6 +98,7 @@ def test_each_is_found_looked_at_checked_and_learned_from(reader: str, capsys, m
         assert torch.equal(value, weights(resumed)[name]), name
 
 
+@pytest.mark.slow
 def test_the_same_is_learned_whatever_the_format(simulated, tmp_path: Path) -> None:
     """Training is the same bit for bit, because the pixels and their order are."""
     runs = [

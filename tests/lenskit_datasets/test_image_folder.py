@@ -293,6 +293,7 @@ def test_pictures_larger_than_the_limit(tmp_path: Path, monkeypatch: pytest.Monk
         data.read([0])
 
 
+@pytest.mark.slow
 def test_a_strip_that_unpacks_to_more_than_it_should(tmp_path: Path) -> None:
     path, pixels = tmp_path / "a.tif", numbers(300, 300, kind="u2")
     tifffile.imwrite(path, pixels, compression="zlib")

@@ -70,6 +70,7 @@ class Published:
             optimizer.step()
 
 
+@pytest.mark.slow
 def test_a_run_is_the_published_one(run: Run) -> None:
     method = Job(config()).method
     assert isinstance(method, AAE)

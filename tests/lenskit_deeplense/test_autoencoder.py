@@ -93,6 +93,7 @@ def test_what_is_usual_is_as_published(method: str) -> None:
     assert "last_relu" not in other["backbone"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
 def test_a_run_learns_and_no_alarm_is_false(method: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING, "lenskit"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F
@@ -44,6 +45,7 @@ def test_it_is_the_papers_network() -> None:
         torch.testing.assert_close(method.eval().reconstruct(images), theirs.eval()(images))
 
 
+@pytest.mark.slow
 def test_a_run_is_that_of_plain_torch(tmp_path: Path) -> None:
     # For 16 pixels, the layers have strides of 1.
     config = Config.resolve({

@@ -33,6 +33,7 @@ def torchs(total: int, peak: float) -> list[tuple[float, float]]:
     return seen
 
 
+@pytest.mark.slow
 @given(st.integers(1, 40), st.floats(1e-5, 1))
 def test_it_is_torchs(total: int, peak: float) -> None:
     ours = [one_cycle(done, total, peak) for done in range(total)]

@@ -174,6 +174,7 @@ def test_an_image_that_cannot_be_read_leaves_no_file(run: Run, store: Path, tmp_
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["blobs", "pairs.zarr"]
 
 
+@pytest.mark.slow
 def test_threads_and_a_cluster_write_the_same_file(run: Run, store: Path, tmp_path: Path) -> None:
     """Threads and a cluster write the same bytes.
 

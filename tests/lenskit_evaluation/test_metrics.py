@@ -37,6 +37,7 @@ class TestFigures:
     # Few distinct values, to have ties.
     numbers = arrays(float, 12, elements=st.integers(-3, 3).map(lambda i: i / 2 + 100))
 
+    @pytest.mark.slow
     @settings(max_examples=100, deadline=None)
     @given(truth=numbers, prediction=numbers)
     def test_are_scikit_learns_and_scipys(self, truth, prediction):
@@ -73,6 +74,7 @@ class TestFigures:
 
 
 class TestIntervals:
+    @pytest.mark.slow
     def test_are_the_percentiles_of_resamples(self):
         truth, prediction = predictions(60)
         rng = np.random.default_rng(1)

@@ -130,6 +130,7 @@ def test_without_a_head_nothing_is_fitted(run: Run, tmp_path: Path, images: Path
         lenskit.evaluate("predict", folder, [str(images)], model="shipped")
 
 
+@pytest.mark.slow
 def test_a_fine_tuned_model_is_packaged(run: Run, images: Path, tmp_path: Path) -> None:
     quick: dict[str, Any] = {"target": ["width"], "labels": 60, "test_lenses": 60, "epochs": 2, "random": False}
     lenskit.evaluate("finetune", run, name="tuned", **quick)
@@ -167,6 +168,7 @@ def test_bad_wishes_are_one_line(run: Run, packaged: Path, images: Path, tmp_pat
     assert not (other / "head.safetensors").exists()
 
 
+@pytest.mark.slow
 def test_evaluations_take_an_encoder_in_place_of_a_run(
     packaged: Path, images: Path, labelled: str, tmp_path: Path
 ) -> None:
@@ -200,6 +202,7 @@ def test_an_encoder_by_name_beside_a_run(run: Run, images: Path, tmp_path: Path)
     assert list(found) == ["blobs", "dotty"]
 
 
+@pytest.mark.slow
 def test_an_encoder_of_any_shape_stands_beside_a_run(run: Run, images: Path, tmp_path: Path) -> None:
     card = {"backbone": {"name": "tiny"}, "input": {"stretch": "linear", "size": 12, "channels": 3}}
     Encoder.untrained(card | {"image_shape": None}, seed=0).save(tmp_path / "public")

@@ -34,6 +34,7 @@ def pixels(images: Path) -> torch.Tensor:
     return torch.from_numpy(np.stack([fits.getdata(file)[1:17, 1:17].astype(np.float32) for file in files]))[:, None]
 
 
+@pytest.mark.slow
 def test_files_give_what_the_model_in_memory_gives(run: Run, images: Path, tmp_path: Path) -> None:
     model = Finetune(**QUICK)([run]).models["blobs"]
     name = "width-blobs_lenskit-ssl-toys-full-60"
@@ -90,6 +91,7 @@ def test_the_head_of_a_supervised_run(tmp_path: Path, images: Path) -> None:
     assert list(rows[0]) == ["name", "width"]
 
 
+@pytest.mark.slow
 def test_says_which_models_there_are(run: Run, images: Path) -> None:
     with pytest.raises(UsageError, match=r"has no fine-tuned model 'mine': `lenskit finetune .*blobs` makes one"):
         Predict(model="mine")([run], [str(images)])
@@ -105,6 +107,7 @@ def test_says_which_models_there_are(run: Run, images: Path) -> None:
         Predict(model="mine")([run], [str(images)])
 
 
+@pytest.mark.slow
 def test_a_damaged_model_is_an_error(run: Run, images: Path) -> None:
     Finetune(**QUICK, name="mine")([run])
     path = run.folder("finetune/mine") / "model.safetensors"

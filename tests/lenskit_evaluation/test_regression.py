@@ -111,6 +111,7 @@ class TestNeighbors:
         np.testing.assert_allclose(probe.predict(fresh), reference.predict(scaler.transform(fresh)))
         np.testing.assert_allclose(probe.predict(x), y, atol=1e-5)  # each image is its own nearest neighbour
 
+    @pytest.mark.slow
     def test_number_of_neighbors(self, caplog):
         caplog.set_level(logging.INFO)
 
@@ -132,6 +133,7 @@ class TestNeighbors:
 
 
 class TestNetwork:
+    @pytest.mark.slow
     def test_learns_what_no_line_fits(self):
         rng = np.random.default_rng(0)
         x = rng.normal(size=(1200, 4)) * [1, 10, 0.1, 1] + 5

@@ -83,6 +83,7 @@ def test_bad_input() -> None:
         statistics([[1.0, np.nan], [1, 2]])
 
 
+@pytest.mark.slow
 def test_of_a_run_whose_backbone_decides_the_size(tmp_path: Path) -> None:
     run = lenskit.train(
         out=tmp_path / "run", simulator="blobs", method="restless", backbone="timm:test_vit", lenses=4, epochs=1,

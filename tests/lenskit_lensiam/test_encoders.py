@@ -34,6 +34,7 @@ def test_it_is_small_and_says_what_it_is(shipped: EncoderRun) -> None:
     assert card["input"]["stretch"] == "unsharp+multipole"
 
 
+@pytest.mark.slow
 def test_intervals_hold_on_the_lenses_that_it_was_calibrated_for(shipped: EncoderRun) -> None:
     """48 lenses of its simulator: 68 % within the interval, but for three standard deviations of a binomial."""
     simulator, encoder = shipped.simulator(), shipped.encoder()
@@ -48,6 +49,7 @@ def test_intervals_hold_on_the_lenses_that_it_was_calibrated_for(shipped: Encode
     assert np.mean(head.outliers.distance(found.features) / head.outliers.threshold <= 1) > 0.85
 
 
+@pytest.mark.slow
 def test_real_lenses_that_it_has_never_seen(real_data: Path, tmp_path: Path) -> None:
     """20 lenses of the SLACS survey; no label was used to train, to fit or to calibrate. The best constant errs by .158
     arcsec in the mean."""

@@ -38,6 +38,7 @@ def test_these_are_all() -> None:
     assert ours == sorted(RECIPES)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", RECIPES)
 def test_trains_two_batches_of_a_smaller_kind(name: str, tmp_path: Path) -> None:
     """The recipe's components and options, with fewer and smaller lenses, and a small network."""

@@ -39,6 +39,7 @@ def test_recorded_values_give_the_same_image_whatever_else_is_drawn() -> None:
     assert np.abs(other - expected).max((1, 2, 3)).min() > 1e-3
 
 
+@pytest.mark.slow
 def test_what_can_be_given_to_hst() -> None:
     names = givable(HST(**SMALL))
     assert {*COLUMNS, "log_noise", "source_core_radius", "merger_distance"} <= {*names}
@@ -48,6 +49,7 @@ def test_what_can_be_given_to_hst() -> None:
     assert "theta_E" not in givable(physical)
 
 
+@pytest.mark.slow
 def test_of_a_derived_magnitude_the_euclid_challenge_says_so() -> None:
     names = givable(EuclidChallenge(bands="nisp"))
     assert {"theta_E", "source_magnitude", "light_n"} <= {*names}

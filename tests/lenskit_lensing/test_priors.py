@@ -39,7 +39,7 @@ torch.set_num_threads(1)
         ("background_gradient", 1e40, "between -1000 and 1000"),
         ("source_half_light_radius", 1e30, "between 0.001 and 100 arcsec"),
         ("center_x", "normal(0, 20)", "between -100 and 100 arcsec"),
-        ("theta_E", "gauss(1, 2)", "no distribution"),
+        ("theta_E", "gauss(1, 2)", "unknown distribution"),
         ("theta_E", "uniform(2, 1)", "low > high"),
     ],
 )
@@ -79,6 +79,7 @@ def ends(name: str) -> tuple[float, float]:
     return max(low + margin, low * (1 + 1e-6)) if low >= 0 else (low + margin if low <= -1 else 0.0), high - margin
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(
     st.sampled_from(OF_HST), st.sampled_from(OF_HST), st.tuples(st.booleans(), st.booleans()),

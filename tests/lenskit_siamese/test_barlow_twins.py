@@ -70,6 +70,7 @@ def test_without_groups_there_is_one_learning_rate(settings):
         assert method.learning_rate(group, 50) == pytest.approx(0.2)
 
 
+@pytest.mark.slow
 def test_it_learns_what_two_views_share():
     method = small()
     method.optimizer_settings = OptimizerSettings(lr=0.03, lr_batch=0, warmup_epochs=0.1)

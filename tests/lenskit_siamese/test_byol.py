@@ -125,6 +125,7 @@ def test_the_optimiser_is_the_papers():
     assert {id(p) for group in optimiser.param_groups for p in group["params"]} == set(map(id, trained))
 
 
+@pytest.mark.slow
 def test_it_learns_what_two_views_share():
     method = small(momentum=0.9)
     method.optimizer_settings = OptimizerSettings(lr=0.3, lr_batch=0, warmup_epochs=0.1)

@@ -110,6 +110,7 @@ def test_all_that_is_trained_gets_a_gradient_and_is_stored_once(model):
     assert len(stored) == len(set(stored))
 
 
+@pytest.mark.slow
 def test_it_learns_to_fill_in_what_follows_from_the_rest():
     # Each image has one value, so that its hidden patches are predictable.
     method = mae(size=32, mask_ratio=0.5, normalize_target=False)

@@ -26,6 +26,7 @@ def test_single_returns_the_rendering_as_it_is():
     assert batch.parameters["gamma"].shape == (3, 1)
 
 
+@pytest.mark.slow
 @settings(max_examples=12, deadline=None)
 @given(
     index=st.lists(st.integers(0, 10**9), min_size=2, max_size=3, unique=True),
@@ -83,6 +84,7 @@ def test_default_applies_each_operation_as_often_as_asked():
             assert abs(changed - probability) < 4 * (probability * (1 - probability) / n) ** 0.5
 
 
+@pytest.mark.slow
 def test_default_draws_factors_and_widths_from_their_ranges():
     n, size = 2000, 64
     point = torch.zeros(n, 1, 1, size, size)

@@ -117,6 +117,7 @@ def spread(projection: Tensor) -> float:
     return (F.normalize(projection, dim=1).std(0).mean() * projection.shape[1] ** 0.5).item()
 
 
+@pytest.mark.slow
 def test_without_stop_gradient_it_collapses_to_a_point_with_a_perfect_loss():
     # A small version of the paper's Figure 2.
     loss, projection = train(small(lr=1.0, stop_gradient=False), 200)

@@ -126,7 +126,7 @@ class Band:
         return 10 ** (-0.4 * (magnitude - _known(self.zero_point)))
 
     def psfs(self) -> Tensor:
-        """Return the PSFs (k, s, s), s odd, integrated over pixels; float64, each of sum one.
+        """Return the PSFs (k, s, s), s odd, float64, each of sum one.
 
         Raises:
             UsageError: The PSF file contains no valid PSF.

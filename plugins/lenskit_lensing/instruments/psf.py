@@ -112,7 +112,7 @@ def _read(path: Path, pixel_scale: float, unstated: float) -> list[NDArray[np.fl
 
 
 def _load(path: Path) -> tuple[NDArray[Any], fits.Header, float | None]:
-    """Return the PSFs (k, y, x) of a file, its header, and its pixel size in arcsec if stated."""
+    """Return the PSFs (k, y, x) of a file, its header, and its pixel size in arcsec."""
     header, scale = fits.Header(), None
     try:
         if has_ending(path, (".npy",)):
@@ -157,7 +157,7 @@ def _psfs_in(path: Path, names: Sequence[str]) -> str:
 
 
 def _scale_in(path: Path, arrays: Any) -> float | None:
-    """Return the pixel size of an .npz file in arcsec, None without an array `pixel_scale`.
+    """Return the pixel size of an .npz file in arcsec, None if it is not stated.
 
     Raises:
         UsageError: It is not one positive number, or impossible for a camera.
@@ -293,7 +293,7 @@ def profile_psf(fwhm: float, pixel_scale: float, moffat_beta: float | None = Non
 
 
 def airy_psf(fwhm: float, pixel_scale: float, pixels: int | None = None) -> Tensor:
-    """Return the Airy pattern of a round unobstructed aperture, integrated over pixels.
+    """Return the Airy pattern of a round aperture, integrated over pixels.
 
     The pattern is (2 J_1(v) / v)^2. The kernel extends to 99 % of the light: the rings beyond v have the fraction 2 /
     (pi v) (Born & Wolf, 8.5.2).
@@ -329,7 +329,7 @@ def _integrated(
     pixel_scale: float,
     pixels: int | None,
 ) -> Tensor:
-    """Return round light, a function of the squared radius, averaged over pixels, with sum one.
+    """Return round light, a function of the squared radius, averaged over pixels.
 
     One quarter is computed row by row, because all nodes of wide kernels on fine pixels do not fit into memory. The sum
     is relative to `total`, the light within reach, so light that is cut off is missing.

@@ -155,7 +155,7 @@ def load_cutouts(text: str, pixels: int | None, tolerance: float) -> tuple[Cutou
 
 
 def _opened(text: str, pixels: int | None) -> StoredLenses:
-    """Return the data set with complete images, or cropped to `pixels` if sizes differ."""
+    """Open the data set, with images cropped to `pixels` if their sizes differ."""
     try:
         try:
             dataset = open_dataset(text)

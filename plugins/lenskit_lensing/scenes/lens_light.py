@@ -24,7 +24,7 @@ FOLLOWS = {"light_e1": "e1", "light_e2": "e2", "light_x": "center_x", "light_y":
 
 @dataclass
 class LensLight:
-    """Draw of the group `lens_light`: a Sersic profile that follows the mass with scatter.
+    """Draw of the group `lens_light`: a Sersic profile near the mass profile.
 
     Args:
         priors: Priors of `names`.
@@ -41,7 +41,7 @@ class LensLight:
     in_arcsec: bool = False
 
     def draw(self, rng: KeyedGenerator, scene: Scene) -> Scene:
-        """Draw the light of these lenses; `light_R_sersic` is its half-light radius in arcsec."""
+        """Draw the light of these lenses, with `light_R_sersic` in arcsec."""
         light = rng.samples({name: self.priors[name] for name in self.names} | dict.fromkeys(FOLLOWS, STANDARD_NORMAL))
         for name, of_mass in FOLLOWS.items():
             light[name] = scene[of_mass] + self.scatter[name] * light[name]

@@ -1,4 +1,4 @@
-"""Population of lenses: priors of theta_E, or of velocity dispersion and redshifts."""
+"""Population of lenses, by theta_E or by velocity dispersion and redshifts."""
 
 from __future__ import annotations
 

@@ -77,7 +77,7 @@ class LightStructure:
         return structure
 
     def _disc(self, rng: KeyedGenerator, light: Scene, e1: Tensor, e2: Tensor) -> Scene:
-        """Draw an exponential disc with the position angle of the bulge and random inclination.
+        """Draw an exponential disc of random inclination, aligned with the bulge.
 
         An oblate spheroid of axis ratio t (its thickness) at an inclination i has the projected axis ratio
         sqrt(cos^2 i + t^2 sin^2 i). For random directions cos i is uniform.
@@ -106,6 +106,6 @@ class LightStructure:
 
 
 def ellipticity(q: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor]:
-    """Return e1, e2 from an axis ratio and cosine and sine of twice the position angle."""
+    """Return e1, e2 from an axis ratio, cos and sin of twice the position angle."""
     e = (1 - q) / (1 + q)
     return e * cos, e * sin

@@ -21,7 +21,7 @@ FLATTEST = 0.6
 
 @dataclass
 class RealLight:
-    """Draw of the galaxy of a lens, the shape of its mass, and the galaxy of each rendering.
+    """Draw of the galaxies of a lens and of each rendering, and the shape of the mass.
 
     A lens is one of the galaxies, rotated by a multiple of 90 degrees and mirrored at random, which preserves pixel
     values. A rendering that shares its lens with another rendering shows another galaxy of similar axis ratio. This

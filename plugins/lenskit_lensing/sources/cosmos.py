@@ -31,7 +31,10 @@ COLUMNS = ("GAL_FILENAME", "GAL_HDU", "NOISE_VARIANCE")
 SELECTION = ("sn_ellip_gauss", "min_mask_dist_pixels", "average_mask_adjacent_pixel_count", "peak_image_pixel_count")
 
 PART = 1000
-"""Cutouts per part: the number in a file of the public releases. In larger files each preceding HDU costs half a millisecond."""
+"""Cutouts per part: the number in a file of the public releases.
+
+In larger files each preceding HDU costs half a millisecond.
+"""
 
 
 def load_cosmos(
@@ -70,8 +73,8 @@ def load_cosmos(
     absent = [path.name for path in files if not path.is_file()]
     if absent:
         raise UsageError(
-            f"{catalogue}: {np.isin(names, absent).sum()} of its {len(names)} galaxies are in files that are not beside"
-            f" it, such as {absent[0]}; the complete folder is right"
+            f"{catalogue}: {np.isin(names, absent).sum()} of its {len(names)} galaxies are in files that are not in "
+            f"its folder, such as {absent[0]}; unpack the complete folder"
         )
     wanted = _good(catalogue, len(names)) if good_stamps else np.ones(len(names), dtype=bool)
     hdus, variance = np.asarray(rows["GAL_HDU"], dtype=np.int64), np.asarray(rows["NOISE_VARIANCE"], dtype=np.float64)
@@ -102,7 +105,7 @@ def _split(rows: NDArray[np.intp], hdus: NDArray[np.int64]) -> Iterator[NDArray[
 
 @dataclass(frozen=True)
 class Cuts:
-    """Cuts on cutouts, and the size of the prepared images."""
+    """Selection of cutouts, and the size of the prepared images."""
 
     min_pixels: int
     max_noise: float

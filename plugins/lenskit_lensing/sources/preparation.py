@@ -124,7 +124,7 @@ def _sent(part: Part, idle: SimpleQueue[subprocess.Popen[bytes]]) -> Prepared:
     except (EOFError, OSError, pickle.UnpicklingError) as error:
         raise LenskitError(
             "a process that prepared stamps ended before its time (was there memory enough for it?); the next attempt"
-            " begins anew"
+            " starts from the beginning"
         ) from error
     finally:
         idle.put(process)

@@ -106,7 +106,7 @@ def read_stamps(path: Path, digest: str) -> dict[str, Tensor] | None:
                 return {name: file.get_tensor(name) for name in TYPES}
     except (OSError, SafetensorError):
         pass
-    log.warning("%s: damaged, or not a file of prepared stamps; it is made anew", path)
+    log.warning("%s: damaged, or not a file of prepared stamps; it is prepared again", path)
     return None
 
 

@@ -111,7 +111,7 @@ def stamp_sources(
             work.into(path)
             tensors = read_stamps(path, digest)
     if tensors is None:
-        raise LenskitError(f"{path}: what was just written there reads otherwise; LENSKIT_CACHE names another folder")
+        raise LenskitError(f"{path} cannot be read back; set LENSKIT_CACHE to another folder")
     return StampSources(**tensors)
 
 

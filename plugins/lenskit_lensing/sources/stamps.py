@@ -37,7 +37,7 @@ TAPER = 0.15
 """Fraction of the side, at either end, over which the cutout itself is faded out."""
 
 SCALES = (1.0, 2.0, 4.0, 8.0)
-"""Standard deviations in pixels of the Gaussians between which details are told from noise."""
+"""Standard deviations in pixels of the Gaussians for separating details from noise."""
 
 SIGNIFICANT = 5.0
 """Power of details, over that of the sky's at their scale, from which they are kept in part."""
@@ -79,7 +79,7 @@ def _segments(image: Image, sky: Mask) -> tuple[Mask, Mask]:
     smooth = ndimage.gaussian_filter(image, SMOOTHING)
     bright = smooth > THRESHOLD * _sigma(smooth[sky])
     objects, _ = ndimage.label(ndimage.gaussian_filter(bright.astype(float), SPUR) > 0.5)
-    # Touching objects are separated along the valleys of a smoothed image, in which the clumps of a galaxy are one peak.
+    # Touching objects are separated along the valleys of a smoothed image. The clumps of a galaxy are one peak in it.
     peaks = _peaks(ndimage.gaussian_filter(image, BLEND * min(image.shape)))
     objects = np.where(objects > 0, objects * image.size + peaks, 0)
     y, x = (length // 2 for length in image.shape)

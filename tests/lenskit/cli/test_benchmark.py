@@ -40,6 +40,7 @@ def test_shows_a_table(lenskit: Callable[..., Any], folder: Path) -> None:
     assert not list(folder.iterdir())
 
 
+@pytest.mark.slow
 def test_prints_json(lenskit: Callable[..., Any]) -> None:
     outcome = lenskit(*TOYS, "--json", "--bare", "--batch-size", 4)
     assert outcome.status == 0, outcome

@@ -32,6 +32,7 @@ def run(trained: Path, tmp_path: Path) -> Run:
     return Run(tmp_path / "blobs")
 
 
+@pytest.mark.slow
 def test_the_card_says_what_a_stranger_needs(run: Run, lenskit: Lenskit) -> None:
     run.folder("probe").joinpath("table.md").write_text("# R2\n\n| probe | width |\n|---|---|\n| ridge | 0.93 |\n")
     assert lenskit("export", run.path).status == 0
@@ -92,6 +93,7 @@ def test_bad_input_is_one_line(run: Run, lenskit: Lenskit) -> None:
     assert "holds no encoder" in lenskit("export", run.path).complaint(1)
 
 
+@pytest.mark.slow
 def test_onnx_without_its_extra_is_one_line(run: Run, tmp_path: Path) -> None:
     """The test runs a process in which onnxscript cannot be found."""
     code = (

@@ -101,6 +101,7 @@ def test_wrong_usage_is_one_line(
     assert lenskit(*arguments).complaint(status=2).startswith(message)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("error", "status", "message"),
     [

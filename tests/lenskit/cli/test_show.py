@@ -41,6 +41,7 @@ def test_draws_live_lenses(lenskit: Callable[..., Any]) -> None:
     assert Path("pairs.png").read_bytes() == Path("a.png").read_bytes()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "flags",
     [
@@ -156,6 +157,7 @@ def test_a_full_disk_is_one_line(lenskit: Callable[..., Any], monkeypatch: pytes
 # --- Existing files ---
 
 
+@pytest.mark.slow
 def test_only_a_picture_of_its_own_is_replaced_unasked(lenskit: Callable[..., Any]) -> None:
     for ending in ("png", "pdf", "svg"):
         own, mine = f"own.{ending}", f"mine.{ending}"

@@ -195,6 +195,7 @@ def test_a_place_where_nothing_can_be_written(lenskit: Callable[..., Any]) -> No
     assert complaint == "the run directory file/run cannot be made: Not a directory"
 
 
+@pytest.mark.slow
 def test_trains_repeats_and_replaces_a_run(lenskit: Callable[..., Any]) -> None:
     assert lenskit(*TOYS, "--seed", 3).status == 0
     first = Run("runs/restless-default")

@@ -62,6 +62,7 @@ def run_through(dataset: Dataset, batch_size: int, passes: int, rank: int = 0, w
         stream.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [0, 1, 3])
 @given(
     lenses=st.integers(2500, 6000),
@@ -84,6 +85,7 @@ def test_each_chunk_is_read_once_a_pass(workers: int, lenses: int, chunk: int, b
     assert any("lenskit-read" in name for name in dataset.threads) == bool(workers)
 
 
+@pytest.mark.slow
 @given(
     lenses=st.integers(50, 3000),
     chunk=st.sampled_from([1, 2, 16]),
@@ -117,6 +119,7 @@ def test_memory_reads_once_for_all(workers: int) -> None:
     assert Counter(lens for read in dataset.reads for lens in read) == dict.fromkeys(range(3000), 1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("chunk", [1, 16, 300])
 def test_only_two_windows_are_held(chunk: int) -> None:
     dataset = Watched(30_000, chunk)

@@ -54,6 +54,7 @@ def test_simulated_lenses_do_not_depend_on_chunks(chunk: int) -> None:
         np.testing.assert_array_equal(values[parameter.name], lenses.values()[parameter.name])
 
 
+@pytest.mark.slow
 @given(data=st.data(), chunk=st.integers(1, 5), views=st.integers(1, 2))
 @settings(deadline=None, max_examples=40)
 @pytest.mark.parametrize("make", [lambda: blobs(index=12), blobs, lambda: StoredLenses(Numbered(12, 4))])

@@ -80,6 +80,7 @@ def test_ranks_make_the_images_of_one_process(live: SimulatedTrainingSet, world:
             assert ((view - expected[rank::world]).abs() <= 1e-5 * peak).all()
 
 
+@pytest.mark.slow
 @given(places=st.lists(st.integers(0, 50), min_size=1, max_size=8, unique=True))
 @settings(deadline=None, max_examples=8)
 def test_live_lenses_do_not_depend_on_the_batch(live: SimulatedTrainingSet, places: list[int]) -> None:

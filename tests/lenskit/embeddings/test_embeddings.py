@@ -92,6 +92,7 @@ def test_what_is_written_part_by_part_is_read_as_it_was(
     assert [entry.name for entry in tmp_path.iterdir()] == [path.name]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ending", ENDINGS)
 def test_files_of_many_chunks(tmp_path: Path, ending: str) -> None:
     n, step = 270_000, 29_000

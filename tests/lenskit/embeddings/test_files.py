@@ -34,6 +34,7 @@ Embeddings.write(sys.argv[1], parts(), 2)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ending", ENDINGS)
 def test_a_kill_leaves_what_was_there(tmp_path: Path, ending: str) -> None:
     path = tmp_path / f"features{ending}"
@@ -233,6 +234,7 @@ def test_files_that_would_take_more_memory_than_the_limit(tmp_path: Path, monkey
         assert "bytes in memory, more than the limit of 100000; if the file can be" in complaint(tmp_path / name)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ending", ENDINGS)
 def test_a_bit_that_changed_is_found(tmp_path: Path, ending: str) -> None:
     """The bit may be in features, values or names, in any file of the format."""

@@ -53,6 +53,7 @@ def test_results_go_to_the_working_folder_or_where_output_says(tmp_path: Path, l
     assert sorted(path.name for path in FOLDER.iterdir()) == ["encoder.json", "head.safetensors", "model.safetensors"]
 
 
+@pytest.mark.slow
 def test_a_run_is_still_a_run(tmp_path: Path) -> None:
     run = lenskit.train("toys", out=tmp_path / "dotted", set={"train.epochs": 1}, progress=False)
     opened = open_run(str(run.path))

@@ -53,6 +53,7 @@ def test_no_galaxy_is_on_both_sides(stamps: Path) -> None:
     torch.testing.assert_close(read.images, lenses.test.simulator.render(scene), atol=1e-5, rtol=0)
 
 
+@pytest.mark.slow
 def test_one_galaxy_is_on_one_side(stamps: Path) -> None:
     for path in sorted(stamps.iterdir())[1:]:
         path.unlink()

@@ -42,6 +42,7 @@ def test_the_digest_tells_options_of_a_simulator_apart(run: Run) -> None:
     assert origins[0]["simulator"] == origins[1]["simulator"]
 
 
+@pytest.mark.slow
 def test_an_outcome_of_stored_lenses(run: Run, images: Path) -> None:
     labels = images / "labels.csv"
     labels.write_text(labels.read_text().replace("width", "width_arcsec"))

@@ -70,6 +70,7 @@ TIMM: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "options", "inputs"), TIMM, ids=str)
 def test_timm_alone_gives_the_same_features(
     name: str, options: dict[str, Any], inputs: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -81,6 +82,7 @@ def test_timm_alone_gives_the_same_features(
     torch.testing.assert_close(found, wanted, atol=1e-5 * wanted.abs().max().item(), rtol=0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "options", "inputs"), TIMM[1:3], ids=str)
 def test_lenskit_opens_the_folder_again(
     name: str, options: dict[str, Any], inputs: dict[str, Any], tmp_path: Path
@@ -96,6 +98,7 @@ def test_lenskit_opens_the_folder_again(
     assert "weights" not in again.card["backbone"]
 
 
+@pytest.mark.slow
 def test_timm_takes_it_for_fine_tuning_and_for_other_channels(tmp_path: Path) -> None:
     encoder = encoder_of("resnet18")
     folder = export(encoder, "timm", tmp_path / "out")
@@ -104,6 +107,7 @@ def test_timm_takes_it_for_fine_tuning_and_for_other_channels(tmp_path: Path) ->
     assert classifier(torch.randn(1, 1, 64, 64)).shape == (1, 4)
 
 
+@pytest.mark.slow
 def test_a_network_with_another_stem_is_not_loaded_for_timms_own(tmp_path: Path) -> None:
     folder = export(encoder_of("resnet18", small_stem=True), "timm", tmp_path / "out")
     with pytest.raises(RuntimeError, match="conv1"):
@@ -157,6 +161,7 @@ def test_the_card_holds_no_path_of_a_machine(run: Run) -> None:
     assert str(run.path.parent) not in facts.config
 
 
+@pytest.mark.slow
 def test_a_damaged_export_is_one_line(tmp_path: Path) -> None:
     folder = export(encoder_of("resnet18"), "timm", tmp_path / "out")
     (folder / "model.safetensors").write_bytes(b"half")

@@ -147,6 +147,7 @@ def test_images_that_no_view_can_be_made_of_are_refused_before_the_first_batch(t
     SimulatedTrainingSet(simulator, pairs("lens-fixed+dihedral", dihedral={"turn": "no"}), Preprocess(), 0)
 
 
+@pytest.mark.slow
 def test_stored_pairs_are_transformed(lenskit: Callable[..., Any]) -> None:
     """Images stored for one composition can be drawn and trained on with others.
 

@@ -123,6 +123,7 @@ def test_sharing_a_group_shares_exactly_that(simulator: Simulator) -> None:
             assert not torch.equal(shared[key], value), key
 
 
+@pytest.mark.slow
 def test_splits_seeds_and_views_are_other_lenses(simulator: Simulator) -> None:
     index = torch.arange(64)
     streams = [("train", 1, 0), ("probe", 1, 0), ("test", 1, 0), ("train", 2, 0), ("train", 1, 1)]

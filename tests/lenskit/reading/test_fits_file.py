@@ -41,6 +41,7 @@ def test_files_are_unpacked_whatever_they_are_called(packed: str) -> None:
         assert stream.read() == content
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("packed", PACK)
 @pytest.mark.parametrize(
     "content",
@@ -101,6 +102,7 @@ def _longer(path: str, size: int) -> None:
         file.truncate(size)
 
 
+@pytest.mark.slow
 def test_zeros_after_the_last_hdu_are_not_read() -> None:
     """The file is sparse, with ten gigabytes of zeros.
 
@@ -114,6 +116,7 @@ def test_zeros_after_the_last_hdu_are_not_read() -> None:
         np.testing.assert_array_equal(hdus[0].data, pixels)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("packed", ["", *PACK])
 def test_a_header_without_an_end_is_not_read_to_the_end_of_its_file(packed: str) -> None:
     content = header(2, 2)[:240] + b" " * (MOST_HEADER + 2 * 2880)

@@ -95,6 +95,7 @@ def test_recorded_values_give_the_same_images() -> None:
     np.testing.assert_array_equal(values["x"], scene["x"])
 
 
+@pytest.mark.slow
 def test_many_rows_are_rendered_in_parts_that_do_not_matter() -> None:
     """Two images of 1024 pixels fill a part."""
     simulator = Blobs(pixels=1024)

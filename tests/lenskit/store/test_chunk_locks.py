@@ -66,6 +66,7 @@ def test_only_the_last_sweeps_and_removes_the_lock_file(tmp_path: Path) -> None:
     assert not Claims(store).path.exists()
 
 
+@pytest.mark.slow
 def test_whoever_opens_a_lock_file_that_is_then_removed_takes_the_new_one(tmp_path: Path) -> None:
     """No two processes are ever alone at the same time.
 

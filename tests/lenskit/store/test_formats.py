@@ -34,6 +34,7 @@ MINE = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("format", OUT)
 def test_what_others_put_into_a_store_stays(format: str, lenskit: Callable[..., Any]) -> None:
     out = Path(OUT[format])
@@ -65,6 +66,7 @@ def test_what_lies_beside_a_store_stays(name: str, lenskit: Callable[..., Any]) 
     assert Path(name).read_text() == "mine"
 
 
+@pytest.mark.slow
 def test_a_format_of_a_third_party_is_written_and_gone_on_with(lenskit: Callable[..., Any]) -> None:
     flags = (*BLOBS, "--chunk", 2)
     assert lenskit(*flags, "--format", "npy-folder", "--out", "x").status == 0

@@ -133,6 +133,7 @@ def _kill_before(number: int, folder: Path) -> None:
     sys.addaudithook(hook)
 
 
+@pytest.mark.slow
 def test_many_kills_while_two_others_work(plan: Make, tmp_path: Path) -> None:
     wanted = plan(lenses=300, chunk=4)
     simulate(wanted, tmp_path / "whole" / "pairs.zarr")

@@ -49,6 +49,7 @@ def whole(toys, tmp_path: Path) -> Run:
     return train(each_lens_by_itself(toys), tmp_path / "whole", progress=False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("parts", [2, 4])
 def test_parts_learn_what_the_whole_learns(parts: int, whole: Run, toys, tmp_path: Path) -> None:
     run = train(each_lens_by_itself(toys, accumulate=parts), tmp_path / "run", progress=False)
@@ -79,6 +80,7 @@ class Counting(pl.Callback):
         assert outputs["loss"].shape == ()
 
 
+@pytest.mark.slow
 def test_everything_else_counts_whole_batches(toys, tmp_path: Path) -> None:
     config, seen = toys(train={"accumulate": 4, "epochs": 1}), Counting()
     Job(config).fit(Run.create(tmp_path / "run", config), None, False, [seen])
@@ -104,6 +106,7 @@ def crash() -> None:
     raise ZeroDivisionError
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", [crash, lambda: os.kill(os.getpid(), signal.SIGINT)], ids=["crash", "interrupt"])
 def test_a_run_that_ends_between_parts_goes_on_exactly(what: Callable[[], Any], toys, tmp_path: Path) -> None:
     """A resumed run equals an undisturbed run, with batch norm, dropout and noise.

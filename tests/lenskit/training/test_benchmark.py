@@ -71,6 +71,7 @@ def test_a_bare_loop_learns_the_same(toys: Any, train: dict[str, Any], tmp_path:
     torch.testing.assert_close(loop.method.state_dict(), run.method.state_dict(), rtol=1e-4, atol=atol)
 
 
+@pytest.mark.slow
 def test_rounds_alternate(toys: Any) -> None:
     measured = benchmark(toys(), batches=2, bare_rounds=3)
     assert (len(measured.times), len(measured.bare)) == (6, 3)

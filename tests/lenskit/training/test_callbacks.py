@@ -83,6 +83,7 @@ def harm(path: Path, how: str) -> None:
         path.write_bytes(lines[how] + before)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["binary", "list", "deep", "text", "folder"])
 def test_damaged_figures_and_logs_never_block_a_checkpoint(
     how: str, toys, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
@@ -136,6 +137,7 @@ def test_a_run_that_is_removed_while_it_trains_is_an_error(replace: bool, after:
     assert there == (["provenance.json", "run.toml"] if replace else [])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stop", [7, 18])
 def test_a_resumed_run_writes_the_lines_of_one_that_was_not_stopped(
     stop: int, toys, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -231,6 +233,7 @@ def limits_restored() -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("size", "after", "saved"), [(12_000, 10, 9), (4_000, 10, 9), (12_000, 22, 21)])
 def test_a_checkpoint_that_cannot_be_written_leaves_the_old_one(
     size: int, after: int, saved: int, toys, tmp_path: Path

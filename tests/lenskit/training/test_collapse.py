@@ -169,6 +169,7 @@ def simsiam(tmp_path: Path, stop_gradient: bool, *callbacks: pl.Callback, **moni
     return Job(config).fit(Run.create(tmp_path / "run", config), None, False, callbacks)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stop_gradient", [True, False])
 def test_a_run_that_collapses_is_noticed(stop_gradient: bool, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """SimSiam without stop-gradient gets one warning; with it, none.
@@ -190,6 +191,7 @@ def test_a_run_that_collapses_is_noticed(stop_gradient: bool, tmp_path: Path, ca
         assert warnings[0] in (run.path / "train.log").read_text()
 
 
+@pytest.mark.slow
 def test_a_run_that_collapses_is_stopped_if_it_is_asked_to(tmp_path: Path) -> None:
     """The run stops after the third low measurement, even if it was resumed.
 
@@ -218,5 +220,6 @@ def test_a_run_that_collapses_is_stopped_if_it_is_asked_to(tmp_path: Path) -> No
         resume(cut_short.path, progress=False)
 
 
+@pytest.mark.slow
 def test_a_run_that_does_not_collapse_is_not_stopped(tmp_path: Path) -> None:
     assert simsiam(tmp_path, stop_gradient=True, stop_on_collapse=True).finished

@@ -39,6 +39,7 @@ def recursion(states: list[dict[str, Tensor]], decay: float) -> dict[str, Tensor
     return {name: value if states[-1][name].is_floating_point() else states[-1][name] for name, value in found.items()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("method", "pairs"),
     [
@@ -68,6 +69,7 @@ def test_encoder_and_method_are_the_average(method: dict[str, Any], pairs: str, 
     assert not all(torch.equal(last[name], value) for name, value in saved.items())
 
 
+@pytest.mark.slow
 def test_scores_and_reconstructions_are_the_averages(toys, tmp_path: Path) -> None:
     config = toys(train={"ema": 0.9}, method={"name": "linear"}, pairs={"name": "single"})
     seen = Following()
@@ -89,6 +91,7 @@ def test_a_run_without_an_average_says_nothing_of_one(toys, tmp_path: Path) -> N
     assert "ema" not in read_card(run.path / "encoder")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stop", [0, 10])
 def test_the_average_goes_on_after_a_resume(stop: int, toys, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = toys(train={"ema": 0.9})
@@ -106,6 +109,7 @@ def test_the_average_goes_on_after_a_resume(stop: int, toys, tmp_path: Path, mon
         assert torch.equal(run.method().state_dict()[name], value), name
 
 
+@pytest.mark.slow
 def test_a_checkpoint_with_the_average_of_a_backbone_only(
     toys, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -106,6 +106,7 @@ def test_one_process_that_is_killed_ends_the_others_and_the_run_goes_on(
     assert cluster.said(0, 1) == ""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGUSR1"])
 def test_a_signal_stops_after_its_batch_and_handlers_are_given_back(
     name: str, toys, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -118,6 +119,7 @@ def test_a_signal_stops_after_its_batch_and_handlers_are_given_back(
     assert [signal.getsignal(number) for number in SIGNALS] == before
 
 
+@pytest.mark.slow
 def test_a_cluster_says_twice_that_it_ends(toys, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """SLURM signals the step and srun; only a second Ctrl-C stops at once."""
     monkeypatch.setenv("TOYS_SIGNAL", "SIGUSR1+SIGTERM+SIGTERM+SIGINT:4")

@@ -38,6 +38,7 @@ def written(run: Run) -> dict[str, list[tuple[int, float]]]:
     return found
 
 
+@pytest.mark.slow
 def test_tensorboard_shows_every_figure_over_batches(toys, tmp_path: Path) -> None:
     run = train(toys(monitor=MONITOR), tmp_path / "run", progress=False)
     shown = curves(run)
@@ -47,6 +48,7 @@ def test_tensorboard_shows_every_figure_over_batches(toys, tmp_path: Path) -> No
     assert [step for step, _ in shown["probe"]] == [6, 12, 18, 24]
 
 
+@pytest.mark.slow
 def test_a_resumed_run_goes_on_in_the_same_curves(toys, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The run resumes after batch 9; batches that are repeated appear once."""
     monkeypatch.setenv("TOYS_SIGNAL", "SIGINT+SIGINT:11")

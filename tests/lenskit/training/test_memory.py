@@ -43,6 +43,7 @@ def test_a_real_one() -> None:
     assert is_out_of_memory(caught.value)
 
 
+@pytest.mark.slow
 @given(st.integers(2, 5000), st.integers(0, 5000))
 @settings(deadline=None, max_examples=10)  # memory is collected before each try, which takes a while in a long session
 def test_finds_the_largest_half_that_fits(lenses: int, room: int) -> None:
@@ -107,6 +108,7 @@ class Hungry(Tiny):
 '''
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("flags", "message"),
     [

@@ -28,6 +28,7 @@ def weights(run: Run) -> dict[str, Tensor]:
 # --- Precision ---
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_bf16_learns_nearly_the_same(name: str, toys, tmp_path: Path) -> None:
     """The weights change in the same direction, and stay in single precision."""
@@ -79,6 +80,7 @@ class Scaled(pl.Callback):
         self.first.append(pl_module.head.weight.detach().clone())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("parts", [1, 2])
 @pytest.mark.parametrize("clip", [0.0, 1.0])
 def test_steps_that_fp16_skips_do_not_end_a_run(clip: float, parts: int, toys, tmp_path: Path) -> None:
@@ -123,6 +125,7 @@ class Formats(pl.Callback):
         self.views = batch.views
 
 
+@pytest.mark.slow
 def test_channels_last_learns_the_same(toys, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     usual = train(toys(), tmp_path / "usual", progress=False)
     config, formats = toys(train={"channels_last": True}), Formats()

@@ -191,6 +191,7 @@ def probed(toys, tmp_path_factory: pytest.TempPathFactory) -> Run:
     return train(toys(monitor=PROBED), tmp_path_factory.mktemp("probed") / "run", progress=False)
 
 
+@pytest.mark.slow
 def test_a_run_ends_with_the_same_weights_with_probes_and_without(toys, probed: Run, tmp_path: Path) -> None:
     plain = train(toys(), tmp_path / "plain", progress=False)
     assert same(weights(plain), weights(probed))
@@ -231,6 +232,7 @@ def test_the_best_encoder_is_opened_as_a_run_of_its_own(probed: Run) -> None:
     assert same(best.encoder("last").state_dict(), probed.encoder().state_dict())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("batch", [10, 12])
 def test_a_run_that_is_stopped_and_resumed_is_the_same_run(
     toys, probed: Run, batch: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -18,6 +18,7 @@ from lenskit.training.runner import Job
 WIDTH = Parameter("width", headline=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pairs", ["lens-fixed", "default"])
 def test_lenses_are_of_a_split_of_their_own(toys, pairs: str) -> None:
     """They are the same for every seed; the views of the first lenses are compared."""
@@ -41,6 +42,7 @@ def test_one_view_is_compared_with_nothing(toys) -> None:
     assert "alignment" not in probe(job.encoder.backbone, lenses, [WIDTH])
 
 
+@pytest.mark.slow
 def test_stored_lenses_are_judged_on_lenses_of_the_simulator_that_made_them(toys, lenskit, tmp_path: Path) -> None:
     made = lenskit("simulate", "--simulator", "blobs", "--pairs", "lens-fixed", "--lenses", 64, "--out", "pairs.zarr")
     assert made.status == 0, made.err

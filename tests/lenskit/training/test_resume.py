@@ -108,6 +108,7 @@ def test_ends_with_the_same_weights(
     assert lines(resumed) == lines(whole(method)) == [10, 20, 24]
 
 
+@pytest.mark.slow
 def test_double_precision_is_kept(toys, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = toys(train={"precision": "64-true"})
     whole = train(config, tmp_path / "whole", progress=False)
@@ -119,6 +120,7 @@ def test_double_precision_is_kept(toys, tmp_path: Path, monkeypatch: pytest.Monk
         assert torch.equal(value, state(resumed)[name]), name
 
 
+@pytest.mark.slow
 def test_the_weights_that_a_run_started_from_may_be_gone(toys, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = train(toys(backbone={"name": "timm:test_vit"}), tmp_path / "first", progress=False)
     config = toys(backbone={"name": "timm:test_vit", "weights": str(first.path)})

@@ -92,6 +92,7 @@ def test_initial_weights_follow_from_the_seed_alone(toys) -> None:
     assert not all(map(torch.equal, weights(train={"seed": 1}), reference))
 
 
+@pytest.mark.slow
 def test_replaces_a_run_only_when_told(toys, tmp_path: Path) -> None:
     run = train(toys(train={"epochs": 1}), tmp_path / "run", progress=False)
     (run.path / "evaluations" / "probe").mkdir(parents=True)

@@ -146,6 +146,7 @@ def short(toys: Callable[..., Config], **changes: Any) -> Config:
     )
 
 
+@pytest.mark.slow
 def test_the_size_is_in_the_card_and_not_in_the_configuration(
     toys: Callable[..., Config], caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -170,6 +171,7 @@ def test_the_size_is_in_the_card_and_not_in_the_configuration(
     assert Job(Config.resolve(layer, {"backbone": {"name": "tiny"}})).encoder.card["input"]["size"] is None
 
 
+@pytest.mark.slow
 def test_a_run_that_is_resumed_works_out_the_same_size(toys: Callable[..., Config]) -> None:
     config = short(toys)
     whole = train(config, Path("whole"), progress=False)
@@ -195,6 +197,7 @@ def test_it_is_the_run_with_that_size_set(toys: Callable[..., Config]) -> None:
         Job(short(toys, input={"size": 40}))
 
 
+@pytest.mark.slow
 def test_stored_images_of_any_size_train_a_vit(images: Path) -> None:
     config = Config.resolve({
         "data": {"name": "fits-folder", "path": str(images)},

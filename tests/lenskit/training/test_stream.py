@@ -37,6 +37,7 @@ def test_rates_follow_the_number_of_batches(toys, recorder, tmp_path: Path) -> N
     assert seen.rates[7] == seen.rates[8] == [0.05, 0.05]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stop", [6, 7, 8])
 def test_a_resumed_run_goes_on_with_the_next_lens(
     stop: int, toys, recorder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -68,6 +69,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("keep", ["disk", "memory", "device"])
 def test_a_run_on_stored_lenses_goes_on_with_the_next(
     keep: str, store: Path, toys, recorder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -117,6 +117,7 @@ def test_no_simulator_waits(simulator: dict[str, Any]) -> None:
     assert copies_in_a_step(config) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("stretch", "normalise"), [("zscale", "standard"), ("linear", "peak")])
 def test_no_input_waits(stretch: str, normalise: str) -> None:
     names = {"simulator": "blobs", "backbone": "tiny", "pairs": "default"}
@@ -125,6 +126,7 @@ def test_no_input_waits(stretch: str, normalise: str) -> None:
     assert copies_in_a_step(config) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
 def test_no_method_waits(method: str) -> None:
     names = {"simulator": "blobs", "backbone": "tiny", "pairs": "default", "method": method}

@@ -45,6 +45,7 @@ def test_without_noise_a_fit_stays_at_the_truth() -> None:
     assert ((found.values - TRUTH).abs() / HALF).max() < 0.01
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("jacobian", ["differences", "autodiff"])
 def test_a_fit_from_near_the_truth_ends_where_one_from_the_truth_does(jacobian: str) -> None:
     images = noisy()
@@ -63,6 +64,7 @@ def test_each_fit_is_its_own() -> None:
     torch.testing.assert_close(together.image[5], alone.image[0], rtol=0, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_bounds_are_soft() -> None:
     """A lens beyond the bounds is fitted by values near them, at a cost in chi-square."""
     far = TRUTH.clone()
@@ -105,6 +107,7 @@ def test_runs_in_inference_mode() -> None:
     assert found.image.isfinite().all()
 
 
+@pytest.mark.slow
 def test_shapelets_do_not_fit_the_noise() -> None:
     """For sources without structure, few of 36 more amplitudes are used."""
     images = noisy()
@@ -117,6 +120,7 @@ def test_shapelets_do_not_fit_the_noise() -> None:
     assert found.light.shape == plain.light.shape
 
 
+@pytest.mark.slow
 def test_shapelets_fit_sources_with_structure() -> None:
     """For sources with clumps, shapelets leave noise and a Sersic profile much more."""
     rendered = Rendered(MODEL, source="both", order=8)

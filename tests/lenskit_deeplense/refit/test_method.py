@@ -57,6 +57,7 @@ def lenses(label: str, n: int = 16) -> tuple[Tensor, dict[str, Tensor]]:
     return simulator.render(scene), scene
 
 
+@pytest.mark.slow
 def test_two_batches_train_and_score(tmp_path: Path) -> None:
     run = train(config(steps=3), tmp_path / "run", progress=False)
     assert run.finished
@@ -67,6 +68,7 @@ def test_two_batches_train_and_score(tmp_path: Path) -> None:
     np.testing.assert_array_equal(Run(run.path).score(3)[0], scores)
 
 
+@pytest.mark.slow
 def test_substructure_raises_the_score_of_fits_from_the_truth() -> None:
     method = made(steps=8)
     scores = {}
@@ -79,6 +81,7 @@ def test_substructure_raises_the_score_of_fits_from_the_truth() -> None:
         assert auc > 0.8, label
 
 
+@pytest.mark.slow
 def test_estimated_noise_gives_nearly_the_same_score() -> None:
     images, truth = lenses("none")
     scores = []
@@ -152,6 +155,7 @@ def test_noise_that_is_not_known_is_told(caplog: pytest.LogCaptureFixture) -> No
     assert "estimates it from each image" in caplog.text
 
 
+@pytest.mark.slow
 def test_lenskit_anomaly_shows_the_share_of_failed_fits(tmp_path: Path) -> None:
     simulator = {"name": "marked", "pixels": 32}
     run = train(config(simulator, steps=1), tmp_path / "run", progress=False)
@@ -160,6 +164,7 @@ def test_lenskit_anomaly_shows_the_share_of_failed_fits(tmp_path: Path) -> None:
     assert "failed fits none" in (run.path / "evaluations" / "anomaly" / "table.md").read_text()
 
 
+@pytest.mark.slow
 def test_lenses_of_hst_are_fitted(tmp_path: Path) -> None:
     np.save(tmp_path / "psf.npy", profile_psf(0.1, 0.05)[None].numpy())
     simulator = {"name": "hst", "pixels": 48, "theta_E": "uniform(0.6, 0.9)", "merger_fraction": 0.0,
@@ -173,6 +178,7 @@ def test_lenses_of_hst_are_fitted(tmp_path: Path) -> None:
     assert set(method.targets) >= {"theta_E", "gamma", "source_dx", "light_radius"}
 
 
+@pytest.mark.slow
 def test_real_galaxies_and_mergers_need_shapelets(tmp_path: Path) -> None:
     np.save(tmp_path / "psf.npy", profile_psf(0.1, 0.05)[None].numpy())
     (tmp_path / "stamps").mkdir()
@@ -189,6 +195,7 @@ def test_real_galaxies_and_mergers_need_shapelets(tmp_path: Path) -> None:
     assert np.isfinite(run.score(4)[0]).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["deeplense-1", "deeplense-2", "deeplense-3"])
 def test_models_i_to_iii_are_fitted(tmp_path: Path, name: str) -> None:
     run = train(config({"name": name, **LENSES}, steps=6), tmp_path / "run", progress=False)

@@ -12,6 +12,7 @@ from lenskit_deeplense.refit.rendered import Rendered
 EVERYTHING = ("theta_E", "center_x", "center_y", "e1", "e2", "source_n", "source_radius", "light_n", "light_radius")
 
 
+@pytest.mark.slow
 def test_finite_differences_agree_with_automatic_differentiation() -> None:
     made = build("simulator", "deeplense-a", {"pixels": 32, "pixel_scale": 0.15})
     model = made.macro_model(EVERYTHING)
@@ -43,6 +44,7 @@ def test_only_parts_that_depend_on_a_parameter_are_derived() -> None:
     assert found["gamma1"] == {"source"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("supersampling", [1, 2])
 def test_shapelets_are_derived_with_amplitudes_held(supersampling: int) -> None:
     made = build("simulator", "deeplense-b", {"pixels": 32, "pixel_scale": 0.15, "supersampling": supersampling})

@@ -29,6 +29,7 @@ def test_noise_has_the_level_and_the_scatter_of_the_published_errors(model: str)
     assert error.std() / error.mean() < 1.3 * scatter
 
 
+@pytest.mark.slow
 def test_clipped_noise_has_half_the_error_of_the_sky() -> None:
     """A clipped normal number has a mean square of 1/2 about the sky's level."""
     plain, clipped = (noise_errors(DeepLenseA(clip=clip, light_amplitude="0")) for clip in (False, True))
@@ -48,6 +49,7 @@ def noise_errors(simulator: Substructure) -> np.ndarray:
     return np.array(errors)
 
 
+@pytest.mark.slow
 def test_substructure_is_as_strong_as_in_the_published_images() -> None:
     """Compare the change of an image with an independent calculation.
 

@@ -93,10 +93,11 @@ def test_what_the_simulator_fixes_can_be_freed() -> None:
 
 
 def test_a_misspelt_parameter_is_refused() -> None:
-    with pytest.raises(UsageError, match="called 'source_nn'; did you mean source_n"):
+    with pytest.raises(UsageError, match="unknown parameter 'source_nn' of the macro model; did you mean source_n"):
         simulator().macro_model(free=("source_nn",))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("background", ["0", "0.02"])
 def test_the_variance_is_that_of_the_simulators_noise(background: str) -> None:
     """Compare with many exposures of one lens, in units of the brightest pixel's mean."""

@@ -101,6 +101,7 @@ def test_masses_and_einstein_radii_are_astropys() -> None:
         assert float(scene["string_theta_E"][row]) == pytest.approx(radius * math.sqrt(0.03), rel=1e-5)
 
 
+@pytest.mark.slow
 def test_the_published_lens_has_the_published_einstein_radius() -> None:
     """The reference is 1.66 arcsec for 1e12 solar masses at z = 0.5, source at z = 1."""
     scene = Substructure(halo_mass="1e12", cosmology="FlatLambdaCDM(70, 0.3)").scene(0, "train", FEW[:1])

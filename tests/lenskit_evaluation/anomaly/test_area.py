@@ -86,6 +86,7 @@ def test_the_interval_of_a_difference_of_independent_shares(
     assert found == pytest.approx(expected, abs=0.00006)
 
 
+@pytest.mark.slow
 @given(st.floats(0.01, 0.2), st.floats(0.01, 0.2), st.floats(-1, 1))
 def test_of_symmetric_intervals_the_variances_and_the_covariance_add_up(a: float, b: float, correlation: float) -> None:
     one, other = Estimate(0.7, 0.7 - a, 0.7 + a), Estimate(0.6, 0.6 - b, 0.6 + b)

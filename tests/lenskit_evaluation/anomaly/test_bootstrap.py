@@ -72,6 +72,7 @@ def test_where_no_image_contradicts_another_the_interval_is_the_exact_binomial_o
     assert str(precision) == "0.200"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("spread", [1.0, 2.0])
 @pytest.mark.parametrize("number", [30, 150])
 def test_intervals_contain_an_area_close_to_one(number: int, spread: float) -> None:
@@ -95,6 +96,7 @@ def test_intervals_contain_an_area_close_to_one(number: int, spread: float) -> N
     assert 0.92 < np.mean(contained) < 0.985
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("number", "common"), [(50, 0.8), (150, 0.3)])
 def test_intervals_contain_the_difference_of_two_areas(number: int, common: float) -> None:
     """About 95 % of the intervals contain the true difference.

@@ -69,6 +69,7 @@ def test_sides_show_different_galaxies() -> None:
     assert judged <= set(range(0, 40, 4))
 
 
+@pytest.mark.slow
 def test_what_is_written_and_printed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
     monkeypatch.chdir(tmp_path)
     features().save("a.npz")

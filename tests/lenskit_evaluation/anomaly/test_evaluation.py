@@ -32,6 +32,7 @@ def table(tmp_path: Path) -> Path:
     return tmp_path / "scores.csv"
 
 
+@pytest.mark.slow
 def test_a_table_is_judged_without_any_run(table: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert command(["anomaly", "--scores", str(table), "--normal", "none"]) == 0
     folder = table.parent / "scores.csv-evaluations" / "anomaly"
@@ -59,6 +60,7 @@ def test_a_table_is_judged_without_any_run(table: Path, capsys: pytest.CaptureFi
     assert again.truth.names[:2] == ("image 0", "image 1")
 
 
+@pytest.mark.slow
 def test_many_classes_are_folded(tmp_path: Path) -> None:
     """Tables and pictures show the mean and the worst class; files have all classes."""
     rng, names = np.random.default_rng(0), ["none", *(f"kind {number}" for number in range(6))]
@@ -87,6 +89,7 @@ def test_many_classes_are_folded(tmp_path: Path) -> None:
     assert judged.groups == [one.worst, TOGETHER]
 
 
+@pytest.mark.slow
 def test_a_run_is_judged_on_what_its_simulator_makes(linear: Run, tmp_path: Path) -> None:
     options = {"lenses": 60, "train_lenses": 40, "neighbours": 2, "resamples": 100}
     judged = lenskit.evaluate("anomaly", linear, **options)
@@ -142,6 +145,7 @@ def test_what_is_refused(
     assert not list(table.parent.glob("*-evaluations"))
 
 
+@pytest.mark.slow
 def test_what_cannot_be_drawn_leaves_nothing(table: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Figure, "savefig", lambda *_, **__: 1 / 0)
     with pytest.raises(ZeroDivisionError):

@@ -188,6 +188,7 @@ class Loaded(HTMLParser):
         self.addresses += [value or "" for name, value in attributes if name in ("src", "href", "srcset", "action")]
 
 
+@pytest.mark.slow
 def test_the_page_asks_for_nothing(html: str) -> None:
     loaded = Loaded(html)
     assert loaded.tags.count("script") > 3
@@ -326,6 +327,7 @@ def test_what_is_constant_or_not_known_has_a_range() -> None:
         assert (np.diff(known["edges"]) > 0).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n", [2, 6, 20, 45])
 def test_each_class_has_a_colour_and_a_bar(n: int) -> None:
     known = described(Parameter("kind", classes=tuple(map(str, range(n)))), np.zeros(3))

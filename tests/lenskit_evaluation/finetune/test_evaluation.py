@@ -62,6 +62,7 @@ class Given(Finetune):
         return self._dataset, "memory"
 
 
+@pytest.mark.slow
 def test_scores_are_scikit_learns_on_the_whole_test_set(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     assert lenskit(["finetune", "--from", str(run.path), "--target", "width", "--labels", "60",
                     "--test-lenses", "50", "--epochs", "3", "--lr", "0.05", "--name", "one"]) == 0  # fmt: skip
@@ -103,6 +104,7 @@ def test_what_is_frozen_stays(run: Run, freeze: str) -> None:
     assert set(same.values()) == {freeze == "frozen"}
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_and_disturbs_nothing(run: Run, tmp_path: Path) -> None:
     shutil.copytree(run.path, tmp_path / "again" / "blobs")
     torch.manual_seed(1)
@@ -135,6 +137,7 @@ def test_seeds_learn_from_other_lenses_while_there_are_enough(caplog: pytest.Log
     assert len({tuple(train) for train, _ in few}) == 3
 
 
+@pytest.mark.slow
 def test_several_runs_share_lenses_and_each_gets_its_model(run: Run, tmp_path: Path) -> None:
     shutil.copytree(run.path, tmp_path / "other")
     findings = Finetune(**QUICK, freeze="frozen")([run, Run(tmp_path / "other")])
@@ -148,6 +151,7 @@ def test_several_runs_share_lenses_and_each_gets_its_model(run: Run, tmp_path: P
     assert all((folder / "model.safetensors").is_file() for folder in findings.folders)
 
 
+@pytest.mark.slow
 def test_classes(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     dataset = Kinds()
     findings = Given(dataset, target=["bright", "width"], labels=60, test_lenses=30, epochs=10)([run])
@@ -178,6 +182,7 @@ def test_labels_that_are_not_known_are_dropped_and_counted(run: Run, caplog: pyt
         Given(Kinds(width=np.full(120, np.nan)), target=["width"])([run])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("wrong", [-1.0, 2.0])
 def test_numbers_that_no_class_has_are_not_known(run: Run, wrong: float) -> None:
     """A number without a class, such as -1 in some catalogues, is a missing value."""
@@ -230,6 +235,7 @@ def test_says_what_is_wrong_before_it_works(run: Run) -> None:
     assert not any(run.folder("finetune").iterdir())
 
 
+@pytest.mark.slow
 def test_a_model_of_other_settings_stays(run: Run) -> None:
     options = {**QUICK, "random": False}
     first = [evaluate("finetune", run, **options).folders[0] for _ in range(2)]

@@ -111,6 +111,7 @@ def test_a_loss_that_is_not_finite_is_an_error() -> None:
         fit(model(), images, labels, np.arange(40), np.arange(40, 60), replace(RECIPE, lr=1e30), 0)
 
 
+@pytest.mark.slow
 def test_classes_and_numbers_are_learned_together() -> None:
     generator = torch.Generator().manual_seed(0)
     bright = torch.randint(3, (120,), generator=generator)

@@ -41,6 +41,7 @@ def embeddings(features, path: Path, n: int = 240) -> Embeddings:
     return Embeddings(matrix @ mixing, known, parameters=PARAMETERS, path=path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("features", "score"), [("lens", 1), ("rest", -1), ("lens+rest", 0), ("none", 0)])
 def test_features_in_closed_form(features: str, score: float, tmp_path: Path) -> None:
     found = Invariance()([embeddings(features, tmp_path / "known.npz")])["known"].selectivity
@@ -48,6 +49,7 @@ def test_features_in_closed_form(features: str, score: float, tmp_path: Path) ->
     assert list(found.items) == ["theta_E", "mass", "x", "psf"]  # the number of the stamp is an identity
 
 
+@pytest.mark.slow
 def test_leftovers_behind_a_nonlinearity_count(tmp_path: Path) -> None:
     """A parameter multiplied by a random sign is found by nonlinear probes only."""
     given = embeddings("lens", tmp_path / "folded.npz")
@@ -61,6 +63,7 @@ def test_leftovers_behind_a_nonlinearity_count(tmp_path: Path) -> None:
     assert item.skill.value > 0.5
 
 
+@pytest.mark.slow
 def test_a_run_and_its_baselines(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     found = Invariance(**SMALL)([run])
     assert list(found) == ["blobs", RANDOM, PIXELS]
@@ -91,6 +94,7 @@ def test_a_run_and_its_baselines(run: Run, capsys: pytest.CaptureFixture[str]) -
     assert "effective rank" in printed
 
 
+@pytest.mark.slow
 def test_the_control_takes_off_what_is_given_away(run: Run) -> None:
     """If images without a source equal images with a source, everything is given away."""
     found = Invariance(**SMALL, baselines=False, simulator="indelible")([run])["blobs"].selectivity
@@ -100,6 +104,7 @@ def test_the_control_takes_off_what_is_given_away(run: Run) -> None:
     assert list(found.items) == ["width", "x"]
 
 
+@pytest.mark.slow
 def test_pairs_say_what_is_kept(run: Run, tmp_path: Path) -> None:
     other = tmp_path / "source-fixed"
     shutil.copytree(run.path, other)

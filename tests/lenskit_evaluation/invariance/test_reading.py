@@ -48,6 +48,7 @@ def test_skill_knows_what_it_does_not_know() -> None:
     assert skill(truth, [1.5, 9, 3, 4])[0] == pytest.approx(r2_score([1, 3, 4], [1.5, 3, 4]))
 
 
+@pytest.mark.slow
 def test_what_a_linear_probe_does_not_see_is_found() -> None:
     def hidden(u, k, rng):  # u is an angle on a circle
         noise = rng.normal(size=(len(u), 2)) * 0.02

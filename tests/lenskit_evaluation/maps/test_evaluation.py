@@ -31,6 +31,7 @@ def embeddings(path: Path, n: int = 120, **options: object) -> Embeddings:
     return found
 
 
+@pytest.mark.slow
 def test_a_run_above_embeddings(run: Run, tmp_path: Path) -> None:
     file = tmp_path / "features.npz"
     embeddings(file)
@@ -56,6 +57,7 @@ def test_a_run_above_embeddings(run: Run, tmp_path: Path) -> None:
         assert float(row["kind"]) == source.values["kind"][source.names.index(row["name"])]
 
 
+@pytest.mark.slow
 def test_classes_have_a_legend_and_an_accuracy(tmp_path: Path) -> None:
     subject = embeddings(tmp_path / "f.npz")
     found = Umap(color=["kind", "width"], n_neighbors=5)([subject])["f"]

@@ -30,6 +30,7 @@ def fitted() -> FeatureMap:
     return FeatureMap.fit(made(120)[0], components=5, seed=3)
 
 
+@pytest.mark.slow
 def test_a_map_is_the_same_each_time(fitted: FeatureMap) -> None:
     again = FeatureMap.fit(made(120)[0], components=5, seed=3)
     np.testing.assert_array_equal(again.coordinates, fitted.coordinates)
@@ -59,6 +60,7 @@ def test_components_keep_the_angles_between_positive_features() -> None:
     assert (found.components, found.variance) == (8, pytest.approx(1, abs=1e-3))
 
 
+@pytest.mark.slow
 def test_an_exact_search_of_neighbours_makes_as_good_a_map() -> None:
     found = FeatureMap.fit(made(120)[0], components=5, seed=3, exact=(50, 1000))
     others, _ = made(40, seed=1)

@@ -31,6 +31,7 @@ def drawn(classes: int, labels: tuple[str, ...] = ("a", "b")) -> Figure:
     return figure
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("classes", "listed"), [(2, True), (8, True), (9, True), (20, True), (21, False), (40, False)])
 def test_each_class_has_a_colour_of_its_own(classes: int, listed: bool) -> None:
     figure = drawn(classes)

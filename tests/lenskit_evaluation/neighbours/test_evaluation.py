@@ -24,6 +24,7 @@ def blobs(run: Run, numbers: list[int], pixels: int = 16) -> np.ndarray:
     return simulator.render(simulator.scene(0, "embed", torch.tensor(numbers))).numpy()
 
 
+@pytest.mark.slow
 def test_an_image_of_the_archive_finds_itself(run: Run, images: Path) -> None:
     assert lenskit(["neighbours", str(run.path), str(images), "--archive", str(images), "-k", "3"]) == 0
     with (run.folder("neighbours") / "table.csv").open() as table:

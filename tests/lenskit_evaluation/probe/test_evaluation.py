@@ -29,6 +29,7 @@ from lenskit_lensing.simulators.hst import HST
 SMALL: dict[str, Any] = {"lenses": 100, "test_lenses": 100, "mlp": False, "curves": False}
 
 
+@pytest.mark.slow
 def test_the_table_its_baselines_and_pictures(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     found = Probe(lenses=100, test_lenses=100, shift=["width=uniform(0.5, 1.5)"])([run])
     rows = {(row.label, row.probe, row.judged): row for row in found.rows}
@@ -96,6 +97,7 @@ def embeddings(n: int = 300, **values: np.ndarray) -> Embeddings:
     return Embeddings(x, known, parameters=parameters, path="mine.npz")
 
 
+@pytest.mark.slow
 def test_embeddings(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
     holes = 1 + embeddings().features[:, 2]
@@ -140,6 +142,7 @@ def test_stored_images_need_no_simulator(run: Run, images: Path) -> None:
     assert found.rows[0].labels == 7  # 3 of 12 lenses are test lenses, and a draw has four fifths of the others
 
 
+@pytest.mark.slow
 def test_predict_tells_which_probe_it_uses(run: Run, images: Path, caplog: pytest.LogCaptureFixture) -> None:
     """A run has one fitted probe; a new one overwrites it."""
     quick = {**SMALL, "controls": False}
@@ -157,6 +160,7 @@ def test_predict_tells_which_probe_it_uses(run: Run, images: Path, caplog: pytes
     assert not FittedProbe.load(run.folder("probe")).about
 
 
+@pytest.mark.slow
 def test_predicts_files(run: Run, images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(LenskitError, match="has no fitted probe yet: run `lenskit probe"):
         Predict()([run], [str(images)])
@@ -255,6 +259,7 @@ def test_a_control_that_tells_a_headline_parameter_is_a_shortcut(caplog: pytest.
     assert [record.levelname for record in caplog.records] == ["WARNING"]
 
 
+@pytest.mark.slow
 def test_the_table_has_the_shortcut(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     """Scenes of `hst` have a shortcut, because their lens light follows the mass.
 

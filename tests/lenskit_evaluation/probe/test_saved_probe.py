@@ -10,6 +10,7 @@ from lenskit_evaluation.probe.evaluation import Probe
 from lenskit_evaluation.probe.saved_probe import FittedProbe
 
 
+@pytest.mark.slow
 def test_intervals_hold_what_they_promise(run: Run) -> None:
     Probe(lenses=500, test_lenses=500, seeds=1, mlp=False, curves=False, controls=False)([run])
     probe = FittedProbe.load(run.folder("probe"))
@@ -20,6 +21,7 @@ def test_intervals_hold_what_they_promise(run: Run) -> None:
     assert inside == pytest.approx(0.68, abs=4 * np.hypot(0.015, 0.021))
 
 
+@pytest.mark.slow
 def test_flags_what_is_unlike_the_simulations(run: Run) -> None:
     Probe(lenses=500, test_lenses=500, seeds=1, mlp=False, curves=False, controls=False)([run])
     probe, encoder = FittedProbe.load(run.folder("probe")), run.encoder()

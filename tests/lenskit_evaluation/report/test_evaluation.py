@@ -70,6 +70,7 @@ def two(run: Run, tmp_path: Path) -> list[Run]:
     return runs
 
 
+@pytest.mark.slow
 def test_a_row_a_run_and_a_chapter_an_outcome(two: list[Run], tmp_path: Path, capsys) -> None:
     (tmp_path / "out").mkdir()
     page = tmp_path / "out" / "report.html"
@@ -194,6 +195,7 @@ def test_a_copy_is_called_a_copy(two: list[Run], tmp_path: Path, caplog: pytest.
     assert "probe: blobs, other, copy" in read.headings
 
 
+@pytest.mark.slow
 def test_figures_of_runs_of_one_identity_are_not_mixed_up(run: Run, tmp_path: Path) -> None:
     shutil.copytree(run.path, tmp_path / "other")
     runs = [run, Run(tmp_path / "other")]
@@ -213,6 +215,7 @@ def write_former(run: Run, summary: dict[str, dict[str, float]]) -> None:
     (run.folder("probe") / "results.json").write_text(json.dumps(former))
 
 
+@pytest.mark.slow
 def test_results_of_one_run_of_an_earlier_version_are_of_this_run(run: Run, tmp_path: Path) -> None:
     for label in ("blobs", "blobs, supervised", "/gone/blobs"):
         write_former(run, {label: {"width R2": 0.5}})
@@ -222,6 +225,7 @@ def test_results_of_one_run_of_an_earlier_version_are_of_this_run(run: Run, tmp_
         renamed.path.rename(run.path)
 
 
+@pytest.mark.slow
 def test_results_of_several_runs_of_an_earlier_version(
     run: Run, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

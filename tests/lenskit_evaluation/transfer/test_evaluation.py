@@ -40,6 +40,7 @@ def test_share_within_is_that_of_scipy() -> None:
     assert np.isnan(share_within(np.array([]), 1).value)
 
 
+@pytest.mark.slow
 def test_blobs(run: Run, labelled: Path, capsys: pytest.CaptureFixture[str]) -> None:
     found = Transfer(data=data_of(labelled), **SMALL)([run])
     findings, truth = found.findings["width"], found.truth["width"]
@@ -81,6 +82,7 @@ def test_blobs(run: Run, labelled: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert BEST_CONSTANT in printed
 
 
+@pytest.mark.slow
 def test_images_unlike_the_simulations_are_noticed(run: Run, labelled: Path) -> None:
     for path in labelled.glob("*.fits"):
         image = fits.getdata(path)
@@ -99,6 +101,7 @@ def relabel(images: Path, **columns: str) -> None:
     (images / "labels.csv").write_text("\n".join(lines) + "\n")
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("error", "ignore::DeprecationWarning")
 def test_labels_without_values(
     run: Run, images: Path, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture

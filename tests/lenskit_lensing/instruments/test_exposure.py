@@ -30,6 +30,7 @@ def test_a_slope_rises_by_one_over_the_frame_where_it_points() -> None:
     np.testing.assert_allclose(dx, dy, rtol=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fraction", [0.0, 0.02, 0.06, 0.3])
 def test_holes_take_the_expected_fraction(fraction: float) -> None:
     masked = holes(generator(200), torch.full((200,), fraction), 100)
@@ -38,6 +39,7 @@ def test_holes_take_the_expected_fraction(fraction: float) -> None:
     assert float(masked.float().mean()) == pytest.approx(fraction, abs=5 * (7 * fraction / (200 * 100**2)) ** 0.5)
 
 
+@pytest.mark.slow
 def test_holes_are_as_large_as_in_shallow_slacs_frames() -> None:
     """4 % of the pixels in holes of 7 pixels in the mean, of J0044+0113, J0405-0455 and J1621+3931."""
     masked = holes(generator(30), torch.full((30,), 0.04), 200).numpy()

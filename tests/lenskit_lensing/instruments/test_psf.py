@@ -82,6 +82,7 @@ def test_bundled_psfs_are_as_sharp_as_hst() -> None:
         assert 0.88 < energy(psf, 0.25) < 0.92
 
 
+@pytest.mark.slow
 def test_bundled_psfs_agree_with_tiny_tim(real_data: Path) -> None:
     ours = load_psfs(None, 0.05).numpy()
     tiny_tim = [cropped(psf) for psf in load_psfs(real_data / "psf", 0.05).numpy()]
@@ -103,6 +104,7 @@ def test_bundled_psfs_differ_as_much_as_tiny_tims(real_data: Path) -> None:
 # Tiny Tim and other scales
 
 
+@pytest.mark.slow
 def test_tiny_tim_files_measure_as_in_the_literature(real_data: Path) -> None:
     """Energies of the reference table for ACS/WFC F814W, rebinned and diffused, as a share of the file's frame."""
     psfs = load_psfs(real_data / "psf", 0.05).numpy()

@@ -100,6 +100,7 @@ def test_components_add_up_as_in_lenstronomy() -> None:
         np.testing.assert_allclose(ours.numpy().ravel(), theirs, atol=1e-9)
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(
     theta_E=st.floats(0.5, 2), gamma=st.floats(1.4, 2.6), q=st.floats(0.15, 1), phi=st.floats(-3, 3),

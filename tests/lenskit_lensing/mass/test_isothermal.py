@@ -45,6 +45,7 @@ def test_sis_equals_lenstronomy_over_its_domain(errors, dtype: torch.dtype) -> N
     check()
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(log_e=st.floats(-12, -0.2), angle=st.floats(-math.pi, math.pi))
 def test_sie_is_the_power_law_of_slope_two_at_any_ellipticity(log_e: float, angle: float) -> None:

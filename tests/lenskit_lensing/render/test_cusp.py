@@ -76,6 +76,7 @@ def brightness(light: dict[str, float], x: np.ndarray, y: np.ndarray) -> np.ndar
     return np.exp(-b * ((radius / light["R_sersic"]) ** (1 / n) - 1))
 
 
+@pytest.mark.slow
 def test_peak_is_the_integral_over_its_pixel() -> None:
     """Within 1 % over the whole prior, typically 1e-4: the integral in other coordinates is the reference."""
     lights = profiles(40, np.random.default_rng(1))
@@ -89,6 +90,7 @@ def test_peak_is_the_integral_over_its_pixel() -> None:
     assert np.median(errors) < 3e-4
 
 
+@pytest.mark.slow
 def test_pixels_around_the_centre_are_averages_over_fine_sub_pixels() -> None:
     """All 25, against 96 x 96 even points in each."""
     lights = profiles(4, np.random.default_rng(2))

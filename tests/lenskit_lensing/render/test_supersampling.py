@@ -61,6 +61,7 @@ def test_images_do_not_depend_on_their_neighbours(x: float, y: float) -> None:
     assert torch.allclose(averaged(alone, MIDDLES, 0.1, "adaptive")[0], images[1], rtol=1e-12)
 
 
+@pytest.mark.slow
 def test_adaptive_arcs_come_close_to_rays_everywhere() -> None:
     scene = HST().scene(0, "train", torch.arange(16))
     exact, one, adaptive = (normalised(HST(supersampling=rays).renderer(scene)[0]) for rays in (8, 1, "adaptive"))
@@ -69,6 +70,7 @@ def test_adaptive_arcs_come_close_to_rays_everywhere() -> None:
     assert (errors < before / 8).float().mean() > 0.8
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-4), (torch.float64, 1e-8)])
 def test_renderers_agree_on_adaptive_arcs(dtype: torch.dtype, tolerance: float) -> None:
     fast, reference = (HST(supersampling="adaptive", renderer=name) for name in ("torch", "lenstronomy"))

@@ -47,6 +47,7 @@ def fine() -> tuple[Scene, Tensor]:
     return scene, look_alike_light(scene, renderer)
 
 
+@pytest.mark.slow
 def test_there_are_as_many_of_each_kind_as_asked(scene: Scene) -> None:
     negative = scene["source_candidate"] == 0
     assert (scene["look_alike"][~negative] == 0).all()
@@ -117,6 +118,7 @@ def test_magnification_is_that_of_an_isothermal_sphere() -> None:
     assert float(magnification(zero, torch.tensor([1.678 * scale]), two)) == pytest.approx(2 / scale, rel=0.01)
 
 
+@pytest.mark.slow
 def test_neither_flux_nor_surface_brightness_tells_look_alikes_from_lenses(
     simulator: EuclidChallenge, scene: Scene
 ) -> None:

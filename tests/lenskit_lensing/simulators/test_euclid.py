@@ -53,6 +53,7 @@ def quiet(scene: Scene) -> Scene:
     return scene | {"noise": torch.zeros_like(scene["noise"])}
 
 
+@pytest.mark.slow
 def test_einstein_radii_are_the_challenges(regression: Scene, detection: Scene) -> None:
     """Lognormal(ln 2.1, 0.38) within 0.5 to 5 arcsec, and log-uniform from 0.15 to 5."""
     whole = stats.lognorm(0.38, scale=2.1)
@@ -98,6 +99,7 @@ def test_magnification_behind_an_isothermal_sphere_is_the_textbooks(offset: str,
     assert scene["is_lens"].tolist() == (expected > 1.6).tolist()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bands", ["nisp", "vis"])
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-4), (torch.float64, 1e-8)])
 def test_images_are_lenstronomys(bands: str, dtype: torch.dtype, tolerance: float) -> None:
@@ -223,6 +225,7 @@ def test_renderings_of_a_lens_are_meant_to_be_the_same() -> None:
     assert torch.equal(first["source_flux"] > 0, second["source_flux"] > 0)
 
 
+@pytest.mark.slow
 def test_real_galaxies_are_chosen_as_in_hst(real_data: Path, tmp_path: Path) -> None:
     """Any option left out changes which galaxies there are, or what they look like."""
     y, x = np.mgrid[-40:41, -40:41]

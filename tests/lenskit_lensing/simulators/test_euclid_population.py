@@ -79,6 +79,7 @@ def sources() -> tuple[Scene, Scene]:
     return lens, lens | population.draw(generator(), lens)
 
 
+@pytest.mark.slow
 def test_as_many_are_candidates_and_absent_as_asked(sources: tuple[Scene, Scene]) -> None:
     scene = sources[1]
     candidate = scene["source_candidate"] == 1

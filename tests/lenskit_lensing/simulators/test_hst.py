@@ -57,6 +57,7 @@ def assert_agree(fast: HST, reference: HST, scene: Scene, tolerance: float) -> N
     assert (images[0] - images[1]).abs().max() <= tolerance
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-4), (torch.float64, 1e-8)])
 def test_renderers_agree_over_the_prior(simulator: HST, dtype: torch.dtype, tolerance: float) -> None:
     scene = with_corners(simulator.scene(4, "train", torch.arange(24), dtype=dtype))
@@ -64,6 +65,7 @@ def test_renderers_agree_over_the_prior(simulator: HST, dtype: torch.dtype, tole
     assert_agree(simulator, HST(renderer="lenstronomy"), scene, tolerance)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-4), (torch.float64, 1e-8)])
 def test_renderers_agree_on_real_galaxies(real_data: Path, dtype: torch.dtype, tolerance: float) -> None:
     options = {"cosmos": str(real_data / "cosmos"), "merger_fraction": 0.5}
@@ -83,6 +85,7 @@ def test_renderers_agree_on_a_supersampled_small_frame() -> None:
     assert_agree(fast, reference, fast.scene(0, "train", torch.arange(4), dtype=torch.float64), 1e-8)
 
 
+@pytest.mark.slow
 def test_supersampling_brings_the_arc_closer_to_its_integral(simulator: HST) -> None:
     scene = simulator.scene(0, "train", torch.arange(12))
     one, two, six = (normalised(HST(supersampling=k).renderer(scene)[0]) for k in (1, 2, 6))

@@ -42,6 +42,7 @@ def test_all_are_looked_at() -> None:
     assert set(taking_stamps()) == set(FRACTION)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FRACTION)
 def test_a_source_says_which_galaxy_it_is(name: str, stamps: Path, draw_galaxies: Callable[..., Path]) -> None:
     kind = taking_stamps()[name]

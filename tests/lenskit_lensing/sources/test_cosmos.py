@@ -221,6 +221,7 @@ def test_the_default_cuts_leave_eight_of_the_real_galaxies(real_data: Path) -> N
     assert_prepared(load_cosmos(real_data / "cosmos"), 8, SIZE)
 
 
+@pytest.mark.slow
 def test_real_galaxies_keep_their_size(real_data: Path) -> None:
     """Beside SExtractor's FLUX_RADIUS of the whole sample."""
     sources = load_cosmos(real_data / "cosmos", min_pixels=16, max_noise=0.3, size=192)
@@ -237,6 +238,7 @@ def test_real_galaxies_keep_their_size(real_data: Path) -> None:
     assert np.mean(abs(ratio - 1) < 0.25) > 0.85
 
 
+@pytest.mark.slow
 def test_images_of_the_usual_size_lose_no_detail(real_data: Path) -> None:
     """Beside images large enough for all: few are shrunk, and these have more pixels in their radius than most."""
     cuts = {"min_pixels": 50, "max_noise": 0.3}

@@ -39,6 +39,7 @@ def source_flux(simulator: HST, scene: dict[str, torch.Tensor], lensed: bool) ->
     return simulator.renderer._source(x, y, scene).sum((1, 2)) * (5.5 / 440) ** 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["analytic", "real"])
 def test_flux_of_a_source_is_what_its_entries_say(kind: str, request: pytest.FixtureRequest) -> None:
     simulator: HST = request.getfixturevalue(kind)
@@ -49,6 +50,7 @@ def test_flux_of_a_source_is_what_its_entries_say(kind: str, request: pytest.Fix
     assert torch.equal(scene["source_flux"], torch.ones(24))
 
 
+@pytest.mark.slow
 def test_magnification_is_near_that_of_the_rendered_source(analytic: HST) -> None:
     """The estimate is for a Gaussian: galaxies with wings are magnified less, by 8 % in the mean."""
     scene = analytic.scene(2, "train", torch.arange(40))
@@ -102,6 +104,7 @@ def test_the_first_good_candidate_is_taken_or_else_the_best() -> None:
     assert 0.1 < (each.amax(1) < 8).double().mean() + (each[:, 0] < 8).double().mean() < 1.5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("radius", [0.1, 0.4])
 def test_magnifications_are_those_of_many_rays(analytic: HST, radius: float) -> None:
     """Of round Gaussians, on an even grid that is as wide as the circles about the frame."""
@@ -147,6 +150,7 @@ def test_positions_are_about_the_point_behind_the_lens(analytic: HST) -> None:
     assert scene["source_dx"].abs().max() <= 0.35
 
 
+@pytest.mark.slow
 def test_fractions_of_mergers_and_of_real_galaxies(real: HST) -> None:
     scene = real.scene(0, "train", torch.arange(2000))
     merger = scene["companion_flux"] > 0

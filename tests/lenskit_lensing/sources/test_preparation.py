@@ -39,12 +39,14 @@ def together(results: list[Prepared]) -> list[tuple[int, float, bytes]]:
     ]
 
 
+@pytest.mark.slow
 def test_any_number_of_processes_gives_the_same(parts: list[SomeFiles]) -> None:
     alone = list(each_prepared(parts, 1))
     assert [len(result.images) for result in alone] == [1, 2, 3, 1, 2, 3, 1]
     assert together(list(each_prepared(parts, 2))) == together(alone)
 
 
+@pytest.mark.slow
 def test_processes_are_begun_where_there_is_no_main_module_and_from_daemons(parts: list[SomeFiles]) -> None:
     """As in a script without `if __name__`, and in a worker of a cluster or of a loader."""
     script = f"""
@@ -62,12 +64,14 @@ worker.join()
     assert (done.stdout, done.returncode) == ("7 parts\n", 0), done.stderr
 
 
+@pytest.mark.slow
 def test_a_mistake_of_the_users_is_told_as_such(parts: list[SomeFiles], tmp_path: Path) -> None:
     (tmp_path / "3.npy").write_bytes(b"no array")
     with pytest.raises(UsageError, match=r"3.npy: no image can be read from it"):
         list(each_prepared(parts, 2))
 
 
+@pytest.mark.slow
 def test_a_killed_process_is_one_line(parts: list[SomeFiles], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     module = tmp_path / "killed_part.py"
     module.write_text(
@@ -88,6 +92,7 @@ def test_few_stamps_are_not_worth_another_process() -> None:
     assert 1 <= processes_for(10**6) <= (os.cpu_count() or 1)
 
 
+@pytest.mark.slow
 def test_helpers_load_no_torch() -> None:
     """Each would take half a gigabyte, and seconds."""
     program = (
