@@ -1,10 +1,11 @@
-"""Lens systems as COOLEST templates, the field's exchange format (Galan et al. 2023, https://doi.org/10.21105/joss.05567).
+"""Lens systems as COOLEST templates, an exchange format for lens models.
 
-Ours and COOLEST's frames are the same: +x to the right, +y up, an image's first row is the lowest. COOLEST's angles are
-in degrees from +y counter-clockwise, ours in radians from +x; its radii are on the intermediate axis, as ours are.
-(lenstronomy's own reader turns +x to the left, and with it centres, angles and the grid: its images are the same.)
+COOLEST is described in Galan et al. 2023, https://doi.org/10.21105/joss.05567. lenskit uses its coordinates: +x to the
+right, +y up, first row of an image at the bottom. COOLEST's angles are in degrees from +y counter-clockwise, lenskit's
+in radians from +x. Radii of both are on the intermediate axis. (lenstronomy's reader has +x to the left and converts
+centres, angles and grid, so its images are the same.)
 
-The package `coolest` is needed for this alone.
+Only this module needs the package `coolest`.
 """
 
 from __future__ import annotations
@@ -28,16 +29,16 @@ from lenskit_lensing.scenes.lens_light import lens_flux, total_light
 
 @dataclass(frozen=True)
 class LensSystem:
-    """One lens in front of one source, in the terms of `mass.deflection` and `light.surface_brightness`.
+    """One lens and one source, as `deflection` and `surface_brightness` take them.
 
     Attributes:
-        lens: The mass.
-        source: The source's light.
-        lens_light: The lens's light.
+        lens: Mass profiles.
+        source: Light profiles of the source.
+        lens_light: Light profiles of the lens.
         shape: Rows and columns of the image.
-        pixel_scale: Size of a pixel in arcsec.
-        lens_redshift: Of the lens; a template has to state one.
-        source_redshift: Of the source, above the lens's.
+        pixel_scale: Pixel size in arcsec.
+        lens_redshift: Redshift of the lens; required by templates.
+        source_redshift: Redshift of the source, above that of the lens.
     """
 
     lens: Components = ()
@@ -52,20 +53,20 @@ class LensSystem:
 def from_scene(
     scene: Scene, row: int = 0, *, pixels: int, pixel_scale: float, stamps: Tensor | None = None
 ) -> LensSystem:
-    """One scene of the simulator `hst`.
+    """Return the lens system of one scene of the simulator `hst`.
 
-    The lens light's `amp` is 1: how bright it is over the arc is said of images, after the PSF. Neighbours follow it.
-    Redshifts are the scene's where it has them, else those that `LensSystem` begins with.
+    The `amp` of the lens light is 1, because its brightness relative to the arc is defined by images, after the PSF.
+    Neighbours follow it. Redshifts are those of the scene if it has any, else the defaults of `LensSystem`.
 
     Args:
-        scene: The scene's entries, (n,) each.
-        row: Which of the n.
-        pixels: Height and width of the image, as the simulator's `band` has them.
-        pixel_scale: Size of a pixel in arcsec, likewise.
-        stamps: Images (k, size, size) that sources may be.
+        scene: The entries of the scene, (n,) each.
+        row: Index of the scene.
+        pixels: Height and width of the image, as in the simulator's `band`.
+        pixel_scale: Pixel size in arcsec, as in the simulator's `band`.
+        stamps: Images (k, size, size) of real source galaxies.
 
     Raises:
-        UsageError: for a real galaxy's image without stamps, or for isophotes that are no ellipses.
+        UsageError: The source is a real galaxy and `stamps` are missing, or isophotes are not elliptical.
     """
     if "light_twist" in scene:
         raise UsageError(
@@ -127,23 +128,22 @@ def to_coolest(
     psf: Any = None,
     drop_cores: bool = False,
 ) -> None:
-    """Writes a template, and FITS files beside it for the images that are given.
+    """Write a template, and FITS files of the given images in the same folder.
 
-    Without images the template states the grid alone; readers have to be told not to look for files
-    (`check_external_files=False`).
+    Without images the template has only the grid, and readers need `check_external_files=False`.
 
     Args:
-        system: What to write: EPL, SIE, SIS, SHEAR and CONVERGENCE, SERSIC and SERSIC_ELLIPSE.
-        path: The template's path, ending in .json.
+        system: The lens system: EPL, SIE, SIS, SHEAR and CONVERGENCE, SERSIC and SERSIC_ELLIPSE.
+        path: Path of the template, ending in .json.
         image: The image, (rows, columns).
-        noise_map: Standard deviation of each pixel's noise, (rows, columns).
-        psf: The PSF on the image's pixels, (size, size).
-        drop_cores: Whether to write core-Sersic profiles, which COOLEST does not have, as the Sersic profiles that they
-            are outside their break radii.
+        noise_map: Standard deviation of the noise of each pixel, (rows, columns).
+        psf: The PSF at the pixel scale of the image, (size, size).
+        drop_cores: Whether to write core-Sersic profiles, which COOLEST does not have, as the Sersic profiles that are
+            equal outside the break radii.
 
     Raises:
-        UsageError: for a profile that COOLEST does not have, or a value that it does not allow.
-        LenskitError: if the package `coolest` is not there.
+        UsageError: COOLEST does not have the profile, or does not allow a value.
+        LenskitError: The package `coolest` is not installed.
     """
     path = _template_path(path)
     if not 0 <= system.lens_redshift < system.source_redshift:
@@ -201,13 +201,13 @@ def to_coolest(
 
 
 def from_coolest(path: str | Path) -> LensSystem:
-    """Reads a template: of PEMD, SIE, ExternalShear and ConvergenceSheet, and of Sersic light.
+    """Read a template of PEMD, SIE, ExternalShear, ConvergenceSheet and Sersic light.
 
-    Galaxies at the lowest redshift are the lens, those at the highest the source, as lenstronomy has it.
+    Galaxies at the lowest redshift are the lens, and those at the highest the source, as in lenstronomy.
 
     Raises:
-        UsageError: for what is not a template, has values left open, or has profiles or planes that we do not.
-        LenskitError: if the package `coolest` is not there.
+        UsageError: The file is not a template, lacks values, or has profiles or planes that lenskit does not have.
+        LenskitError: The package `coolest` is not installed.
     """
     path = _template_path(path)
     coolest = _package()
@@ -230,7 +230,7 @@ def from_coolest(path: str | Path) -> LensSystem:
     lens_light: list[tuple[str, dict[str, float]]] = []
     for entity in entities:
         is_lens = entity.redshift == lens_redshift
-        # Mass at the source's distance deflects nothing of its light; fields may be given any redshift.
+        # Mass at the redshift of the source does not deflect its light. Fields may have any redshift.
         if is_lens or entity.type == "MassField":
             lens += [_read(profile, MASS, path) for profile in entity.mass_model]
         if entity.type == "Galaxy":
@@ -249,13 +249,13 @@ def from_coolest(path: str | Path) -> LensSystem:
 
 
 def _model(kind: Callable[..., Any], components: Components, drop_cores: bool) -> Any:
-    """COOLEST's model of these components, with values."""
+    """Return COOLEST's model of components, with values."""
     converted: list[tuple[str, str, dict[str, float]]] = []
     for name, given in components:
         if name == "CORE_SERSIC" and drop_cores:
             name, given = "SERSIC_ELLIPSE", {k: v for k, v in given.items() if k not in ("Rb", "gamma")}
         if name not in WRITTEN:
-            reason = REASONS.get(name, f"COOLEST has no {name}, only what we call {', '.join(WRITTEN)}")
+            reason = REASONS.get(name, f"COOLEST has no {name}; it has {', '.join(WRITTEN)}")
             raise UsageError(f"{name} cannot be written: {reason}")
         theirs, convert = WRITTEN[name]
         converted.append((name, theirs, convert(_numbers(name, given))))
@@ -270,7 +270,7 @@ def _model(kind: Callable[..., Any], components: Components, drop_cores: bool) -
 
 
 def _numbers(name: str, given: Mapping[str, Any]) -> dict[str, float]:
-    """Parameters of one lens, from numbers or tensors of one element."""
+    """Return the parameters of one lens as numbers."""
     values = {key: torch.as_tensor(value, dtype=torch.float64) for key, value in given.items()}
     for key, value in values.items():
         if value.numel() != 1:
@@ -307,7 +307,7 @@ def _fits(array: np.ndarray) -> bytes:
 
 
 def _package() -> Any:
-    """COOLEST's classes, in one namespace."""
+    """Return COOLEST's classes in one namespace."""
     try:
         from coolest.template import json, lazy, standard
     except ImportError as error:

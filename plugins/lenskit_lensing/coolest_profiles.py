@@ -1,4 +1,4 @@
-"""COOLEST's profiles and ours: names, and how to turn the parameters of one into those of the other."""
+"""Names and parameters of profiles in COOLEST and lenskit, and their conversions."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ from collections.abc import Callable, Mapping
 
 
 def _polar(first: float, second: float) -> tuple[float, float]:
-    """Length of a vector that turns twice with the axes, and its axis in degrees from +y, above -90 and to 90."""
+    """Return the length of a spin-2 vector, and its axis in degrees from +y.
+
+    The axis is above -90 and at most 90 degrees.
+    """
     angle = math.degrees(math.atan2(second, first)) / 2 - 90
     return math.hypot(first, second), angle + 180 if angle <= -90 else angle
 
@@ -55,7 +58,7 @@ WRITTEN: dict[str, tuple[str, Conversion]] = {
     "SERSIC": ("Sersic", _sersic),
     "SERSIC_ELLIPSE": ("Sersic", _sersic),
 }
-"""Of each of our profiles COOLEST's name and how to get its parameters."""
+"""Name in COOLEST of each profile of lenskit, and the conversion of its parameters."""
 
 MASS: dict[str, tuple[str, Conversion]] = {
     "PEMD": ("EPL", lambda theirs: {"theta_E": theirs["theta_E"], "gamma": theirs["gamma"]} | _ellipse(theirs)),
@@ -64,7 +67,7 @@ MASS: dict[str, tuple[str, Conversion]] = {
     "ConvergenceSheet": ("CONVERGENCE", lambda theirs: {"kappa": theirs["kappa_s"]}),
 }
 LIGHT: dict[str, tuple[str, Conversion]] = {"Sersic": ("SERSIC_ELLIPSE", _sersic_ellipse)}
-"""Of each of COOLEST's profiles our name and how to get its parameters."""
+"""Name in lenskit of each profile of COOLEST, and the conversion of its parameters."""
 
 REASONS = {
     "CORE_SERSIC": "COOLEST has no core-Sersic profile; drop_cores=True writes the Sersic profile outside the core",

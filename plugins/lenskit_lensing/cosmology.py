@@ -1,14 +1,14 @@
-"""Distances, and what a lens's mass and the redshifts make of them: in batches, on whatever device redshifts are.
+"""Distances and lensing quantities by redshift, batched, on any device.
 
 ```python
 cosmology = cosmology_named("Planck18")
 theta_E = cosmology.einstein_radius_sis(torch.tensor([220.0]), torch.tensor([0.5]), torch.tensor([2.0]))  # 0.87"
 ```
 
-`astropy.cosmology` gives the comoving distance on a table once for each cosmology; between its rows a cubic follows
-the distance and its derivative c / H, which errs by less than 1e-9. All is computed in float64 and returned in the
-redshifts' type. Redshifts below 0 or above `MAX_REDSHIFT` give NaN, because to raise an error a GPU would have to be
-waited for.
+`astropy.cosmology` gives the comoving distance on a table once for each cosmology. Between its rows a cubic
+interpolates the distance and its derivative c / H, with an error below 1e-9. All is computed in float64 and returned
+in the dtype of the redshifts. Redshifts below 0 or above `MAX_REDSHIFT` give NaN, because an error would synchronise
+a GPU.
 
 Where a source is not behind its lens, Einstein radii are 0, and the critical density and masses within a given
 Einstein radius are infinite.
@@ -27,7 +27,7 @@ from torch import Tensor
 from lenskit.plugin import UsageError
 
 MAX_REDSHIFT = 20.0
-"""Where the tables end."""
+"""Largest redshift of the tables."""
 
 ROWS = 1025
 """Rows of a table, evenly spaced in log(1 + z)."""
@@ -44,13 +44,13 @@ G_OVER_C2 = 4.785415841587842e-20
 
 @cache
 def cosmology_named(name: str) -> Cosmology:
-    """The cosmology of that name, made once.
+    """Return the cosmology of a name, cached.
 
     Args:
         name: One of astropy's, such as `Planck18` or `WMAP9`, or `FlatLambdaCDM(H0, Om0)` with H0 in km/s/Mpc.
 
     Raises:
-        UsageError: if there is no such cosmology, or if it is not flat.
+        UsageError: There is no such cosmology, or it is not flat.
     """
     return Cosmology(_astropy_cosmology(name))
 
@@ -105,7 +105,10 @@ class Cosmology:
         return (self._comoving(z) / (1 + z.double())).to(_type(z))
 
     def angular_diameter_distance_between(self, z_lens: Tensor, z_source: Tensor) -> Tensor:
-        """Angular-diameter distance of a source as seen from a lens in Mpc; 0 where the source is not behind it."""
+        """Angular-diameter distance between lens and source in Mpc.
+
+        It is 0 if the source is not behind the lens.
+        """
         between = (self._comoving(z_source) - self._comoving(z_lens)).clamp(min=0)
         return (between / (1 + z_source.double())).to(_type(z_lens, z_source))
 
@@ -114,7 +117,9 @@ class Cosmology:
         return self.angular_diameter_distance(z) * (1e3 * ARCSEC)
 
     def einstein_radius_sis(self, velocity_dispersion: Tensor, z_lens: Tensor, z_source: Tensor) -> Tensor:
-        """Einstein radius of a singular isothermal sphere, 4 pi (sigma / c)^2 D_ls / D_s, in arcsec.
+        """Einstein radius of a singular isothermal sphere in arcsec.
+
+        It is 4 pi (sigma / c)^2 D_ls / D_s.
 
         Args:
             velocity_dispersion: sigma in km/s.
@@ -126,13 +131,15 @@ class Cosmology:
         return (bend * self._efficiency(z_lens, z_source)).to(kind)
 
     def velocity_dispersion_sis(self, theta_E: Tensor, z_lens: Tensor, z_source: Tensor) -> Tensor:
-        """Velocity dispersion in km/s of the singular isothermal sphere with this Einstein radius in arcsec."""
+        """Velocity dispersion of a singular isothermal sphere in km/s."""
         kind = _type(theta_E, z_lens, z_source)
         bend = theta_E.double() * ARCSEC / (4 * math.pi * self._efficiency(z_lens, z_source))
         return (SPEED_OF_LIGHT * bend.sqrt()).to(kind)
 
     def einstein_radius_point(self, mass: Tensor, z_lens: Tensor, z_source: Tensor) -> Tensor:
-        """Einstein radius of a point mass, theta_E^2 = 4 G M / c^2 D_ls / (D_l D_s), in arcsec.
+        """Einstein radius of a point mass in arcsec.
+
+        theta_E^2 = 4 G M / c^2 D_ls / (D_l D_s).
 
         Args:
             mass: In solar masses, at least 0.
@@ -143,13 +150,14 @@ class Cosmology:
         return (mass.double() / (math.pi * self._critical(z_lens, z_source))).sqrt().to(kind)
 
     def mass_in_einstein_radius(self, theta_E: Tensor, z_lens: Tensor, z_source: Tensor) -> Tensor:
-        """Projected mass in solar masses within an Einstein radius in arcsec: of a point mass, or of any round lens."""
+        """Projected mass within an Einstein radius of a round lens in solar masses."""
         kind = _type(theta_E, z_lens, z_source)
         return (math.pi * theta_E.double() ** 2 * self._critical(z_lens, z_source)).to(kind)
 
     def critical_density(self, z_lens: Tensor, z_source: Tensor) -> Tensor:
-        """Critical surface density c^2 / (4 pi G) D_s D_l / D_ls in solar masses per square arcsec of the lens plane.
+        """Critical surface density in solar masses per square arcsec of the lens plane.
 
+        It is c^2 / (4 pi G) D_s D_l / D_ls.
         Convergence is surface density over this; a mass in solar masses, divided by this, is its convergence
         integrated over square arcsec.
         """

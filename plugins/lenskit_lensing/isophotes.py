@@ -1,4 +1,4 @@
-"""Sersic profiles whose isophotes are no ellipses: twisted, lopsided, boxy or discy."""
+"""Sersic profiles with twisted, lopsided, boxy or discy isophotes."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ def isophotal_sersic(
 
     An isophote that would be the ellipse of radius R has the radius R (1 + m3 cos 3(psi - m3_angle) + m4 cos 4 psi),
     where psi is the ellipse's eccentric anomaly, measured from the major axis (Ciambur 2015,
-    https://arxiv.org/abs/1507.02691). The image is then turned about the centre by an angle that grows with the
-    distance r from it, twist log10(r / R_sersic), at most one decade in either direction.
+    https://arxiv.org/abs/1507.02691). The image is then rotated about the centre by an angle that increases
+    with the distance r from it, twist log10(r / R_sersic), at most one decade in either direction.
 
-    The twist leaves the flux as it is. Multipoles raise it by the factor 1 + (m3^2 + m4^2) / 2.
+    The twist preserves the flux. Multipoles increase it by the factor 1 + (m3^2 + m4^2) / 2.
 
     Args:
         x: Positions in arcsec.

@@ -1,4 +1,4 @@
-"""Light: surface brightness of Sersic, core-Sersic and pixelated galaxies, in batches.
+"""Surface brightness of Sersic, core-Sersic and pixelated galaxies, batched.
 
 Shapes and conventions are those of `lenskit_lensing.mass`; radii are on the product-averaged axis,
 R = sqrt(q x'^2 + y'^2 / q), as in lenstronomy. `surface_brightness` adds up profiles by lenstronomy's names, the keys
@@ -22,7 +22,10 @@ RADIUS_FLOOR = 1e-4
 
 
 def sersic_b(n_sersic: Tensor) -> Tensor:
-    """b_n, which makes R_sersic the half-light radius: lenstronomy's linear approximation."""
+    """Return b_n, for which R_sersic is the half-light radius.
+
+    It is lenstronomy's linear approximation.
+    """
     return (1.9992 * n_sersic - 0.3271).clamp(min=1e-5)
 
 
@@ -59,7 +62,7 @@ def sersic(
 
 
 def sersic_of_log_r2(log_r2: Tensor, R_sersic: Tensor, n_sersic: Tensor) -> Tensor:
-    """Sersic profile as a function of the logarithm of the squared radius, (n, height, width)."""
+    """Sersic profile (n, height, width) by the logarithm of the squared radius."""
     b = sersic_b(n_sersic)
     power, offset, b_ = columns(0.5 / n_sersic, b.log() - R_sersic.log() / n_sersic, b)
     return (b_ - (power * log_r2).add_(offset).exp_()).exp_()
@@ -78,7 +81,9 @@ def core_sersic(
     center_x: Tensor,
     center_y: Tensor,
 ) -> Tensor:
-    """Elliptical core-Sersic profile: Sersic outside the break radius Rb, a power law of slope gamma inside.
+    """Elliptical core-Sersic profile, a power law inside the break radius Rb.
+
+    It is a Sersic profile outside Rb, and has the slope gamma inside.
 
     (1 + (Rb/R)^a)^(gamma/a) exp(-b_n (((R^a + Rb^a) / R_sersic^a)^(1 / (a n)) - 1)) with a = 3: lenstronomy's
     CORE_SERSIC, after Trujillo et al. (2004, https://arxiv.org/abs/astro-ph/0403659).
@@ -103,7 +108,9 @@ def core_sersic(
 
 
 def core_sersic_light(Rb: Tensor, n_sersic: Tensor, gamma: Tensor) -> tuple[Tensor, Tensor]:
-    """Flux and half-light radius of core-Sersic profiles with R_sersic = 1, whatever their ellipticity.
+    """Flux and half-light radius of core-Sersic profiles with R_sersic = 1.
+
+    They do not depend on the ellipticity.
 
     By the trapezoidal rule in log R from 1e-3 to 1e3: good to 5e-3 for indices up to 8 and slopes below 1.
 
@@ -166,14 +173,16 @@ def pixelated(
 
 
 def surface_brightness(x: Tensor, y: Tensor, components: Components) -> Tensor:
-    """Surface brightness of a mixture, for instance `[("SERSIC_ELLIPSE", {...}), ("INTERPOL", {...})]`.
+    """Surface brightness of a sum of profiles.
+
+    An example is `[("SERSIC_ELLIPSE", {...}), ("INTERPOL", {...})]`.
 
     Args:
         x: Positions in arcsec that broadcast to (n, height, width), or a grid's (1, width).
         y: Positions in arcsec, or a grid's (height, 1).
         components: Names of `PROFILES` and their parameters: numbers, (n,), or (n, k) for k of one kind in each scene.
             `amp` multiplies a profile, 1 if not given; centres are the origin if not given. `INTERPOL` takes an `image`
-            (n, rows, columns) or one for all, `scale`, `phi_G`, and besides lenstronomy's a `mirror`.
+            (n, rows, columns) or one for all, `scale`, `phi_G`, and, in addition to lenstronomy, a `mirror`.
 
     Returns:
         (n, height, width), of the type of `x`.

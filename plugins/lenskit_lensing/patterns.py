@@ -37,7 +37,7 @@ def ring(
     Args:
         x: Positions in arcsec.
         y: Positions in arcsec.
-        radius: Where the ring is brightest, in arcsec, above 0.
+        radius: Radius of maximum brightness in arcsec, above 0.
         width: Standard deviation of the radial profile in arcsec, above 0.
         e1: Ellipticity, |e| < 1.
         e2: Ellipticity.
@@ -100,7 +100,7 @@ def spiral(
 
 
 def _polar(x: Tensor, y: Tensor, e1: Tensor, e2: Tensor, center_x: Tensor, center_y: Tensor) -> tuple[Tensor, Tensor]:
-    """Product-averaged radius in arcsec and azimuth in the disc's plane from +x, (n, height, width) each."""
+    """Product-averaged radius in arcsec and azimuth from +x in the plane of the disc."""
     zeta_x, zeta_y = elliptical(x, y, e1, e2, center_x, center_y)
     stretch = (1 - e1 * e1 - e2 * e2).sqrt()
     return (torch.hypot(zeta_x, zeta_y) / columns(stretch)[0]).clamp(min=RADIUS_FLOOR), torch.atan2(zeta_y, zeta_x)

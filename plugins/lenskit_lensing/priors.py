@@ -1,4 +1,4 @@
-"""Priors of scenes: what they may be."""
+"""Priors of scenes and their domains."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     Prior = Distribution | str
 else:
     Prior = Distribution
-"""Annotation of an option that is a prior: a distribution, which from Python may be given as its text."""
+"""Annotation of an option that is a prior: a distribution, or from Python its text."""
 
 Domain = tuple[float, float, str]
 
@@ -98,8 +98,10 @@ DOMAINS: dict[str, Domain] = {
     "background_gradient": _between(-1000, 1000),
     "masked_pixels": _from_zero(0.5),
 }
-"""Of each prior the open interval that it has to lie in, and that in words: far more than there is, but nothing that
-single precision cannot render."""
+"""Open interval of valid values of each prior, and its description.
+
+The intervals are far wider than nature, but within the range of float32.
+"""
 
 JOINTLY = {
     ("e1", "e2"): ("an ellipticity |e|", 0.95),
@@ -107,8 +109,10 @@ JOINTLY = {
     ("neighbour_e1", "neighbour_e2"): ("an ellipticity |e|", 1),
     ("gamma1", "gamma2"): ("a shear |gamma|", 1),
 }
-"""Components of vectors: what these are, and the bound of their length. The deflection of an elliptical power law is a
-series that is as long as its |e| is close to one."""
+"""Components of vectors, with a description and the maximum length.
+
+The series of an elliptical power law is the longer, the closer |e| is to one.
+"""
 
 TAIL = 1e-9
 """Probability at which a prior without bounds is cut off on either side: six standard deviations of a normal."""
@@ -116,7 +120,7 @@ TAIL = 1e-9
 
 @dataclass(frozen=True)
 class Truncated(Distribution):
-    """A distribution without its extreme tails, so that there are bounds to check and to plan for."""
+    """Distribution without its extreme tails, so that it has bounds."""
 
     whole: Distribution
     name: ClassVar[str] = "truncated"
@@ -136,14 +140,14 @@ class Truncated(Distribution):
 def parse_priors(
     given: Mapping[str, Distribution | str | float], domains: Mapping[str, Domain] = DOMAINS
 ) -> dict[str, Distribution]:
-    """Reads priors and checks that what they give is possible.
+    """Parse priors and check their ranges.
 
     Args:
-        given: Priors by names of the domains. Where one has no bounds, it is cut off at `TAIL`.
-        domains: What each of them may be.
+        given: Priors by names of the domains. A prior without bounds is cut off at `TAIL`.
+        domains: Valid range of each.
 
     Raises:
-        UsageError: naming the option and what is right.
+        UsageError: A prior is invalid; the message names the option and the valid range.
     """
     priors: dict[str, Distribution] = {}
     for name, value in given.items():
@@ -168,11 +172,11 @@ def parse_priors(
 
 
 def largest_norm(priors: Mapping[str, Distribution], first: str, second: str) -> float:
-    """Bound of the length of a vector with these priors for its components."""
+    """Return an upper limit of the length of a vector with these priors."""
     return math.hypot(*(max(map(abs, priors[name].bounds)) for name in (first, second)))
 
 
 def width(prior: Distribution) -> float:
-    """Full range of a prior with bounds."""
+    """Return the full range of a prior with bounds."""
     low, high = prior.bounds
     return high - low

@@ -1,4 +1,4 @@
-"""Mixtures: lists of profiles by lenstronomy's names, and the calls that they stand for."""
+"""Sums of profiles by lenstronomy's names, and the function calls for them."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from torch import Tensor
 from lenskit.plugin import UsageError, near
 
 Components = Sequence[tuple[str, Mapping[str, Any]]]
-"""Profiles that are added up: a name and its parameters each.
+"""Sum of profiles: the name and the parameters of each.
 
-A parameter is a number, (n,), or (n, k) for k profiles of one kind in every lens (25 subhaloes, say), whose other
-parameters may still be (n,).
+A parameter is a number, (n,), or (n, k) for k profiles of one kind in every lens (for example 25 subhalos), whose other
+parameters may be (n,).
 """
 
 DEFAULTS = {"center_x": 0.0, "center_y": 0.0, "ra_0": 0.0, "dec_0": 0.0, "phi_G": 0.0, "mirror": 1.0}
-"""What parameters are that are not given; the others have to be."""
+"""Defaults of omitted parameters; the other parameters are required."""
 
 WHOLE = ("m", "image", "r_E")
-"""Parameters that are handed on as they are."""
+"""Parameters that are passed on unchanged."""
 
 Call = tuple[Callable[..., Any], dict[str, Any]]
 
@@ -31,16 +31,16 @@ Call = tuple[Callable[..., Any], dict[str, Any]]
 def resolve(
     table: Mapping[str, Callable[..., Any]], components: Components, like: Tensor, **more: float
 ) -> tuple[list[Call], int]:
-    """The calls that evaluate components, one for each profile, and the number n of lenses.
+    """Return one function call per profile, and the number of lenses.
 
     Args:
         table: Functions by name; their keyword-only arguments are the parameters.
-        components: What to evaluate.
-        like: A tensor of the type and on the device that parameters are brought to.
-        **more: Parameters that all profiles have besides, and their defaults.
+        components: The components.
+        like: A tensor with the dtype and device of the parameters.
+        **more: Further parameters of all profiles, with their defaults.
 
     Raises:
-        UsageError: naming the profile or the parameter and what is right.
+        UsageError: A profile or a parameter is unknown; the message names it and the valid names.
     """
     single: list[Call] = []
     for name, given in components:
@@ -70,7 +70,7 @@ def resolve(
 
 @cache
 def parameter_names(function: Callable[..., Any]) -> tuple[str, ...]:
-    """Parameters that a profile has, by its function's keyword-only arguments."""
+    """Return the parameters of a profile: the keyword-only arguments of its function."""
     arguments = inspect.signature(function).parameters.values()
     return tuple(a.name for a in arguments if a.kind is a.KEYWORD_ONLY and a.name != "terms")
 
@@ -84,7 +84,7 @@ def _find(table: Mapping[str, Callable[..., Any]], name: str) -> Callable[..., A
 def _complete(
     name: str, function: Callable[..., Any], given: Mapping[str, Any], more: Mapping[str, float]
 ) -> dict[str, Any]:
-    """The parameters with defaults for those that are not given."""
+    """Return the parameters, with defaults for omitted ones."""
     names = parameter_names(function)
     unknown = [key for key in given if key not in names and key not in more]
     if unknown:

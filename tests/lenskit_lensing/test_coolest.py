@@ -234,7 +234,7 @@ def test_scenes_with_stamps() -> None:
             LensSystem([("NFW", {"Rs": 1, "alpha_Rs": 1})]),
             "NFW cannot be written: COOLEST states a halo by its density",
         ),
-        (LensSystem([("POINT_MASS", {"theta_E": 1})]), "COOLEST has no POINT_MASS, only what we call EPL"),
+        (LensSystem([("POINT_MASS", {"theta_E": 1})]), "COOLEST has no POINT_MASS; it has EPL"),
         (LensSystem([("SIS", {"theta_E": torch.ones(2)})]), "theta_E of SIS has 2 values"),
         (LensSystem([("SHEAR", {"gamma1": 0, "gamma2": 0, "ra_0": 1})]), "SHEAR about ra_0 = 1 cannot be written"),
         (LensSystem([("SIS", {"theta_E": -1})]), "theta_E = -1: Value cannot be smaller than 0.0"),

@@ -1,4 +1,4 @@
-"""Lenses of several components, named as in lenstronomy, and what follows from their deflections."""
+"""Lenses of several components by lenstronomy's names, and their derivatives."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ PROFILES: dict[str, Callable[..., tuple[Tensor, Tensor]]] = {
 """Deflections by lenstronomy's names of the profiles."""
 
 MAX_ELLIPTICITY = 0.75
-"""Bound of |e| where none is given: axis ratios down to 1/7."""
+"""Default upper limit of |e|: axis ratios down to 1/7."""
 
 
 def deflection(
     x: Tensor, y: Tensor, components: Components, *, max_ellipticity: float = MAX_ELLIPTICITY
 ) -> tuple[Tensor, Tensor]:
-    """Deflection of a sum of profiles, for instance `[("EPL", {...}), ("SHEAR", {...})]`.
+    """Deflection of a sum of profiles: `[("EPL", {...}), ("SHEAR", {...})]`.
 
     Profiles of one kind are evaluated one after the other, so that k subhaloes take k times the time of one but no
     more memory, as long as no gradients are asked for.
@@ -46,14 +46,14 @@ def deflection(
         y: Positions in arcsec, or a grid's (height, 1).
         components: Names of `PROFILES` and their parameters: numbers, (n,), or (n, k) for k of one kind in each lens.
             Centres are the origin if not given.
-        max_ellipticity: Bound of |e| of power laws, from the prior: it says how long their series is. Beyond it they
-            are less accurate.
+        max_ellipticity: Upper limit of |e| of power laws, from the prior, which defines the length of their series. For
+            larger |e| they are less accurate.
 
     Returns:
         The deflection's components in arcsec, (n, height, width) each, of the type of `x`.
 
     Raises:
-        UsageError: for a profile or parameter that is not there.
+        UsageError: A profile or parameter is unknown.
     """
     calls, n = resolve(PROFILES, components, x)
     return _sum(x, y, calls, n, max_ellipticity)
@@ -67,16 +67,16 @@ def hessian(
     max_ellipticity: float = MAX_ELLIPTICITY,
     create_graph: bool = False,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Derivatives of the deflection: of its x along x, of its x along y (or its y along x), of its y along y.
+    """Derivatives of the deflection: alpha_x by x, alpha_x by y, alpha_y by y.
 
-    By automatic differentiation. The convergence is half the sum of the first and the last.
+    They are computed by automatic differentiation. The convergence is half the sum of the first and the last.
 
     Args:
         x: As in `deflection`.
         y: As in `deflection`.
         components: As in `deflection`.
         max_ellipticity: As in `deflection`.
-        create_graph: Whether the results shall have derivatives themselves.
+        create_graph: Whether the results are differentiable.
 
     Returns:
         (n, height, width) each.
@@ -103,14 +103,14 @@ def magnification(
     max_ellipticity: float = MAX_ELLIPTICITY,
     create_graph: bool = False,
 ) -> Tensor:
-    """Magnification of images at (x, y), negative where they are mirrored: (n, height, width).
+    """Magnification (n, height, width) at (x, y), negative for mirrored images.
 
     Args:
         x: As in `deflection`.
         y: As in `deflection`.
         components: As in `deflection`.
         max_ellipticity: As in `deflection`.
-        create_graph: Whether the result shall have derivatives itself.
+        create_graph: Whether the result is differentiable.
     """
     xx, xy, yy = hessian(x, y, components, max_ellipticity=max_ellipticity, create_graph=create_graph)
     return 1 / ((1 - xx) * (1 - yy) - xy * xy)

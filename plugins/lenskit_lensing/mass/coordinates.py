@@ -27,7 +27,7 @@ def offsets(x: Tensor, y: Tensor, center_x: Tensor, center_y: Tensor) -> tuple[T
 def elliptical(
     x: Tensor, y: Tensor, e1: Tensor, e2: Tensor, center_x: Tensor, center_y: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Elliptical coordinates zeta = z - e conj(z) as real and imaginary part, (n, height, width) each."""
+    """Elliptical coordinates zeta = z - e conj(z), real and imaginary part."""
     e1, e2, center_x, center_y = columns(e1, e2, center_x, center_y)
     dx, dy = x - center_x, y - center_y
     if dx.shape == dy.shape:

@@ -1,4 +1,4 @@
-"""Deflections of what lies around a lens or along the line of sight."""
+"""Deflections of the surroundings of a lens and of mass along the line of sight."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def shear(
         y: Positions in arcsec.
         gamma1: Shear along the axes.
         gamma2: Shear along the diagonals.
-        ra_0: Where nothing is deflected, in arcsec; the frame's origin if not given.
+        ra_0: Position without deflection in arcsec; by default the origin of the frame.
         dec_0: The same along y.
     """
     gamma1, gamma2 = columns(gamma1, gamma2)
@@ -41,7 +41,7 @@ def mass_sheet(x: Tensor, y: Tensor, *, kappa: Tensor, ra_0: Tensor, dec_0: Tens
         x: Positions in arcsec.
         y: Positions in arcsec.
         kappa: Convergence; it may be negative.
-        ra_0: Where nothing is deflected, in arcsec.
+        ra_0: Position without deflection in arcsec.
         dec_0: The same along y.
 
     Returns:

@@ -20,7 +20,9 @@ NEAR = 2e-3
 def nfw(
     x: Tensor, y: Tensor, *, Rs: Tensor, alpha_Rs: Tensor, center_x: Tensor, center_y: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Deflection of the profile rho ~ 1 / (r (r + Rs)^2) of Navarro, Frenk & White: lenstronomy's NFW.
+    """Deflection of the NFW profile, lenstronomy's NFW.
+
+    rho ~ 1 / (r (r + Rs)^2).
 
     Wright & Brainerd (2000, https://arxiv.org/abs/astro-ph/9908213).
 
@@ -46,7 +48,9 @@ def nfw(
 def tnfw(
     x: Tensor, y: Tensor, *, Rs: Tensor, alpha_Rs: Tensor, r_trunc: Tensor, center_x: Tensor, center_y: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Deflection of an NFW profile times r_trunc^2 / (r^2 + r_trunc^2): lenstronomy's TNFW.
+    """Deflection of the truncated NFW profile, lenstronomy's TNFW.
+
+    The density of NFW is multiplied by r_trunc^2 / (r^2 + r_trunc^2).
 
     Baltz, Marshall & Oguri (2009, https://arxiv.org/abs/0705.0682), with x^2 taken out of all terms by hand. With
     x = r / Rs, tau = r_trunc / Rs, q = sqrt(tau^2 + x^2), d = 1 / (tau (q + tau)), and with h, F and L = ln(2 / x) of
@@ -85,7 +89,9 @@ def tnfw(
 def pjaffe(
     x: Tensor, y: Tensor, *, sigma0: Tensor, Ra: Tensor, Rs: Tensor, center_x: Tensor, center_y: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Deflection of the pseudo-Jaffe profile rho ~ 1 / ((r^2 + Ra^2) (r^2 + Rs^2)): lenstronomy's PJAFFE.
+    """Deflection of the pseudo-Jaffe profile, lenstronomy's PJAFFE.
+
+    rho ~ 1 / ((r^2 + Ra^2) (r^2 + Rs^2)).
 
     Eliasdottir et al. (2007, https://arxiv.org/abs/0710.5636), equation A20, brought to a form in which nothing cancels
     and the two radii may be equal: with A = sqrt(Ra^2 + r^2) and S = sqrt(Rs^2 + r^2),
@@ -118,7 +124,9 @@ def _central_strength(Rs: Tensor, alpha_Rs: Tensor) -> Tensor:
 
 
 def _nfw(x2: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Parts of the deflection of an NFW profile at x^2, F = arcosh(1 / x) / sqrt(1 - x^2) and its continuation.
+    """Return parts of the deflection of an NFW profile at x^2.
+
+    F = arcosh(1 / x) / sqrt(1 - x^2), and its continuation.
 
     The mass within x is proportional to F - L with L = ln(2 / x), and the deflection to h = (F - L) / x^2. For x < 1, h
     is found first, because F and L have a logarithm in common: with s = sqrt(1 - x^2), F = (L + ln((1 + s) / 2)) / s.
@@ -140,5 +148,8 @@ def _nfw(x2: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
 
 
 def _is_positive(values: Tensor) -> Tensor:
-    """One or zero: to go from one formula to another by `torch.lerp` takes a tenth of the time of `torch.where`."""
+    """Return one or zero.
+
+    Blending two formulas by `torch.lerp` takes a tenth of the time of `torch.where`.
+    """
     return values.sign_().relu_()

@@ -12,7 +12,7 @@ NEARLY_ROUND = 0.01
 
 
 def sis(x: Tensor, y: Tensor, *, theta_E: Tensor, center_x: Tensor, center_y: Tensor) -> tuple[Tensor, Tensor]:
-    """Deflection of the singular isothermal sphere kappa = theta_E / (2 r): lenstronomy's SIS.
+    """Deflection of the singular isothermal sphere, kappa = theta_E / (2 r): SIS.
 
     Args:
         x: Positions in arcsec.
@@ -32,7 +32,7 @@ def sis(x: Tensor, y: Tensor, *, theta_E: Tensor, center_x: Tensor, center_y: Te
 def sie(
     x: Tensor, y: Tensor, *, theta_E: Tensor, e1: Tensor, e2: Tensor, center_x: Tensor, center_y: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Deflection of the singular isothermal ellipsoid kappa = theta_E / (2 R): lenstronomy's SIE.
+    """Deflection of the singular isothermal ellipsoid, kappa = theta_E / (2 R): SIE.
 
     In the elliptical coordinates zeta = |zeta| u the power law's series has a sum for gamma = 2 (Kormann et al. 1994,
     https://ui.adsabs.harvard.edu/abs/1994A%26A...284..285K):
@@ -57,7 +57,7 @@ def sie(
     norm2 = e1 * e1 + e2 * e2
     is_round = norm2 < NEARLY_ROUND**2
     strength, weight = columns(theta_E * (1 - norm2).sqrt(), is_round.to(norm2.dtype))
-    # What is not chosen still has to be finite, and so have its derivatives.
+    # Values and derivatives must be finite in both branches, also where a branch is not used.
     closed = _arctan(u, v, torch.where(is_round, 0.5, e1), torch.where(is_round, 0.0, e2))
     series = _series(u, v, torch.where(is_round, e1, 0.0), torch.where(is_round, e2, 0.0))
     alpha_x, alpha_y = (strength * torch.lerp(far, near, weight) for far, near in zip(closed, series, strict=True))

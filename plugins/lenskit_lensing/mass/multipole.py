@@ -20,7 +20,9 @@ def multipole(
     center_y: Tensor,
     r_E: Tensor | float | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Deflection of a multipole kappa = a_m / (2 r) cos(m (phi - phi_m)): lenstronomy's MULTIPOLE.
+    """Deflection of a multipole, lenstronomy's MULTIPOLE.
+
+    kappa = a_m / (2 r) cos(m (phi - phi_m)).
 
     After Xu et al. (2015, https://arxiv.org/abs/1307.4220), equation B12. On a round isothermal lens, a_m / theta_E is
     the relative amplitude of the isodensity contours' departure from a circle.

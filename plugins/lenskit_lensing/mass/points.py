@@ -1,4 +1,4 @@
-"""Deflections of many point masses at once, and of a line of mass, which they are the limit of."""
+"""Deflections of many point masses, and of a line of mass."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from lenskit_lensing.mass.coordinates import R2_FLOOR, columns, offsets
 
 
 def point_masses(x: Tensor, y: Tensor, *, theta_E: Tensor, center_x: Tensor, center_y: Tensor) -> tuple[Tensor, Tensor]:
-    """Deflection of k points in each lens, the sum of theta_E^2 / r: lenstronomy's POINT_MASS, k times.
+    """Deflection of k points in each lens, the sum of theta_E^2 / r.
+
+    It equals k times lenstronomy's POINT_MASS.
 
     Several times faster than one call a point, and with no more memory: four passes over the positions for each.
 

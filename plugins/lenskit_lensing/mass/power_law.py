@@ -19,13 +19,14 @@ _TINY = 1e-30
 
 
 def epl_terms(ellipticity: float, tolerance: float) -> int:
-    """Number of terms of the power law's series, whose error falls as |e| to the number of terms.
+    """Return the number of terms of the power law's series.
 
-    It has to come from the prior's bound: taken from a batch it would make an image depend on its neighbours.
+    The error is proportional to |e| to the number of terms. The number must follow from the limit of the prior. If it
+    followed from the batch, an image would depend on the other images.
 
     Args:
         ellipticity: Upper bound of |e|, below 1.
-        tolerance: Relative size of what is left out, for instance one of `TOLERANCE`.
+        tolerance: Relative truncation error, for example one of `TOLERANCE`.
     """
     if ellipticity < tolerance:
         return 2
@@ -44,7 +45,9 @@ def epl(
     center_y: Tensor,
     terms: int,
 ) -> tuple[Tensor, Tensor]:
-    """Deflection of the elliptical power law kappa = (3 - gamma) / 2 (theta_E / R)^(gamma - 1).
+    """Deflection of the elliptical power law, lenstronomy's EPL.
+
+    kappa = (3 - gamma) / 2 (theta_E / R)^(gamma - 1).
 
     Tessore & Metcalf (2015, https://arxiv.org/abs/1507.01819) give it as a hypergeometric series. In the elliptical
     coordinates zeta it reads, with t = gamma - 1 and the elliptical radius R = |zeta| / sqrt(1 - |e|^2),
@@ -106,7 +109,7 @@ def _coefficients(t: Tensor, ellipticity: Tensor, terms: int) -> Tensor:
 
 
 def _enough(terms: int, dtype: torch.dtype) -> int:
-    """Terms that `_halfway` needs to leave out less than so many terms of the plain series do.
+    """Return the terms of `_halfway` for the truncation error of the plain series.
 
     With |e| = 1 / cosh(ln(1 / |h|)), ln(1 / |h|) is at least sqrt(2 ln(1 / |e|)).
     """
@@ -114,7 +117,9 @@ def _enough(terms: int, dtype: torch.dtype) -> int:
 
 
 def _halfway(coefficients: Tensor, half_ellipticity: Tensor, terms: int) -> Tensor:
-    """The same sum as a Fourier series of the angle of eta = z - h conj(z), |h| = |e| / (1 + sqrt(1 - |e|^2)).
+    """Return the same sum as a Fourier series of the angle of eta.
+
+    eta = z - h conj(z), with |h| = |e| / (1 + sqrt(1 - |e|^2)).
 
     An ellipse of axis ratio sqrt(q) has that ellipticity. Seen from the major axis, zeta and eta lie in directions
     phi / 2 and chi / 2 with tan(phi / 2) = tan(chi / 2) / sqrt(q): a Moebius transform of e^(i chi) to e^(i phi), so
@@ -139,7 +144,7 @@ def _halfway(coefficients: Tensor, half_ellipticity: Tensor, terms: int) -> Tens
 
 @cache
 def _nodes(terms: int, given: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
-    """For `_halfway`: tan(chi / 2) at its angles, the orders of what is given, and the transform (terms, terms)."""
+    """Return tan(chi / 2), the orders of the terms, and the transform of `_halfway`."""
     chi = (torch.arange(terms, dtype=torch.float64) + 0.5) * (math.pi / terms)
     transform = torch.cos(chi[:, None] * torch.arange(terms)) * (2 / terms)
     transform[:, 0] /= 2
@@ -147,7 +152,10 @@ def _nodes(terms: int, given: int, device: torch.device) -> tuple[Tensor, Tensor
 
 
 def _fourier(coefficients: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor]:
-    """sum_k a_k cos(k phi) and sum_k a_k sin(k phi) by Clenshaw's recurrence b_k = a_k + 2 cos(phi) b_k+1 - b_k+2."""
+    """Return sum_k a_k cos(k phi) and sum_k a_k sin(k phi) by Clenshaw's recurrence.
+
+    b_k = a_k + 2 cos(phi) b_k+1 - b_k+2.
+    """
     backward = torch.is_grad_enabled() and (coefficients.requires_grad or cos.requires_grad)
     forward = any(unpack_dual(each).tangent is not None for each in (coefficients, cos))
     in_place = not (backward or forward)

@@ -1,8 +1,8 @@
-"""`torch.compile` for passes over many pixels, where it is asked for and works.
+"""Optional `torch.compile` for passes over many pixels.
 
-It fuses them into one, which on a CPU saves about a fifth of the time of an image, but takes a minute when a process
-first renders: as long as it saves on hundreds of thousands of images. So it has to be asked for, with LENSKIT_COMPILE=1
-in the environment.
+Compilation fuses the passes, which saves about a fifth of the time of an image on a CPU. It takes a minute when a
+process first renders, the time saved on hundreds of thousands of images. So it is off by default; LENSKIT_COMPILE=1 in
+the environment enables it.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ log = logging.getLogger("lenskit")
 
 
 def compiled(function: Callable[P, T]) -> Callable[P, T]:
-    """The function, compiled for batches of any size if that is asked for and works on the device.
+    """Compile a function for batches of any size, if enabled and supported.
 
     Args:
-        function: Of tensors, of which the first argument is one.
+        function: Function of tensors; its first argument is a tensor.
     """
 
     @cache
@@ -48,9 +48,12 @@ def compiled(function: Callable[P, T]) -> Callable[P, T]:
 
 @cache
 def works(device: str) -> bool:
-    """Whether compiled code runs: tried once, since a missing compiler is noticed when the first code is run."""
+    """Whether compiled code runs.
+
+    It is tried once, because a missing compiler is noticed only when compiled code first runs.
+    """
     try:
-        # Something that no cache holds a compiled form of.
+        # New code, so that no cache has a compiled version.
         torch.compile(lambda x: torch.sin(x) * x + 1)(torch.zeros(64, device=device))
     except Exception as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -1,4 +1,4 @@
-"""Images blurred by point-spread functions."""
+"""Convolution of images with point-spread functions."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ from scipy.fft import next_fast_len
 from torch import Tensor
 
 FAINTEST = 1e-30
-"""Peak below which an image is empty: single precision has no digits left to scale it with."""
+"""Peak below which an image counts as empty: float32 cannot represent the scale."""
 
 
 class Convolver:
-    """Blurs images with one of several PSFs, with zeros outside the frame: scipy's `convolve2d(..., mode="same")`.
+    """Convolution with one of several PSFs, with zeros outside the frame.
 
-    The Fourier transforms of the PSFs are computed once a device and type.
+    It equals scipy's `convolve2d(..., mode="same")`. The Fourier transforms of the PSFs are computed once per device
+    and dtype.
 
     Args:
         psfs: (k, s, s), s odd.
@@ -25,11 +26,11 @@ class Convolver:
         self._transfers: dict[tuple[torch.device, torch.dtype], Tensor] = {}
 
     def __call__(self, images: Tensor, psf: Tensor) -> Tensor:
-        """Blurred images; each of the same quality, however faint it is beside its neighbours in a scene.
+        """Return convolved images.
 
-        Two channels are the real and the imaginary part of one complex image, the second scaled to the first one's
-        maximum so that neither suffers from the other's rounding errors. The transform is long enough for what wraps
-        around to miss the frame.
+        Two channels are the real and the imaginary part of one complex image. The second is scaled to the maximum of
+        the first, so that rounding errors of a bright channel do not affect a faint one. The transform is long enough
+        to keep wrapped pixels out of the frame.
 
         Args:
             images: (n, channels, pixels, pixels), real.
@@ -39,7 +40,7 @@ class Convolver:
             (n, channels, pixels, pixels).
         """
         if not len(images):
-            return images  # MKL refuses to plan a transform of nothing
+            return images  # MKL refuses an empty transform
         if psf.ndim == 2:
             return self(images.flatten(0, 1)[:, None], psf.flatten()).reshape(images.shape)
         channels = images.shape[1]
@@ -57,10 +58,10 @@ class Convolver:
         frame = slice(margin, margin + self.pixels)
         blurred = torch.fft.ifft2(spectrum)[:, :, frame, frame]
         both = torch.stack([blurred.real, blurred.imag / alike], dim=2).flatten(1, 2)
-        return (both * seen)[:, :channels]  # an empty image has none of the other one's rounding errors
+        return (both * seen)[:, :channels]  # an empty image must not get rounding errors of the other one
 
     def _transfer(self, like: Tensor) -> Tensor:
-        """Fourier transforms of the PSFs, (k, size, size)."""
+        """Return the Fourier transforms of the PSFs, (k, size, size)."""
         key = like.device, like.dtype
         if key not in self._transfers:
             kernel = self.psfs.shape[-1]

@@ -21,19 +21,19 @@ import torch
 from torch import Tensor
 
 BLOCK = 5
-"""Pixels along a side of what is averaged."""
+"""Side in pixels of the averaged block."""
 
 PIECES = ((10, 4), (6, 2), (3, 1))
 """Number of nodes and power p between the centre and its pixel's edge, in the next pixel and in the one after."""
 
 
 class Rule(NamedTuple):
-    """Where to evaluate a profile along one axis, and how to add up what is found there.
+    """Positions and weights that average a profile over pixels along one axis.
 
     Attributes:
-        first: (n,) int64, number of the block's first pixel.
+        first: (n,) int64, index of the first pixel of the block.
         nodes: (n, nodes) positions in arcsec.
-        weights: (n, BLOCK, nodes), with which values at the nodes give each pixel's average.
+        weights: (n, BLOCK, nodes), weights of the nodes in the average of each pixel.
     """
 
     first: Tensor
@@ -42,9 +42,10 @@ class Rule(NamedTuple):
 
 
 def cusp_rule(center: Tensor, pixels: int, pixel_scale: float) -> Rule:
-    """The rule along one axis for profiles centred at `center` (n,), in arcsec from the middle of the frame.
+    """Return the rule along one axis for profiles centred at `center` (n,).
 
-    Blocks stay within the frame. For a centre in its outer two pixels or outside, the rule is right but less accurate.
+    The centre is in arcsec from the centre of the frame. Blocks stay within the frame. For a centre in its outer two
+    pixels or outside, the rule is correct but less accurate.
     """
     place = center / pixel_scale + pixels / 2
     central = place.floor().clamp(BLOCK // 2, pixels - 1 - BLOCK // 2)
@@ -56,10 +57,11 @@ def cusp_rule(center: Tensor, pixels: int, pixel_scale: float) -> Rule:
 
 @cache
 def _parts(dtype: torch.dtype, device: torch.device) -> tuple[Tensor, ...]:
-    """Nodes in pixels from the left edge of the centre's pixel, and weights, as they depend on the centre's place.
+    """Return nodes and weights as functions of the position of the centre.
 
-    Where the centre is a fraction f of a pixel from that edge, nodes are `still + f moving` (nodes,) and weights
-    `weights + f changing` (BLOCK, nodes): only in the centre's pixel do pieces end at its edges and at the centre.
+    Nodes are in pixels from the left edge of the centre's pixel. For a centre at a fraction f of a pixel from that
+    edge, nodes are `still + f moving` (nodes,) and weights `weights + f changing` (BLOCK, nodes): only in the centre's
+    pixel do pieces end at its edges and at the centre.
     """
     still, moving, weights, changing = [], [], [], []
     for side, (number, (count, power)) in product((-1, 1), enumerate(PIECES)):
@@ -87,11 +89,11 @@ def _parts(dtype: torch.dtype, device: torch.device) -> tuple[Tensor, ...]:
 
 
 def put_blocks(images: Tensor, values: Tensor, rule_x: Rule, rule_y: Rule) -> Tensor:
-    """Replaces the pixels around the centres, in place, by their averages.
+    """Replace the pixels around the centres by their averages, in place.
 
     Args:
         images: (n, height, width).
-        values: (n, nodes along y, nodes along x), the profile at the rules' nodes.
+        values: (n, nodes along y, nodes along x), the profile at the nodes of the rules.
         rule_x: The rule along x.
         rule_y: The rule along y.
     """

@@ -1,7 +1,7 @@
-"""The reference renderer: the same scenes through lenstronomy (https://lenstronomy.readthedocs.io), one by one.
+"""Reference renderer: the same scenes with lenstronomy, one by one.
 
-Its light is lenstronomy's at every point where it is evaluated. As in the fast renderer, the lens light's pixels around
-its centre are averages by the rule of `lenskit_lensing.render.cusp`.
+See https://lenstronomy.readthedocs.io. All light is evaluated by lenstronomy. As in the fast renderer, the pixels
+around the centre of the lens light are averaged by the rule of `lenskit_lensing.render.cusp`.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ EPL = ("theta_E", "gamma", "e1", "e2", "center_x", "center_y")
 
 
 class LenstronomyRenderer:
-    """Renders the arc and the lens light of scenes, in float64 on the CPU.
+    """Renderer of the arc and the lens light of scenes, in float64 on the CPU.
 
     Args:
         pixels: Height and width of the image.
         pixel_scale: Size of a pixel in arcsec.
         psfs: (k, s, s), s odd.
         stamps: Galaxies (k, size, size) for sources that are images, or None.
-        supersampling: Rays along each side of a pixel, over which the arc is averaged, see `averaged`.
-        ellipticity: Not used here: lenstronomy's power law knows no bound.
+        supersampling: Rays along each side of a pixel for the average of the arc, see `averaged`.
+        ellipticity: Not used, because lenstronomy's power law has no limit.
     """
 
     def __init__(
@@ -57,14 +57,15 @@ class LenstronomyRenderer:
         self._models: dict[tuple[int, tuple[str, ...]], ImageModel] = {}
 
     def __call__(self, scene: Mapping[str, Tensor], extra: Tensor | None = None) -> tuple[Tensor, ...]:
-        """The arc and the lens light after the PSF, (n, pixels, pixels) each, in arbitrary units.
+        """Render the arc and the lens light after the PSF, (n, pixels, pixels) each.
 
         Args:
             scene: Entries for n images; `psf` is the number of the PSF.
-            extra: (n, c, pixels, pixels), further light before the PSF, such as neighbours that are not lensed.
+            extra: (n, c, pixels, pixels), further light before the PSF, such as neighbours.
 
         Returns:
-            The arc, the lens light and, if it was given, the further light, blurred: (n, c, pixels, pixels).
+            The arc, the lens light and, if given, the further light after the PSF (n, c, pixels, pixels), in arbitrary
+            units.
         """
         like, rows = scene["theta_E"], _rows(scene)
         further = np.zeros((len(rows), 0)) if extra is None else extra.cpu().double().numpy()
@@ -74,10 +75,10 @@ class LenstronomyRenderer:
         return (blurred[:, 0], blurred[:, 1]) if extra is None else (blurred[:, 0], blurred[:, 1], blurred[:, 2:])
 
     def lens_light(self, scene: Mapping[str, Tensor]) -> Tensor:
-        """The lens galaxy's light before the PSF: its surface brightness over that at R_sersic, (n, pixels, pixels).
+        """Render the light of the lens galaxy before the PSF, (n, pixels, pixels).
 
-        Needs the scene's entries that begin with `light_`, and takes those that begin with `disc_`. Isophotes that are
-        no ellipses are not among lenstronomy's profiles.
+        It is the surface brightness relative to that at R_sersic. The scene needs the entries `light_...`, and may have
+        `disc_...`. lenstronomy has no profile with isophotes that are not elliptical.
         """
         images = [self._lens_light(row) for row in _rows(scene)]
         return torch.from_numpy(np.reshape(images, (-1, self.pixels, self.pixels))).to(scene["light_x"])
@@ -97,7 +98,7 @@ class LenstronomyRenderer:
         return [arc, *(blur(light) for light in (self._lens_light(scene), *extra))]
 
     def _adaptive_arc(self, model: ImageModel, lens: list[dict[str, Any]], source: list[dict[str, Any]]) -> np.ndarray:
-        """The arc before the PSF. Which pixels get more rays is our choice, in which lenstronomy has no say."""
+        """Return the arc before the PSF with adaptive rays, which lenstronomy lacks."""
 
         def brightness(x: Tensor, y: Tensor) -> Tensor:
             x, y = torch.broadcast_tensors(x, y)
@@ -109,7 +110,7 @@ class LenstronomyRenderer:
         return averaged(brightness, middles, self.pixel_scale, self.supersampling)[0].numpy()
 
     def _model(self, psf: int, profiles: tuple[str, ...]) -> ImageModel:
-        """Image models are kept: making one takes longer than using it."""
+        """Return a cached image model, because its construction is slower than its use."""
         key = psf, profiles
         if key not in self._models:
             kernel = PSF("PIXEL", kernel_point_source=self.psfs[psf])
@@ -118,7 +119,7 @@ class LenstronomyRenderer:
         return self._models[key]
 
     def _galaxy(self, scene: dict[str, Any], galaxy: str) -> tuple[str, dict[str, Any]]:
-        """A component of the source as lenstronomy has it: the profile's name and its arguments."""
+        """Return a component of the source as lenstronomy's profile name and arguments."""
         entries = {name.removeprefix(f"{galaxy}_"): value for name, value in scene.items() if name.startswith(galaxy)}
         arguments = {"amp": entries["amplitude"], "center_x": entries["x"], "center_y": entries["y"]}
         if entries["stamp"] < 0:
@@ -132,7 +133,7 @@ class LenstronomyRenderer:
         return "INTERPOL", arguments | {"image": image, "phi_G": entries["angle"], "scale": entries["stamp_scale"]}
 
     def _lens_light(self, scene: dict[str, Any]) -> np.ndarray:
-        """Surface brightness of the lens light in each pixel, before the PSF."""
+        """Return the surface brightness of the lens light in each pixel, before the PSF."""
         names = {"R_sersic": "R_sersic", "n_sersic": "n", "e1": "e1", "e2": "e2", "center_x": "x", "center_y": "y"}
         arguments = [{"amp": 1.0} | {theirs: scene[f"light_{ours}"] for theirs, ours in names.items()}]
         model = self._light
@@ -151,6 +152,6 @@ class LenstronomyRenderer:
 
 
 def _rows(scene: Mapping[str, Tensor]) -> list[dict[str, Any]]:
-    """A scene's entries with one number an image, image by image."""
+    """Return the entries of a scene image by image."""
     columns = {name: values.tolist() for name, values in scene.items() if values.ndim == 1}
     return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]

@@ -1,4 +1,4 @@
-"""Averages of surface brightness over pixels: the same rays in all, or more of them where it varies."""
+"""Averages of surface brightness over pixels, with uniform or adaptive rays."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ Rays = int | Literal["adaptive"]
 """Rays along each side of a pixel, or `adaptive`."""
 
 Brightness = Callable[[Tensor, Tensor], Tensor]
-"""Of positions that broadcast to (n, height, width)."""
+"""Function of positions that broadcast to (n, height, width)."""
 
 FRACTION = 0.03
-"""Of each image's pixels, that `adaptive` averages over more than one ray."""
+"""Fraction of the pixels of each image that `adaptive` averages over several rays."""
 
 FINE = 8
 """Rays along each side of those pixels."""
 
 
 def averaged(brightness: Brightness, middles: Tensor, pixel_scale: float, rays: Rays) -> Tensor:
-    """Images (n, pixels, pixels) of a surface brightness, averaged over each pixel.
+    """Average a surface brightness over pixels: (n, pixels, pixels).
 
-    `adaptive` casts one ray a pixel, and 8 x 8 in the 3 % of each image's pixels where the first rays differ most from
-    those around them: 2.9 rays a pixel, and the maximum of 8 x 8 everywhere. Its share of the pixels is fixed, so that
-    no image depends on its neighbours in a batch and no device has to tell the host how many there are.
+    `adaptive` casts one ray per pixel, and 8 x 8 in the 3 % of the pixels of each image whose first rays differ most
+    from their surroundings: 2.9 rays per pixel, with the maximum of 8 x 8 everywhere. The fraction is fixed, so that an
+    image does not depend on its batch and no device synchronises with the host.
 
     Args:
-        brightness: Of positions in arcsec.
-        middles: (pixels,) of pixels along either axis in arcsec.
+        brightness: Function of positions in arcsec.
+        middles: (pixels,) centres of pixels along either axis in arcsec.
         pixel_scale: Size of a pixel in arcsec.
-        rays: Along each side of a pixel.
+        rays: Rays along each side of a pixel.
     """
     if rays == "adaptive":
         return _adaptive(brightness, middles, pixel_scale)
@@ -56,12 +56,16 @@ def _adaptive(brightness: Brightness, middles: Tensor, pixel_scale: float) -> Te
 
 
 def _unevenness(images: Tensor) -> Tensor:
-    """How far pixels are from the mean around them, as one ray is from its pixel's: the most of each 3 x 3 pixels."""
+    """Return the maximum deviation of pixels from their surroundings.
+
+    It is the difference from the local mean, scaled to that of one ray from its pixel, the maximum of each 3 x 3
+    pixels.
+    """
     images = images[:, None]
     around = avg_pool2d(images, 3, stride=1, padding=1, count_include_pad=False)
     return max_pool2d((images - around).abs(), 3, stride=1, padding=1)[:, 0]
 
 
 def _offsets(rays: int, pixel_scale: float, like: Tensor) -> Tensor:
-    """Of rays along one axis from the middle of their pixel, in arcsec."""
+    """Return the offsets of rays from the centre of their pixel, in arcsec."""
     return (torch.arange(rays, dtype=like.dtype, device=like.device) - (rays - 1) / 2) * (pixel_scale / rays)

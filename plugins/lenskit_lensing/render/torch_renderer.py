@@ -1,4 +1,4 @@
-"""The fast renderer: scenes as batched torch code, on whatever device they are."""
+"""Fast renderer: scenes in batched torch code, on any device."""
 
 from __future__ import annotations
 
@@ -19,50 +19,53 @@ from lenskit_lensing.render.cusp import cusp_rule, put_blocks
 from lenskit_lensing.render.supersampling import Rays, averaged
 
 CHUNK = 32
-"""Images at a time on a CPU, with one ray a pixel: enough of them that calls cost little, few enough for its cache."""
+"""Images per chunk on a CPU, with one ray per pixel: large enough for little overhead, small enough for the cache."""
 
 Scene = Mapping[str, Tensor]
 
 _core_sersic, _sersic, _isophotal_sersic = compiled(core_sersic), compiled(sersic), compiled(isophotal_sersic)
 
 SERSIC = {"R_sersic": "R_sersic", "n_sersic": "n", "e1": "e1", "e2": "e2", "center_x": "x", "center_y": "y"}
-"""A Sersic profile's parameters, and the entries of the lens light without `light_`."""
+"""Parameters of a Sersic profile, and the entries of the lens light without `light_`."""
 
 ISOPHOTES = ("twist", "m3", "m3_angle", "m4")
-"""Further ones of isophotes that are no ellipses, for those scenes that have them."""
+"""Further parameters of isophotes that are not elliptical."""
 
 LENS = ("theta_E", "gamma", "e1", "e2", "center_x", "center_y")
 
 
 def axis(pixels: int, pixel_scale: float, like: Tensor) -> Tensor:
-    """Middles of pixels along one axis in arcsec, (pixels,): the frame is centred on the origin."""
+    """Return the centres of pixels along one axis in arcsec, (pixels,).
+
+    The frame is centred on the origin.
+    """
     return (torch.arange(pixels, dtype=like.dtype, device=like.device) - (pixels - 1) / 2) * pixel_scale
 
 
 @compiled
 def source_plane(x: Tensor, y: Tensor, scene: Scene, terms: int) -> tuple[Tensor, Tensor]:
-    """Where light seen at (x, y) comes from, in arcsec: (n, height, width) each."""
+    """Return the source-plane positions of rays at (x, y) in arcsec."""
     mass_x, mass_y = epl(x, y, **{name: scene[name] for name in LENS}, terms=terms)
     shear_x, shear_y = shear(x, y, gamma1=scene["gamma1"], gamma2=scene["gamma2"])
     return (x - shear_x).sub_(mass_x), (y - shear_y).sub_(mass_y)
 
 
 class TorchRenderer:
-    """Renders the arc and the lens light of scenes.
+    """Renderer of the arc and the lens light of scenes.
 
-    `renderer(scene)` gives both after the PSF. Simulators that blend light themselves use `arc` and `lens_light`, which
-    are before the PSF, and `convolve`, or a `Convolver` of their own for each band.
+    `renderer(scene)` returns both after the PSF. Simulators that blend light themselves use `arc` and `lens_light`,
+    which are before the PSF, and `convolve`, or their own `Convolver` for each band.
 
-    What it holds is brought to a scene's device when that is first seen, and kept there. On a GPU nothing waits for the
-    host.
+    Its tensors are moved to the device of a scene at the first use, and kept there. On a GPU no operation synchronises
+    with the host.
 
     Args:
         pixels: Height and width of the image.
         pixel_scale: Size of a pixel in arcsec.
-        ellipticity: Bound of the mass's |e| over the whole prior.
+        ellipticity: Upper limit of the mass's |e| over the complete prior.
         psfs: (k, s, s), s odd.
         stamps: Galaxies (k, size, size) for sources that are images, or None.
-        supersampling: Rays along each side of a pixel, over which the arc is averaged, see `averaged`.
+        supersampling: Rays along each side of a pixel for the average of the arc, see `averaged`.
     """
 
     def __init__(
@@ -82,14 +85,15 @@ class TorchRenderer:
         keep_freed_memory()
 
     def __call__(self, scene: Scene, extra: Tensor | None = None) -> tuple[Tensor, ...]:
-        """The arc and the lens light after the PSF, (n, pixels, pixels) each, in arbitrary units.
+        """Render the arc and the lens light after the PSF, (n, pixels, pixels) each.
 
         Args:
             scene: Entries for n images; `psf` is the number of the PSF.
-            extra: (n, c, pixels, pixels), further light before the PSF, such as neighbours that are not lensed.
+            extra: (n, c, pixels, pixels), further light before the PSF, such as neighbours.
 
         Returns:
-            The arc, the lens light and, if it was given, the further light, blurred: (n, c, pixels, pixels).
+            The arc, the lens light and, if given, the further light after the PSF (n, c, pixels, pixels), in arbitrary
+            units.
         """
 
         scene = scene if extra is None else {**scene, "extra": extra}
@@ -97,16 +101,17 @@ class TorchRenderer:
         return (images[:, 0], images[:, 1]) if extra is None else (images[:, 0], images[:, 1], images[:, 2:])
 
     def arc(self, scene: Scene) -> Tensor:
-        """The source's light, lensed, before the PSF: surface brightness averaged over pixels, (n, pixels, pixels).
+        """Render the lensed source before the PSF, averaged over pixels.
 
-        Needs the scene's entries of the groups `lens` and `source`.
+        The result (n, pixels, pixels) is the surface brightness. The scene needs the entries of the groups `lens` and
+        `source`.
         """
         return self._in_chunks(self._arc, scene)
 
     def traced(self, scene: Scene) -> tuple[Tensor, Tensor]:
-        """Source plane positions of rays in arcsec, (n, rays, rays) each.
+        """Return source-plane positions of rays in arcsec, (n, rays, rays) each.
 
-        Each pixel has `supersampling` x `supersampling` of them; 2 x 2 if their number is adaptive. Needs the scene's
+        Each pixel has `supersampling` x `supersampling` rays, 2 x 2 if their number is adaptive. The scene needs the
         entries of the group `lens`.
         """
         rays = 2 if self.supersampling == "adaptive" else self.supersampling
@@ -115,14 +120,15 @@ class TorchRenderer:
         return source_plane(places[None, :], places[:, None], scene, terms)
 
     def lens_light(self, scene: Scene) -> Tensor:
-        """The lens galaxy's light before the PSF: its surface brightness over that at R_sersic, (n, pixels, pixels).
+        """Render the light of the lens galaxy before the PSF, (n, pixels, pixels).
 
-        Needs the scene's entries that begin with `light_`, and takes those that begin with `disc_`.
+        It is the surface brightness relative to that at R_sersic. The scene needs the entries `light_...`, and may have
+        `disc_...`.
         """
         return self._in_chunks(self._lens_light, scene)
 
     def averaged(self, profile: Callable[..., Tensor], parameters: Scene) -> Tensor:
-        """Other light before the PSF: its surface brightness averaged over pixels, (n, pixels, pixels).
+        """Render other light before the PSF, averaged over pixels: (n, pixels, pixels).
 
         Args:
             profile: Surface brightness at positions x, y in arcsec, with the parameters as keywords.
@@ -142,7 +148,7 @@ class TorchRenderer:
         return self.convolve(images, scene["psf"])
 
     def _in_chunks(self, render: Callable[[Scene], Tensor], scene: Scene) -> Tensor:
-        """Renders some images at a time, where that helps."""
+        """Render images in chunks if this is faster."""
         entry = next(iter(scene.values()))
         n = max(len(entry), 1)
         rays = 2 if self.supersampling == "adaptive" else self.supersampling
@@ -161,7 +167,7 @@ class TorchRenderer:
         return averaged(brightness, middles, self.pixel_scale, self.supersampling)
 
     def _source(self, x: Tensor, y: Tensor, scene: Scene) -> Tensor:
-        """The source's surface brightness at (x, y) in the source plane: (n, height, width) each."""
+        """Return the surface brightness of the source at (x, y) in the source plane."""
         brightness = self._source_by_rows if x.device.type == "cpu" else self._source_by_masks
         galaxies = [
             {name.removeprefix(f"{galaxy}_"): values for name, values in scene.items() if name.startswith(f"{galaxy}_")}
@@ -170,7 +176,7 @@ class TorchRenderer:
         return brightness(x, y, galaxies)
 
     def _source_by_rows(self, x: Tensor, y: Tensor, galaxies: Sequence[Scene]) -> Tensor:
-        """Each profile is evaluated for the scenes that have it."""
+        """Evaluate each profile only for the scenes that have it."""
         total = torch.zeros_like(x)
         for galaxy in galaxies:
             present, is_stamp = galaxy["flux"] > 0, galaxy["stamp"] >= 0
@@ -184,7 +190,7 @@ class TorchRenderer:
         return total
 
     def _source_by_masks(self, x: Tensor, y: Tensor, galaxies: Sequence[Scene]) -> Tensor:
-        """The same without asking which scenes these are, for which a GPU would have to wait for the host."""
+        """Evaluate each profile for all scenes, without synchronising a GPU."""
         total = torch.zeros_like(x)
         for galaxy in galaxies:
             light = self._analytic(x, y, galaxy)
@@ -230,7 +236,7 @@ class TorchRenderer:
         else:
             light = self._averaged(_isophotal_sersic, bulge | {name: scene[f"light_{name}"] for name in ISOPHOTES})
         if "disc_amplitude" in scene:
-            # On a CPU only the discs that are there; a GPU would have to wait for the host to know which these are.
+            # A CPU renders existing discs only; on a GPU the selection would synchronise with the host.
             amplitude = scene["disc_amplitude"]
             rows = (amplitude > 0).nonzero().squeeze(1) if light.device.type == "cpu" else slice(None)
             disc = {name: scene[f"disc_{name}"][rows] for name in ("R_sersic", "e1", "e2")}
@@ -240,7 +246,7 @@ class TorchRenderer:
         return light
 
     def _averaged(self, profile: Callable[..., Tensor], parameters: Scene) -> Tensor:
-        """A profile in each pixel, averaged over those around its centre."""
+        """Return a profile in each pixel, averaged in the pixels around its centre."""
         x, y = parameters["center_x"], parameters["center_y"]
         grid = axis(self.pixels, self.pixel_scale, x)
         rule_x, rule_y = (cusp_rule(center, self.pixels, self.pixel_scale) for center in (x, y))

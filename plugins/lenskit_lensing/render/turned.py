@@ -1,4 +1,4 @@
-"""Images turned by any angle without a change of their noise."""
+"""Rotation of images by any angle that preserves their noise."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MARGIN = 12
 
 
 def frame_for(pixels: int) -> int:
-    """Height and width in pixels of the frame in which an image of `pixels` is turned: even if `pixels` is even."""
+    """Return the side of the frame for rotating an image; even if `pixels` is."""
     size = pixels + 2 * math.ceil((math.sqrt(2) - 1) * pixels / 2 + MARGIN)
     while next_fast_len(size | 1) != size | 1:
         size += 2
@@ -24,18 +24,18 @@ def frame_for(pixels: int) -> int:
 
 
 def turned(images: Tensor, angle: Tensor, x: Tensor, y: Tensor, pixels: int) -> Tensor:
-    """Return images that are turned about the middle of the frame and then shifted.
+    """Rotate images about the centre of the frame and shift them.
 
-    A turn is three shears, and a shear shifts each row, or each column, by a phase in Fourier space (Unser, Thevenaz &
-    Yaroslavsky 1995, https://doi.org/10.1109/83.469937). A phase takes no power away: white noise stays white, and of
-    the same standard deviation. Bilinear interpolation would smooth it.
+    A rotation is three shears, and a shear shifts each row or column by a phase in Fourier space (Unser, Thevenaz &
+    Yaroslavsky 1995, https://doi.org/10.1109/83.469937). A phase preserves power, so white noise stays white with the
+    same standard deviation. Bilinear interpolation would smooth it.
 
     Args:
-        images: (n, size, size) with `size` at least `pixels`, and even if `pixels` is even. Where an image is too small
-            for its corners, it is mirrored at its borders.
+        images: (n, size, size) with `size` at least `pixels`, and even if `pixels` is even. An image too small for its
+            corners is mirrored at its borders.
         angle: (n,) in radians from +x towards +y, between -pi/4 and pi/4.
-        x: (n,) shift in pixels after the turn.
-        y: (n,) shift in pixels after the turn.
+        x: (n,) shift in pixels after the rotation.
+        y: (n,) shift in pixels after the rotation.
         pixels: Height and width of the result.
 
     Returns:
@@ -43,7 +43,7 @@ def turned(images: Tensor, angle: Tensor, x: Tensor, y: Tensor, pixels: int) -> 
     """
     size = frame_for(pixels)
     images = framed(images, size)
-    # Of an odd length, because a shift by half a pixel takes the highest frequency of an even one away.
+    # The length is odd, because a shift by half a pixel would remove the highest frequency of an even length.
     extra = 1 - size % 2
     images = _faded(F.pad(images[:, None], (0, extra, 0, extra), mode="replicate")[:, 0])
     cos, sin = angle.cos(), angle.sin()
@@ -59,7 +59,7 @@ def turned(images: Tensor, angle: Tensor, x: Tensor, y: Tensor, pixels: int) -> 
 
 
 def _faded(images: Tensor) -> Tensor:
-    """Images (n, size, size) that go over to their mean within `MARGIN` pixels of the border."""
+    """Fade images (n, size, size) to their mean within `MARGIN` pixels of the border."""
     size = images.shape[-1]
     axis = torch.arange(size, dtype=images.dtype, device=images.device)
     from_border = (torch.minimum(axis, size - 1 - axis) / MARGIN).clamp(max=1)
@@ -69,7 +69,7 @@ def _faded(images: Tensor) -> Tensor:
 
 
 def _shifted(images: Tensor, shift: Tensor) -> Tensor:
-    """Rows of images (n, size, size) read `shift` (n, size) pixels farther along; they go on at the other end."""
+    """Shift the rows of images (n, size, size) periodically by (n, size) pixels."""
     size = images.shape[-1]
     frequency = torch.fft.rfftfreq(size, dtype=shift.dtype, device=shift.device)
     phase = 2 * math.pi * shift[..., None] * frequency
@@ -77,7 +77,15 @@ def _shifted(images: Tensor, shift: Tensor) -> Tensor:
 
 
 def framed(images: Tensor, size: int) -> Tensor:
-    """The middle of images (n, height, width), mirrored at the borders where they are too small: (n, size, size)."""
+    """Crop the centre of images, or mirror small images at their borders.
+
+    Args:
+        images: (n, height, width).
+        size: Height and width of the result.
+
+    Returns:
+        (n, size, size).
+    """
     for side in (-1, -2):
         excess = images.shape[side] - size
         if excess > 0:
