@@ -30,7 +30,7 @@ def disc(shape: tuple[int, int], x: float, y: float, scale: float, peak: float) 
 
 
 def test_galaxies_are_cut_out_in_the_middle_of_their_stamps(example: ModuleType) -> None:
-    """Two galaxies are cut out; one at the border, a saturated one and a tiny one are not."""
+    """Two galaxies are cut out; a saturated, a tiny and a border one are not."""
     shape = (300, 260)
     image = 5 + np.random.default_rng(0).normal(0, 0.05, shape)
     for x, y, scale, peak in (

@@ -1,4 +1,4 @@
-"""What the tests of the core share: plugins installed for one test, and the command line in this process."""
+"""Fixtures of the core: plugins for one test, and the command line in-process."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Lenskit = Callable[..., "Outcome"]
 
 @pytest.fixture
 def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install]:
-    """Installs a distribution of a third party, for this test and the processes that it starts.
+    """Install a distribution for this test and the processes that it starts.
 
     `install("acme", hooks, version="1.0")` writes the module of hooks `acme_hooks` and a dist-info folder that names it
     as the plugin `acme` of the distribution `lenskit-ssl-acme`; further arguments are further files.
@@ -47,7 +47,7 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install
 
 @dataclass
 class Outcome:
-    """What a command line came to."""
+    """Result of a command line."""
 
     status: int
     out: str
@@ -63,7 +63,7 @@ class Outcome:
 
 @pytest.fixture
 def lenskit(capsys: pytest.CaptureFixture[str]) -> Lenskit:
-    """Runs a command line in this process: `lenskit("list", "methods")`."""
+    """Run a command line in this process: `lenskit("list", "methods")`."""
 
     def call(*arguments: object) -> Outcome:
         capsys.readouterr()

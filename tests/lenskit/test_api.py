@@ -102,7 +102,7 @@ def test_the_same_choices_come_to_the_same_configuration(
 
 
 def test_every_flag_is_an_argument() -> None:
-    """Those of the command itself aside."""
+    """Flags of the command itself are excepted."""
     own = {"recipe", "config", "data", "assignments", "out", "overwrite", "resume", "print_config"}
     assert {parameter.name for parameter in command.params} - own == CHOICES.keys()
 

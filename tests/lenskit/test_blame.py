@@ -1,4 +1,4 @@
-"""Faults in the code of a plugin, on the command line: one line that names component, distribution, module and line."""
+"""Faults in the code of a plugin are one line on the command line."""
 
 from __future__ import annotations
 

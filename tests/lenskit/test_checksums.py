@@ -1,4 +1,4 @@
-"""Every bit that changes in a file of weights is found, or changes nothing that is read from it."""
+"""Every changed bit in a file of weights is detected, or has no effect."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_no_bit_of_an_archive_of_before_changes_what_is_read(tmp_path: Path) -> 
         try:
             check_archive(path, "restore it")
             assert is_content(torch.load(path, weights_only=True, mmap=True))
-        except (Damaged, RuntimeError):  # the latter is torch's, of what is in no checksum
+        except (Damaged, RuntimeError):  # torch raises the latter for bytes without a checksum
             found += 1
     assert 3 * found > CONTENT["a"].nbytes + CONTENT["b"].nbytes
     for changed in (content[:-1], content[:100], content + b"\0"):

@@ -1,4 +1,4 @@
-"""Configurations: layers, what is wrong with them, and that what is resolved resolves to itself."""
+"""Configurations: layers, faults, and resolution of resolved ones."""
 
 from __future__ import annotations
 
@@ -330,7 +330,7 @@ def test_a_method_that_is_replaced_takes_what_it_has_beside_it_with_it() -> None
     dcae, simsiam = {"method": {"name": "dcae"}}, {"method": {"name": "simsiam"}}
     assert Config.resolve(dcae, simsiam) == Config.resolve()
     assert Config.resolve(simsiam, dcae) == Config.resolve(dcae)
-    # What was said stays, whatever the method.
+    # Given values stay, whatever the method.
     assert Config.resolve(simsiam, {"backbone": {"name": "tiny"}}, dcae).name("backbone") == "tiny@lenskit-ssl-toys"
     assert Config.resolve(dcae, {"input": {"size": 32}}, simsiam).sections["input"]["size"] == 32
 

@@ -1,4 +1,4 @@
-"""Every bundled recipe and method, under every other method: the rules of layers hold for all of them."""
+"""The rules of layers hold for every bundled recipe under every method."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def named(name: str) -> dict[str, dict[str, Any]]:
 
 
 def check(start: Config, chosen: str, over: dict[str, dict[str, Any]], outcome: Config) -> None:
-    """Check what a method makes of the configuration of another one."""
+    """Check the configuration of one method under another method."""
     sections, before = outcome.sections, start.sections
     assert sections["method"] == Config.resolve(named(chosen)).sections["method"] or chosen == start.name("method")
     assert {section: sections[section]["name"] for section in over} == {s: v["name"] for s, v in over.items()}

@@ -1,4 +1,4 @@
-"""Priors: their text, their quantiles against scipy, and what is wrong with them."""
+"""Priors: their text, their quantiles compared with scipy, and faults."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ DIGESTS = {name: hashlib.sha256(content).hexdigest() for name, content in FILES.
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Serves the files of a server, counts how often, and can stop in the middle of one.
+    """Handler that serves files, counts requests, and can stop within a file.
 
     Args:
         short: Bytes that are left out at the end of each file.

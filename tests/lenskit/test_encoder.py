@@ -1,4 +1,4 @@
-"""An encoder on disk is the one that was saved, and what is none is told in one line."""
+"""Encoders on disk: saved and loaded, and faults in one line."""
 
 from __future__ import annotations
 
@@ -249,7 +249,7 @@ def test_a_card_that_was_changed_is_told_and_used(folder: Path, caplog: pytest.L
     assert "encoder.json is not as it was written: its checksum differs" in caplog.text
     caplog.clear()
     card = json.loads(path.read_text())
-    del card["checksum"]  # what the warning says
+    del card["checksum"]  # as the warning advises
     path.write_text(json.dumps(card))
     assert Encoder.load(folder).preprocess.size == 20
     assert not caplog.text

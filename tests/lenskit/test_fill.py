@@ -36,7 +36,7 @@ def test_good_pixels_are_kept_and_all_become_finite(seed, fraction, sides):
     assert filled.dtype == np.float32
     assert np.isfinite(filled).all()
     np.testing.assert_array_equal(filled[~masked], image[~masked])
-    assert np.abs(filled).max() < 15  # no trace of what was under the mask
+    assert np.abs(filled).max() < 15  # no trace of the masked pixels
 
 
 def test_patch_is_the_opposite_side():

@@ -1,4 +1,4 @@
-"""Formats: how they are found by name and by ending, and what is said of each."""
+"""Formats are found by name and by file extension."""
 
 from __future__ import annotations
 

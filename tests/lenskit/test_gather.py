@@ -1,4 +1,4 @@
-"""What processes share; that several learn what one does is tested of every method, in tests/test_methods.py."""
+"""Gathered rows of several processes; see tests/test_methods.py for methods."""
 
 from __future__ import annotations
 

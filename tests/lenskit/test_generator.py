@@ -1,4 +1,4 @@
-"""The numbers of an address: the right generator, well distributed, and a function of the address alone.
+"""Random numbers of an address: generator, distribution, and independence.
 
 Statistical thresholds are 5 standard deviations for one figure and 5.5 for the largest of thousands, or a p-value of
 1e-5; the seeds are fixed, so a test that passes once passes always.
@@ -45,7 +45,7 @@ def exact_philox(counter: Sequence[int], key: Sequence[int]) -> list[int]:
 
 
 def lowbias32(x: int) -> int:
-    """As https://github.com/skeeto/hash-prospector has it."""
+    """Hash of https://github.com/skeeto/hash-prospector."""
     x = (x ^ x >> 16) * 0x7FEB352D % 2**32
     x = (x ^ x >> 15) * 0x846CA68B % 2**32
     return x ^ x >> 16
@@ -81,7 +81,7 @@ def test_philox_is_that_of_the_paper_in_exact_integers(given_words: list[int]) -
 
 
 def test_an_address_has_these_numbers() -> None:
-    """Whatever the version: a run's configuration says which lenses it saw. In Python's integers and floats."""
+    """Numbers are the same in every version, so a configuration defines its lenses."""
     index, view = 2**32 + 5, 3
     key = struct.unpack("<2I", hashlib.blake2b(b"7\0train\0lens\0x", digest_size=8).digest())
     address = (index % 2**32, index // 2**32, view)
@@ -135,13 +135,13 @@ def test_normal_numbers_are_normal(method: str) -> None:
 
 @pytest.mark.slow
 def test_noise_reaches_as_far_as_24_bits_allow() -> None:
-    """Box-Muller's largest radius from 24 bits, and nothing infinite: 32 million numbers reach 5 sigma."""
+    """The largest radius of Box-Muller from 24 bits is finite; 32 million numbers."""
     largest = max(float(generator(torch.arange(i, i + 400)).noise("x", 200, 200).abs().max()) for i in (0, 400))
     assert 5 < largest <= (2 * 24 * np.log(2)) ** 0.5
 
 
 def test_pairs_of_noise_are_independent() -> None:
-    """Box-Muller makes the first half of an image and the second from one radius and one angle."""
+    """Box-Muller makes both halves of an image from one radius and one angle."""
     x, y = generator(torch.arange(100)).noise("x", 2, 2500).unbind(1)
     assert stats.kstest(((x**2 + y**2) / 2).flatten().numpy(), "expon").pvalue > 1e-5
     angle = torch.atan2(y, x).flatten().numpy()
@@ -164,7 +164,7 @@ def squares(x: Tensor) -> Tensor:
 
 @pytest.mark.parametrize("transform", [lambda x: x, squares], ids=["values", "squares"])
 def test_pixels_of_noise_do_not_follow_each_other(transform) -> None:
-    """The autocorrelation of images of 64 x 64 pixels at every lag, over 512 addresses."""
+    """Autocorrelation of 64 x 64 pixels at every lag, over 512 addresses."""
     x = transform(generator(torch.arange(512)).noise("x", 64, 64))
     power = torch.fft.fft2(x).abs().square().mean(0)
     correlation = torch.fft.ifft2(power).real / 64**2 * (512 * 64**2) ** 0.5
@@ -175,7 +175,7 @@ def test_pixels_of_noise_do_not_follow_each_other(transform) -> None:
 
 @pytest.mark.parametrize("transform", [lambda x: x, squares], ids=["values", "squares"])
 def test_noise_of_different_addresses_is_uncorrelated(transform) -> None:
-    """All pairs of 256 addresses pixel by pixel, and neighbouring addresses at all shifts."""
+    """All pairs of 256 addresses, and neighbouring addresses at all shifts."""
     x = transform(generator(torch.arange(256)).noise("x", 48, 48)).flatten(1)
     correlation = x @ x.T / x.shape[1] ** 0.5
     correlation.fill_diagonal_(0)
@@ -221,7 +221,7 @@ part = st.text("a/\x01", min_size=1, max_size=3)
 @given(st.tuples(st.integers(), part, part, part), st.tuples(st.integers(), part, part, part))
 @settings(deadline=None, max_examples=50)
 def test_no_two_streams_share_a_key(one: tuple, other: tuple) -> None:
-    """Also not `a/b` of `c` and `b` of `c/a`."""
+    """Not even `a/b` of `c` and `b` of `c/a`."""
     assume(one != other)
     index = torch.arange(2)
     drawn = [
@@ -265,7 +265,7 @@ def test_samples_are_those_drawn_one_by_one(dtype: torch.dtype) -> None:
 @given(st.integers(1, 7), st.integers(1, 7))
 @settings(deadline=None, max_examples=20)
 def test_more_numbers_begin_with_fewer(few: int, more: int) -> None:
-    """So an option that makes a draw longer leaves its beginning as it was."""
+    """An option that lengthens a draw does not change its beginning."""
     rng = generator(torch.arange(5))
     assert torch.equal(rng.uniform("u", few + more)[:, :few], rng.uniform("u", few))
 
@@ -279,7 +279,7 @@ def test_shapes(shape: tuple[int, ...]) -> None:
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_draws_do_not_depend_on_the_device() -> None:
-    """Integers and uniforms are the same to the last bit; what goes through a logarithm, to rounding."""
+    """Integers and uniforms are equal to the last bit, logarithms to rounding."""
     index = torch.arange(1000)
     here, there = generator(index), generator(index.cuda())
     assert torch.equal(here.uniform("u", 5), there.uniform("u", 5).cpu())

@@ -1,4 +1,4 @@
-"""An HDF5 file is what h5py would write, and a full disk at any moment is an error."""
+"""HDF5 files equal those of h5py, and a full disk at any moment is an error."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ IMAGES = np.arange(100 * 64, dtype=np.float32).reshape(100, 8, 8)
 
 @contextmanager
 def longest(size: int) -> Iterator[None]:
-    """No file can be longer than so many bytes, as on a disk that is nearly full."""
+    """Limit the length of files, as on a disk that is nearly full."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
     try:

@@ -1,4 +1,4 @@
-"""What a run says of images."""
+"""Scores and reconstructions of images by a run."""
 
 from __future__ import annotations
 

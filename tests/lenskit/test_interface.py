@@ -1,4 +1,4 @@
-"""Classes that were written for interface 1 are recognised by what they define."""
+"""Classes for interface 1 are recognised by their attributes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ BASES = {"method": Method, "pairs": PairStrategy, "dataset": Dataset, "simulator
 
 
 def with_old(kind: str, old: str) -> type:
-    """A component that has the old name, or a function with the parameter that tells it."""
+    """Return a component with an old name, or with an old parameter."""
     name, _, parameter = old.rstrip(")").partition("(")
     function = eval(f"lambda {', '.join(dict.fromkeys(['self', parameter]))}: None") if parameter else None
     return type("Written", (BASES[kind],), {"__module__": "acme", name: function})

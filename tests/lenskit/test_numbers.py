@@ -1,4 +1,4 @@
-"""Numbers out of range: every option of every component refuses them in one line, and so does every flag."""
+"""Every option of every component, and every flag, refuses numbers out of range."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_every_option_takes_a_number_that_it_can_hold_or_refuses_it_in_a_line(wh
 
 
 class ThirdParty:
-    """Says nothing of ranges."""
+    """Component without ranges."""
 
     def __init__(self, *, count: int = 1, factor: float = math.inf, anything: Any = None, text: str = "") -> None:
         self.factor = factor

@@ -1,4 +1,4 @@
-"""The optimiser against those of torch and lightly, and what its weight decay leaves alone."""
+"""Optimisers compared with torch and lightly, and weights without decay."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ REFERENCES = {
 
 @pytest.mark.parametrize("name", REFERENCES)
 def test_takes_the_steps_of_torch_and_lightly(name: Any) -> None:
-    """With the decayed weights in one group and the others in another, at the rate of a batch of 400."""
+    """Decayed and other weights are two groups, at the rate of a batch of 400."""
     settings = OptimizerSettings(name=name, lr=0.1, weight_decay=0.05, momentum=0.8, betas=(0.7, 0.9))
     ours, theirs = network(), network()
     decayed, kept = [theirs[0].weight, theirs[3].weight], [theirs[0].bias, *theirs[1].parameters(), theirs[3].bias]
@@ -75,7 +75,7 @@ def test_tokens_and_position_embeddings_of_transformers_do_not_decay() -> None:
 
 
 def test_what_a_network_says_should_not_decay_does_not() -> None:
-    """As timm's Swin says of its tables, which have two dimensions and names of their own."""
+    """timm's Swin lists its tables, which have two dimensions."""
     model = timm.create_model("swin_tiny_patch4_window7_224", img_size=32, num_classes=0, depths=(1,), num_heads=(1,))
     tables = {name: decay for name, decay in decays(model).items() if "relative_position_bias_table" in name}
     assert set(tables.values()) == {0.0}

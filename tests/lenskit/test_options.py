@@ -23,7 +23,7 @@ Width = Annotated[int, Gt(0)]
 
 
 class Base:
-    """What is inherited from.
+    """Base class of the others.
 
     Args:
         backbone: Given by the core, no option.
@@ -37,7 +37,7 @@ class Base:
 
 
 class Heir(Base):
-    """Passes on what it does not know.
+    """Subclass that passes unknown options on.
 
     It has more to say than one line.
 
@@ -76,7 +76,7 @@ class Closed(Base):
 
 
 class Untouched(Heir):
-    """Has no constructor of its own."""
+    """Subclass without a constructor."""
 
 
 def option(name: str, of: type = Heir):

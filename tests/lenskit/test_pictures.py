@@ -1,4 +1,4 @@
-"""What is drawn where, in which colours, and what stands beneath it."""
+"""Pictures of pairs: positions, colours and captions."""
 
 from __future__ import annotations
 

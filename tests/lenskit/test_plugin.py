@@ -19,7 +19,7 @@ HEAVY = {"torch", "numpy", "pydantic", "pytorch_lightning", "scipy", "matplotlib
 
 
 def heavy_after(code: str) -> set[str]:
-    """Which heavy packages a fresh process has imported after running some code."""
+    """Return the heavy packages that a new process imports for some code."""
     code += "\nimport sys; print(*{name.partition('.')[0] for name in sys.modules})"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     return HEAVY & set(done.stdout.splitlines()[-1].split())

@@ -1,4 +1,4 @@
-"""Files of plain values: there is a value as the model says, or one line with file and field."""
+"""Files of plain values give valid values, or one line with file and field."""
 
 from __future__ import annotations
 

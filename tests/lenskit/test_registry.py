@@ -1,4 +1,4 @@
-"""Finding plugins: through the entry points of distributions that the tests install."""
+"""Discovery of plugins through entry points of installed distributions."""
 
 from __future__ import annotations
 

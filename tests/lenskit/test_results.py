@@ -1,4 +1,4 @@
-"""Where results go, and that nothing which others wrote is lost on the way."""
+"""Output folders of results; no file of others is lost."""
 
 from __future__ import annotations
 

@@ -64,7 +64,7 @@ def test_a_new_run(config: Config, tmp_path: Path) -> None:
 
 
 def test_the_configuration_holds_every_value(config: Config, tmp_path: Path) -> None:
-    """So that the run is the same when a default changes."""
+    """A run stays the same when a default changes."""
     Run.create(tmp_path / "a", config)
     written = tomllib.loads((tmp_path / "a" / "run.toml").read_text())
     assert written["method"] == {"name": "restless@lenskit-ssl-toys", "noise": 0.1, "spread": 0.1}
@@ -99,7 +99,7 @@ def test_the_simulator_of_a_run(config: Config, tmp_path: Path) -> None:
         run.simulator(pixel=24)
 
 
-# --- What is there already ---
+# --- Existing files ---
 
 
 def test_an_empty_directory_becomes_a_run(config: Config, tmp_path: Path) -> None:
@@ -158,7 +158,7 @@ def test_what_lenskit_did_not_write_in_a_run_is_never_removed(name: str, config:
 
 
 def test_of_what_loggers_keep_only_the_runs_own_is_replaced(config: Config, tmp_path: Path) -> None:
-    """An MLflow server may keep the artifacts of later runs with those of the first one of an experiment."""
+    """An MLflow server may store artifacts of later runs with those of the first."""
     run = Run.create(tmp_path / "a", config)
     own = ("wandb/offline-run-20261130_071011-0123abcd/run.wandb", "mlflow/artifacts/4567ef/artifacts/a.png")
     others = ("wandb/run-20261130_071011-89ab/run.wandb", "mlflow/artifacts/cdef/artifacts/a.png")
@@ -188,7 +188,7 @@ def test_links_in_a_run_are_a_users(config: Config, tmp_path: Path) -> None:
 
 
 def test_a_run_of_an_earlier_version_is_replaced(config: Config, tmp_path: Path) -> None:
-    """Its evaluations kept no list, and what was killed left other names."""
+    """Evaluations of earlier versions have no list of files."""
     run = Run.create(tmp_path / "a", config)
     folder = run.folder("probe")
     told = {"title": "R2", "settings": {}, "summary": {}, "table": [], "pictures": ["r2.png"]}
@@ -298,7 +298,7 @@ def create_and_die(path: Path, config: Config, overwrite: bool, steps: int) -> b
         nonlocal steps
         writes = event == "open" and str(arguments[1]).startswith(("w", "x"))
         place = str(arguments[0]) if writes or event in ("os.rename", "os.mkdir", "os.remove", "os.rmdir") else "/"
-        if place.startswith(str(path)) or not place.startswith("/"):  # what a tree is removed of, it names relatively
+        if place.startswith(str(path)) or not place.startswith("/"):  # removal of a tree uses relative names
             steps -= 1
             if steps < 0:
                 os.kill(os.getpid(), signal.SIGKILL)
@@ -319,7 +319,7 @@ def create_and_die(path: Path, config: Config, overwrite: bool, steps: int) -> b
 @pytest.mark.slow
 @pytest.mark.parametrize("overwrite", [False, True])
 def test_a_directory_is_never_stuck(overwrite: bool, config: Config, tmp_path: Path) -> None:
-    """Killed at any step of its making or of the removal of another, it can be made, resumed or overwritten."""
+    """A run killed at any step can be created, resumed or overwritten."""
     for steps in count():
         path = tmp_path / str(steps)
         if overwrite:
@@ -386,7 +386,7 @@ def faint_run(tmp_path: Path, install: Callable[..., None]) -> Path:
 
 
 def remove(plugin: str) -> None:
-    """Uninstall what `install` has installed."""
+    """Uninstall a plugin of `install`."""
     for folder in (Path(entry) for entry in sys.path):
         for info in folder.glob(f"lenskit_ssl_{plugin}-*.dist-info"):
             shutil.rmtree(info)

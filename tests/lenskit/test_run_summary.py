@@ -1,4 +1,4 @@
-"""Runs at a glance: their states, what is damaged, and how two differ."""
+"""Overview of runs: states, damage and differences."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Output on a terminal: no line is wider than the terminal, and no word or number is cut."""
+"""Output fits the terminal, and no word or number is cut."""
 
 from __future__ import annotations
 

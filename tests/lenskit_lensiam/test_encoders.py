@@ -1,4 +1,4 @@
-"""The encoder in the box measures Einstein radii, of simulated lenses and of real ones."""
+"""The bundled encoder measures Einstein radii of simulated and real lenses."""
 
 from __future__ import annotations
 

@@ -74,7 +74,7 @@ def test_pairs_of_one_instrument_share_the_level_of_the_noise_and_not_the_noise(
 @pytest.mark.parametrize("quarters", range(4))
 @pytest.mark.parametrize("mirrored", [False, True])
 def test_a_turned_image_is_the_image_of_turned_parameters(quarters: int, mirrored: bool, tmp_path: Path) -> None:
-    """Rendered, with a PSF that looks the same from all sides: every entry of the scene turns by the rule."""
+    """With a symmetric PSF, rendering rotated entries rotates the image."""
     axis = np.arange(-4, 5)
     np.save(tmp_path / "psf.npy", np.exp(-(axis**2 + axis[:, None] ** 2) / 4))
     simulator = build("simulator", "hst", {"pixels": 40, "pixel_scale": 0.1, "psf": str(tmp_path / "psf.npy")})
@@ -118,7 +118,7 @@ def test_turned_pairs_are_lens_fixed_pairs_turned_with_their_parameters() -> Non
 
 
 def way(image: torch.Tensor, turned: torch.Tensor) -> tuple[int, bool]:
-    """How an image was turned and mirrored, told by its pixels: from +x to +y, that is from columns to rows."""
+    """Return rotation and mirroring of an image, from +x to +y (columns to rows)."""
     for mirrored in (False, True):
         start = image.flip(-1) if mirrored else image
         for quarters in range(4):

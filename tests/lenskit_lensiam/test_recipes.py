@@ -1,4 +1,4 @@
-"""The recipes: each resolves, is what it says, and trains."""
+"""Each recipe resolves, has the stated options, and trains."""
 
 from __future__ import annotations
 
@@ -82,5 +82,5 @@ def test_the_papers_baseline_differs_in_its_pairs_only() -> None:
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_a_recipe_says_nothing_of_the_machine(name: str) -> None:
-    """What depends on it is left to whoever runs it."""
+    """Options of the hardware belong to the user."""
     assert not {"accelerator", "devices", "num_nodes", "strategy"} & set(read_recipe(name).get("train", {}))

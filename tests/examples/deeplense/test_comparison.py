@@ -48,7 +48,7 @@ def test_the_interval_of_a_mean_difference_is_that_of_paired_samples(example: Mo
 
 
 def test_trainings_that_differ_widen_the_interval(example: ModuleType) -> None:
-    """All images have equal scores, so only the trainings differ: theirs are 0, ours are 0 and 3."""
+    """All images have equal scores: theirs are 0, ours are 0 and 3."""
     ours = np.repeat([[0.0], [3.0]], 300, axis=1)
     found = example.compare_normal(TRUTH, ours, np.zeros((2, 300)))
     assert (found.ours, found.theirs, found.low, found.high) == (1.5, 0, 0, 3)

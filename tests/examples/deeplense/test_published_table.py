@@ -44,7 +44,7 @@ def test_the_table_has_ours_beside_the_published_and_is_made_once(
 
 
 def test_every_published_figure_of_the_reference_stands_in_the_table(example: Any) -> None:
-    """A detector with the published figures has equal numbers in both columns of each pair."""
+    """A detector with the published figures has equal numbers in both columns."""
     published = example.outcome.__globals__["PUBLISHED"]
     detectors = {
         name: {

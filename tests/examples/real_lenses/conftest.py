@@ -10,7 +10,7 @@ import lenskit
 
 @pytest.fixture(scope="session")
 def lenses(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Folder of FITS files of simulated lenses with a border to crop, and a table of Einstein radii."""
+    """Folder of FITS files of simulated lenses, with a table of Einstein radii."""
     folder = tmp_path_factory.mktemp("lenses")
     table = {"theta_E": [0.7 + 0.05 * i for i in range(12)]}
     images, _ = lenskit.render(table, "hst", set={"pixels": 61}, seed=1)

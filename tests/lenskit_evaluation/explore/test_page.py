@@ -164,7 +164,7 @@ def opened(chromium: Browser, html: str, tmp_path_factory: pytest.TempPathFactor
 
 @pytest.fixture
 def browser(opened: Browser) -> Iterator[Browser]:
-    """Browser with the page in its initial state; check for script errors after the test."""
+    """Return a browser with the page in its initial state; check script errors."""
     yield opened
     opened.clear()
     opened.choose(0)

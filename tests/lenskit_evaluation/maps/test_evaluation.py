@@ -21,7 +21,7 @@ KIND = Parameter("kind", classes=("blob", "a|b <i>", "ring"))
 
 
 def embeddings(path: Path, n: int = 120, **options: object) -> Embeddings:
-    """Return features that determine the width but not the class; one width is unknown."""
+    """Return features that determine the width, but not the class."""
     rng = np.random.default_rng(1)
     width = rng.uniform(1, 3, n)
     features = np.stack([np.sin((number + 1) * width) for number in range(12)], 1) + 0.01 * rng.normal(size=(n, 12))

@@ -11,7 +11,7 @@ from lenskit_evaluation.maps.plots import umap_figure
 
 
 def drawn(classes: int, labels: tuple[str, ...] = ("a", "b")) -> Figure:
-    """Return the drawn figure of maps of 120 images, coloured by a number and by classes."""
+    """Return maps of 120 images, coloured by a number and by classes."""
     rng = np.random.default_rng(0)
     maps = {label: rng.normal(size=(120, 2)) for label in labels}
     parameters = [

@@ -9,7 +9,7 @@ from lenskit.toolbox import Rendering
 
 
 class Pgm(ImageFormat):
-    """Folder of PGM pictures, one per image of one channel, linear from zero to the peak."""
+    """Folder of PGM pictures of one channel, linear from zero to the peak."""
 
     endings = (".pgm",)
     folder_of = ".pgm"
