@@ -166,7 +166,7 @@ def needed(*folders: str) -> set[str]:
     """Return the distributions of other projects that some folders import."""
     owners = metadata.packages_distributions()
     programs = {file.stem for folder in ("examples", "tests/reliability") for file in (ROOT / folder).rglob("*.py")}
-    ours = {"lenskit", "lenskit_toys", *(plugin.name for plugin in PLUGINS), *programs}
+    ours = {"lenskit", "lenskit_toys", "tests", *(plugin.name for plugin in PLUGINS), *programs}
     names = set(imported(*folders)) - sys.stdlib_module_names - ours
     return {owners[name][0].lower().replace("_", "-") for name in names}
 
