@@ -101,7 +101,7 @@ def test_the_own_default_counts_and_the_ancestors_meaning_where_there_is_no_own(
 
 
 def test_a_description_is_the_docstring_without_its_arguments() -> None:
-    assert description(Heir) == "Passes on what it does not know.\n\nIt has more to say than one line."
+    assert description(Heir) == "Subclass that passes unknown options on.\n\nIt has more to say than one line."
     assert description(Closed) == "Passes nothing on."
 
 
