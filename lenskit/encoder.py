@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -214,19 +214,20 @@ class Encoder(nn.Module):
         write_atomically(folder / "encoder.json", json.dumps(card | {"checksum": card_checksum(card)}, indent=2) + "\n")
 
     @classmethod
-    def load(cls, folder: Path, options: Mapping[str, Any] | None = None) -> Encoder:
+    def load(cls, folder: Path, argument: str = "") -> Encoder:
         """Load an encoder from its folder.
 
         Args:
             folder: The folder.
-            options: Further options of the backbone.
+            argument: Argument of the backbone after a colon, such as `resnet18` in `timm:resnet18`.
 
         Raises:
             LenskitError: It is not the folder of an encoder, its files do not match, or the backbone cannot load its
                 weights.
         """
         card = read_card(folder)
-        card |= {"backbone": card["backbone"] | dict(options or {})}
+        if argument:
+            card |= {"backbone": card["backbone"] | {"name": f"{card['backbone']['name']}:{argument}"}}
         path = folder / "model.safetensors"
         whole = path.exists()
         try:

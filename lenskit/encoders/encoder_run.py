@@ -54,9 +54,11 @@ class EncoderRun(Run):
 
     def __init__(self, source: NamedEncoder | Path) -> None:
         if isinstance(source, NamedEncoder):
-            self.path, self._options, self._name, self._title = source.folder, source.options, source.name, source.title
+            self.path, self._name, self._title = source.folder, source.name, source.title
+            self._argument, self._options = source.argument, source.options
         else:
-            self.path, self._options, self._name, self._title = source, {}, source.resolve().name, str(source)
+            self.path, self._name, self._title = source, source.resolve().name, str(source)
+            self._argument, self._options = "", {}
         self._address = self._title if self._options else str(self.path.resolve())
         self.card = read_card(self.path)
         simulator = self.card.get("simulator")
@@ -102,7 +104,7 @@ class EncoderRun(Run):
         return asked().place(self.key, evaluation) or working_folder(self.path, evaluation, self.name)
 
     def encoder(self, which: Literal["last", "best"] | None = None) -> Encoder:
-        return Encoder.load(self.path, self._options)
+        return Encoder.load(self.path, self._argument)
 
     def method(self) -> Method:
         raise LenskitError(f"{self.title} is an encoder without the method that trained it: give a run")

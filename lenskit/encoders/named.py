@@ -59,7 +59,7 @@ class NamedEncoder:
         Raises:
             LenskitError: It cannot be downloaded or found, or it is damaged.
         """
-        return Encoder.load(self.folder, self.options)
+        return Encoder.load(self.folder, self.argument)
 
 
 def find_named(text: str) -> NamedEncoder | None:

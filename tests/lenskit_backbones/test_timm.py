@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import timm
 import torch
 
+import lenskit
+from lenskit.encoders.encoder_run import open_run
 from lenskit.options import options_of
 from lenskit.plugin import LenskitError, UsageError
 from lenskit_backbones.timm import Timm
@@ -184,3 +188,14 @@ def test_a_model_in_a_folder(tmp_path):
     assert backbone(torch.rand(2, 1, 32, 32)).shape == (2, model.num_features)
     with pytest.raises(LenskitError, match="timm cannot open local-dir:nowhere: "):
         Timm(1, 32, model="local-dir:nowhere")
+
+
+def test_a_folder_in_the_layout_of_timm_is_an_encoder(tmp_path: Path) -> None:
+    model = timm.create_model("resnet10t", num_classes=0).eval()
+    timm.models.save_for_hf(model, tmp_path / "model")
+    encoder = lenskit.load(f"timm:local-dir:{tmp_path / 'model'}")
+    images = torch.rand(2, 3, 224, 224)
+    with torch.inference_mode():
+        torch.testing.assert_close(encoder.backbone(images), model(images))
+    run = open_run(f"timm:local-dir:{tmp_path / 'model'}")
+    assert run.encoder().features == model.num_features

@@ -49,7 +49,7 @@ class SubstructureScenes(Simulator):
     """Whether the first and last point of a string of points lie on its ends."""
 
     groups: tuple[str, ...] = ("lens", "substructure", "source", "lens_light", "instrument")
-    removable = frozenset({"source", "lens_light"})
+    removable: frozenset[str] = frozenset({"source", "lens_light"})
     known = KNOWN
     anomaly_options = MappingProxyType({"classes": CLASSES})
 
@@ -166,6 +166,8 @@ class SubstructureScenes(Simulator):
         given |= noise
         self.classes = chosen_classes(classes)
         self.priors = parse_priors(given, DOMAINS)
+        if self.priors["light_amplitude"].bounds == (0, 0):
+            self.removable = frozenset({"source"})
         for first, second in (("source_e1", "source_e2"), ("source_x", "source_y")):
             if (first in given) != (second in given):
                 raise UsageError(f"give the options {first} and {second} together or not at all")
@@ -274,9 +276,8 @@ class SubstructureScenes(Simulator):
 
     def clean(self, scene: Scene, omit: Iterable[str] = ()) -> Tensor:
         """Return blurred surface brightness (n, pixels, pixels) without noise."""
-        no_light = self.priors["light_amplitude"].bounds == (0, 0)
-        left_out = {*omit, "lens_light"} if no_light else set(omit)
-        return self.blur(self.lenses(scene, left_out))
+        no_light = {"lens_light"} - self.removable
+        return self.blur(self.lenses(scene, no_light.union(omit)))
 
     def refuses(self, given: Mapping[str, Tensor]) -> Iterator[tuple[int, str, str]]:
         """Yield the given values that cannot be rendered, as in `Simulator.refuses`."""
