@@ -15,6 +15,7 @@ VERBS = {
     "export": "Write a trained encoder for timm or ONNX",
     "list": "List the components there are",
     "info": "Explain a component and its options",
+    "plugin": "Create a plugin, or check one",
     "plugins": "List the plugins, and why one failed",
     "doctor": "Check the installation",
 }

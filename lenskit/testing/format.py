@@ -1,0 +1,200 @@
+"""Contract of formats: files resume after a kill, and read back unchanged."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TypeVar
+from unittest import SkipTest
+
+import numpy as np
+import torch
+
+from lenskit.chosen import build
+from lenskit.config import Config
+from lenskit.data.simulated import SimulatedLenses
+from lenskit.embeddings import Embeddings
+from lenskit.embeddings.feature_format import FeatureFormat
+from lenskit.errors import LenskitError
+from lenskit.kinds.format import FileFormat
+from lenskit.rendering.image_format import ImageFormat
+from lenskit.rendering.outputs import write
+from lenskit.rendering.render import Rendering, simulator_for
+from lenskit.rendering.table import read_table
+from lenskit.store.format import Format
+from lenskit.store.formats import open_format
+from lenskit.store.plan import Plan
+from lenskit.store.simulate import simulate
+from lenskit.testing.contract import Breach, ClassContract, temporary_folder
+
+F = TypeVar("F", bound=FileFormat)
+
+PIXELS = 16
+LENSES = 5
+CHUNK = 2
+
+
+class FormatContract(ClassContract):
+    """Tests of a format, for each kind of content that it holds.
+
+    ```python
+    class TestPgm(FormatContract):
+        component = "pgm"
+    ```
+    """
+
+    kind = "format"
+
+    def test_an_ending_begins_with_a_dot(self) -> None:
+        for ending in self._format.endings:
+            self.require(
+                not ending or ending.startswith("."), f"has the ending {ending!r}: begin it with a dot", self.loaded
+            )
+
+    def test_the_reader_exists(self) -> None:
+        name = self._format.reader
+        if not name:
+            raise SkipTest("it states no reader")
+        try:
+            build("dataset", name, {}, Path("not-there"))
+        except LenskitError as error:
+            self.require("unknown reader" not in str(error), f"states a missing reader: {error}", self.loaded)
+
+    # Stores
+
+    def test_a_store_holds_the_simulated_lenses(self) -> None:
+        self._only(Format)
+        with temporary_folder() as folder:
+            path, plan = self._path(folder), self._plan()
+            simulate(plan, path, format=self.component)
+            store = open_format(self.component, path)
+            self.require(store.whole(plan), "has missing chunks after a simulation", self.member("missing"))
+            self.require(not store.strangers(), f"does not know its own files: {store.strangers()}", self.loaded)
+            self._compare(path, plan)
+
+    def test_a_store_resumes_after_a_kill(self) -> None:
+        """A store with one chunk is completed, and a complete store is left as it is."""
+        self._only(Format)
+        with temporary_folder() as folder:
+            path, plan = self._path(folder), self._plan()
+            store = open_format(self.component, path)
+            store.create(plan)
+            self.require(store.exists, "does not find its store after `create`", self.member("card"))
+            self.require(
+                store.missing(plan) == [*range(plan.chunks)],
+                f"misses the chunks {store.missing(plan)} in a new store",
+                self.member("lacks"),
+            )
+            simulate(plan, path, format=self.component)
+            before = _content(path)
+            simulate(plan, path, format=self.component)
+            self.require(before == _content(path), "changes a complete store", self.member("finish"))
+            self._compare(path, plan)
+
+    def test_a_store_can_be_removed(self) -> None:
+        self._only(Format)
+        with temporary_folder() as folder:
+            path, plan = self._path(folder), self._plan()
+            simulate(plan, path, format=self.component)
+            open_format(self.component, path).remove()
+            self.require(not path.exists(), "leaves files after `remove`", self.member("remove"))
+
+    # Images
+
+    def test_images_are_written(self) -> None:
+        kind = self._only(ImageFormat)
+        with temporary_folder() as folder:
+            path = self._path(folder)
+            table = read_table({"name": ["one", "two", "three"]})
+            simulator, name = simulator_for(table, {"simulator": {"pixels": PIXELS}})
+            try:
+                write(Rendering(table, simulator, name), path, self.component, **self.options)
+            except LenskitError as error:
+                raise Breach(f"{self.record.origin} cannot write images: {error}") from error
+            if not kind.folder_of:
+                self.require(path.is_file() and path.stat().st_size, "writes no file", self.member("write_images"))
+                return
+            files = {file.name for file in path.iterdir()} - {"parameters.csv"}
+            wanted = {f"{stem}{kind.folder_of}" for stem in ("one", "two", "three")}
+            self.require(
+                files == wanted, f"writes {sorted(files)} instead of {sorted(wanted)}", self.member("write_images")
+            )
+
+    # Features
+
+    def test_features_read_back(self) -> None:
+        kind = self._only(FeatureFormat)
+        if kind.write_features is FeatureFormat.write_features:
+            raise SkipTest("it only reads features")
+        random = np.random.default_rng(0)
+        whole = Embeddings(random.random((7, 3)), {"theta_E": np.arange(7) / 3}, names=[f"lens {n}" for n in range(7)])
+        with temporary_folder() as folder:
+            path = self._path(folder)
+            Embeddings.write(path, [whole], len(whole))
+            again = Embeddings.load(path)
+            self.require(
+                np.array_equal(np.asarray(again.features), np.asarray(whole.features)),
+                "reads back other features",
+                self.member("read_features"),
+            )
+            self.require(
+                np.array_equal(again.values["theta_E"], whole.values["theta_E"]) and [*again.names] == [*whole.names],
+                "reads back other parameters or names",
+                self.member("read_features"),
+            )
+
+    def test_a_file_of_another_program_has_no_features(self) -> None:
+        self._only(FeatureFormat)
+        with temporary_folder() as folder:
+            path = self._path(folder)
+            path.write_bytes(b"no features\n")
+            try:
+                Embeddings.load(path)
+            except LenskitError:
+                return
+            self.require(False, "reads features from any file", self.member("read_features"))
+
+    @property
+    def _format(self) -> type[FileFormat]:
+        return self.loaded
+
+    def _only(self, base: type[F]) -> type[F]:
+        """Return the class, or skip the test if it does not hold this content."""
+        loaded: type = self.loaded
+        if not issubclass(loaded, base):
+            raise SkipTest(f"it does not hold {base.holds}")
+        return loaded
+
+    def _path(self, folder: Path) -> Path:
+        return folder / f"lenses{max(self._format.endings, default='', key=len)}"
+
+    def _plan(self) -> Plan:
+        config = Config.resolve({"simulator": {"pixels": PIXELS}}, only=("simulator", "pairs"))
+        return Plan.of(config, lenses=LENSES, chunk=CHUNK)
+
+    def _compare(self, path: Path, plan: Plan) -> None:
+        """Compare the images that the reader finds with the simulated images."""
+        if not self._format.reader:
+            return
+        dataset = build("dataset", self._format.reader, {}, path)
+        self.require(len(dataset) == LENSES, f"holds {len(dataset)} instead of {LENSES} lenses", self.loaded)
+        settings = plan.configuration["simulate"]
+        config = Config.resolve({"simulator": plan.configuration["simulator"]}, only=("simulator",))
+        lenses = SimulatedLenses(
+            config.build("simulator"), seed=settings["seed"], split=settings["split"],
+            shared_groups=settings["shared"],
+        )  # fmt: skip
+        expected = lenses.read(range(LENSES), settings["views"]).images
+        images = dataset.read(range(LENSES))[0].flatten(0, 1)
+        reach = 1e-5 * float(expected.abs().max())
+        self.require(
+            images.shape == expected.shape and torch.allclose(images, expected, rtol=0, atol=reach),
+            "holds other images than were simulated",
+            self.member("write"),
+        )
+
+
+def _content(path: Path) -> dict[str, bytes]:
+    """Return the content of every file of a store by its name."""
+    if path.is_file():
+        return {path.name: path.read_bytes()}
+    return {str(file.relative_to(path)): file.read_bytes() for file in path.rglob("*") if file.is_file()}
