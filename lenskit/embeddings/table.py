@@ -25,7 +25,7 @@ VERSION = 1
 
 FEATURES, NAMES, LENS, VIEW = "features", "names", "lens", "view"
 OWN = (FEATURES, PROJECTION, NAMES, LENS, VIEW, "about", "image", "feature")
-"""Names that a parameter's column cannot have, because they have another meaning in some format."""
+"""Column names that a parameter cannot have, because some format reserves them."""
 
 log = logging.getLogger("lenskit")
 
@@ -128,7 +128,7 @@ def arguments(table: FeatureTable, path: Path) -> dict[str, Any]:
 def column_name(parameter: str) -> str:
     """Return the name of a parameter's column.
 
-    It is the name of the parameter, changed if that name has another meaning in some format.
+    A reserved name gets the prefix `parameter_`. In other names, special characters are percent-encoded.
     """
     return f"parameter_{parameter}" if parameter in OWN or parameter[:1] in "._" else quote(parameter, safe="")
 

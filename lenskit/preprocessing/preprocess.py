@@ -18,7 +18,7 @@ from lenskit.settings import InputSettings, stretches
 def border_noise(images: Tensor) -> Tensor:
     """Return the noise of each channel, measured in the border pixels.
 
-    The noise is their median absolute deviation, scaled to a standard deviation.
+    The noise is the median absolute deviation of these pixels, scaled to a standard deviation.
 
     Args:
         images: (..., H, W).
@@ -44,7 +44,7 @@ REMOVES_LIGHT = {"unsharp", "multipole"}
 class Preprocess(nn.Module):
     """Preprocessing of images: stretch, resize, repeat the channel, normalise.
 
-    All values are floats.
+    Pixels are floats.
 
     Args:
         stretch: One stretch, or several joined by `+`, whose channels are concatenated. `asinh` is asinh(x / 3 sigma),
@@ -123,7 +123,7 @@ class Preprocess(nn.Module):
         if given not in (1, channels):
             raise UsageError(
                 f"input.channels={channels} needs images with one channel, which it repeats; these have {given}: "
-                "leave it out"
+                "leave input.channels out"
             )
         if self.stretch == "imagenet" and channels != 3:
             hint = ", such as --set input.channels=3" if given == 1 else ""
@@ -135,7 +135,7 @@ class Preprocess(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Preprocess images (n, C, H, W) to (n, channels, size, size).
 
-        The channels of one stretch follow each other.
+        The channels of each stretch are consecutive.
         """
         images = self._stretched(images)
         if self.size is not None and images.shape[-2:] != (self.size, self.size):
@@ -169,7 +169,7 @@ class Preprocess(nn.Module):
 
 
 def normalised(images: Tensor, how: str) -> Tensor:
-    """Normalise each of the images (n, C, H, W).
+    """Normalise each image over all of its channels.
 
     Args:
         images: (n, C, H, W).

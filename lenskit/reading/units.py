@@ -40,7 +40,7 @@ def unit_named(text: str) -> str:
 
 
 def is_angle(unit: str) -> bool:
-    """Whether a unit, given by its standard name, is a unit of angles."""
+    """Whether a standard name is the name of a unit of angles."""
     return unit in ARCSEC
 
 
@@ -74,7 +74,7 @@ def to_arcsec(column: str, unit: str = "") -> float:
 
     Args:
         column: Name of the column.
-        unit: Its unit, if it is known from another place than the name.
+        unit: Unit of the column; empty to find the unit in the name.
 
     Raises:
         UsageError: The name has a unit of length or pixels, not of angles.
@@ -82,7 +82,9 @@ def to_arcsec(column: str, unit: str = "") -> float:
     if (unit := unit or unit_in(column)) in ARCSEC:
         return ARCSEC[unit]
     if length := next((word for word in _words(column) if word.lower() in NO_ANGLES), ""):
-        raise UsageError(f"the column {column} is in {length}, but theta_E is an angle: give it in arcsec, deg or rad")
+        raise UsageError(
+            f"the column {column} is in {length}, but theta_E is an angle: convert it to arcsec, deg or rad"
+        )
     return 1.0
 
 

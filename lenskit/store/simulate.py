@@ -123,7 +123,7 @@ def begin(store: Format, plan: Plan, claims: Claims, overwrite: bool) -> None:
 
 
 def check_same(store: Format, plan: Plan) -> None:
-    """Check that an existing store has a given plan.
+    """Check that an existing store has the same plan.
 
     The mode of rendering (versions, instructions) is compared only if chunks are missing.
 
@@ -199,7 +199,7 @@ class _Progress:
         self._next = time.monotonic() + pause
 
     def say(self, missing: list[int]) -> None:
-        """Report the number of chunks done, given the missing chunks."""
+        """Report the number of chunks done: all chunks except the missing ones."""
         if self._tell:
             self._tell(self._plan.chunks - len(missing))
 

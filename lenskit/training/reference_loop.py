@@ -1,4 +1,4 @@
-"""A bare training loop in plain PyTorch, the reference for the runner's speed."""
+"""Bare training loop in plain PyTorch, the reference for the runner's speed."""
 
 from __future__ import annotations
 

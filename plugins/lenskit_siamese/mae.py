@@ -86,7 +86,7 @@ class MAE(Method):
         # The tuple keeps the wrapper of the backbone from being registered as a second module.
         unused = nn.Parameter(torch.zeros(1, 1, vit.embed_dim), requires_grad=False)
         self._through = (MaskedVisionTransformerTIMM(vit, unused, "skip", pos_embed_initialization="skip"),)
-        # Some models have a norm after the mean of the patches. The loss gives it no gradient.
+        # Some models have a norm after the mean of the patches. It gets no gradient from the loss.
         vit.fc_norm.requires_grad_(False)
 
     @property
