@@ -68,7 +68,7 @@ def card_of(found: Any, where: str) -> dict[str, Any]:
         where: Name of the file in messages.
 
     Raises:
-        LenskitError: lenskit wrote the file, but the card is damaged or of another version.
+        LenskitError: lenskit wrote the file, but the card is damaged or of a different version.
     """
     if not isinstance(found, dict) or found.get("format") != FORMAT:
         return {}

@@ -142,10 +142,11 @@ def sides_of(things: Mapping[str, Array], own: NDArray[np.int64]) -> tuple[NDArr
 
     Args:
         things: (n,) for each collection by name, number of the object in each image; below zero or NaN for none.
-        own: (n,), random number for each image, used in place of an object number if the image has no objects.
+        own: (n,), number of the lens in each image, in random order. In images without objects, it takes the place of
+            the number of an object.
 
     Returns:
-        Two masks (n,). At most one of them is true for an image. Both are all true if there are no collections.
+        Two masks (n,). At most one mask is true for an image. Without collections, both masks are true everywhere.
     """
     if not things:
         return np.ones(len(own), bool), np.ones(len(own), bool)

@@ -52,13 +52,13 @@ class Preprocess(nn.Module):
             `zscale_limits` to 0 to 1. `linear` leaves the values unchanged. `imagenet` divides by the maximum of the
             image, subtracts ImageNet's mean and divides by its standard deviation; it needs three channels. `unsharp`
             and `multipole` are asinh(x / 3) of images without lens light, see `WithoutLensLight`.
-        size: Height and width in pixels of the result, or None to leave them unchanged.
-        channels: Number of channels to which a single channel is repeated, or None to leave it unchanged.
+        size: Height and width in pixels of the result; None leaves the size unchanged.
+        channels: Number of channels to which a single channel is repeated; None repeats no channel.
         normalise: Normalisation of each image over all of its channels, made last. `none` changes nothing. `peak`
             divides by the maximum, if that is positive. `standard` subtracts the mean and divides by the standard
             deviation.
         unsharp_scale: Standard deviations in arcsec of the blurs of `unsharp`; each blur gives one set of channels.
-        pixel_scale: Size of a pixel in arcsec, which `unsharp` needs.
+        pixel_scale: Size of a pixel in arcsec; only `unsharp` needs it.
 
     Raises:
         UsageError: The pixel scale is unknown, but `unsharp` needs it.

@@ -33,7 +33,7 @@ _BRACKETS = re.compile(r"(.*?)\s*(?:\[([^\[\]]*)\]|\(([^()]*)\))")
 
 
 def unit_named(text: str) -> str:
-    """Return the standard name of a unit of angles; other texts are unchanged."""
+    """Return the standard name of a unit of angles; any other text is unchanged."""
     word = text.strip().lower()
     word = OTHER_NAMES.get(word, word)
     return word if word in ARCSEC else text.strip()
@@ -58,7 +58,7 @@ def split_unit(column: str) -> tuple[str, str]:
     """Split the name of a column that ends in a unit into quantity and unit.
 
     `theta_E_mas`, `theta_E [mas]` and `theta_E(mas)` are `theta_E` in mas. Units of angles, lengths and pixels are
-    recognised. For other names the unit is empty.
+    recognised. For all other names, the unit is empty.
     """
     match = _BRACKETS.fullmatch(column) or re.fullmatch(r"(.+)[_\s]([^_\s]+)", column)
     if match is None:

@@ -108,7 +108,7 @@ def simulator_for(table: Table, *layers: Layer) -> tuple[Simulator, str]:
 
     Args:
         table: The table.
-        layers: Configuration layers, each overriding the previous one. Only their section `simulator` is used.
+        layers: Configuration layers, each overriding the previous layer. Only the section `simulator` is used.
 
     Raises:
         UsageError: The configuration has no simulator, or contains an invalid name or value.

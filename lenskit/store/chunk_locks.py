@@ -93,7 +93,7 @@ class Claims:
     def alone(self) -> Iterator[bool]:
         """Yield whether this process is the only writer.
 
-        If it is, no other process can join before the end of the context.
+        If this process is alone, no other process can join before the end of the context.
         """
         alone = self._lock(WRITERS, wait=False) and self.available
         try:

@@ -59,7 +59,7 @@ class Format(FileFormat):
         """Return the attributes of the store: `Plan.attributes` and `complete`.
 
         Raises:
-            UsageError: There is no store, or it has another version of the format.
+            UsageError: There is no store, or the store has a different version of the format.
         """
         return checked_attributes(self.path, self.card())
 
@@ -122,7 +122,7 @@ class Format(FileFormat):
     def remove(self) -> None:
         """Remove the store.
 
-        No other process may write to it.
+        No other process may write to the store.
 
         Raises:
             UsageError: The store holds a file that lenskit did not write.

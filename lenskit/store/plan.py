@@ -257,7 +257,7 @@ def checked_attributes(path: Path, attributes: Mapping[str, Any]) -> dict[str, A
     """Return the attributes of the store at a path after checking them.
 
     Raises:
-        UsageError: The attributes are not from a store, or from another version of the format.
+        UsageError: The attributes are not from a store, or are from a different version of the format.
     """
     if attributes.get("format") != FORMAT:
         raise UsageError(f"{path} is not a store of simulated pairs: its format is not {FORMAT}")

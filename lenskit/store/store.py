@@ -69,7 +69,7 @@ class Store:
         path: Folder of the store.
 
     Raises:
-        UsageError: The folder is not a store, or has another version of the format.
+        UsageError: The folder is not a store, or has a different version of the format.
     """
 
     def __init__(self, path: Path | str) -> None:

@@ -264,7 +264,7 @@ def _train(config: Config) -> Stopwatch:
     watch = Stopwatch(job)
     with tempfile.TemporaryDirectory(prefix="lenskit-benchmark-") as folder:
         path = Path(folder) / "run"
-        # Only the first process creates the directory. `Checkpoints.setup` broadcasts its path to the others.
+        # Only the first process creates the directory. `Checkpoints.setup` broadcasts its path to all processes.
         run = Run.create(path, config) if is_first() else Run(path, config)
         if job.fit(run, None, False, [watch]).stopped_by:
             raise KeyboardInterrupt

@@ -77,7 +77,7 @@ def held_out(training_set: TrainingSet, lenses: int, device: torch.device | str 
             rng = KeyedGenerator(SEED, SPLIT, VIEWS, first.lens, first.view)
             views.append(tuple(view.cpu() for view in training_set.pair_up(prepared, read.values, rng).views[:2]))
     two = tuple(torch.cat(parts) for parts in zip(*views, strict=True))
-    # The encoder expects the size of the images. Views of another size, such as small crops, are not compared.
+    # The encoder expects the size of the images. Views of a different size, such as small crops, are not compared.
     alike = len(two) == 2 and all(view.shape[1:] == images[0].shape[1:] for view in two)
     return ProbeLenses(
         torch.cat(images), two if alike else (), _tensors(values), tuple(lens_set.parameters), simulator is None

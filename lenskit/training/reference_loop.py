@@ -27,7 +27,7 @@ def bare_loop(job: Job, batches: int, warm_up: int) -> float:
     Args:
         job: Job to train.
         batches: Number of batches that count.
-        warm_up: Number of batches before them, which do not count.
+        warm_up: Number of first batches, which do not count.
 
     Raises:
         UsageError: The settings use several processes, or the method steps its optimisers itself.

@@ -75,7 +75,7 @@ def train(
         check_run_free(out, overwrite)  # before any work
         check_no_input(out, config)
     job = build(config)
-    # Only the first process creates the directory. `Checkpoints.setup` broadcasts its path to the others.
+    # Only the first process creates the directory. `Checkpoints.setup` broadcasts its path to all processes.
     run = Run.create(out, config, overwrite, recipe) if is_first() else Run(out, config)
     return job.fit(run, None, progress)
 
@@ -88,7 +88,7 @@ def build(config: Config) -> Job:
     """
     name = config.name("method")
     with memory.building(
-        "the network", f"use a smaller --backbone, or smaller widths or another queue of method {name!r}"
+        "the network", f"use a smaller --backbone, or smaller widths or a smaller queue of method {name!r}"
     ):
         return Job(config)
 

@@ -162,7 +162,7 @@ class BatchCounter(pl.Callback):
 def seed_generators(seed: int, batches: int, rank: int) -> None:
     """Seed the global random generators for one batch of one process.
 
-    Dropout, sampling and masks depend on them.
+    Dropout, sampling and masks depend on these generators.
 
     Args:
         seed: Random seed of the run.

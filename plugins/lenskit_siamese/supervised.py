@@ -1,6 +1,6 @@
 """Supervised learning of recorded parameters and classes.
 
-It gives an upper bound for methods that learn without labels. Regression of lens parameters by a network follows
+It is an upper bound for methods that learn without labels. Regression of lens parameters by a network follows
 Hezaveh et al. 2017 (https://arxiv.org/abs/1708.08842). The optimiser settings are from DeiT (Touvron et al. 2021,
 https://arxiv.org/abs/2012.12877, Table 9), which suit ViTs and ResNets. Unlike DeiT there is no stochastic depth, no
 mixing of images and no random erasing.

@@ -6,7 +6,7 @@ https://doi.org/10.1137/0710036, with the derivative of Kaufman 1975). The dampi
 https://doi.org/10.1137/0111030): a step that lowers the chi-square is accepted and lowers the damping; any other step
 is rejected and raises the damping.
 
-A source of many components has a Gaussian prior on their amplitudes, so that the noise is not fitted. The width of the
+The amplitudes of a source with many components have a Gaussian prior, so that the noise is not fitted. The width of the
 prior is found for each image by maximising the evidence (MacKay 1992, https://doi.org/10.1162/neco.1992.4.3.415; for
 lensed sources: Suyu et al. 2006, https://arxiv.org/abs/astro-ph/0601493).
 """

@@ -1,9 +1,9 @@
 """Refit: an anomaly detector that fits the macro model of a lens to its image.
 
 A network predicts the parameters of the macro model from an image (Hezaveh et al. 2017,
-https://arxiv.org/abs/1708.08842), and a fit with the simulator's own renderer refines them. The score is the chi-square
-of the residual where there is arc light. Substructure in images of single lenses is searched for in a similar way
-(Vegetti & Koopmans 2009, https://arxiv.org/abs/0805.0201).
+https://arxiv.org/abs/1708.08842), and a fit with the simulator's renderer refines these parameters. The score is the
+chi-square of the residual where there is arc light. Substructure in images of single lenses is searched for in a
+similar way (Vegetti & Koopmans 2009, https://arxiv.org/abs/0805.0201).
 """
 
 from __future__ import annotations
@@ -127,7 +127,8 @@ class Refit(Method, Scorer, Reconstructor):
             raise UsageError(f"the simulator's macro model traces no rays: leave out method.source={self.source}")
         if self.source == "simulator" and model.other_sources:
             raise UsageError(
-                "the simulator's sources have other forms than its macro model's: use method.source=shapelets, or "
+                "the simulator's sources differ in form from the sources of its macro model: use "
+                "method.source=shapelets, or "
                 f"simulator.{', simulator.'.join(model.other_sources)}"
             )
         self.model = model

@@ -1,4 +1,4 @@
-"""Images of a macro model and their derivatives, for many lenses together."""
+"""Images of a macro model with their derivatives, for many lenses at a time."""
 
 from __future__ import annotations
 
