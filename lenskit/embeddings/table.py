@@ -128,7 +128,8 @@ def arguments(table: FeatureTable, path: Path) -> dict[str, Any]:
 def column_name(parameter: str) -> str:
     """Return the name of a parameter's column.
 
-    A reserved name gets the prefix `parameter_`. In other names, special characters are percent-encoded.
+    A reserved name, or a name that begins with `.` or `_`, gets the prefix `parameter_`. In all other names, special
+    characters are percent-encoded.
     """
     return f"parameter_{parameter}" if parameter in OWN or parameter[:1] in "._" else quote(parameter, safe="")
 
